@@ -1,0 +1,135 @@
+"""Every metric, declared once, on a registry of our own.
+
+A `Metrics` object is made by the composition root and handed down, so that two applications in one process
+(tests, the demo) never collide.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+FRESHNESS_BUCKETS = (
+    0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1,
+    0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 7.5, 10.0,
+)  # fmt: skip
+"""Seconds: fit for 5 ms to 10 s."""
+
+_FAST_BUCKETS = (
+    0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0,
+)  # fmt: skip
+
+
+class Metrics:
+    """The metrics of one worker.
+
+    Parameters
+    ----------
+    registry
+        Where they are registered; a new one by default.
+
+    Examples
+    --------
+    >>> metrics = Metrics()
+    >>> metrics.events.labels("events.click", "accepted").inc()
+    >>> metrics.registry.get_sample_value(
+    ...     "headrace_events_total", {"topic": "events.click", "outcome": "accepted"}
+    ... )
+    1.0
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry if registry is not None else CollectorRegistry()
+        r = self.registry
+        self.events = Counter(
+            "headrace_events_total",
+            "Events read, by topic and outcome (accepted, duplicate, dead_lettered, replayed, rekeyed).",
+            ["topic", "outcome"],
+            registry=r,
+        )
+        self.dead_letters = Counter(
+            "headrace_dead_letters_total", "Records that could not be taken, by reason.", ["reason"], registry=r
+        )
+        self.duplicates = Counter(
+            "headrace_duplicates_total", "Events whose id the shopper had sent before.", ["topic"], registry=r
+        )
+        self.freshness = Histogram(
+            "headrace_freshness_seconds",
+            "From the broker's timestamp of an event to Redis acknowledging the list that reflects it.",
+            buckets=FRESHNESS_BUCKETS,
+            registry=r,
+        )
+        self.ranking_seconds = Histogram(
+            "headrace_ranking_seconds", "Time to rank one list.", buckets=_FAST_BUCKETS, registry=r
+        )
+        self.flush_seconds = Histogram(
+            "headrace_flush_seconds",
+            "Time of one Redis pipeline, sent to acknowledged.",
+            buckets=FRESHNESS_BUCKETS,
+            registry=r,
+        )
+        self.flush_lists = Histogram(
+            "headrace_flush_lists",
+            "Lists in one Redis pipeline.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=r,
+        )
+        self.lists_published = Counter(
+            "headrace_lists_published_total", "Lists acknowledged by Redis, by kind.", ["kind"], registry=r
+        )
+        self.flush_failures = Counter(
+            "headrace_flush_failures_total", "Redis pipelines that failed and are tried again.", registry=r
+        )
+        self.replica_lag_messages = Gauge(
+            "headrace_replica_lag_messages", "Interactions not yet folded into this replica.", registry=r
+        )
+        self.replica_lag_seconds = Gauge(
+            "headrace_replica_lag_seconds",
+            "Age of the newest interaction read, while others are waiting; 0 when caught up.",
+            registry=r,
+        )
+        self.interactions_folded = Counter(
+            "headrace_interactions_folded_total", "Interactions learned by the models.", registry=r
+        )
+        self.interactions_dropped = Counter(
+            "headrace_interactions_dropped_total",
+            "Interactions at or below the replica's watermark: already learned.",
+            registry=r,
+        )
+        self.model_bytes = Gauge(
+            "headrace_model_bytes", "Memory held by a model, in bytes.", ["model"], registry=r
+        )
+        self.model_items = Gauge("headrace_model_items", "Items that the models remember.", registry=r)
+        self.model_users = Gauge("headrace_model_users", "Shoppers that the models remember.", registry=r)
+        self.snapshot_seconds = Histogram(
+            "headrace_snapshot_seconds", "Time to write a model snapshot.", registry=r
+        )
+        self.dirty_users = Gauge(
+            "headrace_dirty_users", "Shoppers whose list waits to be published.", registry=r
+        )
+        self.dirty_evicted = Counter(
+            "headrace_dirty_evicted_total",
+            "Shoppers dropped from the waiting set because it was full.",
+            registry=r,
+        )
+        self.table_users = Gauge("headrace_table_users", "Rows in this worker's users table.", registry=r)
+        self.rebalances = Counter(
+            "headrace_rebalances_total", "Times partitions were assigned to this worker.", registry=r
+        )
+        self.list_requests = Counter(
+            "headrace_prequential_events_total",
+            "Item interactions of shoppers who had a list: the base of the hit rate.",
+            registry=r,
+        )
+        self.list_hits = Counter(
+            "headrace_prequential_hits_total",
+            "Of those, interactions with an item that was on the list.",
+            registry=r,
+        )
+        self.list_reciprocal_rank = Counter(
+            "headrace_prequential_reciprocal_rank_total",
+            "Sum over the hits of 1 / place on the list.",
+            registry=r,
+        )
+        self.catalogue_coverage = Gauge(
+            "headrace_catalogue_coverage_ratio",
+            "Share of known items on at least one list published by this worker.",
+            registry=r,
+        )

@@ -1,0 +1,192 @@
+"""The protocol of every model, in River's manners, and the plain data that goes in and comes out.
+
+Items are small integers here, given out by the one `stream_app.models.items.ItemIndex` that all models of a
+set share, so that an id is hashed once an interaction and not once a model.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from topics.records import Kind
+
+Items = NDArray[np.int32]
+Times = NDArray[np.float64]
+Scores = NDArray[np.float32]
+State = dict[str, Any]
+"""Plain data: str, int, float, bool, None, bytes, lists and dicts of them, and numpy arrays (no objects)."""
+
+NO_ITEM = -1
+"""Stands for an item the index does not know, or for no evidence."""
+
+EMPTY_ITEMS: Items = np.zeros(0, np.int32)
+EMPTY_TIMES: Times = np.zeros(0, np.float64)
+
+
+class Observation(NamedTuple):
+    """One item of an interaction, as the models learn it.
+
+    Attributes
+    ----------
+    user
+        The shopper's id.
+    item
+        Index of the item.
+    ts
+        Event time, seconds since the epoch.
+    kind
+        What the shopper did.
+    weight
+        How much it says: 1 for a view, more for a cart or a purchase, below 0 for a dislike.
+    segments
+        Audiences the interaction counts for besides ``all``, as ``name:value``.
+    session
+        Serial number of the shopper's session; grows by one with each session opened anywhere.
+    repeat
+        Whether `previous_items` holds the item already.
+    previous_items : ndarray of int32, shape (n,)
+        The shopper's earlier items of the same stream (views apart from purchases) within the session gap of
+        `ts`, oldest first, without this one. A view on a buffer: read it during the call, copy to keep.
+    previous_times : ndarray of float64, shape (n,)
+        Their event times.
+    """
+
+    user: str
+    item: int
+    ts: float
+    kind: Kind
+    weight: float
+    segments: tuple[str, ...]
+    session: int
+    repeat: bool
+    previous_items: Items
+    previous_times: Times
+
+
+class Context(NamedTuple):
+    """What a list is asked for.
+
+    Attributes
+    ----------
+    user
+        The shopper, or the empty string where the list is for nobody in particular (an item's list).
+    items : ndarray of int32, shape (n,)
+        The shopper's recent items, oldest first; may hold repeats and `NO_ITEM`.
+    times : ndarray of float64, shape (n,)
+        Their event times.
+    session_start
+        Place in `items` where the current session begins.
+    segments
+        The shopper's audiences besides ``all``.
+    now
+        Event time of the shopper's last event, seconds since the epoch.
+    """
+
+    user: str
+    items: Items
+    times: Times
+    session_start: int
+    segments: tuple[str, ...]
+    now: float
+
+
+class Candidates(NamedTuple):
+    """What a model proposes, best first; ties in the order of `ItemIndex.hashes`.
+
+    Attributes
+    ----------
+    items : ndarray of int32, shape (n,)
+        Distinct items.
+    scores : ndarray of float32, shape (n,)
+        Falling.
+    evidence : ndarray of int32, shape (n,)
+        The item of the context that spoke most for each, or `NO_ITEM`.
+    """
+
+    items: Items
+    scores: Scores
+    evidence: Items
+
+
+EMPTY_CANDIDATES = Candidates(EMPTY_ITEMS, np.zeros(0, np.float32), EMPTY_ITEMS)
+
+
+class Evidence(NamedTuple):
+    """Why a model proposed an item."""
+
+    source: str
+    item: int = NO_ITEM
+    segment: str | None = None
+
+
+class Model:
+    """One algorithm that learns an interaction at a time.
+
+    Constructor arguments are the hyper-parameters, each with a default that works. Scoring never changes the
+    model. Everything held in memory has a bound.
+    """
+
+    name: ClassVar[str]
+    """In settings, metrics and reports."""
+
+    additive: ClassVar[bool]
+    """Whether the statistics add up: the same interactions in any order give the same model."""
+
+    def learn_one(self, observation: Observation) -> None:
+        """Learn one observation."""
+        raise NotImplementedError
+
+    def learn_many(self, observations: Iterable[Observation]) -> None:
+        """Learn several observations in order; the same as `learn_one` on each."""
+        for observation in observations:
+            self.learn_one(observation)
+
+    def candidates(self, context: Context, k: int) -> Candidates:
+        """Propose at most `k` items for a context, best first."""
+        raise NotImplementedError
+
+    def score(self, context: Context, items: Items) -> Scores:
+        """Score items for a context; an unknown item (or `NO_ITEM`) has the lowest score, 0.
+
+        Parameters
+        ----------
+        context
+            What the list is for.
+        items : ndarray of int32, shape (n,)
+            The items to score.
+
+        Returns
+        -------
+        ndarray of float32, shape (n,)
+        """
+        raise NotImplementedError
+
+    def explain(self, context: Context, item: int, evidence: int) -> Evidence:
+        """Say why `item` was proposed, from the `evidence` that came with it."""
+        raise NotImplementedError
+
+    def forget_user(self, user: str) -> None:
+        """Drop what is held of one shopper."""
+
+    def forget_item(self, item: int) -> None:
+        """Drop what is held of one item, so that its index can be given to another."""
+
+    def state(self) -> State:
+        """Everything learned, as plain data that shares no memory with the model."""
+        raise NotImplementedError
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the model that `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another format or of other hyper-parameters.
+        """
+        raise NotImplementedError
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        raise NotImplementedError

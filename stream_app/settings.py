@@ -1,0 +1,149 @@
+"""The settings of every command, read from ``HEADRACE_*`` variables; the only reader of the environment."""
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from topics.codec import Limits
+
+PositiveInt = Annotated[int, Field(gt=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class SettingsError(ValueError):
+    """A setting is wrong; the message is one sentence for the person who set it."""
+
+
+class Settings(BaseSettings):
+    """Everything that can be set, each field by the variable ``HEADRACE_`` + its name in capitals.
+
+    Examples
+    --------
+    >>> Settings(list_length=10).list_length
+    10
+    """
+
+    model_config = SettingsConfigDict(env_prefix="HEADRACE_", extra="forbid", frozen=True)
+
+    app_id: str = Field("headrace", description="Consumer group, and prefix of the changelog topic.")
+    broker: str = Field("localhost:9092", description="Kafka bootstrap servers, comma-separated host:port.")
+    redis: str = Field("redis://localhost:6379/0", description="Redis URL.")
+    data_dir: Path = Field(
+        Path("build/worker"), description="Folder of the worker's table and snapshots; one a worker."
+    )
+    partitions: PositiveInt = Field(8, description="Partitions of the topics that `topics create` makes.")
+    replication: PositiveInt = Field(1, description="Replication factor of the topics that it makes.")
+    metrics_host: str = Field("127.0.0.1", description="Address that /metrics is served on.")
+    metrics_port: Annotated[int, Field(ge=0, lt=65_536)] = Field(
+        9108, description="Port of /metrics; 0 takes a free one."
+    )
+    log_level: str = Field("WARNING", description="Level of the worker's log.")
+
+    max_event_age: Annotated[float, Field(ge=0)] = Field(
+        30 * 86_400.0, description="Seconds; older events are dead letters. 0 takes events of any age."
+    )
+    max_event_future: Annotated[float, Field(ge=0)] = Field(
+        300.0, description="Seconds an event may lie in the future of the broker's clock."
+    )
+    session_gap: PositiveFloat = Field(1_800.0, description="Seconds of inactivity that close a session.")
+
+    models: Annotated[list[str], Field(min_length=1)] = Field(
+        ["popularity", "item_to_item", "biased_mf", "session_knn"], description="Models to run, a JSON list."
+    )
+    max_items: PositiveInt = Field(200_000, description="Items that the models remember.")
+    max_users: PositiveInt = Field(200_000, description="Shoppers whose sessions the models remember.")
+    half_life: PositiveFloat = Field(86_400.0, description="Seconds in which a count loses half its weight.")
+    seed: int = Field(7, description="Seed of everything that chance plays a part in.")
+
+    list_length: PositiveInt = Field(20, description="Items on a published list.")
+    candidates_per_source: PositiveInt = Field(100, description="Candidates asked of each model.")
+    list_ttl: PositiveFloat = Field(7 * 86_400.0, description="Seconds a list lives in Redis.")
+    flush_users: PositiveInt = Field(64, description="Most shoppers published in one pipeline.")
+    item_list_interval: PositiveFloat = Field(
+        1.0, description="Seconds between two rounds of item and segment lists."
+    )
+    audit_lists: bool = Field(True, description="Write each shopper's list to the `lists` topic too.")
+    max_dirty: PositiveInt = Field(1_000_000, description="Shoppers waiting for Redis that are remembered.")
+
+    snapshot_interval: PositiveFloat = Field(30.0, description="Seconds between two model snapshots.")
+    snapshots_kept: PositiveInt = Field(3, description="Snapshots kept in the model store.")
+    producer_linger: Annotated[float, Field(ge=0)] = Field(
+        0.02, description="Seconds that records to Kafka wait for company."
+    )
+    republish_window: Annotated[float, Field(ge=0)] = Field(
+        2 * 86_400.0,
+        description="On assignment, shoppers active this many seconds before the newest are published again.",
+    )
+
+    @property
+    def limits(self) -> Limits:
+        """The clock that events are held against."""
+        return Limits(max_future=self.max_event_future, max_age=self.max_event_age)
+
+
+def load_settings(**overrides: object) -> Settings:
+    """Read the environment.
+
+    Parameters
+    ----------
+    **overrides
+        Fields that win over the environment; None leaves the field to it.
+
+    Raises
+    ------
+    SettingsError
+        If a value cannot be used, with one sentence that names the variable.
+
+    Examples
+    --------
+    >>> load_settings(list_length="many")
+    Traceback (most recent call last):
+    stream_app.settings.SettingsError: HEADRACE_LIST_LENGTH: Input should be a valid integer, ...
+    """
+    given = {name: value for name, value in overrides.items() if value is not None}
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]).upper() if first["loc"] else "?"
+        message = f"HEADRACE_{name.removeprefix('HEADRACE_')}: {first['msg']} (got {first.get('input')!r})."
+        raise SettingsError(message + " `headrace settings` lists every setting.") from None
+    except ValueError as error:
+        raise SettingsError(f"{error}. `headrace settings` lists every setting.") from None
+
+
+def shared_data_dir() -> Path:
+    """The folder of real event logs: ``HEADRACE_DATA``, by default ``../shared/data``."""
+    return Path(os.environ.get("HEADRACE_DATA", "../shared/data"))
+
+
+def cache_dir() -> Path:
+    """Where downloaded jars and compiled kernels are kept: ``HEADRACE_CACHE``, by default in the home folder."""
+    fallback = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
+    return Path(os.environ.get("HEADRACE_CACHE") or fallback)
+
+
+def embedded_override(name: str) -> str | None:
+    """The address of a real server to use instead of an embedded one, if the environment names one.
+
+    Parameters
+    ----------
+    name
+        ``BROKER`` or ``REDIS``.
+    """
+    return os.environ.get(f"HEADRACE_{name}") or None
+
+
+def child_environment(**settings: object) -> dict[str, str]:
+    """The environment for a child process: this one, with `settings` as ``HEADRACE_*`` variables."""
+    mine = {f"HEADRACE_{name.upper()}": str(value) for name, value in settings.items()}
+    return {**os.environ, **mine}
+
+
+def scratch_dir(prefix: str) -> Path:
+    """A new empty folder for a server or a run."""
+    return Path(tempfile.mkdtemp(prefix=f"headrace-{prefix}-"))

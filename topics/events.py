@@ -1,0 +1,197 @@
+"""The events a shop sends: one frozen struct each, decoded once from raw JSON bytes.
+
+Unknown fields are ignored, so that a shop may send more than Headrace reads and an old worker may read
+the events of a newer shop.
+"""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Annotated, ClassVar
+
+import msgspec
+from msgspec import Meta
+
+MAX_ID_BYTES = 256
+"""Longest id, in bytes of UTF-8; a longer one is rejected with reason ``id_too_long``."""
+
+MAX_LIST_ITEMS = 1_000
+"""Most entries of any list in an event (order lines, shown items, categories)."""
+
+MAX_TEXT = 4_096
+"""Longest free text (query, title, description), in characters."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)]
+Text = Annotated[str, Meta(max_length=MAX_TEXT)]
+Ids = Annotated[list[Id], Meta(max_length=MAX_LIST_ITEMS)]
+Prices = Annotated[list[float], Meta(max_length=MAX_LIST_ITEMS)]
+Context = Annotated[dict[str, str | int | float | bool | None], Meta(max_length=64)]
+Timestamp = Annotated[
+    Annotated[datetime, Meta(tz=True)] | int,
+    Meta(description="RFC 3339 with a time zone, or milliseconds since the epoch"),
+]
+
+
+class Action(StrEnum):
+    """What a click did, from a glance to nearly a purchase."""
+
+    VIEW = "view"
+    DETAIL = "detail"
+    CART = "cart"
+    WISHLIST = "wishlist"
+    SHARE = "share"
+
+
+class FeedbackKind(StrEnum):
+    """What a shopper said of an item."""
+
+    LIKE = "like"
+    DISLIKE = "dislike"
+    HIDE = "hide"
+
+
+class _Event(msgspec.Struct, frozen=True, kw_only=True):
+    ts: Timestamp
+
+    @property
+    def time(self) -> float:
+        """Event time in seconds since the epoch."""
+        ts = self.ts
+        return ts / 1000.0 if isinstance(ts, int) else ts.timestamp()
+
+
+class UserEvent(_Event, frozen=True, kw_only=True):
+    """What every event of a shopper carries.
+
+    Attributes
+    ----------
+    event_id
+        Unique per shopper; the same id again is a duplicate and changes nothing.
+    user_id
+        The shopper, or a visitor id for an anonymous one. It is also the Kafka key.
+    ts
+        When it happened: RFC 3339 with a time zone, or epoch milliseconds.
+    session_id
+        The shop's own session id, kept for reference; sessions are closed by inactivity.
+    channel
+        web, app, store, …
+    context
+        A small flat map: country, device, …
+    """
+
+    event_id: Id
+    user_id: Id
+    session_id: Id | None = None
+    channel: Id | None = None
+    context: Context = {}
+
+
+class Click(UserEvent, frozen=True, kw_only=True):
+    """A shopper looked at an item, or put it in the cart."""
+
+    KEY: ClassVar[str] = "user_id"
+
+    item_id: Id
+    action: Action = Action.VIEW
+    list_id: Id | None = None
+    position: Annotated[int, Meta(ge=0)] | None = None
+    query: Text | None = None
+
+
+class Search(UserEvent, frozen=True, kw_only=True):
+    """A shopper searched; `results` are the item ids in the order shown."""
+
+    KEY: ClassVar[str] = "user_id"
+
+    query: Text
+    results: Ids = []
+    filters: Context = {}
+
+
+class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
+    """One line of a purchase; `price` is per unit."""
+
+    item_id: Id
+    quantity: float = 1
+    price: float = 0
+
+
+class Purchase(UserEvent, frozen=True, kw_only=True):
+    """A shopper bought one or more items.
+
+    `shown` and `shown_prices` are the list the shopper chose from, in the order shown, where the shop
+    knows it (a search result page, say).
+    """
+
+    KEY: ClassVar[str] = "user_id"
+
+    order_id: Id
+    items: Annotated[list[OrderLine], Meta(min_length=1, max_length=MAX_LIST_ITEMS)]
+    currency: Annotated[str, Meta(max_length=8)] | None = None
+    list_id: Id | None = None
+    query: Text | None = None
+    shown: Ids = []
+    shown_prices: Prices = []
+
+
+class Impression(UserEvent, frozen=True, kw_only=True):
+    """A shopper was shown a list: by the `list_id` Headrace published, or by `surface` and `items`."""
+
+    KEY: ClassVar[str] = "user_id"
+
+    list_id: Id | None = None
+    surface: Id | None = None
+    items: Ids = []
+
+
+class Feedback(UserEvent, frozen=True, kw_only=True):
+    """A shopper liked, disliked or hid an item."""
+
+    KEY: ClassVar[str] = "user_id"
+
+    item_id: Id
+    kind: FeedbackKind
+    list_id: Id | None = None
+
+
+class CatalogItem(_Event, frozen=True, kw_only=True):
+    """The shop's description of an item; the newest one for an `item_id` counts."""
+
+    KEY: ClassVar[str] = "item_id"
+
+    item_id: Id
+    title: Text = ""
+    description: Annotated[str, Meta(max_length=65_536)] = ""
+    categories: Ids = []
+    brand: Id | None = None
+    seller: Id | None = None
+    price: float | None = None
+    tags: Ids = []
+    image_embedding: Annotated[list[float], Meta(max_length=4_096)] = []
+    available: bool = True
+    created: Timestamp | None = None
+
+
+class Erasure(UserEvent, frozen=True, kw_only=True):
+    """A shopper asked to be forgotten."""
+
+    KEY: ClassVar[str] = "user_id"
+
+
+Event = Click | Search | Purchase | Impression | Feedback | CatalogItem | Erasure
+"""Any event that a shop sends."""
+
+
+def rfc3339(seconds: float) -> str:
+    """Write a time as RFC 3339 in UTC with milliseconds.
+
+    Parameters
+    ----------
+    seconds
+        Seconds since the epoch.
+
+    Examples
+    --------
+    >>> rfc3339(1541599523.25)
+    '2018-11-07T14:05:23.250Z'
+    """
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
