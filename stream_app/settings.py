@@ -8,13 +8,14 @@ from typing import Annotated
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from stream_app.errors import UserError
 from topics.codec import Limits
 
 PositiveInt = Annotated[int, Field(gt=0)]
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
-class SettingsError(ValueError):
+class SettingsError(UserError):
     """A setting is wrong; the message is one sentence for the person who set it."""
 
 
