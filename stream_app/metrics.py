@@ -38,6 +38,9 @@ class Metrics:
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry if registry is not None else CollectorRegistry()
         r = self.registry
+        self.ready = Gauge(
+            "headrace_ready", "1 while this worker takes events; 0 while it starts or rebalances.", registry=r
+        )
         self.events = Counter(
             "headrace_events_total",
             "Events read, by topic and outcome (accepted, duplicate, dead_lettered, replayed, rekeyed).",

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     candidates_per_source: PositiveInt = Field(100, description="Candidates asked of each model.")
     list_ttl: PositiveFloat = Field(7 * 86_400.0, description="Seconds a list lives in Redis.")
     flush_users: PositiveInt = Field(64, description="Most shoppers published in one pipeline.")
+    flush_linger: Annotated[float, Field(ge=0)] = Field(
+        0.01, description="Seconds a dirty shopper waits for company before the flush."
+    )
     item_list_interval: PositiveFloat = Field(
         1.0, description="Seconds between two rounds of item and segment lists."
     )

@@ -68,6 +68,9 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
 # producer shares, and a replayed log of 2018 would otherwise be deleted by retention at once.
 _BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 
+# What Headrace writes can be larger than the record it came from: a dead letter holds it in base64.
+_LARGE: Final = {"max.message.bytes": str(4 * 1024 * 1024)}
+
 
 def _events(name: str, purpose: str, payload: type[Event], source: Source) -> TopicSpec:
     return TopicSpec(
@@ -103,6 +106,7 @@ INTERACTIONS: Final = TopicSpec(
     payload=Interaction,
     encoding="msgpack",
     retention_ms=90 * DAY_MS,
+    config=_LARGE,
 )
 REWARDS: Final = TopicSpec(
     name="rewards", purpose="What reactions to published lists were worth.", key="user_id", payload=Reward,
@@ -122,8 +126,7 @@ DEAD_LETTERS: Final = TopicSpec(
     copartitioned=False,
     partitions=1,
     retention_ms=30 * DAY_MS,
-    # A dead letter holds its record in base64, a third larger than the largest record Kafka takes.
-    config={"max.message.bytes": str(4 * 1024 * 1024)},
+    config=_LARGE,
 )
 USERS_TABLE: Final = "users"
 

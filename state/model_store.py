@@ -1,0 +1,156 @@
+"""Snapshots of the models: plain data with a format version and a checksum, never pickle.
+
+Whoever can write to the store must not be able to run code, so a snapshot is msgpack with numpy arrays in npy
+form (``allow_pickle=False`` both ways). A file that is torn, of another format or with a wrong checksum is passed
+over for the one before it.
+"""
+
+import io
+import logging
+import os
+import struct
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+
+_LOG: Final = logging.getLogger(__name__)
+MAGIC: Final = b"HEADRACE"
+FORMAT: Final = 1
+_HEADER: Final = struct.Struct(">8sHIQ")
+_ARRAY: Final = 1
+
+
+class SnapshotError(ValueError):
+    """A snapshot cannot be read; the message says why."""
+
+
+def encode_snapshot(state: Mapping[str, Any]) -> bytes:
+    """Bytes of a snapshot.
+
+    Parameters
+    ----------
+    state
+        Plain data: str, int, float, bool, None, bytes, lists, dicts, numpy arrays of numbers.
+
+    Raises
+    ------
+    TypeError
+        If anything else is in it.
+
+    Examples
+    --------
+    >>> decode_snapshot(encode_snapshot({"counts": np.array([1.0, 2.0])}))["counts"]
+    array([1., 2.])
+    """
+    body = msgspec.msgpack.encode(state, enc_hook=_encode_array)
+    return _HEADER.pack(MAGIC, FORMAT, zlib.crc32(body), len(body)) + body
+
+
+def decode_snapshot(raw: bytes) -> dict[str, Any]:
+    """The state in a snapshot.
+
+    Raises
+    ------
+    SnapshotError
+        If it is torn, of another format, or the checksum is wrong.
+    """
+    if len(raw) < _HEADER.size:
+        raise SnapshotError("shorter than its header")
+    magic, version, checksum, length = _HEADER.unpack_from(raw)
+    body = memoryview(raw)[_HEADER.size :]
+    if magic != MAGIC:
+        raise SnapshotError("not a Headrace snapshot")
+    if version != FORMAT:
+        raise SnapshotError(f"format {version}, this version reads {FORMAT}")
+    if len(body) != length:
+        raise SnapshotError(f"{len(body)} bytes where {length} were written")
+    if zlib.crc32(body) != checksum:
+        raise SnapshotError("the checksum does not match")
+    try:
+        state: dict[str, Any] = msgspec.msgpack.decode(body, type=dict, ext_hook=_decode_array)
+    except (msgspec.DecodeError, ValueError) as error:
+        raise SnapshotError(str(error)) from None
+    return state
+
+
+def _encode_array(value: object) -> msgspec.msgpack.Ext:
+    if isinstance(value, np.generic):
+        value = np.asarray(value)
+    if not isinstance(value, np.ndarray) or value.dtype.hasobject:
+        raise TypeError(f"{type(value).__name__} is no plain data")
+    buffer = io.BytesIO()
+    np.save(buffer, value, allow_pickle=False)
+    return msgspec.msgpack.Ext(_ARRAY, buffer.getvalue())
+
+
+def _decode_array(code: int, data: memoryview) -> Any:
+    if code != _ARRAY:
+        raise SnapshotError(f"unknown extension {code}")
+    return np.load(io.BytesIO(data), allow_pickle=False)
+
+
+class Snapshot(NamedTuple):
+    """A snapshot that was read."""
+
+    name: str
+    state: dict[str, Any]
+
+
+class ModelStore(Protocol):
+    """Where snapshots are kept."""
+
+    def save(self, state: Mapping[str, Any]) -> str:
+        """Write a snapshot and return its name; older ones beyond the limit are removed."""
+
+    def newest(self) -> Snapshot | None:
+        """The newest snapshot that can be read."""
+
+
+class DirectoryModelStore:
+    """Snapshots as files of a folder.
+
+    Parameters
+    ----------
+    folder
+        Made when the first snapshot is written.
+    kept
+        Snapshots kept.
+    """
+
+    def __init__(self, folder: Path, kept: int = 3) -> None:
+        self._folder = folder
+        self._kept = kept
+
+    def save(self, state: Mapping[str, Any]) -> str:
+        """Write a snapshot: to a temporary file, synced, then renamed, so that a crash leaves the old ones."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        before = self._names()
+        number = int(before[-1].split("-")[1].split(".")[0]) + 1 if before else 1
+        name = f"models-{number:010d}.snapshot"
+        temporary = self._folder / f".{name}.writing"
+        with temporary.open("wb") as file:
+            file.write(encode_snapshot(state))
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self._folder / name)
+        for old in before[: max(0, len(before) + 1 - self._kept)]:
+            (self._folder / old).unlink(missing_ok=True)
+        return name
+
+    def newest(self) -> Snapshot | None:
+        """The newest snapshot that can be read; one that cannot is passed over with a warning."""
+        for name in reversed(self._names()):
+            try:
+                return Snapshot(name, decode_snapshot((self._folder / name).read_bytes()))
+            except (SnapshotError, OSError) as error:
+                _LOG.warning("passing over snapshot %s: %s", self._folder / name, error)
+        return None
+
+    def _names(self) -> list[str]:
+        if not self._folder.is_dir():
+            return []
+        return sorted(path.name for path in self._folder.glob("models-*.snapshot"))

@@ -1,0 +1,27 @@
+"""From a shopper's row to what the ranker is asked with."""
+
+from bisect import bisect_left
+
+from state.row import UserRow
+from stream_app.ranker.request import RankRequest
+
+
+def request_of(user_id: str, row: UserRow) -> RankRequest:
+    """The request for a shopper's list.
+
+    Examples
+    --------
+    >>> from state.row import EMPTY_ROW
+    >>> request_of("u", EMPTY_ROW).items
+    ()
+    """
+    times = tuple([entry.ts for entry in row.recent])
+    return RankRequest(
+        user_id=user_id,
+        items=tuple([entry.item_id for entry in row.recent]),
+        times=times,
+        session_start=bisect_left(times, row.session.start),
+        segments=row.segments,
+        now=row.last_ts,
+        excluded=(*row.bought, *row.hidden),
+    )

@@ -1,0 +1,136 @@
+"""The row of one shopper: everything remembered of them, and its encoding.
+
+Rows are immutable: the fold makes a new one, so that an exception half-way leaves the old row whole. Every part
+has a bound.
+"""
+
+from typing import Final
+
+import msgspec
+
+from state.sessions import NO_SESSION, Session
+from topics.records import Kind, Source
+
+FORMAT: Final = 1
+MAX_RECENT: Final = 50
+MAX_BOUGHT: Final = 200
+MAX_HIDDEN: Final = 200
+MAX_LIKED: Final = 100
+MAX_QUERIES: Final = 10
+
+NO_WATERMARKS: Final = (-1,) * len(Source)
+
+
+class Recent(msgspec.Struct, frozen=True, array_like=True):
+    """One recent interaction with an item, at its place in event time."""
+
+    ts: float
+    item_id: str
+    kind: Kind
+
+
+class Query(msgspec.Struct, frozen=True, array_like=True):
+    """One recent search."""
+
+    ts: float
+    query: str
+
+
+class Counts(msgspec.Struct, frozen=True, array_like=True):
+    """How many events of each kind were taken."""
+
+    clicks: int = 0
+    searches: int = 0
+    purchases: int = 0
+    impressions: int = 0
+    feedback: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.clicks + self.searches + self.purchases + self.impressions + self.feedback
+
+
+class UserRow(msgspec.Struct, frozen=True, array_like=True):
+    """What is remembered of one shopper.
+
+    Attributes
+    ----------
+    format
+        Version of this layout.
+    watermarks
+        For each `topics.records.Source` the highest offset applied, -1 for none.
+    ring
+        Recent event ids, see `state.duplicates`.
+    recent
+        The newest interactions with items by event time, oldest first; at most ``MAX_RECENT``.
+    session
+        The current session.
+    counts
+        Events taken, by kind.
+    first_ts, last_ts
+        Event times of the first and the newest event.
+    bought, hidden, liked
+        Item id to event time of the last purchase, dislike or hide, like; the oldest are dropped.
+    queries
+        The newest searches, oldest first.
+    segments
+        Audiences besides ``all``, from the newest event that named them.
+    segments_ts
+        Event time of that event.
+    """
+
+    format: int = FORMAT
+    watermarks: tuple[int, ...] = NO_WATERMARKS
+    ring: bytes = b""
+    recent: tuple[Recent, ...] = ()
+    session: Session = NO_SESSION
+    counts: Counts = Counts()
+    first_ts: float = 0.0
+    last_ts: float = 0.0
+    bought: dict[str, float] = {}
+    hidden: dict[str, float] = {}
+    liked: dict[str, float] = {}
+    queries: tuple[Query, ...] = ()
+    segments: tuple[str, ...] = ()
+    segments_ts: float = 0.0
+
+
+EMPTY_ROW: Final = UserRow()
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(UserRow)
+
+
+class RowFormatError(ValueError):
+    """Stored bytes are not a row of a format this version reads."""
+
+
+def encode_row(row: UserRow) -> bytes:
+    """Msgpack bytes of a row.
+
+    Examples
+    --------
+    >>> decode_row(encode_row(EMPTY_ROW)) == EMPTY_ROW
+    True
+    """
+    return _encoder.encode(row)
+
+
+def decode_row(raw: bytes | None) -> UserRow:
+    """The row in `raw`; the empty row where there is none.
+
+    Raises
+    ------
+    RowFormatError
+        If the bytes are no row, or of a newer format.
+    """
+    if raw is None:
+        return EMPTY_ROW
+    try:
+        row = _decoder.decode(raw)
+    except msgspec.DecodeError as error:
+        raise RowFormatError(f"the stored row cannot be read: {error}") from None
+    if row.format != FORMAT:
+        raise RowFormatError(f"the stored row has format {row.format}, this version reads {FORMAT}")
+    return row

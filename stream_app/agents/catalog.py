@@ -1,0 +1,53 @@
+"""The agent of the catalogue: checks items, so that what cannot be read is in the dead letters once.
+
+The replicas read the compacted topic themselves, all of it; this agent reads it as a group.
+"""
+
+from collections.abc import AsyncIterable
+from typing import Any
+
+from stream_app.agents.dead_letters import DeadLetterWriter
+from stream_app.metrics import Metrics
+from topics.catalogue import CATALOG_ITEMS
+from topics.codec import Limits, RejectedError, decode
+from topics.events import CatalogItem
+
+
+class CatalogEvents:
+    """Checks catalogue items, independent of Faust.
+
+    Parameters
+    ----------
+    dead_letters
+        Where what cannot be taken goes.
+    metrics
+        Outcomes.
+    limits
+        The clock; an item's description may be of any age.
+    """
+
+    def __init__(self, dead_letters: DeadLetterWriter, metrics: Metrics, limits: Limits) -> None:
+        self._dead_letters = dead_letters
+        self._metrics = metrics
+        self._limits = Limits(max_future=limits.max_future, max_age=0)
+
+    def handle(self, message: Any) -> None:
+        """Check one Kafka message (Faust's); one without a value removes the item and is fine."""
+        if message.value is not None:
+            try:
+                decode(message.value, CatalogItem, received=message.timestamp, limits=self._limits)
+            except RejectedError as error:
+                self._dead_letters.write(message, error)
+                return
+        self._metrics.events.labels(message.topic, "accepted").inc()
+
+
+def declare_catalog_agent(app: Any, events: CatalogEvents) -> None:
+    """Declare the agent on a Faust application."""
+    topic = app.topic(CATALOG_ITEMS.name, key_serializer="raw", value_serializer="raw")
+
+    async def catalog(stream: AsyncIterable[Any]) -> None:
+        async for event in stream.events():  # type: ignore[attr-defined]
+            events.handle(event.message)
+
+    app.agent(topic, name="catalog")(catalog)

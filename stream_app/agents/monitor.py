@@ -1,0 +1,102 @@
+"""Faust's own figures for Prometheus, without a price an event.
+
+Faust's Prometheus sensor updates a dozen labelled metrics an event, 40 µs in all. This one counts in plain
+attributes and copies them to the same metrics when asked, once a second.
+"""
+
+from typing import Any, Final
+
+from faust.sensors.prometheus import FaustMetrics, PrometheusMonitor
+from prometheus_client import CollectorRegistry
+
+_SAMPLED: Final = 16
+"""One event in so many is timed for the runtime histogram."""
+
+
+class ScrapedMonitor(PrometheusMonitor):  # type: ignore[misc]
+    """Faust's monitor, its metrics on a registry of ours under Faust's own names with the prefix ``faust``.
+
+    Parameters
+    ----------
+    registry
+        Where they are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(metrics=FaustMetrics.create(registry, "faust"))
+        self._by_stream: dict[Any, int] = {}
+
+    def on_message_in(self, tp: Any, offset: int, message: Any) -> None:  # noqa: ARG002  # Faust's signature
+        """Count a message that is handed to the streams."""
+        self.messages_received_total += 1
+        self.messages_active += 1
+        self.messages_received_by_topic[tp.topic] += 1
+        self.tp_read_offsets[tp] = offset
+
+    def on_stream_event_in(self, tp: Any, offset: int, stream: Any, event: Any) -> dict[str, float] | None:  # noqa: ARG002
+        """Count an event that a stream begins to process; time one in a few."""
+        self.events_total += 1
+        self.events_active += 1
+        key = id(stream)
+        if key not in self._by_stream:
+            self._by_stream[key] = 0
+            self.stream_lookup[stream] = self._stream_label(stream)
+        self._by_stream[key] += 1
+        return {"time_in": self.time()} if self.events_total % _SAMPLED == 0 else None
+
+    def on_stream_event_out(
+        self,
+        tp: Any,  # noqa: ARG002
+        offset: int,  # noqa: ARG002
+        stream: Any,  # noqa: ARG002
+        event: Any,  # noqa: ARG002
+        state: dict[str, float] | None = None,
+    ) -> None:
+        """Count an event that a stream is done with."""
+        self.events_active -= 1
+        if state is not None:
+            self._metrics.events_runtime_latency.observe(self.ms_since(state["time_in"]))
+
+    def on_message_out(self, tp: Any, offset: int, message: Any) -> None:  # noqa: ARG002
+        """Count a message that is acknowledged."""
+        self.messages_active -= 1
+
+    def on_table_get(self, table: Any, key: Any) -> None:  # noqa: ARG002
+        """Count a look-up."""
+        self._table_or_create(table).keys_retrieved += 1
+
+    def on_table_set(self, table: Any, key: Any, value: Any) -> None:  # noqa: ARG002
+        """Count a write."""
+        self._table_or_create(table).keys_updated += 1
+
+    def track_tp_end_offset(self, tp: Any, offset: int) -> None:
+        """Note the end of a partition."""
+        self.tp_end_offsets[tp] = offset
+
+    def copy_to_metrics(self) -> None:
+        """Bring the metrics up to what was counted."""
+        metrics = self._metrics
+        # Only the sum is known, not the steps: the counters' values are set.
+        metrics.messages_received._value.set(self.messages_received_total)  # noqa: SLF001
+        metrics.active_messages.set(self.messages_active)
+        metrics.total_events._value.set(self.events_total)  # noqa: SLF001
+        metrics.total_active_events.set(self.events_active)
+        for topic, count in self.messages_received_by_topic.items():
+            metrics.messages_received_per_topics.labels(topic=topic)._value.set(count)  # noqa: SLF001
+        for stream, label in self.stream_lookup.items():
+            name = f"stream.{label}.events"
+            count = self._by_stream.get(id(stream), 0)
+            metrics.total_events_per_stream.labels(stream=name)._value.set(count)  # noqa: SLF001
+        for name, table in self.tables.items():
+            for operation, count in (
+                (self.KEYS_RETRIEVED, table.keys_retrieved),
+                (self.KEYS_UPDATED, table.keys_updated),
+            ):
+                child = metrics.table_operations.labels(table=f"table.{name}", operation=operation)
+                child._value.set(count)  # noqa: SLF001
+        for tp, offset in self.tp_read_offsets.items():
+            metrics.messages_received_per_topics_partition.labels(
+                topic=tp.topic, partition=tp.partition
+            ).set(offset)
+        for tp, offset in self.tp_end_offsets.items():
+            metrics.topic_partition_end_offset.labels(topic=tp.topic, partition=tp.partition).set(offset)

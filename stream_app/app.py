@@ -1,0 +1,277 @@
+"""The composition root: settings and ports in, a Faust application out.
+
+Nothing is made at import time. `create_app` wires the pure parts to Kafka, Redis and the disk; tests hand in
+other ports.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import faust
+from faust.transport.drivers import aiokafka as faust_kafka
+
+from state.model_store import DirectoryModelStore, ModelStore
+from state.tables import ChangelogTable, TableRows, users_table
+from stream_app.agents.catalog import CatalogEvents, declare_catalog_agent
+from stream_app.agents.dead_letters import DeadLetterWriter
+from stream_app.agents.flusher import Flusher
+from stream_app.agents.monitor import ScrapedMonitor
+from stream_app.agents.ordering import BrokerTimeOrder
+from stream_app.agents.prequential import PublishedLists
+from stream_app.agents.users import UserEvents, declare_users_agent
+from stream_app.metrics import Metrics
+from stream_app.models.model_set import ModelSet
+from stream_app.outbox import Outbox
+from stream_app.publish.port import Publisher
+from stream_app.ranker.ranker import Ranker
+from stream_app.replica import Replica, load_models
+from stream_app.settings import Settings
+
+_LOG: Final = logging.getLogger(__name__)
+_BATCH_BYTES: Final = 2 * 1024 * 1024
+_REQUEST_BYTES: Final = 8 * 1024 * 1024
+_GAUGES_EVERY: Final = 1.0
+_SCAN_SLICE: Final = 200
+
+
+class _OutboxProducer(faust_kafka.Producer):  # type: ignore[misc]
+    """Faust's producer, which also empties the outbox when it is flushed: that is, before each commit."""
+
+    outbox: Outbox
+
+    async def flush(self) -> None:
+        """Wait until Kafka has everything, and raise where it has not."""
+        await self.outbox.flush()
+        await super().flush()
+
+
+class Components:
+    """The parts of one worker, wired.
+
+    Attributes
+    ----------
+    app
+        The Faust application.
+    replica, flusher, rows, lists, metrics, outbox
+        What it runs.
+    gate
+        Open while events may be taken.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        publisher: Publisher,
+        *,
+        partitions: int,
+        metrics: Metrics | None = None,
+        store: ModelStore | None = None,
+        table_store: str = "rocksdb://",
+    ) -> None:
+        self.settings: Final = settings
+        self.metrics: Final = metrics if metrics is not None else Metrics()
+        self.publisher: Final = publisher
+        self.app: Final = _faust_app(settings, partitions, table_store, self.metrics)
+        self.outbox: Final = Outbox(self._producer, settings.producer_linger, self._stop_on_lost_batch)
+        store = store or DirectoryModelStore(settings.data_dir / "models", settings.snapshots_kept)
+        models, positions = load_models(partial(model_set, settings), store)
+        self.replica: Final = Replica(models, positions, store, self.metrics, broker=settings.broker)
+        self.rows: Final = TableRows(
+            users_table(self.app, self.outbox.append, partitions), partitions
+        )
+        self.lists: Final = PublishedLists(self.metrics)
+        self.flusher: Final = Flusher(
+            Ranker(models, per_source=settings.candidates_per_source, length=settings.list_length),
+            self.rows,
+            publisher,
+            self.lists,
+            self.outbox.append,
+            self.metrics,
+            settings,
+        )
+        self.gate: Final = asyncio.Event()
+        self._assigned: Final = asyncio.Event()
+        self._background: set[asyncio.Task[Any]] = set()
+        self._declare()
+
+    def _producer(self) -> Any:
+        return self.app.producer._ensure_producer()  # noqa: SLF001  # Faust has no public way to it
+
+    def _stop_on_lost_batch(self, error: Exception) -> None:
+        _LOG.error("Kafka did not take a batch; stopping, so that its events are read again: %s", error)
+        self._spawn(self.app.crash(error))
+
+    def _spawn(self, work: Awaitable[Any]) -> None:
+        task = asyncio.ensure_future(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _declare(self) -> None:
+        app, settings = self.app, self.settings
+        outbox = self.outbox
+        transport = app.producer_transport if hasattr(app, "producer_transport") else app.transport
+
+        def producer(*args: Any, **kwargs: Any) -> _OutboxProducer:
+            made = _OutboxProducer(*args, **kwargs)
+            made.outbox = outbox
+            return made
+
+        for each in {id(t): t for t in (app.transport, transport)}.values():
+            each.Producer = producer
+        dead_letters = DeadLetterWriter(outbox.append, self.metrics)
+        events = UserEvents(
+            self.rows,
+            self.replica,
+            self.flusher,
+            self.lists,
+            outbox.append,
+            dead_letters,
+            self.metrics,
+            limits=settings.limits,
+            session_gap=settings.session_gap,
+        )
+        declare_users_agent(app, events, self.flusher, self.gate, self._forward)
+        declare_catalog_agent(app, CatalogEvents(dead_letters, self.metrics, settings.limits))
+        app.on_partitions_revoked.connect(self._on_revoked, weak=False)
+        app.on_partitions_assigned.connect(self._on_assigned, weak=False)
+        app.on_before_shutdown.connect(self._on_before_shutdown, weak=False)
+        app.task(self._run)
+
+    async def _forward(self, topic: str, key: bytes, value: bytes) -> None:
+        await self._producer().send_and_wait(topic, value, key=key)
+
+    async def _on_revoked(self, *_: Any, **__: Any) -> None:
+        self.gate.clear()
+        self.metrics.ready.set(0)
+        self.rows.forget_cached()
+
+    async def _on_assigned(self, *_: Any, **__: Any) -> None:
+        self.gate.clear()
+        self.metrics.ready.set(0)
+        self.metrics.rebalances.inc()
+        self._assigned.set()
+
+    async def _run(self) -> None:
+        """What a worker does beside its agents."""
+        await self.replica.start()
+        self.flusher.start()
+        self._spawn(self._report_gauges())
+        self._spawn(self._snapshot_regularly())
+        while True:
+            await self._assigned.wait()
+            self._assigned.clear()
+            # Interactions that the partitions' owners before sent must be folded before ours overtake them.
+            await self.replica.catch_up()
+            if self._assigned.is_set():
+                continue
+            self.rows.forget_cached()
+            self.gate.set()
+            self.metrics.ready.set(1)
+            self._spawn(self._mark_recent())
+
+    async def _mark_recent(self) -> None:
+        """Publish recently active shoppers again: their lists may have been lost with a crash or by Redis."""
+        seen = 0
+        oldest = self.replica.models.newest - self.settings.republish_window
+        for user_id, row in self.rows.scan():
+            seen += 1
+            if row.last_ts >= oldest and row.counts.total:
+                self.flusher.mark(user_id)
+            if seen % _SCAN_SLICE == 0:
+                await self.flusher.room()
+                await asyncio.sleep(0)
+            if not self.gate.is_set():
+                return
+        self.rows.count_from(seen)
+
+    async def _report_gauges(self) -> None:
+        models = self.replica.models
+        while True:
+            for name, size in models.memory().items():
+                self.metrics.model_bytes.labels(name).set(size)
+            self.metrics.model_items.set(len(models.index))
+            self.metrics.table_users.set(self.rows.count)
+            self.app.monitor.copy_to_metrics()
+            self.lists.report_coverage(len(models.index))
+            await asyncio.sleep(_GAUGES_EVERY)
+
+    async def _snapshot_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(self.settings.snapshot_interval)
+            await self.replica.snapshot()
+
+    async def _on_before_shutdown(self, *_: Any, **__: Any) -> None:
+        self.metrics.ready.set(0)
+        await self.flusher.stop()
+        for task in tuple(self._background):
+            task.cancel()
+        await self.replica.stop()
+        await self.outbox.flush()
+        await self.replica.snapshot()
+        await self.publisher.close()
+
+
+def create_app(settings: Settings, publisher: Publisher, *, partitions: int, **ports: Any) -> faust.App:
+    """Wire a worker.
+
+    Parameters
+    ----------
+    settings
+        All of them.
+    publisher
+        Where lists go.
+    partitions
+        Partition count of the shoppers' topics on the broker.
+    **ports
+        Other ports, see `Components`: ``metrics``, ``store``, ``table_store``.
+
+    Returns
+    -------
+    faust.App
+        With its parts as ``app.components``.
+    """
+    components = Components(settings, publisher, partitions=partitions, **ports)
+    components.app.components = components
+    return components.app
+
+
+def model_set(settings: Settings) -> ModelSet:
+    """The models that the settings name, empty."""
+    return ModelSet(
+        settings.models,
+        max_items=settings.max_items,
+        max_users=settings.max_users,
+        half_life=settings.half_life,
+        session_gap=settings.session_gap,
+        seed=settings.seed,
+    )
+
+
+def _faust_app(settings: Settings, partitions: int, table_store: str, metrics: Metrics) -> faust.App:
+    folder = settings.data_dir / "table"
+    folder.mkdir(parents=True, exist_ok=True)
+    app = faust.App(
+        settings.app_id,
+        broker=";".join(f"kafka://{host.strip()}" for host in settings.broker.split(",")),
+        store=table_store,
+        datadir=folder,
+        autodiscover=False,
+        web_enabled=False,
+        topic_partitions=partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        Table=ChangelogTable,
+        ConsumerScheduler=BrokerTimeOrder,
+        consumer_auto_offset_reset="earliest",
+        broker_commit_interval=1.0,
+        producer_linger=settings.producer_linger,
+        producer_max_batch_size=_BATCH_BYTES,
+        producer_max_request_size=_REQUEST_BYTES,
+        producer_acks=-1,
+        table_standby_replicas=0,
+    )
+    app.monitor = ScrapedMonitor(metrics.registry)
+    return app

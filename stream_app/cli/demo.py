@@ -1,0 +1,74 @@
+"""``headrace demo``: everything on one machine, live on the terminal."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+HELP = (
+    "Start a Kafka broker, a Redis and workers of its own, feed events, and show lists change live.\n\n"
+    "Without --events a small generated shop is fed, without end; ctrl-C stops everything cleanly. A log "
+    "ends by itself when every row has been seen through.\n\n"
+    "\b\nExamples:\n"
+    "  headrace demo\n"
+    "  headrace demo --seconds 30 --report figures.json\n"
+    "  headrace demo --events events.csv.gz --format trivago\n\n"
+    "With HEADRACE_BROKER and HEADRACE_REDIS set, those servers are used instead of its own."
+)
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+
+    @cli.command(help=HELP)
+    def demo(
+        events: Annotated[
+            Path | None, typer.Option(metavar="FILE", help="A log to feed; default: a generated shop.")
+        ] = None,
+        format_name: Annotated[
+            str,
+            typer.Option("--format", "-f", help="Format of the log: jsonl, csv or trivago (docs/feeds.md)."),
+        ] = "jsonl",
+        mapping: Annotated[
+            Path | None, typer.Option("--mapping", "-m", help="Column mapping of the format csv (TOML).")
+        ] = None,
+        rate: Annotated[
+            float | None,
+            typer.Option(
+                min=0,
+                help="Events a second; 0 goes as fast as the workers follow. "
+                "Default: 50 for the generated shop, 500 for a log.",
+            ),
+        ] = None,
+        seconds: Annotated[
+            float | None, typer.Option(min=0, help="End feeding after so many seconds.")
+        ] = None,
+        report: Annotated[
+            Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON in the end.")
+        ] = None,
+        workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
+        seed: Annotated[int, typer.Option(help="Seed of the generated shop.")] = 7,
+        keep: Annotated[
+            bool,
+            typer.Option(
+                "--keep", help="Leave the folders of the workers behind: their logs, tables, snapshots."
+            ),
+        ] = False,
+    ) -> None:
+        from rich.console import Console  # noqa: PLC0415
+
+        from stream_app.demo.options import Options  # noqa: PLC0415
+        from stream_app.demo.runner import run_demo  # noqa: PLC0415
+
+        options = Options(
+            events=events,
+            format=format_name,
+            mapping=mapping,
+            rate=rate,
+            seconds=seconds,
+            report=report,
+            workers=workers,
+            seed=seed,
+            keep=keep,
+        )
+        raise typer.Exit(run_demo(options, Console()))

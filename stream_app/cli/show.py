@@ -1,0 +1,74 @@
+"""``headrace show``: a list from Redis, readable, with its reasons."""
+
+from enum import StrEnum
+from typing import Annotated
+
+import typer
+
+
+class Shown(StrEnum):
+    """Which key of the contract."""
+
+    USER = "user"
+    ITEM = "item"
+    POPULAR = "popular"
+    SEARCH = "search"
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+
+    @cli.command()
+    def show(
+        what: Annotated[Shown, typer.Argument(help="user, item, popular or search.")],
+        identifier: Annotated[
+            str, typer.Argument(metavar="ID", help="Shopper, item or segment (all, country:FR, channel:web).")
+        ] = "all",
+        as_json: Annotated[bool, typer.Option("--json", help="The document as it stands in Redis.")] = False,
+    ) -> None:
+        """Show a published list with its reasons.
+
+        Examples: `headrace show user visitor-17`, `headrace show popular country:FR`, `headrace show item i42`.
+        """
+        from stream_app.client import Client, ClientUnavailableError  # noqa: PLC0415
+        from stream_app.errors import UserError  # noqa: PLC0415
+        from stream_app.publish import contract  # noqa: PLC0415
+        from stream_app.settings import load_settings  # noqa: PLC0415
+
+        settings = load_settings()
+        key = {
+            Shown.USER: contract.user_key,
+            Shown.ITEM: contract.item_key,
+            Shown.POPULAR: contract.popular_key,
+            Shown.SEARCH: contract.search_key,
+        }[what](identifier)
+        try:
+            with Client(settings.redis, timeout=2.0) as client:
+                document = client.read_key(key)
+        except ClientUnavailableError as error:
+            raise UserError(
+                f"No Redis answers at {settings.redis} ({error}). Start one, or set HEADRACE_REDIS."
+            ) from None
+        except ValueError as error:
+            raise UserError(f"HEADRACE_REDIS: {error}.") from None
+        if document is None:
+            raise UserError(
+                f"Redis holds no list at {key}. Lists appear when events of that {what} arrive and expire "
+                f"after {settings.list_ttl / 86_400:g} days; `headrace doctor` checks the path."
+            )
+        if as_json:
+            typer.echo(contract.encode_list(document).decode())
+            return
+        from rich.console import Console  # noqa: PLC0415
+        from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        from stream_app.reasons import sentence  # noqa: PLC0415
+
+        table = Table("place", "item", "score", "why", box=None, pad_edge=False)
+        for place, item in enumerate(document.items, start=1):
+            table.add_row(str(place), Text(item.id), f"{item.score:.4f}", Text(sentence(item.why)))
+        console = Console()
+        console.print(Text(f"{key}  generated {document.generated_at} by {document.policy}, "
+                           f"models at {document.model_version} interactions, list {document.list_id}"))
+        console.print(table)

@@ -1,0 +1,223 @@
+"""The client for the web tier: a shopper's list in one round trip to Redis.
+
+Both clients ask for a whole chain of keys at once and use the first that holds a list: the shopper's own, those of
+the items they look at, those of their audiences, and what is popular everywhere. Items the shopper must not see
+again can be passed over.
+
+Examples
+--------
+>>> from stream_app.client import Client  # doctest: +SKIP
+>>> with Client("redis://localhost:6379/0") as client:  # doctest: +SKIP
+...     for item in client.read("visitor-17", session_items=["i42"], segments=["country:FR"]).items:
+...         print(item.id, item.why)
+"""
+
+from collections.abc import Collection, Sequence
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+import redis
+import redis.asyncio
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from stream_app.publish.contract import OVERALL, decode_list, item_key, popular_key, search_key, user_key
+from topics.records import RecommendationList
+
+DEFAULT_TIMEOUT: Final = 0.25
+"""Seconds after which a read gives up: a page must not wait for its recommendations."""
+
+
+class ClientUnavailableError(ConnectionError):
+    """Redis did not answer in time; show the page without recommendations, or the shop's own."""
+
+
+def chain_of(user_id: str, session_items: Sequence[str], segments: Sequence[str]) -> list[str]:
+    """The keys that are asked for, the best first.
+
+    Parameters
+    ----------
+    user_id
+        The shopper.
+    session_items
+        Items of the current visit, oldest first; the last three are used.
+    segments
+        The shopper's audiences, the narrowest first.
+
+    Examples
+    --------
+    >>> chain_of("u", ["a", "b"], ["country:FR"])
+    ['recs:user:{u}', 'recs:item:{b}', 'recs:item:{a}', 'recs:popular:{country:FR}', 'recs:popular:{all}']
+    """
+    items = [item_key(item) for item in reversed(session_items[-3:])]
+    return [user_key(user_id), *items, *map(popular_key, segments), popular_key(OVERALL)]
+
+
+def first_list(
+    values: Sequence[bytes | None], exclude: Collection[str] = ()
+) -> RecommendationList | None:
+    """The first value that is a list with an item left after `exclude`, or None.
+
+    A value that cannot be read counts as absent: a newer worker may write what this client does not know.
+    """
+    for value in values:
+        if value is None:
+            continue
+        try:
+            document = decode_list(value)
+        except msgspec.DecodeError:
+            continue
+        if exclude:
+            kept = tuple(item for item in document.items if item.id not in exclude)
+            document = msgspec.structs.replace(document, items=kept)
+        if document.items:
+            return document
+    return None
+
+
+def _decode_exact(value: bytes | None) -> RecommendationList | None:
+    try:
+        return decode_list(value) if value is not None else None
+    except msgspec.DecodeError:
+        return None
+
+
+class Client:
+    """Reads lists, blocking. Safe to share among threads; keep one a process.
+
+    Parameters
+    ----------
+    url
+        ``redis://host:port/db``.
+    timeout
+        Seconds after which a read gives up.
+    """
+
+    def __init__(self, url: str, timeout: float = DEFAULT_TIMEOUT) -> None:
+        self._redis = redis.Redis.from_url(
+            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 1)
+        )
+
+    def read(
+        self,
+        user_id: str,
+        *,
+        session_items: Sequence[str] = (),
+        segments: Sequence[str] = (),
+        exclude: Collection[str] = (),
+    ) -> RecommendationList | None:
+        """The shopper's list, or the best there is in its place, in one round trip.
+
+        Parameters
+        ----------
+        user_id
+            The shopper.
+        session_items
+            Items of the current visit, oldest first.
+        segments
+            The shopper's audiences, the narrowest first.
+        exclude
+            Items to leave out.
+
+        Returns
+        -------
+        RecommendationList or None
+            Its `key` tells which of the chain it is; None where Redis holds none of them.
+
+        Raises
+        ------
+        ClientUnavailableError
+            If Redis does not answer in time.
+        """
+        return first_list(self._get(chain_of(user_id, session_items, segments)), exclude)
+
+    def read_key(self, key: str) -> RecommendationList | None:
+        """The list at one key of the contract, without fallbacks."""
+        return _decode_exact(self._get([key])[0])
+
+    def item(self, item_id: str) -> RecommendationList | None:
+        """What goes with an item."""
+        return self.read_key(item_key(item_id))
+
+    def popular(self, segment: str = OVERALL) -> RecommendationList | None:
+        """What is trending in a segment."""
+        return self.read_key(popular_key(segment))
+
+    def last_search(self, user_id: str) -> RecommendationList | None:
+        """The personal order of the shopper's last search."""
+        return self.read_key(search_key(user_id))
+
+    def _get(self, keys: Sequence[str]) -> list[bytes | None]:
+        try:
+            values: list[bytes | None] = self._redis.mget(keys)  # type: ignore[assignment]
+        except (RedisError, OSError) as error:
+            raise ClientUnavailableError(str(error)) from error
+        return values
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._redis.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class AsyncClient:
+    """Reads lists in an event loop; the same chain and the same errors as `Client`.
+
+    Parameters
+    ----------
+    url
+        ``redis://host:port/db``.
+    timeout
+        Seconds after which a read gives up.
+    """
+
+    def __init__(self, url: str, timeout: float = DEFAULT_TIMEOUT) -> None:
+        self._redis = redis.asyncio.Redis.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=redis.asyncio.retry.Retry(NoBackoff(), 1),
+        )
+
+    async def read(
+        self,
+        user_id: str,
+        *,
+        session_items: Sequence[str] = (),
+        segments: Sequence[str] = (),
+        exclude: Collection[str] = (),
+    ) -> RecommendationList | None:
+        """The shopper's list, or the best there is in its place; see `Client.read`."""
+        return first_list(await self._get(chain_of(user_id, session_items, segments)), exclude)
+
+    async def read_key(self, key: str) -> RecommendationList | None:
+        """The list at one key of the contract, without fallbacks."""
+        return _decode_exact((await self._get([key]))[0])
+
+    async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
+        try:
+            values: list[bytes | None] = await self._redis.mget(keys)  # type: ignore[assignment]
+        except (RedisError, OSError) as error:
+            raise ClientUnavailableError(str(error)) from error
+        return values
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()

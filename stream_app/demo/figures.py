@@ -1,0 +1,181 @@
+"""What the workers' metrics say, added up, and what was said a few seconds ago."""
+
+import http.client
+import math
+import operator
+from collections import deque
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any, Final
+
+import msgspec
+from prometheus_client.parser import text_string_to_metric_families
+
+from stream_app.demo.quantiles import Buckets
+from topics.catalogue import SHOP_TOPICS
+
+WINDOW_SECONDS: Final = 5.0
+"""How far back "lately" reaches."""
+
+_TIMEOUT: Final = 2.0
+_OUTCOMES: Final = {"accepted": "accepted", "duplicate": "duplicates", "dead_lettered": "dead_lettered"}
+_SUMS: Final = {
+    "headrace_lists_published_total": "lists_published",
+    "headrace_prequential_events_total": "judged",
+    "headrace_prequential_hits_total": "hits",
+    "headrace_prequential_reciprocal_rank_total": "reciprocal_rank",
+    "headrace_dirty_users": "dirty_users",
+    "headrace_replica_lag_messages": "lag_messages",
+    "headrace_ready": "ready",
+}
+_TOPICS: Final = frozenset(spec.name for spec in SHOP_TOPICS)
+
+
+class Figures(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of one worker, or of all together.
+
+    Attributes
+    ----------
+    accepted, duplicates, dead_lettered
+        Events by what became of them, descriptions of items among them.
+    lists_published, lists_of_shoppers
+        Lists acknowledged by Redis: of any kind, and those of shoppers.
+    judged, hits, reciprocal_rank
+        Item interactions of shoppers who had a list; those with an item on it; the sum of 1 / place.
+    dirty_users
+        Shoppers whose list waits to be published.
+    lag_messages
+        Interactions that replicas have not folded yet.
+    ready
+        Workers that are.
+    freshness
+        Seconds from the broker's time of an event to its list in Redis.
+    """
+
+    accepted: float = 0.0
+    duplicates: float = 0.0
+    dead_lettered: float = 0.0
+    lists_published: float = 0.0
+    lists_of_shoppers: float = 0.0
+    judged: float = 0.0
+    hits: float = 0.0
+    reciprocal_rank: float = 0.0
+    dirty_users: float = 0.0
+    lag_messages: float = 0.0
+    ready: float = 0.0
+    freshness: Buckets = Buckets()
+
+    def __add__(self, other: "Figures") -> "Figures":
+        return self._with(other, operator.add)
+
+    def since(self, before: "Figures") -> "Figures":
+        """What was counted since; gauges stay as they are."""
+        counted = self._with(before, operator.sub)
+        return msgspec.structs.replace(
+            counted, dirty_users=self.dirty_users, lag_messages=self.lag_messages, ready=self.ready
+        )
+
+    def _with(self, other: "Figures", combine: Callable[..., object]) -> "Figures":
+        names = Figures.__struct_fields__
+        combined: dict[str, Any] = {
+            name: combine(getattr(self, name), getattr(other, name)) for name in names
+        }
+        return Figures(**combined)
+
+    @property
+    def finished(self) -> int:
+        """Events that have an outcome."""
+        return round(self.accepted + self.duplicates + self.dead_lettered)
+
+    @property
+    def hit_rate(self) -> float | None:
+        """Share of judged interactions whose item was on the shopper's list."""
+        return self.hits / self.judged if self.judged else None
+
+    @property
+    def mrr(self) -> float | None:
+        """Mean reciprocal place of the item on the shopper's list, 0 where it was not on it."""
+        return self.reciprocal_rank / self.judged if self.judged else None
+
+
+def parse(text: str) -> Figures:
+    """Read the figures out of a worker's ``/metrics``.
+
+    Examples
+    --------
+    >>> parse('headrace_events_total{topic="events.click",outcome="accepted"} 3.0').accepted
+    3.0
+    """
+    values: dict[str, Any] = {}
+    buckets: dict[float, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            if sample.name == "headrace_lists_published_total" and sample.labels.get("kind") == "user":
+                values["lists_of_shoppers"] = sample.value
+            if sample.name in _SUMS:
+                field = _SUMS[sample.name]
+            elif sample.name == "headrace_events_total" and sample.labels.get("topic") in _TOPICS:
+                field = _OUTCOMES.get(sample.labels.get("outcome", ""), "")
+            elif sample.name == "headrace_freshness_seconds_bucket":
+                bound = float(sample.labels["le"])
+                buckets[bound] = buckets.get(bound, 0.0) + sample.value
+                continue
+            else:
+                continue
+            if field and not math.isnan(sample.value):
+                values[field] = values.get(field, 0.0) + sample.value
+    bounds = tuple(sorted(buckets))
+    return Figures(**values, freshness=Buckets(bounds, tuple(buckets[bound] for bound in bounds)))
+
+
+def total(all_figures: Iterable[Figures]) -> Figures:
+    """All workers together."""
+    return reduce(operator.add, all_figures, Figures())
+
+
+def fetch(port: int) -> str | None:
+    """What a worker on this machine serves at ``/metrics``; None if it does not answer."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
+    try:
+        connection.request("GET", "/metrics")
+        response = connection.getresponse()
+        body = response.read().decode()
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return body if response.status == http.client.OK else None
+
+
+class History:
+    """The figures of the last seconds, for what happens lately.
+
+    Examples
+    --------
+    >>> history = History()
+    >>> for second in range(9):
+    ...     history.add(float(second), Figures(accepted=100.0 * second))
+    >>> history.rate
+    100.0
+    """
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[float, Figures]] = deque()
+
+    def add(self, now: float, figures: Figures) -> None:
+        """Take in the figures of a moment; forget those before the window."""
+        self._kept.append((now, figures))
+        while len(self._kept) > 2 and self._kept[1][0] <= now - WINDOW_SECONDS:
+            self._kept.popleft()
+
+    @property
+    def lately(self) -> Figures:
+        """What was counted within the window."""
+        return self._kept[-1][1].since(self._kept[0][1]) if self._kept else Figures()
+
+    @property
+    def rate(self) -> float:
+        """Events a second within the window."""
+        if len(self._kept) < 2:
+            return 0.0
+        return self.lately.finished / (self._kept[-1][0] - self._kept[0][0])

@@ -1,0 +1,86 @@
+"""Forward decay: sums that lose half their weight in a half-life, whatever order the events come in."""
+
+import math
+
+from stream_app.models.kernels import forward_weight
+
+HEADROOM = 256
+"""Half-lives the newest event may lie past the landmark before the sums are scaled down."""
+
+
+class ForwardDecay:
+    """Weights that grow with event time, so that sums never have to be aged.
+
+    An event at time t weighs ``2 ** ((t - landmark) / half_life)``; a sum of such weights, divided by another
+    one, is a ratio of exponentially decayed sums at any later time. Since a weight depends on the event
+    alone, events may come in any order. The landmark lies on a whole number of half-lives and moves by whole
+    numbers, so that scaling the sums is exact (a power of two) and replicas whose landmarks differ hold the
+    same numbers but for the exponent.
+
+    Parameters
+    ----------
+    half_life
+        Seconds in which a weight halves; ``math.inf`` never decays.
+
+    Attributes
+    ----------
+    landmark
+        Where the weight is 1, in half-lives since the epoch.
+
+    References
+    ----------
+    Cormode, Shkapenyuk, Srivastava, Xu: Forward Decay, ICDE 2009.
+
+    Examples
+    --------
+    >>> decay = ForwardDecay(half_life=60.0)
+    >>> decay.advance(0.0)
+    1.0
+    >>> [decay.weight(ts) for ts in (0.0, 60.0, 120.0, -60.0)]
+    [1.0, 2.0, 4.0, 0.5]
+
+    When the newest event is far past the landmark, the sums have to be multiplied by a small power of two:
+
+    >>> decay.advance(60.0 * 300) == 2.0 ** -300, decay.landmark
+    (True, 300.0)
+    """
+
+    def __init__(self, half_life: float) -> None:
+        if not half_life > 0:
+            raise ValueError(f"half_life must be above 0, not {half_life!r}")
+        self.half_life = half_life
+        self.landmark = math.nan
+
+    def weight(self, ts: float) -> float:
+        """Weight of an event at `ts` (seconds since the epoch); the landmark must have been set."""
+        return forward_weight(ts, self.half_life, self.landmark)
+
+    def advance(self, ts: float) -> float:
+        """Move the landmark if an event at `ts` would weigh too much.
+
+        Returns
+        -------
+        float
+            What every sum must be multiplied by now: 1, or an exact power of two.
+        """
+        ahead = ts / self.half_life - self.landmark
+        if ahead <= HEADROOM:
+            return 1.0
+        before, self.landmark = self.landmark, float(math.floor(ts / self.half_life))
+        if math.isnan(before):
+            return 1.0
+        return math.ldexp(1.0, int(before - self.landmark))
+
+    def at(self, ts: float) -> float:
+        """Factor that turns a sum into the decayed sum at `ts`, to the whole half-life before it.
+
+        Examples
+        --------
+        >>> decay = ForwardDecay(half_life=60.0)
+        >>> _ = decay.advance(0.0)
+        >>> decay.weight(60.0) * decay.at(150.0)
+        0.5
+        """
+        if math.isnan(self.landmark):
+            return 0.0
+        return math.ldexp(1.0, int(self.landmark - math.floor(ts / self.half_life)))

@@ -1,0 +1,342 @@
+"""Items that the same people look at, or buy, around the same time."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models import kernels
+from stream_app.models.arrays import grown, stamped, verify
+from stream_app.models.base import (
+    EMPTY_CANDIDATES,
+    Candidates,
+    Context,
+    Evidence,
+    Items,
+    Model,
+    Observation,
+    Scores,
+    State,
+)
+from stream_app.models.decay import ForwardDecay
+from stream_app.models.items import ItemIndex
+from topics.records import Kind
+
+ALSO_VIEWED, ALSO_BOUGHT = "also_viewed", "also_bought"
+
+_VIEWS = frozenset({Kind.VIEW, Kind.DETAIL, Kind.CART, Kind.WISHLIST, Kind.SHARE})
+
+
+class _Table:
+    """Decayed counts of items and of pairs, the pairs in a bounded row of neighbours for each item."""
+
+    def __init__(self, width: int) -> None:
+        self.items: Items = np.zeros((0, width), np.int32)
+        self.weights: NDArray[np.float64] = np.zeros((0, width))
+        self.sizes: NDArray[np.int32] = np.zeros(0, np.int32)
+        self.counts: NDArray[np.float64] = np.zeros(0)
+        self.norms: NDArray[np.float64] = np.zeros(0)
+
+    def fit(self, length: int) -> None:
+        if length > len(self.sizes):
+            length = max(length, 64)
+            self.items = grown(self.items, length)
+            self.weights = grown(self.weights, length)
+            self.sizes = grown(self.sizes, length)
+            self.counts = grown(self.counts, length)
+            self.norms = grown(self.norms, length)
+
+    def normalise(self, exponent: float) -> None:
+        self.norms[:] = 0.0
+        held = self.counts > 0
+        self.norms[held] = self.counts[held] ** -exponent
+
+    def scale(self, factor: float, exponent: float) -> None:
+        self.weights *= factor
+        self.counts *= factor
+        self.normalise(exponent)
+
+    def forget(self, gone: NDArray[np.bool_]) -> None:
+        kernels.drop_items(self.items, self.weights, self.sizes, gone)
+        length = min(len(gone), len(self.sizes))
+        lost = np.flatnonzero(gone[:length])
+        self.sizes[lost] = 0
+        self.counts[lost] = self.norms[lost] = 0.0
+
+    def pairs(self) -> tuple[Items, Items, NDArray[np.float64]]:
+        held = np.arange(self.items.shape[1]) < self.sizes[:, None]
+        owners = np.repeat(np.arange(len(self.sizes), dtype=np.int32), self.sizes)
+        return owners, self.items[held], self.weights[held]
+
+    def state(self) -> State:
+        _, items, weights = self.pairs()
+        return {"sizes": self.sizes.copy(), "items": items, "weights": weights, "counts": self.counts.copy()}
+
+    def restore(self, state: Mapping[str, Any], exponent: float) -> None:
+        self.__init__(self.items.shape[1])  # type: ignore[misc]
+        rows = len(state["sizes"])
+        self.fit(rows)
+        self.sizes[:rows] = state["sizes"]
+        held = np.arange(self.items.shape[1]) < self.sizes[:, None]
+        self.items[held] = state["items"]
+        self.weights[held] = state["weights"]
+        self.counts[:rows] = state["counts"]
+        self.normalise(exponent)
+
+    def memory(self) -> int:
+        arrays = (self.items, self.weights, self.sizes, self.counts, self.norms)
+        return sum(array.nbytes for array in arrays)
+
+
+class ItemToItem(Model):
+    """Co-visits and co-buys: an item is proposed for what it shares with the context's items.
+
+    Each observation that is no repeat is linked both ways with the distinct items the same shopper had in
+    the same stream within the session gap: the nearer in time, the stronger. Views and purchases have a
+    table each. The score of z for a context item y is ``w_yz / (n_y ** (1 - penalty) * n_z ** penalty)``,
+    with the decayed weight w of the pair and counts n of the items: the cosine at a penalty of 1/2. Scores of
+    both tables are summed over the context's newest distinct items, each counting `fade` times the next
+    newer one.
+
+    Parameters
+    ----------
+    index
+        The items.
+    half_life
+        Seconds in which a pair loses half its weight.
+    reach
+        A pair this many seconds apart is linked by half the weight of a simultaneous one.
+    neighbours
+        Neighbours remembered of an item; a new one takes the place of the weakest.
+    depth
+        Distinct context items used.
+    fade
+        What an item of the context counts relative to the next newer one.
+    penalty
+        How much the popularity of the proposed item counts against it, from 0 to 1.
+
+    Examples
+    --------
+    >>> index = ItemIndex(100)
+    >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
+    >>> model = ItemToItem(index)
+    >>> none, before = np.zeros(0, np.int32), np.array([shoe], np.int32)
+    >>> model.learn_one(Observation("ann", shoe, 0.0, Kind.VIEW, 1.0, (), 1, False, none, np.zeros(0)))
+    >>> model.learn_one(Observation("ann", sock, 0.0, Kind.VIEW, 1.0, (), 1, False, before, np.zeros(1)))
+    >>> item_page = Context("", before, np.zeros(1), 0, (), 0.0)
+    >>> found = model.candidates(item_page, 10)
+    >>> index.id_of(found.items[0]), float(found.scores[0]), index.id_of(found.evidence[0])
+    ('sock', 1.0, 'shoe')
+    >>> model.explain(item_page, sock, shoe)
+    Evidence(source='also_viewed', item=0, segment=None)
+    """
+
+    name: ClassVar[str] = "item_to_item"
+    additive: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        index: ItemIndex,
+        *,
+        half_life: float = 86_400.0,
+        reach: float = 100.0,
+        neighbours: int = 100,
+        depth: int = 10,
+        fade: float = 0.8,
+        penalty: float = 0.2,
+    ) -> None:
+        self._index = index
+        self.half_life = half_life
+        self.reach = reach
+        self.neighbours = neighbours
+        self.depth = depth
+        self.fade = fade
+        self.penalty = penalty
+        self._clear()
+        room = 2 * depth * neighbours
+        self._scores: NDArray[np.float64] = np.zeros(0)
+        self._best: NDArray[np.float64] = np.zeros(0)
+        self._evidence: Items = np.zeros(0, np.int32)
+        self._touched: Items = np.zeros(room, np.int32)
+        self._pool: Scores = np.zeros(room, np.float32)
+
+    def _clear(self) -> None:
+        self._decay = ForwardDecay(self.half_life)
+        self._views = _Table(self.neighbours)
+        self._buys = _Table(self.neighbours)
+
+    def learn_one(self, observation: Observation) -> None:
+        """Count one item and its pairs; repeats, and kinds that belong to no stream, are skipped."""
+        kind = observation.kind
+        if observation.repeat:
+            return
+        if kind in _VIEWS:
+            table = self._views
+        elif kind is Kind.PURCHASE:
+            table = self._buys
+        else:
+            return
+        item, ts = observation.item, observation.ts
+        factor = self._decay.advance(ts)
+        if factor != 1.0:
+            self._views.scale(factor, self.penalty)
+            self._buys.scale(factor, self.penalty)
+        if item >= len(table.sizes):
+            table.fit(item + 1)
+        previous = observation.previous_items
+        kernels.covisit(
+            item,
+            ts,
+            previous,
+            observation.previous_times,
+            self.reach,
+            self.half_life,
+            self._decay.landmark,
+            self.penalty,
+            table.items,
+            table.weights,
+            table.sizes,
+            table.counts,
+            table.norms,
+            self._index.hashes,
+        )
+
+    def candidates(self, context: Context, k: int) -> Candidates:
+        """Propose the neighbours of the context's newest distinct items."""
+        n = self._spread(context.items)
+        items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
+        n = kernels.finish(
+            n,
+            k,
+            self._scores,
+            self._best,
+            self._evidence,
+            self._touched,
+            self._index.hashes,
+            self._pool,
+            items,
+            scores,
+            evidence,
+        )
+        if n == 0:
+            return EMPTY_CANDIDATES
+        return Candidates(items[:n], scores[:n], evidence[:n])
+
+    def score(self, context: Context, items: Items) -> Scores:
+        """Summed normalised weight of each item with the context's items."""
+        n = self._spread(context.items)
+        out = np.empty(len(items), np.float32)
+        kernels.look_up(n, items, self._scores, self._best, self._touched, out)
+        return out
+
+    def explain(self, context: Context, item: int, evidence: int) -> Evidence:  # noqa: ARG002
+        """Say whether `item` was viewed or bought with `evidence`, whichever link is the stronger."""
+        sizes = self._buys.sizes
+        if not 0 <= evidence < len(sizes) or sizes[evidence] == 0:
+            return Evidence(ALSO_VIEWED, item=evidence)
+        bought = self._strength(self._buys, evidence, item)
+        viewed = self._strength(self._views, evidence, item)
+        return Evidence(ALSO_BOUGHT if bought > viewed else ALSO_VIEWED, item=evidence)
+
+    def forget_items(self, items: Items) -> None:
+        """Drop the items' rows, and the items from the rows of others."""
+        gone = np.zeros(self._index.size, np.bool_)
+        gone[items] = True
+        self._views.forget(gone)
+        self._buys.forget(gone)
+
+    def statistics(self, ts: float) -> list[tuple[str, Items, Items, NDArray[np.float64]]]:
+        """Weights decayed to `ts`: a label, two item columns and the values, of each table."""
+        factor = self._decay.at(ts)
+        tables = []
+        for name, table in ((ALSO_VIEWED, self._views), (ALSO_BOUGHT, self._buys)):
+            owners, items, weights = table.pairs()
+            tables.append((name, owners, items, weights * factor))
+            every = np.flatnonzero(table.counts).astype(np.int32)
+            tables.append((name, every, every, table.counts[every] * factor))
+        return tables
+
+    def state(self) -> State:
+        """Counts and pairs, as plain data."""
+        return stamped(
+            self.name,
+            self._parameters,
+            landmark=self._decay.landmark,
+            views=self._views.state(),
+            buys=self._buys.state(),
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the model that `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another format or of other hyper-parameters.
+        """
+        verify(state, self.name, self._parameters)
+        self._clear()
+        self._decay.landmark = float(state["landmark"])
+        self._views.restore(state["views"], self.penalty)
+        self._buys.restore(state["buys"], self.penalty)
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        scratch = (self._scores, self._best, self._evidence, self._touched, self._pool)
+        return self._views.memory() + self._buys.memory() + sum(array.nbytes for array in scratch)
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "half_life": self.half_life,
+            "reach": self.reach,
+            "neighbours": self.neighbours,
+            "depth": self.depth,
+            "fade": self.fade,
+            "penalty": self.penalty,
+        }
+
+    def _spread(self, context: Items) -> int:
+        """Score every neighbour of the context's items in the scratch arrays; return how many there are."""
+        size = self._index.size
+        if size > len(self._scores):
+            self._scores = grown(self._scores, size)
+            self._best = grown(self._best, size)
+            self._evidence = grown(self._evidence, size)
+        n = 0
+        for table in (self._views, self._buys):
+            if len(table.sizes):
+                n = kernels.spread(
+                    context,
+                    self.depth,
+                    self.fade,
+                    1.0,
+                    self.penalty,
+                    table.items,
+                    table.weights,
+                    table.sizes,
+                    table.counts,
+                    table.norms,
+                    self._scores,
+                    self._best,
+                    self._evidence,
+                    self._touched,
+                    n,
+                )
+        return n
+
+    def _strength(self, table: _Table, owner: int, item: int) -> float:
+        return float(
+            kernels.strength(
+                owner,
+                item,
+                self.penalty,
+                table.items,
+                table.weights,
+                table.sizes,
+                table.counts,
+                table.norms,
+            )
+        )

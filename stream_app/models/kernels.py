@@ -1,0 +1,769 @@
+"""The compiled inner loops of the models.
+
+Numba's on-disk cache notices a change of the kernel's own file and of nothing else. So everything a kernel
+needs comes in as an argument, no global, and all kernels live in this one file, since they call one another.
+
+Kernels that take scratch arrays (`seen`, `scores`, `best`, `similarity`, `passes`) find them zeroed and leave
+them zeroed.
+"""
+
+# ruff: noqa: C901, PLR0912, PLR0915 - one loop, one kernel: arrays are costly to pass on
+
+import math
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numpy as np
+from numba import njit
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Compile a kernel at its first call and keep the machine code on disk."""
+    return cast("F", njit(cache=True)(function))
+
+
+def reassociated(function: F) -> F:
+    """Compile a kernel whose sums may be taken in any order, which lets the processor vectorise them."""
+    return cast("F", njit(cache=True, fastmath={"reassoc", "contract"})(function))
+
+
+# --- decay -----------------------------------------------------------------------------------------------
+
+
+@compiled
+def forward_weight(ts: float, half_life: float, landmark: float) -> float:
+    """Weigh an event by its time; `landmark` is a whole number of half-lives.
+
+    The whole part goes into the exponent and only the fraction through the power, so that weights by two
+    landmarks differ by an exact power of two.
+    """
+    age = ts / half_life
+    whole = math.floor(age)
+    return math.ldexp(2.0 ** (age - whole), int(min(max(whole - landmark, -2000.0), 2000.0)))
+
+
+# --- the best k ------------------------------------------------------------------------------------------
+
+
+@compiled
+def before(score: Any, item: Any, other_score: Any, other: Any, ties: Any) -> bool:
+    """Whether an item ranks before another: by score, then by the smaller tie value."""
+    if score != other_score:
+        return bool(score > other_score)
+    return bool(ties[item] < ties[other])
+
+
+@compiled
+def sink(scores: Any, items: Any, ties: Any, score: Any, item: Any, size: int) -> None:
+    """Put an entry at the root of a heap (the last in rank on top) of `size` and let it sink."""
+    at = 0
+    while True:
+        child = 2 * at + 1
+        if child >= size:
+            break
+        right = child + 1
+        if right < size and before(scores[child], items[child], scores[right], items[right], ties):
+            child = right
+        if before(score, item, scores[child], items[child], ties):
+            scores[at] = scores[child]
+            items[at] = items[child]
+            at = child
+        else:
+            break
+    scores[at] = score
+    items[at] = item
+
+
+@compiled
+def select(items: Any, scores: Any, n: int, ties: Any, k: int, out_items: Any, out_scores: Any) -> int:
+    """Write the best `k` of the first `n` entries with a score above 0, best first; return how many."""
+    size = 0
+    for entry in range(n):
+        score = scores[entry]
+        if not score > 0:
+            continue
+        item = items[entry]
+        if size < k:
+            at = size
+            size += 1
+            while at > 0:
+                parent = (at - 1) // 2
+                if not before(out_scores[parent], out_items[parent], score, item, ties):
+                    break
+                out_scores[at] = out_scores[parent]
+                out_items[at] = out_items[parent]
+                at = parent
+            out_scores[at] = score
+            out_items[at] = item
+        elif before(score, item, out_scores[0], out_items[0], ties):
+            sink(out_scores, out_items, ties, score, item, size)
+    for end in range(size - 1, 0, -1):
+        score = out_scores[end]
+        item = out_items[end]
+        out_scores[end] = out_scores[0]
+        out_items[end] = out_items[0]
+        sink(out_scores, out_items, ties, score, item, end)
+    return size
+
+
+# --- tails of sessions -----------------------------------------------------------------------------------
+
+
+@compiled
+def open_session(
+    row: int, ts: float, gap: float, newest: int, serials: Any, starts: Any, lasts: Any
+) -> tuple[int, int]:
+    """Find the session of an event of the shopper in `row`; return its serial and the newest serial."""
+    if lasts[row] == -math.inf or ts > lasts[row] + gap:
+        newest += 1
+        serials[row] = newest
+        starts[row] = ts
+        lasts[row] = ts
+        return newest, newest
+    if ts < starts[row] - gap:
+        return newest + 1, newest + 1
+    starts[row] = min(starts[row], ts)
+    lasts[row] = max(lasts[row], ts)
+    return serials[row], newest
+
+
+@compiled
+def observe_tail(
+    row: int,
+    item: int,
+    ts: float,
+    gap: float,
+    items: Any,
+    times: Any,
+    sizes: Any,
+    ties: Any,
+    out_items: Any,
+    out_times: Any,
+) -> tuple[int, bool]:
+    """Write what lies within the gap of `ts`, then put the item in its place.
+
+    Returns
+    -------
+    tuple of int and bool
+        How many entries were written, and whether the item is one of them.
+    """
+    size = sizes[row]
+    length = items.shape[1]
+    n = 0
+    repeat = False
+    place = 0
+    for at in range(size):
+        then = times[row, at]
+        if abs(ts - then) <= gap:
+            out_items[n] = items[row, at]
+            out_times[n] = then
+            n += 1
+            repeat |= items[row, at] == item
+        if then < ts or (then == ts and ties[items[row, at]] <= ties[item]):
+            place = at + 1
+    if size == length:
+        if place == 0:
+            return n, repeat
+        place -= 1
+        for at in range(place):
+            items[row, at] = items[row, at + 1]
+            times[row, at] = times[row, at + 1]
+    else:
+        for at in range(size, place, -1):
+            items[row, at] = items[row, at - 1]
+            times[row, at] = times[row, at - 1]
+        sizes[row] = size + 1
+    items[row, place] = item
+    times[row, place] = ts
+    return n, repeat
+
+
+@compiled
+def drop_items(items: Any, times: Any, sizes: Any, gone: Any) -> None:
+    """Take the items marked in `gone` out of every row, closing the ranks."""
+    for row in range(len(sizes)):
+        kept = 0
+        for at in range(sizes[row]):
+            item = items[row, at]
+            if item < len(gone) and gone[item]:
+                continue
+            items[row, kept] = item
+            times[row, kept] = times[row, at]
+            kept += 1
+        sizes[row] = kept
+
+
+# --- popularity ------------------------------------------------------------------------------------------
+
+
+@compiled
+def find_slot(keys: Any, item: int) -> int:
+    """Find the slot of an item in an open-addressing table, or the free one it would take.
+
+    `keys` has a power of two of slots and holds item + 1, 0 where free.
+    """
+    mask = len(keys) - 1
+    slot = (item * 0x9E3779B1 >> 7) & mask
+    while keys[slot] != 0 and keys[slot] != item + 1:
+        slot = (slot + 1) & mask
+    return slot
+
+
+@compiled
+def raise_in_head(items: Any, counts: Any, size: int, item: int, count: float, ties: Any) -> int:
+    """Move an item whose count has grown to its place in a sorted head; return the head's size."""
+    room = len(items)
+    if size == room and not before(count, item, counts[size - 1], items[size - 1], ties):
+        return size
+    place = -1
+    for at in range(size):
+        if items[at] == item:
+            place = at
+            break
+    if place < 0:
+        if size < room:
+            size += 1
+        place = size - 1
+    while place > 0 and before(count, item, counts[place - 1], items[place - 1], ties):
+        items[place] = items[place - 1]
+        counts[place] = counts[place - 1]
+        place -= 1
+    items[place] = item
+    counts[place] = count
+    return size
+
+
+@compiled
+def count_item(
+    item: int,
+    weight: float,
+    ts: float,
+    half_life: float,
+    landmark: float,
+    segments: Any,
+    overall: Any,
+    totals: Any,
+    keys: Any,
+    values: Any,
+    sizes: Any,
+    head_items: Any,
+    head_counts: Any,
+    head_sizes: Any,
+    ties: Any,
+) -> int:
+    """Count an item overall (row 0 of totals and heads) and in each segment; return the largest size."""
+    weight = weight * forward_weight(ts, half_life, landmark)
+    overall[item] += weight
+    totals[0] += weight
+    head_sizes[0] = raise_in_head(head_items[0], head_counts[0], head_sizes[0], item, overall[item], ties)
+    largest = 0
+    for segment in segments:
+        slot = find_slot(keys[segment], item)
+        if keys[segment, slot] == 0:
+            keys[segment, slot] = item + 1
+            values[segment, slot] = 0.0
+            sizes[segment] += 1
+            largest = max(largest, sizes[segment])
+        values[segment, slot] += weight
+        totals[segment] += weight
+        count = values[segment, slot]
+        head_sizes[segment] = raise_in_head(
+            head_items[segment], head_counts[segment], head_sizes[segment], item, count, ties
+        )
+    return largest
+
+
+@compiled
+def fill_segment(
+    segment: int,
+    items: Any,
+    counts: Any,
+    keys: Any,
+    values: Any,
+    sizes: Any,
+    head_items: Any,
+    head_counts: Any,
+    head_sizes: Any,
+    ties: Any,
+) -> None:
+    """Make the given items and counts the whole of a segment, head included."""
+    keys[segment, :] = 0
+    sizes[segment] = len(items)
+    head_sizes[segment] = 0
+    for at in range(len(items)):
+        item = items[at]
+        slot = find_slot(keys[segment], item)
+        keys[segment, slot] = item + 1
+        values[segment, slot] = counts[at]
+        head_sizes[segment] = raise_in_head(
+            head_items[segment], head_counts[segment], head_sizes[segment], item, counts[at], ties
+        )
+
+
+@compiled
+def fill_overall(overall: Any, head_items: Any, head_counts: Any, head_sizes: Any, ties: Any) -> None:
+    """Build the overall head anew."""
+    head_sizes[0] = 0
+    for item in range(len(overall)):
+        if overall[item] > 0:
+            head_sizes[0] = raise_in_head(
+                head_items[0], head_counts[0], head_sizes[0], item, overall[item], ties
+            )
+
+
+@compiled
+def share(item: int, segments: Any, overall: Any, totals: Any, keys: Any, values: Any) -> float:
+    """Sum of an item's shares of the segments (0 stands for all)."""
+    total = 0.0
+    for segment in segments:
+        if totals[segment] <= 0:
+            continue
+        if segment == 0:
+            total += overall[item] / totals[0]
+        else:
+            slot = find_slot(keys[segment], item)
+            if keys[segment, slot] != 0:
+                total += values[segment, slot] / totals[segment]
+    return total
+
+
+@compiled
+def loudest(item: int, segments: Any, overall: Any, totals: Any, keys: Any, values: Any) -> int:
+    """Place in `segments` of the one in which the item has its largest share; the first of equals."""
+    best, place = -1.0, 0
+    for at in range(len(segments)):
+        part = share(item, segments[at : at + 1], overall, totals, keys, values)
+        if part > best:
+            best, place = part, at
+    return place
+
+
+@compiled
+def shares(items: Any, segments: Any, overall: Any, totals: Any, keys: Any, values: Any, out: Any) -> None:
+    """Write `share` of each item; 0 for an unknown one."""
+    for at in range(len(items)):
+        item = items[at]
+        out[at] = 0.0
+        if 0 <= item < len(overall):
+            out[at] = share(item, segments, overall, totals, keys, values)
+
+
+@compiled
+def popular(
+    segments: Any,
+    depth: int,
+    k: int,
+    overall: Any,
+    totals: Any,
+    keys: Any,
+    values: Any,
+    head_items: Any,
+    head_sizes: Any,
+    seen: Any,
+    pool_items: Any,
+    pool_scores: Any,
+    ties: Any,
+    out_items: Any,
+    out_scores: Any,
+) -> int:
+    """Rank the items at the head of any of the segments by the sum of their shares; return how many."""
+    n = 0
+    for segment in segments:
+        for at in range(min(depth, head_sizes[segment])):
+            item = head_items[segment, at]
+            if not seen[item]:
+                seen[item] = True
+                pool_items[n] = item
+                pool_scores[n] = share(item, segments, overall, totals, keys, values)
+                n += 1
+    for at in range(n):
+        seen[pool_items[at]] = False
+    return select(pool_items, pool_scores, n, ties, k, out_items, out_scores)
+
+
+# --- item to item ----------------------------------------------------------------------------------------
+
+
+@compiled
+def link(row: int, item: int, weight: float, items: Any, weights: Any, sizes: Any, ties: Any) -> None:
+    """Add to the weight of a neighbour of `row`; a full row gives up its last in rank for a new one."""
+    size = sizes[row]
+    for at in range(size):
+        if items[row, at] == item:
+            weights[row, at] += weight
+            return
+    if size < items.shape[1]:
+        sizes[row] = size + 1
+        place = size
+    else:
+        place = 0
+        for at in range(1, size):
+            if before(weights[row, place], items[row, place], weights[row, at], items[row, at], ties):
+                place = at
+    items[row, place] = item
+    weights[row, place] = weight
+
+
+@compiled
+def covisit(
+    item: int,
+    ts: float,
+    previous_items: Any,
+    previous_times: Any,
+    reach: float,
+    half_life: float,
+    landmark: float,
+    exponent: float,
+    items: Any,
+    weights: Any,
+    sizes: Any,
+    counts: Any,
+    norms: Any,
+    ties: Any,
+) -> None:
+    """Count an item and link it both ways with each distinct earlier one, the nearer in time the more."""
+    counts[item] += forward_weight(ts, half_life, landmark)
+    norms[item] = counts[item] ** -exponent if counts[item] > 0 else 0.0
+    for at in range(len(previous_items)):
+        other = previous_items[at]
+        newest = other != item
+        for later in range(at + 1, len(previous_items)):
+            if previous_items[later] == other:
+                newest = False
+                break
+        if newest:
+            then = previous_times[at]
+            weight = forward_weight(max(ts, then), half_life, landmark) / (1.0 + abs(ts - then) / reach)
+            link(item, other, weight, items, weights, sizes, ties)
+            link(other, item, weight, items, weights, sizes, ties)
+
+
+@compiled
+def strength(
+    owner: int, item: int, exponent: float, items: Any, weights: Any, sizes: Any, counts: Any, norms: Any
+) -> float:
+    """Normalised weight of `item` as a neighbour of `owner`; 0 where it is none."""
+    if not (0 <= owner < len(sizes) and 0 <= item < len(sizes)) or counts[owner] <= 0:
+        return 0.0
+    for at in range(sizes[owner]):
+        if items[owner, at] == item:
+            return float(weights[owner, at] * counts[owner] ** (exponent - 1.0) * norms[item])
+    return 0.0
+
+
+@compiled
+def spread(
+    context: Any,
+    depth: int,
+    fade: float,
+    portion: float,
+    exponent: float,
+    items: Any,
+    weights: Any,
+    sizes: Any,
+    counts: Any,
+    norms: Any,
+    scores: Any,
+    best: Any,
+    evidence: Any,
+    touched: Any,
+    n: int,
+) -> int:
+    """Add each neighbour's normalised weight to its score, newest context item first; return how many."""
+    used = 0
+    factor = portion
+    for at in range(len(context) - 1, -1, -1):
+        item = context[at]
+        if not 0 <= item < len(sizes):
+            continue
+        again = False
+        for later in range(at + 1, len(context)):
+            if context[later] == item:
+                again = True
+                break
+        if again:
+            continue
+        if counts[item] > 0:
+            scale = factor * counts[item] ** (exponent - 1.0)
+            for near in range(sizes[item]):
+                other = items[item, near]
+                part = scale * weights[item, near] * norms[other]
+                if not part > 0:
+                    continue
+                if scores[other] == 0.0:
+                    touched[n] = other
+                    n += 1
+                scores[other] += part
+                if part > best[other]:
+                    best[other] = part
+                    evidence[other] = item
+        factor *= fade
+        used += 1
+        if used == depth:
+            break
+    return n
+
+
+@compiled
+def finish(
+    n: int,
+    k: int,
+    scores: Any,
+    best: Any,
+    evidence: Any,
+    touched: Any,
+    ties: Any,
+    pool: Any,
+    out_items: Any,
+    out_scores: Any,
+    out_evidence: Any,
+) -> int:
+    """Rank the touched items and clear the scratch arrays; return how many were written."""
+    for at in range(n):
+        pool[at] = scores[touched[at]]
+    size = select(touched, pool, n, ties, k, out_items, out_scores)
+    for at in range(size):
+        out_evidence[at] = evidence[out_items[at]]
+    for at in range(n):
+        scores[touched[at]] = 0.0
+        best[touched[at]] = 0.0
+    return size
+
+
+@compiled
+def look_up(n: int, items: Any, scores: Any, best: Any, touched: Any, out: Any) -> None:
+    """Write the scores of given items and clear the scratch arrays."""
+    for at in range(len(items)):
+        item = items[at]
+        out[at] = scores[item] if 0 <= item < len(scores) else 0.0
+    for at in range(n):
+        scores[touched[at]] = 0.0
+        best[touched[at]] = 0.0
+
+
+# --- factors ---------------------------------------------------------------------------------------------
+
+
+@compiled
+def uniform(state: Any, width: float, out: Any) -> None:
+    """Fill `out` with noise around 0 of the given width from a 64-bit state that is not 0 (xorshift64)."""
+    for at in range(len(out)):
+        state ^= state << 13
+        state ^= state >> 7
+        state ^= state << 17
+        out[at] = width * (float(state >> 11) / 9007199254740992.0 - 0.5)
+
+
+@compiled
+def remember(item: int, hand: int, size: int, pool: Any, places: Any, recent: Any) -> tuple[int, int]:
+    """Keep an item in the pool by the clock rule (second chance); return the hand and the pool's size.
+
+    `places` holds place + 1 of each item, 0 outside the pool.
+    """
+    if places[item] != 0:
+        recent[places[item] - 1] = True
+        return hand, size
+    if size < len(pool):
+        place = size
+        size += 1
+    else:
+        while recent[hand]:
+            recent[hand] = False
+            hand = (hand + 1) % size
+        place = hand
+        hand = (hand + 1) % size
+        places[pool[place]] = 0
+    pool[place] = item
+    recent[place] = False
+    places[item] = place + 1
+    return hand, size
+
+
+@compiled
+def gather(
+    row: int, items: Any, fade: float, known: Any, user_latents: Any, item_latents: Any, out: Any
+) -> bool:
+    """Sum the vector of a shopper (none for a row below 0) and those of items, the newest item first."""
+    found = row >= 0
+    if found:
+        out += user_latents[row]
+    factor = 1.0
+    for at in range(len(items) - 1, -1, -1):
+        item = items[at]
+        if 0 <= item < len(known) and known[item]:
+            for place in range(len(out)):
+                out[place] += factor * item_latents[item, place]
+            found = True
+            factor *= fade
+    return found
+
+
+@reassociated
+def dot(left: Any, right: Any) -> Any:
+    """Multiply two vectors; the terms may be summed in any order, several at a time."""
+    total = np.float32(0.0)
+    for at in range(len(left)):
+        total += left[at] * right[at]
+    return total
+
+
+@compiled
+def affinity(vector: Any, item: int, latents: Any, biases: Any) -> float:
+    """Press bias plus dot product into (0, 1), rising."""
+    total = biases[item] + dot(vector, latents[item])
+    return float(0.5 + 0.5 * total / (1.0 + abs(total)))
+
+
+@compiled
+def best_by_factors(
+    vector: Any,
+    pool: Any,
+    size: int,
+    latents: Any,
+    biases: Any,
+    ties: Any,
+    k: int,
+    scores: Any,
+    out_items: Any,
+    out_scores: Any,
+) -> int:
+    """Rank the pool by affinity with `vector`; return how many were written."""
+    for at in range(size):
+        scores[at] = affinity(vector, pool[at], latents, biases)
+    return select(pool, scores, size, ties, k, out_items, out_scores)
+
+
+@compiled
+def affinities(vector: Any, items: Any, known: Any, latents: Any, biases: Any, out: Any) -> None:
+    """Write the affinity of each item; 0 for an unknown one."""
+    for at in range(len(items)):
+        item = items[at]
+        out[at] = 0.0
+        if 0 <= item < len(known) and known[item]:
+            out[at] = affinity(vector, item, latents, biases)
+
+
+# --- session neighbours ----------------------------------------------------------------------------------
+
+
+@compiled
+def post(
+    slot: int,
+    item: int,
+    ts: float,
+    session_items: Any,
+    session_sizes: Any,
+    session_lasts: Any,
+    postings: Any,
+    posted: Any,
+) -> None:
+    """Add an item to a session, and the session to the item's ring."""
+    session_lasts[slot] = max(session_lasts[slot], ts)
+    size = session_sizes[slot]
+    for at in range(size):
+        if session_items[slot, at] == item:
+            return
+    room = session_items.shape[1]
+    if size == room:
+        for at in range(room - 1):
+            session_items[slot, at] = session_items[slot, at + 1]
+        size -= 1
+    session_items[slot, size] = item
+    session_sizes[slot] = size + 1
+    postings[item, posted[item] % postings.shape[1]] = slot
+    posted[item] += 1
+
+
+@compiled
+def neighbour_scores(
+    context: Any,
+    depth: int,
+    neighbours: int,
+    owner: Any,
+    since: float,
+    without: int,
+    session_items: Any,
+    session_sizes: Any,
+    session_lasts: Any,
+    session_owners: Any,
+    session_ties: Any,
+    postings: Any,
+    posted: Any,
+    similarity: Any,
+    matched: Any,
+    passes: Any,
+    slots: Any,
+    slot_scores: Any,
+    near: Any,
+    near_scores: Any,
+    scores: Any,
+    best: Any,
+    evidence: Any,
+    touched: Any,
+) -> int:
+    """Score the items of the sessions nearest to the context; return how many items were touched.
+
+    Sessions of `owner` that reach past `since` are the shopper's own open session and are left out, as is
+    the item `without`. `passes` stops a session from being met twice through one item.
+    """
+    n_slots = 0
+    used = 0
+    ring = postings.shape[1]
+    for at in range(len(context) - 1, -1, -1):
+        item = context[at]
+        if not 0 <= item < len(posted):
+            continue
+        again = False
+        for later in range(at + 1, len(context)):
+            if context[later] == item:
+                again = True
+                break
+        if again:
+            continue
+        used += 1
+        weight = 1.0 - (used - 1) / depth
+        for back in range(min(ring, posted[item])):
+            slot = postings[item, (posted[item] - 1 - back) % ring]
+            if passes[slot] == used:
+                continue
+            held = False
+            for place in range(session_sizes[slot]):
+                if session_items[slot, place] == item:
+                    held = True
+                    break
+            if not held or (session_owners[slot] == owner and session_lasts[slot] >= since):
+                continue
+            if passes[slot] == 0:
+                slots[n_slots] = slot
+                n_slots += 1
+                matched[slot] = at
+            passes[slot] = used
+            similarity[slot] += weight
+        if used == depth:
+            break
+    for at in range(n_slots):
+        slot_scores[at] = similarity[slots[at]]
+    n_near = select(slots, slot_scores, n_slots, session_ties, neighbours, near, near_scores)
+    n = 0
+    for rank in range(n_near):
+        slot = near[rank]
+        at = matched[slot]
+        part = near_scores[rank] * (1.0 - 0.1 * min(9, len(context) - 1 - at))
+        for place in range(session_sizes[slot]):
+            other = session_items[slot, place]
+            if other == without:
+                continue
+            if scores[other] == 0.0:
+                touched[n] = other
+                n += 1
+            scores[other] += part
+            if part > best[other]:
+                best[other] = part
+                evidence[other] = context[at]
+    for at in range(n_slots):
+        slot = slots[at]
+        similarity[slot] = 0.0
+        passes[slot] = 0
+    return n

@@ -1,0 +1,324 @@
+"""The models of a replica, joined over one item index, one session tracker and one set of watermarks."""
+
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from stream_app.models import registry
+from stream_app.models.arrays import stamped, verify
+from stream_app.models.base import Candidates, Context, Items, Model, Observation, State
+from stream_app.models.item_to_item import ItemToItem
+from stream_app.models.items import ItemIndex
+from stream_app.models.popularity import Popularity
+from stream_app.models.sessions import SessionTracker, Stream
+from topics.events import CatalogItem
+from topics.records import Interaction, Kind, Line, Source
+
+WEIGHTS: dict[Kind, float] = {
+    Kind.VIEW: 1.0,
+    Kind.DETAIL: 1.5,
+    Kind.CART: 3.0,
+    Kind.WISHLIST: 2.5,
+    Kind.SHARE: 2.0,
+    Kind.PURCHASE: 5.0,
+    Kind.LIKE: 2.0,
+    Kind.DISLIKE: -1.0,
+    Kind.HIDE: -2.0,
+}
+"""How much each kind says of an item; the kinds left out carry none."""
+
+STREAMS: dict[Kind, Stream] = {
+    Kind.VIEW: Stream.VIEWS,
+    Kind.DETAIL: Stream.VIEWS,
+    Kind.CART: Stream.VIEWS,
+    Kind.WISHLIST: Stream.VIEWS,
+    Kind.SHARE: Stream.VIEWS,
+    Kind.PURCHASE: Stream.PURCHASES,
+}
+"""The stream each kind belongs to; the kinds left out belong to none."""
+
+DIGITS = 6
+"""Significant digits that a digest goes by: sums of floats differ in the last few with the order of arrival,
+and the fewer are kept, the less likely is a value that two replicas round to different sides."""
+
+
+def warm_up(names: Sequence[str]) -> None:
+    """Have every kernel of the named models ready, so that no event waits for the compiler.
+
+    Takes some 15 seconds where nothing is compiled yet, half a second where the machine code is on disk.
+
+    Parameters
+    ----------
+    names
+        Models that will be run.
+    """
+    models = ModelSet(names, max_items=2, half_life=1.0)
+    segments = ("name:value",)
+    # three items on room for two bring an eviction, and a thousand half-lives a move of the landmark
+    visits = (("a", 0.0), ("b", 1.0), ("c", 2.0), ("c", 1000.0))
+    for offset, (name, ts) in enumerate(visits):
+        for source, kind in ((Source.CLICK, Kind.VIEW), (Source.PURCHASE, Kind.PURCHASE)):
+            models.learn(Interaction(source, 0, offset, ts, "user", kind, (Line(name),), segments))
+    for user in ("user", ""):
+        context = models.context(user, ["c"], [1000.0], 0, segments, 1000.0)
+        for model, found in models.candidates(context, 2):
+            model.score(context, found.items)
+            model.explain(context, models.index.find("c"), models.index.find("c"))
+    models.restore(models.state())
+
+
+class ModelSet:
+    """Everything a replica learns, folded from interactions.
+
+    Parameters
+    ----------
+    names
+        Models to run.
+    max_items, max_users
+        Items and shoppers remembered.
+    half_life
+        Seconds in which a count loses half its weight.
+    session_gap
+        Seconds of inactivity that close a session.
+    seed
+        Of everything that chance plays a part in.
+
+    Attributes
+    ----------
+    index
+        The items.
+    models
+        The models, in the order of the names.
+    version
+        Interactions folded.
+    newest
+        Newest event time folded, seconds since the epoch; 0 before the first.
+    watermarks
+        Highest offset folded, by source topic and partition.
+
+    Raises
+    ------
+    UserError
+        If there is no model of a name.
+
+    Examples
+    --------
+    >>> from topics.records import Line
+    >>> models = ModelSet(["item_to_item"])
+    >>> views = [("ann", "shoe"), ("ann", "sock"), ("bob", "shoe")]
+    >>> for offset, (user, item) in enumerate(views):
+    ...     view = Interaction(Source.CLICK, 0, offset, 60.0 * offset, user, Kind.VIEW, (Line(item),))
+    ...     _ = models.learn(view)
+    >>> context = models.context("bob", ["shoe"], [120.0], 0, (), 120.0)
+    >>> [(model, found)] = models.candidates(context, k=10)
+    >>> [models.index.id_of(item) for item in found.items]
+    ['sock']
+
+    The same interaction again changes nothing:
+
+    >>> models.learn(Interaction(Source.CLICK, 0, 1, 60.0, "ann", Kind.VIEW, (Line("sock"),)))
+    False
+    >>> models.version
+    3
+    """
+
+    def __init__(
+        self,
+        names: Sequence[str],
+        *,
+        max_items: int = 200_000,
+        max_users: int = 200_000,
+        half_life: float = 86_400.0,
+        session_gap: float = 1800.0,
+        seed: int = 7,
+    ) -> None:
+        self._parameters = {
+            "names": list(names),
+            "max_items": max_items,
+            "max_users": max_users,
+            "half_life": half_life,
+            "session_gap": session_gap,
+            "seed": seed,
+        }
+        self.index = ItemIndex(max_items, self._forget_items)
+        self.tracker = SessionTracker(self.index, gap=session_gap, max_users=max_users)
+        self.models = registry.create(
+            names,
+            self.index,
+            max_users=max_users,
+            half_life=half_life,
+            seed=seed,
+        )
+        self.version = 0
+        self.newest = 0.0
+        self.watermarks: dict[tuple[Source, int], int] = {}
+
+    def learn(self, interaction: Interaction) -> bool:
+        """Fold an interaction into every model.
+
+        Returns
+        -------
+        bool
+            False if it is at or below the watermark of its source partition; nothing has changed then.
+        """
+        place = (interaction.source, interaction.partition)
+        if interaction.offset <= self.watermarks.get(place, -1):
+            return False
+        self.watermarks[place] = interaction.offset
+        self.version += 1
+        kind, ts, user = interaction.kind, interaction.ts, interaction.user_id
+        self.newest = max(self.newest, ts)
+        if kind is Kind.ERASE:
+            self.forget_user(user)
+            return True
+        weight = WEIGHTS.get(kind)
+        if weight is None:
+            return True
+        stream = STREAMS.get(kind)
+        for line in interaction.lines:
+            item = self.index.index(line.item_id, ts)
+            if stream is None:
+                around = self.tracker.outside(user, ts)
+            else:
+                around = self.tracker.observe(user, item, ts, stream)
+            segments = self._audiences(interaction.segments, item)
+            observation = Observation(user, item, ts, kind, weight, segments, *around)
+            for model in self.models:
+                model.learn_one(observation)
+        return True
+
+    def learn_catalog(self, event: CatalogItem) -> None:
+        """Take the catalogue's facts of an item; a full index takes those of known items only.
+
+        (A catalogue larger than the index would otherwise drive out the items that shoppers look at.)
+        """
+        name, ts = event.item_id, event.time
+        item = self.index.find(name)
+        if item < 0:
+            if len(self.index) >= self.index.capacity:
+                return
+            item = self.index.index(name, ts)
+        self.index.describe(
+            item,
+            ts,
+            available=event.available,
+            price=event.price,
+            categories=tuple(event.categories),
+            brand=event.brand,
+        )
+
+    def forget_user(self, user: str) -> None:
+        """Drop everything held of a shopper; what they added to sums over all shoppers stays."""
+        self.tracker.forget_user(user)
+        for model in self.models:
+            model.forget_user(user)
+
+    def context(
+        self,
+        user: str,
+        item_ids: Sequence[str],
+        times: Sequence[float],
+        session_start: int,
+        segments: tuple[str, ...],
+        now: float,
+    ) -> Context:
+        """Make a context of ids.
+
+        Parameters
+        ----------
+        user
+            The shopper, or the empty string.
+        item_ids, times
+            Recent items and their event times, oldest first.
+        session_start
+            Place in `item_ids` where the current session begins.
+        segments
+            The shopper's audiences besides ``all``.
+        now
+            Event time of the shopper's last event, seconds since the epoch.
+        """
+        find = self.index.find
+        items = np.array([find(name) for name in item_ids], np.int32)
+        return Context(user, items, np.array(times, np.float64), session_start, segments, now)
+
+    def candidates(self, context: Context, k: int) -> list[tuple[Model, Candidates]]:
+        """Ask each model for its `k` best."""
+        return [(model, model.candidates(context, k)) for model in self.models]
+
+    def segments(self) -> list[str]:
+        """Segments that popularity is known for, without ``all``, sorted."""
+        return [name for model in self.models if isinstance(model, Popularity) for name in model.segments()]
+
+    def state(self) -> State:
+        """Everything learned, as plain data that shares no memory with the models."""
+        return stamped(
+            "model_set",
+            self._parameters,
+            version=self.version,
+            newest=self.newest,
+            watermarks=[
+                [int(source), partition, offset]
+                for (source, partition), offset in sorted(self.watermarks.items())
+            ],
+            index=self.index.state(),
+            tracker=self.tracker.state(),
+            models={model.name: model.state() for model in self.models},
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the set that `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another format, other models or other hyper-parameters. The set must not be
+            used then.
+        """
+        verify(state, "model_set", self._parameters)
+        self.index.restore(state["index"])
+        self.tracker.restore(state["tracker"])
+        for model in self.models:
+            model.restore(state["models"][model.name])
+        self.version = int(state["version"])
+        self.newest = float(state["newest"])
+        self.watermarks = {
+            (Source(source), int(partition)): int(offset) for source, partition, offset in state["watermarks"]
+        }
+
+    def memory(self) -> dict[str, int]:
+        """Bytes held by each part, to within a few percent."""
+        parts = {"items": self.index.memory(), "sessions": self.tracker.memory()}
+        return parts | {model.name: model.memory() for model in self.models}
+
+    def digest(self) -> str:
+        """Hash of the sums, in hex: equal in replicas that folded the same interactions in any order.
+
+        Values are decayed to the newest event and rounded to `DIGITS` significant digits. Models that are
+        not additive and popularity by category (see `Popularity.statistics`) are left out.
+        """
+        rows = []
+        for model in self.models:
+            if isinstance(model, Popularity | ItemToItem):
+                for label, left, right, values in model.statistics(self.newest):
+                    tie = self.index.hashes
+                    rows += [
+                        f"{label} {a} {b} {value:.{DIGITS - 1}e}"
+                        for a, b, value in zip(
+                            tie[left].tolist(), tie[right].tolist(), values.tolist(), strict=True
+                        )
+                        if value > 1e-12
+                    ]
+        return blake2b("\n".join(sorted(rows)).encode(), digest_size=16).hexdigest()
+
+    def _audiences(self, segments: tuple[str, ...], item: int) -> tuple[str, ...]:
+        categories = self.index.categories(item)
+        if not categories:
+            return segments
+        return segments + tuple(f"category:{name}" for name in categories)
+
+    def _forget_items(self, items: Items) -> None:
+        self.tracker.forget_items(items)
+        for model in self.models:
+            model.forget_items(items)

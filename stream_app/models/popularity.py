@@ -1,0 +1,364 @@
+"""What is bought and looked at most, overall and by audience, with old counts fading."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models import kernels
+from stream_app.models.arrays import grown, stamped, verify
+from stream_app.models.base import (
+    EMPTY_CANDIDATES,
+    NO_ITEM,
+    Candidates,
+    Context,
+    Evidence,
+    Items,
+    Model,
+    Observation,
+    Scores,
+    State,
+)
+from stream_app.models.decay import ForwardDecay
+from stream_app.models.items import ItemIndex
+
+ALL = "all"
+"""The audience that everybody belongs to."""
+
+HEAD = 256
+"""Best items of each segment kept sorted; a list is never longer."""
+
+_CACHED_TUPLES = 4096
+
+
+class Popularity(Model):
+    """Decayed counts of every item, overall and by segment.
+
+    The score of an item for a shopper is its share of all counts plus its share of the counts of each of the
+    shopper's segments. Candidates come from the heads of these lists. A context with no user and one segment
+    asks for that segment's own list, one with no user and no segment for the overall one.
+
+    Counts only grow (event-time decay is forward decay, dislikes are not counted), so a head is kept sorted
+    as counts come in and always holds exactly the best of its segment.
+
+    Parameters
+    ----------
+    index
+        The items.
+    half_life
+        Seconds in which a count loses half its weight.
+    segments
+        Most segments remembered; one more takes the place of the segment with the smallest total.
+    segment_items
+        Items counted in each segment; at twice as many, the lesser half is dropped. (Overall, every item is
+        counted.)
+
+    Examples
+    --------
+    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES
+    >>> from topics.records import Kind
+    >>> index = ItemIndex(100)
+    >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
+    >>> model = Popularity(index)
+    >>> for item, country in [(shoe, "FR"), (shoe, "FR"), (sock, "DE")]:
+    ...     audiences = (f"country:{country}",)
+    ...     model.learn_one(Observation(
+    ...         "ann", item, 0.0, Kind.VIEW, 1.0, audiences, 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    >>> nobody = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, ("country:DE",), 0.0)
+    >>> [index.id_of(item) for item in model.candidates(nobody, 10).items]
+    ['sock']
+    >>> model.candidates(nobody._replace(user="bob"), 10).scores
+    array([1.3333334, 0.6666667], dtype=float32)
+    """
+
+    name: ClassVar[str] = "popularity"
+    additive: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        index: ItemIndex,
+        *,
+        half_life: float = 86_400.0,
+        segments: int = 256,
+        segment_items: int = 2048,
+    ) -> None:
+        self._index = index
+        self.half_life = half_life
+        self.max_segments = segments
+        self.segment_items = segment_items
+        self._clear()
+
+    def _clear(self) -> None:
+        rows = self.max_segments + 1
+        slots = 1 << (4 * self.segment_items - 1).bit_length()
+        self._decay = ForwardDecay(self.half_life)
+        self._overall: NDArray[np.float64] = np.zeros(64)
+        self._seen: NDArray[np.bool_] = np.zeros(64, np.bool_)
+        self._names: list[str] = [ALL]
+        self._numbers: dict[str, int] = {}
+        self._tuples: dict[tuple[str, ...], NDArray[np.int32]] = {}
+        self._totals = np.zeros(rows)
+        # zeroed by the operating system page by page, so segments that never come cost nothing
+        self._keys: Items = np.zeros((rows, slots), np.int32)
+        self._values = np.zeros((rows, slots))
+        self._sizes: NDArray[np.int32] = np.zeros(rows, np.int32)
+        self._head_items: Items = np.zeros((rows, HEAD), np.int32)
+        self._head_counts = np.zeros((rows, HEAD))
+        self._head_sizes: NDArray[np.int32] = np.zeros(rows, np.int32)
+        self._pool_items: Items = np.zeros(HEAD, np.int32)
+        self._pool_scores: Scores = np.zeros(HEAD, np.float32)
+
+    def segments(self) -> list[str]:
+        """Names of the known segments, without ``all``, sorted."""
+        return sorted(self._numbers)
+
+    def learn_one(self, observation: Observation) -> None:
+        """Count one observation; one of no or negative weight counts for nothing."""
+        item, ts = observation.item, observation.ts
+        if observation.weight <= 0:
+            return
+        factor = self._decay.advance(ts)
+        if factor != 1.0:
+            self._scale(factor)
+        if item >= len(self._overall):
+            self._overall = grown(self._overall, item + 1)
+            self._seen = grown(self._seen, item + 1)
+        numbers = self._tuples.get(observation.segments)
+        if numbers is None:
+            numbers = self._admit(observation.segments)
+        largest = kernels.count_item(
+            item,
+            observation.weight,
+            ts,
+            self.half_life,
+            self._decay.landmark,
+            numbers,
+            self._overall,
+            self._totals,
+            self._keys,
+            self._values,
+            self._sizes,
+            self._head_items,
+            self._head_counts,
+            self._head_sizes,
+            self._index.hashes,
+        )
+        if largest >= 2 * self.segment_items:
+            for number in numbers:
+                if self._sizes[number] >= 2 * self.segment_items:
+                    self._prune(number)
+
+    def candidates(self, context: Context, k: int) -> Candidates:
+        """Propose the most popular items for the context's segments, at most `HEAD`."""
+        numbers = self._asked(context)
+        depth = max(128, k) if len(numbers) > 1 else HEAD
+        room = depth * len(numbers)
+        if room > len(self._pool_items):
+            self._pool_items, self._pool_scores = np.zeros(room, np.int32), np.zeros(room, np.float32)
+        items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
+        n = kernels.popular(
+            numbers,
+            depth,
+            k,
+            self._overall,
+            self._totals,
+            self._keys,
+            self._values,
+            self._head_items,
+            self._head_sizes,
+            self._seen,
+            self._pool_items,
+            self._pool_scores,
+            self._index.hashes,
+            items,
+            scores,
+        )
+        if n == 0:
+            return EMPTY_CANDIDATES
+        return Candidates(items[:n], scores[:n], np.full(n, NO_ITEM, np.int32))
+
+    def score(self, context: Context, items: Items) -> Scores:
+        """Sum of each item's shares of the context's segments."""
+        out = np.empty(len(items), np.float32)
+        numbers = self._asked(context)
+        kernels.shares(items, numbers, self._overall, self._totals, self._keys, self._values, out)
+        return out
+
+    def explain(self, context: Context, item: int, evidence: int) -> Evidence:  # noqa: ARG002
+        """Name the segment in which the item has its largest share."""
+        asked = self._asked(context)
+        if len(asked) == 0 or not 0 <= item < len(self._overall):
+            return Evidence("popular", segment=ALL)
+        place = kernels.loudest(item, asked, self._overall, self._totals, self._keys, self._values)
+        return Evidence("popular", segment=self._names[asked[place]])
+
+    def forget_items(self, items: Items) -> None:
+        """Take the items out of every count."""
+        held = items[items < len(self._overall)]
+        self._totals[0] = max(0.0, self._totals[0] - self._overall[held].sum())
+        self._overall[held] = 0.0
+        gone = np.zeros(len(self._overall), np.bool_)
+        gone[held] = True
+        for number in self._numbers.values():
+            kept, counts = self._entries(number)
+            lost = gone[kept]
+            if lost.any():
+                self._totals[number] = max(0.0, self._totals[number] - counts[lost].sum())
+                self._fill(number, kept[~lost], counts[~lost])
+        self._fill_overall()
+
+    def statistics(self, ts: float) -> list[tuple[str, Items, Items, NDArray[np.float64]]]:
+        """Counts decayed to `ts`: a label, two item columns and the values, of each table.
+
+        Categories are left out: which category an item was counted in depends on when its catalogue entry
+        was read.
+        """
+        factor = self._decay.at(ts)
+        every = np.flatnonzero(self._overall).astype(np.int32)
+        tables = [("popularity", every, every, self._overall[every] * factor)]
+        for name, number in self._numbers.items():
+            if not name.startswith("category:"):
+                items, counts = self._entries(number)
+                tables.append((f"popularity/{name}", items, items, counts * factor))
+        return tables
+
+    def state(self) -> State:
+        """Counts, as plain data; the heads follow from them."""
+        size = self._index.size
+        entries = [self._entries(number) for number in range(1, len(self._names))]
+        return stamped(
+            self.name,
+            self._parameters,
+            landmark=self._decay.landmark,
+            overall=grown(self._overall, size)[:size].copy(),
+            totals=self._totals[: len(self._names)].copy(),
+            segments=self._names[1:],
+            sizes=np.array([len(items) for items, _ in entries], np.int64),
+            items=np.concatenate([np.zeros(0, np.int32), *(items for items, _ in entries)]),
+            counts=np.concatenate([np.zeros(0), *(counts for _, counts in entries)]),
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the model that `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another format or of other hyper-parameters.
+        """
+        verify(state, self.name, self._parameters)
+        self._clear()
+        self._decay.landmark = float(state["landmark"])
+        size = len(state["overall"])
+        self._overall = grown(self._overall, size)
+        self._overall[:size] = state["overall"]
+        self._seen = np.zeros(len(self._overall), np.bool_)
+        self._names = [ALL, *state["segments"]]
+        self._numbers = {name: number for number, name in enumerate(self._names) if number}
+        self._totals[: len(self._names)] = state["totals"]
+        ends = np.cumsum(state["sizes"])
+        for number, (end, length) in enumerate(zip(ends, state["sizes"], strict=True), 1):
+            # copied, since a kernel would be compiled once more for arrays that cannot be written
+            items, counts = (np.array(state[part][end - length : end]) for part in ("items", "counts"))
+            self._fill(number, items, counts)
+        self._fill_overall()
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        arrays = (
+            self._overall,
+            self._seen,
+            self._totals,
+            self._keys,
+            self._values,
+            self._sizes,
+            self._head_items,
+            self._head_counts,
+            self._head_sizes,
+            self._pool_items,
+            self._pool_scores,
+        )
+        names = sum(150 + len(name) for name in self._numbers)
+        return sum(array.nbytes for array in arrays) + names + 200 * len(self._tuples)
+
+    @property
+    def _parameters(self) -> dict[str, Any]:
+        return {
+            "half_life": self.half_life,
+            "segments": self.max_segments,
+            "segment_items": self.segment_items,
+        }
+
+    def _asked(self, context: Context) -> NDArray[np.int32]:
+        numbers = [self._numbers[name] for name in context.segments if name in self._numbers]
+        if context.user or not context.segments:
+            numbers = [0, *numbers]
+        return np.array(numbers, np.int32)
+
+    def _admit(self, segments: tuple[str, ...]) -> NDArray[np.int32]:
+        """Give each segment a row, and remember the rows of the tuple."""
+        wanted = list(dict.fromkeys(segments))[: self.max_segments]
+        for name in wanted:
+            if name in self._numbers or name == ALL:
+                continue
+            if len(self._names) <= self.max_segments:
+                number = len(self._names)
+                self._names.append(name)
+            else:
+                number = self._least({self._numbers[each] for each in wanted if each in self._numbers})
+                del self._numbers[self._names[number]]
+                self._names[number] = name
+                self._fill(number, np.zeros(0, np.int32), np.zeros(0))
+                self._totals[number] = 0.0
+                self._tuples.clear()
+            self._numbers[name] = number
+        numbers = np.array([self._numbers[name] for name in wanted if name != ALL], np.int32)
+        if len(self._tuples) >= _CACHED_TUPLES:
+            self._tuples.clear()
+        self._tuples[segments] = numbers
+        return numbers
+
+    def _least(self, spared: set[int]) -> int:
+        """Row of the segment with the smallest total; by name in a tie."""
+        rows = (number for number in range(1, len(self._names)) if number not in spared)
+        return min(rows, key=lambda number: (self._totals[number], self._names[number]))
+
+    def _entries(self, number: int) -> tuple[Items, NDArray[np.float64]]:
+        """Items of a segment, by number, and their counts."""
+        used = np.flatnonzero(self._keys[number])
+        items = self._keys[number, used] - 1
+        order = np.argsort(items)
+        return items[order].astype(np.int32), self._values[number, used[order]]
+
+    def _prune(self, number: int) -> None:
+        items, counts = self._entries(number)
+        best = np.lexsort((self._index.hashes[items], -counts))[: self.segment_items]
+        self._fill(number, items[best], counts[best])
+
+    def _fill(self, number: int, items: Items, counts: NDArray[np.float64]) -> None:
+        kernels.fill_segment(
+            number,
+            items,
+            counts,
+            self._keys,
+            self._values,
+            self._sizes,
+            self._head_items,
+            self._head_counts,
+            self._head_sizes,
+            self._index.hashes,
+        )
+
+    def _fill_overall(self) -> None:
+        kernels.fill_overall(
+            self._overall, self._head_items, self._head_counts, self._head_sizes, self._index.hashes
+        )
+
+    def _scale(self, factor: float) -> None:
+        self._overall *= factor
+        self._totals *= factor
+        self._values *= factor
+        for number in range(1, len(self._names)):
+            self._fill(number, *self._entries(number))
+        self._fill_overall()

@@ -1,0 +1,99 @@
+"""The Redis contract: keys and documents. `docs/redis.md` tells it to any language.
+
+The braces are part of a key: Redis Cluster's hash tag, so that a shopper's keys share a slot.
+"""
+
+from typing import Final
+from urllib.parse import quote
+
+import msgspec
+
+from topics.records import ListedItem, RecommendationList
+
+OVERALL: Final = "all"
+"""The segment every shopper belongs to."""
+
+_encoder: Final = msgspec.json.Encoder()
+_decoder: Final = msgspec.json.Decoder(RecommendationList)
+
+
+def escape(identifier: str) -> str:
+    """An id as it stands in a key: percent-encoded but for letters, digits and ``-._~:``.
+
+    Examples
+    --------
+    >>> escape("a{b} c")
+    'a%7Bb%7D%20c'
+    >>> escape("country:FR")
+    'country:FR'
+    """
+    return identifier if identifier.isalnum() and identifier.isascii() else quote(identifier, safe=":")
+
+
+def user_key(user_id: str) -> str:
+    """Key of a shopper's list.
+
+    Examples
+    --------
+    >>> user_key("u1")
+    'recs:user:{u1}'
+    """
+    return f"recs:user:{{{escape(user_id)}}}"
+
+
+def item_key(item_id: str) -> str:
+    """Key of the list of similar and bought-together items.
+
+    Examples
+    --------
+    >>> item_key("i 1")
+    'recs:item:{i%201}'
+    """
+    return f"recs:item:{{{escape(item_id)}}}"
+
+
+def popular_key(segment: str = OVERALL) -> str:
+    """Key of what is trending in a segment: ``all``, ``country:FR``, ``channel:web``, ``category:shoes``.
+
+    Examples
+    --------
+    >>> popular_key("country:FR")
+    'recs:popular:{country:FR}'
+    """
+    return f"recs:popular:{{{escape(segment)}}}"
+
+
+def search_key(user_id: str) -> str:
+    """Key of the personal order of a shopper's last search.
+
+    Examples
+    --------
+    >>> search_key("u1")
+    'recs:search:{u1}:Q'
+    """
+    return f"recs:search:{{{escape(user_id)}}}:Q"
+
+
+def encode_list(document: RecommendationList) -> bytes:
+    """JSON bytes of a list."""
+    return _encoder.encode(document)
+
+
+def decode_list(raw: bytes) -> RecommendationList:
+    """The list in JSON bytes.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        If it is none.
+
+    Examples
+    --------
+    >>> from topics.records import Reason
+    >>> item = ListedItem("a", 0.5, 1.0, Reason("popular", segment="all"))
+    >>> document = RecommendationList(list_id="l", key=popular_key(), generated_at="2026-01-01T00:00:00.000Z",
+    ...                               policy="fixed", model_version=1, items=(item,))
+    >>> decode_list(encode_list(document)) == document
+    True
+    """
+    return _decoder.decode(raw)

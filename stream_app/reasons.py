@@ -1,0 +1,34 @@
+"""Reasons as sentences for people; light, so that the web tier and the command line can use it."""
+
+from topics.records import Reason
+
+
+def sentence(reason: Reason) -> str:
+    """A reason as a person would say it.
+
+    Examples
+    --------
+    >>> sentence(Reason("also_viewed", item_id="X"))
+    'because you viewed X'
+    >>> sentence(Reason("popular", segment="country:FR"))
+    'popular in country FR'
+    """
+    match reason.source, reason.item_id, reason.segment:
+        case "also_viewed", str(item), _:
+            return f"because you viewed {item}"
+        case "also_bought", str(item), _:
+            return f"bought together with {item}"
+        case "similar_sessions", str(item), _:
+            return f"in visits like yours, after {item}"
+        case "popular", _, (None | "all"):
+            return "popular now"
+        case "popular", _, str(segment):
+            return f"popular in {segment.replace(':', ' ', 1)}"
+        case "factors", _, _:
+            return "fits your taste"
+        case source, str(item), _:
+            return f"{source.replace('_', ' ')}: {item}"
+        case source, _, _:
+            return source.replace("_", " ")
+
+

@@ -1,0 +1,256 @@
+"""The model replica of a worker: tails interactions and catalogue items into the models; snapshots.
+
+A replica is a fold over a log. It starts from the newest snapshot and reads the rest. Interactions of this
+worker's own events are folded at once (`fold_own`), so that a list reflects the event it answers; when they come
+round through Kafka they stand at or below the watermark and are dropped.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from state.model_store import ModelStore
+from stream_app.metrics import Metrics
+from stream_app.models.model_set import ModelSet
+from topics.catalogue import CATALOG_ITEMS, INTERACTIONS
+from topics.codec import Limits, RejectedError, decode
+from topics.events import CatalogItem
+from topics.records import Interaction
+
+_LOG: Final = logging.getLogger(__name__)
+_SLICE: Final = 100
+"""Records folded before other tasks get their turn: 100 x 40 µs keeps lists fresh while catching up."""
+
+_ANY_AGE: Final = Limits(max_future=float("inf"), max_age=0)
+_decoder: Final = msgspec.msgpack.Decoder(Interaction)
+
+
+Positions = dict[tuple[str, int], int]
+"""Next offset to read, by topic and partition."""
+
+
+def load_models(make: Callable[[], ModelSet], store: ModelStore) -> tuple[ModelSet, Positions]:
+    """Start from the newest snapshot.
+
+    Parameters
+    ----------
+    make
+        Makes the models, empty.
+    store
+        Where snapshots are kept.
+
+    Returns
+    -------
+    models : ModelSet
+        As the snapshot left them; empty where there is none that fits, so that all is learned anew.
+    positions : dict
+        Where to go on reading.
+    """
+    models = make()
+    snapshot = store.newest()
+    if snapshot is None:
+        return models, {}
+    try:
+        positions = {(str(topic), int(at)): int(o) for topic, at, o in snapshot.state["positions"]}
+        models.restore(snapshot.state["models"])
+    except (ValueError, KeyError, TypeError) as error:
+        _LOG.warning("snapshot %s does not fit, learning the log from its start: %s", snapshot.name, error)
+        return make(), {}
+    return models, positions
+
+
+class Replica:
+    """Models that follow the log.
+
+    Parameters
+    ----------
+    models
+        What is learned.
+    positions
+        Where to go on reading.
+    store
+        Where snapshots are kept.
+    metrics
+        Lag, folds, drops.
+    broker
+        Bootstrap servers.
+    clock
+        Seconds since the epoch, for the lag in seconds.
+    """
+
+    def __init__(
+        self,
+        models: ModelSet,
+        positions: Positions,
+        store: ModelStore,
+        metrics: Metrics,
+        *,
+        broker: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.models: Final = models
+        self._store = store
+        self._metrics = metrics
+        self._broker = broker
+        self._clock = clock
+        self._positions = dict(positions)
+        self._consumer: Any = None
+        self._moved = asyncio.Condition()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Connect and begin to follow the log."""
+        consumer = self._consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._broker,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=100,
+            request_timeout_ms=30_000,
+        )
+        await consumer.start()
+        partitions = [
+            TopicPartition(topic, partition)
+            for topic in (INTERACTIONS.name, CATALOG_ITEMS.name)
+            for partition in sorted(consumer.partitions_for_topic(topic) or ())
+        ]
+        consumer.assign(partitions)
+        beginnings = await consumer.beginning_offsets(partitions)
+        for tp in partitions:
+            position = max(self._positions.get((tp.topic, tp.partition), 0), beginnings[tp])
+            self._positions[tp.topic, tp.partition] = position
+            consumer.seek(tp, position)
+        self._task = asyncio.create_task(self._follow(), name="replica")
+
+    async def stop(self) -> None:
+        """Stop following."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+        if self._consumer is not None:
+            await self._consumer.stop()
+            self._consumer = None
+
+    async def catch_up(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Wait until everything that is in the log now has been folded.
+
+        Parameters
+        ----------
+        progress
+            Called with records read and records to read.
+        """
+        tps = list(self._consumer.assignment())
+        ends = await self._consumer.end_offsets(tps)
+        start = self._behind(ends)
+        async with self._moved:
+            while (behind := self._behind(ends)) > 0:
+                if self._task is not None and self._task.done():
+                    self._task.result()
+                if progress is not None:
+                    progress(start - behind, start)
+                await self._moved.wait()
+
+    def fold_own(self, interaction: Interaction) -> None:
+        """Fold an interaction of this worker's own events, ahead of its way through Kafka."""
+        if self._learn(interaction):
+            self._metrics.interactions_folded.inc()
+        else:
+            self._metrics.interactions_dropped.inc()
+
+    def _learn(self, interaction: Interaction) -> bool:
+        try:
+            return self.models.learn(interaction)
+        except Exception:
+            # An interaction that the models of this version cannot take must not stop the others.
+            _LOG.exception(
+                "passing over an interaction from %s[%s]@%s",
+                interaction.source.name,
+                interaction.partition,
+                interaction.offset,
+            )
+            return False
+
+    def snapshot_state(self) -> dict[str, Any]:
+        """Models and positions at one moment, as data that shares no memory with them."""
+        return {
+            "models": self.models.state(),
+            "positions": [[topic, at, offset] for (topic, at), offset in self._positions.items()],
+        }
+
+    async def snapshot(self) -> str:
+        """Write a snapshot; encoding and disk are waited for in another thread.
+
+        Returns
+        -------
+        str
+            Its name.
+        """
+        started = time.perf_counter()
+        state = self.snapshot_state()
+        name = await asyncio.to_thread(self._store.save, state)
+        self._metrics.snapshot_seconds.observe(time.perf_counter() - started)
+        return name
+
+    def _behind(self, ends: dict[Any, int]) -> int:
+        return sum(max(0, end - self._positions.get((tp.topic, tp.partition), 0)) for tp, end in ends.items())
+
+    async def _follow(self) -> None:
+        while True:
+            batches = await self._consumer.getmany(timeout_ms=500, max_records=_SLICE)
+            newest = 0.0
+            for tp, records in batches.items():
+                if tp.topic == INTERACTIONS.name:
+                    self._fold(records)
+                else:
+                    self._fold_catalogue(records)
+                self._positions[tp.topic, tp.partition] = records[-1].offset + 1
+                newest = max(newest, records[-1].timestamp / 1000.0)
+            self._report_lag(newest)
+            async with self._moved:
+                self._moved.notify_all()
+            await asyncio.sleep(0)
+
+    def _fold(self, records: Sequence[Any]) -> None:
+        folded = 0
+        for record in records:
+            try:
+                folded += self._learn(_decoder.decode(record.value))
+            except msgspec.DecodeError as error:
+                _LOG.warning("passing over interactions[%s]@%s: %s", record.partition, record.offset, error)
+        self._metrics.interactions_folded.inc(folded)
+        self._metrics.interactions_dropped.inc(len(records) - folded)
+
+    def _fold_catalogue(self, records: Sequence[Any]) -> None:
+        for record in records:
+            if record.value is None:
+                removed = record.key.decode("utf-8", "replace") if record.key else ""
+                self.models.learn_catalog(
+                    CatalogItem(item_id=removed, ts=record.timestamp, available=False)
+                )
+                continue
+            try:
+                received = record.timestamp / 1000.0
+                event = decode(record.value, CatalogItem, received=received, limits=_ANY_AGE)
+            except RejectedError:
+                # The catalogue agent, one worker's, writes the dead letter.
+                continue
+            if isinstance(event, CatalogItem):
+                self.models.learn_catalog(event)
+
+    def _report_lag(self, newest: float) -> None:
+        behind = 0
+        for tp in self._consumer.assignment():
+            highwater = self._consumer.highwater(tp)
+            if highwater is not None:
+                behind += max(0, highwater - self._positions[tp.topic, tp.partition])
+        self._metrics.replica_lag_messages.set(behind)
+        if behind == 0:
+            self._metrics.replica_lag_seconds.set(0)
+        elif newest:
+            self._metrics.replica_lag_seconds.set(max(0.0, self._clock() - newest))

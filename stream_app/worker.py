@@ -1,0 +1,137 @@
+"""Runs one worker process: checks what it needs, serves /metrics, hands over to Faust."""
+
+import logging
+import warnings
+from pathlib import Path
+
+
+from prometheus_client import start_http_server
+
+from stream_app.errors import UserError
+from stream_app.metrics import Metrics
+from stream_app.settings import Settings
+
+
+
+def run_worker(settings: Settings) -> None:
+    """Run until SIGTERM or ctrl-C; ends the process.
+
+    Raises
+    ------
+    UserError
+        If the broker, its topics, Redis, the data folder or the metrics port is not as needed.
+    """
+    partitions = checked_partitions(settings)
+    check_redis(settings)
+    check_data_dir(settings.data_dir)
+    # Faust would set the root logger to DEBUG and filter in the handlers, at 20 µs a record of aiokafka.
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    metrics = Metrics()
+    port = serve_metrics(metrics, settings)
+    print(f"headrace worker: metrics at http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201
+    # Faust and numba are slow to import: a wrong setting is told before.
+    import faust  # noqa: PLC0415
+
+    from stream_app.app import create_app  # noqa: PLC0415
+    from stream_app.publish.redis_publisher import RedisPublisher  # noqa: PLC0415
+    from stream_app.warm_up import warm_up  # noqa: PLC0415
+
+    warm_up(settings)
+    publisher = RedisPublisher(settings.redis, settings.list_ttl)
+    app = create_app(settings, publisher, partitions=partitions, metrics=metrics)
+    worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
+    worker.execute_from_commandline()
+
+
+def checked_partitions(settings: Settings) -> int:
+    """The partition count of the shoppers' topics, after checking that all topics are as they must be.
+
+    Raises
+    ------
+    UserError
+        If the broker is away, or topics are missing or differ.
+    """
+    from topics.admin import BrokerUnavailableError, check, describe  # noqa: PLC0415
+    from topics.catalogue import CLICKS, catalogue  # noqa: PLC0415
+
+    specs = catalogue(settings.app_id)
+    try:
+        problems = check(specs, settings.broker)
+        if problems:
+            told = "; ".join(str(problem) for problem in problems[:3])
+            more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+            raise UserError(f"The topics are not as they must be: {told}{more}. `headrace topics create` makes "
+                            "those that are missing, `headrace topics check` lists everything.")
+        described = describe(specs, settings.broker)
+    except BrokerUnavailableError as error:
+        raise UserError(str(error)) from None
+    return described[CLICKS.name].partitions
+
+
+def check_redis(settings: Settings) -> None:
+    """Make sure Redis answers.
+
+    Raises
+    ------
+    UserError
+        If it does not.
+    """
+    from stream_app.client import Client, ClientUnavailableError  # noqa: PLC0415
+
+    try:
+        with Client(settings.redis, timeout=2.0) as client:
+            client.popular()
+    except ClientUnavailableError as error:
+        raise UserError(
+            f"No Redis answers at {settings.redis} ({error}). Start one, or set HEADRACE_REDIS."
+        ) from None
+    except ValueError as error:
+        raise UserError(f"HEADRACE_REDIS: {error}.") from None
+
+
+def check_data_dir(folder: Path) -> None:
+    """Make sure the data folder can be written to.
+
+    Raises
+    ------
+    UserError
+        If it cannot.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"The data folder {folder} cannot be written to ({error.strerror}). Set HEADRACE_DATA_DIR."
+        ) from None
+
+
+def serve_metrics(metrics: Metrics, settings: Settings) -> int:
+    """Serve /metrics from a thread of its own, so that it answers while the event loop is busy.
+
+    Returns
+    -------
+    int
+        The port.
+
+    Raises
+    ------
+    UserError
+        If the port is taken.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            server, _ = start_http_server(
+                settings.metrics_port, addr=settings.metrics_host, registry=metrics.registry
+            )
+    except OSError as error:
+        raise UserError(
+            f"/metrics cannot be served at {settings.metrics_host}:{settings.metrics_port} "
+            f"({error.strerror}). Set HEADRACE_METRICS_PORT; 0 takes a free port."
+        ) from None
+    return int(server.server_port)

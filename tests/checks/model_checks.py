@@ -1,0 +1,448 @@
+"""What every model must do, as functions over a way to make one; run by `test_models` over the registry."""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+
+from stream_app.models.base import (
+    EMPTY_ITEMS,
+    EMPTY_TIMES,
+    NO_ITEM,
+    Candidates,
+    Context,
+    Items,
+    Model,
+    Observation,
+    Times,
+)
+from stream_app.models.ids import stable_hash
+from stream_app.models.items import ItemIndex
+from stream_app.models.registry import create
+from stream_app.models.sessions import SessionTracker, Stream
+from topics.records import Kind
+
+SMALL = {
+    "max_users": 40,
+    "half_life": 3600.0,
+    "segments": 4,
+    "segment_items": 16,
+    "sessions": 50,
+    "session_items": 6,
+    "postings": 8,
+    "neighbours": 8,
+    "seed": 3,
+}
+"""Limits that a short stream runs into; each model is given those it has."""
+
+SOURCES = {"popular", "also_viewed", "also_bought", "factors", "similar_sessions"}
+
+KINDS = ((Kind.VIEW, 1.0), (Kind.CART, 3.0), (Kind.PURCHASE, 5.0), (Kind.DISLIKE, -1.0), (Kind.VIEW, 1.0))
+
+
+class Event(NamedTuple):
+    """An interaction by ids."""
+
+    user: str
+    item: str
+    ts: float
+    kind: Kind
+    weight: float
+    segments: tuple[str, ...]
+
+
+class Shop:
+    """One model with its own item index and session tracker."""
+
+    def __init__(self, name: str, capacity: int = 500, **parameters: Any) -> None:
+        self.index = ItemIndex(capacity, self._forget)
+        self.tracker = SessionTracker(self.index, max_users=parameters.get("max_users", 1000))
+        self.model: Model = create([name], self.index, **parameters)[0]
+
+    def _forget(self, items: Items) -> None:
+        self.tracker.forget_items(items)
+        self.model.forget_items(items)
+
+    def observe(self, event: Event) -> Observation:
+        """Turn an event into an observation that stays valid."""
+        item = self.index.index(event.item, event.ts)
+        if event.weight <= 0:
+            place = self.tracker.outside(event.user, event.ts)
+        else:
+            stream = Stream.PURCHASES if event.kind is Kind.PURCHASE else Stream.VIEWS
+            place = self.tracker.observe(event.user, item, event.ts, stream)
+        items, times = place.previous_items.copy(), place.previous_times.copy()
+        place = place._replace(previous_items=items, previous_times=times)
+        return Observation(event.user, item, event.ts, event.kind, event.weight, event.segments, *place)
+
+    def learn(self, *events: Event) -> "Shop":
+        for event in events:
+            self.model.learn_one(self.observe(event))
+        return self
+
+    def context(
+        self, user: str, *names: str, segments: tuple[str, ...] = (), now: float = 50_000.0
+    ) -> Context:
+        items = np.array([self.index.find(name) for name in names], np.int32)
+        times: Times = now - 30.0 * np.arange(len(items), dtype=np.float64)[::-1]
+        return Context(user, items, times, 0, segments, now)
+
+    def contexts(self) -> list[Context]:
+        """Contexts of many shapes."""
+        return [
+            self.context("u1", "i1", "i2", "i3", "i1", segments=("country:FR",)),
+            self.context("u2", "i5", segments=("country:DE", "channel:web")),
+            self.context("", "i3"),
+            self.context(""),
+            self.context("", segments=("country:FR",)),
+            self.context("nobody", "i7", "no such item", "i2"),
+            self.context("u3", *(f"i{number}" for number in range(20)), segments=("no:such",)),
+        ]
+
+    def lists(self, k: int = 20) -> list[Candidates]:
+        return [self.model.candidates(context, k) for context in self.contexts()]
+
+    def named_lists(self) -> list[list[tuple[str, float]]]:
+        """Candidates by id, with scores rounded to what the order of summation cannot touch."""
+        return [
+            [
+                (self.index.id_of(item), float(f"{score:.4g}"))
+                for item, score in zip(found.items.tolist(), found.scores.tolist(), strict=True)
+            ]
+            for found in self.lists()
+        ]
+
+
+Make = Callable[..., Shop]
+
+
+def stream(length: int = 600, users: int = 25, items: int = 40, seed: int = 1) -> list[Event]:
+    """Random events of a few hours, some of them late."""
+    rng = np.random.default_rng(seed)
+    events = []
+    for number in range(length):
+        late = rng.exponential(600.0) if rng.random() < 0.1 else 0.0
+        kind, weight = KINDS[rng.integers(len(KINDS))]
+        user = rng.integers(users)
+        events.append(
+            Event(
+                user=f"u{user}",
+                item=f"i{int(items * rng.random() ** 2)}",
+                ts=float(round(20.0 * number - late + 10_000.0, 3)),
+                kind=kind,
+                weight=weight,
+                segments=(f"country:{('FR', 'DE')[user % 2]}", f"channel:{('web', 'app')[number % 2]}"),
+            )
+        )
+    return events
+
+
+def view(user: str, item: str, ts: float) -> Event:
+    return Event(user, item, ts, Kind.VIEW, 1.0, ())
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two states are equal to the last bit."""
+    if isinstance(left, np.ndarray):
+        return left.dtype == right.dtype and np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
+    if isinstance(left, Mapping):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return bool(left == right or (left != left and right != right))  # noqa: PLR0124 - nan is nan
+
+
+def leaves(state: Any) -> Iterator[Any]:
+    if isinstance(state, Mapping):
+        for key, value in state.items():
+            assert type(key) is str
+            yield from leaves(value)
+    elif isinstance(state, list):
+        for value in state:
+            yield from leaves(value)
+    else:
+        yield state
+
+
+def arrays_of(thing: Any) -> dict[int, int]:
+    """Bytes of every numpy array that a model holds, by the id of its memory's owner; the index left out."""
+    found: dict[int, int] = {}
+    seen: set[int] = set()
+    pending = [thing]
+    while pending:
+        each = pending.pop()
+        if id(each) in seen or isinstance(each, type | ItemIndex) or callable(each):
+            continue
+        seen.add(id(each))
+        if isinstance(each, np.ndarray):
+            found[id(each)] = each.nbytes
+        elif isinstance(each, str | bytes | int | float):
+            continue
+        elif isinstance(each, dict | list | tuple) or type(each).__module__.startswith(
+            ("stream_app", "river")
+        ):
+            pending += gc.get_referents(each)
+    return found
+
+
+# --- the checks ------------------------------------------------------------------------------------------
+
+
+def check_learning_is_deterministic(make: Make) -> None:
+    events = stream()
+    assert same(make().learn(*events).model.state(), make().learn(*events).model.state())
+
+
+def check_learns_at_once(make: Make) -> None:
+    shop = make().learn(*stream())
+    before = shop.model.state()
+    for number in range(3):
+        shop.learn(view(f"v{number}", "i1", 30_000.0), view(f"v{number}", "fresh", 30_060.0))
+    assert not same(before, shop.model.state())
+    found = shop.model.candidates(shop.context("v9", "i1"), 100)
+    assert shop.index.find("fresh") in found.items
+
+
+def check_many_equals_one_by_one(make: Make) -> None:
+    one, many = make(), make()
+    for event in stream():
+        one.learn(event)
+    many.model.learn_many(many.observe(event) for event in stream())
+    assert same(one.model.state(), many.model.state())
+
+
+def check_asking_never_mutates(make: Make) -> None:
+    shop = make().learn(*stream())
+    before = shop.model.state()
+    first = shop.lists()
+    for context, found in zip(shop.contexts(), first, strict=True):
+        shop.model.score(context, found.items)
+        for item, evidence in zip(found.items.tolist(), found.evidence.tolist(), strict=True):
+            shop.model.explain(context, item, evidence)
+    assert same(before, shop.model.state())
+    assert all(np.array_equal(a.items, b.items) for a, b in zip(first, shop.lists(), strict=True))
+
+
+def check_unknown_ids_are_fine(make: Make) -> None:
+    shop = make()
+    strange = np.array([NO_ITEM, 5, 100_000, 2**31 - 1], np.int32)
+    nowhere = Context("nobody", strange, np.zeros(4), 0, ("no:such",), 0.0)
+    for context in (nowhere, Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)):
+        assert len(shop.model.candidates(context, 10).items) == 0
+        assert shop.model.score(context, strange).tolist() == [0.0] * 4
+    shop.learn(*stream())
+    for context in [nowhere, *shop.contexts()]:
+        scores = shop.model.score(context, np.array([NO_ITEM, 100_000, 2**31 - 1], np.int32))
+        assert scores.dtype == np.float32
+        assert scores.tolist() == [0.0] * 3
+
+
+def check_candidates_are_well_formed(make: Make) -> None:
+    shop = make().learn(*stream())
+    ties = shop.index.hashes
+    some = False
+    for context in shop.contexts():
+        for k in (1, 7, 100):
+            found = shop.model.candidates(context, k)
+            items, scores = found.items.tolist(), found.scores
+            columns = (found.items, scores, found.evidence)
+            assert [column.dtype.name for column in columns] == ["int32", "float32", "int32"]
+            assert len(items) == len(scores) == len(found.evidence) <= k
+            assert len(set(items)) == len(items)
+            assert (scores > 0).all()
+            order = sorted(range(len(items)), key=lambda at: (-scores[at], ties[items[at]]))
+            assert order == list(range(len(items)))
+            assert set(found.evidence.tolist()) <= {NO_ITEM, *context.items.tolist()}
+            for item, evidence in zip(items, found.evidence.tolist(), strict=True):
+                shop.index.id_of(item)
+                assert shop.model.explain(context, item, evidence).source in SOURCES
+            some |= len(items) > 1
+    assert some
+
+
+def check_candidates_are_the_best_by_score(make: Make) -> None:
+    shop = make().learn(*stream())
+    every = np.arange(shop.index.size, dtype=np.int32)
+    for context in shop.contexts():
+        found = shop.model.candidates(context, 5)
+        scores = shop.model.score(context, every)
+        assert shop.model.score(context, found.items).tolist() == found.scores.tolist()
+        if len(found.items) == 5:
+            others = np.delete(scores, found.items)
+            # a model may choose from a pool, and leaves an item out of its own list
+            assert np.count_nonzero(others > found.scores[-1]) <= 1
+
+
+def check_more_candidates_begin_with_the_fewer(make: Make) -> None:
+    shop = make().learn(*stream())
+    for few, many in zip(shop.lists(5), shop.lists(20), strict=True):
+        assert few.items.tolist() == many.items[:5].tolist()
+
+
+def check_rankings_do_not_depend_on_numbers(make: Make) -> None:
+    plain, shuffled = make(), make()
+    names = sorted({event.item for event in stream()}, reverse=True)
+    for name in names:
+        shuffled.index.index(name, 0.0)
+    plain.learn(*stream())
+    shuffled.learn(*stream())
+    assert [plain.index.find(name) for name in names] != [shuffled.index.find(name) for name in names]
+    assert plain.named_lists() == shuffled.named_lists()
+
+
+def check_state_is_plain_data(make: Make) -> None:
+    state = make().learn(*stream()).model.state()
+    for leaf in leaves(state):
+        if isinstance(leaf, np.ndarray):
+            assert leaf.dtype.kind in "biuf"
+        else:
+            assert leaf is None or type(leaf) in {str, int, float, bool, bytes}
+
+
+def check_state_shares_no_memory(make: Make) -> None:
+    shop = make().learn(*stream(300))
+    state = shop.model.state()
+    copy = deepcopy(state)
+    shop.learn(*stream(300, seed=2))
+    assert same(state, copy)
+
+
+def check_state_round_trips(make: Make) -> None:
+    shop = make().learn(*stream())
+    other = make()
+    other.index.restore(shop.index.state())
+    other.tracker.restore(shop.tracker.state())
+    state = shop.model.state()
+    for leaf in leaves(state):
+        if isinstance(leaf, np.ndarray):
+            leaf.flags.writeable = False  # as arrays read from a file are
+    other.model.restore(state)
+    assert same(state, other.model.state())
+    more = stream(200, items=60, seed=5)
+    for _ in range(2):
+        for ours, theirs in zip(shop.lists(), other.lists(), strict=True):
+            assert ours.items.tolist() == theirs.items.tolist()
+            assert ours.scores.tolist() == theirs.scores.tolist()
+            assert ours.evidence.tolist() == theirs.evidence.tolist()
+        shop.learn(*more)
+        other.learn(*more)
+    assert same(shop.model.state(), other.model.state())
+
+
+def check_restoring_replaces_what_was_learned(make: Make) -> None:
+    shop = make()
+    empty = shop.model.state()
+    shop.learn(*stream())
+    assert not same(empty, shop.model.state())
+    shop.model.restore(make().model.state())
+    assert all(len(found.items) == 0 for found in shop.lists())
+
+
+def check_foreign_states_are_refused(make: Make) -> None:
+    shop = make()
+    state = shop.model.state()
+    with pytest.raises(ValueError, match="format"):
+        shop.model.restore({**state, "format": 99})
+    with pytest.raises(ValueError, match="state is of"):
+        shop.model.restore({**state, "name": "another"})
+    for parameter in state["parameters"]:
+        changed = {**state["parameters"], parameter: -5}
+        with pytest.raises(ValueError, match=parameter):
+            shop.model.restore({**state, "parameters": changed})
+
+
+def check_memory_is_bounded(make: Make) -> None:
+    shop = make(capacity=64, **SMALL)
+    sizes = []
+    for part in range(6):
+        for event in stream(1000, users=300, items=500, seed=part):
+            moved = event._replace(ts=event.ts + 20_000.0 * part, segments=(f"page:{event.item}",))
+            shop.learn(moved)
+        shop.lists()
+        sizes.append(shop.model.memory())
+    assert len(shop.index) <= 64
+    assert len(shop.tracker) <= SMALL["max_users"]
+    assert sizes[-1] <= 1.02 * sizes[1]
+
+
+def check_memory_counts_every_array(make: Make) -> None:
+    shop = make().learn(*stream())
+    shop.lists()
+    held = sum(arrays_of(shop.model).values())
+    assert held <= shop.model.memory() <= 1.2 * held + 100_000
+
+
+def check_old_events_fade(make: Make) -> None:
+    shop = make(half_life=3600.0)
+    if not shop.model.additive:
+        return
+    for number in range(20):
+        shop.learn(view(f"old{number}", "anchor", 0.0), view(f"old{number}", "old", 10.0))
+    late = 3600.0 * 30
+    for number in range(2):
+        shop.learn(view(f"new{number}", "anchor", late), view(f"new{number}", "new", late + 10.0))
+    found = shop.model.candidates(shop.context("v", "anchor", now=late), 10).items.tolist()
+    assert found.index(shop.index.find("new")) < found.index(shop.index.find("old"))
+    # and are never quite as nothing until they are tiny
+    assert shop.index.find("old") in found
+
+
+def check_very_distant_times_are_fine(make: Make) -> None:
+    shop = make(half_life=60.0).learn(*stream(100))
+    for jump in (1e6, 1e9, 1.1e9):
+        shop.learn(*(event._replace(ts=event.ts + jump) for event in stream(50)), *stream(20))
+        for found in shop.lists():
+            assert np.isfinite(found.scores).all()
+        assert any(len(found.items) for found in shop.lists())
+
+
+def check_sums_do_not_depend_on_order(make: Make) -> None:
+    if not make().model.additive:
+        return
+    events = [event for event in stream() if event.weight > 0]
+    plain = make(half_life=600.0).learn(*events).named_lists()
+    by_user = sorted(events, key=lambda event: event.user)
+    backwards = sorted(events, key=lambda event: event.user, reverse=True)
+    for order in (by_user, backwards):
+        assert make(half_life=600.0).learn(*order).named_lists() == plain
+
+
+def check_forgets_users(make: Make) -> None:
+    shop = make().learn(*stream())
+    shop.model.forget_user("u1")
+    shop.model.forget_user("never seen")
+    tie = stable_hash("u1")
+    for leaf in leaves(shop.model.state()):
+        if isinstance(leaf, np.ndarray) and leaf.dtype == np.uint64:
+            assert tie not in leaf.tolist()
+        assert not (isinstance(leaf, str) and leaf == "u1")
+    mine = shop.model.candidates(shop.context("u1", "i1", "i2"), 20)
+    strangers = shop.model.candidates(shop.context("stranger", "i1", "i2"), 20)
+    assert mine.items.tolist() == strangers.items.tolist()
+    assert mine.scores.tolist() == strangers.scores.tolist()
+
+
+def check_forgets_items(make: Make) -> None:
+    shop = make().learn(*stream())
+    gone = [shop.index.find(name) for name in ("i0", "i1", "i2")]
+    shop.index.forget("i0")
+    shop.index.forget("i1")
+    shop.model.forget_item(gone[2])
+    every = np.array(gone, np.int32)
+    for context, found in zip(shop.contexts(), shop.lists(100), strict=True):
+        assert not set(gone) & set(found.items.tolist())
+        assert shop.model.score(context, every).tolist() == [0.0] * 3
+    # what gets the number next starts from nothing
+    heir = shop.index.index("heir", 40_000.0)
+    assert heir in gone
+    assert shop.model.score(shop.context("u1", "i3"), np.array([heir], np.int32)).tolist() == [0.0]
+    assert heir not in shop.model.candidates(shop.context("", "heir"), 10).evidence
+    shop.learn(view("u1", "i3", 40_000.0), view("u1", "heir", 40_010.0))
+    assert heir in shop.model.candidates(shop.context("u1", "i3"), 100).items
+
+
+CHECKS = [value for name, value in sorted(globals().items()) if name.startswith("check_")]
+"""Every check above."""

@@ -1,0 +1,26 @@
+"""Every registered model passes every check."""
+
+import pkgutil
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+
+import pytest
+from model_checks import CHECKS, Make, Shop
+
+import stream_app.models
+from stream_app.models.base import Model
+from stream_app.models.registry import MODELS
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize("name", MODELS)
+def test_model(name: str, check: Callable[[Make], None]) -> None:
+    check(partial(Shop, name))
+
+
+def test_every_model_of_the_package_is_registered() -> None:
+    for module in pkgutil.iter_modules(stream_app.models.__path__, "stream_app.models."):
+        import_module(module.name)
+    assert set(Model.__subclasses__()) == set(MODELS.values())
+    assert all(name == model.name for name, model in MODELS.items())

@@ -1,0 +1,87 @@
+"""What all tests share: an environment of their own, real event logs, and no silent skips in CI."""
+
+import os
+import warnings
+from pathlib import Path
+from typing import Final
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from stream_app.settings import shared_data_dir
+
+with warnings.catch_warnings():
+    # kafka-python reads its schemas, on import, through a function that Python 3.11 and 3.12 deprecate.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    import kafka  # noqa: F401
+
+ROOT: Final = Path(__file__).parents[1]
+
+# What tells the tests where things are. Any other HEADRACE_* is somebody's setting and would change results.
+KEPT_VARIABLES: Final = ("HEADRACE_BROKER", "HEADRACE_REDIS", "HEADRACE_DATA", "HEADRACE_CACHE")
+
+IN_CI: Final = bool(os.environ.get("CI"))
+
+_skipped = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_skipped] = []
+    for name in list(os.environ):
+        if name.startswith("HEADRACE_") and name not in KEPT_VARIABLES:
+            del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.is_relative_to(ROOT / "tests" / "integration"):
+            item.add_marker(pytest.mark.integration)
+
+
+class _Skips:
+    """Remembers what was skipped; a doctest whose every line is marked +SKIP is an illustration, no test."""
+
+    def __init__(self, names: list[str]) -> None:
+        self.names = names
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if (
+            report.skipped
+            and not hasattr(report, "wasxfail")
+            and "all tests skipped by +SKIP" not in str(report.longrepr)
+        ):
+            self.names.append(f"{report.nodeid}: {_reason(report)}")
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        if report.skipped:
+            self.names.append(f"{report.nodeid}: {_reason(report)}")
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.pluginmanager.register(_Skips(session.config.stash[_skipped]), "headrace-skips")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if IN_CI and session.config.stash[_skipped] and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    names = config.stash[_skipped]
+    if IN_CI and names:
+        terminalreporter.section("skipped in CI: that fails the run", red=True)
+        for name in names:
+            terminalreporter.write_line(name)
+
+
+def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
+    return str(report.longrepr[2]) if isinstance(report.longrepr, tuple) else str(report.longrepr)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """The folder of real event logs (``HEADRACE_DATA``); its tests are skipped where it is absent."""
+    folder = ROOT / shared_data_dir()
+    if not folder.is_dir():
+        pytest.skip(f"no event logs in {folder}: set HEADRACE_DATA to the folder that holds them")
+    return folder

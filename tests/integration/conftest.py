@@ -1,0 +1,85 @@
+"""Real servers, and a clean state on them for each test.
+
+The servers start once a session. What a test finds is made anew each time: no topics but the catalogue's,
+all of them empty; an application id that no test had before, and with it a consumer group and a changelog
+without a past; an empty Redis; a data folder of its own. A test may kill or stop a server: the next one
+starts it again.
+"""
+
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from stream_app.embedded import EmbeddedServers
+from stream_app.settings import Settings, load_settings
+from topics import admin
+from topics.catalogue import catalogue
+
+PARTITIONS = 4
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[EmbeddedServers]:
+    """The embedded broker and Redis, or the ones that the environment names."""
+    with EmbeddedServers() as both:
+        # Each test deletes all topics and flushes Redis: not those of somebody who has put something there.
+        if both.broker is None and _foreign_topics(both.broker_address):
+            pytest.exit(
+                f"The tests would delete the topics on {both.broker_address}: give them an empty broker."
+            )
+        if both.redis is None:
+            with Redis.from_url(both.redis_address) as connection:
+                if connection.dbsize():
+                    pytest.exit(f"The tests would flush {both.redis_address}: give them an empty database.")
+        yield both
+
+
+@pytest.fixture
+def broker(servers: EmbeddedServers) -> Iterator[str]:
+    """A running broker without topics; its address."""
+    if servers.broker is not None:
+        servers.broker.start()
+    admin.delete(_foreign_topics(servers.broker_address), servers.broker_address)
+    yield servers.broker_address
+    if servers.broker is None:
+        admin.delete(_foreign_topics(servers.broker_address), servers.broker_address)
+
+
+@pytest.fixture
+def redis_url(servers: EmbeddedServers) -> Iterator[str]:
+    """A running Redis with nothing in it; its URL."""
+    if servers.redis is not None:
+        servers.redis.start()
+    _flush(servers.redis_address)
+    yield servers.redis_address
+    if servers.redis is None:
+        _flush(servers.redis_address)
+
+
+@pytest.fixture
+def settings(broker: str, redis_url: str, tmp_path: Path) -> Settings:
+    """Settings of a worker on clean servers, with the catalogue's topics made and empty."""
+    app_id = f"test-{uuid.uuid4().hex[:8]}"
+    made = load_settings(
+        app_id=app_id,
+        broker=broker,
+        redis=redis_url,
+        partitions=PARTITIONS,
+        data_dir=tmp_path / "worker",
+        metrics_port=0,
+    )
+    admin.create(catalogue(app_id), broker, partitions=PARTITIONS, replication=1)
+    return made
+
+
+def _foreign_topics(broker: str) -> list[str]:
+    # Kafka's own topics stay: committed offsets belong to groups, and no two tests share a group.
+    return [name for name in admin.list_names(broker) if not name.startswith("__")]
+
+
+def _flush(url: str) -> None:
+    with Redis.from_url(url) as connection:
+        connection.flushdb()

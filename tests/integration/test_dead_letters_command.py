@@ -1,0 +1,155 @@
+"""`headrace dead-letters` against a real broker: what it shows, and that originals come back as they were."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import pytest
+
+from stream_app.embedded import EmbeddedServers
+from topics import admin
+from topics.catalogue import CLICKS, DEAD_LETTERS, SEARCHES
+from topics.records import DeadLetter
+
+pytestmark = pytest.mark.integration
+
+PARTITIONS = 4
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[str]:
+    with EmbeddedServers() as servers:
+        names = [spec.name for spec in (CLICKS, SEARCHES, DEAD_LETTERS)]
+        admin.delete(names, servers.broker_address)
+        admin.create(
+            (CLICKS, SEARCHES, DEAD_LETTERS), servers.broker_address, partitions=PARTITIONS, replication=1
+        )
+        _write_dead_letters(servers.broker_address)
+        yield servers.broker_address
+
+
+LETTERS = [
+    *(
+        DeadLetter(
+            reason="wrong_type" if number % 2 else "unreadable",
+            detail="Expected \x1b[2J`str`",
+            topic=CLICKS.name,
+            partition=number % PARTITIONS,
+            offset=number,
+            timestamp=1_541_599_523.0 + number,
+            key=b"user\xff%d" % number,
+            value=b'{"n":%d,"hostile":"\xff\x00\x1b]0;x\x07"}' % number,
+        )
+        for number in range(40)
+    ),
+    DeadLetter(
+        reason="unreadable",
+        detail="the record has no value",
+        topic=SEARCHES.name,
+        partition=PARTITIONS + 3,  # as if the topic had had more partitions once
+        offset=0,
+        timestamp=1_541_599_600.0,
+        key=b"u1",
+        value=None,
+    ),
+]
+
+
+def _write_dead_letters(broker: str) -> None:
+    from kafka import KafkaProducer
+
+    producer = KafkaProducer(bootstrap_servers=broker)
+    for letter in LETTERS:
+        # Each twice, as after a crash.
+        producer.send(DEAD_LETTERS.name, msgspec.json.encode(letter))
+        producer.send(DEAD_LETTERS.name, msgspec.json.encode(letter))
+    producer.send(DEAD_LETTERS.name, b"no dead letter")
+    producer.close()
+
+
+def headrace(broker: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "stream_app", "dead-letters", *arguments],
+        env={**os.environ, "HEADRACE_BROKER": broker},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def records(broker: str, topic: str) -> set[tuple[int, bytes | None, bytes | None]]:
+    """(partition, key, value) of all that is on a topic."""
+    from kafka import KafkaConsumer, TopicPartition
+
+    consumer: Any = KafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
+    partitions = [TopicPartition(topic, number) for number in range(PARTITIONS)]
+    consumer.assign(partitions)
+    ends = consumer.end_offsets(partitions)
+    found: set[tuple[int, bytes | None, bytes | None]] = set()
+    while any(consumer.position(partition) < ends[partition] for partition in partitions):
+        for batch in consumer.poll(timeout_ms=500).values():
+            found.update((record.partition, record.key, record.value) for record in batch)
+    consumer.close()
+    return found
+
+
+def test_dead_letters_are_shown_once_each_and_harmless(broker: str) -> None:
+    shown = headrace(broker, "--limit", "0")
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.isascii()
+    assert "\x1b" not in shown.stdout
+    assert "41 dead letters, 41 shown" in shown.stdout
+    assert "21  unreadable" in shown.stdout
+    assert "20  wrong_type" in shown.stdout
+    assert "1 records on the topic are no dead letters" in shown.stdout
+    assert "2018-11-07T14:05:24.000Z  events.click[1]@1" in shown.stdout
+
+
+def test_json_is_the_dead_letters_themselves(broker: str) -> None:
+    shown = headrace(broker, "--json", "--limit", "0")
+    assert [msgspec.convert(json.loads(line), DeadLetter) for line in shown.stdout.splitlines()] == LETTERS
+
+
+def test_replay_sends_the_originals_back_as_they_were(broker: str) -> None:
+    refused = headrace(broker, "replay")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "headrace: 40 to events.click, 1 to events.search would be sent back; --yes does so without asking.\n"
+    )
+    assert records(broker, CLICKS.name) == set()
+
+    sent = headrace(broker, "replay", "--yes", "--reason", "wrong_type", "--topic", CLICKS.name)
+    assert sent.stdout == "Sent back 20: 20 to events.click.\n", sent.stderr
+    assert records(broker, CLICKS.name) == {
+        (letter.partition, letter.key, letter.value) for letter in LETTERS if letter.reason == "wrong_type"
+    }
+
+    # A partition that is gone is replaced by the key's.
+    sent = headrace(broker, "replay", "--yes", "--topic", SEARCHES.name)
+    assert sent.stdout == "Sent back 1: 1 to events.search.\n", sent.stderr
+    assert {(key, value) for _, key, value in records(broker, SEARCHES.name)} == {(b"u1", None)}
+
+
+@pytest.mark.parametrize("arguments", [(), ("replay", "--yes")])
+def test_an_absent_broker_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    failed = headrace("127.0.0.1:1", *arguments)
+    assert failed.returncode == 1
+    assert failed.stdout == ""
+    assert failed.stderr == (
+        "headrace: No Kafka broker answers at 127.0.0.1:1. Start one, or set HEADRACE_BROKER.\n"
+    )
+
+
+def test_absent_topics_are_one_sentence(broker: str) -> None:
+    admin.delete([DEAD_LETTERS.name], broker)
+    failed = headrace(broker)
+    assert failed.returncode == 1
+    assert failed.stderr == (
+        f"headrace: There is no topic dead-letters at {broker}. `headrace topics create` makes the topics.\n"
+    )

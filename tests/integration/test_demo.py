@@ -1,0 +1,134 @@
+"""`headrace demo` as a newcomer runs it, for a few seconds, on the embedded servers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import pytest
+
+pytestmark = pytest.mark.integration
+
+DEADLINE = 150.0
+MARK = "HEADRACE_DEMO_TEST"
+
+
+def start(*arguments: str, folder: Path) -> "subprocess.Popen[str]":
+    # The mark is handed down to every child, so that whoever is left behind is found by it.
+    environment = {**os.environ, MARK: str(folder), "TMPDIR": str(folder)}
+    return subprocess.Popen(
+        [sys.executable, "-m", "stream_app", "demo", *arguments],
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(demo: "subprocess.Popen[str]") -> str:
+    try:
+        said, _ = demo.communicate(timeout=DEADLINE)
+    except subprocess.TimeoutExpired:
+        demo.kill()
+        said, _ = demo.communicate()
+        pytest.fail(f"the demo did not end within {DEADLINE:.0f} s; it said:\n{said}")
+    return said
+
+
+def left_behind(folder: Path) -> list[int]:
+    """Processes that carry the mark of a run."""
+    mark = f"{MARK}={folder}".encode()
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
+            try:
+                environment = (entry / "environ").read_bytes()
+            except OSError:
+                continue
+            if mark in environment.split(b"\0"):
+                found.append(int(entry.name))
+    return found
+
+
+def check_sums(report: dict[str, float]) -> None:
+    assert report["events_read"] == sum(
+        report[key] for key in ("accepted", "duplicates", "dead_lettered", "ignored")
+    )
+    assert report["unfinished"] == 0
+
+
+def test_the_generated_shop_runs_for_its_seconds_and_leaves_a_report_and_nobody_behind(
+    tmp_path: Path,
+) -> None:
+    target = tmp_path / "r.json"
+    demo = start("--seconds", "6", "--rate", "100", "--report", str(target), folder=tmp_path)
+    said = finish(demo)
+
+    assert demo.returncode == 0, said
+    report = json.loads(target.read_text())
+    check_sums(report)
+    assert 400 <= report["events_read"] <= 650
+    assert report["accepted"] == report["events_read"], "every event of the shop is sound and its own"
+    assert report["users"] > 10
+    assert report["users_with_list"] >= 0.9 * report["users"], "all but those who only searched"
+    assert report["lists_published"] >= report["users_with_list"]
+    assert 0 < report["freshness_ms"]["p50"] <= report["freshness_ms"]["p99"]
+    assert 0 < report["redis_read_ms"]["p50"] <= report["redis_read_ms"]["p99"]
+    assert report["reads"] >= 200
+    assert 0 < report["mrr_at_20"] <= report["hit_rate_at_20"] <= 1
+    assert left_behind(tmp_path) == []
+
+
+def test_a_log_ends_by_itself_with_every_row_accounted_for(tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    rows = [
+        {
+            "type": "click",
+            "event_id": f"e{n}",
+            "user_id": f"u{n % 7}",
+            "ts": 1541600000000 + n,
+            "item_id": f"i{n % 5}",
+        }
+        for n in range(200)
+    ]
+    lines = [msgspec.json.encode(row) for row in (*rows, rows[3], rows[4])]
+    lines += [b"no event", b'{"type":"click","event_id":"x"}', b'{"type":"teleport"}']
+    log.write_bytes(b"\n".join(lines))
+    target = tmp_path / "r.json"
+
+    demo = start("--events", str(log), "--rate", "0", "--report", str(target), folder=tmp_path)
+    said = finish(demo)
+
+    assert demo.returncode == 0, said
+    report = json.loads(target.read_text())
+    check_sums(report)
+    found = {key: report[key] for key in ("events_read", "accepted", "duplicates", "dead_lettered", "users")}
+    assert found == {"events_read": 205, "accepted": 200, "duplicates": 2, "dead_lettered": 3, "users": 7}
+    assert report["users_with_list"] == 7
+    assert left_behind(tmp_path) == []
+
+
+def test_ctrl_c_stops_everything_and_still_writes_the_report(tmp_path: Path) -> None:
+    target = tmp_path / "r.json"
+    demo = start("--report", str(target), folder=tmp_path)
+    assert demo.stdout is not None
+    deadline = time.monotonic() + DEADLINE
+    said = []
+    for line in demo.stdout:
+        said.append(line)
+        if "· feeding ·" in line or time.monotonic() > deadline:
+            break
+    demo.send_signal(signal.SIGINT)
+    said.append(finish(demo))
+
+    assert demo.returncode == 0, "".join(said)
+    report = json.loads(target.read_text())
+    assert report["interrupted"] is True
+    check_sums(report)
+    assert left_behind(tmp_path) == []

@@ -1,0 +1,91 @@
+"""Options, reports and signals of the demo."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from stream_app.demo.interrupts import Interrupts, Manner
+from stream_app.demo.options import Options
+from stream_app.demo.report import Quantiles, Report, check_writable, quantiles_ms, write
+from stream_app.errors import UserError
+
+REPORT = Report(
+    events_read=10,
+    accepted=7,
+    duplicates=1,
+    dead_lettered=1,
+    ignored=1,
+    users=3,
+    lists_published=9,
+    events_per_second=500.0,
+    freshness_ms=Quantiles(12.0, 30.0),
+    redis_read_ms=Quantiles(0.1, 0.2),
+    hit_rate_at_20=None,
+    mrr_at_20=None,
+    seconds=1.0,
+    workers=1,
+    interrupted=False,
+    unfinished=0,
+    reads=500,
+    users_read=3,
+    users_with_list=3,
+)
+
+
+def test_the_rate_depends_on_what_is_fed_unless_it_is_given() -> None:
+    assert Options().events_per_second == 50
+    assert Options(events=Path("log")).events_per_second == 500
+    assert Options(events=Path("log"), rate=0).events_per_second == 0
+
+
+def test_contradictions_are_told(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="give --events FILE"):
+        Options(mapping=Path("m.toml")).check()
+    with pytest.raises(UserError, match="There is no file"):
+        Options(events=tmp_path / "log").check()
+
+
+def test_the_report_is_json_with_the_keys_that_are_looked_at(tmp_path: Path) -> None:
+    write(REPORT, tmp_path / "r.json")
+    found = json.loads((tmp_path / "r.json").read_text())
+
+    assert found["freshness_ms"] == {"p50": 12.0, "p99": 30.0}
+    assert found["events_read"] == sum(
+        found[key] for key in ("accepted", "duplicates", "dead_lettered", "ignored")
+    )
+    assert {
+        "users",
+        "lists_published",
+        "events_per_second",
+        "redis_read_ms",
+        "hit_rate_at_20",
+        "mrr_at_20",
+    } <= set(found)
+
+
+def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none" / "r.json"):
+        with pytest.raises(UserError, match=r"--report|cannot be written"):
+            check_writable(path)
+
+
+def test_quantiles_of_few_measurements() -> None:
+    assert quantiles_ms([]) == Quantiles(None, None)
+    assert quantiles_ms([0.001]) == Quantiles(1.0, 1.0)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_raises_is_counted_or_ignored(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with Interrupts() as interrupts:
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), number)
+        interrupts.manner = Manner.COUNT
+        os.kill(os.getpid(), number)
+        interrupts.manner = Manner.IGNORE
+        os.kill(os.getpid(), number)
+        assert interrupts.count == 1
+    assert signal.getsignal(number) == before

@@ -1,0 +1,79 @@
+"""The format of our own events."""
+
+import msgspec
+import pytest
+
+from stream_app.feeds import jsonl
+from stream_app.feeds.rows import Mapped, Unreadable, event_record, unreadable_record
+from topics.catalogue import CATALOG_ITEMS, CLICKS, PURCHASES
+from topics.codec import Limits, RejectedError, decode
+from topics.events import CatalogItem, Click, Feedback, FeedbackKind
+
+CLICK = {"event_id": "e1", "user_id": "u1", "ts": 1541600000000, "item_id": "i1"}
+
+
+def line(**fields: object) -> bytes:
+    return msgspec.json.encode(fields)
+
+
+@pytest.mark.parametrize("head", [{"type": "click"}, {"topic": "click"}, {"topic": "events.click"}])
+def test_type_or_topic_names_the_kind_and_the_rest_is_the_event(head: dict[str, object]) -> None:
+    [row] = jsonl.rows([line(**head, **CLICK)], "log")
+
+    assert isinstance(row, Mapped)
+    assert row.event == Click(**CLICK)  # type: ignore[arg-type]
+
+
+def test_a_feedback_keeps_its_own_kind() -> None:
+    [row] = jsonl.rows([line(type="feedback", kind="hide", **CLICK)], "log")
+
+    assert isinstance(row, Mapped)
+    assert isinstance(row.event, Feedback)
+    assert row.event.kind is FeedbackKind.HIDE
+
+
+@pytest.mark.parametrize("name", ["catalog", "catalog.items"])
+def test_a_description_of_an_item_goes_to_the_catalogue_keyed_by_item(name: str) -> None:
+    [row] = jsonl.rows([line(type=name, ts=0, item_id="i1", title="Tent")], "log")
+
+    assert isinstance(row, Mapped)
+    assert isinstance(row.event, CatalogItem)
+    record = event_record(row.event)
+    assert (record.topic, record.key) == (CATALOG_ITEMS.name, b"i1")
+
+
+def test_blank_lines_are_no_rows_but_count_as_lines() -> None:
+    rows = list(jsonl.rows([b"\n", b"  \n", line(type="click", **CLICK)], "log"))
+
+    assert [row.line for row in rows] == [3]
+
+
+def test_an_event_that_is_not_sound_goes_to_its_own_topic_as_it_stands() -> None:
+    raw = line(type="purchase", event_id="e", user_id="u", ts=0, order_id="o", items=[])
+    [row] = jsonl.rows([raw], "log")
+
+    assert isinstance(row, Unreadable)
+    record = unreadable_record(row)
+    assert (record.topic, record.value) == (PURCHASES.name, raw)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"not json",
+        b"[1, 2]",
+        b"\xff\xfe",
+        b"[" * 5_000,
+        line(**CLICK),
+        line(type="teleport", **CLICK),
+        line(type=7, **CLICK),
+    ],
+)
+def test_whatever_is_no_event_is_sent_so_that_the_worker_refuses_it(raw: bytes) -> None:
+    [row] = jsonl.rows([raw], "log")
+
+    assert isinstance(row, Unreadable)
+    record = unreadable_record(row)
+    assert record.topic == CLICKS.name
+    with pytest.raises(RejectedError):
+        decode(record.value, Click, received=1541600000, limits=Limits())

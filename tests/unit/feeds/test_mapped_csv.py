@@ -1,0 +1,204 @@
+"""Delimited files by a column mapping."""
+
+from pathlib import Path
+
+import pytest
+
+from stream_app.errors import UserError
+from stream_app.feeds.formats import reader
+from stream_app.feeds.mapped_csv import rows
+from stream_app.feeds.mapping import Mapping, parse_mapping
+from stream_app.feeds.rows import Ignored, Mapped, Row, Unreadable
+from stream_app.settings import shared_data_dir
+from topics.events import Action, Click, Feedback, FeedbackKind, Purchase, Search
+
+SHOP = """
+delimiter = ";"
+time_format = "rfc3339"
+
+[columns]
+user_id = "visitor"
+ts = "at"
+item_id = "sku"
+kind = "event"
+price = "price"
+quantity = "n"
+query = "words"
+session_id = "visit"
+order_id = "order"
+
+[kinds]
+view = "click"
+basket = "click:cart"
+buy = "purchase"
+search = "search"
+love = "feedback:like"
+"*" = "ignore"
+
+[constants]
+channel = "web"
+currency = "EUR"
+
+[context]
+country = "land"
+"""
+
+YOOCHOOSE = """
+delimiter = "\\t"
+time_format = "s"
+constants.kind = "click"
+
+[columns]
+user_id = "SessionId"
+session_id = "SessionId"
+item_id = "ItemId"
+ts = "Time"
+"""
+
+HEADER = b"visitor;at;sku;event;price;n;words;visit;order;land\n"
+AT = b"2026-05-04T12:00:00.250+02:00"
+
+
+def read(*body: bytes, mapping: str = SHOP) -> list[Row]:
+    return list(rows([HEADER, *body], "shop", parse_mapping(mapping, "shop.toml")))
+
+
+def event(row: Row) -> object:
+    assert isinstance(row, Mapped)
+    return row.event
+
+
+def test_columns_constants_and_context_make_a_click_with_an_id_from_file_and_line() -> None:
+    [row] = read(b"v1;" + AT + b";s1;view;;;;visit-1;;FR\n")
+
+    assert event(row) == Click(
+        event_id="shop-2",
+        user_id="v1",
+        ts=1777888800250,
+        session_id="visit-1",
+        channel="web",
+        context={"country": "FR"},
+        item_id="s1",
+    )
+
+
+def test_each_value_of_the_kind_column_has_its_event() -> None:
+    cart, buy, search, love = (
+        event(row)
+        for row in read(
+            b"v1;" + AT + b";s1;basket;;;;;;\n",
+            b"v1;" + AT + b";s1;buy;9.5;3;;;o1;\n",
+            b"v1;" + AT + b";;search;;;red tent;;;\n",
+            b"v1;" + AT + b";s1;love;;;;;;\n",
+        )
+    )
+
+    assert isinstance(cart, Click)
+    assert cart.action is Action.CART
+    assert isinstance(buy, Purchase)
+    assert (buy.order_id, buy.items[0].price, buy.items[0].quantity, buy.currency) == ("o1", 9.5, 3.0, "EUR")
+    assert isinstance(search, Search)
+    assert search.query == "red tent"
+    assert isinstance(love, Feedback)
+    assert love.kind is FeedbackKind.LIKE
+
+
+def test_the_star_takes_every_other_value() -> None:
+    [row] = read(b"v1;" + AT + b";s1;scroll;;;;;;\n")
+
+    assert isinstance(row, Ignored)
+
+
+def test_without_the_star_an_unnamed_value_is_unreadable() -> None:
+    [row] = read(b"v1;" + AT + b";s1;scroll;;;;;;\n", mapping=SHOP.replace('"*" = "ignore"', ""))
+
+    assert isinstance(row, Unreadable)
+    assert row.problem == "the mapping's [kinds] does not name 'scroll'"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"v1;yesterday;s1;view;;;;;;\n",
+        b"v1;2026-05-04T12:00:00;s1;view;;;;;;\n",
+        b"v1;" + AT + b";s1;buy;cheap;1;;;;\n",
+        b"v1;" + AT + b";s1;buy;nan;1;;;;\n",
+        b"v1;" + AT + b"\n",
+        b'v1;"' + b"x" * 200_000 + b'";s1;view;;;;;;\n',
+    ],
+)
+def test_a_row_that_cannot_be_read_is_told_and_reading_goes_on(body: bytes) -> None:
+    bad, good = read(body, b"v1;" + AT + b";s1;view;;;;;;\n")
+
+    assert isinstance(bad, Unreadable)
+    assert bad.line == 2
+    assert isinstance(good, Mapped)
+
+
+def test_quoted_line_breaks_belong_to_their_row() -> None:
+    [first, second] = read(
+        b"v1;" + AT + b';;search;;;"two\n', b'words";;;\n', b"v1;" + AT + b";s1;view;;;;;;\n"
+    )
+
+    found = event(first)
+    assert isinstance(found, Search)
+    assert found.query == "two\nwords"
+    assert (first.line, second.line) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("mapping", "sentence"),
+    [
+        ("columns = 3", "shop.toml is no column mapping"),
+        ("[columns", "shop.toml is no column mapping"),
+        ('[columns]\nuser_id="u"\nts="t"\nitem_id="i"', "does not say what a row is"),
+        ('constants.kind="click"\n[columns]\nuser_id="u"\nts="t"', "a click needs an item"),
+        ('constants.kind="search"\n[columns]\nuser_id="u"\nts="t"', "a search needs words"),
+        (
+            'constants.kind="clik"\n[columns]\nuser_id="u"\nts="t"',
+            "'clik' is no kind; it may be click, click:view",
+        ),
+        ('[columns]\nuser_id="u"\nts="t"\nitem_id="i"\nkind="k"', r"no \[kinds\]"),
+        ('constants.kind="click"\n[columns]\nuser="u"', "shop.toml is no column mapping"),
+    ],
+)
+def test_a_mapping_that_cannot_work_is_refused_with_what_is_wrong(mapping: str, sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        parse_mapping(mapping, "shop.toml")
+
+
+def test_the_header_must_have_the_mapped_columns() -> None:
+    mapping: Mapping = parse_mapping(YOOCHOOSE, "y.toml")
+    with pytest.raises(UserError, match="no column 'SessionId'"):
+        list(rows([b"a\tb\n"], "log", mapping))
+
+
+def test_the_csv_format_needs_a_mapping_and_the_others_refuse_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="needs a --mapping"):
+        reader("csv")
+    with pytest.raises(UserError, match="Only the format csv"):
+        reader("trivago", tmp_path / "m.toml")
+    with pytest.raises(UserError, match="There is no mapping file"):
+        reader("csv", tmp_path / "m.toml")
+    with pytest.raises(UserError, match="no log format 'xml'; there are jsonl, csv, trivago"):
+        reader("xml")
+
+
+def test_the_real_yoochoose_log_reads_whole(tmp_path: Path) -> None:
+    from stream_app.feeds.log import Request, open_log
+
+    path = shared_data_dir() / "yoochoose" / "train.tsv.gz"
+    if not path.is_file():
+        pytest.skip(f"no real log at {path}; set HEADRACE_DATA")
+    mapping = tmp_path / "yoochoose.toml"
+    mapping.write_text(YOOCHOOSE)
+    log = open_log(
+        Request(path=path, read=reader("csv", mapping), limit=20_000), now=1_800_000_000, max_age=30 * 86_400
+    )
+    found = list(log)
+
+    assert len(found) == 20_000
+    assert all(isinstance(row, Mapped) and isinstance(row.event, Click) for row in found)
+    times = [row.time for row in found if row.time is not None]
+    assert times == sorted(times)
+    assert max(times) == pytest.approx(1_800_000_000, abs=0.002)

@@ -1,0 +1,128 @@
+"""River's BiasedMF on arrays of our own."""
+
+import numpy as np
+import pytest
+from river import optim, reco
+
+from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
+from stream_app.models.biased_mf import BiasedMF, RowSGD, initial_latents
+from stream_app.models.ids import stable_hash
+from stream_app.models.items import ItemIndex
+from topics.records import Kind
+
+
+def observation(user: str, item: int, weight: float = 1.0, *, repeat: bool = False) -> Observation:
+    return Observation(user, item, 0.0, Kind.VIEW, weight, (), 1, repeat, EMPTY_ITEMS, EMPTY_TIMES)
+
+
+def context(user: str, *items: int) -> Context:
+    return Context(user, np.array(items, np.int32), np.zeros(len(items)), 0, (), 0.0)
+
+
+def shop(capacity: int = 300) -> ItemIndex:
+    index = ItemIndex(capacity)
+    for number in range(100):
+        index.index(f"i{number}", 0.0)
+    return index
+
+
+def test_river_writes_into_our_arrays() -> None:
+    model = BiasedMF(shop())
+    for item in range(100):  # past the first growth
+        model.learn_one(observation(f"u{item}", item))
+    assert type(model.river) is reco.BiasedMF
+    assert model.river.i_latents is model._item_latents
+    assert model.river.u_biases is model._user_biases
+    before = model._item_latents[7].copy()
+    model.river.learn_one(3, 7, 1.0)
+    assert not np.array_equal(model._item_latents[7], before)
+    assert model._item_latents.dtype == np.float32
+
+
+def test_it_learns_what_river_learns_on_its_own() -> None:
+    index = shop()
+    ours = BiasedMF(index, negatives=0, learning_rate=0.1, l2=0.01)
+    theirs = reco.BiasedMF(
+        n_factors=ours.factors,
+        bias_optimizer=optim.SGD(0.1),
+        latent_optimizer=optim.SGD(0.1),
+        l2_bias=0.01,
+        l2_latent=0.01,
+        clip_gradient=ours.clip,
+    )
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        user, item = f"u{rng.integers(9)}", int(rng.integers(9))
+        weight = float(rng.choice([1.0, -1.0]))
+        if user not in theirs.u_latents:
+            tie = stable_hash(user)
+            theirs.u_latents[user] = initial_latents(tie, ours.seed, ours.factors, 0.1).astype(float)
+        if item not in theirs.i_latents:
+            tie = int(index.hashes[item])
+            theirs.i_latents[item] = initial_latents(tie, ours.seed + 1, ours.factors, 0.1).astype(float)
+        ours.learn_one(observation(user, item, weight))
+        theirs.learn_one(user, item, float(weight > 0))
+    for item in range(9):
+        expected = theirs.predict_one("u1", item)
+        row = ours._users.find("u1")
+        assert ours.river.predict_one(row, item) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_row_step_is_rivers_sgd_step() -> None:
+    ours, theirs = {"a": np.array([1.0, 2.0])}, {"a": np.array([1.0, 2.0])}
+    gradient = {"a": np.array([0.5, -1.0])}
+    RowSGD(0.1).step(ours, gradient)
+    optim.SGD(0.1).step(theirs, gradient)
+    assert ours["a"].tolist() == theirs["a"].tolist() == [0.95, 2.1]
+
+
+def test_asking_grows_nothing() -> None:
+    model = BiasedMF(shop())
+    model.learn_one(observation("ann", 1))
+    before = model.memory()
+    for number in range(500):
+        model.score(context(f"nobody{number}", 5, 99), np.arange(100, dtype=np.int32))
+    assert model.memory() == before
+    assert model.score(context("ann"), np.array([1, 2], np.int32))[1] == 0.0
+
+
+def test_initial_vectors_depend_on_the_id_and_the_seed_alone() -> None:
+    first = initial_latents(5, 7, 16, 0.1)
+    assert np.array_equal(first, initial_latents(5, 7, 16, 0.1))
+    assert not np.array_equal(first, initial_latents(6, 7, 16, 0.1))
+    assert not np.array_equal(first, initial_latents(5, 8, 16, 0.1))
+    many = np.concatenate([initial_latents(tie, 7, 16, 0.1) for tie in range(500)])
+    assert many.mean() == pytest.approx(0.0, abs=0.005)
+    assert many.std() == pytest.approx(0.1, abs=0.005)
+
+
+def test_repeats_are_not_learned() -> None:
+    model = BiasedMF(shop())
+    model.learn_one(observation("ann", 1))
+    before = model._item_biases[1]
+    model.learn_one(observation("ann", 1, repeat=True))
+    assert model._item_biases[1] == before
+
+
+def test_it_tells_apart_two_kinds_of_shoppers() -> None:
+    model = BiasedMF(shop(), seed=1)
+    rng = np.random.default_rng(0)
+    for _ in range(4000):
+        user = int(rng.integers(20))
+        item = 2 * int(rng.integers(10)) + user % 2  # even shoppers take even items, odd ones odd items
+        model.learn_one(observation(f"u{user}", item))
+    right = 0
+    for user in range(20):
+        best = model.candidates(context(f"u{user}"), 8).items
+        right += sum(item % 2 == user % 2 for item in best.tolist())
+    assert right >= 0.85 * 20 * 8  # half of them by chance
+
+
+def test_it_stays_finite_on_a_heavy_diet() -> None:
+    model = BiasedMF(shop())
+    rng = np.random.default_rng(0)
+    for number in range(6000):
+        item = int(rng.integers(3)) if number % 2 else int(rng.integers(100))
+        model.learn_one(observation(f"u{rng.integers(2)}", item, float(rng.choice([-2.0, 1.0, 5.0]))))
+    assert np.abs(model._item_latents).max() < 10
+    assert np.abs(model._user_latents).max() < 10

@@ -1,0 +1,237 @@
+"""The models of a replica, folded from interactions."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stream_app.errors import UserError
+from stream_app.models import kernels
+from stream_app.models.model_set import STREAMS, WEIGHTS, ModelSet, warm_up
+from stream_app.models.registry import MODELS
+from topics.events import CatalogItem
+from topics.records import Interaction, Kind, Line, Source
+
+SOURCES = {Kind.PURCHASE: Source.PURCHASE, Kind.SEARCH: Source.SEARCH, Kind.DISLIKE: Source.FEEDBACK}
+ALL = tuple(MODELS)
+
+
+def interaction(
+    offset: int,
+    user: str,
+    *items: str,
+    kind: Kind = Kind.VIEW,
+    ts: float | None = None,
+    partition: int = 0,
+    segments: tuple[str, ...] = (),
+) -> Interaction:
+    return Interaction(
+        SOURCES.get(kind, Source.CLICK),
+        partition,
+        offset,
+        100.0 * offset if ts is None else ts,
+        user,
+        kind,
+        tuple(Line(item) for item in items),
+        segments,
+    )
+
+
+def log(length: int = 300, seed: int = 0) -> list[Interaction]:
+    """A log over 4 partitions, each shopper in one of them."""
+    rng = np.random.default_rng(seed)
+    kinds = [Kind.VIEW, Kind.VIEW, Kind.CART, Kind.PURCHASE, Kind.SEARCH, Kind.DISLIKE]
+    found = []
+    for offset in range(length):
+        user = int(rng.integers(12))
+        kind = kinds[rng.integers(len(kinds))]
+        items = [f"i{rng.integers(20)}" for _ in range(0 if kind is Kind.SEARCH else 1 + (offset % 3 == 0))]
+        found.append(
+            interaction(
+                offset, f"u{user}", *items, kind=kind, partition=user % 4, segments=(f"country:{user % 2}",)
+            )
+        )
+    return found
+
+
+def fold(interactions: list[Interaction], names: tuple[str, ...] = ALL, **parameters: Any) -> ModelSet:
+    models = ModelSet(names, **parameters)
+    for each in interactions:
+        assert models.learn(each)
+    return models
+
+
+def lists(models: ModelSet) -> list[list[tuple[str, float]]]:
+    found = []
+    for user in ("u1", "u2", ""):
+        context = models.context(user, ["i1", "i2", "unheard of"], [1.0, 2.0, 3.0], 0, ("country:1",), 3.0)
+        for _, candidates in models.candidates(context, 10):
+            pairs = zip(candidates.items.tolist(), candidates.scores.tolist(), strict=True)
+            found.append([(models.index.id_of(item), score) for item, score in pairs])
+    return found
+
+
+def test_every_kind_has_its_weight_and_its_stream() -> None:
+    assert set(Kind) - set(WEIGHTS) == {Kind.SEARCH, Kind.ERASE}
+    assert {kind for kind in STREAMS if WEIGHTS[kind] <= 0} == set()
+
+
+def test_an_interaction_at_or_below_the_watermark_changes_nothing() -> None:
+    models = fold(log())
+    digest, version, shown = models.digest(), models.version, lists(models)
+    assert not any(models.learn(each) for each in log())
+    assert (models.digest(), models.version, lists(models)) == (digest, version, shown)
+    last = log()[-1]
+    assert models.learn(interaction(10_000, "u1", "i1", partition=last.partition))
+    assert models.digest() != digest
+
+
+def test_watermarks_are_kept_by_topic_and_partition() -> None:
+    models = ModelSet(["popularity"])
+    assert models.learn(interaction(5, "u", "a"))
+    assert models.learn(interaction(3, "u", "a", partition=1))
+    assert models.learn(interaction(3, "u", "a", kind=Kind.PURCHASE))
+    assert not models.learn(interaction(5, "u", "a"))
+    assert models.watermarks == {
+        (Source.CLICK, 0): 5,
+        (Source.CLICK, 1): 3,
+        (Source.PURCHASE, 0): 3,
+    }
+    assert (models.version, models.newest) == (3, 500.0)
+
+
+def test_a_search_counts_but_carries_no_items() -> None:
+    models = ModelSet(ALL)
+    assert models.learn(interaction(0, "u", kind=Kind.SEARCH))
+    assert (models.version, len(models.index)) == (1, 0)
+
+
+def test_the_items_of_one_purchase_are_bought_together() -> None:
+    models = fold([interaction(0, "u", "a", "b", kind=Kind.PURCHASE)], ("item_to_item",))
+    context = models.context("", ["a"], [0.0], 0, (), 0.0)
+    [(model, found)] = models.candidates(context, 10)
+    assert [models.index.id_of(item) for item in found.items] == ["b"]
+    assert model.explain(context, int(found.items[0]), int(found.evidence[0])).source == "also_bought"
+
+
+def test_an_erased_shopper_is_forgotten() -> None:
+    models = fold([interaction(0, "ann", "a"), interaction(1, "ann", "b")])
+    assert models.learn(interaction(2, "ann", kind=Kind.ERASE))
+    assert len(models.tracker) == 0
+    assert "ann" not in repr(models.state())
+    assert models.version == 3
+
+
+@given(st.permutations(range(4)), st.randoms(use_true_random=False))
+@settings(max_examples=15, deadline=None)
+def test_replicas_agree_whatever_the_interleaving_of_partitions(first: list[int], random: Any) -> None:
+    partitions = {number: [each for each in log() if each.partition == number] for number in first}
+    shuffled = []
+    while any(partitions.values()):
+        number = random.choice([number for number, left in partitions.items() if left])
+        shuffled.append(partitions[number].pop(0))
+    assert [each.offset for each in shuffled] != [each.offset for each in log()]
+    names = ("popularity", "item_to_item")
+    ours, theirs = fold(log(), names), fold(shuffled, names)
+    assert ours.digest() == theirs.digest()
+    for left, right in zip(lists(ours), lists(theirs), strict=True):
+        assert dict(left) == pytest.approx(dict(right), rel=1e-5)
+
+
+def test_clicks_and_purchases_of_a_shopper_may_be_read_in_any_order() -> None:
+    clicks = [each for each in log() if each.source is Source.CLICK]
+    purchases = [each for each in log() if each.source is Source.PURCHASE]
+    assert fold(clicks + purchases).digest() == fold(purchases + clicks).digest()
+
+
+def test_the_digest_tells_sums_apart_and_numbers_not() -> None:
+    events = [interaction(0, "u1", "a", ts=0.0), interaction(1, "u2", "b", ts=0.0)]
+    models = ModelSet(ALL)
+    models.index.index("b", 0.0)
+    for each in events:
+        models.learn(each)
+    assert models.digest() == fold(events).digest()
+    assert models.digest() != fold(events[:1]).digest()
+
+
+def test_a_set_goes_on_from_its_state_as_if_nothing_had_happened() -> None:
+    whole = fold(log(400))
+    half = fold(log(400)[:200])
+    other = ModelSet(ALL)
+    other.restore(half.state())
+    assert lists(other) == lists(half)
+    for each in log(400):
+        assert other.learn(each) == (each.offset >= 200)
+    assert (other.version, other.newest, other.watermarks) == (whole.version, whole.newest, whole.watermarks)
+    assert other.digest() == whole.digest()
+    assert lists(other) == lists(whole)
+
+
+def test_a_foreign_state_is_refused() -> None:
+    state = fold(log(20)).state()
+    with pytest.raises(ValueError, match="format"):
+        ModelSet(ALL).restore({**state, "format": 0})
+    with pytest.raises(ValueError, match="half_life"):
+        ModelSet(ALL, half_life=5.0).restore(state)
+    with pytest.raises(ValueError, match="names"):
+        ModelSet(["popularity"]).restore(state)
+
+
+def test_an_unknown_model_is_a_persons_error() -> None:
+    with pytest.raises(UserError, match="no model"):
+        ModelSet(["deep_thought"])
+
+
+def test_more_items_than_fit_are_forgotten_everywhere() -> None:
+    models = ModelSet(ALL, max_items=30)
+    rng = np.random.default_rng(0)
+    for offset in range(3000):
+        models.learn(interaction(offset, f"u{rng.integers(50)}", f"i{rng.integers(200)}"))
+    assert len(models.index) <= 30
+    for shown in lists(models):  # id_of raises for an item that is gone
+        assert len(shown) == len(dict(shown))
+    assert any(lists(models))
+
+
+def test_catalogue_facts_are_taken() -> None:
+    models = fold([interaction(0, "u", "a")])
+    models.learn_catalog(
+        CatalogItem(ts=5, item_id="a", price=9.5, available=False, categories=["x"], brand="b")
+    )
+    item = models.index.find("a")
+    assert not models.index.available[item]
+    assert float(models.index.prices[item]) == 9.5
+    models.learn(interaction(1, "u", "a", segments=("country:FR",)))
+    assert models.segments() == ["category:x", "country:FR"]
+
+
+def test_a_full_index_takes_facts_of_known_items_only() -> None:
+    models = ModelSet(ALL, max_items=2)
+    models.learn(interaction(0, "u", "a"))
+    for name in ("b", "c", "a"):
+        models.learn_catalog(CatalogItem(ts=10, item_id=name, price=1.0))
+    assert [models.index.find(name) >= 0 for name in "abc"] == [True, True, False]
+    assert float(models.index.prices[models.index.find("a")]) == 1.0
+
+
+def test_memory_names_every_part() -> None:
+    assert set(fold(log(20)).memory()) == {"items", "sessions", *ALL}
+
+
+def test_after_the_warm_up_nothing_is_left_to_compile() -> None:
+    def compiled() -> int:
+        return sum(len(value.signatures) for value in vars(kernels).values() if hasattr(value, "signatures"))
+
+    warm_up(ALL)
+    before = compiled()
+    models = fold(log(200), max_items=15, max_users=5, half_life=20.0)
+    for user in ("u1", "stranger", ""):
+        context = models.context(user, ["i1", "i2"], [1.0, 2.0], 0, ("country:1",), 3.0)
+        for model, found in models.candidates(context, 10):
+            model.score(context, found.items)
+            for item, evidence in zip(found.items.tolist(), found.evidence.tolist(), strict=True):
+                model.explain(context, item, evidence)
+    models.restore(models.state())
+    assert compiled() == before > 10

@@ -1,0 +1,215 @@
+"""The fold of events into a row."""
+
+import math
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from state.duplicates import CAPACITY, Place
+from state.fold import Outcome, fold
+from state.row import EMPTY_ROW, MAX_BOUGHT, MAX_RECENT, UserRow, decode_row, encode_row
+from topics.events import (
+    Action,
+    Click,
+    Erasure,
+    Feedback,
+    FeedbackKind,
+    Impression,
+    OrderLine,
+    Purchase,
+    Search,
+    UserEvent,
+)
+from topics.records import Kind, Source
+
+GAP = 1_800.0
+HOUR_MS = 3_600_000
+
+
+def click(name: str, ts_ms: int, item: str = "a", **more: object) -> Click:
+    return Click(event_id=name, user_id="u", ts=ts_ms, item_id=item, **more)  # type: ignore[arg-type]
+
+
+def take(row: UserRow, *events: UserEvent, start: int = 0) -> UserRow:
+    """Fold events at successive offsets of their own topics."""
+    offsets = dict.fromkeys(Source, start)
+    for event in events:
+        source = source_of(event)
+        row = fold(row, event, Place(source, 0, offsets[source]), GAP).row
+        offsets[source] += 1
+    return row
+
+
+def source_of(event: UserEvent) -> Source:
+    return {
+        Click: Source.CLICK,
+        Search: Source.SEARCH,
+        Purchase: Source.PURCHASE,
+        Impression: Source.IMPRESSION,
+        Feedback: Source.FEEDBACK,
+        Erasure: Source.ERASURE,
+    }[type(event)]
+
+
+def test_a_click_is_remembered_with_its_time_and_kind() -> None:
+    row = take(EMPTY_ROW, click("e1", 5_000, "x", action=Action.CART))
+    assert [(r.item_id, r.ts, r.kind) for r in row.recent] == [("x", 5.0, Kind.CART)]
+    assert row.counts.clicks == 1
+    assert (row.first_ts, row.last_ts) == (5.0, 5.0)
+
+
+def test_the_same_event_id_again_changes_nothing() -> None:
+    row = take(EMPTY_ROW, click("e1", 5_000))
+    again = fold(row, click("e1", 9_000, "other"), Place(Source.CLICK, 0, 7), GAP)
+    assert again.outcome is Outcome.DUPLICATE
+    assert again.row is row
+    assert again.interaction is None
+
+
+def test_an_event_read_again_after_a_crash_changes_nothing_but_gives_the_same_interaction() -> None:
+    place = Place(Source.CLICK, 3, 41)
+    first = fold(EMPTY_ROW, click("e1", 5_000), place, GAP)
+    later = take(first.row, click("e2", 6_000), start=42)
+    again = fold(later, click("e1", 5_000), place, GAP)
+    assert again.outcome is Outcome.REPLAYED
+    assert again.row is later
+    assert again.interaction == first.interaction
+
+
+def test_a_duplicate_read_again_after_a_crash_is_still_no_interaction() -> None:
+    row = fold(EMPTY_ROW, click("e1", 5_000), Place(Source.CLICK, 0, 0), GAP).row
+    assert fold(row, click("e1", 5_000), Place(Source.CLICK, 0, 1), GAP).outcome is Outcome.DUPLICATE
+    row = fold(row, click("e2", 6_000), Place(Source.CLICK, 0, 2), GAP).row
+    again = fold(row, click("e1", 5_000), Place(Source.CLICK, 0, 1), GAP)
+    assert again.outcome is Outcome.REPLAYED
+    assert again.interaction is None
+
+
+def test_watermarks_of_topics_are_apart() -> None:
+    row = fold(EMPTY_ROW, click("e1", 5_000), Place(Source.CLICK, 0, 100), GAP).row
+    search = Search(event_id="s1", user_id="u", ts=6_000, query="shoes")
+    assert fold(row, search, Place(Source.SEARCH, 0, 3), GAP).outcome is Outcome.ACCEPTED
+
+
+def test_a_session_closes_after_the_gap_and_not_before() -> None:
+    half_hour = 1_800_000
+    row = take(EMPTY_ROW, click("e1", 0), click("e2", half_hour))
+    assert row.session.number == 1
+    assert take(row, click("e3", 2 * half_hour + 1), start=9).session.number == 2
+
+
+def test_an_out_of_order_event_is_put_in_its_place_and_its_session() -> None:
+    row = take(EMPTY_ROW, click("e1", 60_000, "a"), click("e3", 180_000, "c"), click("e2", 120_000, "b"))
+    assert [r.item_id for r in row.recent] == ["a", "b", "c"]
+    assert (row.session.number, row.session.start, row.session.last) == (1, 60.0, 180.0)
+
+
+def test_a_much_older_event_leaves_the_current_session() -> None:
+    row = take(EMPTY_ROW, click("e2", 10 * HOUR_MS, "b"), click("e1", HOUR_MS, "a"))
+    assert [r.item_id for r in row.recent] == ["a", "b"]
+    assert row.session.start == 10 * 3_600.0
+
+
+def test_a_purchase_fills_the_bought_set_and_a_dislike_the_hidden_one() -> None:
+    lines = [OrderLine(item_id="x"), OrderLine(item_id="y", quantity=2, price=3.5)]
+    row = take(
+        EMPTY_ROW,
+        Purchase(event_id="p", user_id="u", ts=1_000, order_id="o", items=lines),
+        Feedback(event_id="f", user_id="u", ts=2_000, item_id="z", kind=FeedbackKind.HIDE),
+        Feedback(event_id="g", user_id="u", ts=3_000, item_id="w", kind=FeedbackKind.LIKE),
+    )
+    assert set(row.bought) == {"x", "y"}
+    assert set(row.hidden) == {"z"}
+    assert set(row.liked) == {"w"}
+
+
+def test_an_impression_counts_but_opens_no_session_and_teaches_nothing() -> None:
+    seen = Impression(event_id="i", user_id="u", ts=1_000, list_id="l")
+    folded = fold(EMPTY_ROW, seen, Place(Source.IMPRESSION, 0, 0), GAP)
+    assert folded.row.counts.impressions == 1
+    assert folded.row.session.number == 0
+    assert folded.interaction is None
+
+
+def test_erasure_leaves_only_what_recognises_older_events() -> None:
+    row = take(EMPTY_ROW, click("e1", 1_000), Search(event_id="s", user_id="u", ts=2_000, query="q"))
+    gone = take(row, Erasure(event_id="x", user_id="u", ts=3_000))
+    assert gone.recent == ()
+    assert gone.queries == ()
+    assert gone.counts.total == 0
+    assert fold(gone, click("e1", 1_000), Place(Source.CLICK, 0, 0), GAP).outcome is Outcome.REPLAYED
+
+
+def test_every_part_of_a_row_is_bounded() -> None:
+    row = EMPTY_ROW
+    for n in range(1_000):
+        lines = [OrderLine(item_id=f"item-{n}")]
+        bought = Purchase(event_id=f"p{n}", user_id="u", ts=n * 1_000, order_id="o", items=lines)
+        row = take(row, bought, Search(event_id=f"s{n}", user_id="u", ts=n * 1_000, query=f"q{n}"), start=n)
+    assert len(row.recent) == MAX_RECENT
+    assert len(row.bought) == MAX_BOUGHT
+    assert "item-999" in row.bought
+    assert "item-0" not in row.bought
+    assert len(row.ring) == 12 * CAPACITY
+    assert len(encode_row(row)) < 16_384
+
+
+_events = st.lists(
+    st.builds(
+        click,
+        name=st.uuids().map(str),
+        ts_ms=st.integers(0, 20 * HOUR_MS),
+        item=st.sampled_from("abcdefgh"),
+    ),
+    min_size=1,
+    max_size=30,
+)
+
+
+@given(events=_events, data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_recent_items_and_counts_do_not_depend_on_the_order_of_arrival(
+    events: list[Click], data: st.DataObject
+) -> None:
+    shuffled = data.draw(st.permutations(events))
+    one, other = take(EMPTY_ROW, *events), take(EMPTY_ROW, *shuffled)
+    assert one.recent == other.recent
+    assert one.counts == other.counts
+    assert (one.first_ts, one.last_ts) == (other.first_ts, other.last_ts)
+
+
+@given(events=_events, cut=st.integers(0, 30))
+@settings(max_examples=60, deadline=None)
+def test_reading_a_stretch_again_leaves_the_row_of_an_undisturbed_run(events: list[Click], cut: int) -> None:
+    undisturbed = take(EMPTY_ROW, *events)
+    again = undisturbed
+    for offset, event in enumerate(events[:cut]):
+        again = fold(again, event, Place(Source.CLICK, 0, offset), GAP).row
+    assert again == undisturbed
+
+
+@given(events=_events)
+@settings(max_examples=40, deadline=None)
+def test_rows_round_trip_through_their_encoding(events: list[Click]) -> None:
+    row = take(EMPTY_ROW, *events)
+    assert decode_row(encode_row(row)) == row
+
+
+def test_an_interaction_carries_what_was_bought_and_from_which_list() -> None:
+    event = Purchase(
+        event_id="p",
+        user_id="u",
+        ts=1_000,
+        order_id="o",
+        items=[OrderLine(item_id="x", quantity=2, price=9.5)],
+        shown=["w", "x"],
+        shown_prices=[1.0, 9.5],
+        context={"country": "FR"},
+    )
+    interaction = fold(EMPTY_ROW, event, Place(Source.PURCHASE, 2, 5), GAP).interaction
+    assert interaction is not None
+    assert (interaction.kind, interaction.partition, interaction.offset) == (Kind.PURCHASE, 2, 5)
+    assert interaction.lines[0].quantity == 2
+    assert math.isclose(interaction.lines[0].price, 9.5)
+    assert interaction.shown == ("w", "x")
+    assert interaction.segments == ("country:FR",)

@@ -1,0 +1,346 @@
+"""Topics on the broker: made from the catalogue, compared with it, listed, deleted.
+
+Comparing is pure (`problems`); the rest is one short conversation with the broker each.
+"""
+
+import contextlib
+import logging
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from enum import StrEnum
+from typing import Any, Final
+
+import msgspec
+from kafka.admin import ConfigResource, KafkaAdminClient
+from kafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    NodeNotReadyError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+
+from topics.catalogue import TopicSpec
+
+CONNECT_SECONDS: Final = 2.0
+BOOTSTRAP_MS: Final = 2_500
+REQUEST_MS: Final = 30_000
+SETTLE_MS: Final = 30_000
+POLL_SECONDS: Final = 0.05
+
+WORKER_OPERATIONS: Final = frozenset({"READ", "WRITE", "DESCRIBE"})
+"""What a worker does with the topics."""
+
+
+class BrokerUnavailableError(ConnectionError):
+    """No broker answers.
+
+    Attributes
+    ----------
+    broker
+        Where it was looked for.
+    """
+
+    def __init__(self, broker: str) -> None:
+        super().__init__(f"No Kafka broker answers at {broker}. Start one, or set HEADRACE_BROKER.")
+        self.broker: Final = broker
+
+
+class TopicAdminError(RuntimeError):
+    """The broker answered, but refused; the message is one sentence for people."""
+
+
+class ProblemKind(StrEnum):
+    """What is wrong with a topic."""
+
+    MISSING = "missing"
+    PARTITIONS = "partitions"
+    CLEANUP_POLICY = "cleanup.policy"
+    TIMESTAMP_TYPE = "message.timestamp.type"
+    MAX_MESSAGE_BYTES = "max.message.bytes"
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """Something in which a topic is not as the catalogue says.
+
+    Attributes
+    ----------
+    topic
+        Its name.
+    kind
+        What is wrong.
+    found, wanted
+        On the broker and in the catalogue; empty where it is missing.
+    """
+
+    topic: str
+    kind: ProblemKind
+    found: str = ""
+    wanted: str = ""
+
+    def __str__(self) -> str:
+        if self.kind is ProblemKind.MISSING:
+            return f"{self.topic} is missing"
+        if self.kind is ProblemKind.PARTITIONS:
+            return f"{self.topic} has {self.found} partitions, the topics it is read with {self.wanted}"
+        return f"{self.topic} has {self.kind}={self.found}, not {self.wanted}"
+
+    @property
+    def remedy(self) -> str:
+        """What to do about it."""
+        if self.kind is ProblemKind.MISSING:
+            return "headrace topics create"
+        if self.kind is ProblemKind.PARTITIONS:
+            return (
+                "give them all the same number before anything is written: "
+                f"kafka-topics --alter --topic {self.topic} --partitions N"
+            )
+        return f"kafka-configs --alter --topic {self.topic} --add-config '{self.kind}={self.wanted}'"
+
+
+class TopicState(msgspec.Struct, frozen=True, kw_only=True):
+    """A topic of the catalogue as it is on the broker.
+
+    Attributes
+    ----------
+    spec
+        Its entry in the catalogue.
+    partitions, replication
+        None if it is missing.
+    config
+        Its settings, the broker's defaults included.
+    operations
+        What we may do with it (``READ``, ``WRITE``, ...).
+    """
+
+    spec: TopicSpec
+    partitions: int | None = None
+    replication: int | None = None
+    config: dict[str, str] = {}
+    operations: frozenset[str] = frozenset()
+
+
+def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replication: int) -> list[str]:
+    """Make the topics that are not there yet, and wait until every partition of `specs` has a leader.
+
+    Parameters
+    ----------
+    specs
+        Entries of the catalogue.
+    broker
+        Bootstrap servers, ``host:port`` with commas between.
+    partitions
+        For the topics whose entry does not fix a number.
+    replication
+        Copies of each partition.
+
+    Returns
+    -------
+    list of str
+        The names of the topics it made, in the order of `specs`.
+
+    Raises
+    ------
+    BrokerUnavailableError, TopicAdminError
+    """
+    specs = list(specs)
+    with _client(broker) as client:
+        present = set(client.list_topics())
+        wanted = {
+            spec.name: {
+                "num_partitions": spec.partitions or partitions,
+                "replication_factor": replication,
+                "configs": spec.topic_config,
+            }
+            for spec in specs
+            if spec.name not in present
+        }
+        made = []
+        if wanted:
+            for answer in client.create_topics(wanted, raise_errors=False)["topics"]:
+                error = for_code(answer["error_code"])
+                if error is TopicAlreadyExistsError:  # somebody else was quicker
+                    continue
+                if answer["error_code"]:
+                    reason = answer["error_message"] or error.__name__
+                    raise TopicAdminError(f"Could not create the topic {answer['name']}: {reason}")
+                made.append(answer["name"])
+        client.wait_for_topics([spec.name for spec in specs], timeout_ms=SETTLE_MS)
+    return [spec.name for spec in specs if spec.name in made]
+
+
+def delete(names: Iterable[str], broker: str) -> list[str]:
+    """Delete topics with all that is in them, and wait until the broker no longer lists them.
+
+    Returns
+    -------
+    list of str
+        The names of those that were there.
+
+    Raises
+    ------
+    BrokerUnavailableError, TopicAdminError
+    """
+    with _client(broker) as client:
+        present = set(client.list_topics())
+        doomed = [name for name in names if name in present]
+        if not doomed:
+            return []
+        for answer in client.delete_topics(doomed, raise_errors=False)["topics"]:
+            error = for_code(answer["error_code"])
+            if answer["error_code"] and error is not UnknownTopicOrPartitionError:
+                reason = answer["error_message"] or error.__name__
+                raise TopicAdminError(f"Could not delete the topic {answer['name']}: {reason}")
+        deadline = time.monotonic() + SETTLE_MS / 1000
+        while set(client.list_topics()).intersection(doomed):
+            if time.monotonic() > deadline:
+                raise TopicAdminError(
+                    f"The broker still lists topics {SETTLE_MS // 1000} s after their deletion."
+                )
+            time.sleep(POLL_SECONDS)
+    return doomed
+
+
+def list_names(broker: str) -> list[str]:
+    """The names of all topics on the broker, the internal ones included, sorted.
+
+    Raises
+    ------
+    BrokerUnavailableError, TopicAdminError
+    """
+    with _client(broker) as client:
+        return sorted(client.list_topics())
+
+
+def describe(specs: Iterable[TopicSpec], broker: str) -> list[TopicState]:
+    """The topics of `specs` as they are on the broker, in the same order.
+
+    Raises
+    ------
+    BrokerUnavailableError, TopicAdminError
+    """
+    specs = list(specs)
+    with _client(broker) as client:
+        listed = {topic["name"]: topic for topic in client.describe_topics([spec.name for spec in specs])}
+        present = [name for name, topic in listed.items() if not topic["error_code"]]
+        resources = [ConfigResource("topic", name) for name in present]
+        configs = client.describe_configs(resources, config_filter="all")["topic"] if present else {}
+    return [_state(spec, listed.get(spec.name), configs.get(spec.name, {})) for spec in specs]
+
+
+def check(specs: Iterable[TopicSpec], broker: str) -> list[Problem]:
+    """Compare the broker with the catalogue.
+
+    Returns
+    -------
+    list of Problem
+        Empty if all is well.
+
+    Raises
+    ------
+    BrokerUnavailableError, TopicAdminError
+    """
+    return problems(describe(specs, broker))
+
+
+def problems(states: Sequence[TopicState]) -> list[Problem]:
+    """What is not as the catalogue says.
+
+    Examples
+    --------
+    >>> from topics.catalogue import CLICKS, PURCHASES, SEARCHES
+    >>> config = CLICKS.topic_config
+    >>> states = [
+    ...     TopicState(spec=CLICKS, partitions=8, config=config),
+    ...     TopicState(spec=SEARCHES, partitions=8, config=config),
+    ...     TopicState(spec=PURCHASES, partitions=4, config={**config, "cleanup.policy": "compact"}),
+    ... ]
+    >>> for problem in problems(states):
+    ...     print(problem)
+    events.purchase has 4 partitions, the topics it is read with 8
+    events.purchase has cleanup.policy=compact, not delete
+    """
+    together = Counter(state.partitions for state in states if state.spec.copartitioned and state.partitions)
+    usual = together.most_common(1)[0][0] if together else None
+    return [problem for state in states for problem in _problems_of(state, usual)]
+
+
+def _problems_of(state: TopicState, usual: int | None) -> Iterator[Problem]:
+    spec = state.spec
+    if state.partitions is None:
+        yield Problem(spec.name, ProblemKind.MISSING)
+        return
+    if spec.copartitioned and state.partitions != usual:
+        yield Problem(spec.name, ProblemKind.PARTITIONS, str(state.partitions), str(usual))
+    wanted = spec.topic_config
+    for kind in (ProblemKind.CLEANUP_POLICY, ProblemKind.TIMESTAMP_TYPE, ProblemKind.MAX_MESSAGE_BYTES):
+        found, want = state.config.get(kind), wanted.get(kind)
+        if found is None or want is None:  # we may not read it, or it does not matter
+            continue
+        good = int(found) >= int(want) if kind is ProblemKind.MAX_MESSAGE_BYTES else found == want
+        if not good:
+            yield Problem(spec.name, kind, found, want)
+
+
+def _state(spec: TopicSpec, topic: Any, config: Any) -> TopicState:
+    if topic is None or topic["error_code"]:
+        error = for_code(topic["error_code"]) if topic else UnknownTopicOrPartitionError
+        if error is not UnknownTopicOrPartitionError:
+            raise TopicAdminError(f"The broker does not describe the topic {spec.name}: {error.__name__}")
+        return TopicState(spec=spec)
+    partitions = topic["partitions"]
+    return TopicState(
+        spec=spec,
+        partitions=len(partitions),
+        replication=min((len(partition["replica_nodes"]) for partition in partitions), default=0),
+        config={name: str(entry["value"]) for name, entry in config.items() if entry["value"] is not None},
+        operations=frozenset(map(str, topic.get("authorized_operations") or ())),
+    )
+
+
+@contextlib.contextmanager
+def _client(broker: str) -> Iterator[Any]:
+    if not _listens(broker):
+        raise BrokerUnavailableError(broker)
+    client = None
+    with _hushed():
+        try:
+            client = KafkaAdminClient(
+                bootstrap_servers=[part.strip() for part in broker.split(",")],
+                client_id="headrace-admin",
+                bootstrap_timeout_ms=BOOTSTRAP_MS,
+                request_timeout_ms=REQUEST_MS,
+            )
+            yield client
+        except KafkaError as error:
+            if client is None or isinstance(error, KafkaConnectionError | NodeNotReadyError):
+                raise BrokerUnavailableError(broker) from None
+            raise TopicAdminError(f"The broker at {broker} could not do that: {error}") from None
+        finally:
+            if client is not None:
+                client.close()
+
+
+def _listens(broker: str) -> bool:
+    """Whether anything takes connections there: the client itself would go on trying for its whole time."""
+    for server in broker.split(","):
+        host, _, port = server.strip().rpartition(":")
+        with contextlib.suppress(OSError, ValueError, OverflowError):
+            socket.create_connection((host.strip("[]"), int(port)), timeout=CONNECT_SECONDS).close()
+            return True
+    return False
+
+
+@contextlib.contextmanager
+def _hushed() -> Iterator[None]:
+    """Keep the client's own account of every failed attempt from the terminal: the error says it once."""
+    logger = logging.getLogger("kafka")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
