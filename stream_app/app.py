@@ -6,7 +6,7 @@ other ports.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from functools import partial
 from typing import Any, Final
 
@@ -79,9 +79,7 @@ class Components:
         store = store or DirectoryModelStore(settings.data_dir / "models", settings.snapshots_kept)
         models, positions = load_models(partial(model_set, settings), store)
         self.replica: Final = Replica(models, positions, store, self.metrics, broker=settings.broker)
-        self.rows: Final = TableRows(
-            users_table(self.app, self.outbox.append, partitions), partitions
-        )
+        self.rows: Final = TableRows(users_table(self.app, self.outbox.append, partitions), partitions)
         self.lists: Final = PublishedLists(self.metrics)
         self.flusher: Final = Flusher(
             Ranker(models, per_source=settings.candidates_per_source, length=settings.list_length),
@@ -236,6 +234,13 @@ def create_app(settings: Settings, publisher: Publisher, *, partitions: int, **p
     components = Components(settings, publisher, partitions=partitions, **ports)
     components.app.components = components
     return components.app
+
+
+def run_app(app: faust.App) -> None:
+    """Run an application in this process until SIGTERM or ctrl-C; ends the process."""
+    # Faust's own set-up of logging would put the root logger at DEBUG and filter in its handlers.
+    worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
+    worker.execute_from_commandline()
 
 
 def model_set(settings: Settings) -> ModelSet:

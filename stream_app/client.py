@@ -55,9 +55,7 @@ def chain_of(user_id: str, session_items: Sequence[str], segments: Sequence[str]
     return [user_key(user_id), *items, *map(popular_key, segments), popular_key(OVERALL)]
 
 
-def first_list(
-    values: Sequence[bytes | None], exclude: Collection[str] = ()
-) -> RecommendationList | None:
+def first_list(values: Sequence[bytes | None], exclude: Collection[str] = ()) -> RecommendationList | None:
     """The first value that is a list with an item left after `exclude`, or None.
 
     A value that cannot be read counts as absent: a newer worker may write what this client does not know.

@@ -48,7 +48,10 @@ class Metrics:
             registry=r,
         )
         self.dead_letters = Counter(
-            "headrace_dead_letters_total", "Records that could not be taken, by reason.", ["reason"], registry=r
+            "headrace_dead_letters_total",
+            "Records that could not be taken, by reason.",
+            ["reason"],
+            registry=r,
         )
         self.duplicates = Counter(
             "headrace_duplicates_total", "Events whose id the shopper had sent before.", ["topic"], registry=r

@@ -106,7 +106,9 @@ class Outbox:
             batch = self._start(place)
             if batch.builder.append(timestamp=None, key=key, value=value) is None:
                 del self._open[place]
-                raise DeliveryError(f"a record of {len(value or b'')} bytes for {topic} is over the batch size")
+                raise DeliveryError(
+                    f"a record of {len(value or b'')} bytes for {topic} is over the batch size"
+                )
         batch.count += 1
         batch.bytes += size
         batch.delivered = delivered

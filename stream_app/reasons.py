@@ -30,5 +30,3 @@ def sentence(reason: Reason) -> str:
             return f"{source.replace('_', ' ')}: {item}"
         case source, _, _:
             return source.replace("_", " ")
-
-

@@ -230,9 +230,7 @@ class Replica:
         for record in records:
             if record.value is None:
                 removed = record.key.decode("utf-8", "replace") if record.key else ""
-                self.models.learn_catalog(
-                    CatalogItem(item_id=removed, ts=record.timestamp, available=False)
-                )
+                self.models.learn_catalog(CatalogItem(item_id=removed, ts=record.timestamp, available=False))
                 continue
             try:
                 received = record.timestamp / 1000.0

@@ -4,13 +4,11 @@ import logging
 import warnings
 from pathlib import Path
 
-
 from prometheus_client import start_http_server
 
 from stream_app.errors import UserError
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
-
 
 
 def run_worker(settings: Settings) -> None:
@@ -32,17 +30,13 @@ def run_worker(settings: Settings) -> None:
     port = serve_metrics(metrics, settings)
     print(f"headrace worker: metrics at http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201
     # Faust and numba are slow to import: a wrong setting is told before.
-    import faust  # noqa: PLC0415
-
-    from stream_app.app import create_app  # noqa: PLC0415
+    from stream_app.app import create_app, run_app  # noqa: PLC0415
     from stream_app.publish.redis_publisher import RedisPublisher  # noqa: PLC0415
     from stream_app.warm_up import warm_up  # noqa: PLC0415
 
     warm_up(settings)
     publisher = RedisPublisher(settings.redis, settings.list_ttl)
-    app = create_app(settings, publisher, partitions=partitions, metrics=metrics)
-    worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
-    worker.execute_from_commandline()
+    run_app(create_app(settings, publisher, partitions=partitions, metrics=metrics))
 
 
 def checked_partitions(settings: Settings) -> int:
@@ -62,12 +56,14 @@ def checked_partitions(settings: Settings) -> int:
         if problems:
             told = "; ".join(str(problem) for problem in problems[:3])
             more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
-            raise UserError(f"The topics are not as they must be: {told}{more}. `headrace topics create` makes "
-                            "those that are missing, `headrace topics check` lists everything.")
+            raise UserError(
+                f"The topics are not as they must be: {told}{more}. `headrace topics create` makes "
+                "those that are missing, `headrace topics check` lists everything."
+            )
         described = describe(specs, settings.broker)
     except BrokerUnavailableError as error:
         raise UserError(str(error)) from None
-    return described[CLICKS.name].partitions
+    return next(state.partitions for state in described if state.spec is CLICKS) or settings.partitions
 
 
 def check_redis(settings: Settings) -> None:

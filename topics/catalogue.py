@@ -87,9 +87,7 @@ IMPRESSIONS: Final = _events(
 FEEDBACK: Final = _events(
     "events.feedback", "A shopper liked, disliked or hid an item.", Feedback, Source.FEEDBACK
 )
-ERASURES: Final = _events(
-    "events.erasure", "A shopper asked to be forgotten.", Erasure, Source.ERASURE
-)
+ERASURES: Final = _events("events.erasure", "A shopper asked to be forgotten.", Erasure, Source.ERASURE)
 CATALOG_ITEMS: Final = TopicSpec(
     name="catalog.items",
     purpose="The shop's description of an item, the newest for each id.",
@@ -109,7 +107,10 @@ INTERACTIONS: Final = TopicSpec(
     config=_LARGE,
 )
 REWARDS: Final = TopicSpec(
-    name="rewards", purpose="What reactions to published lists were worth.", key="user_id", payload=Reward,
+    name="rewards",
+    purpose="What reactions to published lists were worth.",
+    key="user_id",
+    payload=Reward,
     retention_ms=90 * DAY_MS,
 )
 LISTS: Final = TopicSpec(

@@ -105,9 +105,7 @@ class Flusher:
         self._away = False
         self._task: asyncio.Task[None] | None = None
         self._evicted_reported = 0
-        self._published = {
-            kind: metrics.lists_published.labels(kind) for kind in ("user", "item", "segment")
-        }
+        self._published = {kind: metrics.lists_published.labels(kind) for kind in ("user", "item", "segment")}
 
     def __len__(self) -> int:
         """Shoppers whose list waits."""
@@ -201,8 +199,10 @@ class Flusher:
                     await _wait(self._full, self._settings.flush_linger)
                 return
             if sending is not None and not sending.done():
-                await asyncio.wait((sending, wake := asyncio.ensure_future(self._wake.wait())),
-                                   return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    (sending, wake := asyncio.ensure_future(self._wake.wait())),
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
                 wake.cancel()
                 continue
             if sending is not None and not sending.result():
@@ -243,9 +243,7 @@ class Flusher:
         self._evicted_reported = self._dirty.evicted
         return _Batch(documents, users, listed, items, segments)
 
-    def _rank_rounds(
-        self, documents: list[Document], generated_at: str
-    ) -> tuple[list[str], list[str]]:
+    def _rank_rounds(self, documents: list[Document], generated_at: str) -> tuple[list[str], list[str]]:
         items = list(self._items)[:_ITEM_LISTS_A_ROUND]
         for item_id in items:
             del self._items[item_id]

@@ -95,8 +95,8 @@ class ScrapedMonitor(PrometheusMonitor):  # type: ignore[misc]
                 child = metrics.table_operations.labels(table=f"table.{name}", operation=operation)
                 child._value.set(count)  # noqa: SLF001
         for tp, offset in self.tp_read_offsets.items():
-            metrics.messages_received_per_topics_partition.labels(
-                topic=tp.topic, partition=tp.partition
-            ).set(offset)
+            metrics.messages_received_per_topics_partition.labels(topic=tp.topic, partition=tp.partition).set(
+                offset
+            )
         for tp, offset in self.tp_end_offsets.items():
             metrics.topic_partition_end_offset.labels(topic=tp.topic, partition=tp.partition).set(offset)

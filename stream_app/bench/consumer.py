@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-import faust
-
+from stream_app.app import run_app
 from stream_app.bench.yardsticks import Progress, bare_agent, table_agent
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings, load_settings
@@ -34,7 +33,7 @@ def main() -> None:
         app = make(settings.app_id, settings.broker, folder, settings.partitions, progress)
         done, extra = (lambda: progress.seen), dict
     _measure(app, what, count, done, extra)
-    faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False).execute_from_commandline()
+    run_app(app)
 
 
 def _measure(

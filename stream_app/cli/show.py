@@ -69,6 +69,10 @@ def register(cli: typer.Typer) -> None:
         for place, item in enumerate(document.items, start=1):
             table.add_row(str(place), Text(item.id), f"{item.score:.4f}", Text(sentence(item.why)))
         console = Console()
-        console.print(Text(f"{key}  generated {document.generated_at} by {document.policy}, "
-                           f"models at {document.model_version} interactions, list {document.list_id}"))
+        console.print(
+            Text(
+                f"{key}  generated {document.generated_at} by {document.policy}, "
+                f"models at {document.model_version} interactions, list {document.list_id}"
+            )
+        )
         console.print(table)

@@ -1,6 +1,5 @@
 """Items that the same people look at, or buy, around the same time."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 

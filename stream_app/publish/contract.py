@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from topics.records import ListedItem, RecommendationList
+from topics.records import RecommendationList
 
 OVERALL: Final = "all"
 """The segment every shopper belongs to."""

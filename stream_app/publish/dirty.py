@@ -71,4 +71,3 @@ class DirtySet:
         self._waiting = OrderedDict(taken)
         for user_id, received in since.items():
             self.add(user_id, *received)
-

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 import yaml
-from faust.sensors.prometheus import FaustMetrics
 from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from stream_app.__main__ import build_cli
+from stream_app.agents.monitor import ScrapedMonitor
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings, load_settings
 from stream_app.worker import serve_metrics
@@ -25,9 +25,6 @@ DEPLOY = ROOT / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
 YAML_FILES = [path for path in FILES if path.suffix in {".yaml", ".yml"}]
 DASHBOARDS = sorted((DEPLOY / "grafana" / "dashboards").glob("*.json"))
-
-FAUST_PREFIX = "faust"
-"""The prefix that `stream_app.app` gives Faust's metrics."""
 
 
 def load(path: str) -> Any:
@@ -43,7 +40,7 @@ WORKERS = {name: service for name, service in OURS.items() if service["command"]
 def registry() -> CollectorRegistry:
     """The registry of a worker."""
     registry = Metrics().registry
-    FaustMetrics.create(registry, FAUST_PREFIX)
+    ScrapedMonitor(registry)
     return registry
 
 
