@@ -21,7 +21,7 @@ MAX_QUERIES: Final = 10
 NO_WATERMARKS: Final = (-1,) * len(Source)
 
 
-class Recent(msgspec.Struct, frozen=True, array_like=True):
+class Recent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One recent interaction with an item, at its place in event time."""
 
     ts: float
@@ -29,14 +29,14 @@ class Recent(msgspec.Struct, frozen=True, array_like=True):
     kind: Kind
 
 
-class Query(msgspec.Struct, frozen=True, array_like=True):
+class Query(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One recent search."""
 
     ts: float
     query: str
 
 
-class Counts(msgspec.Struct, frozen=True, array_like=True):
+class Counts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How many events of each kind were taken."""
 
     clicks: int = 0

@@ -29,6 +29,7 @@ from stream_app.publish.port import Publisher
 from stream_app.ranker.ranker import Ranker
 from stream_app.replica import Replica, load_models
 from stream_app.settings import Settings
+from topics.catalogue import CLICKS
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH_BYTES: Final = 2 * 1024 * 1024
@@ -145,6 +146,7 @@ class Components:
         self.gate.clear()
         self.metrics.ready.set(0)
         self.rows.forget_cached()
+        self.replica.own(())
 
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
         self.gate.clear()
@@ -166,6 +168,9 @@ class Components:
             if self._assigned.is_set():
                 continue
             self.rows.forget_cached()
+            self.replica.own(
+                {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
+            )
             self.gate.set()
             self.metrics.ready.set(1)
             self._spawn(self._mark_recent())
@@ -240,6 +245,8 @@ def run_app(app: faust.App) -> None:
     """Run an application in this process until SIGTERM or ctrl-C; ends the process."""
     # Faust's own set-up of logging would put the root logger at DEBUG and filter in its handlers.
     worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
+    # The spinner would write control codes into logs.
+    worker.spinner = None
     worker.execute_from_commandline()
 
 

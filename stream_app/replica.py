@@ -8,11 +8,12 @@ round through Kafka they stand at or below the watermark and are dropped.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from state.model_store import ModelStore
@@ -101,6 +102,7 @@ class Replica:
         self._clock = clock
         self._positions = dict(positions)
         self._consumer: Any = None
+        self._owned: set[TopicPartition] = set()
         self._moved = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
@@ -114,11 +116,7 @@ class Replica:
             request_timeout_ms=30_000,
         )
         await consumer.start()
-        partitions = [
-            TopicPartition(topic, partition)
-            for topic in (INTERACTIONS.name, CATALOG_ITEMS.name)
-            for partition in sorted(consumer.partitions_for_topic(topic) or ())
-        ]
+        partitions = await _partitions(self._broker, (INTERACTIONS.name, CATALOG_ITEMS.name))
         consumer.assign(partitions)
         beginnings = await consumer.beginning_offsets(partitions)
         for tp in partitions:
@@ -155,6 +153,25 @@ class Replica:
                 if progress is not None:
                     progress(start - behind, start)
                 await self._moved.wait()
+
+    def own(self, partitions: Collection[int]) -> None:
+        """Stop reading the interactions of partitions that this worker owns: it writes all of them itself.
+
+        Their positions follow `delivered`. What a former owner still had in flight is for events that were not
+        committed, so this worker takes them again.
+        """
+        mine = {TopicPartition(INTERACTIONS.name, partition) for partition in partitions}
+        for tp in self._owned - mine:
+            self._consumer.seek(tp, self._positions[tp.topic, tp.partition])
+            self._consumer.resume(tp)
+        for tp in mine - self._owned:
+            self._consumer.pause(tp)
+        self._owned = mine
+
+    def delivered(self, partition: int, offset: int) -> None:
+        """Note the offset of the newest of this worker's interactions that Kafka has."""
+        place = (INTERACTIONS.name, partition)
+        self._positions[place] = max(self._positions.get(place, 0), offset + 1)
 
     def fold_own(self, interaction: Interaction) -> None:
         """Fold an interaction of this worker's own events, ahead of its way through Kafka."""
@@ -245,10 +262,25 @@ class Replica:
         behind = 0
         for tp in self._consumer.assignment():
             highwater = self._consumer.highwater(tp)
-            if highwater is not None:
+            if highwater is not None and tp not in self._owned:
                 behind += max(0, highwater - self._positions[tp.topic, tp.partition])
         self._metrics.replica_lag_messages.set(behind)
         if behind == 0:
             self._metrics.replica_lag_seconds.set(0)
         elif newest:
             self._metrics.replica_lag_seconds.set(max(0.0, self._clock() - newest))
+
+
+async def _partitions(broker: str, topics: Sequence[str]) -> list[TopicPartition]:
+    # A consumer that subscribes to nothing learns of no topic, and does not say so.
+    admin = AIOKafkaAdminClient(bootstrap_servers=broker)
+    await admin.start()
+    try:
+        described = await admin.describe_topics(list(topics))
+    finally:
+        await admin.close()
+    return [
+        TopicPartition(topic["topic"], partition["partition"])
+        for topic in described
+        for partition in topic["partitions"]
+    ]

@@ -34,7 +34,7 @@ class Kind(IntEnum):
     ERASE = 10
 
 
-class Line(msgspec.Struct, frozen=True, array_like=True):
+class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One item of an interaction, with quantity and unit price (NaN where unknown)."""
 
     item_id: str
@@ -81,7 +81,7 @@ class Interaction(msgspec.Struct, frozen=True, array_like=True):
     list_id: str = ""
 
 
-class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Why an item is on a list, in plain data.
 
     Attributes
@@ -100,7 +100,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
     segment: str | None = None
 
 
-class ListedItem(msgspec.Struct, frozen=True):
+class ListedItem(msgspec.Struct, frozen=True, gc=False):
     """One place of a published list."""
 
     id: str

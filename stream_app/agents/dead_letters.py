@@ -1,5 +1,6 @@
 """Writes dead letters: the record, whole, with the reason."""
 
+from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -15,8 +16,16 @@ _encoder: Final = msgspec.json.Encoder()
 class Append(Protocol):
     """Takes a record for Kafka; `stream_app.outbox.Outbox.append`."""
 
-    def __call__(self, topic: str, partition: int, key: bytes | None, value: bytes | None) -> None:
-        """Take it; never waits."""
+    def __call__(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        delivered: Callable[[int], None] | None = None,
+        /,
+    ) -> None:
+        """Take it; never waits. `delivered` is called with the offset of the batch's last record."""
 
 
 class DeadLetterWriter:

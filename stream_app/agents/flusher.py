@@ -28,17 +28,34 @@ from topics.records import RecommendationList
 _LOG: Final = logging.getLogger(__name__)
 _ITEM_LISTS_A_ROUND: Final = 100
 _MAX_TOUCHED: Final = 10_000
+_BUSY: Final = 8
+"""Shoppers that become dirty in a linger when it pays to wait for a larger batch."""
+
 _BACKOFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
 class FlushSettings(Protocol):
     """The settings a flusher reads; `stream_app.settings.Settings` has them."""
 
-    flush_users: int
-    flush_linger: float
-    item_list_interval: float
-    max_dirty: int
-    audit_lists: bool
+    @property
+    def flush_users(self) -> int:
+        """Most shoppers in one pipeline."""
+
+    @property
+    def flush_linger(self) -> float:
+        """Seconds a dirty shopper waits for company."""
+
+    @property
+    def item_list_interval(self) -> float:
+        """Seconds between two rounds of item and segment lists."""
+
+    @property
+    def max_dirty(self) -> int:
+        """Shoppers waiting for Redis that are remembered."""
+
+    @property
+    def audit_lists(self) -> bool:
+        """Whether lists go to the ``lists`` topic too."""
 
 
 class _Batch(NamedTuple):
@@ -195,8 +212,7 @@ class Flusher:
         while True:
             self._wake.clear()
             if self._dirty or self._erased:
-                if not self._full.is_set():
-                    await _wait(self._full, self._settings.flush_linger)
+                await self._gather()
                 return
             if sending is not None and not sending.done():
                 await asyncio.wait(
@@ -213,6 +229,16 @@ class Flusher:
                 return
             self._idle.set()
             await _wait(self._wake, max(0.001, due) if touched else None)
+
+    async def _gather(self) -> None:
+        """Wait for company: a linger when events are few, up to three while they keep coming."""
+        linger = self._settings.flush_linger
+        for _ in range(3):
+            before = len(self._dirty)
+            if self._full.is_set() or await _wait(self._full, linger):
+                return
+            if len(self._dirty) - before < _BUSY:
+                return
 
     def _rank_batch(self) -> _Batch:
         users = self._dirty.take(self._settings.flush_users)
@@ -323,8 +349,9 @@ class Flusher:
         self._metrics.dirty_users.set(len(self._dirty))
 
 
-async def _wait(event: asyncio.Event, seconds: float | None) -> None:
+async def _wait(event: asyncio.Event, seconds: float | None) -> bool:
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:
-        return
+        return False
+    return True

@@ -6,7 +6,8 @@ this worker's models, and the shopper marked dirty: everything up to there witho
 """
 
 import logging
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Callable
+from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -88,6 +89,7 @@ class UserEvents:
         self._limits = limits
         self._session_gap = session_gap
         self._specs: Final[dict[str, TopicSpec]] = {spec.name: spec for spec in USER_EVENTS}
+        self._delivered: dict[int, Callable[[int], None]] = {}
         self._counters: Final = {
             (spec.name, outcome): metrics.events.labels(spec.name, str(outcome))
             for spec in USER_EVENTS
@@ -155,7 +157,12 @@ class UserEvents:
                 self._lists.chose(event.user_id, line.item_id)
 
     def _learn(self, interaction: Interaction, message: Any) -> None:
-        self._append(INTERACTIONS.name, message.partition, message.key, _encoder.encode(interaction))
+        partition = message.partition
+        delivered = self._delivered.get(partition)
+        if delivered is None:
+            delivered = self._delivered[partition] = partial(self._replica.delivered, partition)
+        value = _encoder.encode(interaction)
+        self._append(INTERACTIONS.name, partition, message.key, value, delivered)
         self._replica.fold_own(interaction)
         if interaction.lines:
             self._flusher.touch([line.item_id for line in interaction.lines], interaction.segments)

@@ -6,6 +6,8 @@ taken to the last one done, and for the whole also what was published.
 
 import asyncio
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -56,7 +58,7 @@ def _measure(
         }
         print(json.dumps(result), flush=True)  # noqa: T201  # the result, read by the parent
         # Not awaited: stopping waits for this very task.
-        asyncio.get_running_loop().call_soon(asyncio.ensure_future, app.stop())
+        os.kill(os.getpid(), signal.SIGTERM)
 
     app.task(watch)
 

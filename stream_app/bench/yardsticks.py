@@ -7,10 +7,9 @@ from typing import Any, Final
 import faust
 import msgspec
 
-from topics.catalogue import CLICKS
-from topics.events import Click
+from topics.catalogue import USER_EVENTS
 
-_decoder: Final = msgspec.json.Decoder(Click)
+_decoders: Final = {spec.name: msgspec.json.Decoder(spec.payload) for spec in USER_EVENTS}
 _ROW_BYTES: Final = 64
 
 
@@ -26,32 +25,35 @@ class Progress:
 def bare_agent(app_id: str, broker: str, folder: Path, partitions: int, progress: Progress) -> faust.App:
     """An agent that decodes raw bytes with msgspec and passes events."""
     app = faust.App(app_id, **_settings(broker, folder, partitions))
-    topic = app.topic(CLICKS.name, key_serializer="raw", value_serializer="raw")
 
     async def bare(stream: AsyncIterable[Any]) -> None:
-        async for raw in stream:
-            _decoder.decode(raw)
+        async for event in stream.events():  # type: ignore[attr-defined]
+            _decoders[event.message.topic].decode(event.value)
             progress.seen += 1
 
-    app.agent(topic, name="bare")(bare)
+    app.agent(_events(app), name="bare")(bare)
     return app
 
 
 def table_agent(app_id: str, broker: str, folder: Path, partitions: int, progress: Progress) -> faust.App:
     """The same with one raw-bytes table write an event, its changelog by Faust with a linger."""
     app = faust.App(app_id, producer_linger=0.05, **_settings(broker, folder, partitions))
-    topic = app.topic(CLICKS.name, key_serializer="raw", value_serializer="raw")
     table = app.Table("rows", key_type=bytes, value_type=bytes, partitions=partitions)
     encode = msgspec.msgpack.Encoder().encode
 
     async def writes(stream: AsyncIterable[Any]) -> None:
         async for event in stream.events():  # type: ignore[attr-defined]
-            click = _decoder.decode(event.value)
-            table[event.key] = encode((click.item_id, click.ts, b"." * _ROW_BYTES))
+            decoded = _decoders[event.message.topic].decode(event.value)
+            table[event.key] = encode((decoded.event_id, decoded.ts, b"." * _ROW_BYTES))
             progress.seen += 1
 
-    app.agent(topic, name="writes")(writes)
+    app.agent(_events(app), name="writes")(writes)
     return app
+
+
+def _events(app: faust.App) -> Any:
+    names = [spec.name for spec in USER_EVENTS]
+    return app.topic(*names, key_serializer="raw", value_serializer="raw")
 
 
 def _settings(broker: str, folder: Path, partitions: int) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def _fuse(
             filled += 1
     for t in range(kept):
         top_owner[t] = owner[top_items[t]]
+        top_scores[t] = np.floor(top_scores[t] * 1e6 + 0.5) / 1e6
     for t in range(n):
         scores[touched[t]] = 0.0
         best[touched[t]] = 0.0
@@ -155,4 +156,4 @@ class ReciprocalRankFusion:
         top, scores, at = _fuse(
             items, ends, allowed, hashes, self._scores, self._best, self._owner, length, RRF_K
         )
-        return Fused(top, np.round(scores, 6), np.searchsorted(ends, at, side="right"), evidence[at])
+        return Fused(top, scores, np.searchsorted(ends, at, side="right"), evidence[at])
