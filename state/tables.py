@@ -26,6 +26,20 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
     append: Append
     """Set by `users_table`: takes topic, partition, key, value and what to call when delivered."""
 
+    def write(self, key: bytes, value: bytes, partition: int) -> None:
+        """Write a row and its changelog record: ``table[key] = value`` without the codecs on the way.
+
+        Parameters
+        ----------
+        key, value
+            Raw bytes.
+        partition
+            Of the event that is being handled.
+        """
+        self.append(self.changelog_topic_name, partition, key, value, self._delivered(partition))
+        self.data._set(key, value)  # noqa: SLF001  # the store's write below its serializers
+        self._sensor_on_set(self, key, value)
+
     def on_key_set(self, key: bytes, value: bytes) -> None:
         """Write the change to the changelog."""
         self._log(key, value)
@@ -125,7 +139,7 @@ class TableRows:
 
     def put(self, user_id: str, row: UserRow, partition: int) -> None:
         """Keep a row; while the event that changed it is being handled."""
-        self._table[user_id.encode()] = encode_row(row)
+        self._table.write(user_id.encode(), encode_row(row), partition)
         # One event has been taken: the row is new.
         self.count += row.counts.total == 1
         self._cache[user_id] = (row, partition)

@@ -102,7 +102,8 @@ class Candidates(NamedTuple):
     scores : ndarray of float32, shape (n,)
         Falling.
     evidence : ndarray of int32, shape (n,)
-        The item of the context that spoke most for each, or `NO_ITEM`.
+        What `Model.explain` turns into a reason, most often the item of the context that spoke most for each;
+        `NO_ITEM` where nothing of the context did.
     """
 
     items: Items

@@ -10,6 +10,7 @@ from stream_app.models import kernels
 from stream_app.models.arrays import grown, stamped, verify
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
+    NO_ITEM,
     Candidates,
     Context,
     Evidence,
@@ -231,13 +232,10 @@ class ItemToItem(Model):
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Evidence:  # noqa: ARG002
-        """Say whether `item` was viewed or bought with `evidence`, whichever link is the stronger."""
-        sizes = self._buys.sizes
-        if not 0 <= evidence < len(sizes) or sizes[evidence] == 0:
-            return Evidence(ALSO_VIEWED, item=evidence)
-        bought = self._strength(self._buys, evidence, item)
-        viewed = self._strength(self._views, evidence, item)
-        return Evidence(ALSO_BOUGHT if bought > viewed else ALSO_VIEWED, item=evidence)
+        """Say whether `item` was viewed or bought with the context item, whichever link is the stronger."""
+        if evidence < NO_ITEM:
+            return Evidence(ALSO_BOUGHT, item=-2 - evidence)
+        return Evidence(ALSO_VIEWED, item=evidence)
 
     def forget_items(self, items: Items) -> None:
         """Drop the items' rows, and the items from the rows of others."""
@@ -305,7 +303,7 @@ class ItemToItem(Model):
             self._best = grown(self._best, size)
             self._evidence = grown(self._evidence, size)
         n = 0
-        for table in (self._views, self._buys):
+        for table, bought in ((self._views, False), (self._buys, True)):
             if len(table.sizes):
                 n = kernels.spread(
                     context,
@@ -323,19 +321,6 @@ class ItemToItem(Model):
                     self._evidence,
                     self._touched,
                     n,
+                    bought,
                 )
         return n
-
-    def _strength(self, table: _Table, owner: int, item: int) -> float:
-        return float(
-            kernels.strength(
-                owner,
-                item,
-                self.penalty,
-                table.items,
-                table.weights,
-                table.sizes,
-                table.counts,
-                table.norms,
-            )
-        )

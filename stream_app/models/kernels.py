@@ -441,19 +441,6 @@ def covisit(
 
 
 @compiled
-def strength(
-    owner: int, item: int, exponent: float, items: Any, weights: Any, sizes: Any, counts: Any, norms: Any
-) -> float:
-    """Normalised weight of `item` as a neighbour of `owner`; 0 where it is none."""
-    if not (0 <= owner < len(sizes) and 0 <= item < len(sizes)) or counts[owner] <= 0:
-        return 0.0
-    for at in range(sizes[owner]):
-        if items[owner, at] == item:
-            return float(weights[owner, at] * counts[owner] ** (exponent - 1.0) * norms[item])
-    return 0.0
-
-
-@compiled
 def spread(
     context: Any,
     depth: int,
@@ -470,8 +457,13 @@ def spread(
     evidence: Any,
     touched: Any,
     n: int,
+    bought: bool,
 ) -> int:
-    """Add each neighbour's normalised weight to its score, newest context item first; return how many."""
+    """Add each neighbour's normalised weight to its score, newest context item first; return how many.
+
+    The evidence for a neighbour is the context item x that spoke loudest, written as -2 - x if they were bought
+    together.
+    """
     used = 0
     factor = portion
     for at in range(len(context) - 1, -1, -1):
@@ -498,7 +490,7 @@ def spread(
                 scores[other] += part
                 if part > best[other]:
                     best[other] = part
-                    evidence[other] = item
+                    evidence[other] = -2 - item if bought else item
         factor *= fade
         used += 1
         if used == depth:

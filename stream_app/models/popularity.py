@@ -29,6 +29,9 @@ ALL = "all"
 HEAD = 256
 """Best items of each segment kept sorted; a list is never longer."""
 
+HELD = 64
+"""Lists kept since the last change, of different segments."""
+
 _CACHED_TUPLES = 4096
 
 
@@ -99,6 +102,8 @@ class Popularity(Model):
         self._numbers: dict[str, int] = {}
         self._tuples: dict[tuple[str, ...], NDArray[np.int32]] = {}
         self._totals = np.zeros(rows)
+        # lists asked for since the last change: a flush ranks many shoppers of the same segments
+        self._held: dict[tuple[tuple[str, ...], bool, int], Candidates] = {}
         # zeroed by the operating system page by page, so segments that never come cost nothing
         self._keys: Items = np.zeros((rows, slots), np.int32)
         self._values = np.zeros((rows, slots))
@@ -118,6 +123,7 @@ class Popularity(Model):
         item, ts = observation.item, observation.ts
         if observation.weight <= 0:
             return
+        self._held.clear()
         factor = self._decay.advance(ts)
         if factor != 1.0:
             self._scale(factor)
@@ -151,6 +157,15 @@ class Popularity(Model):
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the most popular items for the context's segments, at most `HEAD`."""
+        asked = (context.segments, bool(context.user), k)
+        held = self._held.get(asked)
+        if held is None:
+            if len(self._held) == HELD:
+                self._held.clear()
+            held = self._held[asked] = self._best(context, k)
+        return held
+
+    def _best(self, context: Context, k: int) -> Candidates:
         numbers = self._asked(context)
         depth = max(128, k) if len(numbers) > 1 else HEAD
         room = depth * len(numbers)
@@ -195,6 +210,7 @@ class Popularity(Model):
 
     def forget_items(self, items: Items) -> None:
         """Take the items out of every count."""
+        self._held.clear()
         held = items[items < len(self._overall)]
         self._totals[0] = max(0.0, self._totals[0] - self._overall[held].sum())
         self._overall[held] = 0.0
@@ -280,7 +296,8 @@ class Popularity(Model):
             self._pool_scores,
         )
         names = sum(150 + len(name) for name in self._numbers)
-        return sum(array.nbytes for array in arrays) + names + 200 * len(self._tuples)
+        held = sum(column.nbytes for found in self._held.values() for column in found)
+        return sum(array.nbytes for array in arrays) + names + held + 200 * len(self._tuples)
 
     @property
     def _parameters(self) -> dict[str, Any]:

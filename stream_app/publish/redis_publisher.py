@@ -1,6 +1,8 @@
 """The publisher on Redis: one pipeline a flush."""
 
+import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -27,11 +29,12 @@ class RedisPublisher:
         # The caller tries again with what is dirty then; retrying here would publish stale lists.
         self._redis = Redis.from_url(
             url,
-            socket_timeout=timeout,
+            socket_timeout=None,
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
             health_check_interval=0,
         )
+        self._timeout = timeout
         self._ttl_ms = str(int(ttl * 1000)).encode()
 
     async def publish(self, documents: Sequence[Document]) -> None:
@@ -42,10 +45,7 @@ class RedisPublisher:
         ttl = self._ttl_ms
         for key, value in documents:
             pipeline.execute_command("SET", key, value, b"PX", ttl)
-        try:
-            await pipeline.execute()
-        except (RedisError, OSError) as error:
-            raise PublisherUnavailableError(str(error)) from error
+        await self._execute(pipeline)
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove keys."""
@@ -54,8 +54,15 @@ class RedisPublisher:
         pipeline = self._redis.pipeline(transaction=False)
         for key in keys:
             pipeline.execute_command("UNLINK", key)
+        await self._execute(pipeline)
+
+    async def _execute(self, pipeline: Any) -> None:
+        # One bound on the whole: the client's own would be set up anew for each of the answers.
         try:
-            await pipeline.execute()
+            async with asyncio.timeout(self._timeout):
+                await pipeline.execute()
+        except TimeoutError as error:
+            raise PublisherUnavailableError(f"no answer in {self._timeout:g} s") from error
         except (RedisError, OSError) as error:
             raise PublisherUnavailableError(str(error)) from error
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import Candidates, Context, Model
+from stream_app.models.base import NO_ITEM, Candidates, Context, Model
 from stream_app.models.model_set import ModelSet
 from stream_app.ranker.explanations import reason_of
 from stream_app.ranker.fusion import ReciprocalRankFusion
@@ -79,7 +79,7 @@ class Ranker:
         proposals = [
             (model, candidates)
             for model, candidates in self.models.candidates(context, self._per_source)
-            if len(candidates.evidence) and candidates.evidence.max() >= 0
+            if len(candidates.evidence) and candidates.evidence[0] != NO_ITEM
         ]
         with allowed_items(self.models.index, (item_id,)) as allowed:
             return self._fused(context, proposals, allowed)

@@ -1,0 +1,56 @@
+"""A worker that dies by SIGKILL in the middle of the log leaves what an undisturbed one leaves."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from harness import (
+    ADDITIVE,
+    Feed,
+    assert_same_outcome,
+    clean_stage,
+    outcome_of,
+    settle,
+    shop_log,
+    undisturbed_outcome,
+)
+
+from stream_app.embedded import EmbeddedServers
+
+EVENTS = 20_000
+RATE = 1_800.0
+
+
+def test_an_undisturbed_worker_takes_every_event_once(servers: EmbeddedServers, tmp_path: Path) -> None:
+    log = shop_log(EVENTS)
+    outcome = undisturbed_outcome(servers, tmp_path, log, rate=2 * RATE)
+
+    assert len(outcome.interactions) == log.taken
+    assert sum(row.counts.total for row in outcome.rows.values()) == log.taken
+    assert outcome.lists.keys() == log.users
+    assert {each.model_version for each in outcome.lists.values()} == {log.taken}
+
+
+@pytest.mark.parametrize("folder_survives", [True, False], ids=["same_folder", "empty_folder"])
+def test_a_worker_killed_twice_ends_with_the_lists_and_rows_of_an_undisturbed_one(
+    servers: EmbeddedServers, tmp_path: Path, *, folder_survives: bool
+) -> None:
+    log = shop_log(EVENTS)
+    wanted = undisturbed_outcome(servers, tmp_path / "undisturbed", log, rate=2 * RATE)
+    with clean_stage(
+        servers, tmp_path / "killed", models=ADDITIVE, snapshot_interval=1.5
+    ) as stage:
+        worker = stage.start_worker().await_ready()
+        with Feed(stage, log.records, rate=RATE) as feed:
+            for _ in range(2):
+                worker.wait_until(
+                    lambda at=worker: at.events("accepted") > 2_500, "the worker to be busy"
+                )
+                assert feed.going_on
+                worker.kill()
+                if not folder_survives:
+                    shutil.rmtree(stage.data_dir())
+                worker = stage.start_worker()
+        settle(stage, worker, log)
+        found = outcome_of(stage, log)
+    assert_same_outcome(found, wanted)

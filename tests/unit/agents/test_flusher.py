@@ -1,0 +1,416 @@
+"""Ranking and publishing what became dirty."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stream_app.publish.contract import item_key, popular_key, search_key, user_key
+from topics.catalogue import LISTS
+from topics.events import rfc3339
+
+if TYPE_CHECKING:
+    from tests.unit.agents.conftest import Workbench
+
+
+def shoes_and_socks(bench: "Workbench") -> None:
+    """Two shoppers have looked at the same things, so that there is something to list."""
+    for user in ("ann", "bob"):
+        for item in ("shoe", "sock", "hat"):
+            bench.take(bench.click(user, item))
+
+
+def listed(bench: "Workbench", key: str) -> set[str]:
+    document = bench.published(key)
+    return set() if document is None else {item.id for item in document.items}
+
+
+async def settled() -> None:
+    """Let every task that can go on do so."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_a_dirty_shopper_is_published_under_their_key(workbench: "Workbench") -> None:
+    shoes_and_socks(workbench)
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    document = workbench.published(user_key("ann"))
+    assert document is not None
+    assert document.key == user_key("ann")
+    assert document.generated_at == rfc3339(workbench.clock.now)
+    assert document.model_version == 6
+    assert {item.id for item in document.items} == {"shoe", "sock", "hat"}
+    assert len(workbench.flusher) == 0
+    assert workbench.count("lists_published_total", kind="user") == 2
+
+
+async def test_everything_of_a_flush_goes_in_one_pipeline(workbench: "Workbench") -> None:
+    shoes_and_socks(workbench)
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    # two shoppers, three items, one segment
+    assert workbench.publisher.flushes == [6]
+    assert workbench.count("flush_lists_sum") == 6
+    assert workbench.count("flush_lists_count") == 1
+
+
+async def test_the_events_of_a_shopper_come_together_in_one_list(workbench: "Workbench") -> None:
+    for place in range(10):
+        workbench.take(workbench.click("ann", f"i{place}"))
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    assert workbench.count("lists_published_total", kind="user") == 1
+    assert workbench.count("freshness_seconds_count") == 10
+
+
+async def test_more_shoppers_than_a_pipeline_holds_take_several(
+    make_workbench: "Callable[..., Workbench]",
+) -> None:
+    bench = make_workbench(flush_users=4)
+    for user in range(10):
+        bench.flusher.mark(f"u{user}", bench.clock.now)
+        bench.take(bench.click(f"u{user}", "shoe"))
+    async with bench.flushing():
+        await bench.flusher.drained()
+    assert bench.count("lists_published_total", kind="user") == 10
+    assert len(bench.publisher.flushes) == 3
+
+
+async def test_freshness_is_observed_once_an_event_and_only_after_the_acknowledgement(
+    workbench: "Workbench",
+) -> None:
+    workbench.take(workbench.click("ann", "shoe"), workbench.click("ann", "sock"))
+    workbench.publisher.hold()
+    async with workbench.flushing():
+        await workbench.publisher.started.wait()
+        assert workbench.count("freshness_seconds_count") == 0
+        workbench.clock.now += 0.25
+        workbench.publisher.open.set()
+        await workbench.flusher.drained()
+        assert workbench.count("freshness_seconds_count") == 2
+        assert workbench.count("freshness_seconds_sum") == pytest.approx(0.5)
+        workbench.flusher.mark("ann")
+        await workbench.flusher.drained()
+    assert workbench.count("freshness_seconds_count") == 2
+
+
+async def test_a_shopper_marked_while_their_list_is_on_its_way_is_published_again(
+    workbench: "Workbench",
+) -> None:
+    shoes_and_socks(workbench)
+    workbench.publisher.hold()
+    async with workbench.flushing():
+        await workbench.publisher.started.wait()
+        workbench.take(workbench.click("ann", "scarf"))
+        workbench.publisher.open.set()
+        await workbench.flusher.drained()
+    document = workbench.published(user_key("ann"))
+    assert document is not None
+    assert document.model_version == 7
+    assert workbench.count("freshness_seconds_count") == 7
+
+
+async def test_nobody_is_forgotten_while_redis_is_away_and_the_list_of_now_is_published(
+    workbench: "Workbench",
+) -> None:
+    shoes_and_socks(workbench)
+    workbench.publisher.available = False
+    async with workbench.flushing():
+        await workbench.publisher.refused.wait()
+        await settled()
+        assert workbench.publisher.documents == {}
+        assert workbench.count("freshness_seconds_count") == 0
+        assert workbench.outgoing.of(LISTS) == []
+        workbench.take(workbench.click("bob", "scarf"), workbench.click("cem", "scarf"))
+        workbench.clock.now += 30.0
+        workbench.publisher.available = True
+        await workbench.flusher.drained()
+    assert workbench.count("flush_failures_total") >= 1
+    for user in ("ann", "bob", "cem"):
+        document = workbench.published(user_key(user))
+        assert document is not None
+        assert document.model_version == 8
+        assert document.generated_at == rfc3339(workbench.clock.now)
+    # the lists of items and segments were not lost either
+    assert listed(workbench, popular_key()) == {"shoe", "sock", "hat", "scarf"}
+    assert listed(workbench, item_key("shoe")) >= {"sock", "hat"}
+    assert workbench.count("freshness_seconds_count") == 8
+    assert workbench.count("lists_published_total", kind="user") == 3
+
+
+async def test_an_outage_is_one_warning_however_long_it_lasts(
+    workbench: "Workbench", caplog: pytest.LogCaptureFixture
+) -> None:
+    workbench.take(workbench.click("ann", "shoe"))
+    workbench.publisher.available = False
+    with caplog.at_level(logging.WARNING):
+        async with workbench.flushing():
+            for _ in range(3):
+                await workbench.publisher.refused.wait()
+                workbench.publisher.refused.clear()
+            workbench.publisher.available = True
+            await workbench.flusher.drained()
+    assert [record.message for record in caplog.records if "Redis is away" in record.message] == [
+        "Redis is away, lists wait until it returns: the memory publisher is set to be away"
+    ]
+
+
+async def test_there_is_room_until_a_full_batch_waits(make_workbench: "Callable[..., Workbench]") -> None:
+    bench = make_workbench(flush_users=2)
+    bench.take(bench.click("ann", "shoe"))
+    await bench.flusher.room()
+    bench.take(bench.click("bob", "shoe"))
+    waiting = asyncio.create_task(bench.flusher.room())
+    await settled()
+    assert not waiting.done()
+    async with bench.flushing():
+        await waiting
+
+
+async def test_there_is_room_while_redis_is_away(make_workbench: "Callable[..., Workbench]") -> None:
+    bench = make_workbench(flush_users=2)
+    bench.publisher.available = False
+    bench.take(bench.click("ann", "shoe"), bench.click("bob", "shoe"))
+    async with bench.flushing():
+        await bench.publisher.refused.wait()
+        for user in range(20):
+            # events go on being learned, and the shoppers wait
+            await bench.flusher.room()
+            bench.take(bench.click(f"u{user}", "shoe"))
+        assert bench.models.version == 22
+        assert len(bench.flusher) >= 20
+        bench.publisher.available = True
+        await bench.flusher.drained()
+    assert bench.count("lists_published_total", kind="user") == 22
+
+
+async def test_waiting_shoppers_are_bounded_and_those_dropped_are_counted(
+    make_workbench: "Callable[..., Workbench]",
+) -> None:
+    bench = make_workbench(max_dirty=3)
+    bench.take(*(bench.click(f"u{user}", "shoe") for user in range(5)))
+    assert len(bench.flusher) == 3
+    async with bench.flushing():
+        await bench.flusher.drained()
+    assert bench.count("dirty_evicted_total") == 2
+    assert bench.count("dirty_users") == 0
+
+
+async def test_an_erased_shopper_has_no_list_and_the_others_keep_theirs(workbench: "Workbench") -> None:
+    shoes_and_socks(workbench)
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+        workbench.publisher.documents[search_key("ann")] = b"{}"
+        workbench.take(workbench.erasure("ann"))
+        await workbench.flusher.drained()
+    assert user_key("ann") not in workbench.publisher.documents
+    assert search_key("ann") not in workbench.publisher.documents
+    assert user_key("bob") in workbench.publisher.documents
+    assert workbench.lists.chose("ann", "shoe") == 0
+
+
+async def test_an_erasure_before_the_flush_leaves_nothing_to_publish(workbench: "Workbench") -> None:
+    workbench.take(workbench.click("ann", "shoe"), workbench.erasure("ann"))
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    assert user_key("ann") not in workbench.publisher.documents
+    assert workbench.outgoing.of(LISTS) == []
+
+
+async def test_an_erasure_while_the_list_is_on_its_way_takes_it_back(workbench: "Workbench") -> None:
+    workbench.take(workbench.click("ann", "shoe"))
+    workbench.publisher.hold()
+    async with workbench.flushing():
+        await workbench.publisher.started.wait()
+        workbench.take(workbench.erasure("ann"))
+        workbench.publisher.open.set()
+        await workbench.flusher.drained()
+    assert user_key("ann") not in workbench.publisher.documents
+    assert workbench.outgoing.of(LISTS) == []
+    assert workbench.lists.chose("ann", "shoe") == 0
+
+
+async def test_an_erasure_while_the_list_is_on_its_way_to_an_absent_redis_takes_it_back(
+    workbench: "Workbench",
+) -> None:
+    workbench.take(workbench.click("ann", "shoe"), workbench.click("bob", "shoe"))
+    workbench.publisher.hold()
+    workbench.publisher.available = False
+    async with workbench.flushing():
+        await workbench.publisher.started.wait()
+        workbench.take(workbench.erasure("ann"))
+        workbench.publisher.open.set()
+        await workbench.publisher.refused.wait()
+        workbench.publisher.available = True
+        await workbench.flusher.drained()
+    assert user_key("ann") not in workbench.publisher.documents
+    assert user_key("bob") in workbench.publisher.documents
+    assert {record.key for record in workbench.outgoing.of(LISTS)} == {b"bob"}
+
+
+async def test_an_erasure_of_a_shopper_whose_list_is_ranked_but_not_sent_leaves_no_trace(
+    workbench: "Workbench",
+) -> None:
+    workbench.take(workbench.click("bob", "shoe"))
+    workbench.publisher.hold()
+    async with workbench.flushing():
+        await workbench.publisher.started.wait()
+        # ann's list is ranked while bob's is on its way
+        workbench.take(workbench.click("ann", "shoe"))
+        async with asyncio.timeout(5):
+            while len(workbench.flusher):  # noqa: ASYNC110  # the condition is the flusher's, it has no event
+                await asyncio.sleep(0)
+        workbench.take(workbench.erasure("ann"))
+        workbench.publisher.open.set()
+        await workbench.flusher.drained()
+    assert user_key("ann") not in workbench.publisher.documents
+    assert {record.key for record in workbench.outgoing.of(LISTS)} == {b"bob"}
+    assert workbench.lists.chose("ann", "shoe") == 0
+
+
+async def test_a_shopper_who_comes_back_after_the_erasure_gets_a_list_again(workbench: "Workbench") -> None:
+    shoes_and_socks(workbench)
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+        workbench.take(workbench.erasure("ann"), workbench.click("ann", "scarf"))
+        await workbench.flusher.drained()
+    document = workbench.published(user_key("ann"))
+    assert document is not None
+    assert document.model_version == 8
+
+
+async def test_a_shopper_whose_row_went_to_another_worker_keeps_the_list_that_worker_wrote(
+    workbench: "Workbench",
+) -> None:
+    shoes_and_socks(workbench)
+    # the partition moves while the shopper waits: another worker publishes them now
+    del workbench.rows.stored["ann"]
+    workbench.publisher.documents[user_key("ann")] = b"what the new owner wrote"
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    assert workbench.publisher.documents[user_key("ann")] == b"what the new owner wrote"
+    assert user_key("bob") in workbench.publisher.documents
+
+
+async def test_rounds_of_item_lists_are_bounded_and_go_on_where_they_stopped(workbench: "Workbench") -> None:
+    for place in range(250):
+        workbench.clock.now += 1.0
+        workbench.take(workbench.click("ann", f"i{place}"))
+    sizes = []
+    async with workbench.flushing():
+        for _ in range(3):
+            await workbench.flusher.drained()
+            sizes.append(sum(key.startswith("recs:item:") for key in workbench.publisher.documents))
+            workbench.clock.now += workbench.settings.item_list_interval
+            workbench.flusher.mark("ann")
+        await workbench.flusher.drained()
+    assert sizes == [100, 200, 250]
+
+
+async def test_item_and_segment_lists_wait_for_their_next_round(workbench: "Workbench") -> None:
+    shoes_and_socks(workbench)
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+        assert listed(workbench, popular_key()) == {"shoe", "sock", "hat"}
+        first = workbench.published(item_key("shoe"))
+        workbench.take(
+            workbench.click("ann", "scarf", context={"country": "FR"}), workbench.click("ann", "shoe")
+        )
+        await workbench.flusher.drained()
+        assert workbench.published(item_key("shoe")) == first
+        assert listed(workbench, popular_key()) == {"shoe", "sock", "hat"}
+        workbench.clock.now += workbench.settings.item_list_interval
+        workbench.flusher.mark("ann")
+        await workbench.flusher.drained()
+    assert "scarf" in listed(workbench, popular_key())
+    assert listed(workbench, popular_key("country:FR")) == {"scarf"}
+    assert workbench.published(item_key("shoe")) != first
+
+
+async def test_a_round_comes_by_itself_when_no_shopper_is_dirty(
+    make_workbench: "Callable[..., Workbench]",
+) -> None:
+    bench = make_workbench(item_list_interval=0.01)
+    shoes_and_socks(bench)
+    async with bench.flushing():
+        await bench.flusher.drained()
+        bench.flusher.touch(["shoe"], ["country:FR"])
+        bench.clock.now += 0.01
+        while popular_key("country:FR") not in bench.publisher.documents:  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0)
+    assert bench.count("lists_published_total", kind="user") == 2
+
+
+async def test_an_item_without_company_has_no_list(workbench: "Workbench") -> None:
+    workbench.take(workbench.click("ann", "shoe"))
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    assert set(workbench.publisher.documents) == {user_key("ann"), popular_key()}
+
+
+async def test_lists_are_audited_after_the_acknowledgement_under_the_shoppers_key(
+    workbench: "Workbench",
+) -> None:
+    workbench.events.handle(workbench.message(workbench.click("ann", "shoe"), partition=3))
+    workbench.publisher.hold()
+    async with workbench.flushing():
+        await workbench.publisher.started.wait()
+        assert workbench.outgoing.of(LISTS) == []
+        workbench.publisher.open.set()
+        await workbench.flusher.drained()
+    [record] = workbench.outgoing.of(LISTS)
+    assert record == (LISTS.name, 3, b"ann", workbench.publisher.documents[user_key("ann")])
+
+
+async def test_lists_are_not_audited_when_the_setting_says_so(
+    make_workbench: "Callable[..., Workbench]",
+) -> None:
+    bench = make_workbench(audit_lists=False)
+    bench.take(bench.click("ann", "shoe"))
+    async with bench.flushing():
+        await bench.flusher.drained()
+    assert user_key("ann") in bench.publisher.documents
+    assert bench.outgoing.of(LISTS) == []
+
+
+async def test_stopping_publishes_what_waits(workbench: "Workbench") -> None:
+    shoes_and_socks(workbench)
+    async with asyncio.timeout(10):
+        workbench.flusher.start()
+        await workbench.flusher.stop()
+    assert {user_key("ann"), user_key("bob")} <= set(workbench.publisher.documents)
+
+
+async def test_stopping_does_not_wait_for_an_absent_redis_and_says_what_is_left(
+    workbench: "Workbench", caplog: pytest.LogCaptureFixture
+) -> None:
+    shoes_and_socks(workbench)
+    workbench.publisher.available = False
+    async with asyncio.timeout(10):
+        workbench.flusher.start()
+        await workbench.publisher.refused.wait()
+        await settled()
+        await workbench.flusher.stop(patience=0.01)
+    assert workbench.publisher.documents == {}
+    assert "2 lists were not published before stopping" in caplog.text
+
+
+async def test_stopping_leaves_no_flush_behind(workbench: "Workbench") -> None:
+    workbench.take(workbench.click("ann", "shoe"))
+    workbench.publisher.hold()
+    async with asyncio.timeout(10):
+        workbench.flusher.start()
+        await workbench.publisher.started.wait()
+        await workbench.flusher.stop(patience=0.01)
+    mine = asyncio.current_task()
+    left = [task for task in asyncio.all_tasks() if task is not mine]
+    workbench.publisher.open.set()
+    await asyncio.gather(*left)
+    assert left == []
+
+
+async def test_stopping_what_was_not_started_is_fine(workbench: "Workbench") -> None:
+    await workbench.flusher.stop()
