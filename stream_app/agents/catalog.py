@@ -7,6 +7,7 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 from stream_app.agents.dead_letters import DeadLetterWriter
+from stream_app.agents.transport import RawSchema
 from stream_app.metrics import Metrics
 from topics.catalogue import CATALOG_ITEMS
 from topics.codec import Limits, RejectedError, decode
@@ -44,7 +45,7 @@ class CatalogEvents:
 
 def declare_catalog_agent(app: Any, events: CatalogEvents) -> None:
     """Declare the agent on a Faust application."""
-    topic = app.topic(CATALOG_ITEMS.name, key_serializer="raw", value_serializer="raw")
+    topic = app.topic(CATALOG_ITEMS.name, schema=RawSchema())
 
     async def catalog(stream: AsyncIterable[Any]) -> None:
         async for event in stream.events():  # type: ignore[attr-defined]

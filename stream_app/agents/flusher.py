@@ -26,7 +26,7 @@ from topics.events import rfc3339
 from topics.records import RecommendationList
 
 _LOG: Final = logging.getLogger(__name__)
-_ITEM_LISTS_A_ROUND: Final = 100
+_ITEM_LISTS_A_ROUND: Final = 25
 _MAX_TOUCHED: Final = 10_000
 _BUSY: Final = 8
 """Shoppers that become dirty in a linger when it pays to wait for a larger batch."""

@@ -18,6 +18,7 @@ from state.tables import Rows
 from stream_app.agents.dead_letters import Append, DeadLetterWriter
 from stream_app.agents.flusher import Flusher
 from stream_app.agents.prequential import PublishedLists
+from stream_app.agents.transport import RawSchema
 from stream_app.metrics import Metrics
 from stream_app.outbox import DeliveryError
 from stream_app.replica import Replica
@@ -170,7 +171,7 @@ class UserEvents:
 
 def declare_users_agent(app: Any, events: UserEvents, flusher: Flusher, gate: Gate, forward: Forward) -> None:
     """Declare the agent on a Faust application."""
-    topic = app.topic(*(spec.name for spec in USER_EVENTS), key_serializer="raw", value_serializer="raw")
+    topic = app.topic(*(spec.name for spec in USER_EVENTS), schema=RawSchema())
 
     async def users(stream: AsyncIterable[Any]) -> None:
         async for event in stream.events():  # type: ignore[attr-defined]

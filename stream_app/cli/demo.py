@@ -46,6 +46,10 @@ def register(cli: typer.Typer) -> None:
         report: Annotated[
             Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON in the end.")
         ] = None,
+        picture: Annotated[
+            Path | None,
+            typer.Option(metavar="FILE.svg", help="Draw the screen as it was when feeding ended."),
+        ] = None,
         workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
         seed: Annotated[int, typer.Option(help="Seed of the generated shop.")] = 7,
         keep: Annotated[
@@ -67,6 +71,7 @@ def register(cli: typer.Typer) -> None:
             rate=rate,
             seconds=seconds,
             report=report,
+            picture=picture,
             workers=workers,
             seed=seed,
             keep=keep,

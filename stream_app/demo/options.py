@@ -26,6 +26,8 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         Feeding ends after so long; None: when the log is through.
     report
         Where the figures are written.
+    picture
+        Where the screen is drawn as SVG, as it was when feeding ended.
     workers
         Worker processes.
     seed
@@ -40,6 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None = None
     seconds: float | None = None
     report: Path | None = None
+    picture: Path | None = None
     workers: int = 1
     seed: int = 7
     keep: bool = False

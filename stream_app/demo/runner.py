@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.live import Live
 
 from stream_app.client import Client, ClientUnavailableError
@@ -19,7 +19,7 @@ from stream_app.demo.figures import Figures, History
 from stream_app.demo.interrupts import Interrupts, Manner
 from stream_app.demo.options import Options
 from stream_app.demo.reads import time_reads
-from stream_app.demo.screen import View, draw, line, summary
+from stream_app.demo.screen import View, draw, line, save_picture, summary
 from stream_app.demo.source import EventSource, LogSource, ShopSource
 from stream_app.demo.spotlight import Spotlight
 from stream_app.demo.startup import Steps
@@ -176,6 +176,7 @@ class _Run:
         spotlight = Spotlight(self._own_list)
         started = time.monotonic()
         self._feeding.start()
+        picture: RenderableType | None = None
         live = Live(console=self._console, auto_refresh=False, transient=True)
         ending = Ending(started, self._options.seconds)
         with live if self._console.is_terminal else ExitStack():
@@ -196,6 +197,8 @@ class _Run:
                 if ending.cut:
                     self._feeding.end()
                 view = self._view(figures, now - started, ending.phase)
+                if self._options.picture is not None and not self._feeding.done:
+                    picture = draw(view, spotlight, self._source.titles)
                 if self._console.is_terminal:
                     live.update(draw(view, spotlight, self._source.titles), refresh=True)
                 elif over or now - said >= _SAY_EVERY:
@@ -204,6 +207,8 @@ class _Run:
                 if over:
                     break
                 time.sleep(_LOOK_EVERY)
+        if self._options.picture is not None and picture is not None:
+            save_picture(picture, self._options.picture)
         return self._sum_up(figures, ending.worked_until - started)
 
     def _own_list(self, user_id: str) -> RecommendationList | None:

@@ -1,9 +1,12 @@
 """What the demo shows while it runs: figures, and one shopper's list."""
 
+import io
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
 import msgspec
-from rich.console import Group, RenderableType
+from rich.console import Console, Group, RenderableType
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -77,6 +80,18 @@ def draw(view: View, spotlight: Spotlight, titles: Mapping[str, str]) -> Rendera
         _shopper(spotlight, titles),
     )
     return Group(_head(view), body)
+
+
+def save_picture(drawn: RenderableType, path: Path) -> None:
+    """Write a drawn screen as an SVG picture, 118 columns wide."""
+    console = Console(
+        record=True, width=118, file=io.StringIO(), force_terminal=True, color_system="truecolor"
+    )
+    console.print(drawn)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The default template loads its font from the net; a plain monospace needs none.
+    svg = console.export_svg(title="headrace demo", unique_id="headrace")
+    path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL))
 
 
 def line(view: View) -> str:

@@ -24,7 +24,7 @@ from stream_app.models.base import (
 from stream_app.models.ids import IdIndex
 from stream_app.models.items import ItemIndex
 
-POOL = 2000
+POOL = 1000
 """Items, the recently and repeatedly touched, that candidates are chosen from."""
 
 _FADE = 0.8
@@ -106,7 +106,7 @@ class BiasedMF(Model):
     clip
         Largest gradient of the loss, which keeps a large step size from diverging.
     negatives
-        Sampled items with target 0 for each interaction.
+        Sampled items with target 0 for each interaction; .5 is one for every second.
     seed
         Of the initial vectors and of the samples.
 
@@ -145,7 +145,7 @@ class BiasedMF(Model):
         learning_rate: float = 0.15,
         l2: float = 0.002,
         clip: float = 2.0,
-        negatives: int = 1,
+        negatives: float = 0.5,
         seed: int = 7,
     ) -> None:
         self._index = index
@@ -195,8 +195,9 @@ class BiasedMF(Model):
         self._hand, self._pooled = kernels.remember(
             item, self._hand, self._pooled, self._pool, self._places, self._recent
         )
-        for sample in range(self.negatives):
-            drawn = scramble((self.seed << 40) + self._learned * self.negatives + sample) % self._pooled
+        before = int((self._learned - 1) * self.negatives)
+        for sample in range(before, int(self._learned * self.negatives)):
+            drawn = scramble((self.seed << 40) + sample) % self._pooled
             other = int(self._pool[drawn])
             if other != item:
                 self.river.learn_one(user, other, 0.0)

@@ -90,6 +90,7 @@ def decode_list(raw: bytes) -> RecommendationList:
     Examples
     --------
     >>> from topics.records import Reason
+    >>> from topics.records import ListedItem
     >>> item = ListedItem("a", 0.5, 1.0, Reason("popular", segment="all"))
     >>> document = RecommendationList(list_id="l", key=popular_key(), generated_at="2026-01-01T00:00:00.000Z",
     ...                               policy="fixed", model_version=1, items=(item,))

@@ -17,6 +17,7 @@ RRF_K: Final = 60.0
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _fuse(
     items: NDArray[np.int32],
+    evidence: NDArray[np.int32],
     ends: NDArray[np.int64],
     allowed: NDArray[np.bool_],
     hashes: NDArray[np.uint64],
@@ -25,7 +26,7 @@ def _fuse(
     owner: NDArray[np.int32],
     length: int,
     k: float,
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int32]]:
+) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]:
     touched = np.empty(len(items), np.int32)
     n = 0
     start = 0
@@ -46,7 +47,8 @@ def _fuse(
     kept = min(length, n)
     top_items = np.empty(kept, np.int32)
     top_scores = np.empty(kept, np.float64)
-    top_owner = np.empty(kept, np.int32)
+    top_sources = np.empty(kept, np.int64)
+    top_evidence = np.empty(kept, np.int32)
     # Selection by insertion: the list is short, and most candidates fall below its end at once.
     filled = 0
     for t in range(n):
@@ -69,12 +71,17 @@ def _fuse(
         if filled < kept:
             filled += 1
     for t in range(kept):
-        top_owner[t] = owner[top_items[t]]
+        at = owner[top_items[t]]
+        source = 0
+        while ends[source] <= at:
+            source += 1
+        top_sources[t] = source
+        top_evidence[t] = evidence[at]
         top_scores[t] = np.floor(top_scores[t] * 1e6 + 0.5) / 1e6
     for t in range(n):
         scores[touched[t]] = 0.0
         best[touched[t]] = 0.0
-    return top_items, top_scores, top_owner
+    return top_items, top_scores, top_sources, top_evidence
 
 
 class Fused(NamedTuple):
@@ -153,7 +160,17 @@ class ReciprocalRankFusion:
         items = np.concatenate([p.items for p in proposals])
         evidence = np.concatenate([p.evidence for p in proposals])
         ends = np.array([*accumulate([len(p.items) for p in proposals])], np.int64)
-        top, scores, at = _fuse(
-            items, ends, allowed, hashes, self._scores, self._best, self._owner, length, RRF_K
+        return Fused(
+            *_fuse(
+                items,
+                evidence,
+                ends,
+                allowed,
+                hashes,
+                self._scores,
+                self._best,
+                self._owner,
+                length,
+                RRF_K,
+            )
         )
-        return Fused(top, scores, np.searchsorted(ends, at, side="right"), evidence[at])

@@ -89,8 +89,8 @@ class Ranker:
         segments = () if segment == "all" else (segment,)
         context = self.models.context("", (), (), 0, segments, self.models.newest)
         proposals = [
-            (model, candidates)
-            for model, candidates in self.models.candidates(context, self._per_source)
+            (model, model.candidates(context, self._per_source))
+            for model in self.models.models
             if model.name == "popularity"
         ]
         with allowed_items(self.models.index, ()) as allowed:

@@ -25,7 +25,7 @@ import numpy as np
 from kafka import TopicPartition
 from redis import Redis
 
-from state.row import UserRow, decode_row
+from state.row import EMPTY_ROW, UserRow, decode_row
 from stream_app.demo.workers import WorkerProcess
 from stream_app.embedded import EmbeddedServers
 from stream_app.embedded.process import kill_process, log_tail, stop_process
@@ -133,7 +133,7 @@ class Worker:
         try:
             wait_until(holds, what, seconds=seconds)
         except AssertionError as error:
-            raise AssertionError(f"{error}\n{self.log}") from None
+            raise AssertionError(f"{error}\n{self._said()}\n{self.log}") from None
 
     def await_ready(self) -> Self:
         """Wait until it owns its partitions and has caught up with the log."""
@@ -150,6 +150,14 @@ class Worker:
     def terminate(self) -> int:
         """SIGTERM, and its exit status; a worker that does not end in time is killed, which shows in the status."""
         return stop_process(self._worker.process, seconds=_STOP_SECONDS)
+
+    def _said(self) -> str:
+        told = [
+            f"{name}{labels or ''}={value:g}"
+            for name, labels, value in self.metrics()
+            if value and name.startswith("headrace_") and not name.endswith(("_bucket", "_created", "_bytes"))
+        ]
+        return "It said: " + ", ".join(told)
 
     def _check(self) -> None:
         try:
@@ -524,11 +532,12 @@ def assert_same_outcome(found: Outcome, wanted: Outcome) -> None:
     assert not missing, f"{len(missing)} interactions are missing: {missing[:5]}"
     assert not extra, f"{len(extra)} interactions too many: {extra[:5]}"
     assert found.interactions == wanted.interactions
-    _assert_same(
-        {user: _row_as_seen(row) for user, row in found.rows.items()},
-        {user: _row_as_seen(row) for user, row in wanted.rows.items()},
-        "rows",
-    )
+    for part in _row_as_seen(EMPTY_ROW):
+        _assert_same(
+            {user: _row_as_seen(row)[part] for user, row in found.rows.items()},
+            {user: _row_as_seen(row)[part] for user, row in wanted.rows.items()},
+            f"rows, {part}",
+        )
     for what, ours, theirs in (("lists", found.lists, wanted.lists), ("popular", found.popular, wanted.popular)):
         _assert_same(
             {key: _places(each) for key, each in ours.items()},

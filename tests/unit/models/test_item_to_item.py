@@ -100,8 +100,10 @@ def test_the_stronger_link_explains() -> None:
     shelf.see("u1", "a", "b")
     shelf.see("u2", "a", "c", kind=Kind.PURCHASE)
     a, b, c = (shelf.index.find(name) for name in "abc")
-    assert shelf.model.explain(shelf.context("a"), b, a) == Evidence("also_viewed", item=a)
-    assert shelf.model.explain(shelf.context("a"), c, a) == Evidence("also_bought", item=a)
+    found = shelf.model.candidates(shelf.context("a"), 10)
+    evidence = dict(zip(found.items.tolist(), found.evidence.tolist(), strict=True))
+    assert shelf.model.explain(shelf.context("a"), b, evidence[b]) == Evidence("also_viewed", item=a)
+    assert shelf.model.explain(shelf.context("a"), c, evidence[c]) == Evidence("also_bought", item=a)
 
 
 def test_newer_context_items_speak_louder_and_the_loudest_is_the_evidence() -> None:

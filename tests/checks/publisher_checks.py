@@ -1,0 +1,106 @@
+"""What every publisher must do, as functions over a store; run by `test_publishers` over each adapter."""
+
+from collections.abc import Awaitable, Callable
+from typing import Final, Protocol
+
+import pytest
+
+from stream_app.publish.port import Document, Publisher, PublisherUnavailableError
+
+
+class Store(Protocol):
+    """A publisher with what is behind it in reach."""
+
+    @property
+    def publisher(self) -> Publisher:
+        """The publisher that is checked."""
+
+    async def read(self, key: str) -> bytes | None:
+        """What is at a key."""
+
+    async def keys(self) -> set[str]:
+        """All keys."""
+
+    async def go_away(self) -> None:
+        """From now on nothing is acknowledged."""
+
+    async def return_(self) -> None:
+        """Be there again; what was written may be lost."""
+
+
+HOSTILE_KEYS: Final = ("recs:user:{a%7Bb%7D%20c}", "recs:user:{}", "recs:item:{" + "x" * 768 + "}")
+HOSTILE_VALUES: Final = (b"", b"\x00\r\n\xff", "é🛒".encode() * 1000)
+
+
+async def check_documents_are_published_whole(store: Store) -> None:
+    large = bytes(range(256)) * 1024
+    await store.publisher.publish([Document("a", b"1"), Document("b", large)])
+    assert await store.read("a") == b"1"
+    assert await store.read("b") == large
+    assert await store.keys() == {"a", "b"}
+
+
+async def check_any_key_of_the_contract_takes_any_bytes(store: Store) -> None:
+    documents = [Document(key, value) for key in HOSTILE_KEYS for value in HOSTILE_VALUES]
+    for document in documents:
+        await store.publisher.publish([document])
+        assert await store.read(document.key) == document.value
+
+
+async def check_a_document_takes_the_place_of_the_one_before(store: Store) -> None:
+    await store.publisher.publish([Document("a", b"a longer one"), Document("b", b"stays")])
+    await store.publisher.publish([Document("a", b"new")])
+    assert await store.read("a") == b"new"
+    assert await store.read("b") == b"stays"
+
+
+async def check_the_last_of_two_documents_of_one_key_counts(store: Store) -> None:
+    await store.publisher.publish([Document("a", b"first"), Document("a", b"second")])
+    assert await store.read("a") == b"second"
+
+
+async def check_publishing_the_same_again_is_harmless(store: Store) -> None:
+    for _ in range(2):
+        await store.publisher.publish([Document("a", b"1")])
+    assert await store.keys() == {"a"}
+
+
+async def check_nothing_to_do_is_fine(store: Store) -> None:
+    await store.publisher.publish([])
+    await store.publisher.delete([])
+    assert await store.keys() == set()
+
+
+async def check_deleted_keys_are_gone_and_missing_ones_are_fine(store: Store) -> None:
+    await store.publisher.publish([Document("a", b"1"), Document("b", b"2")])
+    await store.publisher.delete(["a", "never there"])
+    await store.publisher.delete(["a"])
+    assert await store.read("a") is None
+    assert await store.keys() == {"b"}
+
+
+async def check_an_absent_store_is_said_and_publishing_again_works_once_it_is_back(store: Store) -> None:
+    await store.publisher.publish([Document("a", b"1")])
+    await store.go_away()
+    for _ in range(2):
+        with pytest.raises(PublisherUnavailableError):
+            await store.publisher.publish([Document("a", b"2")])
+        with pytest.raises(PublisherUnavailableError):
+            await store.publisher.delete(["a"])
+    await store.return_()
+    await store.publisher.publish([Document("a", b"3"), Document("b", b"4")])
+    assert await store.read("a") == b"3"
+    await store.publisher.delete(["a"])
+    assert await store.keys() == {"b"}
+
+
+CHECKS: Final[tuple[Callable[[Store], Awaitable[None]], ...]] = (
+    check_documents_are_published_whole,
+    check_any_key_of_the_contract_takes_any_bytes,
+    check_a_document_takes_the_place_of_the_one_before,
+    check_the_last_of_two_documents_of_one_key_counts,
+    check_publishing_the_same_again_is_harmless,
+    check_nothing_to_do_is_fine,
+    check_deleted_keys_are_gone_and_missing_ones_are_fine,
+    check_an_absent_store_is_said_and_publishing_again_works_once_it_is_back,
+)

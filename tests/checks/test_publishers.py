@@ -1,0 +1,150 @@
+"""Every publisher passes every check; what only Redis does follows."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from publisher_checks import CHECKS, Store
+from redis import Redis
+
+from stream_app.embedded import EmbeddedRedis
+from stream_app.publish.memory_publisher import MemoryPublisher
+from stream_app.publish.port import Document, PublisherUnavailableError
+from stream_app.publish.redis_publisher import RedisPublisher
+
+Open = Callable[[], AbstractAsyncContextManager[Store]]
+
+
+class MemoryStore:
+    """The memory publisher and its dict."""
+
+    def __init__(self) -> None:
+        self.publisher = MemoryPublisher()
+
+    async def read(self, key: str) -> bytes | None:
+        return self.publisher.documents.get(key)
+
+    async def keys(self) -> set[str]:
+        return set(self.publisher.documents)
+
+    async def go_away(self) -> None:
+        self.publisher.available = False
+
+    async def return_(self) -> None:
+        self.publisher.available = True
+
+
+class RedisStore:
+    """The Redis publisher and a server of its own."""
+
+    def __init__(self, server: EmbeddedRedis) -> None:
+        self.server = server
+        self.publisher = RedisPublisher(server.address, ttl=60.0)
+
+    async def read(self, key: str) -> bytes | None:
+        with Redis.from_url(self.server.address) as connection:
+            value = connection.get(key)
+        assert value is None or isinstance(value, bytes)
+        return value
+
+    async def keys(self) -> set[str]:
+        with Redis.from_url(self.server.address, decode_responses=True) as connection:
+            return set(connection.scan_iter())
+
+    async def go_away(self) -> None:
+        self.server.kill()
+
+    async def return_(self) -> None:
+        self.server.start()
+
+
+@asynccontextmanager
+async def memory() -> AsyncIterator[Store]:
+    yield MemoryStore()
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedRedis]:
+    with EmbeddedRedis() as running:
+        yield running
+
+
+@pytest.fixture(params=["memory", "redis"])
+def opened(request: pytest.FixtureRequest) -> Open:
+    if request.param == "memory":
+        return memory
+    running: EmbeddedRedis = request.getfixturevalue("server")
+
+    @asynccontextmanager
+    async def redis() -> AsyncIterator[Store]:
+        running.start()
+        with Redis.from_url(running.address) as connection:
+            connection.flushdb()
+        store = RedisStore(running)
+        try:
+            yield store
+        finally:
+            await store.publisher.close()
+
+    return redis
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+async def test_publisher(opened: Open, check: Callable[[Store], Awaitable[None]]) -> None:
+    async with opened() as store:
+        await check(store)
+
+
+async def test_every_write_to_redis_starts_the_time_to_live_anew(server: EmbeddedRedis) -> None:
+    server.start()
+    publisher = RedisPublisher(server.address, ttl=3600.5)
+    with Redis.from_url(server.address) as connection:
+        connection.flushdb()
+        await publisher.publish([Document("a", b"1"), Document("b", b"2")])
+        connection.persist("a")
+        connection.pexpire("b", 1000)
+        await publisher.publish([Document("a", b"1"), Document("b", b"2")])
+        for key in ("a", "b"):
+            left = connection.pttl(key)
+            assert isinstance(left, int)
+            assert 3_590_000 < left <= 3_600_500
+    await publisher.close()
+
+
+async def test_a_flush_is_one_round_trip_without_a_transaction(server: EmbeddedRedis) -> None:
+    server.start()
+    publisher = RedisPublisher(server.address, ttl=60.0)
+    await publisher.publish([Document("warm", b"")])
+    with Redis.from_url(server.address) as connection:
+        connection.config_resetstat()
+        await publisher.publish([Document(f"k{number}", b"v") for number in range(100)])
+        statistics = connection.info("commandstats")
+        reads = connection.info("stats")
+    assert isinstance(statistics, dict)
+    assert statistics["cmdstat_set"]["calls"] == 100
+    assert "cmdstat_multi" not in statistics
+    # the server read the whole pipeline at once; the other reads are this test's own commands
+    assert isinstance(reads, dict)
+    assert reads["total_reads_processed"] <= 4
+    await publisher.close()
+
+
+async def test_a_redis_that_refuses_writes_counts_as_away(server: EmbeddedRedis) -> None:
+    server.start()
+    publisher = RedisPublisher(server.address, ttl=60.0)
+    with Redis.from_url(server.address) as connection:
+        connection.config_set("maxmemory", "1")
+        try:
+            with pytest.raises(PublisherUnavailableError, match="maxmemory"):
+                await publisher.publish([Document("a", b"1")])
+        finally:
+            connection.config_set("maxmemory", "0")
+    await publisher.publish([Document("a", b"1")])
+    await publisher.close()
+
+
+async def test_a_publisher_can_be_made_before_redis_is_there() -> None:
+    publisher = RedisPublisher("redis://127.0.0.1:1/0", ttl=60.0)
+    with pytest.raises(PublisherUnavailableError):
+        await publisher.publish([Document("a", b"1")])
+    await publisher.close()

@@ -1,0 +1,49 @@
+"""What the catalogue's agent makes of items."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from stream_app.agents.catalog import CatalogEvents
+from stream_app.agents.dead_letters import DeadLetterWriter
+from topics.catalogue import CATALOG_ITEMS
+from topics.codec import Limits
+
+if TYPE_CHECKING:
+    from tests.unit.agents.conftest import Workbench
+
+OLD = b'{"item_id":"shoe","ts":"2001-01-01T00:00:00Z","title":"A shoe"}'
+
+
+@pytest.fixture
+def catalog(workbench: "Workbench") -> CatalogEvents:
+    letters = DeadLetterWriter(workbench.outgoing.append, workbench.metrics)
+    return CatalogEvents(letters, workbench.metrics, Limits(max_age=60.0))
+
+
+@pytest.mark.parametrize("value", [OLD, None])
+def test_an_item_of_any_age_and_a_removal_are_fine(
+    workbench: "Workbench", catalog: CatalogEvents, value: bytes | None
+) -> None:
+    catalog.handle(workbench.record(CATALOG_ITEMS.name, b"shoe", value))
+    assert workbench.outgoing.records == []
+    assert workbench.outcomes(CATALOG_ITEMS) == {"accepted": 1}
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (b"", "unreadable"),
+        (b"{}", "missing_field"),
+        (OLD.replace(b'"A shoe"', b"7"), "wrong_type"),
+        (OLD.replace(b"2001", b"2101"), "future_timestamp"),
+        (OLD.replace(b"}", b',"price":-1}'), "negative_price"),
+    ],
+)
+def test_an_item_that_cannot_be_read_is_a_dead_letter(
+    workbench: "Workbench", catalog: CatalogEvents, value: bytes, reason: str
+) -> None:
+    catalog.handle(workbench.record(CATALOG_ITEMS.name, b"shoe", value))
+    [letter] = workbench.letters()
+    assert (letter.reason, letter.topic, letter.value) == (reason, CATALOG_ITEMS.name, value)
+    assert workbench.outcomes(CATALOG_ITEMS) == {"dead_lettered": 1}

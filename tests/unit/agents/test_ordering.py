@@ -1,0 +1,23 @@
+"""The order in which fetched records are taken."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_app.agents.ordering import BrokerTimeOrder
+
+
+@given(st.dictionaries(st.integers(0, 5), st.lists(st.integers(0, 50)).map(sorted), max_size=6))
+def test_records_come_by_the_brokers_time_and_each_partition_keeps_its_order(
+    times: dict[int, list[int]],
+) -> None:
+    fetched: dict[Any, list[Any]] = {
+        tp: [SimpleNamespace(timestamp=time, offset=offset) for offset, time in enumerate(of)]
+        for tp, of in times.items()
+    }
+    taken = list(BrokerTimeOrder().iterate(fetched))
+    assert [record.timestamp for _, record in taken] == sorted(time for of in times.values() for time in of)
+    for tp, records in fetched.items():
+        assert [record for of, record in taken if of == tp] == records

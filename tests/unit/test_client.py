@@ -1,0 +1,138 @@
+"""The web tier's client, without a server."""
+
+import asyncio
+import inspect
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from stream_app.client import (
+    DEFAULT_TIMEOUT,
+    AsyncClient,
+    Client,
+    ClientUnavailableError,
+    chain_of,
+    first_list,
+)
+from stream_app.publish.contract import encode_list
+from topics.records import ListedItem, Reason, RecommendationList
+
+
+def document(key: str, *items: str) -> bytes:
+    listed = tuple(ListedItem(item, 0.5, 1.0, Reason("popular")) for item in items)
+    return encode_list(
+        RecommendationList(
+            list_id="l", key=key, generated_at="", policy="fixed", model_version=1, items=listed
+        )
+    )
+
+
+def items_of(found: RecommendationList | None) -> list[str]:
+    assert found is not None
+    return [item.id for item in found.items]
+
+
+def test_the_chain_goes_from_the_shopper_by_items_and_audiences_to_everybody() -> None:
+    assert chain_of("ann", ["a", "b", "c", "d"], ["country:FR", "channel:web"]) == [
+        "recs:user:{ann}",
+        "recs:item:{d}",
+        "recs:item:{c}",
+        "recs:item:{b}",
+        "recs:popular:{country:FR}",
+        "recs:popular:{channel:web}",
+        "recs:popular:{all}",
+    ]
+
+
+def test_the_shortest_chain_is_the_shopper_and_everybody() -> None:
+    assert chain_of("ann", [], []) == ["recs:user:{ann}", "recs:popular:{all}"]
+
+
+def test_the_first_list_with_items_answers() -> None:
+    found = first_list([None, document("empty"), document("second", "a", "b"), document("third", "c")])
+    assert found is not None
+    assert found.key == "second"
+    assert items_of(found) == ["a", "b"]
+
+
+def test_there_may_be_no_list_at_all() -> None:
+    assert first_list([]) is None
+    assert first_list([None, document("empty")]) is None
+
+
+@pytest.mark.parametrize("broken", [b"", b"\xff\xfe", b"[]", b'{"list_id":1}', document("k", "x")[:-1]])
+def test_a_value_that_cannot_be_read_counts_as_absent(broken: bytes) -> None:
+    assert items_of(first_list([broken, document("next", "a")])) == ["a"]
+
+
+def test_excluded_items_are_left_out_and_the_rest_keep_their_order() -> None:
+    found = first_list([document("k", "a", "b", "c")], exclude={"b"})
+    assert items_of(found) == ["a", "c"]
+
+
+def test_a_list_of_which_nothing_is_left_gives_way_to_the_next() -> None:
+    found = first_list([document("first", "a"), document("second", "a", "b")], exclude=["a"])
+    assert found is not None
+    assert (found.key, items_of(found)) == ("second", ["b"])
+
+
+@pytest.fixture
+def silent_server() -> Iterator[str]:
+    """A server that takes connections and never says a word."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+
+
+NOBODY = "redis://127.0.0.1:1/0"
+
+
+def test_an_absent_redis_is_said() -> None:
+    with Client(NOBODY) as client, pytest.raises(ClientUnavailableError):
+        client.read("ann")
+
+
+async def test_an_absent_redis_is_said_in_an_event_loop() -> None:
+    async with AsyncClient(NOBODY) as client:
+        with pytest.raises(ClientUnavailableError):
+            await client.read("ann")
+
+
+# A page waits for the timeout, not for several; the rest is for a busy machine.
+PATIENCE = 1.8 * DEFAULT_TIMEOUT
+
+
+def test_a_silent_redis_is_given_up_within_the_timeout(silent_server: str) -> None:
+    with Client(silent_server) as client:
+        started = time.monotonic()
+        with pytest.raises(ClientUnavailableError):
+            client.read("ann")
+        assert time.monotonic() - started < PATIENCE
+
+
+async def test_a_silent_redis_is_given_up_within_the_timeout_in_an_event_loop(silent_server: str) -> None:
+    async with AsyncClient(silent_server) as client:
+        started = time.monotonic()
+        with pytest.raises(ClientUnavailableError):
+            await client.read("ann")
+        assert time.monotonic() - started < PATIENCE
+
+
+def test_a_url_that_is_none_is_said_before_anything_is_read() -> None:
+    for make in (Client, AsyncClient):
+        with pytest.raises(ValueError, match="redis://"):
+            make("localhost:6379")
+
+
+def test_both_clients_read_the_same_things_by_the_same_arguments() -> None:
+    def readers(client: type[Client | AsyncClient]) -> dict[str, list[str]]:
+        found = inspect.getmembers(client, inspect.isfunction)
+        return {
+            name: list(inspect.signature(function).parameters)
+            for name, function in found
+            if not name.startswith("_")
+        }
+
+    assert readers(AsyncClient) == readers(Client)
+    assert asyncio.iscoroutinefunction(AsyncClient.read)
