@@ -5,6 +5,7 @@ Faust sends each changelog record as a message of its own; `ChangelogTable` hand
 acknowledged, and the outbox is flushed before offsets are committed.
 """
 
+import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Any, Final, Protocol
@@ -14,8 +15,10 @@ from aiokafka.partitioner import murmur2
 from faust.streams import current_event
 from faust.types import TP
 
-from state.row import EMPTY_ROW, UserRow, decode_row, encode_row
+from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
 from topics.catalogue import USERS_TABLE
+
+_LOG: Final = logging.getLogger(__name__)
 
 Append = Callable[[str, int, bytes | None, bytes | None, Callable[[int], None]], None]
 
@@ -158,7 +161,10 @@ class TableRows:
     def scan(self) -> Iterator[tuple[str, UserRow]]:
         """All rows of this worker's partitions."""
         for key, raw in self._table.items():
-            yield key.decode(), decode_row(raw)
+            try:
+                yield key.decode(), decode_row(raw)
+            except RowFormatError as error:
+                _LOG.warning("passing over the row of %r: %s", key, error)
 
     def count_from(self, scanned: int) -> None:
         """Take the number of rows that a scan found."""

@@ -91,12 +91,20 @@ class Components:
 
     def _stop_on_lost_batch(self, error: Exception) -> None:
         _LOG.error("Kafka did not take a batch; stopping, so that its events are read again: %s", error)
-        self._spawn(self.app.crash(error))
+        self._background.add(asyncio.ensure_future(self.app.crash(error)))
 
     def _spawn(self, work: Awaitable[Any]) -> None:
         task = asyncio.ensure_future(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+        task.add_done_callback(self._on_task_done)
+
+    def _on_task_done(self, task: "asyncio.Future[Any]") -> None:
+        """A part that failed ends the worker: half a worker would take events and not publish them."""
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _LOG.error("a part of the worker failed", exc_info=error)
+            ending = asyncio.ensure_future(self.app.crash(error))
+            self._background.add(ending)
 
     def _declare(self) -> None:
         app, settings = self.app, self.settings
@@ -138,8 +146,8 @@ class Components:
 
     async def _run(self) -> None:
         """What a worker does beside its agents."""
-        await self.replica.start()
-        self.flusher.start()
+        for task in (await self.replica.start(), self.flusher.start()):
+            task.add_done_callback(self._on_task_done)
         self._spawn(self._report_gauges())
         self._spawn(self._snapshot_regularly())
         while True:

@@ -65,6 +65,9 @@ class Metrics:
         self.ranking_seconds = Histogram(
             "headrace_ranking_seconds", "Time to rank one list.", buckets=_FAST_BUCKETS, registry=r
         )
+        self.ranking_failures = Counter(
+            "headrace_ranking_failures_total", "Lists that could not be ranked; see the log.", registry=r
+        )
         self.flush_seconds = Histogram(
             "headrace_flush_seconds",
             "Time of one Redis pipeline, sent to acknowledged.",

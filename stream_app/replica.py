@@ -106,8 +106,8 @@ class Replica:
         self._moved = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
-    async def start(self) -> None:
-        """Connect and begin to follow the log."""
+    async def start(self) -> "asyncio.Task[None]":
+        """Connect and begin to follow the log; the task ends only when stopped, or with an error."""
         consumer = self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._broker,
             enable_auto_commit=False,
@@ -124,6 +124,7 @@ class Replica:
             self._positions[tp.topic, tp.partition] = position
             consumer.seek(tp, position)
         self._task = asyncio.create_task(self._follow(), name="replica")
+        return self._task
 
     async def stop(self) -> None:
         """Stop following."""

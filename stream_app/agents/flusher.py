@@ -64,6 +64,18 @@ class _Batch(NamedTuple):
     listed: list[tuple[str, tuple[str, ...], bytes]]
     items: list[str]
     segments: list[str]
+    erased: dict[str, int]
+
+    def without(self, users: set[str]) -> "_Batch":
+        """The batch without shoppers who were erased after they had been ranked."""
+        if not users.intersection(self.users):
+            return self
+        keys = {user_key(user) for user in users}
+        return self._replace(
+            documents=[document for document in self.documents if document.key not in keys],
+            users={user: received for user, received in self.users.items() if user not in users},
+            listed=[entry for entry in self.listed if entry[0] not in users],
+        )
 
 
 class Flusher:
@@ -111,7 +123,8 @@ class Flusher:
         self._dirty = DirtySet(settings.max_dirty)
         self._items: dict[str, None] = {}
         self._segments: dict[str, None] = {}
-        self._erased: dict[str, None] = {}
+        self._erased: dict[str, int] = {}
+        self._erasures = 0
         self._next_round = 0.0
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
@@ -121,6 +134,7 @@ class Flusher:
         self._idle.set()
         self._away = False
         self._task: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[bool] | None = None
         self._evicted_reported = 0
         self._published = {kind: metrics.lists_published.labels(kind) for kind in ("user", "item", "segment")}
 
@@ -155,7 +169,8 @@ class Flusher:
         """Remove a shopper's lists from Redis, and do not publish them again."""
         self._dirty.discard(user_id)
         self._lists.forget(user_id)
-        self._erased.setdefault(user_id)
+        self._erasures += 1
+        self._erased[user_id] = self._erasures
         self._idle.clear()
         self._wake.set()
 
@@ -168,9 +183,10 @@ class Flusher:
         """Wait until nothing is dirty and everything is acknowledged."""
         await self._idle.wait()
 
-    def start(self) -> None:
-        """Begin to flush."""
+    def start(self) -> "asyncio.Task[None]":
+        """Begin to flush; the task ends only when stopped, or with an error."""
         self._task = asyncio.create_task(self._run(), name="flusher")
+        return self._task
 
     async def stop(self, patience: float = 5.0) -> None:
         """Publish what waits, for at most `patience` seconds, and stop."""
@@ -180,46 +196,45 @@ class Flusher:
             await asyncio.wait_for(self.drained(), patience)
         except TimeoutError:
             _LOG.warning("%d lists were not published before stopping", len(self._dirty))
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
+        left = [task for task in (self._task, self._sending) if task is not None]
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        self._task = self._sending = None
 
     async def _run(self) -> None:
-        sending: asyncio.Task[bool] | None = None
         failures = 0
         while True:
-            await self._wait_for_work(sending)
+            await self._wait_for_work()
             batch = self._rank_batch()
+            sending, self._sending = self._sending, None
             if sending is not None:
-                failures = 0 if await sending else failures + 1
-                sending = None
+                failures = 0 if await sending else 1
             if failures:
                 # Redis is away: what was just ranked would be stale by the time it returns.
                 self._put_back(batch)
                 self._away = True
                 self._room.set()
                 await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF)) - 1])
-                batch = self._rank_batch()
-                if not await self._send(batch):
-                    failures += 1
-                    continue
-                failures = 0
-                self._away = False
-                continue
-            sending = asyncio.create_task(self._send(batch))
+                failures = 0 if await self._send(self._rank_batch()) else failures + 1
+                self._away = failures > 0
+            else:
+                self._sending = asyncio.create_task(self._send(batch))
 
-    async def _wait_for_work(self, sending: "asyncio.Task[bool] | None") -> None:
+    async def _wait_for_work(self) -> None:
         while True:
             self._wake.clear()
+            sending = self._sending
             if self._dirty or self._erased:
                 await self._gather()
                 return
             if sending is not None and not sending.done():
-                await asyncio.wait(
-                    (sending, wake := asyncio.ensure_future(self._wake.wait())),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
-                wake.cancel()
+                wake = asyncio.ensure_future(self._wake.wait())
+                try:
+                    await asyncio.wait((sending, wake), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    wake.cancel()
+                    await asyncio.gather(wake, return_exceptions=True)
                 continue
             if sending is not None and not sending.result():
                 return
@@ -249,16 +264,30 @@ class Flusher:
         generated_at = rfc3339(now)
         documents: list[Document] = []
         listed = []
+        gone = []
         observe = self._metrics.ranking_seconds.observe
         for user_id in users:
             started = time.perf_counter()
             row = self._rows.get(user_id)
-            ranked = self._ranker.rank_user(request_of(user_id, row))
+            if not row.counts.total:
+                # Erased, or the shopper's partition went to another worker, which publishes the list.
+                gone.append(user_id)
+                continue
+            try:
+                ranked = self._ranker.rank_user(request_of(user_id, row))
+            except Exception:
+                # One shopper whose list cannot be ranked must not keep the others from theirs.
+                _LOG.exception("could not rank the list of %r", user_id)
+                self._metrics.ranking_failures.inc()
+                gone.append(user_id)
+                continue
             key = user_key(user_id)
             value = self._document(key, ranked, generated_at, row.counts.total)
             documents.append(Document(key, value))
             listed.append((user_id, tuple([item.id for item in ranked.items]), value))
             observe(time.perf_counter() - started)
+        for user_id in gone:
+            del users[user_id]
         items: list[str] = []
         segments: list[str] = []
         if now >= self._next_round and (self._items or self._segments):
@@ -267,7 +296,7 @@ class Flusher:
         self._metrics.dirty_users.set(len(self._dirty))
         self._metrics.dirty_evicted.inc(self._dirty.evicted - self._evicted_reported)
         self._evicted_reported = self._dirty.evicted
-        return _Batch(documents, users, listed, items, segments)
+        return _Batch(documents, users, listed, items, segments, dict(self._erased))
 
     def _rank_rounds(self, documents: list[Document], generated_at: str) -> tuple[list[str], list[str]]:
         items = list(self._items)[:_ITEM_LISTS_A_ROUND]
@@ -299,22 +328,25 @@ class Flusher:
         )
 
     async def _send(self, batch: _Batch) -> bool:
-        erased = list(self._erased)
+        erased = dict(self._erased)
+        batch = batch.without({user for user, at in erased.items() if batch.erased.get(user) != at})
         started = time.perf_counter()
         try:
-            if batch.documents:
-                await self._publisher.publish(batch.documents)
+            # First what is to go: whoever came back after the erasure has a list in this very batch.
             if erased:
                 keys = [key for user in erased for key in (user_key(user), search_key(user))]
                 await self._publisher.delete(keys)
+            if batch.documents:
+                await self._publisher.publish(batch.documents)
         except PublisherUnavailableError as error:
             if not self._away:
                 _LOG.warning("Redis is away, lists wait until it returns: %s", error)
             self._metrics.flush_failures.inc()
             self._put_back(batch)
             return False
-        for user in erased:
-            self._erased.pop(user, None)
+        for user, at in erased.items():
+            if self._erased.get(user) == at:
+                del self._erased[user]
         self._acknowledged(batch, time.perf_counter() - started)
         return True
 
@@ -334,6 +366,7 @@ class Flusher:
         audit = self._settings.audit_lists
         for user_id, items, value in batch.listed:
             if user_id in self._erased:
+                # Erased while the list was on its way: it goes with the next flush.
                 continue
             self._lists.published(user_id, items)
             if audit:

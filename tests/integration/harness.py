@@ -526,33 +526,39 @@ def without_repeats(interactions: Iterable[tuple[Interaction, bytes]]) -> dict[t
 
 
 def assert_same_outcome(found: Outcome, wanted: Outcome) -> None:
-    """Hold a run against an undisturbed one of the same log."""
-    missing = sorted(wanted.interactions.keys() - found.interactions.keys())
-    extra = sorted(found.interactions.keys() - wanted.interactions.keys())
-    assert not missing, f"{len(missing)} interactions are missing: {missing[:5]}"
-    assert not extra, f"{len(extra)} interactions too many: {extra[:5]}"
-    assert found.interactions == wanted.interactions
+    """Hold a run against an undisturbed one of the same log; everything that differs is told at once."""
+    told = _differences("interactions", found.interactions, wanted.interactions)
     for part in _row_as_seen(EMPTY_ROW):
-        _assert_same(
+        told += _differences(
+            f"rows, {part}",
             {user: _row_as_seen(row)[part] for user, row in found.rows.items()},
             {user: _row_as_seen(row)[part] for user, row in wanted.rows.items()},
-            f"rows, {part}",
         )
-    for what, ours, theirs in (("lists", found.lists, wanted.lists), ("popular", found.popular, wanted.popular)):
-        _assert_same(
-            {key: _places(each) for key, each in ours.items()},
-            {key: _places(each) for key, each in theirs.items()},
-            f"{what}: items in order and why",
-        )
-        for key, each in ours.items():
-            scores = np.array([item.score for item in each.items])
-            reference = np.array([item.score for item in theirs[key].items])
-            assert np.allclose(scores, reference, rtol=0, atol=1e-6), f"scores of {what} of {key}"
-    _assert_same(
+    told += _differences(
+        "interactions behind the lists",
         {user: each.model_version for user, each in found.lists.items()},
         {user: each.model_version for user, each in wanted.lists.items()},
-        "interactions behind each list",
     )
+    told += _different_lists("lists", found.lists, wanted.lists)
+    told += _different_lists("popular lists", found.popular, wanted.popular)
+    assert not told, "\n".join(told)
+
+
+def _different_lists(
+    what: str, found: Mapping[str, RecommendationList], wanted: Mapping[str, RecommendationList]
+) -> list[str]:
+    told = _differences(
+        f"{what}, items in order and why",
+        {key: _places(each) for key, each in found.items()},
+        {key: _places(each) for key, each in wanted.items()},
+    )
+    off = [
+        key
+        for key in found.keys() & wanted.keys()
+        if [item.id for item in found[key].items] == [item.id for item in wanted[key].items]
+        and not np.allclose(_scores(found[key]), _scores(wanted[key]), rtol=0, atol=1e-6)
+    ]
+    return told + ([f"{what}, scores: {len(off)} differ, {sorted(off)[:5]} among them"] if off else [])
 
 
 def _row_as_seen(row: UserRow) -> dict[str, object]:
@@ -571,16 +577,25 @@ def _places(found: RecommendationList) -> list[tuple[str, object]]:
     return [(item.id, item.why) for item in found.items]
 
 
-def _assert_same(found: Mapping[str, object], wanted: Mapping[str, object], what: str) -> None:
-    assert found.keys() == wanted.keys(), f"{what}: {sorted(found.keys() ^ wanted.keys())[:10]}"
-    differ = sorted(key for key in wanted if found[key] != wanted[key])
+def _scores(found: RecommendationList) -> list[float]:
+    return [item.score for item in found.items]
+
+
+def _differences(what: str, found: Mapping[Any, object], wanted: Mapping[Any, object]) -> list[str]:
+    missing, extra = wanted.keys() - found.keys(), found.keys() - wanted.keys()
+    told = [
+        f"{what}: {len(keys)} {how}, {sorted(keys)[:5]} among them"
+        for how, keys in (("missing", missing), ("too many", extra))
+        if keys
+    ]
+    differ = sorted(key for key in wanted.keys() & found.keys() if found[key] != wanted[key])
     if differ:
         key = differ[0]
-        raise AssertionError(
+        told.append(
             f"{what}: {len(differ)} of {len(wanted)} differ, {differ[:5]} among them; {key}:\n"
-            f"   is {found[key]}\n"
-            f"  not {wanted[key]}"
+            f"      is {found[key]}\n     not {wanted[key]}"
         )
+    return told
 
 
 _REFERENCE: dict[int, Outcome] = {}

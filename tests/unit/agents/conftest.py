@@ -191,7 +191,13 @@ class Workbench:
         self._offsets["event ids"] += 1
         event_id = f"e{self._offsets['event ids']}"
         return Click(
-            **{"event_id": event_id, "ts": int(self.clock.now * 1000), "user_id": user_id, "item_id": item_id, **fields}
+            **{
+                "event_id": event_id,
+                "ts": int(self.clock.now * 1000),
+                "user_id": user_id,
+                "item_id": item_id,
+                **fields,
+            }
         )
 
     def erasure(self, user_id: str) -> Erasure:
@@ -244,5 +250,3 @@ def make_workbench(tmp_path: Path) -> Callable[..., Workbench]:
         return Workbench(tmp_path, **settings)
 
     return make
-
-

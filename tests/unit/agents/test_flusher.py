@@ -252,7 +252,6 @@ async def test_an_erasure_while_the_list_is_on_its_way_to_an_absent_redis_takes_
     assert {record.key for record in workbench.outgoing.of(LISTS)} == {b"bob"}
 
 
-@pytest.mark.xfail(strict=True, reason="flusher: the audit record is appended after the erasure")
 async def test_an_erasure_of_a_shopper_whose_list_is_ranked_but_not_sent_leaves_no_trace(
     workbench: "Workbench",
 ) -> None:
@@ -273,7 +272,6 @@ async def test_an_erasure_of_a_shopper_whose_list_is_ranked_but_not_sent_leaves_
     assert workbench.lists.chose("ann", "shoe") == 0
 
 
-@pytest.mark.xfail(strict=True, reason="flusher: keys are deleted after the new list was written")
 async def test_a_shopper_who_comes_back_after_the_erasure_gets_a_list_again(workbench: "Workbench") -> None:
     shoes_and_socks(workbench)
     async with workbench.flushing():
@@ -285,7 +283,6 @@ async def test_a_shopper_who_comes_back_after_the_erasure_gets_a_list_again(work
     assert document.model_version == 8
 
 
-@pytest.mark.xfail(strict=True, reason="flusher: an empty row is ranked and published")
 async def test_a_shopper_whose_row_went_to_another_worker_keeps_the_list_that_worker_wrote(
     workbench: "Workbench",
 ) -> None:
@@ -404,7 +401,6 @@ async def test_stopping_does_not_wait_for_an_absent_redis_and_says_what_is_left(
     assert "2 lists were not published before stopping" in caplog.text
 
 
-@pytest.mark.xfail(strict=True, reason="flusher: stop() leaves the flush and a waiting task behind")
 async def test_stopping_leaves_no_flush_behind(workbench: "Workbench") -> None:
     workbench.take(workbench.click("ann", "shoe"))
     workbench.publisher.hold()

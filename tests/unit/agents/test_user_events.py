@@ -223,7 +223,9 @@ def test_an_erasure_forgets_the_shopper_but_not_that_their_events_were_taken(wor
 
 def test_a_choice_is_held_against_the_list_the_shopper_had(workbench: "Workbench") -> None:
     workbench.lists.published("ann", ("sock", "shoe"))
-    workbench.take(workbench.click("ann", "shoe"), workbench.click("ann", "hat"), workbench.click("bob", "shoe"))
+    workbench.take(
+        workbench.click("ann", "shoe"), workbench.click("ann", "hat"), workbench.click("bob", "shoe")
+    )
     assert workbench.count("prequential_events_total") == 2
     assert workbench.count("prequential_hits_total") == 1
     assert workbench.count("prequential_reciprocal_rank_total") == 0.5
@@ -246,9 +248,7 @@ def test_each_line_of_a_purchase_is_a_choice(workbench: "Workbench") -> None:
     workbench.lists.published("ann", ("sock", "shoe"))
     lines = [OrderLine(item_id=item) for item in ("sock", "shoe", "hat")]
     workbench.take(
-        Purchase(
-            event_id="p", user_id="ann", ts=int(workbench.clock.now * 1000), order_id="o", items=lines
-        )
+        Purchase(event_id="p", user_id="ann", ts=int(workbench.clock.now * 1000), order_id="o", items=lines)
     )
     assert workbench.count("prequential_events_total") == 3
     assert workbench.count("prequential_hits_total") == 2

@@ -1,0 +1,122 @@
+"""A wired worker without Kafka: Faust's agents are real, its table is in memory, records go to a list."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import msgspec
+import pytest
+from faust.types.tuples import Message
+
+from stream_app.app import create_app
+from stream_app.metrics import Metrics
+from stream_app.publish.memory_publisher import MemoryPublisher
+from stream_app.settings import Settings
+from topics.catalogue import DEAD_LETTERS
+from topics.records import DeadLetter
+
+
+class Batch:
+    """A batch builder without a limit."""
+
+    def __init__(self) -> None:
+        self.records: list[tuple[bytes | None, bytes | None]] = []
+
+    def append(self, *, timestamp: None, key: bytes | None, value: bytes | None) -> object:
+        del timestamp
+        self.records.append((key, value))
+        return object()
+
+    def close(self) -> None: ...
+
+
+class Producer:
+    """Acknowledges everything at once."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, int, bytes | None, bytes | None]] = []
+        self.forwarded: list[tuple[str, bytes, bytes]] = []
+
+    def create_batch(self) -> Batch:
+        return Batch()
+
+    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Any]":
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done.set_result(SimpleNamespace(offset=len(self.sent)))
+        self.sent += [(topic, partition, key, value) for key, value in batch.records]
+        return done
+
+    async def send_and_wait(self, topic: str, value: bytes, *, key: bytes) -> None:
+        self.forwarded.append((topic, key, value))
+
+
+class Shop:
+    """An application and what goes in and out of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.settings = Settings(
+            models=["popularity", "item_to_item"],
+            data_dir=folder,
+            flush_linger=0.0,
+            producer_linger=0.0,
+            flush_users=2,
+            max_items=100,
+            max_users=100,
+        )
+        self.publisher = MemoryPublisher()
+        self.metrics = Metrics()
+        self.app = create_app(
+            self.settings, self.publisher, partitions=4, metrics=self.metrics, table_store="memory://"
+        )
+        self.parts = self.app.components
+        self.producer = Producer()
+        self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer)
+        self._offsets: dict[tuple[str, int], int] = {}
+
+    def agent(self, name: str) -> Any:
+        """Faust's own test wrapper of an agent."""
+        [agent] = [agent for agent in self.app.agents.values() if agent.name.endswith(name)]
+        return agent.test_context()
+
+    async def put(self, agent: Any, topic: str, key: bytes | None, value: bytes | None, partition: int = 0) -> None:
+        """Hand a record to an agent as if it had come from Kafka."""
+        place = (topic, partition)
+        offset = self._offsets[place] = self._offsets.get(place, -1) + 1
+        message = Message(topic, partition, offset, time.time(), 0, (), key, value, b"")
+        channel = agent.stream().channel
+        await channel.put(await channel.decode(message))
+
+    async def click(self, agent: Any, user: str, item: str, **fields: Any) -> bytes:
+        """Hand in a click under the shopper's key unless told; its bytes."""
+        key, partition = fields.pop("key", user.encode()), fields.pop("partition", 0)
+        event = {"event_id": f"{user}-{item}", "ts": int(time.time() * 1000), "user_id": user, "item_id": item}
+        value = msgspec.json.encode(event | fields)
+        await self.put(agent, "events.click", key, value, partition)
+        return value
+
+    def count(self, topic: str, outcome: str) -> float:
+        labels = {"topic": topic, "outcome": outcome}
+        return self.metrics.registry.get_sample_value("headrace_events_total", labels) or 0.0
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        while not condition():  # noqa: ASYNC110  # agents have no event to wait for; the fixture has a deadline
+            await asyncio.sleep(0)
+
+    def sent_to(self, topic: str) -> list[bytes | None]:
+        return [value for name, _, _, value in self.producer.sent if name == topic]
+
+    def letters(self) -> list[DeadLetter]:
+        values = self.sent_to(DEAD_LETTERS.name)
+        return [msgspec.json.decode(value, type=DeadLetter) for value in values if value is not None]
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with asyncio.timeout(30):
+        made = Shop(tmp_path)
+        yield made
+        await made.parts.flusher.stop(patience=0.1)
+        await made.parts.outbox.flush()

@@ -1,0 +1,33 @@
+"""Reasons as people would say them."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_app.reasons import sentence
+from topics.records import Reason
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        (Reason("also_viewed", item_id="X"), "because you viewed X"),
+        (Reason("also_bought", item_id="X"), "bought together with X"),
+        (Reason("similar_sessions", item_id="X"), "in visits like yours, after X"),
+        (Reason("popular"), "popular now"),
+        (Reason("popular", segment="all"), "popular now"),
+        (Reason("popular", segment="country:FR"), "popular in country FR"),
+        (Reason("popular", segment="category:a:b"), "popular in category a:b"),
+        (Reason("factors"), "fits your taste"),
+        (Reason("also_viewed"), "also viewed"),
+        (Reason("a_newer_model", item_id="X"), "a newer model: X"),
+        (Reason("a_newer_model"), "a newer model"),
+    ],
+)
+def test_each_reason_has_its_sentence(reason: Reason, said: str) -> None:
+    assert sentence(reason) == said
+
+
+@given(st.builds(Reason, st.text(min_size=1), item_id=st.none() | st.text(), segment=st.none() | st.text()))
+def test_any_reason_can_be_said(reason: Reason) -> None:
+    assert sentence(reason)
