@@ -3,7 +3,7 @@
 from topics.records import Reason
 
 
-def sentence(reason: Reason) -> str:
+def sentence(reason: Reason) -> str:  # noqa: PLR0911  # one return a kind of reason
     """A reason as a person would say it.
 
     Examples

@@ -184,7 +184,7 @@ class Replica:
     def _learn(self, interaction: Interaction) -> bool:
         try:
             return self.models.learn(interaction)
-        except Exception:
+        except Exception:  # noqa: BLE001  # told in the log, whatever it is
             # An interaction that the models of this version cannot take must not stop the others.
             _LOG.exception(
                 "passing over an interaction from %s[%s]@%s",

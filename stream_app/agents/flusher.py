@@ -275,7 +275,7 @@ class Flusher:
                 continue
             try:
                 ranked = self._ranker.rank_user(request_of(user_id, row))
-            except Exception:
+            except Exception:  # noqa: BLE001  # told in the log, whatever it is
                 # One shopper whose list cannot be ranked must not keep the others from theirs.
                 _LOG.exception("could not rank the list of %r", user_id)
                 self._metrics.ranking_failures.inc()

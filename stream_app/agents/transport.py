@@ -30,7 +30,7 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     queue cannot hold up a rebalance. A rebalance cancels the fetcher, and the hand-over with it, all the same.
     """
 
-    async def wait_first(self, *waited: Any, timeout: Any = None) -> Any:
+    async def wait_first(self, *waited: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109  # Faust's signature
         """Await the hand-over of a message, unless the flow is being suspended."""
         if len(waited) == 2 and timeout is None and not self.suspend_flow.is_set():
             handover, suspended = waited
@@ -48,7 +48,7 @@ class RawSchema(faust.Schema):  # type: ignore[misc]
         """Make the function that turns a message into an event; it cannot fail."""
         make = app.conf.Event
 
-        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001, RUF029
+        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001
             return make(app, message.key, message.value, message.headers, message)
 
         return decode

@@ -1,8 +1,8 @@
 """The agent of the shoppers' events.
 
-One stream over all their topics, so that a shopper's click, search and purchase are taken in the order the broker
-dated them. An event is decoded and checked, folded into the shopper's row, its interaction sent to the log and folded into
-this worker's models, and the shopper marked dirty: everything up to there without waiting for anything.
+One stream over all their topics, so that a shopper's click, search and purchase are taken in the order the
+broker dated them. An event is decoded and checked, folded into the shopper's row, its interaction sent to the log
+and folded into this worker's models, and the shopper marked dirty: all that without waiting for anything.
 """
 
 import logging
@@ -115,7 +115,7 @@ class UserEvents:
                 limits=self._limits,
             )
             if not isinstance(event, UserEvent) or spec.source is None:
-                raise RejectedError(RejectReason.WRONG_TYPE, "no event of a shopper")
+                raise RejectedError(RejectReason.WRONG_TYPE, "no event of a shopper")  # noqa: TRY301
             if message.key is None or message.key != event.user_id.encode():
                 self._metrics.events.labels(message.topic, "rekeyed").inc()
                 return event
@@ -125,7 +125,7 @@ class UserEvents:
         except DeliveryError:
             # Kafka is away: nothing can be written down, so the event must be read again.
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # it becomes a dead letter, whatever it is
             _LOG.exception("could not fold %s[%s]@%s", message.topic, message.partition, message.offset)
             failed = RejectedError(RejectReason.FOLD_FAILED, f"{type(error).__name__}: {error}")
             self._dead_letters.write(message, failed)

@@ -15,7 +15,7 @@ RRF_K: Final = 60.0
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _fuse(
+def _fuse(  # noqa: C901, PLR0912  # one kernel: calls between kernels would cost more than they tell
     items: NDArray[np.int32],
     evidence: NDArray[np.int32],
     ends: NDArray[np.int64],

@@ -81,7 +81,9 @@ class Shop:
         [agent] = [agent for agent in self.app.agents.values() if agent.name.endswith(name)]
         return agent.test_context()
 
-    async def put(self, agent: Any, topic: str, key: bytes | None, value: bytes | None, partition: int = 0) -> None:
+    async def put(
+        self, agent: Any, topic: str, key: bytes | None, value: bytes | None, partition: int = 0
+    ) -> None:
         """Hand a record to an agent as if it had come from Kafka."""
         place = (topic, partition)
         offset = self._offsets[place] = self._offsets.get(place, -1) + 1
@@ -92,7 +94,12 @@ class Shop:
     async def click(self, agent: Any, user: str, item: str, **fields: Any) -> bytes:
         """Hand in a click under the shopper's key unless told; its bytes."""
         key, partition = fields.pop("key", user.encode()), fields.pop("partition", 0)
-        event = {"event_id": f"{user}-{item}", "ts": int(time.time() * 1000), "user_id": user, "item_id": item}
+        event = {
+            "event_id": f"{user}-{item}",
+            "ts": int(time.time() * 1000),
+            "user_id": user,
+            "item_id": item,
+        }
         value = msgspec.json.encode(event | fields)
         await self.put(agent, "events.click", key, value, partition)
         return value

@@ -36,8 +36,13 @@ async def test_events_go_through_to_the_row_the_log_and_the_list(shop: "Shop") -
     await shop.parts.outbox.flush()
     assert [entry.item_id for entry in shop.parts.rows.get("ann").recent] == ["shoe", "sock"]
     assert user_key("ann") in shop.publisher.documents
-    sent = [msgspec.msgpack.decode(value, type=Interaction) for value in shop.sent_to(INTERACTIONS.name) if value]
-    assert [(each.partition, each.offset, each.lines[0].item_id) for each in sent] == [(3, 0, "shoe"), (3, 1, "sock")]
+    sent = [
+        msgspec.msgpack.decode(value, type=Interaction) for value in shop.sent_to(INTERACTIONS.name) if value
+    ]
+    assert [(each.partition, each.offset, each.lines[0].item_id) for each in sent] == [
+        (3, 0, "shoe"),
+        (3, 1, "sock"),
+    ]
     assert shop.parts.replica.models.version == 2
 
 

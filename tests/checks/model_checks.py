@@ -255,7 +255,10 @@ def check_candidates_are_well_formed(make: Make) -> None:
             assert (scores > 0).all()
             order = sorted(range(len(items)), key=lambda at: (-scores[at], ties[items[at]]))
             assert order == list(range(len(items)))
-            said = [shop.model.explain(context, *pair).item for pair in zip(items, found.evidence.tolist(), strict=True)]
+            said = [
+                shop.model.explain(context, *pair).item
+                for pair in zip(items, found.evidence.tolist(), strict=True)
+            ]
             assert set(said) <= {NO_ITEM, *context.items.tolist()}
             for item, evidence in zip(items, found.evidence.tolist(), strict=True):
                 shop.index.id_of(item)

@@ -314,6 +314,14 @@ def clean_stage(servers: EmbeddedServers, folder: Path, **more: object) -> Stage
     return Stage(settings, folder, **more)
 
 
+def send_click(stage: Stage, user: str, item: str, *, event_id: str | None = None) -> None:
+    """A click that happens now."""
+    now = time.time_ns()
+    event = Click(event_id=event_id or f"now-{now}", user_id=user, ts=now // 1_000_000, item_id=item)
+    sent = event_record(event)
+    stage.send([Outgoing(sent.topic, sent.key, sent.value)])
+
+
 class Feed(AbstractContextManager["Feed"]):
     """Writes records to Kafka at a steady rate, from a thread, while the test does something else."""
 

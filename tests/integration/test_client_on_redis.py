@@ -145,9 +145,7 @@ async def test_single_keys_are_read_without_fallbacks(publisher: RedisPublisher,
         assert await client_in_loop.read_key(user_key("bob")) is None
 
 
-async def test_a_single_key_that_cannot_be_read_is_absent(
-    publisher: RedisPublisher, redis_url: str
-) -> None:
+async def test_a_single_key_that_cannot_be_read_is_absent(publisher: RedisPublisher, redis_url: str) -> None:
     await publisher.publish([Document(item_key("shoe"), b"{")])
     with Client(redis_url) as client:
         assert client.item("shoe") is None

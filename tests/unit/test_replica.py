@@ -19,7 +19,11 @@ from stream_app.replica import Replica, load_models
 from topics.catalogue import CATALOG_ITEMS, INTERACTIONS
 from topics.records import Interaction, Kind, Line, Source
 
-PARTITIONS = [TopicPartition(INTERACTIONS.name, 0), TopicPartition(INTERACTIONS.name, 1), TopicPartition(CATALOG_ITEMS.name, 0)]
+PARTITIONS = [
+    TopicPartition(INTERACTIONS.name, 0),
+    TopicPartition(INTERACTIONS.name, 1),
+    TopicPartition(CATALOG_ITEMS.name, 0),
+]
 FIRST, SECOND, CATALOG = PARTITIONS
 
 
@@ -138,7 +142,9 @@ class Follower:
 
     def make(self, make: Callable[[], ModelSet] | None = None) -> Replica:
         models, positions = load_models(make or self.models, self.store)
-        return Replica(models, positions, self.store, self.metrics, broker="unused", clock=lambda: 1_700_000_060.0)
+        return Replica(
+            models, positions, self.store, self.metrics, broker="unused", clock=lambda: 1_700_000_060.0
+        )
 
     async def start(self) -> Replica:
         made = self.make()
@@ -299,7 +305,9 @@ NO_INTERACTIONS = [
 
 
 @pytest.mark.parametrize("value", NO_INTERACTIONS)
-async def test_a_record_that_is_no_interaction_is_passed_over(follower: Follower, value: bytes | None) -> None:
+async def test_a_record_that_is_no_interaction_is_passed_over(
+    follower: Follower, value: bytes | None
+) -> None:
     follower.log.add(FIRST, value)
     follower.log.interaction(FIRST, 0, "shoe")
     replica = await follower.start()

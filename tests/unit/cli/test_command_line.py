@@ -125,7 +125,9 @@ def test_help_does_not_wait_for_what_it_does_not_need() -> None:
         "        pass\n"
         f"print(sorted(set({SLOW_IMPORTS!r}) & set(sys.modules)), file=sys.stderr)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
     assert done.stderr.strip() == "[]"
 
 
@@ -142,7 +144,9 @@ def test_the_version_is_that_of_the_distribution() -> None:
     assert (done.returncode, done.stdout.strip()) == (0, f"headrace {version('headrace')}")
 
 
-@pytest.mark.parametrize("words", [("worker",), ("settings",), ("doctor",), ("show", "popular"), ("topics", "check")])
+@pytest.mark.parametrize(
+    "words", [("worker",), ("settings",), ("doctor",), ("show", "popular"), ("topics", "check")]
+)
 def test_a_wrong_setting_is_one_sentence(words: tuple[str, ...]) -> None:
     said = one_sentence(run(*words, HEADRACE_LIST_LENGTH="many"))
     assert "HEADRACE_LIST_LENGTH" in said

@@ -22,7 +22,26 @@ from stream_app.publish.contract import (
 from topics.records import ListedItem, Reason, RecommendationList
 
 KEYS = (user_key, item_key, popular_key, search_key)
-HOSTILE = ["", " ", "{", "}", "{}", "a}b", "}:Q", "a{b} c", "%", "%7B", "a%20b", "a b", "é", "é", "🛒", "\x00", "\n", ":"]
+HOSTILE = [
+    "",
+    " ",
+    "{",
+    "}",
+    "{}",
+    "a}b",
+    "}:Q",
+    "a{b} c",
+    "%",
+    "%7B",
+    "a%20b",
+    "a b",
+    "é",
+    "é",
+    "🛒",
+    "\x00",
+    "\n",
+    ":",
+]
 ids = st.text() | st.text("{}%:/ QaA0\\*é").map(lambda text: text[:8]) | st.sampled_from(HOSTILE)
 
 

@@ -52,9 +52,9 @@ def test_it_describes_every_field() -> None:
 
 def test_the_characters_it_says_are_not_encoded_are_not() -> None:
     [plain] = re.findall(r"ASCII letters, digits and `([^`]+)`", PAGE)
-    assert {chr(code) for code in range(33, 127) if escape(chr(code)) == chr(code) and not chr(code).isalnum()} == set(
-        plain
-    )
+    assert {
+        chr(code) for code in range(33, 127) if escape(chr(code)) == chr(code) and not chr(code).isalnum()
+    } == set(plain)
 
 
 @pytest.mark.parametrize(

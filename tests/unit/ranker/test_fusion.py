@@ -12,7 +12,9 @@ def proposal(*items: int) -> Candidates:
     return Candidates(array, np.linspace(1, 0.1, len(items), dtype=np.float32), array)
 
 
-def fuse(proposals: list[Candidates], length: int = 10, blocked: tuple[int, ...] = (), items: int = 50):  # type: ignore[no-untyped-def]
+def fuse(
+    proposals: list[Candidates], length: int = 10, blocked: tuple[int, ...] = (), items: int = 50
+) -> Fused:
     allowed = np.ones(items, np.bool_)
     allowed[list(blocked)] = False
     hashes = np.arange(items, dtype=np.uint64)

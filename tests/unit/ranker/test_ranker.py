@@ -39,7 +39,9 @@ def visits(count: int = 600, users: int = 30) -> list[Visit]:
     return made
 
 
-def learned(events: Iterable[Visit], names: Sequence[str] = tuple(MODELS), known: Sequence[str] = ()) -> ModelSet:
+def learned(
+    events: Iterable[Visit], names: Sequence[str] = tuple(MODELS), known: Sequence[str] = ()
+) -> ModelSet:
     models = ModelSet(names, max_items=1000, max_users=1000)
     for item in known:
         models.learn_catalog(CatalogItem(item_id=item, ts=0))
@@ -144,9 +146,7 @@ def evidence(items: Iterable[ListedItem]) -> tuple[set[str], set[str]]:
 
 
 @pytest.mark.parametrize("user", USERS)
-def test_reasons_name_what_the_shopper_did_or_an_audience_they_belong_to(
-    models: ModelSet, user: str
-) -> None:
+def test_reasons_name_what_the_shopper_did_or_an_audience_they_belong_to(models: ModelSet, user: str) -> None:
     asked = request(user)
     ranked = ranker(models).rank_user(asked)
     items, segments = evidence(ranked.items)

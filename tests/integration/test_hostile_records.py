@@ -1,0 +1,398 @@
+"""Ten thousand hostile records among ten thousand good events: all of the good are taken, all of the bad kept aside."""
+
+import base64
+import itertools
+import json
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from harness import Outgoing, Stage, clean_stage, send_click
+
+from stream_app.embedded import EmbeddedServers
+from stream_app.publish.contract import user_key
+from topics.catalogue import (
+    CATALOG_ITEMS,
+    CLICKS,
+    DEAD_LETTERS,
+    ERASURES,
+    FEEDBACK,
+    IMPRESSIONS,
+    PURCHASES,
+    SEARCHES,
+    SHOP_TOPICS,
+    USER_EVENTS,
+    TopicSpec,
+)
+from topics.codec import RejectReason
+from topics.records import DeadLetter
+
+GOOD = 10_000
+HOSTILE = 10_000
+
+_SPECS: Final = {spec.name: spec for spec in SHOP_TOPICS}
+_letter: Final = msgspec.json.Decoder(DeadLetter)
+
+LONG: Final = (
+    "x" * 257,
+    "x" * 5_000,
+    "é" * 128 + "x",  # 257 bytes in 129 characters
+    "漢" * 86,  # 258 bytes in 86 characters
+    "\U0001f6b0" * 64 + "x",  # 257 bytes in 65 characters
+)
+FITTING: Final = (
+    "x" * 256,
+    "é" * 128,
+    "\U0001f6b0" * 64,
+    "a b",
+    "{braces}",
+    "new\nline",
+    "nul\0inside",
+    "quote\"and\\slash",
+    "漢字",
+    "../../etc/passwd",
+    "*",
+)
+"""Ids that look odd and are not."""
+
+
+class Bad(NamedTuple):
+    """A hostile value and why it must be refused."""
+
+    value: bytes | None
+    reason: RejectReason
+
+
+class Records:
+    """Makes events and spoils them; all by one seed."""
+
+    def __init__(self, seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.now = round(time.time() * 1000)
+        self._numbers = itertools.count()
+
+    def event(self, spec: TopicSpec, user: str) -> dict[str, Any]:
+        """A good event as plain data."""
+        number = next(self._numbers)
+        item = f"item-{int(self.rng.integers(60))}"
+        ts = self.now - int(self.rng.integers(3_600_000))
+        if spec is CATALOG_ITEMS:
+            return {"item_id": item, "ts": ts, "title": "Ein Stück", "price": 3.5, "categories": ["a", "b"]}
+        common = {"event_id": f"e{number}", "user_id": user, "ts": ts, "context": {"country": "FR", "n": number}}
+        own: dict[str, Any] = {
+            CLICKS.name: {"item_id": item, "action": "view", "position": 3},
+            SEARCHES.name: {"query": "schuhe für 👟", "results": [item], "filters": {"max": 10.5}},
+            PURCHASES.name: {
+                "order_id": f"o{number}",
+                "items": [{"item_id": item, "quantity": 2, "price": 0}],
+                "currency": "EUR",
+            },
+            IMPRESSIONS.name: {"surface": "home", "items": [item]},
+            FEEDBACK.name: {"item_id": item, "kind": "like"},
+            ERASURES.name: {},
+        }[spec.name]
+        return common | own
+
+    def odd(self, event: dict[str, Any]) -> bytes:
+        """JSON of a good event in one of the ways that a shop may write it."""
+        chance = int(self.rng.integers(12))
+        if chance == 0:
+            event = event | {"ts": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(event["ts"] / 1000))}
+        elif chance == 1:
+            event = event | {"unknown": {"deep": [[[{"a": None}]]] * 3, "nan": "NaN"}}
+        elif chance == 2:
+            return json.dumps(event, indent=2).encode()  # escapes all that is not ASCII
+        elif chance == 3 and "event_id" in event:
+            return b'{"event_id":"said-twice",' + msgspec.json.encode(event)[1:]  # the last one counts
+        elif chance == 4 and "item_id" in event and "event_id" in event:
+            event = event | {"item_id": FITTING[int(self.rng.integers(len(FITTING)))]}
+        return msgspec.json.encode(event)
+
+    def spoiled(self, spec: TopicSpec, user: str) -> Bad:
+        """A record that is no event of its topic."""
+        makers: list[Callable[[TopicSpec, dict[str, Any]], Bad | None]] = [
+            self._no_json,
+            self._torn,
+            self._no_object,
+            self._wrong_type,
+            self._missing,
+            self._long_id,
+            self._empty_id,
+            self._wrong_clock,
+            self._deep,
+            self._number,
+            self._not_utf8,
+            self._out_of_bounds,
+            self._price,
+            self._foreign,
+            self._second_key,
+        ]
+        while True:
+            bad = makers[int(self.rng.integers(len(makers)))](spec, self.event(spec, user))
+            if bad is not None and (bad.value is not None or spec is not CATALOG_ITEMS):
+                return bad
+
+    def _one(self, *choices: Any) -> Any:
+        return choices[int(self.rng.integers(len(choices)))]
+
+    def _no_json(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        raw = msgspec.json.encode(event)
+        return Bad(
+            self._one(
+                None,
+                b"",
+                b"\0" * 16,
+                self.rng.bytes(int(self.rng.integers(1, 400))) + b"\xff",
+                b"\xef\xbb\xbf" + raw,
+                raw.decode().encode("utf-16"),
+                msgspec.msgpack.encode(event),
+                b"<event/>",
+                raw + raw,
+                raw.replace(b'"', b"'"),
+                raw.replace(b"}", b",}"),
+                base64.b64encode(raw) + b"=",
+            ),
+            RejectReason.UNREADABLE,
+        )
+
+    def _torn(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        raw = msgspec.json.encode({"unknown": "x"} | event)
+        # A piece of text, a number or a name may be cut: it is unreadable in any case, but what came before it
+        # may already be of the wrong type or length for none of these events.
+        return Bad(raw[: int(self.rng.integers(1, len(raw) - 1))], RejectReason.UNREADABLE)
+
+    def _no_object(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        return Bad(
+            self._one(b"null", b"true", b"0", b"-1.5e3", b'"text"', b"[]", b"[{}]", msgspec.json.encode([event])),
+            RejectReason.WRONG_TYPE,
+        )
+
+    def _wrong_type(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        name = self._one(*(name for name in event if name != "context"))
+        wrong: Any = self._one(None, True, {"a": 1}, [[1]], {}) if name != "ts" else self._one(None, True, [], {}, 1.5)
+        return Bad(msgspec.json.encode(event | {name: wrong}), RejectReason.WRONG_TYPE)
+
+    def _missing(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        required = [f.name for f in msgspec.structs.fields(spec.payload) if f.required]  # type: ignore[arg-type]
+        name = self._one(*required)
+        event.pop(name)
+        return Bad(msgspec.json.encode(self._one({}, event)), RejectReason.MISSING_FIELD)
+
+    def _long_id(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        name = self._one(*(name for name in event if name.endswith("_id")))
+        value = event | {name: self._one(*LONG)}
+        return Bad(self._one(msgspec.json.encode, _escaped)(value), RejectReason.ID_TOO_LONG)
+
+    def _empty_id(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        name = self._one(*(name for name in event if name.endswith("_id")))
+        return Bad(msgspec.json.encode(event | {name: ""}), RejectReason.INVALID_VALUE)
+
+    def _wrong_clock(self, spec: TopicSpec, event: dict[str, Any]) -> Bad | None:
+        past = (0, -1, -(10**15), self.now - 31 * 86_400_000, "1970-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00")
+        future = (self.now + 3_600_000, 10**14, 2**62, "9999-12-31T23:59:59.999999Z", "2200-01-01T00:00:00+01:00")
+        invalid = ("yesterday", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "", str(self.now))
+        kind, values = self._one(
+            (RejectReason.TIMESTAMP_TOO_OLD, past),
+            (RejectReason.FUTURE_TIMESTAMP, future),
+            (RejectReason.INVALID_VALUE, invalid),
+        )
+        if spec is CATALOG_ITEMS and kind is RejectReason.TIMESTAMP_TOO_OLD:
+            return None  # an item's description may be of any age
+        return Bad(msgspec.json.encode(event | {"ts": self._one(*values)}), kind)
+
+    def _deep(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        depth = self._one(5_000, 100_000)
+        opening, closing = self._one((b"[", b"]"), (b'{"a":', b"}"))
+        nested = opening * depth + (b"1" if opening != b"[" else b"") + closing * depth
+        raw = msgspec.json.encode(event)[:-1] + b',"unknown":' + nested + b"}"
+        return Bad(self._one(raw, raw[: depth // 2 + 100]), RejectReason.UNREADABLE)
+
+    def _number(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        raw = msgspec.json.encode(event)[:-1]
+        text, reason = self._one(
+            (b"NaN", RejectReason.UNREADABLE),
+            (b"Infinity", RejectReason.UNREADABLE),
+            (b"-Infinity", RejectReason.UNREADABLE),
+            (b"01", RejectReason.UNREADABLE),
+            (b"0x10", RejectReason.UNREADABLE),
+            (b"+1", RejectReason.UNREADABLE),
+        )
+        field = self._one(b"ts", b"unknown")
+        return Bad(raw + b',"' + field + b'":' + text + b"}", reason)
+
+    def _not_utf8(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        raw = msgspec.json.encode(event)
+        broken = self._one(b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xc0\xaf", b"\x80")
+        name = self._one(*(name for name in event if name.endswith("_id"))).encode()
+        return Bad(raw[:-1] + b',"' + name + b'":"a' + broken + b'z"}', RejectReason.UNREADABLE)
+
+    def _out_of_bounds(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        too_much: dict[str, Any]
+        if spec is CATALOG_ITEMS:
+            too_much = self._one(
+                {"title": "t" * 4_097},
+                {"categories": ["c"] * 1_001},
+                {"description": "d" * 70_000},
+                {"created": 10**17},
+            )
+        else:
+            too_much = self._one(
+                {"context": {f"k{n}": n for n in range(65)}},
+                {"context": {"k" * 65: 1}},
+                {"context": {"k": "v" * 1_025}},
+                {"context": {"k": 2**63}},
+                {"context": {"k": 10**40}},
+                *({"position": p} for p in (-1, 2**31, 2**80) if spec is CLICKS),
+                *({"query": "q" * 4_097} for _ in range(2) if spec in (CLICKS, SEARCHES, PURCHASES)),
+                *({"items": []} for _ in range(2) if spec is PURCHASES),
+                *({"action": a} for a in ("teleport", "") if spec is CLICKS),
+                *({"results": ["r"] * 1_001} for _ in range(2) if spec is SEARCHES),
+                *({"kind": k} for k in ("love", "") if spec is FEEDBACK),
+            )
+        return Bad(json.dumps(event | too_much).encode(), RejectReason.INVALID_VALUE)
+
+    def _price(self, spec: TopicSpec, event: dict[str, Any]) -> Bad | None:
+        if spec is CATALOG_ITEMS:
+            return Bad(msgspec.json.encode(event | {"price": -0.01}), RejectReason.NEGATIVE_PRICE)
+        if spec is not PURCHASES:
+            return None
+        line, reason = self._one(
+            ({"price": -1}, RejectReason.NEGATIVE_PRICE),
+            ({"price": -1e300}, RejectReason.NEGATIVE_PRICE),
+            ({"quantity": 0}, RejectReason.INVALID_QUANTITY),
+            ({"quantity": -3}, RejectReason.INVALID_QUANTITY),
+            ({"quantity": None}, RejectReason.WRONG_TYPE),
+            ({"price": "12"}, RejectReason.WRONG_TYPE),
+            ({"item_id": "漢" * 86}, RejectReason.ID_TOO_LONG),
+        )
+        return Bad(msgspec.json.encode(event | {"items": [{"item_id": "i"} | line]}), reason)
+
+    def _foreign(self, spec: TopicSpec, event: dict[str, Any]) -> Bad | None:
+        """An event of another topic."""
+        other = self._one(*(each for each in (CLICKS, SEARCHES, ERASURES, CATALOG_ITEMS) if each is not spec))
+        if spec in (IMPRESSIONS, ERASURES) and other is not CATALOG_ITEMS:
+            return None  # which ask for nothing that another event lacks
+        if spec is CATALOG_ITEMS and other is CLICKS:
+            return None  # names an item and a time
+        if spec is FEEDBACK and other is CLICKS:
+            return Bad(msgspec.json.encode(self.event(other, "u")), RejectReason.MISSING_FIELD)
+        return Bad(msgspec.json.encode(self.event(other, "u")), RejectReason.MISSING_FIELD)
+
+    def _second_key(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        """A name that stands twice, the second time with a value of no use."""
+        raw = msgspec.json.encode(event)[:-1]
+        name = "item_id" if spec is CATALOG_ITEMS else "user_id"
+        text, reason = self._one((b"null", RejectReason.WRONG_TYPE), (b'""', RejectReason.INVALID_VALUE))
+        return Bad(raw + b',"' + name.encode() + b'":' + text + b"}", reason)
+
+
+def _escaped(event: dict[str, Any]) -> bytes:
+    return json.dumps(event).encode()
+
+
+class Sent(NamedTuple):
+    """A record to be sent, and what it is."""
+
+    record: Outgoing
+    user: str | None
+    reason: RejectReason | None
+
+
+def generated(seed: int) -> list[Sent]:
+    """Good and hostile records, shuffled."""
+    make = Records(seed)
+    rng = make.rng
+    sent: list[Sent] = []
+    weights = np.array([0.4, 0.15, 0.15, 0.1, 0.1, 0.02, 0.08])
+    for place in rng.choice(len(SHOP_TOPICS), GOOD, p=weights):
+        spec = SHOP_TOPICS[place]
+        # An erased shopper has nothing else to be counted.
+        user = f"gone-{len(sent)}" if spec is ERASURES else _odd_user(int(rng.integers(400)))
+        value = make.odd(make.event(spec, user))
+        key = msgspec.json.decode(value)["item_id" if spec is CATALOG_ITEMS else "user_id"]
+        sent.append(Sent(Outgoing(spec.name, key.encode(), value), None if spec is CATALOG_ITEMS else user, None))
+    for place in rng.integers(len(SHOP_TOPICS), size=HOSTILE):
+        spec = SHOP_TOPICS[place]
+        user = _odd_user(int(rng.integers(400)))
+        bad = make.spoiled(spec, user)
+        keys = [user.encode(), rng.bytes(20), b"\xff\xfe", b"k" * 3_000, b"", b'{"key":1}', (7).to_bytes(8)]
+        if spec is not CATALOG_ITEMS:  # a compacted topic refuses records without a key
+            keys.append(None)  # type: ignore[arg-type]
+        key = keys[int(rng.integers(len(keys)))]
+        sent.append(Sent(Outgoing(spec.name, key, bad.value), None, bad.reason))
+    return [sent[place] for place in rng.permutation(len(sent))]
+
+
+def _odd_user(number: int) -> str:
+    return FITTING[number] if number < len(FITTING) else f"user-{number}"
+
+
+def dead_letters(stage: Stage) -> Iterator[DeadLetter]:
+    for record in stage.read(DEAD_LETTERS.name):
+        assert record.value is not None
+        yield _letter.decode(record.value)
+
+
+def test_every_good_event_is_taken_and_every_hostile_record_is_among_the_dead_letters(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    sent = generated(seed=20_260)
+    with clean_stage(servers, tmp_path) as stage:
+        worker = stage.start_worker().await_ready()
+        pid = worker.pid
+        places = stage.send([each.record for each in sent])
+        worker.wait_until(
+            lambda: worker.events("accepted") + worker.events("dead_lettered") >= len(sent),
+            "every record to have an outcome",
+        )
+        worker.wait_until(lambda: stage.uncommitted() == 0, "every record to be done with")
+
+        # All of the good.
+        assert worker.events("accepted") == GOOD
+        assert worker.events("dead_lettered") == HOSTILE
+        assert worker.events("duplicate") == worker.events("rekeyed") == worker.events("replayed") == 0
+        good = [(each, place) for each, place in zip(sent, places, strict=True) if each.reason is None]
+        sources = {spec.name: spec.source for spec in USER_EVENTS}
+        wanted = sorted(
+            (int(sources[each.record.topic] or 0), *place)
+            for each, place in good
+            if each.user is not None and each.record.topic != IMPRESSIONS.name
+        )
+        found = sorted((int(i.source), i.partition, i.offset) for i, _ in stage.interactions())
+        assert found == wanted, "one interaction for each good event but impressions"
+        users = Counter(
+            each.user for each, _ in good if each.user is not None and each.record.topic != ERASURES.name
+        )
+        rows = stage.rows()
+        assert {user: row.counts.total for user, row in rows.items() if row.counts.total} == users
+
+        # All of the bad, as they came.
+        letters = list(dead_letters(stage))
+        bad = [(each, place) for each, place in zip(sent, places, strict=True) if each.reason is not None]
+        assert len(letters) == len(bad)
+        assert {(l.topic, l.partition, l.offset): (l.key, l.value) for l in letters} == {
+            (each.record.topic, *place): (each.record.key, each.record.value) for each, place in bad
+        }
+        reasons = {(l.topic, l.partition, l.offset): l for l in letters}
+        wrong = [
+            (each.reason, (each.record.value or b"")[:200], letter.reason, letter.detail)
+            for each, place in bad
+            if (letter := reasons[each.record.topic, *place]).reason != each.reason
+        ]
+        assert not wrong, f"{len(wrong)} for another reason: {wrong[:5]}"
+        counted = Counter(letter.reason for letter in letters)
+        assert {r: worker.metric("headrace_dead_letters_total", reason=r) for r in counted} == counted
+        assert all(letter.detail for letter in letters)
+
+        # The worker is the same one and goes on.
+        assert worker.pid == pid
+        assert worker.alive
+        send_click(stage, "afterwards", "item-1")
+        worker.wait_until(lambda: stage.redis.exists(user_key("afterwards")), "a list after all that")
+        shoppers = {user for user in users if any(r.recent for r in (rows[user],))}
+        assert stage.lists_of(shoppers).keys() == shoppers
+        assert worker.terminate() == 0, worker.log
