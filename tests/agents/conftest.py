@@ -109,8 +109,9 @@ class Shop:
         return self.metrics.registry.get_sample_value("headrace_events_total", labels) or 0.0
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        while not condition():  # noqa: ASYNC110  # agents have no event to wait for; the fixture has a deadline
-            await asyncio.sleep(0)
+        async with asyncio.timeout(10):
+            while not condition():  # noqa: ASYNC110  # agents have no event to wait for
+                await asyncio.sleep(0)
 
     def sent_to(self, topic: str) -> list[bytes | None]:
         return [value for name, _, _, value in self.producer.sent if name == topic]
@@ -122,8 +123,7 @@ class Shop:
 
 @pytest.fixture
 async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with asyncio.timeout(30):
-        made = Shop(tmp_path)
-        yield made
-        await made.parts.flusher.stop(patience=0.1)
-        await made.parts.outbox.flush()
+    made = Shop(tmp_path)
+    yield made
+    await made.parts.flusher.stop(patience=0.1)
+    await made.parts.outbox.flush()
