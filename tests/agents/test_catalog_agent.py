@@ -1,14 +1,26 @@
 """The agent of the catalogue, declared on a real Faust application."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 from topics.catalogue import CATALOG_ITEMS
 
 if TYPE_CHECKING:
-    from tests.agents.conftest import Shop
+    from tests.agents.app_without_kafka import Shop, opened
+else:
+    from app_without_kafka import Shop, opened
 
 
-async def test_items_are_checked_and_what_cannot_be_read_is_a_dead_letter(shop: "Shop") -> None:
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with opened(tmp_path) as made:
+        yield made
+
+
+async def test_items_are_checked_and_what_cannot_be_read_is_a_dead_letter(shop: Shop) -> None:
     good = b'{"item_id":"shoe","ts":"2020-01-01T00:00:00Z"}'
     async with shop.agent("catalog") as agent:
         for value in (good, b"{", None, good):
@@ -20,7 +32,7 @@ async def test_items_are_checked_and_what_cannot_be_read_is_a_dead_letter(shop: 
     ]
 
 
-async def test_it_does_not_wait_at_the_gate(shop: "Shop") -> None:
+async def test_it_does_not_wait_at_the_gate(shop: Shop) -> None:
     assert not shop.parts.gate.is_set()
     async with shop.agent("catalog") as agent:
         await shop.put(agent, CATALOG_ITEMS.name, b"shoe", None)

@@ -1,9 +1,12 @@
 """The agent of the shoppers' events, declared on a real Faust application."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from state.row import decode_row
 from stream_app.publish.contract import user_key
@@ -11,7 +14,15 @@ from topics.catalogue import CLICKS, INTERACTIONS, USER_EVENTS
 from topics.records import Interaction
 
 if TYPE_CHECKING:
-    from tests.agents.conftest import Shop
+    from tests.agents.app_without_kafka import Shop, opened
+else:
+    from app_without_kafka import Shop, opened
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with opened(tmp_path) as made:
+        yield made
 
 
 async def a_while() -> None:
@@ -20,12 +31,12 @@ async def a_while() -> None:
         await asyncio.sleep(0)
 
 
-async def test_it_reads_every_topic_of_shoppers_as_bytes(shop: "Shop") -> None:
+async def test_it_reads_every_topic_of_shoppers_as_bytes(shop: Shop) -> None:
     [agent] = [agent for agent in shop.app.agents.values() if agent.name.endswith("users")]
     assert set(agent.channel.topics) == {spec.name for spec in USER_EVENTS}
 
 
-async def test_events_go_through_to_the_row_the_log_and_the_list(shop: "Shop") -> None:
+async def test_events_go_through_to_the_row_the_log_and_the_list(shop: Shop) -> None:
     shop.parts.gate.set()
     shop.parts.flusher.start()
     async with shop.agent("users") as agent:
@@ -46,7 +57,7 @@ async def test_events_go_through_to_the_row_the_log_and_the_list(shop: "Shop") -
     assert shop.parts.replica.models.version == 2
 
 
-async def test_rows_are_written_to_the_changelog_of_the_events_partition(shop: "Shop") -> None:
+async def test_rows_are_written_to_the_changelog_of_the_events_partition(shop: Shop) -> None:
     shop.parts.gate.set()
     async with shop.agent("users") as agent:
         await shop.click(agent, "ann", "shoe", partition=3)
@@ -57,7 +68,7 @@ async def test_rows_are_written_to_the_changelog_of_the_events_partition(shop: "
     assert decode_row(value) == shop.parts.rows.get("ann")
 
 
-async def test_a_closed_gate_holds_events_back_in_their_order(shop: "Shop") -> None:
+async def test_a_closed_gate_holds_events_back_in_their_order(shop: Shop) -> None:
     async with shop.agent("users") as agent:
         for item in ("shoe", "sock", "hat"):
             await shop.click(agent, "ann", item)
@@ -70,7 +81,7 @@ async def test_a_closed_gate_holds_events_back_in_their_order(shop: "Shop") -> N
     assert [entry.item_id for entry in shop.parts.rows.get("ann").recent] == ["shoe", "sock", "hat"]
 
 
-async def test_a_gate_that_closes_again_holds_back_what_comes_after(shop: "Shop") -> None:
+async def test_a_gate_that_closes_again_holds_back_what_comes_after(shop: Shop) -> None:
     shop.parts.gate.set()
     async with shop.agent("users") as agent:
         await shop.click(agent, "ann", "shoe")
@@ -83,7 +94,7 @@ async def test_a_gate_that_closes_again_holds_back_what_comes_after(shop: "Shop"
         await shop.until(lambda: shop.count("events.click", "accepted") == 2)
 
 
-async def test_an_event_under_a_foreign_key_is_forwarded_as_it_came(shop: "Shop") -> None:
+async def test_an_event_under_a_foreign_key_is_forwarded_as_it_came(shop: Shop) -> None:
     shop.parts.gate.set()
     async with shop.agent("users") as agent:
         by_none = await shop.click(agent, "ann", "shoe", key=None)
@@ -95,7 +106,7 @@ async def test_an_event_under_a_foreign_key_is_forwarded_as_it_came(shop: "Shop"
     assert shop.parts.rows.get("ann").counts.total == 0
 
 
-async def test_the_agent_waits_for_room_when_a_full_batch_waits(shop: "Shop") -> None:
+async def test_the_agent_waits_for_room_when_a_full_batch_waits(shop: Shop) -> None:
     shop.parts.gate.set()
     async with shop.agent("users") as agent:
         for user in ("ann", "bob", "cem", "dee"):
@@ -109,7 +120,7 @@ async def test_the_agent_waits_for_room_when_a_full_batch_waits(shop: "Shop") ->
     assert {user_key(user) for user in ("ann", "bob", "cem", "dee")} <= set(shop.publisher.documents)
 
 
-async def test_bad_events_do_not_stop_the_good_ones(shop: "Shop") -> None:
+async def test_bad_events_do_not_stop_the_good_ones(shop: Shop) -> None:
     shop.parts.gate.set()
     shop.parts.flusher.start()
     hostile = (None, b"", b"\xff", b"[]", b"{}", b'{"event_id":' + b"[" * 10_000)

@@ -42,6 +42,12 @@ PARTITIONS: Final = 4
 ADDITIVE: Final = '["popularity","item_to_item"]'
 """The models whose statistics add up, as the setting is written."""
 
+EVENTS: Final = 20_000
+"""Events of the log that runs are compared by."""
+
+RATE: Final = 1_800.0
+"""Events a second of a run that something happens to."""
+
 _POLL: Final = 0.05
 _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
@@ -323,13 +329,15 @@ def send_click(stage: Stage, user: str, item: str, *, event_id: str | None = Non
 
 
 class Feed(AbstractContextManager["Feed"]):
-    """Writes records to Kafka at a steady rate, from a thread, while the test does something else."""
+    """Writes records to Kafka at a steady rate, from a thread, while the test does something else.
+
+    The test may change `rate`, to have traffic go on while it waits for something, and yet some of the log left.
+    """
 
     def __init__(self, stage: Stage, records: Sequence[Outgoing], *, rate: float) -> None:
         self._broker = stage.settings.broker
         self._records = records
-        self._rate = rate
-        self.sent = 0
+        self.rate = rate
         self.places: list[tuple[int, int]] = []
         self._error: BaseException | None = None
         self._cancelled = threading.Event()
@@ -349,11 +357,6 @@ class Feed(AbstractContextManager["Feed"]):
         if self._error is not None and error is None:
             raise self._error
 
-    @property
-    def going_on(self) -> bool:
-        """Whether records are still to come."""
-        return self._thread.is_alive()
-
     def _run(self) -> None:
         try:
             with closing(_producer(self._broker)) as producer:
@@ -362,12 +365,12 @@ class Feed(AbstractContextManager["Feed"]):
             self._error = error
 
     def _paced(self) -> Iterable[Outgoing]:
-        started = time.monotonic()
-        for number, record in enumerate(self._records):
-            ahead = number / self._rate - (time.monotonic() - started)
+        due = time.monotonic()
+        for record in self._records:
+            due += 1.0 / self.rate
+            ahead = due - time.monotonic()
             if ahead > 0 and self._cancelled.wait(ahead):
                 return
-            self.sent = number
             yield record
 
 
@@ -609,12 +612,12 @@ def _differences(what: str, found: Mapping[Any, object], wanted: Mapping[Any, ob
 _REFERENCE: dict[int, Outcome] = {}
 
 
-def undisturbed_outcome(servers: EmbeddedServers, folder: Path, log: ShopLog, *, rate: float) -> Outcome:
+def undisturbed_outcome(servers: EmbeddedServers, folder: Path, log: ShopLog) -> Outcome:
     """The outcome of a run of one worker that nothing happens to; run once for all tests of a session."""
     if id(log) not in _REFERENCE:
         with clean_stage(servers, folder, models=ADDITIVE) as stage:
             worker = stage.start_worker().await_ready()
-            with Feed(stage, log.records, rate=rate):
+            with Feed(stage, log.records, rate=2 * RATE):
                 pass
             settle(stage, worker, log)
             _REFERENCE[id(log)] = outcome_of(stage, log)

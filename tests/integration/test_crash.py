@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from harness import (
     ADDITIVE,
+    EVENTS,
+    RATE,
     Feed,
     assert_same_outcome,
     clean_stage,
@@ -17,13 +19,10 @@ from harness import (
 
 from stream_app.embedded import EmbeddedServers
 
-EVENTS = 20_000
-RATE = 1_800.0
-
 
 def test_an_undisturbed_worker_takes_every_event_once(servers: EmbeddedServers, tmp_path: Path) -> None:
     log = shop_log(EVENTS)
-    outcome = undisturbed_outcome(servers, tmp_path, log, rate=2 * RATE)
+    outcome = undisturbed_outcome(servers, tmp_path, log)
 
     assert len(outcome.interactions) == log.taken
     assert sum(row.counts.total for row in outcome.rows.values()) == log.taken
@@ -36,7 +35,7 @@ def test_a_worker_killed_twice_ends_with_the_lists_and_rows_of_an_undisturbed_on
     servers: EmbeddedServers, tmp_path: Path, *, folder_survives: bool
 ) -> None:
     log = shop_log(EVENTS)
-    wanted = undisturbed_outcome(servers, tmp_path / "undisturbed", log, rate=2 * RATE)
+    wanted = undisturbed_outcome(servers, tmp_path / "undisturbed", log)
     with clean_stage(
         servers, tmp_path / "killed", models=ADDITIVE, snapshot_interval=1.5
     ) as stage:

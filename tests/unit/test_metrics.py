@@ -1,6 +1,7 @@
 """The metrics of a worker."""
 
 import re
+from itertools import pairwise
 
 import pytest
 from prometheus_client import generate_latest
@@ -29,7 +30,7 @@ def test_freshness_is_told_apart_from_5_ms_to_10_s() -> None:
     assert FRESHNESS_BUCKETS[-1] == 10.0
     assert list(FRESHNESS_BUCKETS) == sorted(FRESHNESS_BUCKETS)
     # a quantile read from a histogram is as good as its bucket is narrow
-    steps = [upper / lower for lower, upper in zip(FRESHNESS_BUCKETS, FRESHNESS_BUCKETS[1:], strict=False)]
+    steps = [upper / lower for lower, upper in pairwise(FRESHNESS_BUCKETS)]
     assert max(steps) <= 2.0
     assert {0.05, 0.1, 0.15} <= set(FRESHNESS_BUCKETS)
 

@@ -167,10 +167,14 @@ class Follower:
 @pytest.fixture
 async def follower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Follower]:
     made = Follower(tmp_path / "models", monkeypatch)
-    async with asyncio.timeout(20):
-        yield made
-        for replica in made.running:
-            await replica.stop()
+    yield made
+    for replica in made.running:
+        await replica.stop()
+
+
+async def caught_up(replica: Replica) -> None:
+    """Catch up, or fail: nothing here takes long."""
+    await asyncio.wait_for(replica.catch_up(), 5.0)
 
 
 async def test_a_replica_learns_all_partitions_from_the_start(follower: Follower) -> None:
@@ -179,7 +183,7 @@ async def test_a_replica_learns_all_partitions_from_the_start(follower: Follower
         follower.log.interaction(SECOND, offset, f"i{offset % 5}")
     follower.log.item("i1", available=False)
     replica = await follower.start()
-    await replica.catch_up()
+    await caught_up(replica)
     assert replica.models.version == 500
     assert replica.models.digest() == follower.digest_of_the_log()
     assert not replica.models.index.available[replica.models.index.find("i1")]
@@ -195,7 +199,7 @@ async def test_what_stands_at_or_below_the_watermark_is_dropped(follower: Follow
     # the same offset of another partition is another event
     follower.log.interaction(SECOND, 1, "hat")
     replica = await follower.start()
-    await replica.catch_up()
+    await caught_up(replica)
     assert replica.models.version == 3
     assert follower.count("interactions_folded_total") == 3
     assert follower.count("interactions_dropped_total") == 2
@@ -208,7 +212,7 @@ async def test_own_interactions_are_learned_at_once_and_dropped_when_they_come_r
     replica.fold_own(made(0, 0, "shoe"))
     assert replica.models.version == 1
     follower.log.interaction(FIRST, 0, "shoe")
-    await replica.catch_up()
+    await caught_up(replica)
     assert replica.models.version == 1
     assert follower.count("interactions_dropped_total") == 1
 
@@ -222,7 +226,7 @@ async def test_owned_partitions_are_not_read_and_their_position_follows_what_was
         follower.log.interaction(FIRST, offset, "shoe")
     follower.log.interaction(SECOND, 0, "sock")
     replica.delivered(0, 2)
-    await replica.catch_up()
+    await caught_up(replica)
     assert {tp for tp, _ in follower.consumer.read} == {SECOND}
     # batches are acknowledged in order, but a late word of an older one must not move it back
     replica.delivered(0, 1)
@@ -239,7 +243,7 @@ async def test_a_partition_given_up_is_read_on_from_where_its_deliveries_stopped
     replica.own({1})
     # the new owner goes on
     follower.log.interaction(FIRST, 2, "hat")
-    await replica.catch_up()
+    await caught_up(replica)
     assert follower.consumer.read == [(FIRST, 2)]
     assert replica.models.version == 3
 
@@ -258,13 +262,13 @@ async def test_catching_up_waits_for_all_that_was_there_when_it_began(follower: 
     assert told == [(0, 5)]
     assert not waiting.done()
     follower.consumer.resume(FIRST)
-    await waiting
+    await asyncio.wait_for(waiting, 5.0)
     assert replica.models.version == 5
 
 
 async def test_catching_up_with_an_empty_log_returns_at_once(follower: Follower) -> None:
     replica = await follower.start()
-    await replica.catch_up()
+    await caught_up(replica)
     assert replica.models.version == 0
 
 
@@ -287,7 +291,7 @@ async def test_a_log_whose_beginning_has_expired_is_read_from_what_is_left(follo
     follower.log.beginnings[FIRST] = 100
     follower.log.interaction(FIRST, 300, "shoe")
     replica = await follower.start()
-    await replica.catch_up()
+    await caught_up(replica)
     assert follower.consumer.read == [(FIRST, 100)]
 
 
@@ -311,7 +315,7 @@ async def test_a_record_that_is_no_interaction_is_passed_over(
     follower.log.add(FIRST, value)
     follower.log.interaction(FIRST, 0, "shoe")
     replica = await follower.start()
-    await asyncio.wait_for(replica.catch_up(), 2.0)
+    await caught_up(replica)
     assert replica.models.version == 1
 
 
@@ -332,7 +336,7 @@ async def test_an_interaction_that_a_model_cannot_take_does_not_stop_the_others(
         follower.log.interaction(FIRST, offset, item)
     await replica.start()
     follower.running.append(replica)
-    await replica.catch_up()
+    await caught_up(replica)
     replica.fold_own(made(1, 0, "cursed"))
     assert follower.count("interactions_folded_total") == 1
     assert follower.count("interactions_dropped_total") == 2
@@ -346,7 +350,7 @@ async def test_the_catalogue_is_followed_and_what_cannot_be_read_is_passed_over(
     follower.log.add(CATALOG, None, b"hat")
     follower.log.add(CATALOG, None, None)
     replica = await follower.start()
-    await replica.catch_up()
+    await caught_up(replica)
     index = replica.models.index
     assert index.categories(index.find("shoe")) == ("footwear",)
     assert index.find("sock") == -1
@@ -360,15 +364,15 @@ async def test_a_snapshot_and_the_rest_of_the_log_make_the_same_models(follower:
         follower.log.interaction(FIRST, offset, f"i{offset % 7}")
         follower.log.interaction(SECOND, offset, f"i{offset % 5}")
     first = await follower.start()
-    await first.catch_up()
+    await caught_up(first)
     assert (await first.snapshot()).startswith("models-")
     for offset in range(40, 60):
         follower.log.interaction(FIRST, offset, f"i{offset % 3}")
-    await first.catch_up()
+    await caught_up(first)
     await first.stop()
 
     second = await follower.start()
-    await second.catch_up()
+    await caught_up(second)
     assert follower.consumer.read == [(FIRST, offset) for offset in range(40, 60)]
     assert second.models.version == first.models.version == 100
     assert second.models.digest() == first.models.digest() == follower.digest_of_the_log()

@@ -1,5 +1,6 @@
 """What the catalogue's agent makes of items."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,20 +11,28 @@ from topics.catalogue import CATALOG_ITEMS
 from topics.codec import Limits
 
 if TYPE_CHECKING:
-    from tests.unit.agents.conftest import Workbench
+    from tests.unit.agents.workbench import Workbench
+else:
+    from workbench import Workbench
+
+
+@pytest.fixture
+def workbench(tmp_path: Path) -> Workbench:
+    return Workbench(tmp_path)
+
 
 OLD = b'{"item_id":"shoe","ts":"2001-01-01T00:00:00Z","title":"A shoe"}'
 
 
 @pytest.fixture
-def catalog(workbench: "Workbench") -> CatalogEvents:
+def catalog(workbench: Workbench) -> CatalogEvents:
     letters = DeadLetterWriter(workbench.outgoing.append, workbench.metrics)
     return CatalogEvents(letters, workbench.metrics, Limits(max_age=60.0))
 
 
 @pytest.mark.parametrize("value", [OLD, None])
 def test_an_item_of_any_age_and_a_removal_are_fine(
-    workbench: "Workbench", catalog: CatalogEvents, value: bytes | None
+    workbench: Workbench, catalog: CatalogEvents, value: bytes | None
 ) -> None:
     catalog.handle(workbench.record(CATALOG_ITEMS.name, b"shoe", value))
     assert workbench.outgoing.records == []
@@ -41,7 +50,7 @@ def test_an_item_of_any_age_and_a_removal_are_fine(
     ],
 )
 def test_an_item_that_cannot_be_read_is_a_dead_letter(
-    workbench: "Workbench", catalog: CatalogEvents, value: bytes, reason: str
+    workbench: Workbench, catalog: CatalogEvents, value: bytes, reason: str
 ) -> None:
     catalog.handle(workbench.record(CATALOG_ITEMS.name, b"shoe", value))
     [letter] = workbench.letters()

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,17 +15,30 @@ from topics.catalogue import LISTS
 from topics.events import rfc3339
 
 if TYPE_CHECKING:
-    from tests.unit.agents.conftest import Workbench
+    from tests.unit.agents.workbench import Workbench
+else:
+    from workbench import Workbench
 
 
-def shoes_and_socks(bench: "Workbench") -> None:
+@pytest.fixture
+def workbench(tmp_path: Path) -> Workbench:
+    return Workbench(tmp_path)
+
+
+@pytest.fixture
+def make_workbench(tmp_path: Path) -> Callable[..., Workbench]:
+    """A workbench with other settings."""
+    return partial(Workbench, tmp_path)
+
+
+def shoes_and_socks(bench: Workbench) -> None:
     """Two shoppers have looked at the same things, so that there is something to list."""
     for user in ("ann", "bob"):
         for item in ("shoe", "sock", "hat"):
             bench.take(bench.click(user, item))
 
 
-def listed(bench: "Workbench", key: str) -> set[str]:
+def listed(bench: Workbench, key: str) -> set[str]:
     document = bench.published(key)
     return set() if document is None else {item.id for item in document.items}
 
@@ -34,7 +49,7 @@ async def settled() -> None:
         await asyncio.sleep(0)
 
 
-async def test_a_dirty_shopper_is_published_under_their_key(workbench: "Workbench") -> None:
+async def test_a_dirty_shopper_is_published_under_their_key(workbench: Workbench) -> None:
     shoes_and_socks(workbench)
     async with workbench.flushing():
         await workbench.flusher.drained()
@@ -48,7 +63,7 @@ async def test_a_dirty_shopper_is_published_under_their_key(workbench: "Workbenc
     assert workbench.count("lists_published_total", kind="user") == 2
 
 
-async def test_everything_of_a_flush_goes_in_one_pipeline(workbench: "Workbench") -> None:
+async def test_everything_of_a_flush_goes_in_one_pipeline(workbench: Workbench) -> None:
     shoes_and_socks(workbench)
     async with workbench.flushing():
         await workbench.flusher.drained()
@@ -58,7 +73,7 @@ async def test_everything_of_a_flush_goes_in_one_pipeline(workbench: "Workbench"
     assert workbench.count("flush_lists_count") == 1
 
 
-async def test_the_events_of_a_shopper_come_together_in_one_list(workbench: "Workbench") -> None:
+async def test_the_events_of_a_shopper_come_together_in_one_list(workbench: Workbench) -> None:
     for place in range(10):
         workbench.take(workbench.click("ann", f"i{place}"))
     async with workbench.flushing():
@@ -68,7 +83,7 @@ async def test_the_events_of_a_shopper_come_together_in_one_list(workbench: "Wor
 
 
 async def test_more_shoppers_than_a_pipeline_holds_take_several(
-    make_workbench: "Callable[..., Workbench]",
+    make_workbench: Callable[..., Workbench],
 ) -> None:
     bench = make_workbench(flush_users=4)
     for user in range(10):
@@ -81,7 +96,7 @@ async def test_more_shoppers_than_a_pipeline_holds_take_several(
 
 
 async def test_freshness_is_observed_once_an_event_and_only_after_the_acknowledgement(
-    workbench: "Workbench",
+    workbench: Workbench,
 ) -> None:
     workbench.take(workbench.click("ann", "shoe"), workbench.click("ann", "sock"))
     workbench.publisher.hold()
@@ -99,7 +114,7 @@ async def test_freshness_is_observed_once_an_event_and_only_after_the_acknowledg
 
 
 async def test_a_shopper_marked_while_their_list_is_on_its_way_is_published_again(
-    workbench: "Workbench",
+    workbench: Workbench,
 ) -> None:
     shoes_and_socks(workbench)
     workbench.publisher.hold()
@@ -115,7 +130,7 @@ async def test_a_shopper_marked_while_their_list_is_on_its_way_is_published_agai
 
 
 async def test_nobody_is_forgotten_while_redis_is_away_and_the_list_of_now_is_published(
-    workbench: "Workbench",
+    workbench: Workbench,
 ) -> None:
     shoes_and_socks(workbench)
     workbench.publisher.available = False
@@ -143,7 +158,7 @@ async def test_nobody_is_forgotten_while_redis_is_away_and_the_list_of_now_is_pu
 
 
 async def test_an_outage_is_one_warning_however_long_it_lasts(
-    workbench: "Workbench", caplog: pytest.LogCaptureFixture
+    workbench: Workbench, caplog: pytest.LogCaptureFixture
 ) -> None:
     workbench.take(workbench.click("ann", "shoe"))
     workbench.publisher.available = False
@@ -159,7 +174,7 @@ async def test_an_outage_is_one_warning_however_long_it_lasts(
     ]
 
 
-async def test_there_is_room_until_a_full_batch_waits(make_workbench: "Callable[..., Workbench]") -> None:
+async def test_there_is_room_until_a_full_batch_waits(make_workbench: Callable[..., Workbench]) -> None:
     bench = make_workbench(flush_users=2)
     bench.take(bench.click("ann", "shoe"))
     await bench.flusher.room()
@@ -171,7 +186,7 @@ async def test_there_is_room_until_a_full_batch_waits(make_workbench: "Callable[
         await waiting
 
 
-async def test_there_is_room_while_redis_is_away(make_workbench: "Callable[..., Workbench]") -> None:
+async def test_there_is_room_while_redis_is_away(make_workbench: Callable[..., Workbench]) -> None:
     bench = make_workbench(flush_users=2)
     bench.publisher.available = False
     bench.take(bench.click("ann", "shoe"), bench.click("bob", "shoe"))
@@ -189,7 +204,7 @@ async def test_there_is_room_while_redis_is_away(make_workbench: "Callable[..., 
 
 
 async def test_waiting_shoppers_are_bounded_and_those_dropped_are_counted(
-    make_workbench: "Callable[..., Workbench]",
+    make_workbench: Callable[..., Workbench],
 ) -> None:
     bench = make_workbench(max_dirty=3)
     bench.take(*(bench.click(f"u{user}", "shoe") for user in range(5)))
@@ -200,7 +215,7 @@ async def test_waiting_shoppers_are_bounded_and_those_dropped_are_counted(
     assert bench.count("dirty_users") == 0
 
 
-async def test_an_erased_shopper_has_no_list_and_the_others_keep_theirs(workbench: "Workbench") -> None:
+async def test_an_erased_shopper_has_no_list_and_the_others_keep_theirs(workbench: Workbench) -> None:
     shoes_and_socks(workbench)
     async with workbench.flushing():
         await workbench.flusher.drained()
@@ -213,7 +228,7 @@ async def test_an_erased_shopper_has_no_list_and_the_others_keep_theirs(workbenc
     assert workbench.lists.chose("ann", "shoe") == 0
 
 
-async def test_an_erasure_before_the_flush_leaves_nothing_to_publish(workbench: "Workbench") -> None:
+async def test_an_erasure_before_the_flush_leaves_nothing_to_publish(workbench: Workbench) -> None:
     workbench.take(workbench.click("ann", "shoe"), workbench.erasure("ann"))
     async with workbench.flushing():
         await workbench.flusher.drained()
@@ -221,7 +236,7 @@ async def test_an_erasure_before_the_flush_leaves_nothing_to_publish(workbench: 
     assert workbench.outgoing.of(LISTS) == []
 
 
-async def test_an_erasure_while_the_list_is_on_its_way_takes_it_back(workbench: "Workbench") -> None:
+async def test_an_erasure_while_the_list_is_on_its_way_takes_it_back(workbench: Workbench) -> None:
     workbench.take(workbench.click("ann", "shoe"))
     workbench.publisher.hold()
     async with workbench.flushing():
@@ -235,7 +250,7 @@ async def test_an_erasure_while_the_list_is_on_its_way_takes_it_back(workbench: 
 
 
 async def test_an_erasure_while_the_list_is_on_its_way_to_an_absent_redis_takes_it_back(
-    workbench: "Workbench",
+    workbench: Workbench,
 ) -> None:
     workbench.take(workbench.click("ann", "shoe"), workbench.click("bob", "shoe"))
     workbench.publisher.hold()
@@ -253,7 +268,7 @@ async def test_an_erasure_while_the_list_is_on_its_way_to_an_absent_redis_takes_
 
 
 async def test_an_erasure_of_a_shopper_whose_list_is_ranked_but_not_sent_leaves_no_trace(
-    workbench: "Workbench",
+    workbench: Workbench,
 ) -> None:
     workbench.take(workbench.click("bob", "shoe"))
     workbench.publisher.hold()
@@ -272,7 +287,7 @@ async def test_an_erasure_of_a_shopper_whose_list_is_ranked_but_not_sent_leaves_
     assert workbench.lists.chose("ann", "shoe") == 0
 
 
-async def test_a_shopper_who_comes_back_after_the_erasure_gets_a_list_again(workbench: "Workbench") -> None:
+async def test_a_shopper_who_comes_back_after_the_erasure_gets_a_list_again(workbench: Workbench) -> None:
     shoes_and_socks(workbench)
     async with workbench.flushing():
         await workbench.flusher.drained()
@@ -284,7 +299,7 @@ async def test_a_shopper_who_comes_back_after_the_erasure_gets_a_list_again(work
 
 
 async def test_a_shopper_whose_row_went_to_another_worker_keeps_the_list_that_worker_wrote(
-    workbench: "Workbench",
+    workbench: Workbench,
 ) -> None:
     shoes_and_socks(workbench)
     # the partition moves while the shopper waits: another worker publishes them now
@@ -296,7 +311,7 @@ async def test_a_shopper_whose_row_went_to_another_worker_keeps_the_list_that_wo
     assert user_key("bob") in workbench.publisher.documents
 
 
-async def test_rounds_of_item_lists_are_bounded_and_go_on_where_they_stopped(workbench: "Workbench") -> None:
+async def test_rounds_of_item_lists_are_bounded_and_go_on_where_they_stopped(workbench: Workbench) -> None:
     for place in range(250):
         workbench.clock.now += 1.0
         workbench.take(workbench.click("ann", f"i{place}"))
@@ -311,7 +326,7 @@ async def test_rounds_of_item_lists_are_bounded_and_go_on_where_they_stopped(wor
     assert all(0 < after - before <= 100 for before, after in pairwise(sizes))
 
 
-async def test_item_and_segment_lists_wait_for_their_next_round(workbench: "Workbench") -> None:
+async def test_item_and_segment_lists_wait_for_their_next_round(workbench: Workbench) -> None:
     shoes_and_socks(workbench)
     async with workbench.flushing():
         await workbench.flusher.drained()
@@ -332,7 +347,7 @@ async def test_item_and_segment_lists_wait_for_their_next_round(workbench: "Work
 
 
 async def test_a_round_comes_by_itself_when_no_shopper_is_dirty(
-    make_workbench: "Callable[..., Workbench]",
+    make_workbench: Callable[..., Workbench],
 ) -> None:
     bench = make_workbench(item_list_interval=0.01)
     shoes_and_socks(bench)
@@ -347,7 +362,7 @@ async def test_a_round_comes_by_itself_when_no_shopper_is_dirty(
     assert bench.count("lists_published_total", kind="user") == 3
 
 
-async def test_an_item_without_company_has_no_list(workbench: "Workbench") -> None:
+async def test_an_item_without_company_has_no_list(workbench: Workbench) -> None:
     workbench.take(workbench.click("ann", "shoe"))
     async with workbench.flushing():
         await workbench.flusher.drained()
@@ -355,7 +370,7 @@ async def test_an_item_without_company_has_no_list(workbench: "Workbench") -> No
 
 
 async def test_lists_are_audited_after_the_acknowledgement_under_the_shoppers_key(
-    workbench: "Workbench",
+    workbench: Workbench,
 ) -> None:
     workbench.events.handle(workbench.message(workbench.click("ann", "shoe"), partition=3))
     workbench.publisher.hold()
@@ -369,7 +384,7 @@ async def test_lists_are_audited_after_the_acknowledgement_under_the_shoppers_ke
 
 
 async def test_lists_are_not_audited_when_the_setting_says_so(
-    make_workbench: "Callable[..., Workbench]",
+    make_workbench: Callable[..., Workbench],
 ) -> None:
     bench = make_workbench(audit_lists=False)
     bench.take(bench.click("ann", "shoe"))
@@ -379,7 +394,7 @@ async def test_lists_are_not_audited_when_the_setting_says_so(
     assert bench.outgoing.of(LISTS) == []
 
 
-async def test_stopping_publishes_what_waits(workbench: "Workbench") -> None:
+async def test_stopping_publishes_what_waits(workbench: Workbench) -> None:
     shoes_and_socks(workbench)
     async with asyncio.timeout(10):
         workbench.flusher.start()
@@ -388,7 +403,7 @@ async def test_stopping_publishes_what_waits(workbench: "Workbench") -> None:
 
 
 async def test_stopping_does_not_wait_for_an_absent_redis_and_says_what_is_left(
-    workbench: "Workbench", caplog: pytest.LogCaptureFixture
+    workbench: Workbench, caplog: pytest.LogCaptureFixture
 ) -> None:
     shoes_and_socks(workbench)
     workbench.publisher.available = False
@@ -401,7 +416,7 @@ async def test_stopping_does_not_wait_for_an_absent_redis_and_says_what_is_left(
     assert "2 lists were not published before stopping" in caplog.text
 
 
-async def test_stopping_leaves_no_flush_behind(workbench: "Workbench") -> None:
+async def test_stopping_leaves_no_flush_behind(workbench: Workbench) -> None:
     workbench.take(workbench.click("ann", "shoe"))
     workbench.publisher.hold()
     async with asyncio.timeout(10):
@@ -415,5 +430,5 @@ async def test_stopping_leaves_no_flush_behind(workbench: "Workbench") -> None:
     assert left == set()
 
 
-async def test_stopping_what_was_not_started_is_fine(workbench: "Workbench") -> None:
+async def test_stopping_what_was_not_started_is_fine(workbench: Workbench) -> None:
     await workbench.flusher.stop()

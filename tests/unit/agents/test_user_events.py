@@ -1,5 +1,6 @@
 """One shopper's event at a time, from raw bytes to what it changes."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,17 +30,25 @@ from topics.events import (
 from topics.records import Interaction, Kind, Source
 
 if TYPE_CHECKING:
-    from tests.unit.agents.conftest import Workbench
+    from tests.unit.agents.workbench import Workbench
+else:
+    from workbench import Workbench
+
+
+@pytest.fixture
+def workbench(tmp_path: Path) -> Workbench:
+    return Workbench(tmp_path)
+
 
 GOOD = b'{"event_id":"e","user_id":"ann","ts":1700000000000,"item_id":"shoe"}'
 
 
-def interactions(bench: "Workbench") -> list[Interaction]:
+def interactions(bench: Workbench) -> list[Interaction]:
     values = [record.value for record in bench.outgoing.of(INTERACTIONS)]
     return [msgspec.msgpack.decode(value, type=Interaction) for value in values if value is not None]
 
 
-def test_an_accepted_click_is_remembered_sent_learned_and_marked(workbench: "Workbench") -> None:
+def test_an_accepted_click_is_remembered_sent_learned_and_marked(workbench: Workbench) -> None:
     click = workbench.click("ann", "shoe", channel="web", context={"country": "FR"})
     message = workbench.message(click, offset=7, partition=3)
     assert workbench.events.handle(message) is None
@@ -56,7 +65,7 @@ def test_an_accepted_click_is_remembered_sent_learned_and_marked(workbench: "Wor
     assert workbench.outcomes(CLICKS) == {"accepted": 1}
 
 
-def test_every_kind_of_event_is_taken_from_its_topic(workbench: "Workbench") -> None:
+def test_every_kind_of_event_is_taken_from_its_topic(workbench: Workbench) -> None:
     ts = int(workbench.clock.now * 1000)
     workbench.take(
         workbench.click("ann", "shoe"),
@@ -81,7 +90,7 @@ def test_every_kind_of_event_is_taken_from_its_topic(workbench: "Workbench") -> 
     ]
 
 
-def test_the_same_event_sent_again_changes_nothing_and_is_counted(workbench: "Workbench") -> None:
+def test_the_same_event_sent_again_changes_nothing_and_is_counted(workbench: Workbench) -> None:
     click = workbench.click("ann", "shoe")
     workbench.take(click)
     before = workbench.rows.stored["ann"]
@@ -96,7 +105,7 @@ def test_the_same_event_sent_again_changes_nothing_and_is_counted(workbench: "Wo
 
 
 def test_an_event_read_again_after_a_crash_is_sent_again_identical_and_learned_once(
-    workbench: "Workbench",
+    workbench: Workbench,
 ) -> None:
     message = workbench.message(workbench.click("ann", "shoe"))
     workbench.events.handle(message)
@@ -113,7 +122,7 @@ def test_an_event_read_again_after_a_crash_is_sent_again_identical_and_learned_o
     assert workbench.outcomes(CLICKS) == {"accepted": 2, "replayed": 1}
 
 
-def test_a_list_that_a_crash_lost_is_published_when_its_event_is_read_again(workbench: "Workbench") -> None:
+def test_a_list_that_a_crash_lost_is_published_when_its_event_is_read_again(workbench: Workbench) -> None:
     message = workbench.message(workbench.click("ann", "shoe"))
     workbench.events.handle(message)
     workbench.flusher.erase("ann")
@@ -139,7 +148,7 @@ def test_a_list_that_a_crash_lost_is_published_when_its_event_is_read_again(work
     ],
 )
 def test_what_cannot_be_taken_is_a_dead_letter_with_its_reason_and_its_bytes(
-    workbench: "Workbench", value: bytes | None, reason: str
+    workbench: Workbench, value: bytes | None, reason: str
 ) -> None:
     message = workbench.record(CLICKS.name, b"ann\xff", value, offset=41, partition=2)
     assert workbench.events.handle(message) is None
@@ -155,7 +164,7 @@ def test_what_cannot_be_taken_is_a_dead_letter_with_its_reason_and_its_bytes(
     assert workbench.count("dead_letters_total", reason=reason) == 1
 
 
-def test_a_negative_price_is_a_dead_letter(workbench: "Workbench") -> None:
+def test_a_negative_price_is_a_dead_letter(workbench: Workbench) -> None:
     purchase = Purchase(
         event_id="p",
         user_id="ann",
@@ -171,7 +180,7 @@ def test_a_negative_price_is_a_dead_letter(workbench: "Workbench") -> None:
 
 @pytest.mark.parametrize("key", [None, b"", b"bob", b"\xff"])
 def test_an_event_under_a_foreign_key_is_given_back_and_changes_nothing(
-    workbench: "Workbench", key: bytes | None
+    workbench: Workbench, key: bytes | None
 ) -> None:
     event = workbench.events.handle(workbench.record(CLICKS.name, key, GOOD))
     assert event is not None
@@ -183,12 +192,12 @@ def test_an_event_under_a_foreign_key_is_given_back_and_changes_nothing(
     assert workbench.outcomes(CLICKS) == {"rekeyed": 1}
 
 
-def test_a_bad_event_under_a_foreign_key_is_a_dead_letter_where_it_stands(workbench: "Workbench") -> None:
+def test_a_bad_event_under_a_foreign_key_is_a_dead_letter_where_it_stands(workbench: Workbench) -> None:
     assert workbench.events.handle(workbench.record(CLICKS.name, b"bob", b"{}")) is None
     assert [letter.key for letter in workbench.letters()] == [b"bob"]
 
 
-def test_a_fold_that_fails_is_a_dead_letter_and_the_next_event_is_fine(workbench: "Workbench") -> None:
+def test_a_fold_that_fails_is_a_dead_letter_and_the_next_event_is_fine(workbench: Workbench) -> None:
     workbench.rows.unreadable.add("ann")
     click = workbench.click("ann", "shoe")
     assert workbench.events.handle(workbench.message(click)) is None
@@ -206,7 +215,7 @@ def test_a_fold_that_fails_is_a_dead_letter_and_the_next_event_is_fine(workbench
     assert workbench.rows.get("ann").counts.clicks == 1
 
 
-def test_an_erasure_forgets_the_shopper_but_not_that_their_events_were_taken(workbench: "Workbench") -> None:
+def test_an_erasure_forgets_the_shopper_but_not_that_their_events_were_taken(workbench: Workbench) -> None:
     message = workbench.message(workbench.click("ann", "shoe"))
     workbench.events.handle(message)
     workbench.lists.published("ann", ("shoe",))
@@ -221,7 +230,7 @@ def test_an_erasure_forgets_the_shopper_but_not_that_their_events_were_taken(wor
     assert workbench.rows.get("ann").recent == ()
 
 
-def test_a_choice_is_held_against_the_list_the_shopper_had(workbench: "Workbench") -> None:
+def test_a_choice_is_held_against_the_list_the_shopper_had(workbench: Workbench) -> None:
     workbench.lists.published("ann", ("sock", "shoe"))
     workbench.take(
         workbench.click("ann", "shoe"), workbench.click("ann", "hat"), workbench.click("bob", "shoe")
@@ -231,7 +240,7 @@ def test_a_choice_is_held_against_the_list_the_shopper_had(workbench: "Workbench
     assert workbench.count("prequential_reciprocal_rank_total") == 0.5
 
 
-async def test_a_choice_is_measured_before_it_is_learned(workbench: "Workbench") -> None:
+async def test_a_choice_is_measured_before_it_is_learned(workbench: Workbench) -> None:
     workbench.take(workbench.click("ann", "shoe"))
     async with workbench.flushing():
         await workbench.flusher.drained()
@@ -244,7 +253,7 @@ async def test_a_choice_is_measured_before_it_is_learned(workbench: "Workbench")
     assert workbench.count("prequential_hits_total") == 1
 
 
-def test_each_line_of_a_purchase_is_a_choice(workbench: "Workbench") -> None:
+def test_each_line_of_a_purchase_is_a_choice(workbench: Workbench) -> None:
     workbench.lists.published("ann", ("sock", "shoe"))
     lines = [OrderLine(item_id=item) for item in ("sock", "shoe", "hat")]
     workbench.take(
@@ -254,7 +263,7 @@ def test_each_line_of_a_purchase_is_a_choice(workbench: "Workbench") -> None:
     assert workbench.count("prequential_hits_total") == 2
 
 
-def test_neither_a_duplicate_nor_a_replayed_event_is_measured_again(workbench: "Workbench") -> None:
+def test_neither_a_duplicate_nor_a_replayed_event_is_measured_again(workbench: Workbench) -> None:
     workbench.lists.published("ann", ("shoe",))
     click = workbench.click("ann", "shoe")
     message = workbench.message(click)
@@ -264,21 +273,21 @@ def test_neither_a_duplicate_nor_a_replayed_event_is_measured_again(workbench: "
     assert workbench.count("prequential_events_total") == 1
 
 
-def test_an_event_that_kafka_cannot_keep_is_not_written_off(workbench: "Workbench") -> None:
+def test_an_event_that_kafka_cannot_keep_is_not_written_off(workbench: Workbench) -> None:
     workbench.outgoing.broken = True
     with pytest.raises(DeliveryError):
         workbench.events.handle(workbench.message(workbench.click("ann", "shoe")))
     assert workbench.outcomes(CLICKS) == {}
 
 
-def test_a_bad_event_that_kafka_cannot_keep_is_not_counted_as_a_dead_letter(workbench: "Workbench") -> None:
+def test_a_bad_event_that_kafka_cannot_keep_is_not_counted_as_a_dead_letter(workbench: Workbench) -> None:
     workbench.outgoing.broken = True
     with pytest.raises(DeliveryError):
         workbench.events.handle(workbench.record(CLICKS.name, b"ann", b"{}"))
     assert workbench.outcomes(CLICKS) == {}
 
 
-async def test_freshness_counts_from_the_brokers_time_of_the_event(workbench: "Workbench") -> None:
+async def test_freshness_counts_from_the_brokers_time_of_the_event(workbench: Workbench) -> None:
     late = workbench.click("ann", "shoe", ts=int((workbench.clock.now - 3600) * 1000))
     workbench.take(late)
     workbench.clock.now += 0.05

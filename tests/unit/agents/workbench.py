@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import msgspec
-import pytest
 
 from state.model_store import DirectoryModelStore
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
@@ -235,18 +234,3 @@ class Workbench:
             finally:
                 self.publisher.open.set()
                 await self.flusher.stop(patience=0.5)
-
-
-@pytest.fixture
-def workbench(tmp_path: Path) -> Workbench:
-    return Workbench(tmp_path)
-
-
-@pytest.fixture
-def make_workbench(tmp_path: Path) -> Callable[..., Workbench]:
-    """A workbench with other settings."""
-
-    def make(**settings: Any) -> Workbench:
-        return Workbench(tmp_path, **settings)
-
-    return make

@@ -1,14 +1,17 @@
-"""A wired worker without Kafka: Faust's agents are real, its table is in memory, records go to a list."""
+"""A wired worker without Kafka: its agents run over streams of ours, its table is on disk."""
 
 import asyncio
 import time
+import weakref
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import msgspec
-import pytest
+from faust.events import Event
+from faust.streams import _current_event
 from faust.types.tuples import Message
 
 from stream_app.app import create_app
@@ -53,6 +56,24 @@ class Producer:
         self.forwarded.append((topic, key, value))
 
 
+class Stream:
+    """Stands in an agent's hands where Faust's stream would be, which starts with the whole application."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+        self.waiting: asyncio.Queue[Message | None] = asyncio.Queue()
+
+    async def events(self) -> AsyncIterator[Any]:
+        """One event at a time, known to tables as the current one, until there is None."""
+        while (message := await self.waiting.get()) is not None:
+            event = Event(self.app, message.key, message.value, {}, message)
+            current = _current_event.set(weakref.ref(event))
+            try:
+                yield event
+            finally:
+                _current_event.reset(current)
+
+
 class Shop:
     """An application and what goes in and out of it."""
 
@@ -68,38 +89,38 @@ class Shop:
         )
         self.publisher = MemoryPublisher()
         self.metrics = Metrics()
-        self.app = create_app(
-            self.settings, self.publisher, partitions=4, metrics=self.metrics, table_store="memory://"
-        )
+        self.app = create_app(self.settings, self.publisher, partitions=4, metrics=self.metrics)
         self.parts = self.app.components
         self.producer = Producer()
         self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer)
+        self._clicks = 0
         self._offsets: dict[tuple[str, int], int] = {}
 
-    def agent(self, name: str) -> Any:
-        """Faust's own test wrapper of an agent."""
+    @asynccontextmanager
+    async def agent(self, name: str) -> "AsyncIterator[Stream]":
+        """Run the function of an agent over a stream of ours; its error, if any, comes out here."""
         [agent] = [agent for agent in self.app.agents.values() if agent.name.endswith(name)]
-        return agent.test_context()
+        stream = Stream(self.app)
+        running = asyncio.create_task(agent.fun(stream))
+        yield stream
+        stream.waiting.put_nowait(None)
+        await asyncio.wait_for(running, 10)
 
     async def put(
-        self, agent: Any, topic: str, key: bytes | None, value: bytes | None, partition: int = 0
+        self, stream: "Stream", topic: str, key: bytes | None, value: bytes | None, partition: int = 0
     ) -> None:
         """Hand a record to an agent as if it had come from Kafka."""
         place = (topic, partition)
         offset = self._offsets[place] = self._offsets.get(place, -1) + 1
         message = Message(topic, partition, offset, time.time(), 0, (), key, value, b"")
-        channel = agent.stream().channel
-        await channel.put(await channel.decode(message))
+        stream.waiting.put_nowait(message)
 
     async def click(self, agent: Any, user: str, item: str, **fields: Any) -> bytes:
         """Hand in a click under the shopper's key unless told; its bytes."""
         key, partition = fields.pop("key", user.encode()), fields.pop("partition", 0)
-        event = {
-            "event_id": f"{user}-{item}",
-            "ts": int(time.time() * 1000),
-            "user_id": user,
-            "item_id": item,
-        }
+        self._clicks += 1
+        ts = int(time.time() * 1000) + self._clicks
+        event = {"event_id": f"e{self._clicks}", "ts": ts, "user_id": user, "item_id": item}
         value = msgspec.json.encode(event | fields)
         await self.put(agent, "events.click", key, value, partition)
         return value
@@ -121,9 +142,10 @@ class Shop:
         return [msgspec.json.decode(value, type=DeadLetter) for value in values if value is not None]
 
 
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    made = Shop(tmp_path)
-    yield made
-    await made.parts.flusher.stop(patience=0.1)
-    await made.parts.outbox.flush()
+@asynccontextmanager
+async def opened(folder: Path) -> AsyncIterator[Shop]:
+    """A shop that leaves no task behind."""
+    shop = Shop(folder)
+    yield shop
+    await shop.parts.flusher.stop(patience=0.1)
+    await shop.parts.outbox.flush()
