@@ -74,7 +74,7 @@ lint: $(STAMP)
 	@echo '--- ruff format --check'
 	@$(PY) -m ruff format --check .
 	@echo '--- mypy'
-	@MYPYPATH=tests/checks $(PY) -m mypy --explicit-package-bases
+	@$(PY) -m mypy
 	@echo '--- lint-imports'
 	@$(VENV)/bin/lint-imports
 

@@ -29,6 +29,9 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
     append: Append
     """Set by `users_table`: takes topic, partition, key, value and what to call when delivered."""
 
+    _write_raw: Callable[[bytes, bytes], None] | None = None
+    """The store's write below its serializers, where it has one."""
+
     def write(self, key: bytes, value: bytes, partition: int) -> None:
         """Write a row and its changelog record: ``table[key] = value`` without the codecs on the way.
 
@@ -39,8 +42,11 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
         partition
             Of the event that is being handled.
         """
+        # First the store: a write that fails must not be in the changelog.
+        if self._write_raw is None:
+            self._write_raw = getattr(self.data, "_set", None) or self.data.__setitem__
+        self._write_raw(key, value)
         self.append(self.changelog_topic_name, partition, key, value, self._delivered(partition))
-        self.data._set(key, value)  # noqa: SLF001  # the store's write below its serializers
         self._sensor_on_set(self, key, value)
 
     def on_key_set(self, key: bytes, value: bytes) -> None:

@@ -130,7 +130,12 @@ class Components:
         app.task(self._run)
 
     async def _forward(self, topic: str, key: bytes, value: bytes) -> None:
-        await self._producer().send_and_wait(topic, value, key=key)
+        try:
+            await self._producer().send_and_wait(topic, value, key=key)
+        except Exception as error:
+            # Faust acknowledges the event whatever happens to it; only a worker that ends reads it again.
+            await self.app.crash(error)
+            raise
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         self.gate.clear()

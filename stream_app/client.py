@@ -20,6 +20,7 @@ import msgspec
 import redis
 import redis.asyncio
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
@@ -28,6 +29,10 @@ from topics.records import RecommendationList
 
 DEFAULT_TIMEOUT: Final = 0.25
 """Seconds after which a read gives up: a page must not wait for its recommendations."""
+
+
+_STALE: Final = (RedisConnectionError,)
+"""Tried once more: a connection of the pool that Redis closed meanwhile. A timeout is not: the page waits."""
 
 
 class ClientUnavailableError(ConnectionError):
@@ -95,7 +100,10 @@ class Client:
 
     def __init__(self, url: str, timeout: float = DEFAULT_TIMEOUT) -> None:
         self._redis = redis.Redis.from_url(
-            url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 1)
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 1, supported_errors=_STALE),
         )
 
     def read(
@@ -183,7 +191,7 @@ class AsyncClient:
             url,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            retry=redis.asyncio.retry.Retry(NoBackoff(), 1),
+            retry=redis.asyncio.retry.Retry(NoBackoff(), 1, supported_errors=_STALE),
         )
 
     async def read(
@@ -200,6 +208,18 @@ class AsyncClient:
     async def read_key(self, key: str) -> RecommendationList | None:
         """The list at one key of the contract, without fallbacks."""
         return _decode_exact((await self._get([key]))[0])
+
+    async def item(self, item_id: str) -> RecommendationList | None:
+        """What goes with an item."""
+        return await self.read_key(item_key(item_id))
+
+    async def popular(self, segment: str = OVERALL) -> RecommendationList | None:
+        """What is trending in a segment."""
+        return await self.read_key(popular_key(segment))
+
+    async def last_search(self, user_id: str) -> RecommendationList | None:
+        """The personal order of the shopper's last search."""
+        return await self.read_key(search_key(user_id))
 
     async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         try:

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from stream_app.publish.redis_check import RedisUnreachableError, inspect_redis, without_password
-from stream_app.settings import Settings
+from stream_app.publish.redis_check import RedisUnreachableError, inspect_redis
+from stream_app.settings import Settings, without_password
 from topics import admin
 from topics.catalogue import catalogue
 

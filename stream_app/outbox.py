@@ -32,6 +32,10 @@ class DeliveryError(RuntimeError):
     """Kafka did not take a batch."""
 
 
+class RecordTooLargeError(ValueError):
+    """A record is larger than a batch may be; it was not taken, and others are not concerned."""
+
+
 class _Batch:
     __slots__ = ("builder", "bytes", "count", "delivered", "partition", "topic")
 
@@ -89,7 +93,9 @@ class Outbox:
         Raises
         ------
         DeliveryError
-            If an earlier batch failed, or the record is larger than a batch may be.
+            If an earlier batch failed.
+        RecordTooLargeError
+            If the record is larger than a batch may be.
         """
         if self._failure is not None:
             raise DeliveryError("an earlier batch was not delivered") from self._failure
@@ -106,7 +112,7 @@ class Outbox:
             batch = self._start(place)
             if batch.builder.append(timestamp=None, key=key, value=value) is None:
                 del self._open[place]
-                raise DeliveryError(
+                raise RecordTooLargeError(
                     f"a record of {len(value or b'')} bytes for {topic} is over the batch size"
                 )
         batch.count += 1

@@ -18,6 +18,8 @@ def sentence(reason: Reason) -> str:  # noqa: PLR0911  # one return a kind of re
             return f"because you viewed {item}"
         case "also_bought", str(item), _:
             return f"bought together with {item}"
+        case "viewed_before", _, _:
+            return "you viewed it before"
         case "similar_sessions", str(item), _:
             return f"in visits like yours, after {item}"
         case "popular", _, (None | "all"):

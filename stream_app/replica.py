@@ -219,27 +219,35 @@ class Replica:
         return sum(max(0, end - self._positions.get((tp.topic, tp.partition), 0)) for tp, end in ends.items())
 
     async def _follow(self) -> None:
-        while True:
-            batches = await self._consumer.getmany(timeout_ms=500, max_records=_SLICE)
-            newest = 0.0
-            for tp, records in batches.items():
-                if tp.topic == INTERACTIONS.name:
-                    self._fold(records)
-                else:
-                    self._fold_catalogue(records)
-                self._positions[tp.topic, tp.partition] = records[-1].offset + 1
-                newest = max(newest, records[-1].timestamp / 1000.0)
-            self._report_lag(newest)
+        try:
+            while True:
+                await self._read_on()
+        finally:
+            # Whoever waits in `catch_up` must not wait for ever.
             async with self._moved:
                 self._moved.notify_all()
-            await asyncio.sleep(0)
+
+    async def _read_on(self) -> None:
+        batches = await self._consumer.getmany(timeout_ms=500, max_records=_SLICE)
+        newest = 0.0
+        for tp, records in batches.items():
+            if tp.topic == INTERACTIONS.name:
+                self._fold(records)
+            else:
+                self._fold_catalogue(records)
+            self._positions[tp.topic, tp.partition] = records[-1].offset + 1
+            newest = max(newest, records[-1].timestamp / 1000.0)
+        self._report_lag(newest)
+        async with self._moved:
+            self._moved.notify_all()
+        await asyncio.sleep(0)
 
     def _fold(self, records: Sequence[Any]) -> None:
         folded = 0
         for record in records:
             try:
                 folded += self._learn(_decoder.decode(record.value))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
                 _LOG.warning("passing over interactions[%s]@%s: %s", record.partition, record.offset, error)
         self._metrics.interactions_folded.inc(folded)
         self._metrics.interactions_dropped.inc(len(records) - folded)

@@ -1,18 +1,23 @@
 """The settings of every command, read from ``HEADRACE_*`` variables; the only reader of the environment."""
 
 import os
+import re
 import tempfile
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as PydanticSettingsError
 
 from stream_app.errors import UserError
 from topics.codec import Limits
 
 PositiveInt = Annotated[int, Field(gt=0)]
-PositiveFloat = Annotated[float, Field(gt=0)]
+Seconds = Annotated[float, Field(ge=0.001, allow_inf_nan=False)]
+SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
 class SettingsError(UserError):
@@ -42,43 +47,43 @@ class Settings(BaseSettings):
     metrics_port: Annotated[int, Field(ge=0, lt=65_536)] = Field(
         9108, description="Port of /metrics; 0 takes a free one."
     )
-    log_level: str = Field("WARNING", description="Level of the worker's log.")
+    log_level: LogLevel = Field("WARNING", description="Level of the worker's log.")
 
-    max_event_age: Annotated[float, Field(ge=0)] = Field(
+    max_event_age: SecondsOrNone = Field(
         30 * 86_400.0, description="Seconds; older events are dead letters. 0 takes events of any age."
     )
-    max_event_future: Annotated[float, Field(ge=0)] = Field(
+    max_event_future: SecondsOrNone = Field(
         300.0, description="Seconds an event may lie in the future of the broker's clock."
     )
-    session_gap: PositiveFloat = Field(1_800.0, description="Seconds of inactivity that close a session.")
+    session_gap: Seconds = Field(1_800.0, description="Seconds of inactivity that close a session.")
 
     models: Annotated[list[str], Field(min_length=1)] = Field(
         ["popularity", "item_to_item", "biased_mf", "session_knn"], description="Models to run, a JSON list."
     )
     max_items: PositiveInt = Field(200_000, description="Items that the models remember.")
     max_users: PositiveInt = Field(200_000, description="Shoppers whose sessions the models remember.")
-    half_life: PositiveFloat = Field(86_400.0, description="Seconds in which a count loses half its weight.")
+    half_life: Seconds = Field(86_400.0, description="Seconds in which a count loses half its weight.")
     seed: int = Field(7, description="Seed of everything that chance plays a part in.")
 
     list_length: PositiveInt = Field(20, description="Items on a published list.")
     candidates_per_source: PositiveInt = Field(100, description="Candidates asked of each model.")
-    list_ttl: PositiveFloat = Field(7 * 86_400.0, description="Seconds a list lives in Redis.")
+    list_ttl: Seconds = Field(7 * 86_400.0, description="Seconds a list lives in Redis.")
     flush_users: PositiveInt = Field(64, description="Most shoppers published in one pipeline.")
-    flush_linger: Annotated[float, Field(ge=0)] = Field(
+    flush_linger: SecondsOrNone = Field(
         0.01, description="Seconds a dirty shopper waits for company before the flush."
     )
-    item_list_interval: PositiveFloat = Field(
+    item_list_interval: Seconds = Field(
         0.25, description="Seconds between two rounds of item and segment lists."
     )
     audit_lists: bool = Field(True, description="Write each shopper's list to the `lists` topic too.")
     max_dirty: PositiveInt = Field(1_000_000, description="Shoppers waiting for Redis that are remembered.")
 
-    snapshot_interval: PositiveFloat = Field(30.0, description="Seconds between two model snapshots.")
+    snapshot_interval: Seconds = Field(30.0, description="Seconds between two model snapshots.")
     snapshots_kept: PositiveInt = Field(3, description="Snapshots kept in the model store.")
-    producer_linger: Annotated[float, Field(ge=0)] = Field(
+    producer_linger: SecondsOrNone = Field(
         0.02, description="Seconds that records to Kafka wait for company."
     )
-    republish_window: Annotated[float, Field(ge=0)] = Field(
+    republish_window: SecondsOrNone = Field(
         2 * 86_400.0,
         description="On assignment, shoppers active this many seconds before the newest are published again.",
     )
@@ -116,8 +121,26 @@ def load_settings(**overrides: object) -> Settings:
         name = str(first["loc"][0]).upper() if first["loc"] else "?"
         message = f"HEADRACE_{name.removeprefix('HEADRACE_')}: {first['msg']} (got {first.get('input')!r})."
         raise SettingsError(message + " `headrace settings` lists every setting.") from None
-    except ValueError as error:
-        raise SettingsError(f"{error}. `headrace settings` lists every setting.") from None
+    except PydanticSettingsError as error:
+        # A list that is no JSON: the error names the field, and not what was wrong with its text.
+        found = re.search(r'field "(\w+)"', str(error))
+        name = found[1].upper() if found else "?"
+        raise SettingsError(
+            f"HEADRACE_{name}: Input should be a JSON list, such as '[\"popularity\"]' "
+            f"(got {os.environ.get(f'HEADRACE_{name}')!r}). `headrace settings` lists every setting."
+        ) from None
+
+
+def without_password(url: str) -> str:
+    """A Redis URL that can be shown.
+
+    Examples
+    --------
+    >>> without_password("redis://:secret@cache:6379/0")
+    'redis://cache:6379/0'
+    """
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def shared_data_dir() -> Path:

@@ -8,7 +8,7 @@ from prometheus_client import start_http_server
 
 from stream_app.errors import UserError
 from stream_app.metrics import Metrics
-from stream_app.settings import Settings
+from stream_app.settings import Settings, without_password
 
 
 def run_worker(settings: Settings) -> None:
@@ -81,7 +81,7 @@ def check_redis(settings: Settings) -> None:
             client.popular()
     except ClientUnavailableError as error:
         raise UserError(
-            f"No Redis answers at {settings.redis} ({error}). Start one, or set HEADRACE_REDIS."
+            f"No Redis answers at {without_password(settings.redis)} ({error}). Start one, or set HEADRACE_REDIS."
         ) from None
     except ValueError as error:
         raise UserError(f"HEADRACE_REDIS: {error}.") from None

@@ -88,6 +88,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ----------
     source
         The model that brought it: ``popular``, ``also_viewed``, ``also_bought``, ``similar_sessions``,
+        ``viewed_before``,
         ``factors``, …
     item_id
         The evidence, where it is an item: "because you viewed X".

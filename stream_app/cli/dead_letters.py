@@ -20,7 +20,9 @@ Topic = Annotated[str | None, typer.Option("--topic", help="Only those that came
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
-        invoke_without_command=True, help="Show the records that could not be taken; send them back."
+        invoke_without_command=True,
+        help="Show the records that could not be taken; send them back. "
+        "Examples: `headrace dead-letters --reason future_timestamp`, `headrace dead-letters replay`.",
     )
     group.callback()(show)
     group.command("replay")(send_back)
@@ -36,7 +38,10 @@ def show(
     follow: Annotated[bool, typer.Option("--follow", help="Go on with new ones until ctrl-C.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document a line, whole.")] = False,
 ) -> None:
-    """Show the dead letters, the newest last, and how many there are by reason."""
+    """Show the dead letters, the newest last, and how many there are by reason.
+
+    Examples: `headrace dead-letters --reason future_timestamp`, `headrace dead-letters replay`.
+    """
     if context.invoked_subcommand is not None:
         if reason is not None or topic is not None:
             # Passed over, they would send back more than was meant.

@@ -10,7 +10,8 @@ def register(cli: typer.Typer) -> None:
     def doctor() -> None:
         """Check the broker, the topics, Redis, the disk and the clocks; say what to do about what is wrong.
 
-        The exit status is 1 if a check failed; warnings leave it 0.
+        It looks at HEADRACE_BROKER, HEADRACE_REDIS and HEADRACE_DATA_DIR. The exit status is 1 if a
+        check failed; warnings leave it 0.
         """
         from stream_app.doctor import Verdict, examine  # noqa: PLC0415
         from stream_app.settings import load_settings  # noqa: PLC0415

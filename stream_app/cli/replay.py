@@ -123,6 +123,8 @@ def run(request: "Request", rate: float) -> bool:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it would say is said in one sentence below
     settings = load_settings()
     console = Console(stderr=True)
+    if not request.path.is_file():
+        raise UserError(f"There is no file {request.path}; check the path.")
     outbox = KafkaOutbox(settings.broker)  # before the reading, which takes its time
     try:
         with counting(console, f"reading {request.path.name}") as progress:

@@ -20,7 +20,10 @@ def register(topics_cli: typer.Typer) -> None:
             typer.Option("--write", help="Write all of them into the `topics` folder."),
         ] = False,
     ) -> None:
-        """Print the JSON Schema of an event or record, or the AsyncAPI document of all topics."""
+        """Print the JSON Schema of an event or record, or the AsyncAPI document of all topics.
+
+        Example: `headrace topics schema click`.
+        """
         from stream_app.errors import UserError  # noqa: PLC0415
         from topics import documents  # noqa: PLC0415
 

@@ -1,5 +1,7 @@
 """``headrace settings``: every setting, its value and what it does."""
 
+import sys
+
 import typer
 
 
@@ -11,11 +13,15 @@ def register(cli: typer.Typer) -> None:
         """List every setting: its variable, its value now, what it does."""
         from rich.console import Console  # noqa: PLC0415
         from rich.table import Table  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
 
-        from stream_app.settings import Settings, load_settings  # noqa: PLC0415
+        from stream_app.settings import Settings, load_settings, without_password  # noqa: PLC0415
 
         current = load_settings()
         table = Table("variable", "value", "meaning", box=None, pad_edge=False)
         for name, field in Settings.model_fields.items():
-            table.add_row(f"HEADRACE_{name.upper()}", str(getattr(current, name)), field.description)
-        Console().print(table)
+            value = str(getattr(current, name))
+            shown = without_password(value) if name == "redis" else value
+            table.add_row(f"HEADRACE_{name.upper()}", Text(shown), Text(field.description or ""))
+        # Into a pipe nothing is cut: whoever reads it there has no use for columns of a terminal.
+        Console(width=None if sys.stdout.isatty() else 400).print(table)

@@ -33,7 +33,7 @@ def register(cli: typer.Typer) -> None:
         from stream_app.client import Client, ClientUnavailableError  # noqa: PLC0415
         from stream_app.errors import UserError  # noqa: PLC0415
         from stream_app.publish import contract  # noqa: PLC0415
-        from stream_app.settings import load_settings  # noqa: PLC0415
+        from stream_app.settings import load_settings, without_password  # noqa: PLC0415
 
         settings = load_settings()
         key = {
@@ -47,7 +47,7 @@ def register(cli: typer.Typer) -> None:
                 document = client.read_key(key)
         except ClientUnavailableError as error:
             raise UserError(
-                f"No Redis answers at {settings.redis} ({error}). Start one, or set HEADRACE_REDIS."
+                f"No Redis answers at {without_password(settings.redis)} ({error}). Start one, or set HEADRACE_REDIS."
             ) from None
         except ValueError as error:
             raise UserError(f"HEADRACE_REDIS: {error}.") from None

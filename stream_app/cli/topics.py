@@ -16,21 +16,28 @@ if TYPE_CHECKING:
 
 def register(cli: typer.Typer) -> None:
     """Add the group."""
-    topics_cli = typer.Typer(no_args_is_help=True, help="The topics on the broker, and what is on them.")
+    topics_cli = typer.Typer(
+        no_args_is_help=True,
+        help="The topics on the broker (HEADRACE_BROKER), and what is on them. "
+        "`headrace topics create` makes them.",
+    )
     cli.add_typer(topics_cli, name="topics")
 
     @topics_cli.command()
     def create(
         partitions: Annotated[
             int | None,
-            typer.Option(min=1, help="Partitions of the topics it makes.  [default: HEADRACE_PARTITIONS]"),
+            typer.Option(min=1, help="Partitions of the topics it makes; by default HEADRACE_PARTITIONS."),
         ] = None,
         replication: Annotated[
             int | None,
-            typer.Option(min=1, help="Copies of each partition.  [default: HEADRACE_REPLICATION]"),
+            typer.Option(min=1, help="Copies of each partition; by default HEADRACE_REPLICATION."),
         ] = None,
     ) -> None:
-        """Make the topics that are missing; those that are there stay as they are."""
+        """Make the topics that are missing; those that are there stay as they are.
+
+        The broker is HEADRACE_BROKER. Example: `headrace topics create --partitions 16`.
+        """
         from stream_app.settings import load_settings  # noqa: PLC0415
         from topics import admin  # noqa: PLC0415
         from topics.catalogue import catalogue  # noqa: PLC0415
@@ -48,7 +55,10 @@ def register(cli: typer.Typer) -> None:
 
     @topics_cli.command()
     def check() -> None:
-        """Compare the topics with the catalogue; exit status 1 if any is missing or different."""
+        """Compare the topics with the catalogue; exit status 1 if any is missing or different.
+
+        The broker is HEADRACE_BROKER; `headrace topics create` makes what is missing.
+        """
         from stream_app.settings import load_settings  # noqa: PLC0415
         from topics import admin  # noqa: PLC0415
         from topics.catalogue import catalogue  # noqa: PLC0415
@@ -61,7 +71,10 @@ def register(cli: typer.Typer) -> None:
 
     @topics_cli.command(name="list")
     def list_topics() -> None:
-        """List the catalogue: what each topic is for, its key, and whether it is on the broker."""
+        """List the catalogue: what each topic is for, its key, and whether it is on the broker.
+
+        The broker is HEADRACE_BROKER.
+        """
         _print_list()
 
     schemas.register(topics_cli)

@@ -21,7 +21,9 @@ def register(cli: typer.Typer) -> None:
     ) -> None:
         """Run one worker: take events, learn, publish lists, serve /metrics.
 
-        Run as many as there are cores; the partitions of the topics are shared among them. Ctrl-C (or SIGTERM)
+        Example: `headrace worker --data-dir /var/lib/headrace/1`. The broker is HEADRACE_BROKER, Redis is
+        HEADRACE_REDIS; `headrace settings` lists all. Run as many as there are cores; the
+        partitions of the topics are shared among them. Ctrl-C (or SIGTERM)
         stops it cleanly: what waits is published, offsets are committed, a snapshot of the models is written.
         """
         from stream_app.settings import load_settings  # noqa: PLC0415

@@ -166,8 +166,8 @@ class SessionKNN(Model):
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Evidence:  # noqa: ARG002
-        """Name the context item that the best neighbour session was found by."""
-        return Evidence("similar_sessions", item=evidence)
+        """Name the context item that the best neighbour session was found by, or say it was seen before."""
+        return Evidence("viewed_before" if evidence == item else "similar_sessions", item=evidence)
 
     def forget_user(self, user: str) -> None:
         """Empty the shopper's sessions."""

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import msgspec
@@ -82,18 +81,6 @@ def inspect_redis(url: str, *, seconds: float = 2.0, clock: Callable[[], float] 
             )
         except (RedisError, OSError) as error:
             raise RedisUnreachableError(str(error)) from None
-
-
-def without_password(url: str) -> str:
-    """A Redis URL that can be shown.
-
-    Examples
-    --------
-    >>> without_password("redis://:secret@cache:6379/0")
-    'redis://cache:6379/0'
-    """
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 def _refusal(connection: Redis) -> str:

@@ -38,7 +38,7 @@ SMALL = {
 }
 """Limits that a short stream runs into; each model is given those it has."""
 
-SOURCES = {"popular", "also_viewed", "also_bought", "factors", "similar_sessions"}
+SOURCES = {"popular", "also_viewed", "also_bought", "factors", "similar_sessions", "viewed_before"}
 
 KINDS = ((Kind.VIEW, 1.0), (Kind.CART, 3.0), (Kind.PURCHASE, 5.0), (Kind.DISLIKE, -1.0), (Kind.VIEW, 1.0))
 

@@ -113,7 +113,8 @@ class Worker:
         finally:
             connection.close()
         return [
-            (name, dict(_LABEL.findall(labels)), float(value)) for name, labels, value in _SAMPLE.findall(text)
+            (name, dict(_LABEL.findall(labels)), float(value))
+            for name, labels, value in _SAMPLE.findall(text)
         ]
 
     def metric(self, name: str, **labels: str) -> float:
@@ -499,8 +500,10 @@ def settle(stage: Stage, worker: Worker, log: ShopLog, *, number: int = 1, secon
     assert worker.terminate() == 0, worker.log
     again = stage.start_worker(number).await_ready()
     again.wait_until(
-        lambda: again.metric("headrace_lists_published_total", kind="user") >= len(log.users)
-        and again.metric("headrace_dirty_users") == 0,
+        lambda: (
+            again.metric("headrace_lists_published_total", kind="user") >= len(log.users)
+            and again.metric("headrace_dirty_users") == 0
+        ),
         f"the lists of {len(log.users)} shoppers to be published again",
     )
     return again

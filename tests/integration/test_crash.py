@@ -36,15 +36,11 @@ def test_a_worker_killed_twice_ends_with_the_lists_and_rows_of_an_undisturbed_on
 ) -> None:
     log = shop_log(EVENTS)
     wanted = undisturbed_outcome(servers, tmp_path / "undisturbed", log)
-    with clean_stage(
-        servers, tmp_path / "killed", models=ADDITIVE, snapshot_interval=1.5
-    ) as stage:
+    with clean_stage(servers, tmp_path / "killed", models=ADDITIVE, snapshot_interval=1.5) as stage:
         worker = stage.start_worker().await_ready()
         with Feed(stage, log.records, rate=RATE):
             for _ in range(2):
-                worker.wait_until(
-                    lambda at=worker: at.events("accepted") > 2_500, "the worker to be busy"
-                )
+                worker.wait_until(lambda at=worker: at.events("accepted") > 2_500, "the worker to be busy")
                 worker.kill()
                 assert stage.uncommitted() > 1_000, "the middle of the log is past"
                 if not folder_survives:

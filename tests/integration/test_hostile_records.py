@@ -52,7 +52,7 @@ FITTING: Final = (
     "{braces}",
     "new\nline",
     "nul\0inside",
-    "quote\"and\\slash",
+    'quote"and\\slash',
     "漢字",
     "../../etc/passwd",
     "*",
@@ -82,7 +82,12 @@ class Records:
         ts = self.now - int(self.rng.integers(3_600_000))
         if spec is CATALOG_ITEMS:
             return {"item_id": item, "ts": ts, "title": "Ein Stück", "price": 3.5, "categories": ["a", "b"]}
-        common = {"event_id": f"e{number}", "user_id": user, "ts": ts, "context": {"country": "FR", "n": number}}
+        common = {
+            "event_id": f"e{number}",
+            "user_id": user,
+            "ts": ts,
+            "context": {"country": "FR", "n": number},
+        }
         own: dict[str, Any] = {
             CLICKS.name: {"item_id": item, "action": "view", "position": 3},
             SEARCHES.name: {"query": "schuhe für 👟", "results": [item], "filters": {"max": 10.5}},
@@ -167,7 +172,9 @@ class Records:
 
     def _no_object(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
         return Bad(
-            self._one(b"null", b"true", b"0", b"-1.5e3", b'"text"', b"[]", b"[{}]", msgspec.json.encode([event])),
+            self._one(
+                b"null", b"true", b"0", b"-1.5e3", b'"text"', b"[]", b"[{}]", msgspec.json.encode([event])
+            ),
             RejectReason.WRONG_TYPE,
         )
 
@@ -190,8 +197,21 @@ class Records:
         return Bad(msgspec.json.encode(event | {name: ""}), RejectReason.INVALID_VALUE)
 
     def _wrong_clock(self, spec: TopicSpec, event: dict[str, Any]) -> Bad | None:
-        past = (0, -1, -(10**15), self.now - 31 * 86_400_000, "1970-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00")
-        future = (self.now + 3_600_000, 10**14, 2**62, "9999-12-31T23:59:59.999999Z", "2200-01-01T00:00:00+01:00")
+        past = (
+            0,
+            -1,
+            -(10**15),
+            self.now - 31 * 86_400_000,
+            "1970-01-01T00:00:00Z",
+            "0001-01-01T00:00:00+14:00",
+        )
+        future = (
+            self.now + 3_600_000,
+            10**14,
+            2**62,
+            "9999-12-31T23:59:59.999999Z",
+            "2200-01-01T00:00:00+01:00",
+        )
         invalid = ("yesterday", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "", str(self.now))
         kind, values = self._one(
             (RejectReason.TIMESTAMP_TOO_OLD, past),
@@ -319,13 +339,24 @@ def generated(seed: int) -> list[Sent]:
         user = f"gone-{len(sent)}" if spec is ERASURES else _odd_user(int(rng.integers(400)))
         value = make.odd(make.event(spec, user))
         key = msgspec.json.decode(value)["item_id" if spec is CATALOG_ITEMS else "user_id"]
-        sent.append(Sent(Outgoing(spec.name, key.encode(), value), None if spec is CATALOG_ITEMS else user, None))
+        sent.append(
+            Sent(Outgoing(spec.name, key.encode(), value), None if spec is CATALOG_ITEMS else user, None)
+        )
     for place in rng.integers(len(SHOP_TOPICS), size=HOSTILE):
         spec = SHOP_TOPICS[place]
         user = _odd_user(int(rng.integers(400)))
         bad = make.spoiled(spec, user)
-        keys: list[bytes | None] = [user.encode(), rng.bytes(20), b"\xff\xfe", b"k" * 3_000, b"", b'{"key":1}']
-        if spec is not CATALOG_ITEMS and bad.value is not None:  # a compacted topic refuses records without a key
+        keys: list[bytes | None] = [
+            user.encode(),
+            rng.bytes(20),
+            b"\xff\xfe",
+            b"k" * 3_000,
+            b"",
+            b'{"key":1}',
+        ]
+        if (
+            spec is not CATALOG_ITEMS and bad.value is not None
+        ):  # a compacted topic refuses records without a key
             keys.append(None)
         key = keys[int(rng.integers(len(keys)))]
         sent.append(Sent(Outgoing(spec.name, key, bad.value), None, bad.reason))

@@ -23,7 +23,11 @@ def events() -> list[UserEvent]:
     made: list[UserEvent] = []
     for step in range(EACH):
         for number in range(SHOPPERS):
-            common = {"event_id": f"event-{step}", "user_id": f"shopper-{number}", "ts": now + step * 1000 + number}
+            common = {
+                "event_id": f"event-{step}",
+                "user_id": f"shopper-{number}",
+                "ts": now + step * 1000 + number,
+            }
             item = f"item-{(number + step) % 30}"
             if step % 3 == 0:
                 made.append(Search(query="words", **common))  # type: ignore[arg-type]  # a dict of two types
@@ -53,8 +57,10 @@ def partition_of(user: str) -> int:
 
 def await_outcomes(stage: Stage, worker: Worker, **wanted: int) -> None:
     worker.wait_until(
-        lambda: all(worker.events(outcome) >= count for outcome, count in wanted.items())
-        and stage.uncommitted() == 0,
+        lambda: (
+            all(worker.events(outcome) >= count for outcome, count in wanted.items())
+            and stage.uncommitted() == 0
+        ),
         f"outcomes {wanted}",
     )
     for outcome, count in wanted.items():
@@ -83,19 +89,23 @@ def test_an_event_under_a_null_or_foreign_key_is_taken_once_with_its_shopper(
 
         interactions = stage.interactions()
         assert len(without_repeats(interactions)) == len(interactions) == len(shop)
-        assert Counter((i.user_id, i.ts) for i, _ in interactions) == Counter((e.user_id, e.time) for e in shop)
+        assert Counter((i.user_id, i.ts) for i, _ in interactions) == Counter(
+            (e.user_id, e.time) for e in shop
+        )
         for topic in (INTERACTIONS.name, changelog(stage.settings.app_id).name):
             assert {
                 (record.key, record.partition) for record in stage.read(topic) if record.key is not None
-            } == {
-                (user.encode(), partition_of(user)) for user in {event.user_id for event in shop}
-            }, "a shopper's records stand in one partition, the one of the key"
+            } == {(user.encode(), partition_of(user)) for user in {event.user_id for event in shop}}, (
+                "a shopper's records stand in one partition, the one of the key"
+            )
         rows = stage.rows()
         assert {user: row.counts.total for user, row in rows.items()} == Counter(e.user_id for e in shop)
         assert worker.terminate() == 0, worker.log
 
 
-def test_an_event_sent_twice_counts_once_even_across_a_restart(servers: EmbeddedServers, tmp_path: Path) -> None:
+def test_an_event_sent_twice_counts_once_even_across_a_restart(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
     shop = events()
     with clean_stage(servers, tmp_path) as stage:
         worker = stage.start_worker().await_ready()
@@ -109,7 +119,12 @@ def test_an_event_sent_twice_counts_once_even_across_a_restart(servers: Embedded
         again = [misplaced(event, n) for n, event in enumerate(shop) if n % 4 == 0]
         stage.send(again)
         await_outcomes(
-            stage, worker, accepted=len(shop), duplicate=len(shop) + len(again), rekeyed=len(again), replayed=0
+            stage,
+            worker,
+            accepted=len(shop),
+            duplicate=len(shop) + len(again),
+            rekeyed=len(again),
+            replayed=0,
         )
         for spec in USER_EVENTS:
             counted = worker.metric("headrace_duplicates_total", topic=spec.name)

@@ -33,8 +33,10 @@ def test_a_worker_that_joins_and_stays_when_the_first_leaves_ends_where_a_single
             before = first.events("accepted")
             feed.rate = RATE
             first.wait_until(
-                lambda: second.events("accepted") > EVENTS // 20
-                and first.events("accepted") > before + EVENTS // 20,
+                lambda: (
+                    second.events("accepted") > EVENTS // 20
+                    and first.events("accepted") > before + EVENTS // 20
+                ),
                 "both workers to be busy",
             )
             assert first.metric("headrace_rebalances_total") >= 2

@@ -50,7 +50,8 @@ def send_click(stage: Stage, user: str, number: int, item: str = "item-1") -> No
 
 def clicks_behind(stage: Stage, worker: Worker, wanted: int) -> None:
     worker.wait_until(
-        lambda: worker.events("accepted") >= wanted and stage.uncommitted() == 0, f"{wanted} events to be taken"
+        lambda: worker.events("accepted") >= wanted and stage.uncommitted() == 0,
+        f"{wanted} events to be taken",
     )
 
 
@@ -73,7 +74,9 @@ def test_a_log_file_becomes_lists_that_survive_a_stop_and_end_with_an_erasure(
     assert "item-" in said
     assert "because you viewed item-" in said
     worker.wait_until(
-        lambda: all(stage.headrace(*shown)[0] == 0 for shown in (("show", "popular"), ("show", "item", "item-1"))),
+        lambda: all(
+            stage.headrace(*shown)[0] == 0 for shown in (("show", "popular"), ("show", "item", "item-1"))
+        ),
         "lists of an item and of what is popular",
     )
     status, said = stage.headrace("show", "popular", "country:FR")
@@ -113,8 +116,10 @@ def test_a_log_file_becomes_lists_that_survive_a_stop_and_end_with_an_erasure(
         send_click(stage, user, number)
     clicks_behind(stage, worker, 1 + len(others))
     worker.wait_until(
-        lambda: all(f.model_version == events + 1 + len(others) for f in stage.lists_of([others[-1]]).values())
-        and worker.metric("headrace_dirty_users") == 0,
+        lambda: (
+            all(f.model_version == events + 1 + len(others) for f in stage.lists_of([others[-1]]).values())
+            and worker.metric("headrace_dirty_users") == 0
+        ),
         "the others' lists to go on",
     )
     assert not stage.redis.exists(user_key(gone))

@@ -103,7 +103,6 @@ async def test_an_absent_redis_is_said_in_an_event_loop() -> None:
 PATIENCE = 1.8 * DEFAULT_TIMEOUT
 
 
-@pytest.mark.xfail(strict=True, reason="client: one retry makes it twice the timeout")
 def test_a_silent_redis_is_given_up_within_the_timeout(silent_server: str) -> None:
     with Client(silent_server) as client:
         started = time.monotonic()
@@ -112,7 +111,6 @@ def test_a_silent_redis_is_given_up_within_the_timeout(silent_server: str) -> No
         assert time.monotonic() - started < PATIENCE
 
 
-@pytest.mark.xfail(strict=True, reason="client: one retry makes it twice the timeout")
 async def test_a_silent_redis_is_given_up_within_the_timeout_in_an_event_loop(silent_server: str) -> None:
     async with AsyncClient(silent_server) as client:
         started = time.monotonic()
@@ -127,7 +125,6 @@ def test_a_url_that_is_none_is_said_before_anything_is_read() -> None:
             make("localhost:6379")
 
 
-@pytest.mark.xfail(strict=True, reason="client: AsyncClient lacks item, popular and last_search")
 def test_both_clients_read_the_same_things_by_the_same_arguments() -> None:
     def readers(client: type[Client | AsyncClient]) -> dict[str, list[str]]:
         found = inspect.getmembers(client, inspect.isfunction)

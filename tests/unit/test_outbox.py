@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.outbox import DeliveryError, Outbox
+from stream_app.outbox import DeliveryError, Outbox, RecordTooLargeError
 
 
 class Builder:
@@ -130,7 +130,7 @@ async def test_a_record_over_the_batch_size_is_refused_and_others_still_go() -> 
     producer = Producer(room=100)
     outbox = outbox_of(producer)
     outbox.append("t", 0, None, b"small")
-    with pytest.raises(DeliveryError, match="over the batch size"):
+    with pytest.raises(RecordTooLargeError, match="over the batch size"):
         outbox.append("t", 0, None, b"x" * 101)
     outbox.append("t", 0, None, b"other")
     await outbox.flush()

@@ -272,7 +272,6 @@ async def test_catching_up_with_an_empty_log_returns_at_once(follower: Follower)
     assert replica.models.version == 0
 
 
-@pytest.mark.xfail(strict=True, reason="replica: nobody who waits is told that following ended")
 async def test_catching_up_says_when_following_has_failed(follower: Follower) -> None:
     follower.log.interaction(FIRST, 0, "shoe")
     replica = follower.make()
@@ -300,10 +299,9 @@ NO_INTERACTIONS = [
     b"\xc1 no msgpack",
     b"\x90",
     msgspec.msgpack.encode([0, 0, 0, 1.0, "ann", 99]),
-    pytest.param(None, marks=pytest.mark.xfail(strict=True, reason="replica: a null value ends following")),
+    None,
     pytest.param(
         b"\x96\x00\x00\x00\xcb\x00\x00\x00\x00\x00\x00\x00\x00\xa1\xff\x00",
-        marks=pytest.mark.xfail(strict=True, reason="replica: text that is no UTF-8 ends following"),
     ),
 ]
 

@@ -103,28 +103,18 @@ def test_a_wrong_value_is_one_sentence_that_names_the_variable_and_the_value(
         pytest.param(
             "models",
             "popularity",
-            marks=pytest.mark.xfail(
-                strict=True, reason="settings: a list that is no JSON goes without its variable"
-            ),
         ),
         pytest.param(
             "log_level",
             "LOUD",
-            marks=pytest.mark.xfail(strict=True, reason="settings: log_level takes any word"),
         ),
         pytest.param(
             "list_ttl",
             "inf",
-            marks=pytest.mark.xfail(
-                strict=True, reason="settings: a time to live Redis cannot hold is taken"
-            ),
         ),
         pytest.param(
             "list_ttl",
             "0.0001",
-            marks=pytest.mark.xfail(
-                strict=True, reason="settings: a time to live Redis cannot hold is taken"
-            ),
         ),
     ],
 )
