@@ -1,6 +1,6 @@
 """The pure fold of an event into a shopper's row.
 
-`fold` is a function of its arguments: no clock, no chance, no I/O. Recent items, queries, bought items and
+`fold` is a function of its arguments: no clock, no chance, no I/O. Recent items, the session, queries, bought items and
 counts are functions of the *set* of events taken (the newest by event time, sums, maxima), so that events that
 arrive in another order across topics leave the same row.
 """
@@ -24,7 +24,7 @@ from state.row import (
     Recent,
     UserRow,
 )
-from state.sessions import extend
+from state.sessions import NO_SESSION, current, with_time
 from topics.events import (
     Action,
     Click,
@@ -141,11 +141,13 @@ def fold(row: UserRow, event: UserEvent, place: Place, gap: float) -> Folded:
             liked = _latest(liked, event.item_id, ts, MAX_LIKED)
         else:
             hidden = _latest(hidden, event.item_id, ts, MAX_HIDDEN)
+    times = row.times if isinstance(event, Impression) else with_time(row.times, ts)
     after = UserRow(
         watermarks=watermarks,
         ring=ring,
         recent=recent,
-        session=row.session if isinstance(event, Impression) else extend(row.session, ts, gap),
+        times=times,
+        session=current(times, gap, row.session if ts >= row.session.last else NO_SESSION),
         counts=_counted(row.counts, event),
         first_ts=ts if row.counts.total == 0 else min(row.first_ts, ts),
         last_ts=max(row.last_ts, ts),

@@ -64,6 +64,8 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
         Recent event ids, see `state.duplicates`.
     recent
         The newest interactions with items by event time, oldest first; at most ``MAX_RECENT``.
+    times
+        Event times of the newest events, rising; see `state.sessions`.
     session
         The current session.
     counts
@@ -84,6 +86,7 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
     watermarks: tuple[int, ...] = NO_WATERMARKS
     ring: bytes = b""
     recent: tuple[Recent, ...] = ()
+    times: tuple[float, ...] = ()
     session: Session = NO_SESSION
     counts: Counts = Counts()
     first_ts: float = 0.0

@@ -1,6 +1,14 @@
-"""Sessions: visits of one shopper, closed by inactivity in event time."""
+"""Sessions: visits of one shopper, closed by inactivity in event time.
 
-from typing import NamedTuple
+The current session is a function of the set of event times, not of the order in which events arrived: a click that
+comes late from one topic joins the visit it belongs to, and may join two halves of it.
+"""
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+MAX_TIMES: Final = 64
+"""Event times remembered of a shopper; a longer session is taken to begin at the oldest of them."""
 
 
 class Session(NamedTuple):
@@ -8,49 +16,57 @@ class Session(NamedTuple):
 
     Attributes
     ----------
-    number
-        How many sessions the shopper has had, this one included; 0 before the first.
     start, last
         Event times of its first and last event, seconds since the epoch.
     """
 
-    number: int
     start: float
     last: float
 
 
-NO_SESSION = Session(0, 0.0, 0.0)
+NO_SESSION = Session(0.0, 0.0)
 
 
-def extend(session: Session, ts: float, gap: float) -> Session:
-    """The current session after an event.
-
-    Parameters
-    ----------
-    session
-        The one before.
-    ts
-        Event time, seconds since the epoch.
-    gap
-        Seconds of inactivity that close a session.
-
-    Returns
-    -------
-    Session
-        A new one if `ts` lies more than `gap` after the last event. An event out of order within the session
-        widens it; one that lies more than `gap` before its start belongs to an older session and leaves this
-        one as it is.
+def with_time(times: tuple[float, ...], ts: float) -> tuple[float, ...]:
+    """Event times with one more at its place, the oldest dropped beyond `MAX_TIMES`.
 
     Examples
     --------
-    >>> first = extend(NO_SESSION, 1000.0, gap=1800.0)
-    >>> extend(first, 1600.0, gap=1800.0)
-    Session(number=1, start=1000.0, last=1600.0)
-    >>> extend(first, 2801.0, gap=1800.0)
-    Session(number=2, start=2801.0, last=2801.0)
+    >>> with_time((10.0, 30.0), 20.0)
+    (10.0, 20.0, 30.0)
     """
-    if session.number == 0 or ts > session.last + gap:
-        return Session(session.number + 1, ts, ts)
-    if ts < session.start - gap:
-        return session
-    return Session(session.number, min(session.start, ts), max(session.last, ts))
+    if not times or ts >= times[-1]:
+        return (*times, ts)[-MAX_TIMES:]
+    return tuple(sorted((*times, ts)))[-MAX_TIMES:]
+
+
+def current(times: Sequence[float], gap: float, before: Session = NO_SESSION) -> Session:
+    """The current session: from the newest event back to the first pause that is longer than the gap.
+
+    Parameters
+    ----------
+    times
+        Event times, rising, seconds since the epoch.
+    gap
+        Seconds of inactivity that close a session.
+    before
+        The session of the same times without the newest, where that came last: saves looking at all of them.
+
+    Examples
+    --------
+    >>> current((1000.0, 2800.0, 4601.0, 4700.0), gap=1800.0)
+    Session(start=4601.0, last=4700.0)
+    >>> current((1000.0, 2800.0), gap=1800.0)
+    Session(start=1000.0, last=2800.0)
+    """
+    if not times:
+        return NO_SESSION
+    last = times[-1]
+    if before is not NO_SESSION and len(times) > 1 and times[-2] == before.last:
+        return Session(max(before.start, times[0]) if last - before.last <= gap else last, last)
+    start = last
+    for ts in reversed(times):
+        if start - ts > gap:
+            break
+        start = ts
+    return Session(start, last)

@@ -278,6 +278,9 @@ def _faust_app(settings: Settings, partitions: int, table_store: str, metrics: M
         Table=ChangelogTable,
         ConsumerScheduler=BrokerTimeOrder,
         consumer_auto_offset_reset="earliest",
+        # A killed worker holds its partitions until the broker gives it up; Faust's own minute is long.
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.session_timeout / 4,
         broker_commit_interval=1.0,
         producer_linger=settings.producer_linger,
         producer_max_batch_size=_BATCH_BYTES,

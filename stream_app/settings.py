@@ -83,6 +83,9 @@ class Settings(BaseSettings):
     producer_linger: SecondsOrNone = Field(
         0.02, description="Seconds that records to Kafka wait for company."
     )
+    session_timeout: Annotated[float, Field(ge=6, le=60)] = Field(
+        10.0, description="Seconds after which Kafka gives up a worker that is silent, and others take over."
+    )
     republish_window: SecondsOrNone = Field(
         2 * 86_400.0,
         description="On assignment, shoppers active this many seconds before the newest are published again.",

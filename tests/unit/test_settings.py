@@ -38,6 +38,7 @@ OTHER: dict[str, Any] = {
     "snapshots_kept": 1,
     "producer_linger": 0.0,
     "republish_window": 0.0,
+    "session_timeout": 30.0,
 }
 
 

@@ -94,14 +94,21 @@ def test_watermarks_of_topics_are_apart() -> None:
 def test_a_session_closes_after_the_gap_and_not_before() -> None:
     half_hour = 1_800_000
     row = take(EMPTY_ROW, click("e1", 0), click("e2", half_hour))
-    assert row.session.number == 1
-    assert take(row, click("e3", 2 * half_hour + 1), start=9).session.number == 2
+    assert (row.session.start, row.session.last) == (0.0, 1_800.0)
+    later = take(row, click("e3", 2 * half_hour + 1), start=9)
+    assert (later.session.start, later.session.last) == (3_600.001, 3_600.001)
 
 
 def test_an_out_of_order_event_is_put_in_its_place_and_its_session() -> None:
     row = take(EMPTY_ROW, click("e1", 60_000, "a"), click("e3", 180_000, "c"), click("e2", 120_000, "b"))
     assert [r.item_id for r in row.recent] == ["a", "b", "c"]
-    assert (row.session.number, row.session.start, row.session.last) == (1, 60.0, 180.0)
+    assert (row.session.start, row.session.last) == (60.0, 180.0)
+
+
+def test_a_late_event_joins_two_halves_of_a_visit() -> None:
+    row = take(EMPTY_ROW, click("e1", 0, "a"), click("e3", 3_000_000, "c"))
+    assert row.session.start == 3_000.0
+    assert take(row, click("e2", 1_500_000, "b"), start=9).session.start == 0.0
 
 
 def test_a_much_older_event_leaves_the_current_session() -> None:
@@ -127,7 +134,7 @@ def test_an_impression_counts_but_opens_no_session_and_teaches_nothing() -> None
     seen = Impression(event_id="i", user_id="u", ts=1_000, list_id="l")
     folded = fold(EMPTY_ROW, seen, Place(Source.IMPRESSION, 0, 0), GAP)
     assert folded.row.counts.impressions == 1
-    assert folded.row.session.number == 0
+    assert folded.row.session == EMPTY_ROW.session
     assert folded.interaction is None
 
 
@@ -174,6 +181,7 @@ def test_recent_items_and_counts_do_not_depend_on_the_order_of_arrival(
     shuffled = data.draw(st.permutations(events))
     one, other = take(EMPTY_ROW, *events), take(EMPTY_ROW, *shuffled)
     assert one.recent == other.recent
+    assert one.session == other.session
     assert one.counts == other.counts
     assert (one.first_ts, one.last_ts) == (other.first_ts, other.last_ts)
 
