@@ -1,6 +1,7 @@
 """A worker that dies by SIGKILL in the middle of the log leaves what an undisturbed one leaves."""
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from harness import (
     EVENTS,
     RATE,
     Feed,
+    Worker,
     assert_same_outcome,
     clean_stage,
     outcome_of,
@@ -30,6 +32,10 @@ def test_an_undisturbed_worker_takes_every_event_once(servers: EmbeddedServers, 
     assert {each.model_version for each in outcome.lists.values()} == {log.taken}
 
 
+def busy(worker: Worker) -> bool:
+    return worker.events("accepted") > 2_500
+
+
 @pytest.mark.parametrize("folder_survives", [True, False], ids=["same_folder", "empty_folder"])
 def test_a_worker_killed_twice_ends_with_the_lists_and_rows_of_an_undisturbed_one(
     servers: EmbeddedServers, tmp_path: Path, *, folder_survives: bool
@@ -40,7 +46,7 @@ def test_a_worker_killed_twice_ends_with_the_lists_and_rows_of_an_undisturbed_on
         worker = stage.start_worker().await_ready()
         with Feed(stage, log.records, rate=RATE):
             for _ in range(2):
-                worker.wait_until(lambda at=worker: at.events("accepted") > 2_500, "the worker to be busy")
+                worker.wait_until(partial(busy, worker), "the worker to be busy")
                 worker.kill()
                 assert stage.uncommitted() > 1_000, "the middle of the log is past"
                 if not folder_survives:

@@ -1,4 +1,4 @@
-"""Events with the wrong key find their shopper's row, and an event sent twice counts once, before and after a restart."""
+"""Events with the wrong key find their shopper's row; an event sent twice counts once, also across a restart."""
 
 import time
 from collections import Counter
@@ -11,16 +11,18 @@ from harness import PARTITIONS, Outgoing, Stage, Worker, clean_stage, without_re
 from stream_app.embedded import EmbeddedServers
 from stream_app.feeds.rows import event_record
 from topics.catalogue import INTERACTIONS, USER_EVENTS, changelog
-from topics.events import Click, OrderLine, Purchase, Search, UserEvent
+from topics.events import Click, OrderLine, Purchase, Search
+
+Shopper = Click | Purchase | Search
 
 SHOPPERS = 40
 EACH = 9
 
 
-def events() -> list[UserEvent]:
+def events() -> list[Shopper]:
     """Some of each kind; event ids are a shopper's own: others have the same."""
     now = round(time.time() * 1000) - 600_000
-    made: list[UserEvent] = []
+    made: list[Shopper] = []
     for step in range(EACH):
         for number in range(SHOPPERS):
             common = {
@@ -39,14 +41,14 @@ def events() -> list[UserEvent]:
     return made
 
 
-def misplaced(event: UserEvent, place: int) -> Outgoing:
+def misplaced(event: Shopper, place: int) -> Outgoing:
     """The event under a key that is not its shopper's, on a partition that need not be."""
     sent = event_record(event)
     key = (None, b"shopper-0-of-another-shop", b"\xff\xfe", b"", b"shopper-1 ")[place % 5]
     return Outgoing(sent.topic, key, sent.value, place % PARTITIONS)
 
 
-def well_placed(event: UserEvent) -> Outgoing:
+def well_placed(event: Shopper) -> Outgoing:
     sent = event_record(event)
     return Outgoing(sent.topic, sent.key, sent.value)
 
