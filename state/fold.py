@@ -1,7 +1,7 @@
 """The pure fold of an event into a shopper's row.
 
-`fold` is a function of its arguments: no clock, no chance, no I/O. Recent items, the session, queries, bought items and
-counts are functions of the *set* of events taken (the newest by event time, sums, maxima), so that events that
+`fold` is a function of its arguments: no clock, no chance, no I/O. Recent items, the session, queries, bought items
+and counts are functions of the *set* of events taken (the newest by event time, sums, maxima), so that events that
 arrive in another order across topics leave the same row.
 """
 
