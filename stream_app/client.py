@@ -6,10 +6,12 @@ again can be passed over.
 
 Examples
 --------
->>> from stream_app.client import Client  # doctest: +SKIP
->>> with Client("redis://localhost:6379/0") as client:  # doctest: +SKIP
-...     for item in client.read("visitor-17", session_items=["i42"], segments=["country:FR"]).items:
-...         print(item.id, item.why)
+On an empty Redis there is no list for anybody yet:
+
+>>> from stream_app.embedded import EmbeddedRedis
+>>> with EmbeddedRedis() as server, Client(server.address) as client:
+...     print(client.read("visitor-17", session_items=["i42"], segments=["country:FR"]))
+None
 """
 
 from collections.abc import Collection, Sequence

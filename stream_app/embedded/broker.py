@@ -49,9 +49,9 @@ class EmbeddedBroker(EmbeddedServer):
 
     Examples
     --------
-    >>> with EmbeddedBroker() as broker:  # doctest: +SKIP
-    ...     broker.address
-    '127.0.0.1:23456'
+    >>> with EmbeddedBroker() as broker:
+    ...     broker.address.startswith("127.0.0.1:")
+    True
     """
 
     name = "Kafka"

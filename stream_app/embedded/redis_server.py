@@ -13,9 +13,9 @@ class EmbeddedRedis(EmbeddedServer):
 
     Examples
     --------
-    >>> with EmbeddedRedis() as redis:  # doctest: +SKIP
-    ...     redis.address
-    'redis://127.0.0.1:23456/0'
+    >>> with EmbeddedRedis() as redis:
+    ...     redis.address.startswith("redis://127.0.0.1:")
+    True
     """
 
     name = "Redis"
