@@ -69,7 +69,14 @@ class Components:
         self.outbox: Final = Outbox(self._producer, settings.producer_linger, self._stop_on_lost_batch)
         store = store or DirectoryModelStore(settings.data_dir / "models", settings.snapshots_kept)
         models, positions = load_models(partial(model_set, settings), store)
-        self.replica: Final = Replica(models, positions, store, self.metrics, broker=settings.broker)
+        self.replica: Final = Replica(
+            models,
+            positions,
+            store,
+            self.metrics,
+            broker=settings.broker,
+            on_news=lambda items, segments: self.flusher.touch(items, segments),  # noqa: PLW0108  # made below
+        )
         self.rows: Final = TableRows(users_table(self.app, self.outbox.append, partitions), partitions)
         self.lists: Final = PublishedLists(self.metrics)
         self.flusher: Final = Flusher(

@@ -81,6 +81,8 @@ class Replica:
         Lag, folds, drops.
     broker
         Bootstrap servers.
+    on_news
+        Told of (no items and) the segments of what other workers' interactions taught.
     clock
         Seconds since the epoch, for the lag in seconds.
     """
@@ -93,12 +95,14 @@ class Replica:
         metrics: Metrics,
         *,
         broker: str,
+        on_news: Callable[[Collection[str], Collection[str]], None] = lambda _items, _segments: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.models: Final = models
         self._store = store
         self._metrics = metrics
         self._broker = broker
+        self._on_news = on_news
         self._clock = clock
         self._positions = dict(positions)
         self._consumer: Any = None
@@ -246,7 +250,10 @@ class Replica:
         folded = 0
         for record in records:
             try:
-                folded += self._learn(_decoder.decode(record.value))
+                interaction = _decoder.decode(record.value)
+                if self._learn(interaction):
+                    folded += 1
+                    self._on_news((), interaction.segments)
             except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
                 _LOG.warning("passing over interactions[%s]@%s: %s", record.partition, record.offset, error)
         self._metrics.interactions_folded.inc(folded)

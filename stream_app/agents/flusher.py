@@ -156,6 +156,8 @@ class Flusher:
 
     def touch(self, items: Iterable[str], segments: Iterable[str]) -> None:
         """Note that the lists of items and segments (and the overall one) have news."""
+        if not self._segments and not self._items:
+            self._wake.set()
         for item in items:
             self._items.setdefault(item)
             if len(self._items) > _MAX_TOUCHED:
