@@ -42,11 +42,14 @@ PARTITIONS: Final = 4
 ADDITIVE: Final = '["popularity","item_to_item"]'
 """The models whose statistics add up, as the setting is written."""
 
-EVENTS: Final = 20_000
+EVENTS: Final = 12_000
 """Events of the log that runs are compared by."""
 
-RATE: Final = 1_800.0
+RATE: Final = 1_500.0
 """Events a second of a run that something happens to."""
+
+_SESSION_TIMEOUT: Final = 6.0
+"""Seconds until a killed worker is given up: the least that may be set."""
 
 _POLL: Final = 0.05
 _START_SECONDS: Final = 60.0
@@ -207,6 +210,7 @@ class Stage(AbstractContextManager["Stage"]):
             "broker": self.settings.broker,
             "redis": self.settings.redis,
             "log_level": "INFO",
+            "session_timeout": _SESSION_TIMEOUT,
             **self._more,
         }
         worker = Worker(WorkerProcess(number, self.folder, settings))
@@ -332,16 +336,19 @@ def send_click(stage: Stage, user: str, item: str, *, event_id: str | None = Non
 class Feed(AbstractContextManager["Feed"]):
     """Writes records to Kafka at a steady rate, from a thread, while the test does something else.
 
-    The test may change `rate`, to have traffic go on while it waits for something, and yet some of the log left.
+    A record beyond `upto` is held back until the test moves it: so there is traffic while the test waits for
+    something, and yet some of the log is left, however slow the machine is. Everything is sent in the end.
     """
 
-    def __init__(self, stage: Stage, records: Sequence[Outgoing], *, rate: float) -> None:
+    def __init__(self, stage: Stage, records: Sequence[Outgoing], *, rate: float, upto: float = 1.0) -> None:
         self._broker = stage.settings.broker
         self._records = records
-        self.rate = rate
+        self._rate = rate
+        self._upto = round(upto * len(records))
         self.places: list[tuple[int, int]] = []
         self._error: BaseException | None = None
-        self._cancelled = threading.Event()
+        self._changed = threading.Condition()
+        self._cancelled = False
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     def __enter__(self) -> Self:
@@ -351,12 +358,22 @@ class Feed(AbstractContextManager["Feed"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is not None:
-            self._cancelled.set()
+        self._move(len(self._records), cancelled=error is not None)
         self._thread.join(120)
         assert not self._thread.is_alive(), "the feed did not end"
         if self._error is not None and error is None:
             raise self._error
+
+    def go_on(self, upto: float, *, rate: float | None = None) -> None:
+        """Send up to this share of the log, at another rate if one is given."""
+        self._rate = rate or self._rate
+        self._move(round(upto * len(self._records)))
+
+    def _move(self, upto: int, *, cancelled: bool = False) -> None:
+        with self._changed:
+            self._upto = upto
+            self._cancelled = cancelled
+            self._changed.notify_all()
 
     def _run(self) -> None:
         try:
@@ -367,11 +384,14 @@ class Feed(AbstractContextManager["Feed"]):
 
     def _paced(self) -> Iterable[Outgoing]:
         due = time.monotonic()
-        for record in self._records:
-            due += 1.0 / self.rate
-            ahead = due - time.monotonic()
-            if ahead > 0 and self._cancelled.wait(ahead):
-                return
+        for place, record in enumerate(self._records):
+            due = max(due + 1.0 / self._rate, time.monotonic() - 0.1)
+            with self._changed:
+                self._changed.wait_for(lambda at=place: self._cancelled or at < self._upto)  # type: ignore[misc]
+                while not self._cancelled and (ahead := due - time.monotonic()) > 0:
+                    self._changed.wait(ahead)
+                if self._cancelled:
+                    return
             yield record
 
 
@@ -490,6 +510,10 @@ def settle(stage: Stage, worker: Worker, log: ShopLog, *, number: int = 1, secon
     """Wait until the log is through; start the worker anew so that it ranks everybody by the final models."""
     worker.wait_until(lambda: stage.uncommitted() == 0, "all events to be handled", seconds=seconds)
     version = log.taken
+    found = len(without_repeats(stage.interactions()))
+    assert found == version, (
+        f"{version - found} of {version} events are committed, but no interaction tells of them"
+    )
 
     def popular_is_final() -> bool:
         found = stage.list_of(popular_key())
