@@ -188,6 +188,7 @@ class Components:
             seen += 1
             if row.last_ts >= oldest and row.counts.total:
                 self.flusher.mark(user_id)
+                self.flusher.touch([entry.item_id for entry in row.recent], row.segments)
             if seen % _SCAN_SLICE == 0:
                 await self.flusher.room()
                 await asyncio.sleep(0)
@@ -201,6 +202,8 @@ class Components:
             for name, size in models.memory().items():
                 self.metrics.model_bytes.labels(name).set(size)
             self.metrics.model_items.set(len(models.index))
+            self.metrics.model_users.set(len(models.tracker))
+            self.metrics.dirty_items.set(self.flusher.items_waiting)
             self.metrics.table_users.set(self.rows.count)
             self.app.monitor.copy_to_metrics()
             self.lists.report_coverage(len(models.index))

@@ -4,6 +4,7 @@ Each check yields findings; none raises. Nothing is left behind: one key is writ
 the data folder, and both are removed.
 """
 
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
@@ -198,11 +199,13 @@ def check_data_dir(settings: Settings) -> Iterator[Finding]:
 
 def check_rocksdb() -> Iterator[Finding]:
     """The disk store of the users table can be loaded."""
+    # Faust has two bindings; which one is installed goes by the version of Python.
+    binding = "rocksdb" if sys.version_info < (3, 13) else "rocksdict"
     try:
-        import_module("rocksdb")
+        import_module(binding)
     except ImportError as error:
         yield Finding(
-            Verdict.FAIL, "rocksdb", f"cannot be loaded: {error}", "pip install 'faust-streaming[rocksdb]'"
+            Verdict.FAIL, "rocksdb", f"cannot be loaded: {error}", f"pip install 'faust-streaming[{binding}]'"
         )
     else:
         yield Finding(Verdict.OK, "rocksdb", "can be loaded")

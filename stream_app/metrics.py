@@ -113,6 +113,9 @@ class Metrics:
         self.dirty_users = Gauge(
             "headrace_dirty_users", "Shoppers whose list waits to be published.", registry=r
         )
+        self.dirty_items = Gauge(
+            "headrace_dirty_items", "Items whose list waits to be published.", registry=r
+        )
         self.dirty_evicted = Counter(
             "headrace_dirty_evicted_total",
             "Shoppers dropped from the waiting set because it was full.",

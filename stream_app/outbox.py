@@ -17,6 +17,9 @@ _COLLECT_BYTES: Final = 256 * 1024
 """A batch is sent when it has this many bytes, without waiting for the linger; a record that is larger by itself
 goes in a batch of its own, since Kafka's limit of a message is one of its batch."""
 
+MAX_RECORD_BYTES: Final = 3 * 1024 * 1024
+"""Largest record: with room to spare below the 4 MiB that our topics take (`topics.catalogue`)."""
+
 
 class BatchProducer(Protocol):
     """The part of `aiokafka.AIOKafkaProducer` that is used."""
@@ -102,6 +105,8 @@ class Outbox:
         place = (topic, partition)
         batch = self._open.get(place)
         size = len(value or b"") + len(key or b"")
+        if size > MAX_RECORD_BYTES:
+            raise RecordTooLargeError(f"a record of {size} bytes for {topic} is over {MAX_RECORD_BYTES}")
         if batch is not None and batch.bytes + size > 2 * _COLLECT_BYTES:
             self._close(place)
             batch = None

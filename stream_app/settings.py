@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -117,6 +118,15 @@ def load_settings(**overrides: object) -> Settings:
     stream_app.settings.SettingsError: HEADRACE_LIST_LENGTH: Input should be a valid integer, ...
     """
     given = {name: value for name, value in overrides.items() if value is not None}
+    known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields} | {
+        "HEADRACE_DATA",
+        "HEADRACE_CACHE",
+    }
+    for variable in sorted(os.environ):
+        if variable.startswith("HEADRACE_") and variable not in known:
+            near = get_close_matches(variable, known, n=1)
+            meant = f" Did you mean {near[0]}?" if near else ""
+            raise SettingsError(f"{variable} is no setting.{meant} `headrace settings` lists every setting.")
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:

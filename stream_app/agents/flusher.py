@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable
 from hashlib import blake2b
+from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from state.request import request_of
@@ -27,7 +28,7 @@ from topics.records import RecommendationList
 
 _LOG: Final = logging.getLogger(__name__)
 _ITEM_LISTS_A_ROUND: Final = 25
-_MAX_TOUCHED: Final = 10_000
+_MAX_TOUCHED: Final = 200_000
 _BUSY: Final = 8
 """Shoppers that become dirty in a linger when it pays to wait for a larger batch."""
 
@@ -167,6 +168,11 @@ class Flusher:
             if len(self._segments) < _MAX_TOUCHED:
                 self._segments.setdefault(segment)
 
+    @property
+    def items_waiting(self) -> int:
+        """Items whose list waits."""
+        return len(self._items)
+
     def erase(self, user_id: str) -> None:
         """Remove a shopper's lists from Redis, and do not publish them again."""
         self._dirty.discard(user_id)
@@ -293,7 +299,9 @@ class Flusher:
         items: list[str] = []
         segments: list[str] = []
         if now >= self._next_round and (self._items or self._segments):
-            self._next_round = now + self._settings.item_list_interval
+            # Items that wait in numbers are worked off between the shoppers' lists; a few wait for their round.
+            many = len(self._items) > _ITEM_LISTS_A_ROUND
+            self._next_round = now + self._settings.item_list_interval * (0.1 if many else 1.0)
             items, segments = self._rank_rounds(documents, generated_at)
         self._metrics.dirty_users.set(len(self._dirty))
         self._metrics.dirty_evicted.inc(self._dirty.evicted - self._evicted_reported)
@@ -301,11 +309,12 @@ class Flusher:
         return _Batch(documents, users, listed, items, segments, dict(self._erased))
 
     def _rank_rounds(self, documents: list[Document], generated_at: str) -> tuple[list[str], list[str]]:
-        items = list(self._items)[:_ITEM_LISTS_A_ROUND]
-        for item_id in items:
+        items = []
+        for item_id in list(islice(self._items, _ITEM_LISTS_A_ROUND)):
             del self._items[item_id]
             ranked = self._ranker.rank_item(item_id)
             if ranked.items:
+                items.append(item_id)
                 key = item_key(item_id)
                 documents.append(Document(key, self._document(key, ranked, generated_at, 0)))
         segments = list(self._segments)

@@ -30,6 +30,9 @@ from topics.records import Interaction
 _LOG: Final = logging.getLogger(__name__)
 _encoder: Final = msgspec.msgpack.Encoder()
 
+MAX_FORWARDED: Final = 1_000_000
+"""Largest record that is forwarded: what Kafka takes by default, less some room for its key."""
+
 
 class Gate(Protocol):
     """Open while this worker's replica holds all that was in the log when its partitions were assigned."""
@@ -117,6 +120,11 @@ class UserEvents:
             if not isinstance(event, UserEvent) or spec.source is None:
                 raise RejectedError(RejectReason.WRONG_TYPE, "no event of a shopper")  # noqa: TRY301
             if message.key is None or message.key != event.user_id.encode():
+                if len(message.value) > MAX_FORWARDED:
+                    raise RejectedError(  # noqa: TRY301
+                        RejectReason.INVALID_VALUE,
+                        f"its key is not its user_id, and {len(message.value)} bytes are too many to forward",
+                    )
                 self._metrics.events.labels(message.topic, "rekeyed").inc()
                 return event
             self._take(event, message, Place(spec.source, message.partition, message.offset))
@@ -166,7 +174,10 @@ class UserEvents:
         self._append(INTERACTIONS.name, partition, message.key, value, delivered)
         self._replica.fold_own(interaction)
         if interaction.lines:
-            self._flusher.touch([line.item_id for line in interaction.lines], interaction.segments)
+            index = self._replica.models.index
+            items = [line.item_id for line in interaction.lines]
+            categories = {f"category:{name}" for item in items for name in index.categories(index.find(item))}
+            self._flusher.touch(items, (*interaction.segments, *categories))
 
 
 def declare_users_agent(app: Any, events: UserEvents, flusher: Flusher, gate: Gate, forward: Forward) -> None:

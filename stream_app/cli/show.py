@@ -51,6 +51,10 @@ def register(cli: typer.Typer) -> None:
             ) from None
         except ValueError as error:
             raise UserError(f"HEADRACE_REDIS: {error}.") from None
+        if document is None and what is Shown.SEARCH:
+            raise UserError(
+                f"Redis holds no list at {key}: search lists are part of the contract, but no worker writes them yet."
+            )
         if document is None:
             raise UserError(
                 f"Redis holds no list at {key}. Lists appear when events of that {what} arrive and expire "

@@ -241,7 +241,7 @@ class _Run:
             raise UserError(f"Redis does not answer at the end of the run ({error}).") from None
         unfinished = tally.sent - figures.finished
         return reports.Report(
-            events_read=tally.rows - unfinished,
+            events_read=tally.rows,
             accepted=round(figures.accepted),
             duplicates=round(figures.duplicates),
             dead_lettered=round(figures.dead_lettered),

@@ -23,7 +23,8 @@ _ACTIONS: Final = {
     "interaction item rating": Action.DETAIL,
     "interaction item deals": Action.DETAIL,
 }
-_SEARCHES: Final = frozenset({"search for destination", "search for item", "search for poi"})
+_INTERACTION: Final = "interaction item "
+_SEARCH: Final = "search for "
 _IGNORED: Final = frozenset({"filter selection", "change of sort order"})
 
 
@@ -74,13 +75,13 @@ def _event(values: dict[str, str], action: str, ts: int) -> Event | None:
         for name, column in (("country", "platform"), ("device", "device"))
         if values[column]
     }
-    if action in _ACTIONS:
+    if action.startswith(_INTERACTION):
         return Click(
             event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
             channel=channel, context=context,
-            item_id=reference, action=_ACTIONS[action],
+            item_id=reference, action=_ACTIONS.get(action, Action.VIEW),
         )  # fmt: skip
-    if action in _SEARCHES:
+    if action.startswith(_SEARCH):
         return Search(
             event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
             channel=channel, context=context,

@@ -1,12 +1,15 @@
 """One shopper's event at a time, from raw bytes to what it changes."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import msgspec
 import pytest
 
 from state.row import EMPTY_ROW
+from stream_app.agents.dead_letters import KEPT_BYTES, DeadLetterWriter
+from stream_app.metrics import Metrics
 from stream_app.outbox import DeliveryError
 from stream_app.publish.contract import user_key
 from topics.catalogue import (
@@ -19,6 +22,7 @@ from topics.catalogue import (
     PURCHASES,
     SEARCHES,
 )
+from topics.codec import RejectedError, RejectReason
 from topics.events import (
     Feedback,
     FeedbackKind,
@@ -27,7 +31,7 @@ from topics.events import (
     Purchase,
     Search,
 )
-from topics.records import Interaction, Kind, Source
+from topics.records import DeadLetter, Interaction, Kind, Source
 
 if TYPE_CHECKING:
     from tests.unit.agents.workbench import Workbench
@@ -295,3 +299,23 @@ async def test_freshness_counts_from_the_brokers_time_of_the_event(workbench: Wo
         await workbench.flusher.drained()
     assert user_key("ann") in workbench.publisher.documents
     assert workbench.count("freshness_seconds_sum") == pytest.approx(0.05, abs=1e-6)
+
+
+def test_a_dead_letter_of_a_huge_record_keeps_what_kafka_takes_and_says_how_much_there_was() -> None:
+    written: list[bytes | None] = []
+
+    def append(
+        topic: str, partition: int, key: bytes | None, value: bytes | None, delivered: object = None, /
+    ) -> None:
+        assert (topic, partition, key, delivered) == (DEAD_LETTERS.name, 0, b"u", None)
+        written.append(value)
+
+    message = SimpleNamespace(
+        topic=CLICKS.name, partition=0, offset=7, timestamp=1.0, key=b"u", value=b"x" * 5_000_000
+    )
+    error = RejectedError(RejectReason.UNREADABLE, "no JSON")
+    DeadLetterWriter(append, Metrics()).write(message, error)
+    letter = msgspec.json.decode(written[0] or b"", type=DeadLetter)
+    assert letter.value == b"x" * KEPT_BYTES
+    assert letter.detail == f"no JSON (the first {KEPT_BYTES} of 5000000 bytes are kept)"
+    assert len(written[0] or b"") < 4 * 1024 * 1024
