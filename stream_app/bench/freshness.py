@@ -1,8 +1,9 @@
 """Freshness at a steady rate, and the client's reads meanwhile."""
 
 import itertools
-import threading
+import multiprocessing
 import time
+from multiprocessing.synchronize import Event
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +18,7 @@ from stream_app.feeds.rows import Mapped
 from stream_app.settings import scratch_dir
 from stream_app.simulator.load import benchmark_events
 
-_WARM_UP_SECONDS: Final = 5.0
+_WARM_UP_SECONDS: Final = 10.0
 
 
 def measure_freshness(rate: float, seconds: float, users: int, say: Say) -> dict[str, Any]:
@@ -39,7 +40,9 @@ def measure_freshness(rate: float, seconds: float, users: int, say: Say) -> dict
     dict
         ``freshness_ms`` and ``redis_read_ms`` with p50 and p99, and the rate reached.
     """
-    stop = threading.Event()
+    # A process of its own: in a thread the feeder and the timed reads would wait for one another.
+    processes = multiprocessing.get_context("spawn")
+    stop = processes.Event()
     with fresh_servers() as servers:
         workers = Workers()
         folder = scratch_dir("bench-freshness")
@@ -48,7 +51,7 @@ def measure_freshness(rate: float, seconds: float, users: int, say: Say) -> dict
         workers.start(WorkerProcess(1, folder, {**addresses, "partitions": PARTITIONS}))
         try:
             workers.await_ready()
-            feeder = threading.Thread(
+            feeder = processes.Process(
                 target=_feed, args=(servers.broker_address, rate, users, stop), daemon=True
             )
             feeder.start()
@@ -82,12 +85,13 @@ def measure_freshness(rate: float, seconds: float, users: int, say: Say) -> dict
     }
 
 
-def _feed(broker: str, rate: float, users: int, stop: threading.Event) -> None:
+def _feed(broker: str, rate: float, users: int, stop: Event) -> None:
     outbox = KafkaOutbox(broker)
     try:
         events = benchmark_events(10**9, clock=time.time, users=users)
         lasting = itertools.takewhile(lambda _: not stop.is_set(), events)
         rows = (Mapped(number, event) for number, event in enumerate(lasting))
-        Feeder(outbox, rate=rate, stop=stop).feed(rows)
+        Feeder(outbox, rate=rate).feed(rows)
+        outbox.flush()
     finally:
         outbox.close()

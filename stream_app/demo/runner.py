@@ -84,7 +84,10 @@ def run_demo(options: Options, console: Console) -> int:
             interrupts.manner = Manner.IGNORE
             console.print("[dim]stopping workers and servers …[/]")
             stack.close()
-    return 130 if report.interrupted and options.events is not None else 0
+    if report.interrupted:
+        return 130 if options.events is not None else 0
+    # Events without an outcome are lost, or the workers hang: nothing that may end well.
+    return 1 if report.unfinished and options.events is not None else 0
 
 
 class _Run:
