@@ -129,12 +129,15 @@ class Components:
             limits=settings.limits,
             session_gap=settings.session_gap,
         )
-        declare_users_agent(app, events, self.flusher, self.gate, self._forward)
+        declare_users_agent(app, events, self.flusher, self.gate, self._forward, self._is_ours)
         declare_catalog_agent(app, CatalogEvents(dead_letters, self.metrics, settings.limits))
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_before_shutdown.connect(self._on_before_shutdown, weak=False)
         app.task(self._run)
+
+    def _is_ours(self, message: Any) -> bool:
+        return bool(message.generation_id == self.app.consumer_generation_id)
 
     async def _forward(self, topic: str, key: bytes, value: bytes) -> None:
         try:

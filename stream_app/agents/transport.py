@@ -3,13 +3,17 @@
 Each leaves Faust's behaviour as it is and takes away work an event. `docs/decisions.md` has the figures.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import faust
 from faust.transport.drivers import aiokafka as faust_kafka
 
 from stream_app.outbox import Outbox
+
+_FETCH_SECONDS: Final = 0.1
+"""Longest wait of one fetch; a rebalance waits for it."""
 
 
 class OutboxProducer(faust_kafka.Producer):  # type: ignore[misc]
@@ -30,6 +34,11 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     queue cannot hold up a rebalance. A rebalance cancels the fetcher, and the hand-over with it, all the same.
     """
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._idle = asyncio.Event()
+        self._idle.set()
+
     async def wait_first(self, *waited: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109  # Faust's signature
         """Await the hand-over of a message, unless the flow is being suspended."""
         if len(waited) == 2 and timeout is None and not self.suspend_flow.is_set():
@@ -39,6 +48,26 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
                 await handover
                 return None
         return await super().wait_first(*waited, timeout=timeout)
+
+    async def _getmany(self, active_partitions: Any, timeout: float) -> Any:  # noqa: ASYNC109  # Faust's signature
+        self._idle.clear()
+        try:
+            return await super()._getmany(active_partitions, min(timeout, _FETCH_SECONDS))
+        finally:
+            self._idle.set()
+
+    async def perform_seek(self) -> None:
+        """Go back to what is committed, once no fetch is under way.
+
+        Faust seeks while a fetch of before may still be waiting. What that one brings has moved the position past
+        records that nobody will be given: Faust takes the hole for compaction, and commits over it.
+        """
+        was_active = self.flow_active
+        self.stop_flow()
+        await self._idle.wait()
+        await super().perform_seek()
+        if was_active:
+            self.resume_flow()
 
 
 class RawSchema(faust.Schema):  # type: ignore[misc]

@@ -180,14 +180,34 @@ class UserEvents:
             self._flusher.touch(items, (*interaction.segments, *categories))
 
 
-def declare_users_agent(app: Any, events: UserEvents, flusher: Flusher, gate: Gate, forward: Forward) -> None:
-    """Declare the agent on a Faust application."""
+def declare_users_agent(
+    app: Any,
+    events: UserEvents,
+    flusher: Flusher,
+    gate: Gate,
+    forward: Forward,
+    is_ours: Callable[[Any], bool] = lambda _: True,
+) -> None:
+    """Declare the agent on a Faust application.
+
+    Parameters
+    ----------
+    app
+        The Faust application.
+    events, flusher, gate, forward
+        What the agent uses.
+    is_ours
+        Whether a message is of the assignment of now.
+    """
     topic = app.topic(*(spec.name for spec in USER_EVENTS), schema=RawSchema())
 
     async def users(stream: AsyncIterable[Any]) -> None:
         async for event in stream.events():  # type: ignore[attr-defined]
             if not gate.is_set():
                 await gate.wait()
+                if not is_ours(event.message):
+                    # Its partition may have gone while it waited; whoever owns it now reads it again.
+                    continue
             misplaced = events.handle(event.message)
             if misplaced is not None:
                 await forward(event.message.topic, misplaced.user_id.encode(), event.message.value)
