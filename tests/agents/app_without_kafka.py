@@ -113,6 +113,7 @@ class Shop:
         place = (topic, partition)
         offset = self._offsets[place] = self._offsets.get(place, -1) + 1
         message = Message(topic, partition, offset, time.time(), 0, (), key, value, b"")
+        message.generation_id = self.app.consumer_generation_id
         stream.waiting.put_nowait(message)
 
     async def click(self, agent: Any, user: str, item: str, **fields: Any) -> bytes:
