@@ -14,7 +14,7 @@ import pytest
 pytestmark = pytest.mark.integration
 
 DEADLINE = 150.0
-MARK = "HEADRACE_DEMO_TEST"
+MARK = "TEST_OF_HEADRACE_DEMO"
 
 
 def start(*arguments: str, folder: Path) -> "subprocess.Popen[str]":
