@@ -6,9 +6,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import State
+State = dict[str, Any]
+"""Plain data: str, int, float, bool, None, bytes, lists and dicts of them, and numpy arrays (no objects)."""
 
-FORMAT = 1
+FORMAT = 2
 """Version of the layout of every state of this package."""
 
 T = TypeVar("T", bound=np.generic)
@@ -47,7 +48,7 @@ def stamped(name: str, parameters: Mapping[str, Any], **parts: Any) -> State:
     Examples
     --------
     >>> stamped("popularity", {"half_life": 60.0}, totals=[1.0])
-    {'format': 1, 'name': 'popularity', 'parameters': {'half_life': 60.0}, 'totals': [1.0]}
+    {'format': 2, 'name': 'popularity', 'parameters': {'half_life': 60.0}, 'totals': [1.0]}
     """
     return {"format": FORMAT, "name": name, "parameters": dict(parameters), **parts}
 

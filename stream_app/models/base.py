@@ -5,18 +5,19 @@ set share, so that an id is hashed once an interaction and not once a model.
 """
 
 from collections.abc import Iterable, Mapping
+from inspect import signature
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from topics.records import Kind
+from stream_app.models.arrays import State, stamped, verify
+from topics.events import CatalogItem
+from topics.records import Kind, Reason
 
 Items = NDArray[np.int32]
 Times = NDArray[np.float64]
 Scores = NDArray[np.float32]
-State = dict[str, Any]
-"""Plain data: str, int, float, bool, None, bytes, lists and dicts of them, and numpy arrays (no objects)."""
 
 NO_ITEM = -1
 """Stands for an item the index does not know, or for no evidence."""
@@ -51,6 +52,9 @@ class Observation(NamedTuple):
         `ts`, oldest first, without this one. A view on a buffer: read it during the call, copy to keep.
     previous_times : ndarray of float64, shape (n,)
         Their event times.
+    query
+        The search words that led to it: its own, or the shopper's last in the session; empty where there are
+        none.
     """
 
     user: str
@@ -63,6 +67,7 @@ class Observation(NamedTuple):
     repeat: bool
     previous_items: Items
     previous_times: Times
+    query: str = ""
 
 
 class Context(NamedTuple):
@@ -82,6 +87,8 @@ class Context(NamedTuple):
         The shopper's audiences besides ``all``.
     now
         Event time of the shopper's last event, seconds since the epoch.
+    query
+        The shopper's last search of the session, or the search a list is asked for; empty where there is none.
     """
 
     user: str
@@ -90,6 +97,7 @@ class Context(NamedTuple):
     session_start: int
     segments: tuple[str, ...]
     now: float
+    query: str = ""
 
 
 class Candidates(NamedTuple):
@@ -114,19 +122,14 @@ class Candidates(NamedTuple):
 EMPTY_CANDIDATES = Candidates(EMPTY_ITEMS, np.zeros(0, np.float32), EMPTY_ITEMS)
 
 
-class Evidence(NamedTuple):
-    """Why a model proposed an item."""
-
-    source: str
-    item: int = NO_ITEM
-    segment: str | None = None
-
-
 class Model:
     """One algorithm that learns an interaction at a time.
 
-    Constructor arguments are the hyper-parameters, each with a default that works. Scoring never changes the
-    model. Everything held in memory has a bound.
+    Constructor arguments are the hyper-parameters, each with a default that works and each kept as an attribute
+    of its name. Scoring never changes the model. Everything held in memory has a bound.
+
+    A model writes `learn_one`, `candidates`, `score`, `explain`, and for its state `_clear`, `_parts` and
+    `_fill`; what goes round these is here.
     """
 
     name: ClassVar[str]
@@ -143,6 +146,12 @@ class Model:
         """Learn several observations in order; the same as `learn_one` on each."""
         for observation in observations:
             self.learn_one(observation)
+
+    def learn_catalog(self, item: int, entry: CatalogItem) -> None:
+        """Take the catalogue's word on an item; most models have no use for it."""
+
+    def learn_query(self, user: str, query: str, ts: float) -> None:
+        """Take note that a shopper searched; most models have no use for it."""
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose at most `k` items for a context, best first."""
@@ -164,7 +173,7 @@ class Model:
         """
         raise NotImplementedError
 
-    def explain(self, context: Context, item: int, evidence: int) -> Evidence:
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Say why `item` was proposed, from the `evidence` that came with it."""
         raise NotImplementedError
 
@@ -184,9 +193,26 @@ class Model:
             Distinct items.
         """
 
+    @classmethod
+    def hyper_parameters(cls) -> dict[str, Any]:
+        """Names of the hyper-parameters and their defaults.
+
+        Examples
+        --------
+        >>> from stream_app.models.session_knn import SessionKNN
+        >>> sorted(SessionKNN.hyper_parameters())
+        ['depth', 'neighbours', 'postings', 'session_items', 'sessions']
+        """
+        arguments = signature(cls).parameters.values()
+        return {each.name: each.default for each in arguments if each.kind is each.KEYWORD_ONLY}
+
+    def parameters(self) -> dict[str, Any]:
+        """The hyper-parameters this model was made with."""
+        return {name: getattr(self, name) for name in self.hyper_parameters()}
+
     def state(self) -> State:
         """Everything learned, as plain data that shares no memory with the model."""
-        raise NotImplementedError
+        return stamped(self.name, self.parameters(), **self._parts())
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become the model that `state` was taken from.
@@ -196,8 +222,22 @@ class Model:
         ValueError
             If the state is of another format or of other hyper-parameters.
         """
-        raise NotImplementedError
+        verify(state, self.name, self.parameters())
+        self._clear()
+        self._fill(state)
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent."""
+        """Bytes held, to within a few percent: here the arrays of the model, for most all there is."""
+        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
+
+    def _clear(self) -> None:
+        """Become a model that has learned nothing."""
+        raise NotImplementedError
+
+    def _parts(self) -> State:
+        """What was learned, copied."""
+        raise NotImplementedError
+
+    def _fill(self, state: Mapping[str, Any]) -> None:
+        """Take what `_parts` gave into a cleared model."""
         raise NotImplementedError

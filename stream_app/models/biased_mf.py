@@ -8,21 +8,20 @@ from numpy.typing import NDArray
 from river import optim, reco
 
 from stream_app.models import kernels
-from stream_app.models.arrays import grown, stamped, verify
+from stream_app.models.arrays import State, grown
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
     NO_ITEM,
     Candidates,
     Context,
-    Evidence,
     Items,
     Model,
     Observation,
     Scores,
-    State,
 )
 from stream_app.models.ids import IdIndex
 from stream_app.models.items import ItemIndex
+from topics.records import Reason
 
 POOL = 1000
 """Items, the recently and repeatedly touched, that candidates are chosen from."""
@@ -230,9 +229,9 @@ class BiasedMF(Model):
             kernels.affinities(vector, items, self._known, self._item_latents, self._item_biases, out)
         return out
 
-    def explain(self, context: Context, item: int, evidence: int) -> Evidence:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """Factors have no evidence that could be named."""
-        return Evidence("factors")
+        return Reason("factors")
 
     def forget_user(self, user: str) -> None:
         """Drop a shopper's vector and bias."""
@@ -251,36 +250,24 @@ class BiasedMF(Model):
         self._places[held] = 0
         self._fill_pool(pool, recent, hand)
 
-    def state(self) -> State:
-        """Vectors, biases and the pool, as plain data."""
+    def _parts(self) -> State:
         users, size = self._users.size, self._index.size
         known = grown(self._known, size)[:size].copy()
-        return stamped(
-            self.name,
-            self._parameters,
-            users=self._users.state(),
-            user_latents=self._user_latents[:users].copy(),
-            user_biases=self._user_biases[:users].copy(),
-            known=known,
-            item_latents=grown(self._item_latents, size)[:size].copy(),
-            item_biases=grown(self._item_biases, size)[:size].copy(),
-            pool=self._pool[: self._pooled].copy(),
-            recent=self._recent[: self._pooled].copy(),
-            hand=self._hand,
-            learned=self._learned,
-            mean=[float(self.river.global_mean.n), float(self.river.global_mean.get())],
-        )
+        return {
+            "users": self._users.state(),
+            "user_latents": self._user_latents[:users].copy(),
+            "user_biases": self._user_biases[:users].copy(),
+            "known": known,
+            "item_latents": grown(self._item_latents, size)[:size].copy(),
+            "item_biases": grown(self._item_biases, size)[:size].copy(),
+            "pool": self._pool[: self._pooled].copy(),
+            "recent": self._recent[: self._pooled].copy(),
+            "hand": self._hand,
+            "learned": self._learned,
+            "mean": [float(self.river.global_mean.n), float(self.river.global_mean.get())],
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the model that `state` was taken from.
-
-        Raises
-        ------
-        ValueError
-            If the state is of another format or of other hyper-parameters.
-        """
-        verify(state, self.name, self._parameters)
-        self._clear()
+    def _fill(self, state: Mapping[str, Any]) -> None:
         self._users.restore(state["users"])
         users, size = len(state["user_biases"]), len(state["item_biases"])
         self._fit_users(users)
@@ -296,30 +283,7 @@ class BiasedMF(Model):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        arrays = (
-            self._user_latents,
-            self._user_biases,
-            self._item_latents,
-            self._item_biases,
-            self._known,
-            self._places,
-            self._pool,
-            self._recent,
-            self._pool_scores,
-        )
-        return sum(array.nbytes for array in arrays) + self._users.memory()
-
-    @property
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            "max_users": self.max_users,
-            "factors": self.factors,
-            "learning_rate": self.learning_rate,
-            "l2": self.l2,
-            "clip": self.clip,
-            "negatives": self.negatives,
-            "seed": self.seed,
-        }
+        return super().memory() + self._users.memory()
 
     def _hold_users(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
         self._user_latents = self.river.u_latents = latents

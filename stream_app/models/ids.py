@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import grown
-from stream_app.models.base import NO_ITEM, Items, State, Times
+from stream_app.models.arrays import State, grown
+from stream_app.models.base import NO_ITEM, Items, Times
 
 EVICTED_SHARE = 100
 """A full index gives up one in this many ids at a time."""

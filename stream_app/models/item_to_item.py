@@ -7,22 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models import kernels
-from stream_app.models.arrays import grown, stamped, verify
-from stream_app.models.base import (
-    EMPTY_CANDIDATES,
-    NO_ITEM,
-    Candidates,
-    Context,
-    Evidence,
-    Items,
-    Model,
-    Observation,
-    Scores,
-    State,
-)
+from stream_app.models.arrays import State, grown
+from stream_app.models.base import NO_ITEM, Context, Items, Observation
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.items import ItemIndex
-from topics.records import Kind
+from stream_app.models.spreading import SpreadingModel
+from topics.records import Kind, Reason
 
 ALSO_VIEWED, ALSO_BOUGHT = "also_viewed", "also_bought"
 
@@ -90,7 +80,7 @@ class _Table:
         return sum(array.nbytes for array in arrays)
 
 
-class ItemToItem(Model):
+class ItemToItem(SpreadingModel):
     """Co-visits and co-buys: an item is proposed for what it shares with the context's items.
 
     Each observation that is no repeat is linked both ways with the distinct items the same shopper had in
@@ -130,7 +120,7 @@ class ItemToItem(Model):
     >>> index.id_of(found.items[0]), float(found.scores[0]), index.id_of(found.evidence[0])
     ('sock', 1.0, 'shoe')
     >>> model.explain(item_page, sock, shoe)
-    Evidence(source='also_viewed', item=0, segment=None)
+    Reason(source='also_viewed', item_id='shoe', segment=None)
     """
 
     name: ClassVar[str] = "item_to_item"
@@ -147,7 +137,7 @@ class ItemToItem(Model):
         fade: float = 0.8,
         penalty: float = 0.2,
     ) -> None:
-        self._index = index
+        super().__init__(index, 2 * depth * neighbours)
         self.half_life = half_life
         self.reach = reach
         self.neighbours = neighbours
@@ -155,12 +145,6 @@ class ItemToItem(Model):
         self.fade = fade
         self.penalty = penalty
         self._clear()
-        room = 2 * depth * neighbours
-        self._scores: NDArray[np.float64] = np.zeros(0)
-        self._best: NDArray[np.float64] = np.zeros(0)
-        self._evidence: Items = np.zeros(0, np.int32)
-        self._touched: Items = np.zeros(room, np.int32)
-        self._pool: Scores = np.zeros(room, np.float32)
 
     def _clear(self) -> None:
         self._decay = ForwardDecay(self.half_life)
@@ -203,39 +187,11 @@ class ItemToItem(Model):
             self._index.hashes,
         )
 
-    def candidates(self, context: Context, k: int) -> Candidates:
-        """Propose the neighbours of the context's newest distinct items."""
-        n = self._spread(context.items)
-        items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
-        n = kernels.finish(
-            n,
-            k,
-            self._scores,
-            self._best,
-            self._evidence,
-            self._touched,
-            self._index.hashes,
-            self._pool,
-            items,
-            scores,
-            evidence,
-        )
-        if n == 0:
-            return EMPTY_CANDIDATES
-        return Candidates(items[:n], scores[:n], evidence[:n])
-
-    def score(self, context: Context, items: Items) -> Scores:
-        """Summed normalised weight of each item with the context's items."""
-        n = self._spread(context.items)
-        out = np.empty(len(items), np.float32)
-        kernels.look_up(n, items, self._scores, self._best, self._touched, out)
-        return out
-
-    def explain(self, context: Context, item: int, evidence: int) -> Evidence:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """Say whether `item` was viewed or bought with the context item, whichever link is the stronger."""
         if evidence < NO_ITEM:
-            return Evidence(ALSO_BOUGHT, item=-2 - evidence)
-        return Evidence(ALSO_VIEWED, item=evidence)
+            return Reason(ALSO_BOUGHT, item_id=self._index.id_of(-2 - evidence))
+        return Reason(ALSO_VIEWED, item_id=self._index.id_of(evidence))
 
     def forget_items(self, items: Items) -> None:
         """Drop the items' rows, and the items from the rows of others."""
@@ -255,58 +211,28 @@ class ItemToItem(Model):
             tables.append((name, every, every, table.counts[every] * factor))
         return tables
 
-    def state(self) -> State:
-        """Counts and pairs, as plain data."""
-        return stamped(
-            self.name,
-            self._parameters,
-            landmark=self._decay.landmark,
-            views=self._views.state(),
-            buys=self._buys.state(),
-        )
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return super().memory() + self._views.memory() + self._buys.memory()
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the model that `state` was taken from.
+    def _parts(self) -> State:
+        return {
+            "landmark": self._decay.landmark,
+            "views": self._views.state(),
+            "buys": self._buys.state(),
+        }
 
-        Raises
-        ------
-        ValueError
-            If the state is of another format or of other hyper-parameters.
-        """
-        verify(state, self.name, self._parameters)
-        self._clear()
+    def _fill(self, state: Mapping[str, Any]) -> None:
         self._decay.landmark = float(state["landmark"])
         self._views.restore(state["views"], self.penalty)
         self._buys.restore(state["buys"], self.penalty)
 
-    def memory(self) -> int:
-        """Bytes held, to within a few percent."""
-        scratch = (self._scores, self._best, self._evidence, self._touched, self._pool)
-        return self._views.memory() + self._buys.memory() + sum(array.nbytes for array in scratch)
-
-    @property
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            "half_life": self.half_life,
-            "reach": self.reach,
-            "neighbours": self.neighbours,
-            "depth": self.depth,
-            "fade": self.fade,
-            "penalty": self.penalty,
-        }
-
-    def _spread(self, context: Items) -> int:
-        """Score every neighbour of the context's items in the scratch arrays; return how many there are."""
-        size = self._index.size
-        if size > len(self._scores):
-            self._scores = grown(self._scores, size)
-            self._best = grown(self._best, size)
-            self._evidence = grown(self._evidence, size)
+    def _spread(self, context: Context) -> int:
         n = 0
         for table, bought in ((self._views, False), (self._buys, True)):
             if len(table.sizes):
                 n = kernels.spread(
-                    context,
+                    context.items,
                     self.depth,
                     self.fade,
                     1.0,

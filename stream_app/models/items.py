@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import grown
-from stream_app.models.base import Items, State, Times
+from stream_app.models.arrays import State, grown
+from stream_app.models.base import Items, Times
 from stream_app.models.ids import IdIndex
 
 MAX_CATEGORIES = 4

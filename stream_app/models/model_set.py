@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from stream_app.models import registry
-from stream_app.models.arrays import stamped, verify
-from stream_app.models.base import Candidates, Context, Items, Model, Observation, State
+from stream_app.models.arrays import State, stamped, verify
+from stream_app.models.base import Candidates, Context, Items, Model, Observation
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.items import ItemIndex
 from stream_app.models.popularity import Popularity
@@ -249,7 +249,9 @@ class ModelSet:
 
     def segments(self) -> list[str]:
         """Segments that popularity is known for, without ``all``, sorted."""
-        return [name for model in self.models if isinstance(model, Popularity) for name in model.segments()]
+        return [
+            name for model in self.models if isinstance(model, Popularity) for name in model.segment_names()
+        ]
 
     def state(self) -> State:
         """Everything learned, as plain data that shares no memory with the models."""

@@ -7,21 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models import kernels
-from stream_app.models.arrays import grown, stamped, verify
+from stream_app.models.arrays import State, grown
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
     NO_ITEM,
     Candidates,
     Context,
-    Evidence,
     Items,
     Model,
     Observation,
     Scores,
-    State,
 )
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.items import ItemIndex
+from topics.records import Reason
 
 ALL = "all"
 """The audience that everybody belongs to."""
@@ -88,12 +87,12 @@ class Popularity(Model):
     ) -> None:
         self._index = index
         self.half_life = half_life
-        self.max_segments = segments
+        self.segments = segments
         self.segment_items = segment_items
         self._clear()
 
     def _clear(self) -> None:
-        rows = self.max_segments + 1
+        rows = self.segments + 1
         slots = 1 << (4 * self.segment_items - 1).bit_length()
         self._decay = ForwardDecay(self.half_life)
         self._overall: NDArray[np.float64] = np.zeros(64)
@@ -114,7 +113,7 @@ class Popularity(Model):
         self._pool_items: Items = np.zeros(HEAD, np.int32)
         self._pool_scores: Scores = np.zeros(HEAD, np.float32)
 
-    def segments(self) -> list[str]:
+    def segment_names(self) -> list[str]:
         """Names of the known segments, without ``all``, sorted."""
         return sorted(self._numbers)
 
@@ -200,13 +199,13 @@ class Popularity(Model):
         kernels.shares(items, numbers, self._overall, self._totals, self._keys, self._values, out)
         return out
 
-    def explain(self, context: Context, item: int, evidence: int) -> Evidence:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """Name the segment in which the item has its largest share."""
         asked = self._asked(context)
         if len(asked) == 0 or not 0 <= item < len(self._overall):
-            return Evidence("popular", segment=ALL)
+            return Reason("popular", segment=ALL)
         place = kernels.loudest(item, asked, self._overall, self._totals, self._keys, self._values)
-        return Evidence("popular", segment=self._names[asked[place]])
+        return Reason("popular", segment=self._names[asked[place]])
 
     def forget_items(self, items: Items) -> None:
         """Take the items out of every count."""
@@ -221,7 +220,7 @@ class Popularity(Model):
             lost = gone[kept]
             if lost.any():
                 self._totals[number] = max(0.0, self._totals[number] - counts[lost].sum())
-                self._fill(number, kept[~lost], counts[~lost])
+                self._fill_segment(number, kept[~lost], counts[~lost])
         self._fill_overall()
 
     def statistics(self, ts: float) -> list[tuple[str, Items, Items, NDArray[np.float64]]]:
@@ -239,32 +238,21 @@ class Popularity(Model):
                 tables.append((f"popularity/{name}", items, items, counts * factor))
         return tables
 
-    def state(self) -> State:
-        """Counts, as plain data; the heads follow from them."""
+    def _parts(self) -> State:
+        # the heads follow from the counts
         size = self._index.size
         entries = [self._entries(number) for number in range(1, len(self._names))]
-        return stamped(
-            self.name,
-            self._parameters,
-            landmark=self._decay.landmark,
-            overall=grown(self._overall, size)[:size].copy(),
-            totals=self._totals[: len(self._names)].copy(),
-            segments=self._names[1:],
-            sizes=np.array([len(items) for items, _ in entries], np.int64),
-            items=np.concatenate([np.zeros(0, np.int32), *(items for items, _ in entries)]),
-            counts=np.concatenate([np.zeros(0), *(counts for _, counts in entries)]),
-        )
+        return {
+            "landmark": self._decay.landmark,
+            "overall": grown(self._overall, size)[:size].copy(),
+            "totals": self._totals[: len(self._names)].copy(),
+            "segments": self._names[1:],
+            "sizes": np.array([len(items) for items, _ in entries], np.int64),
+            "items": np.concatenate([np.zeros(0, np.int32), *(items for items, _ in entries)]),
+            "counts": np.concatenate([np.zeros(0), *(counts for _, counts in entries)]),
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the model that `state` was taken from.
-
-        Raises
-        ------
-        ValueError
-            If the state is of another format or of other hyper-parameters.
-        """
-        verify(state, self.name, self._parameters)
-        self._clear()
+    def _fill(self, state: Mapping[str, Any]) -> None:
         self._decay.landmark = float(state["landmark"])
         size = len(state["overall"])
         self._overall = grown(self._overall, size)
@@ -277,35 +265,14 @@ class Popularity(Model):
         for number, (end, length) in enumerate(zip(ends, state["sizes"], strict=True), 1):
             # copied, since a kernel would be compiled once more for arrays that cannot be written
             items, counts = (np.array(state[part][end - length : end]) for part in ("items", "counts"))
-            self._fill(number, items, counts)
+            self._fill_segment(number, items, counts)
         self._fill_overall()
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        arrays = (
-            self._overall,
-            self._seen,
-            self._totals,
-            self._keys,
-            self._values,
-            self._sizes,
-            self._head_items,
-            self._head_counts,
-            self._head_sizes,
-            self._pool_items,
-            self._pool_scores,
-        )
         names = sum(150 + len(name) for name in self._numbers)
         held = sum(column.nbytes for found in self._held.values() for column in found)
-        return sum(array.nbytes for array in arrays) + names + held + 200 * len(self._tuples)
-
-    @property
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            "half_life": self.half_life,
-            "segments": self.max_segments,
-            "segment_items": self.segment_items,
-        }
+        return super().memory() + names + held + 200 * len(self._tuples)
 
     def _asked(self, context: Context) -> NDArray[np.int32]:
         numbers = [self._numbers[name] for name in context.segments if name in self._numbers]
@@ -315,18 +282,18 @@ class Popularity(Model):
 
     def _admit(self, segments: tuple[str, ...]) -> NDArray[np.int32]:
         """Give each segment a row, and remember the rows of the tuple."""
-        wanted = list(dict.fromkeys(segments))[: self.max_segments]
+        wanted = list(dict.fromkeys(segments))[: self.segments]
         for name in wanted:
             if name in self._numbers or name == ALL:
                 continue
-            if len(self._names) <= self.max_segments:
+            if len(self._names) <= self.segments:
                 number = len(self._names)
                 self._names.append(name)
             else:
                 number = self._least({self._numbers[each] for each in wanted if each in self._numbers})
                 del self._numbers[self._names[number]]
                 self._names[number] = name
-                self._fill(number, np.zeros(0, np.int32), np.zeros(0))
+                self._fill_segment(number, np.zeros(0, np.int32), np.zeros(0))
                 self._totals[number] = 0.0
                 self._tuples.clear()
             self._numbers[name] = number
@@ -351,9 +318,9 @@ class Popularity(Model):
     def _prune(self, number: int) -> None:
         items, counts = self._entries(number)
         best = np.lexsort((self._index.hashes[items], -counts))[: self.segment_items]
-        self._fill(number, items[best], counts[best])
+        self._fill_segment(number, items[best], counts[best])
 
-    def _fill(self, number: int, items: Items, counts: NDArray[np.float64]) -> None:
+    def _fill_segment(self, number: int, items: Items, counts: NDArray[np.float64]) -> None:
         kernels.fill_segment(
             number,
             items,
@@ -377,5 +344,5 @@ class Popularity(Model):
         self._totals *= factor
         self._values *= factor
         for number in range(1, len(self._names)):
-            self._fill(number, *self._entries(number))
+            self._fill_segment(number, *self._entries(number))
         self._fill_overall()

@@ -7,26 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models import kernels
-from stream_app.models.arrays import grown, stamped, verify
-from stream_app.models.base import (
-    EMPTY_CANDIDATES,
-    NO_ITEM,
-    Candidates,
-    Context,
-    Evidence,
-    Items,
-    Model,
-    Observation,
-    Scores,
-    State,
-)
+from stream_app.models.arrays import State, grown
+from stream_app.models.base import NO_ITEM, Context, Items, Observation, Scores
 from stream_app.models.ids import stable_hash
 from stream_app.models.items import ItemIndex
+from stream_app.models.spreading import SpreadingModel
+from topics.records import Reason
 
 _NEWEST = (1 << 64) - 1
 
 
-class SessionKNN(Model):
+class SessionKNN(SpreadingModel):
     """Session k-nearest-neighbours on posting lists (VMIS-kNN).
 
     Each item remembers its last sessions and each session its items. For a context, the sessions that share
@@ -86,7 +77,7 @@ class SessionKNN(Model):
         neighbours: int = 100,
         depth: int = 10,
     ) -> None:
-        self._index = index
+        super().__init__(index, neighbours * session_items)
         self.sessions = sessions
         self.session_items = session_items
         self.postings = postings
@@ -100,11 +91,6 @@ class SessionKNN(Model):
         self._slot_scores: Scores = np.zeros(depth * postings, np.float32)
         self._near: Items = np.zeros(neighbours, np.int32)
         self._near_scores: Scores = np.zeros(neighbours, np.float32)
-        self._scores: NDArray[np.float64] = np.zeros(0)
-        self._best: NDArray[np.float64] = np.zeros(0)
-        self._evidence: Items = np.zeros(0, np.int32)
-        self._touched: Items = np.zeros(neighbours * session_items, np.int32)
-        self._pool: Scores = np.zeros(neighbours * session_items, np.float32)
 
     def _clear(self) -> None:
         self._items: Items = np.zeros((self.sessions, self.session_items), np.int32)
@@ -137,37 +123,10 @@ class SessionKNN(Model):
             self._posted = grown(self._posted, max(item + 1, 64))
         kernels.post(slot, item, ts, self._items, self._sizes, self._lasts, self._rings, self._posted)
 
-    def candidates(self, context: Context, k: int) -> Candidates:
-        """Propose the items of the sessions most similar to the current one."""
-        n = self._spread(context)
-        items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
-        n = kernels.finish(
-            n,
-            k,
-            self._scores,
-            self._best,
-            self._evidence,
-            self._touched,
-            self._index.hashes,
-            self._pool,
-            items,
-            scores,
-            evidence,
-        )
-        if n == 0:
-            return EMPTY_CANDIDATES
-        return Candidates(items[:n], scores[:n], evidence[:n])
-
-    def score(self, context: Context, items: Items) -> Scores:
-        """Summed similarity of the neighbour sessions that hold each item."""
-        n = self._spread(context)
-        out = np.empty(len(items), np.float32)
-        kernels.look_up(n, items, self._scores, self._best, self._touched, out)
-        return out
-
-    def explain(self, context: Context, item: int, evidence: int) -> Evidence:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """Name the context item that the best neighbour session was found by, or say it was seen before."""
-        return Evidence("viewed_before" if evidence == item else "similar_sessions", item=evidence)
+        source = "viewed_before" if evidence == item else "similar_sessions"
+        return Reason(source, item_id=self._index.id_of(evidence))
 
     def forget_user(self, user: str) -> None:
         """Empty the shopper's sessions."""
@@ -190,34 +149,22 @@ class SessionKNN(Model):
         held = items[items < len(self._posted)]
         self._posted[held] = 0
 
-    def state(self) -> State:
-        """Sessions and postings, as plain data."""
+    def _parts(self) -> State:
         used = np.flatnonzero(self._serials >= 0)
         held = np.arange(self.session_items) < self._sizes[used, None]
         filled = np.arange(self.postings) < self._posted[:, None]
-        return stamped(
-            self.name,
-            self._parameters,
-            slots=used,
-            serials=self._serials[used],
-            owners=self._owners[used],
-            lasts=self._lasts[used],
-            sizes=self._sizes[used],
-            items=self._items[used][held],
-            posted=self._posted.copy(),
-            postings=self._rings[filled],
-        )
+        return {
+            "slots": used,
+            "serials": self._serials[used],
+            "owners": self._owners[used],
+            "lasts": self._lasts[used],
+            "sizes": self._sizes[used],
+            "items": self._items[used][held],
+            "posted": self._posted.copy(),
+            "postings": self._rings[filled],
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the model that `state` was taken from.
-
-        Raises
-        ------
-        ValueError
-            If the state is of another format or of other hyper-parameters.
-        """
-        verify(state, self.name, self._parameters)
-        self._clear()
+    def _fill(self, state: Mapping[str, Any]) -> None:
         used = state["slots"]
         self._serials[used] = state["serials"]
         self._ties[used] = np.uint64(_NEWEST) - state["serials"].astype(np.uint64)
@@ -231,27 +178,7 @@ class SessionKNN(Model):
         self._rings = np.zeros((len(self._posted), self.postings), np.int32)
         self._rings[np.arange(self.postings) < self._posted[:, None]] = state["postings"]
 
-    def memory(self) -> int:
-        """Bytes held, to within a few percent."""
-        return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
-
-    @property
-    def _parameters(self) -> dict[str, Any]:
-        return {
-            "sessions": self.sessions,
-            "session_items": self.session_items,
-            "postings": self.postings,
-            "neighbours": self.neighbours,
-            "depth": self.depth,
-        }
-
     def _spread(self, context: Context) -> int:
-        """Score the items of the nearest sessions in the scratch arrays; return how many there are."""
-        size = self._index.size
-        if size > len(self._scores):
-            self._scores = grown(self._scores, size)
-            self._best = grown(self._best, size)
-            self._evidence = grown(self._evidence, size)
         start = context.session_start if context.session_start < len(context.items) else 0
         session = context.items[start:]
         since = context.times[start] if len(session) else context.now

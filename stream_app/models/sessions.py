@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import grown, stamped, verify
-from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Items, State, Times
+from stream_app.models.arrays import State, grown, stamped, verify
+from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Items, Times
 from stream_app.models.ids import IdIndex
 from stream_app.models.items import ItemIndex
 from stream_app.models.kernels import drop_items, observe_tail, open_session

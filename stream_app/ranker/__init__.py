@@ -1,5 +1,5 @@
 """From candidates to a list: gather, fuse, apply the rules, explain.
 
 Pure: no Faust, Kafka, Redis or clock. `request` is what a list is asked with, `fusion` merges the sources,
-`rules` says what may not be shown, `explanations` turns evidence into reasons, `ranker` joins them.
+`rules` says what may not be shown, `ranker` joins them.
 """

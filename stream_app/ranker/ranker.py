@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Candidates, Context, Model
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.explanations import reason_of
 from stream_app.ranker.fusion import ReciprocalRankFusion
 from stream_app.ranker.request import RankRequest
 from stream_app.ranker.rules import allowed_items
@@ -115,6 +114,6 @@ class Ranker:
             fused.evidence.tolist(),
             strict=True,
         ):
-            evidence = proposals[source][0].explain(context, item, found)
-            listed.append(ListedItem(id_of(item), score, 1.0, reason_of(evidence, items)))
+            reason = proposals[source][0].explain(context, item, found)
+            listed.append(ListedItem(id_of(item), score, 1.0, reason))
         return Ranked(tuple(listed), POLICY, self.models.version)

@@ -256,10 +256,13 @@ def check_candidates_are_well_formed(make: Make) -> None:
             order = sorted(range(len(items)), key=lambda at: (-scores[at], ties[items[at]]))
             assert order == list(range(len(items)))
             said = [
-                shop.model.explain(context, *pair).item
+                shop.model.explain(context, *pair).item_id
                 for pair in zip(items, found.evidence.tolist(), strict=True)
             ]
-            assert set(said) <= {NO_ITEM, *context.items.tolist()}
+            assert set(said) <= {
+                None,
+                *(shop.index.id_of(item) for item in context.items.tolist() if item >= 0),
+            }
             for item, evidence in zip(items, found.evidence.tolist(), strict=True):
                 shop.index.id_of(item)
                 assert shop.model.explain(context, item, evidence).source in SOURCES

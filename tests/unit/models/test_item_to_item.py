@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from stream_app.models.base import Context, Evidence, Observation
+from stream_app.models.base import Context, Observation
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.items import ItemIndex
 from stream_app.models.sessions import SessionTracker, Stream
-from topics.records import Kind
+from topics.records import Kind, Reason
 
 GAP = 1800.0
 
@@ -99,11 +99,11 @@ def test_the_stronger_link_explains() -> None:
     shelf = Shelf()
     shelf.see("u1", "a", "b")
     shelf.see("u2", "a", "c", kind=Kind.PURCHASE)
-    a, b, c = (shelf.index.find(name) for name in "abc")
+    b, c = (shelf.index.find(name) for name in "bc")
     found = shelf.model.candidates(shelf.context("a"), 10)
     evidence = dict(zip(found.items.tolist(), found.evidence.tolist(), strict=True))
-    assert shelf.model.explain(shelf.context("a"), b, evidence[b]) == Evidence("also_viewed", item=a)
-    assert shelf.model.explain(shelf.context("a"), c, evidence[c]) == Evidence("also_bought", item=a)
+    assert shelf.model.explain(shelf.context("a"), b, evidence[b]) == Reason("also_viewed", item_id="a")
+    assert shelf.model.explain(shelf.context("a"), c, evidence[c]) == Reason("also_bought", item_id="a")
 
 
 def test_newer_context_items_speak_louder_and_the_loudest_is_the_evidence() -> None:

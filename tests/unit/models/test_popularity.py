@@ -59,7 +59,7 @@ def test_a_segments_own_list_holds_nothing_else() -> None:
     counter.count("b", "country:DE")
     assert counter.shares(context("", "country:DE")) == {"b": 1.0}
     assert counter.shares(context("", "country:XX")) == {}
-    assert counter.model.segments() == ["country:DE", "country:FR"]
+    assert counter.model.segment_names() == ["country:DE", "country:FR"]
 
 
 def test_the_segment_that_spoke_most_explains() -> None:
@@ -86,7 +86,7 @@ def test_one_segment_too_many_takes_the_place_of_the_smallest() -> None:
     counter.count("a", "s:big", times=3)
     counter.count("b", "s:small")
     counter.count("c", "s:new")
-    assert counter.model.segments() == ["s:big", "s:new"]
+    assert counter.model.segment_names() == ["s:big", "s:new"]
     assert counter.shares(context("", "s:new")) == {"c": 1.0}
     assert counter.shares(context("", "s:big")) == {"a": 1.0}
 
@@ -95,7 +95,7 @@ def test_an_observation_of_more_segments_than_there_is_room_for_keeps_the_first(
     counter = Counter(segments=2)
     counter.count("a", "s:1", "s:2", "s:3", "s:1")
     counter.count("a", "s:4", "s:5")
-    assert counter.model.segments() == ["s:4", "s:5"]
+    assert counter.model.segment_names() == ["s:4", "s:5"]
 
 
 def test_a_segment_drops_its_lesser_half_when_full() -> None:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Evidence, Observation
+from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
 from stream_app.models.items import ItemIndex
 from stream_app.models.session_knn import SessionKNN
-from topics.records import Kind
+from topics.records import Kind, Reason
 
 
 class Visits:
@@ -83,7 +83,7 @@ def test_the_evidence_is_the_item_the_best_neighbour_was_met_by() -> None:
     evidence = dict(zip(found.items.tolist(), found.evidence.tolist(), strict=True))
     a, b, x = (visits.index.find(name) for name in "abx")
     assert (evidence[x], evidence[a]) == (b, a)
-    assert visits.model.explain(visits.context("ab"), x, b) == Evidence("similar_sessions", item=b)
+    assert visits.model.explain(visits.context("ab"), x, b) == Reason("similar_sessions", item_id="b")
 
 
 def test_a_session_whose_place_was_taken_is_gone_for_good() -> None:
