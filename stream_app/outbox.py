@@ -148,12 +148,6 @@ class Outbox:
         if self._failure is not None:
             raise DeliveryError("a batch was not delivered") from self._failure
 
-    def discard(self) -> None:
-        """Forget everything and become fit for a new start of the worker."""
-        self._open.clear()
-        self._closed.clear()
-        self._failure = None
-
     def _start(self, place: tuple[str, int]) -> _Batch:
         batch = self._open[place] = _Batch(self._producer().create_batch(), *place)
         return batch

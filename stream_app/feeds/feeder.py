@@ -10,7 +10,7 @@ from typing import Final
 from stream_app.feeds.outbox import Outbox
 from stream_app.feeds.pacing import Pacer
 from stream_app.feeds.rows import (
-    MAX_RECORD_BYTES,
+    MAX_ROW_BYTES,
     Ignored,
     Mapped,
     Row,
@@ -139,7 +139,7 @@ class Feeder:
                 Unreadable(row.line, repr(row.event).encode("utf-8", "replace"), str(error))
             )
             return
-        if len(record.value) > MAX_RECORD_BYTES:
+        if len(record.value) > MAX_ROW_BYTES:
             self._send_unreadable(Unreadable(row.line, record.value, "too long for Kafka", record.topic))
             return
         self._outbox.send(record)

@@ -7,7 +7,7 @@ import msgspec
 from topics.catalogue import CLICKS, topic_of
 from topics.events import CatalogItem, Click, Event
 
-MAX_RECORD_BYTES: Final = 900_000
+MAX_ROW_BYTES: Final = 900_000
 """Longest value that is sent; Kafka's own bound is a mebibyte for a whole request."""
 
 KEPT_BYTES: Final = 65_536
@@ -114,7 +114,7 @@ def unreadable_record(row: Unreadable) -> OutgoingRecord:
     >>> unreadable_record(Unreadable(7, b"a,b,c", "3 columns")).value
     b'a,b,c'
     """
-    raw = row.raw[:KEPT_BYTES] if len(row.raw) > MAX_RECORD_BYTES else row.raw
+    raw = row.raw[:KEPT_BYTES] if len(row.raw) > MAX_ROW_BYTES else row.raw
     if row.topic == CLICKS.name and _is_click(raw):
         raw = msgspec.json.encode(raw.decode())
     return OutgoingRecord(row.topic, None, raw)

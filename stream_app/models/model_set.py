@@ -173,10 +173,16 @@ class ModelSet:
         if kind is Kind.ERASE:
             self.forget_user(user)
             return True
+        if kind is Kind.SEARCH:
+            self.tracker.search(user, interaction.query, ts)
+            for model in self.models:
+                model.learn_query(user, interaction.query, ts)
+            return True
         weight = WEIGHTS.get(kind)
         if weight is None:
             return True
         stream = STREAMS.get(kind)
+        query = interaction.query or self.tracker.query(user, ts)
         for line in interaction.lines:
             item = self.index.index(line.item_id, ts)
             if stream is None:
@@ -184,7 +190,8 @@ class ModelSet:
             else:
                 around = self.tracker.observe(user, item, ts, stream)
             segments = self._audiences(interaction.segments, item)
-            observation = Observation(user, item, ts, kind, weight, segments, *around)
+            observation = Observation(user, item, ts, kind, weight, segments, *around, query)
+            self.index.saw(item, ts)
             for model in self.models:
                 model.learn_one(observation)
         return True
@@ -200,14 +207,18 @@ class ModelSet:
             if len(self.index) >= self.index.capacity:
                 return
             item = self.index.index(name, ts)
-        self.index.describe(
+        taken = self.index.describe(
             item,
             ts,
             available=event.available,
             price=event.price,
             categories=tuple(event.categories),
             brand=event.brand,
+            seller=event.seller,
         )
+        if taken:
+            for model in self.models:
+                model.learn_catalog(item, event)
 
     def forget_user(self, user: str) -> None:
         """Drop everything held of a shopper; what they added to sums over all shoppers stays."""
@@ -223,6 +234,7 @@ class ModelSet:
         session_start: int,
         segments: tuple[str, ...],
         now: float,
+        query: str = "",
     ) -> Context:
         """Make a context of ids.
 
@@ -241,7 +253,7 @@ class ModelSet:
         """
         find = self.index.find
         items = np.array([find(name) for name in item_ids], np.int32)
-        return Context(user, items, np.array(times, np.float64), session_start, segments, now)
+        return Context(user, items, np.array(times, np.float64), session_start, segments, now, query)
 
     def candidates(self, context: Context, k: int) -> list[tuple[Model, Candidates]]:
         """Ask each model for its `k` best."""

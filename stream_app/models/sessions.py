@@ -124,6 +124,7 @@ class SessionTracker:
         self._serials: NDArray[np.int64] = np.zeros(64, np.int64)
         self._starts: Times = np.full(64, -np.inf)
         self._lasts: Times = np.full(64, -np.inf)
+        self._queries: dict[int, tuple[float, str]] = {}
         self.newest_session = 0
 
     def __len__(self) -> int:
@@ -140,6 +141,18 @@ class SessionTracker:
             row, ts, self.gap, self.newest_session, self._serials, self._starts, self._lasts
         )
         return serial
+
+    def search(self, user: str, query: str, ts: float) -> None:
+        """Remember what a shopper searched for."""
+        self.session(user, ts)
+        row = self._users.find(user)
+        if ts >= self._queries.get(row, (-np.inf, ""))[0]:
+            self._queries[row] = (ts, query)
+
+    def query(self, user: str, ts: float) -> str:
+        """What a shopper last searched for in the session gap before `ts`; empty where nothing."""
+        found, query = self._queries.get(self._users.find(user), (-np.inf, ""))
+        return query if found <= ts <= found + self.gap else ""
 
     def outside(self, user: str, ts: float) -> Place:
         """Place of an event that belongs to no stream: its session, and nothing around it."""
@@ -204,6 +217,8 @@ class SessionTracker:
         self._starts[rows] = self._lasts[rows] = -np.inf
         self._tails[Stream.VIEWS].fit(int(rows.max()) + 1)
         self._tails[Stream.VIEWS].sizes[rows] = 0
+        for row in rows.tolist():
+            self._queries.pop(row, None)
 
     def _drop_purchases(self, rows: Items) -> None:
         self._tails[Stream.PURCHASES].sizes[rows] = 0
@@ -224,6 +239,7 @@ class SessionTracker:
             starts=self._starts[:size].copy(),
             lasts=self._lasts[:size].copy(),
             newest=self.newest_session,
+            queries=[[row, ts, query] for row, (ts, query) in sorted(self._queries.items())],
             views=self._tails[Stream.VIEWS].state(size),
             purchases=self._tails[Stream.PURCHASES].state(self._buyers.size),
         )
@@ -248,6 +264,7 @@ class SessionTracker:
         self._starts[:size] = state["starts"]
         self._lasts[:size] = state["lasts"]
         self.newest_session = int(state["newest"])
+        self._queries = {int(row): (float(ts), str(query)) for row, ts, query in state["queries"]}
         self._tails[Stream.VIEWS].restore(state["views"])
         self._tails[Stream.PURCHASES].restore(state["purchases"])
 
@@ -255,4 +272,5 @@ class SessionTracker:
         """Bytes held, to within a few percent."""
         own = self._serials.nbytes + self._starts.nbytes + self._lasts.nbytes
         tails = sum(each.memory() for each in self._tails)
-        return own + tails + self._users.memory() + self._buyers.memory()
+        queries = sum(200 + len(query) for _, query in self._queries.values())
+        return own + tails + queries + self._users.memory() + self._buyers.memory()

@@ -296,6 +296,14 @@ class Stage(AbstractContextManager["Stage"]):
         found: Any = self.redis.mget([user_key(user) for user in wanted]) if wanted else []
         return {user: decode_list(raw) for user, raw in zip(wanted, found, strict=True) if raw is not None}
 
+    def item_lists(self) -> dict[str, RecommendationList]:
+        """The lists of items, of those that the final models ranked."""
+        keys: Any = sorted(self.redis.scan_iter(match="recs:item:*", count=1000))
+        values: Any = self.redis.mget(keys) if keys else []
+        found = [decode_list(raw) for raw in values if raw is not None]
+        final = max((each.model_version for each in found), default=0)
+        return {each.key: each for each in found if each.model_version == final}
+
     def rows(self) -> dict[str, UserRow]:
         """Every shopper's row, as the changelog has it."""
         newest: dict[str, UserRow] = {}
@@ -497,6 +505,7 @@ class Outcome(NamedTuple):
 
     lists: dict[str, RecommendationList]
     popular: dict[str, RecommendationList]
+    items: dict[str, RecommendationList]
     rows: dict[str, UserRow]
     interactions: dict[tuple[int, int, int], bytes]
     """By source, partition and offset, without those at or below the watermark when they came."""
@@ -527,8 +536,9 @@ def settle(stage: Stage, worker: Worker, log: ShopLog, *, number: int = 1, secon
         lambda: (
             again.metric("headrace_lists_published_total", kind="user") >= len(log.users)
             and again.metric("headrace_dirty_users") == 0
+            and again.metric("headrace_dirty_items") == 0
         ),
-        f"the lists of {len(log.users)} shoppers to be published again",
+        f"the lists of {len(log.users)} shoppers and of their items to be published again",
     )
     return again
 
@@ -539,6 +549,7 @@ def outcome_of(stage: Stage, log: ShopLog) -> Outcome:
     return Outcome(
         stage.lists_of(log.users),
         {name: found for name, found in popular.items() if found is not None},
+        stage.item_lists(),
         stage.rows(),
         without_repeats(stage.interactions()),
     )
@@ -579,6 +590,7 @@ def assert_same_outcome(found: Outcome, wanted: Outcome) -> None:
     )
     told += _different_lists("lists", found.lists, wanted.lists)
     told += _different_lists("popular lists", found.popular, wanted.popular)
+    told += _different_lists("lists of items", found.items, wanted.items)
     assert not told, "\n".join(told)
 
 

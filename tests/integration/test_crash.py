@@ -29,6 +29,7 @@ def test_an_undisturbed_worker_takes_every_event_once(servers: EmbeddedServers, 
     assert len(outcome.interactions) == log.taken
     assert sum(row.counts.total for row in outcome.rows.values()) == log.taken
     assert outcome.lists.keys() == log.users
+    assert outcome.items
     assert {each.model_version for each in outcome.lists.values()} == {log.taken}
 
 

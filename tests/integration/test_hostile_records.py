@@ -9,12 +9,14 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 from harness import Outgoing, Stage, clean_stage, send_click
+from kafka import KafkaProducer
 
 from stream_app.embedded import EmbeddedServers
 from stream_app.publish.contract import user_key
@@ -35,6 +37,7 @@ from topics.codec import RejectReason
 from topics.records import DeadLetter
 
 GOOD = 10_000
+HUGE = 5_000_000
 HOSTILE = 10_000
 
 _SPECS: Final = {spec.name: spec for spec in SHOP_TOPICS}
@@ -434,4 +437,33 @@ def test_every_good_event_is_taken_and_every_hostile_record_is_among_the_dead_le
         worker.wait_until(lambda: stage.redis.exists(user_key("afterwards")), "a list after all that")
         shoppers = {user for user in users if any(r.recent for r in (rows[user],))}
         assert stage.lists_of(shoppers).keys() == shoppers
+        assert worker.terminate() == 0, worker.log
+
+
+def test_a_record_that_only_compression_made_small_enough_is_kept_aside_and_stops_nothing(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    huge = b'{"event_id":"e","unknown":"' + b"x" * HUGE + b'"}'
+    with clean_stage(servers, tmp_path) as stage:
+        worker = stage.start_worker().await_ready()
+        with closing(
+            KafkaProducer(
+                bootstrap_servers=stage.settings.broker, compression_type="gzip", max_request_size=2 * HUGE
+            )
+        ) as producer:
+            written = producer.send(CLICKS.name, key=b"somebody", value=huge).get(timeout=30)
+        worker.wait_until(lambda: worker.events("dead_lettered") == 1, "the record to be a dead letter")
+        worker.wait_until(lambda: stage.uncommitted() == 0, "the record to be done with")
+
+        (letter,) = dead_letters(stage)
+        assert (letter.topic, letter.partition, letter.offset) == (
+            CLICKS.name,
+            written.partition,
+            written.offset,
+        )
+        assert letter.value is not None
+        assert huge.startswith(letter.value)
+        assert str(len(huge)) in letter.detail, "how much there was"
+        send_click(stage, "afterwards", "item-1")
+        worker.wait_until(lambda: stage.redis.exists(user_key("afterwards")), "a list after all that")
         assert worker.terminate() == 0, worker.log
