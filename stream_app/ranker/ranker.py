@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Candidates, Context, Model
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.fusion import ReciprocalRankFusion
+from stream_app.ranker.fusion import Fused, ReciprocalRankFusion
 from stream_app.ranker.request import RankRequest
 from stream_app.ranker.rules import allowed_items
-from topics.records import ListedItem
+from topics.records import Interaction, ListedItem
 
 POLICY: Final = "fixed_rrf"
 """Name of the policy that orders lists: reciprocal-rank fusion, the same list for the same state."""
@@ -56,6 +56,16 @@ class Ranker:
         self._per_source = per_source
         self._length = length
         self._fusion = ReciprocalRankFusion()
+
+    def learn(self, interaction: Interaction) -> bool:
+        """Fold an interaction into everything that learns; False where it is at or below its watermark."""
+        return self.models.learn(interaction)
+
+    def fuse(self, context: Context, length: int) -> Fused:
+        """Order the available items for a context, as integers: what lists are made of, without their rules."""
+        proposals = [found for _, found in self.models.candidates(context, self._per_source)]
+        items = self.models.index
+        return self._fusion.fuse(proposals, length, allowed=items.available, hashes=items.hashes)
 
     def rank_user(self, request: RankRequest) -> Ranked:
         """The shopper's list: candidates of every model, fused, without what is bought, hidden or gone."""
