@@ -6,14 +6,14 @@ set share, so that an id is hashed once an interaction and not once a model.
 
 from collections.abc import Iterable, Mapping
 from inspect import signature
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, stamped, verify
 from topics.events import CatalogItem
-from topics.records import Kind, Reason
+from topics.records import Interaction, Kind, Reason
 
 Items = NDArray[np.int32]
 Times = NDArray[np.float64]
@@ -241,3 +241,29 @@ class Model:
     def _fill(self, state: Mapping[str, Any]) -> None:
         """Take what `_parts` gave into a cleared model."""
         raise NotImplementedError
+
+
+class Chooser(Protocol):
+    """What learns from choices: which of all items a shopper took, given what was known just before.
+
+    It learns as part of the fold, ahead of the models, so that what it sees of them is what a list would have
+    been made from.
+    """
+
+    def due(self, interaction: Interaction) -> bool:
+        """Whether it learns from this interaction; a function of the interactions so far alone."""
+
+    def learn_choice(self, context: Context, item: int) -> None:
+        """Learn that a shopper in `context` went on to `item` (known to the index)."""
+
+    def forget_items(self, items: Items) -> None:
+        """Drop what is held of items."""
+
+    def state(self) -> State:
+        """Everything learned, as plain data."""
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become what `state` was taken from; ValueError if it does not fit."""
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from stream_app.models import registry
 from stream_app.models.arrays import State, stamped, verify
-from stream_app.models.base import Candidates, Context, Items, Model, Observation
+from stream_app.models.base import NO_ITEM, Candidates, Chooser, Context, Items, Model, Observation
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.items import ItemIndex
 from stream_app.models.popularity import Popularity
@@ -38,6 +38,9 @@ STREAMS: dict[Kind, Stream] = {
     Kind.PURCHASE: Stream.PURCHASES,
 }
 """The stream each kind belongs to; the kinds left out belong to none."""
+
+CONTEXT = 20
+"""Recent items of a shopper that a list is made from."""
 
 DIGITS = 6
 """Significant digits that a digest goes by: sums of floats differ in the last few with the order of arrival,
@@ -91,6 +94,8 @@ class ModelSet:
         The items.
     models
         The models, in the order of the names.
+    chooser
+        What learns from choices, where something does; set it before anything is learned or restored.
     version
         Interactions folded.
     newest
@@ -151,6 +156,7 @@ class ModelSet:
             half_life=half_life,
             seed=seed,
         )
+        self.chooser: Chooser | None = None
         self.version = 0
         self.newest = 0.0
         self.watermarks: dict[tuple[Source, int], int] = {}
@@ -183,6 +189,8 @@ class ModelSet:
             return True
         stream = STREAMS.get(kind)
         query = interaction.query or self.tracker.query(user, ts)
+        if self.chooser is not None and weight > 0 and self.chooser.due(interaction):
+            self._choose(self.chooser, interaction)
         for line in interaction.lines:
             item = self.index.index(line.item_id, ts)
             if stream is None:
@@ -195,6 +203,18 @@ class ModelSet:
             for model in self.models:
                 model.learn_one(observation)
         return True
+
+    def _choose(self, chooser: Chooser, interaction: Interaction) -> None:
+        """Let the chooser learn from the list the shopper could have had before this interaction."""
+        context = self.tracker_context(interaction.user_id, interaction.segments)
+        item = self.index.find(interaction.lines[0].item_id) if interaction.lines else NO_ITEM
+        if item >= 0 and len(context.items):
+            chooser.learn_choice(context, item)
+
+    def tracker_context(self, user: str, segments: tuple[str, ...]) -> Context:
+        """What a list for a shopper would be asked with after the last of their interactions folded so far."""
+        items, times, start, now = self.tracker.history(user, CONTEXT)
+        return Context(user, items, times, start, segments, now, self.tracker.query(user, now))
 
     def learn_catalog(self, event: CatalogItem) -> None:
         """Take the catalogue's facts of an item; a full index takes those of known items only.
@@ -279,6 +299,7 @@ class ModelSet:
             index=self.index.state(),
             tracker=self.tracker.state(),
             models={model.name: model.state() for model in self.models},
+            chooser=None if self.chooser is None else self.chooser.state(),
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -295,6 +316,10 @@ class ModelSet:
         self.tracker.restore(state["tracker"])
         for model in self.models:
             model.restore(state["models"][model.name])
+        if self.chooser is not None:
+            if state["chooser"] is None:
+                raise ValueError("the state was taken without a fusion that learns")
+            self.chooser.restore(state["chooser"])
         self.version = int(state["version"])
         self.newest = float(state["newest"])
         self.watermarks = {
@@ -304,6 +329,8 @@ class ModelSet:
     def memory(self) -> dict[str, int]:
         """Bytes held by each part, to within a few percent."""
         parts = {"items": self.index.memory(), "sessions": self.tracker.memory()}
+        if self.chooser is not None:
+            parts["fusion"] = self.chooser.memory()
         return parts | {model.name: model.memory() for model in self.models}
 
     def digest(self) -> str:
@@ -334,5 +361,7 @@ class ModelSet:
 
     def _forget_items(self, items: Items) -> None:
         self.tracker.forget_items(items)
+        if self.chooser is not None:
+            self.chooser.forget_items(items)
         for model in self.models:
             model.forget_items(items)

@@ -200,6 +200,39 @@ class SessionTracker:
         size = tails.sizes[row]
         return tails.items[row, :size].copy(), tails.times[row, :size].copy()
 
+    def history(self, user: str, length: int) -> tuple[Items, Times, int, float]:
+        """What a shopper did lately, views and purchases in one.
+
+        Parameters
+        ----------
+        user
+            The shopper.
+        length
+            Most events.
+
+        Returns
+        -------
+        items : ndarray of int32, shape (n,)
+            Oldest first.
+        times : ndarray of float64, shape (n,)
+            Their event times.
+        session_start : int
+            Place in `items` where the shopper's last session begins.
+        last : float
+            Event time of the last event; -inf for a stranger.
+        """
+        items, times = self.recent(user, Stream.VIEWS)
+        bought, when = self.recent(user, Stream.PURCHASES)
+        if len(bought):
+            items, times = np.concatenate((items, bought)), np.concatenate((times, when))
+            order = np.argsort(times, kind="stable")
+            items, times = items[order], times[order]
+        items, times = items[-length:], times[-length:]
+        row = self._users.find(user)
+        if row < 0:
+            return items, times, 0, -np.inf
+        return items, times, int(np.searchsorted(times, self._starts[row])), float(self._lasts[row])
+
     def forget_user(self, user: str) -> None:
         """Drop everything held of a shopper."""
         self._users.forget(user)

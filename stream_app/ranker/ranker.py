@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Candidates, Context, Model
-from stream_app.models.model_set import ModelSet
+from stream_app.models.model_set import CONTEXT, ModelSet
 from stream_app.ranker.fusion import Fused, ReciprocalRankFusion
 from stream_app.ranker.request import RankRequest
 from stream_app.ranker.rules import allowed_items
@@ -15,9 +15,6 @@ from topics.records import Interaction, ListedItem
 
 POLICY: Final = "fixed_rrf"
 """Name of the policy that orders lists: reciprocal-rank fusion, the same list for the same state."""
-
-_RECENT: Final = 20
-"""Recent items that candidates are asked for."""
 
 
 class Ranked(NamedTuple):
@@ -69,7 +66,7 @@ class Ranker:
 
     def rank_user(self, request: RankRequest) -> Ranked:
         """The shopper's list: candidates of every model, fused, without what is bought, hidden or gone."""
-        start = max(0, len(request.items) - _RECENT)
+        start = max(0, len(request.items) - CONTEXT)
         context = self.models.context(
             request.user_id,
             request.items[start:],
