@@ -19,6 +19,7 @@ from state.row import (
     MAX_LIKED,
     MAX_QUERIES,
     MAX_RECENT,
+    MAX_RESULTS,
     Counts,
     Query,
     Recent,
@@ -127,20 +128,19 @@ def fold(row: UserRow, event: UserEvent, place: Place, gap: float) -> Folded:
     segments = segments_of(event)
     newer = bool(segments) and ts >= row.segments_ts
     kind = _kind_of(event)
-    bought, hidden, liked, queries, recent = row.bought, row.hidden, row.liked, row.queries, row.recent
+    bought, hidden, liked, recent = row.bought, row.hidden, row.liked, row.recent
     if isinstance(event, Click):
         recent = _insert(recent, Recent(ts, event.item_id, kind), MAX_RECENT)
     elif isinstance(event, Purchase):
         for line in event.items:
             recent = _insert(recent, Recent(ts, line.item_id, kind), MAX_RECENT)
             bought = _latest(bought, line.item_id, ts, MAX_BOUGHT)
-    elif isinstance(event, Search):
-        queries = _insert(queries, Query(ts, event.query), MAX_QUERIES)
     elif isinstance(event, Feedback):
         if event.kind is FeedbackKind.LIKE:
             liked = _latest(liked, event.item_id, ts, MAX_LIKED)
         else:
             hidden = _latest(hidden, event.item_id, ts, MAX_HIDDEN)
+    last_ts = max(row.last_ts, ts)
     times = row.times if isinstance(event, Impression) else with_time(row.times, ts)
     after = UserRow(
         watermarks=watermarks,
@@ -150,11 +150,11 @@ def fold(row: UserRow, event: UserEvent, place: Place, gap: float) -> Folded:
         session=current(times, gap, row.session if ts >= row.session.last else NO_SESSION),
         counts=_counted(row.counts, event),
         first_ts=ts if row.counts.total == 0 else min(row.first_ts, ts),
-        last_ts=max(row.last_ts, ts),
+        last_ts=last_ts,
         bought=bought,
         hidden=hidden,
         liked=liked,
-        queries=queries,
+        queries=_searches(row.queries, event, last_ts - gap),
         segments=segments if newer else row.segments,
         segments_ts=ts if newer else row.segments_ts,
     )
@@ -245,10 +245,10 @@ def _counted(counts: Counts, event: UserEvent) -> Counts:
 _Timed = TypeVar("_Timed", Recent, Query)
 
 
-def _order(entry: Recent | Query) -> tuple[float, str, int]:
+def _order(entry: Recent | Query) -> tuple[float, str, int, tuple[str, ...]]:
     if isinstance(entry, Recent):
-        return entry.ts, entry.item_id, entry.kind
-    return entry.ts, entry.query, 0
+        return entry.ts, entry.item_id, entry.kind, ()
+    return entry.ts, entry.query, 0, entry.results
 
 
 def _insert(entries: tuple[_Timed, ...], entry: _Timed, limit: int) -> tuple[_Timed, ...]:
@@ -258,6 +258,22 @@ def _insert(entries: tuple[_Timed, ...], entry: _Timed, limit: int) -> tuple[_Ti
     if len(kept) > 1 and entry.ts <= kept[-2].ts:
         kept.sort(key=_order)
     return tuple(kept[-limit:])
+
+
+def _searches(queries: tuple[Query, ...], event: UserEvent, oldest: float) -> tuple[Query, ...]:
+    """The searches with the one of the event; results stay at the newest alone, and not from before `oldest`."""
+    if isinstance(event, Search):
+        results = tuple(event.results[:MAX_RESULTS])
+        queries = _insert(queries, Query(event.time, event.query, results), MAX_QUERIES)
+    elif not queries or not queries[-1].results or queries[-1].ts >= oldest:
+        return queries
+    last = len(queries) - 1
+    return tuple(
+        [
+            each if not each.results or (at == last and each.ts >= oldest) else Query(each.ts, each.query)
+            for at, each in enumerate(queries)
+        ]
+    )
 
 
 def _latest(times: dict[str, float], item_id: str, ts: float, limit: int) -> dict[str, float]:

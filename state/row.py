@@ -17,6 +17,7 @@ MAX_BOUGHT: Final = 200
 MAX_HIDDEN: Final = 200
 MAX_LIKED: Final = 100
 MAX_QUERIES: Final = 10
+MAX_RESULTS: Final = 200
 
 NO_WATERMARKS: Final = (-1,) * len(Source)
 
@@ -30,10 +31,20 @@ class Recent(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Query(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One recent search."""
+    """One recent search.
+
+    Attributes
+    ----------
+    ts, query
+        When, and the words as typed.
+    results
+        What the shop showed, in its order; at most ``MAX_RESULTS``. Kept for the newest search alone, and no
+        longer than the session gap: until then its list may have to be published again.
+    """
 
     ts: float
     query: str
+    results: tuple[str, ...] = ()
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -8,7 +8,18 @@ import typer
 
 from stream_app.errors import UserError
 
-COMMAND_MODULES = ("demo", "worker", "replay", "show", "topics", "dead_letters", "doctor", "settings")
+COMMAND_MODULES = (
+    "demo",
+    "worker",
+    "replay",
+    "show",
+    "topics",
+    "dead_letters",
+    "doctor",
+    "settings",
+    "evaluate",
+    "tune",
+)
 """Modules of `stream_app.cli`, in the order that ``--help`` lists their commands."""
 
 

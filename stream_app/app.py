@@ -24,10 +24,9 @@ from stream_app.agents.prequential import PublishedLists
 from stream_app.agents.transport import use_direct_transport
 from stream_app.agents.users import UserEvents, declare_users_agent
 from stream_app.metrics import Metrics
-from stream_app.models.model_set import ModelSet
 from stream_app.outbox import Outbox
 from stream_app.publish.port import Publisher
-from stream_app.ranker.ranker import Ranker
+from stream_app.ranker.assembly import make_models, make_ranker
 from stream_app.replica import Replica, load_models
 from stream_app.settings import Settings
 from topics.catalogue import CLICKS
@@ -68,7 +67,7 @@ class Components:
         self.app: Final = _faust_app(settings, partitions, table_store, self.metrics)
         self.outbox: Final = Outbox(self._producer, settings.producer_linger, self._stop_on_lost_batch)
         store = store or DirectoryModelStore(settings.data_dir / "models", settings.snapshots_kept)
-        models, positions = load_models(partial(model_set, settings), store)
+        models, positions = load_models(partial(make_models, settings), store)
         self.replica: Final = Replica(
             models,
             positions,
@@ -80,7 +79,7 @@ class Components:
         self.rows: Final = TableRows(users_table(self.app, self.outbox.append, partitions), partitions)
         self.lists: Final = PublishedLists(self.metrics)
         self.flusher: Final = Flusher(
-            Ranker(models, per_source=settings.candidates_per_source, length=settings.list_length),
+            make_ranker(models, settings),
             self.rows,
             publisher,
             self.lists,
@@ -261,18 +260,6 @@ def run_app(app: faust.App) -> None:
     # The spinner would write control codes into logs.
     worker.spinner = None
     worker.execute_from_commandline()
-
-
-def model_set(settings: Settings) -> ModelSet:
-    """The models that the settings name, empty."""
-    return ModelSet(
-        settings.models,
-        max_items=settings.max_items,
-        max_users=settings.max_users,
-        half_life=settings.half_life,
-        session_gap=settings.session_gap,
-        seed=settings.seed,
-    )
 
 
 def _faust_app(settings: Settings, partitions: int, table_store: str, metrics: Metrics) -> faust.App:

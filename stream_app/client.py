@@ -14,9 +14,12 @@ On an empty Redis there is no list for anybody yet:
 None
 """
 
+import asyncio
+import time
 from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
 import msgspec
 import redis
@@ -26,12 +29,34 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from stream_app.publish.contract import OVERALL, decode_list, item_key, popular_key, search_key, user_key
+from stream_app.publish.contract import (
+    OVERALL,
+    SearchList,
+    decode_list,
+    decode_search_list,
+    item_key,
+    normal_query,
+    popular_key,
+    query_key,
+    search_key,
+    user_key,
+)
 from topics.records import RecommendationList
 
 DEFAULT_TIMEOUT: Final = 0.25
 """Seconds after which a read gives up: a page must not wait for its recommendations."""
 
+SEARCH_TIMEOUT: Final = 0.1
+"""Seconds that a search waits for its personal order."""
+
+_POLL: Final = 0.005
+"""Seconds between two looks for it."""
+
+_ONE_LOOK: Final = 0.005
+"""Seconds that a single look may take, where no time to wait is given."""
+
+_WAITING: Final = 32
+"""Searches that a blocking client waits for at a time; one more waits for its turn, within its own timeout."""
 
 _STALE: Final = (RedisConnectionError,)
 """Tried once more: a connection of the pool that Redis closed meanwhile. A timeout is not: the page waits."""
@@ -39,6 +64,25 @@ _STALE: Final = (RedisConnectionError,)
 
 class ClientUnavailableError(ConnectionError):
     """Redis did not answer in time; show the page without recommendations, or the shop's own."""
+
+
+class SearchOrder(NamedTuple):
+    """In which order to show what a search found.
+
+    Attributes
+    ----------
+    items
+        Every result once, best first.
+    personal
+        Whether the order is Headrace's, for this shopper and this query; else it is the shop's own.
+    document
+        The list it was taken from, None where it is the shop's own. It may hold items beside the results, which
+        people chose after the same words.
+    """
+
+    items: tuple[str, ...]
+    personal: bool
+    document: SearchList | None
 
 
 def chain_of(user_id: str, session_items: Sequence[str], segments: Sequence[str]) -> list[str]:
@@ -82,6 +126,36 @@ def first_list(values: Sequence[bytes | None], exclude: Collection[str] = ()) ->
     return None
 
 
+def order_by(document: SearchList, results: Sequence[str]) -> SearchOrder:
+    """The results in the order of a list; those not on it keep their order behind.
+
+    Examples
+    --------
+    >>> from topics.records import ListedItem, Reason
+    >>> items = tuple(ListedItem(name, 0.5, 1.0, Reason("matches_search")) for name in ("c", "x", "a"))
+    >>> document = SearchList(list_id="l", key=search_key("u"), generated_at="2026-01-01T00:00:00.000Z",
+    ...                       policy="search_rrf", model_version=1, items=items, query="tents")
+    >>> order_by(document, ["a", "b", "c"]).items
+    ('c', 'a', 'b')
+    """
+    wanted = dict.fromkeys(results)
+    listed = [item.id for item in document.items if item.id in wanted]
+    return SearchOrder(tuple(dict.fromkeys([*listed, *wanted])), personal=True, document=document)
+
+
+def _own_order(results: Sequence[str]) -> SearchOrder:
+    return SearchOrder(tuple(dict.fromkeys(results)), personal=False, document=None)
+
+
+def _decode_search(value: bytes | None, query: str) -> SearchList | None:
+    """The list in `value`, if it is one of this query."""
+    try:
+        found = decode_search_list(value) if value is not None else None
+    except msgspec.DecodeError:
+        return None
+    return found if found is not None and found.query == normal_query(query) else None
+
+
 def _decode_exact(value: bytes | None) -> RecommendationList | None:
     try:
         return decode_list(value) if value is not None else None
@@ -107,6 +181,7 @@ class Client:
             socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 1, supported_errors=_STALE),
         )
+        self._executor = ThreadPoolExecutor(_WAITING, thread_name_prefix="headrace-search")
 
     def read(
         self,
@@ -153,9 +228,57 @@ class Client:
         """What is trending in a segment."""
         return self.read_key(popular_key(segment))
 
+    def query(self, query: str) -> RecommendationList | None:
+        """What people choose after a query."""
+        return self.read_key(query_key(query))
+
     def last_search(self, user_id: str) -> RecommendationList | None:
         """The personal order of the shopper's last search."""
         return self.read_key(search_key(user_id))
+
+    def search(
+        self, user_id: str, query: str, results: Sequence[str], timeout: float = SEARCH_TIMEOUT
+    ) -> SearchOrder:
+        """The order for this shopper of what the shop found, or the shop's own, after the timeout at the latest.
+
+        The shop sends its search event, with these results, before it asks; the list comes some hundredths of a
+        second later. Each look for it is one round trip. Never raises: where Redis does not answer, the order is
+        the shop's own.
+
+        Parameters
+        ----------
+        user_id
+            Who searches.
+        query
+            The words, as in the event.
+        results
+            What the shop found, in its order.
+        timeout
+            Most seconds to wait; 0 looks once.
+        """
+        # In another thread, since connecting and each answer have timeouts of their own: only so is there one bound.
+        waiting = self._executor.submit(
+            self._await_search, user_id, query, results, time.monotonic() + timeout
+        )
+        try:
+            return waiting.result(max(timeout, _ONE_LOOK))
+        except TimeoutError:
+            waiting.cancel()
+            return _own_order(results)
+
+    def _await_search(self, user_id: str, query: str, results: Sequence[str], deadline: float) -> SearchOrder:
+        key = [search_key(user_id)]
+        while True:
+            try:
+                found = _decode_search(self._get(key)[0], query)
+            except ClientUnavailableError:
+                return _own_order(results)
+            if found is not None:
+                return order_by(found, results)
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return _own_order(results)
+            time.sleep(min(_POLL, left))
 
     def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         try:
@@ -166,6 +289,7 @@ class Client:
 
     def close(self) -> None:
         """Close the connections."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
         self._redis.close()
 
     def __enter__(self) -> Self:
@@ -219,9 +343,35 @@ class AsyncClient:
         """What is trending in a segment."""
         return await self.read_key(popular_key(segment))
 
+    async def query(self, query: str) -> RecommendationList | None:
+        """What people choose after a query."""
+        return await self.read_key(query_key(query))
+
     async def last_search(self, user_id: str) -> RecommendationList | None:
         """The personal order of the shopper's last search."""
         return await self.read_key(search_key(user_id))
+
+    async def search(
+        self,
+        user_id: str,
+        query: str,
+        results: Sequence[str],
+        timeout: float = SEARCH_TIMEOUT,  # noqa: ASYNC109  # what it gives back then is not an error
+    ) -> SearchOrder:
+        """The order for this shopper of what the shop found; see `Client.search`."""
+        key = [search_key(user_id)]
+        deadline = time.monotonic() + timeout
+        try:
+            async with asyncio.timeout(max(timeout, _ONE_LOOK)):
+                while True:
+                    found = _decode_search((await self._get(key))[0], query)
+                    if found is not None:
+                        return order_by(found, results)
+                    if time.monotonic() >= deadline:
+                        return _own_order(results)
+                    await asyncio.sleep(_POLL)
+        except (TimeoutError, ClientUnavailableError):
+            return _own_order(results)
 
     async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         try:

@@ -81,7 +81,10 @@ class Metrics:
             registry=r,
         )
         self.lists_published = Counter(
-            "headrace_lists_published_total", "Lists acknowledged by Redis, by kind.", ["kind"], registry=r
+            "headrace_lists_published_total",
+            "Lists acknowledged by Redis, by kind (user, search, item, query, segment).",
+            ["kind"],
+            registry=r,
         )
         self.flush_failures = Counter(
             "headrace_flush_failures_total", "Redis pipelines that failed and are tried again.", registry=r
@@ -143,5 +146,31 @@ class Metrics:
         self.catalogue_coverage = Gauge(
             "headrace_catalogue_coverage_ratio",
             "Share of known items on at least one list published by this worker.",
+            registry=r,
+        )
+        self.exposure_gini = Gauge(
+            "headrace_exposure_gini_ratio",
+            "Gini coefficient of the places of this worker's recent lists over all known items: 0 is even.",
+            registry=r,
+        )
+        self.exposure_new = Gauge(
+            "headrace_exposure_new_items_ratio",
+            "Share of the places of recent lists that went to items first seen less than a day ago.",
+            registry=r,
+        )
+        self.exposure_long_tail = Gauge(
+            "headrace_exposure_long_tail_ratio",
+            "Share of the places of recent lists beyond the items that make 80 % of the interactions.",
+            registry=r,
+        )
+        self.purchase_outliers = Counter(
+            "headrace_purchase_outliers_total",
+            "Order lines with an unusual price or quantity that were kept out of the models.",
+            registry=r,
+        )
+        self.search_freshness = Histogram(
+            "headrace_search_freshness_seconds",
+            "From the broker's timestamp of a search to Redis acknowledging the order of its results.",
+            buckets=FRESHNESS_BUCKETS,
             registry=r,
         )

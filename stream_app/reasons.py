@@ -12,7 +12,15 @@ def sentence(reason: Reason) -> str:  # noqa: PLR0911  # one return a kind of re
     'because you viewed X'
     >>> sentence(Reason("popular", segment="country:FR"))
     'popular in country FR'
+    >>> sentence(Reason("chosen_after_search", query="red shoes"))
+    'chosen after searching for “red shoes”'
     """
+    if reason.query is not None:
+        match reason.source:
+            case "chosen_after_search":
+                return f"chosen after searching for “{reason.query}”"
+            case "matches_search":
+                return f"fits your search for “{reason.query}”"
     match reason.source, reason.item_id, reason.segment:
         case "also_viewed", str(item), _:
             return f"because you viewed {item}"
@@ -22,6 +30,12 @@ def sentence(reason: Reason) -> str:  # noqa: PLR0911  # one return a kind of re
             return "you viewed it before"
         case "similar_sessions", str(item), _:
             return f"in visits like yours, after {item}"
+        case "similar_shoppers", str(item), _:
+            return f"liked by shoppers like you, who looked at {item}"
+        case "similar_content", str(item), _:
+            return f"similar to {item}"
+        case "trending", _, _:
+            return "trending now"
         case "popular", _, (None | "all"):
             return "popular now"
         case "popular", _, str(segment):

@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from stream_app.errors import UserError
+from stream_app.ranker.list_rules import ListRules, parse_floors
 from topics.codec import Limits
 
 PositiveInt = Annotated[int, Field(gt=0)]
+Cap = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0.001, allow_inf_nan=False)]
 SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
@@ -61,12 +64,28 @@ class Settings(BaseSettings):
     models: Annotated[list[str], Field(min_length=1)] = Field(
         ["popularity", "item_to_item", "biased_mf", "session_knn"], description="Models to run, a JSON list."
     )
+    fusion: Literal["learned", "weighted", "rrf", "votes"] = Field(
+        "learned",
+        description="How lists are made of the models' candidates: by a ranker that learns from choices, by a "
+        "weighted sum with learned weights, by reciprocal ranks, by votes.",
+    )
     max_items: PositiveInt = Field(200_000, description="Items that the models remember.")
     max_users: PositiveInt = Field(200_000, description="Shoppers whose sessions the models remember.")
     half_life: Seconds = Field(86_400.0, description="Seconds in which a count loses half its weight.")
     seed: int = Field(7, description="Seed of everything that chance plays a part in.")
 
     list_length: PositiveInt = Field(20, description="Items on a published list.")
+    diversity: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.0, description="Weight of unlikeness against relevance on a list; 0 is off, 1 is unlikeness alone."
+    )
+    max_per_category: Cap = Field(0, description="Most items of one category on a list; 0 is no cap.")
+    max_per_brand: Cap = Field(0, description="Most items of one brand on a list; 0 is no cap.")
+    max_per_seller: Cap = Field(0, description="Most items of one seller on a list; 0 is no cap.")
+    exposure_floor: str = Field(
+        "",
+        description="Places of each list for chosen groups, such as "
+        "`new:2,long_tail:1,brand:acme:1,seller:x:1,category:y:1`.",
+    )
     candidates_per_source: PositiveInt = Field(100, description="Candidates asked of each model.")
     list_ttl: Seconds = Field(7 * 86_400.0, description="Seconds a list lives in Redis.")
     flush_users: PositiveInt = Field(64, description="Most shoppers published in one pipeline.")
@@ -92,10 +111,43 @@ class Settings(BaseSettings):
         description="On assignment, shoppers active this many seconds before the newest are published again.",
     )
 
+    @field_validator("exposure_floor")
+    @classmethod
+    def _check_floor(cls, text: str, info: ValidationInfo) -> str:
+        """Refuse what cannot be read, and more places than a list has."""
+        try:
+            places = sum(floor.places for floor in parse_floors(text))
+        except ValueError as error:
+            raise PydanticCustomError("exposure_floor", "{said}", {"said": _sentence(error)}) from None
+        length = info.data.get("list_length", places)
+        if places > length:
+            raise PydanticCustomError(
+                "exposure_floor",
+                "Its {places} places are more than the {length} of a list",
+                {"places": places, "length": length},
+            )
+        return text
+
+    @property
+    def list_rules(self) -> ListRules:
+        """What lists keep to beside being good."""
+        return ListRules(
+            diversity=self.diversity,
+            max_per_category=self.max_per_category,
+            max_per_brand=self.max_per_brand,
+            max_per_seller=self.max_per_seller,
+            floors=parse_floors(self.exposure_floor),
+        )
+
     @property
     def limits(self) -> Limits:
         """The clock that events are held against."""
         return Limits(max_future=self.max_event_future, max_age=self.max_event_age)
+
+
+def _sentence(error: ValueError) -> str:
+    said = str(error)
+    return said[:1].upper() + said[1:]
 
 
 def load_settings(**overrides: object) -> Settings:

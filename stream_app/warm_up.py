@@ -1,8 +1,8 @@
 """Compiles the numba kernels before the first event comes."""
 
 from stream_app.models import model_set
-from stream_app.models.model_set import ModelSet
-from stream_app.ranker.ranker import Ranker
+from stream_app.ranker.assembly import make_models, make_ranker
+from stream_app.ranker.choices import ENOUGH
 from stream_app.ranker.request import RankRequest
 from stream_app.settings import Settings
 from topics.records import Interaction, Kind, Line, Source
@@ -15,8 +15,11 @@ def warm_up(settings: Settings) -> None:
     it.
     """
     model_set.warm_up(settings.models)
-    models = ModelSet(settings.models)
-    for offset, item in enumerate("ab"):
-        models.learn(Interaction(Source.CLICK, 0, offset, offset, "user", Kind.VIEW, (Line(item),)))
-    ranker = Ranker(models, per_source=settings.candidates_per_source, length=settings.list_length)
-    ranker.rank_user(RankRequest("user", ("a",), (1.0,), 0, (), 1.0, ("b",)))
+    models = make_models(settings)
+    clicks = [(user, item) for user in "abc" for item in "ab"] * (ENOUGH // 2)
+    for offset, (user, item) in enumerate(clicks):
+        models.learn(Interaction(Source.CLICK, 0, offset, offset, user, Kind.VIEW, (Line(item),)))
+    ranker = make_ranker(models, settings)
+    now = float(len(clicks))
+    ranker.rank_user(RankRequest("a", ("a",), (now,), 0, (), now, ("b",)))
+    ranker.rank_item("a")

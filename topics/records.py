@@ -87,18 +87,21 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     Attributes
     ----------
     source
-        The model that brought it: ``popular``, ``also_viewed``, ``also_bought``, ``similar_sessions``,
-        ``viewed_before``,
-        ``factors``, …
+        What brought it: ``popular``, ``trending``, ``also_viewed``, ``also_bought``, ``similar_sessions``,
+        ``similar_shoppers``, ``viewed_before``, ``similar_content``, ``matches_search``,
+        ``chosen_after_search``, ``factors``, …
     item_id
         The evidence, where it is an item: "because you viewed X".
     segment
         The evidence, where it is an audience: "popular in Z".
+    query
+        The evidence, where it is a search: "chosen after searching for Q".
     """
 
     source: str
     item_id: str | None = None
     segment: str | None = None
+    query: str | None = None
 
 
 class ListedItem(msgspec.Struct, frozen=True, gc=False):

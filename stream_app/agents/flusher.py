@@ -1,37 +1,40 @@
 """Ranks what became dirty and publishes it, one pipeline a flush.
 
-A flush takes the longest waiting shoppers, ranks them, adds the lists of items and segments that are due, and
-sends all in one pipeline. While Redis works on it the next batch is ranked. What Redis did not acknowledge goes
-back into the set, and is ranked again when Redis returns: lists are always of now.
+A flush takes the longest waiting shoppers, ranks them and what they searched for, adds the lists of items, queries
+and segments that are due, and sends all in one pipeline. While Redis works on it the next batch is ranked. What
+Redis did not acknowledge goes back into the set, and is ranked again when Redis returns: lists are always of now.
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from hashlib import blake2b
-from itertools import islice
 from typing import Final, NamedTuple, Protocol
 
 from state.request import request_of
+from state.row import UserRow
 from state.tables import Rows
 from stream_app.agents.dead_letters import Append
+from stream_app.agents.documents import document_of
 from stream_app.agents.prequential import PublishedLists
+from stream_app.agents.rounds import Round, Rounds
 from stream_app.metrics import Metrics
-from stream_app.publish.contract import OVERALL, encode_list, item_key, popular_key, search_key, user_key
+from stream_app.publish.contract import search_key, user_key
 from stream_app.publish.dirty import DirtySet
 from stream_app.publish.port import Document, Publisher, PublisherUnavailableError
-from stream_app.ranker.ranker import Ranked, Ranker
+from stream_app.ranker.exposure import Exposure
+from stream_app.ranker.ranker import Ranker
 from topics.catalogue import LISTS
 from topics.events import rfc3339
-from topics.records import RecommendationList
 
 _LOG: Final = logging.getLogger(__name__)
-_ITEM_LISTS_A_ROUND: Final = 25
-_MAX_TOUCHED: Final = 200_000
+_EXPOSURE_EVERY: Final = 5.0
+"""Seconds between two reports of exposure, which sort the items that were shown."""
+
 _BUSY: Final = 8
 """Shoppers that become dirty in a linger when it pays to wait for a larger batch."""
 
+_KINDS: Final = ("user", "search", "item", "query", "segment")
 _BACKOFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -48,7 +51,7 @@ class FlushSettings(Protocol):
 
     @property
     def item_list_interval(self) -> float:
-        """Seconds between two rounds of item and segment lists."""
+        """Seconds between two rounds of item, query and segment lists."""
 
     @property
     def max_dirty(self) -> int:
@@ -63,24 +66,32 @@ class _Batch(NamedTuple):
     documents: list[Document]
     users: dict[str, tuple[float, ...]]
     listed: list[tuple[str, tuple[str, ...], bytes]]
-    items: list[str]
-    segments: list[str]
+    searched: dict[str, "_Searched"]
+    round: Round
     erased: dict[str, int]
 
     def without(self, users: set[str]) -> "_Batch":
         """The batch without shoppers who were erased after they had been ranked."""
         if not users.intersection(self.users):
             return self
-        keys = {user_key(user) for user in users}
+        keys = {key for user in users for key in (user_key(user), search_key(user))}
         return self._replace(
             documents=[document for document in self.documents if document.key not in keys],
             users={user: received for user, received in self.users.items() if user not in users},
             listed=[entry for entry in self.listed if entry[0] not in users],
+            searched={user: each for user, each in self.searched.items() if user not in users},
         )
 
 
+class _Searched(NamedTuple):
+    """A search list on its way: the broker's time of the search (None where no event is behind it), its bytes."""
+
+    received: float | None
+    value: bytes
+
+
 class Flusher:
-    """Publishes dirty shoppers, touched items and touched segments.
+    """Publishes dirty shoppers and their searches, touched items, queries and segments.
 
     Parameters
     ----------
@@ -122,11 +133,10 @@ class Flusher:
         self._settings = settings
         self._clock = clock
         self._dirty = DirtySet(settings.max_dirty)
-        self._items: dict[str, None] = {}
-        self._segments: dict[str, None] = {}
+        self._searches: dict[str, float] = {}
+        self._rounds = Rounds(ranker, settings.item_list_interval)
         self._erased: dict[str, int] = {}
         self._erasures = 0
-        self._next_round = 0.0
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
         self._room = asyncio.Event()
@@ -137,7 +147,9 @@ class Flusher:
         self._task: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[bool] | None = None
         self._evicted_reported = 0
-        self._published = {kind: metrics.lists_published.labels(kind) for kind in ("user", "item", "segment")}
+        self._exposure = Exposure(ranker.models)
+        self._next_exposure = 0.0
+        self._published = [metrics.lists_published.labels(kind) for kind in _KINDS]
 
     def __len__(self) -> int:
         """Shoppers whose list waits."""
@@ -155,27 +167,42 @@ class Flusher:
             if not self._away:
                 self._room.clear()
 
+    def mark_search(self, user_id: str, received: float) -> None:
+        """Mark a shopper dirty who searched: the order of what the shop found is published with their list.
+
+        Parameters
+        ----------
+        user_id
+            Who.
+        received
+            The broker's time of the search.
+        """
+        self._searches[user_id] = received
+        if len(self._searches) > self._settings.max_dirty:
+            del self._searches[next(iter(self._searches))]
+        self.mark(user_id, received)
+
+    def touch_query(self, query: str) -> None:
+        """Note that somebody searched for a query, or chose something after it."""
+        if not self._rounds:
+            self._wake.set()
+        self._rounds.touch_query(query)
+
     def touch(self, items: Iterable[str], segments: Iterable[str]) -> None:
         """Note that the lists of items and segments (and the overall one) have news."""
-        if not self._segments and not self._items:
+        if not self._rounds:
             self._wake.set()
-        for item in items:
-            self._items.setdefault(item)
-            if len(self._items) > _MAX_TOUCHED:
-                del self._items[next(iter(self._items))]
-        self._segments.setdefault(OVERALL)
-        for segment in segments:
-            if len(self._segments) < _MAX_TOUCHED:
-                self._segments.setdefault(segment)
+        self._rounds.touch(items, segments)
 
     @property
     def items_waiting(self) -> int:
         """Items whose list waits."""
-        return len(self._items)
+        return self._rounds.items_waiting
 
     def erase(self, user_id: str) -> None:
         """Remove a shopper's lists from Redis, and do not publish them again."""
         self._dirty.discard(user_id)
+        self._searches.pop(user_id, None)
         self._lists.forget(user_id)
         self._erasures += 1
         self._erased[user_id] = self._erasures
@@ -246,8 +273,8 @@ class Flusher:
                 continue
             if sending is not None and not sending.result():
                 return
-            due = self._next_round - self._clock()
-            touched = bool(self._items or self._segments)
+            due = self._rounds.due - self._clock()
+            touched = bool(self._rounds)
             if touched and due <= 0:
                 return
             self._idle.set()
@@ -272,9 +299,11 @@ class Flusher:
         generated_at = rfc3339(now)
         documents: list[Document] = []
         listed = []
+        searched: dict[str, _Searched] = {}
         gone = []
         observe = self._metrics.ranking_seconds.observe
-        for user_id in users:
+        for user_id, received in users.items():
+            search_received = self._searches.pop(user_id, None)
             started = time.perf_counter()
             row = self._rows.get(user_id)
             if not row.counts.total:
@@ -289,53 +318,42 @@ class Flusher:
                 self._metrics.ranking_failures.inc()
                 gone.append(user_id)
                 continue
-            key = user_key(user_id)
-            value = self._document(key, ranked, generated_at, row.counts.total)
-            documents.append(Document(key, value))
-            listed.append((user_id, tuple([item.id for item in ranked.items]), value))
+            document = document_of(user_key(user_id), ranked, generated_at, events=row.counts.total)
+            documents.append(document)
+            listed.append((user_id, tuple([item.id for item in ranked.items]), document.value))
             observe(time.perf_counter() - started)
+            # Whoever is published again without an event gets the search list again too.
+            if row.queries and (search_received is not None or not received):
+                found = self._search_list(user_id, row, generated_at)
+                if found is not None:
+                    searched[user_id] = _Searched(search_received, found.value)
+                    documents.append(found)
         for user_id in gone:
             del users[user_id]
-        items: list[str] = []
-        segments: list[str] = []
-        if now >= self._next_round and (self._items or self._segments):
-            # Items that wait in numbers are worked off between the shoppers' lists; a few wait for their round.
-            many = len(self._items) > _ITEM_LISTS_A_ROUND
-            self._next_round = now + self._settings.item_list_interval * (0.1 if many else 1.0)
-            items, segments = self._rank_rounds(documents, generated_at)
+        done = self._rounds.rank(now, generated_at)
+        documents += done.documents
         self._metrics.dirty_users.set(len(self._dirty))
         self._metrics.dirty_evicted.inc(self._dirty.evicted - self._evicted_reported)
         self._evicted_reported = self._dirty.evicted
-        return _Batch(documents, users, listed, items, segments, dict(self._erased))
+        return _Batch(documents, users, listed, searched, done, dict(self._erased))
 
-    def _rank_rounds(self, documents: list[Document], generated_at: str) -> tuple[list[str], list[str]]:
-        items = []
-        for item_id in list(islice(self._items, _ITEM_LISTS_A_ROUND)):
-            del self._items[item_id]
-            ranked = self._ranker.rank_item(item_id)
-            if ranked.items:
-                items.append(item_id)
-                key = item_key(item_id)
-                documents.append(Document(key, self._document(key, ranked, generated_at, 0)))
-        segments = list(self._segments)
-        self._segments.clear()
-        for segment in segments:
-            ranked = self._ranker.rank_segment(segment)
-            key = popular_key(segment)
-            documents.append(Document(key, self._document(key, ranked, generated_at, 0)))
-        return items, segments
-
-    def _document(self, key: str, ranked: Ranked, generated_at: str, events: int) -> bytes:
-        name = f"{key}|{ranked.model_version}|{events}"
-        return encode_list(
-            RecommendationList(
-                list_id=blake2b(name.encode(), digest_size=8).hexdigest(),
-                key=key,
-                generated_at=generated_at,
-                policy=ranked.policy,
-                model_version=ranked.model_version,
-                items=ranked.items,
-            )
+    def _search_list(self, user_id: str, row: UserRow, generated_at: str) -> Document | None:
+        """The order of the shopper's last search; None where it is of an earlier visit, or empty."""
+        search = row.queries[-1]
+        if search.ts < row.session.start:
+            return None
+        started = time.perf_counter()
+        try:
+            ranked = self._ranker.rank_search(request_of(user_id, row), search.query, search.results)
+        except Exception:  # noqa: BLE001  # told in the log, whatever it is
+            _LOG.exception("could not rank the search list of %r", user_id)
+            self._metrics.ranking_failures.inc()
+            return None
+        if not ranked.items:
+            return None
+        self._metrics.ranking_seconds.observe(time.perf_counter() - started)
+        return document_of(
+            search_key(user_id), ranked, generated_at, events=row.counts.total, query=search.query
         )
 
     async def _send(self, batch: _Batch) -> bool:
@@ -362,6 +380,22 @@ class Flusher:
         return True
 
     def _acknowledged(self, batch: _Batch, seconds: float) -> None:
+        self._measure(batch, seconds)
+        newest = self._ranker.models.newest
+        # Whoever was erased while the list was on its way: it goes with the next flush.
+        listed = [entry for entry in batch.listed if entry[0] not in self._erased]
+        for user_id, items, value in listed:
+            self._lists.published(user_id, items)
+            self._exposure.add(items, newest)
+            self._audit(user_id, value)
+        for user_id, search in batch.searched.items():
+            if user_id not in self._erased:
+                self._audit(user_id, search.value)
+        if listed and self._clock() >= self._next_exposure:
+            self._next_exposure = self._clock() + _EXPOSURE_EVERY
+            self._report_exposure(newest)
+
+    def _measure(self, batch: _Batch, seconds: float) -> None:
         metrics = self._metrics
         now = self._clock()
         if batch.documents:
@@ -371,25 +405,37 @@ class Flusher:
         for received in batch.users.values():
             for at in received:
                 observe(max(0.0, now - at))
-        self._published["user"].inc(len(batch.listed))
-        self._published["item"].inc(len(batch.items))
-        self._published["segment"].inc(len(batch.segments))
-        audit = self._settings.audit_lists
-        for user_id, items, value in batch.listed:
-            if user_id in self._erased:
-                # Erased while the list was on its way: it goes with the next flush.
-                continue
-            self._lists.published(user_id, items)
-            if audit:
-                self._append(LISTS.name, self._rows.partition_of(user_id), user_id.encode(), value)
+        for search in batch.searched.values():
+            if search.received is not None:
+                metrics.search_freshness.observe(max(0.0, now - search.received))
+        published = (
+            batch.listed,
+            batch.searched,
+            batch.round.items,
+            batch.round.queries,
+            batch.round.segments,
+        )
+        for counter, lists in zip(self._published, published, strict=True):
+            counter.inc(len(lists))
         metrics.dirty_users.set(len(self._dirty))
+
+    def _audit(self, user_id: str, value: bytes) -> None:
+        if self._settings.audit_lists:
+            self._append(LISTS.name, self._rows.partition_of(user_id), user_id.encode(), value)
+
+    def _report_exposure(self, newest: float) -> None:
+        report, metrics = self._exposure.report(newest), self._metrics
+        metrics.exposure_gini.set(report.gini)
+        metrics.exposure_new.set(report.new_share)
+        metrics.exposure_long_tail.set(report.long_tail_share)
 
     def _put_back(self, batch: _Batch) -> None:
         erased = self._erased
         self._dirty.put_back({user: at for user, at in batch.users.items() if user not in erased})
-        if batch.items or batch.segments:
-            self._next_round = 0.0
-            self.touch(batch.items, batch.segments)
+        for user, search in batch.searched.items():
+            if user not in erased and search.received is not None:
+                self._searches.setdefault(user, search.received)
+        self._rounds.put_back(batch.round)
         self._metrics.dirty_users.set(len(self._dirty))
 
 

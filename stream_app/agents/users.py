@@ -24,7 +24,7 @@ from stream_app.outbox import DeliveryError
 from stream_app.replica import Replica
 from topics.catalogue import INTERACTIONS, USER_EVENTS, TopicSpec
 from topics.codec import Limits, RejectedError, RejectReason, decode
-from topics.events import Click, Erasure, Purchase, UserEvent
+from topics.events import Click, Erasure, Purchase, Search, UserEvent
 from topics.records import Interaction
 
 _LOG: Final = logging.getLogger(__name__)
@@ -154,6 +154,8 @@ class UserEvents:
             self._learn(interaction, message)
         if isinstance(event, Erasure):
             self._flusher.erase(user_id)
+        elif isinstance(event, Search):
+            self._flusher.mark_search(user_id, message.timestamp)
         else:
             self._flusher.mark(user_id, message.timestamp)
         self._counters[message.topic, outcome].inc()
@@ -173,8 +175,12 @@ class UserEvents:
         value = _encoder.encode(interaction)
         self._append(INTERACTIONS.name, partition, message.key, value, delivered)
         self._replica.fold_own(interaction)
+        models = self._replica.models
+        query = interaction.query or models.tracker.query(interaction.user_id, interaction.ts)
+        if query:
+            self._flusher.touch_query(query)
         if interaction.lines:
-            index = self._replica.models.index
+            index = models.index
             items = [line.item_id for line in interaction.lines]
             categories = {f"category:{name}" for item in items for name in index.categories(index.find(item))}
             self._flusher.touch(items, (*interaction.segments, *categories))

@@ -22,6 +22,9 @@ Scores = NDArray[np.float32]
 NO_ITEM = -1
 """Stands for an item the index does not know, or for no evidence."""
 
+NO_SESSION = -1
+"""Stands for no session."""
+
 EMPTY_ITEMS: Items = np.zeros(0, np.int32)
 EMPTY_TIMES: Times = np.zeros(0, np.float64)
 
@@ -87,6 +90,9 @@ class Context(NamedTuple):
         The shopper's audiences besides ``all``.
     now
         Event time of the shopper's last event, seconds since the epoch.
+    session
+        Serial number of the shopper's open session, `NO_SESSION` where there is none or it is unknown: a session
+        is not its own neighbour.
     query
         The shopper's last search of the session, or the search a list is asked for; empty where there is none.
     """
@@ -97,6 +103,7 @@ class Context(NamedTuple):
     session_start: int
     segments: tuple[str, ...]
     now: float
+    session: int = NO_SESSION
     query: str = ""
 
 
@@ -199,9 +206,9 @@ class Model:
 
         Examples
         --------
-        >>> from stream_app.models.session_knn import SessionKNN
-        >>> sorted(SessionKNN.hyper_parameters())
-        ['depth', 'neighbours', 'postings', 'session_items', 'sessions']
+        >>> from stream_app.models.biased_mf import BiasedMF
+        >>> BiasedMF.hyper_parameters()["negatives"]
+        0.5
         """
         arguments = signature(cls).parameters.values()
         return {each.name: each.default for each in arguments if each.kind is each.KEYWORD_ONLY}

@@ -11,6 +11,8 @@ from stream_app.models.arrays import State, grown
 from stream_app.models.base import NO_ITEM, Context, Items, Observation
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.items import ItemIndex
+from stream_app.models.links import Links
+from stream_app.models.similarity import measure
 from stream_app.models.spreading import SpreadingModel
 from topics.records import Kind, Reason
 
@@ -19,65 +21,48 @@ ALSO_VIEWED, ALSO_BOUGHT = "also_viewed", "also_bought"
 _VIEWS = frozenset({Kind.VIEW, Kind.DETAIL, Kind.CART, Kind.WISHLIST, Kind.SHARE})
 
 
-class _Table:
-    """Decayed counts of items and of pairs, the pairs in a bounded row of neighbours for each item."""
+class _Table(Links):
+    """Decayed counts of items and of pairs, and of the baskets (visits or orders) that they came in."""
 
     def __init__(self, width: int) -> None:
-        self.items: Items = np.zeros((0, width), np.int32)
-        self.weights: NDArray[np.float64] = np.zeros((0, width))
-        self.sizes: NDArray[np.int32] = np.zeros(0, np.int32)
+        super().__init__(width)
         self.counts: NDArray[np.float64] = np.zeros(0)
         self.norms: NDArray[np.float64] = np.zeros(0)
+        self.baskets = 0.0
 
-    def fit(self, length: int) -> None:
-        if length > len(self.sizes):
-            length = max(length, 64)
-            self.items = grown(self.items, length)
-            self.weights = grown(self.weights, length)
-            self.sizes = grown(self.sizes, length)
-            self.counts = grown(self.counts, length)
-            self.norms = grown(self.norms, length)
+    def fit(self, rows: int) -> None:
+        super().fit(rows)
+        self.counts = grown(self.counts, len(self.sizes))
+        self.norms = grown(self.norms, len(self.sizes))
 
     def normalise(self, exponent: float) -> None:
         self.norms[:] = 0.0
         held = self.counts > 0
         self.norms[held] = self.counts[held] ** -exponent
 
-    def scale(self, factor: float, exponent: float) -> None:
-        self.weights *= factor
+    def rescale(self, factor: float, exponent: float) -> None:
+        self.scale(factor)
         self.counts *= factor
+        self.baskets *= factor
         self.normalise(exponent)
 
     def forget(self, gone: NDArray[np.bool_]) -> None:
-        kernels.drop_items(self.items, self.weights, self.sizes, gone)
-        length = min(len(gone), len(self.sizes))
-        lost = np.flatnonzero(gone[:length])
+        self.forget_items(gone)
+        lost = np.flatnonzero(gone[: len(self.sizes)])
         self.sizes[lost] = 0
         self.counts[lost] = self.norms[lost] = 0.0
 
-    def pairs(self) -> tuple[Items, Items, NDArray[np.float64]]:
-        held = np.arange(self.items.shape[1]) < self.sizes[:, None]
-        owners = np.repeat(np.arange(len(self.sizes), dtype=np.int32), self.sizes)
-        return owners, self.items[held], self.weights[held]
-
     def state(self) -> State:
-        _, items, weights = self.pairs()
-        return {"sizes": self.sizes.copy(), "items": items, "weights": weights, "counts": self.counts.copy()}
+        return {**super().state(), "counts": self.counts.copy(), "baskets": self.baskets}
 
-    def restore(self, state: Mapping[str, Any], exponent: float) -> None:
-        self.__init__(self.items.shape[1])  # type: ignore[misc]
-        rows = len(state["sizes"])
-        self.fit(rows)
-        self.sizes[:rows] = state["sizes"]
-        held = np.arange(self.items.shape[1]) < self.sizes[:, None]
-        self.items[held] = state["items"]
-        self.weights[held] = state["weights"]
-        self.counts[:rows] = state["counts"]
+    def restore_table(self, state: Mapping[str, Any], exponent: float) -> None:
+        self.restore(state)
+        self.counts[: len(state["counts"])] = state["counts"]
+        self.baskets = float(state["baskets"])
         self.normalise(exponent)
 
     def memory(self) -> int:
-        arrays = (self.items, self.weights, self.sizes, self.counts, self.norms)
-        return sum(array.nbytes for array in arrays)
+        return super().memory() + self.counts.nbytes + self.norms.nbytes
 
 
 class ItemToItem(SpreadingModel):
@@ -85,10 +70,16 @@ class ItemToItem(SpreadingModel):
 
     Each observation that is no repeat is linked both ways with the distinct items the same shopper had in
     the same stream within the session gap: the nearer in time, the stronger. Views and purchases have a
-    table each. The score of z for a context item y is ``w_yz / (n_y ** (1 - penalty) * n_z ** penalty)``,
-    with the decayed weight w of the pair and counts n of the items: the cosine at a penalty of 1/2. Scores of
-    both tables are summed over the context's newest distinct items, each counting `fade` times the next
-    newer one.
+    table each. Scores of both tables are summed over the context's newest distinct items, each counting
+    `fade` times the next newer one.
+
+    With the decayed weight w of a pair, the counts n of its items and the number N of baskets (visits or
+    orders) the score of z for a context item y is, by `similarity`,
+
+    - ``cosine``: ``w / (n_y ** (1 - penalty) * n_z ** penalty)``, the cosine at a penalty of 1/2;
+    - ``jaccard``: ``w / (n_y + n_z - w)``;
+    - ``pearson``: the correlation of the two items over the baskets (the phi coefficient), where above 0;
+    - ``lift``: ``N w / (n_y n_z)``, how many times as often as by chance; it favours rare items.
 
     Parameters
     ----------
@@ -105,7 +96,13 @@ class ItemToItem(SpreadingModel):
     fade
         What an item of the context counts relative to the next newer one.
     penalty
-        How much the popularity of the proposed item counts against it, from 0 to 1.
+        How much the popularity of the proposed item counts against it, from 0 to 1; for the cosine.
+    similarity
+        ``cosine``, ``jaccard``, ``pearson`` or ``lift``.
+
+    References
+    ----------
+    Sarwar, Karypis, Konstan, Riedl: Item-based collaborative filtering recommendation algorithms, WWW 2001.
 
     Examples
     --------
@@ -120,7 +117,7 @@ class ItemToItem(SpreadingModel):
     >>> index.id_of(found.items[0]), float(found.scores[0]), index.id_of(found.evidence[0])
     ('sock', 1.0, 'shoe')
     >>> model.explain(item_page, sock, shoe)
-    Reason(source='also_viewed', item_id='shoe', segment=None)
+    Reason(source='also_viewed', item_id='shoe', segment=None, query=None)
     """
 
     name: ClassVar[str] = "item_to_item"
@@ -136,6 +133,7 @@ class ItemToItem(SpreadingModel):
         depth: int = 10,
         fade: float = 0.8,
         penalty: float = 0.2,
+        similarity: str = "cosine",
     ) -> None:
         super().__init__(index, 2 * depth * neighbours)
         self.half_life = half_life
@@ -144,6 +142,8 @@ class ItemToItem(SpreadingModel):
         self.depth = depth
         self.fade = fade
         self.penalty = penalty
+        self.similarity = similarity
+        self._measure = measure(similarity)
         self._clear()
 
     def _clear(self) -> None:
@@ -165,11 +165,13 @@ class ItemToItem(SpreadingModel):
         item, ts = observation.item, observation.ts
         factor = self._decay.advance(ts)
         if factor != 1.0:
-            self._views.scale(factor, self.penalty)
-            self._buys.scale(factor, self.penalty)
+            self._views.rescale(factor, self.penalty)
+            self._buys.rescale(factor, self.penalty)
         if item >= len(table.sizes):
             table.fit(item + 1)
         previous = observation.previous_items
+        if not len(previous):
+            table.baskets += self._decay.weight(ts)
         kernels.covisit(
             item,
             ts,
@@ -224,8 +226,8 @@ class ItemToItem(SpreadingModel):
 
     def _fill(self, state: Mapping[str, Any]) -> None:
         self._decay.landmark = float(state["landmark"])
-        self._views.restore(state["views"], self.penalty)
-        self._buys.restore(state["buys"], self.penalty)
+        self._views.restore_table(state["views"], self.penalty)
+        self._buys.restore_table(state["buys"], self.penalty)
 
     def _spread(self, context: Context) -> int:
         n = 0
@@ -237,6 +239,8 @@ class ItemToItem(SpreadingModel):
                     self.fade,
                     1.0,
                     self.penalty,
+                    self._measure,
+                    table.baskets,
                     table.items,
                     table.weights,
                     table.sizes,

@@ -447,6 +447,8 @@ def spread(
     fade: float,
     portion: float,
     exponent: float,
+    measure: int,
+    total: float,
     items: Any,
     weights: Any,
     sizes: Any,
@@ -459,7 +461,10 @@ def spread(
     n: int,
     bought: bool,
 ) -> int:
-    """Add each neighbour's normalised weight to its score, newest context item first; return how many.
+    """Add each neighbour's similarity to its score, newest context item first; return how many.
+
+    `measure` is a place in `similarity.SIMILARITIES`; `norms` are counts to the power of -`exponent`. Sums
+    over time need not be consistent to the last event: `total` counts at least what the two items make up.
 
     The evidence for a neighbour is the context item x that spoke loudest, written as -2 - x if they were bought
     together.
@@ -477,11 +482,29 @@ def spread(
                 break
         if again:
             continue
-        if counts[item] > 0:
-            scale = factor * counts[item] ** (exponent - 1.0)
+        count = counts[item]
+        if count > 0:
+            scale = factor * count ** (exponent - 1.0)
             for near in range(sizes[item]):
                 other = items[item, near]
-                part = scale * weights[item, near] * norms[other]
+                weight = weights[item, near]
+                if measure == 0:
+                    part = scale * weight * norms[other]
+                else:
+                    theirs = counts[other]
+                    either = max(count + theirs - weight, count, theirs)
+                    if not theirs > 0:
+                        continue
+                    if measure == 1:
+                        part = factor * weight / either
+                    elif measure == 2:
+                        # what is in every basket correlates with nothing: some are taken to hold neither. By
+                        # ratios: products of decayed sums would leave the range of a float
+                        every = max(total, 1.01 * either)
+                        outside = math.sqrt((every / count - 1.0) * (every / theirs - 1.0))
+                        part = factor * ((weight / count) * (every / theirs) - 1.0) / outside
+                    else:
+                        part = factor * (weight / count) * (max(total, either) / theirs)
                 if not part > 0:
                     continue
                 if scores[other] == 0.0:

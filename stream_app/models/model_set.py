@@ -63,9 +63,10 @@ def warm_up(names: Sequence[str]) -> None:
     visits = (("a", 0.0), ("b", 1.0), ("c", 2.0), ("c", 1000.0))
     for offset, (name, ts) in enumerate(visits):
         for source, kind in ((Source.CLICK, Kind.VIEW), (Source.PURCHASE, Kind.PURCHASE)):
-            models.learn(Interaction(source, 0, offset, ts, "user", kind, (Line(name),), segments))
+            models.learn(Interaction(source, 0, offset, ts, "user", kind, (Line(name),), segments, "word"))
+    models.learn_catalog(CatalogItem(ts=1_000_000, item_id="c", title="word"))
     for user in ("user", ""):
-        context = models.context(user, ["c"], [1000.0], 0, segments, 1000.0)
+        context = models.context(user, ["c"], [1000.0], 0, segments, 1000.0, "word")
         for model, found in models.candidates(context, 2):
             model.score(context, found.items)
             model.explain(context, models.index.find("c"), models.index.find("c"))
@@ -214,7 +215,8 @@ class ModelSet:
     def tracker_context(self, user: str, segments: tuple[str, ...]) -> Context:
         """What a list for a shopper would be asked with after the last of their interactions folded so far."""
         items, times, start, now = self.tracker.history(user, CONTEXT)
-        return Context(user, items, times, start, segments, now, self.tracker.query(user, now))
+        session = self.tracker.open_session(user, now)
+        return Context(user, items, times, start, segments, now, session, self.tracker.query(user, now))
 
     def learn_catalog(self, event: CatalogItem) -> None:
         """Take the catalogue's facts of an item; a full index takes those of known items only.
@@ -273,7 +275,16 @@ class ModelSet:
         """
         find = self.index.find
         items = np.array([find(name) for name in item_ids], np.int32)
-        return Context(user, items, np.array(times, np.float64), session_start, segments, now, query)
+        return Context(
+            user,
+            items,
+            np.array(times, np.float64),
+            session_start,
+            segments,
+            now,
+            self.tracker.open_session(user, now),
+            query,
+        )
 
     def candidates(self, context: Context, k: int) -> list[tuple[Model, Candidates]]:
         """Ask each model for its `k` best."""

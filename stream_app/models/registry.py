@@ -7,13 +7,36 @@ from typing import Any
 from stream_app.errors import UserError
 from stream_app.models.base import Model
 from stream_app.models.biased_mf import BiasedMF
+from stream_app.models.bpr import BPR
+from stream_app.models.content import Content
 from stream_app.models.item_to_item import ItemToItem
+from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.items import ItemIndex
 from stream_app.models.popularity import Popularity
+from stream_app.models.search import Search
+from stream_app.models.sequential_rules import SequentialRules
 from stream_app.models.session_knn import SessionKNN
+from stream_app.models.session_store import SessionStore
+from stream_app.models.trending import Trending
+from stream_app.models.two_hop import TwoHop
+from stream_app.models.user_knn import UserKNN
 
 MODELS: dict[str, type[Model]] = {
-    model.name: model for model in (Popularity, ItemToItem, BiasedMF, SessionKNN)
+    model.name: model
+    for model in (
+        Popularity,
+        ItemToItem,
+        BiasedMF,
+        SessionKNN,
+        SequentialRules,
+        ItemVectors,
+        TwoHop,
+        UserKNN,
+        BPR,
+        Content,
+        Search,
+        Trending,
+    )
 }
 """Every model, by its name."""
 
@@ -43,7 +66,8 @@ def create(names: Sequence[str], index: ItemIndex, **parameters: Any) -> list[Mo
     Traceback (most recent call last):
     stream_app.errors.UserError: There is no model 'popularty'; there are popularity, item_to_item, ...
     """
-    models = []
+    models: list[Model] = []
+    store: SessionStore | None = None
     for place, name in enumerate(names):
         if name not in MODELS:
             known = ", ".join(MODELS)
@@ -53,6 +77,18 @@ def create(names: Sequence[str], index: ItemIndex, **parameters: Any) -> list[Mo
         if name in names[:place]:
             raise UserError(f"Model {name!r} is named twice. Name each model once in HEADRACE_MODELS.")
         make: Any = MODELS[name]
-        taken = signature(make).parameters
-        models.append(make(index, **{key: value for key, value in parameters.items() if key in taken}))
+        if "store" in signature(make).parameters:
+            # the first of those that share it keeps it
+            keeps = store is None
+            if store is None:
+                store = SessionStore(index, **_taken(SessionStore, parameters))
+            models.append(make(index, store, keeps, **_taken(make, parameters)))
+        else:
+            models.append(make(index, **_taken(make, parameters)))
     return models
+
+
+def _taken(make: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Those of the parameters that `make` has a name for."""
+    names = signature(make).parameters
+    return {key: value for key, value in parameters.items() if key in names}

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, grown, stamped, verify
-from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Items, Times
+from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, NO_SESSION, Items, Times
 from stream_app.models.ids import IdIndex
 from stream_app.models.items import ItemIndex
 from stream_app.models.kernels import drop_items, observe_tail, open_session
@@ -141,6 +141,13 @@ class SessionTracker:
             row, ts, self.gap, self.newest_session, self._serials, self._starts, self._lasts
         )
         return serial
+
+    def open_session(self, user: str, ts: float) -> int:
+        """Serial number of the shopper's session at `ts`, `NO_SESSION` where none is open."""
+        row = self._users.find(user) if user else -1
+        if row < 0 or ts > self._lasts[row] + self.gap:
+            return NO_SESSION
+        return int(self._serials[row])
 
     def search(self, user: str, query: str, ts: float) -> None:
         """Remember what a shopper searched for."""

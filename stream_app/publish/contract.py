@@ -10,6 +10,9 @@ import msgspec
 
 from topics.records import RecommendationList
 
+MAX_QUERY: Final = 200
+"""Longest query, in characters, that lists are published for: keys are for reading."""
+
 OVERALL: Final = "all"
 """The segment every shopper belongs to."""
 
@@ -74,6 +77,43 @@ def search_key(user_id: str) -> str:
     return f"recs:search:{{{escape(user_id)}}}:Q"
 
 
+def normal_query(query: str) -> str:
+    """Search words as lists know them: in lower case, without white space at the ends, one blank between words.
+
+    Examples
+    --------
+    >>> normal_query("  Red   SHOES ")
+    'red shoes'
+    """
+    return " ".join(query.lower().split())
+
+
+def query_key(query: str) -> str:
+    """Key of what people choose after a query, by its `normal_query`.
+
+    Examples
+    --------
+    >>> query_key("Red Shoes")
+    'recs:query:{red%20shoes}'
+    """
+    return f"recs:query:{{{escape(normal_query(query))}}}"
+
+
+class SearchList(RecommendationList, frozen=True, kw_only=True):
+    """The document behind ``recs:search`` and ``recs:query``: a list that is of certain search words.
+
+    Attributes
+    ----------
+    query
+        The `normal_query` of the words.
+    """
+
+    query: str
+
+
+_search_decoder: Final = msgspec.json.Decoder(SearchList)
+
+
 def encode_list(document: RecommendationList) -> bytes:
     """JSON bytes of a list."""
     return _encoder.encode(document)
@@ -98,3 +138,14 @@ def decode_list(raw: bytes) -> RecommendationList:
     True
     """
     return _decoder.decode(raw)
+
+
+def decode_search_list(raw: bytes) -> SearchList:
+    """The list of search words in JSON bytes.
+
+    Raises
+    ------
+    msgspec.DecodeError
+        If it is none.
+    """
+    return _search_decoder.decode(raw)

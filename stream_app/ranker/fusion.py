@@ -1,4 +1,4 @@
-"""Reciprocal-rank fusion (Cormack, Clarke and Büttcher 2009) of the sources' candidates."""
+"""Fusion by ranks alone: reciprocal ranks (Cormack, Clarke and Büttcher 2009), or votes (Borda)."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -26,6 +26,7 @@ def _fuse(  # noqa: C901, PLR0912  # one kernel: calls between kernels would cos
     owner: NDArray[np.int32],
     length: int,
     k: float,
+    votes: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]:
     touched = np.empty(len(items), np.int32)
     n = 0
@@ -35,7 +36,7 @@ def _fuse(  # noqa: C901, PLR0912  # one kernel: calls between kernels would cos
             item = items[at]
             if not allowed[item]:
                 continue
-            gain = 1.0 / (k + at - start + 1.0)
+            gain = 1.0 / (k + at - start + 1.0) if votes == 0.0 else max(votes + start - at, 1.0) / votes
             if scores[item] == 0.0:
                 touched[n] = item
                 n += 1
@@ -84,6 +85,10 @@ def _fuse(  # noqa: C901, PLR0912  # one kernel: calls between kernels would cos
     return top_items, top_scores, top_sources, top_evidence
 
 
+_VOTES: Final = 100.0
+"""Votes for the first item of a source; each further one has one less, and at least one."""
+
+
 class Fused(NamedTuple):
     """A fused list.
 
@@ -104,9 +109,18 @@ class Fused(NamedTuple):
     sources: NDArray[np.int64]
     evidence: NDArray[np.int32]
 
+    def at(self, places: NDArray[np.intp]) -> "Fused":
+        """The list made of the items at some places of this one."""
+        return Fused(self.items[places], self.scores[places], self.sources[places], self.evidence[places])
+
 
 class ReciprocalRankFusion:
     """Fuses lists by the places of their items alone; holds scratch memory, grown with the index.
+
+    Parameters
+    ----------
+    votes
+        Whether each source has 100 votes for its first item, 99 for its second and so on, and not 1 / (60 + place).
 
     Examples
     --------
@@ -120,8 +134,14 @@ class ReciprocalRankFusion:
     ([1, 0], [1, 0])
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, votes: bool = False) -> None:
+        self._votes = votes
         self._grow(1024)
+
+    @property
+    def policy(self) -> str:
+        """Names the order in published lists."""
+        return "votes" if self._votes else "fixed_rrf"
 
     def _grow(self, size: int) -> None:
         self._scores = np.zeros(size, np.float64)
@@ -172,5 +192,6 @@ class ReciprocalRankFusion:
                 self._owner,
                 length,
                 RRF_K,
+                _VOTES if self._votes else 0.0,
             )
         )

@@ -6,15 +6,17 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import NO_ITEM, Candidates, Context, Model
+from stream_app.models.base import NO_ITEM, Context
 from stream_app.models.model_set import CONTEXT, ModelSet
+from stream_app.ranker.choices import ChoiceFusion, Proposal
+from stream_app.ranker.diversity import Diversifier
 from stream_app.ranker.fusion import Fused, ReciprocalRankFusion
+from stream_app.ranker.list_rules import NO_RULES, ListRules
 from stream_app.ranker.request import RankRequest
 from stream_app.ranker.rules import allowed_items
+from stream_app.ranker.search import POLICY as SEARCH_POLICY
+from stream_app.ranker.search import SearchRanker
 from topics.records import Interaction, ListedItem
-
-POLICY: Final = "fixed_rrf"
-"""Name of the policy that orders lists: reciprocal-rank fusion, the same list for the same state."""
 
 
 class Ranked(NamedTuple):
@@ -36,7 +38,7 @@ class Ranked(NamedTuple):
 
 
 class Ranker:
-    """Ranks for a shopper, for an item's page, for a segment.
+    """Ranks for a shopper, for an item's page, for a segment, for a search.
 
     Parameters
     ----------
@@ -46,13 +48,28 @@ class Ranker:
         Candidates asked of each model.
     length
         Items on a list.
+    votes
+        Whether lists that no fusion that learns orders are fused by votes and not by reciprocal ranks.
+    rules
+        What the lists of shoppers and of items' pages keep to beside being good.
     """
 
-    def __init__(self, models: ModelSet, *, per_source: int, length: int) -> None:
+    def __init__(
+        self,
+        models: ModelSet,
+        *,
+        per_source: int,
+        length: int,
+        votes: bool = False,
+        rules: ListRules = NO_RULES,
+    ) -> None:
         self.models: Final = models
         self._per_source = per_source
         self._length = length
-        self._fusion = ReciprocalRankFusion()
+        self._fusion = ReciprocalRankFusion(votes=votes)
+        self._search = SearchRanker(models, per_source=per_source)
+        self._diversifier = None if rules.off else Diversifier(models, rules)
+        self._learned = models.chooser if isinstance(models.chooser, ChoiceFusion) else None
 
     def learn(self, interaction: Interaction) -> bool:
         """Fold an interaction into everything that learns; False where it is at or below its watermark."""
@@ -60,24 +77,64 @@ class Ranker:
 
     def fuse(self, context: Context, length: int) -> Fused:
         """Order the available items for a context, as integers: what lists are made of, without their rules."""
-        proposals = [found for _, found in self.models.candidates(context, self._per_source)]
-        items = self.models.index
-        return self._fusion.fuse(proposals, length, allowed=items.available, hashes=items.hashes)
+        return self._order(context, self._proposals(context), self.models.index.available, length)
+
+    def _proposals(self, context: Context) -> list[Proposal]:
+        learned = self._learned_for(context)
+        return (
+            self.models.candidates(context, self._per_source)
+            if learned is None
+            else learned.proposals(context)
+        )
+
+    def _learned_for(self, context: Context) -> ChoiceFusion | None:
+        """The fusion that learns, where it can be relied on: it goes by what a shopper did, and by enough of that."""
+        learned = self._learned
+        if learned is None or not context.user or not len(context.items) or not learned.ready:
+            return None
+        return learned
+
+    def _order(
+        self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_], length: int
+    ) -> Fused:
+        learned = self._learned_for(context)
+        if learned is not None:
+            return learned.fuse(context, proposals, length, allowed=allowed)
+        found = [candidates for _, candidates in proposals]
+        return self._fusion.fuse(found, length, allowed=allowed, hashes=self.models.index.hashes)
 
     def rank_user(self, request: RankRequest) -> Ranked:
         """The shopper's list: candidates of every model, fused, without what is bought, hidden or gone."""
+        context = self._context(request, self.models.tracker.query(request.user_id, request.now))
+        proposals = self._proposals(context)
+        with allowed_items(self.models.index, request.excluded) as allowed:
+            return self._fused(context, proposals, allowed)
+
+    def rank_search(self, request: RankRequest, query: str, results: Sequence[str]) -> Ranked:
+        """What a search found, in the order for the shopper, with what others chose after the same words.
+
+        Every result is on the list but for those known to be unavailable; the search model adds at most as many
+        items as a list holds.
+        """
+        context = self._context(request, query)
+        listed = self._search.order(context, results, brought=self._length, excluded=request.excluded)
+        return Ranked(listed, SEARCH_POLICY, self.models.version)
+
+    def rank_query(self, query: str) -> Ranked:
+        """What people choose after a query; empty where the search model does not run or does not know."""
+        return Ranked(self._search.after(query, self._length), SEARCH_POLICY, self.models.version)
+
+    def _context(self, request: RankRequest, query: str) -> Context:
         start = max(0, len(request.items) - CONTEXT)
-        context = self.models.context(
+        return self.models.context(
             request.user_id,
             request.items[start:],
             request.times[start:],
             max(0, request.session_start - start),
             request.segments,
             request.now,
+            query,
         )
-        proposals = self.models.candidates(context, self._per_source)
-        with allowed_items(self.models.index, request.excluded) as allowed:
-            return self._fused(context, proposals, allowed)
 
     def rank_item(self, item_id: str) -> Ranked:
         """What goes with an item, for its page; empty where the models do not know it."""
@@ -102,16 +159,15 @@ class Ranker:
         with allowed_items(self.models.index, ()) as allowed:
             return self._fused(context, proposals, allowed)
 
-    def _fused(
-        self, context: Context, proposals: Sequence[tuple[Model, Candidates]], allowed: NDArray[np.bool_]
-    ) -> Ranked:
+    def _fused(self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]) -> Ranked:
         items = self.models.index
-        fused = self._fusion.fuse(
-            [candidates for _, candidates in proposals],
-            self._length,
-            allowed=allowed,
-            hashes=items.hashes,
-        )
+        # A segment's list says what is popular there, whatever it is.
+        rules = self._diversifier if context.user or len(context.items) else None
+        pool = self._length if rules is None else rules.rules.pool(self._length)
+        fused = self._order(context, proposals, allowed, pool)
+        if rules is not None:
+            order = rules.arrange(fused.items, fused.scores, self._length, context.now)
+            fused = Fused._make(column[order] for column in fused)
         id_of = items.id_of
         listed = []
         for item, score, source, found in zip(
@@ -121,6 +177,8 @@ class Ranker:
             fused.evidence.tolist(),
             strict=True,
         ):
-            reason = proposals[source][0].explain(context, item, found)
+            explain = self._learned.explain if source < 0 and self._learned else proposals[source][0].explain
+            reason = explain(context, item, found)
             listed.append(ListedItem(id_of(item), score, 1.0, reason))
-        return Ranked(tuple(listed), POLICY, self.models.version)
+        fusion = self._learned_for(context) or self._fusion
+        return Ranked(tuple(listed), fusion.policy, self.models.version)

@@ -23,6 +23,7 @@ from stream_app.models.ids import stable_hash
 from stream_app.models.items import ItemIndex
 from stream_app.models.registry import create
 from stream_app.models.sessions import SessionTracker, Stream
+from topics.events import CatalogItem
 from topics.records import Kind
 
 SMALL = {
@@ -31,14 +32,36 @@ SMALL = {
     "segments": 4,
     "segment_items": 16,
     "sessions": 50,
-    "session_items": 6,
+    "length": 6,
+    "bridges": 4,
     "postings": 8,
     "neighbours": 8,
+    "user_items": 8,
+    "slots": 64,
+    "terms": 4,
+    "queries": 30,
+    "query_words": 30,
+    "query_items": 8,
+    "word_items": 8,
     "seed": 3,
 }
 """Limits that a short stream runs into; each model is given those it has."""
 
-SOURCES = {"popular", "also_viewed", "also_bought", "factors", "similar_sessions", "viewed_before"}
+SOURCES = {
+    "popular",
+    "also_viewed",
+    "also_bought",
+    "factors",
+    "similar_sessions",
+    "viewed_before",
+    "viewed_next",
+    "related",
+    "similar_shoppers",
+    "similar_content",
+    "matches_search",
+    "chosen_after_search",
+    "trending",
+}
 
 KINDS = ((Kind.VIEW, 1.0), (Kind.CART, 3.0), (Kind.PURCHASE, 5.0), (Kind.DISLIKE, -1.0), (Kind.VIEW, 1.0))
 
@@ -54,6 +77,11 @@ class Event(NamedTuple):
     segments: tuple[str, ...]
 
 
+def words(item: str) -> str:
+    """What the catalogue calls an item, and what is searched for before it is found."""
+    return f"{('red', 'green', 'blue')[stable_hash(item) % 3]} thing {item}"
+
+
 class Shop:
     """One model with its own item index and session tracker."""
 
@@ -61,8 +89,10 @@ class Shop:
         self.index = ItemIndex(capacity, self._forget)
         self.tracker = SessionTracker(self.index, max_users=parameters.get("max_users", 1000))
         self.model: Model = create([name], self.index, **parameters)[0]
+        self.described: set[int] = set()
 
     def _forget(self, items: Items) -> None:
+        self.described.difference_update(items.tolist())
         self.tracker.forget_items(items)
         self.model.forget_items(items)
 
@@ -76,7 +106,16 @@ class Shop:
             place = self.tracker.observe(event.user, item, event.ts, stream)
         items, times = place.previous_items.copy(), place.previous_times.copy()
         place = place._replace(previous_items=items, previous_times=times)
-        return Observation(event.user, item, event.ts, event.kind, event.weight, event.segments, *place)
+        said = words(event.item)
+        if item not in self.described:
+            self.described.add(item)
+            price = float(1 + stable_hash(event.item) % 100)
+            entry = CatalogItem(ts=int(1000 * event.ts), item_id=event.item, title=said, price=price)
+            self.model.learn_catalog(item, entry)
+        self.model.learn_query(event.user, said, event.ts)
+        return Observation(
+            event.user, item, event.ts, event.kind, event.weight, event.segments, *place, said
+        )
 
     def learn(self, *events: Event) -> "Shop":
         for event in events:
@@ -88,7 +127,7 @@ class Shop:
     ) -> Context:
         items = np.array([self.index.find(name) for name in names], np.int32)
         times: Times = now - 30.0 * np.arange(len(items), dtype=np.float64)[::-1]
-        return Context(user, items, times, 0, segments, now)
+        return Context(user, items, times, 0, segments, now, query=words(names[-1]) if names else "thing")
 
     def contexts(self) -> list[Context]:
         """Contexts of many shapes."""
@@ -391,6 +430,8 @@ def check_old_events_fade(make: Make) -> None:
     late = 3600.0 * 30
     for number in range(2):
         shop.learn(view(f"new{number}", "anchor", late), view(f"new{number}", "new", late + 10.0))
+    # what is in every visit would correlate with nothing
+    shop.learn(*(view(f"by{number}", "elsewhere", late) for number in range(20)))
     found = shop.model.candidates(shop.context("v", "anchor", now=late), 10).items.tolist()
     assert found.index(shop.index.find("new")) < found.index(shop.index.find("old"))
     # and are never quite as nothing until they are tiny
@@ -447,7 +488,7 @@ def check_forgets_items(make: Make) -> None:
     assert heir in gone
     assert shop.model.score(shop.context("u1", "i3"), np.array([heir], np.int32)).tolist() == [0.0]
     assert heir not in shop.model.candidates(shop.context("", "heir"), 10).evidence
-    shop.learn(view("u1", "i3", 40_000.0), view("u1", "heir", 40_010.0))
+    shop.learn(view("u5", "i3", 40_000.0), view("u5", "heir", 40_010.0))
     assert heir in shop.model.candidates(shop.context("u1", "i3"), 100).items
 
 

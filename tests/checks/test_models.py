@@ -13,10 +13,25 @@ from stream_app.models.base import Model
 from stream_app.models.registry import MODELS
 
 
+CHOICES = [
+    ("item_to_item", "jaccard"),
+    ("item_to_item", "pearson"),
+    ("item_to_item", "lift"),
+    ("user_knn", "jaccard"),
+    ("user_knn", "pearson"),
+]
+
+
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 @pytest.mark.parametrize("name", MODELS)
 def test_model(name: str, check: Callable[[Make], None]) -> None:
     check(partial(Shop, name))
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
+@pytest.mark.parametrize(("name", "similarity"), CHOICES)
+def test_model_with_another_similarity(name: str, similarity: str, check: Callable[[Make], None]) -> None:
+    check(partial(Shop, name, similarity=similarity))
 
 
 def _models(base: type[Model]) -> Iterator[type[Model]]:

@@ -15,8 +15,9 @@ from stream_app.client import (
     ClientUnavailableError,
     chain_of,
     first_list,
+    order_by,
 )
-from stream_app.publish.contract import encode_list
+from stream_app.publish.contract import SearchList, encode_list
 from topics.records import ListedItem, Reason, RecommendationList
 
 
@@ -136,3 +137,48 @@ def test_both_clients_read_the_same_things_by_the_same_arguments() -> None:
 
     assert readers(AsyncClient) == readers(Client)
     assert asyncio.iscoroutinefunction(AsyncClient.read)
+
+
+def search_list(*items: str) -> SearchList:
+    listed = tuple(ListedItem(item, 0.5, 1.0, Reason("popular")) for item in items)
+    return SearchList(
+        list_id="l", key="", generated_at="", policy="search", model_version=1, items=listed, query="q"
+    )
+
+
+def test_the_order_of_a_search_holds_every_result_once_and_nothing_else() -> None:
+    found = order_by(search_list("c", "brought", "a"), ["a", "b", "c", "d", "a"])
+    assert found.items == ("c", "a", "b", "d")
+    assert found.personal
+    assert found.document is not None
+
+
+def test_a_search_without_results_keeps_what_people_chose_in_the_document() -> None:
+    found = order_by(search_list("c"), [])
+    assert found.items == ()
+    assert found.document is not None
+    assert [item.id for item in found.document.items] == ["c"]
+
+
+def test_without_redis_a_search_gives_the_shops_own_order_at_once() -> None:
+    with Client(NOBODY) as client:
+        started = time.monotonic()
+        assert client.search("ann", "q", ["b", "a"], timeout=30.0) == (("b", "a"), False, None)
+        assert time.monotonic() - started < 10.0
+
+
+async def test_without_redis_a_search_gives_the_shops_own_order_at_once_in_an_event_loop() -> None:
+    async with AsyncClient(NOBODY) as client, asyncio.timeout(10.0):
+        assert await client.search("ann", "q", ["b", "a"], timeout=30.0) == (("b", "a"), False, None)
+
+
+def test_a_search_waits_no_longer_than_its_own_timeout_for_a_silent_redis(silent_server: str) -> None:
+    with Client(silent_server, timeout=2.0) as client:
+        started = time.monotonic()
+        assert client.search("ann", "q", ["b", "a"], timeout=0.05).items == ("b", "a")
+        assert time.monotonic() - started < 1.0
+
+
+async def test_a_search_waits_no_longer_than_its_own_timeout_in_an_event_loop(silent_server: str) -> None:
+    async with AsyncClient(silent_server, timeout=20.0) as client, asyncio.timeout(5.0):
+        assert (await client.search("ann", "q", ["b", "a"], timeout=0.05)).items == ("b", "a")

@@ -19,6 +19,12 @@ from topics.records import Reason
         (Reason("popular", segment="country:FR"), "popular in country FR"),
         (Reason("popular", segment="category:a:b"), "popular in category a:b"),
         (Reason("factors"), "fits your taste"),
+        (Reason("trending"), "trending now"),
+        (Reason("similar_shoppers", item_id="X"), "liked by shoppers like you, who looked at X"),
+        (Reason("similar_content", item_id="X"), "similar to X"),
+        (Reason("matches_search", query="red shoes"), "fits your search for “red shoes”"),
+        (Reason("chosen_after_search", query="red shoes"), "chosen after searching for “red shoes”"),
+        (Reason("chosen_after_search"), "chosen after search"),
         (Reason("also_viewed"), "also viewed"),
         (Reason("a_newer_model", item_id="X"), "a newer model: X"),
         (Reason("a_newer_model"), "a newer model"),
@@ -28,6 +34,9 @@ def test_each_reason_has_its_sentence(reason: Reason, said: str) -> None:
     assert sentence(reason) == said
 
 
-@given(st.builds(Reason, st.text(min_size=1), item_id=st.none() | st.text(), segment=st.none() | st.text()))
+TEXTS = st.none() | st.text()
+
+
+@given(st.builds(Reason, st.text(min_size=1), item_id=TEXTS, segment=TEXTS, query=TEXTS))
 def test_any_reason_can_be_said(reason: Reason) -> None:
     assert sentence(reason)

@@ -26,7 +26,7 @@ from stream_app.ranker.ranker import Ranker
 from stream_app.replica import Replica
 from stream_app.settings import Settings
 from topics.catalogue import DEAD_LETTERS, TopicSpec, topic_of
-from topics.events import Click, Erasure, Event, UserEvent
+from topics.events import Click, Erasure, Event, Search, UserEvent
 from topics.records import DeadLetter, RecommendationList
 
 NOW = 1_700_000_000.0
@@ -148,7 +148,9 @@ class Workbench:
         store = DirectoryModelStore(folder)
         self.replica = Replica(self.models, {}, store, self.metrics, broker="", clock=self.clock)
         self.lists = PublishedLists(self.metrics)
-        ranker = Ranker(self.models, per_source=50, length=self.settings.list_length)
+        ranker = Ranker(
+            self.models, per_source=50, length=self.settings.list_length, rules=self.settings.list_rules
+        )
         append = self.outgoing.append
         self.flusher = Flusher(
             ranker, self.rows, self.publisher, self.lists, append, self.metrics, self.settings, self.clock
@@ -197,6 +199,17 @@ class Workbench:
                 "item_id": item_id,
                 **fields,
             }
+        )
+
+    def search(self, user_id: str, query: str, *results: str) -> Search:
+        """A search at the time of the clock, with an id of its own."""
+        self._offsets["event ids"] += 1
+        return Search(
+            event_id=f"e{self._offsets['event ids']}",
+            ts=int(self.clock.now * 1000),
+            user_id=user_id,
+            query=query,
+            results=list(results),
         )
 
     def erasure(self, user_id: str) -> Erasure:

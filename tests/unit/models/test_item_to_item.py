@@ -7,13 +7,14 @@ from stream_app.models.base import Context, Observation
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.items import ItemIndex
 from stream_app.models.sessions import SessionTracker, Stream
+from stream_app.models.similarity import SIMILARITIES, pearson
 from topics.records import Kind, Reason
 
 GAP = 1800.0
 
 
 class Shelf:
-    def __init__(self, **parameters: float) -> None:
+    def __init__(self, **parameters: float | str) -> None:
         self.index = ItemIndex(100)
         self.tracker = SessionTracker(self.index, gap=GAP)
         given = {"half_life": 1e12, "penalty": 0.5, **parameters}
@@ -53,6 +54,56 @@ def test_without_a_penalty_the_score_is_the_share_of_the_context_items_count() -
     shelf.see("u2", "a")
     shelf.see("u3", "b")
     assert shelf.near("a") == pytest.approx({"b": 0.5})
+
+
+def watched(similarity: str) -> Shelf:
+    """Six baskets: a is in 4 of them, b in 3, c in 1 and d in 2; with a: b twice, c once, d never."""
+    shelf = Shelf(similarity=similarity)
+    for user, names in enumerate(["ab", "ab", "ac", "a", "bd", "d"]):
+        shelf.see(f"u{user}", *names)
+    return shelf
+
+
+def test_jaccard_is_the_share_of_the_baskets_of_either_that_hold_both() -> None:
+    assert watched("jaccard").near("a") == pytest.approx({"b": 2 / (4 + 3 - 2), "c": 1 / (4 + 1 - 1)})
+
+
+def test_lift_is_how_many_times_as_often_as_by_chance() -> None:
+    assert watched("lift").near("a") == pytest.approx({"b": 6 * 2 / (4 * 3), "c": 6 * 1 / (4 * 1)})
+
+
+def test_pearson_correlates_the_two_items_over_the_baskets() -> None:
+    a, b, c, d = [1, 1, 1, 1, 0, 0], [1, 1, 0, 0, 1, 0], [0, 0, 1, 0, 0, 0], [0, 0, 0, 0, 1, 1]
+    shelf = watched("pearson")
+    assert pearson(a, c) > 0.3
+    assert shelf.near("a") == pytest.approx({"c": pearson(a, c)})
+    assert shelf.near("c") == pytest.approx({"a": pearson(a, c)})
+    # b meets a and d just as often as chance has it: no correlation, no proposal
+    assert pearson(a, b) == pytest.approx(0.0, abs=1e-12) == pearson(d, b)
+    assert shelf.near("b") == shelf.near("d") == {}
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_a_move_of_the_landmark_changes_no_similarity(similarity: str) -> None:
+    shelf = watched(similarity)
+    before = shelf.near("a")
+    shelf.model._views.rescale(2.0**-300, shelf.model.penalty)
+    assert shelf.near("a") == pytest.approx(before)
+
+
+@pytest.mark.parametrize("similarity", SIMILARITIES)
+def test_views_and_purchases_are_kept_apart_under_every_similarity(similarity: str) -> None:
+    shelf = watched(similarity)
+    before = shelf.near("a")
+    shelf.see("u9", "x", "y", kind=Kind.PURCHASE)
+    shelf.see("u10", "z", kind=Kind.PURCHASE)
+    assert shelf.near("a") == before
+    assert set(shelf.near("x")) == {"y"}
+
+
+def test_an_unknown_similarity_is_refused() -> None:
+    with pytest.raises(ValueError, match="cosine, jaccard, pearson, lift, not 'cosinus'"):
+        ItemToItem(ItemIndex(10), similarity="cosinus")
 
 
 def test_the_further_apart_in_time_the_weaker() -> None:

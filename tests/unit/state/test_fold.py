@@ -1,13 +1,24 @@
 """The fold of events into a row."""
 
 import math
+from random import Random
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from state.duplicates import CAPACITY, Place
 from state.fold import Outcome, fold
-from state.row import EMPTY_ROW, MAX_BOUGHT, MAX_RECENT, UserRow, decode_row, encode_row
+from state.row import (
+    EMPTY_ROW,
+    MAX_BOUGHT,
+    MAX_RECENT,
+    MAX_RESULTS,
+    Query,
+    UserRow,
+    decode_row,
+    encode_row,
+)
 from topics.events import (
     Action,
     Click,
@@ -221,3 +232,63 @@ def test_an_interaction_carries_what_was_bought_and_from_which_list() -> None:
     assert math.isclose(interaction.lines[0].price, 9.5)
     assert interaction.shown == ("w", "x")
     assert interaction.segments == ("country:FR",)
+
+
+def search(name: str, ts_ms: int, query: str, *results: str) -> Search:
+    return Search(event_id=name, user_id="u", ts=ts_ms, query=query, results=list(results))
+
+
+def test_the_results_of_the_newest_search_are_remembered_and_of_no_other() -> None:
+    row = take(EMPTY_ROW, search("s1", 1_000, "tents", "a", "b"))
+    assert row.queries == (Query(1.0, "tents", ("a", "b")),)
+    row = take(row, search("s2", 2_000, "boots", "c"), start=1)
+    assert row.queries == (Query(1.0, "tents"), Query(2.0, "boots", ("c",)))
+    row = take(row, search("s3", 1_500, "late", "d"), start=2)
+    assert row.queries == (Query(1.0, "tents"), Query(1.5, "late"), Query(2.0, "boots", ("c",)))
+
+
+def test_no_more_results_are_remembered_than_the_bound() -> None:
+    many = [f"i{number}" for number in range(2 * MAX_RESULTS)]
+    row = take(EMPTY_ROW, search("s1", 1_000, "tents", *many))
+    assert row.queries[0].results == tuple(many[:MAX_RESULTS])
+
+
+def test_results_are_kept_for_the_session_gap_and_the_words_for_longer() -> None:
+    half_hour = int(GAP * 1000)
+    row = take(EMPTY_ROW, search("s1", 0, "tents", "a"), click("e1", half_hour))
+    assert row.queries[0].results == ("a",)
+    row = take(row, click("e2", half_hour + 1), start=1)
+    assert row.queries == (Query(0.0, "tents"),)
+
+
+def test_a_row_from_before_results_were_remembered_can_be_read() -> None:
+    row = take(EMPTY_ROW, search("s1", 1_000, "tents"))
+    assert len(row.queries) == 1
+    raw = msgspec.msgpack.decode(encode_row(row))
+    place = UserRow.__struct_fields__.index("queries")
+    raw[place] = [[1.0, "tents"]]
+    assert decode_row(msgspec.msgpack.encode(raw)) == row
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 4_000), st.sampled_from(["tents", "boots"]), st.integers(0, 3), st.booleans()
+        ),
+        max_size=8,
+    ),
+    st.randoms(use_true_random=False),
+)
+def test_searches_in_another_order_leave_the_same_queries(
+    made: list[tuple[int, str, int, bool]], random: Random
+) -> None:
+    events: list[UserEvent] = [
+        search(f"e{number}", 1000 * ts, query, *"abc"[:count])
+        if is_search
+        else click(f"e{number}", 1000 * ts)
+        for number, (ts, query, count, is_search) in enumerate(made)
+    ]
+    shuffled = list(events)
+    random.shuffle(shuffled)
+    assert take(EMPTY_ROW, *shuffled).queries == take(EMPTY_ROW, *events).queries

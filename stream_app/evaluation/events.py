@@ -1,0 +1,334 @@
+"""A whole log, prequentially: before each choice of an item the shopper's list is ranked, then the event is folded.
+
+The way of an event is the workers': decoded and checked from its JSON, folded into the shopper's row, its
+interaction learned. What is asked for is the list that would be in Redis by then, `Ranker.rank_user`, with its rules.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+from enum import StrEnum
+from time import perf_counter_ns
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from state.duplicates import Place
+from state.fold import Outcome, fold, segments_of
+from state.request import request_of
+from state.row import EMPTY_ROW, UserRow
+from stream_app.errors import UserError
+from stream_app.evaluation.progress import Watch, unwatched
+from stream_app.evaluation.sessions import FUSED
+from stream_app.evaluation.statistics import (
+    Bootstrap,
+    Hits,
+    Interval,
+    ListMetrics,
+    Milliseconds,
+    list_metrics,
+    milliseconds,
+)
+from stream_app.feeds.rows import Ignored, Mapped, Row, event_record
+from stream_app.models.base import NO_ITEM, Context, Model
+from stream_app.models.model_set import CONTEXT
+from stream_app.models.popularity import Popularity
+from stream_app.ranker.ranker import Ranker
+from stream_app.ranker.request import RankRequest
+from stream_app.ranker.rules import allowed_items
+from topics.catalogue import topic_of
+from topics.codec import Limits, RejectedError, decode
+from topics.events import CatalogItem, Click, Purchase, UserEvent
+
+COLD_SECONDS: Final = 3_600.0
+"""An item is cold until its first interaction is this old."""
+
+METRICS: Final = ListMetrics._fields
+
+_ANY_AGE: Final = Limits(max_future=0.0, max_age=0.0)  # each event is held against its own time
+
+
+class Split(StrEnum):
+    """Which lists a figure is of."""
+
+    ALL = "all"
+    COLD_USERS = "cold users"
+    """The shopper had clicked or bought nothing before."""
+    WARM_USERS = "warm users"
+    COLD_ITEMS = "cold items"
+    """What was chosen had its first interaction less than `COLD_SECONDS` ago, or never."""
+    WARM_ITEMS = "warm items"
+    NEW = "new to the shopper"
+    """What was chosen is none of the shopper's recent items."""
+    AGAIN = "chosen again"
+
+
+class Figures(msgspec.Struct, frozen=True):
+    """The metrics of `ListMetrics`, each with its interval."""
+
+    hit_rate: Interval
+    mrr: Interval
+    accuracy: Interval
+    precision: Interval
+    recall: Interval
+    f1: Interval
+    ndcg: Interval
+
+
+class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of one split.
+
+    Attributes
+    ----------
+    lists, shoppers
+        How many the figures are of.
+    systems
+        Figures by name: `FUSED`, popularity, and what else was asked for.
+    fused_minus_popularity
+        The paired differences.
+    """
+
+    lists: int
+    shoppers: int
+    systems: dict[str, Figures]
+    fused_minus_popularity: Figures
+
+
+class EventsFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """What a log came to.
+
+    Attributes
+    ----------
+    events
+        Rows of the log by what became of them: accepted, duplicate, catalogue, rejected (a worker would write
+        it to the dead letters), unreadable, ignored.
+    splits
+        Figures by split; those without lists are left out.
+    ms
+        Wall time of ranking one list, by system.
+    """
+
+    events: dict[str, int]
+    splits: dict[Split, SplitFigures]
+    ms: dict[str, Milliseconds]
+
+
+class _System:
+    """One way to rank, and what came of it."""
+
+    def __init__(self) -> None:
+        self.hits = bytearray()  # k flags a list
+        self.took: list[int] = []
+
+    def note(self, listed: Iterable[str | int], chosen: frozenset[str] | frozenset[int], k: int) -> None:
+        flags = bytes([item in chosen for item in listed][:k])
+        self.hits += flags.ljust(k, b"\0")
+
+    def matrix(self, k: int) -> Hits:
+        return np.frombuffer(self.hits, np.bool_).reshape(-1, k)
+
+
+class EventsEvaluation:
+    """Takes the rows of a log in order.
+
+    Parameters
+    ----------
+    ranker
+        Learns and ranks; its lists must be `k` long, and popularity among its models.
+    k
+        Places that count.
+    session_gap
+        Seconds of inactivity that close a session.
+    each_model
+        Measure each model alone, too.
+    watch
+        Opens progress bars.
+
+    Raises
+    ------
+    UserError
+        If popularity, the baseline, is not among the models.
+
+    Examples
+    --------
+    >>> from stream_app.models.model_set import ModelSet
+    >>> ranker = Ranker(ModelSet(["popularity"]), per_source=100, length=2)
+    >>> evaluation = EventsEvaluation(ranker, k=2, session_gap=1800.0)
+    >>> click = Click(event_id="1", user_id="ann", ts=1_000, item_id="shoe")
+    >>> evaluation.take(Mapped(1, click))
+    >>> evaluation.take(Mapped(2, Click(event_id="2", user_id="bob", ts=2_000, item_id="shoe")))
+    >>> figures = evaluation.figures()
+    >>> figures.events, figures.splits[Split.ALL].systems["popularity"].hit_rate.mean
+    ({'accepted': 2}, 0.5)
+    """
+
+    def __init__(
+        self,
+        ranker: Ranker,
+        *,
+        k: int,
+        session_gap: float,
+        each_model: bool = False,
+        watch: Watch = unwatched,
+    ) -> None:
+        self._ranker = ranker
+        self._models = ranker.models
+        self._k = k
+        self._session_gap = session_gap
+        self._watch = watch
+        self._alone: list[Model] = [
+            model for model in self._models.models if each_model or isinstance(model, Popularity)
+        ]
+        if not any(isinstance(model, Popularity) for model in self._alone):
+            raise UserError("Lists are compared with popularity: add popularity to the models.")
+        self._systems = {name: _System() for name in (FUSED, *(model.name for model in self._alone))}
+        self._rows: dict[str, UserRow] = {}
+        self._offsets: Counter[str] = Counter()
+        self._events: Counter[str] = Counter()
+        self._shoppers: dict[str, int] = {}
+        self._of: list[int] = []
+        self._chosen: list[int] = []
+        self._splits: dict[Split, list[bool]] = {
+            split: [] for split in (Split.COLD_USERS, Split.COLD_ITEMS, Split.AGAIN)
+        }
+
+    def run(self, rows: Iterable[Row], total: int) -> EventsFigures:
+        """Take every row, and sum up.
+
+        Raises
+        ------
+        UserError
+            If the log has no choice of an item.
+        """
+        with self._watch("ranking and folding", total) as tell:
+            for done, row in enumerate(rows, start=1):
+                self.take(row)
+                tell(done)
+        return self.figures()
+
+    def take(self, row: Row) -> None:
+        """Take one row."""
+        if not isinstance(row, Mapped):
+            self._events["ignored" if isinstance(row, Ignored) else "unreadable"] += 1
+            return
+        spec = topic_of(type(row.event))
+        try:
+            record = event_record(row.event)
+            event = decode(record.value, type(row.event), received=row.event.time, limits=_ANY_AGE)
+        except (RejectedError, ValueError, OverflowError):
+            self._events["rejected"] += 1
+            return
+        if isinstance(event, CatalogItem):
+            self._models.learn_catalog(event)
+            self._events["catalogue"] += 1
+        elif isinstance(event, UserEvent) and spec.source is not None:
+            place = Place(spec.source, 0, self._offsets[spec.name])
+            self._offsets[spec.name] += 1
+            self._events[str(self._fold(event, place))] += 1
+
+    def _fold(self, event: UserEvent, place: Place) -> Outcome:
+        before = self._rows.get(event.user_id, EMPTY_ROW)
+        after, outcome, interaction = fold(before, event, place, self._session_gap)
+        if outcome is Outcome.ACCEPTED:
+            if isinstance(event, Click):
+                self._rank(event, before, frozenset((event.item_id,)))
+            elif isinstance(event, Purchase):
+                self._rank(event, before, frozenset(line.item_id for line in event.items))
+        self._rows[event.user_id] = after
+        if interaction is not None:
+            self._ranker.learn(interaction)
+        return outcome
+
+    def _rank(self, event: UserEvent, row: UserRow, chosen: frozenset[str]) -> None:
+        """Rank for the row as it was before the event, in which `chosen` was chosen."""
+        request = request_of(event.user_id, row)
+        if row is EMPTY_ROW:
+            # Of a shopper never seen the web tier knows the country and the channel of the page it is asked for.
+            request = request._replace(segments=segments_of(event), now=self._models.newest)
+        began = perf_counter_ns()
+        ranked = self._ranker.rank_user(request)
+        fused = self._systems[FUSED]
+        fused.took.append(perf_counter_ns() - began)
+        fused.note((item.id for item in ranked.items), chosen, self._k)
+        index = self._models.index
+        places = frozenset(at for at in map(index.find, chosen) if at != NO_ITEM)
+        context = self._context(request)
+        with allowed_items(index, request.excluded) as allowed:
+            for model in self._alone:
+                began = perf_counter_ns()
+                # as many more as may be cut out, so that the rules leave k
+                items = model.candidates(context, self._k + len(request.excluded)).items
+                listed = items[allowed[items]][: self._k].tolist()
+                system = self._systems[model.name]
+                system.took.append(perf_counter_ns() - began)
+                system.note(listed, places, self._k)
+        self._of.append(self._shoppers.setdefault(event.user_id, len(self._shoppers)))
+        self._chosen.append(len(chosen))
+        recent = {entry.item_id for entry in row.recent}
+        first_seen = [index.first_seen[at] for at in places]
+        self._splits[Split.COLD_USERS].append(not row.recent)
+        self._splits[Split.COLD_ITEMS].append(all(event.time - ts < COLD_SECONDS for ts in first_seen))
+        self._splits[Split.AGAIN].append(not chosen.isdisjoint(recent))
+
+    def _context(self, request: RankRequest) -> Context:
+        start = max(0, len(request.items) - CONTEXT)
+        return self._models.context(
+            request.user_id,
+            request.items[start:],
+            request.times[start:],
+            max(0, request.session_start - start),
+            request.segments,
+            request.now,
+            self._models.tracker.query(request.user_id, request.now),
+        )
+
+    def figures(self) -> EventsFigures:
+        """Sum up what was taken so far.
+
+        Raises
+        ------
+        UserError
+            If nothing was chosen.
+        """
+        if not self._of:
+            said = ", ".join(f"{count} {what}" for what, count in self._events.items()) or "no rows"
+            raise UserError(f"The log has no click or purchase to predict ({said}); check --format.")
+        chosen = np.array(self._chosen, np.int64)
+        values = {
+            name: np.stack(list_metrics(system.matrix(self._k), chosen), axis=1)
+            for name, system in self._systems.items()
+        }
+        columns = np.hstack((*values.values(), values[FUSED] - values[Popularity.name]))
+        shoppers = np.array(self._of, np.int64)
+        bootstrap = Bootstrap(shoppers)
+        splits = {}
+        for split, within in self._masks().items():
+            if not within.any():
+                continue
+            intervals = [each.rounded() for each in bootstrap.intervals(columns, within)]
+            width = len(METRICS)
+            figures = [Figures(*intervals[at : at + width]) for at in range(0, len(intervals), width)]
+            splits[split] = SplitFigures(
+                lists=int(within.sum()),
+                shoppers=len(np.unique(shoppers[within])),
+                systems=dict(zip(values, figures, strict=False)),  # the differences come last
+                fused_minus_popularity=figures[-1],
+            )
+        return EventsFigures(
+            events=dict(sorted(self._events.items())),
+            splits=splits,
+            ms={name: milliseconds(np.array(one.took)) for name, one in self._systems.items()},
+        )
+
+    def _masks(self) -> dict[Split, NDArray[np.bool_]]:
+        cold, items, again = (np.array(held, np.bool_) for held in self._splits.values())
+        return {
+            Split.ALL: np.ones(len(cold), np.bool_),
+            Split.COLD_USERS: cold,
+            Split.WARM_USERS: ~cold,
+            Split.COLD_ITEMS: items,
+            Split.WARM_ITEMS: ~items,
+            Split.NEW: ~again,
+            Split.AGAIN: again,
+        }

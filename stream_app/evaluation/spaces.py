@@ -1,0 +1,143 @@
+"""What `headrace tune` searches: for each model its hyper-parameters and their ranges.
+
+Bounds of memory that an operator chooses (shoppers or segments remembered) and seeds are not searched. A new model
+adds its entry here.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from stream_app.errors import UserError
+from stream_app.models.registry import MODELS
+
+_HOUR: Final = 3_600.0
+_DAY: Final = 86_400.0
+
+
+class Real(NamedTuple):
+    """A number between two others; `log`: on a logarithmic scale."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int | float) and self.low <= value <= self.high
+
+
+class Whole(NamedTuple):
+    """An integer between two others, both among the choices; `log`: on a logarithmic scale."""
+
+    low: int
+    high: int
+    log: bool = False
+
+    def __contains__(self, value: object) -> bool:
+        return isinstance(value, int) and self.low <= value <= self.high
+
+
+class OneOf(NamedTuple):
+    """One of several names."""
+
+    choices: tuple[str, ...]
+
+    def __contains__(self, value: object) -> bool:
+        return value in self.choices
+
+
+Dimension = Real | Whole | OneOf
+Space = Mapping[str, Dimension]
+
+_HALF_LIFE: Final = Real(_HOUR, 180 * _DAY, log=True)
+_STORE: Final = {
+    "postings": Whole(50, 400, log=True),
+    "depth": Whole(2, 8),
+    "neighbours": Whole(50, 1_500, log=True),
+}
+
+SPACES: Final[dict[str, Space]] = {
+    "popularity": {"half_life": _HALF_LIFE},
+    "item_to_item": {
+        "half_life": _HALF_LIFE,
+        "reach": Real(1.0, 10_000.0, log=True),
+        "neighbours": Whole(20, 300, log=True),
+        "depth": Whole(1, 20),
+        "fade": Real(0.2, 1.0),
+        "penalty": Real(0.0, 1.0),
+        "similarity": OneOf(("cosine", "jaccard", "pearson", "lift")),
+    },
+    "biased_mf": {
+        "factors": Whole(8, 64, log=True),
+        "learning_rate": Real(0.01, 0.5, log=True),
+        "l2": Real(1e-5, 0.1, log=True),
+        "clip": Real(0.5, 8.0, log=True),
+        "negatives": Real(0.0, 4.0),
+    },
+    "session_knn": _STORE,
+    "sequential_rules": {"second": Real(0.0, 1.0), "postings": Whole(50, 400, log=True)},
+    "two_hop": {
+        "direct": Real(0.0, 4.0),
+        "penalty": Real(0.0, 1.0),
+        "bridges": Whole(4, 64, log=True),
+        "bridge_postings": Whole(10, 100, log=True),
+        "depth": Whole(2, 8),
+    },
+    "user_knn": {
+        "half_life": _HALF_LIFE,
+        "user_items": Whole(8, 64, log=True),
+        "postings": Whole(16, 256, log=True),
+        "neighbours": Whole(10, 300, log=True),
+        "depth": Whole(1, 20),
+        "similarity": OneOf(("cosine", "jaccard", "pearson")),
+    },
+    "trending": {
+        "window": Real(600.0, _DAY, log=True),
+        "buckets": Whole(2, 24, log=True),
+        "past": Real(_DAY, 60 * _DAY, log=True),
+    },
+    "bpr": {
+        "factors": Whole(8, 64, log=True),
+        "learning_rate": Real(0.01, 0.5, log=True),
+        "l2": Real(1e-5, 0.1, log=True),
+        "negatives": Whole(1, 8),
+        "depth": Whole(1, 10),
+    },
+}
+"""Search space by model."""
+
+
+def space_of(name: str) -> Space:
+    """The search space of a model.
+
+    Raises
+    ------
+    UserError
+        If there is no model of that name, or it has no space.
+
+    Examples
+    --------
+    >>> space_of("popularity")
+    {'half_life': Real(low=3600.0, high=15552000.0, log=True)}
+    >>> space_of("popularty")
+    Traceback (most recent call last):
+    stream_app.errors.UserError: --model: there is no model 'popularty'; there are popularity, item_to_item, ...
+    """
+    if name not in MODELS:
+        raise UserError(f"--model: there is no model {name!r}; there are {', '.join(MODELS)}.")
+    if name not in SPACES:
+        raise UserError(
+            f"--model: nothing is declared to be searched for {name!r}, only for {', '.join(SPACES)}; "
+            "add its ranges to stream_app/evaluation/spaces.py."
+        )
+    return SPACES[name]
+
+
+def inside(space: Space, parameters: Mapping[str, Any]) -> bool:
+    """Whether the parameters lie in a space.
+
+    Examples
+    --------
+    >>> inside({"depth": Whole(1, 8)}, {"depth": 9, "seed": 7})
+    False
+    """
+    return all(parameters[name] in dimension for name, dimension in space.items())

@@ -1,0 +1,383 @@
+"""Items that are described alike, known from the catalogue alone."""
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
+from zlib import crc32
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models import content_kernels, kernels
+from stream_app.models.arrays import State, grown
+from stream_app.models.base import (
+    EMPTY_CANDIDATES,
+    Candidates,
+    Context,
+    Items,
+    Model,
+    Observation,
+    Scores,
+)
+from stream_app.models.items import MAX_CATEGORIES, ItemIndex
+from stream_app.models.terms import MAX_QUERY_WORDS, query_words, words
+from topics.events import CatalogItem
+from topics.records import Reason
+
+TEXT_WORDS: Final = 512
+"""Words read of an item's texts."""
+
+BANDS: Final = 2
+"""Price bands each time the price doubles."""
+
+
+def price_band(price: float) -> int:
+    """Number of the price band, each reaching to 1.41 times the one before; 0 starts at 1.
+
+    Examples
+    --------
+    >>> [price_band(price) for price in (0.0, 0.9, 1.0, 1.3, 1.5, 2.1, 100.0)]
+    [-1, -1, 0, 0, 1, 2, 13]
+    """
+    return math.floor(BANDS * math.log2(price)) if price >= 1.0 else -1
+
+
+class Content(Model):
+    """TF-IDF of titles, descriptions and attributes, with an inverted index: for items that nobody knows yet.
+
+    The words of an item's title, brand, tags and description, and its categories, brand and price band as they
+    are, make the terms of one sparse vector: how often a term occurs times its inverse document frequency ``1 + log((1 + items) / (1 + df))``, as
+    in scikit-learn and in River's `TFIDF`. The vectors of the context's newest distinct items, each of length 1
+    and fading, and that of the shopper's search words are summed; items score by their cosine with the sum.
+    Candidates are the newest items of the sum's strongest terms. Items of the context are not proposed.
+
+    Only counts are stored, and document frequencies are those of the moment of asking, so an item described
+    early is weighed by what came later. Nothing is learned from interactions.
+
+    Terms are hashed to a fixed number of slots (the hashing trick) rather than given out by a bounded vocabulary:
+    memory is fixed, nothing is ever evicted from under the items that use it, and replicas agree whatever
+    order they read the catalogue in. With 100,000 terms on 2**18 slots about a third share theirs; two items would
+    have to share several such pairs to look alike.
+
+    Parameters
+    ----------
+    index
+        The items.
+    slots
+        Slots that terms are hashed to, a power of 2.
+    terms
+        Terms remembered of an item: those with the largest TF-IDF when it is described, the earlier in
+        the text of equals. Document frequencies count remembered terms only.
+    postings
+        Items remembered of a term, the last to be described.
+    strongest
+        Terms of the context's sum whose items are candidates.
+    attribute
+        What a category, brand or price band counts beside a word of the text.
+    depth
+        Distinct context items used.
+    fade
+        What an item of the context counts relative to the next newer one.
+
+    References
+    ----------
+    Salton, Buckley: Term-weighting approaches in automatic text retrieval, IPM 24 (5), 1988.
+    Weinberger, Dasgupta, Langford, Smola, Attenberg: Feature hashing for large scale multitask learning, ICML 2009.
+
+    Examples
+    --------
+    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES
+    >>> index = ItemIndex(100)
+    >>> model = Content(index)
+    >>> for name, title in [("a", "red tent"), ("b", "light red tent"), ("c", "blue sock")]:
+    ...     model.learn_catalog(index.index(name, 0.0), CatalogItem(ts=0, item_id=name, title=title))
+    >>> context = Context("ann", np.array([index.find("a")], np.int32), np.zeros(1), 0, (), 0.0)
+    >>> found = model.candidates(context, 10)
+    >>> [index.id_of(item) for item in found.items], round(float(found.scores[0]), 2)
+    (['b'], 0.73)
+    >>> model.explain(context, found.items[0], found.evidence[0])
+    Reason(source='similar_content', item_id='a', segment=None, query=None)
+
+    A search finds what nobody has clicked on:
+
+    >>> search = Context("ann", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0, query="a SOCK, or two")
+    >>> [index.id_of(item) for item in model.candidates(search, 10).items]
+    ['c']
+    """
+
+    name: ClassVar[str] = "content"
+    additive: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        index: ItemIndex,
+        *,
+        slots: int = 1 << 18,
+        terms: int = 48,
+        postings: int = 48,
+        strongest: int = 16,
+        attribute: float = 2.0,
+        depth: int = 8,
+        fade: float = 0.8,
+    ) -> None:
+        if slots < 1 or slots & (slots - 1):
+            raise ValueError(f"slots must be a power of 2, not {slots}")
+        self._index = index
+        self.slots = slots
+        self.terms = terms
+        self.postings = postings
+        self.strongest = strongest
+        self.attribute = attribute
+        self.depth = depth
+        self.fade = fade
+        self._clear()
+        most = depth * terms + MAX_QUERY_WORDS
+        self._places: NDArray[np.int32] = np.zeros(slots, np.int32)
+        self._query_slots: NDArray[np.int32] = np.zeros(most, np.int32)
+        self._weights: NDArray[np.float64] = np.zeros(most)
+        self._shares: NDArray[np.float64] = np.zeros((most, depth + 1))
+        self._sums: NDArray[np.float64] = np.zeros(depth + 1)
+        self._open: NDArray[np.bool_] = np.zeros(most, np.bool_)
+        self._used: Items = np.zeros(depth, np.int32)
+        self._searched: NDArray[np.int32] = np.zeros(MAX_QUERY_WORDS, np.int32)
+        self._ones: NDArray[np.float32] = np.ones(MAX_QUERY_WORDS, np.float32)
+        self._seen: NDArray[np.bool_] = np.zeros(64, np.bool_)
+        self._touched: Items = np.zeros(strongest * postings, np.int32)
+        self._pool: Scores = np.zeros(strongest * postings, np.float32)
+
+    def _clear(self) -> None:
+        self._item_slots: NDArray[np.int32] = np.zeros((64, self.terms), np.int32)
+        self._item_counts: NDArray[np.float32] = np.zeros((64, self.terms), np.float32)
+        self._sizes: NDArray[np.int32] = np.zeros(64, np.int32)
+        self._described = 0
+        self._frequencies: NDArray[np.int32] = np.zeros(self.slots, np.int32)
+        # log(1 + df)
+        self._logs: NDArray[np.float32] = np.zeros(self.slots, np.float32)
+        # zeroed by the operating system page by page, so slots that no term has cost nothing
+        self._rings: Items = np.zeros((self.slots, self.postings), np.int32)
+        self._posted: NDArray[np.int32] = np.zeros(self.slots, np.int32)
+
+    def slot(self, term: str) -> int:
+        """Slot of a term."""
+        return crc32(term.encode()) & (self.slots - 1)
+
+    def vector(self, item: int) -> dict[int, float]:
+        """TF-IDF of an item by slot, of length 1; empty for an item without a description.
+
+        Examples
+        --------
+        >>> index = ItemIndex(10)
+        >>> model = Content(index)
+        >>> model.learn_catalog(index.index("a", 0.0), CatalogItem(ts=0, item_id="a", title="tent, red tent"))
+        >>> vector = model.vector(index.find("a"))
+        >>> round(vector[model.slot("tent")], 3), round(vector[model.slot("red")], 3)
+        (0.894, 0.447)
+        """
+        if not 0 <= item < len(self._sizes):
+            return {}
+        size = self._sizes[item]
+        slots, counts = self._item_slots[item, :size], self._item_counts[item, :size]
+        values = counts * (self._documents() - self._logs[slots])
+        return dict(zip(slots.tolist(), (values / np.linalg.norm(values)).tolist(), strict=True))
+
+    def learn_one(self, observation: Observation) -> None:
+        """Nothing: what is known of an item is in the catalogue."""
+
+    def learn_catalog(self, item: int, entry: CatalogItem) -> None:
+        """Read an item's description; it takes the place of an earlier one."""
+        # attributes first: of terms of equal strength the earlier stay
+        weighed = Counter({self.slot(attribute): self.attribute for attribute in _attributes(entry)})
+        weighed.update(Counter(map(self.slot, words(_text(entry), TEXT_WORDS))))
+        if item >= len(self._sizes):
+            self._fit(item + 1)
+        self._withdraw(item)
+        slots, values = np.array([*weighed], np.int32), np.array([*weighed.values()], np.float32)
+        if len(slots) > self.terms:
+            strength = values * (self._documents() - self._logs[slots])
+            kept = np.sort(np.argsort(-strength, kind="stable")[: self.terms])
+            slots, values = slots[kept], values[kept]
+        size = len(slots)
+        if size == 0:
+            return
+        self._item_slots[item, :size] = slots
+        self._item_counts[item, :size] = values
+        self._sizes[item] = size
+        self._described += 1
+        self._count(slots, 1)
+        # an item that is described anew stays where it is in the rings
+        filled = np.arange(self.postings) < self._posted[slots, None]
+        new = slots[~((self._rings[slots] == item) & filled).any(axis=1)]
+        self._rings[new, self._posted[new] % self.postings] = item
+        self._posted[new] += 1
+
+    def candidates(self, context: Context, k: int) -> Candidates:
+        """Propose the items whose descriptions are nearest to those of the context's items and to the search."""
+        documents = self._documents()
+        n, used, length = self._compose(context, documents)
+        if n == 0:
+            return EMPTY_CANDIDATES
+        if len(self._seen) < self._index.size:
+            self._seen = grown(self._seen, self._index.size)
+        met = content_kernels.reach(
+            n,
+            self.strongest,
+            self._query_slots,
+            self._weights,
+            self._open,
+            self._rings,
+            self._posted,
+            self._seen,
+            self._touched,
+        )
+        self._cosines(self._touched, met, used, length, documents, self._pool)
+        items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
+        found = kernels.select(self._touched, self._pool, met, self._index.hashes, k, items, scores)
+        content_kernels.nearest(
+            items,
+            found,
+            self._used,
+            used,
+            documents,
+            self._item_slots,
+            self._item_counts,
+            self._sizes,
+            self._logs,
+            self._places,
+            self._shares,
+            self._sums,
+            evidence,
+        )
+        content_kernels.clear(n, self._query_slots, self._places)
+        return Candidates(items[:found], scores[:found], evidence[:found])
+
+    def score(self, context: Context, items: Items) -> Scores:
+        """Cosine of each item's description with those of the context's items and the search."""
+        out = np.zeros(len(items), np.float32)
+        documents = self._documents()
+        n, used, length = self._compose(context, documents)
+        if n:
+            self._cosines(items, len(items), used, length, documents, out)
+            content_kernels.clear(n, self._query_slots, self._places)
+        return out
+
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+        """Name the context item that it is most like, or the search that it fits better."""
+        if evidence < 0:
+            return Reason("matches_search", query=context.query)
+        return Reason("similar_content", item_id=self._index.id_of(evidence))
+
+    def forget_items(self, items: Items) -> None:
+        """Drop the items' descriptions and postings."""
+        # places in the rings stay: an item without the words has no cosine, and if the integer goes to an item that
+        # has them, the place is right again
+        for item in items[items < len(self._sizes)].tolist():
+            self._withdraw(item)
+
+    def _documents(self) -> float:
+        """What the log of a slot is taken from to give its idf."""
+        return 1.0 + math.log1p(self._described)
+
+    def _withdraw(self, item: int) -> None:
+        size = self._sizes[item]
+        if size:
+            self._described -= 1
+            self._count(self._item_slots[item, :size], -1)
+            self._sizes[item] = 0
+
+    def _count(self, slots: NDArray[np.int32], by: int) -> None:
+        """Change the document frequency of distinct slots."""
+        self._frequencies[slots] += by
+        self._logs[slots] = np.log1p(self._frequencies[slots])
+
+    def _fit(self, rows: int) -> None:
+        self._item_slots = grown(self._item_slots, rows)
+        self._item_counts = grown(self._item_counts, rows)
+        self._sizes = grown(self._sizes, rows)
+
+    def _parts(self) -> State:
+        # document frequencies follow from the items
+        held = np.arange(self.terms) < self._sizes[:, None]
+        used = np.flatnonzero(self._posted)
+        filled = np.arange(self.postings) < self._posted[used, None]
+        return {
+            "sizes": self._sizes.copy(),
+            "slots": self._item_slots[held],
+            "counts": self._item_counts[held],
+            "posted_slots": used,
+            "posted": self._posted[used],
+            "postings": self._rings[used][filled],
+        }
+
+    def _fill(self, state: Mapping[str, Any]) -> None:
+        rows = len(state["sizes"])
+        self._fit(rows)
+        self._sizes[:rows] = state["sizes"]
+        held = np.arange(self.terms) < self._sizes[:, None]
+        self._item_slots[held] = state["slots"]
+        self._item_counts[held] = state["counts"]
+        self._described = int(np.count_nonzero(self._sizes))
+        self._frequencies = np.bincount(state["slots"], minlength=self.slots).astype(np.int32)
+        self._logs = np.log1p(self._frequencies).astype(np.float32)
+        used = state["posted_slots"]
+        self._posted[used] = state["posted"]
+        rings = np.zeros((len(used), self.postings), np.int32)
+        rings[np.arange(self.postings) < self._posted[used, None]] = state["postings"]
+        self._rings[used] = rings
+
+    def _cosines(
+        self, items: Items, n: int, used: int, length: float, documents: float, out: Scores
+    ) -> None:
+        content_kernels.cosines(
+            items,
+            n,
+            self._used,
+            used,
+            length,
+            documents,
+            self._item_slots,
+            self._item_counts,
+            self._sizes,
+            self._logs,
+            self._places,
+            self._weights,
+            out,
+        )
+
+    def _compose(self, context: Context, documents: float) -> tuple[int, int, float]:
+        searched = query_words(context.query) if context.query else ()
+        for at, word in enumerate(searched):
+            self._searched[at] = self.slot(word)
+        found: tuple[int, int, float] = content_kernels.compose(
+            context.items,
+            self.depth,
+            self.fade,
+            documents,
+            self._item_slots,
+            self._item_counts,
+            self._sizes,
+            self._logs,
+            self._searched,
+            self._ones,
+            len(searched),
+            self._places,
+            self._query_slots,
+            self._weights,
+            self._shares,
+            self._used,
+        )
+        return found
+
+
+def _text(entry: CatalogItem) -> str:
+    return " ".join((entry.title, entry.brand or "", *entry.tags, entry.description))
+
+
+def _attributes(entry: CatalogItem) -> list[str]:
+    """Terms that no text holds: the tokeniser knows no equals sign."""
+    attributes = [f"category={name}" for name in entry.categories[:MAX_CATEGORIES]]
+    if entry.brand:
+        attributes.append(f"brand={entry.brand.casefold()}")
+    if entry.price is not None:
+        attributes.append(f"price={price_band(entry.price)}")
+    return attributes

@@ -1,0 +1,195 @@
+"""Unit vectors of items, such that what is clicked next lies where the session points."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models import vector_kernels as kernels
+from stream_app.models.arrays import State, grown
+from stream_app.models.base import NO_ITEM, Context, Items, Observation, Scores
+from stream_app.models.items import ItemIndex
+from stream_app.models.session_store import SessionStore, Surroundings
+from stream_app.models.store_model import StoreModel
+from stream_app.models.vector_kernels import Vectors
+from topics.records import Reason
+
+STEPS_BACK = 8
+"""Items of the session that its vector is made of, the newest."""
+
+
+class ItemVectors(StoreModel):
+    """Item vectors by a sampled softmax over cosines, one click at a time.
+
+    The session's vector is the sum of its newest items' vectors, each dimension weighed by how many clicks ago the
+    item was (the weights are learned too), scaled to length 1. Each click pulls its item's vector towards the
+    session's and pushes those of sampled recent clicks away. After each click, `replays` clicks of remembered
+    sessions are learned once more: with one pass over the stream alone vectors would not settle.
+
+    A new item begins near the session it was first clicked in.
+
+    It proposes what the session store finds around the context, ordered by cosine: a sweep over all items would cost
+    more than it brings.
+
+    Parameters
+    ----------
+    index, store, keeps
+        See `StoreModel`.
+    factors
+        Length of the vectors.
+    negatives
+        Samples of each step.
+    recent
+        Newest clicks that samples are drawn from.
+    replays
+        Remembered clicks learned again after each click.
+    scale
+        What cosines are multiplied by before the softmax.
+    learning_rate
+        Adagrad's step size.
+    seed
+        Of the first vectors and of the samples.
+
+    References
+    ----------
+    Hou et al.: CORE, SIGIR 2022 (session vectors in the space of items, cosine softmax).
+    Jean et al.: On using very large target vocabulary, ACL 2015 (sampled softmax).
+
+    Examples
+    --------
+    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES
+    >>> from stream_app.models.registry import create
+    >>> from topics.records import Kind
+    >>> index = ItemIndex(100)
+    >>> [model] = create(["item_vectors"], index)
+    >>> for session in range(200):
+    ...     pair = ("shoe", "sock") if session % 2 else ("pot", "pan")
+    ...     for at, name in enumerate(pair):
+    ...         before = np.array([index.find(each) for each in pair[:at]], np.int32)
+    ...         model.learn_one(Observation("u", index.index(name, 0.0), 0.0, Kind.VIEW, 1.0, (), session, False,
+    ...                                     before, np.zeros(at)))
+    >>> context = Context("bob", np.array([index.find("shoe")], np.int32), np.zeros(1), 0, (), 0.0)
+    >>> sock, pan = model.score(context, np.array([index.find("sock"), index.find("pan")], np.int32))
+    >>> bool(sock > pan)
+    True
+    """
+
+    name: ClassVar[str] = "item_vectors"
+    additive: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        index: ItemIndex,
+        store: SessionStore,
+        keeps: bool = True,  # the registry's word, no hyper-parameter
+        *,
+        factors: int = 48,
+        negatives: int = 128,
+        recent: int = 16_384,
+        replays: int = 2,
+        scale: float = 12.0,
+        learning_rate: float = 0.4,
+        seed: int = 7,
+    ) -> None:
+        super().__init__(index, store, keeps)
+        self.factors = factors
+        self.negatives = negatives
+        self.recent = recent
+        self.replays = replays
+        self.scale = scale
+        self.learning_rate = learning_rate
+        self.seed = seed
+        self._clear()
+
+    def _clear(self) -> None:
+        gates = np.exp(-0.5 * np.arange(STEPS_BACK))[:, None].repeat(self.factors, 1).astype(np.float32)
+        self.vectors = Vectors(
+            np.zeros((0, self.factors), np.float32),
+            np.zeros(0, np.float32),
+            gates,
+            np.full(STEPS_BACK, 1e-3, np.float32),
+            np.zeros(self.recent, np.int32),
+            np.array([0, self.seed], np.int64),
+        )
+        self._session: NDArray[np.float32] = np.zeros(self.factors, np.float32)
+        self._slope: NDArray[np.float32] = np.zeros(self.factors, np.float32)
+        self._samples: Items = np.zeros(self.negatives + 1, np.int32)
+        self._chances: NDArray[np.float32] = np.zeros(self.negatives + 1, np.float32)
+
+    def learn_one(self, observation: Observation) -> None:
+        """Learn one click after the session's earlier ones, and some remembered clicks again."""
+        if observation.weight > 0:
+            item = observation.item
+            if item >= len(self.vectors.sums):
+                held, rows = self.vectors, max(item + 1, 64)
+                # the norm of a vector that was never learned is 0: such items are not known
+                self.vectors = held._replace(items=grown(held.items, rows), sums=grown(held.sums, rows, 1e-3))
+            kernels.learn(
+                self.vectors,
+                self.store.held,
+                item,
+                self._index.hashes[item],
+                observation.previous_items,
+                self.store.newest,
+                self.replays,
+                np.float32(self.scale),
+                np.float32(self.learning_rate),
+                self._session,
+                self._slope,
+                self._samples,
+                self._chances,
+            )
+        super().learn_one(observation)
+
+    def _values(self, around: Surroundings) -> NDArray[np.float32]:
+        context = around.context
+        start = context.session_start if context.session_start < len(context.items) else 0
+        return self.cosines(context.items[start:], self.store.found(around))
+
+    def cosines(self, clicks: Items, items: Items) -> Scores:
+        """1 + cosine of each item with the session of `clicks`; 0 where the item or the session is unknown.
+
+        Parameters
+        ----------
+        clicks : ndarray of int32, shape (m,)
+            The session, oldest first.
+        items : ndarray of int32, shape (n,)
+
+        Returns
+        -------
+        ndarray of float32, shape (n,)
+        """
+        out = np.zeros(len(items), np.float32)
+        kernels.cosines(self.vectors, clicks, items, self._session, out)
+        return out
+
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+        """Name the context item that is most often seen in the item's sessions."""
+        if evidence < 0:
+            return Reason("related")
+        source = "viewed_before" if evidence == item else "related"
+        return Reason(source, item_id=self._index.id_of(evidence))
+
+    def forget_items(self, items: Items) -> None:
+        """Drop the items' vectors, and the items from the samples."""
+        super().forget_items(items)
+        held = items[items < len(self.vectors.sums)]
+        self.vectors.items[held] = 0.0
+        self.vectors.sums[held] = 1e-3
+        ring = self.vectors.ring
+        ring[np.isin(ring, items)] = NO_ITEM
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        own = (*self.vectors, self._session, self._slope, self._samples, self._chances)
+        return super().memory() + sum(array.nbytes for array in own)
+
+    def _parts(self) -> State:
+        vectors = {name: array.copy() for name, array in self.vectors._asdict().items()}
+        return super()._parts() | {"vectors": vectors}
+
+    def _fill(self, state: Mapping[str, Any]) -> None:
+        super()._fill(state)
+        # copied, since a kernel would be compiled once more for arrays that cannot be written
+        self.vectors = Vectors(**{name: np.array(array) for name, array in state["vectors"].items()})

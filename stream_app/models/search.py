@@ -1,0 +1,225 @@
+"""What people choose after a search."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models import search_kernels
+from stream_app.models.arrays import State, grown
+from stream_app.models.base import NO_ITEM, Context, Items, Observation, Times
+from stream_app.models.decay import ForwardDecay
+from stream_app.models.ids import IdIndex
+from stream_app.models.items import ItemIndex
+from stream_app.models.links import Links
+from stream_app.models.spreading import SpreadingModel
+from stream_app.models.terms import MAX_QUERY_WORDS, query_words
+from topics.records import Reason
+
+
+class Search(SpreadingModel):
+    """From queries to the items that people clicked on and bought after them.
+
+    Each query (its words, whatever their case and what stands between them) and each word has decayed weights of
+    the items chosen after it, a purchase weighing more than a click. An item scores its share of the query's
+    weight and its mean share of the words' weights, a rarer word counting more (by its inverse document frequency
+    among the known queries). The more a query has been followed by choices, the more its own count: n against
+    `prior`. So one never seen is met through its words.
+
+    Parameters
+    ----------
+    index
+        The items.
+    half_life
+        Seconds in which a choice loses half its weight.
+    queries
+        Queries remembered; about 1% are forgotten, the longest not used first, when one more comes.
+    query_words
+        Words remembered, likewise.
+    query_items
+        Items remembered of a query; a new one takes the place of the weakest.
+    word_items
+        Items remembered of a word, likewise.
+    prior
+        Weight of choices at which a query's own count as much as its words'.
+
+    Examples
+    --------
+    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES
+    >>> from topics.records import Kind
+    >>> index = ItemIndex(100)
+    >>> model = Search(index)
+    >>> for query, name in [("red shoes", "sneaker"), ("Red Shoes", "sneaker"), ("red sock", "sock")]:
+    ...     item = index.index(name, 0.0)
+    ...     model.learn_one(Observation(
+    ...         "ann", item, 0.0, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES, query))
+    >>> def found(query):
+    ...     context = Context("bob", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0, query=query)
+    ...     best = model.candidates(context, 10)
+    ...     return index.id_of(best.items[0]), model.explain(context, best.items[0], best.evidence[0])
+    >>> found("red SHOES")
+    ('sneaker', Reason(source='chosen_after_search', item_id=None, segment=None, query='red SHOES'))
+    >>> found("warm sock")
+    ('sock', Reason(source='chosen_after_search', item_id=None, segment=None, query='sock'))
+    """
+
+    name: ClassVar[str] = "search"
+    additive: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        index: ItemIndex,
+        *,
+        half_life: float = 86_400.0,
+        queries: int = 20_000,
+        query_words: int = 20_000,
+        query_items: int = 64,
+        word_items: int = 128,
+        prior: float = 5.0,
+    ) -> None:
+        super().__init__(index, query_items + MAX_QUERY_WORDS * word_items)
+        self.half_life = half_life
+        self.queries = queries
+        self.query_words = query_words
+        self.query_items = query_items
+        self.word_items = word_items
+        self.prior = prior
+        self._words: NDArray[np.int32] = np.zeros(MAX_QUERY_WORDS, np.int32)
+        self._rarities: Times = np.zeros(MAX_QUERY_WORDS)
+        self._clear()
+
+    def _clear(self) -> None:
+        self._decay = ForwardDecay(self.half_life)
+        self._queries = IdIndex(self.queries, self._drop_queries)
+        self._vocabulary = IdIndex(self.query_words, self._drop_words)
+        self._after_query = Links(self.query_items)
+        self._after_word = Links(self.word_items)
+        # known queries that hold a word
+        self._frequencies: NDArray[np.int32] = np.zeros(64, np.int32)
+
+    def learn_one(self, observation: Observation) -> None:
+        """Count a choice for the query that led to it, and for its words."""
+        weight, ts, item = observation.weight, observation.ts, observation.item
+        words = query_words(observation.query) if observation.query and weight > 0 else ()
+        if not words:
+            return
+        factor = self._decay.advance(ts)
+        if factor != 1.0:
+            self._after_query.scale(factor)
+            self._after_word.scale(factor)
+        weight *= self._decay.weight(ts)
+        ties = self._index.hashes
+        for word in words:
+            self._vocabulary.index(word, ts)
+        # a full vocabulary gives up its oldest words, and those of a late event may be among them
+        rows = [row for row in map(self._vocabulary.find, words) if row != NO_ITEM]
+        if self._vocabulary.size > len(self._after_word.sizes):
+            self._after_word.fit(self._vocabulary.size)
+            self._frequencies = grown(self._frequencies, self._vocabulary.size)
+        query = self._query_row(words, rows, ts)
+        self._after_query.add(query, item, weight, ties)
+        for row in rows:
+            self._after_word.add(row, item, weight, ties)
+
+    def learn_query(self, user: str, query: str, ts: float) -> None:  # noqa: ARG002
+        """Keep a known query and its words from being forgotten: someone searches for it."""
+        words = query_words(query)
+        for index, name in ((self._queries, " ".join(words)), *((self._vocabulary, word) for word in words)):
+            if index.find(name) != NO_ITEM:
+                index.index(name, ts)
+
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+        """Name the search, or where nobody has chosen the item after it, the word of it that spoke loudest."""
+        words = query_words(context.query)
+        word = -2 - evidence
+        said = words[word] if 0 <= word < len(words) else context.query
+        return Reason("chosen_after_search", query=said)
+
+    def forget_items(self, items: Items) -> None:
+        """Take the items out of every query and word."""
+        gone = np.zeros(self._index.size, np.bool_)
+        gone[items] = True
+        self._after_query.forget_items(gone)
+        self._after_word.forget_items(gone)
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        indices = self._queries.memory() + self._vocabulary.memory()
+        return super().memory() + indices + self._after_query.memory() + self._after_word.memory()
+
+    def _query_row(self, words: tuple[str, ...], rows: list[int], ts: float) -> int:
+        """Row of a query, made now if need be."""
+        name = " ".join(words)
+        row = self._queries.find(name)
+        if row != NO_ITEM:
+            return self._queries.index(name, ts)
+        row = self._queries.index(name, ts)
+        self._after_query.fit(row + 1)
+        self._frequencies[rows] += 1
+        return row
+
+    def _drop_queries(self, rows: Items) -> None:
+        self._after_query.drop(rows)
+        for row in rows.tolist():
+            for word in self._queries.id_of(row).split(" "):
+                known = self._vocabulary.find(word)
+                if known != NO_ITEM:
+                    self._frequencies[known] = max(0, self._frequencies[known] - 1)
+
+    def _drop_words(self, rows: Items) -> None:
+        self._after_word.drop(rows)
+        self._frequencies[rows] = 0
+
+    def _spread(self, context: Context) -> int:
+        words = query_words(context.query) if context.query else ()
+        if not words or math.isnan(self._decay.landmark):
+            return 0
+        n_queries = len(self._queries)
+        n = 0
+        for word in words:
+            row = self._vocabulary.find(word)
+            self._words[n] = row
+            known = int(self._frequencies[row]) if row != NO_ITEM else 0
+            self._rarities[n] = 1.0 + math.log((1 + n_queries) / (1 + known))
+            n += 1
+        # a list may be asked for at a time long before what was learned
+        now = max(context.now, self._decay.landmark * self.half_life)
+        touched: int = search_kernels.choose(
+            self._queries.find(" ".join(words)),
+            self._decay.at(now),
+            self.prior,
+            self._after_query.items,
+            self._after_query.weights,
+            self._after_query.sizes,
+            self._words,
+            self._rarities,
+            n,
+            self._after_word.items,
+            self._after_word.weights,
+            self._after_word.sizes,
+            self._scores,
+            self._best,
+            self._evidence,
+            self._touched,
+        )
+        return touched
+
+    def _parts(self) -> State:
+        return {
+            "landmark": self._decay.landmark,
+            "queries": self._queries.state(),
+            "words": self._vocabulary.state(),
+            "frequencies": self._frequencies.copy(),
+            "after_query": self._after_query.state(),
+            "after_word": self._after_word.state(),
+        }
+
+    def _fill(self, state: Mapping[str, Any]) -> None:
+        self._decay.landmark = float(state["landmark"])
+        self._queries.restore(state["queries"])
+        self._vocabulary.restore(state["words"])
+        self._frequencies = state["frequencies"].copy()
+        self._after_query.restore(state["after_query"])
+        self._after_word.restore(state["after_word"])

@@ -1,0 +1,75 @@
+"""What shoppers go on to after an item."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from stream_app.models.base import Context, Scores
+from stream_app.models.items import ItemIndex
+from stream_app.models.session_store import Column, SessionStore, Surroundings
+from stream_app.models.store_model import StoreModel
+from topics.records import Reason
+
+
+class SequentialRules(StoreModel):
+    """Sequential rules of first and higher order, counted on the postings.
+
+    An item that followed the context's newest item in a session counts for it by 1 / distance: the rule of
+    distance 1 is the Markov chain of first order, the others are those of higher order. What followed the second
+    newest item counts `second` times as much.
+
+    Parameters
+    ----------
+    index, store, keeps
+        See `StoreModel`.
+    second
+        What the second newest item's rules count, relative to the newest's.
+
+    References
+    ----------
+    Kamehkhosh, Jannach, Ludewig: A comparison of frequent pattern techniques and a deep learning method for
+    session-based recommendation, TempRec 2017.
+
+    Examples
+    --------
+    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Observation
+    >>> from stream_app.models.registry import create
+    >>> from topics.records import Kind
+    >>> index = ItemIndex(100)
+    >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
+    >>> [model] = create(["sequential_rules"], index)
+    >>> for ts, item in enumerate([shoe, sock]):
+    ...     model.learn_one(Observation("ann", item, ts, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    >>> def after(item):
+    ...     context = Context("bob", np.array([item], np.int32), np.zeros(1), 0, (), 0.0)
+    ...     return [index.id_of(found) for found in model.candidates(context, 10).items]
+    >>> after(shoe), after(sock)
+    (['sock'], [])
+    """
+
+    name: ClassVar[str] = "sequential_rules"
+    additive: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        index: ItemIndex,
+        store: SessionStore,
+        keeps: bool = True,  # the registry's word, no hyper-parameter
+        *,
+        second: float = 0.4,
+    ) -> None:
+        super().__init__(index, store, keeps)
+        self.second = second
+
+    def _values(self, around: Surroundings) -> Scores:
+        supports = self.store.scratch.supports
+        first: Scores = self.store.column(around, Column.AFTER) / (supports[0] + np.float32(1.0))
+        if around.distinct < 2:
+            return first
+        first += self.store.column(around, Column.AFTER_2) * np.float32(self.second / (supports[1] + 1.0))
+        return first
+
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+        """Name the item that it followed."""
+        newest = int(context.items[-1]) if len(context.items) else -1
+        return Reason("viewed_next", item_id=self._index.id_of(newest) if newest >= 0 else None)

@@ -1,0 +1,340 @@
+"""The sessions and postings that session kNN, sequential rules, two-hop co-visits and the learned ranker share.
+
+For each item its last clicks (session and place), for each session its clicks: everything these models need is
+added up from the two in one pass at the moment a list is asked for, so that learning is an append.
+"""
+
+from collections.abc import Mapping
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models import session_kernels as kernels
+from stream_app.models.arrays import State, grown, stamped, verify
+from stream_app.models.base import Context, Items, Observation
+from stream_app.models.ids import stable_hash
+from stream_app.models.items import ItemIndex
+from stream_app.models.session_kernels import Memory, Scratch
+
+_CANDIDATES = 16_384
+_TOUCHED = 2_048
+
+
+class Column(IntEnum):
+    """What is added up for each candidate over the sessions that share an item with the context.
+
+    A session's similarity is the sum over the context items it holds of a weight that falls with their age in
+    clicks: linearly (`KNN`, `PAIRS`) or exponentially (`STAN`). "Beside" means at another place of the session.
+    """
+
+    TOGETHER = 0
+    """Clicks beside the newest context item; the next three columns for the second to the fourth newest."""
+    TOGETHER_2 = 1
+    TOGETHER_3 = 2
+    TOGETHER_4 = 3
+    OLDER = 4
+    """Clicks beside the fifth to the eighth newest context item."""
+    AFTER = 5
+    """Clicks after the newest context item, each by 1 / distance."""
+    NEXT = 6
+    """Clicks right after it."""
+    BEFORE = 7
+    """Clicks before it, each by 1 / distance."""
+    KNN = 8
+    """Similarity of the nearest sessions, over how far back in the context they match (VSKNN)."""
+    STAN = 9
+    """Similarity of all sessions, by session length, recency and distance from the match (STAN)."""
+    PAIRS = 10
+    """Similarity of the sessions that share two context items or more."""
+    BY_RANK = 11
+    """Clicks beside the newest context item, fading by the rank of their session in its postings."""
+    NEWEST = 12
+    """Recency of the newest session."""
+    AFTER_2 = 13
+    """As `AFTER`, for the second newest context item."""
+    BEFORE_2 = 14
+    """As `BEFORE`, for the second newest context item."""
+    SHARED = 15
+    """Co-visit shares with every context item, fading by their age."""
+    SUPPORT = 16
+    """Clicks in any session that shares a context item."""
+    HOP = 17
+    """Co-visit shares with the candidates that have the most `SHARED` (the bridges), times theirs."""
+    HOP_NEWEST = 18
+    """As `HOP`, over the bridges' `TOGETHER`."""
+    MEMBERS = 19
+    """Clicks in the nearest sessions."""
+
+
+class Surroundings:
+    """What the sessions around a context tell of each candidate; valid until the store looks around again.
+
+    Attributes
+    ----------
+    n
+        Candidates: the first `n` of `Scratch.found` and the rows of `Scratch.sums`.
+    distinct
+        Distinct items of the context looked up: the first of `Scratch.context`.
+    touched
+        Sessions that share an item with the context.
+    own
+        Serial of the session that asks, `NO_SESSION` for none.
+    """
+
+    __slots__ = ("context", "distinct", "n", "own", "touched", "version")
+
+    def __init__(self, context: Context, version: int, own: int, counts: tuple[int, int, int]) -> None:
+        self.context = context
+        self.version = version
+        self.own = own
+        self.n, self.distinct, self.touched = counts
+
+
+class SessionStore:
+    """Remembered sessions and postings.
+
+    Parameters
+    ----------
+    index
+        The items.
+    sessions
+        Sessions remembered; each new one takes the place of the oldest.
+    length
+        Clicks remembered of a session, the first.
+    postings
+        Clicks remembered of an item, the newest.
+    depth
+        Distinct context items looked up, the newest; at most 8.
+    neighbours
+        Sessions that count as the nearest.
+    bridges, bridge_postings
+        Candidates from which a second hop is made, and postings followed of each.
+
+    References
+    ----------
+    Kersbergen, Sprangers, Schelter: Serenade, SIGMOD 2022 (VMIS-kNN: postings of recent sessions).
+    Ludewig, Jannach: Evaluation of session-based recommendation algorithms, UMUAI 2018 (V-SKNN).
+    Garg et al.: Sequence and time aware neighborhood for session-based recommendations, SIGIR 2019 (STAN).
+
+    Examples
+    --------
+    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES
+    >>> from topics.records import Kind
+    >>> index = ItemIndex(100)
+    >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
+    >>> store = SessionStore(index)
+    >>> for item in (shoe, sock):
+    ...     store.learn_one(Observation("ann", item, 0.0, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    >>> around = store.look_around(Context("bob", np.array([shoe], np.int32), np.zeros(1), 0, (), 0.0))
+    >>> {index.id_of(item): float(store.column(around, Column.NEXT)[at])
+    ...     for at, item in enumerate(store.found(around).tolist())}
+    {'sock': 1.0, 'shoe': 0.0}
+    """
+
+    def __init__(
+        self,
+        index: ItemIndex,
+        *,
+        sessions: int = 200_000,
+        length: int = 32,
+        postings: int = 200,
+        depth: int = 8,
+        neighbours: int = 500,
+        bridges: int = 24,
+        bridge_postings: int = 40,
+    ) -> None:
+        if not 1 <= depth <= 8:
+            raise ValueError(f"depth must be from 1 to 8, not {depth}")
+        self._index = index
+        self.parameters = {
+            "sessions": sessions,
+            "length": length,
+            "postings": postings,
+            "depth": depth,
+            "neighbours": neighbours,
+            "bridges": bridges,
+            "bridge_postings": bridge_postings,
+        }
+        # the older a context item, the less its last postings would add
+        self._followed = np.array(
+            [postings, postings, *[postings * 3 // 4] * 2, *[postings // 2] * 4][:depth]
+        )
+        self._clear()
+        self._fit_scratch()
+
+    def _clear(self) -> None:
+        sessions, length = self.parameters["sessions"], self.parameters["length"]
+        ring = self.parameters["postings"]
+        self.held = Memory(
+            np.full((sessions, length), -1, np.int32),
+            np.zeros(sessions, np.int32),
+            np.full(sessions, -1, np.int64),
+            np.zeros(sessions, np.uint64),
+            np.zeros((0, ring), np.int64),
+            np.zeros((0, ring), np.int8),
+            np.zeros(0, np.int64),
+            np.zeros(0, np.int64),
+        )
+        self.sessions_seen = 0
+        self.clicks_seen = 0
+        self.newest = 0
+        self._version = 0
+        self._last: Surroundings | None = None
+
+    def _fit_scratch(self) -> None:
+        sessions, depth = self.parameters["sessions"], self.parameters["depth"]
+        self.scratch = Scratch(
+            np.full(64, -1, np.int32),
+            np.zeros(_CANDIDATES, np.int32),
+            np.zeros((_CANDIDATES, len(Column)), np.float32),
+            np.full(sessions, -1, np.int32),
+            np.zeros(_TOUCHED, np.int32),
+            np.zeros(_TOUCHED, np.float32),
+            np.zeros(_TOUCHED, np.float32),
+            np.zeros(_TOUCHED, np.int32),
+            np.zeros(_TOUCHED, np.float32),
+            np.zeros(_TOUCHED, np.float32),
+            np.zeros((_TOUCHED, depth), np.int8),
+            np.zeros(_CANDIDATES, np.float32),
+            np.zeros(_CANDIDATES, np.float32),
+            np.zeros(depth, np.int32),
+            np.zeros(depth, np.int32),
+            np.zeros(depth, np.float32),
+        )
+
+    def learn_one(self, observation: Observation) -> None:
+        """Add a click to its session; dislikes, and sessions that have left the ring, are skipped."""
+        if observation.weight <= 0:
+            return
+        item, serial = observation.item, observation.session
+        if item >= len(self.held.clicks):
+            held, rows = self.held, max(item + 1, 64)
+            self.held = held._replace(
+                posted_in=grown(held.posted_in, rows),
+                posted_at=grown(held.posted_at, rows),
+                clicks=grown(held.clicks, rows),
+                born=grown(held.born, rows),
+            )
+        self._version += 1
+        self.clicks_seen += 1
+        self.newest = max(self.newest, serial)
+        if not kernels.post(self.held, serial, np.uint64(stable_hash(observation.user)), item):
+            self.sessions_seen += 1
+
+    def look_around(self, context: Context) -> Surroundings:
+        """Add up what the sessions around a context tell; the last context's answer is kept."""
+        last = self._last
+        if last is not None:
+            if last.context is context and last.version == self._version:
+                return last
+            kernels.release(self.scratch, last.n)
+        size = self._index.size
+        if size > len(self.scratch.slots):
+            self.scratch = self.scratch._replace(slots=np.full(2 * size, -1, np.int32))
+        start = context.session_start if context.session_start < len(context.items) else 0
+        counts = kernels.look_around(
+            self.held,
+            self.scratch,
+            context.items[start:],
+            context.session,
+            self.newest,
+            self._followed,
+            self.parameters["neighbours"],
+            self.parameters["bridges"],
+            self.parameters["bridge_postings"],
+        )
+        self._last = Surroundings(context, self._version, context.session, counts)
+        return self._last
+
+    def found(self, around: Surroundings) -> Items:
+        """Items of the candidates, shape (n,); valid until the store looks around again."""
+        return self.scratch.found[: around.n]
+
+    def column(self, around: Surroundings, column: Column) -> NDArray[np.float32]:
+        """A sum of each candidate, shape (n,); valid until the store looks around again."""
+        return self.scratch.sums[: around.n, column]
+
+    def admit(self, around: Surroundings, items: Items) -> None:
+        """Make items of other sources candidates too, with sums of 0."""
+        around.n = kernels.admit(self.scratch, around.n, items)
+
+    def evidence(self, around: Surroundings, items: Items) -> Items:
+        """For each item the context item that speaks most for it; itself where the context holds it."""
+        out = np.empty(len(items), np.int32)
+        kernels.evidence_of(self.scratch, around.distinct, items, out)
+        return out
+
+    def forget_user(self, user: str) -> None:
+        """Empty a shopper's sessions."""
+        memory = self.held
+        mine = memory.owners == np.uint64(stable_hash(user))
+        memory.sizes[mine] = 0
+        memory.owners[mine] = 0
+        self._version += 1
+
+    def forget_items(self, items: Items) -> None:
+        """Take items out of every session, and drop their postings."""
+        gone = np.zeros(max(self._index.size, int(items.max(initial=0)) + 1), np.bool_)
+        gone[items] = True
+        kernels.forget(self.held, gone)
+        self._version += 1
+
+    def state(self) -> State:
+        """Sessions and postings, as plain data."""
+        memory = self.held
+        used = np.flatnonzero(memory.serials >= 0)
+        held = np.arange(memory.items.shape[1]) < memory.sizes[used, None]
+        filled = np.arange(memory.posted_in.shape[1]) < memory.clicks[:, None]
+        return stamped(
+            "session_store",
+            self.parameters,
+            rows=used,
+            serials=memory.serials[used],
+            owners=memory.owners[used],
+            sizes=memory.sizes[used],
+            items=memory.items[used][held],
+            clicks=memory.clicks.copy(),
+            born=memory.born.copy(),
+            posted_in=memory.posted_in[filled],
+            posted_at=memory.posted_at[filled],
+            seen=[self.sessions_seen, self.clicks_seen, self.newest],
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the store that `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another format or of other parameters.
+        """
+        verify(state, "session_store", self.parameters)
+        if self._last is not None:
+            kernels.release(self.scratch, self._last.n)
+        self._clear()
+        memory, used = self.held, state["rows"]
+        memory.serials[used] = state["serials"]
+        memory.owners[used] = state["owners"]
+        memory.sizes[used] = state["sizes"]
+        rows = np.full((len(used), memory.items.shape[1]), -1, np.int32)
+        rows[np.arange(memory.items.shape[1]) < memory.sizes[used, None]] = state["items"]
+        memory.items[used] = rows
+        items, ring = len(state["clicks"]), memory.posted_in.shape[1]
+        filled = np.arange(ring) < state["clicks"][:, None]
+        posted_in, posted_at = np.zeros((items, ring), np.int64), np.zeros((items, ring), np.int8)
+        posted_in[filled] = state["posted_in"]
+        posted_at[filled] = state["posted_at"]
+        self.held = memory._replace(
+            posted_in=posted_in,
+            posted_at=posted_at,
+            clicks=np.array(state["clicks"]),
+            born=np.array(state["born"]),
+        )
+        self.sessions_seen, self.clicks_seen, self.newest = (int(each) for each in state["seen"])
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        context = () if self._last is None else (self._last.context.items, self._last.context.times)
+        return sum(array.nbytes for array in (*self.held, *self.scratch, self._followed, *context))

@@ -1,0 +1,109 @@
+"""What the models have in common that score candidates by what the session store adds up."""
+
+from collections.abc import Mapping
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models import kernels
+from stream_app.models.arrays import State
+from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Observation, Scores
+from stream_app.models.items import ItemIndex
+from stream_app.models.session_store import SessionStore, Surroundings
+
+
+class StoreModel(Model):
+    """A view on the session store.
+
+    Several such models share one store. Exactly one of them keeps it: learns, forgets, and has it in its state.
+
+    For a context with no user (an item's list), the newest item itself is left out.
+
+    Parameters
+    ----------
+    index
+        The items.
+    store
+        Sessions and postings.
+    keeps
+        Whether this model keeps the store.
+    """
+
+    def __init__(self, index: ItemIndex, store: SessionStore, keeps: bool = True) -> None:
+        self._index = index
+        self.store = store
+        self._keeps = keeps
+
+    def _values(self, around: Surroundings) -> NDArray[np.float32]:
+        """Score of each candidate of the store, 0 for none."""
+        raise NotImplementedError
+
+    @classmethod
+    def hyper_parameters(cls) -> dict[str, Any]:
+        """The model's own and the store's."""
+        store = signature(SessionStore).parameters.values()
+        return super().hyper_parameters() | {
+            each.name: each.default for each in store if each.kind is each.KEYWORD_ONLY
+        }
+
+    def parameters(self) -> dict[str, Any]:
+        """The model's own and the store's."""
+        own = super().hyper_parameters()
+        return {name: getattr(self, name) for name in own} | self.store.parameters
+
+    def learn_one(self, observation: Observation) -> None:
+        """Add a click to its session, if this model keeps the store."""
+        if self._keeps:
+            self.store.learn_one(observation)
+
+    def candidates(self, context: Context, k: int) -> Candidates:
+        """Propose the items that the sessions around the context speak for."""
+        around = self.store.look_around(context)
+        found, values = self._scored(around)
+        if not len(found):
+            return EMPTY_CANDIDATES
+        items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
+        n = kernels.select(found, values, len(found), self._index.hashes, k, items, scores)
+        return Candidates(items[:n], scores[:n], self.store.evidence(around, items[:n]))
+
+    def score(self, context: Context, items: Items) -> Scores:
+        """What the sessions around the context say of each item."""
+        found, values = self._scored(self.store.look_around(context))
+        everything = np.zeros(self._index.size + 1, np.float32)
+        everything[found] = values
+        return everything[np.where((items >= 0) & (items < self._index.size), items, self._index.size)]
+
+    def _scored(self, around: Surroundings) -> tuple[Items, Scores]:
+        """Items with a score above 0, and their scores."""
+        found, values = self.store.found(around), self._values(around)
+        held = values > 0
+        context = around.context
+        if not context.user and len(context.items):
+            held &= found != context.items[-1]
+        return found[held], values[held]
+
+    def forget_user(self, user: str) -> None:
+        """Empty the shopper's sessions."""
+        if self._keeps:
+            self.store.forget_user(user)
+
+    def forget_items(self, items: Items) -> None:
+        """Take the items out of every session, and drop their postings."""
+        if self._keeps:
+            self.store.forget_items(items)
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent; the store's are with the model that keeps it."""
+        return self.store.memory() if self._keeps else 0
+
+    def _clear(self) -> None:
+        """Nothing is held here; the store clears itself when it is restored."""
+
+    def _parts(self) -> State:
+        return {"store": self.store.state() if self._keeps else None}
+
+    def _fill(self, state: Mapping[str, Any]) -> None:
+        if self._keeps:
+            self.store.restore(state["store"])

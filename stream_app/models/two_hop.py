@@ -1,0 +1,80 @@
+"""Items that a walk from item to item over the sessions arrives at, seen with the context's or not."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from stream_app.models.base import Context, Scores
+from stream_app.models.items import ItemIndex
+from stream_app.models.session_store import Column, SessionStore, Surroundings
+from stream_app.models.store_model import StoreModel
+from topics.records import Reason
+
+
+class TwoHop(StoreModel):
+    """Co-visits of the context, and co-visits of its strongest co-visits.
+
+    A random walk of one or two steps over the postings: from the context's items to the items seen beside them,
+    from the strongest of these (the bridges) to theirs, each step by the share of the sessions. Divided by a
+    power of the clicks of the item reached, since the walk ends on popular items for no reason of the context's.
+
+    Parameters
+    ----------
+    index, store, keeps
+        See `StoreModel`.
+    direct
+        What a walk of one step counts, relative to one of two.
+    penalty
+        The power, from 0 to 1.
+
+    References
+    ----------
+    Cooper et al.: Random walks in recommender systems, WWW 2014 (P3, and RP3 with the penalty by Paudel et al. 2017).
+
+    Examples
+    --------
+    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Observation
+    >>> from stream_app.models.registry import create
+    >>> from topics.records import Kind
+    >>> index = ItemIndex(100)
+    >>> [model] = create(["two_hop"], index)
+    >>> for session, names in enumerate([("shoe", "sock"), ("sock", "hat")]):
+    ...     for name in names:
+    ...         model.learn_one(Observation(
+    ...             "u", index.index(name, 0.0), 0.0, Kind.VIEW, 1.0, (), session, False, EMPTY_ITEMS, EMPTY_TIMES))
+    >>> context = Context("bob", np.array([index.find("shoe")], np.int32), np.zeros(1), 0, (), 0.0)
+    >>> [index.id_of(item) for item in model.candidates(context, 10).items]
+    ['sock', 'hat', 'shoe']
+    """
+
+    name: ClassVar[str] = "two_hop"
+    additive: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        index: ItemIndex,
+        store: SessionStore,
+        keeps: bool = True,  # the registry's word, no hyper-parameter
+        *,
+        direct: float = 1.0,
+        penalty: float = 0.5,
+    ) -> None:
+        super().__init__(index, store, keeps)
+        self.direct = direct
+        self.penalty = penalty
+
+    def _values(self, around: Surroundings) -> Scores:
+        store = self.store
+        clicks = store.held.clicks[store.found(around)]
+        walks = np.float32(self.direct) * store.column(around, Column.SHARED) + store.column(
+            around, Column.HOP
+        )
+        scores: Scores = walks / (clicks + 5.0).astype(np.float32) ** np.float32(self.penalty)
+        return scores
+
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+        """Name the context item the walk began at."""
+        if evidence < 0:
+            return Reason("related")
+        source = "viewed_before" if evidence == item else "related"
+        return Reason(source, item_id=self._index.id_of(evidence))

@@ -1,0 +1,164 @@
+"""The learned fusion: candidates of all sources, their features, a ranker that learns from what was chosen."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models import session_kernels
+from stream_app.models.base import EMPTY_ITEMS, Context, Items, Model
+from stream_app.models.item_vectors import ItemVectors
+from stream_app.models.model_set import ModelSet
+from stream_app.models.session_store import Column, SessionStore
+from stream_app.models.store_model import StoreModel
+from stream_app.ranker import features
+from stream_app.ranker.choices import ChoiceFusion, Proposal, Shortlist, loudest
+from stream_app.ranker.features import ITEM_FEATURES, SESSION_FEATURES, VECTOR_FEATURES, feature_names
+from stream_app.ranker.softmax import SoftmaxRanker
+from topics.records import Reason
+
+MAX_CANDIDATES: Final = 512
+
+QUOTAS: Final = np.array(
+    [
+        (Column.SHARED, 80, 0),
+        (Column.STAN, 80, 0),
+        (Column.KNN, 50, 0),
+        (Column.AFTER, 40, 0),
+        (Column.HOP, 100, 0),
+        (Column.HOP, 40, 1),
+    ],
+    np.int32,
+)
+"""How many of each column of the store are ranked, and whether it is divided by the root of the item's clicks."""
+
+
+VECTOR_QUOTA: Final = 60
+"""How many of those nearest to the session by item vectors are ranked."""
+
+
+class LearnedFusion(ChoiceFusion):
+    """Fusion at the level of features: what all sources say of a candidate is learned from at once.
+
+    What the session store adds up goes in column by column, further sources by score and rank, the catalogue by
+    affinities and prices; see `stream_app.ranker.features`.
+
+    Parameters
+    ----------
+    models
+        The sources; one of them must be on the session store.
+    per_source
+        Candidates asked of each source that is not on the session store.
+    seed
+        Of the ranker's initial weights.
+
+    Raises
+    ------
+    ValueError
+        If no model is on the session store.
+    """
+
+    policy: ClassVar[str] = "learned"
+
+    def __init__(self, models: ModelSet, *, per_source: int = 100, seed: int = 7) -> None:
+        stored = [model for model in models.models if isinstance(model, StoreModel)]
+        if not stored:
+            raise ValueError("the learned fusion needs one of the models on the session store")
+        self._vectors = next((model for model in stored if isinstance(model, ItemVectors)), None)
+        sources = [model.name for model in models.models if self.asks(model)]
+        names = feature_names(sources, vectors=self._vectors is not None)
+        super().__init__(models, SoftmaxRanker(len(names), seed=seed), names, per_source)
+        self._voice = stored[0]
+        self._store: SessionStore = stored[0].store
+        room = len(self._store.scratch.found)
+        self._matrix = np.zeros((MAX_CANDIDATES, len(names)), np.float32)
+        self._chosen: Items = np.zeros(MAX_CANDIDATES, np.int32)
+        self._marks = np.zeros(room, np.uint8)
+        self._rows: Items = np.full(room, -1, np.int32)
+        self._ranks = np.zeros((4, MAX_CANDIDATES), np.float32)
+
+    def asks(self, model: Model) -> bool:
+        """Whether a model's candidates are needed: those on the session store are read from it directly."""
+        return not isinstance(model, StoreModel)
+
+    def shortlist(
+        self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]
+    ) -> Shortlist:
+        """Put the best of all sources together, with their features."""
+        store, index = self._store, self._index
+        around = self._around = store.look_around(context)
+        start = context.session_start if context.session_start < len(context.items) else 0
+        clicks = context.items[start:]
+        also = [found.items for _, found in proposals if len(found.items)]
+        if self._vectors is not None:
+            cosines = self._vectors.cosines(clicks, store.found(around))
+            near = (
+                np.argpartition(cosines, -VECTOR_QUOTA)[-VECTOR_QUOTA:]
+                if len(cosines) > VECTOR_QUOTA
+                else ...
+            )
+            also.append(store.found(around)[near].copy())
+        wanted = np.concatenate(also) if also else EMPTY_ITEMS
+        store.admit(around, wanted)
+        scratch, held = store.scratch, store.held
+        n = session_kernels.shortlist(
+            held, scratch, around.n, around.distinct, QUOTAS, wanted, allowed, self._marks, self._chosen
+        )
+        chosen, matrix = self._chosen[:n], self._matrix[:n]
+        features.session_features(
+            held,
+            scratch,
+            chosen,
+            clicks,
+            around.distinct,
+            around.touched,
+            around.own,
+            store.newest,
+            store.clicks_seen,
+            self._ranks,
+            matrix,
+        )
+        items = scratch.found[chosen]
+        column = len(SESSION_FEATURES)
+        features.item_features(
+            items, clicks, index.category_codes, index.brand_codes, index.prices, column, matrix
+        )
+        column += len(ITEM_FEATURES)
+        if self._vectors is not None:
+            # what other sources brought was not found around the context
+            cosines = np.concatenate(
+                (cosines, self._vectors.cosines(clicks, store.found(around)[len(cosines) :]))
+            )
+            distinct = scratch.context[: around.distinct]
+            newest, second = (self._vectors.cosines(distinct[at : at + 1], items) for at in (0, 1))
+            features.vector_features(cosines, chosen, newest, second, column, matrix)
+            column += len(VECTOR_FEATURES)
+        matrix[:, column:] = 0.0
+        self._rows[chosen] = np.arange(n)
+        for _, found in proposals:
+            if len(found.items):
+                features.source_features(scratch.slots, self._rows, found.items, found.scores, column, matrix)
+            column += 2
+        self._rows[chosen] = -1
+        return Shortlist(items, matrix)
+
+    def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
+        """Sessions speak for an item where there are any; else the source that ranks it highest."""
+        sums = self._store.scratch.sums[self._store.scratch.slots[listed]]
+        spoken = (sums[:, Column.SUPPORT] > 0) | (sums[:, Column.HOP] > 0)
+        spoken |= np.isin(listed, self._around.context.items)
+        if spoken.all():
+            return np.full(len(listed), -1, np.int64), self._store.evidence(self._around, listed)
+        sources, evidence = loudest(listed, proposals)
+        sources[spoken] = -1
+        return sources, np.where(sources < 0, self._store.evidence(self._around, listed), evidence)
+
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
+        """Say which item of the context speaks most for `item`, by the sessions that hold both."""
+        return self._voice.explain(context, item, evidence)
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        scratch = (self._matrix, self._chosen, self._marks, self._rows, self._ranks)
+        return super().memory() + sum(array.nbytes for array in scratch)

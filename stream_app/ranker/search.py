@@ -1,0 +1,179 @@
+"""What a shop found for a query, in the order for one shopper."""
+
+from collections.abc import Collection, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model
+from stream_app.models.model_set import ModelSet
+from stream_app.ranker.fusion import ReciprocalRankFusion
+from stream_app.ranker.rules import allowed_items
+from topics.records import ListedItem, Reason
+
+SEARCH_MODEL: Final = "search"
+"""Name of the model that knows what people chose after a query."""
+
+POLICY: Final = "search_rrf"
+"""Name of the policy that orders search lists."""
+
+_NO_ITEMS: Final = np.zeros(0, np.int32)
+
+
+class _Opinion(NamedTuple):
+    """What a model thinks of the items in question: its order, and its evidence by item."""
+
+    model: Model
+    order: Items
+    evidence: dict[int, tuple[int, int]]  # place among its own candidates, evidence
+
+
+class SearchRanker:
+    """Puts the results of a search in the order for a shopper.
+
+    The shop's own order is one voice, each model's scores of the results for this shopper and this query are
+    others, and reciprocal-rank fusion counts them. Items that the search model brings stand among the results
+    where these voices put them. Results that no model has met keep their order behind the others.
+
+    Parameters
+    ----------
+    models
+        The models.
+    per_source
+        Candidates asked of each model, for their evidence.
+
+    Examples
+    --------
+    >>> from topics.records import Interaction, Kind, Line, Source
+    >>> models = ModelSet(["popularity"])
+    >>> for offset, item in enumerate(["sock", "shoe", "shoe"]):
+    ...     _ = models.learn(Interaction(Source.CLICK, 0, offset, 0.0, "ann", Kind.VIEW, (Line(item),)))
+    >>> context = models.context("bob", (), (), 0, (), 0.0, "red shoes")
+    >>> ranker = SearchRanker(models, per_source=10)
+    >>> [item.id for item in ranker.order(context, ["never met", "sock", "shoe"], brought=5)]
+    ['shoe', 'sock', 'never met']
+    """
+
+    def __init__(self, models: ModelSet, *, per_source: int) -> None:
+        self._models = models
+        self._per_source = per_source
+        self._fusion = ReciprocalRankFusion()
+
+    def order(
+        self, context: Context, results: Sequence[str], *, brought: int, excluded: Collection[str] = ()
+    ) -> tuple[ListedItem, ...]:
+        """Order.
+
+        Parameters
+        ----------
+        context
+            The shopper, with the query.
+        results
+            What the shop found, in its order.
+        brought
+            Most items that the search model may add.
+        excluded
+            Items that may not be added; the shop's own results are kept in spite of it.
+
+        Returns
+        -------
+        tuple of ListedItem
+            Every result that is not known to be unavailable, and what was added; best first.
+        """
+        index = self._models.index
+        named = list(dict.fromkeys(results))
+        found = np.array([index.find(name) for name in named], np.int32)
+        own = found[found != NO_ITEM]
+        own = own[index.available[own]]
+        proposals = self._models.candidates(context, self._per_source)
+        pool = np.concatenate((own, self._added(proposals, own, brought, excluded)))
+        opinions = [self._opinion(context, model, proposed, pool) for model, proposed in proposals]
+        voices = [own, *(opinion.order for opinion in opinions)]
+        fused = self._fusion.fuse(
+            [Candidates(order, np.zeros(len(order), np.float32), order) for order in voices],
+            len(pool),
+            allowed=index.available,
+            hashes=index.hashes,
+        )
+        listed = [
+            ListedItem(index.id_of(item), score, 1.0, _reason(context, item, opinions))
+            for item, score in zip(fused.items.tolist(), fused.scores.tolist(), strict=True)
+        ]
+        unmet = Reason("matches_search", query=context.query)
+        listed += [
+            ListedItem(name, 0.0, 1.0, unmet)
+            for name, item in zip(named, found.tolist(), strict=True)
+            if item == NO_ITEM
+        ]
+        return tuple(listed)
+
+    def after(self, query: str, length: int) -> tuple[ListedItem, ...]:
+        """What people choose after a query, best first; empty where no model knows."""
+        models = self._models
+        context = models.context("", (), (), 0, (), models.newest, query)
+        index = models.index
+        for model in models.models:
+            if model.name == SEARCH_MODEL:
+                proposed = model.candidates(context, max(length, self._per_source))
+                return tuple(
+                    [
+                        ListedItem(
+                            index.id_of(item), round(score, 6), 1.0, model.explain(context, item, evidence)
+                        )
+                        for item, score, evidence in zip(
+                            proposed.items.tolist(),
+                            proposed.scores.tolist(),
+                            proposed.evidence.tolist(),
+                            strict=True,
+                        )
+                        if index.available[item]
+                    ][:length]
+                )
+        return ()
+
+    def _added(
+        self,
+        proposals: Sequence[tuple[Model, Candidates]],
+        own: Items,
+        most: int,
+        excluded: Collection[str],
+    ) -> Items:
+        for model, proposed in proposals:
+            if model.name == SEARCH_MODEL:
+                with allowed_items(self._models.index, excluded) as allowed:
+                    fit = proposed.items[allowed[proposed.items]]
+                return fit[~np.isin(fit, own)][:most]
+        return _NO_ITEMS
+
+    def _opinion(self, context: Context, model: Model, proposed: Candidates, pool: Items) -> _Opinion:
+        scores = model.score(context, pool)
+        # Stable, so that among equals the shop's order holds.
+        falling = np.argsort(-scores, kind="stable")
+        order = pool[falling][: int(np.count_nonzero(scores > 0))]
+        evidence = {
+            item: (place, found)
+            for place, (item, found) in enumerate(
+                zip(proposed.items.tolist(), proposed.evidence.tolist(), strict=True)
+            )
+        }
+        return _Opinion(model, order, evidence)
+
+
+def _reason(context: Context, item: int, opinions: Sequence[_Opinion]) -> Reason:
+    """By the model that had it highest among its own candidates, with evidence rather than without.
+
+    Where no model had it, the shop's search found it, and that is the reason.
+    """
+    told: tuple[bool, int] | None = None
+    speaker: Model | None = None
+    evidence = NO_ITEM
+    for model, _, evidence_of in opinions:
+        found = evidence_of.get(item)
+        if found is not None:
+            place, spoken = found
+            rank = (spoken == NO_ITEM, place)
+            if told is None or rank < told:
+                told, speaker, evidence = rank, model, spoken
+    if speaker is None:
+        return Reason("matches_search", query=context.query)
+    return speaker.explain(context, item, evidence)

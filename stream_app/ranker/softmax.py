@@ -1,0 +1,321 @@
+"""A ranker that learns from choices: what was chosen among what could have been, one step a choice."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from stream_app.models.arrays import State, stamped, verify
+
+F = TypeVar("F", bound=Callable[..., Any])
+Matrix = NDArray[np.float32]
+
+
+def _compiled(function: F) -> F:
+    return cast(
+        "F", njit(cache=True, fastmath={"reassoc", "contract", "arcp", "afn"}, error_model="numpy")(function)
+    )
+
+
+class Weights(NamedTuple):
+    """What is learned, with the sums that Adagrad divides by.
+
+    Attributes
+    ----------
+    knots : ndarray of float32, shape (features, bins + 1, units)
+        Value of each unit at each knot of each feature; unit 0 is the additive part.
+    out : ndarray of float32, shape (units,)
+        Weight of each hidden unit; that of unit 0 is 1 and not learned.
+    bias : ndarray of float32, shape (units,)
+        Of the hidden units.
+    knots_sum, out_sum, bias_sum
+        Sums of squared gradients.
+    """
+
+    knots: Matrix
+    out: Matrix
+    bias: Matrix
+    knots_sum: Matrix
+    out_sum: Matrix
+    bias_sum: Matrix
+
+
+@_compiled
+def _score(weights: Weights, features: Any, hidden: Any, scores: Any) -> None:
+    units = len(weights.out)
+    bins = weights.knots.shape[1] - 1
+    for row in range(len(features)):
+        unit = hidden[row]
+        for k in range(units):
+            unit[k] = weights.bias[k]
+        for j in range(features.shape[1]):
+            at = features[row, j] * bins
+            low = min(max(int(at), 0), bins - 1)
+            share = np.float32(at - low)
+            rest = np.float32(1.0) - share
+            below = weights.knots[j, low]
+            above = weights.knots[j, low + 1]
+            for k in range(units):
+                unit[k] += rest * below[k] + share * above[k]
+        score = unit[0]
+        for k in range(1, units):
+            if unit[k] > 0:
+                score += weights.out[k] * unit[k]
+        scores[row] = score
+
+
+@_compiled
+def _gather(
+    weights: Weights,
+    features: Any,
+    chosen: int,
+    hidden: Any,
+    scores: Any,
+    knots_step: Any,
+    out_step: Any,
+    bias_step: Any,
+    least: float,
+) -> float:
+    """Add the gradient of one choice to the pending step; return the loss, -log of the chosen one's share."""
+    units = len(weights.out)
+    bins = weights.knots.shape[1] - 1
+    largest = scores[0]
+    for row in range(1, len(features)):
+        largest = max(largest, scores[row])
+    total = np.float32(0.0)
+    for row in range(len(features)):
+        total += np.exp(scores[row] - largest)
+    slope = np.empty(units, np.float32)
+    for row in range(len(features)):
+        error = np.exp(scores[row] - largest) / total
+        if row == chosen:
+            error -= np.float32(1.0)
+        elif error < least:
+            continue
+        error = np.float32(error)
+        slope[0] = error
+        for k in range(1, units):
+            active = hidden[row, k] > 0
+            slope[k] = error * weights.out[k] if active else np.float32(0.0)
+            if active:
+                out_step[k] += error * hidden[row, k]
+            bias_step[k] += slope[k]
+        for j in range(features.shape[1]):
+            at = features[row, j] * bins
+            low = min(max(int(at), 0), bins - 1)
+            share = np.float32(at - low)
+            rest = np.float32(1.0) - share
+            below = knots_step[j, low]
+            above = knots_step[j, low + 1]
+            for k in range(units):
+                below[k] += rest * slope[k]
+                above[k] += share * slope[k]
+    return float(np.log(total) + largest - scores[chosen])
+
+
+@_compiled
+def _step(
+    weights: Weights,
+    knots_step: Any,
+    out_step: Any,
+    bias_step: Any,
+    rate: float,
+    out_rate: float,
+    decay: float,
+) -> None:
+    """Take the pending step by Adagrad, and clear it."""
+    features, knots, units = weights.knots.shape
+    for j in range(features):
+        for knot in range(knots):
+            pending = knots_step[j, knot]
+            if pending[0] == 0.0:
+                continue
+            value = weights.knots[j, knot]
+            squares = weights.knots_sum[j, knot]
+            for k in range(units):
+                slope = pending[k]
+                squares[k] += slope * slope
+                value[k] -= np.float32(rate) * (slope / np.sqrt(squares[k]) + np.float32(decay) * value[k])
+                pending[k] = 0.0
+    for k in range(1, units):
+        slope = out_step[k]
+        weights.out_sum[k] += slope * slope
+        weights.out[k] -= np.float32(out_rate) * slope / np.sqrt(weights.out_sum[k])
+        out_step[k] = 0.0
+        slope = bias_step[k]
+        weights.bias_sum[k] += slope * slope
+        weights.bias[k] -= np.float32(rate) * slope / np.sqrt(weights.bias_sum[k])
+        bias_step[k] = 0.0
+
+
+class SoftmaxRanker:
+    """Listwise softmax over piecewise-linear features and a hidden layer, by Adagrad, one choice at a time.
+
+    The chance that a candidate is chosen is proportional to ``exp(score)``; the score is a sum of one
+    piecewise-linear function a feature plus a layer of rectified units whose inputs are such sums again. Each
+    choice moves the weights along the gradient of -log chance of what was chosen, over all candidates at once.
+
+    Parameters
+    ----------
+    features
+        Their number; each from 0 to 1.
+    bins
+        Pieces of the function of a feature.
+    hidden
+        Rectified units; 0 leaves the additive part alone.
+    rate, out_rate
+        Step sizes of the knots and of the output weights.
+    decay
+        How strongly knots are pulled to 0 (L2).
+    batch
+        Choices whose gradients are added up before a step.
+    seed
+        Of the initial weights of the hidden units.
+
+    Attributes
+    ----------
+    choices
+        Choices learned.
+    loss
+        Decayed mean of the loss over about the last thousand, nats.
+
+    References
+    ----------
+    Cao et al.: Learning to rank: from pairwise approach to listwise approach, ICML 2007 (ListNet's top-one loss).
+    Duchi, Hazan, Singer: Adaptive subgradient methods, JMLR 2011 (Adagrad).
+
+    Examples
+    --------
+    >>> ranker = SoftmaxRanker(features=2, hidden=0)
+    >>> options = np.array([[0.1, 0.9], [0.8, 0.9], [0.3, 0.9]], np.float32)
+    >>> for _ in range(50):
+    ...     ranker.learn(options, chosen=1)
+    >>> int(ranker.score(options).argmax())
+    1
+    """
+
+    def __init__(
+        self,
+        features: int,
+        *,
+        bins: int = 10,
+        hidden: int = 16,
+        rate: float = 0.05,
+        out_rate: float = 0.015,
+        decay: float = 0.0,
+        batch: int = 4,
+        seed: int = 7,
+    ) -> None:
+        self.parameters: dict[str, Any] = {
+            "features": features,
+            "bins": bins,
+            "hidden": hidden,
+            "rate": rate,
+            "out_rate": out_rate,
+            "decay": decay,
+            "batch": batch,
+            "seed": seed,
+        }
+        self._batch = batch
+        self._clear()
+
+    def _clear(self) -> None:
+        features, bins, units = (self.parameters[name] for name in ("features", "bins", "hidden"))
+        units += 1
+        chance = np.random.default_rng(self.parameters["seed"])
+        slopes = chance.normal(size=(features, 1, units)) / np.sqrt(20.0)
+        knots = (slopes * np.linspace(0.0, 1.0, bins + 1)[None, :, None]).astype(np.float32)
+        knots[:, :, 0] = 0.0
+        out = (0.3 * chance.normal(size=units)).astype(np.float32)
+        small = np.float32(1e-2)
+        self.weights = Weights(
+            knots,
+            out,
+            np.zeros(units, np.float32),
+            np.full_like(knots, small),
+            np.full_like(out, small),
+            np.full_like(out, small),
+        )
+        self._pending = (np.zeros_like(knots), np.zeros_like(out), np.zeros_like(out))
+        self._hidden: Matrix = np.zeros((512, units), np.float32)
+        self._scores: Matrix = np.zeros(512, np.float32)
+        self.choices = 0
+        self.loss = 0.0
+
+    def score(self, features: Matrix) -> Matrix:
+        """Score candidates.
+
+        Parameters
+        ----------
+        features : ndarray of float32, shape (n, features)
+            From 0 to 1.
+
+        Returns
+        -------
+        ndarray of float32, shape (n,)
+            Valid until the next call.
+        """
+        n = len(features)
+        if n > len(self._scores):
+            self._hidden = np.zeros((2 * n, self._hidden.shape[1]), np.float32)
+            self._scores = np.zeros(2 * n, np.float32)
+        _score(self.weights, features, self._hidden[:n], self._scores[:n])
+        return self._scores[:n]
+
+    def learn(self, features: Matrix, chosen: int) -> None:
+        """Learn a choice.
+
+        Parameters
+        ----------
+        features : ndarray of float32, shape (n, features)
+            All that could have been chosen.
+        chosen
+            Row of what was.
+        """
+        scores = self.score(features)
+        loss = _gather(
+            self.weights, features, chosen, self._hidden[: len(features)], scores, *self._pending, 2e-4
+        )
+        self.choices += 1
+        self.loss += (loss - self.loss) * max(1e-3, 1.0 / self.choices)
+        if self.choices % self._batch == 0:
+            _step(
+                self.weights,
+                *self._pending,
+                self.parameters["rate"],
+                self.parameters["out_rate"],
+                self.parameters["decay"],
+            )
+
+    def state(self) -> State:
+        """Weights and the pending step, as plain data."""
+        return stamped(
+            "softmax",
+            self.parameters,
+            weights={name: array.copy() for name, array in self.weights._asdict().items()},
+            pending=[array.copy() for array in self._pending],
+            choices=self.choices,
+            loss=float(self.loss),
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the ranker that `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another format or of other parameters.
+        """
+        verify(state, "softmax", self.parameters)
+        self._clear()
+        for name, array in self.weights._asdict().items():
+            array[...] = state["weights"][name]
+        for array, held in zip(self._pending, state["pending"], strict=True):
+            array[...] = held
+        self.choices, self.loss = int(state["choices"]), float(state["loss"])
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return sum(each.nbytes for each in (*self.weights, *self._pending, self._hidden, self._scores))

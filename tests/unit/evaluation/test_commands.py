@@ -1,0 +1,175 @@
+"""`headrace evaluate` and `headrace tune` from the command line to report and picture."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from stream_app.__main__ import build_cli
+from stream_app.errors import UserError
+
+PNG = b"\x89PNG"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    pairs = [[f"a{n % 6}", f"b{n % 6}"] for n in range(60)]
+    lines = [json.dumps(pair) + "\n" for pair in pairs]
+    (tmp_path / "train.jsonl").write_text("".join(lines))
+    (tmp_path / "test.jsonl").write_text("".join(lines[:12]))
+    events = [
+        {
+            "type": "click",
+            "event_id": f"{n}-{item}",
+            "user_id": f"u{n}",
+            "ts": 1_000_000 * n + at,
+            "item_id": item,
+        }
+        for n, pair in enumerate(pairs)
+        for at, item in enumerate(pair)
+    ]
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(each) + "\n" for each in events))
+    return tmp_path
+
+
+def run(monkeypatch: pytest.MonkeyPatch, command: str) -> str:
+    """What the command printed; its error, if it has one, is raised."""
+    words = command.split()
+    monkeypatch.setattr(sys, "argv", ["headrace", *words])
+    done = CliRunner().invoke(build_cli(), words)
+    if isinstance(done.exception, Exception) and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == 0, done.output
+    return done.stdout
+
+
+def without_times(report: Any) -> Any:
+    """A report without what no two runs have in common."""
+    if isinstance(report, dict):
+        return {
+            name: without_times(value)
+            for name, value in report.items()
+            if name not in {"seconds", "learn_seconds", "ms"}
+        }
+    return [without_times(each) for each in report] if isinstance(report, list) else report
+
+
+SESSIONS = (
+    "evaluate sessions --train train.jsonl --test test.jsonl --models item_to_item,popularity "
+    "--report out.json"
+)
+
+
+def test_sessions_end_in_a_table_a_report_and_a_picture(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = run(monkeypatch, f"{SESSIONS} --plot out.png --cutoffs 1,20")
+    report = json.loads((folder / "out.json").read_bytes())
+    for mode in ("frozen", "prequential"):
+        systems = report[mode]["systems"]
+        assert [*systems] == ["item_to_item", "popularity", "fused"]
+        assert systems["item_to_item"]["hr"] == {"1": 1.0, "20": 1.0}
+        assert report[mode]["predictions"] == report["predictions"] == 12
+        for name in systems:
+            assert re.search(rf"^{mode} +{name} +\d\.\d{{4}} ", printed, re.MULTILINE), printed
+    assert (folder / "out.png").read_bytes().startswith(PNG)
+    run_ = report["run"]
+    assert run_["command"] == f"headrace {SESSIONS} --plot out.png --cutoffs 1,20"
+    assert run_["files"] == [
+        {"path": name, "bytes": (folder / name).stat().st_size} for name in ("train.jsonl", "test.jsonl")
+    ]
+    assert run_["models"]["item_to_item"]["similarity"] == "cosine"
+    assert {"python", "numpy", "headrace"} <= {*run_["versions"]}
+    assert (report["train_sessions"], report["train_clicks"], report["catalogue"]) == (60, 120, 12)
+
+
+def test_two_runs_differ_in_nothing_but_times(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = []
+    for _ in range(2):
+        run(monkeypatch, SESSIONS)
+        reports.append(without_times(json.loads((folder / "out.json").read_bytes())))
+    assert reports[0] == reports[1]
+
+
+def test_the_tail_of_train_stands_in_for_a_test_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = "evaluate sessions --train train.jsonl --models popularity --report out.json"
+    run(monkeypatch, f"{command} --validation-tail 20 --train-limit 30 --limit 5")
+    report = json.loads((folder / "out.json").read_bytes())
+    assert (report["train_sessions"], report["test_sessions"]) == (30, 5)
+    assert [each["path"] for each in report["run"]["files"]] == ["train.jsonl"]
+
+
+def test_events_end_in_a_table_a_report_and_a_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = "evaluate events --events events.jsonl --k 5 --each-model --report out.json --plot out.png"
+    printed = run(monkeypatch, f"{command} --models popularity,item_to_item")
+    report = json.loads((folder / "out.json").read_bytes())
+    assert report["k"] == 5
+    assert report["figures"]["events"] == {"accepted": 120}
+    everything = report["figures"]["splits"]["all"]
+    assert (everything["lists"], everything["shoppers"]) == (120, 60)
+    found = everything["systems"]["fused"]["hit_rate"]
+    assert found["low"] < found["mean"] < found["high"]
+    assert "cold users (60)" in printed
+    assert re.search(r"difference +[+-]\d\.\d{4} ±\d\.\d{4}", printed)
+    assert (folder / "out.png").read_bytes().startswith(PNG)
+
+
+def test_tuning_prints_the_best_beside_the_shipped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = "--validation-tail 12 --trials 3 --metric hr@5 --report out.json"
+    command = f"tune --model popularity --train train.jsonl {options}"
+    printed = run(monkeypatch, command)
+    report = json.loads((folder / "out.json").read_bytes())
+    assert re.search(r"shipped +best", printed)
+    assert re.search(r"^half_life +\S+ +\S+", printed, re.MULTILINE)
+    assert printed.rstrip().endswith(f"headrace {command}")
+    assert report["run"]["command"] == f"headrace {command}"
+    assert len(report["found"]["trials"]) == 3
+    assert (report["train_sessions"], report["validation_sessions"]) == (48, 12)
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        ("evaluate sessions --train absent.jsonl --test test.jsonl --report o", r"no file absent\.jsonl"),
+        (
+            f"{SESSIONS} --models popularty",
+            r"--models: there is no model 'popularty'; there are popularity, ",
+        ),
+        (f"{SESSIONS} --cutoffs 20,5", r"--cutoffs takes ascending places"),
+        (
+            f"{SESSIONS} --report no/such/folder/out.json",
+            r"--report no/such/folder/out\.json cannot be written",
+        ),
+        (f"{SESSIONS} --plot .", r"--plot \. is a folder"),
+        (f"{SESSIONS} --min-prefix 9", r"nothing to predict"),
+        (
+            "evaluate sessions --train train.jsonl --validation-tail 60 --report o",
+            r"leaves nothing to learn from",
+        ),
+        ("evaluate sessions --train events.jsonl --test test.jsonl --report o", r"events\.jsonl:1: "),
+        ("evaluate events --events absent.jsonl --report o", r"no file absent\.jsonl"),
+        ("evaluate events --events events.jsonl --format xml --report o", r"no log format 'xml'"),
+        ("tune --model nope --train train.jsonl --report o", r"no model 'nope'; there are"),
+        ("tune --model popularity --train train.jsonl --report o", r"--validation-tail 4000 leaves nothing"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, said: str
+) -> None:
+    with pytest.raises(UserError, match=said) as error:
+        run(monkeypatch, command)
+    assert str(error.value).endswith(".")
+    assert "\n" not in str(error.value)
+    assert not (folder / "o").exists()
+
+
+def test_without_matplotlib_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stream_app.evaluation.plots.find_spec", lambda _: None)
+    with pytest.raises(UserError, match=r"pip install 'headrace\[evaluate\]'"):
+        run(monkeypatch, f"{SESSIONS} --plot out.png")
+    assert not (folder / "out.json").exists()

@@ -1,0 +1,164 @@
+"""Pairwise ranking by factors, learned online."""
+
+import numpy as np
+
+from stream_app.models import bpr_kernels
+from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
+from stream_app.models.bpr import BPR
+from stream_app.models.items import ItemIndex
+from topics.records import Kind
+
+
+def observation(
+    user: str, item: int, weight: float = 1.0, *, repeat: bool = False, previous: tuple[int, ...] = ()
+) -> Observation:
+    before = np.array(previous, np.int32)
+    return Observation(user, item, 0.0, Kind.VIEW, weight, (), 1, repeat, before, np.zeros(len(before)))
+
+
+def context(user: str, *items: int) -> Context:
+    return Context(user, np.array(items, np.int32), np.zeros(len(items)), 0, (), 0.0)
+
+
+def shop(capacity: int = 300) -> ItemIndex:
+    index = ItemIndex(capacity)
+    for number in range(100):
+        index.index(f"i{number}", 0.0)
+    return index
+
+
+def test_a_step_is_the_gradient_of_the_log_likelihood_of_the_pair() -> None:
+    rng = np.random.default_rng(0)
+    users, items = rng.normal(size=(1, 4)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
+    biases = rng.normal(size=3)
+    p, q, b = users[0].astype(float), items.astype(float), biases.copy()
+    rate, l2 = 1e-2, 0.1
+    fade = 0.5
+
+    def likelihood(p: np.ndarray, q: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+        # item 0 was chosen after item 2, item 1 is the sample
+        margin = (p + q[2]) @ (q[0] - q[1]) + b[0] - b[1]
+        penalty = l2 / 2 * ((p**2).sum() + (q**2).sum() + b[0] ** 2 + b[1] ** 2)
+        return float(-np.log1p(np.exp(-margin)) - penalty)
+
+    def slope(part: np.ndarray, at: tuple[int, ...]) -> float:  # type: ignore[type-arg]
+        held, small = part[at], 1e-6
+        part[at] = held + small
+        above = likelihood(p, q, b)
+        part[at] = held - small
+        below = likelihood(p, q, b)
+        part[at] = held
+        return (above - below) / (2 * small)
+
+    wanted_users = np.array([p[at] + rate * slope(p, (at,)) for at in range(4)])
+    wanted_items = np.array([[q[i, at] + rate * slope(q, (i, at)) for at in range(4)] for i in range(3)])
+    wanted_biases = np.array([b[at] + rate * slope(b, (at,)) for at in range(2)])
+    pool = np.array([1], np.int32)
+    known = np.ones(3, np.bool_)
+    bpr_kernels.learn_pairs(
+        0, 0, 1.0, True, np.array([2], np.int32), 5, fade, pool, 1, 7, 1, rate, l2, 9.0, known, users, items, biases,
+        np.zeros(4),
+    )  # fmt: skip
+    # to first order: the kernel changes the vectors one after the other
+    np.testing.assert_allclose(users[0], wanted_users, atol=3e-4)
+    np.testing.assert_allclose(items, wanted_items, atol=3e-4)
+    np.testing.assert_allclose(biases[:2], wanted_biases, atol=1e-6)
+
+
+def test_it_tells_apart_two_kinds_of_shoppers() -> None:
+    model = BPR(shop(), seed=1)
+    rng = np.random.default_rng(0)
+    for _ in range(4000):
+        user = int(rng.integers(20))
+        item = 2 * int(rng.integers(10)) + user % 2  # even shoppers take even items, odd ones odd items
+        model.learn_one(observation(f"u{user}", item))
+    right = 0
+    for user in range(20):
+        best = model.candidates(context(f"u{user}"), 8).items
+        right += sum(item % 2 == user % 2 for item in best.tolist())
+    assert right >= 0.85 * 20 * 8  # half of them by chance
+
+
+def test_a_stranger_is_known_by_the_items_of_the_context() -> None:
+    model = BPR(shop(), seed=1)
+    rng = np.random.default_rng(0)
+    for number in range(4000):
+        group = int(rng.integers(2))
+        first, second = (2 * int(rng.integers(10)) + group for _ in range(2))
+        if first != second:
+            model.learn_one(observation(f"u{number}", first))
+            model.learn_one(observation(f"u{number}", second, previous=(first,)))
+    for group in (0, 1):
+        best = model.candidates(context("stranger", group), 8).items
+        assert sum(item % 2 == group for item in best.tolist()) >= 7
+
+
+def test_what_is_disliked_sinks() -> None:
+    model = BPR(shop())
+    for _ in range(50):
+        for item in (1, 2, 3):
+            model.learn_one(observation("ann", item))
+        model.learn_one(observation("ann", 4, -1.0))
+    scores = model.score(context("ann"), np.arange(1, 5, dtype=np.int32))
+    assert scores.argmin() == 3
+
+
+def test_a_purchase_moves_more_than_a_view() -> None:
+    def after(weight: float) -> float:
+        model = BPR(shop())
+        for item in range(10):
+            model.learn_one(observation("bob", item))
+        model.learn_one(observation("ann", 3, weight))
+        return float(model.score(context("ann"), np.array([3], np.int32))[0])
+
+    assert after(5.0) > after(1.0) > 0
+
+
+def test_what_the_shopper_has_just_seen_is_no_negative() -> None:
+    model = BPR(shop(), negatives=20)
+    for item in (0, 1):
+        model.learn_one(observation("bob", item))
+    before = model._item_biases[:2].copy()
+    model.learn_one(observation("ann", 1, previous=(0,)))
+    assert model._item_biases[:2].tolist() == before.tolist()  # nothing in the pool to set it against
+
+
+def test_asking_grows_nothing() -> None:
+    model = BPR(shop())
+    model.learn_one(observation("ann", 1))
+    before = model.memory()
+    for number in range(500):
+        model.score(context(f"nobody{number}", 5, 99), np.arange(100, dtype=np.int32))
+    assert model.memory() == before
+    assert model.score(context("ann"), np.array([1, 2], np.int32))[1] == 0.0
+
+
+def test_repeats_are_not_learned() -> None:
+    model = BPR(shop())
+    for item in (1, 2, 3):
+        model.learn_one(observation("ann", item))
+    before = model._item_latents.copy()
+    model.learn_one(observation("ann", 1, repeat=True))
+    assert np.array_equal(model._item_latents, before)
+
+
+def test_it_stays_finite_on_a_heavy_diet() -> None:
+    model = BPR(shop(), learning_rate=0.3)
+    rng = np.random.default_rng(0)
+    last: tuple[int, ...] = ()
+    for number in range(20_000):
+        item = int(rng.integers(3)) if number % 2 else int(rng.integers(100))
+        weight = float(rng.choice([-2.0, 1.0, 5.0]))
+        model.learn_one(observation(f"u{rng.integers(2)}", item, weight, previous=last))
+        last = (*last, item)[-10:]
+    assert np.abs(model._item_latents).max() <= model.clip
+    assert np.abs(model._user_latents).max() <= model.clip
+    assert np.isfinite(model._item_biases).all()
+    assert np.isfinite(model.score(context("u1", 1, 2), np.arange(100, dtype=np.int32))).all()
+
+
+def test_nobody_has_no_list() -> None:
+    model = BPR(shop())
+    model.learn_one(observation("ann", 1))
+    nobody = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
+    assert len(model.candidates(nobody, 10).items) == 0

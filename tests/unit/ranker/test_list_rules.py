@@ -1,0 +1,68 @@
+"""Floors as they are written in settings, and how many candidates the rules ask for."""
+
+import pytest
+
+from stream_app.ranker.list_rules import MAX_FLOORS, Floor, ListRules, parse_floors
+
+
+def test_every_kind_of_group_can_have_a_floor() -> None:
+    assert parse_floors("new:2,long_tail:1,brand:acme:1,seller:x:3,category:y:1") == (
+        Floor("new", "", 2),
+        Floor("long_tail", "", 1),
+        Floor("brand", "acme", 1),
+        Floor("seller", "x", 3),
+        Floor("category", "y", 1),
+    )
+
+
+def test_blanks_and_empty_parts_say_nothing() -> None:
+    assert parse_floors("") == ()
+    assert parse_floors(" , ") == ()
+    assert parse_floors(" new : 2 ,, brand: acme : 1 ") == (Floor("new", "", 2), Floor("brand", "acme", 1))
+
+
+def test_a_name_may_hold_colons() -> None:
+    assert parse_floors("category:men:shoes:2") == (Floor("category", "men:shoes", 2),)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("new", "does not say how many places"),
+        ("fresh:2", "no group 'fresh'"),
+        ("new:none", "'none' where a number of places"),
+        ("new:0", "'0' where a number of places"),
+        ("new:-1", "'-1' where a number of places"),
+        ("new:", "'' where a number of places"),
+        ("new:x:1", "new:PLACES"),
+        ("brand:1", "brand:NAME:PLACES"),
+        ("brand::1", "brand:NAME:PLACES"),
+        ("new:1,new:2", "comes twice"),
+        ("brand:a:1,brand: a:2", "comes twice"),
+        (",".join(f"brand:b{n}:1" for n in range(MAX_FLOORS + 1)), f"more than the {MAX_FLOORS}"),
+    ],
+)
+def test_what_cannot_be_read_is_said_in_words(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        parse_floors(text)
+
+
+def test_without_rules_no_more_candidates_are_asked_for_than_places() -> None:
+    assert ListRules().off
+    assert ListRules().pool(20) == 20
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        ListRules(diversity=0.1),
+        ListRules(max_per_category=1),
+        ListRules(max_per_brand=1),
+        ListRules(max_per_seller=1),
+        ListRules(floors=parse_floors("new:1")),
+    ],
+)
+def test_with_any_rule_there_is_something_to_choose_from(rules: ListRules) -> None:
+    assert not rules.off
+    assert rules.pool(20) >= 60
+    assert rules.pool(1000) >= 1000
