@@ -1,9 +1,32 @@
 """Reasons as sentences for people; light, so that the web tier and the command line can use it."""
 
+from typing import Final
+
 from topics.records import Reason
 
+_ALONE: Final = {
+    "factors": "fits your taste",
+    "trending": "trending now",
+    "viewed_before": "you viewed it before",
+}
 
-def sentence(reason: Reason) -> str:  # noqa: PLR0911  # one return a kind of reason
+_BEFORE_ITEM: Final = {
+    "also_bought": "bought together with ",
+    "also_viewed": "because you viewed ",
+    "related": "related to ",
+    "similar_content": "similar to ",
+    "similar_sessions": "in visits like yours, after ",
+    "similar_shoppers": "liked by shoppers like you, who looked at ",
+    "viewed_next": "often viewed after ",
+}
+
+_BEFORE_QUERY: Final = {
+    "chosen_after_search": "chosen after searching for ",
+    "matches_search": "fits your search for ",
+}
+
+
+def sentence(reason: Reason) -> str:
     """A reason as a person would say it.
 
     Examples
@@ -15,34 +38,15 @@ def sentence(reason: Reason) -> str:  # noqa: PLR0911  # one return a kind of re
     >>> sentence(Reason("chosen_after_search", query="red shoes"))
     'chosen after searching for “red shoes”'
     """
-    if reason.query is not None:
-        match reason.source:
-            case "chosen_after_search":
-                return f"chosen after searching for “{reason.query}”"
-            case "matches_search":
-                return f"fits your search for “{reason.query}”"
-    match reason.source, reason.item_id, reason.segment:
-        case "also_viewed", str(item), _:
-            return f"because you viewed {item}"
-        case "also_bought", str(item), _:
-            return f"bought together with {item}"
-        case "viewed_before", _, _:
-            return "you viewed it before"
-        case "similar_sessions", str(item), _:
-            return f"in visits like yours, after {item}"
-        case "similar_shoppers", str(item), _:
-            return f"liked by shoppers like you, who looked at {item}"
-        case "similar_content", str(item), _:
-            return f"similar to {item}"
-        case "trending", _, _:
-            return "trending now"
-        case "popular", _, (None | "all"):
-            return "popular now"
-        case "popular", _, str(segment):
-            return f"popular in {segment.replace(':', ' ', 1)}"
-        case "factors", _, _:
-            return "fits your taste"
-        case source, str(item), _:
-            return f"{source.replace('_', ' ')}: {item}"
-        case source, _, _:
-            return source.replace("_", " ")
+    source = reason.source
+    plain = source.replace("_", " ")
+    if source == "popular":
+        segment = reason.segment or "all"
+        return "popular now" if segment == "all" else f"popular in {segment.replace(':', ' ', 1)}"
+    if source in _ALONE:
+        return _ALONE[source]
+    if reason.query is not None and source in _BEFORE_QUERY:
+        return f"{_BEFORE_QUERY[source]}“{reason.query}”"
+    if reason.item_id is not None:
+        return _BEFORE_ITEM.get(source, f"{plain}: ") + reason.item_id
+    return plain

@@ -145,6 +145,9 @@ class Model:
     additive: ClassVar[bool]
     """Whether the statistics add up: the same interactions in any order give the same model."""
 
+    discovers: ClassVar[bool] = True
+    """Whether it proposes more than the context's own items."""
+
     def learn_one(self, observation: Observation) -> None:
         """Learn one observation."""
         raise NotImplementedError

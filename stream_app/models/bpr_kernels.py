@@ -35,7 +35,8 @@ def learn_pairs(
     """Move an item above `samples` others of the pool (below, if it was not chosen) for one shopper.
 
     The shopper is the sum of their vector and those of their last `depth` items, fading; the gradient goes to
-    all of them, and no component leaves [-clip, clip]. Sample number s is drawn by SplitMix64 from the counter `sample` + s. `vector` is scratch.
+    all of them, and no component leaves [-clip, clip]. Sample number s is drawn by SplitMix64 from the counter
+    `sample` + s. `vector` is scratch.
     """
     factors = len(vector)
     first = max(0, len(previous) - depth)

@@ -47,10 +47,11 @@ class Content(Model):
     """TF-IDF of titles, descriptions and attributes, with an inverted index: for items that nobody knows yet.
 
     The words of an item's title, brand, tags and description, and its categories, brand and price band as they
-    are, make the terms of one sparse vector: how often a term occurs times its inverse document frequency ``1 + log((1 + items) / (1 + df))``, as
-    in scikit-learn and in River's `TFIDF`. The vectors of the context's newest distinct items, each of length 1
-    and fading, and that of the shopper's search words are summed; items score by their cosine with the sum.
-    Candidates are the newest items of the sum's strongest terms. Items of the context are not proposed.
+    are, make the terms of one sparse vector: how often a term occurs times its inverse document frequency
+    ``1 + log((1 + items) / (1 + df))``, as in scikit-learn and in River's `TFIDF`. The vectors of the context's
+    newest distinct items, each of length 1 and fading, and that of the shopper's search words are summed; items
+    score by their cosine with the sum. Candidates are the newest items of the sum's strongest terms. Items of
+    the context are not proposed.
 
     Only counts are stored, and document frequencies are those of the moment of asking, so an item described
     early is weighed by what came later. Nothing is learned from interactions.
@@ -114,9 +115,9 @@ class Content(Model):
         index: ItemIndex,
         *,
         slots: int = 1 << 18,
-        terms: int = 48,
-        postings: int = 48,
-        strongest: int = 16,
+        terms: int = 32,
+        postings: int = 32,
+        strongest: int = 8,
         attribute: float = 2.0,
         depth: int = 8,
         fade: float = 0.8,
@@ -152,7 +153,7 @@ class Content(Model):
         self._sizes: NDArray[np.int32] = np.zeros(64, np.int32)
         self._described = 0
         self._frequencies: NDArray[np.int32] = np.zeros(self.slots, np.int32)
-        # log(1 + df)
+        # of one more than the frequencies
         self._logs: NDArray[np.float32] = np.zeros(self.slots, np.float32)
         # zeroed by the operating system page by page, so slots that no term has cost nothing
         self._rings: Items = np.zeros((self.slots, self.postings), np.int32)
@@ -325,9 +326,7 @@ class Content(Model):
         rings[np.arange(self.postings) < self._posted[used, None]] = state["postings"]
         self._rings[used] = rings
 
-    def _cosines(
-        self, items: Items, n: int, used: int, length: float, documents: float, out: Scores
-    ) -> None:
+    def _cosines(self, items: Items, n: int, used: int, length: float, documents: float, out: Scores) -> None:
         content_kernels.cosines(
             items,
             n,

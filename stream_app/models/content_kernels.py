@@ -5,8 +5,6 @@ A query is sparse: `places` (place + 1 of each slot, found zeroed, cleared by `c
 words, put in).
 """
 
-
-
 import math
 from typing import Any
 
@@ -94,7 +92,18 @@ def compose(
         if again:
             continue
         n = blend(
-            slots[item], counts[item], sizes[item], factor, used, documents, logs, places, terms, weights, parts, n
+            slots[item],
+            counts[item],
+            sizes[item],
+            factor,
+            used,
+            documents,
+            logs,
+            places,
+            terms,
+            weights,
+            parts,
+            n,
         )
         used_items[used] = item
         used += 1

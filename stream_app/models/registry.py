@@ -13,6 +13,7 @@ from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.items import ItemIndex
 from stream_app.models.popularity import Popularity
+from stream_app.models.repeats import Repeats
 from stream_app.models.search import Search
 from stream_app.models.sequential_rules import SequentialRules
 from stream_app.models.session_knn import SessionKNN
@@ -29,6 +30,7 @@ MODELS: dict[str, type[Model]] = {
         BiasedMF,
         SessionKNN,
         SequentialRules,
+        Repeats,
         ItemVectors,
         TwoHop,
         UserKNN,

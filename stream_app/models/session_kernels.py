@@ -423,6 +423,25 @@ def evidence_of(scratch: Scratch, distinct: int, items: Any, out: Any) -> None:
 
 
 @compiled
+def unspoken(scratch: Scratch, distinct: int, items: Any, out: Any) -> int:
+    """Write the places of the items that neither the context nor any session around it holds; return how many."""
+    support, hop = 16, 17
+    n = 0
+    for at in range(len(items)):
+        slot = scratch.slots[items[at]]
+        if scratch.sums[slot, support] > 0 or scratch.sums[slot, hop] > 0:
+            continue
+        held = False
+        for place in range(distinct):
+            if scratch.context[place] == items[at]:
+                held = True
+        if not held:
+            out[n] = at
+            n += 1
+    return n
+
+
+@compiled
 def forget(memory: Memory, gone: Any) -> None:
     """Take items out of every session and drop their postings."""
     rows, _ = memory.items.shape

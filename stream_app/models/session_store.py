@@ -204,19 +204,24 @@ class SessionStore:
             np.zeros(depth, np.float32),
         )
 
-    def learn_one(self, observation: Observation) -> None:
-        """Add a click to its session; dislikes, and sessions that have left the ring, are skipped."""
-        if observation.weight <= 0:
-            return
-        item, serial = observation.item, observation.session
-        if item >= len(self.held.clicks):
-            held, rows = self.held, max(item + 1, 64)
+    def _fit(self, items: int) -> None:
+        """Have a row for each item: kernels do not check."""
+        held = self.held
+        if items > len(held.clicks):
+            rows = max(items, 64)
             self.held = held._replace(
                 posted_in=grown(held.posted_in, rows),
                 posted_at=grown(held.posted_at, rows),
                 clicks=grown(held.clicks, rows),
                 born=grown(held.born, rows),
             )
+
+    def learn_one(self, observation: Observation) -> None:
+        """Add a click to its session; dislikes, and sessions that have left the ring, are skipped."""
+        if observation.weight <= 0:
+            return
+        item, serial = observation.item, observation.session
+        self._fit(item + 1)
         self._version += 1
         self.clicks_seen += 1
         self.newest = max(self.newest, serial)
@@ -231,6 +236,8 @@ class SessionStore:
                 return last
             kernels.release(self.scratch, last.n)
         size = self._index.size
+        # other sources may propose items that no session holds
+        self._fit(size)
         if size > len(self.scratch.slots):
             self.scratch = self.scratch._replace(slots=np.full(2 * size, -1, np.int32))
         start = context.session_start if context.session_start < len(context.items) else 0

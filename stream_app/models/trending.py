@@ -148,9 +148,7 @@ class Trending(Model):
         # a steady rate r makes a decayed sum of r half-lives / ln 2
         expected = math.log(2.0) * self.window / self.past / self._decay.weight(self._newest)
         newest = self._bucket(self._newest)
-        trending_kernels.surprises(
-            items, n, newest, expected, self._numbers, self._counts, self._sums, out
-        )
+        trending_kernels.surprises(items, n, newest, expected, self._numbers, self._counts, self._sums, out)
 
     def _fit(self, rows: int) -> None:
         self._numbers = grown(self._numbers, rows, _NEVER)

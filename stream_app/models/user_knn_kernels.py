@@ -9,7 +9,9 @@ from stream_app.models.kernels import compiled
 
 
 @compiled
-def touch(row: int, item: int, ts: float, items: Any, times: Any, sizes: Any, rings: Any, posted: Any) -> None:
+def touch(
+    row: int, item: int, ts: float, items: Any, times: Any, sizes: Any, rings: Any, posted: Any
+) -> None:
     """Put an item among the newest distinct ones of a shopper, and the shopper into the item's ring.
 
     What the row holds in the end does not depend on the order of events, but for items of one time.

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, stamped, verify
 from stream_app.models.base import EMPTY_ITEMS, Candidates, Context, Items, Model, Scores
+from stream_app.models.kernels import select
 from stream_app.models.model_set import ModelSet
 from stream_app.ranker.fusion import Fused
-from stream_app.ranker.softmax import SoftmaxRanker
+from stream_app.ranker.softmax import SoftmaxRanker, logarithm_of_sum
 from topics.records import Interaction, Reason
 
 EAGER: Final = 5_000
@@ -149,11 +150,12 @@ class ChoiceFusion:
         items, scores = self.score(context, proposals, allowed)
         if not len(items):
             return Fused(EMPTY_ITEMS, np.zeros(0), np.zeros(0, np.int64), EMPTY_ITEMS)
-        chances = np.exp(scores - scores.max(), dtype=np.float64)
-        chances /= chances.sum()
-        best = np.lexsort((self._index.hashes[items], -scores))[:length]
-        listed = items[best]
-        return Fused(listed, np.round(chances[best], 6), *self.attribute(listed, proposals))
+        listed, best = np.empty(length, np.int32), np.empty(length, np.float32)
+        # only what is above 0 is selected
+        lift = np.float32(1.0) - scores.min()
+        n = select(items, scores + lift, len(items), self._index.hashes, length, listed, best)
+        chances = np.exp(best[:n] - (lift + logarithm_of_sum(scores)), dtype=np.float64)
+        return Fused(listed[:n], np.round(chances, 6), *self.attribute(listed[:n], proposals))
 
     def forget_items(self, items: Items) -> None:
         """Nothing is held of single items."""

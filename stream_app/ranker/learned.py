@@ -145,14 +145,14 @@ class LearnedFusion(ChoiceFusion):
 
     def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
         """Sessions speak for an item where there are any; else the source that ranks it highest."""
-        sums = self._store.scratch.sums[self._store.scratch.slots[listed]]
-        spoken = (sums[:, Column.SUPPORT] > 0) | (sums[:, Column.HOP] > 0)
-        spoken |= np.isin(listed, self._around.context.items)
-        if spoken.all():
-            return np.full(len(listed), -1, np.int64), self._store.evidence(self._around, listed)
-        sources, evidence = loudest(listed, proposals)
-        sources[spoken] = -1
-        return sources, np.where(sources < 0, self._store.evidence(self._around, listed), evidence)
+        store, around = self._store, self._around
+        sources, evidence = np.full(len(listed), -1, np.int64), store.evidence(around, listed)
+        places = np.empty(len(listed), np.int64)
+        n = session_kernels.unspoken(store.scratch, around.distinct, listed, places)
+        if n:
+            places = places[:n]
+            sources[places], evidence[places] = loudest(listed[places], proposals)
+        return sources, evidence
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Say which item of the context speaks most for `item`, by the sessions that hold both."""

@@ -67,6 +67,18 @@ def _score(weights: Weights, features: Any, hidden: Any, scores: Any) -> None:
 
 
 @_compiled
+def logarithm_of_sum(scores: Any) -> Any:
+    """Logarithm of the sum of the exponentials: what a score is set against to become a logarithm of a chance."""
+    largest = scores[0]
+    for row in range(1, len(scores)):
+        largest = max(largest, scores[row])
+    total = np.float32(0.0)
+    for row in range(len(scores)):
+        total += np.exp(scores[row] - largest)
+    return largest + np.log(total)
+
+
+@_compiled
 def _gather(
     weights: Weights,
     features: Any,
@@ -164,7 +176,7 @@ class SoftmaxRanker:
     bins
         Pieces of the function of a feature.
     hidden
-        Rectified units; 0 leaves the additive part alone.
+        Rectified units; 0 leaves the additive part alone. With 15 the units fill the processor's registers.
     rate, out_rate
         Step sizes of the knots and of the output weights.
     decay
@@ -201,7 +213,7 @@ class SoftmaxRanker:
         features: int,
         *,
         bins: int = 10,
-        hidden: int = 16,
+        hidden: int = 15,
         rate: float = 0.05,
         out_rate: float = 0.015,
         decay: float = 0.0,

@@ -6,12 +6,11 @@ from functools import partial
 from importlib import import_module
 
 import pytest
-from model_checks import CHECKS, Make, Shop
+from model_checks import CHECKS, Make, Shop, check_old_events_fade
 
 import stream_app.models
 from stream_app.models.base import Model
 from stream_app.models.registry import MODELS
-
 
 CHOICES = [
     ("item_to_item", "jaccard"),
@@ -31,6 +30,8 @@ def test_model(name: str, check: Callable[[Make], None]) -> None:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 @pytest.mark.parametrize(("name", "similarity"), CHOICES)
 def test_model_with_another_similarity(name: str, similarity: str, check: Callable[[Make], None]) -> None:
+    if (similarity, check) == ("lift", check_old_events_fade):
+        pytest.skip("lift divides by the counts of both items, and so divides their age out")
     check(partial(Shop, name, similarity=similarity))
 
 

@@ -1,12 +1,15 @@
 """Pairwise ranking by factors, learned online."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.models import bpr_kernels
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
 from stream_app.models.bpr import BPR
 from stream_app.models.items import ItemIndex
 from topics.records import Kind
+
+Floats = NDArray[np.float64]
 
 
 def observation(
@@ -35,13 +38,13 @@ def test_a_step_is_the_gradient_of_the_log_likelihood_of_the_pair() -> None:
     rate, l2 = 1e-2, 0.1
     fade = 0.5
 
-    def likelihood(p: np.ndarray, q: np.ndarray, b: np.ndarray) -> float:  # type: ignore[type-arg]
+    def likelihood(p: Floats, q: Floats, b: Floats) -> float:
         # item 0 was chosen after item 2, item 1 is the sample
         margin = (p + q[2]) @ (q[0] - q[1]) + b[0] - b[1]
         penalty = l2 / 2 * ((p**2).sum() + (q**2).sum() + b[0] ** 2 + b[1] ** 2)
         return float(-np.log1p(np.exp(-margin)) - penalty)
 
-    def slope(part: np.ndarray, at: tuple[int, ...]) -> float:  # type: ignore[type-arg]
+    def slope(part: Floats, at: tuple[int, ...]) -> float:
         held, small = part[at], 1e-6
         part[at] = held + small
         above = likelihood(p, q, b)

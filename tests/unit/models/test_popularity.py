@@ -53,6 +53,18 @@ def test_a_shoppers_list_adds_the_shares_of_their_segments() -> None:
     assert counter.shares(context("ann", "country:XX")) == {"a": 0.5, "b": 0.5}
 
 
+def test_a_new_shopper_gets_the_favourites_of_their_segment_first() -> None:
+    counter = Counter()
+    for number in range(20):
+        counter.count(f"french{number}", "country:FR", times=10)
+    counter.count("german", "country:DE", times=6)
+    counter.count("bavarian", "country:DE", times=4)
+    counter.count("french0", "country:DE", times=2)
+    assert list(counter.shares(context("new", "country:DE")))[:3] == ["german", "bavarian", "french0"]
+    assert "german" not in list(counter.shares(context("new", "country:FR"), 20))
+    assert "german" not in list(counter.shares(context("new"), 20))
+
+
 def test_a_segments_own_list_holds_nothing_else() -> None:
     counter = Counter()
     counter.count("a", "country:FR", times=5)

@@ -85,7 +85,7 @@ def test_the_more_a_query_was_followed_the_more_its_own_choices_count() -> None:
     shop.choose("red tent", "a")
     shop.choose("blue tent", "b", "b", "b", "b")
     before = shop.found("red tent")
-    assert before["a"] == pytest.approx(1 / 3 + 2 / 3 * before_words(shop))
+    assert before["a"] == pytest.approx(1 / 3 + 2 / 3 * before_words())
     shop.choose("red tent", *["a"] * 20)
     after = shop.found("red tent")
     assert after["a"] > before["a"]
@@ -93,7 +93,7 @@ def test_the_more_a_query_was_followed_the_more_its_own_choices_count() -> None:
     assert shop.why("red tent") == {"a": "red tent", "b": "tent"}
 
 
-def before_words(shop: Shop) -> float:
+def before_words() -> float:
     """Share of a among the words' choices: red led to a alone, tent to a once in five times."""
     red, tent = 1.0 + math.log(3 / 2), 1.0 + math.log(3 / 3)
     return (red + tent / 5) / (red + tent)

@@ -1,0 +1,159 @@
+"""The fusions that learn from choices, in a small shop whose rule is known."""
+
+import numpy as np
+import pytest
+
+from stream_app.models.base import NO_ITEM
+from stream_app.models.model_set import ModelSet
+from stream_app.ranker.choices import EAGER, ENOUGH, SAMPLED, ChoiceFusion, loudest
+from stream_app.ranker.learned import LearnedFusion
+from stream_app.ranker.ranker import Ranker
+from stream_app.ranker.request import RankRequest
+from stream_app.ranker.weighted import WeightedFusion
+from topics.events import CatalogItem
+from topics.records import Interaction, Kind, Line, Source
+
+FUSIONS = (LearnedFusion, WeightedFusion)
+NAMES = ("popularity", "item_to_item", "session_knn", "item_vectors")
+
+
+class Shop:
+    """Items 0 to 39 in a ring; shoppers step on by one, and now and then jump to the item everybody knows."""
+
+    def __init__(self, make: type[ChoiceFusion] = LearnedFusion, names: tuple[str, ...] = NAMES) -> None:
+        self.models = ModelSet(names, max_items=1000, max_users=1000)
+        self.fusion = make(self.models)  # type: ignore[call-arg]
+        self.models.chooser = self.fusion
+        self.offset = 0
+        self.rng = np.random.default_rng(11)
+
+    def click(self, user: str, item: str, ts: float) -> None:
+        self.models.learn(Interaction(Source.CLICK, 0, self.offset, ts, user, Kind.VIEW, (Line(item),)))
+        self.offset += 1
+
+    def visits(self, count: int, start: int = 0) -> "Shop":
+        for number in range(start, start + count):
+            at = int(self.rng.integers(40))
+            for step in range(4):
+                jump = self.rng.random() < 0.3
+                self.click(f"u{number}", "hit" if jump else f"i{at}", 100.0 * number + step)
+                at = (at + 1) % 40
+        return self
+
+    def ranker(self, length: int = 10) -> Ranker:
+        return Ranker(self.models, per_source=50, length=length)
+
+    def list_after(self, *items: str, excluded: tuple[str, ...] = ()) -> list[str]:
+        request = RankRequest("me", items, tuple(range(len(items))), 0, (), 1e6, excluded)
+        return [item.id for item in self.ranker().rank_user(request).items]
+
+
+@pytest.fixture(scope="module", params=FUSIONS, ids=lambda make: make.policy)
+def shop(request: pytest.FixtureRequest) -> Shop:
+    return Shop(request.param).visits(400)
+
+
+def test_what_is_chosen_most_comes_first(shop: Shop) -> None:
+    right = sum(f"i{at + 1}" in shop.list_after(f"i{at - 1}", f"i{at}")[:3] for at in range(1, 38))
+    assert right >= 25  # of 37; a weighted sum cannot tell so well which of the sessions to follow
+
+
+def test_the_learned_order_has_its_policy_and_chances_as_scores(shop: Shop) -> None:
+    request = RankRequest("me", ("i3", "i4"), (0.0, 1.0), 0, (), 1e6, ())
+    ranked = shop.ranker().rank_user(request)
+    assert ranked.policy == shop.fusion.policy
+    scores = [item.score for item in ranked.items]
+    assert scores == sorted(scores, reverse=True)
+    assert 0.0 < sum(scores) <= 1.0 + 1e-6
+
+
+def test_what_is_bought_hidden_or_gone_is_not_listed(shop: Shop) -> None:
+    assert "i5" in shop.list_after("i3", "i4")
+    assert "i5" not in shop.list_after("i3", "i4", excluded=("i5",))
+    shop.models.learn_catalog(CatalogItem(item_id="i5", ts=0, available=False))
+    assert "i5" not in shop.list_after("i3", "i4")
+    shop.models.learn_catalog(CatalogItem(item_id="i5", ts=1, available=True))
+    assert "i5" in shop.list_after("i3", "i4")
+
+
+def test_every_item_has_a_reason_from_the_context_or_a_source(shop: Shop) -> None:
+    request = RankRequest("me", ("i3", "i4"), (0.0, 1.0), 0, (), 1e6, ())
+    reasons = {item.id: item.why for item in shop.ranker().rank_user(request).items}
+    assert reasons["i4"].source == "viewed_before"
+    assert reasons["i5"].item_id in {"i3", "i4"}
+
+
+def test_ranking_changes_nothing(shop: Shop) -> None:
+    first = shop.list_after("i7", "i8")
+    shop.list_after("hit")
+    shop.list_after("i1", "i2", "i3")
+    assert shop.list_after("i7", "i8") == first
+
+
+def test_a_shopper_of_whom_nothing_is_known_gets_what_is_popular(shop: Shop) -> None:
+    request = RankRequest("new", (), (), 0, (), 1e6, ())
+    ranked = shop.ranker().rank_user(request)
+    assert ranked.policy == "fixed_rrf"
+    assert ranked.items[0].id == "hit"
+
+
+@pytest.mark.parametrize("make", FUSIONS, ids=lambda make: make.policy)
+def test_until_enough_is_learned_ranks_are_fused(make: type[ChoiceFusion]) -> None:
+    shop = Shop(make).visits(10)
+    assert shop.fusion.ranker.choices < ENOUGH
+    request = RankRequest("me", ("i3",), (0.0,), 0, (), 1e6, ())
+    assert shop.ranker().rank_user(request).policy == "fixed_rrf"
+
+
+@pytest.mark.parametrize("make", FUSIONS, ids=lambda make: make.policy)
+def test_a_set_goes_on_from_its_state_as_if_nothing_had_happened(make: type[ChoiceFusion]) -> None:
+    whole, first = Shop(make).visits(120), Shop(make).visits(80)
+    second = Shop(make)
+    second.models.restore(first.models.state())
+    second.offset, second.rng = first.offset, first.rng
+    second.visits(40, start=80)
+    assert second.list_after("i3", "i4") == whole.list_after("i3", "i4")
+    assert second.fusion.ranker.choices == whole.fusion.ranker.choices
+    for mine, theirs in zip(second.fusion.ranker.weights, whole.fusion.ranker.weights, strict=True):
+        assert np.array_equal(mine, theirs)
+
+
+def test_a_state_without_a_fusion_that_learns_does_not_fit() -> None:
+    plain = ModelSet(NAMES, max_items=1000, max_users=1000)
+    with pytest.raises(ValueError, match="without a fusion that learns"):
+        Shop().models.restore(plain.state())
+
+
+def test_after_the_eager_start_one_choice_in_sixteen_is_learned_from_and_the_same_ones_on_replay() -> None:
+    fusion = Shop().fusion
+    assert all(fusion.due(_at(offset)) for offset in range(EAGER))
+    due = [offset for offset in range(EAGER, EAGER + 16_000) if fusion.due(_at(offset))]
+    assert len(due) == pytest.approx(16_000 / SAMPLED, rel=0.1)
+    again = Shop().fusion
+    for offset in range(EAGER):
+        again.due(_at(offset))
+    assert [offset for offset in range(EAGER, EAGER + 16_000) if again.due(_at(offset))] == due
+
+
+def _at(offset: int) -> Interaction:
+    return Interaction(Source.CLICK, 0, offset, 0.0, "u", Kind.VIEW)
+
+
+def test_the_learned_fusion_needs_the_session_store() -> None:
+    with pytest.raises(ValueError, match="session store"):
+        LearnedFusion(ModelSet(["popularity"]))
+
+
+def test_the_source_that_ranks_an_item_highest_speaks_for_it(shop: Shop) -> None:
+    context = shop.models.context("me", ["i3"], [0.0], 0, (), 1e6)
+    proposals = shop.models.candidates(context, 20)
+    items = np.unique(np.concatenate([found.items for _, found in proposals]))
+    sources, evidence = loudest(items, proposals)
+    for item, source, said in zip(items.tolist(), sources.tolist(), evidence.tolist(), strict=True):
+        places = [
+            found.items.tolist().index(item) if item in found.items else 10**6 for _, found in proposals
+        ]
+        assert places[source] == min(places)
+        assert said == proposals[source][1].evidence[places[source]]
+    nowhere, nothing = loudest(np.array([10**6], np.int32), proposals)
+    assert (nowhere.tolist(), nothing.tolist()) == ([-1], [NO_ITEM])
