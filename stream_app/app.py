@@ -205,6 +205,7 @@ class Components:
                 self.metrics.model_bytes.labels(name).set(size)
             self.metrics.model_items.set(len(models.index))
             self.metrics.model_users.set(len(models.tracker))
+            self.metrics.purchase_outliers.set(models.outliers.flagged)
             self.metrics.dirty_items.set(self.flusher.items_waiting)
             self.metrics.table_users.set(self.rows.count)
             self.app.monitor.copy_to_metrics()

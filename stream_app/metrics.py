@@ -163,9 +163,9 @@ class Metrics:
             "Share of the places of recent lists beyond the items that make 80 % of the interactions.",
             registry=r,
         )
-        self.purchase_outliers = Counter(
-            "headrace_purchase_outliers_total",
-            "Order lines with an unusual price or quantity that were kept out of the models.",
+        self.purchase_outliers = Gauge(
+            "headrace_purchase_outliers",
+            "Order lines so far whose price or quantity kept them out of the models.",
             registry=r,
         )
         self.search_freshness = Histogram(

@@ -62,7 +62,17 @@ class Settings(BaseSettings):
     session_gap: Seconds = Field(1_800.0, description="Seconds of inactivity that close a session.")
 
     models: Annotated[list[str], Field(min_length=1)] = Field(
-        ["popularity", "item_to_item", "biased_mf", "session_knn"], description="Models to run, a JSON list."
+        [
+            "popularity",
+            "item_to_item",
+            "session_knn",
+            "sequential_rules",
+            "two_hop",
+            "item_vectors",
+            "content",
+            "search",
+        ],
+        description="Models to run, a JSON list.",
     )
     fusion: Literal["learned", "weighted", "rrf", "votes"] = Field(
         "learned",
@@ -72,6 +82,11 @@ class Settings(BaseSettings):
     max_items: PositiveInt = Field(200_000, description="Items that the models remember.")
     max_users: PositiveInt = Field(200_000, description="Shoppers whose sessions the models remember.")
     half_life: Seconds = Field(86_400.0, description="Seconds in which a count loses half its weight.")
+    outlier_z: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
+        6.0,
+        description="Standard deviations of log price or quantity beyond which an order line is not learned; "
+        "0 learns all.",
+    )
     seed: int = Field(7, description="Seed of everything that chance plays a part in.")
 
     list_length: PositiveInt = Field(20, description="Items on a published list.")

@@ -11,6 +11,7 @@ from stream_app.models.arrays import State, stamped, verify
 from stream_app.models.base import NO_ITEM, Candidates, Chooser, Context, Items, Model, Observation
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.items import ItemIndex
+from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
 from stream_app.models.sessions import SessionTracker, Stream
 from topics.events import CatalogItem
@@ -86,6 +87,8 @@ class ModelSet:
         Seconds in which a count loses half its weight.
     session_gap
         Seconds of inactivity that close a session.
+    outlier_z
+        |z| of its log price or log quantity above which an order line is not learned; 0 learns all.
     seed
         Of everything that chance plays a part in.
 
@@ -93,6 +96,8 @@ class ModelSet:
     ----------
     index
         The items.
+    outliers
+        Judges the lines of purchases.
     models
         The models, in the order of the names.
     chooser
@@ -138,6 +143,7 @@ class ModelSet:
         max_users: int = 200_000,
         half_life: float = 86_400.0,
         session_gap: float = 1800.0,
+        outlier_z: float = 6.0,
         seed: int = 7,
     ) -> None:
         self._parameters = {
@@ -146,10 +152,12 @@ class ModelSet:
             "max_users": max_users,
             "half_life": half_life,
             "session_gap": session_gap,
+            "outlier_z": outlier_z,
             "seed": seed,
         }
         self.index = ItemIndex(max_items, self._forget_items)
         self.tracker = SessionTracker(self.index, gap=session_gap, max_users=max_users)
+        self.outliers = OutlierFilter(threshold=outlier_z)
         self.models = registry.create(
             names,
             self.index,
@@ -192,7 +200,8 @@ class ModelSet:
         query = interaction.query or self.tracker.query(user, ts)
         if self.chooser is not None and weight > 0 and self.chooser.due(interaction):
             self._choose(self.chooser, interaction)
-        for line in interaction.lines:
+        lines = self.outliers.sift(interaction.lines) if kind is Kind.PURCHASE else interaction.lines
+        for line in lines:
             item = self.index.index(line.item_id, ts)
             if stream is None:
                 around = self.tracker.outside(user, ts)
@@ -309,6 +318,7 @@ class ModelSet:
             ],
             index=self.index.state(),
             tracker=self.tracker.state(),
+            outliers=self.outliers.state(),
             models={model.name: model.state() for model in self.models},
             chooser=None if self.chooser is None else self.chooser.state(),
         )
@@ -325,6 +335,7 @@ class ModelSet:
         verify(state, "model_set", self._parameters)
         self.index.restore(state["index"])
         self.tracker.restore(state["tracker"])
+        self.outliers.restore(state["outliers"])
         for model in self.models:
             model.restore(state["models"][model.name])
         if self.chooser is not None:

@@ -39,6 +39,10 @@ class RankingSettings(Protocol):
         """Seconds of inactivity that close a session."""
 
     @property
+    def outlier_z(self) -> float:
+        """Standard deviations beyond which an order line is not learned."""
+
+    @property
     def seed(self) -> int:
         """Of everything that chance plays a part in."""
 
@@ -67,6 +71,7 @@ def make_models(settings: RankingSettings) -> ModelSet:
         max_users=settings.max_users,
         half_life=settings.half_life,
         session_gap=settings.session_gap,
+        outlier_z=settings.outlier_z,
         seed=settings.seed,
     )
     per_source, seed = settings.candidates_per_source, settings.seed

@@ -339,14 +339,13 @@ def source_features(slots: Any, rows: Any, items: Any, scores: Any, column: int,
     out : ndarray of float32, shape (n, features)
         Found at 0 in the two columns.
     """
-    top = scores[0] if len(scores) else np.float32(1.0)
+    # scores that have faded to next to nothing would divide into infinities
+    top = scores[0] if len(scores) and scores[0] > 1e-30 else np.float32(np.inf)
     for rank in range(len(items)):
         slot = slots[items[rank]]
         row = rows[slot] if slot >= 0 else -1
         if row >= 0:
-            out[row, column] = (
-                np.sqrt(max(scores[rank] / top, np.float32(0.0))) if top > 0 else np.float32(0.0)
-            )
+            out[row, column] = np.sqrt(min(max(scores[rank] / top, np.float32(0.0)), np.float32(1.0)))
             out[row, column + 1] = np.float32(1.0) - _count(np.float32(rank), 8.0)
 
 

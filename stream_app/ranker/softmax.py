@@ -51,8 +51,8 @@ def _score(weights: Weights, features: Any, hidden: Any, scores: Any) -> None:
         for k in range(units):
             unit[k] = weights.bias[k]
         for j in range(features.shape[1]):
-            at = features[row, j] * bins
-            low = min(max(int(at), 0), bins - 1)
+            at = min(max(features[row, j], np.float32(0.0)), np.float32(1.0)) * bins
+            low = min(int(at), bins - 1)
             share = np.float32(at - low)
             rest = np.float32(1.0) - share
             below = weights.knots[j, low]
@@ -99,6 +99,9 @@ def _gather(
     total = np.float32(0.0)
     for row in range(len(features)):
         total += np.exp(scores[row] - largest)
+    loss = np.log(total) + largest - scores[chosen]
+    if not np.isfinite(loss):
+        return np.inf
     slope = np.empty(units, np.float32)
     for row in range(len(features)):
         error = np.exp(scores[row] - largest) / total
@@ -115,8 +118,8 @@ def _gather(
                 out_step[k] += error * hidden[row, k]
             bias_step[k] += slope[k]
         for j in range(features.shape[1]):
-            at = features[row, j] * bins
-            low = min(max(int(at), 0), bins - 1)
+            at = min(max(features[row, j], np.float32(0.0)), np.float32(1.0)) * bins
+            low = min(int(at), bins - 1)
             share = np.float32(at - low)
             rest = np.float32(1.0) - share
             below = knots_step[j, low]
@@ -124,7 +127,7 @@ def _gather(
             for k in range(units):
                 below[k] += rest * slope[k]
                 above[k] += share * slope[k]
-    return float(np.log(total) + largest - scores[chosen])
+    return float(loss)
 
 
 @_compiled
@@ -290,6 +293,8 @@ class SoftmaxRanker:
         loss = _gather(
             self.weights, features, chosen, self._hidden[: len(features)], scores, *self._pending, 2e-4
         )
+        if not np.isfinite(loss):
+            return
         self.choices += 1
         self.loss += (loss - self.loss) * max(1e-3, 1.0 / self.choices)
         if self.choices % self._batch == 0:

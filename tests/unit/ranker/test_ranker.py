@@ -205,7 +205,8 @@ def test_a_shopper_never_seen_gets_what_is_popular(models: ModelSet) -> None:
     ranked = ranker(models).rank_user(request("never seen"))
     assert len(ranked.items) == 20
     assert {item.why.source for item in ranked.items} <= {"popular", "trending"}
-    assert ids(ranked) == ids(ranker(models).rank_segment("all"))
+    popular = ids(ranker(models).rank_segment("all"))
+    assert len(set(ids(ranked)[:10]) & set(popular)) >= 8
 
 
 def test_a_shopper_who_saw_only_unknown_items_gets_what_is_popular(models: ModelSet) -> None:

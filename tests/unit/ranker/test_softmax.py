@@ -78,3 +78,14 @@ def test_scoring_learns_nothing() -> None:
         np.array_equal(left, right)
         for left, right in zip(before["weights"].values(), ranker.state()["weights"].values(), strict=True)
     )
+
+
+def test_a_choice_that_cannot_be_scored_teaches_nothing() -> None:
+    ranker = taught(100)
+    before = [array.copy() for array in ranker.weights]
+    ranker.learn(np.full((3, 4), np.nan, np.float32), 0)
+    for _ in range(4):
+        ranker.learn(np.zeros((3, 4), np.float32), 0)
+    assert ranker.choices == 104
+    assert all(np.isfinite(array).all() for array in ranker.weights)
+    assert len(before) == len(ranker.weights)

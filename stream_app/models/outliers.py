@@ -1,0 +1,124 @@
+"""Order lines that cannot be what they say: prices and quantities far from all others."""
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from river.preprocessing import StandardScaler
+
+from stream_app.models.arrays import State, stamped, verify
+from topics.records import Line
+
+LEAST_SEEN: Final = 30
+"""Lines that must have been seen before one is judged."""
+
+LEAST_SD: Final = 0.5
+"""Least standard deviation of a logarithm: where nearly all orders are of one piece, two are none the less usual."""
+
+_PRICE: Final = "price"
+_QUANTITY: Final = "quantity"
+
+
+class OutlierFilter:
+    """Judges order lines by the z-scores of their log price and log quantity, and learns from each.
+
+    Mean and variance are River's streaming ones (`river.preprocessing.StandardScaler`, Welford's method), over
+    the lines of all purchases. A line that is flagged is learned as if it stood at the threshold: one does not
+    move the scale by much, and where prices have really changed the scale follows. A price of 0 or NaN is
+    unknown and not judged.
+
+    Parameters
+    ----------
+    threshold
+        |z| above which a line is flagged; 0 flags none.
+
+    Attributes
+    ----------
+    flagged
+        Lines flagged so far.
+
+    References
+    ----------
+    Welford: Note on a method for calculating corrected sums of squares and products, Technometrics 1962.
+
+    Examples
+    --------
+    >>> outliers = OutlierFilter(threshold=6.0)
+    >>> usual = [Line("sock", 1.0 + number % 2, 10.0) for number in range(40)]
+    >>> len(outliers.sift(usual))
+    40
+    >>> outliers.sift([Line("sock", 1.0, 12.0), Line("sock", 5000.0, 10.0), Line("sock", 1.0, 1e6)])
+    (Line(item_id='sock', quantity=1.0, price=12.0),)
+    >>> outliers.flagged
+    2
+    """
+
+    def __init__(self, *, threshold: float = 6.0) -> None:
+        self.threshold = threshold
+        self._clear()
+
+    def _clear(self) -> None:
+        self._scaler = StandardScaler()
+        self.flagged = 0
+
+    def sift(self, lines: Iterable[Line]) -> tuple[Line, ...]:
+        """The lines that are not flagged; each is judged by those before it, then learned."""
+        return tuple([line for line in lines if not self._take(line)])
+
+    def mean(self, what: str) -> float:
+        """Mean of the logarithm of ``price`` or ``quantity``; 0 before the first."""
+        return float(self._scaler.means[what])
+
+    def deviation(self, what: str) -> float:
+        """Standard deviation of the logarithm of ``price`` or ``quantity``, at least `LEAST_SD`."""
+        return max(LEAST_SD, math.sqrt(max(0.0, self._scaler.vars[what])))
+
+    def z_score(self, what: str, value: float) -> float:
+        """How many standard deviations the logarithm of a price or quantity lies from the mean of all."""
+        return (math.log(value) - self.mean(what)) / self.deviation(what)
+
+    def _take(self, line: Line) -> bool:
+        flag = False
+        learned = {}
+        for what, value in ((_PRICE, line.price), (_QUANTITY, line.quantity)):
+            if not 0.0 < value < math.inf:
+                continue
+            learned[what] = math.log(value)
+            if self.threshold and self._scaler.counts[what] >= LEAST_SEEN:
+                z = self.z_score(what, value)
+                if abs(z) > self.threshold:
+                    flag = True
+                    edge = math.copysign(self.threshold, z) * self.deviation(what)
+                    learned[what] = self.mean(what) + edge
+        self._scaler.learn_one(learned)
+        self.flagged += flag
+        return flag
+
+    def state(self) -> State:
+        """Everything learned, as plain data."""
+        scaler = self._scaler
+        return stamped(
+            "outliers",
+            {"threshold": self.threshold},
+            flagged=self.flagged,
+            scales=[
+                [what, int(scaler.counts[what]), float(scaler.means[what]), float(scaler.vars[what])]
+                for what in sorted(scaler.counts)
+            ],
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the filter that `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another format or threshold.
+        """
+        verify(state, "outliers", {"threshold": self.threshold})
+        self._clear()
+        self.flagged = int(state["flagged"])
+        for what, count, mean, variance in state["scales"]:
+            self._scaler.counts[what] = int(count)
+            self._scaler.means[what] = float(mean)
+            self._scaler.vars[what] = float(variance)
