@@ -148,9 +148,11 @@ class TableRows:
 
     def put(self, user_id: str, row: UserRow, partition: int) -> None:
         """Keep a row; while the event that changed it is being handled."""
-        self._table.write(user_id.encode(), encode_row(row), partition)
-        # One event has been taken: the row is new.
-        self.count += row.counts.total == 1
+        key = user_id.encode()
+        # Only a row of no more than one event can be new; it is not, where that event is read again.
+        new = row.counts.total <= 1 and user_id not in self._cache and key not in self._table
+        self._table.write(key, encode_row(row), partition)
+        self.count += new
         self._cache[user_id] = (row, partition)
         self._cache.move_to_end(user_id)
         if len(self._cache) > self._cached:

@@ -74,6 +74,7 @@ class Components:
             store,
             self.metrics,
             broker=settings.broker,
+            limits=settings.limits,
             on_news=lambda items, segments: self.flusher.touch(items, segments),  # noqa: PLW0108  # made below
         )
         self.rows: Final = TableRows(users_table(self.app, self.outbox.append, partitions), partitions)
@@ -268,7 +269,7 @@ def _faust_app(settings: Settings, partitions: int, table_store: str, metrics: M
     folder.mkdir(parents=True, exist_ok=True)
     app = faust.App(
         settings.app_id,
-        broker=";".join(f"kafka://{host.strip()}" for host in settings.broker.split(",")),
+        broker=";".join(f"kafka://{host}" for host in settings.broker.split(",")),
         store=table_store,
         datadir=folder,
         autodiscover=False,

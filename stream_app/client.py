@@ -147,13 +147,15 @@ def _own_order(results: Sequence[str]) -> SearchOrder:
     return SearchOrder(tuple(dict.fromkeys(results)), personal=False, document=None)
 
 
-def _decode_search(value: bytes | None, query: str) -> SearchList | None:
-    """The list in `value`, if it is one of this query."""
+def _decode_search(value: bytes | None, query: str | None = None) -> SearchList | None:
+    """The list in `value`, if it is one of this query; of any, where none is given."""
     try:
         found = decode_search_list(value) if value is not None else None
     except msgspec.DecodeError:
         return None
-    return found if found is not None and found.query == normal_query(query) else None
+    if found is None or query is None:
+        return found
+    return found if found.query == normal_query(query) else None
 
 
 def _decode_exact(value: bytes | None) -> RecommendationList | None:
@@ -228,13 +230,13 @@ class Client:
         """What is trending in a segment."""
         return self.read_key(popular_key(segment))
 
-    def query(self, query: str) -> RecommendationList | None:
+    def query(self, query: str) -> SearchList | None:
         """What people choose after a query."""
-        return self.read_key(query_key(query))
+        return _decode_search(self._get([query_key(query)])[0])
 
-    def last_search(self, user_id: str) -> RecommendationList | None:
+    def last_search(self, user_id: str) -> SearchList | None:
         """The personal order of the shopper's last search."""
-        return self.read_key(search_key(user_id))
+        return _decode_search(self._get([search_key(user_id)])[0])
 
     def search(
         self, user_id: str, query: str, results: Sequence[str], timeout: float = SEARCH_TIMEOUT
@@ -343,13 +345,13 @@ class AsyncClient:
         """What is trending in a segment."""
         return await self.read_key(popular_key(segment))
 
-    async def query(self, query: str) -> RecommendationList | None:
+    async def query(self, query: str) -> SearchList | None:
         """What people choose after a query."""
-        return await self.read_key(query_key(query))
+        return _decode_search((await self._get([query_key(query)]))[0])
 
-    async def last_search(self, user_id: str) -> RecommendationList | None:
+    async def last_search(self, user_id: str) -> SearchList | None:
         """The personal order of the shopper's last search."""
-        return await self.read_key(search_key(user_id))
+        return _decode_search((await self._get([search_key(user_id)]))[0])
 
     async def search(
         self,

@@ -183,14 +183,13 @@ class DeadLetterLog:
     """
 
     def __init__(self, broker: str) -> None:
-        servers = _servers(broker)
         from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415  # heavy, and only commands need it
 
         self.foreign = 0
         self._broker = broker
         with _broker_errors(broker):
             self._consumer: Any = KafkaConsumer(
-                bootstrap_servers=servers,
+                bootstrap_servers=broker.split(","),
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
                 group_id=None,
                 enable_auto_commit=False,
@@ -285,14 +284,13 @@ class OriginalTopics:
     """
 
     def __init__(self, broker: str) -> None:
-        servers = _servers(broker)
         from kafka import KafkaProducer  # noqa: PLC0415  # heavy, and only commands need it
 
         self._broker = broker
         self._pending: list[Any] = []
         with _broker_errors(broker):
             self._producer: Any = KafkaProducer(
-                bootstrap_servers=servers,
+                bootstrap_servers=broker.split(","),
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
                 allow_auto_create_topics=False,
                 max_block_ms=BOOTSTRAP_MS,
@@ -364,12 +362,3 @@ def _broker_errors(broker: str) -> Iterator[None]:
 def _require_topic(name: str, broker: str, *, there: bool) -> None:
     if not there:
         raise UserError(f"There is no topic {name} at {broker}. `headrace topics create` makes the topics.")
-
-
-def _servers(broker: str) -> list[str]:
-    servers = [server.strip() for server in broker.split(",")]
-    for server in servers:
-        host, _, port = server.rpartition(":")
-        if not host or not port.isdecimal():
-            raise UserError(f"HEADRACE_BROKER: {server!r} is not host:port.")
-    return servers

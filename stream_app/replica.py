@@ -28,7 +28,9 @@ _LOG: Final = logging.getLogger(__name__)
 _SLICE: Final = 100
 """Records folded before other tasks get their turn: 100 x 40 µs keeps lists fresh while catching up."""
 
-_ANY_AGE: Final = Limits(max_future=float("inf"), max_age=0)
+_NEIGHBOURS: Final = 20
+"""Neighbours asked of each model whose own lists follow when an item can be bought no more, or again."""
+
 _decoder: Final = msgspec.msgpack.Decoder(Interaction)
 
 
@@ -81,8 +83,12 @@ class Replica:
         Lag, folds, drops.
     broker
         Bootstrap servers.
+    limits
+        The clock of events, as the agents have it: what is a dead letter there must not be learned here. An
+        item's description may be of any age.
     on_news
-        Told of (no items and) the segments of what other workers' interactions taught.
+        Told whose lists have news that no agent of this worker tells of: no items and the segments of other
+        workers' interactions; items and segments where something can be bought no more, or again.
     clock
         Seconds since the epoch, for the lag in seconds.
     """
@@ -95,6 +101,7 @@ class Replica:
         metrics: Metrics,
         *,
         broker: str,
+        limits: Limits,
         on_news: Callable[[Collection[str], Collection[str]], None] = lambda _items, _segments: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -102,6 +109,7 @@ class Replica:
         self._store = store
         self._metrics = metrics
         self._broker = broker
+        self._limits = limits.of_any_age
         self._on_news = on_news
         self._clock = clock
         self._positions = dict(positions)
@@ -253,7 +261,8 @@ class Replica:
                 interaction = _decoder.decode(record.value)
                 if self._learn(interaction):
                     folded += 1
-                    self._on_news((), interaction.segments)
+                    if interaction.lines:
+                        self._on_news((), self.models.audiences(interaction))
             except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
                 _LOG.warning("passing over interactions[%s]@%s: %s", record.partition, record.offset, error)
         self._metrics.interactions_folded.inc(folded)
@@ -263,16 +272,20 @@ class Replica:
         for record in records:
             if record.value is None:
                 removed = record.key.decode("utf-8", "replace") if record.key else ""
-                self.models.learn_catalog(CatalogItem(item_id=removed, ts=record.timestamp, available=False))
+                self._describe(CatalogItem(item_id=removed, ts=record.timestamp, available=False))
                 continue
             try:
                 received = record.timestamp / 1000.0
-                event = decode(record.value, CatalogItem, received=received, limits=_ANY_AGE)
+                event = decode(record.value, CatalogItem, received=received, limits=self._limits)
             except RejectedError:
                 # The catalogue agent, one worker's, writes the dead letter.
                 continue
             if isinstance(event, CatalogItem):
-                self.models.learn_catalog(event)
+                self._describe(event)
+
+    def _describe(self, event: CatalogItem) -> None:
+        if self.models.learn_catalog(event):
+            self._on_news(*self.models.lists_with(event.item_id, _NEIGHBOURS))
 
     def _report_lag(self, newest: float) -> None:
         behind = 0

@@ -5,7 +5,7 @@ import re
 import tempfile
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -21,7 +21,11 @@ PositiveInt = Annotated[int, Field(gt=0)]
 Cap = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0.001, allow_inf_nan=False)]
 SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+AppId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
+
+
+_SERVER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})", re.ASCII)
 
 
 class SettingsError(UserError):
@@ -39,7 +43,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_", extra="forbid", frozen=True)
 
-    app_id: str = Field("headrace", description="Consumer group, and prefix of the changelog topic.")
+    app_id: AppId = Field(
+        "headrace",
+        description="Consumer group, and prefix of the changelog topic: letters, digits, `.`, `_`, `-`.",
+    )
     broker: str = Field("localhost:9092", description="Kafka bootstrap servers, comma-separated host:port.")
     redis: str = Field("redis://localhost:6379/0", description="Redis URL.")
     data_dir: Path = Field(
@@ -125,6 +132,17 @@ class Settings(BaseSettings):
         2 * 86_400.0,
         description="On assignment, shoppers active this many seconds before the newest are published again.",
     )
+
+    @field_validator("broker")
+    @classmethod
+    def _check_broker(cls, text: str) -> str:
+        """Refuse what is no address; white space around the commas goes."""
+        servers = [server.strip() for server in text.split(",")]
+        for server in servers:
+            found = _SERVER.fullmatch(server)
+            if found is None or not 0 < int(found[1]) < 65_536:
+                raise PydanticCustomError("broker", "{server} is not host:port", {"server": repr(server)})
+        return ",".join(servers)
 
     @field_validator("exposure_floor")
     @classmethod
@@ -241,8 +259,15 @@ def embedded_override(name: str) -> str | None:
     ----------
     name
         ``BROKER`` or ``REDIS``.
+
+    Raises
+    ------
+    SettingsError
+        If it names what is none.
     """
-    return os.environ.get(f"HEADRACE_{name}") or None
+    if not os.environ.get(f"HEADRACE_{name}"):
+        return None
+    return str(getattr(load_settings(), name.lower()))
 
 
 def child_environment(**settings: object) -> dict[str, str]:

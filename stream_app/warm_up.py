@@ -3,6 +3,7 @@
 from stream_app.models import model_set
 from stream_app.ranker.assembly import make_models, make_ranker
 from stream_app.ranker.choices import ENOUGH
+from stream_app.ranker.exposure import Exposure
 from stream_app.ranker.request import RankRequest
 from stream_app.settings import Settings
 from topics.records import Interaction, Kind, Line, Source
@@ -19,7 +20,12 @@ def warm_up(settings: Settings) -> None:
     clicks = [(user, item) for user in "abc" for item in "ab"] * (ENOUGH // 2)
     for offset, (user, item) in enumerate(clicks):
         models.learn(Interaction(Source.CLICK, 0, offset, offset, user, Kind.VIEW, (Line(item),)))
-    ranker = make_ranker(models, settings)
     now = float(len(clicks))
-    ranker.rank_user(RankRequest("a", ("a",), (now,), 0, (), now, ("b",)))
+    line, shown = (Line("a"),), ("a", "b")
+    models.learn(Interaction(Source.PURCHASE, 0, 0, now, "a", Kind.PURCHASE, line, shown=shown))
+    ranker = make_ranker(models, settings)
+    request = RankRequest("a", ("a",), (now,), 0, (), now, ("b",))
+    ranker.rank_user(request)
+    ranker.rank_search(request, "query", ("a", "b"))
+    Exposure(models).add(("a",), now)
     ranker.rank_item("a")

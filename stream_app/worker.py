@@ -1,8 +1,10 @@
 """Runs one worker process: checks what it needs, serves /metrics, hands over to Faust."""
 
+import fcntl
 import logging
 import warnings
 from pathlib import Path
+from typing import IO
 
 from prometheus_client import start_http_server
 
@@ -21,7 +23,7 @@ def run_worker(settings: Settings) -> None:
     """
     partitions = checked_partitions(settings)
     check_redis(settings)
-    check_data_dir(settings.data_dir)
+    lock = hold_data_dir(settings.data_dir)
     # Faust would set the root logger to DEBUG and filter in the handlers, at 20 µs a record of aiokafka.
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -36,7 +38,8 @@ def run_worker(settings: Settings) -> None:
 
     warm_up(settings)
     publisher = RedisPublisher(settings.redis, settings.list_ttl)
-    run_app(create_app(settings, publisher, partitions=partitions, metrics=metrics))
+    with lock:
+        run_app(create_app(settings, publisher, partitions=partitions, metrics=metrics))
 
 
 def checked_partitions(settings: Settings) -> int:
@@ -45,9 +48,9 @@ def checked_partitions(settings: Settings) -> int:
     Raises
     ------
     UserError
-        If the broker is away, or topics are missing or differ.
+        If the broker is away or refuses, or topics are missing or differ.
     """
-    from topics.admin import BrokerUnavailableError, check, describe  # noqa: PLC0415
+    from topics.admin import BrokerUnavailableError, TopicAdminError, check, describe  # noqa: PLC0415
     from topics.catalogue import CLICKS, catalogue  # noqa: PLC0415
 
     specs = catalogue(settings.app_id)
@@ -61,7 +64,7 @@ def checked_partitions(settings: Settings) -> int:
                 "those that are missing, `headrace topics check` lists everything."
             )
         described = describe(specs, settings.broker)
-    except BrokerUnavailableError as error:
+    except (BrokerUnavailableError, TopicAdminError) as error:
         raise UserError(str(error)) from None
     return next(state.partitions for state in described if state.spec is CLICKS) or settings.partitions
 
@@ -87,23 +90,34 @@ def check_redis(settings: Settings) -> None:
         raise UserError(f"HEADRACE_REDIS: {error}.") from None
 
 
-def check_data_dir(folder: Path) -> None:
-    """Make sure the data folder can be written to.
+def hold_data_dir(folder: Path) -> IO[bytes]:
+    """Make sure the data folder can be written to, and that no other worker uses it.
+
+    Returns
+    -------
+    file
+        The folder is held as long as it is open, and at the longest until this process ends, however it does.
 
     Raises
     ------
     UserError
-        If it cannot.
+        If it cannot be written to, or another worker holds it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        lock = (folder / "lock").open("ab")
     except OSError as error:
         raise UserError(
             f"The data folder {folder} cannot be written to ({error.strerror}). Set HEADRACE_DATA_DIR."
         ) from None
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        lock.close()
+        raise UserError(
+            f"Another worker uses the data folder {folder}: give each a HEADRACE_DATA_DIR of its own."
+        ) from None
+    return lock
 
 
 def serve_metrics(metrics: Metrics, settings: Settings) -> int:

@@ -204,6 +204,49 @@ def delete(names: Iterable[str], broker: str) -> list[str]:
     return doomed
 
 
+def begin_at_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
+    """Let a consumer group that is not at work begin where topics end now.
+
+    Parameters
+    ----------
+    group
+        The group's id.
+    specs
+        Topics that are there.
+    broker
+        Bootstrap servers.
+
+    Raises
+    ------
+    BrokerUnavailableError, TopicAdminError
+    """
+    with _client(broker) as client:
+        places = [
+            TopicPartition(topic["name"], partition["partition_index"])
+            for topic in client.describe_topics([spec.name for spec in specs])
+            for partition in topic["partitions"]
+        ]
+        ends = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
+        committed = client.alter_group_offsets(
+            group, {place: OffsetAndMetadata(ends[place].offset, "", -1) for place in places}
+        )
+        for place, error in committed.items():
+            if error is not NoError:
+                raise TopicAdminError(f"The group {group} cannot begin at the end of {place.topic}: {error.__name__}")
+
+
+def delete_group(group: str, broker: str) -> None:
+    """Delete a consumer group that is not at work.
+
+    Raises
+    ------
+    BrokerUnavailableError, TopicAdminError
+    """
+    with _client(broker) as client:
+        for _, error in client.delete_groups([group]).items() if False else ():
+            del error
+
+
 def list_names(broker: str) -> list[str]:
     """The names of all topics on the broker, the internal ones included, sorted.
 
@@ -309,7 +352,7 @@ def _client(broker: str) -> Iterator[Any]:
     with _hushed():
         try:
             client = KafkaAdminClient(
-                bootstrap_servers=[part.strip() for part in broker.split(",")],
+                bootstrap_servers=broker.split(","),
                 client_id="headrace-admin",
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
                 request_timeout_ms=REQUEST_MS,

@@ -76,6 +76,11 @@ class Limits(msgspec.Struct, frozen=True):
     max_future: float = 300.0
     max_age: float = 30 * 86_400.0
 
+    @property
+    def of_any_age(self) -> "Limits":
+        """The same without `max_age`: what the catalogue says of an item holds until it says something else."""
+        return Limits(max_future=self.max_future, max_age=0.0)
+
 
 EVENT_TYPES: Final[tuple[type[Event], ...]] = (
     Click,

@@ -24,13 +24,13 @@ class CatalogEvents:
     metrics
         Outcomes.
     limits
-        The clock; an item's description may be of any age.
+        The clock of events; an item's description may be of any age.
     """
 
     def __init__(self, dead_letters: DeadLetterWriter, metrics: Metrics, limits: Limits) -> None:
         self._dead_letters = dead_letters
         self._metrics = metrics
-        self._limits = Limits(max_future=limits.max_future, max_age=0)
+        self._limits = limits.of_any_age
 
     def handle(self, message: Any) -> None:
         """Check one Kafka message (Faust's); one without a value removes the item and is fine."""

@@ -4,6 +4,7 @@ Faust's Prometheus sensor updates a dozen labelled metrics an event, 40 µs in a
 attributes and copies them to the same metrics when asked, once a second.
 """
 
+from time import monotonic
 from typing import Any, Final
 
 from faust.sensors.prometheus import FaustMetrics, PrometheusMonitor
@@ -37,6 +38,8 @@ class ScrapedMonitor(PrometheusMonitor):  # type: ignore[misc]
         """Count an event that a stream begins to process; time one in a few."""
         self.events_total += 1
         self.events_active += 1
+        # Faust's watchdog calls a stream stuck whose partitions have no time here.
+        self.stream_inbound_time[tp] = monotonic()
         key = id(stream)
         if key not in self._by_stream:
             self._by_stream[key] = 0

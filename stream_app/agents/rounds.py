@@ -97,7 +97,8 @@ class Rounds:
         done = Round([], [], [], [])
         for item_id in _taken(self._items, _A_ROUND):
             ranked = self._ranker.rank_item(item_id)
-            if ranked.items:
+            # Where all that goes with it is gone an empty list takes the place of the one before.
+            if ranked.items or self._ranker.goes_with_something(item_id):
                 done.items.append(item_id)
                 done.documents.append(document_of(item_key(item_id), ranked, generated_at))
         for query in _taken(self._queries, _A_ROUND):

@@ -180,10 +180,7 @@ class UserEvents:
         if query:
             self._flusher.touch_query(query)
         if interaction.lines:
-            index = models.index
-            items = [line.item_id for line in interaction.lines]
-            categories = {f"category:{name}" for item in items for name in index.categories(index.find(item))}
-            self._flusher.touch(items, (*interaction.segments, *categories))
+            self._flusher.touch([line.item_id for line in interaction.lines], models.audiences(interaction))
 
 
 def declare_users_agent(

@@ -4,7 +4,7 @@ import json
 import platform
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from rich.console import Console
@@ -14,6 +14,9 @@ from stream_app.bench.fold import measure_fold
 from stream_app.bench.freshness import measure_freshness
 from stream_app.bench.throughput import measure_throughput
 from stream_app.errors import UserError
+
+_FOLDED: Final = (4_000, 20_000)
+"""Fewest and most events that the fold is timed with."""
 
 
 def bench(
@@ -37,7 +40,7 @@ def bench(
                 console.print(what)
 
         say("fold: interactions into the models")
-        fold = measure_fold(20_000, users)
+        fold = measure_fold(min(max(events, _FOLDED[0]), _FOLDED[1]), users)
         throughput = measure_throughput(events, rounds, users, say)
         fresh = measure_freshness(rate, seconds, users, say)
     figures = {

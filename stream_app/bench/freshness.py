@@ -2,6 +2,7 @@
 
 import itertools
 import multiprocessing
+import shutil
 import time
 from multiprocessing.synchronize import Event
 from typing import Any, Final
@@ -19,6 +20,7 @@ from stream_app.settings import scratch_dir
 from stream_app.simulator.load import benchmark_events
 
 _WARM_UP_SECONDS: Final = 10.0
+"""Events before the measurement, unless that is shorter itself."""
 
 
 def measure_freshness(rate: float, seconds: float, users: int, say: Say) -> dict[str, Any]:
@@ -48,15 +50,16 @@ def measure_freshness(rate: float, seconds: float, users: int, say: Say) -> dict
         folder = scratch_dir("bench-freshness")
         addresses = {"broker": servers.broker_address, "redis": servers.redis_address}
         say("freshness: starting a worker")
-        workers.start(WorkerProcess(1, folder, {**addresses, "partitions": PARTITIONS}))
         try:
+            workers.start(WorkerProcess(1, folder, {**addresses, "partitions": PARTITIONS}))
             workers.await_ready()
             feeder = processes.Process(
                 target=_feed, args=(servers.broker_address, rate, users, stop), daemon=True
             )
             feeder.start()
-            say(f"freshness: {rate:g} events/s, warming up for {_WARM_UP_SECONDS:g} s")
-            time.sleep(_WARM_UP_SECONDS)
+            warm_up = min(_WARM_UP_SECONDS, seconds)
+            say(f"freshness: {rate:g} events/s, warming up for {warm_up:g} s")
+            time.sleep(warm_up)
             before, began = workers.figures(), time.perf_counter()
             say(f"freshness: {rate:g} events/s, measuring for {seconds:g} s")
             time.sleep(seconds)
@@ -69,6 +72,7 @@ def measure_freshness(rate: float, seconds: float, users: int, say: Say) -> dict
         finally:
             stop.set()
             workers.stop()
+            shutil.rmtree(folder, ignore_errors=True)
     during = after.since(before)
     milliseconds = np.array(reads.seconds) * 1e3
     return {

@@ -1,12 +1,14 @@
 """Events a second of a bare agent, of one with a table write, and of the whole: in turn, on one broker."""
 
 import json
+import shutil
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 from stream_app.embedded.process import log_tail, start_process, stop_process
@@ -78,7 +80,7 @@ def measure_throughput(events: int, rounds: int, users: int, say: Say) -> dict[s
         "ratios": {name: statistics.median(values) for name, values in ratios.items()},
         "rounds": {"events_per_second": rates, "ratios": ratios},
         "lists_per_event": statistics.median(
-            r["whole"]["user_lists"] / (r["whole"]["events"]) for r in measured
+            r["whole"]["user_lists"] / r["whole"]["fresh_events"] for r in measured
         ),
     }
 
@@ -95,6 +97,13 @@ def _fill(broker: str, events: int, users: int, run: str) -> None:
 
 def _consume(kind: str, servers: EmbeddedServers, events: int) -> dict[str, Any]:
     folder = scratch_dir(f"bench-{kind}")
+    try:
+        return _consume_in(folder, kind, servers, events)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _consume_in(folder: Path, kind: str, servers: EmbeddedServers, events: int) -> dict[str, Any]:
     output = folder / "output"
     environment = child_environment(
         broker=servers.broker_address,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from stream_app.evaluation.progress import Watch
+    from stream_app.feeds.log import Log, Request
     from stream_app.ranker.ranker import Ranker
     from stream_app.settings import Settings
 
@@ -23,6 +24,7 @@ ModelNames = Annotated[
     str | None,
     typer.Option("--models", metavar="A,B,…", help="Models to run; by default those of HEADRACE_MODELS."),
 ]
+LogFile = Annotated[Path, typer.Option("--events", metavar="FILE", help="The log; plain or gzip.")]
 ReportFile = Annotated[Path, typer.Option("--report", metavar="FILE.json", help="Write all figures here.")]
 PlotFile = Annotated[
     Path | None,
@@ -66,6 +68,18 @@ EVENTS_HELP = (
     "docs/evaluating.md says what each figure means, docs/feeds.md describes the formats."
 )
 
+RERANK_HELP = (
+    "Put each result list of a log in order before the choice from it, see where the choice is then, learn it.\n\n"
+    "Lists are those of purchases that say what they were chosen from (`shown`; in the format trivago: clickouts "
+    "with their impressions). Events take the way they take in a worker, and what orders is what workers learn and "
+    "order search results by. Beside it: the order displayed, popularity, and what the shopper touched last first; "
+    "each figure with its 95 % interval. Formats as in `headrace replay`.\n\n"
+    "\b\nExamples:\n"
+    "  headrace evaluate rerank --events events.csv.gz --format trivago \\\n"
+    "      --report rerank.json --plot rerank.png\n\n"
+    "docs/evaluating.md says what each figure means, docs/feeds.md describes the formats."
+)
+
 
 def register(cli: typer.Typer) -> None:
     """Add the group."""
@@ -75,6 +89,7 @@ def register(cli: typer.Typer) -> None:
         "`headrace evaluate sessions --help` shows examples.",
     )
     group.command("sessions", help=SESSIONS_HELP)(sessions)
+    group.command("rerank", help=RERANK_HELP)(rerank)
     group.command("events", help=EVENTS_HELP)(events)
     cli.add_typer(group, name="evaluate")
 
@@ -175,7 +190,7 @@ def sessions(
 
 
 def events(
-    log_file: Annotated[Path, typer.Option("--events", metavar="FILE", help="The log; plain or gzip.")],
+    log_file: LogFile,
     report: ReportFile,
     format_name: FormatName = "jsonl",
     mapping: MappingFile = None,
@@ -191,27 +206,15 @@ def events(
     """Rank before each click and purchase of a log, then learn it."""
     from time import perf_counter  # noqa: PLC0415
 
-    from rich.console import Console  # noqa: PLC0415
-
     from stream_app.evaluation.events import EventsEvaluation  # noqa: PLC0415
     from stream_app.evaluation.report import EventsReport, check_writable, describe_run, write  # noqa: PLC0415
     from stream_app.evaluation.tables import events_table  # noqa: PLC0415
-    from stream_app.feeds.formats import reader  # noqa: PLC0415
-    from stream_app.feeds.log import Request, open_log  # noqa: PLC0415
-    from stream_app.feeds.progress import counting  # noqa: PLC0415
 
-    request = Request(
-        path=log_file,
-        read=reader(format_name, mapping),
-        order=parse_order(order),
-        limit=limit,
-        keep_time=True,
-    )
+    request = log_request(log_file, format_name, mapping, order, limit)
     settings = settings_with(models)
     check_writable(report, "--report")
     prepare_plot(plot)
-    with counting(Console(stderr=True), f"reading {log_file.name}") as progress:
-        log = open_log(request, now=0.0, max_age=0.0, progress=progress)
+    log = read_log(request)
     ranker = ranker_of(settings, length=k)
     evaluation = EventsEvaluation(
         ranker, k=k, session_gap=settings.session_gap, each_model=each_model, watch=watch()
@@ -236,6 +239,91 @@ def events(
     show(events_table(outcome))
     counts = ", ".join(f"{count:,} {what}" for what, count in figures.events.items())
     typer.echo(f"\n{log.total:,} rows: {counts}. All figures in {report}.")
+
+
+def rerank(
+    log_file: LogFile,
+    report: ReportFile,
+    format_name: FormatName = "jsonl",
+    mapping: MappingFile = None,
+    limit: Limit = None,
+    order: OrderName = "time",
+    plot: PlotFile = None,
+) -> None:
+    """Order each result list of a log before the choice from it, then learn the choice."""
+    from time import perf_counter  # noqa: PLC0415
+
+    from stream_app.evaluation.report import RerankReport, check_writable, describe_run, write  # noqa: PLC0415
+    from stream_app.evaluation.rerank import RerankEvaluation  # noqa: PLC0415
+    from stream_app.evaluation.tables import rerank_table  # noqa: PLC0415
+    from stream_app.ranker.assembly import make_models  # noqa: PLC0415
+    from stream_app.settings import load_settings  # noqa: PLC0415
+    from stream_app.warm_up import warm_up  # noqa: PLC0415
+
+    request = log_request(log_file, format_name, mapping, order, limit)
+    # the order of results asks no model, so the quickest one keeps the fold company
+    settings = load_settings(models=["popularity"], fusion="rrf")
+    check_writable(report, "--report")
+    prepare_plot(plot)
+    log = read_log(request)
+    warm_up(settings)
+    models = make_models(settings)
+    evaluation = RerankEvaluation(models, session_gap=settings.session_gap, watch=watch())
+    began = perf_counter()
+    figures = evaluation.run(log, log.total)
+    outcome = RerankReport(
+        run=describe_run(
+            [log_file] if mapping is None else [log_file, mapping], learning_settings(settings), models
+        ),
+        seconds=round(perf_counter() - began, 3),
+        figures=figures,
+    )
+    write(outcome, report)
+    if plot is not None:
+        from stream_app.evaluation.plots import plot_rerank  # noqa: PLC0415
+
+        plot_rerank(outcome, plot)
+    show(rerank_table(outcome))
+    counts = ", ".join(f"{count:,} {what}" for what, count in figures.events.items())
+    typer.echo(
+        f"\n{log.total:,} rows: {counts}. Lists of {figures.length:.1f} items on average, {figures.outside:,} "
+        f"without what was chosen; {figures.ms.mean:.3f} ms a list. All figures in {report}."
+    )
+
+
+def log_request(
+    path: Path, format_name: str, mapping: Path | None, order: str, limit: int | None
+) -> "Request":
+    """How a log is to be read, with the times it has.
+
+    Raises
+    ------
+    UserError
+        If there is no such format or order, or the mapping is wrong.
+    """
+    from stream_app.feeds.formats import reader  # noqa: PLC0415
+    from stream_app.feeds.log import Request  # noqa: PLC0415
+
+    return Request(
+        path=path, read=reader(format_name, mapping), order=parse_order(order), limit=limit, keep_time=True
+    )
+
+
+def read_log(request: "Request") -> "Log":
+    """Open a log, counting its rows on the terminal.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read in its format.
+    """
+    from rich.console import Console  # noqa: PLC0415
+
+    from stream_app.feeds.log import open_log  # noqa: PLC0415
+    from stream_app.feeds.progress import counting  # noqa: PLC0415
+
+    with counting(Console(stderr=True), f"reading {request.path.name}") as progress:
+        return open_log(request, now=0.0, max_age=0.0, progress=progress)
 
 
 def parse_cutoffs(text: str) -> list[int]:

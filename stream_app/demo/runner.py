@@ -29,7 +29,7 @@ from stream_app.errors import UserError
 from stream_app.feeds.feeder import Feeder
 from stream_app.feeds.kafka_outbox import KafkaOutbox
 from stream_app.feeds.progress import counting
-from stream_app.publish.contract import user_key
+from stream_app.publish.contract import SearchList, user_key
 from stream_app.settings import load_settings, scratch_dir
 from topics.admin import BrokerUnavailableError, TopicAdminError, create
 from topics.catalogue import catalogue
@@ -176,7 +176,7 @@ class _Run:
 
     def watch(self) -> reports.Report:
         """Feed and show until the end, then read lists and sum up."""
-        spotlight = Spotlight(self._own_list)
+        spotlight = Spotlight(self._own_list, self._last_search)
         started = time.monotonic()
         self._feeding.start()
         picture: RenderableType | None = None
@@ -219,6 +219,12 @@ class _Run:
             return self._client.read_key(user_key(user_id))
         except ClientUnavailableError:
             return None  # a slow moment of a busy machine; the next look asks again
+
+    def _last_search(self, user_id: str) -> SearchList | None:
+        try:
+            return self._client.last_search(user_id)
+        except ClientUnavailableError:
+            return None
 
     def _view(self, figures: Figures, seconds: float, phase: str) -> View:
         tally = self._feeding.tally

@@ -21,6 +21,9 @@ from topics.records import Reason
 LIST_SHOWN = 12
 """Places of the list on the screen."""
 
+SEARCH_SHOWN = 3
+"""Places of the search list on the screen."""
+
 
 class View(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the screen shows of a moment.
@@ -201,11 +204,34 @@ def _shopper(spotlight: Spotlight, titles: Mapping[str, str]) -> RenderableType:
     )
     events.no_wrap = True
     return Panel(
-        Group(events, Text(f"list {shown.list_id} of {shown.generated_at}", style="dim"), table),
+        Group(
+            events,
+            Text(f"list {shown.list_id} of {shown.generated_at}", style="dim"),
+            table,
+            *_search(spotlight, titles),
+        ),
         title=Text(f"shopper {spotlight.user_id}"),
         title_align="left",
         border_style="green",
     )
+
+
+def _search(spotlight: Spotlight, titles: Mapping[str, str]) -> list[RenderableType]:
+    """The order of the shopper's last search, where there is one."""
+    search = spotlight.search
+    if search is None or not search.items:
+        return []
+    table = Table(box=None, expand=True, pad_edge=False, show_header=False, padding=(0, 1))
+    table.add_column("", justify="right", width=2, no_wrap=True)
+    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=2)
+    table.add_column("", no_wrap=True, overflow="ellipsis", ratio=3)
+    for place, item in enumerate(search.items[:SEARCH_SHOWN], start=1):
+        table.add_row(
+            str(place), Text(titles.get(item.id, item.id)), Text(why(item.why, titles), style="dim")
+        )
+    heading = Text(f"search for {search.query}, of {search.generated_at}", style="dim", overflow="ellipsis")
+    heading.no_wrap = True
+    return [Text(""), heading, table]
 
 
 def why(reason: Reason, titles: Mapping[str, str]) -> str:

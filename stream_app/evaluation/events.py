@@ -4,7 +4,6 @@ The way of an event is the workers': decoded and checked from its JSON, folded i
 interaction learned. What is asked for is the list that would be in Redis by then, `Ranker.rank_user`, with its rules.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from time import perf_counter_ns
@@ -14,11 +13,11 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from state.duplicates import Place
-from state.fold import Outcome, fold, segments_of
+from state.fold import segments_of
 from state.request import request_of
 from state.row import EMPTY_ROW, UserRow
 from stream_app.errors import UserError
+from stream_app.evaluation.log_fold import LogFold
 from stream_app.evaluation.progress import Watch, unwatched
 from stream_app.evaluation.sessions import FUSED
 from stream_app.evaluation.statistics import (
@@ -30,23 +29,19 @@ from stream_app.evaluation.statistics import (
     list_metrics,
     milliseconds,
 )
-from stream_app.feeds.rows import Ignored, Mapped, Row, event_record
+from stream_app.feeds.rows import Row
 from stream_app.models.base import NO_ITEM, Context, Model
 from stream_app.models.model_set import CONTEXT
 from stream_app.models.popularity import Popularity
 from stream_app.ranker.ranker import Ranker
 from stream_app.ranker.request import RankRequest
 from stream_app.ranker.rules import allowed_items
-from topics.catalogue import topic_of
-from topics.codec import Limits, RejectedError, decode
-from topics.events import CatalogItem, Click, Purchase, UserEvent
+from topics.events import Click, Purchase, UserEvent
 
 COLD_SECONDS: Final = 3_600.0
 """An item is cold until its first interaction is this old."""
 
 METRICS: Final = ListMetrics._fields
-
-_ANY_AGE: Final = Limits(max_future=0.0, max_age=0.0)  # each event is held against its own time
 
 
 class Split(StrEnum):
@@ -152,6 +147,7 @@ class EventsEvaluation:
 
     Examples
     --------
+    >>> from stream_app.feeds.rows import Mapped
     >>> from stream_app.models.model_set import ModelSet
     >>> ranker = Ranker(ModelSet(["popularity"]), per_source=100, length=2)
     >>> evaluation = EventsEvaluation(ranker, k=2, session_gap=1800.0)
@@ -175,7 +171,7 @@ class EventsEvaluation:
         self._ranker = ranker
         self._models = ranker.models
         self._k = k
-        self._session_gap = session_gap
+        self._log = LogFold(ranker.models, session_gap, self._accepted)
         self._watch = watch
         self._alone: list[Model] = [
             model for model in self._models.models if each_model or isinstance(model, Popularity)
@@ -183,9 +179,6 @@ class EventsEvaluation:
         if not any(isinstance(model, Popularity) for model in self._alone):
             raise UserError("Lists are compared with popularity: add popularity to the models.")
         self._systems = {name: _System() for name in (FUSED, *(model.name for model in self._alone))}
-        self._rows: dict[str, UserRow] = {}
-        self._offsets: Counter[str] = Counter()
-        self._events: Counter[str] = Counter()
         self._shoppers: dict[str, int] = {}
         self._of: list[int] = []
         self._chosen: list[int] = []
@@ -209,36 +202,13 @@ class EventsEvaluation:
 
     def take(self, row: Row) -> None:
         """Take one row."""
-        if not isinstance(row, Mapped):
-            self._events["ignored" if isinstance(row, Ignored) else "unreadable"] += 1
-            return
-        spec = topic_of(type(row.event))
-        try:
-            record = event_record(row.event)
-            event = decode(record.value, type(row.event), received=row.event.time, limits=_ANY_AGE)
-        except (RejectedError, ValueError, OverflowError):
-            self._events["rejected"] += 1
-            return
-        if isinstance(event, CatalogItem):
-            self._models.learn_catalog(event)
-            self._events["catalogue"] += 1
-        elif isinstance(event, UserEvent) and spec.source is not None:
-            place = Place(spec.source, 0, self._offsets[spec.name])
-            self._offsets[spec.name] += 1
-            self._events[str(self._fold(event, place))] += 1
+        self._log.take(row)
 
-    def _fold(self, event: UserEvent, place: Place) -> Outcome:
-        before = self._rows.get(event.user_id, EMPTY_ROW)
-        after, outcome, interaction = fold(before, event, place, self._session_gap)
-        if outcome is Outcome.ACCEPTED:
-            if isinstance(event, Click):
-                self._rank(event, before, frozenset((event.item_id,)))
-            elif isinstance(event, Purchase):
-                self._rank(event, before, frozenset(line.item_id for line in event.items))
-        self._rows[event.user_id] = after
-        if interaction is not None:
-            self._ranker.learn(interaction)
-        return outcome
+    def _accepted(self, event: UserEvent, before: UserRow, _: UserRow) -> None:
+        if isinstance(event, Click):
+            self._rank(event, before, frozenset((event.item_id,)))
+        elif isinstance(event, Purchase):
+            self._rank(event, before, frozenset(line.item_id for line in event.items))
 
     def _rank(self, event: UserEvent, row: UserRow, chosen: frozenset[str]) -> None:
         """Rank for the row as it was before the event, in which `chosen` was chosen."""
@@ -292,7 +262,7 @@ class EventsEvaluation:
             If nothing was chosen.
         """
         if not self._of:
-            said = ", ".join(f"{count} {what}" for what, count in self._events.items()) or "no rows"
+            said = ", ".join(f"{count} {what}" for what, count in self._log.events.items()) or "no rows"
             raise UserError(f"The log has no click or purchase to predict ({said}); check --format.")
         chosen = np.array(self._chosen, np.int64)
         values = {
@@ -316,7 +286,7 @@ class EventsEvaluation:
                 fused_minus_popularity=figures[-1],
             )
         return EventsFigures(
-            events=dict(sorted(self._events.items())),
+            events=dict(sorted(self._log.events.items())),
             splits=splits,
             ms={name: milliseconds(np.array(one.took)) for name, one in self._systems.items()},
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream_app.errors import UserError
-from stream_app.evaluation.report import EventsReport, SessionsReport
+from stream_app.evaluation.report import EventsReport, RerankReport, SessionsReport
 from stream_app.evaluation.sessions import FUSED, LONGEST_PREFIX, Mode
 from stream_app.evaluation.statistics import Interval
 
@@ -107,6 +107,25 @@ def plot_events(report: EventsReport, path: Path) -> None:
         figure.legend(
             *axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(systems))
         )
+
+
+def plot_rerank(report: RerankReport, path: Path) -> None:
+    """Bars of reciprocal rank by split, each order beside the others; lines of it along the log."""
+    splits, course = report.figures.splits, report.figures.course
+    height = 0.8 / len(course)
+    labels = [f"{split}\n({of.lists:,} lists)" for split, of in splits.items()]
+    with picture(path, 12, 1 + len(splits)) as figure:
+        bars, lines = figure.subplots(1, 2)
+        for at, (system, means) in enumerate(course.items()):
+            found = [of.systems[system].mrr for of in splits.values()]
+            _bars(bars, found, shift=(at + 0.5) * height - 0.4, height=0.95 * height, label=system)
+            lines.plot(range(1, len(means) + 1), means, marker="o")
+        bars.set_yticks(range(len(labels)), labels)
+        bars.invert_yaxis()
+        bars.set_title("MRR, with 95 % intervals")
+        lines.set_title("MRR along the log")
+        lines.set_xlabel("part of the log, of as many choices each")
+        figure.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=len(course))
 
 
 def _bars(axes: "Axes", found: Sequence[Interval], *, shift: float, height: float, label: str) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from stream_app.errors import UserError
 from stream_app.evaluation.events import EventsFigures
+from stream_app.evaluation.rerank import RerankFigures
 from stream_app.evaluation.sessions import ModeFigures
 from stream_app.evaluation.tuning import Tuned
 from stream_app.models.model_set import ModelSet
@@ -112,6 +113,24 @@ class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
     k: int
     seconds: float
     figures: EventsFigures
+
+
+class RerankReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of ``headrace evaluate rerank``.
+
+    Attributes
+    ----------
+    run
+        How it was done.
+    seconds
+        Wall time of ordering and folding the whole log.
+    figures
+        The figures.
+    """
+
+    run: Run
+    seconds: float
+    figures: RerankFigures
 
 
 class TuningReport(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,10 +1,14 @@
 """Reports as tables for the terminal."""
 
+from collections.abc import Iterable
+
 from rich.table import Table
 
+from stream_app.evaluation import rerank
 from stream_app.evaluation.events import METRICS, Figures
-from stream_app.evaluation.report import EventsReport, SessionsReport
+from stream_app.evaluation.report import EventsReport, RerankReport, SessionsReport
 from stream_app.evaluation.sessions import FUSED, Mode
+from stream_app.evaluation.statistics import Interval
 from stream_app.evaluation.tuning import Tuned
 
 
@@ -48,8 +52,29 @@ def events_table(report: EventsReport) -> Table:
 
 
 def _cells(figures: Figures, sign: str = "") -> list[str]:
-    found = [getattr(figures, metric) for metric in METRICS]
-    return [f"{one.mean:{sign}.4f} ±{max(one.high - one.mean, one.mean - one.low):.4f}" for one in found]
+    return _spoken((getattr(figures, metric) for metric in METRICS), sign)
+
+
+def _spoken(intervals: Iterable[Interval], sign: str = "") -> list[str]:
+    return [f"{one.mean:{sign}.4f} ±{max(one.high - one.mean, one.mean - one.low):.4f}" for one in intervals]
+
+
+def rerank_table(report: RerankReport) -> Table:
+    """Each split: the orders, then learned less last touched; each figure with half its 95 % interval."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("lists", "order"):
+        table.add_column(name, no_wrap=True)
+    for name in ("MRR", "HR@1", "HR@3"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for split, of in report.figures.splits.items():
+        title = f"{split} ({of.lists:,})"
+        for system, figures in of.systems.items():
+            cells = _spoken((figures.mrr, figures.hr1, figures.hr3))
+            table.add_row(title, system, *cells, style="bold" if system is rerank.System.LEARNED else None)
+            title = ""
+        table.add_row("", "gain", *_spoken((of.gain.mrr, of.gain.hr1, of.gain.hr3), sign="+"))
+        table.add_section()
+    return table
 
 
 def tuning_table(tuned: Tuned) -> Table:

@@ -253,21 +253,24 @@ class Model:
         raise NotImplementedError
 
 
-class Chooser(Protocol):
-    """What learns from choices: which of all items a shopper took, given what was known just before.
+class Listener(Protocol):
+    """What learns beside the models, from each interaction as a whole.
 
     It learns as part of the fold, ahead of the models, so that what it sees of them is what a list would have
     been made from.
     """
 
-    def due(self, interaction: Interaction) -> bool:
-        """Whether it learns from this interaction; a function of the interactions so far alone."""
+    name: ClassVar[str]
+    """In states and in the account of memory."""
 
-    def learn_choice(self, context: Context, item: int) -> None:
-        """Learn that a shopper in `context` went on to `item` (known to the index)."""
+    def hear(self, interaction: Interaction) -> None:
+        """Take an interaction that the models are about to learn; none is an erasure."""
+
+    def forget_user(self, user: str) -> None:
+        """Drop what is held of a shopper."""
 
     def forget_items(self, items: Items) -> None:
-        """Drop what is held of items."""
+        """Drop what is held of items of the index."""
 
     def state(self) -> State:
         """Everything learned, as plain data."""

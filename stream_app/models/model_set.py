@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from stream_app.models import registry
 from stream_app.models.arrays import State, stamped, verify
-from stream_app.models.base import NO_ITEM, Candidates, Chooser, Context, Items, Model, Observation
+from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Listener, Model, Observation
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.items import ItemIndex
 from stream_app.models.outliers import OutlierFilter
@@ -16,6 +16,8 @@ from stream_app.models.popularity import Popularity
 from stream_app.models.sessions import SessionTracker, Stream
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Source
+
+L = TypeVar("L")
 
 WEIGHTS: dict[Kind, float] = {
     Kind.VIEW: 1.0,
@@ -100,8 +102,9 @@ class ModelSet:
         Judges the lines of purchases.
     models
         The models, in the order of the names.
-    chooser
-        What learns from choices, where something does; set it before anything is learned or restored.
+    listeners
+        What learns beside the models, in the order in which it hears; no two of a name. Add to it before anything
+        is learned or restored.
     version
         Interactions folded.
     newest
@@ -165,7 +168,7 @@ class ModelSet:
             half_life=half_life,
             seed=seed,
         )
-        self.chooser: Chooser | None = None
+        self.listeners: list[Listener] = []
         self.version = 0
         self.newest = 0.0
         self.watermarks: dict[tuple[Source, int], int] = {}
@@ -188,6 +191,8 @@ class ModelSet:
         if kind is Kind.ERASE:
             self.forget_user(user)
             return True
+        for listener in self.listeners:
+            listener.hear(interaction)
         if kind is Kind.SEARCH:
             self.tracker.search(user, interaction.query, ts)
             for model in self.models:
@@ -198,8 +203,6 @@ class ModelSet:
             return True
         stream = STREAMS.get(kind)
         query = interaction.query or self.tracker.query(user, ts)
-        if self.chooser is not None and weight > 0 and self.chooser.due(interaction):
-            self._choose(self.chooser, interaction)
         lines = self.outliers.sift(interaction.lines) if kind is Kind.PURCHASE else interaction.lines
         for line in lines:
             item = self.index.index(line.item_id, ts)
@@ -207,19 +210,16 @@ class ModelSet:
                 around = self.tracker.outside(user, ts)
             else:
                 around = self.tracker.observe(user, item, ts, stream)
-            segments = self._audiences(interaction.segments, item)
+            segments = self._with_categories(interaction.segments, item)
             observation = Observation(user, item, ts, kind, weight, segments, *around, query)
             self.index.saw(item, ts)
             for model in self.models:
                 model.learn_one(observation)
         return True
 
-    def _choose(self, chooser: Chooser, interaction: Interaction) -> None:
-        """Let the chooser learn from the list the shopper could have had before this interaction."""
-        context = self.tracker_context(interaction.user_id, interaction.segments)
-        item = self.index.find(interaction.lines[0].item_id) if interaction.lines else NO_ITEM
-        if item >= 0 and len(context.items):
-            chooser.learn_choice(context, item)
+    def listener(self, kind: type[L]) -> L | None:
+        """The listener of a class, where there is one."""
+        return next((each for each in self.listeners if isinstance(each, kind)), None)
 
     def tracker_context(self, user: str, segments: tuple[str, ...]) -> Context:
         """What a list for a shopper would be asked with after the last of their interactions folded so far."""
@@ -227,16 +227,23 @@ class ModelSet:
         session = self.tracker.open_session(user, now)
         return Context(user, items, times, start, segments, now, session, self.tracker.query(user, now))
 
-    def learn_catalog(self, event: CatalogItem) -> None:
+    def learn_catalog(self, event: CatalogItem) -> bool:
         """Take the catalogue's facts of an item; a full index takes those of known items only.
 
         (A catalogue larger than the index would otherwise drive out the items that shoppers look at.)
+
+        Returns
+        -------
+        bool
+            Whether an item that was known can be bought no more, or again: lists that hold it are to change.
         """
         name, ts = event.item_id, event.time
         item = self.index.find(name)
-        if item < 0:
+        known = item >= 0
+        was_available = known and bool(self.index.available[item])
+        if not known:
             if len(self.index) >= self.index.capacity:
-                return
+                return False
             item = self.index.index(name, ts)
         taken = self.index.describe(
             item,
@@ -250,10 +257,13 @@ class ModelSet:
         if taken:
             for model in self.models:
                 model.learn_catalog(item, event)
+        return known and bool(self.index.available[item]) != was_available
 
     def forget_user(self, user: str) -> None:
         """Drop everything held of a shopper; what they added to sums over all shoppers stays."""
         self.tracker.forget_user(user)
+        for listener in self.listeners:
+            listener.forget_user(user)
         for model in self.models:
             model.forget_user(user)
 
@@ -299,6 +309,56 @@ class ModelSet:
         """Ask each model for its `k` best."""
         return [(model, model.candidates(context, k)) for model in self.models]
 
+    def beside(self, context: Context, k: int) -> list[tuple[Model, Candidates]]:
+        """The candidates of those models that reason from the context's items: what goes with them."""
+        return [
+            (model, found)
+            for model, found in self.candidates(context, k)
+            if len(found.evidence) and found.evidence[0] != NO_ITEM
+        ]
+
+    def item_context(self, item: str) -> Context:
+        """The context of an item's own page."""
+        return self.context("", (item,), (self.newest,), 0, (), self.newest)
+
+    def audiences(self, interaction: Interaction) -> set[str]:
+        """Segments that an interaction is news for: the shopper's, and the categories of its items."""
+        index = self.index
+        return {
+            name
+            for line in interaction.lines
+            for name in self._with_categories(interaction.segments, index.find(line.item_id))
+        }
+
+    def lists_with(self, item: str, k: int) -> tuple[list[str], list[str]]:
+        """Whose lists may hold an item.
+
+        Parameters
+        ----------
+        item
+            The item.
+        k
+            Most neighbours asked of each model.
+
+        Returns
+        -------
+        items : list of str
+            The item and those that go with it, which as a rule it goes with too. (Which lists hold a popular
+            item could be told only from all of them.)
+        segments : list of str
+            All segments, without ``all``, where it is popular enough for a list.
+        """
+        number = self.index.find(item)
+        if number < 0:
+            return [item], []
+        found = [candidates.items for _, candidates in self.beside(self.item_context(item), k)]
+        neighbours = np.unique(np.concatenate([np.array([number], np.int32), *found]))
+        segments = [model.segments_of(number) for model in self.models if isinstance(model, Popularity)]
+        return (
+            [self.index.id_of(each) for each in neighbours.tolist()],
+            [name for names in segments for name in names],
+        )
+
     def segments(self) -> list[str]:
         """Segments that popularity is known for, without ``all``, sorted."""
         return [
@@ -320,7 +380,7 @@ class ModelSet:
             tracker=self.tracker.state(),
             outliers=self.outliers.state(),
             models={model.name: model.state() for model in self.models},
-            chooser=None if self.chooser is None else self.chooser.state(),
+            listeners={each.name: each.state() for each in self.listeners},
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -329,8 +389,8 @@ class ModelSet:
         Raises
         ------
         ValueError
-            If the state is of another format, other models or other hyper-parameters. The set must not be
-            used then.
+            If the state is of another format, other models or other hyper-parameters, or lacks a listener. The
+            set must not be used then.
         """
         verify(state, "model_set", self._parameters)
         self.index.restore(state["index"])
@@ -338,10 +398,13 @@ class ModelSet:
         self.outliers.restore(state["outliers"])
         for model in self.models:
             model.restore(state["models"][model.name])
-        if self.chooser is not None:
-            if state["chooser"] is None:
-                raise ValueError("the state was taken without a fusion that learns")
-            self.chooser.restore(state["chooser"])
+        heard = state.get("listeners", {})
+        for listener in self.listeners:
+            if listener.name not in heard:
+                raise ValueError(
+                    f"the state was taken without {listener.name!r}, which learns beside the models"
+                )
+            listener.restore(heard[listener.name])
         self.version = int(state["version"])
         self.newest = float(state["newest"])
         self.watermarks = {
@@ -351,8 +414,7 @@ class ModelSet:
     def memory(self) -> dict[str, int]:
         """Bytes held by each part, to within a few percent."""
         parts = {"items": self.index.memory(), "sessions": self.tracker.memory()}
-        if self.chooser is not None:
-            parts["fusion"] = self.chooser.memory()
+        parts |= {each.name: each.memory() for each in self.listeners}
         return parts | {model.name: model.memory() for model in self.models}
 
     def digest(self) -> str:
@@ -375,7 +437,7 @@ class ModelSet:
                     ]
         return blake2b("\n".join(sorted(rows)).encode(), digest_size=16).hexdigest()
 
-    def _audiences(self, segments: tuple[str, ...], item: int) -> tuple[str, ...]:
+    def _with_categories(self, segments: tuple[str, ...], item: int) -> tuple[str, ...]:
         categories = self.index.categories(item)
         if not categories:
             return segments
@@ -383,7 +445,7 @@ class ModelSet:
 
     def _forget_items(self, items: Items) -> None:
         self.tracker.forget_items(items)
-        if self.chooser is not None:
-            self.chooser.forget_items(items)
+        for listener in self.listeners:
+            listener.forget_items(items)
         for model in self.models:
             model.forget_items(items)

@@ -117,6 +117,13 @@ class Popularity(Model):
         """Names of the known segments, without ``all``, sorted."""
         return sorted(self._numbers)
 
+    def segments_of(self, item: int) -> list[str]:
+        """Segments, without ``all``, whose `HEAD` best hold an item: every list it can be on; sorted."""
+        known = len(self._names)
+        held = np.arange(HEAD) < self._head_sizes[:known, None]
+        rows = np.flatnonzero((held & (self._head_items[:known] == item)).any(axis=1))
+        return sorted(self._names[row] for row in rows.tolist() if row)
+
     def learn_one(self, observation: Observation) -> None:
         """Count one observation; one of no or negative weight counts for nothing."""
         item, ts = observation.item, observation.ts

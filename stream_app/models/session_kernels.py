@@ -197,6 +197,9 @@ def look_around(
     ring = memory.posted_in.shape[1]
     room, session_room, depth = len(scratch.found), len(scratch.rows), len(postings)
     total = len(clicks)
+    # exponentials of small integers, once a look and not once a click
+    nearness = np.exp(np.float32(-0.25) * np.arange(memory.items.shape[1]).astype(np.float32))
+    freshness = np.empty(depth, np.float32)
     distinct = 0
     for back in range(total):
         item = clicks[total - 1 - back]
@@ -246,6 +249,7 @@ def look_around(
                 scratch.rank_weight[slot] = np.exp(-rank / 40.0)
             valid += 1
         scratch.supports[at] = valid
+        freshness[at] = np.float32(np.exp(-0.4 * scratch.ages[at])) / np.float32(valid + 3.0)
     # of two sessions as similar the younger comes first
     nearest = np.float32(-1.0)
     for slot in range(touched):
@@ -274,7 +278,7 @@ def look_around(
         shared = np.float32(0.0)
         for at in range(distinct):
             if (matches >> at) & 1:
-                shared += np.exp(-0.4 * scratch.ages[at]) / (scratch.supports[at] + 3.0)
+                shared += freshness[at]
         for place in range(size):
             if alone and place == match:
                 continue
@@ -320,7 +324,7 @@ def look_around(
                 if is_near:
                     sums[knn] += similarity * step
                     sums[members] += 1.0
-                sums[stan] += faded * np.exp(-0.25 * abs(place - match))
+                sums[stan] += faded * nearness[abs(place - match)]
                 if not alone:
                     sums[pairs] += similarity
                 sums[all_items] += shared

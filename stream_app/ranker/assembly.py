@@ -8,6 +8,7 @@ from stream_app.models.store_model import StoreModel
 from stream_app.ranker.learned import LearnedFusion
 from stream_app.ranker.list_rules import ListRules
 from stream_app.ranker.ranker import Ranker
+from stream_app.ranker.results import MAX_SHOPPERS, ResultsRanker
 from stream_app.ranker.weighted import WeightedFusion
 
 
@@ -60,7 +61,7 @@ class RankingSettings(Protocol):
 
 
 def make_models(settings: RankingSettings) -> ModelSet:
-    """The models that the settings name, empty, with the fusion that learns along with them.
+    """The models that the settings name, empty, with the fusion and the order of results that learn along with them.
 
     The learned fusion goes by the session store; where no model on it runs, nothing is learned and lists are
     fused by rank.
@@ -76,9 +77,17 @@ def make_models(settings: RankingSettings) -> ModelSet:
     )
     per_source, seed = settings.candidates_per_source, settings.seed
     if settings.fusion == "learned" and any(isinstance(model, StoreModel) for model in models.models):
-        models.chooser = LearnedFusion(models, per_source=per_source, seed=seed)
+        models.listeners.append(LearnedFusion(models, per_source=per_source, seed=seed))
     elif settings.fusion == "weighted":
-        models.chooser = WeightedFusion(models, per_source=per_source, seed=seed)
+        models.listeners.append(WeightedFusion(models, per_source=per_source, seed=seed))
+    models.listeners.append(
+        ResultsRanker(
+            session_gap=settings.session_gap,
+            max_shoppers=min(settings.max_users, MAX_SHOPPERS),
+            max_items=settings.max_items,
+            seed=seed,
+        )
+    )
     return models
 
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, stamped, verify
-from stream_app.models.base import EMPTY_ITEMS, Candidates, Context, Items, Model, Scores
+from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, Items, Model, Scores
 from stream_app.models.kernels import select
-from stream_app.models.model_set import ModelSet
+from stream_app.models.model_set import WEIGHTS, ModelSet
 from stream_app.ranker.fusion import Fused
 from stream_app.ranker.softmax import SoftmaxRanker, logarithm_of_sum
 from topics.records import Interaction, Reason
@@ -17,7 +17,7 @@ from topics.records import Interaction, Reason
 EAGER: Final = 5_000
 """Choices that are all learned from; after these one in `SAMPLED`."""
 
-SAMPLED: Final = 16
+SAMPLED: Final = 8
 
 ENOUGH: Final = 200
 """Choices that must have been learned before the ranker is relied on."""
@@ -63,9 +63,12 @@ class ChoiceFusion:
     ----------
     policy
         Names the order in published lists.
+    name
+        Among the listeners of the models, whichever fusion it is.
     """
 
     policy: ClassVar[str]
+    name: ClassVar[str] = "fusion"
 
     def __init__(
         self, models: ModelSet, ranker: SoftmaxRanker, names: Sequence[str], per_source: int
@@ -107,6 +110,15 @@ class ChoiceFusion:
             for model in self._models.models
             if self.asks(model)
         ]
+
+    def hear(self, interaction: Interaction) -> None:
+        """Learn from the list the shopper could have had before an interaction, where it is due."""
+        if WEIGHTS.get(interaction.kind, 0.0) <= 0 or not self.due(interaction):
+            return
+        context = self._models.tracker_context(interaction.user_id, interaction.segments)
+        item = self._index.find(interaction.lines[0].item_id) if interaction.lines else NO_ITEM
+        if item >= 0 and len(context.items):
+            self.learn_choice(context, item)
 
     def due(self, interaction: Interaction) -> bool:
         """Whether it learns from this interaction; a function of the interactions so far alone."""
@@ -156,6 +168,9 @@ class ChoiceFusion:
         n = select(items, scores + lift, len(items), self._index.hashes, length, listed, best)
         chances = np.exp(best[:n] - (lift + logarithm_of_sum(scores)), dtype=np.float64)
         return Fused(listed[:n], np.round(chances, 6), *self.attribute(listed[:n], proposals))
+
+    def forget_user(self, user: str) -> None:
+        """Nothing is held of single shoppers."""
 
     def forget_items(self, items: Items) -> None:
         """Nothing is held of single items."""

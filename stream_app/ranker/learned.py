@@ -22,20 +22,25 @@ MAX_CANDIDATES: Final = 512
 
 QUOTAS: Final = np.array(
     [
-        (Column.SHARED, 80, 0),
-        (Column.STAN, 80, 0),
-        (Column.KNN, 50, 0),
-        (Column.AFTER, 40, 0),
-        (Column.HOP, 100, 0),
-        (Column.HOP, 40, 1),
+        (Column.SHARED, 40, 0),
+        (Column.STAN, 40, 0),
+        (Column.KNN, 25, 0),
+        (Column.AFTER, 20, 0),
+        (Column.HOP, 50, 0),
+        (Column.HOP, 20, 1),
     ],
     np.int32,
 )
 """How many of each column of the store are ranked, and whether it is divided by the root of the item's clicks."""
 
 
-VECTOR_QUOTA: Final = 60
+VECTOR_QUOTA: Final = 30
 """How many of those nearest to the session by item vectors are ranked."""
+
+
+ADMITTED: Final = 20
+"""How many of each source that is not on the session store are ranked; the others of its candidates are only told
+apart by it where another source brings them."""
 
 
 class LearnedFusion(ChoiceFusion):
@@ -90,7 +95,7 @@ class LearnedFusion(ChoiceFusion):
         around = self._around = store.look_around(context)
         start = context.session_start if context.session_start < len(context.items) else 0
         clicks = context.items[start:]
-        also = [found.items for _, found in proposals if len(found.items)]
+        also = [found.items[:ADMITTED] for _, found in proposals if len(found.items)]
         if self._vectors is not None:
             cosines = self._vectors.cosines(clicks, store.found(around))
             near = (

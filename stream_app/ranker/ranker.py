@@ -6,7 +6,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import NO_ITEM, Context
+from stream_app.models.base import Context
 from stream_app.models.model_set import CONTEXT, ModelSet
 from stream_app.ranker.choices import ChoiceFusion, Proposal
 from stream_app.ranker.diversity import Diversifier
@@ -69,7 +69,7 @@ class Ranker:
         self._fusion = ReciprocalRankFusion(votes=votes)
         self._search = SearchRanker(models, per_source=per_source)
         self._diversifier = None if rules.off else Diversifier(models, rules)
-        self._learned = models.chooser if isinstance(models.chooser, ChoiceFusion) else None
+        self._learned = models.listener(ChoiceFusion)
 
     def learn(self, interaction: Interaction) -> bool:
         """Fold an interaction into everything that learns; False where it is at or below its watermark."""
@@ -118,7 +118,7 @@ class Ranker:
         """
         context = self._context(request, query)
         listed = self._search.order(context, results, brought=self._length, excluded=request.excluded)
-        return Ranked(listed, SEARCH_POLICY, self.models.version)
+        return Ranked(listed, self._search.policy, self.models.version)
 
     def rank_query(self, query: str) -> Ranked:
         """What people choose after a query; empty where the search model does not run or does not know."""
@@ -138,14 +138,14 @@ class Ranker:
 
     def rank_item(self, item_id: str) -> Ranked:
         """What goes with an item, for its page; empty where the models do not know it."""
-        context = self.models.context("", (item_id,), (self.models.newest,), 0, (), self.models.newest)
-        proposals = [
-            (model, candidates)
-            for model, candidates in self.models.candidates(context, self._per_source)
-            if len(candidates.evidence) and candidates.evidence[0] != NO_ITEM
-        ]
+        context = self.models.item_context(item_id)
+        proposals = self.models.beside(context, self._per_source)
         with allowed_items(self.models.index, (item_id,)) as allowed:
             return self._fused(context, proposals, allowed)
+
+    def goes_with_something(self, item_id: str) -> bool:
+        """Whether the models know anything that goes with an item, available or not."""
+        return bool(self.models.beside(self.models.item_context(item_id), 1))
 
     def rank_segment(self, segment: str) -> Ranked:
         """What is trending in a segment; ``all`` for everywhere."""

@@ -4,10 +4,12 @@ from collections.abc import Collection, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+from msgspec import structs
 
 from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model
 from stream_app.models.model_set import ModelSet
 from stream_app.ranker.fusion import ReciprocalRankFusion
+from stream_app.ranker.results import ResultsRanker
 from stream_app.ranker.rules import allowed_items
 from topics.records import ListedItem, Reason
 
@@ -16,6 +18,9 @@ SEARCH_MODEL: Final = "search"
 
 POLICY: Final = "search_rrf"
 """Name of the policy that orders search lists."""
+
+LEARNED_POLICY: Final = "search_learned"
+"""Its name where the order of the results is the one learned from choices."""
 
 _NO_ITEMS: Final = np.zeros(0, np.int32)
 
@@ -34,6 +39,9 @@ class SearchRanker:
     The shop's own order is one voice, each model's scores of the results for this shopper and this query are
     others, and reciprocal-rank fusion counts them. Items that the search model brings stand among the results
     where these voices put them. Results that no model has met keep their order behind the others.
+
+    Where a `ResultsRanker` listens to the fold and has learned enough, the places of the results are filled in the
+    order it gives them.
 
     Parameters
     ----------
@@ -58,6 +66,12 @@ class SearchRanker:
         self._models = models
         self._per_source = per_source
         self._fusion = ReciprocalRankFusion()
+        self._results = models.listener(ResultsRanker)
+
+    @property
+    def policy(self) -> str:
+        """Name of what orders results now."""
+        return POLICY if self._results is None or not self._results.ready else LEARNED_POLICY
 
     def order(
         self, context: Context, results: Sequence[str], *, brought: int, excluded: Collection[str] = ()
@@ -105,7 +119,25 @@ class SearchRanker:
             for name, item in zip(named, found.tolist(), strict=True)
             if item == NO_ITEM
         ]
+        if self._results is not None and self._results.ready:
+            self._learned_order(self._results, context, named, listed)
         return tuple(listed)
+
+    def _learned_order(
+        self, ranker: ResultsRanker, context: Context, named: Sequence[str], listed: list[ListedItem]
+    ) -> None:
+        """Fill the places that results have on the list in the order learned; the scores stay with the places."""
+        place_of = {each.id: place for place, each in enumerate(listed)}
+        results = [name for name in named if name in place_of]
+        places = sorted(place_of[name] for name in results)
+        index = self._models.index
+        found = np.array([index.find(name) for name in results], np.int32)
+        # what the catalogue does not know has the price that the ranker saw last
+        prices = np.where(found == NO_ITEM, np.nan, index.prices[found])
+        order = ranker.order(context.user, results, prices.tolist(), context.now)
+        chosen = [listed[place_of[results[at]]] for at in order.tolist()]
+        for place, each in zip(places, chosen, strict=True):
+            listed[place] = structs.replace(each, score=listed[place].score)
 
     def after(self, query: str, length: int) -> tuple[ListedItem, ...]:
         """What people choose after a query, best first; empty where no model knows."""

@@ -46,19 +46,27 @@ class Weights(NamedTuple):
 def _score(weights: Weights, features: Any, hidden: Any, scores: Any) -> None:
     units = len(weights.out)
     bins = weights.knots.shape[1] - 1
+    # most features of most candidates are 0: what that comes to is added up once for all
+    zero = weights.bias.copy()
+    for j in range(features.shape[1]):
+        for k in range(units):
+            zero[k] += weights.knots[j, 0, k]
     for row in range(len(features)):
         unit = hidden[row]
         for k in range(units):
-            unit[k] = weights.bias[k]
+            unit[k] = zero[k]
         for j in range(features.shape[1]):
-            at = min(max(features[row, j], np.float32(0.0)), np.float32(1.0)) * bins
+            value = features[row, j]
+            if not value > 0:
+                continue
+            at = min(value, np.float32(1.0)) * bins
             low = min(int(at), bins - 1)
             share = np.float32(at - low)
-            rest = np.float32(1.0) - share
+            nought = weights.knots[j, 0]
             below = weights.knots[j, low]
             above = weights.knots[j, low + 1]
             for k in range(units):
-                unit[k] += rest * below[k] + share * above[k]
+                unit[k] += below[k] + share * (above[k] - below[k]) - nought[k]
         score = unit[0]
         for k in range(1, units):
             if unit[k] > 0:
@@ -118,7 +126,8 @@ def _gather(
                 out_step[k] += error * hidden[row, k]
             bias_step[k] += slope[k]
         for j in range(features.shape[1]):
-            at = min(max(features[row, j], np.float32(0.0)), np.float32(1.0)) * bins
+            value = features[row, j]
+            at = (min(value, np.float32(1.0)) if value > 0 else np.float32(0.0)) * bins
             low = min(int(at), bins - 1)
             share = np.float32(at - low)
             rest = np.float32(1.0) - share
@@ -291,7 +300,7 @@ class SoftmaxRanker:
         """
         scores = self.score(features)
         loss = _gather(
-            self.weights, features, chosen, self._hidden[: len(features)], scores, *self._pending, 2e-4
+            self.weights, features, chosen, self._hidden[: len(features)], scores, *self._pending, 1e-3
         )
         if not np.isfinite(loss):
             return

@@ -107,11 +107,19 @@ class Shop:
         await asyncio.wait_for(running, 10)
 
     async def put(
-        self, stream: "Stream", topic: str, key: bytes | None, value: bytes | None, partition: int = 0
+        self,
+        stream: "Stream",
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        partition: int = 0,
+        *,
+        offset: int | None = None,
     ) -> None:
-        """Hand a record to an agent as if it had come from Kafka."""
+        """Hand a record to an agent as if it had come from Kafka; the next of its partition unless told."""
         place = (topic, partition)
-        offset = self._offsets[place] = self._offsets.get(place, -1) + 1
+        if offset is None:
+            offset = self._offsets[place] = self._offsets.get(place, -1) + 1
         message = Message(topic, partition, offset, time.time(), 0, (), key, value, b"")
         message.generation_id = self.app.consumer_generation_id
         stream.waiting.put_nowait(message)

@@ -1,6 +1,7 @@
 """The agent of the shoppers' events, declared on a real Faust application."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,6 +67,30 @@ async def test_rows_are_written_to_the_changelog_of_the_events_partition(shop: S
     [(topic, partition, key, value)] = [record for record in shop.producer.sent if "changelog" in record[0]]
     assert (topic, partition, key) == (f"{shop.settings.app_id}-users-changelog", 3, b"ann")
     assert decode_row(value) == shop.parts.rows.get("ann")
+
+
+async def test_rows_are_counted_once_whatever_comes_of_them(shop: Shop) -> None:
+    shop.parts.gate.set()
+    shop.parts.flusher.start()
+    rows = shop.parts.rows
+    async with shop.agent("users") as agent:
+        first = await shop.click(agent, "ann", "shoe")
+        await shop.click(agent, "bob", "shoe")
+        await shop.until(lambda: shop.count("events.click", "accepted") == 2)
+        assert rows.count == 2
+        # as after a crash: ann's only event comes again, and nothing is in memory
+        rows.forget_cached()
+        await shop.put(agent, "events.click", b"ann", first, offset=0)
+        await shop.until(lambda: shop.count("events.click", "replayed") == 1)
+        assert rows.count == 2
+        # whoever was forgotten and comes back has a row still
+        erasure = {"event_id": "forget", "user_id": "bob", "ts": int(time.time() * 1000)}
+        await shop.put(agent, "events.erasure", b"bob", msgspec.json.encode(erasure))
+        await shop.until(lambda: shop.count("events.erasure", "accepted") == 1)
+        await shop.click(agent, "bob", "shoe")
+        await shop.until(lambda: shop.count("events.click", "accepted") == 3)
+        assert rows.get("bob").counts.total == 1
+        assert rows.count == 2
 
 
 async def test_a_closed_gate_holds_events_back_in_their_order(shop: Shop) -> None:

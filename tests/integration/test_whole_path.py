@@ -67,6 +67,19 @@ def test_a_log_file_becomes_lists_that_survive_a_stop_and_end_with_an_erasure(  
     assert f"{events} records of {len(USERS)} shoppers sent and acknowledged" in said
     worker.wait_until(lambda: len(stage.lists_of(USERS)) == len(USERS), "a list for every shopper")
     clicks_behind(stage, worker, events)
+    worker.wait_until(
+        lambda: (
+            worker.metric("headrace_table_users") == len(USERS)
+            and worker.metric("headrace_model_bytes", model="popularity") > 0
+        ),
+        "the gauges, which follow once a second",
+    )
+    lists = worker.metric("headrace_lists_published_total", kind="user")
+    assert worker.metric("headrace_ranking_seconds_count") >= lists >= len(USERS)
+    assert worker.metric("headrace_ranking_seconds_sum") > 0
+    assert worker.metric("headrace_flush_seconds_count") > 0
+    assert worker.metric("headrace_flush_seconds_sum") > 0
+    assert worker.metric("headrace_replica_lag_seconds") == 0
 
     status, said = stage.headrace("show", "user", USERS[0])
     assert status == 0, said

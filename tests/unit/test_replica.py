@@ -17,6 +17,7 @@ from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from stream_app.replica import Replica, load_models
 from topics.catalogue import CATALOG_ITEMS, INTERACTIONS
+from topics.codec import Limits
 from topics.records import Interaction, Kind, Line, Source
 
 PARTITIONS = [
@@ -45,9 +46,9 @@ class Log:
         self.changed.set()
         return offset
 
-    def interaction(self, tp: TopicPartition, offset: int, item: str) -> Interaction:
+    def interaction(self, tp: TopicPartition, offset: int, item: str, *segments: str) -> Interaction:
         """Add a click that stood at `offset` of its source partition."""
-        click = made(tp.partition, offset, item)
+        click = made(tp.partition, offset, item, *segments)
         self.add(tp, msgspec.msgpack.encode(click))
         return click
 
@@ -56,8 +57,9 @@ class Log:
         self.add(CATALOG, json.dumps(body).encode(), item_id.encode())
 
 
-def made(partition: int, offset: int, item: str) -> Interaction:
-    return Interaction(Source.CLICK, partition, offset, 1000.0 + offset, "ann", Kind.VIEW, (Line(item),))
+def made(partition: int, offset: int, item: str, *segments: str) -> Interaction:
+    ts = 1000.0 + offset
+    return Interaction(Source.CLICK, partition, offset, ts, "ann", Kind.VIEW, (Line(item),), segments)
 
 
 class Consumer:
@@ -126,6 +128,7 @@ class Follower:
         self.metrics = Metrics()
         self.running: list[Replica] = []
         self.consumer = Consumer(self.log)
+        self.news: list[tuple[set[str], set[str]]] = []
 
         async def partitions(*_: Any) -> list[TopicPartition]:
             return list(PARTITIONS)
@@ -143,7 +146,14 @@ class Follower:
     def make(self, make: Callable[[], ModelSet] | None = None) -> Replica:
         models, positions = load_models(make or self.models, self.store)
         return Replica(
-            models, positions, self.store, self.metrics, broker="unused", clock=lambda: 1_700_000_060.0
+            models,
+            positions,
+            self.store,
+            self.metrics,
+            broker="unused",
+            limits=Limits(max_future=300.0, max_age=60.0),
+            on_news=lambda items, segments: self.news.append((set(items), set(segments))),
+            clock=lambda: 1_700_000_060.0,
         )
 
     async def start(self) -> Replica:
@@ -355,6 +365,84 @@ async def test_the_catalogue_is_followed_and_what_cannot_be_read_is_passed_over(
     # a removed item is on no list
     assert not index.available[index.find("hat")]
     assert index.available[index.find("shoe")]
+
+
+async def test_an_item_from_the_future_is_passed_over_as_the_agent_does_and_hides_no_later_word(
+    follower: Follower,
+) -> None:
+    hour = 3_600_000
+    follower.log.item("shoe", price=1.0, ts=1_700_000_000_000 - 1000 * hour)  # of any age
+    follower.log.item("shoe", price=2.0, ts=1_700_000_000_000 + hour, available=False)
+    replica = await follower.start()
+    await caught_up(replica)
+    index = replica.models.index
+    shoe = index.find("shoe")
+    assert (index.prices[shoe], index.available[shoe]) == (1.0, True)
+    follower.log.item("shoe", price=3.0)
+    await caught_up(replica)
+    assert (index.prices[shoe], index.available[shoe]) == (3.0, True)
+
+
+@pytest.mark.parametrize("tombstone", [False, True])
+async def test_news_of_an_item_that_can_be_bought_no_more_goes_to_every_list_that_may_hold_it(
+    follower: Follower, *, tombstone: bool
+) -> None:
+    follower.log.item("shoe", categories=["footwear"])
+    follower.log.item("hat", categories=["head"])
+    replica = await follower.start()
+    await caught_up(replica)
+    for offset, item in enumerate(("shoe", "sock", "shoe", "sock")):
+        follower.log.interaction(FIRST, offset, item, "country:FR")
+    replica.fold_own(
+        Interaction(Source.CLICK, 5, 0, 9000.0, "bob", Kind.VIEW, (Line("hat"),), ("country:DE",))
+    )
+    await caught_up(replica)
+    follower.news.clear()
+    if tombstone:
+        follower.log.add(CATALOG, None, b"shoe")
+    else:
+        follower.log.item("shoe", categories=["footwear"], available=False)
+    await caught_up(replica)
+    gone = [({"shoe", "sock"}, {"country:FR", "category:footwear"})]
+    assert follower.news == gone
+    # the same again is no news; that it is back is
+    follower.log.item("shoe", available=False, ts=1_700_000_000_100)
+    await caught_up(replica)
+    assert follower.news == gone
+    follower.log.item("shoe", ts=1_700_000_000_200)
+    await caught_up(replica)
+    assert follower.news == gone * 2
+
+
+async def test_an_item_that_was_never_on_a_list_is_no_news(follower: Follower) -> None:
+    follower.log.item("shoe", available=False)
+    replica = await follower.start()
+    await caught_up(replica)
+    assert follower.news == []
+
+
+async def test_news_of_other_workers_interactions_are_of_the_items_categories_too(follower: Follower) -> None:
+    follower.log.item("shoe", categories=["footwear", "women"])
+    replica = await follower.start()
+    await caught_up(replica)
+    follower.log.interaction(FIRST, 0, "shoe", "country:FR")
+    await caught_up(replica)
+    assert follower.news == [(set(), {"country:FR", "category:footwear", "category:women"})]
+
+
+async def test_the_lag_is_what_is_waiting_and_the_age_of_the_newest_that_was_read(follower: Follower) -> None:
+    replica = await follower.start()
+    follower.consumer.pause(SECOND)
+    for offset in range(3):
+        follower.log.interaction(SECOND, offset, "sock")
+    follower.log.interaction(FIRST, 0, "shoe")
+    while replica.models.version < 1:  # noqa: ASYNC110  # what is read has no event
+        await asyncio.sleep(0)
+    # the clock is 60 s ahead of the log
+    assert (follower.count("replica_lag_messages"), follower.count("replica_lag_seconds")) == (3, 60)
+    follower.consumer.resume(SECOND)
+    await caught_up(replica)
+    assert (follower.count("replica_lag_messages"), follower.count("replica_lag_seconds")) == (0, 0)
 
 
 async def test_a_snapshot_and_the_rest_of_the_log_make_the_same_models(follower: Follower) -> None:

@@ -1,5 +1,6 @@
 """Settings: from variables, with errors that name them."""
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,20 @@ def test_every_setting_says_what_it_does(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
+        ("app_id", "a b"),
+        ("app_id", ""),
+        ("app_id", "caf\u00e9"),
+        ("app_id", "shop\n"),
+        ("app_id", "x" * 201),
+        ("broker", ""),
+        ("broker", "foo"),
+        ("broker", "foo:"),
+        ("broker", ":9092"),
+        ("broker", "foo:kafka"),
+        ("broker", "foo:0"),
+        ("broker", "foo:65536"),
+        ("broker", "kafka://foo:9092"),
+        ("broker", "a:1,,b:2"),
         ("partitions", "0"),
         ("replication", "-1"),
         ("metrics_port", "65536"),
@@ -108,9 +123,22 @@ def test_a_wrong_value_is_one_sentence_that_names_the_variable_and_the_value(
         load_settings()
     message = str(raised.value)
     assert message.startswith(f"HEADRACE_{name.upper()}: ")
-    assert value in message
+    assert f"(got {value if name == 'models' else repr(value)})" in message
     assert "`headrace settings`" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ("a:1, b:65535", "a:1,b:65535"),
+        ("127.0.0.1:9092", None),
+        ("[::1]:9092", None),
+        ("kafka_1.shop:9092", None),
+    ],
+)
+def test_brokers_are_host_and_port_with_commas_between(value: str, read: str | None) -> None:
+    assert load_settings(broker=value).broker == (read or value)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +200,20 @@ def test_a_child_process_gets_settings_as_variables(monkeypatch: pytest.MonkeyPa
     assert environment["HEADRACE_METRICS_PORT"] == "0"
     assert environment["HEADRACE_BROKER"] == "b:1"
     assert environment["ELSE"] == "kept"
+
+
+def test_only_the_settings_read_the_environment() -> None:
+    root = Path(__file__).parents[2]
+    readers = set()
+    for package in ("topics", "state", "stream_app", "deploy"):
+        for path in (root / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_bytes())):
+                names = {getattr(node, "attr", None), getattr(node, "id", None)}
+                if isinstance(node, ast.ImportFrom) and node.module == "os":
+                    names = {alias.name for alias in node.names}
+                if names & {"environ", "environb", "getenv", "getenvb"}:
+                    readers.add(str(path.relative_to(root)))
+    assert readers == {"stream_app/settings.py"}
 
 
 def test_a_real_server_takes_the_place_of_an_embedded_one_only_when_it_is_named(

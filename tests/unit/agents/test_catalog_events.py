@@ -1,12 +1,15 @@
 """What the catalogue's agent makes of items."""
 
+import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import pytest
 
 from stream_app.agents.catalog import CatalogEvents
 from stream_app.agents.dead_letters import DeadLetterWriter
+from stream_app.publish.contract import item_key, popular_key, user_key
 from topics.catalogue import CATALOG_ITEMS
 from topics.codec import Limits
 
@@ -56,3 +59,38 @@ def test_an_item_that_cannot_be_read_is_a_dead_letter(
     [letter] = workbench.letters()
     assert (letter.reason, letter.topic, letter.value) == (reason, CATALOG_ITEMS.name, value)
     assert workbench.outcomes(CATALOG_ITEMS) == {"dead_lettered": 1}
+
+
+async def test_an_item_that_can_be_bought_no_more_leaves_lists_that_no_event_touches(
+    workbench: Workbench,
+) -> None:
+    def described(**fields: object) -> None:
+        value = msgspec.json.encode({"item_id": "shoe", "ts": int(workbench.clock.now * 1000), **fields})
+        record = workbench.record(
+            CATALOG_ITEMS.name, b"shoe", value, timestamp=int(workbench.clock.now * 1000)
+        )
+        workbench.replica._fold_catalogue([record])
+
+    def holding() -> set[str]:
+        lists = {key: workbench.published(key) for key in workbench.publisher.documents}
+        return {key for key, one in lists.items() if one and any(item.id == "shoe" for item in one.items)}
+
+    async def held_by(*keys: str) -> None:
+        async with asyncio.timeout(5):
+            while holding() != set(keys):  # noqa: ASYNC110  # a publisher in memory has no event
+                await asyncio.sleep(0.001)
+
+    shared = {popular_key(), popular_key("country:FR"), popular_key("category:footwear"), item_key("sock")}
+    async with workbench.flushing():
+        described(categories=["footwear"])
+        for item in ("shoe", "sock", "shoe"):
+            workbench.take(workbench.click("ann", item, context={"country": "FR"}))
+        await held_by(*shared, user_key("ann"))
+        workbench.clock.now += 60
+        described(available=False)
+        await held_by(user_key("ann"))  # a shopper's list follows at their next event
+        workbench.take(workbench.click("ann", "sock"))
+        await held_by()
+        workbench.clock.now += 60
+        described(categories=["footwear"])
+        await held_by(*shared)

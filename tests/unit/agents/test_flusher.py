@@ -71,6 +71,8 @@ async def test_everything_of_a_flush_goes_in_one_pipeline(workbench: Workbench) 
     assert workbench.publisher.flushes == [6]
     assert workbench.count("flush_lists_sum") == 6
     assert workbench.count("flush_lists_count") == 1
+    assert workbench.count("flush_seconds_count") == 1
+    assert workbench.count("ranking_seconds_count") == 2
 
 
 async def test_the_events_of_a_shopper_come_together_in_one_list(workbench: Workbench) -> None:

@@ -146,7 +146,16 @@ class Workbench:
         self.publisher = HeldPublisher()
         self.models = ModelSet(self.settings.models, max_items=1000, max_users=1000)
         store = DirectoryModelStore(folder)
-        self.replica = Replica(self.models, {}, store, self.metrics, broker="", clock=self.clock)
+        self.replica = Replica(
+            self.models,
+            {},
+            store,
+            self.metrics,
+            broker="",
+            limits=self.settings.limits,
+            on_news=lambda items, segments: self.flusher.touch(items, segments),  # noqa: PLW0108  # made below
+            clock=self.clock,
+        )
         self.lists = PublishedLists(self.metrics)
         ranker = Ranker(
             self.models, per_source=50, length=self.settings.list_length, rules=self.settings.list_rules

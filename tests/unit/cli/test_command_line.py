@@ -133,6 +133,19 @@ def test_a_wrong_setting_is_one_sentence(words: tuple[str, ...]) -> None:
     assert "`headrace settings`" in said
 
 
+@pytest.mark.parametrize(
+    ("variable", "value"), [("HEADRACE_APP_ID", "a b"), ("HEADRACE_BROKER", ""), ("HEADRACE_BROKER", "foo")]
+)
+@pytest.mark.parametrize("command", ["worker", "demo", "doctor", "dead-letters"])
+def test_a_name_or_an_address_that_is_none_is_one_sentence(
+    command: str, variable: str, value: str, tmp_path: Path
+) -> None:
+    said = one_sentence(run(command, **{variable: value}, TMPDIR=str(tmp_path)))
+    assert f"{variable}: " in said
+    assert f"(got {value!r})" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_an_absent_broker_is_one_sentence(tmp_path: Path) -> None:
     said = one_sentence(run("worker", "--data-dir", str(tmp_path)))
     assert "127.0.0.1:1" in said
@@ -165,7 +178,7 @@ def test_the_settings_are_listed_each_with_its_value() -> None:
 
 
 def test_a_value_in_square_brackets_is_listed_as_it_is() -> None:
-    done = run("settings", COLUMNS="200", HEADRACE_APP_ID="[/x]")
+    done = run("settings", COLUMNS="200", HEADRACE_METRICS_HOST="[/x]")
     assert done.returncode == 0
     assert "[/x]" in done.stdout
 

@@ -79,9 +79,8 @@ def test_candidates_are_liked_by_their_narrowest_category_and_their_brand(index:
     items, times = numbers(index, "hat", "boot"), np.array([NOW - 100.0, NOW])
     found = affinities(items, times, NOW, index, HALF_LIFE)
     candidates = np.append(numbers(index, "heel", "hat", "tie", "free"), np.int32(NO_ITEM))
-    assert liked(candidates, found, index).tolist() == pytest.approx(
-        np.array([[2 / 3, 0], [1 / 3, 1], [0, 0], [0, 0], [0, 0]], np.float32).tolist()
-    )
+    wanted = np.array([[2 / 3, 0], [1 / 3, 1], [0, 0], [0, 0], [0, 0]], np.float32)
+    assert liked(candidates, found, index) == pytest.approx(wanted)
 
 
 def test_a_wider_category_stands_in_for_no_narrower_one(index: ItemIndex) -> None:

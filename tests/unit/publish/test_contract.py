@@ -11,11 +11,15 @@ from hypothesis import strategies as st
 
 from stream_app.publish.contract import (
     OVERALL,
+    SearchList,
     decode_list,
+    decode_search_list,
     encode_list,
     escape,
     item_key,
+    normal_query,
     popular_key,
+    query_key,
     search_key,
     user_key,
 )
@@ -108,3 +112,34 @@ def test_fields_of_a_newer_version_are_ignored(document: RecommendationList) -> 
 def test_what_is_no_document_is_said(raw: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_list(raw)
+
+
+@given(ids)
+def test_a_query_has_one_key_however_it_is_typed(query: str) -> None:
+    key = query_key(query)
+    assert re.fullmatch(r"recs:query:\{[A-Za-z0-9\-._~:%]*\}", key)
+    for typed in (f"  {query}\t", normal_query(query), query.replace(" ", "   ")):
+        assert query_key(typed) == key
+
+
+def test_words_stay_apart_and_a_letter_makes_another_query() -> None:
+    keys = {query_key(query) for query in ("red shoes", "redshoes", "red shoe", "red", "")}
+    assert len(keys) == 5
+    assert query_key("Ärmel LANG") == query_key("ärmel lang")
+
+
+def test_a_search_list_says_of_which_words_it_is_and_is_a_list_to_whoever_does_not_ask() -> None:
+    document = SearchList(
+        list_id="l",
+        key=search_key("u"),
+        generated_at="",
+        policy="p",
+        model_version=1,
+        items=(ListedItem("a", 0.5, 1.0, Reason("matches_search", query="tents")),),
+        query="tents",
+    )
+    raw = encode_list(document)
+    assert decode_search_list(raw) == document
+    assert decode_list(raw).items == document.items
+    with pytest.raises(msgspec.DecodeError):
+        decode_search_list(encode_list(decode_list(raw)))

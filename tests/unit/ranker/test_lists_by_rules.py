@@ -5,9 +5,12 @@ from collections import Counter
 import pytest
 
 from stream_app.models.model_set import ModelSet
+from stream_app.ranker import diversity, exposure
 from stream_app.ranker.list_rules import ListRules, parse_floors
 from stream_app.ranker.ranker import Ranked, Ranker
 from stream_app.ranker.request import RankRequest
+from stream_app.settings import Settings
+from stream_app.warm_up import warm_up
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Source
 
@@ -91,3 +94,15 @@ def test_the_rules_hold_on_an_items_page_and_not_on_what_is_popular(models: Mode
     everywhere = ranker.rank_segment("all")
     assert everywhere == Ranker(models, per_source=50, length=8).rank_segment("all")
     assert max(brands(models, everywhere).values()) > 1
+
+
+def test_after_the_warm_up_the_rules_and_the_exposure_have_nothing_left_to_compile(models: ModelSet) -> None:
+    settings = Settings(
+        models=["popularity", "item_to_item"], diversity=0.2, max_per_brand=2, exposure_floor="new:1"
+    )
+    warm_up(settings)
+    before = len(diversity._arrange.signatures), len(exposure._add.signatures)
+    assert min(before) > 0
+    ranked = asked(models, settings.list_rules)
+    exposure.Exposure(models).add([item.id for item in ranked.items], START)
+    assert (len(diversity._arrange.signatures), len(exposure._add.signatures)) == before
