@@ -1,7 +1,7 @@
 """Whether a worker could run here: the broker, the topics, Redis, the disk, the clocks.
 
-Each check yields findings; none raises. Nothing is left behind: one key is written to Redis and one file to
-the data folder, and both are removed.
+Each check yields findings; none raises. Nothing is left behind: a topic is made on the broker, a key written to
+Redis, a file to the data folder, and all three are removed.
 """
 
 import sys
@@ -86,6 +86,20 @@ def check_kafka(settings: Settings) -> Iterator[Finding]:
         return
     yield Finding(Verdict.OK, "broker", f"Kafka answers at {settings.broker}")
     yield from judge_topics(states)
+    yield check_broker_clock(settings.broker)
+
+
+def check_broker_clock(broker: str) -> Finding:
+    """How far the brokers' clocks are from ours; they date the shop's events."""
+    try:
+        return judge_skew("broker", admin.clock_skew(broker))
+    except (admin.BrokerUnavailableError, admin.TopicAdminError) as error:
+        return Finding(
+            Verdict.WARN,
+            "broker clock",
+            f"was not checked: {error}",
+            "let this client CREATE, WRITE and DELETE topics headrace-clock-*, or see to it that NTP runs there",
+        )
 
 
 def judge_topics(states: Sequence[admin.TopicState]) -> Iterator[Finding]:
@@ -140,7 +154,7 @@ def check_redis(settings: Settings) -> Iterator[Finding]:
     else:
         yield Finding(Verdict.OK, "redis writes", "a key under recs: was written, read and deleted")
     yield judge_memory(report.maxmemory, report.maxmemory_policy)
-    yield judge_skew(report.skew)
+    yield judge_skew("redis", report.skew)
 
 
 def judge_memory(maxmemory: int, policy: str) -> Finding:
@@ -167,16 +181,19 @@ def judge_memory(maxmemory: int, policy: str) -> Finding:
     return Finding(Verdict.OK, "redis memory", size)
 
 
-def judge_skew(skew: float) -> Finding:
-    """How far Redis' clock is from ours, in seconds ahead."""
-    where = (
-        f"Redis' clock is {abs(skew) * 1000:,.0f} ms {'ahead of' if skew > 0 else 'behind'} this machine's"
-    )
+def judge_skew(whose: str, skew: float) -> Finding:
+    """How far the clock of the ``broker`` or of ``redis`` is from ours, in seconds ahead.
+
+    Examples
+    --------
+    >>> print(judge_skew("broker", -0.0123))
+    ok    broker clock: 12 ms behind this machine's
+    """
+    where = f"{abs(skew) * 1000:,.0f} ms {'ahead of' if skew > 0 else 'behind'} this machine's"
     if abs(skew) > MAX_SKEW_SECONDS:
-        return Finding(
-            Verdict.WARN, "clock", where, "let NTP set both: ages and time to live are computed from them"
-        )
-    return Finding(Verdict.OK, "clock", where)
+        remedy = "let NTP set both: freshness, ages and time to live are computed from them"
+        return Finding(Verdict.WARN, f"{whose} clock", where, remedy)
+    return Finding(Verdict.OK, f"{whose} clock", where)
 
 
 def check_data_dir(settings: Settings) -> Iterator[Finding]:

@@ -7,21 +7,27 @@ import contextlib
 import logging
 import socket
 import time
+import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
-from kafka.admin import ConfigResource, KafkaAdminClient
+from kafka import KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, KafkaAdminClient, OffsetSpec
 from kafka.errors import (
+    CoordinatorNotAvailableError,
+    GroupIdNotFoundError,
     KafkaConnectionError,
     KafkaError,
     NodeNotReadyError,
+    NoError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
     for_code,
 )
+from kafka.structs import OffsetAndMetadata
 
 from topics.catalogue import TopicSpec
 
@@ -210,7 +216,7 @@ def begin_at_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
     Parameters
     ----------
     group
-        The group's id.
+        Its id.
     specs
         Topics that are there.
     broker
@@ -227,24 +233,36 @@ def begin_at_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
             for partition in topic["partitions"]
         ]
         ends = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
-        committed = client.alter_group_offsets(
-            group, {place: OffsetAndMetadata(ends[place].offset, "", -1) for place in places}
-        )
-        for place, error in committed.items():
-            if error is not NoError:
-                raise TopicAdminError(f"The group {group} cannot begin at the end of {place.topic}: {error.__name__}")
+        wanted = {place: OffsetAndMetadata(end.offset, "", -1) for place, end in ends.items()}
+        deadline = time.monotonic() + SETTLE_MS / 1000
+        while (error := _commit(client, group, wanted)) is not NoError:
+            # A broker that never had a group first makes the topic where groups are kept.
+            if not error.retriable or time.monotonic() > deadline:
+                raise TopicAdminError(
+                    f"The group {group} could not begin where the topics end: {error.__name__}"
+                )
+            time.sleep(POLL_SECONDS)
+
+
+def _commit(client: Any, group: str, wanted: dict[TopicPartition, OffsetAndMetadata]) -> type[KafkaError]:
+    try:
+        errors: set[type[KafkaError]] = set(client.alter_group_offsets(group, wanted).values())
+    except CoordinatorNotAvailableError as error:
+        return type(error)
+    return next(iter(sorted(errors - {NoError}, key=lambda error: error.retriable)), NoError)
 
 
 def delete_group(group: str, broker: str) -> None:
-    """Delete a consumer group that is not at work.
+    """Delete a consumer group that is not at work, and so where it had got to.
 
     Raises
     ------
     BrokerUnavailableError, TopicAdminError
     """
     with _client(broker) as client:
-        for _, error in client.delete_groups([group]).items() if False else ():
-            del error
+        for error in client.delete_groups([group]).values():
+            if error not in {"OK", GroupIdNotFoundError.__name__}:
+                raise TopicAdminError(f"Could not delete the group {group}: {error}")
 
 
 def list_names(broker: str) -> list[str]:
@@ -272,6 +290,69 @@ def describe(specs: Iterable[TopicSpec], broker: str) -> list[TopicState]:
         resources = [ConfigResource("topic", name) for name in present]
         configs = client.describe_configs(resources, config_filter="all")["topic"] if present else {}
     return [_state(spec, listed.get(spec.name), configs.get(spec.name, {})) for spec in specs]
+
+
+def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
+    """How far the brokers' clocks are from ours: Kafka tells its time only by dating a record.
+
+    A topic of its own is made for it, with a partition for each broker, and deleted again.
+
+    Parameters
+    ----------
+    broker
+        Bootstrap servers.
+    clock
+        Our time, seconds since the epoch.
+
+    Returns
+    -------
+    float
+        Seconds ahead of ours, of the broker that is farthest.
+
+    Raises
+    ------
+    BrokerUnavailableError, TopicAdminError
+    """
+    name = f"headrace-clock-{uuid.uuid4().hex}"
+    with _client(broker) as client:
+        partitions = len(client.describe_cluster()["brokers"])
+    dated = TopicSpec(
+        name=name,
+        purpose="Dates a record.",
+        key="none",
+        payload=None,
+        partitions=partitions,
+        config={"message.timestamp.type": "LogAppendTime"},
+    )
+    try:
+        create([dated], broker, partitions=partitions, replication=1)
+        with _hushed():
+            return max((_skew(broker, name, at, clock) for at in range(partitions)), key=abs)
+    except KafkaError as error:
+        raise TopicAdminError(f"The broker at {broker} takes no record: {error}") from None
+    finally:
+        with contextlib.suppress(BrokerUnavailableError, TopicAdminError):
+            delete([name], broker)
+
+
+def _skew(broker: str, topic: str, partition: int, clock: Callable[[], float]) -> float:
+    producer = KafkaProducer(
+        bootstrap_servers=broker.split(","),
+        client_id="headrace-admin",
+        bootstrap_timeout_ms=BOOTSTRAP_MS,
+        allow_auto_create_topics=False,
+        max_block_ms=BOOTSTRAP_MS,
+        delivery_timeout_ms=10_000,
+        request_timeout_ms=5_000,
+    )
+    try:
+        # The first record makes the connection; the second is on its way for a moment only.
+        producer.send(topic, b"", partition=partition).get(timeout=10)
+        before = clock()
+        dated = producer.send(topic, b"", partition=partition).get(timeout=10).timestamp / 1000.0
+        return float(dated - (before + clock()) / 2)
+    finally:
+        producer.close(timeout=5)
 
 
 def check(specs: Iterable[TopicSpec], broker: str) -> list[Problem]:

@@ -13,7 +13,8 @@ HELP = (
     "  headrace demo\n"
     "  headrace demo --seconds 30 --report figures.json\n"
     "  headrace demo --events events.csv.gz --format trivago\n\n"
-    "With HEADRACE_BROKER and HEADRACE_REDIS set, those servers are used instead of its own."
+    "With HEADRACE_BROKER and HEADRACE_REDIS set, those servers are used instead of its own: its workers are a "
+    "group of their own there, begin where the topics end, and leave the topics and lists behind."
 )
 
 

@@ -18,21 +18,20 @@ from stream_app.demo.feeding import FeedingThread
 from stream_app.demo.figures import Figures, History
 from stream_app.demo.interrupts import Interrupts, Manner
 from stream_app.demo.options import Options
+from stream_app.demo.own_servers import introduction, lodger_id, make_topics, move_in, move_out, try_own
 from stream_app.demo.reads import time_reads
 from stream_app.demo.screen import View, draw, line, save_picture, summary
 from stream_app.demo.source import EventSource, LogSource, ShopSource
 from stream_app.demo.spotlight import Spotlight
 from stream_app.demo.startup import Steps
-from stream_app.demo.workers import WorkerProcess, Workers
+from stream_app.demo.workers import WorkerError, WorkerProcess, Workers
 from stream_app.embedded import EmbeddedServers
 from stream_app.errors import UserError
 from stream_app.feeds.feeder import Feeder
 from stream_app.feeds.kafka_outbox import KafkaOutbox
 from stream_app.feeds.progress import counting
 from stream_app.publish.contract import SearchList, user_key
-from stream_app.settings import load_settings, scratch_dir
-from topics.admin import BrokerUnavailableError, TopicAdminError, create
-from topics.catalogue import catalogue
+from stream_app.settings import load_settings, scratch_dir, without_password
 from topics.records import RecommendationList
 
 PARTITIONS: Final = 4
@@ -77,8 +76,8 @@ def run_demo(options: Options, console: Console) -> int:
             console.print(summary(report), highlight=False, markup=False, soft_wrap=True)
             if options.report is not None:
                 reports.write(report, options.report)
-        except UserError:
-            run.keep = True  # its sentence may name a log
+        except WorkerError:
+            run.keep = True  # its sentence names a log
             raise
         finally:
             interrupts.manner = Manner.IGNORE
@@ -122,23 +121,27 @@ class _Run:
             self._console.print(f"  {note}", highlight=False, soft_wrap=True)
         folder = scratch_dir("demo")
         stack.callback(self._tidy, folder)
-        with steps.step("Kafka broker and Redis, on free ports of this machine") as outcome:
-            servers = EmbeddedServers()
-            stack.callback(servers.stop)
+        servers = EmbeddedServers()
+        stack.callback(servers.stop)
+        with steps.step(introduction(servers)) as outcome:
+            try_own(servers)
             servers.start(outcome.tell)
             broker, redis = servers.broker_address, servers.redis_address
-            outcome.say(f"{broker} and {redis}")
+            outcome.say(f"{broker} and {without_password(redis)}")
+        app_id = self._settings.app_id
         with steps.step("topics") as outcome:
-            specs = catalogue(self._settings.app_id)
-            try:
-                create(specs, broker, partitions=max(PARTITIONS, options.workers), replication=1)
-            except (BrokerUnavailableError, TopicAdminError) as error:
-                raise UserError(f"{error}. `headrace doctor` says more.") from None
-            outcome.say(f"{len(specs)} in the catalogue")
+            if servers.broker is None:
+                app_id = lodger_id(app_id)
+                stack.callback(move_out, app_id, broker)
+            made = make_topics(app_id, broker, max(PARTITIONS, options.workers))
+            if servers.broker is None:
+                move_in(app_id, broker)
+            outcome.say(f"{made} in the catalogue")
         stack.callback(self._workers.stop)
         what = "a worker" if options.workers == 1 else f"{options.workers} workers"
         with steps.step(f"{what}: Faust application, models, table"):
             settings = {
+                "app_id": app_id,
                 "broker": broker,
                 "redis": redis,
                 "max_event_age": self._source.max_event_age,
@@ -164,14 +167,14 @@ class _Run:
             outbox.flush()
             wanted = before.finished + feeder.tally.sent
             if not _within(STALL_PATIENCE, lambda: self._workers.figures().finished >= wanted):
-                raise UserError("The workers do not take the catalogue; `headrace doctor` says more.")
+                raise WorkerError("The workers do not take the catalogue; their logs may say why.")
             outcome.say(f"{feeder.tally.sent} items")
         return self._workers.figures()
 
     def _tidy(self, folder: Path) -> None:
         if not self.keep:
             shutil.rmtree(folder, ignore_errors=True)
-        elif self._options.keep:
+        else:
             self._console.print(f"the workers' folders are in {folder}", highlight=False, soft_wrap=True)
 
     def watch(self) -> reports.Report:

@@ -18,6 +18,10 @@ READY_SECONDS: Final = 180.0
 _STOP_SECONDS: Final = 20.0
 
 
+class WorkerError(UserError):
+    """A worker ended or is stuck; the message says where its log is, which is worth keeping."""
+
+
 class WorkerProcess:
     """One worker.
 
@@ -55,14 +59,14 @@ class WorkerProcess:
 
         Raises
         ------
-        UserError
+        WorkerError
             If it died, with the end of its log.
         """
         code = self.process.poll()
         if code is None:
             return
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        raise UserError(f"Worker {self.number} {how}. {log_tail(self.log_path)}")
+        raise WorkerError(f"Worker {self.number} {how}. {log_tail(self.log_path)}")
 
     def figures(self) -> Figures:
         """Its figures now, or the last ones if it does not answer in time."""
@@ -87,7 +91,7 @@ class Workers:
 
         Raises
         ------
-        UserError
+        WorkerError
             If one dies or takes too long.
         """
         deadline = time.monotonic() + READY_SECONDS
@@ -95,7 +99,7 @@ class Workers:
             if time.monotonic() > deadline:
                 late = next(worker for worker in self._workers if worker.figures().ready < 1)
                 said = log_tail(late.log_path)
-                raise UserError(f"Worker {late.number} was not ready after {READY_SECONDS:.0f} s. {said}")
+                raise WorkerError(f"Worker {late.number} was not ready after {READY_SECONDS:.0f} s. {said}")
             pause(0.1)
 
     def figures(self) -> Figures:
@@ -103,7 +107,7 @@ class Workers:
 
         Raises
         ------
-        UserError
+        WorkerError
             If a worker died.
         """
         for worker in self._workers:

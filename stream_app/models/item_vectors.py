@@ -25,7 +25,7 @@ class ItemVectors(StoreModel):
     The session's vector is the sum of its newest items' vectors, each dimension weighed by how many clicks ago the
     item was (the weights are learned too), scaled to length 1. Each click pulls its item's vector towards the
     session's and pushes those of sampled recent clicks away. After each click, `replays` clicks of remembered
-    sessions are learned once more: with one pass over the stream alone vectors would not settle.
+    sessions can be learned once more; on the logs looked at that did harm.
 
     A new item begins near the session it was first clicked in.
 
@@ -84,11 +84,11 @@ class ItemVectors(StoreModel):
         store: SessionStore,
         keeps: bool = True,  # the registry's word, no hyper-parameter
         *,
-        factors: int = 48,
+        factors: int = 64,
         negatives: int = 128,
-        recent: int = 16_384,
-        replays: int = 2,
-        scale: float = 12.0,
+        recent: int = 8_192,
+        replays: int = 0,
+        scale: float = 6.0,
         learning_rate: float = 0.4,
         seed: int = 7,
     ) -> None:
@@ -162,6 +162,22 @@ class ItemVectors(StoreModel):
         """
         out = np.zeros(len(items), np.float32)
         kernels.cosines(self.vectors, clicks, items, self._session, out)
+        return out
+
+    def cosines_beside(self, others: Items, items: Items) -> NDArray[np.float32]:
+        """1 + cosine of each item with each of some others, 2 for an item with itself; 0 where one is unknown.
+
+        Parameters
+        ----------
+        others : ndarray of int32, shape (m,)
+        items : ndarray of int32, shape (n,)
+
+        Returns
+        -------
+        ndarray of float32, shape (m, n)
+        """
+        out = np.zeros((len(others), len(items)), np.float32)
+        kernels.cosines_beside(self.vectors, others, items, out)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002

@@ -193,6 +193,7 @@ def look_around(
     together, older, next_to, after, before = 0, 4, 6, 5, 7
     knn, stan, pairs, by_rank, newest = 8, 9, 10, 11, 12
     after_second, before_second, all_items, support, hop, hop_newest, members = 13, 14, 15, 16, 17, 18, 19
+    recent_root, recent, after_both = 20, 21, 22
     rows_held = len(memory.sizes)
     ring = memory.posted_in.shape[1]
     room, session_room, depth = len(scratch.found), len(scratch.rows), len(postings)
@@ -275,10 +276,13 @@ def look_around(
         step = 1.0 / (1.0 + first)
         recency = scratch.recency[slot]
         faded = scratch.fading[slot] / np.sqrt(size * 1.0) * (0.3 + recency)
-        shared = np.float32(0.0)
+        shared: Any = np.float32(0.0)
         for at in range(distinct):
             if (matches >> at) & 1:
                 shared += freshness[at]
+        young = np.float32(1.0 / (16.0 + max(0, now - memory.serials[row])))
+        shared_root, shared_new = shared * np.sqrt(young), shared * young
+        in_order = (matches & 3) == 3 and scratch.places[slot, 1] < scratch.places[slot, 0]
         for place in range(size):
             if alone and place == match:
                 continue
@@ -304,6 +308,8 @@ def look_around(
                     sums[after] += 1.0 / distance
                     if distance == 1:
                         sums[next_to] += 1.0
+                    if in_order:
+                        sums[after_both] += 1.0 / distance
                 elif distance < 0:
                     sums[before] -= 1.0 / distance
             if matches & 2:
@@ -328,6 +334,8 @@ def look_around(
                 if not alone:
                     sums[pairs] += similarity
                 sums[all_items] += shared
+                sums[recent_root] += shared_root
+                sums[recent] += shared_new
                 sums[support] += 1.0
                 if recency > sums[newest]:  # noqa: PLR1730 - no write where nothing changes
                     sums[newest] = recency

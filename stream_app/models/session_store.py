@@ -66,6 +66,12 @@ class Column(IntEnum):
     """As `HOP`, over the bridges' `TOGETHER`."""
     MEMBERS = 19
     """Clicks in the nearest sessions."""
+    RECENT_ROOT = 20
+    """As `SHARED`, each session by the root of its recency, 1 / (16 + sessions since)."""
+    RECENT = 21
+    """As `SHARED`, each session by its recency."""
+    AFTER_BOTH = 22
+    """As `AFTER`, in sessions where the newest context item came after the second newest, as it did here."""
 
 
 class Surroundings:

@@ -245,3 +245,21 @@ def cosines(vectors: Vectors, clicks: Any, items: Any, session: Any, out: Any) -
             vector = vectors.items[item]
             if _dot(vector, vector) > 0:
                 out[at] = np.float32(1.0) + _dot(session, vector)
+
+
+@compiled
+def cosines_beside(vectors: Vectors, others: Any, items: Any, out: Any) -> None:
+    """Write 1 + cosine of each item with each of some others, 2 for an item with itself; 0 where one is unknown."""
+    for left in range(len(others)):
+        other = others[left]
+        if not 0 <= other < len(vectors.items):
+            continue
+        for right in range(len(items)):
+            item = items[right]
+            if item == other:
+                out[left, right] = np.float32(2.0)
+            elif 0 <= item < len(vectors.items):
+                cosine = _dot(vectors.items[other], vectors.items[item])
+                # vectors of length 1 are never quite at right angles; 0 means that one was not learned
+                if cosine != 0:
+                    out[left, right] = np.float32(1.0) + cosine

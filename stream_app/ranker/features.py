@@ -68,12 +68,25 @@ SESSION_FEATURES: Final = (
     "hop_newest_share",
     "members_share",
     "newest_clicks",
+    "recent_root_of_max",
+    "recent_of_max",
+    "recent_share",
+    "after_both",
+    "repeat_rate",
+    "repeats_so_far",
 )
 """Names of the features from the session store, in their order."""
 
-VECTOR_FEATURES: Final = ("vector_session", "vector_1", "vector_2", "vector_of_max", "vector_rank")
+VECTOR_FEATURES: Final = (
+    "vector_session",
+    "vector_1",
+    "vector_2",
+    "vector_best",
+    "vector_of_max",
+    "vector_rank",
+)
 """Names of the features from the item vectors, where these are learned: cosines with the session, its newest and its
-second newest item, the first against the largest, and its rank."""
+second newest item, another item of it that is nearest, the first against the largest, and its rank."""
 
 ITEM_FEATURES: Final = ("category_affinity", "brand_affinity", "price_ratio", "price_known")
 """Names of the features from the catalogue, in their order."""
@@ -151,6 +164,7 @@ def session_features(
     together, older, after, next_to, before = 0, 4, 5, 6, 7
     knn, stan, pairs, by_rank, newest = 8, 9, 10, 11, 12
     after_second, before_second, shared, support, hop, hop_newest, members = 13, 14, 15, 16, 17, 18, 19
+    recent_root, recent, after_both = 20, 21, 22
     n = len(chosen)
     ring = memory.posted_in.shape[1]
     columns = scratch.sums.shape[1]
@@ -181,6 +195,12 @@ def session_features(
     first_support = scratch.supports[0] + np.float32(1.0) if distinct > 0 else np.float32(1.0)
     second_support = scratch.supports[1] + np.float32(1.0) if distinct > 1 else np.float32(1.0)
     again = length > 1 and clicks[length - 1] == clicks[length - 2]
+    repeated = np.float32(0.0)
+    for at in range(1, length):
+        for earlier in range(max(0, at - 12), at):
+            if clicks[earlier] == clicks[at]:
+                repeated += np.float32(1.0 / (length - 1.0))
+                break
     for row in range(n):
         slot = chosen[row]
         sums = scratch.sums[slot]
@@ -262,6 +282,21 @@ def session_features(
         to[48] = _share(sums[hop_newest] / totals[hop_newest])
         to[49] = _share(sums[members] / totals[members])
         to[50] = _count(np.float32(last_clicks), 16.0)
+        to[51] = np.sqrt(sums[recent_root] / largest[recent_root])
+        to[52] = np.sqrt(sums[recent] / largest[recent])
+        to[53] = _share(sums[recent] / totals[recent])
+        to[54] = _count(sums[after_both], 6.0)
+        to[55] = 0.0
+        if occurrences > 0:
+            # how often a click on it was followed by another in the same session
+            tried = min(held, 60, ring)
+            twice = 0
+            for rank in range(1, tried):
+                place, before_it = (held - rank) % ring, (held - rank - 1) % ring
+                if memory.posted_in[item, place] == memory.posted_in[item, before_it]:
+                    twice += 1
+            to[55] = np.float32(twice + 0.5) / np.float32(tried + 1.0)
+        to[56] = repeated
 
 
 @_compiled
@@ -350,7 +385,7 @@ def source_features(slots: Any, rows: Any, items: Any, scores: Any, column: int,
 
 
 @_compiled
-def vector_features(all_cosines: Any, chosen: Any, newest: Any, second: Any, column: int, out: Any) -> None:
+def vector_features(all_cosines: Any, chosen: Any, with_items: Any, column: int, out: Any) -> None:
     """Write the features of the item vectors from 1 + cosines, 0 for unknown.
 
     Parameters
@@ -359,8 +394,8 @@ def vector_features(all_cosines: Any, chosen: Any, newest: Any, second: Any, col
         With the session, of every candidate.
     chosen : ndarray of int32, shape (n,)
         Places of the shortlisted among the candidates.
-    newest, second : ndarray of float32, shape (n,)
-        With the two newest items of the session, of the shortlisted.
+    with_items : ndarray of float32, shape (context items, n)
+        With each of the session's items, the newest first, of the shortlisted; 2 for the item itself.
     column
         Where to write.
     out : ndarray of float32, shape (n, features)
@@ -376,7 +411,13 @@ def vector_features(all_cosines: Any, chosen: Any, newest: Any, second: Any, col
         row = order[rank]
         half = np.float32(0.5)
         out[row, column] = half * mine[row]
-        out[row, column + 1] = half * newest[row]
-        out[row, column + 2] = half * second[row]
-        out[row, column + 3] = max(np.float32(1.0) - np.float32(2.0) * (largest - mine[row]), np.float32(0.0))
-        out[row, column + 4] = _count(np.float32(rank), 9.0)
+        out[row, column + 1] = out[row, column + 2] = np.float32(0.0)
+        best = np.float32(0.0)
+        for at in range(len(with_items)):
+            if with_items[at, row] < 2.0:
+                best = max(best, with_items[at, row])
+            if at < 2:
+                out[row, column + 1 + at] = half * with_items[at, row]
+        out[row, column + 3] = half * best
+        out[row, column + 4] = max(np.float32(1.0) - np.float32(2.0) * (largest - mine[row]), np.float32(0.0))
+        out[row, column + 5] = _count(np.float32(rank), 9.0)

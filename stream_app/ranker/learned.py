@@ -135,9 +135,8 @@ class LearnedFusion(ChoiceFusion):
             cosines = np.concatenate(
                 (cosines, self._vectors.cosines(clicks, store.found(around)[len(cosines) :]))
             )
-            distinct = scratch.context[: around.distinct]
-            newest, second = (self._vectors.cosines(distinct[at : at + 1], items) for at in (0, 1))
-            features.vector_features(cosines, chosen, newest, second, column, matrix)
+            beside = self._vectors.cosines_beside(scratch.context[: around.distinct], items)
+            features.vector_features(cosines, chosen, beside, column, matrix)
             column += len(VECTOR_FEATURES)
         matrix[:, column:] = 0.0
         self._rows[chosen] = np.arange(n)

@@ -74,7 +74,7 @@ def _learner(seed: int) -> FactorizationRanker:
         seed=seed,
     )
     ranker.start_at(Column.PLACE, lambda places: np.float32(-0.5) * np.log1p(np.float32(24) * places))
-    ranker.start_at(Column.TOUCH_RANK, lambda ranks: 2 - ranks)
+    ranker.start_at(Column.TOUCH_RANK, lambda ranks: 3 - 2 * ranks)
     return ranker
 
 
@@ -85,7 +85,8 @@ class ResultsRanker:
     its id), when, and the last lists chosen from. An interaction that says what was shown is a choice from it: the
     features of the list as they were just before are written (place, touches, prices, habits, popularity with
     others), and `stream_app.ranker.factorization.FactorizationRanker` takes one step towards what was chosen.
-    It starts as "last touched first, then as shown", so that it never shows an order made of chance.
+    It starts with what was touched before what was not, the last first unless it stands far down, and as shown: it
+    never shows an order made of chance.
 
     Nothing is remembered before the first choice from a list, so a shop that does not say what it showed pays
     nothing. It is not additive: another order of choices gives slightly other weights.

@@ -1,5 +1,7 @@
 """A ranker that learns from choices: what was chosen among what could have been, one step a choice."""
 
+# ruff: noqa: C901 - one loop, one kernel
+
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -300,7 +302,7 @@ class SoftmaxRanker:
         """
         scores = self.score(features)
         loss = _gather(
-            self.weights, features, chosen, self._hidden[: len(features)], scores, *self._pending, 1e-3
+            self.weights, features, chosen, self._hidden[: len(features)], scores, *self._pending, 2e-4
         )
         if not np.isfinite(loss):
             return

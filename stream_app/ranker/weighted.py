@@ -12,7 +12,6 @@ from stream_app.ranker.choices import ChoiceFusion, Proposal, Shortlist, loudest
 from stream_app.ranker.softmax import SoftmaxRanker
 from topics.records import Reason
 
-
 _LEAST: Final = 1e-30
 """Scores that have faded further tell nothing, and would divide into infinities."""
 

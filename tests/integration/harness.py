@@ -283,6 +283,11 @@ class Stage(AbstractContextManager["Stage"]):
         ends = self._offsets.end_offsets(tps)
         return sum(end - (self._offsets.committed(tp) or 0) for tp, end in ends.items() if end)
 
+    def groups(self) -> list[str]:
+        """The consumer groups on the broker."""
+        with closing(kafka.KafkaAdminClient(bootstrap_servers=self.settings.broker)) as client:
+            return sorted(group["group_id"] for group in client.list_groups())
+
     # What a run leaves
 
     def list_of(self, key: str) -> RecommendationList | None:

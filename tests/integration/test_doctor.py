@@ -1,3 +1,5 @@
+import re
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,7 @@ from stream_app.__main__ import build_cli
 from stream_app.doctor import Finding, Verdict, examine
 from stream_app.settings import Settings, load_settings
 from topics import admin
+from topics.catalogue import catalogue
 
 
 def verdicts(settings: Settings) -> dict[str, Verdict]:
@@ -24,12 +27,39 @@ def test_a_place_where_a_worker_can_run_has_nothing_to_complain_of(settings: Set
         redis.config_set("maxmemory", "64mb")
         redis.config_set("maxmemory-policy", "volatile-ttl")
         try:
-            assert set(verdicts(settings).values()) == {Verdict.OK}
+            found = verdicts(settings)
+            assert set(found.values()) == {Verdict.OK}
+            assert {"broker clock", "redis clock"} <= set(found)
         finally:
             for name in ("maxmemory", "maxmemory-policy"):
                 redis.config_set(name, before[name])
         assert redis.dbsize() == 0
     assert list(settings.data_dir.iterdir()) == []
+    left = {name for name in admin.list_names(settings.broker) if not name.startswith("__")}
+    assert left == {spec.name for spec in catalogue(settings.app_id)}
+
+
+def test_a_broker_whose_clock_is_off_is_a_warning(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    skew = admin.clock_skew
+    monkeypatch.setattr(admin, "clock_skew", lambda broker: skew(broker, clock=lambda: time.time() + 90.0))
+    found = finding(settings, "broker clock")
+    assert found.verdict is Verdict.WARN
+    assert re.match(r"(89,[5-9]|90,[0-4])\d\d ms behind this machine's", found.detail)
+    assert "NTP" in found.remedy
+
+
+def test_a_broker_that_lets_us_make_no_topic_is_said_to_be_unchecked(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object, **__: object) -> None:
+        raise admin.TopicAdminError("Could not create the topic: not authorized")
+
+    monkeypatch.setattr(admin, "create", refused)
+    found = finding(settings, "broker clock")
+    assert found.verdict is Verdict.WARN
+    assert found.detail == "was not checked: Could not create the topic: not authorized"
 
 
 def test_a_missing_topic_fails_with_what_to_do(settings: Settings) -> None:

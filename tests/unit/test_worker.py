@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from stream_app import worker
 from stream_app.errors import UserError
 from stream_app.settings import load_settings
 from stream_app.worker import checked_partitions, hold_data_dir
@@ -22,6 +23,13 @@ def test_a_data_folder_is_made_and_held_by_one_worker_at_a_time(tmp_path: Path) 
         # another folder is another worker's
         hold_data_dir(tmp_path / "other").close()
     hold_data_dir(folder).close()
+
+
+def test_a_second_worker_on_a_folder_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "checked_partitions", lambda _: 4)
+    monkeypatch.setattr(worker, "check_redis", lambda _: None)
+    with hold_data_dir(tmp_path), pytest.raises(UserError, match="Another worker uses the data folder"):
+        worker.run_worker(load_settings(data_dir=tmp_path, metrics_port=0))
 
 
 def test_a_data_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from stream_app.bench import throughput
 from stream_app.bench.__main__ import _table
 from stream_app.bench.fold import measure_fold
 from stream_app.bench.throughput import measure_throughput
+from stream_app.embedded.process import start_process
 from stream_app.errors import UserError
 
 # Seconds that each agent takes for 1,000 events, by round.
@@ -105,13 +106,12 @@ def test_an_agents_folder_is_removed_however_it_ends(
         folder.mkdir()
         return folder
 
-    start = throughput.start_process
     monkeypatch.setattr(throughput, "scratch_dir", made)
     monkeypatch.setattr(throughput, "_PATIENCE", 1.0)
     monkeypatch.setattr(
         throughput,
         "start_process",
-        lambda command, **rest: start((command[0], "-c", code), **rest),
+        lambda command, **rest: start_process((command[0], "-c", code), **rest),
     )
     servers: Any = SimpleNamespace(broker_address="127.0.0.1:1", redis_address="redis://127.0.0.1:1/0")
     if said is None:

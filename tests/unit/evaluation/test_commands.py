@@ -119,6 +119,39 @@ def test_events_end_in_a_table_a_report_and_a_picture(folder: Path, monkeypatch:
     assert (folder / "out.png").read_bytes().startswith(PNG)
 
 
+def test_orders_of_results_end_in_a_table_a_report_and_a_picture(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choices = [
+        {
+            "type": "purchase",
+            "event_id": str(n),
+            "user_id": f"u{n % 7}",
+            "ts": 1_000_000 * n,
+            "order_id": str(n),
+            "items": [{"item_id": "b"}],
+            "shown": ["a", "b", "c"],
+            "shown_prices": [30, 10, 20],
+        }
+        for n in range(30)
+    ]
+    (folder / "lists.jsonl").write_text("".join(json.dumps(each) + "\n" for each in choices))
+    command = "evaluate rerank --events lists.jsonl --report out.json --plot out.png"
+    printed = run(monkeypatch, command)
+    report = json.loads((folder / "out.json").read_bytes())
+    assert report["run"]["command"] == f"headrace {command}"
+    figures = report["figures"]
+    assert (figures["events"], figures["outside"], figures["length"]) == ({"accepted": 30}, 0, 3.0)
+    everything = figures["splits"]["all"]
+    assert (everything["lists"], everything["shoppers"]) == (30, 7)
+    assert everything["systems"]["displayed"]["mrr"]["mean"] == 0.5
+    assert everything["systems"]["learned"]["mrr"]["mean"] > 0.8
+    assert "last of its session (30)" in printed
+    assert re.search(r"^ +learned +0\.[89]\d+ ±\d\.\d{4} ", printed, re.MULTILINE), printed
+    assert re.search(r"gain +\+0\.\d{4} ±", printed)
+    assert (folder / "out.png").read_bytes().startswith(PNG)
+
+
 def test_tuning_prints_the_best_beside_the_shipped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     options = "--validation-tail 12 --trials 3 --metric hr@5 --report out.json"
     command = f"tune --model popularity --train train.jsonl {options}"
@@ -154,6 +187,11 @@ def test_tuning_prints_the_best_beside_the_shipped(folder: Path, monkeypatch: py
         ("evaluate sessions --train events.jsonl --test test.jsonl --report o", r"events\.jsonl:1: "),
         ("evaluate events --events absent.jsonl --report o", r"no file absent\.jsonl"),
         ("evaluate events --events events.jsonl --format xml --report o", r"no log format 'xml'"),
+        (
+            "evaluate rerank --events events.jsonl --report o",
+            r"no purchase that says what it was chosen from",
+        ),
+        ("evaluate rerank --events absent.jsonl --report o", r"no file absent\.jsonl"),
         ("tune --model nope --train train.jsonl --report o", r"no model 'nope'; there are"),
         ("tune --model popularity --train train.jsonl --report o", r"--validation-tail 4000 leaves nothing"),
     ],

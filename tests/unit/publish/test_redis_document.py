@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
@@ -31,11 +32,8 @@ from topics.events import CatalogItem, Click
 from topics.records import ListedItem, Source
 
 PAGE = (Path(__file__).parents[3] / "docs" / "redis.md").read_text()
-ID_HELP = next(
-    parameter.help
-    for parameter in get_command(build_cli()).commands["show"].params
-    if parameter.name == "identifier"
-)
+SHOW: Any = get_command(build_cli())
+ID_HELP = next(each.help for each in SHOW.commands["show"].params if each.name == "identifier")
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 
 

@@ -69,7 +69,8 @@ def test_the_same_choices_give_the_same_weights_and_a_state_goes_on_from_where_i
         again.learn(options, chosen)
     for mine, theirs in zip(again.weights, whole.weights, strict=True):
         assert np.array_equal(mine, theirs)
-    assert (again.choices, again.loss) == (whole.choices, pytest.approx(whole.loss))
+    assert again.choices == whole.choices
+    assert again.loss == pytest.approx(whole.loss)
 
 
 def test_a_state_shares_nothing_and_one_of_other_parameters_does_not_fit() -> None:

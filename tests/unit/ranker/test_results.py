@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from stream_app.models.model_set import ModelSet
+from stream_app.ranker import factorization
 from stream_app.ranker.choices import ENOUGH
 from stream_app.ranker.results import ResultsRanker
-from stream_app.ranker.results_kernels import PLACES, TOUCHES, Column
+from stream_app.ranker.results_kernels import PLACES, TOUCHES, Column, features, note_list, touch
+from stream_app.settings import Settings
+from stream_app.warm_up import warm_up
 from topics.records import Interaction, Kind, Line, Source
 
 START = 1_700_000_000.0
@@ -58,7 +61,7 @@ def shuffled(rng: np.random.Generator) -> tuple[str, ...]:
 
 def test_before_anything_is_learned_the_order_is_last_touched_first_then_as_shown() -> None:
     log = Log()
-    log.choose("somebody", "a")
+    log.choose("somebody", "not shown")
     assert log.order("ann") == "abcdefgh"
     log.view("ann", "g")
     log.view("ann", "e")
@@ -110,14 +113,14 @@ def test_a_list_is_scored_by_what_was_known_before_its_choice() -> None:
 
 def test_a_search_for_an_items_id_touches_it_whether_met_before_or_not() -> None:
     log = Log()
-    log.choose("bob", "a")
-    for query in ("b", "4711"):
-        log.search("ann", query)
-        shown = (*LIST, query) if query == "4711" else LIST
-        assert log.order("ann", shown, ())[0] == query
-    log.search("cem", "hotels near 4711")
-    log.search("cem", "hotels")
-    assert log.order("cem", (*LIST, "4711", "hotels"), ()) == "abcdefgh4711hotels"
+    log.choose("bob", "not shown")
+    shown = (*LIST, "4711", "hotels")
+    for user, query in (("ann", "b"), ("cem", "4711")):
+        log.search(user, query)
+        assert log.order(user, shown, ()) == query + "".join(item for item in shown if item != query)
+    for query in ("hotels near 4711", "hotels", ""):
+        log.search("dan", query)
+    assert log.order("dan", shown, ()) == "".join(shown)
 
 
 def test_a_session_ends_by_inactivity_and_its_touches_become_history() -> None:
@@ -337,3 +340,21 @@ def test_it_is_relied_on_after_enough_choices() -> None:
         assert not log.results.ready
         log.choose(f"u{n}", LIST[n % 8])
     assert log.results.ready
+
+
+def test_after_the_warm_up_nothing_is_left_to_compile() -> None:
+    entered: tuple[Any, ...] = (factorization._score, factorization._step, touch, note_list, features)
+
+    def compiled() -> list[int]:
+        return [len(kernel.signatures) for kernel in entered]
+
+    warm_up(Settings(models=["popularity"], fusion="rrf"))
+    before = compiled()
+    log = busy(Log(max_shoppers=5, max_items=12), 0, 40)
+    log.order("u1")
+    log.order("nobody", ("never met", "a"), ())
+    again = ResultsRanker(max_shoppers=5, max_items=12)
+    again.restore(log.results.state())
+    again.order("u1", LIST, PRICES, log.now)
+    assert compiled() == before
+    assert min(before) > 0

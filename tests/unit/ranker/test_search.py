@@ -1,13 +1,17 @@
 """Search results in the order for one shopper."""
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 import pytest
 
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
+from stream_app.ranker.choices import ENOUGH
 from stream_app.ranker.ranker import Ranked, Ranker
 from stream_app.ranker.request import RankRequest
+from stream_app.ranker.results import ResultsRanker
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Reason, Source
 
@@ -18,8 +22,10 @@ START = 1_700_000_000.0
 class Shop:
     """Models that learn a shop's clicks and searches as they are told."""
 
-    def __init__(self, names: Sequence[str] = NAMES) -> None:
+    def __init__(self, names: Sequence[str] = NAMES, *, results: bool = False) -> None:
         self.models = ModelSet(names, max_items=1000, max_users=1000)
+        if results:
+            self.models.listeners.append(ResultsRanker())
         self.ranker = Ranker(self.models, per_source=50, length=5)
         self._now = START
 
@@ -32,9 +38,17 @@ class Shop:
             self._now += 10.0
             self._learn(Source.CLICK, user, Kind.VIEW, (Line(item),))
 
-    def _learn(self, source: Source, user: str, kind: Kind, lines: tuple[Line, ...], query: str = "") -> None:
+    def choose(self, user: str, item: str, shown: Sequence[str], prices: Sequence[float]) -> None:
+        """A purchase that says what it was chosen from."""
+        self._now += 10_000.0
+        more: dict[str, Any] = {"shown": tuple(shown), "shown_prices": tuple(prices)}
+        self._learn(Source.PURCHASE, user, Kind.PURCHASE, (Line(item),), **more)
+
+    def _learn(
+        self, source: Source, user: str, kind: Kind, lines: tuple[Line, ...], query: str = "", **more: Any
+    ) -> None:
         place = self.models.version
-        self.models.learn(Interaction(source, 0, place, self._now, user, kind, lines, query=query))
+        self.models.learn(Interaction(source, 0, place, self._now, user, kind, lines, query=query, **more))
 
     def search(
         self,
@@ -132,6 +146,40 @@ def test_without_the_search_model_nothing_is_known_of_a_query_and_nothing_is_add
     assert ids(shop.search([])) == []
 
 
+def test_after_enough_choices_results_stand_in_the_order_learned_from_them() -> None:
+    shop = Shop(results=True)
+    results, prices = ["rope", "lamp", "peg", "tent"], (9.0, 30.0, 2.0, 99.0)
+    for number in range(ENOUGH - 1):
+        shop.choose(f"u{number}", "peg", results, prices)
+    assert shop.search(results).policy == "search_rrf"
+    shop.choose("last", "peg", results, prices)
+    ranked = shop.search(["tent", "rope", "peg", "lamp"])
+    assert ranked.policy == "search_learned"
+    assert ids(ranked)[0] == "peg"  # the cheapest, and the most chosen
+    scores = [item.score for item in ranked.items]
+    assert scores == sorted(scores, reverse=True)
+    # what the shopper looked at is known to it, items that nobody met are taken, and those gone are not
+    shop.visit("ann", "tent")
+    shop.models.learn_catalog(CatalogItem(item_id="lamp", ts=0, available=False))
+    listed = ids(shop.search(["never met", "rope", "lamp", "tent"]))
+    assert sorted(listed) == ["never met", "rope", "tent"]
+    before = shop.models.state()
+    assert ids(shop.search(["never met", "rope", "lamp", "tent"])) == listed
+    np.testing.assert_equal(shop.models.state(), before)
+
+
+def test_the_learned_order_goes_by_the_catalogues_prices() -> None:
+    shop = Shop(results=True)
+    rng = np.random.default_rng(1)
+    for number in range(ENOUGH + 100):
+        names, prices = [f"i{number}-{at}" for at in range(6)], rng.uniform(10, 100, 6)
+        shop.choose(f"u{number}", names[int(prices.argmin())], names, tuple(prices))
+    for name, price in zip("abc", (50.0, 20.0, 80.0), strict=True):
+        shop.models.learn_catalog(CatalogItem(item_id=name, ts=0, price=price))
+    assert ids(shop.search(["a", "b", "c"]))[0] == "b"
+    assert ids(shop.search(["c", "a", "b"]))[0] == "b"
+
+
 with_search = pytest.mark.skipif("search" not in MODELS, reason="the search model is not there")
 
 
@@ -153,6 +201,28 @@ def test_what_people_chose_after_a_query_is_its_list() -> None:
     assert shop.ranker.rank_query("no such thing").items == ()
     shop.models.learn_catalog(CatalogItem(item_id="tent", ts=0, available=False))
     assert "tent" not in ids(shop.ranker.rank_query("camping"))
+
+
+@with_search
+def test_what_is_brought_keeps_its_place_and_every_item_its_reason_in_the_learned_order() -> None:
+    shop = taught()
+    plain = shop.ranker
+    shop.models.listeners.append(ResultsRanker())
+    shop.ranker = Ranker(shop.models, per_source=50, length=5)
+    results = ["mat", "rope", "lamp", "stove"]
+    for number in range(ENOUGH):
+        shop.choose(f"u{number}", "mat" if number % 2 else "lamp", results, ())
+    learned = shop.search(results, query="camping")
+    shop.ranker = plain
+    fused = shop.search(results, query="camping")
+    assert (fused.policy, learned.policy) == ("search_rrf", "search_learned")
+    assert ids(learned) != ids(fused)
+    assert {item.id: item.why for item in learned.items} == {item.id: item.why for item in fused.items}
+    assert [item.score for item in learned.items] == [item.score for item in fused.items]
+    brought = [
+        [item.id if item.id in {"tent", "peg"} else None for item in each.items] for each in (fused, learned)
+    ]
+    assert brought[0] == brought[1] != [None] * 6
 
 
 @with_search
