@@ -253,17 +253,6 @@ def create_app(settings: Settings, publisher: Publisher, *, partitions: int, **p
     return components.app
 
 
-def run_app(app: faust.App) -> None:
-    """Run an application in this process until SIGTERM or ctrl-C; ends the process."""
-    # Faust's own set-up of logging would put the root logger at DEBUG and filter in its handlers.
-    # Rows and lists hold no cycles; a full collection over all of them costs milliseconds of freshness.
-    gc.set_threshold(100_000, 50, 1_000)
-    worker = faust.Worker(app, quiet=True, redirect_stdouts=False, override_logging=False)
-    # The spinner would write control codes into logs.
-    worker.spinner = None
-    worker.execute_from_commandline()
-
-
 def _faust_app(settings: Settings, partitions: int, table_store: str, metrics: Metrics) -> faust.App:
     folder = settings.data_dir / "table"
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from stream_app.app import run_app
+from stream_app.agents.process import run_app
 from stream_app.bench.yardsticks import Progress, bare_agent, table_agent
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings, load_settings

@@ -21,6 +21,10 @@ def _compiled(function: F) -> F:
     )
 
 
+AVERAGED = 1_000
+"""Steps that the weights are averaged over."""
+
+
 class Weights(NamedTuple):
     """What is learned, with the sums that Adagrad divides by.
 
@@ -176,12 +180,20 @@ def _step(
         bias_step[k] = 0.0
 
 
+@_compiled
+def _average(mean: Any, value: Any, share: float) -> None:
+    """Move a running mean towards a value, all flat."""
+    for at in range(len(mean)):
+        mean[at] += np.float32(share) * (value[at] - mean[at])
+
+
 class SoftmaxRanker:
     """Listwise softmax over piecewise-linear features and a hidden layer, by Adagrad, one choice at a time.
 
     The chance that a candidate is chosen is proportional to ``exp(score)``; the score is a sum of one
     piecewise-linear function a feature plus a layer of rectified units whose inputs are such sums again. Each
-    choice moves the weights along the gradient of -log chance of what was chosen, over all candidates at once.
+    choice moves the weights along the gradient of -log chance of what was chosen, over all candidates at once. What
+    is scored with is their running mean over about the last `AVERAGED` steps: single choices push the weights about.
 
     Parameters
     ----------
@@ -211,6 +223,7 @@ class SoftmaxRanker:
     ----------
     Cao et al.: Learning to rank: from pairwise approach to listwise approach, ICML 2007 (ListNet's top-one loss).
     Duchi, Hazan, Singer: Adaptive subgradient methods, JMLR 2011 (Adagrad).
+    Polyak, Juditsky: Acceleration of stochastic approximation by averaging, 1992.
 
     Examples
     --------
@@ -264,6 +277,8 @@ class SoftmaxRanker:
             np.full_like(out, small),
             np.full_like(out, small),
         )
+        self.mean = self.weights._replace(knots=knots.copy(), out=out.copy(), bias=self.weights.bias.copy())
+        self.steps = 0
         self._pending = (np.zeros_like(knots), np.zeros_like(out), np.zeros_like(out))
         self._hidden: Matrix = np.zeros((512, units), np.float32)
         self._scores: Matrix = np.zeros(512, np.float32)
@@ -283,11 +298,14 @@ class SoftmaxRanker:
         ndarray of float32, shape (n,)
             Valid until the next call.
         """
+        return self._scored(self.mean, features)
+
+    def _scored(self, weights: Weights, features: Matrix) -> Matrix:
         n = len(features)
         if n > len(self._scores):
             self._hidden = np.zeros((2 * n, self._hidden.shape[1]), np.float32)
             self._scores = np.zeros(2 * n, np.float32)
-        _score(self.weights, features, self._hidden[:n], self._scores[:n])
+        _score(weights, features, self._hidden[:n], self._scores[:n])
         return self._scores[:n]
 
     def learn(self, features: Matrix, chosen: int) -> None:
@@ -300,7 +318,7 @@ class SoftmaxRanker:
         chosen
             Row of what was.
         """
-        scores = self.score(features)
+        scores = self._scored(self.weights, features)
         loss = _gather(
             self.weights, features, chosen, self._hidden[: len(features)], scores, *self._pending, 2e-4
         )
@@ -316,6 +334,11 @@ class SoftmaxRanker:
                 self.parameters["out_rate"],
                 self.parameters["decay"],
             )
+            self.steps += 1
+            # over the newest tenth while there are few: the first steps are long ones
+            share = max(1.0 / AVERAGED, 10.0 / (self.steps + 9.0))
+            for mean, value in zip(self.mean[:3], self.weights[:3], strict=True):
+                _average(mean.ravel(), value.ravel(), share)
 
     def state(self) -> State:
         """Weights and the pending step, as plain data."""
@@ -324,6 +347,8 @@ class SoftmaxRanker:
             self.parameters,
             weights={name: array.copy() for name, array in self.weights._asdict().items()},
             pending=[array.copy() for array in self._pending],
+            mean=[array.copy() for array in self.mean[:3]],
+            steps=self.steps,
             choices=self.choices,
             loss=float(self.loss),
         )
@@ -340,10 +365,16 @@ class SoftmaxRanker:
         self._clear()
         for name, array in self.weights._asdict().items():
             array[...] = state["weights"][name]
-        for array, held in zip(self._pending, state["pending"], strict=True):
+        for array, held in zip(
+            (*self._pending, *self.mean[:3]), (*state["pending"], *state["mean"]), strict=True
+        ):
             array[...] = held
+        self.steps = int(state["steps"])
         self.choices, self.loss = int(state["choices"]), float(state["loss"])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return sum(each.nbytes for each in (*self.weights, *self._pending, self._hidden, self._scores))
+        return sum(
+            each.nbytes
+            for each in (*self.weights, *self.mean[:3], *self._pending, self._hidden, self._scores)
+        )
