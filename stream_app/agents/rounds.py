@@ -93,7 +93,7 @@ class Rounds:
             return NO_ROUND
         # What waits in numbers is worked off between the shoppers' lists; a few wait for their round.
         many = max(len(self._items), len(self._queries)) > _A_ROUND
-        self.due = now + self._interval * (0.1 if many else 1.0)
+        self.due = now + self._interval * (0.2 if many else 1.0)
         done = Round([], [], [], [])
         for item_id in _taken(self._items, _A_ROUND):
             ranked = self._ranker.rank_item(item_id)

@@ -64,12 +64,13 @@ def _table(figures: dict[str, Any]) -> Table:
         ("a", "bare", "bare Faust agent, decodes with msgspec"),
         ("b", "table", "the same with one table write an event"),
         ("c", "whole", "Headrace, every event to a fresh list in Redis"),
+        ("d", "ranks", "the same, lists fused by ranks of three models"),
     ):
         table.add_row(
             f"({letter}) {what}", f"{rates[kind]:,.0f}", f"events/s  ({cpu[kind]:.0f} µs CPU an event)"
         )
-    table.add_row("c/a", f"{throughput['ratios']['c/a']:.2f}", "")
-    table.add_row("c/b", f"{throughput['ratios']['c/b']:.2f}", "")
+    for name, ratio in throughput["ratios"].items():
+        table.add_row(name, f"{ratio:.2f}", "")
     table.add_row("shoppers' lists an event", f"{throughput['lists_per_event']:.2f}", "")
     for name in ("p50", "p99"):
         table.add_row(

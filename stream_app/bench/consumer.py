@@ -23,10 +23,10 @@ _POLL: Final = 0.005
 
 
 def main() -> None:
-    """Run one of ``bare``, ``table``, ``whole``."""
+    """Run one of ``bare``, ``table``, ``whole``, ``ranks`` (the whole too, by other settings)."""
     what, count = sys.argv[1], int(sys.argv[2])
     settings = load_settings()
-    if what == "whole":
+    if what in ("whole", "ranks"):
         app, done, extra = _whole(settings)
     else:
         progress = Progress()

@@ -7,9 +7,11 @@ from typing import Any, Final
 
 from state.duplicates import Place
 from state.fold import interaction_of
-from stream_app.models.model_set import ModelSet, warm_up
+from stream_app.models.model_set import ModelSet
+from stream_app.ranker.assembly import make_models
 from stream_app.settings import Settings
 from stream_app.simulator.load import benchmark_events
+from stream_app.warm_up import warm_up
 from topics.records import Interaction, Source
 
 _CHUNK: Final = 1_000
@@ -32,17 +34,18 @@ def measure_fold(events: int, users: int) -> dict[str, Any]:
         interaction = interaction_of(event, Place(Source.CLICK, 0, offset))
         if interaction is not None:
             log.append(interaction)
-    warm_up(settings.models)
-    rest = _cost((), log)
+    warm_up(settings)
+    rest, whole = _cost(ModelSet(()), log), _cost(make_models(settings), log)
+    models = _cost(ModelSet(settings.models), log)
     return {
-        "fold_us": _cost(settings.models, log),
+        "fold_us": whole,
         "by_model": {"index and sessions": rest}
-        | {name: max(0.0, _cost((name,), log) - rest) for name in settings.models},
+        | {name: max(0.0, _cost(ModelSet((name,)), log) - rest) for name in settings.models}
+        | {"fusion and results": max(0.0, whole - models)},
     }
 
 
-def _cost(names: Sequence[str], log: Sequence[Interaction]) -> float:
-    models = ModelSet(names)
+def _cost(models: ModelSet, log: Sequence[Interaction]) -> float:
     half = len(log) // 2
     for interaction in log[:half]:
         models.learn(interaction)

@@ -23,7 +23,11 @@ from topics.catalogue import catalogue
 
 PARTITIONS: Final = 4
 _PATIENCE: Final = 180.0
-KINDS: Final = ("bare", "table", "whole")
+KINDS: Final = ("bare", "table", "whole", "ranks")
+RANKS: Final = {"models": '["popularity","item_to_item","session_knn"]', "fusion": "rrf"}
+"""Settings of the whole with lists that are fused by ranks: what the path costs without what the learned lists do."""
+
+_APP_IDS: Final = {"whole": "headrace", "ranks": "bench-ranks"}
 Say = Callable[[str], None]
 
 
@@ -31,12 +35,13 @@ Say = Callable[[str], None]
 def fresh_servers() -> Iterator[EmbeddedServers]:
     """A broker with empty topics and a Redis, of this measurement alone."""
     with EmbeddedServers() as servers:
-        admin.create(catalogue(), servers.broker_address, partitions=PARTITIONS, replication=1)
+        for app_id in _APP_IDS.values():
+            admin.create(catalogue(app_id), servers.broker_address, partitions=PARTITIONS, replication=1)
         yield servers
 
 
 def measure_throughput(events: int, rounds: int, users: int, say: Say) -> dict[str, Any]:
-    """Measure all three in each round, each reading the same events, and compare within the round.
+    """Measure each kind in each round, each reading the same events, and compare within the round.
 
     Parameters
     ----------
@@ -52,7 +57,7 @@ def measure_throughput(events: int, rounds: int, users: int, say: Say) -> dict[s
     Returns
     -------
     dict
-        Events a second of each, and the ratios c/a and c/b: medians and each round's.
+        Events a second of each, and the ratios c/a, c/b and d/b: medians and each round's.
     """
     measured: list[dict[str, dict[str, Any]]] = []
     for number in range(1, rounds + 1):
@@ -66,8 +71,12 @@ def measure_throughput(events: int, rounds: int, users: int, say: Say) -> dict[s
             measured.append(results)
     rates = {kind: [r[kind]["events"] / r[kind]["seconds"] for r in measured] for kind in KINDS}
     ratios = {
-        name: [whole / other for whole, other in zip(rates["whole"], rates[kind], strict=True)]
-        for name, kind in (("c/a", "bare"), ("c/b", "table"))
+        name: [mine / other for mine, other in zip(rates[kind], rates[against], strict=True)]
+        for name, kind, against in (
+            ("c/a", "whole", "bare"),
+            ("c/b", "whole", "table"),
+            ("d/b", "ranks", "table"),
+        )
     }
     return {
         "events": events,
@@ -110,7 +119,8 @@ def _consume_in(folder: Path, kind: str, servers: EmbeddedServers, events: int) 
         redis=servers.redis_address,
         data_dir=folder,
         partitions=PARTITIONS,
-        app_id="headrace" if kind == "whole" else f"bench-{kind}",
+        app_id=_APP_IDS.get(kind, f"bench-{kind}"),
+        **(RANKS if kind == "ranks" else {}),
     )
     with output.open("wb") as log:
         command = (sys.executable, "-m", "stream_app.bench.consumer", kind, str(events))

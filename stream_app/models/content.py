@@ -214,6 +214,8 @@ class Content(Model):
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the items whose descriptions are nearest to those of the context's items and to the search."""
+        if not self._described:
+            return EMPTY_CANDIDATES
         documents = self._documents()
         n, used, length = self._compose(context, documents)
         if n == 0:

@@ -305,15 +305,19 @@ class ModelSet:
             query,
         )
 
-    def candidates(self, context: Context, k: int) -> list[tuple[Model, Candidates]]:
-        """Ask each model for its `k` best."""
-        return [(model, model.candidates(context, k)) for model in self.models]
+    def candidates(
+        self, context: Context, k: int, among: Sequence[Model] | None = None
+    ) -> list[tuple[Model, Candidates]]:
+        """Ask each model, or each of some, for its `k` best."""
+        return [(model, model.candidates(context, k)) for model in (self.models if among is None else among)]
 
-    def beside(self, context: Context, k: int) -> list[tuple[Model, Candidates]]:
+    def beside(
+        self, context: Context, k: int, among: Sequence[Model] | None = None
+    ) -> list[tuple[Model, Candidates]]:
         """The candidates of those models that reason from the context's items: what goes with them."""
         return [
             (model, found)
-            for model, found in self.candidates(context, k)
+            for model, found in self.candidates(context, k, among)
             if len(found.evidence) and found.evidence[0] != NO_ITEM
         ]
 

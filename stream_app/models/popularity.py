@@ -98,6 +98,7 @@ class Popularity(Model):
         self._overall: NDArray[np.float64] = np.zeros(64)
         self._seen: NDArray[np.bool_] = np.zeros(64, np.bool_)
         self._names: list[str] = [ALL]
+        self._last_asked: tuple[Context | None, NDArray[np.int32]] = (None, np.zeros(0, np.int32))
         self._numbers: dict[str, int] = {}
         self._tuples: dict[tuple[str, ...], NDArray[np.int32]] = {}
         self._totals = np.zeros(rows)
@@ -282,6 +283,13 @@ class Popularity(Model):
         return super().memory() + names + held + 200 * len(self._tuples)
 
     def _asked(self, context: Context) -> NDArray[np.int32]:
+        # twenty items of a list are explained in a row
+        if context is self._last_asked[0]:
+            return self._last_asked[1]
+        self._last_asked = (context, self._numbers_for(context))
+        return self._last_asked[1]
+
+    def _numbers_for(self, context: Context) -> NDArray[np.int32]:
         numbers = [self._numbers[name] for name in context.segments if name in self._numbers]
         if context.user or not context.segments:
             numbers = [0, *numbers]
@@ -289,6 +297,7 @@ class Popularity(Model):
 
     def _admit(self, segments: tuple[str, ...]) -> NDArray[np.int32]:
         """Give each segment a row, and remember the rows of the tuple."""
+        self._last_asked = (None, np.zeros(0, np.int32))
         wanted = list(dict.fromkeys(segments))[: self.segments]
         for name in wanted:
             if name in self._numbers or name == ALL:

@@ -37,7 +37,7 @@ class StoreModel(Model):
         self._keeps = keeps
 
     def _values(self, around: Surroundings) -> NDArray[np.float32]:
-        """Score of each candidate of the store, 0 for none."""
+        """Score of each candidate of the store, 0 for none; an array of its own."""
         raise NotImplementedError
 
     @classmethod
@@ -61,28 +61,26 @@ class StoreModel(Model):
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the items that the sessions around the context speak for."""
         around = self.store.look_around(context)
-        found, values = self._scored(around)
-        if not len(found):
-            return EMPTY_CANDIDATES
+        found, values = self.store.found(around), self._scored(around)
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
         n = kernels.select(found, values, len(found), self._index.hashes, k, items, scores)
+        if not n:
+            return EMPTY_CANDIDATES
         return Candidates(items[:n], scores[:n], self.store.evidence(around, items[:n]))
 
     def score(self, context: Context, items: Items) -> Scores:
         """What the sessions around the context say of each item."""
-        found, values = self._scored(self.store.look_around(context))
+        around = self.store.look_around(context)
         everything = np.zeros(self._index.size + 1, np.float32)
-        everything[found] = values
+        everything[self.store.found(around)] = self._scored(around)
         return everything[np.where((items >= 0) & (items < self._index.size), items, self._index.size)]
 
-    def _scored(self, around: Surroundings) -> tuple[Items, Scores]:
-        """Items with a score above 0, and their scores."""
-        found, values = self.store.found(around), self._values(around)
-        held = values > 0
-        context = around.context
+    def _scored(self, around: Surroundings) -> Scores:
+        """Score of each candidate of the store, 0 for none and for the item that a list for nobody is about."""
+        values, context = self._values(around), around.context
         if not context.user and len(context.items):
-            held &= found != context.items[-1]
-        return found[held], values[held]
+            values[self.store.found(around) == context.items[-1]] = 0.0
+        return values
 
     def forget_user(self, user: str) -> None:
         """Empty the shopper's sessions."""

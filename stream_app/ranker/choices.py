@@ -14,10 +14,11 @@ from stream_app.ranker.fusion import Fused
 from stream_app.ranker.softmax import SoftmaxRanker, logarithm_of_sum
 from topics.records import Interaction, Reason
 
-EAGER: Final = 5_000
-"""Choices that are all learned from; after these one in `SAMPLED`."""
+SCHEDULE: Final = ((1_000, 1), (100_000, 8))
+"""Up to how many choices one in how many is learned from; what is rare at first is plenty later."""
 
-SAMPLED: Final = 8
+SAMPLED: Final = 16
+"""After the schedule one choice in this many is learned from."""
 
 ENOUGH: Final = 200
 """Choices that must have been learned before the ranker is relied on."""
@@ -44,9 +45,9 @@ class ChoiceFusion:
     """Orders candidates by a softmax over their features, learned from what shoppers chose.
 
     It learns one choice at a time, as part of the fold: before an interaction reaches the models, the list that
-    the shopper could have had is put together, and the ranker moves towards what was taken. The first
-    `EAGER` choices are all learned from, then one in `SAMPLED`, picked by offset, so that every replica and every
-    replay picks the same.
+    the shopper could have had is put together, and the ranker moves towards what was taken. A choice costs as much as
+    ranking a list, so all are learned from only at first, then one in several (`SCHEDULE`), picked by offset, so that
+    every replica and every replay picks the same.
 
     Parameters
     ----------
@@ -90,6 +91,10 @@ class ChoiceFusion:
         """Whether a model's candidates are needed."""
         raise NotImplementedError
 
+    def falls_back_on(self, model: Model) -> bool:  # noqa: ARG002
+        """Whether a model is asked for the lists that are fused by rank because this fusion cannot order them."""
+        return True
+
     def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
         """Say which source speaks for each listed item, -1 for none of the proposals, and by which evidence."""
         raise NotImplementedError
@@ -123,7 +128,8 @@ class ChoiceFusion:
     def due(self, interaction: Interaction) -> bool:
         """Whether it learns from this interaction; a function of the interactions so far alone."""
         self._seen += 1
-        return self._seen <= EAGER or (interaction.offset * 2_654_435_761 >> 7) % SAMPLED == 0
+        one_in = next((one_in for upto, one_in in SCHEDULE if self._seen <= upto), SAMPLED)
+        return (interaction.offset * 2_654_435_761 >> 7) % one_in == 0
 
     def learn_choice(self, context: Context, item: int) -> None:
         """Learn that a shopper in `context` went on to `item`."""

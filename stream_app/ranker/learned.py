@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from stream_app.models import session_kernels
 from stream_app.models.base import EMPTY_ITEMS, Context, Items, Model
+from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store import Column, SessionStore
@@ -84,8 +85,16 @@ class LearnedFusion(ChoiceFusion):
         self._ranks = np.zeros((4, MAX_CANDIDATES), np.float32)
 
     def asks(self, model: Model) -> bool:
-        """Whether a model's candidates are needed: those on the session store are read from it directly."""
-        return not isinstance(model, StoreModel)
+        """Whether a model's candidates are needed.
+
+        Those on the session store are read from it directly, and item-to-item's co-visits are in it too, in more
+        detail.
+        """
+        return not isinstance(model, StoreModel | ItemToItem)
+
+    def falls_back_on(self, model: Model) -> bool:
+        """Of the models on the session store the first speaks for all: their ranks are much alike."""
+        return model is self._voice or not isinstance(model, StoreModel)
 
     def shortlist(
         self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]

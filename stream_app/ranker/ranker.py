@@ -69,7 +69,10 @@ class Ranker:
         self._fusion = ReciprocalRankFusion(votes=votes)
         self._search = SearchRanker(models, per_source=per_source)
         self._diversifier = None if rules.off else Diversifier(models, rules)
-        self._learned = models.listener(ChoiceFusion)
+        self._learned = learned = models.listener(ChoiceFusion)
+        self._ranked_models = [
+            model for model in models.models if learned is None or learned.falls_back_on(model)
+        ]
 
     def learn(self, interaction: Interaction) -> bool:
         """Fold an interaction into everything that learns; False where it is at or below its watermark."""
@@ -81,11 +84,9 @@ class Ranker:
 
     def _proposals(self, context: Context) -> list[Proposal]:
         learned = self._learned_for(context)
-        return (
-            self.models.candidates(context, self._per_source)
-            if learned is None
-            else learned.proposals(context)
-        )
+        if learned is not None:
+            return learned.proposals(context)
+        return self.models.candidates(context, self._per_source, self._ranked_models)
 
     def _learned_for(self, context: Context) -> ChoiceFusion | None:
         """The fusion that learns, where it can be relied on: it goes by what a shopper did, and by enough of that."""
@@ -139,13 +140,13 @@ class Ranker:
     def rank_item(self, item_id: str) -> Ranked:
         """What goes with an item, for its page; empty where the models do not know it."""
         context = self.models.item_context(item_id)
-        proposals = self.models.beside(context, self._per_source)
+        proposals = self.models.beside(context, self._per_source, self._ranked_models)
         with allowed_items(self.models.index, (item_id,)) as allowed:
             return self._fused(context, proposals, allowed)
 
     def goes_with_something(self, item_id: str) -> bool:
         """Whether the models know anything that goes with an item, available or not."""
-        return bool(self.models.beside(self.models.item_context(item_id), 1))
+        return bool(self.models.beside(self.models.item_context(item_id), 1, self._ranked_models))
 
     def rank_segment(self, segment: str) -> Ranked:
         """What is trending in a segment; ``all`` for everywhere."""

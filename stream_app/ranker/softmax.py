@@ -1,6 +1,6 @@
 """A ranker that learns from choices: what was chosen among what could have been, one step a choice."""
 
-# ruff: noqa: C901 - one loop, one kernel
+# ruff: noqa: C901, PLR0912 - one loop, one kernel
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar, cast
@@ -117,6 +117,9 @@ def _gather(
     if not np.isfinite(loss):
         return np.inf
     slope = np.empty(units, np.float32)
+    # most features of most candidates are 0: the slope of their first knot is what the others leave of the sum
+    total_slope = np.zeros(units, np.float32)
+    other_slope = np.zeros((features.shape[1], units), np.float32)
     for row in range(len(features)):
         error = np.exp(scores[row] - largest) / total
         if row == chosen:
@@ -125,15 +128,19 @@ def _gather(
             continue
         error = np.float32(error)
         slope[0] = error
+        total_slope[0] += error
         for k in range(1, units):
             active = hidden[row, k] > 0
             slope[k] = error * weights.out[k] if active else np.float32(0.0)
             if active:
                 out_step[k] += error * hidden[row, k]
             bias_step[k] += slope[k]
+            total_slope[k] += slope[k]
         for j in range(features.shape[1]):
             value = features[row, j]
-            at = (min(value, np.float32(1.0)) if value > 0 else np.float32(0.0)) * bins
+            if not value > 0:
+                continue
+            at = min(value, np.float32(1.0)) * bins
             low = min(int(at), bins - 1)
             share = np.float32(at - low)
             rest = np.float32(1.0) - share
@@ -142,6 +149,10 @@ def _gather(
             for k in range(units):
                 below[k] += rest * slope[k]
                 above[k] += share * slope[k]
+                other_slope[j, k] += slope[k]
+    for j in range(features.shape[1]):
+        for k in range(units):
+            knots_step[j, 0, k] += total_slope[k] - other_slope[j, k]
     return float(loss)
 
 

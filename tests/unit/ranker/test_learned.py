@@ -5,7 +5,7 @@ import pytest
 
 from stream_app.models.base import NO_ITEM
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.choices import EAGER, ENOUGH, SAMPLED, ChoiceFusion, loudest
+from stream_app.ranker.choices import ENOUGH, SAMPLED, ChoiceFusion, loudest
 from stream_app.ranker.learned import LearnedFusion
 from stream_app.ranker.ranker import Ranker
 from stream_app.ranker.request import RankRequest
@@ -124,15 +124,13 @@ def test_a_state_without_a_fusion_that_learns_does_not_fit() -> None:
         Shop().models.restore(plain.state())
 
 
-def test_after_the_eager_start_one_choice_in_eight_is_learned_from_and_the_same_ones_on_replay() -> None:
-    fusion = Shop().fusion
-    assert all(fusion.due(_at(offset)) for offset in range(EAGER))
-    due = [offset for offset in range(EAGER, EAGER + 16_000) if fusion.due(_at(offset))]
-    assert len(due) == pytest.approx(16_000 / SAMPLED, rel=0.1)
-    again = Shop().fusion
-    for offset in range(EAGER):
-        again.due(_at(offset))
-    assert [offset for offset in range(EAGER, EAGER + 16_000) if again.due(_at(offset))] == due
+def test_fewer_choices_are_learned_from_as_they_come_and_the_same_ones_on_replay() -> None:
+    fusion, again = Shop().fusion, Shop().fusion
+    due = [offset for offset in range(180_000) if fusion.due(_at(offset))]
+    assert due[:1_000] == list(range(1_000))
+    assert sum(1_000 <= offset < 100_000 for offset in due) == pytest.approx(99_000 / 8, rel=0.05)
+    assert sum(offset >= 100_000 for offset in due) == pytest.approx(80_000 / SAMPLED, rel=0.05)
+    assert [offset for offset in range(180_000) if again.due(_at(offset))] == due
 
 
 def _at(offset: int) -> Interaction:
