@@ -8,8 +8,8 @@ Redis did not acknowledge goes back into the set, and is ranked again when Redis
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sized
+from typing import Final, NamedTuple, Protocol
 
 from state.request import request_of
 from state.row import UserRow
@@ -408,7 +408,7 @@ class Flusher:
         for search in batch.searched.values():
             if search.received is not None:
                 metrics.search_freshness.observe(max(0.0, now - search.received))
-        published: tuple[Sequence[Any], ...] = (
+        published: tuple[Sized, ...] = (
             batch.listed,
             batch.searched,
             batch.round.items,
