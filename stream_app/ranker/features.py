@@ -147,7 +147,7 @@ def session_features(
     chosen : ndarray of int32, shape (n,)
         Places of the shortlisted among the candidates.
     clicks : ndarray of int32
-        Items of the session, oldest first.
+        Items of the context, oldest first: of the session and, where there is room, of earlier ones.
     distinct, touched
         What the look around found.
     own

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models import session_kernels
-from stream_app.models.base import EMPTY_ITEMS, Context, Items, Model
+from stream_app.models.base import Context, Items, Model
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.model_set import ModelSet
@@ -104,7 +104,8 @@ class LearnedFusion(ChoiceFusion):
         around = self._around = store.look_around(context)
         start = context.session_start if context.session_start < len(context.items) else 0
         clicks = context.items[start:]
-        also = [found.items[:ADMITTED] for _, found in proposals if len(found.items)]
+        # what was looked at before may be looked at again, from earlier visits too
+        also = [context.items, *(found.items[:ADMITTED] for _, found in proposals)]
         if self._vectors is not None:
             cosines = self._vectors.cosines(clicks, store.found(around))
             near = (
@@ -113,7 +114,8 @@ class LearnedFusion(ChoiceFusion):
                 else ...
             )
             also.append(store.found(around)[near].copy())
-        wanted = np.concatenate(also) if also else EMPTY_ITEMS
+        wanted = np.concatenate(also)
+        wanted = wanted[wanted >= 0]
         store.admit(around, wanted)
         scratch, held = store.scratch, store.held
         n = session_kernels.shortlist(
@@ -124,7 +126,7 @@ class LearnedFusion(ChoiceFusion):
             held,
             scratch,
             chosen,
-            clicks,
+            context.items,
             around.distinct,
             around.touched,
             around.own,
@@ -136,7 +138,7 @@ class LearnedFusion(ChoiceFusion):
         items = scratch.found[chosen]
         column = len(SESSION_FEATURES)
         features.item_features(
-            items, clicks, index.category_codes, index.brand_codes, index.prices, column, matrix
+            items, context.items, index.category_codes, index.brand_codes, index.prices, column, matrix
         )
         column += len(ITEM_FEATURES)
         if self._vectors is not None:
