@@ -6,6 +6,7 @@ from stream_app.ranker.choices import ENOUGH
 from stream_app.ranker.exposure import Exposure
 from stream_app.ranker.request import RankRequest
 from stream_app.settings import Settings
+from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Source
 
 
@@ -17,6 +18,8 @@ def warm_up(settings: Settings) -> None:
     """
     model_set.warm_up(settings.models)
     models = make_models(settings)
+    for item in "ab":
+        models.learn_catalog(CatalogItem(item_id=item, ts=0, price=1.0, categories=["c"], brand="d"))
     clicks = [(user, item) for user in "abc" for item in "ab"] * (ENOUGH // 2)
     for offset, (user, item) in enumerate(clicks):
         models.learn(Interaction(Source.CLICK, 0, offset, offset, user, Kind.VIEW, (Line(item),)))

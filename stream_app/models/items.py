@@ -52,6 +52,8 @@ class ItemIndex(IdIndex):
         A small integer for the brand and the seller, `NO_ITEM` where unknown.
     first_seen : ndarray of float64, shape (n,)
         Event time of the first interaction folded, seconds since the epoch; inf before it.
+    any_described : bool
+        Whether the catalogue has said anything of any item.
 
     Examples
     --------
@@ -75,6 +77,7 @@ class ItemIndex(IdIndex):
         self.seller_codes: Items = np.full(64, NO_ITEM, np.int32)
         self.first_seen: Times = np.full(64, np.inf)
         self._described: Times = np.full(64, -np.inf)
+        self.any_described = False
         self._labels: dict[int, Labels] = {}
         self._codes = IdIndex(MAX_LABELS, self._forget_codes)
 
@@ -107,6 +110,7 @@ class ItemIndex(IdIndex):
         """
         if ts < self._described[item]:
             return False
+        self.any_described = True
         self._described[item] = ts
         self.available[item] = available
         self.prices[item] = math.nan if price is None else price
@@ -216,6 +220,7 @@ class ItemIndex(IdIndex):
         self.available[:size] = state["available"]
         self.prices[:size] = state["prices"]
         self._described[:size] = state["described"]
+        self.any_described = bool((self._described > -np.inf).any())
         self.first_seen[:size] = state["first_seen"]
         for item, categories, brand, seller in state["labels"]:
             names = tuple(sys.intern(name) for name in categories)

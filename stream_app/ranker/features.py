@@ -88,8 +88,8 @@ VECTOR_FEATURES: Final = (
 """Names of the features from the item vectors, where these are learned: cosines with the session, its newest and its
 second newest item, another item of it that is nearest, the first against the largest, and its rank."""
 
-ITEM_FEATURES: Final = ("category_affinity", "brand_affinity", "price_ratio", "price_known")
-"""Names of the features from the catalogue, in their order."""
+ITEM_FEATURES: Final = ("category_affinity", "brand_affinity", "price_distance")
+"""Names of the features from the shopper's profile (`stream_app.models.profile`), in their order."""
 
 
 def feature_names(sources: Sequence[str], *, vectors: bool) -> tuple[str, ...]:
@@ -297,64 +297,6 @@ def session_features(
                     twice += 1
             to[55] = np.float32(twice + 0.5) / np.float32(tried + 1.0)
         to[56] = repeated
-
-
-@_compiled
-def item_features(
-    items: Any,
-    clicks: Any,
-    categories: Any,
-    brands: Any,
-    prices: Any,
-    first: int,
-    out: Any,
-) -> None:
-    """Write what the catalogue tells of each candidate beside the session's items.
-
-    Affinities are shares of the session's clicks that have the candidate's category (the narrowest known) or brand,
-    halved with every third click back; the price is set against their mean logarithm: 0.5 is as dear, 1 four
-    times as dear.
-    """
-    length = len(clicks)
-    level = np.float32(0.0)
-    priced = np.float32(0.0)
-    for back in range(length):
-        item = clicks[length - 1 - back]
-        if item >= 0 and prices[item] > 0:
-            weight = np.float32(0.5) ** np.float32(back / 3.0)
-            level += weight * np.log2(prices[item])
-            priced += weight
-    for row in range(len(items)):
-        item = items[row]
-        category = -1
-        for place in range(categories.shape[1]):
-            if categories[item, place] >= 0:
-                category = categories[item, place]
-        brand = brands[item]
-        same_category = np.float32(0.0)
-        same_brand = np.float32(0.0)
-        weights = np.float32(1e-9)
-        for back in range(length):
-            other = clicks[length - 1 - back]
-            if other < 0:
-                continue
-            weight = np.float32(0.5) ** np.float32(back / 3.0)
-            weights += weight
-            if brand >= 0 and brands[other] == brand:
-                same_brand += weight
-            if category >= 0:
-                for place in range(categories.shape[1]):
-                    if categories[other, place] == category:
-                        same_category += weight
-                        break
-        out[row, first] = same_category / weights
-        out[row, first + 1] = same_brand / weights
-        known = priced > 0 and prices[item] > 0
-        ratio = np.float32(0.5)
-        if known:
-            ratio += (np.log2(prices[item]) - level / priced) * np.float32(0.25)
-        out[row, first + 2] = min(max(ratio, np.float32(0.0)), np.float32(1.0))
-        out[row, first + 3] = np.float32(1.0) if known else np.float32(0.0)
 
 
 @_compiled

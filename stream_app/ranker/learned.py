@@ -6,7 +6,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import session_kernels
+from stream_app.models import profile, session_kernels
 from stream_app.models.base import Context, Items, Model
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
@@ -42,6 +42,10 @@ VECTOR_QUOTA: Final = 30
 ADMITTED: Final = 20
 """How many of each source that is not on the session store are ranked; the others of its candidates are only told
 apart by it where another source brings them."""
+
+
+PROFILE_HALF_LIFE: Final = 3_600.0
+"""Seconds in which what a shopper looked at loses half its weight in their profile."""
 
 
 class LearnedFusion(ChoiceFusion):
@@ -100,7 +104,7 @@ class LearnedFusion(ChoiceFusion):
         self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]
     ) -> Shortlist:
         """Put the best of all sources together, with their features."""
-        store, index = self._store, self._index
+        store = self._store
         around = self._around = store.look_around(context)
         start = context.session_start if context.session_start < len(context.items) else 0
         clicks = context.items[start:]
@@ -137,9 +141,7 @@ class LearnedFusion(ChoiceFusion):
         )
         items = scratch.found[chosen]
         column = len(SESSION_FEATURES)
-        features.item_features(
-            items, context.items, index.category_codes, index.brand_codes, index.prices, column, matrix
-        )
+        self._write_profile(context, items, matrix[:, column : column + len(ITEM_FEATURES)])
         column += len(ITEM_FEATURES)
         if self._vectors is not None:
             # what other sources brought was not found around the context
@@ -157,6 +159,21 @@ class LearnedFusion(ChoiceFusion):
             column += 2
         self._rows[chosen] = -1
         return Shortlist(items, matrix)
+
+    def _write_profile(self, context: Context, items: Items, out: NDArray[np.float32]) -> None:
+        """Write how candidates suit the shopper's categories, brands and prices of late; 0 where nothing is known."""
+        out[:] = 0.0
+        index = self._index
+        if not index.any_described:
+            return
+        shopper = (context.items, context.times, context.now, index, PROFILE_HALF_LIFE)
+        out[:, :2] = profile.liked(items, profile.affinities(*shopper), index)
+        level = profile.price_level(*shopper)
+        if level.items:
+            scale = self._models.outliers.deviation("price")
+            distance = profile.price_distance(items, level, index, scale)
+            # four deviations to either side; the middle is as dear as what the shopper looks at
+            out[:, 2] = np.where(index.prices[items] > 0, np.clip(0.5 + distance / 8.0, 0.01, 1.0), 0.0)
 
     def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
         """Sessions speak for an item where there are any; else the source that ranks it highest."""

@@ -93,6 +93,32 @@ def test_what_was_looked_at_in_an_earlier_visit_may_be_looked_at_again() -> None
     assert set(items) <= {item.id for item in ranked.items}
 
 
+def test_the_profile_is_among_the_features_where_the_catalogue_says_something() -> None:
+    shop = Shop().visits(60)
+
+    def described(*items: str) -> dict[str, list[float]]:
+        context = shop.models.context("me", ["i3", "i4"], [0.0, 1.0], 0, (), 1.0)
+        found = shop.fusion.shortlist(context, shop.fusion.proposals(context), shop.models.index.available)
+        at = shop.fusion.names.index("category_affinity")
+        rows = dict(zip(found.items.tolist(), found.matrix[:, at : at + 3].tolist(), strict=True))
+        return {item: rows[shop.models.index.find(item)] for item in items}
+
+    assert described("i3", "i5") == {"i3": [0.0] * 3, "i5": [0.0] * 3}
+    for item, category, price in (
+        ("i3", "shoes", 10.0),
+        ("i4", "shoes", 10.0),
+        ("i5", "shoes", 40.0),
+        ("i2", "pots", 10.0),
+    ):
+        shop.models.learn_catalog(
+            CatalogItem(item_id=item, ts=1, categories=[category], brand="acme", price=price)
+        )
+    found = described("i5", "i2")
+    assert found["i5"][:2] == pytest.approx([1.0, 1.0], abs=1e-3)
+    assert found["i2"][:2] == pytest.approx([0.0, 1.0], abs=1e-3)
+    assert found["i5"][2] > found["i2"][2] == pytest.approx(0.5), "dearer than what was looked at"
+
+
 def test_ranking_changes_nothing(shop: Shop) -> None:
     first = shop.list_after("i7", "i8")
     shop.list_after("hit")
