@@ -49,12 +49,6 @@ Dimension = Real | Whole | OneOf
 Space = Mapping[str, Dimension]
 
 _HALF_LIFE: Final = Real(_HOUR, 180 * _DAY, log=True)
-_STORE: Final = {
-    "postings": Whole(50, 400, log=True),
-    "depth": Whole(2, 8),
-    "neighbours": Whole(50, 1_500, log=True),
-}
-
 SPACES: Final[dict[str, Space]] = {
     "popularity": {"half_life": _HALF_LIFE},
     "item_to_item": {
@@ -73,15 +67,18 @@ SPACES: Final[dict[str, Space]] = {
         "clip": Real(0.5, 8.0, log=True),
         "negatives": Real(0.0, 4.0),
     },
-    "session_knn": _STORE,
-    "sequential_rules": {"second": Real(0.0, 1.0), "postings": Whole(50, 400, log=True)},
-    "two_hop": {
-        "direct": Real(0.0, 4.0),
-        "penalty": Real(0.0, 1.0),
-        "bridges": Whole(4, 64, log=True),
-        "bridge_postings": Whole(10, 100, log=True),
-        "depth": Whole(2, 8),
+    # what the session store holds is for all models on it and for the learned fusion: it is not one model's to tune
+    "session_knn": {"repeat": Real(0.0, 3.0)},
+    "sequential_rules": {"second": Real(0.0, 1.0)},
+    "two_hop": {"direct": Real(0.0, 4.0), "penalty": Real(0.0, 1.0)},
+    "item_vectors": {
+        "factors": Whole(16, 96, log=True),
+        "negatives": Whole(32, 256, log=True),
+        "recent": Whole(1_024, 65_536, log=True),
+        "scale": Real(2.0, 20.0, log=True),
+        "learning_rate": Real(0.05, 1.0, log=True),
     },
+    "repeats": {"prior": Real(1.0, 1_000.0, log=True)},
     "user_knn": {
         "half_life": _HALF_LIFE,
         "user_items": Whole(8, 64, log=True),

@@ -7,7 +7,7 @@ from redis import Redis
 
 from stream_app.client import AsyncClient, Client, ClientUnavailableError
 from stream_app.embedded import EmbeddedRedis, EmbeddedServers
-from stream_app.publish.contract import encode_list, item_key, popular_key, search_key, user_key
+from stream_app.publish.contract import encode_list, item_key, popular_key, user_key
 from stream_app.publish.port import Document
 from stream_app.publish.redis_publisher import RedisPublisher
 from topics.records import ListedItem, Reason, RecommendationList
@@ -127,7 +127,7 @@ async def test_a_read_is_one_command_however_long_the_chain(redis_url: str) -> N
 
 
 async def test_single_keys_are_read_without_fallbacks(publisher: RedisPublisher, redis_url: str) -> None:
-    keys = [user_key("ann"), item_key("shoe"), popular_key("country:FR"), popular_key(), search_key("ann")]
+    keys = [user_key("ann"), item_key("shoe"), popular_key("country:FR"), popular_key()]
     await publisher.publish([document(key, "a") for key in keys])
     with Client(redis_url) as client:
         found = [
@@ -135,7 +135,6 @@ async def test_single_keys_are_read_without_fallbacks(publisher: RedisPublisher,
             client.item("shoe"),
             client.popular("country:FR"),
             client.popular(),
-            client.last_search("ann"),
         ]
         assert [one.key for one in found if one is not None] == keys
         assert client.item("hat") is None
