@@ -56,7 +56,7 @@ class SequentialRules(StoreModel):
         store: SessionStore,
         keeps: bool = True,  # the registry's word, no hyper-parameter
         *,
-        second: float = 0.4,
+        second: float = 0.28,
     ) -> None:
         super().__init__(index, store, keeps)
         self.second = second

@@ -59,7 +59,7 @@ class SessionKNN(StoreModel):
         store: SessionStore,
         keeps: bool = True,  # the registry's word, no hyper-parameter
         *,
-        repeat: float = 1.3,
+        repeat: float = 1.9,
     ) -> None:
         super().__init__(index, store, keeps)
         self.repeat = repeat

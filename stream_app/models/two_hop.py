@@ -56,8 +56,8 @@ class TwoHop(StoreModel):
         store: SessionStore,
         keeps: bool = True,  # the registry's word, no hyper-parameter
         *,
-        direct: float = 1.0,
-        penalty: float = 0.5,
+        direct: float = 2.7,
+        penalty: float = 0.42,
     ) -> None:
         super().__init__(index, store, keeps)
         self.direct = direct

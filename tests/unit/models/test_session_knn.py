@@ -30,9 +30,10 @@ def test_of_two_sessions_alike_the_more_recent_counts_more() -> None:
 
 
 def test_what_the_session_holds_already_comes_first_and_the_newest_of_it_before() -> None:
-    visits = Visits("session_knn").visit(1, "a").visit(2, "bx")
+    visits = Visits("session_knn", repeat=1.3).visit(1, "a").visit(2, "bx")
     assert near(visits, "ab") == ["b", "x", "a"]
     assert near(visits, "aab") == ["b", "x", "a"]
+    assert near(Visits("session_knn").visit(1, "a").visit(2, "bx"), "ab") == ["b", "a", "x"]
     scores = Visits("session_knn", repeat=0.5).visit(1, "ax").near("a")
     assert scores == pytest.approx({"x": 1.0, "a": 0.5})
 
