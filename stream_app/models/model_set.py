@@ -5,6 +5,7 @@ from hashlib import blake2b
 from typing import Any, TypeVar
 
 import numpy as np
+from msgspec.structs import replace
 
 from stream_app.models import registry
 from stream_app.models.arrays import State, stamped, verify
@@ -191,6 +192,10 @@ class ModelSet:
         if kind is Kind.ERASE:
             self.forget_user(user)
             return True
+        if kind is Kind.PURCHASE:
+            kept = self.outliers.sift(interaction.lines)
+            if len(kept) < len(interaction.lines):
+                interaction = replace(interaction, lines=tuple(kept))
         for listener in self.listeners:
             listener.hear(interaction)
         if kind is Kind.SEARCH:
@@ -199,12 +204,15 @@ class ModelSet:
                 model.learn_query(user, interaction.query, ts)
             return True
         weight = WEIGHTS.get(kind)
-        if weight is None:
-            return True
+        if weight is not None:
+            self._fold_lines(interaction, weight)
+        return True
+
+    def _fold_lines(self, interaction: Interaction, weight: float) -> None:
+        kind, ts, user = interaction.kind, interaction.ts, interaction.user_id
         stream = STREAMS.get(kind)
         query = interaction.query or self.tracker.query(user, ts)
-        lines = self.outliers.sift(interaction.lines) if kind is Kind.PURCHASE else interaction.lines
-        for line in lines:
+        for line in interaction.lines:
             item = self.index.index(line.item_id, ts)
             if stream is None:
                 around = self.tracker.outside(user, ts)
@@ -215,7 +223,6 @@ class ModelSet:
             self.index.saw(item, ts)
             for model in self.models:
                 model.learn_one(observation)
-        return True
 
     def listener(self, kind: type[L]) -> L | None:
         """The listener of a class, where there is one."""

@@ -435,21 +435,57 @@ def evidence_of(scratch: Scratch, distinct: int, items: Any, out: Any) -> None:
 
 
 @compiled
-def unspoken(scratch: Scratch, distinct: int, items: Any, out: Any) -> int:
-    """Write the places of the items that neither the context nor any session around it holds; return how many."""
-    support, hop = 16, 17
+def attribute(scratch: Scratch, distinct: int, items: Any, voices: Any, evidence: Any, silent: Any) -> int:
+    """Say for each item what the sessions around the context tell of it, and the context item they tell it by.
+
+    Parameters
+    ----------
+    scratch, distinct
+        After `look_around`.
+    items : ndarray of int32, shape (n,)
+        Candidates.
+    voices : ndarray of int64, shape (n,)
+        Gets -2 for an item of the context; -3 for one that mostly came next after its newest item; -4 for one that
+        stood beside one of its newest four; -1 for one in sessions that share an older one; -5 for one that only the
+        second hop reached, or nothing.
+    evidence : ndarray of int32, shape (n,)
+        Gets the item of the context; -1 where there is none.
+    silent : ndarray of int64, shape (n,)
+        Gets the places of the items that no session tells anything of.
+
+    Returns
+    -------
+    int
+        How many are silent.
+    """
+    next_to, support, hop = 6, 16, 17
     n = 0
     for at in range(len(items)):
-        slot = scratch.slots[items[at]]
-        if scratch.sums[slot, support] > 0 or scratch.sums[slot, hop] > 0:
-            continue
-        held = False
+        item = items[at]
+        sums = scratch.sums[scratch.slots[item]]
+        voices[at] = -5
+        evidence[at] = -1 if distinct == 0 else scratch.context[0]
+        strongest = np.float32(0.0)
         for place in range(distinct):
-            if scratch.context[place] == items[at]:
-                held = True
-        if not held:
-            out[n] = at
-            n += 1
+            if scratch.context[place] == item:
+                voices[at] = -2
+                evidence[at] = item
+                break
+            if place < 4:
+                share = sums[place] / (scratch.supports[place] + np.float32(3.0))
+                if share > strongest:
+                    strongest = share
+                    voices[at] = -4
+                    evidence[at] = scratch.context[place]
+        if voices[at] == -4:
+            if evidence[at] == scratch.context[0] and sums[next_to] * 2 > sums[0]:
+                voices[at] = -3
+        elif voices[at] == -5:
+            if sums[support] > 0:
+                voices[at] = -1
+            elif not sums[hop] > 0:
+                silent[n] = at
+                n += 1
     return n
 
 

@@ -96,11 +96,11 @@ class ChoiceFusion:
         return True
 
     def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
-        """Say which source speaks for each listed item, -1 for none of the proposals, and by which evidence."""
+        """Say which source speaks for each listed item, below 0 for none of the proposals, and by which evidence."""
         raise NotImplementedError
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:
-        """Explain an item that none of the proposals speaks for."""
+    def explain(self, source: int, item: int, evidence: int) -> Reason:
+        """Explain an item that none of the proposals speaks for, by the number below 0 that `attribute` gave."""
         raise NotImplementedError
 
     @property

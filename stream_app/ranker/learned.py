@@ -48,6 +48,16 @@ PROFILE_HALF_LIFE: Final = 3_600.0
 """Seconds in which what a shopper looked at loses half its weight in their profile."""
 
 
+_VOICES: Final = {
+    -1: "similar_sessions",
+    -2: "viewed_before",
+    -3: "viewed_next",
+    -4: "also_viewed",
+    -5: "related",
+}
+"""Reasons by the numbers of `session_kernels.attribute`."""
+
+
 class LearnedFusion(ChoiceFusion):
     """Fusion at the level of features: what all sources say of a candidate is learned from at once.
 
@@ -178,17 +188,19 @@ class LearnedFusion(ChoiceFusion):
     def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
         """Sessions speak for an item where there are any; else the source that ranks it highest."""
         store, around = self._store, self._around
-        sources, evidence = np.full(len(listed), -1, np.int64), store.evidence(around, listed)
+        sources, evidence = np.empty(len(listed), np.int64), np.empty(len(listed), np.int32)
         places = np.empty(len(listed), np.int64)
-        n = session_kernels.unspoken(store.scratch, around.distinct, listed, places)
+        n = session_kernels.attribute(store.scratch, around.distinct, listed, sources, evidence, places)
         if n:
             places = places[:n]
             sources[places], evidence[places] = loudest(listed[places], proposals)
         return sources, evidence
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:
-        """Say which item of the context speaks most for `item`, by the sessions that hold both."""
-        return self._voice.explain(context, item, evidence)
+    def explain(self, source: int, item: int, evidence: int) -> Reason:  # noqa: ARG002
+        """Say what the sessions that hold it, or its neighbours, have to do with the context."""
+        if evidence < 0:
+            return Reason("related")
+        return Reason(_VOICES[source], item_id=self._index.id_of(evidence))
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""

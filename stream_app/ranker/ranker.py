@@ -10,7 +10,7 @@ from stream_app.models.base import Context
 from stream_app.models.model_set import CONTEXT, ModelSet
 from stream_app.ranker.choices import ChoiceFusion, Proposal
 from stream_app.ranker.diversity import Diversifier
-from stream_app.ranker.fusion import Fused, ReciprocalRankFusion
+from stream_app.ranker.fusion import RRF_K, Fused, ReciprocalRankFusion
 from stream_app.ranker.list_rules import NO_RULES, ListRules
 from stream_app.ranker.request import RankRequest
 from stream_app.ranker.rules import allowed_items
@@ -167,7 +167,9 @@ class Ranker:
         pool = self._length if rules is None else rules.rules.pool(self._length)
         fused = self._order(context, proposals, allowed, pool)
         if rules is not None:
-            order = rules.arrange(fused.items, fused.scores, self._length, context.now)
+            # by place: chances fall so steeply that likeness would hardly count, sums of ranks hardly at all
+            relevance = 1.0 / (RRF_K + np.arange(len(fused.items)))
+            order = rules.arrange(fused.items, relevance, self._length, context.now)
             fused = Fused._make(column[order] for column in fused)
         id_of = items.id_of
         listed = []
@@ -178,8 +180,10 @@ class Ranker:
             fused.evidence.tolist(),
             strict=True,
         ):
-            explain = self._learned.explain if source < 0 and self._learned else proposals[source][0].explain
-            reason = explain(context, item, found)
+            if source < 0 and self._learned is not None:
+                reason = self._learned.explain(source, item, found)
+            else:
+                reason = proposals[source][0].explain(context, item, found)
             listed.append(ListedItem(id_of(item), score, 1.0, reason))
         fusion = self._learned_for(context) or self._fusion
         return Ranked(tuple(listed), fusion.policy, self.models.version)

@@ -11,7 +11,7 @@ from stream_app.ranker.ranker import Ranker
 from stream_app.ranker.request import RankRequest
 from stream_app.ranker.weighted import WeightedFusion
 from topics.events import CatalogItem
-from topics.records import Interaction, Kind, Line, Source
+from topics.records import Interaction, Kind, Line, Reason, Source
 
 FUSIONS = (LearnedFusion, WeightedFusion)
 NAMES = ("popularity", "item_to_item", "session_knn", "item_vectors")
@@ -91,6 +91,36 @@ def test_what_was_looked_at_in_an_earlier_visit_may_be_looked_at_again() -> None
     assert ranked.policy == "learned"
     # the visit itself is longer than what the store looks up
     assert set(items) <= {item.id for item in ranked.items}
+
+
+def test_reasons_say_how_the_sessions_lead_from_the_context_to_the_item() -> None:
+    shop = Shop().visits(200)
+    request = RankRequest("me", ("i4",), (0.0,), 0, (), 1e6, ())
+    reasons = {item.id: item.why for item in shop.ranker(length=40).rank_user(request).items}
+    assert reasons["i4"] == Reason("viewed_before", item_id="i4")
+    assert reasons["i5"] == Reason("viewed_next", item_id="i4"), "the shop's rule: shoppers step on by one"
+    assert reasons["i3"] == Reason("also_viewed", item_id="i4")
+    assert "related" in {each.source for each in reasons.values()}
+
+
+def test_a_flagged_line_of_an_order_reaches_nothing_that_learns() -> None:
+    shop = Shop()
+    heard: list[Interaction] = []
+
+    class Ear:
+        name = "ear"
+
+        def hear(self, interaction: Interaction) -> None:
+            heard.append(interaction)
+
+    shop.models.listeners = (Ear(),)  # type: ignore[assignment]
+    for offset in range(40):
+        order = Interaction(Source.PURCHASE, 0, offset, 0.0, "ann", Kind.PURCHASE, (Line("tea", 1.0, 5.0),))
+        shop.models.learn(order)
+    lines = (Line("tea", 1.0, 5.0), Line("ghost", 5_000.0, 5.0))
+    shop.models.learn(Interaction(Source.PURCHASE, 0, 40, 0.0, "ann", Kind.PURCHASE, lines))
+    assert [line.item_id for line in heard[-1].lines] == ["tea"]
+    assert shop.models.index.find("ghost") == NO_ITEM
 
 
 def test_the_profile_is_among_the_features_where_the_catalogue_says_something() -> None:
