@@ -3,11 +3,11 @@
 Numba's on-disk cache notices a change of the kernel's own file and of nothing else. So everything a kernel
 needs comes in as an argument, no global, and all kernels live in this one file, since they call one another.
 
-Kernels that take scratch arrays (`seen`, `scores`, `best`, `similarity`, `passes`) find them zeroed and leave
+Kernels that take scratch arrays (`seen`, `scores`, `best`) find them zeroed and leave
 them zeroed.
 """
 
-# ruff: noqa: C901, PLR0912, PLR0915 - one loop, one kernel: arrays are costly to pass on
+# ruff: noqa: C901, PLR0912 - one loop, one kernel: arrays are costly to pass on
 
 import math
 from collections.abc import Callable
@@ -658,127 +658,3 @@ def affinities(vector: Any, items: Any, known: Any, latents: Any, biases: Any, o
         out[at] = 0.0
         if 0 <= item < len(known) and known[item]:
             out[at] = affinity(vector, item, latents, biases)
-
-
-# --- session neighbours ----------------------------------------------------------------------------------
-
-
-@compiled
-def post(
-    slot: int,
-    item: int,
-    ts: float,
-    session_items: Any,
-    session_sizes: Any,
-    session_lasts: Any,
-    postings: Any,
-    posted: Any,
-) -> None:
-    """Add an item to a session, and the session to the item's ring."""
-    session_lasts[slot] = max(session_lasts[slot], ts)
-    size = session_sizes[slot]
-    for at in range(size):
-        if session_items[slot, at] == item:
-            return
-    room = session_items.shape[1]
-    if size == room:
-        for at in range(room - 1):
-            session_items[slot, at] = session_items[slot, at + 1]
-        size -= 1
-    session_items[slot, size] = item
-    session_sizes[slot] = size + 1
-    postings[item, posted[item] % postings.shape[1]] = slot
-    posted[item] += 1
-
-
-@compiled
-def neighbour_scores(
-    context: Any,
-    depth: int,
-    neighbours: int,
-    owner: Any,
-    since: float,
-    without: int,
-    session_items: Any,
-    session_sizes: Any,
-    session_lasts: Any,
-    session_owners: Any,
-    session_ties: Any,
-    postings: Any,
-    posted: Any,
-    similarity: Any,
-    matched: Any,
-    passes: Any,
-    slots: Any,
-    slot_scores: Any,
-    near: Any,
-    near_scores: Any,
-    scores: Any,
-    best: Any,
-    evidence: Any,
-    touched: Any,
-) -> int:
-    """Score the items of the sessions nearest to the context; return how many items were touched.
-
-    Sessions of `owner` that reach past `since` are the shopper's own open session and are left out, as is
-    the item `without`. `passes` stops a session from being met twice through one item.
-    """
-    n_slots = 0
-    used = 0
-    ring = postings.shape[1]
-    for at in range(len(context) - 1, -1, -1):
-        item = context[at]
-        if not 0 <= item < len(posted):
-            continue
-        again = False
-        for later in range(at + 1, len(context)):
-            if context[later] == item:
-                again = True
-                break
-        if again:
-            continue
-        used += 1
-        weight = 1.0 - (used - 1) / depth
-        for back in range(min(ring, posted[item])):
-            slot = postings[item, (posted[item] - 1 - back) % ring]
-            if passes[slot] == used:
-                continue
-            held = False
-            for place in range(session_sizes[slot]):
-                if session_items[slot, place] == item:
-                    held = True
-                    break
-            if not held or (session_owners[slot] == owner and session_lasts[slot] >= since):
-                continue
-            if passes[slot] == 0:
-                slots[n_slots] = slot
-                n_slots += 1
-                matched[slot] = at
-            passes[slot] = used
-            similarity[slot] += weight
-        if used == depth:
-            break
-    for at in range(n_slots):
-        slot_scores[at] = similarity[slots[at]]
-    n_near = select(slots, slot_scores, n_slots, session_ties, neighbours, near, near_scores)
-    n = 0
-    for rank in range(n_near):
-        slot = near[rank]
-        at = matched[slot]
-        part = near_scores[rank] * (1.0 - 0.1 * min(9, len(context) - 1 - at))
-        for place in range(session_sizes[slot]):
-            other = session_items[slot, place]
-            if other == without:
-                continue
-            if scores[other] == 0.0:
-                touched[n] = other
-                n += 1
-            scores[other] += part
-            if part > best[other]:
-                best[other] = part
-                evidence[other] = context[at]
-    for at in range(n_slots):
-        slot = slots[at]
-        similarity[slot] = 0.0
-        passes[slot] = 0
-    return n
