@@ -12,6 +12,9 @@ from stream_app.ranker.ranker import Ranker
 _A_ROUND: Final = 25
 """Most items, and most queries, of a round."""
 
+_CATCHING_UP: Final = 1 / 3
+"""Part of the interval after which the next round comes while more waits than fits in one."""
+
 _MAX_TOUCHED: Final = 200_000
 
 
@@ -93,7 +96,7 @@ class Rounds:
             return NO_ROUND
         # What waits in numbers is worked off between the shoppers' lists; a few wait for their round.
         many = max(len(self._items), len(self._queries)) > _A_ROUND
-        self.due = now + self._interval * (0.2 if many else 1.0)
+        self.due = now + self._interval * (_CATCHING_UP if many else 1.0)
         done = Round([], [], [], [])
         for item_id in _taken(self._items, _A_ROUND):
             ranked = self._ranker.rank_item(item_id)

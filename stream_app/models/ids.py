@@ -1,9 +1,9 @@
 """Ids as small integers: a bounded two-way map that gives up what was touched longest ago."""
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import blake2b
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,6 +82,11 @@ class IdIndex:
         """Integer of an id, or `NO_ITEM`."""
         return self._numbers.get(name, NO_ITEM)
 
+    def find_all(self, names: Iterable[str]) -> list[int]:
+        """Integers of ids, `NO_ITEM` for each that is not known."""
+        get = self._numbers.get
+        return [get(name, NO_ITEM) for name in names]
+
     def id_of(self, number: int) -> str:
         """Id behind an integer.
 
@@ -94,6 +99,20 @@ class IdIndex:
         if name is None:
             raise KeyError(number)
         return name
+
+    def ids_of(self, numbers: list[int]) -> list[str]:
+        """Ids behind integers.
+
+        Raises
+        ------
+        KeyError
+            If one of them is not in use.
+        """
+        ids = self._ids
+        names = [ids[number] if 0 <= number < len(ids) else None for number in numbers]
+        if None in names:
+            raise KeyError(numbers[names.index(None)])
+        return cast("list[str]", names)
 
     def index(self, name: str, ts: float) -> int:
         """Integer of an id, given out now if need be; touches it.

@@ -299,11 +299,9 @@ class ModelSet:
         now
             Event time of the shopper's last event, seconds since the epoch.
         """
-        find = self.index.find
-        items = np.array([find(name) for name in item_ids], np.int32)
         return Context(
             user,
-            items,
+            np.array(self.index.find_all(item_ids), np.int32),
             np.array(times, np.float64),
             session_start,
             segments,

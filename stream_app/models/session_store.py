@@ -240,7 +240,7 @@ class SessionStore:
         if last is not None:
             if last.context is context and last.version == self._version:
                 return last
-            kernels.release(self.scratch, last.n)
+            kernels.release(self.scratch.slots, self.scratch.found, last.n)
         size = self._index.size
         # other sources may propose items that no session holds
         self._fit(size)
@@ -271,7 +271,8 @@ class SessionStore:
 
     def admit(self, around: Surroundings, items: Items) -> None:
         """Make items of other sources candidates too, with sums of 0."""
-        around.n = kernels.admit(self.scratch, around.n, items)
+        scratch = self.scratch
+        around.n = kernels.admit(scratch.slots, scratch.found, scratch.sums, around.n, items)
 
     def evidence(self, around: Surroundings, items: Items) -> Items:
         """For each item the context item that speaks most for it; itself where the context holds it."""
@@ -325,7 +326,7 @@ class SessionStore:
         """
         verify(state, "session_store", self.parameters)
         if self._last is not None:
-            kernels.release(self.scratch, self._last.n)
+            kernels.release(self.scratch.slots, self.scratch.found, self._last.n)
         self._clear()
         memory, used = self.held, state["rows"]
         memory.serials[used] = state["serials"]

@@ -11,10 +11,10 @@ from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, It
 from stream_app.models.kernels import select
 from stream_app.models.model_set import WEIGHTS, ModelSet
 from stream_app.ranker.fusion import Fused
-from stream_app.ranker.softmax import SoftmaxRanker, logarithm_of_sum
+from stream_app.ranker.softmax import SoftmaxRanker, chances, lifted
 from topics.records import Interaction, Reason
 
-SCHEDULE: Final = ((1_000, 1), (100_000, 8))
+SCHEDULE: Final = ((1_000, 1), (5_000, 4))
 """Up to how many choices one in how many is learned from; what is rare at first is plenty later."""
 
 SAMPLED: Final = 16
@@ -99,7 +99,7 @@ class ChoiceFusion:
         """Say which source speaks for each listed item, below 0 for none of the proposals, and by which evidence."""
         raise NotImplementedError
 
-    def explain(self, source: int, item: int, evidence: int) -> Reason:
+    def explain(self, source: int, evidence: int) -> Reason:
         """Explain an item that none of the proposals speaks for, by the number below 0 that `attribute` gave."""
         raise NotImplementedError
 
@@ -169,11 +169,12 @@ class ChoiceFusion:
         if not len(items):
             return Fused(EMPTY_ITEMS, np.zeros(0), np.zeros(0, np.int64), EMPTY_ITEMS)
         listed, best = np.empty(length, np.int32), np.empty(length, np.float32)
-        # only what is above 0 is selected
-        lift = np.float32(1.0) - scores.min()
-        n = select(items, scores + lift, len(items), self._index.hashes, length, listed, best)
-        chances = np.exp(best[:n] - (lift + logarithm_of_sum(scores)), dtype=np.float64)
-        return Fused(listed[:n], np.round(chances, 6), *self.attribute(listed[:n], proposals))
+        values = np.empty(len(items), np.float32)
+        logarithm = lifted(scores, values)
+        n = select(items, values, len(items), self._index.hashes, length, listed, best)
+        listed, shares = listed[:n], np.empty(n)
+        chances(best[:n], logarithm, shares)
+        return Fused(listed, shares, *self.attribute(listed, proposals))
 
     def forget_user(self, user: str) -> None:
         """Nothing is held of single shoppers."""

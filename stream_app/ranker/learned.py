@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models import profile, session_kernels
-from stream_app.models.base import Context, Items, Model
+from stream_app.models.base import Context, Items, Model, Scores
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.model_set import ModelSet
@@ -42,6 +42,9 @@ VECTOR_QUOTA: Final = 30
 ADMITTED: Final = 20
 """How many of each source that is not on the session store are ranked; the others of its candidates are only told
 apart by it where another source brings them."""
+
+
+NOTHING: Final[Scores] = np.zeros(0, np.float32)
 
 
 PROFILE_HALF_LIFE: Final = 3_600.0
@@ -116,24 +119,35 @@ class LearnedFusion(ChoiceFusion):
         """Put the best of all sources together, with their features."""
         store = self._store
         around = self._around = store.look_around(context)
+        # sources of their own may have replaced the arrays, but not the store's while it looks around
+        scratch, held = store.scratch, store.held
         start = context.session_start if context.session_start < len(context.items) else 0
         clicks = context.items[start:]
-        # what was looked at before may be looked at again, from earlier visits too
-        also = [context.items, *(found.items[:ADMITTED] for _, found in proposals)]
+        cosines: Scores = NOTHING
         if self._vectors is not None:
             cosines = self._vectors.cosines(clicks, store.found(around))
-            near = (
-                np.argpartition(cosines, -VECTOR_QUOTA)[-VECTOR_QUOTA:]
-                if len(cosines) > VECTOR_QUOTA
-                else ...
-            )
-            also.append(store.found(around)[near].copy())
-        wanted = np.concatenate(also)
-        wanted = wanted[wanted >= 0]
+        # what was looked at before may be looked at again, from earlier visits too
+        wanted = context.items
+        brought = [found.items[:ADMITTED] for _, found in proposals if len(found.items)]
+        if brought:
+            wanted = np.concatenate((wanted, *brought))
+        looked_around = around.n
         store.admit(around, wanted)
-        scratch, held = store.scratch, store.held
         n = session_kernels.shortlist(
-            held, scratch, around.n, around.distinct, QUOTAS, wanted, allowed, self._marks, self._chosen
+            held.clicks,
+            scratch.slots,
+            scratch.found,
+            scratch.sums,
+            scratch.order,
+            scratch.spare,
+            around.n,
+            QUOTAS,
+            cosines,
+            VECTOR_QUOTA,
+            wanted,
+            allowed,
+            self._marks,
+            self._chosen,
         )
         chosen, matrix = self._chosen[:n], self._matrix[:n]
         features.session_features(
@@ -154,20 +168,20 @@ class LearnedFusion(ChoiceFusion):
         self._write_profile(context, items, matrix[:, column : column + len(ITEM_FEATURES)])
         column += len(ITEM_FEATURES)
         if self._vectors is not None:
-            # what other sources brought was not found around the context
-            cosines = np.concatenate(
-                (cosines, self._vectors.cosines(clicks, store.found(around)[len(cosines) :]))
-            )
+            if around.n > looked_around:
+                # what other sources brought was not found around the context
+                further = self._vectors.cosines(clicks, store.found(around)[looked_around:])
+                cosines = np.concatenate((cosines, further))
             beside = self._vectors.cosines_beside(scratch.context[: around.distinct], items)
             features.vector_features(cosines, chosen, beside, column, matrix)
             column += len(VECTOR_FEATURES)
         matrix[:, column:] = 0.0
-        self._rows[chosen] = np.arange(n)
         for _, found in proposals:
             if len(found.items):
-                features.source_features(scratch.slots, self._rows, found.items, found.scores, column, matrix)
+                features.source_features(
+                    scratch.slots, self._rows, chosen, found.items, found.scores, column, matrix
+                )
             column += 2
-        self._rows[chosen] = -1
         return Shortlist(items, matrix)
 
     def _write_profile(self, context: Context, items: Items, out: NDArray[np.float32]) -> None:
@@ -187,16 +201,26 @@ class LearnedFusion(ChoiceFusion):
 
     def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
         """Sessions speak for an item where there are any; else the source that ranks it highest."""
-        store, around = self._store, self._around
+        scratch, around = self._store.scratch, self._around
         sources, evidence = np.empty(len(listed), np.int64), np.empty(len(listed), np.int32)
         places = np.empty(len(listed), np.int64)
-        n = session_kernels.attribute(store.scratch, around.distinct, listed, sources, evidence, places)
+        n = session_kernels.attribute(
+            scratch.slots,
+            scratch.sums,
+            scratch.context,
+            scratch.supports,
+            around.distinct,
+            listed,
+            sources,
+            evidence,
+            places,
+        )
         if n:
             places = places[:n]
             sources[places], evidence[places] = loudest(listed[places], proposals)
         return sources, evidence
 
-    def explain(self, source: int, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, source: int, evidence: int) -> Reason:
         """Say what the sessions that hold it, or its neighbours, have to do with the context."""
         if evidence < 0:
             return Reason("related")

@@ -16,7 +16,7 @@ from stream_app.ranker.request import RankRequest
 from stream_app.ranker.rules import allowed_items
 from stream_app.ranker.search import POLICY as SEARCH_POLICY
 from stream_app.ranker.search import SearchRanker
-from topics.records import Interaction, ListedItem
+from topics.records import Interaction, ListedItem, Reason
 
 
 class Ranked(NamedTuple):
@@ -171,19 +171,24 @@ class Ranker:
             relevance = 1.0 / (RRF_K + np.arange(len(fused.items)))
             order = rules.arrange(fused.items, relevance, self._length, context.now)
             fused = Fused._make(column[order] for column in fused)
-        id_of = items.id_of
+        numbers = fused.items.tolist()
         listed = []
-        for item, score, source, found in zip(
-            fused.items.tolist(),
+        told: dict[tuple[int, int], Reason] = {}
+        for item, name, score, source, found in zip(
+            numbers,
+            items.ids_of(numbers),
             fused.scores.tolist(),
             fused.sources.tolist(),
             fused.evidence.tolist(),
             strict=True,
         ):
             if source < 0 and self._learned is not None:
-                reason = self._learned.explain(source, item, found)
+                # the same few items of the context speak for most of a list
+                reason = told.get((source, found))
+                if reason is None:
+                    reason = told[source, found] = self._learned.explain(source, found)
             else:
                 reason = proposals[source][0].explain(context, item, found)
-            listed.append(ListedItem(id_of(item), score, 1.0, reason))
+            listed.append(ListedItem(name, score, 1.0, reason))
         fusion = self._learned_for(context) or self._fusion
         return Ranked(tuple(listed), fusion.policy, self.models.version)

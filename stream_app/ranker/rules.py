@@ -27,7 +27,7 @@ def allowed_items(index: ItemIndex, excluded: Iterable[str]) -> Iterator[NDArray
         Valid inside the context only.
     """
     flags = index.available
-    places = np.array([at for at in map(index.find, excluded) if at != NO_ITEM], np.int32)
+    places = np.array([at for at in index.find_all(excluded) if at != NO_ITEM], np.int32)
     if not len(places):
         yield flags
         return

@@ -48,48 +48,84 @@ class Weights(NamedTuple):
     bias_sum: Matrix
 
 
+class Tables(NamedTuple):
+    """Weights as they are scored with: half the loads of a look at two knots and the first.
+
+    Attributes
+    ----------
+    pieces : ndarray of float32, shape (features, bins, 2, units)
+        Of each piece its value at the lower knot, less that of the first knot, and what it rises by.
+    zero : ndarray of float32, shape (units,)
+        What all units come to where every feature is 0.
+    """
+
+    pieces: Matrix
+    zero: Matrix
+
+
 @_compiled
-def _score(weights: Weights, features: Any, hidden: Any, scores: Any) -> None:
-    units = len(weights.out)
-    bins = weights.knots.shape[1] - 1
-    # most features of most candidates are 0: what that comes to is added up once for all
-    zero = weights.bias.copy()
-    for j in range(features.shape[1]):
+def _tabulate(weights: Weights, tables: Tables) -> None:
+    features, knots, units = weights.knots.shape
+    for k in range(units):
+        tables.zero[k] = weights.bias[k]
+    for j in range(features):
         for k in range(units):
-            zero[k] += weights.knots[j, 0, k]
+            tables.zero[k] += weights.knots[j, 0, k]
+        for low in range(knots - 1):
+            for k in range(units):
+                tables.pieces[j, low, 0, k] = weights.knots[j, low, k] - weights.knots[j, 0, k]
+                tables.pieces[j, low, 1, k] = weights.knots[j, low + 1, k] - weights.knots[j, low, k]
+
+
+@_compiled
+def _score(pieces: Any, zero: Any, out: Any, features: Any, hidden: Any, scores: Any) -> None:
+    units = len(out)
+    bins = pieces.shape[1]
     for row in range(len(features)):
         unit = hidden[row]
         for k in range(units):
             unit[k] = zero[k]
+        # most features of most candidates are 0, and add nothing
         for j in range(features.shape[1]):
             value = features[row, j]
             if not value > 0:
                 continue
-            at = min(value, np.float32(1.0)) * bins
+            at = min(value, np.float32(1.0)) * np.float32(bins)
             low = min(int(at), bins - 1)
             share = np.float32(at - low)
-            nought = weights.knots[j, 0]
-            below = weights.knots[j, low]
-            above = weights.knots[j, low + 1]
+            below = pieces[j, low, 0]
+            rise = pieces[j, low, 1]
             for k in range(units):
-                unit[k] += below[k] + share * (above[k] - below[k]) - nought[k]
+                unit[k] += below[k] + share * rise[k]
         score = unit[0]
         for k in range(1, units):
             if unit[k] > 0:
-                score += weights.out[k] * unit[k]
+                score += out[k] * unit[k]
         scores[row] = score
 
 
 @_compiled
-def logarithm_of_sum(scores: Any) -> Any:
-    """Logarithm of the sum of the exponentials: what a score is set against to become a logarithm of a chance."""
-    largest = scores[0]
+def lifted(scores: Any, out: Any) -> float:
+    """Write scores less the least, plus 1; return the logarithm of the sum of their exponentials.
+
+    What is lifted so is above 0, and a lifted score less that logarithm is the logarithm of a chance.
+    """
+    least, largest = scores[0], scores[0]
     for row in range(1, len(scores)):
+        least = min(least, scores[row])
         largest = max(largest, scores[row])
     total = np.float32(0.0)
     for row in range(len(scores)):
+        out[row] = scores[row] - least + np.float32(1.0)
         total += np.exp(scores[row] - largest)
-    return largest + np.log(total)
+    return float(np.log(total) + largest - least + np.float32(1.0))
+
+
+@_compiled
+def chances(scores: Any, logarithm: float, out: Any) -> None:
+    """Write exp(score - logarithm), to a millionth."""
+    for row in range(len(scores)):
+        out[row] = np.floor(np.exp(np.float64(scores[row]) - logarithm) * 1e6 + 0.5) / 1e6
 
 
 @_compiled
@@ -289,6 +325,11 @@ class SoftmaxRanker:
             np.full_like(out, small),
         )
         self.mean = self.weights._replace(knots=knots.copy(), out=out.copy(), bias=self.weights.bias.copy())
+        self._tables, self._mean_tables = (
+            Tables(np.zeros((features, bins, 2, units), np.float32), np.zeros(units, np.float32))
+            for _ in range(2)
+        )
+        self._tabulate()
         self.steps = 0
         self._pending = (np.zeros_like(knots), np.zeros_like(out), np.zeros_like(out))
         self._hidden: Matrix = np.zeros((512, units), np.float32)
@@ -309,14 +350,18 @@ class SoftmaxRanker:
         ndarray of float32, shape (n,)
             Valid until the next call.
         """
-        return self._scored(self.mean, features)
+        return self._scored(self._mean_tables, self.mean.out, features)
 
-    def _scored(self, weights: Weights, features: Matrix) -> Matrix:
+    def _tabulate(self) -> None:
+        _tabulate(self.weights, self._tables)
+        _tabulate(self.mean, self._mean_tables)
+
+    def _scored(self, tables: Tables, out: Matrix, features: Matrix) -> Matrix:
         n = len(features)
         if n > len(self._scores):
             self._hidden = np.zeros((2 * n, self._hidden.shape[1]), np.float32)
             self._scores = np.zeros(2 * n, np.float32)
-        _score(weights, features, self._hidden[:n], self._scores[:n])
+        _score(*tables, out, features, self._hidden[:n], self._scores[:n])
         return self._scores[:n]
 
     def learn(self, features: Matrix, chosen: int) -> None:
@@ -329,7 +374,7 @@ class SoftmaxRanker:
         chosen
             Row of what was.
         """
-        scores = self._scored(self.weights, features)
+        scores = self._scored(self._tables, self.weights.out, features)
         loss = _gather(
             self.weights, features, chosen, self._hidden[: len(features)], scores, *self._pending, 2e-4
         )
@@ -350,6 +395,7 @@ class SoftmaxRanker:
             share = max(1.0 / AVERAGED, 10.0 / (self.steps + 9.0))
             for mean, value in zip(self.mean[:3], self.weights[:3], strict=True):
                 _average(mean.ravel(), value.ravel(), share)
+            self._tabulate()
 
     def state(self) -> State:
         """Weights and the pending step, as plain data."""
@@ -380,6 +426,7 @@ class SoftmaxRanker:
             (*self._pending, *self.mean[:3]), (*state["pending"], *state["mean"]), strict=True
         ):
             array[...] = held
+        self._tabulate()
         self.steps = int(state["steps"])
         self.choices, self.loss = int(state["choices"]), float(state["loss"])
 
@@ -387,5 +434,13 @@ class SoftmaxRanker:
         """Bytes held, to within a few percent."""
         return sum(
             each.nbytes
-            for each in (*self.weights, *self.mean[:3], *self._pending, self._hidden, self._scores)
+            for each in (
+                *self.weights,
+                *self.mean[:3],
+                *self._tables,
+                *self._mean_tables,
+                *self._pending,
+                self._hidden,
+                self._scores,
+            )
         )

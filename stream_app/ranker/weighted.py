@@ -68,6 +68,6 @@ class WeightedFusion(ChoiceFusion):
         """The source that ranks an item highest speaks for it."""
         return loudest(listed, proposals)
 
-    def explain(self, source: int, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, source: int, evidence: int) -> Reason:  # noqa: ARG002
         """Nothing is listed that no source proposed."""
         return Reason("related")

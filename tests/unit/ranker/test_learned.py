@@ -194,8 +194,8 @@ def test_fewer_choices_are_learned_from_as_they_come_and_the_same_ones_on_replay
     fusion, again = Shop().fusion, Shop().fusion
     due = [offset for offset in range(180_000) if fusion.due(_at(offset))]
     assert due[:1_000] == list(range(1_000))
-    assert sum(1_000 <= offset < 100_000 for offset in due) == pytest.approx(99_000 / 8, rel=0.05)
-    assert sum(offset >= 100_000 for offset in due) == pytest.approx(80_000 / SAMPLED, rel=0.05)
+    assert sum(1_000 <= offset < 5_000 for offset in due) == pytest.approx(4_000 / 4, rel=0.05)
+    assert sum(offset >= 5_000 for offset in due) == pytest.approx(175_000 / SAMPLED, rel=0.05)
     assert [offset for offset in range(180_000) if again.due(_at(offset))] == due
 
 
