@@ -2,7 +2,7 @@
 # checkouts, which is kept in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench lock clean
+.PHONY: help install demo test lint bench bench-bandit closed-loop estimators lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -26,6 +26,9 @@ help:
 	@echo '  make test     lint, types, import rules and every test'
 	@echo '  make lint     the first three of these'
 	@echo '  make bench    how fast it is on this machine'
+	@echo '  make bench-bandit   regret and speed of the policies, beside River'"'"'s'
+	@echo '  make closed-loop    policies in a closed loop: make closed-loop ARGS="--sessions FILE --format F"'
+	@echo '  make estimators     are the off-policy estimators right, on logs with known truth?'
 	@echo '  make lock     constraints.txt anew from pyproject.toml'
 	@echo '  make clean    remove what was made here, .venv too'
 	@echo
@@ -68,6 +71,16 @@ demo: $(STAMP)
 bench: $(STAMP)
 	@$(PY) -m stream_app.bench $(ARGS)
 
+bench-bandit: $(STAMP)
+	@$(PY) -m stream_app.bench.bandit $(ARGS)
+
+closed-loop: $(STAMP)
+	@$(PY) -m stream_app.bench.closed_loop $(ARGS)
+
+estimators: $(STAMP)
+	@mkdir -p build
+	@$(PY) -m stream_app evaluate estimators --report build/estimators.json $(ARGS)
+
 lint: $(STAMP)
 	@echo '--- ruff check'
 	@$(PY) -m ruff check .
@@ -80,7 +93,7 @@ lint: $(STAMP)
 
 test: lint
 	@echo '--- pytest'
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
 	@echo '--- all is well'
 
 lock: $(STAMP)

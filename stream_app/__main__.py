@@ -10,6 +10,7 @@ from stream_app.errors import UserError
 
 COMMAND_MODULES = (
     "demo",
+    "simulate",
     "worker",
     "replay",
     "show",
@@ -17,6 +18,7 @@ COMMAND_MODULES = (
     "dead_letters",
     "doctor",
     "settings",
+    "policies",
     "evaluate",
     "tune",
 )

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import faust
 
+from state.lists import ListMemory
 from state.model_store import DirectoryModelStore, ModelStore
 from state.tables import ChangelogTable, TableRows, users_table
 from stream_app.agents.catalog import CatalogEvents, declare_catalog_agent
@@ -20,13 +21,18 @@ from stream_app.agents.dead_letters import DeadLetterWriter
 from stream_app.agents.flusher import Flusher
 from stream_app.agents.monitor import ScrapedMonitor
 from stream_app.agents.ordering import BrokerTimeOrder
+from stream_app.agents.policies import PolicyKeeper
 from stream_app.agents.prequential import PublishedLists
+from stream_app.agents.recall import Logged, Recall
+from stream_app.agents.rewards import Rewards
 from stream_app.agents.transport import use_direct_transport
 from stream_app.agents.users import UserEvents, declare_users_agent
 from stream_app.metrics import Metrics
 from stream_app.outbox import Outbox
 from stream_app.publish.port import Publisher
 from stream_app.ranker.assembly import make_models, make_ranker
+from stream_app.ranker.live.comparison import Comparison
+from stream_app.ranker.live.policies import LivePolicies
 from stream_app.replica import Replica, load_models
 from stream_app.settings import Settings
 from topics.catalogue import CLICKS
@@ -78,7 +84,14 @@ class Components:
             on_news=lambda items, segments: self.flusher.touch(items, segments),  # noqa: PLW0108  # made below
         )
         self.rows: Final = TableRows(users_table(self.app, self.outbox.append, partitions), partitions)
-        self.lists: Final = PublishedLists(self.metrics)
+        memory = ListMemory(settings.remembered_lists, settings.remembered_lists_per_user)
+        self.lists: Final = PublishedLists(self.metrics, memory)
+        rules = settings.attribution_rules
+        logged = Logged()
+        self._recall = Recall(
+            memory, logged, broker=settings.broker, limit=settings.remembered_lists, window=rules.longest
+        )
+        self._rewards = Rewards(memory, logged, self.replica, self.outbox.append, self.metrics, rules)
         self.flusher: Final = Flusher(
             make_ranker(models, settings),
             self.rows,
@@ -87,6 +100,18 @@ class Components:
             self.outbox.append,
             self.metrics,
             settings,
+            logged=logged,
+        )
+        live, comparison = models.listener(LivePolicies), models.listener(Comparison)
+        assert live is not None and comparison is not None, "make_models adds both"  # noqa: PT018, S101
+        self.policies: Final = PolicyKeeper(
+            live,
+            comparison,
+            self.metrics,
+            self.outbox.append,
+            control=settings.control_policy,
+            margin=settings.guard_margin,
+            broker=settings.broker,
         )
         self.gate: Final = asyncio.Event()
         self._assigned: Final = asyncio.Event()
@@ -123,6 +148,7 @@ class Components:
             self.replica,
             self.flusher,
             self.lists,
+            self._rewards,
             outbox.append,
             dead_letters,
             self.metrics,
@@ -161,7 +187,7 @@ class Components:
 
     async def _run(self) -> None:
         """What a worker does beside its agents."""
-        for task in (await self.replica.start(), self.flusher.start()):
+        for task in (await self.replica.start(), await self.policies.start(), self.flusher.start()):
             task.add_done_callback(self._on_task_done)
         self._spawn(self._report_gauges())
         self._spawn(self._snapshot_regularly())
@@ -172,10 +198,13 @@ class Components:
             await self.replica.catch_up()
             if self._assigned.is_set():
                 continue
+            owned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
+            # What their shoppers were shown, and what came of it, is known to the owners before.
+            await self._recall.read(owned)
+            if self._assigned.is_set():
+                continue
             self.rows.forget_cached()
-            self.replica.own(
-                {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
-            )
+            self.replica.own(owned)
             # What is there now stays: the collector need not look at it again and again.
             gc.collect()
             gc.freeze()
@@ -211,6 +240,9 @@ class Components:
             self.metrics.table_users.set(self.rows.count)
             self.app.monitor.copy_to_metrics()
             self.lists.report_coverage(len(models.index))
+            self.lists.report_memory()
+            self.policies.guard()
+            self.policies.report()
             await asyncio.sleep(_GAUGES_EVERY)
 
     async def _snapshot_regularly(self) -> None:
@@ -223,6 +255,7 @@ class Components:
         await self.flusher.stop()
         for task in tuple(self._background):
             task.cancel()
+        await self.policies.stop()
         await self.replica.stop()
         await self.outbox.flush()
         await self.replica.snapshot()

@@ -16,6 +16,44 @@ _FAST_BUCKETS = (
     0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0,
 )  # fmt: skip
 
+_DELAY_BUCKETS = (
+    0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0,
+)  # fmt: skip
+
+
+class PolicyMetrics:
+    """How shoppers are split between policies, and how these do: the same on every worker.
+
+    Parameters
+    ----------
+    registry
+        Where they are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.share = Gauge(
+            "headrace_policy_share_ratio",
+            "Share of the shoppers that a policy gets.",
+            ["policy"],
+            registry=registry,
+        )
+        self.resting = Gauge(
+            "headrace_policy_resting",
+            "1 while a policy gets nobody because the guard, or an operator, has put it to rest.",
+            ["policy"],
+            registry=registry,
+        )
+        self.shoppers = Gauge(
+            "headrace_policy_shoppers", "Shoppers who saw a list of a policy.", ["policy"], registry=registry
+        )
+        self.figure = Gauge(
+            "headrace_policy_figure_per_list",
+            "Clicks, purchases, revenue or reward value per list seen, by policy, over all workers' rewards; bound "
+            "tells the mean from the ends of its interval, which holds at any time one looks.",
+            ["policy", "figure", "bound"],
+            registry=registry,
+        )
+
 
 class Metrics:
     """The metrics of one worker.
@@ -90,11 +128,13 @@ class Metrics:
             "headrace_flush_failures_total", "Redis pipelines that failed and are tried again.", registry=r
         )
         self.replica_lag_messages = Gauge(
-            "headrace_replica_lag_messages", "Interactions not yet folded into this replica.", registry=r
+            "headrace_replica_lag_messages",
+            "Interactions and rewards not yet folded into this replica.",
+            registry=r,
         )
         self.replica_lag_seconds = Gauge(
             "headrace_replica_lag_seconds",
-            "Age of the newest interaction read, while others are waiting; 0 when caught up.",
+            "Age of the newest record read, while others are waiting; 0 when caught up.",
             registry=r,
         )
         self.interactions_folded = Counter(
@@ -103,6 +143,14 @@ class Metrics:
         self.interactions_dropped = Counter(
             "headrace_interactions_dropped_total",
             "Interactions at or below the replica's watermark: already learned.",
+            registry=r,
+        )
+        self.rewards_folded = Counter(
+            "headrace_rewards_folded_total", "Rewards learned by the policies.", registry=r
+        )
+        self.rewards_dropped = Counter(
+            "headrace_rewards_dropped_total",
+            "Rewards at or below the replica's watermark: already learned.",
             registry=r,
         )
         self.model_bytes = Gauge(
@@ -173,4 +221,61 @@ class Metrics:
             "From the broker's timestamp of a search to Redis acknowledging the order of its results.",
             buckets=FRESHNESS_BUCKETS,
             registry=r,
+        )
+        self.policy_lists = Counter(
+            "headrace_policy_lists_total",
+            "Shoppers' lists acknowledged by Redis, by the policy that ordered them.",
+            ["policy"],
+            registry=r,
+        )
+        self.policy_lists_seen = Counter(
+            "headrace_policy_lists_seen_total",
+            "Lists that are known to have been seen, by policy: shown by an impression event, or reacted to.",
+            ["policy"],
+            registry=r,
+        )
+        self.policy_items_seen = Counter(
+            "headrace_policy_items_seen_total",
+            "Places of lists that are known to have been seen, by policy.",
+            ["policy"],
+            registry=r,
+        )
+        self.policies = PolicyMetrics(r)
+        self.rewards = Counter(
+            "headrace_rewards_total",
+            "Reactions that were matched with the list they came from, by kind and policy.",
+            ["kind", "policy"],
+            registry=r,
+        )
+        self.reward_value = Counter(
+            "headrace_reward_value_total",
+            "What those reactions were worth, by policy; sign tells gains from losses (dislike, hide).",
+            ["policy", "sign"],
+            registry=r,
+        )
+        self.reward_revenue = Counter(
+            "headrace_reward_revenue_total",
+            "Price times quantity of the purchases among them, by policy.",
+            ["policy"],
+            registry=r,
+        )
+        self.reward_delay = Histogram(
+            "headrace_reward_delay_seconds",
+            "From the publication of a list to a reaction to it, by the broker's time.",
+            ["kind"],
+            buckets=_DELAY_BUCKETS,
+            registry=r,
+        )
+        self.unattributed = Counter(
+            "headrace_unattributed_reactions_total",
+            "Reactions to items that no list was rewarded for, by reason (no_list, unknown_list, not_on_list, "
+            "too_late, repeated).",
+            ["reason"],
+            registry=r,
+        )
+        self.remembered_lists = Gauge(
+            "headrace_remembered_lists", "Published lists that reactions can be matched with.", registry=r
+        )
+        self.remembered_bytes = Gauge(
+            "headrace_remembered_lists_bytes", "Memory held by those lists, in bytes.", registry=r
         )

@@ -5,6 +5,7 @@ from typing import Final
 from topics.records import Reason
 
 _ALONE: Final = {
+    "bought_before": "you bought it before",
     "factors": "fits your taste",
     "trending": "trending now",
     "viewed_before": "you viewed it before",
@@ -43,6 +44,8 @@ def sentence(reason: Reason) -> str:
     if source == "popular":
         segment = reason.segment or "all"
         return "popular now" if segment == "all" else f"popular in {segment.replace(':', ' ', 1)}"
+    if source == "trending" and reason.segment is not None:
+        return f"trending in {reason.segment.replace(':', ' ', 1)}"
     if source in _ALONE:
         return _ALONE[source]
     if reason.query is not None and source in _BEFORE_QUERY:

@@ -1,8 +1,8 @@
-"""The model replica of a worker: tails interactions and catalogue items into the models; snapshots.
+"""The model replica of a worker: tails interactions, rewards and catalogue items into the models; snapshots.
 
-A replica is a fold over a log. It starts from the newest snapshot and reads the rest. Interactions of this
-worker's own events are folded at once (`fold_own`), so that a list reflects the event it answers; when they come
-round through Kafka they stand at or below the watermark and are dropped.
+A replica is a fold over a log. It starts from the newest snapshot and reads the rest. Interactions and rewards of
+this worker's own events are folded at once (`fold_own`, `fold_own_reward`), so that a list reflects the event it
+answers; when they come round through Kafka they stand at or below the watermark and are dropped.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ from aiokafka.structs import TopicPartition
 from state.model_store import ModelStore
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
-from topics.catalogue import CATALOG_ITEMS, INTERACTIONS
+from topics.catalogue import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem
-from topics.records import Interaction
+from topics.records import Interaction, Reward
 
 _LOG: Final = logging.getLogger(__name__)
 _SLICE: Final = 100
@@ -32,6 +32,10 @@ _NEIGHBOURS: Final = 20
 """Neighbours asked of each model whose own lists follow when an item can be bought no more, or again."""
 
 _decoder: Final = msgspec.msgpack.Decoder(Interaction)
+_reward_decoder: Final = msgspec.msgpack.Decoder(Reward)
+
+_OWNED: Final = (INTERACTIONS.name, REWARDS.name)
+"""Topics whose records of a partition are all written by the worker that owns it."""
 
 
 Positions = dict[tuple[str, int], int]
@@ -114,6 +118,7 @@ class Replica:
         self._clock = clock
         self._positions = dict(positions)
         self._consumer: Any = None
+        self._followed: Sequence[TopicPartition] = ()
         self._owned: set[TopicPartition] = set()
         self._moved = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
@@ -128,7 +133,7 @@ class Replica:
             request_timeout_ms=30_000,
         )
         await consumer.start()
-        partitions = await _partitions(self._broker, (INTERACTIONS.name, CATALOG_ITEMS.name))
+        self._followed = partitions = await _partitions(self._broker, (*_OWNED, CATALOG_ITEMS.name))
         consumer.assign(partitions)
         beginnings = await consumer.beginning_offsets(partitions)
         for tp in partitions:
@@ -168,12 +173,12 @@ class Replica:
                 await self._moved.wait()
 
     def own(self, partitions: Collection[int]) -> None:
-        """Stop reading the interactions of partitions that this worker owns: it writes all of them itself.
+        """Stop reading interactions and rewards of partitions that this worker owns: it writes all of them itself.
 
         Their positions follow `delivered`. What a former owner still had in flight is for events that were not
         committed, so this worker takes them again.
         """
-        mine = {TopicPartition(INTERACTIONS.name, partition) for partition in partitions}
+        mine = {tp for tp in self._followed if tp.topic in _OWNED and tp.partition in partitions}
         for tp in self._owned - mine:
             self._consumer.seek(tp, self._positions[tp.topic, tp.partition])
             self._consumer.resume(tp)
@@ -181,9 +186,9 @@ class Replica:
             self._consumer.pause(tp)
         self._owned = mine
 
-    def delivered(self, partition: int, offset: int) -> None:
-        """Note the offset of the newest of this worker's interactions that Kafka has."""
-        place = (INTERACTIONS.name, partition)
+    def delivered(self, partition: int, offset: int, topic: str = INTERACTIONS.name) -> None:
+        """Note the offset of the newest of this worker's interactions, or rewards, that Kafka has."""
+        place = (topic, partition)
         self._positions[place] = max(self._positions.get(place, 0), offset + 1)
 
     def fold_own(self, interaction: Interaction) -> None:
@@ -192,6 +197,22 @@ class Replica:
             self._metrics.interactions_folded.inc()
         else:
             self._metrics.interactions_dropped.inc()
+
+    def fold_own_reward(self, reward: Reward) -> None:
+        """Fold a reward of this worker's own events, ahead of its way through Kafka."""
+        if self._learn_reward(reward):
+            self._metrics.rewards_folded.inc()
+        else:
+            self._metrics.rewards_dropped.inc()
+
+    def _learn_reward(self, reward: Reward) -> bool:
+        try:
+            return self.models.learn_reward(reward)
+        except Exception:  # noqa: BLE001  # as for an interaction
+            _LOG.exception(
+                "passing over a reward from %s[%s]@%s", reward.source.name, reward.partition, reward.offset
+            )
+            return False
 
     def _learn(self, interaction: Interaction) -> bool:
         try:
@@ -245,6 +266,8 @@ class Replica:
         for tp, records in batches.items():
             if tp.topic == INTERACTIONS.name:
                 self._fold(records)
+            elif tp.topic == REWARDS.name:
+                self._fold_rewards(records)
             else:
                 self._fold_catalogue(records)
             self._positions[tp.topic, tp.partition] = records[-1].offset + 1
@@ -267,6 +290,16 @@ class Replica:
                 _LOG.warning("passing over interactions[%s]@%s: %s", record.partition, record.offset, error)
         self._metrics.interactions_folded.inc(folded)
         self._metrics.interactions_dropped.inc(len(records) - folded)
+
+    def _fold_rewards(self, records: Sequence[Any]) -> None:
+        folded = 0
+        for record in records:
+            try:
+                folded += self._learn_reward(_reward_decoder.decode(record.value))
+            except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
+                _LOG.warning("passing over rewards[%s]@%s: %s", record.partition, record.offset, error)
+        self._metrics.rewards_folded.inc(folded)
+        self._metrics.rewards_dropped.inc(len(records) - folded)
 
     def _fold_catalogue(self, records: Sequence[Any]) -> None:
         for record in records:

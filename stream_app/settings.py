@@ -1,5 +1,6 @@
 """The settings of every command, read from ``HEADRACE_*`` variables; the only reader of the environment."""
 
+import json
 import os
 import re
 import tempfile
@@ -13,9 +14,11 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
+from state.attribution import WEIGHTS, WINDOWS, AttributionRules
 from stream_app.errors import UserError
 from stream_app.ranker.list_rules import ListRules, parse_floors
 from topics.codec import Limits
+from topics.records import RewardKind
 
 PositiveInt = Annotated[int, Field(gt=0)]
 Cap = Annotated[int, Field(ge=0)]
@@ -81,6 +84,11 @@ class Settings(BaseSettings):
         ],
         description="Models to run, a JSON list.",
     )
+    model_parameters: dict[str, dict[str, int | float | str]] = Field(
+        {},
+        description="Hyper-parameters of single models, a JSON object such as "
+        '`{"session_knn": {"repeat": 1.9}}`; `headrace tune` prints what to put here.',
+    )
     fusion: Literal["learned", "weighted", "rrf", "votes"] = Field(
         "learned",
         description="How lists are made of the models' candidates: by a ranker that learns from choices, by a "
@@ -108,6 +116,10 @@ class Settings(BaseSettings):
         description="Places of each list for chosen groups, such as "
         "`new:2,long_tail:1,brand:acme:1,seller:x:1,category:y:1`.",
     )
+    buy_again: SecondsOrNone = Field(
+        0.0,
+        description="Seconds after its purchase when an item may be listed to the buyer again; 0 is never.",
+    )
     candidates_per_source: PositiveInt = Field(100, description="Candidates asked of each model.")
     list_ttl: Seconds = Field(7 * 86_400.0, description="Seconds a list lives in Redis.")
     flush_users: PositiveInt = Field(64, description="Most shoppers published in one pipeline.")
@@ -117,8 +129,58 @@ class Settings(BaseSettings):
     item_list_interval: Seconds = Field(
         0.25, description="Seconds between two rounds of item and segment lists."
     )
-    audit_lists: bool = Field(True, description="Write each shopper's list to the `lists` topic too.")
+    audit_lists: bool = Field(
+        True,
+        description="Write each shopper's list to the `lists` topic too; without it a worker that starts does not "
+        "know the lists of before, and reactions to them are nobody's reward.",
+    )
     max_dirty: PositiveInt = Field(1_000_000, description="Shoppers waiting for Redis that are remembered.")
+
+    reward_weights: dict[RewardKind, Annotated[float, Field(allow_inf_nan=False)]] = Field(
+        WEIGHTS,
+        description="What a reaction to a list is worth, by its kind: a JSON object such as "
+        '`{"click": 1, "purchase": 20}`; kinds left out keep their worth. Dislike and hide count below 0.',
+    )
+    reward_windows: dict[RewardKind, Seconds] = Field(
+        WINDOWS,
+        description="Seconds after a list was published (or shown, by an impression event) in which a reaction is "
+        "taken for one to it, by its kind: a JSON object; kinds left out keep theirs.",
+    )
+    reward_price_exponent: Annotated[float, Field(ge=0, le=2)] = Field(
+        0.0,
+        description="How much the price counts in what a purchase is worth: its weight times (price x quantity / "
+        "unit) to this power. 0 counts every purchase alike, 1 counts revenue, 0.5 lies between.",
+    )
+    reward_price_unit: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        50.0, description="The price x quantity at which a purchase is worth just its weight: a usual one."
+    )
+    remembered_lists: PositiveInt = Field(
+        100_000,
+        description="Published lists that a worker remembers to match reactions with, some 0.6 kB each and 2 bytes "
+        "a feature of an item.",
+    )
+    remembered_lists_per_user: Annotated[int, Field(ge=2)] = Field(
+        8, description="Of those, most of one shopper; lists that were reacted to stay longest."
+    )
+
+    policies: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        {"fixed": 1.0},
+        description="How shoppers are split at first between policies that order their lists, by weights: a JSON "
+        'object such as `{"thompson": 0.9, "fixed": 0.1}`. There are fixed (the fused order), popularity, thompson, '
+        "linucb, epsilon_greedy, item_thompson, session_value. One with weight 0 learns and waits. "
+        "`headrace policies` shows how they do and changes the split.",
+    )
+    policy_parameters: dict[str, dict[str, int | float | str]] = Field(
+        {},
+        description='Settings of single policies, a JSON object such as `{"thompson": {"exploration": 0.5}}`; '
+        "docs/bandit.md lists them.",
+    )
+    control_policy: str = Field("fixed", description="The policy that the guard holds the others against.")
+    guard_margin: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1,
+        description="A policy whose reward per list is surely more than this share below the control's is put to "
+        "rest; 1 switches the guard off.",
+    )
 
     snapshot_interval: Seconds = Field(30.0, description="Seconds between two model snapshots.")
     snapshots_kept: PositiveInt = Field(3, description="Snapshots kept in the model store.")
@@ -172,6 +234,43 @@ class Settings(BaseSettings):
             floors=parse_floors(self.exposure_floor),
         )
 
+    @field_validator("reward_weights")
+    @classmethod
+    def _check_weights(cls, given: dict[RewardKind, float]) -> dict[RewardKind, float]:
+        """Fill in the kinds left out; refuse a reaction that counts the wrong way."""
+        for kind, weight in given.items():
+            if kind is RewardKind.IMPRESSION and weight:
+                raise PydanticCustomError(
+                    "reward_weights", "An impression is no reaction and is worth nothing"
+                )
+            against = kind in {RewardKind.DISLIKE, RewardKind.HIDE}
+            if weight > 0 if against else weight < 0:
+                raise PydanticCustomError(
+                    "reward_weights",
+                    "A {kind} counts {way}",
+                    {
+                        "kind": str(kind),
+                        "way": "against an item: 0 or less" if against else "for it: 0 or more",
+                    },
+                )
+        return {**WEIGHTS, **given}
+
+    @field_validator("reward_windows")
+    @classmethod
+    def _check_windows(cls, given: dict[RewardKind, float]) -> dict[RewardKind, float]:
+        """Fill in the kinds left out."""
+        return {**WINDOWS, **given}
+
+    @property
+    def attribution_rules(self) -> AttributionRules:
+        """What reactions are worth, and how long they count."""
+        return AttributionRules(
+            weights=self.reward_weights,
+            windows=self.reward_windows,
+            price_exponent=self.reward_price_exponent,
+            price_unit=self.reward_price_unit,
+        )
+
     @property
     def limits(self) -> Limits:
         """The clock that events are held against."""
@@ -220,11 +319,18 @@ def load_settings(**overrides: object) -> Settings:
         message = f"HEADRACE_{name.removeprefix('HEADRACE_')}: {first['msg']} (got {first.get('input')!r})."
         raise SettingsError(message + " `headrace settings` lists every setting.") from None
     except PydanticSettingsError as error:
-        # A list that is no JSON: the error names the field, and not what was wrong with its text.
+        # What is no JSON: the error names the field, and not what was wrong with its text.
         found = re.search(r'field "(\w+)"', str(error))
         name = found[1].upper() if found else "?"
+        wanted = {
+            "MODEL_PARAMETERS": 'a JSON object, such as \'{"session_knn": {"repeat": 1.9}}\'',
+            "POLICIES": 'a JSON object, such as \'{"thompson": 0.9, "fixed": 0.1}\'',
+            "POLICY_PARAMETERS": 'a JSON object, such as \'{"thompson": {"exploration": 0.5}}\'',
+            "REWARD_WEIGHTS": "a JSON object, such as '{\"purchase\": 20}'",
+            "REWARD_WINDOWS": "a JSON object, such as '{\"click\": 3600}'",
+        }.get(name, "a JSON list, such as '[\"popularity\"]'")
         raise SettingsError(
-            f"HEADRACE_{name}: Input should be a JSON list, such as '[\"popularity\"]' "
+            f"HEADRACE_{name}: Input should be {wanted} "
             f"(got {os.environ.get(f'HEADRACE_{name}')!r}). `headrace settings` lists every setting."
         ) from None
 
@@ -272,7 +378,10 @@ def embedded_override(name: str) -> str | None:
 
 def child_environment(**settings: object) -> dict[str, str]:
     """The environment for a child process: this one, with `settings` as ``HEADRACE_*`` variables."""
-    mine = {f"HEADRACE_{name.upper()}": str(value) for name, value in settings.items()}
+    mine = {
+        f"HEADRACE_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
+        for name, value in settings.items()
+    }
     return {**os.environ, **mine}
 
 

@@ -2,8 +2,10 @@
 
 from stream_app.models import model_set
 from stream_app.ranker.assembly import make_models, make_ranker
+from stream_app.ranker.bandit import registry
 from stream_app.ranker.choices import ENOUGH
 from stream_app.ranker.exposure import Exposure
+from stream_app.ranker.live.policies import LivePolicies
 from stream_app.ranker.request import RankRequest
 from stream_app.settings import Settings
 from topics.events import CatalogItem
@@ -29,6 +31,9 @@ def warm_up(settings: Settings) -> None:
     ranker = make_ranker(models, settings)
     request = RankRequest("a", ("a",), (now,), 0, (), now, ("b",))
     ranker.rank_user(request)
+    live = models.listener(LivePolicies)
+    if live is not None and not live.off:
+        registry.warm_up()
     ranker.rank_search(request, "query", ("a", "b"))
     Exposure(models).add(("a",), now)
     ranker.rank_item("a")

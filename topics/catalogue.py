@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from topics.events import CatalogItem, Click, Erasure, Event, Feedback, Impression, Purchase, Search
-from topics.records import DeadLetter, Interaction, RecommendationList, Reward, Source
+from topics.records import DeadLetter, Interaction, PolicyShares, RecommendationList, Reward, Source
 
 DAY_MS: Final = 86_400_000
 
@@ -111,11 +111,12 @@ REWARDS: Final = TopicSpec(
     purpose="What reactions to published lists were worth.",
     key="user_id",
     payload=Reward,
+    encoding="msgpack",
     retention_ms=90 * DAY_MS,
 )
 LISTS: Final = TopicSpec(
     name="lists",
-    purpose="Every published list, for audit and off-policy evaluation.",
+    purpose="Every published list, for reward attribution, audit and off-policy evaluation.",
     key="user_id",
     payload=RecommendationList,
 )
@@ -128,6 +129,15 @@ DEAD_LETTERS: Final = TopicSpec(
     partitions=1,
     retention_ms=30 * DAY_MS,
     config=_LARGE,
+)
+CONTROL: Final = TopicSpec(
+    name="control",
+    purpose="How shoppers are split between policies: the newest record holds, for every worker.",
+    key="shares",
+    payload=PolicyShares,
+    copartitioned=False,
+    partitions=1,
+    cleanup=Cleanup.COMPACT,
 )
 USERS_TABLE: Final = "users"
 
@@ -159,7 +169,7 @@ def catalogue(app_id: str = "headrace") -> tuple[TopicSpec, ...]:
     >>> [spec.name for spec in catalogue()][:3]
     ['events.click', 'events.search', 'events.purchase']
     """
-    return (*SHOP_TOPICS, INTERACTIONS, REWARDS, LISTS, DEAD_LETTERS, changelog(app_id))
+    return (*SHOP_TOPICS, INTERACTIONS, REWARDS, LISTS, CONTROL, DEAD_LETTERS, changelog(app_id))
 
 
 def topic_of(event_type: type[Event]) -> TopicSpec:

@@ -23,7 +23,7 @@ from msgspec import inspect
 
 from topics.catalogue import SHOP_TOPICS, TopicSpec, catalogue
 from topics.codec import EVENT_TYPES
-from topics.records import DeadLetter, Interaction, RecommendationList, Reward
+from topics.records import DeadLetter, Interaction, PolicyShares, RecommendationList, Reward
 
 Json = dict[str, Any]
 """A JSON document: its keys are the standard's own, not ours."""
@@ -34,7 +34,13 @@ FOLDER: Final = Path(__file__).parent
 CONTRACT_VERSION: Final = "0.1.0"
 """Of the contract, as AsyncAPI asks for; raised when a document changes in a way that a shop could notice."""
 
-RECORD_TYPES: Final[tuple[type[msgspec.Struct], ...]] = (Interaction, Reward, RecommendationList, DeadLetter)
+RECORD_TYPES: Final[tuple[type[msgspec.Struct], ...]] = (
+    Interaction,
+    Reward,
+    RecommendationList,
+    PolicyShares,
+    DeadLetter,
+)
 """What Headrace itself writes to Kafka."""
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -344,8 +350,7 @@ def _operations(topics: Iterable[TopicSpec]) -> Json:
             operations[f"receive{name}"] = _operation(spec, "receive", f"The shop sends. {spec.purpose}")
             continue
         operations[f"send{name}"] = _operation(spec, "send", f"Headrace sends. {spec.purpose}")
-        if spec.payload is not RecommendationList:
-            operations[f"receive{name}"] = _operation(spec, "receive", "Headrace reads back what it sent.")
+        operations[f"receive{name}"] = _operation(spec, "receive", "Headrace reads back what it sent.")
     return operations
 
 

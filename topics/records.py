@@ -1,6 +1,6 @@
 """The records that Headrace itself writes to Kafka, beside the events of the shop."""
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated
 
 import msgspec
@@ -32,6 +32,20 @@ class Kind(IntEnum):
     DISLIKE = 8
     HIDE = 9
     ERASE = 10
+
+
+class RewardKind(StrEnum):
+    """What a `Reward` tells of: a reaction to a listed item, or that the list was shown."""
+
+    CLICK = "click"
+    SHARE = "share"
+    WISHLIST = "wishlist"
+    CART = "cart"
+    PURCHASE = "purchase"
+    LIKE = "like"
+    DISLIKE = "dislike"
+    HIDE = "hide"
+    IMPRESSION = "impression"
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -88,7 +102,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ----------
     source
         What brought it: ``popular``, ``trending``, ``also_viewed``, ``also_bought``, ``similar_sessions``,
-        ``similar_shoppers``, ``viewed_before``, ``similar_content``, ``matches_search``,
+        ``similar_shoppers``, ``viewed_before``, ``bought_before``, ``similar_content``, ``matches_search``,
         ``chosen_after_search``, ``factors``, …
     item_id
         The evidence, where it is an item: "because you viewed X".
@@ -113,7 +127,7 @@ class ListedItem(msgspec.Struct, frozen=True, gc=False):
     why: Reason
 
 
-class RecommendationList(msgspec.Struct, frozen=True, kw_only=True):
+class RecommendationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The document behind every ``recs:`` key in Redis, and the record on the ``lists`` topic.
 
     Attributes
@@ -130,6 +144,9 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True):
         Interactions folded into the models that ranked it.
     items
         Best first.
+    features
+        What the policy knew of the items, a row of numbers an item in their order: float16, C order. On the
+        ``lists`` topic alone, and there only where the policy goes by features.
     """
 
     list_id: str
@@ -138,6 +155,7 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True):
     policy: str
     model_version: int
     items: tuple[ListedItem, ...]
+    features: bytes = b""
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,16 +185,94 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes | None
 
 
-class Reward(msgspec.Struct, frozen=True, kw_only=True):
-    """What a shopper's reaction to a published list was worth."""
+class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one line of a shopper's event says of one published list: an item's reward, and what was seen for sure.
 
-    list_id: str
-    user_id: str
-    item_id: str
-    position: int
-    policy: str
-    propensity: float
-    kind: str
-    value: float
+    It holds all that a policy learns from, so that a replica needs no other record to fold it; and it folds in two
+    independent parts, the items that were seen and the reward of one of them. `source`, `partition`, `offset` and
+    `line` name it: what is sent again after a crash has the same four, and a replica drops it when it already
+    holds a watermark at or above (`offset`, `line`) for (`source`, `partition`).
+
+    Attributes
+    ----------
+    source, partition, offset
+        Where the event stood.
+    line
+        Which order line of it, from 0; 0 for an event that is no purchase.
+    ts
+        The broker's time of the event, seconds since the epoch.
+    user_id, list_id, policy
+        Whose list it was, and what ordered it.
+    kind
+        What the shopper did.
+    item_id, position
+        With which item, and its place on the list, from 0; empty and -1 for an impression.
+    propensity
+        The probability with which the policy put it there.
+    value
+        What the reaction is worth, by the settings; below 0 for a dislike. 0 for an impression.
+    revenue
+        Price times quantity of a purchase.
+    delay
+        Seconds from the publication of the list to the event.
+    features
+        The row of the item in the features of the list.
+    first
+        Whether it is the shopper's first reaction to that item of that list.
+    opens
+        Whether it is from this event on, and not before, that any of the list is known to have been seen.
+    seen, seen_positions, seen_propensities
+        The items of the list that are known from this event on, and not before, to have been seen.
+    seen_features
+        Their rows, in that order.
+    """
+
+    source: Source
+    partition: int
+    offset: int
+    line: int
     ts: float
-    delay: float
+    user_id: str
+    list_id: str
+    policy: str
+    kind: RewardKind
+    item_id: str = ""
+    position: int = -1
+    propensity: float = 1.0
+    value: float = 0.0
+    revenue: float = 0.0
+    delay: float = 0.0
+    features: bytes = b""
+    first: bool = True
+    opens: bool = False
+    seen: tuple[str, ...] = ()
+    seen_positions: tuple[int, ...] = ()
+    seen_propensities: tuple[float, ...] = ()
+    seen_features: bytes = b""
+
+
+class PolicyShares(msgspec.Struct, frozen=True, kw_only=True):
+    """How shoppers are split between policies from now on; the newest on the ``control`` topic holds.
+
+    Attributes
+    ----------
+    weights
+        Of each policy, 0 or more; their ratio is the split. Policies that a worker does not run get nobody.
+    resting
+        Policies that get nobody, whatever their weight, until somebody resumes them.
+    trusted
+        Policies that the guard leaves alone: an operator has resumed them.
+    ts
+        When it was said, seconds since the epoch.
+    by
+        Who said it: ``operator`` or ``guard``.
+    note
+        Why, in a sentence.
+    """
+
+    weights: dict[str, float]
+    resting: tuple[str, ...] = ()
+    trusted: tuple[str, ...] = ()
+    ts: float = 0.0
+    by: str = "operator"
+    note: str = ""

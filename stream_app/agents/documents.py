@@ -1,5 +1,6 @@
-"""A ranked list as the document that goes to Redis."""
+"""A ranked list as the document that goes to Redis, and as the record that goes to Kafka."""
 
+from binascii import b2a_base64
 from hashlib import blake2b
 
 from msgspec import structs
@@ -10,10 +11,10 @@ from stream_app.ranker.ranker import Ranked
 from topics.records import RecommendationList
 
 
-def document_of(
+def list_of(
     key: str, ranked: Ranked, generated_at: str, *, events: int = 0, query: str | None = None
-) -> Document:
-    """Make the document.
+) -> RecommendationList:
+    """Make the list that a document holds; without the features, which are nothing for Redis.
 
     Parameters
     ----------
@@ -24,11 +25,15 @@ def document_of(
     generated_at
         When it was ranked, RFC 3339.
     events
-        Events of the shopper it reflects; with the key and the models' version it names the list.
+        Events of the shopper it reflects; with the key, the models' version and what a policy made of it, it names
+        the list.
     query
         The search words, for a list of a search.
     """
     name = f"{key}|{ranked.model_version}|{events}"
+    if ranked.features:
+        # what policies learn from rewards changes lists without an event
+        name = "|".join((name, ranked.policy, *(item.id for item in ranked.items)))
     listed = RecommendationList(
         list_id=blake2b(name.encode(), digest_size=8).hexdigest(),
         key=key,
@@ -39,4 +44,23 @@ def document_of(
     )
     if query is not None:
         listed = SearchList(query=normal_query(query), **structs.asdict(listed))
-    return Document(key, encode_list(listed))
+    return listed
+
+
+def document_of(key: str, ranked: Ranked, generated_at: str, *, query: str | None = None) -> Document:
+    """Make the document of a list that is nobody's own; the parameters are those of `list_of`."""
+    return Document(key, encode_list(list_of(key, ranked, generated_at, query=query)))
+
+
+def with_features(document: bytes, features: bytes) -> bytes:
+    """The bytes of a document as they go to the ``lists`` topic.
+
+    Examples
+    --------
+    >>> with_features(b'{"items":[]}', b"AB")
+    b'{"items":[],"features":"QUI="}'
+    """
+    if not features:
+        return document
+    # An object of JSON takes one more field before its brace: encoding the whole again would cost ten times more.
+    return b'%b,"features":"%b"}' % (document[:-1], b2a_base64(features, newline=False))

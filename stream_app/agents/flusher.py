@@ -3,29 +3,39 @@
 A flush takes the longest waiting shoppers, ranks them and what they searched for, adds the lists of items, queries
 and segments that are due, and sends all in one pipeline. While Redis works on it the next batch is ranked. What
 Redis did not acknowledge goes back into the set, and is ranked again when Redis returns: lists are always of now.
+
+A shopper's list is remembered when it is ranked, and written to the ``lists`` topic before Redis has it: whatever a
+shopper may react to can be found again after a crash. Only while Redis is known to be away does Redis come first, so
+that attempts do not fill the topic with lists that nobody saw.
 """
 
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Sized
+from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
+from state.lists import PublishedList, packed
 from state.request import request_of
 from state.row import UserRow
 from state.tables import Rows
 from stream_app.agents.dead_letters import Append
-from stream_app.agents.documents import document_of
+from stream_app.agents.documents import list_of, with_features
 from stream_app.agents.prequential import PublishedLists
+from stream_app.agents.recall import Logged
 from stream_app.agents.rounds import Round, Rounds
 from stream_app.metrics import Metrics
-from stream_app.publish.contract import search_key, user_key
+from stream_app.publish.contract import encode_list, search_key, user_key
 from stream_app.publish.dirty import DirtySet
 from stream_app.publish.port import Document, Publisher, PublisherUnavailableError
 from stream_app.ranker.exposure import Exposure
 from stream_app.ranker.ranker import Ranker
 from topics.catalogue import LISTS
 from topics.events import rfc3339
+from topics.records import RecommendationList
 
 _LOG: Final = logging.getLogger(__name__)
 _EXPOSURE_EVERY: Final = 5.0
@@ -58,14 +68,27 @@ class FlushSettings(Protocol):
         """Shoppers waiting for Redis that are remembered."""
 
     @property
+    def buy_again(self) -> float:
+        """Seconds after which a bought item may be listed again; 0 for never."""
+
+    @property
     def audit_lists(self) -> bool:
         """Whether lists go to the ``lists`` topic too."""
+
+
+class _Listed(NamedTuple):
+    """A shopper's list on its way: whose, their partition, as it is remembered, as it goes to Kafka."""
+
+    user_id: str
+    partition: int
+    published: PublishedList
+    value: bytes
 
 
 class _Batch(NamedTuple):
     documents: list[Document]
     users: dict[str, tuple[float, ...]]
-    listed: list[tuple[str, tuple[str, ...], bytes]]
+    listed: list[_Listed]
     searched: dict[str, "_Searched"]
     round: Round
     erased: dict[str, int]
@@ -78,16 +101,16 @@ class _Batch(NamedTuple):
         return self._replace(
             documents=[document for document in self.documents if document.key not in keys],
             users={user: received for user, received in self.users.items() if user not in users},
-            listed=[entry for entry in self.listed if entry[0] not in users],
+            listed=[entry for entry in self.listed if entry.user_id not in users],
             searched={user: each for user, each in self.searched.items() if user not in users},
         )
 
 
 class _Searched(NamedTuple):
-    """A search list on its way: the broker's time of the search (None where no event is behind it), its bytes."""
+    """A search list on its way: the broker's time of the search (None where no event is behind it), and the list."""
 
     received: float | None
-    value: bytes
+    listed: _Listed
 
 
 class Flusher:
@@ -102,9 +125,11 @@ class Flusher:
     publisher
         Where lists go.
     lists
-        Told of each list that was acknowledged.
+        Remembers each list, and is told which were acknowledged.
     append
-        Where the audit record of a list goes.
+        Where the record of a list goes.
+    logged
+        Told of the records of lists that Kafka has.
     metrics
         Freshness, flushes, ranking.
     settings
@@ -123,6 +148,7 @@ class Flusher:
         metrics: Metrics,
         settings: FlushSettings,
         clock: Callable[[], float] = time.time,
+        logged: Logged | None = None,
     ) -> None:
         self._ranker = ranker
         self._rows = rows
@@ -149,6 +175,8 @@ class Flusher:
         self._evicted_reported = 0
         self._exposure = Exposure(ranker.models)
         self._next_exposure = 0.0
+        self._logged = logged if logged is not None else Logged()
+        self._delivered: dict[int, Callable[[int], None]] = {}
         self._published = [metrics.lists_published.labels(kind) for kind in _KINDS]
 
     def __len__(self) -> int:
@@ -203,7 +231,9 @@ class Flusher:
         """Remove a shopper's lists from Redis, and do not publish them again."""
         self._dirty.discard(user_id)
         self._searches.pop(user_id, None)
-        self._lists.forget(user_id)
+        self._lists.memory.forget(user_id)
+        # The lists of before are on the topic still: whoever reads it back must not remember them.
+        self._log(user_id, self._rows.partition_of(user_id), None)
         self._erasures += 1
         self._erased[user_id] = self._erasures
         self._idle.clear()
@@ -297,8 +327,10 @@ class Flusher:
             self._room.set()
         now = self._clock()
         generated_at = rfc3339(now)
+        # The time as whoever reads the list back finds it.
+        at = datetime.fromisoformat(generated_at).timestamp()
         documents: list[Document] = []
-        listed = []
+        listed: list[_Listed] = []
         searched: dict[str, _Searched] = {}
         gone = []
         observe = self._metrics.ranking_seconds.observe
@@ -311,23 +343,26 @@ class Flusher:
                 gone.append(user_id)
                 continue
             try:
-                ranked = self._ranker.rank_user(request_of(user_id, row))
+                ranked = self._ranker.rank_user(request_of(user_id, row, self._settings.buy_again))
             except Exception:  # noqa: BLE001  # told in the log, whatever it is
                 # One shopper whose list cannot be ranked must not keep the others from theirs.
                 _LOG.exception("could not rank the list of %r", user_id)
                 self._metrics.ranking_failures.inc()
                 gone.append(user_id)
                 continue
-            document = document_of(user_key(user_id), ranked, generated_at, events=row.counts.total)
-            documents.append(document)
-            listed.append((user_id, tuple([item.id for item in ranked.items]), document.value))
+            found = list_of(user_key(user_id), ranked, generated_at, events=row.counts.total)
+            value = encode_list(found)
+            documents.append(Document(found.key, value))
+            listed.append(self._remember(user_id, found, at, value, ranked.features))
             observe(time.perf_counter() - started)
             # Whoever is published again without an event gets the search list again too.
             if row.queries and (search_received is not None or not received):
-                found = self._search_list(user_id, row, generated_at)
-                if found is not None:
-                    searched[user_id] = _Searched(search_received, found.value)
-                    documents.append(found)
+                results = self._search_list(user_id, row, generated_at)
+                if results is not None:
+                    value = encode_list(results)
+                    remembered = self._remember(user_id, results, at, value, search=True)
+                    searched[user_id] = _Searched(search_received, remembered)
+                    documents.append(Document(results.key, value))
         for user_id in gone:
             del users[user_id]
         done = self._rounds.rank(now, generated_at)
@@ -337,14 +372,39 @@ class Flusher:
         self._evicted_reported = self._dirty.evicted
         return _Batch(documents, users, listed, searched, done, dict(self._erased))
 
-    def _search_list(self, user_id: str, row: UserRow, generated_at: str) -> Document | None:
+    def _remember(
+        self,
+        user_id: str,
+        found: RecommendationList,
+        at: float,
+        value: bytes,
+        features: bytes = b"",
+        *,
+        search: bool = False,
+    ) -> _Listed:
+        partition = self._rows.partition_of(user_id)
+        items = found.items
+        published = PublishedList(
+            found.list_id,
+            found.policy,
+            at,
+            tuple([item.id for item in items]),
+            packed([item.propensity for item in items]),
+            features,
+            search,
+        )
+        self._lists.memory.add(user_id, partition, published)
+        return _Listed(user_id, partition, published, value)
+
+    def _search_list(self, user_id: str, row: UserRow, generated_at: str) -> RecommendationList | None:
         """The order of the shopper's last search; None where it is of an earlier visit, or empty."""
         search = row.queries[-1]
         if search.ts < row.session.start:
             return None
         started = time.perf_counter()
         try:
-            ranked = self._ranker.rank_search(request_of(user_id, row), search.query, search.results)
+            request = request_of(user_id, row, self._settings.buy_again)
+            ranked = self._ranker.rank_search(request, search.query, search.results)
         except Exception:  # noqa: BLE001  # told in the log, whatever it is
             _LOG.exception("could not rank the search list of %r", user_id)
             self._metrics.ranking_failures.inc()
@@ -352,13 +412,15 @@ class Flusher:
         if not ranked.items:
             return None
         self._metrics.ranking_seconds.observe(time.perf_counter() - started)
-        return document_of(
-            search_key(user_id), ranked, generated_at, events=row.counts.total, query=search.query
-        )
+        return list_of(search_key(user_id), ranked, generated_at, events=row.counts.total, query=search.query)
 
     async def _send(self, batch: _Batch) -> bool:
         erased = dict(self._erased)
         batch = batch.without({user for user, at in erased.items() if batch.erased.get(user) != at})
+        # Whoever is sent to while Redis is away is logged only when it took the list.
+        redis_first = self._away
+        if not redis_first:
+            self._log_lists(batch)
         started = time.perf_counter()
         try:
             # First what is to go: whoever came back after the erasure has a list in this very batch.
@@ -376,6 +438,8 @@ class Flusher:
         for user, at in erased.items():
             if self._erased.get(user) == at:
                 del self._erased[user]
+        if redis_first:
+            self._log_lists(batch.without(set(self._erased)))
         self._acknowledged(batch, time.perf_counter() - started)
         return True
 
@@ -383,14 +447,12 @@ class Flusher:
         self._measure(batch, seconds)
         newest = self._ranker.models.newest
         # Whoever was erased while the list was on its way: it goes with the next flush.
-        listed = [entry for entry in batch.listed if entry[0] not in self._erased]
-        for user_id, items, value in listed:
-            self._lists.published(user_id, items)
-            self._exposure.add(items, newest)
-            self._audit(user_id, value)
-        for user_id, search in batch.searched.items():
-            if user_id not in self._erased:
-                self._audit(user_id, search.value)
+        listed = [entry.published for entry in batch.listed if entry.user_id not in self._erased]
+        for published in listed:
+            self._lists.published(published.items)
+            self._exposure.add(published.items, newest)
+        for policy, count in Counter([published.policy for published in listed]).items():
+            self._metrics.policy_lists.labels(policy).inc(count)
         if listed and self._clock() >= self._next_exposure:
             self._next_exposure = self._clock() + _EXPOSURE_EVERY
             self._report_exposure(newest)
@@ -419,9 +481,19 @@ class Flusher:
             counter.inc(len(lists))
         metrics.dirty_users.set(len(self._dirty))
 
-    def _audit(self, user_id: str, value: bytes) -> None:
-        if self._settings.audit_lists:
-            self._append(LISTS.name, self._rows.partition_of(user_id), user_id.encode(), value)
+    def _log_lists(self, batch: _Batch) -> None:
+        for user_id, partition, published, value in batch.listed:
+            self._log(user_id, partition, with_features(value, published.features))
+        for user_id, search in batch.searched.items():
+            self._log(user_id, search.listed.partition, search.listed.value)
+
+    def _log(self, user_id: str, partition: int, value: bytes | None) -> None:
+        if not self._settings.audit_lists:
+            return
+        delivered = self._delivered.get(partition)
+        if delivered is None:
+            delivered = self._delivered[partition] = partial(self._logged.delivered, LISTS.name, partition)
+        self._append(LISTS.name, partition, user_id.encode(), value, delivered)
 
     def _report_exposure(self, newest: float) -> None:
         report, metrics = self._exposure.report(newest), self._metrics
@@ -430,6 +502,8 @@ class Flusher:
         metrics.exposure_long_tail.set(report.long_tail_share)
 
     def _put_back(self, batch: _Batch) -> None:
+        for each in (*batch.listed, *(search.listed for search in batch.searched.values())):
+            self._lists.memory.withdraw(each.user_id, each.published)
         erased = self._erased
         self._dirty.put_back({user: at for user, at in batch.users.items() if user not in erased})
         for user, search in batch.searched.items():

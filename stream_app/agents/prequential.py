@@ -3,67 +3,64 @@
 Test, then learn: an interaction is held against the list published before it (Dawid 1984; Gama et al. 2013).
 """
 
-from collections import OrderedDict
 from typing import Final
 
+from state.lists import ListMemory
 from stream_app.metrics import Metrics
 
 
 class PublishedLists:
-    """The list that each recent shopper has, and what it was worth.
+    """The lists that shoppers have, and how good they were at telling what comes next.
 
     Parameters
     ----------
     metrics
         Where hits and reciprocal ranks are counted.
-    limit
-        Shoppers remembered; beyond it the one published longest ago is forgotten.
+    memory
+        The lists.
 
     Examples
     --------
-    >>> lists = PublishedLists(Metrics())
-    >>> lists.published("u", ("a", "b"))
-    >>> lists.chose("u", "b")
+    >>> from state.lists import PublishedList
+    >>> lists = PublishedLists(Metrics(), ListMemory())
+    >>> lists.memory.add("u", 0, PublishedList("l", "fixed", 100.0, ("a", "b")))
+    >>> lists.chose("u", "b", 101.0)
     2
     """
 
-    def __init__(self, metrics: Metrics, limit: int = 100_000) -> None:
+    def __init__(self, metrics: Metrics, memory: ListMemory) -> None:
         self._metrics = metrics
-        self._limit: Final = limit
-        self._lists: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self.memory: Final = memory
         self._covered: set[str] = set()
 
-    def published(self, user_id: str, items: tuple[str, ...]) -> None:
-        """Remember a list that Redis has acknowledged."""
-        lists = self._lists
-        lists[user_id] = items
-        lists.move_to_end(user_id)
-        if len(lists) > self._limit:
-            lists.popitem(last=False)
+    def published(self, items: tuple[str, ...]) -> None:
+        """Take note of the items of a list that Redis has acknowledged."""
         self._covered.update(items)
 
-    def chose(self, user_id: str, item_id: str) -> int:
-        """Hold an interaction against the shopper's list.
+    def chose(self, user_id: str, item_id: str, ts: float) -> int:
+        """Hold an interaction against the list last published to the shopper before it.
+
+        Parameters
+        ----------
+        user_id, item_id
+            Who chose what.
+        ts
+            The broker's time of it, seconds since the epoch.
 
         Returns
         -------
         int
             The place of the item on it, from 1; 0 where it was not on it or there was no list.
         """
-        items = self._lists.get(user_id)
-        if not items:
+        listed = self.memory.last(user_id, ts)
+        if listed is None:
             return 0
         self._metrics.list_requests.inc()
-        if item_id not in items:
-            return 0
-        place = items.index(item_id) + 1
-        self._metrics.list_hits.inc()
-        self._metrics.list_reciprocal_rank.inc(1.0 / place)
+        place = listed.place(item_id) + 1
+        if place:
+            self._metrics.list_hits.inc()
+            self._metrics.list_reciprocal_rank.inc(1.0 / place)
         return place
-
-    def forget(self, user_id: str) -> None:
-        """Drop a shopper's list."""
-        self._lists.pop(user_id, None)
 
     def report_coverage(self, known: int) -> None:
         """Set the coverage gauge against the number of `known` items."""
@@ -71,3 +68,8 @@ class PublishedLists:
             # Items were forgotten since they were listed: count the current ones anew.
             self._covered.clear()
         self._metrics.catalogue_coverage.set(len(self._covered) / known if known else 0.0)
+
+    def report_memory(self) -> None:
+        """Set the gauges of what is remembered."""
+        self._metrics.remembered_lists.set(len(self.memory))
+        self._metrics.remembered_bytes.set(self.memory.memory())

@@ -12,7 +12,7 @@ from stream_app.ranker.ranker import Ranker
 _A_ROUND: Final = 25
 """Most items, and most queries, of a round."""
 
-_CATCHING_UP: Final = 1 / 3
+_CATCHING_UP: Final = 0.6
 """Part of the interval after which the next round comes while more waits than fits in one."""
 
 _MAX_TOUCHED: Final = 200_000

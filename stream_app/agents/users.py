@@ -2,7 +2,8 @@
 
 One stream over all their topics, so that a shopper's click, search and purchase are taken in the order the
 broker dated them. An event is decoded and checked, folded into the shopper's row, its interaction sent to the log
-and folded into this worker's models, and the shopper marked dirty: all that without waiting for anything.
+and folded into this worker's models, the list it reacts to rewarded, and the shopper marked dirty: all that without
+waiting for anything.
 """
 
 import logging
@@ -18,13 +19,14 @@ from state.tables import Rows
 from stream_app.agents.dead_letters import Append, DeadLetterWriter
 from stream_app.agents.flusher import Flusher
 from stream_app.agents.prequential import PublishedLists
+from stream_app.agents.rewards import Rewards
 from stream_app.agents.transport import RawSchema
 from stream_app.metrics import Metrics
 from stream_app.outbox import DeliveryError
 from stream_app.replica import Replica
 from topics.catalogue import INTERACTIONS, USER_EVENTS, TopicSpec
 from topics.codec import Limits, RejectedError, RejectReason, decode
-from topics.events import Click, Erasure, Purchase, Search, UserEvent
+from topics.events import Click, Erasure, Impression, Purchase, Search, UserEvent
 from topics.records import Interaction
 
 _LOG: Final = logging.getLogger(__name__)
@@ -56,7 +58,7 @@ class UserEvents:
 
     Parameters
     ----------
-    rows, replica, flusher, lists
+    rows, replica, flusher, lists, rewards
         What an event changes.
     append
         Where interactions go.
@@ -76,6 +78,7 @@ class UserEvents:
         replica: Replica,
         flusher: Flusher,
         lists: PublishedLists,
+        rewards: Rewards,
         append: Append,
         dead_letters: DeadLetterWriter,
         metrics: Metrics,
@@ -87,6 +90,7 @@ class UserEvents:
         self._replica = replica
         self._flusher = flusher
         self._lists = lists
+        self._rewards = rewards
         self._append = append
         self._dead_letters = dead_letters
         self._metrics = metrics
@@ -146,26 +150,31 @@ class UserEvents:
             self._metrics.duplicates.labels(message.topic).inc()
             self._counters[message.topic, outcome].inc()
             return
-        if outcome is Outcome.ACCEPTED:
-            self._measure(event)
+        accepted = outcome is Outcome.ACCEPTED
+        if accepted:
+            self._measure(event, message.timestamp)
         # A row read again after a crash is written again too: the store on disk may be ahead of the changelog.
         self._rows.put(user_id, row, place.partition)
         if interaction is not None:
             self._learn(interaction, message)
+        # A duplicate that is read again has no interaction; a second impression makes nothing seen anyway.
+        if interaction is not None or isinstance(event, Impression):
+            self._rewards.take(event, place, message.timestamp, anew=accepted)
         if isinstance(event, Erasure):
             self._flusher.erase(user_id)
         elif isinstance(event, Search):
             self._flusher.mark_search(user_id, message.timestamp)
-        else:
+        elif not isinstance(event, Impression):
+            # what a shopper was shown is no news of what they like: the list they were shown stays
             self._flusher.mark(user_id, message.timestamp)
         self._counters[message.topic, outcome].inc()
 
-    def _measure(self, event: UserEvent) -> None:
+    def _measure(self, event: UserEvent, ts: float) -> None:
         if isinstance(event, Click):
-            self._lists.chose(event.user_id, event.item_id)
+            self._lists.chose(event.user_id, event.item_id, ts)
         elif isinstance(event, Purchase):
             for line in event.items:
-                self._lists.chose(event.user_id, line.item_id)
+                self._lists.chose(event.user_id, line.item_id, ts)
 
     def _learn(self, interaction: Interaction, message: Any) -> None:
         partition = message.partition

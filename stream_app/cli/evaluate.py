@@ -83,6 +83,8 @@ RERANK_HELP = (
 
 def register(cli: typer.Typer) -> None:
     """Add the group."""
+    from stream_app.cli import evaluate_policy  # noqa: PLC0415  # it uses what is defined here
+
     group = typer.Typer(
         no_args_is_help=True,
         help="Measure on logs how good the lists are, with the fold and the ranker of the workers. "
@@ -91,6 +93,7 @@ def register(cli: typer.Typer) -> None:
     group.command("sessions", help=SESSIONS_HELP)(sessions)
     group.command("rerank", help=RERANK_HELP)(rerank)
     group.command("events", help=EVENTS_HELP)(events)
+    evaluate_policy.register(group)
     cli.add_typer(group, name="evaluate")
 
 
@@ -208,7 +211,7 @@ def events(
 
     from stream_app.evaluation.events import EventsEvaluation  # noqa: PLC0415
     from stream_app.evaluation.report import EventsReport, check_writable, describe_run, write  # noqa: PLC0415
-    from stream_app.evaluation.tables import events_table  # noqa: PLC0415
+    from stream_app.evaluation.tables import events_table, exposure_table  # noqa: PLC0415
 
     request = log_request(log_file, format_name, mapping, order, limit)
     settings = settings_with(models)
@@ -217,7 +220,12 @@ def events(
     log = read_log(request)
     ranker = ranker_of(settings, length=k)
     evaluation = EventsEvaluation(
-        ranker, k=k, session_gap=settings.session_gap, each_model=each_model, watch=watch()
+        ranker,
+        k=k,
+        session_gap=settings.session_gap,
+        buy_again=settings.buy_again,
+        each_model=each_model,
+        watch=watch(),
     )
     began = perf_counter()
     figures = evaluation.run(log, log.total)
@@ -237,6 +245,7 @@ def events(
 
         plot_events(outcome, plot)
     show(events_table(outcome))
+    show(exposure_table(outcome))
     counts = ", ".join(f"{count:,} {what}" for what, count in figures.events.items())
     typer.echo(f"\n{log.total:,} rows: {counts}. All figures in {report}.")
 
@@ -381,11 +390,22 @@ def ranker_of(settings: "Settings", length: int) -> "Ranker":
     length
         Items on a list.
     """
+    from stream_app.evaluation.report import fusion_of  # noqa: PLC0415
+    from stream_app.models.registry import MODELS  # noqa: PLC0415
+    from stream_app.models.store_model import StoreModel  # noqa: PLC0415
     from stream_app.ranker.assembly import make_models, make_ranker  # noqa: PLC0415
     from stream_app.warm_up import warm_up  # noqa: PLC0415
 
     warm_up(settings)  # so that no prediction that is timed waits for the compiler
-    return make_ranker(make_models(settings), settings, length)
+    models = make_models(settings)
+    if settings.fusion == "learned" and fusion_of(models, settings.fusion) != "learned":
+        needed = ", ".join(name for name, model in MODELS.items() if issubclass(model, StoreModel))
+        typer.echo(
+            f"HEADRACE_FUSION is learned, which needs one of {needed} among the models: "
+            "lists are fused by reciprocal ranks (rrf) instead.",
+            err=True,
+        )
+    return make_ranker(models, settings, length)
 
 
 def learning_settings(settings: "Settings") -> dict[str, object]:
@@ -393,6 +413,7 @@ def learning_settings(settings: "Settings") -> dict[str, object]:
     return settings.model_dump(
         include={
             "models",
+            "model_parameters",
             "fusion",
             "candidates_per_source",
             "max_items",
@@ -405,6 +426,7 @@ def learning_settings(settings: "Settings") -> dict[str, object]:
             "max_per_brand",
             "max_per_seller",
             "exposure_floor",
+            "buy_again",
         }
     )
 

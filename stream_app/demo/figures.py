@@ -31,6 +31,28 @@ _SUMS: Final = {
 _TOPICS: Final = frozenset(spec.name for spec in SHOP_TOPICS)
 
 
+class PolicyFigures(msgspec.Struct, frozen=True):
+    """How one policy does, as every worker tells it alike.
+
+    Attributes
+    ----------
+    share
+        Of the shoppers.
+    resting
+        Whether the guard, or somebody, has put it to rest.
+    shoppers
+        Who saw a list of it.
+    clicks, revenue
+        Per list seen: mean, and the ends of an interval that holds at any time one looks; NaN before there is one.
+    """
+
+    share: float = 0.0
+    resting: bool = False
+    shoppers: float = 0.0
+    clicks: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+    revenue: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+
+
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one worker, or of all together.
 
@@ -126,6 +148,36 @@ def parse(text: str) -> Figures:
                 values[field] = values.get(field, 0.0) + sample.value
     bounds = tuple(sorted(buckets))
     return Figures(**values, freshness=Buckets(bounds, tuple(buckets[bound] for bound in bounds)))
+
+
+_BOUNDS: Final = ("mean", "low", "high")
+
+
+def parse_policies(text: str) -> dict[str, PolicyFigures]:
+    """Read how policies do out of a worker's ``/metrics``.
+
+    Examples
+    --------
+    >>> parse_policies('headrace_policy_share_ratio{policy="fixed"} 1.0')["fixed"].share
+    1.0
+    """
+    told: dict[str, dict[str, Any]] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            name = sample.labels.get("policy", "")
+            if sample.name == "headrace_policy_share_ratio":
+                told.setdefault(name, {})["share"] = sample.value
+            elif sample.name == "headrace_policy_resting":
+                told.setdefault(name, {})["resting"] = sample.value > 0
+            elif sample.name == "headrace_policy_shoppers":
+                told.setdefault(name, {})["shoppers"] = sample.value
+            elif sample.name == "headrace_policy_figure_per_list" and sample.labels["figure"] in (
+                "clicks",
+                "revenue",
+            ):
+                bounds = told.setdefault(name, {}).setdefault(sample.labels["figure"], [math.nan] * 3)
+                bounds[_BOUNDS.index(sample.labels["bound"])] = sample.value
+    return {name: msgspec.convert(each, PolicyFigures) for name, each in sorted(told.items())}
 
 
 def total(all_figures: Iterable[Figures]) -> Figures:

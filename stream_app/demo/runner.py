@@ -18,24 +18,20 @@ from stream_app.demo.feeding import FeedingThread
 from stream_app.demo.figures import Figures, History
 from stream_app.demo.interrupts import Interrupts, Manner
 from stream_app.demo.options import Options
-from stream_app.demo.own_servers import introduction, lodger_id, make_topics, move_in, move_out, try_own
 from stream_app.demo.reads import time_reads
 from stream_app.demo.screen import View, draw, line, save_picture, summary
 from stream_app.demo.source import EventSource, LogSource, ShopSource
 from stream_app.demo.spotlight import Spotlight
+from stream_app.demo.stage import set_up
 from stream_app.demo.startup import Steps
-from stream_app.demo.workers import WorkerError, WorkerProcess, Workers
-from stream_app.embedded import EmbeddedServers
+from stream_app.demo.workers import WorkerError, Workers
 from stream_app.errors import UserError
 from stream_app.feeds.feeder import Feeder
 from stream_app.feeds.kafka_outbox import KafkaOutbox
 from stream_app.feeds.progress import counting
 from stream_app.publish.contract import SearchList, user_key
-from stream_app.settings import load_settings, scratch_dir, without_password
+from stream_app.settings import load_settings
 from topics.records import RecommendationList
-
-PARTITIONS: Final = 4
-"""Of the topics, unless there are more workers."""
 
 _LOOK_EVERY: Final = 0.25
 _SAY_EVERY: Final = 5.0  # between two lines, where the output is no terminal
@@ -92,6 +88,7 @@ def run_demo(options: Options, console: Console) -> int:
 class _Run:
     """One run; `start` leaves on the stack what must be stopped again."""
 
+    _workers: Workers
     _feeding: FeedingThread
     _client: Client
 
@@ -101,7 +98,6 @@ class _Run:
         self._interrupts = interrupts
         self._stack = stack
         self.keep = options.keep
-        self._workers = Workers()
         self._settings = load_settings()
         self._source = self._open_source()
         self._baseline = Figures()
@@ -119,41 +115,21 @@ class _Run:
         options, steps, stack = self._options, Steps(self._console), self._stack
         for note in self._source.notes:
             self._console.print(f"  {note}", highlight=False, soft_wrap=True)
-        folder = scratch_dir("demo")
-        stack.callback(self._tidy, folder)
-        servers = EmbeddedServers()
-        stack.callback(servers.stop)
-        with steps.step(introduction(servers)) as outcome:
-            try_own(servers)
-            servers.start(outcome.tell)
-            broker, redis = servers.broker_address, servers.redis_address
-            outcome.say(f"{broker} and {without_password(redis)}")
-        app_id = self._settings.app_id
-        with steps.step("topics") as outcome:
-            if servers.broker is None:
-                app_id = lodger_id(app_id)
-                stack.callback(move_out, app_id, broker)
-            made = make_topics(app_id, broker, max(PARTITIONS, options.workers))
-            if servers.broker is None:
-                move_in(app_id, broker)
-            outcome.say(f"{made} in the catalogue")
-        stack.callback(self._workers.stop)
-        what = "a worker" if options.workers == 1 else f"{options.workers} workers"
-        with steps.step(f"{what}: Faust application, models, table"):
-            settings = {
-                "app_id": app_id,
-                "broker": broker,
-                "redis": redis,
-                "max_event_age": self._source.max_event_age,
-            }
-            for number in range(1, options.workers + 1):
-                self._workers.start(WorkerProcess(number, folder, settings))
-            self._workers.await_ready()
-        outbox = KafkaOutbox(broker)
+        stage = set_up(
+            stack,
+            steps,
+            prefix="demo",
+            workers=options.workers,
+            max_event_age=self._source.max_event_age,
+            settings=self._source.worker_settings,
+            left_behind=self._tidy,
+        )
+        self._workers = stage.workers
+        outbox = KafkaOutbox(stage.broker)
         stack.callback(outbox.close)
-        self._client = stack.enter_context(Client(redis))
+        self._client = stack.enter_context(Client(stage.redis))
         self._baseline = self._feed_catalogue(outbox, steps)
-        self._feeding = FeedingThread(outbox, self._source.rows(), options.events_per_second)
+        self._feeding = FeedingThread(outbox, self._source.rows(self._client), options.events_per_second)
         stack.callback(self._feeding.stop)
 
     def _feed_catalogue(self, outbox: KafkaOutbox, steps: Steps) -> Figures:
@@ -243,6 +219,7 @@ class _Run:
             figures=figures,
             lately=self._history.lately,
             rate=self._history.rate,
+            policies=self._workers.policies,
         )
 
     def _sum_up(self, figures: Figures, seconds: float) -> reports.Report:

@@ -1,6 +1,7 @@
 """What the demo shows while it runs: figures, and one shopper's list."""
 
 import io
+import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stream_app.demo.figures import Figures
+from stream_app.demo.figures import Figures, PolicyFigures
 from stream_app.demo.report import Report, freshness_ms
 from stream_app.demo.spotlight import Spotlight
 from stream_app.reasons import sentence
@@ -48,6 +49,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         Since the first event, and within the last seconds.
     rate
         Events with an outcome a second, within the last seconds.
+    policies
+        How those that order lists do, by name; empty where one alone does.
     """
 
     title: str
@@ -61,6 +64,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     figures: Figures
     lately: Figures
     rate: float
+    policies: Mapping[str, PolicyFigures] = {}
 
 
 def draw(view: View, spotlight: Spotlight, titles: Mapping[str, str]) -> RenderableType:
@@ -82,7 +86,7 @@ def draw(view: View, spotlight: Spotlight, titles: Mapping[str, str]) -> Rendera
         Panel(_figures(view), title="all events", title_align="left", border_style="cyan"),
         _shopper(spotlight, titles),
     )
-    return Group(_head(view), body)
+    return Group(_head(view), body, *_policies(view.policies))
 
 
 def save_picture(drawn: RenderableType, path: Path) -> None:
@@ -146,6 +150,52 @@ def _head(view: View) -> RenderableType:
     bar = ProgressBar(total=max(view.rows_total, 1), completed=view.rows)
     head.add_row(text, bar, f"{view.rows:,} of {view.rows_total:,} rows")
     return head
+
+
+def _policies(policies: Mapping[str, PolicyFigures]) -> list[RenderableType]:
+    """How the policies do, and a bar from end to end of each interval, on one scale: one sees them part."""
+    if len(policies) < 2:
+        return []
+    table = Table(box=None, expand=True, pad_edge=False, header_style="dim", padding=(0, 1))
+    for heading, width in (("policy", 14), ("share", 6), ("shoppers", 9), ("clicks a list", 17)):
+        table.add_column(
+            heading, width=width, no_wrap=True, justify="left" if heading == "policy" else "right"
+        )
+    table.add_column("", ratio=1, no_wrap=True)
+    table.add_column("revenue a list", width=18, justify="right", no_wrap=True)
+    known = [each.clicks for each in policies.values() if math.isfinite(each.clicks[1])]
+    low, high = min((each[1] for each in known), default=0.0), max((each[2] for each in known), default=1.0)
+    for name, each in policies.items():
+        share = Text("rests", style="red") if each.resting else Text(f"{each.share:.0%}")
+        table.add_row(
+            name,
+            share,
+            f"{each.shoppers:,.0f}",
+            _interval(each.clicks, 3),
+            _bar(each.clicks, max(0.0, low), high),
+            _interval(each.revenue, 2),
+        )
+    title = "policies: clicks and revenue a list seen, with intervals that hold at any time"
+    return [Panel(table, title=title, title_align="left", border_style="magenta")]
+
+
+def _interval(bounds: tuple[float, float, float], digits: int) -> str:
+    mean, low, high = bounds
+    if math.isnan(mean):
+        return "-"
+    known = math.isfinite(low) and math.isfinite(high)
+    return f"{mean:.{digits}f}" + (f" ±{(high - low) / 2:.{digits}f}" if known else "")
+
+
+def _bar(bounds: tuple[float, float, float], low: float, high: float, width: int = 24) -> Text:
+    """An interval as a line from end to end with its mean as a dot."""
+    if not math.isfinite(bounds[1]) or high <= low:
+        return Text("too few shoppers for an interval", style="dim")
+    mean, start, end = (
+        round(min(1.0, max(0.0, (value - low) / (high - low))) * (width - 1)) for value in bounds
+    )
+    drawn = "".join("●" if at == mean else "─" if start <= at <= end else " " for at in range(width))
+    return Text(drawn, style="bold green")
 
 
 def _figures(view: View) -> RenderableType:

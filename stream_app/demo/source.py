@@ -1,14 +1,17 @@
 """What the demo feeds: a log, or the generated shop."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Protocol
+from typing import Final, Protocol
 
+from stream_app.client import Client, ClientUnavailableError
 from stream_app.demo.options import Options
 from stream_app.feeds.clock_shift import wall_clock
 from stream_app.feeds.formats import reader
 from stream_app.feeds.log import Progress, Request, open_log
 from stream_app.feeds.rows import Mapped, Row
+from stream_app.simulator.generated import GeneratedShopper
 from stream_app.simulator.shop import Shop
+from topics.records import RecommendationList
 
 
 class EventSource(Protocol):
@@ -19,12 +22,17 @@ class EventSource(Protocol):
     notes: tuple[str, ...]
     max_event_age: float
     titles: Mapping[str, str]
+    worker_settings: Mapping[str, object]
 
     def catalogue(self) -> Iterable[Row]:
         """What is fed, as fast as it goes, before the first event."""
 
-    def rows(self) -> Iterable[Row]:
-        """What is fed at the rate."""
+    def rows(self, client: Client) -> Iterable[Row]:
+        """What is fed at the rate; shoppers who look at lists read them with the client."""
+
+
+POLICIES: Final = {"thompson": 0.4, "fixed": 0.3, "popularity": 0.3}
+"""How the generated shop's shoppers are split between policies, so that one sees these part."""
 
 
 class LogSource:
@@ -59,18 +67,20 @@ class LogSource:
             if note
         )
         self.titles: Mapping[str, str] = {}
+        self.worker_settings: Mapping[str, object] = {}
 
     def catalogue(self) -> Iterable[Row]:
         """Nothing: a log brings its descriptions of items in its own order."""
         return ()
 
-    def rows(self) -> Iterable[Row]:
+    def rows(self, client: Client) -> Iterable[Row]:
         """The rows of the log, by event time."""
+        del client  # what they did is written down
         return self._log
 
 
 class ShopSource:
-    """The generated shop, without end.
+    """The generated shop, without end: its shoppers read their lists and click on them.
 
     Parameters
     ----------
@@ -88,11 +98,25 @@ class ShopSource:
         self.notes: tuple[str, ...] = ()
         self.max_event_age = max_event_age
         self.titles: Mapping[str, str] = self._shop.titles
+        self.worker_settings: Mapping[str, object] = {"policies": POLICIES}
 
     def catalogue(self) -> Iterator[Row]:
         """Every item once."""
         return (Mapped(number, item) for number, item in enumerate(self._shop.catalogue(wall_clock), start=1))
 
-    def rows(self) -> Iterator[Row]:
-        """What shoppers do."""
-        return (Mapped(number, event) for number, event in enumerate(self._shop.events(wall_clock), start=1))
+    def rows(self, client: Client) -> Iterator[Row]:
+        """What shoppers do with the lists they are shown."""
+
+        def read(shopper: GeneratedShopper) -> RecommendationList | None:
+            try:
+                return client.read(
+                    shopper.user_id,
+                    session_items=shopper.session_items,
+                    segments=shopper.segments,
+                    exclude=() if shopper.at is None else (shopper.at,),
+                )
+            except ClientUnavailableError:
+                return None  # their page comes without a list
+
+        events = self._shop.events(wall_clock, read)
+        return (Mapped(number, event) for number, event in enumerate(events, start=1))

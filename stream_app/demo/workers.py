@@ -3,11 +3,11 @@
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from stream_app.demo.figures import Figures, fetch, parse, total
+from stream_app.demo.figures import Figures, PolicyFigures, fetch, parse, parse_policies, total
 from stream_app.embedded.process import free_port, log_tail, start_process, stop_process
 from stream_app.errors import UserError
 from stream_app.settings import child_environment
@@ -53,6 +53,7 @@ class WorkerProcess:
                 environment={**environment, "PYTHONUNBUFFERED": "1"},
             )
         self._last = Figures()
+        self.policies: Mapping[str, PolicyFigures] = {}
 
     def check(self) -> None:
         """Make sure it runs.
@@ -73,6 +74,7 @@ class WorkerProcess:
         text = fetch(self.port)
         if text is not None:
             self._last = parse(text)
+            self.policies = parse_policies(text)
         return self._last
 
 
@@ -113,6 +115,11 @@ class Workers:
         for worker in self._workers:
             worker.check()
         return total(worker.figures() for worker in self._workers)
+
+    @property
+    def policies(self) -> Mapping[str, PolicyFigures]:
+        """How the policies do, as the first worker told when it was asked last: all tell the same."""
+        return self._workers[0].policies if self._workers else {}
 
     def stop(self) -> None:
         """Ask all to stop, wait, and kill what does not."""

@@ -4,6 +4,8 @@ The way of an event is the workers': decoded and checked from its JSON, folded i
 interaction learned. What is asked for is the list that would be in Redis by then, `Ranker.rank_user`, with its rules.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterable
 from enum import StrEnum
 from time import perf_counter_ns
@@ -31,8 +33,9 @@ from stream_app.evaluation.statistics import (
 )
 from stream_app.feeds.rows import Row
 from stream_app.models.base import NO_ITEM, Context, Model
-from stream_app.models.model_set import CONTEXT
+from stream_app.models.model_set import CONTEXT, ModelSet
 from stream_app.models.popularity import Popularity
+from stream_app.ranker.exposure import Exposure
 from stream_app.ranker.ranker import Ranker
 from stream_app.ranker.request import RankRequest
 from stream_app.ranker.rules import allowed_items
@@ -90,6 +93,27 @@ class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
     fused_minus_popularity: Figures
 
 
+class ExposureFigures(msgspec.Struct, frozen=True):
+    """How the lists of one system, cut at k, shared their places out among the items known in the end.
+
+    Attributes
+    ----------
+    coverage
+        Share of the items that were on any list.
+    gini
+        Gini coefficient of the places: 0 where each item had as many, near 1 where few had all.
+    new_items
+        Share of the places that went to items that were new when they were listed.
+    long_tail
+        Share that went to the long tail. Both as `stream_app.ranker.exposure.ExposureReport` tells.
+    """
+
+    coverage: float
+    gini: float
+    new_items: float
+    long_tail: float
+
+
 class EventsFigures(msgspec.Struct, frozen=True, kw_only=True):
     """What a log came to.
 
@@ -100,21 +124,43 @@ class EventsFigures(msgspec.Struct, frozen=True, kw_only=True):
         it to the dead letters), unreadable, ignored.
     splits
         Figures by split; those without lists are left out.
+    exposure
+        How the lists shared out attention, by system.
+    policies
+        Fused lists by what ordered them: a fusion that learns is not asked before it has learned something, nor
+        for a shopper who has done nothing yet.
     ms
         Wall time of ranking one list, by system.
     """
 
     events: dict[str, int]
     splits: dict[Split, SplitFigures]
+    exposure: dict[str, ExposureFigures]
+    policies: dict[str, int]
     ms: dict[str, Milliseconds]
+
+
+def context_of(models: ModelSet, request: RankRequest) -> Context:
+    """What a single model is asked with for a shopper's list: what the ranker asks it with."""
+    start = max(0, len(request.items) - CONTEXT)
+    return models.context(
+        request.user_id,
+        request.items[start:],
+        request.times[start:],
+        max(0, request.session_start - start),
+        request.segments,
+        request.now,
+        models.tracker.query(request.user_id, request.now),
+    )
 
 
 class _System:
     """One way to rank, and what came of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, models: ModelSet) -> None:
         self.hits = bytearray()  # k flags a list
         self.took: list[int] = []
+        self.exposure = Exposure(models, half_life=math.inf)
 
     def note(self, listed: Iterable[str | int], chosen: frozenset[str] | frozenset[int], k: int) -> None:
         flags = bytes([item in chosen for item in listed][:k])
@@ -135,6 +181,8 @@ class EventsEvaluation:
         Places that count.
     session_gap
         Seconds of inactivity that close a session.
+    buy_again
+        Seconds after which a bought item may be listed again; 0 for never.
     each_model
         Measure each model alone, too.
     watch
@@ -165,12 +213,14 @@ class EventsEvaluation:
         *,
         k: int,
         session_gap: float,
+        buy_again: float = 0.0,
         each_model: bool = False,
         watch: Watch = unwatched,
     ) -> None:
         self._ranker = ranker
         self._models = ranker.models
         self._k = k
+        self._buy_again = buy_again
         self._log = LogFold(ranker.models, session_gap, self._accepted)
         self._watch = watch
         self._alone: list[Model] = [
@@ -178,7 +228,9 @@ class EventsEvaluation:
         ]
         if not any(isinstance(model, Popularity) for model in self._alone):
             raise UserError("Lists are compared with popularity: add popularity to the models.")
-        self._systems = {name: _System() for name in (FUSED, *(model.name for model in self._alone))}
+        names = (FUSED, *(model.name for model in self._alone))
+        self._systems = {name: _System(ranker.models) for name in names}
+        self._policies: Counter[str] = Counter()
         self._shoppers: dict[str, int] = {}
         self._of: list[int] = []
         self._chosen: list[int] = []
@@ -212,7 +264,7 @@ class EventsEvaluation:
 
     def _rank(self, event: UserEvent, row: UserRow, chosen: frozenset[str]) -> None:
         """Rank for the row as it was before the event, in which `chosen` was chosen."""
-        request = request_of(event.user_id, row)
+        request = request_of(event.user_id, row, self._buy_again)
         if row is EMPTY_ROW:
             # Of a shopper never seen the web tier knows the country and the channel of the page it is asked for.
             request = request._replace(segments=segments_of(event), now=self._models.newest)
@@ -220,19 +272,23 @@ class EventsEvaluation:
         ranked = self._ranker.rank_user(request)
         fused = self._systems[FUSED]
         fused.took.append(perf_counter_ns() - began)
-        fused.note((item.id for item in ranked.items), chosen, self._k)
+        listed_ids = [item.id for item in ranked.items]
+        fused.note(listed_ids, chosen, self._k)
+        fused.exposure.add(listed_ids[: self._k], event.time)
+        self._policies[ranked.policy] += 1
         index = self._models.index
         places = frozenset(at for at in map(index.find, chosen) if at != NO_ITEM)
-        context = self._context(request)
+        context = context_of(self._models, request)
         with allowed_items(index, request.excluded) as allowed:
             for model in self._alone:
                 began = perf_counter_ns()
                 # as many more as may be cut out, so that the rules leave k
                 items = model.candidates(context, self._k + len(request.excluded)).items
-                listed = items[allowed[items]][: self._k].tolist()
+                listed = items[allowed[items]][: self._k]
                 system = self._systems[model.name]
                 system.took.append(perf_counter_ns() - began)
-                system.note(listed, places, self._k)
+                system.note(listed.tolist(), places, self._k)
+                system.exposure.add_items(listed, event.time)
         self._of.append(self._shoppers.setdefault(event.user_id, len(self._shoppers)))
         self._chosen.append(len(chosen))
         recent = {entry.item_id for entry in row.recent}
@@ -240,18 +296,6 @@ class EventsEvaluation:
         self._splits[Split.COLD_USERS].append(not row.recent)
         self._splits[Split.COLD_ITEMS].append(all(event.time - ts < COLD_SECONDS for ts in first_seen))
         self._splits[Split.AGAIN].append(not chosen.isdisjoint(recent))
-
-    def _context(self, request: RankRequest) -> Context:
-        start = max(0, len(request.items) - CONTEXT)
-        return self._models.context(
-            request.user_id,
-            request.items[start:],
-            request.times[start:],
-            max(0, request.session_start - start),
-            request.segments,
-            request.now,
-            self._models.tracker.query(request.user_id, request.now),
-        )
 
     def figures(self) -> EventsFigures:
         """Sum up what was taken so far.
@@ -288,8 +332,13 @@ class EventsEvaluation:
         return EventsFigures(
             events=dict(sorted(self._log.events.items())),
             splits=splits,
+            exposure={name: self._exposed(one.exposure) for name, one in self._systems.items()},
+            policies=dict(sorted(self._policies.items())),
             ms={name: milliseconds(np.array(one.took)) for name, one in self._systems.items()},
         )
+
+    def _exposed(self, exposure: Exposure) -> ExposureFigures:
+        return ExposureFigures(*(round(float(each), 6) for each in exposure.report(self._models.newest)))
 
     def _masks(self) -> dict[Split, NDArray[np.bool_]]:
         cold, items, again = (np.array(held, np.bool_) for held in self._splits.values())

@@ -15,6 +15,7 @@ from stream_app.evaluation.rerank import RerankFigures
 from stream_app.evaluation.sessions import ModeFigures
 from stream_app.evaluation.tuning import Tuned
 from stream_app.models.model_set import ModelSet
+from stream_app.ranker.choices import ChoiceFusion
 
 _LIBRARIES: Final = ("headrace", "numpy", "numba", "river")
 
@@ -39,6 +40,9 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
         Of Python and the libraries that figures depend on.
     settings
         Those that figures depend on, each by its name.
+    fusion
+        How lists were really fused: the learned fusion needs a model on the session store, and where none runs
+        they are fused by ``rrf``, whatever the setting says.
     models
         The hyper-parameters of each model.
     """
@@ -47,6 +51,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     files: list[DataFile]
     versions: dict[str, str]
     settings: dict[str, Any]
+    fusion: str
     models: dict[str, dict[str, Any]]
 
 
@@ -57,8 +62,23 @@ def describe_run(files: Sequence[Path], settings: Mapping[str, Any], models: Mod
         files=[DataFile(str(path), path.stat().st_size) for path in files],
         versions={"python": sys.version.split()[0]} | {name: version(name) for name in _LIBRARIES},
         settings=dict(settings),
+        fusion=fusion_of(models, str(settings["fusion"])),
         models={model.name: model.parameters() for model in models.models},
     )
+
+
+def fusion_of(models: ModelSet, setting: str) -> str:
+    """How lists of these models are fused where the setting says `setting`.
+
+    Examples
+    --------
+    >>> fusion_of(ModelSet(["popularity"]), "learned")
+    'rrf'
+    """
+    learned = models.listener(ChoiceFusion)
+    if learned is not None:
+        return learned.policy
+    return "votes" if setting == "votes" else "rrf"
 
 
 class SessionsReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -143,11 +163,13 @@ class TuningReport(msgspec.Struct, frozen=True, kw_only=True):
     model, metric, seed
         What was searched, for what, and with which seed.
     train_sessions, validation_sessions, sessions_a_day
-        What each trial learned and predicted.
+        What each trial learned and predicted, sessions or rows of a log; `sessions_a_day` is of sessions alone.
     seconds
         Wall time of the search.
     found
         The hyper-parameters and their figures.
+    setting
+        What to put into the environment to run with the best.
     """
 
     run: Run
@@ -159,6 +181,7 @@ class TuningReport(msgspec.Struct, frozen=True, kw_only=True):
     sessions_a_day: float
     seconds: float
     found: Tuned
+    setting: str
 
 
 def write(report: msgspec.Struct, path: Path) -> None:

@@ -163,6 +163,8 @@ class SessionsEvaluation:
         Places counted, k.
     min_prefix
         Clicks of a session that are given before the first prediction.
+    alone
+        Whether each model is measured alone.
     watch
         Opens progress bars.
 
@@ -187,8 +189,10 @@ class SessionsEvaluation:
         *,
         cutoffs: Sequence[int] = (5, 10, 20),
         min_prefix: int = 1,
+        alone: bool = True,
         watch: Watch = unwatched,
     ) -> None:
+        self._alone: Final = alone
         self._models: Final = models
         self._ranker: Final = ranker
         self._learn: Final = models.learn if ranker is None else ranker.learn
@@ -262,7 +266,7 @@ class SessionsEvaluation:
         def alone(model: Model) -> Ask:
             return lambda context: model.candidates(context, length).items
 
-        systems = {model.name: alone(model) for model in self._models.models}
+        systems = {model.name: alone(model) for model in self._models.models if self._alone}
         if (ranker := self._ranker) is not None:
             systems[FUSED] = lambda context: ranker.fuse(context, length).items
         return systems

@@ -10,6 +10,12 @@ from typing import Any, Final, NamedTuple
 from stream_app.errors import UserError
 from stream_app.models.registry import MODELS
 
+STORE: Final = "session_store"
+"""Stands for the store that several models and the learned fusion share; it is searched for the fused lists."""
+
+EVENTS: Final = frozenset({"content", "search"})
+"""Models that learn from what session files do not have; searched on an event log."""
+
 _HOUR: Final = 3_600.0
 _DAY: Final = 86_400.0
 
@@ -67,8 +73,15 @@ SPACES: Final[dict[str, Space]] = {
         "clip": Real(0.5, 8.0, log=True),
         "negatives": Real(0.0, 4.0),
     },
-    # what the session store holds is for all models on it and for the learned fusion: it is not one model's to tune
-    "session_knn": {"repeat": Real(0.0, 3.0)},
+    # how many sessions and clicks are held is a bound of memory
+    STORE: {
+        "postings": Whole(40, 400, log=True),
+        "depth": Whole(2, 8),
+        "neighbours": Whole(100, 1_000, log=True),
+        "bridges": Whole(4, 64, log=True),
+        "bridge_postings": Whole(10, 100, log=True),
+    },
+    "session_knn": {"repeat": Real(0.0, 3.0), "weighting": OneOf(("stan", "vsknn"))},
     "sequential_rules": {"second": Real(0.0, 1.0)},
     "two_hop": {"direct": Real(0.0, 4.0), "penalty": Real(0.0, 1.0)},
     "item_vectors": {
@@ -92,6 +105,20 @@ SPACES: Final[dict[str, Space]] = {
         "buckets": Whole(2, 24, log=True),
         "past": Real(_DAY, 60 * _DAY, log=True),
     },
+    "content": {
+        "terms": Whole(8, 64, log=True),
+        "postings": Whole(8, 128, log=True),
+        "strongest": Whole(4, 32, log=True),
+        "attribute": Real(0.0, 8.0),
+        "depth": Whole(1, 16),
+        "fade": Real(0.2, 1.0),
+    },
+    "search": {
+        "half_life": _HALF_LIFE,
+        "query_items": Whole(16, 256, log=True),
+        "word_items": Whole(16, 512, log=True),
+        "prior": Real(0.1, 100.0, log=True),
+    },
     "bpr": {
         "factors": Whole(8, 64, log=True),
         "learning_rate": Real(0.01, 0.5, log=True),
@@ -100,11 +127,11 @@ SPACES: Final[dict[str, Space]] = {
         "depth": Whole(1, 10),
     },
 }
-"""Search space by model."""
+"""Search space by model, and of the store."""
 
 
 def space_of(name: str) -> Space:
-    """The search space of a model.
+    """The search space of a model, or of `STORE`.
 
     Raises
     ------
@@ -119,8 +146,8 @@ def space_of(name: str) -> Space:
     Traceback (most recent call last):
     stream_app.errors.UserError: --model: there is no model 'popularty'; there are popularity, item_to_item, ...
     """
-    if name not in MODELS:
-        raise UserError(f"--model: there is no model {name!r}; there are {', '.join(MODELS)}.")
+    if name not in MODELS and name != STORE:
+        raise UserError(f"--model: there is no model {name!r}; there are {', '.join((*MODELS, STORE))}.")
     if name not in SPACES:
         raise UserError(
             f"--model: nothing is declared to be searched for {name!r}, only for {', '.join(SPACES)}; "

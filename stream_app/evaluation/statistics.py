@@ -222,19 +222,45 @@ class Bootstrap:
         for column, each in enumerate((*values[taken].T, np.ones(len(groups)))):
             sums[:, column] = np.bincount(groups, weights=each, minlength=self._count)
         means = _means(sums.sum(axis=0)[None])[0]
-        rng = np.random.default_rng(self._seed)
-        drawn = np.empty((self._resamples, columns))
-        for start in range(0, self._resamples, _BATCH):
-            weights = np.zeros((min(_BATCH, self._resamples - start), self._count))
-            for row in weights if self._count else ():
-                row[:] = np.bincount(rng.integers(self._count, size=self._count), minlength=self._count)
-            drawn[start : start + len(weights)] = _means(weights @ sums)
+        drawn = _means(resampled(sums, self._resamples, self._seed))
         # a resample may hold no list of a small split
         drawn = drawn[~np.isnan(drawn).any(axis=1)]
         if not len(drawn):
             return [Interval(float(mean), math.nan, math.nan) for mean in means]
         low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
         return [Interval(*map(float, each)) for each in zip(means, low, high, strict=True)]
+
+
+def resampled(sums: Values, resamples: int, seed: int) -> Values:
+    """Totals of columns over shoppers drawn with replacement, as many as there are: the cluster bootstrap.
+
+    Parameters
+    ----------
+    sums : ndarray of float64, shape (shoppers, m)
+        The sums of each shopper.
+    resamples
+        Times that shoppers are drawn.
+    seed
+        Of the draws.
+
+    Returns
+    -------
+    ndarray of float64, shape (resamples, m)
+
+    Examples
+    --------
+    >>> resampled(np.array([[1.0, 2.0], [1.0, 2.0]]), 3, seed=7).tolist()
+    [[2.0, 4.0], [2.0, 4.0], [2.0, 4.0]]
+    """
+    count = len(sums)
+    rng = np.random.default_rng(seed)
+    drawn = np.zeros((resamples, sums.shape[1]))
+    for start in range(0, resamples if count else 0, _BATCH):
+        weights = np.empty((min(_BATCH, resamples - start), count))
+        for row in weights:
+            row[:] = np.bincount(rng.integers(count, size=count), minlength=count)
+        drawn[start : start + len(weights)] = weights @ sums
+    return drawn
 
 
 def _means(sums: Values) -> Values:

@@ -59,6 +59,18 @@ def _spoken(intervals: Iterable[Interval], sign: str = "") -> list[str]:
     return [f"{one.mean:{sign}.4f} ±{max(one.high - one.mean, one.mean - one.low):.4f}" for one in intervals]
 
 
+def exposure_table(report: EventsReport) -> Table:
+    """How the lists of each system shared their places out among the items."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"exposure@{report.k}", no_wrap=True)
+    for name in ("coverage", "gini", "new items", "long tail"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, one in report.figures.exposure.items():
+        cells = (f"{each:.4f}" for each in (one.coverage, one.gini, one.new_items, one.long_tail))
+        table.add_row(name, *cells, style="bold" if name == FUSED else None)
+    return table
+
+
 def rerank_table(report: RerankReport) -> Table:
     """Each split: the orders, then learned less last touched; each figure with half its 95 % interval."""
     table = Table(box=None, pad_edge=False)

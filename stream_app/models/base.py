@@ -6,14 +6,14 @@ set share, so that an id is hashed once an interaction and not once a model.
 
 from collections.abc import Iterable, Mapping
 from inspect import signature
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, stamped, verify
 from topics.events import CatalogItem
-from topics.records import Interaction, Kind, Reason
+from topics.records import Interaction, Kind, Reason, Reward
 
 Items = NDArray[np.int32]
 Times = NDArray[np.float64]
@@ -280,3 +280,15 @@ class Listener(Protocol):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
+
+
+@runtime_checkable
+class RewardListener(Protocol):
+    """A `Listener` that learns from rewards too.
+
+    What was seen and what it earned fold separately: a reward names the items that are known to have been seen from
+    now on (each item of a list in one reward at most), and, but for an impression, the item that earned it.
+    """
+
+    def hear_reward(self, reward: Reward) -> None:
+        """Take a reward; each comes once."""

@@ -9,14 +9,23 @@ from msgspec.structs import replace
 
 from stream_app.models import registry
 from stream_app.models.arrays import State, stamped, verify
-from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Listener, Model, Observation
+from stream_app.models.base import (
+    NO_ITEM,
+    Candidates,
+    Context,
+    Items,
+    Listener,
+    Model,
+    Observation,
+    RewardListener,
+)
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.items import ItemIndex
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
 from stream_app.models.sessions import SessionTracker, Stream
 from topics.events import CatalogItem
-from topics.records import Interaction, Kind, Line, Source
+from topics.records import Interaction, Kind, Line, Reward, Source
 
 L = TypeVar("L")
 
@@ -94,6 +103,8 @@ class ModelSet:
         |z| of its log price or log quantity above which an order line is not learned; 0 learns all.
     seed
         Of everything that chance plays a part in.
+    own
+        Hyper-parameters of single models, by model and name; they win.
 
     Attributes
     ----------
@@ -112,11 +123,13 @@ class ModelSet:
         Newest event time folded, seconds since the epoch; 0 before the first.
     watermarks
         Highest offset folded, by source topic and partition.
+    reward_watermarks
+        Highest offset and line of the rewards folded, by source topic and partition.
 
     Raises
     ------
     UserError
-        If there is no model of a name.
+        If there is no model of a name, or it cannot take what `own` has for it.
 
     Examples
     --------
@@ -149,6 +162,7 @@ class ModelSet:
         session_gap: float = 1800.0,
         outlier_z: float = 6.0,
         seed: int = 7,
+        own: registry.Own | None = None,
     ) -> None:
         self._parameters = {
             "names": list(names),
@@ -165,6 +179,7 @@ class ModelSet:
         self.models = registry.create(
             names,
             self.index,
+            own=own,
             max_users=max_users,
             half_life=half_life,
             seed=seed,
@@ -173,6 +188,7 @@ class ModelSet:
         self.version = 0
         self.newest = 0.0
         self.watermarks: dict[tuple[Source, int], int] = {}
+        self.reward_watermarks: dict[tuple[Source, int], tuple[int, int]] = {}
 
     def learn(self, interaction: Interaction) -> bool:
         """Fold an interaction into every model.
@@ -206,6 +222,23 @@ class ModelSet:
         weight = WEIGHTS.get(kind)
         if weight is not None:
             self._fold_lines(interaction, weight)
+        return True
+
+    def learn_reward(self, reward: Reward) -> bool:
+        """Fold a reward into the listeners that learn from rewards.
+
+        Returns
+        -------
+        bool
+            False if it is at or below the watermark of its source partition; nothing has changed then.
+        """
+        place, line = (reward.source, reward.partition), (reward.offset, reward.line)
+        if line <= self.reward_watermarks.get(place, (-1, -1)):
+            return False
+        self.reward_watermarks[place] = line
+        for listener in self.listeners:
+            if isinstance(listener, RewardListener):
+                listener.hear_reward(reward)
         return True
 
     def _fold_lines(self, interaction: Interaction, weight: float) -> None:
@@ -385,6 +418,10 @@ class ModelSet:
                 [int(source), partition, offset]
                 for (source, partition), offset in sorted(self.watermarks.items())
             ],
+            reward_watermarks=[
+                [int(source), partition, offset, line]
+                for (source, partition), (offset, line) in sorted(self.reward_watermarks.items())
+            ],
             index=self.index.state(),
             tracker=self.tracker.state(),
             outliers=self.outliers.state(),
@@ -418,6 +455,11 @@ class ModelSet:
         self.newest = float(state["newest"])
         self.watermarks = {
             (Source(source), int(partition)): int(offset) for source, partition, offset in state["watermarks"]
+        }
+        # A snapshot of before there were rewards knows of none.
+        self.reward_watermarks = {
+            (Source(source), int(partition)): (int(offset), int(line))
+            for source, partition, offset, line in state.get("reward_watermarks", ())
         }
 
     def memory(self) -> dict[str, int]:

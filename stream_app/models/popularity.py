@@ -20,18 +20,14 @@ from stream_app.models.base import (
 )
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.items import ItemIndex
+from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
-
-ALL = "all"
-"""The audience that everybody belongs to."""
 
 HEAD = 256
 """Best items of each segment kept sorted; a list is never longer."""
 
 HELD = 64
 """Lists kept since the last change, of different segments."""
-
-_CACHED_TUPLES = 4096
 
 
 class Popularity(Model):
@@ -97,11 +93,7 @@ class Popularity(Model):
         self._decay = ForwardDecay(self.half_life)
         self._overall: NDArray[np.float64] = np.zeros(64)
         self._seen: NDArray[np.bool_] = np.zeros(64, np.bool_)
-        self._names: list[str] = [ALL]
-        self._last_asked: tuple[Context | None, NDArray[np.int32]] = (None, np.zeros(0, np.int32))
-        self._numbers: dict[str, int] = {}
-        self._tuples: dict[tuple[str, ...], NDArray[np.int32]] = {}
-        self._totals = np.zeros(rows)
+        self._segments = Segments(self.segments, self._empty_segment)
         # lists asked for since the last change: a flush ranks many shoppers of the same segments
         self._held: dict[tuple[tuple[str, ...], bool, int], Candidates] = {}
         # zeroed by the operating system page by page, so segments that never come cost nothing
@@ -116,14 +108,14 @@ class Popularity(Model):
 
     def segment_names(self) -> list[str]:
         """Names of the known segments, without ``all``, sorted."""
-        return sorted(self._numbers)
+        return sorted(self._segments.numbers)
 
     def segments_of(self, item: int) -> list[str]:
         """Segments, without ``all``, whose `HEAD` best hold an item: every list it can be on; sorted."""
-        known = len(self._names)
+        known = len(self._segments.names)
         held = np.arange(HEAD) < self._head_sizes[:known, None]
         rows = np.flatnonzero((held & (self._head_items[:known] == item)).any(axis=1))
-        return sorted(self._names[row] for row in rows.tolist() if row)
+        return sorted(self._segments.names[row] for row in rows.tolist() if row)
 
     def learn_one(self, observation: Observation) -> None:
         """Count one observation; one of no or negative weight counts for nothing."""
@@ -137,9 +129,7 @@ class Popularity(Model):
         if item >= len(self._overall):
             self._overall = grown(self._overall, item + 1)
             self._seen = grown(self._seen, item + 1)
-        numbers = self._tuples.get(observation.segments)
-        if numbers is None:
-            numbers = self._admit(observation.segments)
+        numbers = self._segments.admit(observation.segments)
         largest = kernels.count_item(
             item,
             observation.weight,
@@ -148,7 +138,7 @@ class Popularity(Model):
             self._decay.landmark,
             numbers,
             self._overall,
-            self._totals,
+            self._segments.totals,
             self._keys,
             self._values,
             self._sizes,
@@ -173,7 +163,7 @@ class Popularity(Model):
         return held
 
     def _best(self, context: Context, k: int) -> Candidates:
-        numbers = self._asked(context)
+        numbers = self._segments.asked(context)
         depth = max(128, k) if len(numbers) > 1 else HEAD
         room = depth * len(numbers)
         if room > len(self._pool_items):
@@ -184,7 +174,7 @@ class Popularity(Model):
             depth,
             k,
             self._overall,
-            self._totals,
+            self._segments.totals,
             self._keys,
             self._values,
             self._head_items,
@@ -203,31 +193,31 @@ class Popularity(Model):
     def score(self, context: Context, items: Items) -> Scores:
         """Sum of each item's shares of the context's segments."""
         out = np.empty(len(items), np.float32)
-        numbers = self._asked(context)
-        kernels.shares(items, numbers, self._overall, self._totals, self._keys, self._values, out)
+        numbers = self._segments.asked(context)
+        kernels.shares(items, numbers, self._overall, self._segments.totals, self._keys, self._values, out)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """Name the segment in which the item has its largest share."""
-        asked = self._asked(context)
+        asked = self._segments.asked(context)
         if len(asked) == 0 or not 0 <= item < len(self._overall):
             return Reason("popular", segment=ALL)
-        place = kernels.loudest(item, asked, self._overall, self._totals, self._keys, self._values)
-        return Reason("popular", segment=self._names[asked[place]])
+        place = kernels.loudest(item, asked, self._overall, self._segments.totals, self._keys, self._values)
+        return Reason("popular", segment=self._segments.names[asked[place]])
 
     def forget_items(self, items: Items) -> None:
         """Take the items out of every count."""
         self._held.clear()
         held = items[items < len(self._overall)]
-        self._totals[0] = max(0.0, self._totals[0] - self._overall[held].sum())
+        self._segments.totals[0] = max(0.0, self._segments.totals[0] - self._overall[held].sum())
         self._overall[held] = 0.0
         gone = np.zeros(len(self._overall), np.bool_)
         gone[held] = True
-        for number in self._numbers.values():
+        for number in self._segments.numbers.values():
             kept, counts = self._entries(number)
             lost = gone[kept]
             if lost.any():
-                self._totals[number] = max(0.0, self._totals[number] - counts[lost].sum())
+                self._segments.totals[number] = max(0.0, self._segments.totals[number] - counts[lost].sum())
                 self._fill_segment(number, kept[~lost], counts[~lost])
         self._fill_overall()
 
@@ -240,7 +230,7 @@ class Popularity(Model):
         factor = self._decay.at(ts)
         every = np.flatnonzero(self._overall).astype(np.int32)
         tables = [("popularity", every, every, self._overall[every] * factor)]
-        for name, number in self._numbers.items():
+        for name, number in self._segments.numbers.items():
             if not name.startswith("category:"):
                 items, counts = self._entries(number)
                 tables.append((f"popularity/{name}", items, items, counts * factor))
@@ -249,12 +239,12 @@ class Popularity(Model):
     def _parts(self) -> State:
         # the heads follow from the counts
         size = self._index.size
-        entries = [self._entries(number) for number in range(1, len(self._names))]
+        entries = [self._entries(number) for number in range(1, len(self._segments.names))]
         return {
             "landmark": self._decay.landmark,
             "overall": grown(self._overall, size)[:size].copy(),
-            "totals": self._totals[: len(self._names)].copy(),
-            "segments": self._names[1:],
+            "totals": self._segments.totals[: len(self._segments.names)].copy(),
+            "segments": self._segments.names[1:],
             "sizes": np.array([len(items) for items, _ in entries], np.int64),
             "items": np.concatenate([np.zeros(0, np.int32), *(items for items, _ in entries)]),
             "counts": np.concatenate([np.zeros(0), *(counts for _, counts in entries)]),
@@ -266,9 +256,7 @@ class Popularity(Model):
         self._overall = grown(self._overall, size)
         self._overall[:size] = state["overall"]
         self._seen = np.zeros(len(self._overall), np.bool_)
-        self._names = [ALL, *state["segments"]]
-        self._numbers = {name: number for number, name in enumerate(self._names) if number}
-        self._totals[: len(self._names)] = state["totals"]
+        self._segments.restore([ALL, *state["segments"]], state["totals"])
         ends = np.cumsum(state["sizes"])
         for number, (end, length) in enumerate(zip(ends, state["sizes"], strict=True), 1):
             # copied, since a kernel would be compiled once more for arrays that cannot be written
@@ -278,51 +266,11 @@ class Popularity(Model):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        names = sum(150 + len(name) for name in self._numbers)
         held = sum(column.nbytes for found in self._held.values() for column in found)
-        return super().memory() + names + held + 200 * len(self._tuples)
+        return super().memory() + self._segments.memory() + held
 
-    def _asked(self, context: Context) -> NDArray[np.int32]:
-        # twenty items of a list are explained in a row
-        if context is self._last_asked[0]:
-            return self._last_asked[1]
-        self._last_asked = (context, self._numbers_for(context))
-        return self._last_asked[1]
-
-    def _numbers_for(self, context: Context) -> NDArray[np.int32]:
-        numbers = [self._numbers[name] for name in context.segments if name in self._numbers]
-        if context.user or not context.segments:
-            numbers = [0, *numbers]
-        return np.array(numbers, np.int32)
-
-    def _admit(self, segments: tuple[str, ...]) -> NDArray[np.int32]:
-        """Give each segment a row, and remember the rows of the tuple."""
-        self._last_asked = (None, np.zeros(0, np.int32))
-        wanted = list(dict.fromkeys(segments))[: self.segments]
-        for name in wanted:
-            if name in self._numbers or name == ALL:
-                continue
-            if len(self._names) <= self.segments:
-                number = len(self._names)
-                self._names.append(name)
-            else:
-                number = self._least({self._numbers[each] for each in wanted if each in self._numbers})
-                del self._numbers[self._names[number]]
-                self._names[number] = name
-                self._fill_segment(number, np.zeros(0, np.int32), np.zeros(0))
-                self._totals[number] = 0.0
-                self._tuples.clear()
-            self._numbers[name] = number
-        numbers = np.array([self._numbers[name] for name in wanted if name != ALL], np.int32)
-        if len(self._tuples) >= _CACHED_TUPLES:
-            self._tuples.clear()
-        self._tuples[segments] = numbers
-        return numbers
-
-    def _least(self, spared: set[int]) -> int:
-        """Row of the segment with the smallest total; by name in a tie."""
-        rows = (number for number in range(1, len(self._names)) if number not in spared)
-        return min(rows, key=lambda number: (self._totals[number], self._names[number]))
+    def _empty_segment(self, number: int) -> None:
+        self._fill_segment(number, np.zeros(0, np.int32), np.zeros(0))
 
     def _entries(self, number: int) -> tuple[Items, NDArray[np.float64]]:
         """Items of a segment, by number, and their counts."""
@@ -357,8 +305,8 @@ class Popularity(Model):
 
     def _scale(self, factor: float) -> None:
         self._overall *= factor
-        self._totals *= factor
+        self._segments.totals *= factor
         self._values *= factor
-        for number in range(1, len(self._names)):
+        for number in range(1, len(self._segments.names)):
             self._fill_segment(number, *self._entries(number))
         self._fill_overall()

@@ -8,15 +8,36 @@ from numpy.typing import NDArray
 
 from stream_app.models import kernels
 from stream_app.models.arrays import State, grown
-from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Observation, Scores
+from stream_app.models.base import (
+    EMPTY_CANDIDATES,
+    EMPTY_ITEMS,
+    NO_ITEM,
+    Candidates,
+    Context,
+    Items,
+    Model,
+    Observation,
+    Scores,
+    Times,
+)
+from stream_app.models.ids import IdIndex
 from stream_app.models.items import ItemIndex
 from topics.records import Kind, Reason
 
 AGES = 8
-"""Classes of clicks since the last time: 0, 1, 2, 3, 4-5, 6-8, 9-14, more."""
+"""Classes of age. Of a view by the clicks since: 0, 1, 2, 3, 4-5, 6-8, 9-14, more. Of a purchase by the time since:
+see `BOUGHT_AGES`."""
 
 TIMES = 3
 """Classes of how often: once, twice, more."""
+
+_DAY = 86_400.0
+
+BOUGHT_AGES = np.array([1, 3, 7, 14, 28, 56, 112]) * _DAY
+"""Seconds since the last purchase at which the next class of age begins."""
+
+BOUGHT = 32
+"""Items remembered that a shopper bought, those bought last."""
 
 _AGE_CLASS = np.array([0, 1, 2, 3, 4, 4, 5, 5, 5, *[6] * 6], np.int64)
 
@@ -24,10 +45,14 @@ _AGE_CLASS = np.array([0, 1, 2, 3, 4, 4, 5, 5, 5, *[6] * 6], np.int64)
 class Repeats(Model):
     """View again and buy again, from the counts of who did.
 
-    For each click after others it is counted, by how long ago and how often each earlier item of the session was
-    looked at, whether the click came back to it. The share of those who did is the score of an item of the context,
-    a chance between 0 and 1. Purchases are counted apart: they tell how likely it is that something looked at is
-    bought, or bought again.
+    View again: for each click after others it is counted, by how long ago and how often each earlier item of the
+    session was looked at, whether the click came back to it. The share of those who did is the score of an item of
+    the context, a chance between 0 and 1.
+
+    Buy again: for each item bought it is counted, by how long ago and how often the shopper had bought each item of
+    their earlier orders, whether it was that one. The share is the score of an item that the shopper has bought;
+    where it has both scores the larger counts. (Lists leave out what was bought, unless ``HEADRACE_BUY_AGAIN`` says
+    when it may come back.)
 
     Parameters
     ----------
@@ -35,10 +60,13 @@ class Repeats(Model):
         The items.
     prior
         Trials that a class starts with, at the share of all.
+    max_users
+        Shoppers whose purchases are remembered.
 
     References
     ----------
     Anderson et al.: The dynamics of repeat consumption, WWW 2014 (recency and frequency explain what is repeated).
+    Bhagat et al.: Buy it again: modeling repeat purchase recommendations, KDD 2018.
 
     Examples
     --------
@@ -57,9 +85,10 @@ class Repeats(Model):
     additive: ClassVar[bool] = False
     discovers: ClassVar[bool] = False
 
-    def __init__(self, index: ItemIndex, *, prior: float = 20.0) -> None:
+    def __init__(self, index: ItemIndex, *, prior: float = 20.0, max_users: int = 200_000) -> None:
         self._index = index
         self.prior = prior
+        self.max_users = max_users
         self._clear()
 
     def _clear(self) -> None:
@@ -67,64 +96,155 @@ class Repeats(Model):
         self._tried: NDArray[np.float64] = np.zeros((2, AGES, TIMES))
         self._taken: NDArray[np.float64] = np.zeros((2, AGES, TIMES))
         self._known: NDArray[np.bool_] = np.zeros(64, np.bool_)
+        # what each buyer bought: item, when last, how often
+        self._buyers = IdIndex(self.max_users, self._drop_buyers)
+        self._items: Items = np.full((64, BOUGHT), NO_ITEM, np.int32)
+        self._times: Times = np.zeros((64, BOUGHT))
+        self._counts: NDArray[np.int8] = np.zeros((64, BOUGHT), np.int8)  # at most TIMES
 
     def learn_one(self, observation: Observation) -> None:
-        """Count for each earlier item of the session whether this click came back to it."""
+        """Count for each earlier item of the session, or of the shopper's orders, whether this came back to it."""
         if observation.weight <= 0:
             return
         previous = observation.previous_items
         self._known = grown(self._known, max(observation.item, int(previous.max(initial=0))) + 1)
         self._known[observation.item] = True
         self._known[previous] = True
-        if not len(previous):
-            return
-        items, ages, times = _distinct(previous)
-        bought = int(observation.kind is Kind.PURCHASE)
-        np.add.at(self._tried[bought], (ages, times), 1.0)
-        again = items == observation.item
-        np.add.at(self._taken[bought], (ages[again], times[again]), 1.0)
+        if observation.kind is Kind.PURCHASE:
+            self._buy(observation.user, observation.item, observation.ts)
+        elif len(previous):
+            self._count(0, *_distinct(previous), observation.item)
+
+    def _buy(self, user: str, item: int, ts: float) -> None:
+        row = self._buyers.index(user, ts)
+        self._items = grown(self._items, row + 1, NO_ITEM)
+        self._times = grown(self._times, row + 1)
+        self._counts = grown(self._counts, row + 1)
+        # the other lines of the same order were not there to be bought again
+        held, ages, times = self._bought(row, ts, before=True)
+        self._count(1, held, ages, times, item)
+        items = self._items[row]
+        places = np.flatnonzero(items == item)
+        place = int(places[0]) if len(places) else self._room(row)
+        if items[place] != item:
+            items[place], self._times[row, place], self._counts[row, place] = item, ts, 0
+        self._times[row, place] = max(ts, self._times[row, place])
+        self._counts[row, place] = min(TIMES, self._counts[row, place] + 1)
+
+    def _room(self, row: int) -> int:
+        """A free place of a buyer, or that of the item bought longest ago."""
+        free = np.flatnonzero(self._items[row] == NO_ITEM)
+        if len(free):
+            return int(free[0])
+        return int(np.lexsort((self._index.hashes[self._items[row]], self._times[row]))[0])
+
+    def _bought(
+        self, row: int, now: float, *, before: bool = False
+    ) -> tuple[Items, NDArray[np.int64], NDArray[np.int64]]:
+        """What a buyer bought (only `before` that time) with the classes of age and of how often."""
+        held = self._items[row] != NO_ITEM
+        if before:
+            held &= self._times[row] < now
+        ages = np.searchsorted(BOUGHT_AGES, now - self._times[row, held], side="right")
+        return self._items[row, held], ages, self._counts[row, held].astype(np.int64) - 1
+
+    def _count(
+        self, what: int, items: Items, ages: NDArray[np.int64], times: NDArray[np.int64], chosen: int
+    ) -> None:
+        np.add.at(self._tried[what], (ages, times), 1.0)
+        again = items == chosen
+        np.add.at(self._taken[what], (ages[again], times[again]), 1.0)
 
     def candidates(self, context: Context, k: int) -> Candidates:
-        """Propose the context's own items."""
-        items, scores = self._scored(context)
+        """Propose the context's own items, and what the shopper bought."""
+        items, scores, bought = self._scored(context)
         if not len(items):
             return EMPTY_CANDIDATES
         best, values = np.empty(k, np.int32), np.empty(k, np.float32)
         n = kernels.select(items, scores, len(items), self._index.hashes, k, best, values)
-        return Candidates(best[:n], values[:n], best[:n].copy())
+        evidence = np.where(np.isin(best[:n], items[bought]), np.int32(NO_ITEM), best[:n])
+        return Candidates(best[:n], values[:n], evidence)
 
     def score(self, context: Context, items: Items) -> Scores:
-        """Chance of each item of the context that the shopper comes back to it; 0 for others."""
-        known, scores = self._scored(context)
+        """Chance of each item that the shopper comes back to it; 0 where they have not had to do with it."""
+        known, scores, _ = self._scored(context)
         everything = np.zeros(self._index.size + 1, np.float32)
         everything[known] = scores
         return everything[np.where((items >= 0) & (items < self._index.size), items, self._index.size)]
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """The shopper looked at it before."""
+        """The shopper bought it before, or looked at it."""
+        if evidence == NO_ITEM:
+            return Reason("bought_before")
         return Reason("viewed_before", item_id=self._index.id_of(item))
+
+    def forget_user(self, user: str) -> None:
+        """Drop what the shopper bought."""
+        self._buyers.forget(user)
 
     def forget_items(self, items: Items) -> None:
         """Propose the items no more."""
         self._known[items[items < len(self._known)]] = False
+        gone = np.zeros(self._index.size + 1, np.bool_)  # the last stands for NO_ITEM
+        gone[items] = True
+        self._items[gone[self._items]] = NO_ITEM
 
-    def _scored(self, context: Context) -> tuple[Items, Scores]:
-        """The context's known items, but for the one that a list for nobody is about, and their chances."""
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return super().memory() + self._buyers.memory()
+
+    def _drop_buyers(self, rows: Items) -> None:
+        self._items[rows] = NO_ITEM
+
+    def _scored(self, context: Context) -> tuple[Items, Scores, NDArray[np.bool_]]:
+        """Items that may be come back to, their chances, and whether that is by what was bought."""
+        if not context.user:
+            # a list for nobody repeats nothing
+            return EMPTY_ITEMS, np.zeros(0, np.float32), np.zeros(0, np.bool_)
         held = context.items[(context.items >= 0) & (context.items < len(self._known))]
-        held = held[self._known[held]]
-        if not len(held) or not context.user:
-            return held[:0], np.zeros(0, np.float32)
-        items, ages, times = _distinct(held)
-        share = (self._taken[0].sum() + 1.0) / (self._tried[0].sum() + 20.0)
-        tried, taken = self._tried[0, ages, times], self._taken[0, ages, times]
-        return items, ((taken + self.prior * share) / (tried + self.prior)).astype(np.float32)
+        viewed, *classes = _distinct(held[self._known[held]])
+        scores = self._chances(0, *classes)
+        row = self._buyers.find(context.user)
+        if row < 0:
+            return viewed, scores, np.zeros(len(viewed), np.bool_)
+        had, *classes = self._bought(row, context.now)
+        items = np.concatenate((viewed, had))
+        scores = np.concatenate((scores, self._chances(1, *classes)))
+        bought = np.arange(len(items)) >= len(viewed)
+        # the larger of two scores; a stable sort, so that of equals the view comes first
+        order = np.argsort(-scores, kind="stable")
+        first = order[np.unique(items[order], return_index=True)[1]]
+        return items[first], scores[first], bought[first]
+
+    def _chances(self, what: int, ages: NDArray[np.int64], times: NDArray[np.int64]) -> Scores:
+        share = (self._taken[what].sum() + 1.0) / (self._tried[what].sum() + 20.0)
+        tried, taken = self._tried[what, ages, times], self._taken[what, ages, times]
+        return np.asarray((taken + self.prior * share) / (tried + self.prior), np.float32)
 
     def _parts(self) -> State:
-        return {"tried": self._tried.copy(), "taken": self._taken.copy(), "known": self._known.copy()}
+        buyers = self._buyers.size
+        held = self._items[:buyers] != NO_ITEM
+        return {
+            "tried": self._tried.copy(),
+            "taken": self._taken.copy(),
+            "known": self._known.copy(),
+            "buyers": self._buyers.state(),
+            "held": held,
+            "items": self._items[:buyers][held],
+            "times": self._times[:buyers][held],
+            "counts": self._counts[:buyers][held],
+        }
 
     def _fill(self, state: Mapping[str, Any]) -> None:
         self._tried[:], self._taken[:] = state["tried"], state["taken"]
         self._known = np.array(state["known"])
+        self._buyers.restore(state["buyers"])
+        held = state["held"]
+        self._items = grown(self._items, len(held), NO_ITEM)
+        self._times = grown(self._times, len(held))
+        self._counts = grown(self._counts, len(held))
+        for name, array in (("items", self._items), ("times", self._times), ("counts", self._counts)):
+            array[: len(held)][held] = state[name]
 
 
 def _distinct(items: Items) -> tuple[Items, NDArray[np.int64], NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """Sessions like this one, among the most recent, and what else was in them."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,15 +11,21 @@ from stream_app.models.session_store import Column, SessionStore, Surroundings
 from stream_app.models.store_model import StoreModel
 from topics.records import Reason
 
+WEIGHTINGS: Final = {"stan": Column.STAN, "vsknn": Column.KNN}
+"""What each weighting adds up."""
+
 
 class SessionKNN(StoreModel):
-    """Session k-nearest-neighbours on posting lists (VMIS-kNN), with STAN's weights.
+    """Session k-nearest-neighbours on posting lists (VMIS-kNN), with STAN's weights or V-SKNN's.
 
-    The sessions that share an item with the current one are found through the items' postings. Each weighs by the
-    items it shares, the newer the more, by its own length and by how recent it is; an item of it weighs the more
-    the nearer it stands to the match. The sums are set against their largest; to that the items of the session itself
-    are given `repeat`, falling with the root of the clicks since: what was looked at is often looked at again. The
-    shopper's own session is no neighbour.
+    The sessions that share an item with the current one are found through the items' postings. By STAN's weights
+    each weighs by the items it shares, the newer the exponentially more, by its own length and by how recent it is;
+    an item of it weighs the more the nearer it stands to the match. By V-SKNN's only the nearest count, each by the
+    items it shares, the newer the linearly more, and by how far back the newest of them is.
+
+    The sums are set against their largest; to that the items of the session itself are given `repeat`, falling with
+    the root of the clicks since: what was looked at is often looked at again. The shopper's own session is no
+    neighbour.
 
     Parameters
     ----------
@@ -27,6 +33,13 @@ class SessionKNN(StoreModel):
         See `StoreModel`.
     repeat
         What an item of the session has to begin with, relative to the best neighbour's.
+    weighting
+        ``stan`` or ``vsknn``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such weighting.
 
     References
     ----------
@@ -60,12 +73,16 @@ class SessionKNN(StoreModel):
         keeps: bool = True,  # the registry's word, no hyper-parameter
         *,
         repeat: float = 1.9,
+        weighting: str = "stan",
     ) -> None:
+        if weighting not in WEIGHTINGS:
+            raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, not {weighting!r}")
         super().__init__(index, store, keeps)
         self.repeat = repeat
+        self.weighting = weighting
 
     def _values(self, around: Surroundings) -> NDArray[np.float32]:
-        sums = self.store.column(around, Column.STAN)
+        sums = self.store.column(around, WEIGHTINGS[self.weighting])
         values = sums / max(float(sums.max(initial=0.0)), 1e-9)
         scratch = self.store.scratch
         slots = scratch.slots[scratch.context[: around.distinct]]

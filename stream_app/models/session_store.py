@@ -145,14 +145,16 @@ class SessionStore:
         *,
         sessions: int = 200_000,
         length: int = 32,
-        postings: int = 200,
+        postings: int = 150,
         depth: int = 8,
         neighbours: int = 500,
-        bridges: int = 24,
-        bridge_postings: int = 40,
+        bridges: int = 12,
+        bridge_postings: int = 24,
     ) -> None:
         if not 1 <= depth <= 8:
             raise ValueError(f"depth must be from 1 to 8, not {depth}")
+        if not 1 <= length <= 127:
+            raise ValueError(f"length must be from 1 to 127, not {length}")
         self._index = index
         self.parameters = {
             "sessions": sessions,

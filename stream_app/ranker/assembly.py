@@ -1,12 +1,16 @@
 """From settings to models, their fusion and a ranker: the one place where these are put together."""
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
+from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.models.store_model import StoreModel
 from stream_app.ranker.learned import LearnedFusion
 from stream_app.ranker.list_rules import ListRules
+from stream_app.ranker.live.comparison import Comparison
+from stream_app.ranker.live.policies import LivePolicies
+from stream_app.ranker.live.shares import Shares
 from stream_app.ranker.ranker import Ranker
 from stream_app.ranker.results import MAX_SHOPPERS, ResultsRanker
 from stream_app.ranker.weighted import WeightedFusion
@@ -18,6 +22,10 @@ class RankingSettings(Protocol):
     @property
     def models(self) -> Sequence[str]:
         """Names of the models."""
+
+    @property
+    def model_parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """Hyper-parameters of single models."""
 
     @property
     def fusion(self) -> str:
@@ -42,6 +50,14 @@ class RankingSettings(Protocol):
     @property
     def outlier_z(self) -> float:
         """Standard deviations beyond which an order line is not learned."""
+
+    @property
+    def policies(self) -> Mapping[str, float]:
+        """How shoppers are split between policies, by weights."""
+
+    @property
+    def policy_parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """Settings of single policies."""
 
     @property
     def seed(self) -> int:
@@ -74,6 +90,7 @@ def make_models(settings: RankingSettings) -> ModelSet:
         session_gap=settings.session_gap,
         outlier_z=settings.outlier_z,
         seed=settings.seed,
+        own=settings.model_parameters,
     )
     per_source, seed = settings.candidates_per_source, settings.seed
     if settings.fusion == "learned" and any(isinstance(model, StoreModel) for model in models.models):
@@ -88,6 +105,12 @@ def make_models(settings: RankingSettings) -> ModelSet:
             seed=seed,
         )
     )
+    try:
+        shares = Shares(settings.policies)
+    except ValueError as error:
+        raise UserError(f"HEADRACE_POLICIES: {error}.") from None
+    models.listeners.append(LivePolicies(models, shares, seed=seed, settings=settings.policy_parameters))
+    models.listeners.append(Comparison(settings.max_users))
     return models
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numba import njit
 
 from stream_app.models.session_kernels import Memory, Scratch
+from stream_app.ranker import suits
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -88,9 +89,6 @@ VECTOR_FEATURES: Final = (
 """Names of the features from the item vectors, where these are learned: cosines with the session, its newest and its
 second newest item, another item of it that is nearest, the first against the largest, and its rank."""
 
-ITEM_FEATURES: Final = ("category_affinity", "brand_affinity", "price_distance")
-"""Names of the features from the shopper's profile (`stream_app.models.profile`), in their order."""
-
 
 def feature_names(sources: Sequence[str], *, vectors: bool) -> tuple[str, ...]:
     """Names of all features, with two for each further source: its score against its largest, and its rank.
@@ -101,7 +99,7 @@ def feature_names(sources: Sequence[str], *, vectors: bool) -> tuple[str, ...]:
     ('content_of_max', 'content_rank')
     """
     own = [name for source in sources for name in (f"{source}_of_max", f"{source}_rank")]
-    return (*SESSION_FEATURES, *ITEM_FEATURES, *(VECTOR_FEATURES if vectors else ()), *own)
+    return (*SESSION_FEATURES, *suits.COLUMNS, *(VECTOR_FEATURES if vectors else ()), *own)
 
 
 def _compiled(function: F) -> F:

@@ -6,17 +6,18 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import profile, session_kernels
+from stream_app.models import session_kernels
 from stream_app.models.base import Context, Items, Model, Scores
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store import Column, SessionStore
 from stream_app.models.store_model import StoreModel
-from stream_app.ranker import features
+from stream_app.ranker import features, suits
 from stream_app.ranker.choices import ChoiceFusion, Proposal, Shortlist, loudest
-from stream_app.ranker.features import ITEM_FEATURES, SESSION_FEATURES, VECTOR_FEATURES, feature_names
+from stream_app.ranker.features import SESSION_FEATURES, VECTOR_FEATURES, feature_names
 from stream_app.ranker.softmax import SoftmaxRanker
+from stream_app.ranker.suits import write_suits
 from topics.records import Reason
 
 MAX_CANDIDATES: Final = 512
@@ -45,10 +46,6 @@ apart by it where another source brings them."""
 
 
 NOTHING: Final[Scores] = np.zeros(0, np.float32)
-
-
-PROFILE_HALF_LIFE: Final = 3_600.0
-"""Seconds in which what a shopper looked at loses half its weight in their profile."""
 
 
 _VOICES: Final = {
@@ -165,8 +162,8 @@ class LearnedFusion(ChoiceFusion):
         )
         items = scratch.found[chosen]
         column = len(SESSION_FEATURES)
-        self._write_profile(context, items, matrix[:, column : column + len(ITEM_FEATURES)])
-        column += len(ITEM_FEATURES)
+        write_suits(context, items, self._models, matrix[:, column : column + len(suits.COLUMNS)])
+        column += len(suits.COLUMNS)
         if self._vectors is not None:
             if around.n > looked_around:
                 # what other sources brought was not found around the context
@@ -183,21 +180,6 @@ class LearnedFusion(ChoiceFusion):
                 )
             column += 2
         return Shortlist(items, matrix)
-
-    def _write_profile(self, context: Context, items: Items, out: NDArray[np.float32]) -> None:
-        """Write how candidates suit the shopper's categories, brands and prices of late; 0 where nothing is known."""
-        out[:] = 0.0
-        index = self._index
-        if not index.any_described:
-            return
-        shopper = (context.items, context.times, context.now, index, PROFILE_HALF_LIFE)
-        out[:, :2] = profile.liked(items, profile.affinities(*shopper), index)
-        level = profile.price_level(*shopper)
-        if level.items:
-            scale = self._models.outliers.deviation("price")
-            distance = profile.price_distance(items, level, index, scale)
-            # four deviations to either side; the middle is as dear as what the shopper looks at
-            out[:, 2] = np.where(index.prices[items] > 0, np.clip(0.5 + distance / 8.0, 0.01, 1.0), 0.0)
 
     def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
         """Sessions speak for an item where there are any; else the source that ranks it highest."""

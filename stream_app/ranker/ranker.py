@@ -1,6 +1,7 @@
 """The ranker: a request in, a list with reasons out."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -12,6 +13,7 @@ from stream_app.ranker.choices import ChoiceFusion, Proposal
 from stream_app.ranker.diversity import Diversifier
 from stream_app.ranker.fusion import RRF_K, Fused, ReciprocalRankFusion
 from stream_app.ranker.list_rules import NO_RULES, ListRules
+from stream_app.ranker.live.policies import LivePolicies
 from stream_app.ranker.request import RankRequest
 from stream_app.ranker.rules import allowed_items
 from stream_app.ranker.search import POLICY as SEARCH_POLICY
@@ -30,11 +32,14 @@ class Ranked(NamedTuple):
         What ordered them.
     model_version
         Interactions folded into the models.
+    features
+        What the policy went by, a row an item: float16, C order; empty where it went by none.
     """
 
     items: tuple[ListedItem, ...]
     policy: str
     model_version: int
+    features: bytes = b""
 
 
 class Ranker:
@@ -70,6 +75,8 @@ class Ranker:
         self._search = SearchRanker(models, per_source=per_source)
         self._diversifier = None if rules.off else Diversifier(models, rules)
         self._learned = learned = models.listener(ChoiceFusion)
+        live = models.listener(LivePolicies)
+        self._live = None if live is None or live.off else live
         self._ranked_models = [
             model for model in models.models if learned is None or learned.falls_back_on(model)
         ]
@@ -161,25 +168,44 @@ class Ranker:
             return self._fused(context, proposals, allowed)
 
     def _fused(self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]) -> Ranked:
-        items = self.models.index
         # A segment's list says what is popular there, whatever it is.
         rules = self._diversifier if context.user or len(context.items) else None
-        pool = self._length if rules is None else rules.rules.pool(self._length)
-        fused = self._order(context, proposals, allowed, pool)
+        live = self._live if context.user else None
+        pool = self._length if live is None else live.pool(self._length)
+        fused = self._order(
+            context, proposals, allowed, pool if rules is None else rules.rules.pool(self._length)
+        )
         if rules is not None:
             # by place: chances fall so steeply that likeness would hardly count, sums of ranks hardly at all
             relevance = 1.0 / (RRF_K + np.arange(len(fused.items)))
-            order = rules.arrange(fused.items, relevance, self._length, context.now)
-            fused = Fused._make(column[order] for column in fused)
+            arranged = rules.arrange(fused.items, relevance, self._length, context.now)
+            fused = Fused._make(column[arranged] for column in fused)
+        fusion = self._learned_for(context) or self._fusion
+        policy, propensities, features = fusion.policy, None, b""
+        if live is not None and len(fused.items):
+            # what the rules have arranged, a policy may put into another order and no more
+            policy, order, chances, features = live.choose(context, fused.items, fused.scores, self._length)
+            fused, propensities = Fused._make(column[order] for column in fused), chances.tolist()
+        listed = self._explained(context, proposals, fused, propensities)
+        return Ranked(listed, policy, self.models.version, features)
+
+    def _explained(
+        self,
+        context: Context,
+        proposals: Sequence[Proposal],
+        fused: Fused,
+        propensities: Sequence[float] | None,
+    ) -> tuple[ListedItem, ...]:
         numbers = fused.items.tolist()
         listed = []
         told: dict[tuple[int, int], Reason] = {}
-        for item, name, score, source, found in zip(
+        for item, name, score, source, found, propensity in zip(
             numbers,
-            items.ids_of(numbers),
+            self.models.index.ids_of(numbers),
             fused.scores.tolist(),
             fused.sources.tolist(),
             fused.evidence.tolist(),
+            repeat(1.0, len(numbers)) if propensities is None else propensities,
             strict=True,
         ):
             if source < 0 and self._learned is not None:
@@ -189,6 +215,5 @@ class Ranker:
                     reason = told[source, found] = self._learned.explain(source, found)
             else:
                 reason = proposals[source][0].explain(context, item, found)
-            listed.append(ListedItem(name, score, 1.0, reason))
-        fusion = self._learned_for(context) or self._fusion
-        return Ranked(tuple(listed), fusion.policy, self.models.version)
+            listed.append(ListedItem(name, score, propensity, reason))
+        return tuple(listed)

@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from stream_app.simulator.items import CATEGORIES, Catalogue
-from stream_app.simulator.shop import ShopEvent
-from topics.events import Action, Click, OrderLine, Purchase, Search
-
-_CART_SHARE, _SEARCH_SHARE, _PURCHASE_SHARE = 0.06, 0.05, 0.03
+from stream_app.simulator.generated import GeneratedShopper
+from stream_app.simulator.shopper import ShopEvent
+from stream_app.simulator.world import World
 
 
 def benchmark_events(
@@ -20,10 +18,10 @@ def benchmark_events(
     seed: int = 7,
     run: str = "",
 ) -> Iterator[ShopEvent]:
-    """Events, mostly clicks, spread evenly over shoppers.
+    """Events of generated shoppers who find everything by themselves, spread evenly over them.
 
     Every round visits all shoppers once, in an order of its own, so that neighbouring events belong to
-    different shoppers; a shopper stays near the item looked at last.
+    different shoppers; whoever left comes back in the next round.
 
     Parameters
     ----------
@@ -44,47 +42,21 @@ def benchmark_events(
     >>> len(events), len({event.user_id for event in events}), len({event.event_id for event in events})
     (1000, 100, 1000)
     """
-    rng = np.random.default_rng(seed)
-    catalogue = Catalogue(items, rng)
-    last = [-1] * users
+    rng = np.random.default_rng((seed, 5))
+    world = World(items, seed)
+    prefix = f"load-{seed}-{run}-"
+    shoppers: dict[int, GeneratedShopper] = {}
     order: list[int] = []
-    for number in range(count):
+    for _ in range(count):
         order = order or rng.permutation(users).tolist()
-        user = order.pop()
-        item = last[user] = catalogue.near(last[user]) if last[user] >= 0 else catalogue.popular()
-        yield _event(
-            f"load-{seed}-{run}-{number}",
-            f"user-{user}",
-            round(clock() * 1_000),
-            item=item,
-            catalogue=catalogue,
-            chance=rng.random(),
-        )
-
-
-def _event(
-    event_id: str, user_id: str, ts: int, *, item: int, catalogue: Catalogue, chance: float
-) -> ShopEvent:
-    if chance < _SEARCH_SHARE:
-        query = CATEGORIES[int(catalogue.category_of[item])]
-        return Search(event_id=event_id, user_id=user_id, ts=ts, channel="web", query=query)
-    if chance < _SEARCH_SHARE + _PURCHASE_SHARE:
-        line = OrderLine(item_id=catalogue.ids[item], price=catalogue.prices[item])
-        return Purchase(
-            event_id=event_id,
-            user_id=user_id,
-            ts=ts,
-            channel="web",
-            order_id=f"order-{event_id}",
-            items=[line],
-        )
-    action = Action.CART if chance > 1 - _CART_SHARE else Action.VIEW
-    return Click(
-        event_id=event_id,
-        user_id=user_id,
-        ts=ts,
-        channel="web",
-        item_id=catalogue.ids[item],
-        action=action,
-        context={"country": "FR"},
-    )
+        number = order.pop()
+        shopper = shoppers.get(number)
+        if shopper is None:
+            shopper = shoppers[number] = GeneratedShopper(
+                world, number, prefix=prefix, user_id=f"user-{number}", country="FR", channel="web"
+            )
+        now = clock()
+        if not shopper.in_visit:
+            shopper.open_visit(now)
+        [event] = shopper.act(None, round(now * 1_000)).events
+        yield event

@@ -1,54 +1,27 @@
-"""Shoppers who wander through the generated catalogue, one event after the other."""
+"""The generated shop as one stream: shoppers by turns, one event after the other."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 
-from stream_app.simulator.items import CATEGORIES, Catalogue
-from topics.events import (
-    Action,
-    CatalogItem,
-    Click,
-    Context,
-    OrderLine,
-    Purchase,
-    Search,
-)
+from stream_app.simulator.generated import GeneratedShopper
+from stream_app.simulator.shopper import ShopEvent
+from stream_app.simulator.world import World
+from topics.events import CatalogItem
+from topics.records import RecommendationList
 
 Clock = Callable[[], float]
 """Seconds since the epoch."""
 
-ShopEvent = Click | Search | Purchase
-"""What the generated shoppers do."""
-
-_COUNTRIES: Final = ("FR", "DE", "IT", "ES", "PL")
-_CHANNELS: Final = ("web", "app")
-_RESULTS: Final = 10  # items a search shows
-
-_SEARCH, _CART, _BUY = 0.08, 0.06, 0.35  # of a step; a step; buying once something is in the cart
-_NEAR, _TASTE = 0.72, 0.2  # of a click's next item: alike, of a favourite category; else popular
-_LEAVE: Final = 0.1  # of a step: sessions have ten events on average
-
-
-@dataclass(slots=True)
-class _Visit:
-    """One shopper's session."""
-
-    shopper: int
-    session_id: str
-    favourites: tuple[int, ...]
-    item: int | None = None
-    query: str | None = None
-    cart: list[int] = field(default_factory=list)
+ReadList = Callable[[GeneratedShopper], RecommendationList | None]
+"""The list on a shopper's page."""
 
 
 class Shop:
-    """A small shop: a catalogue, shoppers with tastes, and their sessions, several open at a time.
+    """A small shop: a catalogue, shoppers with tastes, and their visits, several open at a time.
 
-    The same seed and the same clock give the same events. A fresh session is opened by a shopper drawn
-    anew; each has two favourite categories for life.
+    The same seed, the same clock and the same lists give the same events. A fresh visit is opened by a shopper drawn
+    anew.
 
     Parameters
     ----------
@@ -68,29 +41,24 @@ class Shop:
     >>> [event.item_id for event in shop.catalogue(lambda: 0.0)][:2]
     ['item-0000', 'item-0001']
     >>> event = next(shop.events(lambda: 1_700_000_000.0))
-    >>> event.event_id, event.ts
-    ('shop-7--0', 1700000000000)
+    >>> event.event_id.startswith("shop-7--"), event.ts
+    (True, 1700000000000)
     """
 
     def __init__(
         self, *, items: int = 500, shoppers: int = 400, open_sessions: int = 30, seed: int = 7, run: str = ""
     ) -> None:
-        self._rng = np.random.default_rng(seed)
-        self._items = Catalogue(items, self._rng)
-        self._shoppers = shoppers
+        self._world = World(items, seed)
         self._open = min(open_sessions, shoppers)
-        self._prefix = f"shop-{seed}-{run}"
-        self._favourites = [
-            tuple(int(one) for one in self._rng.choice(len(CATEGORIES), 2, replace=False))
-            for _ in range(shoppers)
-        ]
-        self._countries = [_COUNTRIES[one] for one in self._rng.integers(len(_COUNTRIES), size=shoppers)]
-        self._channels = [_CHANNELS[one] for one in self._rng.integers(len(_CHANNELS), size=shoppers)]
+        self._seed = seed
+        prefix = f"shop-{seed}-{run}-"
+        self._shoppers = [GeneratedShopper(self._world, number, prefix=prefix) for number in range(shoppers)]
 
     @property
     def titles(self) -> dict[str, str]:
         """Title by item id."""
-        return dict(zip(self._items.ids, self._items.titles, strict=True))
+        goods = self._world.catalogue
+        return dict(zip(goods.ids, goods.titles, strict=True))
 
     def catalogue(self, clock: Clock) -> Iterator[CatalogItem]:
         """Describe every item once.
@@ -100,105 +68,34 @@ class Shop:
         clock
             Gives the time of each description.
         """
-        for index in range(len(self._items)):
-            yield self._items.item(index, round(clock() * 1_000))
+        for index in range(len(self._world.catalogue)):
+            yield self._world.catalogue.item(index, round(clock() * 1_000))
 
-    def events(self, clock: Clock) -> Iterator[ShopEvent]:
+    def events(self, clock: Clock, read: ReadList = lambda _: None) -> Iterator[ShopEvent]:
         """What shoppers do, without end.
 
         Parameters
         ----------
         clock
             Gives the time of each event.
+        read
+            Gives the list that a shopper is shown; without it they find everything by themselves.
         """
-        visits: list[_Visit] = []
-        opened = number = 0
+        rng = np.random.default_rng((self._seed, 4))
+        here: list[GeneratedShopper] = []
         while True:
-            if len(visits) < self._open:
-                visits.append(self._visit(opened, visits))
-                opened += 1
-            place = int(self._rng.integers(len(visits)))
-            visit = visits[place]
-            yield self._step(visit, f"{self._prefix}-{number}", round(clock() * 1_000))
-            number += 1
-            if self._rng.random() < _LEAVE:
-                visits.pop(place)
-
-    def _visit(self, number: int, others: list[_Visit]) -> _Visit:
-        here = {other.shopper for other in others}
-        shopper = int(self._rng.integers(self._shoppers))
-        while shopper in here:
-            shopper = (shopper + 1) % self._shoppers
-        return _Visit(shopper, f"{self._prefix}-s{number}", self._favourites[shopper])
-
-    def _step(self, visit: _Visit, event_id: str, ts: int) -> ShopEvent:
-        chance = self._rng.random()
-        if visit.cart and chance < _BUY:
-            return self._purchase(visit, event_id, ts)
-        if visit.item is not None and chance > 1 - _CART:
-            if visit.item not in visit.cart:
-                visit.cart.append(visit.item)
-            return self._click(visit, event_id, ts, visit.item, Action.CART)
-        if self._rng.random() < _SEARCH:
-            return self._search(visit, event_id, ts)
-        visit.item = self._next_item(visit)
-        return self._click(visit, event_id, ts, visit.item, Action.DETAIL if chance < 0.5 else Action.VIEW)
-
-    def _next_item(self, visit: _Visit) -> int:
-        chance = self._rng.random()
-        if visit.item is not None and chance < _NEAR:
-            return self._items.near(visit.item)
-        if visit.item is None or chance < _NEAR + _TASTE:
-            return self._items.popular_in(visit.favourites[int(self._rng.integers(len(visit.favourites)))])
-        return self._items.popular()
-
-    def _context(self, visit: _Visit) -> Context:
-        return {"country": self._countries[visit.shopper]}
-
-    def _click(self, visit: _Visit, event_id: str, ts: int, item: int, action: Action) -> Click:
-        query, visit.query = visit.query, None
-        return Click(
-            event_id=event_id,
-            user_id=f"shopper-{visit.shopper}",
-            ts=ts,
-            session_id=visit.session_id,
-            channel=self._channels[visit.shopper],
-            context=self._context(visit),
-            item_id=self._items.ids[item],
-            action=action,
-            query=query,
-        )
-
-    def _search(self, visit: _Visit, event_id: str, ts: int) -> Search:
-        category = visit.favourites[int(self._rng.integers(len(visit.favourites)))]
-        results = self._items.top(category, _RESULTS)
-        visit.query = CATEGORIES[category]
-        visit.item = results[int(self._rng.integers(len(results)))]
-        return Search(
-            event_id=event_id,
-            user_id=f"shopper-{visit.shopper}",
-            ts=ts,
-            session_id=visit.session_id,
-            channel=self._channels[visit.shopper],
-            context=self._context(visit),
-            query=visit.query,
-            results=[self._items.ids[item] for item in results],
-        )
-
-    def _purchase(self, visit: _Visit, event_id: str, ts: int) -> Purchase:
-        lines = [
-            OrderLine(item_id=self._items.ids[item], quantity=1, price=self._items.prices[item])
-            for item in visit.cart
-        ]
-        visit.cart = []
-        return Purchase(
-            event_id=event_id,
-            user_id=f"shopper-{visit.shopper}",
-            ts=ts,
-            session_id=visit.session_id,
-            channel=self._channels[visit.shopper],
-            context=self._context(visit),
-            order_id=f"order-{event_id}",
-            items=lines,
-            currency="EUR",
-        )
+            now = clock()
+            if len(here) < self._open:
+                shopper = self._shoppers[int(rng.integers(len(self._shoppers)))]
+                if not shopper.in_visit:
+                    shopper.open_visit(now)
+                    here.append(shopper)
+                elif not here:
+                    here.append(shopper)
+                    continue
+            place = int(rng.integers(len(here)))
+            shopper = here[place]
+            yield from shopper.act(read(shopper), round(now * 1_000)).events
+            if not shopper.in_visit:
+                here[place] = here[-1]
+                here.pop()

@@ -11,8 +11,8 @@ import pytest
 
 from state.row import decode_row
 from stream_app.publish.contract import user_key
-from topics.catalogue import CLICKS, INTERACTIONS, USER_EVENTS
-from topics.records import Interaction
+from topics.catalogue import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS
+from topics.records import Interaction, RecommendationList, Reward
 
 if TYPE_CHECKING:
     from tests.agents.app_without_kafka import Shop, opened
@@ -56,6 +56,27 @@ async def test_events_go_through_to_the_row_the_log_and_the_list(shop: Shop) -> 
         (3, 1, "sock"),
     ]
     assert shop.parts.replica.models.version == 2
+
+
+async def test_a_click_on_the_list_of_before_is_rewarded_on_the_shoppers_partition(shop: Shop) -> None:
+    shop.parts.gate.set()
+    shop.parts.flusher.start()
+    async with shop.agent("users") as agent:
+        await shop.click(agent, "bob", "shoe")
+        await shop.click(agent, "ann", "sock", partition=3)
+        await shop.until(lambda: shop.count("events.click", "accepted") == 2)
+        await shop.parts.flusher.drained()
+        await shop.click(agent, "ann", "shoe", partition=3)
+        await shop.until(lambda: shop.count("events.click", "accepted") == 3)
+    await shop.parts.outbox.flush()
+    [(_, partition, key, value)] = [sent for sent in shop.producer.sent if sent[0] == REWARDS.name]
+    assert (partition, key) == (3, b"ann")
+    reward = msgspec.msgpack.decode(value or b"", type=Reward)
+    listed = [
+        msgspec.json.decode(value or b"", type=RecommendationList) for value in shop.sent_to(LISTS.name)
+    ]
+    assert reward.list_id in {each.list_id for each in listed if each.key == user_key("ann")}
+    assert (reward.kind, reward.item_id, reward.value) == ("click", "shoe", 1.0)
 
 
 async def test_rows_are_written_to_the_changelog_of_the_events_partition(shop: Shop) -> None:

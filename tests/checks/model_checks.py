@@ -54,6 +54,7 @@ SOURCES = {
     "factors",
     "similar_sessions",
     "viewed_before",
+    "bought_before",
     "viewed_next",
     "related",
     "similar_shoppers",

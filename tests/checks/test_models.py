@@ -4,6 +4,7 @@ import pkgutil
 from collections.abc import Callable, Iterator
 from functools import partial
 from importlib import import_module
+from typing import Any
 
 import pytest
 from model_checks import CHECKS, Make, Shop, check_old_events_fade
@@ -13,11 +14,12 @@ from stream_app.models.base import Model
 from stream_app.models.registry import MODELS
 
 CHOICES = [
-    ("item_to_item", "jaccard"),
-    ("item_to_item", "pearson"),
-    ("item_to_item", "lift"),
-    ("user_knn", "jaccard"),
-    ("user_knn", "pearson"),
+    ("item_to_item", "similarity", "jaccard"),
+    ("item_to_item", "similarity", "pearson"),
+    ("item_to_item", "similarity", "lift"),
+    ("user_knn", "similarity", "jaccard"),
+    ("user_knn", "similarity", "pearson"),
+    ("session_knn", "weighting", "vsknn"),
 ]
 
 
@@ -29,16 +31,16 @@ def test_model(name: str, check: Callable[[Make], None]) -> None:
 
 # Lift divides by the counts of both items, and so divides their age out.
 CHOSEN = [
-    pytest.param(name, similarity, check, id=f"{name}-{similarity}-{check.__name__.removeprefix('check_')}")
-    for name, similarity in CHOICES
+    pytest.param(name, {what: choice}, check, id=f"{name}-{choice}-{check.__name__.removeprefix('check_')}")
+    for name, what, choice in CHOICES
     for check in CHECKS
-    if (similarity, check) != ("lift", check_old_events_fade)
+    if (choice, check) != ("lift", check_old_events_fade)
 ]
 
 
-@pytest.mark.parametrize(("name", "similarity", "check"), CHOSEN)
-def test_model_with_another_similarity(name: str, similarity: str, check: Callable[[Make], None]) -> None:
-    check(partial(Shop, name, similarity=similarity))
+@pytest.mark.parametrize(("name", "chosen", "check"), CHOSEN)
+def test_model_by_another_choice(name: str, chosen: dict[str, Any], check: Callable[[Make], None]) -> None:
+    check(partial(Shop, name, **chosen))
 
 
 def _models(base: type[Model]) -> Iterator[type[Model]]:

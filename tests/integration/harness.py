@@ -539,7 +539,9 @@ def settle(stage: Stage, worker: Worker, log: ShopLog, *, number: int = 1, secon
     again = stage.start_worker(number).await_ready()
     again.wait_until(
         lambda: (
-            again.metric("headrace_lists_published_total", kind="user") >= len(log.users)
+            # It is set once everybody is marked, in one go with the gauge of items: that one is of after the marking.
+            again.metric("headrace_table_users") >= len(log.users)
+            and again.metric("headrace_lists_published_total", kind="user") >= len(log.users)
             and again.metric("headrace_dirty_users") == 0
             and again.metric("headrace_dirty_items") == 0
         ),

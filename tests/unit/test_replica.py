@@ -16,16 +16,18 @@ from stream_app import replica as replica_module
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from stream_app.replica import Replica, load_models
-from topics.catalogue import CATALOG_ITEMS, INTERACTIONS
+from topics.catalogue import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits
-from topics.records import Interaction, Kind, Line, Source
+from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
 
 PARTITIONS = [
     TopicPartition(INTERACTIONS.name, 0),
     TopicPartition(INTERACTIONS.name, 1),
     TopicPartition(CATALOG_ITEMS.name, 0),
+    TopicPartition(REWARDS.name, 0),
+    TopicPartition(REWARDS.name, 1),
 ]
-FIRST, SECOND, CATALOG = PARTITIONS
+FIRST, SECOND, CATALOG, REWARDED, REWARDED_SECOND = PARTITIONS
 
 
 class Log:
@@ -51,6 +53,23 @@ class Log:
         click = made(tp.partition, offset, item, *segments)
         self.add(tp, msgspec.msgpack.encode(click))
         return click
+
+    def reward(self, tp: TopicPartition, offset: int, line: int = 0) -> Reward:
+        """Add a reward of a click that stood at `offset` of its source partition."""
+        reward = Reward(
+            source=Source.CLICK,
+            partition=tp.partition,
+            offset=offset,
+            line=line,
+            ts=1000.0 + offset,
+            user_id="ann",
+            list_id="l",
+            policy="thompson",
+            kind=RewardKind.CLICK,
+            item_id="shoe",
+        )
+        self.add(tp, msgspec.msgpack.encode(reward))
+        return reward
 
     def item(self, item_id: str, **fields: Any) -> None:
         body = {"item_id": item_id, "ts": 1_700_000_000_000, **fields}
@@ -241,7 +260,13 @@ async def test_owned_partitions_are_not_read_and_their_position_follows_what_was
     # batches are acknowledged in order, but a late word of an older one must not move it back
     replica.delivered(0, 1)
     positions = {(topic, at): offset for topic, at, offset in replica.snapshot_state()["positions"]}
-    assert positions == {(FIRST.topic, 0): 3, (SECOND.topic, 1): 1, (CATALOG.topic, 0): 0}
+    assert positions == {
+        (FIRST.topic, 0): 3,
+        (SECOND.topic, 1): 1,
+        (CATALOG.topic, 0): 0,
+        (REWARDED.topic, 0): 0,
+        (REWARDED_SECOND.topic, 1): 0,
+    }
 
 
 async def test_a_partition_given_up_is_read_on_from_where_its_deliveries_stopped(follower: Follower) -> None:
@@ -256,6 +281,57 @@ async def test_a_partition_given_up_is_read_on_from_where_its_deliveries_stopped
     await caught_up(replica)
     assert follower.consumer.read == [(FIRST, 2)]
     assert replica.models.version == 3
+
+
+async def test_rewards_are_read_beside_the_interactions_and_learned_once(follower: Follower) -> None:
+    for tp in (REWARDED, REWARDED_SECOND):
+        for offset, line in ((0, 0), (0, 1), (3, 0), (0, 1), (3, 0), (4, 0)):
+            follower.log.reward(tp, offset, line)
+    follower.log.add(REWARDED, b"no reward")
+    follower.log.add(REWARDED, None)
+    replica = await follower.start()
+    await caught_up(replica)
+    assert replica.models.reward_watermarks == {(Source.CLICK, 0): (4, 0), (Source.CLICK, 1): (4, 0)}
+    assert follower.count("rewards_folded_total") == 8
+    assert follower.count("rewards_dropped_total") == 6
+    assert follower.count("replica_lag_messages") == 0
+
+
+async def test_own_rewards_are_learned_at_once_and_their_partitions_are_not_read(follower: Follower) -> None:
+    replica = await follower.start()
+    replica.own({0})
+    replica.fold_own_reward(follower.log.reward(REWARDED, 0))
+    replica.delivered(0, 0, REWARDS.name)
+    follower.log.reward(REWARDED_SECOND, 0)
+    await caught_up(replica)
+    assert {tp for tp, _ in follower.consumer.read} == {REWARDED_SECOND}
+    assert follower.count("rewards_folded_total") == 2
+    # the partition goes to another worker, which goes on
+    replica.own(())
+    follower.log.reward(REWARDED, 1)
+    await caught_up(replica)
+    assert follower.consumer.read[-1] == (REWARDED, 1)
+    assert replica.models.reward_watermarks == {(Source.CLICK, 0): (1, 0), (Source.CLICK, 1): (0, 0)}
+
+
+async def test_a_snapshot_knows_which_rewards_it_holds(follower: Follower) -> None:
+    follower.log.reward(REWARDED, 0)
+    first = await follower.start()
+    await caught_up(first)
+    # folded and not known to be delivered when the snapshot is taken
+    first.own({0})
+    first.fold_own_reward(follower.log.reward(REWARDED, 1))
+    await first.snapshot()
+    await first.stop()
+    follower.log.reward(REWARDED, 2)
+    second = await follower.start()
+    await caught_up(second)
+    assert [place for place in follower.consumer.read if place[0] == REWARDED] == [
+        (REWARDED, 1),
+        (REWARDED, 2),
+    ]
+    assert second.models.reward_watermarks == {(Source.CLICK, 0): (2, 0)}
+    assert follower.count("rewards_dropped_total") == 1
 
 
 async def test_catching_up_waits_for_all_that_was_there_when_it_began(follower: Follower) -> None:

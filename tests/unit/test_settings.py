@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from state.attribution import AttributionRules
 from stream_app.settings import Settings, SettingsError, child_environment, embedded_override, load_settings
 
 OTHER: dict[str, Any] = {
@@ -23,6 +24,7 @@ OTHER: dict[str, Any] = {
     "max_event_future": 5.5,
     "session_gap": 60.0,
     "models": ["popularity"],
+    "model_parameters": {"popularity": {"half_life": 60.5, "segments": 3}},
     "fusion": "rrf",
     "max_items": 10,
     "max_users": 11,
@@ -35,6 +37,11 @@ OTHER: dict[str, Any] = {
     "max_per_brand": 3,
     "max_per_seller": 2,
     "exposure_floor": "new:2,brand:acme:1",
+    "buy_again": 86_400.0,
+    "policies": {"thompson": 0.9, "fixed": 0.1},
+    "policy_parameters": {"thompson": {"exploration": 0.5}},
+    "control_policy": "popularity",
+    "guard_margin": 0.25,
     "candidates_per_source": 6,
     "list_ttl": 60.0,
     "flush_users": 1,
@@ -42,6 +49,31 @@ OTHER: dict[str, Any] = {
     "item_list_interval": 0.5,
     "audit_lists": False,
     "max_dirty": 100,
+    "reward_weights": {
+        "click": 0.5,
+        "share": 0.0,
+        "wishlist": 1.0,
+        "cart": 1.5,
+        "purchase": 20.0,
+        "like": 1.0,
+        "dislike": -1.0,
+        "hide": 0.0,
+    },
+    "reward_windows": {
+        "click": 60.0,
+        "share": 60.0,
+        "wishlist": 60.0,
+        "cart": 60.0,
+        "purchase": 60.0,
+        "like": 60.0,
+        "dislike": 60.0,
+        "hide": 60.0,
+        "impression": 60.0,
+    },
+    "reward_price_exponent": 0.5,
+    "reward_price_unit": 20.0,
+    "remembered_lists": 1000,
+    "remembered_lists_per_user": 3,
     "snapshot_interval": 1.5,
     "snapshots_kept": 1,
     "producer_linger": 0.0,
@@ -51,7 +83,7 @@ OTHER: dict[str, Any] = {
 
 
 def as_variable(value: object) -> str:
-    return json.dumps(value) if isinstance(value, list) else str(value)
+    return json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
 def test_there_is_another_value_here_for_every_setting() -> None:
@@ -112,6 +144,9 @@ def test_every_setting_says_what_it_does(name: str) -> None:
         ("list_ttl", "0"),
         ("flush_linger", "-0.1"),
         ("audit_lists", "perhaps"),
+        ("reward_price_exponent", "-1"),
+        ("reward_price_unit", "0"),
+        ("remembered_lists_per_user", "1"),
         ("seed", "1.5"),
     ],
 )
@@ -192,6 +227,36 @@ def test_a_name_that_is_no_setting_is_refused() -> None:
 def test_the_limits_of_events_are_those_of_the_settings() -> None:
     limits = load_settings(max_event_age=7.0, max_event_future=3.0).limits
     assert (limits.max_age, limits.max_future) == (7.0, 3.0)
+
+
+def test_kinds_of_reactions_that_are_left_out_keep_their_worth_and_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HEADRACE_REWARD_WEIGHTS", '{"purchase": 20}')
+    monkeypatch.setenv("HEADRACE_REWARD_WINDOWS", '{"click": 60}')
+    rules = load_settings().attribution_rules
+    assert rules.weights == AttributionRules().weights | {"purchase": 20.0}
+    assert rules.windows == AttributionRules().windows | {"click": 60.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "says"),
+    [
+        ("reward_weights", '{"hide": 1}', "A hide counts against an item"),
+        ("reward_weights", '{"click": -1}', "A click counts for it"),
+        ("reward_weights", '{"impression": 1}', "An impression is no reaction"),
+        ("reward_weights", '{"clik": 1}', "click"),
+        ("reward_weights", "click:1", "JSON object"),
+        ("reward_windows", '{"click": 0}', "greater than or equal"),
+    ],
+)
+def test_a_reward_that_makes_no_sense_is_refused(
+    name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"HEADRACE_{name.upper()}", value)
+    with pytest.raises(SettingsError, match=says) as raised:
+        load_settings()
+    assert f"HEADRACE_{name.upper()}" in str(raised.value)
 
 
 def test_a_child_process_gets_settings_as_variables(monkeypatch: pytest.MonkeyPatch) -> None:

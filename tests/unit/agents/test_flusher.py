@@ -9,8 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
-from stream_app.publish.contract import item_key, popular_key, search_key, user_key
+from stream_app.agents.recall import remembered
+from stream_app.publish.contract import decode_list, item_key, popular_key, search_key, user_key
+from stream_app.ranker.ranker import Ranked, Ranker
+from stream_app.ranker.request import RankRequest
 from topics.catalogue import LISTS
 from topics.events import rfc3339
 
@@ -141,7 +145,9 @@ async def test_nobody_is_forgotten_while_redis_is_away_and_the_list_of_now_is_pu
         await settled()
         assert workbench.publisher.documents == {}
         assert workbench.count("freshness_seconds_count") == 0
-        assert workbench.outgoing.of(LISTS) == []
+        # the attempt that found Redis away was logged; nobody saw those lists, and no later attempt is
+        assert [record.key for record in workbench.outgoing.of(LISTS)] == [b"ann", b"bob"]
+        assert len(workbench.memory) == 0
         workbench.take(workbench.click("bob", "scarf"), workbench.click("cem", "scarf"))
         workbench.clock.now += 30.0
         workbench.publisher.available = True
@@ -227,7 +233,7 @@ async def test_an_erased_shopper_has_no_list_and_the_others_keep_theirs(workbenc
     assert user_key("ann") not in workbench.publisher.documents
     assert search_key("ann") not in workbench.publisher.documents
     assert user_key("bob") in workbench.publisher.documents
-    assert workbench.lists.chose("ann", "shoe") == 0
+    assert workbench.lists.chose("ann", "shoe", workbench.clock.now) == 0
 
 
 async def test_an_erasure_before_the_flush_leaves_nothing_to_publish(workbench: Workbench) -> None:
@@ -235,7 +241,7 @@ async def test_an_erasure_before_the_flush_leaves_nothing_to_publish(workbench: 
     async with workbench.flushing():
         await workbench.flusher.drained()
     assert user_key("ann") not in workbench.publisher.documents
-    assert workbench.outgoing.of(LISTS) == []
+    assert [record.value for record in workbench.outgoing.of(LISTS)] == [None]
 
 
 async def test_an_erasure_while_the_list_is_on_its_way_takes_it_back(workbench: Workbench) -> None:
@@ -247,8 +253,9 @@ async def test_an_erasure_while_the_list_is_on_its_way_takes_it_back(workbench: 
         workbench.publisher.open.set()
         await workbench.flusher.drained()
     assert user_key("ann") not in workbench.publisher.documents
-    assert workbench.outgoing.of(LISTS) == []
-    assert workbench.lists.chose("ann", "shoe") == 0
+    # whoever reads the topic back is told to forget what was on it
+    assert [record.value is None for record in workbench.outgoing.of(LISTS)] == [False, True]
+    assert workbench.lists.chose("ann", "shoe", workbench.clock.now) == 0
 
 
 async def test_an_erasure_while_the_list_is_on_its_way_to_an_absent_redis_takes_it_back(
@@ -266,7 +273,8 @@ async def test_an_erasure_while_the_list_is_on_its_way_to_an_absent_redis_takes_
         await workbench.flusher.drained()
     assert user_key("ann") not in workbench.publisher.documents
     assert user_key("bob") in workbench.publisher.documents
-    assert {record.key for record in workbench.outgoing.of(LISTS)} == {b"bob"}
+    last = {record.key: record.value for record in workbench.outgoing.of(LISTS)}
+    assert last == {b"ann": None, b"bob": workbench.publisher.documents[user_key("bob")]}
 
 
 async def test_an_erasure_of_a_shopper_whose_list_is_ranked_but_not_sent_leaves_no_trace(
@@ -285,8 +293,8 @@ async def test_an_erasure_of_a_shopper_whose_list_is_ranked_but_not_sent_leaves_
         workbench.publisher.open.set()
         await workbench.flusher.drained()
     assert user_key("ann") not in workbench.publisher.documents
-    assert {record.key for record in workbench.outgoing.of(LISTS)} == {b"bob"}
-    assert workbench.lists.chose("ann", "shoe") == 0
+    assert [r.key for r in workbench.outgoing.of(LISTS) if r.value is not None] == [b"bob"]
+    assert workbench.lists.chose("ann", "shoe", workbench.clock.now) == 0
 
 
 async def test_a_shopper_who_comes_back_after_the_erasure_gets_a_list_again(workbench: Workbench) -> None:
@@ -298,6 +306,10 @@ async def test_a_shopper_who_comes_back_after_the_erasure_gets_a_list_again(work
     document = workbench.published(user_key("ann"))
     assert document is not None
     assert document.model_version == 8
+    # and it is on the topic, after the word to forget those of before
+    logged = [record.value for record in workbench.outgoing.of(LISTS) if record.key == b"ann"]
+    assert logged[1:] == [None, workbench.publisher.documents[user_key("ann")]]
+    assert [each.list_id for each in workbench.memory.of("ann")] == [document.list_id]
 
 
 async def test_a_shopper_whose_row_went_to_another_worker_keeps_the_list_that_worker_wrote(
@@ -371,18 +383,62 @@ async def test_an_item_without_company_has_no_list(workbench: Workbench) -> None
     assert set(workbench.publisher.documents) == {user_key("ann"), popular_key()}
 
 
-async def test_lists_are_audited_after_the_acknowledgement_under_the_shoppers_key(
+async def test_lists_are_logged_under_the_shoppers_key_before_redis_has_them(
     workbench: Workbench,
 ) -> None:
     workbench.events.handle(workbench.message(workbench.click("ann", "shoe"), partition=3))
     workbench.publisher.hold()
     async with workbench.flushing():
         await workbench.publisher.started.wait()
-        assert workbench.outgoing.of(LISTS) == []
+        [record] = workbench.outgoing.of(LISTS)
+        assert workbench.publisher.documents == {}
         workbench.publisher.open.set()
         await workbench.flusher.drained()
-    [record] = workbench.outgoing.of(LISTS)
+    assert workbench.outgoing.of(LISTS) == [record]
     assert record == (LISTS.name, 3, b"ann", workbench.publisher.documents[user_key("ann")])
+
+
+async def test_a_list_is_logged_once_when_redis_returns(workbench: Workbench) -> None:
+    workbench.take(workbench.click("ann", "shoe"))
+    workbench.publisher.available = False
+    async with workbench.flushing():
+        await workbench.publisher.refused.wait()
+        await settled()
+        workbench.clock.now += 30.0
+        workbench.publisher.available = True
+        await workbench.flusher.drained()
+    lost, kept = [record.value for record in workbench.outgoing.of(LISTS)]
+    assert kept == workbench.publisher.documents[user_key("ann")]
+    assert lost != kept
+    assert [each.at for each in workbench.memory.of("ann")] == [workbench.clock.now]
+
+
+async def test_what_a_policy_went_by_is_logged_and_remembered_and_not_in_redis(
+    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = bytes(range(6))
+    rank = Ranker.rank_user
+
+    def with_features(self: Ranker, request: RankRequest) -> Ranked:
+        ranked = rank(self, request)
+        halved = tuple(replace(item, propensity=0.5) for item in ranked.items)
+        return ranked._replace(items=halved, policy="thompson", features=features)
+
+    monkeypatch.setattr(Ranker, "rank_user", with_features)
+    shoes_and_socks(workbench)
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    logged = {r.key: r.value for r in workbench.outgoing.of(LISTS)}[b"ann"]
+    assert logged is not None
+    document = workbench.publisher.documents[user_key("ann")]
+    assert b"features" not in document
+    listed = decode_list(logged)
+    assert listed.features == features
+    assert replace(listed, features=b"") == decode_list(document)
+    [known] = workbench.memory.of("ann")
+    assert known == replace(remembered(listed), since=known.at)
+    assert (known.policy, known.propensity(2), known.row(1)) == ("thompson", 0.5, features[2:4])
+    assert workbench.count("policy_lists_total", policy="thompson") == 2
 
 
 async def test_lists_are_not_audited_when_the_setting_says_so(

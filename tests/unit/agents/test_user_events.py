@@ -222,20 +222,20 @@ def test_a_fold_that_fails_is_a_dead_letter_and_the_next_event_is_fine(workbench
 def test_an_erasure_forgets_the_shopper_but_not_that_their_events_were_taken(workbench: Workbench) -> None:
     message = workbench.message(workbench.click("ann", "shoe"))
     workbench.events.handle(message)
-    workbench.lists.published("ann", ("shoe",))
+    workbench.listed("ann", "shoe")
     workbench.take(workbench.erasure("ann"))
     row = workbench.rows.get("ann")
     assert (row.recent, row.counts, row.segments) == (EMPTY_ROW.recent, EMPTY_ROW.counts, EMPTY_ROW.segments)
     assert b"shoe" not in workbench.rows.stored["ann"]
     assert interactions(workbench)[-1].kind is Kind.ERASE
-    assert workbench.lists.chose("ann", "shoe") == 0
+    assert workbench.lists.chose("ann", "shoe", workbench.clock.now) == 0
     assert len(workbench.flusher) == 0
     workbench.events.handle(message)
     assert workbench.rows.get("ann").recent == ()
 
 
 def test_a_choice_is_held_against_the_list_the_shopper_had(workbench: Workbench) -> None:
-    workbench.lists.published("ann", ("sock", "shoe"))
+    workbench.listed("ann", "sock", "shoe")
     workbench.take(
         workbench.click("ann", "shoe"), workbench.click("ann", "hat"), workbench.click("bob", "shoe")
     )
@@ -258,7 +258,7 @@ async def test_a_choice_is_measured_before_it_is_learned(workbench: Workbench) -
 
 
 def test_each_line_of_a_purchase_is_a_choice(workbench: Workbench) -> None:
-    workbench.lists.published("ann", ("sock", "shoe"))
+    workbench.listed("ann", "sock", "shoe")
     lines = [OrderLine(item_id=item) for item in ("sock", "shoe", "hat")]
     workbench.take(
         Purchase(event_id="p", user_id="ann", ts=int(workbench.clock.now * 1000), order_id="o", items=lines)
@@ -268,7 +268,7 @@ def test_each_line_of_a_purchase_is_a_choice(workbench: Workbench) -> None:
 
 
 def test_neither_a_duplicate_nor_a_replayed_event_is_measured_again(workbench: Workbench) -> None:
-    workbench.lists.published("ann", ("shoe",))
+    workbench.listed("ann", "shoe")
     click = workbench.click("ann", "shoe")
     message = workbench.message(click)
     workbench.events.handle(message)

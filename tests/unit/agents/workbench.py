@@ -10,11 +10,14 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from state.lists import ListMemory, PublishedList
 from state.model_store import DirectoryModelStore
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
 from stream_app.agents.dead_letters import DeadLetterWriter
 from stream_app.agents.flusher import Flusher
 from stream_app.agents.prequential import PublishedLists
+from stream_app.agents.recall import Logged
+from stream_app.agents.rewards import Rewards
 from stream_app.agents.users import UserEvents
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
@@ -156,11 +159,16 @@ class Workbench:
             on_news=lambda items, segments: self.flusher.touch(items, segments),  # noqa: PLW0108  # made below
             clock=self.clock,
         )
-        self.lists = PublishedLists(self.metrics)
+        self.memory = ListMemory(self.settings.remembered_lists, self.settings.remembered_lists_per_user)
+        self.lists = PublishedLists(self.metrics, self.memory)
+        self.logged = Logged()
         ranker = Ranker(
             self.models, per_source=50, length=self.settings.list_length, rules=self.settings.list_rules
         )
         append = self.outgoing.append
+        self.rewards = Rewards(
+            self.memory, self.logged, self.replica, append, self.metrics, self.settings.attribution_rules
+        )
         self.flusher = Flusher(
             ranker, self.rows, self.publisher, self.lists, append, self.metrics, self.settings, self.clock
         )
@@ -169,6 +177,7 @@ class Workbench:
             self.replica,
             self.flusher,
             self.lists,
+            self.rewards,
             append,
             DeadLetterWriter(append, self.metrics),
             self.metrics,
@@ -189,6 +198,12 @@ class Workbench:
         assert isinstance(event, UserEvent)
         topic = topic_of(type(event)).name
         return self.record(topic, event.user_id.encode(), msgspec.json.encode(event), **place)
+
+    def listed(self, user_id: str, *items: str, list_id: str = "l", **fields: Any) -> PublishedList:
+        """A list published to a shopper at the time of the clock."""
+        published = PublishedList(list_id, fields.pop("policy", "fixed"), self.clock.now, items, **fields)
+        self.memory.add(user_id, 0, published)
+        return published
 
     def take(self, *events: Event) -> None:
         """Handle events that are as they must be."""

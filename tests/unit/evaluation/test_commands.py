@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any
@@ -116,7 +117,27 @@ def test_events_end_in_a_table_a_report_and_a_picture(folder: Path, monkeypatch:
     assert found["low"] < found["mean"] < found["high"]
     assert "cold users (60)" in printed
     assert re.search(r"difference +[+-]\d\.\d{4} ±\d\.\d{4}", printed)
+    assert re.search(r"^fused +\d\.\d{4} +\d\.\d{4} +1\.0000 +\d\.\d{4}$", printed, re.MULTILINE), printed
+    assert report["figures"]["exposure"]["fused"]["coverage"] > 0.5
     assert (folder / "out.png").read_bytes().startswith(PNG)
+
+
+def test_a_fusion_that_cannot_learn_is_said_with_what_is_used_instead(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = {}
+    for models in ("popularity", "popularity,session_knn"):
+        words = f"evaluate events --events events.jsonl --models {models} --report out.json".split()
+        monkeypatch.setattr(sys, "argv", ["headrace", *words])
+        done = CliRunner().invoke(build_cli(), words)
+        report = json.loads((folder / "out.json").read_bytes())
+        assert report["run"]["settings"]["fusion"] == "learned"
+        used[report["run"]["fusion"]] = re.findall(
+            r"needs one of .*session_knn.*\(rrf\) instead", done.stderr
+        )
+    assert [*used] == ["rrf", "learned"]
+    assert len(used["rrf"]) == 1
+    assert not used["learned"]
 
 
 def test_orders_of_results_end_in_a_table_a_report_and_a_picture(
@@ -163,6 +184,54 @@ def test_tuning_prints_the_best_beside_the_shipped(folder: Path, monkeypatch: py
     assert report["run"]["command"] == f"headrace {command}"
     assert len(report["found"]["trials"]) == 3
     assert (report["train_sessions"], report["validation_sessions"]) == (48, 12)
+    assert report["setting"].startswith('HEADRACE_MODEL_PARAMETERS=\'{"popularity": {"half_life": ')
+    shipped_is_best = report["found"]["best"] == report["found"]["defaults"]
+    assert (report["setting"] in printed) != shipped_is_best
+    assert ("Nothing was better" in printed) == shipped_is_best
+
+
+def test_what_tuning_prints_can_be_put_into_the_environment(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # a shopper who goes on to b has looked at a before, and never goes back to it
+    options = "--validation-tail 12 --trials 6 --metric mrr@5 --report out.json"
+    printed = run(monkeypatch, f"tune --model session_knn --train train.jsonl {options}")
+    [line] = [line for line in printed.splitlines() if line.startswith("HEADRACE_MODEL_PARAMETERS=")]
+    name, _, value = shlex.split(line)[0].partition("=")
+    monkeypatch.setenv(name, value)
+    run(
+        monkeypatch,
+        "evaluate sessions --train train.jsonl --test test.jsonl --models session_knn --report out2.json",
+    )
+    best = json.loads((folder / "out.json").read_bytes())["found"]["best"]
+    parameters = json.loads((folder / "out2.json").read_bytes())["run"]["models"]["session_knn"]
+    assert best["parameters"].items() <= parameters.items()
+    assert best["mrr"]["mean"] == 1.0
+
+
+def test_the_session_store_is_tuned_for_the_fused_lists(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_MODELS", '["popularity", "two_hop"]')
+    printed = run(
+        monkeypatch,
+        "tune --model session_store --train train.jsonl --validation-tail 12 --trials 1 --report out.json",
+    )
+    report = json.loads((folder / "out.json").read_bytes())
+    assert re.search(r"^postings +150 ", printed, re.MULTILINE)
+    assert {*report["found"]["best"]["parameters"]} >= {"postings", "neighbours", "bridges"}
+    assert report["run"]["fusion"] == "learned"
+    assert '"two_hop": {"postings"' in report["setting"]
+
+
+def test_a_log_is_tuned_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(
+        monkeypatch,
+        "tune --model item_to_item --events events.jsonl --validation-tail 20 --trials 1 --report out.json",
+    )
+    report = json.loads((folder / "out.json").read_bytes())
+    assert (report["train_sessions"], report["validation_sessions"]) == (100, 20)
+    assert report["found"]["predictions"] == 20
 
 
 @pytest.mark.parametrize(
@@ -193,6 +262,14 @@ def test_tuning_prints_the_best_beside_the_shipped(folder: Path, monkeypatch: py
         ),
         ("evaluate rerank --events absent.jsonl --report o", r"no file absent\.jsonl"),
         ("tune --model nope --train train.jsonl --report o", r"no model 'nope'; there are"),
+        ("tune --model search --train train.jsonl --report o", r"nothing that search learns from.* --events"),
+        ("tune --model session_store --events events.jsonl --report o", r"tuned on sessions"),
+        ("tune --model popularity --report o", r"either sessions with --train or a log with --events"),
+        (
+            "tune --model popularity --train train.jsonl --events events.jsonl --report o",
+            r"either sessions with --train or a log with --events",
+        ),
+        ("tune --model content --events events.jsonl --validation-tail 20 --report o", r"proposed nothing"),
         ("tune --model popularity --train train.jsonl --report o", r"--validation-tail 4000 leaves nothing"),
     ],
 )

@@ -184,6 +184,37 @@ def test_each_model_is_measured_where_asked_for() -> None:
     assert {*evaluated(*events, each_model=True).splits[Split.ALL].systems} == {FUSED, *NAMES}
 
 
+def test_exposure_is_counted_over_the_whole_log_as_by_hand() -> None:
+    day = 86_400
+    figures = evaluated(
+        click("ann", "a", 0),  # an empty list
+        click("bob", "a", 1),  # a, a new item
+        click("cat", "b", 2),  # a
+        click("dan", "a", 2 * day),  # a, b, both known for more than a day
+        click("eve", "a", 2 * day + 1),  # a, b
+        k=2,
+        names=("popularity",),
+    ).exposure
+    assert figures["popularity"] == figures[FUSED]
+    found = figures[FUSED]
+    # six places, four to a and two to b; two of the six while a was new
+    assert found.coverage == 1.0
+    assert found.gini == pytest.approx(1 / 6, abs=1e-6)
+    assert found.new_items == pytest.approx(2 / 6, abs=1e-6)
+
+
+def test_exposure_goes_by_what_was_listed_and_not_by_what_was_chosen() -> None:
+    first = [click(f"v{n}", "hit", n) for n in range(3)]
+    everyone = [click(f"u{n}", f"i{n}", 10 + n) for n in range(19)]
+    found = evaluated(*first, *everyone, k=1).exposure["popularity"]
+    assert (found.coverage, found.new_items) == (1 / 20, 1.0)
+    assert found.gini == pytest.approx(0.95)
+
+
+def test_lists_are_counted_by_what_really_ordered_them() -> None:
+    assert evaluated(click("ann", "a", 0), click("ann", "b", 1)).policies == {"fixed_rrf": 2}
+
+
 def test_the_same_log_gives_the_same_figures() -> None:
     events = [click(f"u{n % 7}", f"i{n * n % 11}", n) for n in range(60)]
     first, second = (msgspec.to_builtins(evaluated(*events).splits) for _ in range(2))

@@ -11,15 +11,26 @@ import pytest
 from stream_app.errors import UserError
 from stream_app.evaluation.progress import Tell
 from stream_app.evaluation.session_files import Session, Split
-from stream_app.evaluation.spaces import SPACES, OneOf, Real, inside, space_of
-from stream_app.evaluation.tuning import Metric, Tuned, Tuning, parse_metric
+from stream_app.evaluation.spaces import SPACES, STORE, OneOf, Real, inside, space_of
+from stream_app.evaluation.tuning import (
+    EventsTrial,
+    Metric,
+    Parameters,
+    SessionsTrial,
+    Tuned,
+    Tuning,
+    parse_metric,
+)
+from stream_app.feeds.rows import Mapped
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
+from topics.events import CatalogItem, Click, Event, Search
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_a_search_ranges_over_hyper_parameters_of_the_model_its_defaults_among_them(name: str) -> None:
-    shipped = MODELS[name].hyper_parameters()
+    # the store's are with each model on it
+    shipped = MODELS["session_knn" if name == STORE else name].hyper_parameters()
     space = space_of(name)
     assert space
     assert {*space} <= {*shipped}
@@ -50,10 +61,14 @@ def fashion() -> Split:
     return Split(old + new, new)
 
 
+def made(name: str, parameters: Parameters) -> ModelSet:
+    return ModelSet([name], own={name: parameters})
+
+
 def tuning(**options: Any) -> Tuning:
-    models = partial(ModelSet, ["popularity"], half_life=1e7)
     space = {"half_life": Real(600.0, 1e7, log=True)}
-    return Tuning(models, space, fashion(), metric=Metric("hr", 1), **options)
+    make, trial = partial(made, "popularity"), SessionsTrial(fashion())
+    return Tuning(make, space, {"half_life": 1e7}, trial, metric=Metric("hr", 1), **options)
 
 
 def test_what_is_better_is_found_and_stands_beside_what_is_shipped() -> None:
@@ -81,17 +96,18 @@ def test_the_same_seed_tries_the_same() -> None:
 
 
 def test_where_nothing_is_better_the_shipped_values_stay() -> None:
-    models = partial(ModelSet, ["popularity"])
-    split = Split([["x", "x"]] * 5, [["x", "x"]] * 5)
-    found = Tuning(models, SPACES["popularity"], split, metric=Metric("mrr", 5)).search(trials=3)
+    trial = SessionsTrial(Split([["x", "x"]] * 5, [["x", "x"]] * 5))
+    space, shipped = SPACES["popularity"], MODELS["popularity"].hyper_parameters()
+    search = Tuning(partial(made, "popularity"), space, shipped, trial, metric=Metric("mrr", 5))
+    found = search.search(trials=3)
     assert found.best == found.defaults
 
 
 def test_names_are_searched_too() -> None:
-    models = partial(ModelSet, ["item_to_item"])
-    split = Split([["x", "y"]] * 5, [["x", "y"]] * 5)
-    space = {"similarity": OneOf(("cosine", "jaccard", "lift"))}
-    found = Tuning(models, space, split, metric=Metric("mrr", 5)).search(trials=6)
+    trial = SessionsTrial(Split([["x", "y"]] * 5, [["x", "y"]] * 5))
+    space, shipped = {"similarity": OneOf(("cosine", "jaccard", "lift"))}, {"similarity": "cosine"}
+    search = Tuning(partial(made, "item_to_item"), space, shipped, trial, metric=Metric("mrr", 5))
+    found = search.search(trials=6)
     assert len({each.parameters["similarity"] for each in found.trials}) > 1
     assert {each.parameters["similarity"] for each in found.trials} <= {"cosine", "jaccard", "lift"}
 
@@ -115,3 +131,61 @@ def test_ctrl_c_keeps_what_was_found() -> None:
 
 def test_no_trial_begins_after_the_timeout() -> None:
     assert tuning().search(trials=50, timeout=0.0).trials == []
+
+
+def rows(*events: Event) -> list[Mapped]:
+    return [Mapped(line, each) for line, each in enumerate(events, start=1)]
+
+
+def searches(count: int, first: int = 0) -> list[Event]:
+    """Everybody searches for shoes, and takes shoe 1 of late, shoe 0 before."""
+    found: list[Event] = []
+    for number in range(first, first + count):
+        user, ts = f"u{number}", 60_000 * number
+        item = "shoe 1" if number >= 30 else "shoe 0"
+        found += [
+            Search(event_id=f"s{number}", user_id=user, ts=ts, query="shoes"),
+            Click(event_id=f"c{number}", user_id=user, ts=ts + 1_000, item_id=item, query="shoes"),
+        ]
+    return found
+
+
+def test_a_log_is_searched_on_its_tail_and_the_search_model_finds_what_fades_sooner() -> None:
+    trial = EventsTrial(rows(*searches(40)), 10, session_gap=1800.0)
+    space, shipped = {"half_life": Real(60.0, 1e7, log=True)}, {"half_life": 1e7}
+    search = Tuning(partial(made, "search"), space, shipped, trial, metric=Metric("mrr", 5))
+    found = search.search(trials=8)
+    assert found.predictions == 5
+    assert found.defaults.hr.mean == 1.0
+    assert found.defaults.mrr.mean == 0.5
+    assert found.best.mrr.mean == 1.0
+    assert found.best.parameters["half_life"] < 1e4
+
+
+def test_content_is_tried_on_a_log_with_a_catalogue_and_on_one_without_it_is_said_to_propose_nothing() -> (
+    None
+):
+    items = [CatalogItem(item_id=f"shoe {n}", ts=0, title=f"shoe number {n}") for n in range(2)]
+    clicks = [
+        Click(event_id=f"{n}{item}", user_id=f"u{n}", ts=60_000 * n + item, item_id=f"shoe {item}")
+        for n in range(10)
+        for item in range(2)
+    ]
+    space, shipped = SPACES["content"], MODELS["content"].hyper_parameters()
+    make = partial(made, "content")
+    trial = EventsTrial(rows(*items, *clicks), 10, session_gap=1800.0)
+    found = Tuning(make, space, shipped, trial, metric=Metric("hr", 5)).search(trials=1)
+    # who has looked at one shoe is shown the other; who has looked at nothing, nothing
+    assert (found.predictions, found.defaults.hr.mean) == (10, 0.5)
+    trial = EventsTrial(rows(*clicks), 10, session_gap=1800.0)
+    with pytest.raises(UserError, match="proposed nothing"):
+        Tuning(make, space, shipped, trial, metric=Metric("hr", 5)).search(trials=1)
+
+
+def test_a_tail_that_leaves_nothing_or_has_nothing_to_predict_is_one_sentence() -> None:
+    with pytest.raises(UserError, match=r"--validation-tail 9 leaves nothing .* has 8 rows\.$"):
+        EventsTrial(rows(*searches(4)), 9, session_gap=1800.0)
+    events = [*searches(4), Search(event_id="s", user_id="u", ts=1_000_000, query="socks")]
+    trial = EventsTrial(rows(*events), 1, session_gap=1800.0)
+    with pytest.raises(UserError, match="no click or purchase to predict; make it longer"):
+        trial(ModelSet(["search"]), 5)

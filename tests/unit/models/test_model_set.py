@@ -1,8 +1,9 @@
 """The models of a replica, folded from interactions."""
 
 import pkgutil
+from collections.abc import Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 import stream_app.models
 from stream_app.errors import UserError
 from stream_app.models import kernels
+from stream_app.models.base import Items
 from stream_app.models.model_set import STREAMS, WEIGHTS, ModelSet, warm_up
 from stream_app.models.registry import MODELS
 from topics.events import CatalogItem
-from topics.records import Interaction, Kind, Line, Source
+from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
 
 SOURCES = {Kind.PURCHASE: Source.PURCHASE, Kind.SEARCH: Source.SEARCH, Kind.DISLIKE: Source.FEEDBACK}
 ALL = tuple(MODELS)
@@ -170,6 +172,104 @@ def test_a_set_goes_on_from_its_state_as_if_nothing_had_happened() -> None:
     assert (other.version, other.newest, other.watermarks) == (whole.version, whole.newest, whole.watermarks)
     assert other.digest() == whole.digest()
     assert lists(other) == lists(whole)
+
+
+def reward(offset: int, line: int = 0, *, source: Source = Source.CLICK, partition: int = 0) -> Reward:
+    return Reward(
+        source=source,
+        partition=partition,
+        offset=offset,
+        line=line,
+        ts=100.0,
+        user_id="ann",
+        list_id="l",
+        policy="thompson",
+        kind=RewardKind.CLICK,
+    )
+
+
+class Policy:
+    """Learns from rewards, and from nothing else."""
+
+    name: ClassVar[str] = "policy"
+
+    def __init__(self) -> None:
+        self.heard: list[tuple[Source, int, int, int]] = []
+
+    def hear(self, interaction: Interaction) -> None: ...
+
+    def hear_reward(self, reward: Reward) -> None:
+        self.heard.append((reward.source, reward.partition, reward.offset, reward.line))
+
+    def forget_user(self, user: str) -> None: ...
+
+    def forget_items(self, items: Items) -> None: ...
+
+    def state(self) -> dict[str, Any]:
+        return {"heard": [list(each) for each in self.heard]}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        self.heard = [(Source(source), *rest) for source, *rest in state["heard"]]
+
+    def memory(self) -> int:
+        return 0
+
+
+def with_policy() -> tuple[ModelSet, Policy]:
+    models, policy = ModelSet(["popularity"]), Policy()
+    models.listeners.append(policy)
+    return models, policy
+
+
+def test_rewards_go_to_those_that_learn_from_them_once() -> None:
+    models, policy = with_policy()
+    places = [(5, 0), (5, 2), (5, 1), (5, 2), (4, 9), (6, 0)]
+    assert [models.learn_reward(reward(*place)) for place in places] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+        True,
+    ]
+    assert [place[2:] for place in policy.heard] == [(5, 0), (5, 2), (6, 0)]
+    # an interaction of the same event has a watermark of its own
+    assert models.learn(interaction(6, "ann", "shoe"))
+    assert models.version == 1
+
+
+def test_rewards_have_watermarks_by_topic_and_partition() -> None:
+    models, policy = with_policy()
+    assert models.learn_reward(reward(5))
+    assert models.learn_reward(reward(5, partition=1))
+    assert models.learn_reward(reward(5, source=Source.PURCHASE))
+    assert len(policy.heard) == 3
+
+
+def test_rewards_that_are_known_are_known_after_a_restart() -> None:
+    models, policy = with_policy()
+    for offset in range(3):
+        models.learn_reward(reward(offset, 1))
+    restored, again = with_policy()
+    restored.restore(models.state())
+    assert again.heard == policy.heard
+    assert not restored.learn_reward(reward(2, 1))
+    assert restored.learn_reward(reward(2, 2))
+
+
+def test_a_snapshot_of_before_there_were_rewards_is_taken() -> None:
+    models, _ = with_policy()
+    state = dict(models.state())
+    del state["reward_watermarks"]
+    restored, _ = with_policy()
+    restored.restore(state)
+    assert restored.learn_reward(reward(0))
+
+
+def test_a_set_in_which_nothing_learns_from_rewards_takes_them() -> None:
+    models = ModelSet(["popularity"])
+    assert models.learn_reward(reward(0))
+    assert not models.learn_reward(reward(0))
 
 
 def test_a_foreign_state_is_refused() -> None:

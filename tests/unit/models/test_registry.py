@@ -1,12 +1,17 @@
 """Models by name."""
 
+import json
+from typing import Any
+
 import pytest
 
 from stream_app.errors import UserError
+from stream_app.models.base import Model
 from stream_app.models.items import ItemIndex
 from stream_app.models.popularity import Popularity
 from stream_app.models.registry import MODELS, create
-from stream_app.settings import load_settings
+from stream_app.ranker.assembly import make_models
+from stream_app.settings import SettingsError, load_settings
 
 
 def test_each_model_is_given_the_parameters_it_takes() -> None:
@@ -29,3 +34,85 @@ def test_a_model_named_twice_is_refused() -> None:
 
 def test_the_settings_name_known_models() -> None:
     assert set(load_settings().models) <= set(MODELS)
+
+
+def own(**models: dict[str, Any]) -> list[Model]:
+    names = ["popularity", "item_to_item", "session_knn", "two_hop"]
+    return create(names, ItemIndex(10), own=models, half_life=5.0)
+
+
+def test_what_is_given_to_one_model_wins_over_what_is_given_to_all() -> None:
+    models = own(popularity={"half_life": 60}, session_knn={"repeat": 0.5})
+    found = [model.parameters() for model in models]
+    assert (found[0]["half_life"], found[1]["half_life"], found[2]["repeat"]) == (60, 5.0, 0.5)
+
+
+@pytest.mark.parametrize("name", ["session_knn", "two_hop"])
+def test_the_store_is_made_as_any_model_on_it_says(name: str) -> None:
+    found = [model.parameters() for model in own(**{name: {"postings": 50}})]
+    assert found[2]["postings"] == found[3]["postings"] == 50
+
+
+def test_models_on_the_store_that_want_different_stores_are_refused() -> None:
+    said = r"session_knn and two_hop share one session store.* one postings, not both 50 and 60"
+    with pytest.raises(UserError, match=said):
+        own(session_knn={"postings": 50}, two_hop={"postings": 60})
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "said"),
+    [
+        ("popularty", {}, r"no model 'popularty'; there are popularity, item_to_item"),
+        ("session_knn", {"repeats": 1}, r"session_knn has no 'repeats'; it has repeat, weighting, sessions"),
+        (
+            "session_knn",
+            {"repeat": "a"},
+            r"repeat of session_knn is a number from 0 on \(by default 1\.9\), not 'a'",
+        ),
+        ("session_knn", {"repeat": -1}, r"a number from 0 on .* not -1"),
+        ("session_knn", {"repeat": True}, r"a number from 0 on .* not True"),
+        (
+            "session_knn",
+            {"postings": 0},
+            r"postings of session_knn is a whole number from 1 on \(by default 150\)",
+        ),
+        ("session_knn", {"postings": 9.5}, r"a whole number from 1 on .* not 9\.5"),
+        ("session_knn", {"depth": 9}, r"session_knn: depth must be from 1 to 8, not 9"),
+        ("session_knn", {"weighting": "x"}, r"session_knn: weighting must be one of stan, vsknn, not 'x'"),
+        (
+            "item_to_item",
+            {"similarity": "x"},
+            r"item_to_item: similarity must be one of cosine, .*lift, not 'x'",
+        ),
+        ("item_to_item", {"similarity": 3}, r"similarity of item_to_item is a name .* not 3"),
+        ("popularity", {"half_life": 0}, r"popularity: half_life must be above 0, not 0"),
+    ],
+)
+def test_what_a_model_cannot_take_is_said_with_what_it_can(
+    model: str, given: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UserError, match=rf"^HEADRACE_MODEL_PARAMETERS: .*{said}") as error:
+        own(**{model: given})
+    assert str(error.value).endswith(".")
+
+
+def test_a_model_that_does_not_run_may_have_parameters_too() -> None:
+    assert [model.name for model in create(["popularity"], ItemIndex(9), own={"bpr": {"factors": 8}})] == [
+        "popularity"
+    ]
+    with pytest.raises(UserError, match="bpr has no 'factor'"):
+        create(["popularity"], ItemIndex(9), own={"bpr": {"factor": 8}})
+
+
+def test_the_setting_reaches_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"session_knn": {"repeat": 0.25}, "item_to_item": {"similarity": "lift"}}
+    monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", json.dumps(given))
+    made = {model.name: model.parameters() for model in make_models(load_settings()).models}
+    assert (made["session_knn"]["repeat"], made["item_to_item"]["similarity"]) == (0.25, "lift")
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", '{"session_knn": 1}', '{"session_knn": {"repeat": [1]}}'])
+def test_a_setting_that_is_no_such_object_is_one_sentence(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", text)
+    with pytest.raises(SettingsError, match=r"^HEADRACE_MODEL_PARAMETERS: .*`headrace settings`"):
+        load_settings()

@@ -72,3 +72,29 @@ def test_an_erased_shoppers_sessions_speak_for_nobody() -> None:
     visits = Visits("session_knn").visit(1, "ax", user="me").visit(2, "ay")
     visits.model.forget_user("me")
     assert set(near(visits, "a")) == {"a", "y"}
+
+
+def test_by_vsknn_matches_fade_linearly_with_their_age() -> None:
+    visits = (
+        Visits("session_knn", repeat=0.0, weighting="vsknn").visit(1, "ax").visit(2, "by").visit(3, "abz")
+    )
+    # b counts 1 and a, of two clicks the older, 1/2: the sessions are .5, 1 and 1.5 alike; the first matches one
+    # click back, which halves it. All over the largest, 1.5.
+    assert visits.near("ab") == pytest.approx({"z": 1.0, "a": 1.0, "y": 2 / 3, "x": 1 / 6})
+
+
+def test_by_vsknn_the_place_in_the_session_makes_no_difference() -> None:
+    visits = Visits("session_knn", repeat=0.0, weighting="vsknn").visit(1, "axyz")
+    assert set(visits.near("a").values()) == {1.0}
+    assert len(set(Visits("session_knn", repeat=0.0).visit(1, "axyz").near("a").values())) == 3
+
+
+def test_by_vsknn_only_the_nearest_count() -> None:
+    visits = Visits("session_knn", repeat=0.0, weighting="vsknn", neighbours=1)
+    visits.visit(1, "abx").visit(2, "ay")
+    assert set(visits.near("ab")) & {"x", "y"} == {"x"}
+
+
+def test_a_weighting_that_there_is_not_is_refused_with_those_there_are() -> None:
+    with pytest.raises(ValueError, match="one of stan, vsknn, not 'knn'"):
+        Visits("session_knn", weighting="knn")

@@ -1,0 +1,277 @@
+"""The memory of published lists: what each shopper's last lists were, and what is known of their fate.
+
+A worker remembers the lists of the shoppers it owns. What became of them (which items were seen, which were
+rewarded) is a fold of `topics.records.Reward`s, so that the lists and the rewards read back from Kafka make the same
+memory again.
+"""
+
+from array import array
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Sequence
+from math import inf
+from typing import Final
+
+import msgspec
+
+from topics.records import Reward, RewardKind
+
+KEPT: Final = 2
+"""The newest lists of a shopper, which stay whatever became of them; as many are remembered of their searches."""
+
+_ENTRY_BYTES: Final = 320
+"""What a remembered list takes beside its items, propensities and features: two objects, a slot, an id, a time."""
+
+
+class PublishedList(msgspec.Struct, gc=False):
+    """One published list, as compact as it goes.
+
+    Attributes
+    ----------
+    list_id, policy
+        Its name, and what ordered it.
+    at
+        When it was published first, seconds since the epoch.
+    items
+        Ids, best first.
+    propensities
+        A float64 an item; empty where all are 1.
+    features
+        A row an item of whatever the policy goes by; empty where it goes by none.
+    search
+        Whether it is of a search: then only a reaction that names it is matched with it.
+    since
+        When it was published last, or known to be shown: windows run from here.
+    seen
+        A bit an item, by its place: whether it is known to have been seen.
+    given
+        For each kind of reaction a bit an item: whether it was rewarded. For impressions: whether one made it seen.
+    """
+
+    list_id: str
+    policy: str
+    at: float
+    items: tuple[str, ...]
+    propensities: bytes = b""
+    features: bytes = b""
+    search: bool = False
+    since: float = 0.0
+    seen: int = 0
+    given: dict[RewardKind, int] | None = None
+
+    def place(self, item_id: str) -> int:
+        """The place of an item, from 0; -1 where it is not on the list."""
+        return self.items.index(item_id) if item_id in self.items else -1
+
+    def propensity(self, place: int) -> float:
+        """The probability with which the policy put the item of a place there."""
+        if not self.propensities:
+            return 1.0
+        return float(memoryview(self.propensities).cast("d")[place])
+
+    def row(self, place: int) -> bytes:
+        """The features of the item of a place."""
+        width = len(self.features) // len(self.items)
+        return self.features[place * width : (place + 1) * width]
+
+    def was_given(self, kind: RewardKind) -> int:
+        """The items that got a reward of a kind, a bit a place."""
+        return 0 if self.given is None else self.given.get(kind, 0)
+
+    def reacted_to(self, place: int) -> bool:
+        """Whether the shopper reacted to the item of a place."""
+        return any(
+            places >> place & 1
+            for kind, places in (self.given or {}).items()
+            if kind is not RewardKind.IMPRESSION
+        )
+
+    @property
+    def reacted(self) -> bool:
+        """Whether the shopper reacted to it, which is more than having seen it."""
+        return self.given is not None and (len(self.given) > 1 or RewardKind.IMPRESSION not in self.given)
+
+    def mark(self, kind: RewardKind, position: int, seen: Iterable[int], ts: float) -> None:
+        """Take note of a reward: its kind and place, the places it made seen, its time."""
+        shown = sum(1 << place for place in seen)
+        self.seen |= shown
+        if kind is RewardKind.IMPRESSION:
+            self.since = max(self.since, ts)
+        else:
+            shown = 1 << position
+        if self.given is None:
+            self.given = {}
+        self.given[kind] = self.given.get(kind, 0) | shown
+
+
+def packed(propensities: Sequence[float]) -> bytes:
+    """Propensities as `PublishedList.propensities` holds them.
+
+    Examples
+    --------
+    >>> packed([1.0, 1.0]), len(packed([0.5, 0.25]))
+    (b'', 16)
+    """
+    # The first place tells most policies that draw from those that do not.
+    if not propensities or (propensities[0] == 1.0 and propensities.count(1.0) == len(propensities)):
+        return b""
+    return array("d", propensities).tobytes()
+
+
+class _Shopper(msgspec.Struct):
+    partition: int
+    lists: list[PublishedList] = []
+    searches: list[PublishedList] = []
+
+    @property
+    def count(self) -> int:
+        return len(self.lists) + len(self.searches)
+
+
+class ListMemory:
+    """The lists that shoppers of this worker have, the newest few of each.
+
+    Parameters
+    ----------
+    limit
+        Lists remembered in all; beyond it whoever got a list longest ago is forgotten.
+    per_user
+        Lists remembered of one shopper, searches apart. Beyond it the one goes that was up for the shortest time of
+        those without a reaction, or the oldest with one where these are more than half, but never one of the newest
+        `KEPT`: a list with a click on it may yet lead to a purchase, and of several lists that a burst of events (or
+        a restart) brings, only the last can have been seen.
+
+    Examples
+    --------
+    >>> memory = ListMemory()
+    >>> memory.add("ann", 0, PublishedList("l1", "fixed", 100.0, ("shoe", "sock")))
+    >>> memory.add("ann", 0, PublishedList("l2", "fixed", 200.0, ("hat",)))
+    >>> memory.last("ann", 150.0).items
+    ('shoe', 'sock')
+    """
+
+    def __init__(self, limit: int = 100_000, per_user: int = 8) -> None:
+        self._limit: Final = limit
+        self._per_user: Final = max(per_user, KEPT)
+        self._shoppers: OrderedDict[str, _Shopper] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        """Lists remembered."""
+        return self._count
+
+    def add(self, user_id: str, partition: int, published: PublishedList) -> None:
+        """Remember a list.
+
+        The same list again (a shopper is published once more without an event in between) keeps its fate, and its
+        windows begin anew.
+
+        Parameters
+        ----------
+        user_id, partition
+            Whose, and the partition of their events.
+        published
+            The list; one without items is nothing to remember.
+        """
+        if not published.items:
+            return
+        shopper = self._shoppers.get(user_id)
+        if shopper is None:
+            shopper = self._shoppers[user_id] = _Shopper(partition)
+        else:
+            shopper.partition = partition
+            self._shoppers.move_to_end(user_id)
+        published.since = max(published.since, published.at)
+        lists = shopper.searches if published.search else shopper.lists
+        # Without an event in between the same list is the newest.
+        if lists and lists[-1].list_id == published.list_id:
+            if lists[-1].items == published.items:
+                lists[-1].since = max(lists[-1].since, published.since)
+            else:
+                lists[-1] = published
+            return
+        lists.append(published)
+        if len(lists) > (KEPT if published.search else self._per_user):
+            del lists[0 if published.search else _dispensable(lists)]
+            return
+        self._count += 1
+        while self._count > self._limit:
+            _, forgotten = self._shoppers.popitem(last=False)
+            self._count -= forgotten.count
+
+    def withdraw(self, user_id: str, published: PublishedList) -> None:
+        """Forget a list that came to nobody's eyes; one that had been published before as it is stays."""
+        shopper = self._shoppers.get(user_id)
+        if shopper is not None:
+            lists = shopper.searches if published.search else shopper.lists
+            kept = [each for each in lists if each is not published]
+            self._count -= len(lists) - len(kept)
+            lists[:] = kept
+
+    def of(self, user_id: str) -> Sequence[PublishedList]:
+        """The lists of a shopper, oldest first; those of searches apart."""
+        shopper = self._shoppers.get(user_id)
+        return () if shopper is None else shopper.lists
+
+    def find(self, user_id: str, list_id: str) -> PublishedList | None:
+        """The list of a shopper, or of their search, that has this name."""
+        shopper = self._shoppers.get(user_id)
+        if shopper is not None:
+            for each in (*shopper.lists, *shopper.searches):
+                if each.list_id == list_id:
+                    return each
+        return None
+
+    def last(self, user_id: str, ts: float) -> PublishedList | None:
+        """The shopper's list that was published last before a time; searches apart."""
+        shopper = self._shoppers.get(user_id)
+        if shopper is not None:
+            for each in reversed(shopper.lists):
+                if each.at <= ts:
+                    return each
+        return None
+
+    def take(self, reward: Reward) -> None:
+        """Take note of what a reward says of a list; one of a list not remembered says nothing here."""
+        known = self.find(reward.user_id, reward.list_id)
+        if known is not None:
+            known.mark(reward.kind, reward.position, reward.seen_positions, reward.ts)
+
+    def forget(self, user_id: str) -> None:
+        """Forget a shopper."""
+        shopper = self._shoppers.pop(user_id, None)
+        if shopper is not None:
+            self._count -= shopper.count
+
+    def keep(self, partitions: Collection[int]) -> None:
+        """Forget the shoppers of all other partitions."""
+        gone = [user for user, shopper in self._shoppers.items() if shopper.partition not in partitions]
+        for user in gone:
+            self.forget(user)
+
+    def memory(self) -> int:
+        """Bytes held, estimated from the newest lists of a sample of shoppers."""
+        sample = [
+            each
+            for shopper, _ in zip(reversed(self._shoppers.values()), range(100), strict=False)
+            for each in (*shopper.lists, *shopper.searches)
+        ]
+        if not sample:
+            return 0
+        size = sum(
+            _ENTRY_BYTES + 8 * len(each.items) + len(each.propensities) + len(each.features)
+            for each in sample
+        )
+        return self._count * size // len(sample)
+
+
+def _dispensable(lists: Sequence[PublishedList]) -> int:
+    """The place of the list that is missed least."""
+    found, shortest, reacted = 0, inf, 0
+    for at in range(len(lists) - KEPT):
+        if lists[at].reacted:
+            reacted += 1
+        elif (shown := lists[at + 1].at - lists[at].at) < shortest:
+            found, shortest = at, shown
+    if 2 * reacted > len(lists):
+        return next(at for at, each in enumerate(lists) if each.reacted)
+    return found

@@ -1,0 +1,230 @@
+"""After an assignment: the memory of published lists, read back from the tail of its log.
+
+The lists of a partition's shoppers and the rewards they got are on the topics ``lists`` and ``rewards``, in the same
+partition, written by whoever owned it. The worker that owns it now reads the tail of both, as far back as the longest
+window and as many lists as it may remember, before it takes events: what it attributes then is what the former owner
+would have, and what was rewarded is not rewarded again.
+"""
+
+import logging
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+import msgspec
+from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
+
+from state.duplicates import Place
+from state.lists import ListMemory, PublishedList, packed
+from topics.catalogue import LISTS, REWARDS
+from topics.records import RecommendationList, Reward, RewardKind, Source
+
+_LOG: Final = logging.getLogger(__name__)
+_SLICE: Final = 2_000
+_REPORT_EVERY: Final = 5.0
+_SEARCH: Final = "recs:search:"
+
+_list_decoder: Final = msgspec.json.Decoder(RecommendationList)
+_reward_decoder: Final = msgspec.msgpack.Decoder(Reward)
+
+
+class Logged:
+    """How far the log of lists and rewards is known to this worker: what was read from it and what was delivered."""
+
+    def __init__(self) -> None:
+        self.positions: dict[tuple[str, int], int] = {}
+        """Next offset to read, by topic and partition."""
+        self.rewarded: dict[tuple[Source, int], tuple[int, int]] = {}
+        """Offset and line of the newest event that has its reward in the log, by its source and partition."""
+
+    def delivered(self, topic: str, partition: int, offset: int) -> None:
+        """Note the offset of the newest of this worker's own records that Kafka has.
+
+        One that is told of when its partition has gone to another worker says nothing of what that one writes.
+        """
+        known = self.positions.get((topic, partition))
+        if known is not None:
+            self.positions[topic, partition] = max(known, offset + 1)
+
+    def first_line(self, place: Place) -> int | None:
+        """The first line of an event that may lack its reward; None where none does."""
+        offset, line = self.rewarded.get((place.source, place.partition), (-1, -1))
+        if place.offset > offset:
+            return 0
+        return line + 1 if place.offset == offset else None
+
+    def keep(self, partitions: Collection[int]) -> None:
+        """Know nothing of all other partitions any more."""
+        self.positions = {at: offset for at, offset in self.positions.items() if at[1] in partitions}
+        self.rewarded = {at: line for at, line in self.rewarded.items() if at[1] in partitions}
+
+
+class _Mark(NamedTuple):
+    """What is kept of a reward until its list is read."""
+
+    kind: RewardKind
+    position: int
+    seen: tuple[int, ...]
+    ts: float
+
+
+class Recall:
+    """Reads the memory of lists back.
+
+    Parameters
+    ----------
+    memory, logged
+        What is filled.
+    broker
+        Bootstrap servers.
+    limit
+        Lists that are remembered in all.
+    window
+        Seconds that a list can be reacted to.
+    clock
+        Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        memory: ListMemory,
+        logged: Logged,
+        *,
+        broker: str,
+        limit: int,
+        window: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._memory = memory
+        self._logged = logged
+        self._broker = broker
+        self._limit = limit
+        self._window = window
+        self._clock = clock
+
+    async def read(self, partitions: Collection[int]) -> None:
+        """Forget other partitions, and bring the memory of these up to the end of the log.
+
+        Parameters
+        ----------
+        partitions
+            Those that this worker owns now.
+        """
+        self._memory.keep(partitions)
+        self._logged.keep(partitions)
+        if not partitions:
+            return
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self._broker,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            fetch_max_wait_ms=100,
+            request_timeout_ms=30_000,
+        )
+        await consumer.start()
+        try:
+            # First the rewards: which lists are worth keeping depends on what became of them.
+            marks: dict[tuple[str, str], list[_Mark]] = defaultdict(list)
+            async for record in self._tail(consumer, REWARDS.name, partitions):
+                self._take_reward(record, marks)
+            async for record in self._tail(consumer, LISTS.name, partitions):
+                self._take_list(record, marks)
+        finally:
+            await consumer.stop()
+
+    async def _tail(self, consumer: Any, topic: str, partitions: Collection[int]) -> AsyncIterator[Any]:
+        """The records from where this worker knows the log, or from as far back as they count, to its end."""
+        tps = [TopicPartition(topic, partition) for partition in partitions]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
+        starts = await self._starts(consumer, tps, ends)
+        for tp, start in starts.items():
+            consumer.seek(tp, start)
+        waiting = {tp for tp in tps if starts[tp] < ends[tp]}
+        consumer.pause(*(tp for tp in tps if tp not in waiting))
+        total, read, told = sum(ends[tp] - starts[tp] for tp in waiting), 0, time.monotonic()
+        while waiting:
+            for tp, records in (await consumer.getmany(timeout_ms=500, max_records=_SLICE)).items():
+                for record in records:
+                    if record.offset < ends[tp]:
+                        yield record
+                read += len(records)
+            done = {tp for tp in waiting if await consumer.position(tp) >= ends[tp]}
+            waiting -= done
+            if waiting:
+                consumer.pause(*done)
+            if time.monotonic() - told > _REPORT_EVERY:
+                told = time.monotonic()
+                _LOG.info("%s: read %d of at most %d records back", topic, read, total)
+        for tp in tps:
+            self._logged.positions[topic, tp.partition] = max(starts[tp], ends[tp])
+        if read:
+            _LOG.info("%s: read %d records back, %d lists are remembered", topic, read, len(self._memory))
+
+    async def _starts(
+        self, consumer: Any, tps: list[TopicPartition], ends: Mapping[TopicPartition, int]
+    ) -> dict[TopicPartition, int]:
+        oldest = int((self._clock() - self._window) * 1000)
+        beginnings = await consumer.beginning_offsets(tps)
+        in_time = await consumer.offsets_for_times(dict.fromkeys(tps, oldest))
+        share = self._limit // len(tps) + 1
+        return {
+            tp: max(
+                beginnings[tp],
+                self._logged.positions.get((tp.topic, tp.partition), 0),
+                in_time[tp].offset if in_time.get(tp) is not None else ends[tp],
+                # A list may have several rewards, but few have any.
+                ends[tp] - share,
+            )
+            for tp in tps
+        }
+
+    def _take_reward(self, record: Any, marks: dict[tuple[str, str], list[_Mark]]) -> None:
+        try:
+            reward = _reward_decoder.decode(record.value)
+        except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
+            _LOG.warning("passing over rewards[%s]@%s: %s", record.partition, record.offset, error)
+            return
+        place, line = (reward.source, reward.partition), (reward.offset, reward.line)
+        self._logged.rewarded[place] = max(line, self._logged.rewarded.get(place, line))
+        if self._memory.find(reward.user_id, reward.list_id) is not None:
+            self._memory.take(reward)
+        else:
+            mark = _Mark(reward.kind, reward.position, reward.seen_positions, reward.ts)
+            marks[reward.user_id, reward.list_id].append(mark)
+
+    def _take_list(self, record: Any, marks: dict[tuple[str, str], list[_Mark]]) -> None:
+        user_id = (record.key or b"").decode("utf-8", "replace")
+        if record.value is None:
+            self._memory.forget(user_id)
+            return
+        try:
+            published = remembered(_list_decoder.decode(record.value))
+        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+            _LOG.warning("passing over lists[%s]@%s: %s", record.partition, record.offset, error)
+            return
+        for mark in marks.get((user_id, published.list_id), ()):
+            published.mark(mark.kind, mark.position, mark.seen, mark.ts)
+        self._memory.add(user_id, record.partition, published)
+
+
+def remembered(listed: RecommendationList) -> PublishedList:
+    """A list of the log as the memory holds it.
+
+    Raises
+    ------
+    ValueError
+        If its time cannot be read.
+    """
+    return PublishedList(
+        listed.list_id,
+        listed.policy,
+        datetime.fromisoformat(listed.generated_at).timestamp(),
+        tuple([item.id for item in listed.items]),
+        packed([item.propensity for item in listed.items]),
+        listed.features,
+        listed.key.startswith(_SEARCH),
+    )

@@ -1,0 +1,127 @@
+"""The bandit problems that the policies are compared on: two of River's, and a linear one."""
+
+from typing import Any, Final, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Features = NDArray[np.float32]
+
+RIVER_NEEDED: Final = (
+    "The bandit environments of River need the package gymnasium: pip install 'headrace[evaluate]'."
+)
+
+
+class Environment(Protocol):
+    """One run of a problem.
+
+    Attributes
+    ----------
+    features : ndarray of float32, shape (arms, features)
+        Of the arms, at this step.
+    context
+        The same for policies that know the arms apart and see one context for all; None where there is none.
+    regret
+        What the best policy would have in expectation, less what the pulls had.
+    """
+
+    features: Features
+    context: dict[int, float] | None
+    regret: float
+
+    def pull(self, arm: int) -> float:
+        """Pull an arm; the next step begins."""
+        ...
+
+
+class TenArms:
+    """River's ten-armed testbed: rewards normal around each arm's mean, which is standard normal."""
+
+    steps: Final = 1_000
+
+    def __init__(self, seed: int) -> None:
+        from river.bandit import envs  # noqa: PLC0415 - gymnasium is optional
+
+        self._env = envs.KArmedTestbed(10)
+        self._env.reset(seed=seed)
+        # the environment does not tell them otherwise
+        self._means: list[float] = self._env._actual_rewards  # noqa: SLF001
+        self.features: Features = np.eye(10, dtype=np.float32)
+        self.context: dict[int, float] | None = None
+        self.regret = 0.0
+
+    def pull(self, arm: int) -> float:
+        """Pull an arm."""
+        self.regret += max(self._means) - self._means[arm]
+        return float(self._env.step(arm)[1])
+
+
+class CandyCane:
+    """River's candy cane contest: a hundred machines, each pull of one lowers its chance by 3 %.
+
+    The best policy knows the chances and pulls the largest.
+    """
+
+    steps: Final = 2_000
+
+    def __init__(self, seed: int) -> None:
+        from river.bandit import envs  # noqa: PLC0415 - gymnasium is optional
+
+        self._env = envs.CandyCaneContest()
+        _, info = self._env.reset(seed=seed)
+        self._chances: Any = info["thresholds"]
+        self._best = np.array(self._chances)
+        self._decay = 1.0 - self._env.reward_decay
+        self.features: Features = np.eye(100, dtype=np.float32)
+        self.context: dict[int, float] | None = None
+        self.regret = 0.0
+
+    def pull(self, arm: int) -> float:
+        """Pull an arm."""
+        best = self._best.argmax()
+        self.regret += self._best[best] - self._chances[arm]
+        self._best[best] *= self._decay
+        _, reward, _, _, info = self._env.step(arm)
+        self._chances = info["thresholds"]
+        return float(reward)
+
+
+class Linear:
+    """Shoppers and items of 12 traits, 20 items: a reward is normal around θ · (shopper * item), θ unknown.
+
+    A policy that keeps weights for each item by itself can learn it too, from the shopper alone.
+    """
+
+    steps: Final = 1_000
+    traits: Final = 12
+    arms: Final = 20
+    noise: Final = 0.5
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._weights = self._rng.normal(size=self.traits) / np.sqrt(self.traits)
+        self._items = self._rng.normal(size=(self.arms, self.traits))
+        self.regret = 0.0
+        self._next()
+
+    def _next(self) -> None:
+        shopper = self._rng.normal(size=self.traits)
+        features = shopper * self._items
+        self._means = features @ self._weights
+        self.features: Features = features.astype(np.float32)
+        self.context: dict[int, float] | None = dict(enumerate(shopper.tolist()))
+
+    def pull(self, arm: int) -> float:
+        """Pull an arm."""
+        self.regret += float(self._means.max() - self._means[arm])
+        reward = float(self._means[arm] + self.noise * self._rng.normal())
+        self._next()
+        return reward
+
+
+ENVIRONMENTS: Final[dict[str, Any]] = {
+    "KArmedTestbed": TenArms,
+    "CandyCaneContest": CandyCane,
+    "Linear": Linear,
+}
+"""The problems, by the name they have in the report."""

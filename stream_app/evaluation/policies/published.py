@@ -1,0 +1,247 @@
+"""Headrace's own log: the records of the topics ``lists`` and ``rewards``."""
+
+from collections.abc import Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, NamedTuple, TypeVar
+
+import msgspec
+import numpy as np
+
+from stream_app.errors import UserError
+from stream_app.evaluation.policies.rounds import NO_CANDIDATE, ListDesign, Rounds
+from stream_app.evaluation.progress import Tell
+from stream_app.feeds.files import lines, open_log_file
+from topics.records import RecommendationList, Reward, RewardKind
+
+VALUE: Final = "value"
+REVENUE: Final = "revenue"
+MEASURES: Final = (VALUE, REVENUE, *(str(kind) for kind in RewardKind if kind is not RewardKind.IMPRESSION))
+"""What a round can be measured by: worth by the settings, money, or whether a reaction of a kind came."""
+
+T = TypeVar("T")
+
+Raw = tuple[str, bytes]
+"""Where a record stands, and its JSON."""
+
+_LIST: Final = msgspec.json.Decoder(RecommendationList)
+_REWARD: Final = msgspec.json.Decoder(Reward)
+
+
+class Shown(StrEnum):
+    """Which places of a list count as shown."""
+
+    AUTO = "auto"
+    """`KNOWN` where the log has impressions, else `ALL`."""
+    KNOWN = "known"
+    """Those that an impression or a reaction tells of."""
+    ALL = "all"
+    """Every place of every list published."""
+
+
+class Published(NamedTuple):
+    """A log that was read.
+
+    Attributes
+    ----------
+    rounds
+        One a place shown.
+    lists
+        That they come from.
+    shown
+        What counted as shown: `Shown.KNOWN` or `Shown.ALL`.
+    unlisted
+        Rewards of lists that the log does not hold; they are left out.
+    unlikely
+        Places shown without a propensity above 0; they are left out.
+    featureless
+        Lists without features.
+    """
+
+    rounds: Rounds
+    lists: int
+    shown: Shown
+    unlisted: int
+    unlikely: int
+    featureless: int
+
+
+class _Reactions(NamedTuple):
+    """What rewards tell of one list: items seen, and the measure by item."""
+
+    seen: set[str]
+    earned: dict[str, float]
+
+
+def raw_lines(path: Path) -> Iterator[Raw]:
+    """Records of a file of one JSON document a line, plain or gzip.
+
+    Raises
+    ------
+    UserError
+        If it cannot be read.
+    """
+    with open_log_file(path) as stream:
+        for number, line in enumerate(lines(stream), start=1):
+            if line.strip():
+                yield f"{path}:{number}", line
+
+
+def read(
+    lists: Iterable[Raw],
+    rewards: Iterable[Raw],
+    *,
+    measure: str = VALUE,
+    shown: Shown = Shown.AUTO,
+    policy: str | None = None,
+    limit: int | None = None,
+    tell: Tell = lambda _: None,
+) -> Published:
+    """Join lists with their rewards.
+
+    The candidates of a round are the items of its list: what another policy is asked is to order that list anew.
+    Where lists are drawn from a larger pool, the logged propensities are those of the draw from the pool, and weights
+    average above 1, which the figures show.
+
+    Parameters
+    ----------
+    lists, rewards
+        Records of the two topics; one that came twice counts once.
+    measure
+        One of `MEASURES`.
+    shown
+        Which places count as shown.
+    policy
+        Only lists of this policy.
+    limit
+        Only the first so many lists.
+    tell
+        Is told how many records are read.
+
+    Raises
+    ------
+    UserError
+        If a record is none of its topic, the measure is unknown, or no round is left.
+    """
+    if measure not in MEASURES:
+        raise UserError(f"There is no reward {measure!r}; there are {', '.join(MEASURES)}.")
+    done = 0
+
+    def counted(records: Iterable[Raw]) -> Iterator[Raw]:
+        nonlocal done
+        for record in records:
+            yield record
+            done += 1
+            tell(done)
+
+    reactions, impressions = _reactions(counted(rewards), measure)
+    if shown is Shown.AUTO:
+        shown = Shown.KNOWN if impressions else Shown.ALL
+    kept: dict[str, RecommendationList] = {}
+    found: set[str] = set()
+    for where, raw in counted(lists):
+        one = _decode(_LIST, where, raw, "list")
+        found.add(one.list_id)
+        if (policy is None or one.policy == policy) and (shown is Shown.ALL or one.list_id in reactions):
+            kept[one.list_id] = one
+    taken = sorted(kept.values(), key=lambda one: (one.generated_at, one.list_id))[:limit]
+    rounds, unlikely, featureless = _rounds(taken, reactions, shown)
+    return Published(rounds, len(taken), shown, len(reactions.keys() - found), unlikely, featureless)
+
+
+def _reactions(rewards: Iterable[Raw], measure: str) -> tuple[dict[str, _Reactions], bool]:
+    found: dict[str, _Reactions] = {}
+    taken: set[tuple[int, int, int, int, str]] = set()
+    impressions = False
+    for where, raw in rewards:
+        reward = _decode(_REWARD, where, raw, "reward")
+        name = (reward.source, reward.partition, reward.offset, reward.line, reward.list_id)
+        if name in taken:
+            continue
+        taken.add(name)
+        of = found.setdefault(reward.list_id, _Reactions(set(), {}))
+        of.seen.update(reward.seen)
+        if reward.kind is RewardKind.IMPRESSION:
+            impressions = True
+            continue
+        of.seen.add(reward.item_id)
+        if measure == VALUE:
+            of.earned[reward.item_id] = of.earned.get(reward.item_id, 0.0) + reward.value
+        elif measure == REVENUE:
+            of.earned[reward.item_id] = of.earned.get(reward.item_id, 0.0) + reward.revenue
+        elif reward.kind == measure:
+            of.earned[reward.item_id] = 1.0
+    return found, impressions
+
+
+def _rounds(
+    lists: list[RecommendationList], reactions: dict[str, _Reactions], shown: Shown
+) -> tuple[Rounds, int, int]:
+    names: dict[str, int] = {}
+    policies: dict[str, int] = {}
+    keys: dict[str, int] = {}
+    longest = max((len(one.items) for one in lists), default=0)
+    widths = {len(one.features) // (2 * len(one.items)) for one in lists if one.items and one.features}
+    if len(widths) > 1:
+        raise UserError(
+            f"The log has lists with {' and '.join(map(str, sorted(widths)))} features an item; "
+            "evaluate the lists of one version of the policy at a time."
+        )
+    width = widths.pop() if widths else 0
+    features = np.zeros((len(lists), longest, width), np.float32)
+    candidates = np.full((len(lists), longest), NO_CANDIDATE, np.int32)
+    rows: list[tuple[int, int, float, float]] = []  # list, place, propensity, reward
+    nothing = _Reactions(set(), {})
+    unlikely = featureless = 0
+    for at, one in enumerate(lists):
+        count = len(one.items)
+        candidates[at, :count] = [names.setdefault(item.id, len(names)) for item in one.items]
+        if one.features:
+            known = np.frombuffer(one.features, np.float16)
+            if known.size != count * width:
+                raise UserError(f"The features of list {one.list_id} do not fit its {count} items.")
+            features[at, :count] = known.reshape(count, width)
+        else:
+            featureless += 1
+        policies.setdefault(one.policy, len(policies))
+        keys.setdefault(one.key, len(keys))
+        of = reactions.get(one.list_id, nothing)
+        for place, item in enumerate(one.items):
+            if shown is Shown.KNOWN and item.id not in of.seen:
+                continue
+            if not 0.0 < item.propensity <= 1.0:
+                unlikely += 1
+                continue
+            rows.append((at, place, item.propensity, of.earned.get(item.id, 0.0)))
+    if not rows:
+        raise UserError(
+            "The log holds no place that was shown with a propensity, so there is nothing to evaluate: "
+            "are lists and rewards of the same time?"
+        )
+    of_list = np.array([row[0] for row in rows], np.int64)
+    positions = np.array([row[1] for row in rows], np.int32)
+    return (
+        Rounds(
+            names=tuple(names),
+            candidates=candidates[of_list],
+            chosen=positions,
+            positions=positions,
+            propensities=np.array([row[2] for row in rows]),
+            rewards=np.array([row[3] for row in rows]),
+            groups=np.array([keys[one.key] for one in lists], np.int64)[of_list],
+            policies=tuple(policies),
+            policy=np.array([policies[one.policy] for one in lists], np.int32)[of_list],
+            design=ListDesign(
+                features=features, lists=of_list, positions=positions, places=int(positions.max()) + 1
+            ),
+        ),
+        unlikely,
+        featureless,
+    )
+
+
+def _decode(decoder: msgspec.json.Decoder[T], where: str, raw: bytes, what: str) -> T:
+    try:
+        return decoder.decode(raw)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where}: {error}; that is no {what} as Headrace writes it.") from None

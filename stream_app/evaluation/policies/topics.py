@@ -1,0 +1,79 @@
+"""A topic of the broker, read from its beginning to where it ended when it was opened."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from stream_app.errors import UserError
+from stream_app.evaluation.policies.published import Raw
+from topics.admin import BrokerUnavailableError
+from topics.catalogue import TopicSpec
+
+_BOOTSTRAP_MS: Final = 10_000
+_POLL_MS: Final = 500
+_STALL_POLLS: Final = 40
+
+
+def raw_records(broker: str, topic: TopicSpec) -> Iterator[Raw]:
+    """Values of a topic, each with its place; without a consumer group, so reading leaves no trace.
+
+    Parameters
+    ----------
+    broker
+        Kafka bootstrap servers.
+    topic
+        Its catalogue entry.
+
+    Raises
+    ------
+    UserError
+        If no broker answers, or there is no such topic.
+    """
+    from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415  # heavy, and only this needs it
+
+    with _for_people(broker):
+        consumer: Any = KafkaConsumer(
+            bootstrap_servers=broker.split(","),
+            bootstrap_timeout_ms=_BOOTSTRAP_MS,
+            group_id=None,
+            enable_auto_commit=False,
+            auto_offset_reset="earliest",
+            # kafka-python computes them in Python, which took most of the time
+            check_crcs=False,
+            allow_auto_create_topics=False,
+        )
+        try:
+            numbers = consumer.partitions_for_topic(topic.name)
+            if not numbers:
+                raise UserError(
+                    f"There is no topic {topic.name} at {broker}. `headrace topics create` makes the topics."
+                )
+            partitions = [TopicPartition(topic.name, number) for number in sorted(numbers)]
+            consumer.assign(partitions)
+            ends = consumer.end_offsets(partitions)
+            consumer.seek_to_beginning(*partitions)
+            stalled = 0
+            while any((consumer.position(each) or 0) < ends[each] for each in partitions):
+                batches = consumer.poll(timeout_ms=_POLL_MS)
+                stalled = 0 if batches else stalled + 1
+                if stalled > _STALL_POLLS:
+                    raise UserError(f"The Kafka broker at {broker} stopped answering.")
+                for partition, records in batches.items():
+                    for record in records:
+                        if record.offset < ends[partition] and record.value is not None:
+                            yield f"{topic.name}[{partition.partition}]@{record.offset}", record.value
+        finally:
+            consumer.close()
+
+
+@contextmanager
+def _for_people(broker: str) -> Iterator[None]:
+    """Turn what kafka-python raises into one sentence."""
+    from kafka.errors import KafkaError, KafkaTimeoutError  # noqa: PLC0415
+
+    try:
+        yield
+    except KafkaTimeoutError:
+        raise UserError(str(BrokerUnavailableError(broker))) from None
+    except KafkaError as error:
+        raise UserError(f"The Kafka broker at {broker} refused: {error}") from None

@@ -1,0 +1,109 @@
+"""Bounded numbering of audiences, for the models that count by segment."""
+
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.base import Context
+
+ALL: Final = "all"
+"""The audience that everybody belongs to: row 0."""
+
+_CACHED_TUPLES: Final = 4096
+
+Rows = NDArray[np.int32]
+
+
+class Segments:
+    """Gives each segment a row of a model's tables; one too many takes the row of the one that counts least.
+
+    Parameters
+    ----------
+    capacity
+        Most segments, besides `ALL`.
+    empty
+        Called with a row that is to be given to another segment.
+
+    Attributes
+    ----------
+    names
+        By row.
+    numbers
+        Row by name, without `ALL`.
+    totals : ndarray of float64, shape (capacity + 1,)
+        What each row has counted in all; the model's to keep up.
+
+    Examples
+    --------
+    >>> segments = Segments(2, lambda row: None)
+    >>> segments.admit(("country:FR", "channel:web")).tolist()
+    [1, 2]
+    >>> segments.totals[1:] = 5.0, 3.0
+    >>> segments.admit(("country:DE",)).tolist(), segments.names
+    ([2], ['all', 'country:FR', 'country:DE'])
+    """
+
+    def __init__(self, capacity: int, empty: Callable[[int], None]) -> None:
+        self.names: list[str] = [ALL]
+        self.numbers: dict[str, int] = {}
+        self.totals: NDArray[np.float64] = np.zeros(capacity + 1)
+        self._empty = empty
+        self._tuples: dict[tuple[str, ...], Rows] = {}
+        self._last_asked: tuple[Context | None, Rows] = (None, np.zeros(0, np.int32))
+
+    def admit(self, segments: tuple[str, ...]) -> Rows:
+        """Rows of an observation's segments, as many as there is room for; new ones are given out."""
+        rows = self._tuples.get(segments)
+        return self._admit(segments) if rows is None else rows
+
+    def asked(self, context: Context) -> Rows:
+        """Rows that a list is asked from: everybody's and the shopper's, or where it is for nobody, its segments'."""
+        # twenty items of a list are explained in a row
+        if context is not self._last_asked[0]:
+            rows = [self.numbers[name] for name in context.segments if name in self.numbers]
+            if context.user or not context.segments:
+                rows = [0, *rows]
+            self._last_asked = (context, np.array(rows, np.int32))
+        return self._last_asked[1]
+
+    def restore(self, names: Sequence[str], totals: NDArray[np.float64]) -> None:
+        """Take the names and totals of a state into segments that hold nothing."""
+        self.names = list(names)
+        self.numbers = {name: row for row, name in enumerate(names) if row}
+        self.totals[: len(totals)] = totals
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        names = sum(150 + len(name) for name in self.numbers)
+        return self.totals.nbytes + names + 200 * len(self._tuples)
+
+    def _admit(self, segments: tuple[str, ...]) -> Rows:
+        self._last_asked = (None, np.zeros(0, np.int32))
+        capacity = len(self.totals) - 1
+        wanted = list(dict.fromkeys(segments))[:capacity]
+        for name in wanted:
+            if name in self.numbers or name == ALL:
+                continue
+            if len(self.names) <= capacity:
+                row = len(self.names)
+                self.names.append(name)
+            else:
+                row = self._least({self.numbers[each] for each in wanted if each in self.numbers})
+                del self.numbers[self.names[row]]
+                self.names[row] = name
+                self._empty(row)
+                self.totals[row] = 0.0
+                self._tuples.clear()
+            self.numbers[name] = row
+        rows = np.array([self.numbers[name] for name in wanted if name != ALL], np.int32)
+        if len(self._tuples) >= _CACHED_TUPLES:
+            self._tuples.clear()
+        self._tuples[segments] = rows
+        return rows
+
+    def _least(self, spared: set[int]) -> int:
+        """Row of the segment with the smallest total; by name in a tie."""
+        rows = (row for row in range(1, len(self.names)) if row not in spared)
+        return min(rows, key=lambda row: (self.totals[row], self.names[row]))

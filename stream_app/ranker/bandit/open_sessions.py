@@ -1,0 +1,105 @@
+"""What shoppers chose in the visits that are still going on."""
+
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+BYTES_A_SESSION: Final = 500
+"""Of the Python objects of one."""
+
+
+class OpenSession(NamedTuple):
+    """One visit, as it stands.
+
+    Attributes
+    ----------
+    last
+        Event time of the last choice, seconds since the epoch.
+    trace : ndarray of float64, shape (features,)
+        Features of the choices so far, the earlier ones faded.
+    """
+
+    last: float
+    trace: NDArray[np.float64]
+
+
+class OpenSessions:
+    """The open visits of the shoppers that chose something lately; bounded, the longest idle goes first.
+
+    A visit is over when `gap` seconds have passed without a choice, by the events' own time: nothing has to be done
+    then, for what follows it is worth nothing.
+
+    Parameters
+    ----------
+    features
+        Their number.
+    gap
+        Seconds.
+    capacity
+        Most visits held.
+
+    Examples
+    --------
+    >>> sessions = OpenSessions(features=1, gap=60.0, capacity=2)
+    >>> sessions.put("ann", OpenSession(0.0, np.ones(1)))
+    >>> sessions.get("ann", 60.0).trace.tolist(), sessions.get("ann", 61.0), sessions.get("bob", 60.0)
+    ([1.0], None, None)
+    """
+
+    def __init__(self, features: int, *, gap: float, capacity: int) -> None:
+        if not gap > 0 or capacity < 1:
+            raise ValueError("session_gap must be above 0, sessions 1 or more")
+        self._features = features
+        self._gap = gap
+        self._capacity = capacity
+        self._open: OrderedDict[str, OpenSession] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    def get(self, user: str, ts: float) -> OpenSession | None:
+        """The visit that a choice at `ts` goes on with, if there is one; an event may come late by the gap."""
+        session = self._open.get(user)
+        return session if session is not None and abs(ts - session.last) <= self._gap else None
+
+    def put(self, user: str, session: OpenSession) -> None:
+        """Remember a visit, unless a later one is held."""
+        held = self._open.get(user)
+        if held is not None and held.last > session.last:
+            return
+        self._open[user] = session
+        self._open.move_to_end(user)
+        if len(self._open) > self._capacity:
+            self._open.popitem(last=False)
+
+    def forget(self, user: str) -> None:
+        """Drop what is held of one shopper."""
+        self._open.pop(user, None)
+
+    def clear(self) -> None:
+        """Drop all."""
+        self._open.clear()
+
+    def parts(self) -> dict[str, Any]:
+        """All that is held, as plain data."""
+        traces = np.zeros((len(self._open), self._features))
+        for row, session in enumerate(self._open.values()):
+            traces[row] = session.trace
+        return {
+            "users": list(self._open),
+            "last": np.array([session.last for session in self._open.values()], np.float64),
+            "traces": traces,
+        }
+
+    def fill(self, parts: Mapping[str, Any]) -> None:
+        """Take what `parts` gave."""
+        self.clear()
+        for user, last, trace in zip(parts["users"], parts["last"], parts["traces"], strict=True):
+            self._open[user] = OpenSession(float(last), np.array(trace, np.float64))
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return len(self._open) * (BYTES_A_SESSION + 8 * self._features)

@@ -1,0 +1,183 @@
+"""What every policy looks like: it makes a slate of candidates, and is told what was seen and what came of it."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.arrays import State, stamped, verify
+
+Features = NDArray[np.float32]
+Places = NDArray[np.int32]
+Keys = NDArray[np.uint64]
+
+T = TypeVar("T", bound=np.generic)
+
+NO_KEY = 0
+"""Stands for an item that is not known by a hash."""
+
+LARGEST = 1e3
+"""Features are kept within this of 0; one that is no number counts as 0."""
+
+
+class Slate(NamedTuple):
+    """What a policy shows.
+
+    Attributes
+    ----------
+    order : ndarray of int32, shape (k,)
+        Rows of the chosen among the candidates, for the best place first.
+    propensities : ndarray of float64, shape (k,)
+        For each of them the chance, above 0, that the policy, as it is, puts this candidate in this place; what is
+        random is the seed.
+    draws
+        Sampled weightings that the policy chooses from, each equally likely; 0 where it is not made so.
+    """
+
+    order: Places
+    propensities: NDArray[np.float64]
+    draws: int
+
+
+def plain(array: NDArray[Any], kind: type[T]) -> NDArray[T]:
+    """The same numbers as one writable block of a kind; as a rule they are that already.
+
+    For each other sort of array the kernels would be compiled anew, in the middle of the work.
+
+    Examples
+    --------
+    >>> plain(np.arange(4)[::2], np.int32)
+    array([0, 2], dtype=int32)
+    """
+    block = np.ascontiguousarray(array, kind)
+    return block if block.flags.writeable else block.copy()
+
+
+class Policy:
+    """One way to choose a slate from candidates.
+
+    Constructor arguments are the settings, each with a default that works. Deciding never changes the policy, and
+    the same seed decides the same. What was seen and what came of it are told apart, in any order, as they become
+    known; a policy that does not learn passes over them.
+
+    Parameters
+    ----------
+    features
+        Their number.
+    **parameters
+        Settings of the policy, plain data: a state taken under others is refused.
+
+    Raises
+    ------
+    ValueError
+        If `features` is below 1.
+    """
+
+    name: ClassVar[str]
+    """In settings, lists and metrics."""
+
+    learns: ClassVar[bool] = True
+    """Whether what it is told changes what it decides."""
+
+    def __init__(self, features: int, **parameters: Any) -> None:
+        if features < 1:
+            raise ValueError(f"features must be 1 or more, not {features!r}")
+        self.features = features
+        self.parameters: dict[str, Any] = {"features": features, **parameters}
+
+    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
+        """Choose what to show.
+
+        Parameters
+        ----------
+        features : ndarray of float32, shape (n, features)
+            Of the candidates, which come in the fused order: it settles ties.
+        k
+            Places; no more are filled than there are candidates.
+        seed
+            Any whole number; all that is random in the choice.
+        items : ndarray of uint64, shape (n,), optional
+            Hashes of the candidates (`ItemIndex.hashes`), for policies that remember single items.
+        """
+        raise NotImplementedError
+
+    def see(self, features: Features, positions: Places, ts: float, items: Keys | None = None) -> None:
+        """Take note that items of one list were seen, each told once, whatever came of it.
+
+        Parameters
+        ----------
+        features : ndarray of float32, shape (m, features)
+            What they were ranked by.
+        positions : ndarray of int32, shape (m,)
+            Their places, from 0.
+        ts
+            Event time, seconds since the epoch.
+        items : ndarray of uint64, shape (m,), optional
+            Their hashes.
+        """
+
+    def reward(
+        self,
+        features: Features,
+        position: int,
+        value: float,
+        ts: float,
+        *,
+        item: int = NO_KEY,
+        user: str = "",
+        first: bool = True,
+    ) -> None:
+        """Take a reward for an item of a list.
+
+        Parameters
+        ----------
+        features : ndarray of float32, shape (features,)
+            What the item was ranked by.
+        position
+            Its place, from 0.
+        value
+            Above 0 if the shopper liked it, below if not; one that is no number counts for nothing.
+        ts
+            Event time of the reaction, seconds since the epoch.
+        item
+            Hash of the item.
+        user
+            The shopper.
+        first
+            Whether it is the first reaction to this item on this list.
+        """
+
+    def forget_user(self, user: str) -> None:
+        """Drop what is held of one shopper."""
+
+    def state(self) -> State:
+        """All that was learned, as plain data."""
+        return stamped(self.name, self.parameters, **self._parts())
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the policy that `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If the state is of another format, of another policy or of other settings.
+        """
+        verify(state, self.name, self.parameters)
+        self._fill(state)
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return 0
+
+    def _parts(self) -> dict[str, Any]:
+        return {}
+
+    def _fill(self, state: Mapping[str, Any]) -> None:
+        pass
+
+    def _checked(self, features: Features) -> Features:
+        """Features as one block of memory, of the width that was agreed on."""
+        if features.ndim != 2 or features.shape[1] != self.features:
+            raise ValueError(f"{self.name}: {self.features} features are expected, not {features.shape}")
+        return plain(features, np.float32)

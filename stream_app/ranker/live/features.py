@@ -1,0 +1,108 @@
+"""What a policy knows of each candidate of a list, each from 0 to 1."""
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from stream_app.models.base import Context, Items
+from stream_app.models.model_set import ModelSet
+from stream_app.models.popularity import Popularity
+from stream_app.ranker import suits
+
+FEATURES: Final = (
+    # against the best candidate's, on a logarithmic scale: the fused order
+    "fused_score",
+    # as it is: of lists that a ranker has learned, the chance that the item is chosen next
+    "fused_chance",
+    # 1 / log2(place + 2): steep at the head, however flat the scores are
+    "fused_rank",
+    # decayed count against the most popular candidate's
+    "popularity",
+    # choices over expected choices r of what was shown, as r / (1 + r): 0.5 is nothing special
+    "choice_rate",
+    *suits.COLUMNS,
+    # in this session already, and how long ago
+    "viewed",
+    # 1 for an item first seen now, halving every day
+    "newness",
+)
+"""Names of the features, in their order."""
+
+PRIOR: Final = FEATURES.index("fused_rank")
+"""What policies start from."""
+
+POPULARITY: Final = FEATURES.index("popularity")
+
+_SUITS: Final = FEATURES.index(suits.COLUMNS[0])
+
+
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _write(
+    items: NDArray[np.int32],
+    scores: NDArray[np.float64],
+    popularity: NDArray[np.float32],
+    rates: NDArray[np.float64],
+    first_seen: NDArray[np.float64],
+    now: float,
+    session: NDArray[np.int32],
+    out: NDArray[np.float32],
+) -> None:
+    best = 1e-30
+    most = 1e-30
+    for row in range(len(items)):
+        best = max(best, scores[row])
+        most = max(most, popularity[row])
+    for row in range(len(items)):
+        score = scores[row] / best
+        out[row, 0] = max(0.0, 1.0 + np.log2(score) / 10.0) if score > 0 else 0.0
+        out[row, 1] = min(max(scores[row], 0.0), 1.0)
+        out[row, 2] = 1.0 / np.log2(2.0 + row)
+        out[row, 3] = np.sqrt(max(popularity[row], 0.0) / most)
+        out[row, 4] = rates[row] / (1.0 + rates[row])
+        out[row, 8] = 0.0
+        for back in range(len(session)):
+            if session[len(session) - 1 - back] == items[row]:
+                out[row, 8] = 1.0 / np.sqrt(1.0 + back)
+                break
+        age = now - first_seen[items[row]]
+        out[row, 9] = 2.0 ** (-max(age, 0.0) / 86_400.0)
+
+
+def list_features(
+    context: Context,
+    items: Items,
+    scores: NDArray[np.float64],
+    rates: NDArray[np.float64],
+    models: ModelSet,
+    popularity: Popularity | None,
+) -> NDArray[np.float32]:
+    """Features of the candidates of a list.
+
+    Parameters
+    ----------
+    context
+        Whom the list is for.
+    items : ndarray of int32, shape (n,)
+        Candidates in the fused order.
+    scores : ndarray of float64, shape (n,)
+        Their fused scores, above 0.
+    rates : ndarray of float64, shape (n,)
+        Their choices over expected choices (`stream_app.ranker.live.item_rates`).
+    models
+        Know the items.
+    popularity
+        Knows what is popular; None where it does not run, and the feature is 0.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, len(FEATURES))
+    """
+    index = models.index
+    out = np.empty((len(items), len(FEATURES)), np.float32)
+    counts = np.zeros(len(items), np.float32) if popularity is None else popularity.score(context, items)
+    start = context.session_start if context.session_start < len(context.items) else 0
+    _write(items, scores, counts, rates, index.first_seen, context.now, context.items[start:], out)
+    suits.write_suits(context, items, models, out[:, _SUITS : _SUITS + len(suits.COLUMNS)])
+    return out

@@ -1,0 +1,225 @@
+"""The policies at work: each shopper's picks what of the fused order is shown, and all learn from every reward."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.arrays import State, stamped, verify
+from stream_app.models.base import Context, Items
+from stream_app.models.ids import stable_hash
+from stream_app.models.model_set import ModelSet
+from stream_app.models.popularity import Popularity
+from stream_app.ranker.bandit.policy import Policy
+from stream_app.ranker.bandit.registry import create_policy
+from stream_app.ranker.live.features import FEATURES, POPULARITY, PRIOR, list_features
+from stream_app.ranker.live.item_rates import ItemRates
+from stream_app.ranker.live.shares import Shares
+from topics.records import Interaction, Reward, RewardKind
+
+POOL: Final = 60
+"""How many of the fused order a policy that chooses may choose from."""
+
+
+class Choice(NamedTuple):
+    """What a policy shows.
+
+    Attributes
+    ----------
+    policy
+        Its name.
+    order : ndarray of int32, shape (k,)
+        Places in the fused order, best first.
+    propensities : ndarray of float64, shape (k,)
+        The chance that the policy puts each of them where it is.
+    features
+        What it went by, a row an item of the list: float16, C order; empty where no policy learns.
+    """
+
+    policy: str
+    order: NDArray[np.int32]
+    propensities: NDArray[np.float64]
+    features: bytes
+
+
+class LivePolicies:
+    """The policies that shoppers are split between.
+
+    A listener of the models: rewards of all lists, whichever policy made them, teach every policy that learns, since
+    a list comes with what each item was ranked by and the place it had. So a policy with few shoppers, or none yet,
+    learns as fast as the others; and every worker's, and every replay's, learn the same.
+
+    Parameters
+    ----------
+    models
+        The models, for the items and for what is popular.
+    shares
+        How shoppers are split at first; its policies are those there are, and those that learn do so with a weight
+        of 0 too. `share` changes it.
+    seed
+        Of all that is random.
+    settings
+        Settings of single policies, by name (`stream_app.ranker.bandit.registry.create_policy`).
+
+    Attributes
+    ----------
+    shares
+        How shoppers are split now.
+
+    Raises
+    ------
+    UserError
+        If there is no policy of a name.
+    """
+
+    name: ClassVar[str] = "policies"
+
+    def __init__(
+        self,
+        models: ModelSet,
+        shares: Shares,
+        *,
+        seed: int = 7,
+        settings: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self._models = models
+        self.shares = shares
+        self._seed = seed
+        own = settings or {}
+        self.policies: Final[dict[str, Policy]] = {
+            name: create_policy(
+                name,
+                len(FEATURES),
+                **{
+                    "seed": seed,
+                    "prior_feature": PRIOR,
+                    "column": POPULARITY,
+                    **own.get(name, {}),
+                },
+            )
+            for name in shares.weights
+        }
+        self._learners = [policy for policy in self.policies.values() if policy.learns]
+        self._rates = ItemRates()
+        self._popularity = next((each for each in models.models if isinstance(each, Popularity)), None)
+
+    @property
+    def off(self) -> bool:
+        """Whether the fused order is all that is ever shown."""
+        return list(self.policies) == ["fixed"]
+
+    def pool(self, length: int) -> int:
+        """How many of the fused order to ask for, for a list of `length`."""
+        return length if self.off else max(length, POOL)
+
+    def share(self, shares: Shares) -> None:
+        """Split shoppers anew.
+
+        Policies that are not among those there are get nobody: they would have learned nothing.
+
+        Raises
+        ------
+        ValueError
+            If none of those there are has a weight above 0.
+        """
+        held = {name: shares.weights.get(name, 0.0) for name in self.policies}
+        self.shares = Shares(held, shares.resting)
+
+    def choose(self, context: Context, items: Items, scores: NDArray[np.float64], length: int) -> Choice:
+        """Let the shopper's policy choose.
+
+        Parameters
+        ----------
+        context
+            The shopper.
+        items : ndarray of int32, shape (n,)
+            The fused order, best first.
+        scores : ndarray of float64, shape (n,)
+            Its scores.
+        length
+            Items on the list.
+        """
+        name = self.shares.policy_of(context.user)
+        features = list_features(
+            context, items, scores, self._rates.rate(items), self._models, self._popularity
+        )
+        # the same list asked for again is the same list
+        seed = stable_hash(context.user) ^ (self._models.version * 0x9E3779B97F4A7C15) ^ self._seed
+        keys = self._models.index.hashes[items]
+        order, propensities, _ = self.policies[name].decide(features, length, seed, keys)
+        return Choice(name, order, propensities, features[order].astype(np.float16).tobytes())
+
+    def hear(self, interaction: Interaction) -> None:
+        """Nothing is learned from what was done without a list."""
+
+    def hear_reward(self, reward: Reward) -> None:
+        """Learn what was seen, and what was made of it."""
+        index = self._models.index
+        seen = np.array(index.find_all(reward.seen), np.int32)
+        item = index.find(reward.item_id) if reward.item_id else -1
+        self._rates.hear(reward, seen, item)
+        rows, row = _rows(reward.seen_features), _rows(reward.features)
+        if rows is not None and len(rows) == len(seen):
+            keys = np.where(seen >= 0, index.hashes[seen], np.uint64(0))
+            places = np.array(reward.seen_positions, np.int32)
+            for policy in self._learners:
+                policy.see(rows, places, reward.ts, keys)
+        if row is not None and reward.kind is not RewardKind.IMPRESSION:
+            key = int(index.hashes[item]) if item >= 0 else 0
+            for policy in self._learners:
+                policy.reward(
+                    row[0],
+                    reward.position,
+                    reward.value,
+                    reward.ts,
+                    item=key,
+                    user=reward.user_id,
+                    first=reward.first,
+                )
+
+    def forget_user(self, user: str) -> None:
+        """Drop what is held of a shopper."""
+        for policy in self._learners:
+            policy.forget_user(user)
+
+    def forget_items(self, items: Items) -> None:
+        """Drop what is held of items."""
+        self._rates.forget_items(items)
+
+    def state(self) -> State:
+        """Everything learned, as plain data; not how shoppers are split."""
+        return stamped(
+            self.name,
+            {"features": list(FEATURES), "policies": self._names()},
+            rates=self._rates.state(),
+            policies={policy.name: policy.state() for policy in self._learners},
+        )
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become what `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If it was taken with other features, policies or settings.
+        """
+        verify(state, self.name, {"features": list(FEATURES), "policies": self._names()})
+        self._rates.restore(state["rates"])
+        for policy in self._learners:
+            policy.restore(state["policies"][policy.name])
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return self._rates.memory() + sum(policy.memory() for policy in self._learners)
+
+    def _names(self) -> Sequence[str]:
+        return [policy.name for policy in self._learners]
+
+
+def _rows(features: bytes) -> NDArray[np.float32] | None:
+    """Rows of features as they were logged; None where there are none, or they are of another version's."""
+    width = 2 * len(FEATURES)
+    if not features or len(features) % width:
+        return None
+    return np.frombuffer(features, np.float16).reshape(-1, len(FEATURES)).astype(np.float32)

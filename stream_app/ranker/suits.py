@@ -1,0 +1,44 @@
+"""How candidates suit a shopper's categories, brands and prices of late."""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models import profile
+from stream_app.models.base import Context, Items
+from stream_app.models.model_set import ModelSet
+
+HALF_LIFE: Final = 3_600.0
+"""Seconds in which what a shopper looked at loses half its weight in their profile."""
+
+COLUMNS: Final = ("category_affinity", "brand_affinity", "price_distance")
+"""What is told, each from 0 to 1."""
+
+
+def write_suits(context: Context, items: Items, models: ModelSet, out: NDArray[np.float32]) -> None:
+    """Write how items suit a shopper.
+
+    Parameters
+    ----------
+    context
+        The shopper.
+    items : ndarray of int32, shape (n,)
+        Candidates.
+    models
+        Know the items and the shop's prices.
+    out : ndarray of float32, shape (n, len(COLUMNS))
+        Gets the affinities to the category and to the brand, and the price: 0.5 is as dear as what the shopper
+        looks at, one eighth more for each deviation dearer; 0 where nothing is known.
+    """
+    out[:] = 0.0
+    index = models.index
+    if not index.any_described:
+        return
+    shopper = (context.items, context.times, context.now, index, HALF_LIFE)
+    out[:, :2] = profile.liked(items, profile.affinities(*shopper), index)
+    level = profile.price_level(*shopper)
+    if level.items:
+        distance = profile.price_distance(items, level, index, models.outliers.deviation("price"))
+        # four deviations to either side
+        out[:, 2] = np.where(index.prices[items] > 0, np.clip(0.5 + distance / 8.0, 0.01, 1.0), 0.0)

@@ -1,0 +1,185 @@
+"""Rewards are counted exactly once, though a worker dies by SIGKILL in the middle of them."""
+
+import shutil
+import time
+from collections.abc import Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+import pytest
+from harness import ADDITIVE, RATE, Feed, Outgoing, Stage, Worker, clean_stage, settle, shop_log
+
+from stream_app.embedded import EmbeddedServers
+from stream_app.feeds.rows import event_record
+from topics.catalogue import REWARDS
+from topics.events import Action, Click, Event, Feedback, FeedbackKind, Impression, OrderLine, Purchase
+from topics.records import RecommendationList, Reward
+
+EVENTS: Final = 6_000
+"""Events that the lists come from."""
+
+SETTINGS: Final = {"models": ADDITIVE, "fusion": "rrf", "remembered_lists_per_user": 50}
+"""Lists are the same in each run, and none is forgotten for the many that restarts bring."""
+
+_decoder: Final = msgspec.msgpack.Decoder(Reward)
+
+
+def reactions(
+    lists: dict[str, RecommendationList], clicked: set[tuple[str, str]]
+) -> tuple[list[Outgoing], list[Outgoing]]:
+    """What shoppers do with the lists they have: some do not say which list, the others do.
+
+    The first choose what they had not clicked: whether that was a reward, of a list of before, is a matter of
+    milliseconds, and a click is one reward an item unless the list is named. Of them there is one reaction a
+    shopper, and all are there before the worker first dies: a list made from a reaction, or after a restart, is the
+    last one for what comes after it.
+    """
+    numbers = count()
+    nameless: list[Event] = []
+    events: list[Event] = []
+    now = int(time.time() * 1000)
+
+    def common(user: str) -> dict[str, Any]:
+        return {"event_id": f"r{next(numbers)}", "user_id": user, "ts": now}
+
+    for user, listed in sorted(lists.items()):
+        at = int(user.removeprefix("user-"))
+        items = [item.id for item in listed.items]
+        deep = items[3 + at % 7]
+        if at % 5 == 0:
+            events.append(Impression(list_id=listed.list_id, **common(user)))
+        if at % 3 == 0:
+            # the least a shop sends
+            fresh = [item for item in items[3:] if (user, item) not in clicked]
+            nameless += [Click(item_id=item, **common(user)) for item in fresh[at % 3 : at % 3 + 1]]
+            continue
+        named: dict[str, Any] = {"list_id": listed.list_id}
+        events += [
+            Click(item_id=deep, **common(user), **named),
+            Click(item_id=deep, action=Action.DETAIL, **common(user), **named),
+            Click(item_id=items[0], action=Action.CART, **common(user), **named),
+            Click(item_id="on no list", **common(user), **named),
+        ]
+        if at % 2:
+            lines = [
+                OrderLine(item_id=item, price=10.0, quantity=2) for item in (items[0], "on no list", deep)
+            ]
+            events.append(Purchase(order_id=f"o{at}", items=lines, **common(user), **named))
+        if at % 4 == 1:
+            events.append(Feedback(item_id=items[1], kind=FeedbackKind.HIDE, **common(user), **named))
+        # a shop that sends twice
+        events.append(events[-1])
+    np.random.default_rng(3).shuffle(events)
+    return _records(nameless), _records(events)
+
+
+def clicked_in(records: Sequence[Outgoing]) -> set[tuple[str, str]]:
+    """Shoppers and the items they clicked."""
+    told = [msgspec.json.decode(each.value) for each in records if each.value is not None]
+    return {(each["user_id"], each["item_id"]) for each in told if "item_id" in each and "user_id" in each}
+
+
+def _records(events: list[Event]) -> list[Outgoing]:
+    sent = [event_record(event) for event in events]
+    return [Outgoing(each.topic, each.key, each.value) for each in sent]
+
+
+class Told(NamedTuple):
+    """What a consumer that drops by watermark makes of the rewards."""
+
+    lists: dict[str, tuple[str, ...]]
+    """What shoppers had before they reacted."""
+    rewards: dict[tuple[str, str, str, int], tuple[float, float, int]]
+    """Value, revenue and place, by shopper, list, kind and line; an impression's place is -1."""
+    seen: dict[tuple[str, str], list[int]]
+    """Places that were told to be seen, by shopper and list."""
+    records: int
+    """With those that were dropped."""
+
+
+def told_by(stage: Stage, lists: dict[str, RecommendationList]) -> Told:
+    had = {user: (each.list_id, *(item.id for item in each.items)) for user, each in lists.items()}
+    watermarks: dict[tuple[int, int], tuple[int, int]] = {}
+    rewards: dict[tuple[str, str, str, int], tuple[float, float, int]] = {}
+    seen: dict[tuple[str, str], list[int]] = {}
+    records = 0
+    for record in stage.read(REWARDS.name):
+        assert record.value is not None
+        reward = _decoder.decode(record.value)
+        assert record.key == reward.user_id.encode()
+        assert record.partition == reward.partition
+        if reward.list_id != had.get(reward.user_id, ("",))[0]:
+            # Of the events that the lists come from: which list they met is a matter of milliseconds.
+            continue
+        records += 1
+        source, line = (int(reward.source), reward.partition), (reward.offset, reward.line)
+        if line <= watermarks.get(source, (-1, -1)):
+            continue
+        watermarks[source] = line
+        name = (reward.user_id, reward.list_id, f"{reward.kind} {reward.item_id}", reward.line)
+        assert name not in rewards, f"{name} was rewarded twice"
+        rewards[name] = (reward.value, reward.revenue, reward.position)
+        seen.setdefault((reward.user_id, reward.list_id), []).extend(reward.seen_positions)
+    return Told(had, rewards, seen, records)
+
+
+def run(stage: Stage, *, kills: int, folder_survives: bool) -> Told:
+    """Lists for everybody, then all their reactions at once; the worker dies on the way."""
+    log = shop_log(EVENTS)
+    worker = stage.start_worker().await_ready()
+    with Feed(stage, log.records, rate=2 * RATE):
+        pass
+    worker = settle(stage, worker, log)
+    lists = {user: each for user, each in stage.lists_of(log.users).items() if len(each.items) >= 10}
+    assert len(lists) > 200
+    nameless, named = reactions(lists, clicked_in(log.records))
+    stage.send(nameless)
+    with Feed(stage, named, rate=RATE / 2, upto=0.4) as feed:
+        for kill in range(kills):
+            worker.wait_until(partial(has_rewarded, worker, 100), "the worker to reward", seconds=90)
+            worker.kill()
+            assert stage.uncommitted() > 0, "something was on the way"
+            feed.go_on(0.8 if kill < kills - 1 else 1.0)
+            if not folder_survives:
+                shutil.rmtree(stage.data_dir())
+            worker = stage.start_worker()
+    worker.wait_until(lambda: stage.uncommitted() == 0, "all reactions to be handled", seconds=90)
+    assert worker.terminate() == 0, worker.log
+    return told_by(stage, lists)
+
+
+def has_rewarded(worker: Worker, wanted: float) -> bool:
+    return worker.metric("headrace_rewards_total") > wanted
+
+
+@pytest.mark.parametrize(
+    ("kills", "folder_survives"), [(2, True), (1, False)], ids=["twice_same_folder", "once_empty_folder"]
+)
+def test_a_killed_worker_rewards_what_an_undisturbed_one_does_once(
+    servers: EmbeddedServers, tmp_path: Path, *, kills: int, folder_survives: bool
+) -> None:
+    with clean_stage(servers, tmp_path / "undisturbed", **SETTINGS) as stage:
+        wanted = run(stage, kills=0, folder_survives=True)
+    assert wanted.records == len(wanted.rewards) > 300
+    assert all(len(places) == len(set(places)) for places in wanted.seen.values())
+    with clean_stage(servers, tmp_path / "killed", **SETTINGS, snapshot_interval=1.0) as stage:
+        found = run(stage, kills=kills, folder_survives=folder_survives)
+    assert found.lists == wanted.lists
+    missing, extra = (
+        wanted.rewards.keys() - found.rewards.keys(),
+        found.rewards.keys() - wanted.rewards.keys(),
+    )
+    assert not missing, (
+        f"{len(missing)} of {len(wanted.rewards)} are missing, {sorted(missing)[:3]} among them"
+    )
+    assert not extra, (
+        f"{len(extra)} besides {len(wanted.rewards)} are too many, {sorted(extra)[:3]} among them"
+    )
+    assert found.rewards == wanted.rewards
+    assert {name: sorted(places) for name, places in found.seen.items()} == {
+        name: sorted(places) for name, places in wanted.seen.items()
+    }

@@ -1,0 +1,184 @@
+"""`headrace evaluate policy` and `evaluate estimators` from the command line to report and picture."""
+
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from stream_app.__main__ import build_cli
+from stream_app.errors import UserError
+
+PNG = b"\x89PNG"
+ESTIMATORS = ["dm", "ips", "snips", "dr", "switch_dr", "clipped_ips", "clipped_dr"]
+
+
+def run(monkeypatch: pytest.MonkeyPatch, command: str, exit_code: int = 0) -> str:
+    """What the command printed; its error, if it has one, is raised."""
+    words = command.split()
+    monkeypatch.setattr(sys, "argv", ["headrace", *words])
+    done = CliRunner().invoke(build_cli(), words)
+    if isinstance(done.exception, Exception) and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    assert done.exit_code == exit_code, done.output
+    return done.output
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A uniform log of 4 items, of which item 0 is clicked most, and the log of a policy that knows."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(2)
+    for name, shares in (("chance", (0.25, 0.25, 0.25, 0.25)), ("knows", (0.7, 0.1, 0.1, 0.1))):
+        rows = ["item_id,position,click,propensity_score"]
+        for _ in range(2000):
+            item = rng.choice(4, p=shares)
+            click = int(rng.random() < (0.3 if item == 0 else 0.05))
+            rows.append(f"{item},{rng.integers(1, 3)},{click},{shares[item]}")
+        (tmp_path / f"{name}.csv").write_text("\n".join(rows) + "\n")
+    (tmp_path / "items.csv").write_text("item_id,item_feature_0\n" + "".join(f"{n},{n}\n" for n in range(4)))
+    return tmp_path
+
+
+COMMAND = "evaluate policy --log chance.csv --items items.csv --report out.json --resamples 200"
+
+
+def without_times(report: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in report.items() if name != "seconds"}
+
+
+def test_another_policy_ends_in_tables_a_verdict_a_report_and_a_picture(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    printed = run(
+        monkeypatch, f"{COMMAND} --target-log knows.csv --target uniform,greedy,softmax --plot out.png"
+    )
+    report = json.loads((folder / "out.json").read_bytes())
+    assert [*report["figures"]["targets"]] == ["knows", "uniform", "greedy", "softmax"]
+    knows = report["figures"]["targets"]["knows"]
+    assert [*knows["estimates"]] == ESTIMATORS
+    for estimate in knows["estimates"].values():
+        assert estimate["value"]["low"] < 0.7 * 0.3 + 0.3 * 0.05 < estimate["value"]["high"]
+        assert estimate["difference"]["low"] > 0
+    assert knows["verdict"]["finding"] == "better"
+    assert re.search(
+        r"^knows: better than the policy that wrote the log: difference \+0\.\d+", printed, re.MULTILINE
+    )
+    assert re.search(r"truth: its own log +0\.2\d+ \(", printed)
+    assert re.search(r"^chance +2,000 +2,000 +\d+ +0\.1\d+ \(", printed, re.MULTILINE)
+    assert (folder / "out.png").read_bytes().startswith(PNG)
+    assert report["run"]["files"][0] == {
+        "path": "chance.csv",
+        "bytes": (folder / "chance.csv").stat().st_size,
+    }
+    assert report["run"]["options"]["seed"] == 7
+    assert report["figures"]["targets"]["greedy"]["rounds"] == 1000  # learned from the first half
+
+
+def test_a_log_of_a_target_is_asked_about_alone_unless_targets_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run(monkeypatch, f"{COMMAND} --target-log knows.csv")
+    assert [*json.loads((folder / "out.json").read_bytes())["figures"]["targets"]] == ["knows"]
+
+
+def test_two_runs_differ_in_nothing_but_the_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    reports = []
+    for _ in range(2):
+        run(monkeypatch, COMMAND)
+        reports.append(without_times(json.loads((folder / "out.json").read_bytes())))
+    assert reports[0] == reports[1]
+
+
+def test_headraces_own_records_are_read_from_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(3)
+    lists, rewards = [], []
+    for number in range(400):
+        policy = "bandit" if number % 4 else "fixed"
+        order = rng.permutation(["a", "b"]).tolist() if number % 4 else ["a", "b"]
+        items = [
+            {"id": item, "score": 1, "propensity": 0.5 if number % 4 else 1, "why": {"source": "popular"}}
+            for item in order
+        ]
+        lists.append(
+            {
+                "list_id": str(number), "key": f"recs:{number}", "generated_at": f"{number:06}",
+                "policy": policy, "model_version": 1, "items": items,
+            }
+        )  # fmt: skip
+        if rng.random() < 0.4:
+            rewards.append(
+                {
+                    "source": 0, "partition": 0, "offset": number, "line": 0, "ts": 0, "user_id": "u",
+                    "list_id": str(number), "policy": policy, "kind": "click", "item_id": "a", "value": 1.0,
+                }
+            )  # fmt: skip
+    for name, records in (("lists", lists), ("rewards", rewards)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+    command = "evaluate policy --log lists.jsonl --rewards rewards.jsonl --report out.json --resamples 200"
+    printed = run(monkeypatch, command)
+    assert "no features, so no policy can be learned" in printed
+    assert "Places shown: all." in printed
+    report = json.loads((folder / "out.json").read_bytes())
+    logged = report["figures"]["logged"]
+    assert [(name, of["rounds"]) for name, of in logged.items()] == [("bandit", 600), ("fixed", 200)]
+    assert logged["fixed"]["difference"]["low"] < 0 < logged["fixed"]["difference"]["high"]
+    assert [*report["figures"]["targets"]] == ["uniform"]
+    run(monkeypatch, f"{command} --logged-policy fixed --reward click")
+    assert [*json.loads((folder / "out.json").read_bytes())["figures"]["logged"]] == ["fixed"]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("command", "message"),
+    [
+        (f"{COMMAND} --target best", "--target takes some of uniform, greedy, softmax, not 'best'"),
+        (COMMAND.replace("chance", "absent"), "There is no file absent.csv"),
+        (COMMAND.replace("out.json", "no/out.json"), "--report no/out.json cannot be written"),
+        (
+            COMMAND.replace("--items items.csv", "--rewards items.csv --shown some"),
+            "--shown takes one of auto, known, all, not 'some'",
+        ),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, command: str, message: str
+) -> None:
+    with pytest.raises(UserError, match=re.escape(message)):
+        run(monkeypatch, command)
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("", "either --log FILE or --broker"),
+        ("--broker --log chance.csv", "either --log FILE or --broker"),
+        ("--broker --target-log knows.csv", "--target-log belongs to Open Bandit logs"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(
+    monkeypatch: pytest.MonkeyPatch, options: str, message: str
+) -> None:
+    printed = run(monkeypatch, f"evaluate policy --report out.json {options}", exit_code=2)
+    assert message in " ".join(re.sub(r"[│╭╮╰╯─]", " ", printed).split())
+
+
+def test_the_estimators_are_checked_in_every_world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    printed = run(monkeypatch, "evaluate estimators --repetitions 10 --resamples 100 --report out.json")
+    report = json.loads((folder / "out.json").read_bytes())
+    assert [*report["worlds"]] == ["model right", "model wrong", "little overlap"]
+    for world in report["worlds"].values():
+        assert [*world["trials"]] == ESTIMATORS
+    assert re.search(
+        r"^model right \(truth 0\.1\d+\) +direct method +[+-]0\.\d+ ±0\.\d+", printed, re.MULTILINE
+    )
+
+
+@pytest.mark.parametrize("command", ["policy", "estimators"])
+def test_help_shows_examples(monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    assert f"headrace evaluate {command} --" in run(monkeypatch, f"evaluate {command} --help")

@@ -1,0 +1,107 @@
+"""Target policies: probabilities that are some, and the orders they stand for."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stream_app.errors import UserError
+from stream_app.evaluation.policies import targets
+from stream_app.evaluation.policies.rewards import RewardModel, fit
+from stream_app.evaluation.policies.rounds import NO_CANDIDATE, ListDesign, Rounds
+
+
+def lists(items: list[list[int]], features: list[list[float]]) -> Rounds:
+    """Every place of some lists as a round; one feature a candidate."""
+    width = max(len(each) for each in items)
+    candidates = np.full((len(items), width), NO_CANDIDATE, np.int32)
+    known = np.zeros((len(items), width, 1), np.float32)
+    for at, (of, numbers) in enumerate(zip(items, features, strict=True)):
+        candidates[at, : len(of)] = of
+        known[at, : len(of), 0] = numbers
+    of_list = np.repeat(np.arange(len(items)), [len(each) for each in items])
+    positions = np.concatenate([np.arange(len(each)) for each in items]).astype(np.int32)
+    n = len(of_list)
+    return Rounds(
+        names=tuple("abcdef"),
+        candidates=candidates[of_list],
+        chosen=positions,
+        positions=positions,
+        propensities=np.full(n, 0.5),
+        rewards=np.zeros(n),
+        groups=of_list,
+        policies=("x",),
+        policy=np.zeros(n, np.int32),
+        design=ListDesign(features=known, lists=of_list, positions=positions, places=width),
+    )
+
+
+@pytest.fixture
+def rounds() -> Rounds:
+    return lists([[0, 1, 2], [3, 1]], [[0.1, 0.9, 0.5], [2.0, 1.0]])
+
+
+def model(rounds: Rounds) -> RewardModel:
+    """More of the feature is better."""
+    features = np.zeros((20, rounds.design.width))
+    features[:, 0] = 1.0
+    features[:, -1] = np.linspace(-1, 1, 20)
+    return fit(features, features[:, -1], logistic=False, constants=rounds.design.constants)
+
+
+def test_uniform_gives_each_candidate_the_same(rounds: Rounds) -> None:
+    third = [1 / 3] * 3
+    assert targets.uniform(rounds).probabilities.tolist() == [
+        third,
+        third,
+        third,
+        [0.5, 0.5, 0],
+        [0.5, 0.5, 0],
+    ]
+
+
+def test_greedy_fills_the_places_in_the_order_of_the_scores(rounds: Rounds) -> None:
+    found = targets.greedy(rounds, model(rounds)).probabilities
+    assert found.argmax(axis=1).tolist() == [1, 2, 0, 0, 1]
+    assert found.sum(axis=1).tolist() == [1.0] * 5
+
+
+def test_softmax_prefers_what_scores_more_and_repeats_nothing(rounds: Rounds) -> None:
+    found = targets.softmax(rounds, model(rounds), temperature=0.5, seed=3).probabilities
+    assert found.sum(axis=1) == pytest.approx(np.ones(5))
+    assert found[0, 1] > found[0, 2] > found[0, 0]
+    # over the places of a list each item comes once, up to the draws, which are each place's own
+    assert found[:3].sum(axis=0) == pytest.approx(np.ones(3), abs=0.15)
+    assert found[3:, 2].tolist() == [0.0, 0.0]
+    assert (found == targets.softmax(rounds, model(rounds), temperature=0.5, seed=3).probabilities).all()
+
+
+def test_a_hot_softmax_is_uniform_a_cold_one_greedy(rounds: Rounds) -> None:
+    hot = targets.softmax(rounds, model(rounds), temperature=100.0, seed=3).probabilities
+    assert hot == pytest.approx(targets.uniform(rounds).probabilities, abs=4 * 0.5 / np.sqrt(targets.DRAWS))
+    cold = targets.softmax(rounds, model(rounds), temperature=0.01, seed=3).probabilities
+    assert cold == pytest.approx(targets.greedy(rounds, model(rounds)).probabilities)
+
+
+def test_another_log_gives_its_frequencies_by_place(rounds: Rounds) -> None:
+    other = lists([[0, 1], [0, 2], [1, 0], [4, 0]], [[0.0, 0.0]] * 4)
+    found = targets.frequencies(rounds, other)
+    assert found.probabilities[0].tolist() == [0.5, 0.25, 0.0]  # first place: a twice, b once, e once
+    assert found.probabilities[1].tolist() == [0.5, 0.25, 0.25]
+    assert found.probabilities[3].tolist() == [0.0, 0.25, 0.0]  # d is never shown there, b is
+    # the third place, which the other log does not have, is answered by its places together
+    assert found.probabilities[2].tolist() == [0.5, 0.25, 0.125]
+    assert found.outside == pytest.approx(1 - found.probabilities.sum() / 5)
+
+
+def test_items_are_matched_by_name(rounds: Rounds) -> None:
+    other = replace(lists([[0], [1]], [[0.0]] * 2), names=("b", "c"))
+    assert targets.frequencies(rounds, other).probabilities[0].tolist() == [0.0, 0.5, 0.5]
+
+
+def test_the_log_is_split_by_who_came_first(rounds: Rounds) -> None:
+    earlier, later = rounds.split(0.5)
+    assert (earlier.groups.tolist(), later.groups.tolist()) == ([0, 0, 0], [1, 1])
+    assert later.design.at(np.array([0]))[0, 0, -1] == 2.0
+    with pytest.raises(UserError, match="too few"):
+        later.split(0.5)

@@ -1,0 +1,133 @@
+"""The posterior against what follows from all that was folded, kept in a list."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from stream_app.ranker.bandit.examination import Examination
+from stream_app.ranker.bandit.posterior import LinearPosterior
+
+D = 4
+PRIOR = np.array([0.5, 0.0, 0.0, 0.0])
+
+Event = tuple[float, NDArray[np.float32], int, float | None]
+
+
+def posterior(half_life: float = math.inf, model: str = "none", **settings: Any) -> LinearPosterior:
+    return LinearPosterior(
+        D,
+        PRIOR,
+        prior_strength=10.0,
+        half_life=half_life,
+        examination=Examination(model),
+        **{"unit": 1.0, **settings},
+    )
+
+
+def events(count: int = 300, seed: int = 1) -> list[Event]:
+    """Showings (value None) and rewards, each with its time, features and place."""
+    rng = np.random.default_rng(seed)
+    return [
+        (
+            float(rng.uniform(0, 10_000)),
+            rng.random(D).astype(np.float32),
+            int(rng.integers(0, 10)),
+            float(rng.normal()) if rng.random() < 0.3 else None,
+        )
+        for _ in range(count)
+    ]
+
+
+def fold(learned: LinearPosterior, told: list[Event]) -> LinearPosterior:
+    for ts, x, place, value in told:
+        if value is None:
+            learned.see(x[None], np.array([place], np.int32), ts)
+        else:
+            learned.reward(x, place, value, ts, first=True)
+    learned.refresh()
+    return learned
+
+
+@pytest.mark.parametrize("half_life", [math.inf, 3_000.0, 20.0])
+def test_mean_and_precision_are_those_of_the_formula(half_life: float) -> None:
+    told = sorted(events(), key=lambda event: event[0])
+    learned = fold(posterior(half_life), told)
+    newest = max(event[0] for event in told)
+    precision = np.diag([10.0] * D + [1.0])
+    right = np.append(10.0 * PRIOR, 0.0)
+    for ts, features, _, value in told:
+        x = np.append(features.astype(np.float64), 1.0)
+        weight = 2.0 ** ((ts - newest) / half_life)
+        if value is None:
+            precision += weight * np.outer(x, x)
+        else:
+            right += weight * value * x
+    assert np.allclose(np.tril(learned.lower) @ np.tril(learned.lower).T, precision)
+    assert np.allclose(learned.mean, np.linalg.solve(precision, right))
+
+
+@pytest.mark.parametrize("model", ["place", "cascade", "none"])
+def test_replicas_that_folded_in_another_order_agree(model: str) -> None:
+    told = events()
+    one = fold(posterior(2_000.0, model), told)
+    other = fold(posterior(2_000.0, model), told[::-1])
+    assert np.allclose(one.mean, other.mean, rtol=1e-9, atol=1e-12)
+    assert np.allclose(one.lower, other.lower, rtol=1e-9, atol=1e-12)
+    assert np.allclose(one.chances, other.chances, rtol=1e-9)
+
+
+def test_asking_in_between_changes_nothing() -> None:
+    told = events()
+    asked = posterior(model="place")
+    for event in told:
+        fold(asked, [event])
+    assert asked.mean.tolist() == fold(posterior(model="place"), told).mean.tolist()
+
+
+def test_without_news_the_past_fades_and_the_prior_comes_back() -> None:
+    learned = fold(posterior(100.0), [(ts, x, place, 30.0) for ts, x, place, _ in events()])
+    assert abs(learned.mean[:D] - PRIOR).max() > 1
+    x = np.zeros(D, np.float32)
+    fold(learned, [(1e5, x, 0, None)])
+    assert np.allclose(learned.mean[:D], PRIOR, atol=1e-6)
+    assert np.allclose(np.diag(learned.lower)[:D] ** 2, 10.0)
+    for age in range(1, 40):
+        fold(learned, [(1e5 + 1e5 * age, x, 0, None)])
+    assert np.isfinite(learned.lower).all()
+    assert np.allclose(learned.mean[:D], PRIOR, atol=1e-6)
+
+
+def test_a_late_reward_counts_as_if_it_had_come_in_time() -> None:
+    told = [event for event in events() if event[3] is None]
+    reward: Event = (5_000.0, told[0][1], 0, 2.0)
+    early, late = fold(posterior(3_000.0), [reward, *told]), fold(posterior(3_000.0), [*told, reward])
+    assert np.allclose(early.mean, late.mean)
+
+
+def test_drift_is_followed() -> None:
+    rng = np.random.default_rng(3)
+    learned = posterior(half_life=500.0)
+    truth = np.array([0.1, 0.9, 0.1, 0.1])
+    for turn in range(6_000):
+        if turn == 3_000:
+            truth = truth[[0, 2, 1, 3]]
+        x = rng.random(D).astype(np.float32)
+        learned.see(x[None], np.zeros(1, np.int32), float(turn))
+        learned.reward(x, 0, float(x @ truth + rng.normal(0, 0.1)), float(turn), first=True)
+    learned.refresh()
+    assert learned.mean[2] > 0.6
+    assert learned.mean[1] < 0.3
+
+
+def test_rewards_far_apart_leave_the_posterior_sound() -> None:
+    learned = posterior(unit=None)
+    huge = np.full(D, 1e30, np.float32)
+    for turn in range(200):
+        learned.see(huge[None], np.zeros(1, np.int32), float(turn))
+        learned.reward(huge, 0, 1e12 if turn % 2 else 1e-12, float(turn), first=True)
+    learned.refresh()
+    assert np.isfinite(learned.mean).all()
+    assert (np.diag(learned.lower) > 0).all()

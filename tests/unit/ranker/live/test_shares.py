@@ -1,0 +1,40 @@
+import pytest
+
+from stream_app.ranker.live.shares import Shares
+
+SHOPPERS = [f"shopper {n}" for n in range(20_000)]
+
+
+def test_each_policy_gets_its_share_of_the_shoppers() -> None:
+    of = [Shares({"a": 5, "b": 3, "c": 2}).policy_of(who) for who in SHOPPERS]
+    assert [of.count(name) / len(of) for name in "abc"] == pytest.approx([0.5, 0.3, 0.2], abs=0.012)
+
+
+def test_a_shopper_keeps_the_policy_whatever_the_order_of_the_weights() -> None:
+    one, other = Shares({"a": 1, "b": 1}), Shares({"b": 1, "a": 1})
+    assert [one.policy_of(who) for who in SHOPPERS] == [other.policy_of(who) for who in SHOPPERS]
+
+
+def test_a_weight_that_grows_draws_shoppers_to_its_policy_and_moves_nobody_else() -> None:
+    before, after = Shares({"a": 1, "b": 1, "c": 1}), Shares({"a": 2, "b": 1, "c": 1})
+    moved = {(before.policy_of(who), after.policy_of(who)) for who in SHOPPERS}
+    assert moved == {("a", "a"), ("b", "b"), ("c", "c"), ("b", "a"), ("c", "a")}
+
+
+def test_a_policy_that_rests_gets_nobody_and_the_others_keep_theirs() -> None:
+    before, after = Shares({"a": 1, "b": 1, "c": 1}), Shares({"a": 1, "b": 1, "c": 1}, resting=["b"])
+    for who in SHOPPERS[:2_000]:
+        policy = before.policy_of(who)
+        assert after.policy_of(who) == policy if policy != "b" else after.policy_of(who) != "b"
+    assert after.fraction("b") == 0.0
+    assert after.fraction("a") == 0.5
+
+
+def test_where_all_rest_none_does() -> None:
+    assert Shares({"a": 1}, resting=["a"]).policy_of("ann") == "a"
+
+
+@pytest.mark.parametrize("weights", [{}, {"a": 0}, {"a": -1, "b": 2}, {"a": float("nan")}])
+def test_weights_that_split_nobody_are_refused(weights: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="weight"):
+        Shares(weights)

@@ -1,0 +1,223 @@
+"""The memory of published lists."""
+
+import random
+from typing import Any
+
+import pytest
+
+from state.lists import ListMemory, PublishedList, packed
+from topics.records import Reward, RewardKind, Source
+
+
+def made(
+    list_id: str, at: float = 100.0, items: tuple[str, ...] = ("a", "b", "c"), **fields: Any
+) -> PublishedList:
+    return PublishedList(list_id, "fixed", at, items, **fields)
+
+
+def reward(list_id: str, kind: RewardKind, position: int, *seen: int, ts: float = 110.0) -> Reward:
+    return Reward(
+        source=Source.CLICK,
+        partition=0,
+        offset=0,
+        line=0,
+        ts=ts,
+        user_id="ann",
+        list_id=list_id,
+        policy="fixed",
+        kind=kind,
+        position=position,
+        seen_positions=seen,
+    )
+
+
+def names(memory: ListMemory, user: str = "ann") -> list[str]:
+    return [each.list_id for each in memory.of(user)]
+
+
+def test_a_list_is_found_by_its_name_among_its_shoppers_alone() -> None:
+    memory = ListMemory()
+    memory.add("ann", 0, made("l1"))
+    memory.add("bob", 0, made("l2"))
+    found = memory.find("ann", "l1")
+    assert found is not None
+    assert found.items == ("a", "b", "c")
+    assert memory.find("ann", "l2") is None
+    assert memory.find("cem", "l1") is None
+
+
+def test_the_last_list_is_that_of_the_time_and_none_of_a_search() -> None:
+    memory = ListMemory()
+    memory.add("ann", 0, made("l1", 100.0))
+    memory.add("ann", 0, made("l2", 200.0))
+    memory.add("ann", 0, made("s", 250.0, search=True))
+    found = [memory.last("ann", ts) for ts in (99.0, 100.0, 199.0, 300.0)]
+    assert [each and each.list_id for each in found] == [None, "l1", "l1", "l2"]
+
+
+def test_places_carry_their_propensity_and_features() -> None:
+    rows = bytes(range(12))
+    listed = made("l", propensities=packed([0.5, 0.25, 0.125]), features=rows)
+    assert [listed.propensity(place) for place in range(3)] == [0.5, 0.25, 0.125]
+    assert [listed.row(place) for place in range(3)] == [rows[:4], rows[4:8], rows[8:]]
+    bare = made("l", propensities=packed([1.0, 1.0, 1.0]))
+    assert (bare.propensities, bare.propensity(2), bare.row(2)) == (b"", 1.0, b"")
+
+
+def test_beyond_the_bound_of_a_shopper_the_oldest_without_a_reaction_goes() -> None:
+    memory = ListMemory(per_user=3)
+    for number in range(3):
+        memory.add("ann", 0, made(f"l{number}", 100.0 + number))
+    memory.take(reward("l0", RewardKind.CLICK, 1, 0, 1))
+    memory.add("ann", 0, made("l3", 103.0))
+    assert names(memory) == ["l0", "l2", "l3"]
+    memory.add("ann", 0, made("l4", 104.0))
+    assert names(memory) == ["l0", "l3", "l4"]
+    assert len(memory) == 3
+
+
+def test_of_lists_without_a_reaction_the_one_that_was_up_for_the_shortest_time_goes() -> None:
+    memory = ListMemory(per_user=4)
+    for number, at in enumerate((100.0, 130.0, 130.1, 190.0, 190.1, 190.2)):
+        memory.add("ann", 0, made(f"l{number}", at))
+    # those of a burst that had another after them within a blink
+    assert names(memory) == ["l0", "l2", "l4", "l5"]
+
+
+def test_lists_with_a_reaction_leave_room_for_those_without() -> None:
+    memory = ListMemory(per_user=6)
+    for number in range(5):
+        memory.add("ann", 0, made(f"r{number}", 100.0 + number))
+        memory.take(reward(f"r{number}", RewardKind.CLICK, 1, 0, 1))
+    for number in range(5):
+        memory.add("ann", 0, made(f"l{number}", 200.0 + number))
+    assert names(memory) == ["r2", "r3", "r4", "l2", "l3", "l4"]
+
+
+def test_the_lists_of_searches_take_no_room_from_the_others() -> None:
+    memory = ListMemory(per_user=2)
+    for number in range(5):
+        memory.add("ann", 0, made(f"l{number}"))
+        memory.add("ann", 0, made(f"s{number}", search=True))
+    assert names(memory) == ["l3", "l4"]
+    assert [memory.find("ann", f"s{number}") is not None for number in range(5)] == [False] * 3 + [True] * 2
+    assert len(memory) == 4
+    memory.forget("ann")
+    assert len(memory) == 0
+
+
+def test_to_have_been_shown_is_no_reaction() -> None:
+    memory = ListMemory(per_user=3)
+    for number in range(3):
+        memory.add("ann", 0, made(f"l{number}", 100.0 + number))
+    memory.take(reward("l0", RewardKind.IMPRESSION, -1, 0, 1, 2))
+    memory.add("ann", 0, made("l3", 103.0))
+    assert names(memory) == ["l1", "l2", "l3"]
+
+
+def test_when_all_were_reacted_to_the_oldest_goes() -> None:
+    memory = ListMemory(per_user=2)
+    for number in range(3):
+        memory.add("ann", 0, made(f"l{number}"))
+        memory.take(reward(f"l{number}", RewardKind.CLICK, 0, 0))
+    assert names(memory) == ["l1", "l2"]
+
+
+def test_beyond_the_bound_of_all_whoever_got_a_list_longest_ago_is_forgotten() -> None:
+    memory = ListMemory(limit=3)
+    for number, user in enumerate(("ann", "bob", "ann", "cem")):
+        memory.add(user, 0, made(f"l{number}"))
+    assert (names(memory), names(memory, "bob"), names(memory, "cem")) == (["l0", "l2"], [], ["l3"])
+    assert len(memory) == 3
+
+
+def test_the_bounds_hold_whatever_happens() -> None:
+    rng = random.Random(5)
+    memory = ListMemory(limit=50, per_user=4)
+    for number in range(3_000):
+        user = f"u{rng.randrange(30)}"
+        match rng.randrange(12):
+            case 0:
+                memory.forget(user)
+            case 1:
+                memory.keep({rng.randrange(4), rng.randrange(4), rng.randrange(4)})
+            case 2 if memory.of(user):
+                memory.withdraw(user, memory.of(user)[-1])
+            case _:
+                memory.add(user, rng.randrange(4), made(f"l{number if rng.random() < 0.9 else number - 1}"))
+        counts = [len(memory.of(f"u{at}")) for at in range(30)]
+        assert sum(counts) == len(memory) <= 50
+        assert max(counts) <= 4
+
+
+def test_an_empty_list_is_not_remembered() -> None:
+    memory = ListMemory()
+    memory.add("ann", 0, made("l", items=()))
+    assert len(memory) == 0
+
+
+def test_the_same_list_again_keeps_its_fate_and_begins_its_windows_anew() -> None:
+    memory = ListMemory()
+    memory.add("ann", 0, made("l", 100.0))
+    memory.take(reward("l", RewardKind.CLICK, 1, 0, 1))
+    memory.add("ann", 0, made("l", 500.0))
+    [known] = memory.of("ann")
+    assert (known.at, known.since, known.seen) == (100.0, 500.0, 0b011)
+    assert known.was_given(RewardKind.CLICK) == 0b010
+
+
+def test_another_list_under_the_same_name_takes_its_place() -> None:
+    memory = ListMemory()
+    memory.add("ann", 0, made("l"))
+    memory.take(reward("l", RewardKind.CLICK, 1, 0, 1))
+    memory.add("ann", 0, made("l", items=("x",)))
+    [known] = memory.of("ann")
+    assert (known.items, known.seen, known.given) == (("x",), 0, None)
+
+
+def test_a_list_that_nobody_saw_is_withdrawn_and_one_published_before_is_not() -> None:
+    memory = ListMemory()
+    first = made("l1")
+    memory.add("ann", 0, first)
+    lost = made("l2", 200.0)
+    memory.add("ann", 0, lost)
+    memory.withdraw("ann", lost)
+    again = made("l1", 300.0)
+    memory.add("ann", 0, again)
+    memory.withdraw("ann", again)
+    memory.withdraw("nobody", lost)
+    assert names(memory) == ["l1"]
+    assert len(memory) == 1
+
+
+def test_the_shoppers_of_other_partitions_are_forgotten() -> None:
+    memory = ListMemory()
+    for partition, user in enumerate(("ann", "bob", "cem")):
+        memory.add(user, partition, made("l"))
+    memory.keep({0, 2})
+    assert [len(memory.of(user)) for user in ("ann", "bob", "cem")] == [1, 0, 1]
+    assert len(memory) == 2
+
+
+def test_a_reward_of_a_list_that_is_not_remembered_says_nothing() -> None:
+    memory = ListMemory()
+    memory.take(reward("l", RewardKind.CLICK, 1, 0, 1))
+    assert len(memory) == 0
+
+
+@pytest.mark.parametrize("features", [b"", bytes(3 * 80)])
+def test_memory_is_told_to_within_a_few_percent(features: bytes) -> None:
+    import tracemalloc
+
+    ids = tuple(f"item-{at}" for at in range(20))
+    memory = ListMemory(per_user=4)
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    for number in range(4_000):
+        items = tuple(iter(ids))
+        rows = bytes(bytearray(features))
+        listed = PublishedList(f"list-{number:011}", "fixed", 100.0 + number, items, features=rows)
+        memory.add(f"u{number % 1000}", 0, listed)
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert memory.memory() == pytest.approx(held, rel=0.15)
