@@ -39,7 +39,8 @@ HELP = (
     "  headrace tune --model search --events events.csv.gz --format trivago \\\n"
     "      --validation-tail 20000 --report search.json\n"
     "  headrace tune --model session_store --train train.jsonl.gz --report store.json\n\n"
-    "`session_store` is what several models and the learned fusion share: it is tuned for the fused lists. What is "
+    "`session_store` is what several models and the learned fusion share, `fusion` the ranker that learns from "
+    "choices: both are tuned for the fused lists. What is "
     "searched in which range stands in stream_app/evaluation/spaces.py; docs/evaluating.md tells more. Needs the "
     "extra `evaluate`."
 )
@@ -51,7 +52,9 @@ def register(cli: typer.Typer) -> None:
 
 
 def tune(
-    model: Annotated[str, typer.Option(help="The model, as HEADRACE_MODELS names it, or `session_store`.")],
+    model: Annotated[
+        str, typer.Option(help="The model, as HEADRACE_MODELS names it; `session_store`; `fusion`.")
+    ],
     report: ReportFile,
     train: Annotated[
         Path | None,
@@ -96,7 +99,7 @@ def tune(
         )
 
     from stream_app.evaluation.report import TuningReport, check_writable, describe_run, write  # noqa: PLC0415
-    from stream_app.evaluation.spaces import STORE, space_of  # noqa: PLC0415
+    from stream_app.evaluation.spaces import FUSED, space_of  # noqa: PLC0415
     from stream_app.evaluation.tables import tuning_table  # noqa: PLC0415
     from stream_app.evaluation.tuning import Tuning, parse_metric  # noqa: PLC0415
     from stream_app.settings import load_settings  # noqa: PLC0415
@@ -106,12 +109,12 @@ def tune(
     wanted = parse_metric(metric)
     file = _one_file(model, train, log_file)
     # no fusion learns along where one model is tried, alone
-    settings = load_settings() if model == STORE else load_settings(models=[model], fusion="rrf")
+    settings = load_settings() if model in FUSED else load_settings(models=[model], fusion="rrf")
     check_writable(report, "--report")
     owner, make = _maker(model, settings)
     if log_file is None:
         trial, learned, predicted = _sessions_trial(
-            settings, file, validation_tail, train_limit, sessions_a_day, fused=model == STORE
+            settings, file, validation_tail, train_limit, sessions_a_day, fused=model in FUSED
         )
         unit = "sessions"
     else:
@@ -121,7 +124,7 @@ def tune(
         unit = "rows"
     warm_up(settings)
     empty = make({})
-    shipped = next(each for each in empty.models if each.name == owner).parameters()
+    shipped = _shipped(owner, empty)
     tuning = Tuning(make, space, shipped, trial, metric=wanted, seed=seed, watch=watch())
     began = perf_counter()
     try:
@@ -165,17 +168,30 @@ def _one_file(model: str, train: Path | None, log_file: Path | None) -> Path:
     UserError
         If there are two or none, or it has not what the model learns from.
     """
-    from stream_app.evaluation.spaces import EVENTS, STORE  # noqa: PLC0415
+    from stream_app.evaluation.spaces import EVENTS, FUSED  # noqa: PLC0415
 
     if train is not None and log_file is None:
         if model in EVENTS:
             raise UserError(f"Sessions have nothing that {model} learns from: give a log with --events.")
         return train
     if log_file is not None and train is None:
-        if model == STORE:
-            raise UserError("The session store is tuned on sessions: give them with --train.")
+        if model in FUSED:
+            raise UserError(f"`{model}` is tuned on sessions: give them with --train.")
         return log_file
     raise UserError("Give either sessions with --train or a log with --events.")
+
+
+def _shipped(owner: str, empty: "ModelSet") -> dict[str, object]:
+    """The parameters that run without a search."""
+    from stream_app.ranker.assembly import FUSION  # noqa: PLC0415
+    from stream_app.ranker.learned import LearnedFusion  # noqa: PLC0415
+
+    if owner != FUSION:
+        return next(each for each in empty.models if each.name == owner).parameters()
+    fusion = empty.listener(LearnedFusion)
+    if fusion is None:
+        raise UserError("The fusion does not learn: HEADRACE_FUSION and HEADRACE_MODELS say so.")
+    return {name: fusion.ranker.parameters[name] for name in LearnedFusion.hyper_parameters()}
 
 
 def _maker(model: str, settings: "Settings") -> "tuple[str, Callable[[Parameters], ModelSet]]":

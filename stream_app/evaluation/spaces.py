@@ -9,8 +9,12 @@ from typing import Any, Final, NamedTuple
 
 from stream_app.errors import UserError
 from stream_app.models.registry import MODELS
+from stream_app.ranker.assembly import FUSION
 
 STORE: Final = "session_store"
+FUSED: Final = (STORE, FUSION)
+"""What is tuned for the fused lists: it is no model."""
+
 """Stands for the store that several models and the learned fusion share; it is searched for the fused lists."""
 
 EVENTS: Final = frozenset({"content", "search"})
@@ -81,6 +85,14 @@ SPACES: Final[dict[str, Space]] = {
         "bridges": Whole(4, 64, log=True),
         "bridge_postings": Whole(10, 100, log=True),
     },
+    # of the listwise softmax: see `stream_app.ranker.softmax`
+    FUSION: {
+        "hidden": Whole(3, 31, log=True),
+        "rate": Real(0.005, 0.3, log=True),
+        "out_rate": Real(0.002, 0.1, log=True),
+        "decay": Real(0.0, 0.01),
+        "batch": Whole(1, 16, log=True),
+    },
     "session_knn": {"repeat": Real(0.0, 3.0), "weighting": OneOf(("stan", "vsknn"))},
     "sequential_rules": {"second": Real(0.0, 1.0)},
     "two_hop": {"direct": Real(0.0, 4.0), "penalty": Real(0.0, 1.0)},
@@ -131,7 +143,7 @@ SPACES: Final[dict[str, Space]] = {
 
 
 def space_of(name: str) -> Space:
-    """The search space of a model, or of `STORE`.
+    """The search space of a model, of `STORE` or of the learned fusion.
 
     Raises
     ------
@@ -146,8 +158,9 @@ def space_of(name: str) -> Space:
     Traceback (most recent call last):
     stream_app.errors.UserError: --model: there is no model 'popularty'; there are popularity, item_to_item, ...
     """
-    if name not in MODELS and name != STORE:
-        raise UserError(f"--model: there is no model {name!r}; there are {', '.join((*MODELS, STORE))}.")
+    if name not in MODELS and name not in FUSED:
+        known = ", ".join((*MODELS, *FUSED))
+        raise UserError(f"--model: there is no model {name!r}; there are {known}.")
     if name not in SPACES:
         raise UserError(
             f"--model: nothing is declared to be searched for {name!r}, only for {', '.join(SPACES)}; "

@@ -1,10 +1,11 @@
 """From settings to models, their fusion and a ranker: the one place where these are put together."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
+from stream_app.models.registry import SETTING
 from stream_app.models.store_model import StoreModel
 from stream_app.ranker.learned import LearnedFusion
 from stream_app.ranker.list_rules import ListRules
@@ -76,6 +77,34 @@ class RankingSettings(Protocol):
         """Items on a list."""
 
 
+FUSION: Final = "fusion"
+"""Among the models' hyper-parameters, those of the fusion that learns."""
+
+
+def fusion_parameters(settings: RankingSettings) -> dict[str, Any]:
+    """Hyper-parameters of the learned fusion that the settings give.
+
+    Raises
+    ------
+    UserError
+        If it has no parameter of a name, or a value is not of its kind.
+    """
+    given, shipped = dict(settings.model_parameters.get(FUSION, {})), LearnedFusion.hyper_parameters()
+    for name, value in given.items():
+        if name not in shipped:
+            raise UserError(f"{SETTING}: {FUSION} has no {name!r}; it has {', '.join(shipped)}.")
+        whole = isinstance(shipped[name], int)
+        fits = isinstance(value, int) if whole else isinstance(value, int | float)
+        least = 0 if name in ("decay", "hidden") else 1 if whole else 1e-9
+        if not fits or isinstance(value, bool) or not value >= least:
+            kind = "whole number" if whole else "number"
+            raise UserError(
+                f"{SETTING}: {name} of {FUSION} is a {kind} from {least:g} on (by default {shipped[name]}), "
+                f"not {value!r}."
+            )
+    return given
+
+
 def make_models(settings: RankingSettings) -> ModelSet:
     """The models that the settings name, empty, with the fusion and the order of results that learn along with them.
 
@@ -90,11 +119,12 @@ def make_models(settings: RankingSettings) -> ModelSet:
         session_gap=settings.session_gap,
         outlier_z=settings.outlier_z,
         seed=settings.seed,
-        own=settings.model_parameters,
+        own={name: given for name, given in settings.model_parameters.items() if name != FUSION},
     )
     per_source, seed = settings.candidates_per_source, settings.seed
     if settings.fusion == "learned" and any(isinstance(model, StoreModel) for model in models.models):
-        models.listeners.append(LearnedFusion(models, per_source=per_source, seed=seed))
+        own = fusion_parameters(settings)
+        models.listeners.append(LearnedFusion(models, per_source=per_source, seed=seed, **own))
     elif settings.fusion == "weighted":
         models.listeners.append(WeightedFusion(models, per_source=per_source, seed=seed))
     models.listeners.append(

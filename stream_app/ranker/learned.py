@@ -1,7 +1,8 @@
 """The learned fusion: candidates of all sources, their features, a ranker that learns from what was chosen."""
 
 from collections.abc import Sequence
-from typing import ClassVar, Final
+from inspect import signature
+from typing import Any, ClassVar, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from stream_app.ranker.suits import write_suits
 from topics.records import Reason
 
 MAX_CANDIDATES: Final = 512
+
+TUNABLE: Final = ("hidden", "rate", "out_rate", "decay", "batch")
+"""Names of the hyper-parameters."""
 
 QUOTAS: Final = np.array(
     [
@@ -72,6 +76,8 @@ class LearnedFusion(ChoiceFusion):
         Candidates asked of each source that is not on the session store.
     seed
         Of the ranker's initial weights.
+    hidden, rate, out_rate, decay, batch
+        Of the ranker, see `stream_app.ranker.softmax.SoftmaxRanker`.
 
     Raises
     ------
@@ -81,14 +87,28 @@ class LearnedFusion(ChoiceFusion):
 
     policy: ClassVar[str] = "learned"
 
-    def __init__(self, models: ModelSet, *, per_source: int = 100, seed: int = 7) -> None:
+    def __init__(
+        self,
+        models: ModelSet,
+        *,
+        per_source: int = 100,
+        seed: int = 7,
+        hidden: int = 15,
+        rate: float = 0.05,
+        out_rate: float = 0.015,
+        decay: float = 0.0,
+        batch: int = 4,
+    ) -> None:
         stored = [model for model in models.models if isinstance(model, StoreModel)]
         if not stored:
             raise ValueError("the learned fusion needs one of the models on the session store")
         self._vectors = next((model for model in stored if isinstance(model, ItemVectors)), None)
         sources = [model.name for model in models.models if self.asks(model)]
         names = feature_names(sources, vectors=self._vectors is not None)
-        super().__init__(models, SoftmaxRanker(len(names), seed=seed), names, per_source)
+        ranker = SoftmaxRanker(
+            len(names), seed=seed, hidden=hidden, rate=rate, out_rate=out_rate, decay=decay, batch=batch
+        )
+        super().__init__(models, ranker, names, per_source)
         self._voice = stored[0]
         self._store: SessionStore = stored[0].store
         room = len(self._store.scratch.found)
@@ -97,6 +117,12 @@ class LearnedFusion(ChoiceFusion):
         self._marks = np.zeros(room, np.uint8)
         self._rows: Items = np.full(room, -1, np.int32)
         self._ranks = np.zeros((4, MAX_CANDIDATES), np.float32)
+
+    @classmethod
+    def hyper_parameters(cls) -> dict[str, Any]:
+        """What can be tuned, with what is shipped."""
+        given = signature(cls).parameters.values()
+        return {each.name: each.default for each in given if each.name in TUNABLE}
 
     def asks(self, model: Model) -> bool:
         """Whether a model's candidates are needed.

@@ -12,6 +12,8 @@ from typer.testing import CliRunner
 
 from stream_app.__main__ import build_cli
 from stream_app.errors import UserError
+from stream_app.ranker.assembly import make_models
+from stream_app.settings import load_settings
 
 PNG = b"\x89PNG"
 
@@ -222,6 +224,36 @@ def test_the_session_store_is_tuned_for_the_fused_lists(
     assert {*report["found"]["best"]["parameters"]} >= {"postings", "neighbours", "bridges"}
     assert report["run"]["fusion"] == "learned"
     assert '"two_hop": {"postings"' in report["setting"]
+
+
+def test_the_fusion_is_tuned_for_the_fused_lists(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_MODELS", '["popularity", "two_hop"]')
+    monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", '{"fusion": {"rate": 0.1}}')
+    printed = run(
+        monkeypatch,
+        "tune --model fusion --train train.jsonl --validation-tail 12 --trials 1 --report out.json",
+    )
+    report = json.loads((folder / "out.json").read_bytes())
+    assert re.search(r"^rate +0\.1 ", printed, re.MULTILINE)
+    assert {*report["found"]["best"]["parameters"]} == {"hidden", "rate", "out_rate", "decay", "batch"}
+    assert '{"fusion": {' in report["setting"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ('{"fusion": {"rates": 1}}', "fusion has no 'rates'; it has hidden, rate, "),
+        ('{"fusion": {"batch": 0}}', r"batch of fusion is a whole number from 1 on \(by default 4\), not 0"),
+        ('{"fusion": {"rate": "fast"}}', "rate of fusion is a number from"),
+    ],
+)
+def test_what_the_fusion_cannot_take_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, given: str, said: str
+) -> None:
+    assert folder.is_dir()
+    monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", given)
+    with pytest.raises(UserError, match=said):
+        make_models(load_settings())
 
 
 def test_a_log_is_tuned_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
