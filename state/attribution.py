@@ -60,6 +60,7 @@ class Unattributed(StrEnum):
     NO_LIST = "no_list"
     UNKNOWN_LIST = "unknown_list"
     NOT_ON_LIST = "not_on_list"
+    NOT_SEEN = "not_seen"
     TOO_LATE = "too_late"
     REPEATED = "repeated"
 
@@ -248,7 +249,10 @@ def _newest(
             if each.was_given(kind) >> at & 1:
                 # Once an item and kind, however many of the shopper's lists hold the item.
                 return Unattributed.REPEATED
-            if found is None and each.at <= ts:
+            if RewardKind.IMPRESSION in (each.given or ()) and not each.seen >> at & 1:
+                # The shop has told what was seen of this list, and this was not: the shopper found it elsewhere.
+                reason = Unattributed.NOT_SEEN
+            elif found is None and each.at <= ts:
                 found = each, at
     return reason if found is None else found
 
@@ -277,6 +281,9 @@ def _shown(
         places = [at for at, item in enumerate(listed.items) if item in named]
     seen = _new(listed, places)
     if not seen:
+        if places:
+            # It is before the shopper's eyes again, though nothing of it is news.
+            listed.since = max(listed.since, ts)
         return Attribution(unattributed=(Unattributed.REPEATED if places else Unattributed.NOT_ON_LIST,))
     reward = _reward(listed, RewardKind.IMPRESSION, event.user_id, place, 0, ts, seen)
     listed.mark(RewardKind.IMPRESSION, -1, seen, ts)

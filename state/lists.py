@@ -18,6 +18,8 @@ from topics.records import Reward, RewardKind
 KEPT: Final = 2
 """The newest lists of a shopper, which stay whatever became of them; as many are remembered of their searches."""
 
+_NO_CHOICE: Final = frozenset({RewardKind.IMPRESSION, RewardKind.DISLIKE, RewardKind.HIDE})
+
 _ENTRY_BYTES: Final = 320
 """What a remembered list takes beside its items, propensities and features: two objects, a slot, an id, a time."""
 
@@ -78,11 +80,9 @@ class PublishedList(msgspec.Struct, gc=False):
         return 0 if self.given is None else self.given.get(kind, 0)
 
     def reacted_to(self, place: int) -> bool:
-        """Whether the shopper reacted to the item of a place."""
+        """Whether the shopper made something good of the item of a place: a dislike is no choice of it."""
         return any(
-            places >> place & 1
-            for kind, places in (self.given or {}).items()
-            if kind is not RewardKind.IMPRESSION
+            places >> place & 1 for kind, places in (self.given or {}).items() if kind not in _NO_CHOICE
         )
 
     @property
@@ -206,6 +206,8 @@ class ListMemory:
             kept = [each for each in lists if each is not published]
             self._count -= len(lists) - len(kept)
             lists[:] = kept
+            if not shopper.count:
+                del self._shoppers[user_id]
 
     def of(self, user_id: str) -> Sequence[PublishedList]:
         """The lists of a shopper, oldest first; those of searches apart."""

@@ -13,7 +13,7 @@ from stream_app.ranker.live.comparison import Comparison, Figure
 from stream_app.ranker.live.shares import Shares
 from stream_app.settings import Settings
 from topics.catalogue import CONTROL, REWARDS
-from topics.records import PolicyShares, Reward, Source
+from topics.records import GUARD, PolicyShares, Reward, RewardKind, Source, resting
 
 
 class PolicyLog:
@@ -37,12 +37,20 @@ class PolicyLog:
     def shares(self) -> PolicyShares:
         """The split that holds now: what was said last, else what the settings say."""
         said = PolicyShares(weights=dict(self.settings.policies), note="settings")
+        guard = PolicyShares(weights={}, by=GUARD)
         for _, value in raw_records(self.settings.broker, CONTROL):
+            # what says nothing that holds is passed over, as workers do
             try:
-                said = msgspec.json.decode(value, type=PolicyShares)
-            except msgspec.DecodeError:
+                word = msgspec.json.decode(value, type=PolicyShares)
+                if word.by != GUARD:
+                    Shares(word.weights)
+            except (msgspec.DecodeError, ValueError):
                 continue
-        return said
+            if word.by == GUARD:
+                guard = word
+            else:
+                said = word
+        return msgspec.structs.replace(said, resting=tuple(sorted(resting(said, guard))))
 
     def comparison(self, since: float, console: Console) -> Comparison:
         """Fold the rewards since a time, each once.
@@ -61,13 +69,18 @@ class PolicyLog:
             for number, (_, value) in enumerate(raw_records(self.settings.broker, REWARDS), 1):
                 if number % 5_000 == 0:
                     status.update(f"reading rewards: {number:,} so far")
-                reward = decoder.decode(value)
+                try:
+                    reward = decoder.decode(value)
+                except msgspec.DecodeError:
+                    continue  # of no version that this one knows
                 place, line = (reward.source, reward.partition), (reward.offset, reward.line)
                 # what was sent again after a crash
                 if line <= watermarks.get(place, (-1, -1)):
                     continue
                 watermarks[place] = line
-                if reward.ts >= since:
+                if reward.kind is RewardKind.ERASURE:
+                    comparison.forget_user(reward.user_id)
+                elif reward.ts >= since:
                     comparison.hear_reward(reward)
         return comparison
 

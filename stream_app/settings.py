@@ -4,9 +4,10 @@ import json
 import os
 import re
 import tempfile
+from collections.abc import Collection
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, LiteralString
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
@@ -238,6 +239,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_weights(cls, given: dict[RewardKind, float]) -> dict[RewardKind, float]:
         """Fill in the kinds left out; refuse a reaction that counts the wrong way."""
+        _refuse_erasure("reward_weights", given)
         for kind, weight in given.items():
             if kind is RewardKind.IMPRESSION and weight:
                 raise PydanticCustomError(
@@ -259,6 +261,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_windows(cls, given: dict[RewardKind, float]) -> dict[RewardKind, float]:
         """Fill in the kinds left out."""
+        _refuse_erasure("reward_windows", given)
         return {**WINDOWS, **given}
 
     @property
@@ -275,6 +278,11 @@ class Settings(BaseSettings):
     def limits(self) -> Limits:
         """The clock that events are held against."""
         return Limits(max_future=self.max_event_future, max_age=self.max_event_age)
+
+
+def _refuse_erasure(name: LiteralString, given: Collection[RewardKind]) -> None:
+    if RewardKind.ERASURE in given:
+        raise PydanticCustomError(name, "An erasure is no reaction and has neither worth nor window")
 
 
 def _sentence(error: ValueError) -> str:

@@ -35,7 +35,7 @@ class Kind(IntEnum):
 
 
 class RewardKind(StrEnum):
-    """What a `Reward` tells of: a reaction to a listed item, or that the list was shown."""
+    """What a `Reward` tells of: a reaction to a listed item, that the list was shown, or the shopper's erasure."""
 
     CLICK = "click"
     SHARE = "share"
@@ -46,6 +46,7 @@ class RewardKind(StrEnum):
     DISLIKE = "dislike"
     HIDE = "hide"
     IMPRESSION = "impression"
+    ERASURE = "erasure"
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -202,9 +203,10 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ts
         The broker's time of the event, seconds since the epoch.
     user_id, list_id, policy
-        Whose list it was, and what ordered it.
+        Whose list it was, and what ordered it; an erasure is of no list and no policy, which are empty then.
     kind
-        What the shopper did.
+        What the shopper did. An erasure is no reward: it marks that what came before it in the partition is of a
+        shopper who is to be forgotten.
     item_id, position
         With which item, and its place on the list, from 0; empty and -1 for an impression.
     propensity
@@ -218,7 +220,8 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     features
         The row of the item in the features of the list.
     first
-        Whether it is the shopper's first reaction to that item of that list.
+        Whether the shopper had made nothing good of that item of that list before; dislikes and hides before it do
+        not count.
     opens
         Whether it is from this event on, and not before, that any of the list is known to have been seen.
     seen, seen_positions, seen_propensities
@@ -276,3 +279,19 @@ class PolicyShares(msgspec.Struct, frozen=True, kw_only=True):
     ts: float = 0.0
     by: str = "operator"
     note: str = ""
+
+
+GUARD = "guard"
+"""Who says that a policy rests because it does harm; also the key of its word on the ``control`` topic."""
+
+
+def resting(operator: PolicyShares, guard: PolicyShares) -> frozenset[str]:
+    """The policies at rest by the operator's word, and by the guard's unless the operator trusts them.
+
+    Examples
+    --------
+    >>> said = PolicyShares(weights={"a": 1, "b": 1, "c": 1}, resting=("a",), trusted=("b",))
+    >>> sorted(resting(said, PolicyShares(weights={}, resting=("b", "c"), by=GUARD)))
+    ['a', 'c']
+    """
+    return frozenset(operator.resting) | (frozenset(guard.resting) - frozenset(operator.trusted))

@@ -17,7 +17,7 @@ from stream_app.ranker.live.guard import Finding, findings
 from stream_app.ranker.live.policies import LivePolicies
 from stream_app.ranker.live.shares import Shares
 from topics.catalogue import CONTROL
-from topics.records import PolicyShares
+from topics.records import GUARD, PolicyShares, resting
 
 _LOG: Final = logging.getLogger(__name__)
 _encoder: Final = msgspec.json.Encoder()
@@ -70,7 +70,9 @@ class PolicyKeeper:
         self._margin = margin
         self._broker = broker
         self._clock = clock
-        self._newest = PolicyShares(weights=live.shares.weights)
+        self._settings = live.shares
+        self._operator = PolicyShares(weights=live.shares.weights)
+        self._guard = PolicyShares(weights={}, by=GUARD)
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
 
@@ -116,18 +118,31 @@ class PolicyKeeper:
             return
         try:
             said = _decoder.decode(value)
-            self._live.share(Shares(said.weights, said.resting))
+            if said.by != GUARD:
+                Shares(said.weights)
         except (msgspec.DecodeError, ValueError) as error:
             _LOG.warning("a record on the control topic says nothing that holds: %s", error)
             return
-        unknown = sorted(set(said.weights) - set(self._live.policies))
+        if said.by == GUARD:
+            self._guard = said
+        else:
+            self._operator = said
+        self._apply(said)
+
+    def _apply(self, said: PolicyShares) -> None:
+        """Split shoppers as the operator said, less what rests by the operator's word or the guard's."""
+        weights = self._operator.weights
+        if not any(weights.get(name, 0.0) > 0 for name in self._live.policies):
+            _LOG.warning("none of %s is run here: the settings' split holds", ", ".join(weights))
+            weights = self._settings.weights
+        self._live.share(Shares(weights, self._resting))
+        unknown = sorted(name for name in set(weights) - set(self._live.policies) if weights[name] > 0)
         if unknown:
             _LOG.warning(
                 "no shopper goes to %s: this worker runs %s (HEADRACE_POLICIES)",
                 ", ".join(unknown),
                 ", ".join(self._live.policies),
             )
-        self._newest = said
         _LOG.info(
             "shoppers are split %s, by the %s: %s", self._split(), said.by, said.note or "no reason given"
         )
@@ -136,22 +151,25 @@ class PolicyKeeper:
         """Put policies to rest that are surely worse than the control; return what was found."""
         if self._margin >= 1 or self._live.off:
             return []
-        said = self._newest
         found = [
             each
-            for each in findings(self._comparison, self._control, self._margin, resting=said.resting)
-            if each.policy in self._live.policies and each.policy not in said.trusted
+            for each in findings(self._comparison, self._control, self._margin, resting=self._resting)
+            if each.policy in self._live.policies and each.policy not in self._operator.trusted
         ]
         if found:
             notes = "; ".join(_told(each, self._control) for each in found)
             _LOG.warning("%s. `headrace policies resume` brings it back.", notes)
-            resting = tuple(sorted({*said.resting, *(each.policy for each in found)}))
-            word = msgspec.structs.replace(said, resting=resting, ts=self._clock(), by="guard", note=notes)
+            resting = tuple(sorted({*self._guard.resting, *(each.policy for each in found)}))
+            word = PolicyShares(weights={}, resting=resting, ts=self._clock(), by=GUARD, note=notes)
             value = _encoder.encode(word)
             # what this worker says holds for it at once
             self.take(value)
-            self._append(CONTROL.name, 0, CONTROL.key.encode(), value)
+            self._append(CONTROL.name, 0, GUARD.encode(), value)
         return found
+
+    @property
+    def _resting(self) -> frozenset[str]:
+        return resting(self._operator, self._guard)
 
     def report(self) -> None:
         """Set the gauges."""

@@ -190,6 +190,9 @@ class Recall:
             return
         place, line = (reward.source, reward.partition), (reward.offset, reward.line)
         self._logged.rewarded[place] = max(line, self._logged.rewarded.get(place, line))
+        if reward.kind is RewardKind.ERASURE:
+            # The lists of an erased shopper are forgotten by what ends them on the topic of lists.
+            return
         if self._memory.find(reward.user_id, reward.list_id) is not None:
             self._memory.take(reward)
         else:

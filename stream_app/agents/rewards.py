@@ -19,7 +19,7 @@ from stream_app.agents.recall import Logged
 from stream_app.metrics import Metrics
 from stream_app.replica import Replica
 from topics.catalogue import REWARDS
-from topics.events import Impression, Search, UserEvent
+from topics.events import Erasure, Impression, Search, UserEvent
 from topics.records import Reward, RewardKind
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -62,7 +62,7 @@ class Rewards:
         self._delivered: dict[int, Callable[[int], None]] = {}
 
     def take(self, event: UserEvent, place: Place, ts: float, *, anew: bool) -> None:
-        """Reward what an event reacts to.
+        """Reward what an event reacts to; pass an erasure on to whoever learns from rewards.
 
         Parameters
         ----------
@@ -80,6 +80,10 @@ class Rewards:
         first = self._logged.first_line(place)
         if first is None:
             return
+        if isinstance(event, Erasure):
+            if first == 0:
+                self._mark_erasure(event, place, ts)
+            return
         rewards, unattributed = attribute(self._memory, event, place, ts, self._rules, first)
         # An impression of what is not ours, or shown before, is nothing to worry about.
         if anew and not isinstance(event, Impression):
@@ -89,6 +93,22 @@ class Rewards:
             self._send(reward)
             self._replica.fold_own_reward(reward)
             self._count(reward)
+
+    def _mark_erasure(self, event: Erasure, place: Place, ts: float) -> None:
+        # Behind the shopper's rewards in their partition: an interaction alone may be read before these.
+        erasure = Reward(
+            source=place.source,
+            partition=place.partition,
+            offset=place.offset,
+            line=0,
+            ts=ts,
+            user_id=event.user_id,
+            list_id="",
+            policy="",
+            kind=RewardKind.ERASURE,
+        )
+        self._send(erasure)
+        self._replica.fold_own_reward(erasure)
 
     def _send(self, reward: Reward) -> None:
         partition = reward.partition

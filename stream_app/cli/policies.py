@@ -57,6 +57,11 @@ def show(
     from stream_app.policy_table import policy_table  # noqa: PLC0415
 
     Console().print(policy_table(said, comparison, log.settings.control_policy))
+    if not any(each.shown for each in comparison.policies.values()):
+        typer.echo(
+            "No impressions are known: figures are per list that somebody reacted to, which says little, and the "
+            "guard stands still. Send events.impression with the list_id of lists that were on the screen."
+        )
 
 
 def share(
@@ -87,6 +92,12 @@ def share(
             raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
     with _log() as log:
         log.say(log.shares(), weights=given, note=note)
+        foreign = sorted(set(given) - set(log.settings.policies))
+    if foreign:
+        typer.echo(
+            f"Note: HEADRACE_POLICIES here has no {', '.join(foreign)}; "
+            "workers that do not run a policy give it nobody."
+        )
     typer.echo("Said; workers follow within a second.")
 
 

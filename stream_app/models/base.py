@@ -291,4 +291,4 @@ class RewardListener(Protocol):
     """
 
     def hear_reward(self, reward: Reward) -> None:
-        """Take a reward; each comes once."""
+        """Take a reward; each comes once, and none is an erasure."""

@@ -25,7 +25,7 @@ from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
 from stream_app.models.sessions import SessionTracker, Stream
 from topics.events import CatalogItem
-from topics.records import Interaction, Kind, Line, Reward, Source
+from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
 
 L = TypeVar("L")
 
@@ -227,6 +227,9 @@ class ModelSet:
     def learn_reward(self, reward: Reward) -> bool:
         """Fold a reward into the listeners that learn from rewards.
 
+        An erasure among them makes these forget the shopper once more: rewards and interactions are read in no
+        common order, so rewards of before it may have been folded after the `Interaction` that tells of it.
+
         Returns
         -------
         bool
@@ -238,7 +241,10 @@ class ModelSet:
         self.reward_watermarks[place] = line
         for listener in self.listeners:
             if isinstance(listener, RewardListener):
-                listener.hear_reward(reward)
+                if reward.kind is RewardKind.ERASURE:
+                    listener.forget_user(reward.user_id)
+                else:
+                    listener.hear_reward(reward)
         return True
 
     def _fold_lines(self, interaction: Interaction, weight: float) -> None:

@@ -51,7 +51,7 @@ def write(broker: str) -> None:
         key = str(number).encode()
         producer.send(LISTS.name, key=key, value=msgspec.json.encode(published))
         for _ in range(2 if number % 3 == 0 else 0):  # each twice, as after a crash
-            producer.send(REWARDS.name, key=key, value=msgspec.json.encode(clicked))
+            producer.send(REWARDS.name, key=key, value=msgspec.msgpack.encode(clicked))
     producer.close()
 
 

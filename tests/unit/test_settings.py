@@ -247,6 +247,8 @@ def test_kinds_of_reactions_that_are_left_out_keep_their_worth_and_window(
         ("reward_weights", '{"impression": 1}', "An impression is no reaction"),
         ("reward_weights", '{"clik": 1}', "click"),
         ("reward_weights", "click:1", "JSON object"),
+        ("reward_weights", '{"erasure": 0}', "An erasure is no reaction"),
+        ("reward_windows", '{"erasure": 60}', "An erasure is no reaction"),
         ("reward_windows", '{"click": 0}', "greater than or equal"),
     ],
 )

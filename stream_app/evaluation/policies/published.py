@@ -14,9 +14,11 @@ from stream_app.evaluation.progress import Tell
 from stream_app.feeds.files import lines, open_log_file
 from topics.records import RecommendationList, Reward, RewardKind
 
+_NO_REACTION: Final = frozenset({RewardKind.IMPRESSION, RewardKind.ERASURE})
+
 VALUE: Final = "value"
 REVENUE: Final = "revenue"
-MEASURES: Final = (VALUE, REVENUE, *(str(kind) for kind in RewardKind if kind is not RewardKind.IMPRESSION))
+MEASURES: Final = (VALUE, REVENUE, *(str(kind) for kind in RewardKind if kind not in _NO_REACTION))
 """What a round can be measured by: worth by the settings, money, or whether a reaction of a kind came."""
 
 T = TypeVar("T")
@@ -26,6 +28,7 @@ Raw = tuple[str, bytes]
 
 _LIST: Final = msgspec.json.Decoder(RecommendationList)
 _REWARD: Final = msgspec.json.Decoder(Reward)
+_LOGGED_REWARD: Final = msgspec.msgpack.Decoder(Reward)
 
 
 class Shown(StrEnum):
@@ -151,12 +154,14 @@ def read(
 
 def _reactions(rewards: Iterable[Raw], measure: str) -> tuple[dict[str, _Reactions], bool]:
     found: dict[str, _Reactions] = {}
-    taken: set[tuple[int, int, int, int, str]] = set()
+    taken: set[tuple[int, int, int, int]] = set()
     impressions = False
     for where, raw in rewards:
-        reward = _decode(_REWARD, where, raw, "reward")
-        name = (reward.source, reward.partition, reward.offset, reward.line, reward.list_id)
-        if name in taken:
+        # files have JSON, the topic has msgpack, where a map never begins with a brace
+        decoder = _REWARD if raw.lstrip()[:1] == b"{" else _LOGGED_REWARD
+        reward = _decode(decoder, where, raw, "reward")
+        name = (reward.source, reward.partition, reward.offset, reward.line)
+        if reward.kind is RewardKind.ERASURE or name in taken:
             continue
         taken.add(name)
         of = found.setdefault(reward.list_id, _Reactions(set(), {}))
@@ -240,7 +245,9 @@ def _rounds(
     )
 
 
-def _decode(decoder: msgspec.json.Decoder[T], where: str, raw: bytes, what: str) -> T:
+def _decode(
+    decoder: msgspec.json.Decoder[T] | msgspec.msgpack.Decoder[T], where: str, raw: bytes, what: str
+) -> T:
     try:
         return decoder.decode(raw)
     except (ValueError, RecursionError) as error:

@@ -12,7 +12,7 @@ from stream_app.models.decay import ForwardDecay
 from stream_app.ranker.bandit.decision_kernels import decide_items, fold_items
 from stream_app.ranker.bandit.examination import SUMS, Examination
 from stream_app.ranker.bandit.linear import WORD
-from stream_app.ranker.bandit.policy import NO_KEY, Features, Keys, Places, Policy, Slate, plain
+from stream_app.ranker.bandit.policy import NO_KEY, Features, Keys, Places, Policy, Slate, bounded, plain
 from stream_app.ranker.bandit.posterior_kernels import place_weights
 
 REWARDS: Final = ("bernoulli", "gaussian")
@@ -221,6 +221,7 @@ class ItemThompson(Policy):
         self._checked(features[None])
         if item == NO_KEY or not math.isfinite(value):
             return
+        value = bounded(value)
         weight = self._weight(float(ts))
         self._make_room(1)
         row = self._row(item, ts)

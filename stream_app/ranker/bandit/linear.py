@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.ranker.bandit.examination import Examination
-from stream_app.ranker.bandit.policy import NO_KEY, Features, Keys, Places, Policy, plain
+from stream_app.ranker.bandit.policy import NO_KEY, Features, Keys, Places, Policy, bounded, plain
 from stream_app.ranker.bandit.posterior import LinearPosterior
 
 WORD = (1 << 64) - 1
@@ -97,7 +97,7 @@ class LinearPolicy(Policy):
         """Fold a reward: value times features."""
         if math.isfinite(value):
             self._posterior.reward(
-                self._checked(features[None])[0], int(position), float(value), float(ts), first=bool(first)
+                self._checked(features[None])[0], int(position), bounded(value), float(ts), first=bool(first)
             )
 
     @property

@@ -20,6 +20,13 @@ NO_KEY = 0
 LARGEST = 1e3
 """Features are kept within this of 0; one that is no number counts as 0."""
 
+LARGEST_VALUE = 1e30
+"""Values of rewards are kept within this of 0, so that no sum of their weighted squares overflows.
+
+It is the same for all, whatever came before, so that replicas agree: a bound that follows the values seen so far
+would depend on the order they came in.
+"""
+
 
 class Slate(NamedTuple):
     """What a policy shows.
@@ -38,6 +45,17 @@ class Slate(NamedTuple):
     order: Places
     propensities: NDArray[np.float64]
     draws: int
+
+
+def bounded(value: float) -> float:
+    """The value of a reward, within `LARGEST_VALUE` of 0.
+
+    Examples
+    --------
+    >>> bounded(2), bounded(-1e300)
+    (2.0, -1e+30)
+    """
+    return min(max(float(value), -LARGEST_VALUE), LARGEST_VALUE)
 
 
 def plain(array: NDArray[Any], kind: type[T]) -> NDArray[T]:

@@ -112,6 +112,7 @@ class LinearPosterior:
         self.mean: Vector = np.zeros(features)
         self.lower: Vector = np.zeros((features, features))
         self.chances: Vector = np.ones(places)
+        self._companions: tuple[Vector, ...] = ()
         self.clear()
 
     def clear(self) -> None:
@@ -127,26 +128,32 @@ class LinearPosterior:
         """All sums."""
         return self._outer, self._sums, self.rewarded, self._places
 
-    def weight(self, ts: float) -> tuple[float, float]:
-        """Weight of an event, and what further sums that are weighted alike must be multiplied by first."""
+    def accompany(self, *arrays: Vector) -> None:
+        """Keep further sums that are weighted by `weight` on the scale of these.
+
+        Any event, also one that the further sums take no part in, may move the landmark: they are multiplied in
+        place then, so they must stay the same arrays.
+        """
+        self._companions = (*self._companions, *arrays)
+
+    def weight(self, ts: float) -> float:
+        """Weight of an event; all sums are brought to its scale first."""
         rescaled = self._decay.advance(ts)
         if rescaled != 1.0:
-            for array in self.held():
+            for array in (*self.held(), *self._companions):
                 np.multiply(array, rescaled, out=array)
         self._newest = max(self._newest, ts)
         self.folded += 1
         self._stale = True
-        return self._decay.weight(ts), rescaled
+        return self._decay.weight(ts)
 
     def see(self, features: Features, positions: Places, ts: float) -> None:
         """Fold items seen; see `stream_app.ranker.bandit.policy.Policy.see`."""
-        weight, _ = self.weight(ts)
-        fold_seen(features, positions, weight, LARGEST, self._outer, self._sums, self._places)
+        fold_seen(features, positions, self.weight(ts), LARGEST, self._outer, self._sums, self._places)
 
     def reward(self, features: Features, position: int, value: float, ts: float, *, first: bool) -> None:
         """Fold a reward; see `stream_app.ranker.bandit.policy.Policy.reward`."""
-        weight, _ = self.weight(ts)
-        fold_reward(features, position, value, first, weight, LARGEST, self.rewarded, self._places)
+        fold_reward(features, position, value, first, self.weight(ts), LARGEST, self.rewarded, self._places)
 
     @property
     def factor(self) -> float:
@@ -164,7 +171,7 @@ class LinearPosterior:
         return self._stale
 
     def refresh(self, target: Vector | None = None, unit: float | None = None) -> None:
-        """Bring `mean`, `lower` and `chances` up to date.
+        """Bring `mean`, `lower` and `chances` up to date; to those of the prior where the sums give none.
 
         Parameters
         ----------

@@ -189,7 +189,7 @@ def posterior(
 
     The posterior and the chances of the places are found in turns, from the prior of the places on: nothing is kept
     from one call to the next, so equal sums have equal posteriors. Rewards are counted in `unit`, or where that is 0
-    in the root of their mean square.
+    in the root of their mean square. Sums that give no finite mean and factor leave the prior.
     """
     d = len(mean)
     right = np.empty(d)
@@ -215,18 +215,31 @@ def posterior(
                 for i in range(d):
                     for j in range(i + 1):
                         matrix[i, j] += scale * outer[place, i, j]
-        if not cholesky(matrix, lower):
+        sound = cholesky(matrix, lower)
+        if not sound:
             # rounding, with values far apart: the prior's share is raised until there is a factor
             raised = 0.0
             for i in range(d):
                 raised = max(raised, 1e-9 * matrix[i, i])
-            while True:
+            while not sound and 0.0 < raised < 1e300:
                 for i in range(d):
                     matrix[i, i] += raised
-                if cholesky(matrix, lower):
-                    break
+                sound = cholesky(matrix, lower)
                 raised *= 10.0
         solve(lower, right, mean)
+        for i in range(d):
+            sound = sound and math.isfinite(mean[i]) and math.isfinite(lower[i, i])
+        for place in range(len(weights)):
+            sound = sound and math.isfinite(weights[place])
+        if not sound:
+            for i in range(d):
+                mean[i] = prior_mean[i]
+                for j in range(i):
+                    lower[i, j] = 0.0
+                lower[i, i] = math.sqrt(strengths[i])
+            for place in range(len(weights)):
+                weights[place] = place_prior[place]
+            return
         if turn < rounds:
             for place in range(len(weights)):
                 total = 0.0

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream_app.ranker.bandit.critic_kernels import fold_choice
 from stream_app.ranker.bandit.open_sessions import OpenSession, OpenSessions
-from stream_app.ranker.bandit.policy import LARGEST, NO_KEY, Features
+from stream_app.ranker.bandit.policy import LARGEST, NO_KEY, Features, bounded
 from stream_app.ranker.bandit.posterior import LinearPosterior
 from stream_app.ranker.bandit.thompson import Thompson
 
@@ -101,6 +101,7 @@ class SessionValue(Thompson):
         self._chosen: NDArray[np.float64] = np.zeros((features + 1, features + 1))
         self._nothing: NDArray[np.float64] = np.zeros(features + 1)
         self._disliked: NDArray[np.float64] = np.zeros(features + 1)
+        self._posterior.accompany(*self._held())
 
     def reward(
         self,
@@ -117,16 +118,13 @@ class SessionValue(Thompson):
         if not math.isfinite(value):
             return
         ts = float(ts)
-        weight, rescaled = self._posterior.weight(ts)
-        if rescaled != 1.0:
-            for array in self._held():
-                np.multiply(array, rescaled, out=array)
+        weight = self._posterior.weight(ts)
         super().reward(features, position, value, ts, item=item, user=user, first=first)
         session = self._sessions.get(user, ts) if user else None
         trace = np.empty(self.features + 1)
         fold_choice(
             self._checked(features[None])[0],
-            float(value),
+            bounded(value),
             bool(first),
             weight,
             LARGEST,
@@ -143,12 +141,16 @@ class SessionValue(Thompson):
     def critic(self) -> NDArray[np.float64]:
         """Weights of U, shape (features + 1,), the last of them what is added to all.
 
-        Within a visit, vᵀ Σ z (x - discount · x')ᵀ v is never below 0, so with the ridge there is always one
-        solution.
+        Within a visit that is short against the half-life, vᵀ Σ z (x - discount · x')ᵀ v is never below 0, so with
+        the ridge there is one solution. Where there is none, or none that is finite, it is the prior, 0.
         """
         factor = self._posterior.factor
         matrix = factor * self._differences + self._ridge * np.eye(self.features + 1)
-        return np.asarray(np.linalg.solve(matrix, factor * self._returns), np.float64)
+        try:
+            critic = np.asarray(np.linalg.solve(matrix, factor * self._returns), np.float64)
+        except np.linalg.LinAlgError:
+            return np.zeros(self.features + 1)
+        return critic if np.isfinite(critic).all() else np.zeros(self.features + 1)
 
     def _current(self) -> LinearPosterior:
         if self._posterior.stale:
@@ -156,7 +158,8 @@ class SessionValue(Thompson):
             worth = self._chosen @ critic
             # a first choice counts as a reward of what the critic says: their mean square is the unit
             square, count = float(critic @ worth), float(self._chosen[-1, -1])
-            unit = math.sqrt(square / count) if square > 0 else 1.0
+            # after a long silence the count may have become 0 before the squares have
+            unit = math.sqrt(square / count) if square > 0 and count > 0 else 1.0
             self._posterior.refresh(worth + self._disliked, unit)
         return self._posterior
 

@@ -20,7 +20,7 @@ class Figure(IntEnum):
     """What is counted for each list that was seen."""
 
     CLICKS = 0
-    """Items clicked, each once a list."""
+    """Items whose first reaction was a click, each once a list."""
     PURCHASES = 1
     """Lines bought from lists."""
     REVENUE = 2
@@ -39,6 +39,8 @@ class PolicyFigures:
     ----------
     lists
         Lists that were seen.
+    shown
+        Of them, those that are known to have been seen from an impression event, and not from a reaction.
     shoppers
         Shoppers who saw one.
     sums : ndarray of float64, shape (figures,)
@@ -47,6 +49,7 @@ class PolicyFigures:
 
     def __init__(self) -> None:
         self.lists = 0.0
+        self.shown = 0
         self.shoppers = 0
         self.sums: NDArray[np.float64] = np.zeros(_N)
         self._lists_squared = 0.0
@@ -67,24 +70,45 @@ class PolicyFigures:
         """A figure per list seen; 0 before the first."""
         return float(self.sums[figure] / self.lists) if self.lists else 0.0
 
-    def interval(self, figure: Figure, level: float = LEVEL) -> Interval:
-        """A figure per list seen, with an interval that holds whenever one looks.
+    def deviation(self, figure: Figure) -> float:
+        """Standard deviation of a figure per list seen, over shoppers.
 
-        Lists of one shopper are not independent: the variance is that of a ratio of sums over shoppers
-        (linearised), and what the interval counts is shoppers.
+        Lists of one shopper are not independent: the variance is that of a ratio of sums over shoppers (linearised).
+        One shopper more than there were, with one reaction of the usual size, is counted in: of rare reactions none
+        may have come yet, and that they have no spread is not to be concluded.
         """
         mean, n = self.mean(figure), self.shoppers
-        width = half_width(n, level)
+        if not n:
+            return 0.0
+        residual = self._squared[figure] - 2 * mean * self._crossed[figure] + mean**2 * self._lists_squared
+        total = abs(self.sums[figure])
+        usual = self._squared[figure] / total if total > 0 else 1.0
+        return float(np.sqrt((max(0.0, residual) + usual**2) / n) / (self.lists / n))
+
+    def interval(self, figure: Figure, level: float = LEVEL, least: float = 0.0) -> Interval:
+        """A figure per list seen, with an interval that holds whenever one looks; what it counts is shoppers.
+
+        Parameters
+        ----------
+        figure
+            Which.
+        level
+            Chance that it holds the truth at all times.
+        least
+            A deviation that is taken at the least.
+        """
+        mean = self.mean(figure)
+        width = half_width(self.shoppers, level)
         if not np.isfinite(width):
             return Interval(mean, -np.inf, np.inf)
-        residual = self._squared[figure] - 2 * mean * self._crossed[figure] + mean**2 * self._lists_squared
-        deviation = np.sqrt(max(0.0, residual) / n) / (self.lists / n)
+        deviation = max(least, self.deviation(figure))
         return Interval(mean, float(mean - width * deviation), float(mean + width * deviation))
 
     def state(self) -> State:
         """All sums."""
         return {
             "lists": self.lists,
+            "shown": self.shown,
             "shoppers": self.shoppers,
             "lists_squared": self._lists_squared,
             "sums": self.sums.copy(),
@@ -95,6 +119,7 @@ class PolicyFigures:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become what `state` was taken from."""
         self.lists, self.shoppers = float(state["lists"]), int(state["shoppers"])
+        self.shown = int(state["shown"])
         self._lists_squared = float(state["lists_squared"])
         self.sums, self._squared = np.array(state["sums"]), np.array(state["squared"])
         self._crossed = np.array(state["crossed"])
@@ -155,6 +180,7 @@ class Comparison:
             self._shoppers.move_to_end(key)
         after = before.copy()
         after[0] += reward.opens
+        figures.shown += reward.opens and reward.kind is RewardKind.IMPRESSION
         if reward.kind in _CLICKS and reward.first:
             after[1 + Figure.CLICKS] += 1
         if reward.kind is RewardKind.PURCHASE:

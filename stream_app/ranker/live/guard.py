@@ -36,7 +36,10 @@ def findings(
     """The policies whose figure is surely more than a margin below the control's.
 
     The intervals hold at any time one looks, so this may be asked as often as one likes; of all that are as good as
-    the control less the margin, at most 1 - `confidence.LEVEL` a policy are ever found.
+    the control less the margin, about 1 - `confidence.LEVEL` a policy at most are ever found. A policy's deviation is
+    taken to be the control's at the least: of one with few shoppers no reaction may have come yet.
+
+    Where lists are known to be seen from reactions alone, nobody knows how many were seen without: nothing is found.
 
     Parameters
     ----------
@@ -52,15 +55,15 @@ def findings(
         Policies that rest already.
     """
     held = comparison.policies
-    if control not in held:
+    if control not in held or not held[control].shown:
         return []
     level = 1.0 - (1.0 - LEVEL) / 2.0
-    standard = held[control].interval(figure, level)
+    standard, spread = held[control].interval(figure, level), held[control].deviation(figure)
     found = []
     for name, figures in held.items():
-        if name == control or name in resting:
+        if name == control or name in resting or not figures.shown:
             continue
-        mine = figures.interval(figure, level)
-        if mine.high < (1.0 - margin) * standard.low:
+        mine = figures.interval(figure, level, spread)
+        if mine.high < standard.low - margin * abs(standard.low):
             found.append(Finding(name, figure, mine, standard))
     return found

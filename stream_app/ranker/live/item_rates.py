@@ -18,7 +18,12 @@ PLACES: Final = 50
 PLACE_PRIOR: Final = 20.0
 """Showings that the prior of a place counts for; it says that of `PLACE_PRIOR` showings one is chosen."""
 
-_GOOD: Final = frozenset(RewardKind) - {RewardKind.IMPRESSION, RewardKind.DISLIKE, RewardKind.HIDE}
+_GOOD: Final = frozenset(RewardKind) - {
+    RewardKind.IMPRESSION,
+    RewardKind.DISLIKE,
+    RewardKind.HIDE,
+    RewardKind.ERASURE,
+}
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]

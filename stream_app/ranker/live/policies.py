@@ -1,6 +1,6 @@
 """The policies at work: each shopper's picks what of the fused order is shown, and all learn from every reward."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
@@ -158,14 +158,16 @@ class LivePolicies:
         index = self._models.index
         seen = np.array(index.find_all(reward.seen), np.int32)
         item = index.find(reward.item_id) if reward.item_id else -1
-        self._rates.hear(reward, seen, item)
         rows, row = _rows(reward.seen_features), _rows(reward.features)
+        if rows is not None or row is not None:
+            # lists without features are of searches, or of before: what is chosen there says nothing of places here
+            self._rates.hear(reward, seen, item)
         if rows is not None and len(rows) == len(seen):
             keys = np.where(seen >= 0, index.hashes[seen], np.uint64(0))
             places = np.array(reward.seen_positions, np.int32)
             for policy in self._learners:
                 policy.see(rows, places, reward.ts, keys)
-        if row is not None and reward.kind is not RewardKind.IMPRESSION:
+        if row is not None and len(row) == 1 and reward.kind is not RewardKind.IMPRESSION:
             key = int(index.hashes[item]) if item >= 0 else 0
             for policy in self._learners:
                 policy.reward(
@@ -191,7 +193,7 @@ class LivePolicies:
         """Everything learned, as plain data; not how shoppers are split."""
         return stamped(
             self.name,
-            {"features": list(FEATURES), "policies": self._names()},
+            {"features": list(FEATURES)},
             rates=self._rates.state(),
             policies={policy.name: policy.state() for policy in self._learners},
         )
@@ -199,22 +201,22 @@ class LivePolicies:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become what `state` was taken from.
 
+        A policy that was not there learns from now on: to learn the whole log anew would take all models along.
+
         Raises
         ------
         ValueError
-            If it was taken with other features, policies or settings.
+            If it was taken with other features or settings of a policy.
         """
-        verify(state, self.name, {"features": list(FEATURES), "policies": self._names()})
+        verify(state, self.name, {"features": list(FEATURES)})
         self._rates.restore(state["rates"])
         for policy in self._learners:
-            policy.restore(state["policies"][policy.name])
+            if policy.name in state["policies"]:
+                policy.restore(state["policies"][policy.name])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         return self._rates.memory() + sum(policy.memory() for policy in self._learners)
-
-    def _names(self) -> Sequence[str]:
-        return [policy.name for policy in self._learners]
 
 
 def _rows(features: bytes) -> NDArray[np.float32] | None:

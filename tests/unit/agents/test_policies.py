@@ -2,6 +2,7 @@ import logging
 
 import msgspec
 import pytest
+from msgspec import structs
 
 from stream_app.agents.policies import PolicyKeeper
 from stream_app.metrics import Metrics
@@ -35,7 +36,7 @@ class Desk:
         )
 
     def _append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, *_: object) -> None:
-        assert (topic, partition, key) == (CONTROL.name, 0, CONTROL.key.encode())
+        assert (topic, partition, key) == (CONTROL.name, 0, b"guard")
         assert value is not None
         self.sent.append(msgspec.json.decode(value, type=PolicyShares))
 
@@ -57,11 +58,13 @@ class Desk:
                     user_id=f"{policy} {n}",
                     list_id=f"{n}",
                     policy=policy,
-                    kind=RewardKind.CLICK if clicks else RewardKind.IMPRESSION,
+                    kind=RewardKind.CLICK,
                     value=float(clicks),
-                    opens=True,
                 )
-                self.comparison.hear_reward(reward)
+                shown = structs.replace(reward, kind=RewardKind.IMPRESSION, value=0.0, opens=True)
+                self.comparison.hear_reward(shown)
+                if clicks:
+                    self.comparison.hear_reward(reward)
 
     def gauge(self, name: str, **labels: str) -> float | None:
         return self.metrics.registry.get_sample_value(name, labels)
@@ -125,6 +128,28 @@ def test_the_guard_leaves_alone_what_an_operator_resumed() -> None:
     desk.say(trusted=["thompson"])
     assert desk.keeper.guard() == []
     assert desk.share("thompson") > 0.4
+
+
+def test_an_operator_who_splits_anew_and_the_guard_do_not_undo_each_other() -> None:
+    desk = Desk()
+    desk.thompson_does_badly()
+    assert desk.keeper.guard()
+    desk.say(weights={"fixed": 1.0, "thompson": 9.0})
+    assert desk.share("thompson") == 0.0
+    other = Desk()
+    other.say(weights={"fixed": 1.0, "thompson": 9.0})
+    other.keeper.take(msgspec.json.encode(desk.sent[-1]))
+    assert other.share("thompson") == 0.0
+    other.say(weights={"fixed": 1.0, "thompson": 9.0}, trusted=["thompson"])
+    assert other.share("thompson") == pytest.approx(0.9, abs=0.05)
+
+
+def test_a_split_between_policies_that_are_not_run_leaves_that_of_the_settings() -> None:
+    desk, fresh = Desk(), Desk()
+    desk.say(weights={"fixed": 1.0, "thompson": 0.0})
+    for each in (desk, fresh):
+        each.say(weights={"linucb": 1.0})
+        assert each.share("thompson") == pytest.approx(0.5, abs=0.08)
 
 
 def test_a_margin_of_one_switches_the_guard_off() -> None:

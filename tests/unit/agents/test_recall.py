@@ -186,6 +186,27 @@ async def test_what_came_of_them_comes_back_too(worker: Worker) -> None:
     assert worker.logged.first_line(Place(Source.CLICK, 1, 0)) == 0
 
 
+async def test_an_erasure_among_the_rewards_is_known_and_says_nothing_of_lists(worker: Worker) -> None:
+    worker.log.list("ann", "", "shoe")
+    erasure = Reward(
+        source=Source.ERASURE,
+        partition=0,
+        offset=7,
+        line=0,
+        ts=NOW - 30,
+        user_id="ann",
+        list_id="",
+        policy="",
+        kind=RewardKind.ERASURE,
+    )
+    worker.log.add(REWARDS.name, 0, b"ann", msgspec.msgpack.encode(erasure), 30)
+    await worker.recalls(0)
+    [listed] = worker.memory.of("ann")
+    assert listed.given is None
+    lines = [worker.logged.first_line(Place(Source.ERASURE, 0, offset)) for offset in (6, 7, 8)]
+    assert lines == [None, 1, 0]
+
+
 async def test_a_list_that_was_reacted_to_outlives_newer_ones(worker: Worker) -> None:
     for number in range(20):
         worker.log.list("ann", f"l{number}", "shoe", age=100 - number)

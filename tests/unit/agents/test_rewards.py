@@ -10,7 +10,7 @@ import pytest
 from stream_app.models.base import Items
 from topics.catalogue import REWARDS
 from topics.events import Feedback, FeedbackKind, Impression, OrderLine, Purchase
-from topics.records import Interaction, Reward, Source
+from topics.records import Interaction, Reward, RewardKind, Source
 
 if TYPE_CHECKING:
     from tests.unit.agents.workbench import Workbench
@@ -25,6 +25,7 @@ class Hearing:
 
     def __init__(self) -> None:
         self.rewards: list[Reward] = []
+        self.forgot: list[str] = []
 
     def hear(self, interaction: Interaction) -> None:
         """Nothing is learned from it."""
@@ -32,7 +33,8 @@ class Hearing:
     def hear_reward(self, reward: Reward) -> None:
         self.rewards.append(reward)
 
-    def forget_user(self, user: str) -> None: ...
+    def forget_user(self, user: str) -> None:
+        self.forgot.append(user)
 
     def forget_items(self, items: Items) -> None: ...
 
@@ -189,8 +191,33 @@ async def test_an_erased_shopper_gets_no_reward(workbench: Workbench) -> None:
     async with workbench.flushing():
         await workbench.flusher.drained()
         workbench.take(workbench.erasure("ann"), workbench.click("ann", "shoe"))
-    assert sent(workbench) == []
+    assert [each.kind for each in sent(workbench)] == [RewardKind.ERASURE]
     assert workbench.count("unattributed_reactions_total", reason="no_list") == 3
+
+
+def test_an_erasure_follows_the_rewards_of_its_shopper(workbench: Workbench) -> None:
+    workbench.listed("ann", "shoe")
+    workbench.events.handle(workbench.message(workbench.click("ann", "shoe"), partition=3))
+    erasure = workbench.message(workbench.erasure("ann"), partition=3, offset=17)
+    workbench.events.handle(erasure)
+    click, told = sent(workbench)
+    assert [(each.partition, each.key) for each in workbench.outgoing.of(REWARDS)] == [(3, b"ann")] * 2
+    assert (told.source, told.partition, told.offset, told.line) == (Source.ERASURE, 3, 17, 0)
+    assert (told.kind, told.user_id, told.list_id, told.policy) == (RewardKind.ERASURE, "ann", "", "")
+    assert heard(workbench) == [click]
+    listener = workbench.models.listener(Hearing)
+    assert listener is not None
+    # once for the interaction, once behind the rewards
+    assert listener.forgot == ["ann", "ann"]
+    assert workbench.count("rewards_total", kind="erasure", policy="") == 0
+
+
+def test_an_erasure_that_kafka_has_among_the_rewards_is_not_sent_again(workbench: Workbench) -> None:
+    workbench.logged.rewarded[Source.ERASURE, 0] = (4, 0)
+    workbench.events.handle(workbench.message(workbench.erasure("ann"), offset=4))
+    assert sent(workbench) == []
+    workbench.events.handle(workbench.message(workbench.erasure("bob"), offset=5))
+    assert [each.user_id for each in sent(workbench)] == ["bob"]
 
 
 def test_a_reaction_to_a_list_that_redis_never_got_is_nobodys(workbench: Workbench) -> None:

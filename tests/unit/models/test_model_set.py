@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 import stream_app.models
 from stream_app.errors import UserError
@@ -16,6 +17,7 @@ from stream_app.models import kernels
 from stream_app.models.base import Items
 from stream_app.models.model_set import STREAMS, WEIGHTS, ModelSet, warm_up
 from stream_app.models.registry import MODELS
+from stream_app.ranker.live.comparison import Comparison
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
 
@@ -195,13 +197,15 @@ class Policy:
 
     def __init__(self) -> None:
         self.heard: list[tuple[Source, int, int, int]] = []
+        self.forgot: list[str] = []
 
     def hear(self, interaction: Interaction) -> None: ...
 
     def hear_reward(self, reward: Reward) -> None:
         self.heard.append((reward.source, reward.partition, reward.offset, reward.line))
 
-    def forget_user(self, user: str) -> None: ...
+    def forget_user(self, user: str) -> None:
+        self.forgot.append(user)
 
     def forget_items(self, items: Items) -> None: ...
 
@@ -236,6 +240,29 @@ def test_rewards_go_to_those_that_learn_from_them_once() -> None:
     # an interaction of the same event has a watermark of its own
     assert models.learn(interaction(6, "ann", "shoe"))
     assert models.version == 1
+
+
+def test_an_erasure_among_the_rewards_makes_those_that_learn_from_them_forget_once() -> None:
+    models, policy = with_policy()
+    # of before the erasure, but folded behind the interaction that tells of it
+    models.learn(interaction(9, "ann", kind=Kind.ERASE))
+    models.learn_reward(reward(5))
+    policy.forgot.clear()
+    erasure = replace(reward(9, source=Source.ERASURE), kind=RewardKind.ERASURE, list_id="", policy="")
+    assert [models.learn_reward(erasure) for _ in range(2)] == [True, False]
+    assert policy.forgot == ["ann"]
+    assert len(policy.heard) == 1
+
+
+def test_the_figures_hold_no_erased_shopper_whose_rewards_come_late() -> None:
+    models, comparison = ModelSet(["popularity"]), Comparison()
+    models.listeners.append(comparison)
+    models.learn(interaction(9, "ann", kind=Kind.ERASE))
+    models.learn_reward(reward(5))
+    erasure = replace(reward(9, source=Source.ERASURE), kind=RewardKind.ERASURE, list_id="", policy="")
+    models.learn_reward(erasure)
+    assert comparison.state()["shoppers"] == []
+    assert set(comparison.policies) == {"thompson"}
 
 
 def test_rewards_have_watermarks_by_topic_and_partition() -> None:

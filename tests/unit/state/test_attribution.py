@@ -191,6 +191,21 @@ def test_a_list_published_again_may_be_reacted_to_from_then_on(case: Case) -> No
     assert reward.delay == 10 * HOUR + 5
 
 
+@pytest.mark.parametrize("list_id", ["l", None])
+def test_a_list_shown_again_hours_later_may_be_reacted_to_from_then_on(
+    case: Case, list_id: str | None
+) -> None:
+    case.listed("l", "shoe", "sock")
+    case.sees("shoe", "sock", list_id=list_id, after=5)
+    assert why(case.sees("shoe", list_id=list_id, after=10 * HOUR)) == ["repeated"]
+    assert lists(case.clicks("shoe", after=10 * HOUR + 5)) == [("l", "click", 0)]
+    # neither something else that was shown nor an impression that comes late
+    assert why(case.sees("hat", list_id="l", after=20 * HOUR)) == ["not_on_list"]
+    assert why(case.sees("sock", list_id="l", after=HOUR)) == ["repeated"]
+    assert lists(case.clicks("sock", after=10 * HOUR + 6)) == [("l", "click", 1)]
+    assert why(case.clicks("sock", after=20 * HOUR + 5, action=Action.SHARE)) == ["too_late"]
+
+
 def test_a_list_shown_hours_later_may_be_reacted_to_from_then_on(case: Case) -> None:
     case.listed("l", "shoe", "sock")
     case.sees(list_id="l", after=10 * HOUR)
@@ -330,6 +345,19 @@ def test_the_delay_is_never_below_zero_though_clocks_differ(case: Case) -> None:
     assert reward.delay == 0.0
 
 
+@pytest.mark.parametrize("against", [FeedbackKind.DISLIKE, FeedbackKind.HIDE])
+def test_the_first_good_reaction_is_the_first_whatever_was_said_against_the_item(
+    case: Case, against: FeedbackKind
+) -> None:
+    case.listed("l", "shoe", "sock")
+    found = [
+        case.says(against, "sock"),
+        case.clicks("sock"),
+        case.buys("sock"),
+    ]
+    assert [each.rewards[0].first for each in found] == [True, True, False]
+
+
 def test_the_first_reaction_to_an_item_of_a_list_is_told_from_what_follows_it(case: Case) -> None:
     case.listed("l1", "shoe", "sock")
     case.listed("l2", "hat", "sock", after=1)
@@ -449,3 +477,14 @@ def test_lines_that_have_their_reward_are_passed_over_and_the_others_keep_their_
     again.memory.take(whole[0])
     assert attribute(again.memory, event, place, T + 10, RULES, 1).rewards == whole[1:]
     assert [each.line for each in whole] == [0, 1, 2]
+
+
+def test_what_an_impression_says_was_not_seen_is_no_choice_unless_the_list_is_named() -> None:
+    case = Case()
+    case.listed("l1", "a", "b", "c", "d")
+    case.sees("a", "b", list_id="l1")
+    assert case.clicks("d").unattributed == (Unattributed.NOT_SEEN,)
+    [named] = case.clicks("d", after=20.0, list_id="l1").rewards
+    assert (named.list_id, named.position, named.seen) == ("l1", 3, ("d",))
+    [seen] = case.clicks("b", after=30.0).rewards
+    assert seen.position == 1

@@ -190,6 +190,34 @@ def test_a_list_that_nobody_saw_is_withdrawn_and_one_published_before_is_not() -
     assert len(memory) == 1
 
 
+@pytest.mark.parametrize("search", [False, True])
+def test_a_shopper_whose_only_list_is_withdrawn_takes_no_memory(search: bool) -> None:
+    import tracemalloc
+
+    memory = ListMemory()
+    tracemalloc.start()
+    before = tracemalloc.get_traced_memory()[0]
+    # as while Redis is away
+    for number in range(2_000):
+        listed = made("l", search=search)
+        memory.add(f"u{number}", 0, listed)
+        memory.withdraw(f"u{number}", listed)
+    held = tracemalloc.get_traced_memory()[0] - before
+    tracemalloc.stop()
+    assert held < 50_000
+    assert len(memory) == 0
+
+
+def test_a_shopper_keeps_the_search_when_the_only_other_list_is_withdrawn() -> None:
+    memory = ListMemory()
+    memory.add("ann", 0, made("s", search=True))
+    lost = made("l")
+    memory.add("ann", 0, lost)
+    memory.withdraw("ann", lost)
+    assert memory.find("ann", "s") is not None
+    assert len(memory) == 1
+
+
 def test_the_shoppers_of_other_partitions_are_forgotten() -> None:
     memory = ListMemory()
     for partition, user in enumerate(("ann", "bob", "cem")):

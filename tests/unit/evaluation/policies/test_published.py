@@ -78,6 +78,23 @@ def test_a_reward_that_came_twice_counts_once() -> None:
     assert told(published.read(LISTS, raw([CLICK, CLICK]), shown=Shown.KNOWN)) == [("a", 0, 0), ("b", 1, 1)]
 
 
+def test_a_reward_that_was_made_again_of_another_list_counts_once() -> None:
+    # a dying worker's record and its successor's are of one line of one event, whatever list each matched it with
+    again = msgspec.structs.replace(CLICK, list_id="list-1")
+    read = published.read(LISTS, raw([CLICK, again]), shown=Shown.KNOWN)
+    assert told(read) == [("a", 0, 0), ("b", 1, 1)]
+
+
+def test_an_erasure_among_the_rewards_is_none() -> None:
+    erasure = msgspec.structs.replace(
+        CLICK, kind=RewardKind.ERASURE, list_id="", policy="", source=Source.ERASURE
+    )
+    read = published.read(LISTS, raw([CLICK, erasure]), shown=Shown.KNOWN)
+    assert (told(read), read.unlisted) == ([("a", 0, 0), ("b", 1, 1)], 0)
+    with pytest.raises(UserError, match="no reward 'erasure'"):
+        published.read(LISTS, [], measure="erasure")
+
+
 def test_a_list_that_came_twice_counts_once() -> None:
     assert published.read([*LISTS, *LISTS], raw([CLICK])).lists == 2
 

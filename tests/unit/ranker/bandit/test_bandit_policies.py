@@ -94,6 +94,18 @@ class TestEveryPolicy:
         clean = policy.decide(options(), 40, 1, hashes())
         assert sorted(clean.order.tolist()) == list(range(40))
 
+    def test_rewards_of_absurd_size_leave_lists_whole(self, name: str) -> None:
+        policy = taught(name)
+        for value in (1e300, -1e300):
+            policy.reward(options()[3], 3, value, 4_000.0, item=int(hashes()[3]), user="u")
+        slate = policy.decide(options(), 10, 1, hashes())
+        assert len(set(slate.order.tolist())) == 10
+        assert np.isfinite(slate.propensities).all()
+        for part in policy.state().values():
+            for array in part.values() if isinstance(part, dict) else [part]:
+                if isinstance(array, np.ndarray) and array.dtype == np.float64:
+                    assert np.isfinite(array).all(), "an infinite sum would never fade"
+
     def test_places_beyond_the_last_and_below_the_first_are_no_error(self, name: str) -> None:
         policy = taught(name)
         policy.see(options(2), np.array([-3, 5_000], np.int32), 4_000.0, hashes(2))

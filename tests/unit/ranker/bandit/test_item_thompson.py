@@ -110,3 +110,21 @@ def test_a_reward_without_an_item_changes_nothing() -> None:
     policy = ItemThompson(1)
     policy.reward(ONE[0], 0, 1.0, 0.0)
     assert policy.state()["folded"] == 0
+
+
+@pytest.mark.parametrize("move", ["a showing", "a reward"])
+def test_all_sums_follow_the_landmark_whatever_moves_it(move: str) -> None:
+    policy = ItemThompson(1, half_life=1.0, prior_strength=1.0, position_model="none")
+    for ts in range(300):
+        for showing in (True, False) if move == "a showing" else (False, True):
+            if showing:
+                policy.see(ONE, FIRST, float(ts), keys(1))
+            else:
+                policy.reward(ONE[0], 0, 1.0, float(ts), item=1)
+    state = policy.state()
+    assert state["landmark"] > 256, "it moved"
+    scale = 2.0 ** (state["landmark"] - 299)
+    assert scale * state["sums"][0] == pytest.approx([2.0, 2.0])
+    assert scale * state["places"][0] == pytest.approx([2.0] * 5)
+    # half of the trials at the rate the item had before, from near 1 on
+    assert 0.0 < scale * state["expected"][0] < 2.1

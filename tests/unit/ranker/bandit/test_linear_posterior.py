@@ -131,3 +131,29 @@ def test_rewards_far_apart_leave_the_posterior_sound() -> None:
     learned.refresh()
     assert np.isfinite(learned.mean).all()
     assert (np.diag(learned.lower) > 0).all()
+
+
+def test_further_sums_stay_on_the_scale_of_its_own() -> None:
+    learned, count = posterior(half_life=1.0), np.zeros(1)
+    learned.accompany(count)
+    x = np.ones((1, D), np.float32)
+    for ts in range(600):
+        learned.see(x, np.zeros(1, np.int32), float(ts))
+        count += learned.weight(float(ts))
+        assert learned.factor * count[0] == pytest.approx(learned.shown)
+
+
+@pytest.mark.parametrize("name", ["rewarded", "places", "outer"])
+@pytest.mark.parametrize("model", ["place", "cascade", "none"])
+@pytest.mark.parametrize("value", [math.inf, math.nan])
+def test_sums_that_give_no_posterior_leave_the_prior(name: str, model: str, value: float) -> None:
+    learned = fold(posterior(model=model, unit=None), events())
+    parts = learned.parts()
+    parts[name][...] = value
+    learned.fill(parts)
+    learned.refresh()
+    assert np.isfinite(learned.mean).all()
+    assert np.isfinite(learned.chances).all()
+    if name != "places":
+        assert learned.mean.tolist() == [*PRIOR, 0.0]
+        assert np.diag(learned.lower) ** 2 == pytest.approx([10.0] * D + [1.0])

@@ -1,5 +1,6 @@
 """The worth of a choice for the rest of the visit."""
 
+import copy
 import math
 
 import numpy as np
@@ -125,3 +126,91 @@ def test_a_late_event_does_not_put_the_visit_back() -> None:
     assert session is not None
     assert session.last == 100.0
     assert len(sessions) == 1
+
+
+HOUR = 3_600.0
+
+
+def hourly(learned: SessionValue, hours: range, reward_first: bool = False) -> SessionValue:
+    """A list and a click an hour, on each kind in turn, as much as 1 and the kind; a half-life is an hour."""
+    for hour in hours:
+        kind, now = hour % 3, HOUR * hour
+        if not reward_first:
+            learned.see(KINDS, np.zeros(3, np.int32), now)
+        learned.reward(KINDS[kind], 0, 1.0 + kind, now, user=f"u{hour % 7}")
+        if reward_first:
+            learned.see(KINDS, np.zeros(3, np.int32), now)
+    return learned
+
+
+def test_it_does_not_matter_whether_a_showing_or_a_choice_moves_the_landmark() -> None:
+    seen, chosen = policy(half_life=HOUR, ridge=0.1), policy(half_life=HOUR, ridge=0.1)
+    for hours in (range(257), range(257, 258), range(258, 600)):
+        hourly(seen, hours)
+        hourly(chosen, hours, reward_first=True)
+        assert seen.critic == pytest.approx(chosen.critic, rel=1e-9)
+        assert seen.mean == pytest.approx(chosen.mean, rel=1e-9)
+    assert seen.state()["posterior"]["landmark"] > 256, "it moved"
+
+
+def test_the_critic_is_that_of_the_decayed_choices_long_after_the_landmark_moved() -> None:
+    learned = hourly(policy(half_life=HOUR, ridge=0.1, discount=0.0), range(300))
+    matrix, right = 0.1 * np.eye(4), np.zeros(4)
+    for hour in range(300):
+        x = np.append(KINDS[hour % 3], 1.0).astype(np.float64)
+        matrix += 2.0 ** (hour - 299) * np.outer(x, x)
+        right += 2.0 ** (hour - 299) * (1.0 + hour % 3) * x
+    assert learned.critic == pytest.approx(np.linalg.solve(matrix, right), rel=1e-9)
+
+
+def test_two_weeks_of_hourly_events_with_a_short_half_life_are_decided_throughout() -> None:
+    learned = SessionValue(3, half_life=HOUR)
+    for hour in range(14 * 24):
+        hourly(learned, range(hour, hour + 1))
+        assert np.isfinite(learned.critic).all()
+        assert 0.0 < worth(learned, hour % 3) < 3.0
+        slate = learned.decide(KINDS, 3, seed=hour)
+        assert sorted(slate.order.tolist()) == [0, 1, 2]
+        assert np.isfinite(slate.propensities).all()
+
+
+def test_a_restored_policy_takes_a_move_of_the_landmark_as_the_one_before_it() -> None:
+    whole, again = hourly(policy(half_life=HOUR, ridge=0.1), range(257)), policy(half_life=HOUR, ridge=0.1)
+    again.restore(copy.deepcopy(whole.state()))
+    reference = hourly(policy(half_life=HOUR, ridge=0.1), range(257), reward_first=True)
+    now = HOUR * 257
+    for learned in (whole, again):
+        learned.see(KINDS, np.zeros(3, np.int32), now)
+    moved = policy(half_life=HOUR, ridge=0.1)
+    moved.restore(copy.deepcopy(again.state()))
+    for learned in (whole, again, moved, reference):
+        learned.reward(KINDS[BOUGHT], 0, 5.0, now, user="u")
+    for learned in (whole, again, moved):
+        assert learned.state()["posterior"]["landmark"] == 257
+        assert learned.critic == pytest.approx(reference.critic, rel=1e-9)
+
+
+@pytest.mark.parametrize("broken", ["singular", "not finite"])
+def test_a_critic_without_a_solution_is_the_prior_and_lists_go_on(broken: str) -> None:
+    learned = policy(ridge=2.0)
+    visits(learned, 10)
+    state = learned.state()
+    if broken == "singular":
+        state["critic"][0][...] = -2.0 * np.eye(4)
+    else:
+        state["critic"][1][...] = np.inf
+    learned.restore(state)
+    assert learned.critic.tolist() == [0.0] * 4
+    assert sorted(learned.decide(KINDS, 3, seed=1).order.tolist()) == [0, 1, 2]
+    assert np.isfinite(learned.mean).all()
+
+
+def test_a_silence_in_which_all_but_the_largest_features_fade_to_nothing_is_no_error() -> None:
+    learned = policy(half_life=1.0)
+    large = np.full(3, 1e3, np.float32)
+    learned.reward(large, 0, 1.0, 0.0, user="u")
+    learned.see(KINDS, np.zeros(3, np.int32), 600.0)
+    learned.reward(large, 0, 1e6, 1_080.0, user="u", first=False)
+    assert learned.state()["critic"][2][0, 0] > learned.state()["critic"][2][-1, -1] == 0.0
+    assert np.isfinite(learned.mean).all()
+    assert len(learned.decide(KINDS, 3, seed=1).order) == 3

@@ -18,8 +18,11 @@ class Log:
     def seen(self, user: str, policy: str) -> None:
         self._hear(user, policy, RewardKind.IMPRESSION, opens=True)
 
-    def click(self, user: str, policy: str, *, first: bool = True) -> None:
-        self._hear(user, policy, RewardKind.CLICK, value=1.0, first=first)
+    def click(self, user: str, policy: str, *, first: bool = True, opens: bool = False) -> None:
+        self._hear(user, policy, RewardKind.CLICK, value=1.0, first=first, opens=opens)
+
+    def hide(self, user: str, policy: str) -> None:
+        self._hear(user, policy, RewardKind.HIDE, value=-3.0)
 
     def buy(self, user: str, policy: str, revenue: float) -> None:
         self._hear(user, policy, RewardKind.PURCHASE, value=10.0, revenue=revenue, first=False)
@@ -130,6 +133,49 @@ def test_a_margin_lets_a_policy_be_a_little_worse() -> None:
     log = shop({"fixed": 0.30, "bad": 0.20}, 2_000)
     assert [each.policy for each in findings(log.comparison, "fixed", margin=0.0)] == ["bad"]
     assert findings(log.comparison, "fixed", margin=0.5) == []
+
+
+@pytest.mark.parametrize("rate", [0.05, 0.01, 0.003])
+def test_a_new_policy_as_good_as_the_control_is_hardly_ever_found_however_rare_reactions_are(
+    rate: float,
+) -> None:
+    alarms = 0
+    for seed in range(40):
+        chance = np.random.default_rng(seed)
+        log, found = shop({"fixed": rate}, 1_500, lists=2, seed=seed), False
+        for n in range(300):
+            for _ in range(2):
+                log.seen(f"new {n}", "new")
+                if chance.random() < rate:
+                    log.click(f"new {n}", "new")
+            found = found or bool(findings(log.comparison, "fixed", margin=0.1, figure=Figure.CLICKS))
+        alarms += found
+    assert alarms <= 2
+
+
+def test_of_rare_reactions_that_have_not_come_yet_no_spread_of_nothing_is_concluded() -> None:
+    log = shop({"a": 0.0}, 40)
+    interval = log.comparison.policies["a"].interval(Figure.CLICKS)
+    assert interval.low < 0 < interval.high
+
+
+def test_a_control_that_loses_does_not_condemn_its_like() -> None:
+    log = Log()
+    for n in range(400):
+        for policy in ("fixed", "same"):
+            log.seen(f"{policy} {n}", policy)
+            log.hide(f"{policy} {n}", policy)
+    assert findings(log.comparison, "fixed", margin=0.1) == []
+
+
+def test_where_nobody_knows_which_lists_were_seen_in_vain_nothing_is_found() -> None:
+    log = Log()
+    for n in range(600):
+        for policy, clicks in (("fixed", 1), ("bad", n % 3 == 0)):
+            if clicks:
+                log.click(f"{policy} {n}", policy, opens=True)
+                log.click(f"{policy} {n}", policy) if policy == "fixed" else None
+    assert findings(log.comparison, "fixed", margin=0.0) == []
 
 
 def test_without_a_control_nothing_is_found() -> None:

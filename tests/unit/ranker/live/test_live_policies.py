@@ -148,15 +148,17 @@ def test_rules_hold_whatever_the_policy() -> None:
     assert len({tuple(listed) for listed in lists}) > 1
 
 
-def test_a_state_makes_the_same_lists_and_other_policies_do_not_fit() -> None:
+def test_a_state_makes_the_same_lists_and_a_policy_that_was_not_there_begins_anew() -> None:
     shop, again = Shop({"thompson": 1.0}), Shop({"thompson": 1.0})
     for visit in range(50):
         shop.react(shop.rank(f"user {visit}"), visit % 10, user=f"user {visit}")
     assert again.rank("ann") != shop.rank("ann")
     again.models.restore(shop.models.state())
     assert [again.rank(f"user {n}") for n in range(20)] == [shop.rank(f"user {n}") for n in range(20)]
-    with pytest.raises(ValueError, match="policies"):
-        Shop({"linucb": 1.0}).models.restore(shop.models.state())
+    other = Shop({"linucb": 1.0, "thompson": 0.0})
+    other.models.restore(shop.models.state())
+    other.live.share(Shares({"thompson": 1.0}))
+    assert other.rank("bob") == shop.rank("bob")
 
 
 def test_a_reward_that_is_sent_again_teaches_nothing() -> None:

@@ -1,0 +1,39 @@
+"""What the command reads of the rewards; a list of records stands where Kafka would be."""
+
+import msgspec
+import pytest
+from rich.console import Console
+
+from stream_app import policy_control
+from stream_app.policy_control import PolicyLog
+from stream_app.settings import Settings
+from topics.records import Reward, RewardKind, Source
+
+
+def reward(offset: int, user: str, **others: object) -> Reward:
+    made = Reward(
+        source=Source.CLICK,
+        partition=0,
+        offset=offset,
+        line=0,
+        ts=100.0,
+        user_id=user,
+        list_id="l",
+        policy="thompson",
+        kind=RewardKind.CLICK,
+        opens=True,
+    )
+    return msgspec.structs.replace(made, **others)
+
+
+def test_an_erased_shopper_is_in_the_figures_by_sum_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    erasure = reward(
+        0, "ann", source=Source.ERASURE, kind=RewardKind.ERASURE, list_id="", policy="", opens=False
+    )
+    rewards = [reward(0, "ann"), reward(1, "bob"), erasure, reward(1, "bob")]
+    records = [(f"rewards[0]@{at}", msgspec.msgpack.encode(each)) for at, each in enumerate(rewards)]
+    monkeypatch.setattr(policy_control, "raw_records", lambda *_: iter(records))
+    found = PolicyLog(Settings()).comparison(50.0, Console(quiet=True))
+    assert list(found.policies) == ["thompson"]
+    assert (found.policies["thompson"].lists, found.policies["thompson"].shoppers) == (2, 2)
+    assert [user for user, _ in found.state()["shoppers"]] == ["bob"]
