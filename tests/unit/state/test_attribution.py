@@ -415,7 +415,7 @@ def test_an_impression_with_items_makes_those_seen_and_a_reaction_further_down_o
 ) -> None:
     case.listed("l", "a", "b", "c", "d", "e")
     assert seen(case.sees("a", "b", "x", list_id="l")) == [("a", "b")]
-    assert seen(case.clicks("e")) == [("e",)]
+    assert seen(case.clicks("e", list_id="l")) == [("e",)]
 
 
 def test_an_impression_without_a_name_is_of_the_newest_list_that_holds_half_of_it(case: Case) -> None:
@@ -453,7 +453,7 @@ def test_the_lists_and_the_rewards_make_the_same_memory_again(case: Case) -> Non
         case.clicks("b"),
         case.sees("c", after=30),
         case.buys("c", "a", after=40),
-        case.clicks("d", after=50),
+        case.clicks("d", after=50, list_id="l2"),
     ]
     rewards = [reward for each in found for reward in each.rewards]
     assert len(rewards) == 5
