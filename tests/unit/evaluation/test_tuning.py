@@ -24,13 +24,16 @@ from stream_app.evaluation.tuning import (
 from stream_app.feeds.rows import Mapped
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
+from stream_app.ranker.assembly import FUSION
+from stream_app.ranker.learned import LearnedFusion
 from topics.events import CatalogItem, Click, Event, Search
 
 
 @pytest.mark.parametrize("name", SPACES)
 def test_a_search_ranges_over_hyper_parameters_of_the_model_its_defaults_among_them(name: str) -> None:
     # the store's are with each model on it
-    shipped = MODELS["session_knn" if name == STORE else name].hyper_parameters()
+    owner: Any = LearnedFusion if name == FUSION else MODELS["session_knn" if name == STORE else name]
+    shipped = owner.hyper_parameters()
     space = space_of(name)
     assert space
     assert {*space} <= {*shipped}
