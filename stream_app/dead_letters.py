@@ -4,12 +4,12 @@ What chooses and formats is pure; `DeadLetterLog` and `OriginalTopics` are the r
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
 
 import msgspec
 
+from stream_app.broker_errors import broker_errors, require_topic
 from stream_app.errors import UserError
 from topics.catalogue import DEAD_LETTERS, SHOP_TOPICS
 from topics.codec import RejectReason
@@ -187,7 +187,7 @@ class DeadLetterLog:
 
         self.foreign = 0
         self._broker = broker
-        with _broker_errors(broker):
+        with broker_errors(broker):
             self._consumer: Any = KafkaConsumer(
                 bootstrap_servers=broker.split(","),
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
@@ -199,9 +199,9 @@ class DeadLetterLog:
                 allow_auto_create_topics=False,
             )
         try:
-            with _broker_errors(broker):
+            with broker_errors(broker):
                 numbers = self._consumer.partitions_for_topic(DEAD_LETTERS.name)
-                _require_topic(DEAD_LETTERS.name, broker, there=bool(numbers))
+                require_topic(DEAD_LETTERS.name, broker, there=bool(numbers))
                 self._partitions = [TopicPartition(DEAD_LETTERS.name, number) for number in sorted(numbers)]
                 self._consumer.assign(self._partitions)
                 self._ends: dict[Any, int] = self._consumer.end_offsets(self._partitions)
@@ -226,7 +226,7 @@ class DeadLetterLog:
 
     def follow(self) -> Iterator[DeadLetter]:
         """Every dead letter written after the log was opened, as it comes; never ends by itself."""
-        with _broker_errors(self._broker):
+        with broker_errors(self._broker):
             for partition in self._partitions:
                 self._consumer.seek(partition, self._ends[partition])
         while True:
@@ -234,7 +234,7 @@ class DeadLetterLog:
 
     def _read_to_ends(self) -> Iterator[DeadLetter]:
         self.foreign = 0
-        with _broker_errors(self._broker):
+        with broker_errors(self._broker):
             self._consumer.seek_to_beginning(*self._partitions)
         before, stalled = None, 0
         while (positions := self._positions()) != self._ends:
@@ -246,14 +246,14 @@ class DeadLetterLog:
 
     def _positions(self) -> dict[Any, int]:
         """The next offset to read of each partition, no higher than the end."""
-        with _broker_errors(self._broker):
+        with broker_errors(self._broker):
             return {
                 partition: min(self._consumer.position(partition, timeout_ms=BOOTSTRAP_MS) or 0, end)
                 for partition, end in self._ends.items()
             }
 
     def _poll(self, *, up_to_ends: bool = False) -> Iterator[DeadLetter]:
-        with _broker_errors(self._broker):
+        with broker_errors(self._broker):
             batches = self._consumer.poll(timeout_ms=_POLL_MS)
         for partition, records in batches.items():
             for record in records:
@@ -288,7 +288,7 @@ class OriginalTopics:
 
         self._broker = broker
         self._pending: list[Any] = []
-        with _broker_errors(broker):
+        with broker_errors(broker):
             self._producer: Any = KafkaProducer(
                 bootstrap_servers=broker.split(","),
                 bootstrap_timeout_ms=BOOTSTRAP_MS,
@@ -313,7 +313,7 @@ class OriginalTopics:
 
     def send(self, letter: DeadLetter) -> None:
         """Send the original of a dead letter, with its original key."""
-        with _broker_errors(self._broker):
+        with broker_errors(self._broker):
             there = letter.partition in self._partitions_for(letter.topic)
             self._pending.append(
                 self._producer.send(
@@ -333,32 +333,12 @@ class OriginalTopics:
             partitions: set[int] | None = self._producer.partitions_for(topic)
         except KafkaTimeoutError:
             partitions = None
-        _require_topic(topic, self._broker, there=bool(partitions))
+        require_topic(topic, self._broker, there=bool(partitions))
         return partitions or set()
 
     def _acknowledge(self) -> None:
-        with _broker_errors(self._broker):
+        with broker_errors(self._broker):
             self._producer.flush()
             for future in self._pending:
                 future.get(timeout=BOOTSTRAP_MS / 1000)
         self._pending.clear()
-
-
-@contextmanager
-def _broker_errors(broker: str) -> Iterator[None]:
-    """Turn what kafka-python raises into one sentence."""
-    from kafka.errors import KafkaError, KafkaTimeoutError  # noqa: PLC0415
-
-    from topics.admin import BrokerUnavailableError  # noqa: PLC0415
-
-    try:
-        yield
-    except KafkaTimeoutError:
-        raise UserError(str(BrokerUnavailableError(broker))) from None
-    except KafkaError as error:
-        raise UserError(f"The Kafka broker at {broker} refused: {error}") from None
-
-
-def _require_topic(name: str, broker: str, *, there: bool) -> None:
-    if not there:
-        raise UserError(f"There is no topic {name} at {broker}. `headrace topics create` makes the topics.")

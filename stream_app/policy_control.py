@@ -2,7 +2,7 @@
 
 import math
 import time
-from typing import Any, Self
+from typing import Any
 
 import msgspec
 from rich.console import Console
@@ -27,12 +27,6 @@ class PolicyLog:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Nothing is held open between two reads."""
 
     def shares(self) -> PolicyShares:
         """The split that holds now: what was said last, else what the settings say."""

@@ -5,6 +5,7 @@ read the lists of that arm's policy through the real broker and Redis. So two ar
 """
 
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -14,14 +15,17 @@ from typing import Annotated, Any, Final
 
 import numpy as np
 import typer
-from numpy.typing import NDArray
+from msgspec.structs import asdict
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from stream_app.embedded.process import log_tail
 from stream_app.errors import UserError
+from stream_app.evaluation.statistics import Values
 from stream_app.settings import child_environment
+from stream_app.simulator import outcomes as simulated
+from stream_app.simulator.outcomes import CLICK_THROUGH, COLUMNS, Outcomes
 
 ARMS: Final[dict[str, dict[str, object]]] = {
     "popularity": {"models": ["popularity"], "fusion": "rrf", "policies": {"fixed": 1.0}},
@@ -31,11 +35,14 @@ ARMS: Final[dict[str, dict[str, object]]] = {
 """Settings of each arm: the popularity page, the fused order as it is, and Thompson sampling on it."""
 
 PAIRS: Final = (("fixed", "popularity"), ("thompson", "popularity"), ("thompson", "fixed"))
-FIGURES: Final = {"clicks": "click-through", "conversions": "conversion"}
-_RESAMPLES: Final = 2_000
+FIGURES: Final = {
+    "clicks": CLICK_THROUGH,
+    "conversions": next(each for each in simulated.FIGURES if each.over == "conversions"),
+}
+_HEADINGS: Final = ("click-through", "conversion")
 
-Sums = dict[tuple[str, str], NDArray[np.float64]]
-"""Lists, clicks, conversions by tenth and shopper."""
+Sums = dict[tuple[str, str], Values]
+"""Sums of a shopper in the order of `COLUMNS`, by tenth and shopper."""
 
 
 def measure(
@@ -70,7 +77,11 @@ def measure(
                 for shopper, values in _own_lists(out).items():
                     sums[arm][str(tenth), shopper] = values
                 done(f"{arm}, tenth {tenth}")
-    return {"arms": {arm: _arm(each) for arm, each in sums.items()}, "pairs": _pairs(sums)}
+    outcomes = _together(sums)
+    return {
+        "arms": {arm: _arm(outcomes, arm) for arm in ARMS},
+        "pairs": [_pair(outcomes, *pair, name) for pair in PAIRS for name in FIGURES],
+    }
 
 
 def _simulate(
@@ -99,67 +110,40 @@ def _simulate(
         raise UserError(f"headrace simulate ended with status {run.returncode}. {log_tail(said)}")
 
 
-def _own_lists(out: Path) -> dict[str, NDArray[np.float64]]:
-    """Lists, clicks and conversions of each shopper's own lists; a page shown for want of one is nobody's."""
-    told = json.loads(out.read_text())
-    columns = [told["columns"].index(name) for name in ("lists", *FIGURES)]
-    found: dict[str, NDArray[np.float64]] = {}
-    for shopper, policy, values in told["rows"]:
-        if not policy.endswith("(fallback)"):
-            found[shopper] = found.get(shopper, np.zeros(3)) + [values[column] for column in columns]
-    return found
+def _own_lists(out: Path) -> dict[str, Values]:
+    """Sums of each shopper's own lists; a page shown for want of one is nobody's."""
+    told = Outcomes.read(out)
+    own = [at for at, policy in enumerate(told.policies) if not policy.endswith("(fallback)")]
+    return dict(zip(told.users, told.sums[:, own].sum(axis=1), strict=True))
 
 
-def _arm(sums: Sums) -> dict[str, Any]:
-    rows = np.array(list(sums.values())).reshape(-1, 3)
-    weights = _resamples(len(rows))
-    told: dict[str, Any] = {"shoppers": len(rows), "lists": int(rows[:, 0].sum())}
-    for column, name in enumerate(FIGURES, 1):
-        told[name] = _interval(
-            _share(rows, weights, column), rows[:, column].sum() / max(1.0, rows[:, 0].sum())
-        )
-    return told
+def _together(sums: dict[str, Sums]) -> Outcomes:
+    """All arms, shopper by shopper; whoever had lists in one run alone counts with none in the others."""
+    shoppers = list(dict.fromkeys(shopper for of_arm in sums.values() for shopper in of_arm))
+    nothing = np.zeros(len(COLUMNS))
+    rows = [[of_arm.get(shopper, nothing) for of_arm in sums.values()] for shopper in shoppers]
+    return Outcomes([" ".join(shopper) for shopper in shoppers], list(sums), np.array(rows))
 
 
-def _pairs(sums: dict[str, Sums]) -> list[dict[str, Any]]:
-    told = []
-    for arm, against in PAIRS:
-        # whoever had lists in one run alone counts with none in the other
-        shoppers = sorted({*sums[arm], *sums[against]})
-        mine, other = (
-            np.array([sums[each].get(shopper, np.zeros(3)) for shopper in shoppers]).reshape(-1, 3)
-            for each in (arm, against)
-        )
-        weights = _resamples(len(shoppers))
-        for column, name in enumerate(FIGURES, 1):
-            one, two = (rows[:, column].sum() / max(1.0, rows[:, 0].sum()) for rows in (mine, other))
-            ones, twos = _share(mine, weights, column), _share(other, weights, column)
-            pair: dict[str, Any] = {"policy": arm, "against": against, "figure": name}
-            pair["difference"] = _interval(ones - twos, one - two)
-            if two > 0:
-                pair["lift"] = _interval(ones / np.maximum(twos, 1e-9) - 1.0, one / two - 1.0)
-            told.append(pair)
-    return told
+def _arm(outcomes: Outcomes, arm: str) -> dict[str, Any]:
+    told: dict[str, Any] = {"shoppers": outcomes.shoppers(arm), "lists": int(outcomes.total(arm, "lists"))}
+    found = outcomes.intervals(arm, list(FIGURES.values()))
+    return told | {name: asdict(each) for name, each in zip(FIGURES, found, strict=True)}
 
 
-def _resamples(n: int) -> NDArray[np.float64]:
-    """How often each shopper is drawn, shape (resamples, n); the same for every figure, so that pairs stay pairs."""
-    return np.random.default_rng(7).multinomial(n, np.full(n, 1.0 / n), _RESAMPLES).astype(np.float64)
-
-
-def _share(rows: NDArray[np.float64], weights: NDArray[np.float64], column: int) -> NDArray[np.float64]:
-    shares: NDArray[np.float64] = (weights @ rows[:, column]) / np.maximum(1.0, weights @ rows[:, 0])
-    return shares
-
-
-def _interval(draws: NDArray[np.float64], mean: float) -> dict[str, float]:
-    low, high = np.quantile(draws, [0.025, 0.975])
-    return {"mean": round(float(mean), 5), "low": round(float(low), 5), "high": round(float(high), 5)}
+def _pair(outcomes: Outcomes, arm: str, against: str, name: str) -> dict[str, Any]:
+    figure = FIGURES[name]
+    pair: dict[str, Any] = {"policy": arm, "against": against, "figure": name}
+    pair["difference"] = asdict(outcomes.difference(arm, against, figure))
+    percent = outcomes.lift(arm, against, figure)
+    if math.isfinite(percent.mean):
+        pair["lift"] = {bound: value / 100.0 for bound, value in asdict(percent).items()}
+    return pair
 
 
 def _table(told: dict[str, Any]) -> Table:
     table = Table(box=None, pad_edge=False)
-    for heading in ("", "lists", *FIGURES.values()):
+    for heading in ("", "lists", *_HEADINGS):
         table.add_column(heading, justify="left" if not heading else "right")
     for arm, each in told["arms"].items():
         table.add_row(arm, f"{each['lists']:,}", *(_span(each[name], "{:.4f}") for name in FIGURES))

@@ -48,9 +48,9 @@ def show(
 
     from rich.console import Console  # noqa: PLC0415
 
-    with _log() as log:
-        since = time.time() - days * 86_400.0 if days else 0.0
-        said, comparison = log.shares(), log.comparison(since, Console(stderr=True))
+    log = _log()
+    since = time.time() - days * 86_400.0 if days else 0.0
+    said, comparison = log.shares(), log.comparison(since, Console(stderr=True))
     if as_json:
         typer.echo(json.dumps(log.document(said, comparison), indent=2))
         return
@@ -90,9 +90,9 @@ def share(
             raise UserError(f"{each!r} is no POLICY=WEIGHT, such as thompson=0.9.")
         if name not in POLICIES:
             raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
-    with _log() as log:
-        log.say(log.shares(), weights=given, note=note)
-        foreign = sorted(set(given) - set(log.settings.policies))
+    log = _log()
+    log.say(log.shares(), weights=given, note=note)
+    foreign = sorted(set(given) - set(log.settings.policies))
     if foreign:
         typer.echo(
             f"Note: HEADRACE_POLICIES here has no {', '.join(foreign)}; "
@@ -103,29 +103,29 @@ def share(
 
 def rest(names: Names, *, note: Note = "") -> None:
     """Put policies to rest: their shoppers go to the others until `headrace policies resume`."""
-    with _log() as log:
-        said = log.shares()
-        log.known(said, names)
-        log.say(
-            said,
-            resting=tuple(sorted({*said.resting, *names})),
-            trusted=tuple(sorted(set(said.trusted) - set(names))),
-            note=note,
-        )
+    log = _log()
+    said = log.shares()
+    log.known(said, names)
+    log.say(
+        said,
+        resting=tuple(sorted({*said.resting, *names})),
+        trusted=tuple(sorted(set(said.trusted) - set(names))),
+        note=note,
+    )
     typer.echo(f"{', '.join(names)}: at rest.")
 
 
 def resume(names: Names, *, note: Note = "") -> None:
     """Give policies their shoppers back; the guard leaves them alone from now on."""
-    with _log() as log:
-        said = log.shares()
-        log.known(said, names)
-        log.say(
-            said,
-            resting=tuple(sorted(set(said.resting) - set(names))),
-            trusted=tuple(sorted({*said.trusted, *names})),
-            note=note,
-        )
+    log = _log()
+    said = log.shares()
+    log.known(said, names)
+    log.say(
+        said,
+        resting=tuple(sorted(set(said.resting) - set(names))),
+        trusted=tuple(sorted({*said.trusted, *names})),
+        note=note,
+    )
     typer.echo(f"{', '.join(names)}: resumed.")
 
 

@@ -1,12 +1,11 @@
 """A topic of the broker, read from its beginning to where it ended when it was opened."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
+from stream_app.broker_errors import broker_errors, require_topic
 from stream_app.errors import UserError
 from stream_app.evaluation.policies.published import Raw
-from topics.admin import BrokerUnavailableError
 from topics.catalogue import TopicSpec
 
 _BOOTSTRAP_MS: Final = 10_000
@@ -31,7 +30,7 @@ def raw_records(broker: str, topic: TopicSpec) -> Iterator[Raw]:
     """
     from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415  # heavy, and only this needs it
 
-    with _for_people(broker):
+    with broker_errors(broker):
         consumer: Any = KafkaConsumer(
             bootstrap_servers=broker.split(","),
             bootstrap_timeout_ms=_BOOTSTRAP_MS,
@@ -44,10 +43,7 @@ def raw_records(broker: str, topic: TopicSpec) -> Iterator[Raw]:
         )
         try:
             numbers = consumer.partitions_for_topic(topic.name)
-            if not numbers:
-                raise UserError(
-                    f"There is no topic {topic.name} at {broker}. `headrace topics create` makes the topics."
-                )
+            require_topic(topic.name, broker, there=bool(numbers))
             partitions = [TopicPartition(topic.name, number) for number in sorted(numbers)]
             consumer.assign(partitions)
             ends = consumer.end_offsets(partitions)
@@ -64,16 +60,3 @@ def raw_records(broker: str, topic: TopicSpec) -> Iterator[Raw]:
                             yield f"{topic.name}[{partition.partition}]@{record.offset}", record.value
         finally:
             consumer.close()
-
-
-@contextmanager
-def _for_people(broker: str) -> Iterator[None]:
-    """Turn what kafka-python raises into one sentence."""
-    from kafka.errors import KafkaError, KafkaTimeoutError  # noqa: PLC0415
-
-    try:
-        yield
-    except KafkaTimeoutError:
-        raise UserError(str(BrokerUnavailableError(broker))) from None
-    except KafkaError as error:
-        raise UserError(f"The Kafka broker at {broker} refused: {error}") from None
