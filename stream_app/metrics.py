@@ -106,6 +106,11 @@ class Metrics:
         self.ranking_failures = Counter(
             "headrace_ranking_failures_total", "Lists that could not be ranked; see the log.", registry=r
         )
+        self.lists_hurried = Counter(
+            "headrace_lists_hurried_total",
+            "Lists ranked in a hurry because more shoppers waited than a flush takes; made again when that is over.",
+            registry=r,
+        )
         self.flush_seconds = Histogram(
             "headrace_flush_seconds",
             "Time of one Redis pipeline, sent to acknowledged.",

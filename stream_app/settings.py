@@ -127,6 +127,11 @@ class Settings(BaseSettings):
     flush_linger: SecondsOrNone = Field(
         0.01, description="Seconds a dirty shopper waits for company before the flush."
     )
+    hurry: bool = Field(
+        True,
+        description="While more shoppers wait than a flush takes, rank them by the sessions around them alone, for "
+        "half the price, and again by everything when that is over.",
+    )
     item_list_interval: Seconds = Field(
         0.25, description="Seconds between two rounds of item and segment lists."
     )

@@ -31,6 +31,7 @@ def warm_up(settings: Settings) -> None:
     ranker = make_ranker(models, settings)
     request = RankRequest("a", ("a",), (now,), 0, (), now, ("b",))
     ranker.rank_user(request)
+    ranker.rank_user_in_hurry(request)
     live = models.listener(LivePolicies)
     if live is not None and not live.off:
         registry.warm_up()

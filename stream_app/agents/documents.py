@@ -7,7 +7,7 @@ from msgspec import structs
 
 from stream_app.publish.contract import SearchList, encode_list, normal_query
 from stream_app.publish.port import Document
-from stream_app.ranker.ranker import Ranked
+from stream_app.ranker.ranker import HURRIED, Ranked
 from topics.records import RecommendationList
 
 
@@ -34,6 +34,9 @@ def list_of(
     if ranked.features:
         # what policies learn from rewards changes lists without an event
         name = "|".join((name, ranked.policy, *(item.id for item in ranked.items)))
+    elif ranked.policy == HURRIED:
+        # the better list that follows may be of the same version and the same events
+        name = f"{name}|{HURRIED}"
     listed = RecommendationList(
         list_id=blake2b(name.encode(), digest_size=8).hexdigest(),
         key=key,

@@ -4,6 +4,9 @@ A flush takes the longest waiting shoppers, ranks them and what they searched fo
 and segments that are due, and sends all in one pipeline. While Redis works on it the next batch is ranked. What
 Redis did not acknowledge goes back into the set, and is ranked again when Redis returns: lists are always of now.
 
+While more shoppers wait than a flush takes, those in it are ranked in a hurry: a good list in time is worth more than
+the best one late. When that is over, whoever has such a list is ranked again, a few with each flush.
+
 A shopper's list is remembered when it is ranked, and written to the ``lists`` topic before Redis has it: whatever a
 shopper may react to can be found again after a crash. Only while Redis is known to be away does Redis come first, so
 that attempts do not fill the topic with lists that nobody saw.
@@ -16,6 +19,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sized
 from datetime import datetime
 from functools import partial
+from itertools import islice
+from math import inf
 from typing import Final, NamedTuple, Protocol
 
 from state.lists import PublishedList, packed
@@ -26,13 +31,14 @@ from stream_app.agents.dead_letters import Append
 from stream_app.agents.documents import list_of, with_features
 from stream_app.agents.prequential import PublishedLists
 from stream_app.agents.recall import Logged
-from stream_app.agents.rounds import Round, Rounds
+from stream_app.agents.rounds import NO_ROUND, Round, Rounds
 from stream_app.metrics import Metrics
 from stream_app.publish.contract import encode_list, search_key, user_key
 from stream_app.publish.dirty import DirtySet
 from stream_app.publish.port import Document, Publisher, PublisherUnavailableError
 from stream_app.ranker.exposure import Exposure
 from stream_app.ranker.ranker import Ranker
+from stream_app.ranker.request import RankRequest
 from topics.catalogue import LISTS
 from topics.events import rfc3339
 from topics.records import RecommendationList
@@ -43,6 +49,12 @@ _EXPOSURE_EVERY: Final = 5.0
 
 _BUSY: Final = 8
 """Shoppers that become dirty in a linger when it pays to wait for a larger batch."""
+
+_AGAIN: Final = 16
+"""Shoppers ranked again in one flush: few, so that whoever comes does not wait long."""
+
+_LEISURE: Final = 1.0
+"""Seconds since the last flush in a hurry after which shoppers are ranked again: a lull is no end of the rush."""
 
 _KINDS: Final = ("user", "search", "item", "query", "segment")
 _BACKOFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -62,6 +74,10 @@ class FlushSettings(Protocol):
     @property
     def item_list_interval(self) -> float:
         """Seconds between two rounds of item, query and segment lists."""
+
+    @property
+    def hurry(self) -> bool:
+        """Whether shoppers are ranked in a hurry while more wait than a flush takes."""
 
     @property
     def max_dirty(self) -> int:
@@ -92,6 +108,7 @@ class _Batch(NamedTuple):
     searched: dict[str, "_Searched"]
     round: Round
     erased: dict[str, int]
+    generated_at: str
 
     def without(self, users: set[str]) -> "_Batch":
         """The batch without shoppers who were erased after they had been ranked."""
@@ -159,6 +176,8 @@ class Flusher:
         self._settings = settings
         self._clock = clock
         self._dirty = DirtySet(settings.max_dirty)
+        self._hurried: dict[str, None] = {}
+        self._hurried_at = 0.0
         self._searches: dict[str, float] = {}
         self._rounds = Rounds(ranker, settings.item_list_interval)
         self._erased: dict[str, int] = {}
@@ -230,6 +249,7 @@ class Flusher:
     def erase(self, user_id: str) -> None:
         """Remove a shopper's lists from Redis, and do not publish them again."""
         self._dirty.discard(user_id)
+        self._hurried.pop(user_id, None)
         self._searches.pop(user_id, None)
         self._lists.memory.forget(user_id)
         # The lists of before are on the topic still: whoever reads it back must not remember them.
@@ -245,7 +265,7 @@ class Flusher:
             await self._room.wait()
 
     async def drained(self) -> None:
-        """Wait until nothing is dirty and everything is acknowledged."""
+        """Wait until nothing is dirty and everything is acknowledged; lists made in a hurry may wait for better."""
         await self._idle.wait()
 
     def start(self) -> "asyncio.Task[None]":
@@ -303,12 +323,15 @@ class Flusher:
                 continue
             if sending is not None and not sending.result():
                 return
-            due = self._rounds.due - self._clock()
-            touched = bool(self._rounds)
-            if touched and due <= 0:
+            due = min(
+                self._rounds.due if self._rounds else inf,
+                self._hurried_at + _LEISURE if self._hurried else inf,
+            )
+            left = due - self._clock()
+            if left <= 0:
                 return
             self._idle.set()
-            await _wait(self._wake, max(0.001, due) if touched else None)
+            await _wait(self._wake, None if left == inf else max(0.001, left))
 
     async def _gather(self) -> None:
         """Wait for company: a linger when events are few, up to three while they keep coming."""
@@ -321,62 +344,68 @@ class Flusher:
                 return
 
     def _rank_batch(self) -> _Batch:
+        hurry = self._settings.hurry and self._full.is_set()
         users = self._dirty.take(self._settings.flush_users)
         if len(self._dirty) < self._settings.flush_users:
             self._full.clear()
             self._room.set()
         now = self._clock()
+        if hurry:
+            self._hurried_at = now
+        elif self._hurried and now >= self._hurried_at + _LEISURE:
+            for user_id in islice(self._hurried, _AGAIN):
+                users.setdefault(user_id, ())
         generated_at = rfc3339(now)
-        # The time as whoever reads the list back finds it.
-        at = datetime.fromisoformat(generated_at).timestamp()
-        documents: list[Document] = []
-        listed: list[_Listed] = []
-        searched: dict[str, _Searched] = {}
-        gone = []
-        observe = self._metrics.ranking_seconds.observe
-        for user_id, received in users.items():
-            search_received = self._searches.pop(user_id, None)
-            started = time.perf_counter()
-            row = self._rows.get(user_id)
-            if not row.counts.total:
-                # Erased, or the shopper's partition went to another worker, which publishes the list.
-                gone.append(user_id)
-                continue
-            try:
-                ranked = self._ranker.rank_user(request_of(user_id, row, self._settings.buy_again))
-            except Exception:  # noqa: BLE001  # told in the log, whatever it is
-                # One shopper whose list cannot be ranked must not keep the others from theirs.
-                _LOG.exception("could not rank the list of %r", user_id)
-                self._metrics.ranking_failures.inc()
-                gone.append(user_id)
-                continue
-            found = list_of(user_key(user_id), ranked, generated_at, events=row.counts.total)
-            value = encode_list(found)
-            documents.append(Document(found.key, value))
-            listed.append(self._remember(user_id, found, at, value, ranked.features))
-            observe(time.perf_counter() - started)
-            # Whoever is published again without an event gets the search list again too.
-            if row.queries and (search_received is not None or not received):
-                results = self._search_list(user_id, row, generated_at)
-                if results is not None:
-                    value = encode_list(results)
-                    remembered = self._remember(user_id, results, at, value, search=True)
-                    searched[user_id] = _Searched(search_received, remembered)
-                    documents.append(Document(results.key, value))
-        for user_id in gone:
-            del users[user_id]
+        batch = _Batch([], users, [], {}, NO_ROUND, dict(self._erased), generated_at)
+        for user_id, received in list(users.items()):
+            # Whoever is published again without an event is in no hurry.
+            if not self._rank_shopper(batch, user_id, received, hurry=hurry and bool(received)):
+                del users[user_id]
         done = self._rounds.rank(now, generated_at)
-        documents += done.documents
+        batch.documents.extend(done.documents)
         self._metrics.dirty_users.set(len(self._dirty))
         self._metrics.dirty_evicted.inc(self._dirty.evicted - self._evicted_reported)
         self._evicted_reported = self._dirty.evicted
-        return _Batch(documents, users, listed, searched, done, dict(self._erased))
+        return batch._replace(round=done)
+
+    def _rank_shopper(self, batch: _Batch, user_id: str, received: tuple[float, ...], *, hurry: bool) -> bool:
+        """Add the lists of a shopper to a batch; False where there is none to be had."""
+        self._hurried.pop(user_id, None)
+        search_received = self._searches.pop(user_id, None)
+        started = time.perf_counter()
+        row = self._rows.get(user_id)
+        if not row.counts.total:
+            # Erased, or the shopper's partition went to another worker, which publishes the list.
+            return False
+        request = request_of(user_id, row, self._settings.buy_again)
+        try:
+            ranked = self._ranker.rank_user_in_hurry(request) if hurry else self._ranker.rank_user(request)
+        except Exception:  # noqa: BLE001  # told in the log, whatever it is
+            # One shopper whose list cannot be ranked must not keep the others from theirs.
+            _LOG.exception("could not rank the list of %r", user_id)
+            self._metrics.ranking_failures.inc()
+            return False
+        found = list_of(user_key(user_id), ranked, batch.generated_at, events=row.counts.total)
+        value = encode_list(found)
+        batch.documents.append(Document(found.key, value))
+        batch.listed.append(self._remember(user_id, found, value, ranked.features))
+        self._metrics.ranking_seconds.observe(time.perf_counter() - started)
+        if hurry:
+            self._rank_again(user_id)
+        # Whoever is published again without an event gets the search list again too.
+        if row.queries and (search_received is not None or not received):
+            results = self._search_list(request, row, batch.generated_at, hurry=hurry)
+            if results is not None:
+                value = encode_list(results)
+                remembered = self._remember(user_id, results, value, search=True)
+                batch.searched[user_id] = _Searched(search_received, remembered)
+                batch.documents.append(Document(results.key, value))
+        return True
 
     def _remember(
         self,
         user_id: str,
         found: RecommendationList,
-        at: float,
         value: bytes,
         features: bytes = b"",
         *,
@@ -387,7 +416,8 @@ class Flusher:
         published = PublishedList(
             found.list_id,
             found.policy,
-            at,
+            # the time as whoever reads the list back finds it
+            datetime.fromisoformat(found.generated_at).timestamp(),
             tuple([item.id for item in items]),
             packed([item.propensity for item in items]),
             features,
@@ -396,23 +426,32 @@ class Flusher:
         self._lists.memory.add(user_id, partition, published)
         return _Listed(user_id, partition, published, value)
 
-    def _search_list(self, user_id: str, row: UserRow, generated_at: str) -> RecommendationList | None:
+    def _rank_again(self, user_id: str) -> None:
+        self._metrics.lists_hurried.inc()
+        self._hurried[user_id] = None
+        if len(self._hurried) > self._settings.max_dirty:
+            del self._hurried[next(iter(self._hurried))]
+
+    def _search_list(
+        self, request: RankRequest, row: UserRow, generated_at: str, *, hurry: bool
+    ) -> RecommendationList | None:
         """The order of the shopper's last search; None where it is of an earlier visit, or empty."""
         search = row.queries[-1]
         if search.ts < row.session.start:
             return None
         started = time.perf_counter()
         try:
-            request = request_of(user_id, row, self._settings.buy_again)
-            ranked = self._ranker.rank_search(request, search.query, search.results)
+            ranked = self._ranker.rank_search(request, search.query, search.results, hurry=hurry)
         except Exception:  # noqa: BLE001  # told in the log, whatever it is
-            _LOG.exception("could not rank the search list of %r", user_id)
+            _LOG.exception("could not rank the search list of %r", request.user_id)
             self._metrics.ranking_failures.inc()
             return None
         if not ranked.items:
             return None
         self._metrics.ranking_seconds.observe(time.perf_counter() - started)
-        return list_of(search_key(user_id), ranked, generated_at, events=row.counts.total, query=search.query)
+        return list_of(
+            search_key(request.user_id), ranked, generated_at, events=row.counts.total, query=search.query
+        )
 
     async def _send(self, batch: _Batch) -> bool:
         erased = dict(self._erased)

@@ -23,14 +23,14 @@ _POLL: Final = 0.005
 
 
 def main() -> None:
-    """Run one of ``bare``, ``table``, ``whole``, ``ranks`` (the whole too, by other settings)."""
+    """Run ``bare``, ``table``, or the whole by the settings there are, whatever it is called."""
     what, count = sys.argv[1], int(sys.argv[2])
     settings = load_settings()
-    if what in ("whole", "ranks"):
+    make = {"bare": bare_agent, "table": table_agent}.get(what)
+    if make is None:
         app, done, extra = _whole(settings)
     else:
         progress = Progress()
-        make = {"bare": bare_agent, "table": table_agent}[what]
         folder = settings.data_dir / what
         app = make(settings.app_id, settings.broker, folder, settings.partitions, progress)
         done, extra = (lambda: progress.seen), dict
@@ -75,7 +75,8 @@ def _whole(settings: Settings) -> tuple[Any, Callable[[], int], Callable[[], dic
 
     def extra() -> dict[str, Any]:
         lists = metrics.registry.get_sample_value("headrace_lists_published_total", {"kind": "user"})
-        return {"user_lists": lists, "fresh_events": acknowledged(metrics)}
+        hurried = metrics.registry.get_sample_value("headrace_lists_hurried_total")
+        return {"user_lists": lists, "hurried_lists": hurried, "fresh_events": acknowledged(metrics)}
 
     return app, partial(acknowledged, metrics), extra
 

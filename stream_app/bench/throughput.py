@@ -6,7 +6,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +23,16 @@ from topics.catalogue import catalogue
 
 PARTITIONS: Final = 4
 _PATIENCE: Final = 180.0
-KINDS: Final = ("bare", "table", "whole", "ranks")
-RANKS: Final = {"models": '["popularity","item_to_item","session_knn"]', "fusion": "rrf"}
-"""Settings of the whole with lists that are fused by ranks: what the path costs without what the learned lists do."""
+KINDS: Final = ("bare", "table", "whole", "patient", "ranks")
+VARIANTS: Final[Mapping[str, Mapping[str, object]]] = {
+    "whole": {},
+    "patient": {"hurry": False},
+    "ranks": {"models": '["popularity","item_to_item","session_knn"]', "fusion": "rrf", "hurry": False},
+}
+"""Settings of the whole: as they are; never in a hurry; with lists that are fused by ranks, which is what the path
+costs without what the learned lists do."""
 
-_APP_IDS: Final = {"whole": "headrace", "ranks": "bench-ranks"}
+_APP_IDS: Final = {"whole": "headrace", "patient": "bench-patient", "ranks": "bench-ranks"}
 Say = Callable[[str], None]
 
 
@@ -57,7 +62,7 @@ def measure_throughput(events: int, rounds: int, users: int, say: Say) -> dict[s
     Returns
     -------
     dict
-        Events a second of each, and the ratios c/a, c/b and d/b: medians and each round's.
+        Events a second of each, and the ratios c/a, c/b, d/b and e/b: medians and each round's.
     """
     measured: list[dict[str, dict[str, Any]]] = []
     for number in range(1, rounds + 1):
@@ -75,7 +80,8 @@ def measure_throughput(events: int, rounds: int, users: int, say: Say) -> dict[s
         for name, kind, against in (
             ("c/a", "whole", "bare"),
             ("c/b", "whole", "table"),
-            ("d/b", "ranks", "table"),
+            ("d/b", "patient", "table"),
+            ("e/b", "ranks", "table"),
         )
     }
     return {
@@ -90,6 +96,9 @@ def measure_throughput(events: int, rounds: int, users: int, say: Say) -> dict[s
         "rounds": {"events_per_second": rates, "ratios": ratios},
         "lists_per_event": statistics.median(
             r["whole"]["user_lists"] / r["whole"]["fresh_events"] for r in measured
+        ),
+        "hurried_share": statistics.median(
+            r["whole"]["hurried_lists"] / r["whole"]["user_lists"] for r in measured
         ),
     }
 
@@ -120,7 +129,7 @@ def _consume_in(folder: Path, kind: str, servers: EmbeddedServers, events: int) 
         data_dir=folder,
         partitions=PARTITIONS,
         app_id=_APP_IDS.get(kind, f"bench-{kind}"),
-        **(RANKS if kind == "ranks" else {}),
+        **VARIANTS.get(kind, {}),
     )
     with output.open("wb") as log:
         command = (sys.executable, "-m", "stream_app.bench.consumer", kind, str(events))

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import Context
 from stream_app.models.model_set import CONTEXT, ModelSet
+from stream_app.models.store_model import StoreModel
 from stream_app.ranker.choices import ChoiceFusion, Proposal
 from stream_app.ranker.diversity import Diversifier
 from stream_app.ranker.fusion import RRF_K, Fused, ReciprocalRankFusion
@@ -19,6 +20,12 @@ from stream_app.ranker.rules import allowed_items
 from stream_app.ranker.search import POLICY as SEARCH_POLICY
 from stream_app.ranker.search import SearchRanker
 from topics.records import Interaction, ListedItem, Reason
+
+HURRIED: Final = "hurried"
+"""Policy of the lists of shoppers that were ranked in a hurry."""
+
+_QUICK: Final = ("popularity", "search")
+"""What is asked in a hurry where the sessions around a shopper bring too little."""
 
 
 class Ranked(NamedTuple):
@@ -80,6 +87,12 @@ class Ranker:
         self._ranked_models = [
             model for model in models.models if learned is None or learned.falls_back_on(model)
         ]
+        sessions = [model for model in models.models if isinstance(model, StoreModel)][:1]
+        self._in_hurry = (
+            [*sessions, *(model for model in models.models if model.name in _QUICK)]
+            if sessions
+            else self._ranked_models
+        )
 
     def learn(self, interaction: Interaction) -> bool:
         """Fold an interaction into everything that learns; False where it is at or below its watermark."""
@@ -87,10 +100,11 @@ class Ranker:
 
     def fuse(self, context: Context, length: int) -> Fused:
         """Order the available items for a context, as integers: what lists are made of, without their rules."""
-        return self._order(context, self._proposals(context), self.models.index.available, length)
-
-    def _proposals(self, context: Context) -> list[Proposal]:
         learned = self._learned_for(context)
+        proposals = self._proposals(context, learned)
+        return self._order(context, proposals, self.models.index.available, length, learned)
+
+    def _proposals(self, context: Context, learned: ChoiceFusion | None) -> list[Proposal]:
         if learned is not None:
             return learned.proposals(context)
         return self.models.candidates(context, self._per_source, self._ranked_models)
@@ -103,9 +117,13 @@ class Ranker:
         return learned
 
     def _order(
-        self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_], length: int
+        self,
+        context: Context,
+        proposals: Sequence[Proposal],
+        allowed: NDArray[np.bool_],
+        length: int,
+        learned: ChoiceFusion | None = None,
     ) -> Fused:
-        learned = self._learned_for(context)
         if learned is not None:
             return learned.fuse(context, proposals, length, allowed=allowed)
         found = [candidates for _, candidates in proposals]
@@ -114,18 +132,44 @@ class Ranker:
     def rank_user(self, request: RankRequest) -> Ranked:
         """The shopper's list: candidates of every model, fused, without what is bought, hidden or gone."""
         context = self._context(request, self.models.tracker.query(request.user_id, request.now))
-        proposals = self._proposals(context)
+        learned = self._learned_for(context)
+        proposals = self._proposals(context, learned)
         with allowed_items(self.models.index, request.excluded) as allowed:
-            return self._fused(context, proposals, allowed)
+            return self._fused(context, proposals, allowed, learned, self._live)
 
-    def rank_search(self, request: RankRequest, query: str, results: Sequence[str]) -> Ranked:
+    def rank_user_in_hurry(self, request: RankRequest) -> Ranked:
+        """A good list for less than half the price, for when more shoppers wait than can be ranked in time.
+
+        It goes by the sessions around the shopper alone; where these bring too little, by what is popular and what
+        others chose after the same search too. The same rules hold; no policy chooses.
+        """
+        context = self._context(request, self.models.tracker.query(request.user_id, request.now))
+        needed = self._length + len(request.excluded)
+        # some of what is found may be bought no more
+        asked = min(self._per_source, self._length + needed)
+        sessions, *others = self._in_hurry
+        proposals = self.models.candidates(context, asked, (sessions,))
+        if sum(len(found.items) for _, found in proposals) < needed:
+            proposals += self.models.candidates(context, asked, others)
+        with allowed_items(self.models.index, request.excluded) as allowed:
+            return self._fused(context, proposals, allowed)._replace(policy=HURRIED)
+
+    def rank_search(
+        self, request: RankRequest, query: str, results: Sequence[str], *, hurry: bool = False
+    ) -> Ranked:
         """What a search found, in the order for the shopper, with what others chose after the same words.
 
         Every result is on the list but for those known to be unavailable; the search model adds at most as many
         items as a list holds.
         """
         context = self._context(request, query)
-        listed = self._search.order(context, results, brought=self._length, excluded=request.excluded)
+        listed = self._search.order(
+            context,
+            results,
+            brought=self._length,
+            excluded=request.excluded,
+            models=self._in_hurry if hurry else None,
+        )
         return Ranked(listed, self._search.policy, self.models.version)
 
     def rank_query(self, query: str) -> Ranked:
@@ -167,21 +211,27 @@ class Ranker:
         with allowed_items(self.models.index, ()) as allowed:
             return self._fused(context, proposals, allowed)
 
-    def _fused(self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]) -> Ranked:
+    def _fused(
+        self,
+        context: Context,
+        proposals: Sequence[Proposal],
+        allowed: NDArray[np.bool_],
+        learned: ChoiceFusion | None = None,
+        live: LivePolicies | None = None,
+    ) -> Ranked:
         # A segment's list says what is popular there, whatever it is.
         rules = self._diversifier if context.user or len(context.items) else None
-        live = self._live if context.user else None
+        if not context.user:
+            live = None
         pool = self._length if live is None else live.pool(self._length)
-        fused = self._order(
-            context, proposals, allowed, pool if rules is None else rules.rules.pool(self._length)
-        )
+        asked = pool if rules is None else rules.rules.pool(self._length)
+        fused = self._order(context, proposals, allowed, asked, learned)
         if rules is not None:
             # by place: chances fall so steeply that likeness would hardly count, sums of ranks hardly at all
             relevance = 1.0 / (RRF_K + np.arange(len(fused.items)))
             arranged = rules.arrange(fused.items, relevance, self._length, context.now)
             fused = Fused._make(column[arranged] for column in fused)
-        fusion = self._learned_for(context) or self._fusion
-        policy, propensities, features = fusion.policy, None, b""
+        policy, propensities, features = (learned or self._fusion).policy, None, b""
         if live is not None and len(fused.items):
             # what the rules have arranged, a policy may put into another order and no more
             policy, order, chances, features = live.choose(context, fused.items, fused.scores, self._length)

@@ -1,10 +1,11 @@
 """What a shop found for a query, in the order for one shopper."""
 
 from collections.abc import Collection, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
-from msgspec import structs
+from numba import njit
+from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model
 from stream_app.models.model_set import ModelSet
@@ -25,12 +26,35 @@ LEARNED_POLICY: Final = "search_learned"
 _NO_ITEMS: Final = np.zeros(0, np.int32)
 
 
-class _Opinion(NamedTuple):
-    """What a model thinks of the items in question: its order, and its evidence by item."""
-
-    model: Model
-    order: Items
-    evidence: dict[int, tuple[int, int]]  # place among its own candidates, evidence
+@njit(cache=True)  # type: ignore[untyped-decorator]
+def _speakers(
+    listed: NDArray[np.int32],
+    items: NDArray[np.int32],
+    evidence: NDArray[np.int32],
+    ends: NDArray[np.int64],
+    sources: NDArray[np.int64],
+    spoken: NDArray[np.int32],
+) -> None:
+    """For each listed item the source that had it highest, with evidence rather than without; -1 for none."""
+    for at in range(len(listed)):
+        sources[at] = -1
+        spoken[at] = -1
+        best = len(items)
+        start = 0
+        for source in range(len(ends)):
+            for place in range(start, ends[source]):
+                if items[place] != listed[at]:
+                    continue
+                rank = place - start
+                told = evidence[place] >= 0
+                if (
+                    sources[at] < 0
+                    or (told and spoken[at] < 0)
+                    or (told == (spoken[at] >= 0) and rank < best)
+                ):
+                    sources[at], spoken[at], best = source, evidence[place], rank
+                break
+            start = ends[source]
 
 
 class SearchRanker:
@@ -74,7 +98,13 @@ class SearchRanker:
         return POLICY if self._results is None or not self._results.ready else LEARNED_POLICY
 
     def order(
-        self, context: Context, results: Sequence[str], *, brought: int, excluded: Collection[str] = ()
+        self,
+        context: Context,
+        results: Sequence[str],
+        *,
+        brought: int,
+        excluded: Collection[str] = (),
+        models: Sequence[Model] | None = None,
     ) -> tuple[ListedItem, ...]:
         """Order.
 
@@ -88,6 +118,8 @@ class SearchRanker:
             Most items that the search model may add.
         excluded
             Items that may not be added; the shop's own results are kept in spite of it.
+        models
+            The models that are asked, where it is not all.
 
         Returns
         -------
@@ -99,19 +131,24 @@ class SearchRanker:
         found = np.array([index.find(name) for name in named], np.int32)
         own = found[found != NO_ITEM]
         own = own[index.available[own]]
-        proposals = self._models.candidates(context, self._per_source)
+        proposals = self._models.candidates(context, self._per_source, models)
         pool = np.concatenate((own, self._added(proposals, own, brought, excluded)))
-        opinions = [self._opinion(context, model, proposed, pool) for model, proposed in proposals]
-        voices = [own, *(opinion.order for opinion in opinions)]
+        voices = [own, *(self._order_by(context, model, pool) for model, _ in proposals)]
         fused = self._fusion.fuse(
             [Candidates(order, np.zeros(len(order), np.float32), order) for order in voices],
             len(pool),
             allowed=index.available,
             hashes=index.hashes,
         )
+        numbers = fused.items.tolist()
         listed = [
-            ListedItem(index.id_of(item), score, 1.0, _reason(context, item, opinions))
-            for item, score in zip(fused.items.tolist(), fused.scores.tolist(), strict=True)
+            ListedItem(name, score, 1.0, reason)
+            for name, score, reason in zip(
+                index.ids_of(numbers),
+                fused.scores.tolist(),
+                self._reasons(context, fused.items, proposals),
+                strict=True,
+            )
         ]
         unmet = Reason("matches_search", query=context.query)
         listed += [
@@ -136,8 +173,9 @@ class SearchRanker:
         prices = np.where(found == NO_ITEM, np.nan, index.prices[found])
         order = ranker.order(context.user, results, prices.tolist(), context.now)
         chosen = [listed[place_of[results[at]]] for at in order.tolist()]
-        for place, each in zip(places, chosen, strict=True):
-            listed[place] = structs.replace(each, score=listed[place].score)
+        scores = [listed[place].score for place in places]
+        for place, score, each in zip(places, scores, chosen, strict=True):
+            listed[place] = ListedItem(each.id, score, each.propensity, each.why)
 
     def after(self, query: str, length: int) -> tuple[ListedItem, ...]:
         """What people choose after a query, best first; empty where no model knows."""
@@ -174,38 +212,34 @@ class SearchRanker:
             if model.name == SEARCH_MODEL:
                 with allowed_items(self._models.index, excluded) as allowed:
                     fit = proposed.items[allowed[proposed.items]]
-                return fit[~np.isin(fit, own)][:most]
+                added: Items = fit[~(fit[:, None] == own).any(axis=1)][:most]
+                return added
         return _NO_ITEMS
 
-    def _opinion(self, context: Context, model: Model, proposed: Candidates, pool: Items) -> _Opinion:
+    def _order_by(self, context: Context, model: Model, pool: Items) -> Items:
+        """The items of the pool that a model has anything to say for, best first."""
         scores = model.score(context, pool)
         # Stable, so that among equals the shop's order holds.
         falling = np.argsort(-scores, kind="stable")
-        order = pool[falling][: int(np.count_nonzero(scores > 0))]
-        evidence = {
-            item: (place, found)
-            for place, (item, found) in enumerate(
-                zip(proposed.items.tolist(), proposed.evidence.tolist(), strict=True)
-            )
-        }
-        return _Opinion(model, order, evidence)
+        order: Items = pool[falling][: int(np.count_nonzero(scores > 0))]
+        return order
 
+    def _reasons(
+        self, context: Context, listed: Items, proposals: Sequence[tuple[Model, Candidates]]
+    ) -> list[Reason]:
+        """By the model that had an item highest among its own candidates, with evidence rather than without.
 
-def _reason(context: Context, item: int, opinions: Sequence[_Opinion]) -> Reason:
-    """By the model that had it highest among its own candidates, with evidence rather than without.
-
-    Where no model had it, the shop's search found it, and that is the reason.
-    """
-    told: tuple[bool, int] | None = None
-    speaker: Model | None = None
-    evidence = NO_ITEM
-    for model, _, evidence_of in opinions:
-        found = evidence_of.get(item)
-        if found is not None:
-            place, spoken = found
-            rank = (spoken == NO_ITEM, place)
-            if told is None or rank < told:
-                told, speaker, evidence = rank, model, spoken
-    if speaker is None:
-        return Reason("matches_search", query=context.query)
-    return speaker.explain(context, item, evidence)
+        Where no model had it, the shop's search found it, and that is the reason.
+        """
+        sources, spoken = np.full(len(listed), -1, np.int64), np.empty(len(listed), np.int32)
+        if proposals:
+            found = [candidates for _, candidates in proposals]
+            items = np.concatenate([each.items for each in found])
+            evidence = np.concatenate([each.evidence for each in found])
+            ends = np.cumsum([len(each.items) for each in found])
+            _speakers(listed, items, evidence, ends, sources, spoken)
+        matches = Reason("matches_search", query=context.query)
+        return [
+            matches if source < 0 else proposals[source][0].explain(context, item, said)
+            for item, source, said in zip(listed.tolist(), sources.tolist(), spoken.tolist(), strict=True)
+        ]

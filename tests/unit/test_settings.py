@@ -46,6 +46,7 @@ OTHER: dict[str, Any] = {
     "list_ttl": 60.0,
     "flush_users": 1,
     "flush_linger": 0.0,
+    "hurry": False,
     "item_list_interval": 0.5,
     "audit_lists": False,
     "max_dirty": 100,

@@ -8,7 +8,7 @@ import pytest
 
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
-from stream_app.ranker.ranker import Ranked, Ranker
+from stream_app.ranker.ranker import HURRIED, Ranked, Ranker
 from stream_app.ranker.request import RankRequest
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, ListedItem, Source
@@ -258,3 +258,29 @@ def test_only_the_newest_items_of_a_long_history_are_asked_for(models: ModelSet)
         session_start=recent.session_start + 30,
     )
     assert ids(ranker(models).rank_user(longer)) == ids(ranker(models).rank_user(recent))
+
+
+@pytest.mark.parametrize("user", USERS[:4])
+def test_a_list_in_a_hurry_is_as_long_and_keeps_out_what_must_not_be_listed(
+    models: ModelSet, user: str
+) -> None:
+    whole = ranker(models).rank_user_in_hurry(request(user))
+    assert whole.policy == HURRIED
+    assert len(set(ids(whole))) == len(whole.items) == 20
+    bought = ids(whole)[:3]
+    without = ranker(models).rank_user_in_hurry(request(user, excluded=bought))
+    assert len(without.items) == 20
+    assert not set(bought) & set(ids(without))
+
+
+def test_a_list_in_a_hurry_goes_by_the_sessions_and_is_filled_up_by_what_is_popular(models: ModelSet) -> None:
+    user = USERS[0]
+    hurried = ranker(models, 5).rank_user_in_hurry(request(user))
+    seen = set(request(user).items[request(user).session_start :])
+    assert seen & set(ids(hurried)[:3]), "what the session holds leads"
+    assert {item.why.source for item in hurried.items} <= {"viewed_before", "similar_sessions"}
+    stranger = ranker(models).rank_user_in_hurry(request("never seen"))
+    assert ids(stranger)
+    assert {item.why.source for item in stranger.items} <= {"popular", "trending"}
+    unsaid = ModelSet(["popularity"])
+    assert ranker(unsaid).rank_user_in_hurry(request("ann", ())).items == ()
