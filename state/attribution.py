@@ -13,7 +13,7 @@ import msgspec
 from state.duplicates import Place
 from state.lists import ListMemory, PublishedList
 from topics.events import Action, Click, Feedback, FeedbackKind, Impression, Purchase, UserEvent
-from topics.records import Reward, RewardKind
+from topics.records import LATER_STEPS, Reward, RewardKind
 
 WEIGHTS: Final[dict[RewardKind, float]] = {
     RewardKind.CLICK: 1.0,
@@ -235,9 +235,17 @@ def _named(named: PublishedList | None, item_id: str, kind: RewardKind, ts: floa
 def _newest(
     lists: Sequence[PublishedList], item_id: str, kind: RewardKind, ts: float, window: float
 ) -> _Match:
-    """The newest list of before that holds the item."""
+    """The newest list of before that holds the item.
+
+    A step after the click (cart, purchase, like, …) goes to the list on which the item was clicked, however many
+    were made since. Without one, of a shopper whose impressions are told, it goes to no list that was not looked at:
+    the item's page is open, and every event makes a new list that may well hold it.
+    """
     found = None
+    clicked = False
     reason = Unattributed.NO_LIST
+    later = kind in LATER_STEPS
+    told = any(RewardKind.IMPRESSION in (each.given or ()) for each in lists)
     for each in reversed(lists):
         if item_id not in each.items:
             if reason is Unattributed.NO_LIST and each.at <= ts:
@@ -249,11 +257,15 @@ def _newest(
             if each.was_given(kind) >> at & 1:
                 # Once an item and kind, however many of the shopper's lists hold the item.
                 return Unattributed.REPEATED
-            if RewardKind.IMPRESSION in (each.given or ()) and not each.seen >> at & 1:
-                # The shop has told what was seen of this list, and this was not: the shopper found it elsewhere.
+            # A click may come before the impression of its list, from another topic.
+            shown = told if later else RewardKind.IMPRESSION in (each.given or ())
+            if shown and not each.seen >> at & 1:
+                # The shop tells what was seen, and this was not: the shopper found it elsewhere.
                 reason = Unattributed.NOT_SEEN
-            elif found is None and each.at <= ts:
-                found = each, at
+            elif each.at <= ts:
+                best = later and not clicked and each.reacted_to(at)
+                if best or found is None:
+                    found, clicked = (each, at), clicked or best
     return reason if found is None else found
 
 

@@ -182,7 +182,8 @@ def interaction_of(event: UserEvent, place: Place) -> Interaction | None:
         query, list_id = event.query or "", event.list_id or ""
         shown, shown_prices = tuple(event.shown), tuple(event.shown_prices)
     elif isinstance(event, Search):
-        query, shown = event.query, tuple(event.results)
+        query = event.query
+        shown, shown_prices = tuple(event.results), tuple(event.prices)
     elif isinstance(event, Feedback):
         lines = (Line(event.item_id),)
         list_id = event.list_id or ""
@@ -245,10 +246,10 @@ def _counted(counts: Counts, event: UserEvent) -> Counts:
 _Timed = TypeVar("_Timed", Recent, Query)
 
 
-def _order(entry: Recent | Query) -> tuple[float, str, int, tuple[str, ...]]:
+def _order(entry: Recent | Query) -> tuple[float, str, int, tuple[str, ...], tuple[float, ...]]:
     if isinstance(entry, Recent):
-        return entry.ts, entry.item_id, entry.kind, ()
-    return entry.ts, entry.query, 0, entry.results
+        return entry.ts, entry.item_id, entry.kind, (), ()
+    return entry.ts, entry.query, 0, entry.results, entry.prices
 
 
 def _insert(entries: tuple[_Timed, ...], entry: _Timed, limit: int) -> tuple[_Timed, ...]:
@@ -263,8 +264,10 @@ def _insert(entries: tuple[_Timed, ...], entry: _Timed, limit: int) -> tuple[_Ti
 def _searches(queries: tuple[Query, ...], event: UserEvent, oldest: float) -> tuple[Query, ...]:
     """The searches with the one of the event; results stay at the newest alone, and not from before `oldest`."""
     if isinstance(event, Search):
-        results = tuple(event.results[:MAX_RESULTS])
-        queries = _insert(queries, Query(event.time, event.query, results), MAX_QUERIES)
+        # one price for each result, or it is not known which is whose
+        told = event.prices if len(event.prices) == len(event.results) else ()
+        results, prices = tuple(event.results[:MAX_RESULTS]), tuple(told[:MAX_RESULTS])
+        queries = _insert(queries, Query(event.time, event.query, results, prices), MAX_QUERIES)
     elif not queries or not queries[-1].results or queries[-1].ts >= oldest:
         return queries
     last = len(queries) - 1

@@ -37,14 +37,16 @@ class Query(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ----------
     ts, query
         When, and the words as typed.
-    results
-        What the shop showed, in its order; at most ``MAX_RESULTS``. Kept for the newest search alone, and no
-        longer than the session gap: until then its list may have to be published again.
+    results, prices
+        What the shop showed, in its order, and the prices where it said them; at most ``MAX_RESULTS``. Kept for
+        the newest search alone, and no longer than the session gap: until then its list may have to be published
+        again.
     """
 
     ts: float
     query: str
     results: tuple[str, ...] = ()
+    prices: tuple[float, ...] = ()
 
 
 class Counts(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -9,15 +9,12 @@ from typing import Any, Final, Protocol, Self
 
 import msgspec
 
-from stream_app.broker_errors import broker_errors, require_topic
+from stream_app.broker_errors import BOOTSTRAP_MS, broker_errors, require_topic, traceless_consumer
 from stream_app.errors import UserError
 from topics.catalogue import DEAD_LETTERS, SHOP_TOPICS
 from topics.codec import RejectReason
 from topics.events import rfc3339
 from topics.records import DeadLetter
-
-BOOTSTRAP_MS: Final = 10_000
-"""How long a command waits for a broker to answer."""
 
 _DECODER: Final = msgspec.json.Decoder(DeadLetter)
 _POLL_MS: Final = 500
@@ -183,21 +180,12 @@ class DeadLetterLog:
     """
 
     def __init__(self, broker: str) -> None:
-        from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415  # heavy, and only commands need it
+        from kafka import TopicPartition  # noqa: PLC0415  # heavy, and only commands need it
 
         self.foreign = 0
         self._broker = broker
         with broker_errors(broker):
-            self._consumer: Any = KafkaConsumer(
-                bootstrap_servers=broker.split(","),
-                bootstrap_timeout_ms=BOOTSTRAP_MS,
-                group_id=None,
-                enable_auto_commit=False,
-                auto_offset_reset="earliest",
-                # kafka-python computes them in Python, which took most of the time.
-                check_crcs=False,
-                allow_auto_create_topics=False,
-            )
+            self._consumer: Any = traceless_consumer(broker)
         try:
             with broker_errors(broker):
                 numbers = self._consumer.partitions_for_topic(DEAD_LETTERS.name)

@@ -4,6 +4,8 @@ A `Metrics` object is made by the composition root and handed down, so that two 
 (tests, the demo) never collide.
 """
 
+import math
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 FRESHNESS_BUCKETS = (
@@ -53,6 +55,31 @@ class PolicyMetrics:
             ["policy", "figure", "bound"],
             registry=registry,
         )
+
+
+class DiversityMetrics:
+    """How unlike one another the items of recent lists are; NaN while the catalogue tells nothing of what is listed.
+
+    Parameters
+    ----------
+    registry
+        Where they are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.unlikeness = Gauge(
+            "headrace_list_unlikeness_ratio",
+            "Mean unlikeness of two items on a recent list of this worker, by categories, brand and price band: 0 is "
+            "all alike.",
+            registry=registry,
+        )
+        self.categories = Gauge(
+            "headrace_list_categories",
+            "Mean number of distinct narrowest categories in the first 20 places of a recent list of this worker.",
+            registry=registry,
+        )
+        for gauge in (self.unlikeness, self.categories):
+            gauge.set(math.nan)
 
 
 class Metrics:
@@ -216,6 +243,7 @@ class Metrics:
             "Share of the places of recent lists beyond the items that make 80 % of the interactions.",
             registry=r,
         )
+        self.diversity = DiversityMetrics(r)
         self.purchase_outliers = Gauge(
             "headrace_purchase_outliers",
             "Order lines so far whose price or quantity kept them out of the models.",

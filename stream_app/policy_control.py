@@ -2,18 +2,46 @@
 
 import math
 import time
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 from rich.console import Console
 
+from stream_app.broker_errors import broker_errors
 from stream_app.errors import UserError
 from stream_app.evaluation.policies.topics import raw_records
+from stream_app.ranker.bandit.registry import POLICIES
 from stream_app.ranker.live.comparison import Comparison, Figure
 from stream_app.ranker.live.shares import Shares
 from stream_app.settings import Settings
 from topics.catalogue import CONTROL, REWARDS
 from topics.records import GUARD, PolicyShares, Reward, RewardKind, Source, resting
+
+
+class Said(NamedTuple):
+    """What holds of the ``control`` topic.
+
+    Attributes
+    ----------
+    operator
+        What an operator said last, else what the settings say.
+    guard
+        What the guard said last.
+    """
+
+    operator: PolicyShares
+    guard: PolicyShares
+
+    @property
+    def resting(self) -> frozenset[str]:
+        """The policies at rest by either's word."""
+        return resting(self.operator, self.guard)
+
+    @property
+    def split(self) -> Shares:
+        """How shoppers are split."""
+        return Shares(self.operator.weights, self.resting)
 
 
 class PolicyLog:
@@ -28,9 +56,9 @@ class PolicyLog:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def shares(self) -> PolicyShares:
-        """The split that holds now: what was said last, else what the settings say."""
-        said = PolicyShares(weights=dict(self.settings.policies), note="settings")
+    def said(self) -> Said:
+        """What was said last, by an operator and by the guard."""
+        operator = PolicyShares(weights=dict(self.settings.policies), note="settings")
         guard = PolicyShares(weights={}, by=GUARD)
         for _, value in raw_records(self.settings.broker, CONTROL):
             # what says nothing that holds is passed over, as workers do
@@ -43,8 +71,8 @@ class PolicyLog:
             if word.by == GUARD:
                 guard = word
             else:
-                said = word
-        return msgspec.structs.replace(said, resting=tuple(sorted(resting(said, guard))))
+                operator = word
+        return Said(operator, guard)
 
     def comparison(self, since: float, console: Console) -> Comparison:
         """Fold the rewards since a time, each once.
@@ -78,35 +106,24 @@ class PolicyLog:
                     comparison.hear_reward(reward)
         return comparison
 
-    def known(self, said: PolicyShares, names: list[str]) -> None:
-        """Check names.
+    def say(self, operator: PolicyShares, note: str, **changes: Any) -> None:
+        """Say what the operator said, with changes, and wait until Kafka has it.
 
-        Raises
-        ------
-        UserError
-            If a policy has no weight.
-        """
-        for name in names:
-            if name not in said.weights:
-                raise UserError(f"{name!r} is not among the policies: {', '.join(said.weights)}.")
-
-    def say(self, said: PolicyShares, note: str, **changes: Any) -> None:
-        """Say it, with changes, and wait until Kafka has it.
+        What the guard rests is no part of it: it rests by the guard's own word until an operator trusts it.
 
         Raises
         ------
         UserError
             If nobody would get a shopper, or Kafka does not take it.
         """
-        word = msgspec.structs.replace(said, ts=time.time(), by="operator", note=note, **changes)
+        word = msgspec.structs.replace(operator, ts=time.time(), by="operator", note=note, **changes)
         try:
             Shares(word.weights, word.resting)
         except ValueError as error:
             raise UserError(f"{error}.") from None
         from kafka import KafkaProducer  # noqa: PLC0415  # heavy, and only this needs it
-        from kafka.errors import KafkaError  # noqa: PLC0415
 
-        try:
+        with broker_errors(self.settings.broker):
             producer: Any = KafkaProducer(bootstrap_servers=self.settings.broker.split(","), acks="all")
             try:
                 sent = producer.send(
@@ -115,24 +132,68 @@ class PolicyLog:
                 sent.get(timeout=20)
             finally:
                 producer.close()
-        except KafkaError as error:
-            raise UserError(f"The Kafka broker at {self.settings.broker} did not take it: {error}") from None
 
-    def document(self, said: PolicyShares, comparison: Comparison) -> dict[str, Any]:
+    def document(self, said: Said, comparison: Comparison) -> dict[str, Any]:
         """All figures as plain data; bounds are null where there are too few shoppers for any."""
-        shares = Shares(said.weights, said.resting)
-        names = sorted({*said.weights, *comparison.policies})
+        names = sorted({*said.operator.weights, *comparison.policies})
         return {
-            "said": msgspec.to_builtins(said),
+            "said": msgspec.to_builtins(said.operator),
+            "guard": msgspec.to_builtins(said.guard),
             "policies": {
                 name: {
-                    "share": shares.fraction(name),
+                    "share": said.split.fraction(name),
                     "resting": name in said.resting,
                     **_figures(comparison, name),
                 }
                 for name in names
             },
         }
+
+
+def parse_weights(words: Iterable[str]) -> dict[str, float]:
+    """Weights by policy, as they are given on the command line.
+
+    Raises
+    ------
+    UserError
+        With what is wrong with one.
+
+    Examples
+    --------
+    >>> parse_weights(["thompson=0.9", "fixed=0.1"])
+    {'thompson': 0.9, 'fixed': 0.1}
+    """
+    weights: dict[str, float] = {}
+    for word in words:
+        name, _, number = word.partition("=")
+        try:
+            weight = float(number)
+        except ValueError:
+            raise UserError(f"{word!r} is no POLICY=WEIGHT, such as thompson=0.9.") from None
+        if name not in POLICIES:
+            raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
+        if name in weights:
+            raise UserError(f"{name} is given two weights.")
+        weights[name] = weight
+    try:
+        Shares(weights)
+    except ValueError as error:
+        raise UserError(f"{error}.") from None
+    return weights
+
+
+def require_known(said: Said, names: Iterable[str]) -> None:
+    """Check names.
+
+    Raises
+    ------
+    UserError
+        If a policy has no weight.
+    """
+    weights = said.operator.weights
+    for name in names:
+        if name not in weights:
+            raise UserError(f"{name!r} is not among the policies: {', '.join(weights)}.")
 
 
 def _figures(comparison: Comparison, name: str) -> dict[str, Any]:

@@ -4,10 +4,9 @@ import math
 
 from rich.table import Table
 
+from stream_app.policy_control import Said
 from stream_app.ranker.live.comparison import Comparison, Figure
 from stream_app.ranker.live.confidence import Interval
-from stream_app.ranker.live.shares import Shares
-from topics.records import PolicyShares
 
 _HEADINGS = {
     Figure.CLICKS: "clicks / list",
@@ -17,24 +16,24 @@ _HEADINGS = {
 }
 
 
-def policy_table(said: PolicyShares, comparison: Comparison, control: str) -> Table:
+def policy_table(said: Said, comparison: Comparison, control: str) -> Table:
     """Draw the table.
 
     Parameters
     ----------
     said
-        The split.
+        What holds of shares and rests.
     comparison
         What the policies have come to.
     control
         The policy that the others are held against.
     """
-    shares = Shares(said.weights, said.resting)
+    shares = said.split
     table = Table(box=None, pad_edge=False, title_justify="left")
     for heading in ("policy", "share", "shoppers", "lists seen", *_HEADINGS.values(), f"against {control}"):
         table.add_column(heading, justify="left" if heading == "policy" else "right")
     standard = comparison.policies.get(control)
-    for name in sorted({*said.weights, *comparison.policies}):
+    for name in sorted({*said.operator.weights, *comparison.policies}):
         held = comparison.policies.get(name)
         share = "rests" if name in said.resting else f"{shares.fraction(name):.0%}"
         if held is None:

@@ -1,8 +1,10 @@
 """The model replica of a worker: tails interactions, rewards and catalogue items into the models; snapshots.
 
-A replica is a fold over a log. It starts from the newest snapshot and reads the rest. Interactions and rewards of
-this worker's own events are folded at once (`fold_own`, `fold_own_reward`), so that a list reflects the event it
-answers; when they come round through Kafka they stand at or below the watermark and are dropped.
+A replica is a fold over a log. It starts from the newest snapshot and reads the rest: first the interactions and the
+catalogue as they stand at that moment, then the rewards beside what goes on, since a reward tells nothing of an item
+that is not known yet. Interactions and rewards of this worker's own events are folded at once (`fold_own`,
+`fold_own_reward`), so that a list reflects the event it answers; when they come round through Kafka they stand at or
+below the watermark and are dropped.
 """
 
 import asyncio
@@ -12,11 +14,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from state.model_store import ModelStore
+from stream_app.log_consumer import log_consumer, stop_following
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from topics.catalogue import CATALOG_ITEMS, INTERACTIONS, REWARDS
@@ -120,38 +122,32 @@ class Replica:
         self._consumer: Any = None
         self._followed: Sequence[TopicPartition] = ()
         self._owned: set[TopicPartition] = set()
+        self._before_rewards: dict[TopicPartition, int] | None = None
         self._moved = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> "asyncio.Task[None]":
         """Connect and begin to follow the log; the task ends only when stopped, or with an error."""
-        consumer = self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._broker,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=100,
-            request_timeout_ms=30_000,
-        )
+        consumer = self._consumer = log_consumer(self._broker)
         await consumer.start()
         self._followed = partitions = await _partitions(self._broker, (*_OWNED, CATALOG_ITEMS.name))
         consumer.assign(partitions)
+        rewards = [tp for tp in partitions if tp.topic == REWARDS.name]
+        consumer.pause(*rewards)
         beginnings = await consumer.beginning_offsets(partitions)
         for tp in partitions:
             position = max(self._positions.get((tp.topic, tp.partition), 0), beginnings[tp])
             self._positions[tp.topic, tp.partition] = position
             consumer.seek(tp, position)
+        self._before_rewards = await consumer.end_offsets([tp for tp in partitions if tp not in rewards])
+        self._let_rewards_in()
         self._task = asyncio.create_task(self._follow(), name="replica")
         return self._task
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-        if self._consumer is not None:
-            await self._consumer.stop()
-            self._consumer = None
+        task, consumer, self._task, self._consumer = self._task, self._consumer, None, None
+        await stop_following(task, consumer)
 
     async def catch_up(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Wait until everything that is in the log now has been folded.
@@ -272,10 +268,18 @@ class Replica:
                 self._fold_catalogue(records)
             self._positions[tp.topic, tp.partition] = records[-1].offset + 1
             newest = max(newest, records[-1].timestamp / 1000.0)
+        self._let_rewards_in()
         self._report_lag(newest)
         async with self._moved:
             self._moved.notify_all()
         await asyncio.sleep(0)
+
+    def _let_rewards_in(self) -> None:
+        """Begin to read the rewards as soon as all is folded that was there of the rest at the start."""
+        if self._before_rewards is not None and not self._behind(self._before_rewards):
+            self._before_rewards = None
+            held = {tp for tp in self._followed if tp.topic == REWARDS.name}
+            self._consumer.resume(*(held - self._owned))
 
     def _fold(self, records: Sequence[Any]) -> None:
         folded = 0

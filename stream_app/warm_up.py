@@ -5,6 +5,7 @@ from stream_app.ranker.assembly import make_models, make_ranker
 from stream_app.ranker.bandit import registry
 from stream_app.ranker.choices import ENOUGH
 from stream_app.ranker.exposure import Exposure
+from stream_app.ranker.intra_list import IntraListDiversity
 from stream_app.ranker.live.policies import LivePolicies
 from stream_app.ranker.request import RankRequest
 from stream_app.settings import Settings
@@ -28,6 +29,8 @@ def warm_up(settings: Settings) -> None:
     now = float(len(clicks))
     line, shown = (Line("a"),), ("a", "b")
     models.learn(Interaction(Source.PURCHASE, 0, 0, now, "a", Kind.PURCHASE, line, shown=shown))
+    models.learn(Interaction(Source.SEARCH, 0, 0, now, "a", Kind.SEARCH, query="query", shown=shown))
+    models.learn(Interaction(Source.PURCHASE, 0, 1, now, "a", Kind.PURCHASE, line))
     ranker = make_ranker(models, settings)
     request = RankRequest("a", ("a",), (now,), 0, (), now, ("b",))
     ranker.rank_user(request)
@@ -37,4 +40,5 @@ def warm_up(settings: Settings) -> None:
         registry.warm_up()
     ranker.rank_search(request, "query", ("a", "b"))
     Exposure(models).add(("a",), now)
+    IntraListDiversity(models).add(("a", "b"), now)
     ranker.rank_item("a")

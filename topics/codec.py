@@ -214,6 +214,9 @@ def _check_values(event: Event) -> None:
                 )
         for place, price in enumerate(event.shown_prices):
             _check_price(price, f"shown_prices[{place}]")
+    elif isinstance(event, Search):
+        for place, price in enumerate(event.prices):
+            _check_price(price, f"prices[{place}]")
     elif isinstance(event, CatalogItem):
         _check_price(event.price, "price")
         created = event.created

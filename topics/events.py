@@ -136,8 +136,8 @@ class Search(UserEvent, frozen=True, kw_only=True):
     ----------
     query
         The search words, as typed.
-    results
-        The item ids in the order shown.
+    results, prices
+        The item ids in the order shown, and their prices, where the shop knows them.
     filters
         The filters that were set: category, price range, …
     """
@@ -146,6 +146,7 @@ class Search(UserEvent, frozen=True, kw_only=True):
 
     query: Text
     results: Ids = []
+    prices: Prices = []
     filters: Context = {}
 
 

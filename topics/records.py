@@ -49,6 +49,12 @@ class RewardKind(StrEnum):
     ERASURE = "erasure"
 
 
+LATER_STEPS = frozenset(
+    {RewardKind.SHARE, RewardKind.WISHLIST, RewardKind.CART, RewardKind.PURCHASE, RewardKind.LIKE}
+)
+"""Reactions that a click on the item usually comes before."""
+
+
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One item of an interaction, with quantity and unit price (NaN where unknown)."""
 
@@ -77,7 +83,7 @@ class Interaction(msgspec.Struct, frozen=True, array_like=True):
     query
         The search words, where there are any.
     shown, shown_prices
-        The list the shopper chose from, in the order shown, where the shop says so.
+        The list the shopper chose from, or that a search found, in the order shown, where the shop says so.
     list_id
         The list the shopper reacted to, where the shop says so.
     """
@@ -146,7 +152,8 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True, omit_default
     items
         Best first.
     features
-        What the policy knew of the items, a row of numbers an item in their order: float16, C order. On the
+        What the policy knew of the items, a row an item in their order: a stamp of what the numbers mean, and
+        float16 (`stream_app.ranker.live.rows`). On the
         ``lists`` topic alone, and there only where the policy goes by features.
     """
 

@@ -37,6 +37,7 @@ from stream_app.publish.contract import encode_list, search_key, user_key
 from stream_app.publish.dirty import DirtySet
 from stream_app.publish.port import Document, Publisher, PublisherUnavailableError
 from stream_app.ranker.exposure import Exposure
+from stream_app.ranker.intra_list import IntraListDiversity
 from stream_app.ranker.ranker import Ranker
 from stream_app.ranker.request import RankRequest
 from topics.catalogue import LISTS
@@ -193,6 +194,7 @@ class Flusher:
         self._sending: asyncio.Task[bool] | None = None
         self._evicted_reported = 0
         self._exposure = Exposure(ranker.models)
+        self._diversity = IntraListDiversity(ranker.models)
         self._next_exposure = 0.0
         self._logged = logged if logged is not None else Logged()
         self._delivered: dict[int, Callable[[int], None]] = {}
@@ -441,7 +443,9 @@ class Flusher:
             return None
         started = time.perf_counter()
         try:
-            ranked = self._ranker.rank_search(request, search.query, search.results, hurry=hurry)
+            ranked = self._ranker.rank_search(
+                request, search.query, search.results, prices=search.prices, hurry=hurry
+            )
         except Exception:  # noqa: BLE001  # told in the log, whatever it is
             _LOG.exception("could not rank the search list of %r", request.user_id)
             self._metrics.ranking_failures.inc()
@@ -490,6 +494,9 @@ class Flusher:
         for published in listed:
             self._lists.published(published.items)
             self._exposure.add(published.items, newest)
+        # one list in four tells as much of their diversity
+        for published in listed[::4]:
+            self._diversity.add(published.items, newest)
         for policy, count in Counter([published.policy for published in listed]).items():
             self._metrics.policy_lists.labels(policy).inc(count)
         if listed and self._clock() >= self._next_exposure:
@@ -539,6 +546,9 @@ class Flusher:
         metrics.exposure_gini.set(report.gini)
         metrics.exposure_new.set(report.new_share)
         metrics.exposure_long_tail.set(report.long_tail_share)
+        diversity = self._diversity.report()
+        metrics.diversity.unlikeness.set(diversity.unlikeness)
+        metrics.diversity.categories.set(diversity.categories)
 
     def _put_back(self, batch: _Batch) -> None:
         for each in (*batch.listed, *(search.listed for search in batch.searched.values())):

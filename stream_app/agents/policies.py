@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from stream_app.agents.dead_letters import Append
+from stream_app.log_consumer import log_consumer, stop_following
 from stream_app.metrics import Metrics
 from stream_app.ranker.live.comparison import Comparison, Figure
 from stream_app.ranker.live.guard import Finding, findings
@@ -78,12 +78,7 @@ class PolicyKeeper:
 
     async def start(self) -> "asyncio.Task[None]":
         """Apply what has been said so far, then follow; the task ends only when stopped, or with an error."""
-        consumer = self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._broker,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=500,
-        )
+        consumer = self._consumer = log_consumer(self._broker)
         await consumer.start()
         partition = TopicPartition(CONTROL.name, 0)
         consumer.assign([partition])
@@ -99,13 +94,8 @@ class PolicyKeeper:
 
     async def stop(self) -> None:
         """Stop following."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-            self._task = None
-        if self._consumer is not None:
-            await self._consumer.stop()
-            self._consumer = None
+        task, consumer, self._task, self._consumer = self._task, self._consumer, None, None
+        await stop_following(task, consumer)
 
     async def _follow(self) -> None:
         async for record in self._consumer:

@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 import msgspec
-from aiokafka import AIOKafkaConsumer
 from aiokafka.structs import TopicPartition
 
 from state.duplicates import Place
 from state.lists import ListMemory, PublishedList, packed
+from stream_app.log_consumer import log_consumer
 from topics.catalogue import LISTS, REWARDS
 from topics.records import RecommendationList, Reward, RewardKind, Source
 
@@ -117,13 +117,7 @@ class Recall:
         self._logged.keep(partitions)
         if not partitions:
             return
-        consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._broker,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            fetch_max_wait_ms=100,
-            request_timeout_ms=30_000,
-        )
+        consumer = log_consumer(self._broker)
         await consumer.start()
         try:
             # First the rewards: which lists are worth keeping depends on what became of them.

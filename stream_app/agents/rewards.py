@@ -19,8 +19,8 @@ from stream_app.agents.recall import Logged
 from stream_app.metrics import Metrics
 from stream_app.replica import Replica
 from topics.catalogue import REWARDS
-from topics.events import Erasure, Impression, Search, UserEvent
-from topics.records import Reward, RewardKind
+from topics.events import Erasure, Impression, Purchase, Search, UserEvent
+from topics.records import Line, Reward, RewardKind
 
 _encoder: Final = msgspec.msgpack.Encoder()
 
@@ -84,6 +84,8 @@ class Rewards:
             if first == 0:
                 self._mark_erasure(event, place, ts)
             return
+        if isinstance(event, Purchase):
+            event = self._plausible(event)
         rewards, unattributed = attribute(self._memory, event, place, ts, self._rules, first)
         # An impression of what is not ours, or shown before, is nothing to worry about.
         if anew and not isinstance(event, Impression):
@@ -93,6 +95,21 @@ class Rewards:
             self._send(reward)
             self._replica.fold_own_reward(reward)
             self._count(reward)
+
+    def _plausible(self, order: Purchase) -> Purchase:
+        """The order, less the prices of lines that cannot be what they say: these count as of unknown price.
+
+        One price of a thousand million by a slip of the keyboard would outweigh all other rewards for weeks.
+        """
+        outliers = self._replica.models.outliers
+        odd = [outliers.flags(Line(line.item_id, line.quantity, line.price)) for line in order.items]
+        if not any(odd):
+            return order
+        lines = [
+            msgspec.structs.replace(line, price=0) if is_odd else line
+            for line, is_odd in zip(order.items, odd, strict=True)
+        ]
+        return msgspec.structs.replace(order, items=lines)
 
     def _mark_erasure(self, event: Erasure, place: Place, ts: float) -> None:
         # Behind the shopper's rewards in their partition: an interaction alone may be read before these.

@@ -5,6 +5,9 @@ from typing import Annotated
 
 import typer
 
+from stream_app.cli.options import FiguresFile, Seed, Workers
+from stream_app.cli.replay import FormatName, MappingFile
+
 HELP = (
     "Start a Kafka broker, a Redis and workers of its own, feed events, and show lists change live.\n\n"
     "Without --events a small generated shop is fed, without end; ctrl-C stops everything cleanly. A log "
@@ -26,13 +29,8 @@ def register(cli: typer.Typer) -> None:
         events: Annotated[
             Path | None, typer.Option(metavar="FILE", help="A log to feed; default: a generated shop.")
         ] = None,
-        format_name: Annotated[
-            str,
-            typer.Option("--format", "-f", help="Format of the log: jsonl, csv or trivago (docs/feeds.md)."),
-        ] = "jsonl",
-        mapping: Annotated[
-            Path | None, typer.Option("--mapping", "-m", help="Column mapping of the format csv (TOML).")
-        ] = None,
+        format_name: FormatName = "jsonl",
+        mapping: MappingFile = None,
         rate: Annotated[
             float | None,
             typer.Option(
@@ -44,15 +42,13 @@ def register(cli: typer.Typer) -> None:
         seconds: Annotated[
             float | None, typer.Option(min=0, help="End feeding after so many seconds.")
         ] = None,
-        report: Annotated[
-            Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON in the end.")
-        ] = None,
+        report: FiguresFile = None,
         picture: Annotated[
             Path | None,
             typer.Option(metavar="FILE.svg", help="Draw the screen as it was when feeding ended."),
         ] = None,
-        workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes.")] = 1,
-        seed: Annotated[int, typer.Option(help="Seed of the generated shop.")] = 7,
+        workers: Workers = 1,
+        seed: Seed = 7,
         keep: Annotated[
             bool,
             typer.Option(

@@ -50,13 +50,16 @@ def show(
 
     log = _log()
     since = time.time() - days * 86_400.0 if days else 0.0
-    said, comparison = log.shares(), log.comparison(since, Console(stderr=True))
+    said, comparison = log.said(), log.comparison(since, Console(stderr=True))
     if as_json:
         typer.echo(json.dumps(log.document(said, comparison), indent=2))
         return
     from stream_app.policy_table import policy_table  # noqa: PLC0415
 
     Console().print(policy_table(said, comparison, log.settings.control_policy))
+    by_guard = sorted(said.resting - set(said.operator.resting))
+    if by_guard:
+        typer.echo(f"At rest by the guard: {', '.join(by_guard)} (`headrace policies resume` undoes it).")
     if not any(each.shown for each in comparison.policies.values()):
         typer.echo(
             "No impressions are known: figures are per list that somebody reacted to, which says little, and the "
@@ -76,22 +79,11 @@ def share(
 
     Example: `headrace policies share thompson=0.9 fixed=0.1 --note "the test is over"`.
     """
-    from stream_app.errors import UserError  # noqa: PLC0415
-    from stream_app.ranker.bandit.registry import POLICIES  # noqa: PLC0415
+    from stream_app.policy_control import parse_weights  # noqa: PLC0415
 
-    given: dict[str, float] = {}
-    for each in weights:
-        name, equals, number = each.partition("=")
-        try:
-            given[name] = float(number)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise UserError(f"{each!r} is no POLICY=WEIGHT, such as thompson=0.9.")
-        if name not in POLICIES:
-            raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
+    given = parse_weights(weights)
     log = _log()
-    log.say(log.shares(), weights=given, note=note)
+    log.say(log.said().operator, weights=given, note=note)
     foreign = sorted(set(given) - set(log.settings.policies))
     if foreign:
         typer.echo(
@@ -103,30 +95,26 @@ def share(
 
 def rest(names: Names, *, note: Note = "") -> None:
     """Put policies to rest: their shoppers go to the others until `headrace policies resume`."""
-    log = _log()
-    said = log.shares()
-    log.known(said, names)
-    log.say(
-        said,
-        resting=tuple(sorted({*said.resting, *names})),
-        trusted=tuple(sorted(set(said.trusted) - set(names))),
-        note=note,
-    )
+    _change(names, note, at_rest=True)
     typer.echo(f"{', '.join(names)}: at rest.")
 
 
 def resume(names: Names, *, note: Note = "") -> None:
     """Give policies their shoppers back; the guard leaves them alone from now on."""
-    log = _log()
-    said = log.shares()
-    log.known(said, names)
-    log.say(
-        said,
-        resting=tuple(sorted(set(said.resting) - set(names))),
-        trusted=tuple(sorted({*said.trusted, *names})),
-        note=note,
-    )
+    _change(names, note, at_rest=False)
     typer.echo(f"{', '.join(names)}: resumed.")
+
+
+def _change(names: list[str], note: str, *, at_rest: bool) -> None:
+    from stream_app.policy_control import require_known  # noqa: PLC0415
+
+    log = _log()
+    said = log.said()
+    require_known(said, names)
+    named, operator = set(names), said.operator
+    resting, trusted = set(operator.resting) - named, set(operator.trusted) - named
+    (resting if at_rest else trusted).update(named)
+    log.say(operator, resting=tuple(sorted(resting)), trusted=tuple(sorted(trusted)), note=note)
 
 
 def _log() -> "PolicyLog":

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from stream_app.cli.options import FiguresFile, Seed, Workers
+
 HELP = (
     "Let simulated shoppers read their lists and answer with events, and compare the policies of the lists.\n\n"
     "Shoppers are clients like any: they read Redis and send events to Kafka. With --sessions each follows a "
@@ -39,7 +41,7 @@ def register(cli: typer.Typer) -> None:
                 min=1, metavar="N", help="Follow only the first N shoppers, or generate N (default 1,000)."
             ),
         ] = None,
-        seed: Annotated[int, typer.Option(min=0, help="Of everything that chance plays a part in.")] = 7,
+        seed: Seed = 7,
         rate: Annotated[
             float, typer.Option(min=0, help="Events a second; 0 goes as fast as lists come.")
         ] = 0.0,
@@ -63,9 +65,9 @@ def register(cli: typer.Typer) -> None:
         ] = "4,7",
         items: Annotated[int, typer.Option(min=10, help="Items of the generated shop.")] = 500,
         own_servers: Annotated[
-            bool, typer.Option("--own-servers", help="Start a broker, a Redis and a worker for it.")
+            bool, typer.Option("--own-servers", help="Start a broker, a Redis and --workers for it.")
         ] = False,
-        workers: Annotated[int, typer.Option(min=1, max=64, help="Workers of --own-servers.")] = 1,
+        workers: Workers = 1,
         run: Annotated[
             str | None,
             typer.Option(
@@ -73,9 +75,7 @@ def register(cli: typer.Typer) -> None:
                 "first. Default: by the time; nothing on its own servers."
             ),
         ] = None,
-        report: Annotated[
-            Path | None, typer.Option(metavar="FILE", help="Write the figures as JSON.")
-        ] = None,
+        report: FiguresFile = None,
         outcomes: Annotated[
             Path | None, typer.Option(metavar="FILE", help="Write the sums of each shopper, for --against.")
         ] = None,

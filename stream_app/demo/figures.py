@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import msgspec
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from stream_app.demo.quantiles import Buckets
 from topics.catalogue import SHOP_TOPICS
@@ -19,6 +20,7 @@ WINDOW_SECONDS: Final = 5.0
 
 _TIMEOUT: Final = 2.0
 _OUTCOMES: Final = {"accepted": "accepted", "duplicate": "duplicates", "dead_lettered": "dead_lettered"}
+_LISTS: Final = {"user": "lists_of_shoppers", "search": "lists_of_searches"}
 _SUMS: Final = {
     "headrace_lists_published_total": "lists_published",
     "headrace_prequential_events_total": "judged",
@@ -60,8 +62,8 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     accepted, duplicates, dead_lettered
         Events by what became of them, descriptions of items among them.
-    lists_published, lists_of_shoppers
-        Lists acknowledged by Redis: of any kind, and those of shoppers.
+    lists_published, lists_of_shoppers, lists_of_searches
+        Lists acknowledged by Redis: of any kind, those of shoppers, and those of shoppers' searches.
     judged, hits, reciprocal_rank
         Item interactions of shoppers who had a list; those with an item on it; the sum of 1 / place.
     dirty_users
@@ -79,6 +81,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     dead_lettered: float = 0.0
     lists_published: float = 0.0
     lists_of_shoppers: float = 0.0
+    lists_of_searches: float = 0.0
     judged: float = 0.0
     hits: float = 0.0
     reciprocal_rank: float = 0.0
@@ -120,32 +123,36 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
         return self.reciprocal_rank / self.judged if self.judged else None
 
 
-def parse(text: str) -> Figures:
-    """Read the figures out of a worker's ``/metrics``.
+def samples_of(text: str) -> list[Sample]:
+    """The samples in what a worker serves at ``/metrics``."""
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
+def parse(samples: Iterable[Sample]) -> Figures:
+    """Read the figures out of a worker's samples.
 
     Examples
     --------
-    >>> parse('headrace_events_total{topic="events.click",outcome="accepted"} 3.0').accepted
+    >>> parse(samples_of('headrace_events_total{topic="events.click",outcome="accepted"} 3.0')).accepted
     3.0
     """
     values: dict[str, Any] = {}
     buckets: dict[float, float] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            if sample.name == "headrace_lists_published_total" and sample.labels.get("kind") == "user":
-                values["lists_of_shoppers"] = sample.value
-            if sample.name in _SUMS:
-                field = _SUMS[sample.name]
-            elif sample.name == "headrace_events_total" and sample.labels.get("topic") in _TOPICS:
-                field = _OUTCOMES.get(sample.labels.get("outcome", ""), "")
-            elif sample.name == "headrace_freshness_seconds_bucket":
-                bound = float(sample.labels["le"])
-                buckets[bound] = buckets.get(bound, 0.0) + sample.value
-                continue
-            else:
-                continue
-            if field and not math.isnan(sample.value):
-                values[field] = values.get(field, 0.0) + sample.value
+    for sample in samples:
+        if sample.name == "headrace_lists_published_total" and sample.labels.get("kind") in _LISTS:
+            values[_LISTS[sample.labels["kind"]]] = sample.value
+        if sample.name in _SUMS:
+            field = _SUMS[sample.name]
+        elif sample.name == "headrace_events_total" and sample.labels.get("topic") in _TOPICS:
+            field = _OUTCOMES.get(sample.labels.get("outcome", ""), "")
+        elif sample.name == "headrace_freshness_seconds_bucket":
+            bound = float(sample.labels["le"])
+            buckets[bound] = buckets.get(bound, 0.0) + sample.value
+            continue
+        else:
+            continue
+        if field and not math.isnan(sample.value):
+            values[field] = values.get(field, 0.0) + sample.value
     bounds = tuple(sorted(buckets))
     return Figures(**values, freshness=Buckets(bounds, tuple(buckets[bound] for bound in bounds)))
 
@@ -153,30 +160,29 @@ def parse(text: str) -> Figures:
 _BOUNDS: Final = ("mean", "low", "high")
 
 
-def parse_policies(text: str) -> dict[str, PolicyFigures]:
-    """Read how policies do out of a worker's ``/metrics``.
+def parse_policies(samples: Iterable[Sample]) -> dict[str, PolicyFigures]:
+    """Read how policies do out of a worker's samples.
 
     Examples
     --------
-    >>> parse_policies('headrace_policy_share_ratio{policy="fixed"} 1.0')["fixed"].share
+    >>> parse_policies(samples_of('headrace_policy_share_ratio{policy="fixed"} 1.0'))["fixed"].share
     1.0
     """
     told: dict[str, dict[str, Any]] = {}
-    for family in text_string_to_metric_families(text):
-        for sample in family.samples:
-            name = sample.labels.get("policy", "")
-            if sample.name == "headrace_policy_share_ratio":
-                told.setdefault(name, {})["share"] = sample.value
-            elif sample.name == "headrace_policy_resting":
-                told.setdefault(name, {})["resting"] = sample.value > 0
-            elif sample.name == "headrace_policy_shoppers":
-                told.setdefault(name, {})["shoppers"] = sample.value
-            elif sample.name == "headrace_policy_figure_per_list" and sample.labels["figure"] in (
-                "clicks",
-                "revenue",
-            ):
-                bounds = told.setdefault(name, {}).setdefault(sample.labels["figure"], [math.nan] * 3)
-                bounds[_BOUNDS.index(sample.labels["bound"])] = sample.value
+    for sample in samples:
+        name = sample.labels.get("policy", "")
+        if sample.name == "headrace_policy_share_ratio":
+            told.setdefault(name, {})["share"] = sample.value
+        elif sample.name == "headrace_policy_resting":
+            told.setdefault(name, {})["resting"] = sample.value > 0
+        elif sample.name == "headrace_policy_shoppers":
+            told.setdefault(name, {})["shoppers"] = sample.value
+        elif sample.name == "headrace_policy_figure_per_list" and sample.labels["figure"] in (
+            "clicks",
+            "revenue",
+        ):
+            bounds = told.setdefault(name, {}).setdefault(sample.labels["figure"], [math.nan] * 3)
+            bounds[_BOUNDS.index(sample.labels["bound"])] = sample.value
     return {name: msgspec.convert(each, PolicyFigures) for name, each in sorted(told.items())}
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import msgspec
 
 from stream_app.demo.figures import Figures
+from stream_app.demo.latest_search import ShownSearch
+from stream_app.demo.list_quality import ListQuality
 from stream_app.errors import UserError
 
 
@@ -32,6 +34,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         Distinct shoppers in what was sent.
     lists_published
         Lists of any kind acknowledged by Redis.
+    search_lists_published
+        Of those, the orders of shoppers' searches.
     events_per_second
         Events with an outcome over the time from the first event sent to the last list published.
     freshness_ms
@@ -40,6 +44,10 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         One read of a shopper's list with the client, at the end of the run.
     hit_rate_at_20, mrr_at_20
         Of the item looked at next, on the list that the shopper had by then; None before anyone had one.
+    list_quality
+        Diversity of shoppers' lists, and how their places were shared out among the items; see `ListQuality`.
+    latest_search
+        The search seen last with both its orders, the first places of each; None if nobody searched.
     seconds
         Feeding and finishing.
     workers
@@ -61,11 +69,14 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     ignored: int
     users: int
     lists_published: int
+    search_lists_published: int
     events_per_second: float
     freshness_ms: Quantiles
     redis_read_ms: Quantiles
     hit_rate_at_20: float | None
     mrr_at_20: float | None
+    list_quality: ListQuality
+    latest_search: ShownSearch | None
     seconds: float
     workers: int
     interrupted: bool

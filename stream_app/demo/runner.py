@@ -17,13 +17,16 @@ from stream_app.demo.ending import STALL_PATIENCE, Ending
 from stream_app.demo.feeding import FeedingThread
 from stream_app.demo.figures import Figures, History
 from stream_app.demo.interrupts import Interrupts, Manner
+from stream_app.demo.latest_search import LatestSearch, ShownSearch
 from stream_app.demo.options import Options
 from stream_app.demo.reads import time_reads
-from stream_app.demo.screen import View, draw, line, save_picture, summary
+from stream_app.demo.screen import PICTURE, Size, draw, save_picture
 from stream_app.demo.source import EventSource, LogSource, ShopSource
 from stream_app.demo.spotlight import Spotlight
 from stream_app.demo.stage import set_up
 from stream_app.demo.startup import Steps
+from stream_app.demo.text import line, summary
+from stream_app.demo.view import View
 from stream_app.demo.workers import WorkerError, Workers
 from stream_app.errors import UserError
 from stream_app.feeds.feeder import Feeder
@@ -35,6 +38,7 @@ from topics.records import RecommendationList
 
 _LOOK_EVERY: Final = 0.25
 _SAY_EVERY: Final = 5.0  # between two lines, where the output is no terminal
+_SEARCH_REPORTED: Final = 20  # places of the latest search in the report
 
 
 def run_demo(options: Options, console: Console) -> int:
@@ -155,7 +159,7 @@ class _Run:
 
     def watch(self) -> reports.Report:
         """Feed and show until the end, then read lists and sum up."""
-        spotlight = Spotlight(self._own_list, self._last_search)
+        spotlight, search = Spotlight(self._own_list), LatestSearch(self._last_search)
         started = time.monotonic()
         self._feeding.start()
         picture: RenderableType | None = None
@@ -168,7 +172,9 @@ class _Run:
                 figures = self._workers.figures().since(self._baseline)
                 self._feeding.note_finished(figures.finished)
                 self._history.add(now, figures)
-                spotlight.look(now, tuple(self._feeding.tally.recent))
+                recent = tuple(self._feeding.tally.recent)
+                spotlight.look(now, recent)
+                search.look(now, recent)
                 over = ending.reached(
                     now,
                     figures,
@@ -179,10 +185,11 @@ class _Run:
                 if ending.cut:
                     self._feeding.end()
                 view = self._view(figures, now - started, ending.phase)
+                shown = view, spotlight, search.shown, self._source.titles
                 if self._options.picture is not None and not self._feeding.done:
-                    picture = draw(view, spotlight, self._source.titles)
+                    picture = draw(*shown, PICTURE)
                 if self._console.is_terminal:
-                    live.update(draw(view, spotlight, self._source.titles), refresh=True)
+                    live.update(draw(*shown, Size(*self._console.size)), refresh=True)
                 elif over or now - said >= _SAY_EVERY:
                     said = now
                     self._console.print(line(view), highlight=False, soft_wrap=True, markup=False)
@@ -191,7 +198,7 @@ class _Run:
                 time.sleep(_LOOK_EVERY)
         if self._options.picture is not None and picture is not None:
             save_picture(picture, self._options.picture)
-        return self._sum_up(figures, ending.worked_until - started)
+        return self._sum_up(figures, search.shown, ending.worked_until - started)
 
     def _own_list(self, user_id: str) -> RecommendationList | None:
         try:
@@ -219,10 +226,11 @@ class _Run:
             figures=figures,
             lately=self._history.lately,
             rate=self._history.rate,
+            quality=self._workers.quality,
             policies=self._workers.policies,
         )
 
-    def _sum_up(self, figures: Figures, seconds: float) -> reports.Report:
+    def _sum_up(self, figures: Figures, search: ShownSearch | None, seconds: float) -> reports.Report:
         tally = self._feeding.tally
         try:
             reads = time_reads(self._client, tally.users, self._options.seed)
@@ -237,11 +245,14 @@ class _Run:
             ignored=tally.total_ignored,
             users=len(tally.users),
             lists_published=round(figures.lists_published),
+            search_lists_published=round(figures.lists_of_searches),
             events_per_second=round(figures.finished / seconds, 1) if seconds > 0 else 0.0,
             freshness_ms=reports.freshness_ms(figures),
             redis_read_ms=reports.quantiles_ms(reads.seconds),
             hit_rate_at_20=figures.hit_rate,
             mrr_at_20=figures.mrr,
+            list_quality=self._workers.quality,
+            latest_search=search and search.first(_SEARCH_REPORTED),
             seconds=round(seconds, 2),
             workers=self._options.workers,
             interrupted=self._interrupts.count > 0,

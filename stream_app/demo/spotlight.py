@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from stream_app.publish.contract import SearchList
 from topics.events import Click, Erasure, Feedback, Impression, Purchase, Search, UserEvent
 from topics.records import RecommendationList
 
@@ -19,9 +18,6 @@ _TRIED: Final = 5  # newest shoppers asked for a list at a time
 ReadList = Callable[[str], RecommendationList | None]
 """The list of a shopper, or None if there is none of their own."""
 
-ReadSearch = Callable[[str], SearchList | None]
-"""The order of a shopper's last search, or None if there is none."""
-
 
 class Spotlight:
     """Chooses the most recently active shopper with a list, and stays with them while they are active.
@@ -30,8 +26,6 @@ class Spotlight:
     ----------
     read
         Reads a shopper's list.
-    read_search
-        Reads the order of a shopper's last search.
 
     Attributes
     ----------
@@ -41,17 +35,13 @@ class Spotlight:
         Their newest events, newest first, as sentences.
     shown
         Their list.
-    search
-        The order of their last search.
     """
 
-    def __init__(self, read: ReadList, read_search: ReadSearch = lambda _: None) -> None:
+    def __init__(self, read: ReadList) -> None:
         self._read = read
-        self._read_search = read_search
         self.user_id: str | None = None
         self.events: list[str] = []
         self.shown: RecommendationList | None = None
-        self.search: SearchList | None = None
         self._before: dict[str, int] | None = None
         self._seen: set[str] = set()  # event ids of the last look, bounded by the tally's ring
         self._chosen_at = self._active_at = float("-inf")
@@ -79,7 +69,6 @@ class Spotlight:
             self._note(fresh)
         if self.user_id is not None:
             self._take(self._read(self.user_id))
-            self.search = self._read_search(self.user_id)
 
     def _choose(self, now: float, recent: Sequence[UserEvent]) -> None:
         newest_first = list(dict.fromkeys(event.user_id for event in reversed(recent)))

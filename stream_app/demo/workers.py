@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from stream_app.demo.figures import Figures, PolicyFigures, fetch, parse, parse_policies, total
+from stream_app.demo.figures import Figures, PolicyFigures, fetch, parse, parse_policies, samples_of, total
+from stream_app.demo.list_quality import ListQuality, mean_quality, parse_quality
 from stream_app.embedded.process import free_port, log_tail, start_process, stop_process
 from stream_app.errors import UserError
 from stream_app.settings import child_environment
@@ -54,6 +55,7 @@ class WorkerProcess:
             )
         self._last = Figures()
         self.policies: Mapping[str, PolicyFigures] = {}
+        self.quality: tuple[float, ListQuality] = (0.0, ListQuality())
 
     def check(self) -> None:
         """Make sure it runs.
@@ -73,8 +75,10 @@ class WorkerProcess:
         """Its figures now, or the last ones if it does not answer in time."""
         text = fetch(self.port)
         if text is not None:
-            self._last = parse(text)
-            self.policies = parse_policies(text)
+            samples = samples_of(text)
+            self._last = parse(samples)
+            self.policies = parse_policies(samples)
+            self.quality = parse_quality(samples)
         return self._last
 
 
@@ -120,6 +124,11 @@ class Workers:
     def policies(self) -> Mapping[str, PolicyFigures]:
         """How the policies do, as the first worker told when it was asked last: all tell the same."""
         return self._workers[0].policies if self._workers else {}
+
+    @property
+    def quality(self) -> ListQuality:
+        """How the lists are beyond their hit rate, as the workers told when they were asked last."""
+        return mean_quality(worker.quality for worker in self._workers)
 
     def stop(self) -> None:
         """Ask all to stop, wait, and kill what does not."""

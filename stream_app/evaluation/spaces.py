@@ -84,6 +84,8 @@ SPACES: Final[dict[str, Space]] = {
         "neighbours": Whole(100, 1_000, log=True),
         "bridges": Whole(4, 64, log=True),
         "bridge_postings": Whole(10, 100, log=True),
+        # 0 is no decay
+        "session_half_life": Real(0.0, 365 * _DAY),
     },
     # of the listwise softmax: see `stream_app.ranker.softmax`
     FUSION: {

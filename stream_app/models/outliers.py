@@ -77,19 +77,33 @@ class OutlierFilter:
         """How many standard deviations the logarithm of a price or quantity lies from the mean of all."""
         return (math.log(value) - self.mean(what)) / self.deviation(what)
 
+    def flags(self, line: Line) -> bool:
+        """Whether a line is flagged by those learned so far; it is neither learned nor counted.
+
+        Examples
+        --------
+        >>> outliers = OutlierFilter()
+        >>> _ = outliers.sift([Line("sock", 1.0, 10.0)] * 40)
+        >>> outliers.flags(Line("sock", 1.0, 12.0)), outliers.flags(Line("sock", 1.0, 1e9)), outliers.flagged
+        (False, True, 0)
+        """
+        return any(abs(self._judged(what, value)) > self.threshold for what, value in _facts(line))
+
+    def _judged(self, what: str, value: float) -> float:
+        """The z-score of a price or quantity; 0 where nothing is judged, or not yet."""
+        judging = self.threshold and self._scaler.counts[what] >= LEAST_SEEN
+        return self.z_score(what, value) if judging else 0.0
+
     def _take(self, line: Line) -> bool:
         flag = False
         learned = {}
-        for what, value in ((_PRICE, line.price), (_QUANTITY, line.quantity)):
-            if not 0.0 < value < math.inf:
-                continue
+        for what, value in _facts(line):
             learned[what] = math.log(value)
-            if self.threshold and self._scaler.counts[what] >= LEAST_SEEN:
-                z = self.z_score(what, value)
-                if abs(z) > self.threshold:
-                    flag = True
-                    edge = math.copysign(self.threshold, z) * self.deviation(what)
-                    learned[what] = self.mean(what) + edge
+            z = self._judged(what, value)
+            if abs(z) > self.threshold:
+                flag = True
+                edge = math.copysign(self.threshold, z) * self.deviation(what)
+                learned[what] = self.mean(what) + edge
         self._scaler.learn_one(learned)
         self.flagged += flag
         return flag
@@ -122,3 +136,12 @@ class OutlierFilter:
             self._scaler.counts[what] = int(count)
             self._scaler.means[what] = float(mean)
             self._scaler.vars[what] = float(variance)
+
+
+def _facts(line: Line) -> list[tuple[str, float]]:
+    """Price and quantity, where they are known."""
+    return [
+        (what, value)
+        for what, value in ((_PRICE, line.price), (_QUANTITY, line.quantity))
+        if 0.0 < value < math.inf
+    ]

@@ -142,7 +142,8 @@ def _price_level(
         count += 1
     if count == 0:
         return np.nan, 0.0, 0
-    return mean, np.sqrt(squares / total), count
+    # of denormal weights the sum may come out below 0
+    return mean, np.sqrt(max(squares, 0.0) / total), count
 
 
 def affinities(items: Items, times: Times, now: float, index: ItemIndex, half_life: float) -> Affinities:

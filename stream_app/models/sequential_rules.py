@@ -49,6 +49,7 @@ class SequentialRules(StoreModel):
 
     name: ClassVar[str] = "sequential_rules"
     additive: ClassVar[bool] = False
+    hops: ClassVar[bool] = False
 
     def __init__(
         self,

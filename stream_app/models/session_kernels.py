@@ -36,6 +36,8 @@ class Memory(NamedTuple):
         Which session a row holds, -1 for none; a row is serial modulo rows.
     owners : ndarray of uint64, shape (sessions,)
         Stable hash of the shopper.
+    times : ndarray of float64, shape (sessions,)
+        Event time of the newest click, seconds since the epoch.
     posted_in : ndarray of int64, shape (items, postings)
         Sessions of the item's last clicks, a ring.
     posted_at : ndarray of int8, shape (items, postings)
@@ -50,6 +52,7 @@ class Memory(NamedTuple):
     sizes: NDArray[np.int32]
     serials: NDArray[np.int64]
     owners: NDArray[np.uint64]
+    times: NDArray[np.float64]
     posted_in: NDArray[np.int64]
     posted_at: NDArray[np.int8]
     clicks: NDArray[np.int64]
@@ -69,9 +72,10 @@ class Scratch(NamedTuple):
         What was added up, see `Column`.
     session_slots : ndarray of int32, shape (sessions,)
         Place of a session row among those touched.
-    rows, similarity, fading, matches, recency, rank_weight
+    rows, similarity, fading, matches, recency, rank_weight, ageing
         Of each session touched: its row; its similarity with the context, linear and exponential in age; which
-        context items it holds, a bit each; its recency; its weight by rank among the newest item's sessions.
+        context items it holds, a bit each; its recency; its weight by rank among the newest item's sessions; what
+        it counts by its age in event time.
     places : ndarray of int8, shape (touched sessions, context items)
         Where in the session each context item stands.
     order, spare
@@ -94,6 +98,7 @@ class Scratch(NamedTuple):
     matches: NDArray[np.int32]
     recency: NDArray[np.float32]
     rank_weight: NDArray[np.float32]
+    ageing: NDArray[np.float32]
     places: NDArray[np.int8]
     order: NDArray[np.float32]
     spare: NDArray[np.float32]
@@ -103,7 +108,7 @@ class Scratch(NamedTuple):
 
 
 @compiled
-def post(memory: Memory, serial: int, owner: Any, item: int) -> bool:
+def post(memory: Memory, serial: int, owner: Any, item: int, ts: float) -> bool:
     """Add a click to its session; False where the session has opened a row just now."""
     row = serial % len(memory.sizes)
     opened = memory.serials[row] != serial
@@ -113,6 +118,9 @@ def post(memory: Memory, serial: int, owner: Any, item: int) -> bool:
         memory.serials[row] = serial
         memory.owners[row] = owner
         memory.sizes[row] = 0
+        memory.times[row] = ts
+    elif ts > memory.times[row]:
+        memory.times[row] = ts
     size = memory.sizes[row]
     if size < memory.items.shape[1]:
         memory.items[row, size] = item
@@ -164,6 +172,8 @@ def look_around(
     neighbours: int,
     bridges: int,
     bridge_postings: int,
+    ts: float,
+    half_life: float,
 ) -> tuple[int, int, int]:
     """Add up what the sessions tell that share an item with the context, and the bridges' sessions.
 
@@ -183,6 +193,8 @@ def look_around(
         Sessions that count as nearest neighbours.
     bridges, bridge_postings
         Candidates from which a second hop is made, and the postings followed of each.
+    ts, half_life
+        Event time that ages are taken at, and seconds in which what a session counts halves; 0 for never.
 
     Returns
     -------
@@ -221,7 +233,7 @@ def look_around(
         linear = np.float32(1.0 - scratch.ages[at] / total)
         exponential = np.float32(np.exp(-scratch.ages[at] / 1.5))
         bit = 1 << at
-        valid = 0
+        valid: Any = np.float32(0.0)
         for rank in range(min(posted, ring, postings[at])):
             place = (posted - 1 - rank) % ring
             serial = memory.posted_in[item, place]
@@ -240,15 +252,19 @@ def look_around(
                 scratch.fading[slot] = 0.0
                 scratch.matches[slot] = 0
                 scratch.rank_weight[slot] = 0.0
+                scratch.ageing[slot] = 1.0
+                if half_life > 0.0:
+                    scratch.ageing[slot] = np.exp2(-max(0.0, ts - memory.times[row]) / half_life)
             if scratch.matches[slot] & bit:
                 continue
             scratch.matches[slot] |= bit
             scratch.places[slot, at] = memory.posted_at[item, place]
-            scratch.similarity[slot] += linear
-            scratch.fading[slot] += exponential
+            weight = scratch.ageing[slot]
+            scratch.similarity[slot] += linear * weight
+            scratch.fading[slot] += exponential * weight
             if at == 0:
-                scratch.rank_weight[slot] = np.exp(-rank / 40.0)
-            valid += 1
+                scratch.rank_weight[slot] = np.exp(-rank / 40.0) * weight
+            valid += weight
         scratch.supports[at] = valid
         freshness[at] = np.float32(np.exp(-0.4 * scratch.ages[at])) / np.float32(valid + 3.0)
     # of two sessions as similar the younger comes first
@@ -280,6 +296,8 @@ def look_around(
         for at in range(distinct):
             if (matches >> at) & 1:
                 shared += freshness[at]
+        one = scratch.ageing[slot]  # what a click of this session counts
+        shared *= one
         young = np.float32(1.0 / (16.0 + max(0, now - memory.serials[row])))
         shared_root, shared_new = shared * np.sqrt(young), shared * young
         in_order = (matches & 3) == 3 and scratch.places[slot, 1] < scratch.places[slot, 0]
@@ -302,41 +320,41 @@ def look_around(
             if matches & 1:
                 distance = place - scratch.places[slot, 0]
                 if distance != 0:
-                    sums[together] += 1.0
+                    sums[together] += one
                     sums[by_rank] += scratch.rank_weight[slot]
                 if distance > 0:
-                    sums[after] += 1.0 / distance
+                    sums[after] += one / distance
                     if distance == 1:
-                        sums[next_to] += 1.0
+                        sums[next_to] += one
                     if in_order:
-                        sums[after_both] += 1.0 / distance
+                        sums[after_both] += one / distance
                 elif distance < 0:
-                    sums[before] -= 1.0 / distance
+                    sums[before] -= one / distance
             if matches & 2:
                 distance = place - scratch.places[slot, 1]
                 if distance != 0:
-                    sums[together + 1] += 1.0
+                    sums[together + 1] += one
                 if distance > 0:
-                    sums[after_second] += 1.0 / distance
+                    sums[after_second] += one / distance
                 elif distance < 0:
-                    sums[before_second] -= 1.0 / distance
+                    sums[before_second] -= one / distance
             if matches & 4 and place != scratch.places[slot, 2]:
-                sums[together + 2] += 1.0
+                sums[together + 2] += one
             if matches & 8 and place != scratch.places[slot, 3]:
-                sums[together + 3] += 1.0
+                sums[together + 3] += one
             if matches >> 4:
-                sums[older] += 1.0
+                sums[older] += one
             if place != match:
                 if is_near:
                     sums[knn] += similarity * step
-                    sums[members] += 1.0
+                    sums[members] += one
                 sums[stan] += faded * nearness[abs(place - match)]
                 if not alone:
                     sums[pairs] += similarity
                 sums[all_items] += shared
                 sums[recent_root] += shared_root
                 sums[recent] += shared_new
-                sums[support] += 1.0
+                sums[support] += one
                 if recency > sums[newest]:  # noqa: PLR1730 - no write where nothing changes
                     sums[newest] = recency
     # a second hop, over the candidates that the context speaks for most
@@ -369,6 +387,9 @@ def look_around(
                 if serial == own or memory.serials[row] != serial:
                     continue
                 match = memory.posted_at[item, at_ring]
+                one = np.float32(1.0)
+                if half_life > 0.0:
+                    one = np.float32(np.exp2(-max(0.0, ts - memory.times[row]) / half_life))
                 for place in range(memory.sizes[row]):
                     other = memory.items[row, place]
                     if place == match or other < 0:
@@ -382,8 +403,8 @@ def look_around(
                         scratch.slots[other] = slot_of
                         scratch.found[slot_of] = other
                         scratch.sums[slot_of, :] = 0.0
-                    scratch.sums[slot_of, hop] += weight
-                    scratch.sums[slot_of, hop_newest] += weight_newest
+                    scratch.sums[slot_of, hop] += weight * one
+                    scratch.sums[slot_of, hop_newest] += weight_newest * one
     for at in range(total):
         item = clicks[at]
         known = 0 <= item < len(memory.clicks) and memory.clicks[item] > 0
@@ -419,22 +440,24 @@ def release(slots: Any, found: Any, n: int) -> None:
 
 
 @compiled
-def evidence_of(scratch: Scratch, distinct: int, items: Any, out: Any) -> None:
+def evidence_of(
+    slots: Any, sums: Any, context: Any, supports: Any, distinct: int, items: Any, out: Any
+) -> None:
     """For each item the context item that most of its own sessions hold beside it; itself where it is one."""
     for at in range(len(items)):
         item = items[at]
-        slot = scratch.slots[item]
-        out[at] = -1 if distinct == 0 else scratch.context[0]
+        slot = slots[item]
+        out[at] = -1 if distinct == 0 else context[0]
         strongest = np.float32(0.0)
         for place in range(distinct):
-            if scratch.context[place] == item:
+            if context[place] == item:
                 out[at] = item
                 break
             if slot >= 0 and place < 4:
-                share = scratch.sums[slot, place] / (scratch.supports[place] + 3.0)
+                share = sums[slot, place] / (supports[place] + 3.0)
                 if share > strongest:
                     strongest = share
-                    out[at] = scratch.context[place]
+                    out[at] = context[place]
 
 
 @compiled

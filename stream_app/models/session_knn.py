@@ -65,6 +65,7 @@ class SessionKNN(StoreModel):
 
     name: ClassVar[str] = "session_knn"
     additive: ClassVar[bool] = False
+    hops: ClassVar[bool] = False
 
     def __init__(
         self,

@@ -87,12 +87,17 @@ class Surroundings:
         Sessions that share an item with the context.
     own
         Serial of the session that asks, `NO_SESSION` for none.
+    hop
+        Whether the second hop was made.
     """
 
-    __slots__ = ("context", "distinct", "n", "own", "touched", "version")
+    __slots__ = ("context", "distinct", "hop", "n", "own", "touched", "version")
 
-    def __init__(self, context: Context, version: int, own: int, counts: tuple[int, int, int]) -> None:
+    def __init__(
+        self, context: Context, version: int, own: int, counts: tuple[int, int, int], hop: bool
+    ) -> None:
         self.context = context
+        self.hop = hop
         self.version = version
         self.own = own
         self.n, self.distinct, self.touched = counts
@@ -117,6 +122,10 @@ class SessionStore:
         Sessions that count as the nearest.
     bridges, bridge_postings
         Candidates from which a second hop is made, and postings followed of each.
+    session_half_life
+        Seconds of event time, from its newest click to the context, in which a session comes to count half in every
+        sum; 0 for never. Beside that the newer of the sessions always count for more by the order in which they
+        came, see `Column`.
 
     References
     ----------
@@ -150,13 +159,14 @@ class SessionStore:
         neighbours: int = 500,
         bridges: int = 12,
         bridge_postings: int = 24,
+        session_half_life: float = 0.0,
     ) -> None:
         if not 1 <= depth <= 8:
             raise ValueError(f"depth must be from 1 to 8, not {depth}")
         if not 1 <= length <= 127:
             raise ValueError(f"length must be from 1 to 127, not {length}")
         self._index = index
-        self.parameters = {
+        self.parameters: dict[str, Any] = {
             "sessions": sessions,
             "length": length,
             "postings": postings,
@@ -164,6 +174,7 @@ class SessionStore:
             "neighbours": neighbours,
             "bridges": bridges,
             "bridge_postings": bridge_postings,
+            "session_half_life": session_half_life,
         }
         # the older a context item, the less its last postings would add
         self._followed = np.array(
@@ -180,6 +191,7 @@ class SessionStore:
             np.zeros(sessions, np.int32),
             np.full(sessions, -1, np.int64),
             np.zeros(sessions, np.uint64),
+            np.zeros(sessions),
             np.zeros((0, ring), np.int64),
             np.zeros((0, ring), np.int8),
             np.zeros(0, np.int64),
@@ -202,6 +214,7 @@ class SessionStore:
             np.zeros(_TOUCHED, np.float32),
             np.zeros(_TOUCHED, np.float32),
             np.zeros(_TOUCHED, np.int32),
+            np.zeros(_TOUCHED, np.float32),
             np.zeros(_TOUCHED, np.float32),
             np.zeros(_TOUCHED, np.float32),
             np.zeros((_TOUCHED, depth), np.int8),
@@ -233,14 +246,25 @@ class SessionStore:
         self._version += 1
         self.clicks_seen += 1
         self.newest = max(self.newest, serial)
-        if not kernels.post(self.held, serial, np.uint64(stable_hash(observation.user)), item):
+        if not kernels.post(
+            self.held, serial, np.uint64(stable_hash(observation.user)), item, observation.ts
+        ):
             self.sessions_seen += 1
 
-    def look_around(self, context: Context) -> Surroundings:
-        """Add up what the sessions around a context tell; the last context's answer is kept."""
+    def look_around(self, context: Context, *, hop: bool = True) -> Surroundings:
+        """Add up what the sessions around a context tell; the last context's answer is kept.
+
+        Parameters
+        ----------
+        context
+            Whom a list is for.
+        hop
+            Whether the second hop is needed; without it `Column.HOP` and `Column.HOP_NEWEST` are 0 for all, and what
+            only it would find is no candidate.
+        """
         last = self._last
         if last is not None:
-            if last.context is context and last.version == self._version:
+            if last.context is context and last.version == self._version and (last.hop or not hop):
                 return last
             kernels.release(self.scratch.slots, self.scratch.found, last.n)
         size = self._index.size
@@ -257,10 +281,12 @@ class SessionStore:
             self.newest,
             self._followed,
             self.parameters["neighbours"],
-            self.parameters["bridges"],
+            self.parameters["bridges"] if hop else 0,
             self.parameters["bridge_postings"],
+            context.now,
+            self.parameters["session_half_life"],
         )
-        self._last = Surroundings(context, self._version, context.session, counts)
+        self._last = Surroundings(context, self._version, context.session, counts, hop)
         return self._last
 
     def found(self, around: Surroundings) -> Items:
@@ -278,8 +304,10 @@ class SessionStore:
 
     def evidence(self, around: Surroundings, items: Items) -> Items:
         """For each item the context item that speaks most for it; itself where the context holds it."""
-        out = np.empty(len(items), np.int32)
-        kernels.evidence_of(self.scratch, around.distinct, items, out)
+        out, scratch = np.empty(len(items), np.int32), self.scratch
+        kernels.evidence_of(
+            scratch.slots, scratch.sums, scratch.context, scratch.supports, around.distinct, items, out
+        )
         return out
 
     def forget_user(self, user: str) -> None:
@@ -309,6 +337,7 @@ class SessionStore:
             rows=used,
             serials=memory.serials[used],
             owners=memory.owners[used],
+            times=memory.times[used],
             sizes=memory.sizes[used],
             items=memory.items[used][held],
             clicks=memory.clicks.copy(),
@@ -333,6 +362,7 @@ class SessionStore:
         memory, used = self.held, state["rows"]
         memory.serials[used] = state["serials"]
         memory.owners[used] = state["owners"]
+        memory.times[used] = state["times"]
         memory.sizes[used] = state["sizes"]
         rows = np.full((len(used), memory.items.shape[1]), -1, np.int32)
         rows[np.arange(memory.items.shape[1]) < memory.sizes[used, None]] = state["items"]

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from inspect import signature
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,9 @@ class StoreModel(Model):
     keeps
         Whether this model keeps the store.
     """
+
+    hops: ClassVar[bool] = True
+    """Whether the model goes by more than the sessions that share an item with the context."""
 
     def __init__(self, index: ItemIndex, store: SessionStore, keeps: bool = True) -> None:
         self._index = index
@@ -60,7 +63,7 @@ class StoreModel(Model):
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the items that the sessions around the context speak for."""
-        around = self.store.look_around(context)
+        around = self.store.look_around(context, hop=self.hops)
         found, values = self.store.found(around), self._scored(around)
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
         n = kernels.select(found, values, len(found), self._index.hashes, k, items, scores)
@@ -70,7 +73,7 @@ class StoreModel(Model):
 
     def score(self, context: Context, items: Items) -> Scores:
         """What the sessions around the context say of each item."""
-        around = self.store.look_around(context)
+        around = self.store.look_around(context, hop=self.hops)
         everything = np.zeros(self._index.size + 1, np.float32)
         everything[self.store.found(around)] = self._scored(around)
         return everything[np.where((items >= 0) & (items < self._index.size), items, self._index.size)]

@@ -40,7 +40,7 @@ class Ranked(NamedTuple):
     model_version
         Interactions folded into the models.
     features
-        What the policy went by, a row an item: float16, C order; empty where it went by none.
+        What the policy went by, a row an item (`stream_app.ranker.live.rows`); empty where it went by none.
     """
 
     items: tuple[ListedItem, ...]
@@ -155,17 +155,24 @@ class Ranker:
             return self._fused(context, proposals, allowed)._replace(policy=HURRIED)
 
     def rank_search(
-        self, request: RankRequest, query: str, results: Sequence[str], *, hurry: bool = False
+        self,
+        request: RankRequest,
+        query: str,
+        results: Sequence[str],
+        *,
+        prices: Sequence[float] = (),
+        hurry: bool = False,
     ) -> Ranked:
         """What a search found, in the order for the shopper, with what others chose after the same words.
 
         Every result is on the list but for those known to be unavailable; the search model adds at most as many
-        items as a list holds.
+        items as a list holds. `prices` are those the shop showed, one a result, or none.
         """
         context = self._context(request, query)
         listed = self._search.order(
             context,
             results,
+            prices=prices,
             brought=self._length,
             excluded=request.excluded,
             models=self._in_hurry if hurry else None,

@@ -12,12 +12,15 @@ from stream_app.models.ids import IdIndex
 from stream_app.ranker.choices import ENOUGH
 from stream_app.ranker.factorization import FactorizationRanker, Matrix
 from stream_app.ranker.results_kernels import (
+    FOUND_AT,
+    FOUND_IN,
     ITEM,
     ITEM_COLUMNS,
     LAST_ITEM,
     PAGE,
     PAGES,
     PLACES,
+    SESSION,
     SHOPPER_COLUMNS,
     TOUCH_COLUMNS,
     TOUCHES,
@@ -25,6 +28,7 @@ from stream_app.ranker.results_kernels import (
     Column,
     Memory,
     features,
+    is_choice,
     note_list,
     touch,
 )
@@ -82,13 +86,15 @@ class ResultsRanker:
     """Orders the results of a search for a shopper by the chance that each is chosen.
 
     It listens to the fold. Of every shopper it remembers what was touched lately (looked at, bought, searched for by
-    its id), when, and the last lists chosen from. An interaction that says what was shown is a choice from it: the
-    features of the list as they were just before are written (place, touches, prices, habits, popularity with
-    others), and `stream_app.ranker.factorization.FactorizationRanker` takes one step towards what was chosen.
+    its id), when, the last lists chosen from, and the first `PAGE` results of the newest search. An interaction that
+    says what was shown is a choice from it. One that does not is a choice from what the shopper's search found
+    earlier in the session, where its item is among that: an item once a search, and again when it is bought. At a
+    choice the features of the list as they were just before are written (place, touches, prices, habits, popularity
+    with others), and `stream_app.ranker.factorization.FactorizationRanker` takes one step towards what was chosen.
     It starts with what was touched before what was not, the last first unless it stands far down, and as shown: it
     never shows an order made of chance.
 
-    Nothing is remembered before the first choice from a list, so a shop that does not say what it showed pays
+    Nothing is remembered before the first list, so a shop that says neither what it showed nor what it found pays
     nothing. It is not additive: another order of choices gives slightly other weights.
 
     Parameters
@@ -96,7 +102,7 @@ class ResultsRanker:
     session_gap
         Seconds of inactivity that close a session.
     max_shoppers, max_items
-        Remembered; the longest untouched by event time go first. A shopper takes 2.7 kB, an item some 250 bytes.
+        Remembered; the longest untouched by event time go first. A shopper takes 3.1 kB, an item some 250 bytes.
     seed
         Of the learner's initial factors.
 
@@ -154,6 +160,8 @@ class ResultsRanker:
             np.zeros((64, TOUCHES, TOUCH_COLUMNS), np.int32),
             np.zeros((64, TOUCHES, 2)),
             np.zeros((64, PAGES, PAGE + 2), np.int32),
+            np.zeros((64, PAGE + 1), np.int32),
+            np.zeros((64, PAGE), np.float32),
             np.zeros((64, ITEM_COLUMNS)),
             np.zeros((PLACES, 2)),
         )
@@ -166,7 +174,7 @@ class ResultsRanker:
     def hear(self, interaction: Interaction) -> None:
         """Learn a choice, where it is one, and remember what was done."""
         act = _ACT_OF[interaction.kind]
-        shown = interaction.shown if act != _SEARCHED else ()
+        shown = interaction.shown
         if act == _NOTHING or not (self._awake or shown):
             return
         ts = interaction.ts
@@ -175,19 +183,21 @@ class ResultsRanker:
             self._fit(shopper + 1, 0)
         if shown:
             self._awake = True
-            self._learn(shopper, interaction)
         if act == _SEARCHED:
             item = self._searched(interaction.query, ts)
-            self._touch(shopper, item, _SEARCHED_ITEM if item else act, ts, True)
-        else:
-            first = True
-            for line in interaction.lines:
-                self._touch(shopper, self._row(line.item_id, ts), act, ts, first)
-                first = False
+            self._touch(shopper, item, _SEARCHED_ITEM if item else act, ts, True, False)
+            self._keep(shopper, interaction)
+            return
+        chosen = self._learn(shopper, interaction) if shown else self._learn_found(shopper, interaction, act)
+        first = True
+        for line in interaction.lines:
+            item = self._row(line.item_id, ts)
+            self._touch(shopper, item, act, ts, first, item in chosen)
+            first = False
 
-    def _touch(self, shopper: int, item: int, act: int, ts: float, first: bool) -> None:
-        shoppers, touches, times, _, items, _ = self._memory
-        touch(shoppers, touches, times, items, shopper, item, act, ts, self._gap, first)
+    def _touch(self, shopper: int, item: int, act: int, ts: float, first: bool, chosen: bool) -> None:
+        shoppers, touches, times, _, _, _, items, _ = self._memory
+        touch(shoppers, touches, times, items, shopper, item, act, ts, self._gap, first, chosen)
 
     def _row(self, item_id: str, ts: float) -> int:
         row = self._items.index(item_id, ts) + 1
@@ -212,21 +222,68 @@ class ResultsRanker:
             grown(memory.touches, shoppers),
             grown(memory.times, shoppers),
             grown(memory.pages, shoppers),
+            grown(memory.found, shoppers),
+            grown(memory.found_prices, shoppers),
             grown(memory.items, items),
             memory.places,
         )
 
-    def _learn(self, shopper: int, interaction: Interaction) -> None:
+    def _keep(self, shopper: int, search: Interaction) -> None:
+        """Remember what a search found, in place of what an earlier one did."""
+        if search.ts < self._memory.shoppers[shopper, FOUND_AT]:
+            return
+        names, prices = _distinct(search.shown[:PAGE], search.shown_prices[:PAGE])
+        for name in names:
+            self._row(name, search.ts)
+        # looked up when all are in: where there is room for few, the last may have driven out the first
+        rows = [number + 1 for number in self._items.find_all(names)]
+        memory = self._memory
+        own = memory.shoppers[shopper]
+        own[FOUND_IN], own[FOUND_AT] = own[SESSION], search.ts
+        memory.found[shopper, 0] = len(rows)
+        memory.found[shopper, 1 : 1 + len(rows)] = rows
+        memory.found_prices[shopper, : len(rows)] = prices
+
+    def _learn_found(self, shopper: int, interaction: Interaction, act: int) -> Sequence[int]:
+        """Learn choices from what the shopper's search found; return the rows of the items chosen."""
+        memory = self._memory
+        if not memory.found[shopper, 0]:
+            return ()
+        ts = interaction.ts
+        shoppers, touches, times, _, found, found_prices, _, _ = memory
+        chosen = [
+            item
+            for item in [
+                number + 1 for number in self._items.find_all([line.item_id for line in interaction.lines])
+            ]
+            if item and is_choice(shoppers, touches, times, found, shopper, item, act, ts, self._gap)
+        ]
+        if chosen:
+            rows = found[shopper, 1 : 1 + found[shopper, 0]]
+            known = rows > 0  # what was given up since is none that could be learned of
+            self._choose(shopper, rows[known], found_prices[shopper, : len(rows)][known], chosen, ts)
+        return chosen
+
+    def _learn(self, shopper: int, interaction: Interaction) -> Sequence[int]:
+        """Learn choices from what was shown; return the rows of the items chosen."""
         names, prices = _distinct(interaction.shown, interaction.shown_prices)
         ts = interaction.ts
-        rows = np.array([self._row(name, ts) for name in names], np.int32)
-        chosen = [names.index(line.item_id) for line in interaction.lines if line.item_id in names]
+        rows = [self._row(name, ts) for name in names]
+        chosen = [rows[names.index(line.item_id)] for line in interaction.lines if line.item_id in names]
+        self._choose(shopper, np.array(rows, np.int32), prices, chosen, ts)
+        return chosen
+
+    def _choose(
+        self, shopper: int, rows: NDArray[np.int32], prices: Matrix, chosen: Sequence[int], ts: float
+    ) -> None:
+        """Learn that items were chosen from a list, and remember the list; all by their rows."""
+        places = [int(np.flatnonzero(rows == item)[0]) for item in chosen]
         out = self._out[: len(rows)]
-        if len(rows) > 1 and chosen:
+        if len(rows) > 1 and places:
             features(self._memory, shopper, rows, prices, ts, self._gap, out)
-            for place in chosen:
+            for place in places:
                 self.ranker.learn(out, place)
-        note_list(self._memory, shopper, rows, prices, chosen[0] if chosen else -1)
+        note_list(self._memory, shopper, rows, prices, places[0] if places else -1)
 
     def features(self, user: str, results: Sequence[str], prices: Sequence[float], now: float) -> Matrix:
         """Write the features of a list, one row a result; see `order`.
@@ -280,7 +337,8 @@ class ResultsRanker:
 
     def _drop_shoppers(self, numbers: Items) -> None:
         rows = numbers + 1
-        for part in (self._memory.shoppers, self._memory.touches, self._memory.times, self._memory.pages):
+        memory = self._memory
+        for part in (memory.shoppers, memory.touches, memory.times, memory.pages, memory.found):
             part[rows] = 0
 
     def _drop_items(self, numbers: Items) -> None:
@@ -291,6 +349,8 @@ class ResultsRanker:
         memory.touches[gone[memory.touches[:, :, ITEM]]] = 0
         listed = memory.pages[:, :, 2:]
         listed[gone[listed]] = 0
+        found = memory.found[:, 1:]
+        found[gone[found]] = 0
         last = memory.shoppers[:, LAST_ITEM]
         last[gone[last.astype(np.int64)]] = 0
 
@@ -310,6 +370,8 @@ class ResultsRanker:
                 "touches": memory.touches[:shoppers].copy(),
                 "times": memory.times[:shoppers].copy(),
                 "pages": memory.pages[:shoppers].copy(),
+                "found": memory.found[:shoppers].copy(),
+                "found_prices": memory.found_prices[:shoppers].copy(),
                 "items": memory.items[:items].copy(),
                 "places": memory.places.copy(),
             },

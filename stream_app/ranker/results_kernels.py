@@ -97,14 +97,18 @@ class Memory(NamedTuple):
 
     Attributes
     ----------
-    shoppers : ndarray of float64, shape (shoppers, 12)
-        By `_STEP` and what follows it.
-    touches : ndarray of int32, shape (shoppers, TOUCHES, 11)
-        By `_ITEM` and what follows it; an entry whose item is 0 is free.
+    shoppers : ndarray of float64, shape (shoppers, 14)
+        By `STEP` and what follows it.
+    touches : ndarray of int32, shape (shoppers, TOUCHES, 12)
+        By `ITEM` and what follows it; an entry whose item is 0 is free.
     times : ndarray of float64, shape (shoppers, TOUCHES, 2)
         First touch of the session and last of all, seconds since the epoch.
     pages : ndarray of int32, shape (shoppers, PAGES, PAGE + 2)
         Length, place chosen (-1 for none), then the items.
+    found : ndarray of int32, shape (shoppers, PAGE + 1)
+        Length, then the items of the newest search that said what it found; of length 0 after one that did not.
+    found_prices : ndarray of float32, shape (shoppers, PAGE)
+        Of these, 0 where unknown.
     items : ndarray of float64, shape (items, 5)
         By `CHOSEN` and what follows it.
     places : ndarray of float64, shape (PLACES, 2)
@@ -115,19 +119,23 @@ class Memory(NamedTuple):
     touches: NDArray[np.int32]
     times: NDArray[np.float64]
     pages: NDArray[np.int32]
+    found: NDArray[np.int32]
+    found_prices: NDArray[np.float32]
     items: NDArray[np.float64]
     places: NDArray[np.float64]
 
 
-# columns of Memory.shoppers
+# columns of Memory.shoppers; the last two are the session and the time of what was found
 STEP, SESSION, LAST_TS, PAGES_SEEN, LAST_ACT, LAST_ITEM = range(6)
 CHOICES, PLACE_SUM, PRICED, PRICE_SUM, REPEATED, REPEATABLE = range(6, 12)
-SHOPPER_COLUMNS: Final = 12
+FOUND_IN, FOUND_AT = range(12, 14)
+SHOPPER_COLUMNS: Final = 14
 
 # columns of Memory.touches: item, its session here, steps of the last touch, of the last purchase and of the last
-# touch closer than a view, counts in that session and in those before
+# touch closer than a view, counts in that session and in those before, choices from lists in all of them
 ITEM, IN_SESSION, LAST, ACT, BOUGHT_AT, CLOSER_AT, COUNT, BUYS, VIEWS, COUNT_BEFORE, BUYS_BEFORE = range(11)
-TOUCH_COLUMNS: Final = 11
+TIMES_CHOSEN: Final = 11
+TOUCH_COLUMNS: Final = 12
 
 # columns of Memory.items; expected are the choices that the places it was shown at bring on average
 CHOSEN, SHOWN, EXPECTED, PRICE, SHOPPERS = range(5)
@@ -167,6 +175,7 @@ def touch(
     ts: float,
     gap: float,
     first: bool,
+    chosen: bool,
 ) -> None:
     """Remember what a shopper did; the item touched longest ago makes room.
 
@@ -184,6 +193,8 @@ def touch(
         Seconds of inactivity that close a session.
     first
         Whether it is the first item of its event.
+    chosen
+        Whether the item was chosen from a list.
     """
     own = shoppers[shopper]
     if first:
@@ -225,6 +236,7 @@ def touch(
         times[at, 0] = ts
     step = int(own[STEP])
     held[COUNT] += 1
+    held[TIMES_CHOSEN] += 1 if chosen else 0
     held[LAST] = step
     held[ACT] = act
     times[at, 1] = max(times[at, 1], ts)
@@ -235,6 +247,53 @@ def touch(
         held[VIEWS] += 1
     else:
         held[CLOSER_AT] = step
+
+
+@_compiled
+def is_choice(
+    shoppers: Any,
+    all_touches: Any,
+    all_times: Any,
+    found: Any,
+    shopper: int,
+    item: int,
+    act: int,
+    ts: float,
+    gap: float,
+) -> bool:
+    """Whether what a shopper is about to do chooses an item from what the newest search found.
+
+    From one search an item is chosen by the first touch after it, and by each purchase.
+
+    Parameters
+    ----------
+    shoppers, all_touches, all_times, found
+        Of a `Memory`; read only.
+    shopper, item
+        Rows; the item's is not 0.
+    act
+        An `Act`.
+    ts
+        Event time, seconds since the epoch.
+    gap
+        Seconds of inactivity that close a session, and what was found in it with it.
+    """
+    own = shoppers[shopper]
+    if own[FOUND_IN] != own[SESSION] or ts > own[LAST_TS] + gap or ts < own[FOUND_AT]:
+        return False
+    listed = found[shopper]
+    among = False
+    for place in range(listed[0]):
+        if listed[1 + place] == item:
+            among = True
+            break
+    if not among:
+        return False
+    if act != Act.BOUGHT:
+        for j in range(all_touches.shape[1]):
+            if all_touches[shopper, j, ITEM] == item and all_times[shopper, j, 1] >= own[FOUND_AT]:
+                return False
+    return True
 
 
 @_compiled
@@ -456,7 +515,7 @@ def features(memory: Memory, shopper: int, shown: Any, given: Any, now: float, g
     for i in range(n):
         item = items[shown[i]]
         j = entry[i]
-        mine = touches[j, BUYS] + touches[j, BUYS_BEFORE] if j >= 0 else 0
+        mine = touches[j, TIMES_CHOSEN] if j >= 0 else 0
         rates[i] = np.log((max(0.0, item[CHOSEN] - mine) + 1.0) / (item[EXPECTED] + 1.0))
         rate += rates[i] / n
 

@@ -1,6 +1,6 @@
 """What a shop found for a query, in the order for one shopper."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -102,6 +102,7 @@ class SearchRanker:
         context: Context,
         results: Sequence[str],
         *,
+        prices: Sequence[float] = (),
         brought: int,
         excluded: Collection[str] = (),
         models: Sequence[Model] | None = None,
@@ -114,6 +115,9 @@ class SearchRanker:
             The shopper, with the query.
         results
             What the shop found, in its order.
+        prices
+            Of the results, as the shop showed them; not told where there is not one for each. In place of one that is
+            not told, or 0, stands the catalogue's.
         brought
             Most items that the search model may add.
         excluded
@@ -157,11 +161,20 @@ class SearchRanker:
             if item == NO_ITEM
         ]
         if self._results is not None and self._results.ready:
-            self._learned_order(self._results, context, named, listed)
+            told = {}
+            if len(prices) == len(results):
+                # the first price of a result, as it is seen last from behind
+                told = dict(zip(reversed(results), reversed(prices), strict=True))
+            self._learned_order(self._results, context, named, told, listed)
         return tuple(listed)
 
     def _learned_order(
-        self, ranker: ResultsRanker, context: Context, named: Sequence[str], listed: list[ListedItem]
+        self,
+        ranker: ResultsRanker,
+        context: Context,
+        named: Sequence[str],
+        told: Mapping[str, float],
+        listed: list[ListedItem],
     ) -> None:
         """Fill the places that results have on the list in the order learned; the scores stay with the places."""
         place_of = {each.id: place for place, each in enumerate(listed)}
@@ -170,8 +183,9 @@ class SearchRanker:
         index = self._models.index
         found = np.array([index.find(name) for name in results], np.int32)
         # what the catalogue does not know has the price that the ranker saw last
-        prices = np.where(found == NO_ITEM, np.nan, index.prices[found])
-        order = ranker.order(context.user, results, prices.tolist(), context.now)
+        known = np.where(found == NO_ITEM, np.nan, index.prices[found]).tolist()
+        prices = [told.get(name, 0.0) or price for name, price in zip(results, known, strict=True)]
+        order = ranker.order(context.user, results, prices, context.now)
         chosen = [listed[place_of[results[at]]] for at in order.tolist()]
         scores = [listed[place].score for place in places]
         for place, score, each in zip(places, scores, chosen, strict=True):

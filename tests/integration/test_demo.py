@@ -91,6 +91,12 @@ def test_the_generated_shop_runs_for_its_seconds_and_leaves_a_report_and_nobody_
     assert 0 < report["redis_read_ms"]["p50"] <= report["redis_read_ms"]["p99"]
     assert report["reads"] >= 200
     assert 0 < report["mrr_at_20"] <= report["hit_rate_at_20"] <= 1
+    quality, search = report["list_quality"], report["latest_search"]
+    for figure in ("unlikeness", "coverage", "gini", "long_tail_share", "new_items_share"):
+        assert 0 < quality[figure] <= 1, figure
+    assert 0 < report["search_lists_published"] < report["lists_published"]
+    assert set(search["found"]) <= {each["item_id"] for each in search["published"]}
+    assert all(each["reason"]["source"] for each in search["published"])
     assert left_behind(tmp_path) == []
     assert kept(tmp_path) == []
 

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from aiokafka.structs import TopicPartition
 
@@ -15,6 +16,10 @@ from state.model_store import DirectoryModelStore
 from stream_app import replica as replica_module
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
+from stream_app.ranker.live.features import FEATURES, STAMP
+from stream_app.ranker.live.policies import LivePolicies
+from stream_app.ranker.live.rows import pack_rows
+from stream_app.ranker.live.shares import Shares
 from stream_app.replica import Replica, load_models
 from topics.catalogue import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits
@@ -54,7 +59,7 @@ class Log:
         self.add(tp, msgspec.msgpack.encode(click))
         return click
 
-    def reward(self, tp: TopicPartition, offset: int, line: int = 0) -> Reward:
+    def reward(self, tp: TopicPartition, offset: int, line: int = 0, **fields: Any) -> Reward:
         """Add a reward of a click that stood at `offset` of its source partition."""
         reward = Reward(
             source=Source.CLICK,
@@ -66,7 +71,7 @@ class Log:
             list_id="l",
             policy="thompson",
             kind=RewardKind.CLICK,
-            item_id="shoe",
+            **{"item_id": "shoe", **fields},
         )
         self.add(tp, msgspec.msgpack.encode(reward))
         return reward
@@ -79,6 +84,11 @@ class Log:
 def made(partition: int, offset: int, item: str, *segments: str) -> Interaction:
     ts = 1000.0 + offset
     return Interaction(Source.CLICK, partition, offset, ts, "ann", Kind.VIEW, (Line(item),), segments)
+
+
+def listed(array: Any) -> Any:
+    """An array as msgpack can have it."""
+    return array.tolist()
 
 
 class Consumer:
@@ -152,11 +162,11 @@ class Follower:
         async def partitions(*_: Any) -> list[TopicPartition]:
             return list(PARTITIONS)
 
-        def consumer(**_: Any) -> Consumer:
+        def consumer(_broker: str) -> Consumer:
             self.consumer = Consumer(self.log)
             return self.consumer
 
-        monkeypatch.setattr(replica_module, "AIOKafkaConsumer", consumer)
+        monkeypatch.setattr(replica_module, "log_consumer", consumer)
         monkeypatch.setattr(replica_module, "_partitions", partitions)
 
     def models(self, **parameters: Any) -> ModelSet:
@@ -295,6 +305,55 @@ async def test_rewards_are_read_beside_the_interactions_and_learned_once(followe
     assert follower.count("rewards_folded_total") == 8
     assert follower.count("rewards_dropped_total") == 6
     assert follower.count("replica_lag_messages") == 0
+
+
+async def test_what_is_learned_anew_from_the_log_is_what_was_learned_as_it_came(follower: Follower) -> None:
+    def made_with_policies() -> ModelSet:
+        models = follower.models()
+        models.listeners.append(LivePolicies(models, Shares({"thompson": 1.0, "item_thompson": 0.0})))
+        return models
+
+    log, models = follower.log, made_with_policies()
+    row = pack_rows(np.eye(1, len(FEATURES), dtype=np.float32), STAMP)
+    for offset in range(60):
+        # each is new when it is viewed, and chosen from a list right after that
+        item = f"item {offset}"
+        assert models.learn(log.interaction(FIRST, offset, item))
+        told = log.reward(
+            REWARDED, offset, item_id=item, position=0, value=1.0, features=row,
+            seen=(item,), seen_positions=(0,), seen_features=row,
+        )  # fmt: skip
+        assert models.learn_reward(told)
+    # the broker hands out the rewards before anything else
+    log.records = {tp: log.records[tp] for tp in (REWARDED, REWARDED_SECOND, FIRST, SECOND, CATALOG)}
+    replica = follower.make(made_with_policies)
+    await replica.start()
+    follower.running.append(replica)
+    await caught_up(replica)
+    assert replica.models.digest() == models.digest()
+    learned, again = (each.state()["listeners"]["policies"] for each in (models, replica.models))
+    assert again["policies"].keys() == {"thompson", "item_thompson"}
+    assert msgspec.msgpack.encode(again, enc_hook=listed) == msgspec.msgpack.encode(learned, enc_hook=listed)
+    assert learned["rates"]["chosen"][:60].min() > 0
+    assert learned["policies"]["thompson"]["posterior"]["folded"] == 120
+
+
+async def test_rewards_are_read_on_beside_the_interactions_that_come_later(follower: Follower) -> None:
+    follower.log.records = dict(reversed(follower.log.records.items()))
+    follower.log.interaction(FIRST, 0, "shoe")
+    follower.log.reward(REWARDED, 0)
+    replica = await follower.start()
+    await caught_up(replica)
+    assert follower.consumer.read == [(FIRST, 0), (REWARDED, 0)]
+    follower.consumer.pause(FIRST)
+    follower.log.interaction(FIRST, 1, "sock")
+    follower.log.reward(REWARDED, 1)
+    while len(follower.consumer.read) < 3:  # noqa: ASYNC110  # what is read has no event
+        await asyncio.sleep(0)
+    assert follower.consumer.read[-1] == (REWARDED, 1)
+    follower.consumer.resume(FIRST)
+    await caught_up(replica)
+    assert follower.consumer.read[-1] == (FIRST, 1)
 
 
 async def test_own_rewards_are_learned_at_once_and_their_partitions_are_not_read(follower: Follower) -> None:

@@ -12,6 +12,7 @@ from stream_app.errors import UserError
 from stream_app.evaluation.policies.rounds import NO_CANDIDATE, ListDesign, Rounds
 from stream_app.evaluation.progress import Tell
 from stream_app.feeds.files import lines, open_log_file
+from stream_app.ranker.live.rows import WIDE, stamp_in
 from topics.records import RecommendationList, Reward, RewardKind
 
 _NO_REACTION: Final = frozenset({RewardKind.IMPRESSION, RewardKind.ERASURE})
@@ -186,13 +187,21 @@ def _rounds(
     policies: dict[str, int] = {}
     keys: dict[str, int] = {}
     longest = max((len(one.items) for one in lists), default=0)
-    widths = {len(one.features) // (2 * len(one.items)) for one in lists if one.items and one.features}
-    if len(widths) > 1:
+    versions = {
+        (len(one.features) // (WIDE * len(one.items)), stamp_in(one.features))
+        for one in lists
+        if one.items and one.features
+    }
+    if len(versions) > 1:
+        widths = " and ".join(str(width - bool(stamp)) for width, stamp in sorted(versions))
         raise UserError(
-            f"The log has lists with {' and '.join(map(str, sorted(widths)))} features an item; "
+            f"The log has lists with {widths} features an item, which are not the same; "
             "evaluate the lists of one version of the policy at a time."
         )
-    width = widths.pop() if widths else 0
+    columns, stamp = versions.pop() if versions else (0, 0)
+    # the first column of stamped rows is the stamp
+    skipped = int(bool(stamp))
+    width = columns - skipped
     features = np.zeros((len(lists), longest, width), np.float32)
     candidates = np.full((len(lists), longest), NO_CANDIDATE, np.int32)
     rows: list[tuple[int, int, float, float]] = []  # list, place, propensity, reward
@@ -203,9 +212,9 @@ def _rounds(
         candidates[at, :count] = [names.setdefault(item.id, len(names)) for item in one.items]
         if one.features:
             known = np.frombuffer(one.features, np.float16)
-            if known.size != count * width:
+            if known.size != count * columns:
                 raise UserError(f"The features of list {one.list_id} do not fit its {count} items.")
-            features[at, :count] = known.reshape(count, width)
+            features[at, :count] = known.reshape(count, columns)[:, skipped:]
         else:
             featureless += 1
         policies.setdefault(one.policy, len(policies))

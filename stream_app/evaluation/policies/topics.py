@@ -1,14 +1,13 @@
 """A topic of the broker, read from its beginning to where it ended when it was opened."""
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
-from stream_app.broker_errors import broker_errors, require_topic
+from stream_app.broker_errors import broker_errors, require_topic, traceless_consumer
 from stream_app.errors import UserError
 from stream_app.evaluation.policies.published import Raw
 from topics.catalogue import TopicSpec
 
-_BOOTSTRAP_MS: Final = 10_000
 _POLL_MS: Final = 500
 _STALL_POLLS: Final = 40
 
@@ -28,19 +27,10 @@ def raw_records(broker: str, topic: TopicSpec) -> Iterator[Raw]:
     UserError
         If no broker answers, or there is no such topic.
     """
-    from kafka import KafkaConsumer, TopicPartition  # noqa: PLC0415  # heavy, and only this needs it
+    from kafka import TopicPartition  # noqa: PLC0415  # heavy, and only this needs it
 
     with broker_errors(broker):
-        consumer: Any = KafkaConsumer(
-            bootstrap_servers=broker.split(","),
-            bootstrap_timeout_ms=_BOOTSTRAP_MS,
-            group_id=None,
-            enable_auto_commit=False,
-            auto_offset_reset="earliest",
-            # kafka-python computes them in Python, which took most of the time
-            check_crcs=False,
-            allow_auto_create_topics=False,
-        )
+        consumer = traceless_consumer(broker)
         try:
             numbers = consumer.partitions_for_topic(topic.name)
             require_topic(topic.name, broker, there=bool(numbers))

@@ -59,7 +59,7 @@ class PolicyFigures:
     def replace(self, before: NDArray[np.float64], after: NDArray[np.float64]) -> None:
         """Put what a shopper has come to in place of what they had: lists, and each figure."""
         lists, was = after[0], before[0]
-        self.shoppers += was == 0 and lists > 0
+        self.shoppers += int(was == 0 and lists > 0)
         self.lists += lists - was
         self._lists_squared += lists * lists - was * was
         self.sums += after[1:] - before[1:]

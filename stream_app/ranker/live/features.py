@@ -10,6 +10,8 @@ from stream_app.models.base import Context, Items
 from stream_app.models.model_set import ModelSet
 from stream_app.models.popularity import Popularity
 from stream_app.ranker import suits
+from stream_app.ranker.live.passed_over import PassedOver
+from stream_app.ranker.live.rows import stamp_of
 
 FEATURES: Final = (
     # against the best candidate's, on a logarithmic scale: the fused order
@@ -27,13 +29,24 @@ FEATURES: Final = (
     "viewed",
     # 1 for an item first seen now, halving every day
     "newness",
+    # 1 - 2^-n of n expected looks at it on the lists of this visit, without a choice since
+    "passed_over",
+    # the same over all lists remembered, the older ones counting less
+    "passed_over_lately",
+    # 1 for what was chosen from a list of this visit
+    "list_chosen",
 )
 """Names of the features, in their order."""
+
+STAMP: Final = stamp_of(FEATURES)
+"""What logged rows of these features begin with."""
 
 PRIOR: Final = FEATURES.index("fused_rank")
 """What policies start from."""
 
 POPULARITY: Final = FEATURES.index("popularity")
+
+VIEWED: Final = FEATURES.index("viewed")
 
 _SUITS: Final = FEATURES.index(suits.COLUMNS[0])
 
@@ -47,6 +60,9 @@ def _write(
     first_seen: NDArray[np.float64],
     now: float,
     session: NDArray[np.int32],
+    passed_over: NDArray[np.float64],
+    lately: NDArray[np.float64],
+    chosen: NDArray[np.float64],
     out: NDArray[np.float32],
 ) -> None:
     best = 1e-30
@@ -68,6 +84,9 @@ def _write(
                 break
         age = now - first_seen[items[row]]
         out[row, 9] = 2.0 ** (-max(age, 0.0) / 86_400.0)
+        out[row, 10] = 1.0 - 2.0 ** -passed_over[row]
+        out[row, 11] = 1.0 - 2.0 ** -lately[row]
+        out[row, 12] = chosen[row]
 
 
 def list_features(
@@ -77,6 +96,8 @@ def list_features(
     rates: NDArray[np.float64],
     models: ModelSet,
     popularity: Popularity | None,
+    passed_over: PassedOver,
+    chances: NDArray[np.float64],
 ) -> NDArray[np.float32]:
     """Features of the candidates of a list.
 
@@ -94,6 +115,10 @@ def list_features(
         Know the items.
     popularity
         Knows what is popular; None where it does not run, and the feature is 0.
+    passed_over
+        Knows what the shopper was shown.
+    chances : ndarray of float64, shape (places,)
+        How likely each place of a list is looked at.
 
     Returns
     -------
@@ -103,6 +128,9 @@ def list_features(
     out = np.empty((len(items), len(FEATURES)), np.float32)
     counts = np.zeros(len(items), np.float32) if popularity is None else popularity.score(context, items)
     start = context.session_start if context.session_start < len(context.items) else 0
-    _write(items, scores, counts, rates, index.first_seen, context.now, context.items[start:], out)
+    session = context.items[start:]
+    # a list is published after each event, so no more lists than events were seen in this visit
+    showings = passed_over.of(context.user, items, len(session), chances)
+    _write(items, scores, counts, rates, index.first_seen, context.now, session, *showings, out)
     suits.write_suits(context, items, models, out[:, _SUITS : _SUITS + len(suits.COLUMNS)])
     return out

@@ -7,16 +7,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, stamped, verify
-from stream_app.models.base import Context, Items
+from stream_app.models.base import NO_ITEM, Context, Items
 from stream_app.models.ids import stable_hash
 from stream_app.models.model_set import ModelSet
 from stream_app.models.popularity import Popularity
+from stream_app.ranker.bandit.examination import Examination
+from stream_app.ranker.bandit.linear import LinearPolicy
 from stream_app.ranker.bandit.policy import Policy
 from stream_app.ranker.bandit.registry import create_policy
-from stream_app.ranker.live.features import FEATURES, POPULARITY, PRIOR, list_features
+from stream_app.ranker.live.features import FEATURES, POPULARITY, PRIOR, STAMP, VIEWED, list_features
 from stream_app.ranker.live.item_rates import ItemRates
+from stream_app.ranker.live.passed_over import PassedOver, warm_up
+from stream_app.ranker.live.rows import pack_rows, unpack_rows
 from stream_app.ranker.live.shares import Shares
-from topics.records import Interaction, Reward, RewardKind
+from topics.records import LATER_STEPS, Interaction, Reward, RewardKind
+
+_UNLEARNED: Final = Examination().prior
+
+PRIOR_STRENGTH: Final = 100.0
+"""Showings that the fused order counts for. A tenth of what policies take by themselves: chances and rates differ
+little within a list, and a strong prior holds their weights back most."""
+
+EXPLORATION: Final = 0.05
+"""Of the policies that draw weights: with that prior about what they try by themselves before any reward."""
+
+_BY_DRAWS: Final = frozenset({"thompson", "session_value"})
 
 POOL: Final = 60
 """How many of the fused order a policy that chooses may choose from."""
@@ -34,7 +49,7 @@ class Choice(NamedTuple):
     propensities : ndarray of float64, shape (k,)
         The chance that the policy puts each of them where it is.
     features
-        What it went by, a row an item of the list: float16, C order; empty where no policy learns.
+        What it went by, a row an item of the list, as `stream_app.ranker.live.rows` writes it.
     """
 
     policy: str
@@ -95,6 +110,8 @@ class LivePolicies:
                     "seed": seed,
                     "prior_feature": PRIOR,
                     "column": POPULARITY,
+                    "prior_strength": PRIOR_STRENGTH,
+                    **({"exploration": EXPLORATION} if name in _BY_DRAWS else {}),
                     **own.get(name, {}),
                 },
             )
@@ -102,7 +119,10 @@ class LivePolicies:
         }
         self._learners = [policy for policy in self.policies.values() if policy.learns]
         self._rates = ItemRates()
+        self._passed_over = PassedOver()
         self._popularity = next((each for each in models.models if isinstance(each, Popularity)), None)
+        if not self.off:
+            warm_up()
 
     @property
     def off(self) -> bool:
@@ -141,14 +161,22 @@ class LivePolicies:
             Items on the list.
         """
         name = self.shares.policy_of(context.user)
+        rates, chances = self._rates.rate(items), self._chances(self.policies[name])
         features = list_features(
-            context, items, scores, self._rates.rate(items), self._models, self._popularity
+            context, items, scores, rates, self._models, self._popularity, self._passed_over, chances
         )
         # the same list asked for again is the same list
         seed = stable_hash(context.user) ^ (self._models.version * 0x9E3779B97F4A7C15) ^ self._seed
         keys = self._models.index.hashes[items]
         order, propensities, _ = self.policies[name].decide(features, length, seed, keys)
-        return Choice(name, order, propensities, features[order].astype(np.float16).tobytes())
+        return Choice(name, order, propensities, pack_rows(features[order], STAMP))
+
+    def _chances(self, policy: Policy) -> NDArray[np.float64]:
+        """How likely each place is looked at: by what the policy learned, else another, else the prior."""
+        for each in (policy, *self._learners):
+            if isinstance(each, LinearPolicy):
+                return each.chances
+        return _UNLEARNED
 
     def hear(self, interaction: Interaction) -> None:
         """Nothing is learned from what was done without a list."""
@@ -157,18 +185,22 @@ class LivePolicies:
         """Learn what was seen, and what was made of it."""
         index = self._models.index
         seen = np.array(index.find_all(reward.seen), np.int32)
-        item = index.find(reward.item_id) if reward.item_id else -1
+        item = index.find(reward.item_id) if reward.item_id else NO_ITEM
         rows, row = _rows(reward.seen_features), _rows(reward.features)
-        if rows is not None or row is not None:
+        if row is not None and _found_elsewhere(reward, row[0]):
+            row, item = None, NO_ITEM
+        if reward.seen_features or reward.features:
             # lists without features are of searches, or of before: what is chosen there says nothing of places here
             self._rates.hear(reward, seen, item)
+            self._passed_over.hear(reward, seen, item)
         if rows is not None and len(rows) == len(seen):
-            keys = np.where(seen >= 0, index.hashes[seen], np.uint64(0))
+            # an item's key is known before the item is
+            keys = np.array([stable_hash(each) for each in reward.seen], np.uint64)
             places = np.array(reward.seen_positions, np.int32)
             for policy in self._learners:
                 policy.see(rows, places, reward.ts, keys)
         if row is not None and len(row) == 1 and reward.kind is not RewardKind.IMPRESSION:
-            key = int(index.hashes[item]) if item >= 0 else 0
+            key = stable_hash(reward.item_id)
             for policy in self._learners:
                 policy.reward(
                     row[0],
@@ -182,12 +214,14 @@ class LivePolicies:
 
     def forget_user(self, user: str) -> None:
         """Drop what is held of a shopper."""
+        self._passed_over.forget_user(user)
         for policy in self._learners:
             policy.forget_user(user)
 
     def forget_items(self, items: Items) -> None:
         """Drop what is held of items."""
         self._rates.forget_items(items)
+        self._passed_over.forget_items(items)
 
     def state(self) -> State:
         """Everything learned, as plain data; not how shoppers are split."""
@@ -195,6 +229,7 @@ class LivePolicies:
             self.name,
             {"features": list(FEATURES)},
             rates=self._rates.state(),
+            passed_over=self._passed_over.state(),
             policies={policy.name: policy.state() for policy in self._learners},
         )
 
@@ -210,18 +245,26 @@ class LivePolicies:
         """
         verify(state, self.name, {"features": list(FEATURES)})
         self._rates.restore(state["rates"])
+        self._passed_over.restore(state["passed_over"])
         for policy in self._learners:
             if policy.name in state["policies"]:
                 policy.restore(state["policies"][policy.name])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return self._rates.memory() + sum(policy.memory() for policy in self._learners)
+        own = self._rates.memory() + self._passed_over.memory()
+        return own + sum(policy.memory() for policy in self._learners)
 
 
 def _rows(features: bytes) -> NDArray[np.float32] | None:
     """Rows of features as they were logged; None where there are none, or they are of another version's."""
-    width = 2 * len(FEATURES)
-    if not features or len(features) % width:
-        return None
-    return np.frombuffer(features, np.float16).reshape(-1, len(FEATURES)).astype(np.float32)
+    return unpack_rows(features, len(FEATURES), STAMP)
+
+
+def _found_elsewhere(reward: Reward, row: NDArray[np.float32]) -> bool:
+    """Whether the shopper knew the item before the list was made, and went on with it without the list.
+
+    What one looks at may be listed too, the moment after. Whoever then puts it in the cart, or buys it, without
+    having clicked it on that list, comes from its page: the list has no part in it.
+    """
+    return reward.first and reward.kind in LATER_STEPS and row[VIEWED] > 0

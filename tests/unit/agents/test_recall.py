@@ -142,11 +142,11 @@ class Worker:
         self.logged = Logged()
         self.consumer = Consumer(self.log)
 
-        def consumer(**_: Any) -> Consumer:
+        def consumer(_broker: str) -> Consumer:
             self.consumer = Consumer(self.log)
             return self.consumer
 
-        monkeypatch.setattr(recall_module, "AIOKafkaConsumer", consumer)
+        monkeypatch.setattr(recall_module, "log_consumer", consumer)
 
     async def recalls(self, *partitions: int, limit: int = 1000) -> None:
         recall = Recall(self.memory, self.logged, broker="", limit=limit, window=DAY, clock=lambda: NOW)

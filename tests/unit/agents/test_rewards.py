@@ -5,9 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
+import numpy as np
 import pytest
 
 from stream_app.models.base import Items
+from stream_app.ranker.live.features import FEATURES, STAMP
+from stream_app.ranker.live.policies import LivePolicies
+from stream_app.ranker.live.rows import pack_rows
+from stream_app.ranker.live.shares import Shares
 from topics.catalogue import REWARDS
 from topics.events import Feedback, FeedbackKind, Impression, OrderLine, Purchase
 from topics.records import Interaction, Reward, RewardKind, Source
@@ -249,6 +254,60 @@ def test_the_metrics_tell_rewards_by_kind_and_policy(workbench: Workbench) -> No
     assert count("policy_items_seen_total", policy="thompson") == 3
     reasons = ("repeated", "not_on_list", "too_late")
     assert [count("unattributed_reactions_total", reason=reason) for reason in reasons] == [1, 1, 0]
+
+
+@pytest.fixture
+def by_price(tmp_path: Path) -> Workbench:
+    """Where a purchase is worth its price, and forty of the usual price have been seen."""
+    made = Workbench(tmp_path, reward_price_exponent=1.0, reward_price_unit=20.0)
+    made.models.listeners.append(Hearing())
+    for n in range(40):
+        made.take(ordered(made, f"usual {n}", OrderLine(item_id="mug", price=20.0)))
+    return made
+
+
+def ordered(bench: Workbench, event_id: str, *lines: OrderLine) -> Purchase:
+    ts = int(bench.clock.now * 1000)
+    return Purchase(event_id=event_id, user_id="ann", ts=ts, order_id=event_id, items=list(lines))
+
+
+@pytest.mark.parametrize(
+    ("line", "value", "revenue"),
+    [
+        (OrderLine(item_id="sock", price=60.0), 30.0, 60.0),
+        (OrderLine(item_id="sock", price=1e9), 10.0, 0.0),
+        (OrderLine(item_id="sock", price=20.0, quantity=1e7), 10.0, 0.0),
+    ],
+    ids=["dear", "price_mistyped", "quantity_mistyped"],
+)
+def test_an_order_line_that_cannot_be_what_it_says_is_worth_what_one_of_unknown_price_is(
+    line: OrderLine, value: float, revenue: float, by_price: Workbench
+) -> None:
+    by_price.listed("ann", "shoe", "sock")
+    by_price.take(ordered(by_price, "p", OrderLine(item_id="shoe", price=40.0), line))
+    beside, reward = sent(by_price)
+    assert (beside.value, beside.revenue) == (20.0, 40.0)
+    assert (reward.item_id, reward.value, reward.revenue) == ("sock", value, revenue)
+    # every worker learns what is written, and none judges anew
+    assert heard(by_price) == [beside, reward]
+
+
+def test_one_mistyped_price_does_not_drown_what_was_learned(tmp_path: Path) -> None:
+    """Of two items only the second is bought; once, with the first, somebody typed too many zeros."""
+    rows = np.eye(2, dtype=np.float32)
+    rows = np.pad(rows, ((0, 0), (0, len(FEATURES) - 2)))
+    bench = Workbench(tmp_path, reward_price_exponent=1.0, reward_price_unit=20.0)
+    live = LivePolicies(bench.models, Shares({"thompson": 1.0}), settings={"thompson": {"exploration": 0.05}})
+    bench.models.listeners.append(live)
+    for n in range(200):
+        bench.clock.now += 3600.0
+        bench.listed("ann", "shoe", "sock", list_id=f"l{n}", features=pack_rows(rows, STAMP))
+        bought = OrderLine(item_id="sock", price=20.0)
+        if n == 150:
+            bought = OrderLine(item_id="shoe", price=1e9)
+        bench.take(ordered(bench, f"p{n}", bought))
+    orders = [live.policies["thompson"].decide(rows, 2, seed).order.tolist() for seed in range(50)]
+    assert orders.count([1, 0]) == 50
 
 
 def test_a_reward_that_a_policy_cannot_take_stops_nothing(

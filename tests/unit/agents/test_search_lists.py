@@ -1,6 +1,7 @@
 """Search lists, query lists and exposure: what the flusher publishes beside the shoppers' lists."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -240,6 +241,24 @@ async def test_exposure_is_reported_with_the_lists(workbench: Workbench) -> None
     assert workbench.count("exposure_gini_ratio") == pytest.approx(0.0)
     assert workbench.count("exposure_new_items_ratio") == 1.0
     assert 0.0 <= workbench.count("exposure_long_tail_ratio") <= 1.0
+
+
+async def test_the_diversity_of_lists_is_reported_as_far_as_the_catalogue_tells(workbench: Workbench) -> None:
+    for user in ("ann", "bob"):
+        for item in ("shoe", "sock", "hat"):
+            workbench.take(workbench.click(user, item))
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    assert math.isnan(workbench.count("list_unlikeness_ratio"))
+    for item, category in (("shoe", "feet"), ("sock", "feet"), ("hat", "head")):
+        number = workbench.models.index.index(item, 0.0)
+        workbench.models.index.describe(number, 0.0, categories=(category,))
+    workbench.clock.now += 10.0
+    workbench.take(workbench.click("ann", "hat"))
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    assert workbench.count("list_unlikeness_ratio") == pytest.approx(2 / 3)
+    assert workbench.count("list_categories") == 2.0
 
 
 async def test_the_rules_of_the_settings_hold_on_published_lists(

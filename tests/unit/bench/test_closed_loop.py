@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from stream_app.bench import closed_loop
-from stream_app.bench.closed_loop import ARMS, measure
+from stream_app.bench.closed_loop import ARMS, measure, over_tenths
 from stream_app.errors import UserError
+from stream_app.evaluation.statistics import Values
 
 COLUMNS = ["lists", "examined", "clicks", "conversions", "revenue", "expected", "best"]
 
@@ -49,7 +50,7 @@ def test_every_arm_is_run_on_every_tenth(simulated: list[tuple[int, dict[str, ob
 
 
 @pytest.mark.usefixtures("simulated")
-def test_arms_are_compared_shopper_by_shopper() -> None:
+def test_arms_are_compared_tenth_by_tenth() -> None:
     told = measure(Path("log"), "diginetica", 4, 50, 0.1, lambda _: None)
     pairs = {(each["policy"], each["against"], each["figure"]): each for each in told["pairs"]}
     over = pairs["fixed", "popularity", "clicks"]
@@ -60,6 +61,52 @@ def test_arms_are_compared_shopper_by_shopper() -> None:
     assert (same["low"], same["mean"], same["high"]) == (0.0, 0.0, 0.0)
     spread = told["arms"]["fixed"]["clicks"]
     assert spread["high"] - spread["low"] > 0.02
+    # and whoever doubts it can count again
+    assert told["columns"] == ("lists", "clicks", "conversions")
+    lists, clicks, _ = zip(*told["tenths"]["fixed"], strict=True)
+    assert sum(clicks) / sum(lists) == pytest.approx(spread["mean"], abs=1e-6)
+
+
+@pytest.mark.usefixtures("simulated")
+def test_a_single_tenth_tells_no_interval() -> None:
+    told = measure(Path("log"), "diginetica", 1, 50, 0.1, lambda _: None)
+    clicks = told["arms"]["fixed"]["clicks"]
+    assert clicks["mean"] > 0
+    assert (clicks["low"], clicks["high"]) == (None, None)
+    [lift] = {str(each["lift"]["low"]) for each in told["pairs"] if "lift" in each}
+    assert lift == "None"
+    json.dumps(told, allow_nan=False)
+
+
+def rate(total: Values) -> float:
+    return float(total[0] / total[1])
+
+
+def test_the_interval_of_equal_tenths_is_the_t_interval_of_their_mean() -> None:
+    """Rates .1, .2, .3: mean .2, deviation .1, so 4.303 · .1 / √3 with two degrees of freedom."""
+    found = over_tenths(np.array([[10.0, 100.0], [20.0, 100.0], [30.0, 100.0]]), rate)
+    assert found.mean == pytest.approx(0.2)
+    assert found.high - found.mean == pytest.approx(4.303 * 0.1 / 3**0.5)
+    assert found.mean - found.low == pytest.approx(4.303 * 0.1 / 3**0.5)
+
+
+def test_a_large_tenth_counts_for_more_than_a_small_one() -> None:
+    """Without the first: 3 of 10; without the second: 90 of 900; and so on."""
+    found = over_tenths(np.array([[90.0, 900.0], [3.0, 10.0]]), rate)
+    assert found.mean == pytest.approx(93 / 910)
+    without = np.array([0.3, 0.1])
+    assert found.high - found.mean == pytest.approx(12.706 * (0.5 * np.square(without - 0.2).sum()) ** 0.5)
+
+
+def test_shoppers_who_are_alike_for_their_learner_do_not_make_an_interval_narrow() -> None:
+    """In each tenth a thousand shoppers click at the rate that their learner came to, good or bad."""
+    learners = np.random.default_rng(3).normal(0.3, 0.05, size=(400, 10))
+    held = 0
+    for rates in learners:
+        clicks = np.random.default_rng(int(rates[0] * 1e9)).binomial(1000, rates)
+        found = over_tenths(np.stack([clicks, np.full(10, 1000.0)], axis=1), rate)
+        held += found.low <= 0.3 <= found.high
+    assert held / 400 == pytest.approx(0.95, abs=0.03)
 
 
 def test_a_run_that_fails_is_said_with_the_end_of_its_log(

@@ -4,17 +4,18 @@ import math
 from typing import Any
 
 import pytest
+from prometheus_client.samples import Sample
 
 from stream_app.demo.ending import CUT_PATIENCE, STALL_PATIENCE, Ending
-from stream_app.demo.figures import Figures, History, parse, total
+from stream_app.demo.figures import Figures, History, parse, parse_policies, samples_of, total
 from stream_app.demo.quantiles import Buckets
 from stream_app.metrics import Metrics
 
 
-def exposition(metrics: Metrics) -> str:
+def exposition(metrics: Metrics) -> list[Sample]:
     from prometheus_client import generate_latest
 
-    return generate_latest(metrics.registry).decode()
+    return samples_of(generate_latest(metrics.registry).decode())
 
 
 def test_the_workers_metrics_are_read_by_their_names() -> None:
@@ -28,6 +29,7 @@ def test_the_workers_metrics_are_read_by_their_names() -> None:
     metrics.events.labels("events.click", "rekeyed").inc(99)
     metrics.lists_published.labels("user").inc(5)
     metrics.lists_published.labels("item").inc(6)
+    metrics.lists_published.labels("search").inc(3)
     metrics.list_requests.inc(10)
     metrics.list_hits.inc(4)
     metrics.list_reciprocal_rank.inc(2.5)
@@ -40,10 +42,32 @@ def test_the_workers_metrics_are_read_by_their_names() -> None:
 
     assert (figures.accepted, figures.duplicates, figures.dead_lettered) == (10, 3, 4)
     assert figures.finished == 17
-    assert (figures.lists_published, figures.lists_of_shoppers) == (11, 5)
+    assert (figures.lists_published, figures.lists_of_shoppers, figures.lists_of_searches) == (14, 5, 3)
     assert (figures.hit_rate, figures.mrr) == (0.4, 0.25)
     assert (figures.dirty_users, figures.lag_messages, figures.ready) == (8, 9, 1)
     assert figures.freshness.total == 1
+
+
+def test_how_policies_do_is_read_by_name() -> None:
+    metrics = Metrics()
+    metrics.policies.share.labels("fixed").set(0.25)
+    metrics.policies.resting.labels("fixed").set(1)
+    metrics.policies.shoppers.labels("fixed").set(40)
+    for bound, value in (("mean", 0.5), ("low", 0.4), ("high", 0.6)):
+        metrics.policies.figure.labels("fixed", "clicks", bound).set(value)
+    metrics.policies.share.labels("thompson").set(0.75)
+
+    told = parse_policies(exposition(metrics))
+
+    assert list(told) == ["fixed", "thompson"]
+    assert told["fixed"].resting
+    assert (told["fixed"].share, told["fixed"].shoppers, told["fixed"].clicks) == (
+        0.25,
+        40.0,
+        (0.5, 0.4, 0.6),
+    )
+    assert not told["thompson"].resting
+    assert math.isnan(told["thompson"].clicks[0])
 
 
 def test_workers_add_up_and_a_fresh_one_counts_nothing() -> None:

@@ -8,9 +8,13 @@ from pathlib import Path
 import pytest
 
 from stream_app.demo.interrupts import Interrupts, Manner
+from stream_app.demo.latest_search import PlacedResult, ShownSearch
+from stream_app.demo.list_quality import ListQuality
 from stream_app.demo.options import Options
 from stream_app.demo.report import Quantiles, Report, check_writable, quantiles_ms, write
+from stream_app.demo.text import summary
 from stream_app.errors import UserError
+from topics.records import Reason
 
 REPORT = Report(
     events_read=10,
@@ -20,11 +24,16 @@ REPORT = Report(
     ignored=1,
     users=3,
     lists_published=9,
+    search_lists_published=2,
     events_per_second=500.0,
     freshness_ms=Quantiles(12.0, 30.0),
     redis_read_ms=Quantiles(0.1, 0.2),
     hit_rate_at_20=None,
     mrr_at_20=None,
+    list_quality=ListQuality(unlikeness=0.5, gini=0.25),
+    latest_search=ShownSearch(
+        "ann", "tents", ("a", "b"), (PlacedResult("b", 2, Reason("also_viewed", item_id="x")),)
+    ),
     seconds=1.0,
     workers=1,
     interrupted=False,
@@ -64,6 +73,25 @@ def test_the_report_is_json_with_the_keys_that_are_looked_at(tmp_path: Path) -> 
         "hit_rate_at_20",
         "mrr_at_20",
     } <= set(found)
+
+
+def test_the_report_tells_diversity_exposure_and_both_orders_of_the_latest_search(tmp_path: Path) -> None:
+    write(REPORT, tmp_path / "r.json")
+    found = json.loads((tmp_path / "r.json").read_text())
+
+    quality = {"unlikeness": 0.5, "categories": None, "coverage": None, "gini": 0.25}
+    assert found["list_quality"] == quality | {"long_tail_share": None, "new_items_share": None}
+    search = found["latest_search"]
+    assert (search["query"], search["found"]) == ("tents", ["a", "b"])
+    (placed,) = search["published"]
+    assert (placed["item_id"], placed["found_at"], placed["reason"]["item_id"]) == ("b", 2, "x")
+
+
+def test_the_summary_says_what_the_report_holds() -> None:
+    said = summary(REPORT)
+    for expected in ("50 % unlike", "Gini 0.25", "9, of searches 2", "p50 12.0 ms"):
+        assert expected in said
+    assert "unfinished" not in said
 
 
 def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:

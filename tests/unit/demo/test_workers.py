@@ -15,7 +15,14 @@ ready = 0
 class Metrics(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         global ready
-        body = f"headrace_ready {ready}\\n".encode()
+        lines = (
+            f"headrace_ready {ready}",
+            'headrace_lists_published_total{kind="user"} 4',
+            "headrace_exposure_gini_ratio 0.25",
+            'headrace_policy_share_ratio{policy="fixed"} 1',
+            "",
+        )
+        body = "\\n".join(lines).encode()
         ready = 1
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
@@ -37,13 +44,17 @@ def until(process: WorkerProcess) -> None:
         time.sleep(0.01)
 
 
-def test_a_worker_is_ready_when_its_gauge_says_so_and_is_gone_after_stop(tmp_path: Path) -> None:
+def test_a_worker_is_ready_when_its_gauge_says_so_tells_of_its_lists_and_is_gone_after_stop(
+    tmp_path: Path,
+) -> None:
     workers = Workers()
     started = worker(tmp_path, SERVER)
     workers.start(started)
     try:
         workers.await_ready()
         assert workers.figures().ready == 1
+        assert workers.quality.gini == 0.25
+        assert workers.policies["fixed"].share == 1.0
     finally:
         workers.stop()
 

@@ -24,23 +24,27 @@ class Visits:
     def _forget(self, items: Items) -> None:
         self.model.forget_items(items)
 
-    def visit(self, session: int, items: str, user: str = "someone", weight: float = 1.0) -> "Visits":
-        """Learn a session."""
+    def visit(
+        self, session: int, items: str, user: str = "someone", weight: float = 1.0, ts: float = 0.0
+    ) -> "Visits":
+        """Learn a session, all at one time."""
         seen: list[int] = []
         for name in items:
-            item = self.index.index(name, 0.0)
+            item = self.index.index(name, ts)
             before = np.array(seen, np.int32) if seen else EMPTY_ITEMS
-            times = np.zeros(len(seen)) if seen else EMPTY_TIMES
+            times = np.full(len(seen), ts) if seen else EMPTY_TIMES
             self.model.learn_one(
-                Observation(user, item, 0.0, Kind.VIEW, weight, (), session, item in seen, before, times)
+                Observation(user, item, ts, Kind.VIEW, weight, (), session, item in seen, before, times)
             )
             seen.append(item)
         return self
 
-    def context(self, items: str, user: str = "me", start: int = 0, session: int = NO_SESSION) -> Context:
+    def context(
+        self, items: str, user: str = "me", start: int = 0, session: int = NO_SESSION, now: float = 0.0
+    ) -> Context:
         """A shopper who has just looked at these."""
         known = np.array([self.index.find(name) for name in items], np.int32)
-        return Context(user, known, np.zeros(len(known)), start, (), 0.0, session)
+        return Context(user, known, np.full(len(known), now), start, (), now, session)
 
     def near(self, items: str, **more: Any) -> dict[str, float]:
         """Candidates and their scores, best first."""

@@ -75,6 +75,17 @@ def test_a_threshold_of_0_flags_nothing() -> None:
     outliers = OutlierFilter(threshold=0.0)
     assert len(outliers.sift(priced(*[10.0] * 100, 1e200))) == 101
     assert outliers.flagged == 0
+    assert not outliers.flags(Line("x", 1.0, 1e200))
+
+
+def test_a_line_can_be_judged_without_being_learned() -> None:
+    outliers = OutlierFilter()
+    assert not outliers.flags(Line("x", 1.0, 1e9))
+    outliers.sift(priced(*[10.0] * 100))
+    before = outliers.state()
+    lines = [Line("x", 1.0, 1e9), Line("x", 1e6, 10.0), Line("x", 2.0, 20.0), Line("x", 1.0, math.nan)]
+    assert [outliers.flags(line) for line in lines] == [True, True, False, False]
+    assert outliers.state() == before
 
 
 def test_a_restored_filter_judges_and_learns_on_as_the_first_would() -> None:

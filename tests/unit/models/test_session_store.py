@@ -109,3 +109,72 @@ def test_dislikes_are_not_part_of_a_session(visits: Visits) -> None:
     visits.visit(9, "y", weight=-1.0)
     assert sums(visits, "y", Column.TOGETHER) == {}
     assert visits.near("y") == {}
+
+
+DAY = 86_400.0
+COUNTED = (
+    *(Column.TOGETHER, Column.NEXT, Column.AFTER, Column.AFTER_BOTH, Column.KNN, Column.STAN, Column.PAIRS),
+    *(Column.SHARED, Column.RECENT, Column.SUPPORT, Column.MEMBERS),
+)
+
+
+def aged(age: float, half_life: float) -> Visits:
+    """One session, and a context that comes `age` seconds after it."""
+    visits = Visits("session_knn", session_half_life=half_life)
+    return visits.visit(1, "abc", ts=1_000 * DAY - age)
+
+
+@pytest.mark.parametrize("column", COUNTED, ids=lambda column: column.name)
+def test_a_session_counts_half_after_each_half_life_in_event_time(column: Column) -> None:
+    new, old, older = (
+        sums(aged(days * DAY, 10 * DAY), "ab", column, now=1_000 * DAY)["c"] for days in (0, 10, 25)
+    )
+    supports = 1.0
+    if column in {Column.SHARED, Column.RECENT}:
+        # a share of so many sessions, plus three; these count less too
+        supports = (1.0 + 3.0) / (0.5 + 3.0)
+    assert old == pytest.approx(new / 2 * supports, rel=1e-5)
+    if supports == 1.0:
+        assert older == pytest.approx(new * 2.0**-2.5, rel=1e-5)
+
+
+def test_a_second_hop_over_an_old_session_counts_less_too() -> None:
+    def hop(bridge_at: float) -> float:
+        visits = Visits("two_hop", session_half_life=10 * DAY).visit(1, "bz", ts=bridge_at)
+        return sums(visits.visit(2, "ab", ts=1_000 * DAY), "a", Column.HOP, now=1_000 * DAY)["z"]
+
+    assert hop(980 * DAY) == pytest.approx(hop(1_000 * DAY) / 4, rel=1e-5)
+
+
+def test_without_a_half_life_and_for_a_session_of_the_future_age_is_nothing() -> None:
+    for age, half_life in ((900 * DAY, 0.0), (-50 * DAY, DAY)):
+        assert sums(aged(age, half_life), "ab", Column.NEXT, now=1_000 * DAY) == {"c": 1.0}
+
+
+def test_of_two_continuations_the_one_of_late_is_preferred_where_sessions_age() -> None:
+    def best(half_life: float) -> str:
+        visits = Visits("sequential_rules", session_half_life=half_life)
+        for session in (1, 2, 3):
+            visits.visit(session, "ab", ts=0.0)
+        visits.visit(4, "ac", ts=100 * DAY).visit(5, "ac", ts=100 * DAY)
+        found = visits.model.candidates(visits.context("a", now=100 * DAY), 1)
+        return visits.index.id_of(int(found.items[0]))
+
+    assert (best(0.0), best(30 * DAY)) == ("b", "c")
+
+
+def test_the_newest_click_tells_the_age_and_a_late_one_does_not_turn_it_back() -> None:
+    visits = Visits("session_knn", session_half_life=10 * DAY)
+    visits.visit(1, "a", ts=0.0).visit(1, "b", ts=20 * DAY).visit(1, "c", ts=5 * DAY)
+    assert sums(visits, "a", Column.TOGETHER, now=30 * DAY) == {"b": 0.5, "c": 0.5}
+
+
+def test_ages_are_kept_in_a_state() -> None:
+    visits = aged(10 * DAY, 10 * DAY)
+    other = SessionStore(visits.index, session_half_life=10 * DAY)
+    other.restore(visits.store.state())
+    around = other.look_around(visits.context("b", now=1_000 * DAY))
+    at = other.found(around).tolist().index(visits.index.find("c"))
+    assert other.column(around, Column.NEXT)[at] == 0.5
+    with pytest.raises(ValueError, match="session_half_life"):
+        SessionStore(visits.index).restore(visits.store.state())

@@ -10,7 +10,16 @@ from stream_app.models.model_set import ModelSet
 from stream_app.ranker import factorization
 from stream_app.ranker.choices import ENOUGH
 from stream_app.ranker.results import ResultsRanker
-from stream_app.ranker.results_kernels import PLACES, TOUCHES, Column, features, note_list, touch
+from stream_app.ranker.results_kernels import (
+    PAGE,
+    PLACES,
+    TOUCHES,
+    Column,
+    features,
+    is_choice,
+    note_list,
+    touch,
+)
 from stream_app.settings import Settings
 from stream_app.warm_up import warm_up
 from topics.records import Interaction, Kind, Line, Source
@@ -37,6 +46,24 @@ class Log:
 
     def search(self, user: str, query: str) -> None:
         self._tell(Source.SEARCH, user, Kind.SEARCH, [], query=query)
+
+    def find(
+        self, user: str, results: Sequence[str] = LIST, prices: Sequence[float] = PRICES, query: str = "q"
+    ) -> None:
+        """A search that says what it found."""
+        self._tell(
+            Source.SEARCH,
+            user,
+            Kind.SEARCH,
+            [],
+            query=query,
+            shown=tuple(results),
+            shown_prices=tuple(prices),
+        )
+
+    def buy(self, user: str, *items: str) -> None:
+        """A purchase that does not say what it was chosen from."""
+        self._tell(Source.PURCHASE, user, Kind.PURCHASE, items)
 
     def choose(
         self, user: str, *items: str, shown: Sequence[str] = LIST, prices: Sequence[float] = PRICES
@@ -142,6 +169,10 @@ def test_popularity_is_that_with_others() -> None:
     others = log.column(Column.CHOICE_RATE, "ann")
     assert others[7] > max(others[:7])
     assert mine[7] < others[7]
+    log = Log()
+    log.find("bob")
+    log.view("bob", "h")
+    assert log.column(Column.CHOICE_RATE, "bob")[7] < log.column(Column.CHOICE_RATE, "ann")[7]
 
 
 def test_prices_that_are_not_told_are_those_last_shown_and_without_any_there_is_no_price_feature() -> None:
@@ -169,13 +200,80 @@ def test_several_items_of_one_order_are_a_choice_each_and_others_than_shown_none
 
 def test_a_click_that_says_what_was_shown_is_a_choice_too_but_a_search_is_none() -> None:
     log = Log()
-    log._tell(Source.SEARCH, "ann", Kind.SEARCH, [], query="q", shown=LIST)
+    log.find("ann")
     assert log.results.ranker.choices == 0
     log._tell(Source.CLICK, "ann", Kind.VIEW, ["d"], shown=LIST)
     assert log.results.ranker.choices == 1
 
 
-def test_until_a_first_choice_from_a_list_nothing_is_remembered() -> None:
+def test_a_click_on_what_a_search_found_teaches_what_it_would_by_saying_what_was_shown() -> None:
+    found, told = Log(), Log()
+    for log in (found, told):
+        log.choose(
+            "somebody", "a"
+        )  # from now on searches are remembered, whether they say what they found or not
+    for n in range(30):
+        for log in (found, told):
+            log.find(f"u{n}", *(() if log is found else ((), ())))
+        found.view(f"u{n}", LIST[n % 5])
+        told._tell(Source.CLICK, f"u{n}", Kind.VIEW, [LIST[n % 5]], shown=LIST, shown_prices=PRICES)
+    assert found.results.ranker.choices == 31
+    np.testing.assert_equal(found.results.ranker.state(), told.results.ranker.state())
+    for user in ("u3", "ann"):
+        np.testing.assert_array_equal(
+            found.results.features(user, LIST, (), found.now), told.results.features(user, LIST, (), told.now)
+        )
+
+
+def test_of_one_search_each_item_is_a_choice_when_it_is_first_touched_and_when_it_is_bought() -> None:
+    log = Log()
+    log.view("ann", "d")
+    log.find("ann")
+    choices = []
+    for item in ("d", "d", "e", "not found"):
+        log.view("ann", item, Kind.DETAIL)
+        choices.append(log.results.ranker.choices)
+    log.buy("ann", "d", "not found", "b")
+    choices.append(log.results.ranker.choices)
+    log.choose("ann", "a")  # says itself what it was chosen from, and counts once
+    choices.append(log.results.ranker.choices)
+    assert choices == [1, 1, 2, 2, 4, 5]
+
+
+def test_what_was_found_holds_until_the_next_search_or_the_end_of_the_session() -> None:
+    log = Log(session_gap=1800.0)
+    log.find("ann", ["a", "b"], ())
+    log.find("ann", ["c", "d"], ())
+    log.view("bob", "c")  # found by another
+    log.view("ann", "a")
+    assert log.results.ranker.choices == 0
+    log.view("ann", "c")
+    assert log.results.ranker.choices == 1
+    log.search("ann", "words")  # does not say what it found
+    log.view("ann", "d")
+    assert log.results.ranker.choices == 1
+    log.find("ann")
+    log.now += 1800.0
+    log.view("ann", "e")
+    log.find("ann")
+    log.now -= 600.0  # looked at before the search, heard of after it
+    log.view("ann", "f")
+    log.now += 600.0
+    log.results.forget_user("ann")
+    log.view("ann", "f")
+    assert log.results.ranker.choices == 1
+
+
+def test_of_what_a_search_found_the_first_places_are_remembered() -> None:
+    log = Log()
+    log.find("ann", [f"i{n}" for n in range(PAGE + 5)], ())
+    log.view("ann", f"i{PAGE}")
+    assert log.results.ranker.choices == 0
+    log.view("ann", f"i{PAGE - 1}")
+    assert log.results.ranker.choices == 1
+
+
+def test_until_a_first_list_nothing_is_remembered() -> None:
     log = Log()
     empty = log.results.memory()
     for n in range(500):
@@ -252,6 +350,22 @@ def test_an_item_that_is_given_up_leaves_nothing_to_the_one_that_gets_its_number
         assert set(log.column(column, "ann", fresh)) <= {0.0, -1.0}, column
 
 
+def test_an_item_that_is_given_up_is_gone_from_what_a_search_found() -> None:
+    log = Log(max_items=8)
+    log.find("ann", ["a", "b", "c"], (1.0, 2.0, 3.0))
+    log.view("bob", "c")
+    for n in range(7):
+        log.view("bob", f"n{n}")  # a and b make room
+    known = [item for item in "abc" if log.results._items.find(item) >= 0]
+    assert known == ["c"]
+    log.view("ann", "n6")
+    log.view("ann", "c")  # there is nothing left that it was chosen before
+    assert log.results.ranker.choices == 0
+    log.find("ann", [f"m{n}" for n in range(20)], ())  # more than there is room for
+    log.view("ann", "m19")
+    assert log.results.ranker.choices == 1
+
+
 def test_of_one_shopper_the_newest_touches_are_remembered() -> None:
     log = Log(session_gap=1e9)
     log.choose("bob", "a")
@@ -268,6 +382,8 @@ def busy(log: Log, start: int, stop: int) -> Log:
         user = f"u{rng.integers(12)}"
         log.view(user, LIST[rng.integers(8)], Kind(int(rng.integers(3))))
         log.search(user, LIST[rng.integers(8)] if n % 3 else "words")
+        log.find(user, shuffled(rng))
+        log.view(user, LIST[rng.integers(8)])
         log.choose(user, LIST[rng.integers(8)], shown=shuffled(rng))
     return log
 
@@ -343,7 +459,14 @@ def test_it_is_relied_on_after_enough_choices() -> None:
 
 
 def test_after_the_warm_up_nothing_is_left_to_compile() -> None:
-    entered: tuple[Any, ...] = (factorization._score, factorization._step, touch, note_list, features)
+    entered: tuple[Any, ...] = (
+        factorization._score,
+        factorization._step,
+        touch,
+        is_choice,
+        note_list,
+        features,
+    )
 
     def compiled() -> list[int]:
         return [len(kernel.signatures) for kernel in entered]

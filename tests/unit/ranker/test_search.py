@@ -44,6 +44,16 @@ class Shop:
         more: dict[str, Any] = {"shown": tuple(shown), "shown_prices": tuple(prices)}
         self._learn(Source.PURCHASE, user, Kind.PURCHASE, (Line(item),), **more)
 
+    def find(self, user: str, results: Sequence[str], prices: Sequence[float]) -> None:
+        """A search that says what it found, at what prices."""
+        self._now += 10_000.0
+        more: dict[str, Any] = {"shown": tuple(results), "shown_prices": tuple(prices)}
+        self._learn(Source.SEARCH, user, Kind.SEARCH, (), "q", **more)
+
+    def click(self, user: str, item: str) -> None:
+        self._now += 10.0
+        self._learn(Source.CLICK, user, Kind.VIEW, (Line(item),))
+
     def _learn(
         self, source: Source, user: str, kind: Kind, lines: tuple[Line, ...], query: str = "", **more: Any
     ) -> None:
@@ -57,9 +67,10 @@ class Shop:
         seen: Sequence[str] = (),
         excluded: Sequence[str] = (),
         query: str = "q",
+        prices: Sequence[float] = (),
     ) -> Ranked:
         request = RankRequest("ann", seen, [self._now] * len(seen), 0, (), self._now, excluded)
-        return self.ranker.rank_search(request, query, results)
+        return self.ranker.rank_search(request, query, results, prices=prices)
 
 
 def ids(ranked: Ranked) -> list[str]:
@@ -178,6 +189,23 @@ def test_the_learned_order_goes_by_the_catalogues_prices() -> None:
         shop.models.learn_catalog(CatalogItem(item_id=name, ts=0, price=price))
     assert ids(shop.search(["a", "b", "c"]))[0] == "b"
     assert ids(shop.search(["c", "a", "b"]))[0] == "b"
+
+
+def test_the_order_of_results_is_learned_from_clicks_on_them_and_goes_by_the_prices_shown() -> None:
+    shop = Shop(results=True)
+    rng = np.random.default_rng(1)
+    for number in range(ENOUGH + 100):
+        names, prices = [f"i{number}-{at}" for at in range(6)], rng.uniform(10, 100, 6)
+        shop.find(f"u{number}", names, tuple(prices))
+        shop.click(f"u{number}", names[int(prices.argmin())])
+    for name, price in zip("abc", (50.0, 20.0, 80.0), strict=True):
+        shop.models.learn_catalog(CatalogItem(item_id=name, ts=0, price=price))
+    listed = shop.search(["a", "b", "c"])
+    assert (listed.policy, ids(listed)[0]) == ("search_learned", "b")
+    # what the shop showed holds; the catalogue's where it showed none, or it is unclear which is whose
+    assert ids(shop.search(["a", "b", "c"], prices=(50.0, 60.0, 30.0)))[0] == "c"
+    assert ids(shop.search(["a", "b", "c"], prices=(50.0, 0.0, 30.0)))[0] == "b"
+    assert ids(shop.search(["a", "b", "c"], prices=(50.0, 60.0)))[0] == "b"
 
 
 with_search = pytest.mark.skipif("search" not in MODELS, reason="the search model is not there")

@@ -488,3 +488,26 @@ def test_what_an_impression_says_was_not_seen_is_no_choice_unless_the_list_is_na
     assert (named.list_id, named.position, named.seen) == ("l1", 3, ("d",))
     [seen] = case.clicks("b", after=30.0).rewards
     assert seen.position == 1
+
+
+def test_a_step_after_the_click_goes_to_the_list_that_was_clicked_and_not_to_those_made_since(
+    case: Case,
+) -> None:
+    case.listed("clicked", "b", "a")
+    assert lists(case.clicks("a", after=10.0)) == [("clicked", "click", 1)]
+    case.listed("of the click", "a", "b", after=11.0)
+    case.listed("of another page", "c", "a", after=20.0)
+    assert lists(case.buys("a", after=30.0)) == [("clicked", "purchase", 1)]
+    # what was clicked on none goes to the newest, as a click does
+    assert lists(case.buys("b", after=31.0)) == [("of the click", "purchase", 1)]
+
+
+def test_where_impressions_are_sent_what_nobody_looked_at_sold_nothing(case: Case) -> None:
+    case.listed("seen", "b", "c")
+    case.sees(after=5.0, list_id="seen")
+    # the page of d is opened from elsewhere, and the list made of that holds it
+    case.listed("not looked at", "d", "c", after=10.0)
+    assert why(case.buys("d", after=20.0)) == [Unattributed.NOT_SEEN]
+    assert lists(case.buys("c", after=21.0)) == [("seen", "purchase", 1)]
+    # a click may overtake the impression of its list
+    assert lists(case.clicks("d", after=22.0)) == [("not looked at", "click", 0)]

@@ -247,10 +247,25 @@ def test_the_results_of_the_newest_search_are_remembered_and_of_no_other() -> No
     assert row.queries == (Query(1.0, "tents"), Query(1.5, "late"), Query(2.0, "boots", ("c",)))
 
 
+def test_the_prices_of_results_go_with_them_where_there_is_one_for_each() -> None:
+    priced = msgspec.structs.replace(search("s1", 1_000, "tents", "a", "b"), prices=[80.0, 60.0])
+    folded = fold(EMPTY_ROW, priced, Place(Source.SEARCH, 0, 0), GAP)
+    assert folded.row.queries == (Query(1.0, "tents", ("a", "b"), (80.0, 60.0)),)
+    assert folded.interaction is not None
+    assert (folded.interaction.shown, folded.interaction.shown_prices) == (("a", "b"), (80.0, 60.0))
+    short = msgspec.structs.replace(search("s2", 2_000, "boots", "c", "d"), prices=[9.0])
+    row = fold(folded.row, short, Place(Source.SEARCH, 0, 1), GAP).row
+    assert row.queries == (Query(1.0, "tents"), Query(2.0, "boots", ("c", "d")))
+
+
 def test_no_more_results_are_remembered_than_the_bound() -> None:
     many = [f"i{number}" for number in range(2 * MAX_RESULTS)]
-    row = take(EMPTY_ROW, search("s1", 1_000, "tents", *many))
+    event = msgspec.structs.replace(
+        search("s1", 1_000, "tents", *many), prices=[float(at) for at in range(len(many))]
+    )
+    row = take(EMPTY_ROW, event)
     assert row.queries[0].results == tuple(many[:MAX_RESULTS])
+    assert row.queries[0].prices == tuple(event.prices[:MAX_RESULTS])
 
 
 def test_results_are_kept_for_the_session_gap_and_the_words_for_longer() -> None:

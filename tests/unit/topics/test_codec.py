@@ -125,6 +125,7 @@ def test_unreadable(raw: bytes | None) -> None:
         (with_field(Click, context={"a": {"b": 1}}), Click),
         (with_field(Search, results="i1"), Search),
         (with_field(Search, results=[None]), Search),
+        (with_field(Search, results=["i1"], prices=["1"]), Search),
         (with_field(Purchase, items={}), Purchase),
         (with_field(Purchase, items=["i1"]), Purchase),
         (with_field(Purchase, items=[{"item_id": "i1", "price": "9.5"}]), Purchase),
@@ -307,6 +308,7 @@ def test_age_zero_takes_any_age_that_is_a_date() -> None:
         (with_field(CatalogItem, price=-1e308), CatalogItem),
         (with_field(Purchase, items=[{"item_id": "i1"}, {"item_id": "i2", "price": -1}]), Purchase),
         (with_field(Purchase, shown=["i1", "i2"], shown_prices=[1, -1]), Purchase),
+        (with_field(Search, results=["i1", "i2"], prices=[1, -1]), Search),
     ],
 )
 def test_negative_price(raw: bytes, event_type: type[Event]) -> None:

@@ -64,7 +64,7 @@ WHOLE: dict[type[Event], dict[str, Any]] = {
         "position": 3,
         "query": "red shoes",
     },
-    Search: {**SHOPPER, "query": "", "results": ["i1", "i2"], "filters": {"size": 42}},
+    Search: {**SHOPPER, "query": "", "results": ["i1", "i2"], "prices": [9.5, 0], "filters": {"size": 42}},
     Purchase: {
         **SHOPPER,
         "order_id": "o1",

@@ -13,7 +13,9 @@ from stream_app.errors import UserError
 from stream_app.evaluation.policies import published
 from stream_app.evaluation.policies.evaluation import PolicyEvaluation, Target
 from stream_app.evaluation.policies.published import Published, Raw, Shown
+from stream_app.evaluation.policies.rounds import ListDesign
 from stream_app.evaluation.policies.verdicts import Finding
+from stream_app.ranker.live.rows import pack_rows, stamp_of
 from topics.records import ListedItem, Reason, RecommendationList, Reward, RewardKind, Source
 
 
@@ -147,6 +149,20 @@ def test_what_is_no_record_is_named_with_its_place(tmp_path: Path) -> None:
         published.read(published.raw_lines(path), [])
     with pytest.raises(UserError, match=r"here:0: .*that is no reward"):
         published.read(LISTS, [("here:0", json.dumps({}).encode())])
+
+
+def test_the_stamp_of_features_is_none_of_them() -> None:
+    rows = np.array([[1, 4], [2, 5], [3, 6]], np.float32)
+    stamped = [
+        msgspec.structs.replace(published_list(0, "abc"), features=pack_rows(rows, stamp))
+        for stamp in (stamp_of(["price", "age"]), stamp_of(["age", "price"]))
+    ]
+    design = published.read(raw(stamped[:1]), []).rounds.design
+    assert isinstance(design, ListDesign)
+    assert design.features.tolist() == [rows.tolist()]
+    other = msgspec.structs.replace(stamped[1], list_id="another")
+    with pytest.raises(UserError, match="lists with 2 and 2 features an item, which are not the same"):
+        published.read(raw([stamped[0], other]), [])
 
 
 def test_features_that_do_not_fit_are_refused() -> None:

@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -6,8 +7,9 @@ import pytest
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranker.list_rules import NO_RULES, ListRules
-from stream_app.ranker.live.features import FEATURES
+from stream_app.ranker.live.features import FEATURES, STAMP
 from stream_app.ranker.live.policies import LivePolicies
+from stream_app.ranker.live.rows import pack_rows, stamp_of, unpack_rows
 from stream_app.ranker.live.shares import Shares
 from stream_app.ranker.ranker import Ranked, Ranker
 from stream_app.ranker.request import RankRequest
@@ -45,7 +47,7 @@ class Shop:
     def react(self, ranked: Ranked, place: int | None, value: float = 1.0, user: str = "ann") -> None:
         """Have a list seen whole, and the item of a place chosen."""
         rows = ranked.features
-        width = 2 * len(FEATURES)
+        width = len(rows) // len(ranked.items)
         self.models.learn_reward(
             Reward(
                 source=Source.CLICK,
@@ -86,7 +88,12 @@ def test_beside_others_it_goes_by_its_own_name_and_logs_what_others_can_learn_fr
     assert ids(ranked) == ITEMS[:10]
     assert ranked.policy == "fixed"
     assert [item.propensity for item in ranked.items] == [1.0] * 10
-    assert len(ranked.features) == 2 * 10 * len(FEATURES)
+    rows = unpack_rows(ranked.features, len(FEATURES), STAMP)
+    assert rows is not None
+    assert rows.shape == (10, len(FEATURES))
+    assert rows[:, FEATURES.index("fused_rank")].tolist() == sorted(
+        rows[:, FEATURES.index("fused_rank")], reverse=True
+    )
 
 
 def test_thompson_shows_the_fused_order_before_it_has_learned_but_for_what_it_tries() -> None:
@@ -173,13 +180,121 @@ def test_a_reward_that_is_sent_again_teaches_nothing() -> None:
     assert shop.rank("ann") == once.rank("ann")
 
 
-def test_rewards_of_lists_without_features_or_of_another_version_are_passed_over() -> None:
+def test_lists_without_features_or_with_others_teach_policies_nothing() -> None:
     shop, untold = Shop({"thompson": 1.0}), Shop({"thompson": 1.0})
-    shop.react(shop.rank("ann")._replace(features=b"123"), 3)
-    shop.react(shop.rank("ann")._replace(features=b""), 3)
-    # the item's own rate is learned none the less
-    assert shop.live.policies["thompson"].state()["posterior"].keys()
-    assert shop.rank("bob").policy == untold.rank("bob").policy == "thompson"
+    ranked = shop.rank("ann")
+    rows = unpack_rows(ranked.features, len(FEATURES), STAMP)
+    assert rows is not None
+    reordered = pack_rows(rows, stamp_of(FEATURES[::-1]))
+    assert len(reordered) == len(ranked.features)
+    for features in (b"", b"1" * len(ranked.features), rows.astype(np.float16).tobytes(), reordered):
+        shop.react(ranked._replace(features=features), 3)
+    for name in ("outer", "rewarded"):
+        learned, prior = (
+            each.live.state()["policies"]["thompson"]["posterior"][name] for each in (shop, untold)
+        )
+        assert learned.tolist() == prior.tolist()
+    shop.react(ranked, 3)
+    assert shop.live.state()["policies"]["thompson"]["posterior"]["rewarded"].any()
+
+
+def seen(ranked: Ranked, feature: str) -> list[float]:
+    """A feature of the items of a list, in the order of the shop."""
+    rows = unpack_rows(ranked.features, len(FEATURES), STAMP)
+    assert rows is not None
+    column = rows[:, FEATURES.index(feature)].tolist()
+    return [column[ids(ranked).index(item)] for item in ITEMS[:10]]
+
+
+def test_what_a_shopper_passed_over_in_this_visit_is_told_and_of_this_shopper_alone() -> None:
+    shop = Shop({"fixed": 1.0, "thompson": 0.0})
+    shop.react(shop.rank("ann"), 2)
+
+    def rank(user: str, session_start: int) -> Ranked:
+        times = [1e9, 2e9]
+        return shop.ranker.rank_user(RankRequest(user, ITEMS[20:22], times, session_start, (), 2e9, ()))
+
+    passed_over = seen(rank("ann", 1), "passed_over")
+    assert passed_over[2] == 0.0
+    assert passed_over[0] == 0.5
+    assert all(above >= below > 0 for above, below in pairwise(passed_over[3:]))
+    assert seen(rank("ann", 1), "list_chosen") == [0.0, 0.0, 1.0, *[0.0] * 7]
+    assert seen(rank("bob", 1), "passed_over") == [0.0] * 10
+    # before anything is done in a new visit nothing was passed over in it; lately it was
+    assert seen(rank("ann", 2), "passed_over") == [0.5, *passed_over[1:]]
+    for _ in range(3):
+        shop.react(shop.rank("ann"), None)
+    assert seen(rank("ann", 1), "passed_over")[0] == 0.5
+    assert seen(rank("ann", 0), "passed_over")[0] == 0.75
+    assert seen(rank("ann", 1), "passed_over_lately")[0] > 0.9
+    shop.live.forget_user("ann")
+    assert seen(rank("ann", 0), "passed_over_lately") == [0.0] * 10
+
+
+def test_a_policy_learns_to_take_back_what_was_passed_over() -> None:
+    """Whoever does not choose an item at once never will; who does is up to the shopper, not to the item."""
+    shop = Shop({"thompson": 1.0}, exploration=0.05)
+    chance = np.random.default_rng(7)
+
+    def rank(user: str, views: int) -> Ranked:
+        times = [1e9 + shop.clicks] * views
+        return shop.ranker.rank_user(
+            RankRequest(user, ITEMS[25:][:views], times, 0, (), 1e9 + shop.clicks, ())
+        )
+
+    for visit in range(300):
+        user = f"user {visit}"
+        wanted = {item for item in ITEMS[:10] if chance.random() < 0.2}
+        gone: set[str] = set()
+        for views in range(1, 4):
+            ranked = rank(user, views)
+            listed = ids(ranked)
+            place = next((at for at, item in enumerate(listed[:4]) if item in wanted - gone), None)
+            rows, width = ranked.features, len(ranked.features) // len(listed)
+            upto = 4 if place is None else place + 1
+            shop.react(
+                ranked._replace(items=ranked.items[:upto], features=rows[: upto * width]), place, user=user
+            )
+            gone |= set(listed[:upto])
+    first = rank("new", 1)
+    assert ids(first)[:2] == ITEMS[:2]
+    width = len(first.features) // 10
+    shop.react(first._replace(items=first.items[:4], features=first.features[: 4 * width]), None, user="new")
+    assert len(set(ids(rank("new", 2))[:4]) & set(ids(first)[:4])) < 2
+    assert len(set(ids(rank("other", 2))[:4]) & set(ids(first)[:4])) > 2
+
+
+def test_what_one_was_at_before_the_list_was_made_is_no_success_of_the_list() -> None:
+    shop = Shop({"thompson": 1.0}, exploration=0.05)
+
+    def bought(*, viewed: bool) -> float:
+        history = [ITEMS[4 if viewed else 20]]
+        now = 1e9 + shop.clicks
+        ranked = shop.ranker.rank_user(RankRequest("ann", history, [now], 0, (), now, ()))
+        place = ids(ranked).index(ITEMS[4])
+        width = len(ranked.features) // len(ranked.items)
+        shop.models.learn_reward(
+            Reward(
+                source=Source.PURCHASE,
+                partition=0,
+                offset=shop.offset,
+                line=0,
+                ts=now,
+                user_id="ann",
+                list_id=f"l{shop.offset}",
+                policy=ranked.policy,
+                kind=RewardKind.PURCHASE,
+                item_id=ITEMS[4],
+                position=place,
+                value=10.0,
+                features=ranked.features[place * width : (place + 1) * width],
+            )
+        )
+        shop.offset += 1
+        return float(shop.live.state()["policies"]["thompson"]["posterior"]["rewarded"][-1])
+
+    assert bought(viewed=True) == 0.0
+    assert bought(viewed=False) > 0.0
 
 
 def test_an_unknown_policy_is_refused_with_those_there_are() -> None:

@@ -1,0 +1,312 @@
+"""``headrace policies`` as somebody at a terminal meets it; two lists of records stand where Kafka would be."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import kafka
+import msgspec
+import pytest
+from kafka.errors import KafkaTimeoutError, NotLeaderForPartitionError
+
+from stream_app import policy_control
+from stream_app.__main__ import main
+from stream_app.ranker.live.confidence import half_width
+from topics.catalogue import CONTROL, REWARDS, TopicSpec
+from topics.records import GUARD, PolicyShares, Reward, RewardKind, Source
+
+
+class Done(NamedTuple):
+    """What a command came to."""
+
+    status: int
+    said: str
+    error: str
+
+
+class Terminal:
+    """Runs commands on a broker whose topics are lists."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        self._monkeypatch = monkeypatch
+        self._capsys = capsys
+        self.topics: dict[str, list[bytes]] = {CONTROL.name: [], REWARDS.name: []}
+        self.refusal: Exception | None = None
+        self.closed = 0
+        monkeypatch.setattr(policy_control, "raw_records", self._records)
+        monkeypatch.setattr(kafka, "KafkaProducer", self._producer)
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.setenv("HEADRACE_POLICIES", '{"fixed": 0.5, "thompson": 0.5}')
+
+    def _records(self, _broker: str, topic: TopicSpec) -> Iterator[tuple[str, bytes]]:
+        return iter([(f"{topic.name}[0]@{at}", value) for at, value in enumerate(self.topics[topic.name])])
+
+    def _producer(self, **_: object) -> "Terminal":
+        return self
+
+    def send(self, topic: str, *, key: bytes, value: bytes, partition: int) -> "Terminal":
+        assert (topic, key, partition) == (CONTROL.name, b"shares", 0)
+        self.topics[topic].append(value)
+        return self
+
+    def get(self, timeout: float) -> None:
+        assert timeout > 0
+        if self.refusal is not None:
+            raise self.refusal
+
+    def close(self) -> None:
+        self.closed += 1
+
+    def headrace(self, *words: str) -> Done:
+        self._monkeypatch.setattr(sys, "argv", ["headrace", "policies", *words])
+        status = 0
+        try:
+            main()
+        except SystemExit as ended:
+            status = int(ended.code or 0)
+        said = self._capsys.readouterr()
+        return Done(status, said.out, said.err)
+
+    def document(self, *words: str) -> Any:
+        done = self.headrace("--json", *words)
+        assert done.status == 0, done.error
+        return json.loads(done.said)
+
+    def newest(self) -> PolicyShares:
+        """The last word on the control topic."""
+        return msgspec.json.decode(self.topics[CONTROL.name][-1], type=PolicyShares)
+
+    def guard_rests(self, *policies: str) -> None:
+        word = PolicyShares(weights={}, resting=policies, by=GUARD, note="it does harm")
+        self.topics[CONTROL.name].append(msgspec.json.encode(word))
+
+    def shoppers_see(self, policy: str, *, clicks: float, shoppers: int = 100, ts: float = 100.0) -> None:
+        """Shoppers of a policy see a list each; a share of them click."""
+        rewards = self.topics[REWARDS.name]
+        for n in range(shoppers):
+            common: dict[str, Any] = {
+                "partition": 0, "line": 0, "ts": ts, "user_id": f"{policy} {n}", "list_id": f"l{n}", "policy": policy,
+            }  # fmt: skip
+            offset = len(rewards)
+            shown = Reward(
+                source=Source.IMPRESSION, offset=offset, kind=RewardKind.IMPRESSION, opens=True, **common
+            )
+            rewards.append(msgspec.msgpack.encode(shown))
+            if n < clicks * shoppers:
+                click = Reward(
+                    source=Source.CLICK,
+                    offset=offset,
+                    kind=RewardKind.CLICK,
+                    value=1.0,
+                    item_id="a",
+                    **common,
+                )
+                # as after a crash: it counts once
+                rewards += [msgspec.msgpack.encode(click)] * 2
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Terminal:
+    return Terminal(monkeypatch, capsys)
+
+
+def rows_of(said: str) -> Mapping[str, list[str]]:
+    """The cells of the table by the policy in the first."""
+    return {cells[0]: cells[1:] for line in said.splitlines() if (cells := line.split())}
+
+
+# What it shows
+
+
+def test_the_table_has_figures_with_intervals_and_what_each_policy_is_against_the_control(
+    terminal: Terminal,
+) -> None:
+    terminal.shoppers_see("fixed", clicks=0.4)
+    terminal.shoppers_see("thompson", clicks=0.5)
+    done = terminal.headrace()
+    assert (done.status, done.error) == (0, "")
+    header = done.said.splitlines()[0]
+    assert "clicks / list" in header
+    assert "against fixed" in header
+    fixed, thompson = rows_of(done.said)["fixed"], rows_of(done.said)["thompson"]
+    # squares about the mean: 40 · 0.6² + 60 · 0.4² = 24, one click more than there were: 25 over 100 shoppers
+    assert fixed[:5] == ["50%", "100", "100", "0.4000", f"±{half_width(100) * (25 / 100) ** 0.5:.4f}"]
+    assert thompson[:4] == ["50%", "100", "100", "0.5000"]
+    assert thompson[-2:] == ["+25.0%", "clicks"]
+
+
+def test_a_policy_nobody_saw_and_one_with_too_few_shoppers_have_no_interval(terminal: Terminal) -> None:
+    terminal.shoppers_see("fixed", clicks=0.5, shoppers=10)
+    said = terminal.headrace().said
+    assert rows_of(said)["fixed"] == ["50%", "10", "10", "0.5000", "0.0000", "0.0000", "0.5000"]
+    assert rows_of(said)["thompson"] == ["50%", "0", "0"]
+
+
+def test_without_impressions_it_says_that_figures_say_little(terminal: Terminal) -> None:
+    assert "No impressions are known" in terminal.headrace().said
+    terminal.shoppers_see("fixed", clicks=0.5)
+    assert "No impressions are known" not in terminal.headrace().said
+
+
+def test_the_document_has_the_same_figures_and_null_for_bounds_that_are_not_known(terminal: Terminal) -> None:
+    terminal.shoppers_see("fixed", clicks=0.4)
+    terminal.shoppers_see("thompson", clicks=0.5, shoppers=10)
+    policies = terminal.document()["policies"]
+    fixed, thompson = policies["fixed"], policies["thompson"]
+    assert (fixed["share"], fixed["shoppers"], fixed["lists_seen"]) == (0.5, 100, 100)
+    clicks = fixed["clicks_per_list"]
+    assert clicks["low"] < clicks["mean"] == 0.4 < clicks["high"]
+    assert thompson["clicks_per_list"] == {"mean": 0.5, "low": None, "high": None}
+
+
+def test_figures_can_be_of_the_last_days(terminal: Terminal) -> None:
+    terminal.shoppers_see("fixed", clicks=0.5)
+    assert terminal.document("--days", "1")["policies"]["fixed"]["shoppers"] == 0
+    assert terminal.document("--days", "0")["policies"]["fixed"]["shoppers"] == 100
+
+
+# What it says
+
+
+def test_a_split_is_said_and_shown(terminal: Terminal) -> None:
+    done = terminal.headrace("share", "fixed=1", "thompson=3", "--note", "the test is over")
+    assert (done.status, done.error) == (0, "")
+    assert "workers follow within a second" in done.said
+    word = terminal.newest()
+    assert (word.weights, word.by, word.note) == (
+        {"fixed": 1.0, "thompson": 3.0},
+        "operator",
+        "the test is over",
+    )
+    assert terminal.closed == 1
+    assert rows_of(terminal.headrace().said)["thompson"][0] == "75%"
+
+
+def test_a_policy_that_these_settings_do_not_run_is_named(terminal: Terminal) -> None:
+    done = terminal.headrace("share", "fixed=1", "linucb=1")
+    assert done.status == 0
+    assert "HEADRACE_POLICIES here has no linucb" in done.said
+
+
+def test_a_policy_rests_and_is_resumed(terminal: Terminal) -> None:
+    assert terminal.headrace("rest", "thompson").said == "thompson: at rest.\n"
+    assert rows_of(terminal.headrace().said)["thompson"][0] == "rests"
+    assert terminal.document()["policies"]["fixed"]["share"] == 1.0
+    assert terminal.headrace("resume", "thompson").said == "thompson: resumed.\n"
+    assert rows_of(terminal.headrace().said)["thompson"][0] == "50%"
+
+
+def test_what_the_guard_rests_is_shown_as_the_guards(terminal: Terminal) -> None:
+    terminal.guard_rests("thompson")
+    said = terminal.headrace().said
+    assert rows_of(said)["thompson"][0] == "rests"
+    assert "At rest by the guard: thompson (`headrace policies resume` undoes it)." in said
+    told = terminal.document()
+    assert told["said"]["resting"] == []
+    assert told["guard"]["resting"] == ["thompson"]
+    assert told["policies"]["thompson"]["resting"] is True
+
+
+@pytest.mark.parametrize(
+    "words", [("share", "fixed=1", "thompson=9"), ("rest", "fixed"), ("resume", "fixed")]
+)
+def test_what_the_guard_rests_does_not_become_the_operators_word(
+    words: tuple[str, ...], terminal: Terminal
+) -> None:
+    terminal.guard_rests("thompson")
+    assert terminal.headrace(*words).status == 0
+    assert "thompson" not in terminal.newest().resting
+    assert terminal.document()["policies"]["thompson"]["resting"] is True
+    # the guard takes it back, as after its figures were begun anew
+    terminal.guard_rests()
+    assert terminal.document()["policies"]["thompson"]["resting"] is False
+
+
+def test_what_the_guard_rests_comes_back_when_it_is_resumed_and_stays_through_another_split(
+    terminal: Terminal,
+) -> None:
+    terminal.guard_rests("thompson")
+    terminal.headrace("resume", "thompson")
+    terminal.headrace("share", "fixed=1", "thompson=3")
+    assert terminal.newest().trusted == ("thompson",)
+    assert rows_of(terminal.headrace().said)["thompson"][0] == "75%"
+    assert "At rest by the guard" not in terminal.headrace().said
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        (("share", "fixd=1"), "There is no policy 'fixd'; there are fixed, popularity, thompson,"),
+        (("share", "fixed"), "'fixed' is no POLICY=WEIGHT, such as thompson=0.9."),
+        (("share", "fixed=much"), "'fixed=much' is no POLICY=WEIGHT"),
+        (("share", "fixed=1", "thompson=-1"), "the weight of policy 'thompson' must be 0 or more, not -1.0."),
+        (("share", "fixed=nan"), "the weight of policy 'fixed' must be 0 or more, not nan."),
+        (("share", "fixed=0"), "one policy at least needs a weight above 0."),
+        (("share", "fixed=1", "fixed=2"), "fixed is given two weights."),
+        (("rest", "linucb"), "'linucb' is not among the policies: fixed, thompson."),
+        (("resume", "thomson"), "'thomson' is not among the policies: fixed, thompson."),
+    ],
+)
+def test_what_cannot_be_said_is_one_sentence_and_is_not_said(
+    words: tuple[str, ...], wanted: str, terminal: Terminal
+) -> None:
+    done = terminal.headrace(*words)
+    assert (done.status, done.said) == (1, "")
+    assert done.error.startswith("headrace: ")
+    assert wanted in done.error
+    assert done.error.count("\n") == 1
+    assert terminal.topics[CONTROL.name] == []
+
+
+@pytest.mark.parametrize(
+    ("refusal", "wanted"),
+    [
+        (KafkaTimeoutError("60 s"), "No Kafka broker answers at localhost:9092."),
+        (NotLeaderForPartitionError("at 3"), "The Kafka broker at localhost:9092 refused: "),
+    ],
+)
+def test_a_broker_that_does_not_take_it_is_one_sentence(
+    refusal: Exception, wanted: str, terminal: Terminal
+) -> None:
+    terminal.refusal = refusal
+    done = terminal.headrace("rest", "thompson")
+    assert (done.status, done.said) == (1, "")
+    assert done.error.startswith(f"headrace: {wanted}")
+    assert done.error.count("\n") == 1
+    assert terminal.closed == 1
+
+
+@pytest.mark.parametrize("words", [(), ("share", "fixed=1")], ids=["show", "share"])
+def test_an_absent_broker_is_one_sentence(words: tuple[str, ...]) -> None:
+    # in a process of its own: the Kafka client leaves sockets behind when nobody answers
+    code = (
+        "from stream_app import broker_errors\n"
+        "broker_errors.BOOTSTRAP_MS = 300\n"
+        "from stream_app.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "policies", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, "HEADRACE_BROKER": "127.0.0.1:1"},
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == (
+        "headrace: No Kafka broker answers at 127.0.0.1:1. Start one, or set HEADRACE_BROKER.\n"
+    )
+
+
+def test_records_that_say_nothing_are_passed_over(terminal: Terminal) -> None:
+    terminal.headrace("share", "fixed=1", "thompson=3")
+    terminal.topics[CONTROL.name] += [b"{", b'{"weights": {"fixed": -1}}', b'{"weights": {}}']
+    terminal.topics[REWARDS.name] += [b"\xc1"]
+    assert terminal.document()["policies"]["thompson"]["share"] == 0.75
