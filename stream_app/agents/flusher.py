@@ -363,7 +363,7 @@ class Flusher:
             # Whoever is published again without an event is in no hurry.
             if not self._rank_shopper(batch, user_id, received, hurry=hurry and bool(received)):
                 del users[user_id]
-        done = self._rounds.rank(now, generated_at)
+        done = self._rounds.rank(now, generated_at, hurry=hurry)
         batch.documents.extend(done.documents)
         self._metrics.dirty_users.set(len(self._dirty))
         self._metrics.dirty_evicted.inc(self._dirty.evicted - self._evicted_reported)

@@ -15,6 +15,9 @@ _A_ROUND: Final = 25
 _CATCHING_UP: Final = 0.6
 """Part of the interval after which the next round comes while more waits than fits in one."""
 
+_IN_HURRY: Final = 5
+"""Intervals between two rounds while shoppers wait in numbers."""
+
 _MAX_TOUCHED: Final = 200_000
 
 
@@ -90,9 +93,10 @@ class Rounds:
             if len(self._queries) > _MAX_TOUCHED:
                 del self._queries[next(iter(self._queries))]
 
-    def rank(self, now: float, generated_at: str) -> Round:
-        """Rank the lists of a round, if one is due."""
-        if not self or now < self.due:
+    def rank(self, now: float, generated_at: str, *, hurry: bool = False) -> Round:
+        """Rank the lists of a round, if one is due; while shoppers wait in numbers they come first."""
+        wait = (_IN_HURRY - 1) * self._interval if hurry else 0.0
+        if not self or now < self.due + wait:
             return NO_ROUND
         # What waits in numbers is worked off between the shoppers' lists; a few wait for their round.
         many = max(len(self._items), len(self._queries)) > _A_ROUND

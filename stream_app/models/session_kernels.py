@@ -440,6 +440,25 @@ def release(slots: Any, found: Any, n: int) -> None:
 
 
 @compiled
+def similarities(
+    slots: Any, sums: Any, context: Any, ages: Any, distinct: int, column: int, repeat: Any, out: Any
+) -> None:
+    """A column of the candidates as a share of its largest value, with a bonus for what the context holds.
+
+    The bonus is `repeat` over the root of how many clicks ago it was, counted from 1.
+    """
+    largest = np.float32(1e-9)
+    for at in range(len(out)):
+        largest = max(largest, sums[at, column])
+    for at in range(len(out)):
+        out[at] = sums[at, column] / largest
+    for place in range(distinct):
+        slot = slots[context[place]]
+        if slot >= 0:
+            out[slot] += np.float32(repeat / np.sqrt(1.0 + ages[place]))
+
+
+@compiled
 def evidence_of(
     slots: Any, sums: Any, context: Any, supports: Any, distinct: int, items: Any, out: Any
 ) -> None:

@@ -5,6 +5,7 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models import session_kernels as kernels
 from stream_app.models.base import Context
 from stream_app.models.items import ItemIndex
 from stream_app.models.session_store import Column, SessionStore, Surroundings
@@ -83,13 +84,17 @@ class SessionKNN(StoreModel):
         self.weighting = weighting
 
     def _values(self, around: Surroundings) -> NDArray[np.float32]:
-        sums = self.store.column(around, WEIGHTINGS[self.weighting])
-        values = sums / max(float(sums.max(initial=0.0)), 1e-9)
-        scratch = self.store.scratch
-        slots = scratch.slots[scratch.context[: around.distinct]]
-        known = slots >= 0
-        ages = scratch.ages[: around.distinct][known]
-        values[slots[known]] += (self.repeat / np.sqrt(1.0 + ages)).astype(np.float32)
+        scratch, values = self.store.scratch, np.empty(around.n, np.float32)
+        kernels.similarities(
+            scratch.slots,
+            scratch.sums,
+            scratch.context,
+            scratch.ages,
+            around.distinct,
+            int(WEIGHTINGS[self.weighting]),
+            self.repeat,
+            values,
+        )
         return values
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002

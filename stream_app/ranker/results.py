@@ -16,7 +16,9 @@ from stream_app.ranker.results_kernels import (
     FOUND_IN,
     ITEM,
     ITEM_COLUMNS,
+    LAST_ACT,
     LAST_ITEM,
+    LAST_TS,
     PAGE,
     PAGES,
     PLACES,
@@ -28,7 +30,6 @@ from stream_app.ranker.results_kernels import (
     Column,
     Memory,
     features,
-    is_choice,
     note_list,
     touch,
 )
@@ -51,6 +52,7 @@ _NOTHING: Final = -1
 _ACT_OF: Final = [int(_ACTS.get(kind, _NOTHING)) for kind in Kind]
 """What each kind, by its number, is remembered as; plain integers, because each event looks here."""
 
+_BOUGHT: Final = int(Act.BOUGHT)
 _SEARCHED: Final = int(Act.SEARCHED)
 _SEARCHED_ITEM: Final = int(Act.SEARCHED_ITEM)
 
@@ -88,7 +90,7 @@ class ResultsRanker:
     It listens to the fold. Of every shopper it remembers what was touched lately (looked at, bought, searched for by
     its id), when, the last lists chosen from, and the first `PAGE` results of the newest search. An interaction that
     says what was shown is a choice from it. One that does not is a choice from what the shopper's search found
-    earlier in the session, where its item is among that: an item once a search, and again when it is bought. At a
+    earlier in the session, where its item is among that and nothing else was touched since, or it is bought. At a
     choice the features of the list as they were just before are written (place, touches, prices, habits, popularity
     with others), and `stream_app.ranker.factorization.FactorizationRanker` takes one step towards what was chosen.
     It starts with what was touched before what was not, the last first unless it stands far down, and as shown: it
@@ -245,23 +247,28 @@ class ResultsRanker:
         memory.found_prices[shopper, : len(rows)] = prices
 
     def _learn_found(self, shopper: int, interaction: Interaction, act: int) -> Sequence[int]:
-        """Learn choices from what the shopper's search found; return the rows of the items chosen."""
-        memory = self._memory
-        if not memory.found[shopper, 0]:
+        """Learn choices from what the shopper's search found; return the rows of the items chosen.
+
+        The first touch after the search is one, and each purchase. Later touches tell of what is left to look at, not
+        of what is wanted most: learned from, they would teach that whatever was touched is not chosen.
+        """
+        memory, ts = self._memory, interaction.ts
+        length = int(memory.found[shopper, 0])
+        if not length:
             return ()
-        ts = interaction.ts
-        shoppers, touches, times, _, found, found_prices, _, _ = memory
-        chosen = [
-            item
-            for item in [
-                number + 1 for number in self._items.find_all([line.item_id for line in interaction.lines])
-            ]
-            if item and is_choice(shoppers, touches, times, found, shopper, item, act, ts, self._gap)
-        ]
+        own = memory.shoppers[shopper]
+        if act != _BOUGHT and own[LAST_ACT] < _SEARCHED_ITEM:
+            return ()
+        if own[FOUND_IN] != own[SESSION] or not own[FOUND_AT] <= ts <= own[LAST_TS] + self._gap:
+            return ()
+        rows = memory.found[shopper, 1 : 1 + length]
+        known = rows > 0  # what was given up since is none that could be learned of
+        rows, prices = rows[known], memory.found_prices[shopper, :length][known]
+        among = set(rows.tolist())
+        numbers = self._items.find_all([line.item_id for line in interaction.lines])
+        chosen = [number + 1 for number in numbers if number + 1 in among]
         if chosen:
-            rows = found[shopper, 1 : 1 + found[shopper, 0]]
-            known = rows > 0  # what was given up since is none that could be learned of
-            self._choose(shopper, rows[known], found_prices[shopper, : len(rows)][known], chosen, ts)
+            self._choose(shopper, rows, prices, chosen, ts)
         return chosen
 
     def _learn(self, shopper: int, interaction: Interaction) -> Sequence[int]:

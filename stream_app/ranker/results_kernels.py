@@ -250,53 +250,6 @@ def touch(
 
 
 @_compiled
-def is_choice(
-    shoppers: Any,
-    all_touches: Any,
-    all_times: Any,
-    found: Any,
-    shopper: int,
-    item: int,
-    act: int,
-    ts: float,
-    gap: float,
-) -> bool:
-    """Whether what a shopper is about to do chooses an item from what the newest search found.
-
-    From one search an item is chosen by the first touch after it, and by each purchase.
-
-    Parameters
-    ----------
-    shoppers, all_touches, all_times, found
-        Of a `Memory`; read only.
-    shopper, item
-        Rows; the item's is not 0.
-    act
-        An `Act`.
-    ts
-        Event time, seconds since the epoch.
-    gap
-        Seconds of inactivity that close a session, and what was found in it with it.
-    """
-    own = shoppers[shopper]
-    if own[FOUND_IN] != own[SESSION] or ts > own[LAST_TS] + gap or ts < own[FOUND_AT]:
-        return False
-    listed = found[shopper]
-    among = False
-    for place in range(listed[0]):
-        if listed[1 + place] == item:
-            among = True
-            break
-    if not among:
-        return False
-    if act != Act.BOUGHT:
-        for j in range(all_touches.shape[1]):
-            if all_touches[shopper, j, ITEM] == item and all_times[shopper, j, 1] >= own[FOUND_AT]:
-                return False
-    return True
-
-
-@_compiled
 def note_list(memory: Memory, shopper: int, shown: Any, prices: Any, chosen: int) -> None:
     """Remember a list and what was chosen of it.
 

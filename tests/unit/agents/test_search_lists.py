@@ -5,10 +5,13 @@ import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from random import Random
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec import structs
 
+from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
 from stream_app.publish.contract import (
     MAX_QUERY,
@@ -18,7 +21,10 @@ from stream_app.publish.contract import (
     search_key,
     user_key,
 )
+from stream_app.ranker.choices import ENOUGH
+from stream_app.ranker.results import ResultsRanker
 from topics.catalogue import LISTS
+from topics.events import Search
 
 if TYPE_CHECKING:
     from tests.unit.agents.workbench import Workbench
@@ -277,3 +283,32 @@ async def test_the_rules_of_the_settings_hold_on_published_lists(
     assert found is not None
     assert len(found.items) == 2
     assert "hat" in {item.id for item in found.items}
+
+
+async def test_a_search_list_goes_by_the_prices_that_the_search_says(
+    make_workbench: Callable[..., Workbench], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def models(*names: Any, **bounds: Any) -> ModelSet:
+        made = ModelSet(*names, **bounds)
+        made.listeners.append(ResultsRanker())
+        return made
+
+    monkeypatch.setattr("workbench.ModelSet", models)
+    workbench = make_workbench()
+    names = [f"i{number}" for number in range(6)]
+
+    def search(user: str, prices: list[float]) -> Search:
+        return structs.replace(workbench.search(user, "tents", *names), prices=prices)
+
+    rng = Random(3)
+    for number in range(ENOUGH + 100):
+        prices = [rng.uniform(10.0, 100.0) for _ in names]
+        cheapest = names[prices.index(min(prices))]
+        workbench.take(search(f"u{number}", prices), workbench.click(f"u{number}", cheapest))
+        workbench.clock.now += 1.0
+    workbench.take(search("ann", [90.0, 80.0, 70.0, 20.0, 60.0, 50.0]))
+    workbench.take(search("bob", [90.0, 80.0, 70.0, 60.0, 20.0, 50.0]))
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    assert listed(workbench, search_key("ann"))[0] == "i3"
+    assert listed(workbench, search_key("bob"))[0] == "i4"

@@ -16,7 +16,6 @@ from stream_app.ranker.results_kernels import (
     TOUCHES,
     Column,
     features,
-    is_choice,
     note_list,
     touch,
 )
@@ -225,7 +224,7 @@ def test_a_click_on_what_a_search_found_teaches_what_it_would_by_saying_what_was
         )
 
 
-def test_of_one_search_each_item_is_a_choice_when_it_is_first_touched_and_when_it_is_bought() -> None:
+def test_of_what_a_search_found_the_first_touch_is_a_choice_and_each_purchase() -> None:
     log = Log()
     log.view("ann", "d")
     log.find("ann")
@@ -237,39 +236,66 @@ def test_of_one_search_each_item_is_a_choice_when_it_is_first_touched_and_when_i
     choices.append(log.results.ranker.choices)
     log.choose("ann", "a")  # says itself what it was chosen from, and counts once
     choices.append(log.results.ranker.choices)
-    assert choices == [1, 1, 2, 2, 4, 5]
+    assert choices == [1, 1, 1, 1, 3, 4]
+
+
+def test_a_touch_of_something_else_comes_between_a_search_and_the_choice_from_it() -> None:
+    log = Log()
+    log.find("ann")
+    log.view("ann", "not found")
+    log.view("ann", "d")
+    assert log.results.ranker.choices == 0
+    log.buy("ann", "d")
+    assert log.results.ranker.choices == 1
+
+
+def test_first_clicks_on_what_was_found_leave_what_purchases_taught() -> None:
+    log = Log()
+    rng = np.random.default_rng(5)
+    for n in range(600):
+        user, shown = f"u{n}", shuffled(rng)
+        log.find(user, shown, [PRICES[LIST.index(item)] for item in shown])
+        log.view(user, shown[rng.integers(8)])
+        log.view(user, shown[rng.integers(8)])
+        last = shown[rng.integers(8)]
+        log.view(user, last)
+        log.choose(user, last, shown=shown)
+    log.find("ann")
+    log.view("ann", "c")
+    log.view("ann", "g")
+    assert log.order("ann")[0] == "g"
 
 
 def test_what_was_found_holds_until_the_next_search_or_the_end_of_the_session() -> None:
     log = Log(session_gap=1800.0)
     log.find("ann", ["a", "b"], ())
     log.find("ann", ["c", "d"], ())
-    log.view("bob", "c")  # found by another
-    log.view("ann", "a")
+    log.buy("bob", "c")  # found by another
+    log.buy("ann", "a")
     assert log.results.ranker.choices == 0
-    log.view("ann", "c")
+    log.buy("ann", "c")
     assert log.results.ranker.choices == 1
     log.search("ann", "words")  # does not say what it found
-    log.view("ann", "d")
+    log.buy("ann", "d")
     assert log.results.ranker.choices == 1
     log.find("ann")
     log.now += 1800.0
-    log.view("ann", "e")
+    log.buy("ann", "e")
     log.find("ann")
     log.now -= 600.0  # looked at before the search, heard of after it
-    log.view("ann", "f")
+    log.buy("ann", "f")
     log.now += 600.0
     log.results.forget_user("ann")
-    log.view("ann", "f")
+    log.buy("ann", "f")
     assert log.results.ranker.choices == 1
 
 
 def test_of_what_a_search_found_the_first_places_are_remembered() -> None:
     log = Log()
     log.find("ann", [f"i{n}" for n in range(PAGE + 5)], ())
-    log.view("ann", f"i{PAGE}")
+    log.buy("ann", f"i{PAGE}")
     assert log.results.ranker.choices == 0
-    log.view("ann", f"i{PAGE - 1}")
+    log.buy("ann", f"i{PAGE - 1}")
     assert log.results.ranker.choices == 1
 
 
@@ -463,7 +489,6 @@ def test_after_the_warm_up_nothing_is_left_to_compile() -> None:
         factorization._score,
         factorization._step,
         touch,
-        is_choice,
         note_list,
         features,
     )
