@@ -237,9 +237,9 @@ def _newest(
 ) -> _Match:
     """The newest list of before that holds the item.
 
-    A step after the click (cart, purchase, like, …) goes to the list on which the item was clicked, however many
-    were made since. Without one, of a shopper whose impressions are told, it goes to no list that was not looked at:
-    the item's page is open, and every event makes a new list that may well hold it.
+    Of a shopper whose impressions are told, only where the item was seen: what they do by themselves makes new lists
+    too, which may well hold what they are at. A step after the click (cart, purchase, like, …) goes to the list on
+    which the item was clicked, however many were made since.
     """
     found = None
     clicked = False
@@ -257,9 +257,7 @@ def _newest(
             if each.was_given(kind) >> at & 1:
                 # Once an item and kind, however many of the shopper's lists hold the item.
                 return Unattributed.REPEATED
-            # A click may come before the impression of its list, from another topic.
-            shown = told if later else RewardKind.IMPRESSION in (each.given or ())
-            if shown and not each.seen >> at & 1:
+            if told and not each.seen >> at & 1:
                 # The shop tells what was seen, and this was not: the shopper found it elsewhere.
                 reason = Unattributed.NOT_SEEN
             elif each.at <= ts:

@@ -82,6 +82,28 @@ class DiversityMetrics:
             gauge.set(math.nan)
 
 
+class HurryMetrics:
+    """Lists that were made in a hurry.
+
+    Parameters
+    ----------
+    registry
+        Where they are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.lists = Counter(
+            "headrace_lists_hurried_total",
+            "Lists ranked in a hurry because one full flush followed another; made again when that is over.",
+            registry=registry,
+        )
+        self.users = Gauge(
+            "headrace_hurried_users",
+            "Shoppers whose list was made in a hurry and is to be made again.",
+            registry=registry,
+        )
+
+
 class Metrics:
     """The metrics of one worker.
 
@@ -133,11 +155,7 @@ class Metrics:
         self.ranking_failures = Counter(
             "headrace_ranking_failures_total", "Lists that could not be ranked; see the log.", registry=r
         )
-        self.lists_hurried = Counter(
-            "headrace_lists_hurried_total",
-            "Lists ranked in a hurry because more shoppers waited than a flush takes; made again when that is over.",
-            registry=r,
-        )
+        self.hurry = HurryMetrics(r)
         self.flush_seconds = Histogram(
             "headrace_flush_seconds",
             "Time of one Redis pipeline, sent to acknowledged.",

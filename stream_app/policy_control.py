@@ -117,6 +117,8 @@ class PolicyLog:
             If nobody would get a shopper, or Kafka does not take it.
         """
         word = msgspec.structs.replace(operator, ts=time.time(), by="operator", note=note, **changes)
+        if not any(weight > 0 and name not in word.resting for name, weight in word.weights.items()):
+            raise UserError("Nobody would get a shopper: a policy with a weight must stay awake.")
         try:
             Shares(word.weights, word.resting)
         except ValueError as error:

@@ -129,8 +129,8 @@ class Settings(BaseSettings):
     )
     hurry: bool = Field(
         True,
-        description="While more shoppers wait than a flush takes, rank them by the sessions around them alone, for "
-        "half the price, and again by everything when that is over.",
+        description="While one full flush follows another, rank shoppers by the sessions around them alone, for a "
+        "third of the price, and again by everything when that is over.",
     )
     item_list_interval: Seconds = Field(
         0.25, description="Seconds between two rounds of item and segment lists."

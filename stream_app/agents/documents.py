@@ -7,12 +7,18 @@ from msgspec import structs
 
 from stream_app.publish.contract import SearchList, encode_list, normal_query
 from stream_app.publish.port import Document
-from stream_app.ranker.ranker import HURRIED, Ranked
+from stream_app.ranker.ranker import Ranked
 from topics.records import RecommendationList
 
 
 def list_of(
-    key: str, ranked: Ranked, generated_at: str, *, events: int = 0, query: str | None = None
+    key: str,
+    ranked: Ranked,
+    generated_at: str,
+    *,
+    events: int = 0,
+    query: str | None = None,
+    hurried: bool = False,
 ) -> RecommendationList:
     """Make the list that a document holds; without the features, which are nothing for Redis.
 
@@ -29,14 +35,15 @@ def list_of(
         the list.
     query
         The search words, for a list of a search.
+    hurried
+        Whether it was ranked in a hurry: the better list that follows may be of the same version and events.
     """
     name = f"{key}|{ranked.model_version}|{events}"
     if ranked.features:
         # what policies learn from rewards changes lists without an event
         name = "|".join((name, ranked.policy, *(item.id for item in ranked.items)))
-    elif ranked.policy == HURRIED:
-        # the better list that follows may be of the same version and the same events
-        name = f"{name}|{HURRIED}"
+    if hurried:
+        name = f"{name}|hurried"
     listed = RecommendationList(
         list_id=blake2b(name.encode(), digest_size=8).hexdigest(),
         key=key,

@@ -4,8 +4,8 @@ A flush takes the longest waiting shoppers, ranks them and what they searched fo
 and segments that are due, and sends all in one pipeline. While Redis works on it the next batch is ranked. What
 Redis did not acknowledge goes back into the set, and is ranked again when Redis returns: lists are always of now.
 
-While more shoppers wait than a flush takes, those in it are ranked in a hurry: a good list in time is worth more than
-the best one late. When that is over, whoever has such a list is ranked again, a few with each flush.
+While one full flush follows another, shoppers are ranked in a hurry: a good list in time is worth more than the best
+one late. Whoever has such a list is ranked again a second later, a few with each flush that is not full.
 
 A shopper's list is remembered when it is ranked, and written to the ``lists`` topic before Redis has it: whatever a
 shopper may react to can be found again after a crash. Only while Redis is known to be away does Redis come first, so
@@ -55,7 +55,7 @@ _AGAIN: Final = 16
 """Shoppers ranked again in one flush: few, so that whoever comes does not wait long."""
 
 _LEISURE: Final = 1.0
-"""Seconds since the last flush in a hurry after which shoppers are ranked again: a lull is no end of the rush."""
+"""Seconds that a list made in a hurry stays at least: a lull is no end of the rush."""
 
 _KINDS: Final = ("user", "search", "item", "query", "segment")
 _BACKOFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
@@ -78,7 +78,7 @@ class FlushSettings(Protocol):
 
     @property
     def hurry(self) -> bool:
-        """Whether shoppers are ranked in a hurry while more wait than a flush takes."""
+        """Whether shoppers are ranked in a hurry while one full flush follows another."""
 
     @property
     def max_dirty(self) -> int:
@@ -177,8 +177,9 @@ class Flusher:
         self._settings = settings
         self._clock = clock
         self._dirty = DirtySet(settings.max_dirty)
-        self._hurried: dict[str, None] = {}
-        self._hurried_at = 0.0
+        # when each got a list in a hurry, the longest ago first
+        self._hurried: dict[str, float] = {}
+        self._was_full = False
         self._searches: dict[str, float] = {}
         self._rounds = Rounds(ranker, settings.item_list_interval)
         self._erased: dict[str, int] = {}
@@ -325,14 +326,17 @@ class Flusher:
                 continue
             if sending is not None and not sending.result():
                 return
-            due = min(
-                self._rounds.due if self._rounds else inf,
-                self._hurried_at + _LEISURE if self._hurried else inf,
-            )
-            left = due - self._clock()
-            if left <= 0:
+            now = self._clock()
+            if self._rounds and self._rounds.due <= now:
                 return
             self._idle.set()
+            due = min(
+                self._rounds.due if self._rounds else inf,
+                next(iter(self._hurried.values())) + _LEISURE if self._hurried else inf,
+            )
+            left = due - now
+            if left <= 0:
+                return
             await _wait(self._wake, None if left == inf else max(0.001, left))
 
     async def _gather(self) -> None:
@@ -346,17 +350,18 @@ class Flusher:
                 return
 
     def _rank_batch(self) -> _Batch:
-        hurry = self._settings.hurry and self._full.is_set()
+        full, was_full = self._full.is_set(), self._was_full
+        self._was_full = full
+        hurry = self._settings.hurry and full and was_full
         users = self._dirty.take(self._settings.flush_users)
         if len(self._dirty) < self._settings.flush_users:
             self._full.clear()
             self._room.set()
         now = self._clock()
-        if hurry:
-            self._hurried_at = now
-        elif self._hurried and now >= self._hurried_at + _LEISURE:
-            for user_id in islice(self._hurried, _AGAIN):
-                users.setdefault(user_id, ())
+        if not full:
+            for user_id, at in islice(self._hurried.items(), _AGAIN):
+                if now >= at + _LEISURE:
+                    users.setdefault(user_id, ())
         generated_at = rfc3339(now)
         batch = _Batch([], users, [], {}, NO_ROUND, dict(self._erased), generated_at)
         for user_id, received in list(users.items()):
@@ -366,13 +371,14 @@ class Flusher:
         done = self._rounds.rank(now, generated_at, hurry=hurry)
         batch.documents.extend(done.documents)
         self._metrics.dirty_users.set(len(self._dirty))
+        self._metrics.hurry.users.set(len(self._hurried))
         self._metrics.dirty_evicted.inc(self._dirty.evicted - self._evicted_reported)
         self._evicted_reported = self._dirty.evicted
         return batch._replace(round=done)
 
     def _rank_shopper(self, batch: _Batch, user_id: str, received: tuple[float, ...], *, hurry: bool) -> bool:
         """Add the lists of a shopper to a batch; False where there is none to be had."""
-        self._hurried.pop(user_id, None)
+        again = self._hurried.pop(user_id, None) is not None
         search_received = self._searches.pop(user_id, None)
         started = time.perf_counter()
         row = self._rows.get(user_id)
@@ -387,15 +393,15 @@ class Flusher:
             _LOG.exception("could not rank the list of %r", user_id)
             self._metrics.ranking_failures.inc()
             return False
-        found = list_of(user_key(user_id), ranked, batch.generated_at, events=row.counts.total)
+        found = list_of(user_key(user_id), ranked, batch.generated_at, events=row.counts.total, hurried=hurry)
         value = encode_list(found)
         batch.documents.append(Document(found.key, value))
         batch.listed.append(self._remember(user_id, found, value, ranked.features))
         self._metrics.ranking_seconds.observe(time.perf_counter() - started)
         if hurry:
             self._rank_again(user_id)
-        # Whoever is published again without an event gets the search list again too.
-        if row.queries and (search_received is not None or not received):
+        # Whoever is published again without an event, or after a hurry, gets the search list again too.
+        if row.queries and (search_received is not None or not received or again):
             results = self._search_list(request, row, batch.generated_at, hurry=hurry)
             if results is not None:
                 value = encode_list(results)
@@ -429,8 +435,8 @@ class Flusher:
         return _Listed(user_id, partition, published, value)
 
     def _rank_again(self, user_id: str) -> None:
-        self._metrics.lists_hurried.inc()
-        self._hurried[user_id] = None
+        self._metrics.hurry.lists.inc()
+        self._hurried[user_id] = self._clock()
         if len(self._hurried) > self._settings.max_dirty:
             del self._hurried[next(iter(self._hurried))]
 
@@ -454,7 +460,12 @@ class Flusher:
             return None
         self._metrics.ranking_seconds.observe(time.perf_counter() - started)
         return list_of(
-            search_key(request.user_id), ranked, generated_at, events=row.counts.total, query=search.query
+            search_key(request.user_id),
+            ranked,
+            generated_at,
+            events=row.counts.total,
+            query=search.query,
+            hurried=hurry,
         )
 
     async def _send(self, batch: _Batch) -> bool:

@@ -4,9 +4,13 @@ from collections.abc import Iterator, Mapping
 from heapq import merge
 from typing import Any
 
+from topics.catalogue import IMPRESSIONS
+
 
 class BrokerTimeOrder:
     """A Faust consumer scheduler: records of all partitions by the time the broker dated them.
+
+    Of the same millisecond, impressions come first: what a shopper was shown comes before what they made of it.
 
     Faust's own goes round the topics in turn, so that after a pause the few purchases of a backlog run hours
     ahead of its many clicks.
@@ -21,8 +25,11 @@ class BrokerTimeOrder:
 
     def iterate(self, records: Mapping[Any, list[Any]]) -> Iterator[tuple[Any, Any]]:
         """Yield (topic partition, record) in the order of the records' timestamps."""
+        shown_first = sorted(
+            records.items(), key=lambda each: getattr(each[0], "topic", "") != IMPRESSIONS.name
+        )
         lists = [[(record.timestamp, n, tp, record) for record in fetched]
-                 for n, (tp, fetched) in enumerate(records.items())]  # fmt: skip
+                 for n, (tp, fetched) in enumerate(shown_first)]  # fmt: skip
         for _, _, tp, record in lists[0] if len(lists) == 1 else merge(*lists, key=_place):
             yield tp, record
 

@@ -10,7 +10,7 @@ from stream_app.publish.port import Document
 from stream_app.ranker.ranker import Ranker
 
 _A_ROUND: Final = 25
-"""Most items, and most queries, of a round."""
+"""Most items, most queries and most segments of a round."""
 
 _CATCHING_UP: Final = 0.6
 """Part of the interval after which the next round comes while more waits than fits in one."""
@@ -99,7 +99,7 @@ class Rounds:
         if not self or now < self.due + wait:
             return NO_ROUND
         # What waits in numbers is worked off between the shoppers' lists; a few wait for their round.
-        many = max(len(self._items), len(self._queries)) > _A_ROUND
+        many = max(len(self._items), len(self._queries), len(self._segments)) > _A_ROUND
         self.due = now + self._interval * (_CATCHING_UP if many else 1.0)
         done = Round([], [], [], [])
         for item_id in _taken(self._items, _A_ROUND):
@@ -113,7 +113,7 @@ class Rounds:
             if ranked.items:
                 done.queries.append(query)
                 done.documents.append(document_of(query_key(query), ranked, generated_at, query=query))
-        for segment in _taken(self._segments, _MAX_TOUCHED):
+        for segment in _taken(self._segments, _A_ROUND):
             ranked = self._ranker.rank_segment(segment)
             done.segments.append(segment)
             done.documents.append(document_of(popular_key(segment), ranked, generated_at))

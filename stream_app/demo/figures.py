@@ -27,6 +27,7 @@ _SUMS: Final = {
     "headrace_prequential_hits_total": "hits",
     "headrace_prequential_reciprocal_rank_total": "reciprocal_rank",
     "headrace_dirty_users": "dirty_users",
+    "headrace_hurried_users": "dirty_users",
     "headrace_replica_lag_messages": "lag_messages",
     "headrace_ready": "ready",
 }
@@ -67,7 +68,7 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     judged, hits, reciprocal_rank
         Item interactions of shoppers who had a list; those with an item on it; the sum of 1 / place.
     dirty_users
-        Shoppers whose list waits to be published.
+        Shoppers whose list waits to be published, or to be made again after one made in a hurry.
     lag_messages
         Interactions that replicas have not folded yet.
     ready

@@ -88,11 +88,9 @@ class Ranker:
             model for model in models.models if learned is None or learned.falls_back_on(model)
         ]
         sessions = [model for model in models.models if isinstance(model, StoreModel)][:1]
-        self._in_hurry = (
-            [*sessions, *(model for model in models.models if model.name in _QUICK)]
-            if sessions
-            else self._ranked_models
-        )
+        # without a model of sessions all are asked, which are quick then
+        self._in_hurry = sessions or self._ranked_models
+        self._filling_up = [model for model in models.models if model.name in _QUICK] if sessions else []
 
     def learn(self, interaction: Interaction) -> bool:
         """Fold an interaction into everything that learns; False where it is at or below its watermark."""
@@ -147,10 +145,9 @@ class Ranker:
         needed = self._length + len(request.excluded)
         # some of what is found may be bought no more
         asked = min(self._per_source, self._length + needed)
-        sessions, *others = self._in_hurry
-        proposals = self.models.candidates(context, asked, (sessions,))
+        proposals = self.models.candidates(context, asked, self._in_hurry)
         if sum(len(found.items) for _, found in proposals) < needed:
-            proposals += self.models.candidates(context, asked, others)
+            proposals += self.models.candidates(context, asked, self._filling_up)
         with allowed_items(self.models.index, request.excluded) as allowed:
             return self._fused(context, proposals, allowed)._replace(policy=HURRIED)
 
@@ -175,7 +172,7 @@ class Ranker:
             prices=prices,
             brought=self._length,
             excluded=request.excluded,
-            models=self._in_hurry if hurry else None,
+            models=[*self._in_hurry, *self._filling_up] if hurry else None,
         )
         return Ranked(listed, self._search.policy, self.models.version)
 

@@ -1,7 +1,7 @@
 """What the policies that weigh features share: a posterior of the weights that starts from the fused order."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ class LinearPolicy(Policy):
         fused one.
     prior_feature
         Where the fused score is among the features.
+    prior_mean
+        Weights of all features before any reward, where more than the fused score is known to count; None for
+        `prior_weight` on `prior_feature` alone.
     prior_strength
         Showings that the prior counts for.
     half_life
@@ -46,6 +49,7 @@ class LinearPolicy(Policy):
         *,
         prior_weight: float = 0.1,
         prior_feature: int = 0,
+        prior_mean: Sequence[float] | None = None,
         prior_strength: float = 1_000.0,
         half_life: float = 14 * 86_400.0,
         unit: float | None = None,
@@ -60,6 +64,7 @@ class LinearPolicy(Policy):
             features,
             prior_weight=prior_weight,
             prior_feature=prior_feature,
+            prior_mean=None if prior_mean is None else [float(weight) for weight in prior_mean],
             prior_strength=prior_strength,
             half_life=half_life,
             unit=unit,
@@ -68,11 +73,16 @@ class LinearPolicy(Policy):
         )
         if not 0 <= prior_feature < features:
             raise ValueError(f"prior_feature must be one of the {features} features, not {prior_feature!r}")
-        prior_mean = np.zeros(features)
-        prior_mean[prior_feature] = prior_weight
+        if prior_mean is not None and len(prior_mean) != features:
+            raise ValueError(f"prior_mean must have {features} weights, not {len(prior_mean)}")
+        if prior_mean is None:
+            mean = np.zeros(features)
+            mean[prior_feature] = prior_weight
+        else:
+            mean = np.array(prior_mean, np.float64)
         self._posterior = LinearPosterior(
             features,
-            prior_mean,
+            mean,
             prior_strength=prior_strength,
             half_life=half_life,
             examination=examination,

@@ -15,7 +15,15 @@ from stream_app.ranker.bandit.examination import Examination
 from stream_app.ranker.bandit.linear import LinearPolicy
 from stream_app.ranker.bandit.policy import Policy
 from stream_app.ranker.bandit.registry import create_policy
-from stream_app.ranker.live.features import FEATURES, POPULARITY, PRIOR, STAMP, VIEWED, list_features
+from stream_app.ranker.live.features import (
+    FEATURES,
+    POPULARITY,
+    PRIOR,
+    PRIOR_MEAN,
+    STAMP,
+    VIEWED,
+    list_features,
+)
 from stream_app.ranker.live.item_rates import ItemRates
 from stream_app.ranker.live.passed_over import PassedOver, warm_up
 from stream_app.ranker.live.rows import pack_rows, unpack_rows
@@ -109,6 +117,7 @@ class LivePolicies:
                 **{
                     "seed": seed,
                     "prior_feature": PRIOR,
+                    "prior_mean": PRIOR_MEAN,
                     "column": POPULARITY,
                     "prior_strength": PRIOR_STRENGTH,
                     **({"exploration": EXPLORATION} if name in _BY_DRAWS else {}),
@@ -188,7 +197,8 @@ class LivePolicies:
         item = index.find(reward.item_id) if reward.item_id else NO_ITEM
         rows, row = _rows(reward.seen_features), _rows(reward.features)
         if row is not None and _found_elsewhere(reward, row[0]):
-            row, item = None, NO_ITEM
+            # nor was anything of the list looked at on the way
+            return
         if reward.seen_features or reward.features:
             # lists without features are of searches, or of before: what is chosen there says nothing of places here
             self._rates.hear(reward, seen, item)

@@ -250,6 +250,7 @@ def test_what_the_guard_rests_comes_back_when_it_is_resumed_and_stays_through_an
         (("share", "fixed=0"), "one policy at least needs a weight above 0."),
         (("share", "fixed=1", "fixed=2"), "fixed is given two weights."),
         (("rest", "linucb"), "'linucb' is not among the policies: fixed, thompson."),
+        (("rest", "fixed", "thompson"), "Nobody would get a shopper"),
         (("resume", "thomson"), "'thomson' is not among the policies: fixed, thompson."),
     ],
 )

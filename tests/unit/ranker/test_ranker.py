@@ -284,3 +284,9 @@ def test_a_list_in_a_hurry_goes_by_the_sessions_and_is_filled_up_by_what_is_popu
     assert {item.why.source for item in stranger.items} <= {"popular", "trending"}
     unsaid = ModelSet(["popularity"])
     assert ranker(unsaid).rank_user_in_hurry(request("ann", ())).items == ()
+
+
+def test_without_a_model_of_sessions_a_list_in_a_hurry_asks_all_models() -> None:
+    models = learned(VISITS, ["popularity", "item_to_item"])
+    hurried = ranker(models).rank_user_in_hurry(request(USERS[0]))
+    assert ids(hurried) == ids(ranker(models).rank_user(request(USERS[0])))

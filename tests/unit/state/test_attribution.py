@@ -509,5 +509,6 @@ def test_where_impressions_are_sent_what_nobody_looked_at_sold_nothing(case: Cas
     case.listed("not looked at", "d", "c", after=10.0)
     assert why(case.buys("d", after=20.0)) == [Unattributed.NOT_SEEN]
     assert lists(case.buys("c", after=21.0)) == [("seen", "purchase", 1)]
-    # a click may overtake the impression of its list
-    assert lists(case.clicks("d", after=22.0)) == [("not looked at", "click", 0)]
+    # neither is a click there: of a newer list that nobody saw, nor of the older one in its place
+    assert why(case.clicks("d", after=22.0)) == [Unattributed.NOT_SEEN]
+    assert lists(case.clicks("b", after=23.0)) == [("seen", "click", 0)]
