@@ -13,12 +13,10 @@ from typing import Final
 
 import msgspec
 
-from topics.records import Reward, RewardKind
+from topics.records import NO_CHOICE, Reward, RewardKind
 
 KEPT: Final = 2
 """The newest lists of a shopper, which stay whatever became of them; as many are remembered of their searches."""
-
-_NO_CHOICE: Final = frozenset({RewardKind.IMPRESSION, RewardKind.DISLIKE, RewardKind.HIDE})
 
 _ENTRY_BYTES: Final = 320
 """What a remembered list takes beside its items, propensities and features: two objects, a slot, an id, a time."""
@@ -82,7 +80,7 @@ class PublishedList(msgspec.Struct, gc=False):
     def reacted_to(self, place: int) -> bool:
         """Whether the shopper made something good of the item of a place: a dislike is no choice of it."""
         return any(
-            places >> place & 1 for kind, places in (self.given or {}).items() if kind not in _NO_CHOICE
+            places >> place & 1 for kind, places in (self.given or {}).items() if kind not in NO_CHOICE
         )
 
     @property

@@ -54,6 +54,9 @@ LATER_STEPS = frozenset(
 )
 """Reactions that a click on the item usually comes before."""
 
+NO_CHOICE = frozenset({RewardKind.IMPRESSION, RewardKind.DISLIKE, RewardKind.HIDE, RewardKind.ERASURE})
+"""What is no choice of an item."""
+
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One item of an interaction, with quantity and unit price (NaN where unknown)."""

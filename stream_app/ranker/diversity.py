@@ -29,6 +29,44 @@ Order = NDArray[np.int64]
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
+def filed_under(
+    items: NDArray[np.int32],
+    category_codes: NDArray[np.int32],
+    brand_codes: NDArray[np.int32],
+    prices: NDArray[np.float32],
+    first_band: int,
+    bands: int,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """What each item is filed under (categories, brand, price band), under how many, its narrowest category or -1."""
+    n, width = len(items), category_codes.shape[1]
+    facets = np.empty((n, width + 2), np.int64)
+    sizes = np.zeros(n, np.int64)
+    narrowest = np.full(n, -1, np.int64)
+    for c in range(n):
+        item = items[c]
+        for at in range(width):
+            code = category_codes[item, at]
+            if code < 0:
+                continue
+            narrowest[c] = code
+            known = False
+            for before in range(sizes[c]):
+                known = known or facets[c, before] == code
+            if not known:
+                facets[c, sizes[c]] = code
+                sizes[c] += 1
+        if brand_codes[item] >= 0:
+            facets[c, sizes[c]] = brand_codes[item]
+            sizes[c] += 1
+        price = prices[item]
+        if price >= 0:
+            band = bands - 1 if price > 1e30 else min(bands - 1, int(np.log2(1.0 + price)))
+            facets[c, sizes[c]] = first_band + band
+            sizes[c] += 1
+    return facets, sizes, narrowest
+
+
+@numba.njit(cache=True)  # type: ignore[untyped-decorator]
 def _arrange(  # noqa: C901, PLR0912, PLR0915  # one kernel: calls between kernels would cost more than they tell
     items: NDArray[np.int32],
     scores: NDArray[np.float64],
@@ -59,8 +97,7 @@ def _arrange(  # noqa: C901, PLR0912, PLR0915  # one kernel: calls between kerne
     width = category_codes.shape[1]
 
     # What each candidate is filed under, and the groups it belongs to.
-    facets = np.empty((n, width + 2), np.int64)
-    sizes = np.zeros(n, np.int64)
+    facets, sizes, narrowest = filed_under(items, category_codes, brand_codes, prices, first_band, bands)
     capped = np.empty((n, 3), np.int64)
     member = np.zeros((n, groups), np.bool_)
     left = np.zeros(groups, np.int64)
@@ -68,27 +105,7 @@ def _arrange(  # noqa: C901, PLR0912, PLR0915  # one kernel: calls between kerne
     for c in range(n):
         low, high = min(low, scores[c]), max(high, scores[c])
         item = items[c]
-        narrowest = -1
-        for at in range(width):
-            code = category_codes[item, at]
-            if code < 0:
-                continue
-            narrowest = code
-            known = False
-            for before in range(sizes[c]):
-                known = known or facets[c, before] == code
-            if not known:
-                facets[c, sizes[c]] = code
-                sizes[c] += 1
-        if brand_codes[item] >= 0:
-            facets[c, sizes[c]] = brand_codes[item]
-            sizes[c] += 1
-        price = prices[item]
-        if price >= 0:
-            band = bands - 1 if price > 1e30 else min(bands - 1, int(np.log2(1.0 + price)))
-            facets[c, sizes[c]] = first_band + band
-            sizes[c] += 1
-        capped[c, 0] = narrowest
+        capped[c, 0] = narrowest[c]
         capped[c, 1] = brand_codes[item]
         capped[c, 2] = seller_codes[item]
         for g in range(groups):

@@ -12,7 +12,7 @@ from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.items import MAX_LABELS
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.diversity import BANDS
+from stream_app.ranker.diversity import BANDS, filed_under
 from stream_app.ranker.exposure import HALF_LIFE
 
 LOOKED_AT: Final = 20
@@ -36,41 +36,11 @@ class DiversityReport(NamedTuple):
 
 
 @numba.njit(cache=True)  # type: ignore[untyped-decorator]
-def _look(  # noqa: C901  # one kernel: calls between kernels would cost more than they tell
-    items: NDArray[np.int32],
-    category_codes: NDArray[np.int32],
-    brand_codes: NDArray[np.int32],
-    prices: NDArray[np.float32],
-    first_band: int,
-    bands: int,
+def _look(
+    facets: NDArray[np.int64], sizes: NDArray[np.int64], narrowest: NDArray[np.int64]
 ) -> tuple[float, int, int]:
     """Sum of the unlikeness of the pairs of described items, how many pairs, and distinct narrowest categories."""
-    n, width = len(items), category_codes.shape[1]
-    # What each item is filed under, as the diversifier sees it.
-    facets = np.empty((n, width + 2), np.int64)
-    sizes = np.zeros(n, np.int64)
-    narrowest = np.full(n, -1, np.int64)
-    for c in range(n):
-        item = items[c]
-        for at in range(width):
-            code = category_codes[item, at]
-            if code < 0:
-                continue
-            narrowest[c] = code
-            known = False
-            for before in range(sizes[c]):
-                known = known or facets[c, before] == code
-            if not known:
-                facets[c, sizes[c]] = code
-                sizes[c] += 1
-        if brand_codes[item] >= 0:
-            facets[c, sizes[c]] = brand_codes[item]
-            sizes[c] += 1
-        price = prices[item]
-        if price >= 0:
-            band = bands - 1 if price > 1e30 else min(bands - 1, int(np.log2(1.0 + price)))
-            facets[c, sizes[c]] = first_band + band
-            sizes[c] += 1
+    n = len(sizes)
     total, pairs, categories = 0.0, 0, 0
     for c in range(n):
         distinct = narrowest[c] >= 0
@@ -142,7 +112,9 @@ class IntraListDiversity:
         """As `add`, by the integers of the items, shape (n,)."""
         index = self._index
         found: tuple[Any, ...] = _look(
-            items[:LOOKED_AT], index.category_codes, index.brand_codes, index.prices, MAX_LABELS, BANDS
+            *filed_under(
+                items[:LOOKED_AT], index.category_codes, index.brand_codes, index.prices, MAX_LABELS, BANDS
+            )
         )
         total, pairs, categories = found
         factor = self._decay.advance(ts)

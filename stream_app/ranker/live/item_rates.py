@@ -10,20 +10,13 @@ from numpy.typing import NDArray
 from stream_app.models.arrays import State, grown, stamped, verify
 from stream_app.models.base import Items
 from stream_app.models.decay import ForwardDecay
-from topics.records import Reward, RewardKind
+from topics.records import NO_CHOICE, Reward
 
 PLACES: Final = 50
 """Places told apart; what lies lower counts as the last."""
 
 PLACE_PRIOR: Final = 20.0
 """Showings that the prior of a place counts for; it says that of `PLACE_PRIOR` showings one is chosen."""
-
-_GOOD: Final = frozenset(RewardKind) - {
-    RewardKind.IMPRESSION,
-    RewardKind.DISLIKE,
-    RewardKind.HIDE,
-    RewardKind.ERASURE,
-}
 
 
 @njit(cache=True)  # type: ignore[untyped-decorator]
@@ -101,7 +94,7 @@ class ItemRates:
         if len(seen):
             self.see(seen, reward.seen_positions, reward.ts)
         # what follows from the first click on it (a cart, a purchase) is no further choice among what was shown
-        if item >= 0 and reward.kind in _GOOD and reward.first:
+        if item >= 0 and reward.kind not in NO_CHOICE and reward.first:
             self.choose(item, reward.position, reward.ts)
 
     def see(self, items: Items, positions: Sequence[int], ts: float) -> None:

@@ -10,14 +10,10 @@ from numpy.typing import NDArray
 from stream_app.models.arrays import State, grown, stamped, verify
 from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.ids import IdIndex
-from topics.records import Reward, RewardKind
+from topics.records import NO_CHOICE, Reward
 
 SHOWINGS: Final = 64
 """Items seen that are remembered of a shopper, the latest; one that is seen three times counts three times."""
-
-_NO_CHOICE: Final = frozenset(
-    {RewardKind.IMPRESSION, RewardKind.DISLIKE, RewardKind.HIDE, RewardKind.ERASURE}
-)
 
 
 class Showings(NamedTuple):
@@ -134,7 +130,7 @@ class PassedOver:
 
     Examples
     --------
-    >>> from topics.records import Source
+    >>> from topics.records import Reward, RewardKind, Source
     >>> memory = PassedOver()
     >>> for offset in range(2):
     ...     memory.hear(Reward(source=Source.IMPRESSION, partition=0, offset=offset, line=0, ts=60.0 * offset,
@@ -194,7 +190,7 @@ class PassedOver:
         if len(seen):
             positions = np.array(reward.seen_positions, np.int64)
             self._shown[row] = _show(seen, positions, serial, int(self._shown[row]), *ring)
-        if item >= 0 and reward.kind not in _NO_CHOICE:
+        if item >= 0 and reward.kind not in NO_CHOICE:
             self._shown[row] = _choose(item, serial, int(self._shown[row]), *ring)
 
     def of(self, user: str, items: Items, last: int, chances: NDArray[np.float64]) -> Showings:
