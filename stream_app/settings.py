@@ -123,14 +123,14 @@ class Settings(BaseSettings):
     )
     candidates_per_source: PositiveInt = Field(100, description="Candidates asked of each model.")
     list_ttl: Seconds = Field(7 * 86_400.0, description="Seconds a list lives in Redis.")
-    flush_users: PositiveInt = Field(64, description="Most shoppers published in one pipeline.")
+    flush_users: PositiveInt = Field(128, description="Most shoppers published in one pipeline.")
     flush_linger: SecondsOrNone = Field(
         0.01, description="Seconds a dirty shopper waits for company before the flush."
     )
     hurry: bool = Field(
         True,
-        description="While one full flush follows another, rank shoppers by the sessions around them alone, for a "
-        "third of the price, and again by everything when that is over.",
+        description="While as many events wait as a flush takes shoppers, rank these by the sessions around them "
+        "alone, for a third of the price, and again by everything when that is over.",
     )
     item_list_interval: Seconds = Field(
         0.25, description="Seconds between two rounds of item and segment lists."

@@ -4,8 +4,9 @@ A flush takes the longest waiting shoppers, ranks them and what they searched fo
 and segments that are due, and sends all in one pipeline. While Redis works on it the next batch is ranked. What
 Redis did not acknowledge goes back into the set, and is ranked again when Redis returns: lists are always of now.
 
-While one full flush follows another, shoppers are ranked in a hurry: a good list in time is worth more than the best
-one late. Whoever has such a list is ranked again a second later, a few with each flush that is not full.
+While as many wait as a flush takes, one flush after another, shoppers are ranked in a hurry: a good list in time is
+worth more than the best one late. Whoever has such a list is ranked again a second later, a few with each flush that
+nobody waits behind.
 
 A shopper's list is remembered when it is ranked, and written to the ``lists`` topic before Redis has it: whatever a
 shopper may react to can be found again after a crash. Only while Redis is known to be away does Redis come first, so
@@ -78,7 +79,7 @@ class FlushSettings(Protocol):
 
     @property
     def hurry(self) -> bool:
-        """Whether shoppers are ranked in a hurry while one full flush follows another."""
+        """Whether shoppers are ranked in a hurry while as many wait as a flush takes."""
 
     @property
     def max_dirty(self) -> int:
@@ -110,6 +111,8 @@ class _Batch(NamedTuple):
     round: Round
     erased: dict[str, int]
     generated_at: str
+    at: float
+    """`generated_at` as whoever reads a list back finds it, seconds since the epoch."""
 
     def without(self, users: set[str]) -> "_Batch":
         """The batch without shoppers who were erased after they had been ranked."""
@@ -122,6 +125,13 @@ class _Batch(NamedTuple):
             listed=[entry for entry in self.listed if entry.user_id not in users],
             searched={user: each for user, each in self.searched.items() if user not in users},
         )
+
+
+class _Hurried(NamedTuple):
+    """When a shopper got a list in a hurry, and whether that of their search was made in one too."""
+
+    at: float
+    search: bool
 
 
 class _Searched(NamedTuple):
@@ -177,9 +187,10 @@ class Flusher:
         self._settings = settings
         self._clock = clock
         self._dirty = DirtySet(settings.max_dirty)
-        # when each got a list in a hurry, the longest ago first
-        self._hurried: dict[str, float] = {}
-        self._was_full = False
+        # who has lists that were made in a hurry, the longest ago first
+        self._hurried: dict[str, _Hurried] = {}
+        self._backlog = 0
+        self._was_pressed = False
         self._searches: dict[str, float] = {}
         self._rounds = Rounds(ranker, settings.item_list_interval)
         self._erased: dict[str, int] = {}
@@ -262,8 +273,15 @@ class Flusher:
         self._idle.clear()
         self._wake.set()
 
-    async def room(self) -> None:
-        """Wait while a full batch is waiting and Redis is there: back-pressure for whoever marks shoppers."""
+    async def room(self, backlog: int = 0) -> None:
+        """Wait while a full batch is waiting and Redis is there: back-pressure for whoever marks shoppers.
+
+        Parameters
+        ----------
+        backlog
+            Events that are here and wait for their turn.
+        """
+        self._backlog = backlog
         if not self._room.is_set():
             await self._room.wait()
 
@@ -332,7 +350,7 @@ class Flusher:
             self._idle.set()
             due = min(
                 self._rounds.due if self._rounds else inf,
-                next(iter(self._hurried.values())) + _LEISURE if self._hurried else inf,
+                next(iter(self._hurried.values())).at + _LEISURE if self._hurried else inf,
             )
             left = due - now
             if left <= 0:
@@ -350,23 +368,30 @@ class Flusher:
                 return
 
     def _rank_batch(self) -> _Batch:
-        full, was_full = self._full.is_set(), self._was_full
-        self._was_full = full
-        hurry = self._settings.hurry and full and was_full
+        # a flush that events wait behind may have been begun before it was full: to take them in takes time too
+        pressed = self._full.is_set() or self._backlog >= self._settings.flush_users
+        hurry = self._settings.hurry and pressed and self._was_pressed
+        # what waits is told anew with the next event
+        self._was_pressed, self._backlog = pressed, 0
         users = self._dirty.take(self._settings.flush_users)
         if len(self._dirty) < self._settings.flush_users:
             self._full.clear()
             self._room.set()
         now = self._clock()
-        if not full:
-            for user_id, at in islice(self._hurried.items(), _AGAIN):
-                if now >= at + _LEISURE:
-                    users.setdefault(user_id, ())
+        again: dict[str, tuple[float, ...]] = {}
+        if not pressed:
+            oldest = islice(self._hurried.items(), _AGAIN)
+            again = {user: () for user, made in oldest if now >= made.at + _LEISURE and user not in users}
+            users.update(again)
         generated_at = rfc3339(now)
-        batch = _Batch([], users, [], {}, NO_ROUND, dict(self._erased), generated_at)
+        at = datetime.fromisoformat(generated_at).timestamp()
+        batch = _Batch([], users, [], {}, NO_ROUND, dict(self._erased), generated_at, at)
         for user_id, received in list(users.items()):
             # Whoever is published again without an event is in no hurry.
-            if not self._rank_shopper(batch, user_id, received, hurry=hurry and bool(received)):
+            republished = not received and user_id not in again
+            if not self._rank_shopper(
+                batch, user_id, hurry=hurry and bool(received), republished=republished
+            ):
                 del users[user_id]
         done = self._rounds.rank(now, generated_at, hurry=hurry)
         batch.documents.extend(done.documents)
@@ -376,9 +401,9 @@ class Flusher:
         self._evicted_reported = self._dirty.evicted
         return batch._replace(round=done)
 
-    def _rank_shopper(self, batch: _Batch, user_id: str, received: tuple[float, ...], *, hurry: bool) -> bool:
+    def _rank_shopper(self, batch: _Batch, user_id: str, *, hurry: bool, republished: bool) -> bool:
         """Add the lists of a shopper to a batch; False where there is none to be had."""
-        again = self._hurried.pop(user_id, None) is not None
+        before = self._hurried.pop(user_id, None)
         search_received = self._searches.pop(user_id, None)
         started = time.perf_counter()
         row = self._rows.get(user_id)
@@ -396,16 +421,19 @@ class Flusher:
         found = list_of(user_key(user_id), ranked, batch.generated_at, events=row.counts.total, hurried=hurry)
         value = encode_list(found)
         batch.documents.append(Document(found.key, value))
-        batch.listed.append(self._remember(user_id, found, value, ranked.features))
+        batch.listed.append(self._remember(user_id, found, value, batch.at, ranked.features))
         self._metrics.ranking_seconds.observe(time.perf_counter() - started)
+        searched = search_received is not None
+        # a search list that was made in a hurry is made again with leisure, however many hurries come before
+        search_again = before is not None and before.search
         if hurry:
-            self._rank_again(user_id)
-        # Whoever is published again without an event, or after a hurry, gets the search list again too.
-        if row.queries and (search_received is not None or not received or again):
+            self._rank_again(user_id, search=searched or search_again)
+        # Redis may have lost what is published again, the search list too
+        if row.queries and (searched or republished or (search_again and not hurry)):
             results = self._search_list(request, row, batch.generated_at, hurry=hurry)
             if results is not None:
                 value = encode_list(results)
-                remembered = self._remember(user_id, results, value, search=True)
+                remembered = self._remember(user_id, results, value, batch.at, search=True)
                 batch.searched[user_id] = _Searched(search_received, remembered)
                 batch.documents.append(Document(results.key, value))
         return True
@@ -415,6 +443,7 @@ class Flusher:
         user_id: str,
         found: RecommendationList,
         value: bytes,
+        at: float,
         features: bytes = b"",
         *,
         search: bool = False,
@@ -424,8 +453,7 @@ class Flusher:
         published = PublishedList(
             found.list_id,
             found.policy,
-            # the time as whoever reads the list back finds it
-            datetime.fromisoformat(found.generated_at).timestamp(),
+            at,
             tuple([item.id for item in items]),
             packed([item.propensity for item in items]),
             features,
@@ -434,9 +462,9 @@ class Flusher:
         self._lists.memory.add(user_id, partition, published)
         return _Listed(user_id, partition, published, value)
 
-    def _rank_again(self, user_id: str) -> None:
+    def _rank_again(self, user_id: str, *, search: bool) -> None:
         self._metrics.hurry.lists.inc()
-        self._hurried[user_id] = self._clock()
+        self._hurried[user_id] = _Hurried(self._clock(), search)
         if len(self._hurried) > self._settings.max_dirty:
             del self._hurried[next(iter(self._hurried))]
 
@@ -502,9 +530,10 @@ class Flusher:
         newest = self._ranker.models.newest
         # Whoever was erased while the list was on its way: it goes with the next flush.
         listed = [entry.published for entry in batch.listed if entry.user_id not in self._erased]
-        for published in listed:
-            self._lists.published(published.items)
-            self._exposure.add(published.items, newest)
+        # all lists of a flush at once: what is counted is places, whosever list they are on
+        shown = [item for published in listed for item in published.items]
+        self._lists.published(shown)
+        self._exposure.add(shown, newest)
         # one list in four tells as much of their diversity
         for published in listed[::4]:
             self._diversity.add(published.items, newest)

@@ -3,6 +3,7 @@
 Test, then learn: an interaction is held against the list published before it (Dawid 1984; Gama et al. 2013).
 """
 
+from collections.abc import Iterable
 from typing import Final
 
 from state.lists import ListMemory
@@ -33,8 +34,8 @@ class PublishedLists:
         self.memory: Final = memory
         self._covered: set[str] = set()
 
-    def published(self, items: tuple[str, ...]) -> None:
-        """Take note of the items of a list that Redis has acknowledged."""
+    def published(self, items: Iterable[str]) -> None:
+        """Take note of the items of lists that Redis has acknowledged."""
         self._covered.update(items)
 
     def chose(self, user_id: str, item_id: str, ts: float) -> int:

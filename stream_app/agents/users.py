@@ -223,6 +223,6 @@ def declare_users_agent(
             misplaced = events.handle(event.message)
             if misplaced is not None:
                 await forward(event.message.topic, misplaced.user_id.encode(), event.message.value)
-            await flusher.room()
+            await flusher.room(stream.channel.queue.qsize())  # type: ignore[attr-defined]
 
     app.agent(topic, name="users")(users)

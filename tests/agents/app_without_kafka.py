@@ -62,6 +62,7 @@ class Stream:
     def __init__(self, app: Any) -> None:
         self.app = app
         self.waiting: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.channel = SimpleNamespace(queue=self.waiting)
 
     async def events(self) -> AsyncIterator[Any]:
         """One event at a time, known to tables as the current one, until there is None."""

@@ -185,3 +185,42 @@ async def test_a_search_in_the_rush_is_ordered_and_ordered_again(
     assert bench.count("lists_published_total", kind="search") == 2
     assert again is not None
     assert again.list_id != found.list_id
+
+
+async def test_a_search_list_made_with_leisure_is_not_made_again_for_a_rush_after_it(
+    make_workbench: Callable[..., Workbench],
+) -> None:
+    bench = make_workbench(models=["popularity", "session_knn", "search"])
+    crowd(bench, 2)
+    bench.take(bench.search("u9", "warm feet", "hat", "sock"))
+    async with bench.flushing():
+        await bench.flusher.drained()
+        found = bench.published(search_key("u9"))
+        for _ in range(2):
+            # clicks are no news of what was found, and both times the shopper's list is made in a hurry
+            crowd(bench, 5)
+            bench.take(bench.click("u9", "shoe"))
+            crowd(bench, 12)
+            await bench.flusher.drained()
+            assert hurried(bench, ["u9"]) == {"u9"}
+        bench.clock.now += 1.1
+        bench.take(bench.click("late", "shoe"))
+        await bench.flusher.drained()
+    assert hurried(bench, ["u9"]) == set()
+    assert bench.count("lists_published_total", kind="search") == 1
+    assert found is not None
+    assert bench.published(search_key("u9")) == found
+
+
+async def test_a_flush_that_events_wait_behind_is_in_a_hurry_though_it_was_not_full_yet(
+    make_workbench: Callable[..., Workbench],
+) -> None:
+    bench = make_workbench()
+    async with bench.flushing():
+        for number, backlog in enumerate((3, 4, 4, 3, 4)):
+            bench.take(bench.click(f"u{number}", "shoe"), bench.click(f"u{number}", "sock"))
+            # what a worker does after each event, with what it has read and not taken yet
+            await bench.flusher.room(backlog)
+            await bench.flusher.drained()
+    # only the second of two in a row, so that one burst that is worked off at once is no rush
+    assert hurried(bench, [f"u{number}" for number in range(5)]) == {"u2"}
