@@ -187,7 +187,8 @@ class Components:
 
     async def _run(self) -> None:
         """What a worker does beside its agents."""
-        for task in (await self.replica.start(), await self.policies.start(), self.flusher.start()):
+        # The split first: what the replica folds is compared from the time on at which it last changed.
+        for task in (await self.policies.start(), await self.replica.start(), self.flusher.start()):
             task.add_done_callback(self._on_task_done)
         self._spawn(self._report_gauges())
         self._spawn(self._snapshot_regularly())
@@ -221,6 +222,9 @@ class Components:
             if row.last_ts >= oldest and row.counts.total:
                 self.flusher.mark(user_id)
                 self.flusher.touch([entry.item_id for entry in row.recent], row.segments)
+            elif not row.counts.total:
+                # a row without events is one that was erased: their lists may have outlived the worker that did it
+                self.flusher.erase_again(user_id)
             if seen % _SCAN_SLICE == 0:
                 await self.flusher.room()
                 await asyncio.sleep(0)
@@ -236,7 +240,7 @@ class Components:
             self.metrics.model_items.set(len(models.index))
             self.metrics.model_users.set(len(models.tracker))
             self.metrics.purchase_outliers.set(models.outliers.flagged)
-            self.metrics.dirty_items.set(self.flusher.items_waiting)
+            self.metrics.waiting.items.set(self.flusher.items_waiting)
             self.metrics.table_users.set(self.rows.count)
             self.app.monitor.copy_to_metrics()
             self.lists.report_coverage(len(models.index))

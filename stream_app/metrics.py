@@ -104,6 +104,34 @@ class HurryMetrics:
         )
 
 
+class WaitingMetrics:
+    """What waits for Redis.
+
+    Parameters
+    ----------
+    registry
+        Where they are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.users = Gauge(
+            "headrace_dirty_users", "Shoppers whose list waits to be published.", registry=registry
+        )
+        self.items = Gauge(
+            "headrace_dirty_items", "Items whose list waits to be published.", registry=registry
+        )
+        self.evicted = Counter(
+            "headrace_dirty_evicted_total",
+            "Shoppers dropped from the waiting set because it was full.",
+            registry=registry,
+        )
+        self.erasures = Gauge(
+            "headrace_erasures_waiting",
+            "Erased shoppers whose lists are still to be removed from Redis.",
+            registry=registry,
+        )
+
+
 class Metrics:
     """The metrics of one worker.
 
@@ -211,17 +239,7 @@ class Metrics:
         self.snapshot_seconds = Histogram(
             "headrace_snapshot_seconds", "Time to write a model snapshot.", registry=r
         )
-        self.dirty_users = Gauge(
-            "headrace_dirty_users", "Shoppers whose list waits to be published.", registry=r
-        )
-        self.dirty_items = Gauge(
-            "headrace_dirty_items", "Items whose list waits to be published.", registry=r
-        )
-        self.dirty_evicted = Counter(
-            "headrace_dirty_evicted_total",
-            "Shoppers dropped from the waiting set because it was full.",
-            registry=r,
-        )
+        self.waiting = WaitingMetrics(r)
         self.table_users = Gauge("headrace_table_users", "Rows in this worker's users table.", registry=r)
         self.rebalances = Counter(
             "headrace_rebalances_total", "Times partitions were assigned to this worker.", registry=r

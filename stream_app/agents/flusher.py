@@ -58,6 +58,9 @@ _AGAIN: Final = 16
 _LEISURE: Final = 1.0
 """Seconds that a list made in a hurry stays at least: a lull is no end of the rush."""
 
+_ERASED_AT_ONCE: Final = 1_000
+"""Erased shoppers whose lists one pipeline removes, beside those who have a list in it."""
+
 _KINDS: Final = ("user", "search", "item", "query", "segment")
 _BACKOFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 
@@ -225,8 +228,7 @@ class Flusher:
             self._wake.set()
         if waiting >= self._settings.flush_users and not self._full.is_set():
             self._full.set()
-            if not self._away:
-                self._room.clear()
+            self._let_in()
 
     def mark_search(self, user_id: str, received: float) -> None:
         """Mark a shopper dirty who searched: the order of what the shop found is published with their list.
@@ -268,10 +270,28 @@ class Flusher:
         self._lists.memory.forget(user_id)
         # The lists of before are on the topic still: whoever reads it back must not remember them.
         self._log(user_id, self._rows.partition_of(user_id), None)
+        self.erase_again(user_id)
+
+    def erase_again(self, user_id: str) -> None:
+        """Remove a shopper's lists from Redis who was erased before; a worker may have ended before it came to it."""
         self._erasures += 1
         self._erased[user_id] = self._erasures
+        self._metrics.waiting.erasures.set(len(self._erased))
         self._idle.clear()
         self._wake.set()
+        self._let_in()
+
+    def _let_in(self) -> None:
+        """Let whoever marks shoppers go on, or wait.
+
+        While Redis is away shoppers are let in, since the set drops the oldest of them. Erasures are not dropped:
+        when too many wait, nothing more is taken from Kafka until Redis returns.
+        """
+        crowded = len(self._dirty) >= self._settings.flush_users and not self._away
+        if crowded or len(self._erased) >= self._settings.max_dirty:
+            self._room.clear()
+        else:
+            self._room.set()
 
     async def room(self, backlog: int = 0) -> None:
         """Wait while a full batch is waiting and Redis is there: back-pressure for whoever marks shoppers.
@@ -320,10 +340,11 @@ class Flusher:
                 # Redis is away: what was just ranked would be stale by the time it returns.
                 self._put_back(batch)
                 self._away = True
-                self._room.set()
+                self._let_in()
                 await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF)) - 1])
                 failures = 0 if await self._send(self._rank_batch()) else failures + 1
                 self._away = failures > 0
+                self._let_in()
             else:
                 self._sending = asyncio.create_task(self._send(batch))
 
@@ -376,7 +397,7 @@ class Flusher:
         users = self._dirty.take(self._settings.flush_users)
         if len(self._dirty) < self._settings.flush_users:
             self._full.clear()
-            self._room.set()
+        self._let_in()
         now = self._clock()
         again: dict[str, tuple[float, ...]] = {}
         if not pressed:
@@ -385,7 +406,8 @@ class Flusher:
             users.update(again)
         generated_at = rfc3339(now)
         at = datetime.fromisoformat(generated_at).timestamp()
-        batch = _Batch([], users, [], {}, NO_ROUND, dict(self._erased), generated_at, at)
+        erased = {user: self._erased[user] for user in users if user in self._erased}
+        batch = _Batch([], users, [], {}, NO_ROUND, erased, generated_at, at)
         for user_id, received in list(users.items()):
             # Whoever is published again without an event is in no hurry.
             republished = not received and user_id not in again
@@ -395,9 +417,9 @@ class Flusher:
                 del users[user_id]
         done = self._rounds.rank(now, generated_at, hurry=hurry)
         batch.documents.extend(done.documents)
-        self._metrics.dirty_users.set(len(self._dirty))
+        self._metrics.waiting.users.set(len(self._dirty))
         self._metrics.hurry.users.set(len(self._hurried))
-        self._metrics.dirty_evicted.inc(self._dirty.evicted - self._evicted_reported)
+        self._metrics.waiting.evicted.inc(self._dirty.evicted - self._evicted_reported)
         self._evicted_reported = self._dirty.evicted
         return batch._replace(round=done)
 
@@ -497,8 +519,9 @@ class Flusher:
         )
 
     async def _send(self, batch: _Batch) -> bool:
-        erased = dict(self._erased)
-        batch = batch.without({user for user, at in erased.items() if batch.erased.get(user) != at})
+        waiting = {user: self._erased[user] for user in batch.users if user in self._erased}
+        batch = batch.without({user for user, at in waiting.items() if batch.erased.get(user) != at})
+        erased = dict(islice(self._erased.items(), _ERASED_AT_ONCE)) | waiting
         # Whoever is sent to while Redis is away is logged only when it took the list.
         redis_first = self._away
         if not redis_first:
@@ -520,8 +543,10 @@ class Flusher:
         for user, at in erased.items():
             if self._erased.get(user) == at:
                 del self._erased[user]
+        self._metrics.waiting.erasures.set(len(self._erased))
+        self._let_in()
         if redis_first:
-            self._log_lists(batch.without(set(self._erased)))
+            self._log_lists(batch.without({user for user in batch.users if user in self._erased}))
         self._acknowledged(batch, time.perf_counter() - started)
         return True
 
@@ -565,7 +590,7 @@ class Flusher:
         )
         for counter, lists in zip(self._published, published, strict=True):
             counter.inc(len(lists))
-        metrics.dirty_users.set(len(self._dirty))
+        metrics.waiting.users.set(len(self._dirty))
 
     def _log_lists(self, batch: _Batch) -> None:
         for user_id, partition, published, value in batch.listed:
@@ -599,7 +624,7 @@ class Flusher:
             if user not in erased and search.received is not None:
                 self._searches.setdefault(user, search.received)
         self._rounds.put_back(batch.round)
-        self._metrics.dirty_users.set(len(self._dirty))
+        self._metrics.waiting.users.set(len(self._dirty))
 
 
 async def _wait(event: asyncio.Event, seconds: float | None) -> bool:

@@ -118,8 +118,8 @@ class Recall:
         if not partitions:
             return
         consumer = log_consumer(self._broker)
-        await consumer.start()
         try:
+            await consumer.start()
             # First the rewards: which lists are worth keeping depends on what became of them.
             marks: dict[tuple[str, str], list[_Mark]] = defaultdict(list)
             async for record in self._tail(consumer, REWARDS.name, partitions):

@@ -143,7 +143,10 @@ def test_a_log_file_becomes_lists_that_survive_a_stop_and_end_with_an_erasure(  
     assert not stage.rows()[gone].recent
 
     assert worker.terminate() == 0, worker.log
+    # As if the worker had ended between the erasure and its word to Redis.
+    stage.redis.set(user_key(gone), b"{}")
     worker = stage.start_worker().await_ready()
+    worker.wait_until(lambda: not stage.redis.exists(user_key(gone)), "the erased list to vanish for good")
     worker.wait_until(
         lambda: worker.metric("headrace_lists_published_total", kind="user") >= len(others), "the next start"
     )

@@ -490,3 +490,61 @@ async def test_stopping_leaves_no_flush_behind(workbench: Workbench) -> None:
 
 async def test_stopping_what_was_not_started_is_fine(workbench: Workbench) -> None:
     await workbench.flusher.stop()
+
+
+async def test_erasures_that_wait_for_redis_are_counted_and_hold_up_what_would_be_too_many(
+    make_workbench: Callable[..., Workbench],
+) -> None:
+    bench = make_workbench(max_dirty=3)
+    bench.publisher.available = False
+    async with bench.flushing():
+        for user in ("ann", "bob"):
+            bench.take(bench.erasure(user))
+            await bench.flusher.room()
+        await bench.publisher.refused.wait()
+        assert bench.count("erasures_waiting") == 2
+        bench.take(bench.erasure("cid"))
+        waiting = asyncio.create_task(bench.flusher.room())
+        await settled()
+        assert not waiting.done()
+        bench.publisher.documents[user_key("ann")] = b"{}"
+        bench.publisher.available = True
+        await waiting
+        await bench.flusher.drained()
+    assert bench.publisher.documents == {}
+    assert bench.count("erasures_waiting") == 0
+
+
+async def test_thousands_of_erasures_go_in_several_pipelines(workbench: Workbench) -> None:
+    users = [f"u{number}" for number in range(2_500)]
+    workbench.publisher.documents.update((user_key(user), b"{}") for user in users)
+    for user in users:
+        workbench.flusher.erase_again(user)
+    async with workbench.flushing():
+        await workbench.flusher.drained()
+    assert workbench.publisher.documents == {}
+    assert workbench.publisher.deletions == [2_000, 2_000, 1_000]
+
+
+async def test_after_redis_was_away_there_is_room_no_sooner_than_the_full_batch_is_gone(
+    make_workbench: Callable[..., Workbench],
+) -> None:
+    bench = make_workbench(flush_users=2)
+    bench.publisher.available = False
+    bench.take(*(bench.click(f"u{user}", "shoe") for user in range(8)))
+    async with bench.flushing():
+        await bench.publisher.refused.wait()
+        await bench.flusher.room()
+        bench.publisher.available = True
+        bench.publisher.hold()
+        await bench.publisher.started.wait()
+        bench.publisher.open.set()
+        while bench.count("lists_published_total", kind="user") == 0:  # noqa: ASYNC110  # told by a counter alone
+            await asyncio.sleep(0)
+        waiting = asyncio.create_task(bench.flusher.room())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        await waiting
+        assert len(bench.flusher) < 2
+        await bench.flusher.drained()
+    assert bench.count("lists_published_total", kind="user") == 8

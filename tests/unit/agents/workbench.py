@@ -119,6 +119,15 @@ class HeldPublisher(MemoryPublisher):
         self.open = asyncio.Event()
         self.open.set()
         self.refused = asyncio.Event()
+        self.deletions: list[int] = []
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        try:
+            await super().delete(keys)
+        except PublisherUnavailableError:
+            self.refused.set()
+            raise
+        self.deletions.append(len(keys))
 
     async def publish(self, documents: Sequence[Document]) -> None:
         self.started.set()

@@ -33,7 +33,7 @@ def test_the_workers_metrics_are_read_by_their_names() -> None:
     metrics.list_requests.inc(10)
     metrics.list_hits.inc(4)
     metrics.list_reciprocal_rank.inc(2.5)
-    metrics.dirty_users.set(8)
+    metrics.waiting.users.set(8)
     metrics.replica_lag_messages.set(9)
     metrics.ready.set(1)
     metrics.freshness.observe(0.02)
