@@ -46,12 +46,16 @@ class PolicyMetrics:
             registry=registry,
         )
         self.shoppers = Gauge(
-            "headrace_policy_shoppers", "Shoppers who saw a list of a policy.", ["policy"], registry=registry
+            "headrace_policy_shoppers",
+            "Shoppers who saw a list of a policy since shoppers were last split anew.",
+            ["policy"],
+            registry=registry,
         )
         self.figure = Gauge(
             "headrace_policy_figure_per_list",
-            "Clicks, purchases, revenue or reward value per list seen, by policy, over all workers' rewards; bound "
-            "tells the mean from the ends of its interval, which holds at any time one looks.",
+            "Clicks, purchases, revenue or reward value per list seen, by policy, over all workers' rewards of lists "
+            "published since shoppers were last split anew; bound tells the mean from the ends of its interval, "
+            "which holds at any time one looks.",
             ["policy", "figure", "bound"],
             registry=registry,
         )

@@ -28,10 +28,13 @@ class Said(NamedTuple):
         What an operator said last, else what the settings say.
     guard
         What the guard said last.
+    since
+        When the split last changed, seconds since the epoch; 0 where nobody ever said anything.
     """
 
     operator: PolicyShares
     guard: PolicyShares
+    since: float = 0.0
 
     @property
     def resting(self) -> frozenset[str]:
@@ -58,8 +61,11 @@ class PolicyLog:
 
     def said(self) -> Said:
         """What was said last, by an operator and by the guard."""
-        operator = PolicyShares(weights=dict(self.settings.policies), note="settings")
-        guard = PolicyShares(weights={}, by=GUARD)
+        said = Said(
+            PolicyShares(weights=dict(self.settings.policies), note="settings"),
+            PolicyShares(weights={}, by=GUARD),
+        )
+        first = True
         for _, value in raw_records(self.settings.broker, CONTROL):
             # what says nothing that holds is passed over, as workers do
             try:
@@ -68,24 +74,27 @@ class PolicyLog:
                     Shares(word.weights)
             except (msgspec.DecodeError, ValueError):
                 continue
-            if word.by == GUARD:
-                guard = word
-            else:
-                operator = word
-        return Said(operator, guard)
+            now = said._replace(guard=word) if word.by == GUARD else said._replace(operator=word)
+            # as workers do, which do not know what an operator's first word changed either
+            unknown = first and word.by != GUARD
+            if unknown or not now.split.same_split(said.split):
+                now = now._replace(since=max(said.since, word.ts))
+            said, first = now, first and word.by == GUARD
+        return said
 
     def comparison(self, since: float, console: Console) -> Comparison:
-        """Fold the rewards since a time, each once.
+        """Fold the rewards of the lists published since a time, each once.
 
         Parameters
         ----------
         since
-            Seconds since the epoch.
+            Seconds since the epoch; 0 takes all that Kafka keeps.
         console
             Where progress is shown.
         """
         decoder = msgspec.msgpack.Decoder(Reward)
         comparison = Comparison(self.settings.max_users)
+        comparison.begin(since)
         watermarks: dict[tuple[Source, int], tuple[int, int]] = {}
         with console.status("reading rewards") as status:
             for number, (_, value) in enumerate(raw_records(self.settings.broker, REWARDS), 1):
@@ -102,7 +111,7 @@ class PolicyLog:
                 watermarks[place] = line
                 if reward.kind is RewardKind.ERASURE:
                     comparison.forget_user(reward.user_id)
-                elif reward.ts >= since:
+                else:
                     comparison.hear_reward(reward)
         return comparison
 
@@ -136,11 +145,15 @@ class PolicyLog:
                 producer.close()
 
     def document(self, said: Said, comparison: Comparison) -> dict[str, Any]:
-        """All figures as plain data; bounds are null where there are too few shoppers for any."""
+        """All figures as plain data.
+
+        Bounds are null where there are too few shoppers for any; `since` is null where all that Kafka keeps counts.
+        """
         names = sorted({*said.operator.weights, *comparison.policies})
         return {
             "said": msgspec.to_builtins(said.operator),
             "guard": msgspec.to_builtins(said.guard),
+            "since": comparison.since or None,
             "policies": {
                 name: {
                     "share": said.split.fraction(name),

@@ -1,23 +1,54 @@
-"""How policies do, as a table for people: of the command and of the demo's screen."""
+"""How policies do, as a table for people."""
 
 import math
+from typing import Final, NamedTuple
 
+from rich.console import Console
 from rich.table import Table
 
 from stream_app.policy_control import Said
 from stream_app.ranker.live.comparison import Comparison, Figure
 from stream_app.ranker.live.confidence import Interval
 
-_HEADINGS = {
+_HEADINGS: Final = {
     Figure.CLICKS: "clicks / list",
     Figure.PURCHASES: "purchases / list",
     Figure.REVENUE: "revenue / list",
     Figure.VALUE: "reward / list",
 }
 
+_AGAINST: Final = "against"
 
-def policy_table(said: Said, comparison: Comparison, control: str) -> Table:
-    """Draw the table.
+_EXPENDABLE: Final = (
+    _HEADINGS[Figure.REVENUE],
+    _HEADINGS[Figure.PURCHASES],
+    _AGAINST,
+    "shoppers",
+    "lists seen",
+    _HEADINGS[Figure.CLICKS],
+)
+"""Columns that are left out of a narrow terminal, the first first; what the guard judges by stays."""
+
+
+class PolicyTable(NamedTuple):
+    """How policies do, as wide as a terminal.
+
+    Attributes
+    ----------
+    table
+        To be printed.
+    left_out
+        Headings of the columns for which there is no room.
+    """
+
+    table: Table
+    left_out: list[str]
+
+
+def policy_table(said: Said, comparison: Comparison, control: str, console: Console) -> PolicyTable:
+    """Draw the table; policies are named in full, however narrow it is.
+
+    A policy without a weight of which no list was seen has no row; one at least has a weight.
 
     Parameters
     ----------
@@ -27,30 +58,50 @@ def policy_table(said: Said, comparison: Comparison, control: str) -> Table:
         What the policies have come to.
     control
         The policy that the others are held against.
+    console
+        Where it goes.
     """
-    shares = said.split
-    table = Table(box=None, pad_edge=False, title_justify="left")
-    for heading in ("policy", "share", "shoppers", "lists seen", *_HEADINGS.values(), f"against {control}"):
-        table.add_column(heading, justify="left" if heading == "policy" else "right")
-    standard = comparison.policies.get(control)
-    for name in sorted({*said.operator.weights, *comparison.policies}):
-        held = comparison.policies.get(name)
-        share = "rests" if name in said.resting else f"{shares.fraction(name):.0%}"
-        if held is None:
-            table.add_row(name, share, "0", "0", *("" for _ in _HEADINGS), "")
-            continue
-        against = ""
-        if standard is not None and name != control and standard.mean(Figure.CLICKS):
-            against = f"{held.mean(Figure.CLICKS) / standard.mean(Figure.CLICKS) - 1:+.1%} clicks"
-        table.add_row(
-            name,
-            share,
-            f"{held.shoppers:,}",
-            f"{held.lists:,.0f}",
-            *(_interval(held.interval(figure)) for figure in _HEADINGS),
-            against,
-        )
-    return table
+    weights = said.operator.weights
+    names = sorted({*weights, *comparison.policies})
+    shown = [name for name in names if weights.get(name, 0.0) > 0 or _seen(comparison, name)]
+    rows = [_row(name, said, comparison, control) for name in shown]
+    left_out: list[str] = []
+    expendable = [f"against {control}" if heading == _AGAINST else heading for heading in _EXPENDABLE]
+    unlimited = console.options.update_width(10_000)
+    while True:
+        headings = [heading for heading in rows[0] if heading not in left_out]
+        table = Table(box=None, pad_edge=False)
+        for heading in headings:
+            table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=True)
+        for row in rows:
+            table.add_row(*(row[heading] for heading in headings))
+        if not expendable or console.measure(table, options=unlimited).maximum <= console.width:
+            return PolicyTable(table, left_out)
+        left_out.append(expendable.pop(0))
+
+
+def _seen(comparison: Comparison, name: str) -> bool:
+    held = comparison.policies.get(name)
+    return held is not None and held.lists > 0
+
+
+def _row(name: str, said: Said, comparison: Comparison, control: str) -> dict[str, str]:
+    """Cells by heading."""
+    held, standard = comparison.policies.get(name), comparison.policies.get(control)
+    against = ""
+    if held is not None and standard is not None and name != control and standard.mean(Figure.CLICKS):
+        against = f"{held.mean(Figure.CLICKS) / standard.mean(Figure.CLICKS) - 1:+.1%} clicks"
+    return {
+        "policy": name,
+        "share": "rests" if name in said.resting else f"{said.split.fraction(name):.0%}",
+        "shoppers": "0" if held is None else f"{held.shoppers:,}",
+        "lists seen": "0" if held is None else f"{held.lists:,.0f}",
+        **{
+            heading: "" if held is None else _interval(held.interval(figure))
+            for figure, heading in _HEADINGS.items()
+        },
+        f"against {control}": against,
+    }
 
 
 def _interval(interval: Interval) -> str:

@@ -181,11 +181,13 @@ class Settings(BaseSettings):
         description='Settings of single policies, a JSON object such as `{"thompson": {"exploration": 0.5}}`; '
         "docs/bandit.md lists them.",
     )
-    control_policy: str = Field("fixed", description="The policy that the guard holds the others against.")
     guard_margin: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1,
         description="A policy whose reward per list is surely more than this share below the control's is put to "
         "rest; 1 switches the guard off.",
+    )
+    control_policy: str = Field(
+        "fixed", description="The policy that the guard holds the others against: one of the policies."
     )
 
     snapshot_interval: Seconds = Field(30.0, description="Seconds between two model snapshots.")
@@ -228,6 +230,22 @@ class Settings(BaseSettings):
                 {"places": places, "length": length},
             )
         return text
+
+    @field_validator("control_policy")
+    @classmethod
+    def _check_control(cls, name: str, info: ValidationInfo) -> str:
+        """Refuse a control that is not run: a guard with nothing to hold the others against would stand still."""
+        policies, margin = info.data.get("policies", {}), info.data.get("guard_margin", 1.0)
+        # what there is one of, or what nobody guards, is held against nothing
+        if name not in policies and len(policies) > 1 and margin < 1:
+            raise PydanticCustomError(
+                "control_policy",
+                "The guard holds policies against {name}, which HEADRACE_POLICIES does not run: set it to one of "
+                "{policies}, give {name} a weight in HEADRACE_POLICIES, or switch the guard off by "
+                "HEADRACE_GUARD_MARGIN=1",
+                {"name": name, "policies": ", ".join(sorted(policies))},
+            )
+        return name
 
     @property
     def list_rules(self) -> ListRules:

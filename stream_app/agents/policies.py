@@ -27,6 +27,9 @@ _decoder: Final = msgspec.json.Decoder(PolicyShares)
 class PolicyKeeper:
     """Applies the newest word on the ``control`` topic, and adds the guard's.
 
+    A word that changes the split begins the comparison anew, by its own time, which is the same on every worker. So
+    does the first known word of an operator: the topic is compacted, and what that word changed cannot be told.
+
     Every worker tails the same rewards, so each comes to the same findings; whichever is first says so on the topic,
     and what the others add says the same.
 
@@ -73,6 +76,7 @@ class PolicyKeeper:
         self._settings = live.shares
         self._operator = PolicyShares(weights=live.shares.weights)
         self._guard = PolicyShares(weights={}, by=GUARD)
+        self._heard_operator = False
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
 
@@ -113,11 +117,18 @@ class PolicyKeeper:
         except (msgspec.DecodeError, ValueError) as error:
             _LOG.warning("a record on the control topic says nothing that holds: %s", error)
             return
+        before, first = self._live.shares, False
         if said.by == GUARD:
             self._guard = said
         else:
             self._operator = said
+            first, self._heard_operator = not self._heard_operator, True
         self._apply(said)
+        if (first or not before.same_split(self._live.shares)) and self._comparison.begin(said.ts):
+            # of the policies that have figures again, `report` tells
+            self._metrics.shoppers.clear()
+            self._metrics.figure.clear()
+            _LOG.info("figures of policies begin anew with the lists from %s on", said.ts)
 
     def _apply(self, said: PolicyShares) -> None:
         """Split shoppers as the operator said, less what rests by the operator's word or the guard's."""

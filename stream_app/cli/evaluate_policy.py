@@ -253,4 +253,5 @@ def _own(
         "rewards of unknown lists": read.unlisted,
         "places without a propensity": read.unlikely,
         "lists without features": read.featureless,
+        "lists left out for features of another version": read.outdated,
     }

@@ -12,13 +12,25 @@ Names = Annotated[
 ]
 Note = Annotated[str, typer.Option("--note", help="Why; workers write it to their log.")]
 
+HELP = (
+    "Show how the policies that order lists do, and split shoppers between them.\n\n"
+    "Shown are clicks, purchases, revenue and reward per list seen, by policy, of all workers (topic `rewards`). A "
+    "click is an item whose first good reaction on the list was a click, a cart, a wishlist or a share. The "
+    "intervals are confidence sequences by shopper: they hold at any time one looks, so one may stop a comparison "
+    "whenever it is clear.\n\n"
+    "Figures are of the lists published since the split of shoppers last changed (by `share`, `rest`, `resume` or "
+    "the guard): over a longer time policies had their lists in different weeks, and a good week would pass for a "
+    "good policy. `--all` and `--days` show that all the same.\n\n"
+    "Examples: `headrace policies`, `headrace policies share thompson=0.9 fixed=0.1`, "
+    "`headrace policies rest linucb`."
+)
+
 
 def register(cli: typer.Typer) -> None:
     """Add the commands."""
     group = typer.Typer(
         invoke_without_command=True,
-        help="Show how the policies that order lists do, and split shoppers between them. Examples: "
-        "`headrace policies`, `headrace policies share thompson=0.9 fixed=0.1`, `headrace policies rest linucb`.",
+        help=HELP,
     )
     group.callback()(show)
     group.command("share")(share)
@@ -30,33 +42,48 @@ def register(cli: typer.Typer) -> None:
 def show(
     context: typer.Context,
     *,
+    everything: Annotated[
+        bool,
+        typer.Option("--all", help="All lists that Kafka keeps rewards of, however shoppers were split."),
+    ] = False,
     days: Annotated[
-        float,
-        typer.Option(min=0, help="Only rewards of the last so many days; 0 takes all that Kafka keeps."),
-    ] = 0.0,
+        float | None,
+        typer.Option(
+            min=0,
+            help="Lists of the last so many days, however shoppers were split; 0 is as --all.",
+            metavar="N",
+        ),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="All figures as one JSON document.")] = False,
 ) -> None:
-    """Show clicks, purchases, revenue and reward per list seen, by policy, with intervals.
-
-    The intervals are confidence sequences by shopper: they hold at any time one looks, so one may stop a comparison
-    whenever it is clear. Figures are of the `rewards` topic, of all workers.
-    """
+    """Show how the policies do."""
     if context.invoked_subcommand is not None:
         return
+    if everything and days is not None:
+        raise typer.BadParameter("--all and --days exclude each other")
     import json  # noqa: PLC0415
     import time  # noqa: PLC0415
 
     from rich.console import Console  # noqa: PLC0415
 
     log = _log()
-    since = time.time() - days * 86_400.0 if days else 0.0
-    said, comparison = log.said(), log.comparison(since, Console(stderr=True))
+    said = log.said()
+    since = said.since
+    if everything or days is not None:
+        since = time.time() - days * 86_400.0 if days else 0.0
+    comparison = log.comparison(since, Console(stderr=True))
     if as_json:
         typer.echo(json.dumps(log.document(said, comparison), indent=2))
         return
     from stream_app.policy_table import policy_table  # noqa: PLC0415
 
-    Console().print(policy_table(said, comparison, log.settings.control_policy))
+    console = Console()
+    table, left_out = policy_table(said, comparison, log.settings.control_policy, console)
+    typer.echo(_period(since, said.since))
+    console.print(table)
+    typer.echo("Clicks: items whose first good reaction was a click, a cart, a wishlist or a share.")
+    if left_out:
+        typer.echo(f"Too narrow for {', '.join(left_out)}: widen the terminal, or see --json.")
     by_guard = sorted(said.resting - set(said.operator.resting))
     if by_guard:
         typer.echo(f"At rest by the guard: {', '.join(by_guard)} (`headrace policies resume` undoes it).")
@@ -103,6 +130,24 @@ def resume(names: Names, *, note: Note = "") -> None:
     """Give policies their shoppers back; the guard leaves them alone from now on."""
     _change(names, note, at_rest=False)
     typer.echo(f"{', '.join(names)}: resumed.")
+
+
+def _period(since: float, split: float) -> str:
+    """One line that says of which time the figures are, and whether policies can be compared by them."""
+    if since == split:
+        if not split:
+            return "Of all that Kafka keeps: no command has changed the split yet."
+        return f"Since {_told(split)}, when the split last changed; `--all` takes all that Kafka keeps."
+    told = f"Since {_told(since)}" if since else "Of all that Kafka keeps"
+    if since > split:
+        return f"{told}."
+    return f"{told}. The split changed on {_told(split)}: policies had their lists at different times."
+
+
+def _told(ts: float) -> str:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    return datetime.fromtimestamp(ts, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
 def _change(names: list[str], note: str, *, at_rest: bool) -> None:

@@ -1,7 +1,9 @@
 """Two workers, and what is said of policies while they run: both split their shoppers by the newest word."""
 
 import json
+import shutil
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
@@ -113,6 +115,11 @@ class Shop:
         self._stage.send(records)
 
 
+def counts(worker: Worker, shoppers: Mapping[str, int]) -> bool:
+    """Whether a worker tells that so many shoppers saw a list of each policy since they were split anew."""
+    return {name: worker.metric("headrace_policy_shoppers", policy=name) for name in POLICIES} == shoppers
+
+
 def say(stage: Stage, *words: str) -> None:
     status, said = stage.headrace("policies", *words)
     assert status == 0, said
@@ -148,3 +155,18 @@ def test_what_is_said_of_policies_holds_on_every_worker_and_the_guard_speaks_for
         # though it does badly still
         say(stage, "resume", "popularity", "thompson")
         shop.await_split({"fixed": 1.0, "popularity": 1.0, "thompson": 1.0}, "as the operator insists")
+
+        # what comes from now on is all that counts, on those that were there and on one that reads it all again
+        shares = Shares(dict.fromkeys(POLICIES, 1.0))
+        of_each = Counter(map(shares.policy_of, SHOPPERS))
+        shop.react(likes=["fixed"])
+        for worker in workers:
+            worker.wait_until(partial(counts, worker, of_each), "a worker to count anew", seconds=SECONDS)
+        workers[1].kill()
+        shutil.rmtree(stage.data_dir(2))
+        fresh = stage.start_worker(2).await_ready()
+        fresh.wait_until(partial(counts, fresh, of_each), "a new worker to count the same", seconds=SECONDS)
+        status, told = stage.headrace("policies", "--json")
+        assert status == 0, told
+        shown = json.loads(told[told.index("{") :])
+        assert {name: shown["policies"][name]["shoppers"] for name in POLICIES} == of_each

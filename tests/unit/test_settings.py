@@ -262,6 +262,37 @@ def test_a_reward_that_makes_no_sense_is_refused(
     assert f"HEADRACE_{name.upper()}" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("policies", "control"),
+    [({"thompson": 0.5, "linucb": 0.5}, None), ({"thompson": 0.9, "fixed": 0.1}, "fxied")],
+    ids=["the default", "a name that is none"],
+)
+def test_a_control_that_is_not_run_is_refused_and_it_says_what_to_set(
+    policies: dict[str, float], control: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_POLICIES", json.dumps(policies))
+    if control is not None:
+        monkeypatch.setenv("HEADRACE_CONTROL_POLICY", control)
+    with pytest.raises(SettingsError) as raised:
+        load_settings()
+    said, name = str(raised.value), control or "fixed"
+    assert said.startswith(
+        f"HEADRACE_CONTROL_POLICY: The guard holds policies against {name}, which HEADRACE_POLICIES does not run: "
+        f"set it to one of {', '.join(sorted(policies))}, "
+    )
+    # each of the ways that it names is one
+    monkeypatch.setenv("HEADRACE_CONTROL_POLICY", "thompson")
+    assert load_settings().control_policy == "thompson"
+    monkeypatch.setenv("HEADRACE_CONTROL_POLICY", name)
+    assert load_settings(guard_margin=1.0).control_policy == name
+    assert load_settings(policies={**policies, name: 0.1}).control_policy == name
+
+
+@pytest.mark.parametrize("policies", [{"fixed": 1.0}, {"thompson": 1.0}, {"thompson": 0.9, "fixed": 0.0}])
+def test_the_default_control_does_for_one_policy_and_for_any_beside_it(policies: dict[str, float]) -> None:
+    assert load_settings(policies=policies).control_policy == "fixed"
+
+
 def test_a_child_process_gets_settings_as_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ELSE", "kept")
     environment = child_environment(metrics_port=0, broker="b:1")

@@ -60,6 +60,8 @@ class Published(NamedTuple):
         Places shown without a propensity above 0; they are left out.
     featureless
         Lists without features.
+    outdated
+        Lists with features of another version than the newest list's; they are left out.
     """
 
     rounds: Rounds
@@ -68,6 +70,14 @@ class Published(NamedTuple):
     unlisted: int
     unlikely: int
     featureless: int
+    outdated: int
+
+
+class _Version(NamedTuple):
+    """Numbers an item of what is logged as features, and the stamp among them; 0 for none."""
+
+    columns: int
+    stamp: int
 
 
 class _Reactions(NamedTuple):
@@ -106,6 +116,9 @@ def read(
     The candidates of a round are the items of its list: what another policy is asked is to order that list anew.
     Where lists are drawn from a larger pool, the logged propensities are those of the draw from the pool, and weights
     average above 1, which the figures show.
+
+    Features mean the same on lists of one version alone (`stream_app.ranker.live.rows`), so those of the newest list
+    that has any count, and lists that have others are left out.
 
     Parameters
     ----------
@@ -148,9 +161,21 @@ def read(
         found.add(one.list_id)
         if (policy is None or one.policy == policy) and (shown is Shown.ALL or one.list_id in reactions):
             kept[one.list_id] = one
-    taken = sorted(kept.values(), key=lambda one: (one.generated_at, one.list_id))[:limit]
-    rounds, unlikely, featureless = _rounds(taken, reactions, shown)
-    return Published(rounds, len(taken), shown, len(reactions.keys() - found), unlikely, featureless)
+    in_order = sorted(kept.values(), key=lambda one: (one.generated_at, one.list_id))
+    version = next((its for one in reversed(in_order) if (its := _version(one)) is not None), None)
+    taken = [one for one in in_order if _version(one) in {None, version}]
+    outdated = len(in_order) - len(taken)
+    taken = taken[:limit]
+    rounds, unlikely, featureless = _rounds(taken, version or _Version(0, 0), reactions, shown)
+    if not len(rounds):
+        left = f" {outdated:,} lists have features of another version than the newest." if outdated else ""
+        raise UserError(
+            "The log holds no place that was shown with a propensity, so there is nothing to evaluate: "
+            f"are lists and rewards of the same time?{left}"
+        )
+    return Published(
+        rounds, len(taken), shown, len(reactions.keys() - found), unlikely, featureless, outdated
+    )
 
 
 def _reactions(rewards: Iterable[Raw], measure: str) -> tuple[dict[str, _Reactions], bool]:
@@ -180,25 +205,21 @@ def _reactions(rewards: Iterable[Raw], measure: str) -> tuple[dict[str, _Reactio
     return found, impressions
 
 
+def _version(one: RecommendationList) -> _Version | None:
+    """Which features a list has; None where it has none."""
+    if not one.items or not one.features:
+        return None
+    return _Version(len(one.features) // (WIDE * len(one.items)), stamp_in(one.features))
+
+
 def _rounds(
-    lists: list[RecommendationList], reactions: dict[str, _Reactions], shown: Shown
+    lists: list[RecommendationList], version: _Version, reactions: dict[str, _Reactions], shown: Shown
 ) -> tuple[Rounds, int, int]:
     names: dict[str, int] = {}
     policies: dict[str, int] = {}
     keys: dict[str, int] = {}
     longest = max((len(one.items) for one in lists), default=0)
-    versions = {
-        (len(one.features) // (WIDE * len(one.items)), stamp_in(one.features))
-        for one in lists
-        if one.items and one.features
-    }
-    if len(versions) > 1:
-        widths = " and ".join(str(width - bool(stamp)) for width, stamp in sorted(versions))
-        raise UserError(
-            f"The log has lists with {widths} features an item, which are not the same; "
-            "evaluate the lists of one version of the policy at a time."
-        )
-    columns, stamp = versions.pop() if versions else (0, 0)
+    columns, stamp = version
     # the first column of stamped rows is the stamp
     skipped = int(bool(stamp))
     width = columns - skipped
@@ -227,11 +248,6 @@ def _rounds(
                 unlikely += 1
                 continue
             rows.append((at, place, item.propensity, of.earned.get(item.id, 0.0)))
-    if not rows:
-        raise UserError(
-            "The log holds no place that was shown with a propensity, so there is nothing to evaluate: "
-            "are lists and rewards of the same time?"
-        )
     of_list = np.array([row[0] for row in rows], np.int64)
     positions = np.array([row[1] for row in rows], np.int32)
     return (
@@ -246,7 +262,10 @@ def _rounds(
             policies=tuple(policies),
             policy=np.array([policies[one.policy] for one in lists], np.int32)[of_list],
             design=ListDesign(
-                features=features, lists=of_list, positions=positions, places=int(positions.max()) + 1
+                features=features,
+                lists=of_list,
+                positions=positions,
+                places=int(positions.max(initial=-1)) + 1,
             ),
         ),
         unlikely,

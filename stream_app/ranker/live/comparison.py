@@ -20,7 +20,11 @@ class Figure(IntEnum):
     """What is counted for each list that was seen."""
 
     CLICKS = 0
-    """Items whose first reaction was a click, each once a list."""
+    """Items whose first good reaction was a click, a cart, a wishlist or a share, each once a list.
+
+    So a shop that tells of carts and not of the clicks before them has clicks too; a like or a purchase with nothing
+    before it counts for none.
+    """
     PURCHASES = 1
     """Lines bought from lists."""
     REVENUE = 2
@@ -128,6 +132,11 @@ class PolicyFigures:
 class Comparison:
     """Keeps the figures of every policy, from the rewards; a listener of the models.
 
+    They are of one period, in which shoppers were split alike: where shares change on the way, policies have their
+    lists at different times, and one that got most of them in a bad week looks worse than it is (Simpson's paradox).
+    So whoever changes the split calls `begin`. What counts is when a list was made, not when somebody reacted to it:
+    else a policy that lost its shoppers would go on to collect the purchases of its old lists, without the lists.
+
     Parameters
     ----------
     max_shoppers
@@ -138,6 +147,8 @@ class Comparison:
     ----------
     policies
         Figures by policy.
+    since
+        Lists published before it are left out; seconds since the epoch by the broker's clock, 0 for none.
 
     Examples
     --------
@@ -150,13 +161,36 @@ class Comparison:
     ...     comparison.hear_reward(click)
     >>> comparison.policies["fixed"].mean(Figure.CLICKS)
     0.25
+    >>> comparison.begin(1_000.0), comparison.begin(500.0), comparison.policies
+    (True, False, {})
     """
 
     name: ClassVar[str] = "comparison"
 
     def __init__(self, max_shoppers: int = 200_000) -> None:
         self._limit = max_shoppers
+        self.since = 0.0
         self._clear()
+
+    def begin(self, ts: float) -> bool:
+        """Begin anew with the lists published from a time on.
+
+        Parameters
+        ----------
+        ts
+            Seconds since the epoch.
+
+        Returns
+        -------
+        bool
+            False if it is not after `since`: nothing has changed then, so that what is said once more, as after a
+            restart with a snapshot, costs no figures.
+        """
+        if ts <= self.since:
+            return False
+        self.since = ts
+        self._clear()
+        return True
 
     def _clear(self) -> None:
         self.policies: dict[str, PolicyFigures] = {}
@@ -166,7 +200,9 @@ class Comparison:
         """What was done without a list counts for no policy."""
 
     def hear_reward(self, reward: Reward) -> None:
-        """Count a reward."""
+        """Count a reward, unless its list is of before `since`."""
+        if reward.ts - reward.delay < self.since:
+            return
         figures = self.policies.get(reward.policy)
         if figures is None:
             figures = self.policies[reward.policy] = PolicyFigures()
@@ -203,6 +239,7 @@ class Comparison:
         return stamped(
             self.name,
             {"max_shoppers": self._limit},
+            since=self.since,
             policies={name: figures.state() for name, figures in self.policies.items()},
             shoppers=[list(key) for key in self._shoppers],
             sums=np.array(list(self._shoppers.values())).reshape(-1, 1 + _N),
@@ -211,12 +248,16 @@ class Comparison:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become what `state` was taken from.
 
+        One that does not say since when it counts is of before figures had a period, and counts all: taking it keeps
+        what the models beside it have learned, and the first `begin` drops the figures.
+
         Raises
         ------
         ValueError
             If it was taken with another bound.
         """
         verify(state, self.name, {"max_shoppers": self._limit})
+        self.since = float(state.get("since", 0.0))
         self._clear()
         for name, held in state["policies"].items():
             self.policies[name] = PolicyFigures()

@@ -1,4 +1,11 @@
-"""What a policy knows of each candidate of a list, each from 0 to 1."""
+"""What a policy knows of each candidate of a list, each from 0 to 1.
+
+What is said of "this visit" by `passed_over` and `list_chosen` is a guess: rewards do not say which visit a list is
+of. Taken are the last as many lists that were seen as the visit has clicks and order lines (`Context.items`). Lists
+that a search, a like or a hide brought are not counted, so each that was seen puts one of the visit's first lists
+out; where fewer lists were seen than that, the last of visits before are taken too; and while a visit has no click
+yet, all clicks that are kept of the shopper count. `passed_over_lately` is of all lists remembered.
+"""
 
 from typing import Final
 
@@ -29,11 +36,11 @@ FEATURES: Final = (
     "viewed",
     # 1 for an item first seen now, halving every day
     "newness",
-    # 1 - 2^-n of n expected looks at it on the lists of this visit, without a choice since
+    # 1 - 2^-n of n expected looks at it on the lists of this visit (as guessed), without a choice since
     "passed_over",
     # the same over all lists remembered, the older ones counting less
     "passed_over_lately",
-    # 1 for what was chosen from a list of this visit
+    # 1 for what was chosen from a list of this visit (as guessed)
     "list_chosen",
 )
 """Names of the features, in their order."""
@@ -138,7 +145,7 @@ def list_features(
     counts = np.zeros(len(items), np.float32) if popularity is None else popularity.score(context, items)
     start = context.session_start if context.session_start < len(context.items) else 0
     session = context.items[start:]
-    # a list is published after each event, so no more lists than events were seen in this visit
+    # about as many lists as clicks were seen in this visit: see above for what that leaves out
     showings = passed_over.of(context.user, items, len(session), chances)
     _write(items, scores, counts, rates, index.first_seen, context.now, session, *showings, out)
     suits.write_suits(context, items, models, out[:, _SUITS : _SUITS + len(suits.COLUMNS)])

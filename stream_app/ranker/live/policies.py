@@ -71,7 +71,13 @@ class LivePolicies:
 
     A listener of the models: rewards of all lists, whichever policy made them, teach every policy that learns, since
     a list comes with what each item was ranked by and the place it had. So a policy with few shoppers, or none yet,
-    learns as fast as the others; and every worker's, and every replay's, learn the same.
+    learns as fast as the others.
+
+    Every worker's, and every replay's, learn the same but for rounding, where all that is learned is sums of events
+    by their own time: ``thompson``, ``linucb``, ``epsilon_greedy``, ``session_value``. The rates of items (the
+    feature ``choice_rate``) and ``item_thompson`` weigh a showing by the chances of places as known when it is
+    folded, so they depend on the order in which partitions of rewards are read, and differ a little between workers.
+    Lists are logged with the features that they were ranked by, so the others learn from the same all the same.
 
     Parameters
     ----------

@@ -72,6 +72,19 @@ class Shares:
         """The share of the shoppers that a policy gets, from 0 to 1."""
         return self._awake.get(policy, 0.0) / sum(self._awake.values())
 
+    def same_split(self, other: "Shares") -> bool:
+        """Whether every policy gets the same share of the shoppers by both.
+
+        Examples
+        --------
+        >>> Shares({"a": 0.5, "b": 0.5}).same_split(Shares({"a": 2, "b": 2, "c": 0}))
+        True
+        >>> Shares({"a": 1, "b": 1}).same_split(Shares({"a": 1, "b": 1}, resting=["b"]))
+        False
+        """
+        names = {*self.weights, *other.weights}
+        return all(math.isclose(self.fraction(name), other.fraction(name)) for name in names)
+
 
 def _mixed(word: int) -> int:
     """A 64-bit word whose every bit depends on all of the given one (the end of MurmurHash3, as in SplitMix64)."""

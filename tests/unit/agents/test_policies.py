@@ -7,7 +7,7 @@ from msgspec import structs
 from stream_app.agents.policies import PolicyKeeper
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.live.comparison import Comparison
+from stream_app.ranker.live.comparison import Comparison, Figure
 from stream_app.ranker.live.policies import LivePolicies
 from stream_app.ranker.live.shares import Shares
 from topics.catalogue import CONTROL
@@ -46,7 +46,7 @@ class Desk:
     def share(self, policy: str) -> float:
         return [self.live.shares.policy_of(who) for who in WHO].count(policy) / len(WHO)
 
-    def thompson_does_badly(self) -> None:
+    def thompson_does_badly(self, since: float = 0.0) -> None:
         for n in range(300):
             for policy, clicks in (("fixed", n % 2), ("thompson", n % 20 == 0)):
                 reward = Reward(
@@ -54,7 +54,7 @@ class Desk:
                     partition=0,
                     offset=n,
                     line=0,
-                    ts=float(n),
+                    ts=since + n,
                     user_id=f"{policy} {n}",
                     list_id=f"{n}",
                     policy=policy,
@@ -150,6 +150,84 @@ def test_a_split_between_policies_that_are_not_run_leaves_that_of_the_settings()
     for each in (desk, fresh):
         each.say(weights={"linucb": 1.0})
         assert each.share("thompson") == pytest.approx(0.5, abs=0.08)
+
+
+@pytest.mark.parametrize(
+    "word",
+    [{"weights": {"fixed": 9.0, "thompson": 1.0}}, {"resting": ["thompson"]}],
+    ids=["other weights", "a rest"],
+)
+def test_where_the_split_changes_the_guard_judges_by_what_comes_after(word: dict[str, object]) -> None:
+    desk = Desk()
+    desk.say(ts=0.0)
+    desk.thompson_does_badly()
+    desk.keeper.report()
+    assert desk.gauge("headrace_policy_shoppers", policy="thompson") == 300
+    desk.say(ts=500.0, **word)
+    assert desk.keeper.guard() == []
+    desk.keeper.report()
+    for policy in ("fixed", "thompson"):
+        assert desk.gauge("headrace_policy_shoppers", policy=policy) is None
+        labels = {"policy": policy, "figure": "clicks", "bound": "mean"}
+        assert desk.gauge("headrace_policy_figure_per_list", **labels) is None
+    # once more it does badly, of before and of after
+    desk.say(ts=500.0, **{**word, "resting": []})
+    desk.thompson_does_badly(since=100.0)
+    assert desk.keeper.guard() == []
+    desk.thompson_does_badly(since=500.0)
+    assert [each.policy for each in desk.keeper.guard()] == ["thompson"]
+
+
+def test_the_guards_own_word_begins_the_figures_anew() -> None:
+    desk = Desk()
+    desk.thompson_does_badly()
+    assert desk.keeper.guard()
+    assert (desk.comparison.since, desk.comparison.policies) == (1_000.0, {})
+
+
+@pytest.mark.parametrize(
+    "word",
+    [
+        {"note": "so be it"},
+        {"trusted": ["thompson"]},
+        {"weights": {"fixed": 0.5, "thompson": 0.5, "linucb": 0}},
+    ],
+    ids=["a note", "trust", "the same ratio"],
+)
+def test_a_word_that_does_not_change_the_split_keeps_the_figures(word: dict[str, object]) -> None:
+    desk = Desk()
+    desk.say(ts=100.0)
+    desk.thompson_does_badly(since=100.0)
+    desk.say(ts=500.0, **word)
+    assert desk.comparison.since == 100.0
+    assert desk.comparison.policies["fixed"].shoppers == 300
+
+
+def test_an_operators_first_word_begins_a_period_whatever_the_settings_say_by_now() -> None:
+    desk = Desk()
+    desk.say(ts=100.0)
+    assert desk.comparison.since == 100.0
+
+
+def test_a_worker_that_starts_again_has_the_figures_of_its_snapshot_and_one_without_comes_to_the_same() -> (
+    None
+):
+    words: list[dict[str, object]] = [{"ts": 50.0, "resting": ["thompson"]}, {"ts": 100.0}]
+    desk, restarted, fresh = Desk(), Desk(), Desk()
+    for word in words:
+        desk.say(**word)
+    desk.thompson_does_badly(since=90.0)
+    restarted.comparison.restore(desk.comparison.state())
+    # each reads the topic from its beginning, and before it any reward
+    for other in (restarted, fresh):
+        for word in words:
+            other.say(**word)
+    fresh.thompson_does_badly(since=90.0)
+    for other in (restarted, fresh):
+        assert other.comparison.since == 100.0
+        for policy, held in desk.comparison.policies.items():
+            assert other.comparison.policies[policy].shoppers == held.shoppers == 290
+            assert other.comparison.policies[policy].interval(Figure.VALUE) == held.interval(Figure.VALUE)
 
 
 def test_a_margin_of_one_switches_the_guard_off() -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from stream_app.__main__ import main
 from stream_app.ranker.live.confidence import half_width
 from topics.catalogue import CONTROL, REWARDS, TopicSpec
 from topics.records import GUARD, PolicyShares, Reward, RewardKind, Source
+
+DAY = 86_400.0
 
 
 class Done(NamedTuple):
@@ -79,8 +82,12 @@ class Terminal:
         """The last word on the control topic."""
         return msgspec.json.decode(self.topics[CONTROL.name][-1], type=PolicyShares)
 
-    def guard_rests(self, *policies: str) -> None:
-        word = PolicyShares(weights={}, resting=policies, by=GUARD, note="it does harm")
+    def guard_rests(self, *policies: str, ts: float = 0.0) -> None:
+        word = PolicyShares(weights={}, resting=policies, by=GUARD, note="it does harm", ts=ts)
+        self.topics[CONTROL.name].append(msgspec.json.encode(word))
+
+    def operator_said(self, ts: float, **weights: float) -> None:
+        word = PolicyShares(weights=weights, ts=ts)
         self.topics[CONTROL.name].append(msgspec.json.encode(word))
 
     def shoppers_see(self, policy: str, *, clicks: float, shoppers: int = 100, ts: float = 100.0) -> None:
@@ -128,7 +135,7 @@ def test_the_table_has_figures_with_intervals_and_what_each_policy_is_against_th
     terminal.shoppers_see("thompson", clicks=0.5)
     done = terminal.headrace()
     assert (done.status, done.error) == (0, "")
-    header = done.said.splitlines()[0]
+    header = done.said.splitlines()[1]
     assert "clicks / list" in header
     assert "against fixed" in header
     fixed, thompson = rows_of(done.said)["fixed"], rows_of(done.said)["thompson"]
@@ -166,6 +173,132 @@ def test_figures_can_be_of_the_last_days(terminal: Terminal) -> None:
     terminal.shoppers_see("fixed", clicks=0.5)
     assert terminal.document("--days", "1")["policies"]["fixed"]["shoppers"] == 0
     assert terminal.document("--days", "0")["policies"]["fixed"]["shoppers"] == 100
+
+
+AT = 1_795_543_200.0
+"""2026-11-24 18:00 in UTC."""
+
+
+@pytest.fixture
+def of_two_periods(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    """A bad time, mostly thompson's, and then a good one; the policies are alike in each."""
+    monkeypatch.setenv("TZ", "UTC")
+    time.tzset()
+    terminal.operator_said(AT - 3 * DAY, fixed=1, thompson=9)
+    terminal.shoppers_see("fixed", clicks=0.1, ts=AT - 2 * DAY)
+    terminal.shoppers_see("thompson", clicks=0.1, shoppers=900, ts=AT - 2 * DAY)
+    terminal.operator_said(AT, fixed=9, thompson=1)
+    terminal.shoppers_see("fixed", clicks=0.5, shoppers=900, ts=AT + 60)
+    terminal.shoppers_see("thompson", clicks=0.5, ts=AT + 60)
+    yield terminal
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_figures_are_since_the_split_last_changed_and_it_says_so(of_two_periods: Terminal) -> None:
+    said = of_two_periods.headrace().said
+    assert said.splitlines()[0] == (
+        "Since 2026-11-24 18:00 UTC, when the split last changed; `--all` takes all that Kafka keeps."
+    )
+    assert rows_of(said)["fixed"][1:4] == ["900", "900", "0.5000"]
+    assert rows_of(said)["thompson"][1:4] == ["100", "100", "0.5000"]
+    assert rows_of(said)["thompson"][-2:] == ["+0.0%", "clicks"]
+    told = of_two_periods.document()
+    assert told["since"] == AT
+    assert told["policies"]["fixed"]["lists_seen"] == 900
+
+
+@pytest.mark.parametrize("option", [("--all",), ("--days", "0")])
+def test_all_that_kafka_keeps_is_shown_with_a_warning(
+    option: tuple[str, ...], of_two_periods: Terminal
+) -> None:
+    said = of_two_periods.headrace(*option).said
+    assert said.splitlines()[0] == (
+        "Of all that Kafka keeps. The split changed on 2026-11-24 18:00 UTC: "
+        "policies had their lists at different times."
+    )
+    assert rows_of(said)["fixed"][2] == "1,000"
+    told = of_two_periods.document(*option)
+    assert told["since"] is None
+    assert told["policies"]["fixed"]["lists_seen"] == 1_000
+
+
+def test_days_that_reach_beyond_a_change_of_the_split_are_warned_of_too(
+    of_two_periods: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: AT + DAY)
+    said = of_two_periods.headrace("--days", "2.5").said
+    assert said.splitlines()[0].startswith(
+        "Since 2026-11-23 06:00 UTC. The split changed on 2026-11-24 18:00"
+    )
+    assert of_two_periods.headrace("--days", "0.5").said.splitlines()[0] == "Since 2026-11-25 06:00 UTC."
+
+
+def test_all_and_days_exclude_each_other(terminal: Terminal) -> None:
+    done = terminal.headrace("--all", "--days", "1")
+    assert (done.status, done.said) == (2, "")
+    assert "--all and --days exclude each other" in done.error
+
+
+def test_what_the_guard_says_changes_the_split_too_and_what_changes_nothing_does_not(
+    of_two_periods: Terminal,
+) -> None:
+    of_two_periods.operator_said(AT + 600, fixed=0.9, thompson=0.1)
+    assert of_two_periods.document()["since"] == AT
+    of_two_periods.guard_rests("thompson", ts=AT + 900)
+    assert of_two_periods.document()["since"] == AT + 900
+    of_two_periods.guard_rests("thompson", ts=AT + 901)
+    assert of_two_periods.document()["since"] == AT + 900
+
+
+def test_it_says_what_counts_as_a_click(terminal: Terminal) -> None:
+    for said in (terminal.headrace().said, terminal.headrace("--help").said):
+        words = " ".join(said.split())
+        assert "first good reaction" in words
+        assert "a click, a cart, a wishlist or a share" in words
+
+
+# In a narrow terminal
+
+
+@pytest.fixture
+def narrow(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
+    monkeypatch.setenv("COLUMNS", "80")
+    shares = {"session_value": 0.5, "item_thompson": 0.3, "epsilon_greedy": 0.1, "fixed": 0.1}
+    monkeypatch.setenv("HEADRACE_POLICIES", json.dumps(shares))
+    for name in shares:
+        terminal.shoppers_see(name, clicks=0.5, shoppers=1_500)
+    return terminal
+
+
+def test_policies_are_named_in_full_at_80_columns_and_what_is_left_out_is_told(narrow: Terminal) -> None:
+    said = narrow.headrace().said
+    table = said.splitlines()[1:6]
+    assert max(map(len, table)) <= 80
+    assert not any("…" in line for line in table)
+    assert " ".join(table[0].split()) == "policy share shoppers lists seen clicks / list reward / list"
+    assert {*rows_of(said)} >= {"session_value", "item_thompson", "epsilon_greedy", "fixed"}
+    assert rows_of(said)["session_value"][:4] == ["50%", "1,500", "1,500", "0.5000"]
+    left_out = "revenue / list, purchases / list, against fixed"
+    assert f"Too narrow for {left_out}: widen the terminal, or see --json." in said
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_names_stay_whole_however_narrow_it_is(
+    columns: int, narrow: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = narrow.headrace().said.splitlines()
+    assert {"session_value", "item_thompson"} <= {line.split()[0] for line in lines if line}
+
+
+def test_policies_without_a_weight_that_nobody_saw_have_no_row(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_POLICIES", '{"fixed": 1, "thompson": 0, "linucb": 0, "popularity": 0}')
+    terminal.shoppers_see("thompson", clicks=0.5)
+    rows = rows_of(terminal.headrace().said)
+    assert {"fixed", "thompson"} == {*rows} & {"fixed", "thompson", "linucb", "popularity"}
 
 
 # What it says

@@ -1,5 +1,6 @@
 """`headrace evaluate policy` and `evaluate estimators` from the command line to report and picture."""
 
+import base64
 import json
 import re
 import sys
@@ -12,6 +13,7 @@ from typer.testing import CliRunner
 
 from stream_app.__main__ import build_cli
 from stream_app.errors import UserError
+from stream_app.ranker.live.rows import pack_rows, stamp_of
 
 PNG = b"\x89PNG"
 ESTIMATORS = ["dm", "ips", "snips", "dr", "switch_dr", "clipped_ips", "clipped_dr"]
@@ -128,8 +130,46 @@ def test_headraces_own_records_are_read_from_files(folder: Path, monkeypatch: py
     assert [(name, of["rounds"]) for name, of in logged.items()] == [("bandit", 600), ("fixed", 200)]
     assert logged["fixed"]["difference"]["low"] < 0 < logged["fixed"]["difference"]["high"]
     assert [*report["figures"]["targets"]] == ["uniform"]
+    assert report["read"]["lists left out for features of another version"] == 0
     run(monkeypatch, f"{command} --logged-policy fixed --reward click")
     assert [*json.loads((folder / "out.json").read_bytes())["figures"]["logged"]] == ["fixed"]
+
+
+def test_lists_of_before_an_upgrade_are_left_out_and_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(5)
+    lists, rewards = [], []
+    for number in range(300):
+        names = ("price",) if number < 100 else ("price", "age")
+        rows = rng.random((2, len(names)), np.float32)
+        lists.append(
+            {
+                "list_id": str(number), "key": f"recs:{number}", "generated_at": f"{number:06}", "policy": "p",
+                "model_version": 1, "features": base64.b64encode(pack_rows(rows, stamp_of(names))).decode(),
+                "items": [
+                    {"id": item, "score": 1, "propensity": 0.5, "why": {"source": "popular"}} for item in "ab"
+                ],
+            }
+        )  # fmt: skip
+        if rng.random() < 0.5:
+            rewards.append(
+                {
+                    "source": 0, "partition": 0, "offset": number, "line": 0, "ts": 0, "user_id": "u",
+                    "list_id": str(number), "policy": "p", "kind": "click", "item_id": "a", "value": 1.0,
+                }
+            )  # fmt: skip
+    for name, records in (("lists", lists), ("rewards", rewards)):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+    printed = run(
+        monkeypatch,
+        "evaluate policy --log lists.jsonl --rewards rewards.jsonl --report out.json --resamples 200",
+    )
+    assert "Lists left out for features of another version: 100." in " ".join(printed.split())
+    report = json.loads((folder / "out.json").read_bytes())
+    assert report["read"]["lists left out for features of another version"] == 100
+    assert report["figures"]["logged"]["p"]["rounds"] == 400
+    assert {"uniform", "greedy"} <= {*report["figures"]["targets"]}
 
 
 @pytest.mark.usefixtures("folder")

@@ -160,19 +160,46 @@ def test_the_stamp_of_features_is_none_of_them() -> None:
     design = published.read(raw(stamped[:1]), []).rounds.design
     assert isinstance(design, ListDesign)
     assert design.features.tolist() == [rows.tolist()]
-    other = msgspec.structs.replace(stamped[1], list_id="another")
-    with pytest.raises(UserError, match="lists with 2 and 2 features an item, which are not the same"):
-        published.read(raw([stamped[0], other]), [])
+
+
+def of_version(number: int, names: Sequence[str]) -> RecommendationList:
+    rows = np.full((2, len(names)), number, np.float32)
+    return msgspec.structs.replace(published_list(number, "ab"), features=pack_rows(rows, stamp_of(names)))
+
+
+@pytest.mark.parametrize("earlier", [("age", "price"), ("price",)], ids=["as many", "fewer"])
+def test_of_two_versions_of_features_the_newer_lists_count_and_the_others_are_told(
+    earlier: tuple[str, ...],
+) -> None:
+    records = [of_version(number, earlier) for number in range(3)]
+    records += [of_version(number, ("price", "age")) for number in (3, 4)]
+    records.append(published_list(5, "ab"))
+    read = published.read(raw(records[::-1]), [])
+    assert (read.lists, read.outdated, read.featureless) == (3, 3, 1)
+    assert isinstance(read.rounds.design, ListDesign)
+    assert read.rounds.design.features[:, 0].tolist() == [[3, 3], [4, 4], [0, 0]]
+    # of the first lists those count that are of use
+    assert published.read(raw(records), [], limit=1).rounds.design.at(np.array([0]))[0, 0, 2:].tolist() == [
+        3,
+        3,
+    ]
+
+
+def test_where_nothing_was_seen_of_the_newest_version_it_says_why() -> None:
+    unlikely = [
+        msgspec.structs.replace(item, propensity=0.0) for item in of_version(1, ("price", "age")).items
+    ]
+    newest = msgspec.structs.replace(of_version(1, ("price", "age")), items=tuple(unlikely))
+    with pytest.raises(
+        UserError, match=r"no place that was shown .*\? 1 lists have features of another version"
+    ):
+        published.read(raw([of_version(0, ("price",)), newest]), [])
 
 
 def test_features_that_do_not_fit_are_refused() -> None:
     odd = msgspec.structs.replace(published_list(0, "ab"), features=b"\0" * 6)
     with pytest.raises(UserError, match="list-0 do not fit its 2 items"):
         published.read(raw([odd]), [])
-    with pytest.raises(UserError, match="lists with 1 and 2 features an item"):
-        published.read(
-            raw([published_list(0, "a", features=[[1]]), published_list(1, "a", features=[[1, 2]])]), []
-        )
 
 
 def test_a_log_without_rounds_is_refused() -> None:

@@ -24,8 +24,16 @@ class Log:
     def hide(self, user: str, policy: str) -> None:
         self._hear(user, policy, RewardKind.HIDE, value=-3.0)
 
-    def buy(self, user: str, policy: str, revenue: float) -> None:
-        self._hear(user, policy, RewardKind.PURCHASE, value=10.0, revenue=revenue, first=False)
+    def buy(self, user: str, policy: str, revenue: float, delay: float = 0.0) -> None:
+        self._hear(user, policy, RewardKind.PURCHASE, value=10.0, revenue=revenue, first=False, delay=delay)
+
+    def week(self, shoppers: dict[str, int], rate: float, name: str) -> None:
+        """So many shoppers of each policy see a list, and the same share of each clicks."""
+        for policy, count in shoppers.items():
+            for n in range(count):
+                self.seen(f"{policy} {name} {n}", policy)
+                if n < rate * count:
+                    self.click(f"{policy} {name} {n}", policy)
 
     def _hear(self, user: str, policy: str, kind: RewardKind, **told: float | bool) -> None:
         reward = Reward(
@@ -110,6 +118,70 @@ def test_a_state_makes_the_same_figures() -> None:
         mine, other = log.comparison.policies[policy], again.comparison.policies[policy]
         assert mine.interval(Figure.CLICKS) == other.interval(Figure.CLICKS)
         assert (mine.lists, mine.shoppers) == (other.lists, other.shoppers)
+
+
+def test_policies_that_are_alike_in_each_period_are_not_told_apart_by_when_they_had_their_lists() -> None:
+    mended, pooled = Log(), Log()
+    for log in (mended, pooled):
+        # a bad week, mostly the new policy's, and then a good one, mostly the control's
+        log.week({"fixed": 300, "new": 2_700}, 0.1, "bad")
+        if log is mended:
+            assert log.comparison.begin(float(log.offset))
+        log.week({"fixed": 2_700, "new": 300}, 0.5, "good")
+    assert [each.policy for each in findings(pooled.comparison, "fixed", margin=0.1)] == ["new"]
+    assert findings(mended.comparison, "fixed", margin=0.1) == []
+    fixed, new = mended.comparison.policies["fixed"], mended.comparison.policies["new"]
+    assert (fixed.lists, fixed.mean(Figure.CLICKS)) == (2_700, 0.5)
+    assert (new.lists, new.mean(Figure.CLICKS)) == (300, 0.5)
+
+
+def test_what_still_comes_of_lists_of_before_counts_for_nobody() -> None:
+    log = Log()
+    log.seen("ann", "fixed")
+    log.comparison.begin(1.0)
+    log.buy("ann", "fixed", 30.0, delay=0.5)
+    assert log.comparison.policies == {}
+    log.seen("ann", "fixed")
+    log.buy("ann", "fixed", 30.0, delay=1.0)
+    log.buy("ann", "fixed", 30.0, delay=3.5)
+    assert log.comparison.policies["fixed"].sums.tolist() == [0, 1, 30, 10]
+
+
+def test_a_period_begins_once_and_never_goes_back() -> None:
+    log = Log()
+    assert log.comparison.begin(0.5)
+    log.offset = 1
+    log.seen("ann", "fixed")
+    for ts in (0.5, 0.25):
+        assert not log.comparison.begin(ts)
+        assert (log.comparison.since, log.comparison.policies["fixed"].lists) == (0.5, 1)
+    assert log.comparison.begin(0.75)
+    assert log.comparison.policies == {}
+
+
+def test_a_period_outlives_a_restart_with_its_figures() -> None:
+    log, again = Log(), Log()
+    log.offset = 10
+    log.comparison.begin(10.0)
+    log.seen("ann", "fixed")
+    again.comparison.restore(log.comparison.state())
+    # the worker reads the control topic again
+    assert not again.comparison.begin(10.0)
+    assert again.comparison.policies["fixed"].lists == 1
+    again.offset = 9
+    again.seen("bob", "fixed")
+    assert again.comparison.policies["fixed"].lists == 1
+
+
+def test_a_snapshot_of_before_there_were_periods_is_taken_and_counts_until_the_next_word() -> None:
+    log, again = Log(), Log()
+    log.seen("ann", "fixed")
+    state = dict(log.comparison.state())
+    del state["since"]
+    again.comparison.restore(state)
+    assert (again.comparison.since, again.comparison.policies["fixed"].lists) == (0.0, 1)
+    assert again.comparison.begin(10.0)
+    assert again.comparison.policies == {}
 
 
 def test_beyond_the_bound_the_oldest_shopper_is_forgotten_and_the_sums_stay() -> None:

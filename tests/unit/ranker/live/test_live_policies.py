@@ -198,6 +198,48 @@ def test_lists_without_features_or_with_others_teach_policies_nothing() -> None:
     assert shop.live.state()["policies"]["thompson"]["posterior"]["rewarded"].any()
 
 
+@pytest.mark.parametrize("policy", ["thompson", "linucb", "epsilon_greedy", "session_value"])
+def test_policies_that_add_up_learn_the_same_in_whatever_order_partitions_are_read(policy: str) -> None:
+    rng = np.random.default_rng(6)
+    rewards = []
+    for number in range(300):
+        rows = rng.random((10, len(FEATURES)), np.float32)
+        place = int(rng.integers(10))
+        rewards.append(
+            Reward(
+                source=Source.CLICK,
+                partition=number % 3,
+                offset=number,
+                line=0,
+                ts=1e9 + 3_600.0 * number,
+                user_id=f"of {number % 3}",
+                list_id=f"l{number}",
+                policy="fixed",
+                kind=RewardKind.CLICK,
+                item_id=ITEMS[place],
+                position=place,
+                value=float(rows[place, 4]),
+                features=pack_rows(rows[place : place + 1], STAMP),
+                seen=tuple(ITEMS[:10]),
+                seen_positions=tuple(range(10)),
+                seen_features=pack_rows(rows, STAMP),
+            )
+        )
+    shops = []
+    for order in (rewards, sorted(rewards, key=lambda each: -each.partition)):
+        shops.append(Shop({policy: 1.0}))
+        for reward in order:
+            assert shops[-1].models.learn_reward(reward)
+    options = rng.random((40, len(FEATURES)), np.float32)
+    first, second = (
+        [shop.live.policies[policy].decide(options, 10, seed).order.tolist() for seed in range(50)]
+        for shop in shops
+    )
+    assert first == second
+    untaught = Shop({policy: 1.0}).live.policies[policy]
+    assert first != [untaught.decide(options, 10, seed).order.tolist() for seed in range(50)]
+
+
 def seen(ranked: Ranked, feature: str) -> list[float]:
     """A feature of the items of a list, in the order of the shop."""
     rows = unpack_rows(ranked.features, len(FEATURES), STAMP)
