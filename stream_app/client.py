@@ -2,7 +2,7 @@
 
 Both clients ask for a whole chain of keys at once and use the first that holds a list: the shopper's own, those of
 the items they look at, those of their audiences, and what is popular everywhere. Items the shopper must not see
-again can be passed over.
+again can be passed over. What was shown can be reported back (`stream_app.impressions`).
 
 Examples
 --------
@@ -16,8 +16,9 @@ None
 
 import asyncio
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -29,6 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from stream_app.impressions import ImpressionReporter
 from stream_app.publish.contract import (
     OVERALL,
     SearchList,
@@ -48,6 +50,9 @@ DEFAULT_TIMEOUT: Final = 0.25
 
 SEARCH_TIMEOUT: Final = 0.1
 """Seconds that a search waits for its personal order."""
+
+SEARCH_TOLERANCE: Final = 1.0
+"""Seconds that a list may be older than the search it is taken for: clocks differ, and the event is sent before."""
 
 _POLL: Final = 0.005
 """Seconds between two looks for it."""
@@ -147,15 +152,50 @@ def _own_order(results: Sequence[str]) -> SearchOrder:
     return SearchOrder(tuple(dict.fromkeys(results)), personal=False, document=None)
 
 
-def _decode_search(value: bytes | None, query: str | None = None) -> SearchList | None:
-    """The list in `value`, if it is one of this query; of any, where none is given."""
+def _decode_search(value: bytes | None) -> SearchList | None:
     try:
-        found = decode_search_list(value) if value is not None else None
+        return decode_search_list(value) if value is not None else None
     except msgspec.DecodeError:
         return None
-    if found is None or query is None:
-        return found
-    return found if found.query == normal_query(query) else None
+
+
+class _Awaited:
+    """The order that a search waits for, and what has been found in its place.
+
+    Parameters
+    ----------
+    query, results
+        The search.
+    searched_at
+        When it was, seconds since the epoch.
+    """
+
+    def __init__(self, query: str, results: Sequence[str], searched_at: float) -> None:
+        self._query = normal_query(query)
+        self._results = results
+        self._oldest = searched_at - SEARCH_TOLERANCE
+        self._older: SearchList | None = None
+
+    def look(self, value: bytes | None) -> SearchOrder | None:
+        """The order by the list in `value`, if it is one of this search."""
+        found = _decode_search(value)
+        if found is None or found.query != self._query:
+            return None
+        if self._is_of_before(found):
+            self._older = found
+            return None
+        return order_by(found, self._results)
+
+    def in_the_end(self) -> SearchOrder:
+        """The order where no list came in time: by the one of the same words of before, or the shop's own."""
+        older = self._older
+        return _own_order(self._results) if older is None else order_by(older, self._results)
+
+    def _is_of_before(self, found: SearchList) -> bool:
+        try:
+            return datetime.fromisoformat(found.generated_at).timestamp() < self._oldest
+        except (ValueError, OverflowError):
+            return True
 
 
 def _decode_exact(value: bytes | None) -> RecommendationList | None:
@@ -165,7 +205,48 @@ def _decode_exact(value: bytes | None) -> RecommendationList | None:
         return None
 
 
-class Client:
+class _Reports:
+    """What both clients are beside readers: they report what was shown."""
+
+    def __init__(self, impressions: ImpressionReporter | None) -> None:
+        self._impressions = impressions
+
+    def shown(
+        self,
+        user_id: str,
+        document: RecommendationList | str | None,
+        items: Sequence[str] | None = None,
+        *,
+        surface: str | None = None,
+        session_id: str | None = None,
+        channel: str | None = None,
+        context: Mapping[str, str | int | float | bool | None] | None = None,
+    ) -> bool:
+        """Report that a shopper was shown a list, or a part of it; see `ImpressionReporter.shown`.
+
+        It waits for nothing, so it is no coroutine of the asynchronous client either.
+
+        Raises
+        ------
+        RuntimeError
+            If the client was given no reporter.
+        """
+        if self._impressions is None:
+            raise RuntimeError(
+                f"{type(self).__name__} has nobody to report to: make it with impressions=ImpressionReporter(…)."
+            )
+        return self._impressions.shown(
+            user_id,
+            document,
+            items,
+            surface=surface,
+            session_id=session_id,
+            channel=channel,
+            context=context,
+        )
+
+
+class Client(_Reports):
     """Reads lists, blocking. Safe to share among threads; keep one a process.
 
     Parameters
@@ -174,9 +255,14 @@ class Client:
         ``redis://host:port/db``.
     timeout
         Seconds after which a read gives up.
+    impressions
+        Takes what was `shown`; it is closed with the client.
     """
 
-    def __init__(self, url: str, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self, url: str, timeout: float = DEFAULT_TIMEOUT, *, impressions: ImpressionReporter | None = None
+    ) -> None:
+        super().__init__(impressions)
         self._redis = redis.Redis.from_url(
             url,
             socket_timeout=timeout,
@@ -239,13 +325,20 @@ class Client:
         return _decode_search(self._get([search_key(user_id)])[0])
 
     def search(
-        self, user_id: str, query: str, results: Sequence[str], timeout: float = SEARCH_TIMEOUT
+        self,
+        user_id: str,
+        query: str,
+        results: Sequence[str],
+        timeout: float = SEARCH_TIMEOUT,
+        *,
+        searched_at: float | None = None,
     ) -> SearchOrder:
         """The order for this shopper of what the shop found, or the shop's own, after the timeout at the latest.
 
         The shop sends its search event, with these results, before it asks; the list comes some hundredths of a
-        second later. Each look for it is one round trip. Never raises: where Redis does not answer, the order is
-        the shop's own.
+        second later. Each look for it is one round trip. Of a search repeated, the list of before is there
+        already: it is taken only where the new one does not come in time. Never raises: where Redis does not
+        answer, the order is the shop's own.
 
         Parameters
         ----------
@@ -257,29 +350,32 @@ class Client:
             What the shop found, in its order.
         timeout
             Most seconds to wait; 0 looks once.
+        searched_at
+            When the shopper searched, seconds since the epoch: a list that is more than `SEARCH_TOLERANCE` older is
+            of before. None means now. 0 takes a list of any age at once, for a page that is shown again without a
+            new event.
         """
+        awaited = _Awaited(query, results, time.time() if searched_at is None else searched_at)
         # In another thread, since connecting and each answer have timeouts of their own: only so is there one bound.
-        waiting = self._executor.submit(
-            self._await_search, user_id, query, results, time.monotonic() + timeout
-        )
+        waiting = self._executor.submit(self._await_search, user_id, awaited, time.monotonic() + timeout)
         try:
             return waiting.result(max(timeout, _ONE_LOOK))
         except TimeoutError:
             waiting.cancel()
-            return _own_order(results)
+            return awaited.in_the_end()
 
-    def _await_search(self, user_id: str, query: str, results: Sequence[str], deadline: float) -> SearchOrder:
+    def _await_search(self, user_id: str, awaited: _Awaited, deadline: float) -> SearchOrder:
         key = [search_key(user_id)]
         while True:
             try:
-                found = _decode_search(self._get(key)[0], query)
+                found = awaited.look(self._get(key)[0])
             except ClientUnavailableError:
-                return _own_order(results)
+                return awaited.in_the_end()
             if found is not None:
-                return order_by(found, results)
+                return found
             left = deadline - time.monotonic()
             if left <= 0:
-                return _own_order(results)
+                return awaited.in_the_end()
             time.sleep(min(_POLL, left))
 
     def _get(self, keys: Sequence[str]) -> list[bytes | None]:
@@ -290,7 +386,9 @@ class Client:
         return values
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections, once what was shown is reported; it waits some seconds for a broker that is away."""
+        if self._impressions is not None:
+            self._impressions.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._redis.close()
 
@@ -303,7 +401,7 @@ class Client:
         self.close()
 
 
-class AsyncClient:
+class AsyncClient(_Reports):
     """Reads lists in an event loop; the same chain and the same errors as `Client`.
 
     Parameters
@@ -312,9 +410,14 @@ class AsyncClient:
         ``redis://host:port/db``.
     timeout
         Seconds after which a read gives up.
+    impressions
+        Takes what was `shown`; it is closed with the client.
     """
 
-    def __init__(self, url: str, timeout: float = DEFAULT_TIMEOUT) -> None:
+    def __init__(
+        self, url: str, timeout: float = DEFAULT_TIMEOUT, *, impressions: ImpressionReporter | None = None
+    ) -> None:
+        super().__init__(impressions)
         self._redis = redis.asyncio.Redis.from_url(
             url,
             socket_timeout=timeout,
@@ -359,21 +462,25 @@ class AsyncClient:
         query: str,
         results: Sequence[str],
         timeout: float = SEARCH_TIMEOUT,  # noqa: ASYNC109  # what it gives back then is not an error
+        *,
+        searched_at: float | None = None,
     ) -> SearchOrder:
         """The order for this shopper of what the shop found; see `Client.search`."""
         key = [search_key(user_id)]
+        awaited = _Awaited(query, results, time.time() if searched_at is None else searched_at)
         deadline = time.monotonic() + timeout
         try:
             async with asyncio.timeout(max(timeout, _ONE_LOOK)):
                 while True:
-                    found = _decode_search((await self._get(key))[0], query)
+                    found = awaited.look((await self._get(key))[0])
                     if found is not None:
-                        return order_by(found, results)
+                        return found
                     if time.monotonic() >= deadline:
-                        return _own_order(results)
+                        break
                     await asyncio.sleep(_POLL)
         except (TimeoutError, ClientUnavailableError):
-            return _own_order(results)
+            pass
+        return awaited.in_the_end()
 
     async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         try:
@@ -383,7 +490,9 @@ class AsyncClient:
         return values
 
     async def close(self) -> None:
-        """Close the connections."""
+        """Close the connections; see `Client.close`."""
+        if self._impressions is not None:
+            await asyncio.to_thread(self._impressions.close)
         await self._redis.aclose()
 
     async def __aenter__(self) -> Self:

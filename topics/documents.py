@@ -31,7 +31,7 @@ Json = dict[str, Any]
 FOLDER: Final = Path(__file__).parent
 """Where the documents are kept."""
 
-CONTRACT_VERSION: Final = "0.1.0"
+CONTRACT_VERSION: Final = "0.2.0"
 """Of the contract, as AsyncAPI asks for; raised when a document changes in a way that a shop could notice."""
 
 RECORD_TYPES: Final[tuple[type[msgspec.Struct], ...]] = (

@@ -26,12 +26,15 @@ MAX_CONTEXT = 64
 MAX_CONTEXT_VALUE = 1_024
 """Longest text in a context or filter map, in characters."""
 
+MAX_AMOUNT = 1e15
+"""Highest price and quantity: a number beyond it is no price in any currency, and would outgrow the models' own."""
+
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES, description="At most 256 bytes of UTF-8.")]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Ids = Annotated[list[Id], Meta(max_length=MAX_LIST_ITEMS)]
 # What a schema can say of a number but the codec checks itself, for a reason code of its own.
-Price = Annotated[float, Meta(extra_json_schema={"minimum": 0})]
-Quantity = Annotated[float, Meta(extra_json_schema={"exclusiveMinimum": 0})]
+Price = Annotated[float, Meta(le=MAX_AMOUNT, extra_json_schema={"minimum": 0})]
+Quantity = Annotated[float, Meta(le=MAX_AMOUNT, extra_json_schema={"exclusiveMinimum": 0})]
 Prices = Annotated[list[Price], Meta(max_length=MAX_LIST_ITEMS)]
 # Integers that msgpack can carry on: a longer one would fail far from here.
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]

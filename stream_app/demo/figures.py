@@ -162,12 +162,17 @@ _BOUNDS: Final = ("mean", "low", "high")
 
 
 def parse_policies(samples: Iterable[Sample]) -> dict[str, PolicyFigures]:
-    """Read how policies do out of a worker's samples.
+    """Read how the policies do that shoppers are, or were, split between, out of a worker's samples.
+
+    A worker also tells how lists do that no policy had a say in (of searches, those made in a hurry, all where there
+    is one policy only), by what ordered them. These have no share: nothing is to be compared with them.
 
     Examples
     --------
     >>> parse_policies(samples_of('headrace_policy_share_ratio{policy="fixed"} 1.0'))["fixed"].share
     1.0
+    >>> parse_policies(samples_of('headrace_policy_shoppers{policy="learned"} 9.0'))
+    {}
     """
     told: dict[str, dict[str, Any]] = {}
     for sample in samples:
@@ -184,7 +189,10 @@ def parse_policies(samples: Iterable[Sample]) -> dict[str, PolicyFigures]:
         ):
             bounds = told.setdefault(name, {}).setdefault(sample.labels["figure"], [math.nan] * 3)
             bounds[_BOUNDS.index(sample.labels["bound"])] = sample.value
-    return {name: msgspec.convert(each, PolicyFigures) for name, each in sorted(told.items())}
+    split = {
+        name: msgspec.convert(each, PolicyFigures) for name, each in sorted(told.items()) if "share" in each
+    }
+    return {name: each for name, each in split.items() if each.share or each.shoppers}
 
 
 def total(all_figures: Iterable[Figures]) -> Figures:

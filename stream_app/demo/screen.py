@@ -86,7 +86,7 @@ class Layout(NamedTuple):
         size
             The terminal's.
         policies
-            How many there are to show.
+            How many there are to show; one alone is not shown, since there is nothing to compare it with.
         found
             Places that the search has; 0 where there is none.
 

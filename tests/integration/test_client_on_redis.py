@@ -1,15 +1,19 @@
 """The web tier's client on a real Redis; both clients must agree on everything."""
 
+import asyncio
+import threading
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 from redis import Redis
 
-from stream_app.client import AsyncClient, Client, ClientUnavailableError
+from stream_app.client import SEARCH_TOLERANCE, AsyncClient, Client, ClientUnavailableError, SearchOrder
 from stream_app.embedded import EmbeddedRedis, EmbeddedServers
-from stream_app.publish.contract import encode_list, item_key, popular_key, user_key
+from stream_app.publish.contract import SearchList, encode_list, item_key, popular_key, search_key, user_key
 from stream_app.publish.port import Document
 from stream_app.publish.redis_publisher import RedisPublisher
+from topics.events import rfc3339
 from topics.records import ListedItem, Reason, RecommendationList
 
 
@@ -169,3 +173,98 @@ async def test_a_client_says_that_redis_is_away_and_reads_again_when_it_is_back(
             servers.redis.start()
             assert client.read("ann") is None
             assert await client_in_loop.read("ann") is None
+
+
+RESULTS = ("a", "b", "c")
+
+
+def search_list(made_at: float | str, *items: str, query: str = "tents") -> Document:
+    listed = tuple(ListedItem(item, 0.5, 1.0, Reason("matches_search", query=query)) for item in items)
+    value = encode_list(
+        SearchList(
+            list_id="l",
+            key=search_key("ann"),
+            generated_at=made_at if isinstance(made_at, str) else rfc3339(made_at),
+            policy="search_rrf",
+            model_version=1,
+            items=listed,
+            query=query,
+        )
+    )
+    return Document(search_key("ann"), value)
+
+
+async def orders(url: str, timeout: float = 0.05, **more: float) -> tuple[str, ...]:  # noqa: ASYNC109
+    """What both clients give back for a search, one after the other."""
+    with Client(url, timeout=5.0) as client:
+        blocking = await asyncio.to_thread(client.search, "ann", " Tents", RESULTS, timeout, **more)
+    async with AsyncClient(url, timeout=5.0) as client_in_loop:
+        found = await client_in_loop.search("ann", " Tents", RESULTS, timeout, **more)
+    assert found == blocking
+    assert found.personal == (found.document is not None)
+    return found.items
+
+
+async def test_a_list_of_this_search_is_taken_at_once(publisher: RedisPublisher, redis_url: str) -> None:
+    # clocks may differ, and the event was sent before the question
+    for made_at in (time.time(), time.time() - SEARCH_TOLERANCE / 2, time.time() + 3600):
+        searched_at = time.time()
+        await publisher.publish([search_list(made_at, "c", "b", "a")])
+        async with asyncio.timeout(20):
+            assert await orders(redis_url, 60.0, searched_at=searched_at) == ("c", "b", "a")
+
+
+@pytest.mark.parametrize("made_at", ["2026-01-01T00:00:00.000Z", "yesterday"])
+async def test_a_list_of_before_is_taken_only_where_no_other_comes_in_time(
+    publisher: RedisPublisher, redis_url: str, made_at: str
+) -> None:
+    await publisher.publish([search_list(made_at, "c", "b", "a")])
+    started = time.monotonic()
+    assert await orders(redis_url, 0.5) == ("c", "b", "a")
+    assert time.monotonic() - started >= 1.0, "both have waited"
+
+
+async def test_of_a_search_repeated_the_new_list_is_waited_for(
+    publisher: RedisPublisher, redis_url: str
+) -> None:
+    before = search_list(time.time() - 60.0, "c", "b", "a")
+    with Client(redis_url, timeout=5.0) as client, Redis.from_url(redis_url) as connection:
+        looked = threading.Event()
+
+        def search() -> SearchOrder:
+            looked.set()
+            return client.search("ann", "tents", RESULTS, 30.0)
+
+        async with AsyncClient(redis_url, timeout=5.0) as client_in_loop:
+            await publisher.publish([before])
+            connection.config_resetstat()
+            both = asyncio.gather(
+                asyncio.to_thread(search), client_in_loop.search("ann", "tents", RESULTS, 30.0)
+            )
+            async with asyncio.timeout(20):
+                while not looked.is_set() or await _looks(connection) < 6:  # noqa: ASYNC110  # Redis alone knows
+                    await asyncio.sleep(0.002)
+                assert not both.done()
+                await publisher.publish([search_list(time.time(), "b", "c", "a")])
+                assert {found.items for found in await both} == {("b", "c", "a")}
+
+
+async def test_a_page_shown_again_takes_a_list_of_any_age_at_once(
+    publisher: RedisPublisher, redis_url: str
+) -> None:
+    await publisher.publish([search_list("2026-01-01T00:00:00.000Z", "c", "b", "a")])
+    async with asyncio.timeout(20):
+        assert await orders(redis_url, 60.0, searched_at=0.0) == ("c", "b", "a")
+
+
+async def test_a_list_of_other_words_is_never_taken(publisher: RedisPublisher, redis_url: str) -> None:
+    for made_at in (time.time(), time.time() - 60.0):
+        await publisher.publish([search_list(made_at, "c", "b", "a", query="boots")])
+        assert await orders(redis_url) == RESULTS
+
+
+async def _looks(connection: Redis) -> int:
+    """Lists asked for since the statistics began."""
+    statistics = await asyncio.to_thread(connection.info, "commandstats")
+    assert isinstance(statistics, dict)
+    return int(statistics.get("cmdstat_mget", {"calls": 0})["calls"])

@@ -117,6 +117,11 @@ class Records:
             event = event | {"unknown": {"deep": [[[{"a": None}]]] * 3, "nan": "NaN"}}
         elif chance == 2:
             return json.dumps(event, indent=2).encode()  # escapes all that is not ASCII
+        elif chance == 5 and "results" in event:
+            # as many as there are results, or not: then they are as good as not told
+            event = event | {
+                "prices": self._one([], [9.5], [0], [-0.0], [1e15], [5e-324], [3, 2.5], [1] * 1_000)
+            }
         elif chance == 3 and "event_id" in event:
             return b'{"event_id":"said-twice",' + msgspec.json.encode(event)[1:]  # the last one counts
         elif chance == 4 and "item_id" in event and "event_id" in event:
@@ -238,6 +243,14 @@ class Records:
         return Bad(self._one(raw, raw[: depth // 2 + 100]), RejectReason.UNREADABLE)
 
     def _number(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+        if spec is SEARCHES and self.rng.random() < 0.3:
+            text, reason = self._one(
+                (b"[NaN]", RejectReason.UNREADABLE),
+                (b"[9.5,-Infinity]", RejectReason.UNREADABLE),
+                (b"[1e400]", RejectReason.INVALID_VALUE),
+                (b"[9.5,", RejectReason.UNREADABLE),
+            )
+            return Bad(msgspec.json.encode(event)[:-1] + b',"prices":' + text + b"}", reason)
         raw = msgspec.json.encode(event)[:-1]
         text, reason = self._one(
             (b"NaN", RejectReason.UNREADABLE),
@@ -284,11 +297,33 @@ class Records:
     def _price(self, spec: TopicSpec, event: dict[str, Any]) -> Bad | None:
         if spec is CATALOG_ITEMS:
             return Bad(msgspec.json.encode(event | {"price": -0.01}), RejectReason.NEGATIVE_PRICE)
+        if spec is SEARCHES:
+            prices, reason = self._one(
+                ("9.5", RejectReason.WRONG_TYPE),
+                (9.5, RejectReason.WRONG_TYPE),
+                (None, RejectReason.WRONG_TYPE),
+                ({"0": 9.5}, RejectReason.WRONG_TYPE),
+                (["9.5"], RejectReason.WRONG_TYPE),
+                ([None], RejectReason.WRONG_TYPE),
+                ([True], RejectReason.WRONG_TYPE),
+                ([[9.5]], RejectReason.WRONG_TYPE),
+                (["NaN"], RejectReason.WRONG_TYPE),
+                ([-0.01], RejectReason.NEGATIVE_PRICE),
+                ([9.5, -1], RejectReason.NEGATIVE_PRICE),
+                ([-1e300], RejectReason.NEGATIVE_PRICE),
+                ([2e15], RejectReason.INVALID_VALUE),
+                ([9.5, 1e300], RejectReason.INVALID_VALUE),
+                ([10**40], RejectReason.INVALID_VALUE),
+                ([9.5] * 1_001, RejectReason.INVALID_VALUE),
+            )
+            return Bad(json.dumps(event | {"prices": prices}).encode(), reason)
         if spec is not PURCHASES:
             return None
         line, reason = self._one(
             ({"price": -1}, RejectReason.NEGATIVE_PRICE),
             ({"price": -1e300}, RejectReason.NEGATIVE_PRICE),
+            ({"price": 1e300}, RejectReason.INVALID_VALUE),
+            ({"quantity": 1e300}, RejectReason.INVALID_VALUE),
             ({"quantity": 0}, RejectReason.INVALID_QUANTITY),
             ({"quantity": -3}, RejectReason.INVALID_QUANTITY),
             ({"quantity": None}, RejectReason.WRONG_TYPE),

@@ -70,6 +70,19 @@ def test_how_policies_do_is_read_by_name() -> None:
     assert math.isnan(told["thompson"].clicks[0])
 
 
+def test_what_has_neither_a_share_nor_lists_seen_is_no_policy_to_look_at() -> None:
+    metrics = Metrics()
+    for name, share, shoppers in (("fixed", 1.0, 0), ("thompson", 0.0, 30), ("linucb", 0.0, 0)):
+        metrics.policies.share.labels(name).set(share)
+        metrics.policies.shoppers.labels(name).set(shoppers)
+    # no policy: how lists are called that the fused order alone made
+    for name in ("learned", "search_rrf", "hurried"):
+        metrics.policies.shoppers.labels(name).set(25)
+        metrics.policies.figure.labels(name, "clicks", "mean").set(0.5)
+
+    assert list(parse_policies(exposition(metrics))) == ["fixed", "thompson"]
+
+
 def test_workers_add_up_and_a_fresh_one_counts_nothing() -> None:
     metrics = Metrics()
     metrics.events.labels("events.click", "accepted").inc(7)

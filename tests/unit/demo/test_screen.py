@@ -1,6 +1,7 @@
 """The whole screen, in terminals of any size."""
 
 import io
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
 
@@ -51,7 +52,7 @@ def spotlight() -> Spotlight:
     return found
 
 
-def view(*, rows_total: int | None = 100_003) -> View:
+def view(*, rows_total: int | None = 100_003, policies: Mapping[str, PolicyFigures] = POLICIES) -> View:
     return View(
         title="events.csv.gz",
         phase="finishing what is on its way",
@@ -65,7 +66,7 @@ def view(*, rows_total: int | None = 100_003) -> View:
         lately=Figures(),
         rate=500.0,
         quality=QUALITY,
-        policies=POLICIES,
+        policies=policies,
     )
 
 
@@ -136,6 +137,13 @@ def test_the_screen_never_overflows_and_keeps_what_matters_most(
     ):
         assert expected in text
     assert "fixed" in text
+
+
+def test_one_policy_alone_is_not_shown_since_there_is_nothing_to_compare_it_with() -> None:
+    console = Console(width=118, height=40, record=True, force_terminal=True, file=io.StringIO())
+    alone = view(policies={"fixed": POLICIES["fixed"]})
+    console.print(draw(alone, spotlight(), SEARCH, TITLES, Size(118, 40)))
+    assert "policies" not in console.export_text()
 
 
 @pytest.mark.parametrize("size", [Size(80, 24), Size(118, 40)], ids=str)

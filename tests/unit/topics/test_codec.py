@@ -126,6 +126,8 @@ def test_unreadable(raw: bytes | None) -> None:
         (with_field(Search, results="i1"), Search),
         (with_field(Search, results=[None]), Search),
         (with_field(Search, results=["i1"], prices=["1"]), Search),
+        (with_field(Search, results=["i1"], prices=[None]), Search),
+        (with_field(Search, results=["i1"], prices=1.5), Search),
         (with_field(Purchase, items={}), Purchase),
         (with_field(Purchase, items=["i1"]), Purchase),
         (with_field(Purchase, items=[{"item_id": "i1", "price": "9.5"}]), Purchase),
@@ -191,6 +193,13 @@ def test_missing_field_inside_a_list() -> None:
         (with_literal(b"1" * 4_000), Click),
         (with_literal(b"-" + b"1" * 4_000), Click),
         (with_literal(b"1e400", "price", CatalogItem), CatalogItem),
+        (with_literal(b"1.1e15", "price", CatalogItem), CatalogItem),
+        (with_field(Search, results=["i1", "i2"], prices=[1, 1e16]), Search),
+        (with_literal(b"[1e400]", "prices", Search), Search),
+        (with_field(Search, prices=[1] * (MAX_LIST_ITEMS + 1)), Search),
+        (with_field(Purchase, shown=["i1"], shown_prices=[1e300]), Purchase),
+        (with_field(Purchase, items=[{"item_id": "i1", "price": 1e300}]), Purchase),
+        (with_field(Purchase, items=[{"item_id": "i1", "quantity": 1e300}]), Purchase),
         (with_literal(b"[1e400]", "image_embedding", CatalogItem), CatalogItem),
         (with_field(Click, context={str(number): 1 for number in range(MAX_CONTEXT + 1)}), Click),
         (with_field(Click, context={"k" * (MAX_CONTEXT + 1): 1}), Click),
@@ -318,6 +327,12 @@ def test_negative_price(raw: bytes, event_type: type[Event]) -> None:
 def test_a_free_item_has_a_price() -> None:
     assert verdict(with_field(CatalogItem, price=0), CatalogItem) is None
     assert verdict(with_literal(b"-0.0", "price", CatalogItem), CatalogItem) is None
+
+
+@pytest.mark.parametrize("prices", [[], [9.5], [9.5, 0, 1e15], [1, 2, 3, 4]])
+def test_prices_of_a_search_may_be_more_or_fewer_than_its_results(prices: list[float]) -> None:
+    # they are then as good as not told, which whoever reads them sees to
+    assert verdict(with_field(Search, results=["i1", "i2", "i3"], prices=prices), Search) is None
 
 
 @pytest.mark.parametrize("quantity", [0, -1, -0.5, -1e308])
