@@ -93,7 +93,8 @@ lint: $(STAMP)
 
 test: lint
 	@echo '--- pytest'
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile $(ARGS)
+	@# in the order of the files, so that the long ones, which have few tests, do not come last
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
 	@echo '--- all is well'
 
 lock: $(STAMP)

@@ -177,6 +177,7 @@ class Components:
         self.gate.clear()
         self.metrics.ready.set(0)
         self.rows.forget_cached()
+        self.flusher.leave_erasures()
         self.replica.own(())
 
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
@@ -222,8 +223,9 @@ class Components:
             if row.last_ts >= oldest and row.counts.total:
                 self.flusher.mark(user_id)
                 self.flusher.touch([entry.item_id for entry in row.recent], row.segments)
-            elif not row.counts.total:
-                # a row without events is one that was erased: their lists may have outlived the worker that did it
+            elif not row.counts.total and not self.rows.get(user_id).counts.total:
+                # A row without events is one that was erased: their lists may have outlived the worker that did it.
+                # Whoever came back while the rows are gone through has a list by now.
                 self.flusher.erase_again(user_id)
             if seen % _SCAN_SLICE == 0:
                 await self.flusher.room()

@@ -144,12 +144,18 @@ class ImpressionReporter:
         if items is None and isinstance(document, RecommendationList):
             # The document may have been read without items to leave out: what is left of it was shown.
             items = [item.id for item in document.items]
-        if not items and (items is not None or document is None):
-            return False  # an impression of a list that names no items says that all of it was seen
         try:
+            if isinstance(items, str):
+                raise RejectedError(RejectReason.WRONG_TYPE, "items is one id, not a list of them")  # noqa: TRY301
+            items = None if items is None else list(items)
+            if not items and (items is not None or document is None):
+                return False  # an impression of a list that names no items says that all of it was seen
             record = self._record(user_id, document, items or (), surface, session_id, channel, context)
         except RejectedError as error:
             self._refuse(error)
+            return False
+        except TypeError as error:
+            self._refuse(RejectedError(RejectReason.WRONG_TYPE, str(error)))
             return False
         with self._changed:
             if self._closed or len(self._waiting) >= self._max_waiting:

@@ -78,7 +78,7 @@ class PolicyLog:
             # as workers do, which do not know what an operator's first word changed either
             unknown = first and word.by != GUARD
             if unknown or not now.split.same_split(said.split):
-                now = now._replace(since=max(said.since, word.ts))
+                now = now._replace(since=max(said.since, min(word.ts, time.time())))
             said, first = now, first and word.by == GUARD
         return said
 
@@ -115,7 +115,7 @@ class PolicyLog:
                     comparison.hear_reward(reward)
         return comparison
 
-    def say(self, operator: PolicyShares, note: str, **changes: Any) -> None:
+    def say(self, said: Said, note: str, **changes: Any) -> None:
         """Say what the operator said, with changes, and wait until Kafka has it.
 
         What the guard rests is no part of it: it rests by the guard's own word until an operator trusts it.
@@ -125,9 +125,13 @@ class PolicyLog:
         UserError
             If nobody would get a shopper, or Kafka does not take it.
         """
-        word = msgspec.structs.replace(operator, ts=time.time(), by="operator", note=note, **changes)
-        if not any(weight > 0 and name not in word.resting for name, weight in word.weights.items()):
-            raise UserError("Nobody would get a shopper: a policy with a weight must stay awake.")
+        word = msgspec.structs.replace(said.operator, ts=time.time(), by="operator", note=note, **changes)
+        at_rest = resting(word, said.guard)
+        if not any(weight > 0 and name not in at_rest for name, weight in word.weights.items()):
+            raise UserError(
+                "Nobody would get a shopper: a policy with a weight must stay awake, and not rest by the guard "
+                "either. `headrace policies` shows who rests; `headrace policies resume` brings one back."
+            )
         try:
             Shares(word.weights, word.resting)
         except ValueError as error:

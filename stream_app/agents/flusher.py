@@ -114,6 +114,7 @@ class _Batch(NamedTuple):
     round: Round
     erased: dict[str, int]
     generated_at: str
+    outdated: list[str]
     at: float
     """`generated_at` as whoever reads a list back finds it, seconds since the epoch."""
 
@@ -190,6 +191,8 @@ class Flusher:
         self._settings = settings
         self._clock = clock
         self._dirty = DirtySet(settings.max_dirty)
+        # where fewer are remembered than a flush takes, these few are a crowd
+        self._crowd = min(settings.flush_users, settings.max_dirty)
         # who has lists that were made in a hurry, the longest ago first
         self._hurried: dict[str, _Hurried] = {}
         self._backlog = 0
@@ -226,7 +229,7 @@ class Flusher:
         if waiting == 1:
             self._idle.clear()
             self._wake.set()
-        if waiting >= self._settings.flush_users and not self._full.is_set():
+        if waiting >= self._crowd and not self._full.is_set():
             self._full.set()
             self._let_in()
 
@@ -281,13 +284,19 @@ class Flusher:
         self._wake.set()
         self._let_in()
 
+    def leave_erasures(self) -> None:
+        """Leave the erasures that wait to whoever gets the partitions, and finds them in the rows (`erase_again`)."""
+        self._erased.clear()
+        self._metrics.waiting.erasures.set(0)
+        self._let_in()
+
     def _let_in(self) -> None:
         """Let whoever marks shoppers go on, or wait.
 
         While Redis is away shoppers are let in, since the set drops the oldest of them. Erasures are not dropped:
         when too many wait, nothing more is taken from Kafka until Redis returns.
         """
-        crowded = len(self._dirty) >= self._settings.flush_users and not self._away
+        crowded = len(self._dirty) >= self._crowd and not self._away
         if crowded or len(self._erased) >= self._settings.max_dirty:
             self._room.clear()
         else:
@@ -321,7 +330,12 @@ class Flusher:
         try:
             await asyncio.wait_for(self.drained(), patience)
         except TimeoutError:
-            _LOG.warning("%d lists were not published before stopping", len(self._dirty))
+            _LOG.warning(
+                "%d lists were not published and %d erased shoppers' not removed before stopping; "
+                "the next start does both",
+                len(self._dirty),
+                len(self._erased),
+            )
         left = [task for task in (self._task, self._sending) if task is not None]
         for task in left:
             task.cancel()
@@ -395,7 +409,7 @@ class Flusher:
         # what waits is told anew with the next event
         self._was_pressed, self._backlog = pressed, 0
         users = self._dirty.take(self._settings.flush_users)
-        if len(self._dirty) < self._settings.flush_users:
+        if len(self._dirty) < self._crowd:
             self._full.clear()
         self._let_in()
         now = self._clock()
@@ -407,7 +421,7 @@ class Flusher:
         generated_at = rfc3339(now)
         at = datetime.fromisoformat(generated_at).timestamp()
         erased = {user: self._erased[user] for user in users if user in self._erased}
-        batch = _Batch([], users, [], {}, NO_ROUND, erased, generated_at, at)
+        batch = _Batch([], users, [], {}, NO_ROUND, erased, generated_at, [], at)
         for user_id, received in list(users.items()):
             # Whoever is published again without an event is in no hurry.
             republished = not received and user_id not in again
@@ -458,6 +472,9 @@ class Flusher:
                 remembered = self._remember(user_id, results, value, batch.at, search=True)
                 batch.searched[user_id] = _Searched(search_received, remembered)
                 batch.documents.append(Document(results.key, value))
+        if republished and user_id not in batch.searched:
+            # what is left of an earlier visit, or of before an erasure that the worker did not live to carry out
+            batch.outdated.append(search_key(user_id))
         return True
 
     def _remember(
@@ -489,6 +506,7 @@ class Flusher:
         self._hurried[user_id] = _Hurried(self._clock(), search)
         if len(self._hurried) > self._settings.max_dirty:
             del self._hurried[next(iter(self._hurried))]
+            self._metrics.waiting.evicted.inc()
 
     def _search_list(
         self, request: RankRequest, row: UserRow, generated_at: str, *, hurry: bool
@@ -519,18 +537,19 @@ class Flusher:
         )
 
     async def _send(self, batch: _Batch) -> bool:
-        waiting = {user: self._erased[user] for user in batch.users if user in self._erased}
-        batch = batch.without({user for user, at in waiting.items() if batch.erased.get(user) != at})
-        erased = dict(islice(self._erased.items(), _ERASED_AT_ONCE)) | waiting
+        batch = batch.without(self._erased_since(batch))
+        # with those who came back after the erasure, and have a list in this very batch
+        erased = dict(islice(self._erased.items(), _ERASED_AT_ONCE))
+        erased |= {user: at for user, at in batch.erased.items() if user in self._erased}
         # Whoever is sent to while Redis is away is logged only when it took the list.
         redis_first = self._away
         if not redis_first:
             self._log_lists(batch)
         started = time.perf_counter()
         try:
-            # First what is to go: whoever came back after the erasure has a list in this very batch.
-            if erased:
-                keys = [key for user in erased for key in (user_key(user), search_key(user))]
+            # First what is to go, then what is to come: some of the same shoppers.
+            keys = [key for user in erased for key in (user_key(user), search_key(user))] + batch.outdated
+            if keys:
                 await self._publisher.delete(keys)
             if batch.documents:
                 await self._publisher.publish(batch.documents)
@@ -549,6 +568,11 @@ class Flusher:
             self._log_lists(batch.without({user for user in batch.users if user in self._erased}))
         self._acknowledged(batch, time.perf_counter() - started)
         return True
+
+    def _erased_since(self, batch: _Batch) -> set[str]:
+        """Who was erased after they had been ranked; whoever came back after the erasure is not among them."""
+        erased = self._erased
+        return {user for user in batch.users if user in erased and batch.erased.get(user) != erased[user]}
 
     def _acknowledged(self, batch: _Batch, seconds: float) -> None:
         self._measure(batch, seconds)
@@ -618,11 +642,17 @@ class Flusher:
     def _put_back(self, batch: _Batch) -> None:
         for each in (*batch.listed, *(search.listed for search in batch.searched.values())):
             self._lists.memory.withdraw(each.user_id, each.published)
-        erased = self._erased
-        self._dirty.put_back({user: at for user, at in batch.users.items() if user not in erased})
+        gone = self._erased_since(batch)
+        self._dirty.put_back({user: at for user, at in batch.users.items() if user not in gone})
+        now = self._clock()
         for user, search in batch.searched.items():
-            if user not in erased and search.received is not None:
+            if user in gone:
+                continue
+            if search.received is not None:
                 self._searches.setdefault(user, search.received)
+            else:
+                # made again after a hurry, and no event will ask for it once more
+                self._hurried.setdefault(user, _Hurried(now, search=True))
         self._rounds.put_back(batch.round)
         self._metrics.waiting.users.set(len(self._dirty))
 

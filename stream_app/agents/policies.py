@@ -124,7 +124,10 @@ class PolicyKeeper:
             self._operator = said
             first, self._heard_operator = not self._heard_operator, True
         self._apply(said)
-        if (first or not before.same_split(self._live.shares)) and self._comparison.begin(said.ts):
+        if (first or not before.same_split(self._live.shares)) and self._comparison.begin(
+            # by a clock that is ahead nothing would count until it is come up with
+            min(said.ts, self._clock())
+        ):
             # of the policies that have figures again, `report` tells
             self._metrics.shoppers.clear()
             self._metrics.figure.clear()

@@ -110,7 +110,7 @@ def share(
 
     given = parse_weights(weights)
     log = _log()
-    log.say(log.said().operator, weights=given, note=note)
+    log.say(log.said(), weights=given, note=note)
     foreign = sorted(set(given) - set(log.settings.policies))
     if foreign:
         typer.echo(
@@ -159,7 +159,7 @@ def _change(names: list[str], note: str, *, at_rest: bool) -> None:
     named, operator = set(names), said.operator
     resting, trusted = set(operator.resting) - named, set(operator.trusted) - named
     (resting if at_rest else trusted).update(named)
-    log.say(operator, resting=tuple(sorted(resting)), trusted=tuple(sorted(trusted)), note=note)
+    log.say(said, resting=tuple(sorted(resting)), trusted=tuple(sorted(trusted)), note=note)
 
 
 def _log() -> "PolicyLog":

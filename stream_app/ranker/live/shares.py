@@ -53,7 +53,11 @@ class Shares:
         self.resting: Final = frozenset(resting)
         awake = {name: w for name, w in self.weights.items() if w > 0 and name not in self.resting}
         self._awake: Final = awake or {name: w for name, w in self.weights.items() if w > 0}
-        self._salts: Final = [(name, stable_hash(name) | 1, weight) for name, weight in self._awake.items()]
+        # by the largest: the logarithms below are divided by them, and what counts is their ratio
+        top = max(self._awake.values())
+        self._salts: Final = [
+            (name, stable_hash(name) | 1, weight / top) for name, weight in self._awake.items()
+        ]
 
     def policy_of(self, user_id: str) -> str:
         """The policy that a shopper belongs to."""
@@ -61,7 +65,7 @@ class Shares:
         if len(salts) == 1:
             return salts[0][0]
         who = stable_hash(user_id)
-        best, chosen = -math.inf, ""
+        best, chosen = -math.inf, salts[0][0]
         for name, salt, weight in salts:
             number = math.log((_mixed(who ^ salt) + 1) / (_WORD + 2)) / weight
             if number > best:

@@ -224,3 +224,29 @@ async def test_a_flush_that_events_wait_behind_is_in_a_hurry_though_it_was_not_f
             await bench.flusher.drained()
     # only the second of two in a row, so that one burst that is worked off at once is no rush
     assert hurried(bench, [f"u{number}" for number in range(5)]) == {"u2"}
+
+
+async def test_a_search_list_that_was_to_be_made_again_is_though_redis_failed_meanwhile(
+    make_workbench: Callable[..., Workbench],
+) -> None:
+    bench = make_workbench(models=["popularity", "session_knn", "search"])
+    crowd(bench, 4)
+    bench.take(bench.search("u9", "warm feet", "hat", "sock"))
+    crowd(bench, 8)
+    async with bench.flushing():
+        await bench.flusher.drained()
+        found = bench.published(search_key("u9"))
+        assert hurried(bench, ["u9"]) == {"u9"}
+        bench.publisher.available = False
+        bench.take(bench.click("u9", "sock"))
+        await bench.publisher.refused.wait()
+        bench.publisher.available = True
+        await bench.flusher.drained()
+        bench.clock.now += 1.1
+        bench.take(bench.click("late", "shoe"))
+        await bench.flusher.drained()
+    again = bench.published(search_key("u9"))
+    assert found is not None
+    assert again is not None
+    assert again.list_id != found.list_id
+    assert bench.count("hurried_users") == 0

@@ -248,3 +248,11 @@ def test_figures_are_told_with_their_bounds() -> None:
     assert low is not None
     assert high is not None
     assert 0.3 < low < 0.5 < high < 0.7
+
+
+def test_a_word_by_a_clock_that_is_ahead_does_not_blind_the_figures() -> None:
+    desk = Desk()
+    desk.say(weights={"fixed": 3.0, "thompson": 1.0}, ts=1_000.0 + 86_400.0)
+    assert desk.comparison.since == 1_000.0
+    desk.thompson_does_badly(since=1_001.0)
+    assert [found.policy for found in desk.keeper.guard()] == ["thompson"]

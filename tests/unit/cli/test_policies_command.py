@@ -343,9 +343,15 @@ def test_what_the_guard_rests_is_shown_as_the_guards(terminal: Terminal) -> None
     assert told["policies"]["thompson"]["resting"] is True
 
 
-@pytest.mark.parametrize(
-    "words", [("share", "fixed=1", "thompson=9"), ("rest", "fixed"), ("resume", "fixed")]
-)
+def test_the_last_policy_that_the_guard_has_left_awake_is_not_put_to_rest(terminal: Terminal) -> None:
+    terminal.guard_rests("thompson")
+    done = terminal.headrace("rest", "fixed")
+    assert done.status != 0
+    assert "Nobody would get a shopper" in done.error
+    assert terminal.document()["policies"]["fixed"]["share"] == 1.0
+
+
+@pytest.mark.parametrize("words", [("share", "fixed=1", "thompson=9"), ("resume", "fixed")])
 def test_what_the_guard_rests_does_not_become_the_operators_word(
     words: tuple[str, ...], terminal: Terminal
 ) -> None:

@@ -38,3 +38,9 @@ def test_where_all_rest_none_does() -> None:
 def test_weights_that_split_nobody_are_refused(weights: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="weight"):
         Shares(weights)
+
+
+def test_tiny_weights_split_shoppers_as_their_ratio_says() -> None:
+    tiny, plain = Shares({"a": 1e-320, "b": 3e-320}), Shares({"a": 1.0, "b": 3.0})
+    who = [f"shopper {number}" for number in range(200)]
+    assert [tiny.policy_of(each) for each in who] == [plain.policy_of(each) for each in who]
