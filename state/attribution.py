@@ -143,9 +143,9 @@ def attribute(
 ) -> Attribution:
     """Match an event with the lists it came from.
 
-    Each line is a reward of one list at most: of the one the event names, else of the newest that was published
-    before it within the window and holds the item. What it tells is noted in `memory` at once, as
-    `stream_app.agents.recall` does with rewards read from Kafka.
+    Each line is a reward of one list at most: of the one the event names, else (and for the lines of an order of
+    several that are not on it) of the newest that was published before it within the window and holds the item. What
+    it tells is noted in `memory` at once, as `stream_app.agents.recall` does with rewards read from Kafka.
 
     Parameters
     ----------
@@ -191,6 +191,9 @@ def attribute(
         item_id, revenue = lines[number]
         if event.list_id:
             found = _named(memory.find(event.user_id, event.list_id), item_id, kind, ts, window)
+            if found is Unattributed.NOT_ON_LIST and len(lines) > 1:
+                # an order names one list, and what is in the basket may come from several
+                found = _newest(lists, item_id, kind, ts, window)
         else:
             found = _newest(lists, item_id, kind, ts, window)
         if isinstance(found, Unattributed):

@@ -93,6 +93,19 @@ def test_a_list_that_is_named_is_the_one(case: Case) -> None:
     assert lists(case.clicks("sock", list_id="l1")) == [("l1", "click", 1)]
 
 
+def test_the_lines_of_an_order_that_are_not_on_the_list_it_names_are_of_the_lists_they_came_from(
+    case: Case,
+) -> None:
+    case.listed("l1", "coat", "hat")
+    case.clicks("coat")
+    case.listed("l2", "sock", "shoe", after=20)
+    found = case.buys("coat", "sock", "scarf", after=30, list_id="l2")
+    assert [(each.list_id, each.item_id) for each in found.rewards] == [("l1", "coat"), ("l2", "sock")]
+    assert found.unattributed == (Unattributed.NOT_ON_LIST,)
+    # an order of one item that names a list says where that one came from
+    assert why(case.buys("hat", after=40, list_id="l2")) == [Unattributed.NOT_ON_LIST]
+
+
 def test_without_a_name_it_is_the_list_published_last_before_the_event(case: Case) -> None:
     case.listed("l1", "shoe", "sock")
     case.listed("l2", "shoe", "sock", after=20)
