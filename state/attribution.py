@@ -61,6 +61,7 @@ class Unattributed(StrEnum):
     UNKNOWN_LIST = "unknown_list"
     NOT_ON_LIST = "not_on_list"
     NOT_SEEN = "not_seen"
+    NOT_NAMED = "not_named"
     TOO_LATE = "too_late"
     REPEATED = "repeated"
 
@@ -76,6 +77,9 @@ class AttributionRules(msgspec.Struct, frozen=True, kw_only=True):
         How much the price counts in a purchase: 0 not at all, 1 in proportion.
     price_unit
         The price, times quantity, at which a purchase is worth just its weight.
+    named_only
+        Whether the shop's pages name the list in each reaction to it: what is clicked without was found elsewhere,
+        though it stands on a list as well.
 
     Examples
     --------
@@ -88,6 +92,7 @@ class AttributionRules(msgspec.Struct, frozen=True, kw_only=True):
     windows: dict[RewardKind, float] = msgspec.field(default_factory=lambda: dict(WINDOWS))
     price_exponent: float = 0.0
     price_unit: float = 50.0
+    named_only: bool = False
 
     def value(self, kind: RewardKind, revenue: float = 0.0) -> float:
         """What a reaction is worth; a purchase of unknown price (0) is worth its weight.
@@ -108,6 +113,11 @@ class AttributionRules(msgspec.Struct, frozen=True, kw_only=True):
     def longest(self) -> float:
         """The longest window, in seconds."""
         return max(self.windows.values())
+
+    @property
+    def longest_step(self) -> float:
+        """The longest window of a step after the click, in seconds."""
+        return max(self.windows[kind] for kind in LATER_STEPS)
 
 
 class Attribution(NamedTuple):
@@ -193,9 +203,9 @@ def attribute(
             found = _named(memory.find(event.user_id, event.list_id), item_id, kind, ts, window)
             if found is Unattributed.NOT_ON_LIST and len(lines) > 1:
                 # an order names one list, and what is in the basket may come from several
-                found = _newest(lists, item_id, kind, ts, window)
+                found = _newest(lists, item_id, kind, ts, rules)
         else:
-            found = _newest(lists, item_id, kind, ts, window)
+            found = _newest(lists, item_id, kind, ts, rules)
         if isinstance(found, Unattributed):
             unattributed.append(found)
             continue
@@ -236,14 +246,15 @@ def _named(named: PublishedList | None, item_id: str, kind: RewardKind, ts: floa
 
 
 def _newest(
-    lists: Sequence[PublishedList], item_id: str, kind: RewardKind, ts: float, window: float
+    lists: Sequence[PublishedList], item_id: str, kind: RewardKind, ts: float, rules: AttributionRules
 ) -> _Match:
     """The newest list of before that holds the item.
 
     Of a shopper whose impressions are told, only where the item was seen: what they do by themselves makes new lists
     too, which may well hold what they are at. A step after the click (cart, purchase, like, …) goes to the list on
-    which the item was clicked, however many were made since.
+    which the item was clicked, however many were made since. Where reactions name their list, to no other.
     """
+    window = rules.windows[kind]
     found = None
     clicked = False
     reason = Unattributed.NO_LIST
@@ -263,6 +274,8 @@ def _newest(
             if told and not each.seen >> at & 1:
                 # The shop tells what was seen, and this was not: the shopper found it elsewhere.
                 reason = Unattributed.NOT_SEEN
+            elif rules.named_only and not (later and each.reacted_to(at)):
+                reason = Unattributed.NOT_NAMED
             elif each.at <= ts:
                 best = later and not clicked and each.reacted_to(at)
                 if best or found is None:

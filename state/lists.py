@@ -18,6 +18,12 @@ from topics.records import NO_CHOICE, Reward, RewardKind
 KEPT: Final = 2
 """The newest lists of a shopper, which stay whatever became of them; as many are remembered of their searches."""
 
+ROOM: Final = 4
+"""Times as many lists as stay without a reaction are remembered of a shopper at most, whatever they wait for."""
+
+_LINGER: Final = 30.0
+"""Seconds after another list took its place in which a reaction to a list is still likely: the page is open."""
+
 _ENTRY_BYTES: Final = 320
 """What a remembered list takes beside its items, propensities and features: two objects, a slot, an id, a time."""
 
@@ -115,6 +121,70 @@ def packed(propensities: Sequence[float]) -> bytes:
     return array("d", propensities).tobytes()
 
 
+class Retention(msgspec.Struct, frozen=True):
+    """Which list of a shopper goes when there are too many.
+
+    Attributes
+    ----------
+    per_user
+        Lists without a reaction that stay; of all together `ROOM` times as many.
+    window
+        Seconds after which no reaction follows another: so long a list with one stays, for a list with a click on it
+        may yet lead to a purchase.
+
+    Examples
+    --------
+    >>> lists = [PublishedList(f"l{at}", "fixed", at, ("shoe",)) for at in (0.0, 300.0, 301.0, 400.0, 500.0)]
+    >>> Retention(per_user=4).dispensable(lists, taken=500.0)
+    1
+    >>> Retention(per_user=4).dispensable(lists, taken=310.0) is None
+    True
+    """
+
+    per_user: int = 8
+    window: float = 86_400.0
+
+    def dispensable(self, lists: Sequence[PublishedList], taken: float) -> int | None:
+        """The place of the list that is missed least; None where all may stay.
+
+        Parameters
+        ----------
+        lists
+            Of one shopper, oldest first.
+        taken
+            The broker's time of the newest event that was taken from their partition: what they did since is still
+            to come, and may be with any list that was up since.
+        """
+        per_user = max(self.per_user, KEPT)
+        if len(lists) <= per_user:
+            return None
+        # Reactions come some time after the look at the list.
+        up_since = taken - _LINGER
+        oldest_with = lists[-1].at - self.window
+        idle, with_reaction = 0, 0
+        idlest, briefest = None, None
+        shortest_of_idle = shortest = inf
+        for at in range(len(lists) - KEPT):
+            each, until = lists[at], lists[at + 1].at
+            if each.reacted and each.since > oldest_with:
+                with_reaction += 1
+                continue
+            shown = until - each.at
+            if shown < shortest:
+                briefest, shortest = at, shown
+            if until <= up_since:
+                idle += 1
+                if shown < shortest_of_idle:
+                    idlest, shortest_of_idle = at, shown
+        if idle + KEPT > per_user:
+            return idlest
+        if len(lists) <= ROOM * per_user:
+            return None
+        if 2 * with_reaction > len(lists):
+            return next(at for at, each in enumerate(lists) if each.reacted)
+        return briefest
+
+
 class _Shopper(msgspec.Struct):
     partition: int
     lists: list[PublishedList] = []
@@ -132,11 +202,9 @@ class ListMemory:
     ----------
     limit
         Lists remembered in all; beyond it whoever got a list longest ago is forgotten.
-    per_user
-        Lists remembered of one shopper, searches apart. Beyond it the one goes that was up for the shortest time of
-        those without a reaction, or the oldest with one where these are more than half, but never one of the newest
-        `KEPT`: a list with a click on it may yet lead to a purchase, and of several lists that a burst of events (or
-        a restart) brings, only the last can have been seen.
+    retention
+        Which of one shopper stay. Of their searches those with a reaction, those that are just up, and the newest
+        `KEPT`.
 
     Examples
     --------
@@ -147,15 +215,29 @@ class ListMemory:
     ('shoe', 'sock')
     """
 
-    def __init__(self, limit: int = 100_000, per_user: int = 8) -> None:
+    def __init__(self, limit: int = 100_000, retention: Retention | None = None) -> None:
         self._limit: Final = limit
-        self._per_user: Final = max(per_user, KEPT)
+        self._retention: Final = retention or Retention()
+        self._of_searches: Final = Retention(KEPT, self._retention.window)
         self._shoppers: OrderedDict[str, _Shopper] = OrderedDict()
+        self._taken: dict[int, float] = {}
         self._count = 0
 
     def __len__(self) -> int:
         """Lists remembered."""
         return self._count
+
+    def take_event(self, partition: int, ts: float) -> None:
+        """Note that the events of a partition were taken up to one.
+
+        Parameters
+        ----------
+        partition
+            Which.
+        ts
+            The broker's time of the event, seconds since the epoch.
+        """
+        self._taken[partition] = max(ts, self._taken.get(partition, ts))
 
     def add(self, user_id: str, partition: int, published: PublishedList) -> None:
         """Remember a list.
@@ -188,10 +270,12 @@ class ListMemory:
                 lists[-1] = published
             return
         lists.append(published)
-        if len(lists) > (KEPT if published.search else self._per_user):
-            del lists[0 if published.search else _dispensable(lists)]
-            return
         self._count += 1
+        retention = self._of_searches if published.search else self._retention
+        taken = self._taken.get(partition, -inf)
+        while (at := retention.dispensable(lists, taken)) is not None:
+            del lists[at]
+            self._count -= 1
         while self._count > self._limit:
             _, forgotten = self._shoppers.popitem(last=False)
             self._count -= forgotten.count
@@ -244,6 +328,7 @@ class ListMemory:
 
     def keep(self, partitions: Collection[int]) -> None:
         """Forget the shoppers of all other partitions."""
+        self._taken = {at: ts for at, ts in self._taken.items() if at in partitions}
         gone = [user for user, shopper in self._shoppers.items() if shopper.partition not in partitions]
         for user in gone:
             self.forget(user)
@@ -262,16 +347,3 @@ class ListMemory:
             for each in sample
         )
         return self._count * size // len(sample)
-
-
-def _dispensable(lists: Sequence[PublishedList]) -> int:
-    """The place of the list that is missed least."""
-    found, shortest, reacted = 0, inf, 0
-    for at in range(len(lists) - KEPT):
-        if lists[at].reacted:
-            reacted += 1
-        elif (shown := lists[at + 1].at - lists[at].at) < shortest:
-            found, shortest = at, shown
-    if 2 * reacted > len(lists):
-        return next(at for at, each in enumerate(lists) if each.reacted)
-    return found

@@ -84,7 +84,7 @@ class Components:
             on_news=lambda items, segments: self.flusher.touch(items, segments),  # noqa: PLW0108  # made below
         )
         self.rows: Final = TableRows(users_table(self.app, self.outbox.append, partitions), partitions)
-        memory = ListMemory(settings.remembered_lists, settings.remembered_lists_per_user)
+        memory = ListMemory(settings.remembered_lists, settings.list_retention)
         self.lists: Final = PublishedLists(self.metrics, memory)
         rules = settings.attribution_rules
         logged = Logged()

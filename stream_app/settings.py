@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from state.attribution import WEIGHTS, WINDOWS, AttributionRules
+from state.lists import Retention
 from stream_app.errors import UserError
 from stream_app.ranker.list_rules import ListRules, parse_floors
 from topics.codec import Limits
@@ -166,7 +167,15 @@ class Settings(BaseSettings):
         "a feature of an item.",
     )
     remembered_lists_per_user: Annotated[int, Field(ge=2)] = Field(
-        8, description="Of those, most of one shopper; lists that were reacted to stay longest."
+        8,
+        description="Of those, lists of one shopper without a reaction. Lists with one stay for the longest window "
+        "of the steps after it, lists that were up just now until their reactions are in: four times as many in all.",
+    )
+    reward_named_only: bool = Field(
+        False,
+        description="Whether your pages name the list (`list_id`) in each reaction to it. Then a click without was "
+        "on something found elsewhere, and is no reward though it stands on a list as well; a later step (cart, "
+        "purchase, ...) without goes to the list on which the item was clicked.",
     )
 
     policies: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
@@ -295,7 +304,13 @@ class Settings(BaseSettings):
             windows=self.reward_windows,
             price_exponent=self.reward_price_exponent,
             price_unit=self.reward_price_unit,
+            named_only=self.reward_named_only,
         )
+
+    @property
+    def list_retention(self) -> Retention:
+        """Which lists of a shopper are remembered."""
+        return Retention(self.remembered_lists_per_user, self.attribution_rules.longest_step)
 
     @property
     def limits(self) -> Limits:

@@ -75,6 +75,7 @@ class Rewards:
         anew
             Whether it is taken for the first time; one read again is not counted as unattributed again.
         """
+        self._memory.take_event(place.partition, ts)
         if isinstance(event, Search):
             return
         first = self._logged.first_line(place)

@@ -22,8 +22,8 @@ from topics.records import RecommendationList, Reward, RewardKind
 EVENTS: Final = 6_000
 """Events that the lists come from."""
 
-SETTINGS: Final = {"models": ADDITIVE, "fusion": "rrf", "remembered_lists_per_user": 50}
-"""Lists are the same in each run, and none is forgotten for the many that restarts bring."""
+SETTINGS: Final = {"models": ADDITIVE, "fusion": "rrf"}
+"""Lists are the same in each run."""
 
 _decoder: Final = msgspec.msgpack.Decoder(Reward)
 

@@ -71,6 +71,7 @@ OTHER: dict[str, Any] = {
         "hide": 60.0,
         "impression": 60.0,
     },
+    "reward_named_only": True,
     "reward_price_exponent": 0.5,
     "reward_price_unit": 20.0,
     "remembered_lists": 1000,

@@ -208,11 +208,12 @@ async def test_an_erasure_among_the_rewards_is_known_and_says_nothing_of_lists(w
 
 
 async def test_a_list_that_was_reacted_to_outlives_newer_ones(worker: Worker) -> None:
-    for number in range(20):
+    for number in range(50):
         worker.log.list("ann", f"l{number}", "shoe", age=100 - number)
     worker.log.reward("ann", "l0", 0, 0)
     await worker.recalls(0)
-    assert worker.names("ann") == ["l0", *(f"l{number}" for number in range(13, 20))]
+    # any of the others may have been reacted to, in what the worker is about to read
+    assert worker.names("ann") == ["l0", *(f"l{number}" for number in range(19, 50))]
 
 
 async def test_an_erased_shopper_does_not_come_back(worker: Worker) -> None:

@@ -321,3 +321,25 @@ def test_a_reward_that_a_policy_cannot_take_stops_nothing(
     workbench.take(workbench.click("ann", "shoe"))
     assert len(sent(workbench)) == 1
     assert workbench.count("rewards_dropped_total") == 1
+
+
+def test_behind_a_backlog_the_click_on_the_list_that_was_read_finds_it(workbench: Workbench) -> None:
+    began = workbench.clock.now
+    lists = [f"l{number}" for number in range(25)]
+    # the worker is a minute behind: it makes list after list, and what was done with the first is still to come
+    for number, list_id in enumerate(lists):
+        workbench.clock.now = began + 60.0 + number
+        workbench.listed("ann", "shoe", "sock", list_id=list_id)
+        click = workbench.click("ann", f"elsewhere {number}")
+        assert workbench.events.handle(workbench.message(click, timestamp=began + number)) is None
+    for number, list_id in enumerate(lists):
+        click = workbench.click("ann", "sock", list_id=list_id)
+        assert workbench.events.handle(workbench.message(click, timestamp=began + 61.0 + number)) is None
+    assert [reward.list_id for reward in heard(workbench)] == lists
+    # having caught up, it remembers few that nobody reacted to
+    for number in range(25):
+        workbench.clock.now = began + 200.0 + 60.0 * number
+        workbench.listed("bob", "shoe", list_id=f"later {number}")
+        workbench.take(workbench.click("bob", f"elsewhere {number}"))
+    # these, and the one that was up when the newest event was sent
+    assert len(workbench.memory.of("bob")) == workbench.settings.remembered_lists_per_user + 1

@@ -168,7 +168,7 @@ class Workbench:
             on_news=lambda items, segments: self.flusher.touch(items, segments),  # noqa: PLW0108  # made below
             clock=self.clock,
         )
-        self.memory = ListMemory(self.settings.remembered_lists, self.settings.remembered_lists_per_user)
+        self.memory = ListMemory(self.settings.remembered_lists, self.settings.list_retention)
         self.lists = PublishedLists(self.metrics, self.memory)
         self.logged = Logged()
         ranker = Ranker(

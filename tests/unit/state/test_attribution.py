@@ -35,8 +35,9 @@ OLD = 1_500_000_000_000
 class Case:
     """Ann's lists and what she does, by the seconds after the first list."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: AttributionRules = RULES) -> None:
         self.memory = ListMemory()
+        self._rules = rules
         self._offset = 0
 
     def listed(self, list_id: str, *items: str, after: float = 0.0, **fields: Any) -> PublishedList:
@@ -46,7 +47,7 @@ class Case:
 
     def does(self, event: UserEvent, after: float, source: Source = Source.CLICK) -> Attribution:
         self._offset += 1
-        return attribute(self.memory, event, Place(source, 3, self._offset), T + after, RULES)
+        return attribute(self.memory, event, Place(source, 3, self._offset), T + after, self._rules)
 
     def clicks(self, item: str, after: float = 10.0, **fields: Any) -> Attribution:
         return self.does(Click(event_id="e", user_id="ann", ts=OLD, item_id=item, **fields), after)
@@ -174,6 +175,8 @@ def test_an_unknown_list_is_not_guessed_at(case: Case) -> None:
 
 
 def test_a_list_that_was_forgotten_is_unknown(case: Case) -> None:
+    # what shoppers did with the lists of before is all taken
+    case.memory.take_event(0, T + 1_000)
     for number in range(12):
         case.listed(f"l{number}", "shoe", after=number)
     assert why(case.clicks("shoe", after=20, list_id="l0")) == ["unknown_list"]
@@ -531,3 +534,19 @@ def test_where_impressions_are_sent_what_nobody_looked_at_sold_nothing(case: Cas
     # neither is a click there: of a newer list that nobody saw, nor of the older one in its place
     assert why(case.clicks("d", after=22.0)) == [Unattributed.NOT_SEEN]
     assert lists(case.clicks("b", after=23.0)) == [("seen", "click", 0)]
+
+
+def test_where_reactions_name_their_list_what_is_clicked_without_was_found_elsewhere() -> None:
+    case = Case(msgspec.structs.replace(RULES, named_only=True))
+    case.listed("l", "a", "b", "c", "d")
+    case.sees(list_id="l")
+    assert why(case.clicks("a")) == [Unattributed.NOT_NAMED]
+    assert why(case.buys("a", after=11.0)) == [Unattributed.NOT_NAMED]
+    assert why(case.says(FeedbackKind.DISLIKE, "a", after=12.0)) == [Unattributed.NOT_NAMED]
+    assert lists(case.clicks("b", after=13.0, list_id="l")) == [("l", "click", 1)]
+    # what follows a click on a list is of that list, whether it is named or not
+    assert lists(case.buys("b", after=14.0)) == [("l", "purchase", 1)]
+    case.clicks("c", after=15.0, list_id="l")
+    basket = case.buys("c", "d", "x", after=16.0, list_id="l")
+    assert [(each.list_id, each.item_id) for each in basket.rewards] == [("l", "c"), ("l", "d")]
+    assert why(case.clicks("x", after=17.0)) == [Unattributed.NOT_ON_LIST]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from state.lists import ListMemory, PublishedList, packed
+from state.lists import KEPT, ROOM, ListMemory, PublishedList, Retention, packed
 from topics.records import Reward, RewardKind, Source
 
 
@@ -29,6 +29,13 @@ def reward(list_id: str, kind: RewardKind, position: int, *seen: int, ts: float 
         position=position,
         seen_positions=seen,
     )
+
+
+def remembering(per_user: int) -> ListMemory:
+    """A memory of a worker that has caught up with what shoppers do."""
+    memory = ListMemory(retention=Retention(per_user))
+    memory.take_event(0, 1e9)
+    return memory
 
 
 def names(memory: ListMemory, user: str = "ann") -> list[str]:
@@ -65,37 +72,69 @@ def test_places_carry_their_propensity_and_features() -> None:
 
 
 def test_beyond_the_bound_of_a_shopper_the_oldest_without_a_reaction_goes() -> None:
-    memory = ListMemory(per_user=3)
+    memory = remembering(3)
     for number in range(3):
         memory.add("ann", 0, made(f"l{number}", 100.0 + number))
     memory.take(reward("l0", RewardKind.CLICK, 1, 0, 1))
     memory.add("ann", 0, made("l3", 103.0))
-    assert names(memory) == ["l0", "l2", "l3"]
+    assert names(memory) == ["l0", "l1", "l2", "l3"]
     memory.add("ann", 0, made("l4", 104.0))
-    assert names(memory) == ["l0", "l3", "l4"]
-    assert len(memory) == 3
+    assert names(memory) == ["l0", "l2", "l3", "l4"]
+    assert len(memory) == 4
 
 
 def test_of_lists_without_a_reaction_the_one_that_was_up_for_the_shortest_time_goes() -> None:
-    memory = ListMemory(per_user=4)
+    memory = remembering(4)
     for number, at in enumerate((100.0, 130.0, 130.1, 190.0, 190.1, 190.2)):
         memory.add("ann", 0, made(f"l{number}", at))
     # those of a burst that had another after them within a blink
     assert names(memory) == ["l0", "l2", "l4", "l5"]
 
 
-def test_lists_with_a_reaction_leave_room_for_those_without() -> None:
-    memory = ListMemory(per_user=6)
-    for number in range(5):
+def test_a_list_stays_while_what_was_done_with_it_may_wait_to_be_taken() -> None:
+    memory = ListMemory(retention=Retention(2))
+    memory.take_event(0, 100.0)
+    memory.take_event(7, 10_000.0)
+    # behind a backlog a list a second, and nothing of what its shopper does with them is taken yet
+    for number in range(6):
+        memory.add("ann", 0, made(f"l{number}", 100.0 + number))
+    assert names(memory) == [f"l{number}" for number in range(6)]
+    # the worker has caught up with what was done until l4 came, and for as long as a page is open
+    memory.take_event(0, 104.0 + 30.0)
+    memory.take_event(0, 90.0)
+    memory.add("ann", 0, made("l6", 140.0))
+    assert names(memory) == ["l4", "l5", "l6"]
+
+
+def test_lists_with_a_reaction_stay_as_long_as_another_may_follow() -> None:
+    memory = ListMemory(retention=Retention(2, window=3_600.0))
+    memory.take_event(0, 1e9)
+    for number in range(6):
+        at = 1_000.0 * number
+        memory.add("ann", 0, made(f"r{number}", at))
+        memory.take(reward(f"r{number}", RewardKind.CLICK, 1, 0, 1, ts=at + 5.0))
+        memory.add("ann", 0, made(f"l{number}", at + 10.0))
+    assert names(memory) == ["r2", "r3", "r4", "r5", "l5"]
+
+
+def test_all_that_wait_have_a_bound_of_which_neither_kind_takes_all() -> None:
+    memory = ListMemory(retention=Retention(3))
+    for number in range(50):
         memory.add("ann", 0, made(f"r{number}", 100.0 + number))
         memory.take(reward(f"r{number}", RewardKind.CLICK, 1, 0, 1))
-    for number in range(5):
-        memory.add("ann", 0, made(f"l{number}", 200.0 + number))
-    assert names(memory) == ["r2", "r3", "r4", "l2", "l3", "l4"]
+    assert len(memory) == ROOM * 3
+    # what is dropped is the oldest, and not what came just now
+    assert names(memory) == [f"r{number}" for number in range(38, 50)]
+    # each was up for longer than the one before
+    for number in range(50):
+        memory.add("ann", 0, made(f"l{number}", 200.0 + number + number**2 / 1_000))
+    kept = names(memory)
+    assert [sum(name.startswith(kind) for name in kept) for kind in "rl"] == [6, 6]
+    assert kept[-KEPT:] == ["l48", "l49"]
 
 
 def test_the_lists_of_searches_take_no_room_from_the_others() -> None:
-    memory = ListMemory(per_user=2)
+    memory = remembering(2)
     for number in range(5):
         memory.add("ann", 0, made(f"l{number}"))
         memory.add("ann", 0, made(f"s{number}", search=True))
@@ -106,21 +145,24 @@ def test_the_lists_of_searches_take_no_room_from_the_others() -> None:
     assert len(memory) == 0
 
 
+def test_a_search_list_that_was_clicked_waits_for_its_purchase() -> None:
+    memory = remembering(8)
+    memory.add("ann", 0, made("s0", search=True))
+    memory.take(reward("s0", RewardKind.CLICK, 1, 0, 1))
+    for number in range(1, 6):
+        memory.add("ann", 0, made(f"s{number}", 100.0 + number, search=True))
+    assert [memory.find("ann", f"s{number}") is not None for number in range(6)] == [
+        True, False, False, False, True, True,
+    ]  # fmt: skip
+
+
 def test_to_have_been_shown_is_no_reaction() -> None:
-    memory = ListMemory(per_user=3)
+    memory = remembering(3)
     for number in range(3):
         memory.add("ann", 0, made(f"l{number}", 100.0 + number))
     memory.take(reward("l0", RewardKind.IMPRESSION, -1, 0, 1, 2))
     memory.add("ann", 0, made("l3", 103.0))
     assert names(memory) == ["l1", "l2", "l3"]
-
-
-def test_when_all_were_reacted_to_the_oldest_goes() -> None:
-    memory = ListMemory(per_user=2)
-    for number in range(3):
-        memory.add("ann", 0, made(f"l{number}"))
-        memory.take(reward(f"l{number}", RewardKind.CLICK, 0, 0))
-    assert names(memory) == ["l1", "l2"]
 
 
 def test_beyond_the_bound_of_all_whoever_got_a_list_longest_ago_is_forgotten() -> None:
@@ -133,7 +175,7 @@ def test_beyond_the_bound_of_all_whoever_got_a_list_longest_ago_is_forgotten() -
 
 def test_the_bounds_hold_whatever_happens() -> None:
     rng = random.Random(5)
-    memory = ListMemory(limit=50, per_user=4)
+    memory = ListMemory(50, Retention(4))
     for number in range(3_000):
         user = f"u{rng.randrange(30)}"
         match rng.randrange(12):
@@ -141,13 +183,15 @@ def test_the_bounds_hold_whatever_happens() -> None:
                 memory.forget(user)
             case 1:
                 memory.keep({rng.randrange(4), rng.randrange(4), rng.randrange(4)})
-            case 2 if memory.of(user):
+            case 2:
+                memory.take_event(rng.randrange(4), rng.uniform(0.0, 200.0))
+            case 3 if memory.of(user):
                 memory.withdraw(user, memory.of(user)[-1])
             case _:
                 memory.add(user, rng.randrange(4), made(f"l{number if rng.random() < 0.9 else number - 1}"))
         counts = [len(memory.of(f"u{at}")) for at in range(30)]
         assert sum(counts) == len(memory) <= 50
-        assert max(counts) <= 4
+        assert max(counts) <= ROOM * 4
 
 
 def test_an_empty_list_is_not_remembered() -> None:
@@ -238,7 +282,7 @@ def test_memory_is_told_to_within_a_few_percent(features: bytes) -> None:
     import tracemalloc
 
     ids = tuple(f"item-{at}" for at in range(20))
-    memory = ListMemory(per_user=4)
+    memory = remembering(4)
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
     for number in range(4_000):

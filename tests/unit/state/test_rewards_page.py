@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from state.attribution import WEIGHTS, WINDOWS, Unattributed
-from state.lists import KEPT, ListMemory
+from state.lists import KEPT, ROOM, ListMemory, Retention
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 from topics.records import RewardKind
@@ -51,4 +51,6 @@ def test_the_bounds_are_those_of_the_page() -> None:
     assert "last two searches" in PAGE
     assert KEPT == 2
     defaults = ListMemory.__init__.__defaults__
-    assert defaults == (settings.remembered_lists, settings.remembered_lists_per_user)
+    assert defaults == (settings.remembered_lists, None)
+    assert Retention() == settings.list_retention
+    assert f"{ROOM * settings.remembered_lists_per_user} in all" in PAGE
