@@ -11,6 +11,7 @@ from stream_app.feeds.log import Progress, Request, open_log
 from stream_app.feeds.rows import Mapped, Row
 from stream_app.simulator.generated import GeneratedShopper
 from stream_app.simulator.shop import Shop
+from stream_app.simulator.shopper import REACTIONS_NAMED
 from topics.records import RecommendationList
 
 
@@ -98,7 +99,7 @@ class ShopSource:
         self.notes: tuple[str, ...] = ()
         self.max_event_age = max_event_age
         self.titles: Mapping[str, str] = self._shop.titles
-        self.worker_settings: Mapping[str, object] = {"policies": POLICIES}
+        self.worker_settings: Mapping[str, object] = {"policies": POLICIES, **REACTIONS_NAMED}
 
     def catalogue(self) -> Iterator[Row]:
         """Every item once."""

@@ -27,6 +27,7 @@ from stream_app.simulator.loop import Loop
 from stream_app.simulator.options import Options
 from stream_app.simulator.outcomes import Outcomes
 from stream_app.simulator.report import Report, Setup, make_report, table_of
+from stream_app.simulator.shopper import REACTIONS_NAMED
 from stream_app.simulator.source import GeneratedSource, LogSource, Source
 from stream_app.simulator.tally import Tally
 from topics.events import Click
@@ -118,7 +119,14 @@ def _servers(options: Options, source: Source, console: Console, stack: ExitStac
     too_long = bool(max_age) and wall_clock() - source.oldest > max_age
     if options.own_servers:
         age = 0.0 if too_long else max_age
-        stage = set_up(stack, Steps(console), prefix="simulate", workers=options.workers, max_event_age=age)
+        stage = set_up(
+            stack,
+            Steps(console),
+            prefix="simulate",
+            workers=options.workers,
+            max_event_age=age,
+            settings=REACTIONS_NAMED,
+        )
         return _Servers(stage.broker, stage.redis)
     if too_long:
         console.print(

@@ -4,14 +4,17 @@ A shopper is a state machine without a clock or a connection. `stream_app.simula
 of them and sends their events; `stream_app.simulator.shop` asks them one after the other.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import Final, NamedTuple, Protocol
 
 from topics.events import Click, Impression, Purchase, Search
 from topics.records import RecommendationList
 
 ShopEvent = Click | Search | Purchase | Impression
 """What shoppers do."""
+
+REACTIONS_NAMED: Final[Mapping[str, object]] = {"reward_named_only": True}
+"""Settings of workers whose shoppers are these: a click on a list names it, so one without is on something else."""
 
 
 class Look(NamedTuple):
