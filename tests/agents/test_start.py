@@ -1,11 +1,7 @@
 """What a worker does about its shoppers' lists when partitions are given to it."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
-
-import pytest
 
 from state.duplicates import Place
 from state.fold import fold
@@ -15,15 +11,9 @@ from topics.events import Click
 from topics.records import Source
 
 if TYPE_CHECKING:
-    from tests.agents.app_without_kafka import Shop, opened
+    from tests.agents.app_without_kafka import Shop
 else:
-    from app_without_kafka import Shop, opened
-
-
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with opened(tmp_path) as made:
-        yield made
+    from app_without_kafka import Shop
 
 
 async def test_whoever_is_erased_still_is_erased_again_and_not_who_came_back_meanwhile(shop: Shop) -> None:

@@ -2,12 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import pytest
 
 from state.row import decode_row
 from stream_app.publish.contract import user_key
@@ -15,15 +12,9 @@ from topics.catalogue import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS
 from topics.records import Interaction, RecommendationList, Reward
 
 if TYPE_CHECKING:
-    from tests.agents.app_without_kafka import Shop, opened
+    from tests.agents.app_without_kafka import Shop
 else:
-    from app_without_kafka import Shop, opened
-
-
-@pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with opened(tmp_path) as made:
-        yield made
+    from app_without_kafka import Shop
 
 
 async def a_while() -> None:
