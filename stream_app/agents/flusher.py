@@ -565,7 +565,7 @@ class Flusher:
         self._metrics.waiting.erasures.set(len(self._erased))
         self._let_in()
         if redis_first:
-            self._log_lists(batch.without({user for user in batch.users if user in self._erased}))
+            self._log_lists(batch.without(self._erased_since(batch)))
         self._acknowledged(batch, time.perf_counter() - started)
         return True
 
