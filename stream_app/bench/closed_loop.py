@@ -1,8 +1,9 @@
-"""Click-through and conversion of policies in a closed loop, over disjoint tenths of a log.
+"""Click-through and conversion of policies in a closed loop, over disjoint tenths of a log or generated shops.
 
-For each tenth and each arm ``headrace simulate`` is run on servers of its own: the same shoppers, as patient,
-read the lists of that arm's policy through the real broker and Redis. So two arms are compared tenth by tenth. All
-shoppers of a tenth share what was learned from them, so that the tenth, not the shopper, is what intervals count.
+For each part (a tenth, or a shop of another seed) and each arm ``headrace simulate`` is run on servers of its own:
+the same shoppers, as patient, read the lists of that arm's policy through the real broker and Redis. So two arms are
+compared part by part. All shoppers of a part share what was learned from them, so that the part, not the shopper, is
+what intervals count.
 """
 
 import json
@@ -10,10 +11,11 @@ import math
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, NamedTuple
 
+import msgspec
 import numpy as np
 import typer
 from msgspec.structs import asdict
@@ -27,6 +29,7 @@ from stream_app.evaluation.statistics import Interval, Values
 from stream_app.settings import child_environment
 from stream_app.simulator import outcomes as simulated
 from stream_app.simulator.outcomes import CLICK_THROUGH, COLUMNS, Figure, Outcomes
+from stream_app.simulator.report import Regret, Report
 
 ARMS: Final[dict[str, dict[str, object]]] = {
     "popularity": {"models": ["popularity"], "fusion": "rrf", "policies": {"fixed": 1.0}},
@@ -43,74 +46,125 @@ FIGURES: Final = {
 _HEADINGS: Final = ("click-through", "conversion")
 
 COUNTED: Final = ("lists", "clicks", "conversions")
-"""Sums of each tenth that the report has."""
+"""Sums of each part that the report has."""
 
 _STUDENT: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """97.5 % quantiles of Student's t with 1 to 9 degrees of freedom."""
 
 
-def measure(
-    log: Path, log_format: str, tenths: int, shoppers: int, warm_up: float, done: Callable[[str], None]
-) -> dict[str, Any]:
-    """Run every arm on every tenth, and compare.
+class Part(NamedTuple):
+    """Shoppers who are the same for every arm.
+
+    Attributes
+    ----------
+    name
+        Which of them, in words.
+    options
+        Of ``headrace simulate``.
+    """
+
+    name: str
+    options: Sequence[str]
+
+
+def tenths_of(log: Path, log_format: str, tenths: int, shoppers: int, warm_up: float) -> list[Part]:
+    """Disjoint tenths of a log.
 
     Parameters
     ----------
     log, log_format
         The sessions that shoppers follow.
     tenths
-        How many of the ten parts.
+        How many of the ten.
     shoppers
         Followed of each, at most.
     warm_up
         Share of the log that is fed as it is first.
+    """
+    options = ["--sessions", str(log), "--format", log_format, "--warm-up", str(warm_up)]
+    options += ["--shoppers", str(shoppers)]
+    return [Part(f"tenth {n}", [*options, "--tenth", f"{n}/10"]) for n in range(1, tenths + 1)]
+
+
+def shops_of(seeds: int, shoppers: int) -> list[Part]:
+    """Generated shops, in which tastes change, of the seeds from 1 on."""
+    return [Part(f"seed {n}", ["--seed", str(n), "--shoppers", str(shoppers)]) for n in range(1, seeds + 1)]
+
+
+def measure(parts: Sequence[Part], done: Callable[[str], None]) -> dict[str, Any]:
+    """Run every arm on every part, and compare.
+
+    Parameters
+    ----------
+    parts
+        Who the shoppers are.
     done
         Told of each run that has ended.
 
     Returns
     -------
     dict
-        Figures of each arm and differences of each pair, with 95 % intervals over tenths, null of a single one; and
-        the sums they come from: of each tenth, in the order of ``columns``.
+        Figures of each arm and differences of each pair, with 95 % intervals over parts, null of a single one; the
+        sums they come from: of each part, in the order of ``columns``; and where the best list is known the
+        ``regret`` a list over the shop's time.
     """
-    sums = np.zeros((tenths, len(ARMS), len(COLUMNS)))
+    sums = np.zeros((len(parts), len(ARMS), len(COLUMNS)))
     people = np.zeros(len(ARMS), np.int64)
+    regrets: dict[str, list[Regret]] = {arm: [] for arm in ARMS}
     with tempfile.TemporaryDirectory(prefix="headrace-loop-") as folder:
-        for tenth in range(tenths):
+        for number, part in enumerate(parts):
             for at, (arm, settings) in enumerate(ARMS.items()):
-                out = Path(folder) / f"{arm}-{tenth + 1}.json"
-                _simulate(log, log_format, tenth + 1, shoppers, warm_up, settings, out)
+                out = Path(folder) / f"{arm}-{number}.json"
+                regret = _simulate(part.options, settings, out).regret
+                if regret is not None:
+                    regrets[arm].append(regret)
                 own = _own_lists(out)
-                sums[tenth, at] = own.sum(axis=0)
+                sums[number, at] = own.sum(axis=0)
                 people[at] += np.count_nonzero(own[:, COLUMNS.index("lists")])
-                done(f"{arm}, tenth {tenth + 1}")
+                done(f"{arm}, {part.name}")
     counted = [COLUMNS.index(name) for name in COUNTED]
-    return {
+    told = {
         "arms": {arm: _arm(sums, at, int(people[at])) for at, arm in enumerate(ARMS)},
         "pairs": [_pair(sums, *pair, name) for pair in PAIRS for name in FIGURES],
         "columns": COUNTED,
-        "tenths": {arm: sums[:, at, counted].tolist() for at, arm in enumerate(ARMS)},
+        "parts": {arm: sums[:, at, counted].tolist() for at, arm in enumerate(ARMS)},
     }
+    if all(regrets.values()):
+        [first, *_] = regrets[next(iter(ARMS))]
+        told["regret"] = {
+            "days": first.days,
+            "shifts": first.shifts,
+            "per_list": {arm: _regret_per_list(each) for arm, each in regrets.items()},
+        }
+    return told
 
 
-def over_tenths(sums: Values, figure: Callable[[Values], float]) -> Interval:
-    """A figure of sums over all tenths, and its 95 % interval.
+def _regret_per_list(regrets: Sequence[Regret]) -> list[float | None]:
+    """Regret a list in each piece of time, of all lists of an arm that policies made."""
+    curves = [curve for regret in regrets for curve in regret.curves]
+    lists = np.array([curve.lists for curve in curves]).sum(axis=0)
+    total = np.array([np.diff(curve.cumulative, prepend=0.0) for curve in curves]).sum(axis=0)
+    return [round(r / n, 4) if n else None for r, n in zip(total.tolist(), lists.tolist(), strict=True)]
 
-    The figure with each tenth left out in turn tells how much it hangs on chance (the delete-one-group
-    jackknife); the interval is Student's, with one degree of freedom less than there are tenths. Where tenths are
+
+def over_parts(sums: Values, figure: Callable[[Values], float]) -> Interval:
+    """A figure of sums over all parts, and its 95 % interval.
+
+    The figure with each part left out in turn tells how much it hangs on chance (the delete-one-group
+    jackknife); the interval is Student's, with one degree of freedom less than there are parts. Where parts are
     equally large, the figure of all is the mean of theirs, and this is the t interval of that mean.
 
     Parameters
     ----------
-    sums : ndarray of float64, shape (tenths, ...)
-        Of each tenth.
+    sums : ndarray of float64, shape (parts, ...)
+        Of each part.
     figure
-        Makes the figure of sums like those of one tenth.
+        Makes the figure of sums like those of one part.
 
     Returns
     -------
     Interval
-        Bounds are NaN where a single tenth, or one left out, tells nothing.
+        Bounds are NaN where a single part, or one left out, tells nothing.
 
     References
     ----------
@@ -119,35 +173,27 @@ def over_tenths(sums: Values, figure: Callable[[Values], float]) -> Interval:
 
     Examples
     --------
-    Clicks and lists of three tenths, 10, 20 and 30 clicks in 100 lists each:
+    Clicks and lists of three parts, 10, 20 and 30 clicks in 100 lists each:
 
     >>> sums = np.array([[10.0, 100.0], [20.0, 100.0], [30.0, 100.0]])
-    >>> over_tenths(sums, lambda total: total[0] / total[1]).rounded()
+    >>> over_parts(sums, lambda total: total[0] / total[1]).rounded()
     Interval(mean=0.2, low=-0.048434, high=0.448434)
     """
-    whole, tenths = sums.sum(axis=0), len(sums)
+    whole, parts = sums.sum(axis=0), len(sums)
     value = float(figure(whole))
-    if not 1 < tenths <= len(_STUDENT) + 1:
+    if not 1 < parts <= len(_STUDENT) + 1:
         return Interval(value, math.nan, math.nan)
     without = np.array([figure(whole - each) for each in sums])
-    error = math.sqrt((tenths - 1) * float(np.var(without)))
-    half = _STUDENT[tenths - 2] * error
+    error = math.sqrt((parts - 1) * float(np.var(without)))
+    half = _STUDENT[parts - 2] * error
     return Interval(value, value - half, value + half)
 
 
-def _simulate(
-    log: Path,
-    log_format: str,
-    tenth: int,
-    shoppers: int,
-    warm_up: float,
-    settings: dict[str, object],
-    out: Path,
-) -> None:
-    said = out.with_suffix(".log")
-    command = [sys.executable, "-m", "stream_app", "simulate", "--sessions", str(log), "--format", log_format]
-    command += ["--tenth", f"{tenth}/10", "--shoppers", str(shoppers), "--warm-up", str(warm_up)]
-    command += ["--own-servers", "--outcomes", str(out)]
+def _simulate(options: Sequence[str], settings: dict[str, object], out: Path) -> Report:
+    """Run one arm on one part; outcomes go to `out`."""
+    said, report = out.with_suffix(".log"), out.with_suffix(".report.json")
+    command = [sys.executable, "-m", "stream_app", "simulate", *options]
+    command += ["--own-servers", "--outcomes", str(out), "--report", str(report)]
     with said.open("wb") as file:
         run = subprocess.run(  # noqa: S603  # our own command
             command,
@@ -159,6 +205,7 @@ def _simulate(
         )
     if run.returncode != 0:
         raise UserError(f"headrace simulate ended with status {run.returncode}. {log_tail(said)}")
+    return msgspec.json.decode(report.read_bytes(), type=Report)
 
 
 def _own_lists(out: Path) -> Values:
@@ -182,17 +229,17 @@ def _log_ratio(total: Values, arm: int, against: int, figure: Figure) -> float:
 def _arm(sums: Values, at: int, people: int) -> dict[str, Any]:
     told: dict[str, Any] = {"shoppers": people, "lists": int(sums[:, at, COLUMNS.index("lists")].sum())}
     for name, figure in FIGURES.items():
-        told[name] = _told(over_tenths(sums, lambda total, figure=figure: _ratio(total[at], figure)))  # type: ignore[misc]
+        told[name] = _told(over_parts(sums, lambda total, figure=figure: _ratio(total[at], figure)))  # type: ignore[misc]
     return told
 
 
 def _pair(sums: Values, arm: str, against: str, name: str) -> dict[str, Any]:
     one, other = list(ARMS).index(arm), list(ARMS).index(against)
     figure = FIGURES[name]
-    difference = over_tenths(sums, lambda total: _ratio(total[one], figure) - _ratio(total[other], figure))
+    difference = over_parts(sums, lambda total: _ratio(total[one], figure) - _ratio(total[other], figure))
     pair = {"policy": arm, "against": against, "figure": name, "difference": _told(difference)}
     # by its logarithm, which is as far from 0 for half as for twice
-    times = over_tenths(sums, lambda total: _log_ratio(total, one, other, figure))
+    times = over_parts(sums, lambda total: _log_ratio(total, one, other, figure))
     if math.isfinite(times.mean):
         pair["lift"] = _told(Interval(*(math.expm1(value) for value in (times.mean, times.low, times.high))))
     return pair
@@ -228,13 +275,36 @@ def _span(interval: dict[str, float | None], form: str) -> str:
     return f"{mean} [{low}, {high}]"
 
 
+def _regret_table(regret: dict[str, Any]) -> Table:
+    """Regret a list over the shop's time, in pieces of about half a day, a bar where tastes change."""
+    days, shifts, curves = regret["days"], set(regret["shifts"]), regret["per_list"]
+    together = max(1, round(len(days) * 0.5 / days[-1]))
+    table = Table("day", *curves, box=None, pad_edge=False, title="regret a list", title_justify="left")
+    for at in range(0, len(days), together):
+        begin, end = days[at - 1] if at else 0.0, days[min(at + together, len(days)) - 1]
+        if any(begin <= shift < end for shift in shifts):
+            table.add_row("tastes change", *("" for _ in curves))
+        cells = [
+            [each for each in curve[at : at + together] if each is not None] for curve in curves.values()
+        ]
+        table.add_row(
+            f"{begin:g} to {end:g}", *(f"{sum(each) / len(each):.3f}" if each else "-" for each in cells)
+        )
+    return table
+
+
 def main(
-    sessions: Annotated[Path, typer.Option(exists=True, help="The log that shoppers follow.")],
+    sessions: Annotated[
+        Path | None,
+        typer.Option(exists=True, help="The log that shoppers follow; without it they are generated."),
+    ] = None,
     log_format: Annotated[
         str, typer.Option("--format", help="Of the log, as `headrace simulate`.")
     ] = "diginetica",
-    tenths: Annotated[int, typer.Option(min=1, max=10, help="Run so many of the ten parts.")] = 10,
-    shoppers: Annotated[int, typer.Option(min=1, help="Shoppers followed of each part, at most.")] = 700,
+    parts: Annotated[
+        int, typer.Option(min=1, max=10, help="Tenths of the log that are run, or seeds of generated shops.")
+    ] = 10,
+    shoppers: Annotated[int, typer.Option(min=1, help="Shoppers of each part, at most.")] = 400,
     warm_up: Annotated[
         float, typer.Option(min=0, max=0.9, help="Share of the log fed as it is first.")
     ] = 0.03,
@@ -242,23 +312,30 @@ def main(
 ) -> None:
     """Compare Thompson sampling, the fused order and the popularity page in a closed loop.
 
-    Some 40 seconds a run, three runs a tenth. Example: `python -m stream_app.bench.closed_loop --sessions
+    Some 40 seconds a run, three runs a part. Example: `python -m stream_app.bench.closed_loop --sessions
     train_sessions.jsonl.gz`.
     """
+    chosen = (
+        shops_of(parts, shoppers)
+        if sessions is None
+        else tenths_of(sessions, log_format, parts, shoppers, warm_up)
+    )
     console = Console()
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
-        task = bar.add_task("closed loop", total=tenths * len(ARMS))
+        task = bar.add_task("closed loop", total=parts * len(ARMS))
 
         def done(what: str) -> None:
             bar.update(task, advance=1, description=what)
             if not console.is_terminal:
                 console.print(what)
 
-        told = measure(sessions, log_format, tenths, shoppers, warm_up, done)
+        told = measure(chosen, done)
     report.parent.mkdir(parents=True, exist_ok=True)
     report.write_text(json.dumps(told, indent=2))
     console.print(_table(told))
+    if "regret" in told:
+        console.print(_regret_table(told["regret"]))
     console.print(f"all figures in {report}")
 
 

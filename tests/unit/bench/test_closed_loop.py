@@ -1,14 +1,16 @@
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from stream_app.bench import closed_loop
-from stream_app.bench.closed_loop import ARMS, measure, over_tenths
+from stream_app.bench.closed_loop import ARMS, measure, over_parts, shops_of, tenths_of
 from stream_app.errors import UserError
 from stream_app.evaluation.statistics import Values
+from stream_app.simulator.report import Curve, Regret, Report, Setup
 
 COLUMNS = ["lists", "examined", "clicks", "conversions", "revenue", "expected", "best"]
 
@@ -23,35 +25,92 @@ def shoppers(rate: float, patience: list[float]) -> list[list[object]]:
     return rows
 
 
-@pytest.fixture
-def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, dict[str, object]]]:
-    """Runs that write outcomes at once: half as many clicks with popularity, the same with the others."""
-    runs: list[tuple[int, dict[str, object]]] = []
+LOG = Path("log")
 
-    def run(
-        _log: Path, _format: str, tenth: int, _n: int, _warm: float, settings: dict[str, object], out: Path
-    ) -> None:
-        runs.append((tenth, settings))
+
+def option(options: Sequence[str], name: str) -> str:
+    return options[list(options).index(name) + 1]
+
+
+def reported(regret: Regret | None = None) -> Report:
+    counts = dict.fromkeys(
+        (
+            "shoppers",
+            "finished",
+            "events",
+            "clicks",
+            "searches",
+            "purchases",
+            "impressions",
+            "lists",
+            "late",
+            "unlisted",
+        ),
+        0,
+    )
+    return Report(
+        setup=Setup(shoppers="some", seed=1),
+        interrupted=False,
+        seconds=1.0,
+        events_per_second=1.0,
+        sales_without_list=0,
+        revenue_without_list=0.0,
+        policies=[],
+        differences=[],
+        regret=regret,
+        **counts,
+    )
+
+
+@pytest.fixture
+def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[str], dict[str, object]]]:
+    """Runs that write outcomes at once: half as many clicks with popularity, the same with the others."""
+    runs: list[tuple[Sequence[str], dict[str, object]]] = []
+
+    def run(options: Sequence[str], settings: dict[str, object], out: Path) -> Report:
+        runs.append((options, settings))
         rate = 0.3 if settings == ARMS["popularity"] else 0.6
-        patience = np.random.default_rng(tenth).random(50).tolist()
+        generated = "--sessions" not in options
+        part = int(option(options, "--seed") if generated else option(options, "--tenth").removesuffix("/10"))
+        patience = np.random.default_rng(part).random(50).tolist()
         out.write_text(json.dumps({"columns": COLUMNS, "rows": shoppers(rate, patience)}))
+        if not generated:
+            return reported()
+        # of the lists in the first half of the time, and of the second, three times as many in a shop of seed 2
+        lists = [10 * (2 * part - 1), 10]
+        regret = np.cumsum([lists[0] * (1.0 - rate) * part, 5.0])
+        curve = Curve(policy="thompson", lists=lists, per_list=[None, None], cumulative=regret.tolist())
+        return reported(Regret(days=[5.0, 10.0], shifts=[4.0], curves=[curve]))
 
     monkeypatch.setattr(closed_loop, "_simulate", run)
     return runs
 
 
-def test_every_arm_is_run_on_every_tenth(simulated: list[tuple[int, dict[str, object]]]) -> None:
+def test_every_arm_is_run_on_every_tenth(simulated: list[tuple[Sequence[str], dict[str, object]]]) -> None:
     done: list[str] = []
-    told = measure(Path("log"), "diginetica", 3, 50, 0.1, done.append)
-    assert [tenth for tenth, _ in simulated] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    told = measure(tenths_of(LOG, "diginetica", 3, 50, 0.1), done.append)
+    assert [option(options, "--tenth") for options, _ in simulated] == [
+        f"{n}/10" for n in (1, 1, 1, 2, 2, 2, 3, 3, 3)
+    ]
+    assert {option(options, "--warm-up") for options, _ in simulated} == {"0.1"}
     assert len(done) == 9
     assert {name: arm["shoppers"] for name, arm in told["arms"].items()} == dict.fromkeys(ARMS, 150)
     assert {name: arm["lists"] for name, arm in told["arms"].items()} == dict.fromkeys(ARMS, 600)
+    assert "regret" not in told
+
+
+@pytest.mark.usefixtures("simulated")
+def test_of_generated_shops_regret_is_told_over_time_list_by_list() -> None:
+    regret = measure(shops_of(2, 50), lambda _: None)["regret"]
+    assert (regret["days"], regret["shifts"]) == ([5.0, 10.0], [4.0])
+    # .7 a list of 10, and 1.4 of 30: the mean is by list and not by shop
+    assert regret["per_list"]["popularity"] == [pytest.approx((10 * 0.7 + 30 * 1.4) / 40), 0.5]
+    assert regret["per_list"]["thompson"] == [pytest.approx((10 * 0.4 + 30 * 0.8) / 40), 0.5]
 
 
 @pytest.mark.usefixtures("simulated")
 def test_arms_are_compared_tenth_by_tenth() -> None:
-    told = measure(Path("log"), "diginetica", 4, 50, 0.1, lambda _: None)
+    told = measure(tenths_of(LOG, "diginetica", 4, 50, 0.1), lambda _: None)
     pairs = {(each["policy"], each["against"], each["figure"]): each for each in told["pairs"]}
     over = pairs["fixed", "popularity", "clicks"]
     assert over["lift"]["low"] > 0.5
@@ -63,13 +122,13 @@ def test_arms_are_compared_tenth_by_tenth() -> None:
     assert spread["high"] - spread["low"] > 0.02
     # and whoever doubts it can count again
     assert told["columns"] == ("lists", "clicks", "conversions")
-    lists, clicks, _ = zip(*told["tenths"]["fixed"], strict=True)
+    lists, clicks, _ = zip(*told["parts"]["fixed"], strict=True)
     assert sum(clicks) / sum(lists) == pytest.approx(spread["mean"], abs=1e-6)
 
 
 @pytest.mark.usefixtures("simulated")
 def test_a_single_tenth_tells_no_interval() -> None:
-    told = measure(Path("log"), "diginetica", 1, 50, 0.1, lambda _: None)
+    told = measure(tenths_of(LOG, "diginetica", 1, 50, 0.1), lambda _: None)
     clicks = told["arms"]["fixed"]["clicks"]
     assert clicks["mean"] > 0
     assert (clicks["low"], clicks["high"]) == (None, None)
@@ -84,7 +143,7 @@ def rate(total: Values) -> float:
 
 def test_the_interval_of_equal_tenths_is_the_t_interval_of_their_mean() -> None:
     """Rates .1, .2, .3: mean .2, deviation .1, so 4.303 · .1 / √3 with two degrees of freedom."""
-    found = over_tenths(np.array([[10.0, 100.0], [20.0, 100.0], [30.0, 100.0]]), rate)
+    found = over_parts(np.array([[10.0, 100.0], [20.0, 100.0], [30.0, 100.0]]), rate)
     assert found.mean == pytest.approx(0.2)
     assert found.high - found.mean == pytest.approx(4.303 * 0.1 / 3**0.5)
     assert found.mean - found.low == pytest.approx(4.303 * 0.1 / 3**0.5)
@@ -92,7 +151,7 @@ def test_the_interval_of_equal_tenths_is_the_t_interval_of_their_mean() -> None:
 
 def test_a_large_tenth_counts_for_more_than_a_small_one() -> None:
     """Without the first: 3 of 10; without the second: 90 of 900; and so on."""
-    found = over_tenths(np.array([[90.0, 900.0], [3.0, 10.0]]), rate)
+    found = over_parts(np.array([[90.0, 900.0], [3.0, 10.0]]), rate)
     assert found.mean == pytest.approx(93 / 910)
     without = np.array([0.3, 0.1])
     assert found.high - found.mean == pytest.approx(12.706 * (0.5 * np.square(without - 0.2).sum()) ** 0.5)
@@ -104,7 +163,7 @@ def test_shoppers_who_are_alike_for_their_learner_do_not_make_an_interval_narrow
     held = 0
     for rates in learners:
         clicks = np.random.default_rng(int(rates[0] * 1e9)).binomial(1000, rates)
-        found = over_tenths(np.stack([clicks, np.full(10, 1000.0)], axis=1), rate)
+        found = over_parts(np.stack([clicks, np.full(10, 1000.0)], axis=1), rate)
         held += found.low <= 0.3 <= found.high
     assert held / 400 == pytest.approx(0.95, abs=0.03)
 
@@ -114,4 +173,4 @@ def test_a_run_that_fails_is_said_with_the_end_of_its_log(
 ) -> None:
     monkeypatch.setattr(sys, "executable", "false")
     with pytest.raises(UserError, match="ended with status 1"):
-        measure(tmp_path / "log", "diginetica", 1, 5, 0.1, lambda _: None)
+        measure(tenths_of(tmp_path / "log", "diginetica", 1, 5, 0.1), lambda _: None)
