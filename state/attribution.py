@@ -347,4 +347,5 @@ def _reward(
         seen_positions=seen,
         seen_propensities=tuple([listed.propensity(at) for at in seen]),
         seen_features=b"".join([listed.row(at) for at in seen]),
+        search=listed.search,
     )

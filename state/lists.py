@@ -6,6 +6,7 @@ memory again.
 """
 
 from array import array
+from bisect import insort
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from math import inf
@@ -271,14 +272,40 @@ class ListMemory:
             return
         lists.append(published)
         self._count += 1
-        retention = self._of_searches if published.search else self._retention
-        taken = self._taken.get(partition, -inf)
-        while (at := retention.dispensable(lists, taken)) is not None:
-            del lists[at]
-            self._count -= 1
+        self._trim(shopper, search=published.search)
         while self._count > self._limit:
             _, forgotten = self._shoppers.popitem(last=False)
             self._count -= forgotten.count
+
+    def _trim(self, shopper: _Shopper, *, search: bool) -> None:
+        lists = shopper.searches if search else shopper.lists
+        retention = self._of_searches if search else self._retention
+        taken = self._taken.get(shopper.partition, -inf)
+        while (at := retention.dispensable(lists, taken)) is not None:
+            del lists[at]
+            self._count -= 1
+
+    def add_earlier(self, user_id: str, partition: int, published: PublishedList) -> None:
+        """Remember a list of before those that are remembered, while there is room.
+
+        Parameters
+        ----------
+        user_id, partition
+            Whose, and the partition of their events.
+        published
+            The list; one that is remembered already stays as it is.
+        """
+        if self._count >= self._limit or self.find(user_id, published.list_id) is not None:
+            return
+        shopper = self._shoppers.get(user_id)
+        if shopper is None:
+            shopper = self._shoppers[user_id] = _Shopper(partition)
+            # the first to be forgotten
+            self._shoppers.move_to_end(user_id, last=False)
+        published.since = max(published.since, published.at)
+        insort(shopper.searches if published.search else shopper.lists, published, key=lambda each: each.at)
+        self._count += 1
+        self._trim(shopper, search=published.search)
 
     def withdraw(self, user_id: str, published: PublishedList) -> None:
         """Forget a list that came to nobody's eyes; one that had been published before as it is stays."""

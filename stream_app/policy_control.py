@@ -1,50 +1,24 @@
 """Reads what policies have come to from Kafka, and says how shoppers are to be split: what the command does."""
 
+import contextlib
 import math
 import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 from rich.console import Console
 
 from stream_app.broker_errors import broker_errors
 from stream_app.errors import UserError
-from stream_app.evaluation.policies.topics import raw_records
+from stream_app.evaluation.policies.topics import raw_records, topic_records
 from stream_app.ranker.bandit.registry import POLICIES
 from stream_app.ranker.live.comparison import Comparison, Figure
+from stream_app.ranker.live.control import Control, key_of, parse_word
 from stream_app.ranker.live.shares import Shares
 from stream_app.settings import Settings
 from topics.catalogue import CONTROL, REWARDS
-from topics.records import GUARD, PolicyShares, Reward, RewardKind, Source, resting
-
-
-class Said(NamedTuple):
-    """What holds of the ``control`` topic.
-
-    Attributes
-    ----------
-    operator
-        What an operator said last, else what the settings say.
-    guard
-        What the guard said last.
-    since
-        When the split last changed, seconds since the epoch; 0 where nobody ever said anything.
-    """
-
-    operator: PolicyShares
-    guard: PolicyShares
-    since: float = 0.0
-
-    @property
-    def resting(self) -> frozenset[str]:
-        """The policies at rest by either's word."""
-        return resting(self.operator, self.guard)
-
-    @property
-    def split(self) -> Shares:
-        """How shoppers are split."""
-        return Shares(self.operator.weights, self.resting)
+from topics.records import Reward, RewardKind, Source
 
 
 class PolicyLog:
@@ -53,33 +27,19 @@ class PolicyLog:
     Parameters
     ----------
     settings
-        The broker, and the split that holds until something was said.
+        The broker, and the control policy. How they split shoppers is not taken for what workers do.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def said(self) -> Said:
-        """What was said last, by an operator and by the guard."""
-        said = Said(
-            PolicyShares(weights=dict(self.settings.policies), note="settings"),
-            PolicyShares(weights={}, by=GUARD),
-        )
-        first = True
-        for _, value in raw_records(self.settings.broker, CONTROL):
+    def said(self) -> Control:
+        """What holds of what was said, by operators and by the guard."""
+        said = Control()
+        for record in topic_records(self.settings.broker, CONTROL):
             # what says nothing that holds is passed over, as workers do
-            try:
-                word = msgspec.json.decode(value, type=PolicyShares)
-                if word.by != GUARD:
-                    Shares(word.weights)
-            except (msgspec.DecodeError, ValueError):
-                continue
-            now = said._replace(guard=word) if word.by == GUARD else said._replace(operator=word)
-            # as workers do, which do not know what an operator's first word changed either
-            unknown = first and word.by != GUARD
-            if unknown or not now.split.same_split(said.split):
-                now = now._replace(since=max(said.since, min(word.ts, time.time())))
-            said, first = now, first and word.by == GUARD
+            with contextlib.suppress(ValueError):
+                said = said.heard(record.key, parse_word(record.value), record.timestamp / 1000.0)
         return said
 
     def comparison(self, since: float, console: Console) -> Comparison:
@@ -115,10 +75,11 @@ class PolicyLog:
                     comparison.hear_reward(reward)
         return comparison
 
-    def say(self, said: Said, note: str, **changes: Any) -> None:
+    def say(self, said: Control, note: str, **changes: Any) -> None:
         """Say what the operator said, with changes, and wait until Kafka has it.
 
-        What the guard rests is no part of it: it rests by the guard's own word until an operator trusts it.
+        What the guard rests is no part of it: it rests by the guard's own word until an operator trusts it. Nor are
+        weights, before anybody has said some.
 
         Raises
         ------
@@ -126,41 +87,45 @@ class PolicyLog:
             If nobody would get a shopper, or Kafka does not take it.
         """
         word = msgspec.structs.replace(said.operator, ts=time.time(), by="operator", note=note, **changes)
-        at_rest = resting(word, said.guard)
-        if not any(weight > 0 and name not in at_rest for name, weight in word.weights.items()):
+        at_rest = said._replace(operator=word).resting
+        # before anybody has said weights, workers may have given any policy one
+        weights = word.weights or dict.fromkeys(POLICIES, 1.0)
+        if not any(weight > 0 and name not in at_rest for name, weight in weights.items()):
             raise UserError(
                 "Nobody would get a shopper: a policy with a weight must stay awake, and not rest by the guard "
                 "either. `headrace policies` shows who rests; `headrace policies resume` brings one back."
             )
-        try:
-            Shares(word.weights, word.resting)
-        except ValueError as error:
-            raise UserError(f"{error}.") from None
+        word = said.dated(word)
         from kafka import KafkaProducer  # noqa: PLC0415  # heavy, and only this needs it
 
         with broker_errors(self.settings.broker):
             producer: Any = KafkaProducer(bootstrap_servers=self.settings.broker.split(","), acks="all")
             try:
                 sent = producer.send(
-                    CONTROL.name, key=CONTROL.key.encode(), value=msgspec.json.encode(word), partition=0
+                    CONTROL.name, key=key_of(word), value=msgspec.json.encode(word), partition=0
                 )
                 sent.get(timeout=20)
             finally:
                 producer.close()
 
-    def document(self, said: Said, comparison: Comparison) -> dict[str, Any]:
+    def document(self, said: Control, comparison: Comparison) -> dict[str, Any]:
         """All figures as plain data.
 
-        Bounds are null where there are too few shoppers for any; `since` is null where all that Kafka keeps counts.
+        Bounds are null where there are too few shoppers for any; `since` is null where all that Kafka keeps counts;
+        shares are null where nobody has said any weights.
         """
-        names = sorted({*said.operator.weights, *comparison.policies})
+        names = sorted({*said.operator.weights, *said.resting, *comparison.policies})
+        split = said.split(self.settings.control_policy)
         return {
             "said": msgspec.to_builtins(said.operator),
-            "guard": msgspec.to_builtins(said.guard),
+            "guard": {
+                "resting": sorted(said.by_guard),
+                "notes": [word.note for word in said.guard.values()],
+            },
             "since": comparison.since or None,
             "policies": {
                 name: {
-                    "share": said.split.fraction(name),
+                    "share": split.fraction(name) if split else None,
                     "resting": name in said.resting,
                     **_figures(comparison, name),
                 }
@@ -189,8 +154,7 @@ def parse_weights(words: Iterable[str]) -> dict[str, float]:
             weight = float(number)
         except ValueError:
             raise UserError(f"{word!r} is no POLICY=WEIGHT, such as thompson=0.9.") from None
-        if name not in POLICIES:
-            raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
+        require_known([name])
         if name in weights:
             raise UserError(f"{name} is given two weights.")
         weights[name] = weight
@@ -201,18 +165,17 @@ def parse_weights(words: Iterable[str]) -> dict[str, float]:
     return weights
 
 
-def require_known(said: Said, names: Iterable[str]) -> None:
-    """Check names.
+def require_known(names: Iterable[str]) -> None:
+    """Check names; which of the policies run is the workers' own matter.
 
     Raises
     ------
     UserError
-        If a policy has no weight.
+        If there is no policy of one.
     """
-    weights = said.operator.weights
     for name in names:
-        if name not in weights:
-            raise UserError(f"{name!r} is not among the policies: {', '.join(weights)}.")
+        if name not in POLICIES:
+            raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
 
 
 def _figures(comparison: Comparison, name: str) -> dict[str, Any]:

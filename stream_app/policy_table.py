@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from stream_app.policy_control import Said
 from stream_app.ranker.live.comparison import Comparison, Figure
 from stream_app.ranker.live.confidence import Interval
+from stream_app.ranker.live.control import Control
 
 _HEADINGS: Final = {
     Figure.CLICKS: "clicks / list",
@@ -45,10 +45,10 @@ class PolicyTable(NamedTuple):
     left_out: list[str]
 
 
-def policy_table(said: Said, comparison: Comparison, control: str, console: Console) -> PolicyTable:
+def policy_table(said: Control, comparison: Comparison, control: str, console: Console) -> PolicyTable:
     """Draw the table; policies are named in full, however narrow it is.
 
-    A policy without a weight of which no list was seen has no row; one at least has a weight.
+    A policy that has no weight, was not put to rest, and of which no list was seen, has no row.
 
     Parameters
     ----------
@@ -61,15 +61,15 @@ def policy_table(said: Said, comparison: Comparison, control: str, console: Cons
     console
         Where it goes.
     """
-    weights = said.operator.weights
-    names = sorted({*weights, *comparison.policies})
-    shown = [name for name in names if weights.get(name, 0.0) > 0 or _seen(comparison, name)]
+    weighted = {name for name, weight in said.operator.weights.items() if weight > 0}
+    seen = {name for name, figures in comparison.policies.items() if figures.lists > 0}
+    shown = sorted(weighted | seen | said.resting)
     rows = [_row(name, said, comparison, control) for name in shown]
     left_out: list[str] = []
     expendable = [f"against {control}" if heading == _AGAINST else heading for heading in _EXPENDABLE]
     unlimited = console.options.update_width(10_000)
     while True:
-        headings = [heading for heading in rows[0] if heading not in left_out]
+        headings = [heading for heading in _row("", said, comparison, control) if heading not in left_out]
         table = Table(box=None, pad_edge=False)
         for heading in headings:
             table.add_column(heading, justify="left" if heading == "policy" else "right", no_wrap=True)
@@ -80,12 +80,15 @@ def policy_table(said: Said, comparison: Comparison, control: str, console: Cons
         left_out.append(expendable.pop(0))
 
 
-def _seen(comparison: Comparison, name: str) -> bool:
-    held = comparison.policies.get(name)
-    return held is not None and held.lists > 0
+def _share(name: str, said: Control, control: str) -> str:
+    split = said.split(control)
+    fraction = split.fraction(name) if split else 0.0
+    if name in said.resting and not fraction:
+        return "rests"
+    return f"{fraction:.0%}" if split else "settings"
 
 
-def _row(name: str, said: Said, comparison: Comparison, control: str) -> dict[str, str]:
+def _row(name: str, said: Control, comparison: Comparison, control: str) -> dict[str, str]:
     """Cells by heading."""
     held, standard = comparison.policies.get(name), comparison.policies.get(control)
     against = ""
@@ -93,7 +96,7 @@ def _row(name: str, said: Said, comparison: Comparison, control: str) -> dict[st
         against = f"{held.mean(Figure.CLICKS) / standard.mean(Figure.CLICKS) - 1:+.1%} clicks"
     return {
         "policy": name,
-        "share": "rests" if name in said.resting else f"{said.split.fraction(name):.0%}",
+        "share": _share(name, said, control),
         "shoppers": "0" if held is None else f"{held.shoppers:,}",
         "lists seen": "0" if held is None else f"{held.lists:,.0f}",
         **{

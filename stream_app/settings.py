@@ -196,7 +196,9 @@ class Settings(BaseSettings):
         "rest; 1 switches the guard off.",
     )
     control_policy: str = Field(
-        "fixed", description="The policy that the guard holds the others against: one of the policies."
+        "fixed",
+        description="The policy that the guard holds the others against, and that stays awake where all with a "
+        "weight are put to rest: one of the policies.",
     )
 
     snapshot_interval: Seconds = Field(30.0, description="Seconds between two model snapshots.")
@@ -243,10 +245,20 @@ class Settings(BaseSettings):
     @field_validator("control_policy")
     @classmethod
     def _check_control(cls, name: str, info: ValidationInfo) -> str:
-        """Refuse a control that is not run: a guard with nothing to hold the others against would stand still."""
+        """Refuse what is no policy, and one that is not run: a guard with nothing to go by would stand still."""
         policies, margin = info.data.get("policies", {}), info.data.get("guard_margin", 1.0)
+        if name in policies:
+            return name
+        from stream_app.ranker.bandit.registry import POLICIES  # noqa: PLC0415  # heavy
+
+        if name not in POLICIES:
+            raise PydanticCustomError(
+                "control_policy",
+                "There is no policy {name}; there are {policies}",
+                {"name": repr(name), "policies": ", ".join(POLICIES)},
+            )
         # what there is one of, or what nobody guards, is held against nothing
-        if name not in policies and len(policies) > 1 and margin < 1:
+        if len(policies) > 1 and margin < 1:
             raise PydanticCustomError(
                 "control_policy",
                 "The guard holds policies against {name}, which HEADRACE_POLICIES does not run: set it to one of "

@@ -132,12 +132,14 @@ DEAD_LETTERS: Final = TopicSpec(
 )
 CONTROL: Final = TopicSpec(
     name="control",
-    purpose="How shoppers are split between policies: the newest record holds, for every worker.",
-    key="shares",
+    purpose="How shoppers are split between policies: what each key says last holds, for every worker.",
+    key="shares, or guard:<policy>",
     payload=PolicyShares,
     copartitioned=False,
     partitions=1,
     cleanup=Cleanup.COMPACT,
+    # figures of policies begin where the split changes: one clock dates both that and the rewards
+    config=_BROKER_TIME,
 )
 USERS_TABLE: Final = "users"
 

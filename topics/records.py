@@ -238,6 +238,8 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         The items of the list that are known from this event on, and not before, to have been seen.
     seen_features
         Their rows, in that order.
+    search
+        Whether it is the list of a search.
     """
 
     source: Source
@@ -262,21 +264,26 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seen_positions: tuple[int, ...] = ()
     seen_propensities: tuple[float, ...] = ()
     seen_features: bytes = b""
+    search: bool = False
 
 
 class PolicyShares(msgspec.Struct, frozen=True, kw_only=True):
-    """How shoppers are split between policies from now on; the newest on the ``control`` topic holds.
+    """How shoppers are split between policies from now on; the newest of each key on the ``control`` topic holds.
 
     Attributes
     ----------
     weights
-        Of each policy, 0 or more; their ratio is the split. Policies that a worker does not run get nobody.
+        Of each policy, 0 or more; their ratio is the split. Policies that a worker does not run get nobody. Empty
+        where nobody has said any yet: each worker's settings hold. Of the guard's words too, which say nothing of it.
     resting
         Policies that get nobody, whatever their weight, until somebody resumes them.
     trusted
         Policies that the guard leaves alone: an operator has resumed them.
+    since
+        When the split last changed, if not by this word: seconds since the epoch by the broker's clock, 0 for never.
+        Null where this word changes it, which is at the broker's time of the record.
     ts
-        When it was said, seconds since the epoch.
+        When it was said by the clock of who said it, seconds since the epoch; for people alone.
     by
         Who said it: ``operator`` or ``guard``.
     note
@@ -286,22 +293,11 @@ class PolicyShares(msgspec.Struct, frozen=True, kw_only=True):
     weights: dict[str, float]
     resting: tuple[str, ...] = ()
     trusted: tuple[str, ...] = ()
+    since: float | None = None
     ts: float = 0.0
     by: str = "operator"
     note: str = ""
 
 
 GUARD = "guard"
-"""Who says that a policy rests because it does harm; also the key of its word on the ``control`` topic."""
-
-
-def resting(operator: PolicyShares, guard: PolicyShares) -> frozenset[str]:
-    """The policies at rest by the operator's word, and by the guard's unless the operator trusts them.
-
-    Examples
-    --------
-    >>> said = PolicyShares(weights={"a": 1, "b": 1, "c": 1}, resting=("a",), trusted=("b",))
-    >>> sorted(resting(said, PolicyShares(weights={}, resting=("b", "c"), by=GUARD)))
-    ['a', 'c']
-    """
-    return frozenset(operator.resting) | (frozenset(guard.resting) - frozenset(operator.trusted))
+"""Who says that a policy rests because it does harm."""

@@ -13,25 +13,25 @@ from stream_app.agents.dead_letters import Append
 from stream_app.log_consumer import log_consumer, stop_following
 from stream_app.metrics import Metrics
 from stream_app.ranker.live.comparison import Comparison, Figure
+from stream_app.ranker.live.control import Control, key_of, parse_word
 from stream_app.ranker.live.guard import Finding, findings
 from stream_app.ranker.live.policies import LivePolicies
 from stream_app.ranker.live.shares import Shares
 from topics.catalogue import CONTROL
-from topics.records import GUARD, PolicyShares, resting
+from topics.records import GUARD, PolicyShares
 
 _LOG: Final = logging.getLogger(__name__)
 _encoder: Final = msgspec.json.Encoder()
-_decoder: Final = msgspec.json.Decoder(PolicyShares)
 
 
 class PolicyKeeper:
-    """Applies the newest word on the ``control`` topic, and adds the guard's.
+    """Applies what holds of the ``control`` topic, and adds the guard's words.
 
-    A word that changes the split begins the comparison anew, by its own time, which is the same on every worker. So
-    does the first known word of an operator: the topic is compacted, and what that word changed cannot be told.
+    A word that changes the split begins the comparison anew, by the broker's time of it, which is the same on every
+    worker.
 
-    Every worker tails the same rewards, so each comes to the same findings; whichever is first says so on the topic,
-    and what the others add says the same.
+    Every worker tails the same rewards, so each comes to the same findings and says so on the topic, unless it has
+    heard it before. The guard's word holds once it comes back from there, as for the others.
 
     Parameters
     ----------
@@ -73,10 +73,9 @@ class PolicyKeeper:
         self._margin = margin
         self._broker = broker
         self._clock = clock
-        self._settings = live.shares
-        self._operator = PolicyShares(weights=live.shares.weights)
-        self._guard = PolicyShares(weights={}, by=GUARD)
-        self._heard_operator = False
+        self._settings = live.shares.weights
+        self._said = Control()
+        self._rested: set[str] = set()
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
 
@@ -91,7 +90,7 @@ class PolicyKeeper:
         while await consumer.position(partition) < ends[partition]:
             for batch in (await consumer.getmany(timeout_ms=500)).values():
                 for record in batch:
-                    self.take(record.value)
+                    self.take(record.key, record.value, record.timestamp / 1000.0)
         self.report()
         self._task = asyncio.create_task(self._follow(), name="policies")
         return self._task
@@ -103,43 +102,42 @@ class PolicyKeeper:
 
     async def _follow(self) -> None:
         async for record in self._consumer:
-            self.take(record.value)
+            self.take(record.key, record.value, record.timestamp / 1000.0)
             self.report()
 
-    def take(self, value: bytes | None) -> None:
-        """Apply a record of the ``control`` topic; one that cannot be applied is told in the log and passed over."""
+    def take(self, key: bytes, value: bytes | None, at: float) -> None:
+        """Apply a record of the ``control`` topic; one that cannot be applied is told in the log and passed over.
+
+        Parameters
+        ----------
+        key, value
+            Of the record.
+        at
+            The broker's time of it, seconds since the epoch.
+        """
         if value is None:
             return
         try:
-            said = _decoder.decode(value)
-            if said.by != GUARD:
-                Shares(said.weights)
-        except (msgspec.DecodeError, ValueError) as error:
+            word = parse_word(value)
+        except ValueError as error:
             _LOG.warning("a record on the control topic says nothing that holds: %s", error)
             return
-        before, first = self._live.shares, False
-        if said.by == GUARD:
-            self._guard = said
-        else:
-            self._operator = said
-            first, self._heard_operator = not self._heard_operator, True
-        self._apply(said)
-        if (first or not before.same_split(self._live.shares)) and self._comparison.begin(
-            # by a clock that is ahead nothing would count until it is come up with
-            min(said.ts, self._clock())
-        ):
+        self._said = self._said.heard(key, word, at)
+        self._apply(word)
+        if self._comparison.begin(self._said.since):
             # of the policies that have figures again, `report` tells
             self._metrics.shoppers.clear()
             self._metrics.figure.clear()
-            _LOG.info("figures of policies begin anew with the lists from %s on", said.ts)
+            _LOG.info("figures of policies begin anew with the lists from %s on", self._said.since)
 
-    def _apply(self, said: PolicyShares) -> None:
-        """Split shoppers as the operator said, less what rests by the operator's word or the guard's."""
-        weights = self._operator.weights
-        if not any(weights.get(name, 0.0) > 0 for name in self._live.policies):
+    def _apply(self, word: PolicyShares) -> None:
+        """Split shoppers as the operator said, else as the settings do, less what rests by anybody's word."""
+        weights = self._said.operator.weights
+        if weights and not any(weights.get(name, 0.0) > 0 for name in self._live.policies):
             _LOG.warning("none of %s is run here: the settings' split holds", ", ".join(weights))
-            weights = self._settings.weights
-        self._live.share(Shares(weights, self._resting))
+            weights = {}
+        weights = weights or self._settings
+        self._live.share(Shares(weights, self._said.resting, self._control))
         unknown = sorted(name for name in set(weights) - set(self._live.policies) if weights[name] > 0)
         if unknown:
             _LOG.warning(
@@ -148,7 +146,7 @@ class PolicyKeeper:
                 ", ".join(self._live.policies),
             )
         _LOG.info(
-            "shoppers are split %s, by the %s: %s", self._split(), said.by, said.note or "no reason given"
+            "shoppers are split %s, by the %s: %s", self._split(), word.by, word.note or "no reason given"
         )
 
     def guard(self) -> list[Finding]:
@@ -157,23 +155,21 @@ class PolicyKeeper:
             return []
         found = [
             each
-            for each in findings(self._comparison, self._control, self._margin, resting=self._resting)
-            if each.policy in self._live.policies and each.policy not in self._operator.trusted
+            # what it said once holds until an operator trusts the policy: nothing is said again on the way there
+            for each in findings(
+                self._comparison, self._control, self._margin, resting=self._said.resting | self._rested
+            )
+            if each.policy in self._live.policies and each.policy not in self._said.operator.trusted
         ]
-        if found:
-            notes = "; ".join(_told(each, self._control) for each in found)
-            _LOG.warning("%s. `headrace policies resume` brings it back.", notes)
-            resting = tuple(sorted({*self._guard.resting, *(each.policy for each in found)}))
-            word = PolicyShares(weights={}, resting=resting, ts=self._clock(), by=GUARD, note=notes)
-            value = _encoder.encode(word)
-            # what this worker says holds for it at once
-            self.take(value)
-            self._append(CONTROL.name, 0, GUARD.encode(), value)
+        for each in found:
+            note = _told(each, self._control)
+            _LOG.warning("%s. `headrace policies resume` brings it back.", note)
+            word = self._said.dated(
+                PolicyShares(weights={}, resting=(each.policy,), ts=self._clock(), by=GUARD, note=note)
+            )
+            self._append(CONTROL.name, 0, key_of(word), _encoder.encode(word))
+            self._rested.add(each.policy)
         return found
-
-    @property
-    def _resting(self) -> frozenset[str]:
-        return resting(self._operator, self._guard)
 
     def report(self) -> None:
         """Set the gauges."""

@@ -8,8 +8,7 @@ would have, and what was rewarded is not rewarded again.
 
 import logging
 import time
-from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
@@ -63,12 +62,23 @@ class Logged:
 
 
 class _Mark(NamedTuple):
-    """What is kept of a reward until its list is read."""
+    """What is kept of a reward until its list is read, or to know what it was by."""
 
+    partition: int
     kind: RewardKind
     position: int
     seen: tuple[int, ...]
     ts: float
+    item_id: str
+    propensity: float
+    features: bytes
+    policy: str
+    published_at: float
+    search: bool
+
+
+_Marks = dict[str, dict[str, list[_Mark]]]
+"""By shopper and list, in the order of the log."""
 
 
 class Recall:
@@ -121,11 +131,12 @@ class Recall:
         try:
             await consumer.start()
             # First the rewards: which lists are worth keeping depends on what became of them.
-            marks: dict[tuple[str, str], list[_Mark]] = defaultdict(list)
+            marks: _Marks = {}
             async for record in self._tail(consumer, REWARDS.name, partitions):
                 self._take_reward(record, marks)
             async for record in self._tail(consumer, LISTS.name, partitions):
                 self._take_list(record, marks)
+            self._add_remnants(marks)
         finally:
             await consumer.stop()
 
@@ -176,7 +187,7 @@ class Recall:
             for tp in tps
         }
 
-    def _take_reward(self, record: Any, marks: dict[tuple[str, str], list[_Mark]]) -> None:
+    def _take_reward(self, record: Any, marks: _Marks) -> None:
         try:
             reward = _reward_decoder.decode(record.value)
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
@@ -186,14 +197,27 @@ class Recall:
         self._logged.rewarded[place] = max(line, self._logged.rewarded.get(place, line))
         if reward.kind is RewardKind.ERASURE:
             # The lists of an erased shopper are forgotten by what ends them on the topic of lists.
+            marks.pop(reward.user_id, None)
             return
         if self._memory.find(reward.user_id, reward.list_id) is not None:
             self._memory.take(reward)
         else:
-            mark = _Mark(reward.kind, reward.position, reward.seen_positions, reward.ts)
-            marks[reward.user_id, reward.list_id].append(mark)
+            mark = _Mark(
+                reward.partition,
+                reward.kind,
+                reward.position,
+                reward.seen_positions,
+                reward.ts,
+                reward.item_id,
+                reward.propensity,
+                reward.features,
+                reward.policy,
+                reward.ts - reward.delay,
+                reward.search,
+            )
+            marks.setdefault(reward.user_id, {}).setdefault(reward.list_id, []).append(mark)
 
-    def _take_list(self, record: Any, marks: dict[tuple[str, str], list[_Mark]]) -> None:
+    def _take_list(self, record: Any, marks: _Marks) -> None:
         user_id = (record.key or b"").decode("utf-8", "replace")
         if record.value is None:
             self._memory.forget(user_id)
@@ -203,9 +227,20 @@ class Recall:
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             _LOG.warning("passing over lists[%s]@%s: %s", record.partition, record.offset, error)
             return
-        for mark in marks.get((user_id, published.list_id), ()):
+        for mark in marks.get(user_id, {}).pop(published.list_id, ()):
             published.mark(mark.kind, mark.position, mark.seen, mark.ts)
         self._memory.add(user_id, record.partition, published)
+
+    def _add_remnants(self, marks: _Marks) -> None:
+        """Remember of lists further back than their log is read what their rewards tell; the newest first."""
+        left = [
+            (user_id, remnant(list_id, told), told[0].partition)
+            for user_id, lists in marks.items()
+            for list_id, told in lists.items()
+            if any(mark.position >= 0 for mark in told)
+        ]
+        for user_id, published, partition in sorted(left, key=lambda each: -each[1].at):
+            self._memory.add_earlier(user_id, partition, published)
 
 
 def remembered(listed: RecommendationList) -> PublishedList:
@@ -225,3 +260,27 @@ def remembered(listed: RecommendationList) -> PublishedList:
         listed.features,
         listed.key.startswith(_SEARCH),
     )
+
+
+def remnant(list_id: str, marks: Sequence[_Mark]) -> PublishedList:
+    """What the rewards of a list tell of it: the items that were reacted to, which later steps are matched with.
+
+    The other places hold nothing, and count as seen: nobody knows what stood there.
+    """
+    told = {mark.position: mark for mark in marks if mark.position >= 0}
+    first = next(iter(told.values()))
+    places = range(max(told) + 1)
+    nothing = bytes(len(first.features))
+    published = PublishedList(
+        list_id,
+        first.policy,
+        first.published_at,
+        tuple([told[at].item_id if at in told else "" for at in places]),
+        packed([told[at].propensity if at in told else 1.0 for at in places]),
+        b"".join([told[at].features if at in told else nothing for at in places]),
+        first.search,
+        seen=sum(1 << at for at in places if at not in told),
+    )
+    for mark in marks:
+        published.mark(mark.kind, mark.position, mark.seen, mark.ts)
+    return published

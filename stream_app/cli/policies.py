@@ -22,7 +22,9 @@ HELP = (
     "the guard): over a longer time policies had their lists in different weeks, and a good week would pass for a "
     "good policy. `--all` and `--days` show that all the same.\n\n"
     "Examples: `headrace policies`, `headrace policies share thompson=0.9 fixed=0.1`, "
-    "`headrace policies rest linucb`."
+    "`headrace policies rest linucb`.\n\n"
+    "Until somebody says a split by `share`, each worker goes by its own HEADRACE_POLICIES; that of your shell is "
+    "not taken for it. `rest` and `resume` leave weights as they are."
 )
 
 
@@ -84,6 +86,12 @@ def show(
     typer.echo("Clicks: items whose first good reaction was a click, a cart, a wishlist or a share.")
     if left_out:
         typer.echo(f"Too narrow for {', '.join(left_out)}: widen the terminal, or see --json.")
+    if not said.operator.weights:
+        local = ", ".join(f"{name}={weight:g}" for name, weight in sorted(log.settings.policies.items()))
+        typer.echo(
+            "No `share` was said yet: workers split shoppers by their own HEADRACE_POLICIES "
+            f"(in this shell: {local})."
+        )
     by_guard = sorted(said.resting - set(said.operator.resting))
     if by_guard:
         typer.echo(f"At rest by the guard: {', '.join(by_guard)} (`headrace policies resume` undoes it).")
@@ -153,9 +161,9 @@ def _told(ts: float) -> str:
 def _change(names: list[str], note: str, *, at_rest: bool) -> None:
     from stream_app.policy_control import require_known  # noqa: PLC0415
 
+    require_known(names)
     log = _log()
     said = log.said()
-    require_known(said, names)
     named, operator = set(names), said.operator
     resting, trusted = set(operator.resting) - named, set(operator.trusted) - named
     (resting if at_rest else trusted).update(named)

@@ -138,6 +138,9 @@ def test_what_is_said_of_policies_holds_on_every_worker_and_the_guard_speaks_for
         shop.find_owners()
         assert set(shop.owners.values()) == set(workers)
         shop.await_split({"fixed": 1.0}, "as the settings say")
+        say(stage, "rest", "thompson")
+        shop.await_split({"fixed": 1.0}, "as the settings say still", resting=["thompson"])
+        say(stage, "resume", "thompson")
 
         say(stage, "share", "fixed=1", "thompson=3", "--note", "a trial")
         shop.await_split({"fixed": 1.0, "thompson": 3.0}, "as the operator says")

@@ -265,8 +265,8 @@ def test_a_reward_that_makes_no_sense_is_refused(
 
 @pytest.mark.parametrize(
     ("policies", "control"),
-    [({"thompson": 0.5, "linucb": 0.5}, None), ({"thompson": 0.9, "fixed": 0.1}, "fxied")],
-    ids=["the default", "a name that is none"],
+    [({"thompson": 0.5, "linucb": 0.5}, None), ({"thompson": 0.9, "fixed": 0.1}, "popularity")],
+    ids=["the default", "another"],
 )
 def test_a_control_that_is_not_run_is_refused_and_it_says_what_to_set(
     policies: dict[str, float], control: str | None, monkeypatch: pytest.MonkeyPatch
@@ -287,6 +287,19 @@ def test_a_control_that_is_not_run_is_refused_and_it_says_what_to_set(
     monkeypatch.setenv("HEADRACE_CONTROL_POLICY", name)
     assert load_settings(guard_margin=1.0).control_policy == name
     assert load_settings(policies={**policies, name: 0.1}).control_policy == name
+
+
+@pytest.mark.parametrize("policies", [{"fixed": 1.0}, {"thompson": 0.9, "fixed": 0.1}])
+@pytest.mark.parametrize("margin", [0.1, 1.0])
+def test_a_control_that_is_no_policy_is_refused_however_many_run(
+    policies: dict[str, float], margin: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_CONTROL_POLICY", "fxied")
+    with pytest.raises(SettingsError) as raised:
+        load_settings(policies=policies, guard_margin=margin)
+    assert str(raised.value).startswith(
+        "HEADRACE_CONTROL_POLICY: There is no policy 'fxied'; there are fixed, popularity, thompson,"
+    )
 
 
 @pytest.mark.parametrize("policies", [{"fixed": 1.0}, {"thompson": 1.0}, {"thompson": 0.9, "fixed": 0.0}])

@@ -1,7 +1,7 @@
 """A topic of the broker, read from its beginning to where it ended when it was opened."""
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
 
 from stream_app.broker_errors import broker_errors, require_topic, traceless_consumer
 from stream_app.errors import UserError
@@ -13,7 +13,13 @@ _STALL_POLLS: Final = 40
 
 
 def raw_records(broker: str, topic: TopicSpec) -> Iterator[Raw]:
-    """Values of a topic, each with its place; without a consumer group, so reading leaves no trace.
+    """Values of a topic, each with its place; as `topic_records` reads them."""
+    for record in topic_records(broker, topic):
+        yield f"{topic.name}[{record.partition}]@{record.offset}", record.value
+
+
+def topic_records(broker: str, topic: TopicSpec) -> Iterator[Any]:
+    """The records of a topic that have a value; without a consumer group, so reading leaves no trace.
 
     Parameters
     ----------
@@ -47,6 +53,6 @@ def raw_records(broker: str, topic: TopicSpec) -> Iterator[Raw]:
                 for partition, records in batches.items():
                     for record in records:
                         if record.offset < ends[partition] and record.value is not None:
-                            yield f"{topic.name}[{partition.partition}]@{record.offset}", record.value
+                            yield record
         finally:
             consumer.close()

@@ -159,7 +159,7 @@ class LivePolicies:
             If none of those there are has a weight above 0.
         """
         held = {name: shares.weights.get(name, 0.0) for name in self.policies}
-        self.shares = Shares(held, shares.resting)
+        self.shares = Shares(held, shares.resting, shares.control)
 
     def choose(self, context: Context, items: Items, scores: NDArray[np.float64], length: int) -> Choice:
         """Let the shopper's policy choose.

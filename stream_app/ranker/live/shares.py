@@ -21,7 +21,9 @@ class Shares:
     weights
         Of each policy, 0 or more; what counts is their ratio.
     resting
-        Policies that get nobody for now, whatever their weight. Where all that have a weight rest, none does.
+        Policies that get nobody for now, whatever their weight.
+    control
+        The policy that gets everybody where all that have a weight rest. Where it has none itself, none rests then.
 
     Raises
     ------
@@ -43,7 +45,9 @@ class Shares:
     0.9
     """
 
-    def __init__(self, weights: Mapping[str, float], resting: Collection[str] = ()) -> None:
+    def __init__(
+        self, weights: Mapping[str, float], resting: Collection[str] = (), control: str = ""
+    ) -> None:
         for name, weight in weights.items():
             if not (math.isfinite(weight) and weight >= 0):
                 raise ValueError(f"the weight of policy {name!r} must be 0 or more, not {weight!r}")
@@ -51,8 +55,11 @@ class Shares:
             raise ValueError("one policy at least needs a weight above 0")
         self.weights: Final = dict(sorted(weights.items()))
         self.resting: Final = frozenset(resting)
-        awake = {name: w for name, w in self.weights.items() if w > 0 and name not in self.resting}
-        self._awake: Final = awake or {name: w for name, w in self.weights.items() if w > 0}
+        self.control: Final = control
+        weighted = {name: weight for name, weight in self.weights.items() if weight > 0}
+        awake = {name: weight for name, weight in weighted.items() if name not in self.resting}
+        last = {control: weighted[control]} if control in weighted else weighted
+        self._awake: Final = awake or last
         # by the largest: the logarithms below are divided by them, and what counts is their ratio
         top = max(self._awake.values())
         self._salts: Final = [
@@ -75,19 +82,6 @@ class Shares:
     def fraction(self, policy: str) -> float:
         """The share of the shoppers that a policy gets, from 0 to 1."""
         return self._awake.get(policy, 0.0) / sum(self._awake.values())
-
-    def same_split(self, other: "Shares") -> bool:
-        """Whether every policy gets the same share of the shoppers by both.
-
-        Examples
-        --------
-        >>> Shares({"a": 0.5, "b": 0.5}).same_split(Shares({"a": 2, "b": 2, "c": 0}))
-        True
-        >>> Shares({"a": 1, "b": 1}).same_split(Shares({"a": 1, "b": 1}, resting=["b"]))
-        False
-        """
-        names = {*self.weights, *other.weights}
-        return all(math.isclose(self.fraction(name), other.fraction(name)) for name in names)
 
 
 def _mixed(word: int) -> int:

@@ -1,4 +1,5 @@
 import logging
+from typing import Any
 
 import msgspec
 import pytest
@@ -11,7 +12,7 @@ from stream_app.ranker.live.comparison import Comparison, Figure
 from stream_app.ranker.live.policies import LivePolicies
 from stream_app.ranker.live.shares import Shares
 from topics.catalogue import CONTROL
-from topics.records import PolicyShares, Reward, RewardKind, Source
+from topics.records import Reward, RewardKind, Source
 
 WHO = [f"shopper {n}" for n in range(400)]
 
@@ -19,11 +20,12 @@ WHO = [f"shopper {n}" for n in range(400)]
 class Desk:
     """A keeper with what it keeps, without Kafka."""
 
-    def __init__(self, margin: float = 0.1) -> None:
-        self.live = LivePolicies(ModelSet(["popularity"]), Shares({"fixed": 0.5, "thompson": 0.5}))
+    def __init__(self, margin: float = 0.1, **weights: float) -> None:
+        weights = weights or {"fixed": 0.5, "thompson": 0.5}
+        self.live = LivePolicies(ModelSet(["popularity"]), Shares(weights))
         self.comparison = Comparison()
         self.metrics = Metrics()
-        self.sent: list[PolicyShares] = []
+        self.sent: list[tuple[bytes, bytes]] = []
         self.keeper = PolicyKeeper(
             self.live,
             self.comparison,
@@ -36,19 +38,29 @@ class Desk:
         )
 
     def _append(self, topic: str, partition: int, key: bytes | None, value: bytes | None, *_: object) -> None:
-        assert (topic, partition, key) == (CONTROL.name, 0, b"guard")
+        assert (topic, partition) == (CONTROL.name, 0)
+        assert key is not None
         assert value is not None
-        self.sent.append(msgspec.json.decode(value, type=PolicyShares))
+        self.sent.append((key, value))
 
-    def say(self, **said: object) -> None:
-        self.keeper.take(msgspec.json.encode({"weights": {"fixed": 1.0, "thompson": 1.0}, **said}))
+    def guard_is_heard(self, by: "Desk | None" = None, at: float = 1_000.0) -> None:
+        """What the guard sent comes back, here or at another worker."""
+        for key, value in self.sent:
+            (by or self).keeper.take(key, value, at)
+
+    def say(self, at: float = 0.0, **said: object) -> None:
+        word = {"weights": {"fixed": 1.0, "thompson": 1.0}, **said}
+        self.keeper.take(b"shares", msgspec.json.encode(word), at)
 
     def share(self, policy: str) -> float:
         return [self.live.shares.policy_of(who) for who in WHO].count(policy) / len(WHO)
 
     def thompson_does_badly(self, since: float = 0.0) -> None:
+        self.does_badly("thompson", since)
+
+    def does_badly(self, bad: str, since: float = 0.0) -> None:
         for n in range(300):
-            for policy, clicks in (("fixed", n % 2), ("thompson", n % 20 == 0)):
+            for policy, clicks in (("fixed", n % 2), (bad, n % 20 == 0)):
                 reward = Reward(
                     source=Source.CLICK,
                     partition=0,
@@ -89,12 +101,13 @@ def test_a_policy_at_rest_gets_nobody_until_it_is_resumed() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"{", b'{"weights": 3}', b'{"weights": {"fixed": -1}}', b'{"weights": {}}']
+    "value",
+    [b"", b"{", b'{"weights": 3}', b'{"weights": {"fixed": -1}}', b'{"weights": {"fixed": 0}}', b"{}"],
 )
 def test_what_says_nothing_that_holds_is_passed_over(value: bytes, caplog: pytest.LogCaptureFixture) -> None:
     desk = Desk()
     with caplog.at_level(logging.WARNING):
-        desk.keeper.take(value)
+        desk.keeper.take(b"shares", value, 0.0)
     assert "control topic" in caplog.text
     assert desk.share("thompson") == pytest.approx(0.5, abs=0.08)
 
@@ -113,12 +126,15 @@ def test_the_guard_puts_a_policy_to_rest_that_does_harm_and_says_so(caplog: pyte
     desk.thompson_does_badly()
     with caplog.at_level(logging.WARNING):
         [found] = desk.keeper.guard()
-    desk.keeper.report()
     assert found.policy == "thompson"
+    # before it is heard and after, nothing is said again
+    assert desk.keeper.guard() == []
+    desk.guard_is_heard()
+    desk.keeper.report()
     assert desk.share("thompson") == 0.0
     assert desk.gauge("headrace_policy_resting", policy="thompson") == 1.0
     assert "policy thompson rests" in caplog.text
-    assert [(word.by, word.resting, word.ts) for word in desk.sent] == [("guard", ("thompson",), 1_000.0)]
+    assert [key for key, _ in desk.sent] == [b"guard:thompson"]
     assert desk.keeper.guard() == []
 
 
@@ -134,11 +150,12 @@ def test_an_operator_who_splits_anew_and_the_guard_do_not_undo_each_other() -> N
     desk = Desk()
     desk.thompson_does_badly()
     assert desk.keeper.guard()
+    desk.guard_is_heard()
     desk.say(weights={"fixed": 1.0, "thompson": 9.0})
     assert desk.share("thompson") == 0.0
     other = Desk()
     other.say(weights={"fixed": 1.0, "thompson": 9.0})
-    other.keeper.take(msgspec.json.encode(desk.sent[-1]))
+    desk.guard_is_heard(by=other)
     assert other.share("thompson") == 0.0
     other.say(weights={"fixed": 1.0, "thompson": 9.0}, trusted=["thompson"])
     assert other.share("thompson") == pytest.approx(0.9, abs=0.05)
@@ -159,11 +176,11 @@ def test_a_split_between_policies_that_are_not_run_leaves_that_of_the_settings()
 )
 def test_where_the_split_changes_the_guard_judges_by_what_comes_after(word: dict[str, object]) -> None:
     desk = Desk()
-    desk.say(ts=0.0)
+    desk.say(at=0.0)
     desk.thompson_does_badly()
     desk.keeper.report()
     assert desk.gauge("headrace_policy_shoppers", policy="thompson") == 300
-    desk.say(ts=500.0, **word)
+    desk.say(at=500.0, **word)
     assert desk.keeper.guard() == []
     desk.keeper.report()
     for policy in ("fixed", "thompson"):
@@ -171,7 +188,7 @@ def test_where_the_split_changes_the_guard_judges_by_what_comes_after(word: dict
         labels = {"policy": policy, "figure": "clicks", "bound": "mean"}
         assert desk.gauge("headrace_policy_figure_per_list", **labels) is None
     # once more it does badly, of before and of after
-    desk.say(ts=500.0, **{**word, "resting": []})
+    desk.say(at=500.0, **{**word, "resting": []})
     desk.thompson_does_badly(since=100.0)
     assert desk.keeper.guard() == []
     desk.thompson_does_badly(since=500.0)
@@ -182,48 +199,80 @@ def test_the_guards_own_word_begins_the_figures_anew() -> None:
     desk = Desk()
     desk.thompson_does_badly()
     assert desk.keeper.guard()
-    assert (desk.comparison.since, desk.comparison.policies) == (1_000.0, {})
+    desk.guard_is_heard(at=1_001.0)
+    assert (desk.comparison.since, desk.comparison.policies) == (1_001.0, {})
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        {"note": "so be it"},
-        {"trusted": ["thompson"]},
-        {"weights": {"fixed": 0.5, "thompson": 0.5, "linucb": 0}},
-    ],
-    ids=["a note", "trust", "the same ratio"],
-)
-def test_a_word_that_does_not_change_the_split_keeps_the_figures(word: dict[str, object]) -> None:
+def test_a_word_that_says_that_it_does_not_change_the_split_keeps_the_figures() -> None:
     desk = Desk()
-    desk.say(ts=100.0)
+    desk.say(at=100.0)
     desk.thompson_does_badly(since=100.0)
-    desk.say(ts=500.0, **word)
+    desk.say(at=500.0, since=100.0, note="so be it")
     assert desk.comparison.since == 100.0
     assert desk.comparison.policies["fixed"].shoppers == 300
 
 
-def test_an_operators_first_word_begins_a_period_whatever_the_settings_say_by_now() -> None:
+@pytest.mark.parametrize("clock", [1.0, 1e9], ids=["behind", "ahead"])
+def test_a_word_counts_by_the_brokers_time_whatever_the_clock_of_who_says_it(
+    clock: float, caplog: pytest.LogCaptureFixture
+) -> None:
     desk = Desk()
-    desk.say(ts=100.0)
-    assert desk.comparison.since == 100.0
+    desk.say(at=100.0, ts=90.0)
+    desk.thompson_does_badly(since=100.0)
+    with caplog.at_level(logging.INFO):
+        desk.say(at=500.0, ts=clock, weights={"fixed": 3.0, "thompson": 1.0})
+    assert (desk.comparison.since, desk.comparison.policies) == (500.0, {})
+    assert "figures of policies begin anew with the lists from 500.0 on" in caplog.text
+
+
+def test_what_two_workers_guards_say_at_once_holds_together() -> None:
+    policies = {"fixed": 1.0, "thompson": 1.0, "linucb": 1.0}
+    desk, other, third = Desk(**policies), Desk(**policies), Desk(**policies)
+    for worker, policy in ((desk, "thompson"), (other, "linucb")):
+        worker.does_badly(policy)
+        assert [found.policy for found in worker.keeper.guard()] == [policy]
+    for worker in (desk, other):
+        worker.guard_is_heard(by=third)
+    assert third.share("fixed") == 1.0
+    # an operator's trust wins over the guard as before
+    third.say(weights=policies, trusted=["linucb"])
+    assert (third.share("thompson"), third.share("linucb") > 0.4) == (0.0, True)
+
+
+def test_a_word_without_weights_leaves_those_of_the_workers_settings() -> None:
+    desk = Desk(fixed=3.0, thompson=1.0)
+    desk.say(weights={}, resting=["thompson"])
+    assert desk.share("fixed") == 1.0
+    desk.say(weights={}, trusted=["thompson"])
+    assert desk.share("fixed") == pytest.approx(0.75, abs=0.06)
+
+
+def test_where_all_with_a_weight_rest_the_control_has_everybody() -> None:
+    desk = Desk()
+    desk.say(resting=["fixed", "thompson"])
+    assert desk.share("fixed") == 1.0
 
 
 def test_a_worker_that_starts_again_has_the_figures_of_its_snapshot_and_one_without_comes_to_the_same() -> (
     None
 ):
-    words: list[dict[str, object]] = [{"ts": 50.0, "resting": ["thompson"]}, {"ts": 100.0}]
-    desk, restarted, fresh = Desk(), Desk(), Desk()
+    words: list[dict[str, Any]] = [
+        {"at": 50.0, "resting": ["thompson"]},
+        {"at": 100.0},
+        {"at": 120.0, "since": 100.0, "note": "so be it"},
+    ]
+    desk, restarted, fresh, after_compaction = Desk(), Desk(), Desk(), Desk()
     for word in words:
         desk.say(**word)
     desk.thompson_does_badly(since=90.0)
     restarted.comparison.restore(desk.comparison.state())
     # each reads the topic from its beginning, and before it any reward
-    for other in (restarted, fresh):
-        for word in words:
+    for other, kept in ((restarted, words), (fresh, words), (after_compaction, words[-1:])):
+        for word in kept:
             other.say(**word)
-    fresh.thompson_does_badly(since=90.0)
-    for other in (restarted, fresh):
+    for other in (fresh, after_compaction):
+        other.thompson_does_badly(since=90.0)
+    for other in (restarted, fresh, after_compaction):
         assert other.comparison.since == 100.0
         for policy, held in desk.comparison.policies.items():
             assert other.comparison.policies[policy].shoppers == held.shoppers == 290
@@ -248,11 +297,3 @@ def test_figures_are_told_with_their_bounds() -> None:
     assert low is not None
     assert high is not None
     assert 0.3 < low < 0.5 < high < 0.7
-
-
-def test_a_word_by_a_clock_that_is_ahead_does_not_blind_the_figures() -> None:
-    desk = Desk()
-    desk.say(weights={"fixed": 3.0, "thompson": 1.0}, ts=1_000.0 + 86_400.0)
-    assert desk.comparison.since == 1_000.0
-    desk.thompson_does_badly(since=1_001.0)
-    assert [found.policy for found in desk.keeper.guard()] == ["thompson"]

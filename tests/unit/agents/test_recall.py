@@ -9,6 +9,7 @@ import msgspec
 import pytest
 from aiokafka.structs import TopicPartition
 
+from state.attribution import Attribution, AttributionRules, attribute
 from state.duplicates import Place
 from state.lists import ListMemory
 from stream_app.agents import recall as recall_module
@@ -16,7 +17,7 @@ from stream_app.agents.documents import with_features
 from stream_app.agents.recall import Logged, Recall
 from stream_app.publish.contract import encode_list, search_key, user_key
 from topics.catalogue import LISTS, REWARDS
-from topics.events import rfc3339
+from topics.events import OrderLine, Purchase, rfc3339
 from topics.records import ListedItem, Reason, RecommendationList, Reward, RewardKind, Source
 
 NOW = 1_700_000_000.0
@@ -64,7 +65,14 @@ class Log:
         self.add(LISTS.name, partition, user.encode(), with_features(encode_list(listed), features), age)
 
     def reward(
-        self, user: str, list_id: str, offset: int, *seen: int, age: float = 30.0, line: int = 0
+        self,
+        user: str,
+        list_id: str,
+        offset: int,
+        *seen: int,
+        age: float = 30.0,
+        line: int = 0,
+        **fields: Any,
     ) -> None:
         reward = Reward(
             source=Source.CLICK,
@@ -75,9 +83,8 @@ class Log:
             user_id=user,
             list_id=list_id,
             policy="thompson",
-            kind=RewardKind.CLICK,
-            position=max(seen),
             seen_positions=seen,
+            **{"kind": RewardKind.CLICK, "position": max(seen), **fields},
         )
         self.add(REWARDS.name, 0, user.encode(), msgspec.msgpack.encode(reward), age)
 
@@ -177,7 +184,6 @@ async def test_lists_come_back_as_they_were_remembered(worker: Worker) -> None:
 async def test_what_came_of_them_comes_back_too(worker: Worker) -> None:
     worker.log.list("ann", "l1", "shoe", "sock")
     worker.log.reward("ann", "l1", 7, 0, 1, line=2)
-    worker.log.reward("ann", "gone", 4, 0)
     await worker.recalls(0)
     [listed] = worker.memory.of("ann")
     assert (listed.seen, listed.was_given(RewardKind.CLICK)) == (0b11, 0b10)
@@ -214,6 +220,61 @@ async def test_a_list_that_was_reacted_to_outlives_newer_ones(worker: Worker) ->
     await worker.recalls(0)
     # any of the others may have been reacted to, in what the worker is about to read
     assert worker.names("ann") == ["l0", *(f"l{number}" for number in range(19, 50))]
+
+
+async def test_a_clicked_list_from_further_back_than_is_read_still_has_its_purchase(worker: Worker) -> None:
+    worker.log.list("ann", "clicked", "hat", "shoe", "sock", age=3_000.0)
+    worker.log.list("ann", "looked at", "hat", age=2_900.0)
+    worker.log.list("ann", "searched", "sock", age=2_800.0, search=True)
+    row: dict[str, Any] = {
+        "item_id": "shoe",
+        "propensity": 0.25,
+        "features": b"row!",
+        "delay": 50.0,
+        "age": 2_950.0,
+    }
+    worker.log.reward("ann", "clicked", 0, 0, 1, **row)
+    worker.log.reward("ann", "looked at", 1, 0, kind=RewardKind.IMPRESSION, position=-1, age=2_890.0)
+    worker.log.reward("ann", "searched", 2, 0, item_id="sock", search=True, delay=10.0, age=2_790.0)
+    # the newest lists of others push them off
+    for number in range(8):
+        worker.log.list(f"u{number}", f"l{number}", "shoe", age=100.0 - number)
+    worker.log.list("ann", "newest", "shoe", age=1.0)
+    await worker.recalls(0, limit=8)
+    assert worker.names("ann") == ["clicked", "newest"]
+
+    def buys(item: str) -> Attribution:
+        order = Purchase(event_id="e", user_id="ann", ts=0, order_id="o", items=[OrderLine(item_id=item)])
+        return attribute(worker.memory, order, Place(Source.PURCHASE, 0, 5), NOW, AttributionRules())
+
+    [bought] = buys("shoe").rewards
+    assert (bought.list_id, bought.policy, bought.position, bought.first) == ("clicked", "thompson", 1, False)
+    assert (bought.propensity, bought.features, bought.delay, bought.seen) == (0.25, b"row!", 3_000.0, ())
+    # what stood elsewhere on it is not known, and lists of searches are matched when they are named
+    assert [buys(item).rewards for item in ("hat", "sock")] == [(), ()]
+    found = worker.memory.find("ann", "searched")
+    assert found is not None
+    assert found.search
+
+
+async def test_what_rewards_tell_of_lists_takes_no_room_from_lists(worker: Worker) -> None:
+    for number in range(40):
+        worker.log.reward(f"u{number}", f"gone {number}", number, 0, item_id="shoe", age=1_000.0 - number)
+    for number in range(30):
+        worker.log.list(f"v{number}", f"l{number}", "shoe", age=50.0)
+    worker.memory = ListMemory(limit=40)
+    await worker.recalls(0, limit=100)
+    assert len(worker.memory) == 40
+    assert all(worker.names(f"v{number}") for number in range(30))
+    # the newest of them
+    assert [number for number in range(40) if worker.names(f"u{number}")] == list(range(30, 40))
+
+
+async def test_an_erasure_among_the_rewards_takes_what_they_told_of_lists(worker: Worker) -> None:
+    worker.log.reward("ann", "gone", 0, 0, item_id="shoe")
+    worker.log.reward("ann", "", 1, 0, kind=RewardKind.ERASURE)
+    await worker.recalls(0)
+    assert worker.names("ann") == []
 
 
 async def test_an_erased_shopper_does_not_come_back(worker: Worker) -> None:

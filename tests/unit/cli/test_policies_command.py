@@ -15,6 +15,7 @@ from kafka.errors import KafkaTimeoutError, NotLeaderForPartitionError
 
 from stream_app import policy_control
 from stream_app.__main__ import main
+from stream_app.ranker.bandit.registry import POLICIES
 from stream_app.ranker.live.confidence import half_width
 from topics.catalogue import CONTROL, REWARDS, TopicSpec
 from topics.records import GUARD, PolicyShares, Reward, RewardKind, Source
@@ -30,30 +31,55 @@ class Done(NamedTuple):
     error: str
 
 
+class Record(NamedTuple):
+    """A record as Kafka's client gives it, as far as the command looks at it."""
+
+    key: bytes
+    value: bytes
+    timestamp: int
+
+
 class Terminal:
     """Runs commands on a broker whose topics are lists."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
-        self.topics: dict[str, list[bytes]] = {CONTROL.name: [], REWARDS.name: []}
+        self.words: list[Record] = []
+        self.rewards: list[bytes] = []
+        self.now = 1.0
         self.refusal: Exception | None = None
         self.closed = 0
-        monkeypatch.setattr(policy_control, "raw_records", self._records)
+        monkeypatch.setattr(policy_control, "topic_records", self._records)
+        monkeypatch.setattr(policy_control, "raw_records", self._raw_records)
         monkeypatch.setattr(kafka, "KafkaProducer", self._producer)
         monkeypatch.setenv("COLUMNS", "200")
         monkeypatch.setenv("HEADRACE_POLICIES", '{"fixed": 0.5, "thompson": 0.5}')
 
-    def _records(self, _broker: str, topic: TopicSpec) -> Iterator[tuple[str, bytes]]:
-        return iter([(f"{topic.name}[0]@{at}", value) for at, value in enumerate(self.topics[topic.name])])
+    def _records(self, _broker: str, topic: TopicSpec) -> Iterator[Record]:
+        assert topic is CONTROL
+        return iter(self.words.copy())
+
+    def _raw_records(self, _broker: str, topic: TopicSpec) -> Iterator[tuple[str, bytes]]:
+        assert topic is REWARDS
+        return iter([(f"rewards[0]@{at}", value) for at, value in enumerate(self.rewards)])
 
     def _producer(self, **_: object) -> "Terminal":
         return self
 
     def send(self, topic: str, *, key: bytes, value: bytes, partition: int) -> "Terminal":
         assert (topic, key, partition) == (CONTROL.name, b"shares", 0)
-        self.topics[topic].append(value)
+        self.record(key, value, self.now)
         return self
+
+    def record(self, key: bytes, value: bytes, at: float) -> None:
+        """The broker takes a record at a time of its own."""
+        self.words.append(Record(key, value, round(at * 1000)))
+
+    def compact(self) -> None:
+        """Kafka drops all but the newest record of each key."""
+        newest = {word.key: word for word in self.words}
+        self.words = [word for word in self.words if newest[word.key] is word]
 
     def get(self, timeout: float) -> None:
         assert timeout > 0
@@ -80,19 +106,18 @@ class Terminal:
 
     def newest(self) -> PolicyShares:
         """The last word on the control topic."""
-        return msgspec.json.decode(self.topics[CONTROL.name][-1], type=PolicyShares)
+        return msgspec.json.decode(self.words[-1].value, type=PolicyShares)
 
-    def guard_rests(self, *policies: str, ts: float = 0.0) -> None:
-        word = PolicyShares(weights={}, resting=policies, by=GUARD, note="it does harm", ts=ts)
-        self.topics[CONTROL.name].append(msgspec.json.encode(word))
+    def guard_rests(self, policy: str, at: float = 0.0, since: float | None = None) -> None:
+        word = PolicyShares(weights={}, resting=(policy,), by=GUARD, note="it does harm", since=since)
+        self.record(f"guard:{policy}".encode(), msgspec.json.encode(word), at)
 
-    def operator_said(self, ts: float, **weights: float) -> None:
-        word = PolicyShares(weights=weights, ts=ts)
-        self.topics[CONTROL.name].append(msgspec.json.encode(word))
+    def operator_said(self, at: float, **weights: float) -> None:
+        self.record(b"shares", msgspec.json.encode(PolicyShares(weights=weights)), at)
 
     def shoppers_see(self, policy: str, *, clicks: float, shoppers: int = 100, ts: float = 100.0) -> None:
         """Shoppers of a policy see a list each; a share of them click."""
-        rewards = self.topics[REWARDS.name]
+        rewards = self.rewards
         for n in range(shoppers):
             common: dict[str, Any] = {
                 "partition": 0, "line": 0, "ts": ts, "user_id": f"{policy} {n}", "list_id": f"l{n}", "policy": policy,
@@ -140,12 +165,13 @@ def test_the_table_has_figures_with_intervals_and_what_each_policy_is_against_th
     assert "against fixed" in header
     fixed, thompson = rows_of(done.said)["fixed"], rows_of(done.said)["thompson"]
     # squares about the mean: 40 · 0.6² + 60 · 0.4² = 24, one click more than there were: 25 over 100 shoppers
-    assert fixed[:5] == ["50%", "100", "100", "0.4000", f"±{half_width(100) * (25 / 100) ** 0.5:.4f}"]
-    assert thompson[:4] == ["50%", "100", "100", "0.5000"]
+    assert fixed[:5] == ["settings", "100", "100", "0.4000", f"±{half_width(100) * (25 / 100) ** 0.5:.4f}"]
+    assert thompson[:4] == ["settings", "100", "100", "0.5000"]
     assert thompson[-2:] == ["+25.0%", "clicks"]
 
 
 def test_a_policy_nobody_saw_and_one_with_too_few_shoppers_have_no_interval(terminal: Terminal) -> None:
+    terminal.operator_said(1.0, fixed=1, thompson=1)
     terminal.shoppers_see("fixed", clicks=0.5, shoppers=10)
     said = terminal.headrace().said
     assert rows_of(said)["fixed"] == ["50%", "10", "10", "0.5000", "0.0000", "0.0000", "0.5000"]
@@ -159,6 +185,7 @@ def test_without_impressions_it_says_that_figures_say_little(terminal: Terminal)
 
 
 def test_the_document_has_the_same_figures_and_null_for_bounds_that_are_not_known(terminal: Terminal) -> None:
+    terminal.operator_said(1.0, fixed=1, thompson=1)
     terminal.shoppers_see("fixed", clicks=0.4)
     terminal.shoppers_see("thompson", clicks=0.5, shoppers=10)
     policies = terminal.document()["policies"]
@@ -170,6 +197,7 @@ def test_the_document_has_the_same_figures_and_null_for_bounds_that_are_not_know
 
 
 def test_figures_can_be_of_the_last_days(terminal: Terminal) -> None:
+    terminal.operator_said(1.0, fixed=1)
     terminal.shoppers_see("fixed", clicks=0.5)
     assert terminal.document("--days", "1")["policies"]["fixed"]["shoppers"] == 0
     assert terminal.document("--days", "0")["policies"]["fixed"]["shoppers"] == 100
@@ -243,12 +271,42 @@ def test_all_and_days_exclude_each_other(terminal: Terminal) -> None:
 def test_what_the_guard_says_changes_the_split_too_and_what_changes_nothing_does_not(
     of_two_periods: Terminal,
 ) -> None:
-    of_two_periods.operator_said(AT + 600, fixed=0.9, thompson=0.1)
+    of_two_periods.now = AT + 600
+    of_two_periods.headrace("share", "fixed=0.9", "thompson=0.1")
     assert of_two_periods.document()["since"] == AT
-    of_two_periods.guard_rests("thompson", ts=AT + 900)
+    of_two_periods.guard_rests("thompson", at=AT + 900)
     assert of_two_periods.document()["since"] == AT + 900
-    of_two_periods.guard_rests("thompson", ts=AT + 901)
+    of_two_periods.now = AT + 901
+    of_two_periods.headrace("rest", "thompson")
     assert of_two_periods.document()["since"] == AT + 900
+
+
+def test_the_period_goes_by_the_brokers_time_whatever_the_clock_here(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(time, "time", lambda: AT - DAY)
+    terminal.now = AT
+    terminal.headrace("share", "fixed=1", "thompson=9")
+    assert terminal.document()["since"] == AT
+
+
+def test_the_period_is_the_same_after_compaction(terminal: Terminal) -> None:
+    for at, words in enumerate(
+        (
+            ("share", "fixed=1", "thompson=1", "linucb=1"),
+            ("rest", "linucb"),
+            ("resume", "linucb"),
+            ("share", "fixed=2", "thompson=2", "linucb=2", "--note", "the same"),
+            ("resume", "fixed"),
+        )
+    ):
+        terminal.now = 10.0 + at
+        assert terminal.headrace(*words).status == 0
+        before = terminal.document()
+        terminal.compact()
+        assert terminal.document() == before
+    assert before["since"] == 12.0
+    assert len(terminal.words) == 1
 
 
 def test_it_says_what_counts_as_a_click(terminal: Terminal) -> None:
@@ -265,7 +323,7 @@ def test_it_says_what_counts_as_a_click(terminal: Terminal) -> None:
 def narrow(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> Terminal:
     monkeypatch.setenv("COLUMNS", "80")
     shares = {"session_value": 0.5, "item_thompson": 0.3, "epsilon_greedy": 0.1, "fixed": 0.1}
-    monkeypatch.setenv("HEADRACE_POLICIES", json.dumps(shares))
+    terminal.operator_said(1.0, **shares)
     for name in shares:
         terminal.shoppers_see(name, clicks=0.5, shoppers=1_500)
     return terminal
@@ -292,10 +350,8 @@ def test_names_stay_whole_however_narrow_it_is(
     assert {"session_value", "item_thompson"} <= {line.split()[0] for line in lines if line}
 
 
-def test_policies_without_a_weight_that_nobody_saw_have_no_row(
-    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HEADRACE_POLICIES", '{"fixed": 1, "thompson": 0, "linucb": 0, "popularity": 0}')
+def test_policies_without_a_weight_that_nobody_saw_have_no_row(terminal: Terminal) -> None:
+    terminal.operator_said(1.0, fixed=1, thompson=0, linucb=0, popularity=0)
     terminal.shoppers_see("thompson", clicks=0.5)
     rows = rows_of(terminal.headrace().said)
     assert {"fixed", "thompson"} == {*rows} & {"fixed", "thompson", "linucb", "popularity"}
@@ -325,11 +381,51 @@ def test_a_policy_that_these_settings_do_not_run_is_named(terminal: Terminal) ->
 
 
 def test_a_policy_rests_and_is_resumed(terminal: Terminal) -> None:
+    terminal.headrace("share", "fixed=1", "thompson=1")
     assert terminal.headrace("rest", "thompson").said == "thompson: at rest.\n"
     assert rows_of(terminal.headrace().said)["thompson"][0] == "rests"
     assert terminal.document()["policies"]["fixed"]["share"] == 1.0
     assert terminal.headrace("resume", "thompson").said == "thompson: resumed.\n"
     assert rows_of(terminal.headrace().said)["thompson"][0] == "50%"
+
+
+@pytest.mark.parametrize("local", ['{"fixed": 1}', '{"fixed": 0, "thompson": 1, "linucb": 3}'])
+def test_a_shell_with_other_settings_than_the_workers_leaves_their_split_as_it_is(
+    local: str, terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HEADRACE_POLICIES", local)
+    for words in (("rest", "thompson"), ("resume", "thompson"), ("resume", "popularity")):
+        assert terminal.headrace(*words).status == 0
+        assert terminal.newest().weights == {}
+    terminal.headrace("share", "fixed=1", "thompson=3")
+    terminal.headrace("rest", "thompson")
+    assert terminal.newest().weights == {"fixed": 1.0, "thompson": 3.0}
+
+
+def test_before_a_split_is_said_it_shows_that_the_workers_settings_hold(terminal: Terminal) -> None:
+    terminal.shoppers_see("linucb", clicks=0.5)
+    terminal.headrace("rest", "thompson")
+    said = terminal.headrace().said
+    assert (
+        "No `share` was said yet: workers split shoppers by their own HEADRACE_POLICIES "
+        "(in this shell: fixed=0.5, thompson=0.5)."
+    ) in said
+    rows = rows_of(said)
+    assert (rows["linucb"][0], rows["thompson"][0]) == ("settings", "rests")
+    assert {name: each["share"] for name, each in terminal.document()["policies"].items()} == {
+        "linucb": None,
+        "thompson": None,
+    }
+    terminal.headrace("share", "fixed=1", "linucb=1")
+    assert "No `share` was said" not in terminal.headrace().said
+
+
+def test_the_control_is_shown_to_have_everybody_where_all_rest(terminal: Terminal) -> None:
+    terminal.headrace("share", "fixed=1", "thompson=1")
+    terminal.headrace("rest", "fixed")
+    terminal.guard_rests("thompson")
+    rows = rows_of(terminal.headrace().said)
+    assert (rows["fixed"][0], rows["thompson"][0]) == ("100%", "rests")
 
 
 def test_what_the_guard_rests_is_shown_as_the_guards(terminal: Terminal) -> None:
@@ -344,6 +440,7 @@ def test_what_the_guard_rests_is_shown_as_the_guards(terminal: Terminal) -> None
 
 
 def test_the_last_policy_that_the_guard_has_left_awake_is_not_put_to_rest(terminal: Terminal) -> None:
+    terminal.operator_said(1.0, fixed=1, thompson=1)
     terminal.guard_rests("thompson")
     done = terminal.headrace("rest", "fixed")
     assert done.status != 0
@@ -359,9 +456,6 @@ def test_what_the_guard_rests_does_not_become_the_operators_word(
     assert terminal.headrace(*words).status == 0
     assert "thompson" not in terminal.newest().resting
     assert terminal.document()["policies"]["thompson"]["resting"] is True
-    # the guard takes it back, as after its figures were begun anew
-    terminal.guard_rests()
-    assert terminal.document()["policies"]["thompson"]["resting"] is False
 
 
 def test_what_the_guard_rests_comes_back_when_it_is_resumed_and_stays_through_another_split(
@@ -388,9 +482,9 @@ def test_what_the_guard_rests_comes_back_when_it_is_resumed_and_stays_through_an
         (("share", "fixed=nan"), "the weight of policy 'fixed' must be 0 or more, not nan."),
         (("share", "fixed=0"), "one policy at least needs a weight above 0."),
         (("share", "fixed=1", "fixed=2"), "fixed is given two weights."),
-        (("rest", "linucb"), "'linucb' is not among the policies: fixed, thompson."),
-        (("rest", "fixed", "thompson"), "Nobody would get a shopper"),
-        (("resume", "thomson"), "'thomson' is not among the policies: fixed, thompson."),
+        (("rest", "linucbb"), "There is no policy 'linucbb'; there are fixed, popularity, thompson,"),
+        (("rest", *POLICIES), "Nobody would get a shopper"),
+        (("resume", "thomson"), "There is no policy 'thomson'; there are fixed, popularity, thompson,"),
     ],
 )
 def test_what_cannot_be_said_is_one_sentence_and_is_not_said(
@@ -401,7 +495,7 @@ def test_what_cannot_be_said_is_one_sentence_and_is_not_said(
     assert done.error.startswith("headrace: ")
     assert wanted in done.error
     assert done.error.count("\n") == 1
-    assert terminal.topics[CONTROL.name] == []
+    assert terminal.words == []
 
 
 @pytest.mark.parametrize(
@@ -447,6 +541,7 @@ def test_an_absent_broker_is_one_sentence(words: tuple[str, ...]) -> None:
 
 def test_records_that_say_nothing_are_passed_over(terminal: Terminal) -> None:
     terminal.headrace("share", "fixed=1", "thompson=3")
-    terminal.topics[CONTROL.name] += [b"{", b'{"weights": {"fixed": -1}}', b'{"weights": {}}']
-    terminal.topics[REWARDS.name] += [b"\xc1"]
+    for value in (b"{", b'{"weights": {"fixed": -1}}', b'{"weights": {"fixed": 0}}', b"{}"):
+        terminal.record(b"shares", value, 2.0)
+    terminal.rewards += [b"\xc1"]
     assert terminal.document()["policies"]["thompson"]["share"] == 0.75

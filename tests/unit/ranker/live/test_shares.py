@@ -30,8 +30,16 @@ def test_a_policy_that_rests_gets_nobody_and_the_others_keep_theirs() -> None:
     assert after.fraction("a") == 0.5
 
 
-def test_where_all_rest_none_does() -> None:
-    assert Shares({"a": 1}, resting=["a"]).policy_of("ann") == "a"
+def test_where_all_rest_the_control_alone_has_everybody() -> None:
+    shares = Shares({"a": 1, "b": 1, "c": 1}, resting=["a", "b", "c"], control="b")
+    assert {shares.policy_of(who) for who in SHOPPERS[:200]} == {"b"}
+    assert [shares.fraction(name) for name in "abc"] == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("control", ["", "d", "elsewhere"])
+def test_where_all_rest_and_the_control_has_no_weight_none_does(control: str) -> None:
+    shares = Shares({"a": 1, "b": 1, "d": 0}, resting=["a", "b"], control=control)
+    assert [shares.fraction(name) for name in "abd"] == [0.5, 0.5, 0.0]
 
 
 @pytest.mark.parametrize("weights", [{}, {"a": 0}, {"a": -1, "b": 2}, {"a": float("nan")}])
