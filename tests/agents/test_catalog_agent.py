@@ -1,13 +1,23 @@
 """The agent of the catalogue, declared on a real Faust application."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
+
+import pytest
 
 from topics.catalogue import CATALOG_ITEMS
 
 if TYPE_CHECKING:
-    from tests.agents.app_without_kafka import Shop
+    from tests.agents.app_without_kafka import Shop, opened
 else:
-    from app_without_kafka import Shop
+    from app_without_kafka import Shop, opened
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with opened(tmp_path) as made:
+        yield made
 
 
 async def test_items_are_checked_and_what_cannot_be_read_is_a_dead_letter(shop: Shop) -> None:

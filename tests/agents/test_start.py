@@ -1,7 +1,11 @@
 """What a worker does about its shoppers' lists when partitions are given to it."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
+
+import pytest
 
 from state.duplicates import Place
 from state.fold import fold
@@ -11,9 +15,15 @@ from topics.events import Click
 from topics.records import Source
 
 if TYPE_CHECKING:
-    from tests.agents.app_without_kafka import Shop
+    from tests.agents.app_without_kafka import Shop, opened
 else:
-    from app_without_kafka import Shop
+    from app_without_kafka import Shop, opened
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with opened(tmp_path) as made:
+        yield made
 
 
 async def test_whoever_is_erased_still_is_erased_again_and_not_who_came_back_meanwhile(shop: Shop) -> None:

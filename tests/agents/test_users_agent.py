@@ -2,9 +2,12 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import pytest
 
 from state.row import decode_row
 from stream_app.publish.contract import user_key
@@ -12,9 +15,15 @@ from topics.catalogue import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS
 from topics.records import Interaction, RecommendationList, Reward
 
 if TYPE_CHECKING:
-    from tests.agents.app_without_kafka import Shop
+    from tests.agents.app_without_kafka import Shop, opened
 else:
-    from app_without_kafka import Shop
+    from app_without_kafka import Shop, opened
+
+
+@pytest.fixture
+async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
+    async with opened(tmp_path) as made:
+        yield made
 
 
 async def a_while() -> None:
