@@ -1,7 +1,10 @@
-"""Whole runs in machine code: the policies' own kernels, called in a loop that draws the rewards too.
+"""Whole runs in machine code: what the policies do at a step, in a loop that draws the rewards too.
 
-What a step costs without the calls from Python, as where a simulator or a sweep plays millions of them. Not cached on
-disk: the kernels come from other files, whose changes the cache would not notice.
+What a step costs without the calls from Python, as where a simulator or a sweep plays millions of them. Nothing is
+allocated within the loops. Not cached on disk: the kernels come from other files, whose changes the cache would not
+notice.
+
+With `playing` false the arms are pulled in turn and nothing is learned: the time that is left is the problem's.
 """
 
 import math
@@ -11,23 +14,29 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numba import njit
 
-from stream_app.ranker.bandit.decision_kernels import (
-    beta,
-    beta_constants,
-    decide_sampled,
-    drawn,
-    item_posterior,
-    normal,
-    sampled_weights,
-    uniform,
-)
-from stream_app.ranker.bandit.posterior_kernels import fold_reward, fold_seen, posterior
+from stream_app.ranker.bandit.decision_kernels import beta, beta_constants, item_posterior, normal, uniform
+from stream_app.ranker.bandit.posterior_kernels import absorb, solve_transposed
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _compiled(function: F) -> F:
-    return cast("F", njit(function))
+    return cast("F", njit(fastmath={"reassoc", "contract"}, error_model="numpy")(function))
+
+
+@_compiled
+def _shape(
+    arm: int, sums: Any, strength: float, rate: float, gaussian: bool, noise: float, shapes: Any
+) -> None:
+    """Write what the draws of an arm need: its mean and deviation, or what `beta` takes."""
+    tried, got = item_posterior(1.0, arm, sums, 1.0, strength, rate, gaussian)
+    if gaussian:
+        shapes[arm, 0] = got / tried
+        shapes[arm, 1] = noise / math.sqrt(tried)
+    else:
+        shapes[arm, 0] = got
+        shapes[arm, 1] = tried - got
+        shapes[arm, 2], shapes[arm, 3] = beta_constants(got, tried - got)
 
 
 @_compiled
@@ -40,10 +49,11 @@ def play_arms(
     noise: float,
     steps: int,
     seed: int,
+    playing: bool,
 ) -> float:
     """Play `item_thompson` on arms whose means fall by `decay` a pull; return the regret.
 
-    What the Beta draws need of an arm is made anew for the arm that was pulled only.
+    What the draws need of an arm is made anew for the arm that was pulled only.
     """
     state = np.empty(1, np.uint64)
     state[0] = np.uint64(seed)
@@ -51,24 +61,24 @@ def play_arms(
     best = means.copy()
     means = means.copy()
     sums = np.zeros((len(means), 2))
-    slopes = np.zeros(len(means))
-    middles = np.zeros(len(means))
+    shapes = np.zeros((len(means), 4))
     for arm in range(len(means)):
-        tried, got = item_posterior(1.0, arm, sums, 1.0, strength, rate, gaussian)
-        slopes[arm], middles[arm] = beta_constants(got, tried - got)
+        _shape(arm, sums, strength, rate, gaussian, noise, shapes)
     regret = 0.0
-    for _ in range(steps):
-        arm = 0
-        top = -np.inf
-        for each in range(len(means)):
-            tried, got = item_posterior(1.0, each, sums, 1.0, strength, rate, gaussian)
-            if gaussian:
-                worth = got / tried + noise / math.sqrt(tried) * normal(state, spare)
-            else:
-                worth = beta(state, spare, got, tried - got, slopes[each], middles[each])
-            if worth > top:
-                top = worth
-                arm = each
+    for step in range(steps):
+        arm = step % len(means)
+        if playing:
+            top = -np.inf
+            for each in range(len(means)):
+                if gaussian:
+                    worth = shapes[each, 0] + shapes[each, 1] * normal(state, spare)
+                else:
+                    worth = beta(
+                        state, spare, shapes[each, 0], shapes[each, 1], shapes[each, 2], shapes[each, 3]
+                    )
+                if worth > top:
+                    top = worth
+                    arm = each
         finest = best.argmax()
         regret += best[finest] - means[arm]
         best[finest] *= decay
@@ -77,40 +87,51 @@ def play_arms(
         else:
             reward = 1.0 if uniform(state) < means[arm] else 0.0
         means[arm] *= decay
-        sums[arm, 0] += 1.0
-        sums[arm, 1] += reward
-        if not gaussian:
-            tried, got = item_posterior(1.0, arm, sums, 1.0, strength, rate, gaussian)
-            slopes[arm], middles[arm] = beta_constants(got, tried - got)
+        if playing:
+            sums[arm, 0] += 1.0
+            sums[arm, 1] += reward
+            _shape(arm, sums, strength, rate, gaussian, noise, shapes)
     return regret
 
 
 @_compiled
-def play_linear(weights: Any, items: Any, noise: float, steps: int, seed: int) -> float:
-    """Play `thompson` on the linear problem; return the regret."""
+def _decide(features: Any, lower: Any, root: Any, noise: float, state: Any, spare: Any, drawn: Any) -> int:
+    """The best arm by one weighting drawn from the posterior."""
+    for i in range(len(root)):
+        drawn[i] = root[i] + noise * normal(state, spare)
+    solve_transposed(lower, drawn)
+    arm = 0
+    top = -np.inf
+    for each in range(len(features)):
+        worth = 0.0
+        for i in range(features.shape[1]):
+            worth += features[each, i] * drawn[i]
+        if worth > top:
+            top = worth
+            arm = each
+    return arm
+
+
+@_compiled
+def play_linear(weights: Any, items: Any, noise: float, steps: int, seed: int, playing: bool) -> float:
+    """Play `thompson` on the linear problem; return the regret.
+
+    Each showing has its reward at once and nothing decays, so the posterior is kept by `absorb` and not made anew
+    from the sums.
+    """
     arms, d = items.shape
     state = np.empty(1, np.uint64)
     state[0] = np.uint64(seed)
     spare = np.zeros(2)
-    outer = np.zeros((1, d + 1, d + 1))
-    sums = np.zeros((1, d + 1))
-    rewarded = np.zeros(d + 1)
-    places = np.zeros((1, 5))
-    prior_mean = np.zeros(d + 1)
-    strengths = np.ones(d + 1)
-    one = np.ones(1)
-    chances = np.ones(1)
-    mean = np.zeros(d + 1)
-    lower = np.zeros((d + 1, d + 1))
-    sampled = np.empty((d + 1, 1), np.float32)
+    lower = np.eye(d + 1)
+    root = np.zeros(d + 1)
+    drawn = np.empty(d + 1)
+    x = np.empty(d + 1)
     features = np.empty((arms, d), np.float32)
     worths = np.empty(arms)
-    first = np.zeros(1, np.int32)
-    order = np.empty(1, np.int32)
-    propensities = np.empty(1)
     shopper = np.empty(d)
     regret = 0.0
-    for _ in range(steps):
+    for step in range(steps):
         for i in range(d):
             shopper[i] = normal(state, spare)
         for arm in range(arms):
@@ -118,29 +139,14 @@ def play_linear(weights: Any, items: Any, noise: float, steps: int, seed: int) -
             for i in range(d):
                 features[arm, i] = shopper[i] * items[arm, i]
                 worths[arm] += features[arm, i] * weights[i]
-        posterior(
-            outer,
-            sums,
-            rewarded,
-            places,
-            1.0,
-            prior_mean,
-            strengths,
-            1.0,
-            2,
-            one,
-            1.0,
-            1.0,
-            0,
-            mean,
-            lower,
-            chances,
-        )
-        sampled_weights(mean, lower, noise, drawn(state), sampled)
-        decide_sampled(features, sampled, drawn(state), 1e3, order, propensities)
-        arm = order[0]
+        arm = step % arms
+        if playing:
+            arm = _decide(features, lower, root, noise, state, spare, drawn)
         regret += worths.max() - worths[arm]
         reward = worths[arm] + noise * normal(state, spare)
-        fold_seen(features[arm : arm + 1], first, 1.0, 1e3, outer, sums, places)
-        fold_reward(features[arm], 0, reward, True, 1.0, 1e3, rewarded, places)
+        if playing:
+            for i in range(d):
+                x[i] = features[arm, i]
+            x[d] = 1.0
+            absorb(lower, root, x, reward)
     return regret

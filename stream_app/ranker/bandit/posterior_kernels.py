@@ -151,6 +151,16 @@ def cholesky(matrix: Any, lower: Any) -> bool:
 
 
 @_compiled
+def solve_transposed(lower: Any, out: Any) -> None:
+    """Turn `out` into the solution of Lᵀ · solution = out."""
+    for back in range(len(lower)):
+        i = len(lower) - 1 - back
+        out[i] /= lower[i, i]
+        for k in range(i):
+            out[k] -= lower[i, k] * out[i]
+
+
+@_compiled
 def solve(lower: Any, right: Any, out: Any) -> None:
     """Write the solution of L Lᵀ out = right."""
     d = len(lower)
@@ -159,11 +169,44 @@ def solve(lower: Any, right: Any, out: Any) -> None:
         for k in range(i):
             total -= lower[i, k] * out[k]
         out[i] = total / lower[i, i]
-    for back in range(d):
-        i = d - 1 - back
-        out[i] /= lower[i, i]
-        for k in range(i):
-            out[k] -= lower[i, k] * out[i]
+    solve_transposed(lower, out)
+
+
+@_compiled
+def absorb(lower: Any, root: Any, x: Any, value: float) -> None:
+    """Add x xᵀ to A and value · x to A · mean, in O(d²).
+
+    For a posterior whose past does not fade against the prior and whose places are not weighed anew: A changes by
+    one row then. Rotations alone are used, so rounding does not pile up.
+
+    Parameters
+    ----------
+    lower : ndarray of float64, shape (d, d)
+        Cholesky factor L of A.
+    root : ndarray of float64, shape (d,)
+        Lᵀ · mean. With normal noise added, `solve_transposed` makes a draw of the posterior of it, without the mean.
+    x : ndarray of float64, shape (d,)
+        Used up.
+    value
+        What the showing of x brought.
+
+    References
+    ----------
+    Gill, Golub, Murray, Saunders: Methods for modifying matrix factorizations, Mathematics of Computation 1974.
+    """
+    d = len(root)
+    for k in range(d):
+        length = math.sqrt(lower[k, k] * lower[k, k] + x[k] * x[k])
+        cosine = lower[k, k] / length
+        sine = x[k] / length
+        lower[k, k] = length
+        for i in range(k + 1, d):
+            before = lower[i, k]
+            lower[i, k] = cosine * before + sine * x[i]
+            x[i] = cosine * x[i] - sine * before
+        before = root[k]
+        root[k] = cosine * before + sine * value
+        value = cosine * value - sine * before
 
 
 @_compiled

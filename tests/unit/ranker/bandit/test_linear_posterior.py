@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from stream_app.ranker.bandit.examination import Examination
 from stream_app.ranker.bandit.posterior import LinearPosterior
+from stream_app.ranker.bandit.posterior_kernels import absorb, solve_transposed
 
 D = 4
 PRIOR = np.array([0.5, 0.0, 0.0, 0.0])
@@ -67,6 +68,26 @@ def test_mean_and_precision_are_those_of_the_formula(half_life: float) -> None:
             right += weight * value * x
     assert np.allclose(np.tril(learned.lower) @ np.tril(learned.lower).T, precision)
     assert np.allclose(learned.mean, np.linalg.solve(precision, right))
+
+
+def test_rank_one_updates_give_the_factor_and_the_mean_of_the_sums() -> None:
+    rng = np.random.default_rng(5)
+    learned = posterior()
+    learned.refresh()
+    lower = np.tril(learned.lower)
+    root = lower.T @ learned.mean
+    for turn in range(1, 10_001):
+        x = (rng.normal(size=D) * 10.0 ** rng.uniform(-2, 2, size=D)).astype(np.float32)
+        value = float(rng.normal(0, 10.0))
+        learned.see(x[None], np.zeros(1, np.int32), float(turn))
+        learned.reward(x, 0, value, float(turn), first=True)
+        absorb(lower, root, np.append(x.astype(np.float64), 1.0), value)
+        if turn in (1, 100, 10_000):
+            learned.refresh()
+            mean = root.copy()
+            solve_transposed(lower, mean)
+            assert np.allclose(lower, np.tril(learned.lower), rtol=1e-9, atol=1e-9)
+            assert np.allclose(mean, learned.mean, rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("model", ["place", "cascade", "none"])
