@@ -2,7 +2,7 @@
 # checkouts, which is kept in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint bench bench-bandit closed-loop estimators lock clean
+.PHONY: help install demo test test-slow lint bench bench-bandit closed-loop estimators lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -23,7 +23,8 @@ help:
 	@echo '  make demo     a simulated shop, Kafka, Redis and workers on this machine, and what they do, live'
 	@echo '                make demo ARGS="--seconds 60"     options go in ARGS; ARGS="--help" lists them'
 	@echo '  make install  what the others need; they do it by themselves'
-	@echo '  make test     lint, types, import rules and every test'
+	@echo '  make test     lint, types, import rules and every test but the slow ones'
+	@echo '  make test-slow      tests of the benchmarks themselves'
 	@echo '  make lint     the first three of these'
 	@echo '  make bench    how fast it is on this machine'
 	@echo '  make bench-bandit   regret and speed of the policies, beside River'"'"'s'
@@ -94,8 +95,11 @@ lint: $(STAMP)
 test: lint
 	@echo '--- pytest'
 	@# in the order of the files, so that the long ones, which have few tests, do not come last
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
 	@echo '--- all is well'
+
+test-slow: $(STAMP)
+	@$(PY) -m pytest -m slow tests $(ARGS)
 
 lock: $(STAMP)
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --disable-pip-version-check --quiet uv

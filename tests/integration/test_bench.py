@@ -1,31 +1,40 @@
-"""`make bench`, small: every figure is there, and nothing is left behind."""
+"""The benchmarks, small: every figure is there, and nothing is left behind."""
 
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+pytestmark = pytest.mark.slow
 
 SMALL = ("--events", "2000", "--rounds", "1", "--seconds", "2", "--users", "100")
 
 
-def test_a_small_run_measures_everything_and_leaves_only_its_report(tmp_path: Path) -> None:
-    report, scratch = tmp_path / "bench.json", tmp_path / "scratch"
+def run(module: str, *options: str, folder: Path) -> tuple[Any, str, list[Path]]:
+    """Run a benchmark: its report, what it said, and what it left in the folder for temporary files."""
+    report, scratch = folder / "report.json", folder / "scratch"
     scratch.mkdir()
     done = subprocess.run(
-        [sys.executable, "-m", "stream_app.bench", *SMALL, "--report", str(report)],
+        [sys.executable, "-m", module, *options, "--report", str(report)],
         env={**os.environ, "TMPDIR": str(scratch), "COLUMNS": "120"},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=240,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stdout
-    figures = json.loads(report.read_text())
+    assert str(report) in done.stdout.replace("\n", "")
+    return json.loads(report.read_text()), done.stdout, list(scratch.iterdir())
+
+
+def test_a_small_run_measures_everything_and_leaves_only_its_report(tmp_path: Path) -> None:
+    figures, said, left = run("stream_app.bench", *SMALL, folder=tmp_path)
     throughput, fresh = figures["throughput"], figures["freshness"]
     rates = throughput["events_per_second"]
     assert all(rates[kind] > 50 for kind in ("bare", "table", "whole", "patient", "ranks")), rates
@@ -39,7 +48,30 @@ def test_a_small_run_measures_everything_and_leaves_only_its_report(tmp_path: Pa
     assert 0 < fresh["redis_read_ms"]["p50"] <= fresh["redis_read_ms"]["p99"]
     assert fresh["lists_read"] > 0
     assert figures["fold"]["fold_us"] > 0
-    assert f"written to {report}" in done.stdout
     for name in ("c/a", "c/b", "freshness p99", "client read p99", "fold, all models"):
-        assert name in done.stdout
-    assert list(scratch.iterdir()) == []
+        assert name in said
+    assert left == []
+
+
+def test_a_small_closed_loop_compares_its_arms_on_generated_shops(tmp_path: Path) -> None:
+    told, said, left = run(
+        "stream_app.bench.closed_loop", "--parts", "2", "--shoppers", "25", folder=tmp_path
+    )
+    assert told["arms"].keys() == told["regret"]["per_list"].keys() == {"popularity", "fixed", "thompson"}
+    for arm, figures in told["arms"].items():
+        assert 0 < figures["shoppers"] <= 50, arm
+        assert figures["lists"] > 200
+        assert 0.05 < figures["clicks"]["mean"] < 0.8
+        # nobody is shown the best of 500 items each time, and the regret is of the lists that were counted
+        regret = [each for each in told["regret"]["per_list"][arm] if each is not None]
+        assert min(regret) > 0
+        assert max(regret) < 1
+    lifts = {
+        (each["policy"], each["against"]): each["lift"]
+        for each in told["pairs"]
+        if each["figure"] == "clicks"
+    }
+    assert lifts["fixed", "popularity"]["low"] < lifts["fixed", "popularity"]["mean"]
+    for name in ("thompson over fixed", "tastes change", "regret a list"):
+        assert name in said
+    assert left == []
