@@ -11,7 +11,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from state.duplicates import Place
-from state.lists import ListMemory, PublishedList
+from state.lists import ListMemory
+from state.published_list import PublishedList
 from topics.events import Action, Click, Feedback, FeedbackKind, Impression, Purchase, UserEvent
 from topics.records import LATER_STEPS, Reward, RewardKind
 

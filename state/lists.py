@@ -5,185 +5,20 @@ rewarded) is a fold of `topics.records.Reward`s, so that the lists and the rewar
 memory again.
 """
 
-from array import array
 from bisect import insort
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from math import inf
 from typing import Final
 
 import msgspec
 
-from topics.records import NO_CHOICE, Reward, RewardKind
-
-KEPT: Final = 2
-"""The newest lists of a shopper, which stay whatever became of them; as many are remembered of their searches."""
-
-ROOM: Final = 4
-"""Times as many lists as stay without a reaction are remembered of a shopper at most, whatever they wait for."""
-
-_LINGER: Final = 30.0
-"""Seconds after another list took its place in which a reaction to a list is still likely: the page is open."""
+from state.published_list import PublishedList
+from state.retention import KEPT, Retention
+from topics.records import Reward
 
 _ENTRY_BYTES: Final = 320
 """What a remembered list takes beside its items, propensities and features: two objects, a slot, an id, a time."""
-
-
-class PublishedList(msgspec.Struct, gc=False):
-    """One published list, as compact as it goes.
-
-    Attributes
-    ----------
-    list_id, policy
-        Its name, and what ordered it.
-    at
-        When it was published first, seconds since the epoch.
-    items
-        Ids, best first.
-    propensities
-        A float64 an item; empty where all are 1.
-    features
-        A row an item of whatever the policy goes by; empty where it goes by none.
-    search
-        Whether it is of a search: then only a reaction that names it is matched with it.
-    since
-        When it was published last, or known to be shown: windows run from here.
-    seen
-        A bit an item, by its place: whether it is known to have been seen.
-    given
-        For each kind of reaction a bit an item: whether it was rewarded. For impressions: whether one made it seen.
-    """
-
-    list_id: str
-    policy: str
-    at: float
-    items: tuple[str, ...]
-    propensities: bytes = b""
-    features: bytes = b""
-    search: bool = False
-    since: float = 0.0
-    seen: int = 0
-    given: dict[RewardKind, int] | None = None
-
-    def place(self, item_id: str) -> int:
-        """The place of an item, from 0; -1 where it is not on the list."""
-        return self.items.index(item_id) if item_id in self.items else -1
-
-    def propensity(self, place: int) -> float:
-        """The probability with which the policy put the item of a place there."""
-        if not self.propensities:
-            return 1.0
-        return float(memoryview(self.propensities).cast("d")[place])
-
-    def row(self, place: int) -> bytes:
-        """The features of the item of a place."""
-        width = len(self.features) // len(self.items)
-        return self.features[place * width : (place + 1) * width]
-
-    def was_given(self, kind: RewardKind) -> int:
-        """The items that got a reward of a kind, a bit a place."""
-        return 0 if self.given is None else self.given.get(kind, 0)
-
-    def reacted_to(self, place: int) -> bool:
-        """Whether the shopper made something good of the item of a place: a dislike is no choice of it."""
-        return any(
-            places >> place & 1 for kind, places in (self.given or {}).items() if kind not in NO_CHOICE
-        )
-
-    @property
-    def reacted(self) -> bool:
-        """Whether the shopper reacted to it, which is more than having seen it."""
-        return self.given is not None and (len(self.given) > 1 or RewardKind.IMPRESSION not in self.given)
-
-    def mark(self, kind: RewardKind, position: int, seen: Iterable[int], ts: float) -> None:
-        """Take note of a reward: its kind and place, the places it made seen, its time."""
-        shown = sum(1 << place for place in seen)
-        self.seen |= shown
-        if kind is RewardKind.IMPRESSION:
-            self.since = max(self.since, ts)
-        else:
-            shown = 1 << position
-        if self.given is None:
-            self.given = {}
-        self.given[kind] = self.given.get(kind, 0) | shown
-
-
-def packed(propensities: Sequence[float]) -> bytes:
-    """Propensities as `PublishedList.propensities` holds them.
-
-    Examples
-    --------
-    >>> packed([1.0, 1.0]), len(packed([0.5, 0.25]))
-    (b'', 16)
-    """
-    # The first place tells most policies that draw from those that do not.
-    if not propensities or (propensities[0] == 1.0 and propensities.count(1.0) == len(propensities)):
-        return b""
-    return array("d", propensities).tobytes()
-
-
-class Retention(msgspec.Struct, frozen=True):
-    """Which list of a shopper goes when there are too many.
-
-    Attributes
-    ----------
-    per_user
-        Lists without a reaction that stay; of all together `ROOM` times as many.
-    window
-        Seconds after which no reaction follows another: so long a list with one stays, for a list with a click on it
-        may yet lead to a purchase.
-
-    Examples
-    --------
-    >>> lists = [PublishedList(f"l{at}", "fixed", at, ("shoe",)) for at in (0.0, 300.0, 301.0, 400.0, 500.0)]
-    >>> Retention(per_user=4).dispensable(lists, taken=500.0)
-    1
-    >>> Retention(per_user=4).dispensable(lists, taken=310.0) is None
-    True
-    """
-
-    per_user: int = 8
-    window: float = 86_400.0
-
-    def dispensable(self, lists: Sequence[PublishedList], taken: float) -> int | None:
-        """The place of the list that is missed least; None where all may stay.
-
-        Parameters
-        ----------
-        lists
-            Of one shopper, oldest first.
-        taken
-            The broker's time of the newest event that was taken from their partition: what they did since is still
-            to come, and may be with any list that was up since.
-        """
-        per_user = max(self.per_user, KEPT)
-        if len(lists) <= per_user:
-            return None
-        # Reactions come some time after the look at the list.
-        up_since = taken - _LINGER
-        oldest_with = lists[-1].at - self.window
-        idle, with_reaction = 0, 0
-        idlest, briefest = None, None
-        shortest_of_idle = shortest = inf
-        for at in range(len(lists) - KEPT):
-            each, until = lists[at], lists[at + 1].at
-            if each.reacted and each.since > oldest_with:
-                with_reaction += 1
-                continue
-            shown = until - each.at
-            if shown < shortest:
-                briefest, shortest = at, shown
-            if until <= up_since:
-                idle += 1
-                if shown < shortest_of_idle:
-                    idlest, shortest_of_idle = at, shown
-        if idle + KEPT > per_user:
-            return idlest
-        if len(lists) <= ROOM * per_user:
-            return None
-        if 2 * with_reaction > len(lists):
-            return next(at for at, each in enumerate(lists) if each.reacted)
-        return briefest
 
 
 class _Shopper(msgspec.Struct):

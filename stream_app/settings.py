@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
 from state.attribution import WEIGHTS, WINDOWS, AttributionRules
-from state.lists import Retention
+from state.retention import Retention
 from stream_app.errors import UserError
 from stream_app.ranker.list_rules import ListRules, parse_floors
 from topics.codec import Limits

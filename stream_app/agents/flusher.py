@@ -24,7 +24,7 @@ from itertools import islice
 from math import inf
 from typing import Final, NamedTuple, Protocol
 
-from state.lists import PublishedList, packed
+from state.published_list import PublishedList, packed
 from state.request import request_of
 from state.row import UserRow
 from state.tables import Rows

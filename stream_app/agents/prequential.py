@@ -22,7 +22,7 @@ class PublishedLists:
 
     Examples
     --------
-    >>> from state.lists import PublishedList
+    >>> from state.published_list import PublishedList
     >>> lists = PublishedLists(Metrics(), ListMemory())
     >>> lists.memory.add("u", 0, PublishedList("l", "fixed", 100.0, ("a", "b")))
     >>> lists.chose("u", "b", 101.0)

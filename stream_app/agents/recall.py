@@ -16,7 +16,8 @@ import msgspec
 from aiokafka.structs import TopicPartition
 
 from state.duplicates import Place
-from state.lists import ListMemory, PublishedList, packed
+from state.lists import ListMemory
+from state.published_list import PublishedList, packed
 from stream_app.log_consumer import log_consumer
 from topics.catalogue import LISTS, REWARDS
 from topics.records import RecommendationList, Reward, RewardKind, Source

@@ -2,7 +2,8 @@
 
 import pytest
 
-from state.lists import ListMemory, PublishedList
+from state.lists import ListMemory
+from state.published_list import PublishedList
 from stream_app.agents.prequential import PublishedLists
 from stream_app.metrics import Metrics
 

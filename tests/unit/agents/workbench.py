@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from state.lists import ListMemory, PublishedList
+from state.lists import ListMemory
 from state.model_store import DirectoryModelStore
+from state.published_list import PublishedList
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
 from stream_app.agents.dead_letters import DeadLetterWriter
 from stream_app.agents.flusher import Flusher

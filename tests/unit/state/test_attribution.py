@@ -8,7 +8,8 @@ import pytest
 
 from state.attribution import WEIGHTS, WINDOWS, Attribution, AttributionRules, Unattributed, attribute
 from state.duplicates import Place
-from state.lists import ListMemory, PublishedList, packed
+from state.lists import ListMemory
+from state.published_list import PublishedList, packed
 from topics.events import (
     Action,
     Click,

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from state.lists import KEPT, ROOM, ListMemory, PublishedList, Retention, packed
+from state.lists import ListMemory
+from state.published_list import PublishedList, packed
+from state.retention import KEPT, ROOM, Retention
 from topics.records import Reward, RewardKind, Source
 
 

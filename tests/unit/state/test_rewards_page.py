@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from state.attribution import WEIGHTS, WINDOWS, Unattributed
-from state.lists import KEPT, ROOM, ListMemory, Retention
+from state.lists import ListMemory
+from state.retention import KEPT, ROOM, Retention
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 from topics.records import RewardKind
