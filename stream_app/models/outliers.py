@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from river.preprocessing import StandardScaler
+from river.stats import Mean, Var
 
 from stream_app.models.arrays import State, stamped, verify
 from topics.records import Line
@@ -22,8 +22,8 @@ _QUANTITY: Final = "quantity"
 class OutlierFilter:
     """Judges order lines by the z-scores of their log price and log quantity, and learns from each.
 
-    Mean and variance are River's streaming ones (`river.preprocessing.StandardScaler`, Welford's method), over
-    the lines of all purchases. A line that is flagged is learned as if it stood at the threshold: one does not
+    Mean and variance are River's streaming ones (`river.stats.Var`, Welford's method), over the lines of all
+    purchases. A line that is flagged is learned as if it stood at the threshold: one does not
     move the scale by much, and where prices have really changed the scale follows. A price of 0 or NaN is
     unknown and not judged.
 
@@ -58,7 +58,7 @@ class OutlierFilter:
         self._clear()
 
     def _clear(self) -> None:
-        self._scaler = StandardScaler()
+        self._logarithms = {_PRICE: Var(ddof=0), _QUANTITY: Var(ddof=0)}
         self.flagged = 0
 
     def sift(self, lines: Iterable[Line]) -> tuple[Line, ...]:
@@ -67,11 +67,11 @@ class OutlierFilter:
 
     def mean(self, what: str) -> float:
         """Mean of the logarithm of ``price`` or ``quantity``; 0 before the first."""
-        return float(self._scaler.means[what])
+        return float(self._logarithms[what].mean.get())
 
     def deviation(self, what: str) -> float:
         """Standard deviation of the logarithm of ``price`` or ``quantity``, at least `LEAST_SD`."""
-        return max(LEAST_SD, math.sqrt(max(0.0, self._scaler.vars[what])))
+        return max(LEAST_SD, math.sqrt(max(0.0, self._logarithms[what].get())))
 
     def z_score(self, what: str, value: float) -> float:
         """How many standard deviations the logarithm of a price or quantity lies from the mean of all."""
@@ -91,33 +91,33 @@ class OutlierFilter:
 
     def _judged(self, what: str, value: float) -> float:
         """The z-score of a price or quantity; 0 where nothing is judged, or not yet."""
-        judging = self.threshold and self._scaler.counts[what] >= LEAST_SEEN
+        judging = self.threshold and self._logarithms[what].n >= LEAST_SEEN
         return self.z_score(what, value) if judging else 0.0
 
     def _take(self, line: Line) -> bool:
         flag = False
-        learned = {}
         for what, value in _facts(line):
-            learned[what] = math.log(value)
+            learned = math.log(value)
             z = self._judged(what, value)
             if abs(z) > self.threshold:
                 flag = True
                 edge = math.copysign(self.threshold, z) * self.deviation(what)
-                learned[what] = self.mean(what) + edge
-        self._scaler.learn_one(learned)
+                learned = self.mean(what) + edge
+            self._logarithms[what].update(learned)
         self.flagged += flag
         return flag
 
     def state(self) -> State:
         """Everything learned, as plain data."""
-        scaler = self._scaler
         return stamped(
             "outliers",
             {"threshold": self.threshold},
             flagged=self.flagged,
-            scales=[
-                [what, int(scaler.counts[what]), float(scaler.means[what]), float(scaler.vars[what])]
-                for what in sorted(scaler.counts)
+            # the sum of squares and not the variance: what goes on from it is to be the same to the last bit
+            moments=[
+                [what, int(each.n), float(each.mean.get()), float(each._S)]  # noqa: SLF001  # River has no other way
+                for what, each in self._logarithms.items()
+                if each.n
             ],
         )
 
@@ -132,10 +132,10 @@ class OutlierFilter:
         verify(state, "outliers", {"threshold": self.threshold})
         self._clear()
         self.flagged = int(state["flagged"])
-        for what, count, mean, variance in state["scales"]:
-            self._scaler.counts[what] = int(count)
-            self._scaler.means[what] = float(mean)
-            self._scaler.vars[what] = float(variance)
+        for what, count, mean, squares in state["moments"]:
+            moments = self._logarithms[what]
+            moments.mean = Mean._from_state(int(count), float(mean))  # noqa: SLF001
+            moments._S = float(squares)  # noqa: SLF001
 
 
 def _facts(line: Line) -> list[tuple[str, float]]:
