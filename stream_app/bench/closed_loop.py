@@ -29,7 +29,7 @@ from stream_app.evaluation.statistics import Interval, Values
 from stream_app.settings import child_environment
 from stream_app.simulator import outcomes as simulated
 from stream_app.simulator.outcomes import CLICK_THROUGH, COLUMNS, Figure, Outcomes
-from stream_app.simulator.report import Regret, Report
+from stream_app.simulator.report import Regret
 
 ARMS: Final[dict[str, dict[str, object]]] = {
     "popularity": {"models": ["popularity"], "fusion": "rrf", "policies": {"fixed": 1.0}},
@@ -50,6 +50,12 @@ COUNTED: Final = ("lists", "clicks", "conversions")
 
 _STUDENT: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """97.5 % quantiles of Student's t with 1 to 9 degrees of freedom."""
+
+
+class _Reported(msgspec.Struct):
+    """What is read of a run's report; figures that are not known there are null."""
+
+    regret: Regret | None = None
 
 
 class Part(NamedTuple):
@@ -115,7 +121,7 @@ def measure(parts: Sequence[Part], done: Callable[[str], None]) -> dict[str, Any
         for number, part in enumerate(parts):
             for at, (arm, settings) in enumerate(ARMS.items()):
                 out = Path(folder) / f"{arm}-{number}.json"
-                regret = _simulate(part.options, settings, out).regret
+                regret = _simulate(part.options, settings, out)
                 if regret is not None:
                     regrets[arm].append(regret)
                 own = _own_lists(out)
@@ -189,8 +195,8 @@ def over_parts(sums: Values, figure: Callable[[Values], float]) -> Interval:
     return Interval(value, value - half, value + half)
 
 
-def _simulate(options: Sequence[str], settings: dict[str, object], out: Path) -> Report:
-    """Run one arm on one part; outcomes go to `out`."""
+def _simulate(options: Sequence[str], settings: dict[str, object], out: Path) -> Regret | None:
+    """Run one arm on one part; outcomes go to `out`, the regret is returned where it is known."""
     said, report = out.with_suffix(".log"), out.with_suffix(".report.json")
     command = [sys.executable, "-m", "stream_app", "simulate", *options]
     command += ["--own-servers", "--outcomes", str(out), "--report", str(report)]
@@ -205,7 +211,7 @@ def _simulate(options: Sequence[str], settings: dict[str, object], out: Path) ->
         )
     if run.returncode != 0:
         raise UserError(f"headrace simulate ended with status {run.returncode}. {log_tail(said)}")
-    return msgspec.json.decode(report.read_bytes(), type=Report)
+    return msgspec.json.decode(report.read_bytes(), type=_Reported).regret
 
 
 def _own_lists(out: Path) -> Values:

@@ -10,7 +10,7 @@ from stream_app.bench import closed_loop
 from stream_app.bench.closed_loop import ARMS, measure, over_parts, shops_of, tenths_of
 from stream_app.errors import UserError
 from stream_app.evaluation.statistics import Values
-from stream_app.simulator.report import Curve, Regret, Report, Setup
+from stream_app.simulator.report import Curve, Regret
 
 COLUMNS = ["lists", "examined", "clicks", "conversions", "revenue", "expected", "best"]
 
@@ -32,42 +32,12 @@ def option(options: Sequence[str], name: str) -> str:
     return options[list(options).index(name) + 1]
 
 
-def reported(regret: Regret | None = None) -> Report:
-    counts = dict.fromkeys(
-        (
-            "shoppers",
-            "finished",
-            "events",
-            "clicks",
-            "searches",
-            "purchases",
-            "impressions",
-            "lists",
-            "late",
-            "unlisted",
-        ),
-        0,
-    )
-    return Report(
-        setup=Setup(shoppers="some", seed=1),
-        interrupted=False,
-        seconds=1.0,
-        events_per_second=1.0,
-        sales_without_list=0,
-        revenue_without_list=0.0,
-        policies=[],
-        differences=[],
-        regret=regret,
-        **counts,
-    )
-
-
 @pytest.fixture
 def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[str], dict[str, object]]]:
     """Runs that write outcomes at once: half as many clicks with popularity, the same with the others."""
     runs: list[tuple[Sequence[str], dict[str, object]]] = []
 
-    def run(options: Sequence[str], settings: dict[str, object], out: Path) -> Report:
+    def run(options: Sequence[str], settings: dict[str, object], out: Path) -> Regret | None:
         runs.append((options, settings))
         rate = 0.3 if settings == ARMS["popularity"] else 0.6
         generated = "--sessions" not in options
@@ -75,12 +45,12 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[str], dict
         patience = np.random.default_rng(part).random(50).tolist()
         out.write_text(json.dumps({"columns": COLUMNS, "rows": shoppers(rate, patience)}))
         if not generated:
-            return reported()
+            return None
         # of the lists in the first half of the time, and of the second, three times as many in a shop of seed 2
         lists = [10 * (2 * part - 1), 10]
         regret = np.cumsum([lists[0] * (1.0 - rate) * part, 5.0])
         curve = Curve(policy="thompson", lists=lists, per_list=[None, None], cumulative=regret.tolist())
-        return reported(Regret(days=[5.0, 10.0], shifts=[4.0], curves=[curve]))
+        return Regret(days=[5.0, 10.0], shifts=[4.0], curves=[curve])
 
     monkeypatch.setattr(closed_loop, "_simulate", run)
     return runs
