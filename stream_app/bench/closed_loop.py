@@ -326,7 +326,7 @@ def main(
         if sessions is None
         else tenths_of(sessions, log_format, parts, shoppers, warm_up)
     )
-    console = Console()
+    console = Console(width=None if sys.stdout.isatty() else 120)
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as bar:
         task = bar.add_task("closed loop", total=parts * len(ARMS))
