@@ -202,7 +202,7 @@ def attribute(
         item_id, revenue = lines[number]
         if event.list_id:
             found = _named(memory.find(event.user_id, event.list_id), item_id, kind, ts, window)
-            if found is Unattributed.NOT_ON_LIST and len(lines) > 1:
+            if found in (Unattributed.NOT_ON_LIST, Unattributed.UNKNOWN_LIST) and len(lines) > 1:
                 # an order names one list, and what is in the basket may come from several
                 found = _newest(lists, item_id, kind, ts, rules)
         else:
@@ -214,7 +214,7 @@ def attribute(
         # A shop that says what was shown has said what was seen above; from any other it is taken so.
         told = RewardKind.IMPRESSION in (listed.given or ())
         seen = _new(listed, (at,) if told else range(at + 1))
-        reward = _reward(listed, kind, event.user_id, place, number, ts, seen)
+        reward = _reward(listed, kind, event, place, number, ts, seen)
         reward = msgspec.structs.replace(
             reward,
             item_id=item_id,
@@ -240,7 +240,7 @@ def _named(named: PublishedList | None, item_id: str, kind: RewardKind, ts: floa
         return Unattributed.UNKNOWN_LIST
     at = named.place(item_id)
     if at < 0:
-        return Unattributed.NOT_ON_LIST
+        return Unattributed.UNKNOWN_LIST if named.is_remnant else Unattributed.NOT_ON_LIST
     if ts - named.since > window:
         return Unattributed.TOO_LATE
     return Unattributed.REPEATED if named.was_given(kind) >> at & 1 else (named, at)
@@ -312,7 +312,7 @@ def _shown(
             # It is before the shopper's eyes again, though nothing of it is news.
             listed.since = max(listed.since, ts)
         return Attribution(unattributed=(Unattributed.REPEATED if places else Unattributed.NOT_ON_LIST,))
-    reward = _reward(listed, RewardKind.IMPRESSION, event.user_id, place, 0, ts, seen)
+    reward = _reward(listed, RewardKind.IMPRESSION, event, place, 0, ts, seen)
     listed.mark(RewardKind.IMPRESSION, -1, seen, ts)
     return Attribution(rewards=(reward,))
 
@@ -325,7 +325,7 @@ def _new(listed: PublishedList, places: Sequence[int]) -> tuple[int, ...]:
 def _reward(
     listed: PublishedList,
     kind: RewardKind,
-    user_id: str,
+    event: Click | Purchase | Feedback | Impression,
     place: Place,
     line: int,
     ts: float,
@@ -338,7 +338,7 @@ def _reward(
         offset=place.offset,
         line=line,
         ts=ts,
-        user_id=user_id,
+        user_id=event.user_id,
         list_id=listed.list_id,
         policy=listed.policy,
         kind=kind,
@@ -349,4 +349,5 @@ def _reward(
         seen_propensities=tuple([listed.propensity(at) for at in seen]),
         seen_features=b"".join([listed.row(at) for at in seen]),
         search=listed.search,
+        named=listed.list_id == event.list_id,
     )

@@ -31,13 +31,50 @@ class _Shopper(msgspec.Struct):
         return len(self.lists) + len(self.searches)
 
 
+class _Shelf:
+    """Shoppers, whoever got a list longest ago first, and how many lists they have together."""
+
+    def __init__(self) -> None:
+        self.shoppers: OrderedDict[str, _Shopper] = OrderedDict()
+        self.count = 0
+
+    def put(self, user_id: str, shopper: _Shopper) -> None:
+        self.shoppers[user_id] = shopper
+        self.count += shopper.count
+
+    def take(self, user_id: str) -> _Shopper | None:
+        shopper = self.shoppers.pop(user_id, None)
+        if shopper is not None:
+            self.count -= shopper.count
+        return shopper
+
+    def take_oldest(self) -> tuple[str, _Shopper]:
+        user_id, shopper = self.shoppers.popitem(last=False)
+        self.count -= shopper.count
+        return user_id, shopper
+
+    def memory(self) -> int:
+        """Bytes held, estimated from the newest lists of a sample of shoppers."""
+        sample = [
+            each
+            for shopper, _ in zip(reversed(self.shoppers.values()), range(100), strict=False)
+            for each in (*shopper.lists, *shopper.searches)
+        ]
+        size = sum(
+            _ENTRY_BYTES + 8 * len(each.items) + len(each.propensities) + len(each.features)
+            for each in sample
+        )
+        return self.count * size // max(1, len(sample))
+
+
 class ListMemory:
     """The lists that shoppers of this worker have, the newest few of each.
 
     Parameters
     ----------
     limit
-        Lists remembered in all; beyond it whoever got a list longest ago is forgotten.
+        Lists remembered in all. Beyond it those go of whoever got a list longest ago; of lists with a reaction the
+        items reacted to stay, so that a purchase finds its click, and of such remnants there are as many at most.
     retention
         Which of one shopper stay. Of their searches those with a reaction, those that are just up, and the newest
         `KEPT`.
@@ -55,13 +92,13 @@ class ListMemory:
         self._limit: Final = limit
         self._retention: Final = retention or Retention()
         self._of_searches: Final = Retention(KEPT, self._retention.window)
-        self._shoppers: OrderedDict[str, _Shopper] = OrderedDict()
+        self._recent: Final = _Shelf()
+        self._remnants: Final = _Shelf()
         self._taken: dict[int, float] = {}
-        self._count = 0
 
     def __len__(self) -> int:
-        """Lists remembered."""
-        return self._count
+        """Lists remembered, and remnants of lists."""
+        return self._recent.count + self._remnants.count
 
     def take_event(self, partition: int, ts: float) -> None:
         """Note that the events of a partition were taken up to one.
@@ -90,12 +127,13 @@ class ListMemory:
         """
         if not published.items:
             return
-        shopper = self._shoppers.get(user_id)
+        shopper = self._recent.shoppers.get(user_id)
         if shopper is None:
-            shopper = self._shoppers[user_id] = _Shopper(partition)
+            shopper = self._remnants.take(user_id) or _Shopper(partition)
+            self._recent.put(user_id, shopper)
         else:
-            shopper.partition = partition
-            self._shoppers.move_to_end(user_id)
+            self._recent.shoppers.move_to_end(user_id)
+        shopper.partition = partition
         published.since = max(published.since, published.at)
         lists = shopper.searches if published.search else shopper.lists
         # Without an event in between the same list is the newest.
@@ -106,61 +144,74 @@ class ListMemory:
                 lists[-1] = published
             return
         lists.append(published)
-        self._count += 1
-        self._trim(shopper, search=published.search)
-        while self._count > self._limit:
-            _, forgotten = self._shoppers.popitem(last=False)
-            self._count -= forgotten.count
+        self._recent.count += 1
+        self._make_room(shopper, published)
 
-    def _trim(self, shopper: _Shopper, *, search: bool) -> None:
-        lists = shopper.searches if search else shopper.lists
-        retention = self._of_searches if search else self._retention
+    def _make_room(self, shopper: _Shopper, added: PublishedList) -> None:
+        """Drop what there is no room for now: lists of the same shopper, and of those who were here longest ago."""
+        lists = shopper.searches if added.search else shopper.lists
+        retention = self._of_searches if added.search else self._retention
         taken = self._taken.get(shopper.partition, -inf)
         while (at := retention.dispensable(lists, taken)) is not None:
             del lists[at]
-            self._count -= 1
+            self._recent.count -= 1
+        while self._recent.count > self._limit:
+            user_id, oldest = self._recent.take_oldest()
+            for each in (oldest.lists, oldest.searches):
+                each[:] = [listed.remnant() for listed in each if listed.reacted]
+            if oldest.count:
+                self._remnants.put(user_id, oldest)
+        while self._remnants.count > self._limit:
+            self._remnants.take_oldest()
 
-    def add_earlier(self, user_id: str, partition: int, published: PublishedList) -> None:
-        """Remember a list of before those that are remembered, while there is room.
+    def add_earlier(self, user_id: str, partition: int, remnant: PublishedList) -> None:
+        """Remember what is left of a list of before those that are remembered.
 
         Parameters
         ----------
         user_id, partition
             Whose, and the partition of their events.
-        published
-            The list; one that is remembered already stays as it is.
+        remnant
+            Of the list; where it is remembered already, nothing changes. Of two shoppers the one whose list is newer
+            comes first: there may be no room for the other.
         """
-        if self._count >= self._limit or self.find(user_id, published.list_id) is not None:
+        if self.find(user_id, remnant.list_id) is not None:
             return
-        shopper = self._shoppers.get(user_id)
+        recent = self._recent.shoppers.get(user_id)
+        shelf = self._remnants if recent is None else self._recent
+        shopper = shelf.shoppers.get(user_id)
+        if shelf is self._remnants and shelf.count >= self._limit:
+            return
         if shopper is None:
-            shopper = self._shoppers[user_id] = _Shopper(partition)
-            # the first to be forgotten
-            self._shoppers.move_to_end(user_id, last=False)
-        published.since = max(published.since, published.at)
-        insort(shopper.searches if published.search else shopper.lists, published, key=lambda each: each.at)
-        self._count += 1
-        self._trim(shopper, search=published.search)
+            shopper = shelf.shoppers[user_id] = _Shopper(partition)
+            shelf.shoppers.move_to_end(user_id, last=False)
+        insort(shopper.searches if remnant.search else shopper.lists, remnant, key=lambda each: each.at)
+        shelf.count += 1
+        if recent is not None:
+            self._make_room(recent, remnant)
 
     def withdraw(self, user_id: str, published: PublishedList) -> None:
         """Forget a list that came to nobody's eyes; one that had been published before as it is stays."""
-        shopper = self._shoppers.get(user_id)
+        shopper = self._recent.shoppers.get(user_id)
         if shopper is not None:
             lists = shopper.searches if published.search else shopper.lists
             kept = [each for each in lists if each is not published]
-            self._count -= len(lists) - len(kept)
+            self._recent.count -= len(lists) - len(kept)
             lists[:] = kept
             if not shopper.count:
-                del self._shoppers[user_id]
+                self._recent.take(user_id)
+
+    def _of(self, user_id: str) -> _Shopper | None:
+        return self._recent.shoppers.get(user_id) or self._remnants.shoppers.get(user_id)
 
     def of(self, user_id: str) -> Sequence[PublishedList]:
         """The lists of a shopper, oldest first; those of searches apart."""
-        shopper = self._shoppers.get(user_id)
+        shopper = self._of(user_id)
         return () if shopper is None else shopper.lists
 
     def find(self, user_id: str, list_id: str) -> PublishedList | None:
         """The list of a shopper, or of their search, that has this name."""
-        shopper = self._shoppers.get(user_id)
+        shopper = self._of(user_id)
         if shopper is not None:
             for each in (*shopper.lists, *shopper.searches):
                 if each.list_id == list_id:
@@ -168,12 +219,10 @@ class ListMemory:
         return None
 
     def last(self, user_id: str, ts: float) -> PublishedList | None:
-        """The shopper's list that was published last before a time; searches apart."""
-        shopper = self._shoppers.get(user_id)
-        if shopper is not None:
-            for each in reversed(shopper.lists):
-                if each.at <= ts:
-                    return each
+        """The shopper's list that was published last before a time, if it is held whole; searches apart."""
+        for each in reversed(self.of(user_id)):
+            if each.at <= ts:
+                return None if each.is_remnant else each
         return None
 
     def take(self, reward: Reward) -> None:
@@ -184,28 +233,17 @@ class ListMemory:
 
     def forget(self, user_id: str) -> None:
         """Forget a shopper."""
-        shopper = self._shoppers.pop(user_id, None)
-        if shopper is not None:
-            self._count -= shopper.count
+        self._recent.take(user_id)
+        self._remnants.take(user_id)
 
     def keep(self, partitions: Collection[int]) -> None:
         """Forget the shoppers of all other partitions."""
         self._taken = {at: ts for at, ts in self._taken.items() if at in partitions}
-        gone = [user for user, shopper in self._shoppers.items() if shopper.partition not in partitions]
-        for user in gone:
-            self.forget(user)
+        for shelf in (self._recent, self._remnants):
+            gone = [user for user, shopper in shelf.shoppers.items() if shopper.partition not in partitions]
+            for user in gone:
+                shelf.take(user)
 
     def memory(self) -> int:
-        """Bytes held, estimated from the newest lists of a sample of shoppers."""
-        sample = [
-            each
-            for shopper, _ in zip(reversed(self._shoppers.values()), range(100), strict=False)
-            for each in (*shopper.lists, *shopper.searches)
-        ]
-        if not sample:
-            return 0
-        size = sum(
-            _ENTRY_BYTES + 8 * len(each.items) + len(each.propensities) + len(each.features)
-            for each in sample
-        )
-        return self._count * size // len(sample)
+        """Bytes held, estimated."""
+        return self._recent.memory() + self._remnants.memory()

@@ -2,10 +2,14 @@
 
 from array import array
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import msgspec
 
 from topics.records import NO_CHOICE, RewardKind
+
+UNKNOWN: Final = ""
+"""In the place of an item of which nothing is held; no item has this id."""
 
 
 class PublishedList(msgspec.Struct, gc=False):
@@ -73,6 +77,43 @@ class PublishedList(msgspec.Struct, gc=False):
     def reacted(self) -> bool:
         """Whether the shopper reacted to it, which is more than having seen it."""
         return self.given is not None and (len(self.given) > 1 or RewardKind.IMPRESSION not in self.given)
+
+    @property
+    def is_remnant(self) -> bool:
+        """Whether no more of it is held than what was reacted to."""
+        return self.items[-1] == UNKNOWN
+
+    def remnant(self) -> "PublishedList":
+        """The items that were reacted to, which later steps are matched with.
+
+        Of all others nothing is held, and they count as seen: nobody can tell any more what was.
+
+        Examples
+        --------
+        >>> listed = PublishedList("l", "fixed", 100.0, ("shoe", "sock", "hat"))
+        >>> listed.mark(RewardKind.CLICK, 1, (0, 1), 110.0)
+        >>> listed.remnant().items
+        ('', 'sock', '')
+        """
+        reacted = 0
+        for kind, places in (self.given or {}).items():
+            if kind is not RewardKind.IMPRESSION:
+                reacted |= places
+        length = min(reacted.bit_length(), len(self.items))
+        held = [bool(reacted >> at & 1) for at in range(length)] + [False]
+        nothing = bytes(len(self.features) // len(self.items))
+        return PublishedList(
+            self.list_id,
+            self.policy,
+            self.at,
+            tuple([self.items[at] if is_held else UNKNOWN for at, is_held in enumerate(held)]),
+            packed([self.propensity(at) if is_held else 1.0 for at, is_held in enumerate(held)]),
+            b"".join([self.row(at) if is_held else nothing for at, is_held in enumerate(held)]),
+            self.search,
+            self.since,
+            (1 << len(held)) - 1,
+            self.given,
+        )
 
     def mark(self, kind: RewardKind, position: int, seen: Iterable[int], ts: float) -> None:
         """Take note of a reward: its kind and place, the places it made seen, its time."""

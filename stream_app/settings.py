@@ -164,7 +164,7 @@ class Settings(BaseSettings):
     remembered_lists: PositiveInt = Field(
         100_000,
         description="Published lists that a worker remembers to match reactions with, some 0.6 kB each and 2 bytes "
-        "a feature of an item.",
+        "a feature of an item; and of as many more the items that were reacted to, until they are bought.",
     )
     remembered_lists_per_user: Annotated[int, Field(ge=2)] = Field(
         8,

@@ -240,6 +240,8 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Their rows, in that order.
     search
         Whether it is the list of a search.
+    named
+        Whether the event itself named the list; of any other it was worked out that the reaction came from it.
     """
 
     source: Source
@@ -265,6 +267,7 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seen_propensities: tuple[float, ...] = ()
     seen_features: bytes = b""
     search: bool = False
+    named: bool = False
 
 
 class PolicyShares(msgspec.Struct, frozen=True, kw_only=True):

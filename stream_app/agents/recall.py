@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -17,7 +18,7 @@ from aiokafka.structs import TopicPartition
 
 from state.duplicates import Place
 from state.lists import ListMemory
-from state.published_list import PublishedList, packed
+from state.published_list import UNKNOWN, PublishedList, packed
 from stream_app.log_consumer import log_consumer
 from topics.catalogue import LISTS, REWARDS
 from topics.records import RecommendationList, Reward, RewardKind, Source
@@ -25,6 +26,7 @@ from topics.records import RecommendationList, Reward, RewardKind, Source
 _LOG: Final = logging.getLogger(__name__)
 _SLICE: Final = 2_000
 _REPORT_EVERY: Final = 5.0
+_PATIENCE_MS: Final = 5_000
 _SEARCH: Final = "recs:search:"
 
 _list_decoder: Final = msgspec.json.Decoder(RecommendationList)
@@ -62,24 +64,64 @@ class Logged:
         self.rewarded = {at: line for at, line in self.rewarded.items() if at[1] in partitions}
 
 
-class _Mark(NamedTuple):
-    """What is kept of a reward until its list is read, or to know what it was by."""
+class _Tail(NamedTuple):
+    """The end of a partition: offsets of its first record and of what comes after its last."""
 
-    partition: int
-    kind: RewardKind
-    position: int
-    seen: tuple[int, ...]
-    ts: float
-    item_id: str
-    propensity: float
-    features: bytes
-    policy: str
-    published_at: float
-    search: bool
+    tp: TopicPartition
+    start: int
+    end: int
 
 
-_Marks = dict[str, dict[str, list[_Mark]]]
-"""By shopper and list, in the order of the log."""
+class _Fate:
+    """What the rewards of a list tell: what became of it, and the items that were reacted to.
+
+    Parameters
+    ----------
+    first
+        The first of its rewards that was read.
+    """
+
+    def __init__(self, first: Reward) -> None:
+        self.partition: Final = first.partition
+        self.found = False
+        self._told: dict[int, Reward] = {}
+        self._listed: Final = PublishedList(
+            first.list_id, first.policy, first.ts - first.delay, (), search=first.search
+        )
+
+    def take(self, reward: Reward) -> None:
+        """Take one more."""
+        self._listed.mark(reward.kind, reward.position, reward.seen_positions, reward.ts)
+        if reward.position >= 0:
+            # what was seen with it is taken
+            self._told[reward.position] = msgspec.structs.replace(
+                reward, seen=(), seen_positions=(), seen_propensities=(), seen_features=b""
+            )
+
+    def befall(self, published: PublishedList) -> None:
+        """Note on the list, which has been found, what became of it."""
+        self.found = True
+        published.seen |= self._listed.seen
+        published.given = dict(self._listed.given or {})
+        published.since = max(published.since, self._listed.since)
+
+    def remnant(self) -> PublishedList | None:
+        """What they tell of a list that was not found; None where nobody reacted to it."""
+        if not self._told:
+            return None
+        first, places = next(iter(self._told.values())), range(max(self._told) + 1)
+        told = [self._told.get(at) for at in places]
+        whole = self._listed
+        whole.items = tuple([UNKNOWN if each is None else each.item_id for each in told])
+        whole.propensities = packed([1.0 if each is None else each.propensity for each in told])
+        nothing = bytes(len(first.features))
+        whole.features = b"".join([nothing if each is None else each.features for each in told])
+        whole.since = max(whole.since, whole.at)
+        return whole.remnant()
+
+
+_Fates = dict[str, dict[str, _Fate]]
+"""By shopper and list."""
 
 
 class Recall:
@@ -131,27 +173,34 @@ class Recall:
         consumer = log_consumer(self._broker)
         try:
             await consumer.start()
+            lists = await self._starts(consumer, LISTS.name, partitions)
+            rewards = await self._starts(
+                consumer, REWARDS.name, partitions, since=await self._times(consumer, lists)
+            )
             # First the rewards: which lists are worth keeping depends on what became of them.
-            marks: _Marks = {}
-            async for record in self._tail(consumer, REWARDS.name, partitions):
-                self._take_reward(record, marks)
-            async for record in self._tail(consumer, LISTS.name, partitions):
-                self._take_list(record, marks)
-            self._add_remnants(marks)
+            fates: _Fates = {}
+            async for record in self._tail(consumer, rewards):
+                self._take_reward(record, fates)
+            async for record in self._tail(consumer, lists):
+                self._take_list(record, fates)
+            self._add_remnants(fates)
+            for tail in (*rewards, *lists):
+                self._logged.positions[tail.tp.topic, tail.tp.partition] = tail.end
         finally:
             await consumer.stop()
 
-    async def _tail(self, consumer: Any, topic: str, partitions: Collection[int]) -> AsyncIterator[Any]:
-        """The records from where this worker knows the log, or from as far back as they count, to its end."""
-        tps = [TopicPartition(topic, partition) for partition in partitions]
-        consumer.assign(tps)
-        ends = await consumer.end_offsets(tps)
-        starts = await self._starts(consumer, tps, ends)
-        for tp, start in starts.items():
-            consumer.seek(tp, start)
-        waiting = {tp for tp in tps if starts[tp] < ends[tp]}
-        consumer.pause(*(tp for tp in tps if tp not in waiting))
-        total, read, told = sum(ends[tp] - starts[tp] for tp in waiting), 0, time.monotonic()
+    async def _tail(self, consumer: Any, tails: Sequence[_Tail]) -> AsyncIterator[Any]:
+        """The records of the tails of one topic."""
+        tails = [tail for tail in tails if tail.start < tail.end]
+        if not tails:
+            # An assignment that another follows at once has aiokafka's consumer wait for ever.
+            return
+        topic, ends = tails[0].tp.topic, {tail.tp: tail.end for tail in tails}
+        consumer.assign(list(ends))
+        for tail in tails:
+            consumer.seek(tail.tp, tail.start)
+        waiting = set(ends)
+        total, read, told = sum(tail.end - tail.start for tail in tails), 0, time.monotonic()
         while waiting:
             for tp, records in (await consumer.getmany(timeout_ms=500, max_records=_SLICE)).items():
                 for record in records:
@@ -165,30 +214,60 @@ class Recall:
             if time.monotonic() - told > _REPORT_EVERY:
                 told = time.monotonic()
                 _LOG.info("%s: read %d of at most %d records back", topic, read, total)
-        for tp in tps:
-            self._logged.positions[topic, tp.partition] = max(starts[tp], ends[tp])
         if read:
             _LOG.info("%s: read %d records back, %d lists are remembered", topic, read, len(self._memory))
 
     async def _starts(
-        self, consumer: Any, tps: list[TopicPartition], ends: Mapping[TopicPartition, int]
-    ) -> dict[TopicPartition, int]:
-        oldest = int((self._clock() - self._window) * 1000)
+        self,
+        consumer: Any,
+        topic: str,
+        partitions: Collection[int],
+        since: Mapping[int, int] = MappingProxyType({}),
+    ) -> list[_Tail]:
+        """From where a topic is read: from where this worker knows it, or from as far back as it counts.
+
+        Parameters
+        ----------
+        consumer, topic, partitions
+            What is read.
+        since
+            Times, ms since the epoch, by partition, from which on all is read, however much there is.
+        """
+        tps = [TopicPartition(topic, partition) for partition in sorted(partitions)]
+        consumer.assign(tps)
+        ends = await consumer.end_offsets(tps)
         beginnings = await consumer.beginning_offsets(tps)
+        oldest = int((self._clock() - self._window) * 1000)
         in_time = await consumer.offsets_for_times(dict.fromkeys(tps, oldest))
+        needed = await consumer.offsets_for_times(
+            {tp: since[tp.partition] for tp in tps if tp.partition in since}
+        )
         share = self._limit // len(tps) + 1
-        return {
-            tp: max(
+        tails = []
+        for tp in tps:
+            at = needed.get(tp)
+            start = max(
                 beginnings[tp],
                 self._logged.positions.get((tp.topic, tp.partition), 0),
                 in_time[tp].offset if in_time.get(tp) is not None else ends[tp],
-                # A list may have several rewards, but few have any.
-                ends[tp] - share,
+                min(ends[tp] - share, ends[tp] if at is None else at.offset),
             )
-            for tp in tps
-        }
+            tails.append(_Tail(tp, start, max(start, ends[tp])))
+        return tails
 
-    def _take_reward(self, record: Any, marks: _Marks) -> None:
+    async def _times(self, consumer: Any, tails: Sequence[_Tail]) -> dict[int, int]:
+        """The broker's time of the first record of each tail, ms since the epoch, by partition."""
+        times: dict[int, int] = {}
+        for tail in tails:
+            if tail.start < tail.end:
+                consumer.assign([tail.tp])
+                consumer.seek(tail.tp, tail.start)
+                found = await consumer.getmany(timeout_ms=_PATIENCE_MS, max_records=1)
+                # where none comes, as many rewards as lists are read
+                times |= {tp.partition: records[0].timestamp for tp, records in found.items() if records}
+        return times
+
+    def _take_reward(self, record: Any, fates: _Fates) -> None:
         try:
             reward = _reward_decoder.decode(record.value)
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
@@ -198,27 +277,18 @@ class Recall:
         self._logged.rewarded[place] = max(line, self._logged.rewarded.get(place, line))
         if reward.kind is RewardKind.ERASURE:
             # The lists of an erased shopper are forgotten by what ends them on the topic of lists.
-            marks.pop(reward.user_id, None)
+            fates.pop(reward.user_id, None)
             return
         if self._memory.find(reward.user_id, reward.list_id) is not None:
             self._memory.take(reward)
-        else:
-            mark = _Mark(
-                reward.partition,
-                reward.kind,
-                reward.position,
-                reward.seen_positions,
-                reward.ts,
-                reward.item_id,
-                reward.propensity,
-                reward.features,
-                reward.policy,
-                reward.ts - reward.delay,
-                reward.search,
-            )
-            marks.setdefault(reward.user_id, {}).setdefault(reward.list_id, []).append(mark)
+            return
+        of_shopper = fates.setdefault(reward.user_id, {})
+        fate = of_shopper.get(reward.list_id)
+        if fate is None:
+            fate = of_shopper[reward.list_id] = _Fate(reward)
+        fate.take(reward)
 
-    def _take_list(self, record: Any, marks: _Marks) -> None:
+    def _take_list(self, record: Any, fates: _Fates) -> None:
         user_id = (record.key or b"").decode("utf-8", "replace")
         if record.value is None:
             self._memory.forget(user_id)
@@ -228,20 +298,22 @@ class Recall:
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             _LOG.warning("passing over lists[%s]@%s: %s", record.partition, record.offset, error)
             return
-        for mark in marks.get(user_id, {}).pop(published.list_id, ()):
-            published.mark(mark.kind, mark.position, mark.seen, mark.ts)
+        fate = fates.get(user_id, {}).get(published.list_id)
+        if fate is not None:
+            fate.befall(published)
         self._memory.add(user_id, record.partition, published)
 
-    def _add_remnants(self, marks: _Marks) -> None:
-        """Remember of lists further back than their log is read what their rewards tell; the newest first."""
+    def _add_remnants(self, fates: _Fates) -> None:
+        """Remember of lists from further back than their log was read what their rewards tell; the newest first."""
         left = [
-            (user_id, remnant(list_id, told), told[0].partition)
-            for user_id, lists in marks.items()
-            for list_id, told in lists.items()
-            if any(mark.position >= 0 for mark in told)
+            (remnant, user_id, fate.partition)
+            for user_id, lists in fates.items()
+            for fate in lists.values()
+            if not fate.found and (remnant := fate.remnant()) is not None
         ]
-        for user_id, published, partition in sorted(left, key=lambda each: -each[1].at):
-            self._memory.add_earlier(user_id, partition, published)
+        left.sort(key=lambda each: -each[0].at)
+        for remnant, user_id, partition in left:
+            self._memory.add_earlier(user_id, partition, remnant)
 
 
 def remembered(listed: RecommendationList) -> PublishedList:
@@ -261,27 +333,3 @@ def remembered(listed: RecommendationList) -> PublishedList:
         listed.features,
         listed.key.startswith(_SEARCH),
     )
-
-
-def remnant(list_id: str, marks: Sequence[_Mark]) -> PublishedList:
-    """What the rewards of a list tell of it: the items that were reacted to, which later steps are matched with.
-
-    The other places hold nothing, and count as seen: nobody knows what stood there.
-    """
-    told = {mark.position: mark for mark in marks if mark.position >= 0}
-    first = next(iter(told.values()))
-    places = range(max(told) + 1)
-    nothing = bytes(len(first.features))
-    published = PublishedList(
-        list_id,
-        first.policy,
-        first.published_at,
-        tuple([told[at].item_id if at in told else "" for at in places]),
-        packed([told[at].propensity if at in told else 1.0 for at in places]),
-        b"".join([told[at].features if at in told else nothing for at in places]),
-        first.search,
-        seen=sum(1 << at for at in places if at not in told),
-    )
-    for mark in marks:
-        published.mark(mark.kind, mark.position, mark.seen, mark.ts)
-    return published

@@ -112,7 +112,7 @@ def measure(parts: Sequence[Part], done: Callable[[str], None]) -> dict[str, Any
     dict
         Figures of each arm and differences of each pair, with 95 % intervals over parts, null of a single one; the
         sums they come from: of each part, in the order of ``columns``; and where the best list is known the
-        ``regret`` a list over the shop's time.
+        ``regret`` a list over the shop's time, with the lists of each piece of it.
     """
     sums = np.zeros((len(parts), len(ARMS), len(COLUMNS)))
     people = np.zeros(len(ARMS), np.int64)
@@ -137,20 +137,22 @@ def measure(parts: Sequence[Part], done: Callable[[str], None]) -> dict[str, Any
     }
     if all(regrets.values()):
         [first, *_] = regrets[next(iter(ARMS))]
+        pieces = {arm: _pieces(each) for arm, each in regrets.items()}
         told["regret"] = {
             "days": first.days,
             "shifts": first.shifts,
-            "per_list": {arm: _regret_per_list(each) for arm, each in regrets.items()},
+            "lists": {arm: lists for arm, (lists, _) in pieces.items()},
+            "per_list": {arm: per_list for arm, (_, per_list) in pieces.items()},
         }
     return told
 
 
-def _regret_per_list(regrets: Sequence[Regret]) -> list[float | None]:
-    """Regret a list in each piece of time, of all lists of an arm that policies made."""
+def _pieces(regrets: Sequence[Regret]) -> tuple[list[int], list[float | None]]:
+    """The lists of an arm that policies made in each piece of time, and the regret of one; None without lists."""
     curves = [curve for regret in regrets for curve in regret.curves]
-    lists = np.array([curve.lists for curve in curves]).sum(axis=0)
+    lists = np.array([curve.lists for curve in curves]).sum(axis=0).tolist()
     total = np.array([np.diff(curve.cumulative, prepend=0.0) for curve in curves]).sum(axis=0)
-    return [round(r / n, 4) if n else None for r, n in zip(total.tolist(), lists.tolist(), strict=True)]
+    return lists, [round(r / n, 4) if n else None for r, n in zip(total.tolist(), lists, strict=True)]
 
 
 def over_parts(sums: Values, figure: Callable[[Values], float]) -> Interval:
@@ -281,22 +283,31 @@ def _span(interval: dict[str, float | None], form: str) -> str:
     return f"{mean} [{low}, {high}]"
 
 
-def _regret_table(regret: dict[str, Any]) -> Table:
-    """Regret a list over the shop's time, in pieces of about half a day, a bar where tastes change."""
-    days, shifts, curves = regret["days"], set(regret["shifts"]), regret["per_list"]
+def regret_table(regret: dict[str, Any]) -> Table:
+    """Regret a list over the shop's time, in pieces of about half a day, a bar where tastes change.
+
+    Parameters
+    ----------
+    regret
+        As `measure` tells it.
+    """
+    days, shifts = regret["days"], set(regret["shifts"])
     together = max(1, round(len(days) * 0.5 / days[-1]))
-    table = Table("day", *curves, box=None, pad_edge=False, title="regret a list", title_justify="left")
+    arms = list(regret["per_list"])
+    table = Table("day", *arms, box=None, pad_edge=False, title="regret a list", title_justify="left")
     for at in range(0, len(days), together):
         begin, end = days[at - 1] if at else 0.0, days[min(at + together, len(days)) - 1]
         if any(begin <= shift < end for shift in shifts):
-            table.add_row("tastes change", *("" for _ in curves))
-        cells = [
-            [each for each in curve[at : at + together] if each is not None] for curve in curves.values()
-        ]
-        table.add_row(
-            f"{begin:g} to {end:g}", *(f"{sum(each) / len(each):.3f}" if each else "-" for each in cells)
-        )
+            table.add_row("tastes change", *("" for _ in arms))
+        piece = slice(at, at + together)
+        cells = [_mean(regret["lists"][arm][piece], regret["per_list"][arm][piece]) for arm in arms]
+        table.add_row(f"{begin:g} to {end:g}", *cells)
     return table
+
+
+def _mean(lists: Sequence[int], per_list: Sequence[float | None]) -> str:
+    total = sum(n * each for n, each in zip(lists, per_list, strict=True) if each is not None)
+    return f"{total / sum(lists):.3f}" if any(lists) else "-"
 
 
 def main(
@@ -341,7 +352,7 @@ def main(
     report.write_text(json.dumps(told, indent=2))
     console.print(_table(told))
     if "regret" in told:
-        console.print(_regret_table(told["regret"]))
+        console.print(regret_table(told["regret"]))
     console.print(f"all figures in {report}")
 
 

@@ -92,7 +92,7 @@ def show(
             "No `share` was said yet: workers split shoppers by their own HEADRACE_POLICIES "
             f"(in this shell: {local})."
         )
-    by_guard = sorted(said.resting - set(said.operator.resting))
+    by_guard = sorted(said.by_guard - set(said.operator.resting))
     if by_guard:
         typer.echo(f"At rest by the guard: {', '.join(by_guard)} (`headrace policies resume` undoes it).")
     if not any(each.shown for each in comparison.policies.values()):
@@ -135,7 +135,11 @@ def rest(names: Names, *, note: Note = "") -> None:
 
 
 def resume(names: Names, *, note: Note = "") -> None:
-    """Give policies their shoppers back; the guard leaves them alone from now on."""
+    """Give policies their shoppers back.
+
+    Those that the guard has put to rest it leaves alone from now on; those that an operator alone has, it may put to
+    rest again.
+    """
     _change(names, note, at_rest=False)
     typer.echo(f"{', '.join(names)}: resumed.")
 
@@ -165,8 +169,12 @@ def _change(names: list[str], note: str, *, at_rest: bool) -> None:
     log = _log()
     said = log.said()
     named, operator = set(names), said.operator
-    resting, trusted = set(operator.resting) - named, set(operator.trusted) - named
-    (resting if at_rest else trusted).update(named)
+    resting, trusted = set(operator.resting), set(operator.trusted)
+    if at_rest:
+        resting, trusted = resting | named, trusted - named
+    else:
+        # of what it has said nothing of, the guard is yet to be heard
+        resting, trusted = resting - named, trusted | (named & said.by_guard)
     log.say(said, resting=tuple(sorted(resting)), trusted=tuple(sorted(trusted)), note=note)
 
 

@@ -45,8 +45,9 @@ class PolicyFigures(msgspec.Struct, frozen=True):
         Whether the guard, or somebody, has put it to rest.
     shoppers
         Who saw a list of it.
-    clicks, revenue
-        Per list seen: mean, and the ends of an interval that holds at any time one looks; NaN before there is one.
+    clicks, revenue, purchases
+        Per list seen: mean, and the ends of an interval that holds at any time one looks; infinite while it has too
+        few shoppers for one, NaN while nothing is told.
     """
 
     share: float = 0.0
@@ -54,6 +55,7 @@ class PolicyFigures(msgspec.Struct, frozen=True):
     shoppers: float = 0.0
     clicks: tuple[float, float, float] = (math.nan, math.nan, math.nan)
     revenue: tuple[float, float, float] = (math.nan, math.nan, math.nan)
+    purchases: tuple[float, float, float] = (math.nan, math.nan, math.nan)
 
 
 class Figures(msgspec.Struct, frozen=True, kw_only=True):
@@ -159,6 +161,7 @@ def parse(samples: Iterable[Sample]) -> Figures:
 
 
 _BOUNDS: Final = ("mean", "low", "high")
+_PER_LIST: Final = frozenset({"clicks", "revenue", "purchases"})
 
 
 def parse_policies(samples: Iterable[Sample]) -> dict[str, PolicyFigures]:
@@ -183,10 +186,7 @@ def parse_policies(samples: Iterable[Sample]) -> dict[str, PolicyFigures]:
             told.setdefault(name, {})["resting"] = sample.value > 0
         elif sample.name == "headrace_policy_shoppers":
             told.setdefault(name, {})["shoppers"] = sample.value
-        elif sample.name == "headrace_policy_figure_per_list" and sample.labels["figure"] in (
-            "clicks",
-            "revenue",
-        ):
+        elif sample.name == "headrace_policy_figure_per_list" and sample.labels["figure"] in _PER_LIST:
             bounds = told.setdefault(name, {}).setdefault(sample.labels["figure"], [math.nan] * 3)
             bounds[_BOUNDS.index(sample.labels["bound"])] = sample.value
     split = {

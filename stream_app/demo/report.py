@@ -1,11 +1,12 @@
 """What a run of the demo comes to, as it is written with ``--report``."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import msgspec
 
-from stream_app.demo.figures import Figures
+from stream_app.demo.figures import Figures, PolicyFigures
 from stream_app.demo.latest_search import ShownSearch
 from stream_app.demo.list_quality import ListQuality
 from stream_app.errors import UserError
@@ -16,6 +17,25 @@ class Quantiles(msgspec.Struct, frozen=True):
 
     p50: float | None
     p99: float | None
+
+
+class PerList(msgspec.Struct, frozen=True):
+    """A figure per list seen and its interval; None where there are too few shoppers to tell."""
+
+    mean: float | None
+    low: float | None
+    high: float | None
+
+
+class PolicyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How one policy did, as the screen shows it; see `PolicyFigures`."""
+
+    share: float
+    resting: bool
+    shoppers: int
+    clicks_per_list: PerList
+    purchases_per_list: PerList
+    revenue_per_list: PerList
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,6 +66,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         Of the item looked at next, on the list that the shopper had by then; None before anyone had one.
     list_quality
         Diversity of shoppers' lists, and how their places were shared out among the items; see `ListQuality`.
+    policies
+        How those that order lists did, by name, since shoppers were last split anew; empty where one alone does.
     latest_search
         The search seen last with both its orders, the first places of each; None if nobody searched.
     seconds
@@ -76,6 +98,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     hit_rate_at_20: float | None
     mrr_at_20: float | None
     list_quality: ListQuality
+    policies: dict[str, PolicyReport]
     latest_search: ShownSearch | None
     seconds: float
     workers: int
@@ -103,6 +126,34 @@ def quantiles_ms(seconds: Sequence[float]) -> Quantiles:
         return Quantiles(None, None)
     ordered = sorted(seconds)
     return Quantiles(*(_milliseconds(ordered[-(-len(ordered) * percent // 100) - 1]) for percent in (50, 99)))
+
+
+def policy_reports(policies: Mapping[str, PolicyFigures]) -> dict[str, PolicyReport]:
+    """How policies did; nothing of one alone, since there is nothing to compare it with.
+
+    Examples
+    --------
+    >>> few = PolicyFigures(share=0.5, shoppers=9.0, clicks=(0.25, -math.inf, math.inf))
+    >>> policy_reports({"fixed": few, "thompson": PolicyFigures(share=0.5)})["fixed"].clicks_per_list
+    PerList(mean=0.25, low=None, high=None)
+    """
+    if len(policies) < 2:
+        return {}
+    return {
+        name: PolicyReport(
+            share=each.share,
+            resting=each.resting,
+            shoppers=round(each.shoppers),
+            clicks_per_list=_per_list(each.clicks),
+            purchases_per_list=_per_list(each.purchases),
+            revenue_per_list=_per_list(each.revenue),
+        )
+        for name, each in policies.items()
+    }
+
+
+def _per_list(bounds: tuple[float, float, float]) -> PerList:
+    return PerList(*(bound if math.isfinite(bound) else None for bound in bounds))
 
 
 def _milliseconds(seconds: float | None) -> float | None:

@@ -252,6 +252,7 @@ class _Run:
             hit_rate_at_20=figures.hit_rate,
             mrr_at_20=figures.mrr,
             list_quality=self._workers.quality,
+            policies=reports.policy_reports(self._workers.policies),
             latest_search=search and search.first(_SEARCH_REPORTED),
             seconds=round(seconds, 2),
             workers=self._options.workers,

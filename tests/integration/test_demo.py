@@ -97,6 +97,10 @@ def test_the_generated_shop_runs_for_its_seconds_and_leaves_a_report_and_nobody_
     assert 0 < report["search_lists_published"] < report["lists_published"]
     assert set(search["found"]) <= {each["item_id"] for each in search["published"]}
     assert all(each["reason"]["source"] for each in search["published"])
+    policies = report["policies"].values()
+    assert sum(each["share"] for each in policies) == pytest.approx(1.0)
+    assert sum(each["shoppers"] for each in policies) > 10
+    assert all(each["clicks_per_list"]["mean"] is not None for each in policies if each["shoppers"])
     assert left_behind(tmp_path) == []
     assert kept(tmp_path) == []
 

@@ -155,14 +155,14 @@ def test_what_is_said_of_policies_holds_on_every_worker_and_the_guard_speaks_for
         for worker in workers:
             assert "by the guard: policy popularity rests: its value per list is 0 [" in worker.log
 
-        # though it does badly still
+        # the guard lets go of the one that it has put to rest, though that does badly still
         say(stage, "resume", "popularity", "thompson")
         shop.await_split({"fixed": 1.0, "popularity": 1.0, "thompson": 1.0}, "as the operator insists")
 
         # what comes from now on is all that counts, on those that were there and on one that reads it all again
         shares = Shares(dict.fromkeys(POLICIES, 1.0))
         of_each = Counter(map(shares.policy_of, SHOPPERS))
-        shop.react(likes=["fixed"])
+        shop.react(likes=["fixed", "thompson"])
         for worker in workers:
             worker.wait_until(partial(counts, worker, of_each), "a worker to count anew", seconds=SECONDS)
         workers[1].kill()

@@ -214,3 +214,47 @@ def test_a_killed_worker_rewards_what_an_undisturbed_one_does_once(
     assert {name: sorted(places) for name, places in found.seen.items()} == {
         name: sorted(places) for name, places in wanted.seen.items()
     }
+
+
+def test_a_purchase_finds_its_click_though_others_had_more_lists_than_are_remembered_and_the_worker_died(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    numbers = count()
+
+    def sent(event_type: type[Event], user: str, **fields: Any) -> Outgoing:
+        event = event_type(event_id=f"p{next(numbers)}", user_id=user, ts=int(time.time() * 1000), **fields)  # type: ignore[call-arg]
+        return _records([event])[0]
+
+    bound = 100
+    buyers, others = (
+        [f"{who}-{n}" for n in range(many)] for who, many in (("buyer", 40), ("other", 2 * bound))
+    )
+    with clean_stage(servers, tmp_path, **SETTINGS, remembered_lists=bound, reward_named_only=True) as stage:
+        worker = stage.start_worker().await_ready()
+
+        def take(*records: Outgoing) -> None:
+            stage.send(records)
+            worker.wait_until(lambda: stage.uncommitted() == 0, "all to be taken")
+
+        for step in range(2):
+            take(*(sent(Click, who, item_id=f"item {(n + step) % 30}") for n, who in enumerate(buyers)))
+        worker.wait_until(lambda: len(stage.lists_of(buyers)) == len(buyers), "everybody to have a list")
+        lists = stage.lists_of(buyers)
+        take(
+            *(sent(Click, who, item_id=each.items[1].id, list_id=each.list_id) for who, each in lists.items())
+        )
+        take(*(sent(Click, who, item_id=f"item {n % 30}") for n, who in enumerate(others)))
+        worker.wait_until(lambda: len(stage.lists_of(others)) == len(others), "everybody to have a list")
+        worker.kill()
+        worker = stage.start_worker().await_ready()
+        for n, (who, each) in enumerate(lists.items()):
+            line = OrderLine(item_id=each.items[1].id, price=10.0, quantity=1)
+            named = {"list_id": each.list_id} if n % 2 else {}
+            stage.send([sent(Purchase, who, order_id=f"o{who}", items=[line], **named)])
+        worker.wait_until(lambda: stage.uncommitted() == 0, "all orders to be taken")
+        assert worker.terminate() == 0, worker.log
+        rewards = [_decoder.decode(record.value or b"") for record in stage.read(REWARDS.name)]
+    bought = {
+        each.user_id: (each.list_id, each.position) for each in rewards if each.kind is RewardKind.PURCHASE
+    }
+    assert bought == {who: (each.list_id, 1) for who, each in lists.items()}

@@ -281,6 +281,6 @@ def _found_elsewhere(reward: Reward, row: NDArray[np.float32]) -> bool:
     """Whether the shopper knew the item before the list was made, and went on with it without the list.
 
     What one looks at may be listed too, the moment after. Whoever then puts it in the cart, or buys it, without
-    having clicked it on that list, comes from its page: the list has no part in it.
+    having clicked it on that list, comes from its page: the list has no part in it, unless the shop says it has.
     """
-    return reward.first and reward.kind in LATER_STEPS and row[VIEWED] > 0
+    return not reward.named and reward.first and reward.kind in LATER_STEPS and row[VIEWED] > 0

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping
+from itertools import count
 from types import SimpleNamespace
 from typing import Any
 
@@ -130,9 +131,9 @@ class Consumer:
         return self.places[tp]
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
-        del timeout_ms, max_records
+        del timeout_ms
         for tp, place in self.places.items():
-            batch = self.log.records.get(tp, [])[place : place + 3]
+            batch = self.log.records.get(tp, [])[place : place + min(3, max_records)]
             if tp not in self.paused and batch:
                 self.places[tp] += len(batch)
                 self.read += [(tp.topic, tp.partition, record.offset) for record in batch]
@@ -240,17 +241,21 @@ async def test_a_clicked_list_from_further_back_than_is_read_still_has_its_purch
     for number in range(8):
         worker.log.list(f"u{number}", f"l{number}", "shoe", age=100.0 - number)
     worker.log.list("ann", "newest", "shoe", age=1.0)
+    worker.memory = ListMemory(8)
     await worker.recalls(0, limit=8)
     assert worker.names("ann") == ["clicked", "newest"]
 
-    def buys(item: str) -> Attribution:
-        order = Purchase(event_id="e", user_id="ann", ts=0, order_id="o", items=[OrderLine(item_id=item)])
+    def buys(item: str, **fields: Any) -> Attribution:
+        lines = [OrderLine(item_id=item)]
+        order = Purchase(event_id="e", user_id="ann", ts=0, order_id="o", items=lines, **fields)
         return attribute(worker.memory, order, Place(Source.PURCHASE, 0, 5), NOW, AttributionRules())
 
+    # what stood elsewhere on it is not known
+    assert buys("hat", list_id="clicked").unattributed == ("unknown_list",)
     [bought] = buys("shoe").rewards
     assert (bought.list_id, bought.policy, bought.position, bought.first) == ("clicked", "thompson", 1, False)
     assert (bought.propensity, bought.features, bought.delay, bought.seen) == (0.25, b"row!", 3_000.0, ())
-    # what stood elsewhere on it is not known, and lists of searches are matched when they are named
+    # nothing is guessed, and lists of searches are matched when they are named
     assert [buys(item).rewards for item in ("hat", "sock")] == [(), ()]
     found = worker.memory.find("ann", "searched")
     assert found is not None
@@ -262,12 +267,34 @@ async def test_what_rewards_tell_of_lists_takes_no_room_from_lists(worker: Worke
         worker.log.reward(f"u{number}", f"gone {number}", number, 0, item_id="shoe", age=1_000.0 - number)
     for number in range(30):
         worker.log.list(f"v{number}", f"l{number}", "shoe", age=50.0)
-    worker.memory = ListMemory(limit=40)
-    await worker.recalls(0, limit=100)
-    assert len(worker.memory) == 40
+    worker.memory = ListMemory(limit=30)
+    await worker.recalls(0, limit=30)
+    assert len(worker.memory) == 60
     assert all(worker.names(f"v{number}") for number in range(30))
     # the newest of them
-    assert [number for number in range(40) if worker.names(f"u{number}")] == list(range(30, 40))
+    assert [number for number in range(40) if worker.names(f"u{number}")] == list(range(10, 40))
+
+
+async def test_a_list_comes_back_with_all_that_became_of_it_however_much_that_is(worker: Worker) -> None:
+    for number in range(40):
+        worker.log.list(f"u{number}", f"l{number}", *(f"i{at}" for at in range(6)), age=1_000.0 - number)
+    offset = count()
+    for number in range(40):
+        # scrolled through, place by place, and clicked at the end
+        who, age = f"u{number}", 999.5 - number
+        for at in range(6):
+            seen: dict[str, Any] = {"kind": RewardKind.IMPRESSION, "position": -1, "age": age}
+            worker.log.reward(who, f"l{number}", next(offset), at, **seen)
+        worker.log.reward(who, f"l{number}", next(offset), 5, item_id="i5", age=age)
+    worker.memory = ListMemory(limit=20)
+    await worker.recalls(0, limit=20)
+    for number in range(20, 40):
+        [listed] = worker.memory.of(f"u{number}")
+        assert (listed.seen, listed.was_given(RewardKind.CLICK)) == (0b111111, 0b100000)
+    # of the rewards no more is read than that takes, and there is room for what is left of one list more
+    [listed] = worker.memory.of("u19")
+    assert listed.is_remnant
+    assert all(worker.memory.of(f"u{number}") == () for number in range(19))
 
 
 async def test_an_erasure_among_the_rewards_takes_what_they_told_of_lists(worker: Worker) -> None:
@@ -291,7 +318,8 @@ async def test_only_what_can_still_be_reacted_to_is_read(worker: Worker) -> None
     worker.log.list("ann", "new", "shoe", age=DAY - 10)
     await worker.recalls(0)
     assert worker.names("ann") == ["new"]
-    assert worker.consumer.read == [(LISTS.name, 0, 1)]
+    # the first is read to know its time
+    assert worker.consumer.read == [(LISTS.name, 0, 1)] * 2
 
 
 async def test_no_more_is_read_than_is_remembered(worker: Worker) -> None:
@@ -299,7 +327,7 @@ async def test_no_more_is_read_than_is_remembered(worker: Worker) -> None:
         for number in range(50):
             worker.log.list(f"u{partition}-{number}", "l", "shoe", partition=partition)
     await worker.recalls(0, 1, limit=20)
-    assert len(worker.consumer.read) == 22
+    assert len(worker.consumer.read) == 2 + 22
     assert len(worker.memory) == 22
 
 
@@ -326,7 +354,7 @@ async def test_a_partition_that_stays_is_read_on_from_where_it_is_known(worker: 
     worker.log.list("ann", "l3", "scarf")
     worker.log.reward("ann", "l1", 3, 0)
     await worker.recalls(0)
-    assert worker.consumer.read == [(REWARDS.name, 0, 0), (LISTS.name, 0, 2)]
+    assert worker.consumer.read == [(LISTS.name, 0, 2), (REWARDS.name, 0, 0), (LISTS.name, 0, 2)]
     assert worker.names("ann") == ["l1", "l3"]
     assert worker.memory.of("ann")[0].seen == 1
 

@@ -1,3 +1,4 @@
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -5,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from stream_app.bench import closed_loop
 from stream_app.bench.closed_loop import ARMS, measure, over_parts, shops_of, tenths_of
@@ -76,6 +78,21 @@ def test_of_generated_shops_regret_is_told_over_time_list_by_list() -> None:
     # .7 a list of 10, and 1.4 of 30: the mean is by list and not by shop
     assert regret["per_list"]["popularity"] == [pytest.approx((10 * 0.7 + 30 * 1.4) / 40), 0.5]
     assert regret["per_list"]["thompson"] == [pytest.approx((10 * 0.4 + 30 * 0.8) / 40), 0.5]
+    assert regret["lists"] == {arm: [40, 20] for arm in ARMS}
+
+
+def test_pieces_of_the_table_of_regret_are_weighed_by_their_lists() -> None:
+    """Of .2 a list in 90 and .8 in 10 comes .26; a piece without lists says nothing."""
+    regret = {
+        "days": [0.25, 0.5, 0.75, 1.0],
+        "shifts": [],
+        "lists": {"fixed": [90, 10, 0, 5]},
+        "per_list": {"fixed": [0.2, 0.8, None, 0.4]},
+    }
+    said = io.StringIO()
+    Console(file=said, width=60).print(closed_loop.regret_table(regret))
+    rows = [line.split()[-1] for line in said.getvalue().splitlines()]
+    assert rows[-2:] == ["0.260", "0.400"]
 
 
 @pytest.mark.usefixtures("simulated")

@@ -469,6 +469,37 @@ def test_what_the_guard_rests_comes_back_when_it_is_resumed_and_stays_through_an
     assert "At rest by the guard" not in terminal.headrace().said
 
 
+def test_a_policy_that_an_operator_alone_put_to_rest_is_the_guards_again_when_it_is_resumed(
+    terminal: Terminal,
+) -> None:
+    terminal.headrace("share", "fixed=1", "thompson=1")
+    terminal.headrace("rest", "thompson")
+    terminal.headrace("resume", "thompson")
+    assert terminal.newest().trusted == ()
+    terminal.guard_rests("thompson")
+    assert rows_of(terminal.headrace().said)["thompson"][0] == "rests"
+
+
+def test_a_policy_that_the_guard_has_put_to_rest_is_left_alone_once_it_is_resumed_and_stays_so(
+    terminal: Terminal,
+) -> None:
+    terminal.headrace("share", "fixed=1", "thompson=1", "linucb=1")
+    terminal.guard_rests("thompson")
+    terminal.headrace("rest", "linucb")
+    terminal.headrace("resume", "thompson", "linucb")
+    assert terminal.newest().trusted == ("thompson",)
+    for words in (("resume", "thompson"), ("rest", "linucb"), ("rest", "thompson"), ("resume", "thompson")):
+        terminal.headrace(*words)
+    assert terminal.newest().trusted == ("thompson",)
+    assert rows_of(terminal.headrace().said)["thompson"][0] == "50%"
+
+
+def test_the_help_says_of_which_policies_the_guard_lets_go(terminal: Terminal) -> None:
+    said = " ".join(terminal.headrace("resume", "--help").said.split())
+    assert "that the guard has put to rest it leaves alone from now on" in said
+    assert "it may put to rest again" in said
+
+
 # What goes wrong
 
 

@@ -55,6 +55,7 @@ def test_how_policies_do_is_read_by_name() -> None:
     metrics.policies.shoppers.labels("fixed").set(40)
     for bound, value in (("mean", 0.5), ("low", 0.4), ("high", 0.6)):
         metrics.policies.figure.labels("fixed", "clicks", bound).set(value)
+        metrics.policies.figure.labels("fixed", "purchases", bound).set(value / 10)
     metrics.policies.share.labels("thompson").set(0.75)
 
     told = parse_policies(exposition(metrics))
@@ -66,6 +67,7 @@ def test_how_policies_do_is_read_by_name() -> None:
         40.0,
         (0.5, 0.4, 0.6),
     )
+    assert told["fixed"].purchases == (0.05, 0.04, 0.06)
     assert not told["thompson"].resting
     assert math.isnan(told["thompson"].clicks[0])
 

@@ -1,17 +1,19 @@
 """Options, reports and signals of the demo."""
 
 import json
+import math
 import os
 import signal
 from pathlib import Path
 
 import pytest
 
+from stream_app.demo.figures import PolicyFigures
 from stream_app.demo.interrupts import Interrupts, Manner
 from stream_app.demo.latest_search import PlacedResult, ShownSearch
 from stream_app.demo.list_quality import ListQuality
 from stream_app.demo.options import Options
-from stream_app.demo.report import Quantiles, Report, check_writable, quantiles_ms, write
+from stream_app.demo.report import Quantiles, Report, check_writable, policy_reports, quantiles_ms, write
 from stream_app.demo.text import summary
 from stream_app.errors import UserError
 from topics.records import Reason
@@ -31,6 +33,12 @@ REPORT = Report(
     hit_rate_at_20=None,
     mrr_at_20=None,
     list_quality=ListQuality(unlikeness=0.5, gini=0.25),
+    policies=policy_reports(
+        {
+            "fixed": PolicyFigures(0.25, True, 40.0, (0.5, 0.4, 0.6), (12.0, 5.0, 19.0), (0.1, 0.05, 0.15)),
+            "thompson": PolicyFigures(0.75, False, 9.0, (0.5, -math.inf, math.inf)),
+        }
+    ),
     latest_search=ShownSearch(
         "ann", "tents", ("a", "b"), (PlacedResult("b", 2, Reason("also_viewed", item_id="x")),)
     ),
@@ -85,6 +93,26 @@ def test_the_report_tells_diversity_exposure_and_both_orders_of_the_latest_searc
     assert (search["query"], search["found"]) == ("tents", ["a", "b"])
     (placed,) = search["published"]
     assert (placed["item_id"], placed["found_at"], placed["reason"]["item_id"]) == ("b", 2, "x")
+
+
+def test_the_report_tells_how_policies_do_and_null_where_shoppers_are_too_few(tmp_path: Path) -> None:
+    write(REPORT, tmp_path / "r.json")
+    policies = json.loads((tmp_path / "r.json").read_text())["policies"]
+    assert policies["fixed"] == {
+        "share": 0.25,
+        "resting": True,
+        "shoppers": 40,
+        "clicks_per_list": {"mean": 0.5, "low": 0.4, "high": 0.6},
+        "purchases_per_list": {"mean": 0.1, "low": 0.05, "high": 0.15},
+        "revenue_per_list": {"mean": 12.0, "low": 5.0, "high": 19.0},
+    }
+    assert policies["thompson"]["shoppers"] == 9
+    assert policies["thompson"]["clicks_per_list"] == {"mean": 0.5, "low": None, "high": None}
+    assert policies["thompson"]["revenue_per_list"] == {"mean": None, "low": None, "high": None}
+
+
+def test_of_one_policy_alone_there_is_nothing_to_tell() -> None:
+    assert policy_reports({"fixed": PolicyFigures(1.0)}) == {}
 
 
 def test_the_summary_says_what_the_report_holds() -> None:

@@ -489,6 +489,28 @@ def test_the_lists_and_the_rewards_make_the_same_memory_again(case: Case) -> Non
     assert again.memory.of("ann") == case.memory.of("ann")
 
 
+def test_a_reward_says_whether_the_event_itself_named_its_list(case: Case) -> None:
+    case.listed("l1", "a", "b")
+    case.listed("l2", "c", "d", after=1)
+    told = {
+        "click": case.clicks("a", list_id="l1"),
+        "step without a name": case.clicks("a", action=Action.CART),
+        "cart": case.clicks("b", list_id="l1", action=Action.CART),
+        "order, and its line of another list": case.buys("a", "c", list_id="l1"),
+        "impression": case.sees(list_id="l2"),
+    }
+    case.listed("l3", "e", "f", after=20)
+    told["impression without a name"] = case.sees("e", after=21)
+    assert {what: [each.named for each in found.rewards] for what, found in told.items()} == {
+        "click": [True],
+        "step without a name": [False],
+        "cart": [True],
+        "order, and its line of another list": [True, False],
+        "impression": [True],
+        "impression without a name": [False],
+    }
+
+
 def test_lines_that_have_their_reward_are_passed_over_and_the_others_keep_their_number(case: Case) -> None:
     case.listed("l", "a", "b", "c")
     lines = [OrderLine(item_id=item) for item in "abc"]

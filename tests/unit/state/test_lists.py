@@ -175,6 +175,52 @@ def test_beyond_the_bound_of_all_whoever_got_a_list_longest_ago_is_forgotten() -
     assert len(memory) == 3
 
 
+def test_beyond_the_bound_of_all_what_was_clicked_waits_for_its_purchase() -> None:
+    memory = ListMemory(limit=10)
+    rows = bytes(range(6))
+    memory.add("ann", 0, made("clicked", propensities=packed([0.5, 0.25, 0.125]), features=rows))
+    memory.add("ann", 0, made("searched", search=True))
+    memory.add("ann", 0, made("looked at", 120.0))
+    memory.take(reward("clicked", RewardKind.CLICK, 1, 0, 1))
+    memory.take(reward("searched", RewardKind.CART, 2, 0, 1, 2))
+    memory.take(reward("looked at", RewardKind.IMPRESSION, -1, 0, 1, 2))
+    for number in range(30):
+        memory.add(f"u{number}", 0, made(f"l{number}", 130.0 + number))
+    assert len(memory) == 10 + 2
+    [left] = memory.of("ann")
+    assert (left.list_id, left.items, left.propensity(1), left.row(1)) == (
+        "clicked",
+        ("", "b", ""),
+        0.25,
+        rows[2:4],
+    )
+    assert (left.at, left.was_given(RewardKind.CLICK), left.reacted_to(1)) == (100.0, 0b10, True)
+    found = memory.find("ann", "searched")
+    assert found is not None
+    assert (found.items, found.search) == (("", "", "c", ""), True)
+    # what of it was published and not held any more says nothing of what they chose
+    assert memory.last("ann", 110.0) is None
+    # who comes back has both
+    memory.add("ann", 0, made("back", 200.0))
+    assert names(memory) == ["clicked", "back"]
+    assert memory.last("ann", 300.0) is memory.find("ann", "back")
+    memory.forget("ann")
+    assert names(memory) == []
+    # three of hers had taken the place of others
+    assert len(memory) == 7
+
+
+def test_what_waits_for_a_purchase_has_a_bound_too() -> None:
+    memory = ListMemory(limit=10)
+    for number in range(100):
+        memory.add(f"u{number}", number % 2, made(f"l{number}", 100.0 + number))
+        memory.find(f"u{number}", f"l{number}").mark(RewardKind.CLICK, 0, (0,), 200.0)  # type: ignore[union-attr]
+    assert len(memory) == 20
+    assert [number for number in range(100) if memory.of(f"u{number}")] == list(range(80, 100))
+    memory.keep({0})
+    assert len(memory) == 10
+
+
 def test_the_bounds_hold_whatever_happens() -> None:
     rng = random.Random(5)
     memory = ListMemory(50, Retention(4))
@@ -188,11 +234,13 @@ def test_the_bounds_hold_whatever_happens() -> None:
             case 2:
                 memory.take_event(rng.randrange(4), rng.uniform(0.0, 200.0))
             case 3 if memory.of(user):
+                memory.of(user)[-1].mark(RewardKind.CLICK, 1, (0, 1), 110.0)
+            case 4 if memory.of(user):
                 memory.withdraw(user, memory.of(user)[-1])
             case _:
                 memory.add(user, rng.randrange(4), made(f"l{number if rng.random() < 0.9 else number - 1}"))
         counts = [len(memory.of(f"u{at}")) for at in range(30)]
-        assert sum(counts) == len(memory) <= 50
+        assert sum(counts) == len(memory) <= 2 * 50
         assert max(counts) <= ROOM * 4
 
 

@@ -14,7 +14,7 @@ from stream_app.ranker.live.shares import Shares
 from stream_app.ranker.ranker import Ranked, Ranker
 from stream_app.ranker.request import RankRequest
 from topics.events import CatalogItem
-from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
+from topics.records import LATER_STEPS, Interaction, Kind, Line, Reward, RewardKind, Source
 
 ITEMS = [f"item {n}" for n in range(30)]
 
@@ -306,37 +306,55 @@ def test_a_policy_learns_to_take_back_what_was_passed_over() -> None:
     assert len(set(ids(rank("other", 2))[:4]) & set(ids(first)[:4])) > 2
 
 
-def test_what_one_was_at_before_the_list_was_made_is_no_success_of_the_list() -> None:
-    shop = Shop({"thompson": 1.0}, exploration=0.05)
-
-    def bought(*, viewed: bool) -> float:
-        history = [ITEMS[4 if viewed else 20]]
-        now = 1e9 + shop.clicks
-        ranked = shop.ranker.rank_user(RankRequest("ann", history, [now], 0, (), now, ()))
-        place = ids(ranked).index(ITEMS[4])
-        width = len(ranked.features) // len(ranked.items)
-        shop.models.learn_reward(
-            Reward(
-                source=Source.PURCHASE,
-                partition=0,
-                offset=shop.offset,
-                line=0,
-                ts=now,
-                user_id="ann",
-                list_id=f"l{shop.offset}",
-                policy=ranked.policy,
-                kind=RewardKind.PURCHASE,
-                item_id=ITEMS[4],
-                position=place,
-                value=10.0,
-                features=ranked.features[place * width : (place + 1) * width],
-            )
+def step_of(shop: Shop, kind: RewardKind, *, viewed: bool, named: bool) -> float:
+    """What Thompson sampling has counted of rewards, once a step came that had no click before it."""
+    history = [ITEMS[4 if viewed else 20]]
+    now = 1e9 + shop.clicks
+    ranked = shop.ranker.rank_user(RankRequest("ann", history, [now], 0, (), now, ()))
+    place = ids(ranked).index(ITEMS[4])
+    width = len(ranked.features) // len(ranked.items)
+    shop.models.learn_reward(
+        Reward(
+            source=Source.PURCHASE if kind is RewardKind.PURCHASE else Source.CLICK,
+            partition=0,
+            offset=shop.offset,
+            line=0,
+            ts=now,
+            user_id="ann",
+            list_id=f"l{shop.offset}",
+            policy=ranked.policy,
+            kind=kind,
+            item_id=ITEMS[4],
+            position=place,
+            value=10.0,
+            features=ranked.features[place * width : (place + 1) * width],
+            seen=tuple(ids(ranked)[: place + 1]),
+            seen_positions=tuple(range(place + 1)),
+            seen_features=ranked.features[: (place + 1) * width],
+            named=named,
         )
-        shop.offset += 1
-        return float(shop.live.state()["policies"]["thompson"]["posterior"]["rewarded"][-1])
+    )
+    shop.offset += 1
+    return float(shop.live.state()["policies"]["thompson"]["posterior"]["rewarded"][-1])
 
-    assert bought(viewed=True) == 0.0
-    assert bought(viewed=False) > 0.0
+
+def test_what_one_was_at_before_the_list_was_made_is_no_success_of_the_list() -> None:
+    shop = Shop({"fixed": 1.0, "thompson": 0.0})
+    assert step_of(shop, RewardKind.PURCHASE, viewed=True, named=False) == 0.0
+    assert seen(shop.rank("ann"), "passed_over_lately") == [0.0] * 10
+    assert step_of(shop, RewardKind.PURCHASE, viewed=False, named=False) > 0.0
+
+
+@pytest.mark.parametrize("kind", sorted(LATER_STEPS))
+def test_a_step_that_names_its_list_is_a_success_of_it_whatever_one_was_at_before(kind: RewardKind) -> None:
+    shop = Shop({"fixed": 1.0, "thompson": 0.0})
+    assert step_of(shop, kind, viewed=True, named=True) > 0.0
+    assert shop.live.state()["policies"]["thompson"]["posterior"]["outer"].any()
+    # it was chosen, and what stood above it was passed over
+    ranked = shop.rank("ann")
+    lately, rates = seen(ranked, "passed_over_lately"), seen(ranked, "choice_rate")
+    assert lately[0] > lately[4] == 0.0
+    assert rates[4] == max(rates) > rates[0]
 
 
 def test_an_unknown_policy_is_refused_with_those_there_are() -> None:
