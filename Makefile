@@ -95,7 +95,7 @@ lint: $(STAMP)
 test: lint
 	@echo '--- pytest'
 	@# in the order of the files, so that the long ones, which have few tests, do not come last
-	@$(PY) -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
+	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
 	@echo '--- all is well'
 
 test-slow: $(STAMP)

@@ -42,7 +42,7 @@ PARTITIONS: Final = 4
 ADDITIVE: Final = '["popularity","item_to_item"]'
 """The models whose statistics add up, as the setting is written."""
 
-EVENTS: Final = 12_000
+EVENTS: Final = 9_000
 """Events of the log that runs are compared by."""
 
 RATE: Final = 1_500.0

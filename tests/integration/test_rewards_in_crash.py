@@ -182,14 +182,20 @@ def has_rewarded(worker: Worker, wanted: float) -> bool:
     return worker.metric("headrace_rewards_total") > wanted
 
 
+@pytest.fixture(scope="module")
+def undisturbed(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """What a worker makes of the same that nothing happens to."""
+    with clean_stage(servers, tmp_path_factory.mktemp("undisturbed"), **SETTINGS) as stage:
+        return run(stage, kills=0, folder_survives=True)
+
+
 @pytest.mark.parametrize(
     ("kills", "folder_survives"), [(2, True), (1, False)], ids=["twice_same_folder", "once_empty_folder"]
 )
 def test_a_killed_worker_rewards_what_an_undisturbed_one_does_once(
-    servers: EmbeddedServers, tmp_path: Path, *, kills: int, folder_survives: bool
+    servers: EmbeddedServers, tmp_path: Path, undisturbed: Told, *, kills: int, folder_survives: bool
 ) -> None:
-    with clean_stage(servers, tmp_path / "undisturbed", **SETTINGS) as stage:
-        wanted = run(stage, kills=0, folder_survives=True)
+    wanted = undisturbed
     assert wanted.records - len(wanted.unnamed) == len(wanted.rewards) > 300
     assert len(wanted.unnamed) > 50
     assert all(len(places) == len(set(places)) for places in wanted.seen.values())

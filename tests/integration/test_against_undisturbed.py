@@ -1,4 +1,7 @@
-"""A worker that dies by SIGKILL in the middle of the log leaves what an undisturbed one leaves."""
+"""Workers that die by SIGKILL in the middle of the log, come or go, leave what an undisturbed one leaves.
+
+Together, since the undisturbed run is one for all tests of a process.
+"""
 
 import shutil
 from functools import partial
@@ -57,5 +60,31 @@ def test_a_killed_worker_ends_with_the_lists_and_rows_of_an_undisturbed_one(
                     shutil.rmtree(stage.data_dir())
                 worker = stage.start_worker()
         settle(stage, worker, log)
+        found = outcome_of(stage, log)
+    assert_same_outcome(found, wanted)
+
+
+def test_a_worker_that_joins_and_stays_when_the_first_leaves_ends_where_a_single_one_does(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    log = shop_log(EVENTS)
+    wanted = undisturbed_outcome(servers, tmp_path / "undisturbed", log)
+    with clean_stage(servers, tmp_path / "two", models=ADDITIVE) as stage:
+        first = stage.start_worker(1).await_ready()
+        with Feed(stage, log.records, rate=RATE, upto=0.4) as feed:
+            first.wait_until(lambda: first.events("accepted") > EVENTS // 5, "the first worker to be busy")
+            feed.go_on(0.7, rate=RATE / 6)  # some traffic while partitions move
+            second = stage.start_worker(2).await_ready()
+            first.wait_until(lambda: first.metric("headrace_ready") == 1, "the first worker to go on")
+            assert first.metric("headrace_rebalances_total") >= 2
+            before = first.events("accepted")
+            feed.go_on(0.85, rate=RATE)
+            first.wait_until(
+                lambda: second.events("accepted") > 200 and first.events("accepted") > before + 200,
+                "both workers to be busy",
+            )
+            feed.go_on(1.0)
+            assert first.terminate() == 0, first.log
+        settle(stage, second, log, number=2)
         found = outcome_of(stage, log)
     assert_same_outcome(found, wanted)
