@@ -94,7 +94,8 @@ lint: $(STAMP)
 
 test: lint
 	@echo '--- pytest'
-	@# in the order of the files, so that the long ones, which have few tests, do not come last
+	@# in the order of the files, so that the long ones, which have few tests, do not come last; three at a time on two
+	@# cores, since integration tests wait half of their time
 	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
 	@echo '--- all is well'
 
