@@ -7,7 +7,7 @@ memory again.
 
 from bisect import insort
 from collections import OrderedDict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from math import inf
 from typing import Final
 
@@ -29,6 +29,11 @@ class _Shopper(msgspec.Struct):
     @property
     def count(self) -> int:
         return len(self.lists) + len(self.searches)
+
+    @property
+    def newest(self) -> float:
+        """When their newest list was published."""
+        return max(each[-1].at for each in (self.lists, self.searches) if each)
 
 
 class _Shelf:
@@ -52,6 +57,9 @@ class _Shelf:
         user_id, shopper = self.shoppers.popitem(last=False)
         self.count -= shopper.count
         return user_id, shopper
+
+    def sort(self) -> None:
+        self.shoppers = OrderedDict(sorted(self.shoppers.items(), key=lambda entry: entry[1].newest))
 
     def memory(self) -> int:
         """Bytes held, estimated from the newest lists of a sample of shoppers."""
@@ -115,8 +123,8 @@ class ListMemory:
     def add(self, user_id: str, partition: int, published: PublishedList) -> None:
         """Remember a list.
 
-        The same list again (a shopper is published once more without an event in between) keeps its fate, and its
-        windows begin anew.
+        The same list again (a shopper is published once more without an event in between, or it is read back though
+        it was never forgotten) keeps its place and its fate, and its windows begin anew.
 
         Parameters
         ----------
@@ -136,15 +144,12 @@ class ListMemory:
         shopper.partition = partition
         published.since = max(published.since, published.at)
         lists = shopper.searches if published.search else shopper.lists
-        # Without an event in between the same list is the newest.
-        if lists and lists[-1].list_id == published.list_id:
-            if lists[-1].items == published.items:
-                lists[-1].since = max(lists[-1].since, published.since)
-            else:
-                lists[-1] = published
-            return
-        lists.append(published)
-        self._recent.count += 1
+        known = [at for at, each in enumerate(lists) if each.list_id == published.list_id]
+        if known:
+            lists[known[-1]] = _again(lists[known[-1]], published)
+        else:
+            lists.append(published)
+            self._recent.count += 1
         self._make_room(shopper, published)
 
     def _make_room(self, shopper: _Shopper, added: PublishedList) -> None:
@@ -161,34 +166,32 @@ class ListMemory:
                 each[:] = [listed.remnant() for listed in each if listed.reacted]
             if oldest.count:
                 self._remnants.put(user_id, oldest)
+        self._trim_remnants()
+
+    def _trim_remnants(self) -> None:
         while self._remnants.count > self._limit:
             self._remnants.take_oldest()
 
-    def add_earlier(self, user_id: str, partition: int, remnant: PublishedList) -> None:
-        """Remember what is left of a list of before those that are remembered.
+    def add_earlier(self, remnants: Iterable[tuple[str, int, PublishedList]]) -> None:
+        """Remember what is left of lists of before those that are remembered; where there is no room, the newest.
 
         Parameters
         ----------
-        user_id, partition
-            Whose, and the partition of their events.
-        remnant
-            Of the list; where it is remembered already, nothing changes. Of two shoppers the one whose list is newer
-            comes first: there may be no room for the other.
+        remnants
+            Whose, the partition of their events, and the remnant. Of a list that is remembered nothing changes.
         """
-        if self.find(user_id, remnant.list_id) is not None:
-            return
-        recent = self._recent.shoppers.get(user_id)
-        shelf = self._remnants if recent is None else self._recent
-        shopper = shelf.shoppers.get(user_id)
-        if shelf is self._remnants and shelf.count >= self._limit:
-            return
-        if shopper is None:
-            shopper = shelf.shoppers[user_id] = _Shopper(partition)
-            shelf.shoppers.move_to_end(user_id, last=False)
-        insort(shopper.searches if remnant.search else shopper.lists, remnant, key=lambda each: each.at)
-        shelf.count += 1
-        if recent is not None:
-            self._make_room(recent, remnant)
+        for user_id, partition, remnant in remnants:
+            if self.find(user_id, remnant.list_id) is not None:
+                continue
+            recent = self._recent.shoppers.get(user_id)
+            shelf = self._remnants if recent is None else self._recent
+            shopper = shelf.shoppers.setdefault(user_id, _Shopper(partition))
+            insort(shopper.searches if remnant.search else shopper.lists, remnant, key=lambda each: each.at)
+            shelf.count += 1
+            if recent is not None:
+                self._make_room(recent, remnant)
+        self._remnants.sort()
+        self._trim_remnants()
 
     def withdraw(self, user_id: str, published: PublishedList) -> None:
         """Forget a list that came to nobody's eyes; one that had been published before as it is stays."""
@@ -247,3 +250,17 @@ class ListMemory:
     def memory(self) -> int:
         """Bytes held, estimated."""
         return self._recent.memory() + self._remnants.memory()
+
+
+def _again(known: PublishedList, published: PublishedList) -> PublishedList:
+    """A list that is remembered, once it has been published again."""
+    if known.items != published.items and not known.is_remnant:
+        return published
+    # of a remnant the whole is known again; what became of it is what it was
+    known.items, known.propensities, known.features = (
+        published.items,
+        published.propensities,
+        published.features,
+    )
+    known.since = max(known.since, published.since)
+    return known

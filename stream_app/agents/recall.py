@@ -185,7 +185,9 @@ class Recall:
                 self._take_list(record, fates)
             self._add_remnants(fates)
             for tail in (*rewards, *lists):
-                self._logged.positions[tail.tp.topic, tail.tp.partition] = tail.end
+                # own records may have been delivered meanwhile
+                at = tail.tp.topic, tail.tp.partition
+                self._logged.positions[at] = max(tail.end, self._logged.positions.get(at, 0))
         finally:
             await consumer.stop()
 
@@ -275,6 +277,8 @@ class Recall:
             return
         place, line = (reward.source, reward.partition), (reward.offset, reward.line)
         self._logged.rewarded[place] = max(line, self._logged.rewarded.get(place, line))
+        # Events up to here were taken: which lists may go depends on it.
+        self._memory.take_event(record.partition, reward.ts)
         if reward.kind is RewardKind.ERASURE:
             # The lists of an erased shopper are forgotten by what ends them on the topic of lists.
             fates.pop(reward.user_id, None)
@@ -304,16 +308,13 @@ class Recall:
         self._memory.add(user_id, record.partition, published)
 
     def _add_remnants(self, fates: _Fates) -> None:
-        """Remember of lists from further back than their log was read what their rewards tell; the newest first."""
-        left = [
-            (remnant, user_id, fate.partition)
+        """Remember of lists from further back than their log was read what their rewards tell."""
+        self._memory.add_earlier(
+            (user_id, fate.partition, remnant)
             for user_id, lists in fates.items()
             for fate in lists.values()
             if not fate.found and (remnant := fate.remnant()) is not None
-        ]
-        left.sort(key=lambda each: -each[0].at)
-        for remnant, user_id, partition in left:
-            self._memory.add_earlier(user_id, partition, remnant)
+        )
 
 
 def remembered(listed: RecommendationList) -> PublishedList:

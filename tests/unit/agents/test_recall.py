@@ -13,6 +13,7 @@ from aiokafka.structs import TopicPartition
 from state.attribution import Attribution, AttributionRules, attribute
 from state.duplicates import Place
 from state.lists import ListMemory
+from state.published_list import PublishedList
 from stream_app.agents import recall as recall_module
 from stream_app.agents.documents import with_features
 from stream_app.agents.recall import Logged, Recall
@@ -219,8 +220,37 @@ async def test_a_list_that_was_reacted_to_outlives_newer_ones(worker: Worker) ->
         worker.log.list("ann", f"l{number}", "shoe", age=100 - number)
     worker.log.reward("ann", "l0", 0, 0)
     await worker.recalls(0)
-    # any of the others may have been reacted to, in what the worker is about to read
-    assert worker.names("ann") == ["l0", *(f"l{number}" for number in range(19, 50))]
+    # and with it those that were up when it was clicked, or since: what was done with them may come yet
+    assert worker.names("ann") == ["l0", *(f"l{number}" for number in range(50 - 10 - 6, 50))]
+
+
+async def test_own_lists_that_were_on_their_way_are_not_remembered_twice(worker: Worker) -> None:
+    await worker.recalls(0)
+    # published while the partition stayed, and not acknowledged yet
+    for number in range(2):
+        worker.log.list("ann", f"l{number}", "shoe", "sock", age=50.0 - 10 * number)
+        at = NOW - 50.0 + 10 * number
+        worker.memory.add("ann", 0, PublishedList(f"l{number}", "thompson", at, ("shoe", "sock")))
+    worker.memory.of("ann")[0].mark(RewardKind.CLICK, 1, (0, 1), NOW)
+    await worker.recalls(0)
+    assert worker.names("ann") == ["l0", "l1"]
+    assert worker.memory.of("ann")[0].was_given(RewardKind.CLICK) == 0b10
+
+
+async def test_a_delivery_that_is_told_during_the_read_is_not_unlearned(worker: Worker) -> None:
+    worker.log.list("ann", "l0", "shoe")
+    await worker.recalls(0)
+    worker.log.list("ann", "l1", "shoe")
+    read, delivered = Consumer.getmany, worker.logged.delivered
+
+    async def delivering(consumer: Consumer, **how: int) -> Any:
+        delivered(LISTS.name, 0, 7)
+        return await read(consumer, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Consumer, "getmany", delivering)
+        await worker.recalls(0)
+    assert worker.logged.positions[LISTS.name, 0] == 8
 
 
 async def test_a_clicked_list_from_further_back_than_is_read_still_has_its_purchase(worker: Worker) -> None:

@@ -343,3 +343,42 @@ def test_memory_is_told_to_within_a_few_percent(features: bytes) -> None:
     held = tracemalloc.get_traced_memory()[0] - before
     tracemalloc.stop()
     assert memory.memory() == pytest.approx(held, rel=0.15)
+
+
+def test_a_list_of_whoever_was_set_aside_keeps_its_fate_when_it_is_published_again() -> None:
+    memory = ListMemory(limit=2)
+    memory.add("ann", 0, made("l", 100.0))
+    memory.take(reward("l", RewardKind.CLICK, 1, 0, 1))
+    for number in range(3):
+        memory.add(f"u{number}", 0, made(f"o{number}", 110.0 + number))
+    assert memory.of("ann")[0].is_remnant
+    memory.add("ann", 0, made("l", 140.0))
+    [again] = memory.of("ann")
+    assert (again.items, again.at, again.since) == (("a", "b", "c"), 100.0, 140.0)
+    assert again.was_given(RewardKind.CLICK) == 0b10
+    assert len(memory) == 2
+
+
+def test_a_list_that_comes_back_after_another_is_no_second_one() -> None:
+    memory = ListMemory()
+    memory.add("ann", 0, made("a", 100.0))
+    memory.add("ann", 0, made("b", 110.0, ("c", "a", "b")))
+    memory.take(reward("a", RewardKind.CLICK, 0, 0))
+    memory.add("ann", 0, made("a", 120.0))
+    assert names(memory) == ["a", "b"]
+    assert (memory.of("ann")[0].since, memory.of("ann")[0].was_given(RewardKind.CLICK)) == (120.0, 1)
+
+
+def test_of_remnants_the_newest_stay_whoever_they_came_with() -> None:
+    memory = ListMemory(limit=20)
+
+    def left(user: str, at: float) -> tuple[str, int, PublishedList]:
+        listed = made(f"of {user}", at)
+        listed.mark(RewardKind.CLICK, 0, (0,), at)
+        return user, 0, listed.remnant()
+
+    memory.add_earlier(left(f"early {number}", 100.0 + number) for number in range(20))
+    memory.add_earlier(left(f"late {number}", 200.0 + number) for number in range(15))
+    assert len(memory) == 20
+    assert all(memory.of(f"late {number}") for number in range(15))
+    assert [number for number in range(20) if memory.of(f"early {number}")] == list(range(15, 20))
