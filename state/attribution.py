@@ -201,8 +201,9 @@ def attribute(
     for number in range(first_line, len(lines)):
         item_id, revenue = lines[number]
         if event.list_id:
-            found = _named(memory.find(event.user_id, event.list_id), item_id, kind, ts, window)
-            if found in (Unattributed.NOT_ON_LIST, Unattributed.UNKNOWN_LIST) and len(lines) > 1:
+            named = memory.find(event.user_id, event.list_id)
+            found = _named(named, item_id, kind, ts, window)
+            if named is not None and named.place(item_id) < 0 and len(lines) > 1:
                 # an order names one list, and what is in the basket may come from several
                 found = _newest(lists, item_id, kind, ts, rules)
         else:

@@ -573,3 +573,9 @@ def test_where_reactions_name_their_list_what_is_clicked_without_was_found_elsew
     basket = case.buys("c", "d", "x", after=16.0, list_id="l")
     assert [(each.list_id, each.item_id) for each in basket.rewards] == [("l", "c"), ("l", "d")]
     assert why(case.clicks("x", after=17.0)) == [Unattributed.NOT_ON_LIST]
+
+
+def test_an_order_that_names_a_list_nobody_knows_is_guessed_at_for_none_of_its_lines(case: Case) -> None:
+    case.listed("l", "a", "b")
+    case.clicks("a", list_id="l")
+    assert why(case.buys("a", "b", after=20.0, list_id="of another page")) == ["unknown_list"] * 2
