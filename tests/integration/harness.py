@@ -10,6 +10,7 @@ sleeps to wait for something: `wait_until` polls a condition with a deadline.
 import functools
 import http.client
 import re
+import shutil
 import threading
 import time
 import uuid
@@ -656,6 +657,28 @@ def _differences(what: str, found: Mapping[Any, object], wanted: Mapping[Any, ob
 
 
 _REFERENCE: dict[int, Outcome] = {}
+
+
+def kill_on_the_way(
+    stage: Stage, worker: Worker, feed: Feed, upto: float, *, folder_survives: bool
+) -> Worker:
+    """Kill a worker that has something on the way, feed on, and start another in its place.
+
+    Parameters
+    ----------
+    stage, worker, feed
+        What runs.
+    upto
+        Share of the log that is fed from then on.
+    folder_survives
+        Whether the other finds the data folder of the one that died.
+    """
+    worker.kill()
+    assert stage.uncommitted() > 0, "something was on the way"
+    feed.go_on(upto)
+    if not folder_survives:
+        shutil.rmtree(stage.data_dir())
+    return stage.start_worker()
 
 
 def undisturbed_outcome(servers: EmbeddedServers, folder: Path, log: ShopLog) -> Outcome:

@@ -3,7 +3,6 @@
 Together, since the undisturbed run is one for all tests of a process.
 """
 
-import shutil
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from harness import (
     Worker,
     assert_same_outcome,
     clean_stage,
+    kill_on_the_way,
     outcome_of,
     settle,
     shop_log,
@@ -53,12 +53,8 @@ def test_a_killed_worker_ends_with_the_lists_and_rows_of_an_undisturbed_one(
         with Feed(stage, log.records, rate=RATE, upto=0.4) as feed:
             for kill in range(kills):
                 worker.wait_until(partial(busy, worker), "the worker to be busy")
-                worker.kill()
-                assert stage.uncommitted() > 0, "something was on the way"
-                feed.go_on(0.8 if kill < kills - 1 else 1.0)
-                if not folder_survives:
-                    shutil.rmtree(stage.data_dir())
-                worker = stage.start_worker()
+                upto = 0.8 if kill < kills - 1 else 1.0
+                worker = kill_on_the_way(stage, worker, feed, upto, folder_survives=folder_survives)
         settle(stage, worker, log)
         found = outcome_of(stage, log)
     assert_same_outcome(found, wanted)

@@ -1,6 +1,5 @@
 """Rewards are counted exactly once, though a worker dies by SIGKILL in the middle of them."""
 
-import shutil
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -11,7 +10,18 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 import pytest
-from harness import ADDITIVE, RATE, Feed, Outgoing, Stage, Worker, clean_stage, settle, shop_log
+from harness import (
+    ADDITIVE,
+    RATE,
+    Feed,
+    Outgoing,
+    Stage,
+    Worker,
+    clean_stage,
+    kill_on_the_way,
+    settle,
+    shop_log,
+)
 
 from stream_app.embedded import EmbeddedServers
 from stream_app.feeds.rows import event_record
@@ -167,12 +177,8 @@ def run(stage: Stage, *, kills: int, folder_survives: bool) -> Told:
     with Feed(stage, done.all_along, rate=RATE / 2, upto=0.4) as feed:
         for kill in range(kills):
             worker.wait_until(partial(has_rewarded, worker, 100), "the worker to reward", seconds=90)
-            worker.kill()
-            assert stage.uncommitted() > 0, "something was on the way"
-            feed.go_on(0.8 if kill < kills - 1 else 1.0)
-            if not folder_survives:
-                shutil.rmtree(stage.data_dir())
-            worker = stage.start_worker()
+            upto = 0.8 if kill < kills - 1 else 1.0
+            worker = kill_on_the_way(stage, worker, feed, upto, folder_survives=folder_survives)
     worker.wait_until(lambda: stage.uncommitted() == 0, "all reactions to be handled", seconds=90)
     assert worker.terminate() == 0, worker.log
     return told_by(stage, lists, done.unnamed)
