@@ -39,7 +39,7 @@ help:
 
 install: $(STAMP)
 
-$(STAMP): constraints.txt pyproject.toml stream_app/embedded/kafka.json
+$(STAMP): constraints.txt pyproject.toml stream_app/tools/embedded/kafka.json
 	@set -eu; \
 	if [ -x $(PY) ] && $(PY) -c '$(SUITABLE)' 2>/dev/null && $(PY) -m pip --version >/dev/null 2>&1; then \
 	    echo "[1/4] The virtual environment $(VENV) is there already"; \
@@ -63,20 +63,20 @@ $(STAMP): constraints.txt pyproject.toml stream_app/embedded/kafka.json
 	@echo '[3/4] Installing Headrace itself, from this folder'
 	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@echo '[4/4] Preparing the embedded Kafka broker (45 MB the first time)'
-	@$(PY) -m stream_app.embedded prepare
+	@$(PY) -m stream_app.tools.embedded prepare
 	@touch $@
 
 demo: $(STAMP)
 	@$(PY) -m stream_app demo $(ARGS)
 
 bench: $(STAMP)
-	@$(PY) -m stream_app.bench $(ARGS)
+	@$(PY) -m stream_app.tools.bench $(ARGS)
 
 bench-bandit: $(STAMP)
-	@$(PY) -m stream_app.bench.bandit $(ARGS)
+	@$(PY) -m stream_app.tools.bench.bandit $(ARGS)
 
 closed-loop: $(STAMP)
-	@$(PY) -m stream_app.bench.closed_loop $(ARGS)
+	@$(PY) -m stream_app.tools.bench.closed_loop $(ARGS)
 
 estimators: $(STAMP)
 	@mkdir -p build

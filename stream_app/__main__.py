@@ -22,7 +22,7 @@ COMMAND_MODULES = (
     "evaluate",
     "tune",
 )
-"""Modules of `stream_app.cli`, in the order that ``--help`` lists their commands."""
+"""Modules of `stream_app.tools.cli`, in the order that ``--help`` lists their commands."""
 
 
 def build_cli() -> typer.Typer:
@@ -55,7 +55,7 @@ def build_cli() -> typer.Typer:
             raise typer.Exit
 
     for module in COMMAND_MODULES:
-        import_module(f"stream_app.cli.{module}").register(cli)
+        import_module(f"stream_app.tools.cli.{module}").register(cli)
     return cli
 
 

@@ -8,7 +8,7 @@ Examples
 --------
 On an empty Redis there is no list for anybody yet:
 
->>> from stream_app.embedded import EmbeddedRedis
+>>> from stream_app.tools.embedded import EmbeddedRedis
 >>> with EmbeddedRedis() as server, Client(server.address) as client:
 ...     print(client.read("visitor-17", session_items=["i42"], segments=["country:FR"]))
 None

@@ -17,8 +17,8 @@ from typing import Final, NamedTuple, Self
 
 import msgspec
 
-from stream_app.feeds.outbox import Outbox
-from stream_app.feeds.rows import MAX_ROW_BYTES, OutgoingRecord, event_record
+from stream_app.kafka.record_sender import Outbox
+from stream_app.tools.feeds.rows import MAX_ROW_BYTES, OutgoingRecord, event_record
 from topics.codec import Limits, RejectedError, RejectReason, decode
 from topics.events import Impression
 from topics.records import RecommendationList
@@ -75,7 +75,7 @@ class ImpressionReporter:
 
     Examples
     --------
-    >>> from stream_app.feeds.outbox import MemoryOutbox
+    >>> from stream_app.kafka.record_sender import MemoryOutbox
     >>> outbox = MemoryOutbox()
     >>> with ImpressionReporter("localhost:9092", connect=lambda broker: outbox) as reporter:
     ...     reporter.shown("visitor-17", "6f1d0c7b52aa3e94", ["i42", "i9"], surface="home")
@@ -313,6 +313,6 @@ def _close(outbox: Outbox | None) -> None:
 
 
 def _connect(broker: str) -> Outbox:
-    from stream_app.feeds.kafka_outbox import KafkaOutbox  # noqa: PLC0415  # Kafka's client only where it is used
+    from stream_app.kafka.kafka_outbox import KafkaOutbox  # noqa: PLC0415  # Kafka's client only where it is used
 
     return KafkaOutbox(broker)

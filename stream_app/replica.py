@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from state.model_store import ModelStore
-from stream_app.log_consumer import log_consumer, stop_following
+from stream_app.kafka.log_consumer import log_consumer, stop_following
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from topics.catalogue import CATALOG_ITEMS, INTERACTIONS, REWARDS

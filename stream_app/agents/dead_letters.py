@@ -17,7 +17,7 @@ KEPT_BYTES: Final = 1024 * 1024
 
 
 class Append(Protocol):
-    """Takes a record for Kafka; `stream_app.outbox.Outbox.append`."""
+    """Takes a record for Kafka; `stream_app.kafka.outbox.Outbox.append`."""
 
     def __call__(
         self,

@@ -10,7 +10,7 @@ import msgspec
 from aiokafka.structs import TopicPartition
 
 from stream_app.agents.dead_letters import Append
-from stream_app.log_consumer import log_consumer, stop_following
+from stream_app.kafka.log_consumer import log_consumer, stop_following
 from stream_app.metrics import Metrics
 from stream_app.ranker.live.comparison import Comparison, Figure
 from stream_app.ranker.live.control import Control, key_of, parse_word

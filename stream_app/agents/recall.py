@@ -19,7 +19,7 @@ from aiokafka.structs import TopicPartition
 from state.duplicates import Place
 from state.lists import ListMemory
 from state.published_list import UNKNOWN, PublishedList, packed
-from stream_app.log_consumer import log_consumer
+from stream_app.kafka.log_consumer import log_consumer
 from topics.catalogue import LISTS, REWARDS
 from topics.records import RecommendationList, Reward, RewardKind, Source
 

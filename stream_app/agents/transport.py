@@ -10,7 +10,7 @@ from typing import Any, Final
 import faust
 from faust.transport.drivers import aiokafka as faust_kafka
 
-from stream_app.outbox import Outbox
+from stream_app.kafka.outbox import Outbox
 
 _FETCH_SECONDS: Final = 0.1
 """Longest wait of one fetch; a rebalance waits for it."""

@@ -21,8 +21,8 @@ from stream_app.agents.flusher import Flusher
 from stream_app.agents.prequential import PublishedLists
 from stream_app.agents.rewards import Rewards
 from stream_app.agents.transport import RawSchema
+from stream_app.kafka.outbox import DeliveryError
 from stream_app.metrics import Metrics
-from stream_app.outbox import DeliveryError
 from stream_app.replica import Replica
 from topics.catalogue import INTERACTIONS, USER_EVENTS, TopicSpec
 from topics.codec import Limits, RejectedError, RejectReason, decode

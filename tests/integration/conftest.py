@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from stream_app.embedded import EmbeddedServers
 from stream_app.settings import Settings, load_settings
+from stream_app.tools.embedded import EmbeddedServers
 from topics import admin
 from topics.catalogue import catalogue
 

@@ -22,7 +22,7 @@ from harness import (
     undisturbed_outcome,
 )
 
-from stream_app.embedded import EmbeddedServers
+from stream_app.tools.embedded import EmbeddedServers
 
 
 def test_an_undisturbed_worker_takes_every_event_once(servers: EmbeddedServers, tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def run(module: str, *options: str, folder: Path) -> tuple[Any, str, list[Path]]
 
 
 def test_a_small_run_measures_everything_and_leaves_only_its_report(tmp_path: Path) -> None:
-    figures, said, left = run("stream_app.bench", *SMALL, folder=tmp_path)
+    figures, said, left = run("stream_app.tools.bench", *SMALL, folder=tmp_path)
     throughput, fresh = figures["throughput"], figures["freshness"]
     rates = throughput["events_per_second"]
     assert all(rates[kind] > 50 for kind in ("bare", "table", "whole", "patient", "ranks")), rates
@@ -55,7 +55,7 @@ def test_a_small_run_measures_everything_and_leaves_only_its_report(tmp_path: Pa
 
 def test_a_small_closed_loop_compares_its_arms_on_generated_shops(tmp_path: Path) -> None:
     told, said, left = run(
-        "stream_app.bench.closed_loop", "--parts", "2", "--shoppers", "25", folder=tmp_path
+        "stream_app.tools.bench.closed_loop", "--parts", "2", "--shoppers", "25", folder=tmp_path
     )
     assert told["arms"].keys() == told["regret"]["per_list"].keys() == {"popularity", "fixed", "thompson"}
     for arm, figures in told["arms"].items():

@@ -9,10 +9,10 @@ import pytest
 from redis import Redis
 
 from stream_app.client import SEARCH_TOLERANCE, AsyncClient, Client, ClientUnavailableError, SearchOrder
-from stream_app.embedded import EmbeddedRedis, EmbeddedServers
 from stream_app.publish.contract import SearchList, encode_list, item_key, popular_key, search_key, user_key
 from stream_app.publish.port import Document
 from stream_app.publish.redis_publisher import RedisPublisher
+from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
 from topics.events import rfc3339
 from topics.records import ListedItem, Reason, RecommendationList
 

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from stream_app.embedded import EmbeddedServers
+from stream_app.tools.embedded import EmbeddedServers
 from topics import admin
 from topics.catalogue import CLICKS, DEAD_LETTERS, SEARCHES
 from topics.records import DeadLetter

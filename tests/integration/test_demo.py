@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from harness import clean_stage, send_click
 
-from stream_app.embedded import EmbeddedServers
+from stream_app.tools.embedded import EmbeddedServers
 from topics import admin
 
 pytestmark = pytest.mark.integration

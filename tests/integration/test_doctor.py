@@ -7,8 +7,8 @@ from redis import Redis
 from typer.testing import CliRunner
 
 from stream_app.__main__ import build_cli
-from stream_app.doctor import Finding, Verdict, examine
 from stream_app.settings import Settings, load_settings
+from stream_app.tools.doctor import Finding, Verdict, examine
 from topics import admin
 from topics.catalogue import catalogue
 

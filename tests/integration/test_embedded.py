@@ -10,14 +10,14 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from stream_app.embedded import EmbeddedBroker, EmbeddedRedis, EmbeddedServers
 from stream_app.errors import UserError
+from stream_app.tools.embedded import EmbeddedBroker, EmbeddedRedis, EmbeddedServers
 from topics import admin
 from topics.catalogue import CATALOG_ITEMS, CLICKS
 
 PARENT = """
 import sys
-from stream_app.embedded import EmbeddedRedis
+from stream_app.tools.embedded import EmbeddedRedis
 redis = EmbeddedRedis()
 redis.start()
 print(redis.pid, redis.folder, flush=True)

@@ -5,8 +5,8 @@ from typing import Any
 
 from harness import Stage, clean_stage, shop_log
 
-from stream_app.embedded import EmbeddedServers
 from stream_app.publish.contract import decode_list
+from stream_app.tools.embedded import EmbeddedServers
 
 EVENTS = 3_000
 SHOPPERS = 120

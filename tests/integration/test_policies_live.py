@@ -12,9 +12,9 @@ from typing import Final
 
 from harness import ADDITIVE, Outgoing, Stage, Worker, clean_stage
 
-from stream_app.embedded import EmbeddedServers
-from stream_app.feeds.rows import event_record
 from stream_app.ranker.live.shares import Shares
+from stream_app.tools.embedded import EmbeddedServers
+from stream_app.tools.feeds.rows import event_record
 from topics.events import Click, Event, Impression
 
 POLICIES: Final = {"fixed": 1.0, "thompson": 0.0, "popularity": 0.0}

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from harness import Outgoing, clean_stage
 
-from stream_app.embedded import EmbeddedRedis, EmbeddedServers
-from stream_app.feeds.rows import event_record
+from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
+from stream_app.tools.feeds.rows import event_record
 from topics.events import Click
 
 SHOPPERS = 300

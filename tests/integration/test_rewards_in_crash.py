@@ -23,8 +23,8 @@ from harness import (
     shop_log,
 )
 
-from stream_app.embedded import EmbeddedServers
-from stream_app.feeds.rows import event_record
+from stream_app.tools.embedded import EmbeddedServers
+from stream_app.tools.feeds.rows import event_record
 from topics.catalogue import REWARDS
 from topics.events import Action, Click, Event, Feedback, FeedbackKind, Impression, OrderLine, Purchase
 from topics.records import RecommendationList, Reward, RewardKind

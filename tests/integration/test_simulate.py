@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from harness import Stage, Worker, clean_stage
 
-from stream_app.embedded import EmbeddedServers
 from stream_app.settings import child_environment
-from stream_app.simulator.runner import SCOUTS
-from stream_app.simulator.tally import FALLBACK
+from stream_app.tools.embedded import EmbeddedServers
+from stream_app.tools.simulator.runner import SCOUTS
+from stream_app.tools.simulator.tally import FALLBACK
 from topics.events import Click, Impression, UserEvent
 from topics.records import RecommendationList
 

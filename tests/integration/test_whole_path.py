@@ -8,9 +8,9 @@ import msgspec
 import pytest
 from harness import Outgoing, Stage, Worker, clean_stage
 
-from stream_app.embedded import EmbeddedServers
-from stream_app.feeds.rows import event_record
 from stream_app.publish.contract import user_key
+from stream_app.tools.embedded import EmbeddedServers
+from stream_app.tools.feeds.rows import event_record
 from topics.events import Click, Erasure
 
 USERS = [f"shopper-{n}" for n in range(6)]

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from typer.testing import CliRunner
 
-import stream_app.dead_letters
-from stream_app.cli import dead_letters as command
-from stream_app.dead_letters import Selection, parse, preview, printable, replay, select, unique, when
+import stream_app.tools.dead_letters
 from stream_app.errors import UserError
+from stream_app.tools.cli import dead_letters as command
+from stream_app.tools.dead_letters import Selection, parse, preview, printable, replay, select, unique, when
 from topics.catalogue import SHOP_TOPICS
 from topics.codec import RejectReason
 from topics.records import DeadLetter
@@ -182,8 +182,8 @@ class Originals(Sent):
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
     Originals.made.clear()
-    monkeypatch.setattr(stream_app.dead_letters, "DeadLetterLog", Log)
-    monkeypatch.setattr(stream_app.dead_letters, "OriginalTopics", Originals)
+    monkeypatch.setattr(stream_app.tools.dead_letters, "DeadLetterLog", Log)
+    monkeypatch.setattr(stream_app.tools.dead_letters, "OriginalTopics", Originals)
     cli = typer.Typer()
     command.register(cli)
     return cli

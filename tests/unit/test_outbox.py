@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from stream_app.outbox import DeliveryError, Outbox, RecordTooLargeError
+from stream_app.kafka.outbox import DeliveryError, Outbox, RecordTooLargeError
 
 
 class Builder:

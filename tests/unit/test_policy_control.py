@@ -4,9 +4,9 @@ import msgspec
 import pytest
 from rich.console import Console
 
-from stream_app import policy_control
-from stream_app.policy_control import PolicyLog
 from stream_app.settings import Settings
+from stream_app.tools import policy_control
+from stream_app.tools.policy_control import PolicyLog
 from topics.records import Reward, RewardKind, Source
 
 

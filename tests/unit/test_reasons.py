@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.reasons import sentence
+from stream_app.tools.reasons import sentence
 from topics.records import Reason
 
 

@@ -9,8 +9,8 @@ import pytest
 
 from state.row import EMPTY_ROW
 from stream_app.agents.dead_letters import KEPT_BYTES, DeadLetterWriter
+from stream_app.kafka.outbox import DeliveryError
 from stream_app.metrics import Metrics
-from stream_app.outbox import DeliveryError
 from stream_app.publish.contract import user_key
 from topics.catalogue import (
     CLICKS,

@@ -20,9 +20,9 @@ from stream_app.agents.prequential import PublishedLists
 from stream_app.agents.recall import Logged
 from stream_app.agents.rewards import Rewards
 from stream_app.agents.users import UserEvents
+from stream_app.kafka.outbox import DeliveryError
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
-from stream_app.outbox import DeliveryError
 from stream_app.publish.contract import decode_list
 from stream_app.publish.memory_publisher import MemoryPublisher
 from stream_app.publish.port import Document, PublisherUnavailableError

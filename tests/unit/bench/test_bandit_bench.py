@@ -8,9 +8,9 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from stream_app.bench import bandit
-from stream_app.bench.bandit_entrants import ENTRANTS
-from stream_app.bench.bandit_environments import ENVIRONMENTS
+from stream_app.tools.bench import bandit
+from stream_app.tools.bench.bandit_entrants import ENTRANTS
+from stream_app.tools.bench.bandit_environments import ENVIRONMENTS
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from stream_app.bench import throughput
-from stream_app.bench.__main__ import _table
-from stream_app.bench.fold import measure_fold
-from stream_app.bench.throughput import measure_throughput
-from stream_app.embedded.process import start_process
 from stream_app.errors import UserError
+from stream_app.tools.bench import throughput
+from stream_app.tools.bench.__main__ import _table
+from stream_app.tools.bench.fold import measure_fold
+from stream_app.tools.bench.throughput import measure_throughput
+from stream_app.tools.embedded.process import start_process
 
 # Seconds that each agent takes for 1,000 events, by round.
 SECONDS = {

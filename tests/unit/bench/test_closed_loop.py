@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from stream_app.bench import closed_loop
-from stream_app.bench.closed_loop import ARMS, measure, over_parts, shops_of, tenths_of
 from stream_app.errors import UserError
-from stream_app.evaluation.statistics import Values
-from stream_app.simulator.report import Curve, Regret
+from stream_app.tools.bench import closed_loop
+from stream_app.tools.bench.closed_loop import ARMS, measure, over_parts, shops_of, tenths_of
+from stream_app.tools.evaluation.statistics import Values
+from stream_app.tools.simulator.report import Curve, Regret
 
 COLUMNS = ["lists", "examined", "clicks", "conversions", "revenue", "expected", "best"]
 

@@ -1,7 +1,7 @@
 """When the benchmark takes an event for done."""
 
-from stream_app.bench.consumer import acknowledged
 from stream_app.metrics import FRESHNESS_BUCKETS, Metrics
+from stream_app.tools.bench.consumer import acknowledged
 
 
 def test_an_event_is_done_when_redis_has_acknowledged_its_list_and_not_when_it_was_taken() -> None:

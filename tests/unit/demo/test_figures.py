@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from prometheus_client.samples import Sample
 
-from stream_app.demo.ending import CUT_PATIENCE, STALL_PATIENCE, Ending
-from stream_app.demo.figures import Figures, History, parse, parse_policies, samples_of, total
-from stream_app.demo.quantiles import Buckets
 from stream_app.metrics import Metrics
+from stream_app.tools.demo.ending import CUT_PATIENCE, STALL_PATIENCE, Ending
+from stream_app.tools.environment.figures import Figures, History, parse, parse_policies, samples_of, total
+from stream_app.tools.environment.quantiles import Buckets
 
 
 def exposition(metrics: Metrics) -> list[Sample]:

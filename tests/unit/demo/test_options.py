@@ -8,14 +8,21 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.demo.figures import PolicyFigures
-from stream_app.demo.interrupts import Interrupts, Manner
-from stream_app.demo.latest_search import PlacedResult, ShownSearch
-from stream_app.demo.list_quality import ListQuality
-from stream_app.demo.options import Options
-from stream_app.demo.report import Quantiles, Report, check_writable, policy_reports, quantiles_ms, write
-from stream_app.demo.text import summary
 from stream_app.errors import UserError
+from stream_app.tools.demo.latest_search import PlacedResult, ShownSearch
+from stream_app.tools.demo.options import Options
+from stream_app.tools.demo.report import (
+    Quantiles,
+    Report,
+    check_writable,
+    policy_reports,
+    quantiles_ms,
+    write,
+)
+from stream_app.tools.demo.text import summary
+from stream_app.tools.environment.figures import PolicyFigures
+from stream_app.tools.environment.interrupts import Interrupts, Manner
+from stream_app.tools.environment.list_quality import ListQuality
 from topics.records import Reason
 
 REPORT = Report(

@@ -4,10 +4,17 @@ import re
 
 import pytest
 
-from stream_app.demo.own_servers import introduction, lodger_id, make_topics, move_in, move_out, try_own
-from stream_app.embedded import EmbeddedServers
 from stream_app.errors import UserError
 from stream_app.settings import load_settings
+from stream_app.tools.embedded import EmbeddedServers
+from stream_app.tools.environment.own_servers import (
+    introduction,
+    lodger_id,
+    make_topics,
+    move_in,
+    move_out,
+    try_own,
+)
 
 NOBODY = {"BROKER": "127.0.0.1:1", "REDIS": "redis://127.0.0.1:1/0"}
 

@@ -1,6 +1,6 @@
 """Which shopper is in the light, and how their list moves."""
 
-from stream_app.demo.spotlight import IDLE_SECONDS, STAY_SECONDS, Spotlight
+from stream_app.tools.demo.spotlight import IDLE_SECONDS, STAY_SECONDS, Spotlight
 from topics.events import Click, UserEvent
 from topics.records import ListedItem, Reason, RecommendationList
 

@@ -1,7 +1,7 @@
 """Figures and reasons in words."""
 
-from stream_app.demo.list_quality import ListQuality
-from stream_app.demo.text import exposure, groups, why, within_a_list
+from stream_app.tools.demo.text import exposure, groups, why, within_a_list
+from stream_app.tools.environment.list_quality import ListQuality
 from topics.records import Reason
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.demo.workers import WorkerProcess, Workers
 from stream_app.errors import UserError
+from stream_app.tools.environment.workers import WorkerProcess, Workers
 
 SERVER = """
 import http.server, os

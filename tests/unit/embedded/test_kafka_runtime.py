@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from stream_app.embedded import kafka_runtime
-from stream_app.embedded.kafka_runtime import Jar
-from stream_app.embedded.redis_server import EmbeddedRedis
 from stream_app.errors import UserError
+from stream_app.tools.embedded import kafka_runtime
+from stream_app.tools.embedded.kafka_runtime import Jar
+from stream_app.tools.embedded.redis_server import EmbeddedRedis
 
 
 class Repository:

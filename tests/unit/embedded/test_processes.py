@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.embedded.process import (
+from stream_app.errors import UserError
+from stream_app.tools.embedded.process import (
     free_port,
     kill_process,
     log_tail,
@@ -12,7 +13,6 @@ from stream_app.embedded.process import (
     stop_process,
     wait_until_ready,
 )
-from stream_app.errors import UserError
 
 STUBBORN = """
 import signal, sys, time

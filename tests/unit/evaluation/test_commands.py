@@ -316,7 +316,7 @@ def test_what_is_wrong_is_said_in_a_sentence(
 
 
 def test_without_matplotlib_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream_app.evaluation.plots.find_spec", lambda _: None)
+    monkeypatch.setattr("stream_app.tools.evaluation.plots.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"pip install 'headrace\[evaluate\]'"):
         run(monkeypatch, f"{SESSIONS} --plot out.png")
     assert not (folder / "out.json").exists()

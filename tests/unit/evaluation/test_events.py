@@ -7,11 +7,11 @@ import msgspec
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.evaluation.events import EventsEvaluation, EventsFigures, Split
-from stream_app.evaluation.sessions import FUSED
-from stream_app.feeds.rows import Ignored, Mapped, Row, Unreadable
 from stream_app.models.model_set import ModelSet
 from stream_app.ranker.ranker import Ranker
+from stream_app.tools.evaluation.events import EventsEvaluation, EventsFigures, Split
+from stream_app.tools.evaluation.sessions import FUSED
+from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
 from topics.events import (
     CatalogItem,
     Click,

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.evaluation.rerank import PARTS, RerankEvaluation, RerankFigures, Split, System
-from stream_app.feeds.formats import reader
-from stream_app.feeds.log import Request, open_log
-from stream_app.feeds.rows import Ignored, Mapped, Row
 from stream_app.models.model_set import ModelSet
 from stream_app.ranker.results import ResultsRanker
+from stream_app.tools.evaluation.rerank import PARTS, RerankEvaluation, RerankFigures, Split, System
+from stream_app.tools.feeds.formats import reader
+from stream_app.tools.feeds.log import Request, open_log
+from stream_app.tools.feeds.rows import Ignored, Mapped, Row
 from topics.events import Click, Event, Feedback, FeedbackKind, OrderLine, Purchase, Search
 
 START = 1_700_000_000_000  # milliseconds

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.errors import UserError
-from stream_app.evaluation.session_files import SessionClock, read_sessions, validation_split
+from stream_app.tools.evaluation.session_files import SessionClock, read_sessions, validation_split
 from topics.records import Kind, Source
 
 

@@ -10,12 +10,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_app.evaluation.session_files import SessionClock, Visit, read_sessions
-from stream_app.evaluation.sessions import FUSED, Mode, ModeFigures, SessionsEvaluation
 from stream_app.models.model_set import ModelSet
 from stream_app.ranker.assembly import make_models, make_ranker
 from stream_app.ranker.ranker import Ranker
 from stream_app.settings import Settings
+from stream_app.tools.evaluation.session_files import SessionClock, Visit, read_sessions
+from stream_app.tools.evaluation.sessions import FUSED, Mode, ModeFigures, SessionsEvaluation
 
 PAIRS = [[f"a{n}", f"b{n}"] for n in range(6)]
 """After each a comes its own b."""

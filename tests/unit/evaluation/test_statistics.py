@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.evaluation.statistics import (
+from stream_app.tools.evaluation.statistics import (
     UNLISTED,
     Bootstrap,
     hit_rate,

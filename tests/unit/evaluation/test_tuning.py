@@ -9,10 +9,14 @@ import msgspec
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.evaluation.progress import Tell
-from stream_app.evaluation.session_files import Session, Split
-from stream_app.evaluation.spaces import SPACES, STORE, OneOf, Real, inside, space_of
-from stream_app.evaluation.tuning import (
+from stream_app.models.model_set import ModelSet
+from stream_app.models.registry import MODELS
+from stream_app.ranker.assembly import FUSION
+from stream_app.ranker.learned import LearnedFusion
+from stream_app.tools.evaluation.progress import Tell
+from stream_app.tools.evaluation.session_files import Session, Split
+from stream_app.tools.evaluation.spaces import SPACES, STORE, OneOf, Real, inside, space_of
+from stream_app.tools.evaluation.tuning import (
     EventsTrial,
     Metric,
     Parameters,
@@ -21,11 +25,7 @@ from stream_app.evaluation.tuning import (
     Tuning,
     parse_metric,
 )
-from stream_app.feeds.rows import Mapped
-from stream_app.models.model_set import ModelSet
-from stream_app.models.registry import MODELS
-from stream_app.ranker.assembly import FUSION
-from stream_app.ranker.learned import LearnedFusion
+from stream_app.tools.feeds.rows import Mapped
 from topics.events import CatalogItem, Click, Event, Search
 
 

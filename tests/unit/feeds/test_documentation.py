@@ -3,10 +3,10 @@
 import re
 from pathlib import Path
 
-from stream_app.feeds import jsonl
-from stream_app.feeds.formats import FORMATS
-from stream_app.feeds.mapping import KINDS, parse_mapping
-from stream_app.feeds.rows import Mapped
+from stream_app.tools.feeds import jsonl
+from stream_app.tools.feeds.formats import FORMATS
+from stream_app.tools.feeds.mapping import KINDS, parse_mapping
+from stream_app.tools.feeds.rows import Mapped
 
 DOCUMENT = (Path(__file__).parents[3] / "docs" / "feeds.md").read_text()
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream_app.feeds.feeder import Feeder
-from stream_app.feeds.outbox import MemoryOutbox
-from stream_app.feeds.pacing import BURST_SECONDS, Pacer
-from stream_app.feeds.rows import Ignored, Mapped, Row, Unreadable
+from stream_app.kafka.record_sender import MemoryOutbox
+from stream_app.tools.feeds.feeder import Feeder
+from stream_app.tools.feeds.pacing import BURST_SECONDS, Pacer
+from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
 from topics.events import CatalogItem, Click
 
 

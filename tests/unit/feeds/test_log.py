@@ -7,10 +7,10 @@ import msgspec
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.feeds import log as log_module
-from stream_app.feeds.formats import reader
-from stream_app.feeds.log import Log, Order, Request, open_log
-from stream_app.feeds.rows import Mapped, Unreadable
+from stream_app.tools.feeds import log as log_module
+from stream_app.tools.feeds.formats import reader
+from stream_app.tools.feeds.log import Log, Order, Request, open_log
+from stream_app.tools.feeds.rows import Mapped, Unreadable
 from topics.events import CatalogItem, Click
 
 NOW = 1_800_000_000.0

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.feeds.formats import reader
-from stream_app.feeds.mapped_csv import rows
-from stream_app.feeds.mapping import Mapping, parse_mapping
-from stream_app.feeds.rows import Ignored, Mapped, Row, Unreadable
 from stream_app.settings import shared_data_dir
+from stream_app.tools.feeds.formats import reader
+from stream_app.tools.feeds.mapped_csv import rows
+from stream_app.tools.feeds.mapping import Mapping, parse_mapping
+from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
 from topics.events import Action, Click, Feedback, FeedbackKind, Purchase, Search
 
 SHOP = """
@@ -185,7 +185,7 @@ def test_the_csv_format_needs_a_mapping_and_the_others_refuse_one(tmp_path: Path
 
 
 def test_the_real_yoochoose_log_reads_whole(tmp_path: Path) -> None:
-    from stream_app.feeds.log import Request, open_log
+    from stream_app.tools.feeds.log import Request, open_log
 
     path = shared_data_dir() / "yoochoose" / "train.tsv.gz"
     if not path.is_file():

@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.feeds import trivago
-from stream_app.feeds.files import lines, open_log_file
-from stream_app.feeds.rows import Ignored, Mapped, Row, Unreadable
 from stream_app.settings import shared_data_dir
+from stream_app.tools.feeds import trivago
+from stream_app.tools.feeds.files import lines, open_log_file
+from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
 from topics.events import Action, Click, Purchase, Search
 
 HEADER = (

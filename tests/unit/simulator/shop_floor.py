@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 
-from stream_app.feeds.outbox import MemoryOutbox
+from stream_app.kafka.record_sender import MemoryOutbox
 from stream_app.publish.contract import popular_key, user_key
-from stream_app.simulator.loop import Loop
-from stream_app.simulator.shopper import Shopper
-from stream_app.simulator.tally import Tally
+from stream_app.tools.simulator.loop import Loop
+from stream_app.tools.simulator.shopper import Shopper
+from stream_app.tools.simulator.tally import Tally
 from topics.codec import Limits, decode
 from topics.events import Click, Event, Impression, Purchase, Search
 from topics.records import ListedItem, Reason, RecommendationList

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from shop_floor import Recommender, listing, run
 
-from stream_app.simulator.generated import GeneratedShopper
-from stream_app.simulator.items import CATEGORIES
-from stream_app.simulator.options import Options
-from stream_app.simulator.shop import Shop
-from stream_app.simulator.source import GeneratedSource
-from stream_app.simulator.visits import ComingShopper
-from stream_app.simulator.world import DAY, World
+from stream_app.tools.simulator.generated import GeneratedShopper
+from stream_app.tools.simulator.items import CATEGORIES
+from stream_app.tools.simulator.options import Options
+from stream_app.tools.simulator.shop import Shop
+from stream_app.tools.simulator.source import GeneratedSource
+from stream_app.tools.simulator.visits import ComingShopper
+from stream_app.tools.simulator.world import DAY, World
 from topics.codec import EVENT_TYPES
 from topics.events import Click, Event, Impression, Purchase
 

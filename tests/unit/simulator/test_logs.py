@@ -8,9 +8,9 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.settings import shared_data_dir
-from stream_app.simulator.logs import Tenth, by_shopper, cut, in_order, read_log
-from stream_app.simulator.options import Options, parse_days, parse_warm_up
-from stream_app.simulator.source import LogSource
+from stream_app.tools.simulator.logs import Tenth, by_shopper, cut, in_order, read_log
+from stream_app.tools.simulator.options import Options, parse_days, parse_warm_up
+from stream_app.tools.simulator.source import LogSource
 from topics.events import Click, Purchase, Search, UserEvent
 
 NOW = 2_000_000_000.0

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stream_app.simulator.looking import click_chance, depth_of, look_down
+from stream_app.tools.simulator.looking import click_chance, depth_of, look_down
 
 ITEMS = [f"i{place}" for place in range(20)]
 

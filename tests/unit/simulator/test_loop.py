@@ -8,13 +8,13 @@ from shop_floor import Recommender, listing, run
 
 from stream_app.client import ClientUnavailableError
 from stream_app.errors import UserError
-from stream_app.feeds.outbox import MemoryOutbox
+from stream_app.kafka.record_sender import MemoryOutbox
 from stream_app.publish.contract import user_key
-from stream_app.simulator import loop as loops
-from stream_app.simulator.logs import by_shopper
-from stream_app.simulator.loop import Loop
-from stream_app.simulator.replayed import ReplayedShopper
-from stream_app.simulator.tally import FALLBACK, Tally
+from stream_app.tools.simulator import loop as loops
+from stream_app.tools.simulator.logs import by_shopper
+from stream_app.tools.simulator.loop import Loop
+from stream_app.tools.simulator.replayed import ReplayedShopper
+from stream_app.tools.simulator.tally import FALLBACK, Tally
 from topics.events import CatalogItem, Click
 from topics.records import RecommendationList
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from shop_floor import Recommender, listing, run
 
-from stream_app.simulator.logs import LoggedEvent, LoggedShopper, by_shopper
-from stream_app.simulator.replayed import ReplayedShopper
+from stream_app.tools.simulator.logs import LoggedEvent, LoggedShopper, by_shopper
+from stream_app.tools.simulator.replayed import ReplayedShopper
 from topics.events import Action, Click, Event, Impression, OrderLine, Purchase, Search
 
 MINUTE = 60_000
@@ -255,7 +255,7 @@ def test_the_number_in_the_log_and_not_the_order_of_running_decides_a_shoppers_p
 
 
 def test_a_logged_shopper_without_times_becomes_clicks() -> None:
-    from stream_app.evaluation.session_files import SessionClock
+    from stream_app.tools.evaluation.session_files import SessionClock
 
     visit = SessionClock(1_000).visit(["a", "b"])
     [made] = LoggedShopper(0, visit.user, visit).visits()

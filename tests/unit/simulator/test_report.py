@@ -9,14 +9,14 @@ import pytest
 from shop_floor import Recommender, run
 
 from stream_app.errors import UserError
-from stream_app.simulator.logs import by_shopper
-from stream_app.simulator.outcomes import CLICK_THROUGH, COLUMNS, Outcomes
-from stream_app.simulator.replayed import ReplayedShopper
-from stream_app.simulator.report import Report, Setup, make_report, regret_of, table_of
-from stream_app.simulator.shopper import Look, Sale, Step
-from stream_app.simulator.tally import FALLBACK, Tally
-from stream_app.simulator.visits import ComingShopper
-from stream_app.simulator.world import DAY, World
+from stream_app.tools.simulator.logs import by_shopper
+from stream_app.tools.simulator.outcomes import CLICK_THROUGH, COLUMNS, Outcomes
+from stream_app.tools.simulator.replayed import ReplayedShopper
+from stream_app.tools.simulator.report import Report, Setup, make_report, regret_of, table_of
+from stream_app.tools.simulator.shopper import Look, Sale, Step
+from stream_app.tools.simulator.tally import FALLBACK, Tally
+from stream_app.tools.simulator.visits import ComingShopper
+from stream_app.tools.simulator.world import DAY, World
 from topics.events import Click
 
 

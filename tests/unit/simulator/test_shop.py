@@ -5,9 +5,9 @@ from itertools import count, islice, pairwise
 
 import pytest
 
-from stream_app.simulator.load import benchmark_events
-from stream_app.simulator.shop import Shop
-from stream_app.simulator.shopper import ShopEvent
+from stream_app.tools.simulator.load import benchmark_events
+from stream_app.tools.simulator.shop import Shop
+from stream_app.tools.simulator.shopper import ShopEvent
 from topics.codec import EVENT_TYPES, Limits, decode
 from topics.events import Action, Click, Purchase, Search
 

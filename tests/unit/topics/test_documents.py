@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator, FormatChecker
 from typer.testing import CliRunner
 
-from stream_app.cli import schemas
+from stream_app.tools.cli import schemas
 from topics import documents
 from topics.catalogue import SHOP_TOPICS, catalogue
 from topics.codec import EVENT_TYPES, Limits, RejectedError, RejectReason, decode

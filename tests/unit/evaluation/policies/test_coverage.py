@@ -6,10 +6,10 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from stream_app.evaluation.policies.coverage import WORLDS, WorldFigures, try_estimators
-from stream_app.evaluation.policies.estimators import Estimator
-from stream_app.evaluation.policies.synthetic import World
-from stream_app.evaluation.progress import Tell
+from stream_app.tools.evaluation.policies.coverage import WORLDS, WorldFigures, try_estimators
+from stream_app.tools.evaluation.policies.estimators import Estimator
+from stream_app.tools.evaluation.policies.synthetic import World
+from stream_app.tools.evaluation.progress import Tell
 
 REPETITIONS = 60
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stream_app.evaluation.policies.estimators import (
+from stream_app.tools.evaluation.policies.estimators import (
     ESTIMATORS,
     Estimator,
     Evidence,

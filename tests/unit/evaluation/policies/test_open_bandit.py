@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.evaluation.policies import open_bandit
-from stream_app.evaluation.policies.evaluation import PolicyEvaluation
-from stream_app.evaluation.policies.rounds import Rounds
-from stream_app.evaluation.policies.verdicts import Finding
+from stream_app.tools.evaluation.policies import open_bandit
+from stream_app.tools.evaluation.policies.evaluation import PolicyEvaluation
+from stream_app.tools.evaluation.policies.rounds import Rounds
+from stream_app.tools.evaluation.policies.verdicts import Finding
 
 LOG = """,timestamp,item_id,position,click,propensity_score,user_feature_0,user-item_affinity_7,user-item_affinity_5
 0,2019-11-24,5,1,0,0.5,x,0.25,0.75

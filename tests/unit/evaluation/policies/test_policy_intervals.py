@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stream_app.evaluation.policies.intervals import Studentised
+from stream_app.tools.evaluation.policies.intervals import Studentised
 
 
 def test_a_shopper_with_ten_equal_rounds_counts_once() -> None:

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.evaluation.policies import published
-from stream_app.evaluation.policies.evaluation import PolicyEvaluation, Target
-from stream_app.evaluation.policies.published import Published, Raw, Shown
-from stream_app.evaluation.policies.rounds import ListDesign
-from stream_app.evaluation.policies.verdicts import Finding
 from stream_app.ranker.live.rows import pack_rows, stamp_of
+from stream_app.tools.evaluation.policies import published
+from stream_app.tools.evaluation.policies.evaluation import PolicyEvaluation, Target
+from stream_app.tools.evaluation.policies.published import Published, Raw, Shown
+from stream_app.tools.evaluation.policies.rounds import ListDesign
+from stream_app.tools.evaluation.policies.verdicts import Finding
 from topics.records import ListedItem, Reason, RecommendationList, Reward, RewardKind, Source
 
 

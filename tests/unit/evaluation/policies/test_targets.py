@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.evaluation.policies import targets
-from stream_app.evaluation.policies.rewards import RewardModel, fit
-from stream_app.evaluation.policies.rounds import NO_CANDIDATE, ListDesign, Rounds
+from stream_app.tools.evaluation.policies import targets
+from stream_app.tools.evaluation.policies.rewards import RewardModel, fit
+from stream_app.tools.evaluation.policies.rounds import NO_CANDIDATE, ListDesign, Rounds
 
 
 def lists(items: list[list[int]], features: list[list[float]]) -> Rounds:

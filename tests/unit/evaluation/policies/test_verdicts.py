@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from stream_app.evaluation.policies.verdicts import Finding, verdict
-from stream_app.evaluation.statistics import Interval
+from stream_app.tools.evaluation.policies.verdicts import Finding, verdict
+from stream_app.tools.evaluation.statistics import Interval
 
 SOUND: dict[str, Any] = {
     "rounds": 10_000,

@@ -1,0 +1,128 @@
+"""The outbox that is Kafka."""
+
+import contextlib
+import time
+from typing import Final
+
+import kafka
+import kafka.errors
+
+from stream_app.errors import UserError
+from stream_app.tools.feeds.rows import OutgoingRecord
+
+MAX_WAITING: Final = 10_000
+"""Most records sent but not acknowledged; then sending waits."""
+
+_PATIENCE: Final = 30.0  # seconds without one acknowledgement before the broker counts as gone
+
+
+class KafkaOutbox:
+    """Sends with kafka-python: acknowledged by all replicas, in order, in small batches.
+
+    Parameters
+    ----------
+    broker
+        Bootstrap servers, comma-separated host:port.
+    linger
+        Seconds that records wait for company.
+
+    Raises
+    ------
+    UserError
+        If no broker answers.
+    """
+
+    def __init__(self, broker: str, *, linger: float = 0.002) -> None:
+        self._broker = broker
+        self._sent = 0
+        self._acknowledged = 0  # written by the producer's own thread only
+        self._failure: Exception | None = None
+        try:
+            self._producer = kafka.KafkaProducer(
+                bootstrap_servers=broker.split(","),
+                acks="all",
+                linger_ms=round(linger * 1_000),
+                batch_size=65_536,
+                allow_auto_create_topics=False,
+                bootstrap_timeout_ms=5_000,
+                max_block_ms=5_000,
+                request_timeout_ms=10_000,
+                delivery_timeout_ms=20_000,
+                metrics_enabled=False,
+            )
+        except (kafka.errors.KafkaError, ValueError, OSError) as error:
+            raise self._away(error) from None
+
+    def send(self, record: OutgoingRecord) -> None:
+        """Send one record; waits while `MAX_WAITING` are not acknowledged.
+
+        Raises
+        ------
+        UserError
+            If the broker is away or lacks the topic.
+        """
+        self._check()
+        if self._sent - self._acknowledged >= MAX_WAITING:
+            self._await(self._sent - MAX_WAITING // 2)
+        try:
+            future = self._producer.send(record.topic, value=record.value, key=record.key)
+        except kafka.errors.KafkaTimeoutError:
+            raise UserError(
+                f"The broker at {self._broker} does not answer for the topic {record.topic}: "
+                "`headrace doctor` says why, `headrace topics create` makes missing topics."
+            ) from None
+        except kafka.errors.KafkaError as error:
+            raise self._away(error) from None
+        self._sent += 1
+        future.add_callback(self._on_acknowledged)
+        future.add_errback(self._on_failure)
+
+    def flush(self) -> int:
+        """Wait until everything sent is acknowledged.
+
+        Returns
+        -------
+        int
+            Records acknowledged since the beginning.
+
+        Raises
+        ------
+        UserError
+            If the broker refuses a record or stays away.
+        """
+        self._await(self._sent)
+        return self._acknowledged
+
+    def close(self) -> None:
+        """Close the connection without waiting for what is still on the way."""
+        lost = self._failure is not None or self._sent > self._acknowledged
+        with contextlib.suppress(kafka.errors.KafkaError):  # what is still on the way has been given up
+            self._producer.close(timeout=0 if lost else 5)
+
+    def _on_acknowledged(self, _: object) -> None:
+        self._acknowledged += 1
+
+    def _on_failure(self, error: Exception) -> None:
+        self._failure = self._failure or error
+
+    def _await(self, count: int) -> None:
+        best, since = self._acknowledged, time.monotonic()
+        while self._acknowledged < count:
+            self._check()
+            if self._acknowledged > best:
+                best, since = self._acknowledged, time.monotonic()
+            elif time.monotonic() - since > _PATIENCE:
+                raise self._away(TimeoutError(f"no acknowledgement for {_PATIENCE:.0f} s"))
+            time.sleep(0.002)
+        self._check()
+
+    def _check(self) -> None:
+        if self._failure is not None:
+            raise self._away(self._failure)
+
+    def _away(self, error: Exception) -> UserError:
+        named = str(error) or type(error).__name__
+        return UserError(
+            f"The Kafka broker at {self._broker} does not take records ({named}); check HEADRACE_BROKER, "
+            "or let `headrace doctor` look."
+        )

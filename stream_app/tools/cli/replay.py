@@ -1,0 +1,171 @@
+"""``headrace replay``: a log file into Kafka."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_app.errors import UserError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from stream_app.kafka.record_sender import Outbox
+    from stream_app.tools.feeds.feeder import Tally
+    from stream_app.tools.feeds.log import Log, Order, Request
+
+HELP = (
+    "Feed a log file into Kafka, as the shop would have.\n\n"
+    "Each row becomes an event on its topic, keyed by shopper. Rows that cannot be read are sent as they "
+    "stand, so that they end among the dead letters and the counts add up.\n\n"
+    "\b\nFormats:\n"
+    "  jsonl    our own events, one JSON object a line, with a `type`\n"
+    "  csv      any delimited file with a header line, read by a --mapping\n"
+    "  trivago  the hotel-search log of the RecSys Challenge 2019\n\n"
+    "\b\nExamples:\n"
+    "  headrace replay events.jsonl\n"
+    "  headrace replay events.csv.gz --format trivago --rate 500\n"
+    "  headrace replay shop.tsv --format csv --mapping shop.toml\n\n"
+    "docs/feeds.md describes the formats and the mapping. The broker is HEADRACE_BROKER."
+)
+
+LogFile = Annotated[
+    Path, typer.Argument(metavar="FILE", help="The log; gzip is recognised by itself.", show_default=False)
+]
+FormatName = Annotated[str, typer.Option("--format", "-f", help="jsonl, csv or trivago.")]
+MappingFile = Annotated[
+    Path | None, typer.Option("--mapping", "-m", help="Column mapping of the format csv (TOML).")
+]
+Rate = Annotated[float, typer.Option(min=0, help="Events a second; 0 goes as fast as the broker takes them.")]
+Limit = Annotated[int | None, typer.Option(min=1, help="Only the first so many rows of the file.")]
+OrderName = Annotated[
+    str,
+    typer.Option(
+        help="`time` sorts the log by event time first (up to 5 million rows); `file` feeds it as it stands."
+    ),
+]
+KeepTime = Annotated[
+    bool,
+    typer.Option(
+        "--keep-time",
+        help="Leave the times alone. By default an old log is moved so that it ends now: workers take only "
+        "events of the last days (HEADRACE_MAX_EVENT_AGE).",
+    ),
+]
+
+
+def register(cli: typer.Typer) -> None:
+    """Add the command."""
+
+    @cli.command(help=HELP)
+    def replay(
+        file: LogFile,
+        format_name: FormatName = "jsonl",
+        mapping: MappingFile = None,
+        rate: Rate = 0,
+        limit: Limit = None,
+        order: OrderName = "time",
+        keep_time: KeepTime = False,
+    ) -> None:
+        from stream_app.tools.feeds.formats import reader  # noqa: PLC0415
+        from stream_app.tools.feeds.log import Request  # noqa: PLC0415
+
+        request = Request(
+            path=file,
+            read=reader(format_name, mapping),
+            order=parse_order(order),
+            limit=limit,
+            keep_time=keep_time,
+        )
+        if not run(request, rate):
+            raise typer.Exit(130)
+
+
+def parse_order(name: str) -> "Order":
+    """The order of that name.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    from stream_app.tools.feeds.log import Order  # noqa: PLC0415
+
+    try:
+        return Order(name)
+    except ValueError:
+        raise UserError(f"--order is time or file, not {name!r}.") from None
+
+
+def run(request: "Request", rate: float) -> bool:
+    """Feed a log and say what was done.
+
+    Returns
+    -------
+    bool
+        False if it was interrupted.
+
+    Raises
+    ------
+    UserError
+        If the log cannot be read or the broker does not take it.
+    """
+    import logging  # noqa: PLC0415
+
+    from rich.console import Console  # noqa: PLC0415
+
+    from stream_app.kafka.kafka_outbox import KafkaOutbox  # noqa: PLC0415
+    from stream_app.settings import load_settings  # noqa: PLC0415
+    from stream_app.tools.feeds.clock_shift import wall_clock  # noqa: PLC0415
+    from stream_app.tools.feeds.log import open_log  # noqa: PLC0415
+    from stream_app.tools.feeds.progress import counting  # noqa: PLC0415
+
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it would say is said in one sentence below
+    settings = load_settings()
+    console = Console(stderr=True)
+    if not request.path.is_file():
+        raise UserError(f"There is no file {request.path}; check the path.")
+    outbox = KafkaOutbox(settings.broker)  # before the reading, which takes its time
+    try:
+        with counting(console, f"reading {request.path.name}") as progress:
+            log = open_log(request, now=wall_clock(), max_age=settings.max_event_age, progress=progress)
+        for sentence in (log.shift_sentence, log.retention_sentence(settings.max_event_age)):
+            if sentence:
+                console.print(sentence, highlight=False, soft_wrap=True)
+        return _feed(log, outbox, rate, console)
+    finally:
+        outbox.close()
+
+
+def _feed(log: "Log", outbox: "Outbox", rate: float, console: "Console") -> bool:
+    from stream_app.tools.feeds.feeder import Feeder  # noqa: PLC0415
+    from stream_app.tools.feeds.progress import feeding  # noqa: PLC0415
+
+    feeder = Feeder(outbox, rate=rate)
+    interrupted = False
+    with feeding(console, feeder.tally, log.total):
+        try:
+            feeder.feed(log)
+        except KeyboardInterrupt:
+            interrupted = True
+        acknowledged = outbox.flush()
+    say_tally(console, feeder.tally, acknowledged, log.total if interrupted else None)
+    return not interrupted
+
+
+def say_tally(console: "Console", tally: "Tally", acknowledged: int, cut_short_of: int | None) -> None:
+    """Say what was fed."""
+    if cut_short_of is not None:
+        console.print(f"interrupted after {tally.rows:,} of {cut_short_of:,} rows")
+    console.print(
+        f"{acknowledged:,} records of {len(tally.users):,} shoppers sent and acknowledged; "
+        f"{tally.total_ignored:,} rows ignored; {tally.unreadable:,} unreadable",
+        highlight=False,
+        soft_wrap=True,
+    )
+    for kind, count in tally.ignored.most_common(5):
+        console.print(f"  ignored: {kind}: {count:,}", highlight=False, markup=False, soft_wrap=True)
+    for line, problem in tally.problems:
+        console.print(f"  unreadable: line {line}: {problem}", highlight=False, markup=False, soft_wrap=True)
+    if tally.unreadable:
+        console.print("  unreadable rows were sent as they stand: `headrace dead-letters` shows them")

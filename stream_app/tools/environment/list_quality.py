@@ -1,0 +1,79 @@
+"""What the workers' metrics say of the lists beyond their hit rate: diversity, and who gets the places."""
+
+import math
+from collections.abc import Iterable
+from typing import Final
+
+import msgspec
+from prometheus_client.samples import Sample
+
+_GAUGES: Final = {
+    "headrace_list_unlikeness_ratio": "unlikeness",
+    "headrace_list_categories": "categories",
+    "headrace_catalogue_coverage_ratio": "coverage",
+    "headrace_exposure_gini_ratio": "gini",
+    "headrace_exposure_long_tail_ratio": "long_tail_share",
+    "headrace_exposure_new_items_ratio": "new_items_share",
+}
+
+
+class ListQuality(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of recent lists of shoppers, each None before anything is known of it.
+
+    Attributes
+    ----------
+    unlikeness
+        Mean unlikeness of two items on a list, by categories, brand and price band; 0: all alike.
+    categories
+        Mean number of distinct categories on a list.
+    coverage
+        Share of the known items that were on a list.
+    gini
+        Gini coefficient of the places over all known items; 0: all alike.
+    long_tail_share, new_items_share
+        Share of the places that the long tail and new items got.
+    """
+
+    unlikeness: float | None = None
+    categories: float | None = None
+    coverage: float | None = None
+    gini: float | None = None
+    long_tail_share: float | None = None
+    new_items_share: float | None = None
+
+
+def parse_quality(samples: Iterable[Sample]) -> tuple[float, ListQuality]:
+    """Read the figures of one worker's lists, and how many lists they are of.
+
+    Examples
+    --------
+    >>> from stream_app.tools.environment.figures import samples_of
+    >>> parse_quality(samples_of('headrace_exposure_gini_ratio 0.25'))[1].gini is None  # of no list yet
+    True
+    """
+    lists, told = 0.0, {}
+    for sample in samples:
+        if sample.name in _GAUGES:
+            told[_GAUGES[sample.name]] = None if math.isnan(sample.value) else sample.value
+        elif sample.name == "headrace_lists_published_total" and sample.labels.get("kind") == "user":
+            lists = sample.value
+    return lists, ListQuality(**told) if lists else ListQuality()
+
+
+def mean_quality(workers: Iterable[tuple[float, ListQuality]]) -> ListQuality:
+    """The figures of all workers: each the mean of those who know it, by the lists they published.
+
+    Coverage so is that of a worker: what several cover together is more.
+
+    Examples
+    --------
+    >>> mean_quality([(1.0, ListQuality(gini=0.25)), (3.0, ListQuality(gini=0.75)), (9.0, ListQuality())]).gini
+    0.625
+    """
+    told = list(workers)
+    means: dict[str, float | None] = {}
+    for name in ListQuality.__struct_fields__:
+        known = [(lists, value) for lists, each in told if (value := getattr(each, name)) is not None]
+        weight = sum(lists for lists, _ in known)
+        means[name] = sum(lists * value for lists, value in known) / weight if weight else None
+    return ListQuality(**means)

@@ -1,0 +1,138 @@
+"""Reports as pictures; matplotlib is imported only when one is drawn."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from stream_app.errors import UserError
+from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport
+from stream_app.tools.evaluation.sessions import FUSED, LONGEST_PREFIX, Mode
+from stream_app.tools.evaluation.statistics import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@contextmanager
+def picture(path: Path, width: float, height: float) -> Iterator["Figure"]:
+    """An empty figure that is written to `path` (PNG, SVG or PDF by its name) in the end.
+
+    Raises
+    ------
+    UserError
+        If matplotlib is not installed, or the file cannot be written.
+    """
+    require_matplotlib()
+    from matplotlib.figure import Figure  # noqa: PLC0415
+
+    # A Figure of its own draws without a screen, and keeps nothing in matplotlib's global state.
+    figure = Figure(figsize=(width, height), layout="constrained")
+    yield figure
+    try:
+        figure.savefig(path, dpi=120)
+    except (OSError, ValueError) as error:
+        raise UserError(f"--plot {path} cannot be written: {error}.") from None
+
+
+def require_matplotlib() -> None:
+    """Check for the optional library.
+
+    Raises
+    ------
+    UserError
+        If it is not installed.
+    """
+    if find_spec("matplotlib") is None:
+        raise UserError("--plot needs matplotlib, which is not installed: pip install 'headrace[evaluate]'.")
+
+
+def plot_sessions(report: SessionsReport, path: Path) -> None:
+    """Bars of hit rate and reciprocal rank by model, frozen and prequential; both by prefix length, fused."""
+    most = report.cutoffs[-1]
+    modes = {Mode.FROZEN: report.frozen, Mode.PREQUENTIAL: report.prequential}
+    names = list(report.frozen.systems)
+    with picture(path, 12, 7) as figure:
+        axes = figure.subplots(2, 2)
+        for column, metric in enumerate(("hr", "mrr")):
+            bars, lines = axes[0, column], axes[1, column]
+            for shift, (mode, figures) in zip((-0.2, 0.2), modes.items(), strict=True):
+                found = [getattr(figures.systems[name], f"{metric}_interval") for name in names]
+                bars.barh(
+                    [place + shift for place in range(len(names))],
+                    [each.mean for each in found],
+                    height=0.38,
+                    xerr=[
+                        [each.mean - each.low for each in found],
+                        [each.high - each.mean for each in found],
+                    ],
+                    label=mode,
+                )
+                by_prefix = figures.systems[FUSED].by_prefix
+                lines.plot(
+                    [each.clicks for each in by_prefix],
+                    [getattr(each, metric) for each in by_prefix],
+                    marker="o",
+                    label=f"{FUSED}, {mode}",
+                )
+            bars.set_yticks(range(len(names)), names)
+            bars.invert_yaxis()
+            bars.set_title(f"{metric.upper()}@{most}, with 95 % intervals")
+            bars.legend()
+            lines.set_title(f"{metric.upper()}@{most} by clicks predicted from")
+            lines.set_xlabel(f"clicks ({LONGEST_PREFIX}: or more)")
+            lines.set_ylim(bottom=0)
+            lines.legend()
+        figure.suptitle(f"{report.predictions:,} predictions in {report.test_sessions:,} sessions")
+
+
+def plot_events(report: EventsReport, path: Path) -> None:
+    """Bars of hit rate and reciprocal rank by split, each system beside the others."""
+    splits = report.figures.splits
+    systems = list(next(iter(splits.values())).systems)
+    height = 0.8 / len(systems)
+    labels = [f"{split}\n({of.lists:,} lists)" for split, of in splits.items()]
+    with picture(path, 12, 1 + len(splits) * max(0.7, 0.25 * len(systems))) as figure:
+        for axes, (metric, title) in zip(
+            figure.subplots(1, 2), (("hit_rate", "hit rate"), ("mrr", "MRR")), strict=True
+        ):
+            for at, name in enumerate(systems):
+                found = [getattr(of.systems[name], metric) for of in splits.values()]
+                _bars(axes, found, shift=(at + 0.5) * height - 0.4, height=0.95 * height, label=name)
+            axes.set_yticks(range(len(labels)), labels)
+            axes.invert_yaxis()
+            axes.set_title(f"{title} at {report.k}, with 95 % intervals")
+        figure.legend(
+            *axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(systems))
+        )
+
+
+def plot_rerank(report: RerankReport, path: Path) -> None:
+    """Bars of reciprocal rank by split, each order beside the others; lines of it along the log."""
+    splits, course = report.figures.splits, report.figures.course
+    height = 0.8 / len(course)
+    labels = [f"{split}\n({of.lists:,} lists)" for split, of in splits.items()]
+    with picture(path, 12, 1 + len(splits)) as figure:
+        bars, lines = figure.subplots(1, 2)
+        for at, (system, means) in enumerate(course.items()):
+            found = [of.systems[system].mrr for of in splits.values()]
+            _bars(bars, found, shift=(at + 0.5) * height - 0.4, height=0.95 * height, label=system)
+            lines.plot(range(1, len(means) + 1), means, marker="o")
+        bars.set_yticks(range(len(labels)), labels)
+        bars.invert_yaxis()
+        bars.set_title("MRR, with 95 % intervals")
+        lines.set_title("MRR along the log")
+        lines.set_xlabel("part of the log, of as many choices each")
+        figure.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=len(course))
+
+
+def _bars(axes: "Axes", found: Sequence[Interval], *, shift: float, height: float, label: str) -> None:
+    means = [each.mean for each in found]
+    # resampled quantiles of a skewed figure may leave its mean outside by a hair
+    errors = [
+        [max(0.0, one.mean - one.low) for one in found],
+        [max(0.0, one.high - one.mean) for one in found],
+    ]
+    axes.barh([place + shift for place in range(len(found))], means, height=height, xerr=errors, label=label)

@@ -1,0 +1,220 @@
+"""What a run was and what it came to, as it is written with ``--report``."""
+
+import shlex
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from stream_app.errors import UserError
+from stream_app.models.model_set import ModelSet
+from stream_app.ranker.choices import ChoiceFusion
+from stream_app.tools.evaluation.events import EventsFigures
+from stream_app.tools.evaluation.rerank import RerankFigures
+from stream_app.tools.evaluation.sessions import ModeFigures
+from stream_app.tools.evaluation.tuning import Tuned
+
+_LIBRARIES: Final = ("headrace", "numpy", "numba", "river")
+
+
+class DataFile(msgspec.Struct, frozen=True):
+    """A file that was read."""
+
+    path: str
+    bytes: int
+
+
+class Run(msgspec.Struct, frozen=True, kw_only=True):
+    """What it takes to do the run again.
+
+    Attributes
+    ----------
+    command
+        The command line.
+    files
+        What was read.
+    versions
+        Of Python and the libraries that figures depend on.
+    settings
+        Those that figures depend on, each by its name.
+    fusion
+        How lists were really fused: the learned fusion needs a model on the session store, and where none runs
+        they are fused by ``rrf``, whatever the setting says.
+    models
+        The hyper-parameters of each model.
+    """
+
+    command: str
+    files: list[DataFile]
+    versions: dict[str, str]
+    settings: dict[str, Any]
+    fusion: str
+    models: dict[str, dict[str, Any]]
+
+
+def describe_run(files: Sequence[Path], settings: Mapping[str, Any], models: ModelSet) -> Run:
+    """Describe this run of the command line."""
+    return Run(
+        command=shlex.join(("headrace", *sys.argv[1:])),
+        files=[DataFile(str(path), path.stat().st_size) for path in files],
+        versions={"python": sys.version.split()[0]} | {name: version(name) for name in _LIBRARIES},
+        settings=dict(settings),
+        fusion=fusion_of(models, str(settings["fusion"])),
+        models={model.name: model.parameters() for model in models.models},
+    )
+
+
+def fusion_of(models: ModelSet, setting: str) -> str:
+    """How lists of these models are fused where the setting says `setting`.
+
+    Examples
+    --------
+    >>> fusion_of(ModelSet(["popularity"]), "learned")
+    'rrf'
+    """
+    learned = models.listener(ChoiceFusion)
+    if learned is not None:
+        return learned.policy
+    return "votes" if setting == "votes" else "rrf"
+
+
+class SessionsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of ``headrace evaluate sessions``.
+
+    Attributes
+    ----------
+    run
+        How it was done.
+    train_sessions, train_clicks, catalogue
+        What was learned, and how many items were known then.
+    test_sessions, predictions
+        What was predicted, in each mode.
+    min_prefix, cutoffs, sessions_a_day
+        The options that figures depend on.
+    learn_seconds
+        Wall time of learning train.
+    frozen, prequential
+        The figures of each mode.
+    """
+
+    run: Run
+    train_sessions: int
+    train_clicks: int
+    catalogue: int
+    test_sessions: int
+    predictions: int
+    min_prefix: int
+    cutoffs: list[int]
+    sessions_a_day: float
+    learn_seconds: float
+    frozen: ModeFigures
+    prequential: ModeFigures
+
+
+class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of ``headrace evaluate events``.
+
+    Attributes
+    ----------
+    run
+        How it was done.
+    k
+        Places of the list that count.
+    seconds
+        Wall time of ranking and folding the whole log.
+    figures
+        The figures.
+    """
+
+    run: Run
+    k: int
+    seconds: float
+    figures: EventsFigures
+
+
+class RerankReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The figures of ``headrace evaluate rerank``.
+
+    Attributes
+    ----------
+    run
+        How it was done.
+    seconds
+        Wall time of ordering and folding the whole log.
+    figures
+        The figures.
+    """
+
+    run: Run
+    seconds: float
+    figures: RerankFigures
+
+
+class TuningReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What ``headrace tune`` found.
+
+    Attributes
+    ----------
+    run
+        How it was done.
+    model, metric, seed
+        What was searched, for what, and with which seed.
+    train_sessions, validation_sessions, sessions_a_day
+        What each trial learned and predicted, sessions or rows of a log; `sessions_a_day` is of sessions alone.
+    seconds
+        Wall time of the search.
+    found
+        The hyper-parameters and their figures.
+    setting
+        What to put into the environment to run with the best.
+    """
+
+    run: Run
+    model: str
+    metric: str
+    seed: int
+    train_sessions: int
+    validation_sessions: int
+    sessions_a_day: float
+    seconds: float
+    found: Tuned
+    setting: str
+
+
+def write(report: msgspec.Struct, path: Path) -> None:
+    """Write a report as JSON.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be written.
+    """
+    try:
+        path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
+    except OSError as error:
+        raise UserError(f"The report cannot be written to {path}: {error.strerror or error}.") from None
+
+
+def check_writable(path: Path, option: str) -> None:
+    """Find out before a long run whether a file can be written in the end; leaves no new file behind.
+
+    Raises
+    ------
+    UserError
+        If the folder is not there or not ours to write in.
+    """
+    if path.is_dir():
+        raise UserError(f"{option} {path} is a folder; name a file in it.")
+    was_there = path.exists()
+    try:
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise UserError(
+            f"{option} {path} cannot be written: {error.strerror or error}; name another file."
+        ) from None
+    if not was_there:
+        path.unlink()

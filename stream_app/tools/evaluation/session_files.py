@@ -1,0 +1,177 @@
+"""Files of sessions without times, and the clock that gives them some.
+
+A line is one JSON list of item ids (numbers or texts), a file is plain or gzip, the oldest session comes first.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import msgspec
+
+from stream_app.errors import UserError
+from stream_app.tools.feeds.files import lines, open_log_file
+from topics.records import Interaction, Kind, Line, Source
+
+Session = list[str]
+"""Item ids, oldest first."""
+
+START: Final = 1_451_606_400.0
+"""When the first session begins, seconds since the epoch (2016-01-01)."""
+
+CLICK_SECONDS: Final = 1.0
+"""Between two clicks of a session."""
+
+_DAY: Final = 86_400.0
+_SESSION: Final = msgspec.json.Decoder(list[int | str])
+
+
+def read_sessions(path: Path, limit: int | None = None) -> list[Session]:
+    """Read a file of sessions.
+
+    Parameters
+    ----------
+    path
+        Plain or gzip, whatever its name.
+    limit
+        Only the first so many sessions.
+
+    Raises
+    ------
+    UserError
+        If the file cannot be read, or a line is no list of item ids.
+    """
+    with open_log_file(path) as stream:
+        found = list(islice(_sessions(path, lines(stream)), limit))
+    if not any(found):
+        raise UserError(
+            f"{path} holds no session; each line must be a JSON list of item ids, such as [1, 2]."
+        )
+    return found
+
+
+def _sessions(path: Path, raw_lines: Iterator[bytes]) -> Iterator[Session]:
+    names: dict[int | str, str] = {}  # one text an item, however often it is clicked
+    for number, raw in enumerate(raw_lines, start=1):
+        if not raw.strip():
+            continue
+        try:
+            ids = _SESSION.decode(raw)
+        except (ValueError, RecursionError) as error:
+            raise UserError(
+                f"{path}:{number}: {error}; each line must be a JSON list of item ids, such as [1, 2]: "
+                "mend or remove that line."
+            ) from None
+        yield [names.setdefault(each, str(each)) for each in ids]
+
+
+class Visit(NamedTuple):
+    """A session with its shopper and its times.
+
+    Attributes
+    ----------
+    user
+        A shopper of its own, ``session-<n>``.
+    items, times
+        Item ids and event times (seconds since the epoch), oldest first.
+    offset
+        Of its first click in the log of clicks.
+    """
+
+    user: str
+    items: Session
+    times: list[float]
+    offset: int
+
+    def interactions(self) -> Iterator[Interaction]:
+        """What the models learn from it: a view a click."""
+        user = self.user
+        for offset, (item, ts) in enumerate(zip(self.items, self.times, strict=True), start=self.offset):
+            yield Interaction(Source.CLICK, 0, offset, ts, user, Kind.VIEW, (Line(item),))
+
+
+class SessionClock:
+    """Turns sessions into visits, in the order of the file.
+
+    Session n begins n x 86,400 / `sessions_a_day` seconds after `START`, its clicks follow each other by
+    `CLICK_SECONDS`; one that would begin before the session before it has ended begins `CLICK_SECONDS` after that
+    one's last click. So sessions never overlap, and no time tells anything of what comes later (how long a
+    session will be, say).
+
+    Parameters
+    ----------
+    sessions_a_day
+        How fast the shop's time passes; event-time decay and recency go by it.
+
+    Examples
+    --------
+    >>> clock = SessionClock(sessions_a_day=43_200)
+    >>> for visit in map(clock.visit, (["a", "b", "c"], ["d"], ["e"])):
+    ...     print(visit.user, visit.offset, [ts - START for ts in visit.times])
+    session-1 0 [0.0, 1.0, 2.0]
+    session-2 3 [3.0]
+    session-3 4 [4.0]
+    """
+
+    def __init__(self, sessions_a_day: float) -> None:
+        self._gap = _DAY / sessions_a_day
+        self._sessions = 0
+        self._clicks = 0
+        self._free = START
+
+    def visit(self, items: Session) -> Visit:
+        """The next session."""
+        begin = max(START + self._sessions * self._gap, self._free)
+        times = [begin + CLICK_SECONDS * place for place in range(len(items))]
+        self._sessions += 1
+        visit = Visit(f"session-{self._sessions}", items, times, self._clicks)
+        self._clicks += len(items)
+        if times:
+            self._free = times[-1] + CLICK_SECONDS
+        return visit
+
+
+class Split(NamedTuple):
+    """What is learned, and what is predicted after that.
+
+    Attributes
+    ----------
+    train, test
+        Sessions, oldest first.
+    """
+
+    train: Sequence[Session]
+    test: Sequence[Session]
+
+
+def validation_split(train: Sequence[Session], tail: int, train_limit: int | None = None) -> Split:
+    """Cut the newest sessions off train.
+
+    Parameters
+    ----------
+    train
+        Sessions, oldest first.
+    tail
+        So many of the newest are the test.
+    train_limit
+        Keep only so many of those before them, the newest.
+
+    Raises
+    ------
+    UserError
+        If nothing would be left to learn from.
+
+    Examples
+    --------
+    >>> validation_split([["a"], ["b"], ["c"], ["d"]], 1, train_limit=2)
+    Split(train=[['b'], ['c']], test=[['d']])
+    """
+    if tail >= len(train):
+        raise UserError(
+            f"--validation-tail {tail} leaves nothing to learn from: train has {len(train)} sessions; "
+            "give a smaller one."
+        )
+    end = len(train) - tail
+    begin = 0 if train_limit is None else max(0, end - train_limit)
+    return Split(train[begin:end], train[end:])

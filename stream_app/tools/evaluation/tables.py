@@ -1,0 +1,111 @@
+"""Reports as tables for the terminal."""
+
+from collections.abc import Iterable
+
+from rich.table import Table
+
+from stream_app.tools.evaluation import rerank
+from stream_app.tools.evaluation.events import METRICS, Figures
+from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport
+from stream_app.tools.evaluation.sessions import FUSED, Mode
+from stream_app.tools.evaluation.statistics import Interval
+from stream_app.tools.evaluation.tuning import Tuned
+
+
+def sessions_table(report: SessionsReport) -> Table:
+    """Each model and the fused ranker, frozen and prequential."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column("mode", no_wrap=True)
+    table.add_column("model", no_wrap=True)
+    names = [f"{metric}@{k}" for metric in ("HR", "MRR") for k in report.cutoffs]
+    for name in (*names, "coverage", "popularity", "ms", "p50", "p99"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for mode, figures in ((Mode.FROZEN, report.frozen), (Mode.PREQUENTIAL, report.prequential)):
+        for name, one in figures.systems.items():
+            cells = [
+                *(f"{by[k]:.4f}" for by in (one.hr, one.mrr) for k in report.cutoffs),
+                f"{one.coverage:.3f}",
+                f"{one.mean_popularity:.4f}",
+                *(f"{each:.3f}" for each in (one.ms.mean, one.ms.p50, one.ms.p99)),
+            ]
+            table.add_row(str(mode), name, *cells, style="bold" if name == FUSED else None)
+        table.add_section()
+    return table
+
+
+def events_table(report: EventsReport) -> Table:
+    """Each split: the systems, then fused less popularity; each figure with half its 95 % interval."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("lists", "model"):
+        table.add_column(name, no_wrap=True)
+    for metric in METRICS:
+        name = metric if metric in {"mrr", "accuracy"} else f"{metric}@{report.k}"
+        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
+    for split, of in report.figures.splits.items():
+        title = f"{split} ({of.lists:,})"
+        for name, figures in of.systems.items():
+            table.add_row(title, name, *_cells(figures), style="bold" if name == FUSED else None)
+            title = ""
+        table.add_row("", "difference", *_cells(of.fused_minus_popularity, sign="+"))
+        table.add_section()
+    return table
+
+
+def _cells(figures: Figures, sign: str = "") -> list[str]:
+    return _spoken((getattr(figures, metric) for metric in METRICS), sign)
+
+
+def _spoken(intervals: Iterable[Interval], sign: str = "") -> list[str]:
+    return [f"{one.mean:{sign}.4f} ±{max(one.high - one.mean, one.mean - one.low):.4f}" for one in intervals]
+
+
+def exposure_table(report: EventsReport) -> Table:
+    """How the lists of each system shared their places out among the items."""
+    table = Table(box=None, pad_edge=False)
+    table.add_column(f"exposure@{report.k}", no_wrap=True)
+    for name in ("coverage", "gini", "new items", "long tail"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, one in report.figures.exposure.items():
+        cells = (f"{each:.4f}" for each in (one.coverage, one.gini, one.new_items, one.long_tail))
+        table.add_row(name, *cells, style="bold" if name == FUSED else None)
+    return table
+
+
+def rerank_table(report: RerankReport) -> Table:
+    """Each split: the orders, then learned less last touched; each figure with half its 95 % interval."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("lists", "order"):
+        table.add_column(name, no_wrap=True)
+    for name in ("MRR", "HR@1", "HR@3"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for split, of in report.figures.splits.items():
+        title = f"{split} ({of.lists:,})"
+        for system, figures in of.systems.items():
+            cells = _spoken((figures.mrr, figures.hr1, figures.hr3))
+            table.add_row(title, system, *cells, style="bold" if system is rerank.System.LEARNED else None)
+            title = ""
+        table.add_row("", "gain", *_spoken((of.gain.mrr, of.gain.hr1, of.gain.hr3), sign="+"))
+        table.add_section()
+    return table
+
+
+def tuning_table(tuned: Tuned) -> Table:
+    """The best hyper-parameters beside the shipped ones."""
+    defaults, best = tuned.defaults, tuned.best
+    table = Table("", "shipped", "best", box=None, pad_edge=False)
+    for name in defaults.parameters:
+        table.add_row(name, _short(defaults.parameters[name]), _short(best.parameters[name]))
+    table.add_section()
+    for metric in ("hr", "mrr"):
+        cells = [getattr(each, metric) for each in (defaults, best)]
+        table.add_row(
+            metric.upper(),
+            *(f"{each.mean:.4f} ({each.low:.4f} to {each.high:.4f})" for each in cells),
+            style="bold",
+        )
+    table.add_row("ms", *(f"{each.ms:.3f}" for each in (defaults, best)))
+    return table
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

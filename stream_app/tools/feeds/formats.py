@@ -1,0 +1,94 @@
+"""The registry of log formats."""
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from stream_app.errors import UserError
+from stream_app.tools.feeds import jsonl, mapped_csv, trivago
+from stream_app.tools.feeds.mapping import read_mapping
+from stream_app.tools.feeds.rows import Row
+
+ReadRows = Callable[[Iterable[bytes], str], Iterator[Row]]
+"""From the lines of a file and its name to rows."""
+
+
+class LogFormat(msgspec.Struct, frozen=True):
+    """One format of log.
+
+    Attributes
+    ----------
+    name
+        As given on the command line.
+    purpose
+        One sentence.
+    make
+        Makes the reader, given the path of the column mapping or None.
+    """
+
+    name: str
+    purpose: str
+    make: Callable[[Path | None], ReadRows]
+
+
+def _without_mapping(read: ReadRows) -> Callable[[Path | None], ReadRows]:
+    def make(mapping: Path | None) -> ReadRows:
+        if mapping is not None:
+            raise UserError("Only the format csv takes a --mapping; leave it out, or give --format csv.")
+        return read
+
+    return make
+
+
+def _csv(mapping: Path | None) -> ReadRows:
+    if mapping is None:
+        raise UserError(
+            "The format csv needs a --mapping FILE.toml that says which column is what (docs/feeds.md)."
+        )
+    return partial(mapped_csv.rows, mapping=read_mapping(mapping))
+
+
+FORMATS: Final = {
+    one.name: one
+    for one in (
+        LogFormat(
+            "jsonl",
+            "our own events, one JSON object a line, with a `type` (click, search, purchase, …)",
+            _without_mapping(jsonl.rows),
+        ),
+        LogFormat("csv", "any delimited file with a header line, read by a --mapping", _csv),
+        LogFormat(
+            "trivago", "the hotel-search log of the RecSys Challenge 2019", _without_mapping(trivago.rows)
+        ),
+    )
+}
+"""Formats by name."""
+
+
+def reader(name: str, mapping: Path | None = None) -> ReadRows:
+    """The reader of a format.
+
+    Parameters
+    ----------
+    name
+        A key of `FORMATS`.
+    mapping
+        The column mapping, which the format csv needs.
+
+    Raises
+    ------
+    UserError
+        If there is no such format, or the mapping is missing or not wanted.
+
+    Examples
+    --------
+    >>> [row] = reader("jsonl")([b'{"type":"erasure","event_id":"e","user_id":"u","ts":0}'], "log")
+    >>> row.event.user_id
+    'u'
+    """
+    if name not in FORMATS:
+        raise UserError(f"There is no log format {name!r}; there are {', '.join(FORMATS)}.")
+    return FORMATS[name].make(mapping)

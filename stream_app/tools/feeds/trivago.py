@@ -1,0 +1,102 @@
+"""Format ``trivago``: the hotel-search log of the RecSys Challenge 2019.
+
+``interaction item *`` is a click, ``search for *`` a search, ``clickout item`` a purchase with the list it
+was chosen from; filters and sort orders are ignored. `reference` is taken as it stands.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from stream_app.tools.feeds.delimited import Record, records
+from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
+from topics.events import Action, Click, Event, OrderLine, Purchase, Search
+
+COLUMNS: Final = (
+    "user_id", "session_id", "timestamp", "step", "action_type", "reference", "platform", "device",
+    "impressions", "prices",
+)  # fmt: skip
+"""The columns that are read."""
+
+_ACTIONS: Final = {
+    "interaction item image": Action.VIEW,
+    "interaction item info": Action.DETAIL,
+    "interaction item rating": Action.DETAIL,
+    "interaction item deals": Action.DETAIL,
+}
+_INTERACTION: Final = "interaction item "
+_SEARCH: Final = "search for "
+_IGNORED: Final = frozenset({"filter selection", "change of sort order"})
+
+
+def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
+    """Read the log.
+
+    Parameters
+    ----------
+    lines
+        Of the file, header first.
+    name
+        Of the file, for error messages.
+
+    Raises
+    ------
+    UserError
+        If the header is not this format's.
+    """
+    for record in records(lines, name=name, delimiter=",", needed=COLUMNS):
+        yield _row(record)
+
+
+def _row(record: Record) -> Row:
+    if record.problem is not None:
+        return Unreadable(record.line, record.raw, record.problem)
+    values = record.values
+    action = values["action_type"]
+    try:
+        seconds = int(values["timestamp"])
+        if action in _IGNORED:
+            return Ignored(record.line, action, float(seconds))
+        event = _event(values, action, seconds * 1_000)
+    except ValueError as error:
+        return Unreadable(record.line, record.raw, str(error))
+    if event is None:
+        return Unreadable(record.line, record.raw, f"action_type {action[:40]!r} is unknown")
+    return Mapped(record.line, event)
+
+
+def _event(values: dict[str, str], action: str, ts: int) -> Event | None:
+    reference = values["reference"]
+    # Three rows of the file repeat a (user, session, step) with other content: the time tells them apart.
+    event_id = f"{values['session_id']}-{values['step']}-{values['timestamp']}"
+    user_id, session_id = values["user_id"], values["session_id"] or None
+    channel = values["device"] or "web"
+    context: dict[str, str | int | float | bool | None] = {
+        name: values[column]
+        for name, column in (("country", "platform"), ("device", "device"))
+        if values[column]
+    }
+    if action.startswith(_INTERACTION):
+        return Click(
+            event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
+            channel=channel, context=context,
+            item_id=reference, action=_ACTIONS.get(action, Action.VIEW),
+        )  # fmt: skip
+    if action.startswith(_SEARCH):
+        return Search(
+            event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
+            channel=channel, context=context,
+            query=reference,
+        )  # fmt: skip
+    if action == "clickout item":
+        shown = values["impressions"].split("|") if values["impressions"] else []
+        prices = [float(price) for price in values["prices"].split("|")] if values["prices"] else []
+        if len(prices) != len(shown):
+            raise ValueError(f"{len(shown)} impressions with {len(prices)} prices")
+        price = prices[shown.index(reference)] if reference in shown else 0.0
+        return Purchase(
+            event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
+            channel=channel, context=context,
+            order_id=event_id, items=[OrderLine(item_id=reference, price=price)],
+            shown=shown, shown_prices=prices,
+        )  # fmt: skip
+    return None
