@@ -27,12 +27,12 @@ from stream_app.agents.recall import Logged, Recall
 from stream_app.agents.rewards import Rewards
 from stream_app.agents.transport import use_direct_transport
 from stream_app.agents.users import UserEvents, declare_users_agent
+from stream_app.experiment.comparison import Comparison
+from stream_app.experiment.policies import LivePolicies
 from stream_app.kafka.outbox import Outbox
 from stream_app.metrics import Metrics
 from stream_app.publish.port import Publisher
-from stream_app.ranker.assembly import make_models, make_ranker
-from stream_app.ranker.live.comparison import Comparison
-from stream_app.ranker.live.policies import LivePolicies
+from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.replica import Replica, load_models
 from stream_app.settings import Settings
 from topics.catalogue import CLICKS

@@ -18,7 +18,7 @@ from pydantic_settings import SettingsError as PydanticSettingsError
 from state.attribution import WEIGHTS, WINDOWS, AttributionRules
 from state.retention import Retention
 from stream_app.errors import UserError
-from stream_app.ranker.list_rules import ListRules, parse_floors
+from stream_app.ranking.list_rules import ListRules, parse_floors
 from topics.codec import Limits
 from topics.records import RewardKind
 
@@ -249,7 +249,7 @@ class Settings(BaseSettings):
         policies, margin = info.data.get("policies", {}), info.data.get("guard_margin", 1.0)
         if name in policies:
             return name
-        from stream_app.ranker.bandit.registry import POLICIES  # noqa: PLC0415  # heavy
+        from stream_app.bandit.registry import POLICIES  # noqa: PLC0415  # heavy
 
         if name not in POLICIES:
             raise PydanticCustomError(

@@ -1,13 +1,13 @@
 """Compiles the numba kernels before the first event comes."""
 
+from stream_app.bandit import registry
+from stream_app.experiment.policies import LivePolicies
 from stream_app.models import model_set
-from stream_app.ranker.assembly import make_models, make_ranker
-from stream_app.ranker.bandit import registry
-from stream_app.ranker.choices import ENOUGH
-from stream_app.ranker.exposure import Exposure
-from stream_app.ranker.intra_list import IntraListDiversity
-from stream_app.ranker.live.policies import LivePolicies
-from stream_app.ranker.request import RankRequest
+from stream_app.ranking.assembly import make_models, make_ranker
+from stream_app.ranking.exposure import Exposure
+from stream_app.ranking.fusion.choices import ENOUGH
+from stream_app.ranking.intra_list import IntraListDiversity
+from stream_app.ranking.request import RankRequest
 from stream_app.settings import Settings
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Source

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from stream_app.publish.contract import SearchList, encode_list, normal_query
 from stream_app.publish.port import Document
-from stream_app.ranker.ranker import Ranked
+from stream_app.ranking.ranker import Ranked
 from topics.records import RecommendationList
 
 

@@ -25,7 +25,6 @@ from math import inf
 from typing import Final, NamedTuple, Protocol
 
 from state.published_list import PublishedList, packed
-from state.request import request_of
 from state.row import UserRow
 from state.tables import Rows
 from stream_app.agents.dead_letters import Append
@@ -37,10 +36,11 @@ from stream_app.metrics import Metrics
 from stream_app.publish.contract import encode_list, search_key, user_key
 from stream_app.publish.dirty import DirtySet
 from stream_app.publish.port import Document, Publisher, PublisherUnavailableError
-from stream_app.ranker.exposure import Exposure
-from stream_app.ranker.intra_list import IntraListDiversity
-from stream_app.ranker.ranker import Ranker
-from stream_app.ranker.request import RankRequest
+from stream_app.ranking.exposure import Exposure
+from stream_app.ranking.intra_list import IntraListDiversity
+from stream_app.ranking.ranker import Ranker
+from stream_app.ranking.request import RankRequest
+from stream_app.ranking.row_request import request_of
 from topics.catalogue import LISTS
 from topics.events import rfc3339
 from topics.records import RecommendationList

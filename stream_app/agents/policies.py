@@ -10,13 +10,13 @@ import msgspec
 from aiokafka.structs import TopicPartition
 
 from stream_app.agents.dead_letters import Append
+from stream_app.experiment.comparison import Comparison, Figure
+from stream_app.experiment.control import Control, key_of, parse_word
+from stream_app.experiment.guard import Finding, findings
+from stream_app.experiment.policies import LivePolicies
+from stream_app.experiment.shares import Shares
 from stream_app.kafka.log_consumer import log_consumer, stop_following
 from stream_app.metrics import Metrics
-from stream_app.ranker.live.comparison import Comparison, Figure
-from stream_app.ranker.live.control import Control, key_of, parse_word
-from stream_app.ranker.live.guard import Finding, findings
-from stream_app.ranker.live.policies import LivePolicies
-from stream_app.ranker.live.shares import Shares
 from topics.catalogue import CONTROL
 from topics.records import GUARD, PolicyShares
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from stream_app.agents.documents import document_of
 from stream_app.publish.contract import MAX_QUERY, OVERALL, item_key, normal_query, popular_key, query_key
 from stream_app.publish.port import Document
-from stream_app.ranker.ranker import Ranker
+from stream_app.ranking.ranker import Ranker
 
 _A_ROUND: Final = 25
 """Most items, most queries and most segments of a round."""

@@ -9,12 +9,12 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
+from stream_app.bandit.registry import POLICIES
 from stream_app.errors import UserError
+from stream_app.experiment.comparison import Comparison, Figure
+from stream_app.experiment.control import Control, key_of, parse_word
+from stream_app.experiment.shares import Shares
 from stream_app.kafka.broker_errors import broker_errors
-from stream_app.ranker.bandit.registry import POLICIES
-from stream_app.ranker.live.comparison import Comparison, Figure
-from stream_app.ranker.live.control import Control, key_of, parse_word
-from stream_app.ranker.live.shares import Shares
 from stream_app.settings import Settings
 from stream_app.tools.evaluation.policies.topics import raw_records, topic_records
 from topics.catalogue import CONTROL, REWARDS

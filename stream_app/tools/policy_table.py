@@ -6,9 +6,9 @@ from typing import Final, NamedTuple
 from rich.console import Console
 from rich.table import Table
 
-from stream_app.ranker.live.comparison import Comparison, Figure
-from stream_app.ranker.live.confidence import Interval
-from stream_app.ranker.live.control import Control
+from stream_app.experiment.comparison import Comparison, Figure
+from stream_app.experiment.confidence import Interval
+from stream_app.experiment.control import Control
 
 _HEADINGS: Final = {
     Figure.CLICKS: "clicks / list",

@@ -12,7 +12,7 @@ from typing import Final
 
 from harness import ADDITIVE, Outgoing, Stage, Worker, clean_stage
 
-from stream_app.ranker.live.shares import Shares
+from stream_app.experiment.shares import Shares
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.feeds.rows import event_record
 from topics.events import Click, Event, Impression

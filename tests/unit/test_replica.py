@@ -14,12 +14,12 @@ from aiokafka.structs import TopicPartition
 
 from state.model_store import DirectoryModelStore
 from stream_app import replica as replica_module
+from stream_app.experiment.features import FEATURES, STAMP
+from stream_app.experiment.policies import LivePolicies
+from stream_app.experiment.rows import pack_rows
+from stream_app.experiment.shares import Shares
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.live.features import FEATURES, STAMP
-from stream_app.ranker.live.policies import LivePolicies
-from stream_app.ranker.live.rows import pack_rows
-from stream_app.ranker.live.shares import Shares
 from stream_app.replica import Replica, load_models
 from topics.catalogue import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits

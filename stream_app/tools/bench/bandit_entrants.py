@@ -7,10 +7,10 @@ from typing import Any, Final, Protocol
 import numpy as np
 from river import bandit, proba
 
-from stream_app.ranker.bandit.item_thompson import ItemThompson
-from stream_app.ranker.bandit.linucb import LinUCB
-from stream_app.ranker.bandit.policy import Policy
-from stream_app.ranker.bandit.thompson import Thompson
+from stream_app.bandit.item_thompson import ItemThompson
+from stream_app.bandit.linucb import LinUCB
+from stream_app.bandit.policy import Policy
+from stream_app.bandit.thompson import Thompson
 from stream_app.tools.bench.bandit_environments import Features, Linear
 
 _FIRST: Final = np.zeros(1, np.int32)
@@ -63,7 +63,7 @@ class RiverContext:
 
 
 class Ours:
-    """A policy of `stream_app.ranker.bandit`, one place, each step a decision, a showing and a reward.
+    """A policy of `stream_app.bandit`, one place, each step a decision, a showing and a reward.
 
     Parameters
     ----------

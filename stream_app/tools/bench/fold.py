@@ -8,7 +8,7 @@ from typing import Any, Final
 from state.duplicates import Place
 from state.fold import interaction_of
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.assembly import make_models
+from stream_app.ranking.assembly import make_models
 from stream_app.settings import Settings
 from stream_app.tools.simulator.load import benchmark_events
 from stream_app.warm_up import warm_up

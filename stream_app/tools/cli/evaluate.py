@@ -15,7 +15,7 @@ from stream_app.tools.cli.replay import FormatName, Limit, MappingFile, OrderNam
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from stream_app.ranker.ranker import Ranker
+    from stream_app.ranking.ranker import Ranker
     from stream_app.settings import Settings
     from stream_app.tools.evaluation.progress import Watch
     from stream_app.tools.feeds.log import Log, Request
@@ -262,7 +262,7 @@ def rerank(
     """Order each result list of a log before the choice from it, then learn the choice."""
     from time import perf_counter  # noqa: PLC0415
 
-    from stream_app.ranker.assembly import make_models  # noqa: PLC0415
+    from stream_app.ranking.assembly import make_models  # noqa: PLC0415
     from stream_app.settings import load_settings  # noqa: PLC0415
     from stream_app.tools.evaluation.report import RerankReport, check_writable, describe_run, write  # noqa: PLC0415
     from stream_app.tools.evaluation.rerank import RerankEvaluation  # noqa: PLC0415
@@ -392,7 +392,7 @@ def ranker_of(settings: "Settings", length: int) -> "Ranker":
     """
     from stream_app.models.registry import MODELS  # noqa: PLC0415
     from stream_app.models.store_model import StoreModel  # noqa: PLC0415
-    from stream_app.ranker.assembly import make_models, make_ranker  # noqa: PLC0415
+    from stream_app.ranking.assembly import make_models, make_ranker  # noqa: PLC0415
     from stream_app.tools.evaluation.report import fusion_of  # noqa: PLC0415
     from stream_app.warm_up import warm_up  # noqa: PLC0415
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from stream_app.models.model_set import ModelSet
-    from stream_app.ranker.ranker import Ranker
+    from stream_app.ranking.ranker import Ranker
     from stream_app.settings import Settings
     from stream_app.tools.evaluation.tuning import Parameters, Trial
 
@@ -182,8 +182,8 @@ def _one_file(model: str, train: Path | None, log_file: Path | None) -> Path:
 
 def _shipped(owner: str, empty: "ModelSet") -> dict[str, object]:
     """The parameters that run without a search."""
-    from stream_app.ranker.assembly import FUSION  # noqa: PLC0415
-    from stream_app.ranker.learned import LearnedFusion  # noqa: PLC0415
+    from stream_app.ranking.assembly import FUSION  # noqa: PLC0415
+    from stream_app.ranking.fusion.learned import LearnedFusion  # noqa: PLC0415
 
     if owner != FUSION:
         return next(each for each in empty.models if each.name == owner).parameters()
@@ -202,7 +202,7 @@ def _maker(model: str, settings: "Settings") -> "tuple[str, Callable[[Parameters
         If the store is to be searched and none of the models is on it.
     """
     from stream_app.models.store_model import StoreModel  # noqa: PLC0415
-    from stream_app.ranker.assembly import make_models  # noqa: PLC0415
+    from stream_app.ranking.assembly import make_models  # noqa: PLC0415
     from stream_app.tools.evaluation.spaces import STORE  # noqa: PLC0415
 
     owner = model
@@ -231,7 +231,7 @@ def _sessions_trial(
     fused: bool,
 ) -> "tuple[Trial, int, int]":
     """What a trial does with sessions, and how many it learns and predicts."""
-    from stream_app.ranker.assembly import make_ranker  # noqa: PLC0415
+    from stream_app.ranking.assembly import make_ranker  # noqa: PLC0415
     from stream_app.tools.evaluation.session_files import read_sessions, validation_split  # noqa: PLC0415
     from stream_app.tools.evaluation.tuning import SessionsTrial  # noqa: PLC0415
 

@@ -16,16 +16,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from state.fold import segments_of
-from state.request import request_of
 from state.row import EMPTY_ROW, UserRow
 from stream_app.errors import UserError
 from stream_app.models.base import NO_ITEM, Context, Model
 from stream_app.models.model_set import CONTEXT, ModelSet
 from stream_app.models.popularity import Popularity
-from stream_app.ranker.exposure import Exposure
-from stream_app.ranker.ranker import Ranker
-from stream_app.ranker.request import RankRequest
-from stream_app.ranker.rules import allowed_items
+from stream_app.ranking.exposure import Exposure
+from stream_app.ranking.ranker import Ranker
+from stream_app.ranking.request import RankRequest
+from stream_app.ranking.row_request import request_of
+from stream_app.ranking.rules import allowed_items
 from stream_app.tools.evaluation.log_fold import LogFold
 from stream_app.tools.evaluation.progress import Watch, unwatched
 from stream_app.tools.evaluation.sessions import FUSED
@@ -105,7 +105,7 @@ class ExposureFigures(msgspec.Struct, frozen=True):
     new_items
         Share of the places that went to items that were new when they were listed.
     long_tail
-        Share that went to the long tail. Both as `stream_app.ranker.exposure.ExposureReport` tells.
+        Share that went to the long tail. Both as `stream_app.ranking.exposure.ExposureReport` tells.
     """
 
     coverage: float

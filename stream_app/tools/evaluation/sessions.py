@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import Context, Items, Model
 from stream_app.models.model_set import CONTEXT, ModelSet
-from stream_app.ranker.ranker import Ranker
+from stream_app.ranking.ranker import Ranker
 from stream_app.tools.evaluation.progress import Watch, unwatched
 from stream_app.tools.evaluation.session_files import Visit
 from stream_app.tools.evaluation.statistics import (

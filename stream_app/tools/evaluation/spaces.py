@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from stream_app.errors import UserError
 from stream_app.models.registry import MODELS
-from stream_app.ranker.assembly import FUSION
+from stream_app.ranking.assembly import FUSION
 
 STORE: Final = "session_store"
 FUSED: Final = (STORE, FUSION)
@@ -87,7 +87,7 @@ SPACES: Final[dict[str, Space]] = {
         # 0 is no decay
         "session_half_life": Real(0.0, 365 * _DAY),
     },
-    # of the listwise softmax: see `stream_app.ranker.softmax`
+    # of the listwise softmax: see `stream_app.ranking.fusion.softmax`
     FUSION: {
         "hidden": Whole(3, 31, log=True),
         "rate": Real(0.005, 0.3, log=True),

@@ -14,11 +14,11 @@ import msgspec
 import numpy as np
 
 from state.fold import segments_of
-from state.request import request_of
 from state.row import EMPTY_ROW, UserRow
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.ranker import Ranker
+from stream_app.ranking.ranker import Ranker
+from stream_app.ranking.row_request import request_of
 from stream_app.tools.evaluation.events import context_of
 from stream_app.tools.evaluation.log_fold import LogFold
 from stream_app.tools.evaluation.progress import Watch, unwatched

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from stream_app.agents.recall import remembered
 from stream_app.publish.contract import decode_list, item_key, popular_key, search_key, user_key
-from stream_app.ranker.ranker import Ranked, Ranker
-from stream_app.ranker.request import RankRequest
+from stream_app.ranking.ranker import Ranked, Ranker
+from stream_app.ranking.request import RankRequest
 from topics.catalogue import LISTS
 from topics.events import rfc3339
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from stream_app.publish.contract import search_key, user_key
-from stream_app.ranker.ranker import HURRIED
+from stream_app.ranking.ranker import HURRIED
 
 if TYPE_CHECKING:
     from tests.unit.agents.workbench import Workbench

@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 import pytest
 
+from stream_app.experiment.features import FEATURES, STAMP
+from stream_app.experiment.policies import LivePolicies
+from stream_app.experiment.rows import pack_rows
+from stream_app.experiment.shares import Shares
 from stream_app.models.base import Items
-from stream_app.ranker.live.features import FEATURES, STAMP
-from stream_app.ranker.live.policies import LivePolicies
-from stream_app.ranker.live.rows import pack_rows
-from stream_app.ranker.live.shares import Shares
 from topics.catalogue import REWARDS
 from topics.events import Feedback, FeedbackKind, Impression, OrderLine, Purchase
 from topics.records import Interaction, Reward, RewardKind, Source

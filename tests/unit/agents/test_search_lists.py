@@ -21,8 +21,8 @@ from stream_app.publish.contract import (
     search_key,
     user_key,
 )
-from stream_app.ranker.choices import ENOUGH
-from stream_app.ranker.results import ResultsRanker
+from stream_app.ranking.fusion.choices import ENOUGH
+from stream_app.ranking.search.results import ResultsRanker
 from topics.catalogue import LISTS
 from topics.events import Search
 

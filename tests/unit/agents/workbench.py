@@ -26,7 +26,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.publish.contract import decode_list
 from stream_app.publish.memory_publisher import MemoryPublisher
 from stream_app.publish.port import Document, PublisherUnavailableError
-from stream_app.ranker.ranker import Ranker
+from stream_app.ranking.ranker import Ranker
 from stream_app.replica import Replica
 from stream_app.settings import Settings
 from topics.catalogue import DEAD_LETTERS, TopicSpec, topic_of

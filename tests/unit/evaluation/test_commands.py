@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 from stream_app.__main__ import build_cli
 from stream_app.errors import UserError
-from stream_app.ranker.assembly import make_models
+from stream_app.ranking.assembly import make_models
 from stream_app.settings import load_settings
 
 PNG = b"\x89PNG"

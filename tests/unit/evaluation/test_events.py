@@ -8,7 +8,7 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.ranker import Ranker
+from stream_app.ranking.ranker import Ranker
 from stream_app.tools.evaluation.events import EventsEvaluation, EventsFigures, Split
 from stream_app.tools.evaluation.sessions import FUSED
 from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable

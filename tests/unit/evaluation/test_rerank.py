@@ -11,7 +11,7 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.results import ResultsRanker
+from stream_app.ranking.search.results import ResultsRanker
 from stream_app.tools.evaluation.rerank import PARTS, RerankEvaluation, RerankFigures, Split, System
 from stream_app.tools.feeds.formats import reader
 from stream_app.tools.feeds.log import Request, open_log

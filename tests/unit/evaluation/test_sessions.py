@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.assembly import make_models, make_ranker
-from stream_app.ranker.ranker import Ranker
+from stream_app.ranking.assembly import make_models, make_ranker
+from stream_app.ranking.ranker import Ranker
 from stream_app.settings import Settings
 from stream_app.tools.evaluation.session_files import SessionClock, Visit, read_sessions
 from stream_app.tools.evaluation.sessions import FUSED, Mode, ModeFigures, SessionsEvaluation

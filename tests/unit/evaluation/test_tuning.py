@@ -11,8 +11,8 @@ import pytest
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
-from stream_app.ranker.assembly import FUSION
-from stream_app.ranker.learned import LearnedFusion
+from stream_app.ranking.assembly import FUSION
+from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.tools.evaluation.progress import Tell
 from stream_app.tools.evaluation.session_files import Session, Split
 from stream_app.tools.evaluation.spaces import SPACES, STORE, OneOf, Real, inside, space_of

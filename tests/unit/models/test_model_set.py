@@ -13,11 +13,11 @@ from msgspec.structs import replace
 
 import stream_app.models
 from stream_app.errors import UserError
+from stream_app.experiment.comparison import Comparison
 from stream_app.models import kernels
 from stream_app.models.base import Items
 from stream_app.models.model_set import STREAMS, WEIGHTS, ModelSet, warm_up
 from stream_app.models.registry import MODELS
-from stream_app.ranker.live.comparison import Comparison
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
 

@@ -10,7 +10,7 @@ from stream_app.models.base import Model
 from stream_app.models.items import ItemIndex
 from stream_app.models.popularity import Popularity
 from stream_app.models.registry import MODELS, create
-from stream_app.ranker.assembly import make_models
+from stream_app.ranking.assembly import make_models
 from stream_app.settings import SettingsError, load_settings
 
 

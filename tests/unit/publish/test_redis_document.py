@@ -26,7 +26,7 @@ from stream_app.publish.contract import (
     search_key,
     user_key,
 )
-from stream_app.ranker.search import POLICY as SEARCH_POLICY
+from stream_app.ranking.search.search import POLICY as SEARCH_POLICY
 from stream_app.settings import Settings
 from topics.events import CatalogItem, Click
 from topics.records import ListedItem, Source

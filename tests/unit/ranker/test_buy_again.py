@@ -4,10 +4,10 @@ import pytest
 
 from state.duplicates import Place
 from state.fold import fold
-from state.request import request_of
 from state.row import EMPTY_ROW, UserRow
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.ranker import Ranked, Ranker
+from stream_app.ranking.ranker import Ranked, Ranker
+from stream_app.ranking.row_request import request_of
 from topics.events import Click, Feedback, FeedbackKind, OrderLine, Purchase, UserEvent
 from topics.records import Source
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.diversity import Diversifier, LongTail
-from stream_app.ranker.list_rules import NEW_SECONDS, Floor, ListRules, parse_floors
+from stream_app.ranking.diversity import Diversifier, LongTail
+from stream_app.ranking.list_rules import NEW_SECONDS, Floor, ListRules, parse_floors
 from topics.records import Interaction, Kind, Line, Source
 
 NOW = 1_700_000_000.0

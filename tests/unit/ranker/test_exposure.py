@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.exposure import HALF_LIFE, Exposure, gini
-from stream_app.ranker.list_rules import NEW_SECONDS
+from stream_app.ranking.exposure import HALF_LIFE, Exposure, gini
+from stream_app.ranking.list_rules import NEW_SECONDS
 from topics.records import Interaction, Kind, Line, Source
 
 START = 1_700_000_000.0

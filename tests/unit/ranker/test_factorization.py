@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stream_app.ranker.factorization import FactorizationRanker
+from stream_app.ranking.fusion.factorization import FactorizationRanker
 
 
 def make(**parameters: int) -> FactorizationRanker:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stream_app.models.base import Candidates
-from stream_app.ranker.fusion import Fused, ReciprocalRankFusion
+from stream_app.ranking.fusion.base import Fused, ReciprocalRankFusion
 
 
 def proposal(*items: int) -> Candidates:

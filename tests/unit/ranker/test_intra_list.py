@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.diversity import Diversifier
-from stream_app.ranker.exposure import HALF_LIFE
-from stream_app.ranker.intra_list import LOOKED_AT, IntraListDiversity
-from stream_app.ranker.list_rules import ListRules
+from stream_app.ranking.diversity import Diversifier
+from stream_app.ranking.exposure import HALF_LIFE
+from stream_app.ranking.intra_list import LOOKED_AT, IntraListDiversity
+from stream_app.ranking.list_rules import ListRules
 
 START = 1_700_000_000.0
 

@@ -5,11 +5,11 @@ import pytest
 
 from stream_app.models.base import NO_ITEM
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.choices import ENOUGH, SAMPLED, ChoiceFusion, loudest
-from stream_app.ranker.learned import LearnedFusion
-from stream_app.ranker.ranker import Ranker
-from stream_app.ranker.request import RankRequest
-from stream_app.ranker.weighted import WeightedFusion
+from stream_app.ranking.fusion.choices import ENOUGH, SAMPLED, ChoiceFusion, loudest
+from stream_app.ranking.fusion.learned import LearnedFusion
+from stream_app.ranking.fusion.weighted import WeightedFusion
+from stream_app.ranking.ranker import Ranker
+from stream_app.ranking.request import RankRequest
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Reason, Source
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream_app.ranker.list_rules import MAX_FLOORS, Floor, ListRules, parse_floors
+from stream_app.ranking.list_rules import MAX_FLOORS, Floor, ListRules, parse_floors
 
 
 def test_every_kind_of_group_can_have_a_floor() -> None:

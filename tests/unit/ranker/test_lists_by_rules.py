@@ -5,10 +5,10 @@ from collections import Counter
 import pytest
 
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker import diversity, exposure
-from stream_app.ranker.list_rules import ListRules, parse_floors
-from stream_app.ranker.ranker import Ranked, Ranker
-from stream_app.ranker.request import RankRequest
+from stream_app.ranking import diversity, exposure
+from stream_app.ranking.list_rules import ListRules, parse_floors
+from stream_app.ranking.ranker import Ranked, Ranker
+from stream_app.ranking.request import RankRequest
 from stream_app.settings import Settings
 from stream_app.warm_up import warm_up
 from topics.events import CatalogItem

@@ -8,8 +8,8 @@ import pytest
 
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
-from stream_app.ranker.ranker import HURRIED, Ranked, Ranker
-from stream_app.ranker.request import RankRequest
+from stream_app.ranking.ranker import HURRIED, Ranked, Ranker
+from stream_app.ranking.request import RankRequest
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, ListedItem, Source
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker import factorization
-from stream_app.ranker.choices import ENOUGH
-from stream_app.ranker.results import ResultsRanker
-from stream_app.ranker.results_kernels import (
+from stream_app.ranking.fusion import factorization
+from stream_app.ranking.fusion.choices import ENOUGH
+from stream_app.ranking.search.results import ResultsRanker
+from stream_app.ranking.search.results_kernels import (
     PAGE,
     PLACES,
     TOUCHES,

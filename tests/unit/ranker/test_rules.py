@@ -3,7 +3,7 @@
 import pytest
 
 from stream_app.models.items import ItemIndex
-from stream_app.ranker.rules import allowed_items
+from stream_app.ranking.rules import allowed_items
 
 
 @pytest.fixture

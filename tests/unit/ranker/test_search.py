@@ -8,10 +8,10 @@ import pytest
 
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
-from stream_app.ranker.choices import ENOUGH
-from stream_app.ranker.ranker import Ranked, Ranker
-from stream_app.ranker.request import RankRequest
-from stream_app.ranker.results import ResultsRanker
+from stream_app.ranking.fusion.choices import ENOUGH
+from stream_app.ranking.ranker import Ranked, Ranker
+from stream_app.ranking.request import RankRequest
+from stream_app.ranking.search.results import ResultsRanker
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Reason, Source
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stream_app.ranker.softmax import SoftmaxRanker
+from stream_app.ranking.fusion.softmax import SoftmaxRanker
 
 
 def choices(count: int, seed: int = 1) -> list[tuple[np.ndarray, int]]:

@@ -3,8 +3,8 @@
 import pytest
 
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.assembly import make_models, make_ranker
-from stream_app.ranker.request import RankRequest
+from stream_app.ranking.assembly import make_models, make_ranker
+from stream_app.ranking.request import RankRequest
 from stream_app.settings import Settings
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Source

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from stream_app.errors import UserError
-from stream_app.ranker.live.rows import WIDE, stamp_in
+from stream_app.experiment.rows import WIDE, stamp_in
 from stream_app.tools.evaluation.policies.rounds import NO_CANDIDATE, ListDesign, Rounds
 from stream_app.tools.evaluation.progress import Tell
 from stream_app.tools.feeds.files import lines, open_log_file
@@ -117,7 +117,7 @@ def read(
     Where lists are drawn from a larger pool, the logged propensities are those of the draw from the pool, and weights
     average above 1, which the figures show.
 
-    Features mean the same on lists of one version alone (`stream_app.ranker.live.rows`), so those of the newest list
+    Features mean the same on lists of one version alone (`stream_app.experiment.rows`), so those of the newest list
     that has any count, and lists that have others are left out.
 
     Parameters

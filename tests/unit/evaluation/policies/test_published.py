@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.ranker.live.rows import pack_rows, stamp_of
+from stream_app.experiment.rows import pack_rows, stamp_of
 from stream_app.tools.evaluation.policies import published
 from stream_app.tools.evaluation.policies.evaluation import PolicyEvaluation, Target
 from stream_app.tools.evaluation.policies.published import Published, Raw, Shown

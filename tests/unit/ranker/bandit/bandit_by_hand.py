@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.ranker.bandit.policy import Features, Keys, Policy
+from stream_app.bandit.policy import Features, Keys, Policy
 
 WIDTH = 6
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stream_app.ranker.bandit.registry import POLICIES, create_policy
+from stream_app.bandit.registry import POLICIES, create_policy
 
 PAGE = (Path(__file__).parents[4] / "docs" / "bandit.md").read_text()
 OWN = {"features", "seed", "column"}

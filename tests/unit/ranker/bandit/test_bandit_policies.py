@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from bandit_by_hand import WIDTH, hashes, options, places, teach
 
+from stream_app.bandit import critic_kernels, decision_kernels, posterior_kernels
+from stream_app.bandit.policy import Policy
+from stream_app.bandit.registry import POLICIES, create_policy, warm_up
 from stream_app.errors import UserError
-from stream_app.ranker.bandit import critic_kernels, decision_kernels, posterior_kernels
-from stream_app.ranker.bandit.policy import Policy
-from stream_app.ranker.bandit.registry import POLICIES, create_policy, warm_up
 
 LEARNING = [name for name, policy in POLICIES.items() if policy.learns]
 WEIGHING = [name for name in LEARNING if name != "item_thompson"]

@@ -8,8 +8,8 @@ import pytest
 from bandit_by_hand import WIDTH, hashes, options, teach
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
-from stream_app.ranker.bandit.registry import create_policy
-from stream_app.ranker.bandit.thompson import Thompson
+from stream_app.bandit.registry import create_policy
+from stream_app.bandit.thompson import Thompson
 
 DRAWS = 20_000
 

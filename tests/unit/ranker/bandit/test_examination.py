@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from bandit_by_hand import places
 
-from stream_app.ranker.bandit.examination import Examination
-from stream_app.ranker.bandit.item_thompson import ItemThompson
-from stream_app.ranker.bandit.linear import LinearPolicy
-from stream_app.ranker.bandit.posterior_kernels import place_weights
-from stream_app.ranker.bandit.thompson import Thompson
+from stream_app.bandit.examination import Examination
+from stream_app.bandit.item_thompson import ItemThompson
+from stream_app.bandit.linear import LinearPolicy
+from stream_app.bandit.posterior_kernels import place_weights
+from stream_app.bandit.thompson import Thompson
 
 K = 10
 LOOKED_AT = (1 + np.arange(K)) ** -1.0

@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from stream_app.ranker.bandit.item_thompson import ItemThompson
-from stream_app.ranker.bandit.policy import Keys
+from stream_app.bandit.item_thompson import ItemThompson
+from stream_app.bandit.policy import Keys
 
 FIRST = np.zeros(1, np.int32)
 ONE = np.ones((1, 1), np.float32)

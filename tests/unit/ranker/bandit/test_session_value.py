@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from stream_app.ranker.bandit.open_sessions import OpenSession, OpenSessions
-from stream_app.ranker.bandit.session_value import SessionValue
+from stream_app.bandit.open_sessions import OpenSession, OpenSessions
+from stream_app.bandit.session_value import SessionValue
 
 ENDS, LEADS, BOUGHT = range(3)
 KINDS = np.eye(3, dtype=np.float32)

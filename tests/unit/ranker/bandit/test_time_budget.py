@@ -6,7 +6,7 @@ from collections.abc import Callable
 import pytest
 from bandit_by_hand import hashes, options, places
 
-from stream_app.ranker.bandit.registry import create_policy
+from stream_app.bandit.registry import create_policy
 
 CANDIDATES, WIDTH, SHOWN = 200, 20, 20
 

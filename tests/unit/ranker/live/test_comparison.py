@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from stream_app.ranker.live.comparison import Comparison, Figure
-from stream_app.ranker.live.guard import findings
+from stream_app.experiment.comparison import Comparison, Figure
+from stream_app.experiment.guard import findings
 from topics.records import Reward, RewardKind, Source
 
 

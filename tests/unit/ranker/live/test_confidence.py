@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 
-from stream_app.ranker.live.confidence import LEAST, half_width
+from stream_app.experiment.confidence import LEAST, half_width
 
 
 def test_intervals_hold_at_all_times_at_once_far_more_often_than_fixed_ones() -> None:

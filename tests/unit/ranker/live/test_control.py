@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.ranker.live.control import OPERATOR_KEY, Control, key_of, parse_word
+from stream_app.experiment.control import OPERATOR_KEY, Control, key_of, parse_word
 from topics.records import GUARD, PolicyShares
 
 ALIKE = {"a": 1.0, "b": 1.0, "c": 1.0}

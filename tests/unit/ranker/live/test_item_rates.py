@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stream_app.ranker.live.item_rates import ItemRates
+from stream_app.experiment.item_rates import ItemRates
 
 DAY = 86_400.0
 

@@ -5,14 +5,14 @@ import numpy as np
 import pytest
 
 from stream_app.errors import UserError
+from stream_app.experiment.features import FEATURES, STAMP
+from stream_app.experiment.policies import LivePolicies
+from stream_app.experiment.rows import pack_rows, stamp_of, unpack_rows
+from stream_app.experiment.shares import Shares
 from stream_app.models.model_set import ModelSet
-from stream_app.ranker.list_rules import NO_RULES, ListRules
-from stream_app.ranker.live.features import FEATURES, STAMP
-from stream_app.ranker.live.policies import LivePolicies
-from stream_app.ranker.live.rows import pack_rows, stamp_of, unpack_rows
-from stream_app.ranker.live.shares import Shares
-from stream_app.ranker.ranker import Ranked, Ranker
-from stream_app.ranker.request import RankRequest
+from stream_app.ranking.list_rules import NO_RULES, ListRules
+from stream_app.ranking.ranker import Ranked, Ranker
+from stream_app.ranking.request import RankRequest
 from topics.events import CatalogItem
 from topics.records import LATER_STEPS, Interaction, Kind, Line, Reward, RewardKind, Source
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stream_app.ranker.live.passed_over import SHOWINGS, PassedOver
+from stream_app.experiment.passed_over import SHOWINGS, PassedOver
 from topics.records import Reward, RewardKind, Source
 
 ALIKE = np.ones(20)

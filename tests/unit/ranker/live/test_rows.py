@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from stream_app.ranker.live.rows import pack_rows, stamp_in, stamp_of, unpack_rows
+from stream_app.experiment.rows import pack_rows, stamp_in, stamp_of, unpack_rows
 
 NAMES = ("price", "age")
 ROWS = np.array([[0.5, 1.0], [0.25, 0.0], [1.0, 0.125]], np.float32)

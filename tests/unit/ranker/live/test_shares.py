@@ -1,6 +1,6 @@
 import pytest
 
-from stream_app.ranker.live.shares import Shares
+from stream_app.experiment.shares import Shares
 
 SHOPPERS = [f"shopper {n}" for n in range(20_000)]
 

@@ -1,0 +1,61 @@
+"""Epsilon-greedy: show what is best so far, and now and then anything."""
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from stream_app.bandit.decision_kernels import decide_upper, wander, wander_propensities
+from stream_app.bandit.linear import WORD, LinearPolicy
+from stream_app.bandit.policy import LARGEST, Features, Keys, Slate
+
+
+class EpsilonGreedy(LinearPolicy):
+    """Fills each place by the best candidate left, or with a small chance by any that is left.
+
+    The propensities are exact: the chance of each shown item in its place over all that could have been drawn for
+    the places before it.
+
+    Parameters
+    ----------
+    features
+        Their number.
+    epsilon
+        Chance that a place is filled at random.
+    **parameters
+        See `stream_app.bandit.linear.LinearPolicy`.
+
+    References
+    ----------
+    Sutton, Barto: Reinforcement learning, 2nd edition, 2018, §2.2.
+
+    Examples
+    --------
+    >>> policy = EpsilonGreedy(features=3, epsilon=0.1)
+    >>> options = np.linspace(1, 0, 30, dtype=np.float32).reshape(10, 3)
+    >>> slate = policy.decide(options, k=2, seed=1)
+    >>> slate.order.tolist(), slate.propensities.round(4).tolist()  # .91 of ten, then .9 x .91 and a little
+    ([0, 1], [0.91, 0.83])
+    """
+
+    name: ClassVar[str] = "epsilon_greedy"
+
+    def __init__(self, features: int, *, epsilon: float = 0.05, **parameters: Any) -> None:
+        if not 0 <= epsilon <= 1:
+            raise ValueError(f"epsilon must be from 0 to 1, not {epsilon!r}")
+        super().__init__(features, epsilon=epsilon, **parameters)
+        self._epsilon = float(epsilon)
+
+    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
+        """Choose `k`, place by place."""
+        features = self._checked(features)
+        posterior = self._current()
+        n = len(features)
+        k = min(k, n)
+        ranked = np.empty(n, np.int32)
+        decide_upper(features, posterior.mean, posterior.lower, 0.0, LARGEST, ranked)
+        order = np.empty(k, np.int32)
+        ranks = np.empty(k, np.int32)
+        propensities = np.empty(k)
+        wander(n, ranked, ranks, self._epsilon, np.uint64(seed & WORD), order)
+        wander_propensities(n, ranks, self._epsilon, propensities)
+        return Slate(order, propensities, 0)

@@ -1,0 +1,33 @@
+"""The order that the candidates come in."""
+
+from typing import ClassVar
+
+import numpy as np
+
+from stream_app.bandit.policy import Features, Keys, Policy, Slate
+
+
+class Fixed(Policy):
+    """Shows the candidates as they come: the fused order. The control that other policies are measured by.
+
+    Parameters
+    ----------
+    features
+        Their number.
+
+    Examples
+    --------
+    >>> Fixed(features=2).decide(np.zeros((5, 2), np.float32), k=3, seed=1).order.tolist()
+    [0, 1, 2]
+    """
+
+    name: ClassVar[str] = "fixed"
+    learns: ClassVar[bool] = False
+
+    def __init__(self, features: int) -> None:
+        super().__init__(features)
+
+    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
+        """Choose the first `k`."""
+        k = min(k, len(self._checked(features)))
+        return Slate(np.arange(k, dtype=np.int32), np.ones(k), 0)

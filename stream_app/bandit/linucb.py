@@ -1,0 +1,58 @@
+"""LinUCB: show what may be best."""
+
+import math
+from typing import Any, ClassVar
+
+import numpy as np
+
+from stream_app.bandit.decision_kernels import decide_upper
+from stream_app.bandit.linear import LinearPolicy
+from stream_app.bandit.policy import LARGEST, Features, Keys, Slate
+
+
+class LinUCB(LinearPolicy):
+    """Shows the largest upper confidence bounds of the rewards, one set of weights for all items.
+
+    Nothing is left to chance: each propensity is 1, and a log of this policy cannot be weighted to tell of others.
+
+    Parameters
+    ----------
+    features
+        Their number.
+    exploration
+        Deviations of the posterior (of unit noise) that are added to the mean, times sqrt(1 + log(1 + showings)): a
+        bound that does not grow can stay with a bad choice for ever.
+    **parameters
+        See `stream_app.bandit.linear.LinearPolicy`.
+
+    References
+    ----------
+    Li, Chu, Langford, Schapire: A contextual-bandit approach to personalized news article recommendation, WWW 2010.
+    Abbasi-Yadkori, Pál, Szepesvári: Improved algorithms for linear stochastic bandits, NeurIPS 2011 (bounds that
+    grow with the logarithm).
+
+    Examples
+    --------
+    >>> policy = LinUCB(features=3)
+    >>> options = np.linspace(1, 0, 30, dtype=np.float32).reshape(10, 3)
+    >>> policy.decide(options, k=3, seed=1).order.tolist()
+    [0, 1, 2]
+    """
+
+    name: ClassVar[str] = "linucb"
+
+    def __init__(self, features: int, *, exploration: float = 0.04, **parameters: Any) -> None:
+        if not exploration >= 0:
+            raise ValueError(f"exploration must be 0 or more, not {exploration!r}")
+        super().__init__(features, exploration=exploration, **parameters)
+        self._exploration = float(exploration)
+
+    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
+        """Choose the `k` largest bounds."""
+        features = self._checked(features)
+        posterior = self._current()
+        k = min(k, len(features))
+        order = np.empty(k, np.int32)
+        width = self._exploration * math.sqrt(1.0 + math.log1p(posterior.shown))
+        decide_upper(features, posterior.mean, posterior.lower, width, LARGEST, order)
+        return Slate(order, np.ones(k), 0)

@@ -1,0 +1,227 @@
+"""What rewards tell of the weights of features: a Gaussian posterior from sums that add up."""
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.bandit.examination import SUMS, Examination
+from stream_app.bandit.policy import LARGEST, Features, Places
+from stream_app.bandit.posterior_kernels import fold_reward, fold_seen, posterior
+from stream_app.models.decay import ForwardDecay
+
+ROUNDS: Final = 5
+"""Turns between the posterior and the chances of the places."""
+
+Vector = NDArray[np.float64]
+
+
+class LinearPosterior:
+    """Gaussian posterior of the weights θ in: reward of an item = chance that its place is looked at, times θ · x.
+
+    Held are sums alone, each event weighted by its time: for every place the outer products of what was seen there,
+    and the features of what was rewarded times the value. They add up in any order, so what is seen and what comes
+    of it are folded apart, and replicas that saw the same hold the same but for rounding. From them follow, at the
+    first question after a change,
+
+        A = strength · I + Σ over places (chance of the place) · (Σ x xᵀ seen there)
+        A · mean = strength · prior + Σ (value / unit) · x
+
+    with all of the past decayed by the half-life but not the prior: without news A returns to the prior and never
+    becomes singular. A weight of one chance in A and none in the rewards is least squares for rewards whose variance
+    grows with their mean, as with rare clicks; it asks for no weight when a reward comes, and the chances of the
+    places may still be corrected when more is known.
+
+    To the features a 1 is added, whose weight is what items bring whatever their features; its prior counts for one
+    showing. The unit makes prior and exploration mean the same whether a reward is a click or a price: by default it
+    is the root of the mean square of the rewards, so that the variance of a showing is about the chance of a reward.
+
+    Parameters
+    ----------
+    features
+        Their number.
+    prior_mean : ndarray of float64, shape (features,)
+        Weights before any reward, in units.
+    prior_strength
+        Showings that the prior counts for.
+    half_life
+        Seconds in which an event loses half its weight; ``math.inf`` for no drift.
+    examination
+        The position model.
+    unit
+        Value that counts as 1; None for the root of the mean square of the rewards.
+
+    Attributes
+    ----------
+    mean : ndarray of float64, shape (features + 1,)
+        Mean of the weights, in units, after `refresh`; the last is that of the 1.
+    lower : ndarray of float64, shape (features + 1, features + 1)
+        Cholesky factor of A, after `refresh`.
+    chances : ndarray of float64, shape (places,)
+        How likely each place is to be looked at, against the first, after `refresh`.
+    folded
+        Showings and rewards folded.
+
+    References
+    ----------
+    Agrawal, Goyal: Thompson sampling for contextual bandits with linear payoffs, ICML 2013. Lagrée, Vernade, Cappé:
+    Multiple-play bandits in the position-based model, NeurIPS 2016.
+
+    Examples
+    --------
+    >>> learned = LinearPosterior(2, np.zeros(2), prior_strength=1.0, half_life=math.inf,
+    ...     examination=Examination("none"), unit=1.0)
+    >>> x = np.array([[1.0, 0.0]], np.float32)
+    >>> for ts in range(100):
+    ...     learned.see(x, np.array([0], np.int32), float(ts))
+    >>> for ts in range(50):
+    ...     learned.reward(x[0], 0, 1.0, float(ts), first=True)
+    >>> learned.refresh()
+    >>> round(float(learned.mean[0] + learned.mean[2]), 2)
+    0.5
+    """
+
+    def __init__(
+        self,
+        features: int,
+        prior_mean: Vector,
+        *,
+        prior_strength: float,
+        half_life: float,
+        examination: Examination,
+        unit: float | None = None,
+    ) -> None:
+        if not prior_strength > 0:
+            raise ValueError(f"prior_strength must be above 0, not {prior_strength!r}")
+        if unit is not None and not unit > 0:
+            raise ValueError(f"unit must be above 0, not {unit!r}")
+        features += 1
+        self._prior_mean: Vector = np.append(prior_mean, 0.0)
+        self._strengths: Vector = np.full(features, float(prior_strength))
+        self._strengths[-1] = 1.0
+        self._unit = unit or 0.0
+        self._half_life = half_life
+        self._examination = examination
+        places = examination.places
+        self._outer: Vector = np.zeros((places, features, features))
+        self._sums: Vector = np.zeros((places, features))
+        self.rewarded: Vector = np.zeros(features)
+        self._places: Vector = np.zeros((places, SUMS))
+        self.mean: Vector = np.zeros(features)
+        self.lower: Vector = np.zeros((features, features))
+        self.chances: Vector = np.ones(places)
+        self._companions: tuple[Vector, ...] = ()
+        self.clear()
+
+    def clear(self) -> None:
+        """Return to the prior."""
+        for array in self.held():
+            array[...] = 0.0
+        self._decay = ForwardDecay(self._half_life)
+        self._newest = -math.inf
+        self.folded = 0
+        self._stale = True
+
+    def held(self) -> tuple[Vector, ...]:
+        """All sums."""
+        return self._outer, self._sums, self.rewarded, self._places
+
+    def accompany(self, *arrays: Vector) -> None:
+        """Keep further sums that are weighted by `weight` on the scale of these.
+
+        Any event, also one that the further sums take no part in, may move the landmark: they are multiplied in
+        place then, so they must stay the same arrays.
+        """
+        self._companions = (*self._companions, *arrays)
+
+    def weight(self, ts: float) -> float:
+        """Weight of an event; all sums are brought to its scale first."""
+        rescaled = self._decay.advance(ts)
+        if rescaled != 1.0:
+            for array in (*self.held(), *self._companions):
+                np.multiply(array, rescaled, out=array)
+        self._newest = max(self._newest, ts)
+        self.folded += 1
+        self._stale = True
+        return self._decay.weight(ts)
+
+    def see(self, features: Features, positions: Places, ts: float) -> None:
+        """Fold items seen; see `stream_app.bandit.policy.Policy.see`."""
+        fold_seen(features, positions, self.weight(ts), LARGEST, self._outer, self._sums, self._places)
+
+    def reward(self, features: Features, position: int, value: float, ts: float, *, first: bool) -> None:
+        """Fold a reward; see `stream_app.bandit.policy.Policy.reward`."""
+        fold_reward(features, position, value, first, self.weight(ts), LARGEST, self.rewarded, self._places)
+
+    @property
+    def factor(self) -> float:
+        """What turns sums into sums decayed until the newest event."""
+        return 1.0 / self._decay.weight(self._newest) if self.folded else 1.0
+
+    @property
+    def shown(self) -> float:
+        """Showings, decayed until the newest event."""
+        return self.factor * float(self._places[:, 0].sum())
+
+    @property
+    def stale(self) -> bool:
+        """Whether anything was folded since the last `refresh`."""
+        return self._stale
+
+    def refresh(self, target: Vector | None = None, unit: float | None = None) -> None:
+        """Bring `mean`, `lower` and `chances` up to date; to those of the prior where the sums give none.
+
+        Parameters
+        ----------
+        target : ndarray of float64, shape (features + 1,), optional
+            Stands in for the sum of value times features.
+        unit
+            Stands in for the unit, where that is not set.
+        """
+        examination = self._examination
+        posterior(
+            self._outer,
+            self._sums,
+            self.rewarded if target is None else target,
+            self._places,
+            self.factor,
+            self._prior_mean,
+            self._strengths,
+            self._unit or unit or 0.0,
+            examination.mode,
+            examination.prior,
+            examination.floor,
+            examination.trust,
+            ROUNDS,
+            self.mean,
+            self.lower,
+            self.chances,
+        )
+        self._stale = False
+
+    def parts(self) -> dict[str, Any]:
+        """All sums, as plain data."""
+        return {
+            "outer": self._outer.copy(),
+            "sums": self._sums.copy(),
+            "rewarded": self.rewarded.copy(),
+            "places": self._places.copy(),
+            "landmark": self._decay.landmark,
+            "newest": self._newest,
+            "folded": self.folded,
+        }
+
+    def fill(self, parts: Mapping[str, Any]) -> None:
+        """Take what `parts` gave."""
+        self.clear()
+        for name, array in zip(("outer", "sums", "rewarded", "places"), self.held(), strict=True):
+            array[...] = parts[name]
+        self._decay.landmark = float(parts["landmark"])
+        self._newest = float(parts["newest"])
+        self.folded = int(parts["folded"])
+
+    def memory(self) -> int:
+        """Bytes held."""
+        return sum(each.nbytes for each in (*self.held(), self.mean, self.lower, self.chances))

@@ -1,0 +1,155 @@
+"""From settings to models, their fusion and a ranker: the one place where these are put together."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Protocol
+
+from stream_app.errors import UserError
+from stream_app.experiment.comparison import Comparison
+from stream_app.experiment.policies import LivePolicies
+from stream_app.experiment.shares import Shares
+from stream_app.models.model_set import ModelSet
+from stream_app.models.registry import SETTING
+from stream_app.models.store_model import StoreModel
+from stream_app.ranking.fusion.learned import LearnedFusion
+from stream_app.ranking.fusion.weighted import WeightedFusion
+from stream_app.ranking.list_rules import ListRules
+from stream_app.ranking.ranker import Ranker
+from stream_app.ranking.search.results import MAX_SHOPPERS, ResultsRanker
+
+
+class RankingSettings(Protocol):
+    """The settings that models and rankers are made by; `stream_app.settings.Settings` has them."""
+
+    @property
+    def models(self) -> Sequence[str]:
+        """Names of the models."""
+
+    @property
+    def model_parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """Hyper-parameters of single models."""
+
+    @property
+    def fusion(self) -> str:
+        """``learned``, ``weighted``, ``rrf`` or ``votes``."""
+
+    @property
+    def max_items(self) -> int:
+        """Items remembered."""
+
+    @property
+    def max_users(self) -> int:
+        """Shoppers remembered."""
+
+    @property
+    def half_life(self) -> float:
+        """Seconds in which a count loses half its weight."""
+
+    @property
+    def session_gap(self) -> float:
+        """Seconds of inactivity that close a session."""
+
+    @property
+    def outlier_z(self) -> float:
+        """Standard deviations beyond which an order line is not learned."""
+
+    @property
+    def policies(self) -> Mapping[str, float]:
+        """How shoppers are split between policies, by weights."""
+
+    @property
+    def policy_parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """Settings of single policies."""
+
+    @property
+    def seed(self) -> int:
+        """Of everything that chance plays a part in."""
+
+    @property
+    def candidates_per_source(self) -> int:
+        """Candidates asked of each model."""
+
+    @property
+    def list_rules(self) -> ListRules:
+        """What lists keep to beside being good."""
+
+    @property
+    def list_length(self) -> int:
+        """Items on a list."""
+
+
+FUSION: Final = "fusion"
+"""Among the models' hyper-parameters, those of the fusion that learns."""
+
+
+def fusion_parameters(settings: RankingSettings) -> dict[str, Any]:
+    """Hyper-parameters of the learned fusion that the settings give.
+
+    Raises
+    ------
+    UserError
+        If it has no parameter of a name, or a value is not of its kind.
+    """
+    given, shipped = dict(settings.model_parameters.get(FUSION, {})), LearnedFusion.hyper_parameters()
+    for name, value in given.items():
+        if name not in shipped:
+            raise UserError(f"{SETTING}: {FUSION} has no {name!r}; it has {', '.join(shipped)}.")
+        whole = isinstance(shipped[name], int)
+        fits = isinstance(value, int) if whole else isinstance(value, int | float)
+        least = 0 if name in ("decay", "hidden") else 1 if whole else 1e-9
+        if not fits or isinstance(value, bool) or not value >= least:
+            kind = "whole number" if whole else "number"
+            raise UserError(
+                f"{SETTING}: {name} of {FUSION} is a {kind} from {least:g} on (by default {shipped[name]}), "
+                f"not {value!r}."
+            )
+    return given
+
+
+def make_models(settings: RankingSettings) -> ModelSet:
+    """The models that the settings name, empty, with the fusion and the order of results that learn along with them.
+
+    The learned fusion goes by the session store; where no model on it runs, nothing is learned and lists are
+    fused by rank.
+    """
+    models = ModelSet(
+        settings.models,
+        max_items=settings.max_items,
+        max_users=settings.max_users,
+        half_life=settings.half_life,
+        session_gap=settings.session_gap,
+        outlier_z=settings.outlier_z,
+        seed=settings.seed,
+        own={name: given for name, given in settings.model_parameters.items() if name != FUSION},
+    )
+    per_source, seed = settings.candidates_per_source, settings.seed
+    if settings.fusion == "learned" and any(isinstance(model, StoreModel) for model in models.models):
+        own = fusion_parameters(settings)
+        models.listeners.append(LearnedFusion(models, per_source=per_source, seed=seed, **own))
+    elif settings.fusion == "weighted":
+        models.listeners.append(WeightedFusion(models, per_source=per_source, seed=seed))
+    models.listeners.append(
+        ResultsRanker(
+            session_gap=settings.session_gap,
+            max_shoppers=min(settings.max_users, MAX_SHOPPERS),
+            max_items=settings.max_items,
+            seed=seed,
+        )
+    )
+    try:
+        shares = Shares(settings.policies)
+    except ValueError as error:
+        raise UserError(f"HEADRACE_POLICIES: {error}.") from None
+    models.listeners.append(LivePolicies(models, shares, seed=seed, settings=settings.policy_parameters))
+    models.listeners.append(Comparison(settings.max_users))
+    return models
+
+
+def make_ranker(models: ModelSet, settings: RankingSettings, length: int | None = None) -> Ranker:
+    """A ranker over models that `make_models` made; lists of `length`, or as long as the settings say."""
+    return Ranker(
+        models,
+        per_source=settings.candidates_per_source,
+        length=length or settings.list_length,
+        votes=settings.fusion == "votes",
+        rules=settings.list_rules,
+    )

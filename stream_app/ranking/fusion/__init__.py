@@ -1,0 +1,1 @@
+"""Fusion of the scores of several models into one order: by ranks, by weights, learned from choices."""

@@ -1,0 +1,393 @@
+"""The features of each candidate that the learned ranker goes by, each from 0 to 1.
+
+Shares are put on a logarithmic scale, counts too, and sums are set against the largest among the candidates, so
+that nothing depends on the size of the shop or on its clock: ages are counted in sessions.
+"""
+
+# ruff: noqa: C901, PLR0912, PLR0915 - one loop, one kernel: arrays are costly to pass on
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar, cast
+
+import numpy as np
+from numba import njit
+
+from stream_app.models import suits
+from stream_app.models.session_kernels import Memory, Scratch
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SESSION_FEATURES: Final = (
+    # shares of the newest four context items' sessions that hold the candidate, plain and as a cosine
+    *(f"together_{n}" for n in range(1, 5)),
+    *(f"cosine_{n}" for n in range(1, 5)),
+    "after",
+    "next",
+    "before",
+    "after_2",
+    "older",
+    "by_rank",
+    "newest_session",
+    # sums against the largest among the candidates
+    "knn_of_max",
+    "stan_of_max",
+    "pairs_of_max",
+    "shared_of_max",
+    "hop_of_max",
+    "together_of_max",
+    "after_of_max",
+    # sums against the total
+    "knn_share",
+    "stan_share",
+    "shared",
+    "hop_share",
+    "pairs",
+    "hop_cosine_of_max",
+    "stan_rank",
+    "knn_rank",
+    "hop_rank",
+    "shared_rank",
+    "support",
+    "lift",
+    # the candidate itself
+    "clicks",
+    "rate_of_5",
+    "rate_of_30",
+    "sessions_since",
+    "sessions_since_first",
+    # in this session already
+    "occurrences",
+    "clicks_since",
+    "before_2",
+    # the context, the same for all candidates: they only steer the hidden units
+    "session_clicks",
+    "session_items",
+    "newest_support",
+    "sessions_found",
+    "largest_share",
+    "repeats",
+    "hop_newest_share",
+    "members_share",
+    "newest_clicks",
+    "recent_root_of_max",
+    "recent_of_max",
+    "recent_share",
+    "after_both",
+    "repeat_rate",
+    "repeats_so_far",
+)
+"""Names of the features from the session store, in their order."""
+
+VECTOR_FEATURES: Final = (
+    "vector_session",
+    "vector_1",
+    "vector_2",
+    "vector_best",
+    "vector_of_max",
+    "vector_rank",
+)
+"""Names of the features from the item vectors, where these are learned: cosines with the session, its newest and its
+second newest item, another item of it that is nearest, the first against the largest, and its rank."""
+
+
+def feature_names(sources: Sequence[str], *, vectors: bool) -> tuple[str, ...]:
+    """Names of all features, with two for each further source: its score against its largest, and its rank.
+
+    Examples
+    --------
+    >>> feature_names(["content"], vectors=False)[-2:]
+    ('content_of_max', 'content_rank')
+    """
+    own = [name for source in sources for name in (f"{source}_of_max", f"{source}_rank")]
+    return (*SESSION_FEATURES, *suits.COLUMNS, *(VECTOR_FEATURES if vectors else ()), *own)
+
+
+def _compiled(function: F) -> F:
+    return cast(
+        "F", njit(cache=True, fastmath={"reassoc", "contract", "arcp", "afn"}, error_model="numpy")(function)
+    )
+
+
+@_compiled
+def _log2(value: Any) -> Any:
+    """Logarithm of a float32 above 0 to within 4e-5, at a fifth of the library's cost: exponent and a polynomial."""
+    bits = np.float32(value).view(np.int32)
+    m = np.int32((bits & 0x7FFFFF) | 0x3F800000).view(np.float32)
+    part = np.float32(1.59392004) + m * (np.float32(-0.40487258) + m * np.float32(0.04342951))
+    part = np.float32(-2.78682116) + m * (np.float32(5.04690171) + m * (np.float32(-3.49252564) + m * part))
+    return np.float32((bits >> 23) - 127) + part
+
+
+@_compiled
+def _rank(values: Any, n: int, ranks: Any) -> None:
+    """How many of the first n values are larger than each; where they are few, counting beats sorting."""
+    for row in range(n):
+        value = values[row]
+        larger = 0
+        for other in range(n):
+            larger += values[other] > value
+        ranks[row] = larger
+
+
+@_compiled
+def _share(value: Any) -> Any:
+    """A share from 0 to 1 on a logarithmic scale: 0, 1/1024 is 0.1, 1/32 is 0.5, 1 is 1."""
+    return _log2(
+        np.float32(1.0) + np.float32(1023.0) * min(max(value, np.float32(0.0)), np.float32(1.0))
+    ) * np.float32(0.1)
+
+
+@_compiled
+def _count(value: Any, top: Any) -> Any:
+    """A count on a logarithmic scale that ends at 2 ** top - 1."""
+    return min(_log2(np.float32(1.0) + max(value, np.float32(0.0))) / np.float32(top), np.float32(1.0))
+
+
+@_compiled
+def session_features(
+    memory: Memory,
+    scratch: Scratch,
+    chosen: Any,
+    clicks: Any,
+    distinct: int,
+    touched: int,
+    own: int,
+    now: int,
+    total: int,
+    ranks: Any,
+    out: Any,
+) -> None:
+    """Write the features that follow from the session store.
+
+    Parameters
+    ----------
+    memory, scratch
+        After a look around.
+    chosen : ndarray of int32, shape (n,)
+        Places of the shortlisted among the candidates.
+    clicks : ndarray of int32
+        Items of the context, oldest first: of the session and, where there is room, of earlier ones.
+    distinct, touched
+        What the look around found.
+    own
+        Serial of the session that asks: what it taught itself does not count; -1 for none.
+    now
+        Serial of the newest session.
+    total
+        Clicks in all.
+    ranks : ndarray of float32, shape (4, at least n)
+        Scratch.
+    out : ndarray of float32, shape (n, features)
+        Gets the features in the first columns.
+    """
+    together, older, after, next_to, before = 0, 4, 5, 6, 7
+    knn, stan, pairs, by_rank, newest = 8, 9, 10, 11, 12
+    after_second, before_second, shared, support, hop, hop_newest, members = 13, 14, 15, 16, 17, 18, 19
+    recent_root, recent, after_both = 20, 21, 22
+    n = len(chosen)
+    ring = memory.posted_in.shape[1]
+    columns = scratch.sums.shape[1]
+    largest = np.full(columns, 1e-9, np.float32)
+    totals = np.full(columns, 1e-9, np.float32)
+    largest_cosine = np.float32(1e-9)
+    for row in range(n):
+        sums = scratch.sums[chosen[row]]
+        for column in range(columns):
+            totals[column] += sums[column]
+            largest[column] = max(largest[column], sums[column])
+        cosine = sums[hop] / np.sqrt(memory.clicks[scratch.found[chosen[row]]] + np.float32(5.0))
+        largest_cosine = max(largest_cosine, cosine)
+    for each in range(4):
+        column = (stan, knn, hop, shared)[each]
+        for row in range(n):
+            scratch.order[row] = scratch.sums[chosen[row], column]
+        _rank(scratch.order, n, ranks[each])
+        for row in range(n):
+            if not scratch.order[row] > 0:
+                ranks[each, row] = n
+    length = len(clicks)
+    last = clicks[length - 1] if length else -1
+    last_clicks = 0
+    if 0 <= last < len(memory.clicks):
+        last_clicks = memory.clicks[last]
+        while last_clicks > 0 and memory.posted_in[last, (last_clicks - 1) % ring] == own:
+            last_clicks -= 1
+    first_support = scratch.supports[0] + np.float32(1.0) if distinct > 0 else np.float32(1.0)
+    second_support = scratch.supports[1] + np.float32(1.0) if distinct > 1 else np.float32(1.0)
+    again = length > 1 and clicks[length - 1] == clicks[length - 2]
+    repeated = np.float32(0.0)
+    for at in range(1, length):
+        for earlier in range(max(0, at - 12), at):
+            if clicks[earlier] == clicks[at]:
+                repeated += np.float32(1.0 / (length - 1.0))
+                break
+    for row in range(n):
+        slot = chosen[row]
+        sums = scratch.sums[slot]
+        item = scratch.found[slot]
+        held = memory.clicks[item] if item < len(memory.clicks) else 0
+        while held > 0 and memory.posted_in[item, (held - 1) % ring] == own:
+            held -= 1
+        posted = np.float32(min(held, ring) + 1.0)
+        to = out[row]
+        for at in range(4):
+            if at < distinct:
+                supported = scratch.supports[at] + np.float32(1.0)
+                to[at] = _share(sums[together + at] / supported)
+                to[4 + at] = _share(sums[together + at] / np.sqrt(supported * posted))
+            else:
+                to[at] = 0.0
+                to[4 + at] = 0.0
+        to[8] = _share(sums[after] / first_support)
+        to[9] = _share(sums[next_to] / first_support)
+        to[10] = _share(sums[before] / first_support)
+        to[11] = _share(sums[after_second] / second_support)
+        to[12] = _share(sums[older] / totals[older])
+        to[13] = _share(sums[by_rank] / np.float32(40.0))
+        to[14] = sums[newest]
+        to[15] = np.sqrt(sums[knn] / largest[knn])
+        to[16] = np.sqrt(sums[stan] / largest[stan])
+        to[17] = np.sqrt(sums[pairs] / largest[pairs])
+        to[18] = np.sqrt(sums[shared] / largest[shared])
+        to[19] = np.sqrt(sums[hop] / largest[hop])
+        to[20] = np.sqrt(sums[together] / largest[together])
+        to[21] = np.sqrt(sums[after] / largest[after])
+        to[22] = _share(sums[knn] / totals[knn])
+        to[23] = _share(sums[stan] / totals[stan])
+        to[24] = _share(sums[shared])
+        to[25] = _share(sums[hop] / totals[hop])
+        to[26] = _count(sums[pairs], 8.0)
+        to[27] = np.sqrt(sums[hop] / np.sqrt(np.float32(held) + np.float32(5.0)) / largest_cosine)
+        for each in range(4):
+            to[28 + each] = _count(ranks[each, row], 9.0)
+        to[32] = _count(sums[support], 9.0)
+        lift = _log2(
+            (sums[together] + np.float32(0.1))
+            / first_support
+            * np.float32(total + 1.0)
+            / np.float32(held + 1.0)
+        )
+        to[33] = min(max((lift + np.float32(4.0)) / np.float32(20.0), np.float32(0.0)), np.float32(1.0))
+        to[34] = _count(np.float32(held), 16.0)
+        if held > 0:
+            since = np.float32(now - memory.posted_in[item, (held - 1) % ring])
+            for each in range(2):
+                few = min(held, 5 if each == 0 else 30, ring)
+                span = np.float32(now - memory.posted_in[item, (held - few) % ring]) + np.float32(5.0)
+                rate = (_log2(np.float32(few) / span) + np.float32(18.0)) / np.float32(18.0)
+                to[35 + each] = min(max(rate, np.float32(0.0)), np.float32(1.0))
+            to[37] = _count(since, 18.0)
+            to[38] = _count(np.float32(now - memory.born[item]), 18.0)
+        else:
+            to[35] = 0.0
+            to[36] = 0.0
+            to[37] = 1.0
+            to[38] = 1.0
+        occurrences = 0
+        back = -1
+        for at in range(length - 1, -1, -1):
+            if clicks[at] == item:
+                occurrences += 1
+                if back < 0:
+                    back = length - 1 - at
+        to[39] = min(occurrences, 4) * np.float32(0.25)
+        to[40] = np.float32(0.0) if back < 0 else np.float32(1.0) / np.sqrt(np.float32(1.0 + back))
+        to[41] = _share(sums[before_second] / second_support)
+        to[42] = _count(np.float32(length), 5.0)
+        to[43] = _count(np.float32(distinct - 1.0), 3.0)
+        to[44] = _count(first_support, 8.0)
+        to[45] = _count(np.float32(touched), 10.0)
+        to[46] = _share(largest[together] / first_support)
+        to[47] = np.float32(1.0) if again else np.float32(0.0)
+        to[48] = _share(sums[hop_newest] / totals[hop_newest])
+        to[49] = _share(sums[members] / totals[members])
+        to[50] = _count(np.float32(last_clicks), 16.0)
+        to[51] = np.sqrt(sums[recent_root] / largest[recent_root])
+        to[52] = np.sqrt(sums[recent] / largest[recent])
+        to[53] = _share(sums[recent] / totals[recent])
+        to[54] = _count(sums[after_both], 6.0)
+        to[55] = 0.0
+        if occurrences > 0:
+            # how often a click on it was followed by another in the same session
+            tried = min(held, 60, ring)
+            twice = 0
+            for rank in range(1, tried):
+                place, before_it = (held - rank) % ring, (held - rank - 1) % ring
+                if memory.posted_in[item, place] == memory.posted_in[item, before_it]:
+                    twice += 1
+            to[55] = np.float32(twice + 0.5) / np.float32(tried + 1.0)
+        to[56] = repeated
+
+
+@_compiled
+def source_features(
+    slots: Any, rows: Any, chosen: Any, items: Any, scores: Any, column: int, out: Any
+) -> None:
+    """Write the score of each of a source's items against its largest, and their rank.
+
+    Parameters
+    ----------
+    slots : ndarray of int32
+        Place of each item among the candidates.
+    rows : ndarray of int32
+        Scratch, found at -1 and left so: row of each candidate among the shortlisted.
+    chosen : ndarray of int32, shape (n,)
+        Places of the shortlisted among the candidates.
+    items, scores : ndarray
+        The source's, best first.
+    column
+        Where to write.
+    out : ndarray of float32, shape (n, features)
+        Found at 0 in the two columns.
+    """
+    for row in range(len(chosen)):
+        rows[chosen[row]] = row
+    # scores that have faded to next to nothing would divide into infinities
+    top = scores[0] if len(scores) and scores[0] > 1e-30 else np.float32(np.inf)
+    for rank in range(len(items)):
+        slot = slots[items[rank]]
+        row = rows[slot] if slot >= 0 else -1
+        if row >= 0:
+            out[row, column] = np.sqrt(min(max(scores[rank] / top, np.float32(0.0)), np.float32(1.0)))
+            out[row, column + 1] = np.float32(1.0) - _count(np.float32(rank), 8.0)
+    for row in range(len(chosen)):
+        rows[chosen[row]] = -1
+
+
+@_compiled
+def vector_features(all_cosines: Any, chosen: Any, with_items: Any, column: int, out: Any) -> None:
+    """Write the features of the item vectors from 1 + cosines, 0 for unknown.
+
+    Parameters
+    ----------
+    all_cosines : ndarray of float32
+        With the session, of every candidate.
+    chosen : ndarray of int32, shape (n,)
+        Places of the shortlisted among the candidates.
+    with_items : ndarray of float32, shape (context items, n)
+        With each of the session's items, the newest first, of the shortlisted; 2 for the item itself.
+    column
+        Where to write.
+    out : ndarray of float32, shape (n, features)
+    """
+    n = len(chosen)
+    mine = np.empty(n, np.float32)
+    largest = np.float32(0.0)
+    for row in range(n):
+        mine[row] = all_cosines[chosen[row]]
+        largest = max(largest, mine[row])
+    ranks = np.empty(n, np.float32)
+    _rank(mine, n, ranks)
+    for row in range(n):
+        half = np.float32(0.5)
+        out[row, column] = half * mine[row]
+        out[row, column + 1] = out[row, column + 2] = np.float32(0.0)
+        best = np.float32(0.0)
+        for at in range(len(with_items)):
+            if with_items[at, row] < 2.0:
+                best = max(best, with_items[at, row])
+            if at < 2:
+                out[row, column + 1 + at] = half * with_items[at, row]
+        out[row, column + 3] = half * best
+        out[row, column + 4] = max(np.float32(1.0) - np.float32(2.0) * (largest - mine[row]), np.float32(0.0))
+        out[row, column + 5] = _count(ranks[row], 9.0)

@@ -1,0 +1,73 @@
+"""Fusion at the level of models: a weighted sum of their scores, the weights learned online."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.base import EMPTY_ITEMS, Context, Items, Model
+from stream_app.models.model_set import ModelSet
+from stream_app.ranking.fusion.choices import ChoiceFusion, Proposal, Shortlist, loudest
+from stream_app.ranking.fusion.softmax import SoftmaxRanker
+from topics.records import Reason
+
+_LEAST: Final = 1e-30
+"""Scores that have faded further tell nothing, and would divide into infinities."""
+
+
+class WeightedFusion(ChoiceFusion):
+    """A weighted sum of each model's score, set against its largest, and of its rank.
+
+    The weights are learned by the softmax of `stream_app.ranking.fusion.softmax`, linear and with no hidden units: so
+    each model has one weight for its scores and one for its ranks.
+
+    Parameters
+    ----------
+    models
+        The sources.
+    per_source
+        Candidates asked of each.
+    seed
+        For the sake of likeness; nothing is drawn.
+    """
+
+    policy: ClassVar[str] = "weighted"
+
+    def __init__(self, models: ModelSet, *, per_source: int = 100, seed: int = 7) -> None:
+        names = [f"{model.name}_{what}" for model in models.models for what in ("of_max", "rank")]
+        ranker = SoftmaxRanker(len(names), bins=1, hidden=0, seed=seed)
+        super().__init__(models, ranker, names, per_source)
+
+    def asks(self, model: Model) -> bool:  # noqa: ARG002
+        """Every model is asked."""
+        return True
+
+    def shortlist(
+        self,
+        context: Context,  # noqa: ARG002
+        proposals: Sequence[Proposal],
+        allowed: NDArray[np.bool_],
+    ) -> Shortlist:
+        """Put the candidates of all models together, with their scores and ranks."""
+        offered = np.concatenate([EMPTY_ITEMS, *(found.items for _, found in proposals)])
+        items, rows = np.unique(offered[allowed[offered]], return_inverse=True)
+        matrix = np.zeros((len(items), len(self.names)), np.float32)
+        at = 0
+        for source, (_, found) in enumerate(proposals):
+            kept = allowed[found.items]
+            n = int(np.count_nonzero(kept))
+            if n and found.scores[0] > _LEAST:
+                mine = rows[at : at + n]
+                matrix[mine, 2 * source] = found.scores[kept] / found.scores[0]
+                matrix[mine, 2 * source + 1] = 1.0 - np.flatnonzero(kept) / self._per_source
+            at += n
+        return Shortlist(items.astype(np.int32), matrix)
+
+    def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
+        """The source that ranks an item highest speaks for it."""
+        return loudest(listed, proposals)
+
+    def explain(self, source: int, evidence: int) -> Reason:  # noqa: ARG002
+        """Nothing is listed that no source proposed."""
+        return Reason("related")

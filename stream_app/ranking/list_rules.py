@@ -1,0 +1,138 @@
+"""What the shop may ask of every list, as plain data: light, so that settings can check it.
+
+`stream_app.ranking.diversity` carries it out.
+"""
+
+from collections.abc import Mapping
+from typing import Final, Literal, NamedTuple, get_args
+
+GroupKind = Literal["new", "long_tail", "category", "brand", "seller"]
+"""What a group of items is told by."""
+
+NEW_SECONDS: Final = 86_400.0
+"""An item is new for so long after its first interaction, and before it."""
+
+TAIL_SHARE: Final = 0.8
+"""The long tail is what is left of the items without those that make this share of all interactions."""
+
+MAX_FLOORS: Final = 32
+"""Most groups with a floor."""
+
+_FOUND_ANYWHERE: Final = 10
+_REORDERED: Final = 3
+_MOST: Final = 400
+
+
+class Floor(NamedTuple):
+    """Places that a group of items is to have on each list.
+
+    Attributes
+    ----------
+    kind
+        ``new``, ``long_tail``, or one of ``category``, ``brand`` and ``seller``.
+    name
+        Of the category, brand or seller; empty for the others.
+    places
+        At least so many, as far as there are candidates.
+    """
+
+    kind: GroupKind
+    name: str
+    places: int
+
+
+class ListRules(NamedTuple):
+    """What a list has to keep to beside being good.
+
+    Attributes
+    ----------
+    diversity
+        How much unlikeness counts against relevance, from 0 (not at all) to 1 (alone).
+    max_per_category, max_per_brand, max_per_seller
+        Most places of one category (an item's narrowest), brand or seller; 0 for no cap.
+    floors
+        Groups with places of their own.
+    """
+
+    diversity: float = 0.0
+    max_per_category: int = 0
+    max_per_brand: int = 0
+    max_per_seller: int = 0
+    floors: tuple[Floor, ...] = ()
+
+    @property
+    def off(self) -> bool:
+        """Whether there is nothing to keep to."""
+        return not (self.diversity or self.floors or any(self.caps))
+
+    @property
+    def caps(self) -> tuple[int, int, int]:
+        """The caps by category, brand and seller."""
+        return self.max_per_category, self.max_per_brand, self.max_per_seller
+
+    def pool(self, length: int) -> int:
+        """Candidates to choose a list of `length` from: members of a floor's group may lie far down.
+
+        Examples
+        --------
+        >>> [rules.pool(20) for rules in (ListRules(), ListRules(diversity=0.3), ListRules(max_per_brand=2))]
+        [20, 60, 60]
+        >>> ListRules(floors=parse_floors("new:2")).pool(20)
+        200
+        """
+        if self.off:
+            return length
+        return min(max(length, _MOST), length * (_FOUND_ANYWHERE if self.floors else _REORDERED))
+
+
+NO_RULES: Final = ListRules()
+
+
+def parse_floors(text: str) -> tuple[Floor, ...]:
+    """Read floors as they are written in settings: comma-separated, each group with its places after a colon.
+
+    Parameters
+    ----------
+    text
+        Such as ``new:2,long_tail:1,brand:acme:1,category:shoes:2``. A name may hold colons, but no comma.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read; the message says what was wrong.
+
+    Examples
+    --------
+    >>> parse_floors("new:2, brand:acme:1")
+    (Floor(kind='new', name='', places=2), Floor(kind='brand', name='acme', places=1))
+    >>> parse_floors("fresh:2")
+    Traceback (most recent call last):
+    ValueError: there is no group 'fresh', only new, long_tail, category:NAME, brand:NAME and seller:NAME
+    """
+    found: dict[tuple[GroupKind, str], Floor] = {}
+    for part in filter(None, (each.strip() for each in text.split(","))):
+        group, _, count = part.rpartition(":")
+        word, colon, name = group.partition(":")
+        kind = _KINDS.get(word.strip())
+        if not group:
+            raise ValueError(f"{part!r} does not say how many places: write it as GROUP:PLACES")
+        if kind is None:
+            raise ValueError(
+                f"there is no group {word.strip()!r}, only new, long_tail, category:NAME, brand:NAME and seller:NAME"
+            )
+        if (kind in _NAMED) != bool(colon and name.strip()):
+            wanted = f"{kind}:NAME:PLACES" if kind in _NAMED else f"{kind}:PLACES"
+            raise ValueError(f"{part!r} is to be written as {wanted}")
+        if not count.strip().isascii() or not count.strip().isdigit() or int(count) == 0:
+            raise ValueError(f"{part!r} has {count.strip()!r} where a number of places above 0 must be")
+        key = (kind, name.strip())
+        if key in found:
+            raise ValueError(f"{group!r} comes twice")
+        found[key] = Floor(*key, int(count))
+    if len(found) > MAX_FLOORS:
+        raise ValueError(f"{len(found)} groups are more than the {MAX_FLOORS} that can have a floor")
+    return tuple(found.values())
+
+
+_KINDS: Final[Mapping[str, GroupKind]] = {kind: kind for kind in get_args(GroupKind)}
+_NAMED: Final = frozenset({"category", "brand", "seller"})

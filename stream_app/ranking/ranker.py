@@ -1,0 +1,273 @@
+"""The ranker: a request in, a list with reasons out."""
+
+from collections.abc import Sequence
+from itertools import repeat
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.experiment.policies import LivePolicies
+from stream_app.models.base import Context
+from stream_app.models.model_set import CONTEXT, ModelSet
+from stream_app.models.store_model import StoreModel
+from stream_app.ranking.diversity import Diversifier
+from stream_app.ranking.fusion.base import RRF_K, Fused, ReciprocalRankFusion
+from stream_app.ranking.fusion.choices import ChoiceFusion, Proposal
+from stream_app.ranking.list_rules import NO_RULES, ListRules
+from stream_app.ranking.request import RankRequest
+from stream_app.ranking.rules import allowed_items
+from stream_app.ranking.search.search import POLICY as SEARCH_POLICY
+from stream_app.ranking.search.search import SearchRanker
+from topics.records import Interaction, ListedItem, Reason
+
+HURRIED: Final = "hurried"
+"""Policy of the lists of shoppers that were ranked in a hurry."""
+
+_QUICK: Final = ("popularity", "search")
+"""What is asked in a hurry where the sessions around a shopper bring too little."""
+
+
+class Ranked(NamedTuple):
+    """A ranked list.
+
+    Attributes
+    ----------
+    items
+        Best first, with reasons; no item twice.
+    policy
+        What ordered them.
+    model_version
+        Interactions folded into the models.
+    features
+        What the policy went by, a row an item (`stream_app.experiment.rows`); empty where it went by none.
+    """
+
+    items: tuple[ListedItem, ...]
+    policy: str
+    model_version: int
+    features: bytes = b""
+
+
+class Ranker:
+    """Ranks for a shopper, for an item's page, for a segment, for a search.
+
+    Parameters
+    ----------
+    models
+        The models of this replica.
+    per_source
+        Candidates asked of each model.
+    length
+        Items on a list.
+    votes
+        Whether lists that no fusion that learns orders are fused by votes and not by reciprocal ranks.
+    rules
+        What the lists of shoppers and of items' pages keep to beside being good.
+    """
+
+    def __init__(
+        self,
+        models: ModelSet,
+        *,
+        per_source: int,
+        length: int,
+        votes: bool = False,
+        rules: ListRules = NO_RULES,
+    ) -> None:
+        self.models: Final = models
+        self._per_source = per_source
+        self._length = length
+        self._fusion = ReciprocalRankFusion(votes=votes)
+        self._search = SearchRanker(models, per_source=per_source)
+        self._diversifier = None if rules.off else Diversifier(models, rules)
+        self._learned = learned = models.listener(ChoiceFusion)
+        live = models.listener(LivePolicies)
+        self._live = None if live is None or live.off else live
+        self._ranked_models = [
+            model for model in models.models if learned is None or learned.falls_back_on(model)
+        ]
+        sessions = [model for model in models.models if isinstance(model, StoreModel)][:1]
+        # without a model of sessions all are asked, which are quick then
+        self._in_hurry = sessions or self._ranked_models
+        self._filling_up = [model for model in models.models if model.name in _QUICK] if sessions else []
+
+    def learn(self, interaction: Interaction) -> bool:
+        """Fold an interaction into everything that learns; False where it is at or below its watermark."""
+        return self.models.learn(interaction)
+
+    def fuse(self, context: Context, length: int) -> Fused:
+        """Order the available items for a context, as integers: what lists are made of, without their rules."""
+        learned = self._learned_for(context)
+        proposals = self._proposals(context, learned)
+        return self._order(context, proposals, self.models.index.available, length, learned)
+
+    def _proposals(self, context: Context, learned: ChoiceFusion | None) -> list[Proposal]:
+        if learned is not None:
+            return learned.proposals(context)
+        return self.models.candidates(context, self._per_source, self._ranked_models)
+
+    def _learned_for(self, context: Context) -> ChoiceFusion | None:
+        """The fusion that learns, where it can be relied on: it goes by what a shopper did, and by enough of that."""
+        learned = self._learned
+        if learned is None or not context.user or not len(context.items) or not learned.ready:
+            return None
+        return learned
+
+    def _order(
+        self,
+        context: Context,
+        proposals: Sequence[Proposal],
+        allowed: NDArray[np.bool_],
+        length: int,
+        learned: ChoiceFusion | None = None,
+    ) -> Fused:
+        if learned is not None:
+            return learned.fuse(context, proposals, length, allowed=allowed)
+        found = [candidates for _, candidates in proposals]
+        return self._fusion.fuse(found, length, allowed=allowed, hashes=self.models.index.hashes)
+
+    def rank_user(self, request: RankRequest) -> Ranked:
+        """The shopper's list: candidates of every model, fused, without what is bought, hidden or gone."""
+        context = self._context(request, self.models.tracker.query(request.user_id, request.now))
+        learned = self._learned_for(context)
+        proposals = self._proposals(context, learned)
+        with allowed_items(self.models.index, request.excluded) as allowed:
+            return self._fused(context, proposals, allowed, learned, self._live)
+
+    def rank_user_in_hurry(self, request: RankRequest) -> Ranked:
+        """A good list for less than half the price, for when more shoppers wait than can be ranked in time.
+
+        It goes by the sessions around the shopper alone; where these bring too little, by what is popular and what
+        others chose after the same search too. The same rules hold; no policy chooses.
+        """
+        context = self._context(request, self.models.tracker.query(request.user_id, request.now))
+        needed = self._length + len(request.excluded)
+        # some of what is found may be bought no more
+        asked = min(self._per_source, self._length + needed)
+        proposals = self.models.candidates(context, asked, self._in_hurry)
+        if sum(len(found.items) for _, found in proposals) < needed:
+            proposals += self.models.candidates(context, asked, self._filling_up)
+        with allowed_items(self.models.index, request.excluded) as allowed:
+            return self._fused(context, proposals, allowed)._replace(policy=HURRIED)
+
+    def rank_search(
+        self,
+        request: RankRequest,
+        query: str,
+        results: Sequence[str],
+        *,
+        prices: Sequence[float] = (),
+        hurry: bool = False,
+    ) -> Ranked:
+        """What a search found, in the order for the shopper, with what others chose after the same words.
+
+        Every result is on the list but for those known to be unavailable; the search model adds at most as many
+        items as a list holds. `prices` are those the shop showed, one a result, or none.
+        """
+        context = self._context(request, query)
+        listed = self._search.order(
+            context,
+            results,
+            prices=prices,
+            brought=self._length,
+            excluded=request.excluded,
+            models=[*self._in_hurry, *self._filling_up] if hurry else None,
+        )
+        return Ranked(listed, self._search.policy, self.models.version)
+
+    def rank_query(self, query: str) -> Ranked:
+        """What people choose after a query; empty where the search model does not run or does not know."""
+        return Ranked(self._search.after(query, self._length), SEARCH_POLICY, self.models.version)
+
+    def _context(self, request: RankRequest, query: str) -> Context:
+        start = max(0, len(request.items) - CONTEXT)
+        return self.models.context(
+            request.user_id,
+            request.items[start:],
+            request.times[start:],
+            max(0, request.session_start - start),
+            request.segments,
+            request.now,
+            query,
+        )
+
+    def rank_item(self, item_id: str) -> Ranked:
+        """What goes with an item, for its page; empty where the models do not know it."""
+        context = self.models.item_context(item_id)
+        proposals = self.models.beside(context, self._per_source, self._ranked_models)
+        with allowed_items(self.models.index, (item_id,)) as allowed:
+            return self._fused(context, proposals, allowed)
+
+    def goes_with_something(self, item_id: str) -> bool:
+        """Whether the models know anything that goes with an item, available or not."""
+        return bool(self.models.beside(self.models.item_context(item_id), 1, self._ranked_models))
+
+    def rank_segment(self, segment: str) -> Ranked:
+        """What is trending in a segment; ``all`` for everywhere."""
+        segments = () if segment == "all" else (segment,)
+        context = self.models.context("", (), (), 0, segments, self.models.newest)
+        proposals = [
+            (model, model.candidates(context, self._per_source))
+            for model in self.models.models
+            if model.name == "popularity"
+        ]
+        with allowed_items(self.models.index, ()) as allowed:
+            return self._fused(context, proposals, allowed)
+
+    def _fused(
+        self,
+        context: Context,
+        proposals: Sequence[Proposal],
+        allowed: NDArray[np.bool_],
+        learned: ChoiceFusion | None = None,
+        live: LivePolicies | None = None,
+    ) -> Ranked:
+        # A segment's list says what is popular there, whatever it is.
+        rules = self._diversifier if context.user or len(context.items) else None
+        if not context.user:
+            live = None
+        pool = self._length if live is None else live.pool(self._length)
+        asked = pool if rules is None else rules.rules.pool(self._length)
+        fused = self._order(context, proposals, allowed, asked, learned)
+        if rules is not None:
+            # by place: chances fall so steeply that likeness would hardly count, sums of ranks hardly at all
+            relevance = 1.0 / (RRF_K + np.arange(len(fused.items)))
+            arranged = rules.arrange(fused.items, relevance, self._length, context.now)
+            fused = Fused._make(column[arranged] for column in fused)
+        policy, propensities, features = (learned or self._fusion).policy, None, b""
+        if live is not None and len(fused.items):
+            # what the rules have arranged, a policy may put into another order and no more
+            policy, order, chances, features = live.choose(context, fused.items, fused.scores, self._length)
+            fused, propensities = Fused._make(column[order] for column in fused), chances.tolist()
+        listed = self._explained(context, proposals, fused, propensities)
+        return Ranked(listed, policy, self.models.version, features)
+
+    def _explained(
+        self,
+        context: Context,
+        proposals: Sequence[Proposal],
+        fused: Fused,
+        propensities: Sequence[float] | None,
+    ) -> tuple[ListedItem, ...]:
+        numbers = fused.items.tolist()
+        listed = []
+        told: dict[tuple[int, int], Reason] = {}
+        for item, name, score, source, found, propensity in zip(
+            numbers,
+            self.models.index.ids_of(numbers),
+            fused.scores.tolist(),
+            fused.sources.tolist(),
+            fused.evidence.tolist(),
+            repeat(1.0, len(numbers)) if propensities is None else propensities,
+            strict=True,
+        ):
+            if source < 0 and self._learned is not None:
+                # the same few items of the context speak for most of a list
+                reason = told.get((source, found))
+                if reason is None:
+                    reason = told[source, found] = self._learned.explain(source, found)
+            else:
+                reason = proposals[source][0].explain(context, item, found)
+            listed.append(ListedItem(name, score, propensity, reason))
+        return tuple(listed)

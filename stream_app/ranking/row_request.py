@@ -1,0 +1,35 @@
+"""From a shopper's row to what the ranker is asked with."""
+
+from bisect import bisect_left
+
+from state.row import UserRow
+from stream_app.ranking.request import RankRequest
+
+
+def request_of(user_id: str, row: UserRow, buy_again: float = 0.0) -> RankRequest:
+    """The request for a shopper's list.
+
+    Parameters
+    ----------
+    user_id, row
+        The shopper.
+    buy_again
+        Seconds after its last purchase from which on an item may be listed again; 0 for never.
+
+    Examples
+    --------
+    >>> from state.row import EMPTY_ROW
+    >>> request_of("u", EMPTY_ROW).items
+    ()
+    """
+    bought = [item for item, ts in row.bought.items() if not buy_again or row.last_ts - ts < buy_again]
+    times = tuple([entry.ts for entry in row.recent])
+    return RankRequest(
+        user_id=user_id,
+        items=tuple([entry.item_id for entry in row.recent]),
+        times=times,
+        session_start=bisect_left(times, row.session.start),
+        segments=row.segments,
+        now=row.last_ts,
+        excluded=(*bought, *row.hidden),
+    )

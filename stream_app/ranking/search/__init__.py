@@ -1,0 +1,1 @@
+"""The order of search results, and what users choose after a query."""
