@@ -156,7 +156,7 @@ def attribute(
 
     Each line is a reward of one list at most: of the one the event names, else (and for the lines of an order of
     several that are not on it) of the newest that was published before it within the window and holds the item. What
-    it tells is noted in `memory` at once, as `stream_app.agents.recall` does with rewards read from Kafka.
+    it tells is noted in `memory` at once, as `stream_app.worker.recall` does with rewards read from Kafka.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from stream_app.publish.redis_check import RedisUnreachableError, inspect_redis
+from stream_app.publishing.redis_check import RedisUnreachableError, inspect_redis
 from stream_app.settings import Settings, without_password
 from topics import admin
 from topics.catalogue import catalogue

@@ -14,10 +14,10 @@ from faust.events import Event
 from faust.streams import _current_event
 from faust.types.tuples import Message
 
-from stream_app.app import create_app
 from stream_app.metrics import Metrics
-from stream_app.publish.memory_publisher import MemoryPublisher
+from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.settings import Settings
+from stream_app.worker.app import create_app
 from topics.catalogue import DEAD_LETTERS
 from topics.records import DeadLetter
 

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from state.row import decode_row
-from stream_app.publish.contract import user_key
+from stream_app.client.contract import user_key
 from topics.catalogue import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS
 from topics.records import Interaction, RecommendationList, Reward
 

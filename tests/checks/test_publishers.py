@@ -7,9 +7,9 @@ import pytest
 from publisher_checks import CHECKS, Store
 from redis import Redis
 
-from stream_app.publish.memory_publisher import MemoryPublisher
-from stream_app.publish.port import Document, PublisherUnavailableError
-from stream_app.publish.redis_publisher import RedisPublisher
+from stream_app.publishing.memory_publisher import MemoryPublisher
+from stream_app.publishing.port import Document, PublisherUnavailableError
+from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.tools.embedded import EmbeddedRedis
 
 Open = Callable[[], AbstractAsyncContextManager[Store]]

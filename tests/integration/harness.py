@@ -27,8 +27,8 @@ from kafka import TopicPartition
 from redis import Redis
 
 from state.row import EMPTY_ROW, UserRow, decode_row
+from stream_app.client.contract import decode_list, popular_key, user_key
 from stream_app.errors import UserError
-from stream_app.publish.contract import decode_list, popular_key, user_key
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.embedded.process import kill_process, log_tail, stop_process

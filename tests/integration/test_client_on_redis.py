@@ -9,9 +9,9 @@ import pytest
 from redis import Redis
 
 from stream_app.client import SEARCH_TOLERANCE, AsyncClient, Client, ClientUnavailableError, SearchOrder
-from stream_app.publish.contract import SearchList, encode_list, item_key, popular_key, search_key, user_key
-from stream_app.publish.port import Document
-from stream_app.publish.redis_publisher import RedisPublisher
+from stream_app.client.contract import SearchList, encode_list, item_key, popular_key, search_key, user_key
+from stream_app.publishing.port import Document
+from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
 from topics.events import rfc3339
 from topics.records import ListedItem, Reason, RecommendationList

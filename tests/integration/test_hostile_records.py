@@ -18,7 +18,7 @@ import numpy as np
 from harness import Outgoing, Stage, clean_stage, send_click
 from kafka import KafkaProducer
 
-from stream_app.publish.contract import user_key
+from stream_app.client.contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
 from topics.catalogue import (
     CATALOG_ITEMS,

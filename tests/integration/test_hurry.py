@@ -5,7 +5,7 @@ from typing import Any
 
 from harness import Stage, clean_stage, shop_log
 
-from stream_app.publish.contract import decode_list
+from stream_app.client.contract import decode_list
 from stream_app.tools.embedded import EmbeddedServers
 
 EVENTS = 3_000

@@ -7,8 +7,8 @@ import msgspec
 from harness import ADDITIVE, clean_stage, send_click
 
 from stream_app.client import AsyncClient, Client
-from stream_app.impressions import ImpressionReporter
-from stream_app.publish.contract import user_key
+from stream_app.client.contract import user_key
+from stream_app.client.impressions import ImpressionReporter
 from stream_app.tools.embedded import EmbeddedServers
 from topics.catalogue import IMPRESSIONS, REWARDS
 from topics.events import Impression

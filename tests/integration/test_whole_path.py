@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from harness import Outgoing, Stage, Worker, clean_stage
 
-from stream_app.publish.contract import user_key
+from stream_app.client.contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.feeds.rows import event_record
 from topics.events import Click, Erasure

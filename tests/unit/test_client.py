@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream_app.client import (
+from stream_app.client.client import (
     DEFAULT_TIMEOUT,
     AsyncClient,
     Client,
@@ -17,7 +17,7 @@ from stream_app.client import (
     first_list,
     order_by,
 )
-from stream_app.publish.contract import SearchList, encode_list
+from stream_app.client.contract import SearchList, encode_list
 from topics.records import ListedItem, Reason, RecommendationList
 
 

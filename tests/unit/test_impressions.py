@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from stream_app.client import AsyncClient, Client
+from stream_app.client.impressions import ImpressionReporter, ReporterCounts
 from stream_app.errors import UserError
-from stream_app.impressions import ImpressionReporter, ReporterCounts
 from stream_app.tools.feeds.rows import OutgoingRecord
 from topics.codec import Limits, decode
 from topics.events import Impression
@@ -251,5 +251,5 @@ def test_a_client_without_a_reporter_says_so() -> None:
 
 
 def test_who_only_reads_lists_loads_no_kafka() -> None:
-    code = "import sys, stream_app.client, stream_app.impressions; sys.exit('kafka' in sys.modules)"
+    code = "import sys, stream_app.client, stream_app.client.impressions; sys.exit('kafka' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from stream_app import worker
 from stream_app.errors import UserError
 from stream_app.settings import load_settings
-from stream_app.worker import checked_partitions, hold_data_dir
+from stream_app.worker import lifecycle as worker
+from stream_app.worker.lifecycle import checked_partitions, hold_data_dir
 from topics import admin
 
 

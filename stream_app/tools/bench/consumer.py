@@ -14,10 +14,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
-from stream_app.agents.process import run_app
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.bench.yardsticks import Progress, bare_agent, table_agent
+from stream_app.worker.process import run_app
 
 _POLL: Final = 0.005
 
@@ -64,9 +64,9 @@ def _measure(
 
 
 def _whole(settings: Settings) -> tuple[Any, Callable[[], int], Callable[[], dict[str, Any]]]:
-    from stream_app.app import create_app  # noqa: PLC0415
-    from stream_app.publish.redis_publisher import RedisPublisher  # noqa: PLC0415
-    from stream_app.warm_up import warm_up  # noqa: PLC0415
+    from stream_app.publishing.redis_publisher import RedisPublisher  # noqa: PLC0415
+    from stream_app.worker.app import create_app  # noqa: PLC0415
+    from stream_app.worker.warm_up import warm_up  # noqa: PLC0415
 
     warm_up(settings)
     metrics = Metrics()

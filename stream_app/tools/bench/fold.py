@@ -11,7 +11,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.ranking.assembly import make_models
 from stream_app.settings import Settings
 from stream_app.tools.simulator.load import benchmark_events
-from stream_app.warm_up import warm_up
+from stream_app.worker.warm_up import warm_up
 from topics.records import Interaction, Source
 
 _CHUNK: Final = 1_000

@@ -267,7 +267,7 @@ def rerank(
     from stream_app.tools.evaluation.report import RerankReport, check_writable, describe_run, write  # noqa: PLC0415
     from stream_app.tools.evaluation.rerank import RerankEvaluation  # noqa: PLC0415
     from stream_app.tools.evaluation.tables import rerank_table  # noqa: PLC0415
-    from stream_app.warm_up import warm_up  # noqa: PLC0415
+    from stream_app.worker.warm_up import warm_up  # noqa: PLC0415
 
     request = log_request(log_file, format_name, mapping, order, limit)
     # the order of results asks no model, so the quickest one keeps the fold company
@@ -394,7 +394,7 @@ def ranker_of(settings: "Settings", length: int) -> "Ranker":
     from stream_app.models.store_model import StoreModel  # noqa: PLC0415
     from stream_app.ranking.assembly import make_models, make_ranker  # noqa: PLC0415
     from stream_app.tools.evaluation.report import fusion_of  # noqa: PLC0415
-    from stream_app.warm_up import warm_up  # noqa: PLC0415
+    from stream_app.worker.warm_up import warm_up  # noqa: PLC0415
 
     warm_up(settings)  # so that no prediction that is timed waits for the compiler
     models = make_models(settings)

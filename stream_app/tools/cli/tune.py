@@ -102,7 +102,7 @@ def tune(
     from stream_app.tools.evaluation.spaces import FUSED, space_of  # noqa: PLC0415
     from stream_app.tools.evaluation.tables import tuning_table  # noqa: PLC0415
     from stream_app.tools.evaluation.tuning import Tuning, parse_metric  # noqa: PLC0415
-    from stream_app.warm_up import warm_up  # noqa: PLC0415
+    from stream_app.worker.warm_up import warm_up  # noqa: PLC0415
 
     space = space_of(model)
     wanted = parse_metric(metric)

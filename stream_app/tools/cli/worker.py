@@ -27,6 +27,6 @@ def register(cli: typer.Typer) -> None:
         stops it cleanly: what waits is published, offsets are committed, a snapshot of the models is written.
         """
         from stream_app.settings import load_settings  # noqa: PLC0415
-        from stream_app.worker import run_worker  # noqa: PLC0415
+        from stream_app.worker.lifecycle import run_worker  # noqa: PLC0415
 
         run_worker(load_settings(data_dir=data_dir, metrics_port=metrics_port, log_level=log_level))

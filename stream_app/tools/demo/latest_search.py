@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from stream_app.publish.contract import SearchList, normal_query
+from stream_app.client.contract import SearchList, normal_query
 from topics.events import Search, UserEvent
 from topics.records import Reason
 

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from stream_app.client import Client
-from stream_app.publish.contract import user_key
+from stream_app.client.contract import user_key
 
 FEWEST: Final = 2_000
 """Reads are repeated until there are so many, if shoppers are few."""

@@ -12,9 +12,9 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from stream_app.client import Client, ClientUnavailableError
+from stream_app.client.contract import SearchList, user_key
 from stream_app.errors import UserError
 from stream_app.kafka.kafka_outbox import KafkaOutbox
-from stream_app.publish.contract import SearchList, user_key
 from stream_app.settings import load_settings
 from stream_app.tools.demo import report as reports
 from stream_app.tools.demo.ending import STALL_PATIENCE, Ending

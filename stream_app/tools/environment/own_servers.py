@@ -13,7 +13,7 @@ from typing import Final
 from stream_app.errors import UserError
 from stream_app.settings import load_settings
 from stream_app.tools.embedded import EmbeddedServers
-from stream_app.worker import check_redis
+from stream_app.worker.lifecycle import check_redis
 from topics.admin import (
     BrokerUnavailableError,
     TopicAdminError,

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stream_app.client import AsyncClient
+from stream_app.client.contract import user_key
 from stream_app.errors import UserError
 from stream_app.kafka.kafka_outbox import KafkaOutbox
-from stream_app.publish.contract import user_key
 from stream_app.settings import load_settings
 from stream_app.tools.demo.report import check_writable
 from stream_app.tools.environment.interrupts import Interrupts, Manner

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from stream_app.agents.catalog import CatalogEvents
-from stream_app.agents.dead_letters import DeadLetterWriter
-from stream_app.publish.contract import item_key, popular_key, user_key
+from stream_app.client.contract import item_key, popular_key, user_key
+from stream_app.worker.agents.catalog import CatalogEvents
+from stream_app.worker.dead_letters import DeadLetterWriter
 from topics.catalogue import CATALOG_ITEMS
 from topics.codec import Limits
 

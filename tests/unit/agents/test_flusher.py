@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from stream_app.agents.recall import remembered
-from stream_app.publish.contract import decode_list, item_key, popular_key, search_key, user_key
+from stream_app.client.contract import decode_list, item_key, popular_key, search_key, user_key
 from stream_app.ranking.ranker import Ranked, Ranker
 from stream_app.ranking.request import RankRequest
+from stream_app.worker.recall import remembered
 from topics.catalogue import LISTS
 from topics.events import rfc3339
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from stream_app.publish.contract import search_key, user_key
+from stream_app.client.contract import search_key, user_key
 from stream_app.ranking.ranker import HURRIED
 
 if TYPE_CHECKING:

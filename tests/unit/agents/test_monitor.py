@@ -8,7 +8,7 @@ from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread
 from faust.types import TP
 from prometheus_client import CollectorRegistry
 
-from stream_app.agents.monitor import ScrapedMonitor
+from stream_app.worker.monitor import ScrapedMonitor
 
 CLICKS = TP("events.click", 3)
 
@@ -57,7 +57,7 @@ def watched(monitor: ScrapedMonitor, now: float) -> list[Any]:
 def test_faust_calls_no_stream_stuck_that_is_at_work_and_one_that_has_stopped(
     monitor: ScrapedMonitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stream_app.agents.monitor.monotonic", lambda: 10_000.0)
+    monkeypatch.setattr("stream_app.worker.monitor.monotonic", lambda: 10_000.0)
     assert watched(monitor, 10_001.0), "nothing has come in yet"
     monitor.on_stream_event_in(CLICKS, 7, STREAM, None)
     assert watched(monitor, 10_001.0) == []

@@ -7,7 +7,7 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.agents.ordering import BrokerTimeOrder
+from stream_app.worker.ordering import BrokerTimeOrder
 
 
 @given(st.dictionaries(st.integers(0, 5), st.lists(st.integers(0, 50)).map(sorted), max_size=6))

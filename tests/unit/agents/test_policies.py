@@ -5,12 +5,12 @@ import msgspec
 import pytest
 from msgspec import structs
 
-from stream_app.agents.policies import PolicyKeeper
 from stream_app.experiment.comparison import Comparison, Figure
 from stream_app.experiment.policies import LivePolicies
 from stream_app.experiment.shares import Shares
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
+from stream_app.worker.policies import PolicyKeeper
 from topics.catalogue import CONTROL
 from topics.records import Reward, RewardKind, Source
 

@@ -4,8 +4,8 @@ import pytest
 
 from state.lists import ListMemory
 from state.published_list import PublishedList
-from stream_app.agents.prequential import PublishedLists
 from stream_app.metrics import Metrics
+from stream_app.publishing.prequential import PublishedLists
 
 
 def sample(metrics: Metrics, name: str) -> float:

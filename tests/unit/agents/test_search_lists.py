@@ -11,9 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
-from stream_app.models.model_set import ModelSet
-from stream_app.models.registry import MODELS
-from stream_app.publish.contract import (
+from stream_app.client.contract import (
     MAX_QUERY,
     SearchList,
     decode_search_list,
@@ -21,6 +19,8 @@ from stream_app.publish.contract import (
     search_key,
     user_key,
 )
+from stream_app.models.model_set import ModelSet
+from stream_app.models.registry import MODELS
 from stream_app.ranking.fusion.choices import ENOUGH
 from stream_app.ranking.search.results import ResultsRanker
 from topics.catalogue import LISTS

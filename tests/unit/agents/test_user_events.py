@@ -8,10 +8,10 @@ import msgspec
 import pytest
 
 from state.row import EMPTY_ROW
-from stream_app.agents.dead_letters import KEPT_BYTES, DeadLetterWriter
+from stream_app.client.contract import user_key
 from stream_app.kafka.outbox import DeliveryError
 from stream_app.metrics import Metrics
-from stream_app.publish.contract import user_key
+from stream_app.worker.dead_letters import KEPT_BYTES, DeadLetterWriter
 from topics.catalogue import (
     CLICKS,
     DEAD_LETTERS,

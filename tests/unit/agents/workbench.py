@@ -14,21 +14,21 @@ from state.lists import ListMemory
 from state.model_store import DirectoryModelStore
 from state.published_list import PublishedList
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
-from stream_app.agents.dead_letters import DeadLetterWriter
-from stream_app.agents.flusher import Flusher
-from stream_app.agents.prequential import PublishedLists
-from stream_app.agents.recall import Logged
-from stream_app.agents.rewards import Rewards
-from stream_app.agents.users import UserEvents
+from stream_app.client.contract import decode_list
 from stream_app.kafka.outbox import DeliveryError
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
-from stream_app.publish.contract import decode_list
-from stream_app.publish.memory_publisher import MemoryPublisher
-from stream_app.publish.port import Document, PublisherUnavailableError
+from stream_app.publishing.flusher import Flusher
+from stream_app.publishing.memory_publisher import MemoryPublisher
+from stream_app.publishing.port import Document, PublisherUnavailableError
+from stream_app.publishing.prequential import PublishedLists
 from stream_app.ranking.ranker import Ranker
-from stream_app.replica import Replica
 from stream_app.settings import Settings
+from stream_app.worker.agents.users import UserEvents
+from stream_app.worker.dead_letters import DeadLetterWriter
+from stream_app.worker.recall import Logged
+from stream_app.worker.replica import Replica
+from stream_app.worker.rewards import Rewards
 from topics.catalogue import DEAD_LETTERS, TopicSpec, topic_of
 from topics.events import Click, Erasure, Event, Search, UserEvent
 from topics.records import DeadLetter, RecommendationList
@@ -146,7 +146,7 @@ class HeldPublisher(MemoryPublisher):
 
 
 class Workbench:
-    """The parts of a worker, wired as `stream_app.app` wires them."""
+    """The parts of a worker, wired as `stream_app.worker.app` wires them."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.settings = Settings(

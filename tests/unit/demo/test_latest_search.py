@@ -1,6 +1,6 @@
 """Which search is on the screen, and its two orders."""
 
-from stream_app.publish.contract import SearchList
+from stream_app.client.contract import SearchList
 from stream_app.tools.demo.latest_search import STAY_SECONDS, LatestSearch, PlacedResult
 from topics.events import Click, Search, UserEvent
 from topics.records import ListedItem, Reason

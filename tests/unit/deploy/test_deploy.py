@@ -15,10 +15,10 @@ from prometheus_client import CollectorRegistry
 from typer.testing import CliRunner
 
 from stream_app.__main__ import build_cli
-from stream_app.agents.monitor import ScrapedMonitor
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings, load_settings
-from stream_app.worker import serve_metrics
+from stream_app.worker.lifecycle import serve_metrics
+from stream_app.worker.monitor import ScrapedMonitor
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.publish.contract import (
+from stream_app.client.contract import (
     OVERALL,
     SearchList,
     decode_list,

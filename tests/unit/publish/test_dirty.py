@@ -1,6 +1,6 @@
 """The set of shoppers whose list waits."""
 
-from stream_app.publish.dirty import DirtySet
+from stream_app.publishing.dirty import DirtySet
 
 
 def test_the_longest_waiting_are_taken_first() -> None:

@@ -11,9 +11,8 @@ from state.duplicates import Place
 from state.fold import interaction_of
 from state.row import MAX_RESULTS
 from stream_app.__main__ import build_cli
-from stream_app.client import DEFAULT_TIMEOUT, chain_of
-from stream_app.models.model_set import ModelSet
-from stream_app.publish.contract import (
+from stream_app.client.client import DEFAULT_TIMEOUT, chain_of
+from stream_app.client.contract import (
     MAX_QUERY,
     SearchList,
     decode_list,
@@ -26,6 +25,7 @@ from stream_app.publish.contract import (
     search_key,
     user_key,
 )
+from stream_app.models.model_set import ModelSet
 from stream_app.ranking.search.search import POLICY as SEARCH_POLICY
 from stream_app.settings import Settings
 from topics.events import CatalogItem, Click

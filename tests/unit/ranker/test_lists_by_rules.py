@@ -10,7 +10,7 @@ from stream_app.ranking.list_rules import ListRules, parse_floors
 from stream_app.ranking.ranker import Ranked, Ranker
 from stream_app.ranking.request import RankRequest
 from stream_app.settings import Settings
-from stream_app.warm_up import warm_up
+from stream_app.worker.warm_up import warm_up
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Source
 

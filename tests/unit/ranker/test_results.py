@@ -20,7 +20,7 @@ from stream_app.ranking.search.results_kernels import (
     touch,
 )
 from stream_app.settings import Settings
-from stream_app.warm_up import warm_up
+from stream_app.worker.warm_up import warm_up
 from topics.records import Interaction, Kind, Line, Source
 
 START = 1_700_000_000.0

@@ -3,8 +3,8 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 
+from stream_app.client.contract import popular_key, user_key
 from stream_app.kafka.record_sender import MemoryOutbox
-from stream_app.publish.contract import popular_key, user_key
 from stream_app.tools.simulator.loop import Loop
 from stream_app.tools.simulator.shopper import Shopper
 from stream_app.tools.simulator.tally import Tally

@@ -7,9 +7,9 @@ import pytest
 from shop_floor import Recommender, listing, run
 
 from stream_app.client import ClientUnavailableError
+from stream_app.client.contract import user_key
 from stream_app.errors import UserError
 from stream_app.kafka.record_sender import MemoryOutbox
-from stream_app.publish.contract import user_key
 from stream_app.tools.simulator import loop as loops
 from stream_app.tools.simulator.logs import by_shopper
 from stream_app.tools.simulator.loop import Loop

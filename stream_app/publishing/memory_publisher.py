@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stream_app.publish.port import Document, PublisherUnavailableError
+from stream_app.publishing.port import Document, PublisherUnavailableError
 
 
 class MemoryPublisher:

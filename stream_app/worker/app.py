@@ -16,25 +16,25 @@ import faust
 from state.lists import ListMemory
 from state.model_store import DirectoryModelStore, ModelStore
 from state.tables import ChangelogTable, TableRows, users_table
-from stream_app.agents.catalog import CatalogEvents, declare_catalog_agent
-from stream_app.agents.dead_letters import DeadLetterWriter
-from stream_app.agents.flusher import Flusher
-from stream_app.agents.monitor import ScrapedMonitor
-from stream_app.agents.ordering import BrokerTimeOrder
-from stream_app.agents.policies import PolicyKeeper
-from stream_app.agents.prequential import PublishedLists
-from stream_app.agents.recall import Logged, Recall
-from stream_app.agents.rewards import Rewards
-from stream_app.agents.transport import use_direct_transport
-from stream_app.agents.users import UserEvents, declare_users_agent
 from stream_app.experiment.comparison import Comparison
 from stream_app.experiment.policies import LivePolicies
 from stream_app.kafka.outbox import Outbox
 from stream_app.metrics import Metrics
-from stream_app.publish.port import Publisher
+from stream_app.publishing.flusher import Flusher
+from stream_app.publishing.port import Publisher
+from stream_app.publishing.prequential import PublishedLists
 from stream_app.ranking.assembly import make_models, make_ranker
-from stream_app.replica import Replica, load_models
 from stream_app.settings import Settings
+from stream_app.worker.agents.catalog import CatalogEvents, declare_catalog_agent
+from stream_app.worker.agents.users import UserEvents, declare_users_agent
+from stream_app.worker.dead_letters import DeadLetterWriter
+from stream_app.worker.monitor import ScrapedMonitor
+from stream_app.worker.ordering import BrokerTimeOrder
+from stream_app.worker.policies import PolicyKeeper
+from stream_app.worker.recall import Logged, Recall
+from stream_app.worker.replica import Replica, load_models
+from stream_app.worker.rewards import Rewards
+from stream_app.worker.transport import use_direct_transport
 from topics.catalogue import CLICKS
 
 _LOG: Final = logging.getLogger(__name__)

@@ -6,9 +6,9 @@ The replicas read the compacted topic themselves, all of it; this agent reads it
 from collections.abc import AsyncIterable
 from typing import Any
 
-from stream_app.agents.dead_letters import DeadLetterWriter
-from stream_app.agents.transport import RawSchema
 from stream_app.metrics import Metrics
+from stream_app.worker.dead_letters import DeadLetterWriter
+from stream_app.worker.transport import RawSchema
 from topics.catalogue import CATALOG_ITEMS
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from itertools import islice
 from typing import Final, NamedTuple
 
-from stream_app.agents.documents import document_of
-from stream_app.publish.contract import MAX_QUERY, OVERALL, item_key, normal_query, popular_key, query_key
-from stream_app.publish.port import Document
+from stream_app.client.contract import MAX_QUERY, OVERALL, item_key, normal_query, popular_key, query_key
+from stream_app.publishing.documents import document_of
+from stream_app.publishing.port import Document
 from stream_app.ranking.ranker import Ranker
 
 _A_ROUND: Final = 25

@@ -32,10 +32,10 @@ def run_worker(settings: Settings) -> None:
     port = serve_metrics(metrics, settings)
     print(f"headrace worker: metrics at http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201
     # Faust and numba are slow to import: a wrong setting is told before.
-    from stream_app.agents.process import run_app  # noqa: PLC0415
-    from stream_app.app import create_app  # noqa: PLC0415
-    from stream_app.publish.redis_publisher import RedisPublisher  # noqa: PLC0415
-    from stream_app.warm_up import warm_up  # noqa: PLC0415
+    from stream_app.publishing.redis_publisher import RedisPublisher  # noqa: PLC0415
+    from stream_app.worker.app import create_app  # noqa: PLC0415
+    from stream_app.worker.process import run_app  # noqa: PLC0415
+    from stream_app.worker.warm_up import warm_up  # noqa: PLC0415
 
     warm_up(settings)
     publisher = RedisPublisher(settings.redis, settings.list_ttl)

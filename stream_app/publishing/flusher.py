@@ -27,20 +27,20 @@ from typing import Final, NamedTuple, Protocol
 from state.published_list import PublishedList, packed
 from state.row import UserRow
 from state.tables import Rows
-from stream_app.agents.dead_letters import Append
-from stream_app.agents.documents import list_of, with_features
-from stream_app.agents.prequential import PublishedLists
-from stream_app.agents.recall import Logged
-from stream_app.agents.rounds import NO_ROUND, Round, Rounds
+from stream_app.client.contract import encode_list, search_key, user_key
 from stream_app.metrics import Metrics
-from stream_app.publish.contract import encode_list, search_key, user_key
-from stream_app.publish.dirty import DirtySet
-from stream_app.publish.port import Document, Publisher, PublisherUnavailableError
+from stream_app.publishing.dirty import DirtySet
+from stream_app.publishing.documents import list_of, with_features
+from stream_app.publishing.port import Document, Publisher, PublisherUnavailableError
+from stream_app.publishing.prequential import PublishedLists
+from stream_app.publishing.rounds import NO_ROUND, Round, Rounds
 from stream_app.ranking.exposure import Exposure
 from stream_app.ranking.intra_list import IntraListDiversity
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
 from stream_app.ranking.row_request import request_of
+from stream_app.worker.dead_letters import Append
+from stream_app.worker.recall import Logged
 from topics.catalogue import LISTS
 from topics.events import rfc3339
 from topics.records import RecommendationList

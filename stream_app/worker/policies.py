@@ -9,7 +9,6 @@ from typing import Any, Final
 import msgspec
 from aiokafka.structs import TopicPartition
 
-from stream_app.agents.dead_letters import Append
 from stream_app.experiment.comparison import Comparison, Figure
 from stream_app.experiment.control import Control, key_of, parse_word
 from stream_app.experiment.guard import Finding, findings
@@ -17,6 +16,7 @@ from stream_app.experiment.policies import LivePolicies
 from stream_app.experiment.shares import Shares
 from stream_app.kafka.log_consumer import log_consumer, stop_following
 from stream_app.metrics import Metrics
+from stream_app.worker.dead_letters import Append
 from topics.catalogue import CONTROL
 from topics.records import GUARD, PolicyShares
 

@@ -10,7 +10,7 @@ class Document(NamedTuple):
     Attributes
     ----------
     key
-        By `stream_app.publish.contract`.
+        By `stream_app.client.contract`.
     value
         JSON bytes, written whole.
     """

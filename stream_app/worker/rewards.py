@@ -1,7 +1,7 @@
 """Rewards: what reactions to published lists were worth, sent to Kafka and learned at once.
 
 The matching itself is pure, in `state.attribution`. Here its outcome is sent, folded into this worker's models and
-counted. A reward read back from Kafka after a crash (`stream_app.agents.recall`) is not made again; one that never
+counted. A reward read back from Kafka after a crash (`stream_app.worker.recall`) is not made again; one that never
 got there is, with the same place, and whoever holds it already drops it.
 """
 
@@ -14,10 +14,10 @@ import msgspec
 from state.attribution import AttributionRules, attribute
 from state.duplicates import Place
 from state.lists import ListMemory
-from stream_app.agents.dead_letters import Append
-from stream_app.agents.recall import Logged
 from stream_app.metrics import Metrics
-from stream_app.replica import Replica
+from stream_app.worker.dead_letters import Append
+from stream_app.worker.recall import Logged
+from stream_app.worker.replica import Replica
 from topics.catalogue import REWARDS
 from topics.events import Erasure, Impression, Purchase, Search, UserEvent
 from topics.records import Line, Reward, RewardKind

@@ -16,14 +16,14 @@ import msgspec
 from state.duplicates import Place
 from state.fold import Outcome, fold
 from state.tables import Rows
-from stream_app.agents.dead_letters import Append, DeadLetterWriter
-from stream_app.agents.flusher import Flusher
-from stream_app.agents.prequential import PublishedLists
-from stream_app.agents.rewards import Rewards
-from stream_app.agents.transport import RawSchema
 from stream_app.kafka.outbox import DeliveryError
 from stream_app.metrics import Metrics
-from stream_app.replica import Replica
+from stream_app.publishing.flusher import Flusher
+from stream_app.publishing.prequential import PublishedLists
+from stream_app.worker.dead_letters import Append, DeadLetterWriter
+from stream_app.worker.replica import Replica
+from stream_app.worker.rewards import Rewards
+from stream_app.worker.transport import RawSchema
 from topics.catalogue import INTERACTIONS, USER_EVENTS, TopicSpec
 from topics.codec import Limits, RejectedError, RejectReason, decode
 from topics.events import Click, Erasure, Impression, Purchase, Search, UserEvent

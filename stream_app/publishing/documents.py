@@ -5,8 +5,8 @@ from hashlib import blake2b
 
 from msgspec import structs
 
-from stream_app.publish.contract import SearchList, encode_list, normal_query
-from stream_app.publish.port import Document
+from stream_app.client.contract import SearchList, encode_list, normal_query
+from stream_app.publishing.port import Document
 from stream_app.ranking.ranker import Ranked
 from topics.records import RecommendationList
 
