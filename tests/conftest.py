@@ -9,13 +9,13 @@ import pytest
 from _pytest.terminal import TerminalReporter
 
 from stream_app.settings import shared_data_dir
+from tests.support import ROOT
 
 with warnings.catch_warnings():
     # kafka-python reads its schemas, on import, through a function that Python 3.11 and 3.12 deprecate.
     warnings.simplefilter("ignore", DeprecationWarning)
     import kafka  # noqa: F401
 
-ROOT: Final = Path(__file__).parents[1]
 
 # What tells the tests where things are. Any other HEADRACE_* is somebody's setting and would change results.
 KEPT_VARIABLES: Final = ("HEADRACE_BROKER", "HEADRACE_REDIS", "HEADRACE_DATA", "HEADRACE_CACHE")

@@ -9,9 +9,9 @@ import pytest
 from topics.catalogue import CATALOG_ITEMS
 
 if TYPE_CHECKING:
-    from tests.agents.app_without_kafka import Shop, opened
+    from tests.support.app_without_kafka import Shop, opened
 else:
-    from app_without_kafka import Shop, opened
+    from tests.support.app_without_kafka import Shop, opened
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ from topics.events import Click
 from topics.records import Source
 
 if TYPE_CHECKING:
-    from tests.agents.app_without_kafka import Shop, opened
+    from tests.support.app_without_kafka import Shop, opened
 else:
-    from app_without_kafka import Shop, opened
+    from tests.support.app_without_kafka import Shop, opened
 
 
 @pytest.fixture

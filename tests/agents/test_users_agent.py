@@ -15,9 +15,9 @@ from topics.catalogue import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS
 from topics.records import Interaction, RecommendationList, Reward
 
 if TYPE_CHECKING:
-    from tests.agents.app_without_kafka import Shop, opened
+    from tests.support.app_without_kafka import Shop, opened
 else:
-    from app_without_kafka import Shop, opened
+    from tests.support.app_without_kafka import Shop, opened
 
 
 @pytest.fixture

@@ -7,11 +7,11 @@ from importlib import import_module
 from typing import Any
 
 import pytest
-from model_checks import CHECKS, Make, Shop, check_old_events_fade
 
 import stream_app.models
 from stream_app.models.base import Model
 from stream_app.models.registry import MODELS
+from tests.checks.model_checks import CHECKS, Make, Shop, check_old_events_fade
 
 CHOICES = [
     ("item_to_item", "similarity", "jaccard"),

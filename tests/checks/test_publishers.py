@@ -4,13 +4,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
-from publisher_checks import CHECKS, Store
 from redis import Redis
 
 from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.publishing.port import Document, PublisherUnavailableError
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.tools.embedded import EmbeddedRedis
+from tests.checks.publisher_checks import CHECKS, Store
 
 Open = Callable[[], AbstractAsyncContextManager[Store]]
 

@@ -7,7 +7,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from harness import (
+
+from stream_app.tools.embedded import EmbeddedServers
+from tests.support.harness import (
     ADDITIVE,
     EVENTS,
     RATE,
@@ -21,8 +23,6 @@ from harness import (
     shop_log,
     undisturbed_outcome,
 )
-
-from stream_app.tools.embedded import EmbeddedServers
 
 
 def test_an_undisturbed_worker_takes_every_event_once(servers: EmbeddedServers, tmp_path: Path) -> None:

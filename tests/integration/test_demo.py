@@ -10,9 +10,9 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from harness import clean_stage, send_click
 
 from stream_app.tools.embedded import EmbeddedServers
+from tests.support.harness import clean_stage, send_click
 from topics import admin
 
 pytestmark = pytest.mark.integration

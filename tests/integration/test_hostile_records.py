@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
-from harness import Outgoing, Stage, clean_stage, send_click
 from kafka import KafkaProducer
 
 from stream_app.client.contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
+from tests.support.harness import Outgoing, Stage, clean_stage, send_click
 from topics.catalogue import (
     CATALOG_ITEMS,
     CLICKS,

@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from harness import Stage, clean_stage, shop_log
-
 from stream_app.client.contract import decode_list
 from stream_app.tools.embedded import EmbeddedServers
+from tests.support.harness import Stage, clean_stage, shop_log
 
 EVENTS = 3_000
 SHOPPERS = 120

@@ -4,12 +4,12 @@ import time
 from pathlib import Path
 
 import msgspec
-from harness import ADDITIVE, clean_stage, send_click
 
 from stream_app.client import AsyncClient, Client
 from stream_app.client.contract import user_key
 from stream_app.client.impressions import ImpressionReporter
 from stream_app.tools.embedded import EmbeddedServers
+from tests.support.harness import ADDITIVE, clean_stage, send_click
 from topics.catalogue import IMPRESSIONS, REWARDS
 from topics.events import Impression
 from topics.records import Reward, RewardKind

@@ -3,10 +3,9 @@
 import time
 from pathlib import Path
 
-from harness import Outgoing, clean_stage
-
 from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
 from stream_app.tools.feeds.rows import event_record
+from tests.support.harness import Outgoing, clean_stage
 from topics.events import Click
 
 SHOPPERS = 300

@@ -10,7 +10,10 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 import pytest
-from harness import (
+
+from stream_app.tools.embedded import EmbeddedServers
+from stream_app.tools.feeds.rows import event_record
+from tests.support.harness import (
     ADDITIVE,
     RATE,
     Feed,
@@ -22,9 +25,6 @@ from harness import (
     settle,
     shop_log,
 )
-
-from stream_app.tools.embedded import EmbeddedServers
-from stream_app.tools.feeds.rows import event_record
 from topics.catalogue import REWARDS
 from topics.events import Action, Click, Event, Feedback, FeedbackKind, Impression, OrderLine, Purchase
 from topics.records import RecommendationList, Reward, RewardKind

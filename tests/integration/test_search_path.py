@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from harness import Outgoing, Stage, clean_stage
 
 from stream_app.client import AsyncClient, Client
 from stream_app.client.contract import query_key, search_key
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.feeds.rows import event_record
+from tests.support.harness import Outgoing, Stage, clean_stage
 from topics.events import Click, Erasure, Event, Search
 
 RESULTS = ["tent", "rope", "stove", "lamp"]

@@ -11,12 +11,12 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from harness import Stage, Worker, clean_stage
 
 from stream_app.settings import child_environment
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.simulator.runner import SCOUTS
 from stream_app.tools.simulator.tally import FALLBACK
+from tests.support.harness import Stage, Worker, clean_stage
 from topics.events import Click, Impression, UserEvent
 from topics.records import RecommendationList
 

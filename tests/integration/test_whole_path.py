@@ -6,11 +6,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from harness import Outgoing, Stage, Worker, clean_stage
 
 from stream_app.client.contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.feeds.rows import event_record
+from tests.support.harness import Outgoing, Stage, Worker, clean_stage
 from topics.events import Click, Erasure
 
 USERS = [f"shopper-{n}" for n in range(6)]

@@ -9,6 +9,7 @@ import pytest
 
 from state.attribution import AttributionRules
 from stream_app.settings import Settings, SettingsError, child_environment, embedded_override, load_settings
+from tests.support import ROOT
 
 OTHER: dict[str, Any] = {
     "app_id": "shop",
@@ -316,7 +317,7 @@ def test_a_child_process_gets_settings_as_variables(monkeypatch: pytest.MonkeyPa
 
 
 def test_only_the_settings_read_the_environment() -> None:
-    root = Path(__file__).parents[2]
+    root = ROOT
     readers = set()
     for package in ("topics", "state", "stream_app", "deploy"):
         for path in (root / package).rglob("*.py"):

@@ -19,8 +19,8 @@ from stream_app.metrics import Metrics
 from stream_app.settings import Settings, load_settings
 from stream_app.worker.lifecycle import serve_metrics
 from stream_app.worker.monitor import ScrapedMonitor
+from tests.support import ROOT
 
-ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
 FILES = sorted(path for path in DEPLOY.rglob("*") if path.is_file())
 YAML_FILES = [path for path in FILES if path.suffix in {".yaml", ".yml"}]

@@ -1,9 +1,9 @@
 """Item vectors on two worlds that never meet."""
 
 import numpy as np
-from sessions_by_hand import Visits
 
 from stream_app.models.item_vectors import ItemVectors
+from tests.support.sessions_by_hand import Visits
 
 
 def worlds(sessions: int = 400, **parameters: object) -> Visits:

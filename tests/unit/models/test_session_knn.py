@@ -1,8 +1,8 @@
 """Session neighbours on examples that can be checked by hand."""
 
 import pytest
-from sessions_by_hand import Visits
 
+from tests.support.sessions_by_hand import Visits
 from topics.records import Reason
 
 

@@ -4,11 +4,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sessions_by_hand import Visits
 
 from stream_app.models.base import NO_ITEM
 from stream_app.models.items import ItemIndex
 from stream_app.models.session_store import Column, SessionStore
+from tests.support.sessions_by_hand import Visits
 
 
 def sums(visits: Visits, items: str, column: Column, **more: Any) -> dict[str, float]:

@@ -1,7 +1,6 @@
 """Walks of one and two steps."""
 
-from sessions_by_hand import Visits
-
+from tests.support.sessions_by_hand import Visits
 from topics.records import Reason
 
 

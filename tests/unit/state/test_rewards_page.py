@@ -1,7 +1,6 @@
 """docs/rewards.md says what the code does."""
 
 import re
-from pathlib import Path
 
 import pytest
 
@@ -10,9 +9,10 @@ from state.lists import ListMemory
 from state.retention import KEPT, ROOM, Retention
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
+from tests.support import ROOT
 from topics.records import RewardKind
 
-PAGE = (Path(__file__).parents[3] / "docs" / "rewards.md").read_text()
+PAGE = (ROOT / "docs" / "rewards.md").read_text()
 ROWS = [
     [cell.strip() for cell in line.strip("|").split("|")]
     for line in PAGE.splitlines()

@@ -3,7 +3,6 @@
 import json
 import re
 import sys
-from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -13,6 +12,7 @@ from jsonschema import Draft202012Validator
 
 from state.duplicates import CAPACITY
 from stream_app.settings import Settings
+from tests.support import ROOT
 from topics.catalogue import SHOP_TOPICS, USER_EVENTS, TopicSpec
 from topics.codec import Limits, RejectReason, decode
 from topics.documents import json_schema
@@ -27,7 +27,7 @@ from topics.events import (
     UserEvent,
 )
 
-PAGE = (Path(__file__).parents[3] / "docs" / "events.md").read_text()
+PAGE = (ROOT / "docs" / "events.md").read_text()
 SPECS = {spec.name: spec for spec in SHOP_TOPICS}
 
 
@@ -152,4 +152,4 @@ def test_the_python_example_sends_a_click_that_is_taken(monkeypatch: pytest.Monk
 
 def test_links_lead_somewhere() -> None:
     for target in re.findall(r"\]\((\.\./[^)]*)\)", PAGE):
-        assert (Path(__file__).parents[3] / "docs" / target).exists()
+        assert (ROOT / "docs" / target).exists()

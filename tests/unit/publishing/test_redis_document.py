@@ -1,0 +1,130 @@
+"""docs/redis.md says what the code does."""
+
+import re
+from typing import Any
+
+import pytest
+from typer.main import get_command
+
+from state.duplicates import Place
+from state.fold import interaction_of
+from state.row import MAX_RESULTS
+from stream_app.__main__ import build_cli
+from stream_app.client.client import DEFAULT_TIMEOUT, chain_of
+from stream_app.client.contract import (
+    MAX_QUERY,
+    SearchList,
+    decode_list,
+    decode_search_list,
+    escape,
+    item_key,
+    normal_query,
+    popular_key,
+    query_key,
+    search_key,
+    user_key,
+)
+from stream_app.models.model_set import ModelSet
+from stream_app.ranking.search.search import POLICY as SEARCH_POLICY
+from stream_app.settings import Settings
+from tests.support import ROOT
+from topics.events import CatalogItem, Click
+from topics.records import ListedItem, Source
+
+PAGE = (ROOT / "docs" / "redis.md").read_text()
+SHOW: Any = get_command(build_cli())
+ID_HELP = next(each.help for each in SHOW.commands["show"].params if each.name == "identifier")
+IN_REDIS = [name for name in SearchList.__struct_fields__ if name != "features"]
+"""What the policy went by is on the ``lists`` topic alone."""
+
+EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+
+
+def test_the_example_is_a_document_of_the_contract() -> None:
+    example, _ = EXAMPLES
+    document = decode_list(example.encode())
+    assert document.key == user_key("visitor-17")
+    assert [item.why.source for item in document.items] == ["also_viewed", "popular"]
+    assert document.items[0].why.item_id == "i17"
+    assert document.items[1].why.segment == "country:FR"
+    assert [item.score for item in document.items] == sorted((i.score for i in document.items), reverse=True)
+
+
+def test_the_example_of_a_search_is_one() -> None:
+    _, example = EXAMPLES
+    document = decode_search_list(example.encode())
+    assert document.key == search_key("visitor-17")
+    assert document.query == normal_query(document.query) == "red shoes"
+    assert [item.why.source for item in document.items] == [
+        "also_viewed",
+        "chosen_after_search",
+        "matches_search",
+    ]
+    assert document.policy == SEARCH_POLICY
+    fields = re.findall(r'^  "(\w+)":', example, re.MULTILINE)
+    assert fields == IN_REDIS
+
+
+def test_the_keys_it_names_are_those_the_code_makes() -> None:
+    named = set(re.findall(r"`(recs:[^`]+)`|'(recs:[^']+)'", PAGE))
+    assert {one or other for one, other in named} == {
+        user_key("U"),
+        item_key("I"),
+        popular_key(),
+        popular_key("country:FR"),
+        search_key("U"),
+        "recs:query:{Q}",
+        query_key(" Red  Shoes"),
+        search_key("visitor-17"),
+        user_key("a{b} c"),
+        user_key("visitor-17"),
+        item_key("i42"),
+    }
+
+
+def test_the_kinds_of_segments_it_names_are_those_that_events_and_items_have() -> None:
+    models = ModelSet(["popularity"], max_items=9, max_users=9)
+    models.learn_catalog(CatalogItem(ts=1000, item_id="i", categories=["shoes"]))
+    click = Click(event_id="e", user_id="u", ts=2000, item_id="i", channel="web", context={"country": "FR"})
+    interaction = interaction_of(click, Place(Source.CLICK, 0, 0))
+    assert interaction is not None
+    models.learn(interaction)
+    kinds = {name.partition(":")[0] for name in models.segments()}
+    assert len(kinds) == 3
+    [row] = re.findall(r"^\| `recs:popular:\{country:FR\}` \|(.*)$", PAGE, re.MULTILINE)
+    assert set(re.findall(r"`(\w+):…`", row)) == kinds
+    assert set(re.findall(r"(\w+):\w+", ID_HELP)) == kinds
+
+
+def test_the_chain_it_shows_is_the_one_the_client_asks_for() -> None:
+    [keys] = re.findall(r"redis-cli MGET (.*)", PAGE)
+    assert re.findall(r"'([^']+)'", keys) == chain_of("visitor-17", ["i42"], ["country:FR"])
+
+
+def test_it_describes_every_field() -> None:
+    tables = "".join(re.findall(r"^\| field \| meaning \|\n(?:\|.*\n)+", PAGE, re.MULTILINE))
+    described = set(re.findall(r"^\| `([a-z_\[\].]+)` \|", tables, re.MULTILINE))
+    fields = {*IN_REDIS} - {"items"}
+    assert described == fields | {f"items[].{name}" for name in ListedItem.__struct_fields__}
+
+
+def test_the_characters_it_says_are_not_encoded_are_not() -> None:
+    [plain] = re.findall(r"ASCII letters, digits and `([^`]+)`", PAGE)
+    assert {
+        chr(code) for code in range(33, 127) if escape(chr(code)) == chr(code) and not chr(code).isalnum()
+    } == set(plain)
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        (r"give up after ([\d.]+) s", DEFAULT_TIMEOUT),
+        (r"more than (\d+) characters have no list", MAX_QUERY),
+        (r"the first (\d+) the event named", MAX_RESULTS),
+        (r"Lists live (\d+) days", Settings.model_fields["list_ttl"].default / 86_400),
+    ],
+)
+def test_the_figures_it_names_are_the_codes(sentence: str, value: float) -> None:
+    found = re.search(sentence, PAGE)
+    assert found is not None
+    assert float(found.group(1)) == value
