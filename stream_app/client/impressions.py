@@ -17,8 +17,8 @@ from typing import Final, NamedTuple, Self
 
 import msgspec
 
+from stream_app.kafka.event_records import MAX_RECORD_BYTES, OutgoingRecord, event_record
 from stream_app.kafka.record_sender import Outbox
-from stream_app.tools.feeds.rows import MAX_ROW_BYTES, OutgoingRecord, event_record
 from topics.codec import Limits, RejectedError, RejectReason, decode
 from topics.events import Impression
 from topics.records import RecommendationList
@@ -233,7 +233,7 @@ class ImpressionReporter:
             )
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise RejectedError(RejectReason.WRONG_TYPE, str(error)) from None
-        if len(raw) > MAX_ROW_BYTES:
+        if len(raw) > MAX_RECORD_BYTES:
             raise RejectedError(RejectReason.INVALID_VALUE, f"{len(raw):,} bytes are too many for one record")
         return event_record(decode(raw, Impression, received=now, limits=_LIMITS))
 

@@ -8,7 +8,7 @@ import kafka
 import kafka.errors
 
 from stream_app.errors import UserError
-from stream_app.tools.feeds.rows import OutgoingRecord
+from stream_app.kafka.event_records import OutgoingRecord
 
 MAX_WAITING: Final = 10_000
 """Most records sent but not acknowledged; then sending waits."""

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from stream_app.tools.feeds.rows import OutgoingRecord
+from stream_app.kafka.event_records import OutgoingRecord
 
 
 class Outbox(Protocol):

@@ -24,10 +24,12 @@ from itertools import islice
 from math import inf
 from typing import Final, NamedTuple, Protocol
 
+from state.logged import Logged
 from state.published_list import PublishedList, packed
 from state.row import UserRow
 from state.tables import Rows
 from stream_app.client.contract import encode_list, search_key, user_key
+from stream_app.kafka.append import Append
 from stream_app.metrics import Metrics
 from stream_app.publishing.dirty import DirtySet
 from stream_app.publishing.documents import list_of, with_features
@@ -39,8 +41,6 @@ from stream_app.ranking.intra_list import IntraListDiversity
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
 from stream_app.ranking.row_request import request_of
-from stream_app.worker.dead_letters import Append
-from stream_app.worker.recall import Logged
 from topics.catalogue import LISTS
 from topics.events import rfc3339
 from topics.records import RecommendationList

@@ -14,6 +14,7 @@ from typing import Any, Final
 import faust
 
 from state.lists import ListMemory
+from state.logged import Logged
 from state.model_store import DirectoryModelStore, ModelStore
 from state.tables import ChangelogTable, TableRows, users_table
 from stream_app.experiment.comparison import Comparison
@@ -31,7 +32,7 @@ from stream_app.worker.dead_letters import DeadLetterWriter
 from stream_app.worker.monitor import ScrapedMonitor
 from stream_app.worker.ordering import BrokerTimeOrder
 from stream_app.worker.policies import PolicyKeeper
-from stream_app.worker.recall import Logged, Recall
+from stream_app.worker.recall import Recall
 from stream_app.worker.replica import Replica, load_models
 from stream_app.worker.rewards import Rewards
 from stream_app.worker.transport import use_direct_transport

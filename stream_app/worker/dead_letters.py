@@ -1,10 +1,10 @@
 """Writes dead letters: the record, whole, with the reason."""
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
+from stream_app.kafka.append import Append
 from stream_app.metrics import Metrics
 from topics.catalogue import DEAD_LETTERS
 from topics.codec import RejectedError
@@ -14,21 +14,6 @@ _encoder: Final = msgspec.json.Encoder()
 
 KEPT_BYTES: Final = 1024 * 1024
 """Bytes kept of a value: what Kafka takes by default. A record that was compressed can be far larger."""
-
-
-class Append(Protocol):
-    """Takes a record for Kafka; `stream_app.kafka.outbox.Outbox.append`."""
-
-    def __call__(
-        self,
-        topic: str,
-        partition: int,
-        key: bytes | None,
-        value: bytes | None,
-        delivered: Callable[[int], None] | None = None,
-        /,
-    ) -> None:
-        """Take it; never waits. `delivered` is called with the offset of the batch's last record."""
 
 
 class DeadLetterWriter:

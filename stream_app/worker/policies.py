@@ -14,9 +14,9 @@ from stream_app.experiment.control import Control, key_of, parse_word
 from stream_app.experiment.guard import Finding, findings
 from stream_app.experiment.policies import LivePolicies
 from stream_app.experiment.shares import Shares
+from stream_app.kafka.append import Append
 from stream_app.kafka.log_consumer import log_consumer, stop_following
 from stream_app.metrics import Metrics
-from stream_app.worker.dead_letters import Append
 from topics.catalogue import CONTROL
 from topics.records import GUARD, PolicyShares
 

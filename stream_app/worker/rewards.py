@@ -14,9 +14,9 @@ import msgspec
 from state.attribution import AttributionRules, attribute
 from state.duplicates import Place
 from state.lists import ListMemory
+from state.logged import Logged
+from stream_app.kafka.append import Append
 from stream_app.metrics import Metrics
-from stream_app.worker.dead_letters import Append
-from stream_app.worker.recall import Logged
 from stream_app.worker.replica import Replica
 from topics.catalogue import REWARDS
 from topics.events import Erasure, Impression, Purchase, Search, UserEvent

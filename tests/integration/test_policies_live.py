@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from stream_app.experiment.shares import Shares
+from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from stream_app.tools.feeds.rows import event_record
 from tests.support.harness import ADDITIVE, Outgoing, Stage, Worker, clean_stage
 from topics.events import Click, Event, Impression
 

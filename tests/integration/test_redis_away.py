@@ -3,8 +3,8 @@
 import time
 from pathlib import Path
 
+from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
-from stream_app.tools.feeds.rows import event_record
 from tests.support.harness import Outgoing, clean_stage
 from topics.events import Click
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from aiokafka.partitioner import murmur2
 
+from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from stream_app.tools.feeds.rows import event_record
 from tests.support.harness import PARTITIONS, Outgoing, Stage, Worker, clean_stage, without_repeats
 from topics.catalogue import INTERACTIONS, USER_EVENTS, changelog
 from topics.events import Click, OrderLine, Purchase, Search

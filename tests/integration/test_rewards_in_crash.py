@@ -11,8 +11,8 @@ import msgspec
 import numpy as np
 import pytest
 
+from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from stream_app.tools.feeds.rows import event_record
 from tests.support.harness import (
     ADDITIVE,
     RATE,

@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from stream_app.client.contract import user_key
+from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from stream_app.tools.feeds.rows import event_record
 from tests.support.harness import Outgoing, Stage, Worker, clean_stage
 from topics.events import Click, Erasure
 

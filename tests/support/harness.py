@@ -29,11 +29,11 @@ from redis import Redis
 from state.row import EMPTY_ROW, UserRow, decode_row
 from stream_app.client.contract import decode_list, popular_key, user_key
 from stream_app.errors import UserError
+from stream_app.kafka.event_records import event_record
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.embedded.process import kill_process, log_tail, stop_process
 from stream_app.tools.environment.workers import WorkerProcess
-from stream_app.tools.feeds.rows import event_record
 from topics import admin
 from topics.catalogue import INTERACTIONS, SHOP_TOPICS, catalogue, changelog
 from topics.events import Action, Click, OrderLine, Purchase, Search

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from state.lists import ListMemory
+from state.logged import Logged
 from state.model_store import DirectoryModelStore
 from state.published_list import PublishedList
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
@@ -26,7 +27,6 @@ from stream_app.ranking.ranker import Ranker
 from stream_app.settings import Settings
 from stream_app.worker.agents.users import UserEvents
 from stream_app.worker.dead_letters import DeadLetterWriter
-from stream_app.worker.recall import Logged
 from stream_app.worker.replica import Replica
 from stream_app.worker.rewards import Rewards
 from topics.catalogue import DEAD_LETTERS, TopicSpec, topic_of

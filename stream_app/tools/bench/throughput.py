@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from stream_app.errors import UserError
+from stream_app.kafka.event_records import event_record
 from stream_app.kafka.kafka_outbox import KafkaOutbox
 from stream_app.settings import child_environment, scratch_dir
 from stream_app.tools.embedded.process import log_tail, start_process, stop_process
 from stream_app.tools.embedded.servers import EmbeddedServers
-from stream_app.tools.feeds.rows import event_record
 from stream_app.tools.simulator.load import benchmark_events
 from topics import admin
 from topics.catalogue import catalogue

@@ -7,8 +7,9 @@ from typing import Final
 from state.duplicates import Place
 from state.fold import Outcome, fold
 from state.row import EMPTY_ROW, UserRow
+from stream_app.kafka.event_records import event_record
 from stream_app.models.model_set import ModelSet
-from stream_app.tools.feeds.rows import Ignored, Mapped, Row, event_record
+from stream_app.tools.feeds.rows import Ignored, Mapped, Row
 from topics.catalogue import topic_of
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem, UserEvent

@@ -7,17 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
+from stream_app.kafka.event_records import MAX_RECORD_BYTES, event_record
 from stream_app.kafka.record_sender import Outbox
 from stream_app.tools.feeds.pacing import Pacer
-from stream_app.tools.feeds.rows import (
-    MAX_ROW_BYTES,
-    Ignored,
-    Mapped,
-    Row,
-    Unreadable,
-    event_record,
-    unreadable_record,
-)
+from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable, unreadable_record
 from topics.events import CatalogItem, UserEvent
 
 PROBLEMS_KEPT: Final = 5
@@ -139,7 +132,7 @@ class Feeder:
                 Unreadable(row.line, repr(row.event).encode("utf-8", "replace"), str(error))
             )
             return
-        if len(record.value) > MAX_ROW_BYTES:
+        if len(record.value) > MAX_RECORD_BYTES:
             self._send_unreadable(Unreadable(row.line, record.value, "too long for Kafka", record.topic))
             return
         self._outbox.send(record)

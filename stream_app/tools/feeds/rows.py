@@ -4,22 +4,12 @@ from typing import Final
 
 import msgspec
 
-from topics.catalogue import CLICKS, topic_of
-from topics.events import CatalogItem, Click, Event
-
-MAX_ROW_BYTES: Final = 900_000
-"""Longest value that is sent; Kafka's own bound is a mebibyte for a whole request."""
+from stream_app.kafka.event_records import MAX_RECORD_BYTES, OutgoingRecord
+from topics.catalogue import CLICKS
+from topics.events import Click, Event
 
 KEPT_BYTES: Final = 65_536
 """So much of a row that is longer is sent, to be looked at among the dead letters."""
-
-
-class OutgoingRecord(msgspec.Struct, frozen=True):
-    """One record as it goes to Kafka."""
-
-    topic: str
-    key: bytes | None
-    value: bytes
 
 
 class Mapped(msgspec.Struct, frozen=True):
@@ -88,21 +78,6 @@ Row = Mapped | Ignored | Unreadable
 _CLICK: Final = msgspec.json.Decoder(Click)
 
 
-def event_record(event: Event) -> OutgoingRecord:
-    """The Kafka record of an event: its topic, its key, its JSON.
-
-    Examples
-    --------
-    >>> record = event_record(Click(event_id="e", user_id="u", ts=0, item_id="i"))
-    >>> record.topic, record.key
-    ('events.click', b'u')
-    """
-    key = event.item_id if isinstance(event, CatalogItem) else event.user_id
-    return OutgoingRecord(
-        topic_of(type(event)).name, key.encode("utf-8", "surrogatepass"), msgspec.json.encode(event)
-    )
-
-
 def unreadable_record(row: Unreadable) -> OutgoingRecord:
     """The Kafka record of a row that is no event: its own bytes, certain to be refused.
 
@@ -114,7 +89,7 @@ def unreadable_record(row: Unreadable) -> OutgoingRecord:
     >>> unreadable_record(Unreadable(7, b"a,b,c", "3 columns")).value
     b'a,b,c'
     """
-    raw = row.raw[:KEPT_BYTES] if len(row.raw) > MAX_ROW_BYTES else row.raw
+    raw = row.raw[:KEPT_BYTES] if len(row.raw) > MAX_RECORD_BYTES else row.raw
     if row.topic == CLICKS.name and _is_click(raw):
         raw = msgspec.json.encode(raw.decode())
     return OutgoingRecord(row.topic, None, raw)

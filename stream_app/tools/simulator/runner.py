@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from stream_app.client import AsyncClient
 from stream_app.client.contract import user_key
 from stream_app.errors import UserError
+from stream_app.kafka.event_records import event_record
 from stream_app.kafka.kafka_outbox import KafkaOutbox
 from stream_app.settings import load_settings
 from stream_app.tools.demo.report import check_writable
@@ -22,7 +23,6 @@ from stream_app.tools.environment.stage import set_up
 from stream_app.tools.environment.startup import Steps
 from stream_app.tools.evaluation.report import write
 from stream_app.tools.feeds.clock_shift import spoken, wall_clock
-from stream_app.tools.feeds.rows import event_record
 from stream_app.tools.simulator.loop import Loop
 from stream_app.tools.simulator.options import Options
 from stream_app.tools.simulator.outcomes import Outcomes

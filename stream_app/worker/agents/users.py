@@ -16,11 +16,12 @@ import msgspec
 from state.duplicates import Place
 from state.fold import Outcome, fold
 from state.tables import Rows
+from stream_app.kafka.append import Append
 from stream_app.kafka.outbox import DeliveryError
 from stream_app.metrics import Metrics
 from stream_app.publishing.flusher import Flusher
 from stream_app.publishing.prequential import PublishedLists
-from stream_app.worker.dead_letters import Append, DeadLetterWriter
+from stream_app.worker.dead_letters import DeadLetterWriter
 from stream_app.worker.replica import Replica
 from stream_app.worker.rewards import Rewards
 from stream_app.worker.transport import RawSchema

@@ -12,7 +12,7 @@ import pytest
 from stream_app.client import AsyncClient, Client
 from stream_app.client.impressions import ImpressionReporter, ReporterCounts
 from stream_app.errors import UserError
-from stream_app.tools.feeds.rows import OutgoingRecord
+from stream_app.kafka.event_records import OutgoingRecord
 from topics.codec import Limits, decode
 from topics.events import Impression
 from topics.records import ListedItem, Reason, RecommendationList

@@ -13,11 +13,12 @@ from aiokafka.structs import TopicPartition
 from state.attribution import Attribution, AttributionRules, attribute
 from state.duplicates import Place
 from state.lists import ListMemory
+from state.logged import Logged
 from state.published_list import PublishedList
 from stream_app.client.contract import encode_list, search_key, user_key
 from stream_app.publishing.documents import with_features
 from stream_app.worker import recall as recall_module
-from stream_app.worker.recall import Logged, Recall
+from stream_app.worker.recall import Recall
 from topics.catalogue import LISTS, REWARDS
 from topics.events import OrderLine, Purchase, rfc3339
 from topics.records import ListedItem, Reason, RecommendationList, Reward, RewardKind, Source

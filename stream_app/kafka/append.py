@@ -1,0 +1,19 @@
+"""The port by which the parts of a worker write to Kafka."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class Append(Protocol):
+    """Takes a record for Kafka; `stream_app.kafka.outbox.Outbox.append`."""
+
+    def __call__(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        delivered: Callable[[int], None] | None = None,
+        /,
+    ) -> None:
+        """Take it; never waits. `delivered` is called with the offset of the batch's last record."""

@@ -1,0 +1,34 @@
+"""Events as Kafka records: the topic, the key and the JSON that a producer sends."""
+
+from typing import Final
+
+import msgspec
+
+from topics.catalogue import topic_of
+from topics.events import CatalogItem, Event
+
+MAX_RECORD_BYTES: Final = 900_000
+"""Longest value that is sent; Kafka's own bound is a mebibyte for a whole request."""
+
+
+class OutgoingRecord(msgspec.Struct, frozen=True):
+    """One record as it goes to Kafka."""
+
+    topic: str
+    key: bytes | None
+    value: bytes
+
+
+def event_record(event: Event) -> OutgoingRecord:
+    """The Kafka record of an event: its topic, its key, its JSON.
+
+    Examples
+    --------
+    >>> record = event_record(Click(event_id="e", user_id="u", ts=0, item_id="i"))
+    >>> record.topic, record.key
+    ('events.click', b'u')
+    """
+    key = event.item_id if isinstance(event, CatalogItem) else event.user_id
+    return OutgoingRecord(
+        topic_of(type(event)).name, key.encode("utf-8", "surrogatepass"), msgspec.json.encode(event)
+    )
