@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stream_app.bandit.decision_kernels import decide_upper, wander, wander_propensities
+from stream_app.bandit.kernels.decision import decide_upper, wander, wander_propensities
 from stream_app.bandit.linear import WORD, LinearPolicy
 from stream_app.bandit.policy import LARGEST, Features, Keys, Slate
 

@@ -7,11 +7,11 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.decision_kernels import decide_items, fold_items
 from stream_app.bandit.examination import SUMS, Examination
+from stream_app.bandit.kernels.decision import decide_items, fold_items
+from stream_app.bandit.kernels.posterior import place_weights
 from stream_app.bandit.linear import WORD
 from stream_app.bandit.policy import NO_KEY, Features, Keys, Places, Policy, Slate, bounded, plain
-from stream_app.bandit.posterior_kernels import place_weights
 from stream_app.models.arrays import grown
 from stream_app.models.decay import ForwardDecay
 

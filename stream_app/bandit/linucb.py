@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stream_app.bandit.decision_kernels import decide_upper
+from stream_app.bandit.kernels.decision import decide_upper
 from stream_app.bandit.linear import LinearPolicy
 from stream_app.bandit.policy import LARGEST, Features, Keys, Slate
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bandit.examination import SUMS, Examination
+from stream_app.bandit.kernels.posterior import fold_reward, fold_seen, posterior
 from stream_app.bandit.policy import LARGEST, Features, Places
-from stream_app.bandit.posterior_kernels import fold_reward, fold_seen, posterior
 from stream_app.models.decay import ForwardDecay
 
 ROUNDS: Final = 5

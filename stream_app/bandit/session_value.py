@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.critic_kernels import fold_choice
+from stream_app.bandit.kernels.critic import fold_choice
 from stream_app.bandit.open_sessions import OpenSession, OpenSessions
 from stream_app.bandit.policy import LARGEST, NO_KEY, Features, bounded
 from stream_app.bandit.posterior import LinearPosterior

@@ -5,10 +5,10 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import bpr_kernels
 from stream_app.models.base import Observation
 from stream_app.models.factors import FADE, FactorModel
 from stream_app.models.items import ItemIndex
+from stream_app.models.kernels import bpr as bpr_kernels
 
 
 class BPR(FactorModel):

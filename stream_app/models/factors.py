@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import kernels
 from stream_app.models.arrays import State, grown
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
@@ -19,6 +18,7 @@ from stream_app.models.base import (
 )
 from stream_app.models.ids import IdIndex
 from stream_app.models.items import ItemIndex
+from stream_app.models.kernels import shared as kernels
 from stream_app.models.pool import ItemPool
 from topics.records import Reason
 

@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import kernels
 from stream_app.models.arrays import State, grown
 from stream_app.models.base import NO_ITEM, Context, Items, Observation
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.items import ItemIndex
+from stream_app.models.kernels import shared as kernels
 from stream_app.models.links import Links
 from stream_app.models.similarity import measure
 from stream_app.models.spreading import SpreadingModel

@@ -5,9 +5,9 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import session_kernels as kernels
 from stream_app.models.base import Context
 from stream_app.models.items import ItemIndex
+from stream_app.models.kernels import sessions as kernels
 from stream_app.models.session_store import Column, SessionStore, Surroundings
 from stream_app.models.store_model import StoreModel
 from topics.records import Reason

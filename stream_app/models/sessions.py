@@ -11,7 +11,7 @@ from stream_app.models.arrays import State, grown, stamped, verify
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, NO_SESSION, Items, Times
 from stream_app.models.ids import IdIndex
 from stream_app.models.items import ItemIndex
-from stream_app.models.kernels import drop_items, observe_tail, open_session
+from stream_app.models.kernels.shared import drop_items, observe_tail, open_session
 
 TAIL = 32
 """Recent events remembered of a shopper, of each stream."""

@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import kernels
 from stream_app.models.arrays import grown
 from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Scores
 from stream_app.models.items import ItemIndex
+from stream_app.models.kernels import shared as kernels
 
 
 class SpreadingModel(Model):

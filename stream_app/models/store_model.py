@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import kernels
 from stream_app.models.arrays import State
 from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Observation, Scores
 from stream_app.models.items import ItemIndex
+from stream_app.models.kernels import shared as kernels
 from stream_app.models.session_store import SessionStore, Surroundings
 
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import kernels, trending_kernels
 from stream_app.models.arrays import State, grown
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
@@ -21,9 +20,11 @@ from stream_app.models.base import (
 )
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.items import ItemIndex
+from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels import trending as trending_kernels
+from stream_app.models.kernels.trending import Counts
 from stream_app.models.pool import ItemPool
 from stream_app.models.segments import ALL, Segments
-from stream_app.models.trending_kernels import Counts
 from topics.records import Reason
 
 POOL = 1000

@@ -6,11 +6,12 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import kernels, user_knn_kernels
 from stream_app.models.arrays import State, grown
 from stream_app.models.base import Context, Items, Observation, Scores, Times
 from stream_app.models.ids import IdIndex
 from stream_app.models.items import ItemIndex
+from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels import user_knn as user_knn_kernels
 from stream_app.models.similarity import count_cosine, count_jaccard, count_pearson, measure
 from stream_app.models.spreading import SpreadingModel
 from topics.records import Reason

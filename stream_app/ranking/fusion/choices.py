@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, stamped, verify
 from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, Items, Model, Scores
-from stream_app.models.kernels import select
+from stream_app.models.kernels.shared import select
 from stream_app.models.model_set import WEIGHTS, ModelSet
 from stream_app.ranking.fusion.base import Fused
 from stream_app.ranking.fusion.softmax import SoftmaxRanker, chances, lifted

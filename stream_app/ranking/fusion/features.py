@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from stream_app.models import suits
-from stream_app.models.session_kernels import Memory, Scratch
+from stream_app.models.kernels.sessions import Memory, Scratch
 
 F = TypeVar("F", bound=Callable[..., Any])
 

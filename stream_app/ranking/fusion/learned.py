@@ -7,10 +7,11 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import session_kernels, suits
+from stream_app.models import suits
 from stream_app.models.base import Context, Items, Model, Scores
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
+from stream_app.models.kernels import sessions as session_kernels
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store import Column, SessionStore
 from stream_app.models.store_model import StoreModel

@@ -11,7 +11,7 @@ from stream_app.models.base import Items
 from stream_app.models.ids import IdIndex
 from stream_app.ranking.fusion.choices import ENOUGH
 from stream_app.ranking.fusion.factorization import FactorizationRanker, Matrix
-from stream_app.ranking.search.results_kernels import (
+from stream_app.ranking.kernels.search_results import (
     FOUND_AT,
     FOUND_IN,
     ITEM,

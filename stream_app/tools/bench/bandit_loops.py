@@ -14,8 +14,8 @@ from typing import Any, TypeVar, cast
 import numpy as np
 from numba import njit
 
-from stream_app.bandit.decision_kernels import beta, beta_constants, item_posterior, normal, uniform
-from stream_app.bandit.posterior_kernels import absorb, solve_transposed
+from stream_app.bandit.kernels.decision import beta, beta_constants, item_posterior, normal, uniform
+from stream_app.bandit.kernels.posterior import absorb, solve_transposed
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from stream_app.bandit import critic_kernels, decision_kernels, posterior_kernels
+from stream_app.bandit.kernels import critic as critic_kernels
+from stream_app.bandit.kernels import decision as decision_kernels
+from stream_app.bandit.kernels import posterior as posterior_kernels
 from stream_app.bandit.policy import Policy
 from stream_app.bandit.registry import POLICIES, create_policy, warm_up
 from stream_app.errors import UserError

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from stream_app.bandit.decision_kernels import (
+from stream_app.bandit.kernels.decision import (
     below,
     best,
     beta,

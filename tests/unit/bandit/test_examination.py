@@ -5,8 +5,8 @@ import pytest
 
 from stream_app.bandit.examination import Examination
 from stream_app.bandit.item_thompson import ItemThompson
+from stream_app.bandit.kernels.posterior import place_weights
 from stream_app.bandit.linear import LinearPolicy
-from stream_app.bandit.posterior_kernels import place_weights
 from stream_app.bandit.thompson import Thompson
 from tests.support.bandit_by_hand import places
 

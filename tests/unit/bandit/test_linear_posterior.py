@@ -8,8 +8,8 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_app.bandit.examination import Examination
+from stream_app.bandit.kernels.posterior import absorb, solve_transposed
 from stream_app.bandit.posterior import LinearPosterior
-from stream_app.bandit.posterior_kernels import absorb, solve_transposed
 
 D = 4
 PRIOR = np.array([0.5, 0.0, 0.0, 0.0])

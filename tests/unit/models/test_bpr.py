@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import bpr_kernels
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
 from stream_app.models.bpr import BPR
 from stream_app.models.items import ItemIndex
+from stream_app.models.kernels import bpr as bpr_kernels
 from topics.records import Kind
 
 Floats = NDArray[np.float64]

@@ -11,11 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-import stream_app.models
+import stream_app.models.kernels
 from stream_app.errors import UserError
 from stream_app.experiment.comparison import Comparison
-from stream_app.models import kernels
 from stream_app.models.base import Items
+from stream_app.models.kernels import shared as kernels
 from stream_app.models.model_set import STREAMS, WEIGHTS, ModelSet, warm_up
 from stream_app.models.registry import MODELS
 from topics.events import CatalogItem
@@ -353,8 +353,7 @@ def test_memory_names_every_part() -> None:
 def test_after_the_warm_up_nothing_is_left_to_compile() -> None:
     modules = [
         import_module(module.name)
-        for module in pkgutil.iter_modules(stream_app.models.__path__, "stream_app.models.")
-        if module.name.endswith("kernels")
+        for module in pkgutil.iter_modules(stream_app.models.kernels.__path__, "stream_app.models.kernels.")
     ]
     assert kernels in modules
 

@@ -9,8 +9,7 @@ import pytest
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.fusion import factorization
 from stream_app.ranking.fusion.choices import ENOUGH
-from stream_app.ranking.search.results import ResultsRanker
-from stream_app.ranking.search.results_kernels import (
+from stream_app.ranking.kernels.search_results import (
     PAGE,
     PLACES,
     TOUCHES,
@@ -19,6 +18,7 @@ from stream_app.ranking.search.results_kernels import (
     note_list,
     touch,
 )
+from stream_app.ranking.search.results import ResultsRanker
 from stream_app.settings import Settings
 from stream_app.worker.warm_up import warm_up
 from topics.records import Interaction, Kind, Line, Source

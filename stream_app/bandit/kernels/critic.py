@@ -1,4 +1,4 @@
-"""The compiled inner loop of the critic of `session_value`; see `stream_app.models.kernels` for the rules."""
+"""The compiled inner loop of the critic of `session_value`; see `stream_app.models.kernels.shared` for the rules."""
 
 import math
 from collections.abc import Callable

@@ -8,7 +8,7 @@ words, put in).
 import math
 from typing import Any
 
-from stream_app.models.kernels import compiled
+from stream_app.models.kernels.shared import compiled
 
 
 @compiled

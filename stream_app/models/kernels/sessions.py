@@ -1,7 +1,7 @@
 """The compiled inner loops over remembered sessions and postings; see `stream_app.models.session_store`.
 
-As in `stream_app.models.kernels`, a kernel calls none of another file and reads no global that may change: numba's
-cache on disk would not notice.
+As in `stream_app.models.kernels.shared`, a kernel calls none of another file and reads no global that may change:
+numba's cache on disk would not notice.
 """
 
 # ruff: noqa: C901, PLR0912, PLR0915 - one loop, one kernel: arrays are costly to pass on

@@ -5,7 +5,7 @@
 import math
 from typing import Any
 
-from stream_app.models.kernels import compiled
+from stream_app.models.kernels.shared import compiled
 
 
 @compiled

@@ -1,4 +1,4 @@
-"""The compiled inner loops of the decisions; see `stream_app.models.kernels` for the rules.
+"""The compiled inner loops of the decisions; see `stream_app.models.kernels.shared` for the rules.
 
 Chance is drawn by SplitMix64 from a counter in an array of one uint64, so that equal seeds draw the same everywhere.
 """

@@ -1,4 +1,4 @@
-"""The compiled inner loops of `stream_app.models.item_vectors`; see `stream_app.models.kernels` for the rules."""
+"""The compiled inner loops of `stream_app.models.item_vectors`."""
 
 # ruff: noqa: C901, PLR0912 - one loop, one kernel: arrays are costly to pass on
 
@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from stream_app.models.session_kernels import Memory
+from stream_app.models.kernels.sessions import Memory
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from stream_app.models.kernels import compiled
+from stream_app.models.kernels.shared import compiled
 
 
 @compiled

@@ -3,7 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
-from stream_app.models.kernels import compiled
+from stream_app.models.kernels.shared import compiled
 
 
 class Counts(NamedTuple):

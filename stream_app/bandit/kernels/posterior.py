@@ -1,4 +1,4 @@
-"""The compiled inner loops of the posteriors; see `stream_app.models.kernels` for the rules."""
+"""The compiled inner loops of the posteriors; see `stream_app.models.kernels.shared` for the rules."""
 
 # ruff: noqa: C901, PLR0912 - one loop, one kernel: arrays are costly to pass on
 
