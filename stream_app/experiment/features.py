@@ -10,13 +10,13 @@ yet, all clicks that are kept of the shopper count. `passed_over_lately` is of a
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from stream_app.experiment.passed_over import PassedOver
 from stream_app.experiment.rows import stamp_of
 from stream_app.models import suits
 from stream_app.models.base import Context, Items
+from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
 from stream_app.models.popularity import Popularity
 
@@ -67,7 +67,7 @@ VIEWED: Final = FEATURES.index("viewed")
 _SUITS: Final = FEATURES.index(suits.COLUMNS[0])
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _write(
     items: NDArray[np.int32],
     scores: NDArray[np.float64],

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, grown, stamped, verify
 from stream_app.models.base import Items
 from stream_app.models.decay import ForwardDecay
+from stream_app.models.kernels.jit import jit
 from topics.records import NO_CHOICE, Reward
 
 PLACES: Final = 50
@@ -19,7 +19,7 @@ PLACE_PRIOR: Final = 20.0
 """Showings that the prior of a place counts for; it says that of `PLACE_PRIOR` showings one is chosen."""
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _rate(
     items: NDArray[np.int32],
     chosen: NDArray[np.float64],

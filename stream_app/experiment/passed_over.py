@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, grown, stamped, verify
 from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.ids import IdIndex
+from stream_app.models.kernels.jit import jit
 from topics.records import NO_CHOICE, Reward
 
 SHOWINGS: Final = 64
@@ -34,7 +34,7 @@ class Showings(NamedTuple):
     chosen: NDArray[np.float64]
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _show(
     seen: NDArray[np.int32],
     positions: NDArray[np.int64],
@@ -55,7 +55,7 @@ def _show(
     return shown
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _choose(
     item: int,
     serial: int,
@@ -75,7 +75,7 @@ def _choose(
     return shown + 1
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _add_up(
     candidates: NDArray[np.int32],
     items: NDArray[np.int32],

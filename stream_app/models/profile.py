@@ -5,12 +5,12 @@ Nothing is stored: all is computed from the items and times of a context, so tha
 
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Items, Scores, Times
 from stream_app.models.items import ItemIndex
+from stream_app.models.kernels.jit import jit
 
 PRIOR_ITEMS = 3.0
 """Items' worth of the shop's own spread of prices in the spread that a shopper is given."""
@@ -47,7 +47,7 @@ class PriceLevel(NamedTuple):
     items: int
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _affinities(
     items: NDArray[np.int32],
     times: NDArray[np.float64],
@@ -88,7 +88,7 @@ def _affinities(
     return codes[:n], weights[:n]
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _liked(
     items: NDArray[np.int32],
     codes: NDArray[np.int32],
@@ -116,7 +116,7 @@ def _liked(
                 out[at, 1 if label == width else 0] = 0.0
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _price_level(
     items: NDArray[np.int32],
     times: NDArray[np.float64],

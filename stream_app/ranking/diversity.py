@@ -7,12 +7,12 @@ group's floor is due, among that group's.
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Context, Items
 from stream_app.models.items import MAX_LABELS
+from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.list_rules import NEW_SECONDS, TAIL_SHARE, ListRules
 
@@ -28,7 +28,7 @@ Order = NDArray[np.int64]
 """Places on the list of candidates, in the order of the list that was made of them."""
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def filed_under(
     items: NDArray[np.int32],
     category_codes: NDArray[np.int32],
@@ -66,7 +66,7 @@ def filed_under(
     return facets, sizes, narrowest
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _arrange(  # noqa: C901, PLR0912, PLR0915  # one kernel: calls between kernels would cost more than they tell
     items: NDArray[np.int32],
     scores: NDArray[np.float64],

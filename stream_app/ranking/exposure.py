@@ -3,13 +3,13 @@
 from collections.abc import Iterable
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.arrays import grown
 from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.decay import ForwardDecay
+from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.diversity import LongTail
 from stream_app.ranking.list_rules import NEW_SECONDS
@@ -46,7 +46,7 @@ class ExposureReport(NamedTuple):
 NO_EXPOSURE: Final = ExposureReport(0.0, 0.0, 0.0, 0.0)
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _add(
     items: NDArray[np.int32],
     weight: float,

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.items import MAX_LABELS
+from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.diversity import BANDS, filed_under
 from stream_app.ranking.exposure import HALF_LIFE
@@ -35,7 +35,7 @@ class DiversityReport(NamedTuple):
     categories: float
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _look(
     facets: NDArray[np.int64], sizes: NDArray[np.int64], narrowest: NDArray[np.int64]
 ) -> tuple[float, int, int]:

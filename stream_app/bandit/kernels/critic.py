@@ -1,20 +1,14 @@
 """The compiled inner loop of the critic of `session_value`; see `stream_app.models.kernels.shared` for the rules."""
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _compiled(function: F) -> F:
-    return cast("F", njit(cache=True, fastmath={"reassoc", "contract"}, error_model="numpy")(function))
+from stream_app.models.kernels.jit import SUMS, jit
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def fold_choice(
     features: Any,
     value: float,

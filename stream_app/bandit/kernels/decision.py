@@ -4,23 +4,16 @@ Chance is drawn by SplitMix64 from a counter in an array of one uint64, so that 
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _compiled(function: F) -> F:
-    return cast("F", njit(cache=True, fastmath={"reassoc", "contract"}, error_model="numpy")(function))
-
+from stream_app.models.kernels.jit import SUMS, jit
 
 # --- chance ----------------------------------------------------------------------------------------------
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def drawn(state: Any) -> Any:
     """The next 64 random bits.
 
@@ -35,19 +28,19 @@ def drawn(state: Any) -> Any:
     return mixed ^ (mixed >> np.uint64(31))
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def uniform(state: Any) -> float:
     """Above 0 and below 1."""
     return (float(drawn(state) >> np.uint64(12)) + 0.5) / 4503599627370496.0
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def below(state: Any, n: int) -> int:
     """A whole number from 0 to n - 1."""
     return min(int(uniform(state) * n), n - 1)
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def normal(state: Any, spare: Any) -> float:
     """One of the standard normal distribution, by Marsaglia's polar method; the second of a pair is kept in `spare`.
 
@@ -67,7 +60,7 @@ def normal(state: Any, spare: Any) -> float:
             return float(scale * x)
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def gamma(state: Any, spare: Any, shape: float) -> float:
     """One of the gamma distribution of scale 1.
 
@@ -94,7 +87,7 @@ def gamma(state: Any, spare: Any, shape: float) -> float:
             return boost * d * v
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def beta_constants(a: float, b: float) -> tuple[float, float]:
     """What `beta` needs of its shapes; 0 and 0 where one is 1 or less."""
     low = min(a, b)
@@ -104,7 +97,7 @@ def beta_constants(a: float, b: float) -> tuple[float, float]:
     return slope, low + 1.0 / slope
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def beta(state: Any, spare: Any, a: float, b: float, slope: float, middle: float) -> float:
     """One of the Beta distribution; `slope` and `middle` are its `beta_constants`.
 
@@ -140,7 +133,7 @@ def beta(state: Any, spare: Any, a: float, b: float, slope: float, middle: float
 # --- slates ----------------------------------------------------------------------------------------------
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def cleaned(features: Any, largest: float, out: Any) -> None:
     """Write features that are within `largest` of 0, and 0 where they are no number."""
     for row in range(len(features)):
@@ -149,7 +142,7 @@ def cleaned(features: Any, largest: float, out: Any) -> None:
             out[row, j] = 0.0 if math.isnan(value) else min(max(value, -largest), largest)
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def best(scores: Any, order: Any) -> None:
     """Write the rows of the best scores, best first; of equals the first row first."""
     k = len(order)
@@ -171,7 +164,7 @@ def best(scores: Any, order: Any) -> None:
         order[at] = row
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def slate(scores: Any, member: int, order: Any, propensities: Any) -> None:
     """Order the candidates by one of several scorings, and count how many of these agree with each place.
 
@@ -208,7 +201,7 @@ def slate(scores: Any, member: int, order: Any, propensities: Any) -> None:
         propensities[place] = agree / draws
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def sampled_weights(mean: Any, lower: Any, scale: float, seed: Any, weights: Any) -> None:
     """Draw weightings from a Gaussian posterior.
 
@@ -249,7 +242,7 @@ def sampled_weights(mean: Any, lower: Any, scale: float, seed: Any, weights: Any
             weights[i, draw] = mean[i] + held[i, draw]
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def decide_sampled(
     features: Any, weights: Any, seed: Any, largest: float, order: Any, propensities: Any
 ) -> None:
@@ -273,7 +266,7 @@ def decide_sampled(
     slate(scores, below(state, draws), order, propensities)
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def decide_upper(features: Any, mean: Any, lower: Any, width: float, largest: float, order: Any) -> None:
     """Choose the largest upper confidence bounds, mean + width · sqrt(xᵀ A⁻¹ x); `lower` is the factor of A."""
     n, d = features.shape
@@ -299,7 +292,7 @@ def decide_upper(features: Any, mean: Any, lower: Any, width: float, largest: fl
     best(scores, order)
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def wander(n: int, ranked: Any, ranks: Any, epsilon: float, seed: Any, order: Any) -> None:
     """Fill each place by the best left, or with chance `epsilon` by any that is left.
 
@@ -333,7 +326,7 @@ def wander(n: int, ranked: Any, ranks: Any, epsilon: float, seed: Any, order: An
         order[place] = ranked[rank]
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def wander_propensities(n: int, ranks: Any, epsilon: float, propensities: Any) -> None:
     """Write the chance that `wander` puts the candidate of each rank in its place, over all it could do before.
 
@@ -369,7 +362,7 @@ def wander_propensities(n: int, ranks: Any, epsilon: float, propensities: Any) -
 # --- items by themselves ----------------------------------------------------------------------------------
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def item_posterior(
     score: Any, row: int, sums: Any, factor: float, strength: float, rate: float, gaussian: bool
 ) -> tuple[float, float]:
@@ -406,7 +399,7 @@ def item_posterior(
     return tried, got
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def fold_items(
     scores: Any,
     rows: Any,
@@ -430,7 +423,7 @@ def fold_items(
         sums[rows[at], 0] += weight * chances[place]
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def sample_item(
     tried: float, got: float, gaussian: bool, noise: float, state: Any, spare: Any, out: Any
 ) -> None:
@@ -453,7 +446,7 @@ def sample_item(
             out[draw] = beta(state, spare, hits, misses, slope, middle)
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def decide_items(
     scores: Any,
     rows: Any,

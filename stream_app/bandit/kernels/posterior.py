@@ -3,21 +3,14 @@
 # ruff: noqa: C901, PLR0912 - one loop, one kernel: arrays are costly to pass on
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _compiled(function: F) -> F:
-    # sums may be taken in any order, which lets the processor vectorise them; infinities and NaN stay what they are
-    return cast("F", njit(cache=True, fastmath={"reassoc", "contract"}, error_model="numpy")(function))
+from stream_app.models.kernels.jit import SUMS, jit
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def safe(value: Any, largest: float) -> float:
     """A feature within `largest` of 0, and 0 if it is no number."""
     if math.isnan(value):
@@ -25,7 +18,7 @@ def safe(value: Any, largest: float) -> float:
     return float(min(max(value, -largest), largest))
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def fold_seen(
     features: Any, positions: Any, weight: float, largest: float, outer: Any, sums: Any, places: Any
 ) -> None:
@@ -48,7 +41,7 @@ def fold_seen(
         places[place, 0] += weight
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def fold_reward(
     features: Any,
     position: int,
@@ -71,7 +64,7 @@ def fold_reward(
     places[place, 4] += weight
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def place_weights(
     places: Any,
     predicted: Any,
@@ -132,7 +125,7 @@ def place_weights(
             weights[place] = min(max(estimate / top, floor), 1.0)
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def cholesky(matrix: Any, lower: Any) -> bool:
     """Write the lower Cholesky factor; False if the matrix (its lower triangle) is not positive definite."""
     d = len(matrix)
@@ -150,7 +143,7 @@ def cholesky(matrix: Any, lower: Any) -> bool:
     return True
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def solve_transposed(lower: Any, out: Any) -> None:
     """Turn `out` into the solution of Lᵀ · solution = out."""
     for back in range(len(lower)):
@@ -160,7 +153,7 @@ def solve_transposed(lower: Any, out: Any) -> None:
             out[k] -= lower[i, k] * out[i]
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def solve(lower: Any, right: Any, out: Any) -> None:
     """Write the solution of L Lᵀ out = right."""
     d = len(lower)
@@ -172,7 +165,7 @@ def solve(lower: Any, right: Any, out: Any) -> None:
     solve_transposed(lower, out)
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def absorb(lower: Any, root: Any, x: Any, value: float) -> None:
     """Add x xᵀ to A and value · x to A · mean, in O(d²).
 
@@ -209,7 +202,7 @@ def absorb(lower: Any, root: Any, x: Any, value: float) -> None:
         value = cosine * value - sine * before
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def posterior(
     outer: Any,
     sums: Any,

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from stream_app.models.kernels.shared import compiled
+from stream_app.models.kernels.jit import jit
 
 
-@compiled
+@jit()
 def learn_pairs(
     user: int,
     item: int,

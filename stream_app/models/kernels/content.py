@@ -8,10 +8,10 @@ words, put in).
 import math
 from typing import Any
 
-from stream_app.models.kernels.shared import compiled
+from stream_app.models.kernels.jit import jit
 
 
-@compiled
+@jit()
 def blend(
     slots: Any,
     counts: Any,
@@ -49,7 +49,7 @@ def blend(
     return n
 
 
-@compiled
+@jit()
 def compose(
     context: Any,
     depth: int,
@@ -117,7 +117,7 @@ def compose(
     return n, used, math.sqrt(square)
 
 
-@compiled
+@jit()
 def cosines(
     items: Any,
     n: int,
@@ -157,7 +157,7 @@ def cosines(
             out[at] = product / (length * math.sqrt(square))
 
 
-@compiled
+@jit()
 def reach(
     n_slots: int,
     strongest: int,
@@ -195,7 +195,7 @@ def reach(
     return n
 
 
-@compiled
+@jit()
 def nearest(
     items: Any,
     n: int,
@@ -231,7 +231,7 @@ def nearest(
         out[at] = -2 if best == last else used_items[best]
 
 
-@compiled
+@jit()
 def clear(n: int, terms: Any, places: Any) -> None:
     """Forget the query."""
     for place in range(n):

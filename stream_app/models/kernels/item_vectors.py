@@ -2,23 +2,13 @@
 
 # ruff: noqa: C901, PLR0912 - one loop, one kernel: arrays are costly to pass on
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from stream_app.models.kernels.jit import FUNCTIONS, jit
 from stream_app.models.kernels.sessions import Memory
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """Compile a kernel at its first call and keep the machine code on disk."""
-    return cast(
-        "F", njit(cache=True, fastmath={"reassoc", "contract", "arcp", "afn"}, error_model="numpy")(function)
-    )
 
 
 class Vectors(NamedTuple):
@@ -48,7 +38,7 @@ class Vectors(NamedTuple):
     counters: NDArray[np.int64]
 
 
-@compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _draw(vectors: Vectors, n: int) -> int:
     """A number below n (a linear congruential generator)."""
     state = (vectors.counters[1] * 6364136223846793005 + 1442695040888963407) & 0x7FFFFFFFFFFFFFFF
@@ -56,7 +46,7 @@ def _draw(vectors: Vectors, n: int) -> int:
     return int((state >> 20) % n)
 
 
-@compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _dot(left: Any, right: Any) -> Any:
     total = np.float32(0.0)
     for d in range(len(left)):
@@ -64,14 +54,14 @@ def _dot(left: Any, right: Any) -> Any:
     return total
 
 
-@compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _scale_to_unit(vector: Any) -> None:
     shrink = np.float32(1.0) / np.sqrt(_dot(vector, vector) + np.float32(1e-12))
     for d in range(len(vector)):
         vector[d] *= shrink
 
 
-@compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _point(vectors: Vectors, clicks: Any, session: Any) -> Any:
     """Make the session's unit vector; return its length before, 0 where no item of it is known."""
     factors = len(session)
@@ -91,7 +81,7 @@ def _point(vectors: Vectors, clicks: Any, session: Any) -> Any:
     return length
 
 
-@compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _step(
     vectors: Vectors,
     clicks: Any,
@@ -167,7 +157,7 @@ def _step(
             _scale_to_unit(vector)
 
 
-@compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def learn(
     vectors: Vectors,
     memory: Memory,
@@ -234,7 +224,7 @@ def learn(
             _step(vectors, memory.items[row, :at], again, scale, rate, session, slope, samples, chances)
 
 
-@compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def cosines(vectors: Vectors, clicks: Any, items: Any, session: Any, out: Any) -> None:
     """Write 1 + cosine of each item with the session; 0 where either is unknown."""
     if _point(vectors, clicks, session) <= 0:
@@ -247,7 +237,7 @@ def cosines(vectors: Vectors, clicks: Any, items: Any, session: Any, out: Any) -
                 out[at] = np.float32(1.0) + _dot(session, vector)
 
 
-@compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def cosines_beside(vectors: Vectors, others: Any, items: Any, out: Any) -> None:
     """Write 1 + cosine of each item with each of some others, 2 for an item with itself; 0 where one is unknown."""
     for left in range(len(others)):

@@ -5,10 +5,10 @@
 import math
 from typing import Any
 
-from stream_app.models.kernels.shared import compiled
+from stream_app.models.kernels.jit import jit
 
 
-@compiled
+@jit()
 def choose(
     row: int,
     present: float,

@@ -6,21 +6,12 @@ numba's cache on disk would not notice.
 
 # ruff: noqa: C901, PLR0912, PLR0915 - one loop, one kernel: arrays are costly to pass on
 
-from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """Compile a kernel at its first call and keep the machine code on disk."""
-    return cast(
-        "F", njit(cache=True, fastmath={"reassoc", "contract", "arcp"}, error_model="numpy")(function)
-    )
+from stream_app.models.kernels.jit import DIVISIONS, jit
 
 
 class Memory(NamedTuple):
@@ -107,7 +98,7 @@ class Scratch(NamedTuple):
     supports: NDArray[np.float32]
 
 
-@compiled
+@jit(fastmath=DIVISIONS, numpy_errors=True)
 def post(memory: Memory, serial: int, owner: Any, item: int, ts: float) -> bool:
     """Add a click to its session; False where the session has opened a row just now."""
     row = serial % len(memory.sizes)
@@ -135,7 +126,7 @@ def post(memory: Memory, serial: int, owner: Any, item: int, ts: float) -> bool:
     return not opened
 
 
-@compiled
+@jit(fastmath=DIVISIONS, numpy_errors=True)
 def kth_largest(values: Any, n: int, k: int) -> Any:
     """The k-th largest of the first n values, whose order is lost (Hoare's quickselect)."""
     low, high = 0, n - 1
@@ -161,7 +152,7 @@ def kth_largest(values: Any, n: int, k: int) -> Any:
     return values[k]
 
 
-@compiled
+@jit(fastmath=DIVISIONS, numpy_errors=True)
 def look_around(
     memory: Memory,
     scratch: Scratch,
@@ -416,7 +407,7 @@ def look_around(
     return n, distinct, touched
 
 
-@compiled
+@jit(fastmath=DIVISIONS, numpy_errors=True)
 def admit(slots: Any, found: Any, sums: Any, n: int, items: Any) -> int:
     """Make further items candidates; return how many there are now.
 
@@ -432,14 +423,14 @@ def admit(slots: Any, found: Any, sums: Any, n: int, items: Any) -> int:
     return n
 
 
-@compiled
+@jit(fastmath=DIVISIONS, numpy_errors=True)
 def release(slots: Any, found: Any, n: int) -> None:
     """Leave the scratch memory as it was found."""
     for at in range(n):
         slots[found[at]] = -1
 
 
-@compiled
+@jit(fastmath=DIVISIONS, numpy_errors=True)
 def similarities(
     slots: Any, sums: Any, context: Any, ages: Any, distinct: int, column: int, repeat: Any, out: Any
 ) -> None:
@@ -458,7 +449,7 @@ def similarities(
             out[slot] += np.float32(repeat / np.sqrt(1.0 + ages[place]))
 
 
-@compiled
+@jit(fastmath=DIVISIONS, numpy_errors=True)
 def evidence_of(
     slots: Any, sums: Any, context: Any, supports: Any, distinct: int, items: Any, out: Any
 ) -> None:
@@ -479,7 +470,7 @@ def evidence_of(
                     out[at] = context[place]
 
 
-@compiled
+@jit(fastmath=DIVISIONS, numpy_errors=True)
 def attribute(
     slots: Any,
     all_sums: Any,
@@ -546,7 +537,7 @@ def attribute(
     return n
 
 
-@compiled
+@jit(fastmath=DIVISIONS, numpy_errors=True)
 def forget(memory: Memory, gone: Any) -> None:
     """Take items out of every session and drop their postings."""
     rows, _ = memory.items.shape
@@ -561,7 +552,7 @@ def forget(memory: Memory, gone: Any) -> None:
             memory.born[item] = 0
 
 
-@compiled
+@jit(fastmath=DIVISIONS, numpy_errors=True)
 def shortlist(
     clicks: Any,
     slots: Any,

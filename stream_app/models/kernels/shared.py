@@ -10,29 +10,16 @@ them zeroed.
 # ruff: noqa: C901, PLR0912 - one loop, one kernel: arrays are costly to pass on
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def compiled(function: F) -> F:
-    """Compile a kernel at its first call and keep the machine code on disk."""
-    return cast("F", njit(cache=True)(function))
-
-
-def reassociated(function: F) -> F:
-    """Compile a kernel whose sums may be taken in any order, which lets the processor vectorise them."""
-    return cast("F", njit(cache=True, fastmath={"reassoc", "contract"})(function))
-
+from stream_app.models.kernels.jit import SUMS, jit
 
 # --- decay -----------------------------------------------------------------------------------------------
 
 
-@compiled
+@jit()
 def forward_weight(ts: float, half_life: float, landmark: float) -> float:
     """Weigh an event by its time; `landmark` is a whole number of half-lives.
 
@@ -47,7 +34,7 @@ def forward_weight(ts: float, half_life: float, landmark: float) -> float:
 # --- the best k ------------------------------------------------------------------------------------------
 
 
-@compiled
+@jit()
 def before(score: Any, item: Any, other_score: Any, other: Any, ties: Any) -> bool:
     """Whether an item ranks before another: by score, then by the smaller tie value."""
     if score != other_score:
@@ -55,7 +42,7 @@ def before(score: Any, item: Any, other_score: Any, other: Any, ties: Any) -> bo
     return bool(ties[item] < ties[other])
 
 
-@compiled
+@jit()
 def sink(scores: Any, items: Any, ties: Any, score: Any, item: Any, size: int) -> None:
     """Put an entry at the root of a heap (the last in rank on top) of `size` and let it sink."""
     at = 0
@@ -76,7 +63,7 @@ def sink(scores: Any, items: Any, ties: Any, score: Any, item: Any, size: int) -
     items[at] = item
 
 
-@compiled
+@jit()
 def select(items: Any, scores: Any, n: int, ties: Any, k: int, out_items: Any, out_scores: Any) -> int:
     """Write the best `k` of the first `n` entries with a score above 0, best first; return how many."""
     size = 0
@@ -111,7 +98,7 @@ def select(items: Any, scores: Any, n: int, ties: Any, k: int, out_items: Any, o
 # --- tails of sessions -----------------------------------------------------------------------------------
 
 
-@compiled
+@jit()
 def open_session(
     row: int, ts: float, gap: float, newest: int, serials: Any, starts: Any, lasts: Any
 ) -> tuple[int, int]:
@@ -129,7 +116,7 @@ def open_session(
     return serials[row], newest
 
 
-@compiled
+@jit()
 def observe_tail(
     row: int,
     item: int,
@@ -180,7 +167,7 @@ def observe_tail(
     return n, repeat
 
 
-@compiled
+@jit()
 def drop_items(items: Any, times: Any, sizes: Any, gone: Any) -> None:
     """Take the items marked in `gone` out of every row, closing the ranks."""
     for row in range(len(sizes)):
@@ -198,7 +185,7 @@ def drop_items(items: Any, times: Any, sizes: Any, gone: Any) -> None:
 # --- popularity ------------------------------------------------------------------------------------------
 
 
-@compiled
+@jit()
 def find_slot(keys: Any, item: int) -> int:
     """Find the slot of an item in an open-addressing table, or the free one it would take.
 
@@ -211,7 +198,7 @@ def find_slot(keys: Any, item: int) -> int:
     return slot
 
 
-@compiled
+@jit()
 def raise_in_head(items: Any, counts: Any, size: int, item: int, count: float, ties: Any) -> int:
     """Move an item whose count has grown to its place in a sorted head; return the head's size."""
     room = len(items)
@@ -235,7 +222,7 @@ def raise_in_head(items: Any, counts: Any, size: int, item: int, count: float, t
     return size
 
 
-@compiled
+@jit()
 def count_item(
     item: int,
     weight: float,
@@ -275,7 +262,7 @@ def count_item(
     return largest
 
 
-@compiled
+@jit()
 def fill_segment(
     segment: int,
     items: Any,
@@ -302,7 +289,7 @@ def fill_segment(
         )
 
 
-@compiled
+@jit()
 def fill_overall(overall: Any, head_items: Any, head_counts: Any, head_sizes: Any, ties: Any) -> None:
     """Build the overall head anew."""
     head_sizes[0] = 0
@@ -313,7 +300,7 @@ def fill_overall(overall: Any, head_items: Any, head_counts: Any, head_sizes: An
             )
 
 
-@compiled
+@jit()
 def share(item: int, segments: Any, overall: Any, totals: Any, keys: Any, values: Any) -> float:
     """Sum of an item's shares of the segments (0 stands for all)."""
     total = 0.0
@@ -329,7 +316,7 @@ def share(item: int, segments: Any, overall: Any, totals: Any, keys: Any, values
     return total
 
 
-@compiled
+@jit()
 def loudest(item: int, segments: Any, overall: Any, totals: Any, keys: Any, values: Any) -> int:
     """Place in `segments` of the one in which the item has its largest share; the first of equals."""
     best, place = -1.0, 0
@@ -340,7 +327,7 @@ def loudest(item: int, segments: Any, overall: Any, totals: Any, keys: Any, valu
     return place
 
 
-@compiled
+@jit()
 def shares(items: Any, segments: Any, overall: Any, totals: Any, keys: Any, values: Any, out: Any) -> None:
     """Write `share` of each item; 0 for an unknown one."""
     for at in range(len(items)):
@@ -350,7 +337,7 @@ def shares(items: Any, segments: Any, overall: Any, totals: Any, keys: Any, valu
             out[at] = share(item, segments, overall, totals, keys, values)
 
 
-@compiled
+@jit()
 def popular(
     segments: Any,
     depth: int,
@@ -386,7 +373,7 @@ def popular(
 # --- item to item ----------------------------------------------------------------------------------------
 
 
-@compiled
+@jit()
 def link(row: int, item: int, weight: float, items: Any, weights: Any, sizes: Any, ties: Any) -> None:
     """Add to the weight of a neighbour of `row`; a full row gives up its last in rank for a new one."""
     size = sizes[row]
@@ -406,7 +393,7 @@ def link(row: int, item: int, weight: float, items: Any, weights: Any, sizes: An
     weights[row, place] = weight
 
 
-@compiled
+@jit()
 def covisit(
     item: int,
     ts: float,
@@ -440,7 +427,7 @@ def covisit(
             link(other, item, weight, items, weights, sizes, ties)
 
 
-@compiled
+@jit()
 def spread(
     context: Any,
     depth: int,
@@ -521,7 +508,7 @@ def spread(
     return n
 
 
-@compiled
+@jit()
 def finish(
     n: int,
     k: int,
@@ -547,7 +534,7 @@ def finish(
     return size
 
 
-@compiled
+@jit()
 def look_up(n: int, items: Any, scores: Any, best: Any, touched: Any, out: Any) -> None:
     """Write the scores of given items and clear the scratch arrays."""
     for at in range(len(items)):
@@ -561,7 +548,7 @@ def look_up(n: int, items: Any, scores: Any, best: Any, touched: Any, out: Any) 
 # --- factors ---------------------------------------------------------------------------------------------
 
 
-@compiled
+@jit()
 def uniform(state: Any, width: float, out: Any) -> None:
     """Fill `out` with noise around 0 of the given width from a 64-bit state that is not 0 (xorshift64)."""
     for at in range(len(out)):
@@ -571,7 +558,7 @@ def uniform(state: Any, width: float, out: Any) -> None:
         out[at] = width * (float(state >> 11) / 9007199254740992.0 - 0.5)
 
 
-@compiled
+@jit()
 def remember(item: int, hand: int, size: int, pool: Any, places: Any, recent: Any) -> tuple[int, int]:
     """Keep an item in the pool by the clock rule (second chance); return the hand and the pool's size.
 
@@ -596,7 +583,7 @@ def remember(item: int, hand: int, size: int, pool: Any, places: Any, recent: An
     return hand, size
 
 
-@compiled
+@jit()
 def gather(
     row: int, items: Any, fade: float, known: Any, user_latents: Any, item_latents: Any, out: Any
 ) -> bool:
@@ -615,7 +602,7 @@ def gather(
     return found
 
 
-@reassociated
+@jit(fastmath=SUMS)
 def dot(left: Any, right: Any) -> Any:
     """Multiply two vectors; the terms may be summed in any order, several at a time."""
     total = np.float32(0.0)
@@ -624,14 +611,14 @@ def dot(left: Any, right: Any) -> Any:
     return total
 
 
-@compiled
+@jit()
 def affinity(vector: Any, item: int, latents: Any, biases: Any) -> float:
     """Press bias plus dot product into (0, 1), rising."""
     total = biases[item] + dot(vector, latents[item])
     return float(0.5 + 0.5 * total / (1.0 + abs(total)))
 
 
-@compiled
+@jit()
 def best_by_factors(
     vector: Any,
     pool: Any,
@@ -650,7 +637,7 @@ def best_by_factors(
     return select(pool, scores, size, ties, k, out_items, out_scores)
 
 
-@compiled
+@jit()
 def affinities(vector: Any, items: Any, known: Any, latents: Any, biases: Any, out: Any) -> None:
     """Write the affinity of each item; 0 for an unknown one."""
     for at in range(len(items)):

@@ -3,7 +3,7 @@
 import math
 from typing import Any, NamedTuple
 
-from stream_app.models.kernels.shared import compiled
+from stream_app.models.kernels.jit import jit
 
 
 class Counts(NamedTuple):
@@ -35,7 +35,7 @@ class Counts(NamedTuple):
     own_sums: Any
 
 
-@compiled
+@jit()
 def tick(weight: float, bucket: int, buckets: Any, counts: Any) -> None:
     """Count in a bucket of time; one that the ring has passed already is too old to matter."""
     place = bucket % len(counts)
@@ -47,7 +47,7 @@ def tick(weight: float, bucket: int, buckets: Any, counts: Any) -> None:
     counts[place] += weight
 
 
-@compiled
+@jit()
 def place_of(item: int, members: Any, size: int) -> int:
     """Place of an item among the members of a segment, -1 for none."""
     for at in range(size):
@@ -56,7 +56,7 @@ def place_of(item: int, members: Any, size: int) -> int:
     return -1
 
 
-@compiled
+@jit()
 def count(item: int, weight: float, grown: float, bucket: int, never: int, rows: Any, held: Counts) -> int:
     """Count an item for everybody and in each segment; return the largest size of a segment that has grown.
 
@@ -79,7 +79,7 @@ def count(item: int, weight: float, grown: float, bucket: int, never: int, rows:
     return largest
 
 
-@compiled
+@jit()
 def surprise(newest: int, expected: float, buckets: Any, counts: Any, past: float) -> float:
     """How far the count in the window lies above the expected one, in standard deviations; 0 if it does not.
 
@@ -94,7 +94,7 @@ def surprise(newest: int, expected: float, buckets: Any, counts: Any, past: floa
     return (recent - usual) / math.sqrt(1.0 + usual) if recent > usual else 0.0
 
 
-@compiled
+@jit()
 def gather(
     pool: Any, n: int, rows: Any, newest: int, expected: float, held: Counts, best: Any, items: Any, out: Any
 ) -> int:
@@ -127,7 +127,7 @@ def gather(
     return touched
 
 
-@compiled
+@jit()
 def loudest(items: Any, rows: Any, newest: int, expected: float, held: Counts, out: Any, voices: Any) -> None:
     """Write how much each item surprises the audience that it surprises most, and the place of that in `rows`."""
     for each in range(len(items)):

@@ -5,10 +5,10 @@
 import math
 from typing import Any
 
-from stream_app.models.kernels.shared import compiled
+from stream_app.models.kernels.jit import jit
 
 
-@compiled
+@jit()
 def touch(
     row: int, item: int, ts: float, items: Any, times: Any, sizes: Any, rings: Any, posted: Any
 ) -> None:
@@ -44,7 +44,7 @@ def touch(
     posted[item] += 1
 
 
-@compiled
+@jit()
 def meet(
     context: Any,
     depth: int,
@@ -114,7 +114,7 @@ def meet(
     return n, used
 
 
-@compiled
+@jit()
 def favourites(
     context: Any,
     now: float,

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final, NamedTuple
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, Candidates
+from stream_app.models.kernels.jit import jit
 
 RRF_K: Final = 60.0
 """The constant of the paper: how little the first places differ."""
 
 
-@numba.njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _fuse(  # noqa: C901, PLR0912  # one kernel: calls between kernels would cost more than they tell
     items: NDArray[np.int32],
     evidence: NDArray[np.int32],

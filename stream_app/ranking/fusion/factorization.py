@@ -1,15 +1,14 @@
 """A ranker that learns from choices by bins, crosses and a factorization machine: much from few choices."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, stamped, verify
+from stream_app.models.kernels.jit import FUNCTIONS, jit
 
-F = TypeVar("F", bound=Callable[..., Any])
 Matrix = NDArray[np.float32]
 Table = NDArray[np.int64]
 
@@ -18,12 +17,6 @@ _FIRST_SUM: Final = 0.1
 
 _SPREAD: Final = 0.02
 """Standard deviation of the factors that nothing has been learned of."""
-
-
-def _compiled(function: F) -> F:
-    return cast(
-        "F", njit(cache=True, fastmath={"reassoc", "contract", "arcp", "afn"}, error_model="numpy")(function)
-    )
 
 
 class Weights(NamedTuple):
@@ -67,7 +60,7 @@ class _Pending(NamedTuple):
     factor_list: NDArray[np.int32]
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _encode(features: Any, row: int, blocks: Any, at: Any, share: Any) -> None:
     """Active weights of one row. A block is column, knots, second column or -1, its knots, first weight."""
     k = 0
@@ -115,7 +108,7 @@ def _encode(features: Any, row: int, blocks: Any, at: Any, share: Any) -> None:
         k += 4
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _score(features: Any, blocks: Any, pairs: Any, weights: Weights, scratch: _Scratch) -> None:
     rank = weights.factors.shape[1]
     squares = np.empty(rank, np.float32)
@@ -144,7 +137,7 @@ def _score(features: Any, blocks: Any, pairs: Any, weights: Weights, scratch: _S
         scratch.scores[row] = score
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _step(  # noqa: C901, PLR0912 - one loop over what is active, for single weights and for factors
     rows: int,
     chosen: int,

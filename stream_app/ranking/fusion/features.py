@@ -6,16 +6,14 @@ that nothing depends on the size of the shop or on its clock: ages are counted i
 
 # ruff: noqa: C901, PLR0912, PLR0915 - one loop, one kernel: arrays are costly to pass on
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, TypeVar, cast
+from collections.abc import Sequence
+from typing import Any, Final
 
 import numpy as np
-from numba import njit
 
 from stream_app.models import suits
+from stream_app.models.kernels.jit import FUNCTIONS, jit
 from stream_app.models.kernels.sessions import Memory, Scratch
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 SESSION_FEATURES: Final = (
     # shares of the newest four context items' sessions that hold the candidate, plain and as a cosine
@@ -102,13 +100,7 @@ def feature_names(sources: Sequence[str], *, vectors: bool) -> tuple[str, ...]:
     return (*SESSION_FEATURES, *suits.COLUMNS, *(VECTOR_FEATURES if vectors else ()), *own)
 
 
-def _compiled(function: F) -> F:
-    return cast(
-        "F", njit(cache=True, fastmath={"reassoc", "contract", "arcp", "afn"}, error_model="numpy")(function)
-    )
-
-
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _log2(value: Any) -> Any:
     """Logarithm of a float32 above 0 to within 4e-5, at a fifth of the library's cost: exponent and a polynomial."""
     bits = np.float32(value).view(np.int32)
@@ -118,7 +110,7 @@ def _log2(value: Any) -> Any:
     return np.float32((bits >> 23) - 127) + part
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _rank(values: Any, n: int, ranks: Any) -> None:
     """How many of the first n values are larger than each; where they are few, counting beats sorting."""
     for row in range(n):
@@ -129,7 +121,7 @@ def _rank(values: Any, n: int, ranks: Any) -> None:
         ranks[row] = larger
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _share(value: Any) -> Any:
     """A share from 0 to 1 on a logarithmic scale: 0, 1/1024 is 0.1, 1/32 is 0.5, 1 is 1."""
     return _log2(
@@ -137,13 +129,13 @@ def _share(value: Any) -> Any:
     ) * np.float32(0.1)
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _count(value: Any, top: Any) -> Any:
     """A count on a logarithmic scale that ends at 2 ** top - 1."""
     return min(_log2(np.float32(1.0) + max(value, np.float32(0.0))) / np.float32(top), np.float32(1.0))
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def session_features(
     memory: Memory,
     scratch: Scratch,
@@ -319,7 +311,7 @@ def session_features(
         to[56] = repeated
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def source_features(
     slots: Any, rows: Any, chosen: Any, items: Any, scores: Any, column: int, out: Any
 ) -> None:
@@ -354,7 +346,7 @@ def source_features(
         rows[chosen[row]] = -1
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def vector_features(all_cosines: Any, chosen: Any, with_items: Any, column: int, out: Any) -> None:
     """Write the features of the item vectors from 1 + cosines, 0 for unknown.
 

@@ -2,23 +2,16 @@
 
 # ruff: noqa: C901, PLR0912 - one loop, one kernel
 
-from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, TypeVar, cast
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from stream_app.models.arrays import State, stamped, verify
+from stream_app.models.kernels.jit import FUNCTIONS, jit
 
-F = TypeVar("F", bound=Callable[..., Any])
 Matrix = NDArray[np.float32]
-
-
-def _compiled(function: F) -> F:
-    return cast(
-        "F", njit(cache=True, fastmath={"reassoc", "contract", "arcp", "afn"}, error_model="numpy")(function)
-    )
 
 
 AVERAGED = 1_000
@@ -63,7 +56,7 @@ class Tables(NamedTuple):
     zero: Matrix
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _tabulate(weights: Weights, tables: Tables) -> None:
     features, knots, units = weights.knots.shape
     for k in range(units):
@@ -77,7 +70,7 @@ def _tabulate(weights: Weights, tables: Tables) -> None:
                 tables.pieces[j, low, 1, k] = weights.knots[j, low + 1, k] - weights.knots[j, low, k]
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _score(pieces: Any, zero: Any, out: Any, features: Any, hidden: Any, scores: Any) -> None:
     units = len(out)
     bins = pieces.shape[1]
@@ -104,7 +97,7 @@ def _score(pieces: Any, zero: Any, out: Any, features: Any, hidden: Any, scores:
         scores[row] = score
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def lifted(scores: Any, out: Any) -> float:
     """Write scores less the least, plus 1; return the logarithm of the sum of their exponentials.
 
@@ -121,14 +114,14 @@ def lifted(scores: Any, out: Any) -> float:
     return float(np.log(total) + largest - least + np.float32(1.0))
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def chances(scores: Any, logarithm: float, out: Any) -> None:
     """Write exp(score - logarithm), to a millionth."""
     for row in range(len(scores)):
         out[row] = np.floor(np.exp(np.float64(scores[row]) - logarithm) * 1e6 + 0.5) / 1e6
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _gather(
     weights: Weights,
     features: Any,
@@ -192,7 +185,7 @@ def _gather(
     return float(loss)
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _step(
     weights: Weights,
     knots_step: Any,
@@ -227,7 +220,7 @@ def _step(
         bias_step[k] = 0.0
 
 
-@_compiled
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _average(mean: Any, value: Any, share: float) -> None:
     """Move a running mean towards a value, all flat."""
     for at in range(len(mean)):

@@ -5,20 +5,13 @@ What they share is here too, so that a change of it makes numba compile them ane
 
 # ruff: noqa: C901, PLR0912, PLR0915 - loops over a short list that share many sums
 
-from collections.abc import Callable
 from enum import IntEnum
-from typing import Any, Final, NamedTuple, TypeVar, cast
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _compiled(function: F) -> F:
-    return cast("F", njit(cache=True, error_model="numpy")(function))
-
+from stream_app.models.kernels.jit import jit
 
 PLACES: Final = 200
 """Places of a list that are told apart; what stands further down is not ranked."""
@@ -145,25 +138,25 @@ FAR: Final = 24
 """Places further apart are as far as this."""
 
 
-@_compiled
+@jit(numpy_errors=True)
 def _count(value: Any, top: float) -> Any:
     """A count, or seconds, on a logarithmic scale that ends at `top`."""
     return min(1.0, np.log1p(max(value, 0.0)) / np.log1p(top))
 
 
-@_compiled
+@jit(numpy_errors=True)
 def _signed(value: Any, end: float) -> Any:
     """A signed number; 0.5 is 0, -`end` and what is below it 0, `end` 1."""
     return 0.5 + 0.5 * max(-1.0, min(1.0, value / end))
 
 
-@_compiled
+@jit(numpy_errors=True)
 def _apart(places: Any) -> Any:
     """A difference of places; 0.5 is 0."""
     return (max(-FAR, min(FAR, places)) + FAR) / (2.0 * FAR)
 
 
-@_compiled
+@jit(numpy_errors=True)
 def touch(
     shoppers: Any,
     all_touches: Any,
@@ -249,7 +242,7 @@ def touch(
         held[CLOSER_AT] = step
 
 
-@_compiled
+@jit(numpy_errors=True)
 def note_list(memory: Memory, shopper: int, shown: Any, prices: Any, chosen: int) -> None:
     """Remember a list and what was chosen of it.
 
@@ -305,7 +298,7 @@ def note_list(memory: Memory, shopper: int, shown: Any, prices: Any, chosen: int
             break
 
 
-@_compiled
+@jit(numpy_errors=True)
 def _price_features(shown: Any, given: Any, price: Any, items: Any, out: Any) -> None:
     """Write how prices compare within a list; `given` are those told, `price` those too that are remembered."""
     n = len(shown)
@@ -340,7 +333,7 @@ def _price_features(shown: Any, given: Any, price: Any, items: Any, out: Any) ->
             )
 
 
-@_compiled
+@jit(numpy_errors=True)
 def _page_features(pages: Any, seen: int, shown: Any, out: Any) -> float:
     """Write where items stood on the shopper's last lists; return the share of places that are as they were."""
     if seen == 0:
@@ -367,7 +360,7 @@ def _page_features(pages: Any, seen: int, shown: Any, out: Any) -> float:
     return same / n
 
 
-@_compiled
+@jit(numpy_errors=True)
 def features(memory: Memory, shopper: int, shown: Any, given: Any, now: float, gap: float, out: Any) -> None:
     """Write the features of a list.
 

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model
+from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.fusion.base import ReciprocalRankFusion
 from stream_app.ranking.rules import allowed_items
@@ -26,7 +26,7 @@ LEARNED_POLICY: Final = "search_learned"
 _NO_ITEMS: Final = np.zeros(0, np.int32)
 
 
-@njit(cache=True)  # type: ignore[untyped-decorator]
+@jit()
 def _speakers(
     listed: NDArray[np.int32],
     items: NDArray[np.int32],

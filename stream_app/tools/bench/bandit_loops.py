@@ -8,23 +8,16 @@ With `playing` false the arms are pulled in turn and nothing is learned: the tim
 """
 
 import math
-from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import Any
 
 import numpy as np
-from numba import njit
 
 from stream_app.bandit.kernels.decision import beta, beta_constants, item_posterior, normal, uniform
 from stream_app.bandit.kernels.posterior import absorb, solve_transposed
-
-F = TypeVar("F", bound=Callable[..., Any])
-
-
-def _compiled(function: F) -> F:
-    return cast("F", njit(fastmath={"reassoc", "contract"}, error_model="numpy")(function))
+from stream_app.models.kernels.jit import SUMS, jit
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def _shape(
     arm: int, sums: Any, strength: float, rate: float, gaussian: bool, noise: float, shapes: Any
 ) -> None:
@@ -39,7 +32,7 @@ def _shape(
         shapes[arm, 2], shapes[arm, 3] = beta_constants(got, tried - got)
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def play_arms(
     means: Any,
     decay: float,
@@ -94,7 +87,7 @@ def play_arms(
     return regret
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def _decide(features: Any, lower: Any, root: Any, noise: float, state: Any, spare: Any, drawn: Any) -> int:
     """The best arm by one weighting drawn from the posterior."""
     for i in range(len(root)):
@@ -112,7 +105,7 @@ def _decide(features: Any, lower: Any, root: Any, noise: float, state: Any, spar
     return arm
 
 
-@_compiled
+@jit(fastmath=SUMS, numpy_errors=True)
 def play_linear(weights: Any, items: Any, noise: float, steps: int, seed: int, playing: bool) -> float:
     """Play `thompson` on the linear problem; return the regret.
 

@@ -1,0 +1,118 @@
+"""The one decorator of compiled kernels.
+
+Numba keeps machine code on disk and, by itself, notices a change of the kernel's own file alone. Here the key of the
+cache is a hash of the sources of all kernels, so that a kernel may call those of other files, and read constants and
+enums of them: after any change every kernel is compiled anew.
+"""
+
+import hashlib
+from collections.abc import Callable, Collection
+from functools import cache
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+import numba
+from numba.core import caching
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SUMS: Final = frozenset({"reassoc", "contract"})
+"""Sums may be taken in any order, which lets the processor vectorise them; infinities and NaN keep their meaning."""
+
+DIVISIONS: Final = SUMS | {"arcp"}
+"""As `SUMS`; a division may become a multiplication by the reciprocal."""
+
+FUNCTIONS: Final = DIVISIONS | {"afn"}
+"""As `DIVISIONS`; ``exp``, ``log`` and their kin may be approximated."""
+
+_PACKAGES: Final = ("models", "bandit", "experiment", "ranking", "tools/bench")
+_MARK: Final = b"import jit"
+
+
+@cache
+def kernel_sources() -> tuple[Path, ...]:
+    """Files whose text decides what is compiled: those that import this decorator, and folders named ``kernels``."""
+    root = Path(__file__).parents[2]
+    files = sorted(file for name in _PACKAGES for file in (root / name).rglob("*.py"))
+    return tuple(file for file in files if file.parent.name == "kernels" or _MARK in file.read_bytes())
+
+
+@cache
+def _stamp() -> str:
+    digest = hashlib.sha256()
+    for file in kernel_sources():
+        digest.update(file.name.encode() + file.read_bytes())
+    return digest.hexdigest()
+
+
+class StampedUserProvided(caching.UserProvidedCacheLocator):  # type: ignore[misc]
+    """The folder that ``NUMBA_CACHE_DIR`` names, keyed by all kernel sources."""
+
+    def get_source_stamp(self) -> str:
+        """The hash of all kernel sources."""
+        return _stamp()
+
+
+class StampedInTree(caching.InTreeCacheLocator):  # type: ignore[misc]
+    """The ``__pycache__`` beside the kernel's file, keyed by all kernel sources."""
+
+    def get_source_stamp(self) -> str:
+        """The hash of all kernel sources."""
+        return _stamp()
+
+
+class StampedUserWide(caching.UserWideCacheLocator):  # type: ignore[misc]
+    """The user's cache folder, where the source tree is read-only, keyed by all kernel sources."""
+
+    def get_source_stamp(self) -> str:
+        """The hash of all kernel sources."""
+        return _stamp()
+
+
+_LOCATORS: Final = ",".join(
+    f"{__name__}.{locator.__name__}" for locator in (StampedUserProvided, StampedInTree, StampedUserWide)
+)
+
+
+def jit(*, fastmath: Collection[str] = (), numpy_errors: bool = False) -> Callable[[F], F]:
+    """Compile a kernel at its first call and keep the machine code on disk.
+
+    Parameters
+    ----------
+    fastmath
+        Floating-point rules that may be relaxed: `SUMS`, `DIVISIONS` or `FUNCTIONS`; none by default.
+    numpy_errors
+        Whether a division by zero gives an infinity, as in numpy, in place of an exception.
+
+    Examples
+    --------
+    >>> @jit(fastmath=SUMS)
+    ... def total(values):
+    ...     result = 0.0
+    ...     for value in values:
+    ...         result += value
+    ...     return result
+    >>> import numpy as np
+    >>> total(np.ones(3))
+    3.0
+    """
+
+    def decorate(function: F) -> F:
+        before = numba.config.CACHE_LOCATOR_CLASSES
+        numba.config.CACHE_LOCATOR_CLASSES = _LOCATORS
+        try:
+            # a kernel of a doctest or of an interactive session has no file that could be kept with it
+            kept = Path(function.__code__.co_filename) in kernel_sources()
+            compiled = numba.njit(
+                cache=kept, fastmath=set(fastmath), error_model="numpy" if numpy_errors else "python"
+            )(function)
+        finally:
+            numba.config.CACHE_LOCATOR_CLASSES = before
+        return cast("F", compiled)
+
+    return decorate
+
+
+def compiled_signatures(kernel: Callable[..., Any]) -> int:
+    """Count the argument types that a kernel is compiled for in this process."""
+    return len(kernel.signatures)  # type: ignore[attr-defined]
