@@ -10,8 +10,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from state.duplicates import Place
-from state.lists import ListMemory
+from state.dedup import Place
+from state.list_store import ListMemory
 from state.published_list import PublishedList
 from topics.events import Action, Click, Feedback, FeedbackKind, Impression, Purchase, UserEvent
 from topics.records import LATER_STEPS, Reward, RewardKind
@@ -156,7 +156,7 @@ def attribute(
 
     Each line is a reward of one list at most: of the one the event names, else (and for the lines of an order of
     several that are not on it) of the newest that was published before it within the window and holds the item. What
-    it tells is noted in `memory` at once, as `stream_app.worker.recall` does with rewards read from Kafka.
+    it tells is noted in `memory` at once, as `stream_app.worker.list_recovery` does with rewards read from Kafka.
 
     Parameters
     ----------

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, TypeVar
 
 from msgspec import structs
 
-from state import duplicates
-from state.duplicates import Place
+from state import dedup as duplicates
+from state.dedup import Place
 from state.row import (
     EMPTY_ROW,
     MAX_BOUGHT,
@@ -25,7 +25,7 @@ from state.row import (
     Recent,
     UserRow,
 )
-from state.sessions import NO_SESSION, current, with_time
+from state.session_window import NO_SESSION, current, with_time
 from topics.events import (
     Action,
     Click,

@@ -8,7 +8,7 @@ from typing import Final
 
 import msgspec
 
-from state.sessions import NO_SESSION, Session
+from state.session_window import NO_SESSION, Session
 from topics.records import Kind, Source
 
 FORMAT: Final = 1
@@ -74,11 +74,11 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
     watermarks
         For each `topics.records.Source` the highest offset applied, -1 for none.
     ring
-        Recent event ids, see `state.duplicates`.
+        Recent event ids, see `state.dedup`.
     recent
         The newest interactions with items by event time, oldest first; at most ``MAX_RECENT``.
     times
-        Event times of the newest events, rising; see `state.sessions`.
+        Event times of the newest events, rising; see `state.session_window`.
     session
         The current session.
     counts

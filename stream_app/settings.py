@@ -249,7 +249,7 @@ class Settings(BaseSettings):
         policies, margin = info.data.get("policies", {}), info.data.get("guard_margin", 1.0)
         if name in policies:
             return name
-        from stream_app.bandit.registry import POLICIES  # noqa: PLC0415  # heavy
+        from stream_app.bandit.policy_registry import POLICIES  # noqa: PLC0415  # heavy
 
         if name not in POLICIES:
             raise PydanticCustomError(

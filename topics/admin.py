@@ -29,7 +29,7 @@ from kafka.errors import (
 )
 from kafka.structs import OffsetAndMetadata
 
-from topics.catalogue import TopicSpec
+from topics.catalog import TopicSpec
 
 CONNECT_SECONDS: Final = 2.0
 BOOTSTRAP_MS: Final = 2_500
@@ -375,7 +375,7 @@ def problems(states: Sequence[TopicState]) -> list[Problem]:
 
     Examples
     --------
-    >>> from topics.catalogue import CLICKS, PURCHASES, SEARCHES
+    >>> from topics.catalog import CLICKS, PURCHASES, SEARCHES
     >>> config = CLICKS.topic_config
     >>> states = [
     ...     TopicState(spec=CLICKS, partitions=8, config=config),

@@ -156,7 +156,7 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True, omit_default
         Best first.
     features
         What the policy knew of the items, a row an item in their order: a stamp of what the numbers mean, and
-        float16 (`stream_app.experiment.rows`). On the
+        float16 (`stream_app.experiment.feature_rows`). On the
         ``lists`` topic alone, and there only where the policy goes by features.
     """
 

@@ -12,8 +12,8 @@ from stream_app.bandit.kernels.decision import decide_items, fold_items
 from stream_app.bandit.kernels.posterior import place_weights
 from stream_app.bandit.linear import WORD
 from stream_app.bandit.policy import NO_KEY, Features, Keys, Places, Policy, Slate, bounded, plain
-from stream_app.models.arrays import grown
 from stream_app.models.decay import ForwardDecay
+from stream_app.models.model_state import grown
 
 REWARDS: Final = ("bernoulli", "gaussian")
 """What a reward may be."""

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, stamped, verify
+from stream_app.models.model_state import State, stamped, verify
 
 Features = NDArray[np.float32]
 Places = NDArray[np.int32]

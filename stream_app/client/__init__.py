@@ -13,7 +13,7 @@ from stream_app.client.client import (
     ClientUnavailableError,
     SearchOrder,
 )
-from stream_app.client.impressions import ImpressionReporter, ReporterCounts
+from stream_app.client.impression_reporter import ImpressionReporter, ReporterCounts
 
 __all__ = [
     "DEFAULT_TIMEOUT",

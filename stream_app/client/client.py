@@ -2,7 +2,7 @@
 
 Both clients ask for a whole chain of keys at once and use the first that holds a list: the shopper's own, those of
 the items they look at, those of their audiences, and what is popular everywhere. Items the shopper must not see
-again can be passed over. What was shown can be reported back (`stream_app.client.impressions`).
+again can be passed over. What was shown can be reported back (`stream_app.client.impression_reporter`).
 
 Examples
 --------
@@ -30,7 +30,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from stream_app.client.contract import (
+from stream_app.client.impression_reporter import ImpressionReporter
+from stream_app.client.redis_contract import (
     OVERALL,
     SearchList,
     decode_list,
@@ -42,7 +43,6 @@ from stream_app.client.contract import (
     search_key,
     user_key,
 )
-from stream_app.client.impressions import ImpressionReporter
 from topics.records import RecommendationList
 
 DEFAULT_TIMEOUT: Final = 0.25

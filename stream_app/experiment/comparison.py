@@ -8,9 +8,9 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.experiment.confidence import LEVEL, Interval, half_width
-from stream_app.models.arrays import State, stamped, verify
+from stream_app.experiment.confidence_sequence import LEVEL, Interval, half_width
 from stream_app.models.base import Items
+from stream_app.models.model_state import State, stamped, verify
 from topics.records import Interaction, Reward, RewardKind
 
 _CLICKS: Final = frozenset({RewardKind.CLICK, RewardKind.CART, RewardKind.WISHLIST, RewardKind.SHARE})

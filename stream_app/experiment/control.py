@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from stream_app.experiment.shares import Shares
+from stream_app.experiment.assignment import Shares
 from topics.records import GUARD, PolicyShares
 
 _decoder: Final = msgspec.json.Decoder(PolicyShares)

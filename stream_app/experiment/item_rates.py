@@ -6,10 +6,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, grown, stamped, verify
 from stream_app.models.base import Items
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.kernels.jit import jit
+from stream_app.models.model_state import State, grown, stamped, verify
 from topics.records import NO_CHOICE, Reward
 
 PLACES: Final = 50

@@ -5,7 +5,7 @@ from typing import Protocol
 
 
 class Append(Protocol):
-    """Takes a record for Kafka; `stream_app.kafka.outbox.Outbox.append`."""
+    """Takes a record for Kafka; `stream_app.kafka.batch_producer.Outbox.append`."""
 
     def __call__(
         self,

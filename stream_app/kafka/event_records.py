@@ -4,7 +4,7 @@ from typing import Final
 
 import msgspec
 
-from topics.catalogue import topic_of
+from topics.catalog import topic_of
 from topics.events import CatalogItem, Event
 
 MAX_RECORD_BYTES: Final = 900_000
@@ -24,6 +24,7 @@ def event_record(event: Event) -> OutgoingRecord:
 
     Examples
     --------
+    >>> from topics.events import Click
     >>> record = event_record(Click(event_id="e", user_id="u", ts=0, item_id="i"))
     >>> record.topic, record.key
     ('events.click', b'u')

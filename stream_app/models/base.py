@@ -1,6 +1,6 @@
 """The protocol of every model, in River's manners, and the plain data that goes in and comes out.
 
-Items are small integers here, given out by the one `stream_app.models.items.ItemIndex` that all models of a
+Items are small integers here, given out by the one `stream_app.models.item_index.ItemIndex` that all models of a
 set share, so that an id is hashed once an interaction and not once a model.
 """
 
@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, stamped, verify
+from stream_app.models.model_state import State, stamped, verify
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Reason, Reward
 

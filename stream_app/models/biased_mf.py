@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from river import optim, reco
 
-from stream_app.models.arrays import State
 from stream_app.models.base import Observation
-from stream_app.models.factors import FactorModel, scramble
-from stream_app.models.items import ItemIndex
+from stream_app.models.factor_model import FactorModel, scramble
+from stream_app.models.item_index import ItemIndex
+from stream_app.models.model_state import State
 
 
 class RowSGD(optim.SGD):  # type: ignore[misc]

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Observation
-from stream_app.models.factors import FADE, FactorModel
-from stream_app.models.items import ItemIndex
+from stream_app.models.factor_model import FADE, FactorModel
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import bpr as bpr_kernels
 
 

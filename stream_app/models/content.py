@@ -9,7 +9,6 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, grown
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
     Candidates,
@@ -19,9 +18,10 @@ from stream_app.models.base import (
     Observation,
     Scores,
 )
-from stream_app.models.items import MAX_CATEGORIES, ItemIndex
+from stream_app.models.item_index import MAX_CATEGORIES, ItemIndex
 from stream_app.models.kernels import content as content_kernels
 from stream_app.models.kernels import shared as kernels
+from stream_app.models.model_state import State, grown
 from stream_app.models.terms import MAX_QUERY_WORDS, query_words, words
 from topics.events import CatalogItem
 from topics.records import Reason

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, grown
 from stream_app.models.base import NO_ITEM, Context, Items, Observation
 from stream_app.models.decay import ForwardDecay
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import shared as kernels
 from stream_app.models.links import Links
+from stream_app.models.model_state import State, grown
 from stream_app.models.similarity import measure
-from stream_app.models.spreading import SpreadingModel
+from stream_app.models.sparse_scoring import SpreadingModel
 from topics.records import Kind, Reason
 
 ALSO_VIEWED, ALSO_BOUGHT = "also_viewed", "also_bought"

@@ -6,13 +6,13 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, grown
 from stream_app.models.base import NO_ITEM, Context, Items, Observation, Scores
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import item_vectors as kernels
 from stream_app.models.kernels.item_vectors import Vectors
+from stream_app.models.model_state import State, grown
 from stream_app.models.session_store import SessionStore, Surroundings
-from stream_app.models.store_model import StoreModel
+from stream_app.models.session_store_model import StoreModel
 from topics.records import Reason
 
 STEPS_BACK = 8

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, grown
 from stream_app.models.base import Items
 from stream_app.models.kernels import shared as kernels
+from stream_app.models.model_state import State, grown
 
 
 class Links:

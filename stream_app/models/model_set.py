@@ -8,7 +8,6 @@ import numpy as np
 from msgspec.structs import replace
 
 from stream_app.models import registry
-from stream_app.models.arrays import State, stamped, verify
 from stream_app.models.base import (
     NO_ITEM,
     Candidates,
@@ -19,11 +18,12 @@ from stream_app.models.base import (
     Observation,
     RewardListener,
 )
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_to_item import ItemToItem
-from stream_app.models.items import ItemIndex
+from stream_app.models.model_state import State, stamped, verify
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
-from stream_app.models.sessions import SessionTracker, Stream
+from stream_app.models.session_tracker import SessionTracker, Stream
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
 

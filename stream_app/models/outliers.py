@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from river.stats import Mean, Var
 
-from stream_app.models.arrays import State, stamped, verify
+from stream_app.models.model_state import State, stamped, verify
 from topics.records import Line
 
 LEAST_SEEN: Final = 30

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Items, Scores, Times
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.jit import jit
 
 PRIOR_ITEMS = 3.0

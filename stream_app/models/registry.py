@@ -10,9 +10,9 @@ from stream_app.models.base import Model
 from stream_app.models.biased_mf import BiasedMF
 from stream_app.models.bpr import BPR
 from stream_app.models.content import Content
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
-from stream_app.models.items import ItemIndex
 from stream_app.models.popularity import Popularity
 from stream_app.models.repeats import Repeats
 from stream_app.models.search import Search

@@ -6,7 +6,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, grown
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
     EMPTY_ITEMS,
@@ -19,9 +18,10 @@ from stream_app.models.base import (
     Scores,
     Times,
 )
-from stream_app.models.ids import IdIndex
-from stream_app.models.items import ItemIndex
+from stream_app.models.id_index import IdIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import shared as kernels
+from stream_app.models.model_state import State, grown
 from topics.records import Kind, Reason
 
 AGES = 8

@@ -7,14 +7,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, grown
 from stream_app.models.base import NO_ITEM, Context, Items, Observation, Times
 from stream_app.models.decay import ForwardDecay
-from stream_app.models.ids import IdIndex
-from stream_app.models.items import ItemIndex
+from stream_app.models.id_index import IdIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import search as search_kernels
 from stream_app.models.links import Links
-from stream_app.models.spreading import SpreadingModel
+from stream_app.models.model_state import State, grown
+from stream_app.models.sparse_scoring import SpreadingModel
 from stream_app.models.terms import MAX_QUERY_WORDS, query_words
 from topics.records import Reason
 

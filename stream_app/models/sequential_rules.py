@@ -5,9 +5,9 @@ from typing import ClassVar
 import numpy as np
 
 from stream_app.models.base import Context, Scores
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.session_store import Column, SessionStore, Surroundings
-from stream_app.models.store_model import StoreModel
+from stream_app.models.session_store_model import StoreModel
 from topics.records import Reason
 
 

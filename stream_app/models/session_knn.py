@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Context
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import sessions as kernels
 from stream_app.models.session_store import Column, SessionStore, Surroundings
-from stream_app.models.store_model import StoreModel
+from stream_app.models.session_store_model import StoreModel
 from topics.records import Reason
 
 WEIGHTINGS: Final = {"stan": Column.STAN, "vsknn": Column.KNN}
@@ -51,7 +51,7 @@ class SessionKNN(StoreModel):
     Examples
     --------
     >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Observation
-    >>> from stream_app.models.items import ItemIndex
+    >>> from stream_app.models.item_index import ItemIndex
     >>> from stream_app.models.registry import create
     >>> from topics.records import Kind
     >>> index = ItemIndex(100)

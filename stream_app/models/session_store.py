@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, grown, stamped, verify
 from stream_app.models.base import Context, Items, Observation
-from stream_app.models.ids import stable_hash
-from stream_app.models.items import ItemIndex
+from stream_app.models.id_index import stable_hash
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import sessions as kernels
 from stream_app.models.kernels.sessions import Memory, Scratch
+from stream_app.models.model_state import State, grown, stamped, verify
 
 _CANDIDATES = 16_384
 _TOUCHED = 2_048

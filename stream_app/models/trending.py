@@ -7,7 +7,6 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, grown
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
     NO_ITEM,
@@ -19,11 +18,12 @@ from stream_app.models.base import (
     Scores,
 )
 from stream_app.models.decay import ForwardDecay
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
+from stream_app.models.item_pool import ItemPool
 from stream_app.models.kernels import shared as kernels
 from stream_app.models.kernels import trending as trending_kernels
 from stream_app.models.kernels.trending import Counts
-from stream_app.models.pool import ItemPool
+from stream_app.models.model_state import State, grown
 from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
 

@@ -6,14 +6,14 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, grown
 from stream_app.models.base import Context, Items, Observation, Scores, Times
-from stream_app.models.ids import IdIndex
-from stream_app.models.items import ItemIndex
+from stream_app.models.id_index import IdIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import shared as kernels
 from stream_app.models.kernels import user_knn as user_knn_kernels
+from stream_app.models.model_state import State, grown
 from stream_app.models.similarity import count_cosine, count_jaccard, count_pearson, measure
-from stream_app.models.spreading import SpreadingModel
+from stream_app.models.sparse_scoring import SpreadingModel
 from topics.records import Reason
 
 CHOICES: Final = ("cosine", "jaccard", "pearson")

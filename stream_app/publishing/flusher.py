@@ -24,24 +24,24 @@ from itertools import islice
 from math import inf
 from typing import Final, NamedTuple, Protocol
 
-from state.logged import Logged
+from state.log_progress import Logged
 from state.published_list import PublishedList, packed
 from state.row import UserRow
-from state.tables import Rows
-from stream_app.client.contract import encode_list, search_key, user_key
+from state.user_table import Rows
+from stream_app.client.redis_contract import encode_list, search_key, user_key
 from stream_app.kafka.append import Append
 from stream_app.metrics import Metrics
-from stream_app.publishing.dirty import DirtySet
-from stream_app.publishing.documents import list_of, with_features
-from stream_app.publishing.port import Document, Publisher, PublisherUnavailableError
+from stream_app.publishing.list_documents import list_of, with_features
+from stream_app.publishing.pending_set import DirtySet
 from stream_app.publishing.prequential import PublishedLists
-from stream_app.publishing.rounds import NO_ROUND, Round, Rounds
+from stream_app.publishing.publisher import Document, Publisher, PublisherUnavailableError
+from stream_app.publishing.shared_lists import NO_ROUND, Round, Rounds
 from stream_app.ranking.exposure import Exposure
-from stream_app.ranking.intra_list import IntraListDiversity
+from stream_app.ranking.intra_list_diversity import IntraListDiversity
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
 from stream_app.ranking.row_request import request_of
-from topics.catalogue import LISTS
+from topics.catalog import LISTS
 from topics.events import rfc3339
 from topics.records import RecommendationList
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stream_app.publishing.port import Document, PublisherUnavailableError
+from stream_app.publishing.publisher import Document, PublisherUnavailableError
 
 
 class MemoryPublisher:

@@ -6,7 +6,7 @@ Test, then learn: an interaction is held against the list published before it (D
 from collections.abc import Iterable
 from typing import Final
 
-from state.lists import ListMemory
+from state.list_store import ListMemory
 from stream_app.metrics import Metrics
 
 

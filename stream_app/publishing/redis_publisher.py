@@ -9,7 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
-from stream_app.publishing.port import Document, PublisherUnavailableError
+from stream_app.publishing.publisher import Document, PublisherUnavailableError
 
 
 class RedisPublisher:

@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from stream_app.errors import UserError
+from stream_app.experiment.assignment import Shares
 from stream_app.experiment.comparison import Comparison
-from stream_app.experiment.policies import LivePolicies
-from stream_app.experiment.shares import Shares
+from stream_app.experiment.live_policies import LivePolicies
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import SETTING
-from stream_app.models.store_model import StoreModel
+from stream_app.models.session_store_model import StoreModel
 from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.ranking.fusion.weighted import WeightedFusion
 from stream_app.ranking.list_rules import ListRules
 from stream_app.ranking.ranker import Ranker
-from stream_app.ranking.search.results import MAX_SHOPPERS, ResultsRanker
+from stream_app.ranking.search.results_ranker import MAX_SHOPPERS, ResultsRanker
 
 
 class RankingSettings(Protocol):

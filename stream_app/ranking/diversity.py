@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Context, Items
-from stream_app.models.items import MAX_LABELS
+from stream_app.models.item_index import MAX_LABELS
 from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.list_rules import NEW_SECONDS, TAIL_SHARE, ListRules

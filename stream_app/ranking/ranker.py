@@ -7,18 +7,18 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.experiment.policies import LivePolicies
+from stream_app.experiment.live_policies import LivePolicies
 from stream_app.models.base import Context
 from stream_app.models.model_set import CONTEXT, ModelSet
-from stream_app.models.store_model import StoreModel
+from stream_app.models.session_store_model import StoreModel
+from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.diversity import Diversifier
-from stream_app.ranking.fusion.base import RRF_K, Fused, ReciprocalRankFusion
-from stream_app.ranking.fusion.choices import ChoiceFusion, Proposal
+from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal
+from stream_app.ranking.fusion.rank_fusion import RRF_K, Fused, ReciprocalRankFusion
 from stream_app.ranking.list_rules import NO_RULES, ListRules
 from stream_app.ranking.request import RankRequest
-from stream_app.ranking.rules import allowed_items
-from stream_app.ranking.search.search import POLICY as SEARCH_POLICY
-from stream_app.ranking.search.search import SearchRanker
+from stream_app.ranking.search.search_ranker import POLICY as SEARCH_POLICY
+from stream_app.ranking.search.search_ranker import SearchRanker
 from topics.records import Interaction, ListedItem, Reason
 
 HURRIED: Final = "hurried"
@@ -40,7 +40,7 @@ class Ranked(NamedTuple):
     model_version
         Interactions folded into the models.
     features
-        What the policy went by, a row an item (`stream_app.experiment.rows`); empty where it went by none.
+        What the policy went by, a row an item (`stream_app.experiment.feature_rows`); empty where it went by none.
     """
 
     items: tuple[ListedItem, ...]

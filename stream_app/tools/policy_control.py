@@ -9,15 +9,15 @@ from typing import Any
 import msgspec
 from rich.console import Console
 
-from stream_app.bandit.registry import POLICIES
+from stream_app.bandit.policy_registry import POLICIES
 from stream_app.errors import UserError
+from stream_app.experiment.assignment import Shares
 from stream_app.experiment.comparison import Comparison, Figure
 from stream_app.experiment.control import Control, key_of, parse_word
-from stream_app.experiment.shares import Shares
 from stream_app.kafka.broker_errors import broker_errors
 from stream_app.settings import Settings
-from stream_app.tools.evaluation.policies.topics import raw_records, topic_records
-from topics.catalogue import CONTROL, REWARDS
+from stream_app.tools.evaluation.policies.topic_reader import raw_records, topic_records
+from topics.catalog import CONTROL, REWARDS
 from topics.records import Reward, RewardKind, Source
 
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stream_app.experiment.comparison import Comparison, Figure
-from stream_app.experiment.confidence import Interval
+from stream_app.experiment.confidence_sequence import Interval
 from stream_app.experiment.control import Control
 
 _HEADINGS: Final = {

@@ -13,30 +13,30 @@ from typing import Any, Final
 
 import faust
 
-from state.lists import ListMemory
-from state.logged import Logged
+from state.list_store import ListMemory
+from state.log_progress import Logged
 from state.model_store import DirectoryModelStore, ModelStore
-from state.tables import ChangelogTable, TableRows, users_table
+from state.user_table import ChangelogTable, TableRows, users_table
 from stream_app.experiment.comparison import Comparison
-from stream_app.experiment.policies import LivePolicies
-from stream_app.kafka.outbox import Outbox
+from stream_app.experiment.live_policies import LivePolicies
+from stream_app.kafka.batch_producer import Outbox
 from stream_app.metrics import Metrics
 from stream_app.publishing.flusher import Flusher
-from stream_app.publishing.port import Publisher
 from stream_app.publishing.prequential import PublishedLists
+from stream_app.publishing.publisher import Publisher
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.settings import Settings
 from stream_app.worker.agents.catalog import CatalogEvents, declare_catalog_agent
 from stream_app.worker.agents.users import UserEvents, declare_users_agent
-from stream_app.worker.dead_letters import DeadLetterWriter
-from stream_app.worker.monitor import ScrapedMonitor
-from stream_app.worker.ordering import BrokerTimeOrder
-from stream_app.worker.policies import PolicyKeeper
-from stream_app.worker.recall import Recall
+from stream_app.worker.dead_letter_writer import DeadLetterWriter
+from stream_app.worker.faust_monitor import ScrapedMonitor
+from stream_app.worker.faust_transport import use_direct_transport
+from stream_app.worker.list_recovery import Recall
+from stream_app.worker.policy_controller import PolicyKeeper
+from stream_app.worker.record_order import BrokerTimeOrder
 from stream_app.worker.replica import Replica, load_models
-from stream_app.worker.rewards import Rewards
-from stream_app.worker.transport import use_direct_transport
-from topics.catalogue import CLICKS
+from stream_app.worker.reward_attributor import Rewards
+from topics.catalog import CLICKS
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH_BYTES: Final = 2 * 1024 * 1024

@@ -52,7 +52,7 @@ def checked_partitions(settings: Settings) -> int:
         If the broker is away or refuses, or topics are missing or differ.
     """
     from topics.admin import BrokerUnavailableError, TopicAdminError, check, describe  # noqa: PLC0415
-    from topics.catalogue import CLICKS, catalogue  # noqa: PLC0415
+    from topics.catalog import CLICKS, catalogue  # noqa: PLC0415
 
     specs = catalogue(settings.app_id)
     try:

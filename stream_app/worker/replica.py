@@ -21,7 +21,7 @@ from state.model_store import ModelStore
 from stream_app.kafka.log_consumer import log_consumer, stop_following
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
-from topics.catalogue import CATALOG_ITEMS, INTERACTIONS, REWARDS
+from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem
 from topics.records import Interaction, Reward

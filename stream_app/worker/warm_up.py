@@ -1,12 +1,12 @@
 """Compiles the numba kernels before the first event comes."""
 
-from stream_app.bandit import registry
-from stream_app.experiment.policies import LivePolicies
+from stream_app.bandit import policy_registry as registry
+from stream_app.experiment.live_policies import LivePolicies
 from stream_app.models import model_set
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.ranking.exposure import Exposure
-from stream_app.ranking.fusion.choices import ENOUGH
-from stream_app.ranking.intra_list import IntraListDiversity
+from stream_app.ranking.fusion.choice_fusion import ENOUGH
+from stream_app.ranking.intra_list_diversity import IntraListDiversity
 from stream_app.ranking.request import RankRequest
 from stream_app.settings import Settings
 from topics.events import CatalogItem

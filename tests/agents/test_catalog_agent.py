@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from topics.catalogue import CATALOG_ITEMS
+from topics.catalog import CATALOG_ITEMS
 
 if TYPE_CHECKING:
     from tests.support.app_without_kafka import Shop, opened

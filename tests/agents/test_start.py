@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from state.duplicates import Place
+from state.dedup import Place
 from state.fold import fold
 from state.row import EMPTY_ROW
-from stream_app.client.contract import user_key
+from stream_app.client.redis_contract import user_key
 from topics.events import Click
 from topics.records import Source
 

@@ -10,8 +10,8 @@ import msgspec
 import pytest
 
 from state.row import decode_row
-from stream_app.client.contract import user_key
-from topics.catalogue import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS
+from stream_app.client.redis_contract import user_key
+from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS
 from topics.records import Interaction, RecommendationList, Reward
 
 if TYPE_CHECKING:

@@ -19,10 +19,10 @@ from stream_app.models.base import (
     Observation,
     Times,
 )
-from stream_app.models.ids import stable_hash
-from stream_app.models.items import ItemIndex
+from stream_app.models.id_index import stable_hash
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.registry import create
-from stream_app.models.sessions import SessionTracker, Stream
+from stream_app.models.session_tracker import SessionTracker, Stream
 from topics.events import CatalogItem
 from topics.records import Kind
 

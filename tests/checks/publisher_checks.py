@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 import pytest
 
-from stream_app.publishing.port import Document, Publisher, PublisherUnavailableError
+from stream_app.publishing.publisher import Document, Publisher, PublisherUnavailableError
 
 
 class Store(Protocol):

@@ -7,7 +7,7 @@ import pytest
 from redis import Redis
 
 from stream_app.publishing.memory_publisher import MemoryPublisher
-from stream_app.publishing.port import Document, PublisherUnavailableError
+from stream_app.publishing.publisher import Document, PublisherUnavailableError
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.tools.embedded import EmbeddedRedis
 from tests.checks.publisher_checks import CHECKS, Store

@@ -16,7 +16,7 @@ from redis import Redis
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from topics import admin
-from topics.catalogue import catalogue
+from topics.catalog import catalogue
 
 PARTITIONS = 4
 

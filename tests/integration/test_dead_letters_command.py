@@ -12,7 +12,7 @@ import pytest
 
 from stream_app.tools.embedded import EmbeddedServers
 from topics import admin
-from topics.catalogue import CLICKS, DEAD_LETTERS, SEARCHES
+from topics.catalog import CLICKS, DEAD_LETTERS, SEARCHES
 from topics.records import DeadLetter
 
 pytestmark = pytest.mark.integration

@@ -17,10 +17,10 @@ import msgspec
 import numpy as np
 from kafka import KafkaProducer
 
-from stream_app.client.contract import user_key
+from stream_app.client.redis_contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.harness import Outgoing, Stage, clean_stage, send_click
-from topics.catalogue import (
+from tests.support.integration_environment import Outgoing, Stage, clean_stage, send_click
+from topics.catalog import (
     CATALOG_ITEMS,
     CLICKS,
     DEAD_LETTERS,

@@ -10,10 +10,10 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from stream_app.experiment.shares import Shares
+from stream_app.experiment.assignment import Shares
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.harness import ADDITIVE, Outgoing, Stage, Worker, clean_stage
+from tests.support.integration_environment import ADDITIVE, Outgoing, Stage, Worker, clean_stage
 from topics.events import Click, Event, Impression
 
 POLICIES: Final = {"fixed": 1.0, "thompson": 0.0, "popularity": 0.0}

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from topics import admin
-from topics.catalogue import LISTS, REWARDS
+from topics.catalog import LISTS, REWARDS
 from topics.records import ListedItem, Reason, RecommendationList, Reward, RewardKind, Source
 
 pytestmark = pytest.mark.integration

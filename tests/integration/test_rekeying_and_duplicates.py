@@ -9,8 +9,15 @@ from aiokafka.partitioner import murmur2
 
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.harness import PARTITIONS, Outgoing, Stage, Worker, clean_stage, without_repeats
-from topics.catalogue import INTERACTIONS, USER_EVENTS, changelog
+from tests.support.integration_environment import (
+    PARTITIONS,
+    Outgoing,
+    Stage,
+    Worker,
+    clean_stage,
+    without_repeats,
+)
+from topics.catalog import INTERACTIONS, USER_EVENTS, changelog
 from topics.events import Click, OrderLine, Purchase, Search
 
 ShopEvent = Click | Purchase | Search

@@ -18,7 +18,7 @@ from stream_app.metrics import Metrics
 from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.settings import Settings
 from stream_app.worker.app import create_app
-from topics.catalogue import DEAD_LETTERS
+from topics.catalog import DEAD_LETTERS
 from topics.records import DeadLetter
 
 

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from stream_app.models import suits
+from stream_app.models import user_item_affinity as suits
 from stream_app.models.kernels.jit import FUNCTIONS, jit
 from stream_app.models.kernels.sessions import Memory, Scratch
 

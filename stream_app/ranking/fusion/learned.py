@@ -7,17 +7,17 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import suits
+from stream_app.models import user_item_affinity as suits
 from stream_app.models.base import Context, Items, Model, Scores
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.kernels import sessions as session_kernels
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store import Column, SessionStore
-from stream_app.models.store_model import StoreModel
-from stream_app.models.suits import write_suits
+from stream_app.models.session_store_model import StoreModel
+from stream_app.models.user_item_affinity import write_suits
 from stream_app.ranking.fusion import features
-from stream_app.ranking.fusion.choices import ChoiceFusion, Proposal, Shortlist, loudest
+from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist, loudest
 from stream_app.ranking.fusion.features import SESSION_FEATURES, VECTOR_FEATURES, feature_names
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
 from topics.records import Reason

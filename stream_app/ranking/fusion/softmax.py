@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.arrays import State, stamped, verify
 from stream_app.models.kernels.jit import FUNCTIONS, jit
+from stream_app.models.model_state import State, stamped, verify
 
 Matrix = NDArray[np.float32]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, Context, Items, Model
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.fusion.choices import ChoiceFusion, Proposal, Shortlist, loudest
+from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist, loudest
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
 from topics.records import Reason
 

@@ -11,8 +11,8 @@ from rich.console import Console
 from rich.table import Table
 
 from stream_app.errors import UserError
-from stream_app.tools.bench.fold import measure_fold
 from stream_app.tools.bench.freshness import measure_freshness
+from stream_app.tools.bench.learning_cost import measure_fold
 from stream_app.tools.bench.throughput import measure_throughput
 
 _FOLDED: Final = (4_000, 20_000)

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from stream_app.bandit.registry import POLICIES, create_policy, warm_up
+from stream_app.bandit.policy_registry import POLICIES, create_policy, warm_up
 from stream_app.errors import UserError
-from stream_app.tools.bench.bandit_entrants import ENTRANTS, Entrant
+from stream_app.tools.bench.bandit_agents import ENTRANTS, Entrant
 from stream_app.tools.bench.bandit_environments import ENVIRONMENTS, RIVER_NEEDED, Environment, Linear
 from stream_app.tools.bench.bandit_loops import play_arms, play_linear
 from stream_app.tools.evaluation.progress import Tell, watching

@@ -25,11 +25,11 @@ from rich.table import Table
 
 from stream_app.errors import UserError
 from stream_app.settings import child_environment
-from stream_app.tools.embedded.process import log_tail
+from stream_app.tools.embedded.child_process import log_tail
 from stream_app.tools.evaluation.statistics import Interval, Values
-from stream_app.tools.simulator import outcomes as simulated
-from stream_app.tools.simulator.outcomes import CLICK_THROUGH, COLUMNS, Figure, Outcomes
-from stream_app.tools.simulator.report import Regret
+from stream_app.tools.simulator import user_outcomes as simulated
+from stream_app.tools.simulator.simulation_report import Regret
+from stream_app.tools.simulator.user_outcomes import CLICK_THROUGH, COLUMNS, Figure, Outcomes
 
 ARMS: Final[dict[str, dict[str, object]]] = {
     "popularity": {"models": ["popularity"], "fusion": "rrf", "policies": {"fixed": 1.0}},

@@ -10,14 +10,14 @@ from typing import Any, Final
 import numpy as np
 
 from stream_app.client import Client
-from stream_app.kafka.kafka_outbox import KafkaOutbox
+from stream_app.kafka.kafka_event_sender import KafkaOutbox
 from stream_app.settings import scratch_dir
 from stream_app.tools.bench.throughput import PARTITIONS, Say, fresh_servers
-from stream_app.tools.demo.reads import time_reads
-from stream_app.tools.environment.workers import WorkerProcess, Workers
+from stream_app.tools.demo.read_latency import time_reads
+from stream_app.tools.environment.worker_pool import WorkerProcess, Workers
 from stream_app.tools.feeds.feeder import Feeder
 from stream_app.tools.feeds.rows import Mapped
-from stream_app.tools.simulator.load import benchmark_events
+from stream_app.tools.simulator.benchmark_load import benchmark_events
 
 _WARM_UP_SECONDS: Final = 10.0
 """Events before the measurement, unless that is shorter itself."""

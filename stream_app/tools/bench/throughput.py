@@ -13,13 +13,13 @@ from typing import Any, Final
 
 from stream_app.errors import UserError
 from stream_app.kafka.event_records import event_record
-from stream_app.kafka.kafka_outbox import KafkaOutbox
+from stream_app.kafka.kafka_event_sender import KafkaOutbox
 from stream_app.settings import child_environment, scratch_dir
-from stream_app.tools.embedded.process import log_tail, start_process, stop_process
-from stream_app.tools.embedded.servers import EmbeddedServers
-from stream_app.tools.simulator.load import benchmark_events
+from stream_app.tools.embedded.child_process import log_tail, start_process, stop_process
+from stream_app.tools.embedded.embedded_servers import EmbeddedServers
+from stream_app.tools.simulator.benchmark_load import benchmark_events
 from topics import admin
-from topics.catalogue import catalogue
+from topics.catalog import catalogue
 
 PARTITIONS: Final = 4
 _PATIENCE: Final = 180.0
@@ -136,7 +136,7 @@ def _consume_in(folder: Path, kind: str, servers: EmbeddedServers, events: int) 
         **VARIANTS.get(kind, {}),
     )
     with output.open("wb") as log:
-        command = (sys.executable, "-m", "stream_app.tools.bench.consumer", kind, str(events))
+        command = (sys.executable, "-m", "stream_app.tools.bench.consumer_process", kind, str(events))
         process = start_process(command, log=log, environment=environment)
     try:
         process.wait(_PATIENCE)

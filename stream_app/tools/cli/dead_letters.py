@@ -48,7 +48,7 @@ def show(
             raise typer.BadParameter("--reason and --topic of replay come after it")
         return
     from stream_app.settings import load_settings  # noqa: PLC0415
-    from stream_app.tools.dead_letters import DeadLetterLog, select  # noqa: PLC0415
+    from stream_app.tools.dead_letter_log import DeadLetterLog, select  # noqa: PLC0415
 
     selection = select(reason=reason, topic=topic)
     counts: Counter[str] = Counter()
@@ -81,7 +81,7 @@ def send_back(
     """
     from stream_app.errors import UserError  # noqa: PLC0415
     from stream_app.settings import load_settings  # noqa: PLC0415
-    from stream_app.tools.dead_letters import DeadLetterLog, OriginalTopics, replay, select  # noqa: PLC0415
+    from stream_app.tools.dead_letter_log import DeadLetterLog, OriginalTopics, replay, select  # noqa: PLC0415
 
     selection = select(reason=reason, topic=topic)
     broker = load_settings().broker
@@ -135,7 +135,7 @@ def table(letters: Iterable["DeadLetter"]) -> "Table":
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from stream_app.tools.dead_letters import preview, printable, when  # noqa: PLC0415
+    from stream_app.tools.dead_letter_log import preview, printable, when  # noqa: PLC0415
 
     rows = Table("time", "record", "reason", "key", "detail, then the value", box=None, pad_edge=False)
     for column in rows.columns[:3]:

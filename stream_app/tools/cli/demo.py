@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from stream_app.tools.cli.options import FiguresFile, Seed, Workers
 from stream_app.tools.cli.replay import FormatName, MappingFile
+from stream_app.tools.cli.shared_options import FiguresFile, Seed, Workers
 
 HELP = (
     "Start a Kafka broker, a Redis and workers of its own, feed events, and show lists change live.\n\n"
@@ -58,7 +58,7 @@ def register(cli: typer.Typer) -> None:
     ) -> None:
         from rich.console import Console  # noqa: PLC0415
 
-        from stream_app.tools.demo.options import Options  # noqa: PLC0415
+        from stream_app.tools.demo.demo_options import Options  # noqa: PLC0415
         from stream_app.tools.demo.runner import run_demo  # noqa: PLC0415
 
         options = Options(

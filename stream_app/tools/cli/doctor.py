@@ -14,7 +14,7 @@ def register(cli: typer.Typer) -> None:
         check failed; warnings leave it 0.
         """
         from stream_app.settings import load_settings  # noqa: PLC0415
-        from stream_app.tools.doctor import Verdict, examine  # noqa: PLC0415
+        from stream_app.tools.diagnostics import Verdict, examine  # noqa: PLC0415
 
         colours = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
         failed = False

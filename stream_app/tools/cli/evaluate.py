@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from stream_app.ranking.ranker import Ranker
     from stream_app.settings import Settings
     from stream_app.tools.evaluation.progress import Watch
-    from stream_app.tools.feeds.log import Log, Request
+    from stream_app.tools.feeds.event_log import Log, Request
 
 ModelNames = Annotated[
     str | None,
@@ -209,7 +209,7 @@ def events(
     """Rank before each click and purchase of a log, then learn it."""
     from time import perf_counter  # noqa: PLC0415
 
-    from stream_app.tools.evaluation.events import EventsEvaluation  # noqa: PLC0415
+    from stream_app.tools.evaluation.event_logs import EventsEvaluation  # noqa: PLC0415
     from stream_app.tools.evaluation.report import EventsReport, check_writable, describe_run, write  # noqa: PLC0415
     from stream_app.tools.evaluation.tables import events_table, exposure_table  # noqa: PLC0415
 
@@ -310,8 +310,8 @@ def log_request(
     UserError
         If there is no such format or order, or the mapping is wrong.
     """
+    from stream_app.tools.feeds.event_log import Request  # noqa: PLC0415
     from stream_app.tools.feeds.formats import reader  # noqa: PLC0415
-    from stream_app.tools.feeds.log import Request  # noqa: PLC0415
 
     return Request(
         path=path, read=reader(format_name, mapping), order=parse_order(order), limit=limit, keep_time=True
@@ -328,8 +328,8 @@ def read_log(request: "Request") -> "Log":
     """
     from rich.console import Console  # noqa: PLC0415
 
-    from stream_app.tools.feeds.log import open_log  # noqa: PLC0415
-    from stream_app.tools.feeds.progress import counting  # noqa: PLC0415
+    from stream_app.tools.feeds.event_log import open_log  # noqa: PLC0415
+    from stream_app.tools.feeds.feed_progress import counting  # noqa: PLC0415
 
     with counting(Console(stderr=True), f"reading {request.path.name}") as progress:
         return open_log(request, now=0.0, max_age=0.0, progress=progress)
@@ -391,7 +391,7 @@ def ranker_of(settings: "Settings", length: int) -> "Ranker":
         Items on a list.
     """
     from stream_app.models.registry import MODELS  # noqa: PLC0415
-    from stream_app.models.store_model import StoreModel  # noqa: PLC0415
+    from stream_app.models.session_store_model import StoreModel  # noqa: PLC0415
     from stream_app.ranking.assembly import make_models, make_ranker  # noqa: PLC0415
     from stream_app.tools.evaluation.report import fusion_of  # noqa: PLC0415
     from stream_app.worker.warm_up import warm_up  # noqa: PLC0415

@@ -9,7 +9,7 @@ from stream_app.errors import UserError
 from stream_app.tools.cli.evaluate import PlotFile, ReportFile, prepare_plot, show, watch
 
 if TYPE_CHECKING:
-    from stream_app.tools.evaluation.policies.evaluation import Target
+    from stream_app.tools.evaluation.policies.policy_evaluation import Target
     from stream_app.tools.evaluation.policies.rounds import Rounds
 
 Seed = Annotated[int, typer.Option(help="Of folds, draws and resamples.")]
@@ -103,8 +103,8 @@ def policy(
     """Estimate what other policies would have earned."""
     from time import perf_counter  # noqa: PLC0415
 
-    from stream_app.tools.evaluation.policies.evaluation import PolicyEvaluation  # noqa: PLC0415
-    from stream_app.tools.evaluation.policies.results import (  # noqa: PLC0415
+    from stream_app.tools.evaluation.policies.policy_evaluation import PolicyEvaluation  # noqa: PLC0415
+    from stream_app.tools.evaluation.policies.policy_report import (  # noqa: PLC0415
         PolicyReport,
         describe,
         logged_table,
@@ -177,8 +177,8 @@ def estimators(
     """Check the estimators on synthetic logs."""
     from time import perf_counter  # noqa: PLC0415
 
-    from stream_app.tools.evaluation.policies.coverage import WORLDS, try_estimators  # noqa: PLC0415
-    from stream_app.tools.evaluation.policies.results import (  # noqa: PLC0415
+    from stream_app.tools.evaluation.policies.estimator_coverage import WORLDS, try_estimators  # noqa: PLC0415
+    from stream_app.tools.evaluation.policies.policy_report import (  # noqa: PLC0415
         EstimatorsReport,
         describe,
         trials_table,
@@ -205,7 +205,7 @@ def estimators(
 
 
 def _targets(names: str | None, *, alone: bool) -> "list[Target]":
-    from stream_app.tools.evaluation.policies.evaluation import Target  # noqa: PLC0415
+    from stream_app.tools.evaluation.policies.policy_evaluation import Target  # noqa: PLC0415
 
     if names is None:
         return [] if alone else list(Target)
@@ -219,7 +219,7 @@ def _open_bandit(log: Path, items: Path | None, limit: int | None) -> "Rounds":
     from rich.console import Console  # noqa: PLC0415
 
     from stream_app.tools.evaluation.policies import open_bandit  # noqa: PLC0415
-    from stream_app.tools.feeds.progress import counting  # noqa: PLC0415
+    from stream_app.tools.feeds.feed_progress import counting  # noqa: PLC0415
 
     with counting(Console(stderr=True), f"reading {log.name}") as tell:
         return open_bandit.read(log, items, limit=limit, tell=tell)
@@ -231,10 +231,10 @@ def _own(
     from rich.console import Console  # noqa: PLC0415
 
     from stream_app.settings import load_settings  # noqa: PLC0415
-    from stream_app.tools.evaluation.policies import published  # noqa: PLC0415
-    from stream_app.tools.evaluation.policies.topics import raw_records  # noqa: PLC0415
-    from stream_app.tools.feeds.progress import counting  # noqa: PLC0415
-    from topics.catalogue import LISTS, REWARDS  # noqa: PLC0415
+    from stream_app.tools.evaluation.policies import headrace_log as published  # noqa: PLC0415
+    from stream_app.tools.evaluation.policies.topic_reader import raw_records  # noqa: PLC0415
+    from stream_app.tools.feeds.feed_progress import counting  # noqa: PLC0415
+    from topics.catalog import LISTS, REWARDS  # noqa: PLC0415
 
     try:
         counted = published.Shown(shown)

@@ -10,9 +10,9 @@ from stream_app.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stream_app.kafka.record_sender import Outbox
+    from stream_app.kafka.event_sender import Outbox
+    from stream_app.tools.feeds.event_log import Log, Order, Request
     from stream_app.tools.feeds.feeder import Tally
-    from stream_app.tools.feeds.log import Log, Order, Request
 
 HELP = (
     "Feed a log file into Kafka, as the shop would have.\n\n"
@@ -67,8 +67,8 @@ def register(cli: typer.Typer) -> None:
         order: OrderName = "time",
         keep_time: KeepTime = False,
     ) -> None:
+        from stream_app.tools.feeds.event_log import Request  # noqa: PLC0415
         from stream_app.tools.feeds.formats import reader  # noqa: PLC0415
-        from stream_app.tools.feeds.log import Request  # noqa: PLC0415
 
         request = Request(
             path=file,
@@ -89,7 +89,7 @@ def parse_order(name: str) -> "Order":
     UserError
         If there is none.
     """
-    from stream_app.tools.feeds.log import Order  # noqa: PLC0415
+    from stream_app.tools.feeds.event_log import Order  # noqa: PLC0415
 
     try:
         return Order(name)
@@ -114,11 +114,11 @@ def run(request: "Request", rate: float) -> bool:
 
     from rich.console import Console  # noqa: PLC0415
 
-    from stream_app.kafka.kafka_outbox import KafkaOutbox  # noqa: PLC0415
+    from stream_app.kafka.kafka_event_sender import KafkaOutbox  # noqa: PLC0415
     from stream_app.settings import load_settings  # noqa: PLC0415
-    from stream_app.tools.feeds.clock_shift import wall_clock  # noqa: PLC0415
-    from stream_app.tools.feeds.log import open_log  # noqa: PLC0415
-    from stream_app.tools.feeds.progress import counting  # noqa: PLC0415
+    from stream_app.tools.feeds.event_log import open_log  # noqa: PLC0415
+    from stream_app.tools.feeds.feed_progress import counting  # noqa: PLC0415
+    from stream_app.tools.feeds.time_shift import wall_clock  # noqa: PLC0415
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it would say is said in one sentence below
     settings = load_settings()
@@ -138,8 +138,8 @@ def run(request: "Request", rate: float) -> bool:
 
 
 def _feed(log: "Log", outbox: "Outbox", rate: float, console: "Console") -> bool:
+    from stream_app.tools.feeds.feed_progress import feeding  # noqa: PLC0415
     from stream_app.tools.feeds.feeder import Feeder  # noqa: PLC0415
-    from stream_app.tools.feeds.progress import feeding  # noqa: PLC0415
 
     feeder = Feeder(outbox, rate=rate)
     interrupted = False

@@ -25,7 +25,7 @@ def register(topics_cli: typer.Typer) -> None:
         Example: `headrace topics schema click`.
         """
         from stream_app.errors import UserError  # noqa: PLC0415
-        from topics import documents  # noqa: PLC0415
+        from topics import schema_documents as documents  # noqa: PLC0415
 
         known = documents.documents()
         if name is not None and name not in known:

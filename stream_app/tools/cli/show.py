@@ -48,11 +48,8 @@ def register(cli: typer.Typer) -> None:
         Examples: `headrace show user visitor-17`, `headrace show popular country:FR`, `headrace show item i42`,
         `headrace show search visitor-17` (the order of their last search), `headrace show query "red shoes"`.
         """
-        from stream_app.client import (  # noqa: PLC0415
-            Client,
-            ClientUnavailableError,
-            contract,
-        )
+        from stream_app.client import Client, ClientUnavailableError  # noqa: PLC0415
+        from stream_app.client import redis_contract as contract  # noqa: PLC0415
         from stream_app.errors import UserError  # noqa: PLC0415
         from stream_app.settings import load_settings, without_password  # noqa: PLC0415
 

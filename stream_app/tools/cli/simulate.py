@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stream_app.tools.cli.options import FiguresFile, Seed, Workers
+from stream_app.tools.cli.shared_options import FiguresFile, Seed, Workers
 
 HELP = (
     "Let simulated shoppers read their lists and answer with events, and compare the policies of the lists.\n\n"
@@ -86,9 +86,9 @@ def register(cli: typer.Typer) -> None:
     ) -> None:
         from rich.console import Console  # noqa: PLC0415
 
-        from stream_app.tools.simulator.logs import Tenth  # noqa: PLC0415
-        from stream_app.tools.simulator.options import Options, parse_days, parse_warm_up  # noqa: PLC0415
-        from stream_app.tools.simulator.runner import run_simulation  # noqa: PLC0415
+        from stream_app.tools.simulator.logged_users import Tenth  # noqa: PLC0415
+        from stream_app.tools.simulator.simulation_options import Options, parse_days, parse_warm_up  # noqa: PLC0415
+        from stream_app.tools.simulator.simulation_runner import run_simulation  # noqa: PLC0415
 
         options = Options(
             sessions=sessions,

@@ -40,7 +40,7 @@ def register(cli: typer.Typer) -> None:
         """
         from stream_app.settings import load_settings  # noqa: PLC0415
         from topics import admin  # noqa: PLC0415
-        from topics.catalogue import catalogue  # noqa: PLC0415
+        from topics.catalog import catalogue  # noqa: PLC0415
 
         settings = load_settings(partitions=partitions, replication=replication)
         specs = catalogue(settings.app_id)
@@ -61,7 +61,7 @@ def register(cli: typer.Typer) -> None:
         """
         from stream_app.settings import load_settings  # noqa: PLC0415
         from topics import admin  # noqa: PLC0415
-        from topics.catalogue import catalogue  # noqa: PLC0415
+        from topics.catalog import catalogue  # noqa: PLC0415
 
         settings = load_settings()
         specs = catalogue(settings.app_id)
@@ -97,7 +97,7 @@ def _print_list() -> None:
 
     from stream_app.settings import load_settings  # noqa: PLC0415
     from topics import admin  # noqa: PLC0415
-    from topics.catalogue import catalogue  # noqa: PLC0415
+    from topics.catalog import catalogue  # noqa: PLC0415
 
     settings = load_settings()
     specs = catalogue(settings.app_id)

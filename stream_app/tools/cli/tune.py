@@ -40,8 +40,8 @@ HELP = (
     "      --validation-tail 20000 --report search.json\n"
     "  headrace tune --model session_store --train train.jsonl.gz --report store.json\n\n"
     "`session_store` is what several models and the learned fusion share, `fusion` the ranker that learns from "
-    "choices: both are tuned for the fused lists. stream_app/tools/evaluation/spaces.py lists the ranges that are "
-    "searched; docs/evaluating.md explains the search. Needs the extra `evaluate`."
+    "choices: both are tuned for the fused lists. stream_app/tools/evaluation/search_spaces.py lists the ranges "
+    "that are searched; docs/evaluating.md explains the search. Needs the extra `evaluate`."
 )
 
 
@@ -99,7 +99,7 @@ def tune(
 
     from stream_app.settings import load_settings  # noqa: PLC0415
     from stream_app.tools.evaluation.report import TuningReport, check_writable, describe_run, write  # noqa: PLC0415
-    from stream_app.tools.evaluation.spaces import FUSED, space_of  # noqa: PLC0415
+    from stream_app.tools.evaluation.search_spaces import FUSED, space_of  # noqa: PLC0415
     from stream_app.tools.evaluation.tables import tuning_table  # noqa: PLC0415
     from stream_app.tools.evaluation.tuning import Tuning, parse_metric  # noqa: PLC0415
     from stream_app.worker.warm_up import warm_up  # noqa: PLC0415
@@ -167,7 +167,7 @@ def _one_file(model: str, train: Path | None, log_file: Path | None) -> Path:
     UserError
         If there are two or none, or it has not what the model learns from.
     """
-    from stream_app.tools.evaluation.spaces import EVENTS, FUSED  # noqa: PLC0415
+    from stream_app.tools.evaluation.search_spaces import EVENTS, FUSED  # noqa: PLC0415
 
     if train is not None and log_file is None:
         if model in EVENTS:
@@ -201,9 +201,9 @@ def _maker(model: str, settings: "Settings") -> "tuple[str, Callable[[Parameters
     UserError
         If the store is to be searched and none of the models is on it.
     """
-    from stream_app.models.store_model import StoreModel  # noqa: PLC0415
+    from stream_app.models.session_store_model import StoreModel  # noqa: PLC0415
     from stream_app.ranking.assembly import make_models  # noqa: PLC0415
-    from stream_app.tools.evaluation.spaces import STORE  # noqa: PLC0415
+    from stream_app.tools.evaluation.search_spaces import STORE  # noqa: PLC0415
 
     owner = model
     if model == STORE:

@@ -10,12 +10,20 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from stream_app.tools.demo.latest_search import ShownSearch
-from stream_app.tools.demo.report import freshness_ms
-from stream_app.tools.demo.spotlight import Spotlight
-from stream_app.tools.demo.text import decimal, exposure, groups, milliseconds, percent, why, within_a_list
-from stream_app.tools.demo.view import View
-from stream_app.tools.environment.figures import PolicyFigures
+from stream_app.tools.demo.demo_report import freshness_ms
+from stream_app.tools.demo.featured_user import Spotlight
+from stream_app.tools.demo.formatting import (
+    decimal,
+    exposure,
+    groups,
+    milliseconds,
+    percent,
+    why,
+    within_a_list,
+)
+from stream_app.tools.demo.screen_state import View
+from stream_app.tools.demo.search_comparison import ShownSearch
+from stream_app.tools.environment.worker_metrics import PolicyFigures
 
 BORDERS: Final = 2
 """Lines of a panel beside what is in it."""

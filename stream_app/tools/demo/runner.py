@@ -12,28 +12,28 @@ from rich.console import Console, RenderableType
 from rich.live import Live
 
 from stream_app.client import Client, ClientUnavailableError
-from stream_app.client.contract import SearchList, user_key
+from stream_app.client.redis_contract import SearchList, user_key
 from stream_app.errors import UserError
-from stream_app.kafka.kafka_outbox import KafkaOutbox
+from stream_app.kafka.kafka_event_sender import KafkaOutbox
 from stream_app.settings import load_settings
-from stream_app.tools.demo import report as reports
-from stream_app.tools.demo.ending import STALL_PATIENCE, Ending
-from stream_app.tools.demo.feeding import FeedingThread
-from stream_app.tools.demo.latest_search import LatestSearch, ShownSearch
-from stream_app.tools.demo.options import Options
-from stream_app.tools.demo.reads import time_reads
+from stream_app.tools.demo import demo_report as reports
+from stream_app.tools.demo.demo_options import Options
+from stream_app.tools.demo.event_sources import EventSource, LogSource, ShopSource
+from stream_app.tools.demo.featured_user import Spotlight
+from stream_app.tools.demo.feeder_thread import FeedingThread
+from stream_app.tools.demo.formatting import line, summary
+from stream_app.tools.demo.read_latency import time_reads
 from stream_app.tools.demo.screen import PICTURE, Size, draw, save_picture
-from stream_app.tools.demo.source import EventSource, LogSource, ShopSource
-from stream_app.tools.demo.spotlight import Spotlight
-from stream_app.tools.demo.text import line, summary
-from stream_app.tools.demo.view import View
-from stream_app.tools.environment.figures import Figures, History
-from stream_app.tools.environment.interrupts import Interrupts, Manner
-from stream_app.tools.environment.stage import set_up
-from stream_app.tools.environment.startup import Steps
-from stream_app.tools.environment.workers import WorkerError, Workers
+from stream_app.tools.demo.screen_state import View
+from stream_app.tools.demo.search_comparison import LatestSearch, ShownSearch
+from stream_app.tools.demo.stop_condition import STALL_PATIENCE, Ending
+from stream_app.tools.environment.setup import set_up
+from stream_app.tools.environment.signals import Interrupts, Manner
+from stream_app.tools.environment.startup_steps import Steps
+from stream_app.tools.environment.worker_metrics import Figures, History
+from stream_app.tools.environment.worker_pool import WorkerError, Workers
+from stream_app.tools.feeds.feed_progress import counting
 from stream_app.tools.feeds.feeder import Feeder
-from stream_app.tools.feeds.progress import counting
 from topics.records import RecommendationList
 
 _LOOK_EVERY: Final = 0.25

@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 from rich.console import Console, Group, RenderableType
 from rich.table import Table
 
-from stream_app.tools.demo.latest_search import ShownSearch
+from stream_app.tools.demo.featured_user import Spotlight
 from stream_app.tools.demo.panels import (
     BORDERS,
     FIGURES,
@@ -21,8 +21,8 @@ from stream_app.tools.demo.panels import (
     search_panel,
     shopper_panel,
 )
-from stream_app.tools.demo.spotlight import Spotlight
-from stream_app.tools.demo.view import View
+from stream_app.tools.demo.screen_state import View
+from stream_app.tools.demo.search_comparison import ShownSearch
 
 LIST_SHOWN: Final = 20
 """Most places of the list on the screen."""

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from stream_app.errors import UserError
 from stream_app.tools.embedded import kafka_runtime
-from stream_app.tools.embedded.process import Progress
+from stream_app.tools.embedded.child_process import Progress
 
 cli: Final = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 

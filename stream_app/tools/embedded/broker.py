@@ -5,8 +5,8 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from stream_app.tools.embedded.child_process import Progress, exchange, free_port
 from stream_app.tools.embedded.kafka_runtime import KafkaRuntime, kafka_runtime
-from stream_app.tools.embedded.process import Progress, exchange, free_port
 from stream_app.tools.embedded.server import EmbeddedServer
 
 # ApiVersions (key 18, version 0), correlation id 7, no client id: what every client asks first.

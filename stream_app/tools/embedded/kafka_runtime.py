@@ -22,7 +22,7 @@ import msgspec
 
 from stream_app.errors import UserError
 from stream_app.settings import cache_dir
-from stream_app.tools.embedded.process import Progress
+from stream_app.tools.embedded.child_process import Progress
 
 KAFKA: Final = "org.apache.kafka:kafka_2.13:4.1.0"
 # Kafka logs through slf4j and leaves the choice of a logger to whoever packages it.

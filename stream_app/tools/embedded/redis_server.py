@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from stream_app.errors import UserError
-from stream_app.tools.embedded.process import Progress, exchange
+from stream_app.tools.embedded.child_process import Progress, exchange
 from stream_app.tools.embedded.server import EmbeddedServer
 
 

@@ -8,7 +8,7 @@ from typing import Final, Self
 
 from stream_app.errors import UserError
 from stream_app.settings import scratch_dir
-from stream_app.tools.embedded.process import (
+from stream_app.tools.embedded.child_process import (
     STOP_SECONDS,
     Progress,
     free_port,

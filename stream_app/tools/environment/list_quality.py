@@ -47,7 +47,7 @@ def parse_quality(samples: Iterable[Sample]) -> tuple[float, ListQuality]:
 
     Examples
     --------
-    >>> from stream_app.tools.environment.figures import samples_of
+    >>> from stream_app.tools.environment.worker_metrics import samples_of
     >>> parse_quality(samples_of('headrace_exposure_gini_ratio 0.25'))[1].gini is None  # of no list yet
     True
     """

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from state.duplicates import Place
+from state.dedup import Place
 from state.fold import Outcome, fold
 from state.row import EMPTY_ROW, UserRow
 from stream_app.kafka.event_records import event_record
 from stream_app.models.model_set import ModelSet
 from stream_app.tools.feeds.rows import Ignored, Mapped, Row
-from topics.catalogue import topic_of
+from topics.catalog import topic_of
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem, UserEvent
 

@@ -11,8 +11,8 @@ import msgspec
 
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.fusion.choices import ChoiceFusion
-from stream_app.tools.evaluation.events import EventsFigures
+from stream_app.ranking.fusion.choice_fusion import ChoiceFusion
+from stream_app.tools.evaluation.event_logs import EventsFigures
 from stream_app.tools.evaluation.rerank import RerankFigures
 from stream_app.tools.evaluation.sessions import ModeFigures
 from stream_app.tools.evaluation.tuning import Tuned

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from state.row import UserRow
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.search.results import ResultsRanker
+from stream_app.ranking.search.results_ranker import ResultsRanker
 from stream_app.tools.evaluation.log_fold import LogFold
 from stream_app.tools.evaluation.progress import Watch, unwatched
 from stream_app.tools.evaluation.statistics import (

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from rich.table import Table
 
 from stream_app.tools.evaluation import rerank
-from stream_app.tools.evaluation.events import METRICS, Figures
+from stream_app.tools.evaluation.event_logs import METRICS, Figures
 from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport
 from stream_app.tools.evaluation.sessions import FUSED, Mode
 from stream_app.tools.evaluation.statistics import Interval

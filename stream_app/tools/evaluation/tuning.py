@@ -1,7 +1,7 @@
 """Hyper-parameters of one model, or of the session store, searched with Optuna on a validation tail.
 
 A trial is fresh models that learn all but the tail and predict that: of sessions frozen, as `SessionsEvaluation`
-does it; of an event log prequentially, as `stream_app.tools.evaluation.events` does. Almost all of a trial is the
+does it; of an event log prequentially, as `stream_app.tools.evaluation.event_logs` does. Almost all of a trial is the
 learning, so none is cut short by its first predictions.
 """
 
@@ -19,12 +19,12 @@ from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.row_request import request_of
-from stream_app.tools.evaluation.events import context_of
+from stream_app.tools.evaluation.event_logs import context_of
 from stream_app.tools.evaluation.log_fold import LogFold
 from stream_app.tools.evaluation.progress import Watch, unwatched
+from stream_app.tools.evaluation.search_spaces import Dimension, OneOf, Real, Space, inside
 from stream_app.tools.evaluation.session_files import SessionClock, Split
 from stream_app.tools.evaluation.sessions import FUSED, Mode, SessionsEvaluation
-from stream_app.tools.evaluation.spaces import Dimension, OneOf, Real, Space, inside
 from stream_app.tools.evaluation.statistics import (
     Bootstrap,
     Interval,

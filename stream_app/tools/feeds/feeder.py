@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stream_app.kafka.event_records import MAX_RECORD_BYTES, event_record
-from stream_app.kafka.record_sender import Outbox
+from stream_app.kafka.event_sender import Outbox
 from stream_app.tools.feeds.pacing import Pacer
 from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable, unreadable_record
 from topics.events import CatalogItem, UserEvent

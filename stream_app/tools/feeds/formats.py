@@ -9,7 +9,7 @@ import msgspec
 
 from stream_app.errors import UserError
 from stream_app.tools.feeds import jsonl, mapped_csv, trivago
-from stream_app.tools.feeds.mapping import read_mapping
+from stream_app.tools.feeds.column_mapping import read_mapping
 from stream_app.tools.feeds.rows import Row
 
 ReadRows = Callable[[Iterable[bytes], str], Iterator[Row]]

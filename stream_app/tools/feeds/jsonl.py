@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from stream_app.tools.feeds.rows import Mapped, Row, Unreadable
-from topics.catalogue import SHOP_TOPICS, TopicSpec
+from topics.catalog import SHOP_TOPICS, TopicSpec
 from topics.codec import EVENT_TYPES
 
 

@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
+from stream_app.tools.feeds.column_mapping import Mapping, TimeFormat
 from stream_app.tools.feeds.delimited import Record, records
-from stream_app.tools.feeds.mapping import Mapping, TimeFormat
 from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
 from topics.events import Action, Click, Event, Feedback, FeedbackKind, OrderLine, Purchase, Search
 

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from stream_app.kafka.event_records import MAX_RECORD_BYTES, OutgoingRecord
-from topics.catalogue import CLICKS
+from topics.catalog import CLICKS
 from topics.events import Click, Event
 
 KEPT_BYTES: Final = 65_536

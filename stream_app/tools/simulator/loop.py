@@ -14,12 +14,12 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
 
 from stream_app.client import ClientUnavailableError
-from stream_app.client.contract import user_key
+from stream_app.client.redis_contract import user_key
 from stream_app.errors import UserError
 from stream_app.kafka.event_records import event_record
-from stream_app.kafka.record_sender import Outbox
+from stream_app.kafka.event_sender import Outbox
 from stream_app.tools.feeds.pacing import Pacer
-from stream_app.tools.simulator.shopper import Shopper
+from stream_app.tools.simulator.simulated_user import Shopper
 from stream_app.tools.simulator.tally import Tally
 from topics.events import CatalogItem
 from topics.records import RecommendationList

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.tools.simulator.shopper import Sale, ShopEvent, Step
+from stream_app.tools.simulator.simulated_user import Sale, ShopEvent, Step
 from topics.records import RecommendationList
 
 FALLBACK: Final = "(fallback)"

@@ -7,9 +7,9 @@ from collections.abc import AsyncIterable
 from typing import Any
 
 from stream_app.metrics import Metrics
-from stream_app.worker.dead_letters import DeadLetterWriter
-from stream_app.worker.transport import RawSchema
-from topics.catalogue import CATALOG_ITEMS
+from stream_app.worker.dead_letter_writer import DeadLetterWriter
+from stream_app.worker.faust_transport import RawSchema
+from topics.catalog import CATALOG_ITEMS
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem
 

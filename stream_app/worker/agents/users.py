@@ -13,19 +13,19 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from state.duplicates import Place
+from state.dedup import Place
 from state.fold import Outcome, fold
-from state.tables import Rows
+from state.user_table import Rows
 from stream_app.kafka.append import Append
-from stream_app.kafka.outbox import DeliveryError
+from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
 from stream_app.publishing.flusher import Flusher
 from stream_app.publishing.prequential import PublishedLists
-from stream_app.worker.dead_letters import DeadLetterWriter
+from stream_app.worker.dead_letter_writer import DeadLetterWriter
+from stream_app.worker.faust_transport import RawSchema
 from stream_app.worker.replica import Replica
-from stream_app.worker.rewards import Rewards
-from stream_app.worker.transport import RawSchema
-from topics.catalogue import INTERACTIONS, USER_EVENTS, TopicSpec
+from stream_app.worker.reward_attributor import Rewards
+from topics.catalog import INTERACTIONS, USER_EVENTS, TopicSpec
 from topics.codec import Limits, RejectedError, RejectReason, decode
 from topics.events import Click, Erasure, Impression, Purchase, Search, UserEvent
 from topics.records import Interaction

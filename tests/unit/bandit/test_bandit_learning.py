@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream_app.bandit.registry import create_policy
+from stream_app.bandit.policy_registry import create_policy
 
 PLACES, CANDIDATES, WIDTH = 10, 40, 8
 LOOKED_AT = (1 + np.arange(PLACES)) ** -0.8

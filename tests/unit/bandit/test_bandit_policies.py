@@ -10,9 +10,9 @@ from stream_app.bandit.kernels import critic as critic_kernels
 from stream_app.bandit.kernels import decision as decision_kernels
 from stream_app.bandit.kernels import posterior as posterior_kernels
 from stream_app.bandit.policy import Policy
-from stream_app.bandit.registry import POLICIES, create_policy, warm_up
+from stream_app.bandit.policy_registry import POLICIES, create_policy, warm_up
 from stream_app.errors import UserError
-from tests.support.bandit_by_hand import WIDTH, hashes, options, places, teach
+from tests.support.bandit_builders import WIDTH, hashes, options, places, teach
 
 LEARNING = [name for name, policy in POLICIES.items() if policy.learns]
 WEIGHING = [name for name in LEARNING if name != "item_thompson"]

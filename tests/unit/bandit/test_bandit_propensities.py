@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import chi2  # type: ignore[import-untyped]
 
-from stream_app.bandit.registry import create_policy
+from stream_app.bandit.policy_registry import create_policy
 from stream_app.bandit.thompson import Thompson
-from tests.support.bandit_by_hand import WIDTH, hashes, options, teach
+from tests.support.bandit_builders import WIDTH, hashes, options, teach
 
 DRAWS = 20_000
 

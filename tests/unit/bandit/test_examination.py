@@ -8,7 +8,7 @@ from stream_app.bandit.item_thompson import ItemThompson
 from stream_app.bandit.kernels.posterior import place_weights
 from stream_app.bandit.linear import LinearPolicy
 from stream_app.bandit.thompson import Thompson
-from tests.support.bandit_by_hand import places
+from tests.support.bandit_builders import places
 
 K = 10
 LOOKED_AT = (1 + np.arange(K)) ** -1.0

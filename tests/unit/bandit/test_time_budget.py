@@ -5,8 +5,8 @@ from collections.abc import Callable
 
 import pytest
 
-from stream_app.bandit.registry import create_policy
-from tests.support.bandit_by_hand import hashes, options, places
+from stream_app.bandit.policy_registry import create_policy
+from tests.support.bandit_builders import hashes, options, places
 
 CANDIDATES, WIDTH, SHOWN = 200, 20, 20
 

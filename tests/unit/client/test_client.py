@@ -17,7 +17,7 @@ from stream_app.client.client import (
     first_list,
     order_by,
 )
-from stream_app.client.contract import SearchList, encode_list
+from stream_app.client.redis_contract import SearchList, encode_list
 from topics.records import ListedItem, Reason, RecommendationList
 
 

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from stream_app.__main__ import build_cli
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings, load_settings
+from stream_app.worker.faust_monitor import ScrapedMonitor
 from stream_app.worker.lifecycle import serve_metrics
-from stream_app.worker.monitor import ScrapedMonitor
 from tests.support import ROOT
 
 DEPLOY = ROOT / "deploy"

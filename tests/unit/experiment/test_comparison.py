@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stream_app.experiment.comparison import Comparison, Figure
-from stream_app.experiment.guard import findings
+from stream_app.experiment.guardrail import findings
 from topics.records import Reward, RewardKind, Source
 
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.experiment.features import FEATURES, STAMP
-from stream_app.experiment.policies import LivePolicies
-from stream_app.experiment.rows import pack_rows, stamp_of, unpack_rows
-from stream_app.experiment.shares import Shares
+from stream_app.experiment.assignment import Shares
+from stream_app.experiment.feature_rows import pack_rows, stamp_of, unpack_rows
+from stream_app.experiment.live_policies import LivePolicies
+from stream_app.experiment.policy_features import FEATURES, STAMP
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.list_rules import NO_RULES, ListRules
 from stream_app.ranking.ranker import Ranked, Ranker

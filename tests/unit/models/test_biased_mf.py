@@ -6,9 +6,9 @@ from river import optim, reco
 
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
 from stream_app.models.biased_mf import BiasedMF, RowSGD
-from stream_app.models.factors import initial_latents
-from stream_app.models.ids import stable_hash
-from stream_app.models.items import ItemIndex
+from stream_app.models.factor_model import initial_latents
+from stream_app.models.id_index import stable_hash
+from stream_app.models.item_index import ItemIndex
 from topics.records import Kind
 
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
 from stream_app.models.bpr import BPR
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import bpr as bpr_kernels
 from topics.records import Kind
 

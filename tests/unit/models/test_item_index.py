@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from stream_app.models.base import NO_ITEM, Items
-from stream_app.models.ids import IdIndex, stable_hash
-from stream_app.models.items import MAX_CATEGORIES, ItemIndex
+from stream_app.models.id_index import IdIndex, stable_hash
+from stream_app.models.item_index import MAX_CATEGORIES, ItemIndex
 
 
 def test_an_id_keeps_its_number() -> None:

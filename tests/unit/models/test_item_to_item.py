@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from stream_app.models.base import Context, Observation
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_to_item import ItemToItem
-from stream_app.models.items import ItemIndex
-from stream_app.models.sessions import SessionTracker, Stream
+from stream_app.models.session_tracker import SessionTracker, Stream
 from stream_app.models.similarity import SIMILARITIES, pearson
 from topics.records import Kind, Reason
 

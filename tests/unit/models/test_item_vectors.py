@@ -3,7 +3,7 @@
 import numpy as np
 
 from stream_app.models.item_vectors import ItemVectors
-from tests.support.sessions_by_hand import Visits
+from tests.support.session_builder import Visits
 
 
 def worlds(sessions: int = 400, **parameters: object) -> Visits:

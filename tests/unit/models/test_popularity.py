@@ -3,7 +3,7 @@
 import pytest
 
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.popularity import Popularity
 from topics.records import Kind
 

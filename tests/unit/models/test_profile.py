@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.profile import (
     PRIOR_ITEMS,
     Affinities,

@@ -7,7 +7,7 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.models.base import Model
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.popularity import Popularity
 from stream_app.models.registry import MODELS, create
 from stream_app.ranking.assembly import make_models

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, NO_ITEM, Context, Observation
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.repeats import BOUGHT, Repeats
 from topics.records import Kind, Reason
 

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.search import Search
 from topics.records import Kind, Reason
 

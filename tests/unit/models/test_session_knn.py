@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.sessions_by_hand import Visits
+from tests.support.session_builder import Visits
 from topics.records import Reason
 
 

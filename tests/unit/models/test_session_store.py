@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from stream_app.models.base import NO_ITEM
-from stream_app.models.items import ItemIndex
+from stream_app.models.item_index import ItemIndex
 from stream_app.models.session_store import Column, SessionStore
-from tests.support.sessions_by_hand import Visits
+from tests.support.session_builder import Visits
 
 
 def sums(visits: Visits, items: str, column: Column, **more: Any) -> dict[str, float]:

@@ -5,8 +5,8 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from stream_app.models.items import ItemIndex
-from stream_app.models.sessions import TAIL, SessionTracker, Stream
+from stream_app.models.item_index import ItemIndex
+from stream_app.models.session_tracker import TAIL, SessionTracker, Stream
 
 VIEWS, PURCHASES = Stream.VIEWS, Stream.PURCHASES
 

@@ -1,6 +1,6 @@
 """Walks of one and two steps."""
 
-from tests.support.sessions_by_hand import Visits
+from tests.support.session_builder import Visits
 from topics.records import Reason
 
 

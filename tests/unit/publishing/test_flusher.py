@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from stream_app.client.contract import decode_list, item_key, popular_key, search_key, user_key
+from stream_app.client.redis_contract import decode_list, item_key, popular_key, search_key, user_key
 from stream_app.ranking.ranker import Ranked, Ranker
 from stream_app.ranking.request import RankRequest
-from stream_app.worker.recall import remembered
-from topics.catalogue import LISTS
+from stream_app.worker.list_recovery import remembered
+from topics.catalog import LISTS
 from topics.events import rfc3339
 
 if TYPE_CHECKING:
-    from tests.support.workbench import Workbench
+    from tests.support.in_memory_worker import Workbench
 else:
-    from tests.support.workbench import Workbench
+    from tests.support.in_memory_worker import Workbench
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from state.lists import ListMemory
+from state.list_store import ListMemory
 from state.published_list import PublishedList
 from stream_app.metrics import Metrics
 from stream_app.publishing.prequential import PublishedLists

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from state.duplicates import Place
+from state.dedup import Place
 from state.fold import interaction_of
 from state.row import MAX_RESULTS
 from stream_app.__main__ import build_cli
 from stream_app.client.client import DEFAULT_TIMEOUT, chain_of
-from stream_app.client.contract import (
+from stream_app.client.redis_contract import (
     MAX_QUERY,
     SearchList,
     decode_list,
@@ -25,7 +25,7 @@ from stream_app.client.contract import (
     user_key,
 )
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.search.search import POLICY as SEARCH_POLICY
+from stream_app.ranking.search.search_ranker import POLICY as SEARCH_POLICY
 from stream_app.settings import Settings
 from tests.support import ROOT
 from topics.events import CatalogItem, Click

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec import structs
 
-from stream_app.client.contract import (
+from stream_app.client.redis_contract import (
     MAX_QUERY,
     SearchList,
     decode_search_list,
@@ -21,15 +21,15 @@ from stream_app.client.contract import (
 )
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
-from stream_app.ranking.fusion.choices import ENOUGH
-from stream_app.ranking.search.results import ResultsRanker
-from topics.catalogue import LISTS
+from stream_app.ranking.fusion.choice_fusion import ENOUGH
+from stream_app.ranking.search.results_ranker import ResultsRanker
+from topics.catalog import LISTS
 from topics.events import Search
 
 if TYPE_CHECKING:
-    from tests.support.workbench import Workbench
+    from tests.support.in_memory_worker import Workbench
 else:
-    from tests.support.workbench import Workbench
+    from tests.support.in_memory_worker import Workbench
 
 
 @pytest.fixture
@@ -293,7 +293,7 @@ async def test_a_search_list_goes_by_the_prices_that_the_search_says(
         made.listeners.append(ResultsRanker())
         return made
 
-    monkeypatch.setattr("tests.support.workbench.ModelSet", models)
+    monkeypatch.setattr("tests.support.in_memory_worker.ModelSet", models)
     workbench = make_workbench()
     names = [f"i{number}" for number in range(6)]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from state.duplicates import Place
+from state.dedup import Place
 from state.fold import fold
 from state.row import EMPTY_ROW, UserRow
 from stream_app.models.model_set import ModelSet

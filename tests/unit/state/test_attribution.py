@@ -7,8 +7,8 @@ import msgspec
 import pytest
 
 from state.attribution import WEIGHTS, WINDOWS, Attribution, AttributionRules, Unattributed, attribute
-from state.duplicates import Place
-from state.lists import ListMemory
+from state.dedup import Place
+from state.list_store import ListMemory
 from state.published_list import PublishedList, packed
 from topics.events import (
     Action,

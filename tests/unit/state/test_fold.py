@@ -7,7 +7,7 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from state.duplicates import CAPACITY, Place
+from state.dedup import CAPACITY, Place
 from state.fold import Outcome, fold
 from state.row import (
     EMPTY_ROW,

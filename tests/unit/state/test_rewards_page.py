@@ -5,7 +5,7 @@ import re
 import pytest
 
 from state.attribution import WEIGHTS, WINDOWS, Unattributed
-from state.lists import ListMemory
+from state.list_store import ListMemory
 from state.retention import KEPT, ROOM, Retention
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings

@@ -10,12 +10,11 @@ import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
-from state.duplicates import CAPACITY
+from state.dedup import CAPACITY
 from stream_app.settings import Settings
 from tests.support import ROOT
-from topics.catalogue import SHOP_TOPICS, USER_EVENTS, TopicSpec
+from topics.catalog import SHOP_TOPICS, USER_EVENTS, TopicSpec
 from topics.codec import Limits, RejectReason, decode
-from topics.documents import json_schema
 from topics.events import (
     MAX_CONTEXT,
     MAX_CONTEXT_VALUE,
@@ -26,6 +25,7 @@ from topics.events import (
     Event,
     UserEvent,
 )
+from topics.schema_documents import json_schema
 
 PAGE = (ROOT / "docs" / "events.md").read_text()
 SPECS = {spec.name: spec for spec in SHOP_TOPICS}

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 import msgspec
 import pytest
 
-from stream_app.client.contract import item_key, popular_key, user_key
+from stream_app.client.redis_contract import item_key, popular_key, user_key
 from stream_app.worker.agents.catalog import CatalogEvents
-from stream_app.worker.dead_letters import DeadLetterWriter
-from topics.catalogue import CATALOG_ITEMS
+from stream_app.worker.dead_letter_writer import DeadLetterWriter
+from topics.catalog import CATALOG_ITEMS
 from topics.codec import Limits
 
 if TYPE_CHECKING:
-    from tests.support.workbench import Workbench
+    from tests.support.in_memory_worker import Workbench
 else:
-    from tests.support.workbench import Workbench
+    from tests.support.in_memory_worker import Workbench
 
 
 @pytest.fixture

@@ -13,15 +13,15 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from state.model_store import DirectoryModelStore
-from stream_app.experiment.features import FEATURES, STAMP
-from stream_app.experiment.policies import LivePolicies
-from stream_app.experiment.rows import pack_rows
-from stream_app.experiment.shares import Shares
+from stream_app.experiment.assignment import Shares
+from stream_app.experiment.feature_rows import pack_rows
+from stream_app.experiment.live_policies import LivePolicies
+from stream_app.experiment.policy_features import FEATURES, STAMP
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from stream_app.worker import replica as replica_module
 from stream_app.worker.replica import Replica, load_models
-from topics.catalogue import CATALOG_ITEMS, INTERACTIONS, REWARDS
+from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits
 from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
 

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 
 from state.row import EMPTY_ROW
-from stream_app.client.contract import user_key
-from stream_app.kafka.outbox import DeliveryError
+from stream_app.client.redis_contract import user_key
+from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
-from stream_app.worker.dead_letters import KEPT_BYTES, DeadLetterWriter
-from topics.catalogue import (
+from stream_app.worker.dead_letter_writer import KEPT_BYTES, DeadLetterWriter
+from topics.catalog import (
     CLICKS,
     DEAD_LETTERS,
     ERASURES,
@@ -34,9 +34,9 @@ from topics.events import (
 from topics.records import DeadLetter, Interaction, Kind, Source
 
 if TYPE_CHECKING:
-    from tests.support.workbench import Workbench
+    from tests.support.in_memory_worker import Workbench
 else:
-    from tests.support.workbench import Workbench
+    from tests.support.in_memory_worker import Workbench
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from stream_app.tools.evaluation.policies.rewards import CrossFit
+from stream_app.tools.evaluation.policies.reward_models import CrossFit
 from stream_app.tools.evaluation.policies.rounds import Floats, Rounds
 
 _QUANTILES: Final = np.linspace(0.5, 1.0, 51)

@@ -4,7 +4,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from stream_app.tools.evaluation.policies.rewards import RewardModel
+from stream_app.tools.evaluation.policies.reward_models import RewardModel
 from stream_app.tools.evaluation.policies.rounds import Floats, Rounds
 
 DRAWS: Final = 100

@@ -5,7 +5,7 @@ import pytest
 
 from stream_app.models.base import NO_ITEM
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.fusion.choices import ENOUGH, SAMPLED, ChoiceFusion, loudest
+from stream_app.ranking.fusion.choice_fusion import ENOUGH, SAMPLED, ChoiceFusion, loudest
 from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.ranking.fusion.weighted import WeightedFusion
 from stream_app.ranking.ranker import Ranker

@@ -9,7 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from stream_app.tools.bench import bandit
-from stream_app.tools.bench.bandit_entrants import ENTRANTS
+from stream_app.tools.bench.bandit_agents import ENTRANTS
 from stream_app.tools.bench.bandit_environments import ENVIRONMENTS
 
 

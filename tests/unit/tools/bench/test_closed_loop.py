@@ -12,7 +12,7 @@ from stream_app.errors import UserError
 from stream_app.tools.bench import closed_loop
 from stream_app.tools.bench.closed_loop import ARMS, measure, over_parts, shops_of, tenths_of
 from stream_app.tools.evaluation.statistics import Values
-from stream_app.tools.simulator.report import Curve, Regret
+from stream_app.tools.simulator.simulation_report import Curve, Regret
 
 COLUMNS = ["lists", "examined", "clicks", "conversions", "revenue", "expected", "best"]
 

@@ -14,10 +14,10 @@ import pytest
 from kafka.errors import KafkaTimeoutError, NotLeaderForPartitionError
 
 from stream_app.__main__ import main
-from stream_app.bandit.registry import POLICIES
-from stream_app.experiment.confidence import half_width
+from stream_app.bandit.policy_registry import POLICIES
+from stream_app.experiment.confidence_sequence import half_width
 from stream_app.tools import policy_control
-from topics.catalogue import CONTROL, REWARDS, TopicSpec
+from topics.catalog import CONTROL, REWARDS, TopicSpec
 from topics.records import GUARD, PolicyShares, Reward, RewardKind, Source
 
 DAY = 86_400.0

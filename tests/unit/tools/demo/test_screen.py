@@ -9,12 +9,12 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from stream_app.tools.demo.latest_search import PlacedResult, ShownSearch
+from stream_app.tools.demo.featured_user import Spotlight
 from stream_app.tools.demo.screen import PICTURE, SEARCH_SHOWN, Size, draw, save_picture
-from stream_app.tools.demo.spotlight import Spotlight
-from stream_app.tools.demo.view import View
-from stream_app.tools.environment.figures import Figures, PolicyFigures
+from stream_app.tools.demo.screen_state import View
+from stream_app.tools.demo.search_comparison import PlacedResult, ShownSearch
 from stream_app.tools.environment.list_quality import ListQuality
+from stream_app.tools.environment.worker_metrics import Figures, PolicyFigures
 from topics.events import Click
 from topics.records import ListedItem, Reason, RecommendationList
 

@@ -4,8 +4,8 @@ import pytest
 from prometheus_client import generate_latest
 
 from stream_app.metrics import Metrics
-from stream_app.tools.environment.figures import samples_of
 from stream_app.tools.environment.list_quality import ListQuality, mean_quality, parse_quality
+from stream_app.tools.environment.worker_metrics import samples_of
 
 
 def told(metrics: Metrics) -> tuple[float, ListQuality]:

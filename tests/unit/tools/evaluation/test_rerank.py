@@ -11,10 +11,10 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.search.results import ResultsRanker
+from stream_app.ranking.search.results_ranker import ResultsRanker
 from stream_app.tools.evaluation.rerank import PARTS, RerankEvaluation, RerankFigures, Split, System
+from stream_app.tools.feeds.event_log import Request, open_log
 from stream_app.tools.feeds.formats import reader
-from stream_app.tools.feeds.log import Request, open_log
 from stream_app.tools.feeds.rows import Ignored, Mapped, Row
 from topics.events import Click, Event, Feedback, FeedbackKind, OrderLine, Purchase, Search
 

@@ -14,8 +14,8 @@ from stream_app.models.registry import MODELS
 from stream_app.ranking.assembly import FUSION
 from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.tools.evaluation.progress import Tell
+from stream_app.tools.evaluation.search_spaces import SPACES, STORE, OneOf, Real, inside, space_of
 from stream_app.tools.evaluation.session_files import Session, Split
-from stream_app.tools.evaluation.spaces import SPACES, STORE, OneOf, Real, inside, space_of
 from stream_app.tools.evaluation.tuning import (
     EventsTrial,
     Metric,

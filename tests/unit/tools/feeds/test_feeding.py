@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream_app.kafka.record_sender import MemoryOutbox
+from stream_app.kafka.event_sender import MemoryOutbox
 from stream_app.tools.feeds.feeder import Feeder
 from stream_app.tools.feeds.pacing import BURST_SECONDS, Pacer
 from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable

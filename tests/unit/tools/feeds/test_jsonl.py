@@ -6,7 +6,7 @@ import pytest
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.feeds import jsonl
 from stream_app.tools.feeds.rows import Mapped, Unreadable, unreadable_record
-from topics.catalogue import CATALOG_ITEMS, CLICKS, PURCHASES
+from topics.catalog import CATALOG_ITEMS, CLICKS, PURCHASES
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem, Click, Feedback, FeedbackKind
 

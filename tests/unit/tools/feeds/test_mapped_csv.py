@@ -6,9 +6,9 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.settings import shared_data_dir
+from stream_app.tools.feeds.column_mapping import Mapping, parse_mapping
 from stream_app.tools.feeds.formats import reader
 from stream_app.tools.feeds.mapped_csv import rows
-from stream_app.tools.feeds.mapping import Mapping, parse_mapping
 from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
 from topics.events import Action, Click, Feedback, FeedbackKind, Purchase, Search
 
@@ -185,7 +185,7 @@ def test_the_csv_format_needs_a_mapping_and_the_others_refuse_one(tmp_path: Path
 
 
 def test_the_real_yoochoose_log_reads_whole(tmp_path: Path) -> None:
-    from stream_app.tools.feeds.log import Request, open_log
+    from stream_app.tools.feeds.event_log import Request, open_log
 
     path = shared_data_dir() / "yoochoose" / "train.tsv.gz"
     if not path.is_file():

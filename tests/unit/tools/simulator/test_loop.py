@@ -6,15 +6,15 @@ from collections.abc import Collection, Sequence
 import pytest
 
 from stream_app.client import ClientUnavailableError
-from stream_app.client.contract import user_key
+from stream_app.client.redis_contract import user_key
 from stream_app.errors import UserError
-from stream_app.kafka.record_sender import MemoryOutbox
+from stream_app.kafka.event_sender import MemoryOutbox
 from stream_app.tools.simulator import loop as loops
-from stream_app.tools.simulator.logs import by_shopper
+from stream_app.tools.simulator.logged_users import by_shopper
 from stream_app.tools.simulator.loop import Loop
-from stream_app.tools.simulator.replayed import ReplayedShopper
+from stream_app.tools.simulator.replayed_user import ReplayedShopper
 from stream_app.tools.simulator.tally import FALLBACK, Tally
-from tests.support.shop_floor import Recommender, listing, run
+from tests.support.in_memory_recommender import Recommender, listing, run
 from topics.events import CatalogItem, Click
 from topics.records import RecommendationList
 

@@ -8,7 +8,7 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.tools.evaluation.policies import open_bandit
-from stream_app.tools.evaluation.policies.evaluation import PolicyEvaluation
+from stream_app.tools.evaluation.policies.policy_evaluation import PolicyEvaluation
 from stream_app.tools.evaluation.policies.rounds import Rounds
 from stream_app.tools.evaluation.policies.verdicts import Finding
 

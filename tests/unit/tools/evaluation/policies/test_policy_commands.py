@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from stream_app.__main__ import build_cli
 from stream_app.errors import UserError
-from stream_app.experiment.rows import pack_rows, stamp_of
+from stream_app.experiment.feature_rows import pack_rows, stamp_of
 
 PNG = b"\x89PNG"
 ESTIMATORS = ["dm", "ips", "snips", "dr", "switch_dr", "clipped_ips", "clipped_dr"]

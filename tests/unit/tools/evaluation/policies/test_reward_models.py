@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from stream_app.tools.evaluation.policies.rewards import PENALTY, cross_fit, fit
-from stream_app.tools.evaluation.policies.synthetic import World
+from stream_app.tools.evaluation.policies.reward_models import PENALTY, cross_fit, fit
+from stream_app.tools.evaluation.policies.synthetic_log import World
 
 
 def test_ridge_solves_the_normal_equations() -> None:

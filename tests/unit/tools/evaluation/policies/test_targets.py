@@ -7,7 +7,7 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.tools.evaluation.policies import targets
-from stream_app.tools.evaluation.policies.rewards import RewardModel, fit
+from stream_app.tools.evaluation.policies.reward_models import RewardModel, fit
 from stream_app.tools.evaluation.policies.rounds import NO_CANDIDATE, ListDesign, Rounds
 
 

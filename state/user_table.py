@@ -1,0 +1,183 @@
+"""The Faust table that keeps the shoppers' rows, with its changelog written in batches.
+
+Faust sends each changelog record as a message of its own; `ChangelogTable` hands it to an outbox instead
+(`docs/decisions.md` has the figures). What Faust promises stays: the store's persisted offset follows what Kafka
+acknowledged, and the outbox is flushed before offsets are committed.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from typing import Any, Final, Protocol
+
+import faust
+from aiokafka.partitioner import murmur2
+from faust.streams import current_event
+from faust.types import TP
+
+from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
+from topics.catalog import USERS_TABLE
+
+_LOG: Final = logging.getLogger(__name__)
+
+Append = Callable[[str, int, bytes | None, bytes | None, Callable[[int], None]], None]
+
+
+class ChangelogTable(faust.Table):  # type: ignore[misc]
+    """A table of raw bytes whose changelog goes through an outbox."""
+
+    append: Append
+    """Set by `users_table`: takes topic, partition, key, value and what to call when delivered."""
+
+    _write_raw: Callable[[bytes, bytes], None] | None = None
+    """The store's write below its serializers, where it has one."""
+
+    def write(self, key: bytes, value: bytes, partition: int) -> None:
+        """Write a row and its changelog record: ``table[key] = value`` without the codecs on the way.
+
+        Parameters
+        ----------
+        key, value
+            Raw bytes.
+        partition
+            Of the event that is being handled.
+        """
+        # First the store: a write that fails must not be in the changelog.
+        if self._write_raw is None:
+            self._write_raw = getattr(self.data, "_set", None) or self.data.__setitem__
+        self._write_raw(key, value)
+        self.append(self.changelog_topic_name, partition, key, value, self._delivered(partition))
+        self._sensor_on_set(self, key, value)
+
+    def on_key_set(self, key: bytes, value: bytes) -> None:
+        """Write the change to the changelog."""
+        self._log(key, value)
+        self._sensor_on_set(self, key, value)
+
+    def on_key_del(self, key: bytes) -> None:
+        """Write the deletion to the changelog."""
+        self._log(key, None)
+        self._sensor_on_del(self, key)
+
+    def _log(self, key: bytes, value: bytes | None) -> None:
+        event = current_event()
+        if event is None:
+            raise TypeError("the users table is changed only while an event is being handled")
+        partition = event.message.partition
+        self.append(self.changelog_topic_name, partition, key, value, self._delivered(partition))
+
+    def _delivered(self, partition: int) -> Callable[[int], None]:
+        callbacks: dict[int, Callable[[int], None]] = self.__dict__.setdefault("_callbacks", {})
+        if partition not in callbacks:
+            tp = TP(self.changelog_topic_name, partition)
+
+            def delivered(offset: int) -> None:
+                # A batch may be acknowledged after its partition moved to another worker: opening the
+                # partition's database again would keep its lock.
+                if partition in getattr(self.data, "_dbs", (partition,)):
+                    self.data.set_persisted_offset(tp, offset)
+
+            callbacks[partition] = delivered
+        return callbacks[partition]
+
+
+def users_table(app: Any, append: Append, partitions: int) -> ChangelogTable:
+    """Declare the users table on an application made with ``Table=ChangelogTable``."""
+    # Giving only a schema would leave JSON in the store: key and value types must be bytes.
+    table: ChangelogTable = app.Table(USERS_TABLE, partitions=partitions, key_type=bytes, value_type=bytes)
+    table.append = append
+    return table
+
+
+class Rows(Protocol):
+    """The shoppers' rows of this worker's partitions."""
+
+    def get(self, user_id: str) -> UserRow:
+        """The row, the empty one for a shopper not seen before."""
+
+    def put(self, user_id: str, row: UserRow, partition: int) -> None:
+        """Keep a row; while the event that changed it is being handled."""
+
+    def partition_of(self, user_id: str) -> int:
+        """The partition of a shopper's events."""
+
+    def scan(self) -> Iterator[tuple[str, UserRow]]:
+        """All rows."""
+
+    def forget_cached(self) -> None:
+        """Read everything from the store again; after partitions moved."""
+
+
+class TableRows:
+    """Rows in a Faust table, the recently used ones decoded in memory.
+
+    Parameters
+    ----------
+    table
+        Bytes to bytes.
+    partitions
+        Of the table.
+    cached
+        Most rows kept decoded.
+    """
+
+    def __init__(self, table: Any, partitions: int, cached: int = 20_000) -> None:
+        self._table = table
+        self._partitions = partitions
+        self._cached: Final = cached
+        self._cache: OrderedDict[str, tuple[UserRow, int]] = OrderedDict()
+        self.count = 0
+        """Rows, as counted at the last scan and since."""
+
+    def get(self, user_id: str) -> UserRow:
+        """The row, the empty one for a shopper not seen before.
+
+        Raises
+        ------
+        RowFormatError
+            If the stored bytes are not a row of this version.
+        """
+        hit = self._cache.get(user_id)
+        if hit is not None:
+            self._cache.move_to_end(user_id)
+            return hit[0]
+        try:
+            return decode_row(self._table[user_id.encode()])
+        except KeyError:
+            return EMPTY_ROW
+
+    def put(self, user_id: str, row: UserRow, partition: int) -> None:
+        """Keep a row; while the event that changed it is being handled."""
+        key = user_id.encode()
+        # Only a row of no more than one event can be new; it is not, where that event is read again.
+        new = row.counts.total <= 1 and user_id not in self._cache and key not in self._table
+        self._table.write(key, encode_row(row), partition)
+        self.count += new
+        self._cache[user_id] = (row, partition)
+        self._cache.move_to_end(user_id)
+        if len(self._cache) > self._cached:
+            self._cache.popitem(last=False)
+
+    def partition_of(self, user_id: str) -> int:
+        """The partition of a shopper's events: as seen, else by Kafka's default partitioner."""
+        hit = self._cache.get(user_id)
+        if hit is not None:
+            return hit[1]
+        partition: int = (murmur2(user_id.encode()) & 0x7FFFFFFF) % self._partitions
+        return partition
+
+    def scan(self) -> Iterator[tuple[str, UserRow]]:
+        """All rows of this worker's partitions."""
+        for key, raw in self._table.items():
+            try:
+                yield key.decode(), decode_row(raw)
+            except RowFormatError as error:
+                _LOG.warning("passing over the row of %r: %s", key, error)
+
+    def count_from(self, scanned: int) -> None:
+        """Take the number of rows that a scan found."""
+        self.count = scanned
+
+    def forget_cached(self) -> None:
+        """Read everything from the table again; after partitions moved."""
+        self._cache.clear()

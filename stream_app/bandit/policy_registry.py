@@ -1,0 +1,95 @@
+"""The policies by name."""
+
+from inspect import signature
+from typing import Any, Final
+
+import numpy as np
+
+from stream_app.bandit.epsilon_greedy import EpsilonGreedy
+from stream_app.bandit.fixed import Fixed
+from stream_app.bandit.item_thompson import REWARDS, ItemThompson
+from stream_app.bandit.linear import LinearPolicy
+from stream_app.bandit.linucb import LinUCB
+from stream_app.bandit.policy import Policy
+from stream_app.bandit.popularity_order import PopularityOrder
+from stream_app.bandit.session_value import SessionValue
+from stream_app.bandit.thompson import Thompson
+from stream_app.errors import UserError
+
+POLICIES: Final[dict[str, type[Policy]]] = {
+    policy.name: policy
+    for policy in (
+        Fixed,
+        PopularityOrder,
+        Thompson,
+        LinUCB,
+        EpsilonGreedy,
+        ItemThompson,
+        SessionValue,
+    )
+}
+"""Every policy, by its name."""
+
+
+def create_policy(name: str, features: int, **parameters: Any) -> Policy:
+    """Make the named policy.
+
+    Parameters
+    ----------
+    name
+        From `POLICIES`.
+    features
+        Number of features of a candidate.
+    **parameters
+        Settings; the policy is given those it takes, and has defaults for the others.
+
+    Raises
+    ------
+    UserError
+        If there is no policy of that name, or a setting makes no sense.
+
+    Examples
+    --------
+    >>> create_policy("thompson", features=3, draws=32, column=1).parameters["draws"]
+    32
+    >>> create_policy("tompson", features=3)
+    Traceback (most recent call last):
+    stream_app.errors.UserError: There is no policy 'tompson'; there are fixed, popularity, thompson, ...
+    """
+    if name not in POLICIES:
+        raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
+    make: Any = POLICIES[name]
+    taken = _settings(make)
+    try:
+        made: Policy = make(features, **{key: each for key, each in parameters.items() if key in taken})
+    except ValueError as error:
+        raise UserError(f"Policy {name}: {error}.") from error
+    return made
+
+
+def _settings(make: type[Policy]) -> set[str]:
+    """Names of what a policy takes, also through those it is made of."""
+    return {
+        name
+        for each in make.__mro__
+        if each in POLICIES.values() or each is LinearPolicy
+        for name, parameter in signature(each).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def warm_up() -> None:
+    """Compile every kernel of this package, or load it where a run before did.
+
+    Examples
+    --------
+    >>> warm_up()
+    """
+    options = np.ones((3, 2), np.float32)
+    places = np.arange(3, dtype=np.int32)
+    items = np.arange(1, 4, dtype=np.uint64)
+    policies = [make(2) for make in POLICIES.values()]
+    for policy in (*policies, *(ItemThompson(2, rewards=rewards) for rewards in REWARDS)):
+        policy.see(options, places, 0.0, items)
+        policy.reward(options[0], 0, 1.0, 0.0, item=1, user="a")
+        policy.decide(options, 2, 1, items)

@@ -1,0 +1,91 @@
+"""Which policy a shopper belongs to: by a hash of who they are, so that it stays."""
+
+import math
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from stream_app.models.id_index import stable_hash
+
+_WORD: Final = (1 << 64) - 1
+
+
+class Shares:
+    """Splits shoppers between policies by weights.
+
+    Every shopper has a number of each policy, by a hash of both; theirs is the policy whose number, its logarithm
+    divided by the weight, is largest. So each policy gets its share of the shoppers; a shopper keeps their policy as
+    long as the weights stay; and when one weight changes, nobody moves but to or from that policy.
+
+    Parameters
+    ----------
+    weights
+        Of each policy, 0 or more; what counts is their ratio.
+    resting
+        Policies that get nobody for now, whatever their weight.
+    control
+        The policy that gets everybody where all that have a weight rest. Where it has none itself, none rests then.
+
+    Raises
+    ------
+    ValueError
+        If a weight is below 0, or no number, or none is above 0.
+
+    References
+    ----------
+    Thaler, Ravishankar: Using name-based mappings to increase hit rates, IEEE/ACM ToN 1998 (rendezvous hashing);
+    Schindelhauer, Schomaker: Weighted distributed hash tables, SPAA 2005 (the logarithm method).
+
+    Examples
+    --------
+    >>> shares = Shares({"thompson": 0.9, "fixed": 0.1})
+    >>> of = [shares.policy_of(f"shopper {n}") for n in range(1000)]
+    >>> of.count("thompson")
+    897
+    >>> shares.fraction("thompson")
+    0.9
+    """
+
+    def __init__(
+        self, weights: Mapping[str, float], resting: Collection[str] = (), control: str = ""
+    ) -> None:
+        for name, weight in weights.items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise ValueError(f"the weight of policy {name!r} must be 0 or more, not {weight!r}")
+        if not any(weight > 0 for weight in weights.values()):
+            raise ValueError("one policy at least needs a weight above 0")
+        self.weights: Final = dict(sorted(weights.items()))
+        self.resting: Final = frozenset(resting)
+        self.control: Final = control
+        weighted = {name: weight for name, weight in self.weights.items() if weight > 0}
+        awake = {name: weight for name, weight in weighted.items() if name not in self.resting}
+        last = {control: weighted[control]} if control in weighted else weighted
+        self._awake: Final = awake or last
+        # by the largest: the logarithms below are divided by them, and what counts is their ratio
+        top = max(self._awake.values())
+        self._salts: Final = [
+            (name, stable_hash(name) | 1, weight / top) for name, weight in self._awake.items()
+        ]
+
+    def policy_of(self, user_id: str) -> str:
+        """The policy that a shopper belongs to."""
+        salts = self._salts
+        if len(salts) == 1:
+            return salts[0][0]
+        who = stable_hash(user_id)
+        best, chosen = -math.inf, salts[0][0]
+        for name, salt, weight in salts:
+            number = math.log((_mixed(who ^ salt) + 1) / (_WORD + 2)) / weight
+            if number > best:
+                best, chosen = number, name
+        return chosen
+
+    def fraction(self, policy: str) -> float:
+        """The share of the shoppers that a policy gets, from 0 to 1."""
+        return self._awake.get(policy, 0.0) / sum(self._awake.values())
+
+
+def _mixed(word: int) -> int:
+    """A 64-bit word whose every bit depends on all of the given one (the end of MurmurHash3, as in SplitMix64)."""
+    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
+    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _WORD
+    return word ^ (word >> 31)

@@ -1,0 +1,205 @@
+"""Ids as small integers: a bounded two-way map that gives up what was touched longest ago."""
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from hashlib import blake2b
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.base import NO_ITEM, Items, Times
+from stream_app.models.model_state import State, grown
+
+EVICTED_SHARE = 100
+"""A full index gives up one in this many ids at a time."""
+
+_BYTES_PER_ID = 120
+"""A dict slot, a list slot and a boxed integer."""
+
+
+def stable_hash(text: str) -> int:
+    """Hash a text to 64 bits, the same in every process.
+
+    Examples
+    --------
+    >>> hex(stable_hash("shoe"))
+    '0x2060dac27e6d6dba'
+    """
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "little")
+
+
+class IdIndex:
+    """Gives each id an integer, and the integers of long untouched ids to new ones.
+
+    Parameters
+    ----------
+    capacity
+        Most ids held. When one more comes, about 1% are given up: those touched longest ago by event time,
+        so that replicas give up the same ids whatever order the partitions were read in.
+    on_evict
+        Told the integers (ndarray of int32) before they are given to other ids.
+
+    Attributes
+    ----------
+    hashes : ndarray of uint64, shape (n,)
+        Stable hash of the id behind each integer; decides every tie, so that rankings do not depend on the
+        order in which integers were given out. Replaced by a longer array when the index grows.
+    touched : ndarray of float64, shape (n,)
+        Newest event time of each id, seconds since the epoch; -inf where the integer is free.
+
+    Examples
+    --------
+    >>> index = IdIndex(capacity=2, on_evict=lambda gone: print("gone:", gone.tolist()))
+    >>> index.index("a", 10.0), index.index("b", 5.0), index.index("a", 3.0)
+    (0, 1, 0)
+    >>> index.index("c", 7.0)
+    gone: [1]
+    1
+    >>> index.find("b"), index.id_of(1), len(index)
+    (-1, 'c', 2)
+    """
+
+    def __init__(self, capacity: int, on_evict: Callable[[Items], None] | None = None) -> None:
+        self.capacity = capacity
+        self.hashes: NDArray[np.uint64] = np.zeros(64, np.uint64)
+        self.touched: Times = np.full(64, -np.inf)
+        self._on_evict = on_evict
+        self._numbers: dict[str, int] = {}
+        self._ids: list[str | None] = []
+        self._free: list[int] = []
+        self._text_bytes = 0
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    @property
+    def size(self) -> int:
+        """One more than the largest integer given out so far."""
+        return len(self._ids)
+
+    def find(self, name: str) -> int:
+        """Integer of an id, or `NO_ITEM`."""
+        return self._numbers.get(name, NO_ITEM)
+
+    def find_all(self, names: Iterable[str]) -> list[int]:
+        """Integers of ids, `NO_ITEM` for each that is not known."""
+        get = self._numbers.get
+        return [get(name, NO_ITEM) for name in names]
+
+    def id_of(self, number: int) -> str:
+        """Id behind an integer.
+
+        Raises
+        ------
+        KeyError
+            If the integer is not in use.
+        """
+        name = self._ids[number] if 0 <= number < len(self._ids) else None
+        if name is None:
+            raise KeyError(number)
+        return name
+
+    def ids_of(self, numbers: list[int]) -> list[str]:
+        """Ids behind integers.
+
+        Raises
+        ------
+        KeyError
+            If one of them is not in use.
+        """
+        ids = self._ids
+        names = [ids[number] if 0 <= number < len(ids) else None for number in numbers]
+        if None in names:
+            raise KeyError(numbers[names.index(None)])
+        return cast("list[str]", names)
+
+    def index(self, name: str, ts: float) -> int:
+        """Integer of an id, given out now if need be; touches it.
+
+        Parameters
+        ----------
+        name
+            The id.
+        ts
+            Event time, seconds since the epoch.
+        """
+        number = self._numbers.get(name)
+        if number is None:
+            return self._add(name, ts)
+        if ts > self.touched[number]:  # noqa: PLR1730 - max() would write each time, which costs more
+            self.touched[number] = ts
+        return number
+
+    def forget(self, name: str) -> None:
+        """Give up one id, if it is known."""
+        number = self._numbers.get(name)
+        if number is not None:
+            self._give_up([number])
+
+    def _add(self, name: str, ts: float) -> int:
+        if len(self._numbers) >= self.capacity:
+            self._give_up(self._stalest(max(1, self.capacity // EVICTED_SHARE)))
+        if self._free:
+            number = self._free.pop()
+            self._ids[number] = name
+        else:
+            number = len(self._ids)
+            self._ids.append(name)
+            self.hashes = grown(self.hashes, number + 1)
+            self.touched = grown(self.touched, number + 1, -np.inf)
+        self._numbers[name] = number
+        self._text_bytes += sys.getsizeof(name)
+        self.hashes[number] = stable_hash(name)
+        self.touched[number] = ts
+        return number
+
+    def _stalest(self, count: int) -> list[int]:
+        used = np.fromiter(self._numbers.values(), np.int64, len(self._numbers))
+        return [int(number) for number in used[np.lexsort((self.hashes[used], self.touched[used]))][:count]]
+
+    def _give_up(self, numbers: list[int]) -> None:
+        if self._on_evict is not None:
+            self._on_evict(np.array(numbers, np.int32))
+        for number in numbers:
+            name = self.id_of(number)
+            del self._numbers[name]
+            self._text_bytes -= sys.getsizeof(name)
+            self._ids[number] = None
+            self.touched[number] = -np.inf
+            self.hashes[number] = 0
+            self._free.append(number)
+
+    def state(self) -> State:
+        """Ids and when they were touched, as plain data."""
+        return {
+            "capacity": self.capacity,
+            "ids": list(self._ids),
+            "free": list(self._free),
+            "touched": self.touched[: len(self._ids)].copy(),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the index that `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If it was taken with another capacity.
+        """
+        if state["capacity"] != self.capacity:
+            raise ValueError(f"the index holds {self.capacity} ids, the state's {state['capacity']}")
+        self._ids = list(state["ids"])
+        self._free = [int(number) for number in state["free"]]
+        self._numbers = {name: number for number, name in enumerate(self._ids) if name is not None}
+        self._text_bytes = sum(sys.getsizeof(name) for name in self._numbers)
+        self.touched = grown(np.full(64, -np.inf), len(self._ids), -np.inf)
+        self.touched[: len(self._ids)] = state["touched"]
+        self.hashes = grown(np.zeros(64, np.uint64), len(self._ids))
+        for number, name in enumerate(self._ids):
+            if name is not None:
+                self.hashes[number] = stable_hash(name)
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return self.hashes.nbytes + self.touched.nbytes + self._text_bytes + _BYTES_PER_ID * len(self._ids)

@@ -1,0 +1,241 @@
+"""The one index of items that all models of a replica share, with what the catalogue says of each item."""
+
+import math
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.base import NO_ITEM, Items, Times
+from stream_app.models.id_index import IdIndex
+from stream_app.models.model_state import State, grown
+
+MAX_CATEGORIES = 4
+"""Categories remembered of an item."""
+
+MAX_LABELS = 100_000
+"""Categories, brands and sellers remembered in all."""
+
+
+class Labels(NamedTuple):
+    """What an item is filed under: the widest category first, empty where unknown."""
+
+    categories: tuple[str, ...] = ()
+    brand: str = ""
+    seller: str = ""
+
+
+NO_LABELS = Labels()
+
+
+class ItemIndex(IdIndex):
+    """Item ids as small integers, and the newest catalogue facts of each.
+
+    Parameters
+    ----------
+    capacity
+        Most items held.
+    on_evict
+        Told the items (ndarray of int32) that are given up, before their integers go to other items.
+
+    Attributes
+    ----------
+    available : ndarray of bool, shape (n,)
+        Whether the item can be bought; True where the catalogue has not said.
+    prices : ndarray of float32, shape (n,)
+        Price, NaN where unknown.
+    category_codes : ndarray of int32, shape (n, MAX_CATEGORIES)
+        A small integer for each category, the widest first, `NO_ITEM` beyond the last.
+    brand_codes, seller_codes : ndarray of int32, shape (n,)
+        A small integer for the brand and the seller, `NO_ITEM` where unknown.
+    first_seen : ndarray of float64, shape (n,)
+        Event time of the first interaction folded, seconds since the epoch; inf before it.
+    any_described : bool
+        Whether the catalogue has said anything of any item.
+
+    Examples
+    --------
+    >>> index = ItemIndex(capacity=100)
+    >>> shoe = index.index("shoe", 10.0)
+    >>> index.describe(shoe, 11.0, available=False, price=49.5, categories=("women", "shoes"), brand="Acme")
+    True
+    >>> bool(index.available[shoe]), float(index.prices[shoe]), index.categories(shoe), index.brand(shoe)
+    (False, 49.5, ('women', 'shoes'), 'Acme')
+    """
+
+    def __init__(self, capacity: int, on_evict: Callable[[Items], None] | None = None) -> None:
+        super().__init__(capacity, on_evict)
+        self._empty()
+
+    def _empty(self) -> None:
+        self.available: NDArray[np.bool_] = np.ones(64, np.bool_)
+        self.prices: NDArray[np.float32] = np.full(64, np.nan, np.float32)
+        self.category_codes: Items = np.full((64, MAX_CATEGORIES), NO_ITEM, np.int32)
+        self.brand_codes: Items = np.full(64, NO_ITEM, np.int32)
+        self.seller_codes: Items = np.full(64, NO_ITEM, np.int32)
+        self.first_seen: Times = np.full(64, np.inf)
+        self._described: Times = np.full(64, -np.inf)
+        self.any_described = False
+        self._labels: dict[int, Labels] = {}
+        self._codes = IdIndex(MAX_LABELS, self._forget_codes)
+
+    def describe(
+        self,
+        item: int,
+        ts: float,
+        *,
+        available: bool = True,
+        price: float | None = None,
+        categories: tuple[str, ...] = (),
+        brand: str | None = None,
+        seller: str | None = None,
+    ) -> bool:
+        """Take the catalogue's facts of an item, unless newer ones are held.
+
+        Parameters
+        ----------
+        item
+            An integer of this index.
+        ts
+            Event time of the catalogue's word, seconds since the epoch.
+        available, price, categories, brand, seller
+            The facts; at most `MAX_CATEGORIES` categories are kept.
+
+        Returns
+        -------
+        bool
+            False where newer facts are held; nothing has changed then.
+        """
+        if ts < self._described[item]:
+            return False
+        self.any_described = True
+        self._described[item] = ts
+        self.available[item] = available
+        self.prices[item] = math.nan if price is None else price
+        self._label(
+            item,
+            Labels(
+                tuple(sys.intern(each) for each in categories[:MAX_CATEGORIES]),
+                sys.intern(brand or ""),
+                sys.intern(seller or ""),
+            ),
+        )
+        return True
+
+    def categories(self, item: int) -> tuple[str, ...]:
+        """Categories of an item, in the catalogue's order; empty where unknown."""
+        labels = self._labels.get(item)
+        return labels.categories if labels else ()
+
+    def brand(self, item: int) -> str:
+        """Brand of an item, or the empty string."""
+        labels = self._labels.get(item)
+        return labels.brand if labels else ""
+
+    def seller(self, item: int) -> str:
+        """Seller of an item, or the empty string."""
+        labels = self._labels.get(item)
+        return labels.seller if labels else ""
+
+    def code(self, kind: str, name: str) -> int:
+        """Integer of a ``category``, ``brand`` or ``seller``; `NO_ITEM` where no item has it."""
+        return self._codes.find(f"{kind}:{name}")
+
+    def saw(self, item: int, ts: float) -> None:
+        """Note an interaction with an item."""
+        self.first_seen[item] = min(self.first_seen[item], ts)
+
+    def _label(self, item: int, labels: "Labels") -> None:
+        self._labels.pop(item, None)
+        if labels != NO_LABELS:
+            self._labels[item] = labels
+        # dated by the catalogue, so that labels it no longer names are given up first
+        ts = float(self._described[item])
+        codes = [self._coded("category", name, ts) for name in labels.categories]
+        self.category_codes[item] = codes + [NO_ITEM] * (MAX_CATEGORIES - len(codes))
+        self.brand_codes[item] = self._coded("brand", labels.brand, ts)
+        self.seller_codes[item] = self._coded("seller", labels.seller, ts)
+
+    def _coded(self, kind: str, name: str, ts: float) -> int:
+        return self._codes.index(f"{kind}:{name}", ts) if name else NO_ITEM
+
+    def _forget_codes(self, codes: Items) -> None:
+        for column in (self.category_codes, self.brand_codes, self.seller_codes):
+            column[np.isin(column, codes)] = NO_ITEM
+
+    def _add(self, name: str, ts: float) -> int:
+        item = super()._add(name, ts)
+        self._fit(item + 1)
+        return item
+
+    def _fit(self, length: int) -> None:
+        self.available = grown(self.available, length, True)
+        self.prices = grown(self.prices, length, np.nan)
+        self._described = grown(self._described, length, -np.inf)
+        self.category_codes = grown(self.category_codes, length, NO_ITEM)
+        self.brand_codes = grown(self.brand_codes, length, NO_ITEM)
+        self.seller_codes = grown(self.seller_codes, length, NO_ITEM)
+        self.first_seen = grown(self.first_seen, length, np.inf)
+
+    def _give_up(self, numbers: list[int]) -> None:
+        super()._give_up(numbers)
+        self.available[numbers] = True
+        self.prices[numbers] = np.nan
+        self._described[numbers] = -np.inf
+        self.category_codes[numbers] = NO_ITEM
+        self.brand_codes[numbers] = self.seller_codes[numbers] = NO_ITEM
+        self.first_seen[numbers] = np.inf
+        for number in numbers:
+            self._labels.pop(number, None)
+
+    def state(self) -> State:
+        """Ids, when they were touched, and the facts, as plain data."""
+        size = self.size
+        return {
+            **super().state(),
+            "available": self.available[:size].copy(),
+            "prices": self.prices[:size].copy(),
+            "described": self._described[:size].copy(),
+            "first_seen": self.first_seen[:size].copy(),
+            "labels": [
+                [item, list(each.categories), each.brand, each.seller]
+                for item, each in sorted(self._labels.items())
+            ],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Become the index that `state` was taken from.
+
+        Raises
+        ------
+        ValueError
+            If it was taken with another capacity.
+        """
+        super().restore(state)
+        size = self.size
+        self._empty()
+        self._fit(size)
+        self.available[:size] = state["available"]
+        self.prices[:size] = state["prices"]
+        self._described[:size] = state["described"]
+        self.any_described = bool((self._described > -np.inf).any())
+        self.first_seen[:size] = state["first_seen"]
+        for item, categories, brand, seller in state["labels"]:
+            names = tuple(sys.intern(name) for name in categories)
+            self._label(int(item), Labels(names, sys.intern(brand), sys.intern(seller)))
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent (names of categories and brands, shared by many, left out)."""
+        columns = (
+            self.available,
+            self.prices,
+            self.category_codes,
+            self.brand_codes,
+            self.seller_codes,
+            self.first_seen,
+            self._described,
+        )
+        facts = sum(column.nbytes for column in columns) + self._codes.memory()
+        return super().memory() + facts + 250 * len(self._labels)

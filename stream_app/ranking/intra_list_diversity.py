@@ -1,0 +1,136 @@
+"""How unlike one another the items of published lists are."""
+
+import math
+from collections.abc import Iterable
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.base import NO_ITEM, Items
+from stream_app.models.decay import ForwardDecay
+from stream_app.models.item_index import MAX_LABELS
+from stream_app.models.kernels.jit import jit
+from stream_app.models.model_set import ModelSet
+from stream_app.ranking.diversity import BANDS, filed_under
+from stream_app.ranking.exposure import HALF_LIFE
+
+LOOKED_AT: Final = 20
+"""Places of a list that are looked at, so that lists of any length can be compared."""
+
+
+class DiversityReport(NamedTuple):
+    """How diverse recent lists were; NaN where the catalogue tells nothing of what was on them.
+
+    Attributes
+    ----------
+    unlikeness
+        Mean over the lists of the mean unlikeness of two items on a list: 0 where all are filed alike, 1 where
+        no two share anything. Known as intra-list diversity.
+    categories
+        Mean number of distinct narrowest categories on a list.
+    """
+
+    unlikeness: float
+    categories: float
+
+
+@jit()
+def _look(
+    facets: NDArray[np.int64], sizes: NDArray[np.int64], narrowest: NDArray[np.int64]
+) -> tuple[float, int, int]:
+    """Sum of the unlikeness of the pairs of described items, how many pairs, and distinct narrowest categories."""
+    n = len(sizes)
+    total, pairs, categories = 0.0, 0, 0
+    for c in range(n):
+        distinct = narrowest[c] >= 0
+        for other in range(c):
+            distinct = distinct and narrowest[other] != narrowest[c]
+            if sizes[c] == 0 or sizes[other] == 0:
+                continue
+            shared = 0
+            for at in range(sizes[c]):
+                for beside in range(sizes[other]):
+                    shared += facets[c, at] == facets[other, beside]
+            total += 1.0 - shared / (sizes[c] + sizes[other] - shared)
+            pairs += 1
+        categories += distinct
+    return total, pairs, categories
+
+
+class IntraListDiversity:
+    """Mean unlikeness of the items on published lists, with old lists fading (forward decay).
+
+    Likeness is that of the rule of diversity (`stream_app.ranking.diversity.Diversifier`): the Jaccard similarity of
+    what two items are filed under, categories, brand and price band. Items that the catalogue tells nothing of are
+    left out, and so are lists on which it tells of fewer than two.
+
+    Parameters
+    ----------
+    models
+        Tell what items are filed under.
+    half_life
+        Seconds in which a list loses half its weight; ``math.inf`` for figures of everything ever added.
+
+    References
+    ----------
+    Ziegler, McNee, Konstan, Lausen: Improving Recommendation Lists Through Topic Diversification, WWW 2005
+    (intra-list similarity).
+
+    Examples
+    --------
+    >>> models = ModelSet(["popularity"])
+    >>> for name, category, brand in [("shoe", "feet", "acme"), ("sock", "feet", "knit"), ("hat", "head", "knit")]:
+    ...     item = models.index.index(name, 0.0)
+    ...     _ = models.index.describe(item, 0.0, brand=brand, categories=(category,))
+    >>> lists = IntraListDiversity(models)
+    >>> lists.add(["shoe", "sock", "hat"], ts=0.0)
+    >>> report = lists.report()  # likenesses of 1/3, 0 and 1/3
+    >>> round(report.unlikeness, 3), report.categories
+    (0.778, 2.0)
+    """
+
+    def __init__(self, models: ModelSet, *, half_life: float = HALF_LIFE) -> None:
+        self._index = models.index
+        self._decay = ForwardDecay(half_life)
+        self._lists = self._unlikeness = self._categories = 0.0
+
+    def add(self, listed: Iterable[str], ts: float) -> None:
+        """Take a published list.
+
+        Parameters
+        ----------
+        listed
+            The ids of its items, best first; those that the index does not know are passed over.
+        ts
+            Event time it is of, seconds since the epoch.
+        """
+        find = self._index.find
+        self.add_items(np.array([at for at in map(find, listed) if at != NO_ITEM], np.int32), ts)
+
+    def add_items(self, items: Items, ts: float) -> None:
+        """As `add`, by the integers of the items, shape (n,)."""
+        index = self._index
+        found: tuple[Any, ...] = _look(
+            *filed_under(
+                items[:LOOKED_AT], index.category_codes, index.brand_codes, index.prices, MAX_LABELS, BANDS
+            )
+        )
+        total, pairs, categories = found
+        factor = self._decay.advance(ts)
+        self._lists, self._unlikeness, self._categories = (
+            self._lists * factor,
+            self._unlikeness * factor,
+            self._categories * factor,
+        )
+        if pairs:
+            weight = self._decay.weight(ts)
+            self._lists += weight
+            self._unlikeness += weight * total / pairs
+            self._categories += weight * categories
+
+    def report(self) -> DiversityReport:
+        """The figures of what was added."""
+        if not self._lists:
+            return DiversityReport(math.nan, math.nan)
+        return DiversityReport(self._unlikeness / self._lists, self._categories / self._lists)

@@ -1,0 +1,58 @@
+"""What one interaction costs the models, all together and each."""
+
+import statistics
+from collections.abc import Sequence
+from time import thread_time
+from typing import Any, Final
+
+from state.dedup import Place
+from state.fold import interaction_of
+from stream_app.models.model_set import ModelSet
+from stream_app.ranking.assembly import make_models
+from stream_app.settings import Settings
+from stream_app.tools.simulator.benchmark_load import benchmark_events
+from stream_app.worker.warm_up import warm_up
+from topics.records import Interaction, Source
+
+_CHUNK: Final = 1_000
+
+
+def measure_fold(events: int, users: int) -> dict[str, Any]:
+    """Fold the benchmark's interactions and time the second half, in chunks; medians of CPU time.
+
+    Returns
+    -------
+    dict
+        ``fold_us`` an interaction over all models, and ``by_model``: what each adds to index and sessions.
+    """
+    settings = Settings()
+    times = iter(range(10**9))
+    log = []
+    for offset, event in enumerate(
+        benchmark_events(events, clock=lambda: 1.5e9 + next(times) / 300.0, users=users)
+    ):
+        interaction = interaction_of(event, Place(Source.CLICK, 0, offset))
+        if interaction is not None:
+            log.append(interaction)
+    warm_up(settings)
+    rest, whole = _cost(ModelSet(()), log), _cost(make_models(settings), log)
+    models = _cost(ModelSet(settings.models), log)
+    return {
+        "fold_us": whole,
+        "by_model": {"index and sessions": rest}
+        | {name: max(0.0, _cost(ModelSet((name,)), log) - rest) for name in settings.models}
+        | {"fusion and results": max(0.0, whole - models)},
+    }
+
+
+def _cost(models: ModelSet, log: Sequence[Interaction]) -> float:
+    half = len(log) // 2
+    for interaction in log[:half]:
+        models.learn(interaction)
+    costs = []
+    for at in range(half, len(log) - _CHUNK + 1, _CHUNK):
+        began = thread_time()
+        for interaction in log[at : at + _CHUNK]:
+            models.learn(interaction)
+        costs.append((thread_time() - began) / _CHUNK * 1e6)
+    return statistics.median(costs)

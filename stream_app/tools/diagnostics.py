@@ -1,0 +1,228 @@
+"""Whether a worker could run here: the broker, the topics, Redis, the disk, the clocks.
+
+Each check yields findings; none raises. Nothing is left behind: a topic is made on the broker, a key written to
+Redis, a file to the data folder, and all three are removed.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from enum import StrEnum
+from importlib import import_module
+from typing import Final
+
+import msgspec
+
+from stream_app.publishing.redis_inspection import RedisUnreachableError, inspect_redis
+from stream_app.settings import Settings, without_password
+from topics import admin
+from topics.catalog import catalogue
+
+MAX_SKEW_SECONDS: Final = 1.0
+EVICTING_POLICIES: Final = ("volatile-ttl", "volatile-lru", "volatile-lfu", "allkeys-lru", "allkeys-lfu")
+
+
+class Verdict(StrEnum):
+    """How a check ended."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One line of the report.
+
+    Attributes
+    ----------
+    verdict
+        A FAIL keeps a worker from working; a warning does not.
+    subject
+        What was looked at.
+    detail
+        What was found.
+    remedy
+        What to do about it; empty if nothing.
+    """
+
+    verdict: Verdict
+    subject: str
+    detail: str
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        remedy = f" -> {self.remedy}" if self.remedy else ""
+        return f"{self.verdict:<4}  {self.subject}: {self.detail}{remedy}"
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Carry out every check, in order, each finding as soon as it is known.
+
+    Examples
+    --------
+    >>> print(Finding(Verdict.FAIL, "topics", "lists is missing", "headrace topics create"))
+    FAIL  topics: lists is missing -> headrace topics create
+    """
+    yield from check_kafka(settings)
+    yield from check_redis(settings)
+    yield from check_data_dir(settings)
+    yield from check_rocksdb()
+
+
+def check_kafka(settings: Settings) -> Iterator[Finding]:
+    """The broker answers, and the topics on it are as the catalogue says and ours to use."""
+    try:
+        states = admin.describe(catalogue(settings.app_id), settings.broker)
+    except admin.BrokerUnavailableError:
+        yield Finding(
+            Verdict.FAIL,
+            "broker",
+            f"no Kafka broker answers at {settings.broker}",
+            "start one, or set HEADRACE_BROKER",
+        )
+        return
+    except admin.TopicAdminError as error:
+        yield Finding(Verdict.FAIL, "broker", str(error), "grant this client DESCRIBE on the topics")
+        return
+    yield Finding(Verdict.OK, "broker", f"Kafka answers at {settings.broker}")
+    yield from judge_topics(states)
+    yield check_broker_clock(settings.broker)
+
+
+def check_broker_clock(broker: str) -> Finding:
+    """How far the brokers' clocks are from ours; they date the shop's events."""
+    try:
+        return judge_skew("broker", admin.clock_skew(broker))
+    except (admin.BrokerUnavailableError, admin.TopicAdminError) as error:
+        return Finding(
+            Verdict.WARN,
+            "broker clock",
+            f"was not checked: {error}",
+            "let this client CREATE, WRITE and DELETE topics headrace-clock-*, or see to it that NTP runs there",
+        )
+
+
+def judge_topics(states: Sequence[admin.TopicState]) -> Iterator[Finding]:
+    """What the topics' states amount to.
+
+    Parameters
+    ----------
+    states
+        From `topics.admin.describe`.
+    """
+    found = admin.problems(states)
+    for problem in found:
+        yield Finding(Verdict.FAIL, "topics", str(problem), problem.remedy)
+    present = [state for state in states if state.partitions is not None]
+    if not found:
+        yield Finding(Verdict.OK, "topics", f"all {len(present)} are there and configured as they should be")
+    if not any(problem.kind is admin.ProblemKind.PARTITIONS for problem in found):
+        counts = {state.partitions for state in present if state.spec.copartitioned}
+        if counts:
+            count = ", ".join(map(str, sorted(counts, key=str)))
+            yield Finding(Verdict.OK, "partitions", f"{count} in every topic that is keyed by shopper")
+    # A broker without an authorizer reports every operation; one too old to tell reports none at all.
+    missing = {
+        state.spec.name: admin.WORKER_OPERATIONS - state.operations for state in present if state.operations
+    }
+    refused = {name: operations for name, operations in missing.items() if operations}
+    for name, operations in refused.items():
+        listed = ", ".join(sorted(operations))
+        yield Finding(Verdict.FAIL, "permissions", f"no {listed} on {name}", "grant it in the broker's ACLs")
+    if missing and not refused:
+        yield Finding(Verdict.OK, "permissions", "every topic can be read, written and described")
+
+
+def check_redis(settings: Settings) -> Iterator[Finding]:
+    """Redis answers, takes our keys, evicts rather than refuses, and tells our time."""
+    shown = without_password(settings.redis)
+    try:
+        report = inspect_redis(settings.redis)
+    except RedisUnreachableError as error:
+        yield Finding(
+            Verdict.FAIL, "redis", f"no answer from {shown} ({error})", "start one, or set HEADRACE_REDIS"
+        )
+        return
+    yield Finding(Verdict.OK, "redis", f"Redis {report.version} answers at {shown}")
+    if report.refusal:
+        yield Finding(
+            Verdict.FAIL,
+            "redis writes",
+            report.refusal,
+            "give this user SET, GET, MGET and DEL on the keys recs:*, and memory to write to",
+        )
+    else:
+        yield Finding(Verdict.OK, "redis writes", "a key under recs: was written, read and deleted")
+    yield judge_memory(report.maxmemory, report.maxmemory_policy)
+    yield judge_skew("redis", report.skew)
+
+
+def judge_memory(maxmemory: int, policy: str) -> Finding:
+    """What becomes of Redis when the lists fill it.
+
+    Every list has a TTL and can be made again: evicting one costs nothing but its freshness, while a refused
+    write stops publishing.
+    """
+    if not maxmemory:
+        return Finding(
+            Verdict.WARN,
+            "redis memory",
+            "no limit is set",
+            "CONFIG SET maxmemory to what the machine can spare, maxmemory-policy to volatile-ttl",
+        )
+    size = f"{maxmemory / 2**20:,.0f} MiB, {policy}"
+    if policy not in EVICTING_POLICIES:
+        return Finding(
+            Verdict.WARN,
+            "redis memory",
+            f"{size}: lists are refused or evicted at random once it is full",
+            "CONFIG SET maxmemory-policy volatile-ttl",
+        )
+    return Finding(Verdict.OK, "redis memory", size)
+
+
+def judge_skew(whose: str, skew: float) -> Finding:
+    """How far the clock of the ``broker`` or of ``redis`` is from ours, in seconds ahead.
+
+    Examples
+    --------
+    >>> print(judge_skew("broker", -0.0123))
+    ok    broker clock: 12 ms behind this machine's
+    """
+    where = f"{abs(skew) * 1000:,.0f} ms {'ahead of' if skew > 0 else 'behind'} this machine's"
+    if abs(skew) > MAX_SKEW_SECONDS:
+        remedy = "let NTP set both: freshness, ages and time to live are computed from them"
+        return Finding(Verdict.WARN, f"{whose} clock", where, remedy)
+    return Finding(Verdict.OK, f"{whose} clock", where)
+
+
+def check_data_dir(settings: Settings) -> Iterator[Finding]:
+    """The folder of the worker's table and snapshots can be written to."""
+    folder = settings.data_dir.absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(b"headrace")
+    except OSError as error:
+        yield Finding(
+            Verdict.FAIL,
+            "data folder",
+            f"cannot write to {folder}: {error.strerror}",
+            "set HEADRACE_DATA_DIR to a folder of this worker's own",
+        )
+    else:
+        yield Finding(Verdict.OK, "data folder", f"{folder} can be written to")
+
+
+def check_rocksdb() -> Iterator[Finding]:
+    """The disk store of the users table can be loaded."""
+    # Faust has two bindings; which one is installed goes by the version of Python.
+    binding = "rocksdb" if sys.version_info < (3, 13) else "rocksdict"
+    try:
+        import_module(binding)
+    except ImportError as error:
+        yield Finding(
+            Verdict.FAIL, "rocksdb", f"cannot be loaded: {error}", f"pip install 'faust-streaming[{binding}]'"
+        )
+    else:
+        yield Finding(Verdict.OK, "rocksdb", "can be loaded")

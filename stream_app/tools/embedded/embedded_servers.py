@@ -1,0 +1,72 @@
+"""Both servers at once, or the real ones that the environment names."""
+
+from types import TracebackType
+from typing import Final, Self
+
+from stream_app.settings import embedded_override
+from stream_app.tools.embedded.broker import EmbeddedBroker
+from stream_app.tools.embedded.child_process import Progress
+from stream_app.tools.embedded.redis_server import EmbeddedRedis
+
+
+class EmbeddedServers:
+    """A broker and a Redis for the demo, the tests and the benchmark.
+
+    A context manager: started on entry, stopped on exit. A server that ``HEADRACE_BROKER`` or
+    ``HEADRACE_REDIS`` names is used as it is: neither started nor stopped.
+
+    Attributes
+    ----------
+    broker, redis
+        The embedded server, or None where the environment names a real one.
+    """
+
+    def __init__(self) -> None:
+        self._real_broker: Final = embedded_override("BROKER")
+        self._real_redis: Final = embedded_override("REDIS")
+        self.broker: Final = None if self._real_broker else EmbeddedBroker()
+        self.redis: Final = None if self._real_redis else EmbeddedRedis()
+
+    @property
+    def broker_address(self) -> str:
+        """The bootstrap servers, ``host:port``."""
+        return self._real_broker or (self.broker.address if self.broker else "")
+
+    @property
+    def redis_address(self) -> str:
+        """The Redis URL."""
+        return self._real_redis or (self.redis.address if self.redis else "")
+
+    def start(self, progress: Progress | None = None) -> None:
+        """Start what the environment does not name; wait until both answer.
+
+        Raises
+        ------
+        UserError
+            If a server cannot be started; none is left running then.
+        """
+        try:
+            for server in (self.redis, self.broker):
+                if server is not None:
+                    server.start(progress)
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """Stop what `start` started."""
+        try:
+            if self.broker is not None:
+                self.broker.stop()
+        finally:
+            if self.redis is not None:
+                self.redis.stop()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()

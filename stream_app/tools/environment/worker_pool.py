@@ -1,0 +1,147 @@
+"""The demo's workers: child processes, each with a folder, a log and a port of its own."""
+
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from stream_app.errors import UserError
+from stream_app.settings import child_environment
+from stream_app.tools.embedded.child_process import free_port, log_tail, start_process, stop_process
+from stream_app.tools.environment.list_quality import ListQuality, mean_quality, parse_quality
+from stream_app.tools.environment.worker_metrics import (
+    Figures,
+    PolicyFigures,
+    fetch,
+    parse,
+    parse_policies,
+    samples_of,
+    total,
+)
+
+READY_SECONDS: Final = 180.0
+"""Patience with a worker that starts; the first start on a machine compiles the models' kernels."""
+
+_STOP_SECONDS: Final = 20.0
+
+
+class WorkerError(UserError):
+    """A worker ended or is stuck; the message says where its log is, which is worth keeping."""
+
+
+class WorkerProcess:
+    """One worker.
+
+    Parameters
+    ----------
+    number
+        From 1, for messages.
+    folder
+        Where its table, snapshots and log go.
+    settings
+        Further settings, by field name.
+    command
+        What is run; by default this installation's ``headrace worker``.
+    """
+
+    def __init__(
+        self, number: int, folder: Path, settings: dict[str, object], command: tuple[str, ...] | None = None
+    ) -> None:
+        self.number: Final = number
+        self.port: Final = free_port()
+        self.log_path: Final = folder / f"worker-{number}.log"
+        environment = child_environment(
+            **settings, data_dir=folder / f"worker-{number}", metrics_port=self.port, metrics_host="127.0.0.1"
+        )
+        with self.log_path.open("wb") as log:
+            self.process: Final = start_process(
+                command or (sys.executable, "-m", "stream_app", "worker"),
+                log=log,
+                environment={**environment, "PYTHONUNBUFFERED": "1"},
+            )
+        self._last = Figures()
+        self.policies: Mapping[str, PolicyFigures] = {}
+        self.quality: tuple[float, ListQuality] = (0.0, ListQuality())
+
+    def check(self) -> None:
+        """Make sure it runs.
+
+        Raises
+        ------
+        WorkerError
+            If it died, with the end of its log.
+        """
+        code = self.process.poll()
+        if code is None:
+            return
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        raise WorkerError(f"Worker {self.number} {how}. {log_tail(self.log_path)}")
+
+    def figures(self) -> Figures:
+        """Its figures now, or the last ones if it does not answer in time."""
+        text = fetch(self.port)
+        if text is not None:
+            samples = samples_of(text)
+            self._last = parse(samples)
+            self.policies = parse_policies(samples)
+            self.quality = parse_quality(samples)
+        return self._last
+
+
+class Workers:
+    """All workers of the demo."""
+
+    def __init__(self) -> None:
+        self._workers: list[WorkerProcess] = []
+
+    def start(self, worker: WorkerProcess) -> None:
+        """Take a worker in, to be watched and stopped with the others."""
+        self._workers.append(worker)
+
+    def await_ready(self, *, pause: Callable[[float], object] = time.sleep) -> None:
+        """Wait until every worker owns its partitions and has caught up.
+
+        Raises
+        ------
+        WorkerError
+            If one dies or takes too long.
+        """
+        deadline = time.monotonic() + READY_SECONDS
+        while self.figures().ready < len(self._workers):
+            if time.monotonic() > deadline:
+                late = next(worker for worker in self._workers if worker.figures().ready < 1)
+                said = log_tail(late.log_path)
+                raise WorkerError(f"Worker {late.number} was not ready after {READY_SECONDS:.0f} s. {said}")
+            pause(0.1)
+
+    def figures(self) -> Figures:
+        """All of them together.
+
+        Raises
+        ------
+        WorkerError
+            If a worker died.
+        """
+        for worker in self._workers:
+            worker.check()
+        return total(worker.figures() for worker in self._workers)
+
+    @property
+    def policies(self) -> Mapping[str, PolicyFigures]:
+        """How the policies do, as the first worker told when it was asked last: all tell the same."""
+        return self._workers[0].policies if self._workers else {}
+
+    @property
+    def quality(self) -> ListQuality:
+        """How the lists are beyond their hit rate, as the workers told when they were asked last."""
+        return mean_quality(worker.quality for worker in self._workers)
+
+    def stop(self) -> None:
+        """Ask all to stop, wait, and kill what does not."""
+        for worker in self._workers:
+            if worker.process.poll() is None:
+                worker.process.terminate()  # all at once; below each is waited for
+        for worker in self._workers:
+            stop_process(worker.process, seconds=_STOP_SECONDS)

@@ -1,0 +1,62 @@
+"""Many events of many shoppers, for measurements."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+
+from stream_app.tools.simulator.generated_user import GeneratedShopper
+from stream_app.tools.simulator.preference_world import World
+from stream_app.tools.simulator.simulated_user import ShopEvent
+
+
+def benchmark_events(
+    count: int,
+    *,
+    clock: Callable[[], float],
+    users: int = 5_000,
+    items: int = 2_000,
+    seed: int = 7,
+    run: str = "",
+) -> Iterator[ShopEvent]:
+    """Events of generated shoppers who find everything by themselves, spread evenly over them.
+
+    Every round visits all shoppers once, in an order of its own, so that neighbouring events belong to
+    different shoppers; whoever left comes back in the next round.
+
+    Parameters
+    ----------
+    count
+        How many.
+    clock
+        Gives the time of each event, seconds since the epoch.
+    users, items
+        How many shoppers and items there are.
+    seed
+        Of everything that chance plays a part in.
+    run
+        Told apart in event ids, so that a second run is not taken for a repeat of the first.
+
+    Examples
+    --------
+    >>> events = list(benchmark_events(1_000, clock=lambda: 0.0, users=100, items=50))
+    >>> len(events), len({event.user_id for event in events}), len({event.event_id for event in events})
+    (1000, 100, 1000)
+    """
+    rng = np.random.default_rng((seed, 5))
+    world = World(items, seed)
+    prefix = f"load-{seed}-{run}-"
+    shoppers: dict[int, GeneratedShopper] = {}
+    order: list[int] = []
+    for _ in range(count):
+        order = order or rng.permutation(users).tolist()
+        number = order.pop()
+        shopper = shoppers.get(number)
+        if shopper is None:
+            shopper = shoppers[number] = GeneratedShopper(
+                world, number, prefix=prefix, user_id=f"user-{number}", country="FR", channel="web"
+            )
+        now = clock()
+        if not shopper.in_visit:
+            shopper.open_visit(now)
+        [event] = shopper.act(None, round(now * 1_000)).events
+        yield event

@@ -1,0 +1,189 @@
+import logging
+import socket
+import time
+import uuid
+from contextlib import closing
+
+import kafka
+import pytest
+from typer.testing import CliRunner
+
+from stream_app.__main__ import build_cli
+from stream_app.errors import UserError
+from stream_app.settings import load_settings
+from topics import admin
+from topics.admin import Problem, ProblemKind
+from topics.catalog import CATALOG_ITEMS, CLICKS, DEAD_LETTERS, INTERACTIONS, Cleanup, TopicSpec, catalogue
+
+SPECS = catalogue("shop")
+
+
+def clicks(**changes: object) -> TopicSpec:
+    fields = {name: getattr(CLICKS, name) for name in CLICKS.__struct_fields__}
+    return TopicSpec(**{**fields, **changes})
+
+
+def test_topics_are_made_once_and_then_all_is_well(broker: str) -> None:
+    made = admin.create(SPECS, broker, partitions=4, replication=1)
+    assert made == [spec.name for spec in SPECS]
+    assert admin.create(SPECS, broker, partitions=4, replication=1) == []
+    assert admin.check(SPECS, broker) == []
+
+
+def test_topics_are_described_as_they_were_made(broker: str) -> None:
+    admin.create(SPECS, broker, partitions=4, replication=1)
+    states = {state.spec.name: state for state in admin.describe(SPECS, broker)}
+    assert states[DEAD_LETTERS.name].partitions == 1
+    assert states[INTERACTIONS.name].partitions == 4
+    assert states[INTERACTIONS.name].replication == 1
+    assert states[CLICKS.name].config["message.timestamp.type"] == "LogAppendTime"
+    assert states[CATALOG_ITEMS.name].config["cleanup.policy"] == "compact"
+    assert states[CLICKS.name].operations >= admin.WORKER_OPERATIONS
+
+
+def test_only_the_missing_topics_are_made(broker: str) -> None:
+    admin.create([CLICKS], broker, partitions=4, replication=1)
+    assert admin.create([CLICKS, CATALOG_ITEMS], broker, partitions=4, replication=1) == [CATALOG_ITEMS.name]
+
+
+def test_missing_topics_are_reported(broker: str) -> None:
+    admin.create([CLICKS], broker, partitions=4, replication=1)
+    assert admin.check([CLICKS, CATALOG_ITEMS], broker) == [Problem("catalog.items", ProblemKind.MISSING)]
+
+
+def test_partition_counts_that_differ_are_reported(broker: str) -> None:
+    specs = [spec for spec in SPECS if spec.copartitioned]
+    admin.create(specs[1:], broker, partitions=4, replication=1)
+    admin.create(specs[:1], broker, partitions=2, replication=1)
+    assert admin.check(specs, broker) == [Problem("events.click", ProblemKind.PARTITIONS, "2", "4")]
+
+
+def test_settings_that_differ_are_reported(broker: str) -> None:
+    wrong = clicks(cleanup=Cleanup.COMPACT, config={"max.message.bytes": "1000"})
+    admin.create([wrong], broker, partitions=4, replication=1)
+    expected = clicks(config={**CLICKS.config, "max.message.bytes": "1048576"})
+    assert admin.check([expected], broker) == [
+        Problem("events.click", ProblemKind.CLEANUP_POLICY, "compact", "delete"),
+        Problem("events.click", ProblemKind.TIMESTAMP_TYPE, "CreateTime", "LogAppendTime"),
+        Problem("events.click", ProblemKind.MAX_MESSAGE_BYTES, "1000", "1048576"),
+    ]
+
+
+def test_deleted_topics_are_gone_and_can_be_made_anew(broker: str) -> None:
+    for partitions in (4, 2, 3):
+        admin.create(SPECS, broker, partitions=partitions, replication=1)
+        assert admin.describe([CLICKS], broker)[0].partitions == partitions
+        assert set(admin.delete([spec.name for spec in SPECS], broker)) == {spec.name for spec in SPECS}
+        assert [name for name in admin.list_names(broker) if not name.startswith("__")] == []
+    assert admin.delete(["events.click"], broker) == []
+
+
+def test_a_topic_that_the_broker_refuses_is_an_error_that_says_why(broker: str) -> None:
+    with pytest.raises(
+        admin.TopicAdminError, match=r"Could not create the topic events\.click: .*[Rr]eplication"
+    ):
+        admin.create([CLICKS], broker, partitions=4, replication=3)
+
+
+def test_an_absent_broker_is_reported_soon_and_quietly(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        started = time.monotonic()
+        with caplog.at_level(logging.DEBUG), pytest.raises(admin.BrokerUnavailableError) as caught:
+            admin.list_names(address)
+    assert time.monotonic() - started < 5
+    assert str(caught.value) == f"No Kafka broker answers at {address}. Start one, or set HEADRACE_BROKER."
+    assert not [record for record in caplog.records if record.name.startswith("kafka")]
+
+
+def test_something_that_listens_but_is_no_broker_is_reported_within_five_seconds(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.socket() as mute:
+        mute.bind(("127.0.0.1", 0))
+        mute.listen()
+        started = time.monotonic()
+        with pytest.raises(admin.BrokerUnavailableError):
+            admin.list_names(f"127.0.0.1:{mute.getsockname()[1]}")
+    assert time.monotonic() - started < 5
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("address", ["nowhere", "nowhere:port", "nowhere.invalid:9092", ""])
+def test_an_address_that_is_none_is_an_absent_broker(address: str) -> None:
+    with pytest.raises(admin.BrokerUnavailableError):
+        admin.list_names(address)
+
+
+def committed(broker: str, group: str) -> dict[tuple[str, int], int]:
+    with closing(kafka.KafkaAdminClient(bootstrap_servers=broker)) as client:
+        found = client.list_group_offsets([group])[group]
+    return {(tp.topic, tp.partition): place.offset for tp, place in found.items()}
+
+
+def test_a_group_can_begin_where_topics_end_and_be_forgotten_again(broker: str) -> None:
+    admin.create([CLICKS, CATALOG_ITEMS], broker, partitions=2, replication=1)
+    with closing(kafka.KafkaProducer(bootstrap_servers=broker)) as producer:
+        for partition in (0, 1, 1, 1):
+            producer.send(CLICKS.name, b"{}", partition=partition).get(timeout=10)
+    group = f"late-{uuid.uuid4().hex}"
+    admin.begin_at_end(group, [CLICKS, CATALOG_ITEMS], broker)
+    assert committed(broker, group) == {
+        (CLICKS.name, 0): 1,
+        (CLICKS.name, 1): 3,
+        (CATALOG_ITEMS.name, 0): 0,
+        (CATALOG_ITEMS.name, 1): 0,
+    }
+    admin.delete_group(group, broker)
+    assert committed(broker, group) == {}
+    admin.delete_group(group, broker)  # that it is not there is what was wanted
+
+
+class TestCommands:
+    """`headrace topics` as a person runs it."""
+
+    @pytest.fixture(autouse=True)
+    def environment(self, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("HEADRACE_BROKER", broker)
+        monkeypatch.setenv("HEADRACE_PARTITIONS", "3")
+
+    def test_create_says_what_it_made(self) -> None:
+        first = CliRunner().invoke(build_cli(), ["topics", "create"])
+        assert first.exit_code == 0
+        assert "created events.click\n" in first.output
+        assert "13 created, 0 were there already\n" in first.output
+        second = CliRunner().invoke(build_cli(), ["topics", "create"])
+        assert second.output == "0 created, 13 were there already\n"
+
+    def test_check_fails_with_what_to_do_until_the_topics_are_there(self) -> None:
+        before = CliRunner().invoke(build_cli(), ["topics", "check"])
+        assert before.exit_code == 1
+        assert "events.click is missing -> headrace topics create\n" in before.output
+        CliRunner().invoke(build_cli(), ["topics", "create"])
+        after = CliRunner().invoke(build_cli(), ["topics", "check"])
+        assert after.exit_code == 0
+        assert after.output == "all 13 topics are as the catalogue says\n"
+
+    def test_create_complains_of_topics_that_do_not_fit_together(self) -> None:
+        CliRunner().invoke(build_cli(), ["topics", "create"])
+        admin.delete(["events.click"], load_settings().broker)
+        outcome = CliRunner().invoke(build_cli(), ["topics", "create", "--partitions", "5"])
+        assert outcome.exit_code == 1
+        assert "events.click has 5 partitions, the topics it is read with 3" in outcome.output
+
+    def test_list_shows_partitions_and_what_is_missing(self) -> None:
+        admin.create([CLICKS], load_settings().broker, partitions=3, replication=1)
+        outcome = CliRunner().invoke(build_cli(), ["topics", "list"])
+        assert outcome.exit_code == 0
+        lines = {line.split()[0]: line.split()[1] for line in outcome.output.splitlines()}
+        assert lines["events.click"] == "3"
+        assert lines["catalog.items"] == "missing"
+
+
+def test_commands_without_a_broker_are_errors_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HEADRACE_BROKER", "127.0.0.1:1")
+    for command in ("create", "check", "list"):
+        outcome = CliRunner().invoke(build_cli(), ["topics", command])
+        assert isinstance(outcome.exception, UserError)
+        assert "No Kafka broker answers at 127.0.0.1:1." in str(outcome.exception)

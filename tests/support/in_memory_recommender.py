@@ -1,0 +1,88 @@
+"""What the tests of shoppers share: lists, a recommender in memory, and a loop run on it."""
+
+import asyncio
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+from stream_app.client.redis_contract import popular_key, user_key
+from stream_app.kafka.event_sender import MemoryOutbox
+from stream_app.tools.simulator.loop import Loop
+from stream_app.tools.simulator.simulated_user import Shopper
+from stream_app.tools.simulator.tally import Tally
+from topics.codec import Limits, decode
+from topics.events import Click, Event, Impression, Purchase, Search
+from topics.records import ListedItem, Reason, RecommendationList
+
+KINDS: dict[str, type[Event]] = {
+    "events.click": Click,
+    "events.search": Search,
+    "events.purchase": Purchase,
+    "events.impression": Impression,
+}
+
+
+def listing(
+    items: Iterable[str], *, list_id: str = "l", key: str = "k", policy: str = "fixed"
+) -> RecommendationList:
+    listed = tuple(ListedItem(item, 0.5, 1.0, Reason("popular")) for item in items)
+    return RecommendationList(
+        list_id=list_id,
+        key=key,
+        generated_at="2026-01-01T00:00:00.000Z",
+        policy=policy,
+        model_version=1,
+        items=listed,
+    )
+
+
+class Recommender:
+    """Redis and the workers at once: a list of one's own from the second page on, a new one at each read.
+
+    Parameters
+    ----------
+    recommend
+        Gives the items for a shopper.
+    policy_of
+        Names the policy of a shopper's lists.
+    """
+
+    def __init__(
+        self,
+        recommend: Callable[[str, Sequence[str]], Iterable[str]],
+        policy_of: Callable[[str], str] = lambda _: "fixed",
+    ) -> None:
+        self._recommend = recommend
+        self._policy_of = policy_of
+        self._reads: dict[str, int] = {}
+        self.excluded: list[tuple[str, ...]] = []
+
+    async def read(
+        self,
+        user_id: str,
+        *,
+        session_items: Sequence[str] = (),
+        segments: Sequence[str] = (),
+        exclude: Collection[str] = (),
+    ) -> RecommendationList | None:
+        del segments
+        await asyncio.sleep(0)
+        self.excluded.append(tuple(exclude))
+        reads = self._reads[user_id] = self._reads.get(user_id, 0) + 1
+        items = [item for item in self._recommend(user_id, session_items) if item not in exclude]
+        key = user_key(user_id) if reads > 1 else popular_key()
+        return (
+            listing(items, list_id=f"{user_id}-{reads}", key=key, policy=self._policy_of(user_id))
+            if items
+            else None
+        )
+
+
+def run(
+    shoppers: Iterable[Shopper], recommender: Recommender, *, at_once: int = 8
+) -> tuple[Tally, list[Event]]:
+    """Run shoppers to their end; what was counted, and the events as the workers would decode them."""
+    tally, outbox = Tally(), MemoryOutbox()
+    asyncio.run(Loop(recommender, outbox, tally, at_once=at_once, patience=0.05).run(shoppers))
+    return tally, [
+        decode(record.value, KINDS[record.topic], received=1e10, limits=Limits(max_future=1e12, max_age=0))
+        for record in outbox.records
+    ]

@@ -1,0 +1,283 @@
+"""A worker without Faust, Kafka and Redis: the real parts over rows, records and lists in memory."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import msgspec
+
+from state.list_store import ListMemory
+from state.log_progress import Logged
+from state.model_store import DirectoryModelStore
+from state.published_list import PublishedList
+from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
+from stream_app.client.redis_contract import decode_list
+from stream_app.kafka.batch_producer import DeliveryError
+from stream_app.metrics import Metrics
+from stream_app.models.model_set import ModelSet
+from stream_app.publishing.flusher import Flusher
+from stream_app.publishing.memory_publisher import MemoryPublisher
+from stream_app.publishing.prequential import PublishedLists
+from stream_app.publishing.publisher import Document, PublisherUnavailableError
+from stream_app.ranking.ranker import Ranker
+from stream_app.settings import Settings
+from stream_app.worker.agents.users import UserEvents
+from stream_app.worker.dead_letter_writer import DeadLetterWriter
+from stream_app.worker.replica import Replica
+from stream_app.worker.reward_attributor import Rewards
+from topics.catalog import DEAD_LETTERS, TopicSpec, topic_of
+from topics.events import Click, Erasure, Event, Search, UserEvent
+from topics.records import DeadLetter, RecommendationList
+
+NOW = 1_700_000_000.0
+"""The broker's time of a record that says nothing else."""
+
+
+class ManualClock:
+    """Seconds since the epoch, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class MemoryRows:
+    """Rows in a dict, as bytes; `unreadable` names those that cannot be read."""
+
+    def __init__(self) -> None:
+        self.stored: dict[str, bytes] = {}
+        self.partitions: dict[str, int] = {}
+        self.unreadable: set[str] = set()
+        self.writes: Counter[str] = Counter()
+
+    def get(self, user_id: str) -> UserRow:
+        if user_id in self.unreadable:
+            raise RowFormatError("the stored row has format 99, this version reads 1")
+        return decode_row(self.stored[user_id]) if user_id in self.stored else EMPTY_ROW
+
+    def put(self, user_id: str, row: UserRow, partition: int) -> None:
+        self.stored[user_id] = encode_row(row)
+        self.partitions[user_id] = partition
+        self.writes[user_id] += 1
+
+    def partition_of(self, user_id: str) -> int:
+        return self.partitions.get(user_id, 0)
+
+    def scan(self) -> Iterator[tuple[str, UserRow]]:
+        for user_id in self.stored:
+            yield user_id, self.get(user_id)
+
+    def forget_cached(self) -> None:
+        """Nothing is held beside the store."""
+
+
+class Sent(NamedTuple):
+    """A record on its way to Kafka."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+
+
+class Outgoing:
+    """Keeps what would go to Kafka; `broken` refuses it as an outbox does that lost a batch."""
+
+    def __init__(self) -> None:
+        self.records: list[Sent] = []
+        self.broken = False
+
+    def append(
+        self,
+        topic: str,
+        partition: int,
+        key: bytes | None,
+        value: bytes | None,
+        delivered: Callable[[int], None] | None = None,
+        /,
+    ) -> None:
+        del delivered
+        if self.broken:
+            raise DeliveryError("an earlier batch was not delivered")
+        self.records.append(Sent(topic, partition, key, value))
+
+    def of(self, spec: TopicSpec) -> list[Sent]:
+        return [record for record in self.records if record.topic == spec.name]
+
+
+class HeldPublisher(MemoryPublisher):
+    """A memory publisher that can be held up in the middle of a flush, and says when it refused one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started = asyncio.Event()
+        self.open = asyncio.Event()
+        self.open.set()
+        self.refused = asyncio.Event()
+        self.deletions: list[int] = []
+
+    async def delete(self, keys: Sequence[str]) -> None:
+        try:
+            await super().delete(keys)
+        except PublisherUnavailableError:
+            self.refused.set()
+            raise
+        self.deletions.append(len(keys))
+
+    async def publish(self, documents: Sequence[Document]) -> None:
+        self.started.set()
+        await self.open.wait()
+        try:
+            await super().publish(documents)
+        except PublisherUnavailableError:
+            self.refused.set()
+            raise
+
+    def hold(self) -> None:
+        """From now on a flush waits until `open` is set."""
+        self.started.clear()
+        self.open.clear()
+
+
+class Workbench:
+    """The parts of a worker, wired as `stream_app.worker.app` wires them."""
+
+    def __init__(self, folder: Path, **settings: Any) -> None:
+        self.settings = Settings(
+            **{"models": ["popularity", "item_to_item"], "flush_linger": 0.0, "data_dir": folder, **settings}
+        )
+        self.clock = ManualClock()
+        self.metrics = Metrics()
+        self.rows = MemoryRows()
+        self.outgoing = Outgoing()
+        self.publisher = HeldPublisher()
+        self.models = ModelSet(self.settings.models, max_items=1000, max_users=1000)
+        store = DirectoryModelStore(folder)
+        self.replica = Replica(
+            self.models,
+            {},
+            store,
+            self.metrics,
+            broker="",
+            limits=self.settings.limits,
+            on_news=lambda items, segments: self.flusher.touch(items, segments),  # noqa: PLW0108  # made below
+            clock=self.clock,
+        )
+        self.memory = ListMemory(self.settings.remembered_lists, self.settings.list_retention)
+        self.lists = PublishedLists(self.metrics, self.memory)
+        self.logged = Logged()
+        ranker = Ranker(
+            self.models, per_source=50, length=self.settings.list_length, rules=self.settings.list_rules
+        )
+        append = self.outgoing.append
+        self.rewards = Rewards(
+            self.memory, self.logged, self.replica, append, self.metrics, self.settings.attribution_rules
+        )
+        self.flusher = Flusher(
+            ranker, self.rows, self.publisher, self.lists, append, self.metrics, self.settings, self.clock
+        )
+        self.events = UserEvents(
+            self.rows,
+            self.replica,
+            self.flusher,
+            self.lists,
+            self.rewards,
+            append,
+            DeadLetterWriter(append, self.metrics),
+            self.metrics,
+            limits=self.settings.limits,
+            session_gap=self.settings.session_gap,
+        )
+        self._offsets: Counter[str] = Counter()
+
+    def record(self, topic: str, key: bytes | None, value: bytes | None, **place: Any) -> Any:
+        """A Kafka record as Faust hands it over; the next offset of its topic unless told."""
+        offset = self._offsets[topic]
+        self._offsets[topic] += 1
+        fields = {"offset": offset, "partition": 0, "timestamp": self.clock.now, **place}
+        return SimpleNamespace(topic=topic, key=key, value=value, **fields)
+
+    def message(self, event: Event, **place: Any) -> Any:
+        """The record of a shopper's event."""
+        assert isinstance(event, UserEvent)
+        topic = topic_of(type(event)).name
+        return self.record(topic, event.user_id.encode(), msgspec.json.encode(event), **place)
+
+    def listed(self, user_id: str, *items: str, list_id: str = "l", **fields: Any) -> PublishedList:
+        """A list published to a shopper at the time of the clock."""
+        published = PublishedList(list_id, fields.pop("policy", "fixed"), self.clock.now, items, **fields)
+        self.memory.add(user_id, 0, published)
+        return published
+
+    def take(self, *events: Event) -> None:
+        """Handle events that are as they must be."""
+        for event in events:
+            assert self.events.handle(self.message(event)) is None
+        assert self.letters() == []
+
+    def click(self, user_id: str, item_id: str, **fields: Any) -> Click:
+        """A click at the time of the clock, with an id of its own."""
+        self._offsets["event ids"] += 1
+        event_id = f"e{self._offsets['event ids']}"
+        return Click(
+            **{
+                "event_id": event_id,
+                "ts": int(self.clock.now * 1000),
+                "user_id": user_id,
+                "item_id": item_id,
+                **fields,
+            }
+        )
+
+    def search(self, user_id: str, query: str, *results: str) -> Search:
+        """A search at the time of the clock, with an id of its own."""
+        self._offsets["event ids"] += 1
+        return Search(
+            event_id=f"e{self._offsets['event ids']}",
+            ts=int(self.clock.now * 1000),
+            user_id=user_id,
+            query=query,
+            results=list(results),
+        )
+
+    def erasure(self, user_id: str) -> Erasure:
+        self._offsets["event ids"] += 1
+        event_id = f"e{self._offsets['event ids']}"
+        return Erasure(event_id=event_id, ts=int(self.clock.now * 1000), user_id=user_id)
+
+    def letters(self) -> list[DeadLetter]:
+        """The dead letters so far."""
+        values = [record.value for record in self.outgoing.of(DEAD_LETTERS)]
+        return [msgspec.json.decode(value, type=DeadLetter) for value in values if value is not None]
+
+    def published(self, key: str) -> RecommendationList | None:
+        """The list at a key."""
+        value = self.publisher.documents.get(key)
+        return None if value is None else decode_list(value)
+
+    def count(self, name: str, **labels: str) -> float:
+        """A sample of a metric, by its name without the prefix."""
+        return self.metrics.registry.get_sample_value(f"headrace_{name}", labels) or 0.0
+
+    def outcomes(self, spec: TopicSpec) -> dict[str, float]:
+        """What became of the events of a topic, without those that were none."""
+        known = ("accepted", "duplicate", "replayed", "dead_lettered", "rekeyed")
+        counts = {outcome: self.count("events_total", topic=spec.name, outcome=outcome) for outcome in known}
+        return {outcome: count for outcome, count in counts.items() if count}
+
+    @asynccontextmanager
+    async def flushing(self) -> AsyncIterator[None]:
+        """The flusher runs; nothing takes longer than some seconds."""
+        async with asyncio.timeout(20):
+            self.flusher.start()
+            try:
+                yield
+            finally:
+                self.publisher.open.set()
+                await self.flusher.stop(patience=0.5)

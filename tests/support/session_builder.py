@@ -1,0 +1,53 @@
+"""Sessions spelled as letters, for the models that are views on the session store."""
+
+from typing import Any
+
+import numpy as np
+
+from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, NO_SESSION, Context, Items, Observation
+from stream_app.models.item_index import ItemIndex
+from stream_app.models.registry import create
+from stream_app.models.session_store_model import StoreModel
+from topics.records import Kind
+
+
+class Visits:
+    """One model on a store of its own; each letter is an item."""
+
+    def __init__(self, name: str, **parameters: Any) -> None:
+        self.index = ItemIndex(100, self._forget)
+        (model,) = create([name], self.index, **parameters)
+        assert isinstance(model, StoreModel)
+        self.model = model
+        self.store = model.store
+
+    def _forget(self, items: Items) -> None:
+        self.model.forget_items(items)
+
+    def visit(
+        self, session: int, items: str, user: str = "someone", weight: float = 1.0, ts: float = 0.0
+    ) -> "Visits":
+        """Learn a session, all at one time."""
+        seen: list[int] = []
+        for name in items:
+            item = self.index.index(name, ts)
+            before = np.array(seen, np.int32) if seen else EMPTY_ITEMS
+            times = np.full(len(seen), ts) if seen else EMPTY_TIMES
+            self.model.learn_one(
+                Observation(user, item, ts, Kind.VIEW, weight, (), session, item in seen, before, times)
+            )
+            seen.append(item)
+        return self
+
+    def context(
+        self, items: str, user: str = "me", start: int = 0, session: int = NO_SESSION, now: float = 0.0
+    ) -> Context:
+        """A shopper who has just looked at these."""
+        known = np.array([self.index.find(name) for name in items], np.int32)
+        return Context(user, known, np.full(len(known), now), start, (), now, session)
+
+    def near(self, items: str, **more: Any) -> dict[str, float]:
+        """Candidates and their scores, best first."""
+        found = self.model.candidates(self.context(items, **more), 50)
+        names = [self.index.id_of(item) for item in found.items]
+        return dict(zip(names, found.scores.tolist(), strict=True))

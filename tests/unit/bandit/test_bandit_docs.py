@@ -1,0 +1,29 @@
+"""docs/bandit.md names every policy and every setting."""
+
+import pytest
+
+from stream_app.bandit.policy_registry import POLICIES, create_policy
+from tests.support import ROOT
+
+PAGE = (ROOT / "docs" / "bandit.md").read_text()
+OWN = {"features", "seed", "column"}
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_the_page_names_the_policy_and_its_settings(name: str) -> None:
+    assert f"| `{name}` |" in PAGE
+    for setting in set(create_policy(name, 3).parameters) - OWN:
+        assert f"`{setting}`" in PAGE, f"{setting} of {name} is not in docs/bandit.md"
+
+
+def test_the_page_has_the_defaults() -> None:
+    thompson = create_policy("thompson", 3).parameters
+    for told, setting in (
+        ("0.2 (`thompson`", "exploration"),
+        ("| 64,", "draws"),
+        ("0.1, 0, 1,000", "prior_weight"),
+    ):
+        assert told in PAGE
+        assert str(thompson[setting]) in told
+    assert thompson["half_life"] == 14 * 86_400
+    assert thompson["prior_strength"] == 1_000

@@ -1,0 +1,315 @@
+"""The documents are what the structs say, and the codec and the schemas agree on what is valid."""
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import typer
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator, FormatChecker
+from typer.testing import CliRunner
+
+from stream_app.tools.cli import schemas
+from topics import schema_documents as documents
+from topics.catalog import SHOP_TOPICS, catalogue
+from topics.codec import EVENT_TYPES, Limits, RejectedError, RejectReason, decode
+from topics.events import (
+    MAX_CONTEXT,
+    MAX_LIST_ITEMS,
+    CatalogItem,
+    Click,
+    Erasure,
+    Event,
+    Feedback,
+    Impression,
+    Purchase,
+    Search,
+)
+from topics.records import DeadLetter, Interaction, Kind, Line, ListedItem, Reason, RecommendationList, Source
+
+RFC_3339 = FormatChecker()
+
+
+@RFC_3339.checks("date-time")
+def is_rfc_3339(value: object) -> bool:
+    if not isinstance(value, str):
+        return True
+    try:
+        msgspec.convert(value, datetime)
+    except msgspec.ValidationError:
+        return False
+    # A date-time without a zone is no RFC 3339.
+    return value[-1] in "zZ" or "+" in value[10:] or "-" in value[10:]
+
+
+VALIDATORS = {
+    struct: Draft202012Validator(documents.json_schema(struct), format_checker=RFC_3339)
+    for struct in (*EVENT_TYPES, *documents.RECORD_TYPES)
+}
+NEVER_OLD = Limits(max_future=1e12, max_age=0)
+SHOPPER = {"event_id": "e1", "user_id": "u1", "ts": 1_541_599_523_000}
+WHOLE: dict[type[Event], dict[str, Any]] = {
+    Click: {
+        **SHOPPER,
+        "session_id": "s1",
+        "channel": "web",
+        "context": {"country": "FR", "logged_in": True, "height": 1.5, "age": 40, "tier": None},
+        "item_id": "i1",
+        "action": "cart",
+        "list_id": "l1",
+        "position": 3,
+        "query": "red shoes",
+    },
+    Search: {**SHOPPER, "query": "", "results": ["i1", "i2"], "prices": [9.5, 0], "filters": {"size": 42}},
+    Purchase: {
+        **SHOPPER,
+        "order_id": "o1",
+        "items": [{"item_id": "i1", "quantity": 2, "price": 9.5}, {"item_id": "i2"}],
+        "currency": "EUR",
+        "list_id": None,
+        "shown": ["i1", "i2"],
+        "shown_prices": [9.5, 0],
+    },
+    Impression: {**SHOPPER, "surface": "home", "items": ["i1"]},
+    Feedback: {**SHOPPER, "ts": "2018-11-07T14:05:23.25Z", "item_id": "i1", "kind": "like"},
+    CatalogItem: {
+        "ts": "2018-11-07T14:05:23+01:00",
+        "item_id": "i1",
+        "title": "Shoe",
+        "categories": ["c1"],
+        "price": 9.5,
+        "image_embedding": [0.5, -1],
+        "available": False,
+        "created": 1_541_599_523_000,
+    },
+    Erasure: SHOPPER,
+}
+
+
+def codec_takes(event_type: type[Event], event: object) -> bool:
+    try:
+        decode(json.dumps(event).encode(), event_type, received=0, limits=NEVER_OLD)
+    except RejectedError:
+        return False
+    return True
+
+
+def schema_takes(event_type: type[Event], event: object) -> bool:
+    return bool(VALIDATORS[event_type].is_valid(event))
+
+
+def test_the_written_documents_are_what_the_structs_give() -> None:
+    written = {
+        file.relative_to(documents.FOLDER).as_posix(): file.read_text(encoding="utf-8")
+        for file in (*documents.FOLDER.glob("schemas/*"), documents.FOLDER / "asyncapi.json")
+    }
+    assert written == documents.rendered(), (
+        "The structs have changed and the documents have not: run `headrace topics schema --write`, "
+        "look at the difference, and commit it."
+    )
+
+
+def test_rendering_is_deterministic() -> None:
+    assert documents.rendered() == documents.rendered()
+
+
+@pytest.mark.parametrize("struct", [*EVENT_TYPES, *documents.RECORD_TYPES])
+def test_every_document_is_a_sound_schema_that_says_what_each_field_is(struct: type[msgspec.Struct]) -> None:
+    schema = documents.json_schema(struct)
+    Draft202012Validator.check_schema(schema)
+    assert schema["$id"] == f"urn:headrace:schema:{documents.document_name(struct)}"
+    assert schema["title"] == struct.__name__
+    assert schema["description"]
+    assert "Attributes" not in json.dumps(schema)
+    if struct in EVENT_TYPES:
+        assert all(property_["description"] for property_ in schema["properties"].values())
+
+
+def test_time_is_a_date_time_or_an_integer() -> None:
+    assert documents.json_schema(Click)["properties"]["ts"]["anyOf"] == [
+        {"type": "string", "format": "date-time"},
+        {"type": "integer"},
+    ]
+
+
+@pytest.mark.parametrize("event_type", EVENT_TYPES)
+def test_whole_examples_fit_codec_and_schema(event_type: type[Event]) -> None:
+    VALIDATORS[event_type].validate(WHOLE[event_type])
+    assert codec_takes(event_type, WHOLE[event_type])
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        DeadLetter(
+            reason="wrong_type", detail="", topic="events.click", partition=0, offset=1, timestamp=1.5,
+            key=None, value=b"\xff",
+        ),
+        RecommendationList(
+            list_id="l1", key="recs:user:{u1}", generated_at="2018-11-07T14:05:23Z", policy="fixed",
+            model_version=7, items=(ListedItem("i1", 0.5, 1.0, Reason("popular", segment="all")),),
+        ),
+        Interaction(Source.CLICK, 0, 1, 1.5, "u1", Kind.VIEW, (Line("i1", 1.0, 9.5),)),
+    ],
+)  # fmt: skip
+def test_records_fit_their_schema(record: msgspec.Struct) -> None:
+    VALIDATORS[type(record)].validate(json.loads(msgspec.json.encode(record)))
+
+
+def test_places_of_an_array_are_named() -> None:
+    schema = documents.json_schema(Interaction)
+    assert [place["title"] for place in schema["prefixItems"]] == list(Interaction.__struct_fields__)
+    assert "9 hide" in schema["$defs"]["Kind"]["description"]
+
+
+# Values for any field: right ones, wrong ones, and ones at the borders that a schema can express. Left out is
+# what the two notations see differently by nature: 1.0 is an integer to JSON Schema and a float to the codec,
+# a character is not a byte, and the clock is not in the schema.
+ids = st.sampled_from(["", "x", "x" * 256, "x" * 257])
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.sampled_from([-1, 0, 1, 7, 2**31 - 1, 2**31, 1_541_599_523_000])
+    | st.sampled_from([-0.5, 0.5, 9.75])
+    | ids
+    | st.sampled_from(["view", "like", "teleport", "x" * 4_096, "x" * 4_097, "EUR", "EUROPEANS"])
+    | st.sampled_from(
+        ["2018-11-07T14:05:23Z", "2018-11-07T14:05:23.25+01:00", "2018-11-07T14:05:23", "2018-11-07"]
+    )
+)
+lines = st.fixed_dictionaries({}, optional={"item_id": scalars, "quantity": scalars, "price": scalars})
+maps = st.dictionaries(st.sampled_from(["a", "k" * 64, "k" * 65]), scalars, max_size=3)
+many = st.sampled_from(
+    [
+        ["i"] * MAX_LIST_ITEMS,
+        ["i"] * (MAX_LIST_ITEMS + 1),
+        {str(number): 1 for number in range(MAX_CONTEXT + 1)},
+    ]
+)
+values = scalars | maps | st.lists(scalars, max_size=3) | st.lists(lines, max_size=2) | many
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=400)
+@given(st.sampled_from(EVENT_TYPES), st.data())
+def test_codec_and_schema_agree(event_type: type[Event], data: st.DataObject) -> None:
+    names = st.sampled_from([field.name for field in msgspec.structs.fields(event_type)])
+    event = {**WHOLE[event_type], **data.draw(st.dictionaries(names, values, max_size=2))}
+    for name in data.draw(st.sets(names, max_size=1)):
+        event.pop(name, None)
+    assert codec_takes(event_type, event) == schema_takes(event_type, event)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(EVENT_TYPES), st.none() | scalars | st.lists(scalars, max_size=2) | maps)
+def test_codec_and_schema_agree_on_what_is_no_event(event_type: type[Event], document: object) -> None:
+    assert codec_takes(event_type, document) == schema_takes(event_type, document) == False  # noqa: E712
+
+
+def test_what_only_the_codec_can_check_passes_the_schema() -> None:
+    event = {**WHOLE[Click], "item_id": "é" * 200}
+    assert schema_takes(Click, event)
+    with pytest.raises(RejectedError) as caught:
+        decode(json.dumps(event).encode(), Click, received=0, limits=NEVER_OLD)
+    assert caught.value.reason is RejectReason.ID_TOO_LONG
+
+
+def test_asyncapi_describes_every_topic() -> None:
+    document = documents.asyncapi()
+    assert set(document["channels"]) == {spec.name for spec in catalogue()}
+    for spec in catalogue():
+        channel = document["channels"][spec.name]
+        assert channel["address"] == spec.name
+        assert spec.purpose in channel["description"]
+        configuration = channel["bindings"]["kafka"]["topicConfiguration"]
+        assert configuration["cleanup.policy"] == [str(spec.cleanup)]
+        assert ("retention.ms" in configuration) == (spec.cleanup == "delete")
+        (message,) = channel["messages"].values()
+        described = _resolve(document, message)
+        assert described["bindings"]["kafka"]["key"]["description"].startswith(spec.key)
+        assert described["contentType"] == f"application/{spec.encoding}"
+
+
+def test_asyncapi_tells_who_sends_what() -> None:
+    operations = documents.asyncapi()["operations"]
+    received = {
+        operation["channel"]["$ref"].removeprefix("#/channels/")
+        for operation in operations.values()
+        if operation["action"] == "receive" and operation["summary"].startswith("The shop sends.")
+    }
+    assert received == {spec.name for spec in SHOP_TOPICS}
+    assert operations["sendRecommendationList"]["channel"] == {"$ref": "#/channels/lists"}
+
+
+def test_every_reference_in_asyncapi_leads_somewhere() -> None:
+    document = documents.asyncapi()
+    found = list(_references(document))
+    assert found
+    for reference in found:
+        assert _resolve(document, {"$ref": reference})
+
+
+def test_asyncapi_keeps_to_the_dialect_of_its_schemas() -> None:
+    text = json.dumps(documents.asyncapi()["components"]["schemas"])
+    assert "prefixItems" not in text
+    for schema in _objects(documents.asyncapi()["components"]["schemas"]):
+        assert "$ref" not in schema or len(schema) == 1
+
+
+def _resolve(document: Any, reference: dict[str, str]) -> Any:
+    node = document
+    for part in reference["$ref"].removeprefix("#/").split("/"):
+        node = node[part]
+    return node
+
+
+def _objects(node: Any) -> Any:
+    if isinstance(node, dict):
+        yield node
+        for value in node.values():
+            yield from _objects(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _objects(value)
+
+
+def _references(node: Any) -> Any:
+    return (found["$ref"] for found in _objects(node) if "$ref" in found)
+
+
+def test_writing_changes_only_what_differs_and_removes_what_is_gone(tmp_path: Path) -> None:
+    assert len(documents.write(tmp_path)) == len(documents.rendered())
+    assert documents.write(tmp_path) == []
+    stale = tmp_path / "schemas" / "view.schema.json"
+    stale.write_text("{}")
+    (tmp_path / "asyncapi.json").write_text("{}")
+    assert documents.write(tmp_path) == [tmp_path / "asyncapi.json", stale]
+    assert not stale.exists()
+
+
+@pytest.fixture
+def topics_cli() -> typer.Typer:
+    cli = typer.Typer()
+    schemas.register(cli)
+    cli.command("another")(lambda: None)
+    return cli
+
+
+def test_the_command_prints_one_document(topics_cli: typer.Typer) -> None:
+    result = CliRunner().invoke(topics_cli, ["schema", "purchase"])
+    assert result.exit_code == 0
+    assert json.loads(result.output) == documents.json_schema(Purchase)
+
+
+def test_the_command_lists_the_documents(topics_cli: typer.Typer) -> None:
+    result = CliRunner().invoke(topics_cli, ["schema"])
+    assert "click.schema.json" in result.output
+    assert "asyncapi.json" in result.output
+
+
+def test_the_command_names_what_there_is_when_the_name_is_wrong(topics_cli: typer.Typer) -> None:
+    result = CliRunner().invoke(topics_cli, ["schema", "klick"])
+    assert "There is no document 'klick'; there are click, search" in str(result.exception)
