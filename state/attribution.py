@@ -10,13 +10,13 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from state.dedup import Place
-from state.list_store import ListMemory
+from state.dedup import RecordId
+from state.list_store import PublishedListStore
 from state.published_list import PublishedList
 from topics.events import Action, Click, Feedback, FeedbackKind, Impression, Purchase, UserEvent
-from topics.records import LATER_STEPS, Reward, RewardKind
+from topics.records import POST_CLICK_KINDS, Reward, RewardKind
 
-WEIGHTS: Final[dict[RewardKind, float]] = {
+DEFAULT_REWARD_WEIGHTS: Final[dict[RewardKind, float]] = {
     RewardKind.CLICK: 1.0,
     RewardKind.SHARE: 2.0,
     RewardKind.WISHLIST: 2.0,
@@ -28,7 +28,7 @@ WEIGHTS: Final[dict[RewardKind, float]] = {
 }
 """What a reaction of each kind is worth unless the settings say otherwise."""
 
-WINDOWS: Final[dict[RewardKind, float]] = {
+DEFAULT_ATTRIBUTION_WINDOWS: Final[dict[RewardKind, float]] = {
     RewardKind.CLICK: 1_800.0,
     RewardKind.SHARE: 1_800.0,
     RewardKind.WISHLIST: 7_200.0,
@@ -62,7 +62,7 @@ class Unattributed(StrEnum):
     UNKNOWN_LIST = "unknown_list"
     NOT_ON_LIST = "not_on_list"
     NOT_SEEN = "not_seen"
-    NOT_NAMED = "not_named"
+    MISSING_LIST_ID = "missing_list_id"
     TOO_LATE = "too_late"
     REPEATED = "repeated"
 
@@ -78,7 +78,7 @@ class AttributionRules(msgspec.Struct, frozen=True, kw_only=True):
         How much the price counts in a purchase: 0 not at all, 1 in proportion.
     price_unit
         The price, times quantity, at which a purchase is worth just its weight.
-    named_only
+    require_list_id
         Whether the shop's pages name the list in each reaction to it: what is clicked without was found elsewhere,
         though it stands on a list as well.
 
@@ -89,11 +89,13 @@ class AttributionRules(msgspec.Struct, frozen=True, kw_only=True):
     (20.0, 1.0)
     """
 
-    weights: dict[RewardKind, float] = msgspec.field(default_factory=lambda: dict(WEIGHTS))
-    windows: dict[RewardKind, float] = msgspec.field(default_factory=lambda: dict(WINDOWS))
+    weights: dict[RewardKind, float] = msgspec.field(default_factory=lambda: dict(DEFAULT_REWARD_WEIGHTS))
+    windows: dict[RewardKind, float] = msgspec.field(
+        default_factory=lambda: dict(DEFAULT_ATTRIBUTION_WINDOWS)
+    )
     price_exponent: float = 0.0
     price_unit: float = 50.0
-    named_only: bool = False
+    require_list_id: bool = False
 
     def value(self, kind: RewardKind, revenue: float = 0.0) -> float:
         """What a reaction is worth; a purchase of unknown price (0) is worth its weight.
@@ -111,14 +113,14 @@ class AttributionRules(msgspec.Struct, frozen=True, kw_only=True):
         return weight
 
     @property
-    def longest(self) -> float:
+    def longest_window(self) -> float:
         """The longest window, in seconds."""
         return max(self.windows.values())
 
     @property
-    def longest_step(self) -> float:
+    def longest_post_click_window(self) -> float:
         """The longest window of a step after the click, in seconds."""
-        return max(self.windows[kind] for kind in LATER_STEPS)
+        return max(self.windows[kind] for kind in POST_CLICK_KINDS)
 
 
 class Attribution(NamedTuple):
@@ -136,18 +138,18 @@ class Attribution(NamedTuple):
     unattributed: tuple[Unattributed, ...] = ()
 
 
-NOTHING: Final = Attribution()
+NO_ATTRIBUTION: Final = Attribution()
 
 
-class _Line(NamedTuple):
+class _ReactionLine(NamedTuple):
     item_id: str
     revenue: float
 
 
 def attribute(
-    memory: ListMemory,
+    list_store: PublishedListStore,
     event: UserEvent,
-    place: Place,
+    place: RecordId,
     ts: float,
     rules: AttributionRules,
     first_line: int = 0,
@@ -156,11 +158,11 @@ def attribute(
 
     Each line is a reward of one list at most: of the one the event names, else (and for the lines of an order of
     several that are not on it) of the newest that was published before it within the window and holds the item. What
-    it tells is noted in `memory` at once, as `stream_app.worker.list_recovery` does with rewards read from Kafka.
+    it tells is noted in `list_store` at once, as `stream_app.worker.list_recovery` does with rewards read from Kafka.
 
     Parameters
     ----------
-    memory
+    list_store
         The shopper's lists and their fate so far; changed by the rewards that come out.
     event
         A checked event; one that is neither a reaction nor an impression has no part in this.
@@ -176,46 +178,46 @@ def attribute(
     Examples
     --------
     >>> from topics.records import Source
-    >>> memory = ListMemory()
-    >>> memory.add("u", 0, PublishedList("l", "fixed", 100.0, ("a", "b", "c")))
+    >>> list_store = PublishedListStore()
+    >>> list_store.add("u", 0, PublishedList("l", "fixed", 100.0, ("a", "b", "c")))
     >>> click = Click(event_id="e", user_id="u", ts=110_000, item_id="b")
-    >>> [reward] = attribute(memory, click, Place(Source.CLICK, 0, 7), 110.0, AttributionRules()).rewards
+    >>> [reward] = attribute(list_store, click, RecordId(Source.CLICK, 0, 7), 110.0, AttributionRules()).rewards
     >>> reward.list_id, reward.position, reward.value, reward.delay, reward.seen
     ('l', 1, 1.0, 10.0, ('a', 'b'))
     """
-    lines: tuple[_Line, ...]
+    lines: tuple[_ReactionLine, ...]
     if isinstance(event, Click):
-        kind, lines = _ACTION_KIND[event.action], (_Line(event.item_id, 0.0),)
+        kind, lines = _ACTION_KIND[event.action], (_ReactionLine(event.item_id, 0.0),)
     elif isinstance(event, Purchase):
         kind = RewardKind.PURCHASE
-        lines = tuple([_Line(line.item_id, line.quantity * line.price) for line in event.items])
+        lines = tuple([_ReactionLine(line.item_id, line.quantity * line.price) for line in event.items])
     elif isinstance(event, Feedback):
-        kind, lines = _FEEDBACK_KIND[event.kind], (_Line(event.item_id, 0.0),)
+        kind, lines = _FEEDBACK_KIND[event.kind], (_ReactionLine(event.item_id, 0.0),)
     elif isinstance(event, Impression):
-        return NOTHING if first_line else _shown(memory, event, place, ts, rules)
+        return NO_ATTRIBUTION if first_line else _attribute_impression(list_store, event, place, ts, rules)
     else:
-        return NOTHING
+        return NO_ATTRIBUTION
     rewards: list[Reward] = []
     unattributed: list[Unattributed] = []
-    lists, window = memory.of(event.user_id), rules.windows[kind]
+    lists, window = list_store.lists_of(event.user_id), rules.windows[kind]
     for number in range(first_line, len(lines)):
         item_id, revenue = lines[number]
         if event.list_id:
-            named = memory.find(event.user_id, event.list_id)
-            found = _named(named, item_id, kind, ts, window)
-            if named is not None and named.place(item_id) < 0 and len(lines) > 1:
+            named_list = list_store.find(event.user_id, event.list_id)
+            match = _match_named(named_list, item_id, kind, ts, window)
+            if named_list is not None and named_list.rank(item_id) < 0 and len(lines) > 1:
                 # an order names one list, and what is in the basket may come from several
-                found = _newest(lists, item_id, kind, ts, rules)
+                match = _match_newest(lists, item_id, kind, ts, rules)
         else:
-            found = _newest(lists, item_id, kind, ts, rules)
-        if isinstance(found, Unattributed):
-            unattributed.append(found)
+            match = _match_newest(lists, item_id, kind, ts, rules)
+        if isinstance(match, Unattributed):
+            unattributed.append(match)
             continue
-        listed, at = found
+        listed, at = match
         # A shop that says what was shown has said what was seen above; from any other it is taken so.
-        told = RewardKind.IMPRESSION in (listed.given or ())
-        seen = _new(listed, (at,) if told else range(at + 1))
-        reward = _reward(listed, kind, event, place, number, ts, seen)
+        impressions_reported = RewardKind.IMPRESSION in (listed.rewarded or ())
+        seen = _newly_seen(listed, (at,) if impressions_reported else range(at + 1))
+        reward = _make_reward(listed, kind, event, place, number, ts, seen)
         reward = msgspec.structs.replace(
             reward,
             item_id=item_id,
@@ -223,10 +225,10 @@ def attribute(
             propensity=listed.propensity(at),
             value=rules.value(kind, revenue),
             revenue=revenue,
-            features=listed.row(at),
-            first=not listed.reacted_to(at),
+            features=listed.feature_row(at),
+            first_positive=not listed.has_positive_reaction(at),
         )
-        listed.mark(kind, at, seen, ts)
+        listed.apply_outcome(kind, at, seen, ts)
         rewards.append(reward)
     return Attribution(tuple(rewards), tuple(unattributed))
 
@@ -235,19 +237,21 @@ _Match = tuple[PublishedList, int] | Unattributed
 """The list that a reaction with an item came from and the item's place on it, or why there is none."""
 
 
-def _named(named: PublishedList | None, item_id: str, kind: RewardKind, ts: float, window: float) -> _Match:
+def _match_named(
+    named_list: PublishedList | None, item_id: str, kind: RewardKind, ts: float, window: float
+) -> _Match:
     """The list that the event names."""
-    if named is None:
+    if named_list is None:
         return Unattributed.UNKNOWN_LIST
-    at = named.place(item_id)
+    at = named_list.rank(item_id)
     if at < 0:
-        return Unattributed.UNKNOWN_LIST if named.is_remnant else Unattributed.NOT_ON_LIST
-    if ts - named.since > window:
+        return Unattributed.UNKNOWN_LIST if named_list.is_truncated else Unattributed.NOT_ON_LIST
+    if ts - named_list.window_start > window:
         return Unattributed.TOO_LATE
-    return Unattributed.REPEATED if named.was_given(kind) >> at & 1 else (named, at)
+    return Unattributed.REPEATED if named_list.rewarded_mask(kind) >> at & 1 else (named_list, at)
 
 
-def _newest(
+def _match_newest(
     lists: Sequence[PublishedList], item_id: str, kind: RewardKind, ts: float, rules: AttributionRules
 ) -> _Match:
     """The newest list of before that holds the item.
@@ -257,77 +261,79 @@ def _newest(
     which the item was clicked, however many were made since. Where reactions name their list, to no other.
     """
     window = rules.windows[kind]
-    found = None
+    match = None
     clicked = False
     reason = Unattributed.NO_LIST
-    later = kind in LATER_STEPS
-    told = any(RewardKind.IMPRESSION in (each.given or ()) for each in lists)
+    is_post_click = kind in POST_CLICK_KINDS
+    impressions_reported = any(RewardKind.IMPRESSION in (each.rewarded or ()) for each in lists)
     for each in reversed(lists):
         if item_id not in each.items:
             if reason is Unattributed.NO_LIST and each.at <= ts:
                 reason = Unattributed.NOT_ON_LIST
-        elif ts - each.since > window:
+        elif ts - each.window_start > window:
             reason = Unattributed.TOO_LATE
         else:
             at = each.items.index(item_id)
-            if each.was_given(kind) >> at & 1:
+            if each.rewarded_mask(kind) >> at & 1:
                 # Once an item and kind, however many of the shopper's lists hold the item.
                 return Unattributed.REPEATED
-            if told and not each.seen >> at & 1:
+            if impressions_reported and not each.seen >> at & 1:
                 # The shop tells what was seen, and this was not: the shopper found it elsewhere.
                 reason = Unattributed.NOT_SEEN
-            elif rules.named_only and not (later and each.reacted_to(at)):
-                reason = Unattributed.NOT_NAMED
+            elif rules.require_list_id and not (is_post_click and each.has_positive_reaction(at)):
+                reason = Unattributed.MISSING_LIST_ID
             elif each.at <= ts:
-                best = later and not clicked and each.reacted_to(at)
-                if best or found is None:
-                    found, clicked = (each, at), clicked or best
-    return reason if found is None else found
+                is_better = is_post_click and not clicked and each.has_positive_reaction(at)
+                if is_better or match is None:
+                    match, clicked = (each, at), clicked or is_better
+    return reason if match is None else match
 
 
-def _shown(
-    memory: ListMemory, event: Impression, place: Place, ts: float, rules: AttributionRules
+def _attribute_impression(
+    list_store: PublishedListStore, event: Impression, place: RecordId, ts: float, rules: AttributionRules
 ) -> Attribution:
     """What an impression tells: all of the list it names, or the items it names of it, were seen."""
     if event.list_id:
-        listed = memory.find(event.user_id, event.list_id)
+        listed = list_store.find(event.user_id, event.list_id)
         if listed is None:
             return Attribution(unattributed=(Unattributed.UNKNOWN_LIST,))
     else:
-        lists, shown = memory.of(event.user_id), set(event.items)
-        of_before = [each for each in lists if each.at <= ts]
-        holding = [each for each in of_before if 2 * len(shown.intersection(each.items)) >= len(shown)]
-        if not shown or not holding:
-            reason = Unattributed.NOT_ON_LIST if of_before else Unattributed.NO_LIST
+        lists, displayed_ids = list_store.lists_of(event.user_id), set(event.items)
+        earlier = [each for each in lists if each.at <= ts]
+        matching = [
+            each for each in earlier if 2 * len(displayed_ids.intersection(each.items)) >= len(displayed_ids)
+        ]
+        if not displayed_ids or not matching:
+            reason = Unattributed.NOT_ON_LIST if earlier else Unattributed.NO_LIST
             return Attribution(unattributed=(reason,))
-        listed = holding[-1]
-    if ts - listed.since > rules.windows[RewardKind.IMPRESSION]:
+        listed = matching[-1]
+    if ts - listed.window_start > rules.windows[RewardKind.IMPRESSION]:
         return Attribution(unattributed=(Unattributed.TOO_LATE,))
-    places: Sequence[int] = range(len(listed.items))
+    ranks: Sequence[int] = range(len(listed.items))
     if event.items:
-        named = set(event.items)
-        places = [at for at, item in enumerate(listed.items) if item in named]
-    seen = _new(listed, places)
+        named_list = set(event.items)
+        ranks = [at for at, item in enumerate(listed.items) if item in named_list]
+    seen = _newly_seen(listed, ranks)
     if not seen:
-        if places:
+        if ranks:
             # It is before the shopper's eyes again, though nothing of it is news.
-            listed.since = max(listed.since, ts)
-        return Attribution(unattributed=(Unattributed.REPEATED if places else Unattributed.NOT_ON_LIST,))
-    reward = _reward(listed, RewardKind.IMPRESSION, event, place, 0, ts, seen)
-    listed.mark(RewardKind.IMPRESSION, -1, seen, ts)
+            listed.window_start = max(listed.window_start, ts)
+        return Attribution(unattributed=(Unattributed.REPEATED if ranks else Unattributed.NOT_ON_LIST,))
+    reward = _make_reward(listed, RewardKind.IMPRESSION, event, place, 0, ts, seen)
+    listed.apply_outcome(RewardKind.IMPRESSION, -1, seen, ts)
     return Attribution(rewards=(reward,))
 
 
-def _new(listed: PublishedList, places: Sequence[int]) -> tuple[int, ...]:
+def _newly_seen(listed: PublishedList, ranks: Sequence[int]) -> tuple[int, ...]:
     """Those of some places that were not known to be seen."""
-    return tuple([at for at in places if not listed.seen >> at & 1])
+    return tuple([at for at in ranks if not listed.seen >> at & 1])
 
 
-def _reward(
+def _make_reward(
     listed: PublishedList,
     kind: RewardKind,
     event: Click | Purchase | Feedback | Impression,
-    place: Place,
+    place: RecordId,
     line: int,
     ts: float,
     seen: tuple[int, ...],
@@ -344,11 +350,11 @@ def _reward(
         policy=listed.policy,
         kind=kind,
         delay=max(0.0, ts - listed.at),
-        opens=bool(seen) and not listed.seen,
+        first_exposure=bool(seen) and not listed.seen,
         seen=tuple([listed.items[at] for at in seen]),
         seen_positions=seen,
         seen_propensities=tuple([listed.propensity(at) for at in seen]),
-        seen_features=b"".join([listed.row(at) for at in seen]),
+        seen_features=b"".join([listed.feature_row(at) for at in seen]),
         search=listed.search,
-        named=listed.list_id == event.list_id,
+        explicit=listed.list_id == event.list_id,
     )

@@ -13,11 +13,11 @@ from topics.records import Source
 CAPACITY: Final = 64
 """Events remembered; an older one's id is forgotten."""
 
-_HASH: Final = 6
-_ENTRY: Final = 12
+_HASH_BYTES: Final = 6
+_ENTRY_BYTES: Final = 12
 
 
-class Place(NamedTuple):
+class RecordId(NamedTuple):
     """Where an event stood: source topic, partition, offset."""
 
     source: Source
@@ -26,7 +26,7 @@ class Place(NamedTuple):
 
 
 def _hash(event_id: str) -> bytes:
-    return blake2b(event_id.encode(), digest_size=_HASH).digest()
+    return blake2b(event_id.encode(), digest_size=_HASH_BYTES).digest()
 
 
 def find(ring: bytes, event_id: str) -> tuple[Source, int] | None:
@@ -40,12 +40,14 @@ def find(ring: bytes, event_id: str) -> tuple[Source, int] | None:
     >>> find(ring, "e2") is None
     True
     """
-    wanted = _hash(event_id)
-    at = ring.find(wanted)
-    while at >= 0:
-        if at % _ENTRY == 0:
-            return Source(ring[at + _HASH]), int.from_bytes(ring[at + _HASH + 1 : at + _ENTRY])
-        at = ring.find(wanted, at + 1)
+    hashed = _hash(event_id)
+    index = ring.find(hashed)
+    while index >= 0:
+        if index % _ENTRY_BYTES == 0:
+            return Source(ring[index + _HASH_BYTES]), int.from_bytes(
+                ring[index + _HASH_BYTES + 1 : index + _ENTRY_BYTES]
+            )
+        index = ring.find(hashed, index + 1)
     return None
 
 
@@ -64,5 +66,5 @@ def remember(ring: bytes, event_id: str, source: Source, offset: int) -> bytes:
     bytes
         At most ``CAPACITY`` entries.
     """
-    kept = ring if len(ring) < CAPACITY * _ENTRY else ring[_ENTRY:]
-    return kept + _hash(event_id) + bytes((source,)) + (offset & 0xFF_FFFF_FFFF).to_bytes(5)
+    remaining = ring if len(ring) < CAPACITY * _ENTRY_BYTES else ring[_ENTRY_BYTES:]
+    return remaining + _hash(event_id) + bytes((source,)) + (offset & 0xFF_FFFF_FFFF).to_bytes(5)

@@ -10,8 +10,8 @@ from typing import Final, NamedTuple, TypeVar
 
 from msgspec import structs
 
-from state import dedup as duplicates
-from state.dedup import Place
+from state import dedup
+from state.dedup import RecordId
 from state.row import (
     EMPTY_ROW,
     MAX_BOUGHT,
@@ -20,12 +20,12 @@ from state.row import (
     MAX_QUERIES,
     MAX_RECENT,
     MAX_RESULTS,
-    Counts,
-    Query,
-    Recent,
+    EventCounts,
+    RecentInteraction,
+    RecentQuery,
     UserRow,
 )
-from state.session_window import NO_SESSION, current, with_time
+from state.session_window import NO_SESSION, current_session, insert_time
 from topics.events import (
     Action,
     Click,
@@ -53,7 +53,7 @@ _FEEDBACK_KIND: Final = {
 }
 
 
-class Outcome(StrEnum):
+class FoldOutcome(StrEnum):
     """What became of an event; also the `outcome` label of the metric."""
 
     ACCEPTED = "accepted"
@@ -61,7 +61,7 @@ class Outcome(StrEnum):
     REPLAYED = "replayed"
 
 
-class Folded(NamedTuple):
+class FoldResult(NamedTuple):
     """The result of a fold.
 
     Attributes
@@ -75,11 +75,11 @@ class Folded(NamedTuple):
     """
 
     row: UserRow
-    outcome: Outcome
+    outcome: FoldOutcome
     interaction: Interaction | None
 
 
-def fold(row: UserRow, event: UserEvent, place: Place, gap: float) -> Folded:
+def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> FoldResult:
     """Take an event into a row.
 
     Parameters
@@ -88,7 +88,7 @@ def fold(row: UserRow, event: UserEvent, place: Place, gap: float) -> Folded:
         The shopper's row so far.
     event
         A checked event of that shopper.
-    place
+    record_id
         Where the event stood.
     gap
         Seconds of inactivity that close a session.
@@ -103,65 +103,67 @@ def fold(row: UserRow, event: UserEvent, place: Place, gap: float) -> Folded:
     --------
     >>> from topics.records import Source
     >>> click = Click(event_id="e1", user_id="u", ts=1_000_000, item_id="a")
-    >>> folded = fold(EMPTY_ROW, click, Place(Source.CLICK, 0, 7), gap=1800)
+    >>> folded = fold(EMPTY_ROW, click, RecordId(Source.CLICK, 0, 7), gap=1800)
     >>> folded.outcome, folded.row.recent[0].item_id, folded.row.watermarks[Source.CLICK]
-    (<Outcome.ACCEPTED: 'accepted'>, 'a', 7)
-    >>> fold(folded.row, click, Place(Source.CLICK, 0, 9), gap=1800).outcome
-    <Outcome.DUPLICATE: 'duplicate'>
-    >>> fold(folded.row, click, Place(Source.CLICK, 0, 7), gap=1800).outcome
-    <Outcome.REPLAYED: 'replayed'>
+    (<FoldOutcome.ACCEPTED: 'accepted'>, 'a', 7)
+    >>> fold(folded.row, click, RecordId(Source.CLICK, 0, 9), gap=1800).outcome
+    <FoldOutcome.DUPLICATE: 'duplicate'>
+    >>> fold(folded.row, click, RecordId(Source.CLICK, 0, 7), gap=1800).outcome
+    <FoldOutcome.REPLAYED: 'replayed'>
     """
-    source, _, offset = place
-    first = duplicates.find(row.ring, event.event_id)
+    source, _, offset = record_id
+    first_seen = dedup.find(row.ring, event.event_id)
     if offset <= row.watermarks[source]:
-        sent_again = first is not None and first != (source, offset)
-        return Folded(row, Outcome.REPLAYED, None if sent_again else interaction_of(event, place))
-    if first is not None:
-        return Folded(row, Outcome.DUPLICATE, None)
+        is_duplicate = first_seen is not None and first_seen != (source, offset)
+        return FoldResult(
+            row, FoldOutcome.REPLAYED, None if is_duplicate else interaction_of(event, record_id)
+        )
+    if first_seen is not None:
+        return FoldResult(row, FoldOutcome.DUPLICATE, None)
     watermarks = (*row.watermarks[:source], offset, *row.watermarks[source + 1 :])
-    ring = duplicates.remember(row.ring, event.event_id, source, offset)
+    ring = dedup.remember(row.ring, event.event_id, source, offset)
     if isinstance(event, Erasure):
         # Only what recognises the shopper's older events on replay is kept.
-        forgotten = structs.replace(EMPTY_ROW, watermarks=watermarks, ring=ring)
-        return Folded(forgotten, Outcome.ACCEPTED, interaction_of(event, place))
+        erased_row = structs.replace(EMPTY_ROW, watermarks=watermarks, ring=ring)
+        return FoldResult(erased_row, FoldOutcome.ACCEPTED, interaction_of(event, record_id))
     ts = event.time
     segments = segments_of(event)
-    newer = bool(segments) and ts >= row.segments_ts
+    has_newer_segments = bool(segments) and ts >= row.segments_ts
     kind = _kind_of(event)
     bought, hidden, liked, recent = row.bought, row.hidden, row.liked, row.recent
     if isinstance(event, Click):
-        recent = _insert(recent, Recent(ts, event.item_id, kind), MAX_RECENT)
+        recent = _insert(recent, RecentInteraction(ts, event.item_id, kind), MAX_RECENT)
     elif isinstance(event, Purchase):
         for line in event.items:
-            recent = _insert(recent, Recent(ts, line.item_id, kind), MAX_RECENT)
-            bought = _latest(bought, line.item_id, ts, MAX_BOUGHT)
+            recent = _insert(recent, RecentInteraction(ts, line.item_id, kind), MAX_RECENT)
+            bought = _with_latest(bought, line.item_id, ts, MAX_BOUGHT)
     elif isinstance(event, Feedback):
         if event.kind is FeedbackKind.LIKE:
-            liked = _latest(liked, event.item_id, ts, MAX_LIKED)
+            liked = _with_latest(liked, event.item_id, ts, MAX_LIKED)
         else:
-            hidden = _latest(hidden, event.item_id, ts, MAX_HIDDEN)
+            hidden = _with_latest(hidden, event.item_id, ts, MAX_HIDDEN)
     last_ts = max(row.last_ts, ts)
-    times = row.times if isinstance(event, Impression) else with_time(row.times, ts)
-    after = UserRow(
+    times = row.times if isinstance(event, Impression) else insert_time(row.times, ts)
+    new_row = UserRow(
         watermarks=watermarks,
         ring=ring,
         recent=recent,
         times=times,
-        session=current(times, gap, row.session if ts >= row.session.last else NO_SESSION),
-        counts=_counted(row.counts, event),
+        session=current_session(times, gap, row.session if ts >= row.session.last else NO_SESSION),
+        counts=_increment(row.counts, event),
         first_ts=ts if row.counts.total == 0 else min(row.first_ts, ts),
         last_ts=last_ts,
         bought=bought,
         hidden=hidden,
         liked=liked,
-        queries=_searches(row.queries, event, last_ts - gap),
-        segments=segments if newer else row.segments,
-        segments_ts=ts if newer else row.segments_ts,
+        queries=_with_query(row.queries, event, last_ts - gap),
+        segments=segments if has_newer_segments else row.segments,
+        segments_ts=ts if has_newer_segments else row.segments_ts,
     )
-    return Folded(after, Outcome.ACCEPTED, interaction_of(event, place))
+    return FoldResult(new_row, FoldOutcome.ACCEPTED, interaction_of(event, record_id))
 
 
-def interaction_of(event: UserEvent, place: Place) -> Interaction | None:
+def interaction_of(event: UserEvent, record_id: RecordId) -> Interaction | None:
     """What the models are to learn from an event: a function of the event and its place alone.
 
     Returns
@@ -190,9 +192,9 @@ def interaction_of(event: UserEvent, place: Place) -> Interaction | None:
     elif isinstance(event, Impression):
         return None
     return Interaction(
-        source=place.source,
-        partition=place.partition,
-        offset=place.offset,
+        source=record_id.source,
+        partition=record_id.partition,
+        offset=record_id.offset,
         ts=event.time,
         user_id=event.user_id,
         kind=_kind_of(event),
@@ -231,7 +233,7 @@ def _kind_of(event: UserEvent) -> Kind:
     return Kind.SEARCH
 
 
-def _counted(counts: Counts, event: UserEvent) -> Counts:
+def _increment(counts: EventCounts, event: UserEvent) -> EventCounts:
     if isinstance(event, Click):
         return structs.replace(counts, clicks=counts.clicks + 1)
     if isinstance(event, Purchase):
@@ -243,43 +245,49 @@ def _counted(counts: Counts, event: UserEvent) -> Counts:
     return structs.replace(counts, feedback=counts.feedback + 1)
 
 
-_Timed = TypeVar("_Timed", Recent, Query)
+_Timed = TypeVar("_Timed", RecentInteraction, RecentQuery)
 
 
-def _order(entry: Recent | Query) -> tuple[float, str, int, tuple[str, ...], tuple[float, ...]]:
-    if isinstance(entry, Recent):
+def _order(
+    entry: RecentInteraction | RecentQuery,
+) -> tuple[float, str, int, tuple[str, ...], tuple[float, ...]]:
+    if isinstance(entry, RecentInteraction):
         return entry.ts, entry.item_id, entry.kind, (), ()
     return entry.ts, entry.query, 0, entry.results, entry.prices
 
 
 def _insert(entries: tuple[_Timed, ...], entry: _Timed, limit: int) -> tuple[_Timed, ...]:
     """`entries` with one more at its place in event time, the oldest dropped beyond `limit`."""
-    kept: list[_Timed] = list(entries)
-    kept.append(entry)
-    if len(kept) > 1 and entry.ts <= kept[-2].ts:
-        kept.sort(key=_order)
-    return tuple(kept[-limit:])
+    updated_entries: list[_Timed] = list(entries)
+    updated_entries.append(entry)
+    if len(updated_entries) > 1 and entry.ts <= updated_entries[-2].ts:
+        updated_entries.sort(key=_order)
+    return tuple(updated_entries[-limit:])
 
 
-def _searches(queries: tuple[Query, ...], event: UserEvent, oldest: float) -> tuple[Query, ...]:
-    """The searches with the one of the event; results stay at the newest alone, and not from before `oldest`."""
+def _with_query(
+    queries: tuple[RecentQuery, ...], event: UserEvent, oldest_ts: float
+) -> tuple[RecentQuery, ...]:
+    """The searches with the one of the event; results stay at the newest alone, and not from before `oldest_ts`."""
     if isinstance(event, Search):
         # one price for each result, or it is not known which is whose
-        told = event.prices if len(event.prices) == len(event.results) else ()
-        results, prices = tuple(event.results[:MAX_RESULTS]), tuple(told[:MAX_RESULTS])
-        queries = _insert(queries, Query(event.time, event.query, results, prices), MAX_QUERIES)
-    elif not queries or not queries[-1].results or queries[-1].ts >= oldest:
+        known_prices = event.prices if len(event.prices) == len(event.results) else ()
+        results, prices = tuple(event.results[:MAX_RESULTS]), tuple(known_prices[:MAX_RESULTS])
+        queries = _insert(queries, RecentQuery(event.time, event.query, results, prices), MAX_QUERIES)
+    elif not queries or not queries[-1].results or queries[-1].ts >= oldest_ts:
         return queries
     last = len(queries) - 1
     return tuple(
         [
-            each if not each.results or (at == last and each.ts >= oldest) else Query(each.ts, each.query)
-            for at, each in enumerate(queries)
+            each
+            if not each.results or (index == last and each.ts >= oldest_ts)
+            else RecentQuery(each.ts, each.query)
+            for index, each in enumerate(queries)
         ]
     )
 
 
-def _latest(times: dict[str, float], item_id: str, ts: float, limit: int) -> dict[str, float]:
+def _with_latest(times: dict[str, float], item_id: str, ts: float, limit: int) -> dict[str, float]:
     """`times` with the newest time of one item, the oldest item dropped beyond `limit`."""
     updated = {**times, item_id: max(ts, times.get(item_id, ts))}
     if len(updated) > limit:

@@ -14,14 +14,14 @@ from typing import Final
 import msgspec
 
 from state.published_list import PublishedList
-from state.retention import KEPT, Retention
+from state.retention import MIN_RETAINED, Retention
 from topics.records import Reward
 
 _ENTRY_BYTES: Final = 320
 """What a remembered list takes beside its items, propensities and features: two objects, a slot, an id, a time."""
 
 
-class _Shopper(msgspec.Struct):
+class _UserLists(msgspec.Struct):
     partition: int
     lists: list[PublishedList] = []
     searches: list[PublishedList] = []
@@ -36,37 +36,37 @@ class _Shopper(msgspec.Struct):
         return max(each[-1].at for each in (self.lists, self.searches) if each)
 
 
-class _Shelf:
+class _UserListsLru:
     """Shoppers, whoever got a list longest ago first, and how many lists they have together."""
 
     def __init__(self) -> None:
-        self.shoppers: OrderedDict[str, _Shopper] = OrderedDict()
+        self.users: OrderedDict[str, _UserLists] = OrderedDict()
         self.count = 0
 
-    def put(self, user_id: str, shopper: _Shopper) -> None:
-        self.shoppers[user_id] = shopper
-        self.count += shopper.count
+    def put(self, user_id: str, user_lists: _UserLists) -> None:
+        self.users[user_id] = user_lists
+        self.count += user_lists.count
 
-    def take(self, user_id: str) -> _Shopper | None:
-        shopper = self.shoppers.pop(user_id, None)
-        if shopper is not None:
-            self.count -= shopper.count
-        return shopper
+    def take(self, user_id: str) -> _UserLists | None:
+        user_lists = self.users.pop(user_id, None)
+        if user_lists is not None:
+            self.count -= user_lists.count
+        return user_lists
 
-    def take_oldest(self) -> tuple[str, _Shopper]:
-        user_id, shopper = self.shoppers.popitem(last=False)
-        self.count -= shopper.count
-        return user_id, shopper
+    def pop_oldest(self) -> tuple[str, _UserLists]:
+        user_id, user_lists = self.users.popitem(last=False)
+        self.count -= user_lists.count
+        return user_id, user_lists
 
     def sort(self) -> None:
-        self.shoppers = OrderedDict(sorted(self.shoppers.items(), key=lambda entry: entry[1].newest))
+        self.users = OrderedDict(sorted(self.users.items(), key=lambda entry: entry[1].newest))
 
-    def memory(self) -> int:
+    def memory_bytes(self) -> int:
         """Bytes held, estimated from the newest lists of a sample of shoppers."""
         sample = [
             each
-            for shopper, _ in zip(reversed(self.shoppers.values()), range(100), strict=False)
-            for each in (*shopper.lists, *shopper.searches)
+            for user_lists, _ in zip(reversed(self.users.values()), range(100), strict=False)
+            for each in (*user_lists.lists, *user_lists.searches)
         ]
         size = sum(
             _ENTRY_BYTES + 8 * len(each.items) + len(each.propensities) + len(each.features)
@@ -75,7 +75,7 @@ class _Shelf:
         return self.count * size // max(1, len(sample))
 
 
-class ListMemory:
+class PublishedListStore:
     """The lists that shoppers of this worker have, the newest few of each.
 
     Parameters
@@ -85,30 +85,30 @@ class ListMemory:
         items reacted to stay, so that a purchase finds its click, and of such remnants there are as many at most.
     retention
         Which of one shopper stay. Of their searches those with a reaction, those that are just up, and the newest
-        `KEPT`.
+        `MIN_RETAINED`.
 
     Examples
     --------
-    >>> memory = ListMemory()
-    >>> memory.add("ann", 0, PublishedList("l1", "fixed", 100.0, ("shoe", "sock")))
-    >>> memory.add("ann", 0, PublishedList("l2", "fixed", 200.0, ("hat",)))
-    >>> memory.last("ann", 150.0).items
+    >>> memory_bytes = PublishedListStore()
+    >>> memory_bytes.add("ann", 0, PublishedList("l1", "fixed", 100.0, ("shoe", "sock")))
+    >>> memory_bytes.add("ann", 0, PublishedList("l2", "fixed", 200.0, ("hat",)))
+    >>> memory_bytes.last_before("ann", 150.0).items
     ('shoe', 'sock')
     """
 
     def __init__(self, limit: int = 100_000, retention: Retention | None = None) -> None:
         self._limit: Final = limit
         self._retention: Final = retention or Retention()
-        self._of_searches: Final = Retention(KEPT, self._retention.window)
-        self._recent: Final = _Shelf()
-        self._remnants: Final = _Shelf()
-        self._taken: dict[int, float] = {}
+        self._search_retention: Final = Retention(MIN_RETAINED, self._retention.window)
+        self._recent: Final = _UserListsLru()
+        self._truncated: Final = _UserListsLru()
+        self._watermarks: dict[int, float] = {}
 
     def __len__(self) -> int:
         """Lists remembered, and remnants of lists."""
-        return self._recent.count + self._remnants.count
+        return self._recent.count + self._truncated.count
 
-    def take_event(self, partition: int, ts: float) -> None:
+    def advance_watermark(self, partition: int, ts: float) -> None:
         """Note that the events of a partition were taken up to one.
 
         Parameters
@@ -118,7 +118,7 @@ class ListMemory:
         ts
             The broker's time of the event, seconds since the epoch.
         """
-        self._taken[partition] = max(ts, self._taken.get(partition, ts))
+        self._watermarks[partition] = max(ts, self._watermarks.get(partition, ts))
 
     def add(self, user_id: str, partition: int, published: PublishedList) -> None:
         """Remember a list.
@@ -135,132 +135,138 @@ class ListMemory:
         """
         if not published.items:
             return
-        shopper = self._recent.shoppers.get(user_id)
-        if shopper is None:
-            shopper = self._remnants.take(user_id) or _Shopper(partition)
-            self._recent.put(user_id, shopper)
+        user_lists = self._recent.users.get(user_id)
+        if user_lists is None:
+            user_lists = self._truncated.take(user_id) or _UserLists(partition)
+            self._recent.put(user_id, user_lists)
         else:
-            self._recent.shoppers.move_to_end(user_id)
-        shopper.partition = partition
-        published.since = max(published.since, published.at)
-        lists = shopper.searches if published.search else shopper.lists
-        known = [at for at, each in enumerate(lists) if each.list_id == published.list_id]
-        if known:
-            lists[known[-1]] = _again(lists[known[-1]], published)
+            self._recent.users.move_to_end(user_id)
+        user_lists.partition = partition
+        published.window_start = max(published.window_start, published.at)
+        lists = user_lists.searches if published.search else user_lists.lists
+        existing = [at for at, each in enumerate(lists) if each.list_id == published.list_id]
+        if existing:
+            lists[existing[-1]] = _merge_republished(lists[existing[-1]], published)
         else:
             lists.append(published)
             self._recent.count += 1
-        self._make_room(shopper, published)
+        self._evict(user_lists, published)
 
-    def _make_room(self, shopper: _Shopper, added: PublishedList) -> None:
+    def _evict(self, user_lists: _UserLists, added: PublishedList) -> None:
         """Drop what there is no room for now: lists of the same shopper, and of those who were here longest ago."""
-        lists = shopper.searches if added.search else shopper.lists
-        retention = self._of_searches if added.search else self._retention
-        taken = self._taken.get(shopper.partition, -inf)
-        while (at := retention.dispensable(lists, taken)) is not None:
+        lists = user_lists.searches if added.search else user_lists.lists
+        retention = self._search_retention if added.search else self._retention
+        watermark = self._watermarks.get(user_lists.partition, -inf)
+        while (at := retention.select_eviction(lists, watermark)) is not None:
             del lists[at]
             self._recent.count -= 1
         while self._recent.count > self._limit:
-            user_id, oldest = self._recent.take_oldest()
+            user_id, oldest = self._recent.pop_oldest()
             for each in (oldest.lists, oldest.searches):
-                each[:] = [listed.remnant() for listed in each if listed.reacted]
+                each[:] = [listed.truncate() for listed in each if listed.has_reaction]
             if oldest.count:
-                self._remnants.put(user_id, oldest)
-        self._trim_remnants()
+                self._truncated.put(user_id, oldest)
+        self._evict_truncated()
 
-    def _trim_remnants(self) -> None:
-        while self._remnants.count > self._limit:
-            self._remnants.take_oldest()
+    def _evict_truncated(self) -> None:
+        while self._truncated.count > self._limit:
+            self._truncated.pop_oldest()
 
-    def add_earlier(self, remnants: Iterable[tuple[str, int, PublishedList]]) -> None:
+    def add_truncated(self, truncated_lists: Iterable[tuple[str, int, PublishedList]]) -> None:
         """Remember what is left of lists of before those that are remembered; where there is no room, the newest.
 
         Parameters
         ----------
-        remnants
+        truncated_lists
             Whose, the partition of their events, and the remnant. Of a list that is remembered nothing changes.
         """
-        for user_id, partition, remnant in remnants:
-            if self.find(user_id, remnant.list_id) is not None:
+        for user_id, partition, truncated in truncated_lists:
+            if self.find(user_id, truncated.list_id) is not None:
                 continue
-            recent = self._recent.shoppers.get(user_id)
-            shelf = self._remnants if recent is None else self._recent
-            shopper = shelf.shoppers.setdefault(user_id, _Shopper(partition))
-            insort(shopper.searches if remnant.search else shopper.lists, remnant, key=lambda each: each.at)
-            shelf.count += 1
+            recent = self._recent.users.get(user_id)
+            lru = self._truncated if recent is None else self._recent
+            user_lists = lru.users.setdefault(user_id, _UserLists(partition))
+            insort(
+                user_lists.searches if truncated.search else user_lists.lists,
+                truncated,
+                key=lambda each: each.at,
+            )
+            lru.count += 1
             if recent is not None:
-                self._make_room(recent, remnant)
-        self._remnants.sort()
-        self._trim_remnants()
+                self._evict(recent, truncated)
+        self._truncated.sort()
+        self._evict_truncated()
 
-    def withdraw(self, user_id: str, published: PublishedList) -> None:
+    def discard(self, user_id: str, published: PublishedList) -> None:
         """Forget a list that came to nobody's eyes; one that had been published before as it is stays."""
-        shopper = self._recent.shoppers.get(user_id)
-        if shopper is not None:
-            lists = shopper.searches if published.search else shopper.lists
+        user_lists = self._recent.users.get(user_id)
+        if user_lists is not None:
+            lists = user_lists.searches if published.search else user_lists.lists
             kept = [each for each in lists if each is not published]
             self._recent.count -= len(lists) - len(kept)
             lists[:] = kept
-            if not shopper.count:
+            if not user_lists.count:
                 self._recent.take(user_id)
 
-    def _of(self, user_id: str) -> _Shopper | None:
-        return self._recent.shoppers.get(user_id) or self._remnants.shoppers.get(user_id)
+    def _lists_of_user(self, user_id: str) -> _UserLists | None:
+        return self._recent.users.get(user_id) or self._truncated.users.get(user_id)
 
-    def of(self, user_id: str) -> Sequence[PublishedList]:
+    def lists_of(self, user_id: str) -> Sequence[PublishedList]:
         """The lists of a shopper, oldest first; those of searches apart."""
-        shopper = self._of(user_id)
-        return () if shopper is None else shopper.lists
+        user_lists = self._lists_of_user(user_id)
+        return () if user_lists is None else user_lists.lists
 
     def find(self, user_id: str, list_id: str) -> PublishedList | None:
         """The list of a shopper, or of their search, that has this name."""
-        shopper = self._of(user_id)
-        if shopper is not None:
-            for each in (*shopper.lists, *shopper.searches):
+        user_lists = self._lists_of_user(user_id)
+        if user_lists is not None:
+            for each in (*user_lists.lists, *user_lists.searches):
                 if each.list_id == list_id:
                     return each
         return None
 
-    def last(self, user_id: str, ts: float) -> PublishedList | None:
+    def last_before(self, user_id: str, ts: float) -> PublishedList | None:
         """The shopper's list that was published last before a time, if it is held whole; searches apart."""
-        for each in reversed(self.of(user_id)):
+        for each in reversed(self.lists_of(user_id)):
             if each.at <= ts:
-                return None if each.is_remnant else each
+                return None if each.is_truncated else each
         return None
 
-    def take(self, reward: Reward) -> None:
+    def apply_outcome(self, reward: Reward) -> None:
         """Take note of what a reward says of a list; one of a list not remembered says nothing here."""
-        known = self.find(reward.user_id, reward.list_id)
-        if known is not None:
-            known.mark(reward.kind, reward.position, reward.seen_positions, reward.ts)
+        existing = self.find(reward.user_id, reward.list_id)
+        if existing is not None:
+            existing.apply_outcome(reward.kind, reward.position, reward.seen_positions, reward.ts)
 
     def forget(self, user_id: str) -> None:
         """Forget a shopper."""
         self._recent.take(user_id)
-        self._remnants.take(user_id)
+        self._truncated.take(user_id)
 
-    def keep(self, partitions: Collection[int]) -> None:
+    def retain_partitions(self, partitions: Collection[int]) -> None:
         """Forget the shoppers of all other partitions."""
-        self._taken = {at: ts for at, ts in self._taken.items() if at in partitions}
-        for shelf in (self._recent, self._remnants):
-            gone = [user for user, shopper in shelf.shoppers.items() if shopper.partition not in partitions]
-            for user in gone:
-                shelf.take(user)
+        self._watermarks = {at: ts for at, ts in self._watermarks.items() if at in partitions}
+        for lru in (self._recent, self._truncated):
+            removed = [
+                user for user, user_lists in lru.users.items() if user_lists.partition not in partitions
+            ]
+            for user in removed:
+                lru.take(user)
 
-    def memory(self) -> int:
+    def memory_bytes(self) -> int:
         """Bytes held, estimated."""
-        return self._recent.memory() + self._remnants.memory()
+        return self._recent.memory_bytes() + self._truncated.memory_bytes()
 
 
-def _again(known: PublishedList, published: PublishedList) -> PublishedList:
+def _merge_republished(existing: PublishedList, published: PublishedList) -> PublishedList:
     """A list that is remembered, once it has been published again."""
-    if known.items != published.items and not known.is_remnant:
+    if existing.items != published.items and not existing.is_truncated:
         return published
     # of a remnant the whole is known again; what became of it is what it was
-    known.items, known.propensities, known.features = (
+    existing.items, existing.propensities, existing.features = (
         published.items,
         published.propensities,
         published.features,
     )
-    known.since = max(known.since, published.since)
-    return known
+    existing.window_start = max(existing.window_start, published.window_start)
+    return existing

@@ -117,19 +117,19 @@ class DirectoryModelStore:
     ----------
     folder
         Made when the first snapshot is written.
-    kept
+    max_snapshots
         Snapshots kept.
     """
 
-    def __init__(self, folder: Path, kept: int = 3) -> None:
+    def __init__(self, folder: Path, max_snapshots: int = 3) -> None:
         self._folder = folder
-        self._kept = kept
+        self._max_snapshots = max_snapshots
 
     def save(self, state: Mapping[str, Any]) -> str:
         """Write a snapshot: to a temporary file, synced, then renamed, so that a crash leaves the old ones."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        before = self._names()
-        number = int(before[-1].split("-")[1].split(".")[0]) + 1 if before else 1
+        existing = self._names()
+        number = int(existing[-1].split("-")[1].split(".")[0]) + 1 if existing else 1
         name = f"models-{number:010d}.snapshot"
         temporary = self._folder / f".{name}.writing"
         with temporary.open("wb") as file:
@@ -137,7 +137,7 @@ class DirectoryModelStore:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(self._folder / name)
-        for old in before[: max(0, len(before) + 1 - self._kept)]:
+        for old in existing[: max(0, len(existing) + 1 - self._max_snapshots)]:
             (self._folder / old).unlink(missing_ok=True)
         return name
 

@@ -22,7 +22,7 @@ MAX_RESULTS: Final = 200
 NO_WATERMARKS: Final = (-1,) * len(Source)
 
 
-class Recent(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class RecentInteraction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One recent interaction with an item, at its place in event time."""
 
     ts: float
@@ -30,7 +30,7 @@ class Recent(msgspec.Struct, frozen=True, array_like=True, gc=False):
     kind: Kind
 
 
-class Query(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class RecentQuery(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One recent search.
 
     Attributes
@@ -49,7 +49,7 @@ class Query(msgspec.Struct, frozen=True, array_like=True, gc=False):
     prices: tuple[float, ...] = ()
 
 
-class Counts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+class EventCounts(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How many events of each kind were taken."""
 
     clicks: int = 0
@@ -98,16 +98,16 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
     format: int = FORMAT
     watermarks: tuple[int, ...] = NO_WATERMARKS
     ring: bytes = b""
-    recent: tuple[Recent, ...] = ()
+    recent: tuple[RecentInteraction, ...] = ()
     times: tuple[float, ...] = ()
     session: Session = NO_SESSION
-    counts: Counts = Counts()
+    counts: EventCounts = EventCounts()
     first_ts: float = 0.0
     last_ts: float = 0.0
     bought: dict[str, float] = {}
     hidden: dict[str, float] = {}
     liked: dict[str, float] = {}
-    queries: tuple[Query, ...] = ()
+    queries: tuple[RecentQuery, ...] = ()
     segments: tuple[str, ...] = ()
     segments_ts: float = 0.0
 

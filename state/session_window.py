@@ -27,12 +27,12 @@ class Session(NamedTuple):
 NO_SESSION = Session(0.0, 0.0)
 
 
-def with_time(times: tuple[float, ...], ts: float) -> tuple[float, ...]:
+def insert_time(times: tuple[float, ...], ts: float) -> tuple[float, ...]:
     """Event times with one more at its place, the oldest dropped beyond `MAX_TIMES`.
 
     Examples
     --------
-    >>> with_time((10.0, 30.0), 20.0)
+    >>> insert_time((10.0, 30.0), 20.0)
     (10.0, 20.0, 30.0)
     """
     if not times or ts >= times[-1]:
@@ -40,7 +40,7 @@ def with_time(times: tuple[float, ...], ts: float) -> tuple[float, ...]:
     return tuple(sorted((*times, ts)))[-MAX_TIMES:]
 
 
-def current(times: Sequence[float], gap: float, before: Session = NO_SESSION) -> Session:
+def current_session(times: Sequence[float], gap: float, previous: Session = NO_SESSION) -> Session:
     """The current session: from the newest event back to the first pause that is longer than the gap.
 
     Parameters
@@ -49,21 +49,21 @@ def current(times: Sequence[float], gap: float, before: Session = NO_SESSION) ->
         Event times, rising, seconds since the epoch.
     gap
         Seconds of inactivity that close a session.
-    before
+    previous
         The session of the same times without the newest, where that came last: saves looking at all of them.
 
     Examples
     --------
-    >>> current((1000.0, 2800.0, 4601.0, 4700.0), gap=1800.0)
+    >>> current_session((1000.0, 2800.0, 4601.0, 4700.0), gap=1800.0)
     Session(start=4601.0, last=4700.0)
-    >>> current((1000.0, 2800.0), gap=1800.0)
+    >>> current_session((1000.0, 2800.0), gap=1800.0)
     Session(start=1000.0, last=2800.0)
     """
     if not times:
         return NO_SESSION
     last = times[-1]
-    if before is not NO_SESSION and len(times) > 1 and times[-2] == before.last:
-        return Session(max(before.start, times[0]) if last - before.last <= gap else last, last)
+    if previous is not NO_SESSION and len(times) > 1 and times[-2] == previous.last:
+        return Session(max(previous.start, times[0]) if last - previous.last <= gap else last, last)
     start = last
     for ts in reversed(times):
         if start - ts > gap:

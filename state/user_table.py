@@ -20,13 +20,13 @@ from topics.catalog import USERS_TABLE
 
 _LOG: Final = logging.getLogger(__name__)
 
-Append = Callable[[str, int, bytes | None, bytes | None, Callable[[int], None]], None]
+ChangelogAppender = Callable[[str, int, bytes | None, bytes | None, Callable[[int], None]], None]
 
 
 class ChangelogTable(faust.Table):  # type: ignore[misc]
     """A table of raw bytes whose changelog goes through an outbox."""
 
-    append: Append
+    append: ChangelogAppender
     """Set by `users_table`: takes topic, partition, key, value and what to call when delivered."""
 
     _write_raw: Callable[[bytes, bytes], None] | None = None
@@ -46,7 +46,7 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
         if self._write_raw is None:
             self._write_raw = getattr(self.data, "_set", None) or self.data.__setitem__
         self._write_raw(key, value)
-        self.append(self.changelog_topic_name, partition, key, value, self._delivered(partition))
+        self.append(self.changelog_topic_name, partition, key, value, self._delivery_callback(partition))
         self._sensor_on_set(self, key, value)
 
     def on_key_set(self, key: bytes, value: bytes) -> None:
@@ -64,24 +64,24 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
         if event is None:
             raise TypeError("the users table is changed only while an event is being handled")
         partition = event.message.partition
-        self.append(self.changelog_topic_name, partition, key, value, self._delivered(partition))
+        self.append(self.changelog_topic_name, partition, key, value, self._delivery_callback(partition))
 
-    def _delivered(self, partition: int) -> Callable[[int], None]:
+    def _delivery_callback(self, partition: int) -> Callable[[int], None]:
         callbacks: dict[int, Callable[[int], None]] = self.__dict__.setdefault("_callbacks", {})
         if partition not in callbacks:
             tp = TP(self.changelog_topic_name, partition)
 
-            def delivered(offset: int) -> None:
+            def on_delivered(offset: int) -> None:
                 # A batch may be acknowledged after its partition moved to another worker: opening the
                 # partition's database again would keep its lock.
                 if partition in getattr(self.data, "_dbs", (partition,)):
                     self.data.set_persisted_offset(tp, offset)
 
-            callbacks[partition] = delivered
+            callbacks[partition] = on_delivered
         return callbacks[partition]
 
 
-def users_table(app: Any, append: Append, partitions: int) -> ChangelogTable:
+def users_table(app: Any, append: ChangelogAppender, partitions: int) -> ChangelogTable:
     """Declare the users table on an application made with ``Table=ChangelogTable``."""
     # Giving only a schema would leave JSON in the store: key and value types must be bytes.
     table: ChangelogTable = app.Table(USERS_TABLE, partitions=partitions, key_type=bytes, value_type=bytes)
@@ -89,7 +89,7 @@ def users_table(app: Any, append: Append, partitions: int) -> ChangelogTable:
     return table
 
 
-class Rows(Protocol):
+class UserRowStore(Protocol):
     """The shoppers' rows of this worker's partitions."""
 
     def get(self, user_id: str) -> UserRow:
@@ -104,11 +104,11 @@ class Rows(Protocol):
     def scan(self) -> Iterator[tuple[str, UserRow]]:
         """All rows."""
 
-    def forget_cached(self) -> None:
+    def clear_cache(self) -> None:
         """Read everything from the store again; after partitions moved."""
 
 
-class TableRows:
+class FaustUserRows:
     """Rows in a Faust table, the recently used ones decoded in memory.
 
     Parameters
@@ -117,14 +117,14 @@ class TableRows:
         Bytes to bytes.
     partitions
         Of the table.
-    cached
+    cache_size
         Most rows kept decoded.
     """
 
-    def __init__(self, table: Any, partitions: int, cached: int = 20_000) -> None:
+    def __init__(self, table: Any, partitions: int, cache_size: int = 20_000) -> None:
         self._table = table
         self._partitions = partitions
-        self._cached: Final = cached
+        self._cache_size: Final = cache_size
         self._cache: OrderedDict[str, tuple[UserRow, int]] = OrderedDict()
         self.count = 0
         """Rows, as counted at the last scan and since."""
@@ -150,12 +150,12 @@ class TableRows:
         """Keep a row; while the event that changed it is being handled."""
         key = user_id.encode()
         # Only a row of no more than one event can be new; it is not, where that event is read again.
-        new = row.counts.total <= 1 and user_id not in self._cache and key not in self._table
+        is_new = row.counts.total <= 1 and user_id not in self._cache and key not in self._table
         self._table.write(key, encode_row(row), partition)
-        self.count += new
+        self.count += is_new
         self._cache[user_id] = (row, partition)
         self._cache.move_to_end(user_id)
-        if len(self._cache) > self._cached:
+        if len(self._cache) > self._cache_size:
             self._cache.popitem(last=False)
 
     def partition_of(self, user_id: str) -> int:
@@ -174,10 +174,10 @@ class TableRows:
             except RowFormatError as error:
                 _LOG.warning("passing over the row of %r: %s", key, error)
 
-    def count_from(self, scanned: int) -> None:
+    def set_count(self, count: int) -> None:
         """Take the number of rows that a scan found."""
-        self.count = scanned
+        self.count = count
 
-    def forget_cached(self) -> None:
+    def clear_cache(self) -> None:
         """Read everything from the table again; after partitions moved."""
         self._cache.clear()

@@ -23,7 +23,7 @@ _DELAY_BUCKETS = (
 )  # fmt: skip
 
 
-class PolicyMetrics:
+class PolicyGauges:
     """How shoppers are split between policies, and how these do: the same on every worker.
 
     Parameters
@@ -39,30 +39,30 @@ class PolicyMetrics:
             ["policy"],
             registry=registry,
         )
-        self.resting = Gauge(
-            "headrace_policy_resting",
+        self.paused = Gauge(
+            "headrace_policy_paused",
             "1 while a policy gets nobody because the guard, or an operator, has put it to rest.",
             ["policy"],
             registry=registry,
         )
-        self.shoppers = Gauge(
-            "headrace_policy_shoppers",
+        self.users = Gauge(
+            "headrace_policy_users",
             "Shoppers who saw a list of a policy since shoppers were last split anew.",
             ["policy"],
             registry=registry,
         )
-        self.figure = Gauge(
-            "headrace_policy_figure_per_list",
+        self.metric = Gauge(
+            "headrace_policy_metric_per_list",
             "Clicks, purchases, revenue or reward value per list seen, by policy, over all workers' rewards of lists "
             "published since shoppers were last split anew; bound tells the mean from the ends of its interval, "
             "which holds at any time one looks.",
-            ["policy", "figure", "bound"],
+            ["policy", "metric", "bound"],
             registry=registry,
         )
 
 
-class DiversityMetrics:
-    """How unlike one another the items of recent lists are; NaN while the catalogue tells nothing of what is listed.
+class DiversityGauges:
+    """How unlike one another the items of recent lists are; NaN while the catalog tells nothing of what is listed.
 
     Parameters
     ----------
@@ -71,9 +71,10 @@ class DiversityMetrics:
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.unlikeness = Gauge(
-            "headrace_list_unlikeness_ratio",
-            "Mean unlikeness of two items on a recent list of this worker, by categories, brand and price band: 0 is "
+        self.dissimilarity = Gauge(
+            "headrace_list_dissimilarity_ratio",
+            "Mean dissimilarity of two items on a recent list of this worker, by categories, brand and price "
+            "band: 0 is "
             "all alike.",
             registry=registry,
         )
@@ -82,11 +83,11 @@ class DiversityMetrics:
             "Mean number of distinct narrowest categories in the first 20 places of a recent list of this worker.",
             registry=registry,
         )
-        for gauge in (self.unlikeness, self.categories):
+        for gauge in (self.dissimilarity, self.categories):
             gauge.set(math.nan)
 
 
-class HurryMetrics:
+class DegradedRankingMetrics:
     """Lists that were made in a hurry.
 
     Parameters
@@ -97,18 +98,18 @@ class HurryMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.lists = Counter(
-            "headrace_lists_hurried_total",
+            "headrace_lists_degraded_total",
             "Lists ranked in a hurry because one full flush followed another; made again when that is over.",
             registry=registry,
         )
         self.users = Gauge(
-            "headrace_hurried_users",
+            "headrace_degraded_users",
             "Shoppers whose list was made in a hurry and is to be made again.",
             registry=registry,
         )
 
 
-class WaitingMetrics:
+class PendingMetrics:
     """What waits for Redis.
 
     Parameters
@@ -119,18 +120,18 @@ class WaitingMetrics:
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.users = Gauge(
-            "headrace_dirty_users", "Shoppers whose list waits to be published.", registry=registry
+            "headrace_pending_users", "Shoppers whose list waits to be published.", registry=registry
         )
         self.items = Gauge(
-            "headrace_dirty_items", "Items whose list waits to be published.", registry=registry
+            "headrace_pending_items", "Items whose list waits to be published.", registry=registry
         )
         self.evicted = Counter(
-            "headrace_dirty_evicted_total",
+            "headrace_pending_evicted_total",
             "Shoppers dropped from the waiting set because it was full.",
             registry=registry,
         )
         self.erasures = Gauge(
-            "headrace_erasures_waiting",
+            "headrace_pending_erasures",
             "Erased shoppers whose lists are still to be removed from Redis.",
             registry=registry,
         )
@@ -187,7 +188,7 @@ class Metrics:
         self.ranking_failures = Counter(
             "headrace_ranking_failures_total", "Lists that could not be ranked; see the log.", registry=r
         )
-        self.hurry = HurryMetrics(r)
+        self.degraded = DegradedRankingMetrics(r)
         self.flush_seconds = Histogram(
             "headrace_flush_seconds",
             "Time of one Redis pipeline, sent to acknowledged.",
@@ -243,28 +244,28 @@ class Metrics:
         self.snapshot_seconds = Histogram(
             "headrace_snapshot_seconds", "Time to write a model snapshot.", registry=r
         )
-        self.waiting = WaitingMetrics(r)
+        self.pending = PendingMetrics(r)
         self.table_users = Gauge("headrace_table_users", "Rows in this worker's users table.", registry=r)
         self.rebalances = Counter(
             "headrace_rebalances_total", "Times partitions were assigned to this worker.", registry=r
         )
-        self.list_requests = Counter(
+        self.prequential_events = Counter(
             "headrace_prequential_events_total",
             "Item interactions of shoppers who had a list: the base of the hit rate.",
             registry=r,
         )
-        self.list_hits = Counter(
+        self.prequential_hits = Counter(
             "headrace_prequential_hits_total",
             "Of those, interactions with an item that was on the list.",
             registry=r,
         )
-        self.list_reciprocal_rank = Counter(
+        self.prequential_reciprocal_rank = Counter(
             "headrace_prequential_reciprocal_rank_total",
             "Sum over the hits of 1 / place on the list.",
             registry=r,
         )
-        self.catalogue_coverage = Gauge(
-            "headrace_catalogue_coverage_ratio",
+        self.catalog_coverage = Gauge(
+            "headrace_catalog_coverage_ratio",
             "Share of known items on at least one list published by this worker.",
             registry=r,
         )
@@ -283,7 +284,7 @@ class Metrics:
             "Share of the places of recent lists beyond the items that make 80 % of the interactions.",
             registry=r,
         )
-        self.diversity = DiversityMetrics(r)
+        self.diversity = DiversityGauges(r)
         self.purchase_outliers = Gauge(
             "headrace_purchase_outliers",
             "Order lines so far whose price or quantity kept them out of the models.",
@@ -313,7 +314,7 @@ class Metrics:
             ["policy"],
             registry=r,
         )
-        self.policies = PolicyMetrics(r)
+        self.policies = PolicyGauges(r)
         self.rewards = Counter(
             "headrace_rewards_total",
             "Reactions that were matched with the list they came from, by kind and policy.",
@@ -346,9 +347,9 @@ class Metrics:
             ["reason"],
             registry=r,
         )
-        self.remembered_lists = Gauge(
-            "headrace_remembered_lists", "Published lists that reactions can be matched with.", registry=r
+        self.retained_lists = Gauge(
+            "headrace_retained_lists", "Published lists that reactions can be matched with.", registry=r
         )
-        self.remembered_bytes = Gauge(
-            "headrace_remembered_lists_bytes", "Memory held by those lists, in bytes.", registry=r
+        self.retained_lists_bytes = Gauge(
+            "headrace_retained_lists_bytes", "Memory held by those lists, in bytes.", registry=r
         )

@@ -15,7 +15,7 @@ from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as PydanticSettingsError
 
-from state.attribution import WEIGHTS, WINDOWS, AttributionRules
+from state.attribution import DEFAULT_ATTRIBUTION_WINDOWS, DEFAULT_REWARD_WEIGHTS, AttributionRules
 from state.retention import Retention
 from stream_app.errors import UserError
 from stream_app.ranking.list_rules import ListRules, parse_floors
@@ -23,14 +23,14 @@ from topics.codec import Limits
 from topics.records import RewardKind
 
 PositiveInt = Annotated[int, Field(gt=0)]
-Cap = Annotated[int, Field(ge=0)]
+NonNegativeInt = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0.001, allow_inf_nan=False)]
-SecondsOrNone = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+NonNegativeSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 AppId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 
-_SERVER: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})", re.ASCII)
+_HOST_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})", re.ASCII)
 
 
 class SettingsError(UserError):
@@ -65,10 +65,10 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = Field("WARNING", description="Level of the worker's log.")
 
-    max_event_age: SecondsOrNone = Field(
+    max_event_age: NonNegativeSeconds = Field(
         30 * 86_400.0, description="Seconds; older events are dead letters. 0 takes events of any age."
     )
-    max_event_future: SecondsOrNone = Field(
+    max_event_future: NonNegativeSeconds = Field(
         300.0, description="Seconds an event may lie in the future of the broker's clock."
     )
     session_gap: Seconds = Field(1_800.0, description="Seconds of inactivity that close a session.")
@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         description="Hyper-parameters of single models, a JSON object such as "
         '`{"session_knn": {"repeat": 1.9}}`; `headrace tune` prints what to put here.',
     )
-    fusion: Literal["learned", "weighted", "rrf", "votes"] = Field(
+    fusion: Literal["learned", "weighted", "rrf", "borda"] = Field(
         "learned",
         description="How lists are made of the models' candidates: by a ranker that learns from choices, by a "
         "weighted sum with learned weights, by reciprocal ranks, by votes.",
@@ -108,32 +108,35 @@ class Settings(BaseSettings):
 
     list_length: PositiveInt = Field(20, description="Items on a published list.")
     diversity: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.0, description="Weight of unlikeness against relevance on a list; 0 is off, 1 is unlikeness alone."
+        0.0,
+        description="Weight of dissimilarity against relevance on a list; 0 is off, 1 is dissimilarity alone.",
     )
-    max_per_category: Cap = Field(0, description="Most items of one category on a list; 0 is no cap.")
-    max_per_brand: Cap = Field(0, description="Most items of one brand on a list; 0 is no cap.")
-    max_per_seller: Cap = Field(0, description="Most items of one seller on a list; 0 is no cap.")
+    max_per_category: NonNegativeInt = Field(
+        0, description="Most items of one category on a list; 0 is no cap."
+    )
+    max_per_brand: NonNegativeInt = Field(0, description="Most items of one brand on a list; 0 is no cap.")
+    max_per_seller: NonNegativeInt = Field(0, description="Most items of one seller on a list; 0 is no cap.")
     exposure_floor: str = Field(
         "",
         description="Places of each list for chosen groups, such as "
         "`new:2,long_tail:1,brand:acme:1,seller:x:1,category:y:1`.",
     )
-    buy_again: SecondsOrNone = Field(
+    buy_again: NonNegativeSeconds = Field(
         0.0,
         description="Seconds after its purchase when an item may be listed to the buyer again; 0 is never.",
     )
     candidates_per_source: PositiveInt = Field(100, description="Candidates asked of each model.")
     list_ttl: Seconds = Field(7 * 86_400.0, description="Seconds a list lives in Redis.")
     flush_users: PositiveInt = Field(128, description="Most shoppers published in one pipeline.")
-    flush_linger: SecondsOrNone = Field(
+    flush_linger: NonNegativeSeconds = Field(
         0.01, description="Seconds a dirty shopper waits for company before the flush."
     )
-    hurry: bool = Field(
+    degraded_ranking: bool = Field(
         True,
         description="While as many events wait as a flush takes shoppers, rank these by the sessions around them "
         "alone, for a third of the price, and again by everything when that is over.",
     )
-    item_list_interval: Seconds = Field(
+    shared_list_interval: Seconds = Field(
         0.25, description="Seconds between two rounds of item and segment lists."
     )
     audit_lists: bool = Field(
@@ -141,15 +144,15 @@ class Settings(BaseSettings):
         description="Write each shopper's list to the `lists` topic too; without it a worker that starts does not "
         "know the lists of before, and reactions to them are nobody's reward.",
     )
-    max_dirty: PositiveInt = Field(1_000_000, description="Shoppers waiting for Redis that are remembered.")
+    max_pending: PositiveInt = Field(1_000_000, description="Shoppers waiting for Redis that are remembered.")
 
     reward_weights: dict[RewardKind, Annotated[float, Field(allow_inf_nan=False)]] = Field(
-        WEIGHTS,
+        DEFAULT_REWARD_WEIGHTS,
         description="What a reaction to a list is worth, by its kind: a JSON object such as "
         '`{"click": 1, "purchase": 20}`; kinds left out keep their worth. Dislike and hide count below 0.',
     )
     reward_windows: dict[RewardKind, Seconds] = Field(
-        WINDOWS,
+        DEFAULT_ATTRIBUTION_WINDOWS,
         description="Seconds after a list was published (or shown, by an impression event) in which a reaction is "
         "taken for one to it, by its kind: a JSON object; kinds left out keep theirs.",
     )
@@ -161,17 +164,17 @@ class Settings(BaseSettings):
     reward_price_unit: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
         50.0, description="The price x quantity at which a purchase is worth just its weight: a usual one."
     )
-    remembered_lists: PositiveInt = Field(
+    retained_lists: PositiveInt = Field(
         100_000,
         description="Published lists that a worker remembers to match reactions with, some 0.6 kB each and 2 bytes "
         "a feature of an item; and of as many more the items that were reacted to, until they are bought.",
     )
-    remembered_lists_per_user: Annotated[int, Field(ge=2)] = Field(
+    retained_lists_per_user: Annotated[int, Field(ge=2)] = Field(
         8,
         description="Of those, lists of one shopper without a reaction. Lists with one stay for the longest window "
         "of the steps after it, lists that were up just now until their reactions are in: four times as many in all.",
     )
-    reward_named_only: bool = Field(
+    reward_require_list_id: bool = Field(
         False,
         description="Whether your pages name the list (`list_id`) in each reaction to it. Then a click without was "
         "on something found elsewhere, and is no reward though it stands on a list as well; a later step (cart, "
@@ -190,7 +193,7 @@ class Settings(BaseSettings):
         description='Settings of single policies, a JSON object such as `{"thompson": {"exploration": 0.5}}`; '
         "docs/bandit.md lists them.",
     )
-    guard_margin: Annotated[float, Field(ge=0, le=1)] = Field(
+    guardrail_margin: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1,
         description="A policy whose reward per list is surely more than this share below the control's is put to "
         "rest; 1 switches the guard off.",
@@ -202,14 +205,14 @@ class Settings(BaseSettings):
     )
 
     snapshot_interval: Seconds = Field(30.0, description="Seconds between two model snapshots.")
-    snapshots_kept: PositiveInt = Field(3, description="Snapshots kept in the model store.")
-    producer_linger: SecondsOrNone = Field(
+    max_snapshots: PositiveInt = Field(3, description="Snapshots kept in the model store.")
+    producer_linger: NonNegativeSeconds = Field(
         0.02, description="Seconds that records to Kafka wait for company."
     )
     session_timeout: Annotated[float, Field(ge=6, le=60)] = Field(
         10.0, description="Seconds after which Kafka gives up a worker that is silent, and others take over."
     )
-    republish_window: SecondsOrNone = Field(
+    republish_window: NonNegativeSeconds = Field(
         2 * 86_400.0,
         description="On assignment, shoppers active this many seconds before the newest are published again.",
     )
@@ -220,8 +223,8 @@ class Settings(BaseSettings):
         """Refuse what is no address; white space around the commas goes."""
         servers = [server.strip() for server in text.split(",")]
         for server in servers:
-            found = _SERVER.fullmatch(server)
-            if found is None or not 0 < int(found[1]) < 65_536:
+            match = _HOST_PORT.fullmatch(server)
+            if match is None or not 0 < int(match[1]) < 65_536:
                 raise PydanticCustomError("broker", "{server} is not host:port", {"server": repr(server)})
         return ",".join(servers)
 
@@ -230,9 +233,9 @@ class Settings(BaseSettings):
     def _check_floor(cls, text: str, info: ValidationInfo) -> str:
         """Refuse what cannot be read, and more places than a list has."""
         try:
-            places = sum(floor.places for floor in parse_floors(text))
+            places = sum(floor.min_items for floor in parse_floors(text))
         except ValueError as error:
-            raise PydanticCustomError("exposure_floor", "{said}", {"said": _sentence(error)}) from None
+            raise PydanticCustomError("exposure_floor", "{message}", {"message": _sentence(error)}) from None
         length = info.data.get("list_length", places)
         if places > length:
             raise PydanticCustomError(
@@ -246,7 +249,7 @@ class Settings(BaseSettings):
     @classmethod
     def _check_control(cls, name: str, info: ValidationInfo) -> str:
         """Refuse what is no policy, and one that is not run: a guard with nothing to go by would stand still."""
-        policies, margin = info.data.get("policies", {}), info.data.get("guard_margin", 1.0)
+        policies, margin = info.data.get("policies", {}), info.data.get("guardrail_margin", 1.0)
         if name in policies:
             return name
         from stream_app.bandit.policy_registry import POLICIES  # noqa: PLC0415  # heavy
@@ -263,7 +266,7 @@ class Settings(BaseSettings):
                 "control_policy",
                 "The guard holds policies against {name}, which HEADRACE_POLICIES does not run: set it to one of "
                 "{policies}, give {name} a weight in HEADRACE_POLICIES, or switch the guard off by "
-                "HEADRACE_GUARD_MARGIN=1",
+                "HEADRACE_GUARDRAIL_MARGIN=1",
                 {"name": name, "policies": ", ".join(sorted(policies))},
             )
         return name
@@ -281,32 +284,32 @@ class Settings(BaseSettings):
 
     @field_validator("reward_weights")
     @classmethod
-    def _check_weights(cls, given: dict[RewardKind, float]) -> dict[RewardKind, float]:
+    def _check_weights(cls, values: dict[RewardKind, float]) -> dict[RewardKind, float]:
         """Fill in the kinds left out; refuse a reaction that counts the wrong way."""
-        _refuse_erasure("reward_weights", given)
-        for kind, weight in given.items():
+        _refuse_erasure("reward_weights", values)
+        for kind, weight in values.items():
             if kind is RewardKind.IMPRESSION and weight:
                 raise PydanticCustomError(
                     "reward_weights", "An impression is no reaction and is worth nothing"
                 )
-            against = kind in {RewardKind.DISLIKE, RewardKind.HIDE}
-            if weight > 0 if against else weight < 0:
+            is_negative = kind in {RewardKind.DISLIKE, RewardKind.HIDE}
+            if weight > 0 if is_negative else weight < 0:
                 raise PydanticCustomError(
                     "reward_weights",
                     "A {kind} counts {way}",
                     {
                         "kind": str(kind),
-                        "way": "against an item: 0 or less" if against else "for it: 0 or more",
+                        "way": "against an item: 0 or less" if is_negative else "for it: 0 or more",
                     },
                 )
-        return {**WEIGHTS, **given}
+        return {**DEFAULT_REWARD_WEIGHTS, **values}
 
     @field_validator("reward_windows")
     @classmethod
-    def _check_windows(cls, given: dict[RewardKind, float]) -> dict[RewardKind, float]:
+    def _check_windows(cls, values: dict[RewardKind, float]) -> dict[RewardKind, float]:
         """Fill in the kinds left out."""
-        _refuse_erasure("reward_windows", given)
-        return {**WINDOWS, **given}
+        _refuse_erasure("reward_windows", values)
+        return {**DEFAULT_ATTRIBUTION_WINDOWS, **values}
 
     @property
     def attribution_rules(self) -> AttributionRules:
@@ -316,13 +319,13 @@ class Settings(BaseSettings):
             windows=self.reward_windows,
             price_exponent=self.reward_price_exponent,
             price_unit=self.reward_price_unit,
-            named_only=self.reward_named_only,
+            require_list_id=self.reward_require_list_id,
         )
 
     @property
     def list_retention(self) -> Retention:
         """Which lists of a shopper are remembered."""
-        return Retention(self.remembered_lists_per_user, self.attribution_rules.longest_step)
+        return Retention(self.retained_lists_per_user, self.attribution_rules.longest_post_click_window)
 
     @property
     def limits(self) -> Limits:
@@ -330,14 +333,14 @@ class Settings(BaseSettings):
         return Limits(max_future=self.max_event_future, max_age=self.max_event_age)
 
 
-def _refuse_erasure(name: LiteralString, given: Collection[RewardKind]) -> None:
-    if RewardKind.ERASURE in given:
+def _refuse_erasure(name: LiteralString, values: Collection[RewardKind]) -> None:
+    if RewardKind.ERASURE in values:
         raise PydanticCustomError(name, "An erasure is no reaction and has neither worth nor window")
 
 
 def _sentence(error: ValueError) -> str:
-    said = str(error)
-    return said[:1].upper() + said[1:]
+    message = str(error)
+    return message[:1].upper() + message[1:]
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -359,18 +362,20 @@ def load_settings(**overrides: object) -> Settings:
     Traceback (most recent call last):
     stream_app.settings.SettingsError: HEADRACE_LIST_LENGTH: Input should be a valid integer, ...
     """
-    given = {name: value for name, value in overrides.items() if value is not None}
+    values = {name: value for name, value in overrides.items() if value is not None}
     known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields} | {
         "HEADRACE_DATA",
         "HEADRACE_CACHE",
     }
     for variable in sorted(os.environ):
         if variable.startswith("HEADRACE_") and variable not in known:
-            near = get_close_matches(variable, known, n=1)
-            meant = f" Did you mean {near[0]}?" if near else ""
-            raise SettingsError(f"{variable} is no setting.{meant} `headrace settings` lists every setting.")
+            close_matches = get_close_matches(variable, known, n=1)
+            suggestion = f" Did you mean {close_matches[0]}?" if close_matches else ""
+            raise SettingsError(
+                f"{variable} is no setting.{suggestion} `headrace settings` lists every setting."
+            )
     try:
-        return Settings(**given)  # type: ignore[arg-type]
+        return Settings(**values)  # type: ignore[arg-type]
     except ValidationError as error:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "?"
@@ -378,9 +383,9 @@ def load_settings(**overrides: object) -> Settings:
         raise SettingsError(message + " `headrace settings` lists every setting.") from None
     except PydanticSettingsError as error:
         # What is no JSON: the error names the field, and not what was wrong with its text.
-        found = re.search(r'field "(\w+)"', str(error))
-        name = found[1].upper() if found else "?"
-        wanted = {
+        match = re.search(r'field "(\w+)"', str(error))
+        name = match[1].upper() if match else "?"
+        expected = {
             "MODEL_PARAMETERS": 'a JSON object, such as \'{"session_knn": {"repeat": 1.9}}\'',
             "POLICIES": 'a JSON object, such as \'{"thompson": 0.9, "fixed": 0.1}\'',
             "POLICY_PARAMETERS": 'a JSON object, such as \'{"thompson": {"exploration": 0.5}}\'',
@@ -388,7 +393,7 @@ def load_settings(**overrides: object) -> Settings:
             "REWARD_WINDOWS": "a JSON object, such as '{\"click\": 3600}'",
         }.get(name, "a JSON list, such as '[\"popularity\"]'")
         raise SettingsError(
-            f"HEADRACE_{name}: Input should be {wanted} "
+            f"HEADRACE_{name}: Input should be {expected} "
             f"(got {os.environ.get(f'HEADRACE_{name}')!r}). `headrace settings` lists every setting."
         ) from None
 
@@ -436,11 +441,11 @@ def embedded_override(name: str) -> str | None:
 
 def child_environment(**settings: object) -> dict[str, str]:
     """The environment for a child process: this one, with `settings` as ``HEADRACE_*`` variables."""
-    mine = {
+    variables = {
         f"HEADRACE_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
         for name, value in settings.items()
     }
-    return {**os.environ, **mine}
+    return {**os.environ, **variables}
 
 
 def scratch_dir(prefix: str) -> Path:

@@ -18,7 +18,7 @@ with warnings.catch_warnings():
 
 
 # What tells the tests where things are. Any other HEADRACE_* is somebody's setting and would change results.
-KEPT_VARIABLES: Final = ("HEADRACE_BROKER", "HEADRACE_REDIS", "HEADRACE_DATA", "HEADRACE_CACHE")
+PRESERVED_VARIABLES: Final = ("HEADRACE_BROKER", "HEADRACE_REDIS", "HEADRACE_DATA", "HEADRACE_CACHE")
 
 IN_CI: Final = bool(os.environ.get("CI"))
 
@@ -28,7 +28,7 @@ _skipped = pytest.StashKey[list[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[_skipped] = []
     for name in list(os.environ):
-        if name.startswith("HEADRACE_") and name not in KEPT_VARIABLES:
+        if name.startswith("HEADRACE_") and name not in PRESERVED_VARIABLES:
             del os.environ[name]
 
 
@@ -38,7 +38,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.integration)
 
 
-class _Skips:
+class _SkipCollector:
     """Remembers what was skipped; a doctest whose every line is marked +SKIP is an illustration, no test."""
 
     def __init__(self, names: list[str]) -> None:
@@ -58,7 +58,7 @@ class _Skips:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    session.config.pluginmanager.register(_Skips(session.config.stash[_skipped]), "headrace-skips")
+    session.config.pluginmanager.register(_SkipCollector(session.config.stash[_skipped]), "headrace-skips")
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

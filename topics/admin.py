@@ -1,4 +1,4 @@
-"""Topics on the broker: made from the catalogue, compared with it, listed, deleted.
+"""Topics on the broker: made from the catalog, compared with it, listed, deleted.
 
 Comparing is pure (`problems`); the rest is one short conversation with the broker each.
 """
@@ -70,7 +70,7 @@ class ProblemKind(StrEnum):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something in which a topic is not as the catalogue says.
+    """Something in which a topic is not as the catalog says.
 
     Attributes
     ----------
@@ -78,21 +78,21 @@ class Problem(msgspec.Struct, frozen=True):
         Its name.
     kind
         What is wrong.
-    found, wanted
-        On the broker and in the catalogue; empty where it is missing.
+    actual, expected
+        On the broker and in the catalog; empty where it is missing.
     """
 
     topic: str
     kind: ProblemKind
-    found: str = ""
-    wanted: str = ""
+    actual: str = ""
+    expected: str = ""
 
     def __str__(self) -> str:
         if self.kind is ProblemKind.MISSING:
             return f"{self.topic} is missing"
         if self.kind is ProblemKind.PARTITIONS:
-            return f"{self.topic} has {self.found} partitions, the topics it is read with {self.wanted}"
-        return f"{self.topic} has {self.kind}={self.found}, not {self.wanted}"
+            return f"{self.topic} has {self.actual} partitions, the topics it is read with {self.expected}"
+        return f"{self.topic} has {self.kind}={self.actual}, not {self.expected}"
 
     @property
     def remedy(self) -> str:
@@ -104,16 +104,16 @@ class Problem(msgspec.Struct, frozen=True):
                 "give them all the same number before anything is written: "
                 f"kafka-topics --alter --topic {self.topic} --partitions N"
             )
-        return f"kafka-configs --alter --topic {self.topic} --add-config '{self.kind}={self.wanted}'"
+        return f"kafka-configs --alter --topic {self.topic} --add-config '{self.kind}={self.expected}'"
 
 
 class TopicState(msgspec.Struct, frozen=True, kw_only=True):
-    """A topic of the catalogue as it is on the broker.
+    """A topic of the catalog as it is on the broker.
 
     Attributes
     ----------
     spec
-        Its entry in the catalogue.
+        Its entry in the catalog.
     partitions, replication
         None if it is missing.
     config
@@ -135,7 +135,7 @@ def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replicat
     Parameters
     ----------
     specs
-        Entries of the catalogue.
+        Entries of the catalog.
     broker
         Bootstrap servers, ``host:port`` with commas between.
     partitions
@@ -154,28 +154,28 @@ def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replicat
     """
     specs = list(specs)
     with _client(broker) as client:
-        present = set(client.list_topics())
-        wanted = {
+        existing = set(client.list_topics())
+        expected = {
             spec.name: {
                 "num_partitions": spec.partitions or partitions,
                 "replication_factor": replication,
                 "configs": spec.topic_config,
             }
             for spec in specs
-            if spec.name not in present
+            if spec.name not in existing
         }
-        made = []
-        if wanted:
-            for answer in client.create_topics(wanted, raise_errors=False)["topics"]:
-                error = for_code(answer["error_code"])
+        created = []
+        if expected:
+            for result in client.create_topics(expected, raise_errors=False)["topics"]:
+                error = for_code(result["error_code"])
                 if error is TopicAlreadyExistsError:  # somebody else was quicker
                     continue
-                if answer["error_code"]:
-                    reason = answer["error_message"] or error.__name__
-                    raise TopicAdminError(f"Could not create the topic {answer['name']}: {reason}")
-                made.append(answer["name"])
+                if result["error_code"]:
+                    reason = result["error_message"] or error.__name__
+                    raise TopicAdminError(f"Could not create the topic {result['name']}: {reason}")
+                created.append(result["name"])
         client.wait_for_topics([spec.name for spec in specs], timeout_ms=SETTLE_MS)
-    return [spec.name for spec in specs if spec.name in made]
+    return [spec.name for spec in specs if spec.name in created]
 
 
 def delete(names: Iterable[str], broker: str) -> list[str]:
@@ -191,26 +191,26 @@ def delete(names: Iterable[str], broker: str) -> list[str]:
     BrokerUnavailableError, TopicAdminError
     """
     with _client(broker) as client:
-        present = set(client.list_topics())
-        doomed = [name for name in names if name in present]
-        if not doomed:
+        existing = set(client.list_topics())
+        to_delete = [name for name in names if name in existing]
+        if not to_delete:
             return []
-        for answer in client.delete_topics(doomed, raise_errors=False)["topics"]:
-            error = for_code(answer["error_code"])
-            if answer["error_code"] and error is not UnknownTopicOrPartitionError:
-                reason = answer["error_message"] or error.__name__
-                raise TopicAdminError(f"Could not delete the topic {answer['name']}: {reason}")
+        for result in client.delete_topics(to_delete, raise_errors=False)["topics"]:
+            error = for_code(result["error_code"])
+            if result["error_code"] and error is not UnknownTopicOrPartitionError:
+                reason = result["error_message"] or error.__name__
+                raise TopicAdminError(f"Could not delete the topic {result['name']}: {reason}")
         deadline = time.monotonic() + SETTLE_MS / 1000
-        while set(client.list_topics()).intersection(doomed):
+        while set(client.list_topics()).intersection(to_delete):
             if time.monotonic() > deadline:
                 raise TopicAdminError(
                     f"The broker still lists topics {SETTLE_MS // 1000} s after their deletion."
                 )
             time.sleep(POLL_SECONDS)
-    return doomed
+    return to_delete
 
 
-def begin_at_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
+def seek_group_to_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
     """Let a consumer group that is not at work begin where topics end now.
 
     Parameters
@@ -227,15 +227,17 @@ def begin_at_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
     BrokerUnavailableError, TopicAdminError
     """
     with _client(broker) as client:
-        places = [
+        topic_partitions = [
             TopicPartition(topic["name"], partition["partition_index"])
             for topic in client.describe_topics([spec.name for spec in specs])
             for partition in topic["partitions"]
         ]
-        ends = client.list_partition_offsets(dict.fromkeys(places, OffsetSpec.LATEST))
-        wanted = {place: OffsetAndMetadata(end.offset, "", -1) for place, end in ends.items()}
+        ends = client.list_partition_offsets(dict.fromkeys(topic_partitions, OffsetSpec.LATEST))
+        expected = {
+            topic_partition: OffsetAndMetadata(end.offset, "", -1) for topic_partition, end in ends.items()
+        }
         deadline = time.monotonic() + SETTLE_MS / 1000
-        while (error := _commit(client, group, wanted)) is not NoError:
+        while (error := _commit(client, group, expected)) is not NoError:
             # A broker that never had a group first makes the topic where groups are kept.
             if not error.retriable or time.monotonic() > deadline:
                 raise TopicAdminError(
@@ -244,9 +246,9 @@ def begin_at_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
             time.sleep(POLL_SECONDS)
 
 
-def _commit(client: Any, group: str, wanted: dict[TopicPartition, OffsetAndMetadata]) -> type[KafkaError]:
+def _commit(client: Any, group: str, expected: dict[TopicPartition, OffsetAndMetadata]) -> type[KafkaError]:
     try:
-        errors: set[type[KafkaError]] = set(client.alter_group_offsets(group, wanted).values())
+        errors: set[type[KafkaError]] = set(client.alter_group_offsets(group, expected).values())
     except CoordinatorNotAvailableError as error:
         return type(error)
     return next(iter(sorted(errors - {NoError}, key=lambda error: error.retriable)), NoError)
@@ -286,10 +288,10 @@ def describe(specs: Iterable[TopicSpec], broker: str) -> list[TopicState]:
     specs = list(specs)
     with _client(broker) as client:
         listed = {topic["name"]: topic for topic in client.describe_topics([spec.name for spec in specs])}
-        present = [name for name, topic in listed.items() if not topic["error_code"]]
-        resources = [ConfigResource("topic", name) for name in present]
-        configs = client.describe_configs(resources, config_filter="all")["topic"] if present else {}
-    return [_state(spec, listed.get(spec.name), configs.get(spec.name, {})) for spec in specs]
+        existing = [name for name, topic in listed.items() if not topic["error_code"]]
+        resources = [ConfigResource("topic", name) for name in existing]
+        configs = client.describe_configs(resources, config_filter="all")["topic"] if existing else {}
+    return [_topic_state(spec, listed.get(spec.name), configs.get(spec.name, {})) for spec in specs]
 
 
 def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
@@ -326,8 +328,8 @@ def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
     )
     try:
         create([dated], broker, partitions=partitions, replication=1)
-        with _hushed():
-            return max((_skew(broker, name, at, clock) for at in range(partitions)), key=abs)
+        with _quiet_logger():
+            return max((_skew(broker, name, partition, clock) for partition in range(partitions)), key=abs)
     except KafkaError as error:
         raise TopicAdminError(f"The broker at {broker} takes no record: {error}") from None
     finally:
@@ -348,15 +350,15 @@ def _skew(broker: str, topic: str, partition: int, clock: Callable[[], float]) -
     try:
         # The first record makes the connection; the second is on its way for a moment only.
         producer.send(topic, b"", partition=partition).get(timeout=10)
-        before = clock()
+        sent_at = clock()
         dated = producer.send(topic, b"", partition=partition).get(timeout=10).timestamp / 1000.0
-        return float(dated - (before + clock()) / 2)
+        return float(dated - (sent_at + clock()) / 2)
     finally:
         producer.close(timeout=5)
 
 
 def check(specs: Iterable[TopicSpec], broker: str) -> list[Problem]:
-    """Compare the broker with the catalogue.
+    """Compare the broker with the catalog.
 
     Returns
     -------
@@ -371,7 +373,7 @@ def check(specs: Iterable[TopicSpec], broker: str) -> list[Problem]:
 
 
 def problems(states: Sequence[TopicState]) -> list[Problem]:
-    """What is not as the catalogue says.
+    """What is not as the catalog says.
 
     Examples
     --------
@@ -387,29 +389,35 @@ def problems(states: Sequence[TopicState]) -> list[Problem]:
     events.purchase has 4 partitions, the topics it is read with 8
     events.purchase has cleanup.policy=compact, not delete
     """
-    together = Counter(state.partitions for state in states if state.spec.copartitioned and state.partitions)
-    usual = together.most_common(1)[0][0] if together else None
-    return [problem for state in states for problem in _problems_of(state, usual)]
+    partition_counts = Counter(
+        state.partitions for state in states if state.spec.copartitioned and state.partitions
+    )
+    majority_count = partition_counts.most_common(1)[0][0] if partition_counts else None
+    return [problem for state in states for problem in _problems_of(state, majority_count)]
 
 
-def _problems_of(state: TopicState, usual: int | None) -> Iterator[Problem]:
+def _problems_of(state: TopicState, majority_count: int | None) -> Iterator[Problem]:
     spec = state.spec
     if state.partitions is None:
         yield Problem(spec.name, ProblemKind.MISSING)
         return
-    if spec.copartitioned and state.partitions != usual:
-        yield Problem(spec.name, ProblemKind.PARTITIONS, str(state.partitions), str(usual))
-    wanted = spec.topic_config
+    if spec.copartitioned and state.partitions != majority_count:
+        yield Problem(spec.name, ProblemKind.PARTITIONS, str(state.partitions), str(majority_count))
+    expected = spec.topic_config
     for kind in (ProblemKind.CLEANUP_POLICY, ProblemKind.TIMESTAMP_TYPE, ProblemKind.MAX_MESSAGE_BYTES):
-        found, want = state.config.get(kind), wanted.get(kind)
-        if found is None or want is None:  # we may not read it, or it does not matter
+        actual, expected_value = state.config.get(kind), expected.get(kind)
+        if actual is None or expected_value is None:  # we may not read it, or it does not matter
             continue
-        good = int(found) >= int(want) if kind is ProblemKind.MAX_MESSAGE_BYTES else found == want
-        if not good:
-            yield Problem(spec.name, kind, found, want)
+        is_ok = (
+            int(actual) >= int(expected_value)
+            if kind is ProblemKind.MAX_MESSAGE_BYTES
+            else actual == expected_value
+        )
+        if not is_ok:
+            yield Problem(spec.name, kind, actual, expected_value)
 
 
-def _state(spec: TopicSpec, topic: Any, config: Any) -> TopicState:
+def _topic_state(spec: TopicSpec, topic: Any, config: Any) -> TopicState:
     if topic is None or topic["error_code"]:
         error = for_code(topic["error_code"]) if topic else UnknownTopicOrPartitionError
         if error is not UnknownTopicOrPartitionError:
@@ -427,10 +435,10 @@ def _state(spec: TopicSpec, topic: Any, config: Any) -> TopicState:
 
 @contextlib.contextmanager
 def _client(broker: str) -> Iterator[Any]:
-    if not _listens(broker):
+    if not _is_listening(broker):
         raise BrokerUnavailableError(broker)
     client = None
-    with _hushed():
+    with _quiet_logger():
         try:
             client = KafkaAdminClient(
                 bootstrap_servers=broker.split(","),
@@ -448,7 +456,7 @@ def _client(broker: str) -> Iterator[Any]:
                 client.close()
 
 
-def _listens(broker: str) -> bool:
+def _is_listening(broker: str) -> bool:
     """Whether anything takes connections there: the client itself would go on trying for its whole time."""
     for server in broker.split(","):
         host, _, port = server.strip().rpartition(":")
@@ -459,7 +467,7 @@ def _listens(broker: str) -> bool:
 
 
 @contextlib.contextmanager
-def _hushed() -> Iterator[None]:
+def _quiet_logger() -> Iterator[None]:
     """Keep the client's own account of every failed attempt from the terminal: the error says it once."""
     logger = logging.getLogger("kafka")
     level = logger.level

@@ -1,4 +1,4 @@
-"""The catalogue of topics: name, key, partitions, cleanup, what is on it."""
+"""The catalog of topics: name, key, partitions, cleanup, what is on it."""
 
 from enum import StrEnum
 from typing import Final
@@ -6,12 +6,12 @@ from typing import Final
 import msgspec
 
 from topics.events import CatalogItem, Click, Erasure, Event, Feedback, Impression, Purchase, Search
-from topics.records import DeadLetter, Interaction, PolicyShares, RecommendationList, Reward, Source
+from topics.records import DeadLetter, Interaction, PolicyAssignment, RecommendationList, Reward, Source
 
 DAY_MS: Final = 86_400_000
 
 
-class Cleanup(StrEnum):
+class CleanupPolicy(StrEnum):
     """What Kafka does with old records."""
 
     DELETE = "delete"
@@ -53,14 +53,14 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
     source: Source | None = None
     copartitioned: bool = True
     partitions: int | None = None
-    cleanup: Cleanup = Cleanup.DELETE
+    cleanup: CleanupPolicy = CleanupPolicy.DELETE
     retention_ms: int = 7 * DAY_MS
     config: dict[str, str] = {}
 
     @property
     def topic_config(self) -> dict[str, str]:
         """The settings the topic is created with."""
-        retention = {} if self.cleanup is Cleanup.COMPACT else {"retention.ms": str(self.retention_ms)}
+        retention = {} if self.cleanup is CleanupPolicy.COMPACT else {"retention.ms": str(self.retention_ms)}
         return {"cleanup.policy": str(self.cleanup), **retention, **self.config}
 
 
@@ -69,7 +69,7 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
 _BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 
 # What Headrace writes can be larger than the record it came from: a dead letter holds it in base64.
-_LARGE: Final = {"max.message.bytes": str(4 * 1024 * 1024)}
+_LARGE_MESSAGES: Final = {"max.message.bytes": str(4 * 1024 * 1024)}
 
 
 def _events(name: str, purpose: str, payload: type[Event], source: Source) -> TopicSpec:
@@ -94,7 +94,7 @@ CATALOG_ITEMS: Final = TopicSpec(
     key="item_id",
     payload=CatalogItem,
     copartitioned=False,
-    cleanup=Cleanup.COMPACT,
+    cleanup=CleanupPolicy.COMPACT,
     config=_BROKER_TIME,
 )
 INTERACTIONS: Final = TopicSpec(
@@ -104,7 +104,7 @@ INTERACTIONS: Final = TopicSpec(
     payload=Interaction,
     encoding="msgpack",
     retention_ms=90 * DAY_MS,
-    config=_LARGE,
+    config=_LARGE_MESSAGES,
 )
 REWARDS: Final = TopicSpec(
     name="rewards",
@@ -128,16 +128,16 @@ DEAD_LETTERS: Final = TopicSpec(
     copartitioned=False,
     partitions=1,
     retention_ms=30 * DAY_MS,
-    config=_LARGE,
+    config=_LARGE_MESSAGES,
 )
 CONTROL: Final = TopicSpec(
     name="control",
     purpose="How shoppers are split between policies: what each key says last holds, for every worker.",
-    key="shares, or guard:<policy>",
-    payload=PolicyShares,
+    key="assignment, or guardrail:<policy>",
+    payload=PolicyAssignment,
     copartitioned=False,
     partitions=1,
-    cleanup=Cleanup.COMPACT,
+    cleanup=CleanupPolicy.COMPACT,
     # figures of policies begin where the split changes: one clock dates both that and the rewards
     config=_BROKER_TIME,
 )
@@ -152,7 +152,7 @@ def changelog(app_id: str) -> TopicSpec:
         key="user_id",
         payload=None,
         encoding="msgpack",
-        cleanup=Cleanup.COMPACT,
+        cleanup=CleanupPolicy.COMPACT,
     )
 
 
@@ -163,12 +163,12 @@ SHOP_TOPICS: Final = (*USER_EVENTS, CATALOG_ITEMS)
 """The topics a shop writes to."""
 
 
-def catalogue(app_id: str = "headrace") -> tuple[TopicSpec, ...]:
+def catalog(app_id: str = "headrace") -> tuple[TopicSpec, ...]:
     """All topics, in the order they are listed.
 
     Examples
     --------
-    >>> [spec.name for spec in catalogue()][:3]
+    >>> [spec.name for spec in catalog()][:3]
     ['events.click', 'events.search', 'events.purchase']
     """
     return (*SHOP_TOPICS, INTERACTIONS, REWARDS, LISTS, CONTROL, DEAD_LETTERS, changelog(app_id))

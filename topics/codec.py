@@ -77,8 +77,8 @@ class Limits(msgspec.Struct, frozen=True):
     max_age: float = 30 * 86_400.0
 
     @property
-    def of_any_age(self) -> "Limits":
-        """The same without `max_age`: what the catalogue says of an item holds until it says something else."""
+    def without_max_age(self) -> "Limits":
+        """The same without `max_age`: what the catalog says of an item holds until it says something else."""
         return Limits(max_future=self.max_future, max_age=0.0)
 
 
@@ -205,18 +205,18 @@ def _check_price(value: float | None, path: str) -> None:
 
 def _check_values(event: Event) -> None:
     if isinstance(event, Purchase):
-        for place, line in enumerate(event.items):
-            _check_price(line.price, f"items[{place}].price")
+        for index, line in enumerate(event.items):
+            _check_price(line.price, f"items[{index}].price")
             if not 0 < line.quantity < math.inf:
                 raise RejectedError(
                     RejectReason.INVALID_QUANTITY,
-                    f"{line.quantity:g} is no quantity - at `$.items[{place}].quantity`",
+                    f"{line.quantity:g} is no quantity - at `$.items[{index}].quantity`",
                 )
-        for place, price in enumerate(event.shown_prices):
-            _check_price(price, f"shown_prices[{place}]")
+        for index, price in enumerate(event.shown_prices):
+            _check_price(price, f"shown_prices[{index}]")
     elif isinstance(event, Search):
-        for place, price in enumerate(event.prices):
-            _check_price(price, f"prices[{place}]")
+        for index, price in enumerate(event.prices):
+            _check_price(price, f"prices[{index}]")
     elif isinstance(event, CatalogItem):
         _check_price(event.price, "price")
         created = event.created
@@ -250,8 +250,8 @@ def _check_ids(struct: Event | OrderLine, path: str = "") -> None:
         if isinstance(value, str):
             _check_id(value, path + name)
         elif value is not None:
-            for place, one in enumerate(value):
-                _check_id(one, f"{path}{name}[{place}]")
+            for index, id_ in enumerate(value):
+                _check_id(id_, f"{path}{name}[{index}]")
     if isinstance(struct, Purchase):
-        for place, line in enumerate(struct.items):
-            _check_ids(line, f"items[{place}].")
+        for index, line in enumerate(struct.items):
+            _check_ids(line, f"items[{index}].")

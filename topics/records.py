@@ -49,12 +49,12 @@ class RewardKind(StrEnum):
     ERASURE = "erasure"
 
 
-LATER_STEPS = frozenset(
+POST_CLICK_KINDS = frozenset(
     {RewardKind.SHARE, RewardKind.WISHLIST, RewardKind.CART, RewardKind.PURCHASE, RewardKind.LIKE}
 )
 """Reactions that a click on the item usually comes before."""
 
-NO_CHOICE = frozenset({RewardKind.IMPRESSION, RewardKind.DISLIKE, RewardKind.HIDE, RewardKind.ERASURE})
+NON_POSITIVE = frozenset({RewardKind.IMPRESSION, RewardKind.DISLIKE, RewardKind.HIDE, RewardKind.ERASURE})
 """What is no choice of an item."""
 
 
@@ -112,7 +112,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     ----------
     source
         What brought it: ``popular``, ``trending``, ``also_viewed``, ``also_bought``, ``similar_sessions``,
-        ``similar_shoppers``, ``viewed_before``, ``bought_before``, ``similar_content``, ``matches_search``,
+        ``similar_users``, ``viewed_before``, ``bought_before``, ``similar_content``, ``matches_search``,
         ``chosen_after_search``, ``factors``, …
     item_id
         The evidence, where it is an item: "because you viewed X".
@@ -229,10 +229,10 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Seconds from the publication of the list to the event.
     features
         The row of the item in the features of the list.
-    first
+    first_positive
         Whether the shopper had made nothing good of that item of that list before; dislikes and hides before it do
         not count.
-    opens
+    first_exposure
         Whether it is from this event on, and not before, that any of the list is known to have been seen.
     seen, seen_positions, seen_propensities
         The items of the list that are known from this event on, and not before, to have been seen.
@@ -240,7 +240,7 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         Their rows, in that order.
     search
         Whether it is the list of a search.
-    named
+    explicit
         Whether the event itself named the list; of any other it was worked out that the reaction came from it.
     """
 
@@ -260,47 +260,48 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     revenue: float = 0.0
     delay: float = 0.0
     features: bytes = b""
-    first: bool = True
-    opens: bool = False
+    first_positive: bool = True
+    first_exposure: bool = False
     seen: tuple[str, ...] = ()
     seen_positions: tuple[int, ...] = ()
     seen_propensities: tuple[float, ...] = ()
     seen_features: bytes = b""
     search: bool = False
-    named: bool = False
+    explicit: bool = False
 
 
-class PolicyShares(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyAssignment(msgspec.Struct, frozen=True, kw_only=True):
     """How shoppers are split between policies from now on; the newest of each key on the ``control`` topic holds.
 
     Attributes
     ----------
     weights
         Of each policy, 0 or more; their ratio is the split. Policies that a worker does not run get nobody. Empty
-        where nobody has said any yet: each worker's settings hold. Of the guard's words too, which say nothing of it.
-    resting
+        where nobody has said any yet: each worker's settings hold. Of the guardrail's words too, which say nothing
+        of it.
+    paused
         Policies that get nobody, whatever their weight, until somebody resumes them.
-    trusted
-        Policies that the guard leaves alone: an operator has resumed them.
-    since
+    guardrail_exempt
+        Policies that the guardrail leaves alone: an operator has resumed them.
+    effective_time
         When the split last changed, if not by this word: seconds since the epoch by the broker's clock, 0 for never.
         Null where this word changes it, which is at the broker's time of the record.
     ts
         When it was said by the clock of who said it, seconds since the epoch; for people alone.
-    by
-        Who said it: ``operator`` or ``guard``.
+    author
+        Who said it: ``operator`` or ``guardrail``.
     note
         Why, in a sentence.
     """
 
     weights: dict[str, float]
-    resting: tuple[str, ...] = ()
-    trusted: tuple[str, ...] = ()
-    since: float | None = None
+    paused: tuple[str, ...] = ()
+    guardrail_exempt: tuple[str, ...] = ()
+    effective_time: float | None = None
     ts: float = 0.0
-    by: str = "operator"
+    author: str = "operator"
     note: str = ""
 
 
-GUARD = "guard"
+GUARDRAIL = "guardrail"
 """Who says that a policy rests because it does harm."""

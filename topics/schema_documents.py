@@ -1,6 +1,6 @@
 """The documents generated from the structs: JSON Schema for each event and record, AsyncAPI for the whole.
 
-The structs are the one source. `rendered` gives the documents as text, the same bytes every time; they are
+The structs are the one source. `render_all` gives the documents as text, the same bytes every time; they are
 kept in this folder (``schemas/<event>.schema.json`` and ``asyncapi.json``), written there by
 ``headrace topics schema --write``, and a test holds them against the structs.
 
@@ -21,9 +21,9 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
-from topics.catalog import SHOP_TOPICS, TopicSpec, catalogue
+from topics.catalog import SHOP_TOPICS, TopicSpec, catalog
 from topics.codec import EVENT_TYPES
-from topics.records import DeadLetter, Interaction, PolicyShares, RecommendationList, Reward
+from topics.records import DeadLetter, Interaction, PolicyAssignment, RecommendationList, Reward
 
 Json = dict[str, Any]
 """A JSON document: its keys are the standard's own, not ours."""
@@ -38,7 +38,7 @@ RECORD_TYPES: Final[tuple[type[msgspec.Struct], ...]] = (
     Interaction,
     Reward,
     RecommendationList,
-    PolicyShares,
+    PolicyAssignment,
     DeadLetter,
 )
 """What Headrace itself writes to Kafka."""
@@ -97,7 +97,7 @@ def asyncapi() -> Json:
     >>> document["operations"]["receiveClick"]["channel"]
     {'$ref': '#/channels/events.click'}
     """
-    topics = catalogue()
+    topics = catalog()
     structs = [spec.payload for spec in topics if spec.payload is not None]
     schemas = _definitions(structs, "#/components/schemas/{name}")
     return {
@@ -107,7 +107,7 @@ def asyncapi() -> Json:
             "title": "Headrace",
             "version": CONTRACT_VERSION,
             "description": (
-                "What flows on Kafka. A shop sends its shoppers' events and its catalogue; Headrace cleans "
+                "What flows on Kafka. A shop sends its shoppers' events and its catalog; Headrace cleans "
                 "the events, learns from them, and publishes recommendation lists. docs/events.md has "
                 "examples and the rules that a schema cannot express."
             ),
@@ -145,7 +145,7 @@ def render(document: Json) -> str:
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def rendered() -> dict[str, str]:
+def render_all() -> dict[str, str]:
     """The text of every document, by its path inside `FOLDER`."""
     return {_path(name): render(document) for name, document in documents().items()}
 
@@ -163,11 +163,11 @@ def write(folder: Path = FOLDER) -> list[Path]:
     list of Path
         The files that changed, were added or were removed.
     """
-    texts = rendered()
+    texts = render_all()
     schemas = folder / "schemas"
     schemas.mkdir(parents=True, exist_ok=True)
-    gone = [file for file in sorted(schemas.glob("*.schema.json")) if f"schemas/{file.name}" not in texts]
-    for file in gone:
+    stale = [file for file in sorted(schemas.glob("*.schema.json")) if f"schemas/{file.name}" not in texts]
+    for file in stale:
         file.unlink()
     changed = []
     for path, text in texts.items():
@@ -175,7 +175,7 @@ def write(folder: Path = FOLDER) -> list[Path]:
         if not file.exists() or file.read_text(encoding="utf-8") != text:
             file.write_text(text, encoding="utf-8")
             changed.append(file)
-    return changed + gone
+    return changed + stale
 
 
 def _path(name: str) -> str:
@@ -190,21 +190,21 @@ def _definitions(structs: Iterable[type[msgspec.Struct]], ref_template: str) -> 
     pending = list(structs)
     _, schemas = msgspec.json.schema_components(pending, ref_template=ref_template)
     classes = _types_by_name(pending)
-    return {name: _with_sentences(schema, classes[name]) for name, schema in schemas.items()}
+    return {name: _with_descriptions(schema, classes[name]) for name, schema in schemas.items()}
 
 
 def _types_by_name(structs: Iterable[type[msgspec.Struct]]) -> dict[str, type]:
     """The classes of structs and enumerations that some structs are made of."""
-    found: dict[str, type] = {}
+    classes_by_name: dict[str, type] = {}
     pending = [inspect.type_info(struct) for struct in structs]
     while pending:
         type_ = pending.pop()
         if isinstance(type_, inspect.StructType | inspect.EnumType):
-            if type_.cls.__name__ in found:
+            if type_.cls.__name__ in classes_by_name:
                 continue
-            found[type_.cls.__name__] = type_.cls
+            classes_by_name[type_.cls.__name__] = type_.cls
         pending.extend(_parts(type_))
-    return found
+    return classes_by_name
 
 
 def _parts(type_: inspect.Type) -> tuple[inspect.Type, ...]:
@@ -221,7 +221,7 @@ def _parts(type_: inspect.Type) -> tuple[inspect.Type, ...]:
             return ()
 
 
-def _with_sentences(schema: Json, class_: type) -> Json:
+def _with_descriptions(schema: Json, class_: type) -> Json:
     """`schema` with the docstrings' sentences in their places and without defaults that JSON cannot hold."""
     schema = _without_nan(schema)
     if "description" in schema:
@@ -231,14 +231,14 @@ def _with_sentences(schema: Json, class_: type) -> Json:
         schema["description"] = f"{schema['description']} {members}."
     if not issubclass(class_, msgspec.Struct):
         return schema
-    places = dict(zip(class_.__struct_fields__, schema.get("prefixItems", ()), strict=False))
-    for name, place in places.items():
-        place["title"] = name
-    sentences = _field_sentences(class_)
-    for name, property_ in {**schema.get("properties", {}), **places}.items():
-        if name in sentences:
-            of_its_type = property_.get("description", "")
-            property_["description"] = f"{sentences[name]} {of_its_type}".strip()
+    items_by_field = dict(zip(class_.__struct_fields__, schema.get("prefixItems", ()), strict=False))
+    for name, item_schema in items_by_field.items():
+        item_schema["title"] = name
+    descriptions = _field_descriptions(class_)
+    for name, property_ in {**schema.get("properties", {}), **items_by_field}.items():
+        if name in descriptions:
+            type_description = property_.get("description", "")
+            property_["description"] = f"{descriptions[name]} {type_description}".strip()
     return schema
 
 
@@ -263,9 +263,9 @@ def _summary(docstring: str) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n")).strip()
 
 
-def _field_sentences(struct: type[msgspec.Struct]) -> dict[str, str]:
+def _field_descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
     """What the docstrings of a struct and its bases say of each field."""
-    sentences: dict[str, str] = {}
+    descriptions: dict[str, str] = {}
     for class_ in reversed(struct.__mro__):
         section = _ATTRIBUTES.search(cleandoc(class_.__dict__.get("__doc__") or ""))
         if section is None:
@@ -274,11 +274,11 @@ def _field_sentences(struct: type[msgspec.Struct]) -> dict[str, str]:
         for line in section["body"].splitlines():
             if line and not line.startswith(" "):
                 names = [name.strip() for name in line.split(",")]
-                sentences.update(dict.fromkeys(names, ""))
+                descriptions.update(dict.fromkeys(names, ""))
             elif line:
                 for name in names:
-                    sentences[name] = f"{sentences[name]} {line.strip()}".strip()
-    return sentences
+                    descriptions[name] = f"{descriptions[name]} {line.strip()}".strip()
+    return descriptions
 
 
 # --------------------------------------------------------------------------------------------------- AsyncAPI

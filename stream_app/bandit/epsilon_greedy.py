@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stream_app.bandit.kernels.decision import decide_upper, wander, wander_propensities
-from stream_app.bandit.linear import WORD, LinearPolicy
-from stream_app.bandit.policy import LARGEST, Features, Keys, Slate
+from stream_app.bandit.kernels.decision import epsilon_greedy_order, epsilon_greedy_propensities, ucb_order
+from stream_app.bandit.linear import UINT64_MASK, LinearPolicy
+from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Keys, Slate
 
 
 class EpsilonGreedy(LinearPolicy):
@@ -47,15 +47,15 @@ class EpsilonGreedy(LinearPolicy):
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
         """Choose `k`, place by place."""
-        features = self._checked(features)
-        posterior = self._current()
+        features = self._validated(features)
+        posterior = self._refreshed_posterior()
         n = len(features)
         k = min(k, n)
         ranked = np.empty(n, np.int32)
-        decide_upper(features, posterior.mean, posterior.lower, 0.0, LARGEST, ranked)
+        ucb_order(features, posterior.mean, posterior.lower, 0.0, MAX_ABS_FEATURE, ranked)
         order = np.empty(k, np.int32)
         ranks = np.empty(k, np.int32)
         propensities = np.empty(k)
-        wander(n, ranked, ranks, self._epsilon, np.uint64(seed & WORD), order)
-        wander_propensities(n, ranks, self._epsilon, propensities)
+        epsilon_greedy_order(n, ranked, ranks, self._epsilon, np.uint64(seed & UINT64_MASK), order)
+        epsilon_greedy_propensities(n, ranks, self._epsilon, propensities)
         return Slate(order, propensities, 0)

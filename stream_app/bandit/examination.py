@@ -5,10 +5,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-MODELS: Final = ("place", "cascade", "none")
+POSITION_MODELS: Final = ("position", "cascade", "none")
 """The position models, by name; the kernels know them by their place here."""
 
-SUMS: Final = 5
+N_RANK_SUMS: Final = 5
 """Sums held of each place: showings, first reactions, values, squared values, rewards."""
 
 
@@ -18,16 +18,16 @@ class Examination:
     Parameters
     ----------
     model
-        ``place``: each place has its own chance to be looked at, the same for all lists (the position-based model),
-        learned from rewards against what the items there are worth by themselves. ``cascade``: the shopper looks
-        from the top and stops at what they choose, so a place is reached if nothing above it was chosen. ``none``:
-        all that is told as seen was looked at.
-    places
+        ``position``: each place has its own chance to be looked at, the same for all lists (the position-based
+        model), learned from rewards against what the items there are worth by themselves. ``cascade``: the shopper
+        looks from the top and stops at what they choose, so a place is reached if nothing above it was chosen.
+        ``none``: all that is told as seen was looked at.
+    n_positions
         Places told apart; what lies lower counts as the last.
     floor
         Least chance of a place.
-    trust
-        How many rewards the prior of ``place``, 1 / log2(place + 2), counts for in each place.
+    position_prior_strength
+        How many rewards the prior of ``position``, 1 / log2(place + 2), counts for in each place.
 
     Raises
     ------
@@ -41,26 +41,31 @@ class Examination:
 
     Examples
     --------
-    >>> Examination(places=4).prior.round(2).tolist()
+    >>> Examination(n_positions=4).prior.round(2).tolist()
     [1.0, 0.63, 0.5, 0.43]
     """
 
     def __init__(
-        self, model: str = "place", *, places: int = 20, floor: float = 0.05, trust: float = 20.0
+        self,
+        model: str = "position",
+        *,
+        n_positions: int = 20,
+        floor: float = 0.05,
+        position_prior_strength: float = 20.0,
     ) -> None:
-        if model not in MODELS:
-            raise ValueError(f"position model must be one of {', '.join(MODELS)}, not {model!r}")
-        if places < 1 or not 0 < floor <= 1 or not trust > 0:
+        if model not in POSITION_MODELS:
+            raise ValueError(f"position model must be one of {', '.join(POSITION_MODELS)}, not {model!r}")
+        if n_positions < 1 or not 0 < floor <= 1 or not position_prior_strength > 0:
             raise ValueError("places must be 1 or more, floor above 0 and at most 1, trust above 0")
         self.model = model
-        self.mode = MODELS.index(model)
-        self.places = places
+        self.mode = POSITION_MODELS.index(model)
+        self.n_positions = n_positions
         self.floor = floor
-        self.trust = trust
-        self.prior: NDArray[np.float64] = np.maximum(1.0 / np.log2(np.arange(places) + 2.0), floor)
+        self.position_prior_strength = position_prior_strength
+        self.prior: NDArray[np.float64] = np.maximum(1.0 / np.log2(np.arange(n_positions) + 2.0), floor)
         self.parameters: dict[str, Any] = {
             "position_model": model,
-            "places": places,
+            "n_positions": n_positions,
             "floor": floor,
-            "trust": trust,
+            "position_prior_strength": position_prior_strength,
         }

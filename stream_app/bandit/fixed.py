@@ -29,5 +29,5 @@ class Fixed(Policy):
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
         """Choose the first `k`."""
-        k = min(k, len(self._checked(features)))
+        k = min(k, len(self._validated(features)))
         return Slate(np.arange(k, dtype=np.int32), np.ones(k), 0)

@@ -7,21 +7,30 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.examination import SUMS, Examination
-from stream_app.bandit.kernels.decision import decide_items, fold_items
-from stream_app.bandit.kernels.posterior import place_weights
-from stream_app.bandit.linear import WORD
-from stream_app.bandit.policy import NO_KEY, Features, Keys, Places, Policy, Slate, bounded, plain
+from stream_app.bandit.examination import N_RANK_SUMS, Examination
+from stream_app.bandit.kernels.decision import fold_item_impressions, item_thompson_slate
+from stream_app.bandit.kernels.posterior import estimate_examination
+from stream_app.bandit.linear import UINT64_MASK
+from stream_app.bandit.policy import (
+    NO_KEY,
+    Features,
+    Keys,
+    Policy,
+    Positions,
+    Slate,
+    as_contiguous,
+    clip_reward,
+)
 from stream_app.models.decay import ForwardDecay
-from stream_app.models.model_state import grown
+from stream_app.models.model_state import grow
 
-REWARDS: Final = ("bernoulli", "gaussian")
+REWARD_DISTRIBUTIONS: Final = ("bernoulli", "gaussian")
 """What a reward may be."""
 
-ROUNDS: Final = 3
+N_ITERATIONS: Final = 3
 """Turns between the chances of the places and the scale of what is expected there."""
 
-BYTES_AN_ENTRY: Final = 100
+BYTES_PER_ENTRY: Final = 100
 """Of the dictionary from hashes to rows."""
 
 
@@ -37,7 +46,7 @@ class ItemThompson(Policy):
     ----------
     features
         Their number.
-    rewards
+    reward_distribution
         ``bernoulli``: a value counts as a success of that share, kept between 0 and 1; one below 0 adds as many
         failures. ``gaussian``: values are what they are, their deviation is `noise`.
     prior_rate
@@ -57,7 +66,7 @@ class ItemThompson(Policy):
         Draws fixed at a time.
     seed
         Of the draws.
-    position_model, places, floor, trust
+    position_model, n_positions, floor, position_prior_strength
         See `stream_app.bandit.examination.Examination`. The chances of the places are taken as they are
         estimated when an item is seen, so they depend a little on the order in which events come.
 
@@ -71,7 +80,7 @@ class ItemThompson(Policy):
     >>> policy = ItemThompson(features=1)
     >>> options, items = np.array([[0.9], [0.8]], np.float32), np.array([11, 12], np.uint64)
     >>> for ts in range(1000):
-    ...     policy.see(options, np.array([0, 1], np.int32), float(ts), items)
+    ...     policy.observe_impressions(options, np.array([0, 1], np.int32), float(ts), items)
     ...     policy.reward(options[1], 1, 1.0, float(ts), item=12)
     >>> policy.decide(options, k=1, seed=1, items=items).order.tolist()
     [1]
@@ -83,7 +92,7 @@ class ItemThompson(Policy):
         self,
         features: int,
         *,
-        rewards: str = "bernoulli",
+        reward_distribution: str = "bernoulli",
         prior_rate: float = 0.1,
         prior_feature: int = 0,
         prior_strength: float = 100.0,
@@ -92,21 +101,28 @@ class ItemThompson(Policy):
         capacity: int = 100_000,
         draws: int = 32,
         seed: int = 7,
-        position_model: str = "place",
-        places: int = 20,
+        position_model: str = "position",
+        n_positions: int = 20,
         floor: float = 0.05,
-        trust: float = 20.0,
+        position_prior_strength: float = 20.0,
     ) -> None:
-        if rewards not in REWARDS:
-            raise ValueError(f"rewards must be one of {', '.join(REWARDS)}, not {rewards!r}")
+        if reward_distribution not in REWARD_DISTRIBUTIONS:
+            raise ValueError(
+                f"rewards must be one of {', '.join(REWARD_DISTRIBUTIONS)}, not {reward_distribution!r}"
+            )
         if draws < 1 or capacity < 1 or not prior_strength > 0 or not noise > 0:
             raise ValueError("draws and capacity must be 1 or more, prior_strength and noise above 0")
         if not 0 <= prior_feature < features:
             raise ValueError(f"prior_feature must be one of the {features} features, not {prior_feature!r}")
-        self._examination = Examination(position_model, places=places, floor=floor, trust=trust)
+        self._examination = Examination(
+            position_model,
+            n_positions=n_positions,
+            floor=floor,
+            position_prior_strength=position_prior_strength,
+        )
         super().__init__(
             features,
-            rewards=rewards,
+            reward_distribution=reward_distribution,
             prior_rate=prior_rate,
             prior_feature=prior_feature,
             prior_strength=prior_strength,
@@ -117,93 +133,95 @@ class ItemThompson(Policy):
             seed=seed,
             **self._examination.parameters,
         )
-        self._gaussian = rewards == "gaussian"
+        self._gaussian = reward_distribution == "gaussian"
         self._prior_feature = prior_feature
         self._prior = (float(prior_strength), float(prior_rate), self._gaussian)
         self._noise = float(noise)
         self._capacity = capacity
         self._draws = draws
         self._seed = seed
-        self._empty()
+        self._reset()
 
-    def _empty(self) -> None:
+    def _reset(self) -> None:
         self._rows: dict[int, int] = {}
         self._sums: NDArray[np.float64] = np.zeros((64, 2))  # trials, rewards
-        self._last: NDArray[np.float64] = np.full(64, -np.inf)
-        self._places: NDArray[np.float64] = np.zeros((self._examination.places, SUMS))
-        self._expected: NDArray[np.float64] = np.zeros(self._examination.places)
+        self._last_seen: NDArray[np.float64] = np.full(64, -np.inf)
+        self._rank_sums: NDArray[np.float64] = np.zeros((self._examination.n_positions, N_RANK_SUMS))
+        self._expected_rewards: NDArray[np.float64] = np.zeros(self._examination.n_positions)
         self._decay = ForwardDecay(self.parameters["half_life"])
         self._newest = -math.inf
-        self._folded = 0
-        self._chances: NDArray[np.float64] = self._examination.prior.copy()
+        self._n_updates = 0
+        self._examination_probabilities: NDArray[np.float64] = self._examination.prior.copy()
         self._stale = True
 
     @property
-    def chances(self) -> NDArray[np.float64]:
+    def examination_probabilities(self) -> NDArray[np.float64]:
         """How likely each place is to be looked at, against the first; valid until the next event."""
         if self._stale:
             examination = self._examination
             # from the prior each time: what is estimated follows from the sums alone
-            self._chances[:] = examination.prior
-            for _ in range(ROUNDS):
-                place_weights(
-                    self._places,
-                    self._expected,
+            self._examination_probabilities[:] = examination.prior
+            for _ in range(N_ITERATIONS):
+                estimate_examination(
+                    self._rank_sums,
+                    self._expected_rewards,
                     examination.mode,
                     examination.prior,
                     examination.floor,
-                    examination.trust,
-                    self._factor,
-                    self._chances,
+                    examination.position_prior_strength,
+                    self._decay_factor,
+                    self._examination_probabilities,
                 )
             self._stale = False
-        return self._chances
+        return self._examination_probabilities
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
         """Choose the best `k` by one of the draws; `items` are needed."""
-        features = self._checked(features)
+        features = self._validated(features)
         if items is None or len(items) != len(features):
             raise ValueError(f"{self.name}: the items' hashes are needed, one a candidate")
         k = min(k, len(features))
         order = np.empty(k, np.int32)
         propensities = np.empty(k)
-        find = self._rows.get
-        decide_items(
-            plain(features[:, self._prior_feature], np.float32),
-            np.array([find(key, -1) for key in items.tolist()], np.int64),
+        find_row = self._rows.get
+        item_thompson_slate(
+            as_contiguous(features[:, self._prior_feature], np.float32),
+            np.array([find_row(key, -1) for key in items.tolist()], np.int64),
             self._sums,
-            self._factor,
+            self._decay_factor,
             *self._prior,
             self._noise,
-            np.uint64((self._seed * 0xD1342543DE82EF95 + self._folded) & WORD),
-            np.uint64(seed & WORD),
+            np.uint64((self._seed * 0xD1342543DE82EF95 + self._n_updates) & UINT64_MASK),
+            np.uint64(seed & UINT64_MASK),
             self._draws,
             order,
             propensities,
         )
         return Slate(order, propensities, self._draws)
 
-    def see(self, features: Features, positions: Places, ts: float, items: Keys | None = None) -> None:
+    def observe_impressions(
+        self, features: Features, positions: Positions, ts: float, items: Keys | None = None
+    ) -> None:
         """Count a showing of each item, as far as its place is looked at."""
         if items is None:
             raise ValueError(f"{self.name}: the items' hashes are needed")
-        scores = plain(self._checked(features)[:, self._prior_feature], np.float32)
+        scores = as_contiguous(self._validated(features)[:, self._prior_feature], np.float32)
         ts = float(ts)
-        chances = self.chances
-        weight = self._weight(ts)
-        self._make_room(len(items))
+        examination_probabilities = self.examination_probabilities
+        weight = self._event_weight(ts)
+        self._evict_if_full(len(items))
         rows = np.array([self._row(key, ts) for key in items.tolist()], np.int64)
-        fold_items(
+        fold_item_impressions(
             scores,
             rows,
-            plain(positions, np.int32),
+            as_contiguous(positions, np.int32),
             weight,
-            self._factor,
+            self._decay_factor,
             *self._prior,
-            chances,
+            examination_probabilities,
             self._sums,
-            self._places,
-            self._expected,
+            self._rank_sums,
+            self._expected_rewards,
         )
 
     def reward(
@@ -218,29 +236,29 @@ class ItemThompson(Policy):
         first: bool = True,
     ) -> None:
         """Count a reward of an item."""
-        self._checked(features[None])
+        self._validated(features[None])
         if item == NO_KEY or not math.isfinite(value):
             return
-        value = bounded(value)
-        weight = self._weight(float(ts))
-        self._make_room(1)
+        value = clip_reward(value)
+        weight = self._event_weight(float(ts))
+        self._evict_if_full(1)
         row = self._row(item, ts)
         if not self._gaussian:
             if value < 0:
                 self._sums[row, 0] -= weight * value
             value = min(max(value, 0.0), 1.0)
         self._sums[row, 1] += weight * value
-        place = self._places[min(max(position, 0), self._examination.places - 1)]
+        rank_sums = self._rank_sums[min(max(position, 0), self._examination.n_positions - 1)]
         if first and value > 0:
-            place[1] += weight
-        place[2] += weight * value
-        place[3] += weight * value * value
-        place[4] += weight
+            rank_sums[1] += weight
+        rank_sums[2] += weight * value
+        rank_sums[3] += weight * value * value
+        rank_sums[4] += weight
 
     @property
-    def _factor(self) -> float:
+    def _decay_factor(self) -> float:
         """What turns sums into sums decayed until the newest event."""
-        return 1.0 / self._decay.weight(self._newest) if self._folded else 1.0
+        return 1.0 / self._decay.weight(self._newest) if self._n_updates else 1.0
 
     def _row(self, key: int, ts: float) -> int:
         """The row of an item, new if need be."""
@@ -248,62 +266,67 @@ class ItemThompson(Policy):
         if row is None:
             row = len(self._rows)
             self._rows[key] = row
-            self._sums = grown(self._sums, row + 1)
-            self._last = grown(self._last, row + 1)
+            self._sums = grow(self._sums, row + 1)
+            self._last_seen = grow(self._last_seen, row + 1)
             self._sums[row] = 0.0
-            self._last[row] = -math.inf
-        self._last[row] = max(self._last[row], ts)
+            self._last_seen[row] = -math.inf
+        self._last_seen[row] = max(self._last_seen[row], ts)
         return row
 
-    def _make_room(self, count: int) -> None:
+    def _evict_if_full(self, count: int) -> None:
         if len(self._rows) + count > self._capacity:
-            self._drop(max(count, self._capacity // 10))
+            self._evict(max(count, self._capacity // 10))
 
-    def _drop(self, count: int) -> None:
+    def _evict(self, count: int) -> None:
         """Forget the items that were not seen for longest; of equals those of the smaller hashes."""
-        keys = sorted(self._rows, key=lambda key: (self._last[self._rows[key]], key))[count:]
+        keys = sorted(self._rows, key=lambda key: (self._last_seen[self._rows[key]], key))[count:]
         rows = np.array([self._rows[key] for key in keys], np.int64)
         self._sums[: len(rows)] = self._sums[rows]
-        self._last[: len(rows)] = self._last[rows]
+        self._last_seen[: len(rows)] = self._last_seen[rows]
         self._rows = {key: row for row, key in enumerate(keys)}
 
-    def _weight(self, ts: float) -> float:
+    def _event_weight(self, ts: float) -> float:
         rescaled = self._decay.advance(ts)
         if rescaled != 1.0:
-            for array in (self._sums, self._places, self._expected):
+            for array in (self._sums, self._rank_sums, self._expected_rewards):
                 np.multiply(array, rescaled, out=array)
         self._newest = max(self._newest, ts)
-        self._folded += 1
+        self._n_updates += 1
         self._stale = True
         return self._decay.weight(ts)
 
-    def _parts(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         size = len(self._rows)
         return {
             "items": np.array(list(self._rows), np.uint64),
             "sums": self._sums[:size].copy(),
-            "last": self._last[:size].copy(),
-            "places": self._places.copy(),
-            "expected": self._expected.copy(),
+            "last": self._last_seen[:size].copy(),
+            "rank_sums": self._rank_sums.copy(),
+            "expected_rewards": self._expected_rewards.copy(),
             "landmark": self._decay.landmark,
             "newest": self._newest,
-            "folded": self._folded,
+            "n_updates": self._n_updates,
         }
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
-        self._empty()
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self._reset()
         self._rows = {key: row for row, key in enumerate(np.asarray(state["items"], np.uint64).tolist())}
         size = len(self._rows)
-        self._sums = grown(self._sums, size)
-        self._last = grown(self._last, size)
+        self._sums = grow(self._sums, size)
+        self._last_seen = grow(self._last_seen, size)
         self._sums[:size] = state["sums"]
-        self._last[:size] = state["last"]
-        self._places[...] = state["places"]
-        self._expected[...] = state["expected"]
+        self._last_seen[:size] = state["last"]
+        self._rank_sums[...] = state["rank_sums"]
+        self._expected_rewards[...] = state["expected_rewards"]
         self._decay.landmark = float(state["landmark"])
         self._newest = float(state["newest"])
-        self._folded = int(state["folded"])
+        self._n_updates = int(state["n_updates"])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return self._sums.nbytes + self._last.nbytes + len(self._rows) * BYTES_AN_ENTRY + self._places.nbytes
+        return (
+            self._sums.nbytes
+            + self._last_seen.nbytes
+            + len(self._rows) * BYTES_PER_ENTRY
+            + self._rank_sums.nbytes
+        )

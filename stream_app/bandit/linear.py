@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bandit.examination import Examination
-from stream_app.bandit.policy import NO_KEY, Features, Keys, Places, Policy, bounded, plain
+from stream_app.bandit.policy import NO_KEY, Features, Keys, Policy, Positions, as_contiguous, clip_reward
 from stream_app.bandit.posterior import LinearPosterior
 
-WORD = (1 << 64) - 1
+UINT64_MASK = (1 << 64) - 1
 """Seeds are cut to 64 bits."""
 
 
@@ -35,9 +35,9 @@ class LinearPolicy(Policy):
         Showings that the prior counts for.
     half_life
         Seconds in which an event loses half its weight; ``math.inf`` where tastes do not change.
-    unit
+    reward_scale
         Value of a reward that counts as 1; None for the root of the mean square of those that came.
-    position_model, places, floor, trust
+    position_model, n_positions, floor, position_prior_strength
         See `stream_app.bandit.examination.Examination`.
     **parameters
         Settings of the policy itself.
@@ -52,14 +52,19 @@ class LinearPolicy(Policy):
         prior_mean: Sequence[float] | None = None,
         prior_strength: float = 1_000.0,
         half_life: float = 14 * 86_400.0,
-        unit: float | None = None,
-        position_model: str = "place",
-        places: int = 20,
+        reward_scale: float | None = None,
+        position_model: str = "position",
+        n_positions: int = 20,
         floor: float = 0.05,
-        trust: float = 20.0,
+        position_prior_strength: float = 20.0,
         **parameters: Any,
     ) -> None:
-        examination = Examination(position_model, places=places, floor=floor, trust=trust)
+        examination = Examination(
+            position_model,
+            n_positions=n_positions,
+            floor=floor,
+            position_prior_strength=position_prior_strength,
+        )
         super().__init__(
             features,
             prior_weight=prior_weight,
@@ -67,7 +72,7 @@ class LinearPolicy(Policy):
             prior_mean=None if prior_mean is None else [float(weight) for weight in prior_mean],
             prior_strength=prior_strength,
             half_life=half_life,
-            unit=unit,
+            reward_scale=reward_scale,
             **examination.parameters,
             **parameters,
         )
@@ -86,12 +91,20 @@ class LinearPolicy(Policy):
             prior_strength=prior_strength,
             half_life=half_life,
             examination=examination,
-            unit=unit,
+            reward_scale=reward_scale,
         )
 
-    def see(self, features: Features, positions: Places, ts: float, items: Keys | None = None) -> None:  # noqa: ARG002
+    def observe_impressions(
+        self,
+        features: Features,
+        positions: Positions,
+        ts: float,
+        items: Keys | None = None,  # noqa: ARG002
+    ) -> None:
         """Fold items seen: the outer products of their features."""
-        self._posterior.see(self._checked(features), plain(positions, np.int32), float(ts))
+        self._posterior.observe_impressions(
+            self._validated(features), as_contiguous(positions, np.int32), float(ts)
+        )
 
     def reward(
         self,
@@ -107,30 +120,34 @@ class LinearPolicy(Policy):
         """Fold a reward: value times features."""
         if math.isfinite(value):
             self._posterior.reward(
-                self._checked(features[None])[0], int(position), bounded(value), float(ts), first=bool(first)
+                self._validated(features[None])[0],
+                int(position),
+                clip_reward(value),
+                float(ts),
+                first=bool(first),
             )
 
     @property
     def mean(self) -> NDArray[np.float64]:
         """Posterior mean of the weights, shape (features + 1,), last what is added to all; until the next event."""
-        return self._current().mean
+        return self._refreshed_posterior().mean
 
     @property
-    def chances(self) -> NDArray[np.float64]:
+    def examination_probabilities(self) -> NDArray[np.float64]:
         """How likely each place is to be looked at, against the first; valid until the next event."""
-        return self._current().chances
+        return self._refreshed_posterior().examination_probabilities
 
-    def _current(self) -> LinearPosterior:
+    def _refreshed_posterior(self) -> LinearPosterior:
         """The posterior, with all that was folded."""
         if self._posterior.stale:
             self._posterior.refresh()
         return self._posterior
 
-    def _parts(self) -> dict[str, Any]:
-        return {"posterior": self._posterior.parts()}
+    def _state(self) -> dict[str, Any]:
+        return {"posterior": self._posterior.state()}
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
-        self._posterior.fill(state["posterior"])
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self._posterior.restore(state["posterior"])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""

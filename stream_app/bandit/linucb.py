@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stream_app.bandit.kernels.decision import decide_upper
+from stream_app.bandit.kernels.decision import ucb_order
 from stream_app.bandit.linear import LinearPolicy
-from stream_app.bandit.policy import LARGEST, Features, Keys, Slate
+from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Keys, Slate
 
 
 class LinUCB(LinearPolicy):
@@ -49,10 +49,10 @@ class LinUCB(LinearPolicy):
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
         """Choose the `k` largest bounds."""
-        features = self._checked(features)
-        posterior = self._current()
+        features = self._validated(features)
+        posterior = self._refreshed_posterior()
         k = min(k, len(features))
         order = np.empty(k, np.int32)
-        width = self._exploration * math.sqrt(1.0 + math.log1p(posterior.shown))
-        decide_upper(features, posterior.mean, posterior.lower, width, LARGEST, order)
+        width = self._exploration * math.sqrt(1.0 + math.log1p(posterior.decayed_impressions))
+        ucb_order(features, posterior.mean, posterior.lower, width, MAX_ABS_FEATURE, order)
         return Slate(order, np.ones(k), 0)

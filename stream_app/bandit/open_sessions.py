@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-BYTES_A_SESSION: Final = 500
+BYTES_PER_SESSION: Final = 500
 """Of the Python objects of one."""
 
 
@@ -16,13 +16,13 @@ class OpenSession(NamedTuple):
 
     Attributes
     ----------
-    last
+    last_ts
         Event time of the last choice, seconds since the epoch.
     trace : ndarray of float64, shape (features,)
         Features of the choices so far, the earlier ones faded.
     """
 
-    last: float
+    last_ts: float
     trace: NDArray[np.float64]
 
 
@@ -63,12 +63,12 @@ class OpenSessions:
     def get(self, user: str, ts: float) -> OpenSession | None:
         """The visit that a choice at `ts` goes on with, if there is one; an event may come late by the gap."""
         session = self._open.get(user)
-        return session if session is not None and abs(ts - session.last) <= self._gap else None
+        return session if session is not None and abs(ts - session.last_ts) <= self._gap else None
 
     def put(self, user: str, session: OpenSession) -> None:
         """Remember a visit, unless a later one is held."""
-        held = self._open.get(user)
-        if held is not None and held.last > session.last:
+        existing = self._open.get(user)
+        if existing is not None and existing.last_ts > session.last_ts:
             return
         self._open[user] = session
         self._open.move_to_end(user)
@@ -83,23 +83,23 @@ class OpenSessions:
         """Drop all."""
         self._open.clear()
 
-    def parts(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """All that is held, as plain data."""
         traces = np.zeros((len(self._open), self._features))
-        for row, session in enumerate(self._open.values()):
-            traces[row] = session.trace
+        for index, session in enumerate(self._open.values()):
+            traces[index] = session.trace
         return {
             "users": list(self._open),
-            "last": np.array([session.last for session in self._open.values()], np.float64),
+            "last": np.array([session.last_ts for session in self._open.values()], np.float64),
             "traces": traces,
         }
 
-    def fill(self, parts: Mapping[str, Any]) -> None:
-        """Take what `parts` gave."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take what `state` gave."""
         self.clear()
-        for user, last, trace in zip(parts["users"], parts["last"], parts["traces"], strict=True):
-            self._open[user] = OpenSession(float(last), np.array(trace, np.float64))
+        for user, last_ts, trace in zip(state["users"], state["last"], state["traces"], strict=True):
+            self._open[user] = OpenSession(float(last_ts), np.array(trace, np.float64))
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return len(self._open) * (BYTES_A_SESSION + 8 * self._features)
+        return len(self._open) * (BYTES_PER_SESSION + 8 * self._features)

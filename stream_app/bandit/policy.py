@@ -6,10 +6,10 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.model_state import State, stamped, verify
+from stream_app.models.model_state import State, verify_state, versioned_state
 
 Features = NDArray[np.float32]
-Places = NDArray[np.int32]
+Positions = NDArray[np.int32]
 Keys = NDArray[np.uint64]
 
 T = TypeVar("T", bound=np.generic)
@@ -17,10 +17,10 @@ T = TypeVar("T", bound=np.generic)
 NO_KEY = 0
 """Stands for an item that is not known by a hash."""
 
-LARGEST = 1e3
+MAX_ABS_FEATURE = 1e3
 """Features are kept within this of 0; one that is no number counts as 0."""
 
-LARGEST_VALUE = 1e30
+MAX_ABS_REWARD = 1e30
 """Values of rewards are kept within this of 0, so that no sum of their weighted squares overflows.
 
 It is the same for all, whatever came before, so that replicas agree: a bound that follows the values seen so far
@@ -42,34 +42,34 @@ class Slate(NamedTuple):
         Sampled weightings that the policy chooses from, each equally likely; 0 where it is not made so.
     """
 
-    order: Places
+    order: Positions
     propensities: NDArray[np.float64]
     draws: int
 
 
-def bounded(value: float) -> float:
-    """The value of a reward, within `LARGEST_VALUE` of 0.
+def clip_reward(value: float) -> float:
+    """The value of a reward, within `MAX_ABS_REWARD` of 0.
 
     Examples
     --------
-    >>> bounded(2), bounded(-1e300)
+    >>> clip_reward(2), clip_reward(-1e300)
     (2.0, -1e+30)
     """
-    return min(max(float(value), -LARGEST_VALUE), LARGEST_VALUE)
+    return min(max(float(value), -MAX_ABS_REWARD), MAX_ABS_REWARD)
 
 
-def plain(array: NDArray[Any], kind: type[T]) -> NDArray[T]:
+def as_contiguous(array: NDArray[Any], dtype: type[T]) -> NDArray[T]:
     """The same numbers as one writable block of a kind; as a rule they are that already.
 
     For each other sort of array the kernels would be compiled anew, in the middle of the work.
 
     Examples
     --------
-    >>> plain(np.arange(4)[::2], np.int32)
+    >>> as_contiguous(np.arange(4)[::2], np.int32)
     array([0, 2], dtype=int32)
     """
-    block = np.ascontiguousarray(array, kind)
-    return block if block.flags.writeable else block.copy()
+    contiguous = np.ascontiguousarray(array, dtype)
+    return contiguous if contiguous.flags.writeable else contiguous.copy()
 
 
 class Policy:
@@ -120,7 +120,9 @@ class Policy:
         """
         raise NotImplementedError
 
-    def see(self, features: Features, positions: Places, ts: float, items: Keys | None = None) -> None:
+    def observe_impressions(
+        self, features: Features, positions: Positions, ts: float, items: Keys | None = None
+    ) -> None:
         """Take note that items of one list were seen, each told once, whatever came of it.
 
         Parameters
@@ -171,7 +173,7 @@ class Policy:
 
     def state(self) -> State:
         """All that was learned, as plain data."""
-        return stamped(self.name, self.parameters, **self._parts())
+        return versioned_state(self.name, self.parameters, **self._state())
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become the policy that `state` was taken from.
@@ -181,21 +183,21 @@ class Policy:
         ValueError
             If the state is of another format, of another policy or of other settings.
         """
-        verify(state, self.name, self.parameters)
-        self._fill(state)
+        verify_state(state, self.name, self.parameters)
+        self._restore(state)
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         return 0
 
-    def _parts(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         return {}
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
+    def _restore(self, state: Mapping[str, Any]) -> None:
         pass
 
-    def _checked(self, features: Features) -> Features:
+    def _validated(self, features: Features) -> Features:
         """Features as one block of memory, of the width that was agreed on."""
         if features.ndim != 2 or features.shape[1] != self.features:
             raise ValueError(f"{self.name}: {self.features} features are expected, not {features.shape}")
-        return plain(features, np.float32)
+        return as_contiguous(features, np.float32)

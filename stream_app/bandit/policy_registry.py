@@ -7,7 +7,7 @@ import numpy as np
 
 from stream_app.bandit.epsilon_greedy import EpsilonGreedy
 from stream_app.bandit.fixed import Fixed
-from stream_app.bandit.item_thompson import REWARDS, ItemThompson
+from stream_app.bandit.item_thompson import REWARD_DISTRIBUTIONS, ItemThompson
 from stream_app.bandit.linear import LinearPolicy
 from stream_app.bandit.linucb import LinUCB
 from stream_app.bandit.policy import Policy
@@ -58,20 +58,20 @@ def create_policy(name: str, features: int, **parameters: Any) -> Policy:
     """
     if name not in POLICIES:
         raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
-    make: Any = POLICIES[name]
-    taken = _settings(make)
+    factory: Any = POLICIES[name]
+    accepted = _accepted_parameters(factory)
     try:
-        made: Policy = make(features, **{key: each for key, each in parameters.items() if key in taken})
+        made: Policy = factory(features, **{key: each for key, each in parameters.items() if key in accepted})
     except ValueError as error:
         raise UserError(f"Policy {name}: {error}.") from error
     return made
 
 
-def _settings(make: type[Policy]) -> set[str]:
+def _accepted_parameters(factory: type[Policy]) -> set[str]:
     """Names of what a policy takes, also through those it is made of."""
     return {
         name
-        for each in make.__mro__
+        for each in factory.__mro__
         if each in POLICIES.values() or each is LinearPolicy
         for name, parameter in signature(each).parameters.items()
         if parameter.kind is parameter.KEYWORD_ONLY
@@ -86,10 +86,16 @@ def warm_up() -> None:
     >>> warm_up()
     """
     options = np.ones((3, 2), np.float32)
-    places = np.arange(3, dtype=np.int32)
+    positions = np.arange(3, dtype=np.int32)
     items = np.arange(1, 4, dtype=np.uint64)
-    policies = [make(2) for make in POLICIES.values()]
-    for policy in (*policies, *(ItemThompson(2, rewards=rewards) for rewards in REWARDS)):
-        policy.see(options, places, 0.0, items)
+    policies = [factory(2) for factory in POLICIES.values()]
+    for policy in (
+        *policies,
+        *(
+            ItemThompson(2, reward_distribution=reward_distribution)
+            for reward_distribution in REWARD_DISTRIBUTIONS
+        ),
+    ):
+        policy.observe_impressions(options, positions, 0.0, items)
         policy.reward(options[0], 0, 1.0, 0.0, item=1, user="a")
         policy.decide(options, 2, 1, items)

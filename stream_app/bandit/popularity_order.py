@@ -35,6 +35,6 @@ class PopularityOrder(Policy):
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
         """Choose the `k` with the most; a value that is no number comes last, ties go by the order given."""
-        values = self._checked(features)[:, self.column]
+        values = self._validated(features)[:, self.column]
         order = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[:k].astype(np.int32)
         return Slate(order, np.ones(len(order)), 0)

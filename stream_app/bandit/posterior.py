@@ -7,12 +7,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.examination import SUMS, Examination
-from stream_app.bandit.kernels.posterior import fold_reward, fold_seen, posterior
-from stream_app.bandit.policy import LARGEST, Features, Places
+from stream_app.bandit.examination import N_RANK_SUMS, Examination
+from stream_app.bandit.kernels.posterior import fold_impressions, fold_reward, posterior
+from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Positions
 from stream_app.models.decay import ForwardDecay
 
-ROUNDS: Final = 5
+N_ITERATIONS: Final = 5
 """Turns between the posterior and the chances of the places."""
 
 Vector = NDArray[np.float64]
@@ -50,7 +50,7 @@ class LinearPosterior:
         Seconds in which an event loses half its weight; ``math.inf`` for no drift.
     examination
         The position model.
-    unit
+    reward_scale
         Value that counts as 1; None for the root of the mean square of the rewards.
 
     Attributes
@@ -59,9 +59,9 @@ class LinearPosterior:
         Mean of the weights, in units, after `refresh`; the last is that of the 1.
     lower : ndarray of float64, shape (features + 1, features + 1)
         Cholesky factor of A, after `refresh`.
-    chances : ndarray of float64, shape (places,)
+    examination_probabilities : ndarray of float64, shape (places,)
         How likely each place is to be looked at, against the first, after `refresh`.
-    folded
+    n_updates
         Showings and rewards folded.
 
     References
@@ -72,10 +72,10 @@ class LinearPosterior:
     Examples
     --------
     >>> learned = LinearPosterior(2, np.zeros(2), prior_strength=1.0, half_life=math.inf,
-    ...     examination=Examination("none"), unit=1.0)
+    ...     examination=Examination("none"), reward_scale=1.0)
     >>> x = np.array([[1.0, 0.0]], np.float32)
     >>> for ts in range(100):
-    ...     learned.see(x, np.array([0], np.int32), float(ts))
+    ...     learned.observe_impressions(x, np.array([0], np.int32), float(ts))
     >>> for ts in range(50):
     ...     learned.reward(x[0], 0, 1.0, float(ts), first=True)
     >>> learned.refresh()
@@ -91,137 +91,152 @@ class LinearPosterior:
         prior_strength: float,
         half_life: float,
         examination: Examination,
-        unit: float | None = None,
+        reward_scale: float | None = None,
     ) -> None:
         if not prior_strength > 0:
             raise ValueError(f"prior_strength must be above 0, not {prior_strength!r}")
-        if unit is not None and not unit > 0:
-            raise ValueError(f"unit must be above 0, not {unit!r}")
+        if reward_scale is not None and not reward_scale > 0:
+            raise ValueError(f"unit must be above 0, not {reward_scale!r}")
         features += 1
         self._prior_mean: Vector = np.append(prior_mean, 0.0)
-        self._strengths: Vector = np.full(features, float(prior_strength))
-        self._strengths[-1] = 1.0
-        self._unit = unit or 0.0
+        self._prior_precision: Vector = np.full(features, float(prior_strength))
+        self._prior_precision[-1] = 1.0
+        self._reward_scale = reward_scale or 0.0
         self._half_life = half_life
         self._examination = examination
-        places = examination.places
-        self._outer: Vector = np.zeros((places, features, features))
-        self._sums: Vector = np.zeros((places, features))
-        self.rewarded: Vector = np.zeros(features)
-        self._places: Vector = np.zeros((places, SUMS))
+        n_positions = examination.n_positions
+        self._outer: Vector = np.zeros((n_positions, features, features))
+        self._sums: Vector = np.zeros((n_positions, features))
+        self.reward_sums: Vector = np.zeros(features)
+        self._rank_sums: Vector = np.zeros((n_positions, N_RANK_SUMS))
         self.mean: Vector = np.zeros(features)
         self.lower: Vector = np.zeros((features, features))
-        self.chances: Vector = np.ones(places)
-        self._companions: tuple[Vector, ...] = ()
+        self.examination_probabilities: Vector = np.ones(n_positions)
+        self._attached_arrays: tuple[Vector, ...] = ()
         self.clear()
 
     def clear(self) -> None:
         """Return to the prior."""
-        for array in self.held():
+        for array in self.arrays():
             array[...] = 0.0
         self._decay = ForwardDecay(self._half_life)
         self._newest = -math.inf
-        self.folded = 0
+        self.n_updates = 0
         self._stale = True
 
-    def held(self) -> tuple[Vector, ...]:
+    def arrays(self) -> tuple[Vector, ...]:
         """All sums."""
-        return self._outer, self._sums, self.rewarded, self._places
+        return self._outer, self._sums, self.reward_sums, self._rank_sums
 
-    def accompany(self, *arrays: Vector) -> None:
+    def attach_arrays(self, *arrays: Vector) -> None:
         """Keep further sums that are weighted by `weight` on the scale of these.
 
         Any event, also one that the further sums take no part in, may move the landmark: they are multiplied in
         place then, so they must stay the same arrays.
         """
-        self._companions = (*self._companions, *arrays)
+        self._attached_arrays = (*self._attached_arrays, *arrays)
 
     def weight(self, ts: float) -> float:
         """Weight of an event; all sums are brought to its scale first."""
         rescaled = self._decay.advance(ts)
         if rescaled != 1.0:
-            for array in (*self.held(), *self._companions):
+            for array in (*self.arrays(), *self._attached_arrays):
                 np.multiply(array, rescaled, out=array)
         self._newest = max(self._newest, ts)
-        self.folded += 1
+        self.n_updates += 1
         self._stale = True
         return self._decay.weight(ts)
 
-    def see(self, features: Features, positions: Places, ts: float) -> None:
-        """Fold items seen; see `stream_app.bandit.policy.Policy.see`."""
-        fold_seen(features, positions, self.weight(ts), LARGEST, self._outer, self._sums, self._places)
+    def observe_impressions(self, features: Features, positions: Positions, ts: float) -> None:
+        """Fold items seen; see `stream_app.bandit.policy.Policy.observe_impressions`."""
+        fold_impressions(
+            features, positions, self.weight(ts), MAX_ABS_FEATURE, self._outer, self._sums, self._rank_sums
+        )
 
     def reward(self, features: Features, position: int, value: float, ts: float, *, first: bool) -> None:
         """Fold a reward; see `stream_app.bandit.policy.Policy.reward`."""
-        fold_reward(features, position, value, first, self.weight(ts), LARGEST, self.rewarded, self._places)
+        fold_reward(
+            features,
+            position,
+            value,
+            first,
+            self.weight(ts),
+            MAX_ABS_FEATURE,
+            self.reward_sums,
+            self._rank_sums,
+        )
 
     @property
-    def factor(self) -> float:
+    def decay_factor(self) -> float:
         """What turns sums into sums decayed until the newest event."""
-        return 1.0 / self._decay.weight(self._newest) if self.folded else 1.0
+        return 1.0 / self._decay.weight(self._newest) if self.n_updates else 1.0
 
     @property
-    def shown(self) -> float:
+    def decayed_impressions(self) -> float:
         """Showings, decayed until the newest event."""
-        return self.factor * float(self._places[:, 0].sum())
+        return self.decay_factor * float(self._rank_sums[:, 0].sum())
 
     @property
     def stale(self) -> bool:
         """Whether anything was folded since the last `refresh`."""
         return self._stale
 
-    def refresh(self, target: Vector | None = None, unit: float | None = None) -> None:
-        """Bring `mean`, `lower` and `chances` up to date; to those of the prior where the sums give none.
+    def refresh(self, target: Vector | None = None, reward_scale: float | None = None) -> None:
+        """Bring `mean`, `lower` and `examination_probabilities` up to date.
+
+        They are those of the prior where the sums give none.
 
         Parameters
         ----------
         target : ndarray of float64, shape (features + 1,), optional
             Stands in for the sum of value times features.
-        unit
+        reward_scale
             Stands in for the unit, where that is not set.
         """
         examination = self._examination
         posterior(
             self._outer,
             self._sums,
-            self.rewarded if target is None else target,
-            self._places,
-            self.factor,
+            self.reward_sums if target is None else target,
+            self._rank_sums,
+            self.decay_factor,
             self._prior_mean,
-            self._strengths,
-            self._unit or unit or 0.0,
+            self._prior_precision,
+            self._reward_scale or reward_scale or 0.0,
             examination.mode,
             examination.prior,
             examination.floor,
-            examination.trust,
-            ROUNDS,
+            examination.position_prior_strength,
+            N_ITERATIONS,
             self.mean,
             self.lower,
-            self.chances,
+            self.examination_probabilities,
         )
         self._stale = False
 
-    def parts(self) -> dict[str, Any]:
+    def state(self) -> dict[str, Any]:
         """All sums, as plain data."""
         return {
             "outer": self._outer.copy(),
             "sums": self._sums.copy(),
-            "rewarded": self.rewarded.copy(),
-            "places": self._places.copy(),
+            "reward_sums": self.reward_sums.copy(),
+            "rank_sums": self._rank_sums.copy(),
             "landmark": self._decay.landmark,
             "newest": self._newest,
-            "folded": self.folded,
+            "n_updates": self.n_updates,
         }
 
-    def fill(self, parts: Mapping[str, Any]) -> None:
-        """Take what `parts` gave."""
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Take what `state` gave."""
         self.clear()
-        for name, array in zip(("outer", "sums", "rewarded", "places"), self.held(), strict=True):
-            array[...] = parts[name]
-        self._decay.landmark = float(parts["landmark"])
-        self._newest = float(parts["newest"])
-        self.folded = int(parts["folded"])
+        for name, array in zip(("outer", "sums", "reward_sums", "rank_sums"), self.arrays(), strict=True):
+            array[...] = state[name]
+        self._decay.landmark = float(state["landmark"])
+        self._newest = float(state["newest"])
+        self.n_updates = int(state["n_updates"])
 
     def memory(self) -> int:
         """Bytes held."""
-        return sum(each.nbytes for each in (*self.held(), self.mean, self.lower, self.chances))
+        return sum(
+            each.nbytes for each in (*self.arrays(), self.mean, self.lower, self.examination_probabilities)
+        )

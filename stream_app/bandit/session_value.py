@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.kernels.critic import fold_choice
+from stream_app.bandit.kernels.critic import fold_lstd_step
 from stream_app.bandit.open_sessions import OpenSession, OpenSessions
-from stream_app.bandit.policy import LARGEST, NO_KEY, Features, bounded
+from stream_app.bandit.policy import MAX_ABS_FEATURE, NO_KEY, Features, clip_reward
 from stream_app.bandit.posterior import LinearPosterior
 from stream_app.bandit.thompson import Thompson
 
@@ -60,7 +60,7 @@ class SessionValue(Thompson):
     >>> options, places = np.eye(2, dtype=np.float32), np.array([0, 1], np.int32)
     >>> for visit in range(200):
     ...     now, clicked = 10_000.0 * visit, visit % 2
-    ...     policy.see(options, places, now)
+    ...     policy.observe_impressions(options, places, now)
     ...     policy.reward(options[clicked], clicked, 1.0, now, item=1 + clicked, user="ann")
     ...     if clicked == 1:
     ...         policy.reward(options[1], 1, 10.0, now + 60, item=2, user="ann", first=False)
@@ -93,15 +93,15 @@ class SessionValue(Thompson):
             **parameters,
         )
         self._discount = float(discount)
-        self._fading = float(discount) * float(trace)
+        self._trace_factor = float(discount) * float(trace)
         self._ridge = float(ridge)
         self._sessions = OpenSessions(features + 1, gap=session_gap, capacity=sessions)
-        self._differences: NDArray[np.float64] = np.zeros((features + 1, features + 1))
-        self._returns: NDArray[np.float64] = np.zeros(features + 1)
-        self._chosen: NDArray[np.float64] = np.zeros((features + 1, features + 1))
-        self._nothing: NDArray[np.float64] = np.zeros(features + 1)
-        self._disliked: NDArray[np.float64] = np.zeros(features + 1)
-        self._posterior.accompany(*self._held())
+        self._lstd_matrix: NDArray[np.float64] = np.zeros((features + 1, features + 1))
+        self._lstd_vector: NDArray[np.float64] = np.zeros(features + 1)
+        self._choice_products: NDArray[np.float64] = np.zeros((features + 1, features + 1))
+        self._zero_trace: NDArray[np.float64] = np.zeros(features + 1)
+        self._dislike_sums: NDArray[np.float64] = np.zeros(features + 1)
+        self._posterior.attach_arrays(*self._critic_arrays())
 
     def reward(
         self,
@@ -122,17 +122,17 @@ class SessionValue(Thompson):
         super().reward(features, position, value, ts, item=item, user=user, first=first)
         session = self._sessions.get(user, ts) if user else None
         trace = np.empty(self.features + 1)
-        fold_choice(
-            self._checked(features[None])[0],
-            bounded(value),
+        fold_lstd_step(
+            self._validated(features[None])[0],
+            clip_reward(value),
             bool(first),
             weight,
-            LARGEST,
+            MAX_ABS_FEATURE,
             self._discount,
-            self._fading,
-            self._nothing if session is None else session.trace,
+            self._trace_factor,
+            self._zero_trace if session is None else session.trace,
             trace,
-            *self._held(),
+            *self._critic_arrays(),
         )
         if user and value >= 0:
             self._sessions.put(user, OpenSession(ts, trace))
@@ -144,45 +144,45 @@ class SessionValue(Thompson):
         Within a visit that is short against the half-life, vᵀ Σ z (x - discount · x')ᵀ v is never below 0, so with
         the ridge there is one solution. Where there is none, or none that is finite, it is the prior, 0.
         """
-        factor = self._posterior.factor
-        matrix = factor * self._differences + self._ridge * np.eye(self.features + 1)
+        decay_factor = self._posterior.decay_factor
+        matrix = decay_factor * self._lstd_matrix + self._ridge * np.eye(self.features + 1)
         try:
-            critic = np.asarray(np.linalg.solve(matrix, factor * self._returns), np.float64)
+            critic = np.asarray(np.linalg.solve(matrix, decay_factor * self._lstd_vector), np.float64)
         except np.linalg.LinAlgError:
             return np.zeros(self.features + 1)
         return critic if np.isfinite(critic).all() else np.zeros(self.features + 1)
 
-    def _current(self) -> LinearPosterior:
+    def _refreshed_posterior(self) -> LinearPosterior:
         if self._posterior.stale:
             critic = self.critic
-            worth = self._chosen @ critic
+            critic_values = self._choice_products @ critic
             # a first choice counts as a reward of what the critic says: their mean square is the unit
-            square, count = float(critic @ worth), float(self._chosen[-1, -1])
+            square_sum, count = float(critic @ critic_values), float(self._choice_products[-1, -1])
             # after a long silence the count may have become 0 before the squares have
-            unit = math.sqrt(square / count) if square > 0 and count > 0 else 1.0
-            self._posterior.refresh(worth + self._disliked, unit)
+            reward_scale = math.sqrt(square_sum / count) if square_sum > 0 and count > 0 else 1.0
+            self._posterior.refresh(critic_values + self._dislike_sums, reward_scale)
         return self._posterior
 
     def forget_user(self, user: str) -> None:
         """Drop the shopper's open visit."""
         self._sessions.forget(user)
 
-    def _held(self) -> tuple[NDArray[np.float64], ...]:
-        return self._differences, self._returns, self._chosen, self._disliked
+    def _critic_arrays(self) -> tuple[NDArray[np.float64], ...]:
+        return self._lstd_matrix, self._lstd_vector, self._choice_products, self._dislike_sums
 
-    def _parts(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, Any]:
         return {
-            **super()._parts(),
-            "critic": [array.copy() for array in self._held()],
-            "sessions": self._sessions.parts(),
+            **super()._state(),
+            "critic": [array.copy() for array in self._critic_arrays()],
+            "sessions": self._sessions.state(),
         }
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
-        super()._fill(state)
-        for array, held in zip(self._held(), state["critic"], strict=True):
-            array[...] = held
-        self._sessions.fill(state["sessions"])
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        super()._restore(state)
+        for array, saved in zip(self._critic_arrays(), state["critic"], strict=True):
+            array[...] = saved
+        self._sessions.restore(state["sessions"])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return super().memory() + sum(each.nbytes for each in self._held()) + self._sessions.memory()
+        return super().memory() + sum(each.nbytes for each in self._critic_arrays()) + self._sessions.memory()

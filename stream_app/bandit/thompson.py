@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stream_app.bandit.kernels.decision import decide_sampled, sampled_weights
-from stream_app.bandit.linear import WORD, LinearPolicy
-from stream_app.bandit.policy import LARGEST, Features, Keys, Slate
+from stream_app.bandit.kernels.decision import sample_weights, thompson_slate
+from stream_app.bandit.linear import UINT64_MASK, LinearPolicy
+from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Keys, Slate
 
 
 class Thompson(LinearPolicy):
@@ -64,26 +64,28 @@ class Thompson(LinearPolicy):
         self._draws = draws
         self._seed = seed
         self._weights = np.zeros((features + 1, draws), np.float32)
-        self._drawn_for = -1
+        self._sampled_at = -1
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
         """Choose the best `k` by one of the weightings."""
-        features = self._checked(features)
-        posterior = self._current()
-        if self._drawn_for != posterior.folded:
+        features = self._validated(features)
+        posterior = self._refreshed_posterior()
+        if self._sampled_at != posterior.n_updates:
             # by the count of what was folded: a policy restored draws what the one before it drew
-            start = np.uint64((self._seed * 0xD1342543DE82EF95 + posterior.folded) & WORD)
-            sampled_weights(posterior.mean, posterior.lower, self._exploration, start, self._weights)
-            self._drawn_for = posterior.folded
+            start = np.uint64((self._seed * 0xD1342543DE82EF95 + posterior.n_updates) & UINT64_MASK)
+            sample_weights(posterior.mean, posterior.lower, self._exploration, start, self._weights)
+            self._sampled_at = posterior.n_updates
         k = min(k, len(features))
         order = np.empty(k, np.int32)
         propensities = np.empty(k)
-        decide_sampled(features, self._weights, np.uint64(seed & WORD), LARGEST, order, propensities)
+        thompson_slate(
+            features, self._weights, np.uint64(seed & UINT64_MASK), MAX_ABS_FEATURE, order, propensities
+        )
         return Slate(order, propensities, self._draws)
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
-        super()._fill(state)
-        self._drawn_for = -1
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        super()._restore(state)
+        self._sampled_at = -1
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""

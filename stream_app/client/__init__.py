@@ -1,13 +1,13 @@
 """The client of a web tier: reads lists from Redis in one round trip, reports impressions to Kafka.
 
-`contract` has the Redis keys and documents, `client` the blocking and the asyncio client, `impressions` the reporter.
+`contract` has the Redis keys and documents, `client` the blocking and the asyncio client, `reporter` the reporter.
 Imports redis and msgspec, and kafka-python once an impression is reported; never Faust, numba or River.
 """
 
 from stream_app.client.client import (
+    DEFAULT_SEARCH_TIMEOUT,
     DEFAULT_TIMEOUT,
-    SEARCH_TIMEOUT,
-    SEARCH_TOLERANCE,
+    STALE_SEARCH_TOLERANCE,
     AsyncClient,
     Client,
     ClientUnavailableError,
@@ -16,9 +16,9 @@ from stream_app.client.client import (
 from stream_app.client.impression_reporter import ImpressionReporter, ReporterCounts
 
 __all__ = [
+    "DEFAULT_SEARCH_TIMEOUT",
     "DEFAULT_TIMEOUT",
-    "SEARCH_TIMEOUT",
-    "SEARCH_TOLERANCE",
+    "STALE_SEARCH_TOLERANCE",
     "AsyncClient",
     "Client",
     "ClientUnavailableError",

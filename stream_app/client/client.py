@@ -32,12 +32,12 @@ from redis.retry import Retry
 
 from stream_app.client.impression_reporter import ImpressionReporter
 from stream_app.client.redis_contract import (
-    OVERALL,
+    GLOBAL_SEGMENT,
     SearchList,
     decode_list,
     decode_search_list,
     item_key,
-    normal_query,
+    normalize_query,
     popular_key,
     query_key,
     search_key,
@@ -48,22 +48,22 @@ from topics.records import RecommendationList
 DEFAULT_TIMEOUT: Final = 0.25
 """Seconds after which a read gives up: a page must not wait for its recommendations."""
 
-SEARCH_TIMEOUT: Final = 0.1
+DEFAULT_SEARCH_TIMEOUT: Final = 0.1
 """Seconds that a search waits for its personal order."""
 
-SEARCH_TOLERANCE: Final = 1.0
+STALE_SEARCH_TOLERANCE: Final = 1.0
 """Seconds that a list may be older than the search it is taken for: clocks differ, and the event is sent before."""
 
-_POLL: Final = 0.005
+_POLL_INTERVAL: Final = 0.005
 """Seconds between two looks for it."""
 
-_ONE_LOOK: Final = 0.005
+_MIN_SEARCH_TIMEOUT: Final = 0.005
 """Seconds that a single look may take, where no time to wait is given."""
 
-_WAITING: Final = 32
+_MAX_CONCURRENT_SEARCHES: Final = 32
 """Searches that a blocking client waits for at a time; one more waits for its turn, within its own timeout."""
 
-_STALE: Final = (RedisConnectionError,)
+_RETRIED_ERRORS: Final = (RedisConnectionError,)
 """Tried once more: a connection of the pool that Redis closed meanwhile. A timeout is not: the page waits."""
 
 
@@ -90,7 +90,7 @@ class SearchOrder(NamedTuple):
     document: SearchList | None
 
 
-def chain_of(user_id: str, session_items: Sequence[str], segments: Sequence[str]) -> list[str]:
+def fallback_keys(user_id: str, session_items: Sequence[str], segments: Sequence[str]) -> list[str]:
     """The keys that are asked for, the best first.
 
     Parameters
@@ -104,14 +104,16 @@ def chain_of(user_id: str, session_items: Sequence[str], segments: Sequence[str]
 
     Examples
     --------
-    >>> chain_of("u", ["a", "b"], ["country:FR"])
+    >>> fallback_keys("u", ["a", "b"], ["country:FR"])
     ['recs:user:{u}', 'recs:item:{b}', 'recs:item:{a}', 'recs:popular:{country:FR}', 'recs:popular:{all}']
     """
     items = [item_key(item) for item in reversed(session_items[-3:])]
-    return [user_key(user_id), *items, *map(popular_key, segments), popular_key(OVERALL)]
+    return [user_key(user_id), *items, *map(popular_key, segments), popular_key(GLOBAL_SEGMENT)]
 
 
-def first_list(values: Sequence[bytes | None], exclude: Collection[str] = ()) -> RecommendationList | None:
+def first_usable_list(
+    values: Sequence[bytes | None], exclude: Collection[str] = ()
+) -> RecommendationList | None:
     """The first value that is a list with an item left after `exclude`, or None.
 
     A value that cannot be read counts as absent: a newer worker may write what this client does not know.
@@ -124,14 +126,14 @@ def first_list(values: Sequence[bytes | None], exclude: Collection[str] = ()) ->
         except msgspec.DecodeError:
             continue
         if exclude:
-            kept = tuple(item for item in document.items if item.id not in exclude)
-            document = msgspec.structs.replace(document, items=kept)
+            kept_items = tuple(item for item in document.items if item.id not in exclude)
+            document = msgspec.structs.replace(document, items=kept_items)
         if document.items:
             return document
     return None
 
 
-def order_by(document: SearchList, results: Sequence[str]) -> SearchOrder:
+def reorder_results(document: SearchList, results: Sequence[str]) -> SearchOrder:
     """The results in the order of a list; those not on it keep their order behind.
 
     Examples
@@ -140,26 +142,26 @@ def order_by(document: SearchList, results: Sequence[str]) -> SearchOrder:
     >>> items = tuple(ListedItem(name, 0.5, 1.0, Reason("matches_search")) for name in ("c", "x", "a"))
     >>> document = SearchList(list_id="l", key=search_key("u"), generated_at="2026-01-01T00:00:00.000Z",
     ...                       policy="search_rrf", model_version=1, items=items, query="tents")
-    >>> order_by(document, ["a", "b", "c"]).items
+    >>> reorder_results(document, ["a", "b", "c"]).items
     ('c', 'a', 'b')
     """
-    wanted = dict.fromkeys(results)
-    listed = [item.id for item in document.items if item.id in wanted]
-    return SearchOrder(tuple(dict.fromkeys([*listed, *wanted])), personal=True, document=document)
+    result_ids = dict.fromkeys(results)
+    listed = [item.id for item in document.items if item.id in result_ids]
+    return SearchOrder(tuple(dict.fromkeys([*listed, *result_ids])), personal=True, document=document)
 
 
-def _own_order(results: Sequence[str]) -> SearchOrder:
+def _original_order(results: Sequence[str]) -> SearchOrder:
     return SearchOrder(tuple(dict.fromkeys(results)), personal=False, document=None)
 
 
-def _decode_search(value: bytes | None) -> SearchList | None:
+def _decode_search_list(value: bytes | None) -> SearchList | None:
     try:
         return decode_search_list(value) if value is not None else None
     except msgspec.DecodeError:
         return None
 
 
-class _Awaited:
+class _PendingSearch:
     """The order that a search waits for, and what has been found in its place.
 
     Parameters
@@ -171,47 +173,51 @@ class _Awaited:
     """
 
     def __init__(self, query: str, results: Sequence[str], searched_at: float) -> None:
-        self._query = normal_query(query)
+        self._query = normalize_query(query)
         self._results = results
-        self._oldest = searched_at - SEARCH_TOLERANCE
-        self._older: SearchList | None = None
+        self._min_generated_at = searched_at - STALE_SEARCH_TOLERANCE
+        self._stale_list: SearchList | None = None
 
-    def look(self, value: bytes | None) -> SearchOrder | None:
+    def match(self, value: bytes | None) -> SearchOrder | None:
         """The order by the list in `value`, if it is one of this search."""
-        found = _decode_search(value)
+        found = _decode_search_list(value)
         if found is None or found.query != self._query:
             return None
-        if self._is_of_before(found):
-            self._older = found
+        if self._is_stale(found):
+            self._stale_list = found
             return None
-        return order_by(found, self._results)
+        return reorder_results(found, self._results)
 
-    def in_the_end(self) -> SearchOrder:
+    def fallback_order(self) -> SearchOrder:
         """The order where no list came in time: by the one of the same words of before, or the shop's own."""
-        older = self._older
-        return _own_order(self._results) if older is None else order_by(older, self._results)
+        stale_list = self._stale_list
+        return (
+            _original_order(self._results)
+            if stale_list is None
+            else reorder_results(stale_list, self._results)
+        )
 
-    def _is_of_before(self, found: SearchList) -> bool:
+    def _is_stale(self, found: SearchList) -> bool:
         try:
-            return datetime.fromisoformat(found.generated_at).timestamp() < self._oldest
+            return datetime.fromisoformat(found.generated_at).timestamp() < self._min_generated_at
         except (ValueError, OverflowError):
             return True
 
 
-def _decode_exact(value: bytes | None) -> RecommendationList | None:
+def _decode_list(value: bytes | None) -> RecommendationList | None:
     try:
         return decode_list(value) if value is not None else None
     except msgspec.DecodeError:
         return None
 
 
-class _Reports:
+class _ImpressionReporting:
     """What both clients are beside readers: they report what was shown."""
 
-    def __init__(self, impressions: ImpressionReporter | None) -> None:
-        self._impressions = impressions
+    def __init__(self, reporter: ImpressionReporter | None) -> None:
+        self._reporter = reporter
 
-    def shown(
+    def report_impression(
         self,
         user_id: str,
         document: RecommendationList | str | None,
@@ -222,7 +228,7 @@ class _Reports:
         channel: str | None = None,
         context: Mapping[str, str | int | float | bool | None] | None = None,
     ) -> bool:
-        """Report that a shopper was shown a list, or a part of it; see `ImpressionReporter.shown`.
+        """Report that a shopper was shown a list, or a part of it; see `ImpressionReporter.report_impression`.
 
         It waits for nothing, so it is no coroutine of the asynchronous client either.
 
@@ -231,11 +237,11 @@ class _Reports:
         RuntimeError
             If the client was given no reporter.
         """
-        if self._impressions is None:
+        if self._reporter is None:
             raise RuntimeError(
-                f"{type(self).__name__} has nobody to report to: make it with impressions=ImpressionReporter(…)."
+                f"{type(self).__name__} has nobody to report to: make it with reporter=ImpressionReporter(…)."
             )
-        return self._impressions.shown(
+        return self._reporter.report_impression(
             user_id,
             document,
             items,
@@ -246,7 +252,7 @@ class _Reports:
         )
 
 
-class Client(_Reports):
+class Client(_ImpressionReporting):
     """Reads lists, blocking. Safe to share among threads; keep one a process.
 
     Parameters
@@ -255,21 +261,21 @@ class Client(_Reports):
         ``redis://host:port/db``.
     timeout
         Seconds after which a read gives up.
-    impressions
-        Takes what was `shown`; it is closed with the client.
+    reporter
+        Takes what was `report_impression`; it is closed with the client.
     """
 
     def __init__(
-        self, url: str, timeout: float = DEFAULT_TIMEOUT, *, impressions: ImpressionReporter | None = None
+        self, url: str, timeout: float = DEFAULT_TIMEOUT, *, reporter: ImpressionReporter | None = None
     ) -> None:
-        super().__init__(impressions)
+        super().__init__(reporter)
         self._redis = redis.Redis.from_url(
             url,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 1, supported_errors=_STALE),
+            retry=Retry(NoBackoff(), 1, supported_errors=_RETRIED_ERRORS),
         )
-        self._executor = ThreadPoolExecutor(_WAITING, thread_name_prefix="headrace-search")
+        self._executor = ThreadPoolExecutor(_MAX_CONCURRENT_SEARCHES, thread_name_prefix="headrace-search")
 
     def read(
         self,
@@ -302,34 +308,34 @@ class Client(_Reports):
         ClientUnavailableError
             If Redis does not answer in time.
         """
-        return first_list(self._get(chain_of(user_id, session_items, segments)), exclude)
+        return first_usable_list(self._get(fallback_keys(user_id, session_items, segments)), exclude)
 
     def read_key(self, key: str) -> RecommendationList | None:
         """The list at one key of the contract, without fallbacks."""
-        return _decode_exact(self._get([key])[0])
+        return _decode_list(self._get([key])[0])
 
     def item(self, item_id: str) -> RecommendationList | None:
         """What goes with an item."""
         return self.read_key(item_key(item_id))
 
-    def popular(self, segment: str = OVERALL) -> RecommendationList | None:
+    def popular(self, segment: str = GLOBAL_SEGMENT) -> RecommendationList | None:
         """What is trending in a segment."""
         return self.read_key(popular_key(segment))
 
     def query(self, query: str) -> SearchList | None:
         """What people choose after a query."""
-        return _decode_search(self._get([query_key(query)])[0])
+        return _decode_search_list(self._get([query_key(query)])[0])
 
     def last_search(self, user_id: str) -> SearchList | None:
         """The personal order of the shopper's last search."""
-        return _decode_search(self._get([search_key(user_id)])[0])
+        return _decode_search_list(self._get([search_key(user_id)])[0])
 
     def search(
         self,
         user_id: str,
         query: str,
         results: Sequence[str],
-        timeout: float = SEARCH_TIMEOUT,
+        timeout: float = DEFAULT_SEARCH_TIMEOUT,
         *,
         searched_at: float | None = None,
     ) -> SearchOrder:
@@ -351,32 +357,34 @@ class Client(_Reports):
         timeout
             Most seconds to wait; 0 looks once.
         searched_at
-            When the shopper searched, seconds since the epoch: a list that is more than `SEARCH_TOLERANCE` older is
-            of before. None means now. 0 takes a list of any age at once, for a page that is shown again without a
-            new event.
+            When the shopper searched, seconds since the epoch: a list that is more than `STALE_SEARCH_TOLERANCE`
+            older is of before. None means now. 0 takes a list of any age at once, for a page that is shown again
+            without a new event.
         """
-        awaited = _Awaited(query, results, time.time() if searched_at is None else searched_at)
+        pending_search = _PendingSearch(query, results, time.time() if searched_at is None else searched_at)
         # In another thread, since connecting and each answer have timeouts of their own: only so is there one bound.
-        waiting = self._executor.submit(self._await_search, user_id, awaited, time.monotonic() + timeout)
+        future = self._executor.submit(
+            self._await_search, user_id, pending_search, time.monotonic() + timeout
+        )
         try:
-            return waiting.result(max(timeout, _ONE_LOOK))
+            return future.result(max(timeout, _MIN_SEARCH_TIMEOUT))
         except TimeoutError:
-            waiting.cancel()
-            return awaited.in_the_end()
+            future.cancel()
+            return pending_search.fallback_order()
 
-    def _await_search(self, user_id: str, awaited: _Awaited, deadline: float) -> SearchOrder:
+    def _await_search(self, user_id: str, pending_search: _PendingSearch, deadline: float) -> SearchOrder:
         key = [search_key(user_id)]
         while True:
             try:
-                found = awaited.look(self._get(key)[0])
+                found = pending_search.match(self._get(key)[0])
             except ClientUnavailableError:
-                return awaited.in_the_end()
+                return pending_search.fallback_order()
             if found is not None:
                 return found
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return awaited.in_the_end()
-            time.sleep(min(_POLL, left))
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return pending_search.fallback_order()
+            time.sleep(min(_POLL_INTERVAL, remaining))
 
     def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         try:
@@ -387,8 +395,8 @@ class Client(_Reports):
 
     def close(self) -> None:
         """Close the connections, once what was shown is reported; it waits some seconds for a broker that is away."""
-        if self._impressions is not None:
-            self._impressions.close()
+        if self._reporter is not None:
+            self._reporter.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
         self._redis.close()
 
@@ -401,7 +409,7 @@ class Client(_Reports):
         self.close()
 
 
-class AsyncClient(_Reports):
+class AsyncClient(_ImpressionReporting):
     """Reads lists in an event loop; the same chain and the same errors as `Client`.
 
     Parameters
@@ -410,19 +418,19 @@ class AsyncClient(_Reports):
         ``redis://host:port/db``.
     timeout
         Seconds after which a read gives up.
-    impressions
-        Takes what was `shown`; it is closed with the client.
+    reporter
+        Takes what was `report_impression`; it is closed with the client.
     """
 
     def __init__(
-        self, url: str, timeout: float = DEFAULT_TIMEOUT, *, impressions: ImpressionReporter | None = None
+        self, url: str, timeout: float = DEFAULT_TIMEOUT, *, reporter: ImpressionReporter | None = None
     ) -> None:
-        super().__init__(impressions)
+        super().__init__(reporter)
         self._redis = redis.asyncio.Redis.from_url(
             url,
             socket_timeout=timeout,
             socket_connect_timeout=timeout,
-            retry=redis.asyncio.retry.Retry(NoBackoff(), 1, supported_errors=_STALE),
+            retry=redis.asyncio.retry.Retry(NoBackoff(), 1, supported_errors=_RETRIED_ERRORS),
         )
 
     async def read(
@@ -434,53 +442,53 @@ class AsyncClient(_Reports):
         exclude: Collection[str] = (),
     ) -> RecommendationList | None:
         """The shopper's list, or the best there is in its place; see `Client.read`."""
-        return first_list(await self._get(chain_of(user_id, session_items, segments)), exclude)
+        return first_usable_list(await self._get(fallback_keys(user_id, session_items, segments)), exclude)
 
     async def read_key(self, key: str) -> RecommendationList | None:
         """The list at one key of the contract, without fallbacks."""
-        return _decode_exact((await self._get([key]))[0])
+        return _decode_list((await self._get([key]))[0])
 
     async def item(self, item_id: str) -> RecommendationList | None:
         """What goes with an item."""
         return await self.read_key(item_key(item_id))
 
-    async def popular(self, segment: str = OVERALL) -> RecommendationList | None:
+    async def popular(self, segment: str = GLOBAL_SEGMENT) -> RecommendationList | None:
         """What is trending in a segment."""
         return await self.read_key(popular_key(segment))
 
     async def query(self, query: str) -> SearchList | None:
         """What people choose after a query."""
-        return _decode_search((await self._get([query_key(query)]))[0])
+        return _decode_search_list((await self._get([query_key(query)]))[0])
 
     async def last_search(self, user_id: str) -> SearchList | None:
         """The personal order of the shopper's last search."""
-        return _decode_search((await self._get([search_key(user_id)]))[0])
+        return _decode_search_list((await self._get([search_key(user_id)]))[0])
 
     async def search(
         self,
         user_id: str,
         query: str,
         results: Sequence[str],
-        timeout: float = SEARCH_TIMEOUT,  # noqa: ASYNC109  # what it gives back then is not an error
+        timeout: float = DEFAULT_SEARCH_TIMEOUT,  # noqa: ASYNC109  # what it gives back then is not an error
         *,
         searched_at: float | None = None,
     ) -> SearchOrder:
         """The order for this shopper of what the shop found; see `Client.search`."""
         key = [search_key(user_id)]
-        awaited = _Awaited(query, results, time.time() if searched_at is None else searched_at)
+        pending_search = _PendingSearch(query, results, time.time() if searched_at is None else searched_at)
         deadline = time.monotonic() + timeout
         try:
-            async with asyncio.timeout(max(timeout, _ONE_LOOK)):
+            async with asyncio.timeout(max(timeout, _MIN_SEARCH_TIMEOUT)):
                 while True:
-                    found = awaited.look((await self._get(key))[0])
+                    found = pending_search.match((await self._get(key))[0])
                     if found is not None:
                         return found
                     if time.monotonic() >= deadline:
                         break
-                    await asyncio.sleep(_POLL)
+                    await asyncio.sleep(_POLL_INTERVAL)
         except (TimeoutError, ClientUnavailableError):
             pass
-        return awaited.in_the_end()
+        return pending_search.fallback_order()
 
     async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         try:
@@ -491,8 +499,8 @@ class AsyncClient(_Reports):
 
     async def close(self) -> None:
         """Close the connections; see `Client.close`."""
-        if self._impressions is not None:
-            await asyncio.to_thread(self._impressions.close)
+        if self._reporter is not None:
+            await asyncio.to_thread(self._reporter.close)
         await self._redis.aclose()
 
     async def __aenter__(self) -> Self:

@@ -10,24 +10,24 @@ import msgspec
 
 from topics.records import RecommendationList
 
-MAX_QUERY: Final = 200
+MAX_QUERY_LENGTH: Final = 200
 """Longest query, in characters, that lists are published for: keys are for reading."""
 
-OVERALL: Final = "all"
+GLOBAL_SEGMENT: Final = "all"
 """The segment every shopper belongs to."""
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(RecommendationList)
 
 
-def escape(identifier: str) -> str:
+def escape_id(identifier: str) -> str:
     """An id as it stands in a key: percent-encoded but for letters, digits and ``-._~:``.
 
     Examples
     --------
-    >>> escape("a{b} c")
+    >>> escape_id("a{b} c")
     'a%7Bb%7D%20c'
-    >>> escape("country:FR")
+    >>> escape_id("country:FR")
     'country:FR'
     """
     return identifier if identifier.isalnum() and identifier.isascii() else quote(identifier, safe=":")
@@ -41,7 +41,7 @@ def user_key(user_id: str) -> str:
     >>> user_key("u1")
     'recs:user:{u1}'
     """
-    return f"recs:user:{{{escape(user_id)}}}"
+    return f"recs:user:{{{escape_id(user_id)}}}"
 
 
 def item_key(item_id: str) -> str:
@@ -52,10 +52,10 @@ def item_key(item_id: str) -> str:
     >>> item_key("i 1")
     'recs:item:{i%201}'
     """
-    return f"recs:item:{{{escape(item_id)}}}"
+    return f"recs:item:{{{escape_id(item_id)}}}"
 
 
-def popular_key(segment: str = OVERALL) -> str:
+def popular_key(segment: str = GLOBAL_SEGMENT) -> str:
     """Key of what is trending in a segment: ``all``, ``country:FR``, ``channel:web``, ``category:shoes``.
 
     Examples
@@ -63,7 +63,7 @@ def popular_key(segment: str = OVERALL) -> str:
     >>> popular_key("country:FR")
     'recs:popular:{country:FR}'
     """
-    return f"recs:popular:{{{escape(segment)}}}"
+    return f"recs:popular:{{{escape_id(segment)}}}"
 
 
 def search_key(user_id: str) -> str:
@@ -74,29 +74,29 @@ def search_key(user_id: str) -> str:
     >>> search_key("u1")
     'recs:search:{u1}:Q'
     """
-    return f"recs:search:{{{escape(user_id)}}}:Q"
+    return f"recs:search:{{{escape_id(user_id)}}}:Q"
 
 
-def normal_query(query: str) -> str:
+def normalize_query(query: str) -> str:
     """Search words as lists know them: in lower case, without white space at the ends, one blank between words.
 
     Examples
     --------
-    >>> normal_query("  Red   SHOES ")
+    >>> normalize_query("  Red   SHOES ")
     'red shoes'
     """
     return " ".join(query.lower().split())
 
 
 def query_key(query: str) -> str:
-    """Key of what people choose after a query, by its `normal_query`.
+    """Key of what people choose after a query, by its `normalize_query`.
 
     Examples
     --------
     >>> query_key("Red Shoes")
     'recs:query:{red%20shoes}'
     """
-    return f"recs:query:{{{escape(normal_query(query))}}}"
+    return f"recs:query:{{{escape_id(normalize_query(query))}}}"
 
 
 class SearchList(RecommendationList, frozen=True, kw_only=True):
@@ -105,7 +105,7 @@ class SearchList(RecommendationList, frozen=True, kw_only=True):
     Attributes
     ----------
     query
-        The `normal_query` of the words.
+        The `normalize_query` of the words.
     """
 
     query: str

@@ -6,10 +6,10 @@ from typing import Final
 
 from stream_app.models.id_index import stable_hash
 
-_WORD: Final = (1 << 64) - 1
+_UINT64_MASK: Final = (1 << 64) - 1
 
 
-class Shares:
+class Assignment:
     """Splits shoppers between policies by weights.
 
     Every shopper has a number of each policy, by a hash of both; theirs is the policy whose number, its logarithm
@@ -20,7 +20,7 @@ class Shares:
     ----------
     weights
         Of each policy, 0 or more; what counts is their ratio.
-    resting
+    paused
         Policies that get nobody for now, whatever their weight.
     control
         The policy that gets everybody where all that have a weight rest. Where it has none itself, none rests then.
@@ -37,33 +37,31 @@ class Shares:
 
     Examples
     --------
-    >>> shares = Shares({"thompson": 0.9, "fixed": 0.1})
-    >>> of = [shares.policy_of(f"shopper {n}") for n in range(1000)]
+    >>> assignment = Assignment({"thompson": 0.9, "fixed": 0.1})
+    >>> of = [assignment.policy_of(f"shopper {n}") for n in range(1000)]
     >>> of.count("thompson")
     897
-    >>> shares.fraction("thompson")
+    >>> assignment.fraction("thompson")
     0.9
     """
 
-    def __init__(
-        self, weights: Mapping[str, float], resting: Collection[str] = (), control: str = ""
-    ) -> None:
+    def __init__(self, weights: Mapping[str, float], paused: Collection[str] = (), control: str = "") -> None:
         for name, weight in weights.items():
             if not (math.isfinite(weight) and weight >= 0):
                 raise ValueError(f"the weight of policy {name!r} must be 0 or more, not {weight!r}")
         if not any(weight > 0 for weight in weights.values()):
             raise ValueError("one policy at least needs a weight above 0")
         self.weights: Final = dict(sorted(weights.items()))
-        self.resting: Final = frozenset(resting)
+        self.paused: Final = frozenset(paused)
         self.control: Final = control
         weighted = {name: weight for name, weight in self.weights.items() if weight > 0}
-        awake = {name: weight for name, weight in weighted.items() if name not in self.resting}
-        last = {control: weighted[control]} if control in weighted else weighted
-        self._awake: Final = awake or last
+        active = {name: weight for name, weight in weighted.items() if name not in self.paused}
+        fallback = {control: weighted[control]} if control in weighted else weighted
+        self._active: Final = active or fallback
         # by the largest: the logarithms below are divided by them, and what counts is their ratio
-        top = max(self._awake.values())
+        top = max(self._active.values())
         self._salts: Final = [
-            (name, stable_hash(name) | 1, weight / top) for name, weight in self._awake.items()
+            (name, stable_hash(name) | 1, weight / top) for name, weight in self._active.items()
         ]
 
     def policy_of(self, user_id: str) -> str:
@@ -71,21 +69,21 @@ class Shares:
         salts = self._salts
         if len(salts) == 1:
             return salts[0][0]
-        who = stable_hash(user_id)
+        user_hash = stable_hash(user_id)
         best, chosen = -math.inf, salts[0][0]
         for name, salt, weight in salts:
-            number = math.log((_mixed(who ^ salt) + 1) / (_WORD + 2)) / weight
-            if number > best:
-                best, chosen = number, name
+            score = math.log((_mix64(user_hash ^ salt) + 1) / (_UINT64_MASK + 2)) / weight
+            if score > best:
+                best, chosen = score, name
         return chosen
 
     def fraction(self, policy: str) -> float:
         """The share of the shoppers that a policy gets, from 0 to 1."""
-        return self._awake.get(policy, 0.0) / sum(self._awake.values())
+        return self._active.get(policy, 0.0) / sum(self._active.values())
 
 
-def _mixed(word: int) -> int:
+def _mix64(word: int) -> int:
     """A 64-bit word whose every bit depends on all of the given one (the end of MurmurHash3, as in SplitMix64)."""
-    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
-    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _WORD
+    word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _UINT64_MASK
+    word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _UINT64_MASK
     return word ^ (word >> 31)

@@ -3,17 +3,17 @@
 import math
 from typing import Final, NamedTuple
 
-LEVEL: Final = 0.95
+CONFIDENCE_LEVEL: Final = 0.95
 """Chance that a sequence of intervals holds the truth at all times."""
 
-TIGHTEST_AT: Final = 1_000
+OPTIMAL_AT_USERS: Final = 1_000
 """Shoppers at which the intervals are narrowest for their number."""
 
-LEAST: Final = 30
+MIN_USERS: Final = 30
 """Shoppers below which nothing is said: the normal approximation needs some."""
 
 
-class Interval(NamedTuple):
+class AnytimeInterval(NamedTuple):
     """A mean and its interval."""
 
     mean: float
@@ -21,7 +21,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def half_width(n: float, level: float = LEVEL) -> float:
+def half_width(n: float, level: float = CONFIDENCE_LEVEL) -> float:
     """Half the width of the interval of a mean of `n` values of variance 1.
 
     The asymptotic confidence sequence: with m the mean of n values and s their deviation, m ± s half_width(n) holds
@@ -40,9 +40,9 @@ def half_width(n: float, level: float = LEVEL) -> float:
     >>> round(half_width(1_000) / (1.96 / 1_000 ** 0.5), 2)
     1.55
     """
-    if n < LEAST:
+    if n < MIN_USERS:
         return math.inf
     alpha = 1.0 - level
-    rho2 = (-2.0 * math.log(alpha) + math.log(1.0 - 2.0 * math.log(alpha))) / TIGHTEST_AT
+    rho2 = (-2.0 * math.log(alpha) + math.log(1.0 - 2.0 * math.log(alpha))) / OPTIMAL_AT_USERS
     spread = n * rho2 + 1.0
     return math.sqrt(2.0 * spread / (n * n * rho2) * math.log(math.sqrt(spread) / alpha))

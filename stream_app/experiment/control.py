@@ -7,62 +7,64 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from stream_app.experiment.assignment import Shares
-from topics.records import GUARD, PolicyShares
+from stream_app.experiment.assignment import Assignment
+from topics.records import GUARDRAIL, PolicyAssignment
 
-_decoder: Final = msgspec.json.Decoder(PolicyShares)
+_decoder: Final = msgspec.json.Decoder(PolicyAssignment)
 
-OPERATOR_KEY: Final = b"shares"
+OPERATOR_KEY: Final = b"assignment"
 """The key of an operator's word."""
 
 
-class Control(NamedTuple):
+class ControlState(NamedTuple):
     """What holds of what was said.
 
     It needs no more than what compaction leaves, the newest word of each key: a word replaces another of its key as a
-    whole, and says itself since when shoppers are split so (`PolicyShares.since`). The guard has a key for each
-    policy, so that what the guards of two workers say at once adds up.
+    whole, and carries the time from which the split holds (`PolicyAssignment.effective_time`). The guardrail has a
+    key for each policy, so that what the guards of two workers say at once adds up.
 
     Attributes
     ----------
     operator
         What an operator said last.
-    guard
+    guardrail
         What the guard said last, by key. Older versions said all in one, under one key.
-    since
+    effective_time
         When the split last changed, seconds since the epoch by the broker's clock; 0 where it never did.
 
     Examples
     --------
-    >>> said = Control().heard(OPERATOR_KEY, PolicyShares(weights={"a": 1, "b": 1, "c": 1}, trusted=("a",)), 100.0)
+    >>> equal_split = PolicyAssignment(weights={"a": 1, "b": 1, "c": 1}, guardrail_exempt=("a",))
+    >>> state = ControlState().apply(OPERATOR_KEY, equal_split, 100.0)
     >>> for policy, at in {"a": 200.0, "b": 300.0}.items():
-    ...     word = said.dated(PolicyShares(weights={}, resting=(policy,), by=GUARD))
-    ...     said = said.heard(key_of(word), word, at)
-    >>> sorted(said.resting), said.since
+    ...     assignment = state.with_effective_time(PolicyAssignment(weights={}, paused=(policy,), author=GUARDRAIL))
+    ...     state = state.apply(assignment_key(assignment), assignment, at)
+    >>> sorted(state.paused), state.effective_time
     (['b'], 300.0)
 
     That the guard rests b again changes nothing, nor do an operator's other weights of the same ratio:
 
-    >>> said.dated(word).since, said.dated(PolicyShares(weights={"a": 2, "b": 9, "c": 2}, trusted=("a",))).since
-    (300.0, 300.0)
+    >>> same_ratio = PolicyAssignment(weights={"a": 2, "b": 9, "c": 2}, guardrail_exempt=("a",))
+    >>> [state.with_effective_time(each).effective_time for each in (assignment, same_ratio)]
+    [300.0, 300.0]
     """
 
-    operator: PolicyShares = PolicyShares(weights={})
-    guard: Mapping[bytes, PolicyShares] = MappingProxyType({})
-    since: float = 0.0
+    operator: PolicyAssignment = PolicyAssignment(weights={})
+    guardrail: Mapping[bytes, PolicyAssignment] = MappingProxyType({})
+    effective_time: float = 0.0
 
     @property
-    def by_guard(self) -> frozenset[str]:
+    def paused_by_guardrail(self) -> frozenset[str]:
         """The policies at rest by the guard's words: those that the operator does not trust."""
-        named = {name for word in self.guard.values() for name in word.resting}
-        return frozenset(named.difference(self.operator.trusted))
+        named = {name for assignment in self.guardrail.values() for name in assignment.paused}
+        return frozenset(named.difference(self.operator.guardrail_exempt))
 
     @property
-    def resting(self) -> frozenset[str]:
+    def paused(self) -> frozenset[str]:
         """The policies at rest by anybody's word."""
-        return self.by_guard.union(self.operator.resting)
+        return self.paused_by_guardrail.union(self.operator.paused)
 
-    def split(self, control: str) -> Shares | None:
+    def split(self, control: str) -> Assignment | None:
         """How shoppers are split; None where nobody has said any weights, so that each worker's settings hold.
 
         Parameters
@@ -70,33 +72,37 @@ class Control(NamedTuple):
         control
             The policy that gets everybody where all rest.
         """
-        return Shares(self.operator.weights, self.resting, control) if self.operator.weights else None
+        return Assignment(self.operator.weights, self.paused, control) if self.operator.weights else None
 
-    def heard(self, key: bytes, word: PolicyShares, at: float) -> "Control":
+    def apply(self, key: bytes, assignment: PolicyAssignment, at: float) -> "ControlState":
         """What holds after one more record.
 
         Parameters
         ----------
-        key, word
+        key, assignment
             What it says.
         at
             The broker's time of it, seconds since the epoch.
         """
-        begun = at if word.since is None else word.since
-        return self._with(key, word)._replace(since=max(self.since, begun))
+        effective_time = at if assignment.effective_time is None else assignment.effective_time
+        return self._with_assignment(key, assignment)._replace(
+            effective_time=max(self.effective_time, effective_time)
+        )
 
-    def dated(self, word: PolicyShares) -> PolicyShares:
+    def with_effective_time(self, assignment: PolicyAssignment) -> PolicyAssignment:
         """A word with its `since`, as it is to be said to whom this is known."""
-        after = self._with(key_of(word), word)
-        return msgspec.structs.replace(word, since=self.since if _same_split(self, after) else None)
+        after = self._with_assignment(assignment_key(assignment), assignment)
+        return msgspec.structs.replace(
+            assignment, effective_time=self.effective_time if _same_split(self, after) else None
+        )
 
-    def _with(self, key: bytes, word: PolicyShares) -> "Control":
-        if word.by == GUARD:
-            return self._replace(guard={**self.guard, key: word})
-        return self._replace(operator=word)
+    def _with_assignment(self, key: bytes, assignment: PolicyAssignment) -> "ControlState":
+        if assignment.author == GUARDRAIL:
+            return self._replace(guardrail={**self.guardrail, key: assignment})
+        return self._replace(operator=assignment)
 
 
-def parse_word(value: bytes) -> PolicyShares:
+def parse_assignment(value: bytes) -> PolicyAssignment:
     """What a record says.
 
     Raises
@@ -106,45 +112,49 @@ def parse_word(value: bytes) -> PolicyShares:
 
     Examples
     --------
-    >>> parse_word(b'{"weights": {"fixed": 0}}')
+    >>> parse_assignment(b'{"weights": {"fixed": 0}}')
     Traceback (most recent call last):
     ValueError: one policy at least needs a weight above 0
     """
     try:
-        word = _decoder.decode(value)
+        assignment = _decoder.decode(value)
     except msgspec.DecodeError as error:
         raise ValueError(str(error)) from None
-    if word.weights:
-        Shares(word.weights)
-    return word
+    if assignment.weights:
+        Assignment(assignment.weights)
+    return assignment
 
 
-def key_of(word: PolicyShares) -> bytes:
+def assignment_key(assignment: PolicyAssignment) -> bytes:
     """The key under which a word is said; the guard says one of each policy.
 
     Examples
     --------
-    >>> key_of(PolicyShares(weights={}, resting=("linucb",), by=GUARD))
-    b'guard:linucb'
+    >>> assignment_key(PolicyAssignment(weights={}, paused=("linucb",), author=GUARDRAIL))
+    b'guardrail:linucb'
     """
-    return f"{GUARD}:{','.join(word.resting)}".encode() if word.by == GUARD else OPERATOR_KEY
+    return (
+        f"{GUARDRAIL}:{','.join(assignment.paused)}".encode()
+        if assignment.author == GUARDRAIL
+        else OPERATOR_KEY
+    )
 
 
-def _same_split(one: Control, other: Control) -> bool:
+def _same_split(one: ControlState, other: ControlState) -> bool:
     """Whether each policy gets the same share of the shoppers by both, as far as that is said."""
     known = bool(one.operator.weights), bool(other.operator.weights)
     if known != (True, True):
-        return known == (False, False) and one.resting == other.resting
+        return known == (False, False) and one.paused == other.paused
     mine, theirs = _fractions(one), _fractions(other)
     return mine.keys() == theirs.keys() and all(math.isclose(mine[name], theirs[name]) for name in mine)
 
 
-def _fractions(said: Control) -> dict[str, float]:
+def _fractions(state: ControlState) -> dict[str, float]:
     """The share of each policy that gets shoppers and does not rest."""
     awake = {
         name: weight
-        for name, weight in said.operator.weights.items()
-        if weight > 0 and name not in said.resting
+        for name, weight in state.operator.weights.items()
+        if weight > 0 and name not in state.paused
     }
     total = sum(awake.values())
     return {name: weight / total for name, weight in awake.items()}

@@ -3,41 +3,42 @@
 from collections.abc import Collection
 from typing import NamedTuple
 
-from stream_app.experiment.comparison import Comparison, Figure
-from stream_app.experiment.confidence_sequence import LEVEL, Interval
+from stream_app.experiment.comparison import ListMetric, PolicyComparison
+from stream_app.experiment.confidence_sequence import CONFIDENCE_LEVEL, AnytimeInterval
 
 
-class Finding(NamedTuple):
+class GuardrailViolation(NamedTuple):
     """A policy that is surely worse than the control.
 
     Attributes
     ----------
     policy
         Which.
-    figure
+    metric
         By what.
-    mine, control
+    measured, control
         What it comes to per list, with intervals.
     """
 
     policy: str
-    figure: Figure
-    mine: Interval
-    control: Interval
+    metric: ListMetric
+    measured: AnytimeInterval
+    control: AnytimeInterval
 
 
-def findings(
-    comparison: Comparison,
+def guardrail_violations(
+    comparison: PolicyComparison,
     control: str,
     margin: float,
-    figure: Figure = Figure.VALUE,
-    resting: Collection[str] = (),
-) -> list[Finding]:
+    metric: ListMetric = ListMetric.VALUE,
+    paused: Collection[str] = (),
+) -> list[GuardrailViolation]:
     """The policies whose figure is surely more than a margin below the control's.
 
     The intervals hold at any time one looks, so this may be asked as often as one likes; of all that are as good as
-    the control less the margin, about 1 - `confidence.LEVEL` a policy at most are ever found. A policy's deviation is
-    taken to be the control's at the least: of one with few shoppers no reaction may have come yet.
+    the control less the margin, about 1 - `confidence_sequence.CONFIDENCE_LEVEL` a policy at most are ever found. A
+    policy's deviation is taken to be the control's at the least: of one with few shoppers no reaction may have come
+    yet.
 
     Where lists are known to be seen from reactions alone, nobody knows how many were seen without: nothing is found.
 
@@ -49,21 +50,24 @@ def findings(
         The policy that the others are held against.
     margin
         Share of the control's figure that another may lack, from 0.
-    figure
+    metric
         What is compared.
-    resting
+    paused
         Policies that rest already.
     """
-    held = comparison.policies
-    if control not in held or not held[control].shown:
+    metrics_by_policy = comparison.policies
+    if control not in metrics_by_policy or not metrics_by_policy[control].lists_with_impression:
         return []
-    level = 1.0 - (1.0 - LEVEL) / 2.0
-    standard, spread = held[control].interval(figure, level), held[control].deviation(figure)
-    found = []
-    for name, figures in held.items():
-        if name == control or name in resting or not figures.shown:
+    level = 1.0 - (1.0 - CONFIDENCE_LEVEL) / 2.0
+    control_interval, control_deviation = (
+        metrics_by_policy[control].interval(metric, level),
+        metrics_by_policy[control].deviation(metric),
+    )
+    violations = []
+    for name, metrics in metrics_by_policy.items():
+        if name == control or name in paused or not metrics.lists_with_impression:
             continue
-        mine = figures.interval(figure, level, spread)
-        if mine.high < standard.low - margin * abs(standard.low):
-            found.append(Finding(name, figure, mine, standard))
-    return found
+        measured = metrics.interval(metric, level, control_deviation)
+        if measured.high < control_interval.low - margin * abs(control_interval.low):
+            violations.append(GuardrailViolation(name, metric, measured, control_interval))
+    return violations

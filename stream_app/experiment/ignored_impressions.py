@@ -9,105 +9,107 @@ from numpy.typing import NDArray
 from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.id_index import IdIndex
 from stream_app.models.kernels.jit import jit
-from stream_app.models.model_state import State, grown, stamped, verify
-from topics.records import NO_CHOICE, Reward
+from stream_app.models.model_state import State, grow, verify_state, versioned_state
+from topics.records import NON_POSITIVE, Reward
 
-SHOWINGS: Final = 64
+MAX_IMPRESSIONS: Final = 64
 """Items seen that are remembered of a shopper, the latest; one that is seen three times counts three times."""
 
 
-class Showings(NamedTuple):
+class ImpressionHistory(NamedTuple):
     """What a shopper made of some items, of those times that they were listed.
 
     Attributes
     ----------
-    passed_over : ndarray of float64, shape (n,)
+    ignored_impressions : ndarray of float64, shape (n,)
         How often each was looked at on the last lists and not chosen since, in expectation.
-    lately : ndarray of float64, shape (n,)
+    decayed : ndarray of float64, shape (n,)
         The same over all that is remembered, each list counting the less the more lists were seen since.
     chosen : ndarray of float64, shape (n,)
         1 for what was chosen from one of the last lists, else 0.
     """
 
-    passed_over: NDArray[np.float64]
-    lately: NDArray[np.float64]
+    ignored_impressions: NDArray[np.float64]
+    decayed: NDArray[np.float64]
     chosen: NDArray[np.float64]
 
 
 @jit()
-def _show(
+def _record_impressions(
     seen: NDArray[np.int32],
     positions: NDArray[np.int64],
-    serial: int,
-    shown: int,
+    list_number: int,
+    written: int,
     items: NDArray[np.int32],
-    places: NDArray[np.int16],
+    ranks: NDArray[np.int16],
     lists: NDArray[np.int32],
 ) -> int:
     """Write what was seen into a shopper's ring; how many were ever written."""
-    for at in range(len(seen)):
-        if seen[at] >= 0:
-            slot = shown % len(items)
-            items[slot] = seen[at]
-            places[slot] = min(max(positions[at], 0), 32_767)
-            lists[slot] = serial
-            shown += 1
-    return shown
+    for index in range(len(seen)):
+        if seen[index] >= 0:
+            slot = written % len(items)
+            items[slot] = seen[index]
+            ranks[slot] = min(max(positions[index], 0), 32_767)
+            lists[slot] = list_number
+            written += 1
+    return written
 
 
 @jit()
-def _choose(
+def _record_choice(
     item: int,
-    serial: int,
-    shown: int,
+    list_number: int,
+    written: int,
     items: NDArray[np.int32],
-    places: NDArray[np.int16],
+    ranks: NDArray[np.int16],
     lists: NDArray[np.int32],
 ) -> int:
     """Put the mark of a choice in place of the showings of an item; how many were ever written."""
     for slot in range(len(items)):
         if items[slot] == item:
             items[slot] = -1
-    slot = shown % len(items)
+    slot = written % len(items)
     items[slot] = item
-    places[slot] = -1
-    lists[slot] = serial
-    return shown + 1
+    ranks[slot] = -1
+    lists[slot] = list_number
+    return written + 1
 
 
 @jit()
-def _add_up(
+def _accumulate(
     candidates: NDArray[np.int32],
     items: NDArray[np.int32],
-    places: NDArray[np.int16],
+    ranks: NDArray[np.int16],
     lists: NDArray[np.int32],
-    serial: int,
-    last: int,
-    fading: float,
-    chances: NDArray[np.float64],
-    passed_over: NDArray[np.float64],
-    lately: NDArray[np.float64],
+    list_number: int,
+    n_recent: int,
+    decay: float,
+    examination_probabilities: NDArray[np.float64],
+    ignored_impressions: NDArray[np.float64],
+    decayed: NDArray[np.float64],
     chosen: NDArray[np.float64],
 ) -> None:
     for slot in range(len(items)):
         item = items[slot]
         if item < 0:
             continue
-        since = serial - lists[slot]
+        age = list_number - lists[slot]
         for row in range(len(candidates)):
             if candidates[row] == item:
-                if places[slot] < 0:
-                    if since < last:
+                if ranks[slot] < 0:
+                    if age < n_recent:
                         chosen[row] = 1.0
                 else:
-                    chance = chances[min(places[slot], len(chances) - 1)]
-                    lately[row] += chance * fading**since
-                    if since < last:
-                        passed_over[row] += chance
+                    probability = examination_probabilities[
+                        min(ranks[slot], len(examination_probabilities) - 1)
+                    ]
+                    decayed[row] += probability * decay**age
+                    if age < n_recent:
+                        ignored_impressions[row] += probability
                 break
 
 
-class PassedOver:
+class IgnoredImpressions:
     """Remembers the items that each shopper saw on their last lists, until they choose them.
 
     What it goes by is rewards alone, which come in the order of the shopper's events, so every replica and every
@@ -119,10 +121,10 @@ class PassedOver:
 
     Parameters
     ----------
-    max_shoppers
+    max_users
         Shoppers remembered; beyond it those go whose last reward is oldest.
-    fading
-        What a list counts, against one that was seen a list later, in `Showings.lately`.
+    decay
+        What a list counts, against one that was seen a list later, in `ImpressionHistory.decayed`.
 
     References
     ----------
@@ -131,46 +133,46 @@ class PassedOver:
     Examples
     --------
     >>> from topics.records import Reward, RewardKind, Source
-    >>> memory = PassedOver()
+    >>> memory = IgnoredImpressions()
     >>> for offset in range(2):
-    ...     memory.hear(Reward(source=Source.IMPRESSION, partition=0, offset=offset, line=0, ts=60.0 * offset,
-    ...         user_id="ann", list_id=f"l{offset}", policy="fixed", kind=RewardKind.IMPRESSION, opens=True,
+    ...     memory.on_reward(Reward(source=Source.IMPRESSION, partition=0, offset=offset, line=0, ts=60.0 * offset,
+    ...         user_id="ann", list_id=f"l{offset}", policy="fixed", kind=RewardKind.IMPRESSION, first_exposure=True,
     ...         seen=("a", "b"), seen_positions=(0, 1)), np.array([3, 5], np.int32), -1)
-    >>> memory.of("ann", np.array([5, 4, 3], np.int32), 20, np.array([1.0, 0.6])).passed_over
+    >>> memory.lookup("ann", np.array([5, 4, 3], np.int32), 20, np.array([1.0, 0.6])).ignored_impressions
     array([1.2, 0. , 2. ])
     """
 
-    name: Final = "passed_over"
+    name: Final = "ignored_impressions"
 
-    def __init__(self, max_shoppers: int = 20_000, fading: float = 0.9) -> None:
-        self._parameters = {"max_shoppers": max_shoppers, "fading": fading, "showings": SHOWINGS}
-        self._limit = max_shoppers
-        self._fading = fading
+    def __init__(self, max_users: int = 20_000, decay: float = 0.9) -> None:
+        self._parameters = {"max_shoppers": max_users, "decay": decay, "impressions": MAX_IMPRESSIONS}
+        self._max_users = max_users
+        self._decay = decay
         self._clear()
 
     def _clear(self) -> None:
-        self._shoppers = IdIndex(self._limit, self._drop)
-        self._fit(0)
+        self._users = IdIndex(self._max_users, self._clear_rows)
+        self._ensure_capacity(0)
 
-    def _fit(self, rows: int) -> None:
+    def _ensure_capacity(self, rows: int) -> None:
         if not rows:
-            self._items: Items = np.full((64, SHOWINGS), NO_ITEM, np.int32)
+            self._items: Items = np.full((64, MAX_IMPRESSIONS), NO_ITEM, np.int32)
             # below 0 for a choice
-            self._places: NDArray[np.int16] = np.zeros((64, SHOWINGS), np.int16)
-            self._lists: NDArray[np.int32] = np.zeros((64, SHOWINGS), np.int32)
-            self._shown: NDArray[np.int64] = np.zeros(64, np.int64)
-            self._seen: NDArray[np.int32] = np.zeros(64, np.int32)
-        elif rows > len(self._seen):
-            self._items = grown(self._items, rows, NO_ITEM)
-            self._places, self._lists = grown(self._places, rows), grown(self._lists, rows)
-            self._shown, self._seen = grown(self._shown, rows), grown(self._seen, rows)
+            self._ranks: NDArray[np.int16] = np.zeros((64, MAX_IMPRESSIONS), np.int16)
+            self._lists: NDArray[np.int32] = np.zeros((64, MAX_IMPRESSIONS), np.int32)
+            self._written: NDArray[np.int64] = np.zeros(64, np.int64)
+            self._lists_seen: NDArray[np.int32] = np.zeros(64, np.int32)
+        elif rows > len(self._lists_seen):
+            self._items = grow(self._items, rows, NO_ITEM)
+            self._ranks, self._lists = grow(self._ranks, rows), grow(self._lists, rows)
+            self._written, self._lists_seen = grow(self._written, rows), grow(self._lists_seen, rows)
 
-    def _drop(self, rows: Items) -> None:
+    def _clear_rows(self, rows: Items) -> None:
         self._items[rows] = NO_ITEM
-        self._shown[rows] = 0
-        self._seen[rows] = 0
+        self._written[rows] = 0
+        self._lists_seen[rows] = 0
 
-    def hear(self, reward: Reward, seen: Items, item: int) -> None:
+    def on_reward(self, reward: Reward, seen: Items, item: int) -> None:
         """Take a reward.
 
         Parameters
@@ -182,18 +184,22 @@ class PassedOver:
         item
             Integer of what was chosen, below 0 where unknown or nothing.
         """
-        row = self._shoppers.index(reward.user_id, reward.ts)
-        self._fit(row + 1)
-        self._seen[row] += reward.opens
-        serial = int(self._seen[row])
-        ring = self._items[row], self._places[row], self._lists[row]
+        row = self._users.index(reward.user_id, reward.ts)
+        self._ensure_capacity(row + 1)
+        self._lists_seen[row] += reward.first_exposure
+        list_number = int(self._lists_seen[row])
+        ring = self._items[row], self._ranks[row], self._lists[row]
         if len(seen):
             positions = np.array(reward.seen_positions, np.int64)
-            self._shown[row] = _show(seen, positions, serial, int(self._shown[row]), *ring)
-        if item >= 0 and reward.kind not in NO_CHOICE:
-            self._shown[row] = _choose(item, serial, int(self._shown[row]), *ring)
+            self._written[row] = _record_impressions(
+                seen, positions, list_number, int(self._written[row]), *ring
+            )
+        if item >= 0 and reward.kind not in NON_POSITIVE:
+            self._written[row] = _record_choice(item, list_number, int(self._written[row]), *ring)
 
-    def of(self, user: str, items: Items, last: int, chances: NDArray[np.float64]) -> Showings:
+    def lookup(
+        self, user: str, items: Items, n_recent: int, examination_probabilities: NDArray[np.float64]
+    ) -> ImpressionHistory:
         """What a shopper made of some items.
 
         Parameters
@@ -202,39 +208,47 @@ class PassedOver:
             The shopper.
         items : ndarray of int32, shape (n,)
             Distinct items.
-        last
+        n_recent
             How many of the lists they saw are the last ones.
-        chances : ndarray of float64, shape (places,)
+        examination_probabilities : ndarray of float64, shape (places,)
             How likely each place is looked at; what lies lower counts as the last.
         """
-        found = Showings(np.zeros(len(items)), np.zeros(len(items)), np.zeros(len(items)))
-        row = self._shoppers.find(user)
+        history = ImpressionHistory(np.zeros(len(items)), np.zeros(len(items)), np.zeros(len(items)))
+        row = self._users.find(user)
         if row >= 0:
-            ring = self._items[row], self._places[row], self._lists[row]
-            _add_up(items, *ring, int(self._seen[row]), last, self._fading, chances, *found)
-        return found
+            ring = self._items[row], self._ranks[row], self._lists[row]
+            _accumulate(
+                items,
+                *ring,
+                int(self._lists_seen[row]),
+                n_recent,
+                self._decay,
+                examination_probabilities,
+                *history,
+            )
+        return history
 
     def forget_user(self, user: str) -> None:
         """Drop what is held of a shopper."""
-        self._shoppers.forget(user)
+        self._users.forget(user)
 
     def forget_items(self, items: Items) -> None:
         """Drop what is held of items."""
-        used = self._items[: self._shoppers.size]
+        used = self._items[: self._users.size]
         used[np.isin(used, items)] = NO_ITEM
 
     def state(self) -> State:
         """All that is held, as plain data."""
-        rows = self._shoppers.size
-        return stamped(
+        rows = self._users.size
+        return versioned_state(
             self.name,
             self._parameters,
-            shoppers=self._shoppers.state(),
+            users=self._users.state(),
             items=self._items[:rows].copy(),
-            places=self._places[:rows].copy(),
+            ranks=self._ranks[:rows].copy(),
             lists=self._lists[:rows].copy(),
-            shown=self._shown[:rows].copy(),
-            seen=self._seen[:rows].copy(),
+            written=self._written[:rows].copy(),
+            seen=self._lists_seen[:rows].copy(),
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -245,19 +259,19 @@ class PassedOver:
         ValueError
             If it was taken with other parameters.
         """
-        verify(state, self.name, self._parameters)
+        verify_state(state, self.name, self._parameters)
         self._clear()
-        self._shoppers.restore(state["shoppers"])
-        rows = self._shoppers.size
-        self._fit(rows)
-        self._items[:rows], self._places[:rows] = state["items"], state["places"]
-        self._lists[:rows], self._shown[:rows] = state["lists"], state["shown"]
-        self._seen[:rows] = state["seen"]
+        self._users.restore(state["users"])
+        rows = self._users.size
+        self._ensure_capacity(rows)
+        self._items[:rows], self._ranks[:rows] = state["items"], state["ranks"]
+        self._lists[:rows], self._written[:rows] = state["lists"], state["written"]
+        self._lists_seen[:rows] = state["seen"]
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        arrays = (self._items, self._places, self._lists, self._shown, self._seen)
-        return self._shoppers.memory() + sum(array.nbytes for array in arrays)
+        arrays = (self._items, self._ranks, self._lists, self._written, self._lists_seen)
+        return self._users.memory() + sum(array.nbytes for array in arrays)
 
 
 def warm_up() -> None:
@@ -267,8 +281,8 @@ def warm_up() -> None:
     --------
     >>> warm_up()
     """
-    items, places = np.zeros(1, np.int32), np.zeros(1, np.int16)
+    items, ranks = np.zeros(1, np.int32), np.zeros(1, np.int16)
     lists, sums, one = np.zeros(1, np.int32), np.zeros((3, 1)), np.ones(1)
-    _show(items, np.zeros(1, np.int64), 1, 0, items, places, lists)
-    _choose(0, 1, 1, items, places, lists)
-    _add_up(items, items, places, lists, 1, 1, 0.9, one, *sums)
+    _record_impressions(items, np.zeros(1, np.int64), 1, 0, items, ranks, lists)
+    _record_choice(0, 1, 1, items, ranks, lists)
+    _accumulate(items, items, ranks, lists, 1, 1, 0.9, one, *sums)

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from stream_app.models.base import Items
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.kernels.jit import jit
-from stream_app.models.model_state import State, grown, stamped, verify
-from topics.records import NO_CHOICE, Reward
+from stream_app.models.model_state import State, grow, verify_state, versioned_state
+from topics.records import NON_POSITIVE, Reward
 
-PLACES: Final = 50
+N_POSITIONS: Final = 50
 """Places told apart; what lies lower counts as the last."""
 
-PLACE_PRIOR: Final = 20.0
-"""Showings that the prior of a place counts for; it says that of `PLACE_PRIOR` showings one is chosen."""
+POSITION_PRIOR_STRENGTH: Final = 20.0
+"""Showings that the prior of a place counts for; it says that of `POSITION_PRIOR_STRENGTH` showings one is chosen."""
 
 
 @jit()
@@ -57,8 +57,8 @@ class ItemRates:
     >>> rates = ItemRates()
     >>> seen = np.array([0, 1], np.int32)
     >>> for at in range(100):
-    ...     rates.see(seen, (0, 1), float(at))
-    ...     rates.choose(1, 1, float(at))
+    ...     rates.observe_impressions(seen, (0, 1), float(at))
+    ...     rates.observe_choice(1, 1, float(at))
     >>> low, high = rates.rate(seen)
     >>> bool(low < 1 < high)
     True
@@ -76,10 +76,10 @@ class ItemRates:
         self._newest = 0.0
         self._chosen: NDArray[np.float64] = np.zeros(64)
         self._expected: NDArray[np.float64] = np.zeros(64)
-        self._shown_in: NDArray[np.float64] = np.zeros(PLACES)
-        self._chosen_in: NDArray[np.float64] = np.zeros(PLACES)
+        self._impressions_by_rank: NDArray[np.float64] = np.zeros(N_POSITIONS)
+        self._choices_by_rank: NDArray[np.float64] = np.zeros(N_POSITIONS)
 
-    def hear(self, reward: Reward, seen: Items, item: int) -> None:
+    def on_reward(self, reward: Reward, seen: Items, item: int) -> None:
         """Take a reward.
 
         Parameters
@@ -92,28 +92,30 @@ class ItemRates:
             Integer of what was chosen, below 0 where unknown or nothing.
         """
         if len(seen):
-            self.see(seen, reward.seen_positions, reward.ts)
+            self.observe_impressions(seen, reward.seen_positions, reward.ts)
         # what follows from the first click on it (a cart, a purchase) is no further choice among what was shown
-        if item >= 0 and reward.kind not in NO_CHOICE and reward.first:
-            self.choose(item, reward.position, reward.ts)
+        if item >= 0 and reward.kind not in NON_POSITIVE and reward.first_positive:
+            self.observe_choice(item, reward.position, reward.ts)
 
-    def see(self, items: Items, positions: Sequence[int], ts: float) -> None:
+    def observe_impressions(self, items: Items, positions: Sequence[int], ts: float) -> None:
         """Take items that were seen, and their places from 0."""
         weight = self._weight(ts)
-        places = np.minimum(np.asarray(positions, np.int64), PLACES - 1)
-        np.add.at(self._shown_in, places, weight)
-        trust = PLACE_PRIOR * self._newest
-        chances = (self._chosen_in[places] + trust / PLACE_PRIOR) / (self._shown_in[places] + trust)
-        known = items >= 0
-        if known.any():
-            self._fit(int(items.max()) + 1)
-            np.add.at(self._expected, items[known], weight * chances[known])
+        ranks = np.minimum(np.asarray(positions, np.int64), N_POSITIONS - 1)
+        np.add.at(self._impressions_by_rank, ranks, weight)
+        prior_strength = POSITION_PRIOR_STRENGTH * self._newest
+        expected_rates = (self._choices_by_rank[ranks] + prior_strength / POSITION_PRIOR_STRENGTH) / (
+            self._impressions_by_rank[ranks] + prior_strength
+        )
+        is_known = items >= 0
+        if is_known.any():
+            self._ensure_capacity(int(items.max()) + 1)
+            np.add.at(self._expected, items[is_known], weight * expected_rates[is_known])
 
-    def choose(self, item: int, position: int, ts: float) -> None:
+    def observe_choice(self, item: int, position: int, ts: float) -> None:
         """Take an item that was chosen, and its place from 0."""
         weight = self._weight(ts)
-        self._chosen_in[min(position, PLACES - 1)] += weight
-        self._fit(item + 1)
+        self._choices_by_rank[min(position, N_POSITIONS - 1)] += weight
+        self._ensure_capacity(item + 1)
         self._chosen[item] += weight
 
     def rate(self, items: Items) -> NDArray[np.float64]:
@@ -125,20 +127,20 @@ class ItemRates:
 
     def forget_items(self, items: Items) -> None:
         """Drop what is held of items."""
-        held = items[items < len(self._expected)]
-        self._chosen[held] = self._expected[held] = 0.0
+        in_range = items[items < len(self._expected)]
+        self._chosen[in_range] = self._expected[in_range] = 0.0
 
     def state(self) -> State:
         """All sums, as plain data."""
-        return stamped(
+        return versioned_state(
             self.name,
             self._parameters,
             landmark=self._decay.landmark,
             newest=self._newest,
             chosen=self._chosen.copy(),
             expected=self._expected.copy(),
-            shown_in=self._shown_in.copy(),
-            chosen_in=self._chosen_in.copy(),
+            impressions_by_rank=self._impressions_by_rank.copy(),
+            choices_by_rank=self._choices_by_rank.copy(),
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -149,27 +151,30 @@ class ItemRates:
         ValueError
             If it was taken with other parameters.
         """
-        verify(state, self.name, self._parameters)
+        verify_state(state, self.name, self._parameters)
         self._decay.landmark = float(state["landmark"])
         self._newest = float(state["newest"])
         self._chosen, self._expected = np.array(state["chosen"]), np.array(state["expected"])
-        self._shown_in, self._chosen_in = np.array(state["shown_in"]), np.array(state["chosen_in"])
+        self._impressions_by_rank, self._choices_by_rank = (
+            np.array(state["impressions_by_rank"]),
+            np.array(state["choices_by_rank"]),
+        )
 
     def memory(self) -> int:
         """Bytes held."""
-        return int(self._chosen.nbytes + self._expected.nbytes + 2 * self._shown_in.nbytes)
+        return int(self._chosen.nbytes + self._expected.nbytes + 2 * self._impressions_by_rank.nbytes)
 
     def _weight(self, ts: float) -> float:
         factor = self._decay.advance(ts)
         if factor != 1.0:
-            for sums in (self._chosen, self._expected, self._shown_in, self._chosen_in):
+            for sums in (self._chosen, self._expected, self._impressions_by_rank, self._choices_by_rank):
                 np.multiply(sums, factor, out=sums)
             self._newest *= factor
         weight = self._decay.weight(ts)
         self._newest = max(self._newest, weight)
         return weight
 
-    def _fit(self, size: int) -> None:
+    def _ensure_capacity(self, size: int) -> None:
         if size > len(self._expected):
-            self._chosen = grown(self._chosen, size)
-            self._expected = grown(self._expected, size)
+            self._chosen = grow(self._chosen, size)
+            self._expected = grow(self._expected, size)

@@ -10,27 +10,27 @@ from stream_app.bandit.examination import Examination
 from stream_app.bandit.linear import LinearPolicy
 from stream_app.bandit.policy import Policy
 from stream_app.bandit.policy_registry import create_policy
-from stream_app.experiment.assignment import Shares
+from stream_app.experiment.assignment import Assignment
 from stream_app.experiment.feature_rows import pack_rows, unpack_rows
-from stream_app.experiment.ignored_impressions import PassedOver, warm_up
+from stream_app.experiment.ignored_impressions import IgnoredImpressions, warm_up
 from stream_app.experiment.item_rates import ItemRates
 from stream_app.experiment.policy_features import (
     FEATURES,
-    POPULARITY,
-    PRIOR,
+    FEATURES_VERSION,
+    POPULARITY_FEATURE,
+    PRIOR_FEATURE,
     PRIOR_MEAN,
-    STAMP,
-    VIEWED,
+    VIEWED_FEATURE,
     list_features,
 )
 from stream_app.models.base import NO_ITEM, Context, Items
 from stream_app.models.id_index import stable_hash
 from stream_app.models.model_set import ModelSet
-from stream_app.models.model_state import State, stamped, verify
+from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.models.popularity import Popularity
-from topics.records import LATER_STEPS, Interaction, Reward, RewardKind
+from topics.records import POST_CLICK_KINDS, Interaction, Reward, RewardKind
 
-_UNLEARNED: Final = Examination().prior
+_EXAMINATION_PRIOR: Final = Examination().prior
 
 PRIOR_STRENGTH: Final = 100.0
 """Showings that the fused order counts for. A tenth of what policies take by themselves: chances and rates differ
@@ -39,13 +39,13 @@ little within a list, and a strong prior holds their weights back most."""
 EXPLORATION: Final = 0.05
 """Of the policies that draw weights: with that prior about what they try by themselves before any reward."""
 
-_BY_DRAWS: Final = frozenset({"thompson", "session_value"})
+_SAMPLING_POLICIES: Final = frozenset({"thompson", "session_value"})
 
-POOL: Final = 60
+POOL_SIZE: Final = 60
 """How many of the fused order a policy that chooses may choose from."""
 
 
-class Choice(NamedTuple):
+class PolicyChoice(NamedTuple):
     """What a policy shows.
 
     Attributes
@@ -83,9 +83,9 @@ class LivePolicies:
     ----------
     models
         The models, for the items and for what is popular.
-    shares
+    assignment
         How shoppers are split at first; its policies are those there are, and those that learn do so with a weight
-        of 0 too. `share` changes it.
+        of 0 too. `set_assignment` changes it.
     seed
         Of all that is random.
     settings
@@ -93,7 +93,7 @@ class LivePolicies:
 
     Attributes
     ----------
-    shares
+    assignment
         How shoppers are split now.
 
     Raises
@@ -107,48 +107,48 @@ class LivePolicies:
     def __init__(
         self,
         models: ModelSet,
-        shares: Shares,
+        assignment: Assignment,
         *,
         seed: int = 7,
         settings: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         self._models = models
-        self.shares = shares
+        self.assignment = assignment
         self._seed = seed
-        own = settings or {}
+        overrides = settings or {}
         self.policies: Final[dict[str, Policy]] = {
             name: create_policy(
                 name,
                 len(FEATURES),
                 **{
                     "seed": seed,
-                    "prior_feature": PRIOR,
+                    "prior_feature": PRIOR_FEATURE,
                     "prior_mean": PRIOR_MEAN,
-                    "column": POPULARITY,
+                    "column": POPULARITY_FEATURE,
                     "prior_strength": PRIOR_STRENGTH,
-                    **({"exploration": EXPLORATION} if name in _BY_DRAWS else {}),
-                    **own.get(name, {}),
+                    **({"exploration": EXPLORATION} if name in _SAMPLING_POLICIES else {}),
+                    **overrides.get(name, {}),
                 },
             )
-            for name in shares.weights
+            for name in assignment.weights
         }
         self._learners = [policy for policy in self.policies.values() if policy.learns]
-        self._rates = ItemRates()
-        self._passed_over = PassedOver()
+        self._item_rates = ItemRates()
+        self._ignored_impressions = IgnoredImpressions()
         self._popularity = next((each for each in models.models if isinstance(each, Popularity)), None)
-        if not self.off:
+        if not self.disabled:
             warm_up()
 
     @property
-    def off(self) -> bool:
+    def disabled(self) -> bool:
         """Whether the fused order is all that is ever shown."""
         return list(self.policies) == ["fixed"]
 
-    def pool(self, length: int) -> int:
+    def pool_size(self, length: int) -> int:
         """How many of the fused order to ask for, for a list of `length`."""
-        return length if self.off else max(length, POOL)
+        return length if self.disabled else max(length, POOL_SIZE)
 
-    def share(self, shares: Shares) -> None:
+    def set_assignment(self, assignment: Assignment) -> None:
         """Split shoppers anew.
 
         Policies that are not among those there are get nobody: they would have learned nothing.
@@ -158,10 +158,12 @@ class LivePolicies:
         ValueError
             If none of those there are has a weight above 0.
         """
-        held = {name: shares.weights.get(name, 0.0) for name in self.policies}
-        self.shares = Shares(held, shares.resting, shares.control)
+        weights = {name: assignment.weights.get(name, 0.0) for name in self.policies}
+        self.assignment = Assignment(weights, assignment.paused, assignment.control)
 
-    def choose(self, context: Context, items: Items, scores: NDArray[np.float64], length: int) -> Choice:
+    def choose(
+        self, context: Context, items: Items, scores: NDArray[np.float64], length: int
+    ) -> PolicyChoice:
         """Let the shopper's policy choose.
 
         Parameters
@@ -175,46 +177,56 @@ class LivePolicies:
         length
             Items on the list.
         """
-        name = self.shares.policy_of(context.user)
-        rates, chances = self._rates.rate(items), self._chances(self.policies[name])
+        name = self.assignment.policy_of(context.user)
+        rates, examination_probabilities = (
+            self._item_rates.rate(items),
+            self._examination_probabilities(self.policies[name]),
+        )
         features = list_features(
-            context, items, scores, rates, self._models, self._popularity, self._passed_over, chances
+            context,
+            items,
+            scores,
+            rates,
+            self._models,
+            self._popularity,
+            self._ignored_impressions,
+            examination_probabilities,
         )
         # the same list asked for again is the same list
         seed = stable_hash(context.user) ^ (self._models.version * 0x9E3779B97F4A7C15) ^ self._seed
         keys = self._models.index.hashes[items]
         order, propensities, _ = self.policies[name].decide(features, length, seed, keys)
-        return Choice(name, order, propensities, pack_rows(features[order], STAMP))
+        return PolicyChoice(name, order, propensities, pack_rows(features[order], FEATURES_VERSION))
 
-    def _chances(self, policy: Policy) -> NDArray[np.float64]:
+    def _examination_probabilities(self, policy: Policy) -> NDArray[np.float64]:
         """How likely each place is looked at: by what the policy learned, else another, else the prior."""
         for each in (policy, *self._learners):
             if isinstance(each, LinearPolicy):
-                return each.chances
-        return _UNLEARNED
+                return each.examination_probabilities
+        return _EXAMINATION_PRIOR
 
-    def hear(self, interaction: Interaction) -> None:
+    def on_interaction(self, interaction: Interaction) -> None:
         """Nothing is learned from what was done without a list."""
 
-    def hear_reward(self, reward: Reward) -> None:
+    def on_reward(self, reward: Reward) -> None:
         """Learn what was seen, and what was made of it."""
         index = self._models.index
         seen = np.array(index.find_all(reward.seen), np.int32)
         item = index.find(reward.item_id) if reward.item_id else NO_ITEM
-        rows, row = _rows(reward.seen_features), _rows(reward.features)
-        if row is not None and _found_elsewhere(reward, row[0]):
+        rows, row = _unpack_features(reward.seen_features), _unpack_features(reward.features)
+        if row is not None and _viewed_before_list(reward, row[0]):
             # nor was anything of the list looked at on the way
             return
         if reward.seen_features or reward.features:
             # lists without features are of searches, or of before: what is chosen there says nothing of places here
-            self._rates.hear(reward, seen, item)
-            self._passed_over.hear(reward, seen, item)
+            self._item_rates.on_reward(reward, seen, item)
+            self._ignored_impressions.on_reward(reward, seen, item)
         if rows is not None and len(rows) == len(seen):
             # an item's key is known before the item is
             keys = np.array([stable_hash(each) for each in reward.seen], np.uint64)
-            places = np.array(reward.seen_positions, np.int32)
+            positions = np.array(reward.seen_positions, np.int32)
             for policy in self._learners:
-                policy.see(rows, places, reward.ts, keys)
+                policy.observe_impressions(rows, positions, reward.ts, keys)
         if row is not None and len(row) == 1 and reward.kind is not RewardKind.IMPRESSION:
             key = stable_hash(reward.item_id)
             for policy in self._learners:
@@ -225,27 +237,27 @@ class LivePolicies:
                     reward.ts,
                     item=key,
                     user=reward.user_id,
-                    first=reward.first,
+                    first=reward.first_positive,
                 )
 
     def forget_user(self, user: str) -> None:
         """Drop what is held of a shopper."""
-        self._passed_over.forget_user(user)
+        self._ignored_impressions.forget_user(user)
         for policy in self._learners:
             policy.forget_user(user)
 
     def forget_items(self, items: Items) -> None:
         """Drop what is held of items."""
-        self._rates.forget_items(items)
-        self._passed_over.forget_items(items)
+        self._item_rates.forget_items(items)
+        self._ignored_impressions.forget_items(items)
 
     def state(self) -> State:
         """Everything learned, as plain data; not how shoppers are split."""
-        return stamped(
+        return versioned_state(
             self.name,
             {"features": list(FEATURES)},
-            rates=self._rates.state(),
-            passed_over=self._passed_over.state(),
+            rates=self._item_rates.state(),
+            ignored_impressions=self._ignored_impressions.state(),
             policies={policy.name: policy.state() for policy in self._learners},
         )
 
@@ -259,28 +271,33 @@ class LivePolicies:
         ValueError
             If it was taken with other features or settings of a policy.
         """
-        verify(state, self.name, {"features": list(FEATURES)})
-        self._rates.restore(state["rates"])
-        self._passed_over.restore(state["passed_over"])
+        verify_state(state, self.name, {"features": list(FEATURES)})
+        self._item_rates.restore(state["rates"])
+        self._ignored_impressions.restore(state["ignored_impressions"])
         for policy in self._learners:
             if policy.name in state["policies"]:
                 policy.restore(state["policies"][policy.name])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        own = self._rates.memory() + self._passed_over.memory()
-        return own + sum(policy.memory() for policy in self._learners)
+        overrides = self._item_rates.memory() + self._ignored_impressions.memory()
+        return overrides + sum(policy.memory() for policy in self._learners)
 
 
-def _rows(features: bytes) -> NDArray[np.float32] | None:
+def _unpack_features(features: bytes) -> NDArray[np.float32] | None:
     """Rows of features as they were logged; None where there are none, or they are of another version's."""
-    return unpack_rows(features, len(FEATURES), STAMP)
+    return unpack_rows(features, len(FEATURES), FEATURES_VERSION)
 
 
-def _found_elsewhere(reward: Reward, row: NDArray[np.float32]) -> bool:
+def _viewed_before_list(reward: Reward, row: NDArray[np.float32]) -> bool:
     """Whether the shopper knew the item before the list was made, and went on with it without the list.
 
     What one looks at may be listed too, the moment after. Whoever then puts it in the cart, or buys it, without
     having clicked it on that list, comes from its page: the list has no part in it, unless the shop says it has.
     """
-    return not reward.named and reward.first and reward.kind in LATER_STEPS and row[VIEWED] > 0
+    return (
+        not reward.explicit
+        and reward.first_positive
+        and reward.kind in POST_CLICK_KINDS
+        and row[VIEWED_FEATURE] > 0
+    )

@@ -1,10 +1,11 @@
 """What a policy knows of each candidate of a list, each from 0 to 1.
 
-What is said of "this visit" by `passed_over` and `list_chosen` is a guess: rewards do not say which visit a list is
-of. Taken are the last as many lists that were seen as the visit has clicks and order lines (`Context.items`). Lists
-that a search, a like or a hide brought are not counted, so each that was seen puts one of the visit's first lists
-out; where fewer lists were seen than that, the last of visits before are taken too; and while a visit has no click
-yet, all clicks that are kept of the shopper count. `passed_over_lately` is of all lists remembered.
+What is said of "this visit" by `ignored_impressions` and `list_chosen` is a guess: rewards do not say which visit a
+list is of. Taken are the last as many lists that were seen as the visit has clicks and order lines
+(`Context.items`). Lists that a search, a like or a hide brought are not counted, so each that was seen puts one of
+the visit's first lists out; where fewer lists were seen than that, the last of visits before are taken too; and
+while a visit has no click yet, all clicks that are kept of the shopper count. `decayed_ignored_impressions` is of
+all lists remembered.
 """
 
 from typing import Final
@@ -12,9 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.experiment.feature_rows import stamp_of
-from stream_app.experiment.ignored_impressions import PassedOver
-from stream_app.models import user_item_affinity as suits
+from stream_app.experiment.feature_rows import features_version_of
+from stream_app.experiment.ignored_impressions import IgnoredImpressions
+from stream_app.models import user_item_affinity as affinity
 from stream_app.models.base import Context, Items
 from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
@@ -31,27 +32,27 @@ FEATURES: Final = (
     "popularity",
     # choices over expected choices r of what was shown, as r / (1 + r): 0.5 is nothing special
     "choice_rate",
-    *suits.COLUMNS,
+    *affinity.AFFINITY_FEATURES,
     # in this session already, and how long ago
     "viewed",
     # 1 for an item first seen now, halving every day
     "newness",
     # 1 - 2^-n of n expected looks at it on the lists of this visit (as guessed), without a choice since
-    "passed_over",
+    "ignored",
     # the same over all lists remembered, the older ones counting less
-    "passed_over_lately",
+    "recently_ignored",
     # 1 for what was chosen from a list of this visit (as guessed)
     "list_chosen",
 )
 """Names of the features, in their order."""
 
-STAMP: Final = stamp_of(FEATURES)
+FEATURES_VERSION: Final = features_version_of(FEATURES)
 """What logged rows of these features begin with."""
 
-PRIOR: Final = FEATURES.index("fused_rank")
+PRIOR_FEATURE: Final = FEATURES.index("fused_rank")
 """What policies start from."""
 
-_PRIOR_WEIGHTS: Final = {"fused_rank": 0.1, "passed_over": -0.05, "passed_over_lately": -0.05}
+_PRIOR_WEIGHTS: Final = {"fused_rank": 0.1, "ignored": -0.05, "recently_ignored": -0.05}
 
 PRIOR_MEAN: Final = tuple([_PRIOR_WEIGHTS.get(name, 0.0) for name in FEATURES])
 """The weights that policies over all features start from: the fused order, less what was seen and left before.
@@ -60,11 +61,11 @@ What was looked at twice and left lost as much as the whole way from the head of
 was tried (-.03 to -.14 on either feature): a policy need not find that out anew.
 """
 
-POPULARITY: Final = FEATURES.index("popularity")
+POPULARITY_FEATURE: Final = FEATURES.index("popularity")
 
-VIEWED: Final = FEATURES.index("viewed")
+VIEWED_FEATURE: Final = FEATURES.index("viewed")
 
-_SUITS: Final = FEATURES.index(suits.COLUMNS[0])
+_AFFINITY_COLUMN: Final = FEATURES.index(affinity.AFFINITY_FEATURES[0])
 
 
 @jit()
@@ -76,32 +77,32 @@ def _write(
     first_seen: NDArray[np.float64],
     now: float,
     session: NDArray[np.int32],
-    passed_over: NDArray[np.float64],
-    lately: NDArray[np.float64],
+    ignored_impressions: NDArray[np.float64],
+    decayed: NDArray[np.float64],
     chosen: NDArray[np.float64],
     out: NDArray[np.float32],
 ) -> None:
-    best = 1e-30
-    most = 1e-30
+    max_score = 1e-30
+    max_popularity = 1e-30
     for row in range(len(items)):
-        best = max(best, scores[row])
-        most = max(most, popularity[row])
+        max_score = max(max_score, scores[row])
+        max_popularity = max(max_popularity, popularity[row])
     for row in range(len(items)):
-        score = scores[row] / best
+        score = scores[row] / max_score
         out[row, 0] = max(0.0, 1.0 + np.log2(score) / 10.0) if score > 0 else 0.0
         out[row, 1] = min(max(scores[row], 0.0), 1.0)
         out[row, 2] = 1.0 / np.log2(2.0 + row)
-        out[row, 3] = np.sqrt(max(popularity[row], 0.0) / most)
+        out[row, 3] = np.sqrt(max(popularity[row], 0.0) / max_popularity)
         out[row, 4] = rates[row] / (1.0 + rates[row])
         out[row, 8] = 0.0
-        for back in range(len(session)):
-            if session[len(session) - 1 - back] == items[row]:
-                out[row, 8] = 1.0 / np.sqrt(1.0 + back)
+        for steps_back in range(len(session)):
+            if session[len(session) - 1 - steps_back] == items[row]:
+                out[row, 8] = 1.0 / np.sqrt(1.0 + steps_back)
                 break
         age = now - first_seen[items[row]]
         out[row, 9] = 2.0 ** (-max(age, 0.0) / 86_400.0)
-        out[row, 10] = 1.0 - 2.0 ** -passed_over[row]
-        out[row, 11] = 1.0 - 2.0 ** -lately[row]
+        out[row, 10] = 1.0 - 2.0 ** -ignored_impressions[row]
+        out[row, 11] = 1.0 - 2.0 ** -decayed[row]
         out[row, 12] = chosen[row]
 
 
@@ -112,8 +113,8 @@ def list_features(
     rates: NDArray[np.float64],
     models: ModelSet,
     popularity: Popularity | None,
-    passed_over: PassedOver,
-    chances: NDArray[np.float64],
+    ignored_impressions: IgnoredImpressions,
+    examination_probabilities: NDArray[np.float64],
 ) -> NDArray[np.float32]:
     """Features of the candidates of a list.
 
@@ -131,9 +132,9 @@ def list_features(
         Know the items.
     popularity
         Knows what is popular; None where it does not run, and the feature is 0.
-    passed_over
+    ignored_impressions
         Knows what the shopper was shown.
-    chances : ndarray of float64, shape (places,)
+    examination_probabilities : ndarray of float64, shape (places,)
         How likely each place of a list is looked at.
 
     Returns
@@ -146,7 +147,11 @@ def list_features(
     start = context.session_start if context.session_start < len(context.items) else 0
     session = context.items[start:]
     # about as many lists as clicks were seen in this visit: see above for what that leaves out
-    showings = passed_over.of(context.user, items, len(session), chances)
-    _write(items, scores, counts, rates, index.first_seen, context.now, session, *showings, out)
-    suits.write_suits(context, items, models, out[:, _SUITS : _SUITS + len(suits.COLUMNS)])
+    impression_history = ignored_impressions.lookup(
+        context.user, items, len(session), examination_probabilities
+    )
+    _write(items, scores, counts, rates, index.first_seen, context.now, session, *impression_history, out)
+    affinity.write_affinity(
+        context, items, models, out[:, _AFFINITY_COLUMN : _AFFINITY_COLUMN + len(affinity.AFFINITY_FEATURES)]
+    )
     return out

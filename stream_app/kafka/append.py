@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 
-class Append(Protocol):
+class RecordAppender(Protocol):
     """Takes a record for Kafka; `stream_app.kafka.batch_producer.Outbox.append`."""
 
     def __call__(
@@ -13,7 +13,7 @@ class Append(Protocol):
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        delivered: Callable[[int], None] | None = None,
+        on_delivered: Callable[[int], None] | None = None,
         /,
     ) -> None:
-        """Take it; never waits. `delivered` is called with the offset of the batch's last record."""
+        """Take it; never waits. `on_delivered` is called with the offset of the batch's last record."""

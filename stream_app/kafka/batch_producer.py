@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
-Delivered = Callable[[int], None]
+DeliveryCallback = Callable[[int], None]
 """Called with the offset of the last record of a delivered batch."""
 
 _COLLECT_BYTES: Final = 256 * 1024
@@ -21,7 +21,7 @@ MAX_RECORD_BYTES: Final = 3 * 1024 * 1024
 """Largest record: with room to spare below the 4 MiB that our topics take (`topics.catalog`)."""
 
 
-class BatchProducer(Protocol):
+class BatchSender(Protocol):
     """The part of `aiokafka.AIOKafkaProducer` that is used."""
 
     def create_batch(self) -> Any:
@@ -39,8 +39,8 @@ class RecordTooLargeError(ValueError):
     """A record is larger than a batch may be; it was not taken, and others are not concerned."""
 
 
-class _Batch:
-    __slots__ = ("builder", "bytes", "count", "delivered", "partition", "topic")
+class _RecordBatch:
+    __slots__ = ("builder", "bytes", "count", "on_delivered", "partition", "topic")
 
     def __init__(self, builder: Any, topic: str, partition: int) -> None:
         self.builder = builder
@@ -48,10 +48,10 @@ class _Batch:
         self.partition = partition
         self.bytes = 0
         self.count = 0
-        self.delivered: Delivered | None = None
+        self.on_delivered: DeliveryCallback | None = None
 
 
-class Outbox:
+class BatchProducer:
     """Batches of records, one open a partition.
 
     Parameters
@@ -66,22 +66,24 @@ class Outbox:
     """
 
     def __init__(
-        self, producer: Callable[[], BatchProducer], linger: float, on_failure: Callable[[Exception], None]
+        self, producer: Callable[[], BatchSender], linger: float, on_failure: Callable[[Exception], None]
     ) -> None:
         self._producer = producer
         self._linger = linger
         self._on_failure = on_failure
-        self._open: dict[tuple[str, int], _Batch] = {}
-        self._closed: list[_Batch] = []
+        self._filling: dict[tuple[str, int], _RecordBatch] = {}
+        self._ready: list[_RecordBatch] = []
         self._sending: asyncio.Task[None] | None = None
         self._in_flight: set[asyncio.Future[Any]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
 
     @property
-    def waiting(self) -> int:
+    def n_pending(self) -> int:
         """Records not yet handed to the producer."""
-        return sum(b.count for b in self._closed) + sum(b.count for b in self._open.values())
+        return sum(batch.count for batch in self._ready) + sum(
+            batch.count for batch in self._filling.values()
+        )
 
     def append(
         self,
@@ -89,7 +91,7 @@ class Outbox:
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        delivered: Delivered | None = None,
+        on_delivered: DeliveryCallback | None = None,
     ) -> None:
         """Add one record; never waits.
 
@@ -102,30 +104,30 @@ class Outbox:
         """
         if self._failure is not None:
             raise DeliveryError("an earlier batch was not delivered") from self._failure
-        place = (topic, partition)
-        batch = self._open.get(place)
+        topic_partition = (topic, partition)
+        batch = self._filling.get(topic_partition)
         size = len(value or b"") + len(key or b"")
         if size > MAX_RECORD_BYTES:
             raise RecordTooLargeError(f"a record of {size} bytes for {topic} is over {MAX_RECORD_BYTES}")
         if batch is not None and batch.bytes + size > 2 * _COLLECT_BYTES:
-            self._close(place)
+            self._close(topic_partition)
             batch = None
         if batch is None:
-            batch = self._start(place)
+            batch = self._start(topic_partition)
         if batch.builder.append(timestamp=None, key=key, value=value) is None:
-            self._close(place)
-            batch = self._start(place)
+            self._close(topic_partition)
+            batch = self._start(topic_partition)
             if batch.builder.append(timestamp=None, key=key, value=value) is None:
-                del self._open[place]
+                del self._filling[topic_partition]
                 raise RecordTooLargeError(
                     f"a record of {len(value or b'')} bytes for {topic} is over the batch size"
                 )
         batch.count += 1
         batch.bytes += size
-        batch.delivered = delivered
+        batch.on_delivered = on_delivered
         if batch.bytes >= _COLLECT_BYTES:
-            self._close(place)
-            self._ship()
+            self._close(topic_partition)
+            self._start_sending()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(self._linger, self._on_linger)
 
@@ -137,9 +139,9 @@ class Outbox:
         DeliveryError
             If any batch, of now or earlier, was not delivered.
         """
-        for place in list(self._open):
-            self._close(place)
-        self._ship()
+        for topic_partition in list(self._filling):
+            self._close(topic_partition)
+        self._start_sending()
         while self._sending is not None or self._in_flight:
             if self._sending is not None:
                 await asyncio.wait((self._sending,))
@@ -148,30 +150,32 @@ class Outbox:
         if self._failure is not None:
             raise DeliveryError("a batch was not delivered") from self._failure
 
-    def _start(self, place: tuple[str, int]) -> _Batch:
-        batch = self._open[place] = _Batch(self._producer().create_batch(), *place)
+    def _start(self, topic_partition: tuple[str, int]) -> _RecordBatch:
+        batch = self._filling[topic_partition] = _RecordBatch(
+            self._producer().create_batch(), *topic_partition
+        )
         return batch
 
-    def _close(self, place: tuple[str, int]) -> None:
-        batch = self._open.pop(place)
+    def _close(self, topic_partition: tuple[str, int]) -> None:
+        batch = self._filling.pop(topic_partition)
         batch.builder.close()
-        self._closed.append(batch)
+        self._ready.append(batch)
 
     def _on_linger(self) -> None:
         self._timer = None
-        for place in list(self._open):
-            self._close(place)
-        self._ship()
+        for topic_partition in list(self._filling):
+            self._close(topic_partition)
+        self._start_sending()
 
-    def _ship(self) -> None:
-        if self._closed and self._sending is None:
-            self._sending = asyncio.get_running_loop().create_task(self._send_closed())
+    def _start_sending(self) -> None:
+        if self._ready and self._sending is None:
+            self._sending = asyncio.get_running_loop().create_task(self._send_ready())
 
-    async def _send_closed(self) -> None:
+    async def _send_ready(self) -> None:
         # One task sends, in order: two batches of a partition must not overtake one another.
         try:
-            while self._closed:
-                batch = self._closed.pop(0)
+            while self._ready:
+                batch = self._ready.pop(0)
                 future = await self._producer().send_batch(
                     batch.builder, batch.topic, partition=batch.partition
                 )
@@ -181,9 +185,9 @@ class Outbox:
             self._fail(error)
         finally:
             self._sending = None
-        self._ship()
+        self._start_sending()
 
-    def _on_done(self, future: "asyncio.Future[Any]", batch: _Batch) -> None:
+    def _on_done(self, future: "asyncio.Future[Any]", batch: _RecordBatch) -> None:
         self._in_flight.discard(future)
         if future.cancelled():
             self._fail(DeliveryError("sending was cancelled"))
@@ -191,8 +195,8 @@ class Outbox:
         error = future.exception()
         if error is not None:
             self._fail(error if isinstance(error, Exception) else DeliveryError(str(error)))
-        elif batch.delivered is not None:
-            batch.delivered(future.result().offset + batch.count - 1)
+        elif batch.on_delivered is not None:
+            batch.on_delivered(future.result().offset + batch.count - 1)
 
     def _fail(self, error: Exception) -> None:
         if self._failure is None:

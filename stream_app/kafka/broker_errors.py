@@ -11,7 +11,7 @@ BOOTSTRAP_MS: Final = 10_000
 """How long a command waits for a broker to answer."""
 
 
-def traceless_consumer(broker: str) -> Any:
+def groupless_consumer(broker: str) -> Any:
     """A consumer without a group, connected: what a command reads changes nothing on the broker.
 
     Raises
@@ -46,7 +46,7 @@ def broker_errors(broker: str) -> Iterator[None]:
         raise UserError(f"The Kafka broker at {broker} refused: {error}") from None
 
 
-def require_topic(name: str, broker: str, *, there: bool) -> None:
+def require_topic(name: str, broker: str, *, exists: bool) -> None:
     """Say what to do where a topic is not there."""
-    if not there:
+    if not exists:
         raise UserError(f"There is no topic {name} at {broker}. `headrace topics create` makes the topics.")

@@ -11,7 +11,7 @@ MAX_RECORD_BYTES: Final = 900_000
 """Longest value that is sent; Kafka's own bound is a mebibyte for a whole request."""
 
 
-class OutgoingRecord(msgspec.Struct, frozen=True):
+class ProducerRecord(msgspec.Struct, frozen=True):
     """One record as it goes to Kafka."""
 
     topic: str
@@ -19,7 +19,7 @@ class OutgoingRecord(msgspec.Struct, frozen=True):
     value: bytes
 
 
-def event_record(event: Event) -> OutgoingRecord:
+def event_record(event: Event) -> ProducerRecord:
     """The Kafka record of an event: its topic, its key, its JSON.
 
     Examples
@@ -30,6 +30,6 @@ def event_record(event: Event) -> OutgoingRecord:
     ('events.click', b'u')
     """
     key = event.item_id if isinstance(event, CatalogItem) else event.user_id
-    return OutgoingRecord(
+    return ProducerRecord(
         topic_of(type(event)).name, key.encode("utf-8", "surrogatepass"), msgspec.json.encode(event)
     )

@@ -2,13 +2,13 @@
 
 from typing import Protocol
 
-from stream_app.kafka.event_records import OutgoingRecord
+from stream_app.kafka.event_records import ProducerRecord
 
 
-class Outbox(Protocol):
+class EventSender(Protocol):
     """Where records go."""
 
-    def send(self, record: OutgoingRecord) -> None:
+    def send(self, record: ProducerRecord) -> None:
         """Hand over one record; may wait for room."""
 
     def flush(self) -> int:
@@ -18,13 +18,13 @@ class Outbox(Protocol):
         """Let go of the connection."""
 
 
-class MemoryOutbox:
+class InMemoryEventSender:
     """Keeps the records in a list, for tests."""
 
     def __init__(self) -> None:
-        self.records: list[OutgoingRecord] = []
+        self.records: list[ProducerRecord] = []
 
-    def send(self, record: OutgoingRecord) -> None:
+    def send(self, record: ProducerRecord) -> None:
         """Keep one record."""
         self.records.append(record)
 

@@ -8,15 +8,15 @@ import kafka
 import kafka.errors
 
 from stream_app.errors import UserError
-from stream_app.kafka.event_records import OutgoingRecord
+from stream_app.kafka.event_records import ProducerRecord
 
-MAX_WAITING: Final = 10_000
+MAX_IN_FLIGHT: Final = 10_000
 """Most records sent but not acknowledged; then sending waits."""
 
-_PATIENCE: Final = 30.0  # seconds without one acknowledgement before the broker counts as gone
+_ACK_TIMEOUT_SECONDS: Final = 30.0  # seconds without one acknowledgement before the broker counts as gone
 
 
-class KafkaOutbox:
+class KafkaEventSender:
     """Sends with kafka-python: acknowledged by all replicas, in order, in small batches.
 
     Parameters
@@ -51,10 +51,10 @@ class KafkaOutbox:
                 metrics_enabled=False,
             )
         except (kafka.errors.KafkaError, ValueError, OSError) as error:
-            raise self._away(error) from None
+            raise self._unavailable_error(error) from None
 
-    def send(self, record: OutgoingRecord) -> None:
-        """Send one record; waits while `MAX_WAITING` are not acknowledged.
+    def send(self, record: ProducerRecord) -> None:
+        """Send one record; waits while `MAX_IN_FLIGHT` are not acknowledged.
 
         Raises
         ------
@@ -62,8 +62,8 @@ class KafkaOutbox:
             If the broker is away or lacks the topic.
         """
         self._check()
-        if self._sent - self._acknowledged >= MAX_WAITING:
-            self._await(self._sent - MAX_WAITING // 2)
+        if self._sent - self._acknowledged >= MAX_IN_FLIGHT:
+            self._wait_for_acknowledgements(self._sent - MAX_IN_FLIGHT // 2)
         try:
             future = self._producer.send(record.topic, value=record.value, key=record.key)
         except kafka.errors.KafkaTimeoutError:
@@ -72,7 +72,7 @@ class KafkaOutbox:
                 "`headrace doctor` says why, `headrace topics create` makes missing topics."
             ) from None
         except kafka.errors.KafkaError as error:
-            raise self._away(error) from None
+            raise self._unavailable_error(error) from None
         self._sent += 1
         future.add_callback(self._on_acknowledged)
         future.add_errback(self._on_failure)
@@ -90,14 +90,14 @@ class KafkaOutbox:
         UserError
             If the broker refuses a record or stays away.
         """
-        self._await(self._sent)
+        self._wait_for_acknowledgements(self._sent)
         return self._acknowledged
 
     def close(self) -> None:
         """Close the connection without waiting for what is still on the way."""
-        lost = self._failure is not None or self._sent > self._acknowledged
+        undelivered = self._failure is not None or self._sent > self._acknowledged
         with contextlib.suppress(kafka.errors.KafkaError):  # what is still on the way has been given up
-            self._producer.close(timeout=0 if lost else 5)
+            self._producer.close(timeout=0 if undelivered else 5)
 
     def _on_acknowledged(self, _: object) -> None:
         self._acknowledged += 1
@@ -105,24 +105,26 @@ class KafkaOutbox:
     def _on_failure(self, error: Exception) -> None:
         self._failure = self._failure or error
 
-    def _await(self, count: int) -> None:
-        best, since = self._acknowledged, time.monotonic()
+    def _wait_for_acknowledgements(self, count: int) -> None:
+        last_count, last_progress = self._acknowledged, time.monotonic()
         while self._acknowledged < count:
             self._check()
-            if self._acknowledged > best:
-                best, since = self._acknowledged, time.monotonic()
-            elif time.monotonic() - since > _PATIENCE:
-                raise self._away(TimeoutError(f"no acknowledgement for {_PATIENCE:.0f} s"))
+            if self._acknowledged > last_count:
+                last_count, last_progress = self._acknowledged, time.monotonic()
+            elif time.monotonic() - last_progress > _ACK_TIMEOUT_SECONDS:
+                raise self._unavailable_error(
+                    TimeoutError(f"no acknowledgement for {_ACK_TIMEOUT_SECONDS:.0f} s")
+                )
             time.sleep(0.002)
         self._check()
 
     def _check(self) -> None:
         if self._failure is not None:
-            raise self._away(self._failure)
+            raise self._unavailable_error(self._failure)
 
-    def _away(self, error: Exception) -> UserError:
-        named = str(error) or type(error).__name__
+    def _unavailable_error(self, error: Exception) -> UserError:
+        reason = str(error) or type(error).__name__
         return UserError(
-            f"The Kafka broker at {self._broker} does not take records ({named}); check HEADRACE_BROKER, "
+            f"The Kafka broker at {self._broker} does not take records ({reason}); check HEADRACE_BROKER, "
             "or let `headrace doctor` look."
         )

@@ -23,7 +23,7 @@ def log_consumer(broker: str) -> Any:
     )
 
 
-async def stop_following(task: "asyncio.Task[None] | None", consumer: Any) -> None:
+async def stop_consumer_task(task: "asyncio.Task[None] | None", consumer: Any) -> None:
     """End a task that follows a consumer, then the consumer; None for what was never started."""
     if task is not None:
         task.cancel()

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.model_state import State, stamped, verify
+from stream_app.models.model_state import State, verify_state, versioned_state
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Reason, Reward
 
@@ -92,7 +92,7 @@ class Context(NamedTuple):
         Event time of the shopper's last event, seconds since the epoch.
     session
         Serial number of the shopper's open session, `NO_SESSION` where there is none or it is unknown: a session
-        is not its own neighbour.
+        is not its own neighbor.
     query
         The shopper's last search of the session, or the search a list is asked for; empty where there is none.
     """
@@ -135,8 +135,8 @@ class Model:
     Constructor arguments are the hyper-parameters, each with a default that works and each kept as an attribute
     of its name. Scoring never changes the model. Everything held in memory has a bound.
 
-    A model writes `learn_one`, `candidates`, `score`, `explain`, and for its state `_clear`, `_parts` and
-    `_fill`; what goes round these is here.
+    A model writes `learn_one`, `candidates`, `score`, `explain`, and for its state `_reset`, `_get_state` and
+    `_set_state`; what goes round these is here.
     """
 
     name: ClassVar[str]
@@ -145,7 +145,7 @@ class Model:
     additive: ClassVar[bool]
     """Whether the statistics add up: the same interactions in any order give the same model."""
 
-    discovers: ClassVar[bool] = True
+    proposes_new_items: ClassVar[bool] = True
     """Whether it proposes more than the context's own items."""
 
     def learn_one(self, observation: Observation) -> None:
@@ -158,7 +158,7 @@ class Model:
             self.learn_one(observation)
 
     def learn_catalog(self, item: int, entry: CatalogItem) -> None:
-        """Take the catalogue's word on an item; most models have no use for it."""
+        """Take the catalog's word on an item; most models have no use for it."""
 
     def learn_query(self, user: str, query: str, ts: float) -> None:
         """Take note that a shopper searched; most models have no use for it."""
@@ -222,7 +222,7 @@ class Model:
 
     def state(self) -> State:
         """Everything learned, as plain data that shares no memory with the model."""
-        return stamped(self.name, self.parameters(), **self._parts())
+        return versioned_state(self.name, self.parameters(), **self._get_state())
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become the model that `state` was taken from.
@@ -232,28 +232,28 @@ class Model:
         ValueError
             If the state is of another format or of other hyper-parameters.
         """
-        verify(state, self.name, self.parameters())
-        self._clear()
-        self._fill(state)
+        verify_state(state, self.name, self.parameters())
+        self._reset()
+        self._set_state(state)
 
     def memory(self) -> int:
         """Bytes held, to within a few percent: here the arrays of the model, for most all there is."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         """Become a model that has learned nothing."""
         raise NotImplementedError
 
-    def _parts(self) -> State:
+    def _get_state(self) -> State:
         """What was learned, copied."""
         raise NotImplementedError
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
-        """Take what `_parts` gave into a cleared model."""
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        """Take what `_get_state` gave into a cleared model."""
         raise NotImplementedError
 
 
-class Listener(Protocol):
+class Learner(Protocol):
     """What learns beside the models, from each interaction as a whole.
 
     It learns as part of the fold, ahead of the models, so that what it sees of them is what a list would have
@@ -263,7 +263,7 @@ class Listener(Protocol):
     name: ClassVar[str]
     """In states and in the account of memory."""
 
-    def hear(self, interaction: Interaction) -> None:
+    def on_interaction(self, interaction: Interaction) -> None:
         """Take an interaction that the models are about to learn; none is an erasure."""
 
     def forget_user(self, user: str) -> None:
@@ -283,12 +283,12 @@ class Listener(Protocol):
 
 
 @runtime_checkable
-class RewardListener(Protocol):
-    """A `Listener` that learns from rewards too.
+class RewardLearner(Protocol):
+    """A `Learner` that learns from rewards too.
 
     What was seen and what it earned fold separately: a reward names the items that are known to have been seen from
     now on (each item of a list in one reward at most), and, but for an impression, the item that earned it.
     """
 
-    def hear_reward(self, reward: Reward) -> None:
+    def on_reward(self, reward: Reward) -> None:
         """Take a reward; each comes once, and none is an erasure."""

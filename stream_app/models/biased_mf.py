@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from river import optim, reco
 
 from stream_app.models.base import Observation
-from stream_app.models.factor_model import FactorModel, scramble
+from stream_app.models.factor_model import FactorModel, splitmix64
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.model_state import State
 
@@ -43,7 +43,7 @@ class BiasedMF(FactorModel):
         The items.
     max_users
         Shoppers with a vector; about 1% are forgotten, the longest inactive first, when one more comes.
-    factors
+    n_factors
         Length of the vectors.
     learning_rate, l2
         Step size, and how strongly vectors are pulled to 0.
@@ -85,23 +85,23 @@ class BiasedMF(FactorModel):
         index: ItemIndex,
         *,
         max_users: int = 200_000,
-        factors: int = 16,
+        n_factors: int = 16,
         learning_rate: float = 0.15,
         l2: float = 0.002,
         clip: float = 2.0,
         negatives: float = 0.5,
         seed: int = 7,
     ) -> None:
-        super().__init__(index, max_users=max_users, factors=factors, seed=seed)
+        super().__init__(index, max_users=max_users, n_factors=n_factors, seed=seed)
         self.learning_rate = learning_rate
         self.l2 = l2
         self.clip = clip
         self.negatives = negatives
-        self._clear()
+        self._reset()
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         self.river = reco.BiasedMF(
-            n_factors=self.factors,
+            n_factors=self.n_factors,
             bias_optimizer=RowSGD(self.learning_rate),
             latent_optimizer=RowSGD(self.learning_rate),
             l2_bias=self.l2,
@@ -109,7 +109,7 @@ class BiasedMF(FactorModel):
             clip_gradient=self.clip,
             seed=self.seed,
         )
-        super()._clear()
+        super()._reset()
 
     def learn_one(self, observation: Observation) -> None:
         """Let River learn an observation that is no repeat, and samples with target 0 to go with it."""
@@ -117,34 +117,34 @@ class BiasedMF(FactorModel):
             return
         item, weight = observation.item, observation.weight
         user = self._user_row(observation.user, observation.ts)
-        self._meet(item)
-        self._learned += 1
+        self._ensure_item_vector(item)
+        self._n_learned += 1
         self.river.learn_one(user, item, _target(weight))
         if weight <= 0:
             return
         pool = self._pool
-        pool.keep(item)
-        before = int((self._learned - 1) * self.negatives)
-        for sample in range(before, int(self._learned * self.negatives)):
-            drawn = scramble((self.seed << 40) + sample) % pool.size
-            other = int(pool.items[drawn])
+        pool.add(item)
+        first_sample = int((self._n_learned - 1) * self.negatives)
+        for sample in range(first_sample, int(self._n_learned * self.negatives)):
+            slot = splitmix64((self.seed << 40) + sample) % pool.size
+            other = int(pool.items[slot])
             if other != item:
                 self.river.learn_one(user, other, 0.0)
 
-    def _parts(self) -> State:
+    def _get_state(self) -> State:
         mean = [float(self.river.global_mean.n), float(self.river.global_mean.get())]
-        return {**super()._parts(), "mean": mean}
+        return {**super()._get_state(), "mean": mean}
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
-        super()._fill(state)
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        super()._set_state(state)
         self.river.global_mean.n, self.river.global_mean._mean = state["mean"]  # noqa: SLF001
 
-    def _hold_users(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
-        super()._hold_users(latents, biases)
+    def _set_user_arrays(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
+        super()._set_user_arrays(latents, biases)
         self.river.u_latents, self.river.u_biases = latents, biases
 
-    def _hold_items(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
-        super()._hold_items(latents, biases)
+    def _set_item_arrays(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
+        super()._set_item_arrays(latents, biases)
         self.river.i_latents, self.river.i_biases = latents, biases
 
 

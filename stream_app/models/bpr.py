@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Observation
-from stream_app.models.factor_model import FADE, FactorModel
+from stream_app.models.factor_model import CONTEXT_DECAY, FactorModel
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import bpr as bpr_kernels
 
@@ -29,7 +29,7 @@ class BPR(FactorModel):
         The items.
     max_users
         Shoppers with a vector; about 1% are forgotten, the longest inactive first, when one more comes.
-    factors
+    n_factors
         Length of the vectors.
     learning_rate, l2
         Step size, and how strongly vectors and biases are pulled to 0.
@@ -70,7 +70,7 @@ class BPR(FactorModel):
         index: ItemIndex,
         *,
         max_users: int = 200_000,
-        factors: int = 16,
+        n_factors: int = 16,
         learning_rate: float = 0.1,
         l2: float = 0.002,
         clip: float = 2.0,
@@ -78,14 +78,14 @@ class BPR(FactorModel):
         depth: int = 5,
         seed: int = 7,
     ) -> None:
-        super().__init__(index, max_users=max_users, factors=factors, seed=seed)
+        super().__init__(index, max_users=max_users, n_factors=n_factors, seed=seed)
         self.learning_rate = learning_rate
         self.l2 = l2
         self.clip = clip
         self.negatives = negatives
         self.depth = depth
-        self._scratch: NDArray[np.float64] = np.zeros(factors)
-        self._clear()
+        self._scratch: NDArray[np.float64] = np.zeros(n_factors)
+        self._reset()
 
     def learn_one(self, observation: Observation) -> None:
         """Set an item that is no repeat against samples of the pool."""
@@ -93,14 +93,14 @@ class BPR(FactorModel):
             return
         item, weight, previous = observation.item, observation.weight, observation.previous_items
         user = self._user_row(observation.user, observation.ts)
-        self._meet(item)
+        self._ensure_item_vector(item)
         pool = self._pool
         if weight > 0:
-            pool.keep(item)
+            pool.add(item)
         if pool.size == 0:
             return
-        counter = (self.seed << 40) + self._learned
-        self._learned += self.negatives
+        counter = (self.seed << 40) + self._n_learned
+        self._n_learned += self.negatives
         bpr_kernels.learn_pairs(
             user,
             item,
@@ -108,7 +108,7 @@ class BPR(FactorModel):
             weight > 0,
             previous,
             self.depth,
-            FADE,
+            CONTEXT_DECAY,
             pool.items,
             pool.size,
             counter,
@@ -116,7 +116,7 @@ class BPR(FactorModel):
             self.learning_rate,
             self.l2,
             self.clip,
-            self._known,
+            self._has_vector,
             self._user_latents,
             self._item_latents,
             self._item_biases,

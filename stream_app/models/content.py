@@ -1,4 +1,4 @@
-"""Items that are described alike, known from the catalogue alone."""
+"""Items that are described alike, known from the catalog alone."""
 
 import math
 from collections import Counter
@@ -21,15 +21,15 @@ from stream_app.models.base import (
 from stream_app.models.item_index import MAX_CATEGORIES, ItemIndex
 from stream_app.models.kernels import content as content_kernels
 from stream_app.models.kernels import shared as kernels
-from stream_app.models.model_state import State, grown
+from stream_app.models.model_state import State, grow
 from stream_app.models.terms import MAX_QUERY_WORDS, query_words, words
 from topics.events import CatalogItem
 from topics.records import Reason
 
-TEXT_WORDS: Final = 512
+MAX_TEXT_WORDS: Final = 512
 """Words read of an item's texts."""
 
-BANDS: Final = 2
+BANDS_PER_DOUBLING: Final = 2
 """Price bands each time the price doubles."""
 
 
@@ -41,7 +41,7 @@ def price_band(price: float) -> int:
     >>> [price_band(price) for price in (0.0, 0.9, 1.0, 1.3, 1.5, 2.1, 100.0)]
     [-1, -1, 0, 0, 1, 2, 13]
     """
-    return math.floor(BANDS * math.log2(price)) if price >= 1.0 else -1
+    return math.floor(BANDS_PER_DOUBLING * math.log2(price)) if price >= 1.0 else -1
 
 
 class Content(Model):
@@ -59,7 +59,7 @@ class Content(Model):
 
     Terms are hashed to a fixed number of slots (the hashing trick) rather than given out by a bounded vocabulary:
     memory is fixed, nothing is ever evicted from under the items that use it, and replicas agree whatever
-    order they read the catalogue in. With 100,000 terms on 2**18 slots about a third share theirs; two items would
+    order they read the catalog in. With 100,000 terms on 2**18 slots about a third share theirs; two items would
     have to share several such pairs to look alike.
 
     Parameters
@@ -73,13 +73,13 @@ class Content(Model):
         the text of equals. Document frequencies count remembered terms only.
     postings
         Items remembered of a term, the last to be described.
-    strongest
+    query_terms_used
         Terms of the context's sum whose items are candidates.
-    attribute
+    attribute_weight
         What a category, brand or price band counts beside a word of the text.
     depth
         Distinct context items used.
-    fade
+    context_decay
         What an item of the context counts relative to the next newer one.
 
     References
@@ -118,10 +118,10 @@ class Content(Model):
         slots: int = 1 << 18,
         terms: int = 32,
         postings: int = 32,
-        strongest: int = 8,
-        attribute: float = 2.0,
+        query_terms_used: int = 8,
+        attribute_weight: float = 2.0,
         depth: int = 8,
-        fade: float = 0.8,
+        context_decay: float = 0.8,
     ) -> None:
         if slots < 1 or slots & (slots - 1):
             raise ValueError(f"slots must be a power of 2, not {slots}")
@@ -129,36 +129,36 @@ class Content(Model):
         self.slots = slots
         self.terms = terms
         self.postings = postings
-        self.strongest = strongest
-        self.attribute = attribute
+        self.query_terms_used = query_terms_used
+        self.attribute_weight = attribute_weight
         self.depth = depth
-        self.fade = fade
-        self._clear()
-        most = depth * terms + MAX_QUERY_WORDS
-        self._places: NDArray[np.int32] = np.zeros(slots, np.int32)
-        self._query_slots: NDArray[np.int32] = np.zeros(most, np.int32)
-        self._weights: NDArray[np.float64] = np.zeros(most)
-        self._shares: NDArray[np.float64] = np.zeros((most, depth + 1))
+        self.context_decay = context_decay
+        self._reset()
+        max_terms = depth * terms + MAX_QUERY_WORDS
+        self._slot_rows: NDArray[np.int32] = np.zeros(slots, np.int32)
+        self._query_slots: NDArray[np.int32] = np.zeros(max_terms, np.int32)
+        self._weights: NDArray[np.float64] = np.zeros(max_terms)
+        self._contributions: NDArray[np.float64] = np.zeros((max_terms, depth + 1))
         self._sums: NDArray[np.float64] = np.zeros(depth + 1)
-        self._open: NDArray[np.bool_] = np.zeros(most, np.bool_)
-        self._used: Items = np.zeros(depth, np.int32)
-        self._searched: NDArray[np.int32] = np.zeros(MAX_QUERY_WORDS, np.int32)
+        self._remaining: NDArray[np.bool_] = np.zeros(max_terms, np.bool_)
+        self._used_items: Items = np.zeros(depth, np.int32)
+        self._query_terms: NDArray[np.int32] = np.zeros(MAX_QUERY_WORDS, np.int32)
         self._ones: NDArray[np.float32] = np.ones(MAX_QUERY_WORDS, np.float32)
         self._seen: NDArray[np.bool_] = np.zeros(64, np.bool_)
-        self._touched: Items = np.zeros(strongest * postings, np.int32)
-        self._pool: Scores = np.zeros(strongest * postings, np.float32)
+        self._touched_items: Items = np.zeros(query_terms_used * postings, np.int32)
+        self._pool: Scores = np.zeros(query_terms_used * postings, np.float32)
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         self._item_slots: NDArray[np.int32] = np.zeros((64, self.terms), np.int32)
         self._item_counts: NDArray[np.float32] = np.zeros((64, self.terms), np.float32)
         self._sizes: NDArray[np.int32] = np.zeros(64, np.int32)
-        self._described = 0
+        self._n_documents = 0
         self._frequencies: NDArray[np.int32] = np.zeros(self.slots, np.int32)
         # of one more than the frequencies
-        self._logs: NDArray[np.float32] = np.zeros(self.slots, np.float32)
+        self._log_frequencies: NDArray[np.float32] = np.zeros(self.slots, np.float32)
         # zeroed by the operating system page by page, so slots that no term has cost nothing
-        self._rings: Items = np.zeros((self.slots, self.postings), np.int32)
-        self._posted: NDArray[np.int32] = np.zeros(self.slots, np.int32)
+        self._posting_rings: Items = np.zeros((self.slots, self.postings), np.int32)
+        self._posting_counts: NDArray[np.int32] = np.zeros(self.slots, np.int32)
 
     def slot(self, term: str) -> int:
         """Slot of a term."""
@@ -180,23 +180,25 @@ class Content(Model):
             return {}
         size = self._sizes[item]
         slots, counts = self._item_slots[item, :size], self._item_counts[item, :size]
-        values = counts * (self._documents() - self._logs[slots])
+        values = counts * (self._log_documents() - self._log_frequencies[slots])
         return dict(zip(slots.tolist(), (values / np.linalg.norm(values)).tolist(), strict=True))
 
     def learn_one(self, observation: Observation) -> None:
-        """Nothing: what is known of an item is in the catalogue."""
+        """Nothing: what is known of an item is in the catalog."""
 
     def learn_catalog(self, item: int, entry: CatalogItem) -> None:
         """Read an item's description; it takes the place of an earlier one."""
         # attributes first: of terms of equal strength the earlier stay
-        weighed = Counter({self.slot(attribute): self.attribute for attribute in _attributes(entry)})
-        weighed.update(Counter(map(self.slot, words(_text(entry), TEXT_WORDS))))
+        term_counts = Counter(
+            {self.slot(attribute_weight): self.attribute_weight for attribute_weight in _attributes(entry)}
+        )
+        term_counts.update(Counter(map(self.slot, words(_text(entry), MAX_TEXT_WORDS))))
         if item >= len(self._sizes):
-            self._fit(item + 1)
-        self._withdraw(item)
-        slots, values = np.array([*weighed], np.int32), np.array([*weighed.values()], np.float32)
+            self._reserve(item + 1)
+        self._remove_document(item)
+        slots, values = np.array([*term_counts], np.int32), np.array([*term_counts.values()], np.float32)
         if len(slots) > self.terms:
-            strength = values * (self._documents() - self._logs[slots])
+            strength = values * (self._log_documents() - self._log_frequencies[slots])
             kept = np.sort(np.argsort(-strength, kind="stable")[: self.terms])
             slots, values = slots[kept], values[kept]
         size = len(slots)
@@ -205,64 +207,66 @@ class Content(Model):
         self._item_slots[item, :size] = slots
         self._item_counts[item, :size] = values
         self._sizes[item] = size
-        self._described += 1
-        self._count(slots, 1)
+        self._n_documents += 1
+        self._change_frequencies(slots, 1)
         # an item that is described anew stays where it is in the rings
-        filled = np.arange(self.postings) < self._posted[slots, None]
-        new = slots[~((self._rings[slots] == item) & filled).any(axis=1)]
-        self._rings[new, self._posted[new] % self.postings] = item
-        self._posted[new] += 1
+        filled = np.arange(self.postings) < self._posting_counts[slots, None]
+        new = slots[~((self._posting_rings[slots] == item) & filled).any(axis=1)]
+        self._posting_rings[new, self._posting_counts[new] % self.postings] = item
+        self._posting_counts[new] += 1
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the items whose descriptions are nearest to those of the context's items and to the search."""
-        if not self._described:
+        if not self._n_documents:
             return EMPTY_CANDIDATES
-        documents = self._documents()
-        n, used, length = self._compose(context, documents)
+        log_documents = self._log_documents()
+        n, used, length = self._build_query(context, log_documents)
         if n == 0:
             return EMPTY_CANDIDATES
         if len(self._seen) < self._index.size:
-            self._seen = grown(self._seen, self._index.size)
-        met = content_kernels.reach(
+            self._seen = grow(self._seen, self._index.size)
+        n_candidates = content_kernels.collect_candidates(
             n,
-            self.strongest,
+            self.query_terms_used,
             self._query_slots,
             self._weights,
-            self._open,
-            self._rings,
-            self._posted,
+            self._remaining,
+            self._posting_rings,
+            self._posting_counts,
             self._seen,
-            self._touched,
+            self._touched_items,
         )
-        self._cosines(self._touched, met, used, length, documents, self._pool)
+        self._cosines(self._touched_items, n_candidates, used, length, log_documents, self._pool)
         items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
-        found = kernels.select(self._touched, self._pool, met, self._index.hashes, k, items, scores)
-        content_kernels.nearest(
+        found = kernels.top_k(
+            self._touched_items, self._pool, n_candidates, self._index.hashes, k, items, scores
+        )
+        content_kernels.find_evidence(
             items,
             found,
-            self._used,
+            self._used_items,
             used,
-            documents,
+            log_documents,
             self._item_slots,
             self._item_counts,
             self._sizes,
-            self._logs,
-            self._places,
-            self._shares,
+            self._log_frequencies,
+            self._slot_rows,
+            self._contributions,
             self._sums,
             evidence,
         )
-        content_kernels.clear(n, self._query_slots, self._places)
+        content_kernels.clear_query(n, self._query_slots, self._slot_rows)
         return Candidates(items[:found], scores[:found], evidence[:found])
 
     def score(self, context: Context, items: Items) -> Scores:
         """Cosine of each item's description with those of the context's items and the search."""
         out = np.zeros(len(items), np.float32)
-        documents = self._documents()
-        n, used, length = self._compose(context, documents)
+        log_documents = self._log_documents()
+        n, used, length = self._build_query(context, log_documents)
         if n:
-            self._cosines(items, len(items), used, length, documents, out)
-            content_kernels.clear(n, self._query_slots, self._places)
+            self._cosines(items, len(items), used, length, log_documents, out)
+            content_kernels.clear_query(n, self._query_slots, self._slot_rows)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
@@ -276,97 +280,99 @@ class Content(Model):
         # places in the rings stay: an item without the words has no cosine, and if the integer goes to an item that
         # has them, the place is right again
         for item in items[items < len(self._sizes)].tolist():
-            self._withdraw(item)
+            self._remove_document(item)
 
-    def _documents(self) -> float:
+    def _log_documents(self) -> float:
         """What the log of a slot is taken from to give its idf."""
-        return 1.0 + math.log1p(self._described)
+        return 1.0 + math.log1p(self._n_documents)
 
-    def _withdraw(self, item: int) -> None:
+    def _remove_document(self, item: int) -> None:
         size = self._sizes[item]
         if size:
-            self._described -= 1
-            self._count(self._item_slots[item, :size], -1)
+            self._n_documents -= 1
+            self._change_frequencies(self._item_slots[item, :size], -1)
             self._sizes[item] = 0
 
-    def _count(self, slots: NDArray[np.int32], by: int) -> None:
+    def _change_frequencies(self, slots: NDArray[np.int32], by: int) -> None:
         """Change the document frequency of distinct slots."""
         self._frequencies[slots] += by
-        self._logs[slots] = np.log1p(self._frequencies[slots])
+        self._log_frequencies[slots] = np.log1p(self._frequencies[slots])
 
-    def _fit(self, rows: int) -> None:
-        self._item_slots = grown(self._item_slots, rows)
-        self._item_counts = grown(self._item_counts, rows)
-        self._sizes = grown(self._sizes, rows)
+    def _reserve(self, rows: int) -> None:
+        self._item_slots = grow(self._item_slots, rows)
+        self._item_counts = grow(self._item_counts, rows)
+        self._sizes = grow(self._sizes, rows)
 
-    def _parts(self) -> State:
+    def _get_state(self) -> State:
         # document frequencies follow from the items
-        held = np.arange(self.terms) < self._sizes[:, None]
-        used = np.flatnonzero(self._posted)
-        filled = np.arange(self.postings) < self._posted[used, None]
+        mask = np.arange(self.terms) < self._sizes[:, None]
+        used = np.flatnonzero(self._posting_counts)
+        filled = np.arange(self.postings) < self._posting_counts[used, None]
         return {
             "sizes": self._sizes.copy(),
-            "slots": self._item_slots[held],
-            "counts": self._item_counts[held],
+            "slots": self._item_slots[mask],
+            "counts": self._item_counts[mask],
             "posted_slots": used,
-            "posted": self._posted[used],
-            "postings": self._rings[used][filled],
+            "posted": self._posting_counts[used],
+            "postings": self._posting_rings[used][filled],
         }
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         rows = len(state["sizes"])
-        self._fit(rows)
+        self._reserve(rows)
         self._sizes[:rows] = state["sizes"]
-        held = np.arange(self.terms) < self._sizes[:, None]
-        self._item_slots[held] = state["slots"]
-        self._item_counts[held] = state["counts"]
-        self._described = int(np.count_nonzero(self._sizes))
+        mask = np.arange(self.terms) < self._sizes[:, None]
+        self._item_slots[mask] = state["slots"]
+        self._item_counts[mask] = state["counts"]
+        self._n_documents = int(np.count_nonzero(self._sizes))
         self._frequencies = np.bincount(state["slots"], minlength=self.slots).astype(np.int32)
-        self._logs = np.log1p(self._frequencies).astype(np.float32)
+        self._log_frequencies = np.log1p(self._frequencies).astype(np.float32)
         used = state["posted_slots"]
-        self._posted[used] = state["posted"]
+        self._posting_counts[used] = state["posted"]
         rings = np.zeros((len(used), self.postings), np.int32)
-        rings[np.arange(self.postings) < self._posted[used, None]] = state["postings"]
-        self._rings[used] = rings
+        rings[np.arange(self.postings) < self._posting_counts[used, None]] = state["postings"]
+        self._posting_rings[used] = rings
 
-    def _cosines(self, items: Items, n: int, used: int, length: float, documents: float, out: Scores) -> None:
+    def _cosines(
+        self, items: Items, n: int, used: int, length: float, log_documents: float, out: Scores
+    ) -> None:
         content_kernels.cosines(
             items,
             n,
-            self._used,
+            self._used_items,
             used,
             length,
-            documents,
+            log_documents,
             self._item_slots,
             self._item_counts,
             self._sizes,
-            self._logs,
-            self._places,
+            self._log_frequencies,
+            self._slot_rows,
             self._weights,
             out,
         )
 
-    def _compose(self, context: Context, documents: float) -> tuple[int, int, float]:
-        searched = query_words(context.query) if context.query else ()
-        for at, word in enumerate(searched):
-            self._searched[at] = self.slot(word)
-        found: tuple[int, int, float] = content_kernels.compose(
+    def _build_query(self, context: Context, log_documents: float) -> tuple[int, int, float]:
+        query_terms = query_words(context.query) if context.query else ()
+        for at, word in enumerate(query_terms):
+            self._query_terms[at] = self.slot(word)
+        found: tuple[int, int, float] = content_kernels.build_query(
             context.items,
             self.depth,
-            self.fade,
-            documents,
+            self.context_decay,
+            log_documents,
             self._item_slots,
             self._item_counts,
             self._sizes,
-            self._logs,
-            self._searched,
+            self._log_frequencies,
+            self._query_terms,
             self._ones,
-            len(searched),
-            self._places,
+            len(query_terms),
+            self._slot_rows,
             self._query_slots,
             self._weights,
-            self._shares,
-            self._used,
+            self._contributions,
+            self._used_items,
         )
         return found
 

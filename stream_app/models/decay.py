@@ -66,10 +66,10 @@ class ForwardDecay:
         ahead = ts / self.half_life - self.landmark
         if ahead <= HEADROOM:
             return 1.0
-        before, self.landmark = self.landmark, float(math.floor(ts / self.half_life))
-        if math.isnan(before):
+        previous_landmark, self.landmark = self.landmark, float(math.floor(ts / self.half_life))
+        if math.isnan(previous_landmark):
             return 1.0
-        return math.ldexp(1.0, int(before - self.landmark))
+        return math.ldexp(1.0, int(previous_landmark - self.landmark))
 
     def at(self, ts: float) -> float:
         """Factor that turns a sum into the decayed sum at `ts`, to the whole half-life before it.

@@ -19,24 +19,24 @@ from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_pool import ItemPool
 from stream_app.models.kernels import shared as kernels
-from stream_app.models.model_state import State, grown
+from stream_app.models.model_state import State, grow
 from topics.records import Reason
 
-POOL = 1000
+POOL_SIZE = 1000
 """Items, the recently and repeatedly touched, that candidates and samples are chosen from."""
 
-FADE = 0.8
+CONTEXT_DECAY = 0.8
 """What an item of the context counts relative to the next newer one."""
 
 _MASK = (1 << 64) - 1
 
 
-def scramble(number: int) -> int:
+def splitmix64(number: int) -> int:
     """Turn a counter into 64 bits that look random (SplitMix64).
 
     Examples
     --------
-    >>> hex(scramble(1)), hex(scramble(2))
+    >>> hex(splitmix64(1)), hex(splitmix64(2))
     ('0xe220a8397b1dcdaf', '0x6e789e6aa1b965f4')
     """
     number = (number * 0x9E3779B97F4A7C15) & _MASK
@@ -45,12 +45,12 @@ def scramble(number: int) -> int:
     return number ^ (number >> 31)
 
 
-def initial_latents(tie: int, seed: int, factors: int, scale: float) -> NDArray[np.float32]:
+def initial_latents(tie: int, seed: int, n_factors: int, scale: float) -> NDArray[np.float32]:
     """Small uniform noise that depends on the id's hash and the seed alone, not on the order of arrival.
 
     Returns
     -------
-    ndarray of float32, shape (factors,)
+    ndarray of float32, shape (n_factors,)
         Of mean 0 and standard deviation `scale`.
 
     Examples
@@ -58,8 +58,8 @@ def initial_latents(tie: int, seed: int, factors: int, scale: float) -> NDArray[
     >>> bool((initial_latents(5, 7, 4, 0.1) == initial_latents(5, 7, 4, 0.1)).all())
     True
     """
-    noise = np.empty(factors, np.float32)
-    kernels.uniform(np.uint64(scramble(tie ^ scramble(seed))), scale * 12**0.5, noise)
+    noise = np.empty(n_factors, np.float32)
+    kernels.uniform(np.uint64(splitmix64(tie ^ splitmix64(seed))), scale * 12**0.5, noise)
     return noise
 
 
@@ -80,34 +80,34 @@ class FactorModel(Model):
         The items.
     max_users
         Shoppers with a vector; about 1% are forgotten, the longest inactive first, when one more comes.
-    factors
+    n_factors
         Length of the vectors.
     seed
         Of the initial vectors.
     """
 
-    def __init__(self, index: ItemIndex, *, max_users: int, factors: int, seed: int) -> None:
+    def __init__(self, index: ItemIndex, *, max_users: int, n_factors: int, seed: int) -> None:
         self._index = index
         self.max_users = max_users
-        self.factors = factors
+        self.n_factors = n_factors
         self.seed = seed
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         self._users = IdIndex(self.max_users, self._drop_users)
-        self._hold_users(np.zeros((64, self.factors), np.float32), np.zeros(64))
-        self._hold_items(np.zeros((64, self.factors), np.float32), np.zeros(64))
-        self._known: NDArray[np.bool_] = np.zeros(64, np.bool_)
-        self._pool = ItemPool(POOL)
-        self._pool_scores: Scores = np.zeros(POOL, np.float32)
-        self._learned = 0
+        self._set_user_arrays(np.zeros((64, self.n_factors), np.float32), np.zeros(64))
+        self._set_item_arrays(np.zeros((64, self.n_factors), np.float32), np.zeros(64))
+        self._has_vector: NDArray[np.bool_] = np.zeros(64, np.bool_)
+        self._pool = ItemPool(POOL_SIZE)
+        self._pool_scores: Scores = np.zeros(POOL_SIZE, np.float32)
+        self._n_learned = 0
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the items of the pool with the highest affinity."""
-        vector = self._vector(context)
+        vector = self._context_vector(context)
         if vector is None:
             return EMPTY_CANDIDATES
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        n = kernels.best_by_factors(
+        n = kernels.top_k_by_factors(
             vector,
             self._pool.items,
             self._pool.size,
@@ -124,9 +124,9 @@ class FactorModel(Model):
     def score(self, context: Context, items: Items) -> Scores:
         """Affinity of each item with the shopper."""
         out = np.zeros(len(items), np.float32)
-        vector = self._vector(context)
+        vector = self._context_vector(context)
         if vector is not None:
-            kernels.affinities(vector, items, self._known, self._item_latents, self._item_biases, out)
+            kernels.affinities(vector, items, self._has_vector, self._item_latents, self._item_biases, out)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
@@ -139,56 +139,56 @@ class FactorModel(Model):
 
     def forget_items(self, items: Items) -> None:
         """Drop the items' vectors and biases, and take them out of the pool."""
-        held = items[items < len(self._known)]
-        self._known[held] = False
-        self._item_latents[held] = 0.0
-        self._item_biases[held] = 0.0
+        in_range = items[items < len(self._has_vector)]
+        self._has_vector[in_range] = False
+        self._item_latents[in_range] = 0.0
+        self._item_biases[in_range] = 0.0
         self._pool.forget_items(items)
 
-    def _parts(self) -> State:
+    def _get_state(self) -> State:
         users, size = self._users.size, self._index.size
         return {
             "users": self._users.state(),
             "user_latents": self._user_latents[:users].copy(),
             "user_biases": self._user_biases[:users].copy(),
-            "known": grown(self._known, size)[:size].copy(),
-            "item_latents": grown(self._item_latents, size)[:size].copy(),
-            "item_biases": grown(self._item_biases, size)[:size].copy(),
+            "has_vector": grow(self._has_vector, size)[:size].copy(),
+            "item_latents": grow(self._item_latents, size)[:size].copy(),
+            "item_biases": grow(self._item_biases, size)[:size].copy(),
             "pool": self._pool.state(),
-            "learned": self._learned,
+            "learned": self._n_learned,
         }
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self._users.restore(state["users"])
         users, size = len(state["user_biases"]), len(state["item_biases"])
-        self._fit_users(users)
-        self._fit_items(size)
+        self._reserve_users(users)
+        self._reserve_items(size)
         self._user_latents[:users] = state["user_latents"]
         self._user_biases[:users] = state["user_biases"]
-        self._known[:size] = state["known"]
+        self._has_vector[:size] = state["has_vector"]
         self._item_latents[:size] = state["item_latents"]
         self._item_biases[:size] = state["item_biases"]
         self._pool.restore(state["pool"])
-        self._learned = int(state["learned"])
+        self._n_learned = int(state["learned"])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         return super().memory() + self._users.memory() + self._pool.memory()
 
-    def _hold_users(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
+    def _set_user_arrays(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
         self._user_latents, self._user_biases = latents, biases
 
-    def _hold_items(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
+    def _set_item_arrays(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
         self._item_latents, self._item_biases = latents, biases
 
-    def _fit_users(self, rows: int) -> None:
+    def _reserve_users(self, rows: int) -> None:
         if rows > len(self._user_biases):
-            self._hold_users(grown(self._user_latents, rows), grown(self._user_biases, rows))
+            self._set_user_arrays(grow(self._user_latents, rows), grow(self._user_biases, rows))
 
-    def _fit_items(self, rows: int) -> None:
-        if rows > len(self._known):
-            self._hold_items(grown(self._item_latents, rows), grown(self._item_biases, rows))
-            self._known = grown(self._known, rows)
+    def _reserve_items(self, rows: int) -> None:
+        if rows > len(self._has_vector):
+            self._set_item_arrays(grow(self._item_latents, rows), grow(self._item_biases, rows))
+            self._has_vector = grow(self._has_vector, rows)
 
     def _user_row(self, user: str, ts: float) -> int:
         """Row of a shopper, made now if need be."""
@@ -196,28 +196,36 @@ class FactorModel(Model):
         if row != NO_ITEM:
             return self._users.index(user, ts)
         row = self._users.index(user, ts)
-        self._fit_users(row + 1)
-        self._user_latents[row] = initial_latents(int(self._users.hashes[row]), self.seed, self.factors, 0.1)
+        self._reserve_users(row + 1)
+        self._user_latents[row] = initial_latents(
+            int(self._users.hashes[row]), self.seed, self.n_factors, 0.1
+        )
         return row
 
-    def _meet(self, item: int) -> None:
+    def _ensure_item_vector(self, item: int) -> None:
         """Give an item its first vector, if it has none."""
-        if item < len(self._known) and self._known[item]:
+        if item < len(self._has_vector) and self._has_vector[item]:
             return
-        self._fit_items(item + 1)
+        self._reserve_items(item + 1)
         tie = int(self._index.hashes[item])
-        self._item_latents[item] = initial_latents(tie, self.seed + 1, self.factors, 0.1)
-        self._known[item] = True
+        self._item_latents[item] = initial_latents(tie, self.seed + 1, self.n_factors, 0.1)
+        self._has_vector[item] = True
 
     def _drop_users(self, rows: Items) -> None:
         self._user_latents[rows] = 0.0
         self._user_biases[rows] = 0.0
 
-    def _vector(self, context: Context) -> NDArray[np.float32] | None:
+    def _context_vector(self, context: Context) -> NDArray[np.float32] | None:
         """Shopper's vector plus the fading sum of the context's; None if there is neither."""
         row = self._users.find(context.user) if context.user else NO_ITEM
-        vector = np.zeros(self.factors, np.float32)
-        found = kernels.gather(
-            row, context.items, FADE, self._known, self._user_latents, self._item_latents, vector
+        vector = np.zeros(self.n_factors, np.float32)
+        found = kernels.user_vector(
+            row,
+            context.items,
+            CONTEXT_DECAY,
+            self._has_vector,
+            self._user_latents,
+            self._item_latents,
+            vector,
         )
         return vector if found else None

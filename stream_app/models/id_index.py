@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Items, Times
-from stream_app.models.model_state import State, grown
+from stream_app.models.model_state import State, grow
 
 EVICTED_SHARE = 100
 """A full index gives up one in this many ids at a time."""
@@ -45,7 +45,7 @@ class IdIndex:
     hashes : ndarray of uint64, shape (n,)
         Stable hash of the id behind each integer; decides every tie, so that rankings do not depend on the
         order in which integers were given out. Replaced by a longer array when the index grows.
-    touched : ndarray of float64, shape (n,)
+    last_seen : ndarray of float64, shape (n,)
         Newest event time of each id, seconds since the epoch; -inf where the integer is free.
 
     Examples
@@ -63,7 +63,7 @@ class IdIndex:
     def __init__(self, capacity: int, on_evict: Callable[[Items], None] | None = None) -> None:
         self.capacity = capacity
         self.hashes: NDArray[np.uint64] = np.zeros(64, np.uint64)
-        self.touched: Times = np.full(64, -np.inf)
+        self.last_seen: Times = np.full(64, -np.inf)
         self._on_evict = on_evict
         self._numbers: dict[str, int] = {}
         self._ids: list[str | None] = []
@@ -127,38 +127,38 @@ class IdIndex:
         number = self._numbers.get(name)
         if number is None:
             return self._add(name, ts)
-        if ts > self.touched[number]:  # noqa: PLR1730 - max() would write each time, which costs more
-            self.touched[number] = ts
+        if ts > self.last_seen[number]:  # noqa: PLR1730 - max() would write each time, which costs more
+            self.last_seen[number] = ts
         return number
 
     def forget(self, name: str) -> None:
         """Give up one id, if it is known."""
         number = self._numbers.get(name)
         if number is not None:
-            self._give_up([number])
+            self._evict([number])
 
     def _add(self, name: str, ts: float) -> int:
         if len(self._numbers) >= self.capacity:
-            self._give_up(self._stalest(max(1, self.capacity // EVICTED_SHARE)))
+            self._evict(self._least_recently_seen(max(1, self.capacity // EVICTED_SHARE)))
         if self._free:
             number = self._free.pop()
             self._ids[number] = name
         else:
             number = len(self._ids)
             self._ids.append(name)
-            self.hashes = grown(self.hashes, number + 1)
-            self.touched = grown(self.touched, number + 1, -np.inf)
+            self.hashes = grow(self.hashes, number + 1)
+            self.last_seen = grow(self.last_seen, number + 1, -np.inf)
         self._numbers[name] = number
         self._text_bytes += sys.getsizeof(name)
         self.hashes[number] = stable_hash(name)
-        self.touched[number] = ts
+        self.last_seen[number] = ts
         return number
 
-    def _stalest(self, count: int) -> list[int]:
+    def _least_recently_seen(self, count: int) -> list[int]:
         used = np.fromiter(self._numbers.values(), np.int64, len(self._numbers))
-        return [int(number) for number in used[np.lexsort((self.hashes[used], self.touched[used]))][:count]]
+        return [int(number) for number in used[np.lexsort((self.hashes[used], self.last_seen[used]))][:count]]
 
-    def _give_up(self, numbers: list[int]) -> None:
+    def _evict(self, numbers: list[int]) -> None:
         if self._on_evict is not None:
             self._on_evict(np.array(numbers, np.int32))
         for number in numbers:
@@ -166,7 +166,7 @@ class IdIndex:
             del self._numbers[name]
             self._text_bytes -= sys.getsizeof(name)
             self._ids[number] = None
-            self.touched[number] = -np.inf
+            self.last_seen[number] = -np.inf
             self.hashes[number] = 0
             self._free.append(number)
 
@@ -176,7 +176,7 @@ class IdIndex:
             "capacity": self.capacity,
             "ids": list(self._ids),
             "free": list(self._free),
-            "touched": self.touched[: len(self._ids)].copy(),
+            "last_seen": self.last_seen[: len(self._ids)].copy(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -193,13 +193,13 @@ class IdIndex:
         self._free = [int(number) for number in state["free"]]
         self._numbers = {name: number for number, name in enumerate(self._ids) if name is not None}
         self._text_bytes = sum(sys.getsizeof(name) for name in self._numbers)
-        self.touched = grown(np.full(64, -np.inf), len(self._ids), -np.inf)
-        self.touched[: len(self._ids)] = state["touched"]
-        self.hashes = grown(np.zeros(64, np.uint64), len(self._ids))
+        self.last_seen = grow(np.full(64, -np.inf), len(self._ids), -np.inf)
+        self.last_seen[: len(self._ids)] = state["last_seen"]
+        self.hashes = grow(np.zeros(64, np.uint64), len(self._ids))
         for number, name in enumerate(self._ids):
             if name is not None:
                 self.hashes[number] = stable_hash(name)
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return self.hashes.nbytes + self.touched.nbytes + self._text_bytes + _BYTES_PER_ID * len(self._ids)
+        return self.hashes.nbytes + self.last_seen.nbytes + self._text_bytes + _BYTES_PER_ID * len(self._ids)

@@ -1,4 +1,4 @@
-"""The one index of items that all models of a replica share, with what the catalogue says of each item."""
+"""The one index of items that all models of a replica share, with what the catalog says of each item."""
 
 import math
 import sys
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Items, Times
 from stream_app.models.id_index import IdIndex
-from stream_app.models.model_state import State, grown
+from stream_app.models.model_state import State, grow
 
 MAX_CATEGORIES = 4
 """Categories remembered of an item."""
@@ -31,7 +31,7 @@ NO_LABELS = Labels()
 
 
 class ItemIndex(IdIndex):
-    """Item ids as small integers, and the newest catalogue facts of each.
+    """Item ids as small integers, and the newest catalog facts of each.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ class ItemIndex(IdIndex):
     Attributes
     ----------
     available : ndarray of bool, shape (n,)
-        Whether the item can be bought; True where the catalogue has not said.
+        Whether the item can be bought; True where the catalog has not said.
     prices : ndarray of float32, shape (n,)
         Price, NaN where unknown.
     category_codes : ndarray of int32, shape (n, MAX_CATEGORIES)
@@ -53,7 +53,7 @@ class ItemIndex(IdIndex):
     first_seen : ndarray of float64, shape (n,)
         Event time of the first interaction folded, seconds since the epoch; inf before it.
     any_described : bool
-        Whether the catalogue has said anything of any item.
+        Whether the catalog has said anything of any item.
 
     Examples
     --------
@@ -67,16 +67,16 @@ class ItemIndex(IdIndex):
 
     def __init__(self, capacity: int, on_evict: Callable[[Items], None] | None = None) -> None:
         super().__init__(capacity, on_evict)
-        self._empty()
+        self._reset_facts()
 
-    def _empty(self) -> None:
+    def _reset_facts(self) -> None:
         self.available: NDArray[np.bool_] = np.ones(64, np.bool_)
         self.prices: NDArray[np.float32] = np.full(64, np.nan, np.float32)
         self.category_codes: Items = np.full((64, MAX_CATEGORIES), NO_ITEM, np.int32)
         self.brand_codes: Items = np.full(64, NO_ITEM, np.int32)
         self.seller_codes: Items = np.full(64, NO_ITEM, np.int32)
         self.first_seen: Times = np.full(64, np.inf)
-        self._described: Times = np.full(64, -np.inf)
+        self._facts_time: Times = np.full(64, -np.inf)
         self.any_described = False
         self._labels: dict[int, Labels] = {}
         self._codes = IdIndex(MAX_LABELS, self._forget_codes)
@@ -92,14 +92,14 @@ class ItemIndex(IdIndex):
         brand: str | None = None,
         seller: str | None = None,
     ) -> bool:
-        """Take the catalogue's facts of an item, unless newer ones are held.
+        """Take the catalog's facts of an item, unless newer ones are held.
 
         Parameters
         ----------
         item
             An integer of this index.
         ts
-            Event time of the catalogue's word, seconds since the epoch.
+            Event time of the catalog's word, seconds since the epoch.
         available, price, categories, brand, seller
             The facts; at most `MAX_CATEGORIES` categories are kept.
 
@@ -108,13 +108,13 @@ class ItemIndex(IdIndex):
         bool
             False where newer facts are held; nothing has changed then.
         """
-        if ts < self._described[item]:
+        if ts < self._facts_time[item]:
             return False
         self.any_described = True
-        self._described[item] = ts
+        self._facts_time[item] = ts
         self.available[item] = available
         self.prices[item] = math.nan if price is None else price
-        self._label(
+        self._set_labels(
             item,
             Labels(
                 tuple(sys.intern(each) for each in categories[:MAX_CATEGORIES]),
@@ -125,7 +125,7 @@ class ItemIndex(IdIndex):
         return True
 
     def categories(self, item: int) -> tuple[str, ...]:
-        """Categories of an item, in the catalogue's order; empty where unknown."""
+        """Categories of an item, in the catalog's order; empty where unknown."""
         labels = self._labels.get(item)
         return labels.categories if labels else ()
 
@@ -143,22 +143,22 @@ class ItemIndex(IdIndex):
         """Integer of a ``category``, ``brand`` or ``seller``; `NO_ITEM` where no item has it."""
         return self._codes.find(f"{kind}:{name}")
 
-    def saw(self, item: int, ts: float) -> None:
+    def update_first_seen(self, item: int, ts: float) -> None:
         """Note an interaction with an item."""
         self.first_seen[item] = min(self.first_seen[item], ts)
 
-    def _label(self, item: int, labels: "Labels") -> None:
+    def _set_labels(self, item: int, labels: "Labels") -> None:
         self._labels.pop(item, None)
         if labels != NO_LABELS:
             self._labels[item] = labels
-        # dated by the catalogue, so that labels it no longer names are given up first
-        ts = float(self._described[item])
-        codes = [self._coded("category", name, ts) for name in labels.categories]
+        # dated by the catalog, so that labels it no longer names are given up first
+        ts = float(self._facts_time[item])
+        codes = [self._get_code("category", name, ts) for name in labels.categories]
         self.category_codes[item] = codes + [NO_ITEM] * (MAX_CATEGORIES - len(codes))
-        self.brand_codes[item] = self._coded("brand", labels.brand, ts)
-        self.seller_codes[item] = self._coded("seller", labels.seller, ts)
+        self.brand_codes[item] = self._get_code("brand", labels.brand, ts)
+        self.seller_codes[item] = self._get_code("seller", labels.seller, ts)
 
-    def _coded(self, kind: str, name: str, ts: float) -> int:
+    def _get_code(self, kind: str, name: str, ts: float) -> int:
         return self._codes.index(f"{kind}:{name}", ts) if name else NO_ITEM
 
     def _forget_codes(self, codes: Items) -> None:
@@ -167,23 +167,23 @@ class ItemIndex(IdIndex):
 
     def _add(self, name: str, ts: float) -> int:
         item = super()._add(name, ts)
-        self._fit(item + 1)
+        self._reserve(item + 1)
         return item
 
-    def _fit(self, length: int) -> None:
-        self.available = grown(self.available, length, True)
-        self.prices = grown(self.prices, length, np.nan)
-        self._described = grown(self._described, length, -np.inf)
-        self.category_codes = grown(self.category_codes, length, NO_ITEM)
-        self.brand_codes = grown(self.brand_codes, length, NO_ITEM)
-        self.seller_codes = grown(self.seller_codes, length, NO_ITEM)
-        self.first_seen = grown(self.first_seen, length, np.inf)
+    def _reserve(self, length: int) -> None:
+        self.available = grow(self.available, length, True)
+        self.prices = grow(self.prices, length, np.nan)
+        self._facts_time = grow(self._facts_time, length, -np.inf)
+        self.category_codes = grow(self.category_codes, length, NO_ITEM)
+        self.brand_codes = grow(self.brand_codes, length, NO_ITEM)
+        self.seller_codes = grow(self.seller_codes, length, NO_ITEM)
+        self.first_seen = grow(self.first_seen, length, np.inf)
 
-    def _give_up(self, numbers: list[int]) -> None:
-        super()._give_up(numbers)
+    def _evict(self, numbers: list[int]) -> None:
+        super()._evict(numbers)
         self.available[numbers] = True
         self.prices[numbers] = np.nan
-        self._described[numbers] = -np.inf
+        self._facts_time[numbers] = -np.inf
         self.category_codes[numbers] = NO_ITEM
         self.brand_codes[numbers] = self.seller_codes[numbers] = NO_ITEM
         self.first_seen[numbers] = np.inf
@@ -197,7 +197,7 @@ class ItemIndex(IdIndex):
             **super().state(),
             "available": self.available[:size].copy(),
             "prices": self.prices[:size].copy(),
-            "described": self._described[:size].copy(),
+            "facts_time": self._facts_time[:size].copy(),
             "first_seen": self.first_seen[:size].copy(),
             "labels": [
                 [item, list(each.categories), each.brand, each.seller]
@@ -215,16 +215,16 @@ class ItemIndex(IdIndex):
         """
         super().restore(state)
         size = self.size
-        self._empty()
-        self._fit(size)
+        self._reset_facts()
+        self._reserve(size)
         self.available[:size] = state["available"]
         self.prices[:size] = state["prices"]
-        self._described[:size] = state["described"]
-        self.any_described = bool((self._described > -np.inf).any())
+        self._facts_time[:size] = state["facts_time"]
+        self.any_described = bool((self._facts_time > -np.inf).any())
         self.first_seen[:size] = state["first_seen"]
         for item, categories, brand, seller in state["labels"]:
             names = tuple(sys.intern(name) for name in categories)
-            self._label(int(item), Labels(names, sys.intern(brand), sys.intern(seller)))
+            self._set_labels(int(item), Labels(names, sys.intern(brand), sys.intern(seller)))
 
     def memory(self) -> int:
         """Bytes held, to within a few percent (names of categories and brands, shared by many, left out)."""
@@ -235,7 +235,7 @@ class ItemIndex(IdIndex):
             self.brand_codes,
             self.seller_codes,
             self.first_seen,
-            self._described,
+            self._facts_time,
         )
         facts = sum(column.nbytes for column in columns) + self._codes.memory()
         return super().memory() + facts + 250 * len(self._labels)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import Items
 from stream_app.models.kernels import shared as kernels
-from stream_app.models.model_state import State, grown
+from stream_app.models.model_state import State, grow
 
 
 class ItemPool:
@@ -16,12 +16,12 @@ class ItemPool:
 
     Parameters
     ----------
-    room
+    capacity
         Most items.
 
     Attributes
     ----------
-    items : ndarray of int32, shape (room,)
+    items : ndarray of int32, shape (capacity,)
         The first `size` are in the pool.
     size
         Items in the pool.
@@ -34,60 +34,60 @@ class ItemPool:
     --------
     >>> pool = ItemPool(2)
     >>> for item in (1, 2, 1, 3):
-    ...     pool.keep(item)
+    ...     pool.add(item)
     >>> pool.items.tolist()
     [1, 3]
     """
 
-    def __init__(self, room: int) -> None:
-        self.items: Items = np.zeros(room, np.int32)
+    def __init__(self, capacity: int) -> None:
+        self.items: Items = np.zeros(capacity, np.int32)
         self.size = 0
-        self._recent: NDArray[np.bool_] = np.zeros(room, np.bool_)
-        self._places: NDArray[np.int32] = np.zeros(64, np.int32)
+        self._referenced: NDArray[np.bool_] = np.zeros(capacity, np.bool_)
+        self._slots: NDArray[np.int32] = np.zeros(64, np.int32)
         self._hand = 0
 
-    def keep(self, item: int) -> None:
+    def add(self, item: int) -> None:
         """Note that an item was touched; it is in the pool then."""
-        if item >= len(self._places):
-            self._places = grown(self._places, item + 1)
-        self._hand, self.size = kernels.remember(
-            item, self._hand, self.size, self.items, self._places, self._recent
+        if item >= len(self._slots):
+            self._slots = grow(self._slots, item + 1)
+        self._hand, self.size = kernels.insert_by_clock(
+            item, self._hand, self.size, self.items, self._slots, self._referenced
         )
 
     def forget_items(self, items: Items) -> None:
         """Take items out."""
-        held = items[items < len(self._places)]
-        if not self._places[held].any():
+        in_range = items[items < len(self._slots)]
+        if not self._slots[in_range].any():
             return
-        kept = ~np.isin(self.items[: self.size], held)
-        pool, recent = self.items[: self.size][kept], self._recent[: self.size][kept]
+        keep_mask = ~np.isin(self.items[: self.size], in_range)
+        pool, referenced = self.items[: self.size][keep_mask], self._referenced[: self.size][keep_mask]
         # the hand stays on the item it pointed at, or goes on to the next that is left
-        hand = int(np.count_nonzero(kept[: self._hand]))
-        self._places[held] = 0
-        self._fill(pool, recent, hand)
+        hand = int(np.count_nonzero(keep_mask[: self._hand]))
+        self._slots[in_range] = 0
+        self._set_contents(pool, referenced, hand)
 
     def state(self) -> State:
         """What is held, copied."""
         return {
             "items": self.items[: self.size].copy(),
-            "recent": self._recent[: self.size].copy(),
+            "referenced": self._referenced[: self.size].copy(),
             "hand": self._hand,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take what `state` gave into an empty pool."""
         items = state["items"]
-        self._places = grown(self._places, int(items.max(initial=0)) + 1)
-        self._fill(items, state["recent"], int(state["hand"]))
+        self._slots = grow(self._slots, int(items.max(initial=0)) + 1)
+        self._set_contents(items, state["referenced"], int(state["hand"]))
 
     def memory(self) -> int:
         """Bytes held."""
-        return self.items.nbytes + self._recent.nbytes + self._places.nbytes
+        return self.items.nbytes + self._referenced.nbytes + self._slots.nbytes
 
-    def _fill(self, items: Items, recent: NDArray[np.bool_], hand: int) -> None:
+    def _set_contents(self, items: Items, referenced: NDArray[np.bool_], hand: int) -> None:
         self.size = len(items)
         self.items[: self.size] = items
-        self._recent[:] = False
-        self._recent[: self.size] = recent
-        self._places[items] = np.arange(1, self.size + 1)
+        self._referenced[:] = False
+        self._referenced[: self.size] = referenced
+        self._slots[items] = np.arange(1, self.size + 1)
         self._hand = hand if hand < self.size else 0

@@ -11,9 +11,9 @@ from stream_app.models.decay import ForwardDecay
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import shared as kernels
 from stream_app.models.links import Links
-from stream_app.models.model_state import State, grown
-from stream_app.models.similarity import measure
-from stream_app.models.sparse_scoring import SpreadingModel
+from stream_app.models.model_state import State, grow
+from stream_app.models.similarity import similarity_code
+from stream_app.models.sparse_scoring import SparseScoringModel
 from topics.records import Kind, Reason
 
 ALSO_VIEWED, ALSO_BOUGHT = "also_viewed", "also_bought"
@@ -21,7 +21,7 @@ ALSO_VIEWED, ALSO_BOUGHT = "also_viewed", "also_bought"
 _VIEWS = frozenset({Kind.VIEW, Kind.DETAIL, Kind.CART, Kind.WISHLIST, Kind.SHARE})
 
 
-class _Table(Links):
+class _CovisitCounts(Links):
     """Decayed counts of items and of pairs, and of the baskets (visits or orders) that they came in."""
 
     def __init__(self, width: int) -> None:
@@ -30,27 +30,27 @@ class _Table(Links):
         self.norms: NDArray[np.float64] = np.zeros(0)
         self.baskets = 0.0
 
-    def fit(self, rows: int) -> None:
-        super().fit(rows)
-        self.counts = grown(self.counts, len(self.sizes))
-        self.norms = grown(self.norms, len(self.sizes))
+    def reserve(self, rows: int) -> None:
+        super().reserve(rows)
+        self.counts = grow(self.counts, len(self.sizes))
+        self.norms = grow(self.norms, len(self.sizes))
 
-    def normalise(self, exponent: float) -> None:
+    def update_norms(self, exponent: float) -> None:
         self.norms[:] = 0.0
-        held = self.counts > 0
-        self.norms[held] = self.counts[held] ** -exponent
+        positive = self.counts > 0
+        self.norms[positive] = self.counts[positive] ** -exponent
 
     def rescale(self, factor: float, exponent: float) -> None:
         self.scale(factor)
         self.counts *= factor
         self.baskets *= factor
-        self.normalise(exponent)
+        self.update_norms(exponent)
 
-    def forget(self, gone: NDArray[np.bool_]) -> None:
-        self.forget_items(gone)
-        lost = np.flatnonzero(gone[: len(self.sizes)])
-        self.sizes[lost] = 0
-        self.counts[lost] = self.norms[lost] = 0.0
+    def forget(self, removed_mask: NDArray[np.bool_]) -> None:
+        self.forget_items(removed_mask)
+        removed = np.flatnonzero(removed_mask[: len(self.sizes)])
+        self.sizes[removed] = 0
+        self.counts[removed] = self.norms[removed] = 0.0
 
     def state(self) -> State:
         return {**super().state(), "counts": self.counts.copy(), "baskets": self.baskets}
@@ -59,19 +59,19 @@ class _Table(Links):
         self.restore(state)
         self.counts[: len(state["counts"])] = state["counts"]
         self.baskets = float(state["baskets"])
-        self.normalise(exponent)
+        self.update_norms(exponent)
 
     def memory(self) -> int:
         return super().memory() + self.counts.nbytes + self.norms.nbytes
 
 
-class ItemToItem(SpreadingModel):
+class ItemToItem(SparseScoringModel):
     """Co-visits and co-buys: an item is proposed for what it shares with the context's items.
 
     Each observation that is no repeat is linked both ways with the distinct items the same shopper had in
     the same stream within the session gap: the nearer in time, the stronger. Views and purchases have a
     table each. Scores of both tables are summed over the context's newest distinct items, each counting
-    `fade` times the next newer one.
+    `context_decay` times the next newer one.
 
     With the decayed weight w of a pair, the counts n of its items and the number N of baskets (visits or
     orders) the score of z for a context item y is, by `similarity`,
@@ -87,13 +87,13 @@ class ItemToItem(SpreadingModel):
         The items.
     half_life
         Seconds in which a pair loses half its weight.
-    reach
+    time_scale
         A pair this many seconds apart is linked by half the weight of a simultaneous one.
-    neighbours
+    neighbors
         Neighbours remembered of an item; a new one takes the place of the weakest.
     depth
         Distinct context items used.
-    fade
+    context_decay
         What an item of the context counts relative to the next newer one.
     penalty
         How much the popularity of the proposed item counts against it, from 0 to 1; for the cosine.
@@ -128,28 +128,28 @@ class ItemToItem(SpreadingModel):
         index: ItemIndex,
         *,
         half_life: float = 86_400.0,
-        reach: float = 100.0,
-        neighbours: int = 100,
+        time_scale: float = 100.0,
+        neighbors: int = 100,
         depth: int = 10,
-        fade: float = 0.8,
+        context_decay: float = 0.8,
         penalty: float = 0.2,
         similarity: str = "cosine",
     ) -> None:
-        super().__init__(index, 2 * depth * neighbours)
+        super().__init__(index, 2 * depth * neighbors)
         self.half_life = half_life
-        self.reach = reach
-        self.neighbours = neighbours
+        self.time_scale = time_scale
+        self.neighbors = neighbors
         self.depth = depth
-        self.fade = fade
+        self.context_decay = context_decay
         self.penalty = penalty
         self.similarity = similarity
-        self._measure = measure(similarity)
-        self._clear()
+        self._similarity_code = similarity_code(similarity)
+        self._reset()
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         self._decay = ForwardDecay(self.half_life)
-        self._views = _Table(self.neighbours)
-        self._buys = _Table(self.neighbours)
+        self._views = _CovisitCounts(self.neighbors)
+        self._purchases = _CovisitCounts(self.neighbors)
 
     def learn_one(self, observation: Observation) -> None:
         """Count one item and its pairs; repeats, and kinds that belong to no stream, are skipped."""
@@ -159,16 +159,16 @@ class ItemToItem(SpreadingModel):
         if kind in _VIEWS:
             table = self._views
         elif kind is Kind.PURCHASE:
-            table = self._buys
+            table = self._purchases
         else:
             return
         item, ts = observation.item, observation.ts
         factor = self._decay.advance(ts)
         if factor != 1.0:
             self._views.rescale(factor, self.penalty)
-            self._buys.rescale(factor, self.penalty)
+            self._purchases.rescale(factor, self.penalty)
         if item >= len(table.sizes):
-            table.fit(item + 1)
+            table.reserve(item + 1)
         previous = observation.previous_items
         if not len(previous):
             table.baskets += self._decay.weight(ts)
@@ -177,7 +177,7 @@ class ItemToItem(SpreadingModel):
             ts,
             previous,
             observation.previous_times,
-            self.reach,
+            self.time_scale,
             self.half_life,
             self._decay.landmark,
             self.penalty,
@@ -197,49 +197,49 @@ class ItemToItem(SpreadingModel):
 
     def forget_items(self, items: Items) -> None:
         """Drop the items' rows, and the items from the rows of others."""
-        gone = np.zeros(self._index.size, np.bool_)
-        gone[items] = True
-        self._views.forget(gone)
-        self._buys.forget(gone)
+        removed_mask = np.zeros(self._index.size, np.bool_)
+        removed_mask[items] = True
+        self._views.forget(removed_mask)
+        self._purchases.forget(removed_mask)
 
     def statistics(self, ts: float) -> list[tuple[str, Items, Items, NDArray[np.float64]]]:
         """Weights decayed to `ts`: a label, two item columns and the values, of each table."""
         factor = self._decay.at(ts)
         tables = []
-        for name, table in ((ALSO_VIEWED, self._views), (ALSO_BOUGHT, self._buys)):
+        for name, table in ((ALSO_VIEWED, self._views), (ALSO_BOUGHT, self._purchases)):
             owners, items, weights = table.pairs()
             tables.append((name, owners, items, weights * factor))
-            every = np.flatnonzero(table.counts).astype(np.int32)
-            tables.append((name, every, every, table.counts[every] * factor))
+            nonzero = np.flatnonzero(table.counts).astype(np.int32)
+            tables.append((name, nonzero, nonzero, table.counts[nonzero] * factor))
         return tables
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return super().memory() + self._views.memory() + self._buys.memory()
+        return super().memory() + self._views.memory() + self._purchases.memory()
 
-    def _parts(self) -> State:
+    def _get_state(self) -> State:
         return {
             "landmark": self._decay.landmark,
             "views": self._views.state(),
-            "buys": self._buys.state(),
+            "purchases": self._purchases.state(),
         }
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self._decay.landmark = float(state["landmark"])
         self._views.restore_table(state["views"], self.penalty)
-        self._buys.restore_table(state["buys"], self.penalty)
+        self._purchases.restore_table(state["purchases"], self.penalty)
 
-    def _spread(self, context: Context) -> int:
+    def _accumulate_scores(self, context: Context) -> int:
         n = 0
-        for table, bought in ((self._views, False), (self._buys, True)):
+        for table, is_purchase in ((self._views, False), (self._purchases, True)):
             if len(table.sizes):
-                n = kernels.spread(
+                n = kernels.accumulate_neighbors(
                     context.items,
                     self.depth,
-                    self.fade,
+                    self.context_decay,
                     1.0,
                     self.penalty,
-                    self._measure,
+                    self._similarity_code,
                     table.baskets,
                     table.items,
                     table.weights,
@@ -249,8 +249,8 @@ class ItemToItem(SpreadingModel):
                     self._scores,
                     self._best,
                     self._evidence,
-                    self._touched,
+                    self._touched_items,
                     n,
-                    bought,
+                    is_purchase,
                 )
         return n

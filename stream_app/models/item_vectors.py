@@ -10,16 +10,16 @@ from stream_app.models.base import NO_ITEM, Context, Items, Observation, Scores
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import item_vectors as kernels
 from stream_app.models.kernels.item_vectors import Vectors
-from stream_app.models.model_state import State, grown
-from stream_app.models.session_store import SessionStore, Surroundings
-from stream_app.models.session_store_model import StoreModel
+from stream_app.models.model_state import State, grow
+from stream_app.models.session_store import NeighborScores, SessionStore
+from stream_app.models.session_store_model import SessionStoreModel
 from topics.records import Reason
 
 STEPS_BACK = 8
 """Items of the session that its vector is made of, the newest."""
 
 
-class ItemVectors(StoreModel):
+class ItemVectors(SessionStoreModel):
     """Item vectors by a sampled softmax over cosines, one click at a time.
 
     The session's vector is the sum of its newest items' vectors, each dimension weighed by how many clicks ago the
@@ -34,13 +34,13 @@ class ItemVectors(StoreModel):
 
     Parameters
     ----------
-    index, store, keeps
-        See `StoreModel`.
-    factors
+    index, store, owns_store
+        See `SessionStoreModel`.
+    n_factors
         Length of the vectors.
     negatives
         Samples of each step.
-    recent
+    recent_clicks
         Newest clicks that samples are drawn from.
     replays
         Remembered clicks learned again after each click.
@@ -82,52 +82,54 @@ class ItemVectors(StoreModel):
         self,
         index: ItemIndex,
         store: SessionStore,
-        keeps: bool = True,  # the registry's word, no hyper-parameter
+        owns_store: bool = True,  # set by the registry, not a hyper-parameter
         *,
-        factors: int = 64,
+        n_factors: int = 64,
         negatives: int = 128,
-        recent: int = 8_192,
+        recent_clicks: int = 8_192,
         replays: int = 0,
         scale: float = 6.0,
         learning_rate: float = 0.4,
         seed: int = 7,
     ) -> None:
-        super().__init__(index, store, keeps)
-        self.factors = factors
+        super().__init__(index, store, owns_store)
+        self.n_factors = n_factors
         self.negatives = negatives
-        self.recent = recent
+        self.recent_clicks = recent_clicks
         self.replays = replays
         self.scale = scale
         self.learning_rate = learning_rate
         self.seed = seed
-        self._clear()
+        self._reset()
 
-    def _clear(self) -> None:
-        gates = np.exp(-0.5 * np.arange(STEPS_BACK))[:, None].repeat(self.factors, 1).astype(np.float32)
+    def _reset(self) -> None:
+        gates = np.exp(-0.5 * np.arange(STEPS_BACK))[:, None].repeat(self.n_factors, 1).astype(np.float32)
         self.vectors = Vectors(
-            np.zeros((0, self.factors), np.float32),
+            np.zeros((0, self.n_factors), np.float32),
             np.zeros(0, np.float32),
             gates,
             np.full(STEPS_BACK, 1e-3, np.float32),
-            np.zeros(self.recent, np.int32),
+            np.zeros(self.recent_clicks, np.int32),
             np.array([0, self.seed], np.int64),
         )
-        self._session: NDArray[np.float32] = np.zeros(self.factors, np.float32)
-        self._slope: NDArray[np.float32] = np.zeros(self.factors, np.float32)
+        self._session: NDArray[np.float32] = np.zeros(self.n_factors, np.float32)
+        self._gradient: NDArray[np.float32] = np.zeros(self.n_factors, np.float32)
         self._samples: Items = np.zeros(self.negatives + 1, np.int32)
-        self._chances: NDArray[np.float32] = np.zeros(self.negatives + 1, np.float32)
+        self._probabilities: NDArray[np.float32] = np.zeros(self.negatives + 1, np.float32)
 
     def learn_one(self, observation: Observation) -> None:
         """Learn one click after the session's earlier ones, and some remembered clicks again."""
         if observation.weight > 0:
             item = observation.item
             if item >= len(self.vectors.sums):
-                held, rows = self.vectors, max(item + 1, 64)
+                arrays, rows = self.vectors, max(item + 1, 64)
                 # the norm of a vector that was never learned is 0: such items are not known
-                self.vectors = held._replace(items=grown(held.items, rows), sums=grown(held.sums, rows, 1e-3))
+                self.vectors = arrays._replace(
+                    items=grow(arrays.items, rows), sums=grow(arrays.sums, rows, 1e-3)
+                )
             kernels.learn(
                 self.vectors,
-                self.store.held,
+                self.store.arrays,
                 item,
                 self._index.hashes[item],
                 observation.previous_items,
@@ -136,16 +138,16 @@ class ItemVectors(StoreModel):
                 np.float32(self.scale),
                 np.float32(self.learning_rate),
                 self._session,
-                self._slope,
+                self._gradient,
                 self._samples,
-                self._chances,
+                self._probabilities,
             )
         super().learn_one(observation)
 
-    def _values(self, around: Surroundings) -> NDArray[np.float32]:
-        context = around.context
+    def _compute_scores(self, neighbors: NeighborScores) -> NDArray[np.float32]:
+        context = neighbors.context
         start = context.session_start if context.session_start < len(context.items) else 0
-        return self.cosines(context.items[start:], self.store.found(around))
+        return self.cosines(context.items[start:], self.store.candidate_items(neighbors))
 
     def cosines(self, clicks: Items, items: Items) -> Scores:
         """1 + cosine of each item with the session of `clicks`; 0 where the item or the session is unknown.
@@ -164,7 +166,7 @@ class ItemVectors(StoreModel):
         kernels.cosines(self.vectors, clicks, items, self._session, out)
         return out
 
-    def cosines_beside(self, others: Items, items: Items) -> NDArray[np.float32]:
+    def pairwise_cosines(self, others: Items, items: Items) -> NDArray[np.float32]:
         """1 + cosine of each item with each of some others, 2 for an item with itself; 0 where one is unknown.
 
         Parameters
@@ -177,7 +179,7 @@ class ItemVectors(StoreModel):
         ndarray of float32, shape (m, n)
         """
         out = np.zeros((len(others), len(items)), np.float32)
-        kernels.cosines_beside(self.vectors, others, items, out)
+        kernels.pairwise_cosines(self.vectors, others, items, out)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
@@ -190,22 +192,22 @@ class ItemVectors(StoreModel):
     def forget_items(self, items: Items) -> None:
         """Drop the items' vectors, and the items from the samples."""
         super().forget_items(items)
-        held = items[items < len(self.vectors.sums)]
-        self.vectors.items[held] = 0.0
-        self.vectors.sums[held] = 1e-3
+        arrays = items[items < len(self.vectors.sums)]
+        self.vectors.items[arrays] = 0.0
+        self.vectors.sums[arrays] = 1e-3
         ring = self.vectors.ring
         ring[np.isin(ring, items)] = NO_ITEM
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        own = (*self.vectors, self._session, self._slope, self._samples, self._chances)
-        return super().memory() + sum(array.nbytes for array in own)
+        model_arrays = (*self.vectors, self._session, self._gradient, self._samples, self._probabilities)
+        return super().memory() + sum(array.nbytes for array in model_arrays)
 
-    def _parts(self) -> State:
+    def _get_state(self) -> State:
         vectors = {name: array.copy() for name, array in self.vectors._asdict().items()}
-        return super()._parts() | {"vectors": vectors}
+        return super()._get_state() | {"vectors": vectors}
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
-        super()._fill(state)
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        super()._set_state(state)
         # copied, since a kernel would be compiled once more for arrays that cannot be written
         self.vectors = Vectors(**{name: np.array(array) for name, array in state["vectors"].items()})

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import Items
 from stream_app.models.kernels import shared as kernels
-from stream_app.models.model_state import State, grown
+from stream_app.models.model_state import State, grow
 
 
 class Links:
@@ -31,7 +31,7 @@ class Links:
     Examples
     --------
     >>> links, ties = Links(width=2), np.arange(9, dtype=np.uint64)
-    >>> links.fit(4)
+    >>> links.reserve(4)
     >>> for item, weight in [(7, 1.0), (8, 2.0), (7, 0.5), (5, 9.0)]:
     ...     links.add(3, item, weight, ties)
     >>> links.items[3].tolist(), links.weights[3].tolist()
@@ -43,17 +43,17 @@ class Links:
         self.weights: NDArray[np.float64] = np.zeros((0, width))
         self.sizes: NDArray[np.int32] = np.zeros(0, np.int32)
 
-    def fit(self, rows: int) -> None:
+    def reserve(self, rows: int) -> None:
         """Make room for rows."""
         if rows > len(self.sizes):
             rows = max(rows, 64)
-            self.items = grown(self.items, rows)
-            self.weights = grown(self.weights, rows)
-            self.sizes = grown(self.sizes, rows)
+            self.items = grow(self.items, rows)
+            self.weights = grow(self.weights, rows)
+            self.sizes = grow(self.sizes, rows)
 
     def add(self, row: int, item: int, weight: float, ties: NDArray[np.uint64]) -> None:
         """Add to the weight of an item in a row; `ties` is `ItemIndex.hashes`."""
-        kernels.link(row, item, weight, self.items, self.weights, self.sizes, ties)
+        kernels.add_weight(row, item, weight, self.items, self.weights, self.sizes, ties)
 
     def scale(self, factor: float) -> None:
         """Multiply every weight."""
@@ -63,15 +63,15 @@ class Links:
         """Empty rows."""
         self.sizes[rows[rows < len(self.sizes)]] = 0
 
-    def forget_items(self, gone: NDArray[np.bool_]) -> None:
-        """Take the items marked in `gone` out of every row."""
-        kernels.drop_items(self.items, self.weights, self.sizes, gone)
+    def forget_items(self, removed_mask: NDArray[np.bool_]) -> None:
+        """Take the items marked in `removed_mask` out of every row."""
+        kernels.drop_items(self.items, self.weights, self.sizes, removed_mask)
 
     def pairs(self) -> tuple[Items, Items, NDArray[np.float64]]:
         """Every row's number, item and weight, as three columns."""
-        held = np.arange(self.items.shape[1]) < self.sizes[:, None]
+        mask = np.arange(self.items.shape[1]) < self.sizes[:, None]
         owners = np.repeat(np.arange(len(self.sizes), dtype=np.int32), self.sizes)
-        return owners, self.items[held], self.weights[held]
+        return owners, self.items[mask], self.weights[mask]
 
     def state(self) -> State:
         """What is held, copied."""
@@ -81,11 +81,11 @@ class Links:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take what `state` gave into links that hold nothing."""
         rows = len(state["sizes"])
-        self.fit(rows)
+        self.reserve(rows)
         self.sizes[:rows] = state["sizes"]
-        held = np.arange(self.items.shape[1]) < self.sizes[:, None]
-        self.items[held] = state["items"]
-        self.weights[held] = state["weights"]
+        mask = np.arange(self.items.shape[1]) < self.sizes[:, None]
+        self.items[mask] = state["items"]
+        self.weights[mask] = state["weights"]
 
     def memory(self) -> int:
         """Bytes held."""

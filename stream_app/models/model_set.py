@@ -13,23 +13,23 @@ from stream_app.models.base import (
     Candidates,
     Context,
     Items,
-    Listener,
+    Learner,
     Model,
     Observation,
-    RewardListener,
+    RewardLearner,
 )
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_to_item import ItemToItem
-from stream_app.models.model_state import State, stamped, verify
+from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
-from stream_app.models.session_tracker import SessionTracker, Stream
+from stream_app.models.session_tracker import EventStream, SessionTracker
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
 
 L = TypeVar("L")
 
-WEIGHTS: dict[Kind, float] = {
+KIND_WEIGHTS: dict[Kind, float] = {
     Kind.VIEW: 1.0,
     Kind.DETAIL: 1.5,
     Kind.CART: 3.0,
@@ -42,20 +42,20 @@ WEIGHTS: dict[Kind, float] = {
 }
 """How much each kind says of an item; the kinds left out carry none."""
 
-STREAMS: dict[Kind, Stream] = {
-    Kind.VIEW: Stream.VIEWS,
-    Kind.DETAIL: Stream.VIEWS,
-    Kind.CART: Stream.VIEWS,
-    Kind.WISHLIST: Stream.VIEWS,
-    Kind.SHARE: Stream.VIEWS,
-    Kind.PURCHASE: Stream.PURCHASES,
+KIND_STREAMS: dict[Kind, EventStream] = {
+    Kind.VIEW: EventStream.VIEWS,
+    Kind.DETAIL: EventStream.VIEWS,
+    Kind.CART: EventStream.VIEWS,
+    Kind.WISHLIST: EventStream.VIEWS,
+    Kind.SHARE: EventStream.VIEWS,
+    Kind.PURCHASE: EventStream.PURCHASES,
 }
 """The stream each kind belongs to; the kinds left out belong to none."""
 
-CONTEXT = 20
+CONTEXT_LENGTH = 20
 """Recent items of a shopper that a list is made from."""
 
-DIGITS = 6
+DIGEST_DIGITS = 6
 """Significant digits that a digest goes by: sums of floats differ in the last few with the order of arrival,
 and the fewer are kept, the less likely is a value that two replicas round to different sides."""
 
@@ -73,15 +73,15 @@ def warm_up(names: Sequence[str]) -> None:
     models = ModelSet(names, max_items=2, half_life=1.0)
     segments = ("name:value",)
     # three items on room for two bring an eviction, and a thousand half-lives a move of the landmark
-    visits = (("a", 0.0), ("b", 1.0), ("c", 2.0), ("c", 1000.0))
-    for offset, (name, ts) in enumerate(visits):
+    events = (("a", 0.0), ("b", 1.0), ("c", 2.0), ("c", 1000.0))
+    for offset, (name, ts) in enumerate(events):
         for source, kind in ((Source.CLICK, Kind.VIEW), (Source.PURCHASE, Kind.PURCHASE)):
             models.learn(Interaction(source, 0, offset, ts, "user", kind, (Line(name),), segments, "word"))
     models.learn_catalog(CatalogItem(ts=1_000_000, item_id="c", title="word"))
     for user in ("user", ""):
         context = models.context(user, ["c"], [1000.0], 0, segments, 1000.0, "word")
-        for model, found in models.candidates(context, 2):
-            model.score(context, found.items)
+        for model, proposed in models.candidates(context, 2):
+            model.score(context, proposed.items)
             model.explain(context, models.index.find("c"), models.index.find("c"))
     models.restore(models.state())
 
@@ -103,7 +103,7 @@ class ModelSet:
         |z| of its log price or log quantity above which an order line is not learned; 0 learns all.
     seed
         Of everything that chance plays a part in.
-    own
+    overrides
         Hyper-parameters of single models, by model and name; they win.
 
     Attributes
@@ -114,7 +114,7 @@ class ModelSet:
         Judges the lines of purchases.
     models
         The models, in the order of the names.
-    listeners
+    learners
         What learns beside the models, in the order in which it hears; no two of a name. Add to it before anything
         is learned or restored.
     version
@@ -129,7 +129,7 @@ class ModelSet:
     Raises
     ------
     UserError
-        If there is no model of a name, or it cannot take what `own` has for it.
+        If there is no model of a name, or it cannot take what `overrides` has for it.
 
     Examples
     --------
@@ -140,8 +140,8 @@ class ModelSet:
     ...     view = Interaction(Source.CLICK, 0, offset, 60.0 * offset, user, Kind.VIEW, (Line(item),))
     ...     _ = models.learn(view)
     >>> context = models.context("bob", ["shoe"], [120.0], 0, (), 120.0)
-    >>> [(model, found)] = models.candidates(context, k=10)
-    >>> [models.index.id_of(item) for item in found.items]
+    >>> [(model, proposed)] = models.candidates(context, k=10)
+    >>> [models.index.id_of(item) for item in proposed.items]
     ['sock']
 
     The same interaction again changes nothing:
@@ -162,7 +162,7 @@ class ModelSet:
         session_gap: float = 1800.0,
         outlier_z: float = 6.0,
         seed: int = 7,
-        own: registry.Own | None = None,
+        overrides: registry.Overrides | None = None,
     ) -> None:
         self._parameters = {
             "names": list(names),
@@ -179,12 +179,12 @@ class ModelSet:
         self.models = registry.create(
             names,
             self.index,
-            own=own,
+            overrides=overrides,
             max_users=max_users,
             half_life=half_life,
             seed=seed,
         )
-        self.listeners: list[Listener] = []
+        self.learners: list[Learner] = []
         self.version = 0
         self.newest = 0.0
         self.watermarks: dict[tuple[Source, int], int] = {}
@@ -198,10 +198,10 @@ class ModelSet:
         bool
             False if it is at or below the watermark of its source partition; nothing has changed then.
         """
-        place = (interaction.source, interaction.partition)
-        if interaction.offset <= self.watermarks.get(place, -1):
+        source_partition = (interaction.source, interaction.partition)
+        if interaction.offset <= self.watermarks.get(source_partition, -1):
             return False
-        self.watermarks[place] = interaction.offset
+        self.watermarks[source_partition] = interaction.offset
         self.version += 1
         kind, ts, user = interaction.kind, interaction.ts, interaction.user_id
         self.newest = max(self.newest, ts)
@@ -209,23 +209,23 @@ class ModelSet:
             self.forget_user(user)
             return True
         if kind is Kind.PURCHASE:
-            kept = self.outliers.sift(interaction.lines)
-            if len(kept) < len(interaction.lines):
-                interaction = replace(interaction, lines=tuple(kept))
-        for listener in self.listeners:
-            listener.hear(interaction)
+            inliers = self.outliers.filter_lines(interaction.lines)
+            if len(inliers) < len(interaction.lines):
+                interaction = replace(interaction, lines=tuple(inliers))
+        for learner in self.learners:
+            learner.on_interaction(interaction)
         if kind is Kind.SEARCH:
             self.tracker.search(user, interaction.query, ts)
             for model in self.models:
                 model.learn_query(user, interaction.query, ts)
             return True
-        weight = WEIGHTS.get(kind)
+        weight = KIND_WEIGHTS.get(kind)
         if weight is not None:
             self._fold_lines(interaction, weight)
         return True
 
     def learn_reward(self, reward: Reward) -> bool:
-        """Fold a reward into the listeners that learn from rewards.
+        """Fold a reward into the learners that learn from rewards.
 
         An erasure among them makes these forget the shopper once more: rewards and interactions are read in no
         common order, so rewards of before it may have been folded after the `Interaction` that tells of it.
@@ -235,48 +235,48 @@ class ModelSet:
         bool
             False if it is at or below the watermark of its source partition; nothing has changed then.
         """
-        place, line = (reward.source, reward.partition), (reward.offset, reward.line)
-        if line <= self.reward_watermarks.get(place, (-1, -1)):
+        source_partition, line = (reward.source, reward.partition), (reward.offset, reward.line)
+        if line <= self.reward_watermarks.get(source_partition, (-1, -1)):
             return False
-        self.reward_watermarks[place] = line
-        for listener in self.listeners:
-            if isinstance(listener, RewardListener):
+        self.reward_watermarks[source_partition] = line
+        for learner in self.learners:
+            if isinstance(learner, RewardLearner):
                 if reward.kind is RewardKind.ERASURE:
-                    listener.forget_user(reward.user_id)
+                    learner.forget_user(reward.user_id)
                 else:
-                    listener.hear_reward(reward)
+                    learner.on_reward(reward)
         return True
 
     def _fold_lines(self, interaction: Interaction, weight: float) -> None:
         kind, ts, user = interaction.kind, interaction.ts, interaction.user_id
-        stream = STREAMS.get(kind)
+        stream = KIND_STREAMS.get(kind)
         query = interaction.query or self.tracker.query(user, ts)
         for line in interaction.lines:
             item = self.index.index(line.item_id, ts)
             if stream is None:
-                around = self.tracker.outside(user, ts)
+                tracked = self.tracker.track_session(user, ts)
             else:
-                around = self.tracker.observe(user, item, ts, stream)
+                tracked = self.tracker.observe(user, item, ts, stream)
             segments = self._with_categories(interaction.segments, item)
-            observation = Observation(user, item, ts, kind, weight, segments, *around, query)
-            self.index.saw(item, ts)
+            observation = Observation(user, item, ts, kind, weight, segments, *tracked, query)
+            self.index.update_first_seen(item, ts)
             for model in self.models:
                 model.learn_one(observation)
 
-    def listener(self, kind: type[L]) -> L | None:
+    def learner(self, kind: type[L]) -> L | None:
         """The listener of a class, where there is one."""
-        return next((each for each in self.listeners if isinstance(each, kind)), None)
+        return next((each for each in self.learners if isinstance(each, kind)), None)
 
-    def tracker_context(self, user: str, segments: tuple[str, ...]) -> Context:
+    def context_from_tracker(self, user: str, segments: tuple[str, ...]) -> Context:
         """What a list for a shopper would be asked with after the last of their interactions folded so far."""
-        items, times, start, now = self.tracker.history(user, CONTEXT)
+        items, times, start, now = self.tracker.history(user, CONTEXT_LENGTH)
         session = self.tracker.open_session(user, now)
         return Context(user, items, times, start, segments, now, session, self.tracker.query(user, now))
 
     def learn_catalog(self, event: CatalogItem) -> bool:
-        """Take the catalogue's facts of an item; a full index takes those of known items only.
+        """Take the catalog's facts of an item; a full index takes those of known items only.
 
-        (A catalogue larger than the index would otherwise drive out the items that shoppers look at.)
+        (A catalog larger than the index would otherwise drive out the items that shoppers look at.)
 
         Returns
         -------
@@ -285,13 +285,13 @@ class ModelSet:
         """
         name, ts = event.item_id, event.time
         item = self.index.find(name)
-        known = item >= 0
-        was_available = known and bool(self.index.available[item])
-        if not known:
+        is_known = item >= 0
+        was_available = is_known and bool(self.index.available[item])
+        if not is_known:
             if len(self.index) >= self.index.capacity:
                 return False
             item = self.index.index(name, ts)
-        taken = self.index.describe(
+        is_newer = self.index.describe(
             item,
             ts,
             available=event.available,
@@ -300,16 +300,16 @@ class ModelSet:
             brand=event.brand,
             seller=event.seller,
         )
-        if taken:
+        if is_newer:
             for model in self.models:
                 model.learn_catalog(item, event)
-        return known and bool(self.index.available[item]) != was_available
+        return is_known and bool(self.index.available[item]) != was_available
 
     def forget_user(self, user: str) -> None:
         """Drop everything held of a shopper; what they added to sums over all shoppers stays."""
         self.tracker.forget_user(user)
-        for listener in self.listeners:
-            listener.forget_user(user)
+        for learner in self.learners:
+            learner.forget_user(user)
         for model in self.models:
             model.forget_user(user)
 
@@ -350,26 +350,28 @@ class ModelSet:
         )
 
     def candidates(
-        self, context: Context, k: int, among: Sequence[Model] | None = None
+        self, context: Context, k: int, subset: Sequence[Model] | None = None
     ) -> list[tuple[Model, Candidates]]:
         """Ask each model, or each of some, for its `k` best."""
-        return [(model, model.candidates(context, k)) for model in (self.models if among is None else among)]
+        return [
+            (model, model.candidates(context, k)) for model in (self.models if subset is None else subset)
+        ]
 
-    def beside(
-        self, context: Context, k: int, among: Sequence[Model] | None = None
+    def related(
+        self, context: Context, k: int, subset: Sequence[Model] | None = None
     ) -> list[tuple[Model, Candidates]]:
         """The candidates of those models that reason from the context's items: what goes with them."""
         return [
-            (model, found)
-            for model, found in self.candidates(context, k, among)
-            if len(found.evidence) and found.evidence[0] != NO_ITEM
+            (model, proposed)
+            for model, proposed in self.candidates(context, k, subset)
+            if len(proposed.evidence) and proposed.evidence[0] != NO_ITEM
         ]
 
     def item_context(self, item: str) -> Context:
         """The context of an item's own page."""
         return self.context("", (item,), (self.newest,), 0, (), self.newest)
 
-    def audiences(self, interaction: Interaction) -> set[str]:
+    def affected_segments(self, interaction: Interaction) -> set[str]:
         """Segments that an interaction is news for: the shopper's, and the categories of its items."""
         index = self.index
         return {
@@ -378,7 +380,7 @@ class ModelSet:
             for name in self._with_categories(interaction.segments, index.find(line.item_id))
         }
 
-    def lists_with(self, item: str, k: int) -> tuple[list[str], list[str]]:
+    def affected_lists(self, item: str, k: int) -> tuple[list[str], list[str]]:
         """Whose lists may hold an item.
 
         Parameters
@@ -386,7 +388,7 @@ class ModelSet:
         item
             The item.
         k
-            Most neighbours asked of each model.
+            Most neighbors asked of each model.
 
         Returns
         -------
@@ -396,14 +398,16 @@ class ModelSet:
         segments : list of str
             All segments, without ``all``, where it is popular enough for a list.
         """
-        number = self.index.find(item)
-        if number < 0:
+        index_of_item = self.index.find(item)
+        if index_of_item < 0:
             return [item], []
-        found = [candidates.items for _, candidates in self.beside(self.item_context(item), k)]
-        neighbours = np.unique(np.concatenate([np.array([number], np.int32), *found]))
-        segments = [model.segments_of(number) for model in self.models if isinstance(model, Popularity)]
+        proposed = [candidates.items for _, candidates in self.related(self.item_context(item), k)]
+        neighbors = np.unique(np.concatenate([np.array([index_of_item], np.int32), *proposed]))
+        segments = [
+            model.segments_of(index_of_item) for model in self.models if isinstance(model, Popularity)
+        ]
         return (
-            [self.index.id_of(each) for each in neighbours.tolist()],
+            [self.index.id_of(each) for each in neighbors.tolist()],
             [name for names in segments for name in names],
         )
 
@@ -415,7 +419,7 @@ class ModelSet:
 
     def state(self) -> State:
         """Everything learned, as plain data that shares no memory with the models."""
-        return stamped(
+        return versioned_state(
             "model_set",
             self._parameters,
             version=self.version,
@@ -432,7 +436,7 @@ class ModelSet:
             tracker=self.tracker.state(),
             outliers=self.outliers.state(),
             models={model.name: model.state() for model in self.models},
-            listeners={each.name: each.state() for each in self.listeners},
+            learners={each.name: each.state() for each in self.learners},
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -444,19 +448,19 @@ class ModelSet:
             If the state is of another format, other models or other hyper-parameters, or lacks a listener. The
             set must not be used then.
         """
-        verify(state, "model_set", self._parameters)
+        verify_state(state, "model_set", self._parameters)
         self.index.restore(state["index"])
         self.tracker.restore(state["tracker"])
         self.outliers.restore(state["outliers"])
         for model in self.models:
             model.restore(state["models"][model.name])
-        heard = state.get("listeners", {})
-        for listener in self.listeners:
-            if listener.name not in heard:
+        learner_states = state.get("learners", {})
+        for learner in self.learners:
+            if learner.name not in learner_states:
                 raise ValueError(
-                    f"the state was taken without {listener.name!r}, which learns beside the models"
+                    f"the state was taken without {learner.name!r}, which learns beside the models"
                 )
-            listener.restore(heard[listener.name])
+            learner.restore(learner_states[learner.name])
         self.version = int(state["version"])
         self.newest = float(state["newest"])
         self.watermarks = {
@@ -471,24 +475,24 @@ class ModelSet:
     def memory(self) -> dict[str, int]:
         """Bytes held by each part, to within a few percent."""
         parts = {"items": self.index.memory(), "sessions": self.tracker.memory()}
-        parts |= {each.name: each.memory() for each in self.listeners}
+        parts |= {each.name: each.memory() for each in self.learners}
         return parts | {model.name: model.memory() for model in self.models}
 
     def digest(self) -> str:
         """Hash of the sums, in hex: equal in replicas that folded the same interactions in any order.
 
-        Values are decayed to the newest event and rounded to `DIGITS` significant digits. Models that are
+        Values are decayed to the newest event and rounded to `DIGEST_DIGITS` significant digits. Models that are
         not additive and popularity by category (see `Popularity.statistics`) are left out.
         """
         rows = []
         for model in self.models:
             if isinstance(model, Popularity | ItemToItem):
                 for label, left, right, values in model.statistics(self.newest):
-                    tie = self.index.hashes
+                    hashes = self.index.hashes
                     rows += [
-                        f"{label} {a} {b} {value:.{DIGITS - 1}e}"
+                        f"{label} {a} {b} {value:.{DIGEST_DIGITS - 1}e}"
                         for a, b, value in zip(
-                            tie[left].tolist(), tie[right].tolist(), values.tolist(), strict=True
+                            hashes[left].tolist(), hashes[right].tolist(), values.tolist(), strict=True
                         )
                         if value > 1e-12
                     ]
@@ -502,7 +506,7 @@ class ModelSet:
 
     def _forget_items(self, items: Items) -> None:
         self.tracker.forget_items(items)
-        for listener in self.listeners:
-            listener.forget_items(items)
+        for learner in self.learners:
+            learner.forget_items(items)
         for model in self.models:
             model.forget_items(items)

@@ -15,7 +15,7 @@ FORMAT = 2
 T = TypeVar("T", bound=np.generic)
 
 
-def grown(array: NDArray[T], length: int, fill: float = 0) -> NDArray[T]:
+def grow(array: NDArray[T], length: int, fill: float = 0) -> NDArray[T]:
     """Give `array` room for at least `length` rows, by doubling.
 
     Parameters
@@ -29,31 +29,31 @@ def grown(array: NDArray[T], length: int, fill: float = 0) -> NDArray[T]:
 
     Examples
     --------
-    >>> grown(np.array([1, 2, 3]), 4).tolist()
+    >>> grow(np.array([1, 2, 3]), 4).tolist()
     [1, 2, 3, 0, 0, 0]
     """
-    have = len(array)
-    if length <= have:
+    length_now = len(array)
+    if length <= length_now:
         return array
-    shape = (max(length, 2 * have), *array.shape[1:])
+    shape = (max(length, 2 * length_now), *array.shape[1:])
     # zeros, not full: the operating system hands out untouched pages for nothing
-    bigger = np.zeros(shape, array.dtype) if fill == 0 else np.full(shape, fill, array.dtype)
-    bigger[:have] = array
-    return bigger
+    resized = np.zeros(shape, array.dtype) if fill == 0 else np.full(shape, fill, array.dtype)
+    resized[:length_now] = array
+    return resized
 
 
-def stamped(name: str, parameters: Mapping[str, Any], **parts: Any) -> State:
+def versioned_state(name: str, parameters: Mapping[str, Any], **parts: Any) -> State:
     """Make a state that says what it is a state of.
 
     Examples
     --------
-    >>> stamped("popularity", {"half_life": 60.0}, totals=[1.0])
+    >>> versioned_state("popularity", {"half_life": 60.0}, totals=[1.0])
     {'format': 2, 'name': 'popularity', 'parameters': {'half_life': 60.0}, 'totals': [1.0]}
     """
     return {"format": FORMAT, "name": name, "parameters": dict(parameters), **parts}
 
 
-def verify(state: Mapping[str, Any], name: str, parameters: Mapping[str, Any]) -> None:
+def verify_state(state: Mapping[str, Any], name: str, parameters: Mapping[str, Any]) -> None:
     """Check that a state can be restored here.
 
     Raises
@@ -63,7 +63,7 @@ def verify(state: Mapping[str, Any], name: str, parameters: Mapping[str, Any]) -
 
     Examples
     --------
-    >>> verify(stamped("popularity", {"half_life": 60.0}), "popularity", {"half_life": 90.0})
+    >>> verify_state(versioned_state("popularity", {"half_life": 60.0}), "popularity", {"half_life": 90.0})
     Traceback (most recent call last):
     ValueError: popularity: half_life is 90.0, but the state was taken with 60.0
     """
@@ -71,8 +71,10 @@ def verify(state: Mapping[str, Any], name: str, parameters: Mapping[str, Any]) -
         raise ValueError(f"{name}: format {FORMAT} is read here, but the state is of {state.get('format')!r}")
     if state.get("name") != name:
         raise ValueError(f"{name}: the state is of {state.get('name')!r}")
-    theirs = state["parameters"]
-    for key in sorted({*parameters, *theirs}):
-        if parameters.get(key) != theirs.get(key):
-            ours = parameters.get(key)
-            raise ValueError(f"{name}: {key} is {ours!r}, but the state was taken with {theirs.get(key)!r}")
+    saved = state["parameters"]
+    for key in sorted({*parameters, *saved}):
+        if parameters.get(key) != saved.get(key):
+            expected = parameters.get(key)
+            raise ValueError(
+                f"{name}: {key} is {expected!r}, but the state was taken with {saved.get(key)!r}"
+            )

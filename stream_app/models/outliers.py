@@ -6,13 +6,13 @@ from typing import Any, Final
 
 from river.stats import Mean, Var
 
-from stream_app.models.model_state import State, stamped, verify
+from stream_app.models.model_state import State, verify_state, versioned_state
 from topics.records import Line
 
-LEAST_SEEN: Final = 30
+MIN_LINES: Final = 30
 """Lines that must have been seen before one is judged."""
 
-LEAST_SD: Final = 0.5
+MIN_STD: Final = 0.5
 """Least standard deviation of a logarithm: where nearly all orders are of one piece, two are none the less usual."""
 
 _PRICE: Final = "price"
@@ -45,9 +45,9 @@ class OutlierFilter:
     --------
     >>> outliers = OutlierFilter(threshold=6.0)
     >>> usual = [Line("sock", 1.0 + number % 2, 10.0) for number in range(40)]
-    >>> len(outliers.sift(usual))
+    >>> len(outliers.filter_lines(usual))
     40
-    >>> outliers.sift([Line("sock", 1.0, 12.0), Line("sock", 5000.0, 10.0), Line("sock", 1.0, 1e6)])
+    >>> outliers.filter_lines([Line("sock", 1.0, 12.0), Line("sock", 5000.0, 10.0), Line("sock", 1.0, 1e6)])
     (Line(item_id='sock', quantity=1.0, price=12.0),)
     >>> outliers.flagged
     2
@@ -55,68 +55,71 @@ class OutlierFilter:
 
     def __init__(self, *, threshold: float = 6.0) -> None:
         self.threshold = threshold
-        self._clear()
+        self._reset()
 
-    def _clear(self) -> None:
-        self._logarithms = {_PRICE: Var(ddof=0), _QUANTITY: Var(ddof=0)}
+    def _reset(self) -> None:
+        self._log_moments = {_PRICE: Var(ddof=0), _QUANTITY: Var(ddof=0)}
         self.flagged = 0
 
-    def sift(self, lines: Iterable[Line]) -> tuple[Line, ...]:
+    def filter_lines(self, lines: Iterable[Line]) -> tuple[Line, ...]:
         """The lines that are not flagged; each is judged by those before it, then learned."""
-        return tuple([line for line in lines if not self._take(line)])
+        return tuple([line for line in lines if not self._learn_line(line)])
 
-    def mean(self, what: str) -> float:
+    def mean(self, field: str) -> float:
         """Mean of the logarithm of ``price`` or ``quantity``; 0 before the first."""
-        return float(self._logarithms[what].mean.get())
+        return float(self._log_moments[field].mean.get())
 
-    def deviation(self, what: str) -> float:
-        """Standard deviation of the logarithm of ``price`` or ``quantity``, at least `LEAST_SD`."""
-        return max(LEAST_SD, math.sqrt(max(0.0, self._logarithms[what].get())))
+    def deviation(self, field: str) -> float:
+        """Standard deviation of the logarithm of ``price`` or ``quantity``, at least `MIN_STD`."""
+        return max(MIN_STD, math.sqrt(max(0.0, self._log_moments[field].get())))
 
-    def z_score(self, what: str, value: float) -> float:
+    def z_score(self, field: str, value: float) -> float:
         """How many standard deviations the logarithm of a price or quantity lies from the mean of all."""
-        return (math.log(value) - self.mean(what)) / self.deviation(what)
+        return (math.log(value) - self.mean(field)) / self.deviation(field)
 
-    def flags(self, line: Line) -> bool:
+    def is_outlier(self, line: Line) -> bool:
         """Whether a line is flagged by those learned so far; it is neither learned nor counted.
 
         Examples
         --------
         >>> outliers = OutlierFilter()
-        >>> _ = outliers.sift([Line("sock", 1.0, 10.0)] * 40)
-        >>> outliers.flags(Line("sock", 1.0, 12.0)), outliers.flags(Line("sock", 1.0, 1e9)), outliers.flagged
+        >>> _ = outliers.filter_lines([Line("sock", 1.0, 10.0)] * 40)
+        >>> usual, odd = Line("sock", 1.0, 12.0), Line("sock", 1.0, 1e9)
+        >>> outliers.is_outlier(usual), outliers.is_outlier(odd), outliers.flagged
         (False, True, 0)
         """
-        return any(abs(self._judged(what, value)) > self.threshold for what, value in _facts(line))
+        return any(
+            abs(self._z_score_or_zero(field, value)) > self.threshold for field, value in _known_values(line)
+        )
 
-    def _judged(self, what: str, value: float) -> float:
+    def _z_score_or_zero(self, field: str, value: float) -> float:
         """The z-score of a price or quantity; 0 where nothing is judged, or not yet."""
-        judging = self.threshold and self._logarithms[what].n >= LEAST_SEEN
-        return self.z_score(what, value) if judging else 0.0
+        is_active = self.threshold and self._log_moments[field].n >= MIN_LINES
+        return self.z_score(field, value) if is_active else 0.0
 
-    def _take(self, line: Line) -> bool:
-        flag = False
-        for what, value in _facts(line):
-            learned = math.log(value)
-            z = self._judged(what, value)
+    def _learn_line(self, line: Line) -> bool:
+        is_flagged = False
+        for field, value in _known_values(line):
+            log_value = math.log(value)
+            z = self._z_score_or_zero(field, value)
             if abs(z) > self.threshold:
-                flag = True
-                edge = math.copysign(self.threshold, z) * self.deviation(what)
-                learned = self.mean(what) + edge
-            self._logarithms[what].update(learned)
-        self.flagged += flag
-        return flag
+                is_flagged = True
+                limit = math.copysign(self.threshold, z) * self.deviation(field)
+                log_value = self.mean(field) + limit
+            self._log_moments[field].update(log_value)
+        self.flagged += is_flagged
+        return is_flagged
 
     def state(self) -> State:
         """Everything learned, as plain data."""
-        return stamped(
+        return versioned_state(
             "outliers",
             {"threshold": self.threshold},
             flagged=self.flagged,
             # the sum of squares and not the variance: what goes on from it is to be the same to the last bit
             moments=[
-                [what, int(each.n), float(each.mean.get()), float(each._S)]  # noqa: SLF001  # River has no other way
-                for what, each in self._logarithms.items()
+                [field, int(each.n), float(each.mean.get()), float(each._S)]  # noqa: SLF001  # River has no other way
+                for field, each in self._log_moments.items()
                 if each.n
             ],
         )
@@ -129,19 +132,19 @@ class OutlierFilter:
         ValueError
             If the state is of another format or threshold.
         """
-        verify(state, "outliers", {"threshold": self.threshold})
-        self._clear()
+        verify_state(state, "outliers", {"threshold": self.threshold})
+        self._reset()
         self.flagged = int(state["flagged"])
-        for what, count, mean, squares in state["moments"]:
-            moments = self._logarithms[what]
+        for field, count, mean, squares in state["moments"]:
+            moments = self._log_moments[field]
             moments.mean = Mean._from_state(int(count), float(mean))  # noqa: SLF001
             moments._S = float(squares)  # noqa: SLF001
 
 
-def _facts(line: Line) -> list[tuple[str, float]]:
+def _known_values(line: Line) -> list[tuple[str, float]]:
     """Price and quantity, where they are known."""
     return [
-        (what, value)
-        for what, value in ((_PRICE, line.price), (_QUANTITY, line.quantity))
+        (field, value)
+        for field, value in ((_PRICE, line.price), (_QUANTITY, line.quantity))
         if 0.0 < value < math.inf
     ]

@@ -19,14 +19,14 @@ from stream_app.models.base import (
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import shared as kernels
-from stream_app.models.model_state import State, grown
+from stream_app.models.model_state import State, grow
 from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
 
 HEAD = 256
 """Best items of each segment kept sorted; a list is never longer."""
 
-HELD = 64
+CACHE_SIZE = 64
 """Lists kept since the last change, of different segments."""
 
 
@@ -85,9 +85,9 @@ class Popularity(Model):
         self.half_life = half_life
         self.segments = segments
         self.segment_items = segment_items
-        self._clear()
+        self._reset()
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         rows = self.segments + 1
         slots = 1 << (4 * self.segment_items - 1).bit_length()
         self._decay = ForwardDecay(self.half_life)
@@ -95,7 +95,7 @@ class Popularity(Model):
         self._seen: NDArray[np.bool_] = np.zeros(64, np.bool_)
         self._segments = Segments(self.segments, self._empty_segment)
         # lists asked for since the last change: a flush ranks many shoppers of the same segments
-        self._held: dict[tuple[tuple[str, ...], bool, int], Candidates] = {}
+        self._cache: dict[tuple[tuple[str, ...], bool, int], Candidates] = {}
         # zeroed by the operating system page by page, so segments that never come cost nothing
         self._keys: Items = np.zeros((rows, slots), np.int32)
         self._values = np.zeros((rows, slots))
@@ -112,9 +112,9 @@ class Popularity(Model):
 
     def segments_of(self, item: int) -> list[str]:
         """Segments, without ``all``, whose `HEAD` best hold an item: every list it can be on; sorted."""
-        known = len(self._segments.names)
-        held = np.arange(HEAD) < self._head_sizes[:known, None]
-        rows = np.flatnonzero((held & (self._head_items[:known] == item)).any(axis=1))
+        n_segments = len(self._segments.names)
+        held = np.arange(HEAD) < self._head_sizes[:n_segments, None]
+        rows = np.flatnonzero((held & (self._head_items[:n_segments] == item)).any(axis=1))
         return sorted(self._segments.names[row] for row in rows.tolist() if row)
 
     def learn_one(self, observation: Observation) -> None:
@@ -122,14 +122,14 @@ class Popularity(Model):
         item, ts = observation.item, observation.ts
         if observation.weight <= 0:
             return
-        self._held.clear()
+        self._cache.clear()
         factor = self._decay.advance(ts)
         if factor != 1.0:
             self._scale(factor)
         if item >= len(self._overall):
-            self._overall = grown(self._overall, item + 1)
-            self._seen = grown(self._seen, item + 1)
-        numbers = self._segments.admit(observation.segments)
+            self._overall = grow(self._overall, item + 1)
+            self._seen = grow(self._seen, item + 1)
+        numbers = self._segments.assign_rows(observation.segments)
         largest = kernels.count_item(
             item,
             observation.weight,
@@ -154,22 +154,22 @@ class Popularity(Model):
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the most popular items for the context's segments, at most `HEAD`."""
-        asked = (context.segments, bool(context.user), k)
-        held = self._held.get(asked)
+        rows = (context.segments, bool(context.user), k)
+        held = self._cache.get(rows)
         if held is None:
-            if len(self._held) == HELD:
-                self._held.clear()
-            held = self._held[asked] = self._best(context, k)
+            if len(self._cache) == CACHE_SIZE:
+                self._cache.clear()
+            held = self._cache[rows] = self._best(context, k)
         return held
 
     def _best(self, context: Context, k: int) -> Candidates:
-        numbers = self._segments.asked(context)
+        numbers = self._segments.rows(context)
         depth = max(128, k) if len(numbers) > 1 else HEAD
-        room = depth * len(numbers)
-        if room > len(self._pool_items):
-            self._pool_items, self._pool_scores = np.zeros(room, np.int32), np.zeros(room, np.float32)
+        capacity = depth * len(numbers)
+        if capacity > len(self._pool_items):
+            self._pool_items, self._pool_scores = np.zeros(capacity, np.int32), np.zeros(capacity, np.float32)
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        n = kernels.popular(
+        n = kernels.most_popular(
             numbers,
             depth,
             k,
@@ -193,56 +193,60 @@ class Popularity(Model):
     def score(self, context: Context, items: Items) -> Scores:
         """Sum of each item's shares of the context's segments."""
         out = np.empty(len(items), np.float32)
-        numbers = self._segments.asked(context)
+        numbers = self._segments.rows(context)
         kernels.shares(items, numbers, self._overall, self._segments.totals, self._keys, self._values, out)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """Name the segment in which the item has its largest share."""
-        asked = self._segments.asked(context)
-        if len(asked) == 0 or not 0 <= item < len(self._overall):
+        rows = self._segments.rows(context)
+        if len(rows) == 0 or not 0 <= item < len(self._overall):
             return Reason("popular", segment=ALL)
-        place = kernels.loudest(item, asked, self._overall, self._segments.totals, self._keys, self._values)
-        return Reason("popular", segment=self._segments.names[asked[place]])
+        position = kernels.top_segment(
+            item, rows, self._overall, self._segments.totals, self._keys, self._values
+        )
+        return Reason("popular", segment=self._segments.names[rows[position]])
 
     def forget_items(self, items: Items) -> None:
         """Take the items out of every count."""
-        self._held.clear()
+        self._cache.clear()
         held = items[items < len(self._overall)]
         self._segments.totals[0] = max(0.0, self._segments.totals[0] - self._overall[held].sum())
         self._overall[held] = 0.0
-        gone = np.zeros(len(self._overall), np.bool_)
-        gone[held] = True
+        removed_mask = np.zeros(len(self._overall), np.bool_)
+        removed_mask[held] = True
         for number in self._segments.numbers.values():
             kept, counts = self._entries(number)
-            lost = gone[kept]
-            if lost.any():
-                self._segments.totals[number] = max(0.0, self._segments.totals[number] - counts[lost].sum())
-                self._fill_segment(number, kept[~lost], counts[~lost])
-        self._fill_overall()
+            removed = removed_mask[kept]
+            if removed.any():
+                self._segments.totals[number] = max(
+                    0.0, self._segments.totals[number] - counts[removed].sum()
+                )
+                self._rebuild_segment(number, kept[~removed], counts[~removed])
+        self._rebuild_overall_head()
 
     def statistics(self, ts: float) -> list[tuple[str, Items, Items, NDArray[np.float64]]]:
         """Counts decayed to `ts`: a label, two item columns and the values, of each table.
 
-        Categories are left out: which category an item was counted in depends on when its catalogue entry
+        Categories are left out: which category an item was counted in depends on when its catalog entry
         was read.
         """
         factor = self._decay.at(ts)
-        every = np.flatnonzero(self._overall).astype(np.int32)
-        tables = [("popularity", every, every, self._overall[every] * factor)]
+        nonzero = np.flatnonzero(self._overall).astype(np.int32)
+        tables = [("popularity", nonzero, nonzero, self._overall[nonzero] * factor)]
         for name, number in self._segments.numbers.items():
             if not name.startswith("category:"):
                 items, counts = self._entries(number)
                 tables.append((f"popularity/{name}", items, items, counts * factor))
         return tables
 
-    def _parts(self) -> State:
+    def _get_state(self) -> State:
         # the heads follow from the counts
         size = self._index.size
         entries = [self._entries(number) for number in range(1, len(self._segments.names))]
         return {
             "landmark": self._decay.landmark,
-            "overall": grown(self._overall, size)[:size].copy(),
+            "overall": grow(self._overall, size)[:size].copy(),
             "totals": self._segments.totals[: len(self._segments.names)].copy(),
             "segments": self._segments.names[1:],
             "sizes": np.array([len(items) for items, _ in entries], np.int64),
@@ -250,10 +254,10 @@ class Popularity(Model):
             "counts": np.concatenate([np.zeros(0), *(counts for _, counts in entries)]),
         }
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self._decay.landmark = float(state["landmark"])
         size = len(state["overall"])
-        self._overall = grown(self._overall, size)
+        self._overall = grow(self._overall, size)
         self._overall[:size] = state["overall"]
         self._seen = np.zeros(len(self._overall), np.bool_)
         self._segments.restore([ALL, *state["segments"]], state["totals"])
@@ -261,16 +265,16 @@ class Popularity(Model):
         for number, (end, length) in enumerate(zip(ends, state["sizes"], strict=True), 1):
             # copied, since a kernel would be compiled once more for arrays that cannot be written
             items, counts = (np.array(state[part][end - length : end]) for part in ("items", "counts"))
-            self._fill_segment(number, items, counts)
-        self._fill_overall()
+            self._rebuild_segment(number, items, counts)
+        self._rebuild_overall_head()
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        held = sum(column.nbytes for found in self._held.values() for column in found)
+        held = sum(column.nbytes for found in self._cache.values() for column in found)
         return super().memory() + self._segments.memory() + held
 
     def _empty_segment(self, number: int) -> None:
-        self._fill_segment(number, np.zeros(0, np.int32), np.zeros(0))
+        self._rebuild_segment(number, np.zeros(0, np.int32), np.zeros(0))
 
     def _entries(self, number: int) -> tuple[Items, NDArray[np.float64]]:
         """Items of a segment, by number, and their counts."""
@@ -282,10 +286,10 @@ class Popularity(Model):
     def _prune(self, number: int) -> None:
         items, counts = self._entries(number)
         best = np.lexsort((self._index.hashes[items], -counts))[: self.segment_items]
-        self._fill_segment(number, items[best], counts[best])
+        self._rebuild_segment(number, items[best], counts[best])
 
-    def _fill_segment(self, number: int, items: Items, counts: NDArray[np.float64]) -> None:
-        kernels.fill_segment(
+    def _rebuild_segment(self, number: int, items: Items, counts: NDArray[np.float64]) -> None:
+        kernels.rebuild_segment(
             number,
             items,
             counts,
@@ -298,8 +302,8 @@ class Popularity(Model):
             self._index.hashes,
         )
 
-    def _fill_overall(self) -> None:
-        kernels.fill_overall(
+    def _rebuild_overall_head(self) -> None:
+        kernels.rebuild_overall_head(
             self._overall, self._head_items, self._head_counts, self._head_sizes, self._index.hashes
         )
 
@@ -308,5 +312,5 @@ class Popularity(Model):
         self._segments.totals *= factor
         self._values *= factor
         for number in range(1, len(self._segments.names)):
-            self._fill_segment(number, *self._entries(number))
-        self._fill_overall()
+            self._rebuild_segment(number, *self._entries(number))
+        self._rebuild_overall_head()

@@ -72,24 +72,24 @@ def _affinities(
             if code < 0:
                 continue
             repeated = False
-            for before in range(label):
-                repeated = repeated or category_codes[item, before] == code
+            for earlier in range(label):
+                repeated = repeated or category_codes[item, earlier] == code
             if repeated:
                 continue
-            place = 0
-            while place < n and codes[place] != code:
-                place += 1
-            if place == n:
+            slot = 0
+            while slot < n and codes[slot] != code:
+                slot += 1
+            if slot == n:
                 codes[n] = code
                 n += 1
-            weights[place] += weight
+            weights[slot] += weight
     if total > 0.0:
         weights /= total
     return codes[:n], weights[:n]
 
 
 @jit()
-def _liked(
+def _label_affinities(
     items: NDArray[np.int32],
     codes: NDArray[np.int32],
     weights: NDArray[np.float64],
@@ -107,10 +107,10 @@ def _liked(
             code = brand_codes[item] if label == width else category_codes[item, label]
             if code < 0:
                 continue
-            for place in range(len(codes)):
-                if codes[place] == code:
+            for slot in range(len(codes)):
+                if codes[slot] == code:
                     # the narrowest category stands last, and overwrites the wider ones
-                    out[at, 1 if label == width else 0] = weights[place]
+                    out[at, 1 if label == width else 0] = weights[slot]
                     break
             else:
                 out[at, 1 if label == width else 0] = 0.0
@@ -170,23 +170,24 @@ def affinities(items: Items, times: Times, now: float, index: ItemIndex, half_li
     >>> boot, hat = index.index("boot", 0.0), index.index("hat", 0.0)
     >>> _ = index.describe(boot, 0.0, categories=("women", "shoes"), brand="acme")
     >>> _ = index.describe(hat, 0.0, categories=("women", "hats"))
-    >>> found = affinities(np.array([hat, boot], np.int32), np.array([0.0, 60.0]), 60.0, index, 60.0)
+    >>> user_affinities = affinities(np.array([hat, boot], np.int32), np.array([0.0, 60.0]), 60.0, index, 60.0)
     >>> names = {index.code(*label): label[1] for label in
     ...          [("category", "women"), ("category", "shoes"), ("category", "hats"), ("brand", "acme")]}
-    >>> {names[code]: round(weight, 3) for code, weight in zip(found.codes.tolist(), found.weights.tolist())}
+    >>> codes, weights = user_affinities.codes.tolist(), user_affinities.weights.tolist()
+    >>> {names[code]: round(weight, 3) for code, weight in zip(codes, weights)}
     {'women': 1.0, 'hats': 0.333, 'shoes': 0.667, 'acme': 0.667}
     """
     return Affinities(*_affinities(items, times, now, half_life, index.category_codes, index.brand_codes))
 
 
-def liked(items: Items, found: Affinities, index: ItemIndex) -> Scores:
+def label_affinities(items: Items, user_affinities: Affinities, index: ItemIndex) -> Scores:
     """How much a shopper likes the narrowest category and the brand of items.
 
     Parameters
     ----------
     items : ndarray of int32, shape (n,)
         Candidates.
-    found
+    user_affinities
         The shopper's affinities.
     index
         Says what items are filed under.
@@ -197,7 +198,9 @@ def liked(items: Items, found: Affinities, index: ItemIndex) -> Scores:
         Affinity to the category and to the brand, 0 where there is none.
     """
     out = np.empty((len(items), 2), np.float32)
-    _liked(items, found.codes, found.weights, index.category_codes, index.brand_codes, out)
+    _label_affinities(
+        items, user_affinities.codes, user_affinities.weights, index.category_codes, index.brand_codes, out
+    )
     return out
 
 

@@ -15,7 +15,7 @@ from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
 from stream_app.models.popularity import Popularity
 from stream_app.models.repeats import Repeats
-from stream_app.models.search import Search
+from stream_app.models.search import SearchModel
 from stream_app.models.sequential_rules import SequentialRules
 from stream_app.models.session_knn import SessionKNN
 from stream_app.models.session_store import SessionStore
@@ -37,7 +37,7 @@ MODELS: dict[str, type[Model]] = {
         UserKNN,
         BPR,
         Content,
-        Search,
+        SearchModel,
         Trending,
     )
 }
@@ -46,12 +46,12 @@ MODELS: dict[str, type[Model]] = {
 
 SETTING: Final = "HEADRACE_MODEL_PARAMETERS"
 
-Own = Mapping[str, Mapping[str, Any]]
+Overrides = Mapping[str, Mapping[str, Any]]
 """Hyper-parameters by model, by name."""
 
 
 def create(
-    names: Sequence[str], index: ItemIndex, *, own: Own | None = None, **parameters: Any
+    names: Sequence[str], index: ItemIndex, *, overrides: Overrides | None = None, **parameters: Any
 ) -> list[Model]:
     """Make the named models over one item index.
 
@@ -61,7 +61,7 @@ def create(
         Names from `MODELS`.
     index
         The item index they share.
-    own
+    overrides
         Hyper-parameters of single models, which win. Those of the session store may be given with any model on it.
     **parameters
         Hyper-parameters; each model is given those it takes, and has defaults for the others.
@@ -69,7 +69,7 @@ def create(
     Raises
     ------
     UserError
-        If there is no model of a name, a name comes twice, or `own` has what a model cannot take.
+        If there is no model of a name, a name comes twice, or `overrides` has what a model cannot take.
 
     Examples
     --------
@@ -78,42 +78,42 @@ def create(
     >>> create(["popularty"], ItemIndex(100))
     Traceback (most recent call last):
     stream_app.errors.UserError: There is no model 'popularty'; there are popularity, item_to_item, ...
-    >>> create(["popularity"], ItemIndex(100), own={"popularity": {"halflife": 60.0}})
+    >>> create(["popularity"], ItemIndex(100), overrides={"popularity": {"halflife": 60.0}})
     Traceback (most recent call last):
     stream_app.errors.UserError: HEADRACE_MODEL_PARAMETERS: popularity has no 'halflife'; it has half_life, ...
     """
-    own = own or {}
-    check_parameters(own)
+    overrides = overrides or {}
+    check_parameters(overrides)
     models: list[Model] = []
     store: SessionStore | None = None
-    for place, name in enumerate(names):
+    for position, name in enumerate(names):
         if name not in MODELS:
             known = ", ".join(MODELS)
             raise UserError(
                 f"There is no model {name!r}; there are {known}. Set HEADRACE_MODELS to some of these."
             )
-        if name in names[:place]:
+        if name in names[:position]:
             raise UserError(f"Model {name!r} is named twice. Name each model once in HEADRACE_MODELS.")
-        make: Any = MODELS[name]
-        given = parameters | dict(own.get(name, {}))
+        model_class: Any = MODELS[name]
+        arguments = parameters | dict(overrides.get(name, {}))
         try:
-            if "store" in signature(make).parameters:
+            if "store" in signature(model_class).parameters:
                 # the first of those that share it keeps it
-                keeps = store is None
+                owns_store = store is None
                 if store is None:
-                    shared = parameters | _of_store(names, own)
-                    store = SessionStore(index, **_taken(SessionStore, shared))
-                models.append(make(index, store, keeps, **_taken(make, given)))
+                    shared = parameters | _store_overrides(names, overrides)
+                    store = SessionStore(index, **_accepted(SessionStore, shared))
+                models.append(model_class(index, store, owns_store, **_accepted(model_class, arguments)))
             else:
-                models.append(make(index, **_taken(make, given)))
+                models.append(model_class(index, **_accepted(model_class, arguments)))
         except ValueError as error:
-            if name not in own:
+            if name not in overrides:
                 raise
             raise UserError(f"{SETTING}: {name}: {error}.") from None
     return models
 
 
-def check_parameters(own: Own) -> None:
+def check_parameters(overrides: Overrides) -> None:
     """Refuse what is no hyper-parameter of a model, or not of its kind.
 
     Raises
@@ -124,52 +124,52 @@ def check_parameters(own: Own) -> None:
     Examples
     --------
     >>> check_parameters({"session_knn": {"repeat": 1.9}, "item_to_item": {"similarity": "lift"}})
-    >>> check_parameters({"bpr": {"factors": "many"}})
+    >>> check_parameters({"bpr": {"n_factors": "many"}})
     Traceback (most recent call last):
-    stream_app.errors.UserError: HEADRACE_MODEL_PARAMETERS: factors of bpr is a whole number from 1 on ...
+    stream_app.errors.UserError: HEADRACE_MODEL_PARAMETERS: n_factors of bpr is a whole number from 1 on ...
     """
-    for name, given in own.items():
+    for name, arguments in overrides.items():
         if name not in MODELS:
             raise UserError(f"{SETTING}: there is no model {name!r}; there are {', '.join(MODELS)}.")
-        shipped = MODELS[name].hyper_parameters()
-        for parameter, value in given.items():
-            if parameter not in shipped:
-                raise UserError(f"{SETTING}: {name} has no {parameter!r}; it has {', '.join(shipped)}.")
-            default = shipped[parameter]
-            wanted = _wanted(parameter, default, value)
-            if wanted:
+        defaults = MODELS[name].hyper_parameters()
+        for parameter, value in arguments.items():
+            if parameter not in defaults:
+                raise UserError(f"{SETTING}: {name} has no {parameter!r}; it has {', '.join(defaults)}.")
+            default = defaults[parameter]
+            expectation = _expectation(parameter, default, value)
+            if expectation:
                 raise UserError(
-                    f"{SETTING}: {parameter} of {name} is {wanted} (by default {default}), not {value!r}."
+                    f"{SETTING}: {parameter} of {name} is {expectation} (by default {default}), not {value!r}."
                 )
 
 
-def _wanted(parameter: str, default: Any, value: Any) -> str:
+def _expectation(parameter: str, default: Any, value: Any) -> str:
     """What a parameter has to be, where `value` is not that; else nothing."""
     if isinstance(default, str):
         return "" if isinstance(value, str) else "a name"
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if isinstance(default, int):
-        least = min(1, default)
-        whole = number and isinstance(value, int) and (value >= least or parameter == "seed")
-        return "" if whole else f"a whole number from {least} on"
+        minimum = min(1, default)
+        is_valid_integer = number and isinstance(value, int) and (value >= minimum or parameter == "seed")
+        return "" if is_valid_integer else f"a whole number from {minimum} on"
     return "" if number and value >= 0 else "a number from 0 on"
 
 
-def _of_store(names: Sequence[str], own: Own) -> dict[str, Any]:
+def _store_overrides(names: Sequence[str], overrides: Overrides) -> dict[str, Any]:
     """What the parameters of the models on the session store say of the store that they share."""
     found: dict[str, tuple[str, Any]] = {}
     for name in names:
-        for parameter, value in _taken(SessionStore, dict(own.get(name, {}))).items():
-            other, before = found.setdefault(parameter, (name, value))
-            if before != value:
+        for parameter, value in _accepted(SessionStore, dict(overrides.get(name, {}))).items():
+            other, other_value = found.setdefault(parameter, (name, value))
+            if other_value != value:
                 raise UserError(
                     f"{SETTING}: {other} and {name} share one session store, which has one {parameter}, "
-                    f"not both {before} and {value}."
+                    f"not both {other_value} and {value}."
                 )
     return {parameter: value for parameter, (_, value) in found.items()}
 
 
-def _taken(make: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Those of the parameters that `make` has a name for."""
-    names = signature(make).parameters
+def _accepted(model_class: Any, parameters: dict[str, Any]) -> dict[str, Any]:
+    """Those of the parameters that `model_class` has a name for."""
+    names = signature(model_class).parameters
     return {key: value for key, value in parameters.items() if key in names}

@@ -21,22 +21,22 @@ from stream_app.models.base import (
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import shared as kernels
-from stream_app.models.model_state import State, grown
+from stream_app.models.model_state import State, grow
 from topics.records import Kind, Reason
 
-AGES = 8
+AGE_CLASSES = 8
 """Classes of age. Of a view by the clicks since: 0, 1, 2, 3, 4-5, 6-8, 9-14, more. Of a purchase by the time since:
-see `BOUGHT_AGES`."""
+see `PURCHASE_AGE_EDGES`."""
 
-TIMES = 3
+COUNT_CLASSES = 3
 """Classes of how often: once, twice, more."""
 
 _DAY = 86_400.0
 
-BOUGHT_AGES = np.array([1, 3, 7, 14, 28, 56, 112]) * _DAY
+PURCHASE_AGE_EDGES = np.array([1, 3, 7, 14, 28, 56, 112]) * _DAY
 """Seconds since the last purchase at which the next class of age begins."""
 
-BOUGHT = 32
+MAX_PURCHASES = 32
 """Items remembered that a shopper bought, those bought last."""
 
 _AGE_CLASS = np.array([0, 1, 2, 3, 4, 4, 5, 5, 5, *[6] * 6], np.int64)
@@ -83,94 +83,94 @@ class Repeats(Model):
 
     name: ClassVar[str] = "repeats"
     additive: ClassVar[bool] = False
-    discovers: ClassVar[bool] = False
+    proposes_new_items: ClassVar[bool] = False
 
     def __init__(self, index: ItemIndex, *, prior: float = 20.0, max_users: int = 200_000) -> None:
         self._index = index
         self.prior = prior
         self.max_users = max_users
-        self._clear()
+        self._reset()
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         # viewed or bought next, by age, by times: tried and taken
-        self._tried: NDArray[np.float64] = np.zeros((2, AGES, TIMES))
-        self._taken: NDArray[np.float64] = np.zeros((2, AGES, TIMES))
-        self._known: NDArray[np.bool_] = np.zeros(64, np.bool_)
+        self._trials: NDArray[np.float64] = np.zeros((2, AGE_CLASSES, COUNT_CLASSES))
+        self._successes: NDArray[np.float64] = np.zeros((2, AGE_CLASSES, COUNT_CLASSES))
+        self._is_known: NDArray[np.bool_] = np.zeros(64, np.bool_)
         # what each buyer bought: item, when last, how often
         self._buyers = IdIndex(self.max_users, self._drop_buyers)
-        self._items: Items = np.full((64, BOUGHT), NO_ITEM, np.int32)
-        self._times: Times = np.zeros((64, BOUGHT))
-        self._counts: NDArray[np.int8] = np.zeros((64, BOUGHT), np.int8)  # at most TIMES
+        self._items: Items = np.full((64, MAX_PURCHASES), NO_ITEM, np.int32)
+        self._times: Times = np.zeros((64, MAX_PURCHASES))
+        self._counts: NDArray[np.int8] = np.zeros((64, MAX_PURCHASES), np.int8)  # at most TIMES
 
     def learn_one(self, observation: Observation) -> None:
         """Count for each earlier item of the session, or of the shopper's orders, whether this came back to it."""
         if observation.weight <= 0:
             return
         previous = observation.previous_items
-        self._known = grown(self._known, max(observation.item, int(previous.max(initial=0))) + 1)
-        self._known[observation.item] = True
-        self._known[previous] = True
+        self._is_known = grow(self._is_known, max(observation.item, int(previous.max(initial=0))) + 1)
+        self._is_known[observation.item] = True
+        self._is_known[previous] = True
         if observation.kind is Kind.PURCHASE:
-            self._buy(observation.user, observation.item, observation.ts)
+            self._learn_purchase(observation.user, observation.item, observation.ts)
         elif len(previous):
-            self._count(0, *_distinct(previous), observation.item)
+            self._count_trials(0, *_distinct(previous), observation.item)
 
-    def _buy(self, user: str, item: int, ts: float) -> None:
+    def _learn_purchase(self, user: str, item: int, ts: float) -> None:
         row = self._buyers.index(user, ts)
-        self._items = grown(self._items, row + 1, NO_ITEM)
-        self._times = grown(self._times, row + 1)
-        self._counts = grown(self._counts, row + 1)
+        self._items = grow(self._items, row + 1, NO_ITEM)
+        self._times = grow(self._times, row + 1)
+        self._counts = grow(self._counts, row + 1)
         # the other lines of the same order were not there to be bought again
-        held, ages, times = self._bought(row, ts, before=True)
-        self._count(1, held, ages, times, item)
+        present, ages, times = self._purchases(row, ts, strictly_earlier=True)
+        self._count_trials(1, present, ages, times, item)
         items = self._items[row]
-        places = np.flatnonzero(items == item)
-        place = int(places[0]) if len(places) else self._room(row)
-        if items[place] != item:
-            items[place], self._times[row, place], self._counts[row, place] = item, ts, 0
-        self._times[row, place] = max(ts, self._times[row, place])
-        self._counts[row, place] = min(TIMES, self._counts[row, place] + 1)
+        slots = np.flatnonzero(items == item)
+        slot = int(slots[0]) if len(slots) else self._free_slot(row)
+        if items[slot] != item:
+            items[slot], self._times[row, slot], self._counts[row, slot] = item, ts, 0
+        self._times[row, slot] = max(ts, self._times[row, slot])
+        self._counts[row, slot] = min(COUNT_CLASSES, self._counts[row, slot] + 1)
 
-    def _room(self, row: int) -> int:
+    def _free_slot(self, row: int) -> int:
         """A free place of a buyer, or that of the item bought longest ago."""
         free = np.flatnonzero(self._items[row] == NO_ITEM)
         if len(free):
             return int(free[0])
         return int(np.lexsort((self._index.hashes[self._items[row]], self._times[row]))[0])
 
-    def _bought(
-        self, row: int, now: float, *, before: bool = False
+    def _purchases(
+        self, row: int, now: float, *, strictly_earlier: bool = False
     ) -> tuple[Items, NDArray[np.int64], NDArray[np.int64]]:
-        """What a buyer bought (only `before` that time) with the classes of age and of how often."""
-        held = self._items[row] != NO_ITEM
-        if before:
-            held &= self._times[row] < now
-        ages = np.searchsorted(BOUGHT_AGES, now - self._times[row, held], side="right")
-        return self._items[row, held], ages, self._counts[row, held].astype(np.int64) - 1
+        """What a buyer bought (only `strictly_earlier` that time) with the classes of age and of how often."""
+        present = self._items[row] != NO_ITEM
+        if strictly_earlier:
+            present &= self._times[row] < now
+        ages = np.searchsorted(PURCHASE_AGE_EDGES, now - self._times[row, present], side="right")
+        return self._items[row, present], ages, self._counts[row, present].astype(np.int64) - 1
 
-    def _count(
-        self, what: int, items: Items, ages: NDArray[np.int64], times: NDArray[np.int64], chosen: int
+    def _count_trials(
+        self, channel: int, items: Items, ages: NDArray[np.int64], times: NDArray[np.int64], chosen: int
     ) -> None:
-        np.add.at(self._tried[what], (ages, times), 1.0)
-        again = items == chosen
-        np.add.at(self._taken[what], (ages[again], times[again]), 1.0)
+        np.add.at(self._trials[channel], (ages, times), 1.0)
+        is_repeat = items == chosen
+        np.add.at(self._successes[channel], (ages[is_repeat], times[is_repeat]), 1.0)
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the context's own items, and what the shopper bought."""
-        items, scores, bought = self._scored(context)
+        items, scores, is_purchase = self._scored_items(context)
         if not len(items):
             return EMPTY_CANDIDATES
         best, values = np.empty(k, np.int32), np.empty(k, np.float32)
-        n = kernels.select(items, scores, len(items), self._index.hashes, k, best, values)
-        evidence = np.where(np.isin(best[:n], items[bought]), np.int32(NO_ITEM), best[:n])
+        n = kernels.top_k(items, scores, len(items), self._index.hashes, k, best, values)
+        evidence = np.where(np.isin(best[:n], items[is_purchase]), np.int32(NO_ITEM), best[:n])
         return Candidates(best[:n], values[:n], evidence)
 
     def score(self, context: Context, items: Items) -> Scores:
         """Chance of each item that the shopper comes back to it; 0 where they have not had to do with it."""
-        known, scores, _ = self._scored(context)
-        everything = np.zeros(self._index.size + 1, np.float32)
-        everything[known] = scores
-        return everything[np.where((items >= 0) & (items < self._index.size), items, self._index.size)]
+        known_items, scores, _ = self._scored_items(context)
+        all_scores = np.zeros(self._index.size + 1, np.float32)
+        all_scores[known_items] = scores
+        return all_scores[np.where((items >= 0) & (items < self._index.size), items, self._index.size)]
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """The shopper bought it before, or looked at it."""
@@ -184,7 +184,7 @@ class Repeats(Model):
 
     def forget_items(self, items: Items) -> None:
         """Propose the items no more."""
-        self._known[items[items < len(self._known)]] = False
+        self._is_known[items[items < len(self._is_known)]] = False
         gone = np.zeros(self._index.size + 1, np.bool_)  # the last stands for NO_ITEM
         gone[items] = True
         self._items[gone[self._items]] = NO_ITEM
@@ -196,55 +196,55 @@ class Repeats(Model):
     def _drop_buyers(self, rows: Items) -> None:
         self._items[rows] = NO_ITEM
 
-    def _scored(self, context: Context) -> tuple[Items, Scores, NDArray[np.bool_]]:
+    def _scored_items(self, context: Context) -> tuple[Items, Scores, NDArray[np.bool_]]:
         """Items that may be come back to, their chances, and whether that is by what was bought."""
         if not context.user:
             # a list for nobody repeats nothing
             return EMPTY_ITEMS, np.zeros(0, np.float32), np.zeros(0, np.bool_)
-        held = context.items[(context.items >= 0) & (context.items < len(self._known))]
-        viewed, *classes = _distinct(held[self._known[held]])
-        scores = self._chances(0, *classes)
+        present = context.items[(context.items >= 0) & (context.items < len(self._is_known))]
+        viewed, *classes = _distinct(present[self._is_known[present]])
+        scores = self._probabilities(0, *classes)
         row = self._buyers.find(context.user)
         if row < 0:
             return viewed, scores, np.zeros(len(viewed), np.bool_)
-        had, *classes = self._bought(row, context.now)
-        items = np.concatenate((viewed, had))
-        scores = np.concatenate((scores, self._chances(1, *classes)))
-        bought = np.arange(len(items)) >= len(viewed)
+        purchased, *classes = self._purchases(row, context.now)
+        items = np.concatenate((viewed, purchased))
+        scores = np.concatenate((scores, self._probabilities(1, *classes)))
+        is_purchase = np.arange(len(items)) >= len(viewed)
         # the larger of two scores; a stable sort, so that of equals the view comes first
         order = np.argsort(-scores, kind="stable")
         first = order[np.unique(items[order], return_index=True)[1]]
-        return items[first], scores[first], bought[first]
+        return items[first], scores[first], is_purchase[first]
 
-    def _chances(self, what: int, ages: NDArray[np.int64], times: NDArray[np.int64]) -> Scores:
-        share = (self._taken[what].sum() + 1.0) / (self._tried[what].sum() + 20.0)
-        tried, taken = self._tried[what, ages, times], self._taken[what, ages, times]
-        return np.asarray((taken + self.prior * share) / (tried + self.prior), np.float32)
+    def _probabilities(self, channel: int, ages: NDArray[np.int64], times: NDArray[np.int64]) -> Scores:
+        share = (self._successes[channel].sum() + 1.0) / (self._trials[channel].sum() + 20.0)
+        trials, successes = self._trials[channel, ages, times], self._successes[channel, ages, times]
+        return np.asarray((successes + self.prior * share) / (trials + self.prior), np.float32)
 
-    def _parts(self) -> State:
+    def _get_state(self) -> State:
         buyers = self._buyers.size
-        held = self._items[:buyers] != NO_ITEM
+        present = self._items[:buyers] != NO_ITEM
         return {
-            "tried": self._tried.copy(),
-            "taken": self._taken.copy(),
-            "known": self._known.copy(),
+            "trials": self._trials.copy(),
+            "successes": self._successes.copy(),
+            "is_known": self._is_known.copy(),
             "buyers": self._buyers.state(),
-            "held": held,
-            "items": self._items[:buyers][held],
-            "times": self._times[:buyers][held],
-            "counts": self._counts[:buyers][held],
+            "present": present,
+            "items": self._items[:buyers][present],
+            "times": self._times[:buyers][present],
+            "counts": self._counts[:buyers][present],
         }
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
-        self._tried[:], self._taken[:] = state["tried"], state["taken"]
-        self._known = np.array(state["known"])
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        self._trials[:], self._successes[:] = state["trials"], state["successes"]
+        self._is_known = np.array(state["is_known"])
         self._buyers.restore(state["buyers"])
-        held = state["held"]
-        self._items = grown(self._items, len(held), NO_ITEM)
-        self._times = grown(self._times, len(held))
-        self._counts = grown(self._counts, len(held))
+        present = state["present"]
+        self._items = grow(self._items, len(present), NO_ITEM)
+        self._times = grow(self._times, len(present))
+        self._counts = grow(self._counts, len(present))
         for name, array in (("items", self._items), ("times", self._times), ("counts", self._counts)):
-            array[: len(held)][held] = state[name]
+            array[: len(present)][present] = state[name]
 
 
 def _distinct(items: Items) -> tuple[Items, NDArray[np.int64], NDArray[np.int64]]:
@@ -253,5 +253,7 @@ def _distinct(items: Items) -> tuple[Items, NDArray[np.int64], NDArray[np.int64]
     distinct, first, counts = np.unique(newest_first, return_index=True, return_counts=True)
     order = np.argsort(first)
     back = first[order]
-    ages = np.where(back < len(_AGE_CLASS), _AGE_CLASS[np.minimum(back, len(_AGE_CLASS) - 1)], AGES - 1)
-    return distinct[order], ages, np.minimum(counts[order], TIMES) - 1
+    ages = np.where(
+        back < len(_AGE_CLASS), _AGE_CLASS[np.minimum(back, len(_AGE_CLASS) - 1)], AGE_CLASSES - 1
+    )
+    return distinct[order], ages, np.minimum(counts[order], COUNT_CLASSES) - 1

@@ -13,13 +13,13 @@ from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import search as search_kernels
 from stream_app.models.links import Links
-from stream_app.models.model_state import State, grown
-from stream_app.models.sparse_scoring import SpreadingModel
+from stream_app.models.model_state import State, grow
+from stream_app.models.sparse_scoring import SparseScoringModel
 from stream_app.models.terms import MAX_QUERY_WORDS, query_words
 from topics.records import Reason
 
 
-class Search(SpreadingModel):
+class SearchModel(SparseScoringModel):
     """From queries to the items that people clicked on and bought after them.
 
     Each query (its words, whatever their case and what stands between them) and each word has decayed weights of
@@ -50,7 +50,7 @@ class Search(SpreadingModel):
     >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES
     >>> from topics.records import Kind
     >>> index = ItemIndex(100)
-    >>> model = Search(index)
+    >>> model = SearchModel(index)
     >>> for query, name in [("red shoes", "sneaker"), ("Red Shoes", "sneaker"), ("red sock", "sock")]:
     ...     item = index.index(name, 0.0)
     ...     model.learn_one(Observation(
@@ -87,15 +87,15 @@ class Search(SpreadingModel):
         self.word_items = word_items
         self.prior = prior
         self._words: NDArray[np.int32] = np.zeros(MAX_QUERY_WORDS, np.int32)
-        self._rarities: Times = np.zeros(MAX_QUERY_WORDS)
-        self._clear()
+        self._idf: Times = np.zeros(MAX_QUERY_WORDS)
+        self._reset()
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         self._decay = ForwardDecay(self.half_life)
         self._queries = IdIndex(self.queries, self._drop_queries)
         self._vocabulary = IdIndex(self.query_words, self._drop_words)
-        self._after_query = Links(self.query_items)
-        self._after_word = Links(self.word_items)
+        self._query_links = Links(self.query_items)
+        self._word_links = Links(self.word_items)
         # known queries that hold a word
         self._frequencies: NDArray[np.int32] = np.zeros(64, np.int32)
 
@@ -107,21 +107,21 @@ class Search(SpreadingModel):
             return
         factor = self._decay.advance(ts)
         if factor != 1.0:
-            self._after_query.scale(factor)
-            self._after_word.scale(factor)
+            self._query_links.scale(factor)
+            self._word_links.scale(factor)
         weight *= self._decay.weight(ts)
         ties = self._index.hashes
         for word in words:
             self._vocabulary.index(word, ts)
         # a full vocabulary gives up its oldest words, and those of a late event may be among them
         rows = [row for row in map(self._vocabulary.find, words) if row != NO_ITEM]
-        if self._vocabulary.size > len(self._after_word.sizes):
-            self._after_word.fit(self._vocabulary.size)
-            self._frequencies = grown(self._frequencies, self._vocabulary.size)
+        if self._vocabulary.size > len(self._word_links.sizes):
+            self._word_links.reserve(self._vocabulary.size)
+            self._frequencies = grow(self._frequencies, self._vocabulary.size)
         query = self._query_row(words, rows, ts)
-        self._after_query.add(query, item, weight, ties)
+        self._query_links.add(query, item, weight, ties)
         for row in rows:
-            self._after_word.add(row, item, weight, ties)
+            self._word_links.add(row, item, weight, ties)
 
     def learn_query(self, user: str, query: str, ts: float) -> None:  # noqa: ARG002
         """Keep a known query and its words from being forgotten: someone searches for it."""
@@ -134,20 +134,20 @@ class Search(SpreadingModel):
         """Name the search, or where nobody has chosen the item after it, the word of it that spoke loudest."""
         words = query_words(context.query)
         word = -2 - evidence
-        said = words[word] if 0 <= word < len(words) else context.query
-        return Reason("chosen_after_search", query=said)
+        matched_query = words[word] if 0 <= word < len(words) else context.query
+        return Reason("chosen_after_search", query=matched_query)
 
     def forget_items(self, items: Items) -> None:
         """Take the items out of every query and word."""
-        gone = np.zeros(self._index.size, np.bool_)
-        gone[items] = True
-        self._after_query.forget_items(gone)
-        self._after_word.forget_items(gone)
+        removed_mask = np.zeros(self._index.size, np.bool_)
+        removed_mask[items] = True
+        self._query_links.forget_items(removed_mask)
+        self._word_links.forget_items(removed_mask)
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         indices = self._queries.memory() + self._vocabulary.memory()
-        return super().memory() + indices + self._after_query.memory() + self._after_word.memory()
+        return super().memory() + indices + self._query_links.memory() + self._word_links.memory()
 
     def _query_row(self, words: tuple[str, ...], rows: list[int], ts: float) -> int:
         """Row of a query, made now if need be."""
@@ -156,12 +156,12 @@ class Search(SpreadingModel):
         if row != NO_ITEM:
             return self._queries.index(name, ts)
         row = self._queries.index(name, ts)
-        self._after_query.fit(row + 1)
+        self._query_links.reserve(row + 1)
         self._frequencies[rows] += 1
         return row
 
     def _drop_queries(self, rows: Items) -> None:
-        self._after_query.drop(rows)
+        self._query_links.drop(rows)
         for row in rows.tolist():
             for word in self._queries.id_of(row).split(" "):
                 known = self._vocabulary.find(word)
@@ -169,10 +169,10 @@ class Search(SpreadingModel):
                     self._frequencies[known] = max(0, self._frequencies[known] - 1)
 
     def _drop_words(self, rows: Items) -> None:
-        self._after_word.drop(rows)
+        self._word_links.drop(rows)
         self._frequencies[rows] = 0
 
-    def _spread(self, context: Context) -> int:
+    def _accumulate_scores(self, context: Context) -> int:
         words = query_words(context.query) if context.query else ()
         if not words or math.isnan(self._decay.landmark):
             return 0
@@ -182,44 +182,44 @@ class Search(SpreadingModel):
             row = self._vocabulary.find(word)
             self._words[n] = row
             known = int(self._frequencies[row]) if row != NO_ITEM else 0
-            self._rarities[n] = 1.0 + math.log((1 + n_queries) / (1 + known))
+            self._idf[n] = 1.0 + math.log((1 + n_queries) / (1 + known))
             n += 1
         # a list may be asked for at a time long before what was learned
         now = max(context.now, self._decay.landmark * self.half_life)
-        touched: int = search_kernels.choose(
+        n_touched: int = search_kernels.accumulate_choices(
             self._queries.find(" ".join(words)),
             self._decay.at(now),
             self.prior,
-            self._after_query.items,
-            self._after_query.weights,
-            self._after_query.sizes,
+            self._query_links.items,
+            self._query_links.weights,
+            self._query_links.sizes,
             self._words,
-            self._rarities,
+            self._idf,
             n,
-            self._after_word.items,
-            self._after_word.weights,
-            self._after_word.sizes,
+            self._word_links.items,
+            self._word_links.weights,
+            self._word_links.sizes,
             self._scores,
             self._best,
             self._evidence,
-            self._touched,
+            self._touched_items,
         )
-        return touched
+        return n_touched
 
-    def _parts(self) -> State:
+    def _get_state(self) -> State:
         return {
             "landmark": self._decay.landmark,
             "queries": self._queries.state(),
             "words": self._vocabulary.state(),
             "frequencies": self._frequencies.copy(),
-            "after_query": self._after_query.state(),
-            "after_word": self._after_word.state(),
+            "query_links": self._query_links.state(),
+            "word_links": self._word_links.state(),
         }
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self._decay.landmark = float(state["landmark"])
         self._queries.restore(state["queries"])
         self._vocabulary.restore(state["words"])
         self._frequencies = state["frequencies"].copy()
-        self._after_query.restore(state["after_query"])
-        self._after_word.restore(state["after_word"])
+        self._query_links.restore(state["query_links"])
+        self._word_links.restore(state["word_links"])

@@ -11,7 +11,7 @@ from stream_app.models.base import Context
 ALL: Final = "all"
 """The audience that everybody belongs to: row 0."""
 
-_CACHED_TUPLES: Final = 4096
+_MAX_CACHED_ROWS: Final = 4096
 
 Rows = NDArray[np.int32]
 
@@ -23,7 +23,7 @@ class Segments:
     ----------
     capacity
         Most segments, besides `ALL`.
-    empty
+    on_evict
         Called with a row that is to be given to another segment.
 
     Attributes
@@ -38,35 +38,35 @@ class Segments:
     Examples
     --------
     >>> segments = Segments(2, lambda row: None)
-    >>> segments.admit(("country:FR", "channel:web")).tolist()
+    >>> segments.assign_rows(("country:FR", "channel:web")).tolist()
     [1, 2]
     >>> segments.totals[1:] = 5.0, 3.0
-    >>> segments.admit(("country:DE",)).tolist(), segments.names
+    >>> segments.assign_rows(("country:DE",)).tolist(), segments.names
     ([2], ['all', 'country:FR', 'country:DE'])
     """
 
-    def __init__(self, capacity: int, empty: Callable[[int], None]) -> None:
+    def __init__(self, capacity: int, on_evict: Callable[[int], None]) -> None:
         self.names: list[str] = [ALL]
         self.numbers: dict[str, int] = {}
         self.totals: NDArray[np.float64] = np.zeros(capacity + 1)
-        self._empty = empty
-        self._tuples: dict[tuple[str, ...], Rows] = {}
-        self._last_asked: tuple[Context | None, Rows] = (None, np.zeros(0, np.int32))
+        self._on_evict = on_evict
+        self._rows_cache: dict[tuple[str, ...], Rows] = {}
+        self._last_rows: tuple[Context | None, Rows] = (None, np.zeros(0, np.int32))
 
-    def admit(self, segments: tuple[str, ...]) -> Rows:
+    def assign_rows(self, segments: tuple[str, ...]) -> Rows:
         """Rows of an observation's segments, as many as there is room for; new ones are given out."""
-        rows = self._tuples.get(segments)
-        return self._admit(segments) if rows is None else rows
+        rows = self._rows_cache.get(segments)
+        return self._assign_rows(segments) if rows is None else rows
 
-    def asked(self, context: Context) -> Rows:
+    def rows(self, context: Context) -> Rows:
         """Rows that a list is asked from: everybody's and the shopper's, or where it is for nobody, its segments'."""
         # twenty items of a list are explained in a row
-        if context is not self._last_asked[0]:
+        if context is not self._last_rows[0]:
             rows = [self.numbers[name] for name in context.segments if name in self.numbers]
             if context.user or not context.segments:
                 rows = [0, *rows]
-            self._last_asked = (context, np.array(rows, np.int32))
-        return self._last_asked[1]
+            self._last_rows = (context, np.array(rows, np.int32))
+        return self._last_rows[1]
 
     def restore(self, names: Sequence[str], totals: NDArray[np.float64]) -> None:
         """Take the names and totals of a state into segments that hold nothing."""
@@ -77,33 +77,33 @@ class Segments:
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         names = sum(150 + len(name) for name in self.numbers)
-        return self.totals.nbytes + names + 200 * len(self._tuples)
+        return self.totals.nbytes + names + 200 * len(self._rows_cache)
 
-    def _admit(self, segments: tuple[str, ...]) -> Rows:
-        self._last_asked = (None, np.zeros(0, np.int32))
+    def _assign_rows(self, segments: tuple[str, ...]) -> Rows:
+        self._last_rows = (None, np.zeros(0, np.int32))
         capacity = len(self.totals) - 1
-        wanted = list(dict.fromkeys(segments))[:capacity]
-        for name in wanted:
+        requested = list(dict.fromkeys(segments))[:capacity]
+        for name in requested:
             if name in self.numbers or name == ALL:
                 continue
             if len(self.names) <= capacity:
                 row = len(self.names)
                 self.names.append(name)
             else:
-                row = self._least({self.numbers[each] for each in wanted if each in self.numbers})
+                row = self._smallest({self.numbers[each] for each in requested if each in self.numbers})
                 del self.numbers[self.names[row]]
                 self.names[row] = name
-                self._empty(row)
+                self._on_evict(row)
                 self.totals[row] = 0.0
-                self._tuples.clear()
+                self._rows_cache.clear()
             self.numbers[name] = row
-        rows = np.array([self.numbers[name] for name in wanted if name != ALL], np.int32)
-        if len(self._tuples) >= _CACHED_TUPLES:
-            self._tuples.clear()
-        self._tuples[segments] = rows
+        rows = np.array([self.numbers[name] for name in requested if name != ALL], np.int32)
+        if len(self._rows_cache) >= _MAX_CACHED_ROWS:
+            self._rows_cache.clear()
+        self._rows_cache[segments] = rows
         return rows
 
-    def _least(self, spared: set[int]) -> int:
+    def _smallest(self, excluded: set[int]) -> int:
         """Row of the segment with the smallest total; by name in a tie."""
-        rows = (row for row in range(1, len(self.names)) if row not in spared)
+        rows = (row for row in range(1, len(self.names)) if row not in excluded)
         return min(rows, key=lambda row: (self.totals[row], self.names[row]))

@@ -6,23 +6,23 @@ import numpy as np
 
 from stream_app.models.base import Context, Scores
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.session_store import Column, SessionStore, Surroundings
-from stream_app.models.session_store_model import StoreModel
+from stream_app.models.session_store import NeighborScores, SessionColumn, SessionStore
+from stream_app.models.session_store_model import SessionStoreModel
 from topics.records import Reason
 
 
-class SequentialRules(StoreModel):
+class SequentialRules(SessionStoreModel):
     """Sequential rules of first and higher order, counted on the postings.
 
     An item that followed the context's newest item in a session counts for it by 1 / distance: the rule of
     distance 1 is the Markov chain of first order, the others are those of higher order. What followed the second
-    newest item counts `second` times as much.
+    newest item counts `second_weight` times as much.
 
     Parameters
     ----------
-    index, store, keeps
-        See `StoreModel`.
-    second
+    index, store, owns_store
+        See `SessionStoreModel`.
+    second_weight
         What the second newest item's rules count, relative to the newest's.
 
     References
@@ -49,25 +49,27 @@ class SequentialRules(StoreModel):
 
     name: ClassVar[str] = "sequential_rules"
     additive: ClassVar[bool] = False
-    hops: ClassVar[bool] = False
+    uses_second_hop: ClassVar[bool] = False
 
     def __init__(
         self,
         index: ItemIndex,
         store: SessionStore,
-        keeps: bool = True,  # the registry's word, no hyper-parameter
+        owns_store: bool = True,  # set by the registry, not a hyper-parameter
         *,
-        second: float = 0.28,
+        second_weight: float = 0.28,
     ) -> None:
-        super().__init__(index, store, keeps)
-        self.second = second
+        super().__init__(index, store, owns_store)
+        self.second_weight = second_weight
 
-    def _values(self, around: Surroundings) -> Scores:
+    def _compute_scores(self, neighbors: NeighborScores) -> Scores:
         supports = self.store.scratch.supports
-        first: Scores = self.store.column(around, Column.AFTER) / (supports[0] + np.float32(1.0))
-        if around.distinct < 2:
+        first: Scores = self.store.column(neighbors, SessionColumn.AFTER) / (supports[0] + np.float32(1.0))
+        if neighbors.distinct < 2:
             return first
-        first += self.store.column(around, Column.AFTER_2) * np.float32(self.second / (supports[1] + 1.0))
+        first += self.store.column(neighbors, SessionColumn.AFTER_2) * np.float32(
+            self.second_weight / (supports[1] + 1.0)
+        )
         return first
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002

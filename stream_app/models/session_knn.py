@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 from stream_app.models.base import Context
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import sessions as kernels
-from stream_app.models.session_store import Column, SessionStore, Surroundings
-from stream_app.models.session_store_model import StoreModel
+from stream_app.models.session_store import NeighborScores, SessionColumn, SessionStore
+from stream_app.models.session_store_model import SessionStoreModel
 from topics.records import Reason
 
-WEIGHTINGS: Final = {"stan": Column.STAN, "vsknn": Column.KNN}
+WEIGHTINGS: Final = {"stan": SessionColumn.STAN, "vsknn": SessionColumn.KNN}
 """What each weighting adds up."""
 
 
-class SessionKNN(StoreModel):
-    """Session k-nearest-neighbours on posting lists (VMIS-kNN), with STAN's weights or V-SKNN's.
+class SessionKNN(SessionStoreModel):
+    """Session k-nearest-neighbors on posting lists (VMIS-kNN), with STAN's weights or V-SKNN's.
 
     The sessions that share an item with the current one are found through the items' postings. By STAN's weights
     each weighs by the items it shares, the newer the exponentially more, by its own length and by how recent it is;
@@ -26,14 +26,14 @@ class SessionKNN(StoreModel):
 
     The sums are set against their largest; to that the items of the session itself are given `repeat`, falling with
     the root of the clicks since: what was looked at is often looked at again. The shopper's own session is no
-    neighbour.
+    neighbor.
 
     Parameters
     ----------
-    index, store, keeps
-        See `StoreModel`.
+    index, store, owns_store
+        See `SessionStoreModel`.
     repeat
-        What an item of the session has to begin with, relative to the best neighbour's.
+        What an item of the session has to begin with, relative to the best neighbor's.
     weighting
         ``stan`` or ``vsknn``.
 
@@ -66,31 +66,31 @@ class SessionKNN(StoreModel):
 
     name: ClassVar[str] = "session_knn"
     additive: ClassVar[bool] = False
-    hops: ClassVar[bool] = False
+    uses_second_hop: ClassVar[bool] = False
 
     def __init__(
         self,
         index: ItemIndex,
         store: SessionStore,
-        keeps: bool = True,  # the registry's word, no hyper-parameter
+        owns_store: bool = True,  # set by the registry, not a hyper-parameter
         *,
         repeat: float = 1.9,
         weighting: str = "stan",
     ) -> None:
         if weighting not in WEIGHTINGS:
             raise ValueError(f"weighting must be one of {', '.join(WEIGHTINGS)}, not {weighting!r}")
-        super().__init__(index, store, keeps)
+        super().__init__(index, store, owns_store)
         self.repeat = repeat
         self.weighting = weighting
 
-    def _values(self, around: Surroundings) -> NDArray[np.float32]:
-        scratch, values = self.store.scratch, np.empty(around.n, np.float32)
-        kernels.similarities(
+    def _compute_scores(self, neighbors: NeighborScores) -> NDArray[np.float32]:
+        scratch, values = self.store.scratch, np.empty(neighbors.n, np.float32)
+        kernels.scores_of_column(
             scratch.slots,
             scratch.sums,
             scratch.context,
             scratch.ages,
-            around.distinct,
+            neighbors.distinct,
             int(WEIGHTINGS[self.weighting]),
             self.repeat,
             values,
@@ -98,7 +98,7 @@ class SessionKNN(StoreModel):
         return values
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the context item that the neighbours were found by, or say the item was seen before."""
+        """Name the context item that the neighbors were found by, or say the item was seen before."""
         if evidence < 0:
             return Reason("similar_sessions")
         source = "viewed_before" if evidence == item else "similar_sessions"

@@ -15,26 +15,26 @@ from stream_app.models.base import Context, Items, Observation
 from stream_app.models.id_index import stable_hash
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import sessions as kernels
-from stream_app.models.kernels.sessions import Memory, Scratch
-from stream_app.models.model_state import State, grown, stamped, verify
+from stream_app.models.kernels.sessions import Scratch, SessionArrays
+from stream_app.models.model_state import State, grow, verify_state, versioned_state
 
 _CANDIDATES = 16_384
 _TOUCHED = 2_048
 
 
-class Column(IntEnum):
+class SessionColumn(IntEnum):
     """What is added up for each candidate over the sessions that share an item with the context.
 
     A session's similarity is the sum over the context items it holds of a weight that falls with their age in
-    clicks: linearly (`KNN`, `PAIRS`) or exponentially (`STAN`). "Beside" means at another place of the session.
+    clicks: linearly (`KNN`, `MULTI_MATCH`) or exponentially (`STAN`). "Beside" means at another place of the session.
     """
 
-    TOGETHER = 0
+    CO_OCCURRENCE = 0
     """Clicks beside the newest context item; the next three columns for the second to the fourth newest."""
-    TOGETHER_2 = 1
-    TOGETHER_3 = 2
-    TOGETHER_4 = 3
-    OLDER = 4
+    CO_OCCURRENCE_2 = 1
+    CO_OCCURRENCE_3 = 2
+    CO_OCCURRENCE_4 = 3
+    CO_OCCURRENCE_OLDER = 4
     """Clicks beside the fifth to the eighth newest context item."""
     AFTER = 5
     """Clicks after the newest context item, each by 1 / distance."""
@@ -46,9 +46,9 @@ class Column(IntEnum):
     """Similarity of the nearest sessions, over how far back in the context they match (VSKNN)."""
     STAN = 9
     """Similarity of all sessions, by session length, recency and distance from the match (STAN)."""
-    PAIRS = 10
+    MULTI_MATCH = 10
     """Similarity of the sessions that share two context items or more."""
-    BY_RANK = 11
+    CO_OCCURRENCE_BY_RANK = 11
     """Clicks beside the newest context item, fading by the rank of their session in its postings."""
     NEWEST = 12
     """Recency of the newest session."""
@@ -56,51 +56,51 @@ class Column(IntEnum):
     """As `AFTER`, for the second newest context item."""
     BEFORE_2 = 14
     """As `BEFORE`, for the second newest context item."""
-    SHARED = 15
+    COVISIT_SHARE = 15
     """Co-visit shares with every context item, fading by their age."""
     SUPPORT = 16
     """Clicks in any session that shares a context item."""
-    HOP = 17
-    """Co-visit shares with the candidates that have the most `SHARED` (the bridges), times theirs."""
-    HOP_NEWEST = 18
-    """As `HOP`, over the bridges' `TOGETHER`."""
-    MEMBERS = 19
+    SECOND_HOP = 17
+    """Co-visit shares with the candidates that have the most `COVISIT_SHARE` (the bridges), times theirs."""
+    SECOND_HOP_NEWEST = 18
+    """As `SECOND_HOP`, over the bridges' `CO_OCCURRENCE`."""
+    NEAREST_CLICKS = 19
     """Clicks in the nearest sessions."""
-    RECENT_ROOT = 20
-    """As `SHARED`, each session by the root of its recency, 1 / (16 + sessions since)."""
-    RECENT = 21
-    """As `SHARED`, each session by its recency."""
-    AFTER_BOTH = 22
+    COVISIT_SHARE_RECENT_ROOT = 20
+    """As `COVISIT_SHARE`, each session by the root of its recency, 1 / (16 + sessions since)."""
+    COVISIT_SHARE_RECENT = 21
+    """As `COVISIT_SHARE`, each session by its recency."""
+    AFTER_IN_ORDER = 22
     """As `AFTER`, in sessions where the newest context item came after the second newest, as it did here."""
 
 
-class Surroundings:
+class NeighborScores:
     """What the sessions around a context tell of each candidate; valid until the store looks around again.
 
     Attributes
     ----------
     n
-        Candidates: the first `n` of `Scratch.found` and the rows of `Scratch.sums`.
+        Candidates: the first `n` of `Scratch.candidate_items` and the rows of `Scratch.sums`.
     distinct
         Distinct items of the context looked up: the first of `Scratch.context`.
-    touched
+    n_sessions
         Sessions that share an item with the context.
-    own
+    own_session
         Serial of the session that asks, `NO_SESSION` for none.
     hop
         Whether the second hop was made.
     """
 
-    __slots__ = ("context", "distinct", "hop", "n", "own", "touched", "version")
+    __slots__ = ("context", "distinct", "hop", "n", "n_sessions", "own_session", "version")
 
     def __init__(
-        self, context: Context, version: int, own: int, counts: tuple[int, int, int], hop: bool
+        self, context: Context, version: int, own_session: int, counts: tuple[int, int, int], hop: bool
     ) -> None:
         self.context = context
         self.hop = hop
         self.version = version
-        self.own = own
-        self.n, self.distinct, self.touched = counts
+        self.own_session = own_session
+        self.n, self.distinct, self.n_sessions = counts
 
 
 class SessionStore:
@@ -118,14 +118,14 @@ class SessionStore:
         Clicks remembered of an item, the newest.
     depth
         Distinct context items looked up, the newest; at most 8.
-    neighbours
+    neighbors
         Sessions that count as the nearest.
     bridges, bridge_postings
         Candidates from which a second hop is made, and postings followed of each.
     session_half_life
         Seconds of event time, from its newest click to the context, in which a session comes to count half in every
         sum; 0 for never. Beside that the newer of the sessions always count for more by the order in which they
-        came, see `Column`.
+        came, see `SessionColumn`.
 
     References
     ----------
@@ -142,9 +142,9 @@ class SessionStore:
     >>> store = SessionStore(index)
     >>> for item in (shoe, sock):
     ...     store.learn_one(Observation("ann", item, 0.0, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES))
-    >>> around = store.look_around(Context("bob", np.array([shoe], np.int32), np.zeros(1), 0, (), 0.0))
-    >>> {index.id_of(item): float(store.column(around, Column.NEXT)[at])
-    ...     for at, item in enumerate(store.found(around).tolist())}
+    >>> neighbors = store.query_neighbors(Context("bob", np.array([shoe], np.int32), np.zeros(1), 0, (), 0.0))
+    >>> {index.id_of(item): float(store.column(neighbors, SessionColumn.NEXT)[at])
+    ...     for at, item in enumerate(store.candidate_items(neighbors).tolist())}
     {'sock': 1.0, 'shoe': 0.0}
     """
 
@@ -156,7 +156,7 @@ class SessionStore:
         length: int = 32,
         postings: int = 150,
         depth: int = 8,
-        neighbours: int = 500,
+        neighbors: int = 500,
         bridges: int = 12,
         bridge_postings: int = 24,
         session_half_life: float = 0.0,
@@ -171,22 +171,22 @@ class SessionStore:
             "length": length,
             "postings": postings,
             "depth": depth,
-            "neighbours": neighbours,
+            "neighbors": neighbors,
             "bridges": bridges,
             "bridge_postings": bridge_postings,
             "session_half_life": session_half_life,
         }
         # the older a context item, the less its last postings would add
-        self._followed = np.array(
+        self._postings_followed = np.array(
             [postings, postings, *[postings * 3 // 4] * 2, *[postings // 2] * 4][:depth]
         )
-        self._clear()
-        self._fit_scratch()
+        self._reset()
+        self._reserve_scratch()
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         sessions, length = self.parameters["sessions"], self.parameters["length"]
         ring = self.parameters["postings"]
-        self.held = Memory(
+        self.arrays = SessionArrays(
             np.full((sessions, length), -1, np.int32),
             np.zeros(sessions, np.int32),
             np.full(sessions, -1, np.int64),
@@ -201,14 +201,14 @@ class SessionStore:
         self.clicks_seen = 0
         self.newest = 0
         self._version = 0
-        self._last: Surroundings | None = None
+        self._last_query: NeighborScores | None = None
 
-    def _fit_scratch(self) -> None:
+    def _reserve_scratch(self) -> None:
         sessions, depth = self.parameters["sessions"], self.parameters["depth"]
         self.scratch = Scratch(
             np.full(64, -1, np.int32),
             np.zeros(_CANDIDATES, np.int32),
-            np.zeros((_CANDIDATES, len(Column)), np.float32),
+            np.zeros((_CANDIDATES, len(SessionColumn)), np.float32),
             np.full(sessions, -1, np.int32),
             np.zeros(_TOUCHED, np.int32),
             np.zeros(_TOUCHED, np.float32),
@@ -225,16 +225,16 @@ class SessionStore:
             np.zeros(depth, np.float32),
         )
 
-    def _fit(self, items: int) -> None:
+    def _reserve(self, items: int) -> None:
         """Have a row for each item: kernels do not check."""
-        held = self.held
-        if items > len(held.clicks):
+        arrays = self.arrays
+        if items > len(arrays.clicks):
             rows = max(items, 64)
-            self.held = held._replace(
-                posted_in=grown(held.posted_in, rows),
-                posted_at=grown(held.posted_at, rows),
-                clicks=grown(held.clicks, rows),
-                born=grown(held.born, rows),
+            self.arrays = arrays._replace(
+                posting_sessions=grow(arrays.posting_sessions, rows),
+                posting_positions=grow(arrays.posting_positions, rows),
+                clicks=grow(arrays.clicks, rows),
+                first_session=grow(arrays.first_session, rows),
             )
 
     def learn_one(self, observation: Observation) -> None:
@@ -242,16 +242,16 @@ class SessionStore:
         if observation.weight <= 0:
             return
         item, serial = observation.item, observation.session
-        self._fit(item + 1)
+        self._reserve(item + 1)
         self._version += 1
         self.clicks_seen += 1
         self.newest = max(self.newest, serial)
-        if not kernels.post(
-            self.held, serial, np.uint64(stable_hash(observation.user)), item, observation.ts
+        if not kernels.add_click(
+            self.arrays, serial, np.uint64(stable_hash(observation.user)), item, observation.ts
         ):
             self.sessions_seen += 1
 
-    def look_around(self, context: Context, *, hop: bool = True) -> Surroundings:
+    def query_neighbors(self, context: Context, *, hop: bool = True) -> NeighborScores:
         """Add up what the sessions around a context tell; the last context's answer is kept.
 
         Parameters
@@ -259,79 +259,81 @@ class SessionStore:
         context
             Whom a list is for.
         hop
-            Whether the second hop is needed; without it `Column.HOP` and `Column.HOP_NEWEST` are 0 for all, and what
-            only it would find is no candidate.
+            Whether the second hop is needed; without it `SessionColumn.SECOND_HOP` and
+            `SessionColumn.SECOND_HOP_NEWEST` are 0 for all, and what only it would find is no candidate.
         """
-        last = self._last
+        last = self._last_query
         if last is not None:
             if last.context is context and last.version == self._version and (last.hop or not hop):
                 return last
-            kernels.release(self.scratch.slots, self.scratch.found, last.n)
+            kernels.reset(self.scratch.slots, self.scratch.candidate_items, last.n)
         size = self._index.size
         # other sources may propose items that no session holds
-        self._fit(size)
+        self._reserve(size)
         if size > len(self.scratch.slots):
             self.scratch = self.scratch._replace(slots=np.full(2 * size, -1, np.int32))
         start = context.session_start if context.session_start < len(context.items) else 0
-        counts = kernels.look_around(
-            self.held,
+        counts = kernels.query_neighbors(
+            self.arrays,
             self.scratch,
             context.items[start:],
             context.session,
             self.newest,
-            self._followed,
-            self.parameters["neighbours"],
+            self._postings_followed,
+            self.parameters["neighbors"],
             self.parameters["bridges"] if hop else 0,
             self.parameters["bridge_postings"],
             context.now,
             self.parameters["session_half_life"],
         )
-        self._last = Surroundings(context, self._version, context.session, counts, hop)
-        return self._last
+        self._last_query = NeighborScores(context, self._version, context.session, counts, hop)
+        return self._last_query
 
-    def found(self, around: Surroundings) -> Items:
+    def candidate_items(self, neighbors: NeighborScores) -> Items:
         """Items of the candidates, shape (n,); valid until the store looks around again."""
-        return self.scratch.found[: around.n]
+        return self.scratch.candidate_items[: neighbors.n]
 
-    def column(self, around: Surroundings, column: Column) -> NDArray[np.float32]:
+    def column(self, neighbors: NeighborScores, column: SessionColumn) -> NDArray[np.float32]:
         """A sum of each candidate, shape (n,); valid until the store looks around again."""
-        return self.scratch.sums[: around.n, column]
+        return self.scratch.sums[: neighbors.n, column]
 
-    def admit(self, around: Surroundings, items: Items) -> None:
+    def add_candidates(self, neighbors: NeighborScores, items: Items) -> None:
         """Make items of other sources candidates too, with sums of 0."""
         scratch = self.scratch
-        around.n = kernels.admit(scratch.slots, scratch.found, scratch.sums, around.n, items)
+        neighbors.n = kernels.add_candidates(
+            scratch.slots, scratch.candidate_items, scratch.sums, neighbors.n, items
+        )
 
-    def evidence(self, around: Surroundings, items: Items) -> Items:
+    def evidence(self, neighbors: NeighborScores, items: Items) -> Items:
         """For each item the context item that speaks most for it; itself where the context holds it."""
         out, scratch = np.empty(len(items), np.int32), self.scratch
-        kernels.evidence_of(
-            scratch.slots, scratch.sums, scratch.context, scratch.supports, around.distinct, items, out
+        kernels.find_evidence(
+            scratch.slots, scratch.sums, scratch.context, scratch.supports, neighbors.distinct, items, out
         )
         return out
 
     def forget_user(self, user: str) -> None:
         """Empty a shopper's sessions."""
-        memory = self.held
-        mine = memory.owners == np.uint64(stable_hash(user))
-        memory.sizes[mine] = 0
-        memory.owners[mine] = 0
+        memory = self.arrays
+        own_rows = memory.owners == np.uint64(stable_hash(user))
+        memory.sizes[own_rows] = 0
+        memory.owners[own_rows] = 0
         self._version += 1
 
     def forget_items(self, items: Items) -> None:
         """Take items out of every session, and drop their postings."""
-        gone = np.zeros(max(self._index.size, int(items.max(initial=0)) + 1), np.bool_)
-        gone[items] = True
-        kernels.forget(self.held, gone)
+        removed_mask = np.zeros(max(self._index.size, int(items.max(initial=0)) + 1), np.bool_)
+        removed_mask[items] = True
+        kernels.forget(self.arrays, removed_mask)
         self._version += 1
 
     def state(self) -> State:
         """Sessions and postings, as plain data."""
-        memory = self.held
+        memory = self.arrays
         used = np.flatnonzero(memory.serials >= 0)
-        held = np.arange(memory.items.shape[1]) < memory.sizes[used, None]
-        filled = np.arange(memory.posted_in.shape[1]) < memory.clicks[:, None]
-        return stamped(
+        arrays = np.arange(memory.items.shape[1]) < memory.sizes[used, None]
+        filled = np.arange(memory.posting_sessions.shape[1]) < memory.clicks[:, None]
+        return versioned_state(
             "session_store",
             self.parameters,
             rows=used,
@@ -339,11 +341,11 @@ class SessionStore:
             owners=memory.owners[used],
             times=memory.times[used],
             sizes=memory.sizes[used],
-            items=memory.items[used][held],
+            items=memory.items[used][arrays],
             clicks=memory.clicks.copy(),
-            born=memory.born.copy(),
-            posted_in=memory.posted_in[filled],
-            posted_at=memory.posted_at[filled],
+            first_session=memory.first_session.copy(),
+            posting_sessions=memory.posting_sessions[filled],
+            posting_positions=memory.posting_positions[filled],
             seen=[self.sessions_seen, self.clicks_seen, self.newest],
         )
 
@@ -355,11 +357,11 @@ class SessionStore:
         ValueError
             If the state is of another format or of other parameters.
         """
-        verify(state, "session_store", self.parameters)
-        if self._last is not None:
-            kernels.release(self.scratch.slots, self.scratch.found, self._last.n)
-        self._clear()
-        memory, used = self.held, state["rows"]
+        verify_state(state, "session_store", self.parameters)
+        if self._last_query is not None:
+            kernels.reset(self.scratch.slots, self.scratch.candidate_items, self._last_query.n)
+        self._reset()
+        memory, used = self.arrays, state["rows"]
         memory.serials[used] = state["serials"]
         memory.owners[used] = state["owners"]
         memory.times[used] = state["times"]
@@ -367,20 +369,27 @@ class SessionStore:
         rows = np.full((len(used), memory.items.shape[1]), -1, np.int32)
         rows[np.arange(memory.items.shape[1]) < memory.sizes[used, None]] = state["items"]
         memory.items[used] = rows
-        items, ring = len(state["clicks"]), memory.posted_in.shape[1]
+        items, ring = len(state["clicks"]), memory.posting_sessions.shape[1]
         filled = np.arange(ring) < state["clicks"][:, None]
-        posted_in, posted_at = np.zeros((items, ring), np.int64), np.zeros((items, ring), np.int8)
-        posted_in[filled] = state["posted_in"]
-        posted_at[filled] = state["posted_at"]
-        self.held = memory._replace(
-            posted_in=posted_in,
-            posted_at=posted_at,
+        posting_sessions, posting_positions = (
+            np.zeros((items, ring), np.int64),
+            np.zeros((items, ring), np.int8),
+        )
+        posting_sessions[filled] = state["posting_sessions"]
+        posting_positions[filled] = state["posting_positions"]
+        self.arrays = memory._replace(
+            posting_sessions=posting_sessions,
+            posting_positions=posting_positions,
             clicks=np.array(state["clicks"]),
-            born=np.array(state["born"]),
+            first_session=np.array(state["first_session"]),
         )
         self.sessions_seen, self.clicks_seen, self.newest = (int(each) for each in state["seen"])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        context = () if self._last is None else (self._last.context.items, self._last.context.times)
-        return sum(array.nbytes for array in (*self.held, *self.scratch, self._followed, *context))
+        context = (
+            ()
+            if self._last_query is None
+            else (self._last_query.context.items, self._last_query.context.times)
+        )
+        return sum(array.nbytes for array in (*self.arrays, *self.scratch, self._postings_followed, *context))

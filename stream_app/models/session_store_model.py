@@ -11,10 +11,10 @@ from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items,
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import shared as kernels
 from stream_app.models.model_state import State
-from stream_app.models.session_store import SessionStore, Surroundings
+from stream_app.models.session_store import NeighborScores, SessionStore
 
 
-class StoreModel(Model):
+class SessionStoreModel(Model):
     """A view on the session store.
 
     Several such models share one store. Exactly one of them keeps it: learns, forgets, and has it in its state.
@@ -27,19 +27,19 @@ class StoreModel(Model):
         The items.
     store
         Sessions and postings.
-    keeps
+    owns_store
         Whether this model keeps the store.
     """
 
-    hops: ClassVar[bool] = True
+    uses_second_hop: ClassVar[bool] = True
     """Whether the model goes by more than the sessions that share an item with the context."""
 
-    def __init__(self, index: ItemIndex, store: SessionStore, keeps: bool = True) -> None:
+    def __init__(self, index: ItemIndex, store: SessionStore, owns_store: bool = True) -> None:
         self._index = index
         self.store = store
-        self._keeps = keeps
+        self._owns_store = owns_store
 
-    def _values(self, around: Surroundings) -> NDArray[np.float32]:
+    def _compute_scores(self, neighbors: NeighborScores) -> NDArray[np.float32]:
         """Score of each candidate of the store, 0 for none; an array of its own."""
         raise NotImplementedError
 
@@ -53,58 +53,58 @@ class StoreModel(Model):
 
     def parameters(self) -> dict[str, Any]:
         """The model's own and the store's."""
-        own = super().hyper_parameters()
-        return {name: getattr(self, name) for name in own} | self.store.parameters
+        own_parameters = super().hyper_parameters()
+        return {name: getattr(self, name) for name in own_parameters} | self.store.parameters
 
     def learn_one(self, observation: Observation) -> None:
         """Add a click to its session, if this model keeps the store."""
-        if self._keeps:
+        if self._owns_store:
             self.store.learn_one(observation)
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the items that the sessions around the context speak for."""
-        around = self.store.look_around(context, hop=self.hops)
-        found, values = self.store.found(around), self._scored(around)
+        neighbors = self.store.query_neighbors(context, hop=self.uses_second_hop)
+        candidate_items, values = self.store.candidate_items(neighbors), self._masked_scores(neighbors)
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        n = kernels.select(found, values, len(found), self._index.hashes, k, items, scores)
+        n = kernels.top_k(candidate_items, values, len(candidate_items), self._index.hashes, k, items, scores)
         if not n:
             return EMPTY_CANDIDATES
-        return Candidates(items[:n], scores[:n], self.store.evidence(around, items[:n]))
+        return Candidates(items[:n], scores[:n], self.store.evidence(neighbors, items[:n]))
 
     def score(self, context: Context, items: Items) -> Scores:
         """What the sessions around the context say of each item."""
-        around = self.store.look_around(context, hop=self.hops)
-        everything = np.zeros(self._index.size + 1, np.float32)
-        everything[self.store.found(around)] = self._scored(around)
-        return everything[np.where((items >= 0) & (items < self._index.size), items, self._index.size)]
+        neighbors = self.store.query_neighbors(context, hop=self.uses_second_hop)
+        all_scores = np.zeros(self._index.size + 1, np.float32)
+        all_scores[self.store.candidate_items(neighbors)] = self._masked_scores(neighbors)
+        return all_scores[np.where((items >= 0) & (items < self._index.size), items, self._index.size)]
 
-    def _scored(self, around: Surroundings) -> Scores:
+    def _masked_scores(self, neighbors: NeighborScores) -> Scores:
         """Score of each candidate of the store, 0 for none and for the item that a list for nobody is about."""
-        values, context = self._values(around), around.context
+        values, context = self._compute_scores(neighbors), neighbors.context
         if not context.user and len(context.items):
-            values[self.store.found(around) == context.items[-1]] = 0.0
+            values[self.store.candidate_items(neighbors) == context.items[-1]] = 0.0
         return values
 
     def forget_user(self, user: str) -> None:
         """Empty the shopper's sessions."""
-        if self._keeps:
+        if self._owns_store:
             self.store.forget_user(user)
 
     def forget_items(self, items: Items) -> None:
         """Take the items out of every session, and drop their postings."""
-        if self._keeps:
+        if self._owns_store:
             self.store.forget_items(items)
 
     def memory(self) -> int:
         """Bytes held, to within a few percent; the store's are with the model that keeps it."""
-        return self.store.memory() if self._keeps else 0
+        return self.store.memory() if self._owns_store else 0
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         """Nothing is held here; the store clears itself when it is restored."""
 
-    def _parts(self) -> State:
-        return {"store": self.store.state() if self._keeps else None}
+    def _get_state(self) -> State:
+        return {"store": self.store.state() if self._owns_store else None}
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
-        if self._keeps:
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        if self._owns_store:
             self.store.restore(state["store"])

@@ -10,21 +10,21 @@ from numpy.typing import NDArray
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, NO_SESSION, Items, Times
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels.shared import drop_items, observe_tail, open_session
-from stream_app.models.model_state import State, grown, stamped, verify
+from stream_app.models.kernels.shared import drop_items, insert_event, open_session
+from stream_app.models.model_state import State, grow, verify_state, versioned_state
 
-TAIL = 32
+RECENT_EVENTS = 32
 """Recent events remembered of a shopper, of each stream."""
 
 
-class Stream(IntEnum):
+class EventStream(IntEnum):
     """What is kept apart, so that arrival order across source topics cannot matter."""
 
     VIEWS = 0
     PURCHASES = 1
 
 
-class Place(NamedTuple):
+class TrackedEvent(NamedTuple):
     """Where an event stands among the shopper's others.
 
     Attributes
@@ -44,40 +44,40 @@ class Place(NamedTuple):
     previous_times: Times
 
 
-class _Tails:
+class _RecentEvents:
     """The newest events of each row, sorted by time; the one with the smaller hash first in a tie."""
 
     def __init__(self) -> None:
-        self.items: Items = np.zeros((0, TAIL), np.int32)
-        self.times: Times = np.zeros((0, TAIL))
+        self.items: Items = np.zeros((0, RECENT_EVENTS), np.int32)
+        self.times: Times = np.zeros((0, RECENT_EVENTS))
         self.sizes: NDArray[np.int32] = np.zeros(0, np.int32)
 
-    def fit(self, rows: int) -> None:
+    def reserve(self, rows: int) -> None:
         if rows > len(self.sizes):
-            self.items = grown(self.items, max(rows, 64))
-            self.times = grown(self.times, max(rows, 64))
-            self.sizes = grown(self.sizes, max(rows, 64))
+            self.items = grow(self.items, max(rows, 64))
+            self.times = grow(self.times, max(rows, 64))
+            self.sizes = grow(self.sizes, max(rows, 64))
 
     def memory(self) -> int:
         return self.items.nbytes + self.times.nbytes + self.sizes.nbytes
 
     def state(self, rows: int) -> State:
-        self.fit(rows)
-        held = np.arange(TAIL) < self.sizes[:rows, None]
+        self.reserve(rows)
+        mask = np.arange(RECENT_EVENTS) < self.sizes[:rows, None]
         return {
             "sizes": self.sizes[:rows].copy(),
-            "items": self.items[:rows][held],
-            "times": self.times[:rows][held],
+            "items": self.items[:rows][mask],
+            "times": self.times[:rows][mask],
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.__init__()  # type: ignore[misc]
         rows = len(state["sizes"])
-        self.fit(rows)
+        self.reserve(rows)
         self.sizes[:rows] = state["sizes"]
-        held = np.arange(TAIL) < self.sizes[:rows, None]
-        self.items[:rows][held] = state["items"]
-        self.times[:rows][held] = state["times"]
+        mask = np.arange(RECENT_EVENTS) < self.sizes[:rows, None]
+        self.items[:rows][mask] = state["items"]
+        self.times[:rows][mask] = state["times"]
 
 
 class SessionTracker:
@@ -100,12 +100,12 @@ class SessionTracker:
     >>> index = ItemIndex(100)
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> tracker = SessionTracker(index, gap=1800.0)
-    >>> tracker.observe("ann", shoe, 100.0, Stream.VIEWS).session
+    >>> tracker.observe("ann", shoe, 100.0, EventStream.VIEWS).session
     1
-    >>> place = tracker.observe("ann", sock, 160.0, Stream.VIEWS)
+    >>> place = tracker.observe("ann", sock, 160.0, EventStream.VIEWS)
     >>> place.session, place.repeat, place.previous_items.tolist(), place.previous_times.tolist()
     (1, False, [0], [100.0])
-    >>> tracker.observe("ann", sock, 9000.0, Stream.VIEWS).session
+    >>> tracker.observe("ann", sock, 9000.0, EventStream.VIEWS).session
     2
     """
 
@@ -113,14 +113,14 @@ class SessionTracker:
         self._index = index
         self.gap = gap
         self.max_users = max_users
-        self._clear()
-        self._near_items: Items = np.zeros(TAIL, np.int32)
-        self._near_times: Times = np.zeros(TAIL)
+        self._reset()
+        self._window_items: Items = np.zeros(RECENT_EVENTS, np.int32)
+        self._window_times: Times = np.zeros(RECENT_EVENTS)
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         self._users = IdIndex(self.max_users, self._drop)
         self._buyers = IdIndex(self.max_users, self._drop_purchases)
-        self._tails = (_Tails(), _Tails())
+        self._recent_events = (_RecentEvents(), _RecentEvents())
         self._serials: NDArray[np.int64] = np.zeros(64, np.int64)
         self._starts: Times = np.full(64, -np.inf)
         self._lasts: Times = np.full(64, -np.inf)
@@ -134,9 +134,9 @@ class SessionTracker:
         """Serial number of the session that an event of `user` at `ts` belongs to, opened if need be."""
         row = self._users.index(user, ts)
         if row >= len(self._serials):
-            self._serials = grown(self._serials, row + 1)
-            self._starts = grown(self._starts, row + 1, -np.inf)
-            self._lasts = grown(self._lasts, row + 1, -np.inf)
+            self._serials = grow(self._serials, row + 1)
+            self._starts = grow(self._starts, row + 1, -np.inf)
+            self._lasts = grow(self._lasts, row + 1, -np.inf)
         serial, self.newest_session = open_session(
             row, ts, self.gap, self.newest_session, self._serials, self._starts, self._lasts
         )
@@ -158,14 +158,14 @@ class SessionTracker:
 
     def query(self, user: str, ts: float) -> str:
         """What a shopper last searched for in the session gap before `ts`; empty where nothing."""
-        found, query = self._queries.get(self._users.find(user), (-np.inf, ""))
-        return query if found <= ts <= found + self.gap else ""
+        searched_at, query = self._queries.get(self._users.find(user), (-np.inf, ""))
+        return query if searched_at <= ts <= searched_at + self.gap else ""
 
-    def outside(self, user: str, ts: float) -> Place:
+    def track_session(self, user: str, ts: float) -> TrackedEvent:
         """Place of an event that belongs to no stream: its session, and nothing around it."""
-        return Place(self.session(user, ts), False, EMPTY_ITEMS, EMPTY_TIMES)
+        return TrackedEvent(self.session(user, ts), False, EMPTY_ITEMS, EMPTY_TIMES)
 
-    def observe(self, user: str, item: int, ts: float, stream: Stream) -> Place:
+    def observe(self, user: str, item: int, ts: float, stream: EventStream) -> TrackedEvent:
         """Take an event in and give it its place.
 
         Parameters
@@ -180,32 +180,32 @@ class SessionTracker:
             The stream it belongs to.
         """
         serial = self.session(user, ts)
-        row = (self._users if stream is Stream.VIEWS else self._buyers).index(user, ts)
-        tails = self._tails[stream]
-        if row >= len(tails.sizes):
-            tails.fit(row + 1)
-        n, repeat = observe_tail(
+        row = (self._users if stream is EventStream.VIEWS else self._buyers).index(user, ts)
+        events = self._recent_events[stream]
+        if row >= len(events.sizes):
+            events.reserve(row + 1)
+        n, repeat = insert_event(
             row,
             item,
             ts,
             self.gap,
-            tails.items,
-            tails.times,
-            tails.sizes,
+            events.items,
+            events.times,
+            events.sizes,
             self._index.hashes,
-            self._near_items,
-            self._near_times,
+            self._window_items,
+            self._window_times,
         )
-        return Place(serial, repeat, self._near_items[:n], self._near_times[:n])
+        return TrackedEvent(serial, repeat, self._window_items[:n], self._window_times[:n])
 
-    def recent(self, user: str, stream: Stream) -> tuple[Items, Times]:
+    def recent(self, user: str, stream: EventStream) -> tuple[Items, Times]:
         """Copies of a shopper's newest items of a stream and their times, oldest first."""
-        row = (self._users if stream is Stream.VIEWS else self._buyers).find(user)
-        tails = self._tails[stream]
-        if not 0 <= row < len(tails.sizes):
+        row = (self._users if stream is EventStream.VIEWS else self._buyers).find(user)
+        events = self._recent_events[stream]
+        if not 0 <= row < len(events.sizes):
             return EMPTY_ITEMS, EMPTY_TIMES
-        size = tails.sizes[row]
-        return tails.items[row, :size].copy(), tails.times[row, :size].copy()
+        size = events.sizes[row]
+        return events.items[row, :size].copy(), events.times[row, :size].copy()
 
     def history(self, user: str, length: int) -> tuple[Items, Times, int, float]:
         """What a shopper did lately, views and purchases in one.
@@ -228,10 +228,10 @@ class SessionTracker:
         last : float
             Event time of the last event; -inf for a stranger.
         """
-        items, times = self.recent(user, Stream.VIEWS)
-        bought, when = self.recent(user, Stream.PURCHASES)
-        if len(bought):
-            items, times = np.concatenate((items, bought)), np.concatenate((times, when))
+        items, times = self.recent(user, EventStream.VIEWS)
+        purchases, purchase_times = self.recent(user, EventStream.PURCHASES)
+        if len(purchases):
+            items, times = np.concatenate((items, purchases)), np.concatenate((times, purchase_times))
             order = np.argsort(times, kind="stable")
             items, times = items[order], times[order]
         items, times = items[-length:], times[-length:]
@@ -247,21 +247,21 @@ class SessionTracker:
 
     def forget_items(self, items: Items) -> None:
         """Take items out of every shopper's history."""
-        gone = np.zeros(self._index.size, np.bool_)
-        gone[items] = True
-        for tails in self._tails:
-            drop_items(tails.items, tails.times, tails.sizes, gone)
+        removed_mask = np.zeros(self._index.size, np.bool_)
+        removed_mask[items] = True
+        for events in self._recent_events:
+            drop_items(events.items, events.times, events.sizes, removed_mask)
 
     def _drop(self, rows: Items) -> None:
         self._serials[rows] = 0
         self._starts[rows] = self._lasts[rows] = -np.inf
-        self._tails[Stream.VIEWS].fit(int(rows.max()) + 1)
-        self._tails[Stream.VIEWS].sizes[rows] = 0
+        self._recent_events[EventStream.VIEWS].reserve(int(rows.max()) + 1)
+        self._recent_events[EventStream.VIEWS].sizes[rows] = 0
         for row in rows.tolist():
             self._queries.pop(row, None)
 
     def _drop_purchases(self, rows: Items) -> None:
-        self._tails[Stream.PURCHASES].sizes[rows] = 0
+        self._recent_events[EventStream.PURCHASES].sizes[rows] = 0
 
     @property
     def _parameters(self) -> dict[str, Any]:
@@ -270,7 +270,7 @@ class SessionTracker:
     def state(self) -> State:
         """Everything remembered, as plain data."""
         size = self._users.size
-        return stamped(
+        return versioned_state(
             "sessions",
             self._parameters,
             users=self._users.state(),
@@ -280,8 +280,8 @@ class SessionTracker:
             lasts=self._lasts[:size].copy(),
             newest=self.newest_session,
             queries=[[row, ts, query] for row, (ts, query) in sorted(self._queries.items())],
-            views=self._tails[Stream.VIEWS].state(size),
-            purchases=self._tails[Stream.PURCHASES].state(self._buyers.size),
+            views=self._recent_events[EventStream.VIEWS].state(size),
+            purchases=self._recent_events[EventStream.PURCHASES].state(self._buyers.size),
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -292,25 +292,25 @@ class SessionTracker:
         ValueError
             If the state is of another format or was taken with another gap or bound.
         """
-        verify(state, "sessions", self._parameters)
-        self._clear()
+        verify_state(state, "sessions", self._parameters)
+        self._reset()
         self._users.restore(state["users"])
         self._buyers.restore(state["buyers"])
         size = self._users.size
-        self._serials = grown(self._serials, size)
-        self._starts = grown(self._starts, size, -np.inf)
-        self._lasts = grown(self._lasts, size, -np.inf)
+        self._serials = grow(self._serials, size)
+        self._starts = grow(self._starts, size, -np.inf)
+        self._lasts = grow(self._lasts, size, -np.inf)
         self._serials[:size] = state["serials"]
         self._starts[:size] = state["starts"]
         self._lasts[:size] = state["lasts"]
         self.newest_session = int(state["newest"])
         self._queries = {int(row): (float(ts), str(query)) for row, ts, query in state["queries"]}
-        self._tails[Stream.VIEWS].restore(state["views"])
-        self._tails[Stream.PURCHASES].restore(state["purchases"])
+        self._recent_events[EventStream.VIEWS].restore(state["views"])
+        self._recent_events[EventStream.PURCHASES].restore(state["purchases"])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        own = self._serials.nbytes + self._starts.nbytes + self._lasts.nbytes
-        tails = sum(each.memory() for each in self._tails)
+        arrays = self._serials.nbytes + self._starts.nbytes + self._lasts.nbytes
+        events = sum(each.memory() for each in self._recent_events)
         queries = sum(200 + len(query) for _, query in self._queries.values())
-        return own + tails + queries + self._users.memory() + self._buyers.memory()
+        return arrays + events + queries + self._users.memory() + self._buyers.memory()

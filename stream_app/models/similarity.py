@@ -13,7 +13,7 @@ SIMILARITIES: Final = ("cosine", "jaccard", "pearson", "lift")
 Count = TypeVar("Count", float, NDArray[np.float64])
 
 
-def measure(name: str, among: Sequence[str] = SIMILARITIES) -> int:
+def similarity_code(name: str, choices: Sequence[str] = SIMILARITIES) -> int:
     """Place of a similarity in `SIMILARITIES`.
 
     Raises
@@ -23,14 +23,14 @@ def measure(name: str, among: Sequence[str] = SIMILARITIES) -> int:
 
     Examples
     --------
-    >>> measure("pearson")
+    >>> similarity_code("pearson")
     2
-    >>> measure("cosinus")
+    >>> similarity_code("cosinus")
     Traceback (most recent call last):
     ValueError: similarity must be one of cosine, jaccard, pearson, lift, not 'cosinus'
     """
-    if name not in among:
-        raise ValueError(f"similarity must be one of {', '.join(among)}, not {name!r}")
+    if name not in choices:
+        raise ValueError(f"similarity must be one of {', '.join(choices)}, not {name!r}")
     return SIMILARITIES.index(name)
 
 
@@ -70,12 +70,12 @@ def jaccard(left: AbstractSet[object], right: AbstractSet[object]) -> float:
     >>> jaccard({1, 2, 3, 4}, {2, 3, 5, 6}) == 1 / 3
     True
     """
-    either = len(left | right)
-    return len(left & right) / either if either else 0.0
+    union = len(left | right)
+    return len(left & right) / union if union else 0.0
 
 
 def knn_prediction(ratings: Sequence[float], similarities: Sequence[float]) -> float:
-    """Rating to expect from those of neighbours: their mean, each counting by its similarity.
+    """Rating to expect from those of neighbors: their mean, each counting by its similarity.
 
     Negative similarities pull the other way, as is usual; 0 where all similarities are 0.
 
@@ -111,8 +111,8 @@ def count_cosine(both: Count, left: Count, right: Count) -> Count:
     >>> count_cosine(2.0, 4.0, 4.0)
     0.5
     """
-    shared: Count = both / (left * right) ** 0.5
-    return shared
+    result: Count = both / (left * right) ** 0.5
+    return result
 
 
 def count_jaccard(both: Count, left: Count, right: Count) -> Count:
@@ -123,8 +123,8 @@ def count_jaccard(both: Count, left: Count, right: Count) -> Count:
     >>> count_jaccard(2.0, 4.0, 4.0) == jaccard({1, 2, 3, 4}, {2, 3, 5, 6})
     True
     """
-    shared: Count = both / (left + right - both)
-    return shared
+    result: Count = both / (left + right - both)
+    return result
 
 
 def count_pearson(both: Count, left: Count, right: Count, total: Count) -> Count:
@@ -142,9 +142,9 @@ def count_pearson(both: Count, left: Count, right: Count, total: Count) -> Count
     >>> round(count_pearson(2.0, 3.0, 2.0, 6.0), 6) == round(pearson([1, 1, 1, 0, 0, 0], [1, 1, 0, 0, 0, 0]), 6)
     True
     """
-    spread = left * (total - left) * right * (total - right)
-    shared: Count = (total * both - left * right) / spread**0.5
-    return shared
+    variances = left * (total - left) * right * (total - right)
+    result: Count = (total * both - left * right) / variances**0.5
+    return result
 
 
 def count_lift(both: Count, left: Count, right: Count, total: Count) -> Count:
@@ -162,5 +162,5 @@ def count_lift(both: Count, left: Count, right: Count, total: Count) -> Count:
     >>> count_lift(2.0, 4.0, 5.0, 100.0)
     10.0
     """
-    shared: Count = total * both / (left * right)
-    return shared
+    result: Count = total * both / (left * right)
+    return result

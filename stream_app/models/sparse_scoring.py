@@ -6,11 +6,11 @@ from numpy.typing import NDArray
 from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Scores
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import shared as kernels
-from stream_app.models.model_state import grown
+from stream_app.models.model_state import grow
 
 
-class SpreadingModel(Model):
-    """A model whose `_spread` adds up scores in arrays over all items and lists which it touched.
+class SparseScoringModel(Model):
+    """A model whose `_accumulate_scores` adds up scores in arrays over all items and lists which it touched.
 
     Scratch memory is of the size of the index and found zeroed: clearing what was touched costs less than
     clearing all.
@@ -19,41 +19,41 @@ class SpreadingModel(Model):
     ----------
     index
         The items.
-    room
+    capacity
         Most items that one spread can touch.
     """
 
-    def __init__(self, index: ItemIndex, room: int) -> None:
+    def __init__(self, index: ItemIndex, capacity: int) -> None:
         self._index = index
         self._scores: NDArray[np.float64] = np.zeros(0)
         self._best: NDArray[np.float64] = np.zeros(0)
         self._evidence: Items = np.zeros(0, np.int32)
-        self._touched: Items = np.zeros(room, np.int32)
-        self._pool: Scores = np.zeros(room, np.float32)
+        self._touched_items: Items = np.zeros(capacity, np.int32)
+        self._pool: Scores = np.zeros(capacity, np.float32)
 
-    def _spread(self, context: Context) -> int:
-        """Score items in the scratch arrays; return how many are in `_touched`."""
+    def _accumulate_scores(self, context: Context) -> int:
+        """Score items in the scratch arrays; return how many are in `_touched_items`."""
         raise NotImplementedError
 
-    def _fit_scratch(self) -> None:
+    def _reserve_scratch(self) -> None:
         size = self._index.size
         if size > len(self._scores):
-            self._scores = grown(self._scores, size)
-            self._best = grown(self._best, size)
-            self._evidence = grown(self._evidence, size)
+            self._scores = grow(self._scores, size)
+            self._best = grow(self._best, size)
+            self._evidence = grow(self._evidence, size)
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the items that the context's items lead to."""
-        self._fit_scratch()
-        n = self._spread(context)
+        self._reserve_scratch()
+        n = self._accumulate_scores(context)
         items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
-        n = kernels.finish(
+        n = kernels.rank_and_reset(
             n,
             k,
             self._scores,
             self._best,
             self._evidence,
-            self._touched,
+            self._touched_items,
             self._index.hashes,
             self._pool,
             items,
@@ -66,8 +66,8 @@ class SpreadingModel(Model):
 
     def score(self, context: Context, items: Items) -> Scores:
         """Sum up what leads from the context's items to each item."""
-        self._fit_scratch()
-        n = self._spread(context)
+        self._reserve_scratch()
+        n = self._accumulate_scores(context)
         out = np.empty(len(items), np.float32)
-        kernels.look_up(n, items, self._scores, self._best, self._touched, out)
+        kernels.read_and_reset(n, items, self._scores, self._best, self._touched_items, out)
         return out

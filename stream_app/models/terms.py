@@ -1,14 +1,14 @@
-"""Text as words: one way for catalogue texts and searches."""
+"""Text as words: one way for catalog texts and searches."""
 
 import re
 import unicodedata
 from functools import lru_cache
 from typing import Final
 
-MAX_WORD: Final = 40
+MAX_WORD_LENGTH: Final = 40
 """Characters of a word that count."""
 
-_WORD: Final = re.compile(r"[^\W_]+")
+_WORD_PATTERN: Final = re.compile(r"[^\W_]+")
 
 
 def words(text: str, limit: int) -> list[str]:
@@ -29,8 +29,8 @@ def words(text: str, limit: int) -> list[str]:
     """
     folded = unicodedata.normalize("NFKC", text).casefold()
     found = []
-    for match in _WORD.finditer(folded):
-        found.append(match.group()[:MAX_WORD])
+    for match in _WORD_PATTERN.finditer(folded):
+        found.append(match.group()[:MAX_WORD_LENGTH])
         if len(found) == limit:
             break
     return found

@@ -22,15 +22,15 @@ from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_pool import ItemPool
 from stream_app.models.kernels import shared as kernels
 from stream_app.models.kernels import trending as trending_kernels
-from stream_app.models.kernels.trending import Counts
-from stream_app.models.model_state import State, grown
+from stream_app.models.kernels.trending import TrendCounts
+from stream_app.models.model_state import State, grow
 from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
 
-POOL = 1000
+POOL_SIZE = 1000
 """Items, the recently and repeatedly touched, that candidates are chosen from."""
 
-_NEVER = -(1 << 62)
+_NO_BUCKET = -(1 << 62)
 
 
 class Trending(Model):
@@ -55,7 +55,7 @@ class Trending(Model):
         Seconds that "now" lasts.
     buckets
         Parts that the window moves by.
-    past
+    long_half_life
         Half-life of the long-term sum, seconds.
     segments
         Most segments remembered; one more takes the place of the segment with the smallest total.
@@ -90,7 +90,7 @@ class Trending(Model):
         *,
         window: float = 3600.0,
         buckets: int = 6,
-        past: float = 604_800.0,
+        long_half_life: float = 604_800.0,
         segments: int = 256,
         segment_items: int = 256,
     ) -> None:
@@ -99,31 +99,31 @@ class Trending(Model):
         self._index = index
         self.window = window
         self.buckets = buckets
-        self.past = past
+        self.long_half_life = long_half_life
         self.segments = segments
         self.segment_items = segment_items
-        self._clear()
+        self._reset()
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         shape = (self.segments + 1, 2 * self.segment_items)
-        self._decay = ForwardDecay(self.past)
+        self._decay = ForwardDecay(self.long_half_life)
         self._segments = Segments(self.segments, self._empty_segment)
         # zeroed by the operating system page by page, so segments that never come cost nothing
-        self._held = Counts(
-            buckets=np.full((64, self.buckets), _NEVER, np.int64),
+        self._counts = TrendCounts(
+            buckets=np.full((64, self.buckets), _NO_BUCKET, np.int64),
             counts=np.zeros((64, self.buckets)),
             sums=np.zeros(64),
             members=np.zeros(shape, np.int32),
             sizes=np.zeros(shape[0], np.int32),
-            own_buckets=np.zeros((*shape, self.buckets), np.int64),
-            own_counts=np.zeros((*shape, self.buckets)),
-            own_sums=np.zeros(shape),
+            segment_buckets=np.zeros((*shape, self.buckets), np.int64),
+            segment_counts=np.zeros((*shape, self.buckets)),
+            segment_sums=np.zeros(shape),
         )
         self._newest = -math.inf
-        self._pool = ItemPool(POOL)
+        self._pool = ItemPool(POOL_SIZE)
         self._best: NDArray[np.float64] = np.zeros(64)
-        self._found: Items = np.zeros(POOL, np.int32)
-        self._scores: Scores = np.zeros(POOL, np.float32)
+        self._candidate_items: Items = np.zeros(POOL_SIZE, np.int32)
+        self._scores: Scores = np.zeros(POOL_SIZE, np.float32)
 
     def learn_one(self, observation: Observation) -> None:
         """Count one observation; one of no or negative weight counts for nothing."""
@@ -132,153 +132,157 @@ class Trending(Model):
             return
         factor = self._decay.advance(ts)
         if factor != 1.0:
-            for sums in (self._held.sums, self._held.own_sums, self._segments.totals):
+            for sums in (self._counts.sums, self._counts.segment_sums, self._segments.totals):
                 np.multiply(sums, factor, out=sums)
-        if item >= len(self._held.sums):
-            self._fit(item + 1)
+        if item >= len(self._counts.sums):
+            self._reserve(item + 1)
         self._newest = max(self._newest, ts)
-        rows = self._segments.admit(observation.segments)
-        grown_weight = weight * self._decay.weight(ts)
-        self._segments.totals[rows] += grown_weight
-        largest = trending_kernels.count(
-            item, weight, grown_weight, self._bucket(ts), _NEVER, rows, self._held
+        rows = self._segments.assign_rows(observation.segments)
+        decayed_weight = weight * self._decay.weight(ts)
+        self._segments.totals[rows] += decayed_weight
+        largest = trending_kernels.count_item(
+            item, weight, decayed_weight, self._bucket(ts), _NO_BUCKET, rows, self._counts
         )
         if largest == 2 * self.segment_items:
-            for row in rows[self._held.sizes[rows] == largest].tolist():
+            for row in rows[self._counts.sizes[rows] == largest].tolist():
                 self._prune(row)
-        self._pool.keep(item)
+        self._pool.add(item)
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose what trends among everybody and in the context's segments."""
-        rows = self._segments.asked(context)
+        rows = self._segments.rows(context)
         if self._newest == -math.inf or not len(rows):
             return EMPTY_CANDIDATES
-        room = POOL + len(rows) * 2 * self.segment_items
-        if room > len(self._found):
-            self._found, self._scores = np.zeros(room, np.int32), np.zeros(room, np.float32)
-        found = trending_kernels.gather(
+        capacity = POOL_SIZE + len(rows) * 2 * self.segment_items
+        if capacity > len(self._candidate_items):
+            self._candidate_items, self._scores = np.zeros(capacity, np.int32), np.zeros(capacity, np.float32)
+        n_candidates = trending_kernels.collect_candidates(
             self._pool.items,
             self._pool.size,
             rows,
-            *self._now(),
-            self._held,
+            *self._window_state(),
+            self._counts,
             self._best,
-            self._found,
+            self._candidate_items,
             self._scores,
         )
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        n = kernels.select(self._found, self._scores, found, self._index.hashes, k, items, scores)
+        n = kernels.top_k(
+            self._candidate_items, self._scores, n_candidates, self._index.hashes, k, items, scores
+        )
         if n == 0:
             return EMPTY_CANDIDATES
         return Candidates(items[:n], scores[:n], np.full(n, NO_ITEM, np.int32))
 
     def score(self, context: Context, items: Items) -> Scores:
         """Standard deviations above the expected count, of the audience where they are the most."""
-        return self._loudest(context, items)[0]
+        return self._max_over_segments(context, items)[0]
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """It trends; in a segment, if it does there more than among everybody."""
-        rows = self._segments.asked(context)
-        voice = self._loudest(context, np.array([item], np.int32))[1]
-        row = int(rows[voice[0]]) if len(rows) else 0
+        rows = self._segments.rows(context)
+        top_segment = self._max_over_segments(context, np.array([item], np.int32))[1]
+        row = int(rows[top_segment[0]]) if len(rows) else 0
         return Reason("trending", segment=self._segments.names[row] if row else None)
 
-    def _loudest(self, context: Context, items: Items) -> tuple[Scores, Items]:
-        out, voices = np.zeros(len(items), np.float32), np.zeros(len(items), np.int32)
-        rows = self._segments.asked(context)
+    def _max_over_segments(self, context: Context, items: Items) -> tuple[Scores, Items]:
+        out, top_segments = np.zeros(len(items), np.float32), np.zeros(len(items), np.int32)
+        rows = self._segments.rows(context)
         if self._newest != -math.inf:
-            trending_kernels.loudest(items, rows, *self._now(), self._held, out, voices)
-        return out, voices
+            trending_kernels.max_over_segments(
+                items, rows, *self._window_state(), self._counts, out, top_segments
+            )
+        return out, top_segments
 
     def forget_items(self, items: Items) -> None:
         """Drop the items' counts, and take them out of the pool."""
-        held = self._held
-        known = items[items < len(held.sums)]
-        held.sums[known] = 0.0
-        held.buckets[known] = _NEVER
+        table = self._counts
+        in_range = items[items < len(table.sums)]
+        table.sums[in_range] = 0.0
+        table.buckets[in_range] = _NO_BUCKET
         self._pool.forget_items(items)
-        gone = np.zeros(self._index.size, np.bool_)
-        gone[items] = True
+        removed_mask = np.zeros(self._index.size, np.bool_)
+        removed_mask[items] = True
         for row in self._segments.numbers.values():
-            size = held.sizes[row]
-            lost = gone[held.members[row, :size]]
-            if lost.any():
-                total = self._segments.totals[row] - held.own_sums[row, :size][lost].sum()
+            size = table.sizes[row]
+            removed = removed_mask[table.members[row, :size]]
+            if removed.any():
+                total = self._segments.totals[row] - table.segment_sums[row, :size][removed].sum()
                 self._segments.totals[row] = max(0.0, total)
-                self._keep(row, np.flatnonzero(~lost))
+                self._retain(row, np.flatnonzero(~removed))
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        held = sum(int(array.nbytes) for array in self._held)
-        return super().memory() + held + self._pool.memory() + self._segments.memory()
+        table = sum(int(array.nbytes) for array in self._counts)
+        return super().memory() + table + self._pool.memory() + self._segments.memory()
 
     def _bucket(self, ts: float) -> int:
         return math.floor(ts * self.buckets / self.window)
 
-    def _now(self) -> tuple[int, float]:
+    def _window_state(self) -> tuple[int, float]:
         """The newest bucket, and what turns a sum into the count to expect in a window."""
         # a steady rate r makes a decayed sum of r half-lives / ln 2
-        expected = math.log(2.0) * self.window / self.past / self._decay.weight(self._newest)
+        expected = math.log(2.0) * self.window / self.long_half_life / self._decay.weight(self._newest)
         return self._bucket(self._newest), expected
 
-    def _fit(self, items: int) -> None:
-        held = self._held
-        self._held = held._replace(
-            buckets=grown(held.buckets, items, _NEVER),
-            counts=grown(held.counts, items),
-            sums=grown(held.sums, items),
+    def _reserve(self, items: int) -> None:
+        table = self._counts
+        self._counts = table._replace(
+            buckets=grow(table.buckets, items, _NO_BUCKET),
+            counts=grow(table.counts, items),
+            sums=grow(table.sums, items),
         )
-        self._best = grown(self._best, items)
+        self._best = grow(self._best, items)
 
     def _empty_segment(self, row: int) -> None:
-        self._held.sizes[row] = 0
+        self._counts.sizes[row] = 0
 
     def _prune(self, row: int) -> None:
         """Keep the greater half of a segment's sums."""
-        held = self._held
-        size = held.sizes[row]
-        ties = self._index.hashes[held.members[row, :size]]
-        order = np.lexsort((ties, -held.own_sums[row, :size]))
-        self._keep(row, np.sort(order[: self.segment_items]))
+        table = self._counts
+        size = table.sizes[row]
+        ties = self._index.hashes[table.members[row, :size]]
+        order = np.lexsort((ties, -table.segment_sums[row, :size]))
+        self._retain(row, np.sort(order[: self.segment_items]))
 
-    def _keep(self, row: int, places: NDArray[np.intp]) -> None:
+    def _retain(self, row: int, slots: NDArray[np.intp]) -> None:
         """Make these places the whole of a segment."""
-        held = self._held
-        for array in (held.members, held.own_buckets, held.own_counts, held.own_sums):
-            array[row, : len(places)] = array[row, places]
-        held.sizes[row] = len(places)
+        table = self._counts
+        for array in (table.members, table.segment_buckets, table.segment_counts, table.segment_sums):
+            array[row, : len(slots)] = array[row, slots]
+        table.sizes[row] = len(slots)
 
-    def _parts(self) -> State:
-        held, names = self._held, self._segments.names
+    def _get_state(self) -> State:
+        table, names = self._counts, self._segments.names
         rows = len(names)
-        used = np.arange(held.members.shape[1]) < held.sizes[:rows, None]
+        mask = np.arange(table.members.shape[1]) < table.sizes[:rows, None]
         return {
             "landmark": self._decay.landmark,
             "newest": self._newest,
-            "buckets": held.buckets.copy(),
-            "counts": held.counts.copy(),
-            "sums": held.sums.copy(),
+            "buckets": table.buckets.copy(),
+            "counts": table.counts.copy(),
+            "sums": table.sums.copy(),
             "segments": names[1:],
             "totals": self._segments.totals[:rows].copy(),
-            "sizes": held.sizes[:rows].copy(),
-            "members": held.members[:rows][used],
-            "own_buckets": held.own_buckets[:rows][used],
-            "own_counts": held.own_counts[:rows][used],
-            "own_sums": held.own_sums[:rows][used],
+            "sizes": table.sizes[:rows].copy(),
+            "members": table.members[:rows][mask],
+            "segment_buckets": table.segment_buckets[:rows][mask],
+            "segment_counts": table.segment_counts[:rows][mask],
+            "segment_sums": table.segment_sums[:rows][mask],
             "pool": self._pool.state(),
         }
 
-    def _fill(self, state: Mapping[str, Any]) -> None:
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self._decay.landmark = float(state["landmark"])
         self._newest = float(state["newest"])
-        held = self._held = self._held._replace(
+        table = self._counts = self._counts._replace(
             buckets=state["buckets"].copy(), counts=state["counts"].copy(), sums=state["sums"].copy()
         )
-        self._best = grown(self._best, len(held.sums))
+        self._best = grow(self._best, len(table.sums))
         self._segments.restore([ALL, *state["segments"]], state["totals"])
         rows = len(state["sizes"])
-        held.sizes[:rows] = state["sizes"]
-        used = np.arange(held.members.shape[1]) < held.sizes[:rows, None]
-        for name in ("members", "own_buckets", "own_counts", "own_sums"):
-            getattr(held, name)[:rows][used] = state[name]
+        table.sizes[:rows] = state["sizes"]
+        mask = np.arange(table.members.shape[1]) < table.sizes[:rows, None]
+        for name in ("members", "segment_buckets", "segment_counts", "segment_sums"):
+            getattr(table, name)[:rows][mask] = state[name]
         self._pool.restore(state["pool"])

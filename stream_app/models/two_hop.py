@@ -6,12 +6,12 @@ import numpy as np
 
 from stream_app.models.base import Context, Scores
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.session_store import Column, SessionStore, Surroundings
-from stream_app.models.session_store_model import StoreModel
+from stream_app.models.session_store import NeighborScores, SessionColumn, SessionStore
+from stream_app.models.session_store_model import SessionStoreModel
 from topics.records import Reason
 
 
-class TwoHop(StoreModel):
+class TwoHop(SessionStoreModel):
     """Co-visits of the context, and co-visits of its strongest co-visits.
 
     A random walk of one or two steps over the postings: from the context's items to the items seen beside them,
@@ -20,9 +20,9 @@ class TwoHop(StoreModel):
 
     Parameters
     ----------
-    index, store, keeps
-        See `StoreModel`.
-    direct
+    index, store, owns_store
+        See `SessionStoreModel`.
+    direct_weight
         What a walk of one step counts, relative to one of two.
     penalty
         The power, from 0 to 1.
@@ -54,21 +54,21 @@ class TwoHop(StoreModel):
         self,
         index: ItemIndex,
         store: SessionStore,
-        keeps: bool = True,  # the registry's word, no hyper-parameter
+        owns_store: bool = True,  # set by the registry, not a hyper-parameter
         *,
-        direct: float = 2.7,
+        direct_weight: float = 2.7,
         penalty: float = 0.42,
     ) -> None:
-        super().__init__(index, store, keeps)
-        self.direct = direct
+        super().__init__(index, store, owns_store)
+        self.direct_weight = direct_weight
         self.penalty = penalty
 
-    def _values(self, around: Surroundings) -> Scores:
+    def _compute_scores(self, neighbors: NeighborScores) -> Scores:
         store = self.store
-        clicks = store.held.clicks[store.found(around)]
-        walks = np.float32(self.direct) * store.column(around, Column.SHARED) + store.column(
-            around, Column.HOP
-        )
+        clicks = store.arrays.clicks[store.candidate_items(neighbors)]
+        walks = np.float32(self.direct_weight) * store.column(
+            neighbors, SessionColumn.COVISIT_SHARE
+        ) + store.column(neighbors, SessionColumn.SECOND_HOP)
         scores: Scores = walks / (clicks + 5.0).astype(np.float32) ** np.float32(self.penalty)
         return scores
 

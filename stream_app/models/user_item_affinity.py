@@ -12,11 +12,11 @@ from stream_app.models.model_set import ModelSet
 HALF_LIFE: Final = 3_600.0
 """Seconds in which what a shopper looked at loses half its weight in their profile."""
 
-COLUMNS: Final = ("category_affinity", "brand_affinity", "price_distance")
+AFFINITY_FEATURES: Final = ("category_affinity", "brand_affinity", "price_distance")
 """What is told, each from 0 to 1."""
 
 
-def write_suits(context: Context, items: Items, models: ModelSet, out: NDArray[np.float32]) -> None:
+def write_affinity(context: Context, items: Items, models: ModelSet, out: NDArray[np.float32]) -> None:
     """Write how items suit a shopper.
 
     Parameters
@@ -35,9 +35,9 @@ def write_suits(context: Context, items: Items, models: ModelSet, out: NDArray[n
     index = models.index
     if not index.any_described:
         return
-    shopper = (context.items, context.times, context.now, index, HALF_LIFE)
-    out[:, :2] = profile.liked(items, profile.affinities(*shopper), index)
-    level = profile.price_level(*shopper)
+    profile_arguments = (context.items, context.times, context.now, index, HALF_LIFE)
+    out[:, :2] = profile.label_affinities(items, profile.affinities(*profile_arguments), index)
+    level = profile.price_level(*profile_arguments)
     if level.items:
         distance = profile.price_distance(items, level, index, models.outliers.deviation("price"))
         # four deviations to either side

@@ -24,44 +24,44 @@ from itertools import islice
 from math import inf
 from typing import Final, NamedTuple, Protocol
 
-from state.log_progress import Logged
-from state.published_list import PublishedList, packed
+from state.log_progress import LogProgress
+from state.published_list import PublishedList, pack_propensities
 from state.row import UserRow
-from state.user_table import Rows
+from state.user_table import UserRowStore
 from stream_app.client.redis_contract import encode_list, search_key, user_key
-from stream_app.kafka.append import Append
+from stream_app.kafka.append import RecordAppender
 from stream_app.metrics import Metrics
-from stream_app.publishing.list_documents import list_of, with_features
-from stream_app.publishing.pending_set import DirtySet
-from stream_app.publishing.prequential import PublishedLists
+from stream_app.publishing.list_documents import append_features, build_list
+from stream_app.publishing.pending_set import PendingSet
+from stream_app.publishing.prequential import PrequentialEvaluator
 from stream_app.publishing.publisher import Document, Publisher, PublisherUnavailableError
-from stream_app.publishing.shared_lists import NO_ROUND, Round, Rounds
+from stream_app.publishing.shared_lists import EMPTY_CYCLE, RefreshCycle, SharedListRefresh
 from stream_app.ranking.exposure import Exposure
 from stream_app.ranking.intra_list_diversity import IntraListDiversity
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
-from stream_app.ranking.row_request import request_of
+from stream_app.ranking.row_request import make_rank_request
 from topics.catalog import LISTS
 from topics.events import rfc3339
 from topics.records import RecommendationList
 
 _LOG: Final = logging.getLogger(__name__)
-_EXPOSURE_EVERY: Final = 5.0
+_EXPOSURE_INTERVAL: Final = 5.0
 """Seconds between two reports of exposure, which sort the items that were shown."""
 
-_BUSY: Final = 8
+_BUSY_ARRIVALS: Final = 8
 """Shoppers that become dirty in a linger when it pays to wait for a larger batch."""
 
-_AGAIN: Final = 16
+_RERANKED_PER_FLUSH: Final = 16
 """Shoppers ranked again in one flush: few, so that whoever comes does not wait long."""
 
-_LEISURE: Final = 1.0
+_MIN_DEGRADED_AGE: Final = 1.0
 """Seconds that a list made in a hurry stays at least: a lull is no end of the rush."""
 
-_ERASED_AT_ONCE: Final = 1_000
+_ERASURES_PER_FLUSH: Final = 1_000
 """Erased shoppers whose lists one pipeline removes, beside those who have a list in it."""
 
-_KINDS: Final = ("user", "search", "item", "query", "segment")
+_LIST_KINDS: Final = ("user", "search", "item", "query", "segment")
 _BACKOFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
 
 
@@ -77,15 +77,15 @@ class FlushSettings(Protocol):
         """Seconds a dirty shopper waits for company."""
 
     @property
-    def item_list_interval(self) -> float:
+    def shared_list_interval(self) -> float:
         """Seconds between two rounds of item, query and segment lists."""
 
     @property
-    def hurry(self) -> bool:
+    def degraded_ranking(self) -> bool:
         """Whether shoppers are ranked in a hurry while as many wait as a flush takes."""
 
     @property
-    def max_dirty(self) -> int:
+    def max_pending(self) -> int:
         """Shoppers waiting for Redis that are remembered."""
 
     @property
@@ -97,7 +97,7 @@ class FlushSettings(Protocol):
         """Whether lists go to the ``lists`` topic too."""
 
 
-class _Listed(NamedTuple):
+class _OutgoingList(NamedTuple):
     """A shopper's list on its way: whose, their partition, as it is remembered, as it goes to Kafka."""
 
     user_id: str
@@ -106,19 +106,19 @@ class _Listed(NamedTuple):
     value: bytes
 
 
-class _Batch(NamedTuple):
+class _FlushBatch(NamedTuple):
     documents: list[Document]
     users: dict[str, tuple[float, ...]]
-    listed: list[_Listed]
-    searched: dict[str, "_Searched"]
-    round: Round
+    outgoing: list[_OutgoingList]
+    search_lists: dict[str, "_OutgoingSearchList"]
+    cycle: RefreshCycle
     erased: dict[str, int]
     generated_at: str
-    outdated: list[str]
+    stale_keys: list[str]
     at: float
     """`generated_at` as whoever reads a list back finds it, seconds since the epoch."""
 
-    def without(self, users: set[str]) -> "_Batch":
+    def without_users(self, users: set[str]) -> "_FlushBatch":
         """The batch without shoppers who were erased after they had been ranked."""
         if not users.intersection(self.users):
             return self
@@ -126,23 +126,23 @@ class _Batch(NamedTuple):
         return self._replace(
             documents=[document for document in self.documents if document.key not in keys],
             users={user: received for user, received in self.users.items() if user not in users},
-            listed=[entry for entry in self.listed if entry.user_id not in users],
-            searched={user: each for user, each in self.searched.items() if user not in users},
+            outgoing=[entry for entry in self.outgoing if entry.user_id not in users],
+            search_lists={user: each for user, each in self.search_lists.items() if user not in users},
         )
 
 
-class _Hurried(NamedTuple):
+class _DegradedList(NamedTuple):
     """When a shopper got a list in a hurry, and whether that of their search was made in one too."""
 
     at: float
     search: bool
 
 
-class _Searched(NamedTuple):
+class _OutgoingSearchList(NamedTuple):
     """A search list on its way: the broker's time of the search (None where no event is behind it), and the list."""
 
     received: float | None
-    listed: _Listed
+    outgoing: _OutgoingList
 
 
 class Flusher:
@@ -160,7 +160,7 @@ class Flusher:
         Remembers each list, and is told which were acknowledged.
     append
         Where the record of a list goes.
-    logged
+    log_progress
         Told of the records of lists that Kafka has.
     metrics
         Freshness, flushes, ranking.
@@ -173,14 +173,14 @@ class Flusher:
     def __init__(
         self,
         ranker: Ranker,
-        rows: Rows,
+        rows: UserRowStore,
         publisher: Publisher,
-        lists: PublishedLists,
-        append: Append,
+        lists: PrequentialEvaluator,
+        append: RecordAppender,
         metrics: Metrics,
         settings: FlushSettings,
         clock: Callable[[], float] = time.time,
-        logged: Logged | None = None,
+        log_progress: LogProgress | None = None,
     ) -> None:
         self._ranker = ranker
         self._rows = rows
@@ -190,50 +190,50 @@ class Flusher:
         self._metrics = metrics
         self._settings = settings
         self._clock = clock
-        self._dirty = DirtySet(settings.max_dirty)
+        self._pending = PendingSet(settings.max_pending)
         # where fewer are remembered than a flush takes, these few are a crowd
-        self._crowd = min(settings.flush_users, settings.max_dirty)
+        self._overload_size = min(settings.flush_users, settings.max_pending)
         # who has lists that were made in a hurry, the longest ago first
-        self._hurried: dict[str, _Hurried] = {}
+        self._degraded: dict[str, _DegradedList] = {}
         self._backlog = 0
-        self._was_pressed = False
-        self._searches: dict[str, float] = {}
-        self._rounds = Rounds(ranker, settings.item_list_interval)
-        self._erased: dict[str, int] = {}
-        self._erasures = 0
-        self._wake = asyncio.Event()
-        self._full = asyncio.Event()
-        self._room = asyncio.Event()
-        self._room.set()
+        self._was_overloaded = False
+        self._pending_searches: dict[str, float] = {}
+        self._shared_lists = SharedListRefresh(ranker, settings.shared_list_interval)
+        self._pending_erasures: dict[str, int] = {}
+        self._erasure_serial = 0
+        self._work_available = asyncio.Event()
+        self._batch_full = asyncio.Event()
+        self._has_capacity = asyncio.Event()
+        self._has_capacity.set()
         self._idle = asyncio.Event()
         self._idle.set()
-        self._away = False
+        self._unavailable = False
         self._task: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[bool] | None = None
         self._evicted_reported = 0
         self._exposure = Exposure(ranker.models)
         self._diversity = IntraListDiversity(ranker.models)
         self._next_exposure = 0.0
-        self._logged = logged if logged is not None else Logged()
-        self._delivered: dict[int, Callable[[int], None]] = {}
-        self._published = [metrics.lists_published.labels(kind) for kind in _KINDS]
+        self._log_progress = log_progress if log_progress is not None else LogProgress()
+        self._on_delivered: dict[int, Callable[[int], None]] = {}
+        self._published_counters = [metrics.lists_published.labels(kind) for kind in _LIST_KINDS]
 
     def __len__(self) -> int:
         """Shoppers whose list waits."""
-        return len(self._dirty)
+        return len(self._pending)
 
-    def mark(self, user_id: str, *received: float) -> None:
+    def mark_pending(self, user_id: str, *received: float) -> None:
         """Mark a shopper dirty, with the broker's times of the events the next list must reflect."""
-        self._dirty.add(user_id, *received)
-        waiting = len(self._dirty)
-        if waiting == 1:
+        self._pending.add(user_id, *received)
+        pending = len(self._pending)
+        if pending == 1:
             self._idle.clear()
-            self._wake.set()
-        if waiting >= self._crowd and not self._full.is_set():
-            self._full.set()
-            self._let_in()
+            self._work_available.set()
+        if pending >= self._overload_size and not self._batch_full.is_set():
+            self._batch_full.set()
+            self._apply_backpressure()
 
-    def mark_search(self, user_id: str, received: float) -> None:
+    def mark_search_pending(self, user_id: str, received: float) -> None:
         """Mark a shopper dirty who searched: the order of what the shop found is published with their list.
 
         Parameters
@@ -243,66 +243,66 @@ class Flusher:
         received
             The broker's time of the search.
         """
-        self._searches[user_id] = received
-        if len(self._searches) > self._settings.max_dirty:
-            del self._searches[next(iter(self._searches))]
-        self.mark(user_id, received)
+        self._pending_searches[user_id] = received
+        if len(self._pending_searches) > self._settings.max_pending:
+            del self._pending_searches[next(iter(self._pending_searches))]
+        self.mark_pending(user_id, received)
 
-    def touch_query(self, query: str) -> None:
+    def invalidate_query(self, query: str) -> None:
         """Note that somebody searched for a query, or chose something after it."""
-        if not self._rounds:
-            self._wake.set()
-        self._rounds.touch_query(query)
+        if not self._shared_lists:
+            self._work_available.set()
+        self._shared_lists.invalidate_query(query)
 
-    def touch(self, items: Iterable[str], segments: Iterable[str]) -> None:
+    def invalidate(self, items: Iterable[str], segments: Iterable[str]) -> None:
         """Note that the lists of items and segments (and the overall one) have news."""
-        if not self._rounds:
-            self._wake.set()
-        self._rounds.touch(items, segments)
+        if not self._shared_lists:
+            self._work_available.set()
+        self._shared_lists.invalidate(items, segments)
 
     @property
-    def items_waiting(self) -> int:
+    def stale_items(self) -> int:
         """Items whose list waits."""
-        return self._rounds.items_waiting
+        return self._shared_lists.stale_items
 
     def erase(self, user_id: str) -> None:
         """Remove a shopper's lists from Redis, and do not publish them again."""
-        self._dirty.discard(user_id)
-        self._hurried.pop(user_id, None)
-        self._searches.pop(user_id, None)
+        self._pending.discard(user_id)
+        self._degraded.pop(user_id, None)
+        self._pending_searches.pop(user_id, None)
         self._lists.memory.forget(user_id)
         # The lists of before are on the topic still: whoever reads it back must not remember them.
-        self._log(user_id, self._rows.partition_of(user_id), None)
-        self.erase_again(user_id)
+        self._append_record(user_id, self._rows.partition_of(user_id), None)
+        self.resume_erasure(user_id)
 
-    def erase_again(self, user_id: str) -> None:
+    def resume_erasure(self, user_id: str) -> None:
         """Remove a shopper's lists from Redis who was erased before; a worker may have ended before it came to it."""
-        self._erasures += 1
-        self._erased[user_id] = self._erasures
-        self._metrics.waiting.erasures.set(len(self._erased))
+        self._erasure_serial += 1
+        self._pending_erasures[user_id] = self._erasure_serial
+        self._metrics.pending.erasures.set(len(self._pending_erasures))
         self._idle.clear()
-        self._wake.set()
-        self._let_in()
+        self._work_available.set()
+        self._apply_backpressure()
 
-    def leave_erasures(self) -> None:
-        """Leave the erasures that wait to whoever gets the partitions, and finds them in the rows (`erase_again`)."""
-        self._erased.clear()
-        self._metrics.waiting.erasures.set(0)
-        self._let_in()
+    def drop_pending_erasures(self) -> None:
+        """Leave pending erasures to the next owner of the partitions, who finds them in the rows."""
+        self._pending_erasures.clear()
+        self._metrics.pending.erasures.set(0)
+        self._apply_backpressure()
 
-    def _let_in(self) -> None:
+    def _apply_backpressure(self) -> None:
         """Let whoever marks shoppers go on, or wait.
 
         While Redis is away shoppers are let in, since the set drops the oldest of them. Erasures are not dropped:
         when too many wait, nothing more is taken from Kafka until Redis returns.
         """
-        crowded = len(self._dirty) >= self._crowd and not self._away
-        if crowded or len(self._erased) >= self._settings.max_dirty:
-            self._room.clear()
+        full = len(self._pending) >= self._overload_size and not self._unavailable
+        if full or len(self._pending_erasures) >= self._settings.max_pending:
+            self._has_capacity.clear()
         else:
-            self._room.set()
+            self._has_capacity.set()
 
-    async def room(self, backlog: int = 0) -> None:
+    async def wait_for_capacity(self, backlog: int = 0) -> None:
         """Wait while a full batch is waiting and Redis is there: back-pressure for whoever marks shoppers.
 
         Parameters
@@ -311,10 +311,10 @@ class Flusher:
             Events that are here and wait for their turn.
         """
         self._backlog = backlog
-        if not self._room.is_set():
-            await self._room.wait()
+        if not self._has_capacity.is_set():
+            await self._has_capacity.wait()
 
-    async def drained(self) -> None:
+    async def wait_until_idle(self) -> None:
         """Wait until nothing is dirty and everything is acknowledged; lists made in a hurry may wait for better."""
         await self._idle.wait()
 
@@ -328,18 +328,18 @@ class Flusher:
         if self._task is None:
             return
         try:
-            await asyncio.wait_for(self.drained(), patience)
+            await asyncio.wait_for(self.wait_until_idle(), patience)
         except TimeoutError:
             _LOG.warning(
                 "%d lists were not published and %d erased shoppers' not removed before stopping; "
                 "the next start does both",
-                len(self._dirty),
-                len(self._erased),
+                len(self._pending),
+                len(self._pending_erasures),
             )
-        left = [task for task in (self._task, self._sending) if task is not None]
-        for task in left:
+        remaining = [task for task in (self._task, self._sending) if task is not None]
+        for task in remaining:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        await asyncio.gather(*remaining, return_exceptions=True)
         self._task = self._sending = None
 
     async def _run(self) -> None:
@@ -352,25 +352,25 @@ class Flusher:
                 failures = 0 if await sending else 1
             if failures:
                 # Redis is away: what was just ranked would be stale by the time it returns.
-                self._put_back(batch)
-                self._away = True
-                self._let_in()
+                self._requeue(batch)
+                self._unavailable = True
+                self._apply_backpressure()
                 await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF)) - 1])
                 failures = 0 if await self._send(self._rank_batch()) else failures + 1
-                self._away = failures > 0
-                self._let_in()
+                self._unavailable = failures > 0
+                self._apply_backpressure()
             else:
                 self._sending = asyncio.create_task(self._send(batch))
 
     async def _wait_for_work(self) -> None:
         while True:
-            self._wake.clear()
+            self._work_available.clear()
             sending = self._sending
-            if self._dirty or self._erased:
-                await self._gather()
+            if self._pending or self._pending_erasures:
+                await self._linger()
                 return
             if sending is not None and not sending.done():
-                wake = asyncio.ensure_future(self._wake.wait())
+                wake = asyncio.ensure_future(self._work_available.wait())
                 try:
                     await asyncio.wait((sending, wake), return_when=asyncio.FIRST_COMPLETED)
                 finally:
@@ -380,136 +380,144 @@ class Flusher:
             if sending is not None and not sending.result():
                 return
             now = self._clock()
-            if self._rounds and self._rounds.due <= now:
+            if self._shared_lists and self._shared_lists.due <= now:
                 return
             self._idle.set()
             due = min(
-                self._rounds.due if self._rounds else inf,
-                next(iter(self._hurried.values())).at + _LEISURE if self._hurried else inf,
+                self._shared_lists.due if self._shared_lists else inf,
+                next(iter(self._degraded.values())).at + _MIN_DEGRADED_AGE if self._degraded else inf,
             )
-            left = due - now
-            if left <= 0:
+            remaining = due - now
+            if remaining <= 0:
                 return
-            await _wait(self._wake, None if left == inf else max(0.001, left))
+            await _wait_for_event(self._work_available, None if remaining == inf else max(0.001, remaining))
 
-    async def _gather(self) -> None:
+    async def _linger(self) -> None:
         """Wait for company: a linger when events are few, up to three while they keep coming."""
         linger = self._settings.flush_linger
         for _ in range(3):
-            before = len(self._dirty)
-            if self._full.is_set() or await _wait(self._full, linger):
+            previous = len(self._pending)
+            if self._batch_full.is_set() or await _wait_for_event(self._batch_full, linger):
                 return
-            if len(self._dirty) - before < _BUSY:
+            if len(self._pending) - previous < _BUSY_ARRIVALS:
                 return
 
-    def _rank_batch(self) -> _Batch:
+    def _rank_batch(self) -> _FlushBatch:
         # a flush that events wait behind may have been begun before it was full: to take them in takes time too
-        pressed = self._full.is_set() or self._backlog >= self._settings.flush_users
-        hurry = self._settings.hurry and pressed and self._was_pressed
+        overloaded = self._batch_full.is_set() or self._backlog >= self._settings.flush_users
+        degraded = self._settings.degraded_ranking and overloaded and self._was_overloaded
         # what waits is told anew with the next event
-        self._was_pressed, self._backlog = pressed, 0
-        users = self._dirty.take(self._settings.flush_users)
-        if len(self._dirty) < self._crowd:
-            self._full.clear()
-        self._let_in()
+        self._was_overloaded, self._backlog = overloaded, 0
+        users = self._pending.pop_oldest(self._settings.flush_users)
+        if len(self._pending) < self._overload_size:
+            self._batch_full.clear()
+        self._apply_backpressure()
         now = self._clock()
-        again: dict[str, tuple[float, ...]] = {}
-        if not pressed:
-            oldest = islice(self._hurried.items(), _AGAIN)
-            again = {user: () for user, made in oldest if now >= made.at + _LEISURE and user not in users}
-            users.update(again)
+        reranked: dict[str, tuple[float, ...]] = {}
+        if not overloaded:
+            oldest = islice(self._degraded.items(), _RERANKED_PER_FLUSH)
+            reranked = {
+                user: ()
+                for user, degraded_entry in oldest
+                if now >= degraded_entry.at + _MIN_DEGRADED_AGE and user not in users
+            }
+            users.update(reranked)
         generated_at = rfc3339(now)
         at = datetime.fromisoformat(generated_at).timestamp()
-        erased = {user: self._erased[user] for user in users if user in self._erased}
-        batch = _Batch([], users, [], {}, NO_ROUND, erased, generated_at, [], at)
+        erased = {user: self._pending_erasures[user] for user in users if user in self._pending_erasures}
+        batch = _FlushBatch([], users, [], {}, EMPTY_CYCLE, erased, generated_at, [], at)
         for user_id, received in list(users.items()):
             # Whoever is published again without an event is in no hurry.
-            republished = not received and user_id not in again
-            if not self._rank_shopper(
-                batch, user_id, hurry=hurry and bool(received), republished=republished
+            republished = not received and user_id not in reranked
+            if not self._rank_user_lists(
+                batch, user_id, degraded=degraded and bool(received), republished=republished
             ):
                 del users[user_id]
-        done = self._rounds.rank(now, generated_at, hurry=hurry)
-        batch.documents.extend(done.documents)
-        self._metrics.waiting.users.set(len(self._dirty))
-        self._metrics.hurry.users.set(len(self._hurried))
-        self._metrics.waiting.evicted.inc(self._dirty.evicted - self._evicted_reported)
-        self._evicted_reported = self._dirty.evicted
-        return batch._replace(round=done)
+        cycle = self._shared_lists.rank(now, generated_at, overloaded=degraded)
+        batch.documents.extend(cycle.documents)
+        self._metrics.pending.users.set(len(self._pending))
+        self._metrics.degraded.users.set(len(self._degraded))
+        self._metrics.pending.evicted.inc(self._pending.evicted - self._evicted_reported)
+        self._evicted_reported = self._pending.evicted
+        return batch._replace(cycle=cycle)
 
-    def _rank_shopper(self, batch: _Batch, user_id: str, *, hurry: bool, republished: bool) -> bool:
+    def _rank_user_lists(
+        self, batch: _FlushBatch, user_id: str, *, degraded: bool, republished: bool
+    ) -> bool:
         """Add the lists of a shopper to a batch; False where there is none to be had."""
-        before = self._hurried.pop(user_id, None)
-        search_received = self._searches.pop(user_id, None)
+        previous = self._degraded.pop(user_id, None)
+        search_received = self._pending_searches.pop(user_id, None)
         started = time.perf_counter()
         row = self._rows.get(user_id)
         if not row.counts.total:
             # Erased, or the shopper's partition went to another worker, which publishes the list.
             return False
-        request = request_of(user_id, row, self._settings.buy_again)
+        request = make_rank_request(user_id, row, self._settings.buy_again)
         try:
-            ranked = self._ranker.rank_user_in_hurry(request) if hurry else self._ranker.rank_user(request)
+            ranked = self._ranker.rank_user_degraded(request) if degraded else self._ranker.rank_user(request)
         except Exception:  # noqa: BLE001  # told in the log, whatever it is
             # One shopper whose list cannot be ranked must not keep the others from theirs.
             _LOG.exception("could not rank the list of %r", user_id)
             self._metrics.ranking_failures.inc()
             return False
-        found = list_of(user_key(user_id), ranked, batch.generated_at, events=row.counts.total, hurried=hurry)
-        value = encode_list(found)
-        batch.documents.append(Document(found.key, value))
-        batch.listed.append(self._remember(user_id, found, value, batch.at, ranked.features))
+        ranked_list = build_list(
+            user_key(user_id), ranked, batch.generated_at, events=row.counts.total, degraded=degraded
+        )
+        value = encode_list(ranked_list)
+        batch.documents.append(Document(ranked_list.key, value))
+        batch.outgoing.append(self._record_list(user_id, ranked_list, value, batch.at, ranked.features))
         self._metrics.ranking_seconds.observe(time.perf_counter() - started)
-        searched = search_received is not None
+        search_lists = search_received is not None
         # a search list that was made in a hurry is made again with leisure, however many hurries come before
-        search_again = before is not None and before.search
-        if hurry:
-            self._rank_again(user_id, search=searched or search_again)
+        search_pending = previous is not None and previous.search
+        if degraded:
+            self._schedule_rerank(user_id, search=search_lists or search_pending)
         # Redis may have lost what is published again, the search list too
-        if row.queries and (searched or republished or (search_again and not hurry)):
-            results = self._search_list(request, row, batch.generated_at, hurry=hurry)
-            if results is not None:
-                value = encode_list(results)
-                remembered = self._remember(user_id, results, value, batch.at, search=True)
-                batch.searched[user_id] = _Searched(search_received, remembered)
-                batch.documents.append(Document(results.key, value))
-        if republished and user_id not in batch.searched:
+        if row.queries and (search_lists or republished or (search_pending and not degraded)):
+            search_list = self._rank_search(request, row, batch.generated_at, degraded=degraded)
+            if search_list is not None:
+                value = encode_list(search_list)
+                outgoing_list = self._record_list(user_id, search_list, value, batch.at, search=True)
+                batch.search_lists[user_id] = _OutgoingSearchList(search_received, outgoing_list)
+                batch.documents.append(Document(search_list.key, value))
+        if republished and user_id not in batch.search_lists:
             # what is left of an earlier visit, or of before an erasure that the worker did not live to carry out
-            batch.outdated.append(search_key(user_id))
+            batch.stale_keys.append(search_key(user_id))
         return True
 
-    def _remember(
+    def _record_list(
         self,
         user_id: str,
-        found: RecommendationList,
+        ranked_list: RecommendationList,
         value: bytes,
         at: float,
         features: bytes = b"",
         *,
         search: bool = False,
-    ) -> _Listed:
+    ) -> _OutgoingList:
         partition = self._rows.partition_of(user_id)
-        items = found.items
+        items = ranked_list.items
         published = PublishedList(
-            found.list_id,
-            found.policy,
+            ranked_list.list_id,
+            ranked_list.policy,
             at,
             tuple([item.id for item in items]),
-            packed([item.propensity for item in items]),
+            pack_propensities([item.propensity for item in items]),
             features,
             search,
         )
         self._lists.memory.add(user_id, partition, published)
-        return _Listed(user_id, partition, published, value)
+        return _OutgoingList(user_id, partition, published, value)
 
-    def _rank_again(self, user_id: str, *, search: bool) -> None:
-        self._metrics.hurry.lists.inc()
-        self._hurried[user_id] = _Hurried(self._clock(), search)
-        if len(self._hurried) > self._settings.max_dirty:
-            del self._hurried[next(iter(self._hurried))]
-            self._metrics.waiting.evicted.inc()
+    def _schedule_rerank(self, user_id: str, *, search: bool) -> None:
+        self._metrics.degraded.lists.inc()
+        self._degraded[user_id] = _DegradedList(self._clock(), search)
+        if len(self._degraded) > self._settings.max_pending:
+            del self._degraded[next(iter(self._degraded))]
+            self._metrics.pending.evicted.inc()
 
-    def _search_list(
-        self, request: RankRequest, row: UserRow, generated_at: str, *, hurry: bool
+    def _rank_search(
+        self, request: RankRequest, row: UserRow, generated_at: str, *, degraded: bool
     ) -> RecommendationList | None:
         """The order of the shopper's last search; None where it is of an earlier visit, or empty."""
         search = row.queries[-1]
@@ -518,7 +526,7 @@ class Flusher:
         started = time.perf_counter()
         try:
             ranked = self._ranker.rank_search(
-                request, search.query, search.results, prices=search.prices, hurry=hurry
+                request, search.query, search.results, prices=search.prices, degraded=degraded
             )
         except Exception:  # noqa: BLE001  # told in the log, whatever it is
             _LOG.exception("could not rank the search list of %r", request.user_id)
@@ -527,72 +535,74 @@ class Flusher:
         if not ranked.items:
             return None
         self._metrics.ranking_seconds.observe(time.perf_counter() - started)
-        return list_of(
+        return build_list(
             search_key(request.user_id),
             ranked,
             generated_at,
             events=row.counts.total,
             query=search.query,
-            hurried=hurry,
+            degraded=degraded,
         )
 
-    async def _send(self, batch: _Batch) -> bool:
-        batch = batch.without(self._erased_since(batch))
+    async def _send(self, batch: _FlushBatch) -> bool:
+        batch = batch.without_users(self._erased_after_ranking(batch))
         # with those who came back after the erasure, and have a list in this very batch
-        erased = dict(islice(self._erased.items(), _ERASED_AT_ONCE))
-        erased |= {user: at for user, at in batch.erased.items() if user in self._erased}
+        erased = dict(islice(self._pending_erasures.items(), _ERASURES_PER_FLUSH))
+        erased |= {user: at for user, at in batch.erased.items() if user in self._pending_erasures}
         # Whoever is sent to while Redis is away is logged only when it took the list.
-        redis_first = self._away
+        redis_first = self._unavailable
         if not redis_first:
-            self._log_lists(batch)
+            self._append_lists(batch)
         started = time.perf_counter()
         try:
             # First what is to go, then what is to come: some of the same shoppers.
-            keys = [key for user in erased for key in (user_key(user), search_key(user))] + batch.outdated
+            keys = [key for user in erased for key in (user_key(user), search_key(user))] + batch.stale_keys
             if keys:
                 await self._publisher.delete(keys)
             if batch.documents:
                 await self._publisher.publish(batch.documents)
         except PublisherUnavailableError as error:
-            if not self._away:
-                _LOG.warning("Redis is away, lists wait until it returns: %s", error)
+            if not self._unavailable:
+                _LOG.warning("Redis is unavailable; lists stay pending until it returns: %s", error)
             self._metrics.flush_failures.inc()
-            self._put_back(batch)
+            self._requeue(batch)
             return False
         for user, at in erased.items():
-            if self._erased.get(user) == at:
-                del self._erased[user]
-        self._metrics.waiting.erasures.set(len(self._erased))
-        self._let_in()
+            if self._pending_erasures.get(user) == at:
+                del self._pending_erasures[user]
+        self._metrics.pending.erasures.set(len(self._pending_erasures))
+        self._apply_backpressure()
         if redis_first:
-            self._log_lists(batch.without(self._erased_since(batch)))
-        self._acknowledged(batch, time.perf_counter() - started)
+            self._append_lists(batch.without_users(self._erased_after_ranking(batch)))
+        self._on_acknowledged(batch, time.perf_counter() - started)
         return True
 
-    def _erased_since(self, batch: _Batch) -> set[str]:
+    def _erased_after_ranking(self, batch: _FlushBatch) -> set[str]:
         """Who was erased after they had been ranked; whoever came back after the erasure is not among them."""
-        erased = self._erased
+        erased = self._pending_erasures
         return {user for user in batch.users if user in erased and batch.erased.get(user) != erased[user]}
 
-    def _acknowledged(self, batch: _Batch, seconds: float) -> None:
-        self._measure(batch, seconds)
+    def _on_acknowledged(self, batch: _FlushBatch, seconds: float) -> None:
+        self._observe_metrics(batch, seconds)
         newest = self._ranker.models.newest
         # Whoever was erased while the list was on its way: it goes with the next flush.
-        listed = [entry.published for entry in batch.listed if entry.user_id not in self._erased]
+        outgoing = [
+            entry.published for entry in batch.outgoing if entry.user_id not in self._pending_erasures
+        ]
         # all lists of a flush at once: what is counted is places, whosever list they are on
-        shown = [item for published in listed for item in published.items]
-        self._lists.published(shown)
-        self._exposure.add(shown, newest)
+        item_ids = [item for published in outgoing for item in published.items]
+        self._lists.on_published(item_ids)
+        self._exposure.add(item_ids, newest)
         # one list in four tells as much of their diversity
-        for published in listed[::4]:
+        for published in outgoing[::4]:
             self._diversity.add(published.items, newest)
-        for policy, count in Counter([published.policy for published in listed]).items():
+        for policy, count in Counter([published.policy for published in outgoing]).items():
             self._metrics.policy_lists.labels(policy).inc(count)
-        if listed and self._clock() >= self._next_exposure:
-            self._next_exposure = self._clock() + _EXPOSURE_EVERY
+        if outgoing and self._clock() >= self._next_exposure:
+            self._next_exposure = self._clock() + _EXPOSURE_INTERVAL
             self._report_exposure(newest)
 
-    def _measure(self, batch: _Batch, seconds: float) -> None:
+    def _observe_metrics(self, batch: _FlushBatch, seconds: float) -> None:
         metrics = self._metrics
         now = self._clock()
         if batch.documents:
@@ -602,33 +612,35 @@ class Flusher:
         for received in batch.users.values():
             for at in received:
                 observe(max(0.0, now - at))
-        for search in batch.searched.values():
+        for search in batch.search_lists.values():
             if search.received is not None:
                 metrics.search_freshness.observe(max(0.0, now - search.received))
         published: tuple[Sized, ...] = (
-            batch.listed,
-            batch.searched,
-            batch.round.items,
-            batch.round.queries,
-            batch.round.segments,
+            batch.outgoing,
+            batch.search_lists,
+            batch.cycle.items,
+            batch.cycle.queries,
+            batch.cycle.segments,
         )
-        for counter, lists in zip(self._published, published, strict=True):
+        for counter, lists in zip(self._published_counters, published, strict=True):
             counter.inc(len(lists))
-        metrics.waiting.users.set(len(self._dirty))
+        metrics.pending.users.set(len(self._pending))
 
-    def _log_lists(self, batch: _Batch) -> None:
-        for user_id, partition, published, value in batch.listed:
-            self._log(user_id, partition, with_features(value, published.features))
-        for user_id, search in batch.searched.items():
-            self._log(user_id, search.listed.partition, search.listed.value)
+    def _append_lists(self, batch: _FlushBatch) -> None:
+        for user_id, partition, published, value in batch.outgoing:
+            self._append_record(user_id, partition, append_features(value, published.features))
+        for user_id, search in batch.search_lists.items():
+            self._append_record(user_id, search.outgoing.partition, search.outgoing.value)
 
-    def _log(self, user_id: str, partition: int, value: bytes | None) -> None:
+    def _append_record(self, user_id: str, partition: int, value: bytes | None) -> None:
         if not self._settings.audit_lists:
             return
-        delivered = self._delivered.get(partition)
-        if delivered is None:
-            delivered = self._delivered[partition] = partial(self._logged.delivered, LISTS.name, partition)
-        self._append(LISTS.name, partition, user_id.encode(), value, delivered)
+        on_delivered = self._on_delivered.get(partition)
+        if on_delivered is None:
+            on_delivered = self._on_delivered[partition] = partial(
+                self._log_progress.on_delivered, LISTS.name, partition
+            )
+        self._append(LISTS.name, partition, user_id.encode(), value, on_delivered)
 
     def _report_exposure(self, newest: float) -> None:
         report, metrics = self._exposure.report(newest), self._metrics
@@ -636,28 +648,28 @@ class Flusher:
         metrics.exposure_new.set(report.new_share)
         metrics.exposure_long_tail.set(report.long_tail_share)
         diversity = self._diversity.report()
-        metrics.diversity.unlikeness.set(diversity.unlikeness)
+        metrics.diversity.dissimilarity.set(diversity.dissimilarity)
         metrics.diversity.categories.set(diversity.categories)
 
-    def _put_back(self, batch: _Batch) -> None:
-        for each in (*batch.listed, *(search.listed for search in batch.searched.values())):
-            self._lists.memory.withdraw(each.user_id, each.published)
-        gone = self._erased_since(batch)
-        self._dirty.put_back({user: at for user, at in batch.users.items() if user not in gone})
+    def _requeue(self, batch: _FlushBatch) -> None:
+        for each in (*batch.outgoing, *(search.outgoing for search in batch.search_lists.values())):
+            self._lists.memory.discard(each.user_id, each.published)
+        erased_users = self._erased_after_ranking(batch)
+        self._pending.requeue({user: at for user, at in batch.users.items() if user not in erased_users})
         now = self._clock()
-        for user, search in batch.searched.items():
-            if user in gone:
+        for user, search in batch.search_lists.items():
+            if user in erased_users:
                 continue
             if search.received is not None:
-                self._searches.setdefault(user, search.received)
+                self._pending_searches.setdefault(user, search.received)
             else:
                 # made again after a hurry, and no event will ask for it once more
-                self._hurried.setdefault(user, _Hurried(now, search=True))
-        self._rounds.put_back(batch.round)
-        self._metrics.waiting.users.set(len(self._dirty))
+                self._degraded.setdefault(user, _DegradedList(now, search=True))
+        self._shared_lists.requeue(batch.cycle)
+        self._metrics.pending.users.set(len(self._pending))
 
 
-async def _wait(event: asyncio.Event, seconds: float | None) -> bool:
+async def _wait_for_event(event: asyncio.Event, seconds: float | None) -> bool:
     try:
         await asyncio.wait_for(event.wait(), seconds)
     except TimeoutError:

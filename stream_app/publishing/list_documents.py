@@ -5,20 +5,20 @@ from hashlib import blake2b
 
 from msgspec import structs
 
-from stream_app.client.redis_contract import SearchList, encode_list, normal_query
+from stream_app.client.redis_contract import SearchList, encode_list, normalize_query
 from stream_app.publishing.publisher import Document
-from stream_app.ranking.ranker import Ranked
+from stream_app.ranking.ranker import RankedList
 from topics.records import RecommendationList
 
 
-def list_of(
+def build_list(
     key: str,
-    ranked: Ranked,
+    ranked: RankedList,
     generated_at: str,
     *,
     events: int = 0,
     query: str | None = None,
-    hurried: bool = False,
+    degraded: bool = False,
 ) -> RecommendationList:
     """Make the list that a document holds; without the features, which are nothing for Redis.
 
@@ -35,17 +35,17 @@ def list_of(
         the list.
     query
         The search words, for a list of a search.
-    hurried
+    degraded
         Whether it was ranked in a hurry: the better list that follows may be of the same version and events.
     """
-    name = f"{key}|{ranked.model_version}|{events}"
+    identity = f"{key}|{ranked.model_version}|{events}"
     if ranked.features:
         # what policies learn from rewards changes lists without an event
-        name = "|".join((name, ranked.policy, *(item.id for item in ranked.items)))
-    if hurried:
-        name = f"{name}|hurried"
-    listed = RecommendationList(
-        list_id=blake2b(name.encode(), digest_size=8).hexdigest(),
+        identity = "|".join((identity, ranked.policy, *(item.id for item in ranked.items)))
+    if degraded:
+        identity = f"{identity}|degraded"
+    recommendation_list = RecommendationList(
+        list_id=blake2b(identity.encode(), digest_size=8).hexdigest(),
         key=key,
         generated_at=generated_at,
         policy=ranked.policy,
@@ -53,21 +53,21 @@ def list_of(
         items=ranked.items,
     )
     if query is not None:
-        listed = SearchList(query=normal_query(query), **structs.asdict(listed))
-    return listed
+        recommendation_list = SearchList(query=normalize_query(query), **structs.asdict(recommendation_list))
+    return recommendation_list
 
 
-def document_of(key: str, ranked: Ranked, generated_at: str, *, query: str | None = None) -> Document:
-    """Make the document of a list that is nobody's own; the parameters are those of `list_of`."""
-    return Document(key, encode_list(list_of(key, ranked, generated_at, query=query)))
+def build_document(key: str, ranked: RankedList, generated_at: str, *, query: str | None = None) -> Document:
+    """Make the document of a list that is nobody's own; the parameters are those of `build_list`."""
+    return Document(key, encode_list(build_list(key, ranked, generated_at, query=query)))
 
 
-def with_features(document: bytes, features: bytes) -> bytes:
+def append_features(document: bytes, features: bytes) -> bytes:
     """The bytes of a document as they go to the ``lists`` topic.
 
     Examples
     --------
-    >>> with_features(b'{"items":[]}', b"AB")
+    >>> append_features(b'{"items":[]}', b"AB")
     b'{"items":[],"features":"QUI="}'
     """
     if not features:

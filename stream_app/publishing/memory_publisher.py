@@ -19,24 +19,24 @@ class MemoryPublisher:
 
     def __init__(self) -> None:
         self.documents: dict[str, bytes] = {}
-        self.flushes: list[int] = []
+        self.flush_sizes: list[int] = []
         self.available = True
 
     async def publish(self, documents: Sequence[Document]) -> None:
         """Keep all documents."""
-        self._check()
+        self._require_available()
         self.documents.update(documents)
-        self.flushes.append(len(documents))
+        self.flush_sizes.append(len(documents))
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Drop keys."""
-        self._check()
+        self._require_available()
         for key in keys:
             self.documents.pop(key, None)
 
     async def close(self) -> None:
         """Nothing is held."""
 
-    def _check(self) -> None:
+    def _require_available(self) -> None:
         if not self.available:
-            raise PublisherUnavailableError("the memory publisher is set to be away")
+            raise PublisherUnavailableError("the memory publisher is set to unavailable")

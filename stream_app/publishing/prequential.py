@@ -6,11 +6,11 @@ Test, then learn: an interaction is held against the list published before it (D
 from collections.abc import Iterable
 from typing import Final
 
-from state.list_store import ListMemory
+from state.list_store import PublishedListStore
 from stream_app.metrics import Metrics
 
 
-class PublishedLists:
+class PrequentialEvaluator:
     """The lists that shoppers have, and how good they were at telling what comes next.
 
     Parameters
@@ -23,22 +23,22 @@ class PublishedLists:
     Examples
     --------
     >>> from state.published_list import PublishedList
-    >>> lists = PublishedLists(Metrics(), ListMemory())
+    >>> lists = PrequentialEvaluator(Metrics(), PublishedListStore())
     >>> lists.memory.add("u", 0, PublishedList("l", "fixed", 100.0, ("a", "b")))
-    >>> lists.chose("u", "b", 101.0)
+    >>> lists.evaluate_interaction("u", "b", 101.0)
     2
     """
 
-    def __init__(self, metrics: Metrics, memory: ListMemory) -> None:
+    def __init__(self, metrics: Metrics, memory: PublishedListStore) -> None:
         self._metrics = metrics
         self.memory: Final = memory
-        self._covered: set[str] = set()
+        self._listed_items: set[str] = set()
 
-    def published(self, items: Iterable[str]) -> None:
+    def on_published(self, items: Iterable[str]) -> None:
         """Take note of the items of lists that Redis has acknowledged."""
-        self._covered.update(items)
+        self._listed_items.update(items)
 
-    def chose(self, user_id: str, item_id: str, ts: float) -> int:
+    def evaluate_interaction(self, user_id: str, item_id: str, ts: float) -> int:
         """Hold an interaction against the list last published to the shopper before it.
 
         Parameters
@@ -53,24 +53,24 @@ class PublishedLists:
         int
             The place of the item on it, from 1; 0 where it was not on it or there was no list.
         """
-        listed = self.memory.last(user_id, ts)
+        listed = self.memory.last_before(user_id, ts)
         if listed is None:
             return 0
-        self._metrics.list_requests.inc()
-        place = listed.place(item_id) + 1
-        if place:
-            self._metrics.list_hits.inc()
-            self._metrics.list_reciprocal_rank.inc(1.0 / place)
-        return place
+        self._metrics.prequential_events.inc()
+        rank = listed.rank(item_id) + 1
+        if rank:
+            self._metrics.prequential_hits.inc()
+            self._metrics.prequential_reciprocal_rank.inc(1.0 / rank)
+        return rank
 
-    def report_coverage(self, known: int) -> None:
-        """Set the coverage gauge against the number of `known` items."""
-        if len(self._covered) > known:
+    def report_catalog_coverage(self, n_known_items: int) -> None:
+        """Set the coverage gauge against the number of `n_known_items` items."""
+        if len(self._listed_items) > n_known_items:
             # Items were forgotten since they were listed: count the current ones anew.
-            self._covered.clear()
-        self._metrics.catalogue_coverage.set(len(self._covered) / known if known else 0.0)
+            self._listed_items.clear()
+        self._metrics.catalog_coverage.set(len(self._listed_items) / n_known_items if n_known_items else 0.0)
 
     def report_memory(self) -> None:
         """Set the gauges of what is remembered."""
-        self._metrics.remembered_lists.set(len(self.memory))
-        self._metrics.remembered_bytes.set(self.memory.memory())
+        self._metrics.retained_lists.set(len(self.memory))
+        self._metrics.retained_lists_bytes.set(self.memory.memory_bytes())

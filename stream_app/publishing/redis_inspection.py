@@ -22,31 +22,31 @@ class RedisReport(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     version
         Of the server.
-    refusal
+    write_error
         Why a key in our namespace could not be written, read and deleted; empty if it could.
     maxmemory
         Bytes it may use; 0 is without limit.
     maxmemory_policy
         What it does once they are used.
-    skew
+    clock_skew
         Seconds its clock is ahead of ours.
     """
 
     version: str
-    refusal: str
+    write_error: str
     maxmemory: int
     maxmemory_policy: str
-    skew: float
+    clock_skew: float
 
 
-def inspect_redis(url: str, *, seconds: float = 2.0, clock: Callable[[], float] = time.time) -> RedisReport:
+def inspect_redis(url: str, *, timeout: float = 2.0, clock: Callable[[], float] = time.time) -> RedisReport:
     """Ask a Redis how it is.
 
     Parameters
     ----------
     url
         ``redis://host:port/db``.
-    seconds
+    timeout
         Patience for a connection and for each answer.
     clock
         Our time, seconds since the epoch.
@@ -59,8 +59,8 @@ def inspect_redis(url: str, *, seconds: float = 2.0, clock: Callable[[], float] 
     try:
         connection = Redis.from_url(
             url,
-            socket_timeout=seconds,
-            socket_connect_timeout=seconds,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
             retry=Retry(NoBackoff(), 0),
             decode_responses=True,
         )
@@ -68,22 +68,22 @@ def inspect_redis(url: str, *, seconds: float = 2.0, clock: Callable[[], float] 
         raise RedisUnreachableError(str(error)) from None
     with connection:
         try:
-            before = clock()
-            theirs, micros = connection.time()
-            skew = theirs + micros / 1e6 - (before + clock()) / 2
+            requested_at = clock()
+            server_seconds, micros = connection.time()
+            clock_skew = server_seconds + micros / 1e6 - (requested_at + clock()) / 2
             info = connection.info()
             return RedisReport(
                 version=str(info.get("redis_version", "unknown")),
-                refusal=_refusal(connection),
+                write_error=_try_write(connection),
                 maxmemory=int(info.get("maxmemory", 0)),
                 maxmemory_policy=str(info.get("maxmemory_policy", "unknown")),
-                skew=skew,
+                clock_skew=clock_skew,
             )
         except (RedisError, OSError) as error:
             raise RedisUnreachableError(str(error)) from None
 
 
-def _refusal(connection: Redis) -> str:
+def _try_write(connection: Redis) -> str:
     key = f"recs:doctor:{{{uuid4().hex}}}"
     try:
         connection.set(key, "1", ex=10)

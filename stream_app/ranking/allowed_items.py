@@ -27,14 +27,16 @@ def allowed_items(index: ItemIndex, excluded: Iterable[str]) -> Iterator[NDArray
         Valid inside the context only.
     """
     flags = index.available
-    places = np.array([at for at in index.find_all(excluded) if at != NO_ITEM], np.int32)
-    if not len(places):
+    indexes = np.array(
+        [index_of_item for index_of_item in index.find_all(excluded) if index_of_item != NO_ITEM], np.int32
+    )
+    if not len(indexes):
         yield flags
         return
     # A place can stand twice: its flag before is the same both times, so the order does not matter.
-    before = flags[places]
-    flags[places] = False
+    previous_flags = flags[indexes]
+    flags[indexes] = False
     try:
         yield flags
     finally:
-        flags[places] = before
+        flags[indexes] = previous_flags

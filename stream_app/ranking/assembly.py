@@ -4,17 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from stream_app.errors import UserError
-from stream_app.experiment.assignment import Shares
-from stream_app.experiment.comparison import Comparison
+from stream_app.experiment.assignment import Assignment
+from stream_app.experiment.comparison import PolicyComparison
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import SETTING
-from stream_app.models.session_store_model import StoreModel
+from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.ranking.fusion.weighted import WeightedFusion
 from stream_app.ranking.list_rules import ListRules
 from stream_app.ranking.ranker import Ranker
-from stream_app.ranking.search.results_ranker import MAX_SHOPPERS, ResultsRanker
+from stream_app.ranking.search.results_ranker import MAX_USERS, ResultsRanker
 
 
 class RankingSettings(Protocol):
@@ -30,7 +30,7 @@ class RankingSettings(Protocol):
 
     @property
     def fusion(self) -> str:
-        """``learned``, ``weighted``, ``rrf`` or ``votes``."""
+        """``learned``, ``weighted``, ``rrf`` or ``borda``."""
 
     @property
     def max_items(self) -> int:
@@ -89,20 +89,20 @@ def fusion_parameters(settings: RankingSettings) -> dict[str, Any]:
     UserError
         If it has no parameter of a name, or a value is not of its kind.
     """
-    given, shipped = dict(settings.model_parameters.get(FUSION, {})), LearnedFusion.hyper_parameters()
-    for name, value in given.items():
-        if name not in shipped:
-            raise UserError(f"{SETTING}: {FUSION} has no {name!r}; it has {', '.join(shipped)}.")
-        whole = isinstance(shipped[name], int)
-        fits = isinstance(value, int) if whole else isinstance(value, int | float)
-        least = 0 if name in ("decay", "hidden") else 1 if whole else 1e-9
-        if not fits or isinstance(value, bool) or not value >= least:
-            kind = "whole number" if whole else "number"
+    parameters, defaults = dict(settings.model_parameters.get(FUSION, {})), LearnedFusion.hyper_parameters()
+    for name, value in parameters.items():
+        if name not in defaults:
+            raise UserError(f"{SETTING}: {FUSION} has no {name!r}; it has {', '.join(defaults)}.")
+        is_integer = isinstance(defaults[name], int)
+        valid = isinstance(value, int) if is_integer else isinstance(value, int | float)
+        minimum = 0 if name in ("decay", "hidden") else 1 if is_integer else 1e-9
+        if not valid or isinstance(value, bool) or not value >= minimum:
+            kind = "whole number" if is_integer else "number"
             raise UserError(
-                f"{SETTING}: {name} of {FUSION} is a {kind} from {least:g} on (by default {shipped[name]}), "
+                f"{SETTING}: {name} of {FUSION} is a {kind} from {minimum:g} on (by default {defaults[name]}), "
                 f"not {value!r}."
             )
-    return given
+    return parameters
 
 
 def make_models(settings: RankingSettings) -> ModelSet:
@@ -119,28 +119,30 @@ def make_models(settings: RankingSettings) -> ModelSet:
         session_gap=settings.session_gap,
         outlier_z=settings.outlier_z,
         seed=settings.seed,
-        own={name: given for name, given in settings.model_parameters.items() if name != FUSION},
+        overrides={
+            name: parameters for name, parameters in settings.model_parameters.items() if name != FUSION
+        },
     )
     per_source, seed = settings.candidates_per_source, settings.seed
-    if settings.fusion == "learned" and any(isinstance(model, StoreModel) for model in models.models):
-        own = fusion_parameters(settings)
-        models.listeners.append(LearnedFusion(models, per_source=per_source, seed=seed, **own))
+    if settings.fusion == "learned" and any(isinstance(model, SessionStoreModel) for model in models.models):
+        overrides = fusion_parameters(settings)
+        models.learners.append(LearnedFusion(models, per_source=per_source, seed=seed, **overrides))
     elif settings.fusion == "weighted":
-        models.listeners.append(WeightedFusion(models, per_source=per_source, seed=seed))
-    models.listeners.append(
+        models.learners.append(WeightedFusion(models, per_source=per_source, seed=seed))
+    models.learners.append(
         ResultsRanker(
             session_gap=settings.session_gap,
-            max_shoppers=min(settings.max_users, MAX_SHOPPERS),
+            max_users=min(settings.max_users, MAX_USERS),
             max_items=settings.max_items,
             seed=seed,
         )
     )
     try:
-        shares = Shares(settings.policies)
+        assignment = Assignment(settings.policies)
     except ValueError as error:
         raise UserError(f"HEADRACE_POLICIES: {error}.") from None
-    models.listeners.append(LivePolicies(models, shares, seed=seed, settings=settings.policy_parameters))
-    models.listeners.append(Comparison(settings.max_users))
+    models.learners.append(LivePolicies(models, assignment, seed=seed, settings=settings.policy_parameters))
+    models.learners.append(PolicyComparison(settings.max_users))
     return models
 
 
@@ -150,6 +152,6 @@ def make_ranker(models: ModelSet, settings: RankingSettings, length: int | None 
         models,
         per_source=settings.candidates_per_source,
         length=length or settings.list_length,
-        votes=settings.fusion == "votes",
+        borda=settings.fusion == "borda",
         rules=settings.list_rules,
     )

@@ -14,60 +14,60 @@ from stream_app.models.base import NO_ITEM, Context, Items
 from stream_app.models.item_index import MAX_LABELS
 from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.list_rules import NEW_SECONDS, TAIL_SHARE, ListRules
+from stream_app.ranking.list_rules import HEAD_SHARE, NEW_ITEM_SECONDS, ListRules
 
-BANDS: Final = 128
+PRICE_BANDS: Final = 128
 """Price bands: each reaches to twice the price, plus one, of the band below it."""
 
-_LEAST_BETWEEN: Final = 1_000
+_MIN_REFRESH_INTERVAL: Final = 1_000
 """Interactions between two looks at which items are the long tail, at the least."""
 
-_KIND_CODES: Final = {"new": 0, "long_tail": 1, "category": 2, "brand": 3, "seller": 4}
+_GROUP_CODES: Final = {"new": 0, "long_tail": 1, "category": 2, "brand": 3, "seller": 4}
 
-Order = NDArray[np.int64]
+Permutation = NDArray[np.int64]
 """Places on the list of candidates, in the order of the list that was made of them."""
 
 
 @jit()
-def filed_under(
+def extract_facets(
     items: NDArray[np.int32],
     category_codes: NDArray[np.int32],
     brand_codes: NDArray[np.int32],
     prices: NDArray[np.float32],
     first_band: int,
-    bands: int,
+    n_bands: int,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """What each item is filed under (categories, brand, price band), under how many, its narrowest category or -1."""
     n, width = len(items), category_codes.shape[1]
     facets = np.empty((n, width + 2), np.int64)
-    sizes = np.zeros(n, np.int64)
-    narrowest = np.full(n, -1, np.int64)
+    facet_counts = np.zeros(n, np.int64)
+    leaf_categories = np.full(n, -1, np.int64)
     for c in range(n):
         item = items[c]
         for at in range(width):
             code = category_codes[item, at]
             if code < 0:
                 continue
-            narrowest[c] = code
-            known = False
-            for before in range(sizes[c]):
-                known = known or facets[c, before] == code
-            if not known:
-                facets[c, sizes[c]] = code
-                sizes[c] += 1
+            leaf_categories[c] = code
+            in_index = False
+            for earlier in range(facet_counts[c]):
+                in_index = in_index or facets[c, earlier] == code
+            if not in_index:
+                facets[c, facet_counts[c]] = code
+                facet_counts[c] += 1
         if brand_codes[item] >= 0:
-            facets[c, sizes[c]] = brand_codes[item]
-            sizes[c] += 1
+            facets[c, facet_counts[c]] = brand_codes[item]
+            facet_counts[c] += 1
         price = prices[item]
         if price >= 0:
-            band = bands - 1 if price > 1e30 else min(bands - 1, int(np.log2(1.0 + price)))
-            facets[c, sizes[c]] = first_band + band
-            sizes[c] += 1
-    return facets, sizes, narrowest
+            band = n_bands - 1 if price > 1e30 else min(n_bands - 1, int(np.log2(1.0 + price)))
+            facets[c, facet_counts[c]] = first_band + band
+            facet_counts[c] += 1
+    return facets, facet_counts, leaf_categories
 
 
 @jit()
-def _arrange(  # noqa: C901, PLR0912, PLR0915  # one kernel: calls between kernels would cost more than they tell
+def _select_list(  # noqa: C901, PLR0912, PLR0915  # one kernel: calls between kernels would cost more than they tell
     items: NDArray[np.int32],
     scores: NDArray[np.float64],
     length: int,
@@ -75,7 +75,7 @@ def _arrange(  # noqa: C901, PLR0912, PLR0915  # one kernel: calls between kerne
     caps: NDArray[np.int64],
     floor_kinds: NDArray[np.int64],
     floor_codes: NDArray[np.int64],
-    floor_places: NDArray[np.int64],
+    floor_sizes: NDArray[np.int64],
     new_after: float,
     category_codes: NDArray[np.int32],
     brand_codes: NDArray[np.int32],
@@ -84,9 +84,9 @@ def _arrange(  # noqa: C901, PLR0912, PLR0915  # one kernel: calls between kerne
     first_seen: NDArray[np.float64],
     tail: NDArray[np.bool_],
     first_band: int,
-    bands: int,
-    marks: NDArray[np.bool_],
-    taken: NDArray[np.int64],
+    n_bands: int,
+    facet_marks: NDArray[np.bool_],
+    label_counts: NDArray[np.int64],
 ) -> NDArray[np.int64]:
     n = len(items)
     length = min(length, n)
@@ -97,106 +97,116 @@ def _arrange(  # noqa: C901, PLR0912, PLR0915  # one kernel: calls between kerne
     width = category_codes.shape[1]
 
     # What each candidate is filed under, and the groups it belongs to.
-    facets, sizes, narrowest = filed_under(items, category_codes, brand_codes, prices, first_band, bands)
-    capped = np.empty((n, 3), np.int64)
-    member = np.zeros((n, groups), np.bool_)
-    left = np.zeros(groups, np.int64)
+    facets, facet_counts, leaf_categories = extract_facets(
+        items, category_codes, brand_codes, prices, first_band, n_bands
+    )
+    cap_codes = np.empty((n, 3), np.int64)
+    in_group = np.zeros((n, groups), np.bool_)
+    remaining = np.zeros(groups, np.int64)
     low, high = scores[0], scores[0]
     for c in range(n):
         low, high = min(low, scores[c]), max(high, scores[c])
         item = items[c]
-        capped[c, 0] = narrowest[c]
-        capped[c, 1] = brand_codes[item]
-        capped[c, 2] = seller_codes[item]
+        cap_codes[c, 0] = leaf_categories[c]
+        cap_codes[c, 1] = brand_codes[item]
+        cap_codes[c, 2] = seller_codes[item]
         for g in range(groups):
             kind = floor_kinds[g]
-            inside = False
+            is_member = False
             if kind == 0:
-                inside = not first_seen[item] <= new_after
+                is_member = not first_seen[item] <= new_after
             elif kind == 1:
-                inside = tail[item] if item < len(tail) else True
+                is_member = tail[item] if item < len(tail) else True
             elif floor_codes[g] >= 0:
                 if kind == 2:
                     for at in range(width):
-                        inside = inside or category_codes[item, at] == floor_codes[g]
+                        is_member = is_member or category_codes[item, at] == floor_codes[g]
                 elif kind == 3:
-                    inside = brand_codes[item] == floor_codes[g]
+                    is_member = brand_codes[item] == floor_codes[g]
                 else:
-                    inside = seller_codes[item] == floor_codes[g]
-            member[c, g] = inside
-            if inside:
-                left[g] += 1
+                    is_member = seller_codes[item] == floor_codes[g]
+            in_group[c, g] = is_member
+            if is_member:
+                remaining[g] += 1
 
-    spread = high - low if high > low else 1.0
-    alike = np.zeros(n)
-    free = np.ones(n, np.bool_)
-    have = np.zeros(groups, np.int64)
-    due = np.zeros(groups, np.bool_)
+    score_range = high - low if high > low else 1.0
+    max_similarity = np.zeros(n)
+    selectable = np.ones(n, np.bool_)
+    group_counts = np.zeros(groups, np.int64)
+    floor_due = np.zeros(groups, np.bool_)
     filled = 0
     while filled < length:
         # A group is due when it has fewer than its share of the places so far; all that still wait are, when
         # no more places are left than they need.
         needed = 0
         for g in range(groups):
-            needed += max(0, min(floor_places[g] - have[g], left[g]))
-        pressing = needed >= length - filled
-        any_due = False
+            needed += max(0, min(floor_sizes[g] - group_counts[g], remaining[g]))
+        must_fill = needed >= length - filled
+        any_floor_due = False
         for g in range(groups):
-            share = int(np.floor(floor_places[g] * (filled + 1) / length + 0.5))
-            due[g] = left[g] > 0 and have[g] < floor_places[g] and (pressing or have[g] < share)
-            any_due = any_due or due[g]
-        best, best_value, best_met = -1, 0.0, 0
+            share = int(np.floor(floor_sizes[g] * (filled + 1) / length + 0.5))
+            floor_due[g] = (
+                remaining[g] > 0
+                and group_counts[g] < floor_sizes[g]
+                and (must_fill or group_counts[g] < share)
+            )
+            any_floor_due = any_floor_due or floor_due[g]
+        best, best_value, best_floors_met = -1, 0.0, 0
         for c in range(n):
-            if not free[c]:
+            if not selectable[c]:
                 continue
-            met = 0
-            if any_due:
+            floors_met = 0
+            if any_floor_due:
                 for g in range(groups):
-                    if due[g] and member[c, g]:
-                        met += 1
-            value = (1.0 - diversity) * (scores[c] - low) / spread - diversity * alike[c]
-            if best < 0 or met > best_met or (met == best_met and value > best_value):
-                best, best_value, best_met = c, value, met
+                    if floor_due[g] and in_group[c, g]:
+                        floors_met += 1
+            value = (1.0 - diversity) * (scores[c] - low) / score_range - diversity * max_similarity[c]
+            if (
+                best < 0
+                or floors_met > best_floors_met
+                or (floors_met == best_floors_met and value > best_value)
+            ):
+                best, best_value, best_floors_met = c, value, floors_met
         if best < 0:
             break
         order[filled] = best
         filled += 1
-        free[best] = False
+        selectable[best] = False
         for g in range(groups):
-            if member[best, g]:
-                have[g] += 1
-                left[g] -= 1
+            if in_group[best, g]:
+                group_counts[g] += 1
+                remaining[g] -= 1
         for rule in range(3):
-            code = capped[best, rule]
+            code = cap_codes[best, rule]
             if caps[rule] == 0 or code < 0:
                 continue
-            taken[code] += 1
-            if taken[code] < caps[rule]:
+            label_counts[code] += 1
+            if label_counts[code] < caps[rule]:
                 continue
             for c in range(n):
-                if free[c] and capped[c, rule] == code:
-                    free[c] = False
+                if selectable[c] and cap_codes[c, rule] == code:
+                    selectable[c] = False
                     for g in range(groups):
-                        if member[c, g]:
-                            left[g] -= 1
+                        if in_group[c, g]:
+                            remaining[g] -= 1
         if diversity > 0.0:
-            for at in range(sizes[best]):
-                marks[facets[best, at]] = True
+            for at in range(facet_counts[best]):
+                facet_marks[facets[best, at]] = True
             for c in range(n):
-                if not free[c]:
+                if not selectable[c]:
                     continue
                 shared = 0
-                for at in range(sizes[c]):
-                    shared += marks[facets[c, at]]
+                for at in range(facet_counts[c]):
+                    shared += facet_marks[facets[c, at]]
                 if shared:
-                    likeness = shared / (sizes[c] + sizes[best] - shared)
-                    alike[c] = max(alike[c], likeness)
-            for at in range(sizes[best]):
-                marks[facets[best, at]] = False
-    for place in range(filled):
+                    similarity = shared / (facet_counts[c] + facet_counts[best] - shared)
+                    max_similarity[c] = max(max_similarity[c], similarity)
+            for at in range(facet_counts[best]):
+                facet_marks[facets[best, at]] = False
+    for rank in range(filled):
         for rule in range(3):
-            if capped[order[place], rule] >= 0:
-                taken[capped[order[place], rule]] = 0
+            if cap_codes[order[rank], rule] >= 0:
+                label_counts[cap_codes[order[rank], rule]] = 0
     return order[:filled]
 
 
@@ -205,8 +215,8 @@ class Diversifier:
 
     Relevance is a candidate's score on the scale from the least (0) to the greatest (1) of the candidates.
     Likeness of two items is the Jaccard similarity of what they are filed under: categories, brand and price
-    band, as far as the catalogue tells. A candidate's marginal relevance is
-    ``(1 - diversity) * relevance - diversity * greatest likeness to the items chosen before``.
+    band, as far as the catalog tells. A candidate's marginal relevance is
+    ``(1 - diversity) * relevance - diversity * greatest similarity to the items chosen earlier``.
 
     A cap is kept always: a list is shorter than asked for only when every candidate left would break one. An
     item without the label is not capped by it. A floor is kept as far as candidates of its group are left that
@@ -231,9 +241,9 @@ class Diversifier:
     ...     item = models.index.index(name, 0.0)
     ...     _ = models.index.describe(item, 0.0, brand=brand)
     >>> items, scores = np.arange(4, dtype=np.int32), np.array([0.9, 0.8, 0.7, 0.6])
-    >>> Diversifier(models, ListRules(max_per_brand=1)).arrange(items, scores, 3, now=0.0).tolist()
+    >>> Diversifier(models, ListRules(max_per_brand=1)).rerank(items, scores, 3, now=0.0).tolist()
     [0, 2]
-    >>> Diversifier(models, ListRules(diversity=0.5)).arrange(items, scores, 3, now=0.0).tolist()
+    >>> Diversifier(models, ListRules(diversity=0.5)).rerank(items, scores, 3, now=0.0).tolist()
     [0, 2, 1]
     """
 
@@ -242,13 +252,13 @@ class Diversifier:
         self.tail: Final = LongTail(models)
         self._index: Final = models.index
         self._caps = np.array(rules.caps, np.int64)
-        self._kinds = np.array([_KIND_CODES[floor.kind] for floor in rules.floors], np.int64)
-        self._places = np.array([floor.places for floor in rules.floors], np.int64)
-        self._wants_tail = any(floor.kind == "long_tail" for floor in rules.floors)
-        self._marks = np.zeros(MAX_LABELS + BANDS, np.bool_)
-        self._taken = np.zeros(MAX_LABELS, np.int64)
+        self._floor_kinds = np.array([_GROUP_CODES[floor.kind] for floor in rules.floors], np.int64)
+        self._floor_sizes = np.array([floor.min_items for floor in rules.floors], np.int64)
+        self._uses_long_tail = any(floor.kind == "long_tail" for floor in rules.floors)
+        self._facet_marks = np.zeros(MAX_LABELS + PRICE_BANDS, np.bool_)
+        self._label_counts = np.zeros(MAX_LABELS, np.int64)
 
-    def arrange(self, items: Items, scores: NDArray[np.floating[Any]], length: int, now: float) -> Order:
+    def rerank(self, items: Items, scores: NDArray[np.floating[Any]], length: int, now: float) -> Permutation:
         """Choose and order.
 
         Parameters
@@ -270,17 +280,17 @@ class Diversifier:
         index = self._index
         # looked up each time: a code goes to another label when the index of labels is full
         codes = [index.code(floor.kind, floor.name) if floor.name else NO_ITEM for floor in self.rules.floors]
-        tail = self.tail.flags() if self._wants_tail else _NOBODY
-        order: Order = _arrange(
+        tail = self.tail.flags() if self._uses_long_tail else _NO_FLAGS
+        order: Permutation = _select_list(
             items,
             scores.astype(np.float64, copy=False),
             length,
             self.rules.diversity,
             self._caps,
-            self._kinds,
+            self._floor_kinds,
             np.array(codes, np.int64),
-            self._places,
-            now - NEW_SECONDS,
+            self._floor_sizes,
+            now - NEW_ITEM_SECONDS,
             index.category_codes,
             index.brand_codes,
             index.seller_codes,
@@ -288,18 +298,18 @@ class Diversifier:
             index.first_seen,
             tail,
             MAX_LABELS,
-            BANDS,
-            self._marks,
-            self._taken,
+            PRICE_BANDS,
+            self._facet_marks,
+            self._label_counts,
         )
         return order
 
 
-_NOBODY: Final = np.zeros(0, np.bool_)
+_NO_FLAGS: Final = np.zeros(0, np.bool_)
 
 
 class LongTail:
-    """The items that are not among those that make `TAIL_SHARE` of all interactions.
+    """The items that are not among those that make `HEAD_SHARE` of all interactions.
 
     By the decayed counts of the popularity model; where that does not run, every item is of the long tail. The
     counts are looked at anew after as many interactions as there are items, so that the cost an interaction is
@@ -324,32 +334,34 @@ class LongTail:
         self._models = models
         self._popularity = next((model for model in models.models if model.name == "popularity"), None)
         self._flags: NDArray[np.bool_] = np.zeros(0, np.bool_)
-        self._due = 0
+        self._refresh_version = 0
 
     def flags(self) -> NDArray[np.bool_]:
         """Whether each item is of the long tail, shape (n,); so is every item beyond the end."""
         models = self._models
-        if self._popularity is not None and models.version >= self._due:
-            self._due = models.version + max(_LEAST_BETWEEN, len(models.index))
-            everybody = Context("", np.zeros(0, np.int32), np.zeros(0), 0, (), models.newest)
-            every = np.arange(models.index.size, dtype=np.int32)
-            self._flags = _tail(self._popularity.score(everybody, every).astype(np.float64))
+        if self._popularity is not None and models.version >= self._refresh_version:
+            self._refresh_version = models.version + max(_MIN_REFRESH_INTERVAL, len(models.index))
+            global_context = Context("", np.zeros(0, np.int32), np.zeros(0), 0, (), models.newest)
+            all_items = np.arange(models.index.size, dtype=np.int32)
+            self._flags = _long_tail_flags(
+                self._popularity.score(global_context, all_items).astype(np.float64)
+            )
         return self._flags
 
-    def holds(self, items: Items) -> NDArray[np.bool_]:
+    def contains(self, items: Items) -> NDArray[np.bool_]:
         """Whether each item is of the long tail."""
         flags = self.flags()
-        known = items < len(flags)
-        found = np.ones(len(items), np.bool_)
-        found[known] = flags[items[known]]
-        return found
+        in_index = items < len(flags)
+        flags_of_items = np.ones(len(items), np.bool_)
+        flags_of_items[in_index] = flags[items[in_index]]
+        return flags_of_items
 
 
-def _tail(counts: NDArray[np.float64]) -> NDArray[np.bool_]:
-    falling = np.sort(counts)[::-1]
-    sums = np.cumsum(falling)
-    if not len(sums) or sums[-1] <= 0.0:
+def _long_tail_flags(counts: NDArray[np.float64]) -> NDArray[np.bool_]:
+    descending = np.sort(counts)[::-1]
+    cumulative = np.cumsum(descending)
+    if not len(cumulative) or cumulative[-1] <= 0.0:
         return np.ones(len(counts), np.bool_)
     # Equal counts are of the head together, so that the order of the integers decides nothing.
-    least = falling[int(np.searchsorted(sums, TAIL_SHARE * sums[-1] * (1.0 - 1e-9)))]
-    return np.asarray(counts < least)
+    threshold = descending[int(np.searchsorted(cumulative, HEAD_SHARE * cumulative[-1] * (1.0 - 1e-9)))]
+    return np.asarray(counts < threshold)

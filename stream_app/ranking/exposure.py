@@ -10,14 +10,14 @@ from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
-from stream_app.models.model_state import grown
+from stream_app.models.model_state import grow
 from stream_app.ranking.diversity import LongTail
-from stream_app.ranking.list_rules import NEW_SECONDS
+from stream_app.ranking.list_rules import NEW_ITEM_SECONDS
 
 HALF_LIFE: Final = 3_600.0
 """Seconds in which a published list loses half its weight in the figures."""
 
-_FADED: Final = 1e-3
+_MIN_EXPOSURE: Final = 1e-3
 """A place shown ten half-lives ago no longer counts."""
 
 
@@ -32,7 +32,7 @@ class ExposureReport(NamedTuple):
         Gini coefficient of the places over all known items: 0 where each had the same, near 1 where few had all.
     new_share
         Share of the places that went to items that were new then: their first interaction less than
-        `stream_app.ranking.list_rules.NEW_SECONDS` old, or still to come.
+        `stream_app.ranking.list_rules.NEW_ITEM_SECONDS` old, or still to come.
     long_tail_share
         Share that went to the long tail, see `stream_app.ranking.diversity.LongTail`.
     """
@@ -47,27 +47,27 @@ NO_EXPOSURE: Final = ExposureReport(0.0, 0.0, 0.0, 0.0)
 
 
 @jit()
-def _add(
+def _accumulate(
     items: NDArray[np.int32],
     weight: float,
     hashes: NDArray[np.uint64],
-    owners: NDArray[np.uint64],
-    places: NDArray[np.float64],
+    owner_hashes: NDArray[np.uint64],
+    exposure: NDArray[np.float64],
     new_after: float,
     first_seen: NDArray[np.float64],
     tail: NDArray[np.bool_],
 ) -> tuple[int, int]:
-    new = of_tail = 0
+    new = in_tail = 0
     for at in range(len(items)):
         item = items[at]
         new += not first_seen[item] <= new_after
-        of_tail += item >= len(tail) or tail[item]
-        if owners[item] != hashes[item]:
+        in_tail += item >= len(tail) or tail[item]
+        if owner_hashes[item] != hashes[item]:
             # The integer has gone to another item since.
-            owners[item] = hashes[item]
-            places[item] = 0.0
-        places[item] += weight
-    return new, of_tail
+            owner_hashes[item] = hashes[item]
+            exposure[item] = 0.0
+        exposure[item] += weight
+    return new, in_tail
 
 
 class Exposure:
@@ -101,14 +101,14 @@ class Exposure:
         self._models = models
         self._tail = LongTail(models)
         self._decay = ForwardDecay(half_life)
-        self._places: NDArray[np.float64] = np.zeros(64)
-        self._owners: NDArray[np.uint64] = np.zeros(64, np.uint64)
-        self._all = self._new = self._of_tail = 0.0
+        self._exposure: NDArray[np.float64] = np.zeros(64)
+        self._owner_hashes: NDArray[np.uint64] = np.zeros(64, np.uint64)
+        self._total = self._new_total = self._tail_total = 0.0
 
-    def add(self, listed: Iterable[str], ts: float) -> None:
+    def add(self, item_ids: Iterable[str], ts: float) -> None:
         """Take a published list, by the ids of its items; ids that the index does not know are passed over."""
         find = self._models.index.find
-        self.add_items(np.array([at for at in map(find, listed) if at != NO_ITEM], np.int32), ts)
+        self.add_items(np.array([at for at in map(find, item_ids) if at != NO_ITEM], np.int32), ts)
 
     def add_items(self, items: Items, ts: float) -> None:
         """Take a published list.
@@ -123,30 +123,30 @@ class Exposure:
         index = self._models.index
         factor = self._decay.advance(ts)
         if factor != 1.0:
-            self._places *= factor
-            self._all, self._new, self._of_tail = (
-                self._all * factor,
-                self._new * factor,
-                self._of_tail * factor,
+            self._exposure *= factor
+            self._total, self._new_total, self._tail_total = (
+                self._total * factor,
+                self._new_total * factor,
+                self._tail_total * factor,
             )
         size = index.size
-        if size > len(self._places):
-            self._places = grown(self._places, size)
-            self._owners = grown(self._owners, size)
+        if size > len(self._exposure):
+            self._exposure = grow(self._exposure, size)
+            self._owner_hashes = grow(self._owner_hashes, size)
         weight = self._decay.weight(ts)
-        new, of_tail = _add(
+        new, in_tail = _accumulate(
             items,
             weight,
             index.hashes,
-            self._owners,
-            self._places,
-            ts - NEW_SECONDS,
+            self._owner_hashes,
+            self._exposure,
+            ts - NEW_ITEM_SECONDS,
             index.first_seen,
             self._tail.flags(),
         )
-        self._all += weight * len(items)
-        self._new += weight * new
-        self._of_tail += weight * of_tail
+        self._total += weight * len(items)
+        self._new_total += weight * new
+        self._tail_total += weight * in_tail
 
     def report(self, ts: float) -> ExposureReport:
         """The figures at a time; sorts the items that were shown.
@@ -157,42 +157,42 @@ class Exposure:
             Event time, seconds since the epoch.
         """
         index = self._models.index
-        size = min(index.size, len(self._places))
-        places = self._places[:size] * self._decay.at(ts)
-        places[self._owners[:size] != index.hashes[:size]] = 0.0
-        places = np.sort(places[places >= _FADED])
-        if not len(places):
+        size = min(index.size, len(self._exposure))
+        exposure = self._exposure[:size] * self._decay.at(ts)
+        exposure[self._owner_hashes[:size] != index.hashes[:size]] = 0.0
+        exposure = np.sort(exposure[exposure >= _MIN_EXPOSURE])
+        if not len(exposure):
             return NO_EXPOSURE
-        known = len(index)
+        n_items = len(index)
         return ExposureReport(
-            coverage=len(places) / known,
-            gini=gini(places, known),
-            new_share=self._new / self._all,
-            long_tail_share=self._of_tail / self._all,
+            coverage=len(exposure) / n_items,
+            gini=gini(exposure, n_items),
+            new_share=self._new_total / self._total,
+            long_tail_share=self._tail_total / self._total,
         )
 
     def memory(self) -> int:
         """Bytes held."""
-        return int(self._places.nbytes + self._owners.nbytes)
+        return int(self._exposure.nbytes + self._owner_hashes.nbytes)
 
 
-def gini(rising: NDArray[np.float64], population: int) -> float:
+def gini(ascending: NDArray[np.float64], population: int) -> float:
     """Gini coefficient of what a population holds.
 
     Parameters
     ----------
-    rising : ndarray of float64, shape (n,)
+    ascending : ndarray of float64, shape (n,)
         What those hold who hold anything, the least first.
     population
-        How many there are in all; those beyond `rising` hold nothing.
+        How many there are in all; those beyond `ascending` hold nothing.
 
     Examples
     --------
     >>> gini(np.array([1.0, 1.0]), 2), gini(np.array([5.0]), 4), gini(np.array([1.0, 3.0]), 2)
     (0.0, 0.75, 0.25)
     """
-    total = float(rising.sum())
+    total = float(ascending.sum())
     if total <= 0.0:
         return 0.0
-    ranks = np.arange(population - len(rising) + 1, population + 1)
-    return float(2.0 * (ranks @ rising) / (population * total) - (population + 1) / population)
+    ranks = np.arange(population - len(ascending) + 1, population + 1)
+    return float(2.0 * (ranks @ ascending) / (population * total) - (population + 1) / population)

@@ -12,57 +12,57 @@ from stream_app.models.decay import ForwardDecay
 from stream_app.models.item_index import MAX_LABELS
 from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.diversity import BANDS, filed_under
+from stream_app.ranking.diversity import PRICE_BANDS, extract_facets
 from stream_app.ranking.exposure import HALF_LIFE
 
-LOOKED_AT: Final = 20
+TOP_K: Final = 20
 """Places of a list that are looked at, so that lists of any length can be compared."""
 
 
 class DiversityReport(NamedTuple):
-    """How diverse recent lists were; NaN where the catalogue tells nothing of what was on them.
+    """How diverse recent lists were; NaN where the catalog tells nothing of what was on them.
 
     Attributes
     ----------
-    unlikeness
-        Mean over the lists of the mean unlikeness of two items on a list: 0 where all are filed alike, 1 where
+    dissimilarity
+        Mean over the lists of the mean dissimilarity of two items on a list: 0 where all are filed alike, 1 where
         no two share anything. Known as intra-list diversity.
     categories
         Mean number of distinct narrowest categories on a list.
     """
 
-    unlikeness: float
+    dissimilarity: float
     categories: float
 
 
 @jit()
-def _look(
-    facets: NDArray[np.int64], sizes: NDArray[np.int64], narrowest: NDArray[np.int64]
+def _pairwise_dissimilarity(
+    facets: NDArray[np.int64], facet_counts: NDArray[np.int64], leaf_categories: NDArray[np.int64]
 ) -> tuple[float, int, int]:
-    """Sum of the unlikeness of the pairs of described items, how many pairs, and distinct narrowest categories."""
-    n = len(sizes)
+    """Sum of the dissimilarity of the pairs of described items, how many pairs, and distinct narrowest categories."""
+    n = len(facet_counts)
     total, pairs, categories = 0.0, 0, 0
     for c in range(n):
-        distinct = narrowest[c] >= 0
+        distinct = leaf_categories[c] >= 0
         for other in range(c):
-            distinct = distinct and narrowest[other] != narrowest[c]
-            if sizes[c] == 0 or sizes[other] == 0:
+            distinct = distinct and leaf_categories[other] != leaf_categories[c]
+            if facet_counts[c] == 0 or facet_counts[other] == 0:
                 continue
             shared = 0
-            for at in range(sizes[c]):
-                for beside in range(sizes[other]):
-                    shared += facets[c, at] == facets[other, beside]
-            total += 1.0 - shared / (sizes[c] + sizes[other] - shared)
+            for at in range(facet_counts[c]):
+                for other_facet in range(facet_counts[other]):
+                    shared += facets[c, at] == facets[other, other_facet]
+            total += 1.0 - shared / (facet_counts[c] + facet_counts[other] - shared)
             pairs += 1
         categories += distinct
     return total, pairs, categories
 
 
 class IntraListDiversity:
-    """Mean unlikeness of the items on published lists, with old lists fading (forward decay).
+    """Mean dissimilarity of the items on published lists, with old lists fading (forward decay).
 
     Likeness is that of the rule of diversity (`stream_app.ranking.diversity.Diversifier`): the Jaccard similarity of
-    what two items are filed under, categories, brand and price band. Items that the catalogue tells nothing of are
+    what two items are filed under, categories, brand and price band. Items that the catalog tells nothing of are
     left out, and so are lists on which it tells of fewer than two.
 
     Parameters
@@ -86,51 +86,51 @@ class IntraListDiversity:
     >>> lists = IntraListDiversity(models)
     >>> lists.add(["shoe", "sock", "hat"], ts=0.0)
     >>> report = lists.report()  # likenesses of 1/3, 0 and 1/3
-    >>> round(report.unlikeness, 3), report.categories
+    >>> round(report.dissimilarity, 3), report.categories
     (0.778, 2.0)
     """
 
     def __init__(self, models: ModelSet, *, half_life: float = HALF_LIFE) -> None:
         self._index = models.index
         self._decay = ForwardDecay(half_life)
-        self._lists = self._unlikeness = self._categories = 0.0
+        self._lists = self._dissimilarity = self._categories = 0.0
 
-    def add(self, listed: Iterable[str], ts: float) -> None:
+    def add(self, item_ids: Iterable[str], ts: float) -> None:
         """Take a published list.
 
         Parameters
         ----------
-        listed
+        item_ids
             The ids of its items, best first; those that the index does not know are passed over.
         ts
             Event time it is of, seconds since the epoch.
         """
         find = self._index.find
-        self.add_items(np.array([at for at in map(find, listed) if at != NO_ITEM], np.int32), ts)
+        self.add_items(np.array([at for at in map(find, item_ids) if at != NO_ITEM], np.int32), ts)
 
     def add_items(self, items: Items, ts: float) -> None:
         """As `add`, by the integers of the items, shape (n,)."""
         index = self._index
-        found: tuple[Any, ...] = _look(
-            *filed_under(
-                items[:LOOKED_AT], index.category_codes, index.brand_codes, index.prices, MAX_LABELS, BANDS
+        sums: tuple[Any, ...] = _pairwise_dissimilarity(
+            *extract_facets(
+                items[:TOP_K], index.category_codes, index.brand_codes, index.prices, MAX_LABELS, PRICE_BANDS
             )
         )
-        total, pairs, categories = found
+        total, pairs, categories = sums
         factor = self._decay.advance(ts)
-        self._lists, self._unlikeness, self._categories = (
+        self._lists, self._dissimilarity, self._categories = (
             self._lists * factor,
-            self._unlikeness * factor,
+            self._dissimilarity * factor,
             self._categories * factor,
         )
         if pairs:
             weight = self._decay.weight(ts)
             self._lists += weight
-            self._unlikeness += weight * total / pairs
+            self._dissimilarity += weight * total / pairs
             self._categories += weight * categories
 
     def report(self) -> DiversityReport:
         """The figures of what was added."""
         if not self._lists:
             return DiversityReport(math.nan, math.nan)
-        return DiversityReport(self._unlikeness / self._lists, self._categories / self._lists)
+        return DiversityReport(self._dissimilarity / self._lists, self._categories / self._lists)

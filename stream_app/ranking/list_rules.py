@@ -9,18 +9,18 @@ from typing import Final, Literal, NamedTuple, get_args
 GroupKind = Literal["new", "long_tail", "category", "brand", "seller"]
 """What a group of items is told by."""
 
-NEW_SECONDS: Final = 86_400.0
+NEW_ITEM_SECONDS: Final = 86_400.0
 """An item is new for so long after its first interaction, and before it."""
 
-TAIL_SHARE: Final = 0.8
+HEAD_SHARE: Final = 0.8
 """The long tail is what is left of the items without those that make this share of all interactions."""
 
 MAX_FLOORS: Final = 32
 """Most groups with a floor."""
 
-_FOUND_ANYWHERE: Final = 10
-_REORDERED: Final = 3
-_MOST: Final = 400
+_FLOOR_POOL_FACTOR: Final = 10
+_RERANK_POOL_FACTOR: Final = 3
+_MAX_POOL: Final = 400
 
 
 class Floor(NamedTuple):
@@ -32,13 +32,13 @@ class Floor(NamedTuple):
         ``new``, ``long_tail``, or one of ``category``, ``brand`` and ``seller``.
     name
         Of the category, brand or seller; empty for the others.
-    places
+    min_items
         At least so many, as far as there are candidates.
     """
 
     kind: GroupKind
     name: str
-    places: int
+    min_items: int
 
 
 class ListRules(NamedTuple):
@@ -47,7 +47,7 @@ class ListRules(NamedTuple):
     Attributes
     ----------
     diversity
-        How much unlikeness counts against relevance, from 0 (not at all) to 1 (alone).
+        How much dissimilarity counts against relevance, from 0 (not at all) to 1 (alone).
     max_per_category, max_per_brand, max_per_seller
         Most places of one category (an item's narrowest), brand or seller; 0 for no cap.
     floors
@@ -61,7 +61,7 @@ class ListRules(NamedTuple):
     floors: tuple[Floor, ...] = ()
 
     @property
-    def off(self) -> bool:
+    def disabled(self) -> bool:
         """Whether there is nothing to keep to."""
         return not (self.diversity or self.floors or any(self.caps))
 
@@ -70,19 +70,21 @@ class ListRules(NamedTuple):
         """The caps by category, brand and seller."""
         return self.max_per_category, self.max_per_brand, self.max_per_seller
 
-    def pool(self, length: int) -> int:
+    def pool_size(self, length: int) -> int:
         """Candidates to choose a list of `length` from: members of a floor's group may lie far down.
 
         Examples
         --------
-        >>> [rules.pool(20) for rules in (ListRules(), ListRules(diversity=0.3), ListRules(max_per_brand=2))]
+        >>> [rules.pool_size(20) for rules in (ListRules(), ListRules(diversity=0.3), ListRules(max_per_brand=2))]
         [20, 60, 60]
-        >>> ListRules(floors=parse_floors("new:2")).pool(20)
+        >>> ListRules(floors=parse_floors("new:2")).pool_size(20)
         200
         """
-        if self.off:
+        if self.disabled:
             return length
-        return min(max(length, _MOST), length * (_FOUND_ANYWHERE if self.floors else _REORDERED))
+        return min(
+            max(length, _MAX_POOL), length * (_FLOOR_POOL_FACTOR if self.floors else _RERANK_POOL_FACTOR)
+        )
 
 
 NO_RULES: Final = ListRules()
@@ -104,35 +106,36 @@ def parse_floors(text: str) -> tuple[Floor, ...]:
     Examples
     --------
     >>> parse_floors("new:2, brand:acme:1")
-    (Floor(kind='new', name='', places=2), Floor(kind='brand', name='acme', places=1))
+    (Floor(kind='new', name='', min_items=2), Floor(kind='brand', name='acme', min_items=1))
     >>> parse_floors("fresh:2")
     Traceback (most recent call last):
     ValueError: there is no group 'fresh', only new, long_tail, category:NAME, brand:NAME and seller:NAME
     """
-    found: dict[tuple[GroupKind, str], Floor] = {}
+    parsed: dict[tuple[GroupKind, str], Floor] = {}
     for part in filter(None, (each.strip() for each in text.split(","))):
         group, _, count = part.rpartition(":")
-        word, colon, name = group.partition(":")
-        kind = _KINDS.get(word.strip())
+        kind_name, separator, name = group.partition(":")
+        kind = _KINDS.get(kind_name.strip())
         if not group:
             raise ValueError(f"{part!r} does not say how many places: write it as GROUP:PLACES")
         if kind is None:
             raise ValueError(
-                f"there is no group {word.strip()!r}, only new, long_tail, category:NAME, brand:NAME and seller:NAME"
+                f"there is no group {kind_name.strip()!r}, only new, long_tail, category:NAME, brand:NAME "
+                "and seller:NAME"
             )
-        if (kind in _NAMED) != bool(colon and name.strip()):
-            wanted = f"{kind}:NAME:PLACES" if kind in _NAMED else f"{kind}:PLACES"
-            raise ValueError(f"{part!r} is to be written as {wanted}")
+        if (kind in _LABEL_KINDS) != bool(separator and name.strip()):
+            expected_format = f"{kind}:NAME:PLACES" if kind in _LABEL_KINDS else f"{kind}:PLACES"
+            raise ValueError(f"{part!r} is to be written as {expected_format}")
         if not count.strip().isascii() or not count.strip().isdigit() or int(count) == 0:
             raise ValueError(f"{part!r} has {count.strip()!r} where a number of places above 0 must be")
         key = (kind, name.strip())
-        if key in found:
+        if key in parsed:
             raise ValueError(f"{group!r} comes twice")
-        found[key] = Floor(*key, int(count))
-    if len(found) > MAX_FLOORS:
-        raise ValueError(f"{len(found)} groups are more than the {MAX_FLOORS} that can have a floor")
-    return tuple(found.values())
+        parsed[key] = Floor(*key, int(count))
+    if len(parsed) > MAX_FLOORS:
+        raise ValueError(f"{len(parsed)} groups are more than the {MAX_FLOORS} that can have a floor")
+    return tuple(parsed.values())
 
 
 _KINDS: Final[Mapping[str, GroupKind]] = {kind: kind for kind in get_args(GroupKind)}
-_NAMED: Final = frozenset({"category", "brand", "seller"})
+_LABEL_KINDS: Final = frozenset({"category", "brand", "seller"})

@@ -9,26 +9,25 @@ from numpy.typing import NDArray
 
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.models.base import Context
-from stream_app.models.model_set import CONTEXT, ModelSet
-from stream_app.models.session_store_model import StoreModel
+from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
+from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.diversity import Diversifier
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal
-from stream_app.ranking.fusion.rank_fusion import RRF_K, Fused, ReciprocalRankFusion
+from stream_app.ranking.fusion.rank_fusion import RRF_K, FusedList, ReciprocalRankFusion
 from stream_app.ranking.list_rules import NO_RULES, ListRules
 from stream_app.ranking.request import RankRequest
-from stream_app.ranking.search.search_ranker import POLICY as SEARCH_POLICY
-from stream_app.ranking.search.search_ranker import SearchRanker
+from stream_app.ranking.search.search_ranker import SEARCH_POLICY, SearchRanker
 from topics.records import Interaction, ListedItem, Reason
 
-HURRIED: Final = "hurried"
+DEGRADED_POLICY: Final = "degraded"
 """Policy of the lists of shoppers that were ranked in a hurry."""
 
-_QUICK: Final = ("popularity", "search")
+_FALLBACK_MODELS: Final = ("popularity", "search")
 """What is asked in a hurry where the sessions around a shopper bring too little."""
 
 
-class Ranked(NamedTuple):
+class RankedList(NamedTuple):
     """A ranked list.
 
     Attributes
@@ -60,7 +59,7 @@ class Ranker:
         Candidates asked of each model.
     length
         Items on a list.
-    votes
+    borda
         Whether lists that no fusion that learns orders are fused by votes and not by reciprocal ranks.
     rules
         What the lists of shoppers and of items' pages keep to beside being good.
@@ -72,42 +71,44 @@ class Ranker:
         *,
         per_source: int,
         length: int,
-        votes: bool = False,
+        borda: bool = False,
         rules: ListRules = NO_RULES,
     ) -> None:
         self.models: Final = models
         self._per_source = per_source
         self._length = length
-        self._fusion = ReciprocalRankFusion(votes=votes)
-        self._search = SearchRanker(models, per_source=per_source)
-        self._diversifier = None if rules.off else Diversifier(models, rules)
-        self._learned = learned = models.listener(ChoiceFusion)
-        live = models.listener(LivePolicies)
-        self._live = None if live is None or live.off else live
-        self._ranked_models = [
-            model for model in models.models if learned is None or learned.falls_back_on(model)
+        self._fusion = ReciprocalRankFusion(borda=borda)
+        self._search_ranker = SearchRanker(models, per_source=per_source)
+        self._diversifier = None if rules.disabled else Diversifier(models, rules)
+        self._learned = learned = models.learner(ChoiceFusion)
+        live = models.learner(LivePolicies)
+        self._live = None if live is None or live.disabled else live
+        self._fallback_sources = [
+            model for model in models.models if learned is None or learned.is_fallback_source(model)
         ]
-        sessions = [model for model in models.models if isinstance(model, StoreModel)][:1]
+        sessions = [model for model in models.models if isinstance(model, SessionStoreModel)][:1]
         # without a model of sessions all are asked, which are quick then
-        self._in_hurry = sessions or self._ranked_models
-        self._filling_up = [model for model in models.models if model.name in _QUICK] if sessions else []
+        self._degraded_sources = sessions or self._fallback_sources
+        self._degraded_fallback_sources = (
+            [model for model in models.models if model.name in _FALLBACK_MODELS] if sessions else []
+        )
 
     def learn(self, interaction: Interaction) -> bool:
         """Fold an interaction into everything that learns; False where it is at or below its watermark."""
         return self.models.learn(interaction)
 
-    def fuse(self, context: Context, length: int) -> Fused:
+    def fuse(self, context: Context, length: int) -> FusedList:
         """Order the available items for a context, as integers: what lists are made of, without their rules."""
-        learned = self._learned_for(context)
+        learned = self._ready_fusion(context)
         proposals = self._proposals(context, learned)
         return self._order(context, proposals, self.models.index.available, length, learned)
 
     def _proposals(self, context: Context, learned: ChoiceFusion | None) -> list[Proposal]:
         if learned is not None:
             return learned.proposals(context)
-        return self.models.candidates(context, self._per_source, self._ranked_models)
+        return self.models.candidates(context, self._per_source, self._fallback_sources)
 
-    def _learned_for(self, context: Context) -> ChoiceFusion | None:
+    def _ready_fusion(self, context: Context) -> ChoiceFusion | None:
         """The fusion that learns, where it can be relied on: it goes by what a shopper did, and by enough of that."""
         learned = self._learned
         if learned is None or not context.user or not len(context.items) or not learned.ready:
@@ -121,35 +122,35 @@ class Ranker:
         allowed: NDArray[np.bool_],
         length: int,
         learned: ChoiceFusion | None = None,
-    ) -> Fused:
+    ) -> FusedList:
         if learned is not None:
             return learned.fuse(context, proposals, length, allowed=allowed)
         found = [candidates for _, candidates in proposals]
         return self._fusion.fuse(found, length, allowed=allowed, hashes=self.models.index.hashes)
 
-    def rank_user(self, request: RankRequest) -> Ranked:
+    def rank_user(self, request: RankRequest) -> RankedList:
         """The shopper's list: candidates of every model, fused, without what is bought, hidden or gone."""
         context = self._context(request, self.models.tracker.query(request.user_id, request.now))
-        learned = self._learned_for(context)
+        learned = self._ready_fusion(context)
         proposals = self._proposals(context, learned)
         with allowed_items(self.models.index, request.excluded) as allowed:
-            return self._fused(context, proposals, allowed, learned, self._live)
+            return self._build_list(context, proposals, allowed, learned, self._live)
 
-    def rank_user_in_hurry(self, request: RankRequest) -> Ranked:
+    def rank_user_degraded(self, request: RankRequest) -> RankedList:
         """A good list for less than half the price, for when more shoppers wait than can be ranked in time.
 
         It goes by the sessions around the shopper alone; where these bring too little, by what is popular and what
         others chose after the same search too. The same rules hold; no policy chooses.
         """
         context = self._context(request, self.models.tracker.query(request.user_id, request.now))
-        needed = self._length + len(request.excluded)
+        n_needed = self._length + len(request.excluded)
         # some of what is found may be bought no more
-        asked = min(self._per_source, self._length + needed)
-        proposals = self.models.candidates(context, asked, self._in_hurry)
-        if sum(len(found.items) for _, found in proposals) < needed:
-            proposals += self.models.candidates(context, asked, self._filling_up)
+        n_requested = min(self._per_source, self._length + n_needed)
+        proposals = self.models.candidates(context, n_requested, self._degraded_sources)
+        if sum(len(found.items) for _, found in proposals) < n_needed:
+            proposals += self.models.candidates(context, n_requested, self._degraded_fallback_sources)
         with allowed_items(self.models.index, request.excluded) as allowed:
-            return self._fused(context, proposals, allowed)._replace(policy=HURRIED)
+            return self._build_list(context, proposals, allowed)._replace(policy=DEGRADED_POLICY)
 
     def rank_search(
         self,
@@ -158,30 +159,32 @@ class Ranker:
         results: Sequence[str],
         *,
         prices: Sequence[float] = (),
-        hurry: bool = False,
-    ) -> Ranked:
+        degraded: bool = False,
+    ) -> RankedList:
         """What a search found, in the order for the shopper, with what others chose after the same words.
 
         Every result is on the list but for those known to be unavailable; the search model adds at most as many
         items as a list holds. `prices` are those the shop showed, one a result, or none.
         """
         context = self._context(request, query)
-        listed = self._search.order(
+        listed_items = self._search_ranker.order(
             context,
             results,
             prices=prices,
-            brought=self._length,
+            max_added=self._length,
             excluded=request.excluded,
-            models=[*self._in_hurry, *self._filling_up] if hurry else None,
+            models=[*self._degraded_sources, *self._degraded_fallback_sources] if degraded else None,
         )
-        return Ranked(listed, self._search.policy, self.models.version)
+        return RankedList(listed_items, self._search_ranker.policy, self.models.version)
 
-    def rank_query(self, query: str) -> Ranked:
+    def rank_query(self, query: str) -> RankedList:
         """What people choose after a query; empty where the search model does not run or does not know."""
-        return Ranked(self._search.after(query, self._length), SEARCH_POLICY, self.models.version)
+        return RankedList(
+            self._search_ranker.rank_query(query, self._length), SEARCH_POLICY, self.models.version
+        )
 
     def _context(self, request: RankRequest, query: str) -> Context:
-        start = max(0, len(request.items) - CONTEXT)
+        start = max(0, len(request.items) - CONTEXT_LENGTH)
         return self.models.context(
             request.user_id,
             request.items[start:],
@@ -192,18 +195,18 @@ class Ranker:
             query,
         )
 
-    def rank_item(self, item_id: str) -> Ranked:
+    def rank_item(self, item_id: str) -> RankedList:
         """What goes with an item, for its page; empty where the models do not know it."""
         context = self.models.item_context(item_id)
-        proposals = self.models.beside(context, self._per_source, self._ranked_models)
+        proposals = self.models.related(context, self._per_source, self._fallback_sources)
         with allowed_items(self.models.index, (item_id,)) as allowed:
-            return self._fused(context, proposals, allowed)
+            return self._build_list(context, proposals, allowed)
 
-    def goes_with_something(self, item_id: str) -> bool:
+    def has_related_items(self, item_id: str) -> bool:
         """Whether the models know anything that goes with an item, available or not."""
-        return bool(self.models.beside(self.models.item_context(item_id), 1, self._ranked_models))
+        return bool(self.models.related(self.models.item_context(item_id), 1, self._fallback_sources))
 
-    def rank_segment(self, segment: str) -> Ranked:
+    def rank_segment(self, segment: str) -> RankedList:
         """What is trending in a segment; ``all`` for everywhere."""
         segments = () if segment == "all" else (segment,)
         context = self.models.context("", (), (), 0, segments, self.models.newest)
@@ -213,61 +216,63 @@ class Ranker:
             if model.name == "popularity"
         ]
         with allowed_items(self.models.index, ()) as allowed:
-            return self._fused(context, proposals, allowed)
+            return self._build_list(context, proposals, allowed)
 
-    def _fused(
+    def _build_list(
         self,
         context: Context,
         proposals: Sequence[Proposal],
         allowed: NDArray[np.bool_],
         learned: ChoiceFusion | None = None,
         live: LivePolicies | None = None,
-    ) -> Ranked:
+    ) -> RankedList:
         # A segment's list says what is popular there, whatever it is.
         rules = self._diversifier if context.user or len(context.items) else None
         if not context.user:
             live = None
-        pool = self._length if live is None else live.pool(self._length)
-        asked = pool if rules is None else rules.rules.pool(self._length)
-        fused = self._order(context, proposals, allowed, asked, learned)
+        pool_size = self._length if live is None else live.pool_size(self._length)
+        n_requested = pool_size if rules is None else rules.rules.pool_size(self._length)
+        fused = self._order(context, proposals, allowed, n_requested, learned)
         if rules is not None:
             # by place: chances fall so steeply that likeness would hardly count, sums of ranks hardly at all
             relevance = 1.0 / (RRF_K + np.arange(len(fused.items)))
-            arranged = rules.arrange(fused.items, relevance, self._length, context.now)
-            fused = Fused._make(column[arranged] for column in fused)
+            reranked = rules.rerank(fused.items, relevance, self._length, context.now)
+            fused = FusedList._make(column[reranked] for column in fused)
         policy, propensities, features = (learned or self._fusion).policy, None, b""
         if live is not None and len(fused.items):
             # what the rules have arranged, a policy may put into another order and no more
-            policy, order, chances, features = live.choose(context, fused.items, fused.scores, self._length)
-            fused, propensities = Fused._make(column[order] for column in fused), chances.tolist()
-        listed = self._explained(context, proposals, fused, propensities)
-        return Ranked(listed, policy, self.models.version, features)
+            policy, order, probabilities, features = live.choose(
+                context, fused.items, fused.scores, self._length
+            )
+            fused, propensities = FusedList._make(column[order] for column in fused), probabilities.tolist()
+        listed_items = self._to_listed_items(context, proposals, fused, propensities)
+        return RankedList(listed_items, policy, self.models.version, features)
 
-    def _explained(
+    def _to_listed_items(
         self,
         context: Context,
         proposals: Sequence[Proposal],
-        fused: Fused,
+        fused: FusedList,
         propensities: Sequence[float] | None,
     ) -> tuple[ListedItem, ...]:
-        numbers = fused.items.tolist()
-        listed = []
-        told: dict[tuple[int, int], Reason] = {}
+        item_numbers = fused.items.tolist()
+        listed_items = []
+        reasons: dict[tuple[int, int], Reason] = {}
         for item, name, score, source, found, propensity in zip(
-            numbers,
-            self.models.index.ids_of(numbers),
+            item_numbers,
+            self.models.index.ids_of(item_numbers),
             fused.scores.tolist(),
             fused.sources.tolist(),
             fused.evidence.tolist(),
-            repeat(1.0, len(numbers)) if propensities is None else propensities,
+            repeat(1.0, len(item_numbers)) if propensities is None else propensities,
             strict=True,
         ):
             if source < 0 and self._learned is not None:
                 # the same few items of the context speak for most of a list
-                reason = told.get((source, found))
+                reason = reasons.get((source, found))
                 if reason is None:
-                    reason = told[source, found] = self._learned.explain(source, found)
+                    reason = reasons[source, found] = self._learned.explain(source, found)
             else:
                 reason = proposals[source][0].explain(context, item, found)
-            listed.append(ListedItem(name, score, propensity, reason))
-        return tuple(listed)
+            listed_items.append(ListedItem(name, score, propensity, reason))
+        return tuple(listed_items)

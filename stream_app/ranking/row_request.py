@@ -6,7 +6,7 @@ from state.row import UserRow
 from stream_app.ranking.request import RankRequest
 
 
-def request_of(user_id: str, row: UserRow, buy_again: float = 0.0) -> RankRequest:
+def make_rank_request(user_id: str, row: UserRow, buy_again: float = 0.0) -> RankRequest:
     """The request for a shopper's list.
 
     Parameters
@@ -19,7 +19,7 @@ def request_of(user_id: str, row: UserRow, buy_again: float = 0.0) -> RankReques
     Examples
     --------
     >>> from state.row import EMPTY_ROW
-    >>> request_of("u", EMPTY_ROW).items
+    >>> make_rank_request("u", EMPTY_ROW).items
     ()
     """
     bought = [item for item, ts in row.bought.items() if not buy_again or row.last_ts - ts < buy_again]

@@ -1,6 +1,6 @@
 """Dead letters: read them from their topic, choose among them, show them safely, send them back.
 
-What chooses and formats is pure; `DeadLetterLog` and `OriginalTopics` are the rim that talks to Kafka.
+What chooses and formats is pure; `DeadLetterLog` and `DeadLetterReplayer` are the rim that talks to Kafka.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol, Self
 import msgspec
 
 from stream_app.errors import UserError
-from stream_app.kafka.broker_errors import BOOTSTRAP_MS, broker_errors, require_topic, traceless_consumer
+from stream_app.kafka.broker_errors import BOOTSTRAP_MS, broker_errors, groupless_consumer, require_topic
 from topics.catalog import DEAD_LETTERS, SHOP_TOPICS
 from topics.codec import RejectReason
 from topics.events import rfc3339
@@ -18,10 +18,10 @@ from topics.records import DeadLetter
 
 _DECODER: Final = msgspec.json.Decoder(DeadLetter)
 _POLL_MS: Final = 500
-_STALL_POLLS: Final = 40
+_MAX_STALLED_POLLS: Final = 40
 
 
-class Selection(msgspec.Struct, frozen=True, kw_only=True):
+class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
     """Which dead letters are meant.
 
     Attributes
@@ -35,7 +35,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
     --------
     >>> letter = DeadLetter(reason="wrong_type", detail="", topic="events.click", partition=0, offset=1,
     ...                     timestamp=0.0, key=None, value=None)
-    >>> letter in Selection(reason="wrong_type"), letter in Selection(topic="events.search")
+    >>> letter in DeadLetterFilter(reason="wrong_type"), letter in DeadLetterFilter(topic="events.search")
     (True, False)
     """
 
@@ -46,7 +46,7 @@ class Selection(msgspec.Struct, frozen=True, kw_only=True):
         return self.reason in {None, letter.reason} and self.topic in {None, letter.topic}
 
 
-def select(*, reason: str | None = None, topic: str | None = None) -> Selection:
+def select(*, reason: str | None = None, topic: str | None = None) -> DeadLetterFilter:
     """A selection whose names exist.
 
     Raises
@@ -60,15 +60,15 @@ def select(*, reason: str | None = None, topic: str | None = None) -> Selection:
     topics = [spec.name for spec in SHOP_TOPICS]
     if topic is not None and topic not in topics:
         raise UserError(f"Dead letters come from {', '.join(topics)}; not from {topic!r}.")
-    return Selection(reason=reason, topic=topic)
+    return DeadLetterFilter(reason=reason, topic=topic)
 
 
-def parse(raw: bytes | None) -> DeadLetter | None:
+def parse_dead_letter(raw: bytes | None) -> DeadLetter | None:
     """A record of the dead-letter topic, or None where it is no dead letter.
 
     Examples
     --------
-    >>> parse(b"no JSON") is None
+    >>> parse_dead_letter(b"no JSON") is None
     True
     """
     if raw is None:
@@ -79,7 +79,7 @@ def parse(raw: bytes | None) -> DeadLetter | None:
         return None
 
 
-def unique(letters: Iterable[DeadLetter]) -> Iterator[DeadLetter]:
+def deduplicate(letters: Iterable[DeadLetter]) -> Iterator[DeadLetter]:
     """Each dead letter once: a crash makes the worker write one again with the same origin."""
     seen: set[tuple[str, int, int]] = set()
     for letter in letters:
@@ -130,7 +130,7 @@ def preview(raw: bytes | None, length: int = 120) -> str:
     return f"{text[:length]}… {len(raw)} bytes"
 
 
-def when(seconds: float) -> str:
+def format_time(seconds: float) -> str:
     """The time of a record, RFC 3339 where it is a time at all."""
     try:
         return rfc3339(seconds)
@@ -138,14 +138,14 @@ def when(seconds: float) -> str:
         return str(seconds)
 
 
-class Sender(Protocol):
+class LetterSender(Protocol):
     """Sends a record back to where it came from."""
 
     def send(self, letter: DeadLetter) -> None:
         """Send the original of a dead letter."""
 
 
-def replay(letters: Iterable[DeadLetter], sender: Sender) -> int:
+def replay(letters: Iterable[DeadLetter], sender: LetterSender) -> int:
     """Send the originals back in their order.
 
     Returns
@@ -170,7 +170,7 @@ class DeadLetterLog:
 
     Attributes
     ----------
-    foreign
+    n_invalid
         Records read so far that are no dead letters.
 
     Raises
@@ -182,17 +182,17 @@ class DeadLetterLog:
     def __init__(self, broker: str) -> None:
         from kafka import TopicPartition  # noqa: PLC0415  # heavy, and only commands need it
 
-        self.foreign = 0
+        self.n_invalid = 0
         self._broker = broker
         with broker_errors(broker):
-            self._consumer: Any = traceless_consumer(broker)
+            self._consumer: Any = groupless_consumer(broker)
         try:
             with broker_errors(broker):
                 numbers = self._consumer.partitions_for_topic(DEAD_LETTERS.name)
-                require_topic(DEAD_LETTERS.name, broker, there=bool(numbers))
+                require_topic(DEAD_LETTERS.name, broker, exists=bool(numbers))
                 self._partitions = [TopicPartition(DEAD_LETTERS.name, number) for number in sorted(numbers)]
                 self._consumer.assign(self._partitions)
-                self._ends: dict[Any, int] = self._consumer.end_offsets(self._partitions)
+                self._end_offsets: dict[Any, int] = self._consumer.end_offsets(self._partitions)
         except BaseException:
             self._consumer.close()
             raise
@@ -210,26 +210,26 @@ class DeadLetterLog:
 
         Each origin comes once. Reading again reads the same.
         """
-        return unique(self._read_to_ends())
+        return deduplicate(self._read_to_ends())
 
     def follow(self) -> Iterator[DeadLetter]:
         """Every dead letter written after the log was opened, as it comes; never ends by itself."""
         with broker_errors(self._broker):
             for partition in self._partitions:
-                self._consumer.seek(partition, self._ends[partition])
+                self._consumer.seek(partition, self._end_offsets[partition])
         while True:
             yield from self._poll()
 
     def _read_to_ends(self) -> Iterator[DeadLetter]:
-        self.foreign = 0
+        self.n_invalid = 0
         with broker_errors(self._broker):
             self._consumer.seek_to_beginning(*self._partitions)
-        before, stalled = None, 0
-        while (positions := self._positions()) != self._ends:
-            stalled = stalled + 1 if positions == before else 0
-            if stalled > _STALL_POLLS:
+        last_positions, stalled = None, 0
+        while (positions := self._positions()) != self._end_offsets:
+            stalled = stalled + 1 if positions == last_positions else 0
+            if stalled > _MAX_STALLED_POLLS:
                 raise UserError(f"The Kafka broker at {self._broker} stopped answering.")
-            before = positions
+            last_positions = positions
             yield from self._poll(up_to_ends=True)
 
     def _positions(self) -> dict[Any, int]:
@@ -237,7 +237,7 @@ class DeadLetterLog:
         with broker_errors(self._broker):
             return {
                 partition: min(self._consumer.position(partition, timeout_ms=BOOTSTRAP_MS) or 0, end)
-                for partition, end in self._ends.items()
+                for partition, end in self._end_offsets.items()
             }
 
     def _poll(self, *, up_to_ends: bool = False) -> Iterator[DeadLetter]:
@@ -245,16 +245,16 @@ class DeadLetterLog:
             batches = self._consumer.poll(timeout_ms=_POLL_MS)
         for partition, records in batches.items():
             for record in records:
-                if up_to_ends and record.offset >= self._ends[partition]:
+                if up_to_ends and record.offset >= self._end_offsets[partition]:
                     break
-                letter = parse(record.value)
+                letter = parse_dead_letter(record.value)
                 if letter is None:
-                    self.foreign += 1
+                    self.n_invalid += 1
                 else:
                     yield letter
 
 
-class OriginalTopics:
+class DeadLetterReplayer:
     """Sends the originals of dead letters back to their topics.
 
     A record goes to the partition it came from: that is where the shop's own producer puts the shopper's
@@ -295,24 +295,24 @@ class OriginalTopics:
     ) -> None:
         try:
             if kind is None:
-                self._acknowledge()
+                self._wait_for_acknowledgements()
         finally:
             self._producer.close()
 
     def send(self, letter: DeadLetter) -> None:
         """Send the original of a dead letter, with its original key."""
         with broker_errors(self._broker):
-            there = letter.partition in self._partitions_for(letter.topic)
+            exists = letter.partition in self._partitions_for(letter.topic)
             self._pending.append(
                 self._producer.send(
                     letter.topic,
                     key=letter.key,
                     value=letter.value,
-                    partition=letter.partition if there else None,
+                    partition=letter.partition if exists else None,
                 )
             )
         if len(self._pending) >= 1_000:
-            self._acknowledge()
+            self._wait_for_acknowledgements()
 
     def _partitions_for(self, topic: str) -> set[int]:
         from kafka.errors import KafkaTimeoutError  # noqa: PLC0415
@@ -321,10 +321,10 @@ class OriginalTopics:
             partitions: set[int] | None = self._producer.partitions_for(topic)
         except KafkaTimeoutError:
             partitions = None
-        require_topic(topic, self._broker, there=bool(partitions))
+        require_topic(topic, self._broker, exists=bool(partitions))
         return partitions or set()
 
-    def _acknowledge(self) -> None:
+    def _wait_for_acknowledgements(self) -> None:
         with broker_errors(self._broker):
             self._producer.flush()
             for future in self._pending:

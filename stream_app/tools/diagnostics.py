@@ -16,13 +16,13 @@ import msgspec
 from stream_app.publishing.redis_inspection import RedisUnreachableError, inspect_redis
 from stream_app.settings import Settings, without_password
 from topics import admin
-from topics.catalog import catalogue
+from topics.catalog import catalog
 
 MAX_SKEW_SECONDS: Final = 1.0
 EVICTING_POLICIES: Final = ("volatile-ttl", "volatile-lru", "volatile-lfu", "allkeys-lru", "allkeys-lfu")
 
 
-class Verdict(StrEnum):
+class CheckStatus(StrEnum):
     """How a check ended."""
 
     OK = "ok"
@@ -30,12 +30,12 @@ class Verdict(StrEnum):
     FAIL = "FAIL"
 
 
-class Finding(msgspec.Struct, frozen=True):
+class CheckResult(msgspec.Struct, frozen=True):
     """One line of the report.
 
     Attributes
     ----------
-    verdict
+    status
         A FAIL keeps a worker from working; a warning does not.
     subject
         What was looked at.
@@ -45,22 +45,22 @@ class Finding(msgspec.Struct, frozen=True):
         What to do about it; empty if nothing.
     """
 
-    verdict: Verdict
+    status: CheckStatus
     subject: str
     detail: str
     remedy: str = ""
 
     def __str__(self) -> str:
         remedy = f" -> {self.remedy}" if self.remedy else ""
-        return f"{self.verdict:<4}  {self.subject}: {self.detail}{remedy}"
+        return f"{self.status:<4}  {self.subject}: {self.detail}{remedy}"
 
 
-def examine(settings: Settings) -> Iterator[Finding]:
+def run_checks(settings: Settings) -> Iterator[CheckResult]:
     """Carry out every check, in order, each finding as soon as it is known.
 
     Examples
     --------
-    >>> print(Finding(Verdict.FAIL, "topics", "lists is missing", "headrace topics create"))
+    >>> print(CheckResult(CheckStatus.FAIL, "topics", "lists is missing", "headrace topics create"))
     FAIL  topics: lists is missing -> headrace topics create
     """
     yield from check_kafka(settings)
@@ -69,40 +69,40 @@ def examine(settings: Settings) -> Iterator[Finding]:
     yield from check_rocksdb()
 
 
-def check_kafka(settings: Settings) -> Iterator[Finding]:
-    """The broker answers, and the topics on it are as the catalogue says and ours to use."""
+def check_kafka(settings: Settings) -> Iterator[CheckResult]:
+    """The broker answers, and the topics on it are as the catalog says and ours to use."""
     try:
-        states = admin.describe(catalogue(settings.app_id), settings.broker)
+        states = admin.describe(catalog(settings.app_id), settings.broker)
     except admin.BrokerUnavailableError:
-        yield Finding(
-            Verdict.FAIL,
+        yield CheckResult(
+            CheckStatus.FAIL,
             "broker",
             f"no Kafka broker answers at {settings.broker}",
             "start one, or set HEADRACE_BROKER",
         )
         return
     except admin.TopicAdminError as error:
-        yield Finding(Verdict.FAIL, "broker", str(error), "grant this client DESCRIBE on the topics")
+        yield CheckResult(CheckStatus.FAIL, "broker", str(error), "grant this client DESCRIBE on the topics")
         return
-    yield Finding(Verdict.OK, "broker", f"Kafka answers at {settings.broker}")
-    yield from judge_topics(states)
+    yield CheckResult(CheckStatus.OK, "broker", f"Kafka answers at {settings.broker}")
+    yield from check_topic_states(states)
     yield check_broker_clock(settings.broker)
 
 
-def check_broker_clock(broker: str) -> Finding:
+def check_broker_clock(broker: str) -> CheckResult:
     """How far the brokers' clocks are from ours; they date the shop's events."""
     try:
-        return judge_skew("broker", admin.clock_skew(broker))
+        return check_clock_skew("broker", admin.clock_skew(broker))
     except (admin.BrokerUnavailableError, admin.TopicAdminError) as error:
-        return Finding(
-            Verdict.WARN,
+        return CheckResult(
+            CheckStatus.WARN,
             "broker clock",
             f"was not checked: {error}",
             "let this client CREATE, WRITE and DELETE topics headrace-clock-*, or see to it that NTP runs there",
         )
 
 
-def judge_topics(states: Sequence[admin.TopicState]) -> Iterator[Finding]:
+def check_topic_states(states: Sequence[admin.TopicState]) -> Iterator[CheckResult]:
     """What the topics' states amount to.
 
     Parameters
@@ -110,93 +110,102 @@ def judge_topics(states: Sequence[admin.TopicState]) -> Iterator[Finding]:
     states
         From `topics.admin.describe`.
     """
-    found = admin.problems(states)
-    for problem in found:
-        yield Finding(Verdict.FAIL, "topics", str(problem), problem.remedy)
+    problems_found = admin.problems(states)
+    for problem in problems_found:
+        yield CheckResult(CheckStatus.FAIL, "topics", str(problem), problem.remedy)
     present = [state for state in states if state.partitions is not None]
-    if not found:
-        yield Finding(Verdict.OK, "topics", f"all {len(present)} are there and configured as they should be")
-    if not any(problem.kind is admin.ProblemKind.PARTITIONS for problem in found):
+    if not problems_found:
+        yield CheckResult(
+            CheckStatus.OK, "topics", f"all {len(present)} are there and configured as they should be"
+        )
+    if not any(problem.kind is admin.ProblemKind.PARTITIONS for problem in problems_found):
         counts = {state.partitions for state in present if state.spec.copartitioned}
         if counts:
             count = ", ".join(map(str, sorted(counts, key=str)))
-            yield Finding(Verdict.OK, "partitions", f"{count} in every topic that is keyed by shopper")
+            yield CheckResult(
+                CheckStatus.OK, "partitions", f"{count} in every topic that is keyed by shopper"
+            )
     # A broker without an authorizer reports every operation; one too old to tell reports none at all.
-    missing = {
+    missing_by_topic = {
         state.spec.name: admin.WORKER_OPERATIONS - state.operations for state in present if state.operations
     }
-    refused = {name: operations for name, operations in missing.items() if operations}
-    for name, operations in refused.items():
+    missing_permissions = {name: operations for name, operations in missing_by_topic.items() if operations}
+    for name, operations in missing_permissions.items():
         listed = ", ".join(sorted(operations))
-        yield Finding(Verdict.FAIL, "permissions", f"no {listed} on {name}", "grant it in the broker's ACLs")
-    if missing and not refused:
-        yield Finding(Verdict.OK, "permissions", "every topic can be read, written and described")
+        yield CheckResult(
+            CheckStatus.FAIL, "permissions", f"no {listed} on {name}", "grant it in the broker's ACLs"
+        )
+    if missing_by_topic and not missing_permissions:
+        yield CheckResult(CheckStatus.OK, "permissions", "every topic can be read, written and described")
 
 
-def check_redis(settings: Settings) -> Iterator[Finding]:
+def check_redis(settings: Settings) -> Iterator[CheckResult]:
     """Redis answers, takes our keys, evicts rather than refuses, and tells our time."""
-    shown = without_password(settings.redis)
+    redis_url = without_password(settings.redis)
     try:
         report = inspect_redis(settings.redis)
     except RedisUnreachableError as error:
-        yield Finding(
-            Verdict.FAIL, "redis", f"no answer from {shown} ({error})", "start one, or set HEADRACE_REDIS"
+        yield CheckResult(
+            CheckStatus.FAIL,
+            "redis",
+            f"no answer from {redis_url} ({error})",
+            "start one, or set HEADRACE_REDIS",
         )
         return
-    yield Finding(Verdict.OK, "redis", f"Redis {report.version} answers at {shown}")
-    if report.refusal:
-        yield Finding(
-            Verdict.FAIL,
+    yield CheckResult(CheckStatus.OK, "redis", f"Redis {report.version} answers at {redis_url}")
+    if report.write_error:
+        yield CheckResult(
+            CheckStatus.FAIL,
             "redis writes",
-            report.refusal,
+            report.write_error,
             "give this user SET, GET, MGET and DEL on the keys recs:*, and memory to write to",
         )
     else:
-        yield Finding(Verdict.OK, "redis writes", "a key under recs: was written, read and deleted")
-    yield judge_memory(report.maxmemory, report.maxmemory_policy)
-    yield judge_skew("redis", report.skew)
+        yield CheckResult(CheckStatus.OK, "redis writes", "a key under recs: was written, read and deleted")
+    yield check_redis_memory(report.maxmemory, report.maxmemory_policy)
+    yield check_clock_skew("redis", report.clock_skew)
 
 
-def judge_memory(maxmemory: int, policy: str) -> Finding:
+def check_redis_memory(maxmemory: int, policy: str) -> CheckResult:
     """What becomes of Redis when the lists fill it.
 
     Every list has a TTL and can be made again: evicting one costs nothing but its freshness, while a refused
     write stops publishing.
     """
     if not maxmemory:
-        return Finding(
-            Verdict.WARN,
+        return CheckResult(
+            CheckStatus.WARN,
             "redis memory",
             "no limit is set",
             "CONFIG SET maxmemory to what the machine can spare, maxmemory-policy to volatile-ttl",
         )
     size = f"{maxmemory / 2**20:,.0f} MiB, {policy}"
     if policy not in EVICTING_POLICIES:
-        return Finding(
-            Verdict.WARN,
+        return CheckResult(
+            CheckStatus.WARN,
             "redis memory",
             f"{size}: lists are refused or evicted at random once it is full",
             "CONFIG SET maxmemory-policy volatile-ttl",
         )
-    return Finding(Verdict.OK, "redis memory", size)
+    return CheckResult(CheckStatus.OK, "redis memory", size)
 
 
-def judge_skew(whose: str, skew: float) -> Finding:
+def check_clock_skew(server: str, clock_skew: float) -> CheckResult:
     """How far the clock of the ``broker`` or of ``redis`` is from ours, in seconds ahead.
 
     Examples
     --------
-    >>> print(judge_skew("broker", -0.0123))
+    >>> print(check_clock_skew("broker", -0.0123))
     ok    broker clock: 12 ms behind this machine's
     """
-    where = f"{abs(skew) * 1000:,.0f} ms {'ahead of' if skew > 0 else 'behind'} this machine's"
-    if abs(skew) > MAX_SKEW_SECONDS:
+    offset = f"{abs(clock_skew) * 1000:,.0f} ms {'ahead of' if clock_skew > 0 else 'behind'} this machine's"
+    if abs(clock_skew) > MAX_SKEW_SECONDS:
         remedy = "let NTP set both: freshness, ages and time to live are computed from them"
-        return Finding(Verdict.WARN, f"{whose} clock", where, remedy)
-    return Finding(Verdict.OK, f"{whose} clock", where)
+        return CheckResult(CheckStatus.WARN, f"{server} clock", offset, remedy)
+    return CheckResult(CheckStatus.OK, f"{server} clock", offset)
 
 
-def check_data_dir(settings: Settings) -> Iterator[Finding]:
+def check_data_dir(settings: Settings) -> Iterator[CheckResult]:
     """The folder of the worker's table and snapshots can be written to."""
     folder = settings.data_dir.absolute()
     try:
@@ -204,25 +213,28 @@ def check_data_dir(settings: Settings) -> Iterator[Finding]:
         with tempfile.TemporaryFile(dir=folder) as file:
             file.write(b"headrace")
     except OSError as error:
-        yield Finding(
-            Verdict.FAIL,
+        yield CheckResult(
+            CheckStatus.FAIL,
             "data folder",
             f"cannot write to {folder}: {error.strerror}",
             "set HEADRACE_DATA_DIR to a folder of this worker's own",
         )
     else:
-        yield Finding(Verdict.OK, "data folder", f"{folder} can be written to")
+        yield CheckResult(CheckStatus.OK, "data folder", f"{folder} can be written to")
 
 
-def check_rocksdb() -> Iterator[Finding]:
+def check_rocksdb() -> Iterator[CheckResult]:
     """The disk store of the users table can be loaded."""
     # Faust has two bindings; which one is installed goes by the version of Python.
     binding = "rocksdb" if sys.version_info < (3, 13) else "rocksdict"
     try:
         import_module(binding)
     except ImportError as error:
-        yield Finding(
-            Verdict.FAIL, "rocksdb", f"cannot be loaded: {error}", f"pip install 'faust-streaming[{binding}]'"
+        yield CheckResult(
+            CheckStatus.FAIL,
+            "rocksdb",
+            f"cannot be loaded: {error}",
+            f"pip install 'faust-streaming[{binding}]'",
         )
     else:
-        yield Finding(Verdict.OK, "rocksdb", "can be loaded")
+        yield CheckResult(CheckStatus.OK, "rocksdb", "can be loaded")

@@ -11,9 +11,9 @@ from rich.console import Console
 
 from stream_app.bandit.policy_registry import POLICIES
 from stream_app.errors import UserError
-from stream_app.experiment.assignment import Shares
-from stream_app.experiment.comparison import Comparison, Figure
-from stream_app.experiment.control import Control, key_of, parse_word
+from stream_app.experiment.assignment import Assignment
+from stream_app.experiment.comparison import ListMetric, PolicyComparison
+from stream_app.experiment.control import ControlState, assignment_key, parse_assignment
 from stream_app.kafka.broker_errors import broker_errors
 from stream_app.settings import Settings
 from stream_app.tools.evaluation.policies.topic_reader import raw_records, topic_records
@@ -21,7 +21,7 @@ from topics.catalog import CONTROL, REWARDS
 from topics.records import Reward, RewardKind, Source
 
 
-class PolicyLog:
+class PolicyControlClient:
     """The topics ``rewards`` and ``control`` of a broker.
 
     Parameters
@@ -33,16 +33,18 @@ class PolicyLog:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
-    def said(self) -> Control:
+    def control_state(self) -> ControlState:
         """What holds of what was said, by operators and by the guard."""
-        said = Control()
+        control_state = ControlState()
         for record in topic_records(self.settings.broker, CONTROL):
             # what says nothing that holds is passed over, as workers do
             with contextlib.suppress(ValueError):
-                said = said.heard(record.key, parse_word(record.value), record.timestamp / 1000.0)
-        return said
+                control_state = control_state.apply(
+                    record.key, parse_assignment(record.value), record.timestamp / 1000.0
+                )
+        return control_state
 
-    def comparison(self, since: float, console: Console) -> Comparison:
+    def comparison(self, since: float, console: Console) -> PolicyComparison:
         """Fold the rewards of the lists published since a time, each once.
 
         Parameters
@@ -53,8 +55,8 @@ class PolicyLog:
             Where progress is shown.
         """
         decoder = msgspec.msgpack.Decoder(Reward)
-        comparison = Comparison(self.settings.max_users)
-        comparison.begin(since)
+        comparison = PolicyComparison(self.settings.max_users)
+        comparison.start_period(since)
         watermarks: dict[tuple[Source, int], tuple[int, int]] = {}
         with console.status("reading rewards") as status:
             for number, (_, value) in enumerate(raw_records(self.settings.broker, REWARDS), 1):
@@ -64,18 +66,18 @@ class PolicyLog:
                     reward = decoder.decode(value)
                 except msgspec.DecodeError:
                     continue  # of no version that this one knows
-                place, line = (reward.source, reward.partition), (reward.offset, reward.line)
+                source_partition, line = (reward.source, reward.partition), (reward.offset, reward.line)
                 # what was sent again after a crash
-                if line <= watermarks.get(place, (-1, -1)):
+                if line <= watermarks.get(source_partition, (-1, -1)):
                     continue
-                watermarks[place] = line
+                watermarks[source_partition] = line
                 if reward.kind is RewardKind.ERASURE:
                     comparison.forget_user(reward.user_id)
                 else:
-                    comparison.hear_reward(reward)
+                    comparison.on_reward(reward)
         return comparison
 
-    def say(self, said: Control, note: str, **changes: Any) -> None:
+    def publish(self, control_state: ControlState, note: str, **changes: Any) -> None:
         """Say what the operator said, with changes, and wait until Kafka has it.
 
         What the guard rests is no part of it: it rests by the guard's own word until an operator trusts it. Nor are
@@ -86,55 +88,60 @@ class PolicyLog:
         UserError
             If nobody would get a shopper, or Kafka does not take it.
         """
-        word = msgspec.structs.replace(said.operator, ts=time.time(), by="operator", note=note, **changes)
-        at_rest = said._replace(operator=word).resting
+        assignment = msgspec.structs.replace(
+            control_state.operator, ts=time.time(), author="operator", note=note, **changes
+        )
+        paused_policies = control_state._replace(operator=assignment).paused
         # before anybody has said weights, workers may have given any policy one
-        weights = word.weights or dict.fromkeys(POLICIES, 1.0)
-        if not any(weight > 0 and name not in at_rest for name, weight in weights.items()):
+        weights = assignment.weights or dict.fromkeys(POLICIES, 1.0)
+        if not any(weight > 0 and name not in paused_policies for name, weight in weights.items()):
             raise UserError(
                 "Nobody would get a shopper: a policy with a weight must stay awake, and not rest by the guard "
                 "either. `headrace policies` shows who rests; `headrace policies resume` brings one back."
             )
-        word = said.dated(word)
+        assignment = control_state.with_effective_time(assignment)
         from kafka import KafkaProducer  # noqa: PLC0415  # heavy, and only this needs it
 
         with broker_errors(self.settings.broker):
             producer: Any = KafkaProducer(bootstrap_servers=self.settings.broker.split(","), acks="all")
             try:
-                sent = producer.send(
-                    CONTROL.name, key=key_of(word), value=msgspec.json.encode(word), partition=0
+                future = producer.send(
+                    CONTROL.name,
+                    key=assignment_key(assignment),
+                    value=msgspec.json.encode(assignment),
+                    partition=0,
                 )
-                sent.get(timeout=20)
+                future.get(timeout=20)
             finally:
                 producer.close()
 
-    def document(self, said: Control, comparison: Comparison) -> dict[str, Any]:
+    def document(self, control_state: ControlState, comparison: PolicyComparison) -> dict[str, Any]:
         """All figures as plain data.
 
         Bounds are null where there are too few shoppers for any; `since` is null where all that Kafka keeps counts;
         shares are null where nobody has said any weights.
         """
-        names = sorted({*said.operator.weights, *said.resting, *comparison.policies})
-        split = said.split(self.settings.control_policy)
+        names = sorted({*control_state.operator.weights, *control_state.paused, *comparison.policies})
+        split = control_state.split(self.settings.control_policy)
         return {
-            "said": msgspec.to_builtins(said.operator),
-            "guard": {
-                "resting": sorted(said.by_guard),
-                "notes": [word.note for word in said.guard.values()],
+            "operator": msgspec.to_builtins(control_state.operator),
+            "guardrail": {
+                "paused": sorted(control_state.paused_by_guardrail),
+                "notes": [assignment.note for assignment in control_state.guardrail.values()],
             },
             "since": comparison.since or None,
             "policies": {
                 name: {
                     "share": split.fraction(name) if split else None,
-                    "resting": name in said.resting,
-                    **_figures(comparison, name),
+                    "paused": name in control_state.paused,
+                    **_metrics(comparison, name),
                 }
                 for name in names
             },
         }
 
 
-def parse_weights(words: Iterable[str]) -> dict[str, float]:
+def parse_weights(arguments: Iterable[str]) -> dict[str, float]:
     """Weights by policy, as they are given on the command line.
 
     Raises
@@ -148,24 +155,24 @@ def parse_weights(words: Iterable[str]) -> dict[str, float]:
     {'thompson': 0.9, 'fixed': 0.1}
     """
     weights: dict[str, float] = {}
-    for word in words:
-        name, _, number = word.partition("=")
+    for assignment in arguments:
+        name, _, number = assignment.partition("=")
         try:
             weight = float(number)
         except ValueError:
-            raise UserError(f"{word!r} is no POLICY=WEIGHT, such as thompson=0.9.") from None
-        require_known([name])
+            raise UserError(f"{assignment!r} is no POLICY=WEIGHT, such as thompson=0.9.") from None
+        require_policies([name])
         if name in weights:
             raise UserError(f"{name} is given two weights.")
         weights[name] = weight
     try:
-        Shares(weights)
+        Assignment(weights)
     except ValueError as error:
         raise UserError(f"{error}.") from None
     return weights
 
 
-def require_known(names: Iterable[str]) -> None:
+def require_policies(names: Iterable[str]) -> None:
     """Check names; which of the policies run is the workers' own matter.
 
     Raises
@@ -178,18 +185,18 @@ def require_known(names: Iterable[str]) -> None:
             raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
 
 
-def _figures(comparison: Comparison, name: str) -> dict[str, Any]:
-    held = comparison.policies.get(name)
-    if held is None:
-        return {"shoppers": 0, "lists_seen": 0}
+def _metrics(comparison: PolicyComparison, name: str) -> dict[str, Any]:
+    metrics = comparison.policies.get(name)
+    if metrics is None:
+        return {"users": 0, "lists_seen": 0}
     return {
-        "shoppers": held.shoppers,
-        "lists_seen": int(held.lists),
+        "users": metrics.users,
+        "lists_seen": int(metrics.lists),
         **{
-            f"{figure.name.lower()}_per_list": {
+            f"{metric.name.lower()}_per_list": {
                 bound: value if math.isfinite(value) else None
-                for bound, value in held.interval(figure)._asdict().items()
+                for bound, value in metrics.interval(metric)._asdict().items()
             }
-            for figure in Figure
+            for metric in ListMetric
         },
     }

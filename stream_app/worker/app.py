@@ -13,36 +13,36 @@ from typing import Any, Final
 
 import faust
 
-from state.list_store import ListMemory
-from state.log_progress import Logged
+from state.list_store import PublishedListStore
+from state.log_progress import LogProgress
 from state.model_store import DirectoryModelStore, ModelStore
-from state.user_table import ChangelogTable, TableRows, users_table
-from stream_app.experiment.comparison import Comparison
+from state.user_table import ChangelogTable, FaustUserRows, users_table
+from stream_app.experiment.comparison import PolicyComparison
 from stream_app.experiment.live_policies import LivePolicies
-from stream_app.kafka.batch_producer import Outbox
+from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.metrics import Metrics
 from stream_app.publishing.flusher import Flusher
-from stream_app.publishing.prequential import PublishedLists
+from stream_app.publishing.prequential import PrequentialEvaluator
 from stream_app.publishing.publisher import Publisher
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.settings import Settings
-from stream_app.worker.agents.catalog import CatalogEvents, declare_catalog_agent
-from stream_app.worker.agents.users import UserEvents, declare_users_agent
+from stream_app.worker.agents.catalog import CatalogEventHandler, declare_catalog_agent
+from stream_app.worker.agents.users import UserEventHandler, declare_users_agent
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.faust_monitor import ScrapedMonitor
 from stream_app.worker.faust_transport import use_direct_transport
-from stream_app.worker.list_recovery import Recall
-from stream_app.worker.policy_controller import PolicyKeeper
+from stream_app.worker.list_recovery import ListRecovery
+from stream_app.worker.policy_controller import PolicyController
 from stream_app.worker.record_order import BrokerTimeOrder
 from stream_app.worker.replica import Replica, load_models
-from stream_app.worker.reward_attributor import Rewards
+from stream_app.worker.reward_attributor import RewardAttributor
 from topics.catalog import CLICKS
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
-_GAUGES_EVERY: Final = 1.0
-_SCAN_SLICE: Final = 200
+_GAUGE_INTERVAL: Final = 1.0
+_SCAN_BATCH: Final = 200
 
 
 class Components:
@@ -52,9 +52,9 @@ class Components:
     ----------
     app
         The Faust application.
-    replica, flusher, rows, lists, metrics, outbox
+    replica, flusher, rows, lists, metrics, batch_producer
         What it runs.
-    gate
+    catch_up_barrier
         Open while events may be taken.
     """
 
@@ -72,8 +72,10 @@ class Components:
         self.metrics: Final = metrics if metrics is not None else Metrics()
         self.publisher: Final = publisher
         self.app: Final = _faust_app(settings, partitions, table_store, self.metrics)
-        self.outbox: Final = Outbox(self._producer, settings.producer_linger, self._stop_on_lost_batch)
-        store = store or DirectoryModelStore(settings.data_dir / "models", settings.snapshots_kept)
+        self.batch_producer: Final = BatchProducer(
+            self._producer, settings.producer_linger, self._stop_on_lost_batch
+        )
+        store = store or DirectoryModelStore(settings.data_dir / "models", settings.max_snapshots)
         models, positions = load_models(partial(make_models, settings), store)
         self.replica: Final = Replica(
             models,
@@ -82,39 +84,47 @@ class Components:
             self.metrics,
             broker=settings.broker,
             limits=settings.limits,
-            on_news=lambda items, segments: self.flusher.touch(items, segments),  # noqa: PLW0108  # made below
+            on_stale=lambda items, segments: self.flusher.invalidate(items, segments),  # noqa: PLW0108  # made below
         )
-        self.rows: Final = TableRows(users_table(self.app, self.outbox.append, partitions), partitions)
-        memory = ListMemory(settings.remembered_lists, settings.list_retention)
-        self.lists: Final = PublishedLists(self.metrics, memory)
+        self.rows: Final = FaustUserRows(
+            users_table(self.app, self.batch_producer.append, partitions), partitions
+        )
+        memory = PublishedListStore(settings.retained_lists, settings.list_retention)
+        self.lists: Final = PrequentialEvaluator(self.metrics, memory)
         rules = settings.attribution_rules
-        logged = Logged()
-        self._recall = Recall(
-            memory, logged, broker=settings.broker, limit=settings.remembered_lists, window=rules.longest
+        log_progress = LogProgress()
+        self._list_recovery = ListRecovery(
+            memory,
+            log_progress,
+            broker=settings.broker,
+            limit=settings.retained_lists,
+            window=rules.longest_window,
         )
-        self._rewards = Rewards(memory, logged, self.replica, self.outbox.append, self.metrics, rules)
+        self._rewards = RewardAttributor(
+            memory, log_progress, self.replica, self.batch_producer.append, self.metrics, rules
+        )
         self.flusher: Final = Flusher(
             make_ranker(models, settings),
             self.rows,
             publisher,
             self.lists,
-            self.outbox.append,
+            self.batch_producer.append,
             self.metrics,
             settings,
-            logged=logged,
+            log_progress=log_progress,
         )
-        live, comparison = models.listener(LivePolicies), models.listener(Comparison)
+        live, comparison = models.learner(LivePolicies), models.learner(PolicyComparison)
         assert live is not None and comparison is not None, "make_models adds both"  # noqa: PT018, S101
-        self.policies: Final = PolicyKeeper(
+        self.policies: Final = PolicyController(
             live,
             comparison,
             self.metrics,
-            self.outbox.append,
+            self.batch_producer.append,
             control=settings.control_policy,
-            margin=settings.guard_margin,
+            margin=settings.guardrail_margin,
             broker=settings.broker,
         )
-        self.gate: Final = asyncio.Event()
+        self.catch_up_barrier: Final = asyncio.Event()
         self._assigned: Final = asyncio.Event()
         self._background: set[asyncio.Task[Any]] = set()
         self._declare()
@@ -136,34 +146,36 @@ class Components:
         """A part that failed ends the worker: half a worker would take events and not publish them."""
         if not task.cancelled() and (error := task.exception()) is not None:
             _LOG.error("a part of the worker failed", exc_info=error)
-            ending = asyncio.ensure_future(self.app.crash(error))
-            self._background.add(ending)
+            crash_task = asyncio.ensure_future(self.app.crash(error))
+            self._background.add(crash_task)
 
     def _declare(self) -> None:
         app, settings = self.app, self.settings
-        outbox = self.outbox
-        use_direct_transport(app, outbox)
-        dead_letters = DeadLetterWriter(outbox.append, self.metrics)
-        events = UserEvents(
+        batch_producer = self.batch_producer
+        use_direct_transport(app, batch_producer)
+        dead_letters = DeadLetterWriter(batch_producer.append, self.metrics)
+        events = UserEventHandler(
             self.rows,
             self.replica,
             self.flusher,
             self.lists,
             self._rewards,
-            outbox.append,
+            batch_producer.append,
             dead_letters,
             self.metrics,
             limits=settings.limits,
             session_gap=settings.session_gap,
         )
-        declare_users_agent(app, events, self.flusher, self.gate, self._forward, self._is_ours)
-        declare_catalog_agent(app, CatalogEvents(dead_letters, self.metrics, settings.limits))
+        declare_users_agent(
+            app, events, self.flusher, self.catch_up_barrier, self._forward, self._is_current_assignment
+        )
+        declare_catalog_agent(app, CatalogEventHandler(dead_letters, self.metrics, settings.limits))
         app.on_partitions_revoked.connect(self._on_revoked, weak=False)
         app.on_partitions_assigned.connect(self._on_assigned, weak=False)
         app.on_before_shutdown.connect(self._on_before_shutdown, weak=False)
         app.task(self._run)
 
-    def _is_ours(self, message: Any) -> bool:
+    def _is_current_assignment(self, message: Any) -> bool:
         return bool(message.generation_id == self.app.consumer_generation_id)
 
     async def _forward(self, topic: str, key: bytes, value: bytes) -> None:
@@ -175,14 +187,14 @@ class Components:
             raise
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
-        self.gate.clear()
+        self.catch_up_barrier.clear()
         self.metrics.ready.set(0)
-        self.rows.forget_cached()
-        self.flusher.leave_erasures()
-        self.replica.own(())
+        self.rows.clear_cache()
+        self.flusher.drop_pending_erasures()
+        self.replica.set_owned_partitions(())
 
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
-        self.gate.clear()
+        self.catch_up_barrier.clear()
         self.metrics.ready.set(0)
         self.metrics.rebalances.inc()
         self._assigned.set()
@@ -203,37 +215,37 @@ class Components:
                 continue
             owned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
             # What their shoppers were shown, and what came of it, is known to the owners before.
-            await self._recall.read(owned)
+            await self._list_recovery.recover(owned)
             if self._assigned.is_set():
                 continue
-            self.rows.forget_cached()
-            self.replica.own(owned)
+            self.rows.clear_cache()
+            self.replica.set_owned_partitions(owned)
             # What is there now stays: the collector need not look at it again and again.
             gc.collect()
             gc.freeze()
-            self.gate.set()
+            self.catch_up_barrier.set()
             self.metrics.ready.set(1)
-            self._spawn(self._mark_recent())
+            self._spawn(self._republish_recent_users())
 
-    async def _mark_recent(self) -> None:
+    async def _republish_recent_users(self) -> None:
         """Publish recently active shoppers again: their lists may have been lost with a crash or by Redis."""
-        seen = 0
+        n_rows = 0
         oldest = self.replica.models.newest - self.settings.republish_window
         for user_id, row in self.rows.scan():
-            seen += 1
+            n_rows += 1
             if row.last_ts >= oldest and row.counts.total:
-                self.flusher.mark(user_id)
-                self.flusher.touch([entry.item_id for entry in row.recent], row.segments)
+                self.flusher.mark_pending(user_id)
+                self.flusher.invalidate([entry.item_id for entry in row.recent], row.segments)
             elif not row.counts.total and not self.rows.get(user_id).counts.total:
                 # A row without events is one that was erased: their lists may have outlived the worker that did it.
                 # Whoever came back while the rows are gone through has a list by now.
-                self.flusher.erase_again(user_id)
-            if seen % _SCAN_SLICE == 0:
-                await self.flusher.room()
+                self.flusher.resume_erasure(user_id)
+            if n_rows % _SCAN_BATCH == 0:
+                await self.flusher.wait_for_capacity()
                 await asyncio.sleep(0)
-            if not self.gate.is_set():
+            if not self.catch_up_barrier.is_set():
                 return
-        self.rows.count_from(seen)
+        self.rows.set_count(n_rows)
 
     async def _report_gauges(self) -> None:
         models = self.replica.models
@@ -243,14 +255,14 @@ class Components:
             self.metrics.model_items.set(len(models.index))
             self.metrics.model_users.set(len(models.tracker))
             self.metrics.purchase_outliers.set(models.outliers.flagged)
-            self.metrics.waiting.items.set(self.flusher.items_waiting)
+            self.metrics.pending.items.set(self.flusher.stale_items)
             self.metrics.table_users.set(self.rows.count)
             self.app.monitor.copy_to_metrics()
-            self.lists.report_coverage(len(models.index))
+            self.lists.report_catalog_coverage(len(models.index))
             self.lists.report_memory()
-            self.policies.guard()
+            self.policies.apply_guardrail()
             self.policies.report()
-            await asyncio.sleep(_GAUGES_EVERY)
+            await asyncio.sleep(_GAUGE_INTERVAL)
 
     async def _snapshot_regularly(self) -> None:
         while True:
@@ -264,7 +276,7 @@ class Components:
             task.cancel()
         await self.policies.stop()
         await self.replica.stop()
-        await self.outbox.flush()
+        await self.batch_producer.flush()
         await self.replica.snapshot()
         await self.publisher.close()
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from faust.sensors.prometheus import FaustMetrics, PrometheusMonitor
 from prometheus_client import CollectorRegistry
 
-_SAMPLED: Final = 16
+_SAMPLE_EVERY: Final = 16
 """One event in so many is timed for the runtime histogram."""
 
 
@@ -45,7 +45,7 @@ class ScrapedMonitor(PrometheusMonitor):  # type: ignore[misc]
             self._by_stream[key] = 0
             self.stream_lookup[stream] = self._stream_label(stream)
         self._by_stream[key] += 1
-        return {"time_in": self.time()} if self.events_total % _SAMPLED == 0 else None
+        return {"time_in": self.time()} if self.events_total % _SAMPLE_EVERY == 0 else None
 
     def on_stream_event_out(
         self,

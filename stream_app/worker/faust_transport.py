@@ -10,20 +10,20 @@ from typing import Any, Final
 import faust
 from faust.transport.drivers import aiokafka as faust_kafka
 
-from stream_app.kafka.batch_producer import Outbox
+from stream_app.kafka.batch_producer import BatchProducer
 
 _FETCH_SECONDS: Final = 0.1
 """Longest wait of one fetch; a rebalance waits for it."""
 
 
-class OutboxProducer(faust_kafka.Producer):  # type: ignore[misc]
+class BatchFlushingProducer(faust_kafka.Producer):  # type: ignore[misc]
     """Faust's producer, which also empties the outbox when it is flushed: that is, before each commit."""
 
-    outbox: Outbox
+    batch_producer: BatchProducer
 
     async def flush(self) -> None:
         """Wait until Kafka has everything, and raise where it has not."""
-        await self.outbox.flush()
+        await self.batch_producer.flush()
         await super().flush()
 
 
@@ -42,10 +42,10 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     async def wait_first(self, *waited: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109  # Faust's signature
         """Await the hand-over of a message, unless the flow is being suspended."""
         if len(waited) == 2 and timeout is None and not self.suspend_flow.is_set():
-            handover, suspended = waited
-            if hasattr(handover, "send") and hasattr(suspended, "close"):
+            delivery, suspended = waited
+            if hasattr(delivery, "send") and hasattr(suspended, "close"):
                 suspended.close()
-                await handover
+                await delivery
                 return None
         return await super().wait_first(*waited, timeout=timeout)
 
@@ -83,13 +83,13 @@ class RawSchema(faust.Schema):  # type: ignore[misc]
         return decode
 
 
-def use_direct_transport(app: Any, outbox: Outbox) -> None:
+def use_direct_transport(app: Any, batch_producer: BatchProducer) -> None:
     """Have a Faust application use the producer and the consumer above."""
 
-    def producer(*args: Any, **kwargs: Any) -> OutboxProducer:
-        made = OutboxProducer(*args, **kwargs)
-        made.outbox = outbox
-        return made
+    def producer(*args: Any, **kwargs: Any) -> BatchFlushingProducer:
+        instance = BatchFlushingProducer(*args, **kwargs)
+        instance.batch_producer = batch_producer
+        return instance
 
     app.transport.Producer = producer
     app.transport.Consumer = DirectConsumer

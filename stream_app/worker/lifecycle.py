@@ -21,9 +21,9 @@ def run_worker(settings: Settings) -> None:
     UserError
         If the broker, its topics, Redis, the data folder or the metrics port is not as needed.
     """
-    partitions = checked_partitions(settings)
+    partitions = verified_partition_count(settings)
     check_redis(settings)
-    lock = hold_data_dir(settings.data_dir)
+    lock = lock_data_dir(settings.data_dir)
     # Faust would set the root logger to DEBUG and filter in the handlers, at 20 µs a record of aiokafka.
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -43,7 +43,7 @@ def run_worker(settings: Settings) -> None:
         run_app(create_app(settings, publisher, partitions=partitions, metrics=metrics))
 
 
-def checked_partitions(settings: Settings) -> int:
+def verified_partition_count(settings: Settings) -> int:
     """The partition count of the shoppers' topics, after checking that all topics are as they must be.
 
     Raises
@@ -52,16 +52,16 @@ def checked_partitions(settings: Settings) -> int:
         If the broker is away or refuses, or topics are missing or differ.
     """
     from topics.admin import BrokerUnavailableError, TopicAdminError, check, describe  # noqa: PLC0415
-    from topics.catalog import CLICKS, catalogue  # noqa: PLC0415
+    from topics.catalog import CLICKS, catalog  # noqa: PLC0415
 
-    specs = catalogue(settings.app_id)
+    specs = catalog(settings.app_id)
     try:
         problems = check(specs, settings.broker)
         if problems:
-            told = "; ".join(str(problem) for problem in problems[:3])
-            more = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
+            summary = "; ".join(str(problem) for problem in problems[:3])
+            remaining = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
             raise UserError(
-                f"The topics are not as they must be: {told}{more}. `headrace topics create` makes "
+                f"The topics are not as they must be: {summary}{remaining}. `headrace topics create` makes "
                 "those that are missing, `headrace topics check` lists everything."
             )
         described = describe(specs, settings.broker)
@@ -91,7 +91,7 @@ def check_redis(settings: Settings) -> None:
         raise UserError(f"HEADRACE_REDIS: {error}.") from None
 
 
-def hold_data_dir(folder: Path) -> IO[bytes]:
+def lock_data_dir(folder: Path) -> IO[bytes]:
     """Make sure the data folder can be written to, and that no other worker uses it.
 
     Returns

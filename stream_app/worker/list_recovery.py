@@ -16,24 +16,24 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from aiokafka.structs import TopicPartition
 
-from state.list_store import ListMemory
-from state.log_progress import Logged
-from state.published_list import UNKNOWN, PublishedList, packed
+from state.list_store import PublishedListStore
+from state.log_progress import LogProgress
+from state.published_list import UNKNOWN_ITEM, PublishedList, pack_propensities
 from stream_app.kafka.log_consumer import log_consumer
 from topics.catalog import LISTS, REWARDS
 from topics.records import RecommendationList, Reward, RewardKind
 
 _LOG: Final = logging.getLogger(__name__)
-_SLICE: Final = 2_000
-_REPORT_EVERY: Final = 5.0
-_PATIENCE_MS: Final = 5_000
-_SEARCH: Final = "recs:search:"
+_FETCH_RECORDS: Final = 2_000
+_REPORT_INTERVAL: Final = 5.0
+_FETCH_TIMEOUT_MS: Final = 5_000
+_SEARCH_KEY_PREFIX: Final = "recs:search:"
 
 _list_decoder: Final = msgspec.json.Decoder(RecommendationList)
 _reward_decoder: Final = msgspec.msgpack.Decoder(Reward)
 
 
-class _Tail(NamedTuple):
+class _LogTail(NamedTuple):
     """The end of a partition: offsets of its first record and of what comes after its last."""
 
     tp: TopicPartition
@@ -41,7 +41,7 @@ class _Tail(NamedTuple):
     end: int
 
 
-class _Fate:
+class _ListOutcomes:
     """What the rewards of a list tell: what became of it, and the items that were reacted to.
 
     Parameters
@@ -53,52 +53,54 @@ class _Fate:
     def __init__(self, first: Reward) -> None:
         self.partition: Final = first.partition
         self.found = False
-        self._told: dict[int, Reward] = {}
-        self._listed: Final = PublishedList(
+        self._rewards_by_rank: dict[int, Reward] = {}
+        self._outcome: Final = PublishedList(
             first.list_id, first.policy, first.ts - first.delay, (), search=first.search
         )
 
-    def take(self, reward: Reward) -> None:
+    def apply_outcome(self, reward: Reward) -> None:
         """Take one more."""
-        self._listed.mark(reward.kind, reward.position, reward.seen_positions, reward.ts)
+        self._outcome.apply_outcome(reward.kind, reward.position, reward.seen_positions, reward.ts)
         if reward.position >= 0:
             # what was seen with it is taken
-            self._told[reward.position] = msgspec.structs.replace(
+            self._rewards_by_rank[reward.position] = msgspec.structs.replace(
                 reward, seen=(), seen_positions=(), seen_propensities=(), seen_features=b""
             )
 
-    def befall(self, published: PublishedList) -> None:
+    def apply_outcomes(self, published: PublishedList) -> None:
         """Note on the list, which has been found, what became of it."""
         self.found = True
-        published.seen |= self._listed.seen
-        published.given = dict(self._listed.given or {})
-        published.since = max(published.since, self._listed.since)
+        published.seen |= self._outcome.seen
+        published.rewarded = dict(self._outcome.rewarded or {})
+        published.window_start = max(published.window_start, self._outcome.window_start)
 
-    def remnant(self) -> PublishedList | None:
+    def truncated(self) -> PublishedList | None:
         """What they tell of a list that was not found; None where nobody reacted to it."""
-        if not self._told:
+        if not self._rewards_by_rank:
             return None
-        first, places = next(iter(self._told.values())), range(max(self._told) + 1)
-        told = [self._told.get(at) for at in places]
-        whole = self._listed
-        whole.items = tuple([UNKNOWN if each is None else each.item_id for each in told])
-        whole.propensities = packed([1.0 if each is None else each.propensity for each in told])
-        nothing = bytes(len(first.features))
-        whole.features = b"".join([nothing if each is None else each.features for each in told])
-        whole.since = max(whole.since, whole.at)
-        return whole.remnant()
+        first, ranks = next(iter(self._rewards_by_rank.values())), range(max(self._rewards_by_rank) + 1)
+        told = [self._rewards_by_rank.get(at) for at in ranks]
+        partial_list = self._outcome
+        partial_list.items = tuple([UNKNOWN_ITEM if each is None else each.item_id for each in told])
+        partial_list.propensities = pack_propensities(
+            [1.0 if each is None else each.propensity for each in told]
+        )
+        zero_row = bytes(len(first.features))
+        partial_list.features = b"".join([zero_row if each is None else each.features for each in told])
+        partial_list.window_start = max(partial_list.window_start, partial_list.at)
+        return partial_list.truncate()
 
 
-_Fates = dict[str, dict[str, _Fate]]
+_OutcomesByUser = dict[str, dict[str, _ListOutcomes]]
 """By shopper and list."""
 
 
-class Recall:
+class ListRecovery:
     """Reads the memory of lists back.
 
     Parameters
     ----------
-    memory, logged
+    memory, log_progress
         What is filled.
     broker
         Bootstrap servers.
@@ -112,8 +114,8 @@ class Recall:
 
     def __init__(
         self,
-        memory: ListMemory,
-        logged: Logged,
+        memory: PublishedListStore,
+        log_progress: LogProgress,
         *,
         broker: str,
         limit: int,
@@ -121,13 +123,13 @@ class Recall:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._memory = memory
-        self._logged = logged
+        self._log_progress = log_progress
         self._broker = broker
         self._limit = limit
         self._window = window
         self._clock = clock
 
-    async def read(self, partitions: Collection[int]) -> None:
+    async def recover(self, partitions: Collection[int]) -> None:
         """Forget other partitions, and bring the memory of these up to the end of the log.
 
         Parameters
@@ -135,32 +137,32 @@ class Recall:
         partitions
             Those that this worker owns now.
         """
-        self._memory.keep(partitions)
-        self._logged.keep(partitions)
+        self._memory.retain_partitions(partitions)
+        self._log_progress.retain_partitions(partitions)
         if not partitions:
             return
         consumer = log_consumer(self._broker)
         try:
             await consumer.start()
-            lists = await self._starts(consumer, LISTS.name, partitions)
-            rewards = await self._starts(
-                consumer, REWARDS.name, partitions, since=await self._times(consumer, lists)
+            lists = await self._find_tails(consumer, LISTS.name, partitions)
+            rewards = await self._find_tails(
+                consumer, REWARDS.name, partitions, since=await self._first_timestamps(consumer, lists)
             )
             # First the rewards: which lists are worth keeping depends on what became of them.
-            fates: _Fates = {}
-            async for record in self._tail(consumer, rewards):
-                self._take_reward(record, fates)
-            async for record in self._tail(consumer, lists):
-                self._take_list(record, fates)
-            self._add_remnants(fates)
+            outcomes_by_user: _OutcomesByUser = {}
+            async for record in self._read_tail(consumer, rewards):
+                self._apply_reward(record, outcomes_by_user)
+            async for record in self._read_tail(consumer, lists):
+                self._restore_list(record, outcomes_by_user)
+            self._add_truncated(outcomes_by_user)
             for tail in (*rewards, *lists):
                 # own records may have been delivered meanwhile
                 at = tail.tp.topic, tail.tp.partition
-                self._logged.positions[at] = max(tail.end, self._logged.positions.get(at, 0))
+                self._log_progress.positions[at] = max(tail.end, self._log_progress.positions.get(at, 0))
         finally:
             await consumer.stop()
 
-    async def _tail(self, consumer: Any, tails: Sequence[_Tail]) -> AsyncIterator[Any]:
+    async def _read_tail(self, consumer: Any, tails: Sequence[_LogTail]) -> AsyncIterator[Any]:
         """The records of the tails of one topic."""
         tails = [tail for tail in tails if tail.start < tail.end]
         if not tails:
@@ -170,31 +172,31 @@ class Recall:
         consumer.assign(list(ends))
         for tail in tails:
             consumer.seek(tail.tp, tail.start)
-        waiting = set(ends)
-        total, read, told = sum(tail.end - tail.start for tail in tails), 0, time.monotonic()
-        while waiting:
-            for tp, records in (await consumer.getmany(timeout_ms=500, max_records=_SLICE)).items():
+        unfinished = set(ends)
+        total, recover, told = sum(tail.end - tail.start for tail in tails), 0, time.monotonic()
+        while unfinished:
+            for tp, records in (await consumer.getmany(timeout_ms=500, max_records=_FETCH_RECORDS)).items():
                 for record in records:
                     if record.offset < ends[tp]:
                         yield record
-                read += len(records)
-            done = {tp for tp in waiting if await consumer.position(tp) >= ends[tp]}
-            waiting -= done
-            if waiting:
+                recover += len(records)
+            done = {tp for tp in unfinished if await consumer.position(tp) >= ends[tp]}
+            unfinished -= done
+            if unfinished:
                 consumer.pause(*done)
-            if time.monotonic() - told > _REPORT_EVERY:
+            if time.monotonic() - told > _REPORT_INTERVAL:
                 told = time.monotonic()
-                _LOG.info("%s: read %d of at most %d records back", topic, read, total)
-        if read:
-            _LOG.info("%s: read %d records back, %d lists are remembered", topic, read, len(self._memory))
+                _LOG.info("%s: read %d of at most %d records back", topic, recover, total)
+        if recover:
+            _LOG.info("%s: read %d records back, %d lists are remembered", topic, recover, len(self._memory))
 
-    async def _starts(
+    async def _find_tails(
         self,
         consumer: Any,
         topic: str,
         partitions: Collection[int],
         since: Mapping[int, int] = MappingProxyType({}),
-    ) -> list[_Tail]:
+    ) -> list[_LogTail]:
         """From where a topic is read: from where this worker knows it, or from as far back as it counts.
 
         Parameters
@@ -209,84 +211,86 @@ class Recall:
         ends = await consumer.end_offsets(tps)
         beginnings = await consumer.beginning_offsets(tps)
         oldest = int((self._clock() - self._window) * 1000)
-        in_time = await consumer.offsets_for_times(dict.fromkeys(tps, oldest))
-        needed = await consumer.offsets_for_times(
+        window_offsets = await consumer.offsets_for_times(dict.fromkeys(tps, oldest))
+        needed_offsets = await consumer.offsets_for_times(
             {tp: since[tp.partition] for tp in tps if tp.partition in since}
         )
-        share = self._limit // len(tps) + 1
+        partition_limit = self._limit // len(tps) + 1
         tails = []
         for tp in tps:
-            at = needed.get(tp)
+            at = needed_offsets.get(tp)
             start = max(
                 beginnings[tp],
-                self._logged.positions.get((tp.topic, tp.partition), 0),
-                in_time[tp].offset if in_time.get(tp) is not None else ends[tp],
-                min(ends[tp] - share, ends[tp] if at is None else at.offset),
+                self._log_progress.positions.get((tp.topic, tp.partition), 0),
+                window_offsets[tp].offset if window_offsets.get(tp) is not None else ends[tp],
+                min(ends[tp] - partition_limit, ends[tp] if at is None else at.offset),
             )
-            tails.append(_Tail(tp, start, max(start, ends[tp])))
+            tails.append(_LogTail(tp, start, max(start, ends[tp])))
         return tails
 
-    async def _times(self, consumer: Any, tails: Sequence[_Tail]) -> dict[int, int]:
+    async def _first_timestamps(self, consumer: Any, tails: Sequence[_LogTail]) -> dict[int, int]:
         """The broker's time of the first record of each tail, ms since the epoch, by partition."""
         times: dict[int, int] = {}
         for tail in tails:
             if tail.start < tail.end:
                 consumer.assign([tail.tp])
                 consumer.seek(tail.tp, tail.start)
-                found = await consumer.getmany(timeout_ms=_PATIENCE_MS, max_records=1)
+                found = await consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=1)
                 # where none comes, as many rewards as lists are read
                 times |= {tp.partition: records[0].timestamp for tp, records in found.items() if records}
         return times
 
-    def _take_reward(self, record: Any, fates: _Fates) -> None:
+    def _apply_reward(self, record: Any, outcomes_by_user: _OutcomesByUser) -> None:
         try:
             reward = _reward_decoder.decode(record.value)
         except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
             _LOG.warning("passing over rewards[%s]@%s: %s", record.partition, record.offset, error)
             return
-        place, line = (reward.source, reward.partition), (reward.offset, reward.line)
-        self._logged.rewarded[place] = max(line, self._logged.rewarded.get(place, line))
+        record_id, line = (reward.source, reward.partition), (reward.offset, reward.line)
+        self._log_progress.last_rewarded[record_id] = max(
+            line, self._log_progress.last_rewarded.get(record_id, line)
+        )
         # Events up to here were taken: which lists may go depends on it.
-        self._memory.take_event(record.partition, reward.ts)
+        self._memory.advance_watermark(record.partition, reward.ts)
         if reward.kind is RewardKind.ERASURE:
             # The lists of an erased shopper are forgotten by what ends them on the topic of lists.
-            fates.pop(reward.user_id, None)
+            outcomes_by_user.pop(reward.user_id, None)
             return
         if self._memory.find(reward.user_id, reward.list_id) is not None:
-            self._memory.take(reward)
+            self._memory.apply_outcome(reward)
             return
-        of_shopper = fates.setdefault(reward.user_id, {})
-        fate = of_shopper.get(reward.list_id)
-        if fate is None:
-            fate = of_shopper[reward.list_id] = _Fate(reward)
-        fate.take(reward)
+        user_outcomes = outcomes_by_user.setdefault(reward.user_id, {})
+        outcomes = user_outcomes.get(reward.list_id)
+        if outcomes is None:
+            outcomes = user_outcomes[reward.list_id] = _ListOutcomes(reward)
+        outcomes.apply_outcome(reward)
 
-    def _take_list(self, record: Any, fates: _Fates) -> None:
+    def _restore_list(self, record: Any, outcomes_by_user: _OutcomesByUser) -> None:
         user_id = (record.key or b"").decode("utf-8", "replace")
         if record.value is None:
             self._memory.forget(user_id)
             return
         try:
-            published = remembered(_list_decoder.decode(record.value))
+            published = to_published_list(_list_decoder.decode(record.value))
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
             _LOG.warning("passing over lists[%s]@%s: %s", record.partition, record.offset, error)
             return
-        fate = fates.get(user_id, {}).get(published.list_id)
-        if fate is not None:
-            fate.befall(published)
+        outcomes = outcomes_by_user.get(user_id, {}).get(published.list_id)
+        if outcomes is not None:
+            outcomes.apply_outcomes(published)
         self._memory.add(user_id, record.partition, published)
 
-    def _add_remnants(self, fates: _Fates) -> None:
+    def _add_truncated(self, outcomes_by_user: _OutcomesByUser) -> None:
         """Remember of lists from further back than their log was read what their rewards tell."""
-        self._memory.add_earlier(
-            (user_id, fate.partition, remnant)
-            for user_id, lists in fates.items()
-            for fate in lists.values()
-            if not fate.found and (remnant := fate.remnant()) is not None
+        self._memory.add_truncated(
+            (user_id, outcomes.partition, truncated)
+            for user_id, lists in outcomes_by_user.items()
+            for outcomes in lists.values()
+            if not outcomes.found and (truncated := outcomes.truncated()) is not None
         )
 
 
-def remembered(listed: RecommendationList) -> PublishedList:
+def to_published_list(listed: RecommendationList) -> PublishedList:
     """A list of the log as the memory holds it.
 
     Raises
@@ -299,7 +303,7 @@ def remembered(listed: RecommendationList) -> PublishedList:
         listed.policy,
         datetime.fromisoformat(listed.generated_at).timestamp(),
         tuple([item.id for item in listed.items]),
-        packed([item.propensity for item in listed.items]),
+        pack_propensities([item.propensity for item in listed.items]),
         listed.features,
-        listed.key.startswith(_SEARCH),
+        listed.key.startswith(_SEARCH_KEY_PREFIX),
     )

@@ -9,22 +9,22 @@ from typing import Any, Final
 import msgspec
 from aiokafka.structs import TopicPartition
 
-from stream_app.experiment.assignment import Shares
-from stream_app.experiment.comparison import Comparison, Figure
-from stream_app.experiment.control import Control, key_of, parse_word
-from stream_app.experiment.guardrail import Finding, findings
+from stream_app.experiment.assignment import Assignment
+from stream_app.experiment.comparison import ListMetric, PolicyComparison
+from stream_app.experiment.control import ControlState, assignment_key, parse_assignment
+from stream_app.experiment.guardrail import GuardrailViolation, guardrail_violations
 from stream_app.experiment.live_policies import LivePolicies
-from stream_app.kafka.append import Append
-from stream_app.kafka.log_consumer import log_consumer, stop_following
+from stream_app.kafka.append import RecordAppender
+from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics
 from topics.catalog import CONTROL
-from topics.records import GUARD, PolicyShares
+from topics.records import GUARDRAIL, PolicyAssignment
 
 _LOG: Final = logging.getLogger(__name__)
 _encoder: Final = msgspec.json.Encoder()
 
 
-class PolicyKeeper:
+class PolicyController:
     """Applies what holds of the ``control`` topic, and adds the guard's words.
 
     A word that changes the split begins the comparison anew, by the broker's time of it, which is the same on every
@@ -56,9 +56,9 @@ class PolicyKeeper:
     def __init__(
         self,
         live: LivePolicies,
-        comparison: Comparison,
+        comparison: PolicyComparison,
         metrics: Metrics,
-        append: Append,
+        append: RecordAppender,
         *,
         control: str,
         margin: float,
@@ -73,9 +73,9 @@ class PolicyKeeper:
         self._margin = margin
         self._broker = broker
         self._clock = clock
-        self._settings = live.shares.weights
-        self._said = Control()
-        self._rested: set[str] = set()
+        self._default_weights = live.assignment.weights
+        self._control_state = ControlState()
+        self._pause_sent: set[str] = set()
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
 
@@ -90,7 +90,7 @@ class PolicyKeeper:
         while await consumer.position(partition) < ends[partition]:
             for batch in (await consumer.getmany(timeout_ms=500)).values():
                 for record in batch:
-                    self.take(record.key, record.value, record.timestamp / 1000.0)
+                    self.apply_record(record.key, record.value, record.timestamp / 1000.0)
         self.report()
         self._task = asyncio.create_task(self._follow(), name="policies")
         return self._task
@@ -98,46 +98,48 @@ class PolicyKeeper:
     async def stop(self) -> None:
         """Stop following."""
         task, consumer, self._task, self._consumer = self._task, self._consumer, None, None
-        await stop_following(task, consumer)
+        await stop_consumer_task(task, consumer)
 
     async def _follow(self) -> None:
         async for record in self._consumer:
-            self.take(record.key, record.value, record.timestamp / 1000.0)
+            self.apply_record(record.key, record.value, record.timestamp / 1000.0)
             self.report()
 
-    def take(self, key: bytes, value: bytes | None, at: float) -> None:
+    def apply_record(self, key: bytes, value: bytes | None, effective_time: float) -> None:
         """Apply a record of the ``control`` topic; one that cannot be applied is told in the log and passed over.
 
         Parameters
         ----------
         key, value
             Of the record.
-        at
+        effective_time
             The broker's time of it, seconds since the epoch.
         """
         if value is None:
             return
         try:
-            word = parse_word(value)
+            assignment = parse_assignment(value)
         except ValueError as error:
             _LOG.warning("a record on the control topic says nothing that holds: %s", error)
             return
-        self._said = self._said.heard(key, word, at)
-        self._apply(word)
-        if self._comparison.begin(self._said.since):
+        self._control_state = self._control_state.apply(key, assignment, effective_time)
+        self._apply(assignment)
+        if self._comparison.start_period(self._control_state.effective_time):
             # of the policies that have figures again, `report` tells
-            self._metrics.shoppers.clear()
-            self._metrics.figure.clear()
-            _LOG.info("figures of policies begin anew with the lists from %s on", self._said.since)
+            self._metrics.users.clear()
+            self._metrics.metric.clear()
+            _LOG.info(
+                "figures of policies begin anew with the lists from %s on", self._control_state.effective_time
+            )
 
-    def _apply(self, word: PolicyShares) -> None:
+    def _apply(self, assignment: PolicyAssignment) -> None:
         """Split shoppers as the operator said, else as the settings do, less what rests by anybody's word."""
-        weights = self._said.operator.weights
+        weights = self._control_state.operator.weights
         if weights and not any(weights.get(name, 0.0) > 0 for name in self._live.policies):
             _LOG.warning("none of %s is run here: the settings' split holds", ", ".join(weights))
             weights = {}
-        weights = weights or self._settings
-        self._live.share(Shares(weights, self._said.resting, self._control))
+        weights = weights or self._default_weights
+        self._live.set_assignment(Assignment(weights, self._control_state.paused, self._control))
         unknown = sorted(name for name in set(weights) - set(self._live.policies) if weights[name] > 0)
         if unknown:
             _LOG.warning(
@@ -146,52 +148,62 @@ class PolicyKeeper:
                 ", ".join(self._live.policies),
             )
         _LOG.info(
-            "shoppers are split %s, by the %s: %s", self._split(), word.by, word.note or "no reason given"
+            "shoppers are split %s, by the %s: %s",
+            self._split(),
+            assignment.author,
+            assignment.note or "no reason given",
         )
 
-    def guard(self) -> list[Finding]:
+    def apply_guardrail(self) -> list[GuardrailViolation]:
         """Put policies to rest that are surely worse than the control; return what was found."""
-        if self._margin >= 1 or self._live.off:
+        if self._margin >= 1 or self._live.disabled:
             return []
-        found = [
+        violations = [
             each
             # what it said once holds until an operator trusts the policy: nothing is said again on the way there
-            for each in findings(
-                self._comparison, self._control, self._margin, resting=self._said.resting | self._rested
+            for each in guardrail_violations(
+                self._comparison,
+                self._control,
+                self._margin,
+                paused=self._control_state.paused | self._pause_sent,
             )
-            if each.policy in self._live.policies and each.policy not in self._said.operator.trusted
+            if each.policy in self._live.policies
+            and each.policy not in self._control_state.operator.guardrail_exempt
         ]
-        for each in found:
-            note = _told(each, self._control)
+        for each in violations:
+            note = _describe_violation(each, self._control)
             _LOG.warning("%s. `headrace policies resume` brings it back.", note)
-            word = self._said.dated(
-                PolicyShares(weights={}, resting=(each.policy,), ts=self._clock(), by=GUARD, note=note)
+            assignment = self._control_state.with_effective_time(
+                PolicyAssignment(
+                    weights={}, paused=(each.policy,), ts=self._clock(), author=GUARDRAIL, note=note
+                )
             )
-            self._append(CONTROL.name, 0, key_of(word), _encoder.encode(word))
-            self._rested.add(each.policy)
-        return found
+            self._append(CONTROL.name, 0, assignment_key(assignment), _encoder.encode(assignment))
+            self._pause_sent.add(each.policy)
+        return violations
 
     def report(self) -> None:
         """Set the gauges."""
-        shares, metrics = self._live.shares, self._metrics
+        assignment, metrics = self._live.assignment, self._metrics
         for name in self._live.policies:
-            metrics.share.labels(name).set(shares.fraction(name))
-            metrics.resting.labels(name).set(name in shares.resting)
-        for name, figures in self._comparison.policies.items():
-            metrics.shoppers.labels(name).set(figures.shoppers)
-            for figure in Figure:
-                interval = figures.interval(figure)
+            metrics.share.labels(name).set(assignment.fraction(name))
+            metrics.paused.labels(name).set(name in assignment.paused)
+        for name, policy_metrics in self._comparison.policies.items():
+            metrics.users.labels(name).set(policy_metrics.users)
+            for metric in ListMetric:
+                interval = policy_metrics.interval(metric)
                 for bound, value in interval._asdict().items():
-                    metrics.figure.labels(name, figure.name.lower(), bound).set(value)
+                    metrics.metric.labels(name, metric.name.lower(), bound).set(value)
 
     def _split(self) -> str:
-        shares = self._live.shares
-        return ", ".join(f"{name} {shares.fraction(name):.0%}" for name in self._live.policies)
+        assignment = self._live.assignment
+        return ", ".join(f"{name} {assignment.fraction(name):.0%}" for name in self._live.policies)
 
 
-def _told(found: Finding, control: str) -> str:
-    mine, other = found.mine, found.control
+def _describe_violation(violations: GuardrailViolation, control: str) -> str:
+    measured, control_interval = violations.measured, violations.control
     return (
-        f"policy {found.policy} rests: its {found.figure.name.lower()} per list is {mine.mean:.4g} "
-        f"[{mine.low:.4g}, {mine.high:.4g}], that of {control} {other.mean:.4g} [{other.low:.4g}, {other.high:.4g}]"
+        f"policy {violations.policy} paused: its {violations.metric.name.lower()} per list is {measured.mean:.4g} "
+        f"[{measured.low:.4g}, {measured.high:.4g}], that of {control} {control_interval.mean:.4g} "
+        f"[{control_interval.low:.4g}, {control_interval.high:.4g}]"
     )

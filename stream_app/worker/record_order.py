@@ -25,14 +25,14 @@ class BrokerTimeOrder:
 
     def iterate(self, records: Mapping[Any, list[Any]]) -> Iterator[tuple[Any, Any]]:
         """Yield (topic partition, record) in the order of the records' timestamps."""
-        shown_first = sorted(
+        impressions_first = sorted(
             records.items(), key=lambda each: getattr(each[0], "topic", "") != IMPRESSIONS.name
         )
-        lists = [[(record.timestamp, n, tp, record) for record in fetched]
-                 for n, (tp, fetched) in enumerate(shown_first)]  # fmt: skip
-        for _, _, tp, record in lists[0] if len(lists) == 1 else merge(*lists, key=_place):
+        lists = [[(record.timestamp, index, tp, record) for record in fetched]
+                 for index, (tp, fetched) in enumerate(impressions_first)]  # fmt: skip
+        for _, _, tp, record in lists[0] if len(lists) == 1 else merge(*lists, key=_sort_key):
             yield tp, record
 
 
-def _place(entry: tuple[int, int, Any, Any]) -> tuple[int, int]:
+def _sort_key(entry: tuple[int, int, Any, Any]) -> tuple[int, int]:
     return entry[0], entry[1]

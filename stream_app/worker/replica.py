@@ -1,10 +1,10 @@
-"""The model replica of a worker: tails interactions, rewards and catalogue items into the models; snapshots.
+"""The model replica of a worker: tails interactions, rewards and catalog items into the models; snapshots.
 
 A replica is a fold over a log. It starts from the newest snapshot and reads the rest: first the interactions and the
-catalogue as they stand at that moment, then the rewards beside what goes on, since a reward tells nothing of an item
-that is not known yet. Interactions and rewards of this worker's own events are folded at once (`fold_own`,
-`fold_own_reward`), so that a list reflects the event it answers; when they come round through Kafka they stand at or
-below the watermark and are dropped.
+catalog as they stand at that moment, then the rewards beside what goes on, since a reward tells nothing of an item
+that is not known yet. Interactions and rewards of this worker's own events are folded at once (`fold_local`,
+`fold_local_reward`), so that a list reflects the event it answers; when they come round through Kafka they stand at
+or below the watermark and are dropped.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
 from state.model_store import ModelStore
-from stream_app.kafka.log_consumer import log_consumer, stop_following
+from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
@@ -27,16 +27,16 @@ from topics.events import CatalogItem
 from topics.records import Interaction, Reward
 
 _LOG: Final = logging.getLogger(__name__)
-_SLICE: Final = 100
+_FETCH_RECORDS: Final = 100
 """Records folded before other tasks get their turn: 100 x 40 µs keeps lists fresh while catching up."""
 
-_NEIGHBOURS: Final = 20
+_N_NEIGHBORS: Final = 20
 """Neighbours asked of each model whose own lists follow when an item can be bought no more, or again."""
 
 _decoder: Final = msgspec.msgpack.Decoder(Interaction)
 _reward_decoder: Final = msgspec.msgpack.Decoder(Reward)
 
-_OWNED: Final = (INTERACTIONS.name, REWARDS.name)
+_OWNER_WRITTEN_TOPICS: Final = (INTERACTIONS.name, REWARDS.name)
 """Topics whose records of a partition are all written by the worker that owns it."""
 
 
@@ -66,7 +66,7 @@ def load_models(make: Callable[[], ModelSet], store: ModelStore) -> tuple[ModelS
     if snapshot is None:
         return models, {}
     try:
-        positions = {(str(topic), int(at)): int(o) for topic, at, o in snapshot.state["positions"]}
+        positions = {(str(topic), int(at)): int(offset) for topic, at, offset in snapshot.state["positions"]}
         models.restore(snapshot.state["models"])
     except (ValueError, KeyError, TypeError) as error:
         _LOG.warning("snapshot %s does not fit, learning the log from its start: %s", snapshot.name, error)
@@ -92,7 +92,7 @@ class Replica:
     limits
         The clock of events, as the agents have it: what is a dead letter there must not be learned here. An
         item's description may be of any age.
-    on_news
+    on_stale
         Told whose lists have news that no agent of this worker tells of: no items and the segments of other
         workers' interactions; items and segments where something can be bought no more, or again.
     clock
@@ -108,29 +108,31 @@ class Replica:
         *,
         broker: str,
         limits: Limits,
-        on_news: Callable[[Collection[str], Collection[str]], None] = lambda _items, _segments: None,
+        on_stale: Callable[[Collection[str], Collection[str]], None] = lambda _items, _segments: None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.models: Final = models
         self._store = store
         self._metrics = metrics
         self._broker = broker
-        self._limits = limits.of_any_age
-        self._on_news = on_news
+        self._limits = limits.without_max_age
+        self._on_stale = on_stale
         self._clock = clock
         self._positions = dict(positions)
         self._consumer: Any = None
-        self._followed: Sequence[TopicPartition] = ()
+        self._assigned: Sequence[TopicPartition] = ()
         self._owned: set[TopicPartition] = set()
-        self._before_rewards: dict[TopicPartition, int] | None = None
-        self._moved = asyncio.Condition()
+        self._rewards_wait_for: dict[TopicPartition, int] | None = None
+        self._advanced = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> "asyncio.Task[None]":
         """Connect and begin to follow the log; the task ends only when stopped, or with an error."""
         consumer = self._consumer = log_consumer(self._broker)
         await consumer.start()
-        self._followed = partitions = await _partitions(self._broker, (*_OWNED, CATALOG_ITEMS.name))
+        self._assigned = partitions = await _partitions(
+            self._broker, (*_OWNER_WRITTEN_TOPICS, CATALOG_ITEMS.name)
+        )
         consumer.assign(partitions)
         rewards = [tp for tp in partitions if tp.topic == REWARDS.name]
         consumer.pause(*rewards)
@@ -139,15 +141,15 @@ class Replica:
             position = max(self._positions.get((tp.topic, tp.partition), 0), beginnings[tp])
             self._positions[tp.topic, tp.partition] = position
             consumer.seek(tp, position)
-        self._before_rewards = await consumer.end_offsets([tp for tp in partitions if tp not in rewards])
-        self._let_rewards_in()
+        self._rewards_wait_for = await consumer.end_offsets([tp for tp in partitions if tp not in rewards])
+        self._resume_rewards()
         self._task = asyncio.create_task(self._follow(), name="replica")
         return self._task
 
     async def stop(self) -> None:
         """Stop following."""
         task, consumer, self._task, self._consumer = self._task, self._consumer, None, None
-        await stop_following(task, consumer)
+        await stop_consumer_task(task, consumer)
 
     async def catch_up(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Wait until everything that is in the log now has been folded.
@@ -159,42 +161,44 @@ class Replica:
         """
         tps = list(self._consumer.assignment())
         ends = await self._consumer.end_offsets(tps)
-        start = self._behind(ends)
-        async with self._moved:
-            while (behind := self._behind(ends)) > 0:
+        start = self._lag(ends)
+        async with self._advanced:
+            while (lag := self._lag(ends)) > 0:
                 if self._task is not None and self._task.done():
                     self._task.result()
                 if progress is not None:
-                    progress(start - behind, start)
-                await self._moved.wait()
+                    progress(start - lag, start)
+                await self._advanced.wait()
 
-    def own(self, partitions: Collection[int]) -> None:
+    def set_owned_partitions(self, partitions: Collection[int]) -> None:
         """Stop reading interactions and rewards of partitions that this worker owns: it writes all of them itself.
 
-        Their positions follow `delivered`. What a former owner still had in flight is for events that were not
+        Their positions follow `on_delivered`. What a former owner still had in flight is for events that were not
         committed, so this worker takes them again.
         """
-        mine = {tp for tp in self._followed if tp.topic in _OWNED and tp.partition in partitions}
-        for tp in self._owned - mine:
+        owned = {
+            tp for tp in self._assigned if tp.topic in _OWNER_WRITTEN_TOPICS and tp.partition in partitions
+        }
+        for tp in self._owned - owned:
             self._consumer.seek(tp, self._positions[tp.topic, tp.partition])
             self._consumer.resume(tp)
-        for tp in mine - self._owned:
+        for tp in owned - self._owned:
             self._consumer.pause(tp)
-        self._owned = mine
+        self._owned = owned
 
-    def delivered(self, partition: int, offset: int, topic: str = INTERACTIONS.name) -> None:
+    def on_delivered(self, partition: int, offset: int, topic: str = INTERACTIONS.name) -> None:
         """Note the offset of the newest of this worker's interactions, or rewards, that Kafka has."""
-        place = (topic, partition)
-        self._positions[place] = max(self._positions.get(place, 0), offset + 1)
+        topic_partition = (topic, partition)
+        self._positions[topic_partition] = max(self._positions.get(topic_partition, 0), offset + 1)
 
-    def fold_own(self, interaction: Interaction) -> None:
+    def fold_local(self, interaction: Interaction) -> None:
         """Fold an interaction of this worker's own events, ahead of its way through Kafka."""
         if self._learn(interaction):
             self._metrics.interactions_folded.inc()
         else:
             self._metrics.interactions_dropped.inc()
 
-    def fold_own_reward(self, reward: Reward) -> None:
+    def fold_local_reward(self, reward: Reward) -> None:
         """Fold a reward of this worker's own events, ahead of its way through Kafka."""
         if self._learn_reward(reward):
             self._metrics.rewards_folded.inc()
@@ -244,20 +248,20 @@ class Replica:
         self._metrics.snapshot_seconds.observe(time.perf_counter() - started)
         return name
 
-    def _behind(self, ends: dict[Any, int]) -> int:
+    def _lag(self, ends: dict[Any, int]) -> int:
         return sum(max(0, end - self._positions.get((tp.topic, tp.partition), 0)) for tp, end in ends.items())
 
     async def _follow(self) -> None:
         try:
             while True:
-                await self._read_on()
+                await self._read_batch()
         finally:
             # Whoever waits in `catch_up` must not wait for ever.
-            async with self._moved:
-                self._moved.notify_all()
+            async with self._advanced:
+                self._advanced.notify_all()
 
-    async def _read_on(self) -> None:
-        batches = await self._consumer.getmany(timeout_ms=500, max_records=_SLICE)
+    async def _read_batch(self) -> None:
+        batches = await self._consumer.getmany(timeout_ms=500, max_records=_FETCH_RECORDS)
         newest = 0.0
         for tp, records in batches.items():
             if tp.topic == INTERACTIONS.name:
@@ -265,21 +269,21 @@ class Replica:
             elif tp.topic == REWARDS.name:
                 self._fold_rewards(records)
             else:
-                self._fold_catalogue(records)
+                self._fold_catalog(records)
             self._positions[tp.topic, tp.partition] = records[-1].offset + 1
             newest = max(newest, records[-1].timestamp / 1000.0)
-        self._let_rewards_in()
+        self._resume_rewards()
         self._report_lag(newest)
-        async with self._moved:
-            self._moved.notify_all()
+        async with self._advanced:
+            self._advanced.notify_all()
         await asyncio.sleep(0)
 
-    def _let_rewards_in(self) -> None:
+    def _resume_rewards(self) -> None:
         """Begin to read the rewards as soon as all is folded that was there of the rest at the start."""
-        if self._before_rewards is not None and not self._behind(self._before_rewards):
-            self._before_rewards = None
-            held = {tp for tp in self._followed if tp.topic == REWARDS.name}
-            self._consumer.resume(*(held - self._owned))
+        if self._rewards_wait_for is not None and not self._lag(self._rewards_wait_for):
+            self._rewards_wait_for = None
+            paused = {tp for tp in self._assigned if tp.topic == REWARDS.name}
+            self._consumer.resume(*(paused - self._owned))
 
     def _fold(self, records: Sequence[Any]) -> None:
         folded = 0
@@ -289,7 +293,7 @@ class Replica:
                 if self._learn(interaction):
                     folded += 1
                     if interaction.lines:
-                        self._on_news((), self.models.audiences(interaction))
+                        self._on_stale((), self.models.affected_segments(interaction))
             except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
                 _LOG.warning("passing over interactions[%s]@%s: %s", record.partition, record.offset, error)
         self._metrics.interactions_folded.inc(folded)
@@ -305,33 +309,35 @@ class Replica:
         self._metrics.rewards_folded.inc(folded)
         self._metrics.rewards_dropped.inc(len(records) - folded)
 
-    def _fold_catalogue(self, records: Sequence[Any]) -> None:
+    def _fold_catalog(self, records: Sequence[Any]) -> None:
         for record in records:
             if record.value is None:
-                removed = record.key.decode("utf-8", "replace") if record.key else ""
-                self._describe(CatalogItem(item_id=removed, ts=record.timestamp, available=False))
+                removed_id = record.key.decode("utf-8", "replace") if record.key else ""
+                self._learn_catalog_item(
+                    CatalogItem(item_id=removed_id, ts=record.timestamp, available=False)
+                )
                 continue
             try:
                 received = record.timestamp / 1000.0
                 event = decode(record.value, CatalogItem, received=received, limits=self._limits)
             except RejectedError:
-                # The catalogue agent, one worker's, writes the dead letter.
+                # The catalog agent, one worker's, writes the dead letter.
                 continue
             if isinstance(event, CatalogItem):
-                self._describe(event)
+                self._learn_catalog_item(event)
 
-    def _describe(self, event: CatalogItem) -> None:
+    def _learn_catalog_item(self, event: CatalogItem) -> None:
         if self.models.learn_catalog(event):
-            self._on_news(*self.models.lists_with(event.item_id, _NEIGHBOURS))
+            self._on_stale(*self.models.affected_lists(event.item_id, _N_NEIGHBORS))
 
     def _report_lag(self, newest: float) -> None:
-        behind = 0
+        lag = 0
         for tp in self._consumer.assignment():
             highwater = self._consumer.highwater(tp)
             if highwater is not None and tp not in self._owned:
-                behind += max(0, highwater - self._positions[tp.topic, tp.partition])
-        self._metrics.replica_lag_messages.set(behind)
-        if behind == 0:
+                lag += max(0, highwater - self._positions[tp.topic, tp.partition])
+        self._metrics.replica_lag_messages.set(lag)
+        if lag == 0:
             self._metrics.replica_lag_seconds.set(0)
         elif newest:
             self._metrics.replica_lag_seconds.set(max(0.0, self._clock() - newest))

@@ -12,10 +12,10 @@ from typing import Final
 import msgspec
 
 from state.attribution import AttributionRules, attribute
-from state.dedup import Place
-from state.list_store import ListMemory
-from state.log_progress import Logged
-from stream_app.kafka.append import Append
+from state.dedup import RecordId
+from state.list_store import PublishedListStore
+from state.log_progress import LogProgress
+from stream_app.kafka.append import RecordAppender
 from stream_app.metrics import Metrics
 from stream_app.worker.replica import Replica
 from topics.catalog import REWARDS
@@ -25,14 +25,14 @@ from topics.records import Line, Reward, RewardKind
 _encoder: Final = msgspec.msgpack.Encoder()
 
 
-class Rewards:
+class RewardAttributor:
     """Makes rewards of the shoppers' events.
 
     Parameters
     ----------
     memory
         The lists that shoppers have.
-    logged
+    log_progress
         How far Kafka holds the rewards already.
     replica
         Learns them.
@@ -46,78 +46,80 @@ class Rewards:
 
     def __init__(
         self,
-        memory: ListMemory,
-        logged: Logged,
+        memory: PublishedListStore,
+        log_progress: LogProgress,
         replica: Replica,
-        append: Append,
+        append: RecordAppender,
         metrics: Metrics,
         rules: AttributionRules,
     ) -> None:
         self._memory = memory
-        self._logged = logged
+        self._log_progress = log_progress
         self._replica = replica
         self._append = append
         self._metrics = metrics
         self._rules = rules
         self._delivered: dict[int, Callable[[int], None]] = {}
 
-    def take(self, event: UserEvent, place: Place, ts: float, *, anew: bool) -> None:
+    def process_event(self, event: UserEvent, record_id: RecordId, ts: float, *, is_new: bool) -> None:
         """Reward what an event reacts to; pass an erasure on to whoever learns from rewards.
 
         Parameters
         ----------
         event
             An event that is no duplicate.
-        place
+        record_id
             Where it stood.
         ts
             The broker's time of it.
-        anew
+        is_new
             Whether it is taken for the first time; one read again is not counted as unattributed again.
         """
-        self._memory.take_event(place.partition, ts)
+        self._memory.advance_watermark(record_id.partition, ts)
         if isinstance(event, Search):
             return
-        first = self._logged.first_line(place)
-        if first is None:
+        first_line = self._log_progress.first_unrewarded_line(record_id)
+        if first_line is None:
             return
         if isinstance(event, Erasure):
-            if first == 0:
-                self._mark_erasure(event, place, ts)
+            if first_line == 0:
+                self._send_erasure(event, record_id, ts)
             return
         if isinstance(event, Purchase):
-            event = self._plausible(event)
-        rewards, unattributed = attribute(self._memory, event, place, ts, self._rules, first)
+            event = self._without_implausible_prices(event)
+        rewards, unattributed = attribute(self._memory, event, record_id, ts, self._rules, first_line)
         # An impression of what is not ours, or shown before, is nothing to worry about.
-        if anew and not isinstance(event, Impression):
+        if is_new and not isinstance(event, Impression):
             for reason in unattributed:
                 self._metrics.unattributed.labels(str(reason)).inc()
         for reward in rewards:
             self._send(reward)
-            self._replica.fold_own_reward(reward)
-            self._count(reward)
+            self._replica.fold_local_reward(reward)
+            self._record_metrics(reward)
 
-    def _plausible(self, order: Purchase) -> Purchase:
+    def _without_implausible_prices(self, order: Purchase) -> Purchase:
         """The order, less the prices of lines that cannot be what they say: these count as of unknown price.
 
         One price of a thousand million by a slip of the keyboard would outweigh all other rewards for weeks.
         """
         outliers = self._replica.models.outliers
-        odd = [outliers.flags(Line(line.item_id, line.quantity, line.price)) for line in order.items]
-        if not any(odd):
+        is_outlier_line = [
+            outliers.is_outlier(Line(line.item_id, line.quantity, line.price)) for line in order.items
+        ]
+        if not any(is_outlier_line):
             return order
         lines = [
-            msgspec.structs.replace(line, price=0) if is_odd else line
-            for line, is_odd in zip(order.items, odd, strict=True)
+            msgspec.structs.replace(line, price=0) if is_outlier else line
+            for line, is_outlier in zip(order.items, is_outlier_line, strict=True)
         ]
         return msgspec.structs.replace(order, items=lines)
 
-    def _mark_erasure(self, event: Erasure, place: Place, ts: float) -> None:
+    def _send_erasure(self, event: Erasure, record_id: RecordId, ts: float) -> None:
         # Behind the shopper's rewards in their partition: an interaction alone may be read before these.
         erasure = Reward(
-            source=place.source,
-            partition=place.partition,
-            offset=place.offset,
+            source=record_id.source,
+            partition=record_id.partition,
+            offset=record_id.offset,
             line=0,
             ts=ts,
             user_id=event.user_id,
@@ -126,24 +128,24 @@ class Rewards:
             kind=RewardKind.ERASURE,
         )
         self._send(erasure)
-        self._replica.fold_own_reward(erasure)
+        self._replica.fold_local_reward(erasure)
 
     def _send(self, reward: Reward) -> None:
         partition = reward.partition
-        delivered = self._delivered.get(partition)
-        if delivered is None:
-            delivered = self._delivered[partition] = partial(self._on_delivered, partition)
-        self._append(REWARDS.name, partition, reward.user_id.encode(), _encoder.encode(reward), delivered)
+        on_delivered = self._delivered.get(partition)
+        if on_delivered is None:
+            on_delivered = self._delivered[partition] = partial(self._on_delivered, partition)
+        self._append(REWARDS.name, partition, reward.user_id.encode(), _encoder.encode(reward), on_delivered)
 
     def _on_delivered(self, partition: int, offset: int) -> None:
-        self._replica.delivered(partition, offset, REWARDS.name)
-        self._logged.delivered(REWARDS.name, partition, offset)
+        self._replica.on_delivered(partition, offset, REWARDS.name)
+        self._log_progress.on_delivered(REWARDS.name, partition, offset)
 
-    def _count(self, reward: Reward) -> None:
+    def _record_metrics(self, reward: Reward) -> None:
         metrics, policy = self._metrics, reward.policy
         if reward.seen:
             metrics.policy_items_seen.labels(policy).inc(len(reward.seen))
-            if reward.opens:
+            if reward.first_exposure:
                 metrics.policy_lists_seen.labels(policy).inc()
         if reward.kind is RewardKind.IMPRESSION:
             return

@@ -5,7 +5,7 @@ from stream_app.experiment.live_policies import LivePolicies
 from stream_app.models import model_set
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.ranking.exposure import Exposure
-from stream_app.ranking.fusion.choice_fusion import ENOUGH
+from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.intra_list_diversity import IntraListDiversity
 from stream_app.ranking.request import RankRequest
 from stream_app.settings import Settings
@@ -23,7 +23,7 @@ def warm_up(settings: Settings) -> None:
     models = make_models(settings)
     for item in "ab":
         models.learn_catalog(CatalogItem(item_id=item, ts=0, price=1.0, categories=["c"], brand="d"))
-    clicks = [(user, item) for user in "abc" for item in "ab"] * (ENOUGH // 2)
+    clicks = [(user, item) for user in "abc" for item in "ab"] * (MIN_CHOICES // 2)
     for offset, (user, item) in enumerate(clicks):
         models.learn(Interaction(Source.CLICK, 0, offset, offset, user, Kind.VIEW, (Line(item),)))
     now = float(len(clicks))
@@ -34,9 +34,9 @@ def warm_up(settings: Settings) -> None:
     ranker = make_ranker(models, settings)
     request = RankRequest("a", ("a",), (now,), 0, (), now, ("b",))
     ranker.rank_user(request)
-    ranker.rank_user_in_hurry(request)
-    live = models.listener(LivePolicies)
-    if live is not None and not live.off:
+    ranker.rank_user_degraded(request)
+    live = models.learner(LivePolicies)
+    if live is not None and not live.disabled:
         registry.warm_up()
     ranker.rank_search(request, "query", ("a", "b"))
     Exposure(models).add(("a",), now)

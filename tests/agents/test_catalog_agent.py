@@ -1,4 +1,4 @@
-"""The agent of the catalogue, declared on a real Faust application."""
+"""The agent of the catalog, declared on a real Faust application."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,31 +9,33 @@ import pytest
 from topics.catalog import CATALOG_ITEMS
 
 if TYPE_CHECKING:
-    from tests.support.app_without_kafka import Shop, opened
+    from tests.support.app_without_kafka import WorkerWithoutKafka, open_worker
 else:
-    from tests.support.app_without_kafka import Shop, opened
+    from tests.support.app_without_kafka import WorkerWithoutKafka, open_worker
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with opened(tmp_path) as made:
+async def worker(tmp_path: Path) -> AsyncIterator[WorkerWithoutKafka]:
+    async with open_worker(tmp_path) as made:
         yield made
 
 
-async def test_items_are_checked_and_what_cannot_be_read_is_a_dead_letter(shop: Shop) -> None:
+async def test_items_are_validated_and_unreadable_ones_become_dead_letters(
+    worker: WorkerWithoutKafka,
+) -> None:
     good = b'{"item_id":"shoe","ts":"2020-01-01T00:00:00Z"}'
-    async with shop.agent("catalog") as agent:
+    async with worker.agent("catalog") as agent:
         for value in (good, b"{", None, good):
-            await shop.put(agent, CATALOG_ITEMS.name, b"shoe", value)
-        await shop.until(lambda: shop.count(CATALOG_ITEMS.name, "accepted") == 3)
-    await shop.parts.outbox.flush()
-    assert [(letter.topic, letter.offset, letter.reason) for letter in shop.letters()] == [
+            await worker.put(agent, CATALOG_ITEMS.name, b"shoe", value)
+        await worker.until(lambda: worker.count(CATALOG_ITEMS.name, "accepted") == 3)
+    await worker.components.batch_producer.flush()
+    assert [(letter.topic, letter.offset, letter.reason) for letter in worker.letters()] == [
         (CATALOG_ITEMS.name, 1, "unreadable")
     ]
 
 
-async def test_it_does_not_wait_at_the_gate(shop: Shop) -> None:
-    assert not shop.parts.gate.is_set()
-    async with shop.agent("catalog") as agent:
-        await shop.put(agent, CATALOG_ITEMS.name, b"shoe", None)
-        await shop.until(lambda: shop.count(CATALOG_ITEMS.name, "accepted") == 1)
+async def test_catalog_agent_does_not_wait_for_the_catch_up_barrier(worker: WorkerWithoutKafka) -> None:
+    assert not worker.components.catch_up_barrier.is_set()
+    async with worker.agent("catalog") as agent:
+        await worker.put(agent, CATALOG_ITEMS.name, b"shoe", None)
+        await worker.until(lambda: worker.count(CATALOG_ITEMS.name, "accepted") == 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from state.dedup import Place
+from state.dedup import RecordId
 from state.fold import fold
 from state.row import EMPTY_ROW
 from stream_app.client.redis_contract import user_key
@@ -15,28 +15,33 @@ from topics.events import Click
 from topics.records import Source
 
 if TYPE_CHECKING:
-    from tests.support.app_without_kafka import Shop, opened
+    from tests.support.app_without_kafka import WorkerWithoutKafka, open_worker
 else:
-    from tests.support.app_without_kafka import Shop, opened
+    from tests.support.app_without_kafka import WorkerWithoutKafka, open_worker
 
 
 @pytest.fixture
-async def shop(tmp_path: Path) -> AsyncIterator[Shop]:
-    async with opened(tmp_path) as made:
+async def worker(tmp_path: Path) -> AsyncIterator[WorkerWithoutKafka]:
+    async with open_worker(tmp_path) as made:
         yield made
 
 
-async def test_whoever_is_erased_still_is_erased_again_and_not_who_came_back_meanwhile(shop: Shop) -> None:
+async def test_erased_users_are_erased_again_on_assignment_unless_they_returned(
+    worker: WorkerWithoutKafka,
+) -> None:
     click = Click(event_id="e", user_id="bob", ts=1_000_000, item_id="shoe")
-    back = fold(EMPTY_ROW, click, Place(Source.CLICK, 0, 0), gap=1800.0).row
+    returned_row = fold(EMPTY_ROW, click, RecordId(Source.CLICK, 0, 0), gap=1800.0).row
     # the store gives the rows as they were when it began to be gone through
-    before, now = {"ann": EMPTY_ROW, "bob": EMPTY_ROW}, {"ann": EMPTY_ROW, "bob": back}
-    shop.parts.rows = SimpleNamespace(
-        scan=before.items, get=now.__getitem__, partition_of=lambda _: 0, count_from=lambda _: None
+    scanned_rows, current_rows = {"ann": EMPTY_ROW, "bob": EMPTY_ROW}, {"ann": EMPTY_ROW, "bob": returned_row}
+    worker.components.rows = SimpleNamespace(
+        scan=scanned_rows.items,
+        get=current_rows.__getitem__,
+        partition_of=lambda _: 0,
+        set_count=lambda _: None,
     )
-    shop.publisher.documents.update({user_key("ann"): b"{}", user_key("bob"): b"{}"})
-    shop.parts.gate.set()
-    await shop.parts._mark_recent()
-    shop.parts.flusher.start()
-    await shop.parts.flusher.drained()
-    assert shop.publisher.documents.keys() == {user_key("bob")}
+    worker.publisher.documents.update({user_key("ann"): b"{}", user_key("bob"): b"{}"})
+    worker.components.catch_up_barrier.set()
+    await worker.components._republish_recent_users()
+    worker.components.flusher.start()
+    await worker.components.flusher.wait_until_idle()
+    assert worker.publisher.documents.keys() == {user_key("bob")}

@@ -8,7 +8,7 @@ import pytest
 from stream_app.publishing.publisher import Document, Publisher, PublisherUnavailableError
 
 
-class Store(Protocol):
+class PublisherUnderTest(Protocol):
     """A publisher with what is behind it in reach."""
 
     @property
@@ -21,10 +21,10 @@ class Store(Protocol):
     async def keys(self) -> set[str]:
         """All keys."""
 
-    async def go_away(self) -> None:
+    async def become_unavailable(self) -> None:
         """From now on nothing is acknowledged."""
 
-    async def return_(self) -> None:
+    async def become_available(self) -> None:
         """Be there again; what was written may be lost."""
 
 
@@ -32,7 +32,7 @@ HOSTILE_KEYS: Final = ("recs:user:{a%7Bb%7D%20c}", "recs:user:{}", "recs:item:{"
 HOSTILE_VALUES: Final = (b"", b"\x00\r\n\xff", "é🛒".encode() * 1000)
 
 
-async def check_documents_are_published_whole(store: Store) -> None:
+async def check_documents_are_published_whole(store: PublisherUnderTest) -> None:
     large = bytes(range(256)) * 1024
     await store.publisher.publish([Document("a", b"1"), Document("b", large)])
     assert await store.read("a") == b"1"
@@ -40,38 +40,38 @@ async def check_documents_are_published_whole(store: Store) -> None:
     assert await store.keys() == {"a", "b"}
 
 
-async def check_any_key_of_the_contract_takes_any_bytes(store: Store) -> None:
+async def check_any_contract_key_accepts_any_bytes(store: PublisherUnderTest) -> None:
     documents = [Document(key, value) for key in HOSTILE_KEYS for value in HOSTILE_VALUES]
     for document in documents:
         await store.publisher.publish([document])
         assert await store.read(document.key) == document.value
 
 
-async def check_a_document_takes_the_place_of_the_one_before(store: Store) -> None:
+async def check_a_document_replaces_the_previous_one(store: PublisherUnderTest) -> None:
     await store.publisher.publish([Document("a", b"a longer one"), Document("b", b"stays")])
     await store.publisher.publish([Document("a", b"new")])
     assert await store.read("a") == b"new"
     assert await store.read("b") == b"stays"
 
 
-async def check_the_last_of_two_documents_of_one_key_counts(store: Store) -> None:
+async def check_the_last_document_of_a_key_wins(store: PublisherUnderTest) -> None:
     await store.publisher.publish([Document("a", b"first"), Document("a", b"second")])
     assert await store.read("a") == b"second"
 
 
-async def check_publishing_the_same_again_is_harmless(store: Store) -> None:
+async def check_publishing_the_same_again_is_harmless(store: PublisherUnderTest) -> None:
     for _ in range(2):
         await store.publisher.publish([Document("a", b"1")])
     assert await store.keys() == {"a"}
 
 
-async def check_nothing_to_do_is_fine(store: Store) -> None:
+async def check_empty_calls_are_no_ops(store: PublisherUnderTest) -> None:
     await store.publisher.publish([])
     await store.publisher.delete([])
     assert await store.keys() == set()
 
 
-async def check_deleted_keys_are_gone_and_missing_ones_are_fine(store: Store) -> None:
+async def check_deleted_keys_are_gone_and_missing_ones_are_fine(store: PublisherUnderTest) -> None:
     await store.publisher.publish([Document("a", b"1"), Document("b", b"2")])
     await store.publisher.delete(["a", "never there"])
     await store.publisher.delete(["a"])
@@ -79,28 +79,30 @@ async def check_deleted_keys_are_gone_and_missing_ones_are_fine(store: Store) ->
     assert await store.keys() == {"b"}
 
 
-async def check_an_absent_store_is_said_and_publishing_again_works_once_it_is_back(store: Store) -> None:
+async def check_unavailable_store_raises_and_publishing_resumes_after_recovery(
+    store: PublisherUnderTest,
+) -> None:
     await store.publisher.publish([Document("a", b"1")])
-    await store.go_away()
+    await store.become_unavailable()
     for _ in range(2):
         with pytest.raises(PublisherUnavailableError):
             await store.publisher.publish([Document("a", b"2")])
         with pytest.raises(PublisherUnavailableError):
             await store.publisher.delete(["a"])
-    await store.return_()
+    await store.become_available()
     await store.publisher.publish([Document("a", b"3"), Document("b", b"4")])
     assert await store.read("a") == b"3"
     await store.publisher.delete(["a"])
     assert await store.keys() == {"b"}
 
 
-CHECKS: Final[tuple[Callable[[Store], Awaitable[None]], ...]] = (
+CHECKS: Final[tuple[Callable[[PublisherUnderTest], Awaitable[None]], ...]] = (
     check_documents_are_published_whole,
-    check_any_key_of_the_contract_takes_any_bytes,
-    check_a_document_takes_the_place_of_the_one_before,
-    check_the_last_of_two_documents_of_one_key_counts,
+    check_any_contract_key_accepts_any_bytes,
+    check_a_document_replaces_the_previous_one,
+    check_the_last_document_of_a_key_wins,
     check_publishing_the_same_again_is_harmless,
-    check_nothing_to_do_is_fine,
+    check_empty_calls_are_no_ops,
     check_deleted_keys_are_gone_and_missing_ones_are_fine,
-    check_an_absent_store_is_said_and_publishing_again_works_once_it_is_back,
+    check_unavailable_store_raises_and_publishing_resumes_after_recovery,
 )

@@ -11,9 +11,9 @@ import pytest
 import stream_app.models
 from stream_app.models.base import Model
 from stream_app.models.registry import MODELS
-from tests.checks.model_checks import CHECKS, Make, Shop, check_old_events_fade
+from tests.checks.model_checks import CHECKS, MakeHarness, ModelHarness, check_old_events_decay
 
-CHOICES = [
+ALTERNATIVES = [
     ("item_to_item", "similarity", "jaccard"),
     ("item_to_item", "similarity", "pearson"),
     ("item_to_item", "similarity", "lift"),
@@ -25,22 +25,24 @@ CHOICES = [
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
 @pytest.mark.parametrize("name", MODELS)
-def test_model(name: str, check: Callable[[Make], None]) -> None:
-    check(partial(Shop, name))
+def test_model(name: str, check: Callable[[MakeHarness], None]) -> None:
+    check(partial(ModelHarness, name))
 
 
 # Lift divides by the counts of both items, and so divides their age out.
-CHOSEN = [
+PARAMETER_CASES = [
     pytest.param(name, {what: choice}, check, id=f"{name}-{choice}-{check.__name__.removeprefix('check_')}")
-    for name, what, choice in CHOICES
+    for name, what, choice in ALTERNATIVES
     for check in CHECKS
-    if (choice, check) != ("lift", check_old_events_fade)
+    if (choice, check) != ("lift", check_old_events_decay)
 ]
 
 
-@pytest.mark.parametrize(("name", "chosen", "check"), CHOSEN)
-def test_model_by_another_choice(name: str, chosen: dict[str, Any], check: Callable[[Make], None]) -> None:
-    check(partial(Shop, name, **chosen))
+@pytest.mark.parametrize(("name", "parameters", "check"), PARAMETER_CASES)
+def test_model_with_alternative_parameters(
+    name: str, parameters: dict[str, Any], check: Callable[[MakeHarness], None]
+) -> None:
+    check(partial(ModelHarness, name, **parameters))
 
 
 def _models(base: type[Model]) -> Iterator[type[Model]]:

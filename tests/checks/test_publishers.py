@@ -10,9 +10,9 @@ from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.publishing.publisher import Document, PublisherUnavailableError
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.tools.embedded import EmbeddedRedis
-from tests.checks.publisher_checks import CHECKS, Store
+from tests.checks.publisher_checks import CHECKS, PublisherUnderTest
 
-Open = Callable[[], AbstractAsyncContextManager[Store]]
+OpenPublisher = Callable[[], AbstractAsyncContextManager[PublisherUnderTest]]
 
 
 class MemoryStore:
@@ -27,10 +27,10 @@ class MemoryStore:
     async def keys(self) -> set[str]:
         return set(self.publisher.documents)
 
-    async def go_away(self) -> None:
+    async def become_unavailable(self) -> None:
         self.publisher.available = False
 
-    async def return_(self) -> None:
+    async def become_available(self) -> None:
         self.publisher.available = True
 
 
@@ -51,15 +51,15 @@ class RedisStore:
         with Redis.from_url(self.server.address, decode_responses=True) as connection:
             return set(connection.scan_iter())
 
-    async def go_away(self) -> None:
+    async def become_unavailable(self) -> None:
         self.server.kill()
 
-    async def return_(self) -> None:
+    async def become_available(self) -> None:
         self.server.start()
 
 
 @asynccontextmanager
-async def memory() -> AsyncIterator[Store]:
+async def memory() -> AsyncIterator[PublisherUnderTest]:
     yield MemoryStore()
 
 
@@ -70,13 +70,13 @@ def server() -> Iterator[EmbeddedRedis]:
 
 
 @pytest.fixture(params=["memory", "redis"])
-def opened(request: pytest.FixtureRequest) -> Open:
+def open_publisher(request: pytest.FixtureRequest) -> OpenPublisher:
     if request.param == "memory":
         return memory
     running: EmbeddedRedis = request.getfixturevalue("server")
 
     @asynccontextmanager
-    async def redis() -> AsyncIterator[Store]:
+    async def redis() -> AsyncIterator[PublisherUnderTest]:
         running.start()
         with Redis.from_url(running.address) as connection:
             connection.flushdb()
@@ -90,12 +90,14 @@ def opened(request: pytest.FixtureRequest) -> Open:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__.removeprefix("check_"))
-async def test_publisher(opened: Open, check: Callable[[Store], Awaitable[None]]) -> None:
-    async with opened() as store:
+async def test_publisher(
+    open_publisher: OpenPublisher, check: Callable[[PublisherUnderTest], Awaitable[None]]
+) -> None:
+    async with open_publisher() as store:
         await check(store)
 
 
-async def test_every_write_to_redis_starts_the_time_to_live_anew(server: EmbeddedRedis) -> None:
+async def test_every_write_renews_the_time_to_live(server: EmbeddedRedis) -> None:
     server.start()
     publisher = RedisPublisher(server.address, ttl=3600.5)
     with Redis.from_url(server.address) as connection:
@@ -129,7 +131,7 @@ async def test_a_flush_is_one_round_trip_without_a_transaction(server: EmbeddedR
     await publisher.close()
 
 
-async def test_a_redis_that_refuses_writes_counts_as_away(server: EmbeddedRedis) -> None:
+async def test_redis_refusing_writes_counts_as_unavailable(server: EmbeddedRedis) -> None:
     server.start()
     publisher = RedisPublisher(server.address, ttl=60.0)
     with Redis.from_url(server.address) as connection:
@@ -143,7 +145,7 @@ async def test_a_redis_that_refuses_writes_counts_as_away(server: EmbeddedRedis)
     await publisher.close()
 
 
-async def test_a_publisher_can_be_made_before_redis_is_there() -> None:
+async def test_publisher_can_be_created_before_redis_is_reachable() -> None:
     publisher = RedisPublisher("redis://127.0.0.1:1/0", ttl=60.0)
     with pytest.raises(PublisherUnavailableError):
         await publisher.publish([Document("a", b"1")])

@@ -1,6 +1,6 @@
 """Real servers, and a clean state on them for each test.
 
-The servers start once a session. What a test finds is made anew each time: no topics but the catalogue's,
+The servers start once a session. What a test finds is made anew each time: no topics but the catalog's,
 all of them empty; an application id that no test had before, and with it a consumer group and a changelog
 without a past; an empty Redis; a data folder of its own. A test may kill or stop a server: the next one
 starts it again.
@@ -16,7 +16,7 @@ from redis import Redis
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from topics import admin
-from topics.catalog import catalogue
+from topics.catalog import catalog
 
 PARTITIONS = 4
 
@@ -24,17 +24,19 @@ PARTITIONS = 4
 @pytest.fixture(scope="session")
 def servers() -> Iterator[EmbeddedServers]:
     """The embedded broker and Redis, or the ones that the environment names."""
-    with EmbeddedServers() as both:
+    with EmbeddedServers() as embedded_servers:
         # Each test deletes all topics and flushes Redis: not those of somebody who has put something there.
-        if both.broker is None and _foreign_topics(both.broker_address):
+        if embedded_servers.broker is None and _user_topics(embedded_servers.broker_address):
             pytest.exit(
-                f"The tests would delete the topics on {both.broker_address}: give them an empty broker."
+                f"The tests would delete the topics on {embedded_servers.broker_address}: give them an empty broker."
             )
-        if both.redis is None:
-            with Redis.from_url(both.redis_address) as connection:
+        if embedded_servers.redis is None:
+            with Redis.from_url(embedded_servers.redis_address) as connection:
                 if connection.dbsize():
-                    pytest.exit(f"The tests would flush {both.redis_address}: give them an empty database.")
-        yield both
+                    pytest.exit(
+                        f"The tests would flush {embedded_servers.redis_address}: give them an empty database."
+                    )
+        yield embedded_servers
 
 
 @pytest.fixture
@@ -42,10 +44,10 @@ def broker(servers: EmbeddedServers) -> Iterator[str]:
     """A running broker without topics; its address."""
     if servers.broker is not None:
         servers.broker.start()
-    admin.delete(_foreign_topics(servers.broker_address), servers.broker_address)
+    admin.delete(_user_topics(servers.broker_address), servers.broker_address)
     yield servers.broker_address
     if servers.broker is None:
-        admin.delete(_foreign_topics(servers.broker_address), servers.broker_address)
+        admin.delete(_user_topics(servers.broker_address), servers.broker_address)
 
 
 @pytest.fixture
@@ -61,9 +63,9 @@ def redis_url(servers: EmbeddedServers) -> Iterator[str]:
 
 @pytest.fixture
 def settings(broker: str, redis_url: str, tmp_path: Path) -> Settings:
-    """Settings of a worker on clean servers, with the catalogue's topics made and empty."""
+    """Settings of a worker on clean servers, with the catalog's topics made and empty."""
     app_id = f"test-{uuid.uuid4().hex[:8]}"
-    made = load_settings(
+    worker_settings = load_settings(
         app_id=app_id,
         broker=broker,
         redis=redis_url,
@@ -71,11 +73,11 @@ def settings(broker: str, redis_url: str, tmp_path: Path) -> Settings:
         data_dir=tmp_path / "worker",
         metrics_port=0,
     )
-    admin.create(catalogue(app_id), broker, partitions=PARTITIONS, replication=1)
-    return made
+    admin.create(catalog(app_id), broker, partitions=PARTITIONS, replication=1)
+    return worker_settings
 
 
-def _foreign_topics(broker: str) -> list[str]:
+def _user_topics(broker: str) -> list[str]:
     # Kafka's own topics stay: committed offsets belong to groups, and no two tests share a group.
     return [name for name in admin.list_names(broker) if not name.startswith("__")]
 

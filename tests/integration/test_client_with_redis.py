@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from redis import Redis
 
-from stream_app.client import SEARCH_TOLERANCE, AsyncClient, Client, ClientUnavailableError, SearchOrder
+from stream_app.client import STALE_SEARCH_TOLERANCE, AsyncClient, Client, ClientUnavailableError, SearchOrder
 from stream_app.client.redis_contract import (
     SearchList,
     encode_list,
@@ -41,12 +41,12 @@ def document(key: str, *items: str) -> Document:
 
 @pytest.fixture
 async def publisher(redis_url: str) -> AsyncIterator[RedisPublisher]:
-    made = RedisPublisher(redis_url, ttl=60.0)
-    yield made
-    await made.close()
+    created = RedisPublisher(redis_url, ttl=60.0)
+    yield created
+    await created.close()
 
 
-class Both:
+class BothClients:
     """Reads by both clients and insists that they agree."""
 
     def __init__(self, url: str) -> None:
@@ -61,8 +61,8 @@ class Both:
     ) -> RecommendationList | None:
         with Client(self.url) as client:
             blocking = client.read(user_id, session_items=session_items, segments=segments, exclude=exclude)
-        async with AsyncClient(self.url) as client_in_loop:
-            found = await client_in_loop.read(
+        async with AsyncClient(self.url) as async_client:
+            found = await async_client.read(
                 user_id, session_items=session_items, segments=segments, exclude=exclude
             )
         assert found == blocking
@@ -70,12 +70,12 @@ class Both:
 
 
 @pytest.fixture
-def both(redis_url: str) -> Both:
-    return Both(redis_url)
+def both_clients(redis_url: str) -> BothClients:
+    return BothClients(redis_url)
 
 
-async def test_each_link_of_the_chain_answers_when_those_before_it_are_missing(
-    publisher: RedisPublisher, both: Both
+async def test_each_fallback_key_is_used_when_the_keys_before_it_are_missing(
+    publisher: RedisPublisher, both_clients: BothClients
 ) -> None:
     chain = [
         user_key("ann"),
@@ -87,15 +87,15 @@ async def test_each_link_of_the_chain_answers_when_those_before_it_are_missing(
     ]
     await publisher.publish([document(key, "a") for key in chain])
     for key in chain:
-        found = await both.read("ann", ("older", "newest"), ("country:FR", "channel:web"))
+        found = await both_clients.read("ann", ("older", "newest"), ("country:FR", "channel:web"))
         assert found is not None
         assert found.key == key
         await publisher.delete([key])
-    assert await both.read("ann", ("older", "newest"), ("country:FR", "channel:web")) is None
+    assert await both_clients.read("ann", ("older", "newest"), ("country:FR", "channel:web")) is None
 
 
-async def test_what_is_empty_unreadable_or_wholly_excluded_is_passed_over(
-    publisher: RedisPublisher, both: Both
+async def test_empty_unreadable_and_fully_excluded_lists_are_skipped(
+    publisher: RedisPublisher, both_clients: BothClients
 ) -> None:
     await publisher.publish(
         [
@@ -105,15 +105,17 @@ async def test_what_is_empty_unreadable_or_wholly_excluded_is_passed_over(
             document(popular_key(), "a", "b", "c"),
         ]
     )
-    found = await both.read("ann", ("shoe",), ("country:FR",), exclude=("a", "c"))
+    found = await both_clients.read("ann", ("shoe",), ("country:FR",), exclude=("a", "c"))
     assert found is not None
     assert (found.key, [item.id for item in found.items]) == (popular_key(), ["b"])
 
 
 @pytest.mark.parametrize("identifier", ["a{b} c", "}:Q", "é🛒", "%7B", "\n", "*", "x" * 256])
-async def test_any_id_reads_its_own_list(publisher: RedisPublisher, both: Both, identifier: str) -> None:
+async def test_any_id_reads_its_own_list(
+    publisher: RedisPublisher, both_clients: BothClients, identifier: str
+) -> None:
     await publisher.publish([document(user_key(identifier), "a"), document(user_key("other"), "b")])
-    found = await both.read(identifier)
+    found = await both_clients.read(identifier)
     assert found is not None
     assert found.key == user_key(identifier)
 
@@ -121,9 +123,9 @@ async def test_any_id_reads_its_own_list(publisher: RedisPublisher, both: Both, 
 async def test_a_read_is_one_command_however_long_the_chain(redis_url: str) -> None:
     with Client(redis_url) as client, Redis.from_url(redis_url) as connection:
         client.read("warm")
-        async with AsyncClient(redis_url) as client_in_loop:
-            await client_in_loop.read("warm")
-            for read in (client.read, client_in_loop.read):
+        async with AsyncClient(redis_url) as async_client:
+            await async_client.read("warm")
+            for read in (client.read, async_client.read):
                 connection.config_resetstat()
                 answer = read("ann", session_items=["a", "b", "c"], segments=["country:FR", "channel:web"])
                 if not isinstance(answer, RecommendationList | None):
@@ -150,48 +152,48 @@ async def test_single_keys_are_read_without_fallbacks(publisher: RedisPublisher,
         assert [one.key for one in found if one is not None] == keys
         assert client.item("hat") is None
         assert client.read_key(user_key("bob")) is None
-    async with AsyncClient(redis_url) as client_in_loop:
-        assert [await client_in_loop.read_key(key) for key in keys] == found
-        assert await client_in_loop.read_key(user_key("bob")) is None
+    async with AsyncClient(redis_url) as async_client:
+        assert [await async_client.read_key(key) for key in keys] == found
+        assert await async_client.read_key(user_key("bob")) is None
 
 
-async def test_a_single_key_that_cannot_be_read_is_absent(publisher: RedisPublisher, redis_url: str) -> None:
+async def test_an_unreadable_single_key_counts_as_absent(publisher: RedisPublisher, redis_url: str) -> None:
     await publisher.publish([Document(item_key("shoe"), b"{")])
     with Client(redis_url) as client:
         assert client.item("shoe") is None
-    async with AsyncClient(redis_url) as client_in_loop:
-        assert await client_in_loop.read_key(item_key("shoe")) is None
+    async with AsyncClient(redis_url) as async_client:
+        assert await async_client.read_key(item_key("shoe")) is None
 
 
-async def test_a_client_says_that_redis_is_away_and_reads_again_when_it_is_back(
+async def test_a_client_raises_while_redis_is_unavailable_and_recovers(
     servers: EmbeddedServers, redis_url: str
 ) -> None:
     if not isinstance(servers.redis, EmbeddedRedis):
         pytest.skip("HEADRACE_REDIS names a Redis that is not ours to stop")
     with Client(redis_url) as client:
-        async with AsyncClient(redis_url) as client_in_loop:
+        async with AsyncClient(redis_url) as async_client:
             assert client.read("ann") is None
-            assert await client_in_loop.read("ann") is None
+            assert await async_client.read("ann") is None
             servers.redis.kill()
             with pytest.raises(ClientUnavailableError):
                 client.read("ann")
             with pytest.raises(ClientUnavailableError):
-                await client_in_loop.read("ann")
+                await async_client.read("ann")
             servers.redis.start()
             assert client.read("ann") is None
-            assert await client_in_loop.read("ann") is None
+            assert await async_client.read("ann") is None
 
 
 RESULTS = ("a", "b", "c")
 
 
-def search_list(made_at: float | str, *items: str, query: str = "tents") -> Document:
+def search_list(generated_at: float | str, *items: str, query: str = "tents") -> Document:
     listed = tuple(ListedItem(item, 0.5, 1.0, Reason("matches_search", query=query)) for item in items)
     value = encode_list(
         SearchList(
             list_id="l",
             key=search_key("ann"),
-            generated_at=made_at if isinstance(made_at, str) else rfc3339(made_at),
+            generated_at=generated_at if isinstance(generated_at, str) else rfc3339(generated_at),
             policy="search_rrf",
             model_version=1,
             items=listed,
@@ -201,76 +203,76 @@ def search_list(made_at: float | str, *items: str, query: str = "tents") -> Docu
     return Document(search_key("ann"), value)
 
 
-async def orders(url: str, timeout: float = 0.05, **more: float) -> tuple[str, ...]:  # noqa: ASYNC109
+async def search_with_both_clients(url: str, timeout: float = 0.05, **arguments: float) -> tuple[str, ...]:  # noqa: ASYNC109
     """What both clients give back for a search, one after the other."""
     with Client(url, timeout=5.0) as client:
-        blocking = await asyncio.to_thread(client.search, "ann", " Tents", RESULTS, timeout, **more)
-    async with AsyncClient(url, timeout=5.0) as client_in_loop:
-        found = await client_in_loop.search("ann", " Tents", RESULTS, timeout, **more)
+        blocking = await asyncio.to_thread(client.search, "ann", " Tents", RESULTS, timeout, **arguments)
+    async with AsyncClient(url, timeout=5.0) as async_client:
+        found = await async_client.search("ann", " Tents", RESULTS, timeout, **arguments)
     assert found == blocking
     assert found.personal == (found.document is not None)
     return found.items
 
 
-async def test_a_list_of_this_search_is_taken_at_once(publisher: RedisPublisher, redis_url: str) -> None:
+async def test_a_current_search_list_is_used_at_once(publisher: RedisPublisher, redis_url: str) -> None:
     # clocks may differ, and the event was sent before the question
-    for made_at in (time.time(), time.time() - SEARCH_TOLERANCE / 2, time.time() + 3600):
+    for generated_at in (time.time(), time.time() - STALE_SEARCH_TOLERANCE / 2, time.time() + 3600):
         searched_at = time.time()
-        await publisher.publish([search_list(made_at, "c", "b", "a")])
+        await publisher.publish([search_list(generated_at, "c", "b", "a")])
         async with asyncio.timeout(20):
-            assert await orders(redis_url, 60.0, searched_at=searched_at) == ("c", "b", "a")
+            assert await search_with_both_clients(redis_url, 60.0, searched_at=searched_at) == ("c", "b", "a")
 
 
-@pytest.mark.parametrize("made_at", ["2026-01-01T00:00:00.000Z", "yesterday"])
-async def test_a_list_of_before_is_taken_only_where_no_other_comes_in_time(
-    publisher: RedisPublisher, redis_url: str, made_at: str
+@pytest.mark.parametrize("generated_at", ["2026-01-01T00:00:00.000Z", "yesterday"])
+async def test_a_stale_search_list_is_used_only_after_the_timeout(
+    publisher: RedisPublisher, redis_url: str, generated_at: str
 ) -> None:
-    await publisher.publish([search_list(made_at, "c", "b", "a")])
+    await publisher.publish([search_list(generated_at, "c", "b", "a")])
     started = time.monotonic()
-    assert await orders(redis_url, 0.5) == ("c", "b", "a")
+    assert await search_with_both_clients(redis_url, 0.5) == ("c", "b", "a")
     assert time.monotonic() - started >= 1.0, "both have waited"
 
 
-async def test_of_a_search_repeated_the_new_list_is_waited_for(
-    publisher: RedisPublisher, redis_url: str
-) -> None:
-    before = search_list(time.time() - 60.0, "c", "b", "a")
+async def test_a_repeated_search_waits_for_the_new_list(publisher: RedisPublisher, redis_url: str) -> None:
+    stale_list = search_list(time.time() - 60.0, "c", "b", "a")
     with Client(redis_url, timeout=5.0) as client, Redis.from_url(redis_url) as connection:
-        looked = threading.Event()
+        search_started = threading.Event()
 
         def search() -> SearchOrder:
-            looked.set()
+            search_started.set()
             return client.search("ann", "tents", RESULTS, 30.0)
 
-        async with AsyncClient(redis_url, timeout=5.0) as client_in_loop:
-            await publisher.publish([before])
+        async with AsyncClient(redis_url, timeout=5.0) as async_client:
+            await publisher.publish([stale_list])
             connection.config_resetstat()
-            both = asyncio.gather(
-                asyncio.to_thread(search), client_in_loop.search("ann", "tents", RESULTS, 30.0)
+            both_clients = asyncio.gather(
+                asyncio.to_thread(search), async_client.search("ann", "tents", RESULTS, 30.0)
             )
             async with asyncio.timeout(20):
-                while not looked.is_set() or await _looks(connection) < 6:  # noqa: ASYNC110  # Redis alone knows
+                while not search_started.is_set() or await _n_reads(connection) < 6:  # noqa: ASYNC110  # Redis alone knows
                     await asyncio.sleep(0.002)
-                assert not both.done()
+                assert not both_clients.done()
                 await publisher.publish([search_list(time.time(), "b", "c", "a")])
-                assert {found.items for found in await both} == {("b", "c", "a")}
+                assert {found.items for found in await both_clients} == {("b", "c", "a")}
 
 
-async def test_a_page_shown_again_takes_a_list_of_any_age_at_once(
+async def test_a_rendered_page_uses_a_search_list_of_any_age_at_once(
     publisher: RedisPublisher, redis_url: str
 ) -> None:
     await publisher.publish([search_list("2026-01-01T00:00:00.000Z", "c", "b", "a")])
     async with asyncio.timeout(20):
-        assert await orders(redis_url, 60.0, searched_at=0.0) == ("c", "b", "a")
+        assert await search_with_both_clients(redis_url, 60.0, searched_at=0.0) == ("c", "b", "a")
 
 
-async def test_a_list_of_other_words_is_never_taken(publisher: RedisPublisher, redis_url: str) -> None:
-    for made_at in (time.time(), time.time() - 60.0):
-        await publisher.publish([search_list(made_at, "c", "b", "a", query="boots")])
-        assert await orders(redis_url) == RESULTS
+async def test_a_search_list_of_another_query_is_never_used(
+    publisher: RedisPublisher, redis_url: str
+) -> None:
+    for generated_at in (time.time(), time.time() - 60.0):
+        await publisher.publish([search_list(generated_at, "c", "b", "a", query="boots")])
+        assert await search_with_both_clients(redis_url) == RESULTS
 
 
-async def _looks(connection: Redis) -> int:
+async def _n_reads(connection: Redis) -> int:
     """Lists asked for since the statistics began."""
     statistics = await asyncio.to_thread(connection.info, "commandstats")
     assert isinstance(statistics, dict)

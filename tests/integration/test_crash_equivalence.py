@@ -13,74 +13,80 @@ from tests.support.integration_environment import (
     ADDITIVE,
     EVENTS,
     RATE,
-    Feed,
-    Worker,
+    LogFeeder,
+    WorkerHandle,
     assert_same_outcome,
-    clean_stage,
-    kill_on_the_way,
-    outcome_of,
-    settle,
-    shop_log,
-    undisturbed_outcome,
+    clean_environment,
+    generate_log,
+    kill_mid_run,
+    read_outcome,
+    reference_outcome,
+    wait_until_settled,
 )
 
 
-def test_an_undisturbed_worker_takes_every_event_once(servers: EmbeddedServers, tmp_path: Path) -> None:
-    log = shop_log(EVENTS)
-    outcome = undisturbed_outcome(servers, tmp_path, log)
+def test_the_reference_run_accepts_every_event_once(servers: EmbeddedServers, tmp_path: Path) -> None:
+    log = generate_log(EVENTS)
+    outcome = reference_outcome(servers, tmp_path, log)
 
-    assert len(outcome.interactions) == log.taken
-    assert sum(row.counts.total for row in outcome.rows.values()) == log.taken
+    assert len(outcome.interactions) == log.n_accepted
+    assert sum(row.counts.total for row in outcome.rows.values()) == log.n_accepted
     assert outcome.lists.keys() == log.users
     assert outcome.items
-    assert {each.model_version for each in outcome.lists.values()} == {log.taken}
+    assert {each.model_version for each in outcome.lists.values()} == {log.n_accepted}
 
 
-def busy(worker: Worker) -> bool:
+def is_busy(worker: WorkerHandle) -> bool:
     return worker.events("accepted") > EVENTS // 6
 
 
 @pytest.mark.parametrize(
     ("kills", "folder_survives"), [(2, True), (1, False)], ids=["twice_same_folder", "once_empty_folder"]
 )
-def test_a_killed_worker_ends_with_the_lists_and_rows_of_an_undisturbed_one(
+def test_a_killed_worker_ends_with_the_lists_and_rows_of_the_reference_run(
     servers: EmbeddedServers, tmp_path: Path, *, kills: int, folder_survives: bool
 ) -> None:
-    log = shop_log(EVENTS)
-    wanted = undisturbed_outcome(servers, tmp_path / "undisturbed", log)
-    with clean_stage(servers, tmp_path / "killed", models=ADDITIVE, snapshot_interval=1.5) as stage:
-        worker = stage.start_worker().await_ready()
-        with Feed(stage, log.records, rate=RATE, upto=0.4) as feed:
+    log = generate_log(EVENTS)
+    expected = reference_outcome(servers, tmp_path / "undisturbed", log)
+    with clean_environment(
+        servers, tmp_path / "killed", models=ADDITIVE, snapshot_interval=1.5
+    ) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.4) as feed:
             for kill in range(kills):
-                worker.wait_until(partial(busy, worker), "the worker to be busy")
-                upto = 0.8 if kill < kills - 1 else 1.0
-                worker = kill_on_the_way(stage, worker, feed, upto, folder_survives=folder_survives)
-        settle(stage, worker, log)
-        found = outcome_of(stage, log)
-    assert_same_outcome(found, wanted)
+                worker.wait_until(partial(is_busy, worker), "the worker to be busy")
+                until_fraction = 0.8 if kill < kills - 1 else 1.0
+                worker = kill_mid_run(
+                    environment, worker, feed, until_fraction, folder_survives=folder_survives
+                )
+        wait_until_settled(environment, worker, log)
+        actual = read_outcome(environment, log)
+    assert_same_outcome(actual, expected)
 
 
-def test_a_worker_that_joins_and_stays_when_the_first_leaves_ends_where_a_single_one_does(
+def test_a_rebalance_ends_with_the_lists_and_rows_of_the_reference_run(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
-    log = shop_log(EVENTS)
-    wanted = undisturbed_outcome(servers, tmp_path / "undisturbed", log)
-    with clean_stage(servers, tmp_path / "two", models=ADDITIVE) as stage:
-        first = stage.start_worker(1).await_ready()
-        with Feed(stage, log.records, rate=RATE, upto=0.4) as feed:
+    log = generate_log(EVENTS)
+    expected = reference_outcome(servers, tmp_path / "undisturbed", log)
+    with clean_environment(servers, tmp_path / "two", models=ADDITIVE) as environment:
+        first = environment.start_worker(1).wait_until_ready()
+        with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.4) as feed:
             first.wait_until(lambda: first.events("accepted") > EVENTS // 5, "the first worker to be busy")
-            feed.go_on(0.7, rate=RATE / 6)  # some traffic while partitions move
-            second = stage.start_worker(2).await_ready()
+            feed.advance_to(0.7, rate=RATE / 6)  # some traffic while partitions move
+            second = environment.start_worker(2).wait_until_ready()
             first.wait_until(lambda: first.metric("headrace_ready") == 1, "the first worker to go on")
             assert first.metric("headrace_rebalances_total") >= 2
-            before = first.events("accepted")
-            feed.go_on(0.85, rate=RATE)
+            n_accepted_before = first.events("accepted")
+            feed.advance_to(0.85, rate=RATE)
             first.wait_until(
-                lambda: second.events("accepted") > 200 and first.events("accepted") > before + 200,
+                lambda: (
+                    second.events("accepted") > 200 and first.events("accepted") > n_accepted_before + 200
+                ),
                 "both workers to be busy",
             )
-            feed.go_on(1.0)
+            feed.advance_to(1.0)
             assert first.terminate() == 0, first.log
-        settle(stage, second, log, number=2)
-        found = outcome_of(stage, log)
-    assert_same_outcome(found, wanted)
+        wait_until_settled(environment, second, log, number=2)
+        actual = read_outcome(environment, log)
+    assert_same_outcome(actual, expected)

@@ -1,4 +1,4 @@
-"""`headrace dead-letters` against a real broker: what it shows, and that originals come back as they were."""
+"""`run_dead_letters dead-letters` against a real broker: what it shows, and that originals come back as they were."""
 
 import json
 import os
@@ -71,7 +71,7 @@ def _write_dead_letters(broker: str) -> None:
     producer.close()
 
 
-def headrace(broker: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def run_dead_letters(broker: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "stream_app", "dead-letters", *arguments],
         env={**os.environ, "HEADRACE_BROKER": broker},
@@ -99,57 +99,57 @@ def records(broker: str, topic: str) -> set[tuple[int, bytes | None, bytes | Non
     return found
 
 
-def test_dead_letters_are_shown_once_each_and_harmless(broker: str) -> None:
-    shown = headrace(broker, "--limit", "0")
-    assert shown.returncode == 0, shown.stderr
-    assert shown.stdout.isascii()
-    assert "\x1b" not in shown.stdout
-    assert "41 dead letters, 41 shown" in shown.stdout
-    assert "21  unreadable" in shown.stdout
-    assert "20  wrong_type" in shown.stdout
-    assert "1 records on the topic are no dead letters" in shown.stdout
-    assert "2018-11-07T14:05:24.000Z  events.click[1]@1" in shown.stdout
+def test_dead_letters_are_printed_once_and_escaped(broker: str) -> None:
+    printed = run_dead_letters(broker, "--limit", "0")
+    assert printed.returncode == 0, printed.stderr
+    assert printed.stdout.isascii()
+    assert "\x1b" not in printed.stdout
+    assert "41 dead letters, 41 shown" in printed.stdout
+    assert "21  unreadable" in printed.stdout
+    assert "20  wrong_type" in printed.stdout
+    assert "1 records on the topic are no dead letters" in printed.stdout
+    assert "2018-11-07T14:05:24.000Z  events.click[1]@1" in printed.stdout
 
 
-def test_json_is_the_dead_letters_themselves(broker: str) -> None:
-    shown = headrace(broker, "--json", "--limit", "0")
-    assert [msgspec.convert(json.loads(line), DeadLetter) for line in shown.stdout.splitlines()] == LETTERS
+def test_json_output_equals_the_dead_letters(broker: str) -> None:
+    printed = run_dead_letters(broker, "--json", "--limit", "0")
+    assert [msgspec.convert(json.loads(line), DeadLetter) for line in printed.stdout.splitlines()] == LETTERS
 
 
-def test_replay_sends_the_originals_back_as_they_were(broker: str) -> None:
-    refused = headrace(broker, "replay")
-    assert refused.returncode == 1
-    assert refused.stderr == (
+def test_replay_resends_the_original_records(broker: str) -> None:
+    unconfirmed = run_dead_letters(broker, "replay")
+    assert unconfirmed.returncode == 1
+    assert unconfirmed.stderr == (
         "headrace: 40 to events.click, 1 to events.search would be sent back; --yes does so without asking.\n"
     )
     assert records(broker, CLICKS.name) == set()
 
-    sent = headrace(broker, "replay", "--yes", "--reason", "wrong_type", "--topic", CLICKS.name)
-    assert sent.stdout == "Sent back 20: 20 to events.click.\n", sent.stderr
+    replayed = run_dead_letters(broker, "replay", "--yes", "--reason", "wrong_type", "--topic", CLICKS.name)
+    assert replayed.stdout == "Sent back 20: 20 to events.click.\n", replayed.stderr
     assert records(broker, CLICKS.name) == {
         (letter.partition, letter.key, letter.value) for letter in LETTERS if letter.reason == "wrong_type"
     }
 
     # A partition that is gone is replaced by the key's.
-    sent = headrace(broker, "replay", "--yes", "--topic", SEARCHES.name)
-    assert sent.stdout == "Sent back 1: 1 to events.search.\n", sent.stderr
+    replayed = run_dead_letters(broker, "replay", "--yes", "--topic", SEARCHES.name)
+    assert replayed.stdout == "Sent back 1: 1 to events.search.\n", replayed.stderr
     assert {(key, value) for _, key, value in records(broker, SEARCHES.name)} == {(b"u1", None)}
 
 
 @pytest.mark.parametrize("arguments", [(), ("replay", "--yes")])
-def test_an_absent_broker_is_one_sentence(arguments: tuple[str, ...]) -> None:
-    failed = headrace("127.0.0.1:1", *arguments)
-    assert failed.returncode == 1
-    assert failed.stdout == ""
-    assert failed.stderr == (
+def test_unavailable_broker_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    failure = run_dead_letters("127.0.0.1:1", *arguments)
+    assert failure.returncode == 1
+    assert failure.stdout == ""
+    assert failure.stderr == (
         "headrace: No Kafka broker answers at 127.0.0.1:1. Start one, or set HEADRACE_BROKER.\n"
     )
 
 
-def test_absent_topics_are_one_sentence(broker: str) -> None:
+def test_missing_topic_is_one_sentence(broker: str) -> None:
     admin.delete([DEAD_LETTERS.name], broker)
-    failed = headrace(broker)
-    assert failed.returncode == 1
-    assert failed.stderr == (
+    failure = run_dead_letters(broker)
+    assert failure.returncode == 1
+    assert failure.stderr == (
         f"headrace: There is no topic dead-letters at {broker}. `headrace topics create` makes the topics.\n"
     )

@@ -5,43 +5,45 @@ from typing import Any
 
 from stream_app.client.redis_contract import decode_list
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import Stage, clean_stage, shop_log
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment, generate_log
 
 EVENTS = 3_000
-SHOPPERS = 120
-FLUSH = 16
+N_USERS = 120
+FLUSH_USERS = 16
 MODELS = '["popularity","item_to_item","session_knn"]'
 
 
-def lists(stage: Stage) -> list[tuple[str, str]]:
+def read_lists(environment: IntegrationEnvironment) -> list[tuple[str, str]]:
     """Key and policy of every list in Redis."""
-    keys: Any = sorted(stage.redis.scan_iter(match="recs:*", count=1_000))
-    values: Any = stage.redis.mget(keys) if keys else []
+    keys: Any = sorted(environment.redis.scan_iter(match="recs:*", count=1_000))
+    values: Any = environment.redis.mget(keys) if keys else []
     return [(found.key, found.policy) for found in (decode_list(raw) for raw in values if raw is not None)]
 
 
-def test_lists_of_a_burst_are_made_in_a_hurry_and_again_when_it_is_over(
+def test_users_in_a_burst_get_degraded_lists_and_are_reranked_afterwards(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
-    log = shop_log(EVENTS, users=SHOPPERS)
+    log = generate_log(EVENTS, users=N_USERS)
     # the session model is what lists in a hurry go by; with few others beside it the worker starts sooner
-    with clean_stage(servers, tmp_path, models=MODELS, fusion="rrf", flush_users=FLUSH) as stage:
-        worker = stage.start_worker().await_ready()
-        stage.send(log.records)
-        worker.wait_until(lambda: worker.metric("headrace_lists_hurried_total") > 0, "a list in a hurry")
-        worker.wait_until(lambda: worker.events("accepted") == log.taken, "the burst to be taken")
+    with clean_environment(
+        servers, tmp_path, models=MODELS, fusion="rrf", flush_users=FLUSH_USERS
+    ) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        environment.send(log.records)
+        worker.wait_until(lambda: worker.metric("headrace_lists_degraded_total") > 0, "a list in a hurry")
+        worker.wait_until(lambda: worker.events("accepted") == log.n_accepted, "the burst to be taken")
 
         worker.wait_until(
             lambda: (
-                worker.metric("headrace_dirty_users") == 0 and worker.metric("headrace_hurried_users") == 0
+                worker.metric("headrace_pending_users") == 0 and worker.metric("headrace_degraded_users") == 0
             ),
             "every list to be made again",
         )
         worker.wait_until(
-            lambda: "hurried" not in {policy for _, policy in lists(stage)},
+            lambda: "degraded" not in {policy for _, policy in read_lists(environment)},
             "the last of them to be in Redis",
             seconds=5,
         )
-        assert worker.metric("headrace_lists_hurried_total") > FLUSH, "it was a burst"
-        assert stage.lists_of(log.users).keys() == log.users
+        assert worker.metric("headrace_lists_degraded_total") > FLUSH_USERS, "it was a burst"
+        assert environment.user_lists(log.users).keys() == log.users
         assert worker.terminate() == 0, worker.log

@@ -12,18 +12,18 @@ import msgspec
 import pytest
 
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import clean_stage, send_click
+from tests.support.integration_environment import clean_environment, send_click
 from topics import admin
 
 pytestmark = pytest.mark.integration
 
 DEADLINE = 150.0
-MARK = "TEST_OF_HEADRACE_DEMO"
+PROCESS_MARKER = "HEADRACE_DEMO_TEST_MARKER"
 
 
-def start(*arguments: str, folder: Path, **settings: str) -> "subprocess.Popen[str]":
+def start_demo(*arguments: str, folder: Path, **settings: str) -> "subprocess.Popen[str]":
     # The mark is handed down to every child, so that whoever is left behind is found by it.
-    environment = {**os.environ, **settings, MARK: str(folder), "TMPDIR": str(folder)}
+    environment = {**os.environ, **settings, PROCESS_MARKER: str(folder), "TMPDIR": str(folder)}
     return subprocess.Popen(
         [sys.executable, "-m", "stream_app", "demo", *arguments],
         env=environment,
@@ -35,19 +35,19 @@ def start(*arguments: str, folder: Path, **settings: str) -> "subprocess.Popen[s
     )
 
 
-def finish(demo: "subprocess.Popen[str]") -> str:
+def wait_for_demo(demo: "subprocess.Popen[str]") -> str:
     try:
-        said, _ = demo.communicate(timeout=DEADLINE)
+        output, _ = demo.communicate(timeout=DEADLINE)
     except subprocess.TimeoutExpired:
         demo.kill()
-        said, _ = demo.communicate()
-        pytest.fail(f"the demo did not end within {DEADLINE:.0f} s; it said:\n{said}")
-    return said
+        output, _ = demo.communicate()
+        pytest.fail(f"the demo did not end within {DEADLINE:.0f} s; it said:\n{output}")
+    return output
 
 
-def left_behind(folder: Path) -> list[int]:
+def leftover_processes(folder: Path) -> list[int]:
     """Processes that carry the mark of a run."""
-    mark = f"{MARK}={folder}".encode()
+    marker = f"{PROCESS_MARKER}={folder}".encode()
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
@@ -55,33 +55,33 @@ def left_behind(folder: Path) -> list[int]:
                 environment = (entry / "environ").read_bytes()
             except OSError:
                 continue
-            if mark in environment.split(b"\0"):
+            if marker in environment.split(b"\0"):
                 found.append(int(entry.name))
     return found
 
 
-def kept(folder: Path) -> list[Path]:
+def leftover_folders(folder: Path) -> list[Path]:
     """Folders that a run left in its folder for temporary things."""
     return list(folder.glob("headrace-*"))
 
 
-def check_sums(report: dict[str, float]) -> None:
+def assert_events_add_up(report: dict[str, float]) -> None:
     assert report["events_read"] == sum(
         report[key] for key in ("accepted", "duplicates", "dead_lettered", "ignored")
     )
     assert report["unfinished"] == 0
 
 
-def test_the_generated_shop_runs_for_its_seconds_and_leaves_a_report_and_nobody_behind(
+def test_the_generated_shop_runs_for_the_given_seconds_and_leaves_only_a_report(
     tmp_path: Path,
 ) -> None:
     target = tmp_path / "r.json"
-    demo = start("--seconds", "6", "--rate", "100", "--report", str(target), folder=tmp_path)
-    said = finish(demo)
+    demo = start_demo("--seconds", "6", "--rate", "100", "--report", str(target), folder=tmp_path)
+    output = wait_for_demo(demo)
 
-    assert demo.returncode == 0, said
+    assert demo.returncode == 0, output
     report = json.loads(target.read_text())
-    check_sums(report)
+    assert_events_add_up(report)
     assert 400 <= report["events_read"] <= 650
     assert report["accepted"] == report["events_read"], "every event of the shop is sound and its own"
     assert report["users"] > 10
@@ -92,17 +92,17 @@ def test_the_generated_shop_runs_for_its_seconds_and_leaves_a_report_and_nobody_
     assert report["reads"] >= 200
     assert 0 < report["mrr_at_20"] <= report["hit_rate_at_20"] <= 1
     quality, search = report["list_quality"], report["latest_search"]
-    for figure in ("unlikeness", "coverage", "gini", "long_tail_share", "new_items_share"):
-        assert 0 < quality[figure] <= 1, figure
+    for quality_key in ("dissimilarity", "coverage", "gini", "long_tail_share", "new_items_share"):
+        assert 0 < quality[quality_key] <= 1, quality_key
     assert 0 < report["search_lists_published"] < report["lists_published"]
-    assert set(search["found"]) <= {each["item_id"] for each in search["published"]}
+    assert set(search["results"]) <= {each["item_id"] for each in search["published"]}
     assert all(each["reason"]["source"] for each in search["published"])
     policies = report["policies"].values()
     assert sum(each["share"] for each in policies) == pytest.approx(1.0)
-    assert sum(each["shoppers"] for each in policies) > 10
-    assert all(each["clicks_per_list"]["mean"] is not None for each in policies if each["shoppers"])
-    assert left_behind(tmp_path) == []
-    assert kept(tmp_path) == []
+    assert sum(each["users"] for each in policies) > 10
+    assert all(each["clicks_per_list"]["mean"] is not None for each in policies if each["users"])
+    assert leftover_processes(tmp_path) == []
+    assert leftover_folders(tmp_path) == []
 
 
 def clicks() -> list[dict[str, object]]:
@@ -118,7 +118,7 @@ def clicks() -> list[dict[str, object]]:
     ]
 
 
-def test_a_log_ends_by_itself_with_every_row_accounted_for(tmp_path: Path) -> None:
+def test_a_log_ends_by_itself_and_every_row_is_accounted_for(tmp_path: Path) -> None:
     log = tmp_path / "log.jsonl"
     rows = clicks()
     lines = [msgspec.json.encode(row) for row in (*rows, rows[3], rows[4])]
@@ -126,100 +126,102 @@ def test_a_log_ends_by_itself_with_every_row_accounted_for(tmp_path: Path) -> No
     log.write_bytes(b"\n".join(lines))
     target = tmp_path / "r.json"
 
-    demo = start("--events", str(log), "--rate", "0", "--report", str(target), folder=tmp_path)
-    said = finish(demo)
+    demo = start_demo("--events", str(log), "--rate", "0", "--report", str(target), folder=tmp_path)
+    output = wait_for_demo(demo)
 
-    assert demo.returncode == 0, said
+    assert demo.returncode == 0, output
     report = json.loads(target.read_text())
-    check_sums(report)
+    assert_events_add_up(report)
     found = {key: report[key] for key in ("events_read", "accepted", "duplicates", "dead_lettered", "users")}
     assert found == {"events_read": 205, "accepted": 200, "duplicates": 2, "dead_lettered": 3, "users": 7}
     assert report["users_with_list"] == 7
-    assert left_behind(tmp_path) == []
+    assert leftover_processes(tmp_path) == []
 
 
 def test_ctrl_c_stops_everything_and_still_writes_the_report(tmp_path: Path) -> None:
     target = tmp_path / "r.json"
-    demo = start("--report", str(target), folder=tmp_path)
+    demo = start_demo("--report", str(target), folder=tmp_path)
     assert demo.stdout is not None
     deadline = time.monotonic() + DEADLINE
-    said = []
+    output = []
     for line in demo.stdout:
-        said.append(line)
+        output.append(line)
         if "· feeding ·" in line or time.monotonic() > deadline:
             break
     demo.send_signal(signal.SIGINT)
-    said.append(finish(demo))
+    output.append(wait_for_demo(demo))
 
-    assert demo.returncode == 0, "".join(said)
+    assert demo.returncode == 0, "".join(output)
     report = json.loads(target.read_text())
     assert report["interrupted"] is True
-    check_sums(report)
-    assert left_behind(tmp_path) == []
+    assert_events_add_up(report)
+    assert leftover_processes(tmp_path) == []
 
 
-def test_on_somebodys_servers_it_shares_no_event_with_their_worker_and_counts_its_own_alone(
+def test_on_external_servers_the_demo_is_isolated_from_their_worker(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
     log = tmp_path / "log.jsonl"
     log.write_bytes(b"\n".join(msgspec.json.encode(row) for row in clicks()))
     target = tmp_path / "r.json"
-    with clean_stage(servers, tmp_path / "shop") as stage:
-        worker = stage.start_worker().await_ready()
+    with clean_environment(servers, tmp_path / "shop") as environment:
+        worker = environment.start_worker().wait_until_ready()
         for number in range(20):
-            send_click(stage, f"early-{number}", "shoe")
+            send_click(environment, f"early-{number}", "shoe")
         worker.wait_until(lambda: worker.events("accepted") == 20, "the shop's own events to be taken")
-        said_by_shop = {
-            "HEADRACE_BROKER": stage.settings.broker,
-            "HEADRACE_REDIS": stage.settings.redis,
-            "HEADRACE_APP_ID": stage.settings.app_id,
+        external_settings = {
+            "HEADRACE_BROKER": environment.settings.broker,
+            "HEADRACE_REDIS": environment.settings.redis,
+            "HEADRACE_APP_ID": environment.settings.app_id,
         }
-        demo = start(
-            "--events", str(log), "--rate", "0", "--report", str(target), folder=tmp_path, **said_by_shop
+        demo = start_demo(
+            "--events", str(log), "--rate", "0", "--report", str(target), folder=tmp_path, **external_settings
         )
-        said = finish(demo)
+        output = wait_for_demo(demo)
 
-        assert demo.returncode == 0, said
+        assert demo.returncode == 0, output
         report = json.loads(target.read_text())
-        check_sums(report)
+        assert_events_add_up(report)
         assert (report["events_read"], report["accepted"], report["users_with_list"]) == (200, 200, 7)
         worker.wait_until(lambda: worker.events("accepted") == 220, "the shop's worker to take them too")
         assert worker.metric("headrace_rebalances_total") == 1, "the demo joined the shop's group"
-        assert not [name for name in admin.list_names(stage.settings.broker) if "demo" in name]
-        groups = stage.groups()
-        assert stage.settings.app_id in groups
+        assert not [name for name in admin.list_names(environment.settings.broker) if "demo" in name]
+        groups = environment.groups()
+        assert environment.settings.app_id in groups
         assert not [name for name in groups if "demo" in name]
-    assert left_behind(tmp_path) == []
-    assert kept(tmp_path) == []
+    assert leftover_processes(tmp_path) == []
+    assert leftover_folders(tmp_path) == []
 
 
 @pytest.mark.parametrize("name", ["BROKER", "REDIS"])
-def test_a_server_that_is_named_and_absent_ends_it_with_one_sentence_and_leaves_nothing(
+def test_an_unreachable_external_server_ends_the_demo_with_one_error_sentence(
     tmp_path: Path, name: str
 ) -> None:
     address = {"BROKER": "127.0.0.1:1", "REDIS": "redis://127.0.0.1:1/0"}[name]
-    demo = start("--seconds", "1", folder=tmp_path, **{f"HEADRACE_{name}": address})
-    said = finish(demo)
+    demo = start_demo("--seconds", "1", folder=tmp_path, **{f"HEADRACE_{name}": address})
+    output = wait_for_demo(demo)
 
     assert demo.returncode == 1
-    assert f"headrace: No {'Kafka broker' if name == 'BROKER' else 'Redis'} answers at {address}" in said
-    assert "✓" not in said
-    assert ".." not in said
-    assert "Traceback" not in said
-    assert left_behind(tmp_path) == []
-    assert kept(tmp_path) == []
+    assert f"headrace: No {'Kafka broker' if name == 'BROKER' else 'Redis'} answers at {address}" in output
+    assert "✓" not in output
+    assert ".." not in output
+    assert "Traceback" not in output
+    assert leftover_processes(tmp_path) == []
+    assert leftover_folders(tmp_path) == []
 
 
-def test_the_log_of_a_worker_that_ended_is_kept_and_it_is_said_where(
+def test_the_log_of_a_failed_worker_is_kept_and_its_path_printed(
     broker: str, redis_url: str, tmp_path: Path
 ) -> None:
-    said_by_shop = {"HEADRACE_BROKER": broker, "HEADRACE_REDIS": redis_url}
-    demo = start("--seconds", "1", folder=tmp_path, HEADRACE_MODELS='["crystal_ball"]', **said_by_shop)
-    said = finish(demo)
+    external_settings = {"HEADRACE_BROKER": broker, "HEADRACE_REDIS": redis_url}
+    demo = start_demo(
+        "--seconds", "1", folder=tmp_path, HEADRACE_MODELS='["crystal_ball"]', **external_settings
+    )
+    output = wait_for_demo(demo)
 
     assert demo.returncode == 1
-    [folder] = kept(tmp_path)
-    assert f"the workers' folders are in {folder}" in said
-    assert f"The end of its log {folder}/worker-1.log" in said
+    [folder] = leftover_folders(tmp_path)
+    assert f"the workers' folders are in {folder}" in output
+    assert f"The end of its log {folder}/worker-1.log" in output
     assert "There is no model 'crystal_ball'" in (folder / "worker-1.log").read_text()
-    assert left_behind(tmp_path) == []
+    assert leftover_processes(tmp_path) == []

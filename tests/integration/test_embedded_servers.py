@@ -32,7 +32,7 @@ def alive(pid: int) -> bool:
         return False
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -41,7 +41,7 @@ def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
     return True
 
 
-def test_a_redis_answers_while_it_is_started_and_leaves_neither_process_nor_folder() -> None:
+def test_a_stopped_redis_leaves_neither_process_nor_folder() -> None:
     redis = EmbeddedRedis()
     with redis:
         pid, folder = redis.pid, redis.folder
@@ -54,7 +54,7 @@ def test_a_redis_answers_while_it_is_started_and_leaves_neither_process_nor_fold
     assert redis.pid is None
 
 
-def test_a_redis_that_was_killed_comes_back_empty_on_the_same_address() -> None:
+def test_a_killed_redis_restarts_empty_on_the_same_address() -> None:
     with EmbeddedRedis() as redis:
         address = redis.address
         with Redis.from_url(address) as connection:
@@ -73,7 +73,7 @@ def test_a_given_folder_is_kept(tmp_path: Path) -> None:
     assert (tmp_path / "mine" / "server.log").is_file()
 
 
-def test_a_server_does_not_take_another_for_itself() -> None:
+def test_a_port_in_use_is_an_error() -> None:
     with EmbeddedRedis() as first:
         second = EmbeddedRedis(port=first.port)
         with pytest.raises(
@@ -88,8 +88,10 @@ def test_a_server_that_was_not_started_has_no_address() -> None:
         _ = EmbeddedRedis().address
 
 
-@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
-def test_a_server_does_not_outlive_the_process_that_started_it(end: signal.Signals, tmp_path: Path) -> None:
+@pytest.mark.parametrize("signal_number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_server_does_not_outlive_the_process_that_started_it(
+    signal_number: signal.Signals, tmp_path: Path
+) -> None:
     with subprocess.Popen(
         [sys.executable, "-c", PARENT],
         stdin=subprocess.PIPE,
@@ -100,9 +102,9 @@ def test_a_server_does_not_outlive_the_process_that_started_it(end: signal.Signa
         assert parent.stdout is not None
         pid = int(parent.stdout.readline().split()[0])
         assert alive(pid)
-        parent.send_signal(end)
+        parent.send_signal(signal_number)
         parent.wait()
-    assert eventually(lambda: not alive(pid))
+    assert wait_for(lambda: not alive(pid))
 
 
 def test_a_server_outlives_the_thread_that_started_it() -> None:
@@ -117,13 +119,13 @@ def test_a_server_outlives_the_thread_that_started_it() -> None:
         redis.stop()
 
 
-def test_a_server_is_out_of_reach_of_the_terminals_interrupt() -> None:
+def test_a_server_runs_in_its_own_session() -> None:
     with EmbeddedRedis() as redis:
         assert redis.pid is not None
         assert os.getsid(redis.pid) != os.getsid(0)
 
 
-def test_a_broker_makes_no_topic_by_itself_and_keeps_its_topics_over_a_restart() -> None:
+def test_a_broker_does_not_auto_create_topics_and_keeps_them_across_a_restart() -> None:
     with EmbeddedBroker() as broker:
         address = broker.address
         assert admin.list_names(address) == []
@@ -133,36 +135,36 @@ def test_a_broker_makes_no_topic_by_itself_and_keeps_its_topics_over_a_restart()
         assert [state.partitions for state in admin.describe([CLICKS, CATALOG_ITEMS], address)] == [3, 3]
 
 
-def test_a_broker_comes_back_after_it_was_killed() -> None:
+def test_a_killed_broker_can_be_restarted() -> None:
     with EmbeddedBroker() as broker:
         admin.create([CLICKS], broker.address, partitions=2, replication=1)
         broker.kill()
         with pytest.raises(admin.BrokerUnavailableError, match="No Kafka broker answers at 127"):
             admin.list_names(broker.address)
         broker.start()
-        assert eventually(lambda: admin.list_names(broker.address) == ["events.click"], seconds=30)
+        assert wait_for(lambda: admin.list_names(broker.address) == ["events.click"], seconds=30)
 
 
-def test_both_servers_report_what_they_are_doing_and_stop_together() -> None:
-    said: list[str] = []
+def test_both_servers_report_progress_and_stop_together() -> None:
+    messages: list[str] = []
     servers = EmbeddedServers()
-    servers.start(said.append)
+    servers.start(messages.append)
     try:
         assert servers.broker is not None
         assert servers.redis is not None
         pids = [servers.broker.pid, servers.redis.pid]
-        assert said == ["Starting Redis", "Starting Kafka"]
+        assert messages == ["Starting Redis", "Starting Kafka"]
     finally:
         servers.stop()
     assert not any(pid is not None and alive(pid) for pid in pids)
 
 
-def test_servers_that_the_environment_names_are_used_and_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    with EmbeddedRedis() as real:
+def test_external_servers_are_used_and_not_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    with EmbeddedRedis() as external_redis:
         monkeypatch.setenv("HEADRACE_BROKER", "kafka.example:9092")
-        monkeypatch.setenv("HEADRACE_REDIS", real.address)
+        monkeypatch.setenv("HEADRACE_REDIS", external_redis.address)
         with EmbeddedServers() as servers:
             assert servers.broker is None
             assert servers.broker_address == "kafka.example:9092"
-            assert servers.redis_address == real.address
-        assert real.pid is not None
+            assert servers.redis_address == external_redis.address
+        assert external_redis.pid is not None

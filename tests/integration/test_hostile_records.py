@@ -19,7 +19,12 @@ from kafka import KafkaProducer
 
 from stream_app.client.redis_contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import Outgoing, Stage, clean_stage, send_click
+from tests.support.integration_environment import (
+    IntegrationEnvironment,
+    KafkaRecord,
+    clean_environment,
+    send_click,
+)
 from topics.catalog import (
     CATALOG_ITEMS,
     CLICKS,
@@ -36,21 +41,21 @@ from topics.catalog import (
 from topics.codec import RejectReason
 from topics.records import DeadLetter
 
-GOOD = 10_000
-HUGE = 5_000_000
-HOSTILE = 10_000
+N_VALID = 10_000
+HUGE_RECORD_BYTES = 5_000_000
+N_INVALID = 10_000
 
 _SPECS: Final = {spec.name: spec for spec in SHOP_TOPICS}
-_letter: Final = msgspec.json.Decoder(DeadLetter)
+_decode_dead_letter: Final = msgspec.json.Decoder(DeadLetter)
 
-LONG: Final = (
+TOO_LONG_IDS: Final = (
     "x" * 257,
     "x" * 5_000,
     "é" * 128 + "x",  # 257 bytes in 129 characters
     "漢" * 86,  # 258 bytes in 86 characters
     "\U0001f6b0" * 64 + "x",  # 257 bytes in 65 characters
 )
-FITTING: Final = (
+VALID_ODD_IDS: Final = (
     "x" * 256,
     "é" * 128,
     "\U0001f6b0" * 64,
@@ -66,14 +71,14 @@ FITTING: Final = (
 """Ids that look odd and are not."""
 
 
-class Bad(NamedTuple):
+class InvalidRecord(NamedTuple):
     """A hostile value and why it must be refused."""
 
     value: bytes | None
     reason: RejectReason
 
 
-class Records:
+class RecordFactory:
     """Makes events and spoils them; all by one seed."""
 
     def __init__(self, seed: int) -> None:
@@ -108,57 +113,57 @@ class Records:
         }
         return common | by_topic[spec.name]
 
-    def odd(self, event: dict[str, Any]) -> bytes:
+    def encode_variant(self, event: dict[str, Any]) -> bytes:
         """JSON of a good event in one of the ways that a shop may write it."""
-        chance = int(self.rng.integers(12))
-        if chance == 0:
+        variant = int(self.rng.integers(12))
+        if variant == 0:
             event = event | {"ts": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(event["ts"] / 1000))}
-        elif chance == 1:
+        elif variant == 1:
             event = event | {"unknown": {"deep": [[[{"a": None}]]] * 3, "nan": "NaN"}}
-        elif chance == 2:
+        elif variant == 2:
             return json.dumps(event, indent=2).encode()  # escapes all that is not ASCII
-        elif chance == 5 and "results" in event:
+        elif variant == 5 and "results" in event:
             # as many as there are results, or not: then they are as good as not told
             event = event | {
-                "prices": self._one([], [9.5], [0], [-0.0], [1e15], [5e-324], [3, 2.5], [1] * 1_000)
+                "prices": self._choose([], [9.5], [0], [-0.0], [1e15], [5e-324], [3, 2.5], [1] * 1_000)
             }
-        elif chance == 3 and "event_id" in event:
+        elif variant == 3 and "event_id" in event:
             return b'{"event_id":"said-twice",' + msgspec.json.encode(event)[1:]  # the last one counts
-        elif chance == 4 and "item_id" in event and "event_id" in event:
-            event = event | {"item_id": FITTING[int(self.rng.integers(len(FITTING)))]}
+        elif variant == 4 and "item_id" in event and "event_id" in event:
+            event = event | {"item_id": VALID_ODD_IDS[int(self.rng.integers(len(VALID_ODD_IDS)))]}
         return msgspec.json.encode(event)
 
-    def spoiled(self, spec: TopicSpec, user: str) -> Bad:
+    def make_invalid(self, spec: TopicSpec, user: str) -> InvalidRecord:
         """A record that is no event of its topic."""
-        makers: list[Callable[[TopicSpec, dict[str, Any]], Bad | None]] = [
-            self._no_json,
-            self._torn,
-            self._no_object,
+        factories: list[Callable[[TopicSpec, dict[str, Any]], InvalidRecord | None]] = [
+            self._not_json,
+            self._truncated,
+            self._not_an_object,
             self._wrong_type,
-            self._missing,
+            self._missing_field,
             self._long_id,
             self._empty_id,
-            self._wrong_clock,
-            self._deep,
-            self._number,
+            self._invalid_timestamp,
+            self._deeply_nested,
+            self._invalid_number,
             self._not_utf8,
             self._out_of_bounds,
-            self._price,
-            self._foreign,
-            self._second_key,
+            self._invalid_price,
+            self._wrong_topic,
+            self._duplicate_key,
         ]
         while True:
-            bad = makers[int(self.rng.integers(len(makers)))](spec, self.event(spec, user))
-            if bad is not None and (bad.value is not None or spec is not CATALOG_ITEMS):
-                return bad
+            bad_record = factories[int(self.rng.integers(len(factories)))](spec, self.event(spec, user))
+            if bad_record is not None and (bad_record.value is not None or spec is not CATALOG_ITEMS):
+                return bad_record
 
-    def _one(self, *choices: Any) -> Any:
+    def _choose(self, *choices: Any) -> Any:
         return choices[int(self.rng.integers(len(choices)))]
 
-    def _no_json(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+    def _not_json(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
         raw = msgspec.json.encode(event)
-        return Bad(
-            self._one(
+        return InvalidRecord(
+            self._choose(
                 None,
                 b"",
                 b"\0" * 16,
@@ -175,39 +180,41 @@ class Records:
             RejectReason.UNREADABLE,
         )
 
-    def _torn(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+    def _truncated(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
         raw = msgspec.json.encode({"unknown": "x"} | event)
         # A piece of text, a number or a name may be cut: it is unreadable in any case, but what came before it
         # may already be of the wrong type or length for none of these events.
-        return Bad(raw[: int(self.rng.integers(1, len(raw) - 1))], RejectReason.UNREADABLE)
+        return InvalidRecord(raw[: int(self.rng.integers(1, len(raw) - 1))], RejectReason.UNREADABLE)
 
-    def _no_object(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
-        return Bad(
-            self._one(
+    def _not_an_object(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
+        return InvalidRecord(
+            self._choose(
                 b"null", b"true", b"0", b"-1.5e3", b'"text"', b"[]", b"[{}]", msgspec.json.encode([event])
             ),
             RejectReason.WRONG_TYPE,
         )
 
-    def _wrong_type(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
-        name = self._one(*_required(spec))
-        wrong: Any = self._one(None, True, {"a": 1}, [[1]], {}, 1.5)
-        return Bad(msgspec.json.encode(event | {name: wrong}), RejectReason.WRONG_TYPE)
+    def _wrong_type(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
+        name = self._choose(*_required(spec))
+        mismatched_reasons: Any = self._choose(None, True, {"a": 1}, [[1]], {}, 1.5)
+        return InvalidRecord(msgspec.json.encode(event | {name: mismatched_reasons}), RejectReason.WRONG_TYPE)
 
-    def _missing(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
-        event.pop(self._one(*_required(spec)))
-        return Bad(msgspec.json.encode(self._one({}, event)), RejectReason.MISSING_FIELD)
+    def _missing_field(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
+        event.pop(self._choose(*_required(spec)))
+        return InvalidRecord(msgspec.json.encode(self._choose({}, event)), RejectReason.MISSING_FIELD)
 
-    def _long_id(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
-        name = self._one(*(name for name in event if name.endswith("_id")))
-        value = event | {name: self._one(*LONG)}
-        return Bad(self._one(msgspec.json.encode, _escaped)(value), RejectReason.ID_TOO_LONG)
+    def _long_id(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
+        name = self._choose(*(name for name in event if name.endswith("_id")))
+        value = event | {name: self._choose(*TOO_LONG_IDS)}
+        return InvalidRecord(
+            self._choose(msgspec.json.encode, _encode_ascii)(value), RejectReason.ID_TOO_LONG
+        )
 
-    def _empty_id(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
-        name = self._one(*(name for name in event if name.endswith("_id")))
-        return Bad(msgspec.json.encode(event | {name: ""}), RejectReason.INVALID_VALUE)
+    def _empty_id(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
+        name = self._choose(*(name for name in event if name.endswith("_id")))
+        return InvalidRecord(msgspec.json.encode(event | {name: ""}), RejectReason.INVALID_VALUE)
 
-    def _wrong_clock(self, spec: TopicSpec, event: dict[str, Any]) -> Bad | None:
+    def _invalid_timestamp(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord | None:
         past = (
             0,
             -1,
@@ -224,35 +231,35 @@ class Records:
             "2200-01-01T00:00:00+01:00",
         )
         invalid = ("yesterday", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "", str(self.now))
-        kind, values = self._one(
+        kind, values = self._choose(
             (RejectReason.TIMESTAMP_TOO_OLD, past),
             (RejectReason.FUTURE_TIMESTAMP, future),
             (RejectReason.INVALID_VALUE, invalid),
         )
         if spec is CATALOG_ITEMS and kind is RejectReason.TIMESTAMP_TOO_OLD:
             return None  # an item's description may be of any age
-        return Bad(msgspec.json.encode(event | {"ts": self._one(*values)}), kind)
+        return InvalidRecord(msgspec.json.encode(event | {"ts": self._choose(*values)}), kind)
 
-    def _deep(self, spec: TopicSpec, event: dict[str, Any]) -> Bad | None:
+    def _deeply_nested(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord | None:
         if self.rng.random() < 0.8:
             return None  # they are large
-        depth = self._one(20_000, 100_000)
-        opening, closing = self._one((b"[", b"]"), (b'{"a":', b"}"))
+        depth = self._choose(20_000, 100_000)
+        opening, closing = self._choose((b"[", b"]"), (b'{"a":', b"}"))
         nested = opening * depth + (b"1" if opening != b"[" else b"") + closing * depth
         raw = msgspec.json.encode(event)[:-1] + b',"unknown":' + nested + b"}"
-        return Bad(self._one(raw, raw[: depth // 2 + 100]), RejectReason.UNREADABLE)
+        return InvalidRecord(self._choose(raw, raw[: depth // 2 + 100]), RejectReason.UNREADABLE)
 
-    def _number(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+    def _invalid_number(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
         if spec is SEARCHES and self.rng.random() < 0.3:
-            text, reason = self._one(
+            text, reason = self._choose(
                 (b"[NaN]", RejectReason.UNREADABLE),
                 (b"[9.5,-Infinity]", RejectReason.UNREADABLE),
                 (b"[1e400]", RejectReason.INVALID_VALUE),
                 (b"[9.5,", RejectReason.UNREADABLE),
             )
-            return Bad(msgspec.json.encode(event)[:-1] + b',"prices":' + text + b"}", reason)
+            return InvalidRecord(msgspec.json.encode(event)[:-1] + b',"prices":' + text + b"}", reason)
         raw = msgspec.json.encode(event)[:-1]
-        text, reason = self._one(
+        text, reason = self._choose(
             (b"NaN", RejectReason.UNREADABLE),
             (b"Infinity", RejectReason.UNREADABLE),
             (b"-Infinity", RejectReason.UNREADABLE),
@@ -260,26 +267,28 @@ class Records:
             (b"0x10", RejectReason.UNREADABLE),
             (b"+1", RejectReason.UNREADABLE),
         )
-        field = self._one(b"ts", b"unknown")
-        return Bad(raw + b',"' + field + b'":' + text + b"}", reason)
+        field = self._choose(b"ts", b"unknown")
+        return InvalidRecord(raw + b',"' + field + b'":' + text + b"}", reason)
 
-    def _not_utf8(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+    def _not_utf8(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
         raw = msgspec.json.encode(event)
-        broken = self._one(b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xc0\xaf", b"\x80")
-        name = self._one(*(name for name in event if name.endswith("_id"))).encode()
-        return Bad(raw[:-1] + b',"' + name + b'":"a' + broken + b'z"}', RejectReason.UNREADABLE)
+        broken = self._choose(
+            b"\xff", b"\xc3(", b"\xed\xa0\x80", b"\xf8\x88\x80\x80\x80", b"\xc0\xaf", b"\x80"
+        )
+        name = self._choose(*(name for name in event if name.endswith("_id"))).encode()
+        return InvalidRecord(raw[:-1] + b',"' + name + b'":"a' + broken + b'z"}', RejectReason.UNREADABLE)
 
-    def _out_of_bounds(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
-        too_much: dict[str, Any]
+    def _out_of_bounds(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
+        out_of_bounds: dict[str, Any]
         if spec is CATALOG_ITEMS:
-            too_much = self._one(
+            out_of_bounds = self._choose(
                 {"title": "t" * 4_097},
                 {"categories": ["c"] * 1_001},
                 {"description": "d" * 70_000},
                 {"created": 10**17},
             )
         else:
-            too_much = self._one(
+            out_of_bounds = self._choose(
                 {"context": {f"k{n}": n for n in range(65)}},
                 {"context": {"k" * 65: 1}},
                 {"context": {"k": "v" * 1_025}},
@@ -292,13 +301,13 @@ class Records:
                 *({"results": ["r"] * 1_001} for _ in range(2) if spec is SEARCHES),
                 *({"kind": k} for k in ("love", "") if spec is FEEDBACK),
             )
-        return Bad(json.dumps(event | too_much).encode(), RejectReason.INVALID_VALUE)
+        return InvalidRecord(json.dumps(event | out_of_bounds).encode(), RejectReason.INVALID_VALUE)
 
-    def _price(self, spec: TopicSpec, event: dict[str, Any]) -> Bad | None:
+    def _invalid_price(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord | None:
         if spec is CATALOG_ITEMS:
-            return Bad(msgspec.json.encode(event | {"price": -0.01}), RejectReason.NEGATIVE_PRICE)
+            return InvalidRecord(msgspec.json.encode(event | {"price": -0.01}), RejectReason.NEGATIVE_PRICE)
         if spec is SEARCHES:
-            prices, reason = self._one(
+            prices, reason = self._choose(
                 ("9.5", RejectReason.WRONG_TYPE),
                 (9.5, RejectReason.WRONG_TYPE),
                 (None, RejectReason.WRONG_TYPE),
@@ -316,10 +325,10 @@ class Records:
                 ([10**40], RejectReason.INVALID_VALUE),
                 ([9.5] * 1_001, RejectReason.INVALID_VALUE),
             )
-            return Bad(json.dumps(event | {"prices": prices}).encode(), reason)
+            return InvalidRecord(json.dumps(event | {"prices": prices}).encode(), reason)
         if spec is not PURCHASES:
             return None
-        line, reason = self._one(
+        line, reason = self._choose(
             ({"price": -1}, RejectReason.NEGATIVE_PRICE),
             ({"price": -1e300}, RejectReason.NEGATIVE_PRICE),
             ({"price": 1e300}, RejectReason.INVALID_VALUE),
@@ -330,25 +339,27 @@ class Records:
             ({"price": "12"}, RejectReason.WRONG_TYPE),
             ({"item_id": "漢" * 86}, RejectReason.ID_TOO_LONG),
         )
-        return Bad(msgspec.json.encode(event | {"items": [{"item_id": "i"} | line]}), reason)
+        return InvalidRecord(msgspec.json.encode(event | {"items": [{"item_id": "i"} | line]}), reason)
 
-    def _foreign(self, spec: TopicSpec, event: dict[str, Any]) -> Bad | None:
+    def _wrong_topic(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord | None:
         """An event of another topic."""
-        other = self._one(*(each for each in (CLICKS, SEARCHES, ERASURES, CATALOG_ITEMS) if each is not spec))
+        other = self._choose(
+            *(each for each in (CLICKS, SEARCHES, ERASURES, CATALOG_ITEMS) if each is not spec)
+        )
         if spec in (IMPRESSIONS, ERASURES) and other is not CATALOG_ITEMS:
             return None  # which ask for nothing that another event lacks
         if spec is CATALOG_ITEMS and other is CLICKS:
             return None  # names an item and a time
         if spec is FEEDBACK and other is CLICKS:
-            return Bad(msgspec.json.encode(self.event(other, "u")), RejectReason.MISSING_FIELD)
-        return Bad(msgspec.json.encode(self.event(other, "u")), RejectReason.MISSING_FIELD)
+            return InvalidRecord(msgspec.json.encode(self.event(other, "u")), RejectReason.MISSING_FIELD)
+        return InvalidRecord(msgspec.json.encode(self.event(other, "u")), RejectReason.MISSING_FIELD)
 
-    def _second_key(self, spec: TopicSpec, event: dict[str, Any]) -> Bad:
+    def _duplicate_key(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
         """A name that stands twice, the second time with a value of no use."""
         raw = msgspec.json.encode(event)[:-1]
         name = "item_id" if spec is CATALOG_ITEMS else "user_id"
-        text, reason = self._one((b"null", RejectReason.WRONG_TYPE), (b'""', RejectReason.INVALID_VALUE))
-        return Bad(raw + b',"' + name.encode() + b'":' + text + b"}", reason)
+        text, reason = self._choose((b"null", RejectReason.WRONG_TYPE), (b'""', RejectReason.INVALID_VALUE))
+        return InvalidRecord(raw + b',"' + name.encode() + b'":' + text + b"}", reason)
 
 
 def _required(spec: TopicSpec) -> list[str]:
@@ -356,37 +367,39 @@ def _required(spec: TopicSpec) -> list[str]:
     return [field.name for field in msgspec.structs.fields(spec.payload) if field.required]
 
 
-def _escaped(event: dict[str, Any]) -> bytes:
+def _encode_ascii(event: dict[str, Any]) -> bytes:
     return json.dumps(event).encode()
 
 
-class Sent(NamedTuple):
+class LabeledRecord(NamedTuple):
     """A record to be sent, and what it is."""
 
-    record: Outgoing
+    record: KafkaRecord
     user: str | None
     reason: RejectReason | None
 
 
-def generated(seed: int) -> list[Sent]:
+def generate_records(seed: int) -> list[LabeledRecord]:
     """Good and hostile records, shuffled."""
-    make = Records(seed)
-    rng = make.rng
-    sent: list[Sent] = []
+    factory = RecordFactory(seed)
+    rng = factory.rng
+    sent: list[LabeledRecord] = []
     weights = np.array([0.4, 0.15, 0.15, 0.1, 0.1, 0.02, 0.08])
-    for place in rng.choice(len(SHOP_TOPICS), GOOD, p=weights):
+    for place in rng.choice(len(SHOP_TOPICS), N_VALID, p=weights):
         spec = SHOP_TOPICS[place]
         # An erased shopper has nothing else to be counted.
-        user = f"gone-{len(sent)}" if spec is ERASURES else _odd_user(int(rng.integers(400)))
-        value = make.odd(make.event(spec, user))
+        user = f"gone-{len(sent)}" if spec is ERASURES else _user_id(int(rng.integers(400)))
+        value = factory.encode_variant(factory.event(spec, user))
         key = msgspec.json.decode(value)["item_id" if spec is CATALOG_ITEMS else "user_id"]
         sent.append(
-            Sent(Outgoing(spec.name, key.encode(), value), None if spec is CATALOG_ITEMS else user, None)
+            LabeledRecord(
+                KafkaRecord(spec.name, key.encode(), value), None if spec is CATALOG_ITEMS else user, None
+            )
         )
-    for place in rng.integers(len(SHOP_TOPICS), size=HOSTILE):
+    for place in rng.integers(len(SHOP_TOPICS), size=N_INVALID):
         spec = SHOP_TOPICS[place]
-        user = _odd_user(int(rng.integers(400)))
-        bad = make.spoiled(spec, user)
+        user = _user_id(int(rng.integers(400)))
+        bad_record = factory.make_invalid(spec, user)
         keys: list[bytes | None] = [
             user.encode(),
             rng.bytes(20),
@@ -396,71 +409,75 @@ def generated(seed: int) -> list[Sent]:
             b'{"key":1}',
         ]
         if (
-            spec is not CATALOG_ITEMS and bad.value is not None
+            spec is not CATALOG_ITEMS and bad_record.value is not None
         ):  # a compacted topic refuses records without a key
             keys.append(None)
         key = keys[int(rng.integers(len(keys)))]
-        sent.append(Sent(Outgoing(spec.name, key, bad.value), None, bad.reason))
+        sent.append(LabeledRecord(KafkaRecord(spec.name, key, bad_record.value), None, bad_record.reason))
     return [sent[place] for place in rng.permutation(len(sent))]
 
 
-def _odd_user(number: int) -> str:
-    return FITTING[number] if number < len(FITTING) else f"user-{number}"
+def _user_id(number: int) -> str:
+    return VALID_ODD_IDS[number] if number < len(VALID_ODD_IDS) else f"user-{number}"
 
 
-def dead_letters(stage: Stage) -> Iterator[DeadLetter]:
-    for record in stage.read(DEAD_LETTERS.name):
+def dead_letters(environment: IntegrationEnvironment) -> Iterator[DeadLetter]:
+    for record in environment.read(DEAD_LETTERS.name):
         assert record.value is not None
-        yield _letter.decode(record.value)
+        yield _decode_dead_letter.decode(record.value)
 
 
-def test_every_good_event_is_taken_and_every_hostile_record_is_among_the_dead_letters(
+def test_valid_events_are_accepted_and_invalid_records_become_dead_letters(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
-    sent = generated(seed=20_260)
-    with clean_stage(servers, tmp_path) as stage:
-        worker = stage.start_worker().await_ready()
+    sent = generate_records(seed=20_260)
+    with clean_environment(servers, tmp_path) as environment:
+        worker = environment.start_worker().wait_until_ready()
         pid = worker.pid
-        places = stage.send([each.record for each in sent])
+        record_ids = environment.send([each.record for each in sent])
         worker.wait_until(
             lambda: worker.events("accepted") + worker.events("dead_lettered") >= len(sent),
             "every record to have an outcome",
         )
-        worker.wait_until(lambda: stage.uncommitted() == 0, "every record to be done with")
+        worker.wait_until(lambda: environment.uncommitted() == 0, "every record to be done with")
 
         # All of the good.
-        assert worker.events("accepted") == GOOD
-        assert worker.events("dead_lettered") == HOSTILE
+        assert worker.events("accepted") == N_VALID
+        assert worker.events("dead_lettered") == N_INVALID
         assert worker.events("duplicate") == worker.events("rekeyed") == worker.events("replayed") == 0
-        good = [(each, place) for each, place in zip(sent, places, strict=True) if each.reason is None]
+        valid = [(each, place) for each, place in zip(sent, record_ids, strict=True) if each.reason is None]
         sources = {spec.name: spec.source for spec in USER_EVENTS}
-        wanted = sorted(
+        expected = sorted(
             (int(sources[each.record.topic] or 0), *place)
-            for each, place in good
+            for each, place in valid
             if each.user is not None and each.record.topic != IMPRESSIONS.name
         )
-        found = sorted((int(i.source), i.partition, i.offset) for i, _ in stage.interactions())
-        assert found == wanted, "one interaction for each good event but impressions"
+        actual = sorted((int(i.source), i.partition, i.offset) for i, _ in environment.interactions())
+        assert actual == expected, "one interaction for each good event but impressions"
         users = Counter(
-            each.user for each, _ in good if each.user is not None and each.record.topic != ERASURES.name
+            each.user for each, _ in valid if each.user is not None and each.record.topic != ERASURES.name
         )
-        rows = stage.rows()
+        rows = environment.rows()
         assert {user: row.counts.total for user, row in rows.items() if row.counts.total} == users
 
         # All of the bad, as they came.
-        letters = list(dead_letters(stage))
-        bad = [(each, place) for each, place in zip(sent, places, strict=True) if each.reason is not None]
-        assert len(letters) == len(bad)
+        letters = list(dead_letters(environment))
+        bad_record = [
+            (each, place) for each, place in zip(sent, record_ids, strict=True) if each.reason is not None
+        ]
+        assert len(letters) == len(bad_record)
         assert {
             (letter.topic, letter.partition, letter.offset): (letter.key, letter.value) for letter in letters
-        } == {(each.record.topic, *place): (each.record.key, each.record.value) for each, place in bad}
+        } == {(each.record.topic, *place): (each.record.key, each.record.value) for each, place in bad_record}
         reasons = {(letter.topic, letter.partition, letter.offset): letter for letter in letters}
-        wrong = [
+        mismatched_reasons = [
             (each.reason, (each.record.value or b"")[:200], letter.reason, letter.detail)
-            for each, place in bad
+            for each, place in bad_record
             if (letter := reasons[each.record.topic, *place]).reason != each.reason
         ]
-        assert not wrong, f"{len(wrong)} for another reason: {wrong[:5]}"
+        assert not mismatched_reasons, (
+            f"{len(mismatched_reasons)} for another reason: {mismatched_reasons[:5]}"
+        )
         counted = Counter(letter.reason for letter in letters)
         assert {r: worker.metric("headrace_dead_letters_total", reason=r) for r in counted} == counted
         assert all(letter.detail for letter in letters)
@@ -468,37 +485,39 @@ def test_every_good_event_is_taken_and_every_hostile_record_is_among_the_dead_le
         # The worker is the same one and goes on.
         assert worker.pid == pid
         assert worker.alive
-        send_click(stage, "afterwards", "item-1")
-        worker.wait_until(lambda: stage.redis.exists(user_key("afterwards")), "a list after all that")
-        shoppers = {user for user in users if any(r.recent for r in (rows[user],))}
-        assert stage.lists_of(shoppers).keys() == shoppers
+        send_click(environment, "afterwards", "item-1")
+        worker.wait_until(lambda: environment.redis.exists(user_key("afterwards")), "a list after all that")
+        users_with_items = {user for user in users if any(r.recent for r in (rows[user],))}
+        assert environment.user_lists(users_with_items).keys() == users_with_items
         assert worker.terminate() == 0, worker.log
 
 
-def test_a_record_that_only_compression_made_small_enough_is_kept_aside_and_stops_nothing(
+def test_an_oversized_compressed_record_becomes_a_truncated_dead_letter(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
-    huge = b'{"event_id":"e","unknown":"' + b"x" * HUGE + b'"}'
-    with clean_stage(servers, tmp_path) as stage:
-        worker = stage.start_worker().await_ready()
+    huge_value = b'{"event_id":"e","unknown":"' + b"x" * HUGE_RECORD_BYTES + b'"}'
+    with clean_environment(servers, tmp_path) as environment:
+        worker = environment.start_worker().wait_until_ready()
         with closing(
             KafkaProducer(
-                bootstrap_servers=stage.settings.broker, compression_type="gzip", max_request_size=2 * HUGE
+                bootstrap_servers=environment.settings.broker,
+                compression_type="gzip",
+                max_request_size=2 * HUGE_RECORD_BYTES,
             )
         ) as producer:
-            written = producer.send(CLICKS.name, key=b"somebody", value=huge).get(timeout=30)
+            record_metadata = producer.send(CLICKS.name, key=b"somebody", value=huge_value).get(timeout=30)
         worker.wait_until(lambda: worker.events("dead_lettered") == 1, "the record to be a dead letter")
-        worker.wait_until(lambda: stage.uncommitted() == 0, "the record to be done with")
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the record to be done with")
 
-        (letter,) = dead_letters(stage)
+        (letter,) = dead_letters(environment)
         assert (letter.topic, letter.partition, letter.offset) == (
             CLICKS.name,
-            written.partition,
-            written.offset,
+            record_metadata.partition,
+            record_metadata.offset,
         )
         assert letter.value is not None
-        assert huge.startswith(letter.value)
-        assert str(len(huge)) in letter.detail, "how much there was"
-        send_click(stage, "afterwards", "item-1")
-        worker.wait_until(lambda: stage.redis.exists(user_key("afterwards")), "a list after all that")
+        assert huge_value.startswith(letter.value)
+        assert str(len(huge_value)) in letter.detail, "how much there was"
+        send_click(environment, "afterwards", "item-1")
+        worker.wait_until(lambda: environment.redis.exists(user_key("afterwards")), "a list after all that")
         assert worker.terminate() == 0, worker.log

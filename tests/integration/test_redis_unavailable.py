@@ -5,13 +5,13 @@ from pathlib import Path
 
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
-from tests.support.integration_environment import Outgoing, clean_stage
+from tests.support.integration_environment import KafkaRecord, clean_environment
 from topics.events import Click
 
-SHOPPERS = 300
+N_USERS = 300
 
 
-def clicks(prefix: str, rounds: int) -> list[Outgoing]:
+def clicks(prefix: str, rounds: int) -> list[KafkaRecord]:
     now = round(time.time() * 1000)
     events = [
         event_record(
@@ -23,46 +23,47 @@ def clicks(prefix: str, rounds: int) -> list[Outgoing]:
             )
         )
         for step in range(rounds)
-        for user in range(SHOPPERS)
+        for user in range(N_USERS)
     ]
-    return [Outgoing(sent.topic, sent.key, sent.value) for sent in events]
+    return [KafkaRecord(sent.topic, sent.key, sent.value) for sent in events]
 
 
-def test_lists_that_were_due_while_redis_was_away_appear_when_it_returns(
-    servers: EmbeddedServers, tmp_path: Path
-) -> None:
-    with EmbeddedRedis() as redis, clean_stage(servers, tmp_path, redis=redis.address) as stage:
-        worker = stage.start_worker().await_ready()
+def test_pending_lists_are_published_when_redis_returns(servers: EmbeddedServers, tmp_path: Path) -> None:
+    with EmbeddedRedis() as redis, clean_environment(servers, tmp_path, redis=redis.address) as environment:
+        worker = environment.start_worker().wait_until_ready()
         pid = worker.pid
-        early, due = clicks("early", 2), clicks("due", 5)
-        stage.send(early)
-        shoppers = [f"early-{n}" for n in range(SHOPPERS)]
-        worker.wait_until(lambda: len(stage.lists_of(shoppers)) == SHOPPERS, "lists while all is well")
+        before_outage, during_outage = clicks("early", 2), clicks("due", 5)
+        environment.send(before_outage)
+        user_ids = [f"early-{n}" for n in range(N_USERS)]
+        worker.wait_until(lambda: len(environment.user_lists(user_ids)) == N_USERS, "lists while all is well")
 
         redis.kill()
-        stage.send(due)
+        environment.send(during_outage)
         worker.wait_until(
-            lambda: worker.events("accepted") == len(early) + len(due), "events to be taken without Redis"
+            lambda: worker.events("accepted") == len(before_outage) + len(during_outage),
+            "events to be taken without Redis",
         )
         worker.wait_until(
-            lambda: worker.metric("headrace_dirty_users") >= SHOPPERS, "the shoppers to wait for Redis"
+            lambda: worker.metric("headrace_pending_users") >= N_USERS, "the shoppers to wait for Redis"
         )
         assert worker.metric("headrace_flush_failures_total") > 0
-        assert worker.metric("headrace_interactions_folded_total") == len(early) + len(due)
-        worker.wait_until(lambda: stage.uncommitted() == 0, "offsets to be committed without Redis")
+        assert worker.metric("headrace_interactions_folded_total") == len(before_outage) + len(during_outage)
+        worker.wait_until(lambda: environment.uncommitted() == 0, "offsets to be committed without Redis")
 
         redis.start()
-        assert stage.redis.dbsize() == 0
-        shoppers = [f"due-{n}" for n in range(SHOPPERS)]
-        worker.wait_until(lambda: len(stage.lists_of(shoppers)) == SHOPPERS, "the lists that were due")
-        worker.wait_until(lambda: worker.metric("headrace_dirty_users") == 0, "nobody to wait any more")
-        lists = stage.lists_of(shoppers)
-        assert {found.model_version for found in lists.values()} == {len(early) + len(due)}
+        assert environment.redis.dbsize() == 0
+        user_ids = [f"due-{n}" for n in range(N_USERS)]
+        worker.wait_until(lambda: len(environment.user_lists(user_ids)) == N_USERS, "the lists that were due")
+        worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "nobody to wait any more")
+        lists = environment.user_lists(user_ids)
+        assert {found.model_version for found in lists.values()} == {len(before_outage) + len(during_outage)}
         assert all(found.items for found in lists.values())
         assert worker.pid == pid
         assert worker.alive
         # And it goes on.
-        stage.send(clicks("later", 1))
-        shoppers = [f"later-{n}" for n in range(SHOPPERS)]
-        worker.wait_until(lambda: len(stage.lists_of(shoppers)) == SHOPPERS, "lists of those that came later")
+        environment.send(clicks("later", 1))
+        user_ids = [f"later-{n}" for n in range(N_USERS)]
+        worker.wait_until(
+            lambda: len(environment.user_lists(user_ids)) == N_USERS, "lists of those that came later"
+        )
         assert worker.terminate() == 0, worker.log

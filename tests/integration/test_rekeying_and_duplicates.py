@@ -11,132 +11,145 @@ from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.integration_environment import (
     PARTITIONS,
-    Outgoing,
-    Stage,
-    Worker,
-    clean_stage,
-    without_repeats,
+    IntegrationEnvironment,
+    KafkaRecord,
+    WorkerHandle,
+    clean_environment,
+    deduplicate,
 )
 from topics.catalog import INTERACTIONS, USER_EVENTS, changelog
 from topics.events import Click, OrderLine, Purchase, Search
 
 ShopEvent = Click | Purchase | Search
 
-SHOPPERS = 40
-EACH = 9
+N_USERS = 40
+EVENTS_PER_USER = 9
 
 
 def events() -> list[ShopEvent]:
     """Some of each kind; event ids are a shopper's own: others have the same."""
     now = round(time.time() * 1000) - 600_000
-    made: list[ShopEvent] = []
-    for step in range(EACH):
-        for number in range(SHOPPERS):
+    generated_events: list[ShopEvent] = []
+    for step in range(EVENTS_PER_USER):
+        for number in range(N_USERS):
             common = {
                 "event_id": f"event-{step}",
-                "user_id": f"shopper-{number}",
+                "user_id": f"user-{number}",
                 "ts": now + step * 1000 + number,
             }
             item = f"item-{(number + step) % 30}"
             if step % 3 == 0:
-                made.append(Search(query="words", **common))  # type: ignore[arg-type]  # a dict of two types
+                generated_events.append(Search(query="words", **common))  # type: ignore[arg-type]  # a dict of two types
             elif step % 3 == 1:
                 line = OrderLine(item_id=item)
-                made.append(Purchase(order_id="o", items=[line], **common))  # type: ignore[arg-type]
+                generated_events.append(Purchase(order_id="o", items=[line], **common))  # type: ignore[arg-type]
             else:
-                made.append(Click(item_id=item, **common))  # type: ignore[arg-type]
-    return made
+                generated_events.append(Click(item_id=item, **common))  # type: ignore[arg-type]
+    return generated_events
 
 
-def misplaced(event: ShopEvent, place: int) -> Outgoing:
+def with_wrong_key(event: ShopEvent, index: int) -> KafkaRecord:
     """The event under a key that is not its shopper's, on a partition that need not be."""
     sent = event_record(event)
-    key = (None, b"shopper-0-of-another-shop", b"\xff\xfe", b"", b"shopper-1 ")[place % 5]
-    return Outgoing(sent.topic, key, sent.value, place % PARTITIONS)
+    key = (None, b"user-0-of-another-shop", b"\xff\xfe", b"", b"user-1 ")[index % 5]
+    return KafkaRecord(sent.topic, key, sent.value, index % PARTITIONS)
 
 
-def well_placed(event: ShopEvent) -> Outgoing:
+def with_right_key(event: ShopEvent) -> KafkaRecord:
     sent = event_record(event)
-    return Outgoing(sent.topic, sent.key, sent.value)
+    return KafkaRecord(sent.topic, sent.key, sent.value)
 
 
 def partition_of(user: str) -> int:
     return int(murmur2(user.encode()) & 0x7FFFFFFF) % PARTITIONS
 
 
-def await_outcomes(stage: Stage, worker: Worker, **wanted: int) -> None:
+def wait_for_outcomes(environment: IntegrationEnvironment, worker: WorkerHandle, **expected: int) -> None:
     worker.wait_until(
         lambda: (
-            all(worker.events(outcome) >= count for outcome, count in wanted.items())
-            and stage.uncommitted() == 0
+            all(worker.events(outcome) >= count for outcome, count in expected.items())
+            and environment.uncommitted() == 0
         ),
-        f"outcomes {wanted}",
+        f"outcomes {expected}",
     )
-    for outcome, count in wanted.items():
+    for outcome, count in expected.items():
         assert worker.events(outcome) == count, outcome
 
 
-def changelog_of(stage: Stage) -> Sequence[object]:
-    return stage.read(changelog(stage.settings.app_id).name)
+def changelog_of(environment: IntegrationEnvironment) -> Sequence[object]:
+    return environment.read(changelog(environment.settings.app_id).name)
 
 
-def log_of(stage: Stage) -> Sequence[bytes]:
-    return [raw for _, raw in stage.interactions()]
+def log_of(environment: IntegrationEnvironment) -> Sequence[bytes]:
+    return [raw for _, raw in environment.interactions()]
 
 
-def assert_each_shopper_is_in_one_place(stage: Stage, shop: Sequence[ShopEvent]) -> None:
-    places = {(user.encode(), partition_of(user)) for user in {event.user_id for event in shop}}
-    for topic in (INTERACTIONS.name, changelog(stage.settings.app_id).name):
-        found = {(record.key, record.partition) for record in stage.read(topic)}
-        assert found == places, f"{topic}: the partition of the shopper's id, and no other"
+def assert_each_user_is_in_one_partition(
+    environment: IntegrationEnvironment, shop_events: Sequence[ShopEvent]
+) -> None:
+    expected_placements = {
+        (user.encode(), partition_of(user)) for user in {event.user_id for event in shop_events}
+    }
+    for topic in (INTERACTIONS.name, changelog(environment.settings.app_id).name):
+        found = {(record.key, record.partition) for record in environment.read(topic)}
+        assert found == expected_placements, f"{topic}: the partition of the shopper's id, and no other"
 
 
-def test_an_event_under_a_wrong_key_or_sent_twice_counts_once_even_across_a_restart(
+def test_misrouted_and_duplicate_events_count_once_across_a_restart(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
-    shop = events()
-    with clean_stage(servers, tmp_path) as stage:
-        worker = stage.start_worker().await_ready()
+    shop_events = events()
+    with clean_environment(servers, tmp_path) as environment:
+        worker = environment.start_worker().wait_until_ready()
         # Two in three stand wrong.
-        records = [misplaced(event, n) if n % 3 else well_placed(event) for n, event in enumerate(shop)]
-        wrong = sum(record.key != event.user_id.encode() for record, event in zip(records, shop, strict=True))
-        stage.send(records)
-        await_outcomes(stage, worker, accepted=len(shop), rekeyed=wrong, dead_lettered=0, duplicate=0)
-
-        interactions = stage.interactions()
-        assert len(without_repeats(interactions)) == len(interactions) == len(shop)
-        assert Counter((i.user_id, i.ts) for i, _ in interactions) == Counter(
-            (e.user_id, e.time) for e in shop
+        records = [
+            with_wrong_key(event, n) if n % 3 else with_right_key(event)
+            for n, event in enumerate(shop_events)
+        ]
+        n_wrong_keys = sum(
+            record.key != event.user_id.encode() for record, event in zip(records, shop_events, strict=True)
         )
-        assert_each_shopper_is_in_one_place(stage, shop)
-        rows, log, written = stage.rows(), log_of(stage), changelog_of(stage)
-        assert {user: row.counts.total for user, row in rows.items()} == Counter(e.user_id for e in shop)
+        environment.send(records)
+        wait_for_outcomes(
+            environment, worker, accepted=len(shop_events), rekeyed=n_wrong_keys, dead_lettered=0, duplicate=0
+        )
+
+        interactions = environment.interactions()
+        assert len(deduplicate(interactions)) == len(interactions) == len(shop_events)
+        assert Counter((i.user_id, i.ts) for i, _ in interactions) == Counter(
+            (e.user_id, e.time) for e in shop_events
+        )
+        assert_each_user_is_in_one_partition(environment, shop_events)
+        rows, log, changelog_records = environment.rows(), log_of(environment), changelog_of(environment)
+        assert {user: row.counts.total for user, row in rows.items()} == Counter(
+            e.user_id for e in shop_events
+        )
 
         # All of them again, and some of them under a wrong key again.
-        stage.send(map(well_placed, shop))
-        again = [misplaced(event, n) for n, event in enumerate(shop) if n % 4 == 0]
-        stage.send(again)
-        await_outcomes(
-            stage,
+        environment.send(map(with_right_key, shop_events))
+        rekeyed_again = [with_wrong_key(event, n) for n, event in enumerate(shop_events) if n % 4 == 0]
+        environment.send(rekeyed_again)
+        wait_for_outcomes(
+            environment,
             worker,
-            accepted=len(shop),
-            duplicate=len(shop) + len(again),
-            rekeyed=wrong + len(again),
+            accepted=len(shop_events),
+            duplicate=len(shop_events) + len(rekeyed_again),
+            rekeyed=n_wrong_keys + len(rekeyed_again),
             replayed=0,
         )
         for spec in USER_EVENTS:
             counted = worker.metric("headrace_duplicates_total", topic=spec.name)
             assert counted == worker.metric("headrace_events_total", topic=spec.name, outcome="duplicate")
-        assert log_of(stage) == log
-        assert changelog_of(stage) == written
-        assert worker.metric("headrace_interactions_folded_total") == len(shop)
+        assert log_of(environment) == log
+        assert changelog_of(environment) == changelog_records
+        assert worker.metric("headrace_interactions_folded_total") == len(shop_events)
         assert worker.terminate() == 0, worker.log
 
-        worker = stage.start_worker().await_ready()
-        stage.send(map(well_placed, shop))
-        await_outcomes(stage, worker, accepted=0, duplicate=len(shop), replayed=0)
+        worker = environment.start_worker().wait_until_ready()
+        environment.send(map(with_right_key, shop_events))
+        wait_for_outcomes(environment, worker, accepted=0, duplicate=len(shop_events), replayed=0)
         assert worker.metric("headrace_interactions_folded_total") == 0
-        assert log_of(stage) == log
-        assert changelog_of(stage) == written
-        assert stage.rows() == rows
+        assert log_of(environment) == log
+        assert changelog_of(environment) == changelog_records
+        assert environment.rows() == rows
         assert worker.terminate() == 0, worker.log

@@ -9,49 +9,51 @@ from stream_app.client import AsyncClient, Client
 from stream_app.client.impression_reporter import ImpressionReporter
 from stream_app.client.redis_contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import ADDITIVE, clean_stage, send_click
+from tests.support.integration_environment import ADDITIVE, clean_environment, send_click
 from topics.catalog import IMPRESSIONS, REWARDS
 from topics.events import Impression
 from topics.records import Reward, RewardKind
 
-SHOPPERS = ("ann", "bob", "cem")
-FOR_EVENT_LOOP = "änne"
+USERS = ("ann", "bob", "cem")
+ASYNC_CLIENT_USER = "änne"
 ITEMS = 6
 
 
-async def test_lists_shown_are_taken_by_the_worker_and_counted_for_what_ordered_them(
+async def test_reported_impressions_are_attributed_to_the_policy_of_the_list(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
-    everybody = (*SHOPPERS, FOR_EVENT_LOOP)
-    with clean_stage(servers, tmp_path, models=ADDITIVE, fusion="rrf") as stage:
-        worker = stage.start_worker().await_ready()
-        for number, user in enumerate((*everybody, *everybody)):
-            send_click(stage, user, f"item-{number % ITEMS}", event_id=f"click-{number}")
-        worker.wait_until(lambda: worker.events("accepted") == 2 * len(everybody), "the clicks to be taken")
-        worker.wait_until(lambda: worker.metric("headrace_dirty_users") == 0, "their lists")
-        worker.wait_until(lambda: stage.lists_of(everybody).keys() == set(everybody), "the lists to be there")
+    all_users = (*USERS, ASYNC_CLIENT_USER)
+    with clean_environment(servers, tmp_path, models=ADDITIVE, fusion="rrf") as environment:
+        worker = environment.start_worker().wait_until_ready()
+        for number, user in enumerate((*all_users, *all_users)):
+            send_click(environment, user, f"item-{number % ITEMS}", event_id=f"click-{number}")
+        worker.wait_until(lambda: worker.events("accepted") == 2 * len(all_users), "the clicks to be taken")
+        worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "their lists")
+        worker.wait_until(
+            lambda: environment.user_lists(all_users).keys() == set(all_users), "the lists to be there"
+        )
 
         # some second clicks were rewards of a list, which then was seen for that
-        seen_before = worker.metric("headrace_policy_lists_seen_total")
+        n_lists_seen_before = worker.metric("headrace_policy_lists_seen_total")
 
-        url, broker = stage.settings.redis, stage.settings.broker
+        url, broker = environment.settings.redis, environment.settings.broker
         shown: dict[str, list[str]] = {}
-        with Client(url, timeout=5.0, impressions=ImpressionReporter(broker)) as client:
-            for user in SHOPPERS:
+        with Client(url, timeout=5.0, reporter=ImpressionReporter(broker)) as client:
+            for user in USERS:
                 document = client.read(user)
                 assert document is not None
                 assert document.key == user_key(user)
                 shown[user] = [item.id for item in document.items[:2]]
-                assert client.shown(user, document, shown[user], surface="home")
-            assert not client.shown("", document), "nobody"
-        async with AsyncClient(url, timeout=5.0, impressions=ImpressionReporter(broker)) as in_loop:
-            document = await in_loop.read(FOR_EVENT_LOOP)
+                assert client.report_impression(user, document, shown[user], surface="home")
+            assert not client.report_impression("", document), "nobody"
+        async with AsyncClient(url, timeout=5.0, reporter=ImpressionReporter(broker)) as async_client:
+            document = await async_client.read(ASYNC_CLIENT_USER)
             assert document is not None
-            shown[FOR_EVENT_LOOP] = [item.id for item in document.items]
-            assert in_loop.shown(FOR_EVENT_LOOP, document)
+            shown[ASYNC_CLIENT_USER] = [item.id for item in document.items]
+            assert async_client.report_impression(ASYNC_CLIENT_USER, document)
 
         # closing the clients has sent them
-        records = stage.read(IMPRESSIONS.name)
+        records = environment.read(IMPRESSIONS.name)
         sent = [msgspec.json.decode(record.value or b"", type=Impression) for record in records]
         assert {event.user_id: event.items for event in sent} == shown
         assert {event.surface for event in sent} == {"home", None}
@@ -59,18 +61,18 @@ async def test_lists_shown_are_taken_by_the_worker_and_counted_for_what_ordered_
         worker.wait_until(
             lambda: (
                 worker.metric("headrace_events_total", topic=IMPRESSIONS.name, outcome="accepted")
-                == len(everybody)
+                == len(all_users)
             ),
             "the impressions to be taken",
         )
         assert worker.events("dead_lettered") == 0
         assert worker.events("rekeyed") == 0, "they came by the partition of the shopper's other events"
         worker.wait_until(
-            lambda: worker.metric("headrace_policy_lists_seen_total") == seen_before + len(everybody),
+            lambda: worker.metric("headrace_policy_lists_seen_total") == n_lists_seen_before + len(all_users),
             "the lists to count as seen",
         )
         rewards = [
-            msgspec.msgpack.decode(each.value or b"", type=Reward) for each in stage.read(REWARDS.name)
+            msgspec.msgpack.decode(each.value or b"", type=Reward) for each in environment.read(REWARDS.name)
         ]
         seen = {each.user_id: list(each.seen) for each in rewards if each.kind is RewardKind.IMPRESSION}
         assert seen == shown

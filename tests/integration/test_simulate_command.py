@@ -1,4 +1,4 @@
-"""`headrace simulate`: shoppers who read real lists from Redis and answer through Kafka."""
+"""`run_command simulate`: shoppers who read real lists from Redis and answer through Kafka."""
 
 import json
 import signal
@@ -14,9 +14,9 @@ import pytest
 
 from stream_app.settings import child_environment
 from stream_app.tools.embedded import EmbeddedServers
-from stream_app.tools.simulator.simulation_runner import SCOUTS
+from stream_app.tools.simulator.simulation_runner import N_PROBE_USERS
 from stream_app.tools.simulator.tally import FALLBACK
-from tests.support.integration_environment import Stage, Worker, clean_stage
+from tests.support.integration_environment import IntegrationEnvironment, WorkerHandle, clean_environment
 from topics.events import Click, Impression, UserEvent
 from topics.records import RecommendationList
 
@@ -24,14 +24,16 @@ pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def stage(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with clean_stage(servers, tmp_path_factory.mktemp("simulate"), max_event_age=0) as made:
-        yield made
+def environment(
+    servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[IntegrationEnvironment]:
+    with clean_environment(servers, tmp_path_factory.mktemp("simulate"), max_event_age=0) as created:
+        yield created
 
 
 @pytest.fixture(scope="module")
-def worker(stage: Stage) -> Worker:
-    return stage.start_worker().await_ready()
+def worker(environment: IntegrationEnvironment) -> WorkerHandle:
+    return environment.start_worker().wait_until_ready()
 
 
 def write_sessions(target: Path, count: int = 400) -> None:
@@ -43,65 +45,76 @@ def write_sessions(target: Path, count: int = 400) -> None:
             file.write(json.dumps([(first + step) % 30 for step in range(length)]) + "\n")
 
 
-def is_of_test(event: UserEvent) -> bool:
+def is_simulated(event: UserEvent) -> bool:
     return event.user_id.startswith("test-")
 
 
-def decoded(stage: Stage, topic: str, kind: type[Any]) -> list[Any]:
-    return [msgspec.json.decode(record.value or b"", type=kind) for record in stage.read(topic)]
+def decode_topic(environment: IntegrationEnvironment, topic: str, kind: type[Any]) -> list[Any]:
+    return [msgspec.json.decode(record.value or b"", type=kind) for record in environment.read(topic)]
 
 
-def test_replayed_shoppers_click_real_lists_and_the_report_agrees_with_what_went_through_kafka(
-    stage: Stage, worker: Worker, tmp_path: Path
+def test_replayed_users_click_published_lists_and_the_report_matches_the_topics(
+    environment: IntegrationEnvironment, worker: WorkerHandle, tmp_path: Path
 ) -> None:
     log, target = tmp_path / "sessions.jsonl", tmp_path / "report.json"
     write_sessions(log)
-    before = worker.events("accepted")
-    status, said = stage.headrace(
-        "simulate", "--sessions", str(log), "--warm-up", "0.5", "--shoppers", "60", "--run", "test-",
+    n_accepted_before = worker.events("accepted")
+    status, output = environment.run_command(
+        "simulate", "--sessions", str(log), "--warm-up", "0.5", "--users", "60", "--run", "test-",
         "--report", str(target),
     )  # fmt: skip
 
-    assert status == 0, said
+    assert status == 0, output
     report = json.loads(target.read_text())
-    own = [each for each in report["policies"] if FALLBACK not in each["policy"]]
-    assert own, said
+    own_list_policies = [each for each in report["policies"] if FALLBACK not in each["policy"]]
+    assert own_list_policies, output
     assert sum(each["lists"] for each in report["policies"]) == report["lists"] > 150
-    assert report["finished"] == report["shoppers"] == 60
-    assert report["late"] == 0
+    assert report["finished"] == report["users"] == 60
+    assert report["late_lists"] == 0
     # Where a session goes is on the ring: learned lists are clicked far more often than chance would have it.
-    assert sum(each["clicks"] for each in own) > 0.4 * sum(each["lists"] for each in own)
+    assert sum(each["clicks"] for each in own_list_policies) > 0.4 * sum(
+        each["lists"] for each in own_list_policies
+    )
 
-    sent = report["setup"]["warm_up_events"] + SCOUTS + report["events"]
-    worker.wait_until(lambda: worker.events("accepted") == before + sent, f"{sent} events to be taken")
-    impressions = [event for event in decoded(stage, "events.impression", Impression) if is_of_test(event)]
+    sent = report["setup"]["warm_up_events"] + N_PROBE_USERS + report["events"]
+    worker.wait_until(
+        lambda: worker.events("accepted") == n_accepted_before + sent, f"{sent} events to be taken"
+    )
+    impressions = [
+        event for event in decode_topic(environment, "events.impression", Impression) if is_simulated(event)
+    ]
     assert len(impressions) == report["impressions"] == report["lists"]
     published = {
-        each.list_id: [item.id for item in each.items] for each in decoded(stage, "lists", RecommendationList)
+        each.list_id: [item.id for item in each.items]
+        for each in decode_topic(environment, "lists", RecommendationList)
     }
     seen = [event for event in impressions if event.list_id in published]
-    assert len(seen) == sum(each["lists"] for each in own)
+    assert len(seen) == sum(each["lists"] for each in own_list_policies)
     for event in seen:
         # looked at from the top, without the item the shopper was at
         assert event.items == [item for item in published[event.list_id] if item in event.items]
-    clicks = [event for event in decoded(stage, "events.click", Click) if event.list_id and is_of_test(event)]
+    clicks = [
+        event
+        for event in decode_topic(environment, "events.click", Click)
+        if event.list_id and is_simulated(event)
+    ]
     assert len(clicks) == sum(each["clicks"] for each in report["policies"])
-    looked_at = {(event.list_id, event.items[-1]) for event in impressions}
-    assert all((event.list_id, event.item_id) in looked_at for event in clicks)
+    examined_and_clicked = {(event.list_id, event.items[-1]) for event in impressions}
+    assert all((event.list_id, event.item_id) in examined_and_clicked for event in clicks)
 
 
-def test_ctrl_c_ends_a_generated_run_with_a_report_of_what_was_done(
-    stage: Stage, worker: Worker, tmp_path: Path
+def test_ctrl_c_ends_a_generated_run_with_a_partial_report(
+    environment: IntegrationEnvironment, worker: WorkerHandle, tmp_path: Path
 ) -> None:
     target = tmp_path / "report.json"
-    before = worker.events("accepted")
+    n_accepted_before = worker.events("accepted")
     running = subprocess.Popen(
         [
             sys.executable,
             "-m",
             "stream_app",
             "simulate",
-            "--shoppers",
+            "--users",
             "200",
             "--items",
             "100",
@@ -109,9 +122,9 @@ def test_ctrl_c_ends_a_generated_run_with_a_report_of_what_was_done(
             str(target),
         ],
         env=child_environment(
-            app_id=stage.settings.app_id,
-            broker=stage.settings.broker,
-            redis=stage.settings.redis,
+            app_id=environment.settings.app_id,
+            broker=environment.settings.broker,
+            redis=environment.settings.redis,
             max_event_age=0,
         ),
         stdin=subprocess.DEVNULL,
@@ -120,19 +133,20 @@ def test_ctrl_c_ends_a_generated_run_with_a_report_of_what_was_done(
         text=True,
     )
     try:
-        worker.wait_until(lambda: worker.events("accepted") > before + 250, "shoppers to be at it")
+        worker.wait_until(lambda: worker.events("accepted") > n_accepted_before + 250, "shoppers to be at it")
         running.send_signal(signal.SIGINT)
-        said, _ = running.communicate(timeout=20)
+        output, _ = running.communicate(timeout=20)
     finally:
         running.kill()
 
-    assert running.returncode == 130, said
-    assert "Traceback" not in said
+    assert running.returncode == 130, output
+    assert "Traceback" not in output
     report = json.loads(target.read_text())
     assert report["interrupted"] is True
     assert report["lists"] > 50
     assert report["regret"]["curves"]
     worker.wait_until(
-        lambda: worker.events("accepted") >= before + 85 + report["events"], "every event to be taken"
+        lambda: worker.events("accepted") >= n_accepted_before + 85 + report["events"],
+        "every event to be taken",
     )
     assert worker.events("dead_lettered") == 0

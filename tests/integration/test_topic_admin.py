@@ -13,9 +13,17 @@ from stream_app.errors import UserError
 from stream_app.settings import load_settings
 from topics import admin
 from topics.admin import Problem, ProblemKind
-from topics.catalog import CATALOG_ITEMS, CLICKS, DEAD_LETTERS, INTERACTIONS, Cleanup, TopicSpec, catalogue
+from topics.catalog import (
+    CATALOG_ITEMS,
+    CLICKS,
+    DEAD_LETTERS,
+    INTERACTIONS,
+    CleanupPolicy,
+    TopicSpec,
+    catalog,
+)
 
-SPECS = catalogue("shop")
+SPECS = catalog("shop")
 
 
 def clicks(**changes: object) -> TopicSpec:
@@ -23,14 +31,14 @@ def clicks(**changes: object) -> TopicSpec:
     return TopicSpec(**{**fields, **changes})
 
 
-def test_topics_are_made_once_and_then_all_is_well(broker: str) -> None:
-    made = admin.create(SPECS, broker, partitions=4, replication=1)
-    assert made == [spec.name for spec in SPECS]
+def test_topics_are_created_once_and_pass_the_check(broker: str) -> None:
+    created = admin.create(SPECS, broker, partitions=4, replication=1)
+    assert created == [spec.name for spec in SPECS]
     assert admin.create(SPECS, broker, partitions=4, replication=1) == []
     assert admin.check(SPECS, broker) == []
 
 
-def test_topics_are_described_as_they_were_made(broker: str) -> None:
+def test_topics_are_described_as_created(broker: str) -> None:
     admin.create(SPECS, broker, partitions=4, replication=1)
     states = {state.spec.name: state for state in admin.describe(SPECS, broker)}
     assert states[DEAD_LETTERS.name].partitions == 1
@@ -41,7 +49,7 @@ def test_topics_are_described_as_they_were_made(broker: str) -> None:
     assert states[CLICKS.name].operations >= admin.WORKER_OPERATIONS
 
 
-def test_only_the_missing_topics_are_made(broker: str) -> None:
+def test_only_missing_topics_are_created(broker: str) -> None:
     admin.create([CLICKS], broker, partitions=4, replication=1)
     assert admin.create([CLICKS, CATALOG_ITEMS], broker, partitions=4, replication=1) == [CATALOG_ITEMS.name]
 
@@ -51,16 +59,16 @@ def test_missing_topics_are_reported(broker: str) -> None:
     assert admin.check([CLICKS, CATALOG_ITEMS], broker) == [Problem("catalog.items", ProblemKind.MISSING)]
 
 
-def test_partition_counts_that_differ_are_reported(broker: str) -> None:
+def test_differing_partition_counts_are_reported(broker: str) -> None:
     specs = [spec for spec in SPECS if spec.copartitioned]
     admin.create(specs[1:], broker, partitions=4, replication=1)
     admin.create(specs[:1], broker, partitions=2, replication=1)
     assert admin.check(specs, broker) == [Problem("events.click", ProblemKind.PARTITIONS, "2", "4")]
 
 
-def test_settings_that_differ_are_reported(broker: str) -> None:
-    wrong = clicks(cleanup=Cleanup.COMPACT, config={"max.message.bytes": "1000"})
-    admin.create([wrong], broker, partitions=4, replication=1)
+def test_differing_topic_settings_are_reported(broker: str) -> None:
+    misconfigured = clicks(cleanup=CleanupPolicy.COMPACT, config={"max.message.bytes": "1000"})
+    admin.create([misconfigured], broker, partitions=4, replication=1)
     expected = clicks(config={**CLICKS.config, "max.message.bytes": "1048576"})
     assert admin.check([expected], broker) == [
         Problem("events.click", ProblemKind.CLEANUP_POLICY, "compact", "delete"),
@@ -69,7 +77,7 @@ def test_settings_that_differ_are_reported(broker: str) -> None:
     ]
 
 
-def test_deleted_topics_are_gone_and_can_be_made_anew(broker: str) -> None:
+def test_deleted_topics_are_gone_and_can_be_recreated(broker: str) -> None:
     for partitions in (4, 2, 3):
         admin.create(SPECS, broker, partitions=partitions, replication=1)
         assert admin.describe([CLICKS], broker)[0].partitions == partitions
@@ -78,17 +86,17 @@ def test_deleted_topics_are_gone_and_can_be_made_anew(broker: str) -> None:
     assert admin.delete(["events.click"], broker) == []
 
 
-def test_a_topic_that_the_broker_refuses_is_an_error_that_says_why(broker: str) -> None:
+def test_refused_topic_error_gives_the_reason(broker: str) -> None:
     with pytest.raises(
         admin.TopicAdminError, match=r"Could not create the topic events\.click: .*[Rr]eplication"
     ):
         admin.create([CLICKS], broker, partitions=4, replication=3)
 
 
-def test_an_absent_broker_is_reported_soon_and_quietly(caplog: pytest.LogCaptureFixture) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        address = f"127.0.0.1:{taken.getsockname()[1]}"
+def test_unavailable_broker_is_reported_quickly_without_logs(caplog: pytest.LogCaptureFixture) -> None:
+    with socket.socket() as closed_socket:
+        closed_socket.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{closed_socket.getsockname()[1]}"
         started = time.monotonic()
         with caplog.at_level(logging.DEBUG), pytest.raises(admin.BrokerUnavailableError) as caught:
             admin.list_names(address)
@@ -97,21 +105,21 @@ def test_an_absent_broker_is_reported_soon_and_quietly(caplog: pytest.LogCapture
     assert not [record for record in caplog.records if record.name.startswith("kafka")]
 
 
-def test_something_that_listens_but_is_no_broker_is_reported_within_five_seconds(
+def test_silent_server_is_reported_within_five_seconds(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with socket.socket() as mute:
-        mute.bind(("127.0.0.1", 0))
-        mute.listen()
+    with socket.socket() as silent_socket:
+        silent_socket.bind(("127.0.0.1", 0))
+        silent_socket.listen()
         started = time.monotonic()
         with pytest.raises(admin.BrokerUnavailableError):
-            admin.list_names(f"127.0.0.1:{mute.getsockname()[1]}")
+            admin.list_names(f"127.0.0.1:{silent_socket.getsockname()[1]}")
     assert time.monotonic() - started < 5
     assert not caplog.records
 
 
 @pytest.mark.parametrize("address", ["nowhere", "nowhere:port", "nowhere.invalid:9092", ""])
-def test_an_address_that_is_none_is_an_absent_broker(address: str) -> None:
+def test_invalid_address_is_an_unavailable_broker(address: str) -> None:
     with pytest.raises(admin.BrokerUnavailableError):
         admin.list_names(address)
 
@@ -119,16 +127,16 @@ def test_an_address_that_is_none_is_an_absent_broker(address: str) -> None:
 def committed(broker: str, group: str) -> dict[tuple[str, int], int]:
     with closing(kafka.KafkaAdminClient(bootstrap_servers=broker)) as client:
         found = client.list_group_offsets([group])[group]
-    return {(tp.topic, tp.partition): place.offset for tp, place in found.items()}
+    return {(tp.topic, tp.partition): committed_offset.offset for tp, committed_offset in found.items()}
 
 
-def test_a_group_can_begin_where_topics_end_and_be_forgotten_again(broker: str) -> None:
+def test_group_can_start_at_latest_and_be_deleted(broker: str) -> None:
     admin.create([CLICKS, CATALOG_ITEMS], broker, partitions=2, replication=1)
     with closing(kafka.KafkaProducer(bootstrap_servers=broker)) as producer:
         for partition in (0, 1, 1, 1):
             producer.send(CLICKS.name, b"{}", partition=partition).get(timeout=10)
     group = f"late-{uuid.uuid4().hex}"
-    admin.begin_at_end(group, [CLICKS, CATALOG_ITEMS], broker)
+    admin.seek_group_to_end(group, [CLICKS, CATALOG_ITEMS], broker)
     assert committed(broker, group) == {
         (CLICKS.name, 0): 1,
         (CLICKS.name, 1): 3,
@@ -140,7 +148,7 @@ def test_a_group_can_begin_where_topics_end_and_be_forgotten_again(broker: str) 
     admin.delete_group(group, broker)  # that it is not there is what was wanted
 
 
-class TestCommands:
+class TestTopicsCommand:
     """`headrace topics` as a person runs it."""
 
     @pytest.fixture(autouse=True)
@@ -148,7 +156,7 @@ class TestCommands:
         monkeypatch.setenv("HEADRACE_BROKER", broker)
         monkeypatch.setenv("HEADRACE_PARTITIONS", "3")
 
-    def test_create_says_what_it_made(self) -> None:
+    def test_create_prints_created_topics(self) -> None:
         first = CliRunner().invoke(build_cli(), ["topics", "create"])
         assert first.exit_code == 0
         assert "created events.click\n" in first.output
@@ -156,34 +164,34 @@ class TestCommands:
         second = CliRunner().invoke(build_cli(), ["topics", "create"])
         assert second.output == "0 created, 13 were there already\n"
 
-    def test_check_fails_with_what_to_do_until_the_topics_are_there(self) -> None:
+    def test_check_fails_with_a_remedy_until_topics_exist(self) -> None:
         before = CliRunner().invoke(build_cli(), ["topics", "check"])
         assert before.exit_code == 1
         assert "events.click is missing -> headrace topics create\n" in before.output
         CliRunner().invoke(build_cli(), ["topics", "create"])
         after = CliRunner().invoke(build_cli(), ["topics", "check"])
         assert after.exit_code == 0
-        assert after.output == "all 13 topics are as the catalogue says\n"
+        assert after.output == "all 13 topics are as the catalog says\n"
 
-    def test_create_complains_of_topics_that_do_not_fit_together(self) -> None:
+    def test_create_reports_mismatched_partition_counts(self) -> None:
         CliRunner().invoke(build_cli(), ["topics", "create"])
         admin.delete(["events.click"], load_settings().broker)
-        outcome = CliRunner().invoke(build_cli(), ["topics", "create", "--partitions", "5"])
-        assert outcome.exit_code == 1
-        assert "events.click has 5 partitions, the topics it is read with 3" in outcome.output
+        result = CliRunner().invoke(build_cli(), ["topics", "create", "--partitions", "5"])
+        assert result.exit_code == 1
+        assert "events.click has 5 partitions, the topics it is read with 3" in result.output
 
-    def test_list_shows_partitions_and_what_is_missing(self) -> None:
+    def test_list_prints_partitions_and_missing_topics(self) -> None:
         admin.create([CLICKS], load_settings().broker, partitions=3, replication=1)
-        outcome = CliRunner().invoke(build_cli(), ["topics", "list"])
-        assert outcome.exit_code == 0
-        lines = {line.split()[0]: line.split()[1] for line in outcome.output.splitlines()}
+        result = CliRunner().invoke(build_cli(), ["topics", "list"])
+        assert result.exit_code == 0
+        lines = {line.split()[0]: line.split()[1] for line in result.output.splitlines()}
         assert lines["events.click"] == "3"
         assert lines["catalog.items"] == "missing"
 
 
-def test_commands_without_a_broker_are_errors_for_people(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_commands_without_a_broker_are_user_errors(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_BROKER", "127.0.0.1:1")
     for command in ("create", "check", "list"):
-        outcome = CliRunner().invoke(build_cli(), ["topics", command])
-        assert isinstance(outcome.exception, UserError)
-        assert "No Kafka broker answers at 127.0.0.1:1." in str(outcome.exception)
+        result = CliRunner().invoke(build_cli(), ["topics", command])
+        assert isinstance(result.exception, UserError)
+        assert "No Kafka broker answers at 127.0.0.1:1." in str(result.exception)

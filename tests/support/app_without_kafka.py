@@ -22,7 +22,7 @@ from topics.catalog import DEAD_LETTERS
 from topics.records import DeadLetter
 
 
-class Batch:
+class FakeBatch:
     """A batch builder without a limit."""
 
     def __init__(self) -> None:
@@ -36,17 +36,17 @@ class Batch:
     def close(self) -> None: ...
 
 
-class Producer:
+class AcknowledgingProducer:
     """Acknowledges everything at once."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int, bytes | None, bytes | None]] = []
         self.forwarded: list[tuple[str, bytes, bytes]] = []
 
-    def create_batch(self) -> Batch:
-        return Batch()
+    def create_batch(self) -> FakeBatch:
+        return FakeBatch()
 
-    async def send_batch(self, batch: Batch, topic: str, *, partition: int) -> "asyncio.Future[Any]":
+    async def send_batch(self, batch: FakeBatch, topic: str, *, partition: int) -> "asyncio.Future[Any]":
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         done.set_result(SimpleNamespace(offset=len(self.sent)))
         self.sent += [(topic, partition, key, value) for key, value in batch.records]
@@ -56,26 +56,26 @@ class Producer:
         self.forwarded.append((topic, key, value))
 
 
-class Stream:
+class FakeStream:
     """Stands in an agent's hands where Faust's stream would be, which starts with the whole application."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
-        self.waiting: asyncio.Queue[Message | None] = asyncio.Queue()
-        self.channel = SimpleNamespace(queue=self.waiting)
+        self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.channel = SimpleNamespace(queue=self.messages)
 
     async def events(self) -> AsyncIterator[Any]:
         """One event at a time, known to tables as the current one, until there is None."""
-        while (message := await self.waiting.get()) is not None:
+        while (message := await self.messages.get()) is not None:
             event = Event(self.app, message.key, message.value, {}, message)
-            current = _current_event.set(weakref.ref(event))
+            token = _current_event.set(weakref.ref(event))
             try:
                 yield event
             finally:
-                _current_event.reset(current)
+                _current_event.reset(token)
 
 
-class Shop:
+class WorkerWithoutKafka:
     """An application and what goes in and out of it."""
 
     def __init__(self, folder: Path) -> None:
@@ -91,25 +91,25 @@ class Shop:
         self.publisher = MemoryPublisher()
         self.metrics = Metrics()
         self.app = create_app(self.settings, self.publisher, partitions=4, metrics=self.metrics)
-        self.parts = self.app.components
-        self.producer = Producer()
+        self.components = self.app.components
+        self.producer = AcknowledgingProducer()
         self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer)
         self._clicks = 0
         self._offsets: dict[tuple[str, int], int] = {}
 
     @asynccontextmanager
-    async def agent(self, name: str) -> "AsyncIterator[Stream]":
+    async def agent(self, name: str) -> "AsyncIterator[FakeStream]":
         """Run the function of an agent over a stream of ours; its error, if any, comes out here."""
         [agent] = [agent for agent in self.app.agents.values() if agent.name.endswith(name)]
-        stream = Stream(self.app)
+        stream = FakeStream(self.app)
         running = asyncio.create_task(agent.fun(stream))
         yield stream
-        stream.waiting.put_nowait(None)
+        stream.messages.put_nowait(None)
         await asyncio.wait_for(running, 10)
 
     async def put(
         self,
-        stream: "Stream",
+        stream: "FakeStream",
         topic: str,
         key: bytes | None,
         value: bytes | None,
@@ -118,12 +118,12 @@ class Shop:
         offset: int | None = None,
     ) -> None:
         """Hand a record to an agent as if it had come from Kafka; the next of its partition unless told."""
-        place = (topic, partition)
+        topic_partition = (topic, partition)
         if offset is None:
-            offset = self._offsets[place] = self._offsets.get(place, -1) + 1
+            offset = self._offsets[topic_partition] = self._offsets.get(topic_partition, -1) + 1
         message = Message(topic, partition, offset, time.time(), 0, (), key, value, b"")
         message.generation_id = self.app.consumer_generation_id
-        stream.waiting.put_nowait(message)
+        stream.messages.put_nowait(message)
 
     async def click(self, agent: Any, user: str, item: str, **fields: Any) -> bytes:
         """Hand in a click under the shopper's key unless told; its bytes."""
@@ -153,9 +153,9 @@ class Shop:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[Shop]:
+async def open_worker(folder: Path) -> AsyncIterator[WorkerWithoutKafka]:
     """A shop that leaves no task behind."""
-    shop = Shop(folder)
-    yield shop
-    await shop.parts.flusher.stop(patience=0.1)
-    await shop.parts.outbox.flush()
+    worker = WorkerWithoutKafka(folder)
+    yield worker
+    await worker.components.flusher.stop(patience=0.1)
+    await worker.components.batch_producer.flush()

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from stream_app.client.redis_contract import popular_key, user_key
-from stream_app.kafka.event_sender import MemoryOutbox
-from stream_app.tools.simulator.loop import Loop
-from stream_app.tools.simulator.simulated_user import Shopper
-from stream_app.tools.simulator.tally import Tally
+from stream_app.kafka.event_sender import InMemoryEventSender
+from stream_app.tools.simulator.loop import SimulationLoop
+from stream_app.tools.simulator.simulated_user import SimulatedUser
+from stream_app.tools.simulator.tally import SimulationTally
 from topics.codec import Limits, decode
 from topics.events import Click, Event, Impression, Purchase, Search
 from topics.records import ListedItem, Reason, RecommendationList
@@ -20,7 +20,7 @@ KINDS: dict[str, type[Event]] = {
 }
 
 
-def listing(
+def make_list(
     items: Iterable[str], *, list_id: str = "l", key: str = "k", policy: str = "fixed"
 ) -> RecommendationList:
     listed = tuple(ListedItem(item, 0.5, 1.0, Reason("popular")) for item in items)
@@ -34,7 +34,7 @@ def listing(
     )
 
 
-class Recommender:
+class InMemoryRecommender:
     """Redis and the workers at once: a list of one's own from the second page on, a new one at each read.
 
     Parameters
@@ -70,19 +70,21 @@ class Recommender:
         items = [item for item in self._recommend(user_id, session_items) if item not in exclude]
         key = user_key(user_id) if reads > 1 else popular_key()
         return (
-            listing(items, list_id=f"{user_id}-{reads}", key=key, policy=self._policy_of(user_id))
+            make_list(items, list_id=f"{user_id}-{reads}", key=key, policy=self._policy_of(user_id))
             if items
             else None
         )
 
 
 def run(
-    shoppers: Iterable[Shopper], recommender: Recommender, *, at_once: int = 8
-) -> tuple[Tally, list[Event]]:
+    users: Iterable[SimulatedUser], recommender: InMemoryRecommender, *, concurrency: int = 8
+) -> tuple[SimulationTally, list[Event]]:
     """Run shoppers to their end; what was counted, and the events as the workers would decode them."""
-    tally, outbox = Tally(), MemoryOutbox()
-    asyncio.run(Loop(recommender, outbox, tally, at_once=at_once, patience=0.05).run(shoppers))
+    tally, sender = SimulationTally(), InMemoryEventSender()
+    asyncio.run(
+        SimulationLoop(recommender, sender, tally, concurrency=concurrency, list_timeout=0.05).run(users)
+    )
     return tally, [
         decode(record.value, KINDS[record.topic], received=1e10, limits=Limits(max_future=1e12, max_age=0))
-        for record in outbox.records
+        for record in sender.records
     ]

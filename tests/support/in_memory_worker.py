@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from state.list_store import ListMemory
-from state.log_progress import Logged
+from state.list_store import PublishedListStore
+from state.log_progress import LogProgress
 from state.model_store import DirectoryModelStore
 from state.published_list import PublishedList
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
@@ -21,14 +21,14 @@ from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from stream_app.publishing.flusher import Flusher
 from stream_app.publishing.memory_publisher import MemoryPublisher
-from stream_app.publishing.prequential import PublishedLists
+from stream_app.publishing.prequential import PrequentialEvaluator
 from stream_app.publishing.publisher import Document, PublisherUnavailableError
 from stream_app.ranking.ranker import Ranker
 from stream_app.settings import Settings
-from stream_app.worker.agents.users import UserEvents
+from stream_app.worker.agents.users import UserEventHandler
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.replica import Replica
-from stream_app.worker.reward_attributor import Rewards
+from stream_app.worker.reward_attributor import RewardAttributor
 from topics.catalog import DEAD_LETTERS, TopicSpec, topic_of
 from topics.events import Click, Erasure, Event, Search, UserEvent
 from topics.records import DeadLetter, RecommendationList
@@ -47,7 +47,7 @@ class ManualClock:
         return self.now
 
 
-class MemoryRows:
+class InMemoryUserRows:
     """Rows in a dict, as bytes; `unreadable` names those that cannot be read."""
 
     def __init__(self) -> None:
@@ -73,11 +73,11 @@ class MemoryRows:
         for user_id in self.stored:
             yield user_id, self.get(user_id)
 
-    def forget_cached(self) -> None:
+    def clear_cache(self) -> None:
         """Nothing is held beside the store."""
 
 
-class Sent(NamedTuple):
+class ProducedRecord(NamedTuple):
     """A record on its way to Kafka."""
 
     topic: str
@@ -86,12 +86,12 @@ class Sent(NamedTuple):
     value: bytes | None
 
 
-class Outgoing:
-    """Keeps what would go to Kafka; `broken` refuses it as an outbox does that lost a batch."""
+class FakeBatchProducer:
+    """Keeps what would go to Kafka; `failing` refuses it as an outbox does that lost a batch."""
 
     def __init__(self) -> None:
-        self.records: list[Sent] = []
-        self.broken = False
+        self.records: list[ProducedRecord] = []
+        self.failing = False
 
     def append(
         self,
@@ -99,53 +99,53 @@ class Outgoing:
         partition: int,
         key: bytes | None,
         value: bytes | None,
-        delivered: Callable[[int], None] | None = None,
+        on_delivered: Callable[[int], None] | None = None,
         /,
     ) -> None:
-        del delivered
-        if self.broken:
+        del on_delivered
+        if self.failing:
             raise DeliveryError("an earlier batch was not delivered")
-        self.records.append(Sent(topic, partition, key, value))
+        self.records.append(ProducedRecord(topic, partition, key, value))
 
-    def of(self, spec: TopicSpec) -> list[Sent]:
+    def of(self, spec: TopicSpec) -> list[ProducedRecord]:
         return [record for record in self.records if record.topic == spec.name]
 
 
-class HeldPublisher(MemoryPublisher):
+class BlockingPublisher(MemoryPublisher):
     """A memory publisher that can be held up in the middle of a flush, and says when it refused one."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.started = asyncio.Event()
-        self.open = asyncio.Event()
-        self.open.set()
-        self.refused = asyncio.Event()
-        self.deletions: list[int] = []
+        self.publish_started = asyncio.Event()
+        self.unblocked = asyncio.Event()
+        self.unblocked.set()
+        self.publish_failed = asyncio.Event()
+        self.deletion_sizes: list[int] = []
 
     async def delete(self, keys: Sequence[str]) -> None:
         try:
             await super().delete(keys)
         except PublisherUnavailableError:
-            self.refused.set()
+            self.publish_failed.set()
             raise
-        self.deletions.append(len(keys))
+        self.deletion_sizes.append(len(keys))
 
     async def publish(self, documents: Sequence[Document]) -> None:
-        self.started.set()
-        await self.open.wait()
+        self.publish_started.set()
+        await self.unblocked.wait()
         try:
             await super().publish(documents)
         except PublisherUnavailableError:
-            self.refused.set()
+            self.publish_failed.set()
             raise
 
-    def hold(self) -> None:
-        """From now on a flush waits until `open` is set."""
-        self.started.clear()
-        self.open.clear()
+    def block(self) -> None:
+        """From now on a flush waits until `unblocked` is set."""
+        self.publish_started.clear()
+        self.unblocked.clear()
 
 
-class Workbench:
+class InMemoryWorker:
     """The parts of a worker, wired as `stream_app.worker.app` wires them."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
@@ -154,9 +154,9 @@ class Workbench:
         )
         self.clock = ManualClock()
         self.metrics = Metrics()
-        self.rows = MemoryRows()
-        self.outgoing = Outgoing()
-        self.publisher = HeldPublisher()
+        self.rows = InMemoryUserRows()
+        self.producer = FakeBatchProducer()
+        self.publisher = BlockingPublisher()
         self.models = ModelSet(self.settings.models, max_items=1000, max_users=1000)
         store = DirectoryModelStore(folder)
         self.replica = Replica(
@@ -166,23 +166,28 @@ class Workbench:
             self.metrics,
             broker="",
             limits=self.settings.limits,
-            on_news=lambda items, segments: self.flusher.touch(items, segments),  # noqa: PLW0108  # made below
+            on_stale=lambda items, segments: self.flusher.invalidate(items, segments),  # noqa: PLW0108  # made below
             clock=self.clock,
         )
-        self.memory = ListMemory(self.settings.remembered_lists, self.settings.list_retention)
-        self.lists = PublishedLists(self.metrics, self.memory)
-        self.logged = Logged()
+        self.memory = PublishedListStore(self.settings.retained_lists, self.settings.list_retention)
+        self.lists = PrequentialEvaluator(self.metrics, self.memory)
+        self.log_progress = LogProgress()
         ranker = Ranker(
             self.models, per_source=50, length=self.settings.list_length, rules=self.settings.list_rules
         )
-        append = self.outgoing.append
-        self.rewards = Rewards(
-            self.memory, self.logged, self.replica, append, self.metrics, self.settings.attribution_rules
+        append = self.producer.append
+        self.rewards = RewardAttributor(
+            self.memory,
+            self.log_progress,
+            self.replica,
+            append,
+            self.metrics,
+            self.settings.attribution_rules,
         )
         self.flusher = Flusher(
             ranker, self.rows, self.publisher, self.lists, append, self.metrics, self.settings, self.clock
         )
-        self.events = UserEvents(
+        self.events = UserEventHandler(
             self.rows,
             self.replica,
             self.flusher,
@@ -196,30 +201,32 @@ class Workbench:
         )
         self._offsets: Counter[str] = Counter()
 
-    def record(self, topic: str, key: bytes | None, value: bytes | None, **place: Any) -> Any:
+    def record(self, topic: str, key: bytes | None, value: bytes | None, **record_fields: Any) -> Any:
         """A Kafka record as Faust hands it over; the next offset of its topic unless told."""
         offset = self._offsets[topic]
         self._offsets[topic] += 1
-        fields = {"offset": offset, "partition": 0, "timestamp": self.clock.now, **place}
+        fields = {"offset": offset, "partition": 0, "timestamp": self.clock.now, **record_fields}
         return SimpleNamespace(topic=topic, key=key, value=value, **fields)
 
-    def message(self, event: Event, **place: Any) -> Any:
+    def message(self, event: Event, **record_fields: Any) -> Any:
         """The record of a shopper's event."""
         assert isinstance(event, UserEvent)
         topic = topic_of(type(event)).name
-        return self.record(topic, event.user_id.encode(), msgspec.json.encode(event), **place)
+        return self.record(topic, event.user_id.encode(), msgspec.json.encode(event), **record_fields)
 
-    def listed(self, user_id: str, *items: str, list_id: str = "l", **fields: Any) -> PublishedList:
+    def add_published_list(
+        self, user_id: str, *items: str, list_id: str = "l", **fields: Any
+    ) -> PublishedList:
         """A list published to a shopper at the time of the clock."""
         published = PublishedList(list_id, fields.pop("policy", "fixed"), self.clock.now, items, **fields)
         self.memory.add(user_id, 0, published)
         return published
 
-    def take(self, *events: Event) -> None:
+    def accept(self, *events: Event) -> None:
         """Handle events that are as they must be."""
         for event in events:
             assert self.events.handle(self.message(event)) is None
-        assert self.letters() == []
+        assert self.dead_letters() == []
 
     def click(self, user_id: str, item_id: str, **fields: Any) -> Click:
         """A click at the time of the clock, with an id of its own."""
@@ -251,9 +258,9 @@ class Workbench:
         event_id = f"e{self._offsets['event ids']}"
         return Erasure(event_id=event_id, ts=int(self.clock.now * 1000), user_id=user_id)
 
-    def letters(self) -> list[DeadLetter]:
+    def dead_letters(self) -> list[DeadLetter]:
         """The dead letters so far."""
-        values = [record.value for record in self.outgoing.of(DEAD_LETTERS)]
+        values = [record.value for record in self.producer.of(DEAD_LETTERS)]
         return [msgspec.json.decode(value, type=DeadLetter) for value in values if value is not None]
 
     def published(self, key: str) -> RecommendationList | None:
@@ -265,19 +272,22 @@ class Workbench:
         """A sample of a metric, by its name without the prefix."""
         return self.metrics.registry.get_sample_value(f"headrace_{name}", labels) or 0.0
 
-    def outcomes(self, spec: TopicSpec) -> dict[str, float]:
+    def event_outcomes(self, spec: TopicSpec) -> dict[str, float]:
         """What became of the events of a topic, without those that were none."""
-        known = ("accepted", "duplicate", "replayed", "dead_lettered", "rekeyed")
-        counts = {outcome: self.count("events_total", topic=spec.name, outcome=outcome) for outcome in known}
+        outcome_labels = ("accepted", "duplicate", "replayed", "dead_lettered", "rekeyed")
+        counts = {
+            outcome: self.count("events_total", topic=spec.name, outcome=outcome)
+            for outcome in outcome_labels
+        }
         return {outcome: count for outcome, count in counts.items() if count}
 
     @asynccontextmanager
-    async def flushing(self) -> AsyncIterator[None]:
+    async def running_flusher(self) -> AsyncIterator[None]:
         """The flusher runs; nothing takes longer than some seconds."""
         async with asyncio.timeout(20):
             self.flusher.start()
             try:
                 yield
             finally:
-                self.publisher.open.set()
+                self.publisher.unblocked.set()
                 await self.flusher.stop(patience=0.5)

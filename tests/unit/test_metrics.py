@@ -19,13 +19,13 @@ def test_two_workers_in_one_process_do_not_collide() -> None:
     assert other.registry.get_sample_value("headrace_freshness_seconds_count") == 0
 
 
-def test_a_registry_that_is_given_is_used() -> None:
+def test_a_given_registry_is_used() -> None:
     mine = Metrics()
     with pytest.raises(ValueError, match="Duplicated"):
         Metrics(mine.registry)
 
 
-def test_freshness_is_told_apart_from_5_ms_to_10_s() -> None:
+def test_freshness_buckets_cover_5_ms_to_10_s() -> None:
     assert FRESHNESS_BUCKETS[0] == 0.005
     assert FRESHNESS_BUCKETS[-1] == 10.0
     assert list(FRESHNESS_BUCKETS) == sorted(FRESHNESS_BUCKETS)
@@ -35,7 +35,7 @@ def test_freshness_is_told_apart_from_5_ms_to_10_s() -> None:
     assert {0.05, 0.1, 0.15} <= set(FRESHNESS_BUCKETS)
 
 
-def test_every_metric_is_ours_by_name_and_says_what_it_is() -> None:
+def test_every_metric_has_our_prefix_and_a_description() -> None:
     families = list(Metrics().registry.collect())
     assert len(families) > 20
     for family in families:
@@ -43,7 +43,7 @@ def test_every_metric_is_ours_by_name_and_says_what_it_is() -> None:
         assert re.match(r"[A-Z0-9].*\.$", family.documentation)
 
 
-def test_what_is_served_is_the_text_that_prometheus_reads() -> None:
+def test_metrics_are_exported_in_prometheus_text_format() -> None:
     metrics = Metrics()
     metrics.dead_letters.labels("unreadable").inc(3)
     assert b'headrace_dead_letters_total{reason="unreadable"} 3.0' in generate_latest(metrics.registry)

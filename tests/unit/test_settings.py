@@ -11,7 +11,7 @@ from state.attribution import AttributionRules
 from stream_app.settings import Settings, SettingsError, child_environment, embedded_override, load_settings
 from tests.support import ROOT
 
-OTHER: dict[str, Any] = {
+NON_DEFAULT: dict[str, Any] = {
     "app_id": "shop",
     "broker": "kafka-1:9092,kafka-2:9092",
     "redis": "redis://cache:6379/3",
@@ -42,15 +42,15 @@ OTHER: dict[str, Any] = {
     "policies": {"thompson": 0.9, "fixed": 0.1},
     "policy_parameters": {"thompson": {"exploration": 0.5}},
     "control_policy": "popularity",
-    "guard_margin": 0.25,
+    "guardrail_margin": 0.25,
     "candidates_per_source": 6,
     "list_ttl": 60.0,
     "flush_users": 1,
     "flush_linger": 0.0,
-    "hurry": False,
-    "item_list_interval": 0.5,
+    "degraded_ranking": False,
+    "shared_list_interval": 0.5,
     "audit_lists": False,
-    "max_dirty": 100,
+    "max_pending": 100,
     "reward_weights": {
         "click": 0.5,
         "share": 0.0,
@@ -72,13 +72,13 @@ OTHER: dict[str, Any] = {
         "hide": 60.0,
         "impression": 60.0,
     },
-    "reward_named_only": True,
+    "reward_require_list_id": True,
     "reward_price_exponent": 0.5,
     "reward_price_unit": 20.0,
-    "remembered_lists": 1000,
-    "remembered_lists_per_user": 3,
+    "retained_lists": 1000,
+    "retained_lists_per_user": 3,
     "snapshot_interval": 1.5,
-    "snapshots_kept": 1,
+    "max_snapshots": 1,
     "producer_linger": 0.0,
     "republish_window": 0.0,
     "session_timeout": 30.0,
@@ -89,20 +89,20 @@ def as_variable(value: object) -> str:
     return json.dumps(value) if isinstance(value, list | dict) else str(value)
 
 
-def test_there_is_another_value_here_for_every_setting() -> None:
-    assert set(OTHER) == set(Settings.model_fields)
+def test_every_setting_has_a_non_default_value_here() -> None:
+    assert set(NON_DEFAULT) == set(Settings.model_fields)
     defaults = Settings()
-    assert [name for name, value in OTHER.items() if getattr(defaults, name) == value] == []
+    assert [name for name, value in NON_DEFAULT.items() if getattr(defaults, name) == value] == []
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
 def test_every_setting_is_read_from_its_variable(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(f"HEADRACE_{name.upper()}", as_variable(OTHER[name]))
-    assert getattr(load_settings(), name) == OTHER[name]
+    monkeypatch.setenv(f"HEADRACE_{name.upper()}", as_variable(NON_DEFAULT[name]))
+    assert getattr(load_settings(), name) == NON_DEFAULT[name]
 
 
 @pytest.mark.parametrize("name", Settings.model_fields)
-def test_every_setting_says_what_it_does(name: str) -> None:
+def test_every_setting_is_described(name: str) -> None:
     description = Settings.model_fields[name].description
     assert description is not None
     assert description.endswith(".")
@@ -149,7 +149,7 @@ def test_every_setting_says_what_it_does(name: str) -> None:
         ("audit_lists", "perhaps"),
         ("reward_price_exponent", "-1"),
         ("reward_price_unit", "0"),
-        ("remembered_lists_per_user", "1"),
+        ("retained_lists_per_user", "1"),
         ("seed", "1.5"),
     ],
 )
@@ -175,7 +175,7 @@ def test_a_wrong_value_is_one_sentence_that_names_the_variable_and_the_value(
         ("kafka_1.shop:9092", None),
     ],
 )
-def test_brokers_are_host_and_port_with_commas_between(value: str, read: str | None) -> None:
+def test_brokers_are_comma_separated_host_and_port(value: str, read: str | None) -> None:
     assert load_settings(broker=value).broker == (read or value)
 
 
@@ -200,7 +200,7 @@ def test_brokers_are_host_and_port_with_commas_between(value: str, read: str | N
         ),
     ],
 )
-def test_a_value_that_would_fail_later_is_told_now(
+def test_a_value_that_would_fail_later_is_rejected_now(
     name: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"HEADRACE_{name.upper()}", value)
@@ -208,7 +208,7 @@ def test_a_value_that_would_fail_later_is_told_now(
         load_settings()
 
 
-def test_what_the_command_line_says_wins_and_none_leaves_it_to_the_environment(
+def test_overrides_win_over_the_environment_and_none_defers_to_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HEADRACE_LIST_LENGTH", "7")
@@ -216,13 +216,13 @@ def test_what_the_command_line_says_wins_and_none_leaves_it_to_the_environment(
     assert load_settings(list_length=None).list_length == 7
 
 
-def test_settings_do_not_change() -> None:
+def test_settings_are_immutable() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
         settings.seed = 1  # type: ignore[misc]  # that is what is tried
 
 
-def test_a_name_that_is_no_setting_is_refused() -> None:
+def test_an_unknown_setting_is_rejected() -> None:
     with pytest.raises(SettingsError, match="LIST_LENGHT"):
         load_settings(list_lenght=5)
 
@@ -232,7 +232,7 @@ def test_the_limits_of_events_are_those_of_the_settings() -> None:
     assert (limits.max_age, limits.max_future) == (7.0, 3.0)
 
 
-def test_kinds_of_reactions_that_are_left_out_keep_their_worth_and_window(
+def test_omitted_reaction_kinds_keep_their_weight_and_window(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HEADRACE_REWARD_WEIGHTS", '{"purchase": 20}')
@@ -243,7 +243,7 @@ def test_kinds_of_reactions_that_are_left_out_keep_their_worth_and_window(
 
 
 @pytest.mark.parametrize(
-    ("name", "value", "says"),
+    ("name", "value", "expected_message"),
     [
         ("reward_weights", '{"hide": 1}', "A hide counts against an item"),
         ("reward_weights", '{"click": -1}', "A click counts for it"),
@@ -255,11 +255,11 @@ def test_kinds_of_reactions_that_are_left_out_keep_their_worth_and_window(
         ("reward_windows", '{"click": 0}', "greater than or equal"),
     ],
 )
-def test_a_reward_that_makes_no_sense_is_refused(
-    name: str, value: str, says: str, monkeypatch: pytest.MonkeyPatch
+def test_invalid_reward_settings_are_rejected(
+    name: str, value: str, expected_message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(f"HEADRACE_{name.upper()}", value)
-    with pytest.raises(SettingsError, match=says) as raised:
+    with pytest.raises(SettingsError, match=expected_message) as raised:
         load_settings()
     assert f"HEADRACE_{name.upper()}" in str(raised.value)
 
@@ -269,7 +269,7 @@ def test_a_reward_that_makes_no_sense_is_refused(
     [({"thompson": 0.5, "linucb": 0.5}, None), ({"thompson": 0.9, "fixed": 0.1}, "popularity")],
     ids=["the default", "another"],
 )
-def test_a_control_that_is_not_run_is_refused_and_it_says_what_to_set(
+def test_a_control_policy_that_is_not_run_is_rejected_with_a_remedy(
     policies: dict[str, float], control: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEADRACE_POLICIES", json.dumps(policies))
@@ -277,8 +277,8 @@ def test_a_control_that_is_not_run_is_refused_and_it_says_what_to_set(
         monkeypatch.setenv("HEADRACE_CONTROL_POLICY", control)
     with pytest.raises(SettingsError) as raised:
         load_settings()
-    said, name = str(raised.value), control or "fixed"
-    assert said.startswith(
+    message, name = str(raised.value), control or "fixed"
+    assert message.startswith(
         f"HEADRACE_CONTROL_POLICY: The guard holds policies against {name}, which HEADRACE_POLICIES does not run: "
         f"set it to one of {', '.join(sorted(policies))}, "
     )
@@ -286,25 +286,25 @@ def test_a_control_that_is_not_run_is_refused_and_it_says_what_to_set(
     monkeypatch.setenv("HEADRACE_CONTROL_POLICY", "thompson")
     assert load_settings().control_policy == "thompson"
     monkeypatch.setenv("HEADRACE_CONTROL_POLICY", name)
-    assert load_settings(guard_margin=1.0).control_policy == name
+    assert load_settings(guardrail_margin=1.0).control_policy == name
     assert load_settings(policies={**policies, name: 0.1}).control_policy == name
 
 
 @pytest.mark.parametrize("policies", [{"fixed": 1.0}, {"thompson": 0.9, "fixed": 0.1}])
 @pytest.mark.parametrize("margin", [0.1, 1.0])
-def test_a_control_that_is_no_policy_is_refused_however_many_run(
+def test_an_unknown_control_policy_is_rejected(
     policies: dict[str, float], margin: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEADRACE_CONTROL_POLICY", "fxied")
     with pytest.raises(SettingsError) as raised:
-        load_settings(policies=policies, guard_margin=margin)
+        load_settings(policies=policies, guardrail_margin=margin)
     assert str(raised.value).startswith(
         "HEADRACE_CONTROL_POLICY: There is no policy 'fxied'; there are fixed, popularity, thompson,"
     )
 
 
 @pytest.mark.parametrize("policies", [{"fixed": 1.0}, {"thompson": 1.0}, {"thompson": 0.9, "fixed": 0.0}])
-def test_the_default_control_does_for_one_policy_and_for_any_beside_it(policies: dict[str, float]) -> None:
+def test_the_default_control_policy_is_valid_alone_and_with_others(policies: dict[str, float]) -> None:
     assert load_settings(policies=policies).control_policy == "fixed"
 
 
@@ -330,7 +330,7 @@ def test_only_the_settings_read_the_environment() -> None:
     assert readers == {"stream_app/settings.py"}
 
 
-def test_a_real_server_takes_the_place_of_an_embedded_one_only_when_it_is_named(
+def test_a_real_server_replaces_an_embedded_one_only_when_configured(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HEADRACE_BROKER", "kafka:9092")

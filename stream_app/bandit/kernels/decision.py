@@ -14,7 +14,7 @@ from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def drawn(state: Any) -> Any:
+def next_u64(state: Any) -> Any:
     """The next 64 random bits.
 
     References
@@ -31,11 +31,11 @@ def drawn(state: Any) -> Any:
 @jit(fastmath=SUMS, numpy_errors=True)
 def uniform(state: Any) -> float:
     """Above 0 and below 1."""
-    return (float(drawn(state) >> np.uint64(12)) + 0.5) / 4503599627370496.0
+    return (float(next_u64(state) >> np.uint64(12)) + 0.5) / 4503599627370496.0
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def below(state: Any, n: int) -> int:
+def randint(state: Any, n: int) -> int:
     """A whole number from 0 to n - 1."""
     return min(int(uniform(state) * n), n - 1)
 
@@ -115,7 +115,7 @@ def beta(state: Any, spare: Any, a: float, b: float, slope: float, middle: float
         # the other power of a uniform
         power = uniform(state) ** (1.0 / high)
         return float(power if b == 1.0 else 1.0 - power)
-    both = low + high
+    total_shape = low + high
     while True:
         u = uniform(state)
         v = slope * math.log(u / (1.0 - u))
@@ -125,7 +125,7 @@ def beta(state: Any, spare: Any, a: float, b: float, slope: float, middle: float
         s = low + r - w
         if s + 2.6094379124341003 < 5.0 * z:
             t = math.log(z)
-            if s <= t and r + both * math.log(both / (high + w)) < t:
+            if s <= t and r + total_shape * math.log(total_shape / (high + w)) < t:
                 continue
         return w / (high + w) if low == a else high / (high + w)
 
@@ -134,16 +134,16 @@ def beta(state: Any, spare: Any, a: float, b: float, slope: float, middle: float
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def cleaned(features: Any, largest: float, out: Any) -> None:
-    """Write features that are within `largest` of 0, and 0 where they are no number."""
+def clip_features(features: Any, max_abs: float, out: Any) -> None:
+    """Write features that are within `max_abs` of 0, and 0 where they are no number."""
     for row in range(len(features)):
         for j in range(features.shape[1]):
             value = features[row, j]
-            out[row, j] = 0.0 if math.isnan(value) else min(max(value, -largest), largest)
+            out[row, j] = 0.0 if math.isnan(value) else min(max(value, -max_abs), max_abs)
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def best(scores: Any, order: Any) -> None:
+def top_k(scores: Any, order: Any) -> None:
     """Write the rows of the best scores, best first; of equals the first row first."""
     k = len(order)
     size = 0
@@ -154,18 +154,18 @@ def best(scores: Any, order: Any) -> None:
         if size == k:
             if not score > scores[order[k - 1]]:
                 continue
-            at = k - 1
+            index = k - 1
         else:
-            at = size
+            index = size
             size += 1
-        while at > 0 and score > scores[order[at - 1]]:
-            order[at] = order[at - 1]
-            at -= 1
-        order[at] = row
+        while index > 0 and score > scores[order[index - 1]]:
+            order[index] = order[index - 1]
+            index -= 1
+        order[index] = row
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def slate(scores: Any, member: int, order: Any, propensities: Any) -> None:
+def ensemble_slate(scores: Any, member: int, order: Any, propensities: Any) -> None:
     """Order the candidates by one of several scorings, and count how many of these agree with each place.
 
     Parameters
@@ -180,29 +180,29 @@ def slate(scores: Any, member: int, order: Any, propensities: Any) -> None:
         Gets the share of the scorings that put that row in that place.
     """
     n, draws = scores.shape
-    best(scores[:, member].copy(), order)
-    above = np.empty(draws, np.int32)
-    for place in range(len(order)):
-        chosen = order[place]
-        own = scores[chosen]
-        above[:] = 0
+    top_k(scores[:, member].copy(), order)
+    n_above = np.empty(draws, np.int32)
+    for position in range(len(order)):
+        chosen = order[position]
+        chosen_scores = scores[chosen]
+        n_above[:] = 0
         # not the whole order of each scoring, but how many are before this one: no branches
         for row in range(chosen):
-            other = scores[row]
+            row_scores = scores[row]
             for draw in range(draws):
-                above[draw] += np.int32(other[draw] >= own[draw])
+                n_above[draw] += np.int32(row_scores[draw] >= chosen_scores[draw])
         for row in range(chosen + 1, n):
-            other = scores[row]
+            row_scores = scores[row]
             for draw in range(draws):
-                above[draw] += np.int32(other[draw] > own[draw])
-        agree = 0
+                n_above[draw] += np.int32(row_scores[draw] > chosen_scores[draw])
+        n_agree = 0
         for draw in range(draws):
-            agree += above[draw] == place
-        propensities[place] = agree / draws
+            n_agree += n_above[draw] == position
+        propensities[position] = n_agree / draws
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def sampled_weights(mean: Any, lower: Any, scale: float, seed: Any, weights: Any) -> None:
+def sample_weights(mean: Any, lower: Any, scale: float, seed: Any, weights: Any) -> None:
     """Draw weightings from a Gaussian posterior.
 
     Parameters
@@ -221,53 +221,53 @@ def sampled_weights(mean: Any, lower: Any, scale: float, seed: Any, weights: Any
     state = np.empty(1, np.uint64)
     state[0] = seed
     spare = np.zeros(2)
-    held = np.empty((d, draws))
+    deviations = np.empty((d, draws))
     for i in range(d):
         for draw in range(draws):
-            held[i, draw] = scale * normal(state, spare)
+            deviations[i, draw] = scale * normal(state, spare)
     # L' u = z, from the last row up, all draws at once
-    for back in range(d):
-        i = d - 1 - back
-        row = held[i]
+    for steps_back in range(d):
+        i = d - 1 - steps_back
+        row = deviations[i]
         inverse = 1.0 / lower[i, i]
         for draw in range(draws):
             row[draw] *= inverse
         for k in range(i):
             factor = lower[i, k]
-            to = held[k]
+            out_row = deviations[k]
             for draw in range(draws):
-                to[draw] -= factor * row[draw]
+                out_row[draw] -= factor * row[draw]
     for i in range(d):
         for draw in range(draws):
-            weights[i, draw] = mean[i] + held[i, draw]
+            weights[i, draw] = mean[i] + deviations[i, draw]
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def decide_sampled(
-    features: Any, weights: Any, seed: Any, largest: float, order: Any, propensities: Any
+def thompson_slate(
+    features: Any, weights: Any, seed: Any, max_abs: float, order: Any, propensities: Any
 ) -> None:
-    """Choose a slate by one of the weightings, each equally likely; see `slate`."""
+    """Choose a slate by one of the weightings, each equally likely; see `ensemble_slate`."""
     # what is added to all does not change their order
     n, d = features.shape
     draws = weights.shape[1]
     scores = np.zeros((n, draws), np.float32)
     for row in range(n):
-        to = scores[row]
+        out_row = scores[row]
         for i in range(d):
             value = features[row, i]
             if math.isnan(value) or value == 0.0:
                 continue
-            x = np.float32(min(max(value, -largest), largest))
+            x = np.float32(min(max(value, -max_abs), max_abs))
             weight = weights[i]
             for draw in range(draws):
-                to[draw] += x * weight[draw]
+                out_row[draw] += x * weight[draw]
     state = np.empty(1, np.uint64)
     state[0] = seed
-    slate(scores, below(state, draws), order, propensities)
+    ensemble_slate(scores, randint(state, draws), order, propensities)
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def decide_upper(features: Any, mean: Any, lower: Any, width: float, largest: float, order: Any) -> None:
+def ucb_order(features: Any, mean: Any, lower: Any, width: float, max_abs: float, order: Any) -> None:
     """Choose the largest upper confidence bounds, mean + width · sqrt(xᵀ A⁻¹ x); `lower` is the factor of A."""
     n, d = features.shape
     scores = np.empty(n)
@@ -277,7 +277,7 @@ def decide_upper(features: Any, mean: Any, lower: Any, width: float, largest: fl
         x[d] = 1.0
         for i in range(d):
             value = features[row, i]
-            x[i] = 0.0 if math.isnan(value) else min(max(value, -largest), largest)
+            x[i] = 0.0 if math.isnan(value) else min(max(value, -max_abs), max_abs)
             score += mean[i] * x[i]
         if width > 0.0:
             square = 0.0
@@ -289,11 +289,11 @@ def decide_upper(features: Any, mean: Any, lower: Any, width: float, largest: fl
                 square += x[i] * x[i]
             score += width * math.sqrt(square)
         scores[row] = score
-    best(scores, order)
+    top_k(scores, order)
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def wander(n: int, ranked: Any, ranks: Any, epsilon: float, seed: Any, order: Any) -> None:
+def epsilon_greedy_order(n: int, ranked: Any, ranks: Any, epsilon: float, seed: Any, order: Any) -> None:
     """Fill each place by the best left, or with chance `epsilon` by any that is left.
 
     Parameters
@@ -309,54 +309,56 @@ def wander(n: int, ranked: Any, ranks: Any, epsilon: float, seed: Any, order: An
     """
     state = np.empty(1, np.uint64)
     state[0] = seed
-    taken = np.zeros(n, np.bool_)
+    selected = np.zeros(n, np.bool_)
     first = 0
-    for place in range(len(order)):
-        while taken[first]:
+    for position in range(len(order)):
+        while selected[first]:
             first += 1
         rank = first
         if uniform(state) < epsilon:
-            left = below(state, n - place)
+            remaining = randint(state, n - position)
             rank = -1
-            while left >= 0:
+            while remaining >= 0:
                 rank += 1
-                left -= not taken[rank]
-        taken[rank] = True
-        ranks[place] = rank
-        order[place] = ranked[rank]
+                remaining -= not selected[rank]
+        selected[rank] = True
+        ranks[position] = rank
+        order[position] = ranked[rank]
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def wander_propensities(n: int, ranks: Any, epsilon: float, propensities: Any) -> None:
-    """Write the chance that `wander` puts the candidate of each rank in its place, over all it could do before.
+def epsilon_greedy_propensities(n: int, ranks: Any, epsilon: float, propensities: Any) -> None:
+    """Write the probability that `epsilon_greedy_order` gives the candidate of each rank its place.
 
     What matters to a candidate is how many better ones are left, for only with none of them it is the best left.
     That number falls by one when a better one is taken; its distribution is carried from place to place.
     """
     k = len(ranks)
-    chance = np.empty(k + 1)
-    following = np.empty(k + 1)
-    for place in range(k):
-        rank = ranks[place]
+    probability = np.empty(k + 1)
+    next_probability = np.empty(k + 1)
+    for position in range(k):
+        rank = ranks[position]
         # chance[gone]: that so many better ones are gone and this one is left
-        chance[:] = 0.0
-        chance[0] = 1.0
-        for earlier in range(place):
-            left = n - earlier
-            following[:] = 0.0
-            for gone in range(min(earlier, rank) + 1):
-                now = chance[gone]
-                better = rank - gone
-                if better > 0:
-                    following[gone + 1] += now * (1.0 - epsilon + epsilon * better / left)
-                following[gone] += now * epsilon * (left - better - 1) / left
-            chance, following = following, chance
+        probability[:] = 0.0
+        probability[0] = 1.0
+        for previous_position in range(position):
+            remaining = n - previous_position
+            next_probability[:] = 0.0
+            for n_removed in range(min(previous_position, rank) + 1):
+                current = probability[n_removed]
+                n_better = rank - n_removed
+                if n_better > 0:
+                    next_probability[n_removed + 1] += current * (
+                        1.0 - epsilon + epsilon * n_better / remaining
+                    )
+                next_probability[n_removed] += current * epsilon * (remaining - n_better - 1) / remaining
+            probability, next_probability = next_probability, probability
         total = 0.0
-        for gone in range(min(place, rank) + 1):
-            total += chance[gone] * epsilon / (n - place)
-        if rank <= place:
-            total += chance[rank] * (1.0 - epsilon)
-        propensities[place] = total
+        for n_removed in range(min(position, rank) + 1):
+            total += probability[n_removed] * epsilon / (n - position)
+        if rank <= position:
+            total += probability[rank] * (1.0 - epsilon)
+        propensities[position] = total
 
 
 # --- items by themselves ----------------------------------------------------------------------------------
@@ -364,7 +366,7 @@ def wander_propensities(n: int, ranks: Any, epsilon: float, propensities: Any) -
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def item_posterior(
-    score: Any, row: int, sums: Any, factor: float, strength: float, rate: float, gaussian: bool
+    score: Any, row: int, sums: Any, factor: float, prior_strength: float, prior_rate: float, gaussian: bool
 ) -> tuple[float, float]:
     """Trials and rewards of an item, the prior's among them.
 
@@ -378,54 +380,56 @@ def item_posterior(
         Trials and rewards.
     factor
         What turns the sums into sums decayed until now.
-    strength, rate
+    prior_strength, prior_rate
         Trials of the prior, and its rate for a score of 1.
     gaussian
         Whether rewards may have any value; else they are chances.
     """
     if math.isnan(score):
         score = 0.0
-    rate *= min(max(score, -1e3), 1e3)
+    prior_rate *= min(max(score, -1e3), 1e3)
     if not gaussian:
-        rate = min(max(rate, 1e-3), 0.999)
-    tried = strength
-    got = strength * rate
+        prior_rate = min(max(prior_rate, 1e-3), 0.999)
+    trials = prior_strength
+    reward_sum = prior_strength * prior_rate
     if row >= 0:
-        tried += factor * sums[row, 0]
-        got += factor * sums[row, 1]
+        trials += factor * sums[row, 0]
+        reward_sum += factor * sums[row, 1]
     if not gaussian:
         # what was thought to be overlooked may bring more than its trials
-        tried = max(tried, got)
-    return tried, got
+        trials = max(trials, reward_sum)
+    return trials, reward_sum
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def fold_items(
+def fold_item_impressions(
     scores: Any,
     rows: Any,
     positions: Any,
     weight: float,
     factor: float,
-    strength: float,
-    rate: float,
+    prior_strength: float,
+    prior_rate: float,
     gaussian: bool,
-    chances: Any,
+    examination: Any,
     sums: Any,
-    places: Any,
-    expected: Any,
+    rank_sums: Any,
+    expected_rewards: Any,
 ) -> None:
     """Count showings: a trial as far as the place is looked at, and to the place what was expected of the item."""
-    for at in range(len(rows)):
-        place = min(max(positions[at], 0), len(places) - 1)
-        tried, got = item_posterior(scores[at], rows[at], sums, factor, strength, rate, gaussian)
-        expected[place] += weight * got / tried
-        places[place, 0] += weight
-        sums[rows[at], 0] += weight * chances[place]
+    for index in range(len(rows)):
+        position = min(max(positions[index], 0), len(rank_sums) - 1)
+        trials, reward_sum = item_posterior(
+            scores[index], rows[index], sums, factor, prior_strength, prior_rate, gaussian
+        )
+        expected_rewards[position] += weight * reward_sum / trials
+        rank_sums[position, 0] += weight
+        sums[rows[index], 0] += weight * examination[position]
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def sample_item(
-    tried: float, got: float, gaussian: bool, noise: float, state: Any, spare: Any, out: Any
+    trials: float, reward_sum: float, gaussian: bool, noise: float, state: Any, spare: Any, out: Any
 ) -> None:
     """Draw worths of an item with so many trials and rewards: normal, or of a Beta posterior.
 
@@ -433,42 +437,44 @@ def sample_item(
     counts).
     """
     if gaussian:
-        mean = got / tried
-        deviation = noise / math.sqrt(tried)
+        mean = reward_sum / trials
+        deviation = noise / math.sqrt(trials)
         for draw in range(len(out)):
             out[draw] = mean + deviation * normal(state, spare)
     else:
-        tighter = 1.0 / (noise * noise)
-        hits = got * tighter
-        misses = max(tried - got, 1e-3) * tighter
+        concentration = 1.0 / (noise * noise)
+        hits = reward_sum * concentration
+        misses = max(trials - reward_sum, 1e-3) * concentration
         slope, middle = beta_constants(hits, misses)
         for draw in range(len(out)):
             out[draw] = beta(state, spare, hits, misses, slope, middle)
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def decide_items(
+def item_thompson_slate(
     scores: Any,
     rows: Any,
     sums: Any,
     factor: float,
-    strength: float,
-    rate: float,
+    prior_strength: float,
+    prior_rate: float,
     gaussian: bool,
     noise: float,
-    fixed: Any,
+    draw_seed: Any,
     seed: Any,
     draws: int,
     order: Any,
     propensities: Any,
 ) -> None:
-    """Choose a slate by one of `draws` draws of all worths (drawn from `fixed`), each equally likely."""
+    """Choose a slate by one of `draws` draws of all worths (drawn from `draw_seed`), each equally likely."""
     state = np.empty(1, np.uint64)
-    state[0] = fixed
+    state[0] = draw_seed
     spare = np.zeros(2)
-    worths = np.empty((len(rows), draws), np.float32)
-    for at in range(len(rows)):
-        tried, got = item_posterior(scores[at], rows[at], sums, factor, strength, rate, gaussian)
-        sample_item(tried, got, gaussian, noise, state, spare, worths[at])
+    sampled_values = np.empty((len(rows), draws), np.float32)
+    for index in range(len(rows)):
+        trials, reward_sum = item_posterior(
+            scores[index], rows[index], sums, factor, prior_strength, prior_rate, gaussian
+        )
+        sample_item(trials, reward_sum, gaussian, noise, state, spare, sampled_values[index])
     state[0] = seed
-    slate(worths, below(state, draws), order, propensities)
+    ensemble_slate(sampled_values, randint(state, draws), order, propensities)

@@ -11,34 +11,34 @@ from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def safe(value: Any, largest: float) -> float:
-    """A feature within `largest` of 0, and 0 if it is no number."""
+def clip_feature(value: Any, max_abs: float) -> float:
+    """A feature within `max_abs` of 0, and 0 if it is no number."""
     if math.isnan(value):
         return 0.0
-    return float(min(max(value, -largest), largest))
+    return float(min(max(value, -max_abs), max_abs))
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def fold_seen(
-    features: Any, positions: Any, weight: float, largest: float, outer: Any, sums: Any, places: Any
+def fold_impressions(
+    features: Any, positions: Any, weight: float, max_abs: float, outer: Any, sums: Any, rank_sums: Any
 ) -> None:
     """Add the outer products (lower triangles) of what was seen to those of their places; the last feature is a 1."""
     d = features.shape[1] + 1
     x = np.empty(d)
     x[d - 1] = 1.0
     for row in range(len(features)):
-        place = min(max(positions[row], 0), len(places) - 1)
+        rank = min(max(positions[row], 0), len(rank_sums) - 1)
         for i in range(d - 1):
-            x[i] = safe(features[row, i], largest)
+            x[i] = clip_feature(features[row, i], max_abs)
         for i in range(d):
-            sums[place, i] += weight * x[i]
-        to = outer[place]
+            sums[rank, i] += weight * x[i]
+        target = outer[rank]
         for i in range(d):
-            scaled = weight * x[i]
-            if scaled != 0.0:
+            scaled_x = weight * x[i]
+            if scaled_x != 0.0:
                 for j in range(i + 1):
-                    to[i, j] += scaled * x[j]
-        places[place, 0] += weight
+                    target[i, j] += scaled_x * x[j]
+        rank_sums[rank, 0] += weight
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
@@ -48,81 +48,83 @@ def fold_reward(
     value: float,
     first: bool,
     weight: float,
-    largest: float,
-    rewarded: Any,
-    places: Any,
+    max_abs: float,
+    reward_sums: Any,
+    rank_sums: Any,
 ) -> None:
     """Add value times features and 1, and the value to its place."""
-    place = min(max(position, 0), len(places) - 1)
+    rank = min(max(position, 0), len(rank_sums) - 1)
     for i in range(len(features)):
-        rewarded[i] += weight * value * safe(features[i], largest)
-    rewarded[len(features)] += weight * value
+        reward_sums[i] += weight * value * clip_feature(features[i], max_abs)
+    reward_sums[len(features)] += weight * value
     if first and value > 0:
-        places[place, 1] += weight
-    places[place, 2] += weight * value
-    places[place, 3] += weight * value * value
-    places[place, 4] += weight
+        rank_sums[rank, 1] += weight
+    rank_sums[rank, 2] += weight * value
+    rank_sums[rank, 3] += weight * value * value
+    rank_sums[rank, 4] += weight
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def place_weights(
-    places: Any,
+def estimate_examination(
+    rank_sums: Any,
     predicted: Any,
     mode: int,
     prior: Any,
     floor: float,
-    trust: float,
-    factor: float,
-    weights: Any,
+    prior_strength: float,
+    decay_factor: float,
+    examination: Any,
 ) -> None:
-    """Write how likely each place is to be looked at; `weights` holds the last estimate.
+    """Write how likely each place is to be looked at; `examination` holds the last estimate.
 
     Parameters
     ----------
-    places : ndarray of float64, shape (places, 5)
+    rank_sums : ndarray of float64, shape (places, 5)
         Showings, first reactions, values, squared values, rewards.
     predicted : ndarray of float64, shape (places,)
         What the items shown there would have brought if all had been looked at, in any unit.
     mode
         0 for the position-based model, 1 for the cascade, 2 for none.
     prior : ndarray of float64, shape (places,)
-        What `trust` rewards a place speak for.
-    factor
+        What `prior_strength` rewards a place speak for.
+    decay_factor
         What turns the sums into sums decayed until now.
     """
-    n = len(weights)
+    n = len(examination)
     if mode == 2:
-        for place in range(n):
-            weights[place] = 1.0
+        for rank in range(n):
+            examination[rank] = 1.0
     elif mode == 1:
         # the first choice ends the scan: what was chosen above is what did not get here
         reached = 1.0
-        for place in range(n):
-            weights[place] = min(max(reached, floor), 1.0)
-            reached -= factor * places[place, 1] / (factor * places[place, 0] + trust)
+        for rank in range(n):
+            examination[rank] = min(max(reached, floor), 1.0)
+            reached -= (
+                decay_factor * rank_sums[rank, 1] / (decay_factor * rank_sums[rank, 0] + prior_strength)
+            )
     else:
-        got = 0.0
-        expected = 0.0
+        observed_reward = 0.0
+        expected_reward = 0.0
         rewards = 0.0
-        for place in range(n):
-            got += max(places[place, 2], 0.0)
-            expected += weights[place] * max(predicted[place], 0.0)
-            rewards += places[place, 4]
-        if not (got > 0.0 and expected > 0.0):
-            for place in range(n):
-                weights[place] = prior[place]
+        for rank in range(n):
+            observed_reward += max(rank_sums[rank, 2], 0.0)
+            expected_reward += examination[rank] * max(predicted[rank], 0.0)
+            rewards += rank_sums[rank, 4]
+        if not (observed_reward > 0.0 and expected_reward > 0.0):
+            for rank in range(n):
+                examination[rank] = prior[rank]
             return
         # the predictions may be off by a factor while little is known: only their proportions count
-        scale = got / expected
-        pull = trust * got / rewards
-        top = 1.0
-        for place in range(n):
-            estimate = (factor * max(places[place, 2], 0.0) + pull * prior[place]) / (
-                factor * scale * max(predicted[place], 0.0) + pull
+        scale = observed_reward / expected_reward
+        prior_reward = prior_strength * observed_reward / rewards
+        first_estimate = 1.0
+        for rank in range(n):
+            estimate = (decay_factor * max(rank_sums[rank, 2], 0.0) + prior_reward * prior[rank]) / (
+                decay_factor * scale * max(predicted[rank], 0.0) + prior_reward
             )
-            if place == 0:
-                top = estimate
-            weights[place] = min(max(estimate / top, floor), 1.0)
+            if rank == 0:
+                first_estimate = estimate
+            examination[rank] = min(max(estimate / first_estimate, floor), 1.0)
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
@@ -146,19 +148,19 @@ def cholesky(matrix: Any, lower: Any) -> bool:
 @jit(fastmath=SUMS, numpy_errors=True)
 def solve_transposed(lower: Any, out: Any) -> None:
     """Turn `out` into the solution of Lᵀ · solution = out."""
-    for back in range(len(lower)):
-        i = len(lower) - 1 - back
+    for step in range(len(lower)):
+        i = len(lower) - 1 - step
         out[i] /= lower[i, i]
         for k in range(i):
             out[k] -= lower[i, k] * out[i]
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def solve(lower: Any, right: Any, out: Any) -> None:
+def solve(lower: Any, rhs: Any, out: Any) -> None:
     """Write the solution of L Lᵀ out = right."""
     d = len(lower)
     for i in range(d):
-        total = right[i]
+        total = rhs[i]
         for k in range(i):
             total -= lower[i, k] * out[k]
         out[i] = total / lower[i, i]
@@ -166,7 +168,7 @@ def solve(lower: Any, right: Any, out: Any) -> None:
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def absorb(lower: Any, root: Any, x: Any, value: float) -> None:
+def cholesky_rank_one_update(lower: Any, whitened_mean: Any, x: Any, value: float) -> None:
     """Add x xᵀ to A and value · x to A · mean, in O(d²).
 
     For a posterior whose past does not fade against the prior and whose places are not weighed anew: A changes by
@@ -176,7 +178,7 @@ def absorb(lower: Any, root: Any, x: Any, value: float) -> None:
     ----------
     lower : ndarray of float64, shape (d, d)
         Cholesky factor L of A.
-    root : ndarray of float64, shape (d,)
+    whitened_mean : ndarray of float64, shape (d,)
         Lᵀ · mean. With normal noise added, `solve_transposed` makes a draw of the posterior of it, without the mean.
     x : ndarray of float64, shape (d,)
         Used up.
@@ -187,99 +189,112 @@ def absorb(lower: Any, root: Any, x: Any, value: float) -> None:
     ----------
     Gill, Golub, Murray, Saunders: Methods for modifying matrix factorizations, Mathematics of Computation 1974.
     """
-    d = len(root)
+    d = len(whitened_mean)
     for k in range(d):
         length = math.sqrt(lower[k, k] * lower[k, k] + x[k] * x[k])
         cosine = lower[k, k] / length
         sine = x[k] / length
         lower[k, k] = length
         for i in range(k + 1, d):
-            before = lower[i, k]
-            lower[i, k] = cosine * before + sine * x[i]
-            x[i] = cosine * x[i] - sine * before
-        before = root[k]
-        root[k] = cosine * before + sine * value
-        value = cosine * value - sine * before
+            previous = lower[i, k]
+            lower[i, k] = cosine * previous + sine * x[i]
+            x[i] = cosine * x[i] - sine * previous
+        previous = whitened_mean[k]
+        whitened_mean[k] = cosine * previous + sine * value
+        value = cosine * value - sine * previous
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def posterior(
     outer: Any,
     sums: Any,
-    rewarded: Any,
-    places: Any,
-    factor: float,
+    reward_sums: Any,
+    rank_sums: Any,
+    decay_factor: float,
     prior_mean: Any,
-    strengths: Any,
-    unit: float,
+    prior_precision: Any,
+    reward_scale: float,
     mode: int,
-    place_prior: Any,
+    examination_prior: Any,
     floor: float,
-    trust: float,
-    rounds: int,
+    prior_strength: float,
+    n_iterations: int,
     mean: Any,
     lower: Any,
-    weights: Any,
+    examination: Any,
 ) -> None:
     """Write mean, Cholesky factor of the precision and chances of the places that follow from the sums.
 
     The posterior and the chances of the places are found in turns, from the prior of the places on: nothing is kept
-    from one call to the next, so equal sums have equal posteriors. Rewards are counted in `unit`, or where that is 0
-    in the root of their mean square. Sums that give no finite mean and factor leave the prior.
+    from one call to the next, so equal sums have equal posteriors. Rewards are counted in `reward_scale`, or where
+    that is 0 in the root of their mean square. Sums that give no finite mean and factor leave the prior.
     """
     d = len(mean)
-    right = np.empty(d)
-    predicted = np.zeros(len(weights))
+    rhs = np.empty(d)
+    predicted = np.zeros(len(examination))
     matrix = np.empty((d, d))
-    for place in range(len(weights)):
-        weights[place] = place_prior[place]
+    for rank in range(len(examination)):
+        examination[rank] = examination_prior[rank]
     if mode != 0:
-        place_weights(places, predicted, mode, place_prior, floor, trust, factor, weights)
-        rounds = 0
-    if not unit > 0.0:
-        unit = math.sqrt(places[:, 3].sum() / places[:, 4].sum()) if places[:, 3].sum() > 0.0 else 1.0
+        estimate_examination(
+            rank_sums, predicted, mode, examination_prior, floor, prior_strength, decay_factor, examination
+        )
+        n_iterations = 0
+    if not reward_scale > 0.0:
+        reward_scale = (
+            math.sqrt(rank_sums[:, 3].sum() / rank_sums[:, 4].sum()) if rank_sums[:, 3].sum() > 0.0 else 1.0
+        )
     for i in range(d):
-        right[i] = strengths[i] * prior_mean[i] + factor / unit * rewarded[i]
-    for turn in range(rounds + 1):
+        rhs[i] = prior_precision[i] * prior_mean[i] + decay_factor / reward_scale * reward_sums[i]
+    for iteration in range(n_iterations + 1):
         for i in range(d):
             for j in range(i + 1):
                 matrix[i, j] = 0.0
-            matrix[i, i] = strengths[i]
-        for place in range(len(weights)):
-            if places[place, 0] > 0.0:
-                scale = factor * weights[place]
+            matrix[i, i] = prior_precision[i]
+        for rank in range(len(examination)):
+            if rank_sums[rank, 0] > 0.0:
+                scale = decay_factor * examination[rank]
                 for i in range(d):
                     for j in range(i + 1):
-                        matrix[i, j] += scale * outer[place, i, j]
-        sound = cholesky(matrix, lower)
-        if not sound:
+                        matrix[i, j] += scale * outer[rank, i, j]
+        valid = cholesky(matrix, lower)
+        if not valid:
             # rounding, with values far apart: the prior's share is raised until there is a factor
-            raised = 0.0
+            jitter = 0.0
             for i in range(d):
-                raised = max(raised, 1e-9 * matrix[i, i])
-            while not sound and 0.0 < raised < 1e300:
+                jitter = max(jitter, 1e-9 * matrix[i, i])
+            while not valid and 0.0 < jitter < 1e300:
                 for i in range(d):
-                    matrix[i, i] += raised
-                sound = cholesky(matrix, lower)
-                raised *= 10.0
-        solve(lower, right, mean)
+                    matrix[i, i] += jitter
+                valid = cholesky(matrix, lower)
+                jitter *= 10.0
+        solve(lower, rhs, mean)
         for i in range(d):
-            sound = sound and math.isfinite(mean[i]) and math.isfinite(lower[i, i])
-        for place in range(len(weights)):
-            sound = sound and math.isfinite(weights[place])
-        if not sound:
+            valid = valid and math.isfinite(mean[i]) and math.isfinite(lower[i, i])
+        for rank in range(len(examination)):
+            valid = valid and math.isfinite(examination[rank])
+        if not valid:
             for i in range(d):
                 mean[i] = prior_mean[i]
                 for j in range(i):
                     lower[i, j] = 0.0
-                lower[i, i] = math.sqrt(strengths[i])
-            for place in range(len(weights)):
-                weights[place] = place_prior[place]
+                lower[i, i] = math.sqrt(prior_precision[i])
+            for rank in range(len(examination)):
+                examination[rank] = examination_prior[rank]
             return
-        if turn < rounds:
-            for place in range(len(weights)):
+        if iteration < n_iterations:
+            for rank in range(len(examination)):
                 total = 0.0
                 for i in range(d):
-                    total += mean[i] * sums[place, i]
-                predicted[place] = total
-            place_weights(places, predicted, mode, place_prior, floor, trust, factor, weights)
+                    total += mean[i] * sums[rank, i]
+                predicted[rank] = total
+            estimate_examination(
+                rank_sums,
+                predicted,
+                mode,
+                examination_prior,
+                floor,
+                prior_strength,
+                decay_factor,
+                examination,
+            )

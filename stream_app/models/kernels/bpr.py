@@ -15,18 +15,18 @@ def learn_pairs(
     user: int,
     item: int,
     weight: float,
-    chosen: bool,
+    is_positive: bool,
     previous: Any,
     depth: int,
-    fade: float,
+    context_decay: float,
     pool: Any,
     size: int,
     sample: int,
     samples: int,
-    rate: float,
+    learning_rate: float,
     l2: float,
     clip: float,
-    known: Any,
+    has_vector: Any,
     user_latents: Any,
     item_latents: Any,
     biases: Any,
@@ -38,58 +38,58 @@ def learn_pairs(
     all of them, and no component leaves [-clip, clip]. Sample number s is drawn by SplitMix64 from the counter
     `sample` + s. `vector` is scratch.
     """
-    factors = len(vector)
+    n_factors = len(vector)
     first = max(0, len(previous) - depth)
-    for drawn in range(samples):
+    for index_of_sample in range(samples):
         other = -1
-        state = np.uint64(sample + drawn) * np.uint64(0x9E3779B97F4A7C15)
+        state = np.uint64(sample + index_of_sample) * np.uint64(0x9E3779B97F4A7C15)
         # what the shopper has just looked at is no negative: a few tries for another
         for _ in range(4):
             state += np.uint64(0x9E3779B97F4A7C15)
             mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
             mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             mixed ^= mixed >> np.uint64(31)
-            tried = pool[np.int64(mixed % np.uint64(size))]
-            mine = tried == item
+            candidate = pool[np.int64(mixed % np.uint64(size))]
+            is_recent = candidate == item
             for at in range(first, len(previous)):
-                mine |= previous[at] == tried
-            if not mine:
-                other = tried
+                is_recent |= previous[at] == candidate
+            if not is_recent:
+                other = candidate
                 break
         if other < 0:
             continue
-        winner = item if chosen else other
-        loser = other if chosen else item
-        for at in range(factors):
+        positive = item if is_positive else other
+        negative = other if is_positive else item
+        for at in range(n_factors):
             vector[at] = user_latents[user, at]
         factor = 1.0
         for back in range(len(previous) - 1, first - 1, -1):
-            seen = previous[back]
-            if seen < len(known) and known[seen]:
-                for at in range(factors):
-                    vector[at] += factor * item_latents[seen, at]
-                factor *= fade
-        margin = biases[winner] - biases[loser]
-        for at in range(factors):
-            margin += vector[at] * (item_latents[winner, at] - item_latents[loser, at])
-        step = rate * weight / (1.0 + math.exp(min(margin, 500.0)))
-        shrink = 1.0 - rate * l2
-        biases[winner] = shrink * biases[winner] + step
-        biases[loser] = shrink * biases[loser] - step
+            earlier = previous[back]
+            if earlier < len(has_vector) and has_vector[earlier]:
+                for at in range(n_factors):
+                    vector[at] += factor * item_latents[earlier, at]
+                factor *= context_decay
+        margin = biases[positive] - biases[negative]
+        for at in range(n_factors):
+            margin += vector[at] * (item_latents[positive, at] - item_latents[negative, at])
+        step = learning_rate * weight / (1.0 + math.exp(min(margin, 500.0)))
+        shrink = 1.0 - learning_rate * l2
+        biases[positive] = shrink * biases[positive] + step
+        biases[negative] = shrink * biases[negative] - step
         factor = 1.0
         for back in range(len(previous) - 1, first - 1, -1):
-            seen = previous[back]
-            if seen < len(known) and known[seen]:
-                for at in range(factors):
-                    apart = item_latents[winner, at] - item_latents[loser, at]
-                    moved = shrink * item_latents[seen, at] + step * factor * apart
-                    item_latents[seen, at] = min(max(moved, -clip), clip)
-                factor *= fade
-        for at in range(factors):
-            apart = item_latents[winner, at] - item_latents[loser, at]
-            moved = shrink * user_latents[user, at] + step * apart
-            user_latents[user, at] = min(max(moved, -clip), clip)
-            moved = shrink * item_latents[winner, at] + step * vector[at]
-            item_latents[winner, at] = min(max(moved, -clip), clip)
-            moved = shrink * item_latents[loser, at] - step * vector[at]
-            item_latents[loser, at] = min(max(moved, -clip), clip)
+            earlier = previous[back]
+            if earlier < len(has_vector) and has_vector[earlier]:
+                for at in range(n_factors):
+                    difference = item_latents[positive, at] - item_latents[negative, at]
+                    updated = shrink * item_latents[earlier, at] + step * factor * difference
+                    item_latents[earlier, at] = min(max(updated, -clip), clip)
+                factor *= context_decay
+        for at in range(n_factors):
+            difference = item_latents[positive, at] - item_latents[negative, at]
+            updated = shrink * user_latents[user, at] + step * difference
+            user_latents[user, at] = min(max(updated, -clip), clip)
+            updated = shrink * item_latents[positive, at] + step * vector[at]
+            item_latents[positive, at] = min(max(updated, -clip), clip)
+            updated = shrink * item_latents[negative, at] - step * vector[at]
+            item_latents[negative, at] = min(max(updated, -clip), clip)

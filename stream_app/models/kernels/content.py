@@ -1,8 +1,8 @@
 """The compiled inner loops of `content`; see `kernels` for the rules.
 
-A query is sparse: `places` (place + 1 of each slot, found zeroed, cleared by `clear`) leads from a slot to its row in
-`weights` (what it weighs in the query) and `parts` (what each context item, and in the last column the search
-words, put in).
+A query is sparse: `slot_rows` (row + 1 of each slot, found zeroed, cleared by `clear_query`) leads from a slot to
+its row in `weights` (what it weighs in the query) and `contributions` (what each context item, and in the last
+column the search words, put in).
 """
 
 import math
@@ -12,65 +12,65 @@ from stream_app.models.kernels.jit import jit
 
 
 @jit()
-def blend(
+def add_vector(
     slots: Any,
     counts: Any,
     size: int,
     factor: float,
     column: int,
-    documents: float,
-    logs: Any,
-    places: Any,
+    log_documents: float,
+    log_frequencies: Any,
+    slot_rows: Any,
     terms: Any,
     weights: Any,
-    parts: Any,
+    contributions: Any,
     n: int,
 ) -> int:
     """Add a vector of length `factor` to the query, in one column; return how many slots the query has."""
     square = 0.0
     for at in range(size):
-        square += (counts[at] * (documents - logs[slots[at]])) ** 2
+        square += (counts[at] * (log_documents - log_frequencies[slots[at]])) ** 2
     if not square > 0:
         return n
     factor /= math.sqrt(square)
     for at in range(size):
         slot = slots[at]
-        place = places[slot] - 1
-        if place < 0:
-            place = n
+        row = slot_rows[slot] - 1
+        if row < 0:
+            row = n
             n += 1
-            places[slot] = n
-            terms[place] = slot
-            weights[place] = 0.0
-            parts[place, :] = 0.0
-        value = factor * counts[at] * (documents - logs[slot])
-        weights[place] += value
-        parts[place, column] += value
+            slot_rows[slot] = n
+            terms[row] = slot
+            weights[row] = 0.0
+            contributions[row, :] = 0.0
+        value = factor * counts[at] * (log_documents - log_frequencies[slot])
+        weights[row] += value
+        contributions[row, column] += value
     return n
 
 
 @jit()
-def compose(
+def build_query(
     context: Any,
     depth: int,
-    fade: float,
-    documents: float,
+    context_decay: float,
+    log_documents: float,
     slots: Any,
     counts: Any,
     sizes: Any,
-    logs: Any,
-    searched: Any,
+    log_frequencies: Any,
+    query_terms: Any,
     ones: Any,
-    n_searched: int,
-    places: Any,
+    n_query_terms: int,
+    slot_rows: Any,
     terms: Any,
     weights: Any,
-    parts: Any,
-    used_items: Any,
+    contributions: Any,
+    context_items: Any,
 ) -> tuple[int, int, float]:
     """Sum up the context's newest distinct items, fading, and the search words.
 
-    `documents` is 1 + log(1 + number of items), so that less `logs` it is the idf of a slot.
+    `log_documents` is 1 + log(1 + number of items), so that less `log_frequencies` it is the idf of a slot.
 
     Returns
     -------
@@ -78,58 +78,71 @@ def compose(
         How many slots the query has, how many context items went in, and the query's length.
     """
     n = 0
-    used = 0
+    n_context = 0
     factor = 1.0
     for at in range(len(context) - 1, -1, -1):
         item = context[at]
         if not 0 <= item < len(sizes) or sizes[item] == 0:
             continue
-        again = False
-        for before in range(used):
-            if used_items[before] == item:
-                again = True
+        duplicate = False
+        for earlier in range(n_context):
+            if context_items[earlier] == item:
+                duplicate = True
                 break
-        if again:
+        if duplicate:
             continue
-        n = blend(
+        n = add_vector(
             slots[item],
             counts[item],
             sizes[item],
             factor,
-            used,
-            documents,
-            logs,
-            places,
+            n_context,
+            log_documents,
+            log_frequencies,
+            slot_rows,
             terms,
             weights,
-            parts,
+            contributions,
             n,
         )
-        used_items[used] = item
-        used += 1
-        factor *= fade
-        if used == depth:
+        context_items[n_context] = item
+        n_context += 1
+        factor *= context_decay
+        if n_context == depth:
             break
-    n = blend(searched, ones, n_searched, 1.0, depth, documents, logs, places, terms, weights, parts, n)
+    n = add_vector(
+        query_terms,
+        ones,
+        n_query_terms,
+        1.0,
+        depth,
+        log_documents,
+        log_frequencies,
+        slot_rows,
+        terms,
+        weights,
+        contributions,
+        n,
+    )
     square = 0.0
-    for place in range(n):
-        square += weights[place] ** 2
-    return n, used, math.sqrt(square)
+    for row in range(n):
+        square += weights[row] ** 2
+    return n, n_context, math.sqrt(square)
 
 
 @jit()
 def cosines(
     items: Any,
     n: int,
-    used_items: Any,
-    used: int,
+    context_items: Any,
+    n_context: int,
     length: float,
-    documents: float,
+    log_documents: float,
     slots: Any,
     counts: Any,
     sizes: Any,
-    logs: Any,
-    places: Any,
+    log_frequencies: Any,
+    slot_rows: Any,
     weights: Any,
     out: Any,
 ) -> None:
@@ -139,100 +152,100 @@ def cosines(
         out[at] = 0.0
         if not 0 <= item < len(sizes):
             continue
-        mine = False
-        for before in range(used):
-            mine |= used_items[before] == item
-        if mine:
+        in_context = False
+        for earlier in range(n_context):
+            in_context |= context_items[earlier] == item
+        if in_context:
             continue
         product = 0.0
         square = 0.0
         for each in range(sizes[item]):
             slot = slots[item, each]
-            value = counts[item, each] * (documents - logs[slot])
+            value = counts[item, each] * (log_documents - log_frequencies[slot])
             square += value * value
-            place = places[slot] - 1
-            if place >= 0:
-                product += value * weights[place]
+            row = slot_rows[slot] - 1
+            if row >= 0:
+                product += value * weights[row]
         if product > 0:
             out[at] = product / (length * math.sqrt(square))
 
 
 @jit()
-def reach(
+def collect_candidates(
     n_slots: int,
-    strongest: int,
+    query_terms_used: int,
     terms: Any,
     weights: Any,
-    open_places: Any,
+    remaining: Any,
     rings: Any,
     posted: Any,
     seen: Any,
-    touched: Any,
+    touched_items: Any,
 ) -> int:
     """Collect the newest items of the query's strongest slots; return how many."""
     n = 0
     ring = rings.shape[1]
-    open_places[:n_slots] = True
-    for _ in range(min(strongest, n_slots)):
+    remaining[:n_slots] = True
+    for _ in range(min(query_terms_used, n_slots)):
         best = -1
-        for place in range(n_slots):
-            if open_places[place] and (
+        for row in range(n_slots):
+            if remaining[row] and (
                 best < 0
-                or weights[place] > weights[best]
-                or (weights[place] == weights[best] and terms[place] < terms[best])
+                or weights[row] > weights[best]
+                or (weights[row] == weights[best] and terms[row] < terms[best])
             ):
-                best = place
-        open_places[best] = False
+                best = row
+        remaining[best] = False
         slot = terms[best]
         for back in range(min(ring, posted[slot])):
             item = rings[slot, (posted[slot] - 1 - back) % ring]
             if not seen[item]:
                 seen[item] = True
-                touched[n] = item
+                touched_items[n] = item
                 n += 1
     for at in range(n):
-        seen[touched[at]] = False
+        seen[touched_items[at]] = False
     return n
 
 
 @jit()
-def nearest(
+def find_evidence(
     items: Any,
     n: int,
-    used_items: Any,
-    used: int,
-    documents: float,
+    context_items: Any,
+    n_context: int,
+    log_documents: float,
     slots: Any,
     counts: Any,
     sizes: Any,
-    logs: Any,
-    places: Any,
-    parts: Any,
+    log_frequencies: Any,
+    slot_rows: Any,
+    contributions: Any,
     sums: Any,
     out: Any,
 ) -> None:
     """Write the context item that gave most to each item's cosine, -2 where the search words did."""
-    last = parts.shape[1] - 1
+    last = contributions.shape[1] - 1
     for at in range(n):
         item = items[at]
         sums[:] = 0.0
         for each in range(sizes[item]):
             slot = slots[item, each]
-            place = places[slot] - 1
-            if place >= 0:
-                value = counts[item, each] * (documents - logs[slot])
-                for column in range(used):
-                    sums[column] += value * parts[place, column]
-                sums[last] += value * parts[place, last]
+            row = slot_rows[slot] - 1
+            if row >= 0:
+                value = counts[item, each] * (log_documents - log_frequencies[slot])
+                for column in range(n_context):
+                    sums[column] += value * contributions[row, column]
+                sums[last] += value * contributions[row, last]
         best = last
-        for column in range(used):
+        for column in range(n_context):
             if sums[column] > sums[best]:
                 best = column
-        out[at] = -2 if best == last else used_items[best]
+        out[at] = -2 if best == last else context_items[best]
 
 
 @jit()
-def clear(n: int, terms: Any, places: Any) -> None:
+def clear_query(n: int, terms: Any, slot_rows: Any) -> None:
     """Forget the query."""
-    for place in range(n):
-        places[terms[place]] = 0
+    for row in range(n):
+        slot_rows[terms[row]] = 0

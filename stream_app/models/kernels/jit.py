@@ -6,6 +6,7 @@ enums of them: after any change every kernel is compiled anew.
 """
 
 import hashlib
+import shutil
 from collections.abc import Callable, Collection
 from functools import cache
 from pathlib import Path
@@ -45,28 +46,34 @@ def _stamp() -> str:
     return digest.hexdigest()
 
 
-class StampedUserProvided(caching.UserProvidedCacheLocator):  # type: ignore[misc]
-    """The folder that ``NUMBA_CACHE_DIR`` names, keyed by all kernel sources."""
+class _ByStamp:
+    """Puts machine code into a folder named by the hash: an index of other sources may name types that are gone."""
+
+    _cache_path: str
+
+    def __init__(self, function: Callable[..., Any], file: str) -> None:
+        super().__init__(function, file)  # type: ignore[call-arg]  # numba's locators take both
+        current = Path(self._cache_path) / f"kernels-{_stamp()[:16]}"
+        for folder in current.parent.glob("kernels-*"):
+            if folder != current:
+                shutil.rmtree(folder, ignore_errors=True)
+        self._cache_path = str(current)
 
     def get_source_stamp(self) -> str:
         """The hash of all kernel sources."""
         return _stamp()
 
 
-class StampedInTree(caching.InTreeCacheLocator):  # type: ignore[misc]
-    """The ``__pycache__`` beside the kernel's file, keyed by all kernel sources."""
-
-    def get_source_stamp(self) -> str:
-        """The hash of all kernel sources."""
-        return _stamp()
+class StampedUserProvided(_ByStamp, caching.UserProvidedCacheLocator):  # type: ignore[misc]
+    """The folder that ``NUMBA_CACHE_DIR`` names."""
 
 
-class StampedUserWide(caching.UserWideCacheLocator):  # type: ignore[misc]
-    """The user's cache folder, where the source tree is read-only, keyed by all kernel sources."""
+class StampedInTree(_ByStamp, caching.InTreeCacheLocator):  # type: ignore[misc]
+    """The ``__pycache__`` beside the kernel's file."""
 
-    def get_source_stamp(self) -> str:
-        """The hash of all kernel sources."""
-        return _stamp()
+
+class StampedUserWide(_ByStamp, caching.UserWideCacheLocator):  # type: ignore[misc]
+    """The user's cache folder, where the source tree is read-only."""
 
 
 _LOCATORS: Final = ",".join(

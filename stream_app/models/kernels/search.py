@@ -9,15 +9,15 @@ from stream_app.models.kernels.jit import jit
 
 
 @jit()
-def choose(
+def accumulate_choices(
     row: int,
-    present: float,
+    decay_factor: float,
     prior: float,
     items: Any,
     weights: Any,
     sizes: Any,
     words: Any,
-    rarities: Any,
+    idf: Any,
     n_words: int,
     word_items: Any,
     word_weights: Any,
@@ -25,35 +25,35 @@ def choose(
     scores: Any,
     best: Any,
     evidence: Any,
-    touched: Any,
+    touched_items: Any,
 ) -> int:
     """Add up what was chosen after a query and after its words; return how many items were touched.
 
-    The query's own choices count ``n / (n + prior)``, n being their weight now (`present` times what is stored), and
-    those of its words the rest, each word by its rarity. The evidence is -1 where the item was chosen after the
-    query itself, else -2 - w for the w-th word.
+    The query's own choices count ``n / (n + prior)``, n being their weight now (`decay_factor` times what is
+    stored), and those of its words the rest, each word by its rarity. The evidence is -1 where the item was chosen
+    after the query itself, else -2 - w for the w-th word.
     """
     n = 0
-    trust = 0.0
+    query_weight = 0.0
     if 0 <= row < len(sizes):
         total = 0.0
         for at in range(sizes[row]):
             total += weights[row, at]
         if total > 0:
-            trust = total * present / (total * present + prior)
+            query_weight = total * decay_factor / (total * decay_factor + prior)
             for at in range(sizes[row]):
-                part = trust * weights[row, at] / total
+                part = query_weight * weights[row, at] / total
                 if part > 0:
                     item = items[row, at]
-                    touched[n] = item
+                    touched_items[n] = item
                     n += 1
                     scores[item] = part
                     # no word says more than the query itself
                     best[item] = math.inf
                     evidence[item] = -1
-    rest = 0.0
+    idf_sum = 0.0
     for word in range(n_words):
-        rest += rarities[word]
+        idf_sum += idf[word]
     for word in range(n_words):
         row = words[word]
         if not 0 <= row < len(word_sizes):
@@ -64,12 +64,12 @@ def choose(
         if not total > 0:
             continue
         for at in range(word_sizes[row]):
-            part = (1.0 - trust) * (rarities[word] / rest) * (word_weights[row, at] / total)
+            part = (1.0 - query_weight) * (idf[word] / idf_sum) * (word_weights[row, at] / total)
             if not part > 0:
                 continue
             item = word_items[row, at]
             if scores[item] == 0.0:
-                touched[n] = item
+                touched_items[n] = item
                 n += 1
             scores[item] += part
             if part > best[item]:

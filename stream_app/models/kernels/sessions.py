@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from stream_app.models.kernels.jit import DIVISIONS, jit
 
 
-class Memory(NamedTuple):
+class SessionArrays(NamedTuple):
     """Sessions and postings.
 
     Attributes
@@ -29,13 +29,13 @@ class Memory(NamedTuple):
         Stable hash of the shopper.
     times : ndarray of float64, shape (sessions,)
         Event time of the newest click, seconds since the epoch.
-    posted_in : ndarray of int64, shape (items, postings)
+    posting_sessions : ndarray of int64, shape (items, postings)
         Sessions of the item's last clicks, a ring.
-    posted_at : ndarray of int8, shape (items, postings)
+    posting_positions : ndarray of int8, shape (items, postings)
         Places of these clicks in their sessions.
     clicks : ndarray of int64, shape (items,)
         Clicks of each item so far.
-    born : ndarray of int64, shape (items,)
+    first_session : ndarray of int64, shape (items,)
         Session of its first click.
     """
 
@@ -44,10 +44,10 @@ class Memory(NamedTuple):
     serials: NDArray[np.int64]
     owners: NDArray[np.uint64]
     times: NDArray[np.float64]
-    posted_in: NDArray[np.int64]
-    posted_at: NDArray[np.int8]
+    posting_sessions: NDArray[np.int64]
+    posting_positions: NDArray[np.int8]
     clicks: NDArray[np.int64]
-    born: NDArray[np.int64]
+    first_session: NDArray[np.int64]
 
 
 class Scratch(NamedTuple):
@@ -57,19 +57,19 @@ class Scratch(NamedTuple):
     ----------
     slots : ndarray of int32, shape (items,)
         Place of an item among the candidates, -1 outside.
-    found : ndarray of int32, shape (candidates,)
+    candidate_items : ndarray of int32, shape (candidates,)
         Items of the candidates.
     sums : ndarray of float32, shape (candidates, columns)
-        What was added up, see `Column`.
+        What was added up, see `SessionColumn`.
     session_slots : ndarray of int32, shape (sessions,)
         Place of a session row among those touched.
-    rows, similarity, fading, matches, recency, rank_weight, ageing
+    rows, similarity, decayed_similarity, matches, recency, rank_weight, time_decay
         Of each session touched: its row; its similarity with the context, linear and exponential in age; which
         context items it holds, a bit each; its recency; its weight by rank among the newest item's sessions; what
         it counts by its age in event time.
-    places : ndarray of int8, shape (touched sessions, context items)
+    positions : ndarray of int8, shape (touched sessions, context items)
         Where in the session each context item stands.
-    order, spare
+    order, buffer
         Values to select by.
     context : ndarray of int32
         Distinct items of the context, the newest first.
@@ -80,26 +80,26 @@ class Scratch(NamedTuple):
     """
 
     slots: NDArray[np.int32]
-    found: NDArray[np.int32]
+    candidate_items: NDArray[np.int32]
     sums: NDArray[np.float32]
     session_slots: NDArray[np.int32]
     rows: NDArray[np.int32]
     similarity: NDArray[np.float32]
-    fading: NDArray[np.float32]
+    decayed_similarity: NDArray[np.float32]
     matches: NDArray[np.int32]
     recency: NDArray[np.float32]
     rank_weight: NDArray[np.float32]
-    ageing: NDArray[np.float32]
-    places: NDArray[np.int8]
+    time_decay: NDArray[np.float32]
+    positions: NDArray[np.int8]
     order: NDArray[np.float32]
-    spare: NDArray[np.float32]
+    buffer: NDArray[np.float32]
     context: NDArray[np.int32]
     ages: NDArray[np.int32]
     supports: NDArray[np.float32]
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
-def post(memory: Memory, serial: int, owner: Any, item: int, ts: float) -> bool:
+def add_click(memory: SessionArrays, serial: int, owner: Any, item: int, ts: float) -> bool:
     """Add a click to its session; False where the session has opened a row just now."""
     row = serial % len(memory.sizes)
     opened = memory.serials[row] != serial
@@ -118,10 +118,10 @@ def post(memory: Memory, serial: int, owner: Any, item: int, ts: float) -> bool:
         memory.sizes[row] = size + 1
         clicks = memory.clicks[item]
         if clicks == 0:
-            memory.born[item] = serial
-        at = clicks % memory.posted_in.shape[1]
-        memory.posted_in[item, at] = serial
-        memory.posted_at[item, at] = size
+            memory.first_session[item] = serial
+        at = clicks % memory.posting_sessions.shape[1]
+        memory.posting_sessions[item, at] = serial
+        memory.posting_positions[item, at] = size
         memory.clicks[item] = clicks + 1
     return not opened
 
@@ -153,14 +153,14 @@ def kth_largest(values: Any, n: int, k: int) -> Any:
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
-def look_around(
-    memory: Memory,
+def query_neighbors(
+    memory: SessionArrays,
     scratch: Scratch,
     clicks: Any,
-    own: int,
+    own_session: int,
     now: int,
     postings: Any,
-    neighbours: int,
+    neighbors: int,
     bridges: int,
     bridge_postings: int,
     ts: float,
@@ -174,14 +174,14 @@ def look_around(
         See there.
     clicks : ndarray of int32
         Items of the context, oldest first; those below 0 are passed over.
-    own
-        Serial of the session that asks, which is not its own neighbour; -1 for none.
+    own_session
+        Serial of the session that asks, which is not its own neighbor; -1 for none.
     now
         Serial of the newest session.
     postings : ndarray of int32
         Most postings followed of each distinct context item, the newest first.
-    neighbours
-        Sessions that count as nearest neighbours.
+    neighbors
+        Sessions that count as nearest neighbors.
     bridges, bridge_postings
         Candidates from which a second hop is made, and the postings followed of each.
     ts, half_life
@@ -192,18 +192,18 @@ def look_around(
     tuple
         Numbers of candidates, of distinct context items and of sessions touched.
     """
-    # columns, as in `Column`
-    together, older, next_to, after, before = 0, 4, 6, 5, 7
+    # columns, as in `SessionColumn`
+    co_occurrence, older, next_to, after, before = 0, 4, 6, 5, 7
     knn, stan, pairs, by_rank, newest = 8, 9, 10, 11, 12
     after_second, before_second, all_items, support, hop, hop_newest, members = 13, 14, 15, 16, 17, 18, 19
     recent_root, recent, after_both = 20, 21, 22
-    rows_held = len(memory.sizes)
-    ring = memory.posted_in.shape[1]
-    room, session_room, depth = len(scratch.found), len(scratch.rows), len(postings)
+    n_rows = len(memory.sizes)
+    ring = memory.posting_sessions.shape[1]
+    capacity, session_capacity, depth = len(scratch.candidate_items), len(scratch.rows), len(postings)
     total = len(clicks)
     # exponentials of small integers, once a look and not once a click
     nearness = np.exp(np.float32(-0.25) * np.arange(memory.items.shape[1]).astype(np.float32))
-    freshness = np.empty(depth, np.float32)
+    context_weights = np.empty(depth, np.float32)
     distinct = 0
     for back in range(total):
         item = clicks[total - 1 - back]
@@ -217,221 +217,221 @@ def look_around(
             scratch.context[distinct] = item
             scratch.ages[distinct] = back
             distinct += 1
-    touched = 0
+    n_sessions = 0
     for at in range(distinct):
         item = scratch.context[at]
         posted = memory.clicks[item]
         linear = np.float32(1.0 - scratch.ages[at] / total)
         exponential = np.float32(np.exp(-scratch.ages[at] / 1.5))
         bit = 1 << at
-        valid: Any = np.float32(0.0)
+        valid_weight: Any = np.float32(0.0)
         for rank in range(min(posted, ring, postings[at])):
-            place = (posted - 1 - rank) % ring
-            serial = memory.posted_in[item, place]
-            row = serial % rows_held
-            if serial == own or memory.serials[row] != serial:
+            position = (posted - 1 - rank) % ring
+            serial = memory.posting_sessions[item, position]
+            row = serial % n_rows
+            if serial == own_session or memory.serials[row] != serial:
                 continue
             slot = scratch.session_slots[row]
             if slot < 0:
-                if touched >= session_room:
+                if n_sessions >= session_capacity:
                     continue
-                slot = touched
-                touched += 1
+                slot = n_sessions
+                n_sessions += 1
                 scratch.session_slots[row] = slot
                 scratch.rows[slot] = row
                 scratch.similarity[slot] = 0.0
-                scratch.fading[slot] = 0.0
+                scratch.decayed_similarity[slot] = 0.0
                 scratch.matches[slot] = 0
                 scratch.rank_weight[slot] = 0.0
-                scratch.ageing[slot] = 1.0
+                scratch.time_decay[slot] = 1.0
                 if half_life > 0.0:
-                    scratch.ageing[slot] = np.exp2(-max(0.0, ts - memory.times[row]) / half_life)
+                    scratch.time_decay[slot] = np.exp2(-max(0.0, ts - memory.times[row]) / half_life)
             if scratch.matches[slot] & bit:
                 continue
             scratch.matches[slot] |= bit
-            scratch.places[slot, at] = memory.posted_at[item, place]
-            weight = scratch.ageing[slot]
+            scratch.positions[slot, at] = memory.posting_positions[item, position]
+            weight = scratch.time_decay[slot]
             scratch.similarity[slot] += linear * weight
-            scratch.fading[slot] += exponential * weight
+            scratch.decayed_similarity[slot] += exponential * weight
             if at == 0:
                 scratch.rank_weight[slot] = np.exp(-rank / 40.0) * weight
-            valid += weight
-        scratch.supports[at] = valid
-        freshness[at] = np.float32(np.exp(-0.4 * scratch.ages[at])) / np.float32(valid + 3.0)
+            valid_weight += weight
+        scratch.supports[at] = valid_weight
+        context_weights[at] = np.float32(np.exp(-0.4 * scratch.ages[at])) / np.float32(valid_weight + 3.0)
     # of two sessions as similar the younger comes first
-    nearest = np.float32(-1.0)
-    for slot in range(touched):
+    similarity_threshold = np.float32(-1.0)
+    for slot in range(n_sessions):
         serial = memory.serials[scratch.rows[slot]]
         scratch.recency[slot] = 1.0 - np.log2(1.0 + max(0, now - serial)) / 20.0
         scratch.order[slot] = scratch.similarity[slot] + 0.01 * serial / (now + 1.0)
-        scratch.spare[slot] = scratch.order[slot]
-    if touched > neighbours:
-        nearest = kth_largest(scratch.spare, touched, neighbours)
+        scratch.buffer[slot] = scratch.order[slot]
+    if n_sessions > neighbors:
+        similarity_threshold = kth_largest(scratch.buffer, n_sessions, neighbors)
     n = 0
-    for slot in range(touched):
+    for slot in range(n_sessions):
         row = scratch.rows[slot]
         scratch.session_slots[row] = -1
         matches = scratch.matches[slot]
         similarity = scratch.similarity[slot]
-        is_near = scratch.order[slot] >= nearest
+        is_near = scratch.order[slot] >= similarity_threshold
         size = memory.sizes[row]
         first = 0
         while not (matches >> first) & 1:
             first += 1
-        match = scratch.places[slot, first]
-        alone = matches == (1 << first)
+        match = scratch.positions[slot, first]
+        single_match = matches == (1 << first)
         step = 1.0 / (1.0 + first)
         recency = scratch.recency[slot]
-        faded = scratch.fading[slot] / np.sqrt(size * 1.0) * (0.3 + recency)
+        stan_weight = scratch.decayed_similarity[slot] / np.sqrt(size * 1.0) * (0.3 + recency)
         shared: Any = np.float32(0.0)
         for at in range(distinct):
             if (matches >> at) & 1:
-                shared += freshness[at]
-        one = scratch.ageing[slot]  # what a click of this session counts
-        shared *= one
-        young = np.float32(1.0 / (16.0 + max(0, now - memory.serials[row])))
-        shared_root, shared_new = shared * np.sqrt(young), shared * young
-        in_order = (matches & 3) == 3 and scratch.places[slot, 1] < scratch.places[slot, 0]
-        for place in range(size):
-            if alone and place == match:
+                shared += context_weights[at]
+        click_weight = scratch.time_decay[slot]  # what a click of this session counts
+        shared *= click_weight
+        session_recency = np.float32(1.0 / (16.0 + max(0, now - memory.serials[row])))
+        shared_root, shared_new = shared * np.sqrt(session_recency), shared * session_recency
+        in_order = (matches & 3) == 3 and scratch.positions[slot, 1] < scratch.positions[slot, 0]
+        for position in range(size):
+            if single_match and position == match:
                 continue
-            item = memory.items[row, place]
+            item = memory.items[row, position]
             if item < 0:
                 continue
-            slot_of = scratch.slots[item]
-            if slot_of < 0:
-                if n >= room:
+            candidate_slot = scratch.slots[item]
+            if candidate_slot < 0:
+                if n >= capacity:
                     continue
-                slot_of = n
+                candidate_slot = n
                 n += 1
-                scratch.slots[item] = slot_of
-                scratch.found[slot_of] = item
-                scratch.sums[slot_of, :] = 0.0
-            sums = scratch.sums[slot_of]
+                scratch.slots[item] = candidate_slot
+                scratch.candidate_items[candidate_slot] = item
+                scratch.sums[candidate_slot, :] = 0.0
+            sums = scratch.sums[candidate_slot]
             if matches & 1:
-                distance = place - scratch.places[slot, 0]
+                distance = position - scratch.positions[slot, 0]
                 if distance != 0:
-                    sums[together] += one
+                    sums[co_occurrence] += click_weight
                     sums[by_rank] += scratch.rank_weight[slot]
                 if distance > 0:
-                    sums[after] += one / distance
+                    sums[after] += click_weight / distance
                     if distance == 1:
-                        sums[next_to] += one
+                        sums[next_to] += click_weight
                     if in_order:
-                        sums[after_both] += one / distance
+                        sums[after_both] += click_weight / distance
                 elif distance < 0:
-                    sums[before] -= one / distance
+                    sums[before] -= click_weight / distance
             if matches & 2:
-                distance = place - scratch.places[slot, 1]
+                distance = position - scratch.positions[slot, 1]
                 if distance != 0:
-                    sums[together + 1] += one
+                    sums[co_occurrence + 1] += click_weight
                 if distance > 0:
-                    sums[after_second] += one / distance
+                    sums[after_second] += click_weight / distance
                 elif distance < 0:
-                    sums[before_second] -= one / distance
-            if matches & 4 and place != scratch.places[slot, 2]:
-                sums[together + 2] += one
-            if matches & 8 and place != scratch.places[slot, 3]:
-                sums[together + 3] += one
+                    sums[before_second] -= click_weight / distance
+            if matches & 4 and position != scratch.positions[slot, 2]:
+                sums[co_occurrence + 2] += click_weight
+            if matches & 8 and position != scratch.positions[slot, 3]:
+                sums[co_occurrence + 3] += click_weight
             if matches >> 4:
-                sums[older] += one
-            if place != match:
+                sums[older] += click_weight
+            if position != match:
                 if is_near:
                     sums[knn] += similarity * step
-                    sums[members] += one
-                sums[stan] += faded * nearness[abs(place - match)]
-                if not alone:
+                    sums[members] += click_weight
+                sums[stan] += stan_weight * nearness[abs(position - match)]
+                if not single_match:
                     sums[pairs] += similarity
                 sums[all_items] += shared
                 sums[recent_root] += shared_root
                 sums[recent] += shared_new
-                sums[support] += one
+                sums[support] += click_weight
                 if recency > sums[newest]:  # noqa: PLR1730 - no write where nothing changes
                     sums[newest] = recency
     # a second hop, over the candidates that the context speaks for most
     direct = n
     if bridges > 0 and direct > 0:
-        for slot_of in range(direct):
-            scratch.order[slot_of] = scratch.sums[slot_of, all_items]
+        for candidate_slot in range(direct):
+            scratch.order[candidate_slot] = scratch.sums[candidate_slot, all_items]
         for at in range(distinct):
-            slot_of = scratch.slots[scratch.context[at]]
-            if slot_of >= 0:
-                scratch.order[slot_of] = 0.0
-        for slot_of in range(direct):
-            scratch.spare[slot_of] = scratch.order[slot_of]
-        least = kth_largest(scratch.spare, direct, min(bridges, direct))
+            candidate_slot = scratch.slots[scratch.context[at]]
+            if candidate_slot >= 0:
+                scratch.order[candidate_slot] = 0.0
+        for candidate_slot in range(direct):
+            scratch.buffer[candidate_slot] = scratch.order[candidate_slot]
+        threshold = kth_largest(scratch.buffer, direct, min(bridges, direct))
         used = 0
         for bridge in range(direct):
             weight = scratch.order[bridge]
-            if weight < least or weight <= 0.0 or used >= bridges:
+            if weight < threshold or weight <= 0.0 or used >= bridges:
                 continue
             used += 1
-            item = scratch.found[bridge]
+            item = scratch.candidate_items[bridge]
             posted = memory.clicks[item]
             followed = min(posted, ring, bridge_postings)
             weight /= followed + 3.0
-            weight_newest = scratch.sums[bridge, together] / (followed + 3.0)
+            weight_newest = scratch.sums[bridge, co_occurrence] / (followed + 3.0)
             for rank in range(followed):
                 at_ring = (posted - 1 - rank) % ring
-                serial = memory.posted_in[item, at_ring]
-                row = serial % rows_held
-                if serial == own or memory.serials[row] != serial:
+                serial = memory.posting_sessions[item, at_ring]
+                row = serial % n_rows
+                if serial == own_session or memory.serials[row] != serial:
                     continue
-                match = memory.posted_at[item, at_ring]
-                one = np.float32(1.0)
+                match = memory.posting_positions[item, at_ring]
+                click_weight = np.float32(1.0)
                 if half_life > 0.0:
-                    one = np.float32(np.exp2(-max(0.0, ts - memory.times[row]) / half_life))
-                for place in range(memory.sizes[row]):
-                    other = memory.items[row, place]
-                    if place == match or other < 0:
+                    click_weight = np.float32(np.exp2(-max(0.0, ts - memory.times[row]) / half_life))
+                for position in range(memory.sizes[row]):
+                    other = memory.items[row, position]
+                    if position == match or other < 0:
                         continue
-                    slot_of = scratch.slots[other]
-                    if slot_of < 0:
-                        if n >= room:
+                    candidate_slot = scratch.slots[other]
+                    if candidate_slot < 0:
+                        if n >= capacity:
                             continue
-                        slot_of = n
+                        candidate_slot = n
                         n += 1
-                        scratch.slots[other] = slot_of
-                        scratch.found[slot_of] = other
-                        scratch.sums[slot_of, :] = 0.0
-                    scratch.sums[slot_of, hop] += weight * one
-                    scratch.sums[slot_of, hop_newest] += weight_newest * one
+                        scratch.slots[other] = candidate_slot
+                        scratch.candidate_items[candidate_slot] = other
+                        scratch.sums[candidate_slot, :] = 0.0
+                    scratch.sums[candidate_slot, hop] += weight * click_weight
+                    scratch.sums[candidate_slot, hop_newest] += weight_newest * click_weight
     for at in range(total):
         item = clicks[at]
-        known = 0 <= item < len(memory.clicks) and memory.clicks[item] > 0
-        if known and scratch.slots[item] < 0 and n < room:
+        is_known = 0 <= item < len(memory.clicks) and memory.clicks[item] > 0
+        if is_known and scratch.slots[item] < 0 and n < capacity:
             scratch.slots[item] = n
-            scratch.found[n] = item
+            scratch.candidate_items[n] = item
             scratch.sums[n, :] = 0.0
             n += 1
-    return n, distinct, touched
+    return n, distinct, n_sessions
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
-def admit(slots: Any, found: Any, sums: Any, n: int, items: Any) -> int:
+def add_candidates(slots: Any, candidate_items: Any, sums: Any, n: int, items: Any) -> int:
     """Make further items candidates; return how many there are now.
 
     Here and below only the arrays that are needed are passed on: each costs a tenth of a microsecond.
     """
     for at in range(len(items)):
         item = items[at]
-        if 0 <= item < len(slots) and slots[item] < 0 and n < len(found):
+        if 0 <= item < len(slots) and slots[item] < 0 and n < len(candidate_items):
             slots[item] = n
-            found[n] = item
+            candidate_items[n] = item
             sums[n, :] = 0.0
             n += 1
     return n
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
-def release(slots: Any, found: Any, n: int) -> None:
+def reset(slots: Any, candidate_items: Any, n: int) -> None:
     """Leave the scratch memory as it was found."""
     for at in range(n):
-        slots[found[at]] = -1
+        slots[candidate_items[at]] = -1
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
-def similarities(
+def scores_of_column(
     slots: Any, sums: Any, context: Any, ages: Any, distinct: int, column: int, repeat: Any, out: Any
 ) -> None:
     """A column of the candidates as a share of its largest value, with a bonus for what the context holds.
@@ -443,14 +443,14 @@ def similarities(
         largest = max(largest, sums[at, column])
     for at in range(len(out)):
         out[at] = sums[at, column] / largest
-    for place in range(distinct):
-        slot = slots[context[place]]
+    for position in range(distinct):
+        slot = slots[context[position]]
         if slot >= 0:
-            out[slot] += np.float32(repeat / np.sqrt(1.0 + ages[place]))
+            out[slot] += np.float32(repeat / np.sqrt(1.0 + ages[position]))
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
-def evidence_of(
+def find_evidence(
     slots: Any, sums: Any, context: Any, supports: Any, distinct: int, items: Any, out: Any
 ) -> None:
     """For each item the context item that most of its own sessions hold beside it; itself where it is one."""
@@ -459,46 +459,46 @@ def evidence_of(
         slot = slots[item]
         out[at] = -1 if distinct == 0 else context[0]
         strongest = np.float32(0.0)
-        for place in range(distinct):
-            if context[place] == item:
+        for position in range(distinct):
+            if context[position] == item:
                 out[at] = item
                 break
-            if slot >= 0 and place < 4:
-                share = sums[slot, place] / (supports[place] + 3.0)
+            if slot >= 0 and position < 4:
+                share = sums[slot, position] / (supports[position] + 3.0)
                 if share > strongest:
                     strongest = share
-                    out[at] = context[place]
+                    out[at] = context[position]
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
-def attribute(
+def attribute_sources(
     slots: Any,
     all_sums: Any,
     context: Any,
     supports: Any,
     distinct: int,
     items: Any,
-    voices: Any,
+    sources: Any,
     evidence: Any,
-    silent: Any,
+    unattributed: Any,
 ) -> int:
     """Say for each item what the sessions around the context tell of it, and the context item they tell it by.
 
     Parameters
     ----------
     slots, all_sums, context, supports
-        Of the scratch memory, after `look_around`.
+        Of the scratch memory, after `query_neighbors`.
     distinct
         Distinct items of the context.
     items : ndarray of int32, shape (n,)
         Candidates.
-    voices : ndarray of int64, shape (n,)
+    sources : ndarray of int64, shape (n,)
         Gets -2 for an item of the context; -3 for one that mostly came next after its newest item; -4 for one that
         stood beside one of its newest four; -1 for one in sessions that share an older one; -5 for one that only the
         second hop reached, or nothing.
     evidence : ndarray of int32, shape (n,)
         Gets the item of the context; -1 where there is none.
-    silent : ndarray of int64, shape (n,)
+    unattributed : ndarray of int64, shape (n,)
         Gets the places of the items that no session tells anything of.
 
     Returns
@@ -511,60 +511,60 @@ def attribute(
     for at in range(len(items)):
         item = items[at]
         sums = all_sums[slots[item]]
-        voices[at] = -5
+        sources[at] = -5
         evidence[at] = -1 if distinct == 0 else context[0]
         strongest = np.float32(0.0)
-        for place in range(distinct):
-            if context[place] == item:
-                voices[at] = -2
+        for position in range(distinct):
+            if context[position] == item:
+                sources[at] = -2
                 evidence[at] = item
                 break
-            if place < 4:
-                share = sums[place] / (supports[place] + np.float32(3.0))
+            if position < 4:
+                share = sums[position] / (supports[position] + np.float32(3.0))
                 if share > strongest:
                     strongest = share
-                    voices[at] = -4
-                    evidence[at] = context[place]
-        if voices[at] == -4:
+                    sources[at] = -4
+                    evidence[at] = context[position]
+        if sources[at] == -4:
             if evidence[at] == context[0] and sums[next_to] * 2 > sums[0]:
-                voices[at] = -3
-        elif voices[at] == -5:
+                sources[at] = -3
+        elif sources[at] == -5:
             if sums[support] > 0:
-                voices[at] = -1
+                sources[at] = -1
             elif not sums[hop] > 0:
-                silent[n] = at
+                unattributed[n] = at
                 n += 1
     return n
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
-def forget(memory: Memory, gone: Any) -> None:
+def forget(memory: SessionArrays, removed_mask: Any) -> None:
     """Take items out of every session and drop their postings."""
     rows, _ = memory.items.shape
     for row in range(rows):
-        for place in range(memory.sizes[row]):
-            item = memory.items[row, place]
-            if item >= 0 and gone[item]:
-                memory.items[row, place] = -1
-    for item in range(min(len(gone), len(memory.clicks))):
-        if gone[item]:
+        for position in range(memory.sizes[row]):
+            item = memory.items[row, position]
+            if item >= 0 and removed_mask[item]:
+                memory.items[row, position] = -1
+    for item in range(min(len(removed_mask), len(memory.clicks))):
+        if removed_mask[item]:
             memory.clicks[item] = 0
-            memory.born[item] = 0
+            memory.first_session[item] = 0
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
 def shortlist(
     clicks: Any,
     slots: Any,
-    found: Any,
+    candidate_items: Any,
     sums: Any,
     order: Any,
-    spare: Any,
+    buffer: Any,
     n: int,
     quotas: Any,
-    near: Any,
-    near_quota: int,
-    wanted: Any,
+    vector_scores: Any,
+    vector_quota: int,
+    required: Any,
     allowed: Any,
     marks: Any,
     out: Any,
@@ -575,17 +575,17 @@ def shortlist(
     ----------
     clicks
         Of the memory.
-    slots, found, sums, order, spare
-        Of the scratch memory, after `look_around`.
+    slots, candidate_items, sums, order, buffer
+        Of the scratch memory, after `query_neighbors`.
     n
         Candidates.
     quotas : ndarray of int32, shape (columns, 3)
         A column, how many of it, and whether it is divided by the root of the item's clicks.
-    near : ndarray of float32
+    vector_scores : ndarray of float32
         Nearness by vectors of the first candidates.
-    near_quota
+    vector_quota
         How many of those.
-    wanted : ndarray of int32
+    required : ndarray of int32
         Items that are chosen in any case, admitted; those below 0 are passed over.
     allowed : ndarray of bool
         Whether an item may be listed.
@@ -600,38 +600,38 @@ def shortlist(
         How many were chosen.
     """
     marks[:n] = 0
-    for at in range(len(wanted)):
-        slot = slots[wanted[at]] if wanted[at] >= 0 else -1
+    for at in range(len(required)):
+        slot = slots[required[at]] if required[at] >= 0 else -1
         if slot >= 0:
             marks[slot] = 1
     for each in range(len(quotas) + 1):
         vectors = each == len(quotas)
         column = 0 if vectors else quotas[each, 0]
-        quota = near_quota if vectors else quotas[each, 1]
+        quota = vector_quota if vectors else quotas[each, 1]
         divided = not vectors and quotas[each, 2] > 0
-        among = min(len(near), n) if vectors else n
-        held = 0
-        for slot in range(among):
-            value = near[slot] if vectors else sums[slot, column]
+        n_scanned = min(len(vector_scores), n) if vectors else n
+        n_positive = 0
+        for slot in range(n_scanned):
+            value = vector_scores[slot] if vectors else sums[slot, column]
             if divided:
-                value /= np.sqrt(clicks[found[slot]] + np.float32(5.0))
+                value /= np.sqrt(clicks[candidate_items[slot]] + np.float32(5.0))
             order[slot] = value
             if value > 0:
-                spare[held] = value
-                held += 1
-        if held == 0:
+                buffer[n_positive] = value
+                n_positive += 1
+        if n_positive == 0:
             continue
-        least = kth_largest(spare, held, min(quota, held))
-        taken = 0
-        for slot in range(among):
-            if order[slot] >= least and order[slot] > 0:
+        threshold = kth_largest(buffer, n_positive, min(quota, n_positive))
+        n_selected = 0
+        for slot in range(n_scanned):
+            if order[slot] >= threshold and order[slot] > 0:
                 marks[slot] = 1
-                taken += 1
-                if taken >= quota + 8:
+                n_selected += 1
+                if n_selected >= quota + 8:
                     break
-    chosen = 0
+    n_chosen = 0
     for slot in range(n):
-        if marks[slot] and chosen < len(out) and allowed[found[slot]]:
-            out[chosen] = slot
-            chosen += 1
-    return chosen
+        if marks[slot] and n_chosen < len(out) and allowed[candidate_items[slot]]:
+            out[n_chosen] = slot
+            n_chosen += 1
+    return n_chosen

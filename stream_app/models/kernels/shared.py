@@ -35,7 +35,7 @@ def forward_weight(ts: float, half_life: float, landmark: float) -> float:
 
 
 @jit()
-def before(score: Any, item: Any, other_score: Any, other: Any, ties: Any) -> bool:
+def ranks_before(score: Any, item: Any, other_score: Any, other: Any, ties: Any) -> bool:
     """Whether an item ranks before another: by score, then by the smaller tie value."""
     if score != other_score:
         return bool(score > other_score)
@@ -43,7 +43,7 @@ def before(score: Any, item: Any, other_score: Any, other: Any, ties: Any) -> bo
 
 
 @jit()
-def sink(scores: Any, items: Any, ties: Any, score: Any, item: Any, size: int) -> None:
+def sift_down(scores: Any, items: Any, ties: Any, score: Any, item: Any, size: int) -> None:
     """Put an entry at the root of a heap (the last in rank on top) of `size` and let it sink."""
     at = 0
     while True:
@@ -51,9 +51,9 @@ def sink(scores: Any, items: Any, ties: Any, score: Any, item: Any, size: int) -
         if child >= size:
             break
         right = child + 1
-        if right < size and before(scores[child], items[child], scores[right], items[right], ties):
+        if right < size and ranks_before(scores[child], items[child], scores[right], items[right], ties):
             child = right
-        if before(score, item, scores[child], items[child], ties):
+        if ranks_before(score, item, scores[child], items[child], ties):
             scores[at] = scores[child]
             items[at] = items[child]
             at = child
@@ -64,7 +64,7 @@ def sink(scores: Any, items: Any, ties: Any, score: Any, item: Any, size: int) -
 
 
 @jit()
-def select(items: Any, scores: Any, n: int, ties: Any, k: int, out_items: Any, out_scores: Any) -> int:
+def top_k(items: Any, scores: Any, n: int, ties: Any, k: int, out_items: Any, out_scores: Any) -> int:
     """Write the best `k` of the first `n` entries with a score above 0, best first; return how many."""
     size = 0
     for entry in range(n):
@@ -77,21 +77,21 @@ def select(items: Any, scores: Any, n: int, ties: Any, k: int, out_items: Any, o
             size += 1
             while at > 0:
                 parent = (at - 1) // 2
-                if not before(out_scores[parent], out_items[parent], score, item, ties):
+                if not ranks_before(out_scores[parent], out_items[parent], score, item, ties):
                     break
                 out_scores[at] = out_scores[parent]
                 out_items[at] = out_items[parent]
                 at = parent
             out_scores[at] = score
             out_items[at] = item
-        elif before(score, item, out_scores[0], out_items[0], ties):
-            sink(out_scores, out_items, ties, score, item, size)
+        elif ranks_before(score, item, out_scores[0], out_items[0], ties):
+            sift_down(out_scores, out_items, ties, score, item, size)
     for end in range(size - 1, 0, -1):
         score = out_scores[end]
         item = out_items[end]
         out_scores[end] = out_scores[0]
         out_items[end] = out_items[0]
-        sink(out_scores, out_items, ties, score, item, end)
+        sift_down(out_scores, out_items, ties, score, item, end)
     return size
 
 
@@ -117,7 +117,7 @@ def open_session(
 
 
 @jit()
-def observe_tail(
+def insert_event(
     row: int,
     item: int,
     ts: float,
@@ -140,41 +140,41 @@ def observe_tail(
     length = items.shape[1]
     n = 0
     repeat = False
-    place = 0
+    slot = 0
     for at in range(size):
-        then = times[row, at]
-        if abs(ts - then) <= gap:
+        other_ts = times[row, at]
+        if abs(ts - other_ts) <= gap:
             out_items[n] = items[row, at]
-            out_times[n] = then
+            out_times[n] = other_ts
             n += 1
             repeat |= items[row, at] == item
-        if then < ts or (then == ts and ties[items[row, at]] <= ties[item]):
-            place = at + 1
+        if other_ts < ts or (other_ts == ts and ties[items[row, at]] <= ties[item]):
+            slot = at + 1
     if size == length:
-        if place == 0:
+        if slot == 0:
             return n, repeat
-        place -= 1
-        for at in range(place):
+        slot -= 1
+        for at in range(slot):
             items[row, at] = items[row, at + 1]
             times[row, at] = times[row, at + 1]
     else:
-        for at in range(size, place, -1):
+        for at in range(size, slot, -1):
             items[row, at] = items[row, at - 1]
             times[row, at] = times[row, at - 1]
         sizes[row] = size + 1
-    items[row, place] = item
-    times[row, place] = ts
+    items[row, slot] = item
+    times[row, slot] = ts
     return n, repeat
 
 
 @jit()
-def drop_items(items: Any, times: Any, sizes: Any, gone: Any) -> None:
-    """Take the items marked in `gone` out of every row, closing the ranks."""
+def drop_items(items: Any, times: Any, sizes: Any, removed_mask: Any) -> None:
+    """Take the items marked in `removed_mask` out of every row, closing the ranks."""
     for row in range(len(sizes)):
         kept = 0
         for at in range(sizes[row]):
             item = items[row, at]
-            if item < len(gone) and gone[item]:
+            if item < len(removed_mask) and removed_mask[item]:
                 continue
             items[row, kept] = item
             times[row, kept] = times[row, at]
@@ -199,26 +199,26 @@ def find_slot(keys: Any, item: int) -> int:
 
 
 @jit()
-def raise_in_head(items: Any, counts: Any, size: int, item: int, count: float, ties: Any) -> int:
+def update_head(items: Any, counts: Any, size: int, item: int, count: float, ties: Any) -> int:
     """Move an item whose count has grown to its place in a sorted head; return the head's size."""
-    room = len(items)
-    if size == room and not before(count, item, counts[size - 1], items[size - 1], ties):
+    capacity = len(items)
+    if size == capacity and not ranks_before(count, item, counts[size - 1], items[size - 1], ties):
         return size
-    place = -1
+    slot = -1
     for at in range(size):
         if items[at] == item:
-            place = at
+            slot = at
             break
-    if place < 0:
-        if size < room:
+    if slot < 0:
+        if size < capacity:
             size += 1
-        place = size - 1
-    while place > 0 and before(count, item, counts[place - 1], items[place - 1], ties):
-        items[place] = items[place - 1]
-        counts[place] = counts[place - 1]
-        place -= 1
-    items[place] = item
-    counts[place] = count
+        slot = size - 1
+    while slot > 0 and ranks_before(count, item, counts[slot - 1], items[slot - 1], ties):
+        items[slot] = items[slot - 1]
+        counts[slot] = counts[slot - 1]
+        slot -= 1
+    items[slot] = item
+    counts[slot] = count
     return size
 
 
@@ -244,7 +244,7 @@ def count_item(
     weight = weight * forward_weight(ts, half_life, landmark)
     overall[item] += weight
     totals[0] += weight
-    head_sizes[0] = raise_in_head(head_items[0], head_counts[0], head_sizes[0], item, overall[item], ties)
+    head_sizes[0] = update_head(head_items[0], head_counts[0], head_sizes[0], item, overall[item], ties)
     largest = 0
     for segment in segments:
         slot = find_slot(keys[segment], item)
@@ -256,14 +256,14 @@ def count_item(
         values[segment, slot] += weight
         totals[segment] += weight
         count = values[segment, slot]
-        head_sizes[segment] = raise_in_head(
+        head_sizes[segment] = update_head(
             head_items[segment], head_counts[segment], head_sizes[segment], item, count, ties
         )
     return largest
 
 
 @jit()
-def fill_segment(
+def rebuild_segment(
     segment: int,
     items: Any,
     counts: Any,
@@ -284,18 +284,18 @@ def fill_segment(
         slot = find_slot(keys[segment], item)
         keys[segment, slot] = item + 1
         values[segment, slot] = counts[at]
-        head_sizes[segment] = raise_in_head(
+        head_sizes[segment] = update_head(
             head_items[segment], head_counts[segment], head_sizes[segment], item, counts[at], ties
         )
 
 
 @jit()
-def fill_overall(overall: Any, head_items: Any, head_counts: Any, head_sizes: Any, ties: Any) -> None:
+def rebuild_overall_head(overall: Any, head_items: Any, head_counts: Any, head_sizes: Any, ties: Any) -> None:
     """Build the overall head anew."""
     head_sizes[0] = 0
     for item in range(len(overall)):
         if overall[item] > 0:
-            head_sizes[0] = raise_in_head(
+            head_sizes[0] = update_head(
                 head_items[0], head_counts[0], head_sizes[0], item, overall[item], ties
             )
 
@@ -317,14 +317,14 @@ def share(item: int, segments: Any, overall: Any, totals: Any, keys: Any, values
 
 
 @jit()
-def loudest(item: int, segments: Any, overall: Any, totals: Any, keys: Any, values: Any) -> int:
+def top_segment(item: int, segments: Any, overall: Any, totals: Any, keys: Any, values: Any) -> int:
     """Place in `segments` of the one in which the item has its largest share; the first of equals."""
-    best, place = -1.0, 0
+    best, slot = -1.0, 0
     for at in range(len(segments)):
         part = share(item, segments[at : at + 1], overall, totals, keys, values)
         if part > best:
-            best, place = part, at
-    return place
+            best, slot = part, at
+    return slot
 
 
 @jit()
@@ -338,7 +338,7 @@ def shares(items: Any, segments: Any, overall: Any, totals: Any, keys: Any, valu
 
 
 @jit()
-def popular(
+def most_popular(
     segments: Any,
     depth: int,
     k: int,
@@ -367,15 +367,15 @@ def popular(
                 n += 1
     for at in range(n):
         seen[pool_items[at]] = False
-    return select(pool_items, pool_scores, n, ties, k, out_items, out_scores)
+    return top_k(pool_items, pool_scores, n, ties, k, out_items, out_scores)
 
 
 # --- item to item ----------------------------------------------------------------------------------------
 
 
 @jit()
-def link(row: int, item: int, weight: float, items: Any, weights: Any, sizes: Any, ties: Any) -> None:
-    """Add to the weight of a neighbour of `row`; a full row gives up its last in rank for a new one."""
+def add_weight(row: int, item: int, weight: float, items: Any, weights: Any, sizes: Any, ties: Any) -> None:
+    """Add to the weight of a neighbor of `row`; a full row gives up its last in rank for a new one."""
     size = sizes[row]
     for at in range(size):
         if items[row, at] == item:
@@ -383,14 +383,14 @@ def link(row: int, item: int, weight: float, items: Any, weights: Any, sizes: An
             return
     if size < items.shape[1]:
         sizes[row] = size + 1
-        place = size
+        slot = size
     else:
-        place = 0
+        slot = 0
         for at in range(1, size):
-            if before(weights[row, place], items[row, place], weights[row, at], items[row, at], ties):
-                place = at
-    items[row, place] = item
-    weights[row, place] = weight
+            if ranks_before(weights[row, slot], items[row, slot], weights[row, at], items[row, at], ties):
+                slot = at
+    items[row, slot] = item
+    weights[row, slot] = weight
 
 
 @jit()
@@ -399,7 +399,7 @@ def covisit(
     ts: float,
     previous_items: Any,
     previous_times: Any,
-    reach: float,
+    time_scale: float,
     half_life: float,
     landmark: float,
     exponent: float,
@@ -421,20 +421,22 @@ def covisit(
                 newest = False
                 break
         if newest:
-            then = previous_times[at]
-            weight = forward_weight(max(ts, then), half_life, landmark) / (1.0 + abs(ts - then) / reach)
-            link(item, other, weight, items, weights, sizes, ties)
-            link(other, item, weight, items, weights, sizes, ties)
+            other_ts = previous_times[at]
+            weight = forward_weight(max(ts, other_ts), half_life, landmark) / (
+                1.0 + abs(ts - other_ts) / time_scale
+            )
+            add_weight(item, other, weight, items, weights, sizes, ties)
+            add_weight(other, item, weight, items, weights, sizes, ties)
 
 
 @jit()
-def spread(
+def accumulate_neighbors(
     context: Any,
     depth: int,
-    fade: float,
-    portion: float,
+    context_decay: float,
+    initial_weight: float,
     exponent: float,
-    measure: int,
+    similarity_code: int,
     total: float,
     items: Any,
     weights: Any,
@@ -444,64 +446,64 @@ def spread(
     scores: Any,
     best: Any,
     evidence: Any,
-    touched: Any,
+    touched_items: Any,
     n: int,
-    bought: bool,
+    is_purchase: bool,
 ) -> int:
-    """Add each neighbour's similarity to its score, newest context item first; return how many.
+    """Add each neighbor's similarity to its score, newest context item first; return how many.
 
-    `measure` is a place in `similarity.SIMILARITIES`; `norms` are counts to the power of -`exponent`. Sums
+    `similarity_code` is an index in `similarity.SIMILARITIES`; `norms` are counts to the power of -`exponent`. Sums
     over time need not be consistent to the last event: `total` counts at least what the two items make up.
 
-    The evidence for a neighbour is the context item x that spoke loudest, written as -2 - x if they were bought
+    The evidence for a neighbor is the context item x that spoke loudest, written as -2 - x if they were bought
     together.
     """
     used = 0
-    factor = portion
+    factor = initial_weight
     for at in range(len(context) - 1, -1, -1):
         item = context[at]
         if not 0 <= item < len(sizes):
             continue
-        again = False
+        duplicate = False
         for later in range(at + 1, len(context)):
             if context[later] == item:
-                again = True
+                duplicate = True
                 break
-        if again:
+        if duplicate:
             continue
         count = counts[item]
         if count > 0:
             scale = factor * count ** (exponent - 1.0)
-            for near in range(sizes[item]):
-                other = items[item, near]
-                weight = weights[item, near]
-                if measure == 0:
+            for neighbor in range(sizes[item]):
+                other = items[item, neighbor]
+                weight = weights[item, neighbor]
+                if similarity_code == 0:
                     part = scale * weight * norms[other]
                 else:
-                    theirs = counts[other]
-                    either = max(count + theirs - weight, count, theirs)
-                    if not theirs > 0:
+                    other_count = counts[other]
+                    union = max(count + other_count - weight, count, other_count)
+                    if not other_count > 0:
                         continue
-                    if measure == 1:
-                        part = factor * weight / either
-                    elif measure == 2:
+                    if similarity_code == 1:
+                        part = factor * weight / union
+                    elif similarity_code == 2:
                         # what is in every basket correlates with nothing: some are taken to hold neither. By
                         # ratios: products of decayed sums would leave the range of a float
-                        every = max(total, 1.01 * either)
-                        outside = math.sqrt((every / count - 1.0) * (every / theirs - 1.0))
-                        part = factor * ((weight / count) * (every / theirs) - 1.0) / outside
+                        n_total = max(total, 1.01 * union)
+                        normalizer = math.sqrt((n_total / count - 1.0) * (n_total / other_count - 1.0))
+                        part = factor * ((weight / count) * (n_total / other_count) - 1.0) / normalizer
                     else:
-                        part = factor * (weight / count) * (max(total, either) / theirs)
+                        part = factor * (weight / count) * (max(total, union) / other_count)
                 if not part > 0:
                     continue
                 if scores[other] == 0.0:
-                    touched[n] = other
+                    touched_items[n] = other
                     n += 1
                 scores[other] += part
                 if part > best[other]:
                     best[other] = part
-                    evidence[other] = -2 - item if bought else item
-        factor *= fade
+                    evidence[other] = -2 - item if is_purchase else item
+        factor *= context_decay
         used += 1
         if used == depth:
             break
@@ -509,13 +511,13 @@ def spread(
 
 
 @jit()
-def finish(
+def rank_and_reset(
     n: int,
     k: int,
     scores: Any,
     best: Any,
     evidence: Any,
-    touched: Any,
+    touched_items: Any,
     ties: Any,
     pool: Any,
     out_items: Any,
@@ -524,25 +526,25 @@ def finish(
 ) -> int:
     """Rank the touched items and clear the scratch arrays; return how many were written."""
     for at in range(n):
-        pool[at] = scores[touched[at]]
-    size = select(touched, pool, n, ties, k, out_items, out_scores)
+        pool[at] = scores[touched_items[at]]
+    size = top_k(touched_items, pool, n, ties, k, out_items, out_scores)
     for at in range(size):
         out_evidence[at] = evidence[out_items[at]]
     for at in range(n):
-        scores[touched[at]] = 0.0
-        best[touched[at]] = 0.0
+        scores[touched_items[at]] = 0.0
+        best[touched_items[at]] = 0.0
     return size
 
 
 @jit()
-def look_up(n: int, items: Any, scores: Any, best: Any, touched: Any, out: Any) -> None:
+def read_and_reset(n: int, items: Any, scores: Any, best: Any, touched_items: Any, out: Any) -> None:
     """Write the scores of given items and clear the scratch arrays."""
     for at in range(len(items)):
         item = items[at]
         out[at] = scores[item] if 0 <= item < len(scores) else 0.0
     for at in range(n):
-        scores[touched[at]] = 0.0
-        best[touched[at]] = 0.0
+        scores[touched_items[at]] = 0.0
+        best[touched_items[at]] = 0.0
 
 
 # --- factors ---------------------------------------------------------------------------------------------
@@ -559,33 +561,41 @@ def uniform(state: Any, width: float, out: Any) -> None:
 
 
 @jit()
-def remember(item: int, hand: int, size: int, pool: Any, places: Any, recent: Any) -> tuple[int, int]:
+def insert_by_clock(
+    item: int, hand: int, size: int, pool: Any, slots: Any, referenced: Any
+) -> tuple[int, int]:
     """Keep an item in the pool by the clock rule (second chance); return the hand and the pool's size.
 
-    `places` holds place + 1 of each item, 0 outside the pool.
+    `slots` holds slot + 1 of each item, 0 outside the pool.
     """
-    if places[item] != 0:
-        recent[places[item] - 1] = True
+    if slots[item] != 0:
+        referenced[slots[item] - 1] = True
         return hand, size
     if size < len(pool):
-        place = size
+        slot = size
         size += 1
     else:
-        while recent[hand]:
-            recent[hand] = False
+        while referenced[hand]:
+            referenced[hand] = False
             hand = (hand + 1) % size
-        place = hand
+        slot = hand
         hand = (hand + 1) % size
-        places[pool[place]] = 0
-    pool[place] = item
-    recent[place] = False
-    places[item] = place + 1
+        slots[pool[slot]] = 0
+    pool[slot] = item
+    referenced[slot] = False
+    slots[item] = slot + 1
     return hand, size
 
 
 @jit()
-def gather(
-    row: int, items: Any, fade: float, known: Any, user_latents: Any, item_latents: Any, out: Any
+def user_vector(
+    row: int,
+    items: Any,
+    context_decay: float,
+    has_vector: Any,
+    user_latents: Any,
+    item_latents: Any,
+    out: Any,
 ) -> bool:
     """Sum the vector of a shopper (none for a row below 0) and those of items, the newest item first."""
     found = row >= 0
@@ -594,11 +604,11 @@ def gather(
     factor = 1.0
     for at in range(len(items) - 1, -1, -1):
         item = items[at]
-        if 0 <= item < len(known) and known[item]:
-            for place in range(len(out)):
-                out[place] += factor * item_latents[item, place]
+        if 0 <= item < len(has_vector) and has_vector[item]:
+            for slot in range(len(out)):
+                out[slot] += factor * item_latents[item, slot]
             found = True
-            factor *= fade
+            factor *= context_decay
     return found
 
 
@@ -619,7 +629,7 @@ def affinity(vector: Any, item: int, latents: Any, biases: Any) -> float:
 
 
 @jit()
-def best_by_factors(
+def top_k_by_factors(
     vector: Any,
     pool: Any,
     size: int,
@@ -634,14 +644,14 @@ def best_by_factors(
     """Rank the pool by affinity with `vector`; return how many were written."""
     for at in range(size):
         scores[at] = affinity(vector, pool[at], latents, biases)
-    return select(pool, scores, size, ties, k, out_items, out_scores)
+    return top_k(pool, scores, size, ties, k, out_items, out_scores)
 
 
 @jit()
-def affinities(vector: Any, items: Any, known: Any, latents: Any, biases: Any, out: Any) -> None:
+def affinities(vector: Any, items: Any, has_vector: Any, latents: Any, biases: Any, out: Any) -> None:
     """Write the affinity of each item; 0 for an unknown one."""
     for at in range(len(items)):
         item = items[at]
         out[at] = 0.0
-        if 0 <= item < len(known) and known[item]:
+        if 0 <= item < len(has_vector) and has_vector[item]:
             out[at] = affinity(vector, item, latents, biases)

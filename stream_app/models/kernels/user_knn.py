@@ -9,7 +9,7 @@ from stream_app.models.kernels.jit import jit
 
 
 @jit()
-def touch(
+def add_interaction(
     row: int, item: int, ts: float, items: Any, times: Any, sizes: Any, rings: Any, posted: Any
 ) -> None:
     """Put an item among the newest distinct ones of a shopper, and the shopper into the item's ring.
@@ -17,25 +17,25 @@ def touch(
     What the row holds in the end does not depend on the order of events, but for items of one time.
     """
     size = sizes[row]
-    place = -1
+    position = -1
     for at in range(size):
         if items[row, at] == item:
             times[row, at] = max(times[row, at], ts)
-            place = at
+            position = at
             break
-    if place < 0:
+    if position < 0:
         if size < items.shape[1]:
             sizes[row] = size + 1
-            place = size
+            position = size
         else:
-            place = 0
+            position = 0
             for at in range(1, size):
-                if times[row, at] < times[row, place]:
-                    place = at
-            if times[row, place] > ts:
+                if times[row, at] < times[row, position]:
+                    position = at
+            if times[row, position] > ts:
                 return
-        items[row, place] = item
-        times[row, place] = ts
+        items[row, position] = item
+        times[row, position] = ts
     ring = rings.shape[1]
     for at in range(min(ring, posted[item])):
         if rings[item, at] == row:
@@ -45,26 +45,26 @@ def touch(
 
 
 @jit()
-def meet(
+def find_neighbors(
     context: Any,
     depth: int,
-    me: int,
+    own_row: int,
     items: Any,
     times: Any,
     sizes: Any,
     rings: Any,
     posted: Any,
-    places: Any,
+    row_slots: Any,
     rows: Any,
-    common: Any,
+    overlaps: Any,
     newest: Any,
-    matched: Any,
+    matched_positions: Any,
 ) -> tuple[int, int]:
-    """Find the shoppers who touched the context's newest distinct items, the one in row `me` left out.
+    """Find the shoppers who touched the context's newest distinct items, the one in row `own_row` left out.
 
     Writes for each their row, how many items they share with the context, when they last touched one of these,
-    and the place in the context of the newest shared item. `places` (place + 1 of a row in these arrays) is
-    left for `favourites` to clear.
+    and the place in the context of the newest shared item. `row_slots` (slot + 1 of a row in these arrays) is
+    left for `score_neighbor_items` to clear.
 
     Returns
     -------
@@ -72,93 +72,93 @@ def meet(
         How many shoppers, and how many items of the context were looked up.
     """
     n = 0
-    used = 0
+    n_context = 0
     ring = rings.shape[1]
     for at in range(len(context) - 1, -1, -1):
         item = context[at]
         if not 0 <= item < len(posted):
             continue
-        again = False
-        for later in range(at + 1, len(context)):
-            if context[later] == item:
-                again = True
+        duplicate = False
+        for newer in range(at + 1, len(context)):
+            if context[newer] == item:
+                duplicate = True
                 break
-        if again:
+        if duplicate:
             continue
-        used += 1
+        n_context += 1
         for back in range(min(ring, posted[item])):
             row = rings[item, (posted[item] - 1 - back) % ring]
-            if row == me:
+            if row == own_row:
                 continue
-            held = -1
-            for place in range(sizes[row]):
-                if items[row, place] == item:
-                    held = place
+            match = -1
+            for position in range(sizes[row]):
+                if items[row, position] == item:
+                    match = position
                     break
             # a row may have dropped the item since, or belong to another shopper now
-            if held < 0:
+            if match < 0:
                 continue
-            slot = places[row] - 1
+            slot = row_slots[row] - 1
             if slot < 0:
                 slot = n
                 n += 1
-                places[row] = n
+                row_slots[row] = n
                 rows[slot] = row
-                common[slot] = 0.0
+                overlaps[slot] = 0.0
                 newest[slot] = -math.inf
-                matched[slot] = at
-            common[slot] += 1.0
-            newest[slot] = max(newest[slot], times[row, held])
-        if used == depth:
+                matched_positions[slot] = at
+            overlaps[slot] += 1.0
+            newest[slot] = max(newest[slot], times[row, match])
+        if n_context == depth:
             break
-    return n, used
+    return n, n_context
 
 
 @jit()
-def favourites(
+def score_neighbor_items(
     context: Any,
     now: float,
     half_life: float,
-    near: Any,
-    n_near: int,
+    nearest: Any,
+    n_nearest: int,
     rows: Any,
     n_rows: int,
     similarities: Any,
-    matched: Any,
+    matched_positions: Any,
     items: Any,
     times: Any,
     sizes: Any,
-    places: Any,
+    row_slots: Any,
     scores: Any,
     best: Any,
     evidence: Any,
-    touched: Any,
+    touched_items: Any,
 ) -> int:
     """Score what the near shoppers touched besides the context's items; return how many items were touched."""
     n = 0
-    for rank in range(n_near):
-        row = near[rank]
-        slot = places[row] - 1
+    for rank in range(n_nearest):
+        row = nearest[rank]
+        slot = row_slots[row] - 1
         similarity = similarities[slot]
-        for place in range(sizes[row]):
-            item = items[row, place]
-            mine = False
+        for position in range(sizes[row]):
+            item = items[row, position]
+            in_context = False
             for at in range(len(context) - 1, -1, -1):
                 if context[at] == item:
-                    mine = True
+                    in_context = True
                     break
-            if mine:
+            if in_context:
                 continue
-            part = similarity * 2.0 ** (-max(0.0, now - times[row, place]) / half_life)
-            if not part > 0:
+            value = similarity * 2.0 ** (-max(0.0, now - times[row, position]) / half_life)
+            if not value > 0:
                 continue
             if scores[item] == 0.0:
-                touched[n] = item
+                touched_items[n] = item
                 n += 1
-            scores[item] += part
-            if part > best[item]:
-                best[item] = part
-                evidence[item] = context[matched[slot]]
+            scores[item] += value
+            if value > best[item]:
+                best[item] = value
+                evidence[item] = context[matched_positions[slot]]
     for slot in range(n_rows):
-        places[rows[slot]] = 0
+        row_slots[rows[slot]] = 0
     return n

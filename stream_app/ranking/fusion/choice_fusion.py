@@ -7,20 +7,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, Items, Model, Scores
-from stream_app.models.kernels.shared import select
-from stream_app.models.model_set import WEIGHTS, ModelSet
-from stream_app.models.model_state import State, stamped, verify
-from stream_app.ranking.fusion.rank_fusion import Fused
-from stream_app.ranking.fusion.softmax import SoftmaxRanker, chances, lifted
+from stream_app.models.kernels.shared import top_k
+from stream_app.models.model_set import KIND_WEIGHTS, ModelSet
+from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.ranking.fusion.rank_fusion import FusedList
+from stream_app.ranking.fusion.softmax import SoftmaxRanker, probabilities, shifted_logits
 from topics.records import Interaction, Reason
 
-SCHEDULE: Final = ((1_000, 1), (5_000, 4))
+SAMPLING_SCHEDULE: Final = ((1_000, 1), (5_000, 4))
 """Up to how many choices one in how many is learned from; what is rare at first is plenty later."""
 
-SAMPLED: Final = 16
+SAMPLING_INTERVAL: Final = 16
 """After the schedule one choice in this many is learned from."""
 
-ENOUGH: Final = 200
+MIN_CHOICES: Final = 200
 """Choices that must have been learned before the ranker is relied on."""
 
 Proposal = tuple[Model, Candidates]
@@ -46,8 +46,8 @@ class ChoiceFusion:
 
     It learns one choice at a time, as part of the fold: before an interaction reaches the models, the list that
     the shopper could have had is put together, and the ranker moves towards what was taken. A choice costs as much as
-    ranking a list, so all are learned from only at first, then one in several (`SCHEDULE`), picked by offset, so that
-    every replica and every replay picks the same.
+    ranking a list, so all are learned from only at first, then one in several (`SAMPLING_SCHEDULE`), picked by
+    offset, so that every replica and every replay picks the same.
 
     Parameters
     ----------
@@ -65,7 +65,7 @@ class ChoiceFusion:
     policy
         Names the order in published lists.
     name
-        Among the listeners of the models, whichever fusion it is.
+        Among the learners of the models, whichever fusion it is.
     """
 
     policy: ClassVar[str]
@@ -79,7 +79,7 @@ class ChoiceFusion:
         self.ranker = ranker
         self.names = tuple(names)
         self._per_source = per_source
-        self._seen = 0
+        self._interactions_seen = 0
 
     def shortlist(
         self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]
@@ -87,56 +87,61 @@ class ChoiceFusion:
         """Put the best of all sources together, with their features."""
         raise NotImplementedError
 
-    def asks(self, model: Model) -> bool:
+    def uses_candidates_of(self, model: Model) -> bool:
         """Whether a model's candidates are needed."""
         raise NotImplementedError
 
-    def falls_back_on(self, model: Model) -> bool:  # noqa: ARG002
+    def is_fallback_source(self, model: Model) -> bool:  # noqa: ARG002
         """Whether a model is asked for the lists that are fused by rank because this fusion cannot order them."""
         return True
 
-    def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
+    def attribute_sources(
+        self, listed_items: Items, proposals: Sequence[Proposal]
+    ) -> tuple[NDArray[np.int64], Items]:
         """Say which source speaks for each listed item, below 0 for none of the proposals, and by which evidence."""
         raise NotImplementedError
 
     def explain(self, source: int, evidence: int) -> Reason:
-        """Explain an item that none of the proposals speaks for, by the number below 0 that `attribute` gave."""
+        """Explain an item that none of the proposals speaks for, by its negative evidence number."""
         raise NotImplementedError
 
     @property
     def ready(self) -> bool:
         """Whether enough has been learned for the ranker to be relied on."""
-        return self.ranker.choices >= ENOUGH
+        return self.ranker.choices >= MIN_CHOICES
 
     def proposals(self, context: Context) -> list[Proposal]:
         """Candidates of the models that are asked."""
         return [
             (model, model.candidates(context, self._per_source))
             for model in self._models.models
-            if self.asks(model)
+            if self.uses_candidates_of(model)
         ]
 
-    def hear(self, interaction: Interaction) -> None:
+    def on_interaction(self, interaction: Interaction) -> None:
         """Learn from the list the shopper could have had before an interaction, where it is due."""
-        if WEIGHTS.get(interaction.kind, 0.0) <= 0 or not self.due(interaction):
+        if KIND_WEIGHTS.get(interaction.kind, 0.0) <= 0 or not self.is_sampled(interaction):
             return
-        context = self._models.tracker_context(interaction.user_id, interaction.segments)
+        context = self._models.context_from_tracker(interaction.user_id, interaction.segments)
         item = self._index.find(interaction.lines[0].item_id) if interaction.lines else NO_ITEM
         if item >= 0 and len(context.items):
             self.learn_choice(context, item)
 
-    def due(self, interaction: Interaction) -> bool:
+    def is_sampled(self, interaction: Interaction) -> bool:
         """Whether it learns from this interaction; a function of the interactions so far alone."""
-        self._seen += 1
-        one_in = next((one_in for upto, one_in in SCHEDULE if self._seen <= upto), SAMPLED)
+        self._interactions_seen += 1
+        one_in = next(
+            (one_in for limit, one_in in SAMPLING_SCHEDULE if self._interactions_seen <= limit),
+            SAMPLING_INTERVAL,
+        )
         return (interaction.offset * 2_654_435_761 >> 7) % one_in == 0
 
     def learn_choice(self, context: Context, item: int) -> None:
         """Learn that a shopper in `context` went on to `item`."""
         shortlist = self.shortlist(context, self.proposals(context), self._index.available)
-        places = np.flatnonzero(shortlist.items == item)
-        if len(places) and len(shortlist.items) > 1:
-            self.ranker.learn(shortlist.matrix, int(places[0]))
+        ranks = np.flatnonzero(shortlist.items == item)
+        if len(ranks) and len(shortlist.items) > 1:
+            self.ranker.learn(shortlist.matrix, int(ranks[0]))
 
     def score(
         self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]
@@ -163,18 +168,18 @@ class ChoiceFusion:
 
     def fuse(
         self, context: Context, proposals: Sequence[Proposal], length: int, *, allowed: NDArray[np.bool_]
-    ) -> Fused:
+    ) -> FusedList:
         """The best items by the chance that they are chosen next, which is their score."""
         items, scores = self.score(context, proposals, allowed)
         if not len(items):
-            return Fused(EMPTY_ITEMS, np.zeros(0), np.zeros(0, np.int64), EMPTY_ITEMS)
-        listed, best = np.empty(length, np.int32), np.empty(length, np.float32)
+            return FusedList(EMPTY_ITEMS, np.zeros(0), np.zeros(0, np.int64), EMPTY_ITEMS)
+        listed_items, top_scores = np.empty(length, np.int32), np.empty(length, np.float32)
         values = np.empty(len(items), np.float32)
-        logarithm = lifted(scores, values)
-        n = select(items, values, len(items), self._index.hashes, length, listed, best)
-        listed, shares = listed[:n], np.empty(n)
-        chances(best[:n], logarithm, shares)
-        return Fused(listed, shares, *self.attribute(listed, proposals))
+        log_normalizer = shifted_logits(scores, values)
+        n = top_k(items, values, len(items), self._index.hashes, length, listed_items, top_scores)
+        listed_items, out = listed_items[:n], np.empty(n)
+        probabilities(top_scores[:n], log_normalizer, out)
+        return FusedList(listed_items, out, *self.attribute_sources(listed_items, proposals))
 
     def forget_user(self, user: str) -> None:
         """Nothing is held of single shoppers."""
@@ -184,7 +189,9 @@ class ChoiceFusion:
 
     def state(self) -> State:
         """Everything learned, as plain data."""
-        return stamped(self.policy, {"names": list(self.names)}, ranker=self.ranker.state(), seen=self._seen)
+        return versioned_state(
+            self.policy, {"names": list(self.names)}, ranker=self.ranker.state(), seen=self._interactions_seen
+        )
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become the fusion that `state` was taken from.
@@ -194,22 +201,26 @@ class ChoiceFusion:
         ValueError
             If the state is of another format or of other features.
         """
-        verify(state, self.policy, {"names": list(self.names)})
+        verify_state(state, self.policy, {"names": list(self.names)})
         self.ranker.restore(state["ranker"])
-        self._seen = int(state["seen"])
+        self._interactions_seen = int(state["seen"])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         return self.ranker.memory()
 
 
-def loudest(listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
+def top_source(listed_items: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
     """For each item the source that ranks it highest, -1 for none, and its evidence."""
-    sources, evidence = np.full(len(listed), -1, np.int64), np.full(len(listed), -1, np.int32)
-    ranks = np.full(len(listed), np.iinfo(np.int64).max)
-    for source, (_, found) in enumerate(proposals):
-        where, places = np.nonzero(listed[:, None] == found.items[None, :])
-        better = places < ranks[where]
-        where, places = where[better], places[better]
-        ranks[where], sources[where], evidence[where] = places, source, found.evidence[places]
+    sources, evidence = np.full(len(listed_items), -1, np.int64), np.full(len(listed_items), -1, np.int32)
+    best_ranks = np.full(len(listed_items), np.iinfo(np.int64).max)
+    for source, (_, candidates) in enumerate(proposals):
+        item_rows, ranks = np.nonzero(listed_items[:, None] == candidates.items[None, :])
+        better = ranks < best_ranks[item_rows]
+        item_rows, ranks = item_rows[better], ranks[better]
+        best_ranks[item_rows], sources[item_rows], evidence[item_rows] = (
+            ranks,
+            source,
+            candidates.evidence[ranks],
+        )
     return sources, evidence

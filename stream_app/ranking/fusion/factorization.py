@@ -7,61 +7,61 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.kernels.jit import FUNCTIONS, jit
-from stream_app.models.model_state import State, stamped, verify
+from stream_app.models.model_state import State, verify_state, versioned_state
 
 Matrix = NDArray[np.float32]
 Table = NDArray[np.int64]
 
-_FIRST_SUM: Final = 0.1
+_INITIAL_SQUARE_SUM: Final = 0.1
 """What Adagrad's sums of squares begin with: keeps the first steps small."""
 
-_SPREAD: Final = 0.02
+_INITIAL_STD: Final = 0.02
 """Standard deviation of the factors that nothing has been learned of."""
 
 
-class Weights(NamedTuple):
+class FactorizationWeights(NamedTuple):
     """What is learned, with the sums that Adagrad divides by.
 
     Attributes
     ----------
-    single : ndarray of float32, shape (weights,)
+    linear : ndarray of float32, shape (weights,)
         One for each knot of each bin and each pair of knots of each cross.
     factors : ndarray of float32, shape (knots, rank)
         Of each knot of the factorization machine.
-    single_sum, factors_sum
+    linear_square_sum, factors_square_sum
         Sums of squared gradients.
     """
 
-    single: Matrix
+    linear: Matrix
     factors: Matrix
-    single_sum: Matrix
-    factors_sum: Matrix
+    linear_square_sum: Matrix
+    factors_square_sum: Matrix
 
 
 class _Scratch(NamedTuple):
     """What scoring leaves for learning: for each row the weights that are active, by how much, and sums."""
 
-    at: NDArray[np.int32]
-    share: Matrix
-    factor_at: NDArray[np.int32]
-    factor_share: Matrix
+    active_index: NDArray[np.int32]
+    active_value: Matrix
+    factor_active_index: NDArray[np.int32]
+    factor_active_value: Matrix
     sums: Matrix
     scores: Matrix
 
 
-class _Pending(NamedTuple):
+class _GradientStep(NamedTuple):
     """A step that is being put together: gradients, which weights have one, and a list of these."""
 
-    single: Matrix
+    linear: Matrix
     factors: Matrix
-    single_marks: NDArray[np.bool_]
+    linear_marks: NDArray[np.bool_]
     factor_marks: NDArray[np.bool_]
-    single_list: NDArray[np.int32]
+    linear_list: NDArray[np.int32]
     factor_list: NDArray[np.int32]
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _encode(features: Any, row: int, blocks: Any, at: Any, share: Any) -> None:
+def _encode(features: Any, row: int, blocks: Any, active_index: Any, active_value: Any) -> None:
     """Active weights of one row. A block is column, knots, second column or -1, its knots, first weight."""
     k = 0
     for block in range(len(blocks)):
@@ -71,68 +71,68 @@ def _encode(features: Any, row: int, blocks: Any, at: Any, share: Any) -> None:
         value = features[row, blocks[block, 0]]
         low = knots  # the knot of what is missing
         high = knots
-        part = np.float32(0.0)
+        fraction = np.float32(0.0)
         if value >= 0:
-            place = min(value, np.float32(1.0)) * np.float32(knots - 1)
-            low = int(place)
+            position = min(value, np.float32(1.0)) * np.float32(knots - 1)
+            low = int(position)
             high = min(low + 1, knots - 1)
-            part = place - np.float32(low)
-        rest = np.float32(1.0) - part
+            fraction = position - np.float32(low)
+        complement = np.float32(1.0) - fraction
         if other < 0:
-            at[k] = first + low
-            at[k + 1] = first + high
-            share[k] = rest
-            share[k + 1] = part
+            active_index[k] = first + low
+            active_index[k + 1] = first + high
+            active_value[k] = complement
+            active_value[k + 1] = fraction
             k += 2
             continue
         knots = blocks[block, 3]
         value = features[row, other]
-        left = knots
-        right = knots
-        beyond = np.float32(0.0)
+        other_low = knots
+        other_high = knots
+        other_fraction = np.float32(0.0)
         if value >= 0:
-            place = min(value, np.float32(1.0)) * np.float32(knots - 1)
-            left = int(place)
-            right = min(left + 1, knots - 1)
-            beyond = place - np.float32(left)
-        before = np.float32(1.0) - beyond
+            position = min(value, np.float32(1.0)) * np.float32(knots - 1)
+            other_low = int(position)
+            other_high = min(other_low + 1, knots - 1)
+            other_fraction = position - np.float32(other_low)
+        other_complement = np.float32(1.0) - other_fraction
         width = knots + 1
-        at[k] = first + low * width + left
-        at[k + 1] = first + high * width + left
-        at[k + 2] = first + low * width + right
-        at[k + 3] = first + high * width + right
-        share[k] = rest * before
-        share[k + 1] = part * before
-        share[k + 2] = rest * beyond
-        share[k + 3] = part * beyond
+        active_index[k] = first + low * width + other_low
+        active_index[k + 1] = first + high * width + other_low
+        active_index[k + 2] = first + low * width + other_high
+        active_index[k + 3] = first + high * width + other_high
+        active_value[k] = complement * other_complement
+        active_value[k + 1] = fraction * other_complement
+        active_value[k + 2] = complement * other_fraction
+        active_value[k + 3] = fraction * other_fraction
         k += 4
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _score(features: Any, blocks: Any, pairs: Any, weights: Weights, scratch: _Scratch) -> None:
-    rank = weights.factors.shape[1]
-    squares = np.empty(rank, np.float32)
+def _score(features: Any, blocks: Any, pairs: Any, weights: FactorizationWeights, scratch: _Scratch) -> None:
+    n_factors = weights.factors.shape[1]
+    squares = np.empty(n_factors, np.float32)
     for row in range(len(features)):
-        at = scratch.at[row]
-        share = scratch.share[row]
-        _encode(features, row, blocks, at, share)
+        active_index = scratch.active_index[row]
+        active_value = scratch.active_value[row]
+        _encode(features, row, blocks, active_index, active_value)
         score = np.float32(0.0)
-        for k in range(len(at)):
-            score += weights.single[at[k]] * share[k]
-        at = scratch.factor_at[row]
-        share = scratch.factor_share[row]
-        _encode(features, row, pairs, at, share)
+        for k in range(len(active_index)):
+            score += weights.linear[active_index[k]] * active_value[k]
+        active_index = scratch.factor_active_index[row]
+        active_value = scratch.factor_active_value[row]
+        _encode(features, row, pairs, active_index, active_value)
         sums = scratch.sums[row]
-        for r in range(rank):
+        for r in range(n_factors):
             sums[r] = 0.0
             squares[r] = 0.0
-        for k in range(len(at)):
-            if share[k] != 0:
-                for r in range(rank):
-                    part = weights.factors[at[k], r] * share[k]
-                    sums[r] += part
-                    squares[r] += part * part
-        for r in range(rank):
+        for k in range(len(active_index)):
+            if active_value[k] != 0:
+                for r in range(n_factors):
+                    fraction = weights.factors[active_index[k], r] * active_value[k]
+                    sums[r] += fraction
+                    squares[r] += fraction * fraction
+        for r in range(n_factors):
             score += np.float32(0.5) * (sums[r] * sums[r] - squares[r])
         scratch.scores[row] = score
 
@@ -141,14 +141,14 @@ def _score(features: Any, blocks: Any, pairs: Any, weights: Weights, scratch: _S
 def _step(  # noqa: C901, PLR0912 - one loop over what is active, for single weights and for factors
     rows: int,
     chosen: int,
-    weights: Weights,
+    weights: FactorizationWeights,
     scratch: _Scratch,
-    pending: _Pending,
-    rate: Any,
-    factor_rate: Any,
+    pending: _GradientStep,
+    learning_rate: Any,
+    factor_learning_rate: Any,
 ) -> float:
     """Take one step by Adagrad after `_score`; return the loss before it, and take none where that is infinite."""
-    rank = weights.factors.shape[1]
+    n_factors = weights.factors.shape[1]
     largest = scratch.scores[0]
     for row in range(1, rows):
         largest = max(largest, scratch.scores[row])
@@ -158,51 +158,53 @@ def _step(  # noqa: C901, PLR0912 - one loop over what is active, for single wei
     loss = np.log(total) + largest - scratch.scores[chosen]
     if not np.isfinite(loss):
         return np.inf
-    singles = 0
+    n_linear = 0
     factors = 0
     for row in range(rows):
         error = np.exp(scratch.scores[row] - largest) / total
         if row == chosen:
             error -= np.float32(1.0)
-        at = scratch.at[row]
-        share = scratch.share[row]
-        for k in range(len(at)):
-            if share[k] != 0:
-                j = at[k]
-                if not pending.single_marks[j]:
-                    pending.single_marks[j] = True
-                    pending.single[j] = 0.0
-                    pending.single_list[singles] = j
-                    singles += 1
-                pending.single[j] += error * share[k]
-        at = scratch.factor_at[row]
-        share = scratch.factor_share[row]
+        active_index = scratch.active_index[row]
+        active_value = scratch.active_value[row]
+        for k in range(len(active_index)):
+            if active_value[k] != 0:
+                j = active_index[k]
+                if not pending.linear_marks[j]:
+                    pending.linear_marks[j] = True
+                    pending.linear[j] = 0.0
+                    pending.linear_list[n_linear] = j
+                    n_linear += 1
+                pending.linear[j] += error * active_value[k]
+        active_index = scratch.factor_active_index[row]
+        active_value = scratch.factor_active_value[row]
         sums = scratch.sums[row]
-        for k in range(len(at)):
-            if share[k] != 0:
-                j = at[k]
+        for k in range(len(active_index)):
+            if active_value[k] != 0:
+                j = active_index[k]
                 if not pending.factor_marks[j]:
                     pending.factor_marks[j] = True
                     pending.factor_list[factors] = j
                     factors += 1
-                    for r in range(rank):
+                    for r in range(n_factors):
                         pending.factors[j, r] = 0.0
-                for r in range(rank):
-                    others = sums[r] - weights.factors[j, r] * share[k]
-                    pending.factors[j, r] += error * share[k] * others
-    for n in range(singles):
-        j = pending.single_list[n]
-        slope = pending.single[j]
-        pending.single_marks[j] = False
-        weights.single_sum[j] += slope * slope
-        weights.single[j] -= rate * slope / np.sqrt(weights.single_sum[j])
+                for r in range(n_factors):
+                    other_factors_sum = sums[r] - weights.factors[j, r] * active_value[k]
+                    pending.factors[j, r] += error * active_value[k] * other_factors_sum
+    for n in range(n_linear):
+        j = pending.linear_list[n]
+        gradient = pending.linear[j]
+        pending.linear_marks[j] = False
+        weights.linear_square_sum[j] += gradient * gradient
+        weights.linear[j] -= learning_rate * gradient / np.sqrt(weights.linear_square_sum[j])
     for n in range(factors):
         j = pending.factor_list[n]
         pending.factor_marks[j] = False
-        for r in range(rank):
-            slope = pending.factors[j, r]
-            weights.factors_sum[j, r] += slope * slope
-            weights.factors[j, r] -= factor_rate * slope / np.sqrt(weights.factors_sum[j, r])
+        for r in range(n_factors):
+            gradient = pending.factors[j, r]
+            weights.factors_square_sum[j, r] += gradient * gradient
+            weights.factors[j, r] -= (
+                factor_learning_rate * gradient / np.sqrt(weights.factors_square_sum[j, r])
+            )
     return float(loss)
 
 
@@ -210,9 +212,9 @@ def _layout(blocks: Sequence[Sequence[int]]) -> tuple[Table, int, int]:
     """Blocks with their first weight; the weights in all; how many are active in a row."""
     rows, weights, active = [], 0, 0
     for block in blocks:
-        column, knots, other, others = block if len(block) == 4 else (*block, -1, 0)
-        rows.append((column, knots, other, others, weights))
-        weights += (knots + 1) * (others + 1 if other >= 0 else 1)
+        column, knots, other, other_factors_sum = block if len(block) == 4 else (*block, -1, 0)
+        rows.append((column, knots, other, other_factors_sum, weights))
+        weights += (knots + 1) * (other_factors_sum + 1 if other >= 0 else 1)
         active += 4 if other >= 0 else 2
     return np.array(rows, np.int64).reshape(-1, 5), weights, active
 
@@ -238,9 +240,9 @@ class FactorizationRanker:
         Column, knots, column, knots of each product.
     pairs
         Column and knots of each feature of the factorization machine.
-    rank
+    n_factors
         Factors of a knot.
-    rate, factor_rate
+    learning_rate, factor_learning_rate
         Step sizes.
     seed
         Of the initial factors.
@@ -274,53 +276,55 @@ class FactorizationRanker:
         crosses: Sequence[tuple[int, int, int, int]] = (),
         pairs: Sequence[tuple[int, int]] = (),
         *,
-        rank: int = 4,
-        rate: float = 0.04,
-        factor_rate: float = 0.02,
+        n_factors: int = 4,
+        learning_rate: float = 0.04,
+        factor_learning_rate: float = 0.02,
         seed: int = 7,
     ) -> None:
         self.parameters: dict[str, Any] = {
             "bins": [list(each) for each in bins],
             "crosses": [list(each) for each in crosses],
             "pairs": [list(each) for each in pairs],
-            "rank": rank,
-            "rate": rate,
-            "factor_rate": factor_rate,
+            "n_factors": n_factors,
+            "learning_rate": learning_rate,
+            "factor_learning_rate": factor_learning_rate,
             "seed": seed,
         }
-        self._blocks, singles, self._active = _layout([*bins, *crosses])
+        self._blocks, n_linear, self._active = _layout([*bins, *crosses])
         self._pairs, knots, self._factors_active = _layout(pairs)
-        drawn = np.random.default_rng(seed).normal(0.0, _SPREAD, (knots, rank)).astype(np.float32)
-        self.weights = Weights(
-            np.zeros(singles, np.float32),
-            drawn,
-            np.full(singles, _FIRST_SUM, np.float32),
-            np.full((knots, rank), _FIRST_SUM, np.float32),
+        initial_factors = (
+            np.random.default_rng(seed).normal(0.0, _INITIAL_STD, (knots, n_factors)).astype(np.float32)
         )
-        self._pending = _Pending(
-            np.zeros(singles, np.float32),
-            np.zeros((knots, rank), np.float32),
-            np.zeros(singles, np.bool_),
+        self.weights = FactorizationWeights(
+            np.zeros(n_linear, np.float32),
+            initial_factors,
+            np.full(n_linear, _INITIAL_SQUARE_SUM, np.float32),
+            np.full((knots, n_factors), _INITIAL_SQUARE_SUM, np.float32),
+        )
+        self._pending = _GradientStep(
+            np.zeros(n_linear, np.float32),
+            np.zeros((knots, n_factors), np.float32),
+            np.zeros(n_linear, np.bool_),
             np.zeros(knots, np.bool_),
-            np.zeros(singles, np.int32),
+            np.zeros(n_linear, np.int32),
             np.zeros(knots, np.int32),
         )
-        self._scratch = self._room(64)
+        self._scratch = self._allocate_scratch(64)
         self.choices = 0
         self.loss = 0.0
 
-    def _room(self, rows: int) -> _Scratch:
-        rank = self.parameters["rank"]
+    def _allocate_scratch(self, rows: int) -> _Scratch:
+        n_factors = self.parameters["n_factors"]
         return _Scratch(
             np.zeros((rows, self._active), np.int32),
             np.zeros((rows, self._active), np.float32),
             np.zeros((rows, self._factors_active), np.int32),
             np.zeros((rows, self._factors_active), np.float32),
-            np.zeros((rows, rank), np.float32),
+            np.zeros((rows, n_factors), np.float32),
             np.zeros(rows, np.float32),
         )
 
-    def start_at(self, column: int, function: Callable[[Matrix], Matrix]) -> None:
+    def initialize_bin(self, column: int, function: Callable[[Matrix], Matrix]) -> None:
         """Begin with a function of a feature that is binned, in place of 0.
 
         Parameters
@@ -330,9 +334,9 @@ class FactorizationRanker:
         function
             From values (ndarray of float32, shape (knots,), from 0 to 1) to what they add to the score.
         """
-        for which, knots, other, _, first in self._blocks.tolist():
-            if which == column and other < 0:
-                self.weights.single[first : first + knots] = function(
+        for column_index, knots, other, _, first in self._blocks.tolist():
+            if column_index == column and other < 0:
+                self.weights.linear[first : first + knots] = function(
                     np.linspace(0.0, 1.0, knots, dtype=np.float32)
                 )
 
@@ -351,7 +355,7 @@ class FactorizationRanker:
         """
         n = len(features)
         if n > len(self._scratch.scores):
-            self._scratch = self._room(2 * n)
+            self._scratch = self._allocate_scratch(2 * n)
         _score(features, self._blocks, self._pairs, self.weights, self._scratch)
         return self._scratch.scores[:n]
 
@@ -366,15 +370,18 @@ class FactorizationRanker:
             Row of what was.
         """
         self.score(features)
-        rates = np.float32(self.parameters["rate"]), np.float32(self.parameters["factor_rate"])
-        loss = _step(len(features), chosen, self.weights, self._scratch, self._pending, *rates)
+        learning_rates = (
+            np.float32(self.parameters["learning_rate"]),
+            np.float32(self.parameters["factor_learning_rate"]),
+        )
+        loss = _step(len(features), chosen, self.weights, self._scratch, self._pending, *learning_rates)
         if np.isfinite(loss):
             self.choices += 1
             self.loss += (loss - self.loss) * max(1e-3, 1.0 / self.choices)
 
     def state(self) -> State:
         """Everything learned, as plain data."""
-        return stamped(
+        return versioned_state(
             "factorization",
             self.parameters,
             weights={name: array.copy() for name, array in self.weights._asdict().items()},
@@ -390,7 +397,7 @@ class FactorizationRanker:
         ValueError
             If the state is of another format or of other parameters.
         """
-        verify(state, "factorization", self.parameters)
+        verify_state(state, "factorization", self.parameters)
         for name, array in self.weights._asdict().items():
             array[...] = state["weights"][name]
         self.choices, self.loss = int(state["choices"]), float(state["loss"])

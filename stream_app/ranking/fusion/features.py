@@ -11,9 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from stream_app.models import user_item_affinity as suits
+from stream_app.models import user_item_affinity as affinity
 from stream_app.models.kernels.jit import FUNCTIONS, jit
-from stream_app.models.kernels.sessions import Memory, Scratch
+from stream_app.models.kernels.sessions import Scratch, SessionArrays
 
 SESSION_FEATURES: Final = (
     # shares of the newest four context items' sessions that hold the candidate, plain and as a cosine
@@ -96,8 +96,13 @@ def feature_names(sources: Sequence[str], *, vectors: bool) -> tuple[str, ...]:
     >>> feature_names(["content"], vectors=False)[-2:]
     ('content_of_max', 'content_rank')
     """
-    own = [name for source in sources for name in (f"{source}_of_max", f"{source}_rank")]
-    return (*SESSION_FEATURES, *suits.COLUMNS, *(VECTOR_FEATURES if vectors else ()), *own)
+    own_session = [name for source in sources for name in (f"{source}_of_max", f"{source}_rank")]
+    return (
+        *SESSION_FEATURES,
+        *affinity.AFFINITY_FEATURES,
+        *(VECTOR_FEATURES if vectors else ()),
+        *own_session,
+    )
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
@@ -111,7 +116,7 @@ def _log2(value: Any) -> Any:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _rank(values: Any, n: int, ranks: Any) -> None:
+def _count_larger(values: Any, n: int, ranks: Any) -> None:
     """How many of the first n values are larger than each; where they are few, counting beats sorting."""
     for row in range(n):
         value = values[row]
@@ -122,7 +127,7 @@ def _rank(values: Any, n: int, ranks: Any) -> None:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _share(value: Any) -> Any:
+def _log_share(value: Any) -> Any:
     """A share from 0 to 1 on a logarithmic scale: 0, 1/1024 is 0.1, 1/32 is 0.5, 1 is 1."""
     return _log2(
         np.float32(1.0) + np.float32(1023.0) * min(max(value, np.float32(0.0)), np.float32(1.0))
@@ -130,20 +135,20 @@ def _share(value: Any) -> Any:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _count(value: Any, top: Any) -> Any:
+def _log_count(value: Any, log2_limit: Any) -> Any:
     """A count on a logarithmic scale that ends at 2 ** top - 1."""
-    return min(_log2(np.float32(1.0) + max(value, np.float32(0.0))) / np.float32(top), np.float32(1.0))
+    return min(_log2(np.float32(1.0) + max(value, np.float32(0.0))) / np.float32(log2_limit), np.float32(1.0))
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def session_features(
-    memory: Memory,
+def write_session_features(
+    memory: SessionArrays,
     scratch: Scratch,
-    chosen: Any,
+    shortlisted: Any,
     clicks: Any,
     distinct: int,
     touched: int,
-    own: int,
+    own_session: int,
     now: int,
     total: int,
     ranks: Any,
@@ -155,13 +160,13 @@ def session_features(
     ----------
     memory, scratch
         After a look around.
-    chosen : ndarray of int32, shape (n,)
+    shortlisted : ndarray of int32, shape (n,)
         Places of the shortlisted among the candidates.
     clicks : ndarray of int32
         Items of the context, oldest first: of the session and, where there is room, of earlier ones.
     distinct, touched
         What the look around found.
-    own
+    own_session
         Serial of the session that asks: what it taught itself does not count; -1 for none.
     now
         Serial of the newest session.
@@ -176,24 +181,26 @@ def session_features(
     knn, stan, pairs, by_rank, newest = 8, 9, 10, 11, 12
     after_second, before_second, shared, support, hop, hop_newest, members = 13, 14, 15, 16, 17, 18, 19
     recent_root, recent, after_both = 20, 21, 22
-    n = len(chosen)
-    ring = memory.posted_in.shape[1]
+    n = len(shortlisted)
+    ring = memory.posting_sessions.shape[1]
     columns = scratch.sums.shape[1]
     largest = np.full(columns, 1e-9, np.float32)
     totals = np.full(columns, 1e-9, np.float32)
     largest_cosine = np.float32(1e-9)
     for row in range(n):
-        sums = scratch.sums[chosen[row]]
+        sums = scratch.sums[shortlisted[row]]
         for column in range(columns):
             totals[column] += sums[column]
             largest[column] = max(largest[column], sums[column])
-        cosine = sums[hop] / np.sqrt(memory.clicks[scratch.found[chosen[row]]] + np.float32(5.0))
+        cosine = sums[hop] / np.sqrt(
+            memory.clicks[scratch.candidate_items[shortlisted[row]]] + np.float32(5.0)
+        )
         largest_cosine = max(largest_cosine, cosine)
     for each in range(4):
         column = (stan, knn, hop, shared)[each]
         for row in range(n):
-            scratch.order[row] = scratch.sums[chosen[row], column]
-        _rank(scratch.order, n, ranks[each])
+            scratch.order[row] = scratch.sums[shortlisted[row], column]
+        _count_larger(scratch.order, n, ranks[each])
         for row in range(n):
             if not scratch.order[row] > 0:
                 ranks[each, row] = n
@@ -202,118 +209,122 @@ def session_features(
     last_clicks = 0
     if 0 <= last < len(memory.clicks):
         last_clicks = memory.clicks[last]
-        while last_clicks > 0 and memory.posted_in[last, (last_clicks - 1) % ring] == own:
+        while last_clicks > 0 and memory.posting_sessions[last, (last_clicks - 1) % ring] == own_session:
             last_clicks -= 1
     first_support = scratch.supports[0] + np.float32(1.0) if distinct > 0 else np.float32(1.0)
     second_support = scratch.supports[1] + np.float32(1.0) if distinct > 1 else np.float32(1.0)
-    again = length > 1 and clicks[length - 1] == clicks[length - 2]
-    repeated = np.float32(0.0)
+    is_repeat = length > 1 and clicks[length - 1] == clicks[length - 2]
+    repeat_share = np.float32(0.0)
     for at in range(1, length):
         for earlier in range(max(0, at - 12), at):
             if clicks[earlier] == clicks[at]:
-                repeated += np.float32(1.0 / (length - 1.0))
+                repeat_share += np.float32(1.0 / (length - 1.0))
                 break
     for row in range(n):
-        slot = chosen[row]
+        slot = shortlisted[row]
         sums = scratch.sums[slot]
-        item = scratch.found[slot]
-        held = memory.clicks[item] if item < len(memory.clicks) else 0
-        while held > 0 and memory.posted_in[item, (held - 1) % ring] == own:
-            held -= 1
-        posted = np.float32(min(held, ring) + 1.0)
-        to = out[row]
+        item = scratch.candidate_items[slot]
+        n_clicks = memory.clicks[item] if item < len(memory.clicks) else 0
+        while n_clicks > 0 and memory.posting_sessions[item, (n_clicks - 1) % ring] == own_session:
+            n_clicks -= 1
+        n_postings = np.float32(min(n_clicks, ring) + 1.0)
+        target = out[row]
         for at in range(4):
             if at < distinct:
                 supported = scratch.supports[at] + np.float32(1.0)
-                to[at] = _share(sums[together + at] / supported)
-                to[4 + at] = _share(sums[together + at] / np.sqrt(supported * posted))
+                target[at] = _log_share(sums[together + at] / supported)
+                target[4 + at] = _log_share(sums[together + at] / np.sqrt(supported * n_postings))
             else:
-                to[at] = 0.0
-                to[4 + at] = 0.0
-        to[8] = _share(sums[after] / first_support)
-        to[9] = _share(sums[next_to] / first_support)
-        to[10] = _share(sums[before] / first_support)
-        to[11] = _share(sums[after_second] / second_support)
-        to[12] = _share(sums[older] / totals[older])
-        to[13] = _share(sums[by_rank] / np.float32(40.0))
-        to[14] = sums[newest]
-        to[15] = np.sqrt(sums[knn] / largest[knn])
-        to[16] = np.sqrt(sums[stan] / largest[stan])
-        to[17] = np.sqrt(sums[pairs] / largest[pairs])
-        to[18] = np.sqrt(sums[shared] / largest[shared])
-        to[19] = np.sqrt(sums[hop] / largest[hop])
-        to[20] = np.sqrt(sums[together] / largest[together])
-        to[21] = np.sqrt(sums[after] / largest[after])
-        to[22] = _share(sums[knn] / totals[knn])
-        to[23] = _share(sums[stan] / totals[stan])
-        to[24] = _share(sums[shared])
-        to[25] = _share(sums[hop] / totals[hop])
-        to[26] = _count(sums[pairs], 8.0)
-        to[27] = np.sqrt(sums[hop] / np.sqrt(np.float32(held) + np.float32(5.0)) / largest_cosine)
+                target[at] = 0.0
+                target[4 + at] = 0.0
+        target[8] = _log_share(sums[after] / first_support)
+        target[9] = _log_share(sums[next_to] / first_support)
+        target[10] = _log_share(sums[before] / first_support)
+        target[11] = _log_share(sums[after_second] / second_support)
+        target[12] = _log_share(sums[older] / totals[older])
+        target[13] = _log_share(sums[by_rank] / np.float32(40.0))
+        target[14] = sums[newest]
+        target[15] = np.sqrt(sums[knn] / largest[knn])
+        target[16] = np.sqrt(sums[stan] / largest[stan])
+        target[17] = np.sqrt(sums[pairs] / largest[pairs])
+        target[18] = np.sqrt(sums[shared] / largest[shared])
+        target[19] = np.sqrt(sums[hop] / largest[hop])
+        target[20] = np.sqrt(sums[together] / largest[together])
+        target[21] = np.sqrt(sums[after] / largest[after])
+        target[22] = _log_share(sums[knn] / totals[knn])
+        target[23] = _log_share(sums[stan] / totals[stan])
+        target[24] = _log_share(sums[shared])
+        target[25] = _log_share(sums[hop] / totals[hop])
+        target[26] = _log_count(sums[pairs], 8.0)
+        target[27] = np.sqrt(sums[hop] / np.sqrt(np.float32(n_clicks) + np.float32(5.0)) / largest_cosine)
         for each in range(4):
-            to[28 + each] = _count(ranks[each, row], 9.0)
-        to[32] = _count(sums[support], 9.0)
+            target[28 + each] = _log_count(ranks[each, row], 9.0)
+        target[32] = _log_count(sums[support], 9.0)
         lift = _log2(
             (sums[together] + np.float32(0.1))
             / first_support
             * np.float32(total + 1.0)
-            / np.float32(held + 1.0)
+            / np.float32(n_clicks + 1.0)
         )
-        to[33] = min(max((lift + np.float32(4.0)) / np.float32(20.0), np.float32(0.0)), np.float32(1.0))
-        to[34] = _count(np.float32(held), 16.0)
-        if held > 0:
-            since = np.float32(now - memory.posted_in[item, (held - 1) % ring])
+        target[33] = min(max((lift + np.float32(4.0)) / np.float32(20.0), np.float32(0.0)), np.float32(1.0))
+        target[34] = _log_count(np.float32(n_clicks), 16.0)
+        if n_clicks > 0:
+            sessions_since = np.float32(now - memory.posting_sessions[item, (n_clicks - 1) % ring])
             for each in range(2):
-                few = min(held, 5 if each == 0 else 30, ring)
-                span = np.float32(now - memory.posted_in[item, (held - few) % ring]) + np.float32(5.0)
-                rate = (_log2(np.float32(few) / span) + np.float32(18.0)) / np.float32(18.0)
-                to[35 + each] = min(max(rate, np.float32(0.0)), np.float32(1.0))
-            to[37] = _count(since, 18.0)
-            to[38] = _count(np.float32(now - memory.born[item]), 18.0)
+                n_recent = min(n_clicks, 5 if each == 0 else 30, ring)
+                span = np.float32(
+                    now - memory.posting_sessions[item, (n_clicks - n_recent) % ring]
+                ) + np.float32(5.0)
+                rate = (_log2(np.float32(n_recent) / span) + np.float32(18.0)) / np.float32(18.0)
+                target[35 + each] = min(max(rate, np.float32(0.0)), np.float32(1.0))
+            target[37] = _log_count(sessions_since, 18.0)
+            target[38] = _log_count(np.float32(now - memory.first_session[item]), 18.0)
         else:
-            to[35] = 0.0
-            to[36] = 0.0
-            to[37] = 1.0
-            to[38] = 1.0
+            target[35] = 0.0
+            target[36] = 0.0
+            target[37] = 1.0
+            target[38] = 1.0
         occurrences = 0
-        back = -1
+        clicks_back = -1
         for at in range(length - 1, -1, -1):
             if clicks[at] == item:
                 occurrences += 1
-                if back < 0:
-                    back = length - 1 - at
-        to[39] = min(occurrences, 4) * np.float32(0.25)
-        to[40] = np.float32(0.0) if back < 0 else np.float32(1.0) / np.sqrt(np.float32(1.0 + back))
-        to[41] = _share(sums[before_second] / second_support)
-        to[42] = _count(np.float32(length), 5.0)
-        to[43] = _count(np.float32(distinct - 1.0), 3.0)
-        to[44] = _count(first_support, 8.0)
-        to[45] = _count(np.float32(touched), 10.0)
-        to[46] = _share(largest[together] / first_support)
-        to[47] = np.float32(1.0) if again else np.float32(0.0)
-        to[48] = _share(sums[hop_newest] / totals[hop_newest])
-        to[49] = _share(sums[members] / totals[members])
-        to[50] = _count(np.float32(last_clicks), 16.0)
-        to[51] = np.sqrt(sums[recent_root] / largest[recent_root])
-        to[52] = np.sqrt(sums[recent] / largest[recent])
-        to[53] = _share(sums[recent] / totals[recent])
-        to[54] = _count(sums[after_both], 6.0)
-        to[55] = 0.0
+                if clicks_back < 0:
+                    clicks_back = length - 1 - at
+        target[39] = min(occurrences, 4) * np.float32(0.25)
+        target[40] = (
+            np.float32(0.0) if clicks_back < 0 else np.float32(1.0) / np.sqrt(np.float32(1.0 + clicks_back))
+        )
+        target[41] = _log_share(sums[before_second] / second_support)
+        target[42] = _log_count(np.float32(length), 5.0)
+        target[43] = _log_count(np.float32(distinct - 1.0), 3.0)
+        target[44] = _log_count(first_support, 8.0)
+        target[45] = _log_count(np.float32(touched), 10.0)
+        target[46] = _log_share(largest[together] / first_support)
+        target[47] = np.float32(1.0) if is_repeat else np.float32(0.0)
+        target[48] = _log_share(sums[hop_newest] / totals[hop_newest])
+        target[49] = _log_share(sums[members] / totals[members])
+        target[50] = _log_count(np.float32(last_clicks), 16.0)
+        target[51] = np.sqrt(sums[recent_root] / largest[recent_root])
+        target[52] = np.sqrt(sums[recent] / largest[recent])
+        target[53] = _log_share(sums[recent] / totals[recent])
+        target[54] = _log_count(sums[after_both], 6.0)
+        target[55] = 0.0
         if occurrences > 0:
             # how often a click on it was followed by another in the same session
-            tried = min(held, 60, ring)
-            twice = 0
-            for rank in range(1, tried):
-                place, before_it = (held - rank) % ring, (held - rank - 1) % ring
-                if memory.posted_in[item, place] == memory.posted_in[item, before_it]:
-                    twice += 1
-            to[55] = np.float32(twice + 0.5) / np.float32(tried + 1.0)
-        to[56] = repeated
+            n_trials = min(n_clicks, 60, ring)
+            n_repeats = 0
+            for rank in range(1, n_trials):
+                ring_slot, previous_slot = (n_clicks - rank) % ring, (n_clicks - rank - 1) % ring
+                if memory.posting_sessions[item, ring_slot] == memory.posting_sessions[item, previous_slot]:
+                    n_repeats += 1
+            target[55] = np.float32(n_repeats + 0.5) / np.float32(n_trials + 1.0)
+        target[56] = repeat_share
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def source_features(
-    slots: Any, rows: Any, chosen: Any, items: Any, scores: Any, column: int, out: Any
+def write_source_features(
+    slots: Any, rows: Any, shortlisted: Any, items: Any, scores: Any, column: int, out: Any
 ) -> None:
     """Write the score of each of a source's items against its largest, and their rank.
 
@@ -323,7 +334,7 @@ def source_features(
         Place of each item among the candidates.
     rows : ndarray of int32
         Scratch, found at -1 and left so: row of each candidate among the shortlisted.
-    chosen : ndarray of int32, shape (n,)
+    shortlisted : ndarray of int32, shape (n,)
         Places of the shortlisted among the candidates.
     items, scores : ndarray
         The source's, best first.
@@ -332,29 +343,29 @@ def source_features(
     out : ndarray of float32, shape (n, features)
         Found at 0 in the two columns.
     """
-    for row in range(len(chosen)):
-        rows[chosen[row]] = row
+    for row in range(len(shortlisted)):
+        rows[shortlisted[row]] = row
     # scores that have faded to next to nothing would divide into infinities
-    top = scores[0] if len(scores) and scores[0] > 1e-30 else np.float32(np.inf)
+    log2_limit = scores[0] if len(scores) and scores[0] > 1e-30 else np.float32(np.inf)
     for rank in range(len(items)):
         slot = slots[items[rank]]
         row = rows[slot] if slot >= 0 else -1
         if row >= 0:
-            out[row, column] = np.sqrt(min(max(scores[rank] / top, np.float32(0.0)), np.float32(1.0)))
-            out[row, column + 1] = np.float32(1.0) - _count(np.float32(rank), 8.0)
-    for row in range(len(chosen)):
-        rows[chosen[row]] = -1
+            out[row, column] = np.sqrt(min(max(scores[rank] / log2_limit, np.float32(0.0)), np.float32(1.0)))
+            out[row, column + 1] = np.float32(1.0) - _log_count(np.float32(rank), 8.0)
+    for row in range(len(shortlisted)):
+        rows[shortlisted[row]] = -1
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def vector_features(all_cosines: Any, chosen: Any, with_items: Any, column: int, out: Any) -> None:
+def write_vector_features(all_cosines: Any, shortlisted: Any, with_items: Any, column: int, out: Any) -> None:
     """Write the features of the item vectors from 1 + cosines, 0 for unknown.
 
     Parameters
     ----------
     all_cosines : ndarray of float32
         With the session, of every candidate.
-    chosen : ndarray of int32, shape (n,)
+    shortlisted : ndarray of int32, shape (n,)
         Places of the shortlisted among the candidates.
     with_items : ndarray of float32, shape (context items, n)
         With each of the session's items, the newest first, of the shortlisted; 2 for the item itself.
@@ -362,17 +373,17 @@ def vector_features(all_cosines: Any, chosen: Any, with_items: Any, column: int,
         Where to write.
     out : ndarray of float32, shape (n, features)
     """
-    n = len(chosen)
-    mine = np.empty(n, np.float32)
+    n = len(shortlisted)
+    session_cosines = np.empty(n, np.float32)
     largest = np.float32(0.0)
     for row in range(n):
-        mine[row] = all_cosines[chosen[row]]
-        largest = max(largest, mine[row])
+        session_cosines[row] = all_cosines[shortlisted[row]]
+        largest = max(largest, session_cosines[row])
     ranks = np.empty(n, np.float32)
-    _rank(mine, n, ranks)
+    _count_larger(session_cosines, n, ranks)
     for row in range(n):
         half = np.float32(0.5)
-        out[row, column] = half * mine[row]
+        out[row, column] = half * session_cosines[row]
         out[row, column + 1] = out[row, column + 2] = np.float32(0.0)
         best = np.float32(0.0)
         for at in range(len(with_items)):
@@ -381,5 +392,7 @@ def vector_features(all_cosines: Any, chosen: Any, with_items: Any, column: int,
             if at < 2:
                 out[row, column + 1 + at] = half * with_items[at, row]
         out[row, column + 3] = half * best
-        out[row, column + 4] = max(np.float32(1.0) - np.float32(2.0) * (largest - mine[row]), np.float32(0.0))
-        out[row, column + 5] = _count(ranks[row], 9.0)
+        out[row, column + 4] = max(
+            np.float32(1.0) - np.float32(2.0) * (largest - session_cosines[row]), np.float32(0.0)
+        )
+        out[row, column + 5] = _log_count(ranks[row], 9.0)

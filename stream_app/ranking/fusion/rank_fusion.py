@@ -23,12 +23,12 @@ def _fuse(  # noqa: C901, PLR0912  # one kernel: calls between kernels would cos
     hashes: NDArray[np.uint64],
     scores: NDArray[np.float64],
     best: NDArray[np.float64],
-    owner: NDArray[np.int32],
+    best_position: NDArray[np.int32],
     length: int,
     k: float,
-    votes: float,
+    borda: float,
 ) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]:
-    touched = np.empty(len(items), np.int32)
+    candidates_seen = np.empty(len(items), np.int32)
     n = 0
     start = 0
     for source in range(len(ends)):
@@ -36,24 +36,24 @@ def _fuse(  # noqa: C901, PLR0912  # one kernel: calls between kernels would cos
             item = items[at]
             if not allowed[item]:
                 continue
-            gain = 1.0 / (k + at - start + 1.0) if votes == 0.0 else max(votes + start - at, 1.0) / votes
+            gain = 1.0 / (k + at - start + 1.0) if borda == 0.0 else max(borda + start - at, 1.0) / borda
             if scores[item] == 0.0:
-                touched[n] = item
+                candidates_seen[n] = item
                 n += 1
             scores[item] += gain
             if gain > best[item]:
                 best[item] = gain
-                owner[item] = at
+                best_position[item] = at
         start = ends[source]
-    kept = min(length, n)
-    top_items = np.empty(kept, np.int32)
-    top_scores = np.empty(kept, np.float64)
-    top_sources = np.empty(kept, np.int64)
-    top_evidence = np.empty(kept, np.int32)
+    n_kept = min(length, n)
+    top_items = np.empty(n_kept, np.int32)
+    top_scores = np.empty(n_kept, np.float64)
+    top_sources = np.empty(n_kept, np.int64)
+    top_evidence = np.empty(n_kept, np.int32)
     # Selection by insertion: the list is short, and most candidates fall below its end at once.
     filled = 0
     for t in range(n):
-        item = touched[t]
+        item = candidates_seen[t]
         score = scores[item]
         at = filled
         while at > 0 and (
@@ -61,18 +61,18 @@ def _fuse(  # noqa: C901, PLR0912  # one kernel: calls between kernels would cos
             or (top_scores[at - 1] == score and hashes[top_items[at - 1]] > hashes[item])
         ):
             at -= 1
-        if at >= kept:
+        if at >= n_kept:
             continue
-        last = min(filled, kept - 1)
-        for move in range(last, at, -1):
-            top_items[move] = top_items[move - 1]
-            top_scores[move] = top_scores[move - 1]
+        last = min(filled, n_kept - 1)
+        for shift in range(last, at, -1):
+            top_items[shift] = top_items[shift - 1]
+            top_scores[shift] = top_scores[shift - 1]
         top_items[at] = item
         top_scores[at] = score
-        if filled < kept:
+        if filled < n_kept:
             filled += 1
-    for t in range(kept):
-        at = owner[top_items[t]]
+    for t in range(n_kept):
+        at = best_position[top_items[t]]
         source = 0
         while ends[source] <= at:
             source += 1
@@ -80,16 +80,16 @@ def _fuse(  # noqa: C901, PLR0912  # one kernel: calls between kernels would cos
         top_evidence[t] = evidence[at]
         top_scores[t] = np.floor(top_scores[t] * 1e6 + 0.5) / 1e6
     for t in range(n):
-        scores[touched[t]] = 0.0
-        best[touched[t]] = 0.0
+        scores[candidates_seen[t]] = 0.0
+        best[candidates_seen[t]] = 0.0
     return top_items, top_scores, top_sources, top_evidence
 
 
-_VOTES: Final = 100.0
+_BORDA_POINTS: Final = 100.0
 """Votes for the first item of a source; each further one has one less, and at least one."""
 
 
-class Fused(NamedTuple):
+class FusedList(NamedTuple):
     """A fused list.
 
     Attributes
@@ -109,9 +109,9 @@ class Fused(NamedTuple):
     sources: NDArray[np.int64]
     evidence: NDArray[np.int32]
 
-    def at(self, places: NDArray[np.intp]) -> "Fused":
+    def at(self, ranks: NDArray[np.intp]) -> "FusedList":
         """The list made of the items at some places of this one."""
-        return Fused(self.items[places], self.scores[places], self.sources[places], self.evidence[places])
+        return FusedList(self.items[ranks], self.scores[ranks], self.sources[ranks], self.evidence[ranks])
 
 
 class ReciprocalRankFusion:
@@ -119,7 +119,7 @@ class ReciprocalRankFusion:
 
     Parameters
     ----------
-    votes
+    borda
         Whether each source has 100 votes for its first item, 99 for its second and so on, and not 1 / (60 + place).
 
     Examples
@@ -134,19 +134,19 @@ class ReciprocalRankFusion:
     ([1, 0], [1, 0])
     """
 
-    def __init__(self, *, votes: bool = False) -> None:
-        self._votes = votes
+    def __init__(self, *, borda: bool = False) -> None:
+        self._borda = borda
         self._grow(1024)
 
     @property
     def policy(self) -> str:
         """Names the order in published lists."""
-        return "votes" if self._votes else "fixed_rrf"
+        return "borda" if self._borda else "fixed_rrf"
 
     def _grow(self, size: int) -> None:
         self._scores = np.zeros(size, np.float64)
         self._best = np.zeros(size, np.float64)
-        self._owner = np.zeros(size, np.int32)
+        self._best_position = np.zeros(size, np.int32)
 
     def fuse(
         self,
@@ -155,7 +155,7 @@ class ReciprocalRankFusion:
         *,
         allowed: NDArray[np.bool_],
         hashes: NDArray[np.uint64],
-    ) -> Fused:
+    ) -> FusedList:
         """Fuse.
 
         Parameters
@@ -176,11 +176,11 @@ class ReciprocalRankFusion:
         if len(allowed) > len(self._scores):
             self._grow(2 * len(allowed))
         if not proposals:
-            return Fused(EMPTY_ITEMS, np.zeros(0), np.zeros(0, np.int64), EMPTY_ITEMS)
+            return FusedList(EMPTY_ITEMS, np.zeros(0), np.zeros(0, np.int64), EMPTY_ITEMS)
         items = np.concatenate([p.items for p in proposals])
         evidence = np.concatenate([p.evidence for p in proposals])
         ends = np.array([*accumulate([len(p.items) for p in proposals])], np.int64)
-        return Fused(
+        return FusedList(
             *_fuse(
                 items,
                 evidence,
@@ -189,9 +189,9 @@ class ReciprocalRankFusion:
                 hashes,
                 self._scores,
                 self._best,
-                self._owner,
+                self._best_position,
                 length,
                 RRF_K,
-                _VOTES if self._votes else 0.0,
+                _BORDA_POINTS if self._borda else 0.0,
             )
         )

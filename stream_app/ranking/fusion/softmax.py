@@ -9,16 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.kernels.jit import FUNCTIONS, jit
-from stream_app.models.model_state import State, stamped, verify
+from stream_app.models.model_state import State, verify_state, versioned_state
 
 Matrix = NDArray[np.float32]
 
 
-AVERAGED = 1_000
+AVERAGING_STEPS = 1_000
 """Steps that the weights are averaged over."""
 
 
-class Weights(NamedTuple):
+class SoftmaxWeights(NamedTuple):
     """What is learned, with the sums that Adagrad divides by.
 
     Attributes
@@ -29,19 +29,19 @@ class Weights(NamedTuple):
         Weight of each hidden unit; that of unit 0 is 1 and not learned.
     bias : ndarray of float32, shape (units,)
         Of the hidden units.
-    knots_sum, out_sum, bias_sum
+    knots_square_sum, out_square_sum, bias_square_sum
         Sums of squared gradients.
     """
 
     knots: Matrix
     out: Matrix
     bias: Matrix
-    knots_sum: Matrix
-    out_sum: Matrix
-    bias_sum: Matrix
+    knots_square_sum: Matrix
+    out_square_sum: Matrix
+    bias_square_sum: Matrix
 
 
-class Tables(NamedTuple):
+class ScoringTables(NamedTuple):
     """Weights as they are scored with: half the loads of a look at two knots and the first.
 
     Attributes
@@ -57,7 +57,7 @@ class Tables(NamedTuple):
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _tabulate(weights: Weights, tables: Tables) -> None:
+def _tabulate(weights: SoftmaxWeights, tables: ScoringTables) -> None:
     features, knots, units = weights.knots.shape
     for k in range(units):
         tables.zero[k] = weights.bias[k]
@@ -85,11 +85,11 @@ def _score(pieces: Any, zero: Any, out: Any, features: Any, hidden: Any, scores:
                 continue
             at = min(value, np.float32(1.0)) * np.float32(bins)
             low = min(int(at), bins - 1)
-            share = np.float32(at - low)
-            below = pieces[j, low, 0]
+            fraction = np.float32(at - low)
+            lower_knot = pieces[j, low, 0]
             rise = pieces[j, low, 1]
             for k in range(units):
-                unit[k] += below[k] + share * rise[k]
+                unit[k] += lower_knot[k] + fraction * rise[k]
         score = unit[0]
         for k in range(1, units):
             if unit[k] > 0:
@@ -98,32 +98,32 @@ def _score(pieces: Any, zero: Any, out: Any, features: Any, hidden: Any, scores:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def lifted(scores: Any, out: Any) -> float:
+def shifted_logits(scores: Any, out: Any) -> float:
     """Write scores less the least, plus 1; return the logarithm of the sum of their exponentials.
 
     What is lifted so is above 0, and a lifted score less that logarithm is the logarithm of a chance.
     """
-    least, largest = scores[0], scores[0]
+    minimum, largest = scores[0], scores[0]
     for row in range(1, len(scores)):
-        least = min(least, scores[row])
+        minimum = min(minimum, scores[row])
         largest = max(largest, scores[row])
     total = np.float32(0.0)
     for row in range(len(scores)):
-        out[row] = scores[row] - least + np.float32(1.0)
+        out[row] = scores[row] - minimum + np.float32(1.0)
         total += np.exp(scores[row] - largest)
-    return float(np.log(total) + largest - least + np.float32(1.0))
+    return float(np.log(total) + largest - minimum + np.float32(1.0))
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def chances(scores: Any, logarithm: float, out: Any) -> None:
+def probabilities(scores: Any, log_normalizer: float, out: Any) -> None:
     """Write exp(score - logarithm), to a millionth."""
     for row in range(len(scores)):
-        out[row] = np.floor(np.exp(np.float64(scores[row]) - logarithm) * 1e6 + 0.5) / 1e6
+        out[row] = np.floor(np.exp(np.float64(scores[row]) - log_normalizer) * 1e6 + 0.5) / 1e6
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _gather(
-    weights: Weights,
+def _accumulate_gradient(
+    weights: SoftmaxWeights,
     features: Any,
     chosen: int,
     hidden: Any,
@@ -131,7 +131,7 @@ def _gather(
     knots_step: Any,
     out_step: Any,
     bias_step: Any,
-    least: float,
+    minimum: float,
 ) -> float:
     """Add the gradient of one choice to the pending step; return the loss, -log of the chosen one's share."""
     units = len(weights.out)
@@ -145,54 +145,54 @@ def _gather(
     loss = np.log(total) + largest - scores[chosen]
     if not np.isfinite(loss):
         return np.inf
-    slope = np.empty(units, np.float32)
+    gradient = np.empty(units, np.float32)
     # most features of most candidates are 0: the slope of their first knot is what the others leave of the sum
-    total_slope = np.zeros(units, np.float32)
-    other_slope = np.zeros((features.shape[1], units), np.float32)
+    total_gradient = np.zeros(units, np.float32)
+    nonzero_gradient = np.zeros((features.shape[1], units), np.float32)
     for row in range(len(features)):
         error = np.exp(scores[row] - largest) / total
         if row == chosen:
             error -= np.float32(1.0)
-        elif error < least:
+        elif error < minimum:
             continue
         error = np.float32(error)
-        slope[0] = error
-        total_slope[0] += error
+        gradient[0] = error
+        total_gradient[0] += error
         for k in range(1, units):
             active = hidden[row, k] > 0
-            slope[k] = error * weights.out[k] if active else np.float32(0.0)
+            gradient[k] = error * weights.out[k] if active else np.float32(0.0)
             if active:
                 out_step[k] += error * hidden[row, k]
-            bias_step[k] += slope[k]
-            total_slope[k] += slope[k]
+            bias_step[k] += gradient[k]
+            total_gradient[k] += gradient[k]
         for j in range(features.shape[1]):
             value = features[row, j]
             if not value > 0:
                 continue
             at = min(value, np.float32(1.0)) * bins
             low = min(int(at), bins - 1)
-            share = np.float32(at - low)
-            rest = np.float32(1.0) - share
-            below = knots_step[j, low]
-            above = knots_step[j, low + 1]
+            fraction = np.float32(at - low)
+            complement = np.float32(1.0) - fraction
+            lower_knot = knots_step[j, low]
+            upper_knot = knots_step[j, low + 1]
             for k in range(units):
-                below[k] += rest * slope[k]
-                above[k] += share * slope[k]
-                other_slope[j, k] += slope[k]
+                lower_knot[k] += complement * gradient[k]
+                upper_knot[k] += fraction * gradient[k]
+                nonzero_gradient[j, k] += gradient[k]
     for j in range(features.shape[1]):
         for k in range(units):
-            knots_step[j, 0, k] += total_slope[k] - other_slope[j, k]
+            knots_step[j, 0, k] += total_gradient[k] - nonzero_gradient[j, k]
     return float(loss)
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _step(
-    weights: Weights,
+    weights: SoftmaxWeights,
     knots_step: Any,
     out_step: Any,
     bias_step: Any,
-    rate: float,
-    out_rate: float,
+    learning_rate: float,
+    output_learning_rate: float,
     decay: float,
 ) -> None:
     """Take the pending step by Adagrad, and clear it."""
@@ -203,28 +203,30 @@ def _step(
             if pending[0] == 0.0:
                 continue
             value = weights.knots[j, knot]
-            squares = weights.knots_sum[j, knot]
+            squares = weights.knots_square_sum[j, knot]
             for k in range(units):
-                slope = pending[k]
-                squares[k] += slope * slope
-                value[k] -= np.float32(rate) * (slope / np.sqrt(squares[k]) + np.float32(decay) * value[k])
+                gradient = pending[k]
+                squares[k] += gradient * gradient
+                value[k] -= np.float32(learning_rate) * (
+                    gradient / np.sqrt(squares[k]) + np.float32(decay) * value[k]
+                )
                 pending[k] = 0.0
     for k in range(1, units):
-        slope = out_step[k]
-        weights.out_sum[k] += slope * slope
-        weights.out[k] -= np.float32(out_rate) * slope / np.sqrt(weights.out_sum[k])
+        gradient = out_step[k]
+        weights.out_square_sum[k] += gradient * gradient
+        weights.out[k] -= np.float32(output_learning_rate) * gradient / np.sqrt(weights.out_square_sum[k])
         out_step[k] = 0.0
-        slope = bias_step[k]
-        weights.bias_sum[k] += slope * slope
-        weights.bias[k] -= np.float32(rate) * slope / np.sqrt(weights.bias_sum[k])
+        gradient = bias_step[k]
+        weights.bias_square_sum[k] += gradient * gradient
+        weights.bias[k] -= np.float32(learning_rate) * gradient / np.sqrt(weights.bias_square_sum[k])
         bias_step[k] = 0.0
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _average(mean: Any, value: Any, share: float) -> None:
+def _update_average(mean: Any, value: Any, fraction: float) -> None:
     """Move a running mean towards a value, all flat."""
     for at in range(len(mean)):
-        mean[at] += np.float32(share) * (value[at] - mean[at])
+        mean[at] += np.float32(fraction) * (value[at] - mean[at])
 
 
 class SoftmaxRanker:
@@ -233,7 +235,8 @@ class SoftmaxRanker:
     The chance that a candidate is chosen is proportional to ``exp(score)``; the score is a sum of one
     piecewise-linear function a feature plus a layer of rectified units whose inputs are such sums again. Each
     choice moves the weights along the gradient of -log chance of what was chosen, over all candidates at once. What
-    is scored with is their running mean over about the last `AVERAGED` steps: single choices push the weights about.
+    is scored with is their running mean over about the last `AVERAGING_STEPS` steps: single choices push the weights
+    about.
 
     Parameters
     ----------
@@ -243,11 +246,11 @@ class SoftmaxRanker:
         Pieces of the function of a feature.
     hidden
         Rectified units; 0 leaves the additive part alone. With 15 the units fill the processor's registers.
-    rate, out_rate
+    learning_rate, output_learning_rate
         Step sizes of the knots and of the output weights.
     decay
         How strongly knots are pulled to 0 (L2).
-    batch
+    batch_size
         Choices whose gradients are added up before a step.
     seed
         Of the initial weights of the hidden units.
@@ -281,35 +284,35 @@ class SoftmaxRanker:
         *,
         bins: int = 10,
         hidden: int = 15,
-        rate: float = 0.05,
-        out_rate: float = 0.015,
+        learning_rate: float = 0.05,
+        output_learning_rate: float = 0.015,
         decay: float = 0.0,
-        batch: int = 4,
+        batch_size: int = 4,
         seed: int = 7,
     ) -> None:
         self.parameters: dict[str, Any] = {
             "features": features,
             "bins": bins,
             "hidden": hidden,
-            "rate": rate,
-            "out_rate": out_rate,
+            "learning_rate": learning_rate,
+            "output_learning_rate": output_learning_rate,
             "decay": decay,
-            "batch": batch,
+            "batch_size": batch_size,
             "seed": seed,
         }
-        self._batch = batch
+        self._batch_size = batch_size
         self._clear()
 
     def _clear(self) -> None:
         features, bins, units = (self.parameters[name] for name in ("features", "bins", "hidden"))
         units += 1
-        chance = np.random.default_rng(self.parameters["seed"])
-        slopes = chance.normal(size=(features, 1, units)) / np.sqrt(20.0)
+        rng = np.random.default_rng(self.parameters["seed"])
+        slopes = rng.normal(size=(features, 1, units)) / np.sqrt(20.0)
         knots = (slopes * np.linspace(0.0, 1.0, bins + 1)[None, :, None]).astype(np.float32)
         knots[:, :, 0] = 0.0
-        out = (0.3 * chance.normal(size=units)).astype(np.float32)
+        out = (0.3 * rng.normal(size=units)).astype(np.float32)
         small = np.float32(1e-2)
-        self.weights = Weights(
+        self.weights = SoftmaxWeights(
             knots,
             out,
             np.zeros(units, np.float32),
@@ -319,7 +322,7 @@ class SoftmaxRanker:
         )
         self.mean = self.weights._replace(knots=knots.copy(), out=out.copy(), bias=self.weights.bias.copy())
         self._tables, self._mean_tables = (
-            Tables(np.zeros((features, bins, 2, units), np.float32), np.zeros(units, np.float32))
+            ScoringTables(np.zeros((features, bins, 2, units), np.float32), np.zeros(units, np.float32))
             for _ in range(2)
         )
         self._tabulate()
@@ -349,7 +352,7 @@ class SoftmaxRanker:
         _tabulate(self.weights, self._tables)
         _tabulate(self.mean, self._mean_tables)
 
-    def _scored(self, tables: Tables, out: Matrix, features: Matrix) -> Matrix:
+    def _scored(self, tables: ScoringTables, out: Matrix, features: Matrix) -> Matrix:
         n = len(features)
         if n > len(self._scores):
             self._hidden = np.zeros((2 * n, self._hidden.shape[1]), np.float32)
@@ -368,31 +371,31 @@ class SoftmaxRanker:
             Row of what was.
         """
         scores = self._scored(self._tables, self.weights.out, features)
-        loss = _gather(
+        loss = _accumulate_gradient(
             self.weights, features, chosen, self._hidden[: len(features)], scores, *self._pending, 2e-4
         )
         if not np.isfinite(loss):
             return
         self.choices += 1
         self.loss += (loss - self.loss) * max(1e-3, 1.0 / self.choices)
-        if self.choices % self._batch == 0:
+        if self.choices % self._batch_size == 0:
             _step(
                 self.weights,
                 *self._pending,
-                self.parameters["rate"],
-                self.parameters["out_rate"],
+                self.parameters["learning_rate"],
+                self.parameters["output_learning_rate"],
                 self.parameters["decay"],
             )
             self.steps += 1
             # over the newest tenth while there are few: the first steps are long ones
-            share = max(1.0 / AVERAGED, 10.0 / (self.steps + 9.0))
+            fraction = max(1.0 / AVERAGING_STEPS, 10.0 / (self.steps + 9.0))
             for mean, value in zip(self.mean[:3], self.weights[:3], strict=True):
-                _average(mean.ravel(), value.ravel(), share)
+                _update_average(mean.ravel(), value.ravel(), fraction)
             self._tabulate()
 
     def state(self) -> State:
         """Weights and the pending step, as plain data."""
-        return stamped(
+        return versioned_state(
             "softmax",
             self.parameters,
             weights={name: array.copy() for name, array in self.weights._asdict().items()},
@@ -411,14 +414,14 @@ class SoftmaxRanker:
         ValueError
             If the state is of another format or of other parameters.
         """
-        verify(state, "softmax", self.parameters)
+        verify_state(state, "softmax", self.parameters)
         self._clear()
         for name, array in self.weights._asdict().items():
             array[...] = state["weights"][name]
-        for array, held in zip(
+        for array, saved in zip(
             (*self._pending, *self.mean[:3]), (*state["pending"], *state["mean"]), strict=True
         ):
-            array[...] = held
+            array[...] = saved
         self._tabulate()
         self.steps = int(state["steps"])
         self.choices, self.loss = int(state["choices"]), float(state["loss"])

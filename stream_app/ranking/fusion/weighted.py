@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, Context, Items, Model
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist, loudest
+from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist, top_source
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
 from topics.records import Reason
 
-_LEAST: Final = 1e-30
+_MIN_SCORE: Final = 1e-30
 """Scores that have faded further tell nothing, and would divide into infinities."""
 
 
@@ -35,11 +35,11 @@ class WeightedFusion(ChoiceFusion):
     policy: ClassVar[str] = "weighted"
 
     def __init__(self, models: ModelSet, *, per_source: int = 100, seed: int = 7) -> None:
-        names = [f"{model.name}_{what}" for model in models.models for what in ("of_max", "rank")]
+        names = [f"{model.name}_{feature}" for model in models.models for feature in ("of_max", "rank")]
         ranker = SoftmaxRanker(len(names), bins=1, hidden=0, seed=seed)
         super().__init__(models, ranker, names, per_source)
 
-    def asks(self, model: Model) -> bool:  # noqa: ARG002
+    def uses_candidates_of(self, model: Model) -> bool:  # noqa: ARG002
         """Every model is asked."""
         return True
 
@@ -50,23 +50,25 @@ class WeightedFusion(ChoiceFusion):
         allowed: NDArray[np.bool_],
     ) -> Shortlist:
         """Put the candidates of all models together, with their scores and ranks."""
-        offered = np.concatenate([EMPTY_ITEMS, *(found.items for _, found in proposals)])
-        items, rows = np.unique(offered[allowed[offered]], return_inverse=True)
+        candidate_items = np.concatenate([EMPTY_ITEMS, *(candidates.items for _, candidates in proposals)])
+        items, rows = np.unique(candidate_items[allowed[candidate_items]], return_inverse=True)
         matrix = np.zeros((len(items), len(self.names)), np.float32)
-        at = 0
-        for source, (_, found) in enumerate(proposals):
-            kept = allowed[found.items]
-            n = int(np.count_nonzero(kept))
-            if n and found.scores[0] > _LEAST:
-                mine = rows[at : at + n]
-                matrix[mine, 2 * source] = found.scores[kept] / found.scores[0]
-                matrix[mine, 2 * source + 1] = 1.0 - np.flatnonzero(kept) / self._per_source
-            at += n
+        offset = 0
+        for source, (_, candidates) in enumerate(proposals):
+            allowed_mask = allowed[candidates.items]
+            n = int(np.count_nonzero(allowed_mask))
+            if n and candidates.scores[0] > _MIN_SCORE:
+                source_rows = rows[offset : offset + n]
+                matrix[source_rows, 2 * source] = candidates.scores[allowed_mask] / candidates.scores[0]
+                matrix[source_rows, 2 * source + 1] = 1.0 - np.flatnonzero(allowed_mask) / self._per_source
+            offset += n
         return Shortlist(items.astype(np.int32), matrix)
 
-    def attribute(self, listed: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
+    def attribute_sources(
+        self, listed_items: Items, proposals: Sequence[Proposal]
+    ) -> tuple[NDArray[np.int64], Items]:
         """The source that ranks an item highest speaks for it."""
-        return loudest(listed, proposals)
+        return top_source(listed_items, proposals)
 
     def explain(self, source: int, evidence: int) -> Reason:  # noqa: ARG002
         """Nothing is listed that no source proposed."""

@@ -17,42 +17,42 @@ from topics.records import ListedItem, Reason
 SEARCH_MODEL: Final = "search"
 """Name of the model that knows what people chose after a query."""
 
-POLICY: Final = "search_rrf"
+SEARCH_POLICY: Final = "search_rrf"
 """Name of the policy that orders search lists."""
 
-LEARNED_POLICY: Final = "search_learned"
+LEARNED_SEARCH_POLICY: Final = "search_learned"
 """Its name where the order of the results is the one learned from choices."""
 
 _NO_ITEMS: Final = np.zeros(0, np.int32)
 
 
 @jit()
-def _speakers(
-    listed: NDArray[np.int32],
+def _top_sources(
+    listed_items: NDArray[np.int32],
     items: NDArray[np.int32],
     evidence: NDArray[np.int32],
     ends: NDArray[np.int64],
     sources: NDArray[np.int64],
-    spoken: NDArray[np.int32],
+    top_evidence: NDArray[np.int32],
 ) -> None:
     """For each listed item the source that had it highest, with evidence rather than without; -1 for none."""
-    for at in range(len(listed)):
+    for at in range(len(listed_items)):
         sources[at] = -1
-        spoken[at] = -1
+        top_evidence[at] = -1
         best = len(items)
         start = 0
         for source in range(len(ends)):
-            for place in range(start, ends[source]):
-                if items[place] != listed[at]:
+            for position in range(start, ends[source]):
+                if items[position] != listed_items[at]:
                     continue
-                rank = place - start
-                told = evidence[place] >= 0
+                rank = position - start
+                told = evidence[position] >= 0
                 if (
                     sources[at] < 0
-                    or (told and spoken[at] < 0)
-                    or (told == (spoken[at] >= 0) and rank < best)
+                    or (told and top_evidence[at] < 0)
+                    or (told == (top_evidence[at] >= 0) and rank < best)
                 ):
-                    sources[at], spoken[at], best = source, evidence[place], rank
+                    sources[at], top_evidence[at], best = source, evidence[position], rank
                 break
             start = ends[source]
 
@@ -82,7 +82,7 @@ class SearchRanker:
     ...     _ = models.learn(Interaction(Source.CLICK, 0, offset, 0.0, "ann", Kind.VIEW, (Line(item),)))
     >>> context = models.context("bob", (), (), 0, (), 0.0, "red shoes")
     >>> ranker = SearchRanker(models, per_source=10)
-    >>> [item.id for item in ranker.order(context, ["never met", "sock", "shoe"], brought=5)]
+    >>> [item.id for item in ranker.order(context, ["never met", "sock", "shoe"], max_added=5)]
     ['shoe', 'sock', 'never met']
     """
 
@@ -90,12 +90,16 @@ class SearchRanker:
         self._models = models
         self._per_source = per_source
         self._fusion = ReciprocalRankFusion()
-        self._results = models.listener(ResultsRanker)
+        self._results_ranker = models.learner(ResultsRanker)
 
     @property
     def policy(self) -> str:
         """Name of what orders results now."""
-        return POLICY if self._results is None or not self._results.ready else LEARNED_POLICY
+        return (
+            SEARCH_POLICY
+            if self._results_ranker is None or not self._results_ranker.ready
+            else LEARNED_SEARCH_POLICY
+        )
 
     def order(
         self,
@@ -103,7 +107,7 @@ class SearchRanker:
         results: Sequence[str],
         *,
         prices: Sequence[float] = (),
-        brought: int,
+        max_added: int,
         excluded: Collection[str] = (),
         models: Sequence[Model] | None = None,
     ) -> tuple[ListedItem, ...]:
@@ -117,8 +121,8 @@ class SearchRanker:
             What the shop found, in its order.
         prices
             Of the results, as the shop showed them; not told where there is not one for each. In place of one that is
-            not told, or 0, stands the catalogue's.
-        brought
+            not told, or 0, stands the catalog's.
+        max_added
             Most items that the search model may add.
         excluded
             Items that may not be added; the shop's own results are kept in spite of it.
@@ -131,21 +135,26 @@ class SearchRanker:
             Every result that is not known to be unavailable, and what was added; best first.
         """
         index = self._models.index
-        named = list(dict.fromkeys(results))
-        found = np.array([index.find(name) for name in named], np.int32)
-        own = found[found != NO_ITEM]
-        own = own[index.available[own]]
+        result_ids = list(dict.fromkeys(results))
+        found = np.array([index.find(name) for name in result_ids], np.int32)
+        known_results = found[found != NO_ITEM]
+        known_results = known_results[index.available[known_results]]
         proposals = self._models.candidates(context, self._per_source, models)
-        pool = np.concatenate((own, self._added(proposals, own, brought, excluded)))
-        voices = [own, *(self._order_by(context, model, pool) for model, _ in proposals)]
+        pool = np.concatenate(
+            (known_results, self._select_added(proposals, known_results, max_added, excluded))
+        )
+        source_rankings = [
+            known_results,
+            *(self._rank_by_model(context, model, pool) for model, _ in proposals),
+        ]
         fused = self._fusion.fuse(
-            [Candidates(order, np.zeros(len(order), np.float32), order) for order in voices],
+            [Candidates(order, np.zeros(len(order), np.float32), order) for order in source_rankings],
             len(pool),
             allowed=index.available,
             hashes=index.hashes,
         )
         numbers = fused.items.tolist()
-        listed = [
+        listed_items = [
             ListedItem(name, score, 1.0, reason)
             for name, score, reason in zip(
                 index.ids_of(numbers),
@@ -154,44 +163,44 @@ class SearchRanker:
                 strict=True,
             )
         ]
-        unmet = Reason("matches_search", query=context.query)
-        listed += [
-            ListedItem(name, 0.0, 1.0, unmet)
-            for name, item in zip(named, found.tolist(), strict=True)
+        unknown_item_reason = Reason("matches_search", query=context.query)
+        listed_items += [
+            ListedItem(name, 0.0, 1.0, unknown_item_reason)
+            for name, item in zip(result_ids, found.tolist(), strict=True)
             if item == NO_ITEM
         ]
-        if self._results is not None and self._results.ready:
+        if self._results_ranker is not None and self._results_ranker.ready:
             told = {}
             if len(prices) == len(results):
                 # the first price of a result, as it is seen last from behind
                 told = dict(zip(reversed(results), reversed(prices), strict=True))
-            self._learned_order(self._results, context, named, told, listed)
-        return tuple(listed)
+            self._apply_learned_order(self._results_ranker, context, result_ids, told, listed_items)
+        return tuple(listed_items)
 
-    def _learned_order(
+    def _apply_learned_order(
         self,
         ranker: ResultsRanker,
         context: Context,
-        named: Sequence[str],
+        result_ids: Sequence[str],
         told: Mapping[str, float],
-        listed: list[ListedItem],
+        listed_items: list[ListedItem],
     ) -> None:
         """Fill the places that results have on the list in the order learned; the scores stay with the places."""
-        place_of = {each.id: place for place, each in enumerate(listed)}
-        results = [name for name in named if name in place_of]
-        places = sorted(place_of[name] for name in results)
+        position_of = {each.id: position for position, each in enumerate(listed_items)}
+        results = [name for name in result_ids if name in position_of]
+        positions = sorted(position_of[name] for name in results)
         index = self._models.index
         found = np.array([index.find(name) for name in results], np.int32)
-        # what the catalogue does not know has the price that the ranker saw last
-        known = np.where(found == NO_ITEM, np.nan, index.prices[found]).tolist()
-        prices = [told.get(name, 0.0) or price for name, price in zip(results, known, strict=True)]
+        # what the catalog does not know has the price that the ranker saw last
+        catalog_prices = np.where(found == NO_ITEM, np.nan, index.prices[found]).tolist()
+        prices = [told.get(name, 0.0) or price for name, price in zip(results, catalog_prices, strict=True)]
         order = ranker.order(context.user, results, prices, context.now)
-        chosen = [listed[place_of[results[at]]] for at in order.tolist()]
-        scores = [listed[place].score for place in places]
-        for place, score, each in zip(places, scores, chosen, strict=True):
-            listed[place] = ListedItem(each.id, score, each.propensity, each.why)
+        chosen = [listed_items[position_of[results[at]]] for at in order.tolist()]
+        scores = [listed_items[position].score for position in positions]
+        for position, score, each in zip(positions, scores, chosen, strict=True):
+            listed_items[position] = ListedItem(each.id, score, each.propensity, each.why)
 
-    def after(self, query: str, length: int) -> tuple[ListedItem, ...]:
+    def rank_query(self, query: str, length: int) -> tuple[ListedItem, ...]:
         """What people choose after a query, best first; empty where no model knows."""
         models = self._models
         context = models.context("", (), (), 0, (), models.newest, query)
@@ -215,45 +224,52 @@ class SearchRanker:
                 )
         return ()
 
-    def _added(
+    def _select_added(
         self,
         proposals: Sequence[tuple[Model, Candidates]],
-        own: Items,
-        most: int,
+        known_results: Items,
+        limit: int,
         excluded: Collection[str],
     ) -> Items:
         for model, proposed in proposals:
             if model.name == SEARCH_MODEL:
                 with allowed_items(self._models.index, excluded) as allowed:
-                    fit = proposed.items[allowed[proposed.items]]
-                added: Items = fit[~(fit[:, None] == own).any(axis=1)][:most]
+                    allowed_candidates = proposed.items[allowed[proposed.items]]
+                added: Items = allowed_candidates[
+                    ~(allowed_candidates[:, None] == known_results).any(axis=1)
+                ][:limit]
                 return added
         return _NO_ITEMS
 
-    def _order_by(self, context: Context, model: Model, pool: Items) -> Items:
+    def _rank_by_model(self, context: Context, model: Model, pool: Items) -> Items:
         """The items of the pool that a model has anything to say for, best first."""
         scores = model.score(context, pool)
         # Stable, so that among equals the shop's order holds.
-        falling = np.argsort(-scores, kind="stable")
-        order: Items = pool[falling][: int(np.count_nonzero(scores > 0))]
+        descending = np.argsort(-scores, kind="stable")
+        order: Items = pool[descending][: int(np.count_nonzero(scores > 0))]
         return order
 
     def _reasons(
-        self, context: Context, listed: Items, proposals: Sequence[tuple[Model, Candidates]]
+        self, context: Context, listed_items: Items, proposals: Sequence[tuple[Model, Candidates]]
     ) -> list[Reason]:
         """By the model that had an item highest among its own candidates, with evidence rather than without.
 
         Where no model had it, the shop's search found it, and that is the reason.
         """
-        sources, spoken = np.full(len(listed), -1, np.int64), np.empty(len(listed), np.int32)
+        sources, top_evidence = (
+            np.full(len(listed_items), -1, np.int64),
+            np.empty(len(listed_items), np.int32),
+        )
         if proposals:
             found = [candidates for _, candidates in proposals]
             items = np.concatenate([each.items for each in found])
             evidence = np.concatenate([each.evidence for each in found])
             ends = np.cumsum([len(each.items) for each in found])
-            _speakers(listed, items, evidence, ends, sources, spoken)
-        matches = Reason("matches_search", query=context.query)
+            _top_sources(listed_items, items, evidence, ends, sources, top_evidence)
+        search_reason = Reason("matches_search", query=context.query)
         return [
-            matches if source < 0 else proposals[source][0].explain(context, item, said)
-            for item, source, said in zip(listed.tolist(), sources.tolist(), spoken.tolist(), strict=True)
+            search_reason if source < 0 else proposals[source][0].explain(context, item, evidence_item)
+            for item, source, evidence_item in zip(
+                listed_items.tolist(), sources.tolist(), top_evidence.tolist(), strict=True
+            )
         ]

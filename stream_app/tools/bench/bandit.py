@@ -20,80 +20,87 @@ from rich.table import Table
 
 from stream_app.bandit.policy_registry import POLICIES, create_policy, warm_up
 from stream_app.errors import UserError
-from stream_app.tools.bench.bandit_agents import ENTRANTS, Entrant
-from stream_app.tools.bench.bandit_environments import ENVIRONMENTS, RIVER_NEEDED, Environment, Linear
+from stream_app.tools.bench.bandit_agents import BENCH_AGENTS, BenchAgent
+from stream_app.tools.bench.bandit_environments import (
+    ENVIRONMENTS,
+    RIVER_NEEDED,
+    BanditEnvironment,
+    LinearProblem,
+)
 from stream_app.tools.bench.bandit_loops import play_arms, play_linear
-from stream_app.tools.evaluation.progress import Tell, watching
-from stream_app.tools.evaluation.statistics import Bootstrap
+from stream_app.tools.evaluation.progress import UpdateProgress, progress_bars
+from stream_app.tools.evaluation.statistics import ClusterBootstrap
 
 CANDIDATES: Final = 200
 FEATURES: Final = 20
-PLACES: Final = 20
+SLATE_SIZE: Final = 20
 """Of the decisions that are timed."""
 
 LOOP_RUNS: Final = 20
 """Runs of a compiled loop a seed, which alone would be over too soon to be timed."""
 
-LOOP: Final = "compiled loop, policy alone"
+LOOP_POLICY_ONLY: Final = "compiled loop, policy alone"
 """Names, in the report, the first policy of ours played in machine code, less the time of the problem."""
 
-WHOLE: Final = "compiled loop, with the problem"
+LOOP_WITH_PROBLEM: Final = "compiled loop, with the problem"
 """Names the same runs, with all of their time."""
 
 
-def measure_regret(seeds: int, tell: Tell) -> dict[str, Any]:
+def measure_regret(seeds: int, update_progress: UpdateProgress) -> dict[str, Any]:
     """Run each entrant on each environment; all of them in turn a seed, since the machine's pace changes.
 
     Parameters
     ----------
     seeds
         Runs of each; the same problems for all entrants.
-    tell
+    update_progress
         Told the runs done.
 
     Returns
     -------
     dict
         By environment and entrant: ``regret`` (mean and 95 % interval), ``steps_per_second`` (median; time in the
-        policy alone, but for `WHOLE`), and for ours ``against`` each of River's: the interval of the difference,
-        paired by seed, and the median of the ratios of the steps a second, paired alike.
+        policy alone, but for `LOOP_WITH_PROBLEM`), and for ours ``against`` each of River's: the interval of the
+        difference, paired by seed, and the median of the ratios of the steps a second, paired alike.
     """
-    done = 0
-    figures: dict[str, Any] = {}
-    for environment, make in ENVIRONMENTS.items():
-        entrants = ENTRANTS[environment]
-        regrets = {name: np.zeros(seeds) for name in (*entrants, LOOP, WHOLE)}
-        rates = {name: np.zeros(seeds) for name in (*entrants, LOOP, WHOLE)}
-        _loop(environment, 0, make.steps, playing=True)
+    n_done = 0
+    results: dict[str, Any] = {}
+    for environment, make_environment in ENVIRONMENTS.items():
+        agents = BENCH_AGENTS[environment]
+        regrets = {name: np.zeros(seeds) for name in (*agents, LOOP_POLICY_ONLY, LOOP_WITH_PROBLEM)}
+        rates = {name: np.zeros(seeds) for name in (*agents, LOOP_POLICY_ONLY, LOOP_WITH_PROBLEM)}
+        _play_loop(environment, 0, make_environment.steps, with_policy=True)
         for seed in range(seeds):
-            for name, enter in entrants.items():
-                regrets[name][seed], rates[name][seed] = _run(make(seed), enter(1_000 + seed), make.steps)
-                done += 1
-                tell(done)
-            regrets[LOOP][seed], rates[LOOP][seed], rates[WHOLE][seed] = _run_loop(
-                environment, seed, make.steps
+            for name, make_agent in agents.items():
+                regrets[name][seed], rates[name][seed] = _run(
+                    make_environment(seed), make_agent(1_000 + seed), make_environment.steps
+                )
+                n_done += 1
+                update_progress(n_done)
+            regrets[LOOP_POLICY_ONLY][seed], rates[LOOP_POLICY_ONLY][seed], rates[LOOP_WITH_PROBLEM][seed] = (
+                _run_loop(environment, seed, make_environment.steps)
             )
-            regrets[WHOLE][seed] = regrets[LOOP][seed]
-        figures[environment] = {
-            "steps": make.steps,
-            "entrants": {name: _entry(name, regrets, rates) for name in regrets},
+            regrets[LOOP_WITH_PROBLEM][seed] = regrets[LOOP_POLICY_ONLY][seed]
+        results[environment] = {
+            "steps": make_environment.steps,
+            "agents": {name: _summarize(name, regrets, rates) for name in regrets},
         }
-    return figures
+    return results
 
 
-def _run(run: Environment, entrant: Entrant, steps: int) -> tuple[float, float]:
+def _run(run: BanditEnvironment, agent: BenchAgent, steps: int) -> tuple[float, float]:
     """Regret, and steps a second of the policy alone."""
-    spent = 0
+    policy_ns = 0
     for _ in range(steps):
         features, context = run.features, run.context
         start = time.perf_counter_ns()
-        arm = entrant.pull(features, context)
-        pulled = time.perf_counter_ns()
+        arm = agent.pull(features, context)
+        pulled_at = time.perf_counter_ns()
         reward = run.pull(arm)
-        back = time.perf_counter_ns()
-        entrant.update(arm, reward)
-        spent += time.perf_counter_ns() - back + pulled - start
-    return run.regret, steps / spent * 1e9
+        rewarded_at = time.perf_counter_ns()
+        agent.update(arm, reward)
+        policy_ns += time.perf_counter_ns() - rewarded_at + pulled_at - start
+    return run.regret, steps / policy_ns * 1e9
 
 
 def _run_loop(environment: str, seed: int, steps: int) -> tuple[float, float, float]:
@@ -102,30 +109,30 @@ def _run_loop(environment: str, seed: int, steps: int) -> tuple[float, float, fl
     The time of the problem is that of the same loop without the policy, each run beside its own; of both the median
     counts, since the machine may turn to others in the middle of a run.
     """
-    regrets, whole, problem = np.zeros((3, LOOP_RUNS))
-    for turn in range(LOOP_RUNS):
+    regrets, loop_seconds, problem_seconds = np.zeros((3, LOOP_RUNS))
+    for repeat in range(LOOP_RUNS):
         start = time.perf_counter()
-        regrets[turn] = _loop(environment, LOOP_RUNS * seed + turn, steps, playing=True)
-        middle = time.perf_counter()
-        _loop(environment, LOOP_RUNS * seed + turn, steps, playing=False)
-        whole[turn], problem[turn] = middle - start, time.perf_counter() - middle
-    both, less = float(np.median(whole)), float(np.median(problem))
-    return float(regrets.mean()), steps / (both - less), steps / both
+        regrets[repeat] = _play_loop(environment, LOOP_RUNS * seed + repeat, steps, with_policy=True)
+        medians = time.perf_counter()
+        _play_loop(environment, LOOP_RUNS * seed + repeat, steps, with_policy=False)
+        loop_seconds[repeat], problem_seconds[repeat] = medians - start, time.perf_counter() - medians
+    loop_median, problem_median = float(np.median(loop_seconds)), float(np.median(problem_seconds))
+    return float(regrets.mean()), steps / (loop_median - problem_median), steps / loop_median
 
 
-def _loop(environment: str, seed: int, steps: int, *, playing: bool) -> float:
+def _play_loop(environment: str, seed: int, steps: int, *, with_policy: bool) -> float:
     """Regret of a run in machine code on a problem of the same kind."""
     rng = np.random.default_rng(seed)
-    if environment == "Linear":
-        weights = rng.normal(size=Linear.traits) / math.sqrt(Linear.traits)
-        items = rng.normal(size=(Linear.arms, Linear.traits))
-        return play_linear(weights, items, Linear.noise, steps, seed, playing)
+    if environment == "LinearProblem":
+        weights = rng.normal(size=LinearProblem.n_features) / math.sqrt(LinearProblem.n_features)
+        items = rng.normal(size=(LinearProblem.arms, LinearProblem.n_features))
+        return play_linear(weights, items, LinearProblem.noise, steps, seed, with_policy)
     if environment == "CandyCaneContest":
-        return play_arms(rng.random(100), 0.97, False, 2.0, 0.5, 1.0, steps, seed, playing)
-    return play_arms(rng.normal(size=10), 1.0, True, 1.0, 0.0, 1.0, steps, seed, playing)
+        return play_arms(rng.random(100), 0.97, False, 2.0, 0.5, 1.0, steps, seed, with_policy)
+    return play_arms(rng.normal(size=10), 1.0, True, 1.0, 0.0, 1.0, steps, seed, with_policy)
 
 
-def _entry(
+def _summarize(
     name: str, regrets: dict[str, NDArray[np.float64]], rates: dict[str, NDArray[np.float64]]
 ) -> dict[str, Any]:
     entry: dict[str, Any] = {
@@ -133,7 +140,7 @@ def _entry(
         "steps_per_second": round(float(np.median(rates[name]))),
     }
     if not name.startswith("River"):
-        entry["against"] = {
+        entry["versus_river"] = {
             other: {
                 "regret_difference": _interval(regrets[name] - regrets[other]),
                 "speed_ratio": round(float(np.median(rates[name] / rates[other])), 2),
@@ -145,7 +152,7 @@ def _entry(
 
 
 def _interval(values: NDArray[np.float64]) -> dict[str, float]:
-    [interval] = Bootstrap(np.arange(len(values)), resamples=4_000).intervals(values[:, None])
+    [interval] = ClusterBootstrap(np.arange(len(values)), resamples=4_000).intervals(values[:, None])
     return {
         "mean": round(interval.mean, 2),
         "low": round(interval.low, 2),
@@ -156,40 +163,40 @@ def _interval(values: NDArray[np.float64]) -> dict[str, float]:
 def measure_latency(decisions: int) -> dict[str, Any]:
     """Time decisions with their propensities, and updates, in microseconds."""
     rng = np.random.default_rng(1)
-    options = rng.random((CANDIDATES, FEATURES)).astype(np.float32)
-    options[:, 0] = np.sort(options[:, 0])[::-1]
+    candidate_features = rng.random((CANDIDATES, FEATURES)).astype(np.float32)
+    candidate_features[:, 0] = np.sort(candidate_features[:, 0])[::-1]
     items = np.arange(1, CANDIDATES + 1, dtype=np.uint64)
-    places = np.arange(PLACES, dtype=np.int32)
-    figures = {}
+    positions = np.arange(SLATE_SIZE, dtype=np.int32)
+    results = {}
     for name in POLICIES:
         policy = create_policy(name, FEATURES)
         times = np.zeros((decisions, 4))
-        for turn in range(decisions):
-            now = float(turn)
+        for repeat in range(decisions):
+            now = float(repeat)
             start = time.perf_counter_ns()
-            slate = policy.decide(options, PLACES, turn, items)
+            slate = policy.decide(candidate_features, SLATE_SIZE, repeat, items)
             decided = time.perf_counter_ns()
-            policy.decide(options, PLACES, turn + 1, items)
-            again = time.perf_counter_ns()
-            shown, which = options[slate.order], items[slate.order]
-            before = time.perf_counter_ns()
-            policy.see(shown, places, now, which)
+            policy.decide(candidate_features, SLATE_SIZE, repeat + 1, items)
+            decided_again = time.perf_counter_ns()
+            slate_features, slate_items = candidate_features[slate.order], items[slate.order]
+            see_start = time.perf_counter_ns()
+            policy.observe_impressions(slate_features, positions, now, slate_items)
             seen = time.perf_counter_ns()
-            policy.reward(shown[3], 3, 1.0, now, item=int(which[3]), user=f"u{turn % 100}")
+            policy.reward(slate_features[3], 3, 1.0, now, item=int(slate_items[3]), user=f"u{repeat % 100}")
             rewarded = time.perf_counter_ns()
-            times[turn] = (
-                again - decided,
+            times[repeat] = (
+                decided_again - decided,
                 decided - start,
-                (seen - before) / PLACES,
+                (seen - see_start) / SLATE_SIZE,
                 rewarded - seen,
             )
-        middle, high = np.quantile(times[len(times) // 10 :] / 1e3, (0.5, 0.99), axis=0)
-        names = ("decision_us", "decision_after_update_us", "see_us_an_item", "reward_us")
-        figures[name] = {
+        medians, p99s = np.quantile(times[len(times) // 10 :] / 1e3, (0.5, 0.99), axis=0)
+        names = ("decision_us", "decision_after_update_us", "impression_us_per_item", "reward_us")
+        results[name] = {
             each: {"p50": round(float(p50), 2), "p99": round(float(p99), 2)}
-            for each, p50, p99 in zip(names, middle, high, strict=True)
+            for each, p50, p99 in zip(names, medians, p99s, strict=True)
         }
-    return figures
+    return results
 
 
 def measure(seeds: int, console: Console) -> dict[str, Any]:
@@ -205,10 +212,10 @@ def measure(seeds: int, console: Console) -> dict[str, Any]:
     except ImportError as error:
         raise UserError(RIVER_NEEDED) from error
     warm_up()
-    runs = seeds * sum(len(each) for each in ENTRANTS.values())
-    with watching(console)("regret", runs) as tell:
-        regret = measure_regret(seeds, tell)
-    with watching(console)("times", 1):
+    runs = seeds * sum(len(each) for each in BENCH_AGENTS.values())
+    with progress_bars(console)("regret", runs) as update_progress:
+        regret = measure_regret(seeds, update_progress)
+    with progress_bars(console)("times", 1):
         latency = measure_latency(2_000)
     return {
         "machine": {"python": platform.python_version(), "processor": platform.machine()},
@@ -217,23 +224,23 @@ def measure(seeds: int, console: Console) -> dict[str, Any]:
         "latency": {
             "candidates": CANDIDATES,
             "features": FEATURES,
-            "places": PLACES,
+            "slate_size": SLATE_SIZE,
             "policies": latency,
         },
     }
 
 
-def _tables(figures: dict[str, Any]) -> list[Table]:
+def _tables(results: dict[str, Any]) -> list[Table]:
     regret = Table("environment", "policy", "regret", "95 % interval", "steps/s", "against River", box=None)
     for number in (2, 3, 4):
         regret.columns[number].justify = "right"
-    for environment, each in figures["environments"].items():
-        for name, entry in each["entrants"].items():
-            regret.add_row(environment, name, *_cells(entry), _against(entry))
+    for environment, each in results["environments"].items():
+        for name, entry in each["agents"].items():
+            regret.add_row(environment, name, *_cells(entry), _river_comparison(entry))
     latency = Table("policy, µs (p50)", "decision", "after an update", "seen, an item", "reward", box=None)
     for column in latency.columns[1:]:
         column.justify = "right"
-    for name, times in figures["latency"]["policies"].items():
+    for name, times in results["latency"]["policies"].items():
         latency.add_row(name, *(f"{each['p50']:,.1f}" for each in times.values()))
     return [regret, latency]
 
@@ -247,15 +254,15 @@ def _cells(entry: dict[str, Any]) -> tuple[str, str, str]:
     )
 
 
-def _against(entry: dict[str, Any]) -> str:
-    told = []
-    for name, each in entry.get("against", {}).items():
+def _river_comparison(entry: dict[str, Any]) -> str:
+    lines = []
+    for name, each in entry.get("versus_river", {}).items():
         difference = each["regret_difference"]
-        told.append(
+        lines.append(
             f"{difference['mean']:+,.0f} ({difference['low']:+,.0f} to {difference['high']:+,.0f}), "
             f"{each['speed_ratio']:.1f} x {name[6:]}"
         )
-    return "; ".join(told)
+    return "; ".join(lines)
 
 
 def bench(
@@ -267,10 +274,10 @@ def bench(
     Regrets do not depend on the machine; of the times, compare ratios.
     """
     console = Console(width=None if sys.stdout.isatty() else 180)
-    figures = measure(seeds, console)
+    results = measure(seeds, console)
     report.parent.mkdir(parents=True, exist_ok=True)
-    report.write_text(json.dumps(figures, indent=2) + "\n")
-    for table in _tables(figures):
+    report.write_text(json.dumps(results, indent=2) + "\n")
+    for table in _tables(results):
         console.print(table)
         console.print()
     console.print(f"written to {report}")

@@ -11,12 +11,12 @@ from stream_app.bandit.item_thompson import ItemThompson
 from stream_app.bandit.linucb import LinUCB
 from stream_app.bandit.policy import Policy
 from stream_app.bandit.thompson import Thompson
-from stream_app.tools.bench.bandit_environments import Features, Linear
+from stream_app.tools.bench.bandit_environments import Features, LinearProblem
 
-_FIRST: Final = np.zeros(1, np.int32)
+_FIRST_POSITION: Final = np.zeros(1, np.int32)
 
 
-class Entrant(Protocol):
+class BenchAgent(Protocol):
     """A policy at work on one problem."""
 
     def pull(self, features: Features, context: dict[int, float] | None) -> int:
@@ -28,7 +28,7 @@ class Entrant(Protocol):
         ...
 
 
-class RiverArms:
+class RiverBandit:
     """A policy of River that knows the arms apart and no context."""
 
     def __init__(self, policy: Any, arms: int) -> None:
@@ -44,7 +44,7 @@ class RiverArms:
         self._policy.update(arm, reward)
 
 
-class RiverContext:
+class RiverContextualBandit:
     """A policy of River that sees a context; a 1 where there is none."""
 
     def __init__(self, policy: Any, arms: int) -> None:
@@ -62,27 +62,27 @@ class RiverContext:
         self._policy.update(arm, self._context, reward)
 
 
-class Ours:
+class HeadraceBandit:
     """A policy of `stream_app.bandit`, one place, each step a decision, a showing and a reward.
 
     Parameters
     ----------
     policy, arms
         The policy and the number of arms.
-    alone
+    by_hash_only
         Whether the arms are told apart by their hashes alone: their one feature is a 1.
     """
 
-    def __init__(self, policy: Policy, arms: int, *, alone: bool) -> None:
+    def __init__(self, policy: Policy, arms: int, *, by_hash_only: bool) -> None:
         self._policy = policy
         self._items = np.arange(1, arms + 1, dtype=np.uint64)
-        self._ones: Features | None = np.ones((arms, 1), np.float32) if alone else None
+        self._constant_features: Features | None = np.ones((arms, 1), np.float32) if by_hash_only else None
         self._features: Features = np.ones((arms, 1), np.float32)
         self._step = 0
 
     def pull(self, features: Features, context: dict[int, float] | None) -> int:  # noqa: ARG002
         """Choose an arm."""
-        if self._ones is None:
+        if self._constant_features is None:
             self._features = features
         self._step += 1
         return int(self._policy.decide(self._features, 1, self._step, self._items).order[0])
@@ -90,65 +90,84 @@ class Ours:
     def update(self, arm: int, reward: float) -> None:
         """Learn what came of it."""
         now = float(self._step)
-        self._policy.see(self._features[arm : arm + 1], _FIRST, now, self._items[arm : arm + 1])
+        self._policy.observe_impressions(
+            self._features[arm : arm + 1], _FIRST_POSITION, now, self._items[arm : arm + 1]
+        )
         self._policy.reward(self._features[arm], 0, reward, now, item=arm + 1)
 
 
-ALONE: Final[dict[str, Any]] = {"position_model": "none", "places": 1, "half_life": math.inf}
-PLAIN: Final[dict[str, Any]] = {**ALONE, "prior_weight": 0.0, "prior_strength": 1.0, "unit": 1.0}
+SINGLE_POSITION: Final[dict[str, Any]] = {"position_model": "none", "n_positions": 1, "half_life": math.inf}
+UNINFORMED_PRIOR: Final[dict[str, Any]] = {
+    **SINGLE_POSITION,
+    "prior_weight": 0.0,
+    "prior_strength": 1.0,
+    "reward_scale": 1.0,
+}
 
-Make = Callable[[int], Entrant]
+AgentFactory = Callable[[int], BenchAgent]
 
-ENTRANTS: Final[dict[str, dict[str, Make]]] = {
+BENCH_AGENTS: Final[dict[str, dict[str, AgentFactory]]] = {
     "KArmedTestbed": {
-        "River ThompsonSampling": lambda seed: RiverArms(
+        "River ThompsonSampling": lambda seed: RiverBandit(
             bandit.ThompsonSampling(reward_obj=proba.Gaussian(), burn_in=2, seed=seed), 10
         ),
-        "River LinUCBDisjoint": lambda seed: RiverContext(bandit.LinUCBDisjoint(seed=seed), 10),
-        "item_thompson": lambda seed: Ours(
+        "River LinUCBDisjoint": lambda seed: RiverContextualBandit(bandit.LinUCBDisjoint(seed=seed), 10),
+        "item_thompson": lambda seed: HeadraceBandit(
             ItemThompson(
                 1,
-                rewards="gaussian",
+                reward_distribution="gaussian",
                 prior_rate=0.0,
                 prior_strength=1.0,
                 noise=1.0,
                 draws=1,
                 seed=seed,
-                **ALONE,
+                **SINGLE_POSITION,
             ),
             10,
-            alone=True,
+            by_hash_only=True,
         ),
-        "thompson": lambda seed: Ours(
-            Thompson(10, exploration=1.0, draws=1, seed=seed, **PLAIN), 10, alone=False
+        "thompson": lambda seed: HeadraceBandit(
+            Thompson(10, exploration=1.0, draws=1, seed=seed, **UNINFORMED_PRIOR), 10, by_hash_only=False
         ),
-        "linucb": lambda _: Ours(LinUCB(10, exploration=1.0, **PLAIN), 10, alone=False),
+        "linucb": lambda _: HeadraceBandit(
+            LinUCB(10, exploration=1.0, **UNINFORMED_PRIOR), 10, by_hash_only=False
+        ),
     },
     "CandyCaneContest": {
-        "River ThompsonSampling": lambda seed: RiverArms(
+        "River ThompsonSampling": lambda seed: RiverBandit(
             bandit.ThompsonSampling(reward_obj=proba.Beta(), seed=seed), 100
         ),
-        "River LinUCBDisjoint": lambda seed: RiverContext(bandit.LinUCBDisjoint(seed=seed), 100),
-        "item_thompson": lambda seed: Ours(
-            ItemThompson(1, prior_rate=0.5, prior_strength=2.0, noise=1.0, draws=1, seed=seed, **ALONE),
+        "River LinUCBDisjoint": lambda seed: RiverContextualBandit(bandit.LinUCBDisjoint(seed=seed), 100),
+        "item_thompson": lambda seed: HeadraceBandit(
+            ItemThompson(
+                1, prior_rate=0.5, prior_strength=2.0, noise=1.0, draws=1, seed=seed, **SINGLE_POSITION
+            ),
             100,
-            alone=True,
+            by_hash_only=True,
         ),
     },
-    "Linear": {
-        "River ThompsonSampling": lambda seed: RiverArms(
-            bandit.ThompsonSampling(reward_obj=proba.Gaussian(), burn_in=2, seed=seed), Linear.arms
+    "LinearProblem": {
+        "River ThompsonSampling": lambda seed: RiverBandit(
+            bandit.ThompsonSampling(reward_obj=proba.Gaussian(), burn_in=2, seed=seed), LinearProblem.arms
         ),
-        "River LinUCBDisjoint": lambda seed: RiverContext(
-            bandit.LinUCBDisjoint(beta=1 / Linear.noise**2, seed=seed), Linear.arms
+        "River LinUCBDisjoint": lambda seed: RiverContextualBandit(
+            bandit.LinUCBDisjoint(beta=1 / LinearProblem.noise**2, seed=seed), LinearProblem.arms
         ),
-        "thompson": lambda seed: Ours(
-            Thompson(Linear.traits, exploration=Linear.noise, draws=1, seed=seed, **PLAIN),
-            Linear.arms,
-            alone=False,
+        "thompson": lambda seed: HeadraceBandit(
+            Thompson(
+                LinearProblem.n_features,
+                exploration=LinearProblem.noise,
+                draws=1,
+                seed=seed,
+                **UNINFORMED_PRIOR,
+            ),
+            LinearProblem.arms,
+            by_hash_only=False,
         ),
-        "linucb": lambda _: Ours(
-            LinUCB(Linear.traits, exploration=Linear.noise, **PLAIN), Linear.arms, alone=False
+        "linucb": lambda _: HeadraceBandit(
+            LinUCB(LinearProblem.n_features, exploration=LinearProblem.noise, **UNINFORMED_PRIOR),
+            LinearProblem.arms,
+            by_hash_only=False,
         ),
     },
 }

@@ -12,7 +12,7 @@ RIVER_NEEDED: Final = (
 )
 
 
-class Environment(Protocol):
+class BanditEnvironment(Protocol):
     """One run of a problem.
 
     Attributes
@@ -34,7 +34,7 @@ class Environment(Protocol):
         ...
 
 
-class TenArms:
+class TenArmedTestbed:
     """River's ten-armed testbed: rewards normal around each arm's mean, which is standard normal."""
 
     steps: Final = 1_000
@@ -56,7 +56,7 @@ class TenArms:
         return float(self._env.step(arm)[1])
 
 
-class CandyCane:
+class CandyCaneProblem:
     """River's candy cane contest: a hundred machines, each pull of one lowers its chance by 3 %.
 
     The best policy knows the chances and pulls the largest.
@@ -69,8 +69,8 @@ class CandyCane:
 
         self._env = envs.CandyCaneContest()
         _, info = self._env.reset(seed=seed)
-        self._chances: Any = info["thresholds"]
-        self._best = np.array(self._chances)
+        self._probabilities: Any = info["thresholds"]
+        self._best = np.array(self._probabilities)
         self._decay = 1.0 - self._env.reward_decay
         self.features: Features = np.eye(100, dtype=np.float32)
         self.context: dict[int, float] | None = None
@@ -79,49 +79,49 @@ class CandyCane:
     def pull(self, arm: int) -> float:
         """Pull an arm."""
         best = self._best.argmax()
-        self.regret += self._best[best] - self._chances[arm]
+        self.regret += self._best[best] - self._probabilities[arm]
         self._best[best] *= self._decay
         _, reward, _, _, info = self._env.step(arm)
-        self._chances = info["thresholds"]
+        self._probabilities = info["thresholds"]
         return float(reward)
 
 
-class Linear:
+class LinearProblem:
     """Shoppers and items of 12 traits, 20 items: a reward is normal around θ · (shopper * item), θ unknown.
 
     A policy that keeps weights for each item by itself can learn it too, from the shopper alone.
     """
 
     steps: Final = 1_000
-    traits: Final = 12
+    n_features: Final = 12
     arms: Final = 20
     noise: Final = 0.5
 
     def __init__(self, seed: int) -> None:
         self._rng = np.random.default_rng(seed)
-        self._weights = self._rng.normal(size=self.traits) / np.sqrt(self.traits)
-        self._items = self._rng.normal(size=(self.arms, self.traits))
+        self._weights = self._rng.normal(size=self.n_features) / np.sqrt(self.n_features)
+        self._items = self._rng.normal(size=(self.arms, self.n_features))
         self.regret = 0.0
-        self._next()
+        self._next_step()
 
-    def _next(self) -> None:
-        shopper = self._rng.normal(size=self.traits)
-        features = shopper * self._items
+    def _next_step(self) -> None:
+        user = self._rng.normal(size=self.n_features)
+        features = user * self._items
         self._means = features @ self._weights
         self.features: Features = features.astype(np.float32)
-        self.context: dict[int, float] | None = dict(enumerate(shopper.tolist()))
+        self.context: dict[int, float] | None = dict(enumerate(user.tolist()))
 
     def pull(self, arm: int) -> float:
         """Pull an arm."""
         self.regret += float(self._means.max() - self._means[arm])
         reward = float(self._means[arm] + self.noise * self._rng.normal())
-        self._next()
+        self._next_step()
         return reward
 
 
 ENVIRONMENTS: Final[dict[str, Any]] = {
-    "KArmedTestbed": TenArms,
-    "CandyCaneContest": CandyCane,
-    "Linear": Linear,
+    "KArmedTestbed": TenArmedTestbed,
+    "CandyCaneContest": CandyCaneProblem,
+    "LinearProblem": LinearProblem,
 }
 """The problems, by the name they have in the report."""

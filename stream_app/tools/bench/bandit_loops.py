@@ -4,7 +4,8 @@ What a step costs without the calls from Python, as where a simulator or a sweep
 allocated within the loops. Not cached on disk: the kernels come from other files, whose changes the cache would not
 notice.
 
-With `playing` false the arms are pulled in turn and nothing is learned: the time that is left is the problem's.
+With `model_set_with_learner` false the arms are pulled in turn and nothing is learned: the time that is left is the
+problem's.
 """
 
 import math
@@ -13,23 +14,23 @@ from typing import Any
 import numpy as np
 
 from stream_app.bandit.kernels.decision import beta, beta_constants, item_posterior, normal, uniform
-from stream_app.bandit.kernels.posterior import absorb, solve_transposed
+from stream_app.bandit.kernels.posterior import cholesky_rank_one_update, solve_transposed
 from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def _shape(
-    arm: int, sums: Any, strength: float, rate: float, gaussian: bool, noise: float, shapes: Any
+def _update_shape(
+    arm: int, sums: Any, prior_strength: float, prior_rate: float, gaussian: bool, noise: float, shapes: Any
 ) -> None:
     """Write what the draws of an arm need: its mean and deviation, or what `beta` takes."""
-    tried, got = item_posterior(1.0, arm, sums, 1.0, strength, rate, gaussian)
+    trials, reward_sum = item_posterior(1.0, arm, sums, 1.0, prior_strength, prior_rate, gaussian)
     if gaussian:
-        shapes[arm, 0] = got / tried
-        shapes[arm, 1] = noise / math.sqrt(tried)
+        shapes[arm, 0] = reward_sum / trials
+        shapes[arm, 1] = noise / math.sqrt(trials)
     else:
-        shapes[arm, 0] = got
-        shapes[arm, 1] = tried - got
-        shapes[arm, 2], shapes[arm, 3] = beta_constants(got, tried - got)
+        shapes[arm, 0] = reward_sum
+        shapes[arm, 1] = trials - reward_sum
+        shapes[arm, 2], shapes[arm, 3] = beta_constants(reward_sum, trials - reward_sum)
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
@@ -37,12 +38,12 @@ def play_arms(
     means: Any,
     decay: float,
     gaussian: bool,
-    strength: float,
-    rate: float,
+    prior_strength: float,
+    prior_rate: float,
     noise: float,
     steps: int,
     seed: int,
-    playing: bool,
+    with_policy: bool,
 ) -> float:
     """Play `item_thompson` on arms whose means fall by `decay` a pull; return the regret.
 
@@ -56,90 +57,92 @@ def play_arms(
     sums = np.zeros((len(means), 2))
     shapes = np.zeros((len(means), 4))
     for arm in range(len(means)):
-        _shape(arm, sums, strength, rate, gaussian, noise, shapes)
+        _update_shape(arm, sums, prior_strength, prior_rate, gaussian, noise, shapes)
     regret = 0.0
     for step in range(steps):
         arm = step % len(means)
-        if playing:
-            top = -np.inf
+        if with_policy:
+            best_value = -np.inf
             for each in range(len(means)):
                 if gaussian:
-                    worth = shapes[each, 0] + shapes[each, 1] * normal(state, spare)
+                    value = shapes[each, 0] + shapes[each, 1] * normal(state, spare)
                 else:
-                    worth = beta(
+                    value = beta(
                         state, spare, shapes[each, 0], shapes[each, 1], shapes[each, 2], shapes[each, 3]
                     )
-                if worth > top:
-                    top = worth
+                if value > best_value:
+                    best_value = value
                     arm = each
-        finest = best.argmax()
-        regret += best[finest] - means[arm]
-        best[finest] *= decay
+        best_arm = best.argmax()
+        regret += best[best_arm] - means[arm]
+        best[best_arm] *= decay
         if gaussian:
             reward = means[arm] + noise * normal(state, spare)
         else:
             reward = 1.0 if uniform(state) < means[arm] else 0.0
         means[arm] *= decay
-        if playing:
+        if with_policy:
             sums[arm, 0] += 1.0
             sums[arm, 1] += reward
-            _shape(arm, sums, strength, rate, gaussian, noise, shapes)
+            _update_shape(arm, sums, prior_strength, prior_rate, gaussian, noise, shapes)
     return regret
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def _decide(features: Any, lower: Any, root: Any, noise: float, state: Any, spare: Any, drawn: Any) -> int:
+def _decide(
+    features: Any, lower: Any, whitened_mean: Any, noise: float, state: Any, spare: Any, sampled: Any
+) -> int:
     """The best arm by one weighting drawn from the posterior."""
-    for i in range(len(root)):
-        drawn[i] = root[i] + noise * normal(state, spare)
-    solve_transposed(lower, drawn)
+    for i in range(len(whitened_mean)):
+        sampled[i] = whitened_mean[i] + noise * normal(state, spare)
+    solve_transposed(lower, sampled)
     arm = 0
-    top = -np.inf
+    best_value = -np.inf
     for each in range(len(features)):
-        worth = 0.0
+        value = 0.0
         for i in range(features.shape[1]):
-            worth += features[each, i] * drawn[i]
-        if worth > top:
-            top = worth
+            value += features[each, i] * sampled[i]
+        if value > best_value:
+            best_value = value
             arm = each
     return arm
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def play_linear(weights: Any, items: Any, noise: float, steps: int, seed: int, playing: bool) -> float:
+def play_linear(weights: Any, items: Any, noise: float, steps: int, seed: int, with_policy: bool) -> float:
     """Play `thompson` on the linear problem; return the regret.
 
-    Each showing has its reward at once and nothing decays, so the posterior is kept by `absorb` and not made anew
-    from the sums.
+    Each showing has its reward at once and nothing decays, so the posterior is kept by `cholesky_rank_one_update`
+    and not made anew from the sums.
     """
     arms, d = items.shape
     state = np.empty(1, np.uint64)
     state[0] = np.uint64(seed)
     spare = np.zeros(2)
     lower = np.eye(d + 1)
-    root = np.zeros(d + 1)
-    drawn = np.empty(d + 1)
+    whitened_mean = np.zeros(d + 1)
+    sampled = np.empty(d + 1)
     x = np.empty(d + 1)
     features = np.empty((arms, d), np.float32)
-    worths = np.empty(arms)
-    shopper = np.empty(d)
+    means_by_arm = np.empty(arms)
+    user = np.empty(d)
     regret = 0.0
     for step in range(steps):
         for i in range(d):
-            shopper[i] = normal(state, spare)
+            user[i] = normal(state, spare)
         for arm in range(arms):
-            worths[arm] = 0.0
+            means_by_arm[arm] = 0.0
             for i in range(d):
-                features[arm, i] = shopper[i] * items[arm, i]
-                worths[arm] += features[arm, i] * weights[i]
+                features[arm, i] = user[i] * items[arm, i]
+                means_by_arm[arm] += features[arm, i] * weights[i]
         arm = step % arms
-        if playing:
-            arm = _decide(features, lower, root, noise, state, spare, drawn)
-        regret += worths.max() - worths[arm]
-        reward = worths[arm] + noise * normal(state, spare)
-        if playing:
+        if with_policy:
+            arm = _decide(features, lower, whitened_mean, noise, state, spare, sampled)
+        regret += means_by_arm.max() - means_by_arm[arm]
+        reward = means_by_arm[arm] + noise * normal(state, spare)
+        if with_policy:
             for i in range(d):
                 x[i] = features[arm, i]
             x[d] = 1.0
-            absorb(lower, root, x, reward)
+            cholesky_rank_one_update(lower, whitened_mean, x, reward)
     return regret

@@ -13,29 +13,29 @@ _decoders: Final = {spec.name: msgspec.json.Decoder(spec.payload) for spec in US
 _ROW_BYTES: Final = 64
 
 
-class Progress:
+class EventCounter:
     """Events seen so far."""
 
-    __slots__ = ("seen",)
+    __slots__ = ("n_events",)
 
     def __init__(self) -> None:
-        self.seen = 0
+        self.n_events = 0
 
 
-def bare_agent(app_id: str, broker: str, folder: Path, partitions: int, progress: Progress) -> faust.App:
+def bare_agent(app_id: str, broker: str, folder: Path, partitions: int, counter: EventCounter) -> faust.App:
     """An agent that decodes raw bytes with msgspec and passes events."""
     app = faust.App(app_id, **_settings(broker, folder, partitions))
 
     async def bare(stream: AsyncIterable[Any]) -> None:
         async for event in stream.events():  # type: ignore[attr-defined]
             _decoders[event.message.topic].decode(event.value)
-            progress.seen += 1
+            counter.n_events += 1
 
     app.agent(_events(app), name="bare")(bare)
     return app
 
 
-def table_agent(app_id: str, broker: str, folder: Path, partitions: int, progress: Progress) -> faust.App:
+def table_agent(app_id: str, broker: str, folder: Path, partitions: int, counter: EventCounter) -> faust.App:
     """The same with one raw-bytes table write an event, its changelog by Faust with a linger."""
     app = faust.App(app_id, producer_linger=0.05, **_settings(broker, folder, partitions))
     table = app.Table("rows", key_type=bytes, value_type=bytes, partitions=partitions)
@@ -45,7 +45,7 @@ def table_agent(app_id: str, broker: str, folder: Path, partitions: int, progres
         async for event in stream.events():  # type: ignore[attr-defined]
             decoded = _decoders[event.message.topic].decode(event.value)
             table[event.key] = encode((decoded.event_id, decoded.ts, b"." * _ROW_BYTES))
-            progress.seen += 1
+            counter.n_events += 1
 
     app.agent(_events(app), name="writes")(writes)
     return app

@@ -10,20 +10,22 @@ from typing import Any, Final
 import numpy as np
 
 from stream_app.client import Client
-from stream_app.kafka.kafka_event_sender import KafkaOutbox
+from stream_app.kafka.kafka_event_sender import KafkaEventSender
 from stream_app.settings import scratch_dir
-from stream_app.tools.bench.throughput import PARTITIONS, Say, fresh_servers
-from stream_app.tools.demo.read_latency import time_reads
-from stream_app.tools.environment.worker_pool import WorkerProcess, Workers
+from stream_app.tools.bench.throughput import PARTITIONS, StatusCallback, isolated_servers
+from stream_app.tools.demo.read_latency import measure_read_latencies
+from stream_app.tools.environment.worker_pool import WorkerPool, WorkerProcess
 from stream_app.tools.feeds.feeder import Feeder
-from stream_app.tools.feeds.rows import Mapped
+from stream_app.tools.feeds.rows import EventRow
 from stream_app.tools.simulator.benchmark_load import benchmark_events
 
 _WARM_UP_SECONDS: Final = 10.0
 """Events before the measurement, unless that is shorter itself."""
 
 
-def measure_freshness(rate: float, seconds: float, users: int, say: Say) -> dict[str, Any]:
+def measure_freshness(
+    rate: float, seconds: float, users: int, update_status: StatusCallback
+) -> dict[str, Any]:
     """Feed one worker at `rate` events a second and read its own freshness histogram.
 
     Parameters
@@ -34,7 +36,7 @@ def measure_freshness(rate: float, seconds: float, users: int, say: Say) -> dict
         How long is measured, after a warm-up.
     users
         Shoppers the events are spread over.
-    say
+    update_status
         Told what is being done.
 
     Returns
@@ -45,57 +47,57 @@ def measure_freshness(rate: float, seconds: float, users: int, say: Say) -> dict
     # A process of its own: in a thread the feeder and the timed reads would wait for one another.
     processes = multiprocessing.get_context("spawn")
     stop = processes.Event()
-    with fresh_servers() as servers:
-        workers = Workers()
+    with isolated_servers() as servers:
+        workers = WorkerPool()
         folder = scratch_dir("bench-freshness")
         addresses = {"broker": servers.broker_address, "redis": servers.redis_address}
-        say("freshness: starting a worker")
+        update_status("freshness: starting a worker")
         try:
             workers.start(WorkerProcess(1, folder, {**addresses, "partitions": PARTITIONS}))
-            workers.await_ready()
+            workers.wait_until_ready()
             feeder = processes.Process(
                 target=_feed, args=(servers.broker_address, rate, users, stop), daemon=True
             )
             feeder.start()
             warm_up = min(_WARM_UP_SECONDS, seconds)
-            say(f"freshness: {rate:g} events/s, warming up for {warm_up:g} s")
+            update_status(f"freshness: {rate:g} events/s, warming up for {warm_up:g} s")
             time.sleep(warm_up)
-            before, began = workers.figures(), time.perf_counter()
-            say(f"freshness: {rate:g} events/s, measuring for {seconds:g} s")
+            before, started = workers.worker_metrics(), time.perf_counter()
+            update_status(f"freshness: {rate:g} events/s, measuring for {seconds:g} s")
             time.sleep(seconds)
-            after, took = workers.figures(), time.perf_counter() - began
-            say("redis: reading lists with the client while events go on")
+            after, elapsed = workers.worker_metrics(), time.perf_counter() - started
+            update_status("redis: reading lists with the client while events go on")
             with Client(servers.redis_address) as client:
-                reads = time_reads(client, [f"user-{n}" for n in range(users)], seed=7)
+                reads = measure_read_latencies(client, [f"user-{n}" for n in range(users)], seed=7)
             stop.set()
             feeder.join()
         finally:
             stop.set()
             workers.stop()
             shutil.rmtree(folder, ignore_errors=True)
-    during = after.since(before)
+    delta = after.delta_since(before)
     milliseconds = np.array(reads.seconds) * 1e3
     return {
-        "rate_asked": rate,
-        "rate_reached": during.accepted / took,
+        "target_rate": rate,
+        "achieved_rate": delta.accepted / elapsed,
         "freshness_ms": {
-            name: (during.freshness.quantile(q) or 0.0) * 1e3 for name, q in (("p50", 0.5), ("p99", 0.99))
+            name: (delta.freshness.quantile(q) or 0.0) * 1e3 for name, q in (("p50", 0.5), ("p99", 0.99))
         },
         "redis_read_ms": {
             "p50": float(np.percentile(milliseconds, 50)),
             "p99": float(np.percentile(milliseconds, 99)),
         },
-        "lists_read": reads.own,
+        "lists_read": reads.n_with_list,
     }
 
 
 def _feed(broker: str, rate: float, users: int, stop: Event) -> None:
-    outbox = KafkaOutbox(broker)
+    sender = KafkaEventSender(broker)
     try:
         events = benchmark_events(10**9, clock=time.time, users=users)
-        lasting = itertools.takewhile(lambda _: not stop.is_set(), events)
-        rows = (Mapped(number, event) for number, event in enumerate(lasting))
-        Feeder(outbox, rate=rate).feed(rows)
-        outbox.flush()
+        events_until_stop = itertools.takewhile(lambda _: not stop.is_set(), events)
+        rows = (EventRow(number, event) for number, event in enumerate(events_until_stop))
+        Feeder(sender, rate=rate).feed(rows)
+        sender.flush()
     finally:
-        outbox.close()
+        sender.close()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from time import thread_time
 from typing import Any, Final
 
-from state.dedup import Place
+from state.dedup import RecordId
 from state.fold import interaction_of
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.assembly import make_models
@@ -31,17 +31,17 @@ def measure_fold(events: int, users: int) -> dict[str, Any]:
     for offset, event in enumerate(
         benchmark_events(events, clock=lambda: 1.5e9 + next(times) / 300.0, users=users)
     ):
-        interaction = interaction_of(event, Place(Source.CLICK, 0, offset))
+        interaction = interaction_of(event, RecordId(Source.CLICK, 0, offset))
         if interaction is not None:
             log.append(interaction)
     warm_up(settings)
-    rest, whole = _cost(ModelSet(()), log), _cost(make_models(settings), log)
+    overhead, total = _cost(ModelSet(()), log), _cost(make_models(settings), log)
     models = _cost(ModelSet(settings.models), log)
     return {
-        "fold_us": whole,
-        "by_model": {"index and sessions": rest}
-        | {name: max(0.0, _cost(ModelSet((name,)), log) - rest) for name in settings.models}
-        | {"fusion and results": max(0.0, whole - models)},
+        "fold_us": total,
+        "by_model": {"index and sessions": overhead}
+        | {name: max(0.0, _cost(ModelSet((name,)), log) - overhead) for name in settings.models}
+        | {"fusion and results": max(0.0, total - models)},
     }
 
 
@@ -50,9 +50,9 @@ def _cost(models: ModelSet, log: Sequence[Interaction]) -> float:
     for interaction in log[:half]:
         models.learn(interaction)
     costs = []
-    for at in range(half, len(log) - _CHUNK + 1, _CHUNK):
-        began = thread_time()
-        for interaction in log[at : at + _CHUNK]:
+    for start in range(half, len(log) - _CHUNK + 1, _CHUNK):
+        started = thread_time()
+        for interaction in log[start : start + _CHUNK]:
             models.learn(interaction)
-        costs.append((thread_time() - began) / _CHUNK * 1e6)
+        costs.append((thread_time() - started) / _CHUNK * 1e6)
     return statistics.median(costs)

@@ -25,7 +25,7 @@ def register(cli: typer.Typer) -> None:
         "Examples: `headrace dead-letters --reason future_timestamp`, `headrace dead-letters replay`.",
     )
     group.callback()(show)
-    group.command("replay")(send_back)
+    group.command("replay")(replay_letters)
     cli.add_typer(group, name="dead-letters")
 
 
@@ -52,22 +52,22 @@ def show(
 
     selection = select(reason=reason, topic=topic)
     counts: Counter[str] = Counter()
-    newest: deque[DeadLetter] = deque(maxlen=limit or None)
+    newest_letters: deque[DeadLetter] = deque(maxlen=limit or None)
     with DeadLetterLog(load_settings().broker) as log:
         for letter in log.read():
             if letter in selection:
                 counts[letter.reason] += 1
-                newest.append(letter)
-        _show(newest, as_json=as_json)
+                newest_letters.append(letter)
+        _print_letters(newest_letters, as_json=as_json)
         if not as_json:
-            _summarise(counts, shown=len(newest), foreign=log.foreign)
+            _print_summary(counts, n_displayed=len(newest_letters), n_invalid=log.n_invalid)
         if follow:
             for letter in log.follow():
                 if letter in selection:
-                    _show([letter], as_json=as_json)
+                    _print_letters([letter], as_json=as_json)
 
 
-def send_back(
+def replay_letters(
     reason: Reason = None,
     topic: Topic = None,
     *,
@@ -81,7 +81,7 @@ def send_back(
     """
     from stream_app.errors import UserError  # noqa: PLC0415
     from stream_app.settings import load_settings  # noqa: PLC0415
-    from stream_app.tools.dead_letter_log import DeadLetterLog, OriginalTopics, replay, select  # noqa: PLC0415
+    from stream_app.tools.dead_letter_log import DeadLetterLog, DeadLetterReplayer, replay, select  # noqa: PLC0415
 
     selection = select(reason=reason, topic=topic)
     broker = load_settings().broker
@@ -90,22 +90,22 @@ def send_back(
         if not counts:
             typer.echo("No dead letters to send back.")
             return
-        places = ", ".join(f"{count} to {name}" for name, count in sorted(counts.items()))
+        destinations = ", ".join(f"{count} to {name}" for name, count in sorted(counts.items()))
         if not yes:
-            if not at_a_terminal():
-                raise UserError(f"{places} would be sent back; --yes does so without asking.")
-            typer.confirm(f"Send {places} back to {broker}?", abort=True)
-        with OriginalTopics(broker) as sender:
+            if not is_interactive():
+                raise UserError(f"{destinations} would be sent back; --yes does so without asking.")
+            typer.confirm(f"Send {destinations} back to {broker}?", abort=True)
+        with DeadLetterReplayer(broker) as sender:
             sent = replay((letter for letter in log.read() if letter in selection), sender)
-    typer.echo(f"Sent back {sent}: {places}.")
+    typer.echo(f"Sent back {sent}: {destinations}.")
 
 
-def at_a_terminal() -> bool:
+def is_interactive() -> bool:
     """Whether somebody is there to answer."""
     return sys.stdin.isatty()
 
 
-def _show(letters: Iterable["DeadLetter"], *, as_json: bool) -> None:
+def _print_letters(letters: Iterable["DeadLetter"], *, as_json: bool) -> None:
     if as_json:
         import msgspec  # noqa: PLC0415
 
@@ -115,27 +115,27 @@ def _show(letters: Iterable["DeadLetter"], *, as_json: bool) -> None:
         return
     listed = list(letters)
     if listed:
-        _print(table(listed))
+        _print_table(letters_table(listed))
 
 
-def _summarise(counts: Counter[str], *, shown: int, foreign: int) -> None:
+def _print_summary(counts: Counter[str], *, n_displayed: int, n_invalid: int) -> None:
     total = counts.total()
     if not total:
         typer.echo("No dead letters.")
     else:
-        typer.echo(f"\n{total} dead letters, {shown} shown:")
+        typer.echo(f"\n{total} dead letters, {n_displayed} shown:")
         for reason, count in counts.most_common():
             typer.echo(f"{count:8}  {reason}")
-    if foreign:
-        typer.echo(f"{foreign} records on the topic are no dead letters and were passed over.")
+    if n_invalid:
+        typer.echo(f"{n_invalid} records on the topic are no dead letters and were passed over.")
 
 
-def table(letters: Iterable["DeadLetter"]) -> "Table":
+def letters_table(letters: Iterable["DeadLetter"]) -> "Table":
     """Dead letters as a table for the terminal; nothing in them can steer it."""
     from rich.table import Table  # noqa: PLC0415
     from rich.text import Text  # noqa: PLC0415
 
-    from stream_app.tools.dead_letter_log import preview, printable, when  # noqa: PLC0415
+    from stream_app.tools.dead_letter_log import format_time, preview, printable  # noqa: PLC0415
 
     rows = Table("time", "record", "reason", "key", "detail, then the value", box=None, pad_edge=False)
     for column in rows.columns[:3]:
@@ -144,7 +144,7 @@ def table(letters: Iterable["DeadLetter"]) -> "Table":
         column.overflow = "fold"
     for letter in letters:
         rows.add_row(
-            Text(when(letter.timestamp)),
+            Text(format_time(letter.timestamp)),
             Text(f"{printable(letter.topic)}[{letter.partition}]@{letter.offset}"),
             Text(printable(letter.reason), style="yellow"),
             Text(preview(letter.key, 40)),
@@ -153,7 +153,7 @@ def table(letters: Iterable["DeadLetter"]) -> "Table":
     return rows
 
 
-def _print(rows: "Table") -> None:
+def _print_table(rows: "Table") -> None:
     from rich.console import Console  # noqa: PLC0415
 
     # Into a pipe or file nothing is folded to a terminal's width.

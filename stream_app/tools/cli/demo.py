@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from stream_app.tools.cli.replay import FormatName, MappingFile
-from stream_app.tools.cli.shared_options import FiguresFile, Seed, Workers
+from stream_app.tools.cli.shared_options import OptionalReportFile, Seed, Workers
 
 HELP = (
     "Start a Kafka broker, a Redis and workers of its own, feed events, and show lists change live.\n\n"
@@ -42,8 +42,8 @@ def register(cli: typer.Typer) -> None:
         seconds: Annotated[
             float | None, typer.Option(min=0, help="End feeding after so many seconds.")
         ] = None,
-        report: FiguresFile = None,
-        picture: Annotated[
+        report: OptionalReportFile = None,
+        screenshot: Annotated[
             Path | None,
             typer.Option(metavar="FILE.svg", help="Draw the screen as it was when feeding ended."),
         ] = None,
@@ -58,17 +58,17 @@ def register(cli: typer.Typer) -> None:
     ) -> None:
         from rich.console import Console  # noqa: PLC0415
 
-        from stream_app.tools.demo.demo_options import Options  # noqa: PLC0415
+        from stream_app.tools.demo.demo_options import DemoOptions  # noqa: PLC0415
         from stream_app.tools.demo.runner import run_demo  # noqa: PLC0415
 
-        options = Options(
+        options = DemoOptions(
             events=events,
             format=format_name,
             mapping=mapping,
             rate=rate,
             seconds=seconds,
             report=report,
-            picture=picture,
+            screenshot=screenshot,
             workers=workers,
             seed=seed,
             keep=keep,

@@ -14,12 +14,12 @@ def register(cli: typer.Typer) -> None:
         check failed; warnings leave it 0.
         """
         from stream_app.settings import load_settings  # noqa: PLC0415
-        from stream_app.tools.diagnostics import Verdict, examine  # noqa: PLC0415
+        from stream_app.tools.diagnostics import CheckStatus, run_checks  # noqa: PLC0415
 
-        colours = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
+        colors = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
         failed = False
-        for finding in examine(load_settings()):
-            mark, rest = str(finding)[:4], str(finding)[4:]
-            typer.echo(typer.style(mark, fg=colours[finding.verdict], bold=True) + rest)
-            failed = failed or finding.verdict is Verdict.FAIL
+        for result in run_checks(load_settings()):
+            label, rest = str(result)[:4], str(result)[4:]
+            typer.echo(typer.style(label, fg=colors[result.status], bold=True) + rest)
+            failed = failed or result.status is CheckStatus.FAIL
         raise typer.Exit(int(failed))

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from stream_app.ranking.ranker import Ranker
     from stream_app.settings import Settings
-    from stream_app.tools.evaluation.progress import Watch
-    from stream_app.tools.feeds.event_log import Log, Request
+    from stream_app.tools.evaluation.progress import OpenProgress
+    from stream_app.tools.feeds.event_log import EventLog, LogRequest
 
 ModelNames = Annotated[
     str | None,
@@ -31,7 +31,7 @@ PlotFile = Annotated[
     typer.Option("--plot", metavar="FILE.png", help="Draw the figures; needs the extra `evaluate`."),
 ]
 
-SessionsADay = Annotated[
+SessionsPerDay = Annotated[
     float,
     typer.Option(
         min=0.001, help="Files have no times: so many sessions make a day, clicks follow by the second."
@@ -118,7 +118,7 @@ def sessions(
     cutoffs: Annotated[
         str, typer.Option(metavar="K,K,…", help="Places of the list that count, ascending.")
     ] = "5,10,20",
-    sessions_a_day: SessionsADay = 1000.0,
+    sessions_per_day: SessionsPerDay = 1000.0,
     plot: PlotFile = None,
 ) -> None:
     """Predict the next click in sessions."""
@@ -127,7 +127,7 @@ def sessions(
     from stream_app.tools.evaluation.report import SessionsReport, check_writable, describe_run, write  # noqa: PLC0415
     from stream_app.tools.evaluation.session_files import (  # noqa: PLC0415
         SessionClock,
-        Split,
+        TrainTestSplit,
         read_sessions,
         validation_split,
     )
@@ -136,58 +136,65 @@ def sessions(
 
     if (test is None) == (validation_tail is None):
         raise typer.BadParameter("give either --test FILE or --validation-tail N")
-    places = parse_cutoffs(cutoffs)
-    settings = settings_with(models)
+    parsed_cutoffs = parse_cutoffs(cutoffs)
+    settings = settings_with_models(models)
     check_writable(report, "--report")
-    prepare_plot(plot)
-    learned = read_sessions(train)
+    check_plot(plot)
+    all_train_sessions = read_sessions(train)
     if test is not None:
-        split = Split(learned[-train_limit:] if train_limit else learned, read_sessions(test, limit))
+        split = TrainTestSplit(
+            all_train_sessions[-train_limit:] if train_limit else all_train_sessions,
+            read_sessions(test, limit),
+        )
     else:
-        split = validation_split(learned, validation_tail or 0, train_limit)
-        split = Split(split.train, split.test[:limit])
+        split = validation_split(all_train_sessions, validation_tail or 0, train_limit)
+        split = TrainTestSplit(split.train, split.test[:limit])
     if not any(len(session) > min_prefix for session in split.test):
         raise UserError(
             f"No test session has more than {min_prefix} clicks, so there is nothing to predict; "
             "give longer sessions or a smaller --min-prefix."
         )
-    ranker = ranker_of(settings, length=places[-1])
+    ranker = build_ranker(settings, length=parsed_cutoffs[-1])
     evaluation = SessionsEvaluation(
-        ranker.models, ranker, cutoffs=places, min_prefix=min_prefix, watch=watch()
+        ranker.models, ranker, cutoffs=parsed_cutoffs, min_prefix=min_prefix, open_progress=open_progress()
     )
-    clock = SessionClock(sessions_a_day)
-    visits, tested = [clock.visit(each) for each in split.train], [clock.visit(each) for each in split.test]
-    began = perf_counter()
-    evaluation.learn(visits)
-    learn_seconds = perf_counter() - began
-    catalogue = len(ranker.models.index)
-    frozen = evaluation.evaluate(tested, Mode.FROZEN)
-    prequential = evaluation.evaluate(tested, Mode.PREQUENTIAL)
-    outcome = SessionsReport(
+    clock = SessionClock(sessions_per_day)
+    timed_train, timed_test = (
+        [clock.timed_session(each) for each in split.train],
+        [clock.timed_session(each) for each in split.test],
+    )
+    started = perf_counter()
+    evaluation.learn(timed_train)
+    learn_seconds = perf_counter() - started
+    catalog_size = len(ranker.models.index)
+    frozen = evaluation.evaluate(timed_test, Mode.FROZEN)
+    prequential = evaluation.evaluate(timed_test, Mode.PREQUENTIAL)
+    evaluation_report = SessionsReport(
         run=describe_run(
             [train] if test is None else [train, test], learning_settings(settings), ranker.models
         ),
-        train_sessions=len(visits),
-        train_clicks=sum(len(visit.items) for visit in visits),
-        catalogue=catalogue,
-        test_sessions=len(tested),
+        train_sessions=len(timed_train),
+        train_clicks=sum(len(timed_session.items) for timed_session in timed_train),
+        catalog_size=catalog_size,
+        test_sessions=len(timed_test),
         predictions=frozen.predictions,
         min_prefix=min_prefix,
-        cutoffs=places,
-        sessions_a_day=sessions_a_day,
+        cutoffs=parsed_cutoffs,
+        sessions_per_day=sessions_per_day,
         learn_seconds=round(learn_seconds, 3),
         frozen=frozen,
         prequential=prequential,
     )
-    write(outcome, report)
+    write(evaluation_report, report)
     if plot is not None:
         from stream_app.tools.evaluation.plots import plot_sessions  # noqa: PLC0415
 
-        plot_sessions(outcome, plot)
-    show(sessions_table(outcome))
+        plot_sessions(evaluation_report, plot)
+    print_table(sessions_table(evaluation_report))
     typer.echo(
-        f"\n{outcome.predictions:,} predictions in {outcome.test_sessions:,} sessions, after "
-        f"{outcome.train_clicks:,} clicks in {outcome.train_sessions:,} sessions ({catalogue:,} items, "
+        f"\n{evaluation_report.predictions:,} predictions in {evaluation_report.test_sessions:,} sessions, after "
+        f"{evaluation_report.train_clicks:,} clicks in {evaluation_report.train_sessions:,} sessions "
+        f"({catalog_size:,} items, "
         f"learned in {learn_seconds:,.1f} s); all figures in {report}."
     )
 
@@ -214,39 +221,39 @@ def events(
     from stream_app.tools.evaluation.tables import events_table, exposure_table  # noqa: PLC0415
 
     request = log_request(log_file, format_name, mapping, order, limit)
-    settings = settings_with(models)
+    settings = settings_with_models(models)
     check_writable(report, "--report")
-    prepare_plot(plot)
+    check_plot(plot)
     log = read_log(request)
-    ranker = ranker_of(settings, length=k)
+    ranker = build_ranker(settings, length=k)
     evaluation = EventsEvaluation(
         ranker,
         k=k,
         session_gap=settings.session_gap,
         buy_again=settings.buy_again,
         each_model=each_model,
-        watch=watch(),
+        open_progress=open_progress(),
     )
-    began = perf_counter()
-    figures = evaluation.run(log, log.total)
-    outcome = EventsReport(
+    started = perf_counter()
+    results = evaluation.run(log, log.total)
+    evaluation_report = EventsReport(
         run=describe_run(
             [log_file] if mapping is None else [log_file, mapping],
             learning_settings(settings),
             ranker.models,
         ),
         k=k,
-        seconds=round(perf_counter() - began, 3),
-        figures=figures,
+        seconds=round(perf_counter() - started, 3),
+        results=results,
     )
-    write(outcome, report)
+    write(evaluation_report, report)
     if plot is not None:
         from stream_app.tools.evaluation.plots import plot_events  # noqa: PLC0415
 
-        plot_events(outcome, plot)
-    show(events_table(outcome))
-    show(exposure_table(outcome))
-    counts = ", ".join(f"{count:,} {what}" for what, count in figures.events.items())
+        plot_events(evaluation_report, plot)
+    print_table(events_table(evaluation_report))
+    print_table(exposure_table(evaluation_report))
+    counts = ", ".join(f"{count:,} {row_outcome}" for row_outcome, count in results.events.items())
     typer.echo(f"\n{log.total:,} rows: {counts}. All figures in {report}.")
 
 
@@ -273,36 +280,37 @@ def rerank(
     # the order of results asks no model, so the quickest one keeps the fold company
     settings = load_settings(models=["popularity"], fusion="rrf")
     check_writable(report, "--report")
-    prepare_plot(plot)
+    check_plot(plot)
     log = read_log(request)
     warm_up(settings)
     models = make_models(settings)
-    evaluation = RerankEvaluation(models, session_gap=settings.session_gap, watch=watch())
-    began = perf_counter()
-    figures = evaluation.run(log, log.total)
-    outcome = RerankReport(
+    evaluation = RerankEvaluation(models, session_gap=settings.session_gap, open_progress=open_progress())
+    started = perf_counter()
+    results = evaluation.run(log, log.total)
+    evaluation_report = RerankReport(
         run=describe_run(
             [log_file] if mapping is None else [log_file, mapping], learning_settings(settings), models
         ),
-        seconds=round(perf_counter() - began, 3),
-        figures=figures,
+        seconds=round(perf_counter() - started, 3),
+        results=results,
     )
-    write(outcome, report)
+    write(evaluation_report, report)
     if plot is not None:
         from stream_app.tools.evaluation.plots import plot_rerank  # noqa: PLC0415
 
-        plot_rerank(outcome, plot)
-    show(rerank_table(outcome))
-    counts = ", ".join(f"{count:,} {what}" for what, count in figures.events.items())
+        plot_rerank(evaluation_report, plot)
+    print_table(rerank_table(evaluation_report))
+    counts = ", ".join(f"{count:,} {row_outcome}" for row_outcome, count in results.events.items())
     typer.echo(
-        f"\n{log.total:,} rows: {counts}. Lists of {figures.length:.1f} items on average, {figures.outside:,} "
-        f"without what was chosen; {figures.ms.mean:.3f} ms a list. All figures in {report}."
+        f"\n{log.total:,} rows: {counts}. Lists of {results.mean_list_length:.1f} items on average, "
+        f"{results.unlisted_choices:,} "
+        f"without what was chosen; {results.ms.mean:.3f} ms a list. All figures in {report}."
     )
 
 
 def log_request(
     path: Path, format_name: str, mapping: Path | None, order: str, limit: int | None
-) -> "Request":
+) -> "LogRequest":
     """How a log is to be read, with the times it has.
 
     Raises
@@ -310,15 +318,15 @@ def log_request(
     UserError
         If there is no such format or order, or the mapping is wrong.
     """
-    from stream_app.tools.feeds.event_log import Request  # noqa: PLC0415
+    from stream_app.tools.feeds.event_log import LogRequest  # noqa: PLC0415
     from stream_app.tools.feeds.formats import reader  # noqa: PLC0415
 
-    return Request(
+    return LogRequest(
         path=path, read=reader(format_name, mapping), order=parse_order(order), limit=limit, keep_time=True
     )
 
 
-def read_log(request: "Request") -> "Log":
+def read_log(request: "LogRequest") -> "EventLog":
     """Open a log, counting its rows on the terminal.
 
     Raises
@@ -329,9 +337,9 @@ def read_log(request: "Request") -> "Log":
     from rich.console import Console  # noqa: PLC0415
 
     from stream_app.tools.feeds.event_log import open_log  # noqa: PLC0415
-    from stream_app.tools.feeds.feed_progress import counting  # noqa: PLC0415
+    from stream_app.tools.feeds.feed_progress import row_counter  # noqa: PLC0415
 
-    with counting(Console(stderr=True), f"reading {request.path.name}") as progress:
+    with row_counter(Console(stderr=True), f"reading {request.path.name}") as progress:
         return open_log(request, now=0.0, max_age=0.0, progress=progress)
 
 
@@ -352,15 +360,15 @@ def parse_cutoffs(text: str) -> list[int]:
     stream_app.errors.UserError: --cutoffs takes ascending places such as 5,10,20, not '20,5'.
     """
     try:
-        places = [int(each) for each in text.split(",")]
+        parsed_cutoffs = [int(each) for each in text.split(",")]
     except ValueError:
-        places = []
-    if not places or places[0] < 1 or places != sorted(set(places)):
+        parsed_cutoffs = []
+    if not parsed_cutoffs or parsed_cutoffs[0] < 1 or parsed_cutoffs != sorted(set(parsed_cutoffs)):
         raise UserError(f"--cutoffs takes ascending places such as 5,10,20, not {text!r}.")
-    return places
+    return parsed_cutoffs
 
 
-def settings_with(models: str | None) -> "Settings":
+def settings_with_models(models: str | None) -> "Settings":
     """The settings, with the models of ``--models`` where it is given.
 
     Raises
@@ -380,7 +388,7 @@ def settings_with(models: str | None) -> "Settings":
     return load_settings(models=names)
 
 
-def ranker_of(settings: "Settings", length: int) -> "Ranker":
+def build_ranker(settings: "Settings", length: int) -> "Ranker":
     """A worker's ranker that has learned nothing, its kernels compiled.
 
     Parameters
@@ -391,17 +399,19 @@ def ranker_of(settings: "Settings", length: int) -> "Ranker":
         Items on a list.
     """
     from stream_app.models.registry import MODELS  # noqa: PLC0415
-    from stream_app.models.session_store_model import StoreModel  # noqa: PLC0415
+    from stream_app.models.session_store_model import SessionStoreModel  # noqa: PLC0415
     from stream_app.ranking.assembly import make_models, make_ranker  # noqa: PLC0415
-    from stream_app.tools.evaluation.report import fusion_of  # noqa: PLC0415
+    from stream_app.tools.evaluation.report import effective_fusion  # noqa: PLC0415
     from stream_app.worker.warm_up import warm_up  # noqa: PLC0415
 
     warm_up(settings)  # so that no prediction that is timed waits for the compiler
     models = make_models(settings)
-    if settings.fusion == "learned" and fusion_of(models, settings.fusion) != "learned":
-        needed = ", ".join(name for name, model in MODELS.items() if issubclass(model, StoreModel))
+    if settings.fusion == "learned" and effective_fusion(models, settings.fusion) != "learned":
+        store_model_names = ", ".join(
+            name for name, model in MODELS.items() if issubclass(model, SessionStoreModel)
+        )
         typer.echo(
-            f"HEADRACE_FUSION is learned, which needs one of {needed} among the models: "
+            f"HEADRACE_FUSION is learned, which needs one of {store_model_names} among the models: "
             "lists are fused by reciprocal ranks (rrf) instead.",
             err=True,
         )
@@ -431,16 +441,16 @@ def learning_settings(settings: "Settings") -> dict[str, object]:
     )
 
 
-def watch() -> "Watch":
+def open_progress() -> "OpenProgress":
     """Progress bars on the terminal's error stream: what is printed can go into a pipe."""
     from rich.console import Console  # noqa: PLC0415
 
-    from stream_app.tools.evaluation.progress import watching  # noqa: PLC0415
+    from stream_app.tools.evaluation.progress import progress_bars  # noqa: PLC0415
 
-    return watching(Console(stderr=True))
+    return progress_bars(Console(stderr=True))
 
 
-def prepare_plot(plot: Path | None) -> None:
+def check_plot(plot: Path | None) -> None:
     """Find out before a long run whether ``--plot`` can be drawn.
 
     Raises
@@ -457,7 +467,7 @@ def prepare_plot(plot: Path | None) -> None:
     check_writable(plot, "--plot")
 
 
-def show(table: "Table") -> None:
+def print_table(table: "Table") -> None:
     """Print a table; into a pipe or file nothing is folded to a terminal's width."""
     from rich.console import Console  # noqa: PLC0415
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream_app.errors import UserError
-from stream_app.tools.cli.evaluate import PlotFile, ReportFile, prepare_plot, show, watch
+from stream_app.tools.cli.evaluate import PlotFile, ReportFile, check_plot, open_progress, print_table
 
 if TYPE_CHECKING:
-    from stream_app.tools.evaluation.policies.policy_evaluation import Target
+    from stream_app.tools.evaluation.policies.policy_evaluation import TargetName
     from stream_app.tools.evaluation.policies.rounds import Rounds
 
 Seed = Annotated[int, typer.Option(help="Of folds, draws and resamples.")]
@@ -78,7 +78,7 @@ def policy(
             help="Of Headrace's records: value (as the settings weigh reactions), revenue, or a kind such as click.",
         ),
     ] = "value",
-    shown: Annotated[
+    impression_mode: Annotated[
         str,
         typer.Option(
             metavar="auto|known|all",
@@ -105,8 +105,8 @@ def policy(
 
     from stream_app.tools.evaluation.policies.policy_evaluation import PolicyEvaluation  # noqa: PLC0415
     from stream_app.tools.evaluation.policies.policy_report import (  # noqa: PLC0415
-        PolicyReport,
-        describe,
+        PolicyEvaluationReport,
+        describe_run,
         logged_table,
         plot_targets,
         targets_table,
@@ -115,18 +115,18 @@ def policy(
 
     if broker == (log is not None):
         raise typer.BadParameter("give either --log FILE or --broker")
-    own = broker or rewards is not None
-    for option, there in (("--items", items), ("--target-log", target_log)):
-        if own and there is not None:
+    from_headrace = broker or rewards is not None
+    for option, value in (("--items", items), ("--target-log", target_log)):
+        if from_headrace and value is not None:
             raise typer.BadParameter(f"{option} belongs to Open Bandit logs, not to Headrace's own records")
-    asked = _targets(target, alone=target_log is not None)
+    target_names = _targets(target, alone=target_log is not None)
     check_writable(report, "--report")
-    prepare_plot(plot)
-    began = perf_counter()
-    if own:
-        rounds, read = _own(log, rewards, reward, shown, logged_policy, limit)
+    check_plot(plot)
+    started_at = perf_counter()
+    if from_headrace:
+        rounds, read = _read_headrace_log(log, rewards, reward, impression_mode, logged_policy, limit)
         if not rounds.design.width > rounds.design.constants and target is None:
-            asked = [each for each in asked if each == "uniform"]
+            target_names = [each for each in target_names if each == "uniform"]
             typer.echo(
                 "The lists have no features, so no policy can be learned: only uniform is asked about."
             )
@@ -136,15 +136,20 @@ def policy(
         rounds, read = _open_bandit(log, items, limit), {}
     other = None if target_log is None else _open_bandit(target_log, None, None)
     evaluation = PolicyEvaluation(
-        rounds, resamples=resamples, folds=folds, temperature=temperature, seed=seed, watch=watch()
+        rounds,
+        resamples=resamples,
+        folds=folds,
+        temperature=temperature,
+        seed=seed,
+        open_progress=open_progress(),
     )
-    figures = evaluation.run(asked, other, "" if other is None else other.policies[0])
-    outcome = PolicyReport(
-        run=describe(
+    estimates = evaluation.run(target_names, other, "" if other is None else other.policies[0])
+    report_data = PolicyEvaluationReport(
+        run=describe_run(
             [path for path in (log, items, rewards, target_log) if path is not None],
-            targets=[str(each) for each in asked],
+            targets=[str(each) for each in target_names],
             reward=reward,
-            shown=shown,
+            impression_mode=impression_mode,
             logged_policy=logged_policy,
             limit=limit,
             temperature=temperature,
@@ -152,20 +157,20 @@ def policy(
             folds=folds,
             seed=seed,
         ),
-        seconds=round(perf_counter() - began, 3),
-        read=read,
-        figures=figures,
+        seconds=round(perf_counter() - started_at, 3),
+        input_counts=read,
+        estimates=estimates,
     )
-    write(outcome, report)
+    write(report_data, report)
     if plot is not None:
-        plot_targets(figures, plot)
-    show(logged_table(figures))
+        plot_targets(estimates, plot)
+    print_table(logged_table(estimates))
     typer.echo()
-    show(targets_table(figures))
-    for name, of in figures.targets.items():
+    print_table(targets_table(estimates))
+    for name, of in estimates.targets.items():
         typer.echo(f"{name}: {of.verdict.sentence}.")
-    told = "".join(f" {name.capitalize()}: {value}." for name, value in read.items())
-    typer.echo(f"\n{len(rounds):,} rounds.{told} All figures in {report}.")
+    notes = "".join(f" {name.capitalize()}: {value}." for name, value in read.items())
+    typer.echo(f"\n{len(rounds):,} rounds.{notes} All figures in {report}.")
 
 
 def estimators(
@@ -177,81 +182,100 @@ def estimators(
     """Check the estimators on synthetic logs."""
     from time import perf_counter  # noqa: PLC0415
 
-    from stream_app.tools.evaluation.policies.estimator_coverage import WORLDS, try_estimators  # noqa: PLC0415
+    from stream_app.tools.evaluation.policies.estimator_coverage import SCENARIOS, evaluate_estimators  # noqa: PLC0415
     from stream_app.tools.evaluation.policies.policy_report import (  # noqa: PLC0415
         EstimatorsReport,
-        describe,
+        describe_run,
         trials_table,
     )
     from stream_app.tools.evaluation.report import check_writable, write  # noqa: PLC0415
 
     check_writable(report, "--report")
-    began = perf_counter()
-    worlds = {
-        name: try_estimators(
-            world, repetitions=repetitions, resamples=resamples, seed=seed, title=name, watch=watch()
+    started_at = perf_counter()
+    scenarios = {
+        name: evaluate_estimators(
+            scenario,
+            repetitions=repetitions,
+            resamples=resamples,
+            seed=seed,
+            title=name,
+            open_progress=open_progress(),
         )
-        for name, world in WORLDS.items()
+        for name, scenario in SCENARIOS.items()
     }
-    outcome = EstimatorsReport(
-        run=describe([], repetitions=repetitions, resamples=resamples, seed=seed),
-        seconds=round(perf_counter() - began, 3),
+    report_data = EstimatorsReport(
+        run=describe_run([], repetitions=repetitions, resamples=resamples, seed=seed),
+        seconds=round(perf_counter() - started_at, 3),
         repetitions=repetitions,
-        worlds=worlds,
+        scenarios=scenarios,
     )
-    write(outcome, report)
-    show(trials_table(worlds))
+    write(report_data, report)
+    print_table(trials_table(scenarios))
     typer.echo(f"{repetitions:,} logs of each world; all figures in {report}.")
 
 
-def _targets(names: str | None, *, alone: bool) -> "list[Target]":
-    from stream_app.tools.evaluation.policies.policy_evaluation import Target  # noqa: PLC0415
+def _targets(names: str | None, *, alone: bool) -> "list[TargetName]":
+    from stream_app.tools.evaluation.policies.policy_evaluation import TargetName  # noqa: PLC0415
 
     if names is None:
-        return [] if alone else list(Target)
+        return [] if alone else list(TargetName)
     try:
-        return [Target(name.strip()) for name in names.split(",")]
+        return [TargetName(name.strip()) for name in names.split(",")]
     except ValueError:
-        raise UserError(f"--target takes some of {', '.join(Target)}, not {names!r}.") from None
+        raise UserError(f"--target takes some of {', '.join(TargetName)}, not {names!r}.") from None
 
 
 def _open_bandit(log: Path, items: Path | None, limit: int | None) -> "Rounds":
     from rich.console import Console  # noqa: PLC0415
 
     from stream_app.tools.evaluation.policies import open_bandit  # noqa: PLC0415
-    from stream_app.tools.feeds.feed_progress import counting  # noqa: PLC0415
+    from stream_app.tools.feeds.feed_progress import row_counter  # noqa: PLC0415
 
-    with counting(Console(stderr=True), f"reading {log.name}") as tell:
-        return open_bandit.read(log, items, limit=limit, tell=tell)
+    with row_counter(Console(stderr=True), f"reading {log.name}") as update_progress:
+        return open_bandit.read(log, items, limit=limit, update_progress=update_progress)
 
 
-def _own(
-    lists: Path | None, rewards: Path | None, reward: str, shown: str, policy: str | None, limit: int | None
+def _read_headrace_log(
+    lists: Path | None,
+    rewards: Path | None,
+    reward: str,
+    impression_mode: str,
+    policy: str | None,
+    limit: int | None,
 ) -> "tuple[Rounds, dict[str, Any]]":
     from rich.console import Console  # noqa: PLC0415
 
     from stream_app.settings import load_settings  # noqa: PLC0415
-    from stream_app.tools.evaluation.policies import headrace_log as published  # noqa: PLC0415
+    from stream_app.tools.evaluation.policies import headrace_log  # noqa: PLC0415
     from stream_app.tools.evaluation.policies.topic_reader import raw_records  # noqa: PLC0415
-    from stream_app.tools.feeds.feed_progress import counting  # noqa: PLC0415
+    from stream_app.tools.feeds.feed_progress import row_counter  # noqa: PLC0415
     from topics.catalog import LISTS, REWARDS  # noqa: PLC0415
 
     try:
-        counted = published.Shown(shown)
+        mode = headrace_log.ImpressionMode(impression_mode)
     except ValueError:
-        raise UserError(f"--shown takes one of {', '.join(published.Shown)}, not {shown!r}.") from None
+        raise UserError(
+            f"--impression-mode takes one of {', '.join(headrace_log.ImpressionMode)}, not {impression_mode!r}."
+        ) from None
     if lists is not None and rewards is not None:
-        records = published.raw_lines(lists), published.raw_lines(rewards)
+        records = headrace_log.raw_lines(lists), headrace_log.raw_lines(rewards)
     else:
         broker = load_settings().broker
         records = raw_records(broker, LISTS), raw_records(broker, REWARDS)
-    with counting(Console(stderr=True), "reading lists and rewards") as tell:
-        read = published.read(*records, measure=reward, shown=counted, policy=policy, limit=limit, tell=tell)
+    with row_counter(Console(stderr=True), "reading lists and rewards") as update_progress:
+        read = headrace_log.read(
+            *records,
+            measure=reward,
+            impression_mode=mode,
+            policy=policy,
+            limit=limit,
+            update_progress=update_progress,
+        )
     return read.rounds, {
         "lists": read.lists,
-        "places shown": str(read.shown),
-        "rewards of unknown lists": read.unlisted,
-        "places without a propensity": read.unlikely,
-        "lists without features": read.featureless,
-        "lists left out for features of another version": read.outdated,
+        "impressions": str(read.impression_mode),
+        "unknown lists with rewards": read.n_unmatched_lists,
+        "items without a propensity": read.without_propensity,
+        "lists without features": read.without_features,
+        "lists with outdated features": read.outdated,
     }

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from stream_app.tools.policy_control import PolicyLog
+    from stream_app.tools.policy_control import PolicyControlClient
 
 Names = Annotated[
     list[str], typer.Argument(metavar="POLICY…", help="Names, as `headrace policies` shows them.")
@@ -18,13 +18,13 @@ HELP = (
     "click is an item whose first good reaction on the list was a click, a cart, a wishlist or a share. The "
     "intervals are confidence sequences by shopper: they hold at any time one looks, so one may stop a comparison "
     "whenever it is clear.\n\n"
-    "Figures are of the lists published since the split of shoppers last changed (by `share`, `rest`, `resume` or "
+    "Figures are of the lists published since the split of shoppers last changed (by `share`, `pause`, `resume` or "
     "the guard): over a longer time policies had their lists in different weeks, and a good week would pass for a "
     "good policy. `--all` and `--days` show that all the same.\n\n"
     "Examples: `headrace policies`, `headrace policies share thompson=0.9 fixed=0.1`, "
-    "`headrace policies rest linucb`.\n\n"
+    "`headrace policies pause linucb`.\n\n"
     "Until somebody says a split by `share`, each worker goes by its own HEADRACE_POLICIES; that of your shell is "
-    "not taken for it. `rest` and `resume` leave weights as they are."
+    "not taken for it. `pause` and `resume` leave weights as they are."
 )
 
 
@@ -36,7 +36,7 @@ def register(cli: typer.Typer) -> None:
     )
     group.callback()(show)
     group.command("share")(share)
-    group.command("rest")(rest)
+    group.command("pause")(pause)
     group.command("resume")(resume)
     cli.add_typer(group, name="policies")
 
@@ -44,7 +44,7 @@ def register(cli: typer.Typer) -> None:
 def show(
     context: typer.Context,
     *,
-    everything: Annotated[
+    all_lists: Annotated[
         bool,
         typer.Option("--all", help="All lists that Kafka keeps rewards of, however shoppers were split."),
     ] = False,
@@ -61,41 +61,43 @@ def show(
     """Show how the policies do."""
     if context.invoked_subcommand is not None:
         return
-    if everything and days is not None:
+    if all_lists and days is not None:
         raise typer.BadParameter("--all and --days exclude each other")
     import json  # noqa: PLC0415
     import time  # noqa: PLC0415
 
     from rich.console import Console  # noqa: PLC0415
 
-    log = _log()
-    said = log.said()
-    since = said.since
-    if everything or days is not None:
+    client = _client()
+    control_state = client.control_state()
+    since = control_state.effective_time
+    if all_lists or days is not None:
         since = time.time() - days * 86_400.0 if days else 0.0
-    comparison = log.comparison(since, Console(stderr=True))
+    comparison = client.comparison(since, Console(stderr=True))
     if as_json:
-        typer.echo(json.dumps(log.document(said, comparison), indent=2))
+        typer.echo(json.dumps(client.document(control_state, comparison), indent=2))
         return
     from stream_app.tools.policy_table import policy_table  # noqa: PLC0415
 
     console = Console()
-    table, left_out = policy_table(said, comparison, log.settings.control_policy, console)
-    typer.echo(_period(since, said.since))
+    table, omitted = policy_table(control_state, comparison, client.settings.control_policy, console)
+    typer.echo(_period_line(since, control_state.effective_time))
     console.print(table)
     typer.echo("Clicks: items whose first good reaction was a click, a cart, a wishlist or a share.")
-    if left_out:
-        typer.echo(f"Too narrow for {', '.join(left_out)}: widen the terminal, or see --json.")
-    if not said.operator.weights:
-        local = ", ".join(f"{name}={weight:g}" for name, weight in sorted(log.settings.policies.items()))
+    if omitted:
+        typer.echo(f"Too narrow for {', '.join(omitted)}: widen the terminal, or see --json.")
+    if not control_state.operator.weights:
+        local = ", ".join(f"{name}={weight:g}" for name, weight in sorted(client.settings.policies.items()))
         typer.echo(
             "No `share` was said yet: workers split shoppers by their own HEADRACE_POLICIES "
             f"(in this shell: {local})."
         )
-    by_guard = sorted(said.by_guard - set(said.operator.resting))
-    if by_guard:
-        typer.echo(f"At rest by the guard: {', '.join(by_guard)} (`headrace policies resume` undoes it).")
-    if not any(each.shown for each in comparison.policies.values()):
+    paused_by_guardrail = sorted(control_state.paused_by_guardrail - set(control_state.operator.paused))
+    if paused_by_guardrail:
+        typer.echo(
+            f"Paused by the guardrail: {', '.join(paused_by_guardrail)} (`headrace policies resume` undoes it)."
+        )
+    if not any(each.lists_with_impression for each in comparison.policies.values()):
         typer.echo(
             "No impressions are known: figures are per list that somebody reacted to, which says little, and the "
             "guard stands still. Send events.impression with the list_id of lists that were on the screen."
@@ -116,22 +118,22 @@ def share(
     """
     from stream_app.tools.policy_control import parse_weights  # noqa: PLC0415
 
-    given = parse_weights(weights)
-    log = _log()
-    log.say(log.said(), weights=given, note=note)
-    foreign = sorted(set(given) - set(log.settings.policies))
-    if foreign:
+    parsed_weights = parse_weights(weights)
+    client = _client()
+    client.publish(client.control_state(), weights=parsed_weights, note=note)
+    not_configured = sorted(set(parsed_weights) - set(client.settings.policies))
+    if not_configured:
         typer.echo(
-            f"Note: HEADRACE_POLICIES here has no {', '.join(foreign)}; "
+            f"Note: HEADRACE_POLICIES here has no {', '.join(not_configured)}; "
             "workers that do not run a policy give it nobody."
         )
     typer.echo("Said; workers follow within a second.")
 
 
-def rest(names: Names, *, note: Note = "") -> None:
+def pause(names: Names, *, note: Note = "") -> None:
     """Put policies to rest: their shoppers go to the others until `headrace policies resume`."""
-    _change(names, note, at_rest=True)
-    typer.echo(f"{', '.join(names)}: at rest.")
+    _publish_change(names, note, paused_policies=True)
+    typer.echo(f"{', '.join(names)}: paused.")
 
 
 def resume(names: Names, *, note: Note = "") -> None:
@@ -140,46 +142,58 @@ def resume(names: Names, *, note: Note = "") -> None:
     Those that the guard has put to rest it leaves alone from now on; those that an operator alone has, it may put to
     rest again.
     """
-    _change(names, note, at_rest=False)
+    _publish_change(names, note, paused_policies=False)
     typer.echo(f"{', '.join(names)}: resumed.")
 
 
-def _period(since: float, split: float) -> str:
+def _period_line(since: float, split: float) -> str:
     """One line that says of which time the figures are, and whether policies can be compared by them."""
     if since == split:
         if not split:
             return "Of all that Kafka keeps: no command has changed the split yet."
-        return f"Since {_told(split)}, when the split last changed; `--all` takes all that Kafka keeps."
-    told = f"Since {_told(since)}" if since else "Of all that Kafka keeps"
+        return (
+            f"Since {_format_time(split)}, when the split last changed; `--all` takes all that Kafka keeps."
+        )
+    period = f"Since {_format_time(since)}" if since else "Of all that Kafka keeps"
     if since > split:
-        return f"{told}."
-    return f"{told}. The split changed on {_told(split)}: policies had their lists at different times."
+        return f"{period}."
+    return (
+        f"{period}. The split changed on {_format_time(split)}: policies had their lists at different times."
+    )
 
 
-def _told(ts: float) -> str:
+def _format_time(ts: float) -> str:
     from datetime import UTC, datetime  # noqa: PLC0415
 
     return datetime.fromtimestamp(ts, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
 
 
-def _change(names: list[str], note: str, *, at_rest: bool) -> None:
-    from stream_app.tools.policy_control import require_known  # noqa: PLC0415
+def _publish_change(names: list[str], note: str, *, paused_policies: bool) -> None:
+    from stream_app.tools.policy_control import require_policies  # noqa: PLC0415
 
-    require_known(names)
-    log = _log()
-    said = log.said()
-    named, operator = set(names), said.operator
-    resting, trusted = set(operator.resting), set(operator.trusted)
-    if at_rest:
-        resting, trusted = resting | named, trusted - named
+    require_policies(names)
+    client = _client()
+    control_state = client.control_state()
+    selected, operator = set(names), control_state.operator
+    paused, guardrail_exempt = set(operator.paused), set(operator.guardrail_exempt)
+    if paused_policies:
+        paused, guardrail_exempt = paused | selected, guardrail_exempt - selected
     else:
         # of what it has said nothing of, the guard is yet to be heard
-        resting, trusted = resting - named, trusted | (named & said.by_guard)
-    log.say(said, resting=tuple(sorted(resting)), trusted=tuple(sorted(trusted)), note=note)
+        paused, guardrail_exempt = (
+            paused - selected,
+            guardrail_exempt | (selected & control_state.paused_by_guardrail),
+        )
+    client.publish(
+        control_state,
+        paused=tuple(sorted(paused)),
+        guardrail_exempt=tuple(sorted(guardrail_exempt)),
+        note=note,
+    )
 
 
-def _log() -> "PolicyLog":
+def _client() -> "PolicyControlClient":
     from stream_app.settings import load_settings  # noqa: PLC0415
-    from stream_app.tools.policy_control import PolicyLog  # noqa: PLC0415
+    from stream_app.tools.policy_control import PolicyControlClient  # noqa: PLC0415
 
-    return PolicyLog(load_settings())
+    return PolicyControlClient(load_settings())

@@ -10,9 +10,9 @@ from stream_app.errors import UserError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from stream_app.kafka.event_sender import Outbox
-    from stream_app.tools.feeds.event_log import Log, Order, Request
-    from stream_app.tools.feeds.feeder import Tally
+    from stream_app.kafka.event_sender import EventSender
+    from stream_app.tools.feeds.event_log import EventLog, LogRequest, RowOrder
+    from stream_app.tools.feeds.feeder import FeedStats
 
 HELP = (
     "Feed a log file into Kafka, as the shop would have.\n\n"
@@ -67,10 +67,10 @@ def register(cli: typer.Typer) -> None:
         order: OrderName = "time",
         keep_time: KeepTime = False,
     ) -> None:
-        from stream_app.tools.feeds.event_log import Request  # noqa: PLC0415
+        from stream_app.tools.feeds.event_log import LogRequest  # noqa: PLC0415
         from stream_app.tools.feeds.formats import reader  # noqa: PLC0415
 
-        request = Request(
+        request = LogRequest(
             path=file,
             read=reader(format_name, mapping),
             order=parse_order(order),
@@ -81,7 +81,7 @@ def register(cli: typer.Typer) -> None:
             raise typer.Exit(130)
 
 
-def parse_order(name: str) -> "Order":
+def parse_order(name: str) -> "RowOrder":
     """The order of that name.
 
     Raises
@@ -89,15 +89,15 @@ def parse_order(name: str) -> "Order":
     UserError
         If there is none.
     """
-    from stream_app.tools.feeds.event_log import Order  # noqa: PLC0415
+    from stream_app.tools.feeds.event_log import RowOrder  # noqa: PLC0415
 
     try:
-        return Order(name)
+        return RowOrder(name)
     except ValueError:
         raise UserError(f"--order is time or file, not {name!r}.") from None
 
 
-def run(request: "Request", rate: float) -> bool:
+def run(request: "LogRequest", rate: float) -> bool:
     """Feed a log and say what was done.
 
     Returns
@@ -114,10 +114,10 @@ def run(request: "Request", rate: float) -> bool:
 
     from rich.console import Console  # noqa: PLC0415
 
-    from stream_app.kafka.kafka_event_sender import KafkaOutbox  # noqa: PLC0415
+    from stream_app.kafka.kafka_event_sender import KafkaEventSender  # noqa: PLC0415
     from stream_app.settings import load_settings  # noqa: PLC0415
     from stream_app.tools.feeds.event_log import open_log  # noqa: PLC0415
-    from stream_app.tools.feeds.feed_progress import counting  # noqa: PLC0415
+    from stream_app.tools.feeds.feed_progress import row_counter  # noqa: PLC0415
     from stream_app.tools.feeds.time_shift import wall_clock  # noqa: PLC0415
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it would say is said in one sentence below
@@ -125,47 +125,49 @@ def run(request: "Request", rate: float) -> bool:
     console = Console(stderr=True)
     if not request.path.is_file():
         raise UserError(f"There is no file {request.path}; check the path.")
-    outbox = KafkaOutbox(settings.broker)  # before the reading, which takes its time
+    sender = KafkaEventSender(settings.broker)  # before the reading, which takes its time
     try:
-        with counting(console, f"reading {request.path.name}") as progress:
+        with row_counter(console, f"reading {request.path.name}") as progress:
             log = open_log(request, now=wall_clock(), max_age=settings.max_event_age, progress=progress)
-        for sentence in (log.shift_sentence, log.retention_sentence(settings.max_event_age)):
-            if sentence:
-                console.print(sentence, highlight=False, soft_wrap=True)
-        return _feed(log, outbox, rate, console)
+        for message in (log.shift_message, log.retention_warning(settings.max_event_age)):
+            if message:
+                console.print(message, highlight=False, soft_wrap=True)
+        return _feed_log(log, sender, rate, console)
     finally:
-        outbox.close()
+        sender.close()
 
 
-def _feed(log: "Log", outbox: "Outbox", rate: float, console: "Console") -> bool:
-    from stream_app.tools.feeds.feed_progress import feeding  # noqa: PLC0415
+def _feed_log(log: "EventLog", sender: "EventSender", rate: float, console: "Console") -> bool:
+    from stream_app.tools.feeds.feed_progress import feed_progress  # noqa: PLC0415
     from stream_app.tools.feeds.feeder import Feeder  # noqa: PLC0415
 
-    feeder = Feeder(outbox, rate=rate)
+    feeder = Feeder(sender, rate=rate)
     interrupted = False
-    with feeding(console, feeder.tally, log.total):
+    with feed_progress(console, feeder.stats, log.total):
         try:
             feeder.feed(log)
         except KeyboardInterrupt:
             interrupted = True
-        acknowledged = outbox.flush()
-    say_tally(console, feeder.tally, acknowledged, log.total if interrupted else None)
+        acknowledged = sender.flush()
+    print_feed_stats(console, feeder.stats, acknowledged, log.total if interrupted else None)
     return not interrupted
 
 
-def say_tally(console: "Console", tally: "Tally", acknowledged: int, cut_short_of: int | None) -> None:
+def print_feed_stats(
+    console: "Console", stats: "FeedStats", acknowledged: int, interrupted_total: int | None
+) -> None:
     """Say what was fed."""
-    if cut_short_of is not None:
-        console.print(f"interrupted after {tally.rows:,} of {cut_short_of:,} rows")
+    if interrupted_total is not None:
+        console.print(f"interrupted after {stats.rows:,} of {interrupted_total:,} rows")
     console.print(
-        f"{acknowledged:,} records of {len(tally.users):,} shoppers sent and acknowledged; "
-        f"{tally.total_ignored:,} rows ignored; {tally.unreadable:,} unreadable",
+        f"{acknowledged:,} records of {len(stats.users):,} shoppers sent and acknowledged; "
+        f"{stats.total_ignored:,} rows ignored; {stats.unreadable:,} unreadable",
         highlight=False,
         soft_wrap=True,
     )
-    for kind, count in tally.ignored.most_common(5):
+    for kind, count in stats.ignored.most_common(5):
         console.print(f"  ignored: {kind}: {count:,}", highlight=False, markup=False, soft_wrap=True)
-    for line, problem in tally.problems:
+    for line, problem in stats.problems:
         console.print(f"  unreadable: line {line}: {problem}", highlight=False, markup=False, soft_wrap=True)
-    if tally.unreadable:
+    if stats.unreadable:
         console.print("  unreadable rows were sent as they stand: `headrace dead-letters` shows them")

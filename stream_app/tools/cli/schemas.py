@@ -27,9 +27,9 @@ def register(topics_cli: typer.Typer) -> None:
         from stream_app.errors import UserError  # noqa: PLC0415
         from topics import schema_documents as documents  # noqa: PLC0415
 
-        known = documents.documents()
-        if name is not None and name not in known:
-            raise UserError(f"There is no document {name!r}; there are {', '.join(known)}.")
+        documents_by_name = documents.documents()
+        if name is not None and name not in documents_by_name:
+            raise UserError(f"There is no document {name!r}; there are {', '.join(documents_by_name)}.")
         if write:
             try:
                 changed = documents.write()
@@ -41,9 +41,9 @@ def register(topics_cli: typer.Typer) -> None:
             for file in changed:
                 typer.echo(f"changed {file}")
             if not changed:
-                typer.echo(f"{len(known)} documents in step with the code")
+                typer.echo(f"{len(documents_by_name)} documents in step with the code")
         elif name is None:
-            for path in documents.rendered():
+            for path in documents.render_all():
                 typer.echo(f"{documents.FOLDER / path}")
         else:
-            typer.echo(documents.render(known[name]), nl=False)
+            typer.echo(documents.render(documents_by_name[name]), nl=False)

@@ -21,7 +21,7 @@ def register(cli: typer.Typer) -> None:
         table = Table("variable", "value", "meaning", box=None, pad_edge=False)
         for name, field in Settings.model_fields.items():
             value = str(getattr(current, name))
-            shown = without_password(value) if name == "redis" else value
-            table.add_row(f"HEADRACE_{name.upper()}", Text(shown), Text(field.description or ""))
+            displayed = without_password(value) if name == "redis" else value
+            table.add_row(f"HEADRACE_{name.upper()}", Text(displayed), Text(field.description or ""))
         # Into a pipe nothing is cut: whoever reads it there has no use for columns of a terminal.
         Console(width=None if sys.stdout.isatty() else 400).print(table)

@@ -8,7 +8,7 @@ import typer
 from topics.records import RecommendationList
 
 
-class Shown(StrEnum):
+class ListKind(StrEnum):
     """Which key of the contract."""
 
     USER = "user"
@@ -18,12 +18,12 @@ class Shown(StrEnum):
     QUERY = "query"
 
 
-_APPEARS = {
-    Shown.USER: "Lists appear when events of that user arrive",
-    Shown.ITEM: "Lists appear when events of that item arrive",
-    Shown.POPULAR: "Lists appear when events of that segment arrive",
-    Shown.SEARCH: "Search lists appear when that user searches",
-    Shown.QUERY: "Query lists appear when people choose something after a search for these words",
+_WHEN_PUBLISHED = {
+    ListKind.USER: "Lists appear when events of that user arrive",
+    ListKind.ITEM: "Lists appear when events of that item arrive",
+    ListKind.POPULAR: "Lists appear when events of that segment arrive",
+    ListKind.SEARCH: "Search lists appear when that user searches",
+    ListKind.QUERY: "Query lists appear when people choose something after a search for these words",
 }
 
 
@@ -32,7 +32,7 @@ def register(cli: typer.Typer) -> None:
 
     @cli.command()
     def show(
-        what: Annotated[Shown, typer.Argument(help="user, item, popular, search or query.")],
+        kind: Annotated[ListKind, typer.Argument(help="user, item, popular, search or query.")],
         identifier: Annotated[
             str,
             typer.Argument(
@@ -55,18 +55,18 @@ def register(cli: typer.Typer) -> None:
 
         settings = load_settings()
         key = {
-            Shown.USER: contract.user_key,
-            Shown.ITEM: contract.item_key,
-            Shown.POPULAR: contract.popular_key,
-            Shown.SEARCH: contract.search_key,
-            Shown.QUERY: contract.query_key,
-        }[what](identifier)
+            ListKind.USER: contract.user_key,
+            ListKind.ITEM: contract.item_key,
+            ListKind.POPULAR: contract.popular_key,
+            ListKind.SEARCH: contract.search_key,
+            ListKind.QUERY: contract.query_key,
+        }[kind](identifier)
         try:
             with Client(settings.redis, timeout=2.0) as client:
                 document: RecommendationList | None
-                if what is Shown.SEARCH:
+                if kind is ListKind.SEARCH:
                     document = client.last_search(identifier)
-                elif what is Shown.QUERY:
+                elif kind is ListKind.QUERY:
                     document = client.query(identifier)
                 else:
                     document = client.read_key(key)
@@ -78,26 +78,26 @@ def register(cli: typer.Typer) -> None:
             raise UserError(f"HEADRACE_REDIS: {error}.") from None
         if document is None:
             raise UserError(
-                f"Redis holds no list at {key}. {_APPEARS[what]}, and expire "
+                f"Redis holds no list at {key}. {_WHEN_PUBLISHED[kind]}, and expire "
                 f"after {settings.list_ttl / 86_400:g} days; `headrace doctor` checks the path."
             )
         if as_json:
             typer.echo(contract.encode_list(document).decode())
             return
-        words = f"  for {document.query!r}" if isinstance(document, contract.SearchList) else ""
+        query_suffix = f"  for {document.query!r}" if isinstance(document, contract.SearchList) else ""
         from rich.console import Console  # noqa: PLC0415
         from rich.table import Table  # noqa: PLC0415
         from rich.text import Text  # noqa: PLC0415
 
         from stream_app.tools.reasons import sentence  # noqa: PLC0415
 
-        table = Table("place", "item", "score", "why", box=None, pad_edge=False)
-        for place, item in enumerate(document.items, start=1):
-            table.add_row(str(place), Text(item.id), f"{item.score:.4f}", Text(sentence(item.why)))
+        table = Table("rank", "item", "score", "why", box=None, pad_edge=False)
+        for rank, item in enumerate(document.items, start=1):
+            table.add_row(str(rank), Text(item.id), f"{item.score:.4f}", Text(sentence(item.why)))
         console = Console()
         console.print(
             Text(
-                f"{key}{words}  generated {document.generated_at} by {document.policy}, "
+                f"{key}{query_suffix}  generated {document.generated_at} by {document.policy}, "
                 f"models at {document.model_version} interactions, list {document.list_id}"
             )
         )

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stream_app.tools.cli.shared_options import FiguresFile, Seed, Workers
+from stream_app.tools.cli.shared_options import OptionalReportFile, Seed, Workers
 
 HELP = (
     "Let simulated shoppers read their lists and answer with events, and compare the policies of the lists.\n\n"
@@ -17,7 +17,7 @@ HELP = (
     "  headrace simulate --own-servers --report report.json\n"
     "  headrace simulate --sessions train_sessions.jsonl.gz --warm-up 0.5 \\\n"
     "      --tenth 1/10 --own-servers --report report.json\n"
-    "  headrace simulate --sessions events.csv.gz --format trivago --shoppers 500\n\n"
+    "  headrace simulate --sessions events.csv.gz --format trivago --users 500\n\n"
     "HEADRACE_BROKER and HEADRACE_REDIS name the servers, on which workers run; with --own-servers those that they "
     "do not name are started, and a worker. ctrl-C ends it with a report of what was done so far."
 )
@@ -35,7 +35,7 @@ def register(cli: typer.Typer) -> None:
         format_name: Annotated[
             str, typer.Option("--format", "-f", help="diginetica, trivago, yoochoose or jsonl.")
         ] = "diginetica",
-        shoppers: Annotated[
+        users: Annotated[
             int | None,
             typer.Option(
                 min=1, metavar="N", help="Follow only the first N shoppers, or generate N (default 1,000)."
@@ -45,7 +45,7 @@ def register(cli: typer.Typer) -> None:
         rate: Annotated[
             float, typer.Option(min=0, help="Events a second; 0 goes as fast as lists come.")
         ] = 0.0,
-        at_once: Annotated[int, typer.Option(min=1, max=1_000, help="Shoppers in flight.")] = 48,
+        concurrency: Annotated[int, typer.Option(min=1, max=1_000, help="Shoppers in flight.")] = 48,
         tenth: Annotated[
             str | None, typer.Option(metavar="I/10", help="Follow one of ten disjoint parts of the log.")
         ] = None,
@@ -56,7 +56,7 @@ def register(cli: typer.Typer) -> None:
                 help="The share of the log, or another log, that is fed as it is first.",
             ),
         ] = "0",
-        sessions_a_day: Annotated[
+        sessions_per_day: Annotated[
             float, typer.Option(min=1, help="How fast the shop's time passes in a log without times.")
         ] = 1000.0,
         days: Annotated[float, typer.Option(min=0.1, help="Days of the generated shop.")] = 10.0,
@@ -75,11 +75,11 @@ def register(cli: typer.Typer) -> None:
                 "first. Default: by the time; nothing on its own servers."
             ),
         ] = None,
-        report: FiguresFile = None,
+        report: OptionalReportFile = None,
         outcomes: Annotated[
-            Path | None, typer.Option(metavar="FILE", help="Write the sums of each shopper, for --against.")
+            Path | None, typer.Option(metavar="FILE", help="Write the sums of each shopper, for --baseline.")
         ] = None,
-        against: Annotated[
+        baseline: Annotated[
             Path | None,
             typer.Option(metavar="FILE", help="Compare with another run's --outcomes, shopper by shopper."),
         ] = None,
@@ -87,19 +87,19 @@ def register(cli: typer.Typer) -> None:
         from rich.console import Console  # noqa: PLC0415
 
         from stream_app.tools.simulator.logged_users import Tenth  # noqa: PLC0415
-        from stream_app.tools.simulator.simulation_options import Options, parse_days, parse_warm_up  # noqa: PLC0415
+        from stream_app.tools.simulator.simulation_options import SimulationOptions, parse_days, parse_warm_up  # noqa: PLC0415
         from stream_app.tools.simulator.simulation_runner import run_simulation  # noqa: PLC0415
 
-        options = Options(
+        options = SimulationOptions(
             sessions=sessions,
             format=format_name,
-            shoppers=shoppers,
+            users=users,
             seed=seed,
             rate=rate,
-            at_once=at_once,
+            concurrency=concurrency,
             tenth=None if tenth is None else Tenth.parse(tenth),
             warm_up=parse_warm_up(warm_up),
-            sessions_a_day=sessions_a_day,
+            sessions_per_day=sessions_per_day,
             days=days,
             shifts=parse_days(shifts),
             items=items,
@@ -108,6 +108,6 @@ def register(cli: typer.Typer) -> None:
             run=run,
             report=report,
             outcomes=outcomes,
-            against=against,
+            baseline=baseline,
         )
         raise typer.Exit(run_simulation(options, Console()))

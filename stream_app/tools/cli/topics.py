@@ -1,4 +1,4 @@
-"""``headrace topics``: make the topics, compare them with the catalogue, list them."""
+"""``headrace topics``: make the topics, compare them with the catalog, list them."""
 
 import contextlib
 import sys
@@ -40,38 +40,38 @@ def register(cli: typer.Typer) -> None:
         """
         from stream_app.settings import load_settings  # noqa: PLC0415
         from topics import admin  # noqa: PLC0415
-        from topics.catalog import catalogue  # noqa: PLC0415
+        from topics.catalog import catalog  # noqa: PLC0415
 
         settings = load_settings(partitions=partitions, replication=replication)
-        specs = catalogue(settings.app_id)
-        with people_errors():
-            made = admin.create(
+        specs = catalog(settings.app_id)
+        with as_user_errors():
+            created = admin.create(
                 specs, settings.broker, partitions=settings.partitions, replication=settings.replication
             )
-            for name in made:
+            for name in created:
                 typer.echo(f"created {name}")
-            typer.echo(f"{len(made)} created, {len(specs) - len(made)} were there already")
-            _report(admin.check(specs, settings.broker))
+            typer.echo(f"{len(created)} created, {len(specs) - len(created)} were there already")
+            _print_problems(admin.check(specs, settings.broker))
 
     @topics_cli.command()
     def check() -> None:
-        """Compare the topics with the catalogue; exit status 1 if any is missing or different.
+        """Compare the topics with the catalog; exit status 1 if any is missing or different.
 
         The broker is HEADRACE_BROKER; `headrace topics create` makes what is missing.
         """
         from stream_app.settings import load_settings  # noqa: PLC0415
         from topics import admin  # noqa: PLC0415
-        from topics.catalog import catalogue  # noqa: PLC0415
+        from topics.catalog import catalog  # noqa: PLC0415
 
         settings = load_settings()
-        specs = catalogue(settings.app_id)
-        with people_errors():
-            _report(admin.check(specs, settings.broker))
-        typer.echo(f"all {len(specs)} topics are as the catalogue says")
+        specs = catalog(settings.app_id)
+        with as_user_errors():
+            _print_problems(admin.check(specs, settings.broker))
+        typer.echo(f"all {len(specs)} topics are as the catalog says")
 
     @topics_cli.command(name="list")
     def list_topics() -> None:
-        """List the catalogue: what each topic is for, its key, and whether it is on the broker.
+        """List the catalog: what each topic is for, its key, and whether it is on the broker.
 
         The broker is HEADRACE_BROKER.
         """
@@ -81,7 +81,7 @@ def register(cli: typer.Typer) -> None:
 
 
 @contextlib.contextmanager
-def people_errors() -> Iterator[None]:
+def as_user_errors() -> Iterator[None]:
     """Turn the errors of `topics.admin` into errors for people."""
     from topics import admin  # noqa: PLC0415
 
@@ -97,31 +97,31 @@ def _print_list() -> None:
 
     from stream_app.settings import load_settings  # noqa: PLC0415
     from topics import admin  # noqa: PLC0415
-    from topics.catalog import catalogue  # noqa: PLC0415
+    from topics.catalog import catalog  # noqa: PLC0415
 
     settings = load_settings()
-    specs = catalogue(settings.app_id)
-    unanswered = ""
+    specs = catalog(settings.app_id)
+    broker_error = ""
     try:
         states = admin.describe(specs, settings.broker)
     except admin.BrokerUnavailableError as error:
-        # The catalogue can be read without a broker.
-        states, unanswered = [admin.TopicState(spec=spec) for spec in specs], str(error)
+        # The catalog can be read without a broker.
+        states, broker_error = [admin.TopicState(spec=spec) for spec in specs], str(error)
     except admin.TopicAdminError as error:
         raise UserError(str(error)) from None
     table = Table("topic", "partitions", "key", "cleanup", "purpose", box=None, pad_edge=False)
     for state in states:
-        missing = "?" if unanswered else "[red]missing[/red]"
+        missing = "?" if broker_error else "[red]missing[/red]"
         partitions = missing if state.partitions is None else str(state.partitions)
         spec = state.spec
         table.add_row(spec.name, partitions, spec.key, str(spec.cleanup), spec.purpose)
     # Into a file or a pipe: one line a topic, however narrow that pretends to be.
     Console(width=None if sys.stdout.isatty() else 200).print(table)
-    if unanswered:
-        raise UserError(unanswered)
+    if broker_error:
+        raise UserError(broker_error)
 
 
-def _report(problems: "list[admin.Problem]") -> None:
+def _print_problems(problems: "list[admin.Problem]") -> None:
     for problem in problems:
         typer.echo(f"{problem} -> {problem.remedy}")
     if problems:

@@ -10,12 +10,12 @@ import typer
 from stream_app.errors import UserError
 from stream_app.tools.cli.evaluate import (
     ReportFile,
-    SessionsADay,
+    SessionsPerDay,
     learning_settings,
     log_request,
+    open_progress,
+    print_table,
     read_log,
-    show,
-    watch,
 )
 from stream_app.tools.cli.replay import FormatName, Limit, MappingFile
 
@@ -86,7 +86,7 @@ def tune(
         float | None, typer.Option(min=0, metavar="SECONDS", help="Begin no trial after so many seconds.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the search.")] = 7,
-    sessions_a_day: SessionsADay = 1000.0,
+    sessions_per_day: SessionsPerDay = 1000.0,
 ) -> None:
     """Search a model's hyper-parameters."""
     from importlib.util import find_spec  # noqa: PLC0415
@@ -99,67 +99,76 @@ def tune(
 
     from stream_app.settings import load_settings  # noqa: PLC0415
     from stream_app.tools.evaluation.report import TuningReport, check_writable, describe_run, write  # noqa: PLC0415
-    from stream_app.tools.evaluation.search_spaces import FUSED, space_of  # noqa: PLC0415
+    from stream_app.tools.evaluation.search_spaces import FUSED_LIST_TARGETS, search_space  # noqa: PLC0415
     from stream_app.tools.evaluation.tables import tuning_table  # noqa: PLC0415
     from stream_app.tools.evaluation.tuning import Tuning, parse_metric  # noqa: PLC0415
     from stream_app.worker.warm_up import warm_up  # noqa: PLC0415
 
-    space = space_of(model)
-    wanted = parse_metric(metric)
-    file = _one_file(model, train, log_file)
+    space = search_space(model)
+    parsed_metric = parse_metric(metric)
+    file = _training_file(model, train, log_file)
     # no fusion learns along where one model is tried, alone
-    settings = load_settings() if model in FUSED else load_settings(models=[model], fusion="rrf")
+    settings = load_settings() if model in FUSED_LIST_TARGETS else load_settings(models=[model], fusion="rrf")
     check_writable(report, "--report")
-    owner, make = _maker(model, settings)
+    target_model, build_models = _model_builder(model, settings)
     if log_file is None:
-        trial, learned, predicted = _sessions_trial(
-            settings, file, validation_tail, train_limit, sessions_a_day, fused=model in FUSED
+        trial, n_train, n_validation = _sessions_trial(
+            settings, file, validation_tail, train_limit, sessions_per_day, fused=model in FUSED_LIST_TARGETS
         )
         unit = "sessions"
     else:
-        trial, learned, predicted = _events_trial(
+        trial, n_train, n_validation = _events_trial(
             settings, file, format_name, mapping, limit, validation_tail
         )
         unit = "rows"
     warm_up(settings)
-    empty = make({})
-    shipped = _shipped(owner, empty)
-    tuning = Tuning(make, space, shipped, trial, metric=wanted, seed=seed, watch=watch())
-    began = perf_counter()
+    untrained = build_models({})
+    default_parameters = _default_parameters(target_model, untrained)
+    tuning = Tuning(
+        build_models,
+        space,
+        default_parameters,
+        trial,
+        metric=parsed_metric,
+        seed=seed,
+        open_progress=open_progress(),
+    )
+    started = perf_counter()
     try:
-        found = tuning.search(trials, timeout)
+        result = tuning.search(trials, timeout)
     except KeyboardInterrupt:
         raise UserError("Interrupted before the first trial was done; there is nothing to report.") from None
-    own = settings.model_parameters
-    best = {**own, owner: {**own.get(owner, {}), **found.best.parameters}}
-    outcome = TuningReport(
-        run=describe_run([file], learning_settings(settings), empty),
+    overrides = settings.model_parameters
+    best = {**overrides, target_model: {**overrides.get(target_model, {}), **result.best.parameters}}
+    tuning_report = TuningReport(
+        run=describe_run([file], learning_settings(settings), untrained),
         model=model,
-        metric=str(wanted),
+        metric=str(parsed_metric),
         seed=seed,
-        train_sessions=learned,
-        validation_sessions=predicted,
-        sessions_a_day=sessions_a_day,
-        seconds=round(perf_counter() - began, 3),
-        found=found,
+        train_sessions=n_train,
+        validation_sessions=n_validation,
+        sessions_per_day=sessions_per_day,
+        seconds=round(perf_counter() - started, 3),
+        result=result,
         setting=f"HEADRACE_MODEL_PARAMETERS={shlex.quote(json.dumps(best))}",
     )
-    write(outcome, report)
-    show(tuning_table(found))
+    write(tuning_report, report)
+    print_table(tuning_table(result))
     typer.echo(
-        f"\n{'Interrupted after' if found.interrupted else 'Best of'} {len(found.trials)} trials for {wanted}, "
-        f"{found.predictions:,} predictions in {predicted:,} {unit} after {learned:,}; all in {report}."
+        f"\n{'Interrupted after' if result.interrupted else 'Best of'} {len(result.trials)} trials for "
+        f"{parsed_metric}, "
+        f"{result.predictions:,} predictions in {n_validation:,} {unit} after {n_train:,}; all in {report}."
     )
-    if found.best is found.defaults:
+    if result.best is result.defaults:
         typer.echo("Nothing was better than what runs now.")
     else:
-        typer.echo(f"To run with the best:\n{outcome.setting}")
-    typer.echo(outcome.run.command)
-    if found.interrupted:
+        typer.echo(f"To run with the best:\n{tuning_report.setting}")
+    typer.echo(tuning_report.run.command)
+    if result.interrupted:
         raise typer.Exit(130)
 
 
-def _one_file(model: str, train: Path | None, log_file: Path | None) -> Path:
+def _training_file(model: str, train: Path | None, log_file: Path | None) -> Path:
     """The file to learn from.
 
     Raises
@@ -167,33 +176,33 @@ def _one_file(model: str, train: Path | None, log_file: Path | None) -> Path:
     UserError
         If there are two or none, or it has not what the model learns from.
     """
-    from stream_app.tools.evaluation.search_spaces import EVENTS, FUSED  # noqa: PLC0415
+    from stream_app.tools.evaluation.search_spaces import EVENT_LOG_MODELS, FUSED_LIST_TARGETS  # noqa: PLC0415
 
     if train is not None and log_file is None:
-        if model in EVENTS:
+        if model in EVENT_LOG_MODELS:
             raise UserError(f"Sessions have nothing that {model} learns from: give a log with --events.")
         return train
     if log_file is not None and train is None:
-        if model in FUSED:
+        if model in FUSED_LIST_TARGETS:
             raise UserError(f"`{model}` is tuned on sessions: give them with --train.")
         return log_file
     raise UserError("Give either sessions with --train or a log with --events.")
 
 
-def _shipped(owner: str, empty: "ModelSet") -> dict[str, object]:
+def _default_parameters(target_model: str, untrained: "ModelSet") -> dict[str, object]:
     """The parameters that run without a search."""
     from stream_app.ranking.assembly import FUSION  # noqa: PLC0415
     from stream_app.ranking.fusion.learned import LearnedFusion  # noqa: PLC0415
 
-    if owner != FUSION:
-        return next(each for each in empty.models if each.name == owner).parameters()
-    fusion = empty.listener(LearnedFusion)
+    if target_model != FUSION:
+        return next(each for each in untrained.models if each.name == target_model).parameters()
+    fusion = untrained.learner(LearnedFusion)
     if fusion is None:
         raise UserError("The fusion does not learn: HEADRACE_FUSION and HEADRACE_MODELS say so.")
     return {name: fusion.ranker.parameters[name] for name in LearnedFusion.hyper_parameters()}
 
 
-def _maker(model: str, settings: "Settings") -> "tuple[str, Callable[[Parameters], ModelSet]]":
+def _model_builder(model: str, settings: "Settings") -> "tuple[str, Callable[[Parameters], ModelSet]]":
     """The model whose parameters are searched, and what makes models with some of them.
 
     Raises
@@ -201,24 +210,28 @@ def _maker(model: str, settings: "Settings") -> "tuple[str, Callable[[Parameters
     UserError
         If the store is to be searched and none of the models is on it.
     """
-    from stream_app.models.session_store_model import StoreModel  # noqa: PLC0415
+    from stream_app.models.session_store_model import SessionStoreModel  # noqa: PLC0415
     from stream_app.ranking.assembly import make_models  # noqa: PLC0415
-    from stream_app.tools.evaluation.search_spaces import STORE  # noqa: PLC0415
+    from stream_app.tools.evaluation.search_spaces import SESSION_STORE  # noqa: PLC0415
 
-    owner = model
-    if model == STORE:
-        on_store = [each.name for each in make_models(settings).models if isinstance(each, StoreModel)]
-        if not on_store:
+    target_model = model
+    if model == SESSION_STORE:
+        store_models = [
+            each.name for each in make_models(settings).models if isinstance(each, SessionStoreModel)
+        ]
+        if not store_models:
             raise UserError("None of HEADRACE_MODELS is on the session store, so there is nothing to tune.")
         # the store takes what any model on it is given; where one is given something it is that one
-        owner = next((name for name in on_store if name in settings.model_parameters), on_store[0])
+        target_model = next(
+            (name for name in store_models if name in settings.model_parameters), store_models[0]
+        )
 
-    def make(parameters: "Parameters") -> "ModelSet":
-        own = settings.model_parameters
-        given = {**own, owner: {**own.get(owner, {}), **parameters}}
-        return make_models(settings.model_copy(update={"model_parameters": given}))
+    def build_models(parameters: "Parameters") -> "ModelSet":
+        overrides = settings.model_parameters
+        merged = {**overrides, target_model: {**overrides.get(target_model, {}), **parameters}}
+        return make_models(settings.model_copy(update={"model_parameters": merged}))
 
-    return owner, make
+    return target_model, build_models
 
 
 def _sessions_trial(
@@ -226,7 +239,7 @@ def _sessions_trial(
     train: Path,
     validation_tail: int,
     train_limit: int | None,
-    sessions_a_day: float,
+    sessions_per_day: float,
     *,
     fused: bool,
 ) -> "tuple[Trial, int, int]":
@@ -242,7 +255,7 @@ def _sessions_trial(
     def ranker(models: "ModelSet", length: int) -> "Ranker":
         return make_ranker(models, settings, length)
 
-    trial = SessionsTrial(split, ranker=ranker if fused else None, sessions_a_day=sessions_a_day)
+    trial = SessionsTrial(split, ranker=ranker if fused else None, sessions_per_day=sessions_per_day)
     return trial, len(split.train), len(split.test)
 
 

@@ -6,14 +6,14 @@ import msgspec
 
 from stream_app.errors import UserError
 
-SHOP_RATE = 50.0
+DEFAULT_SHOP_RATE = 50.0
 """Events a second of the generated shop, unless told otherwise: slow enough to watch."""
 
-LOG_RATE = 500.0
+DEFAULT_LOG_RATE = 500.0
 """Events a second of a log, unless told otherwise."""
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options of ``headrace demo``.
 
     Attributes
@@ -26,7 +26,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         Feeding ends after so long; None: when the log is through.
     report
         Where the figures are written.
-    picture
+    screenshot
         Where the screen is drawn as SVG, as it was when feeding ended.
     workers
         Worker processes.
@@ -42,7 +42,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     rate: float | None = None
     seconds: float | None = None
     report: Path | None = None
-    picture: Path | None = None
+    screenshot: Path | None = None
     workers: int = 1
     seed: int = 7
     keep: bool = False
@@ -52,9 +52,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         """The rate that is kept."""
         if self.rate is not None:
             return self.rate
-        return SHOP_RATE if self.events is None else LOG_RATE
+        return DEFAULT_SHOP_RATE if self.events is None else DEFAULT_LOG_RATE
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Find contradictions.
 
         Raises

@@ -7,9 +7,9 @@ from pathlib import Path
 import msgspec
 
 from stream_app.errors import UserError
-from stream_app.tools.demo.search_comparison import ShownSearch
+from stream_app.tools.demo.search_comparison import SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
-from stream_app.tools.environment.worker_metrics import Figures, PolicyFigures
+from stream_app.tools.environment.worker_metrics import PolicyStats, WorkerMetrics
 
 
 class Quantiles(msgspec.Struct, frozen=True):
@@ -19,7 +19,7 @@ class Quantiles(msgspec.Struct, frozen=True):
     p99: float | None
 
 
-class PerList(msgspec.Struct, frozen=True):
+class PerListInterval(msgspec.Struct, frozen=True):
     """A figure per list seen and its interval; None where there are too few shoppers to tell."""
 
     mean: float | None
@@ -27,25 +27,25 @@ class PerList(msgspec.Struct, frozen=True):
     high: float | None
 
 
-class PolicyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How one policy did, as the screen shows it; see `PolicyFigures`."""
+class DemoPolicyReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How one policy did, as the screen shows it; see `PolicyStats`."""
 
     share: float
-    resting: bool
-    shoppers: int
-    clicks_per_list: PerList
-    purchases_per_list: PerList
-    revenue_per_list: PerList
+    paused: bool
+    users: int
+    clicks_per_list: PerListInterval
+    purchases_per_list: PerListInterval
+    revenue_per_list: PerListInterval
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one run.
 
     Attributes
     ----------
     events_read
         Rows taken from the log (or events of the generated shop); = accepted + duplicates + dead_lettered +
-        ignored. The catalogue of the generated shop is not counted.
+        ignored. The catalog of the generated shop is not counted.
     accepted, duplicates, dead_lettered
         What the workers made of them.
     ignored
@@ -98,8 +98,8 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     hit_rate_at_20: float | None
     mrr_at_20: float | None
     list_quality: ListQuality
-    policies: dict[str, PolicyReport]
-    latest_search: ShownSearch | None
+    policies: dict[str, DemoPolicyReport]
+    latest_search: SearchComparison | None
     seconds: float
     workers: int
     interrupted: bool
@@ -109,9 +109,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     users_with_list: int
 
 
-def freshness_ms(figures: Figures) -> Quantiles:
+def freshness_ms(worker_metrics: WorkerMetrics) -> Quantiles:
     """Freshness out of the workers' histogram."""
-    return Quantiles(*(_milliseconds(figures.freshness.quantile(q)) for q in (0.5, 0.99)))
+    return Quantiles(*(_milliseconds(worker_metrics.freshness.quantile(q)) for q in (0.5, 0.99)))
 
 
 def quantiles_ms(seconds: Sequence[float]) -> Quantiles:
@@ -128,22 +128,22 @@ def quantiles_ms(seconds: Sequence[float]) -> Quantiles:
     return Quantiles(*(_milliseconds(ordered[-(-len(ordered) * percent // 100) - 1]) for percent in (50, 99)))
 
 
-def policy_reports(policies: Mapping[str, PolicyFigures]) -> dict[str, PolicyReport]:
+def build_policy_reports(policies: Mapping[str, PolicyStats]) -> dict[str, DemoPolicyReport]:
     """How policies did; nothing of one alone, since there is nothing to compare it with.
 
     Examples
     --------
-    >>> few = PolicyFigures(share=0.5, shoppers=9.0, clicks=(0.25, -math.inf, math.inf))
-    >>> policy_reports({"fixed": few, "thompson": PolicyFigures(share=0.5)})["fixed"].clicks_per_list
-    PerList(mean=0.25, low=None, high=None)
+    >>> few = PolicyStats(share=0.5, users=9.0, clicks=(0.25, -math.inf, math.inf))
+    >>> build_policy_reports({"fixed": few, "thompson": PolicyStats(share=0.5)})["fixed"].clicks_per_list
+    PerListInterval(mean=0.25, low=None, high=None)
     """
     if len(policies) < 2:
         return {}
     return {
-        name: PolicyReport(
+        name: DemoPolicyReport(
             share=each.share,
-            resting=each.resting,
-            shoppers=round(each.shoppers),
+            paused=each.paused,
+            users=round(each.users),
             clicks_per_list=_per_list(each.clicks),
             purchases_per_list=_per_list(each.purchases),
             revenue_per_list=_per_list(each.revenue),
@@ -152,15 +152,15 @@ def policy_reports(policies: Mapping[str, PolicyFigures]) -> dict[str, PolicyRep
     }
 
 
-def _per_list(bounds: tuple[float, float, float]) -> PerList:
-    return PerList(*(bound if math.isfinite(bound) else None for bound in bounds))
+def _per_list(bounds: tuple[float, float, float]) -> PerListInterval:
+    return PerListInterval(*(bound if math.isfinite(bound) else None for bound in bounds))
 
 
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1_000, 4)
 
 
-def write(report: Report, path: Path) -> None:
+def write_report(report: DemoReport, path: Path) -> None:
     """Write the report as JSON.
 
     Raises

@@ -4,14 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
 
 from stream_app.client import Client, ClientUnavailableError
-from stream_app.tools.demo.demo_options import Options
-from stream_app.tools.feeds.event_log import Progress, Request, open_log
+from stream_app.tools.demo.demo_options import DemoOptions
+from stream_app.tools.feeds.event_log import LogRequest, ReadProgress, open_log
 from stream_app.tools.feeds.formats import reader
-from stream_app.tools.feeds.rows import Mapped, Row
+from stream_app.tools.feeds.rows import EventRow, Row
 from stream_app.tools.feeds.time_shift import wall_clock
-from stream_app.tools.simulator.generated_shop import Shop
-from stream_app.tools.simulator.generated_user import GeneratedShopper
-from stream_app.tools.simulator.simulated_user import REACTIONS_NAMED
+from stream_app.tools.simulator.generated_shop import GeneratedShop
+from stream_app.tools.simulator.generated_user import GeneratedUser
+from stream_app.tools.simulator.simulated_user import NAMED_REACTION_SETTINGS
 from topics.records import RecommendationList
 
 
@@ -25,18 +25,18 @@ class EventSource(Protocol):
     titles: Mapping[str, str]
     worker_settings: Mapping[str, object]
 
-    def catalogue(self) -> Iterable[Row]:
+    def catalog(self) -> Iterable[Row]:
         """What is fed, as fast as it goes, before the first event."""
 
     def rows(self, client: Client) -> Iterable[Row]:
         """What is fed at the rate; shoppers who look at lists read them with the client."""
 
 
-POLICIES: Final = {"thompson": 0.4, "fixed": 0.3, "popularity": 0.3}
+DEMO_POLICIES: Final = {"thompson": 0.4, "fixed": 0.3, "popularity": 0.3}
 """How the generated shop's shoppers are split between policies, so that one sees these part."""
 
 
-class LogSource:
+class LogEventSource:
     """A log file.
 
     Parameters
@@ -49,20 +49,20 @@ class LogSource:
         Told how far the reading is.
     """
 
-    def __init__(self, options: Options, max_event_age: float, progress: Progress) -> None:
+    def __init__(self, options: DemoOptions, max_event_age: float, progress: ReadProgress) -> None:
         assert options.events is not None  # noqa: S101  # for the type checker
-        request = Request(path=options.events, read=reader(options.format, options.mapping))
+        request = LogRequest(path=options.events, read=reader(options.format, options.mapping))
         self._log = open_log(request, now=wall_clock(), max_age=max_event_age, progress=progress)
         self.title = options.events.name
         self.total: int | None = self._log.total
-        too_long = self._log.retention_sentence(max_event_age) is not None
-        self.max_event_age = 0.0 if too_long else max_event_age
+        exceeds_max_age = self._log.retention_warning(max_event_age) is not None
+        self.max_event_age = 0.0 if exceeds_max_age else max_event_age
         self.notes = tuple(
             note
             for note in (
-                self._log.shift_sentence and self._log.shift_sentence.split(";")[0],
+                self._log.shift_message and self._log.shift_message.split(";")[0],
                 "the log is longer than HEADRACE_MAX_EVENT_AGE: its workers take events of any age"
-                if too_long
+                if exceeds_max_age
                 else None,
             )
             if note
@@ -70,7 +70,7 @@ class LogSource:
         self.titles: Mapping[str, str] = {}
         self.worker_settings: Mapping[str, object] = {}
 
-    def catalogue(self) -> Iterable[Row]:
+    def catalog(self) -> Iterable[Row]:
         """Nothing: a log brings its descriptions of items in its own order."""
         return ()
 
@@ -80,7 +80,7 @@ class LogSource:
         return self._log
 
 
-class ShopSource:
+class GeneratedShopSource:
     """The generated shop, without end: its shoppers read their lists and click on them.
 
     Parameters
@@ -91,33 +91,33 @@ class ShopSource:
         Seconds that workers take events for.
     """
 
-    def __init__(self, options: Options, max_event_age: float) -> None:
+    def __init__(self, options: DemoOptions, max_event_age: float) -> None:
         # Told apart by the second it was started, should it run against a broker that has seen it before.
-        self._shop = Shop(seed=options.seed, run=str(int(wall_clock())))
+        self._shop = GeneratedShop(seed=options.seed, run=str(int(wall_clock())))
         self.title = "a generated shop"
         self.total: int | None = None
         self.notes: tuple[str, ...] = ()
         self.max_event_age = max_event_age
         self.titles: Mapping[str, str] = self._shop.titles
-        self.worker_settings: Mapping[str, object] = {"policies": POLICIES, **REACTIONS_NAMED}
+        self.worker_settings: Mapping[str, object] = {"policies": DEMO_POLICIES, **NAMED_REACTION_SETTINGS}
 
-    def catalogue(self) -> Iterator[Row]:
+    def catalog(self) -> Iterator[Row]:
         """Every item once."""
-        return (Mapped(number, item) for number, item in enumerate(self._shop.catalogue(wall_clock), start=1))
+        return (EventRow(number, item) for number, item in enumerate(self._shop.catalog(wall_clock), start=1))
 
     def rows(self, client: Client) -> Iterator[Row]:
         """What shoppers do with the lists they are shown."""
 
-        def read(shopper: GeneratedShopper) -> RecommendationList | None:
+        def read(user: GeneratedUser) -> RecommendationList | None:
             try:
                 return client.read(
-                    shopper.user_id,
-                    session_items=shopper.session_items,
-                    segments=shopper.segments,
-                    exclude=() if shopper.at is None else (shopper.at,),
+                    user.user_id,
+                    session_items=user.session_items,
+                    segments=user.segments,
+                    exclude=() if user.current_item is None else (user.current_item,),
                 )
             except ClientUnavailableError:
                 return None  # their page comes without a list
 
         events = self._shop.events(wall_clock, read)
-        return (Mapped(number, event) for number, event in enumerate(events, start=1))
+        return (EventRow(number, event) for number, event in enumerate(events, start=1))

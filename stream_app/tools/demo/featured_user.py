@@ -9,17 +9,17 @@ from topics.records import RecommendationList
 IDLE_SECONDS: Final = 10.0
 """A shopper who does nothing for so long leaves the light."""
 
-STAY_SECONDS: Final = 30.0
+MAX_FEATURED_SECONDS: Final = 30.0
 """Nobody stays longer, so that others are seen too."""
 
-_EVENTS_KEPT: Final = 3
-_TRIED: Final = 5  # newest shoppers asked for a list at a time
+_MAX_EVENTS: Final = 3
+_MAX_CANDIDATES: Final = 5  # newest shoppers asked for a list at a time
 
-ReadList = Callable[[str], RecommendationList | None]
+UserListReader = Callable[[str], RecommendationList | None]
 """The list of a shopper, or None if there is none of their own."""
 
 
-class Spotlight:
+class FeaturedUser:
     """Chooses the most recently active shopper with a list, and stays with them while they are active.
 
     Parameters
@@ -33,20 +33,20 @@ class Spotlight:
         The shopper, or None at first.
     events
         Their newest events, newest first, as sentences.
-    shown
+    displayed
         Their list.
     """
 
-    def __init__(self, read: ReadList) -> None:
+    def __init__(self, read: UserListReader) -> None:
         self._read = read
         self.user_id: str | None = None
         self.events: list[str] = []
-        self.shown: RecommendationList | None = None
-        self._before: dict[str, int] | None = None
-        self._seen: set[str] = set()  # event ids of the last look, bounded by the tally's ring
-        self._chosen_at = self._active_at = float("-inf")
+        self.displayed: RecommendationList | None = None
+        self._previous_ranks: dict[str, int] | None = None
+        self._seen_event_ids: set[str] = set()  # event ids of the last look, bounded by the tally's ring
+        self._featured_since = self._last_active = float("-inf")
 
-    def look(self, now: float, recent: Sequence[UserEvent]) -> None:
+    def update(self, now: float, recent: Sequence[UserEvent]) -> None:
         """Take in what happened lately.
 
         Parameters
@@ -56,43 +56,43 @@ class Spotlight:
         recent
             The newest events, newest last.
         """
-        fresh = [event for event in recent if event.event_id not in self._seen]
-        self._seen = {event.event_id for event in recent}
+        new_events = [event for event in recent if event.event_id not in self._seen_event_ids]
+        self._seen_event_ids = {event.event_id for event in recent}
         if (
             self.user_id is None
-            or now - self._active_at > IDLE_SECONDS
-            or now - self._chosen_at > STAY_SECONDS
+            or now - self._last_active > IDLE_SECONDS
+            or now - self._featured_since > MAX_FEATURED_SECONDS
         ):
             self._choose(now, recent)
-        elif any(event.user_id == self.user_id for event in fresh):
-            self._active_at = now
-            self._note(fresh)
+        elif any(event.user_id == self.user_id for event in new_events):
+            self._last_active = now
+            self._add_events(new_events)
         if self.user_id is not None:
-            self._take(self._read(self.user_id))
+            self._set_list(self._read(self.user_id))
 
     def _choose(self, now: float, recent: Sequence[UserEvent]) -> None:
         newest_first = list(dict.fromkeys(event.user_id for event in reversed(recent)))
-        others = [user_id for user_id in newest_first if user_id != self.user_id]
-        for user_id in others[:_TRIED]:
-            found = self._read(user_id)
-            if found is not None:
-                self.user_id, self.shown, self._before, self.events = user_id, found, None, []
-                self._chosen_at = self._active_at = now
-                self._note(recent)
+        candidates = [user_id for user_id in newest_first if user_id != self.user_id]
+        for user_id in candidates[:_MAX_CANDIDATES]:
+            user_list = self._read(user_id)
+            if user_list is not None:
+                self.user_id, self.displayed, self._previous_ranks, self.events = user_id, user_list, None, []
+                self._featured_since = self._last_active = now
+                self._add_events(recent)
                 return
 
-    def _note(self, events: Sequence[UserEvent]) -> None:
-        mine = [did(event) for event in reversed(events) if event.user_id == self.user_id]
-        self.events = [*mine, *self.events][:_EVENTS_KEPT]
+    def _add_events(self, events: Sequence[UserEvent]) -> None:
+        descriptions = [describe_event(event) for event in reversed(events) if event.user_id == self.user_id]
+        self.events = [*descriptions, *self.events][:_MAX_EVENTS]
 
-    def _take(self, found: RecommendationList | None) -> None:
-        if found is None or (self.shown is not None and found.list_id == self.shown.list_id):
+    def _set_list(self, user_list: RecommendationList | None) -> None:
+        if user_list is None or (self.displayed is not None and user_list.list_id == self.displayed.list_id):
             return
-        if self.shown is not None:
-            self._before = {item.id: place for place, item in enumerate(self.shown.items)}
-        self.shown = found
+        if self.displayed is not None:
+            self._previous_ranks = {item.id: rank for rank, item in enumerate(self.displayed.items)}
+        self.displayed = user_list
 
-    def move(self, place: int) -> int | None:
+    def rank_change(self, rank: int) -> int | None:
         """How far the item at a place of the list rose (positive) or fell since the list before.
 
         Returns
@@ -100,33 +100,33 @@ class Spotlight:
         int or None
             None if it was not on the list before.
         """
-        if self.shown is None or self._before is None:
+        if self.displayed is None or self._previous_ranks is None:
             return 0
-        before = self._before.get(self.shown.items[place].id)
-        return None if before is None else before - place
+        previous_rank = self._previous_ranks.get(self.displayed.items[rank].id)
+        return None if previous_rank is None else previous_rank - rank
 
 
-def did(event: UserEvent) -> str:
+def describe_event(event: UserEvent) -> str:
     """What a shopper did, in words.
 
     Examples
     --------
-    >>> did(Search(event_id="e", user_id="u", ts=0, query="tents"))
+    >>> describe_event(Search(event_id="e", user_id="u", ts=0, query="tents"))
     'searched for tents'
     """
-    said = "did something"
+    description = "did something"
     match event:
         case Click():
             verb = {"cart": "put in the cart", "wishlist": "wishes for", "share": "shared"}
-            said = f"{verb.get(event.action, 'looked at')} {event.item_id}"
+            description = f"{verb.get(event.action, 'looked at')} {event.item_id}"
         case Search():
-            said = f"searched for {event.query}"
+            description = f"searched for {event.query}"
         case Purchase():
-            said = f"bought {', '.join(line.item_id for line in event.items[:3])}"
+            description = f"bought {', '.join(line.item_id for line in event.items[:3])}"
         case Feedback():
-            said = f"said {event.kind} of {event.item_id}"
+            description = f"said {event.kind} of {event.item_id}"
         case Impression():
-            said = "was shown a list"
+            description = "was shown a list"
         case Erasure():
-            said = "asked to be forgotten"
-    return said
+            description = "asked to be forgotten"
+    return description

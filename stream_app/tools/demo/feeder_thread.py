@@ -4,8 +4,8 @@ import threading
 from collections.abc import Iterable
 from typing import Final
 
-from stream_app.kafka.event_sender import Outbox
-from stream_app.tools.feeds.feeder import Feeder, Tally
+from stream_app.kafka.event_sender import EventSender
+from stream_app.tools.feeds.feeder import Feeder, FeedStats
 from stream_app.tools.feeds.rows import Row
 
 MAX_BACKLOG: Final = 4_000
@@ -18,12 +18,12 @@ counts as freshness.
 _STOP_SECONDS: Final = 15.0
 
 
-class FeedingThread:
+class FeederThread:
     """Feeds rows until they end or it is told to stop.
 
     Parameters
     ----------
-    outbox
+    sender
         Where records go.
     rows
         What is fed.
@@ -31,19 +31,19 @@ class FeedingThread:
         Events a second; 0 goes as fast as the workers follow.
     """
 
-    def __init__(self, outbox: Outbox, rows: Iterable[Row], rate: float) -> None:
-        self._outbox = outbox
+    def __init__(self, sender: EventSender, rows: Iterable[Row], rate: float) -> None:
+        self._sender = sender
         self._rows = rows
         self._stop = threading.Event()
-        self._feeder = Feeder(outbox, rate=rate, stop=self._stop, has_room=self._has_room)
+        self._feeder = Feeder(sender, rate=rate, stop=self._stop, has_capacity=self._has_capacity)
         self._finished = 0
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="feeder", daemon=True)
 
     @property
-    def tally(self) -> Tally:
+    def stats(self) -> FeedStats:
         """What was fed so far."""
-        return self._feeder.tally
+        return self._feeder.stats
 
     @property
     def done(self) -> bool:
@@ -62,26 +62,26 @@ class FeedingThread:
         """Begin."""
         self._thread.start()
 
-    def note_finished(self, events: int) -> None:
+    def set_finished(self, events: int) -> None:
         """Say how many events have an outcome by now; makes room."""
         self._finished = events
 
-    def end(self) -> None:
+    def stop_feeding(self) -> None:
         """Take no further row; what was sent is still seen through."""
         self._stop.set()
 
     def stop(self) -> None:
         """End it and wait for the thread."""
-        self.end()
+        self.stop_feeding()
         if self._thread.ident is not None:
             self._thread.join(_STOP_SECONDS)
 
-    def _has_room(self) -> bool:
-        return self.tally.sent - self._finished < MAX_BACKLOG
+    def _has_capacity(self) -> bool:
+        return self.stats.sent - self._finished < MAX_BACKLOG
 
     def _run(self) -> None:
         try:
             self._feeder.feed(self._rows)
-            self._outbox.flush()
+            self._sender.flush()
         except BaseException as error:  # noqa: BLE001  # raised again in the main thread
             self._error = error

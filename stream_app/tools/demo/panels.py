@@ -11,173 +11,187 @@ from rich.table import Table
 from rich.text import Text
 
 from stream_app.tools.demo.demo_report import freshness_ms
-from stream_app.tools.demo.featured_user import Spotlight
+from stream_app.tools.demo.featured_user import FeaturedUser
 from stream_app.tools.demo.formatting import (
-    decimal,
-    exposure,
-    groups,
-    milliseconds,
-    percent,
+    format_decimal,
+    format_diversity,
+    format_exposure,
+    format_item_groups,
+    format_milliseconds,
+    format_percent,
     why,
-    within_a_list,
 )
-from stream_app.tools.demo.screen_state import View
-from stream_app.tools.demo.search_comparison import ShownSearch
-from stream_app.tools.environment.worker_metrics import PolicyFigures
+from stream_app.tools.demo.screen_state import ScreenState
+from stream_app.tools.demo.search_comparison import SearchComparison
+from stream_app.tools.environment.worker_metrics import PolicyStats
 
-BORDERS: Final = 2
+BORDER_LINES: Final = 2
 """Lines of a panel beside what is in it."""
 
-SHOPPER_LINES: Final = BORDERS + 2
+USER_PANEL_LINES: Final = BORDER_LINES + 2
 """Lines of the shopper's panel beside the places of the list."""
 
-SEARCH_LINES: Final = BORDERS + 1
+SEARCH_PANEL_LINES: Final = BORDER_LINES + 1
 """Lines of the search's panel beside the places."""
 
-_GOOD: Final = "bold green"
+_HIGHLIGHT: Final = "bold green"
 
 
-class _Figure(NamedTuple):
+class _MetricRow(NamedTuple):
     """A row of figures; where there is no room for all, those of the least rank stay."""
 
-    rank: int
+    priority: int
     name: str
     value: str
     style: str = ""
 
 
-def head(view: View) -> RenderableType:
+def header(state: ScreenState) -> RenderableType:
     """What runs, since when, and how far it is: one line."""
-    minutes, seconds = divmod(int(view.seconds), 60)
+    minutes, seconds = divmod(int(state.seconds), 60)
     text = Text.assemble(
         (" Headrace ", "bold reverse cyan"),
-        f"  {view.title}  ",
+        f"  {state.title}  ",
         (f"{minutes:02d}:{seconds:02d}  ", "bold"),
-        view.phase,
+        state.phase,
         no_wrap=True,
         overflow="ellipsis",
     )
-    if view.rows_total is None:
+    if state.rows_total is None:
         text.append("   ctrl-C ends it", style="dim")
         return text
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True, overflow="ellipsis")
     table.add_column(ratio=1)
-    rows = f"{view.rows:,} of {view.rows_total:,} rows"
+    rows = f"{state.rows:,} of {state.rows_total:,} rows"
     table.add_column(justify="right", no_wrap=True, width=len(rows))
-    bar = ProgressBar(total=max(view.rows_total, 1), completed=view.rows)
+    bar = ProgressBar(total=max(state.rows_total, 1), completed=state.rows)
     table.add_row(text, bar, rows)
     return table
 
 
-def _figures(view: View) -> list[_Figure]:
-    figures, quality = view.figures, view.quality
-    lately, overall = freshness_ms(view.lately), freshness_ms(figures)
-    dead = "red" if figures.dead_lettered else ""
+def _metric_rows(state: ScreenState) -> list[_MetricRow]:
+    worker_metrics, quality = state.worker_metrics, state.quality
+    recent_metrics, overall = freshness_ms(state.recent_metrics), freshness_ms(worker_metrics)
+    dead_letter_style = "red" if worker_metrics.dead_lettered else ""
     return [
-        _Figure(0, "events/s", f"{view.rate:,.0f}", _GOOD),
-        _Figure(0, "freshness", f"p50 {milliseconds(lately.p50)}  p99 {milliseconds(lately.p99)} ms", _GOOD),
-        _Figure(3, "since start", f"p50 {milliseconds(overall.p50)}  p99 {milliseconds(overall.p99)} ms"),
-        _Figure(0, "hit rate@20", f"{percent(figures.hit_rate)}, MRR {decimal(figures.mrr, 3)}", _GOOD),
-        _Figure(0, "a list", within_a_list(quality)),
-        _Figure(0, "exposure", exposure(quality)),
-        _Figure(1, "places", groups(quality)),
-        _Figure(2, "events read", f"{view.rows:,}"),
-        _Figure(3, "accepted", f"{figures.accepted:,.0f}"),
-        _Figure(4, "duplicates", f"{figures.duplicates:,.0f}"),
-        _Figure(1, "dead-lettered", f"{figures.dead_lettered:,.0f}", dead),
-        _Figure(5, "ignored", f"{view.ignored:,}"),
-        _Figure(3, "shoppers", f"{view.users:,}"),
-        _Figure(2, "lists", f"{figures.lists_published:,.0f}"),
-        _Figure(2, "of searches", f"{figures.lists_of_searches:,.0f}"),
-        _Figure(4, "on their way", f"{max(0, view.sent - figures.finished):,}"),
-        _Figure(4, "waiting", f"{figures.dirty_users:,.0f}"),
-        _Figure(4, "models behind", f"{figures.lag_messages:,.0f}"),
+        _MetricRow(0, "events/s", f"{state.rate:,.0f}", _HIGHLIGHT),
+        _MetricRow(
+            0,
+            "freshness",
+            f"p50 {format_milliseconds(recent_metrics.p50)}  p99 {format_milliseconds(recent_metrics.p99)} ms",
+            _HIGHLIGHT,
+        ),
+        _MetricRow(
+            3,
+            "since start",
+            f"p50 {format_milliseconds(overall.p50)}  p99 {format_milliseconds(overall.p99)} ms",
+        ),
+        _MetricRow(
+            0,
+            "hit rate@20",
+            f"{format_percent(worker_metrics.hit_rate)}, MRR {format_decimal(worker_metrics.mrr, 3)}",
+            _HIGHLIGHT,
+        ),
+        _MetricRow(0, "a list", format_diversity(quality)),
+        _MetricRow(0, "exposure", format_exposure(quality)),
+        _MetricRow(1, "places", format_item_groups(quality)),
+        _MetricRow(2, "events read", f"{state.rows:,}"),
+        _MetricRow(3, "accepted", f"{worker_metrics.accepted:,.0f}"),
+        _MetricRow(4, "duplicates", f"{worker_metrics.duplicates:,.0f}"),
+        _MetricRow(1, "dead-lettered", f"{worker_metrics.dead_lettered:,.0f}", dead_letter_style),
+        _MetricRow(5, "ignored", f"{state.ignored:,}"),
+        _MetricRow(3, "users", f"{state.users:,}"),
+        _MetricRow(2, "lists", f"{worker_metrics.lists_published:,.0f}"),
+        _MetricRow(2, "of searches", f"{worker_metrics.search_lists:,.0f}"),
+        _MetricRow(4, "on their way", f"{max(0, state.sent - worker_metrics.n_finished):,}"),
+        _MetricRow(4, "waiting", f"{worker_metrics.pending_users:,.0f}"),
+        _MetricRow(4, "models behind", f"{worker_metrics.replica_lag:,.0f}"),
     ]
 
 
-FIGURES: Final = 18
+MAX_METRIC_ROWS: Final = 18
 """Rows of figures, if there is room."""
 
 
-def figures_panel(view: View, rows: int, columns: int = 1) -> RenderableType:
-    """The figures, in rows and columns as there is room: ``rows + BORDERS`` lines, or fewer."""
-    every = _figures(view)
-    least = sorted(range(len(every)), key=lambda at: (every[at].rank, at))[: rows * columns]
-    kept = [every[at] for at in sorted(least)]
+def metrics_panel(state: ScreenState, rows: int, columns: int = 1) -> RenderableType:
+    """The figures, in rows and columns as there is room: ``rows + BORDER_LINES`` lines, or fewer."""
+    all_rows = _metric_rows(state)
+    selected = sorted(range(len(all_rows)), key=lambda at: (all_rows[at].priority, at))[: rows * columns]
+    displayed_rows = [all_rows[at] for at in sorted(selected)]
     table = Table.grid(padding=(0, 1), expand=True)
     for _ in range(columns):
         table.add_column(style="dim", no_wrap=True)
         table.add_column(justify="right", no_wrap=True, overflow="ellipsis", ratio=1)
-    lines = -(-len(kept) // columns)
+    lines = -(-len(displayed_rows) // columns)
     for at in range(lines):
         cells: list[RenderableType] = []
-        for each in kept[at::lines]:
+        for each in displayed_rows[at::lines]:
             cells += each.name, Text(each.value, style=each.style)
         table.add_row(*cells)
     return Panel(table, title="all events", title_align="left", border_style="cyan")
 
 
-def shopper_panel(
-    spotlight: Spotlight, titles: Mapping[str, str], places: int, *, scores: bool
+def user_panel(
+    featured_user: FeaturedUser, titles: Mapping[str, str], n_ranks: int, *, scores: bool
 ) -> RenderableType:
-    """One shopper's last events and list: ``places + SHOPPER_LINES`` lines, or fewer."""
-    if spotlight.user_id is None or spotlight.shown is None:
-        waiting = Text("waiting for the first list …", no_wrap=True, overflow="ellipsis")
-        return Panel(waiting, title="one shopper", title_align="left", border_style="dim")
-    shown = spotlight.shown
+    """One shopper's last events and list: ``n_ranks + USER_PANEL_LINES`` lines, or fewer."""
+    if featured_user.user_id is None or featured_user.displayed is None:
+        placeholder = Text("waiting for the first list …", no_wrap=True, overflow="ellipsis")
+        return Panel(placeholder, title="one shopper", title_align="left", border_style="dim")
+    displayed = featured_user.displayed
     score = [("score", 7, 0)] if scores else []
     table = _table(("", 2, 0), ("", 4, 0), ("item", None, 2), *score, ("why", None, 4))
-    for place, item in enumerate(shown.items[:places]):
-        told = [f"{item.score:.2g}"] if scores else []
+    for rank, item in enumerate(displayed.items[:n_ranks]):
+        extra = [f"{item.score:.2g}"] if scores else []
         table.add_row(
-            str(place + 1),
-            _arrow(spotlight.move(place)),
+            str(rank + 1),
+            _format_rank_change(featured_user.rank_change(rank)),
             Text(titles.get(item.id, item.id)),
-            *told,
+            *extra,
             Text(why(item.why, titles), style="dim"),
         )
-    said = Text(no_wrap=True, overflow="ellipsis", style="bold")
-    said.append(" ← ".join(_titled(event, titles) for event in spotlight.events))
+    events_line = Text(no_wrap=True, overflow="ellipsis", style="bold")
+    events_line.append(" ← ".join(_with_title(event, titles) for event in featured_user.events))
     return Panel(
-        Group(said, table),
-        title=Text(f"shopper {spotlight.user_id}, list of {shown.generated_at[11:19]}"),
+        Group(events_line, table),
+        title=Text(f"shopper {featured_user.user_id}, list of {displayed.generated_at[11:19]}"),
         title_align="left",
         border_style="green",
     )
 
 
-def search_panel(search: ShownSearch, titles: Mapping[str, str], places: int) -> RenderableType:
-    """What the shop found, beside the order for the shopper: ``places + SEARCH_LINES`` lines, or fewer."""
+def search_panel(search: SearchComparison, titles: Mapping[str, str], n_ranks: int) -> RenderableType:
+    """What the shop found, beside the order for the shopper: ``n_ranks + SEARCH_PANEL_LINES`` lines, or fewer."""
     table = _table(
         ("", 2, 0), ("the shop found", None, 2), ("this shopper gets", None, 2), ("", 4, 0), ("why", None, 4)
     )
-    for place in range(min(places, max(len(search.found), len(search.published)))):
-        cells: list[RenderableType] = [str(place + 1), _name(search.found, place, titles), "", "", ""]
-        if place < len(search.published):
-            each = search.published[place]
-            move = None if each.found_at is None else each.found_at - place - 1
+    for rank in range(min(n_ranks, max(len(search.results), len(search.published)))):
+        cells: list[RenderableType] = [str(rank + 1), _item_title(search.results, rank, titles), "", "", ""]
+        if rank < len(search.published):
+            each = search.published[rank]
+            rank_change = None if each.original_rank is None else each.original_rank - rank - 1
             cells[2:] = (
                 Text(titles.get(each.item_id, each.item_id)),
-                _arrow(move),
+                _format_rank_change(rank_change),
                 Text(why(each.reason, titles), style="dim"),
             )
         table.add_row(*cells)
-    told = f", {len(search.found):,} found" if search.found else ""  # not every shop sends what it found
-    title = Text(f"search for “{search.query}” by {search.user_id}{told}")
+    extra = f", {len(search.results):,} found" if search.results else ""  # not every shop sends what it found
+    title = Text(f"search for “{search.query}” by {search.user_id}{extra}")
     return Panel(table, title=title, title_align="left", border_style="yellow")
 
 
-def policies_panel(policies: Mapping[str, PolicyFigures], width: int) -> RenderableType:
+def policies_panel(policies: Mapping[str, PolicyStats], width: int) -> RenderableType:
     """How the policies do, and a bar from end to end of each interval, on one scale: one sees them part.
 
-    Takes ``len(policies) + 1 + BORDERS`` lines; in a narrow terminal columns are left out.
+    Takes ``len(policies) + 1 + BORDER_LINES`` lines; in a narrow terminal columns are left out.
     """
-    bars, shoppers, revenue = width >= 96, width >= 82, width >= 70
-    known = [each.clicks for each in policies.values() if math.isfinite(each.clicks[1])]
-    low, high = min((each[1] for each in known), default=0.0), max((each[2] for each in known), default=1.0)
+    bars, users, revenue = width >= 96, width >= 82, width >= 70
+    finite = [each.clicks for each in policies.values() if math.isfinite(each.clicks[1])]
+    low, high = min((each[1] for each in finite), default=0.0), max((each[2] for each in finite), default=1.0)
     columns: list[tuple[str, int | None, int]] = [("policy", 14, 0), ("share", 6, 0)]
-    columns += [("shoppers", 9, 0)] if shoppers else []
+    columns += [("users", 9, 0)] if users else []
     columns += [("clicks a list", 15, 0)]
     columns += [("", None, 1)] if bars else []
     columns += [("revenue a list", 17, 0)] if revenue else []
@@ -185,12 +199,12 @@ def policies_panel(policies: Mapping[str, PolicyFigures], width: int) -> Rendera
     for name, each in policies.items():
         cells: list[RenderableType] = [
             name,
-            Text("rests", style="red") if each.resting else Text(f"{each.share:.0%}"),
+            Text("rests", style="red") if each.paused else Text(f"{each.share:.0%}"),
         ]
-        cells += [f"{each.shoppers:,.0f}"] if shoppers else []
-        cells += [_interval(each.clicks, 3)]
-        cells += [_bar(each.clicks, max(0.0, low), high)] if bars else []
-        cells += [_interval(each.revenue, 2)] if revenue else []
+        cells += [f"{each.users:,.0f}"] if users else []
+        cells += [_format_interval(each.clicks, 3)]
+        cells += [_interval_bar(each.clicks, max(0.0, low), high)] if bars else []
+        cells += [_format_interval(each.revenue, 2)] if revenue else []
         table.add_row(*cells)
     title = "policies: clicks and revenue a list seen, with intervals that hold at any time"
     return Panel(table, title=title, title_align="left", border_style="magenta")
@@ -212,37 +226,37 @@ def _table(*columns: tuple[str, int | None, int]) -> Table:
     return table
 
 
-def _name(items: Sequence[str], place: int, titles: Mapping[str, str]) -> Text:
-    return Text(titles.get(items[place], items[place]) if place < len(items) else "", style="dim")
+def _item_title(items: Sequence[str], rank: int, titles: Mapping[str, str]) -> Text:
+    return Text(titles.get(items[rank], items[rank]) if rank < len(items) else "", style="dim")
 
 
-def _interval(bounds: tuple[float, float, float], digits: int) -> str:
+def _format_interval(bounds: tuple[float, float, float], digits: int) -> str:
     mean, low, high = bounds
     if math.isnan(mean):
         return "-"
-    known = math.isfinite(low) and math.isfinite(high)
-    return f"{mean:.{digits}f}" + (f" ±{(high - low) / 2:.{digits}f}" if known else "")
+    finite = math.isfinite(low) and math.isfinite(high)
+    return f"{mean:.{digits}f}" + (f" ±{(high - low) / 2:.{digits}f}" if finite else "")
 
 
-def _bar(bounds: tuple[float, float, float], low: float, high: float, width: int = 24) -> Text:
+def _interval_bar(bounds: tuple[float, float, float], low: float, high: float, width: int = 24) -> Text:
     """An interval as a line from end to end with its mean as a dot."""
     if not math.isfinite(bounds[1]) or high <= low:
         return Text("too few shoppers yet", style="dim")
     mean, start, end = (
         round(min(1.0, max(0.0, (value - low) / (high - low))) * (width - 1)) for value in bounds
     )
-    drawn = "".join("●" if at == mean else "─" if start <= at <= end else " " for at in range(width))
-    return Text(drawn, style="bold green")
+    glyphs = "".join("●" if at == mean else "─" if start <= at <= end else " " for at in range(width))
+    return Text(glyphs, style="bold green")
 
 
-def _titled(event: str, titles: Mapping[str, str]) -> str:
+def _with_title(event: str, titles: Mapping[str, str]) -> str:
     words, _, item_id = event.rpartition(" ")
     return f"{words} {titles[item_id]}" if item_id in titles else event
 
 
-def _arrow(move: int | None) -> Text:
-    if move is None:
+def _format_rank_change(rank_change: int | None) -> Text:
+    if rank_change is None:
         return Text("new", style="bold yellow")
-    if move > 0:
-        return Text(f"↑{move}", style="green")
-    return Text(f"↓{-move}", style="red") if move < 0 else Text("")
+    if rank_change > 0:
+        return Text(f"↑{rank_change}", style="green")
+    return Text(f"↓{-rank_change}", style="red") if rank_change < 0 else Text("")

@@ -10,24 +10,24 @@ import numpy as np
 from stream_app.client import Client
 from stream_app.client.redis_contract import user_key
 
-FEWEST: Final = 2_000
+MIN_READS: Final = 2_000
 """Reads are repeated until there are so many, if shoppers are few."""
 
-MOST: Final = 20_000
+MAX_USERS: Final = 20_000
 """Of more shoppers a sample is read."""
 
-_WARM_UP: Final = 20
+_WARM_UP_READS: Final = 20
 
 
-class Reads(msgspec.Struct, frozen=True):
+class ReadLatencies(msgspec.Struct, frozen=True):
     """What reading came to: seconds of each read, and how many found the shopper's own list."""
 
     seconds: list[float]
-    own: int
-    shoppers: int
+    n_with_list: int
+    n_users: int
 
 
-def time_reads(client: Client, users: Iterable[str], seed: int) -> Reads:
+def measure_read_latencies(client: Client, users: Iterable[str], seed: int) -> ReadLatencies:
     """Read the lists of shoppers, one after the other, in an order drawn by chance.
 
     Parameters
@@ -39,21 +39,21 @@ def time_reads(client: Client, users: Iterable[str], seed: int) -> Reads:
     seed
         Of the order and the sample.
     """
-    ordered = sorted(users)
-    if not ordered:
-        return Reads([], 0, 0)
-    drawn = np.random.default_rng(seed).permutation(len(ordered))[:MOST]
-    sample = [ordered[place] for place in drawn]
-    for user_id in sample[:_WARM_UP]:
+    sorted_users = sorted(users)
+    if not sorted_users:
+        return ReadLatencies([], 0, 0)
+    order = np.random.default_rng(seed).permutation(len(sorted_users))[:MAX_USERS]
+    sample = [sorted_users[index] for index in order]
+    for user_id in sample[:_WARM_UP_READS]:
         client.read(user_id)
     seconds: list[float] = []
-    own = 0
-    while len(seconds) < FEWEST or len(seconds) < len(sample):
+    n_with_list = 0
+    while len(seconds) < MIN_READS or len(seconds) < len(sample):
         first_round = not seconds
         for user_id in sample:
-            began = time.perf_counter()
+            started = time.perf_counter()
             found = client.read(user_id)
-            seconds.append(time.perf_counter() - began)
+            seconds.append(time.perf_counter() - started)
             if first_round and found is not None and found.key == user_key(user_id):
-                own += 1
-    return Reads(seconds, own, len(sample))
+                n_with_list += 1
+    return ReadLatencies(seconds, n_with_list, len(sample))

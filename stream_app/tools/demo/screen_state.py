@@ -5,10 +5,10 @@ from collections.abc import Mapping
 import msgspec
 
 from stream_app.tools.environment.list_quality import ListQuality
-from stream_app.tools.environment.worker_metrics import Figures, PolicyFigures
+from stream_app.tools.environment.worker_metrics import PolicyStats, WorkerMetrics
 
 
-class View(msgspec.Struct, frozen=True, kw_only=True):
+class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
     """Everything the screen shows of a moment, but for the shoppers picked out.
 
     Attributes
@@ -27,7 +27,7 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
         Distinct shoppers so far.
     sent
         Events sent.
-    figures, lately
+    worker_metrics, recent_metrics
         Since the first event, and within the last seconds.
     rate
         Events with an outcome a second, within the last seconds.
@@ -45,8 +45,8 @@ class View(msgspec.Struct, frozen=True, kw_only=True):
     ignored: int
     users: int
     sent: int
-    figures: Figures
-    lately: Figures
+    worker_metrics: WorkerMetrics
+    recent_metrics: WorkerMetrics
     rate: float
     quality: ListQuality = ListQuality()
-    policies: Mapping[str, PolicyFigures] = {}
+    policies: Mapping[str, PolicyStats] = {}

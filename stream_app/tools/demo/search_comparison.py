@@ -6,38 +6,38 @@ from typing import Final
 
 import msgspec
 
-from stream_app.client.redis_contract import SearchList, normal_query
+from stream_app.client.redis_contract import SearchList, normalize_query
 from topics.events import Search, UserEvent
 from topics.records import Reason
 
-STAY_SECONDS: Final = 8.0
+MIN_DISPLAY_SECONDS: Final = 8.0
 """A search stays on the screen for so long, to be read."""
 
-_TRIED: Final = 3  # newest searches whose list is asked for at a time
+_MAX_CANDIDATES: Final = 3  # newest searches whose list is asked for at a time
 
-ReadSearch = Callable[[str], SearchList | None]
+SearchListReader = Callable[[str], SearchList | None]
 """The order of a shopper's last search, or None if there is none."""
 
 
-class PlacedResult(msgspec.Struct, frozen=True):
+class RankedResult(msgspec.Struct, frozen=True):
     """A place of the published order.
 
     Attributes
     ----------
     item_id
         What stands there.
-    found_at
+    original_rank
         Its place among what the shop found, from 1; None if Headrace brought it.
     reason
         Why it stands there.
     """
 
     item_id: str
-    found_at: int | None
+    original_rank: int | None
     reason: Reason
 
 
-class ShownSearch(msgspec.Struct, frozen=True):
+class SearchComparison(msgspec.Struct, frozen=True):
     """A search and its two orders.
 
     Attributes
@@ -46,7 +46,7 @@ class ShownSearch(msgspec.Struct, frozen=True):
         Who searched.
     query
         For what.
-    found
+    results
         Item ids as the shop found them, best first.
     published
         The order for the shopper.
@@ -54,15 +54,15 @@ class ShownSearch(msgspec.Struct, frozen=True):
 
     user_id: str
     query: str
-    found: tuple[str, ...]
-    published: tuple[PlacedResult, ...]
+    results: tuple[str, ...]
+    published: tuple[RankedResult, ...]
 
-    def first(self, places: int) -> "ShownSearch":
+    def first(self, n: int) -> "SearchComparison":
         """The first places alone."""
-        return msgspec.structs.replace(self, found=self.found[:places], published=self.published[:places])
+        return msgspec.structs.replace(self, results=self.results[:n], published=self.published[:n])
 
 
-class LatestSearch:
+class LatestSearchTracker:
     """Follows the newest search whose order is in Redis.
 
     Parameters
@@ -72,17 +72,17 @@ class LatestSearch:
 
     Attributes
     ----------
-    shown
+    displayed
         The search; None at first.
     """
 
-    def __init__(self, read: ReadSearch) -> None:
+    def __init__(self, read: SearchListReader) -> None:
         self._read = read
-        self.shown: ShownSearch | None = None
+        self.displayed: SearchComparison | None = None
         self._event_id = ""
-        self._chosen_at = float("-inf")
+        self._displayed_since = float("-inf")
 
-    def look(self, now: float, recent: Sequence[UserEvent]) -> None:
+    def update(self, now: float, recent: Sequence[UserEvent]) -> None:
         """Take in what happened lately.
 
         Parameters
@@ -92,26 +92,30 @@ class LatestSearch:
         recent
             The newest events, newest last.
         """
-        if now - self._chosen_at < STAY_SECONDS:
+        if now - self._displayed_since < MIN_DISPLAY_SECONDS:
             return
         searches = [event for event in reversed(recent) if isinstance(event, Search)]
-        for event in searches[:_TRIED]:
+        for event in searches[:_MAX_CANDIDATES]:
             if event.event_id == self._event_id:
                 return  # nothing newer
-            listed = self._read(event.user_id)
-            if listed is not None and _answers(listed, event):
-                self.shown, self._event_id, self._chosen_at = _compared(event, listed), event.event_id, now
+            search_list = self._read(event.user_id)
+            if search_list is not None and _is_for(search_list, event):
+                self.displayed, self._event_id, self._displayed_since = (
+                    _compare(event, search_list),
+                    event.event_id,
+                    now,
+                )
                 return
 
 
-def _answers(listed: SearchList, event: Search) -> bool:
+def _is_for(search_list: SearchList, event: Search) -> bool:
     """Whether a list is of this search, and not of one before or after."""
-    at = datetime.fromisoformat(listed.generated_at).timestamp()
-    return bool(listed.items) and listed.query == normal_query(event.query) and at >= event.time
+    at = datetime.fromisoformat(search_list.generated_at).timestamp()
+    return bool(search_list.items) and search_list.query == normalize_query(event.query) and at >= event.time
 
 
-def _compared(event: Search, listed: SearchList) -> ShownSearch:
-    found = tuple(dict.fromkeys(event.results))
-    place = {item_id: number for number, item_id in enumerate(found, start=1)}
-    published = tuple(PlacedResult(item.id, place.get(item.id), item.why) for item in listed.items)
-    return ShownSearch(event.user_id, event.query, found, published)
+def _compare(event: Search, search_list: SearchList) -> SearchComparison:
+    results = tuple(dict.fromkeys(event.results))
+    rank_of = {item_id: number for number, item_id in enumerate(results, start=1)}
+    published = tuple(RankedResult(item.id, rank_of.get(item.id), item.why) for item in search_list.items)
+    return SearchComparison(event.user_id, event.query, results, published)

@@ -8,9 +8,9 @@ and from a cache that `prepare` fills (`kafka_runtime`).
 """
 
 from stream_app.tools.embedded.broker import EmbeddedBroker
-from stream_app.tools.embedded.child_process import Progress
+from stream_app.tools.embedded.child_process import StepCallback
 from stream_app.tools.embedded.embedded_servers import EmbeddedServers
 from stream_app.tools.embedded.kafka_runtime import prepare
 from stream_app.tools.embedded.redis_server import EmbeddedRedis
 
-__all__ = ["EmbeddedBroker", "EmbeddedRedis", "EmbeddedServers", "Progress", "prepare"]
+__all__ = ["EmbeddedBroker", "EmbeddedRedis", "EmbeddedServers", "StepCallback", "prepare"]

@@ -12,29 +12,29 @@ from rich.console import Console
 
 from stream_app.errors import UserError
 from stream_app.tools.embedded import kafka_runtime
-from stream_app.tools.embedded.child_process import Progress
+from stream_app.tools.embedded.child_process import StepCallback
 
 cli: Final = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exceptions_enable=False)
 
 
 @contextlib.contextmanager
-def progress_display() -> Iterator[Progress]:
+def progress_display() -> Iterator[StepCallback]:
     """Show what is being done: a spinner on a terminal, else a line for each new thing."""
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status("") as status:
             yield status.update
         return
-    last = ""
+    last_step = ""
 
-    def say(message: str) -> None:
-        nonlocal last
-        subject = message.partition(":")[0]
-        if subject != last:
+    def print_status(message: str) -> None:
+        nonlocal last_step
+        step = message.partition(":")[0]
+        if step != last_step:
             console.print(message, highlight=False)
-        last = subject
+        last_step = step
 
-    yield say
+    yield print_status
 
 
 @cli.command()

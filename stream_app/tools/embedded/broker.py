@@ -5,7 +5,7 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from stream_app.tools.embedded.child_process import Progress, exchange, free_port
+from stream_app.tools.embedded.child_process import StepCallback, free_port, send_request
 from stream_app.tools.embedded.kafka_runtime import KafkaRuntime, kafka_runtime
 from stream_app.tools.embedded.server import EmbeddedServer
 
@@ -55,15 +55,15 @@ class EmbeddedBroker(EmbeddedServer):
     """
 
     name = "Kafka"
-    slug = "kafka"
-    start_seconds = 60.0
+    folder_prefix = "kafka"
+    start_timeout = 60.0
 
     @property
     def address(self) -> str:
         """The bootstrap server."""
         return f"127.0.0.1:{self.port}"
 
-    def _command(self, progress: Progress) -> list[str | Path]:
+    def _command(self, progress: StepCallback) -> list[str | Path]:
         runtime = kafka_runtime(progress)
         self._configure(runtime)
         return [
@@ -94,5 +94,5 @@ class EmbeddedBroker(EmbeddedServer):
             _CONFIGURATION.format(port=self.port, controller=free_port(), folder=self.folder)
         )
 
-    def _answers(self) -> bool:
-        return exchange(self.port, _REQUEST, 8)[4:] == struct.pack(">i", 7)
+    def _is_responding(self) -> bool:
+        return send_request(self.port, _REQUEST, 8)[4:] == struct.pack(">i", 7)

@@ -17,7 +17,7 @@ from typing import IO, Final
 
 from stream_app.errors import UserError
 
-Progress = Callable[[str], None]
+StepCallback = Callable[[str], None]
 """Called with what is being done, for people: "Starting Kafka"."""
 
 POLL_SECONDS: Final = 0.02
@@ -25,11 +25,11 @@ STOP_SECONDS: Final = 10.0
 
 # The kernel hands out ports above 32768 to outgoing connections: below it, a server that is away for a moment
 # finds its own port free when it comes back.
-_PORTS: Final = range(20_000, 32_000)
+_PORT_RANGE: Final = range(20_000, 32_000)
 
 # Asks the kernel to kill the process when its parent ends, however that ends, then becomes the command. Run
 # by a fresh interpreter, since code between fork and exec is unsafe in a process with threads.
-_TETHER: Final = """\
+_PARENT_DEATH_LAUNCHER: Final = """\
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() != int(sys.argv[1]):
@@ -51,16 +51,16 @@ class _Spawner(threading.Thread):
 
     def run(self) -> None:
         while True:
-            job, outcome = self._jobs.get()
+            job, future = self._jobs.get()
             try:
-                outcome.set_result(job())
+                future.set_result(job())
             except Exception as error:  # noqa: BLE001  # handed to the thread that asked
-                outcome.set_exception(error)
+                future.set_exception(error)
 
     def call(self, job: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":
-        outcome: Future[subprocess.Popen[bytes]] = Future()
-        self._jobs.put((job, outcome))
-        return outcome.result()
+        future: Future[subprocess.Popen[bytes]] = Future()
+        self._jobs.put((job, future))
+        return future.result()
 
 
 _Job = tuple[Callable[[], "subprocess.Popen[bytes]"], "Future[subprocess.Popen[bytes]]"]
@@ -96,12 +96,20 @@ def start_process(
     environment
         By default this process's.
     """
-    me = os.getpid()
-    tethered = [sys.executable, "-I", "-S", "-c", _TETHER, str(me), *map(str, command)]
+    parent_pid = os.getpid()
+    launcher_command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        _PARENT_DEATH_LAUNCHER,
+        str(parent_pid),
+        *map(str, command),
+    ]
 
     def spawn() -> "subprocess.Popen[bytes]":
         return subprocess.Popen(  # noqa: S603  # our own commands
-            tethered,
+            launcher_command,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -110,7 +118,7 @@ def start_process(
             start_new_session=True,
         )
 
-    return _spawner(me).call(spawn)
+    return _spawner(parent_pid).call(spawn)
 
 
 def stop_process(process: "subprocess.Popen[bytes]", *, seconds: float = STOP_SECONDS) -> int:
@@ -165,16 +173,16 @@ def log_tail(log: Path, lines: int = 15) -> str:
         text = log.read_bytes()[-64_000:].decode(errors="replace")
     except OSError:
         text = ""
-    kept = text.splitlines()[-lines:] or ["(nothing)"]
-    return f"The end of its log {log}:\n" + "\n".join(f"    {line[:400]}" for line in kept)
+    last_lines = text.splitlines()[-lines:] or ["(nothing)"]
+    return f"The end of its log {log}:\n" + "\n".join(f"    {line[:400]}" for line in last_lines)
 
 
 def free_port() -> int:
     """A loopback port that nothing listens on."""
-    for port in random.sample(_PORTS, 200):
+    for port in random.sample(_PORT_RANGE, 200):
         if is_free(port):
             return port
-    raise UserError(f"No free port on 127.0.0.1 between {_PORTS.start} and {_PORTS.stop}.")
+    raise UserError(f"No free port on 127.0.0.1 between {_PORT_RANGE.start} and {_PORT_RANGE.stop}.")
 
 
 def is_free(port: int) -> bool:
@@ -189,17 +197,17 @@ def is_free(port: int) -> bool:
         return True
 
 
-def exchange(port: int, request: bytes, size: int, *, seconds: float = 1.0) -> bytes:
+def send_request(port: int, request: bytes, size: int, *, seconds: float = 1.0) -> bytes:
     """Send a request to a loopback port and read up to `size` bytes; none if nobody answers."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
             connection.sendall(request)
-            answer = b""
-            while len(answer) < size:
-                chunk = connection.recv(size - len(answer))
+            response = b""
+            while len(response) < size:
+                chunk = connection.recv(size - len(response))
                 if not chunk:
                     break
-                answer += chunk
-            return answer
+                response += chunk
+            return response
     except OSError:
         return b""

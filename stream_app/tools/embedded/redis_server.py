@@ -4,7 +4,7 @@ import importlib.util
 from pathlib import Path
 
 from stream_app.errors import UserError
-from stream_app.tools.embedded.child_process import Progress, exchange
+from stream_app.tools.embedded.child_process import StepCallback, send_request
 from stream_app.tools.embedded.server import EmbeddedServer
 
 
@@ -19,15 +19,15 @@ class EmbeddedRedis(EmbeddedServer):
     """
 
     name = "Redis"
-    slug = "redis"
-    start_seconds = 10.0
+    folder_prefix = "redis"
+    start_timeout = 10.0
 
     @property
     def address(self) -> str:
         """Its URL, database 0."""
         return f"redis://127.0.0.1:{self.port}/0"
 
-    def _command(self, progress: Progress) -> list[str | Path]:
+    def _command(self, progress: StepCallback) -> list[str | Path]:
         del progress
         options = {
             "bind": "127.0.0.1",
@@ -39,8 +39,8 @@ class EmbeddedRedis(EmbeddedServer):
         }
         return [_redis_server(), *(part for name, value in options.items() for part in (f"--{name}", value))]
 
-    def _answers(self) -> bool:
-        return exchange(self.port, b"PING\r\nQUIT\r\n", 7) == b"+PONG\r\n"
+    def _is_responding(self) -> bool:
+        return send_request(self.port, b"PING\r\nQUIT\r\n", 7) == b"+PONG\r\n"
 
 
 def _redis_server() -> Path:

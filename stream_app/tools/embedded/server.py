@@ -10,7 +10,7 @@ from stream_app.errors import UserError
 from stream_app.settings import scratch_dir
 from stream_app.tools.embedded.child_process import (
     STOP_SECONDS,
-    Progress,
+    StepCallback,
     free_port,
     is_free,
     kill_process,
@@ -19,7 +19,7 @@ from stream_app.tools.embedded.child_process import (
     wait_until_ready,
 )
 
-_ATTEMPTS: Final = 3
+_MAX_ATTEMPTS: Final = 3
 
 
 class PortTakenError(UserError):
@@ -43,15 +43,15 @@ class EmbeddedServer(ABC):
 
     name: str
     """For people."""
-    slug: str
+    folder_prefix: str
     """For folder names."""
-    start_seconds: float
+    start_timeout: float
     """How long it may take to answer."""
 
     def __init__(self, *, folder: Path | None = None, port: int | None = None, keep: bool = False) -> None:
         self._given_folder: Final = folder
         self._given_port: Final = port
-        self._keep: Final = keep
+        self._keep_folder: Final = keep
         self._folder: Path | None = None
         self._port: int | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -62,11 +62,11 @@ class EmbeddedServer(ABC):
         """How clients name it."""
 
     @abstractmethod
-    def _command(self, progress: Progress) -> list[str | Path]:
+    def _command(self, progress: StepCallback) -> list[str | Path]:
         """Write the configuration into `folder`; the command that starts the server."""
 
     @abstractmethod
-    def _answers(self) -> bool:
+    def _is_responding(self) -> bool:
         """Whether a request on `port` is answered."""
 
     @property
@@ -94,7 +94,7 @@ class EmbeddedServer(ABC):
         alive = self._process is not None and self._process.poll() is None
         return self._process.pid if alive and self._process is not None else None
 
-    def start(self, progress: Progress | None = None) -> None:
+    def start(self, progress: StepCallback | None = None) -> None:
         """Start it and wait until it answers; does nothing while it is running.
 
         Raises
@@ -104,22 +104,22 @@ class EmbeddedServer(ABC):
         """
         if self.pid is not None:
             return
-        report = progress or _silent
+        on_status = progress or _ignore_status
         if self._folder is not None:  # it was killed: the same folder and port again
-            self._launch(report)
+            self._launch(on_status)
             return
         try:
-            for attempt in range(_ATTEMPTS):
-                self._folder = self._given_folder or scratch_dir(self.slug)
+            for attempt in range(_MAX_ATTEMPTS):
+                self._folder = self._given_folder or scratch_dir(self.folder_prefix)
                 self._folder.mkdir(parents=True, exist_ok=True)
                 self._port = self._given_port or free_port()
                 try:
-                    self._launch(report)
+                    self._launch(on_status)
                 except PortTakenError:
                     # Somebody took it between our look and the server's start.
-                    if self._given_port or attempt == _ATTEMPTS - 1:
+                    if self._given_port or attempt == _MAX_ATTEMPTS - 1:
                         raise
-                    self._forget()
+                    self._clear()
                 else:
                     return
         except BaseException:
@@ -130,7 +130,7 @@ class EmbeddedServer(ABC):
         """Stop it (SIGTERM, later SIGKILL) and remove its folder unless that is to be kept."""
         if self._process is not None:
             stop_process(self._process, seconds=STOP_SECONDS)
-        self._forget()
+        self._clear()
 
     def kill(self) -> None:
         """End it as a crash would (SIGKILL); its folder and port stay, for `start` to use again.
@@ -147,7 +147,7 @@ class EmbeddedServer(ABC):
             stop_process(self._process, seconds=STOP_SECONDS)
             self._process = None
 
-    def restart(self, progress: Progress | None = None) -> None:
+    def restart(self, progress: StepCallback | None = None) -> None:
         """Stop it in good order and start it again on the same folder and port."""
         self.pause()
         self.start(progress)
@@ -159,7 +159,7 @@ class EmbeddedServer(ABC):
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _launch(self, progress: Progress) -> None:
+    def _launch(self, progress: StepCallback) -> None:
         # Else the other server's answer would be taken for ours.
         if not is_free(self.port):
             raise PortTakenError(f"{self.name} cannot listen on 127.0.0.1:{self.port}: another process does.")
@@ -169,7 +169,7 @@ class EmbeddedServer(ABC):
             self._process = start_process(command, log=log, folder=self.folder)
         try:
             wait_until_ready(
-                self._process, self._answers, name=self.name, log=self.log, seconds=self.start_seconds
+                self._process, self._is_responding, name=self.name, log=self.log, seconds=self.start_timeout
             )
         except BaseException:
             kill_process(self._process)
@@ -178,12 +178,12 @@ class EmbeddedServer(ABC):
                 raise PortTakenError(f"{self.name} lost 127.0.0.1:{self.port} to another process.") from None
             raise
 
-    def _forget(self) -> None:
+    def _clear(self) -> None:
         folder = self._folder
         self._process = self._folder = self._port = None
-        if folder is not None and self._given_folder is None and not self._keep:
+        if folder is not None and self._given_folder is None and not self._keep_folder:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _silent(message: str) -> None:
+def _ignore_status(message: str) -> None:
     """Progress that nobody watches."""

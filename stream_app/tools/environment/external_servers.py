@@ -17,29 +17,31 @@ from stream_app.worker.lifecycle import check_redis
 from topics.admin import (
     BrokerUnavailableError,
     TopicAdminError,
-    begin_at_end,
     create,
     delete,
     delete_group,
     describe,
     list_names,
+    seek_group_to_end,
 )
-from topics.catalog import SHOP_TOPICS, catalogue, changelog
+from topics.catalog import SHOP_TOPICS, catalog, changelog
 
-_LONGEST: Final = 150
+_MAX_APP_ID_LENGTH: Final = 150
 """Characters kept of the application id, so that what is added leaves it one."""
 
 
-def introduction(servers: EmbeddedServers) -> str:
+def describe_servers(servers: EmbeddedServers) -> str:
     """The servers in words, before they are started or tried."""
-    own = [f"HEADRACE_{name}" for name in ("BROKER", "REDIS") if getattr(servers, name.lower()) is None]
-    if not own:
+    named = [f"HEADRACE_{name}" for name in ("BROKER", "REDIS") if getattr(servers, name.lower()) is None]
+    if not named:
         return "Kafka broker and Redis, on free ports of this machine"
-    started = {1: ", the other on a free port of this machine", 2: ""}[len(own)]
-    return f"Kafka broker and Redis, as {' and '.join(own)} say{'s' if len(own) == 1 else ''}{started}"
+    other_servers = {1: ", the other on a free port of this machine", 2: ""}[len(named)]
+    return (
+        f"Kafka broker and Redis, as {' and '.join(named)} say{'s' if len(named) == 1 else ''}{other_servers}"
+    )
 
 
-def try_own(servers: EmbeddedServers) -> None:
+def check_external_servers(servers: EmbeddedServers) -> None:
     """Make sure that servers which the environment names answer.
 
     Raises
@@ -48,18 +50,18 @@ def try_own(servers: EmbeddedServers) -> None:
         If one does not.
     """
     if servers.broker is None:
-        with broker_errors():
+        with broker_errors_as_user_errors():
             list_names(servers.broker_address)
     if servers.redis is None:
         check_redis(load_settings(redis=servers.redis_address))
 
 
-def lodger_id(app_id: str) -> str:
+def temporary_app_id(app_id: str) -> str:
     """An application id that no other worker has."""
-    return f"{app_id[:_LONGEST]}-demo-{uuid.uuid4().hex[:8]}"
+    return f"{app_id[:_MAX_APP_ID_LENGTH]}-demo-{uuid.uuid4().hex[:8]}"
 
 
-def make_topics(app_id: str, broker: str, partitions: int) -> int:
+def create_missing_topics(app_id: str, broker: str, partitions: int) -> int:
     """Make the topics that are missing, with as many partitions as those have that are there.
 
     Parameters
@@ -74,26 +76,26 @@ def make_topics(app_id: str, broker: str, partitions: int) -> int:
     Returns
     -------
     int
-        Topics of the catalogue.
+        Topics of the catalog.
 
     Raises
     ------
     UserError
         If the broker is away or refuses.
     """
-    specs = catalogue(app_id)
-    with broker_errors():
-        there = Counter(
+    specs = catalog(app_id)
+    with broker_errors_as_user_errors():
+        partition_counts = Counter(
             state.partitions
             for state in describe(specs, broker)
             if state.spec.copartitioned and state.partitions
         )
-        usual = there.most_common(1)[0][0] if there else partitions
-        create(specs, broker, partitions=usual or partitions, replication=1)
+        n_partitions = partition_counts.most_common(1)[0][0] if partition_counts else partitions
+        create(specs, broker, partitions=n_partitions or partitions, replication=1)
     return len(specs)
 
 
-def move_in(app_id: str, broker: str) -> None:
+def start_at_latest(app_id: str, broker: str) -> None:
     """Let the demo's workers begin where the shop's topics end: what is there is nothing the demo fed.
 
     Raises
@@ -101,19 +103,22 @@ def move_in(app_id: str, broker: str) -> None:
     UserError
         If the broker is away or refuses.
     """
-    with broker_errors():
-        begin_at_end(app_id, SHOP_TOPICS, broker)
+    with broker_errors_as_user_errors():
+        seek_group_to_end(app_id, SHOP_TOPICS, broker)
 
 
-def move_out(app_id: str, broker: str) -> None:
+def clean_up(app_id: str, broker: str) -> None:
     """Remove what only the demo's workers needed, as far as the broker lets us."""
-    for remove in (lambda: delete([changelog(app_id).name], broker), lambda: delete_group(app_id, broker)):
+    for delete_resource in (
+        lambda: delete([changelog(app_id).name], broker),
+        lambda: delete_group(app_id, broker),
+    ):
         with contextlib.suppress(BrokerUnavailableError, TopicAdminError):
-            remove()
+            delete_resource()
 
 
 @contextlib.contextmanager
-def broker_errors() -> Iterator[None]:
+def broker_errors_as_user_errors() -> Iterator[None]:
     """Turn what the broker refuses into one sentence for people, and where to ask for more."""
     try:
         yield

@@ -6,7 +6,7 @@ from itertools import pairwise
 import msgspec
 
 
-class Buckets(msgspec.Struct, frozen=True):
+class HistogramBuckets(msgspec.Struct, frozen=True):
     """A histogram: how many observations were at or below each bound.
 
     Attributes
@@ -18,9 +18,9 @@ class Buckets(msgspec.Struct, frozen=True):
 
     Examples
     --------
-    >>> one = Buckets((1.0, math.inf), (2.0, 3.0))
+    >>> one = HistogramBuckets((1.0, math.inf), (2.0, 3.0))
     >>> one + one
-    Buckets(bounds=(1.0, inf), counts=(4.0, 6.0))
+    HistogramBuckets(bounds=(1.0, inf), counts=(4.0, 6.0))
     >>> (one + one) - one == one
     True
     """
@@ -28,22 +28,25 @@ class Buckets(msgspec.Struct, frozen=True):
     bounds: tuple[float, ...] = ()
     counts: tuple[float, ...] = ()
 
-    def __add__(self, other: "Buckets") -> "Buckets":
-        return self._with(other, 1.0)
+    def __add__(self, other: "HistogramBuckets") -> "HistogramBuckets":
+        return self._combine(other, 1.0)
 
-    def __sub__(self, other: "Buckets") -> "Buckets":
-        return self._with(other, -1.0)
+    def __sub__(self, other: "HistogramBuckets") -> "HistogramBuckets":
+        return self._combine(other, -1.0)
 
-    def _with(self, other: "Buckets", sign: float) -> "Buckets":
+    def _combine(self, other: "HistogramBuckets", sign: float) -> "HistogramBuckets":
         if not other.bounds:
             return self
         if not self.bounds:
-            return Buckets(other.bounds, tuple(sign * count for count in other.counts))
+            return HistogramBuckets(other.bounds, tuple(sign * count for count in other.counts))
         if self.bounds != other.bounds:
             raise ValueError("histograms with different bounds cannot be put together")
-        return Buckets(
+        return HistogramBuckets(
             self.bounds,
-            tuple(mine + sign * theirs for mine, theirs in zip(self.counts, other.counts, strict=True)),
+            tuple(
+                own_count + sign * other_count
+                for own_count, other_count in zip(self.counts, other.counts, strict=True)
+            ),
         )
 
     @property
@@ -67,18 +70,18 @@ class Buckets(msgspec.Struct, frozen=True):
 
         Examples
         --------
-        >>> Buckets((1.0, 2.0, 4.0, math.inf), (0.0, 10.0, 20.0, 20.0)).quantile(0.75)
+        >>> HistogramBuckets((1.0, 2.0, 4.0, math.inf), (0.0, 10.0, 20.0, 20.0)).quantile(0.75)
         3.0
         """
         if not self.total > 0:
             return None
         rank = q * self.total
         steps = pairwise([(0.0, 0.0), *zip(self.bounds, self.counts, strict=True)])
-        for (lower, below), (upper, reached) in steps:
-            if reached >= rank and reached > below:
+        for (lower, lower_count), (upper, upper_count) in steps:
+            if upper_count >= rank and upper_count > lower_count:
                 return (
                     lower
                     if math.isinf(upper)
-                    else lower + (upper - lower) * (rank - below) / (reached - below)
+                    else lower + (upper - lower) * (rank - lower_count) / (upper_count - lower_count)
                 )
         return None

@@ -7,10 +7,10 @@ from typing import Final
 import msgspec
 from prometheus_client.samples import Sample
 
-_GAUGES: Final = {
-    "headrace_list_unlikeness_ratio": "unlikeness",
+_GAUGE_FIELDS: Final = {
+    "headrace_list_dissimilarity_ratio": "dissimilarity",
     "headrace_list_categories": "categories",
-    "headrace_catalogue_coverage_ratio": "coverage",
+    "headrace_catalog_coverage_ratio": "coverage",
     "headrace_exposure_gini_ratio": "gini",
     "headrace_exposure_long_tail_ratio": "long_tail_share",
     "headrace_exposure_new_items_ratio": "new_items_share",
@@ -22,8 +22,8 @@ class ListQuality(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    unlikeness
-        Mean unlikeness of two items on a list, by categories, brand and price band; 0: all alike.
+    dissimilarity
+        Mean dissimilarity of two items on a list, by categories, brand and price band; 0: all alike.
     categories
         Mean number of distinct categories on a list.
     coverage
@@ -34,7 +34,7 @@ class ListQuality(msgspec.Struct, frozen=True, kw_only=True):
         Share of the places that the long tail and new items got.
     """
 
-    unlikeness: float | None = None
+    dissimilarity: float | None = None
     categories: float | None = None
     coverage: float | None = None
     gini: float | None = None
@@ -42,38 +42,38 @@ class ListQuality(msgspec.Struct, frozen=True, kw_only=True):
     new_items_share: float | None = None
 
 
-def parse_quality(samples: Iterable[Sample]) -> tuple[float, ListQuality]:
+def parse_list_quality(samples: Iterable[Sample]) -> tuple[float, ListQuality]:
     """Read the figures of one worker's lists, and how many lists they are of.
 
     Examples
     --------
-    >>> from stream_app.tools.environment.worker_metrics import samples_of
-    >>> parse_quality(samples_of('headrace_exposure_gini_ratio 0.25'))[1].gini is None  # of no list yet
+    >>> from stream_app.tools.environment.worker_metrics import parse_samples
+    >>> parse_list_quality(parse_samples('headrace_exposure_gini_ratio 0.25'))[1].gini is None  # of no list yet
     True
     """
-    lists, told = 0.0, {}
+    lists, values = 0.0, {}
     for sample in samples:
-        if sample.name in _GAUGES:
-            told[_GAUGES[sample.name]] = None if math.isnan(sample.value) else sample.value
+        if sample.name in _GAUGE_FIELDS:
+            values[_GAUGE_FIELDS[sample.name]] = None if math.isnan(sample.value) else sample.value
         elif sample.name == "headrace_lists_published_total" and sample.labels.get("kind") == "user":
             lists = sample.value
-    return lists, ListQuality(**told) if lists else ListQuality()
+    return lists, ListQuality(**values) if lists else ListQuality()
 
 
-def mean_quality(workers: Iterable[tuple[float, ListQuality]]) -> ListQuality:
+def mean_list_quality(workers: Iterable[tuple[float, ListQuality]]) -> ListQuality:
     """The figures of all workers: each the mean of those who know it, by the lists they published.
 
     Coverage so is that of a worker: what several cover together is more.
 
     Examples
     --------
-    >>> mean_quality([(1.0, ListQuality(gini=0.25)), (3.0, ListQuality(gini=0.75)), (9.0, ListQuality())]).gini
+    >>> mean_list_quality([(1.0, ListQuality(gini=0.25)), (3.0, ListQuality(gini=0.75)), (9.0, ListQuality())]).gini
     0.625
     """
-    told = list(workers)
+    values = list(workers)
     means: dict[str, float | None] = {}
     for name in ListQuality.__struct_fields__:
-        known = [(lists, value) for lists, each in told if (value := getattr(each, name)) is not None]
-        weight = sum(lists for lists, _ in known)
-        means[name] = sum(lists * value for lists, value in known) / weight if weight else None
+        available = [(lists, value) for lists, each in values if (value := getattr(each, name)) is not None]
+        weight = sum(lists for lists, _ in available)
+        means[name] = sum(lists * value for lists, value in available) / weight if weight else None
     return ListQuality(**means)

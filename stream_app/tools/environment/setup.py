@@ -9,21 +9,21 @@ from typing import Final, NamedTuple
 from stream_app.settings import load_settings, scratch_dir, without_password
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.environment.external_servers import (
-    introduction,
-    lodger_id,
-    make_topics,
-    move_in,
-    move_out,
-    try_own,
+    check_external_servers,
+    clean_up,
+    create_missing_topics,
+    describe_servers,
+    start_at_latest,
+    temporary_app_id,
 )
-from stream_app.tools.environment.startup_steps import Steps
-from stream_app.tools.environment.worker_pool import WorkerProcess, Workers
+from stream_app.tools.environment.startup_steps import StartupSteps
+from stream_app.tools.environment.worker_pool import WorkerPool, WorkerProcess
 
-PARTITIONS: Final = 4
+DEFAULT_PARTITIONS: Final = 4
 """Of the topics, unless there are more workers."""
 
 
-class Stage(NamedTuple):
+class Environment(NamedTuple):
     """Where a run takes place.
 
     Attributes
@@ -36,19 +36,19 @@ class Stage(NamedTuple):
 
     broker: str
     redis: str
-    workers: Workers
+    workers: WorkerPool
 
 
-def set_up(
+def start_environment(
     stack: ExitStack,
-    steps: Steps,
+    steps: StartupSteps,
     *,
     prefix: str,
     workers: int,
     max_event_age: float,
     settings: Mapping[str, object] | None = None,
-    left_behind: Callable[[Path], object] = lambda folder: shutil.rmtree(folder, ignore_errors=True),
-) -> Stage:
+    on_exit: Callable[[Path], object] = lambda folder: shutil.rmtree(folder, ignore_errors=True),
+) -> Environment:
     """Start what the environment does not name, and workers on it.
 
     Parameters
@@ -65,7 +65,7 @@ def set_up(
         Seconds that they take events for; 0 takes events of any age.
     settings
         Further settings of theirs, where the environment does not say otherwise.
-    left_behind
+    on_exit
         Given that folder in the end; by default it is removed.
 
     Raises
@@ -74,36 +74,36 @@ def set_up(
         If something cannot be started.
     """
     folder = scratch_dir(prefix)
-    stack.callback(left_behind, folder)
+    stack.callback(on_exit, folder)
     servers = EmbeddedServers()
     stack.callback(servers.stop)
-    with steps.step(introduction(servers)) as outcome:
-        try_own(servers)
-        servers.start(outcome.tell)
+    with steps.step(describe_servers(servers)) as step_status:
+        check_external_servers(servers)
+        servers.start(step_status.show_progress)
         broker, redis = servers.broker_address, servers.redis_address
-        outcome.say(f"{broker} and {without_password(redis)}")
+        step_status.set_result(f"{broker} and {without_password(redis)}")
     app_id = load_settings().app_id
-    with steps.step("topics") as outcome:
+    with steps.step("topics") as step_status:
         if servers.broker is None:
-            app_id = lodger_id(app_id)
-            stack.callback(move_out, app_id, broker)
-        made = make_topics(app_id, broker, max(PARTITIONS, workers))
+            app_id = temporary_app_id(app_id)
+            stack.callback(clean_up, app_id, broker)
+        n_topics = create_missing_topics(app_id, broker, max(DEFAULT_PARTITIONS, workers))
         if servers.broker is None:
-            move_in(app_id, broker)
-        outcome.say(f"{made} in the catalogue")
-    running = Workers()
-    stack.callback(running.stop)
-    what = "a worker" if workers == 1 else f"{workers} workers"
-    with steps.step(f"{what}: Faust application, models, table"):
-        said = load_settings().model_fields_set
-        theirs = {
-            **{name: value for name, value in (settings or {}).items() if name not in said},
+            start_at_latest(app_id, broker)
+        step_status.set_result(f"{n_topics} in the catalog")
+    worker_pool = WorkerPool()
+    stack.callback(worker_pool.stop)
+    label = "a worker" if workers == 1 else f"{workers} workers"
+    with steps.step(f"{label}: Faust application, models, table"):
+        overridden = load_settings().model_fields_set
+        worker_settings = {
+            **{name: value for name, value in (settings or {}).items() if name not in overridden},
             "app_id": app_id,
             "broker": broker,
             "redis": redis,
             "max_event_age": max_event_age,
         }
         for number in range(1, workers + 1):
-            running.start(WorkerProcess(number, folder, theirs))
-        running.await_ready()
-    return Stage(broker, redis, running)
+            worker_pool.start(WorkerProcess(number, folder, worker_settings))
+        worker_pool.wait_until_ready()
+    return Environment(broker, redis, worker_pool)

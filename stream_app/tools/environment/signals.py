@@ -9,7 +9,7 @@ from typing import Final, Self
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Manner(Enum):
+class SignalMode(Enum):
     """What a signal does."""
 
     RAISE = "raise"
@@ -17,7 +17,7 @@ class Manner(Enum):
     IGNORE = "ignore"
 
 
-class Interrupts(AbstractContextManager["Interrupts"]):
+class InterruptHandler(AbstractContextManager["InterruptHandler"]):
     """Takes SIGINT, SIGTERM and SIGHUP while entered.
 
     At first a signal raises KeyboardInterrupt, as in any start-up; while figures are drawn it is only
@@ -26,30 +26,30 @@ class Interrupts(AbstractContextManager["Interrupts"]):
 
     Attributes
     ----------
-    manner
+    signal_mode
         What a signal does now.
     count
         Signals counted.
     """
 
     def __init__(self) -> None:
-        self.manner = Manner.RAISE
+        self.signal_mode = SignalMode.RAISE
         self.count = 0
-        self._before: dict[int, object] = {}
+        self._previous_handlers: dict[int, object] = {}
 
     def __enter__(self) -> Self:
-        self._before = {number: signal.signal(number, self._take) for number in _SIGNALS}
+        self._previous_handlers = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        for number, handler in self._before.items():
+        for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 
-    def _take(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del number, frame
-        if self.manner is Manner.RAISE:
+        if self.signal_mode is SignalMode.RAISE:
             raise KeyboardInterrupt
-        if self.manner is Manner.COUNT:
+        if self.signal_mode is SignalMode.COUNT:
             self.count += 1

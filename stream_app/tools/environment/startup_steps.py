@@ -7,30 +7,30 @@ from contextlib import contextmanager
 from rich.console import Console
 
 
-class Outcome:
+class StepStatus:
     """Of one step: what it is at, and what it came to.
 
     Parameters
     ----------
-    tell
+    show_progress
         Shows what the step is at.
 
     Attributes
     ----------
-    said
+    result
         What it came to.
     """
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
-        self.tell = tell
-        self.said = ""
+    def __init__(self, show_progress: Callable[[str], None]) -> None:
+        self.show_progress = show_progress
+        self.result = ""
 
-    def say(self, what: str) -> None:
+    def set_result(self, label: str) -> None:
         """Say what it came to; shown when the step is done."""
-        self.said = f": {what}"
+        self.result = f": {label}"
 
 
-class Steps:
+class StartupSteps:
     """Says each step while it is done and how long it took.
 
     Parameters
@@ -43,7 +43,7 @@ class Steps:
         self._console = console
 
     @contextmanager
-    def step(self, what: str) -> Iterator[Outcome]:
+    def step(self, label: str) -> Iterator[StepStatus]:
         """One step.
 
         Yields
@@ -53,14 +53,16 @@ class Steps:
         """
         started = time.monotonic()
         if self._console.is_terminal:
-            with self._console.status(f"{what} …") as status:
-                outcome = Outcome(lambda doing: status.update(f"{what} … {doing}"))
-                yield outcome
+            with self._console.status(f"{label} …") as status:
+                step_status = StepStatus(lambda message: status.update(f"{label} … {message}"))
+                yield step_status
         else:
-            self._console.print(f"  … {what}", highlight=False, soft_wrap=True)
-            outcome = Outcome(lambda _: None)
-            yield outcome
-        took = time.monotonic() - started
+            self._console.print(f"  … {label}", highlight=False, soft_wrap=True)
+            step_status = StepStatus(lambda _: None)
+            yield step_status
+        elapsed = time.monotonic() - started
         self._console.print(
-            f"[green]✓[/] {what}{outcome.said} [dim]({took:.1f} s)[/]", highlight=False, soft_wrap=True
+            f"[green]✓[/] {label}{step_status.result} [dim]({elapsed:.1f} s)[/]",
+            highlight=False,
+            soft_wrap=True,
         )

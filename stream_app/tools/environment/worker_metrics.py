@@ -12,38 +12,38 @@ import msgspec
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
-from stream_app.tools.environment.histogram_quantiles import Buckets
+from stream_app.tools.environment.histogram_quantiles import HistogramBuckets
 from topics.catalog import SHOP_TOPICS
 
 WINDOW_SECONDS: Final = 5.0
 """How far back "lately" reaches."""
 
 _TIMEOUT: Final = 2.0
-_OUTCOMES: Final = {"accepted": "accepted", "duplicate": "duplicates", "dead_lettered": "dead_lettered"}
-_LISTS: Final = {"user": "lists_of_shoppers", "search": "lists_of_searches"}
-_SUMS: Final = {
+_OUTCOME_FIELDS: Final = {"accepted": "accepted", "duplicate": "duplicates", "dead_lettered": "dead_lettered"}
+_LIST_KIND_FIELDS: Final = {"user": "user_lists", "search": "search_lists"}
+_METRIC_FIELDS: Final = {
     "headrace_lists_published_total": "lists_published",
-    "headrace_prequential_events_total": "judged",
+    "headrace_prequential_events_total": "prequential_events",
     "headrace_prequential_hits_total": "hits",
     "headrace_prequential_reciprocal_rank_total": "reciprocal_rank",
-    "headrace_dirty_users": "dirty_users",
-    "headrace_hurried_users": "dirty_users",
-    "headrace_replica_lag_messages": "lag_messages",
+    "headrace_pending_users": "pending_users",
+    "headrace_degraded_users": "pending_users",
+    "headrace_replica_lag_messages": "replica_lag",
     "headrace_ready": "ready",
 }
 _TOPICS: Final = frozenset(spec.name for spec in SHOP_TOPICS)
 
 
-class PolicyFigures(msgspec.Struct, frozen=True):
+class PolicyStats(msgspec.Struct, frozen=True):
     """How one policy does, as every worker tells it alike.
 
     Attributes
     ----------
     share
         Of the shoppers.
-    resting
+    paused
         Whether the guard, or somebody, has put it to rest.
-    shoppers
+    users
         Who saw a list of it.
     clicks, revenue, purchases
         Per list seen: mean, and the ends of an interval that holds at any time one looks; infinite while it has too
@@ -51,27 +51,27 @@ class PolicyFigures(msgspec.Struct, frozen=True):
     """
 
     share: float = 0.0
-    resting: bool = False
-    shoppers: float = 0.0
+    paused: bool = False
+    users: float = 0.0
     clicks: tuple[float, float, float] = (math.nan, math.nan, math.nan)
     revenue: tuple[float, float, float] = (math.nan, math.nan, math.nan)
     purchases: tuple[float, float, float] = (math.nan, math.nan, math.nan)
 
 
-class Figures(msgspec.Struct, frozen=True, kw_only=True):
+class WorkerMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of one worker, or of all together.
 
     Attributes
     ----------
     accepted, duplicates, dead_lettered
         Events by what became of them, descriptions of items among them.
-    lists_published, lists_of_shoppers, lists_of_searches
+    lists_published, user_lists, search_lists
         Lists acknowledged by Redis: of any kind, those of shoppers, and those of shoppers' searches.
-    judged, hits, reciprocal_rank
+    prequential_events, hits, reciprocal_rank
         Item interactions of shoppers who had a list; those with an item on it; the sum of 1 / place.
-    dirty_users
+    pending_users
         Shoppers whose list waits to be published, or to be made again after one made in a hurry.
-    lag_messages
+    replica_lag
         Interactions that replicas have not folded yet.
     ready
         Workers that are.
@@ -83,71 +83,72 @@ class Figures(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: float = 0.0
     dead_lettered: float = 0.0
     lists_published: float = 0.0
-    lists_of_shoppers: float = 0.0
-    lists_of_searches: float = 0.0
-    judged: float = 0.0
+    user_lists: float = 0.0
+    search_lists: float = 0.0
+    prequential_events: float = 0.0
     hits: float = 0.0
     reciprocal_rank: float = 0.0
-    dirty_users: float = 0.0
-    lag_messages: float = 0.0
+    pending_users: float = 0.0
+    replica_lag: float = 0.0
     ready: float = 0.0
-    freshness: Buckets = Buckets()
+    freshness: HistogramBuckets = HistogramBuckets()
 
-    def __add__(self, other: "Figures") -> "Figures":
-        return self._with(other, operator.add)
+    def __add__(self, other: "WorkerMetrics") -> "WorkerMetrics":
+        return self._combine(other, operator.add)
 
-    def since(self, before: "Figures") -> "Figures":
+    def delta_since(self, baseline: "WorkerMetrics") -> "WorkerMetrics":
         """What was counted since; gauges stay as they are."""
-        counted = self._with(before, operator.sub)
+        delta = self._combine(baseline, operator.sub)
         return msgspec.structs.replace(
-            counted, dirty_users=self.dirty_users, lag_messages=self.lag_messages, ready=self.ready
+            delta, pending_users=self.pending_users, replica_lag=self.replica_lag, ready=self.ready
         )
 
-    def _with(self, other: "Figures", combine: Callable[..., object]) -> "Figures":
-        names = Figures.__struct_fields__
+    def _combine(self, other: "WorkerMetrics", combine: Callable[..., object]) -> "WorkerMetrics":
+        names = WorkerMetrics.__struct_fields__
         combined: dict[str, Any] = {
             name: combine(getattr(self, name), getattr(other, name)) for name in names
         }
-        return Figures(**combined)
+        return WorkerMetrics(**combined)
 
     @property
-    def finished(self) -> int:
+    def n_finished(self) -> int:
         """Events that have an outcome."""
         return round(self.accepted + self.duplicates + self.dead_lettered)
 
     @property
     def hit_rate(self) -> float | None:
         """Share of judged interactions whose item was on the shopper's list."""
-        return self.hits / self.judged if self.judged else None
+        return self.hits / self.prequential_events if self.prequential_events else None
 
     @property
     def mrr(self) -> float | None:
         """Mean reciprocal place of the item on the shopper's list, 0 where it was not on it."""
-        return self.reciprocal_rank / self.judged if self.judged else None
+        return self.reciprocal_rank / self.prequential_events if self.prequential_events else None
 
 
-def samples_of(text: str) -> list[Sample]:
+def parse_samples(text: str) -> list[Sample]:
     """The samples in what a worker serves at ``/metrics``."""
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
 
 
-def parse(samples: Iterable[Sample]) -> Figures:
+def parse_worker_metrics(samples: Iterable[Sample]) -> WorkerMetrics:
     """Read the figures out of a worker's samples.
 
     Examples
     --------
-    >>> parse(samples_of('headrace_events_total{topic="events.click",outcome="accepted"} 3.0')).accepted
+    >>> text = 'headrace_events_total{topic="events.click",outcome="accepted"} 3.0'
+    >>> parse_worker_metrics(parse_samples(text)).accepted
     3.0
     """
     values: dict[str, Any] = {}
     buckets: dict[float, float] = {}
     for sample in samples:
-        if sample.name == "headrace_lists_published_total" and sample.labels.get("kind") in _LISTS:
-            values[_LISTS[sample.labels["kind"]]] = sample.value
-        if sample.name in _SUMS:
-            field = _SUMS[sample.name]
+        if sample.name == "headrace_lists_published_total" and sample.labels.get("kind") in _LIST_KIND_FIELDS:
+            values[_LIST_KIND_FIELDS[sample.labels["kind"]]] = sample.value
+        if sample.name in _METRIC_FIELDS:
+            field = _METRIC_FIELDS[sample.name]
         elif sample.name == "headrace_events_total" and sample.labels.get("topic") in _TOPICS:
-            field = _OUTCOMES.get(sample.labels.get("outcome", ""), "")
+            field = _OUTCOME_FIELDS.get(sample.labels.get("outcome", ""), "")
         elif sample.name == "headrace_freshness_seconds_bucket":
             bound = float(sample.labels["le"])
             buckets[bound] = buckets.get(bound, 0.0) + sample.value
@@ -157,14 +158,16 @@ def parse(samples: Iterable[Sample]) -> Figures:
         if field and not math.isnan(sample.value):
             values[field] = values.get(field, 0.0) + sample.value
     bounds = tuple(sorted(buckets))
-    return Figures(**values, freshness=Buckets(bounds, tuple(buckets[bound] for bound in bounds)))
+    return WorkerMetrics(
+        **values, freshness=HistogramBuckets(bounds, tuple(buckets[bound] for bound in bounds))
+    )
 
 
-_BOUNDS: Final = ("mean", "low", "high")
-_PER_LIST: Final = frozenset({"clicks", "revenue", "purchases"})
+_BOUND_NAMES: Final = ("mean", "low", "high")
+_PER_LIST_METRICS: Final = frozenset({"clicks", "revenue", "purchases"})
 
 
-def parse_policies(samples: Iterable[Sample]) -> dict[str, PolicyFigures]:
+def parse_policy_stats(samples: Iterable[Sample]) -> dict[str, PolicyStats]:
     """Read how the policies do that shoppers are, or were, split between, out of a worker's samples.
 
     A worker also tells how lists do that no policy had a say in (of searches, those made in a hurry, all where there
@@ -172,35 +175,39 @@ def parse_policies(samples: Iterable[Sample]) -> dict[str, PolicyFigures]:
 
     Examples
     --------
-    >>> parse_policies(samples_of('headrace_policy_share_ratio{policy="fixed"} 1.0'))["fixed"].share
+    >>> parse_policy_stats(parse_samples('headrace_policy_share_ratio{policy="fixed"} 1.0'))["fixed"].share
     1.0
-    >>> parse_policies(samples_of('headrace_policy_shoppers{policy="learned"} 9.0'))
+    >>> parse_policy_stats(parse_samples('headrace_policy_users{policy="learned"} 9.0'))
     {}
     """
-    told: dict[str, dict[str, Any]] = {}
+    stats: dict[str, dict[str, Any]] = {}
     for sample in samples:
         name = sample.labels.get("policy", "")
         if sample.name == "headrace_policy_share_ratio":
-            told.setdefault(name, {})["share"] = sample.value
-        elif sample.name == "headrace_policy_resting":
-            told.setdefault(name, {})["resting"] = sample.value > 0
-        elif sample.name == "headrace_policy_shoppers":
-            told.setdefault(name, {})["shoppers"] = sample.value
-        elif sample.name == "headrace_policy_figure_per_list" and sample.labels["figure"] in _PER_LIST:
-            bounds = told.setdefault(name, {}).setdefault(sample.labels["figure"], [math.nan] * 3)
-            bounds[_BOUNDS.index(sample.labels["bound"])] = sample.value
-    split = {
-        name: msgspec.convert(each, PolicyFigures) for name, each in sorted(told.items()) if "share" in each
+            stats.setdefault(name, {})["share"] = sample.value
+        elif sample.name == "headrace_policy_paused":
+            stats.setdefault(name, {})["paused"] = sample.value > 0
+        elif sample.name == "headrace_policy_users":
+            stats.setdefault(name, {})["users"] = sample.value
+        elif (
+            sample.name == "headrace_policy_metric_per_list" and sample.labels["metric"] in _PER_LIST_METRICS
+        ):
+            bounds = stats.setdefault(name, {}).setdefault(sample.labels["metric"], [math.nan] * 3)
+            bounds[_BOUND_NAMES.index(sample.labels["bound"])] = sample.value
+    with_share = {
+        name: msgspec.convert(policy, PolicyStats)
+        for name, policy in sorted(stats.items())
+        if "share" in policy
     }
-    return {name: each for name, each in split.items() if each.share or each.shoppers}
+    return {name: policy for name, policy in with_share.items() if policy.share or policy.users}
 
 
-def total(all_figures: Iterable[Figures]) -> Figures:
+def sum_worker_metrics(workers: Iterable[WorkerMetrics]) -> WorkerMetrics:
     """All workers together."""
-    return reduce(operator.add, all_figures, Figures())
+    return reduce(operator.add, workers, WorkerMetrics())
 
 
-def fetch(port: int) -> str | None:
+def fetch_metrics(port: int) -> str | None:
     """What a worker on this machine serves at ``/metrics``; None if it does not answer."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
     try:
@@ -214,35 +221,35 @@ def fetch(port: int) -> str | None:
     return body if response.status == http.client.OK else None
 
 
-class History:
+class MetricsHistory:
     """The figures of the last seconds, for what happens lately.
 
     Examples
     --------
-    >>> history = History()
+    >>> metrics_history = MetricsHistory()
     >>> for second in range(9):
-    ...     history.add(float(second), Figures(accepted=100.0 * second))
-    >>> history.rate
+    ...     metrics_history.add(float(second), WorkerMetrics(accepted=100.0 * second))
+    >>> metrics_history.rate
     100.0
     """
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[float, Figures]] = deque()
+        self._entries: deque[tuple[float, WorkerMetrics]] = deque()
 
-    def add(self, now: float, figures: Figures) -> None:
+    def add(self, now: float, worker_metrics: WorkerMetrics) -> None:
         """Take in the figures of a moment; forget those before the window."""
-        self._kept.append((now, figures))
-        while len(self._kept) > 2 and self._kept[1][0] <= now - WINDOW_SECONDS:
-            self._kept.popleft()
+        self._entries.append((now, worker_metrics))
+        while len(self._entries) > 2 and self._entries[1][0] <= now - WINDOW_SECONDS:
+            self._entries.popleft()
 
     @property
-    def lately(self) -> Figures:
+    def recent_metrics(self) -> WorkerMetrics:
         """What was counted within the window."""
-        return self._kept[-1][1].since(self._kept[0][1]) if self._kept else Figures()
+        return self._entries[-1][1].delta_since(self._entries[0][1]) if self._entries else WorkerMetrics()
 
     @property
     def rate(self) -> float:
         """Events a second within the window."""
-        if len(self._kept) < 2:
+        if len(self._entries) < 2:
             return 0.0
-        return self.lately.finished / (self._kept[-1][0] - self._kept[0][0])
+        return self.recent_metrics.n_finished / (self._entries[-1][0] - self._entries[0][0])

@@ -10,18 +10,18 @@ from typing import Final
 from stream_app.errors import UserError
 from stream_app.settings import child_environment
 from stream_app.tools.embedded.child_process import free_port, log_tail, start_process, stop_process
-from stream_app.tools.environment.list_quality import ListQuality, mean_quality, parse_quality
+from stream_app.tools.environment.list_quality import ListQuality, mean_list_quality, parse_list_quality
 from stream_app.tools.environment.worker_metrics import (
-    Figures,
-    PolicyFigures,
-    fetch,
-    parse,
-    parse_policies,
-    samples_of,
-    total,
+    PolicyStats,
+    WorkerMetrics,
+    fetch_metrics,
+    parse_policy_stats,
+    parse_samples,
+    parse_worker_metrics,
+    sum_worker_metrics,
 )
 
-READY_SECONDS: Final = 180.0
+READY_TIMEOUT: Final = 180.0
 """Patience with a worker that starts; the first start on a machine compiles the models' kernels."""
 
 _STOP_SECONDS: Final = 20.0
@@ -61,8 +61,8 @@ class WorkerProcess:
                 log=log,
                 environment={**environment, "PYTHONUNBUFFERED": "1"},
             )
-        self._last = Figures()
-        self.policies: Mapping[str, PolicyFigures] = {}
+        self._last_metrics = WorkerMetrics()
+        self.policies: Mapping[str, PolicyStats] = {}
         self.quality: tuple[float, ListQuality] = (0.0, ListQuality())
 
     def check(self) -> None:
@@ -76,21 +76,23 @@ class WorkerProcess:
         code = self.process.poll()
         if code is None:
             return
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
-        raise WorkerError(f"Worker {self.number} {how}. {log_tail(self.log_path)}")
+        exit_description = (
+            f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+        )
+        raise WorkerError(f"Worker {self.number} {exit_description}. {log_tail(self.log_path)}")
 
-    def figures(self) -> Figures:
+    def worker_metrics(self) -> WorkerMetrics:
         """Its figures now, or the last ones if it does not answer in time."""
-        text = fetch(self.port)
+        text = fetch_metrics(self.port)
         if text is not None:
-            samples = samples_of(text)
-            self._last = parse(samples)
-            self.policies = parse_policies(samples)
-            self.quality = parse_quality(samples)
-        return self._last
+            samples = parse_samples(text)
+            self._last_metrics = parse_worker_metrics(samples)
+            self.policies = parse_policy_stats(samples)
+            self.quality = parse_list_quality(samples)
+        return self._last_metrics
 
 
-class Workers:
+class WorkerPool:
     """All workers of the demo."""
 
     def __init__(self) -> None:
@@ -100,7 +102,7 @@ class Workers:
         """Take a worker in, to be watched and stopped with the others."""
         self._workers.append(worker)
 
-    def await_ready(self, *, pause: Callable[[float], object] = time.sleep) -> None:
+    def wait_until_ready(self, *, sleep: Callable[[float], object] = time.sleep) -> None:
         """Wait until every worker owns its partitions and has caught up.
 
         Raises
@@ -108,15 +110,17 @@ class Workers:
         WorkerError
             If one dies or takes too long.
         """
-        deadline = time.monotonic() + READY_SECONDS
-        while self.figures().ready < len(self._workers):
+        deadline = time.monotonic() + READY_TIMEOUT
+        while self.worker_metrics().ready < len(self._workers):
             if time.monotonic() > deadline:
-                late = next(worker for worker in self._workers if worker.figures().ready < 1)
-                said = log_tail(late.log_path)
-                raise WorkerError(f"Worker {late.number} was not ready after {READY_SECONDS:.0f} s. {said}")
-            pause(0.1)
+                not_ready = next(worker for worker in self._workers if worker.worker_metrics().ready < 1)
+                tail = log_tail(not_ready.log_path)
+                raise WorkerError(
+                    f"Worker {not_ready.number} was not ready after {READY_TIMEOUT:.0f} s. {tail}"
+                )
+            sleep(0.1)
 
-    def figures(self) -> Figures:
+    def worker_metrics(self) -> WorkerMetrics:
         """All of them together.
 
         Raises
@@ -126,17 +130,17 @@ class Workers:
         """
         for worker in self._workers:
             worker.check()
-        return total(worker.figures() for worker in self._workers)
+        return sum_worker_metrics(worker.worker_metrics() for worker in self._workers)
 
     @property
-    def policies(self) -> Mapping[str, PolicyFigures]:
+    def policies(self) -> Mapping[str, PolicyStats]:
         """How the policies do, as the first worker told when it was asked last: all tell the same."""
         return self._workers[0].policies if self._workers else {}
 
     @property
     def quality(self) -> ListQuality:
         """How the lists are beyond their hit rate, as the workers told when they were asked last."""
-        return mean_quality(worker.quality for worker in self._workers)
+        return mean_list_quality(worker.quality for worker in self._workers)
 
     def stop(self) -> None:
         """Ask all to stop, wait, and kill what does not."""

@@ -19,24 +19,24 @@ from state.fold import segments_of
 from state.row import EMPTY_ROW, UserRow
 from stream_app.errors import UserError
 from stream_app.models.base import NO_ITEM, Context, Model
-from stream_app.models.model_set import CONTEXT, ModelSet
+from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
 from stream_app.models.popularity import Popularity
 from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.exposure import Exposure
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
-from stream_app.ranking.row_request import request_of
+from stream_app.ranking.row_request import make_rank_request
 from stream_app.tools.evaluation.log_fold import LogFold
-from stream_app.tools.evaluation.progress import Watch, unwatched
+from stream_app.tools.evaluation.progress import OpenProgress, no_progress
 from stream_app.tools.evaluation.sessions import FUSED
 from stream_app.tools.evaluation.statistics import (
-    Bootstrap,
+    ClusterBootstrap,
+    ConfidenceInterval,
     Hits,
-    Interval,
+    LatencyStats,
     ListMetrics,
-    Milliseconds,
+    latency_stats,
     list_metrics,
-    milliseconds,
 )
 from stream_app.tools.feeds.rows import Row
 from topics.events import Click, Purchase, UserEvent
@@ -47,7 +47,7 @@ COLD_SECONDS: Final = 3_600.0
 METRICS: Final = ListMetrics._fields
 
 
-class Split(StrEnum):
+class EventSplit(StrEnum):
     """Which lists a figure is of."""
 
     ALL = "all"
@@ -57,29 +57,29 @@ class Split(StrEnum):
     COLD_ITEMS = "cold items"
     """What was chosen had its first interaction less than `COLD_SECONDS` ago, or never."""
     WARM_ITEMS = "warm items"
-    NEW = "new to the shopper"
+    NOVEL = "new to the user"
     """What was chosen is none of the shopper's recent items."""
-    AGAIN = "chosen again"
+    REPEAT = "repeat choices"
 
 
-class Figures(msgspec.Struct, frozen=True):
+class ListMetricIntervals(msgspec.Struct, frozen=True):
     """The metrics of `ListMetrics`, each with its interval."""
 
-    hit_rate: Interval
-    mrr: Interval
-    accuracy: Interval
-    precision: Interval
-    recall: Interval
-    f1: Interval
-    ndcg: Interval
+    hit_rate: ConfidenceInterval
+    mrr: ConfidenceInterval
+    accuracy: ConfidenceInterval
+    precision: ConfidenceInterval
+    recall: ConfidenceInterval
+    f1: ConfidenceInterval
+    ndcg: ConfidenceInterval
 
 
-class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
+class EventSplitMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of one split.
 
     Attributes
     ----------
-    lists, shoppers
+    lists, users
         How many the figures are of.
     systems
         Figures by name: `FUSED`, popularity, and what else was asked for.
@@ -88,12 +88,12 @@ class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     lists: int
-    shoppers: int
-    systems: dict[str, Figures]
-    fused_minus_popularity: Figures
+    users: int
+    systems: dict[str, ListMetricIntervals]
+    fused_minus_popularity: ListMetricIntervals
 
 
-class ExposureFigures(msgspec.Struct, frozen=True):
+class ExposureMetrics(msgspec.Struct, frozen=True):
     """How the lists of one system, cut at k, shared their places out among the items known in the end.
 
     Attributes
@@ -114,13 +114,13 @@ class ExposureFigures(msgspec.Struct, frozen=True):
     long_tail: float
 
 
-class EventsFigures(msgspec.Struct, frozen=True, kw_only=True):
+class EventLogResults(msgspec.Struct, frozen=True, kw_only=True):
     """What a log came to.
 
     Attributes
     ----------
     events
-        Rows of the log by what became of them: accepted, duplicate, catalogue, rejected (a worker would write
+        Rows of the log by what became of them: accepted, duplicate, catalog, rejected (a worker would write
         it to the dead letters), unreadable, ignored.
     splits
         Figures by split; those without lists are left out.
@@ -134,15 +134,15 @@ class EventsFigures(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     events: dict[str, int]
-    splits: dict[Split, SplitFigures]
-    exposure: dict[str, ExposureFigures]
+    splits: dict[EventSplit, EventSplitMetrics]
+    exposure: dict[str, ExposureMetrics]
     policies: dict[str, int]
-    ms: dict[str, Milliseconds]
+    ms: dict[str, LatencyStats]
 
 
-def context_of(models: ModelSet, request: RankRequest) -> Context:
+def model_context(models: ModelSet, request: RankRequest) -> Context:
     """What a single model is asked with for a shopper's list: what the ranker asks it with."""
-    start = max(0, len(request.items) - CONTEXT)
+    start = max(0, len(request.items) - CONTEXT_LENGTH)
     return models.context(
         request.user_id,
         request.items[start:],
@@ -154,19 +154,21 @@ def context_of(models: ModelSet, request: RankRequest) -> Context:
     )
 
 
-class _System:
+class _SystemRecorder:
     """One way to rank, and what came of it."""
 
     def __init__(self, models: ModelSet) -> None:
         self.hits = bytearray()  # k flags a list
-        self.took: list[int] = []
+        self.latencies_ns: list[int] = []
         self.exposure = Exposure(models, half_life=math.inf)
 
-    def note(self, listed: Iterable[str | int], chosen: frozenset[str] | frozenset[int], k: int) -> None:
-        flags = bytes([item in chosen for item in listed][:k])
+    def record(
+        self, recommended: Iterable[str | int], chosen: frozenset[str] | frozenset[int], k: int
+    ) -> None:
+        flags = bytes([item in chosen for item in recommended][:k])
         self.hits += flags.ljust(k, b"\0")
 
-    def matrix(self, k: int) -> Hits:
+    def hit_matrix(self, k: int) -> Hits:
         return np.frombuffer(self.hits, np.bool_).reshape(-1, k)
 
 
@@ -185,7 +187,7 @@ class EventsEvaluation:
         Seconds after which a bought item may be listed again; 0 for never.
     each_model
         Measure each model alone, too.
-    watch
+    open_progress
         Opens progress bars.
 
     Raises
@@ -195,15 +197,15 @@ class EventsEvaluation:
 
     Examples
     --------
-    >>> from stream_app.tools.feeds.rows import Mapped
+    >>> from stream_app.tools.feeds.rows import EventRow
     >>> from stream_app.models.model_set import ModelSet
     >>> ranker = Ranker(ModelSet(["popularity"]), per_source=100, length=2)
     >>> evaluation = EventsEvaluation(ranker, k=2, session_gap=1800.0)
     >>> click = Click(event_id="1", user_id="ann", ts=1_000, item_id="shoe")
-    >>> evaluation.take(Mapped(1, click))
-    >>> evaluation.take(Mapped(2, Click(event_id="2", user_id="bob", ts=2_000, item_id="shoe")))
-    >>> figures = evaluation.figures()
-    >>> figures.events, figures.splits[Split.ALL].systems["popularity"].hit_rate.mean
+    >>> evaluation.consume(EventRow(1, click))
+    >>> evaluation.consume(EventRow(2, Click(event_id="2", user_id="bob", ts=2_000, item_id="shoe")))
+    >>> results = evaluation.results()
+    >>> results.events, results.splits[EventSplit.ALL].systems["popularity"].hit_rate.mean
     ({'accepted': 2}, 0.5)
     """
 
@@ -215,30 +217,30 @@ class EventsEvaluation:
         session_gap: float,
         buy_again: float = 0.0,
         each_model: bool = False,
-        watch: Watch = unwatched,
+        open_progress: OpenProgress = no_progress,
     ) -> None:
         self._ranker = ranker
         self._models = ranker.models
         self._k = k
         self._buy_again = buy_again
-        self._log = LogFold(ranker.models, session_gap, self._accepted)
-        self._watch = watch
-        self._alone: list[Model] = [
+        self._log = LogFold(ranker.models, session_gap, self._on_accepted)
+        self._open_progress = open_progress
+        self._single_models: list[Model] = [
             model for model in self._models.models if each_model or isinstance(model, Popularity)
         ]
-        if not any(isinstance(model, Popularity) for model in self._alone):
+        if not any(isinstance(model, Popularity) for model in self._single_models):
             raise UserError("Lists are compared with popularity: add popularity to the models.")
-        names = (FUSED, *(model.name for model in self._alone))
-        self._systems = {name: _System(ranker.models) for name in names}
+        names = (FUSED, *(model.name for model in self._single_models))
+        self._systems = {name: _SystemRecorder(ranker.models) for name in names}
         self._policies: Counter[str] = Counter()
-        self._shoppers: dict[str, int] = {}
-        self._of: list[int] = []
+        self._number_of_user: dict[str, int] = {}
+        self._user_numbers: list[int] = []
         self._chosen: list[int] = []
-        self._splits: dict[Split, list[bool]] = {
-            split: [] for split in (Split.COLD_USERS, Split.COLD_ITEMS, Split.AGAIN)
+        self._splits: dict[EventSplit, list[bool]] = {
+            split: [] for split in (EventSplit.COLD_USERS, EventSplit.COLD_ITEMS, EventSplit.REPEAT)
         }
 
-    def run(self, rows: Iterable[Row], total: int) -> EventsFigures:
+    def run(self, rows: Iterable[Row], total: int) -> EventLogResults:
         """Take every row, and sum up.
 
         Raises
@@ -246,58 +248,58 @@ class EventsEvaluation:
         UserError
             If the log has no choice of an item.
         """
-        with self._watch("ranking and folding", total) as tell:
+        with self._open_progress("ranking and folding", total) as update_progress:
             for done, row in enumerate(rows, start=1):
-                self.take(row)
-                tell(done)
-        return self.figures()
+                self.consume(row)
+                update_progress(done)
+        return self.results()
 
-    def take(self, row: Row) -> None:
+    def consume(self, row: Row) -> None:
         """Take one row."""
-        self._log.take(row)
+        self._log.consume(row)
 
-    def _accepted(self, event: UserEvent, before: UserRow, _: UserRow) -> None:
+    def _on_accepted(self, event: UserEvent, row_before: UserRow, _: UserRow) -> None:
         if isinstance(event, Click):
-            self._rank(event, before, frozenset((event.item_id,)))
+            self._rank(event, row_before, frozenset((event.item_id,)))
         elif isinstance(event, Purchase):
-            self._rank(event, before, frozenset(line.item_id for line in event.items))
+            self._rank(event, row_before, frozenset(line.item_id for line in event.items))
 
     def _rank(self, event: UserEvent, row: UserRow, chosen: frozenset[str]) -> None:
         """Rank for the row as it was before the event, in which `chosen` was chosen."""
-        request = request_of(event.user_id, row, self._buy_again)
+        request = make_rank_request(event.user_id, row, self._buy_again)
         if row is EMPTY_ROW:
             # Of a shopper never seen the web tier knows the country and the channel of the page it is asked for.
             request = request._replace(segments=segments_of(event), now=self._models.newest)
-        began = perf_counter_ns()
+        started = perf_counter_ns()
         ranked = self._ranker.rank_user(request)
         fused = self._systems[FUSED]
-        fused.took.append(perf_counter_ns() - began)
-        listed_ids = [item.id for item in ranked.items]
-        fused.note(listed_ids, chosen, self._k)
-        fused.exposure.add(listed_ids[: self._k], event.time)
+        fused.latencies_ns.append(perf_counter_ns() - started)
+        recommended_ids = [item.id for item in ranked.items]
+        fused.record(recommended_ids, chosen, self._k)
+        fused.exposure.add(recommended_ids[: self._k], event.time)
         self._policies[ranked.policy] += 1
         index = self._models.index
-        places = frozenset(at for at in map(index.find, chosen) if at != NO_ITEM)
-        context = context_of(self._models, request)
+        chosen_positions = frozenset(position for position in map(index.find, chosen) if position != NO_ITEM)
+        context = model_context(self._models, request)
         with allowed_items(index, request.excluded) as allowed:
-            for model in self._alone:
-                began = perf_counter_ns()
+            for model in self._single_models:
+                started = perf_counter_ns()
                 # as many more as may be cut out, so that the rules leave k
                 items = model.candidates(context, self._k + len(request.excluded)).items
-                listed = items[allowed[items]][: self._k]
+                recommended = items[allowed[items]][: self._k]
                 system = self._systems[model.name]
-                system.took.append(perf_counter_ns() - began)
-                system.note(listed.tolist(), places, self._k)
-                system.exposure.add_items(listed, event.time)
-        self._of.append(self._shoppers.setdefault(event.user_id, len(self._shoppers)))
+                system.latencies_ns.append(perf_counter_ns() - started)
+                system.record(recommended.tolist(), chosen_positions, self._k)
+                system.exposure.add_items(recommended, event.time)
+        self._user_numbers.append(self._number_of_user.setdefault(event.user_id, len(self._number_of_user)))
         self._chosen.append(len(chosen))
         recent = {entry.item_id for entry in row.recent}
-        first_seen = [index.first_seen[at] for at in places]
-        self._splits[Split.COLD_USERS].append(not row.recent)
-        self._splits[Split.COLD_ITEMS].append(all(event.time - ts < COLD_SECONDS for ts in first_seen))
-        self._splits[Split.AGAIN].append(not chosen.isdisjoint(recent))
+        first_seen = [index.first_seen[position] for position in chosen_positions]
+        self._splits[EventSplit.COLD_USERS].append(not row.recent)
+        self._splits[EventSplit.COLD_ITEMS].append(all(event.time - ts < COLD_SECONDS for ts in first_seen))
+        self._splits[EventSplit.REPEAT].append(not chosen.isdisjoint(recent))
 
-    def figures(self) -> EventsFigures:
+    def results(self) -> EventLogResults:
         """Sum up what was taken so far.
 
         Raises
@@ -305,49 +307,52 @@ class EventsEvaluation:
         UserError
             If nothing was chosen.
         """
-        if not self._of:
-            said = ", ".join(f"{count} {what}" for what, count in self._log.events.items()) or "no rows"
-            raise UserError(f"The log has no click or purchase to predict ({said}); check --format.")
+        if not self._user_numbers:
+            summary = ", ".join(f"{count} {what}" for what, count in self._log.events.items()) or "no rows"
+            raise UserError(f"The log has no click or purchase to predict ({summary}); check --format.")
         chosen = np.array(self._chosen, np.int64)
         values = {
-            name: np.stack(list_metrics(system.matrix(self._k), chosen), axis=1)
+            name: np.stack(list_metrics(system.hit_matrix(self._k), chosen), axis=1)
             for name, system in self._systems.items()
         }
         columns = np.hstack((*values.values(), values[FUSED] - values[Popularity.name]))
-        shoppers = np.array(self._of, np.int64)
-        bootstrap = Bootstrap(shoppers)
+        users = np.array(self._user_numbers, np.int64)
+        bootstrap = ClusterBootstrap(users)
         splits = {}
-        for split, within in self._masks().items():
-            if not within.any():
+        for split, mask in self._masks().items():
+            if not mask.any():
                 continue
-            intervals = [each.rounded() for each in bootstrap.intervals(columns, within)]
+            intervals = [each.rounded() for each in bootstrap.intervals(columns, mask)]
             width = len(METRICS)
-            figures = [Figures(*intervals[at : at + width]) for at in range(0, len(intervals), width)]
-            splits[split] = SplitFigures(
-                lists=int(within.sum()),
-                shoppers=len(np.unique(shoppers[within])),
-                systems=dict(zip(values, figures, strict=False)),  # the differences come last
-                fused_minus_popularity=figures[-1],
+            results = [
+                ListMetricIntervals(*intervals[position : position + width])
+                for position in range(0, len(intervals), width)
+            ]
+            splits[split] = EventSplitMetrics(
+                lists=int(mask.sum()),
+                users=len(np.unique(users[mask])),
+                systems=dict(zip(values, results, strict=False)),  # the differences come last
+                fused_minus_popularity=results[-1],
             )
-        return EventsFigures(
+        return EventLogResults(
             events=dict(sorted(self._log.events.items())),
             splits=splits,
-            exposure={name: self._exposed(one.exposure) for name, one in self._systems.items()},
+            exposure={name: self._exposure_metrics(one.exposure) for name, one in self._systems.items()},
             policies=dict(sorted(self._policies.items())),
-            ms={name: milliseconds(np.array(one.took)) for name, one in self._systems.items()},
+            ms={name: latency_stats(np.array(one.latencies_ns)) for name, one in self._systems.items()},
         )
 
-    def _exposed(self, exposure: Exposure) -> ExposureFigures:
-        return ExposureFigures(*(round(float(each), 6) for each in exposure.report(self._models.newest)))
+    def _exposure_metrics(self, exposure: Exposure) -> ExposureMetrics:
+        return ExposureMetrics(*(round(float(each), 6) for each in exposure.report(self._models.newest)))
 
-    def _masks(self) -> dict[Split, NDArray[np.bool_]]:
-        cold, items, again = (np.array(held, np.bool_) for held in self._splits.values())
+    def _masks(self) -> dict[EventSplit, NDArray[np.bool_]]:
+        cold_user, items, repeat = (np.array(split_flags, np.bool_) for split_flags in self._splits.values())
         return {
-            Split.ALL: np.ones(len(cold), np.bool_),
-            Split.COLD_USERS: cold,
-            Split.WARM_USERS: ~cold,
-            Split.COLD_ITEMS: items,
-            Split.WARM_ITEMS: ~items,
-            Split.NEW: ~again,
-            Split.AGAIN: again,
+            EventSplit.ALL: np.ones(len(cold_user), np.bool_),
+            EventSplit.COLD_USERS: cold_user,
+            EventSplit.WARM_USERS: ~cold_user,
+            EventSplit.COLD_ITEMS: items,
+            EventSplit.WARM_ITEMS: ~items,
+            EventSplit.NOVEL: ~repeat,
+            EventSplit.REPEAT: repeat,
         }

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from stream_app.errors import UserError
 from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport
-from stream_app.tools.evaluation.sessions import FUSED, LONGEST_PREFIX, Mode
-from stream_app.tools.evaluation.statistics import Interval
+from stream_app.tools.evaluation.sessions import FUSED, MAX_PREFIX_LENGTH, Mode
+from stream_app.tools.evaluation.statistics import ConfidenceInterval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def picture(path: Path, width: float, height: float) -> Iterator["Figure"]:
+def figure_file(path: Path, width: float, height: float) -> Iterator["Figure"]:
     """An empty figure that is written to `path` (PNG, SVG or PDF by its name) in the end.
 
     Raises
@@ -51,17 +51,17 @@ def require_matplotlib() -> None:
 
 def plot_sessions(report: SessionsReport, path: Path) -> None:
     """Bars of hit rate and reciprocal rank by model, frozen and prequential; both by prefix length, fused."""
-    most = report.cutoffs[-1]
+    max_cutoff = report.cutoffs[-1]
     modes = {Mode.FROZEN: report.frozen, Mode.PREQUENTIAL: report.prequential}
     names = list(report.frozen.systems)
-    with picture(path, 12, 7) as figure:
+    with figure_file(path, 12, 7) as figure:
         axes = figure.subplots(2, 2)
         for column, metric in enumerate(("hr", "mrr")):
             bars, lines = axes[0, column], axes[1, column]
-            for shift, (mode, figures) in zip((-0.2, 0.2), modes.items(), strict=True):
-                found = [getattr(figures.systems[name], f"{metric}_interval") for name in names]
+            for shift, (mode, results) in zip((-0.2, 0.2), modes.items(), strict=True):
+                found = [getattr(results.systems[name], f"{metric}_interval") for name in names]
                 bars.barh(
-                    [place + shift for place in range(len(names))],
+                    [bar + shift for bar in range(len(names))],
                     [each.mean for each in found],
                     height=0.38,
                     xerr=[
@@ -70,7 +70,7 @@ def plot_sessions(report: SessionsReport, path: Path) -> None:
                     ],
                     label=mode,
                 )
-                by_prefix = figures.systems[FUSED].by_prefix
+                by_prefix = results.systems[FUSED].by_prefix
                 lines.plot(
                     [each.clicks for each in by_prefix],
                     [getattr(each, metric) for each in by_prefix],
@@ -79,10 +79,10 @@ def plot_sessions(report: SessionsReport, path: Path) -> None:
                 )
             bars.set_yticks(range(len(names)), names)
             bars.invert_yaxis()
-            bars.set_title(f"{metric.upper()}@{most}, with 95 % intervals")
+            bars.set_title(f"{metric.upper()}@{max_cutoff}, with 95 % intervals")
             bars.legend()
-            lines.set_title(f"{metric.upper()}@{most} by clicks predicted from")
-            lines.set_xlabel(f"clicks ({LONGEST_PREFIX}: or more)")
+            lines.set_title(f"{metric.upper()}@{max_cutoff} by clicks predicted from")
+            lines.set_xlabel(f"clicks ({MAX_PREFIX_LENGTH}: or more)")
             lines.set_ylim(bottom=0)
             lines.legend()
         figure.suptitle(f"{report.predictions:,} predictions in {report.test_sessions:,} sessions")
@@ -90,16 +90,16 @@ def plot_sessions(report: SessionsReport, path: Path) -> None:
 
 def plot_events(report: EventsReport, path: Path) -> None:
     """Bars of hit rate and reciprocal rank by split, each system beside the others."""
-    splits = report.figures.splits
+    splits = report.results.splits
     systems = list(next(iter(splits.values())).systems)
     height = 0.8 / len(systems)
-    labels = [f"{split}\n({of.lists:,} lists)" for split, of in splits.items()]
-    with picture(path, 12, 1 + len(splits) * max(0.7, 0.25 * len(systems))) as figure:
+    labels = [f"{split}\n({split_metrics.lists:,} lists)" for split, split_metrics in splits.items()]
+    with figure_file(path, 12, 1 + len(splits) * max(0.7, 0.25 * len(systems))) as figure:
         for axes, (metric, title) in zip(
             figure.subplots(1, 2), (("hit_rate", "hit rate"), ("mrr", "MRR")), strict=True
         ):
             for at, name in enumerate(systems):
-                found = [getattr(of.systems[name], metric) for of in splits.values()]
+                found = [getattr(split_metrics.systems[name], metric) for split_metrics in splits.values()]
                 _bars(axes, found, shift=(at + 0.5) * height - 0.4, height=0.95 * height, label=name)
             axes.set_yticks(range(len(labels)), labels)
             axes.invert_yaxis()
@@ -111,13 +111,13 @@ def plot_events(report: EventsReport, path: Path) -> None:
 
 def plot_rerank(report: RerankReport, path: Path) -> None:
     """Bars of reciprocal rank by split, each order beside the others; lines of it along the log."""
-    splits, course = report.figures.splits, report.figures.course
-    height = 0.8 / len(course)
-    labels = [f"{split}\n({of.lists:,} lists)" for split, of in splits.items()]
-    with picture(path, 12, 1 + len(splits)) as figure:
+    splits, mrr_by_part = report.results.splits, report.results.mrr_by_part
+    height = 0.8 / len(mrr_by_part)
+    labels = [f"{split}\n({split_metrics.lists:,} lists)" for split, split_metrics in splits.items()]
+    with figure_file(path, 12, 1 + len(splits)) as figure:
         bars, lines = figure.subplots(1, 2)
-        for at, (system, means) in enumerate(course.items()):
-            found = [of.systems[system].mrr for of in splits.values()]
+        for at, (system, means) in enumerate(mrr_by_part.items()):
+            found = [split_metrics.systems[system].mrr for split_metrics in splits.values()]
             _bars(bars, found, shift=(at + 0.5) * height - 0.4, height=0.95 * height, label=system)
             lines.plot(range(1, len(means) + 1), means, marker="o")
         bars.set_yticks(range(len(labels)), labels)
@@ -125,14 +125,16 @@ def plot_rerank(report: RerankReport, path: Path) -> None:
         bars.set_title("MRR, with 95 % intervals")
         lines.set_title("MRR along the log")
         lines.set_xlabel("part of the log, of as many choices each")
-        figure.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=len(course))
+        figure.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=len(mrr_by_part))
 
 
-def _bars(axes: "Axes", found: Sequence[Interval], *, shift: float, height: float, label: str) -> None:
+def _bars(
+    axes: "Axes", found: Sequence[ConfidenceInterval], *, shift: float, height: float, label: str
+) -> None:
     means = [each.mean for each in found]
     # resampled quantiles of a skewed figure may leave its mean outside by a hair
     errors = [
         [max(0.0, one.mean - one.low) for one in found],
         [max(0.0, one.high - one.mean) for one in found],
     ]
-    axes.barh([place + shift for place in range(len(found))], means, height=height, xerr=errors, label=label)
+    axes.barh([bar + shift for bar in range(len(found))], means, height=height, xerr=errors, label=label)

@@ -15,30 +15,30 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-Tell = Callable[[int], None]
+UpdateProgress = Callable[[int], None]
 """To be told how much is done so far."""
 
-Watch = Callable[[str, int], AbstractContextManager[Tell]]
+OpenProgress = Callable[[str, int], AbstractContextManager[UpdateProgress]]
 """Opens a progress bar, given a title and how much there is to do."""
 
-_REFRESH: Final = 0.2  # seconds between two updates, so that telling costs next to nothing
+_REFRESH_SECONDS: Final = 0.2  # seconds between two updates, so that telling costs next to nothing
 
 
 @contextmanager
-def unwatched(title: str, total: int) -> Iterator[Tell]:  # noqa: ARG001  # a `Watch` that shows nothing
+def no_progress(title: str, total: int) -> Iterator[UpdateProgress]:  # noqa: ARG001  # a `OpenProgress` that shows nothing
     """Show nothing."""
     yield lambda _: None
 
 
-def watching(console: Console) -> Watch:
+def progress_bars(console: Console) -> OpenProgress:
     """Progress bars on a console; nothing is shown where it is no terminal."""
 
     @contextmanager
-    def watch(title: str, total: int) -> Iterator[Tell]:
+    def open_progress(title: str, total: int) -> Iterator[UpdateProgress]:
         if not console.is_terminal:
             yield lambda _: None
             return
-        due = 0.0
+        next_update = 0.0
         with Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -51,13 +51,13 @@ def watching(console: Console) -> Watch:
         ) as bar:
             task = bar.add_task(title, total=total)
 
-            def tell(done: int) -> None:
-                nonlocal due
+            def update_progress(done: int) -> None:
+                nonlocal next_update
                 now = time.monotonic()
-                if now >= due:
-                    due = now + _REFRESH
+                if now >= next_update:
+                    next_update = now + _REFRESH_SECONDS
                     bar.update(task, completed=done)
 
-            yield tell
+            yield update_progress
 
-    return watch
+    return open_progress

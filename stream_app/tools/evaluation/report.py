@@ -12,10 +12,10 @@ import msgspec
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion
-from stream_app.tools.evaluation.event_logs import EventsFigures
-from stream_app.tools.evaluation.rerank import RerankFigures
-from stream_app.tools.evaluation.sessions import ModeFigures
-from stream_app.tools.evaluation.tuning import Tuned
+from stream_app.tools.evaluation.event_logs import EventLogResults
+from stream_app.tools.evaluation.rerank import RerankResults
+from stream_app.tools.evaluation.sessions import ModeResults
+from stream_app.tools.evaluation.tuning import TuningResult
 
 _LIBRARIES: Final = ("headrace", "numpy", "numba", "river")
 
@@ -27,7 +27,7 @@ class DataFile(msgspec.Struct, frozen=True):
     bytes: int
 
 
-class Run(msgspec.Struct, frozen=True, kw_only=True):
+class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
     """What it takes to do the run again.
 
     Attributes
@@ -55,30 +55,30 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
     models: dict[str, dict[str, Any]]
 
 
-def describe_run(files: Sequence[Path], settings: Mapping[str, Any], models: ModelSet) -> Run:
+def describe_run(files: Sequence[Path], settings: Mapping[str, Any], models: ModelSet) -> RunDescription:
     """Describe this run of the command line."""
-    return Run(
+    return RunDescription(
         command=shlex.join(("headrace", *sys.argv[1:])),
         files=[DataFile(str(path), path.stat().st_size) for path in files],
         versions={"python": sys.version.split()[0]} | {name: version(name) for name in _LIBRARIES},
         settings=dict(settings),
-        fusion=fusion_of(models, str(settings["fusion"])),
+        fusion=effective_fusion(models, str(settings["fusion"])),
         models={model.name: model.parameters() for model in models.models},
     )
 
 
-def fusion_of(models: ModelSet, setting: str) -> str:
+def effective_fusion(models: ModelSet, setting: str) -> str:
     """How lists of these models are fused where the setting says `setting`.
 
     Examples
     --------
-    >>> fusion_of(ModelSet(["popularity"]), "learned")
+    >>> effective_fusion(ModelSet(["popularity"]), "learned")
     'rrf'
     """
-    learned = models.listener(ChoiceFusion)
+    learned = models.learner(ChoiceFusion)
     if learned is not None:
         return learned.policy
-    return "votes" if setting == "votes" else "rrf"
+    return "borda" if setting == "borda" else "rrf"
 
 
 class SessionsReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,11 +88,11 @@ class SessionsReport(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     run
         How it was done.
-    train_sessions, train_clicks, catalogue
+    train_sessions, train_clicks, catalog_size
         What was learned, and how many items were known then.
     test_sessions, predictions
         What was predicted, in each mode.
-    min_prefix, cutoffs, sessions_a_day
+    min_prefix, cutoffs, sessions_per_day
         The options that figures depend on.
     learn_seconds
         Wall time of learning train.
@@ -100,18 +100,18 @@ class SessionsReport(msgspec.Struct, frozen=True, kw_only=True):
         The figures of each mode.
     """
 
-    run: Run
+    run: RunDescription
     train_sessions: int
     train_clicks: int
-    catalogue: int
+    catalog_size: int
     test_sessions: int
     predictions: int
     min_prefix: int
     cutoffs: list[int]
-    sessions_a_day: float
+    sessions_per_day: float
     learn_seconds: float
-    frozen: ModeFigures
-    prequential: ModeFigures
+    frozen: ModeResults
+    prequential: ModeResults
 
 
 class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,14 +125,14 @@ class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
         Places of the list that count.
     seconds
         Wall time of ranking and folding the whole log.
-    figures
+    results
         The figures.
     """
 
-    run: Run
+    run: RunDescription
     k: int
     seconds: float
-    figures: EventsFigures
+    results: EventLogResults
 
 
 class RerankReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,13 +144,13 @@ class RerankReport(msgspec.Struct, frozen=True, kw_only=True):
         How it was done.
     seconds
         Wall time of ordering and folding the whole log.
-    figures
+    results
         The figures.
     """
 
-    run: Run
+    run: RunDescription
     seconds: float
-    figures: RerankFigures
+    results: RerankResults
 
 
 class TuningReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -162,25 +162,25 @@ class TuningReport(msgspec.Struct, frozen=True, kw_only=True):
         How it was done.
     model, metric, seed
         What was searched, for what, and with which seed.
-    train_sessions, validation_sessions, sessions_a_day
-        What each trial learned and predicted, sessions or rows of a log; `sessions_a_day` is of sessions alone.
+    train_sessions, validation_sessions, sessions_per_day
+        What each trial learned and predicted, sessions or rows of a log; `sessions_per_day` is of sessions alone.
     seconds
         Wall time of the search.
-    found
+    result
         The hyper-parameters and their figures.
     setting
         What to put into the environment to run with the best.
     """
 
-    run: Run
+    run: RunDescription
     model: str
     metric: str
     seed: int
     train_sessions: int
     validation_sessions: int
-    sessions_a_day: float
+    sessions_per_day: float
     seconds: float
-    found: Tuned
+    result: TuningResult
     setting: str
 
 
@@ -208,7 +208,7 @@ def check_writable(path: Path, option: str) -> None:
     """
     if path.is_dir():
         raise UserError(f"{option} {path} is a folder; name a file in it.")
-    was_there = path.exists()
+    existed = path.exists()
     try:
         with path.open("ab"):
             pass
@@ -216,5 +216,5 @@ def check_writable(path: Path, option: str) -> None:
         raise UserError(
             f"{option} {path} cannot be written: {error.strerror or error}; name another file."
         ) from None
-    if not was_there:
+    if not existed:
         path.unlink()

@@ -19,95 +19,95 @@ from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.search.results_ranker import ResultsRanker
 from stream_app.tools.evaluation.log_fold import LogFold
-from stream_app.tools.evaluation.progress import Watch, unwatched
+from stream_app.tools.evaluation.progress import OpenProgress, no_progress
 from stream_app.tools.evaluation.statistics import (
     UNLISTED,
-    Bootstrap,
-    Interval,
-    Milliseconds,
+    ClusterBootstrap,
+    ConfidenceInterval,
+    LatencyStats,
     Values,
     hit_rate,
-    milliseconds,
+    latency_stats,
     reciprocal_rank,
 )
 from stream_app.tools.feeds.rows import Row
 from topics.events import Click, Feedback, FeedbackKind, Purchase, Search, UserEvent
 
-PARTS: Final = 10
-"""Parts of the log, of as many choices each, that `RerankFigures.course` is by."""
+LOG_PARTS: Final = 10
+"""Parts of the log, of as many choices each, that `RerankResults.mrr_by_part` is by."""
 
 _WHOLE_LIST: Final = 1 << 30
 
 
-class System(StrEnum):
+class RerankSystem(StrEnum):
     """One way to order a list."""
 
     DISPLAYED = "displayed"
     """As it was shown."""
     POPULARITY = "popularity"
     """By how often each item was chosen before, by anyone."""
-    LAST_TOUCHED = "last touched"
+    LAST_INTERACTION = "last interaction"
     """What the shopper touched last in this session (looked at, bought, searched for by its id) first."""
     LEARNED = "learned"
     """By the `ResultsRanker`."""
 
 
-class Split(StrEnum):
+class RerankSplit(StrEnum):
     """Which lists a figure is of."""
 
     ALL = "all"
     LAST = "last of its session"
     """The session's last choice: what the RecSys Challenge 2019 asked for."""
-    TOUCHED = "something touched"
+    INTERACTED = "interacted items"
     """The shopper had touched an item of the list in this session."""
-    UNTOUCHED = "nothing touched"
+    NOT_INTERACTED = "no interacted items"
 
 
-class Figures(msgspec.Struct, frozen=True):
+class RerankMetricIntervals(msgspec.Struct, frozen=True):
     """The metrics, over whole lists, each with its interval."""
 
-    mrr: Interval
-    hr1: Interval
-    hr3: Interval
+    mrr: ConfidenceInterval
+    hr1: ConfidenceInterval
+    hr3: ConfidenceInterval
 
 
-METRICS: Final = Figures.__struct_fields__
+METRICS: Final = RerankMetricIntervals.__struct_fields__
 
 
-class SplitFigures(msgspec.Struct, frozen=True, kw_only=True):
+class RerankSplitMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of one split.
 
     Attributes
     ----------
-    lists, shoppers
+    lists, users
         How many the figures are of.
     systems
         Figures by system.
     gain
-        The paired differences: `System.LEARNED` less `System.LAST_TOUCHED`.
+        The paired differences: `RerankSystem.LEARNED` less `RerankSystem.LAST_INTERACTION`.
     """
 
     lists: int
-    shoppers: int
-    systems: dict[System, Figures]
-    gain: Figures
+    users: int
+    systems: dict[RerankSystem, RerankMetricIntervals]
+    gain: RerankMetricIntervals
 
 
-class RerankFigures(msgspec.Struct, frozen=True, kw_only=True):
+class RerankResults(msgspec.Struct, frozen=True, kw_only=True):
     """What a log came to.
 
     Attributes
     ----------
     events
-        Rows of the log by what became of them: accepted, duplicate, catalogue, rejected (a worker would write
+        Rows of the log by what became of them: accepted, duplicate, catalog, rejected (a worker would write
         it to the dead letters), unreadable, ignored.
-    length
+    mean_list_length
         Mean length of a list.
-    outside
+    unlisted_choices
         Choices that the list does not hold; they count 0 for every system.
     splits
         Figures by split; those without lists are left out.
-    course
+    mrr_by_part
         MRR of each system by tenths of the choices, in the order of the log.
     ms
         Wall time of ordering one list.
@@ -116,21 +116,21 @@ class RerankFigures(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     events: dict[str, int]
-    length: float
-    outside: int
-    splits: dict[Split, SplitFigures]
-    course: dict[System, list[float]]
-    ms: Milliseconds
+    mean_list_length: float
+    unlisted_choices: int
+    splits: dict[RerankSplit, RerankSplitMetrics]
+    mrr_by_part: dict[RerankSystem, list[float]]
+    ms: LatencyStats
     memory: int
 
 
-class _Session:
+class _RerankSession:
     """A session by the word of the shop, or by inactivity where the shop says none."""
 
     def __init__(self, name: str | float, number: int) -> None:
         self.name = name
         self.number = number
-        self.touched: dict[str, int] = {}  # item -> how many touches of the session came before its last
+        self.interacted: dict[str, int] = {}  # item -> how many touches of the session came before its last
 
 
 class RerankEvaluation:
@@ -142,7 +142,7 @@ class RerankEvaluation:
         Learn, with the `ResultsRanker` that listens to them and orders.
     session_gap
         Seconds of inactivity that close a session.
-    watch
+    open_progress
         Opens progress bars.
 
     Raises
@@ -152,14 +152,14 @@ class RerankEvaluation:
 
     Examples
     --------
-    >>> from stream_app.tools.feeds.rows import Mapped
+    >>> from stream_app.tools.feeds.rows import EventRow
     >>> from topics.events import OrderLine
     >>> models = ModelSet(["popularity"])
-    >>> models.listeners.append(ResultsRanker())
+    >>> models.learners.append(ResultsRanker())
     >>> evaluation = RerankEvaluation(models, session_gap=1800.0)
-    >>> evaluation.take(Mapped(1, Purchase(event_id="1", user_id="ann", ts=1_000, order_id="1",
+    >>> evaluation.consume(EventRow(1, Purchase(event_id="1", user_id="ann", ts=1_000, order_id="1",
     ...                                    items=[OrderLine(item_id="b")], shown=["a", "b"])))
-    >>> evaluation.figures().splits[Split.ALL].systems[System.DISPLAYED].mrr.mean
+    >>> evaluation.results().splits[RerankSplit.ALL].systems[RerankSystem.DISPLAYED].mrr.mean
     0.5
     """
 
@@ -168,27 +168,27 @@ class RerankEvaluation:
         models: ModelSet,
         *,
         session_gap: float,
-        watch: Watch = unwatched,
+        open_progress: OpenProgress = no_progress,
     ) -> None:
-        results = models.listener(ResultsRanker)
+        results = models.learner(ResultsRanker)
         if results is None:
             raise ValueError("no ResultsRanker listens to the models, so there is nothing to measure")
         self._results = results
-        self._watch = watch
-        self._log = LogFold(models, session_gap, self._accepted)
-        self._bought: Counter[str] = Counter()
-        self._sessions: dict[str, _Session] = {}
-        self._shoppers: dict[str, int] = {}
-        self._opened = 0
+        self._open_progress = open_progress
+        self._log = LogFold(models, session_gap, self._on_accepted)
+        self._purchase_counts: Counter[str] = Counter()
+        self._sessions: dict[str, _RerankSession] = {}
+        self._number_of_user: dict[str, int] = {}
+        self._session_count = 0
         # a line a choice
-        self._ranks: dict[System, list[int]] = {system: [] for system in System}
-        self._of: list[int] = []
-        self._session_of: list[int] = []
-        self._touched: list[bool] = []
-        self._took: list[int] = []
-        self._shown = 0
+        self._ranks: dict[RerankSystem, list[int]] = {system: [] for system in RerankSystem}
+        self._user_numbers: list[int] = []
+        self._session_numbers: list[int] = []
+        self._interacted: list[bool] = []
+        self._latencies_ns: list[int] = []
+        self._displayed_count = 0
 
-    def run(self, rows: Iterable[Row], total: int) -> RerankFigures:
+    def run(self, rows: Iterable[Row], total: int) -> RerankResults:
         """Take every row, and sum up.
 
         Raises
@@ -196,23 +196,23 @@ class RerankEvaluation:
         UserError
             If the log has no choice from a list.
         """
-        with self._watch("ordering and folding", total) as tell:
+        with self._open_progress("ordering and folding", total) as update_progress:
             for done, row in enumerate(rows, start=1):
-                self.take(row)
-                tell(done)
-        return self.figures()
+                self.consume(row)
+                update_progress(done)
+        return self.results()
 
-    def take(self, row: Row) -> None:
+    def consume(self, row: Row) -> None:
         """Take one row."""
-        self._log.take(row)
+        self._log.consume(row)
 
-    def _accepted(self, event: UserEvent, _: UserRow, after: UserRow) -> None:
-        session = self._session(event, after)
+    def _on_accepted(self, event: UserEvent, _: UserRow, row_after: UserRow) -> None:
+        session = self._current_session(event, row_after)
         if isinstance(event, Purchase):
             items = [line.item_id for line in event.items]
             if event.shown:
-                self._order(event, session, frozenset(items))
-            self._bought.update(items)
+                self._rerank(event, session, frozenset(items))
+            self._purchase_counts.update(items)
         elif isinstance(event, Click):
             items = [event.item_id]
         elif isinstance(event, Search):
@@ -222,41 +222,43 @@ class RerankEvaluation:
         else:
             return
         for item in items:
-            session.touched.pop(item, None)
-            session.touched[item] = 1 + next(reversed(session.touched.values()), 0)
+            session.interacted.pop(item, None)
+            session.interacted[item] = 1 + next(reversed(session.interacted.values()), 0)
 
-    def _session(self, event: UserEvent, row: UserRow) -> _Session:
+    def _current_session(self, event: UserEvent, row: UserRow) -> _RerankSession:
         name = event.session_id or row.session.start
         found = self._sessions.get(event.user_id)
         if found is None or found.name != name:
-            self._opened += 1
-            found = self._sessions[event.user_id] = _Session(name, self._opened)
+            self._session_count += 1
+            found = self._sessions[event.user_id] = _RerankSession(name, self._session_count)
         return found
 
-    def _order(self, event: Purchase, session: _Session, chosen: frozenset[str]) -> None:
+    def _rerank(self, event: Purchase, session: _RerankSession, chosen: frozenset[str]) -> None:
         """Order the list of a choice by each system, and note where that puts what was chosen."""
-        shown, prices = _distinct(event)
-        bought, touched = self._bought, session.touched
-        places = range(len(shown))
-        began = perf_counter_ns()
+        shown, prices = _deduplicate_list(event)
+        bought, interacted = self._purchase_counts, session.interacted
+        positions = range(len(shown))
+        started = perf_counter_ns()
         learned = self._results.order(event.user_id, shown, prices, event.time)
-        self._took.append(perf_counter_ns() - began)
-        orders: dict[System, Sequence[int]] = {
-            System.DISPLAYED: places,
+        self._latencies_ns.append(perf_counter_ns() - started)
+        orders: dict[RerankSystem, Sequence[int]] = {
+            RerankSystem.DISPLAYED: positions,
             # stable, so that among equals the displayed order holds
-            System.POPULARITY: sorted(places, key=lambda place: -bought[shown[place]]),
-            System.LAST_TOUCHED: sorted(places, key=lambda place: -touched.get(shown[place], 0)),
-            System.LEARNED: learned.tolist(),
+            RerankSystem.POPULARITY: sorted(positions, key=lambda position: -bought[shown[position]]),
+            RerankSystem.LAST_INTERACTION: sorted(
+                positions, key=lambda position: -interacted.get(shown[position], 0)
+            ),
+            RerankSystem.LEARNED: learned.tolist(),
         }
         for system, order in orders.items():
-            found = (rank for rank, place in enumerate(order, start=1) if shown[place] in chosen)
+            found = (rank for rank, position in enumerate(order, start=1) if shown[position] in chosen)
             self._ranks[system].append(next(found, UNLISTED))
-        self._of.append(self._shoppers.setdefault(event.user_id, len(self._shoppers)))
-        self._session_of.append(session.number)
-        self._touched.append(not touched.keys().isdisjoint(shown))
-        self._shown += len(shown)
+        self._user_numbers.append(self._number_of_user.setdefault(event.user_id, len(self._number_of_user)))
+        self._session_numbers.append(session.number)
+        self._interacted.append(not interacted.keys().isdisjoint(shown))
+        self._displayed_count += len(shown)
 
-    def figures(self) -> RerankFigures:
+    def results(self) -> RerankResults:
         """Sum up what was taken so far.
 
         Raises
@@ -264,71 +266,77 @@ class RerankEvaluation:
         UserError
             If nothing was chosen from a list.
         """
-        choices = len(self._of)
+        choices = len(self._user_numbers)
         if not choices:
-            said = ", ".join(f"{count} {what}" for what, count in self._log.events.items()) or "no rows"
+            summary = ", ".join(f"{count} {what}" for what, count in self._log.events.items()) or "no rows"
             raise UserError(
-                f"The log has no purchase that says what it was chosen from, in `shown` ({said}); check --format."
+                f"The log has no purchase that says what it was chosen from, in `shown` ({summary}); check --format."
             )
         ranks = {system: np.array(found, np.int32) for system, found in self._ranks.items()}
         values = {
             system: np.stack([reciprocal_rank(one, _WHOLE_LIST), hit_rate(one, 1), hit_rate(one, 3)], axis=1)
             for system, one in ranks.items()
         }
-        return RerankFigures(
+        return RerankResults(
             events=dict(sorted(self._log.events.items())),
-            length=round(self._shown / choices, 3),
-            outside=int(np.count_nonzero(ranks[System.DISPLAYED] == UNLISTED)),
+            mean_list_length=round(self._displayed_count / choices, 3),
+            unlisted_choices=int(np.count_nonzero(ranks[RerankSystem.DISPLAYED] == UNLISTED)),
             splits=self._by_split(values),
-            course={
+            mrr_by_part={
                 system: [
-                    round(float(part[:, 0].mean()), 6) for part in np.array_split(of, min(PARTS, choices))
+                    round(float(part[:, 0].mean()), 6)
+                    for part in np.array_split(system_values, min(LOG_PARTS, choices))
                 ]
-                for system, of in values.items()
+                for system, system_values in values.items()
             },
-            ms=milliseconds(np.array(self._took)),
+            ms=latency_stats(np.array(self._latencies_ns)),
             memory=self._results.memory(),
         )
 
-    def _by_split(self, values: dict[System, Values]) -> dict[Split, SplitFigures]:
-        columns = np.hstack((*values.values(), values[System.LEARNED] - values[System.LAST_TOUCHED]))
-        shoppers = np.array(self._of, np.int64)
-        bootstrap = Bootstrap(shoppers)
+    def _by_split(self, values: dict[RerankSystem, Values]) -> dict[RerankSplit, RerankSplitMetrics]:
+        columns = np.hstack(
+            (*values.values(), values[RerankSystem.LEARNED] - values[RerankSystem.LAST_INTERACTION])
+        )
+        users = np.array(self._user_numbers, np.int64)
+        bootstrap = ClusterBootstrap(users)
         splits = {}
-        for split, within in self._masks().items():
-            if not within.any():
+        for split, mask in self._masks().items():
+            if not mask.any():
                 continue
-            intervals = [each.rounded() for each in bootstrap.intervals(columns, within)]
+            intervals = [each.rounded() for each in bootstrap.intervals(columns, mask)]
             width = len(METRICS)
-            figures = [Figures(*intervals[at : at + width]) for at in range(0, len(intervals), width)]
-            splits[split] = SplitFigures(
-                lists=int(within.sum()),
-                shoppers=len(np.unique(shoppers[within])),
-                systems=dict(zip(values, figures, strict=False)),  # the differences come last
-                gain=figures[-1],
+            results = [
+                RerankMetricIntervals(*intervals[start : start + width])
+                for start in range(0, len(intervals), width)
+            ]
+            splits[split] = RerankSplitMetrics(
+                lists=int(mask.sum()),
+                users=len(np.unique(users[mask])),
+                systems=dict(zip(values, results, strict=False)),  # the differences come last
+                gain=results[-1],
             )
         return splits
 
-    def _masks(self) -> dict[Split, NDArray[np.bool_]]:
-        touched = np.array(self._touched, np.bool_)
+    def _masks(self) -> dict[RerankSplit, NDArray[np.bool_]]:
+        interacted = np.array(self._interacted, np.bool_)
         # the first of each from behind
-        _, last = np.unique(np.array(self._session_of)[::-1], return_index=True)
-        is_last = np.zeros(len(touched), np.bool_)
-        is_last[len(touched) - 1 - last] = True
+        _, last_index = np.unique(np.array(self._session_numbers)[::-1], return_index=True)
+        is_last = np.zeros(len(interacted), np.bool_)
+        is_last[len(interacted) - 1 - last_index] = True
         return {
-            Split.ALL: np.ones(len(touched), np.bool_),
-            Split.LAST: is_last,
-            Split.TOUCHED: touched,
-            Split.UNTOUCHED: ~touched,
+            RerankSplit.ALL: np.ones(len(interacted), np.bool_),
+            RerankSplit.LAST: is_last,
+            RerankSplit.INTERACTED: interacted,
+            RerankSplit.NOT_INTERACTED: ~interacted,
         }
 
 
-def _distinct(choice: Purchase) -> tuple[list[str], list[float]]:
+def _deduplicate_list(choice: Purchase) -> tuple[list[str], list[float]]:
     """The list that was chosen from, each item in its first place, and its prices where each has one."""
     shown, prices = choice.shown, choice.shown_prices
     if len(prices) != len(shown):
         return list(dict.fromkeys(shown)), []
     # the first price of an item, as it is seen last from behind
-    priced = dict(zip(reversed(shown), reversed(prices), strict=True))
+    price_of_item = dict(zip(reversed(shown), reversed(prices), strict=True))
     names = list(dict.fromkeys(shown))
-    return names, [priced[name] for name in names]
+    return names, [price_of_item[name] for name in names]

@@ -17,14 +17,14 @@ from topics.records import Interaction, Kind, Line, Source
 Session = list[str]
 """Item ids, oldest first."""
 
-START: Final = 1_451_606_400.0
+FIRST_SESSION_TIME: Final = 1_451_606_400.0
 """When the first session begins, seconds since the epoch (2016-01-01)."""
 
-CLICK_SECONDS: Final = 1.0
+SECONDS_PER_CLICK: Final = 1.0
 """Between two clicks of a session."""
 
 _DAY: Final = 86_400.0
-_SESSION: Final = msgspec.json.Decoder(list[int | str])
+_SESSION_DECODER: Final = msgspec.json.Decoder(list[int | str])
 
 
 def read_sessions(path: Path, limit: int | None = None) -> list[Session]:
@@ -43,12 +43,12 @@ def read_sessions(path: Path, limit: int | None = None) -> list[Session]:
         If the file cannot be read, or a line is no list of item ids.
     """
     with open_log_file(path) as stream:
-        found = list(islice(_sessions(path, lines(stream)), limit))
-    if not any(found):
+        sessions = list(islice(_sessions(path, lines(stream)), limit))
+    if not any(sessions):
         raise UserError(
             f"{path} holds no session; each line must be a JSON list of item ids, such as [1, 2]."
         )
-    return found
+    return sessions
 
 
 def _sessions(path: Path, raw_lines: Iterator[bytes]) -> Iterator[Session]:
@@ -57,7 +57,7 @@ def _sessions(path: Path, raw_lines: Iterator[bytes]) -> Iterator[Session]:
         if not raw.strip():
             continue
         try:
-            ids = _SESSION.decode(raw)
+            ids = _SESSION_DECODER.decode(raw)
         except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{path}:{number}: {error}; each line must be a JSON list of item ids, such as [1, 2]: "
@@ -66,7 +66,7 @@ def _sessions(path: Path, raw_lines: Iterator[bytes]) -> Iterator[Session]:
         yield [names.setdefault(each, str(each)) for each in ids]
 
 
-class Visit(NamedTuple):
+class TimedSession(NamedTuple):
     """A session with its shopper and its times.
 
     Attributes
@@ -94,45 +94,45 @@ class Visit(NamedTuple):
 class SessionClock:
     """Turns sessions into visits, in the order of the file.
 
-    Session n begins n x 86,400 / `sessions_a_day` seconds after `START`, its clicks follow each other by
-    `CLICK_SECONDS`; one that would begin before the session before it has ended begins `CLICK_SECONDS` after that
-    one's last click. So sessions never overlap, and no time tells anything of what comes later (how long a
+    Session n begins n x 86,400 / `sessions_per_day` seconds after `FIRST_SESSION_TIME`, its clicks follow each other
+    by `SECONDS_PER_CLICK`; one that would begin before the session before it has ended begins `SECONDS_PER_CLICK`
+    after that one's last click. So sessions never overlap, and no time tells anything of what comes later (how long a
     session will be, say).
 
     Parameters
     ----------
-    sessions_a_day
+    sessions_per_day
         How fast the shop's time passes; event-time decay and recency go by it.
 
     Examples
     --------
-    >>> clock = SessionClock(sessions_a_day=43_200)
-    >>> for visit in map(clock.visit, (["a", "b", "c"], ["d"], ["e"])):
-    ...     print(visit.user, visit.offset, [ts - START for ts in visit.times])
+    >>> clock = SessionClock(sessions_per_day=43_200)
+    >>> for timed in map(clock.timed_session, (["a", "b", "c"], ["d"], ["e"])):
+    ...     print(timed.user, timed.offset, [ts - FIRST_SESSION_TIME for ts in timed.times])
     session-1 0 [0.0, 1.0, 2.0]
     session-2 3 [3.0]
     session-3 4 [4.0]
     """
 
-    def __init__(self, sessions_a_day: float) -> None:
-        self._gap = _DAY / sessions_a_day
+    def __init__(self, sessions_per_day: float) -> None:
+        self._session_interval = _DAY / sessions_per_day
         self._sessions = 0
         self._clicks = 0
-        self._free = START
+        self._next_start = FIRST_SESSION_TIME
 
-    def visit(self, items: Session) -> Visit:
+    def timed_session(self, items: Session) -> TimedSession:
         """The next session."""
-        begin = max(START + self._sessions * self._gap, self._free)
-        times = [begin + CLICK_SECONDS * place for place in range(len(items))]
+        start = max(FIRST_SESSION_TIME + self._sessions * self._session_interval, self._next_start)
+        times = [start + SECONDS_PER_CLICK * position for position in range(len(items))]
         self._sessions += 1
-        visit = Visit(f"session-{self._sessions}", items, times, self._clicks)
+        timed_session = TimedSession(f"session-{self._sessions}", items, times, self._clicks)
         self._clicks += len(items)
         if times:
-            self._free = times[-1] + CLICK_SECONDS
-        return visit
+            self._next_start = times[-1] + SECONDS_PER_CLICK
+        return timed_session
 
 
-class Split(NamedTuple):
+class TrainTestSplit(NamedTuple):
     """What is learned, and what is predicted after that.
 
     Attributes
@@ -145,7 +145,7 @@ class Split(NamedTuple):
     test: Sequence[Session]
 
 
-def validation_split(train: Sequence[Session], tail: int, train_limit: int | None = None) -> Split:
+def validation_split(train: Sequence[Session], tail: int, train_limit: int | None = None) -> TrainTestSplit:
     """Cut the newest sessions off train.
 
     Parameters
@@ -165,7 +165,7 @@ def validation_split(train: Sequence[Session], tail: int, train_limit: int | Non
     Examples
     --------
     >>> validation_split([["a"], ["b"], ["c"], ["d"]], 1, train_limit=2)
-    Split(train=[['b'], ['c']], test=[['d']])
+    TrainTestSplit(train=[['b'], ['c']], test=[['d']])
     """
     if tail >= len(train):
         raise UserError(
@@ -173,5 +173,5 @@ def validation_split(train: Sequence[Session], tail: int, train_limit: int | Non
             "give a smaller one."
         )
     end = len(train) - tail
-    begin = 0 if train_limit is None else max(0, end - train_limit)
-    return Split(train[begin:end], train[end:])
+    start = 0 if train_limit is None else max(0, end - train_limit)
+    return TrainTestSplit(train[start:end], train[end:])

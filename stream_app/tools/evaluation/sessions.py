@@ -14,33 +14,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Context, Items, Model
-from stream_app.models.model_set import CONTEXT, ModelSet
+from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
 from stream_app.ranking.ranker import Ranker
-from stream_app.tools.evaluation.progress import Watch, unwatched
-from stream_app.tools.evaluation.session_files import Visit
+from stream_app.tools.evaluation.progress import OpenProgress, no_progress
+from stream_app.tools.evaluation.session_files import TimedSession
 from stream_app.tools.evaluation.statistics import (
-    Bootstrap,
-    Interval,
-    Milliseconds,
+    ClusterBootstrap,
+    ConfidenceInterval,
+    LatencyStats,
     Ranks,
     hit_rate,
-    milliseconds,
-    ranks_of,
+    latency_stats,
+    ranks_of_targets,
     reciprocal_rank,
 )
 
 FUSED: Final = "fused"
 """Name of the ranker among the models."""
 
-LONGEST_PREFIX: Final = 10
+MAX_PREFIX_LENGTH: Final = 10
 """Prefixes of this length and longer are reported together."""
 
-_EMPTY: Final = (
+_PADDING: Final = (
     -2
 )  # fills up short lists: no item, and not NO_ITEM either, which stands for an unknown choice
 _CHUNK: Final = 4_096
 
-Ask = Callable[[Context], Items]
+Recommend = Callable[[Context], Items]
 
 
 class Mode(StrEnum):
@@ -53,8 +53,8 @@ class Mode(StrEnum):
     """Each test session is learned, whole, after its last click was predicted."""
 
 
-class PrefixFigures(msgspec.Struct, frozen=True):
-    """Figures of the predictions made from so many clicks (`LONGEST_PREFIX`: so many or more)."""
+class PrefixMetrics(msgspec.Struct, frozen=True):
+    """Figures of the predictions made from so many clicks (`MAX_PREFIX_LENGTH`: so many or more)."""
 
     clicks: int
     predictions: int
@@ -62,7 +62,7 @@ class PrefixFigures(msgspec.Struct, frozen=True):
     mrr: float
 
 
-class SystemFigures(msgspec.Struct, frozen=True, kw_only=True):
+class SystemMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """How one model, or the fused ranker, did in one mode.
 
     Attributes
@@ -72,10 +72,10 @@ class SystemFigures(msgspec.Struct, frozen=True, kw_only=True):
     hr_interval, mrr_interval
         95 % intervals at the largest cut-off, of sessions drawn anew.
     coverage
-        Share of the catalogue (the items known in the end) that was on any list, cut at the largest cut-off.
+        Share of the catalog (the items known in the end) that was on any list, cut at the largest cut-off.
     mean_popularity
         Mean over everything listed of the item's clicks in train, over those of the most clicked item.
-    listed
+    mean_list_length
         Mean length of a list, at most the largest cut-off.
     ms
         Wall time of one prediction.
@@ -85,16 +85,16 @@ class SystemFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     hr: dict[int, float]
     mrr: dict[int, float]
-    hr_interval: Interval
-    mrr_interval: Interval
+    hr_interval: ConfidenceInterval
+    mrr_interval: ConfidenceInterval
     coverage: float
     mean_popularity: float
-    listed: float
-    ms: Milliseconds
-    by_prefix: list[PrefixFigures]
+    mean_list_length: float
+    ms: LatencyStats
+    by_prefix: list[PrefixMetrics]
 
 
-class ModeFigures(msgspec.Struct, frozen=True, kw_only=True):
+class ModeResults(msgspec.Struct, frozen=True, kw_only=True):
     """What one pass over the test sessions came to.
 
     Attributes
@@ -109,45 +109,47 @@ class ModeFigures(msgspec.Struct, frozen=True, kw_only=True):
 
     predictions: int
     seconds: float
-    systems: dict[str, SystemFigures]
+    systems: dict[str, SystemMetrics]
 
 
-class _Lists:
+class _ListCollector:
     """Sums up the lists of one system while they come."""
 
-    def __init__(self, ask: Ask, length: int, predictions: int) -> None:
-        self.ask = ask
+    def __init__(self, recommend: Recommend, length: int, predictions: int) -> None:
+        self.recommend = recommend
         self.ranks: Ranks = np.zeros(predictions, np.int32)
-        self.took: NDArray[np.int64] = np.zeros(predictions, np.int64)
-        self.listings: NDArray[np.int64] = np.zeros(0, np.int64)
+        self.latencies_ns: NDArray[np.int64] = np.zeros(predictions, np.int64)
+        self.item_counts: NDArray[np.int64] = np.zeros(0, np.int64)
         self._rows: Items = np.empty((_CHUNK, length), np.int32)
         self._chosen: Items = np.empty(_CHUNK, np.int32)
         self._length = length
-        self._held = 0
+        self._buffered = 0
         self._done = 0
 
     def predict(self, context: Context, chosen: int) -> None:
         """Ask for a list, which is to name `chosen`."""
-        began = perf_counter_ns()
-        items = self.ask(context)
-        self.took[self._done + self._held] = perf_counter_ns() - began
-        row = self._rows[self._held]
+        started = perf_counter_ns()
+        items = self.recommend(context)
+        self.latencies_ns[self._done + self._buffered] = perf_counter_ns() - started
+        row = self._rows[self._buffered]
         size = min(len(items), self._length)
         row[:size] = items[:size]
-        row[size:] = _EMPTY
-        self._chosen[self._held] = chosen
-        self._held += 1
-        if self._held == _CHUNK:
+        row[size:] = _PADDING
+        self._chosen[self._buffered] = chosen
+        self._buffered += 1
+        if self._buffered == _CHUNK:
             self.flush()
 
     def flush(self) -> None:
-        rows = self._rows[: self._held]
-        self.ranks[self._done : self._done + self._held] = ranks_of(rows, self._chosen[: self._held])
-        counts = np.bincount(rows[rows != _EMPTY], minlength=len(self.listings))
-        counts[: len(self.listings)] += self.listings
-        self.listings = counts
-        self._done += self._held
-        self._held = 0
+        rows = self._rows[: self._buffered]
+        self.ranks[self._done : self._done + self._buffered] = ranks_of_targets(
+            rows, self._chosen[: self._buffered]
+        )
+        counts = np.bincount(rows[rows != _PADDING], minlength=len(self.item_counts))
+        counts[: len(self.item_counts)] += self.item_counts
+        self.item_counts = counts
+        self._done += self._buffered
+        self._buffered = 0
 
 
 class SessionsEvaluation:
@@ -163,9 +165,9 @@ class SessionsEvaluation:
         Places counted, k.
     min_prefix
         Clicks of a session that are given before the first prediction.
-    alone
+    measure_models
         Whether each model is measured alone.
-    watch
+    open_progress
         Opens progress bars.
 
     Examples
@@ -176,8 +178,8 @@ class SessionsEvaluation:
     >>> from stream_app.models.model_set import ModelSet
     >>> evaluation = SessionsEvaluation(ModelSet(["item_to_item"]), cutoffs=(1, 20))
     >>> clock = SessionClock(1000)
-    >>> evaluation.learn([clock.visit(["a", "b"]) for _ in range(5)])
-    >>> figures = evaluation.evaluate([clock.visit(["a", "b"])], Mode.FROZEN)
+    >>> evaluation.learn([clock.timed_session(["a", "b"]) for _ in range(5)])
+    >>> figures = evaluation.evaluate([clock.timed_session(["a", "b"])], Mode.FROZEN)
     >>> figures.predictions, figures.systems["item_to_item"].hr
     (1, {1: 1.0, 20: 1.0})
     """
@@ -189,30 +191,30 @@ class SessionsEvaluation:
         *,
         cutoffs: Sequence[int] = (5, 10, 20),
         min_prefix: int = 1,
-        alone: bool = True,
-        watch: Watch = unwatched,
+        measure_models: bool = True,
+        open_progress: OpenProgress = no_progress,
     ) -> None:
-        self._alone: Final = alone
+        self._measure_models: Final = measure_models
         self._models: Final = models
         self._ranker: Final = ranker
         self._learn: Final = models.learn if ranker is None else ranker.learn
         self._cutoffs: Final = sorted(cutoffs)
         self._min_prefix: Final = min_prefix
-        self._watch: Final = watch
+        self._open_progress: Final = open_progress
         self._clicks: dict[str, int] = {}
 
-    def learn(self, train: Sequence[Visit]) -> None:
+    def learn(self, train: Sequence[TimedSession]) -> None:
         """Learn sessions, click by click."""
         learn, clicks = self._learn, self._clicks
-        with self._watch("learning train", len(train)) as tell:
-            for done, visit in enumerate(train, start=1):
-                for interaction in visit.interactions():
+        with self._open_progress("learning train", len(train)) as update_progress:
+            for done, timed_session in enumerate(train, start=1):
+                for interaction in timed_session.interactions():
                     learn(interaction)
-                for item in visit.items:
+                for item in timed_session.items:
                     clicks[item] = clicks.get(item, 0) + 1
-                tell(done)
+                update_progress(done)
 
-    def evaluate(self, test: Sequence[Visit], mode: Mode) -> ModeFigures:
+    def evaluate(self, test: Sequence[TimedSession], mode: Mode) -> ModeResults:
         """Predict the clicks of test sessions.
 
         Parameters
@@ -222,51 +224,55 @@ class SessionsEvaluation:
         mode
             Whether each is learned after it was predicted. A frozen pass leaves models and fusion as they were.
         """
-        began = perf_counter_ns()
+        started = perf_counter_ns()
         models = self._models
-        most = self._cutoffs[-1]
-        predictions = sum(max(0, len(visit.items) - self._min_prefix) for visit in test)
-        systems = {name: _Lists(ask, most, predictions) for name, ask in self._systems(most).items()}
+        max_cutoff = self._cutoffs[-1]
+        predictions = sum(max(0, len(timed_session.items) - self._min_prefix) for timed_session in test)
+        systems = {
+            name: _ListCollector(recommend, max_cutoff, predictions)
+            for name, recommend in self._systems(max_cutoff).items()
+        }
         lists = list(systems.values())
         sessions = np.empty(predictions, np.int64)
         prefixes = np.empty(predictions, np.int64)
         find, learn = models.index.find, self._learn
-        made = 0
-        with self._watch(f"predicting, {mode}", len(test)) as tell:
-            for session, visit in enumerate(test):
-                user, ids, times = visit.user, visit.items, visit.times
+        n_predicted = 0
+        with self._open_progress(f"predicting, {mode}", len(test)) as update_progress:
+            for session, timed_session in enumerate(test):
+                user, ids, times = timed_session.user, timed_session.items, timed_session.times
                 for clicks in range(self._min_prefix, len(ids)):
-                    start = max(0, clicks - CONTEXT)
+                    start = max(0, clicks - CONTEXT_LENGTH)
                     context = models.context(
                         user, ids[start:clicks], times[start:clicks], 0, (), times[clicks - 1]
                     )
                     chosen = find(ids[clicks])
                     for each in lists:
                         each.predict(context, chosen)
-                    sessions[made] = session
-                    prefixes[made] = clicks
-                    made += 1
+                    sessions[n_predicted] = session
+                    prefixes[n_predicted] = clicks
+                    n_predicted += 1
                 if mode is Mode.PREQUENTIAL:
-                    for interaction in visit.interactions():
+                    for interaction in timed_session.interactions():
                         learn(interaction)
-                tell(session + 1)
+                update_progress(session + 1)
         for each in lists:
             each.flush()
-        bootstrap = Bootstrap(sessions)
+        bootstrap = ClusterBootstrap(sessions)
         popularity = self._popularity()
-        return ModeFigures(
+        return ModeResults(
             predictions=predictions,
-            seconds=round((perf_counter_ns() - began) / 1e9, 3),
+            seconds=round((perf_counter_ns() - started) / 1e9, 3),
             systems={
-                name: self._figures(each, prefixes, popularity, bootstrap) for name, each in systems.items()
+                name: self._system_metrics(each, prefixes, popularity, bootstrap)
+                for name, each in systems.items()
             },
         )
 
-    def _systems(self, length: int) -> Mapping[str, Ask]:
-        def alone(model: Model) -> Ask:
+    def _systems(self, length: int) -> Mapping[str, Recommend]:
+        def measure_models(model: Model) -> Recommend:
             return lambda context: model.candidates(context, length).items
 
-        systems = {model.name: alone(model) for model in self._models.models if self._alone}
+        systems = {model.name: measure_models(model) for model in self._models.models if self._measure_models}
         if (ranker := self._ranker) is not None:
             systems[FUSED] = lambda context: ranker.fuse(context, length).items
         return systems
@@ -275,39 +281,43 @@ class SessionsEvaluation:
         index = self._models.index
         popularity = np.zeros(index.size)
         for item, clicks in self._clicks.items():
-            at = index.find(item)
-            if at >= 0:
-                popularity[at] = clicks
+            position = index.find(item)
+            if position >= 0:
+                popularity[position] = clicks
         return popularity / max(1.0, max(self._clicks.values(), default=1))
 
-    def _figures(
+    def _system_metrics(
         self,
-        lists: _Lists,
+        lists: _ListCollector,
         prefixes: NDArray[np.int64],
         popularity: NDArray[np.float64],
-        bootstrap: Bootstrap,
-    ) -> SystemFigures:
-        ranks, most, listings = lists.ranks, self._cutoffs[-1], lists.listings
-        hr, mrr = hit_rate(ranks, most), reciprocal_rank(ranks, most)
+        bootstrap: ClusterBootstrap,
+    ) -> SystemMetrics:
+        ranks, max_cutoff, item_counts = lists.ranks, self._cutoffs[-1], lists.item_counts
+        hr, mrr = hit_rate(ranks, max_cutoff), reciprocal_rank(ranks, max_cutoff)
         hr_interval, mrr_interval = bootstrap.intervals(np.stack((hr, mrr), axis=1))
-        longest = max(LONGEST_PREFIX, self._min_prefix)
-        known = len(self._models.index)
-        return SystemFigures(
+        max_prefix = max(MAX_PREFIX_LENGTH, self._min_prefix)
+        n_items = len(self._models.index)
+        return SystemMetrics(
             hr={k: _rounded(hit_rate(ranks, k).mean()) for k in self._cutoffs},
             mrr={k: _rounded(reciprocal_rank(ranks, k).mean()) for k in self._cutoffs},
             hr_interval=hr_interval.rounded(),
             mrr_interval=mrr_interval.rounded(),
-            coverage=_rounded(np.count_nonzero(listings) / max(1, known)),
-            mean_popularity=_rounded(listings @ popularity[: len(listings)] / max(1, listings.sum())),
-            listed=_rounded(listings.sum() / len(ranks)),
-            ms=milliseconds(lists.took),
+            coverage=_rounded(np.count_nonzero(item_counts) / max(1, n_items)),
+            mean_popularity=_rounded(
+                item_counts @ popularity[: len(item_counts)] / max(1, item_counts.sum())
+            ),
+            mean_list_length=_rounded(item_counts.sum() / len(ranks)),
+            ms=latency_stats(lists.latencies_ns),
             by_prefix=[
-                PrefixFigures(clicks, int(of.sum()), _rounded(hr[of].mean()), _rounded(mrr[of].mean()))
-                for clicks in range(self._min_prefix, longest + 1)
-                if (of := prefixes == clicks if clicks < longest else prefixes >= clicks).any()
+                PrefixMetrics(
+                    clicks, int(selected.sum()), _rounded(hr[selected].mean()), _rounded(mrr[selected].mean())
+                )
+                for clicks in range(self._min_prefix, max_prefix + 1)
+                if (selected := prefixes == clicks if clicks < max_prefix else prefixes >= clicks).any()
             ],
         )
 
 
-def _rounded(figure: float) -> float:
-    return round(float(figure), 6)
+def _rounded(value: float) -> float:
+    return round(float(value), 6)

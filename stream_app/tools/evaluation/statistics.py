@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 _BATCH: Final = 64  # resamples drawn at a time: bounds the memory of a bootstrap
 
 
-def ranks_of(lists: NDArray[np.int32], chosen: NDArray[np.int32]) -> Ranks:
+def ranks_of_targets(lists: NDArray[np.int32], chosen: NDArray[np.int32]) -> Ranks:
     """Rank of the chosen item on each list.
 
     Parameters
@@ -38,7 +38,7 @@ def ranks_of(lists: NDArray[np.int32], chosen: NDArray[np.int32]) -> Ranks:
 
     Examples
     --------
-    >>> ranks_of(np.array([[7, 8, 9], [7, 8, 9]], np.int32), np.array([8, 5], np.int32)).tolist()
+    >>> ranks_of_targets(np.array([[7, 8, 9], [7, 8, 9]], np.int32), np.array([8, 5], np.int32)).tolist()
     [2, 0]
     """
     found = lists == chosen[:, None]
@@ -127,44 +127,49 @@ def list_metrics(hits: Hits, chosen: NDArray[np.int64]) -> ListMetrics:
     0.3066
     """
     k = hits.shape[1]
-    places = np.arange(1, k + 1)
-    listed = hits.sum(axis=1)
-    any_hit = listed > 0
-    precision = listed / k
-    recall = listed / chosen
-    both = precision + recall
-    discounts = 1.0 / np.log2(places + 1.0)
-    best = np.concatenate(([0.0], np.cumsum(discounts)))[np.minimum(chosen, k)]
+    positions = np.arange(1, k + 1)
+    n_hits = hits.sum(axis=1)
+    any_hit = n_hits > 0
+    precision = n_hits / k
+    recall = n_hits / chosen
+    precision_plus_recall = precision + recall
+    discounts = 1.0 / np.log2(positions + 1.0)
+    ideal_dcg = np.concatenate(([0.0], np.cumsum(discounts)))[np.minimum(chosen, k)]
     return ListMetrics(
         hit_rate=any_hit.astype(np.float64),
         mrr=np.where(any_hit, 1.0 / (hits.argmax(axis=1) + 1), 0.0),
         accuracy=hits[:, 0].astype(np.float64),
         precision=precision,
         recall=recall,
-        f1=np.divide(2 * precision * recall, both, out=np.zeros(len(hits)), where=both > 0),
-        ndcg=(hits * discounts).sum(axis=1) / best,
+        f1=np.divide(
+            2 * precision * recall,
+            precision_plus_recall,
+            out=np.zeros(len(hits)),
+            where=precision_plus_recall > 0,
+        ),
+        ndcg=(hits * discounts).sum(axis=1) / ideal_dcg,
     )
 
 
-class Interval(msgspec.Struct, frozen=True):
+class ConfidenceInterval(msgspec.Struct, frozen=True):
     """A figure and its 95 % interval."""
 
     mean: float
     low: float
     high: float
 
-    def rounded(self) -> "Interval":
+    def rounded(self) -> "ConfidenceInterval":
         """The same to six digits after the point, as reports have it.
 
         Examples
         --------
-        >>> Interval(1 / 3, 0.25, 0.4999999).rounded()
-        Interval(mean=0.333333, low=0.25, high=0.5)
+        >>> ConfidenceInterval(1 / 3, 0.25, 0.4999999).rounded()
+        ConfidenceInterval(mean=0.333333, low=0.25, high=0.5)
         """
-        return Interval(round(self.mean, 6), round(self.low, 6), round(self.high, 6))
+        return ConfidenceInterval(round(self.mean, 6), round(self.low, 6), round(self.high, 6))
 
 
-class Bootstrap:
+class ClusterBootstrap:
     """Intervals by resampling whole shoppers (the cluster bootstrap), the same resamples for every figure.
 
     The lists of one shopper resemble each other, so shoppers are drawn and not lists. The resamples are shared,
@@ -188,10 +193,10 @@ class Bootstrap:
     --------
     Four shoppers with one list each, one hit in two:
 
-    >>> bootstrap = Bootstrap(np.array([0, 1, 2, 3]), resamples=1000, seed=7)
+    >>> bootstrap = ClusterBootstrap(np.array([0, 1, 2, 3]), resamples=1000, seed=7)
     >>> [interval] = bootstrap.intervals(np.array([[1.0], [0.0], [1.0], [0.0]]))
     >>> interval
-    Interval(mean=0.5, low=0.0, high=1.0)
+    ConfidenceInterval(mean=0.5, low=0.0, high=1.0)
     """
 
     def __init__(self, groups: NDArray[np.int64], *, resamples: int = 1000, seed: int = 7) -> None:
@@ -200,14 +205,14 @@ class Bootstrap:
         self._resamples = resamples
         self._seed = seed
 
-    def intervals(self, values: Values, within: Hits | None = None) -> list[Interval]:
+    def intervals(self, values: Values, mask: Hits | None = None) -> list[ConfidenceInterval]:
         """Means of columns and their percentile intervals.
 
         Parameters
         ----------
         values : ndarray of float64, shape (n, m)
             One row a list, one column a figure.
-        within : ndarray of bool, shape (n,)
+        mask : ndarray of bool, shape (n,)
             The lists whose mean is taken; all of them by default.
 
         Returns
@@ -216,22 +221,22 @@ class Bootstrap:
             One a column; all NaN where there is no list.
         """
         columns = values.shape[1]
-        taken = np.ones(len(values), np.bool_) if within is None else within
-        groups = self._groups[taken]
+        selected = np.ones(len(values), np.bool_) if mask is None else mask
+        groups = self._groups[selected]
         sums = np.empty((self._count, columns + 1))
-        for column, each in enumerate((*values[taken].T, np.ones(len(groups)))):
+        for column, each in enumerate((*values[selected].T, np.ones(len(groups)))):
             sums[:, column] = np.bincount(groups, weights=each, minlength=self._count)
         means = _means(sums.sum(axis=0)[None])[0]
-        drawn = _means(resampled(sums, self._resamples, self._seed))
+        draws = _means(cluster_resample(sums, self._resamples, self._seed))
         # a resample may hold no list of a small split
-        drawn = drawn[~np.isnan(drawn).any(axis=1)]
-        if not len(drawn):
-            return [Interval(float(mean), math.nan, math.nan) for mean in means]
-        low, high = np.quantile(drawn, (0.025, 0.975), axis=0)
-        return [Interval(*map(float, each)) for each in zip(means, low, high, strict=True)]
+        draws = draws[~np.isnan(draws).any(axis=1)]
+        if not len(draws):
+            return [ConfidenceInterval(float(mean), math.nan, math.nan) for mean in means]
+        low, high = np.quantile(draws, (0.025, 0.975), axis=0)
+        return [ConfidenceInterval(*map(float, each)) for each in zip(means, low, high, strict=True)]
 
 
-def resampled(sums: Values, resamples: int, seed: int) -> Values:
+def cluster_resample(sums: Values, resamples: int, seed: int) -> Values:
     """Totals of columns over shoppers drawn with replacement, as many as there are: the cluster bootstrap.
 
     Parameters
@@ -249,18 +254,18 @@ def resampled(sums: Values, resamples: int, seed: int) -> Values:
 
     Examples
     --------
-    >>> resampled(np.array([[1.0, 2.0], [1.0, 2.0]]), 3, seed=7).tolist()
+    >>> cluster_resample(np.array([[1.0, 2.0], [1.0, 2.0]]), 3, seed=7).tolist()
     [[2.0, 4.0], [2.0, 4.0], [2.0, 4.0]]
     """
     count = len(sums)
     rng = np.random.default_rng(seed)
-    drawn = np.zeros((resamples, sums.shape[1]))
+    draws = np.zeros((resamples, sums.shape[1]))
     for start in range(0, resamples if count else 0, _BATCH):
         weights = np.empty((min(_BATCH, resamples - start), count))
         for row in weights:
             row[:] = np.bincount(rng.integers(count, size=count), minlength=count)
-        drawn[start : start + len(weights)] = weights @ sums
-    return drawn
+        draws[start : start + len(weights)] = weights @ sums
+    return draws
 
 
 def _means(sums: Values) -> Values:
@@ -272,7 +277,7 @@ def _means(sums: Values) -> Values:
     return means
 
 
-class Milliseconds(msgspec.Struct, frozen=True):
+class LatencyStats(msgspec.Struct, frozen=True):
     """Wall time of one prediction; NaN without any."""
 
     mean: float
@@ -280,15 +285,15 @@ class Milliseconds(msgspec.Struct, frozen=True):
     p99: float
 
 
-def milliseconds(nanoseconds: NDArray[np.int64]) -> Milliseconds:
+def latency_stats(nanoseconds: NDArray[np.int64]) -> LatencyStats:
     """Sum up measured times.
 
     Examples
     --------
-    >>> milliseconds(np.array([1_000_000, 2_000_000, 6_000_000]))
-    Milliseconds(mean=3.0, p50=2.0, p99=5.92)
+    >>> latency_stats(np.array([1_000_000, 2_000_000, 6_000_000]))
+    LatencyStats(mean=3.0, p50=2.0, p99=5.92)
     """
     if not len(nanoseconds):
-        return Milliseconds(math.nan, math.nan, math.nan)
+        return LatencyStats(math.nan, math.nan, math.nan)
     quantiles = np.quantile(nanoseconds, (0.5, 0.99))
-    return Milliseconds(*(round(float(each) / 1e6, 6) for each in (nanoseconds.mean(), *quantiles)))
+    return LatencyStats(*(round(float(each) / 1e6, 6) for each in (nanoseconds.mean(), *quantiles)))

@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from rich.table import Table
 
 from stream_app.tools.evaluation import rerank
-from stream_app.tools.evaluation.event_logs import METRICS, Figures
+from stream_app.tools.evaluation.event_logs import METRICS, ListMetricIntervals
 from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport
 from stream_app.tools.evaluation.sessions import FUSED, Mode
-from stream_app.tools.evaluation.statistics import Interval
-from stream_app.tools.evaluation.tuning import Tuned
+from stream_app.tools.evaluation.statistics import ConfidenceInterval
+from stream_app.tools.evaluation.tuning import TuningResult
 
 
 def sessions_table(report: SessionsReport) -> Table:
@@ -20,10 +20,10 @@ def sessions_table(report: SessionsReport) -> Table:
     names = [f"{metric}@{k}" for metric in ("HR", "MRR") for k in report.cutoffs]
     for name in (*names, "coverage", "popularity", "ms", "p50", "p99"):
         table.add_column(name, justify="right", no_wrap=True)
-    for mode, figures in ((Mode.FROZEN, report.frozen), (Mode.PREQUENTIAL, report.prequential)):
-        for name, one in figures.systems.items():
+    for mode, results in ((Mode.FROZEN, report.frozen), (Mode.PREQUENTIAL, report.prequential)):
+        for name, one in results.systems.items():
             cells = [
-                *(f"{by[k]:.4f}" for by in (one.hr, one.mrr) for k in report.cutoffs),
+                *(f"{by_cutoff[k]:.4f}" for by_cutoff in (one.hr, one.mrr) for k in report.cutoffs),
                 f"{one.coverage:.3f}",
                 f"{one.mean_popularity:.4f}",
                 *(f"{each:.3f}" for each in (one.ms.mean, one.ms.p50, one.ms.p99)),
@@ -41,21 +41,21 @@ def events_table(report: EventsReport) -> Table:
     for metric in METRICS:
         name = metric if metric in {"mrr", "accuracy"} else f"{metric}@{report.k}"
         table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
-    for split, of in report.figures.splits.items():
-        title = f"{split} ({of.lists:,})"
-        for name, figures in of.systems.items():
-            table.add_row(title, name, *_cells(figures), style="bold" if name == FUSED else None)
+    for split, split_metrics in report.results.splits.items():
+        title = f"{split} ({split_metrics.lists:,})"
+        for name, results in split_metrics.systems.items():
+            table.add_row(title, name, *_cells(results), style="bold" if name == FUSED else None)
             title = ""
-        table.add_row("", "difference", *_cells(of.fused_minus_popularity, sign="+"))
+        table.add_row("", "difference", *_cells(split_metrics.fused_minus_popularity, sign="+"))
         table.add_section()
     return table
 
 
-def _cells(figures: Figures, sign: str = "") -> list[str]:
-    return _spoken((getattr(figures, metric) for metric in METRICS), sign)
+def _cells(results: ListMetricIntervals, sign: str = "") -> list[str]:
+    return _format_intervals((getattr(results, metric) for metric in METRICS), sign)
 
 
-def _spoken(intervals: Iterable[Interval], sign: str = "") -> list[str]:
+def _format_intervals(intervals: Iterable[ConfidenceInterval], sign: str = "") -> list[str]:
     return [f"{one.mean:{sign}.4f} ±{max(one.high - one.mean, one.mean - one.low):.4f}" for one in intervals]
 
 
@@ -65,7 +65,7 @@ def exposure_table(report: EventsReport) -> Table:
     table.add_column(f"exposure@{report.k}", no_wrap=True)
     for name in ("coverage", "gini", "new items", "long tail"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, one in report.figures.exposure.items():
+    for name, one in report.results.exposure.items():
         cells = (f"{each:.4f}" for each in (one.coverage, one.gini, one.new_items, one.long_tail))
         table.add_row(name, *cells, style="bold" if name == FUSED else None)
     return table
@@ -78,23 +78,31 @@ def rerank_table(report: RerankReport) -> Table:
         table.add_column(name, no_wrap=True)
     for name in ("MRR", "HR@1", "HR@3"):
         table.add_column(name, justify="right", no_wrap=True)
-    for split, of in report.figures.splits.items():
-        title = f"{split} ({of.lists:,})"
-        for system, figures in of.systems.items():
-            cells = _spoken((figures.mrr, figures.hr1, figures.hr3))
-            table.add_row(title, system, *cells, style="bold" if system is rerank.System.LEARNED else None)
+    for split, split_metrics in report.results.splits.items():
+        title = f"{split} ({split_metrics.lists:,})"
+        for system, results in split_metrics.systems.items():
+            cells = _format_intervals((results.mrr, results.hr1, results.hr3))
+            table.add_row(
+                title, system, *cells, style="bold" if system is rerank.RerankSystem.LEARNED else None
+            )
             title = ""
-        table.add_row("", "gain", *_spoken((of.gain.mrr, of.gain.hr1, of.gain.hr3), sign="+"))
+        table.add_row(
+            "",
+            "gain",
+            *_format_intervals(
+                (split_metrics.gain.mrr, split_metrics.gain.hr1, split_metrics.gain.hr3), sign="+"
+            ),
+        )
         table.add_section()
     return table
 
 
-def tuning_table(tuned: Tuned) -> Table:
+def tuning_table(result: TuningResult) -> Table:
     """The best hyper-parameters beside the shipped ones."""
-    defaults, best = tuned.defaults, tuned.best
-    table = Table("", "shipped", "best", box=None, pad_edge=False)
+    defaults, best = result.defaults, result.best
+    table = Table("", "default", "best", box=None, pad_edge=False)
     for name in defaults.parameters:
-        table.add_row(name, _short(defaults.parameters[name]), _short(best.parameters[name]))
+        table.add_row(name, _format_value(defaults.parameters[name]), _format_value(best.parameters[name]))
     table.add_section()
     for metric in ("hr", "mrr"):
         cells = [getattr(each, metric) for each in (defaults, best)]
@@ -107,5 +115,5 @@ def tuning_table(tuned: Tuned) -> Table:
     return table
 
 
-def _short(value: object) -> str:
+def _format_value(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)

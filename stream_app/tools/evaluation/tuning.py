@@ -18,18 +18,18 @@ from state.row import EMPTY_ROW, UserRow
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.ranker import Ranker
-from stream_app.ranking.row_request import request_of
-from stream_app.tools.evaluation.event_logs import context_of
+from stream_app.ranking.row_request import make_rank_request
+from stream_app.tools.evaluation.event_logs import model_context
 from stream_app.tools.evaluation.log_fold import LogFold
-from stream_app.tools.evaluation.progress import Watch, unwatched
-from stream_app.tools.evaluation.search_spaces import Dimension, OneOf, Real, Space, inside
-from stream_app.tools.evaluation.session_files import SessionClock, Split
+from stream_app.tools.evaluation.progress import OpenProgress, no_progress
+from stream_app.tools.evaluation.search_spaces import Categorical, Dimension, FloatRange, Space, in_space
+from stream_app.tools.evaluation.session_files import SessionClock, TrainTestSplit
 from stream_app.tools.evaluation.sessions import FUSED, Mode, SessionsEvaluation
 from stream_app.tools.evaluation.statistics import (
-    Bootstrap,
-    Interval,
+    ClusterBootstrap,
+    ConfidenceInterval,
     hit_rate,
-    milliseconds,
+    latency_stats,
     reciprocal_rank,
 )
 from stream_app.tools.feeds.rows import Row
@@ -75,7 +75,7 @@ def parse_metric(text: str) -> Metric:
     return Metric(name, int(k))
 
 
-class Tried(msgspec.Struct, frozen=True, kw_only=True):
+class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
     """One set of hyper-parameters and its figures on the validation tail.
 
     Attributes
@@ -91,13 +91,13 @@ class Tried(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     parameters: Parameters
-    hr: Interval
-    mrr: Interval
+    hr: ConfidenceInterval
+    mrr: ConfidenceInterval
     ms: float
     seconds: float
 
 
-class Tuned(msgspec.Struct, frozen=True, kw_only=True):
+class TuningResult(msgspec.Struct, frozen=True, kw_only=True):
     """What a search found.
 
     Attributes
@@ -114,14 +114,14 @@ class Tuned(msgspec.Struct, frozen=True, kw_only=True):
         Whether the search was ended by ctrl-C.
     """
 
-    defaults: Tried
-    best: Tried
-    trials: list[Tried]
+    defaults: TrialResult
+    best: TrialResult
+    trials: list[TrialResult]
     predictions: int
     interrupted: bool
 
 
-class Outcome(NamedTuple):
+class TrialMetrics(NamedTuple):
     """What one trial predicted.
 
     Attributes
@@ -137,13 +137,13 @@ class Outcome(NamedTuple):
     """
 
     predictions: int
-    hr: Interval
-    mrr: Interval
+    hr: ConfidenceInterval
+    mrr: ConfidenceInterval
     ms: float
     listed: bool
 
 
-Trial = Callable[[ModelSet, int], Outcome]
+Trial = Callable[[ModelSet, int], TrialMetrics]
 """Has empty models learn and predict, at a cut-off."""
 
 
@@ -156,35 +156,39 @@ class SessionsTrial:
         What is learned and what is predicted.
     ranker
         Makes the ranker that is measured, with lists of so many; without it the first of the models is.
-    sessions_a_day, min_prefix
+    sessions_per_day, min_prefix
         As in `SessionsEvaluation`.
     """
 
     def __init__(
         self,
-        split: Split,
+        split: TrainTestSplit,
         *,
         ranker: Callable[[ModelSet, int], Ranker] | None = None,
-        sessions_a_day: float = 1000.0,
+        sessions_per_day: float = 1000.0,
         min_prefix: int = 1,
     ) -> None:
-        clock = SessionClock(sessions_a_day)
+        clock = SessionClock(sessions_per_day)
         self._ranker = ranker
         self._min_prefix = min_prefix
-        self._train = [clock.visit(each) for each in split.train]
-        self._test = [clock.visit(each) for each in split.test]
+        self._train = [clock.timed_session(each) for each in split.train]
+        self._test = [clock.timed_session(each) for each in split.test]
 
-    def __call__(self, models: ModelSet, k: int) -> Outcome:
+    def __call__(self, models: ModelSet, k: int) -> TrialMetrics:
         """Learn and predict."""
         ranker = None if self._ranker is None else self._ranker(models, k)
         evaluation = SessionsEvaluation(
-            models, ranker, cutoffs=(k,), min_prefix=self._min_prefix, alone=ranker is None
+            models, ranker, cutoffs=(k,), min_prefix=self._min_prefix, measure_models=ranker is None
         )
         evaluation.learn(self._train)
-        figures = evaluation.evaluate(self._test, Mode.FROZEN)
-        found = figures.systems[models.models[0].name if ranker is None else FUSED]
-        return Outcome(
-            figures.predictions, found.hr_interval, found.mrr_interval, found.ms.mean, found.listed > 0
+        results = evaluation.evaluate(self._test, Mode.FROZEN)
+        found = results.systems[models.models[0].name if ranker is None else FUSED]
+        return TrialMetrics(
+            results.predictions,
+            found.hr_interval,
+            found.mrr_interval,
+            found.ms.mean,
+            found.mean_list_length > 0,
         )
 
 
@@ -215,43 +219,45 @@ class EventsTrial:
         self._tail = tail
         self._session_gap = session_gap
 
-    def __call__(self, models: ModelSet, k: int) -> Outcome:
+    def __call__(self, models: ModelSet, k: int) -> TrialMetrics:
         """Learn and predict."""
         model = models.models[0]
-        shoppers: dict[str, int] = {}
-        of: list[int] = []
+        users: dict[str, int] = {}
+        user_numbers: list[int] = []
         ranks: list[int] = []
-        took: list[int] = []
+        latencies_ns: list[int] = []
         listed = predicting = False
 
-        def ask(event: UserEvent, before: UserRow, _: UserRow) -> None:
+        def ask(event: UserEvent, row_before: UserRow, _: UserRow) -> None:
             nonlocal listed
             if not predicting or not isinstance(event, Click | Purchase):
                 return
             chosen = {event.item_id} if isinstance(event, Click) else {line.item_id for line in event.items}
-            request = request_of(event.user_id, before)
-            if before is EMPTY_ROW:
+            request = make_rank_request(event.user_id, row_before)
+            if row_before is EMPTY_ROW:
                 request = request._replace(segments=segments_of(event), now=models.newest)
-            context = context_of(models, request)
-            began = perf_counter_ns()
+            context = model_context(models, request)
+            started = perf_counter_ns()
             items = model.candidates(context, k).items.tolist()
-            took.append(perf_counter_ns() - began)
+            latencies_ns.append(perf_counter_ns() - started)
             listed = listed or bool(items)
-            places = [at for at, item in enumerate(items, start=1) if models.index.id_of(item) in chosen]
-            ranks.append(places[0] if places else 0)
-            of.append(shoppers.setdefault(event.user_id, len(shoppers)))
+            hit_ranks = [at for at, item in enumerate(items, start=1) if models.index.id_of(item) in chosen]
+            ranks.append(hit_ranks[0] if hit_ranks else 0)
+            user_numbers.append(users.setdefault(event.user_id, len(users)))
 
         log = LogFold(models, self._session_gap, ask)
-        first = len(self._rows) - self._tail
+        first_predicted = len(self._rows) - self._tail
         for number, row in enumerate(self._rows):
-            predicting = number >= first
-            log.take(row)
-        if not of:
+            predicting = number >= first_predicted
+            log.consume(row)
+        if not user_numbers:
             raise UserError("The validation tail has no click or purchase to predict; make it longer.")
         found = np.array(ranks, np.int32)
         values = np.stack((hit_rate(found, k), reciprocal_rank(found, k)), axis=1)
-        hr, mrr = (each.rounded() for each in Bootstrap(np.array(of, np.int64)).intervals(values))
-        return Outcome(len(of), hr, mrr, milliseconds(np.array(took)).mean, listed)
+        hr, mrr = (
+            each.rounded() for each in ClusterBootstrap(np.array(user_numbers, np.int64)).intervals(values)
+        )
+        return TrialMetrics(len(user_numbers), hr, mrr, latency_stats(np.array(latencies_ns)).mean, listed)
 
 
 class Tuning:
@@ -263,7 +269,7 @@ class Tuning:
         Makes empty models with hyper-parameters of those that are searched; with none, the shipped ones.
     space
         What is searched.
-    shipped
+    default_parameters
         The shipped hyper-parameters.
     trial
         Has the models learn and predict.
@@ -271,7 +277,7 @@ class Tuning:
         What is maximised.
     seed
         Of the search.
-    watch
+    open_progress
         Opens the progress bar.
     """
 
@@ -279,24 +285,24 @@ class Tuning:
         self,
         models: Callable[[Parameters], ModelSet],
         space: Space,
-        shipped: Parameters,
+        default_parameters: Parameters,
         trial: Trial,
         *,
         metric: Metric,
         seed: int = 7,
-        watch: Watch = unwatched,
+        open_progress: OpenProgress = no_progress,
     ) -> None:
         self._models = models
         self._space = space
-        self._shipped = shipped
+        self._default_parameters = default_parameters
         self._trial = trial
         self._metric = metric
         self._seed = seed
-        self._watch = watch
+        self._open_progress = open_progress
         self._predictions = 0
-        self._listed = False
+        self._any_recommended = False
 
-    def search(self, trials: int, timeout: float | None = None) -> Tuned:
+    def search(self, trials: int, timeout: float | None = None) -> TuningResult:
         """Try the defaults, then what the sampler proposes (tree-structured Parzen estimators).
 
         Ctrl-C ends the search and keeps what was found.
@@ -322,56 +328,56 @@ class Tuning:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=self._seed))
         space = {name: _distribution(each) for name, each in self._space.items()}
-        tried: list[Tried] = []
+        trial_results: list[TrialResult] = []
         interrupted = False
-        began = perf_counter()
-        with self._watch(f"tuning for {self._metric}", trials + 1) as tell:
-            defaults = self._try({name: self._shipped[name] for name in self._space})
-            if not self._listed:
+        started = perf_counter()
+        with self._open_progress(f"tuning for {self._metric}", trials + 1) as tell:
+            defaults = self._run_trial({name: self._default_parameters[name] for name in self._space})
+            if not self._any_recommended:
                 raise UserError(
                     "The model proposed nothing on the whole validation tail, so there is nothing to tune: "
-                    "the data may lack what it learns from, such as catalogue entries for content."
+                    "the data may lack what it learns from, such as catalog entries for content."
                 )
-            if inside(self._space, defaults.parameters):
+            if in_space(self._space, defaults.parameters):
                 study.add_trial(
                     optuna.trial.create_trial(
-                        params=defaults.parameters, distributions=space, value=self._value(defaults)
+                        params=defaults.parameters, distributions=space, value=self._score(defaults)
                     )
                 )
             tell(1)
 
             try:
-                while len(tried) < trials and (timeout is None or perf_counter() - began < timeout):
+                while len(trial_results) < trials and (timeout is None or perf_counter() - started < timeout):
                     trial = study.ask(space)
-                    tried.append(self._try(trial.params))
-                    study.tell(trial, self._value(tried[-1]))
-                    tell(1 + len(tried))
+                    trial_results.append(self._run_trial(trial.params))
+                    study.tell(trial, self._score(trial_results[-1]))
+                    tell(1 + len(trial_results))
             except KeyboardInterrupt:
                 interrupted = True
-        return Tuned(
+        return TuningResult(
             defaults=defaults,
             # on a tie the first: the defaults stay unless something is better
-            best=max((defaults, *tried), key=self._value),
-            trials=tried,
+            best=max((defaults, *trial_results), key=self._score),
+            trials=trial_results,
             predictions=self._predictions,
             interrupted=interrupted,
         )
 
-    def _value(self, tried: Tried) -> float:
-        interval: Interval = getattr(tried, self._metric.name)
+    def _score(self, trial_results: TrialResult) -> float:
+        interval: ConfidenceInterval = getattr(trial_results, self._metric.name)
         return interval.mean
 
-    def _try(self, parameters: Parameters) -> Tried:
-        began = perf_counter()
+    def _run_trial(self, parameters: Parameters) -> TrialResult:
+        started = perf_counter()
         gc.collect()  # a set of models is a web of references; the one before is still there
-        outcome = self._trial(self._models(parameters), self._metric.k)
-        self._predictions, self._listed = outcome.predictions, outcome.listed
-        return Tried(
+        metrics = self._trial(self._models(parameters), self._metric.k)
+        self._predictions, self._any_recommended = metrics.predictions, metrics.listed
+        return TrialResult(
             parameters=parameters,
-            hr=outcome.hr,
-            mrr=outcome.mrr,
-            ms=outcome.ms,
-            seconds=round(perf_counter() - began, 3),
+            hr=metrics.hr,
+            mrr=metrics.mrr,
+            ms=metrics.ms,
+            seconds=round(perf_counter() - started, 3),
         )
 
 
@@ -382,8 +388,8 @@ def _distribution(dimension: Dimension) -> "BaseDistribution":
         IntDistribution,
     )
 
-    if isinstance(dimension, OneOf):
+    if isinstance(dimension, Categorical):
         return CategoricalDistribution(dimension.choices)
-    if isinstance(dimension, Real):
+    if isinstance(dimension, FloatRange):
         return FloatDistribution(dimension.low, dimension.high, log=dimension.log)
     return IntDistribution(dimension.low, dimension.high, log=dimension.log)

@@ -11,7 +11,7 @@ from stream_app.errors import UserError
 from topics.events import Action, FeedbackKind
 
 TimeFormat = Literal["s", "ms", "rfc3339"]
-KINDS: Final = (
+ROW_KINDS: Final = (
     "click",
     *(f"click:{action}" for action in Action),
     "search",
@@ -22,7 +22,7 @@ KINDS: Final = (
 """What a row can be: an event kind, with the action of a click or the opinion of a feedback after a colon."""
 
 
-class Columns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class MappedColumns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Which column holds what; all but `user_id` and `ts` may be left out.
 
     Attributes
@@ -32,7 +32,7 @@ class Columns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     event_id
         Left out, the file's name and the row's line number make one.
     kind
-        The column whose value `Mapping.kinds` turns into a kind.
+        The column whose value `ColumnMapping.kinds` turns into a kind.
     """
 
     user_id: str
@@ -49,7 +49,7 @@ class Columns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     currency: str | None = None
 
 
-class Constants(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class MappedConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Fields that are the same for every row; a column wins where it holds a value."""
 
     kind: str | None = None
@@ -61,7 +61,7 @@ class Constants(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
     currency: str | None = None
 
 
-class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ColumnMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How rows of a delimited file become events.
 
     Attributes
@@ -80,21 +80,21 @@ class Mapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
         Name in the event's context -> column.
     """
 
-    columns: Columns
+    columns: MappedColumns
     delimiter: Annotated[str, Meta(min_length=1, max_length=1)] = ","
     time_format: TimeFormat = "s"
     kinds: dict[str, str] = {}
-    constants: Constants = Constants()
+    constants: MappedConstants = MappedConstants()
     context: dict[str, str] = {}
 
     @property
-    def needed(self) -> list[str]:
+    def required_columns(self) -> list[str]:
         """The columns the file must have."""
-        named = [value for value in msgspec.structs.astuple(self.columns) if value is not None]
-        return [*named, *self.context.values()]
+        column_names = [value for value in msgspec.structs.astuple(self.columns) if value is not None]
+        return [*column_names, *self.context.values()]
 
 
-def parse_mapping(text: str, name: str) -> Mapping:
+def parse_mapping(text: str, name: str) -> ColumnMapping:
     """Read a mapping from TOML.
 
     Raises
@@ -114,12 +114,12 @@ def parse_mapping(text: str, name: str) -> Mapping:
     'sku'
     """
     try:
-        mapping = msgspec.convert(tomllib.loads(text), Mapping)
+        mapping = msgspec.convert(tomllib.loads(text), ColumnMapping)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise UserError(f"{name} is no column mapping: {error}. docs/feeds.md shows one.") from None
-    given = set(mapping.kinds.values()) | ({mapping.constants.kind} if mapping.constants.kind else set())
-    for kind in sorted(given - set(KINDS)):
-        raise UserError(f"{name}: {kind!r} is no kind; it may be {', '.join(KINDS)}.")
+    used_kinds = set(mapping.kinds.values()) | ({mapping.constants.kind} if mapping.constants.kind else set())
+    for kind in sorted(used_kinds - set(ROW_KINDS)):
+        raise UserError(f"{name}: {kind!r} is no kind; it may be {', '.join(ROW_KINDS)}.")
     if mapping.columns.kind is None and mapping.constants.kind is None:
         raise UserError(
             f"{name} does not say what a row is: set constants.kind, or columns.kind and [kinds]."
@@ -127,7 +127,7 @@ def parse_mapping(text: str, name: str) -> Mapping:
     if mapping.columns.kind is not None and not mapping.kinds:
         raise UserError(f"{name} names a column for the kind but no [kinds]: say what its values mean.")
     items = mapping.columns.item_id or mapping.constants.item_id
-    for kind in sorted(given):
+    for kind in sorted(used_kinds):
         if items is None and kind not in {"search", "ignore"}:
             raise UserError(f"{name}: a {kind} needs an item, but no column holds the item_id.")
         if kind == "search" and mapping.columns.query is None and mapping.constants.query is None:
@@ -135,7 +135,7 @@ def parse_mapping(text: str, name: str) -> Mapping:
     return mapping
 
 
-def read_mapping(path: Path) -> Mapping:
+def read_mapping(path: Path) -> ColumnMapping:
     """Read a mapping file.
 
     Raises

@@ -11,7 +11,7 @@ from stream_app.errors import UserError
 _BOM: Final = "\ufeff"
 
 
-class Record(msgspec.Struct, frozen=True):
+class DelimitedRow(msgspec.Struct, frozen=True):
     """One row: its line, its bytes, its values by column; `problem` says why there are no values."""
 
     line: int
@@ -20,29 +20,31 @@ class Record(msgspec.Struct, frozen=True):
     problem: str | None = None
 
 
-class _Recorder:
+class _LineRecorder:
     """Hands text lines to the csv reader and keeps the bytes of the row being read."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = iter(lines)
-        self._taken: list[bytes] = []
+        self._lines_of_row: list[bytes] = []
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
         line = next(self._lines)
-        self._taken.append(line)
+        self._lines_of_row.append(line)
         # Bytes that are no UTF-8 must not stop the reader: `_problem` tells their row apart.
         return line.decode("utf-8", "surrogateescape")
 
-    def take(self) -> bytes:
-        raw = b"".join(self._taken).rstrip(b"\r\n")
-        self._taken.clear()
+    def pop_row_bytes(self) -> bytes:
+        raw = b"".join(self._lines_of_row).rstrip(b"\r\n")
+        self._lines_of_row.clear()
         return raw
 
 
-def records(lines: Iterable[bytes], *, name: str, delimiter: str, needed: Iterable[str]) -> Iterator[Record]:
+def read_delimited(
+    lines: Iterable[bytes], *, name: str, delimiter: str, required_columns: Iterable[str]
+) -> Iterator[DelimitedRow]:
     """Read rows by the names in the header line.
 
     Parameters
@@ -53,7 +55,7 @@ def records(lines: Iterable[bytes], *, name: str, delimiter: str, needed: Iterab
         Of the file, for error messages.
     delimiter
         One character.
-    needed
+    required_columns
         Columns that must be in the header.
 
     Raises
@@ -63,34 +65,35 @@ def records(lines: Iterable[bytes], *, name: str, delimiter: str, needed: Iterab
 
     Examples
     --------
-    >>> [record.values for record in records([b"a,b", b"1,2"], name="x", delimiter=",", needed=["a"])]
+    >>> rows = read_delimited([b"a,b", b"1,2"], name="x", delimiter=",", required_columns=["a"])
+    >>> [row.values for row in rows]
     [{'a': '1', 'b': '2'}]
     """
-    recorder = _Recorder(lines)
+    recorder = _LineRecorder(lines)
     reader = csv.reader(recorder, delimiter=delimiter)
     try:
         header = [column.removeprefix(_BOM).strip() for column in next(reader, [])]
     except csv.Error as error:
         raise UserError(f"{name} has no readable header line: {error}.") from None
-    missing = [column for column in needed if column not in header]
+    missing = [column for column in required_columns if column not in header]
     if missing:
         raise UserError(
             f"{name} has no column {', '.join(map(repr, missing))}; its header names "
             f"{', '.join(map(repr, header)) or 'nothing'}. Is the format (or the delimiter) the right one?"
         )
-    recorder.take()
+    recorder.pop_row_bytes()
     while True:
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv.Error as error:
-            yield Record(reader.line_num, recorder.take(), {}, str(error))
+            yield DelimitedRow(reader.line_num, recorder.pop_row_bytes(), {}, str(error))
             continue
-        raw = recorder.take()
+        raw = recorder.pop_row_bytes()
         if not fields:
             continue
-        yield Record(
+        yield DelimitedRow(
             reader.line_num, raw, dict(zip(header, fields, strict=False)), _problem(raw, fields, header)
         )
 

@@ -11,26 +11,26 @@ import msgspec
 from stream_app.errors import UserError
 from stream_app.tools.feeds.files import lines, open_log_file
 from stream_app.tools.feeds.formats import ReadRows
-from stream_app.tools.feeds.rows import Mapped, Row
-from stream_app.tools.feeds.time_shift import Span, shift_ms, shifted, spoken
+from stream_app.tools.feeds.rows import EventRow, Row
+from stream_app.tools.feeds.time_shift import TimeSpan, format_duration, shift_event, shift_ms
 
 MAX_SORTED_ROWS: Final = 5_000_000
 """Most rows that are put in time order in memory (some 3 GB of shop events)."""
 
-_FUTURE: Final = 300.0  # seconds, as the workers allow by default
+_MAX_FUTURE_SECONDS: Final = 300.0  # seconds, as the workers allow by default
 
-Progress = Callable[[int], None]
+ReadProgress = Callable[[int], None]
 """Told the rows read so far, every thousand or so."""
 
 
-class Order(StrEnum):
+class RowOrder(StrEnum):
     """In which order the rows of a log are fed."""
 
     TIME = "time"
     FILE = "file"
 
 
-class Log:
+class EventLog:
     """The rows of a log, ready to be fed; iterating twice gives the same rows twice.
 
     Attributes
@@ -43,7 +43,7 @@ class Log:
         Milliseconds added to each time.
     """
 
-    def __init__(self, rows: Callable[[], Iterable[Row]], total: int, span: Span, by_ms: int) -> None:
+    def __init__(self, rows: Callable[[], Iterable[Row]], total: int, span: TimeSpan, by_ms: int) -> None:
         self._rows = rows
         self.total: Final = total
         self.span: Final = span
@@ -51,33 +51,34 @@ class Log:
 
     def __iter__(self) -> Iterator[Row]:
         for row in self._rows():
-            if self.shift_ms and isinstance(row, Mapped):
-                yield Mapped(row.line, shifted(row.event, self.shift_ms))
+            if self.shift_ms and isinstance(row, EventRow):
+                yield EventRow(row.line, shift_event(row.event, self.shift_ms))
             else:
                 yield row
 
     @property
-    def shift_sentence(self) -> str | None:
+    def shift_message(self) -> str | None:
         """What was done to the times, for the person at the terminal."""
         if not self.shift_ms:
             return None
-        way = "forward" if self.shift_ms > 0 else "back"
+        direction = "forward" if self.shift_ms > 0 else "back"
         return (
-            f"times moved {way} by {spoken(self.shift_ms / 1_000)}, so that the log ends now; "
+            f"times moved {direction} by {format_duration(self.shift_ms / 1_000)}, so that the log ends now; "
             "--keep-time leaves them"
         )
 
-    def retention_sentence(self, max_age: float) -> str | None:
+    def retention_warning(self, max_age: float) -> str | None:
         """A warning if the log is longer than the time that workers take events for."""
         if not max_age or self.span.seconds <= max_age:
             return None
         return (
-            f"the log spans {spoken(self.span.seconds)}, more than the {spoken(max_age)} that workers take "
+            f"the log spans {format_duration(self.span.seconds)}, more than the {format_duration(max_age)} "
+            "that workers take "
             "events for: its start will be dead-lettered unless they run with HEADRACE_MAX_EVENT_AGE=0"
         )
 
 
-def in_time_order(rows: Iterable[Row]) -> list[Row]:
+def sort_by_time(rows: Iterable[Row]) -> list[Row]:
     """Sort rows by event time; rows of the same time, and rows without one, keep their place.
 
     Raises
@@ -87,28 +88,28 @@ def in_time_order(rows: Iterable[Row]) -> list[Row]:
 
     Examples
     --------
-    >>> from stream_app.tools.feeds.rows import Ignored, Unreadable
-    >>> kept = in_time_order([Ignored(1, "x", 9.0), Unreadable(2, b"?", "no"), Ignored(3, "x", 4.0)])
-    >>> [row.line for row in kept]
+    >>> from stream_app.tools.feeds.rows import IgnoredRow, UnreadableRow
+    >>> ordered = sort_by_time([IgnoredRow(1, "x", 9.0), UnreadableRow(2, b"?", "no"), IgnoredRow(3, "x", 4.0)])
+    >>> [row.line for row in ordered]
     [3, 1, 2]
     """
-    kept: list[Row] = []
+    buffered: list[Row] = []
     times: list[float] = []
-    last = float("-inf")
+    last_time = float("-inf")
     for row in rows:
-        if len(kept) == MAX_SORTED_ROWS:
+        if len(buffered) == MAX_SORTED_ROWS:
             raise UserError(
                 f"The log has more than {MAX_SORTED_ROWS:,} rows, too many to be sorted by time in memory; "
                 "give --limit N, or --order file if the file is in order already."
             )
-        at = row.time
-        last = last if at is None else at
-        kept.append(row)
-        times.append(last)
-    return [kept[place] for place in sorted(range(len(kept)), key=times.__getitem__)]
+        row_time = row.time
+        last_time = last_time if row_time is None else row_time
+        buffered.append(row)
+        times.append(last_time)
+    return [buffered[index] for index in sorted(range(len(buffered)), key=times.__getitem__)]
 
 
-class Request(msgspec.Struct, frozen=True, kw_only=True):
+class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
     """How a log is to be read.
 
     Attributes
@@ -125,12 +126,14 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
     path: Path
     read: ReadRows
-    order: Order = Order.TIME
+    order: RowOrder = RowOrder.TIME
     limit: int | None = None
     keep_time: bool = False
 
 
-def open_log(request: Request, *, now: float, max_age: float, progress: Progress = lambda _: None) -> Log:
+def open_log(
+    request: LogRequest, *, now: float, max_age: float, progress: ReadProgress = lambda _: None
+) -> EventLog:
     """Read a log, or look it through when it is fed in the order of the file.
 
     Parameters
@@ -149,33 +152,33 @@ def open_log(request: Request, *, now: float, max_age: float, progress: Progress
     UserError
         If the file cannot be read in this format, or is too long to be sorted.
     """
-    span = Span(before=now + _FUTURE)
+    span = TimeSpan(latest_valid=now + _MAX_FUTURE_SECONDS)
     count = 0
 
-    def counted() -> Iterator[Row]:
+    def count_rows() -> Iterator[Row]:
         nonlocal count
         for row in _rows(request):
             count += 1
-            if isinstance(row, Mapped) and (at := row.time) is not None:
-                span.add(at)
+            if isinstance(row, EventRow) and (row_time := row.time) is not None:
+                span.add(row_time)
             if not count % 1_000:
                 progress(count)
             yield row
 
     rows: Callable[[], Iterable[Row]]
-    if request.order is Order.TIME:
-        kept = in_time_order(counted())
-        rows = lambda: kept  # noqa: E731  # the two branches give the same kind of thing
+    if request.order is RowOrder.TIME:
+        buffered = sort_by_time(count_rows())
+        rows = lambda: buffered  # noqa: E731  # the two branches give the same kind of thing
     else:
-        for _ in counted():
+        for _ in count_rows():
             pass
         rows = lambda: _rows(request)  # noqa: E731
     progress(count)
     by_ms = 0 if request.keep_time else shift_ms(span, now=now, max_age=max_age)
-    return Log(rows, count, span, by_ms)
+    return EventLog(rows, count, span, by_ms)
 
 
-def _rows(request: Request) -> Iterator[Row]:
+def _rows(request: LogRequest) -> Iterator[Row]:
     name = request.path.name.split(".")[0]
     with open_log_file(request.path) as stream:
         yield from islice(request.read(lines(stream), name), request.limit)

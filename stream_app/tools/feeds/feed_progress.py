@@ -9,15 +9,15 @@ from typing import Final
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from stream_app.tools.feeds.feeder import Tally
+from stream_app.tools.feeds.feeder import FeedStats
 
-QUICK_SECONDS: Final = 2.0
+PROGRESS_DELAY_SECONDS: Final = 2.0
 """What is done sooner shows no progress."""
 
 
 @contextmanager
-def counting(console: Console, title: str) -> Iterator[Callable[[int], None]]:
-    """Show a growing count, once it takes longer than `QUICK_SECONDS`.
+def row_counter(console: Console, title: str) -> Iterator[Callable[[int], None]]:
+    """Show a growing count, once it takes longer than `PROGRESS_DELAY_SECONDS`.
 
     Yields
     ------
@@ -29,29 +29,29 @@ def counting(console: Console, title: str) -> Iterator[Callable[[int], None]]:
         TextColumn(title), TextColumn("{task.completed:,.0f} rows"), console=console, transient=True
     )
     task = bar.add_task(title, total=None)
-    shown = False
+    bar_started = False
 
-    def tell(count: int) -> None:
-        nonlocal shown
-        if not shown and console.is_terminal and time.monotonic() - started > QUICK_SECONDS:
-            shown = True
+    def update_count(count: int) -> None:
+        nonlocal bar_started
+        if not bar_started and console.is_terminal and time.monotonic() - started > PROGRESS_DELAY_SECONDS:
+            bar_started = True
             bar.start()
         bar.update(task, completed=count)
 
     try:
-        yield tell
+        yield update_count
     finally:
-        if shown:
+        if bar_started:
             bar.stop()
 
 
 @contextmanager
-def feeding(console: Console, tally: Tally, total: int) -> Iterator[None]:
-    """Show how far the feeding is, once it takes longer than `QUICK_SECONDS`."""
+def feed_progress(console: Console, stats: FeedStats, total: int) -> Iterator[None]:
+    """Show how far the feeding is, once it takes longer than `PROGRESS_DELAY_SECONDS`."""
     done = threading.Event()
 
-    def show() -> None:
-        if done.wait(QUICK_SECONDS):
+    def run_bar() -> None:
+        if done.wait(PROGRESS_DELAY_SECONDS):
             return
         with Progress(
             TextColumn("feeding"),
@@ -63,12 +63,12 @@ def feeding(console: Console, tally: Tally, total: int) -> Iterator[None]:
             transient=True,
         ) as bar:
             task = bar.add_task("feeding", total=total, rate=0.0)
-            began, before = time.monotonic(), tally.sent
+            started_at, sent_before = time.monotonic(), stats.sent
             while not done.wait(0.2):
-                rate = (tally.sent - before) / max(time.monotonic() - began, 1e-9)
-                bar.update(task, completed=tally.rows, rate=rate)
+                rate = (stats.sent - sent_before) / max(time.monotonic() - started_at, 1e-9)
+                bar.update(task, completed=stats.rows, rate=rate)
 
-    thread = threading.Thread(target=show, name="feeding-progress", daemon=True)
+    thread = threading.Thread(target=run_bar, name="feeding-progress", daemon=True)
     if console.is_terminal:
         thread.start()
     try:

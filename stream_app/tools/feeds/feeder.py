@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from stream_app.kafka.event_records import MAX_RECORD_BYTES, event_record
-from stream_app.kafka.event_sender import Outbox
+from stream_app.kafka.event_sender import EventSender
 from stream_app.tools.feeds.pacing import Pacer
-from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable, unreadable_record
+from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow, unreadable_record
 from topics.events import CatalogItem, UserEvent
 
-PROBLEMS_KEPT: Final = 5
+MAX_PROBLEMS: Final = 5
 _RECENT_EVENTS: Final = 256
 
 
 @dataclass(slots=True)
-class Tally:
+class FeedStats:
     """What was fed so far; each row counts as soon as it is offered.
 
     Attributes
@@ -61,13 +61,13 @@ class Feeder:
 
     Parameters
     ----------
-    outbox
+    sender
         Where records go.
     rate
         Events a second; 0 goes as fast as it can.
     stop
         Set it from another thread to end the feeding.
-    has_room
+    has_capacity
         Asked before each record; while it says no, the feeder waits.
     monotonic
         The clock of the schedule.
@@ -77,19 +77,19 @@ class Feeder:
 
     def __init__(
         self,
-        outbox: Outbox,
+        sender: EventSender,
         *,
         rate: float = 0,
         stop: threading.Event | None = None,
-        has_room: Callable[[], bool] = lambda: True,
+        has_capacity: Callable[[], bool] = lambda: True,
         monotonic: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], object] | None = None,
     ) -> None:
-        self.tally: Final = Tally()
-        self._outbox = outbox
+        self.stats: Final = FeedStats()
+        self._sender = sender
         self._pacer = Pacer(rate)
         self._stop = stop if stop is not None else threading.Event()
-        self._has_room = has_room
+        self._has_capacity = has_capacity
         self._monotonic = monotonic
         self._sleep = sleep if sleep is not None else self._stop.wait
 
@@ -102,48 +102,48 @@ class Feeder:
             If the outbox cannot send.
         """
         for row in rows:
-            if isinstance(row, Ignored):
-                self.tally.ignored[row.kind] += 1
-                self.tally.rows += 1
+            if isinstance(row, IgnoredRow):
+                self.stats.ignored[row.kind] += 1
+                self.stats.rows += 1
                 continue
-            if not self._turn():
+            if not self._wait_for_slot():
                 return
-            if isinstance(row, Mapped):
+            if isinstance(row, EventRow):
                 self._send(row)
             else:
                 self._send_unreadable(row)
-            self.tally.sent += 1
-            self.tally.rows += 1
+            self.stats.sent += 1
+            self.stats.rows += 1
 
-    def _turn(self) -> bool:
+    def _wait_for_slot(self) -> bool:
         """Wait for the next place in the schedule; False if stopped meanwhile."""
         wait = self._pacer.wait(self._monotonic())
         if wait > 0:
             self._sleep(wait)
-        while not self._stop.is_set() and not self._has_room():
+        while not self._stop.is_set() and not self._has_capacity():
             self._sleep(0.005)
         return not self._stop.is_set()
 
-    def _send(self, row: Mapped) -> None:
+    def _send(self, row: EventRow) -> None:
         try:
             record = event_record(row.event)
         except (ValueError, OverflowError) as error:  # a number or a character that JSON cannot hold
             self._send_unreadable(
-                Unreadable(row.line, repr(row.event).encode("utf-8", "replace"), str(error))
+                UnreadableRow(row.line, repr(row.event).encode("utf-8", "replace"), str(error))
             )
             return
         if len(record.value) > MAX_RECORD_BYTES:
-            self._send_unreadable(Unreadable(row.line, record.value, "too long for Kafka", record.topic))
+            self._send_unreadable(UnreadableRow(row.line, record.value, "too long for Kafka", record.topic))
             return
-        self._outbox.send(record)
+        self._sender.send(record)
         if isinstance(row.event, CatalogItem):
-            self.tally.catalog += 1
+            self.stats.catalog += 1
         else:
-            self.tally.users.add(row.event.user_id)
-            self.tally.recent.append(row.event)
+            self.stats.users.add(row.event.user_id)
+            self.stats.recent.append(row.event)
 
-    def _send_unreadable(self, row: Unreadable) -> None:
-        self._outbox.send(unreadable_record(row))
-        self.tally.unreadable += 1
-        if len(self.tally.problems) < PROBLEMS_KEPT:
-            self.tally.problems.append((row.line, row.problem))
+    def _send_unreadable(self, row: UnreadableRow) -> None:
+        self._sender.send(unreadable_record(row))
+        self.stats.unreadable += 1
+        if len(self.stats.problems) < MAX_PROBLEMS:
+            self.stats.problems.append((row.line, row.problem))

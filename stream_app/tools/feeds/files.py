@@ -26,13 +26,13 @@ def open_log_file(path: Path) -> Iterator[BinaryIO]:
     """
     try:
         with path.open("rb") as plain:
-            packed = plain.read(2) == _GZIP_MAGIC
+            is_gzip = plain.read(2) == _GZIP_MAGIC
             plain.seek(0)
-            if not packed:
+            if not is_gzip:
                 yield plain
                 return
-            with gzip.GzipFile(fileobj=plain) as unpacked:
-                yield cast("BinaryIO", unpacked)
+            with gzip.GzipFile(fileobj=plain) as decompressed:
+                yield cast("BinaryIO", decompressed)
     except FileNotFoundError:
         raise UserError(f"There is no file {path}; check the path.") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:

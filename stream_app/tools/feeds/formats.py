@@ -34,7 +34,7 @@ class LogFormat(msgspec.Struct, frozen=True):
     make: Callable[[Path | None], ReadRows]
 
 
-def _without_mapping(read: ReadRows) -> Callable[[Path | None], ReadRows]:
+def _reject_mapping(read: ReadRows) -> Callable[[Path | None], ReadRows]:
     def make(mapping: Path | None) -> ReadRows:
         if mapping is not None:
             raise UserError("Only the format csv takes a --mapping; leave it out, or give --format csv.")
@@ -57,11 +57,11 @@ FORMATS: Final = {
         LogFormat(
             "jsonl",
             "our own events, one JSON object a line, with a `type` (click, search, purchase, …)",
-            _without_mapping(jsonl.rows),
+            _reject_mapping(jsonl.rows),
         ),
         LogFormat("csv", "any delimited file with a header line, read by a --mapping", _csv),
         LogFormat(
-            "trivago", "the hotel-search log of the RecSys Challenge 2019", _without_mapping(trivago.rows)
+            "trivago", "the hotel-search log of the RecSys Challenge 2019", _reject_mapping(trivago.rows)
         ),
     )
 }

@@ -5,22 +5,22 @@ from typing import Final
 
 import msgspec
 
-from stream_app.tools.feeds.rows import Mapped, Row, Unreadable
+from stream_app.tools.feeds.rows import EventRow, Row, UnreadableRow
 from topics.catalog import SHOP_TOPICS, TopicSpec
 from topics.codec import EVENT_TYPES
 
 
-class _Head(msgspec.Struct):
+class _EventEnvelope(msgspec.Struct):
     type: str | None = None
     topic: str | None = None
 
 
-_HEAD: Final = msgspec.json.Decoder(_Head)
+_ENVELOPE_DECODER: Final = msgspec.json.Decoder(_EventEnvelope)
 _DECODERS: Final = {event_type: msgspec.json.Decoder(event_type) for event_type in EVENT_TYPES}
-_SPECS: Final[dict[str, TopicSpec]] = {
+_SPEC_BY_KIND: Final[dict[str, TopicSpec]] = {
     name: spec for spec in SHOP_TOPICS for name in (spec.name, spec.name.removeprefix("events."))
 } | {"catalog": SHOP_TOPICS[-1]}
-KINDS: Final = ("click", "search", "purchase", "impression", "feedback", "erasure", "catalog")
+EVENT_KINDS: Final = ("click", "search", "purchase", "impression", "feedback", "erasure", "catalog")
 """What `type` may be; the name of the topic (``events.click``) is understood as well."""
 
 
@@ -50,16 +50,16 @@ def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
 
 def _row(number: int, raw: bytes) -> Row:
     try:
-        head = _HEAD.decode(raw)
+        envelope = _ENVELOPE_DECODER.decode(raw)
     except (ValueError, RecursionError) as error:
-        return Unreadable(number, raw, f"no JSON object: {error}")
-    kind = head.type or head.topic
-    spec = _SPECS.get(kind or "")
+        return UnreadableRow(number, raw, f"no JSON object: {error}")
+    kind = envelope.type or envelope.topic
+    spec = _SPEC_BY_KIND.get(kind or "")
     if spec is None:
-        said = f"type {kind[:40]!r} is unknown" if kind else "there is no `type`"
-        return Unreadable(number, raw, f"{said}; it may be {', '.join(KINDS)}")
+        problem = f"type {kind[:40]!r} is unknown" if kind else "there is no `type`"
+        return UnreadableRow(number, raw, f"{problem}; it may be {', '.join(EVENT_KINDS)}")
     event_type = spec.payload
     try:
-        return Mapped(number, _DECODERS[event_type].decode(raw))  # type: ignore[index]  # shop topics carry events
+        return EventRow(number, _DECODERS[event_type].decode(raw))  # type: ignore[index]  # shop topics carry events
     except (ValueError, RecursionError, OverflowError) as error:
-        return Unreadable(number, raw, f"no {kind}: {error}", topic=spec.name)
+        return UnreadableRow(number, raw, f"no {kind}: {error}", topic=spec.name)

@@ -4,13 +4,13 @@ import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 
-from stream_app.tools.feeds.column_mapping import Mapping, TimeFormat
-from stream_app.tools.feeds.delimited import Record, records
-from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
+from stream_app.tools.feeds.column_mapping import ColumnMapping, TimeFormat
+from stream_app.tools.feeds.delimited import DelimitedRow, read_delimited
+from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow
 from topics.events import Action, Click, Event, Feedback, FeedbackKind, OrderLine, Purchase, Search
 
 
-def rows(lines: Iterable[bytes], name: str, mapping: Mapping) -> Iterator[Row]:
+def rows(lines: Iterable[bytes], name: str, mapping: ColumnMapping) -> Iterator[Row]:
     """Read a delimited file.
 
     Parameters
@@ -27,11 +27,13 @@ def rows(lines: Iterable[bytes], name: str, mapping: Mapping) -> Iterator[Row]:
     UserError
         If the header lacks a column that the mapping names.
     """
-    for record in records(lines, name=name, delimiter=mapping.delimiter, needed=mapping.needed):
+    for record in read_delimited(
+        lines, name=name, delimiter=mapping.delimiter, required_columns=mapping.required_columns
+    ):
         yield _row(record, name, mapping)
 
 
-def milliseconds(text: str, time_format: TimeFormat) -> int:
+def parse_milliseconds(text: str, time_format: TimeFormat) -> int:
     """Read a time as epoch milliseconds.
 
     Raises
@@ -41,34 +43,34 @@ def milliseconds(text: str, time_format: TimeFormat) -> int:
 
     Examples
     --------
-    >>> milliseconds("1396437466.94", "s"), milliseconds("2014-04-02T11:17:46.940Z", "rfc3339")
+    >>> parse_milliseconds("1396437466.94", "s"), parse_milliseconds("2014-04-02T11:17:46.940Z", "rfc3339")
     (1396437466940, 1396437466940)
     """
     if time_format == "rfc3339":
-        at = datetime.fromisoformat(text.strip())
-        if at.tzinfo is None:
+        parsed = datetime.fromisoformat(text.strip())
+        if parsed.tzinfo is None:
             raise ValueError(f"the time {text[:40]!r} has no time zone")
-        return round(at.timestamp() * 1_000)
+        return round(parsed.timestamp() * 1_000)
     value = float(text)
     if not math.isfinite(value):
         raise ValueError(f"{text[:40]!r} is no time")
     return round(value * 1_000) if time_format == "s" else round(value)
 
 
-def _row(record: Record, name: str, mapping: Mapping) -> Row:
+def _row(record: DelimitedRow, name: str, mapping: ColumnMapping) -> Row:
     if record.problem is not None:
-        return Unreadable(record.line, record.raw, record.problem)
+        return UnreadableRow(record.line, record.raw, record.problem)
     try:
         kind = _kind(record.values, mapping)
-        ts = milliseconds(record.values[mapping.columns.ts], mapping.time_format)
+        ts = parse_milliseconds(record.values[mapping.columns.ts], mapping.time_format)
         if kind == "ignore":
-            return Ignored(record.line, kind, ts / 1_000)
-        return Mapped(record.line, _event(record, name, mapping, kind, ts))
+            return IgnoredRow(record.line, kind, ts / 1_000)
+        return EventRow(record.line, _event(record, name, mapping, kind, ts))
     except (ValueError, OverflowError) as error:
-        return Unreadable(record.line, record.raw, str(error))
+        return UnreadableRow(record.line, record.raw, str(error))
 
 
-def _kind(values: dict[str, str], mapping: Mapping) -> str:
+def _kind(values: dict[str, str], mapping: ColumnMapping) -> str:
     column = mapping.columns.kind
     value = values[column] if column else ""
     kind = mapping.kinds.get(value) if value else None
@@ -78,12 +80,12 @@ def _kind(values: dict[str, str], mapping: Mapping) -> str:
     return kind
 
 
-def _event(record: Record, name: str, mapping: Mapping, kind: str, ts: int) -> Event:
+def _event(record: DelimitedRow, name: str, mapping: ColumnMapping, kind: str, ts: int) -> Event:
     columns, constants = mapping.columns, mapping.constants
 
-    def field(which: str) -> str | None:
-        column: str | None = getattr(columns, which)
-        constant: str | None = getattr(constants, which, None)
+    def field(field_name: str) -> str | None:
+        column: str | None = getattr(columns, field_name)
+        constant: str | None = getattr(constants, field_name, None)
         return (record.values[column] if column else "") or constant
 
     user_id = record.values[columns.user_id]
@@ -93,24 +95,24 @@ def _event(record: Record, name: str, mapping: Mapping, kind: str, ts: int) -> E
         key: record.values[column] for key, column in mapping.context.items() if record.values[column]
     }
     item_id = field("item_id") or ""
-    base, _, detail = kind.partition(":")
-    if base == "click":
+    event_kind, _, qualifier = kind.partition(":")
+    if event_kind == "click":
         return Click(
             event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
             channel=channel, context=context,
-            item_id=item_id, action=Action(detail or Action.VIEW), query=query,
+            item_id=item_id, action=Action(qualifier or Action.VIEW), query=query,
         )  # fmt: skip
-    if base == "search":
+    if event_kind == "search":
         return Search(
             event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
             channel=channel, context=context,
             query=query or "",
         )  # fmt: skip
-    if base == "feedback":
+    if event_kind == "feedback":
         return Feedback(
             event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
             channel=channel, context=context,
-            item_id=item_id, kind=FeedbackKind(detail),
+            item_id=item_id, kind=FeedbackKind(qualifier),
         )  # fmt: skip
     line = OrderLine(
         item_id=item_id, quantity=_number(field("quantity"), 1.0), price=_number(field("price"), 0.0)

@@ -5,14 +5,14 @@ from typing import Final
 BURST_SECONDS: Final = 0.005
 """After a stall, what was missed in so many seconds goes at once; the rest is caught up gently."""
 
-CATCH_UP: Final = 1.25
+CATCH_UP_FACTOR: Final = 1.25
 """How much faster than the rate the schedule is caught up with."""
 
 
 class Pacer:
     """Absolute deadlines, start + i / rate, so that small delays never add up.
 
-    A stall is made good at `CATCH_UP` times the rate behind a leaky bucket of `BURST_SECONDS`, not in one
+    A stall is made good at `CATCH_UP_FACTOR` times the rate behind a leaky bucket of `BURST_SECONDS`, not in one
     burst. Time comes in as an argument.
 
     Parameters
@@ -32,8 +32,8 @@ class Pacer:
             raise ValueError(f"a rate is 0 or more events a second, not {rate}")
         self._rate = rate
         self._start: float | None = None
-        self._taken = 0
-        self._full_at = float("-inf")
+        self._slots_taken = 0
+        self._bucket_empty_at = float("-inf")
 
     def wait(self, now: float) -> float:
         """Take the next place in the schedule.
@@ -52,9 +52,9 @@ class Pacer:
             return 0.0
         if self._start is None:
             self._start = now
-        due = self._start + self._taken / self._rate
-        self._taken += 1
-        # The bucket: `_full_at` is when it would be empty again; it may run BURST_SECONDS ahead of the clock.
-        send_at = max(now, due, self._full_at - BURST_SECONDS)
-        self._full_at = max(self._full_at, send_at) + 1.0 / (CATCH_UP * self._rate)
+        due = self._start + self._slots_taken / self._rate
+        self._slots_taken += 1
+        # The bucket: `_bucket_empty_at` is when it would be empty again; it may run BURST_SECONDS ahead of the clock.
+        send_at = max(now, due, self._bucket_empty_at - BURST_SECONDS)
+        self._bucket_empty_at = max(self._bucket_empty_at, send_at) + 1.0 / (CATCH_UP_FACTOR * self._rate)
         return send_at - now

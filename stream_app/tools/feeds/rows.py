@@ -4,15 +4,15 @@ from typing import Final
 
 import msgspec
 
-from stream_app.kafka.event_records import MAX_RECORD_BYTES, OutgoingRecord
+from stream_app.kafka.event_records import MAX_RECORD_BYTES, ProducerRecord
 from topics.catalog import CLICKS
 from topics.events import Click, Event
 
-KEPT_BYTES: Final = 65_536
+MAX_UNREADABLE_BYTES: Final = 65_536
 """So much of a row that is longer is sent, to be looked at among the dead letters."""
 
 
-class Mapped(msgspec.Struct, frozen=True):
+class EventRow(msgspec.Struct, frozen=True):
     """A row that is an event.
 
     Attributes
@@ -35,7 +35,7 @@ class Mapped(msgspec.Struct, frozen=True):
             return None
 
 
-class Ignored(msgspec.Struct, frozen=True):
+class IgnoredRow(msgspec.Struct, frozen=True):
     """A sound row of a kind that Headrace has no use for; counted, never sent."""
 
     line: int
@@ -43,7 +43,7 @@ class Ignored(msgspec.Struct, frozen=True):
     time: float | None = None
 
 
-class Unreadable(msgspec.Struct, frozen=True):
+class UnreadableRow(msgspec.Struct, frozen=True):
     """A row that cannot be made an event.
 
     It is sent as it stands, so that it ends among the dead letters like any other bad input and no row of
@@ -72,13 +72,13 @@ class Unreadable(msgspec.Struct, frozen=True):
         return None
 
 
-Row = Mapped | Ignored | Unreadable
+Row = EventRow | IgnoredRow | UnreadableRow
 """A row of a log."""
 
 _CLICK: Final = msgspec.json.Decoder(Click)
 
 
-def unreadable_record(row: Unreadable) -> OutgoingRecord:
+def unreadable_record(row: UnreadableRow) -> ProducerRecord:
     """The Kafka record of a row that is no event: its own bytes, certain to be refused.
 
     Bytes that the worker would after all take for a click (JSON of an unknown kind with a click's fields)
@@ -86,13 +86,13 @@ def unreadable_record(row: Unreadable) -> OutgoingRecord:
 
     Examples
     --------
-    >>> unreadable_record(Unreadable(7, b"a,b,c", "3 columns")).value
+    >>> unreadable_record(UnreadableRow(7, b"a,b,c", "3 columns")).value
     b'a,b,c'
     """
-    raw = row.raw[:KEPT_BYTES] if len(row.raw) > MAX_RECORD_BYTES else row.raw
+    raw = row.raw[:MAX_UNREADABLE_BYTES] if len(row.raw) > MAX_RECORD_BYTES else row.raw
     if row.topic == CLICKS.name and _is_click(raw):
         raw = msgspec.json.encode(raw.decode())
-    return OutgoingRecord(row.topic, None, raw)
+    return ProducerRecord(row.topic, None, raw)
 
 
 def _is_click(raw: bytes) -> bool:

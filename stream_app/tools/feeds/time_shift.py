@@ -7,29 +7,31 @@ import msgspec
 
 from topics.events import CatalogItem, Event, Timestamp
 
-_EARLIEST: Final = 631_152_000.0  # 1990: an event before it has a broken clock, and must not steer the others
+_EARLIEST_VALID: Final = (
+    631_152_000.0  # 1990: an event before it has a broken clock, and must not steer the others
+)
 _DAY: Final = 86_400
 
 
-class Span(msgspec.Struct):
+class TimeSpan(msgspec.Struct):
     """Oldest and newest sound event time of a log, seconds since the epoch; times in the future are left out.
 
     Examples
     --------
-    >>> span = Span(before=2_000_000_000.0)
+    >>> span = TimeSpan(latest_valid=2_000_000_000.0)
     >>> for time in (1_500_000_000.0, 1_400_000_000.0, 0.0, 9e12):
     ...     span.add(time)
     >>> span.oldest, span.newest
     (1400000000.0, 1500000000.0)
     """
 
-    before: float
+    latest_valid: float
     oldest: float | None = None
     newest: float | None = None
 
     def add(self, time: float) -> None:
         """Take one event time in."""
-        if not _EARLIEST <= time <= self.before:
+        if not _EARLIEST_VALID <= time <= self.latest_valid:
             return
         if self.oldest is None or time < self.oldest:
             self.oldest = time
@@ -42,7 +44,7 @@ class Span(msgspec.Struct):
         return self.newest - self.oldest if self.oldest is not None and self.newest is not None else 0.0
 
 
-def shift_ms(span: Span, *, now: float, max_age: float) -> int:
+def shift_ms(span: TimeSpan, *, now: float, max_age: float) -> int:
     """How far to move the times of a log.
 
     Parameters
@@ -61,9 +63,9 @@ def shift_ms(span: Span, *, now: float, max_age: float) -> int:
 
     Examples
     --------
-    >>> shift_ms(Span(2e9, oldest=1_500_000_000, newest=1_500_000_100), now=1_600_000_100, max_age=86_400)
+    >>> shift_ms(TimeSpan(2e9, oldest=1_500_000_000, newest=1_500_000_100), now=1_600_000_100, max_age=86_400)
     100000000000
-    >>> shift_ms(Span(2e9, oldest=1_500_000_000, newest=1_500_000_100), now=1_500_000_200, max_age=86_400)
+    >>> shift_ms(TimeSpan(2e9, oldest=1_500_000_000, newest=1_500_000_100), now=1_500_000_200, max_age=86_400)
     0
     """
     if span.oldest is None or span.newest is None or not max_age or span.oldest >= now - max_age:
@@ -71,37 +73,37 @@ def shift_ms(span: Span, *, now: float, max_age: float) -> int:
     return round((now - span.newest) * 1_000)
 
 
-def shifted(event: Event, by_ms: int) -> Event:
+def shift_event(event: Event, by_ms: int) -> Event:
     """The event, `by_ms` later.
 
     Examples
     --------
     >>> from topics.events import Erasure
-    >>> shifted(Erasure(event_id="e", user_id="u", ts=1_000), 500).ts
+    >>> shift_event(Erasure(event_id="e", user_id="u", ts=1_000), 500).ts
     1500
     """
-    ts = _later(event.ts, by_ms)
+    ts = _shift_timestamp(event.ts, by_ms)
     if isinstance(event, CatalogItem) and event.created is not None:
-        return msgspec.structs.replace(event, ts=ts, created=_later(event.created, by_ms))
+        return msgspec.structs.replace(event, ts=ts, created=_shift_timestamp(event.created, by_ms))
     return msgspec.structs.replace(event, ts=ts)
 
 
-def _later(ts: Timestamp, by_ms: int) -> int:
+def _shift_timestamp(ts: Timestamp, by_ms: int) -> int:
     return (ts if isinstance(ts, int) else round(ts.timestamp() * 1_000)) + by_ms
 
 
-def spoken(seconds: float) -> str:
+def format_duration(seconds: float) -> str:
     """A length of time in days and hours, or below that in hours and minutes.
 
     Examples
     --------
-    >>> spoken(2937 * 86_400 + 4 * 3_600 + 59), spoken(3_700)
+    >>> format_duration(2937 * 86_400 + 4 * 3_600 + 59), format_duration(3_700)
     ('2937 days 4 h', '1 h 1 min')
     """
-    whole = int(abs(seconds))
-    if whole >= _DAY:
-        return f"{whole // _DAY} days {whole % _DAY // 3_600} h"
-    return f"{whole // 3_600} h {whole % 3_600 // 60} min"
+    whole_seconds = int(abs(seconds))
+    if whole_seconds >= _DAY:
+        return f"{whole_seconds // _DAY} days {whole_seconds % _DAY // 3_600} h"
+    return f"{whole_seconds // 3_600} h {whole_seconds % 3_600 // 60} min"
 
 
 def wall_clock() -> float:

@@ -7,25 +7,25 @@ was chosen from; filters and sort orders are ignored. `reference` is taken as it
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from stream_app.tools.feeds.delimited import Record, records
-from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
+from stream_app.tools.feeds.delimited import DelimitedRow, read_delimited
+from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow
 from topics.events import Action, Click, Event, OrderLine, Purchase, Search
 
-COLUMNS: Final = (
+REQUIRED_COLUMNS: Final = (
     "user_id", "session_id", "timestamp", "step", "action_type", "reference", "platform", "device",
     "impressions", "prices",
 )  # fmt: skip
 """The columns that are read."""
 
-_ACTIONS: Final = {
+_ACTION_OF_TYPE: Final = {
     "interaction item image": Action.VIEW,
     "interaction item info": Action.DETAIL,
     "interaction item rating": Action.DETAIL,
     "interaction item deals": Action.DETAIL,
 }
-_INTERACTION: Final = "interaction item "
-_SEARCH: Final = "search for "
-_IGNORED: Final = frozenset({"filter selection", "change of sort order"})
+_INTERACTION_PREFIX: Final = "interaction item "
+_SEARCH_PREFIX: Final = "search for "
+_IGNORED_TYPES: Final = frozenset({"filter selection", "change of sort order"})
 
 
 def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
@@ -43,25 +43,25 @@ def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
     UserError
         If the header is not this format's.
     """
-    for record in records(lines, name=name, delimiter=",", needed=COLUMNS):
+    for record in read_delimited(lines, name=name, delimiter=",", required_columns=REQUIRED_COLUMNS):
         yield _row(record)
 
 
-def _row(record: Record) -> Row:
+def _row(record: DelimitedRow) -> Row:
     if record.problem is not None:
-        return Unreadable(record.line, record.raw, record.problem)
+        return UnreadableRow(record.line, record.raw, record.problem)
     values = record.values
     action = values["action_type"]
     try:
         seconds = int(values["timestamp"])
-        if action in _IGNORED:
-            return Ignored(record.line, action, float(seconds))
+        if action in _IGNORED_TYPES:
+            return IgnoredRow(record.line, action, float(seconds))
         event = _event(values, action, seconds * 1_000)
     except ValueError as error:
-        return Unreadable(record.line, record.raw, str(error))
+        return UnreadableRow(record.line, record.raw, str(error))
     if event is None:
-        return Unreadable(record.line, record.raw, f"action_type {action[:40]!r} is unknown")
-    return Mapped(record.line, event)
+        return UnreadableRow(record.line, record.raw, f"action_type {action[:40]!r} is unknown")
+    return EventRow(record.line, event)
 
 
 def _event(values: dict[str, str], action: str, ts: int) -> Event | None:
@@ -75,13 +75,13 @@ def _event(values: dict[str, str], action: str, ts: int) -> Event | None:
         for name, column in (("country", "platform"), ("device", "device"))
         if values[column]
     }
-    if action.startswith(_INTERACTION):
+    if action.startswith(_INTERACTION_PREFIX):
         return Click(
             event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
             channel=channel, context=context,
-            item_id=reference, action=_ACTIONS.get(action, Action.VIEW),
+            item_id=reference, action=_ACTION_OF_TYPE.get(action, Action.VIEW),
         )  # fmt: skip
-    if action.startswith(_SEARCH):
+    if action.startswith(_SEARCH_PREFIX):
         return Search(
             event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
             channel=channel, context=context,

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from stream_app.tools.simulator.generated_user import GeneratedShopper
-from stream_app.tools.simulator.preference_world import World
+from stream_app.tools.simulator.generated_user import GeneratedUser
+from stream_app.tools.simulator.preference_world import PreferenceWorld
 from stream_app.tools.simulator.simulated_user import ShopEvent
 
 
@@ -43,20 +43,20 @@ def benchmark_events(
     (1000, 100, 1000)
     """
     rng = np.random.default_rng((seed, 5))
-    world = World(items, seed)
+    world = PreferenceWorld(items, seed)
     prefix = f"load-{seed}-{run}-"
-    shoppers: dict[int, GeneratedShopper] = {}
+    users_by_number: dict[int, GeneratedUser] = {}
     order: list[int] = []
     for _ in range(count):
         order = order or rng.permutation(users).tolist()
         number = order.pop()
-        shopper = shoppers.get(number)
-        if shopper is None:
-            shopper = shoppers[number] = GeneratedShopper(
+        user = users_by_number.get(number)
+        if user is None:
+            user = users_by_number[number] = GeneratedUser(
                 world, number, prefix=prefix, user_id=f"user-{number}", country="FR", channel="web"
             )
         now = clock()
-        if not shopper.in_visit:
-            shopper.open_visit(now)
-        [event] = shopper.act(None, round(now * 1_000)).events
+        if not user.in_session:
+            user.start_session(now)
+        [event] = user.act(None, round(now * 1_000)).events
         yield event

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Glance(NamedTuple):
+class Examination(NamedTuple):
     """What a shopper saw of a list.
 
     Attributes
@@ -29,71 +29,71 @@ class Glance(NamedTuple):
     clicked: int
 
 
-def depth_of(chance: float, length: int) -> int:
+def examination_depth(u: float, length: int) -> int:
     """How many items are looked at if none is clicked: at least k of them with probability 1 / k.
 
     Parameters
     ----------
-    chance
+    u
         Drawn uniformly from [0, 1).
     length
         Items there are.
 
     Examples
     --------
-    >>> [depth_of(chance, 20) for chance in (0.0, 0.4, 0.5, 0.8, 0.99)]
+    >>> [examination_depth(u, 20) for u in (0.0, 0.4, 0.5, 0.8, 0.99)]
     [1, 1, 2, 5, 20]
     """
-    left = 1.0 - chance
-    return length if left * length <= 1.0 else min(length, int(1.0 / left))
+    remaining = 1.0 - u
+    return length if remaining * length <= 1.0 else min(length, int(1.0 / remaining))
 
 
-def look_down(items: Sequence[str], chance: float, wants: Callable[[str], bool]) -> Glance:
+def examine_list(items: Sequence[str], u: float, would_click: Callable[[str], bool]) -> Examination:
     """Look down a list, and click the first item that is wanted.
 
     Parameters
     ----------
     items
         As shown, best first.
-    chance
+    u
         Drawn uniformly from [0, 1): decides how far the shopper looks.
-    wants
+    would_click
         Whether the shopper clicks an item that they see; asked of each item looked at, once, in order.
 
     Examples
     --------
-    >>> look_down(["a", "b", "c"], 0.5, {"b", "c"}.__contains__)
-    Glance(examined=('a', 'b'), clicked=1)
-    >>> look_down(["a", "b", "c"], 0.4, {"b", "c"}.__contains__)
-    Glance(examined=('a',), clicked=-1)
+    >>> examine_list(["a", "b", "c"], 0.5, {"b", "c"}.__contains__)
+    Examination(examined=('a', 'b'), clicked=1)
+    >>> examine_list(["a", "b", "c"], 0.4, {"b", "c"}.__contains__)
+    Examination(examined=('a',), clicked=-1)
     """
-    depth = depth_of(chance, len(items))
-    for place, item in enumerate(items[:depth]):
-        if wants(item):
-            return Glance(tuple(items[: place + 1]), place)
-    return Glance(tuple(items[:depth]), -1)
+    depth = examination_depth(u, len(items))
+    for rank, item in enumerate(items[:depth]):
+        if would_click(item):
+            return Examination(tuple(items[: rank + 1]), rank)
+    return Examination(tuple(items[:depth]), -1)
 
 
-def click_chance(chances: NDArray[np.float64]) -> float:
+def click_probability(click_probabilities: NDArray[np.float64]) -> float:
     """The chance of a click on a list, before anybody looks.
 
     Parameters
     ----------
-    chances : ndarray of float64, shape (k,)
+    click_probabilities : ndarray of float64, shape (k,)
         Of each item, best place first: the chance of a click if it is looked at.
 
     Returns
     -------
     float
         Sum over places k of 1 / k x its chance x the chance that none above was clicked. It is greatest for the items
-        with the highest chances, the highest first (swap two neighbours: the upper place is looked at more often).
+        with the highest chances, the highest first (swap two neighbors: the upper place is looked at more often).
 
     Examples
     --------
-    >>> click_chance(np.array([0.5, 0.5]))
+    >>> click_probability(np.array([0.5, 0.5]))
     0.625
     """
-    if not len(chances):
+    if not len(click_probabilities):
         return 0.0
-    passed = np.concatenate(([1.0], np.cumprod(1.0 - chances[:-1])))
-    return float((chances * passed / np.arange(1, len(chances) + 1)).sum())
+    not_clicked_above = np.concatenate(([1.0], np.cumprod(1.0 - click_probabilities[:-1])))
+    return float((click_probabilities * not_clicked_above / np.arange(1, len(click_probabilities) + 1)).sum())

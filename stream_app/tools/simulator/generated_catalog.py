@@ -1,4 +1,4 @@
-"""The generated catalogue: items in categories, popular and less so, each with its neighbours."""
+"""The generated catalog: items in categories, popular and less so, each with its neighbors."""
 
 from typing import Final
 
@@ -14,7 +14,7 @@ _BRANDS: Final = ("Alder", "Birch", "Cedar", "Dogwood", "Elm", "Fir", "Hazel", "
 _STYLES: Final = ("light", "classic", "alpine", "trail", "winter", "family", "racing", "city")
 
 
-class Catalogue:
+class GeneratedCatalog:
     """Items on a line within their category: near on the line is alike.
 
     Parameters
@@ -38,12 +38,12 @@ class Catalogue:
         Share of attention by item index, shape (count,), float64, sums to 1.
     angle
         Where an item stands on the line of its category, which is closed to a ring, as an angle in radians.
-    dearness
+    relative_log_price
         Logarithm of its price over the usual one of its category.
 
     Examples
     --------
-    >>> Catalogue(50, np.random.default_rng(7)).titles[0]
+    >>> GeneratedCatalog(50, np.random.default_rng(7)).titles[0]
     'light tent 1'
     """
 
@@ -65,7 +65,7 @@ class Catalogue:
         usual = levels[self.category_of]
         prices = np.round(usual * rng.lognormal(0, 0.35, count), 2)
         self.prices: list[float] = prices.tolist()
-        self.dearness: NDArray[np.float64] = np.log(prices / usual)
+        self.relative_log_price: NDArray[np.float64] = np.log(prices / usual)
         self.brands = [_BRANDS[brand] for brand in rng.integers(len(_BRANDS), size=count)]
         self.titles = [self._title(index) for index in range(count)]
 

@@ -8,18 +8,18 @@ from typing import Final, NamedTuple
 import msgspec
 
 from stream_app.errors import UserError
-from stream_app.tools.evaluation.session_files import SessionClock, Visit, read_sessions
+from stream_app.tools.evaluation.session_files import SessionClock, TimedSession, read_sessions
 from stream_app.tools.feeds import jsonl, trivago
-from stream_app.tools.feeds.delimited import records
+from stream_app.tools.feeds.delimited import read_delimited
 from stream_app.tools.feeds.files import lines, open_log_file
 from stream_app.tools.feeds.formats import ReadRows
-from stream_app.tools.feeds.rows import Mapped
+from stream_app.tools.feeds.rows import EventRow
 from topics.events import Click, Purchase, Search
 
 LoggedEvent = Click | Search | Purchase
 """What a log tells of a shopper."""
 
-SESSIONS_A_DAY: Final = 1_000.0
+SESSIONS_PER_DAY: Final = 1_000.0
 """How fast the shop's time passes where a log has no times, as `headrace evaluate sessions` takes it."""
 
 TENTHS: Final = 10
@@ -27,7 +27,7 @@ TENTHS: Final = 10
 Visits = Sequence[Sequence[LoggedEvent]]
 
 
-class LoggedShopper(NamedTuple):
+class LoggedUser(NamedTuple):
     """One shopper of a log.
 
     Attributes
@@ -36,30 +36,30 @@ class LoggedShopper(NamedTuple):
         Their place in the log by their first event, from 0.
     user_id
         Who.
-    known
+    history
         Their visits in order of time, each with at least one event; or a session without times' visit.
     """
 
     number: int
     user_id: str
-    known: Visits | Visit
+    history: Visits | TimedSession
 
     def visits(self) -> Visits:
         """Their visits, each with its events in order."""
-        if not isinstance(self.known, Visit):
-            return self.known
-        ids = zip(self.known.items, self.known.times, strict=True)
+        if not isinstance(self.history, TimedSession):
+            return self.history
+        ids = zip(self.history.items, self.history.times, strict=True)
         user = self.user_id
         clicks = [
             Click(
-                event_id=f"{user}-{place}",
+                event_id=f"{user}-{index}",
                 user_id=user,
                 ts=round(ts * 1_000),
                 session_id=user,
                 channel="web",
                 item_id=item,
             )
-            for place, (item, ts) in enumerate(ids)
+            for index, (item, ts) in enumerate(ids)
         ]
         return [clicks]
 
@@ -68,24 +68,24 @@ class LoggedShopper(NamedTuple):
         return (event for visit in self.visits() for event in visit)
 
     @property
-    def size(self) -> int:
+    def n_events(self) -> int:
         """How many there are."""
-        if isinstance(self.known, Visit):
-            return len(self.known.items)
-        return sum(len(visit) for visit in self.known)
+        if isinstance(self.history, TimedSession):
+            return len(self.history.items)
+        return sum(len(visit) for visit in self.history)
 
     @property
-    def begins(self) -> float:
+    def start_time(self) -> float:
         """Time of the first event, seconds since the epoch."""
-        return self.known.times[0] if isinstance(self.known, Visit) else self.known[0][0].time
+        return self.history.times[0] if isinstance(self.history, TimedSession) else self.history[0][0].time
 
     @property
-    def ends(self) -> float:
+    def end_time(self) -> float:
         """Time of the last event."""
-        return self.known.times[-1] if isinstance(self.known, Visit) else self.known[-1][-1].time
+        return self.history.times[-1] if isinstance(self.history, TimedSession) else self.history[-1][-1].time
 
 
-def read_log(path: Path, format_name: str, sessions_a_day: float = SESSIONS_A_DAY) -> list[LoggedShopper]:
+def read_log(path: Path, format_name: str, sessions_per_day: float = SESSIONS_PER_DAY) -> list[LoggedUser]:
     """Read a log.
 
     Parameters
@@ -94,12 +94,12 @@ def read_log(path: Path, format_name: str, sessions_a_day: float = SESSIONS_A_DA
         Plain or gzip.
     format_name
         A key of `FORMATS`.
-    sessions_a_day
+    sessions_per_day
         For a format without times.
 
     Returns
     -------
-    list of LoggedShopper
+    list of LoggedUser
         By their first event.
 
     Raises
@@ -109,30 +109,30 @@ def read_log(path: Path, format_name: str, sessions_a_day: float = SESSIONS_A_DA
     """
     if format_name not in FORMATS:
         raise UserError(f"There is no format {format_name!r} of sessions; there are {', '.join(FORMATS)}.")
-    found = FORMATS[format_name](path, sessions_a_day)
-    if not found:
+    logged_users = FORMATS[format_name](path, sessions_per_day)
+    if not logged_users:
         raise UserError(f"{path} holds no shopper who did anything; is {format_name} its format?")
-    return found
+    return logged_users
 
 
-def _read_sessions(path: Path, sessions_a_day: float) -> list[LoggedShopper]:
-    clock = SessionClock(sessions_a_day)
-    visits = (clock.visit(items) for items in read_sessions(path) if items)
-    return [LoggedShopper(number, visit.user, visit) for number, visit in enumerate(visits)]
+def _read_sessions(path: Path, sessions_per_day: float) -> list[LoggedUser]:
+    clock = SessionClock(sessions_per_day)
+    visits = (clock.timed_session(items) for items in read_sessions(path) if items)
+    return [LoggedUser(number, visit.user, visit) for number, visit in enumerate(visits)]
 
 
-def _read_events(read: ReadRows) -> "Callable[[Path, float], list[LoggedShopper]]":
-    def read_shoppers(path: Path, sessions_a_day: float) -> list[LoggedShopper]:
-        del sessions_a_day  # the log has times
+def _read_events(read: ReadRows) -> "Callable[[Path, float], list[LoggedUser]]":
+    def read_users(path: Path, sessions_per_day: float) -> list[LoggedUser]:
+        del sessions_per_day  # the log has times
         with open_log_file(path) as stream:
             rows = read(lines(stream), path.name)
-            events = (row.event for row in rows if isinstance(row, Mapped))
-            return by_shopper(event for event in events if isinstance(event, Click | Search | Purchase))
+            events = (row.event for row in rows if isinstance(row, EventRow))
+            return group_by_user(event for event in events if isinstance(event, Click | Search | Purchase))
 
-    return read_shoppers
+    return read_users
 
 
-def by_shopper(events: Iterable[LoggedEvent]) -> list[LoggedShopper]:
+def group_by_user(events: Iterable[LoggedEvent]) -> list[LoggedUser]:
     """Events as shoppers with visits.
 
     A visit is what shares a `session_id`; events of a visit are put in order of time, those of the same time stay as
@@ -147,28 +147,30 @@ def by_shopper(events: Iterable[LoggedEvent]) -> list[LoggedShopper]:
     --------
     >>> def click(user, session, ts):
     ...     return Click(event_id=f"{user}{ts}", user_id=user, session_id=session, ts=ts, item_id="i")
-    >>> found = by_shopper([click("a", "s", 3_000), click("a", "r", 2_000), click("b", "q", 1_000)])
-    >>> [(shopper.user_id, [len(visit) for visit in shopper.visits()]) for shopper in found]
+    >>> logged_users = group_by_user([click("a", "s", 3_000), click("a", "r", 2_000), click("b", "q", 1_000)])
+    >>> [(user.user_id, [len(visit) for visit in user.visits()]) for user in logged_users]
     [('b', [1]), ('a', [1, 1])]
     """
     users: dict[str, dict[str | None, list[LoggedEvent]]] = {}
     for event in events:
         users.setdefault(event.user_id, {}).setdefault(event.session_id, []).append(event)
-    known = []
+    history = []
     for user_id, sessions in users.items():
-        visits = [sorted(visit, key=_time) for visit in sessions.values()]
-        known.append((user_id, sorted(visits, key=lambda visit: visit[0].time)))
-    known.sort(key=lambda each: each[1][0][0].time)
-    return [LoggedShopper(number, user_id, visits) for number, (user_id, visits) in enumerate(known)]
+        visits = [sorted(visit, key=_event_time) for visit in sessions.values()]
+        history.append((user_id, sorted(visits, key=lambda visit: visit[0].time)))
+    history.sort(key=lambda each: each[1][0][0].time)
+    return [LoggedUser(number, user_id, visits) for number, (user_id, visits) in enumerate(history)]
 
 
-def _time(event: LoggedEvent) -> float:
+def _event_time(event: LoggedEvent) -> float:
     return event.time
 
 
-def _yoochoose(raw: Iterable[bytes], name: str) -> Iterator[Mapped]:
+def _yoochoose(raw: Iterable[bytes], name: str) -> Iterator[EventRow]:
     """Clicks of the RecSys Challenge 2015: a session is a shopper."""
-    for record in records(raw, name=name, delimiter="\t", needed=("SessionId", "ItemId", "Time")):
+    for record in read_delimited(
+        raw, name=name, delimiter="\t", required_columns=("SessionId", "ItemId", "Time")
+    ):
         if record.problem is not None:
             raise UserError(f"{name}:{record.line}: {record.problem}.")
         values = record.values
@@ -181,10 +183,10 @@ def _yoochoose(raw: Iterable[bytes], name: str) -> Iterator[Mapped]:
             event_id=f"{user}-{record.line}", user_id=user, ts=ts, session_id=user, channel="web",
             item_id=values["ItemId"],
         )  # fmt: skip
-        yield Mapped(record.line, click)
+        yield EventRow(record.line, click)
 
 
-FORMATS: Final[dict[str, Callable[[Path, float], list[LoggedShopper]]]] = {
+FORMATS: Final[dict[str, Callable[[Path, float], list[LoggedUser]]]] = {
     "diginetica": _read_sessions,
     "trivago": _read_events(trivago.rows),
     "yoochoose": _read_events(_yoochoose),
@@ -218,15 +220,15 @@ class Tenth(msgspec.Struct, frozen=True):
         >>> Tenth.parse("3/10")
         Tenth(number=3)
         """
-        number, slash, of = text.partition("/")
-        if not (number.isascii() and number.isdigit() and slash and of == str(TENTHS)):
+        number, slash, denominator = text.partition("/")
+        if not (number.isascii() and number.isdigit() and slash and denominator == str(TENTHS)):
             raise UserError(f"--tenth is written as 3/{TENTHS}, not {text!r}.")
         if not 1 <= int(number) <= TENTHS:
             raise UserError(f"--tenth goes from 1/{TENTHS} to {TENTHS}/{TENTHS}, not {text}.")
         return cls(int(number))
 
 
-class Cut(NamedTuple):
+class LogSplit(NamedTuple):
     """A log, cut.
 
     Attributes
@@ -237,21 +239,21 @@ class Cut(NamedTuple):
         Shoppers who are followed.
     """
 
-    warm_up: list[LoggedShopper]
-    measured: list[LoggedShopper]
+    warm_up: list[LoggedUser]
+    measured: list[LoggedUser]
 
 
-def cut(
-    shoppers: Sequence[LoggedShopper],
+def split_log(
+    users: Sequence[LoggedUser],
     warm_up: float = 0.0,
     tenth: Tenth | None = None,
     limit: int | None = None,
-) -> Cut:
+) -> LogSplit:
     """Cut a log.
 
     Parameters
     ----------
-    shoppers
+    users
         By their first event.
     warm_up
         The share of them, the earliest, that is fed as it is.
@@ -268,36 +270,36 @@ def cut(
 
     Examples
     --------
-    >>> log = by_shopper(Click(event_id="e", user_id=f"u{n:02}", ts=n, item_id="i") for n in range(40))
-    >>> [shopper.user_id for shopper in cut(log, 0.5, Tenth(2)).measured]
+    >>> log = group_by_user(Click(event_id="e", user_id=f"u{n:02}", ts=n, item_id="i") for n in range(40))
+    >>> [user.user_id for user in split_log(log, 0.5, Tenth(2)).measured]
     ['u21', 'u31']
     """
-    begin = round(warm_up * len(shoppers))
-    measured = shoppers[begin:]
+    n_warm_up = round(warm_up * len(users))
+    measured = users[n_warm_up:]
     if tenth is not None:
         measured = measured[tenth.number - 1 :: TENTHS]
     measured = measured[:limit]
     if not measured:
         raise UserError("No shopper is left to follow: warm up with less, or take a longer log.")
-    return Cut(list(shoppers[:begin]), list(measured))
+    return LogSplit(list(users[:n_warm_up]), list(measured))
 
 
-def in_order(shoppers: Iterable[LoggedShopper]) -> Iterator[LoggedEvent]:
+def merge_by_time(users: Iterable[LoggedUser]) -> Iterator[LoggedEvent]:
     """The events of shoppers by time; only those of shoppers in the shop at the same time are held.
 
     Examples
     --------
     >>> clicks = [Click(event_id="e", user_id=u, ts=ts, item_id="i") for ts, u in enumerate("aba")]
-    >>> [event.user_id for event in in_order(by_shopper(clicks))]
+    >>> [event.user_id for event in merge_by_time(group_by_user(clicks))]
     ['a', 'b', 'a']
     """
-    here: list[
+    pending: list[
         tuple[float, int, int, LoggedEvent]
     ] = []  # time, shopper and place before events of the same time
-    for shopper in sorted(shoppers, key=lambda each: each.begins):
-        while here and here[0][0] <= shopper.begins:
-            yield heappop(here)[-1]
-        for place, event in enumerate(shopper.events()):
-            heappush(here, (event.time, shopper.number, place, event))
-    while here:
-        yield heappop(here)[-1]
+    for user in sorted(users, key=lambda each: each.start_time):
+        while pending and pending[0][0] <= user.start_time:
+            yield heappop(pending)[-1]
+        for index, event in enumerate(user.events()):
+            heappush(pending, (event.time, user.number, index, event))
+    while pending:
+        yield heappop(pending)[-1]

@@ -11,28 +11,28 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.tools.simulator.generated_catalog import CATEGORIES, Catalogue
+from stream_app.tools.simulator.generated_catalog import CATEGORIES, GeneratedCatalog
 
 DAY: Final = 86_400.0
-SEASON: Final = 7 * DAY
+SEASON_PERIOD: Final = 7 * DAY
 """Demand for each category rises and falls once in so many seconds, one category after the other."""
 
-BASE: Final = -5.0
+BASE_LOGIT: Final = -5.0
 """What speaks for an item of no interest, so that one in 150 is clicked."""
 
-INTENT, INTEREST, STYLE, APPEAL, SWING = 2.2, 0.8, 1.2, 0.8, 0.7
+INTENT_WEIGHT, INTEREST_WEIGHT, STYLE_WEIGHT, APPEAL_WEIGHT, SEASON_AMPLITUDE = 2.2, 0.8, 1.2, 0.8, 0.7
 """Weights: of the category they came for, of the category otherwise favoured most, of style, of appeal, of season."""
 
-SEEN, CLICKED, BOUGHT = 0.5, 1.5, 3.0
+IGNORED_PENALTY, CLICKED_PENALTY, BOUGHT_PENALTY = 0.5, 1.5, 3.0
 """What speaks against an item that was passed over in this visit (each time), clicked in it, ever bought."""
 
-MOVED: Final = 0.5
+SHIFTED_FRACTION: Final = 0.5
 """Share of shoppers who get new tastes at a shift, and of items that get another's appeal."""
 
-NEW: Final = 0.15
+NEW_ITEM_FRACTION: Final = 0.15
 """Share of items that arrive while the shop is open."""
 
-PAGE: Final = 10
+PAGE_SIZE: Final = 10
 """Items on a page of the shop's own: of search results, or of a category."""
 
 Values = NDArray[np.float64]
@@ -50,17 +50,17 @@ class Tastes(NamedTuple):
         How much of their shopping is in each, sums to 1.
     style
         An angle, in radians.
-    thrift
+    price_sensitivity
         How much a high price speaks against an item.
     """
 
     categories: Values
     style: float
-    thrift: float
+    price_sensitivity: float
 
 
-class World:
-    """The catalogue, who likes what, and how that changes.
+class PreferenceWorld:
+    """The catalog, who likes what, and how that changes.
 
     Parameters
     ----------
@@ -75,7 +75,7 @@ class World:
 
     Examples
     --------
-    >>> world = World(50, seed=7, begin=0.0, end=100.0, shifts=(40.0,))
+    >>> world = PreferenceWorld(50, seed=7, begin=0.0, end=100.0, shifts=(40.0,))
     >>> [world.epoch(now) for now in (0.0, 40.0, 99.0)]
     [0, 1, 1]
     """
@@ -89,58 +89,64 @@ class World:
         shifts: tuple[float, ...] = (),
     ) -> None:
         rng = np.random.default_rng((seed, 0))
-        self.catalogue: Final = Catalogue(items, rng)
+        self.catalog: Final = GeneratedCatalog(items, rng)
         self.seed: Final = seed
         self.shifts: Final = shifts
-        attention = np.log(self.catalogue.popularity)
-        appeal = APPEAL * (attention - attention.mean()) / attention.std()
+        log_popularity = np.log(self.catalog.popularity)
+        appeal = APPEAL_WEIGHT * (log_popularity - log_popularity.mean()) / log_popularity.std()
         self._appeal = [appeal]
         for _ in shifts:
             appeal = appeal.copy()
-            moved = rng.permutation(items)[: round(MOVED * items)]
-            appeal[moved] = rng.permutation(appeal[moved])
+            shifted_items = rng.permutation(items)[: round(SHIFTED_FRACTION * items)]
+            appeal[shifted_items] = rng.permutation(appeal[shifted_items])
             self._appeal.append(appeal)
-        self.arrives: Values = np.full(items, -np.inf)
+        self.arrival_times: Values = np.full(items, -np.inf)
         if end is not None:
-            kept = np.unique(self.catalogue.category_of, return_index=True)[1]  # no category is ever empty
-            late = np.setdiff1d(rng.permutation(items)[: round(NEW * items)], kept)
-            self.arrives[late] = rng.uniform(begin, end, len(late))
-        self._ordered: dict[tuple[int, int], NDArray[np.int64]] = {}
-        self._cos, self._sin = np.cos(self.catalogue.angle), np.sin(self.catalogue.angle)
+            always_available = np.unique(self.catalog.category_of, return_index=True)[
+                1
+            ]  # no category is ever empty
+            new_items = np.setdiff1d(
+                rng.permutation(items)[: round(NEW_ITEM_FRACTION * items)], always_available
+            )
+            self.arrival_times[new_items] = rng.uniform(begin, end, len(new_items))
+        self._appeal_order: dict[tuple[int, int], NDArray[np.int64]] = {}
+        self._cos, self._sin = np.cos(self.catalog.angle), np.sin(self.catalog.angle)
 
     def epoch(self, now: float) -> int:
         """How many shifts there have been."""
         return bisect_right(self.shifts, now)
 
-    def tastes(self, shopper: int, epoch: int) -> Tastes:
+    def tastes(self, user: int, epoch: int) -> Tastes:
         """What a shopper likes after so many shifts; the same whenever it is asked."""
         while epoch:
-            rng = np.random.default_rng((self.seed, 1, shopper, epoch))
-            if rng.random() < MOVED:
-                return _drawn(rng)
+            rng = np.random.default_rng((self.seed, 1, user, epoch))
+            if rng.random() < SHIFTED_FRACTION:
+                return _sample_tastes(rng)
             epoch -= 1
-        return _drawn(np.random.default_rng((self.seed, 1, shopper, 0)))
+        return _sample_tastes(np.random.default_rng((self.seed, 1, user, 0)))
 
     def demand(self, tastes: Tastes, now: float) -> Values:
         """The chance of each category to be what a visit is for."""
-        wanted = tastes.categories * np.exp(SWING * np.sin(_PHASES + 2 * np.pi * now / SEASON))
-        share: Values = wanted / wanted.sum()
+        weights = tastes.categories * np.exp(
+            SEASON_AMPLITUDE * np.sin(_PHASES + 2 * np.pi * now / SEASON_PERIOD)
+        )
+        share: Values = weights / weights.sum()
         return share
 
     def page(self, category: int, now: float, item: int | None = None) -> list[int]:
         """A page of the shop's own: the items of a category that appeal most, or the page that an item is on."""
         key = (self.epoch(now), category)
-        order = self._ordered.get(key)
+        order = self._appeal_order.get(key)
         if order is None:
-            here = self.catalogue.members(category)
-            order = here.start + np.argsort(-self._appeal[key[0]][here], kind="stable")
-            self._ordered[key] = order
-        there = order[self.arrives[order] <= now]
-        first = 0 if item is None else int((there == item).argmax()) // PAGE * PAGE
-        page: list[int] = there[first : first + PAGE].tolist()
+            category_slice = self.catalog.members(category)
+            order = category_slice.start + np.argsort(-self._appeal[key[0]][category_slice], kind="stable")
+            self._appeal_order[key] = order
+        available = order[self.arrival_times[order] <= now]
+        first = 0 if item is None else int((available == item).argmax()) // PAGE_SIZE * PAGE_SIZE
+        page: list[int] = available[first : first + PAGE_SIZE].tolist()
         return page
 
-    def pull(self, tastes: Tastes, intent: int, now: float, where: slice = slice(None)) -> Values:
+    def click_logits(self, tastes: Tastes, intent: int, now: float, where: slice = slice(None)) -> Values:
         """What speaks for each item (the logit of a click on it when it is looked at), -inf for those not there yet.
 
         Parameters
@@ -154,17 +160,23 @@ class World:
         where
             Of these items.
         """
-        goods = self.catalogue
-        interest = INTEREST * tastes.categories / tastes.categories.max()
-        interest[intent] = INTENT
+        catalog = self.catalog
+        interest = INTEREST_WEIGHT * tastes.categories / tastes.categories.max()
+        interest[intent] = INTENT_WEIGHT
         style = np.cos(tastes.style) * self._cos[where] + np.sin(tastes.style) * self._sin[where]
         appeal = self._appeal[self.epoch(now)][where]
-        category = goods.category_of[where]
-        logit = BASE + interest[category] + STYLE * style + appeal - tastes.thrift * goods.dearness[where]
-        there: Values = np.where(self.arrives[where] <= now, logit, -np.inf)
-        return there
+        category = catalog.category_of[where]
+        logit = (
+            BASE_LOGIT
+            + interest[category]
+            + STYLE_WEIGHT * style
+            + appeal
+            - tastes.price_sensitivity * catalog.relative_log_price[where]
+        )
+        available: Values = np.where(self.arrival_times[where] <= now, logit, -np.inf)
+        return available
 
 
-def _drawn(rng: np.random.Generator) -> Tastes:
+def _sample_tastes(rng: np.random.Generator) -> Tastes:
     categories = rng.dirichlet(np.full(len(CATEGORIES), 0.3)) + 1e-6
     return Tastes(categories / categories.sum(), rng.uniform(0, 2 * np.pi), float(rng.lognormal(0, 0.5)))

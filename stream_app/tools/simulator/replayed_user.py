@@ -20,15 +20,15 @@ from typing import Final, TypeVar
 import numpy as np
 from msgspec import structs
 
-from stream_app.tools.simulator.examination_model import look_down
-from stream_app.tools.simulator.logged_users import LoggedEvent, LoggedShopper
-from stream_app.tools.simulator.simulated_user import Look, Sale, ShopEvent, Step
+from stream_app.tools.simulator.examination_model import examine_list
+from stream_app.tools.simulator.logged_users import LoggedEvent, LoggedUser
+from stream_app.tools.simulator.simulated_user import AttributedLine, ListExamination, ShopEvent, Step
 from topics.events import Click, Impression, Purchase
 from topics.records import RecommendationList
 
 E = TypeVar("E", bound=LoggedEvent)
 
-_RECENT: Final = 3  # items of a visit that the client's fallback chain asks for
+_SESSION_ITEMS: Final = 3  # items of a visit that the client's fallback chain asks for
 
 
 @dataclass(slots=True)
@@ -37,9 +37,9 @@ class _Stay:
 
     visit: int
     item: str | None
-    chance: float
-    left: deque[LoggedEvent]
-    led: bool = False
+    examination_draw: float
+    unsent: deque[LoggedEvent]
+    recommended: bool = False
 
 
 def item_of(event: LoggedEvent) -> str | None:
@@ -53,12 +53,12 @@ def item_of(event: LoggedEvent) -> str | None:
             return None
 
 
-class ReplayedShopper:
+class ReplayedUser:
     """One shopper of a log.
 
     Parameters
     ----------
-    logged
+    logged_user
         What they did.
     seed
         With the shopper's number in the log it decides how far they look, stay by stay: so two policies are looked at
@@ -72,7 +72,7 @@ class ReplayedShopper:
     --------
     >>> from topics.records import ListedItem, Reason
     >>> clicks = [Click(event_id=f"e{n}", user_id="u", ts=n * 60_000, item_id=item) for n, item in enumerate("abc")]
-    >>> shopper = ReplayedShopper(LoggedShopper(0, "u", [clicks]), seed=7)
+    >>> shopper = ReplayedUser(LoggedUser(0, "u", [clicks]), seed=7)
     >>> [event.item_id for event in shopper.step(None).events]
     ['a']
     >>> listed = tuple(ListedItem(item, 0.0, 1.0, Reason("popular")) for item in "cb")
@@ -81,23 +81,23 @@ class ReplayedShopper:
     ... )
     >>> [getattr(event, "item_id", event.list_id) for event in shopper.step(shown).events]
     ['l', 'c', 'b']
-    >>> print(shopper.due)
+    >>> print(shopper.next_time)
     None
     """
 
-    def __init__(self, logged: LoggedShopper, *, seed: int, run: str = "", shift_ms: int = 0) -> None:
-        self.user_id: Final = f"{run}{logged.user_id}"
+    def __init__(self, logged_user: LoggedUser, *, seed: int, run: str = "", shift_ms: int = 0) -> None:
+        self.user_id: Final = f"{run}{logged_user.user_id}"
         self._run = run
         self._shift = shift_ms
-        self._stays = list(_stays(logged.visits(), np.random.default_rng((seed, logged.number))))
-        self._place = 0
+        self._stays = list(_stays(logged_user.visits(), np.random.default_rng((seed, logged_user.number))))
+        self._stay_index = 0
         self._visit = -1
-        self._ahead: dict[str, deque[_Stay]] = {}  # of this visit, not led to, by item
+        self._upcoming: dict[str, deque[_Stay]] = {}  # of this visit, not led to, by item
         self._clicked: dict[str, str] = {}  # item to the list it was last clicked on in this visit
-        self._items: deque[str] = deque(maxlen=_RECENT)
+        self._items: deque[str] = deque(maxlen=_SESSION_ITEMS)
         self._last_ms = 0
         self._sent = 0
-        self.at: str | None = None
+        self.current_item: str | None = None
         self.segments: Sequence[str] = ()
         self._open_visit()
 
@@ -107,93 +107,102 @@ class ReplayedShopper:
         return tuple(self._items)
 
     @property
-    def due(self) -> float | None:
+    def next_time(self) -> float | None:
         """When the next stay begins."""
-        if self._place == len(self._stays):
+        if self._stay_index == len(self._stays):
             return None
-        return self._stays[self._place].left[0].time + self._shift / 1_000
+        return self._stays[self._stay_index].unsent[0].time + self._shift / 1_000
 
     def step(self, shown: RecommendationList | None) -> Step:
         """Look at the list, and do the next stay."""
-        stay = self._stays[self._place]
+        stay = self._stays[self._stay_index]
         events: list[ShopEvent] = []
-        look = self._look(shown, stay, events) if shown is not None else None
+        list_examination = self._examine_list(shown, stay, events) if shown is not None else None
         sales = []
-        while stay.left:
-            event = self._dated(stay.left.popleft())
+        while stay.unsent:
+            event = self._rewrite_event(stay.unsent.popleft())
             if isinstance(event, Purchase):
-                event, sold = self._credited(event)
-                sales += sold
+                event, attributed = self._attribute_purchase(event)
+                sales += attributed
             events.append(event)
-        if not stay.led and stay.item is not None:
-            self._ahead[stay.item].remove(stay)
-        self.at = stay.item
+        if not stay.recommended and stay.item is not None:
+            self._upcoming[stay.item].remove(stay)
+        self.current_item = stay.item
         if stay.item is not None:
             self._items.append(stay.item)
-        self._go_on()
-        return Step(events, look, sales)
+        self._advance()
+        return Step(events, list_examination, sales)
 
-    def _look(self, shown: RecommendationList, stay: _Stay, events: list[ShopEvent]) -> Look:
+    def _examine_list(
+        self, shown: RecommendationList, stay: _Stay, events: list[ShopEvent]
+    ) -> ListExamination:
         items = [item.id for item in shown.items]
-        glance = look_down(items, stay.chance, lambda item: item != self.at and bool(self._ahead.get(item)))
-        first = stay.left[0]
+        examination = examine_list(
+            items,
+            stay.examination_draw,
+            lambda item: item != self.current_item and bool(self._upcoming.get(item)),
+        )
+        first = stay.unsent[0]
         self._sent += 1
-        seen = Impression(
+        impression = Impression(
             event_id=f"{self.user_id}-look-{self._sent}", user_id=self.user_id, ts=self._next_ms(first),
             session_id=first.session_id, channel=first.channel, context=first.context,
-            list_id=shown.list_id, items=list(glance.examined),
+            list_id=shown.list_id, items=list(examination.examined),
         )  # fmt: skip
-        events.append(seen)
-        if glance.clicked >= 0:
-            events.append(self._follow(items[glance.clicked], glance.clicked, shown.list_id, first))
-        return Look(len(items), len(glance.examined), glance.clicked >= 0)
+        events.append(impression)
+        if examination.clicked >= 0:
+            events.append(
+                self._click_recommended(items[examination.clicked], examination.clicked, shown.list_id, first)
+            )
+        return ListExamination(len(items), len(examination.examined), examination.clicked >= 0)
 
-    def _follow(self, item: str, position: int, list_id: str, now: LoggedEvent) -> Click:
+    def _click_recommended(self, item: str, position: int, list_id: str, now: LoggedEvent) -> Click:
         """Click an item on the list: the first click of the stay that it leads to, or one more before a purchase."""
-        stay = self._ahead[item].popleft()
-        stay.led = True
+        stay = self._upcoming[item].popleft()
+        stay.recommended = True
         self._clicked[item] = list_id
         self._items.append(item)
-        first = stay.left[0]
+        first = stay.unsent[0]
         if isinstance(first, Click):
-            stay.left.popleft()
-            dated = self._dated(structs.replace(first, ts=_ms(now)))
+            stay.unsent.popleft()
+            click = self._rewrite_event(structs.replace(first, ts=_time_ms(now)))
         else:
-            dated = Click(
+            click = Click(
                 event_id=f"{self.user_id}-click-{self._sent}", user_id=self.user_id, ts=self._next_ms(now),
                 session_id=first.session_id, channel=first.channel, context=first.context, item_id=item,
             )  # fmt: skip
-        return structs.replace(dated, list_id=list_id, position=position)
+        return structs.replace(click, list_id=list_id, position=position)
 
-    def _credited(self, event: Purchase) -> tuple[Purchase, list[Sale]]:
+    def _attribute_purchase(self, event: Purchase) -> tuple[Purchase, list[AttributedLine]]:
         """The purchase with the list it came from, if it did, and its lines."""
         lists = [self._clicked.get(line.item_id, "") for line in event.items]
         sales = [
-            Sale(found, line.price * line.quantity) for found, line in zip(lists, event.items, strict=True)
+            AttributedLine(list_id, line.price * line.quantity)
+            for list_id, line in zip(lists, event.items, strict=True)
         ]
         return structs.replace(event, list_id=next(filter(None, lists), None)), sales
 
-    def _go_on(self) -> None:
+    def _advance(self) -> None:
         """To the next stay with something left to send."""
-        while self._place < len(self._stays) and not self._stays[self._place].left:
-            self._place += 1
+        while self._stay_index < len(self._stays) and not self._stays[self._stay_index].unsent:
+            self._stay_index += 1
         self._open_visit()
 
     def _open_visit(self) -> None:
-        if self._place == len(self._stays) or self._stays[self._place].visit == self._visit:
+        if self._stay_index == len(self._stays) or self._stays[self._stay_index].visit == self._visit:
             return
-        self._visit = self._stays[self._place].visit
-        self._ahead, self._clicked, self.at = {}, {}, None
+        self._visit = self._stays[self._stay_index].visit
+        self._upcoming, self._clicked, self.current_item = {}, {}, None
         self._items.clear()
-        for stay in self._stays[self._place :]:
+        for stay in self._stays[self._stay_index :]:
             if stay.visit != self._visit:
                 break
             if stay.item is not None:
-                self._ahead.setdefault(stay.item, deque()).append(stay)
-        segments = self._stays[self._place].left[0].context.get("country")
+                self._upcoming.setdefault(stay.item, deque()).append(stay)
+        segments = self._stays[self._stay_index].unsent[0].context.get("country")
         self.segments = () if segments is None else (f"country:{segments}",)
 
-    def _dated(self, event: E) -> E:
+    def _rewrite_event(self, event: E) -> E:
         """The event as this run sends it: ids of its own, the time moved."""
         return structs.replace(
             event, event_id=f"{self._run}{event.event_id}", user_id=self.user_id, ts=self._next_ms(event)
@@ -201,16 +210,16 @@ class ReplayedShopper:
 
     def _next_ms(self, event: LoggedEvent) -> int:
         """The time of an event, moved; never the same twice, so that the order stays what it is."""
-        self._last_ms = max(_ms(event) + self._shift, self._last_ms + 1)
+        self._last_ms = max(_time_ms(event) + self._shift, self._last_ms + 1)
         return self._last_ms
 
 
-def _ms(event: LoggedEvent) -> int:
+def _time_ms(event: LoggedEvent) -> int:
     return event.ts if isinstance(event.ts, int) else round(event.time * 1_000)
 
 
 def _stays(visits: Sequence[Sequence[LoggedEvent]], rng: np.random.Generator) -> Iterator[_Stay]:
     for number, visit in enumerate(visits):
         for item, run in groupby(visit, item_of):
-            for left in [deque(run)] if item is not None else [deque((search,)) for search in run]:
-                yield _Stay(number, item, rng.random(), left)
+            for unsent in [deque(run)] if item is not None else [deque((search,)) for search in run]:
+                yield _Stay(number, item, rng.random(), unsent)

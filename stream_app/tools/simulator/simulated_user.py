@@ -13,11 +13,11 @@ from topics.records import RecommendationList
 ShopEvent = Click | Search | Purchase | Impression
 """What shoppers do."""
 
-REACTIONS_NAMED: Final[Mapping[str, object]] = {"reward_named_only": True}
+NAMED_REACTION_SETTINGS: Final[Mapping[str, object]] = {"reward_require_list_id": True}
 """Settings of workers whose shoppers are these: a click on a list names it, so one without is on something else."""
 
 
-class Look(NamedTuple):
+class ListExamination(NamedTuple):
     """One list looked at.
 
     Attributes
@@ -37,7 +37,7 @@ class Look(NamedTuple):
     best: float = float("nan")
 
 
-class Sale(NamedTuple):
+class AttributedLine(NamedTuple):
     """One order line.
 
     Attributes
@@ -59,23 +59,23 @@ class Step(NamedTuple):
     ----------
     events
         In this order.
-    look
+    list_examination
         At the list; None where there was none.
     sales
         Order lines among the events.
     """
 
     events: list[ShopEvent]
-    look: Look | None
-    sales: list[Sale]
+    list_examination: ListExamination | None
+    sales: list[AttributedLine]
 
     @property
-    def acts(self) -> bool:
+    def has_action(self) -> bool:
         """Whether they did anything but look: then the next list is to reflect it."""
         return any(not isinstance(event, Impression) for event in self.events)
 
 
-class Shopper(Protocol):
+class SimulatedUser(Protocol):
     """A shopper of any kind."""
 
     @property
@@ -83,7 +83,7 @@ class Shopper(Protocol):
         """Who."""
 
     @property
-    def due(self) -> float | None:
+    def next_time(self) -> float | None:
         """When they do something next, seconds since the epoch in the shop's time; None if they never will."""
 
     @property
@@ -95,11 +95,11 @@ class Shopper(Protocol):
         """The shopper's audiences, for the same."""
 
     @property
-    def at(self) -> str | None:
+    def current_item(self) -> str | None:
         """The item they are looking at, which their page leaves out of its list."""
 
-    def step(self, shown: RecommendationList | None) -> Step:
+    def step(self, displayed: RecommendationList | None) -> Step:
         """Look at the list that is shown, if any, and go on.
 
-        Must not be called once `due` is None.
+        Must not be called once `next_time` is None.
         """

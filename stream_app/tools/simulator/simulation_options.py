@@ -5,29 +5,29 @@ from pathlib import Path
 import msgspec
 
 from stream_app.errors import UserError
-from stream_app.tools.simulator.logged_users import FORMATS, SESSIONS_A_DAY, Tenth
+from stream_app.tools.simulator.logged_users import FORMATS, SESSIONS_PER_DAY, Tenth
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
     """The options.
 
     Attributes
     ----------
     sessions, format
         A log whose shoppers are followed; without it shoppers are generated.
-    shoppers
+    users
         Follow only the first so many, or generate so many.
     seed
         Of everything that chance plays a part in.
     rate
         Events a second; 0 goes as fast as lists come.
-    at_once
+    concurrency
         Shoppers in flight.
     tenth
         Follow one of ten disjoint parts.
     warm_up
         A share of the log, or another log, fed as it is before anything is measured.
-    sessions_a_day
+    sessions_per_day
         Of a log without times.
     days, shifts
         Of the generated shop: how long, and on which days tastes change.
@@ -37,19 +37,19 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
         Put before the ids of shoppers; None lets the place decide (`runner`).
     own_servers, workers
         Start a broker, a Redis and so many workers.
-    report, outcomes, against
+    report, outcomes, baseline
         Where the figures go, where the sums of each shopper go, and another run's to compare with.
     """
 
     sessions: Path | None = None
     format: str = "diginetica"
-    shoppers: int | None = None
+    users: int | None = None
     seed: int = 7
     rate: float = 0.0
-    at_once: int = 48
+    concurrency: int = 48
     tenth: Tenth | None = None
     warm_up: Path | float = 0.0
-    sessions_a_day: float = SESSIONS_A_DAY
+    sessions_per_day: float = SESSIONS_PER_DAY
     days: float = 10.0
     shifts: tuple[float, ...] = (4.0, 7.0)
     items: int = 500
@@ -58,9 +58,9 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     workers: int = 1
     report: Path | None = None
     outcomes: Path | None = None
-    against: Path | None = None
+    baseline: Path | None = None
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """Find contradictions.
 
         Raises
@@ -74,7 +74,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
             raise UserError(
                 f"There is no format {self.format!r} of sessions; there are {', '.join(FORMATS)}."
             )
-        for file in (self.sessions, self.warm_up, self.against):
+        for file in (self.sessions, self.warm_up, self.baseline):
             if isinstance(file, Path) and not file.is_file():
                 raise UserError(f"There is no file {file}; check the path.")
 

@@ -7,26 +7,31 @@ import msgspec
 import numpy as np
 from rich.table import Table
 
-from stream_app.tools.evaluation.statistics import Interval
-from stream_app.tools.simulator.tally import FALLBACK, Tally
-from stream_app.tools.simulator.user_outcomes import CLICK_THROUGH, EXPECTED, FIGURES, Outcomes
+from stream_app.tools.evaluation.statistics import ConfidenceInterval
+from stream_app.tools.simulator.tally import FALLBACK, SimulationTally
+from stream_app.tools.simulator.user_outcomes import (
+    CLICK_THROUGH_RATE,
+    EXPECTED_METRICS,
+    METRICS,
+    UserOutcomes,
+)
 from topics.events import Click, Impression, Purchase, Search
 
 CURVE_BINS: Final = 60
 """Points of a regret curve."""
 
-_CONTROLS: Final = ("popularity", "fixed")
+_CONTROL_POLICIES: Final = ("popularity", "fixed")
 _DAY: Final = 86_400.0
 
 
-class PolicyFigures(msgspec.Struct, frozen=True, kw_only=True):
+class PolicySummary(msgspec.Struct, frozen=True, kw_only=True):
     """What a policy's lists came to; intervals are 95 %, by resampling shoppers.
 
     Attributes
     ----------
     policy
         As the lists say it; ``(fallback)`` behind it for lists that were not the shopper's own.
-    shoppers, lists, examined
+    users, lists, examined
         Who saw it; lists looked at; items looked at.
     clicks, conversions, revenue
         On the lists; order lines that came from them, and what they brought.
@@ -37,31 +42,31 @@ class PolicyFigures(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     policy: str
-    shoppers: int
+    users: int
     lists: int
     examined: int
     clicks: int
     conversions: int
     revenue: float
-    click_through: Interval
-    click_through_per_item: Interval
-    conversion_rate: Interval
-    revenue_per_list: Interval
-    expected_click_through: Interval | None = None
-    best_click_through: Interval | None = None
+    click_through: ConfidenceInterval
+    click_through_per_item: ConfidenceInterval
+    conversion_rate: ConfidenceInterval
+    revenue_per_list: ConfidenceInterval
+    expected_click_through: ConfidenceInterval | None = None
+    best_click_through: ConfidenceInterval | None = None
 
 
-class Difference(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyDifference(msgspec.Struct, frozen=True, kw_only=True):
     """One policy against another in one figure: the difference, and the lift in percent."""
 
     policy: str
-    against: str
-    figure: str
-    difference: Interval
-    lift_percent: Interval
+    baseline: str
+    metric: str
+    difference: ConfidenceInterval
+    lift_percent: ConfidenceInterval
 
 
-class Curve(msgspec.Struct, frozen=True, kw_only=True):
+class RegretCurve(msgspec.Struct, frozen=True, kw_only=True):
     """Regret of a policy over the shop's time.
 
     Attributes
@@ -87,21 +92,21 @@ class Regret(msgspec.Struct, frozen=True, kw_only=True):
 
     days: list[float]
     shifts: list[float]
-    curves: list[Curve]
+    curves: list[RegretCurve]
 
 
-class Setup(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationSetup(msgspec.Struct, frozen=True, kw_only=True):
     """What was run."""
 
-    shoppers: str
+    users: str
     seed: int
     tenth: int | None = None
     warm_up_events: int = 0
-    at_once: int = 48
+    concurrency: int = 48
     rate: float = 0.0
 
 
-class Report(msgspec.Struct, frozen=True, kw_only=True):
+class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
     """A run.
 
     Attributes
@@ -110,13 +115,13 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         What was run.
     interrupted
         Whether it was ended early.
-    shoppers, finished
+    users, finished
         Who came by; who did all they were to do.
     events, clicks, searches, purchases, impressions
         Sent.
     seconds, events_per_second
         How long the loop took.
-    lists, late, unlisted
+    lists, late_lists, steps_without_list
         Lists looked at; those that had not come in time and were of before; steps without any list.
     sales_without_list, revenue_without_list
         Order lines whose item was not clicked on a list, and what they brought.
@@ -126,9 +131,9 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
         Where the best list is known.
     """
 
-    setup: Setup
+    setup: SimulationSetup
     interrupted: bool
-    shoppers: int
+    users: int
     finished: int
     events: int
     clicks: int
@@ -138,24 +143,24 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     events_per_second: float
     lists: int
-    late: int
-    unlisted: int
+    late_lists: int
+    steps_without_list: int
     sales_without_list: int
     revenue_without_list: float
-    policies: list[PolicyFigures]
-    differences: list[Difference]
+    policies: list[PolicySummary]
+    differences: list[PolicyDifference]
     regret: Regret | None = None
 
 
-def make_report(
-    tally: Tally,
-    outcomes: Outcomes,
-    setup: Setup,
+def build_report(
+    tally: SimulationTally,
+    outcomes: UserOutcomes,
+    setup: SimulationSetup,
     *,
     seconds: float,
     interrupted: bool,
     regret: Regret | None = None,
-) -> Report:
+) -> SimulationReport:
     """Sum up.
 
     Parameters
@@ -173,10 +178,10 @@ def make_report(
     regret
         Curves.
     """
-    return Report(
+    return SimulationReport(
         setup=setup,
         interrupted=interrupted,
-        shoppers=len(tally.users),
+        users=len(tally.users),
         finished=tally.finished,
         events=tally.events,
         clicks=tally.sent(Click),
@@ -186,23 +191,29 @@ def make_report(
         seconds=round(seconds, 2),
         events_per_second=round(tally.events / seconds, 1) if seconds > 0 else 0.0,
         lists=tally.lists,
-        late=tally.late,
-        unlisted=tally.unlisted,
-        sales_without_list=tally.unled_lines,
-        revenue_without_list=round(tally.unled_revenue, 2),
-        policies=[_figures(outcomes, policy) for policy in outcomes.policies],
+        late_lists=tally.late_lists,
+        steps_without_list=tally.steps_without_list,
+        sales_without_list=tally.unattributed_lines,
+        revenue_without_list=round(tally.unattributed_revenue, 2),
+        policies=[_summarize_policy(outcomes, policy) for policy in outcomes.policies],
         differences=_differences(outcomes),
         regret=regret,
     )
 
 
-def _figures(outcomes: Outcomes, policy: str) -> PolicyFigures:
-    known = not math.isnan(outcomes.total(policy, "best"))
-    wanted = (*FIGURES, *EXPECTED) if known else FIGURES
-    intervals = dict(zip([figure.name for figure in wanted], outcomes.intervals(policy, wanted), strict=True))
-    return PolicyFigures(
+def _summarize_policy(outcomes: UserOutcomes, policy: str) -> PolicySummary:
+    has_best = not math.isnan(outcomes.total(policy, "best"))
+    metrics_to_report = (*METRICS, *EXPECTED_METRICS) if has_best else METRICS
+    intervals = dict(
+        zip(
+            [metric.name for metric in metrics_to_report],
+            outcomes.intervals(policy, metrics_to_report),
+            strict=True,
+        )
+    )
+    return PolicySummary(
         policy=policy,
-        shoppers=outcomes.shoppers(policy),
+        users=outcomes.n_users(policy),
         lists=round(outcomes.total(policy, "lists")),
         examined=round(outcomes.total(policy, "examined")),
         clicks=round(outcomes.total(policy, "clicks")),
@@ -212,39 +223,44 @@ def _figures(outcomes: Outcomes, policy: str) -> PolicyFigures:
     )
 
 
-def control_of(policies: list[str]) -> str | None:
+def choose_control(policies: list[str]) -> str | None:
     """What the others are held against first: `popularity`, `fixed`, or else the first there is.
 
     Examples
     --------
-    >>> control_of(["thompson", "rrf (fallback)", "fixed"])
+    >>> choose_control(["thompson", "rrf (fallback)", "fixed"])
     'fixed'
-    >>> control_of(["rrf (fallback)", "learned"])
+    >>> choose_control(["rrf (fallback)", "learned"])
     'learned'
     """
-    own = [policy for policy in policies if FALLBACK not in policy]
-    return next((name for name in _CONTROLS if name in own), own[0] if own else None)
+    policy_lists = [policy for policy in policies if FALLBACK not in policy]
+    return next(
+        (name for name in _CONTROL_POLICIES if name in policy_lists),
+        policy_lists[0] if policy_lists else None,
+    )
 
 
-def _differences(outcomes: Outcomes) -> list[Difference]:
-    control = control_of(outcomes.policies)
+def _differences(outcomes: UserOutcomes) -> list[PolicyDifference]:
+    control = choose_control(outcomes.policies)
     order = sorted(outcomes.policies, key=lambda policy: policy != control)
     return [
-        Difference(
+        PolicyDifference(
             policy=policy,
-            against=against,
-            figure=figure.name,
-            difference=outcomes.difference(policy, against, figure),
-            lift_percent=outcomes.lift(policy, against, figure),
+            baseline=baseline,
+            metric=metric.name,
+            difference=outcomes.difference(policy, baseline, metric),
+            lift_percent=outcomes.lift(policy, baseline, metric),
         )
-        for place, against in enumerate(order)
+        for place, baseline in enumerate(order)
         for policy in order[place + 1 :]
-        for figure in FIGURES
-        if outcomes.total(against, figure.over) or outcomes.total(policy, figure.over)
+        for metric in METRICS
+        if outcomes.total(baseline, metric.numerator) or outcomes.total(policy, metric.numerator)
     ]
 
 
-def regret_of(tally: Tally, begin: float, end: float, shifts: list[float], bins: int = CURVE_BINS) -> Regret:
+def compute_regret(
+    tally: SimulationTally, begin: float, end: float, shifts: list[float], bins: int = CURVE_BINS
+) -> Regret:
     """Regret curves of the shoppers' own lists.
 
     Parameters
@@ -258,18 +274,20 @@ def regret_of(tally: Tally, begin: float, end: float, shifts: list[float], bins:
     bins
         Pieces of time.
     """
-    shown = tally.shown()
+    displayed = tally.displayed()
     edges = np.linspace(begin, end, bins + 1)
-    piece = np.clip(np.searchsorted(edges, shown.time, side="right") - 1, 0, bins - 1)
+    bin_index = np.clip(np.searchsorted(edges, displayed.time, side="right") - 1, 0, bins - 1)
     curves = []
     for policy, number in tally.policies.items():
         if FALLBACK in policy:
             continue
-        mine = shown.policy == number
-        lists = np.bincount(piece[mine], minlength=bins)
-        regret = np.bincount(piece[mine], weights=(shown.best - shown.expected)[mine], minlength=bins)
+        of_policy = displayed.policy == number
+        lists = np.bincount(bin_index[of_policy], minlength=bins)
+        regret = np.bincount(
+            bin_index[of_policy], weights=(displayed.best - displayed.expected)[of_policy], minlength=bins
+        )
         curves.append(
-            Curve(
+            RegretCurve(
                 policy=policy,
                 lists=lists.tolist(),
                 per_list=[
@@ -286,39 +304,39 @@ def regret_of(tally: Tally, begin: float, end: float, shifts: list[float], bins:
     )
 
 
-def table_of(report: Report) -> Table:
+def build_table(report: SimulationReport) -> Table:
     """The policies side by side."""
-    known = any(figures.best_click_through for figures in report.policies)
+    has_best = any(metrics.best_click_through for metrics in report.policies)
     table = Table("policy", box=None, pad_edge=False)
     numbers = ["lists", "click-through", "conversion", "revenue a list"]
-    for name in [*numbers, *(["regret a list"] if known else []), "lift of click-through"]:
+    for name in [*numbers, *(["regret a list"] if has_best else []), "lift of click-through"]:
         table.add_column(name, justify="right")
     lifts = {
-        d.policy: f"{_percent(d.lift_percent)} over {d.against}"
+        d.policy: f"{_format_percent(d.lift_percent)} over {d.baseline}"
         for d in report.differences
-        if d.figure == CLICK_THROUGH.name
-        and d.against == control_of([each.policy for each in report.policies])
+        if d.metric == CLICK_THROUGH_RATE.name
+        and d.baseline == choose_control([each.policy for each in report.policies])
     }
-    for figures in report.policies:
+    for metrics in report.policies:
         row = [
-            figures.policy,
-            f"{figures.lists:,}",
-            _interval(figures.click_through),
-            _interval(figures.conversion_rate),
-            _interval(figures.revenue_per_list, 2),
+            metrics.policy,
+            f"{metrics.lists:,}",
+            _format_interval(metrics.click_through),
+            _format_interval(metrics.conversion_rate),
+            _format_interval(metrics.revenue_per_list, 2),
         ]
-        if known:
-            best, shown = figures.best_click_through, figures.expected_click_through
-            row.append(f"{best.mean - shown.mean:.4f}" if best and shown else "")
-        table.add_row(*row, lifts.get(figures.policy, ""))
+        if has_best:
+            best, displayed = metrics.best_click_through, metrics.expected_click_through
+            row.append(f"{best.mean - displayed.mean:.4f}" if best and displayed else "")
+        table.add_row(*row, lifts.get(metrics.policy, ""))
     return table
 
 
-def _interval(interval: Interval, digits: int = 4) -> str:
+def _format_interval(interval: ConfidenceInterval, digits: int = 4) -> str:
     return f"{interval.mean:.{digits}f} [{interval.low:.{digits}f}, {interval.high:.{digits}f}]"
 
 
-def _percent(interval: Interval) -> str:
+def _format_percent(interval: ConfidenceInterval) -> str:
     if math.isnan(interval.low):
         return "unknown"
     return f"{interval.mean:+.1f} % [{interval.low:+.1f}, {interval.high:+.1f}]"

@@ -15,34 +15,39 @@ from stream_app.client import AsyncClient
 from stream_app.client.redis_contract import user_key
 from stream_app.errors import UserError
 from stream_app.kafka.event_records import event_record
-from stream_app.kafka.kafka_event_sender import KafkaOutbox
+from stream_app.kafka.kafka_event_sender import KafkaEventSender
 from stream_app.settings import load_settings
 from stream_app.tools.demo.demo_report import check_writable
-from stream_app.tools.environment.setup import set_up
-from stream_app.tools.environment.signals import Interrupts, Manner
-from stream_app.tools.environment.startup_steps import Steps
+from stream_app.tools.environment.setup import start_environment
+from stream_app.tools.environment.signals import InterruptHandler, SignalMode
+from stream_app.tools.environment.startup_steps import StartupSteps
 from stream_app.tools.evaluation.report import write
-from stream_app.tools.feeds.time_shift import spoken, wall_clock
-from stream_app.tools.simulator.loop import Loop
-from stream_app.tools.simulator.simulated_user import REACTIONS_NAMED
-from stream_app.tools.simulator.simulation_options import Options
-from stream_app.tools.simulator.simulation_report import Report, Setup, make_report, table_of
-from stream_app.tools.simulator.tally import Tally
-from stream_app.tools.simulator.user_outcomes import Outcomes
-from stream_app.tools.simulator.user_sources import GeneratedSource, LogSource, Source
+from stream_app.tools.feeds.time_shift import format_duration, wall_clock
+from stream_app.tools.simulator.loop import SimulationLoop
+from stream_app.tools.simulator.simulated_user import NAMED_REACTION_SETTINGS
+from stream_app.tools.simulator.simulation_options import SimulationOptions
+from stream_app.tools.simulator.simulation_report import (
+    SimulationReport,
+    SimulationSetup,
+    build_report,
+    build_table,
+)
+from stream_app.tools.simulator.tally import SimulationTally
+from stream_app.tools.simulator.user_outcomes import UserOutcomes
+from stream_app.tools.simulator.user_sources import GeneratedUserSource, LoggedUserSource, UserSource
 from topics.events import Click
 
-_READ_SECONDS: Final = 2.0  # a page would not wait so long, but a measurement on a busy machine may
-SCOUTS: Final = 20
+_READ_TIMEOUT: Final = 2.0  # a page would not wait so long, but a measurement on a busy machine may
+N_PROBE_USERS: Final = 20
 """Shoppers who come after the warm-up, to see whether it has been taken: some for each partition."""
 
-_WARM_UP_PATIENCE: Final = 60.0
+_WARM_UP_TIMEOUT: Final = 60.0
 """Seconds without a list for another of them, before the run ends; more after a longer warm-up."""
 
-_LOOK_EVERY: Final = 0.25
-_SAY_EVERY: Final = 10.0  # between two lines, where the output is no terminal
-_WIDTH: Final = 130  # of the table, where the output is no terminal
-AGAINST: Final = " (against)"
+_POLL_INTERVAL: Final = 0.25
+_LOG_INTERVAL: Final = 10.0  # between two lines, where the output is no terminal
+_TABLE_WIDTH: Final = 130  # of the table, where the output is no terminal
+BASELINE_SUFFIX: Final = " (baseline)"
 
 
 class _Servers(NamedTuple):
@@ -50,7 +55,7 @@ class _Servers(NamedTuple):
     redis: str
 
 
-def run_simulation(options: Options, console: Console) -> int:
+def run_simulation(options: SimulationOptions, console: Console) -> int:
     """Start what is to be started, warm up, run the shoppers, report.
 
     Returns
@@ -63,74 +68,79 @@ def run_simulation(options: Options, console: Console) -> int:
     UserError
         If something is wrong with the log, the servers or the workers.
     """
-    options.check()
+    options.validate()
     for file in (options.report, options.outcomes):
         if file is not None:
             check_writable(file)
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # KafkaOutbox says its errors in one sentence
-    against = None if options.against is None else Outcomes.read(options.against)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # KafkaEventSender says its errors in one sentence
+    baseline = None if options.baseline is None else UserOutcomes.read(options.baseline)
     now = wall_clock()
     run = options.run
     if run is None:
         # Servers of one's own have seen nobody: there the same run has the same ids, and the same policies.
         run = "" if options.own_servers else f"sim-{int(now):x}-"
     with console.status("reading the log" if options.sessions else "making the shop"):
-        source: Source = (
-            LogSource(options, run, now) if options.sessions else GeneratedSource(options, run, now)
+        source: UserSource = (
+            LoggedUserSource(options, run, now)
+            if options.sessions
+            else GeneratedUserSource(options, run, now)
         )
-    with Interrupts() as interrupts, ExitStack() as stack:
+    with InterruptHandler() as interrupts, ExitStack() as stack:
         try:
-            servers = _servers(options, source, console, stack)
-            outbox = KafkaOutbox(servers.broker)
-            stack.callback(outbox.close)
-            asyncio.run(_warm_up(source, run, servers, outbox, console))
-            interrupts.manner = Manner.COUNT
-            tally, seconds = asyncio.run(_follow(options, source, servers, outbox, interrupts, console))
+            servers = _resolve_servers(options, source, console, stack)
+            sender = KafkaEventSender(servers.broker)
+            stack.callback(sender.close)
+            asyncio.run(_warm_up(source, run, servers, sender, console))
+            interrupts.signal_mode = SignalMode.COUNT
+            tally, seconds = asyncio.run(_run_users(options, source, servers, sender, interrupts, console))
         finally:
-            interrupts.manner = Manner.IGNORE
+            interrupts.signal_mode = SignalMode.IGNORE
             stack.close()
     interrupted = interrupts.count > 0
-    outcomes = Outcomes.of(tally, run, options.seed)
+    outcomes = UserOutcomes.of(tally, run, options.seed)
     if options.outcomes is not None:
         outcomes.write(options.outcomes)
-    if against is not None:
-        outcomes = outcomes.beside(against, AGAINST)
-    setup = Setup(
-        shoppers=source.title,
+    if baseline is not None:
+        outcomes = outcomes.merge_with(baseline, BASELINE_SUFFIX)
+    setup = SimulationSetup(
+        users=source.title,
         seed=options.seed,
         tenth=options.tenth.number if options.tenth else None,
         warm_up_events=source.warm_up_events,
-        at_once=options.at_once,
+        concurrency=options.concurrency,
         rate=options.rate,
     )
-    report = make_report(
+    report = build_report(
         tally, outcomes, setup, seconds=seconds, interrupted=interrupted, regret=source.regret(tally)
     )
-    show(report, console)
+    print_report(report, console)
     if options.report is not None:
         write(report, options.report)
     return 130 if interrupted else 0
 
 
-def _servers(options: Options, source: Source, console: Console, stack: ExitStack) -> _Servers:
+def _resolve_servers(
+    options: SimulationOptions, source: UserSource, console: Console, stack: ExitStack
+) -> _Servers:
     """Those of the settings, or own ones with workers."""
     settings = load_settings()
     max_age = settings.max_event_age
     too_long = bool(max_age) and wall_clock() - source.oldest > max_age
     if options.own_servers:
         age = 0.0 if too_long else max_age
-        stage = set_up(
+        environment = start_environment(
             stack,
-            Steps(console),
+            StartupSteps(console),
             prefix="simulate",
             workers=options.workers,
             max_event_age=age,
-            settings=REACTIONS_NAMED,
+            settings=NAMED_REACTION_SETTINGS,
         )
-        return _Servers(stage.broker, stage.redis)
+        return _Servers(environment.broker, environment.redis)
     if too_long:
         console.print(
-            f"the shop's time goes back {spoken(wall_clock() - source.oldest)}, more than the {spoken(max_age)} that "
+            f"the shop's time goes back {format_duration(wall_clock() - source.oldest)}, more than the "
+            f"{format_duration(max_age)} that "
             "workers take events for: they must run with HEADRACE_MAX_EVENT_AGE=0",
             highlight=False,
             soft_wrap=True,
@@ -139,7 +149,7 @@ def _servers(options: Options, source: Source, console: Console, stack: ExitStac
 
 
 async def _warm_up(
-    source: Source, run: str, servers: _Servers, outbox: KafkaOutbox, console: Console
+    source: UserSource, run: str, servers: _Servers, sender: KafkaEventSender, console: Console
 ) -> None:
     """Feed what comes before, and wait until the workers have taken it.
 
@@ -147,37 +157,41 @@ async def _warm_up(
     when they have lists, everything before them has been taken.
     """
     last: Click | None = None
-    with _bar(console, "warming up", source.warm_up_events) as (bar, task):
+    with _progress_bar(console, "warming up", source.warm_up_events) as (bar, task):
         for number, event in enumerate(source.warm_up()):
-            outbox.send(event_record(event))
+            sender.send(event_record(event))
             if isinstance(event, Click):
                 last = event
             if number % 1_000 == 0:
                 bar.update(task, completed=number)
     if last is not None:
-        waiting = [f"{run}scout-{number}" for number in range(SCOUTS)]
-        for scout in waiting:
-            click = structs.replace(last, user_id=scout, event_id=scout, session_id=None)
-            outbox.send(event_record(click))
-    outbox.flush()
+        pending_users = [f"{run}probe-{number}" for number in range(N_PROBE_USERS)]
+        for probe_user in pending_users:
+            click = structs.replace(last, user_id=probe_user, event_id=probe_user, session_id=None)
+            sender.send(event_record(click))
+    sender.flush()
     if last is None:
         return
-    started = since = time.monotonic()
-    patience = _WARM_UP_PATIENCE + source.warm_up_events / 500
+    started = last_progress = time.monotonic()
+    warm_up_timeout = _WARM_UP_TIMEOUT + source.warm_up_events / 500
     with console.status("waiting until the workers have taken it"):
-        async with AsyncClient(servers.redis, _READ_SECONDS) as client:
-            while waiting:
-                found = await asyncio.gather(*(client.read_key(user_key(user)) for user in waiting))
-                left = [user for user, each in zip(waiting, found, strict=True) if each is None]
-                if len(left) < len(waiting):
-                    since = time.monotonic()
-                elif time.monotonic() - since > patience:
+        async with AsyncClient(servers.redis, _READ_TIMEOUT) as client:
+            while pending_users:
+                user_lists = await asyncio.gather(
+                    *(client.read_key(user_key(user)) for user in pending_users)
+                )
+                still_pending = [
+                    user for user, each in zip(pending_users, user_lists, strict=True) if each is None
+                ]
+                if len(still_pending) < len(pending_users):
+                    last_progress = time.monotonic()
+                elif time.monotonic() - last_progress > warm_up_timeout:
                     raise UserError(
                         "The shoppers of the warm-up get no lists: does a worker run on this broker and Redis? "
                         "`headrace doctor` says more."
                     )
-                waiting = left
-                await asyncio.sleep(_LOOK_EVERY)
+                pending_users = still_pending
+                await asyncio.sleep(_POLL_INTERVAL)
     console.print(
         f"[green]✓[/] {source.warm_up_events:,} events of the warm-up "
         f"[dim](taken {time.monotonic() - started:.1f} s after the last was sent)[/]",
@@ -185,49 +199,51 @@ async def _warm_up(
     )
 
 
-async def _follow(
-    options: Options,
-    source: Source,
+async def _run_users(
+    options: SimulationOptions,
+    source: UserSource,
     servers: _Servers,
-    outbox: KafkaOutbox,
-    interrupts: Interrupts,
+    sender: KafkaEventSender,
+    interrupts: InterruptHandler,
     console: Console,
-) -> tuple[Tally, float]:
+) -> tuple[SimulationTally, float]:
     """Run the shoppers; what they did, and in how many seconds."""
-    tally = Tally()
+    tally = SimulationTally()
     console.print(f"following {source.title}; ctrl-C ends it with a report", highlight=False)
     started = time.monotonic()
-    async with AsyncClient(servers.redis, _READ_SECONDS) as client:
-        loop = Loop(client, outbox, tally, at_once=options.at_once, rate=options.rate)
-        running = asyncio.create_task(loop.run(source.shoppers(), source.arrivals()))
-        with _bar(console, "", 1_000) as (bar, task):
+    async with AsyncClient(servers.redis, _READ_TIMEOUT) as client:
+        loop = SimulationLoop(client, sender, tally, concurrency=options.concurrency, rate=options.rate)
+        running = asyncio.create_task(loop.run(source.users(), source.arrivals()))
+        with _progress_bar(console, "", 1_000) as (bar, task):
             said = started
             while not running.done():
-                await asyncio.wait((running,), timeout=_LOOK_EVERY)
+                await asyncio.wait((running,), timeout=_POLL_INTERVAL)
                 if interrupts.count:
                     loop.stop()
                 now = time.monotonic()
-                share = (tally.at - source.begin) / max(source.end - source.begin, 1e-9)
+                share = (tally.shop_time - source.begin) / max(source.end - source.begin, 1e-9)
                 share = max(0.0, min(1.0, share))
-                doing = _doing(tally, now - started)
-                bar.update(task, completed=share * 1_000, description=doing)
-                if not console.is_terminal and now - said >= _SAY_EVERY:
+                status_text = _status_text(tally, now - started)
+                bar.update(task, completed=share * 1_000, description=status_text)
+                if not console.is_terminal and now - said >= _LOG_INTERVAL:
                     said = now
-                    console.print(f"{share:.0%} · {doing}", highlight=False, markup=False, soft_wrap=True)
+                    console.print(
+                        f"{share:.0%} · {status_text}", highlight=False, markup=False, soft_wrap=True
+                    )
         await running
     seconds = time.monotonic() - started
-    outbox.flush()
+    sender.flush()
     return tally, seconds
 
 
-def _doing(tally: Tally, seconds: float) -> str:
+def _status_text(tally: SimulationTally, seconds: float) -> str:
     rate = tally.events / seconds if seconds else 0.0
-    through = tally.clicked / tally.lists if tally.lists else 0.0
-    return f"{tally.lists:,} lists · click-through {through:.4f} · {rate:,.0f} events/s"
+    click_through_rate = tally.clicked / tally.lists if tally.lists else 0.0
+    return f"{tally.lists:,} lists · click-through {click_through_rate:.4f} · {rate:,.0f} events/s"
 
 
 @contextmanager
-def _bar(console: Console, title: str, total: float) -> Iterator[tuple[Progress, TaskID]]:
+def _progress_bar(console: Console, title: str, total: float) -> Iterator[tuple[Progress, TaskID]]:
     bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
@@ -245,22 +261,22 @@ def _bar(console: Console, title: str, total: float) -> Iterator[tuple[Progress,
         yield bar, task
 
 
-def show(report: Report, console: Console) -> None:
+def print_report(report: SimulationReport, console: Console) -> None:
     """The figures on the screen."""
     if not console.is_terminal:
-        console.width = _WIDTH
-    console.print(table_of(report))
+        console.width = _TABLE_WIDTH
+    console.print(build_table(report))
     said = (
         f"{report.events:,} events ({report.events_per_second:,.0f}/s) and {report.lists:,} lists of "
-        f"{report.shoppers:,} shoppers in {report.seconds:.0f} s"
+        f"{report.users:,} shoppers in {report.seconds:.0f} s"
     )
-    for count, what in (
-        (report.late, "lists had not come in time"),
-        (report.unlisted, "steps without a list"),
+    for count, label in (
+        (report.late_lists, "lists had not come in time"),
+        (report.steps_without_list, "steps without a list"),
         (report.sales_without_list, "order lines without a list"),
     ):
         if count:
-            said += f"; {count:,} {what}"
+            said += f"; {count:,} {label}"
     console.print(said, highlight=False, soft_wrap=True)
     if report.interrupted:
         console.print("interrupted: the figures are of what was done so far")

@@ -7,17 +7,17 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.tools.simulator.simulated_user import Sale, ShopEvent, Step
+from stream_app.tools.simulator.simulated_user import AttributedLine, ShopEvent, Step
 from topics.records import RecommendationList
 
 FALLBACK: Final = "(fallback)"
 """Put after the policy of lists that were not the shopper's own: popular items, those that go with an item."""
 
-_LISTS_KEPT: Final = 64
+_MAX_LISTS_PER_USER: Final = 64
 """Lists of a shopper whose policy is remembered, for the sales that come from them."""
 
 
-class Shown(NamedTuple):
+class ExaminedLists(NamedTuple):
     """All lists that were looked at, one row each, as columns.
 
     Attributes
@@ -25,7 +25,7 @@ class Shown(NamedTuple):
     time
         Of the shop, seconds.
     user, policy
-        Numbers into `Tally.users` and `Tally.policies`.
+        Numbers into `SimulationTally.users` and `SimulationTally.policies`.
     examined, clicked
         Items looked at; 1 for a click.
     expected, best
@@ -41,15 +41,15 @@ class Shown(NamedTuple):
     best: NDArray[np.float64]
 
 
-class Sold(NamedTuple):
-    """All order lines that came from a list, as columns; see `Shown`."""
+class AttributedSales(NamedTuple):
+    """All order lines that came from a list, as columns; see `ExaminedLists`."""
 
     user: NDArray[np.int64]
     policy: NDArray[np.int64]
     revenue: NDArray[np.float64]
 
 
-class Tally:
+class SimulationTally:
     """Counts.
 
     Attributes
@@ -58,35 +58,41 @@ class Tally:
         Their numbers by name.
     finished
         Shoppers who have done all they will do.
-    late
+    late_lists
         Lists that did not come in time.
-    unlisted
+    steps_without_list
         Steps without any list.
-    unled_lines, unled_revenue
+    unattributed_lines, unattributed_revenue
         Order lines that came from no list.
-    at
+    shop_time
         The shop's time, seconds.
     """
 
     def __init__(self) -> None:
         self.users: dict[str, int] = {}
         self.policies: dict[str, int] = {}
-        self._sent: Counter[type[ShopEvent]] = Counter()
-        self.finished = self.late = self.unlisted = self.unled_lines = 0
-        self.unled_revenue = 0.0
+        self._n_sent: Counter[type[ShopEvent]] = Counter()
+        self.finished = self.late_lists = self.steps_without_list = self.unattributed_lines = 0
+        self.unattributed_revenue = 0.0
         self.clicked = 0
-        self.at = float("-inf")
+        self.shop_time = float("-inf")
         self._policy_of: dict[int, dict[str, int]] = {}
-        self._shown: tuple[array[Any], ...] = tuple(array(code) for code in "dqqdddd")
-        self._sold: tuple[array[Any], ...] = tuple(array(code) for code in "qqd")
+        self._examined_lists: tuple[array[Any], ...] = tuple(array(typecode) for typecode in "dqqdddd")
+        self._attributed_sales: tuple[array[Any], ...] = tuple(array(typecode) for typecode in "qqd")
 
-    def reached(self, due: float, *, left: bool) -> None:
+    def advance(self, shop_time: float, *, finished_user: bool) -> None:
         """Note the shop's time, and whether a shopper is through."""
-        self.at = max(self.at, due)
-        self.finished += left
+        self.shop_time = max(self.shop_time, shop_time)
+        self.finished += finished_user
 
     def add(
-        self, user_id: str, due: float, shown: RecommendationList | None, step: Step, *, own: bool
+        self,
+        user_id: str,
+        shop_time: float,
+        displayed: RecommendationList | None,
+        step: Step,
+        *,
+        is_user_list: bool,
     ) -> None:
         """Take in one step.
 
@@ -94,63 +100,71 @@ class Tally:
         ----------
         user_id
             Whose.
-        due
+        shop_time
             The shop's time.
-        shown
+        displayed
             The list on their page.
         step
             What they did.
-        own
+        is_user_list
             Whether the list was theirs, and no fallback.
         """
         user = self.users.setdefault(user_id, len(self.users))
         for event in step.events:
-            self._sent[type(event)] += 1
-        look = step.look
-        if shown is None:
-            self.unlisted += 1
-        elif look is not None:
-            name = shown.policy if own else f"{shown.policy} {FALLBACK}"
+            self._n_sent[type(event)] += 1
+        list_examination = step.list_examination
+        if displayed is None:
+            self.steps_without_list += 1
+        elif list_examination is not None:
+            name = displayed.policy if is_user_list else f"{displayed.policy} {FALLBACK}"
             policy = self.policies.setdefault(name, len(self.policies))
-            row = (due, user, policy, look.examined, look.clicked, look.expected, look.best)
-            for column, value in zip(self._shown, row, strict=True):
+            row = (
+                shop_time,
+                user,
+                policy,
+                list_examination.examined,
+                list_examination.clicked,
+                list_examination.expected,
+                list_examination.best,
+            )
+            for column, value in zip(self._examined_lists, row, strict=True):
                 column.append(value)
-            if look.clicked:
+            if list_examination.clicked:
                 self.clicked += 1
                 lists = self._policy_of.setdefault(user, {})
-                lists[shown.list_id] = policy
-                if len(lists) > _LISTS_KEPT:
+                lists[displayed.list_id] = policy
+                if len(lists) > _MAX_LISTS_PER_USER:
                     del lists[next(iter(lists))]
         for sale in step.sales:
-            self._sell(user, sale)
+            self._add_sale(user, sale)
 
-    def _sell(self, user: int, sale: Sale) -> None:
+    def _add_sale(self, user: int, sale: AttributedLine) -> None:
         policy = self._policy_of.get(user, {}).get(sale.list_id)
         if policy is None:
-            self.unled_lines += 1
-            self.unled_revenue += sale.revenue
+            self.unattributed_lines += 1
+            self.unattributed_revenue += sale.revenue
             return
-        for column, value in zip(self._sold, (user, policy, sale.revenue), strict=True):
+        for column, value in zip(self._attributed_sales, (user, policy, sale.revenue), strict=True):
             column.append(value)
 
     @property
     def lists(self) -> int:
         """Lists looked at."""
-        return len(self._shown[0])
+        return len(self._examined_lists[0])
 
     @property
     def events(self) -> int:
         """Events sent."""
-        return self._sent.total()
+        return self._n_sent.total()
 
     def sent(self, kind: type[ShopEvent]) -> int:
         """Events of a kind sent."""
-        return self._sent[kind]
+        return self._n_sent[kind]
 
-    def shown(self) -> Shown:
+    def displayed(self) -> ExaminedLists:
         """Every list looked at."""
-        return Shown(*(np.array(column) for column in self._shown))
+        return ExaminedLists(*(np.array(column) for column in self._examined_lists))
 
-    def sold(self) -> Sold:
+    def attributed_sales(self) -> AttributedSales:
         """Every order line that came from a list."""
-        return Sold(*(np.array(column) for column in self._sold))
+        return AttributedSales(*(np.array(column) for column in self._attributed_sales))

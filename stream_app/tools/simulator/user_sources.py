@@ -7,21 +7,21 @@ from typing import Final, Protocol
 import numpy as np
 from msgspec import structs
 
-from stream_app.tools.feeds.time_shift import shifted
-from stream_app.tools.simulator.logged_users import cut, in_order, read_log
-from stream_app.tools.simulator.preference_world import DAY, World
-from stream_app.tools.simulator.replayed_user import ReplayedShopper
-from stream_app.tools.simulator.scheduled_user import ComingShopper
-from stream_app.tools.simulator.simulated_user import Shopper
-from stream_app.tools.simulator.simulation_options import Options
-from stream_app.tools.simulator.simulation_report import Regret, regret_of
-from stream_app.tools.simulator.tally import Tally
+from stream_app.tools.feeds.time_shift import shift_event
+from stream_app.tools.simulator.logged_users import merge_by_time, read_log, split_log
+from stream_app.tools.simulator.preference_world import DAY, PreferenceWorld
+from stream_app.tools.simulator.replayed_user import ReplayedUser
+from stream_app.tools.simulator.scheduled_user import ScheduledUser
+from stream_app.tools.simulator.simulated_user import SimulatedUser
+from stream_app.tools.simulator.simulation_options import SimulationOptions
+from stream_app.tools.simulator.simulation_report import Regret, compute_regret
+from stream_app.tools.simulator.tally import SimulationTally
 from topics.events import CatalogItem, Event, UserEvent
 
-DEFAULT_SHOPPERS: Final = 1_000
+DEFAULT_USERS: Final = 1_000
 
 
-class Source(Protocol):
+class UserSource(Protocol):
     """Shoppers, and what is known about them.
 
     Attributes
@@ -43,17 +43,17 @@ class Source(Protocol):
     def warm_up(self) -> Iterator[Event]:
         """What is fed as it is, in order of time."""
 
-    def shoppers(self) -> list[Shopper]:
+    def users(self) -> list[SimulatedUser]:
         """Who is followed."""
 
     def arrivals(self) -> Iterable[CatalogItem]:
         """Descriptions of items that the shop takes in while they are followed, by time."""
 
-    def regret(self, tally: Tally) -> Regret | None:
+    def regret(self, tally: SimulationTally) -> Regret | None:
         """The regret of a run, where it is known."""
 
 
-class LogSource:
+class LoggedUserSource:
     """The shoppers of a log; its newest event is moved to now.
 
     Parameters
@@ -66,49 +66,49 @@ class LogSource:
         Seconds since the epoch.
     """
 
-    def __init__(self, options: Options, run: str, now: float) -> None:
+    def __init__(self, options: SimulationOptions, run: str, now: float) -> None:
         assert options.sessions is not None  # noqa: S101  # for the type checker
-        log = read_log(options.sessions, options.format, options.sessions_a_day)
+        log = read_log(options.sessions, options.format, options.sessions_per_day)
         share = options.warm_up if isinstance(options.warm_up, float) else 0.0
-        self._before, self._measured = cut(log, share, options.tenth, options.shoppers)
-        self._seed, self._run, self._run_before = options.seed, run, run
-        shift = now - max(shopper.ends for shopper in log)
-        shift_before = shift
+        self._warm_up_users, self._followed_users = split_log(log, share, options.tenth, options.users)
+        self._seed, self._id_prefix, self._warm_up_prefix = options.seed, run, run
+        shift = now - max(user.end_time for user in log)
+        warm_up_shift = shift
         if isinstance(options.warm_up, Path):
             # Another log ends where this one begins, and its shoppers are others, whatever they are called.
-            self._before = read_log(options.warm_up, options.format, options.sessions_a_day)
-            shift_before += log[0].begins - max(shopper.ends for shopper in self._before)
-            self._run_before = f"{run}before-"
-        self._shift_ms, self._shift_before_ms = round(shift * 1_000), round(shift_before * 1_000)
-        self.title = f"{options.sessions.name}, {len(self._measured):,} shoppers"
-        self.begin = self._measured[0].begins + shift
-        self.end = max(shopper.ends for shopper in self._measured) + shift
-        self.oldest = self._before[0].begins + shift_before if self._before else self.begin
-        self.warm_up_events = sum(shopper.size for shopper in self._before)
+            self._warm_up_users = read_log(options.warm_up, options.format, options.sessions_per_day)
+            warm_up_shift += log[0].start_time - max(user.end_time for user in self._warm_up_users)
+            self._warm_up_prefix = f"{run}before-"
+        self._shift_ms, self._warm_up_shift_ms = round(shift * 1_000), round(warm_up_shift * 1_000)
+        self.title = f"{options.sessions.name}, {len(self._followed_users):,} shoppers"
+        self.begin = self._followed_users[0].start_time + shift
+        self.end = max(user.end_time for user in self._followed_users) + shift
+        self.oldest = self._warm_up_users[0].start_time + warm_up_shift if self._warm_up_users else self.begin
+        self.warm_up_events = sum(user.n_events for user in self._warm_up_users)
 
     def warm_up(self) -> Iterator[Event]:
         """Their events, as the log has them."""
-        for event in in_order(self._before):
-            yield named(shifted(event, self._shift_before_ms), self._run_before)
+        for event in merge_by_time(self._warm_up_users):
+            yield prefix_ids(shift_event(event, self._warm_up_shift_ms), self._warm_up_prefix)
 
-    def shoppers(self) -> list[Shopper]:
+    def users(self) -> list[SimulatedUser]:
         """Those who are followed."""
         return [
-            ReplayedShopper(each, seed=self._seed, run=self._run, shift_ms=self._shift_ms)
-            for each in self._measured
+            ReplayedUser(each, seed=self._seed, run=self._id_prefix, shift_ms=self._shift_ms)
+            for each in self._followed_users
         ]
 
     def arrivals(self) -> Iterable[CatalogItem]:
         """None: the log does not tell of items."""
         return ()
 
-    def regret(self, tally: Tally) -> Regret | None:
+    def regret(self, tally: SimulationTally) -> Regret | None:
         """Nobody knows what the best list would have been."""
         del tally
         return None
 
 
-class GeneratedSource:
+class GeneratedUserSource:
     """Generated shoppers, who come to a shop for some days that end now.
 
     Parameters
@@ -121,44 +121,46 @@ class GeneratedSource:
         Seconds since the epoch.
     """
 
-    def __init__(self, options: Options, run: str, now: float) -> None:
+    def __init__(self, options: SimulationOptions, run: str, now: float) -> None:
         self.begin = self.oldest = now - options.days * DAY
         self.end = now
         shifts = tuple(self.begin + day * DAY for day in options.shifts)
-        self._world = World(options.items, options.seed, self.begin, now, shifts)
-        self._shoppers = DEFAULT_SHOPPERS if options.shoppers is None else options.shoppers
-        self._run = run
+        self._world = PreferenceWorld(options.items, options.seed, self.begin, now, shifts)
+        self._n_users = DEFAULT_USERS if options.users is None else options.users
+        self._id_prefix = run
         self.title = (
-            f"a generated shop of {options.items:,} items, {self._shoppers:,} shoppers, {options.days:g} days"
+            f"a generated shop of {options.items:,} items, {self._n_users:,} shoppers, {options.days:g} days"
         )
-        self.warm_up_events = int((self._world.arrives <= self.begin).sum())
+        self.warm_up_events = int((self._world.arrival_times <= self.begin).sum())
 
     def warm_up(self) -> Iterator[Event]:
         """Descriptions of the items that are there from the beginning."""
-        there = np.flatnonzero(self._world.arrives <= self.begin)
-        return (self._world.catalogue.item(item, round(self.begin * 1_000)) for item in there.tolist())
-
-    def shoppers(self) -> list[Shopper]:
-        """Everybody who comes at all."""
-        everybody = (
-            ComingShopper(self._world, number, begin=self.begin, end=self.end, run=self._run)
-            for number in range(self._shoppers)
+        available_items = np.flatnonzero(self._world.arrival_times <= self.begin)
+        return (
+            self._world.catalog.item(item, round(self.begin * 1_000)) for item in available_items.tolist()
         )
-        return [shopper for shopper in everybody if shopper.due is not None]
+
+    def users(self) -> list[SimulatedUser]:
+        """Everybody who comes at all."""
+        scheduled_users = (
+            ScheduledUser(self._world, number, begin=self.begin, end=self.end, run=self._id_prefix)
+            for number in range(self._n_users)
+        )
+        return [user for user in scheduled_users if user.next_time is not None]
 
     def arrivals(self) -> Iterable[CatalogItem]:
         """The others, as they arrive."""
-        arrives = self._world.arrives
-        late = np.flatnonzero(arrives > self.begin)
-        for item in late[np.argsort(arrives[late])].tolist():
-            yield self._world.catalogue.item(item, round(float(arrives[item]) * 1_000))
+        arrival_times = self._world.arrival_times
+        arriving_items = np.flatnonzero(arrival_times > self.begin)
+        for item in arriving_items[np.argsort(arrival_times[arriving_items])].tolist():
+            yield self._world.catalog.item(item, round(float(arrival_times[item]) * 1_000))
 
-    def regret(self, tally: Tally) -> Regret | None:
+    def regret(self, tally: SimulationTally) -> Regret | None:
         """Against the best list for each shopper at each look."""
-        return regret_of(tally, self.begin, self.end, list(self._world.shifts))
+        return compute_regret(tally, self.begin, self.end, list(self._world.shifts))
 
 
-def named(event: Event, run: str) -> Event:
+def prefix_ids(event: Event, run: str) -> Event:
     """The event with `run` before the ids of its shopper and its own."""
     if not run or not isinstance(event, UserEvent):
         return event

@@ -1,4 +1,4 @@
-"""The agent of the catalogue: checks items, so that what cannot be read is in the dead letters once.
+"""The agent of the catalog: checks items, so that what cannot be read is in the dead letters once.
 
 The replicas read the compacted topic themselves, all of it; this agent reads it as a group.
 """
@@ -14,8 +14,8 @@ from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem
 
 
-class CatalogEvents:
-    """Checks catalogue items, independent of Faust.
+class CatalogEventHandler:
+    """Checks catalog items, independent of Faust.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ class CatalogEvents:
     def __init__(self, dead_letters: DeadLetterWriter, metrics: Metrics, limits: Limits) -> None:
         self._dead_letters = dead_letters
         self._metrics = metrics
-        self._limits = limits.of_any_age
+        self._limits = limits.without_max_age
 
     def handle(self, message: Any) -> None:
         """Check one Kafka message (Faust's); one without a value removes the item and is fine."""
@@ -43,7 +43,7 @@ class CatalogEvents:
         self._metrics.events.labels(message.topic, "accepted").inc()
 
 
-def declare_catalog_agent(app: Any, events: CatalogEvents) -> None:
+def declare_catalog_agent(app: Any, events: CatalogEventHandler) -> None:
     """Declare the agent on a Faust application."""
     topic = app.topic(CATALOG_ITEMS.name, schema=RawSchema())
 

@@ -13,18 +13,18 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from state.dedup import Place
-from state.fold import Outcome, fold
-from state.user_table import Rows
-from stream_app.kafka.append import Append
+from state.dedup import RecordId
+from state.fold import FoldOutcome, fold
+from state.user_table import UserRowStore
+from stream_app.kafka.append import RecordAppender
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
 from stream_app.publishing.flusher import Flusher
-from stream_app.publishing.prequential import PublishedLists
+from stream_app.publishing.prequential import PrequentialEvaluator
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.faust_transport import RawSchema
 from stream_app.worker.replica import Replica
-from stream_app.worker.reward_attributor import Rewards
+from stream_app.worker.reward_attributor import RewardAttributor
 from topics.catalog import INTERACTIONS, USER_EVENTS, TopicSpec
 from topics.codec import Limits, RejectedError, RejectReason, decode
 from topics.events import Click, Erasure, Impression, Purchase, Search, UserEvent
@@ -33,11 +33,11 @@ from topics.records import Interaction
 _LOG: Final = logging.getLogger(__name__)
 _encoder: Final = msgspec.msgpack.Encoder()
 
-MAX_FORWARDED: Final = 1_000_000
+MAX_FORWARDED_BYTES: Final = 1_000_000
 """Largest record that is forwarded: what Kafka takes by default, less some room for its key."""
 
 
-class Gate(Protocol):
+class CatchUpBarrier(Protocol):
     """Open while this worker's replica holds all that was in the log when its partitions were assigned."""
 
     def is_set(self) -> bool:
@@ -47,14 +47,14 @@ class Gate(Protocol):
         """Wait until it is."""
 
 
-class Forward(Protocol):
+class RecordForwarder(Protocol):
     """Sends a record to the partition its key belongs to."""
 
     async def __call__(self, topic: str, key: bytes, value: bytes) -> None:
         """Send it and wait until Kafka has it."""
 
 
-class UserEvents:
+class UserEventHandler:
     """Handles the shoppers' events, independent of Faust.
 
     Parameters
@@ -75,12 +75,12 @@ class UserEvents:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: UserRowStore,
         replica: Replica,
         flusher: Flusher,
-        lists: PublishedLists,
-        rewards: Rewards,
-        append: Append,
+        lists: PrequentialEvaluator,
+        rewards: RewardAttributor,
+        append: RecordAppender,
         dead_letters: DeadLetterWriter,
         metrics: Metrics,
         *,
@@ -102,7 +102,7 @@ class UserEvents:
         self._counters: Final = {
             (spec.name, outcome): metrics.events.labels(spec.name, str(outcome))
             for spec in USER_EVENTS
-            for outcome in Outcome
+            for outcome in FoldOutcome
         }
 
     def handle(self, message: Any) -> UserEvent | None:
@@ -125,14 +125,14 @@ class UserEvents:
             if not isinstance(event, UserEvent) or spec.source is None:
                 raise RejectedError(RejectReason.WRONG_TYPE, "no event of a shopper")  # noqa: TRY301
             if message.key is None or message.key != event.user_id.encode():
-                if len(message.value) > MAX_FORWARDED:
+                if len(message.value) > MAX_FORWARDED_BYTES:
                     raise RejectedError(  # noqa: TRY301
                         RejectReason.INVALID_VALUE,
                         f"its key is not its user_id, and {len(message.value)} bytes are too many to forward",
                     )
                 self._metrics.events.labels(message.topic, "rekeyed").inc()
                 return event
-            self._take(event, message, Place(spec.source, message.partition, message.offset))
+            self._process(event, message, RecordId(spec.source, message.partition, message.offset))
         except RejectedError as error:
             self._dead_letters.write(message, error)
         except DeliveryError:
@@ -144,62 +144,64 @@ class UserEvents:
             self._dead_letters.write(message, failed)
         return None
 
-    def _take(self, event: UserEvent, message: Any, place: Place) -> None:
+    def _process(self, event: UserEvent, message: Any, record_id: RecordId) -> None:
         user_id = event.user_id
-        row, outcome, interaction = fold(self._rows.get(user_id), event, place, self._session_gap)
-        if outcome is Outcome.DUPLICATE:
+        row, outcome, interaction = fold(self._rows.get(user_id), event, record_id, self._session_gap)
+        if outcome is FoldOutcome.DUPLICATE:
             self._metrics.duplicates.labels(message.topic).inc()
             self._counters[message.topic, outcome].inc()
             return
-        accepted = outcome is Outcome.ACCEPTED
+        accepted = outcome is FoldOutcome.ACCEPTED
         if accepted:
             self._measure(event, message.timestamp)
         # A row read again after a crash is written again too: the store on disk may be ahead of the changelog.
-        self._rows.put(user_id, row, place.partition)
+        self._rows.put(user_id, row, record_id.partition)
         if interaction is not None:
             self._learn(interaction, message)
         # A duplicate that is read again has no interaction; a second impression makes nothing seen anyway.
         if interaction is not None or isinstance(event, Impression):
-            self._rewards.take(event, place, message.timestamp, anew=accepted)
+            self._rewards.process_event(event, record_id, message.timestamp, is_new=accepted)
         if isinstance(event, Erasure):
             self._flusher.erase(user_id)
         elif isinstance(event, Search):
-            self._flusher.mark_search(user_id, message.timestamp)
+            self._flusher.mark_search_pending(user_id, message.timestamp)
         elif not isinstance(event, Impression):
             # what a shopper was shown is no news of what they like: the list they were shown stays
-            self._flusher.mark(user_id, message.timestamp)
+            self._flusher.mark_pending(user_id, message.timestamp)
         self._counters[message.topic, outcome].inc()
 
     def _measure(self, event: UserEvent, ts: float) -> None:
         if isinstance(event, Click):
-            self._lists.chose(event.user_id, event.item_id, ts)
+            self._lists.evaluate_interaction(event.user_id, event.item_id, ts)
         elif isinstance(event, Purchase):
             for line in event.items:
-                self._lists.chose(event.user_id, line.item_id, ts)
+                self._lists.evaluate_interaction(event.user_id, line.item_id, ts)
 
     def _learn(self, interaction: Interaction, message: Any) -> None:
         partition = message.partition
-        delivered = self._delivered.get(partition)
-        if delivered is None:
-            delivered = self._delivered[partition] = partial(self._replica.delivered, partition)
+        on_delivered = self._delivered.get(partition)
+        if on_delivered is None:
+            on_delivered = self._delivered[partition] = partial(self._replica.on_delivered, partition)
         value = _encoder.encode(interaction)
-        self._append(INTERACTIONS.name, partition, message.key, value, delivered)
-        self._replica.fold_own(interaction)
+        self._append(INTERACTIONS.name, partition, message.key, value, on_delivered)
+        self._replica.fold_local(interaction)
         models = self._replica.models
         query = interaction.query or models.tracker.query(interaction.user_id, interaction.ts)
         if query:
-            self._flusher.touch_query(query)
+            self._flusher.invalidate_query(query)
         if interaction.lines:
-            self._flusher.touch([line.item_id for line in interaction.lines], models.audiences(interaction))
+            self._flusher.invalidate(
+                [line.item_id for line in interaction.lines], models.affected_segments(interaction)
+            )
 
 
 def declare_users_agent(
     app: Any,
-    events: UserEvents,
+    events: UserEventHandler,
     flusher: Flusher,
-    gate: Gate,
-    forward: Forward,
-    is_ours: Callable[[Any], bool] = lambda _: True,
+    catch_up_barrier: CatchUpBarrier,
+    forward: RecordForwarder,
+    is_current_assignment: Callable[[Any], bool] = lambda _: True,
 ) -> None:
     """Declare the agent on a Faust application.
 
@@ -207,23 +209,23 @@ def declare_users_agent(
     ----------
     app
         The Faust application.
-    events, flusher, gate, forward
+    events, flusher, catch_up_barrier, forward
         What the agent uses.
-    is_ours
+    is_current_assignment
         Whether a message is of the assignment of now.
     """
     topic = app.topic(*(spec.name for spec in USER_EVENTS), schema=RawSchema())
 
     async def users(stream: AsyncIterable[Any]) -> None:
         async for event in stream.events():  # type: ignore[attr-defined]
-            if not gate.is_set():
-                await gate.wait()
-                if not is_ours(event.message):
+            if not catch_up_barrier.is_set():
+                await catch_up_barrier.wait()
+                if not is_current_assignment(event.message):
                     # Its partition may have gone while it waited; whoever owns it now reads it again.
                     continue
-            misplaced = events.handle(event.message)
-            if misplaced is not None:
-                await forward(event.message.topic, misplaced.user_id.encode(), event.message.value)
-            await flusher.room(stream.channel.queue.qsize())  # type: ignore[attr-defined]
+            event_to_forward = events.handle(event.message)
+            if event_to_forward is not None:
+                await forward(event.message.topic, event_to_forward.user_id.encode(), event.message.value)
+            await flusher.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]
 
     app.agent(topic, name="users")(users)

@@ -10,13 +10,13 @@ OWN = {"features", "seed", "column"}
 
 
 @pytest.mark.parametrize("name", POLICIES)
-def test_the_page_names_the_policy_and_its_settings(name: str) -> None:
+def test_docs_name_the_policy_and_its_parameters(name: str) -> None:
     assert f"| `{name}` |" in PAGE
     for setting in set(create_policy(name, 3).parameters) - OWN:
         assert f"`{setting}`" in PAGE, f"{setting} of {name} is not in docs/bandit.md"
 
 
-def test_the_page_has_the_defaults() -> None:
+def test_docs_have_the_defaults() -> None:
     thompson = create_policy("thompson", 3).parameters
     for told, setting in (
         ("0.2 (`thompson`", "exploration"),

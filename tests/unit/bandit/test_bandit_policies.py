@@ -12,27 +12,27 @@ from stream_app.bandit.kernels import posterior as posterior_kernels
 from stream_app.bandit.policy import Policy
 from stream_app.bandit.policy_registry import POLICIES, create_policy, warm_up
 from stream_app.errors import UserError
-from tests.support.bandit_builders import WIDTH, hashes, options, places, teach
+from tests.support.bandit_builders import WIDTH, candidate_features, item_hashes, positions, train
 
-LEARNING = [name for name, policy in POLICIES.items() if policy.learns]
-WEIGHING = [name for name in LEARNING if name != "item_thompson"]
+LEARNING_POLICIES = [name for name, policy in POLICIES.items() if policy.learns]
+FEATURE_WEIGHTING_POLICIES = [name for name in LEARNING_POLICIES if name != "item_thompson"]
 
 
-def plain(value: Any) -> Any:
+def as_plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
         return (value.shape, value.dtype.str, value.tobytes())
     if isinstance(value, dict):
-        return {key: plain(each) for key, each in value.items()}
-    return [plain(each) for each in value] if isinstance(value, list) else value
+        return {key: as_plain(each) for key, each in value.items()}
+    return [as_plain(each) for each in value] if isinstance(value, list) else value
 
 
-def taught(name: str, lists: int = 50) -> Policy:
+def trained(name: str, lists: int = 50) -> Policy:
     policy = create_policy(name, WIDTH)
-    teach(policy, lists)
+    train(policy, lists)
     return policy
 
 
-def test_the_registry_has_every_policy_that_lists_and_metrics_name() -> None:
+def test_registry_has_every_policy() -> None:
     assert set(POLICIES) == {
         "fixed",
         "popularity",
@@ -46,61 +46,64 @@ def test_the_registry_has_every_policy_that_lists_and_metrics_name() -> None:
 
 @pytest.mark.parametrize("name", POLICIES)
 class TestEveryPolicy:
-    def test_a_slate_has_distinct_candidates_and_chances(self, name: str) -> None:
-        policy = taught(name)
+    def test_slate_has_distinct_candidates_and_valid_propensities(self, name: str) -> None:
+        policy = trained(name)
         for k in (0, 1, 7, 40, 50):
-            slate = policy.decide(options(), k, 3, hashes())
+            slate = policy.decide(candidate_features(), k, 3, item_hashes())
             assert len(slate.order) == len(slate.propensities) == min(k, 40)
             assert len(set(slate.order.tolist())) == min(k, 40)
             assert ((slate.order >= 0) & (slate.order < 40)).all()
             assert ((slate.propensities > 0) & (slate.propensities <= 1)).all()
 
-    def test_no_candidates_make_an_empty_slate(self, name: str) -> None:
-        slate = taught(name).decide(options(0), 5, 1, hashes(0))
+    def test_no_candidates_give_an_empty_slate(self, name: str) -> None:
+        slate = trained(name).decide(candidate_features(0), 5, 1, item_hashes(0))
         assert len(slate.order) == len(slate.propensities) == 0
 
-    def test_the_same_seed_decides_the_same_and_deciding_changes_nothing(self, name: str) -> None:
-        policy = taught(name)
-        before = plain(policy.state())
-        slates = [policy.decide(options(), 10, seed, hashes()) for seed in (5, -1, 2**70, 5)]
+    def test_same_seed_gives_same_slate_and_state_is_unchanged(self, name: str) -> None:
+        policy = trained(name)
+        before = as_plain(policy.state())
+        slates = [policy.decide(candidate_features(), 10, seed, item_hashes()) for seed in (5, -1, 2**70, 5)]
         assert slates[0].order.tolist() == slates[3].order.tolist()
         assert slates[0].propensities.tolist() == slates[3].propensities.tolist()
-        assert plain(policy.state()) == before
+        assert as_plain(policy.state()) == before
 
-    def test_a_restored_policy_goes_on_as_the_one_before_it(self, name: str) -> None:
-        whole, again = taught(name), create_policy(name, WIDTH)
-        again.restore(copy.deepcopy(whole.state()))
-        assert plain(again.state()) == plain(whole.state())
-        for policy in (whole, again):
-            teach(policy, 20, seed=9, start=3_000.0)
-        assert plain(again.state()) == plain(whole.state())
+    def test_restored_policy_continues_like_the_original(self, name: str) -> None:
+        original, restored = trained(name), create_policy(name, WIDTH)
+        restored.restore(copy.deepcopy(original.state()))
+        assert as_plain(restored.state()) == as_plain(original.state())
+        for policy in (original, restored):
+            train(policy, 20, seed=9, start=3_000.0)
+        assert as_plain(restored.state()) == as_plain(original.state())
         for seed in range(20):
-            mine, theirs = (policy.decide(options(), 10, seed, hashes()) for policy in (again, whole))
-            assert mine.order.tolist() == theirs.order.tolist()
-            assert mine.propensities.tolist() == theirs.propensities.tolist()
+            actual, expected = (
+                policy.decide(candidate_features(), 10, seed, item_hashes())
+                for policy in (restored, original)
+            )
+            assert actual.order.tolist() == expected.order.tolist()
+            assert actual.propensities.tolist() == expected.propensities.tolist()
 
-    def test_a_state_of_other_settings_is_refused(self, name: str) -> None:
+    def test_state_with_other_parameters_is_rejected(self, name: str) -> None:
         with pytest.raises(ValueError, match="features"):
-            create_policy(name, WIDTH + 1).restore(taught(name).state())
+            create_policy(name, WIDTH + 1).restore(trained(name).state())
 
-    def test_features_that_are_no_numbers_do_no_harm(self, name: str) -> None:
-        policy = taught(name)
-        odd = options()
-        odd[3], odd[4, 1], odd[5], odd[6] = np.nan, np.inf, -np.inf, 1e30
-        policy.see(odd[:10], places(10), 4_000.0, hashes(10))
+    def test_non_finite_features_are_harmless(self, name: str) -> None:
+        policy = trained(name)
+        bad_features = candidate_features()
+        bad_features[3], bad_features[4, 1], bad_features[5], bad_features[6] = np.nan, np.inf, -np.inf, 1e30
+        policy.observe_impressions(bad_features[:10], positions(10), 4_000.0, item_hashes(10))
         for value in (1.0, np.nan, np.inf):
-            policy.reward(odd[3], 3, value, 4_000.0, item=int(hashes()[3]), user="u")
-        slate = policy.decide(odd, 10, 1, hashes())
+            policy.reward(bad_features[3], 3, value, 4_000.0, item=int(item_hashes()[3]), user="u")
+        slate = policy.decide(bad_features, 10, 1, item_hashes())
         assert len(set(slate.order.tolist())) == 10
         assert np.isfinite(slate.propensities).all()
-        clean = policy.decide(options(), 40, 1, hashes())
+        clean = policy.decide(candidate_features(), 40, 1, item_hashes())
         assert sorted(clean.order.tolist()) == list(range(40))
 
-    def test_rewards_of_absurd_size_leave_lists_whole(self, name: str) -> None:
-        policy = taught(name)
+    def test_extreme_rewards_leave_slates_valid(self, name: str) -> None:
+        policy = trained(name)
         for value in (1e300, -1e300):
-            policy.reward(options()[3], 3, value, 4_000.0, item=int(hashes()[3]), user="u")
-        slate = policy.decide(options(), 10, 1, hashes())
+            policy.reward(candidate_features()[3], 3, value, 4_000.0, item=int(item_hashes()[3]), user="u")
+        slate = policy.decide(candidate_features(), 10, 1, item_hashes())
         assert len(set(slate.order.tolist())) == 10
         assert np.isfinite(slate.propensities).all()
         for part in policy.state().values():
@@ -108,68 +111,75 @@ class TestEveryPolicy:
                 if isinstance(array, np.ndarray) and array.dtype == np.float64:
                     assert np.isfinite(array).all(), "an infinite sum would never fade"
 
-    def test_places_beyond_the_last_and_below_the_first_are_no_error(self, name: str) -> None:
-        policy = taught(name)
-        policy.see(options(2), np.array([-3, 5_000], np.int32), 4_000.0, hashes(2))
-        policy.reward(options(2)[0], -1, 1.0, 4_000.0, item=int(hashes()[0]))
-        policy.reward(options(2)[0], 5_000, 1.0, 4_000.0, item=int(hashes()[0]))
-        assert len(policy.decide(options(), 10, 1, hashes()).order) == 10
+    def test_out_of_range_positions_are_clipped(self, name: str) -> None:
+        policy = trained(name)
+        policy.observe_impressions(
+            candidate_features(2), np.array([-3, 5_000], np.int32), 4_000.0, item_hashes(2)
+        )
+        policy.reward(candidate_features(2)[0], -1, 1.0, 4_000.0, item=int(item_hashes()[0]))
+        policy.reward(candidate_features(2)[0], 5_000, 1.0, 4_000.0, item=int(item_hashes()[0]))
+        assert len(policy.decide(candidate_features(), 10, 1, item_hashes()).order) == 10
 
-    def test_another_number_of_features_is_told(self, name: str) -> None:
+    def test_wrong_number_of_features_is_rejected(self, name: str) -> None:
         with pytest.raises(ValueError, match="6 features are expected"):
-            taught(name).decide(options(width=7), 3, 1, hashes())
+            trained(name).decide(candidate_features(width=7), 3, 1, item_hashes())
 
-    def test_before_any_reward_about_the_fused_order_is_shown(self, name: str) -> None:
+    def test_untrained_policy_roughly_keeps_the_fused_order(self, name: str) -> None:
         policy = create_policy(name, WIDTH)
-        candidates = options()
-        worth = [
-            candidates[policy.decide(candidates, 10, seed, hashes()).order, 0].sum() for seed in range(300)
+        candidates = candidate_features()
+        fused_scores = [
+            candidates[policy.decide(candidates, 10, seed, item_hashes()).order, 0].sum()
+            for seed in range(300)
         ]
-        assert np.mean(worth) > 0.93 * candidates[:10, 0].sum()
+        assert np.mean(fused_scores) > 0.93 * candidates[:10, 0].sum()
 
-    def test_forgetting_a_shopper_is_always_possible(self, name: str) -> None:
-        policy = taught(name)
+    def test_any_user_can_be_forgotten(self, name: str) -> None:
+        policy = trained(name)
         policy.forget_user("u1")
         policy.forget_user("nobody")
 
 
-@pytest.mark.parametrize("name", WEIGHING)
-class TestPoliciesThatWeighFeatures:
-    def test_what_is_liked_comes_up_and_what_is_disliked_goes_down(self, name: str) -> None:
-        policy, candidates = taught(name, 3_000), options()
+@pytest.mark.parametrize("name", FEATURE_WEIGHTING_POLICIES)
+class TestFeatureWeightingPolicies:
+    def test_liked_features_rise_and_disliked_features_fall(self, name: str) -> None:
+        policy, candidates = trained(name, 3_000), candidate_features()
         shown = np.concatenate([candidates[policy.decide(candidates, 5, seed).order] for seed in range(50)])
         assert shown[:, 2].mean() > candidates[:, 2].mean() + 0.15
         assert shown[:, 3].mean() < candidates[:, 3].mean()
 
-    def test_the_currency_of_rewards_does_not_matter(self, name: str) -> None:
+    def test_reward_scale_does_not_matter(self, name: str) -> None:
         slates = []
         for scale in (1.0, 64.0):
             policy = create_policy(name, WIDTH)
             for turn in range(200):
-                shown = options(10, seed=turn)
-                policy.see(shown, places(10), float(turn))
+                shown = candidate_features(10, seed=turn)
+                policy.observe_impressions(shown, positions(10), float(turn))
                 policy.reward(shown[turn % 10], turn % 10, scale, float(turn), user="u")
-            slates.append([policy.decide(options(), 10, seed).order.tolist() for seed in range(20)])
+            slates.append(
+                [policy.decide(candidate_features(), 10, seed).order.tolist() for seed in range(20)]
+            )
         assert slates[0] == slates[1]
 
-    def test_memory_does_not_grow_with_what_is_told(self, name: str) -> None:
-        few, many = taught(name, 100), taught(name, 400)
+    def test_memory_does_not_grow_with_events(self, name: str) -> None:
+        few, many = trained(name, 100), trained(name, 400)
         assert few.memory() == many.memory() > 0
 
 
 @pytest.mark.parametrize("name", ["thompson", "session_value", "item_thompson"])
-def test_chances_agree_between_all_candidates_that_may_be_shown(name: str) -> None:
-    policy, seen = taught(name), dict[tuple[int, int], float]()
+def test_propensities_at_each_position_sum_to_one(name: str) -> None:
+    policy, propensities = trained(name), dict[tuple[int, int], float]()
     for seed in range(2_000):
-        slate = policy.decide(options(), 5, seed, hashes())
-        for place, (row, chance) in enumerate(zip(slate.order, slate.propensities, strict=True)):
-            assert seen.setdefault((place, int(row)), float(chance)) == chance
-    for place in range(5):
-        assert sum(chance for (at, _), chance in seen.items() if at == place) == pytest.approx(1.0)
+        slate = policy.decide(candidate_features(), 5, seed, item_hashes())
+        for position, (row, propensity) in enumerate(zip(slate.order, slate.propensities, strict=True)):
+            assert propensities.setdefault((position, int(row)), float(propensity)) == propensity
+    for position in range(5):
+        assert sum(
+            propensity for (at, _), propensity in propensities.items() if at == position
+        ) == pytest.approx(1.0)
 
 
-def test_popularity_goes_by_its_column_and_fixed_by_the_order_given() -> None:
-    candidates = options()
+def test_popularity_sorts_by_its_column_and_fixed_keeps_the_order() -> None:
+    candidates = candidate_features()
     by_column = create_policy("popularity", WIDTH, column=4).decide(candidates, 40, 1).order
     assert (np.diff(candidates[by_column, 4]) <= 0).all()
     assert create_policy("fixed", WIDTH, column=4).decide(candidates, 4, 1).order.tolist() == [0, 1, 2, 3]
@@ -185,16 +195,16 @@ def test_popularity_goes_by_its_column_and_fixed_by_the_order_given() -> None:
         ("linucb", {"exploration": -1.0}),
         ("linucb", {"half_life": 0.0}),
         ("epsilon_greedy", {"epsilon": 1.5}),
-        ("item_thompson", {"rewards": "stars"}),
+        ("item_thompson", {"reward_distribution": "stars"}),
         ("session_value", {"discount": 2.0}),
     ],
 )
-def test_settings_that_make_no_sense_are_told_to_people(name: str, setting: dict[str, Any]) -> None:
+def test_invalid_parameters_raise_a_user_error(name: str, setting: dict[str, Any]) -> None:
     with pytest.raises(UserError, match=name):
         create_policy(name, WIDTH, **setting)
 
 
-def compiled() -> dict[str, int]:
+def compiled_signatures() -> dict[str, int]:
     """How many sorts of arguments each kernel is compiled for."""
     return {
         f"{module.__name__}.{name}": len(each.signatures)
@@ -204,27 +214,27 @@ def compiled() -> dict[str, int]:
     }
 
 
-def test_after_the_warm_up_nothing_is_compiled_whatever_the_arrays_are() -> None:
+def test_nothing_compiles_after_warm_up_for_any_array_layout() -> None:
     warm_up()
-    before = compiled()
+    before = compiled_signatures()
     assert sum(before.values()) > 10
-    frozen = options(1)
-    frozen.flags.writeable = False
+    read_only = candidate_features(1)
+    read_only.flags.writeable = False
     shapes: list[Any] = [
-        options(30)[::2],
-        options(1),
-        frozen,
-        options().astype(np.float16),
-        options(width=12)[:, ::2],
+        candidate_features(30)[::2],
+        candidate_features(1),
+        read_only,
+        candidate_features().astype(np.float16),
+        candidate_features(width=12)[:, ::2],
     ]
     for name in POLICIES:
         policy: Any = create_policy(name, WIDTH)
         for shown in shapes:
             count = len(shown)
-            policy.see(shown, np.arange(count)[::-1], 5, hashes(count))
+            policy.observe_impressions(shown, np.arange(count)[::-1], 5, item_hashes(count))
             for value in (np.float32(2), 1):
                 policy.reward(
-                    shown[0], np.int64(3), value, 6, item=int(hashes()[0]), user="u", first=np.True_
+                    shown[0], np.int64(3), value, 6, item=int(item_hashes()[0]), user="u", first=np.True_
                 )
-            policy.decide(shown, 3, 1, hashes(count))
-    assert compiled() == before
+            policy.decide(shown, 3, 1, item_hashes(count))
+    assert compiled_signatures() == before

@@ -7,37 +7,37 @@ import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
 from stream_app.bandit.kernels.decision import (
-    below,
-    best,
     beta,
     beta_constants,
     gamma,
     normal,
+    randint,
+    top_k,
     uniform,
 )
 
 COUNT = 20_000
 
 
-def drawn(sample: Any, *shapes: float) -> np.ndarray[Any, Any]:
+def draw_samples(sample: Any, *shapes: float) -> np.ndarray[Any, Any]:
     state, spare = np.array([5], np.uint64), np.zeros(2)
     return np.array([sample(state, spare, *shapes) for _ in range(COUNT)])
 
 
 def test_uniform_and_normal() -> None:
-    assert stats.kstest(drawn(lambda state, _: uniform(state)), "uniform").pvalue > 1e-3
-    assert stats.kstest(drawn(normal), "norm").pvalue > 1e-3
+    assert stats.kstest(draw_samples(lambda state, _: uniform(state)), "uniform").pvalue > 1e-3
+    assert stats.kstest(draw_samples(normal), "norm").pvalue > 1e-3
 
 
-def test_whole_numbers_are_equally_likely() -> None:
-    counts = np.bincount(drawn(lambda state, _: below(state, 64)), minlength=64)
+def test_randint_is_uniform() -> None:
+    counts = np.bincount(draw_samples(lambda state, _: randint(state, 64)), minlength=64)
     assert len(counts) == 64
     assert stats.chisquare(counts).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("shape", [0.05, 0.9, 1.0, 3.5, 400.0])
 def test_gamma(shape: float) -> None:
-    assert stats.kstest(drawn(gamma, shape), stats.gamma(shape).cdf).pvalue > 1e-3
+    assert stats.kstest(draw_samples(gamma, shape), stats.gamma(shape).cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize(
@@ -55,13 +55,13 @@ def test_gamma(shape: float) -> None:
     ],
 )
 def test_beta(a: float, b: float) -> None:
-    assert stats.kstest(drawn(beta, a, b, *beta_constants(a, b)), stats.beta(a, b).cdf).pvalue > 1e-3
+    assert stats.kstest(draw_samples(beta, a, b, *beta_constants(a, b)), stats.beta(a, b).cdf).pvalue > 1e-3
 
 
 @pytest.mark.parametrize("k", [1, 5, 30])
-def test_the_best_are_those_of_a_stable_sort(k: int) -> None:
+def test_top_k_matches_a_stable_sort(k: int) -> None:
     for seed in range(50):
         scores = np.random.default_rng(seed).integers(0, 12, 30).astype(np.float32)
         order = np.empty(k, np.int32)
-        best(scores, order)
+        top_k(scores, order)
         assert order.tolist() == np.argsort(-scores, kind="stable")[:k].tolist()

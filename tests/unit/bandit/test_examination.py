@@ -5,114 +5,116 @@ import pytest
 
 from stream_app.bandit.examination import Examination
 from stream_app.bandit.item_thompson import ItemThompson
-from stream_app.bandit.kernels.posterior import place_weights
+from stream_app.bandit.kernels.posterior import estimate_examination
 from stream_app.bandit.linear import LinearPolicy
 from stream_app.bandit.thompson import Thompson
-from tests.support.bandit_builders import places
+from tests.support.bandit_builders import positions
 
-K = 10
-LOOKED_AT = (1 + np.arange(K)) ** -1.0
+N_POSITIONS = 10
+EXAMINATION = (1 + np.arange(N_POSITIONS)) ** -1.0
 """The truth: how likely each place is to be looked at."""
 
-GOOD_BELOW, GOOD_ABOVE, OTHER = range(3)
+GOOD_LOW, GOOD_HIGH, OTHER = range(3)
 
 
-def shown_low(policy: LinearPolicy | ItemThompson, lists: int = 8_000, seed: int = 1) -> None:
+def train_with_low_position(policy: LinearPolicy | ItemThompson, lists: int = 8_000, seed: int = 1) -> None:
     """Two items equally liked, in half of the lists: one always second, one always ninth. The rest moves about."""
     rng = np.random.default_rng(seed)
     for turn in range(lists):
-        kinds = np.full(K, OTHER)
+        kinds = np.full(N_POSITIONS, OTHER)
         if turn % 2:
-            kinds[1], kinds[8] = GOOD_ABOVE, GOOD_BELOW
-        shown = np.zeros((K, 6), np.float32)
-        shown[np.arange(K), kinds] = 1.0
+            kinds[1], kinds[8] = GOOD_HIGH, GOOD_LOW
+        shown = np.zeros((N_POSITIONS, 6), np.float32)
+        shown[np.arange(N_POSITIONS), kinds] = 1.0
         others = kinds == OTHER
         shown[others, 3:] = rng.random((others.sum(), 3))
-        items = np.where(others, rng.permutation(np.arange(10, 10 + K)), kinds + 1).astype(np.uint64)
+        items = np.where(others, rng.permutation(np.arange(10, 10 + N_POSITIONS)), kinds + 1).astype(
+            np.uint64
+        )
         liked = np.where(others, 0.1 + 0.3 * shown[:, 4], 0.35)
-        clicked = rng.random(K) < LOOKED_AT * liked
-        policy.see(shown, places(K), float(turn), items)
-        for place in np.flatnonzero(clicked):
-            policy.reward(shown[place], int(place), 1.0, float(turn), item=int(items[place]))
+        clicked = rng.random(N_POSITIONS) < EXAMINATION * liked
+        policy.observe_impressions(shown, positions(N_POSITIONS), float(turn), items)
+        for position in np.flatnonzero(clicked):
+            policy.reward(shown[position], int(position), 1.0, float(turn), item=int(items[position]))
 
 
-def worth(policy: LinearPolicy, kind: int) -> float:
+def value_of(policy: LinearPolicy, kind: int) -> float:
     return float(policy.mean[kind] + policy.mean[-1])
 
 
-def test_an_item_always_shown_low_is_worth_what_its_twin_above_is() -> None:
+def test_item_displayed_low_gets_the_same_value_as_its_twin_above() -> None:
     policy = Thompson(6, prior_strength=10.0, prior_weight=0.0)
-    shown_low(policy)
-    assert worth(policy, GOOD_BELOW) == pytest.approx(worth(policy, GOOD_ABOVE), rel=0.2)
-    assert worth(policy, GOOD_ABOVE) == pytest.approx(0.35, rel=0.2)
+    train_with_low_position(policy)
+    assert value_of(policy, GOOD_LOW) == pytest.approx(value_of(policy, GOOD_HIGH), rel=0.2)
+    assert value_of(policy, GOOD_HIGH) == pytest.approx(0.35, rel=0.2)
 
 
-def test_without_a_position_model_it_would_be_taken_for_disliked() -> None:
+def test_without_a_position_model_a_low_position_lowers_the_value() -> None:
     policy = Thompson(6, prior_strength=10.0, prior_weight=0.0, position_model="none")
-    shown_low(policy)
-    assert worth(policy, GOOD_BELOW) < 0.35 * worth(policy, GOOD_ABOVE)
+    train_with_low_position(policy)
+    assert value_of(policy, GOOD_LOW) < 0.35 * value_of(policy, GOOD_HIGH)
 
 
-@pytest.mark.parametrize("model", ["place", "none"])
-def test_the_same_holds_item_by_item(model: str) -> None:
+@pytest.mark.parametrize("model", ["position", "none"])
+def test_position_bias_is_corrected_per_item(model: str) -> None:
     """The one always shown low is liked more than any of those that move about."""
     policy = ItemThompson(6, position_model=model, prior_strength=5.0, prior_rate=0.2)
-    shown_low(policy)
+    train_with_low_position(policy)
     low_and_other = np.array([1, 10], np.uint64)
     slates = [policy.decide(np.zeros((2, 6), np.float32), 1, seed, low_and_other) for seed in range(100)]
     low_first = sum(int(slate.order[0] == 0) for slate in slates)
-    assert low_first > 95 if model == "place" else low_first < 5
+    assert low_first > 95 if model == "position" else low_first < 5
 
 
-def test_the_chances_of_the_places_are_learned_from_a_prior_that_is_wrong() -> None:
+def test_examination_probabilities_are_learned_despite_a_wrong_prior() -> None:
     policy = Thompson(6, prior_strength=10.0, prior_weight=0.0)
-    assert policy.chances[1] > LOOKED_AT[1]
-    shown_low(policy)
-    assert np.allclose(policy.chances[:K], LOOKED_AT, atol=0.06)
+    assert policy.examination_probabilities[1] > EXAMINATION[1]
+    train_with_low_position(policy)
+    assert np.allclose(policy.examination_probabilities[:N_POSITIONS], EXAMINATION, atol=0.06)
 
 
-def test_few_rewards_leave_the_prior_about_where_it_was() -> None:
+def test_few_rewards_barely_move_the_examination_prior() -> None:
     policy = Thompson(6)
-    shown_low(policy, lists=5)
-    assert np.allclose(policy.chances, Examination().prior, atol=0.15)
+    train_with_low_position(policy, lists=5)
+    assert np.allclose(policy.examination_probabilities, Examination().prior, atol=0.15)
 
 
-def test_places_never_looked_at_keep_a_small_chance() -> None:
+def test_examination_probability_has_a_floor() -> None:
     policy = Thompson(2, floor=0.1)
     x = np.ones((2, 2), np.float32)
     for turn in range(5_000):
-        policy.see(x, np.array([0, 1], np.int32), float(turn))
+        policy.observe_impressions(x, np.array([0, 1], np.int32), float(turn))
         policy.reward(x[0], 0, 1.0, float(turn))
-    assert policy.chances[1] == pytest.approx(0.1)
+    assert policy.examination_probabilities[1] == pytest.approx(0.1)
 
 
-def test_in_a_cascade_a_place_is_reached_where_nothing_above_was_chosen() -> None:
-    policy = Thompson(6, position_model="cascade", places=K)
+def test_cascade_examination_depends_on_choices_above() -> None:
+    policy = Thompson(6, position_model="cascade", n_positions=N_POSITIONS)
     rng = np.random.default_rng(1)
-    shown = np.ones((K, 6), np.float32)
+    shown = np.ones((N_POSITIONS, 6), np.float32)
     for turn in range(4_000):
-        policy.see(shown, places(K), float(turn))
-        for place in range(K):
+        policy.observe_impressions(shown, positions(N_POSITIONS), float(turn))
+        for position in range(N_POSITIONS):
             if rng.random() < 0.2:
-                policy.reward(shown[place], place, 1.0, float(turn))
-                policy.reward(shown[place], place, 5.0, float(turn), first=False)
+                policy.reward(shown[position], position, 1.0, float(turn))
+                policy.reward(shown[position], position, 5.0, float(turn), first=False)
                 break
-    assert np.allclose(policy.chances, 0.8 ** np.arange(K), atol=0.03)
+    assert np.allclose(policy.examination_probabilities, 0.8 ** np.arange(N_POSITIONS), atol=0.03)
 
 
-def test_predictions_in_another_unit_give_the_same_chances() -> None:
+def test_examination_estimate_is_scale_invariant() -> None:
     sums = np.zeros((3, 5))
     sums[:, 2], sums[:, 4] = (30.0, 12.0, 6.0), (30.0, 12.0, 6.0)
-    found = []
-    for unit in (1.0, 1_000.0):
+    estimates = []
+    for scale in (1.0, 1_000.0):
         weights = np.ones(3)
-        place_weights(sums, unit * np.full(3, 100.0), 0, np.ones(3), 0.05, 5.0, 1.0, weights)
-        found.append(weights)
-    assert np.allclose(found[0], found[1])
+        estimate_examination(sums, scale * np.full(3, 100.0), 0, np.ones(3), 0.05, 5.0, 1.0, weights)
+        estimates.append(weights)
+    assert np.allclose(estimates[0], estimates[1])
 
 
-def test_settings_that_make_no_sense_are_refused() -> None:
-    with pytest.raises(ValueError, match="place, cascade, none"):
+def test_invalid_settings_are_rejected() -> None:
+    with pytest.raises(ValueError, match="position, cascade, none"):
         Examination("guess")
     with pytest.raises(ValueError, match="floor"):
         Examination(floor=0.0)

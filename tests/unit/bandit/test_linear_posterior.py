@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_app.bandit.examination import Examination
-from stream_app.bandit.kernels.posterior import absorb, solve_transposed
+from stream_app.bandit.kernels.posterior import cholesky_rank_one_update, solve_transposed
 from stream_app.bandit.posterior import LinearPosterior
 
 D = 4
@@ -24,7 +24,7 @@ def posterior(half_life: float = math.inf, model: str = "none", **settings: Any)
         prior_strength=10.0,
         half_life=half_life,
         examination=Examination(model),
-        **{"unit": 1.0, **settings},
+        **{"reward_scale": 1.0, **settings},
     )
 
 
@@ -43,73 +43,73 @@ def events(count: int = 300, seed: int = 1) -> list[Event]:
 
 
 def fold(learned: LinearPosterior, told: list[Event]) -> LinearPosterior:
-    for ts, x, place, value in told:
+    for ts, x, position, value in told:
         if value is None:
-            learned.see(x[None], np.array([place], np.int32), ts)
+            learned.observe_impressions(x[None], np.array([position], np.int32), ts)
         else:
-            learned.reward(x, place, value, ts, first=True)
+            learned.reward(x, position, value, ts, first=True)
     learned.refresh()
     return learned
 
 
 @pytest.mark.parametrize("half_life", [math.inf, 3_000.0, 20.0])
-def test_mean_and_precision_are_those_of_the_formula(half_life: float) -> None:
+def test_mean_and_precision_match_the_formula(half_life: float) -> None:
     told = sorted(events(), key=lambda event: event[0])
     learned = fold(posterior(half_life), told)
     newest = max(event[0] for event in told)
     precision = np.diag([10.0] * D + [1.0])
-    right = np.append(10.0 * PRIOR, 0.0)
+    rhs = np.append(10.0 * PRIOR, 0.0)
     for ts, features, _, value in told:
         x = np.append(features.astype(np.float64), 1.0)
         weight = 2.0 ** ((ts - newest) / half_life)
         if value is None:
             precision += weight * np.outer(x, x)
         else:
-            right += weight * value * x
+            rhs += weight * value * x
     assert np.allclose(np.tril(learned.lower) @ np.tril(learned.lower).T, precision)
-    assert np.allclose(learned.mean, np.linalg.solve(precision, right))
+    assert np.allclose(learned.mean, np.linalg.solve(precision, rhs))
 
 
-def test_rank_one_updates_give_the_factor_and_the_mean_of_the_sums() -> None:
+def test_rank_one_updates_match_the_batch_posterior() -> None:
     rng = np.random.default_rng(5)
     learned = posterior()
     learned.refresh()
     lower = np.tril(learned.lower)
-    root = lower.T @ learned.mean
+    whitened_mean = lower.T @ learned.mean
     for turn in range(1, 10_001):
         x = (rng.normal(size=D) * 10.0 ** rng.uniform(-2, 2, size=D)).astype(np.float32)
         value = float(rng.normal(0, 10.0))
-        learned.see(x[None], np.zeros(1, np.int32), float(turn))
+        learned.observe_impressions(x[None], np.zeros(1, np.int32), float(turn))
         learned.reward(x, 0, value, float(turn), first=True)
-        absorb(lower, root, np.append(x.astype(np.float64), 1.0), value)
+        cholesky_rank_one_update(lower, whitened_mean, np.append(x.astype(np.float64), 1.0), value)
         if turn in (1, 100, 10_000):
             learned.refresh()
-            mean = root.copy()
+            mean = whitened_mean.copy()
             solve_transposed(lower, mean)
             assert np.allclose(lower, np.tril(learned.lower), rtol=1e-9, atol=1e-9)
             assert np.allclose(mean, learned.mean, rtol=1e-9, atol=1e-12)
 
 
-@pytest.mark.parametrize("model", ["place", "cascade", "none"])
-def test_replicas_that_folded_in_another_order_agree(model: str) -> None:
+@pytest.mark.parametrize("model", ["position", "cascade", "none"])
+def test_event_order_does_not_matter(model: str) -> None:
     told = events()
     one = fold(posterior(2_000.0, model), told)
     other = fold(posterior(2_000.0, model), told[::-1])
     assert np.allclose(one.mean, other.mean, rtol=1e-9, atol=1e-12)
     assert np.allclose(one.lower, other.lower, rtol=1e-9, atol=1e-12)
-    assert np.allclose(one.chances, other.chances, rtol=1e-9)
+    assert np.allclose(one.examination_probabilities, other.examination_probabilities, rtol=1e-9)
 
 
-def test_asking_in_between_changes_nothing() -> None:
+def test_intermediate_refresh_changes_nothing() -> None:
     told = events()
-    asked = posterior(model="place")
+    refreshed_often = posterior(model="position")
     for event in told:
-        fold(asked, [event])
-    assert asked.mean.tolist() == fold(posterior(model="place"), told).mean.tolist()
+        fold(refreshed_often, [event])
+    assert refreshed_often.mean.tolist() == fold(posterior(model="position"), told).mean.tolist()
 
 
-def test_without_news_the_past_fades_and_the_prior_comes_back() -> None:
-    learned = fold(posterior(100.0), [(ts, x, place, 30.0) for ts, x, place, _ in events()])
+def test_without_events_the_posterior_decays_to_the_prior() -> None:
+    learned = fold(posterior(100.0), [(ts, x, position, 30.0) for ts, x, position, _ in events()])
     assert abs(learned.mean[:D] - PRIOR).max() > 1
     x = np.zeros(D, np.float32)
     fold(learned, [(1e5, x, 0, None)])
@@ -121,14 +121,14 @@ def test_without_news_the_past_fades_and_the_prior_comes_back() -> None:
     assert np.allclose(learned.mean[:D], PRIOR, atol=1e-6)
 
 
-def test_a_late_reward_counts_as_if_it_had_come_in_time() -> None:
+def test_a_late_reward_counts_like_a_timely_one() -> None:
     told = [event for event in events() if event[3] is None]
     reward: Event = (5_000.0, told[0][1], 0, 2.0)
     early, late = fold(posterior(3_000.0), [reward, *told]), fold(posterior(3_000.0), [*told, reward])
     assert np.allclose(early.mean, late.mean)
 
 
-def test_drift_is_followed() -> None:
+def test_posterior_follows_drift() -> None:
     rng = np.random.default_rng(3)
     learned = posterior(half_life=500.0)
     truth = np.array([0.1, 0.9, 0.1, 0.1])
@@ -136,45 +136,45 @@ def test_drift_is_followed() -> None:
         if turn == 3_000:
             truth = truth[[0, 2, 1, 3]]
         x = rng.random(D).astype(np.float32)
-        learned.see(x[None], np.zeros(1, np.int32), float(turn))
+        learned.observe_impressions(x[None], np.zeros(1, np.int32), float(turn))
         learned.reward(x, 0, float(x @ truth + rng.normal(0, 0.1)), float(turn), first=True)
     learned.refresh()
     assert learned.mean[2] > 0.6
     assert learned.mean[1] < 0.3
 
 
-def test_rewards_far_apart_leave_the_posterior_sound() -> None:
-    learned = posterior(unit=None)
+def test_extreme_rewards_leave_the_posterior_finite() -> None:
+    learned = posterior(reward_scale=None)
     huge = np.full(D, 1e30, np.float32)
     for turn in range(200):
-        learned.see(huge[None], np.zeros(1, np.int32), float(turn))
+        learned.observe_impressions(huge[None], np.zeros(1, np.int32), float(turn))
         learned.reward(huge, 0, 1e12 if turn % 2 else 1e-12, float(turn), first=True)
     learned.refresh()
     assert np.isfinite(learned.mean).all()
     assert (np.diag(learned.lower) > 0).all()
 
 
-def test_further_sums_stay_on_the_scale_of_its_own() -> None:
+def test_attached_arrays_share_the_decay_scale() -> None:
     learned, count = posterior(half_life=1.0), np.zeros(1)
-    learned.accompany(count)
+    learned.attach_arrays(count)
     x = np.ones((1, D), np.float32)
     for ts in range(600):
-        learned.see(x, np.zeros(1, np.int32), float(ts))
+        learned.observe_impressions(x, np.zeros(1, np.int32), float(ts))
         count += learned.weight(float(ts))
-        assert learned.factor * count[0] == pytest.approx(learned.shown)
+        assert learned.decay_factor * count[0] == pytest.approx(learned.decayed_impressions)
 
 
-@pytest.mark.parametrize("name", ["rewarded", "places", "outer"])
-@pytest.mark.parametrize("model", ["place", "cascade", "none"])
+@pytest.mark.parametrize("name", ["reward_sums", "rank_sums", "outer"])
+@pytest.mark.parametrize("model", ["position", "cascade", "none"])
 @pytest.mark.parametrize("value", [math.inf, math.nan])
-def test_sums_that_give_no_posterior_leave_the_prior(name: str, model: str, value: float) -> None:
-    learned = fold(posterior(model=model, unit=None), events())
-    parts = learned.parts()
-    parts[name][...] = value
-    learned.fill(parts)
+def test_non_finite_sums_fall_back_to_the_prior(name: str, model: str, value: float) -> None:
+    learned = fold(posterior(model=model, reward_scale=None), events())
+    state = learned.state()
+    state[name][...] = value
+    learned.restore(state)
     learned.refresh()
     assert np.isfinite(learned.mean).all()
-    assert np.isfinite(learned.chances).all()
-    if name != "places":
+    assert np.isfinite(learned.examination_probabilities).all()
+    if name != "rank_sums":
         assert learned.mean.tolist() == [*PRIOR, 0.0]
         assert np.diag(learned.lower) ** 2 == pytest.approx([10.0] * D + [1.0])

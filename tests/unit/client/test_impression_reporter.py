@@ -12,99 +12,111 @@ import pytest
 from stream_app.client import AsyncClient, Client
 from stream_app.client.impression_reporter import ImpressionReporter, ReporterCounts
 from stream_app.errors import UserError
-from stream_app.kafka.event_records import OutgoingRecord
+from stream_app.kafka.event_records import ProducerRecord
 from topics.codec import Limits, decode
 from topics.events import Impression
 from topics.records import ListedItem, Reason, RecommendationList
 
-NOBODY = "redis://127.0.0.1:1/0"
-PATIENCE = 10.0
+UNREACHABLE_REDIS = "redis://127.0.0.1:1/0"
+MAX_WAIT = 10.0
 
 
-class Broker:
+class FakeBroker:
     """Takes records, or is away; held, it answers nothing until it is let go."""
 
     def __init__(self) -> None:
-        self.taken: list[OutgoingRecord] = []
-        self.away = threading.Event()
-        self.go_on = threading.Event()
-        self.go_on.set()
+        self.accepted: list[ProducerRecord] = []
+        self.unavailable = threading.Event()
+        self.may_answer = threading.Event()
+        self.may_answer.set()
         self.reached = threading.Event()
-        self.tried = threading.Semaphore(0)
+        self.attempts = threading.Semaphore(0)
         self.connections = self.closed = 0
-        self.loses_acknowledgements = False
+        self.lose_next_acknowledgement = False
 
-    def connect(self, _: str) -> "Broker":
+    def connect(self, _: str) -> "FakeBroker":
         self.connections += 1
         self._answer()
         return self
 
-    def send(self, record: OutgoingRecord) -> None:
-        self.taken.append(record)
+    def send(self, record: ProducerRecord) -> None:
+        self.accepted.append(record)
 
     def flush(self) -> int:
         self._answer()
-        if self.loses_acknowledgements:
-            self.loses_acknowledgements = False
+        if self.lose_next_acknowledgement:
+            self.lose_next_acknowledgement = False
             raise UserError("no acknowledgement")
-        return len(self.taken)
+        return len(self.accepted)
 
     def close(self) -> None:
         self.closed += 1
 
     def _answer(self) -> None:
         self.reached.set()
-        assert self.go_on.wait(PATIENCE)
-        if self.away.is_set():
-            self.tried.release()
+        assert self.may_answer.wait(MAX_WAIT)
+        if self.unavailable.is_set():
+            self.attempts.release()
             raise UserError("The broker at b:9092 does not take records")
 
     def events(self) -> list[Impression]:
-        return [msgspec.json.decode(each.value, type=Impression) for each in self.taken]
+        return [msgspec.json.decode(each.value, type=Impression) for each in self.accepted]
 
 
 @pytest.fixture
-def broker() -> Broker:
-    return Broker()
+def broker() -> FakeBroker:
+    return FakeBroker()
 
 
 @pytest.fixture
-def make(broker: Broker) -> Iterator[Callable[..., ImpressionReporter]]:
-    made: list[ImpressionReporter] = []
+def make_reporter(broker: FakeBroker) -> Iterator[Callable[..., ImpressionReporter]]:
+    reporters: list[ImpressionReporter] = []
 
-    def reporter(max_waiting: int = 100) -> ImpressionReporter:
-        made.append(
+    def reporter(max_pending: int = 100) -> ImpressionReporter:
+        reporters.append(
             ImpressionReporter(
-                "b:9092", max_waiting=max_waiting, connect=broker.connect, clock=lambda: 1_700_000_000.1234
+                "b:9092", max_pending=max_pending, connect=broker.connect, clock=lambda: 1_700_000_000.1234
             )
         )
-        return made[-1]
+        return reporters[-1]
 
     yield reporter
-    broker.go_on.set()
-    broker.away.clear()
-    for each in made:
+    broker.may_answer.set()
+    broker.unavailable.clear()
+    for each in reporters:
         each.close()
 
 
-def listed(*items: str) -> RecommendationList:
-    places = tuple(ListedItem(item, 0.5, 1.0, Reason("popular")) for item in items)
+def make_list(*items: str) -> RecommendationList:
+    listed_items = tuple(ListedItem(item, 0.5, 1.0, Reason("popular")) for item in items)
     return RecommendationList(
-        list_id="l-1", key="recs:user:{ann}", generated_at="", policy="fixed", model_version=1, items=places
+        list_id="l-1",
+        key="recs:user:{ann}",
+        generated_at="",
+        policy="fixed",
+        model_version=1,
+        items=listed_items,
     )
 
 
-def test_a_list_shown_is_an_impression_of_now_under_the_shoppers_key(
-    make: Callable[..., ImpressionReporter], broker: Broker
+def test_a_displayed_list_is_reported_as_an_impression_keyed_by_user(
+    make_reporter: Callable[..., ImpressionReporter], broker: FakeBroker
 ) -> None:
-    with make() as reporter:
-        assert reporter.shown(
-            "änn", listed("b", "a"), surface="home", channel="web", session_id="s", context={"country": "FR"}
+    with make_reporter() as reporter:
+        assert reporter.report_impression(
+            "änn",
+            make_list("b", "a"),
+            surface="home",
+            channel="web",
+            session_id="s",
+            context={"country": "FR"},
         )
-        assert reporter.shown("änn", "l-1")
-        assert reporter.shown("änn", listed("b", "a", "c"), ["a", "b"])
-        assert reporter.shown("änn", None, ["z"], surface="mail")
-    assert {(record.topic, record.key) for record in broker.taken} == {("events.impression", "änn".encode())}
+        assert reporter.report_impression("änn", "l-1")
+        assert reporter.report_impression("änn", make_list("b", "a", "c"), ["a", "b"])
+        assert reporter.report_impression("änn", None, ["z"], surface="mail")
+    assert {(record.topic, record.key) for record in broker.accepted} == {
+        ("events.impression", "änn".encode())
+    }
     whole, by_name, part, mail = broker.events()
     assert (whole.list_id, whole.items, whole.surface, whole.ts) == (
         "l-1",
@@ -117,19 +129,19 @@ def test_a_list_shown_is_an_impression_of_now_under_the_shoppers_key(
     assert part.items == ["a", "b"]
     assert (mail.list_id, mail.items) == (None, ["z"])
     assert len({event.event_id for event in (whole, by_name, part, mail)}) == 4
-    for record in broker.taken:
+    for record in broker.accepted:
         decode(record.value, Impression, received=1_700_000_000.0, limits=Limits())
 
 
-def test_where_nothing_was_shown_nothing_is_reported(
-    make: Callable[..., ImpressionReporter], broker: Broker
+def test_empty_impressions_are_not_reported(
+    make_reporter: Callable[..., ImpressionReporter], broker: FakeBroker
 ) -> None:
-    with make() as reporter:
+    with make_reporter() as reporter:
         # an impression that names the list and no items would say that all of it was seen
-        assert not reporter.shown("ann", listed("a"), [])
-        assert not reporter.shown("ann", "l-1", ())
-        assert not reporter.shown("ann", listed())
-        assert not reporter.shown("ann", None, surface="home")
+        assert not reporter.report_impression("ann", make_list("a"), [])
+        assert not reporter.report_impression("ann", "l-1", ())
+        assert not reporter.report_impression("ann", make_list())
+        assert not reporter.report_impression("ann", None, surface="home")
     assert not broker.connections
     assert reporter.counts == ReporterCounts(0, 0, 0, 0)
 
@@ -153,103 +165,103 @@ def test_where_nothing_was_shown_nothing_is_reported(
         ("ann", ["a"], {"context": 5}),
     ],
 )
-def test_what_would_become_a_dead_letter_is_counted_and_not_sent(
-    make: Callable[..., ImpressionReporter],
-    broker: Broker,
+def test_invalid_impressions_are_counted_and_not_sent(
+    make_reporter: Callable[..., ImpressionReporter],
+    broker: FakeBroker,
     user: str,
     items: list[str],
     more: dict[str, str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    with make() as reporter:
+    with make_reporter() as reporter:
         for _ in range(3):
-            assert not reporter.shown(user, "l-1", items, **more)  # type: ignore[arg-type]
-    assert not broker.taken
-    assert reporter.counts.refused == 3
+            assert not reporter.report_impression(user, "l-1", items, **more)  # type: ignore[arg-type]
+    assert not broker.accepted
+    assert reporter.counts.rejected == 3
     assert len(caplog.messages) == 1, "told once"
 
 
-def test_a_silent_broker_holds_nobody_up_and_what_is_too_much_is_dropped(
-    make: Callable[..., ImpressionReporter], broker: Broker, caplog: pytest.LogCaptureFixture
+def test_an_unresponsive_broker_does_not_block_and_excess_impressions_are_dropped(
+    make_reporter: Callable[..., ImpressionReporter], broker: FakeBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broker.go_on.clear()
-    reporter = make(max_waiting=5)
-    # had `shown` waited for the broker, it would never come back: nobody lets it go on before
-    taken = [reporter.shown(f"u{number}", "l-1") for number in range(8)]
-    assert taken == [True] * 5 + [False] * 3
-    assert broker.reached.wait(PATIENCE)
-    assert reporter.counts == ReporterCounts(sent=0, waiting=5, dropped=3, refused=0)
+    broker.may_answer.clear()
+    reporter = make_reporter(max_pending=5)
+    # had `report_impression` waited for the broker, it would never come back: nobody lets it go on before
+    accepted = [reporter.report_impression(f"u{number}", "l-1") for number in range(8)]
+    assert accepted == [True] * 5 + [False] * 3
+    assert broker.reached.wait(MAX_WAIT)
+    assert reporter.counts == ReporterCounts(sent=0, pending=5, dropped=3, rejected=0)
     assert not reporter.flush(timeout=0.0)
     assert len(caplog.messages) == 1
-    broker.go_on.set()
-    assert reporter.flush(PATIENCE)
-    assert reporter.counts == ReporterCounts(sent=5, waiting=0, dropped=3, refused=0)
+    broker.may_answer.set()
+    assert reporter.flush(MAX_WAIT)
+    assert reporter.counts == ReporterCounts(sent=5, pending=0, dropped=3, rejected=0)
     assert [event.user_id for event in broker.events()] == ["u0", "u1", "u2", "u3", "u4"]
-    assert reporter.shown("u9", "l-1"), "there is room again"
+    assert reporter.report_impression("u9", "l-1"), "there is room again"
 
 
-def test_what_a_broker_that_is_away_did_not_take_is_sent_when_it_is_back(
-    make: Callable[..., ImpressionReporter], broker: Broker, caplog: pytest.LogCaptureFixture
+def test_impressions_are_resent_when_an_unavailable_broker_returns(
+    make_reporter: Callable[..., ImpressionReporter], broker: FakeBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
-    broker.away.set()
-    reporter = make()
-    assert reporter.shown("ann", "l-1")
-    assert broker.tried.acquire(timeout=PATIENCE)
-    assert broker.tried.acquire(timeout=PATIENCE), "it is tried again"
-    assert reporter.shown("bob", "l-1")
-    broker.away.clear()
-    assert reporter.flush(PATIENCE)
+    broker.unavailable.set()
+    reporter = make_reporter()
+    assert reporter.report_impression("ann", "l-1")
+    assert broker.attempts.acquire(timeout=MAX_WAIT)
+    assert broker.attempts.acquire(timeout=MAX_WAIT), "it is tried again"
+    assert reporter.report_impression("bob", "l-1")
+    broker.unavailable.clear()
+    assert reporter.flush(MAX_WAIT)
     assert [event.user_id for event in broker.events()] == ["ann", "bob"]
     reporter.close()
-    assert reporter.counts == ReporterCounts(sent=2, waiting=0, dropped=0, refused=0)
+    assert reporter.counts == ReporterCounts(sent=2, pending=0, dropped=0, rejected=0)
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"], "away once, back once"
 
 
-def test_what_may_have_arrived_is_sent_again_under_the_same_id(
-    make: Callable[..., ImpressionReporter], broker: Broker
+def test_unacknowledged_impressions_are_resent_with_the_same_event_id(
+    make_reporter: Callable[..., ImpressionReporter], broker: FakeBroker
 ) -> None:
-    broker.loses_acknowledgements = True
-    with make() as reporter:
-        assert reporter.shown("ann", "l-1")
-        assert reporter.flush(PATIENCE)
-    first, again = broker.taken
+    broker.lose_next_acknowledgement = True
+    with make_reporter() as reporter:
+        assert reporter.report_impression("ann", "l-1")
+        assert reporter.flush(MAX_WAIT)
+    first, again = broker.accepted
     assert first == again
     assert (broker.connections, broker.closed) == (2, 2)
     assert reporter.counts.sent == 1
 
 
-def test_closing_gives_a_broker_that_is_away_up_and_says_what_is_lost(
-    make: Callable[..., ImpressionReporter], broker: Broker, caplog: pytest.LogCaptureFixture
+def test_closing_with_an_unavailable_broker_drops_and_logs_queued_impressions(
+    make_reporter: Callable[..., ImpressionReporter], broker: FakeBroker, caplog: pytest.LogCaptureFixture
 ) -> None:
-    broker.away.set()
-    reporter = make()
-    assert reporter.shown("ann", "l-1")
-    assert broker.tried.acquire(timeout=PATIENCE)
+    broker.unavailable.set()
+    reporter = make_reporter()
+    assert reporter.report_impression("ann", "l-1")
+    assert broker.attempts.acquire(timeout=MAX_WAIT)
     reporter.close()
-    assert reporter.counts == ReporterCounts(sent=0, waiting=0, dropped=1, refused=0)
+    assert reporter.counts == ReporterCounts(sent=0, pending=0, dropped=1, rejected=0)
     assert "1 impressions were not sent" in caplog.text
-    assert not reporter.shown("ann", "l-1")
+    assert not reporter.report_impression("ann", "l-1")
     reporter.close()
     assert reporter.counts.dropped == 2
 
 
-async def test_both_clients_report_by_what_they_are_given_and_close_it(
-    make: Callable[..., ImpressionReporter], broker: Broker
+async def test_both_clients_report_through_their_reporter_and_close_it(
+    make_reporter: Callable[..., ImpressionReporter], broker: FakeBroker
 ) -> None:
-    with Client(NOBODY, impressions=make()) as client:
-        assert client.shown("ann", listed("a"), surface="home")
-    async with AsyncClient(NOBODY, impressions=make()) as in_loop:
-        assert in_loop.shown("bob", listed("a"), ["a"], surface="home")
+    with Client(UNREACHABLE_REDIS, reporter=make_reporter()) as client:
+        assert client.report_impression("ann", make_list("a"), surface="home")
+    async with AsyncClient(UNREACHABLE_REDIS, reporter=make_reporter()) as async_client:
+        assert async_client.report_impression("bob", make_list("a"), ["a"], surface="home")
     assert [event.user_id for event in broker.events()] == ["ann", "bob"], "closing sends what waits"
     assert broker.closed == 2
 
 
-def test_a_client_without_a_reporter_says_so() -> None:
-    with Client(NOBODY) as client, pytest.raises(RuntimeError, match="ImpressionReporter"):
-        client.shown("ann", "l-1")
+def test_a_client_without_a_reporter_raises() -> None:
+    with Client(UNREACHABLE_REDIS) as client, pytest.raises(RuntimeError, match="ImpressionReporter"):
+        client.report_impression("ann", "l-1")
 
 
-def test_who_only_reads_lists_loads_no_kafka() -> None:
+def test_the_client_does_not_import_kafka() -> None:
     code = "import sys, stream_app.client, stream_app.client.impression_reporter; sys.exit('kafka' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.client.redis_contract import (
-    OVERALL,
+    GLOBAL_SEGMENT,
     SearchList,
     decode_list,
     decode_search_list,
     encode_list,
-    escape,
+    escape_id,
     item_key,
-    normal_query,
+    normalize_query,
     popular_key,
     query_key,
     search_key,
@@ -26,7 +26,7 @@ from stream_app.client.redis_contract import (
 from topics.records import ListedItem, Reason, RecommendationList
 
 KEYS = (user_key, item_key, popular_key, search_key)
-HOSTILE = [
+HOSTILE_IDS = [
     "",
     " ",
     "{",
@@ -46,21 +46,21 @@ HOSTILE = [
     "\n",
     ":",
 ]
-ids = st.text() | st.text("{}%:/ QaA0\\*é").map(lambda text: text[:8]) | st.sampled_from(HOSTILE)
+ids = st.text() | st.text("{}%:/ QaA0\\*é").map(lambda text: text[:8]) | st.sampled_from(HOSTILE_IDS)
 
 
 @given(ids)
-def test_an_escaped_id_can_be_read_back_and_so_no_two_ids_share_one(identifier: str) -> None:
-    assert unquote(escape(identifier), errors="strict") == identifier
+def test_escape_id_is_reversible(identifier: str) -> None:
+    assert unquote(escape_id(identifier), errors="strict") == identifier
 
 
 @given(ids)
-def test_an_escaped_id_holds_nothing_that_steers_redis_or_a_terminal(identifier: str) -> None:
-    assert re.fullmatch(r"[A-Za-z0-9\-._~:%]*", escape(identifier))
+def test_escaped_id_holds_only_safe_characters(identifier: str) -> None:
+    assert re.fullmatch(r"[A-Za-z0-9\-._~:%]*", escape_id(identifier))
 
 
 @given(ids, ids, st.sampled_from(KEYS), st.sampled_from(KEYS))
-def test_no_two_things_share_a_key(
+def test_keys_are_unique_across_ids_and_kinds(
     one: str, other: str, make: Callable[[str], str], make_other: Callable[[str], str]
 ) -> None:
     if (one, make) != (other, make_other):
@@ -68,17 +68,17 @@ def test_no_two_things_share_a_key(
 
 
 @given(ids.filter(bool))
-def test_the_braces_hold_the_whole_id_so_that_a_shoppers_keys_share_a_slot(identifier: str) -> None:
+def test_keys_of_one_user_share_a_cluster_slot(identifier: str) -> None:
     tags = {re.search(r"\{(.+?)\}", key(identifier)).group(1) for key in (user_key, search_key)}  # type: ignore[union-attr]
-    assert tags == {escape(identifier)}
+    assert tags == {escape_id(identifier)}
 
 
-def test_keys_are_as_the_design_writes_them() -> None:
+def test_keys_match_the_documented_format() -> None:
     assert user_key("U") == "recs:user:{U}"
     assert item_key("I") == "recs:item:{I}"
     assert search_key("U") == "recs:search:{U}:Q"
     assert popular_key("country:FR") == "recs:popular:{country:FR}"
-    assert popular_key() == popular_key(OVERALL) == "recs:popular:{all}"
+    assert popular_key() == popular_key(GLOBAL_SEGMENT) == "recs:popular:{all}"
 
 
 reasons = st.builds(Reason, st.text(), item_id=st.none() | st.text(), segment=st.none() | st.text())
@@ -95,7 +95,7 @@ lists = st.builds(
 
 
 @given(lists)
-def test_a_document_comes_back_as_it_was(document: RecommendationList) -> None:
+def test_document_round_trip(document: RecommendationList) -> None:
     assert decode_list(encode_list(document)) == document
 
 
@@ -109,26 +109,26 @@ def test_fields_of_a_newer_version_are_ignored(document: RecommendationList) -> 
 
 
 @pytest.mark.parametrize("raw", [b"", b"null", b"[]", b"{}", b"\xff", b'{"list_id":1}', b"{" * 100])
-def test_what_is_no_document_is_said(raw: bytes) -> None:
+def test_invalid_documents_raise_decode_error(raw: bytes) -> None:
     with pytest.raises(msgspec.DecodeError):
         decode_list(raw)
 
 
 @given(ids)
-def test_a_query_has_one_key_however_it_is_typed(query: str) -> None:
+def test_query_key_ignores_case_and_white_space(query: str) -> None:
     key = query_key(query)
     assert re.fullmatch(r"recs:query:\{[A-Za-z0-9\-._~:%]*\}", key)
-    for typed in (f"  {query}\t", normal_query(query), query.replace(" ", "   ")):
+    for typed in (f"  {query}\t", normalize_query(query), query.replace(" ", "   ")):
         assert query_key(typed) == key
 
 
-def test_words_stay_apart_and_a_letter_makes_another_query() -> None:
+def test_different_queries_have_different_keys() -> None:
     keys = {query_key(query) for query in ("red shoes", "redshoes", "red shoe", "red", "")}
     assert len(keys) == 5
     assert query_key("Ärmel LANG") == query_key("ärmel lang")
 
 
-def test_a_search_list_says_of_which_words_it_is_and_is_a_list_to_whoever_does_not_ask() -> None:
+def test_search_list_holds_its_query_and_decodes_as_a_plain_list() -> None:
     document = SearchList(
         list_id="l",
         key=search_key("u"),

@@ -33,8 +33,8 @@ def load(path: str) -> Any:
 
 COMPOSE = load("compose.yaml")
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
-OURS = {name: service for name, service in SERVICES.items() if service["image"] == "headrace"}
-WORKERS = {name: service for name, service in OURS.items() if service["command"] == ["worker"]}
+HEADRACE_SERVICES = {name: service for name, service in SERVICES.items() if service["image"] == "headrace"}
+WORKERS = {name: service for name, service in HEADRACE_SERVICES.items() if service["command"] == ["worker"]}
 
 
 def registry() -> CollectorRegistry:
@@ -46,9 +46,9 @@ def registry() -> CollectorRegistry:
 
 def labels_by_sample() -> dict[str, set[str]]:
     """Every sample a worker can expose, with its labels."""
-    made = registry()
+    metrics_registry = registry()
     found: dict[str, set[str]] = {}
-    for collector in list(made._collector_to_names):
+    for collector in list(metrics_registry._collector_to_names):
         (family,) = collector.describe() if hasattr(collector, "describe") else collector.collect()
         labels = {*getattr(collector, "_labelnames", ()), "instance", "job"}
         if family.type == "counter":
@@ -89,19 +89,19 @@ def expressions() -> Iterator[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("path", YAML_FILES, ids=lambda path: path.name)
-def test_yaml_is_sound(path: Path) -> None:
+def test_yaml_is_valid(path: Path) -> None:
     assert yaml.safe_load(path.read_text())
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
-def test_every_variable_is_a_setting(path: Path) -> None:
+def test_every_environment_variable_is_a_setting(path: Path) -> None:
     known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields}
     assert set(re.findall(r"\bHEADRACE_[A-Z_]+\b", path.read_text())) <= known
 
 
-@pytest.mark.parametrize("name", OURS)
-def test_services_settings_are_taken(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable, value in OURS[name]["environment"].items():
+@pytest.mark.parametrize("name", HEADRACE_SERVICES)
+def test_service_settings_are_accepted(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in HEADRACE_SERVICES[name]["environment"].items():
         monkeypatch.setenv(variable, value)
     broker, _, port = load_settings().broker.partition(":")
     assert f"INTERNAL://{broker}:{port}" in SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
@@ -109,9 +109,9 @@ def test_services_settings_are_taken(name: str, monkeypatch: pytest.MonkeyPatch)
     assert "redis" in SERVICES
 
 
-@pytest.mark.parametrize("name", OURS)
+@pytest.mark.parametrize("name", HEADRACE_SERVICES)
 def test_services_run_commands_that_exist(name: str) -> None:
-    done = CliRunner().invoke(build_cli(), [*OURS[name]["command"], "--help"])
+    done = CliRunner().invoke(build_cli(), [*HEADRACE_SERVICES[name]["command"], "--help"])
     assert done.exit_code == 0
     assert "COMMAND [ARGS]" not in done.output
 
@@ -126,7 +126,7 @@ def test_there_are_two_workers_with_a_folder_of_their_own_each() -> None:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_services_refer_to_what_there_is(name: str) -> None:
+def test_services_refer_to_existing_services_and_volumes(name: str) -> None:
     service = SERVICES[name]
     assert set(service.get("depends_on", ())) <= set(SERVICES)
     for volume in service.get("volumes", ()):
@@ -136,25 +136,25 @@ def test_services_refer_to_what_there_is(name: str) -> None:
         assert condition["condition"] in {"service_healthy", "service_completed_successfully"}
 
 
-def test_who_is_waited_for_can_tell_its_health() -> None:
+def test_awaited_services_have_a_health_check() -> None:
     for service in SERVICES.values():
         if isinstance(service.get("depends_on"), dict):
             for other, condition in service["depends_on"].items():
                 assert condition["condition"] != "service_healthy" or "healthcheck" in SERVICES[other]
 
 
-def test_images_are_of_a_version() -> None:
+def test_images_have_a_pinned_version() -> None:
     for service in SERVICES.values():
         assert service["image"] == "headrace" or re.search(r":v?\d+\.\d+", service["image"])
 
 
-def test_nothing_listens_beyond_this_machine() -> None:
+def test_ports_are_published_on_loopback_only() -> None:
     for service in SERVICES.values():
         assert all(port.startswith("127.0.0.1:") for port in service.get("ports", ()))
 
 
 @pytest.mark.parametrize(("ready", "status"), [(1, 0), (0, 1)])
-def test_the_health_check_tells_a_ready_worker(ready: int, status: int) -> None:
+def test_the_health_check_succeeds_for_a_ready_worker_only(ready: int, status: int) -> None:
     metrics = Metrics()
     metrics.ready.set(ready)
     port = serve_metrics(metrics, load_settings(metrics_port=0))
@@ -192,23 +192,25 @@ def test_metrics_and_labels_exist(where: str, expression: str) -> None:
 
 
 @pytest.mark.parametrize(("where", "expression"), list(expressions()))
-def test_counters_are_read_as_rates_and_gauges_are_not(where: str, expression: str) -> None:
+def test_counters_are_queried_as_rates_and_gauges_are_not(where: str, expression: str) -> None:
     for call, name in re.findall(r"(?:\b(\w+)\()?\b((?:headrace|faust)_[a-z0-9_]+)\b", expression):
         is_counter = name.endswith(("_total", "_bucket", "_sum", "_count"))
         assert (call in {"rate", "increase"}) == is_counter, where
 
 
-def test_every_metric_of_ours_is_on_the_dashboard() -> None:
-    shown = {name for where, text in expressions() if ".json" in where for name in METRIC_NAME.findall(text)}
-    families = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in shown}
-    ours = {
+def test_every_headrace_metric_is_on_the_dashboard() -> None:
+    displayed = {
+        name for where, text in expressions() if ".json" in where for name in METRIC_NAME.findall(text)
+    }
+    families = {re.sub(r"_(total|bucket|sum|count)$", "", name) for name in displayed}
+    headrace_families = {
         re.sub(r"_(total|bucket|sum|count)$", "", name) for name in SAMPLES if name.startswith("headrace_")
     }
-    assert ours <= families
+    assert headrace_families <= families
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
-def test_panels_are_told_apart_and_do_not_overlap(path: Path) -> None:
+def test_panels_have_unique_ids_and_do_not_overlap(path: Path) -> None:
     everything = list(panels(dashboard(path)))
     ids = [panel["id"] for panel in everything]
     assert len(ids) == len(set(ids))
@@ -248,7 +250,7 @@ def test_grafana_finds_its_dashboards() -> None:
     assert home.name in {path.name for path in DASHBOARDS}
 
 
-def test_the_image_copies_what_there_is_and_may_be_seen() -> None:
+def test_the_image_copies_existing_files_allowed_by_dockerignore() -> None:
     copied = [
         source
         for line in re.findall(r"^COPY (?!--from)(.*)$", (DEPLOY / "Dockerfile").read_text(), re.MULTILINE)
@@ -270,7 +272,7 @@ def runtime_requirements() -> dict[str, Any]:
     return runpy.run_path(str(DEPLOY / "runtime_requirements.py"))
 
 
-def test_the_image_installs_a_part_of_the_pins_with_all_their_hashes() -> None:
+def test_the_image_installs_a_subset_of_the_pins_with_all_their_hashes() -> None:
     script = runtime_requirements()
     pinned = (ROOT / "constraints.txt").read_text()
     chosen = script["selection"](pinned, ["Typing_Extensions", "numpy", "faust.streaming"])

@@ -8,23 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.experiment.control import OPERATOR_KEY, Control, key_of, parse_word
-from topics.records import GUARD, PolicyShares
+from stream_app.experiment.control import OPERATOR_KEY, ControlState, assignment_key, parse_assignment
+from topics.records import GUARDRAIL, PolicyAssignment
 
-ALIKE = {"a": 1.0, "b": 1.0, "c": 1.0}
+EQUAL_WEIGHTS = {"a": 1.0, "b": 1.0, "c": 1.0}
 
 
 class Record(NamedTuple):
     key: bytes
-    word: PolicyShares
+    assignment: PolicyAssignment
     at: float
 
 
-def read(log: Iterable[Record]) -> Control:
-    said = Control()
+def read(log: Iterable[Record]) -> ControlState:
+    state = ControlState()
     for record in log:
-        said = said.heard(*record)
-    return said
+        state = state.apply(*record)
+    return state
 
 
 def compacted(log: list[Record], upto: int) -> list[Record]:
@@ -33,122 +33,125 @@ def compacted(log: list[Record], upto: int) -> list[Record]:
     return [*(record for record in log[:upto] if newest[record.key] is record), *log[upto:]]
 
 
-class Topic:
+class ControlTopic:
     """A log, and speakers who know it up to some word."""
 
     def __init__(self) -> None:
         self.log: list[Record] = []
 
-    def say(self, word: PolicyShares, *, late: int = 0) -> None:
+    def publish(self, assignment: PolicyAssignment, *, lag: int = 0) -> None:
         """Append a word of who has not heard the last so many yet."""
-        known = read(self.log[: len(self.log) - late])
-        said = known.dated(word)
-        self.log.append(Record(key_of(said), said, 10.0 * (1 + len(self.log))))
+        known = read(self.log[: len(self.log) - lag])
+        state = known.with_effective_time(assignment)
+        self.log.append(Record(assignment_key(state), state, 10.0 * (1 + len(self.log))))
 
-    def operator(self, late: int = 0, **changes: object) -> None:
-        known = read(self.log[: len(self.log) - late]).operator
-        self.say(msgspec.structs.replace(known, note="", **changes), late=late)
+    def operator(self, lag: int = 0, **changes: object) -> None:
+        known = read(self.log[: len(self.log) - lag]).operator
+        self.publish(msgspec.structs.replace(known, note="", **changes), lag=lag)
 
-    def guard(self, policy: str, late: int = 0) -> None:
-        self.say(PolicyShares(weights={}, resting=(policy,), by=GUARD), late=late)
+    def guardrail(self, policy: str, lag: int = 0) -> None:
+        self.publish(PolicyAssignment(weights={}, paused=(policy,), author=GUARDRAIL), lag=lag)
 
 
-WEIGHTS = st.sampled_from([ALIKE, {"a": 2.0, "b": 2.0, "c": 2.0}, {"a": 1.0, "b": 3.0, "c": 0.0}])
+WEIGHTS = st.sampled_from([EQUAL_WEIGHTS, {"a": 2.0, "b": 2.0, "c": 2.0}, {"a": 1.0, "b": 3.0, "c": 0.0}])
 SOME = st.sets(st.sampled_from("abc")).map(lambda names: tuple(sorted(names)))
-ACTS = st.one_of(
+ACTIONS = st.one_of(
     st.tuples(st.just("weights"), WEIGHTS, st.booleans()),
-    st.tuples(st.just("resting"), SOME, st.booleans()),
-    st.tuples(st.just("trusted"), SOME, st.booleans()),
-    st.tuples(st.just(GUARD), st.sampled_from("abc"), st.booleans()),
+    st.tuples(st.just("paused"), SOME, st.booleans()),
+    st.tuples(st.just("guardrail_exempt"), SOME, st.booleans()),
+    st.tuples(st.just(GUARDRAIL), st.sampled_from("abc"), st.booleans()),
 )
 
 
-@given(st.lists(ACTS, max_size=12), st.data())
-def test_what_compaction_leaves_says_the_same(
-    acts: list[tuple[str, object, bool]], data: st.DataObject
+@given(st.lists(ACTIONS, max_size=12), st.data())
+def test_compaction_preserves_the_control_state(
+    actions: list[tuple[str, object, bool]], data: st.DataObject
 ) -> None:
-    topic = Topic()
-    for what, value, at_once in acts:
-        last_by_operator = bool(topic.log) and topic.log[-1].word.by != GUARD
-        if what == GUARD:
-            topic.guard(str(value), late=int(at_once and bool(topic.log)))
+    topic = ControlTopic()
+    for action, value, concurrent in actions:
+        last_by_operator = bool(topic.log) and topic.log[-1].assignment.author != GUARDRAIL
+        if action == GUARDRAIL:
+            topic.guardrail(str(value), lag=int(concurrent and bool(topic.log)))
         else:
-            late = int(at_once and bool(topic.log) and not last_by_operator)
-            topic.operator(late=late, **{what: value})
+            lag = int(concurrent and bool(topic.log) and not last_by_operator)
+            topic.operator(lag=lag, **{action: value})
     upto = data.draw(st.integers(0, len(topic.log)))
     assert read(compacted(topic.log, upto)) == read(topic.log)
 
 
-def test_a_period_begins_where_the_split_changes_and_nowhere_else() -> None:
-    topic = Topic()
+def test_period_starts_exactly_when_the_assignment_changes() -> None:
+    topic = ControlTopic()
     since = []
     for changes in (
-        {"trusted": ("c",)},  # nobody knows weights, and nothing rested
-        {"resting": ("a",)},
-        {"weights": ALIKE},
+        {"guardrail_exempt": ("c",)},  # nobody knows weights, and nothing rested
+        {"paused": ("a",)},
+        {"weights": EQUAL_WEIGHTS},
         {"weights": {"a": 7.0, "b": 2.0, "c": 2.0}},  # a rests
-        {"resting": ()},
+        {"paused": ()},
         {"weights": {"a": 1e-9, "b": 2.0, "c": 2.0}},
     ):
         topic.operator(**changes)
-        since.append(read(topic.log).since)
+        since.append(read(topic.log).effective_time)
     assert since == [0.0, 20.0, 30.0, 30.0, 50.0, 60.0]
 
 
-def test_a_period_begins_where_all_rested_and_some_no_longer_do() -> None:
-    topic = Topic()
-    topic.operator(weights={"a": 1.0, "b": 1.0}, resting=("a",))
-    topic.guard("b")
-    topic.operator(resting=(), trusted=("b",))
-    assert read(topic.log).since == 30.0
+def test_period_starts_when_not_all_policies_are_paused_any_more() -> None:
+    topic = ControlTopic()
+    topic.operator(weights={"a": 1.0, "b": 1.0}, paused=("a",))
+    topic.guardrail("b")
+    topic.operator(paused=(), guardrail_exempt=("b",))
+    assert read(topic.log).effective_time == 30.0
 
 
-def test_a_word_says_itself_when_it_begins() -> None:
-    topic = Topic()
-    topic.operator(weights=ALIKE)
-    topic.operator(trusted=("a",))
-    topic.guard("b")
-    assert [record.word.since for record in topic.log] == [None, 10.0, None]
+def test_a_record_carries_its_own_effective_time() -> None:
+    topic = ControlTopic()
+    topic.operator(weights=EQUAL_WEIGHTS)
+    topic.operator(guardrail_exempt=("a",))
+    topic.guardrail("b")
+    assert [record.assignment.effective_time for record in topic.log] == [None, 10.0, None]
 
 
-def test_what_two_guards_find_at_once_rests_until_an_operator_trusts_it() -> None:
-    topic = Topic()
-    topic.operator(weights=ALIKE)
-    topic.guard("a")
-    topic.guard("b", late=1)
-    kept = compacted(topic.log, len(topic.log))
-    assert read(kept).resting == {"a", "b"}
-    topic.operator(trusted=("a",))
-    assert read(topic.log).resting == read(topic.log).by_guard == {"b"}
+def test_concurrent_guardrail_findings_hold_until_an_operator_trusts_the_policy() -> None:
+    topic = ControlTopic()
+    topic.operator(weights=EQUAL_WEIGHTS)
+    topic.guardrail("a")
+    topic.guardrail("b", lag=1)
+    compacted_log = compacted(topic.log, len(topic.log))
+    assert read(compacted_log).paused == {"a", "b"}
+    topic.operator(guardrail_exempt=("a",))
+    assert read(topic.log).paused == read(topic.log).paused_by_guardrail == {"b"}
 
 
-OLD = [
-    (b"shares", {"weights": ALIKE, "ts": 3.0, "by": "operator"}, 10.0),
-    (b"guard", {"weights": {}, "resting": ["a"], "ts": 4.0, "by": "guard", "note": "harm"}, 20.0),
-    (b"guard", {"weights": {}, "resting": ["a", "b"], "ts": 5.0, "by": "guard"}, 30.0),
+LEGACY_RECORDS = [
+    (b"assignment", {"weights": EQUAL_WEIGHTS, "ts": 3.0, "author": "operator"}, 10.0),
+    (b"guardrail", {"weights": {}, "paused": ["a"], "ts": 4.0, "author": "guardrail", "note": "harm"}, 20.0),
+    (b"guardrail", {"weights": {}, "paused": ["a", "b"], "ts": 5.0, "author": "guardrail"}, 30.0),
 ]
 
 
-def test_words_of_older_versions_hold_and_the_newest_begins_the_period() -> None:
-    log = [Record(key, parse_word(msgspec.json.encode(word)), at) for key, word, at in OLD]
-    for kept in (log, compacted(log, 3)):
-        assert read(kept).resting == {"a", "b"}
-        assert read(kept).since == 30.0
-    topic = Topic()
+def test_records_of_older_versions_are_applied_and_start_a_period() -> None:
+    log = [
+        Record(key, parse_assignment(msgspec.json.encode(assignment)), at)
+        for key, assignment, at in LEGACY_RECORDS
+    ]
+    for compacted_log in (log, compacted(log, 3)):
+        assert read(compacted_log).paused == {"a", "b"}
+        assert read(compacted_log).effective_time == 30.0
+    topic = ControlTopic()
     topic.log = log
-    topic.guard("c")
-    assert read(compacted(topic.log, 4)).resting == {"a", "b", "c"}
+    topic.guardrail("c")
+    assert read(compacted(topic.log, 4)).paused == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("value", [b"{", b"{}", b'{"weights": {"a": -1}}', b'{"weights": {"a": 0}}'])
-def test_what_says_nothing_that_holds_is_refused(value: bytes) -> None:
+def test_invalid_record_is_rejected(value: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
-        parse_word(value)
+        parse_assignment(value)
 
 
-def test_nobody_knows_the_split_before_weights_are_said() -> None:
-    said = Control().heard(OPERATOR_KEY, PolicyShares(weights={}, resting=("a",)), 1.0)
-    assert said.split("b") is None
-    split = said.heard(OPERATOR_KEY, PolicyShares(weights=ALIKE, resting=("a",)), 2.0).split("b")
+def test_assignment_is_unknown_before_weights_are_published() -> None:
+    state = ControlState().apply(OPERATOR_KEY, PolicyAssignment(weights={}, paused=("a",)), 1.0)
+    assert state.split("b") is None
+    split = state.apply(OPERATOR_KEY, PolicyAssignment(weights=EQUAL_WEIGHTS, paused=("a",)), 2.0).split("b")
     assert split is not None
     assert [split.fraction(name) for name in "abc"] == [0.0, 0.5, 0.5]

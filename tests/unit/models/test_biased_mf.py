@@ -20,7 +20,7 @@ def context(user: str, *items: int) -> Context:
     return Context(user, np.array(items, np.int32), np.zeros(len(items)), 0, (), 0.0)
 
 
-def shop(capacity: int = 300) -> ItemIndex:
+def make_index(capacity: int = 300) -> ItemIndex:
     index = ItemIndex(capacity)
     for number in range(100):
         index.index(f"i{number}", 0.0)
@@ -28,7 +28,7 @@ def shop(capacity: int = 300) -> ItemIndex:
 
 
 def test_river_writes_into_our_arrays() -> None:
-    model = BiasedMF(shop())
+    model = BiasedMF(make_index())
     for item in range(100):  # past the first growth
         model.learn_one(observation(f"u{item}", item))
     assert type(model.river) is reco.BiasedMF
@@ -40,11 +40,11 @@ def test_river_writes_into_our_arrays() -> None:
     assert model._item_latents.dtype == np.float32
 
 
-def test_it_learns_what_river_learns_on_its_own() -> None:
-    index = shop()
+def test_predictions_equal_river() -> None:
+    index = make_index()
     ours = BiasedMF(index, negatives=0, learning_rate=0.1, l2=0.01)
     theirs = reco.BiasedMF(
-        n_factors=ours.factors,
+        n_factors=ours.n_factors,
         bias_optimizer=optim.SGD(0.1),
         latent_optimizer=optim.SGD(0.1),
         l2_bias=0.01,
@@ -57,10 +57,10 @@ def test_it_learns_what_river_learns_on_its_own() -> None:
         weight = float(rng.choice([1.0, -1.0]))
         if user not in theirs.u_latents:
             tie = stable_hash(user)
-            theirs.u_latents[user] = initial_latents(tie, ours.seed, ours.factors, 0.1).astype(float)
+            theirs.u_latents[user] = initial_latents(tie, ours.seed, ours.n_factors, 0.1).astype(float)
         if item not in theirs.i_latents:
             tie = int(index.hashes[item])
-            theirs.i_latents[item] = initial_latents(tie, ours.seed + 1, ours.factors, 0.1).astype(float)
+            theirs.i_latents[item] = initial_latents(tie, ours.seed + 1, ours.n_factors, 0.1).astype(float)
         ours.learn_one(observation(user, item, weight))
         theirs.learn_one(user, item, float(weight > 0))
     for item in range(9):
@@ -69,7 +69,7 @@ def test_it_learns_what_river_learns_on_its_own() -> None:
         assert ours.river.predict_one(row, item) == pytest.approx(expected, abs=1e-4)
 
 
-def test_a_row_step_is_rivers_sgd_step() -> None:
+def test_a_row_sgd_step_equals_rivers_sgd_step() -> None:
     ours, theirs = {"a": np.array([1.0, 2.0])}, {"a": np.array([1.0, 2.0])}
     gradient = {"a": np.array([0.5, -1.0])}
     RowSGD(0.1).step(ours, gradient)
@@ -77,8 +77,8 @@ def test_a_row_step_is_rivers_sgd_step() -> None:
     assert ours["a"].tolist() == theirs["a"].tolist() == [0.95, 2.1]
 
 
-def test_asking_grows_nothing() -> None:
-    model = BiasedMF(shop())
+def test_scoring_does_not_allocate_rows() -> None:
+    model = BiasedMF(make_index())
     model.learn_one(observation("ann", 1))
     before = model.memory()
     for number in range(500):
@@ -98,29 +98,29 @@ def test_initial_vectors_depend_on_the_id_and_the_seed_alone() -> None:
 
 
 def test_repeats_are_not_learned() -> None:
-    model = BiasedMF(shop())
+    model = BiasedMF(make_index())
     model.learn_one(observation("ann", 1))
     before = model._item_biases[1]
     model.learn_one(observation("ann", 1, repeat=True))
     assert model._item_biases[1] == before
 
 
-def test_it_tells_apart_two_kinds_of_shoppers() -> None:
-    model = BiasedMF(shop(), seed=1)
+def test_it_separates_two_groups_of_users() -> None:
+    model = BiasedMF(make_index(), seed=1)
     rng = np.random.default_rng(0)
     for _ in range(4000):
         user = int(rng.integers(20))
         item = 2 * int(rng.integers(10)) + user % 2  # even shoppers take even items, odd ones odd items
         model.learn_one(observation(f"u{user}", item))
-    right = 0
+    n_correct = 0
     for user in range(20):
         best = model.candidates(context(f"u{user}"), 8).items
-        right += sum(item % 2 == user % 2 for item in best.tolist())
-    assert right >= 0.85 * 20 * 8  # half of them by chance
+        n_correct += sum(item % 2 == user % 2 for item in best.tolist())
+    assert n_correct >= 0.85 * 20 * 8  # half of them by chance
 
 
-def test_it_stays_finite_on_a_heavy_diet() -> None:
-    model = BiasedMF(shop())
+def test_weights_stay_finite_under_extreme_input() -> None:
+    model = BiasedMF(make_index())
     rng = np.random.default_rng(0)
     for number in range(6000):
         item = int(rng.integers(3)) if number % 2 else int(rng.integers(100))

@@ -23,7 +23,7 @@ def context(user: str, *items: int) -> Context:
     return Context(user, np.array(items, np.int32), np.zeros(len(items)), 0, (), 0.0)
 
 
-def shop(capacity: int = 300) -> ItemIndex:
+def make_index(capacity: int = 300) -> ItemIndex:
     index = ItemIndex(capacity)
     for number in range(100):
         index.index(f"i{number}", 0.0)
@@ -35,8 +35,8 @@ def test_a_step_is_the_gradient_of_the_log_likelihood_of_the_pair() -> None:
     users, items = rng.normal(size=(1, 4)).astype(np.float32), rng.normal(size=(3, 4)).astype(np.float32)
     biases = rng.normal(size=3)
     p, q, b = users[0].astype(float), items.astype(float), biases.copy()
-    rate, l2 = 1e-2, 0.1
-    fade = 0.5
+    learning_rate, l2 = 1e-2, 0.1
+    context_decay = 0.5
 
     def likelihood(p: Floats, q: Floats, b: Floats) -> float:
         # item 0 was chosen after item 2, item 1 is the sample
@@ -44,46 +44,48 @@ def test_a_step_is_the_gradient_of_the_log_likelihood_of_the_pair() -> None:
         penalty = l2 / 2 * ((p**2).sum() + (q**2).sum() + b[0] ** 2 + b[1] ** 2)
         return float(-np.log1p(np.exp(-margin)) - penalty)
 
-    def slope(part: Floats, at: tuple[int, ...]) -> float:
-        held, small = part[at], 1e-6
-        part[at] = held + small
-        above = likelihood(p, q, b)
-        part[at] = held - small
-        below = likelihood(p, q, b)
-        part[at] = held
-        return (above - below) / (2 * small)
+    def partial_derivative(part: Floats, at: tuple[int, ...]) -> float:
+        original, small = part[at], 1e-6
+        part[at] = original + small
+        upper = likelihood(p, q, b)
+        part[at] = original - small
+        lower = likelihood(p, q, b)
+        part[at] = original
+        return (upper - lower) / (2 * small)
 
-    wanted_users = np.array([p[at] + rate * slope(p, (at,)) for at in range(4)])
-    wanted_items = np.array([[q[i, at] + rate * slope(q, (i, at)) for at in range(4)] for i in range(3)])
-    wanted_biases = np.array([b[at] + rate * slope(b, (at,)) for at in range(2)])
+    expected_users = np.array([p[at] + learning_rate * partial_derivative(p, (at,)) for at in range(4)])
+    expected_items = np.array(
+        [[q[i, at] + learning_rate * partial_derivative(q, (i, at)) for at in range(4)] for i in range(3)]
+    )
+    expected_biases = np.array([b[at] + learning_rate * partial_derivative(b, (at,)) for at in range(2)])
     pool = np.array([1], np.int32)
-    known = np.ones(3, np.bool_)
+    has_vector = np.ones(3, np.bool_)
     bpr_kernels.learn_pairs(
-        0, 0, 1.0, True, np.array([2], np.int32), 5, fade, pool, 1, 7, 1, rate, l2, 9.0, known, users, items, biases,
-        np.zeros(4),
+        0, 0, 1.0, True, np.array([2], np.int32), 5, context_decay, pool, 1, 7, 1, learning_rate, l2, 9.0, has_vector,
+        users, items, biases, np.zeros(4),
     )  # fmt: skip
     # to first order: the kernel changes the vectors one after the other
-    np.testing.assert_allclose(users[0], wanted_users, atol=3e-4)
-    np.testing.assert_allclose(items, wanted_items, atol=3e-4)
-    np.testing.assert_allclose(biases[:2], wanted_biases, atol=1e-6)
+    np.testing.assert_allclose(users[0], expected_users, atol=3e-4)
+    np.testing.assert_allclose(items, expected_items, atol=3e-4)
+    np.testing.assert_allclose(biases[:2], expected_biases, atol=1e-6)
 
 
-def test_it_tells_apart_two_kinds_of_shoppers() -> None:
-    model = BPR(shop(), seed=1)
+def test_it_separates_two_groups_of_users() -> None:
+    model = BPR(make_index(), seed=1)
     rng = np.random.default_rng(0)
     for _ in range(4000):
         user = int(rng.integers(20))
         item = 2 * int(rng.integers(10)) + user % 2  # even shoppers take even items, odd ones odd items
         model.learn_one(observation(f"u{user}", item))
-    right = 0
+    n_correct = 0
     for user in range(20):
         best = model.candidates(context(f"u{user}"), 8).items
-        right += sum(item % 2 == user % 2 for item in best.tolist())
-    assert right >= 0.85 * 20 * 8  # half of them by chance
+        n_correct += sum(item % 2 == user % 2 for item in best.tolist())
+    assert n_correct >= 0.85 * 20 * 8  # half of them by chance
 
 
-def test_a_stranger_is_known_by_the_items_of_the_context() -> None:
-    model = BPR(shop(), seed=1)
+def test_an_unknown_user_is_represented_by_the_context_items() -> None:
+    model = BPR(make_index(), seed=1)
     rng = np.random.default_rng(0)
     for number in range(4000):
         group = int(rng.integers(2))
@@ -96,8 +98,8 @@ def test_a_stranger_is_known_by_the_items_of_the_context() -> None:
         assert sum(item % 2 == group for item in best.tolist()) >= 7
 
 
-def test_what_is_disliked_sinks() -> None:
-    model = BPR(shop())
+def test_disliked_items_rank_last() -> None:
+    model = BPR(make_index())
     for _ in range(50):
         for item in (1, 2, 3):
             model.learn_one(observation("ann", item))
@@ -106,9 +108,9 @@ def test_what_is_disliked_sinks() -> None:
     assert scores.argmin() == 3
 
 
-def test_a_purchase_moves_more_than_a_view() -> None:
+def test_a_purchase_makes_a_larger_step_than_a_view() -> None:
     def after(weight: float) -> float:
-        model = BPR(shop())
+        model = BPR(make_index())
         for item in range(10):
             model.learn_one(observation("bob", item))
         model.learn_one(observation("ann", 3, weight))
@@ -117,8 +119,8 @@ def test_a_purchase_moves_more_than_a_view() -> None:
     assert after(5.0) > after(1.0) > 0
 
 
-def test_what_the_shopper_has_just_seen_is_no_negative() -> None:
-    model = BPR(shop(), negatives=20)
+def test_recently_viewed_items_are_not_sampled_as_negatives() -> None:
+    model = BPR(make_index(), negatives=20)
     for item in (0, 1):
         model.learn_one(observation("bob", item))
     before = model._item_biases[:2].copy()
@@ -126,8 +128,8 @@ def test_what_the_shopper_has_just_seen_is_no_negative() -> None:
     assert model._item_biases[:2].tolist() == before.tolist()  # nothing in the pool to set it against
 
 
-def test_asking_grows_nothing() -> None:
-    model = BPR(shop())
+def test_scoring_does_not_allocate_rows() -> None:
+    model = BPR(make_index())
     model.learn_one(observation("ann", 1))
     before = model.memory()
     for number in range(500):
@@ -137,7 +139,7 @@ def test_asking_grows_nothing() -> None:
 
 
 def test_repeats_are_not_learned() -> None:
-    model = BPR(shop())
+    model = BPR(make_index())
     for item in (1, 2, 3):
         model.learn_one(observation("ann", item))
     before = model._item_latents.copy()
@@ -145,8 +147,8 @@ def test_repeats_are_not_learned() -> None:
     assert np.array_equal(model._item_latents, before)
 
 
-def test_it_stays_finite_on_a_heavy_diet() -> None:
-    model = BPR(shop(), learning_rate=0.3)
+def test_weights_stay_finite_under_extreme_input() -> None:
+    model = BPR(make_index(), learning_rate=0.3)
     rng = np.random.default_rng(0)
     last: tuple[int, ...] = ()
     for number in range(20_000):
@@ -160,8 +162,8 @@ def test_it_stays_finite_on_a_heavy_diet() -> None:
     assert np.isfinite(model.score(context("u1", 1, 2), np.arange(100, dtype=np.int32))).all()
 
 
-def test_nobody_has_no_list() -> None:
-    model = BPR(shop())
+def test_an_anonymous_empty_context_has_no_candidates() -> None:
+    model = BPR(make_index())
     model.learn_one(observation("ann", 1))
     nobody = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
     assert len(model.candidates(nobody, 10).items) == 0

@@ -21,7 +21,7 @@ CORPUS = (
 )
 
 
-class Shelf:
+class ContentHarness:
     def __init__(self, **parameters: float) -> None:
         self.index = ItemIndex(200)
         self.model = Content(self.index, **parameters)  # type: ignore[arg-type]
@@ -35,25 +35,25 @@ class Shelf:
         items = np.array([self.index.find(name) for name in names], np.int32)
         return Context("me", items, np.zeros(len(items)), 0, (), 0.0, query=query)
 
-    def found(self, *names: str, query: str = "", k: int = 50) -> dict[str, float]:
-        found = self.model.candidates(self.context(*names, query=query), k)
-        ids = [self.index.id_of(item) for item in found.items]
-        return dict(zip(ids, found.scores.tolist(), strict=True))
+    def candidates(self, *names: str, query: str = "", k: int = 50) -> dict[str, float]:
+        candidates = self.model.candidates(self.context(*names, query=query), k)
+        ids = [self.index.id_of(item) for item in candidates.items]
+        return dict(zip(ids, candidates.scores.tolist(), strict=True))
 
-    def why(self, *names: str, query: str = "") -> dict[str, Reason]:
+    def reasons(self, *names: str, query: str = "") -> dict[str, Reason]:
         context = self.context(*names, query=query)
-        found = self.model.candidates(context, 50)
+        candidates = self.model.candidates(context, 50)
         return {
             self.index.id_of(item): self.model.explain(context, item, evidence)
-            for item, evidence in zip(found.items.tolist(), found.evidence.tolist(), strict=True)
+            for item, evidence in zip(candidates.items.tolist(), candidates.evidence.tolist(), strict=True)
         }
 
 
-def shelf(**parameters: float) -> Shelf:
-    shelf = Shelf(**parameters)
+def make_harness(**parameters: float) -> ContentHarness:
+    make_harness = ContentHarness(**parameters)
     for number, title in enumerate(CORPUS):
-        shelf.describe(f"i{number}", title)
-    return shelf
+        make_harness.describe(f"i{number}", title)
+    return make_harness
 
 
 def river() -> feature_extraction.TFIDF:
@@ -63,96 +63,96 @@ def river() -> feature_extraction.TFIDF:
     return vectorizer
 
 
-def test_vectors_are_those_of_rivers_tfidf_after_the_same_titles() -> None:
-    ours, theirs = shelf(), river()
+def test_vectors_equal_river_tfidf() -> None:
+    ours, theirs = make_harness(), river()
     for number, title in enumerate(CORPUS):
         expected = {ours.model.slot(word): value for word, value in theirs.transform_one(title).items()}
         assert ours.model.vector(ours.index.find(f"i{number}")) == pytest.approx(expected, rel=1e-5)
 
 
 def test_items_score_the_cosine_of_their_vectors() -> None:
-    ours, theirs = shelf(), river()
+    ours, theirs = make_harness(), river()
     vectors = [theirs.transform_one(title) for title in CORPUS]
     vocabulary = sorted(set().union(*vectors))
     rows = [[vector.get(word, 0.0) for word in vocabulary] for vector in vectors]
     expected = {f"i{number}": cosine(rows[0], rows[number]) for number in (1, 3)}
-    assert ours.found("i0") == pytest.approx(expected, rel=1e-5)
+    assert ours.candidates("i0") == pytest.approx(expected, rel=1e-5)
 
 
-def test_newer_items_of_the_context_weigh_more_and_the_nearest_is_the_evidence() -> None:
-    ours = shelf(fade=0.5)
-    assert ours.found("i2", "i0")["i1"] > ours.found("i0", "i2")["i1"]
+def test_newer_context_items_weigh_more_and_the_most_similar_is_the_evidence() -> None:
+    ours = make_harness(context_decay=0.5)
+    assert ours.candidates("i2", "i0")["i1"] > ours.candidates("i0", "i2")["i1"]
     ours.describe("bag", "Warm sleeping bag")
-    reasons = ours.why("i0", "i2")
+    reasons = ours.reasons("i0", "i2")
     assert reasons["i1"] == Reason("similar_content", item_id="i0")
     assert reasons["bag"] == Reason("similar_content", item_id="i2")
-    assert ours.why("i2", "i0")["i3"] == Reason("similar_content", item_id="i0")
+    assert ours.reasons("i2", "i0")["i3"] == Reason("similar_content", item_id="i0")
 
 
-def test_a_new_item_is_recommended_from_its_first_second() -> None:
-    ours = shelf()
-    assert "new" not in ours.found("i2")
+def test_a_new_item_is_recommended_once_described() -> None:
+    ours = make_harness()
+    assert "new" not in ours.candidates("i2")
     ours.describe("new", "WARM sleeping Bag")
-    assert next(iter(ours.found("i2"))) == "new"
+    assert next(iter(ours.candidates("i2"))) == "new"
 
 
-def test_an_item_without_a_description_leads_nowhere() -> None:
-    ours = shelf()
+def test_an_item_without_a_description_has_no_candidates() -> None:
+    ours = make_harness()
     ours.index.index("bare", 0.0)
     ours.describe("empty")
-    assert ours.found("bare") == ours.found("empty") == ours.found() == {}
-    bare = np.array([ours.index.find("bare"), ours.index.find("empty")], np.int32)
-    assert ours.model.score(ours.context("i0"), bare).tolist() == [0.0, 0.0]
+    assert ours.candidates("bare") == ours.candidates("empty") == ours.candidates() == {}
+    undescribed = np.array([ours.index.find("bare"), ours.index.find("empty")], np.int32)
+    assert ours.model.score(ours.context("i0"), undescribed).tolist() == [0.0, 0.0]
 
 
-def test_attributes_and_price_count_where_words_say_nothing() -> None:
-    ours = Shelf()
+def test_attributes_and_price_contribute_without_common_words() -> None:
+    ours = ContentHarness()
     ours.describe("a", "Alpha", categories=["1", "12"], brand="Acme Inc.", price=20.0)
     ours.describe("same", "Beta", categories=["1", "12"], brand="ACME INC.", price=21.0)
     ours.describe("dear", "Gamma", categories=["1", "12"], brand="acme inc.", price=500.0)
     ours.describe("wide", "Delta", categories=["1"], price=500.0)
     ours.describe("tagged", "Epsilon", tags=["alpha"])
-    scores = ours.found("a")
+    scores = ours.candidates("a")
     assert scores["same"] > scores["dear"] > scores["wide"] > 0
     assert scores["tagged"] > 0
 
 
-def test_bands_are_wide_enough_for_prices_alike() -> None:
+def test_similar_prices_share_a_band() -> None:
     assert price_band(20.0) == price_band(21.0)
     assert price_band(20.0) != price_band(40.0)
 
 
-def test_a_new_description_takes_the_place_of_the_old() -> None:
-    ours, fresh = shelf(), Shelf()
+def test_a_new_description_replaces_the_old_one() -> None:
+    ours, fresh = make_harness(), ContentHarness()
     ours.describe("i4", "Red rope")
     for number, title in enumerate((*CORPUS[:4], "Red rope")):
         fresh.describe(f"i{number}", title)
-    assert ours.found(query="sock") == {}
-    assert ours.found("i0") == pytest.approx(fresh.found("i0"))
+    assert ours.candidates(query="sock") == {}
+    assert ours.candidates("i0") == pytest.approx(fresh.candidates("i0"))
     assert ours.model.vector(4) == pytest.approx(fresh.model.vector(4))
 
 
-def test_forgotten_items_count_in_no_document_frequency() -> None:
-    ours, fewer = shelf(), Shelf()
+def test_forgotten_items_leave_the_document_frequencies() -> None:
+    ours, fewer = make_harness(), ContentHarness()
     for number, title in enumerate(CORPUS[:4]):
         fewer.describe(f"i{number}", title)
     ours.index.forget("i4")
     ours.model.forget_item(4)
     assert ours.model.vector(0) == pytest.approx(fewer.model.vector(0))
-    assert ours.found(query="sock") == {}
+    assert ours.candidates(query="sock") == {}
 
 
-def test_search_words_find_items_that_nobody_has_clicked_on() -> None:
-    ours = shelf()
-    assert list(ours.found(query="SLEEPING bags? bag!")) == ["i2", "i3"]
-    assert ours.why(query="sock")["i4"] == Reason("matches_search", query="sock")
-    assert ours.found(query="no such word") == {}
-    assert ours.why("i0", query="sock")["i4"] == Reason("matches_search", query="sock")
-    assert ours.why("i0", query="sock")["i1"] == Reason("similar_content", item_id="i0")
+def test_a_search_finds_items_without_clicks() -> None:
+    ours = make_harness()
+    assert list(ours.candidates(query="SLEEPING bags? bag!")) == ["i2", "i3"]
+    assert ours.reasons(query="sock")["i4"] == Reason("matches_search", query="sock")
+    assert ours.candidates(query="no such word") == {}
+    assert ours.reasons("i0", query="sock")["i4"] == Reason("matches_search", query="sock")
+    assert ours.reasons("i0", query="sock")["i1"] == Reason("similar_content", item_id="i0")
 
 
 def test_only_the_strongest_terms_of_an_item_are_kept() -> None:
-    ours = Shelf(terms=2)
+    ours = ContentHarness(terms=2)
     for number in range(20):
         ours.describe(f"n{number}", "the thing")
     ours.describe("last", "the thing zebra yak")
@@ -160,27 +160,27 @@ def test_only_the_strongest_terms_of_an_item_are_kept() -> None:
     assert set(kept) == {ours.model.slot("zebra"), ours.model.slot("yak")}
 
 
-def test_a_common_word_leads_to_its_newest_items() -> None:
-    ours = Shelf(postings=3)
+def test_a_common_word_retrieves_its_newest_items() -> None:
+    ours = ContentHarness(postings=3)
     for number in range(10):
         ours.describe(f"n{number}", "thing")
-    assert set(ours.found("n0")) == {"n7", "n8", "n9"}
+    assert set(ours.candidates("n0")) == {"n7", "n8", "n9"}
     # of those, one described anew keeps its place
     ours.describe("n8", "thing")
-    assert set(ours.found("n0")) == {"n7", "n8", "n9"}
+    assert set(ours.candidates("n0")) == {"n7", "n8", "n9"}
     # and any item can be scored
     old = np.array([ours.index.find("n1")], np.int32)
     assert ours.model.score(ours.context("n0"), old)[0] == pytest.approx(1.0)
 
 
-def test_a_long_text_costs_no_more_than_its_first_words() -> None:
-    ours = Shelf()
+def test_only_the_first_words_of_a_long_text_are_indexed() -> None:
+    ours = ContentHarness()
     ours.describe("a", description="word " * 5000 + "beyond")
     ours.describe("b", "beyond")
-    assert ours.found("b") == {}
+    assert ours.candidates("b") == {}
 
 
-def test_slots_are_a_power_of_two() -> None:
+def test_slots_must_be_a_power_of_two() -> None:
     with pytest.raises(ValueError, match="power of 2"):
         Content(ItemIndex(1), slots=1000)
 
@@ -202,6 +202,6 @@ def test_words_are_caseless_in_any_script() -> None:
     assert words("", 5) == []
 
 
-def test_asking_without_anything_is_empty() -> None:
+def test_an_empty_context_has_no_candidates() -> None:
     nothing = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
-    assert len(shelf().model.candidates(nothing, 5).items) == 0
+    assert len(make_harness().model.candidates(nothing, 5).items) == 0

@@ -11,7 +11,7 @@ from stream_app.models.decay import HEADROOM, ForwardDecay
 TIMES = st.lists(st.floats(0, 1e7), min_size=1, max_size=30)
 
 
-def decayed(times: list[float], now: float, half_life: float = 3600.0) -> float:
+def decayed_sum(times: list[float], now: float, half_life: float = 3600.0) -> float:
     decay = ForwardDecay(half_life)
     total = 0.0
     for ts in times:
@@ -25,15 +25,15 @@ def decayed(times: list[float], now: float, half_life: float = 3600.0) -> float:
 def test_a_sum_is_the_same_in_any_order(times: list[float], random: object) -> None:
     shuffled = list(times)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
-    assert decayed(shuffled, max(times)) == pytest.approx(decayed(times, max(times)), rel=1e-12)
+    assert decayed_sum(shuffled, max(times)) == pytest.approx(decayed_sum(times, max(times)), rel=1e-12)
 
 
 @given(TIMES)
 @settings(deadline=None)  # the first call may compile
-def test_a_sum_is_that_of_plain_exponential_decay(times: list[float]) -> None:
+def test_a_sum_equals_plain_exponential_decay(times: list[float]) -> None:
     now = math.ceil(max(times) / 3600.0) * 3600.0
     plain = sum(2.0 ** ((ts - now) / 3600.0) for ts in times)
-    assert decayed(times, now) == pytest.approx(plain, rel=1e-9)
+    assert decayed_sum(times, now) == pytest.approx(plain, rel=1e-9)
 
 
 def test_weights_by_two_landmarks_differ_by_an_exact_power_of_two() -> None:
@@ -44,7 +44,7 @@ def test_weights_by_two_landmarks_differ_by_an_exact_power_of_two() -> None:
         assert early.weight(ts) == late.weight(ts) * 2.0 ** (late.landmark - early.landmark)
 
 
-def test_the_landmark_moves_before_a_weight_overflows_and_not_otherwise() -> None:
+def test_the_landmark_moves_only_before_a_weight_overflows() -> None:
     decay = ForwardDecay(1.0)
     assert decay.advance(1000.0) == 1.0
     assert decay.advance(1000.0 + HEADROOM) == 1.0

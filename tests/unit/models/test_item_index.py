@@ -1,4 +1,4 @@
-"""Ids as small integers, and what the catalogue says of them."""
+"""Ids as small integers, and what the catalog says of them."""
 
 import numpy as np
 import pytest
@@ -8,14 +8,14 @@ from stream_app.models.id_index import IdIndex, stable_hash
 from stream_app.models.item_index import MAX_CATEGORIES, ItemIndex
 
 
-def test_an_id_keeps_its_number() -> None:
+def test_an_id_keeps_its_index() -> None:
     index = IdIndex(10)
     assert [index.index(name, 0.0) for name in "abcab"] == [0, 1, 2, 0, 1]
     assert [index.id_of(number) for number in (0, 1, 2)] == ["a", "b", "c"]
     assert len(index) == 3
 
 
-def test_an_unknown_id_has_no_number_and_an_unused_number_no_id() -> None:
+def test_unknown_ids_have_no_index_and_free_indices_no_id() -> None:
     index = IdIndex(10)
     assert index.find("a") == NO_ITEM
     for number in (NO_ITEM, 0, 7):
@@ -23,11 +23,11 @@ def test_an_unknown_id_has_no_number_and_an_unused_number_no_id() -> None:
             index.id_of(number)
 
 
-def test_a_full_index_gives_up_the_hundredth_touched_longest_ago() -> None:
-    gone: list[str] = []
+def test_a_full_index_evicts_the_least_recently_used_percent() -> None:
+    evicted: list[str] = []
 
     def on_evict(numbers: Items) -> None:
-        gone.extend(index.id_of(number) for number in numbers.tolist())
+        evicted.extend(index.id_of(number) for number in numbers.tolist())
 
     index = IdIndex(300, on_evict)
     for number in range(300):
@@ -35,13 +35,13 @@ def test_a_full_index_gives_up_the_hundredth_touched_longest_ago() -> None:
     index.index("i1", 1000.0)
     index.index("i3", 0.5)  # a late event does not make an item older
     index.index("one more", 1001.0)
-    assert gone == ["i0", "i2", "i3"]
+    assert evicted == ["i0", "i2", "i3"]
     assert len(index) == 298
     assert index.find("i0") == NO_ITEM
     assert index.find("one more") in {0, 2, 3}
 
 
-def test_which_ids_go_does_not_depend_on_the_order_they_came_in() -> None:
+def test_eviction_does_not_depend_on_arrival_order() -> None:
     names = [f"i{number}" for number in range(50)]
     left = []
     for order in (names, names[::-1]):
@@ -54,14 +54,14 @@ def test_which_ids_go_does_not_depend_on_the_order_they_came_in() -> None:
     assert len(left[0]) == 49
 
 
-def test_hashes_are_of_the_id_and_grow_with_the_index() -> None:
+def test_hashes_depend_on_the_id_and_survive_growth() -> None:
     index = IdIndex(1000)
     for number in range(200):
         index.index(f"i{number}", 0.0)
     assert [int(index.hashes[number]) for number in (0, 199)] == [stable_hash("i0"), stable_hash("i199")]
 
 
-def test_the_newest_facts_count() -> None:
+def test_the_newest_facts_win() -> None:
     index = ItemIndex(10)
     shoe = index.index("shoe", 0.0)
     assert (bool(index.available[shoe]), index.brand(shoe), index.categories(shoe)) == (True, "", ())
@@ -71,14 +71,14 @@ def test_the_newest_facts_count() -> None:
     assert (float(index.prices[shoe]), index.brand(shoe), bool(index.available[shoe])) == (2.0, "new", True)
 
 
-def test_categories_are_bounded() -> None:
+def test_the_number_of_categories_is_bounded() -> None:
     index = ItemIndex(10)
     shoe = index.index("shoe", 0.0)
     index.describe(shoe, 1.0, categories=tuple("abcdefgh"))
     assert index.categories(shoe) == tuple("abcdefgh")[:MAX_CATEGORIES]
 
 
-def test_a_number_given_to_another_item_does_not_bring_the_facts_along() -> None:
+def test_a_reused_index_does_not_keep_the_old_facts() -> None:
     index = ItemIndex(1)
     old = index.index("old", 0.0)
     index.describe(old, 0.0, price=5.0, available=False, categories=("x",), brand="b")
@@ -112,7 +112,7 @@ def test_state_round_trips() -> None:
         ItemIndex(99).restore(index.state())
 
 
-def test_memory_stays_where_it_is_once_full() -> None:
+def test_memory_is_constant_once_the_index_is_full() -> None:
     index = ItemIndex(256)
     sizes = []
     for number in range(4000):

@@ -13,10 +13,10 @@ from msgspec.structs import replace
 
 import stream_app.models.kernels
 from stream_app.errors import UserError
-from stream_app.experiment.comparison import Comparison
+from stream_app.experiment.comparison import PolicyComparison
 from stream_app.models.base import Items
 from stream_app.models.kernels import shared as kernels
-from stream_app.models.model_set import STREAMS, WEIGHTS, ModelSet, warm_up
+from stream_app.models.model_set import KIND_STREAMS, KIND_WEIGHTS, ModelSet, warm_up
 from stream_app.models.registry import MODELS
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
@@ -50,17 +50,17 @@ def log(length: int = 300, seed: int = 0) -> list[Interaction]:
     """A log over 4 partitions, each shopper in one of them."""
     rng = np.random.default_rng(seed)
     kinds = [Kind.VIEW, Kind.VIEW, Kind.CART, Kind.PURCHASE, Kind.SEARCH, Kind.DISLIKE]
-    found = []
+    result = []
     for offset in range(length):
         user = int(rng.integers(12))
         kind = kinds[rng.integers(len(kinds))]
         items = [f"i{rng.integers(20)}" for _ in range(0 if kind is Kind.SEARCH else 1 + (offset % 3 == 0))]
-        found.append(
+        result.append(
             interaction(
                 offset, f"u{user}", *items, kind=kind, partition=user % 4, segments=(f"country:{user % 2}",)
             )
         )
-    return found
+    return result
 
 
 def fold(interactions: list[Interaction], names: tuple[str, ...] = ALL, **parameters: Any) -> ModelSet:
@@ -71,25 +71,25 @@ def fold(interactions: list[Interaction], names: tuple[str, ...] = ALL, **parame
 
 
 def lists(models: ModelSet) -> list[list[tuple[str, float]]]:
-    found = []
+    result = []
     for user in ("u1", "u2", ""):
         context = models.context(user, ["i1", "i2", "unheard of"], [1.0, 2.0, 3.0], 0, ("country:1",), 3.0)
         for _, candidates in models.candidates(context, 10):
             pairs = zip(candidates.items.tolist(), candidates.scores.tolist(), strict=True)
-            found.append([(models.index.id_of(item), score) for item, score in pairs])
-    return found
+            result.append([(models.index.id_of(item), score) for item, score in pairs])
+    return result
 
 
-def test_every_kind_has_its_weight_and_its_stream() -> None:
-    assert set(Kind) - set(WEIGHTS) == {Kind.SEARCH, Kind.ERASE}
-    assert {kind for kind in STREAMS if WEIGHTS[kind] <= 0} == set()
+def test_every_kind_has_a_weight_and_a_stream() -> None:
+    assert set(Kind) - set(KIND_WEIGHTS) == {Kind.SEARCH, Kind.ERASE}
+    assert {kind for kind in KIND_STREAMS if KIND_WEIGHTS[kind] <= 0} == set()
 
 
 def test_an_interaction_at_or_below_the_watermark_changes_nothing() -> None:
     models = fold(log())
-    digest, version, shown = models.digest(), models.version, lists(models)
+    digest, version, rankings = models.digest(), models.version, lists(models)
     assert not any(models.learn(each) for each in log())
-    assert (models.digest(), models.version, lists(models)) == (digest, version, shown)
+    assert (models.digest(), models.version, lists(models)) == (digest, version, rankings)
     last = log()[-1]
     assert models.learn(interaction(10_000, "u1", "i1", partition=last.partition))
     assert models.digest() != digest
@@ -109,7 +109,7 @@ def test_watermarks_are_kept_by_topic_and_partition() -> None:
     assert (models.version, models.newest) == (3, 500.0)
 
 
-def test_a_search_counts_but_carries_no_items() -> None:
+def test_a_search_is_folded_but_has_no_items() -> None:
     models = ModelSet(ALL)
     assert models.learn(interaction(0, "u", kind=Kind.SEARCH))
     assert (models.version, len(models.index)) == (1, 0)
@@ -118,12 +118,12 @@ def test_a_search_counts_but_carries_no_items() -> None:
 def test_the_items_of_one_purchase_are_bought_together() -> None:
     models = fold([interaction(0, "u", "a", "b", kind=Kind.PURCHASE)], ("item_to_item",))
     context = models.context("", ["a"], [0.0], 0, (), 0.0)
-    [(model, found)] = models.candidates(context, 10)
-    assert [models.index.id_of(item) for item in found.items] == ["b"]
-    assert model.explain(context, int(found.items[0]), int(found.evidence[0])).source == "also_bought"
+    [(model, result)] = models.candidates(context, 10)
+    assert [models.index.id_of(item) for item in result.items] == ["b"]
+    assert model.explain(context, int(result.items[0]), int(result.evidence[0])).source == "also_bought"
 
 
-def test_an_erased_shopper_is_forgotten() -> None:
+def test_an_erased_user_is_forgotten() -> None:
     models = fold([interaction(0, "ann", "a"), interaction(1, "ann", "b")])
     assert models.learn(interaction(2, "ann", kind=Kind.ERASE))
     assert len(models.tracker) == 0
@@ -147,13 +147,13 @@ def test_replicas_agree_whatever_the_interleaving_of_partitions(first: list[int]
         assert dict(left) == pytest.approx(dict(right), rel=1e-5)
 
 
-def test_clicks_and_purchases_of_a_shopper_may_be_read_in_any_order() -> None:
+def test_clicks_and_purchases_of_a_user_may_be_folded_in_any_order() -> None:
     clicks = [each for each in log() if each.source is Source.CLICK]
     purchases = [each for each in log() if each.source is Source.PURCHASE]
     assert fold(clicks + purchases).digest() == fold(purchases + clicks).digest()
 
 
-def test_the_digest_tells_sums_apart_and_numbers_not() -> None:
+def test_the_digest_depends_on_the_sums_and_not_on_item_numbering() -> None:
     events = [interaction(0, "u1", "a", ts=0.0), interaction(1, "u2", "b", ts=0.0)]
     models = ModelSet(ALL)
     models.index.index("b", 0.0)
@@ -163,7 +163,7 @@ def test_the_digest_tells_sums_apart_and_numbers_not() -> None:
     assert models.digest() != fold(events[:1]).digest()
 
 
-def test_a_set_goes_on_from_its_state_as_if_nothing_had_happened() -> None:
+def test_a_restored_model_set_continues_like_the_original() -> None:
     whole = fold(log(400))
     half = fold(log(400)[:200])
     other = ModelSet(ALL)
@@ -190,43 +190,43 @@ def reward(offset: int, line: int = 0, *, source: Source = Source.CLICK, partiti
     )
 
 
-class Policy:
+class RecordingLearner:
     """Learns from rewards, and from nothing else."""
 
     name: ClassVar[str] = "policy"
 
     def __init__(self) -> None:
-        self.heard: list[tuple[Source, int, int, int]] = []
-        self.forgot: list[str] = []
+        self.rewards: list[tuple[Source, int, int, int]] = []
+        self.forgotten_users: list[str] = []
 
-    def hear(self, interaction: Interaction) -> None: ...
+    def on_interaction(self, interaction: Interaction) -> None: ...
 
-    def hear_reward(self, reward: Reward) -> None:
-        self.heard.append((reward.source, reward.partition, reward.offset, reward.line))
+    def on_reward(self, reward: Reward) -> None:
+        self.rewards.append((reward.source, reward.partition, reward.offset, reward.line))
 
     def forget_user(self, user: str) -> None:
-        self.forgot.append(user)
+        self.forgotten_users.append(user)
 
     def forget_items(self, items: Items) -> None: ...
 
     def state(self) -> dict[str, Any]:
-        return {"heard": [list(each) for each in self.heard]}
+        return {"rewards": [list(each) for each in self.rewards]}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.heard = [(Source(source), *rest) for source, *rest in state["heard"]]
+        self.rewards = [(Source(source), *rest) for source, *rest in state["rewards"]]
 
     def memory(self) -> int:
         return 0
 
 
-def with_policy() -> tuple[ModelSet, Policy]:
-    models, policy = ModelSet(["popularity"]), Policy()
-    models.listeners.append(policy)
+def model_set_with_learner() -> tuple[ModelSet, RecordingLearner]:
+    models, policy = ModelSet(["popularity"]), RecordingLearner()
+    models.learners.append(policy)
     return models, policy
 
 
-def test_rewards_go_to_those_that_learn_from_them_once() -> None:
-    models, policy = with_policy()
+def test_each_reward_reaches_the_reward_learners_once() -> None:
+    models, policy = model_set_with_learner()
     places = [(5, 0), (5, 2), (5, 1), (5, 2), (4, 9), (6, 0)]
     assert [models.learn_reward(reward(*place)) for place in places] == [
         True,
@@ -236,70 +236,70 @@ def test_rewards_go_to_those_that_learn_from_them_once() -> None:
         False,
         True,
     ]
-    assert [place[2:] for place in policy.heard] == [(5, 0), (5, 2), (6, 0)]
+    assert [place[2:] for place in policy.rewards] == [(5, 0), (5, 2), (6, 0)]
     # an interaction of the same event has a watermark of its own
     assert models.learn(interaction(6, "ann", "shoe"))
     assert models.version == 1
 
 
-def test_an_erasure_among_the_rewards_makes_those_that_learn_from_them_forget_once() -> None:
-    models, policy = with_policy()
+def test_an_erasure_reward_makes_reward_learners_forget_the_user_once() -> None:
+    models, policy = model_set_with_learner()
     # of before the erasure, but folded behind the interaction that tells of it
     models.learn(interaction(9, "ann", kind=Kind.ERASE))
     models.learn_reward(reward(5))
-    policy.forgot.clear()
+    policy.forgotten_users.clear()
     erasure = replace(reward(9, source=Source.ERASURE), kind=RewardKind.ERASURE, list_id="", policy="")
     assert [models.learn_reward(erasure) for _ in range(2)] == [True, False]
-    assert policy.forgot == ["ann"]
-    assert len(policy.heard) == 1
+    assert policy.forgotten_users == ["ann"]
+    assert len(policy.rewards) == 1
 
 
-def test_the_figures_hold_no_erased_shopper_whose_rewards_come_late() -> None:
-    models, comparison = ModelSet(["popularity"]), Comparison()
-    models.listeners.append(comparison)
+def test_the_comparison_keeps_no_erased_user_whose_rewards_arrive_late() -> None:
+    models, comparison = ModelSet(["popularity"]), PolicyComparison()
+    models.learners.append(comparison)
     models.learn(interaction(9, "ann", kind=Kind.ERASE))
     models.learn_reward(reward(5))
     erasure = replace(reward(9, source=Source.ERASURE), kind=RewardKind.ERASURE, list_id="", policy="")
     models.learn_reward(erasure)
-    assert comparison.state()["shoppers"] == []
+    assert comparison.state()["users"] == []
     assert set(comparison.policies) == {"thompson"}
 
 
-def test_rewards_have_watermarks_by_topic_and_partition() -> None:
-    models, policy = with_policy()
+def test_reward_watermarks_are_kept_by_topic_and_partition() -> None:
+    models, policy = model_set_with_learner()
     assert models.learn_reward(reward(5))
     assert models.learn_reward(reward(5, partition=1))
     assert models.learn_reward(reward(5, source=Source.PURCHASE))
-    assert len(policy.heard) == 3
+    assert len(policy.rewards) == 3
 
 
-def test_rewards_that_are_known_are_known_after_a_restart() -> None:
-    models, policy = with_policy()
+def test_folded_rewards_are_skipped_after_a_restore() -> None:
+    models, policy = model_set_with_learner()
     for offset in range(3):
         models.learn_reward(reward(offset, 1))
-    restored, again = with_policy()
+    restored, again = model_set_with_learner()
     restored.restore(models.state())
-    assert again.heard == policy.heard
+    assert again.rewards == policy.rewards
     assert not restored.learn_reward(reward(2, 1))
     assert restored.learn_reward(reward(2, 2))
 
 
-def test_a_snapshot_of_before_there_were_rewards_is_taken() -> None:
-    models, _ = with_policy()
+def test_a_snapshot_without_reward_watermarks_is_accepted() -> None:
+    models, _ = model_set_with_learner()
     state = dict(models.state())
     del state["reward_watermarks"]
-    restored, _ = with_policy()
+    restored, _ = model_set_with_learner()
     restored.restore(state)
     assert restored.learn_reward(reward(0))
 
 
-def test_a_set_in_which_nothing_learns_from_rewards_takes_them() -> None:
+def test_rewards_advance_the_watermark_without_reward_learners() -> None:
     models = ModelSet(["popularity"])
     assert models.learn_reward(reward(0))
     assert not models.learn_reward(reward(0))
 
 
-def test_a_foreign_state_is_refused() -> None:
+def test_an_incompatible_state_is_rejected() -> None:
     state = fold(log(20)).state()
     with pytest.raises(ValueError, match="format"):
         ModelSet(ALL).restore({**state, "format": 0})
@@ -309,23 +309,23 @@ def test_a_foreign_state_is_refused() -> None:
         ModelSet(["popularity"]).restore(state)
 
 
-def test_an_unknown_model_is_a_persons_error() -> None:
+def test_an_unknown_model_raises_a_user_error() -> None:
     with pytest.raises(UserError, match="no model"):
         ModelSet(["deep_thought"])
 
 
-def test_more_items_than_fit_are_forgotten_everywhere() -> None:
+def test_evicted_items_are_forgotten_by_every_part() -> None:
     models = ModelSet(ALL, max_items=30)
     rng = np.random.default_rng(0)
     for offset in range(3000):
         models.learn(interaction(offset, f"u{rng.integers(50)}", f"i{rng.integers(200)}"))
     assert len(models.index) <= 30
-    for shown in lists(models):  # id_of raises for an item that is gone
-        assert len(shown) == len(dict(shown))
+    for rankings in lists(models):  # id_of raises for an item that is gone
+        assert len(rankings) == len(dict(rankings))
     assert any(lists(models))
 
 
-def test_catalogue_facts_are_taken() -> None:
+def test_catalog_facts_are_stored() -> None:
     models = fold([interaction(0, "u", "a")])
     models.learn_catalog(
         CatalogItem(ts=5, item_id="a", price=9.5, available=False, categories=["x"], brand="b")
@@ -337,7 +337,7 @@ def test_catalogue_facts_are_taken() -> None:
     assert models.segments() == ["category:x", "country:FR"]
 
 
-def test_a_full_index_takes_facts_of_known_items_only() -> None:
+def test_a_full_index_accepts_facts_of_known_items_only() -> None:
     models = ModelSet(ALL, max_items=2)
     models.learn(interaction(0, "u", "a"))
     for name in ("b", "c", "a"):
@@ -346,31 +346,31 @@ def test_a_full_index_takes_facts_of_known_items_only() -> None:
     assert float(models.index.prices[models.index.find("a")]) == 1.0
 
 
-def test_memory_names_every_part() -> None:
+def test_memory_is_reported_for_every_part() -> None:
     assert set(fold(log(20)).memory()) == {"items", "sessions", *ALL}
 
 
-def test_after_the_warm_up_nothing_is_left_to_compile() -> None:
+def test_warm_up_compiles_every_kernel() -> None:
     modules = [
         import_module(module.name)
         for module in pkgutil.iter_modules(stream_app.models.kernels.__path__, "stream_app.models.kernels.")
     ]
     assert kernels in modules
 
-    def compiled() -> int:
-        found = (value for module in modules for value in vars(module).values())
-        return sum(len(value.signatures) for value in found if hasattr(value, "signatures"))
+    def n_compiled_signatures() -> int:
+        result = (value for module in modules for value in vars(module).values())
+        return sum(len(value.signatures) for value in result if hasattr(value, "signatures"))
 
     warm_up(ALL)
-    before = compiled()
+    before = n_compiled_signatures()
     models = fold(log(200), max_items=15, max_users=5, half_life=20.0)
     for name in ("i1", "i2"):
         models.learn_catalog(CatalogItem(ts=10**6, item_id=name, title="red shoe", price=5.0))
     for user in ("u1", "stranger", ""):
         context = models.context(user, ["i1", "i2"], [1.0, 2.0], 0, ("country:1",), 3.0, "shoe")
-        for model, found in models.candidates(context, 10):
-            model.score(context, found.items)
-            for item, evidence in zip(found.items.tolist(), found.evidence.tolist(), strict=True):
+        for model, result in models.candidates(context, 10):
+            model.score(context, result.items)
+            for item, evidence in zip(result.items.tolist(), result.evidence.tolist(), strict=True):
                 model.explain(context, item, evidence)
     models.restore(models.state())
-    assert compiled() == before > 10
+    assert n_compiled_signatures() == before > 10

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from stream_app.models.model_set import ModelSet
-from stream_app.models.outliers import LEAST_SD, LEAST_SEEN, OutlierFilter
+from stream_app.models.outliers import MIN_LINES, MIN_STD, OutlierFilter
 from topics.records import Interaction, Kind, Line, Source
 
 
@@ -14,88 +14,88 @@ def priced(*prices: float) -> list[Line]:
     return [Line(f"i{number}", 1.0, price) for number, price in enumerate(prices)]
 
 
-def test_mean_and_deviation_are_those_of_the_logarithms() -> None:
+def test_mean_and_deviation_are_of_the_logarithms() -> None:
     prices = np.random.default_rng(3).lognormal(3.0, 1.0, 200)
     outliers = OutlierFilter()
-    assert len(outliers.sift(priced(*prices))) == 200
+    assert len(outliers.filter_lines(priced(*prices))) == 200
     assert outliers.mean("price") == pytest.approx(np.log(prices).mean())
     assert outliers.deviation("price") == pytest.approx(np.log(prices).std())
     # by hand: ln 10 and ln 1000 have the mean ln 100 and the deviation ln 10
     two = OutlierFilter()
-    two.sift(priced(10.0, 1000.0))
+    two.filter_lines(priced(10.0, 1000.0))
     assert two.mean("price") == pytest.approx(math.log(100))
     assert two.deviation("price") == pytest.approx(math.log(10))
     assert two.z_score("price", 10_000.0) == pytest.approx(2.0)
 
 
 @pytest.mark.parametrize(("z", "kept"), [(5.9, True), (-5.9, True), (6.1, False), (-6.1, False)])
-def test_a_line_beyond_the_threshold_is_flagged_and_counted_on_either_side(z: float, kept: bool) -> None:
+def test_a_line_beyond_the_threshold_on_either_side_is_flagged_and_counted(z: float, kept: bool) -> None:
     outliers = OutlierFilter(threshold=6.0)
-    outliers.sift(priced(*[10.0, 1000.0] * 50))
+    outliers.filter_lines(priced(*[10.0, 1000.0] * 50))
     line = Line("x", 1.0, math.exp(outliers.mean("price") + z * outliers.deviation("price")))
-    assert (line in outliers.sift([line])) == kept
+    assert (line in outliers.filter_lines([line])) == kept
     assert outliers.flagged == (not kept)
 
 
-def test_nothing_is_flagged_before_enough_was_seen() -> None:
+def test_nothing_is_flagged_before_the_minimum_number_of_lines() -> None:
     outliers = OutlierFilter()
-    assert len(outliers.sift(priced(*[10.0] * (LEAST_SEEN - 1), 1e9))) == LEAST_SEEN
-    assert outliers.sift(priced(1e30)) == ()
+    assert len(outliers.filter_lines(priced(*[10.0] * (MIN_LINES - 1), 1e9))) == MIN_LINES
+    assert outliers.filter_lines(priced(1e30)) == ()
 
 
-def test_two_pieces_are_usual_where_nearly_all_orders_are_of_one() -> None:
+def test_a_quantity_of_two_is_no_outlier_when_most_quantities_are_one() -> None:
     outliers = OutlierFilter()
-    outliers.sift([Line("a", 1.0, 10.0)] * 1000)
-    assert outliers.deviation("quantity") == LEAST_SD
-    assert len(outliers.sift([Line("a", 2.0, 10.0), Line("a", 12.0, 10.0)])) == 2
-    assert outliers.sift([Line("a", 10_000.0, 10.0)]) == ()
+    outliers.filter_lines([Line("a", 1.0, 10.0)] * 1000)
+    assert outliers.deviation("quantity") == MIN_STD
+    assert len(outliers.filter_lines([Line("a", 2.0, 10.0), Line("a", 12.0, 10.0)])) == 2
+    assert outliers.filter_lines([Line("a", 10_000.0, 10.0)]) == ()
 
 
-def test_what_is_unknown_is_not_judged_and_not_learned() -> None:
+def test_unknown_values_are_neither_flagged_nor_learned() -> None:
     outliers = OutlierFilter()
-    outliers.sift(priced(*[10.0] * 40))
+    outliers.filter_lines(priced(*[10.0] * 40))
     before = outliers.mean("price")
-    assert len(outliers.sift([Line("a"), Line("b", 1.0, 0.0), Line("c", 1.0, math.inf)])) == 3
+    assert len(outliers.filter_lines([Line("a"), Line("b", 1.0, 0.0), Line("c", 1.0, math.inf)])) == 3
     assert outliers.mean("price") == before
 
 
-def test_one_flagged_line_hardly_moves_the_scale_but_a_new_level_of_prices_is_learned() -> None:
+def test_one_outlier_hardly_moves_the_scale_but_a_new_price_level_is_learned() -> None:
     outliers = OutlierFilter()
-    outliers.sift(priced(*np.random.default_rng(1).lognormal(3.0, 0.5, 1000)))
+    outliers.filter_lines(priced(*np.random.default_rng(1).lognormal(3.0, 0.5, 1000)))
     before = outliers.mean("price"), outliers.deviation("price")
-    outliers.sift(priced(1e200))
+    outliers.filter_lines(priced(1e200))
     assert outliers.mean("price") == pytest.approx(before[0], abs=0.01)
     assert outliers.deviation("price") == pytest.approx(before[1], rel=0.05)
-    dearer = priced(*np.random.default_rng(2).lognormal(8.0, 0.5, 5000))
-    outliers.sift(dearer)
-    assert len(outliers.sift(dearer[:100])) == 100
+    higher_prices = priced(*np.random.default_rng(2).lognormal(8.0, 0.5, 5000))
+    outliers.filter_lines(higher_prices)
+    assert len(outliers.filter_lines(higher_prices[:100])) == 100
 
 
 def test_a_threshold_of_0_flags_nothing() -> None:
     outliers = OutlierFilter(threshold=0.0)
-    assert len(outliers.sift(priced(*[10.0] * 100, 1e200))) == 101
+    assert len(outliers.filter_lines(priced(*[10.0] * 100, 1e200))) == 101
     assert outliers.flagged == 0
-    assert not outliers.flags(Line("x", 1.0, 1e200))
+    assert not outliers.is_outlier(Line("x", 1.0, 1e200))
 
 
-def test_a_line_can_be_judged_without_being_learned() -> None:
+def test_a_line_can_be_checked_without_being_learned() -> None:
     outliers = OutlierFilter()
-    assert not outliers.flags(Line("x", 1.0, 1e9))
-    outliers.sift(priced(*[10.0] * 100))
+    assert not outliers.is_outlier(Line("x", 1.0, 1e9))
+    outliers.filter_lines(priced(*[10.0] * 100))
     before = outliers.state()
     lines = [Line("x", 1.0, 1e9), Line("x", 1e6, 10.0), Line("x", 2.0, 20.0), Line("x", 1.0, math.nan)]
-    assert [outliers.flags(line) for line in lines] == [True, True, False, False]
+    assert [outliers.is_outlier(line) for line in lines] == [True, True, False, False]
     assert outliers.state() == before
 
 
-def test_a_restored_filter_judges_and_learns_on_as_the_first_would() -> None:
+def test_a_restored_filter_continues_like_the_original() -> None:
     first = OutlierFilter()
-    first.sift(priced(*np.random.default_rng(1).lognormal(3.0, 0.5, 100), 1e9))
+    first.filter_lines(priced(*np.random.default_rng(1).lognormal(3.0, 0.5, 100), 1e9))
     again = OutlierFilter()
     again.restore(first.state())
     more = priced(*np.random.default_rng(2).lognormal(3.0, 2.5, 100))
     assert again.flagged == 1
-    assert again.sift(more) == first.sift(more)
+    assert again.filter_lines(more) == first.filter_lines(more)
     assert again.state() == first.state()
     with pytest.raises(ValueError, match="threshold"):
         OutlierFilter(threshold=5.0).restore(first.state())
@@ -105,7 +105,7 @@ def purchase(offset: int, *lines: Line) -> Interaction:
     return Interaction(Source.PURCHASE, 0, offset, 1000.0 + offset, f"u{offset % 5}", Kind.PURCHASE, lines)
 
 
-def test_the_models_of_a_replica_do_not_learn_a_flagged_line_and_its_neighbours_are_learned() -> None:
+def test_models_skip_a_flagged_line_and_learn_the_other_lines_of_its_order() -> None:
     models = ModelSet(["popularity"])
     for offset in range(50):
         models.learn(purchase(offset, Line("sock", 1.0, 10.0)))
@@ -119,7 +119,7 @@ def test_the_models_of_a_replica_do_not_learn_a_flagged_line_and_its_neighbours_
     assert again.outliers.mean("price") == models.outliers.mean("price")
 
 
-def test_a_click_is_never_judged() -> None:
+def test_clicks_are_never_flagged() -> None:
     models = ModelSet(["popularity"])
     for offset in range(50):
         models.learn(purchase(offset, Line("sock", 1.0, 10.0)))

@@ -13,7 +13,7 @@ from stream_app.models.profile import (
     Affinities,
     PriceLevel,
     affinities,
-    liked,
+    label_affinities,
     price_distance,
     price_level,
 )
@@ -41,12 +41,13 @@ def numbers(index: ItemIndex, *names: str) -> NDArray[np.int32]:
     return np.array([index.find(name) for name in names], np.int32)
 
 
-def by_name(index: ItemIndex, found: Affinities) -> dict[str, float]:
+def by_name(index: ItemIndex, user_affinities: Affinities) -> dict[str, float]:
     labels = [("category", name) for name in ("women", "shoes", "hats", "men")]
     labels += [("brand", "acme"), ("brand", "knit")]
     names = {index.code(kind, name): name for kind, name in labels}
     return {
-        names[code]: weight for code, weight in zip(found.codes.tolist(), found.weights.tolist(), strict=True)
+        names[code]: weight
+        for code, weight in zip(user_affinities.codes.tolist(), user_affinities.weights.tolist(), strict=True)
     }
 
 
@@ -54,20 +55,20 @@ def test_affinities_by_hand(index: ItemIndex) -> None:
     # a boot now (1), a hat a half-life ago (1/2), a tie two half-lives ago (1/4): 7/4 in all
     items = numbers(index, "tie", "hat", "boot")
     times = np.array([NOW - 200.0, NOW - 100.0, NOW])
-    found = by_name(index, affinities(items, times, NOW, index, HALF_LIFE))
-    assert found == pytest.approx(
+    user_affinities = by_name(index, affinities(items, times, NOW, index, HALF_LIFE))
+    assert user_affinities == pytest.approx(
         {"women": 6 / 7, "shoes": 4 / 7, "hats": 2 / 7, "men": 1 / 7, "acme": 6 / 7, "knit": 1 / 7}
     )
 
 
-def test_time_alone_does_not_change_what_is_liked_most(index: ItemIndex) -> None:
+def test_relative_affinities_do_not_change_with_time_alone(index: ItemIndex) -> None:
     items, times = numbers(index, "hat", "boot"), np.array([NOW - 50.0, NOW])
     now = affinities(items, times, NOW, index, HALF_LIFE)
     later = affinities(items, times, NOW + 1_000.0, index, HALF_LIFE)
     assert later.weights == pytest.approx(now.weights)
 
 
-def test_a_label_named_twice_counts_once_and_what_is_unknown_for_nothing(index: ItemIndex) -> None:
+def test_a_repeated_label_counts_once_and_unknown_items_are_ignored(index: ItemIndex) -> None:
     items, times = np.append(numbers(index, "twice"), np.int32(NO_ITEM)), np.array([NOW, NOW])
     assert by_name(index, affinities(items, times, NOW, index, HALF_LIFE)) == {"men": 1.0}
     nothing = affinities(np.array([NO_ITEM], np.int32), np.array([NOW]), NOW, index, HALF_LIFE)
@@ -75,18 +76,18 @@ def test_a_label_named_twice_counts_once_and_what_is_unknown_for_nothing(index: 
     assert len(affinities(np.zeros(0, np.int32), np.zeros(0), NOW, index, HALF_LIFE).codes) == 0
 
 
-def test_candidates_are_liked_by_their_narrowest_category_and_their_brand(index: ItemIndex) -> None:
+def test_label_affinity_uses_the_narrowest_category_and_the_brand(index: ItemIndex) -> None:
     items, times = numbers(index, "hat", "boot"), np.array([NOW - 100.0, NOW])
-    found = affinities(items, times, NOW, index, HALF_LIFE)
+    user_affinities = affinities(items, times, NOW, index, HALF_LIFE)
     candidates = np.append(numbers(index, "heel", "hat", "tie", "free"), np.int32(NO_ITEM))
-    wanted = np.array([[2 / 3, 0], [1 / 3, 1], [0, 0], [0, 0], [0, 0]], np.float32)
-    assert liked(candidates, found, index) == pytest.approx(wanted)
+    expected = np.array([[2 / 3, 0], [1 / 3, 1], [0, 0], [0, 0], [0, 0]], np.float32)
+    assert label_affinities(candidates, user_affinities, index) == pytest.approx(expected)
 
 
-def test_a_wider_category_stands_in_for_no_narrower_one(index: ItemIndex) -> None:
-    found = affinities(numbers(index, "hat"), np.array([NOW]), NOW, index, HALF_LIFE)
+def test_a_wider_category_does_not_replace_a_narrower_one(index: ItemIndex) -> None:
+    user_affinities = affinities(numbers(index, "hat"), np.array([NOW]), NOW, index, HALF_LIFE)
     # both are women's, but nobody looked at shoes
-    assert liked(numbers(index, "heel"), found, index)[0, 0] == 0.0
+    assert label_affinities(numbers(index, "heel"), user_affinities, index)[0, 0] == 0.0
 
 
 def test_price_level_by_hand(index: ItemIndex) -> None:
@@ -98,14 +99,14 @@ def test_price_level_by_hand(index: ItemIndex) -> None:
     assert level.items == 2
 
 
-def test_no_known_price_is_no_level_and_no_distance(index: ItemIndex) -> None:
+def test_without_known_prices_there_is_no_level_and_no_distance(index: ItemIndex) -> None:
     level = price_level(numbers(index, "tie", "free"), np.array([NOW, NOW]), NOW, index, HALF_LIFE)
     assert (level.deviation, level.items) == (0.0, 0)
     assert math.isnan(level.mean)
     assert price_distance(numbers(index, "boot", "hat"), level, index, 1.0).tolist() == [0.0, 0.0]
 
 
-def test_distances_are_in_deviations_drawn_towards_the_shops(index: ItemIndex) -> None:
+def test_price_distances_use_a_deviation_shrunk_towards_the_catalog(index: ItemIndex) -> None:
     level = PriceLevel(math.log(100), 0.0, 1)
     candidates = np.append(numbers(index, "boot", "heel", "hat", "tie", "free"), np.int32(NO_ITEM))
     # one item of no spread and three items' worth of the shop's: 3/4 of its variance
@@ -118,9 +119,9 @@ def test_distances_are_in_deviations_drawn_towards_the_shops(index: ItemIndex) -
     )
 
 
-def test_ages_beyond_all_bounds_leave_finite_figures(index: ItemIndex) -> None:
+def test_extreme_ages_give_finite_values(index: ItemIndex) -> None:
     items, times = numbers(index, "boot", "hat"), np.array([0.0, NOW])
-    found = affinities(items, times, 1e12, index, 1.0)
+    user_affinities = affinities(items, times, 1e12, index, 1.0)
     level = price_level(items, times, 1e12, index, 1.0)
-    assert np.isfinite(found.weights).all()
+    assert np.isfinite(user_affinities.weights).all()
     assert level.items == 0

@@ -14,7 +14,7 @@ from stream_app.ranking.assembly import make_models
 from stream_app.settings import SettingsError, load_settings
 
 
-def test_each_model_is_given_the_parameters_it_takes() -> None:
+def test_each_model_receives_the_parameters_it_accepts() -> None:
     models = create(["popularity", "session_knn"], ItemIndex(10), half_life=5.0, sessions=9)
     assert [model.name for model in models] == ["popularity", "session_knn"]
     assert isinstance(models[0], Popularity)
@@ -22,12 +22,12 @@ def test_each_model_is_given_the_parameters_it_takes() -> None:
     assert models[1].state()["parameters"]["sessions"] == 9
 
 
-def test_a_wrong_name_is_answered_with_the_right_ones() -> None:
+def test_an_unknown_model_name_lists_the_known_ones() -> None:
     with pytest.raises(UserError, match=r"'populrity'.*popularity, item_to_item, biased_mf, session_knn"):
         create(["populrity"], ItemIndex(10))
 
 
-def test_a_model_named_twice_is_refused() -> None:
+def test_a_duplicate_model_name_is_rejected() -> None:
     with pytest.raises(UserError, match="twice"):
         create(["popularity", "popularity"], ItemIndex(10))
 
@@ -36,31 +36,31 @@ def test_the_settings_name_known_models() -> None:
     assert set(load_settings().models) <= set(MODELS)
 
 
-def own(**models: dict[str, Any]) -> list[Model]:
+def make_with_overrides(**models: dict[str, Any]) -> list[Model]:
     names = ["popularity", "item_to_item", "session_knn", "two_hop"]
-    return create(names, ItemIndex(10), own=models, half_life=5.0)
+    return create(names, ItemIndex(10), overrides=models, half_life=5.0)
 
 
-def test_what_is_given_to_one_model_wins_over_what_is_given_to_all() -> None:
-    models = own(popularity={"half_life": 60}, session_knn={"repeat": 0.5})
+def test_overrides_of_one_model_take_precedence() -> None:
+    models = make_with_overrides(popularity={"half_life": 60}, session_knn={"repeat": 0.5})
     found = [model.parameters() for model in models]
     assert (found[0]["half_life"], found[1]["half_life"], found[2]["repeat"]) == (60, 5.0, 0.5)
 
 
 @pytest.mark.parametrize("name", ["session_knn", "two_hop"])
-def test_the_store_is_made_as_any_model_on_it_says(name: str) -> None:
-    found = [model.parameters() for model in own(**{name: {"postings": 50}})]
+def test_the_session_store_uses_the_overrides_of_any_model_on_it(name: str) -> None:
+    found = [model.parameters() for model in make_with_overrides(**{name: {"postings": 50}})]
     assert found[2]["postings"] == found[3]["postings"] == 50
 
 
-def test_models_on_the_store_that_want_different_stores_are_refused() -> None:
-    said = r"session_knn and two_hop share one session store.* one postings, not both 50 and 60"
-    with pytest.raises(UserError, match=said):
-        own(session_knn={"postings": 50}, two_hop={"postings": 60})
+def test_conflicting_session_store_overrides_are_rejected() -> None:
+    message = r"session_knn and two_hop share one session store.* one postings, not both 50 and 60"
+    with pytest.raises(UserError, match=message):
+        make_with_overrides(session_knn={"postings": 50}, two_hop={"postings": 60})
 
 
 @pytest.mark.parametrize(
-    ("model", "given", "said"),
+    ("model", "given", "message"),
     [
         ("popularty", {}, r"no model 'popularty'; there are popularity, item_to_item"),
         ("session_knn", {"repeats": 1}, r"session_knn has no 'repeats'; it has repeat, weighting, sessions"),
@@ -88,23 +88,23 @@ def test_models_on_the_store_that_want_different_stores_are_refused() -> None:
         ("popularity", {"half_life": 0}, r"popularity: half_life must be above 0, not 0"),
     ],
 )
-def test_what_a_model_cannot_take_is_said_with_what_it_can(
-    model: str, given: dict[str, Any], said: str
+def test_an_invalid_override_is_rejected_with_the_valid_range(
+    model: str, given: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(UserError, match=rf"^HEADRACE_MODEL_PARAMETERS: .*{said}") as error:
-        own(**{model: given})
+    with pytest.raises(UserError, match=rf"^HEADRACE_MODEL_PARAMETERS: .*{message}") as error:
+        make_with_overrides(**{model: given})
     assert str(error.value).endswith(".")
 
 
-def test_a_model_that_does_not_run_may_have_parameters_too() -> None:
-    assert [model.name for model in create(["popularity"], ItemIndex(9), own={"bpr": {"factors": 8}})] == [
-        "popularity"
-    ]
+def test_overrides_of_models_that_do_not_run_are_checked_too() -> None:
+    assert [
+        model.name for model in create(["popularity"], ItemIndex(9), overrides={"bpr": {"n_factors": 8}})
+    ] == ["popularity"]
     with pytest.raises(UserError, match="bpr has no 'factor'"):
-        create(["popularity"], ItemIndex(9), own={"bpr": {"factor": 8}})
+        create(["popularity"], ItemIndex(9), overrides={"bpr": {"factor": 8}})
 
 
-def test_the_setting_reaches_the_models(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_model_parameters_setting_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"session_knn": {"repeat": 0.25}, "item_to_item": {"similarity": "lift"}}
     monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", json.dumps(given))
     made = {model.name: model.parameters() for model in make_models(load_settings()).models}
@@ -112,7 +112,9 @@ def test_the_setting_reaches_the_models(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"session_knn": 1}', '{"session_knn": {"repeat": [1]}}'])
-def test_a_setting_that_is_no_such_object_is_one_sentence(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_malformed_model_parameters_setting_is_a_one_sentence_error(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", text)
     with pytest.raises(SettingsError, match=r"^HEADRACE_MODEL_PARAMETERS: .*`headrace settings`"):
         load_settings()

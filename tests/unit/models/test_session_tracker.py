@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.session_tracker import TAIL, SessionTracker, Stream
+from stream_app.models.session_tracker import RECENT_EVENTS, EventStream, SessionTracker
 
-VIEWS, PURCHASES = Stream.VIEWS, Stream.PURCHASES
+VIEWS, PURCHASES = EventStream.VIEWS, EventStream.PURCHASES
 
 
 def tracker(gap: float = 100.0, max_users: int = 50) -> SessionTracker:
@@ -30,26 +30,26 @@ def test_a_late_event_within_the_gap_belongs_to_the_open_session() -> None:
     assert [sessions.session("ann", ts) for ts in (1000.0, 950.0, 860.0)] == [1, 1, 1]
 
 
-def test_a_still_older_event_has_a_session_of_its_own_and_leaves_the_other_open() -> None:
+def test_an_older_event_gets_its_own_session_and_leaves_the_open_one_open() -> None:
     sessions = tracker()
     assert [sessions.session("ann", ts) for ts in (1000.0, 500.0, 1050.0)] == [1, 2, 1]
 
 
-def test_what_is_around_an_event_lies_within_the_gap_on_either_side() -> None:
+def test_previous_events_lie_within_the_gap_on_either_side() -> None:
     sessions = tracker()
     for item, ts in [(1, 0.0), (2, 150.0), (3, 260.0), (4, 400.0)]:
         sessions.observe("ann", item, ts, VIEWS)
-    place = sessions.observe("ann", 5, 200.0, VIEWS)
-    assert place.previous_items.tolist() == [2, 3]
-    assert place.previous_times.tolist() == [150.0, 260.0]
+    tracked = sessions.observe("ann", 5, 200.0, VIEWS)
+    assert tracked.previous_items.tolist() == [2, 3]
+    assert tracked.previous_times.tolist() == [150.0, 260.0]
 
 
-def test_the_same_item_within_the_gap_is_a_repeat_and_later_is_not() -> None:
+def test_the_same_item_is_a_repeat_only_within_the_gap() -> None:
     sessions = tracker()
     assert [sessions.observe("ann", 1, ts, VIEWS).repeat for ts in (0.0, 50.0, 151.0)] == [False, True, False]
 
 
-def test_views_and_purchases_do_not_see_each_other_but_share_the_session() -> None:
+def test_views_and_purchases_have_separate_histories_in_one_session() -> None:
     sessions = tracker()
     first = sessions.observe("ann", 1, 0.0, VIEWS).session
     bought = sessions.observe("ann", 1, 10.0, PURCHASES)
@@ -58,7 +58,7 @@ def test_views_and_purchases_do_not_see_each_other_but_share_the_session() -> No
 
 
 @pytest.mark.parametrize("order", [*permutations([(1, 10.0), (2, 20.0), (3, 20.0), (4, 90.0)])])
-def test_the_tail_is_sorted_whatever_the_order_of_arrival(order: tuple[tuple[int, float], ...]) -> None:
+def test_recent_events_are_sorted_for_any_arrival_order(order: tuple[tuple[int, float], ...]) -> None:
     sessions = tracker()
     for item, ts in order:
         sessions.observe("ann", item, ts, VIEWS)
@@ -69,16 +69,16 @@ def test_the_tail_is_sorted_whatever_the_order_of_arrival(order: tuple[tuple[int
     assert times.tolist() == [10.0, 20.0, 20.0, 90.0]
 
 
-def test_the_tail_holds_the_newest_events_whatever_the_order_of_arrival() -> None:
+def test_the_newest_events_are_kept_for_any_arrival_order() -> None:
     rng = np.random.default_rng(0)
     for _ in range(5):
         sessions = tracker(gap=1e6)
         for number in rng.permutation(50).tolist():
             sessions.observe("ann", number, float(number), VIEWS)
-        assert sessions.recent("ann", VIEWS)[0].tolist() == list(range(50 - TAIL, 50))
+        assert sessions.recent("ann", VIEWS)[0].tolist() == list(range(50 - RECENT_EVENTS, 50))
 
 
-def test_the_longest_inactive_shoppers_are_forgotten() -> None:
+def test_the_least_recently_active_users_are_evicted() -> None:
     sessions = tracker(max_users=3)
     for user, ts in [("ann", 30.0), ("bob", 10.0), ("cat", 20.0), ("dan", 40.0)]:
         sessions.observe(user, 1, ts, VIEWS)
@@ -89,25 +89,25 @@ def test_the_longest_inactive_shoppers_are_forgotten() -> None:
     assert sessions.recent("dan", VIEWS)[0].tolist() == [1]
 
 
-def test_a_forgotten_shopper_starts_anew() -> None:
+def test_a_forgotten_user_starts_a_new_session() -> None:
     sessions = tracker()
     sessions.observe("ann", 1, 0.0, VIEWS)
     sessions.observe("ann", 1, 0.0, PURCHASES)
     sessions.forget_user("ann")
     sessions.forget_user("nobody")
-    for stream in Stream:
+    for stream in EventStream:
         assert sessions.recent("ann", stream)[0].tolist() == []
-        place = sessions.observe("ann", 1, 10.0, stream)
-        assert (place.session, place.repeat) == (2, False)
+        tracked = sessions.observe("ann", 1, 10.0, stream)
+        assert (tracked.session, tracked.repeat) == (2, False)
 
 
-def test_forgotten_items_leave_no_gap() -> None:
+def test_forgotten_items_are_compacted_away() -> None:
     sessions = tracker()
     for item in (1, 2, 3):
         sessions.observe("ann", item, float(item), VIEWS)
         sessions.observe("ann", item, float(item), PURCHASES)
     sessions.forget_items(np.array([2], np.int32))
-    for stream in Stream:
+    for stream in EventStream:
         items, times = sessions.recent("ann", stream)
         assert (items.tolist(), times.tolist()) == ([1, 3], [1.0, 3.0])
 

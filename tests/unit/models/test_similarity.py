@@ -50,7 +50,7 @@ SETS = st.sets(st.integers(0, 19), min_size=1, max_size=19)
 
 
 @given(SETS, SETS)
-def test_the_forms_by_counts_agree_with_those_on_vectors_and_sets(left: set[int], right: set[int]) -> None:
+def test_similarities_by_counts_agree_with_those_of_vectors_and_sets(left: set[int], right: set[int]) -> None:
     both, n, m = float(len(left & right)), float(len(left)), float(len(right))
     a, b = ([float(each in these) for each in range(20)] for these in (left, right))
     assert count_cosine(both, n, m) == pytest.approx(cosine(a, b))

@@ -9,10 +9,10 @@ from stream_app.models.trending import Trending
 from topics.records import Kind, Reason
 
 HOUR = 3600.0
-NOBODY = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
+ANONYMOUS = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
 
 
-class Shop:
+class TrendingHarness:
     def __init__(self, **parameters: float) -> None:
         self.index = ItemIndex(100)
         self.model = Trending(self.index, **parameters)  # type: ignore[arg-type]
@@ -24,108 +24,108 @@ class Shop:
                 Observation("u", item, ts, Kind.VIEW, weight, segments, 1, False, EMPTY_ITEMS, EMPTY_TIMES)
             )
 
-    def found(self, *segments: str, user: str = "") -> dict[str, float]:
-        context = NOBODY._replace(user=user, segments=segments)
-        found = self.model.candidates(context, 50)
-        ids = [self.index.id_of(item) for item in found.items]
-        return dict(zip(ids, found.scores.tolist(), strict=True))
+    def candidates(self, *segments: str, user: str = "") -> dict[str, float]:
+        context = ANONYMOUS._replace(user=user, segments=segments)
+        candidates = self.model.candidates(context, 50)
+        ids = [self.index.id_of(item) for item in candidates.items]
+        return dict(zip(ids, candidates.scores.tolist(), strict=True))
 
 
-def test_a_new_item_is_as_surprising_as_its_clicks_are_many() -> None:
-    shop = Shop(past=1e12)
-    shop.click("once", 0.0)
-    shop.click("often", 0.0, times=9)
-    assert shop.found() == pytest.approx({"often": 9.0, "once": 1.0}, rel=1e-4)
+def test_a_new_item_scores_its_click_count() -> None:
+    harness = TrendingHarness(long_half_life=1e12)
+    harness.click("once", 0.0)
+    harness.click("often", 0.0, times=9)
+    assert harness.candidates() == pytest.approx({"often": 9.0, "once": 1.0}, rel=1e-4)
 
 
-def test_what_is_always_popular_does_not_trend_until_it_is_more_so() -> None:
-    shop = Shop(window=HOUR, past=100 * HOUR)
+def test_a_steadily_popular_item_trends_only_above_its_usual_rate() -> None:
+    harness = TrendingHarness(window=HOUR, long_half_life=100 * HOUR)
     for step in range(6000):  # ten an hour, for ten half-lives
-        shop.click("evergreen", 360.0 * step)
-    shop.click("hit", 360.0 * step, times=6)
+        harness.click("evergreen", 360.0 * step)
+    harness.click("hit", 360.0 * step, times=6)
     # 10 an hour are expected; the part of the newest bucket that is to come may be missing
-    assert shop.found()["hit"] > 5
-    assert shop.found().get("evergreen", 0.0) < 0.5
-    shop.click("evergreen", 360.0 * step, times=30)
+    assert harness.candidates()["hit"] > 5
+    assert harness.candidates().get("evergreen", 0.0) < 0.5
+    harness.click("evergreen", 360.0 * step, times=30)
     # 40 where about 10 are usual
-    assert shop.found()["evergreen"] == pytest.approx(30 / 11**0.5, rel=0.15)
+    assert harness.candidates()["evergreen"] == pytest.approx(30 / 11**0.5, rel=0.15)
 
 
-def test_it_is_over_when_the_window_has_passed() -> None:
-    shop = Shop(window=HOUR, buckets=6)
-    shop.click("fad", 0.0, times=20)
-    shop.click("now", 0.9 * HOUR)
-    assert list(shop.found()) == ["fad", "now"]
-    shop.click("now", 1.01 * HOUR)
-    assert list(shop.found()) == ["now"]
+def test_a_trend_ends_with_the_window() -> None:
+    harness = TrendingHarness(window=HOUR, buckets=6)
+    harness.click("fad", 0.0, times=20)
+    harness.click("now", 0.9 * HOUR)
+    assert list(harness.candidates()) == ["fad", "now"]
+    harness.click("now", 1.01 * HOUR)
+    assert list(harness.candidates()) == ["now"]
 
 
-def test_late_events_count_within_the_window_and_not_beyond() -> None:
-    shop = Shop(window=HOUR, buckets=6, past=1e12)
-    shop.click("x", 10 * HOUR)
-    shop.click("y", 9.6 * HOUR)
-    shop.click("x", 10 * HOUR - 1.0)
-    shop.click("x", 2 * HOUR)
-    assert shop.found() == pytest.approx({"x": 2.0, "y": 1.0}, rel=1e-4)
+def test_late_events_count_only_within_the_window() -> None:
+    harness = TrendingHarness(window=HOUR, buckets=6, long_half_life=1e12)
+    harness.click("x", 10 * HOUR)
+    harness.click("y", 9.6 * HOUR)
+    harness.click("x", 10 * HOUR - 1.0)
+    harness.click("x", 2 * HOUR)
+    assert harness.candidates() == pytest.approx({"x": 2.0, "y": 1.0}, rel=1e-4)
 
 
 def test_dislikes_do_not_count() -> None:
-    shop = Shop()
-    shop.click("x", 0.0, weight=-1.0)
-    assert shop.found() == {}
+    harness = TrendingHarness()
+    harness.click("x", 0.0, weight=-1.0)
+    assert harness.candidates() == {}
 
 
-def test_it_is_the_same_for_everybody_and_says_so() -> None:
-    shop = Shop()
-    shop.click("x", 0.0)
+def test_overall_trends_have_no_segment_in_their_reason() -> None:
+    harness = TrendingHarness()
+    harness.click("x", 0.0)
     someone = Context("me", np.array([0], np.int32), np.zeros(1), 0, ("country:FR",), 1e9)
-    assert shop.model.candidates(someone, 5).items.tolist() == [0]
-    assert shop.model.explain(someone, 0, -1) == Reason("trending")
+    assert harness.model.candidates(someone, 5).items.tolist() == [0]
+    assert harness.model.explain(someone, 0, -1) == Reason("trending")
 
 
-def test_what_is_new_in_a_segment_trends_there_though_it_is_usual_everywhere() -> None:
-    shop = Shop(window=HOUR, past=100 * HOUR)
+def test_an_item_new_to_a_segment_trends_there_though_usual_elsewhere() -> None:
+    harness = TrendingHarness(window=HOUR, long_half_life=100 * HOUR)
     for step in range(6000):  # ten an hour
-        shop.click("evergreen", 360.0 * step, "country:FR")
+        harness.click("evergreen", 360.0 * step, "country:FR")
     now = 360.0 * step
-    shop.click("evergreen", now, "country:DE", times=6)
-    assert shop.found("country:DE", user="ann")["evergreen"] == pytest.approx(6.0, rel=0.05)
-    assert shop.found("country:DE") == shop.found("country:DE", user="ann")
-    assert shop.found("country:FR", user="ann").get("evergreen", 0.0) < 3
-    evergreen = shop.index.find("evergreen")
-    asked = NOBODY._replace(user="ann", segments=("country:DE",))
-    assert shop.model.explain(asked, evergreen, -1) == Reason("trending", segment="country:DE")
+    harness.click("evergreen", now, "country:DE", times=6)
+    assert harness.candidates("country:DE", user="ann")["evergreen"] == pytest.approx(6.0, rel=0.05)
+    assert harness.candidates("country:DE") == harness.candidates("country:DE", user="ann")
+    assert harness.candidates("country:FR", user="ann").get("evergreen", 0.0) < 3
+    evergreen = harness.index.find("evergreen")
+    request = ANONYMOUS._replace(user="ann", segments=("country:DE",))
+    assert harness.model.explain(request, evergreen, -1) == Reason("trending", segment="country:DE")
 
 
-def test_a_segments_own_list_holds_nothing_else() -> None:
-    shop = Shop()
-    shop.click("x", 0.0, "country:FR", times=9)
-    shop.click("y", 0.0, "country:DE")
-    assert list(shop.found("country:DE")) == ["y"]
-    assert shop.found("country:XX") == {}
-    assert list(shop.found("country:DE", user="ann")) == ["x", "y"]
+def test_a_segment_list_contains_only_items_of_the_segment() -> None:
+    harness = TrendingHarness()
+    harness.click("x", 0.0, "country:FR", times=9)
+    harness.click("y", 0.0, "country:DE")
+    assert list(harness.candidates("country:DE")) == ["y"]
+    assert harness.candidates("country:XX") == {}
+    assert list(harness.candidates("country:DE", user="ann")) == ["x", "y"]
 
 
-def test_it_is_over_in_a_segment_too_when_the_window_has_passed() -> None:
-    shop = Shop(window=HOUR, buckets=6)
-    shop.click("fad", 0.0, "country:FR", times=20)
-    shop.click("now", 1.01 * HOUR, "country:FR")
-    assert list(shop.found("country:FR")) == ["now"]
+def test_a_trend_in_a_segment_ends_with_the_window() -> None:
+    harness = TrendingHarness(window=HOUR, buckets=6)
+    harness.click("fad", 0.0, "country:FR", times=20)
+    harness.click("now", 1.01 * HOUR, "country:FR")
+    assert list(harness.candidates("country:FR")) == ["now"]
 
 
-def test_one_segment_too_many_takes_the_place_of_the_smallest() -> None:
-    shop = Shop(segments=2)
-    shop.click("a", 0.0, "s:big", times=3)
-    shop.click("b", 0.0, "s:small")
-    shop.click("c", 0.0, "s:new")
-    assert shop.found("s:small") == {}
-    assert list(shop.found("s:new")) == ["c"]
-    assert list(shop.found("s:big")) == ["a"]
+def test_a_segment_beyond_capacity_replaces_the_smallest() -> None:
+    harness = TrendingHarness(segments=2)
+    harness.click("a", 0.0, "s:big", times=3)
+    harness.click("b", 0.0, "s:small")
+    harness.click("c", 0.0, "s:new")
+    assert harness.candidates("s:small") == {}
+    assert list(harness.candidates("s:new")) == ["c"]
+    assert list(harness.candidates("s:big")) == ["a"]
 
 
-def test_a_segment_drops_its_lesser_half_when_full() -> None:
-    shop = Shop(segment_items=4)
+def test_a_full_segment_drops_the_less_popular_half() -> None:
+    harness = TrendingHarness(segment_items=4)
     for number in range(8):
-        shop.click(f"i{number}", 0.0, "s:x", weight=number + 1.0)
-    assert set(shop.found("s:x")) == {"i7", "i6", "i5", "i4"}
-    assert len(shop.found()) == 8
+        harness.click(f"i{number}", 0.0, "s:x", weight=number + 1.0)
+    assert set(harness.candidates("s:x")) == {"i7", "i6", "i5", "i4"}
+    assert len(harness.candidates()) == 8

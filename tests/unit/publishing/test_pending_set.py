@@ -1,44 +1,44 @@
 """The set of shoppers whose list waits."""
 
-from stream_app.publishing.pending_set import DirtySet
+from stream_app.publishing.pending_set import PendingSet
 
 
-def test_the_longest_waiting_are_taken_first() -> None:
-    dirty = DirtySet(limit=10)
+def test_oldest_users_are_popped_first() -> None:
+    pending = PendingSet(limit=10)
     for user in "abc":
-        dirty.add(user, 1.0)
-    assert list(dirty.take(2)) == ["a", "b"]
-    assert list(dirty.take(2)) == ["c"]
+        pending.add(user, 1.0)
+    assert list(pending.pop_oldest(2)) == ["a", "b"]
+    assert list(pending.pop_oldest(2)) == ["c"]
 
 
-def test_a_shopper_marked_again_keeps_the_place_and_gathers_the_times() -> None:
-    dirty = DirtySet(limit=10)
-    dirty.add("a", 1.0)
-    dirty.add("b", 2.0)
-    dirty.add("a", 3.0)
-    assert dirty.take(1) == {"a": (1.0, 3.0)}
+def test_user_added_again_keeps_order_and_accumulates_times() -> None:
+    pending = PendingSet(limit=10)
+    pending.add("a", 1.0)
+    pending.add("b", 2.0)
+    pending.add("a", 3.0)
+    assert pending.pop_oldest(1) == {"a": (1.0, 3.0)}
 
 
-def test_beyond_the_limit_the_longest_waiting_is_dropped_and_counted() -> None:
-    dirty = DirtySet(limit=2)
+def test_beyond_the_limit_the_oldest_user_is_evicted_and_counted() -> None:
+    pending = PendingSet(limit=2)
     for user in "abc":
-        dirty.add(user)
-    assert dirty.evicted == 1
-    assert list(dirty.take(5)) == ["b", "c"]
+        pending.add(user)
+    assert pending.evicted == 1
+    assert list(pending.pop_oldest(5)) == ["b", "c"]
 
 
-def test_what_failed_goes_back_ahead_of_what_came_since() -> None:
-    dirty = DirtySet(limit=10)
-    dirty.add("a", 1.0)
-    dirty.add("b", 2.0)
-    taken = dirty.take(2)
-    dirty.add("c", 3.0)
-    dirty.add("a", 4.0)
-    dirty.put_back(taken)
-    assert dirty.take(5) == {"a": (1.0, 4.0), "b": (2.0,), "c": (3.0,)}
+def test_requeued_users_precede_newer_ones() -> None:
+    pending = PendingSet(limit=10)
+    pending.add("a", 1.0)
+    pending.add("b", 2.0)
+    failed = pending.pop_oldest(2)
+    pending.add("c", 3.0)
+    pending.add("a", 4.0)
+    pending.requeue(failed)
+    assert pending.pop_oldest(5) == {"a": (1.0, 4.0), "b": (2.0,), "c": (3.0,)}
 
 
-def test_a_shopper_without_an_event_behind_it_brings_no_time() -> None:
-    dirty = DirtySet(limit=10)
-    dirty.add("a")
-    assert dirty.take(1) == {"a": ()}
+def test_user_added_without_event_has_no_times() -> None:
+    pending = PendingSet(limit=10)
+    pending.add("a")
+    assert pending.pop_oldest(1) == {"a": ()}

@@ -6,26 +6,26 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from state.dedup import Place
+from state.dedup import RecordId
 from state.fold import interaction_of
 from state.row import MAX_RESULTS
 from stream_app.__main__ import build_cli
-from stream_app.client.client import DEFAULT_TIMEOUT, chain_of
+from stream_app.client.client import DEFAULT_TIMEOUT, fallback_keys
 from stream_app.client.redis_contract import (
-    MAX_QUERY,
+    MAX_QUERY_LENGTH,
     SearchList,
     decode_list,
     decode_search_list,
-    escape,
+    escape_id,
     item_key,
-    normal_query,
+    normalize_query,
     popular_key,
     query_key,
     search_key,
     user_key,
 )
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.search.search_ranker import POLICY as SEARCH_POLICY
+from stream_app.ranking.search.search_ranker import SEARCH_POLICY
 from stream_app.settings import Settings
 from tests.support import ROOT
 from topics.events import CatalogItem, Click
@@ -50,11 +50,11 @@ def test_the_example_is_a_document_of_the_contract() -> None:
     assert [item.score for item in document.items] == sorted((i.score for i in document.items), reverse=True)
 
 
-def test_the_example_of_a_search_is_one() -> None:
+def test_the_search_example_is_a_document_of_the_contract() -> None:
     _, example = EXAMPLES
     document = decode_search_list(example.encode())
     assert document.key == search_key("visitor-17")
-    assert document.query == normal_query(document.query) == "red shoes"
+    assert document.query == normalize_query(document.query) == "red shoes"
     assert [item.why.source for item in document.items] == [
         "also_viewed",
         "chosen_after_search",
@@ -65,7 +65,7 @@ def test_the_example_of_a_search_is_one() -> None:
     assert fields == IN_REDIS
 
 
-def test_the_keys_it_names_are_those_the_code_makes() -> None:
+def test_documented_keys_match_the_code() -> None:
     named = set(re.findall(r"`(recs:[^`]+)`|'(recs:[^']+)'", PAGE))
     assert {one or other for one, other in named} == {
         user_key("U"),
@@ -82,11 +82,11 @@ def test_the_keys_it_names_are_those_the_code_makes() -> None:
     }
 
 
-def test_the_kinds_of_segments_it_names_are_those_that_events_and_items_have() -> None:
+def test_documented_segment_kinds_match_events_and_items() -> None:
     models = ModelSet(["popularity"], max_items=9, max_users=9)
     models.learn_catalog(CatalogItem(ts=1000, item_id="i", categories=["shoes"]))
     click = Click(event_id="e", user_id="u", ts=2000, item_id="i", channel="web", context={"country": "FR"})
-    interaction = interaction_of(click, Place(Source.CLICK, 0, 0))
+    interaction = interaction_of(click, RecordId(Source.CLICK, 0, 0))
     assert interaction is not None
     models.learn(interaction)
     kinds = {name.partition(":")[0] for name in models.segments()}
@@ -96,22 +96,22 @@ def test_the_kinds_of_segments_it_names_are_those_that_events_and_items_have() -
     assert set(re.findall(r"(\w+):\w+", ID_HELP)) == kinds
 
 
-def test_the_chain_it_shows_is_the_one_the_client_asks_for() -> None:
+def test_documented_fallback_chain_matches_the_client() -> None:
     [keys] = re.findall(r"redis-cli MGET (.*)", PAGE)
-    assert re.findall(r"'([^']+)'", keys) == chain_of("visitor-17", ["i42"], ["country:FR"])
+    assert re.findall(r"'([^']+)'", keys) == fallback_keys("visitor-17", ["i42"], ["country:FR"])
 
 
-def test_it_describes_every_field() -> None:
+def test_every_field_is_documented() -> None:
     tables = "".join(re.findall(r"^\| field \| meaning \|\n(?:\|.*\n)+", PAGE, re.MULTILINE))
     described = set(re.findall(r"^\| `([a-z_\[\].]+)` \|", tables, re.MULTILINE))
     fields = {*IN_REDIS} - {"items"}
     assert described == fields | {f"items[].{name}" for name in ListedItem.__struct_fields__}
 
 
-def test_the_characters_it_says_are_not_encoded_are_not() -> None:
+def test_documented_unescaped_characters_match_the_code() -> None:
     [plain] = re.findall(r"ASCII letters, digits and `([^`]+)`", PAGE)
     assert {
-        chr(code) for code in range(33, 127) if escape(chr(code)) == chr(code) and not chr(code).isalnum()
+        chr(code) for code in range(33, 127) if escape_id(chr(code)) == chr(code) and not chr(code).isalnum()
     } == set(plain)
 
 
@@ -119,12 +119,12 @@ def test_the_characters_it_says_are_not_encoded_are_not() -> None:
     ("sentence", "value"),
     [
         (r"give up after ([\d.]+) s", DEFAULT_TIMEOUT),
-        (r"more than (\d+) characters have no list", MAX_QUERY),
+        (r"more than (\d+) characters have no list", MAX_QUERY_LENGTH),
         (r"the first (\d+) the event named", MAX_RESULTS),
         (r"Lists live (\d+) days", Settings.model_fields["list_ttl"].default / 86_400),
     ],
 )
-def test_the_figures_it_names_are_the_codes(sentence: str, value: float) -> None:
+def test_documented_numbers_match_the_code(sentence: str, value: float) -> None:
     found = re.search(sentence, PAGE)
     assert found is not None
     assert float(found.group(1)) == value

@@ -12,7 +12,7 @@ import pytest
 from msgspec import structs
 
 from stream_app.client.redis_contract import (
-    MAX_QUERY,
+    MAX_QUERY_LENGTH,
     SearchList,
     decode_search_list,
     query_key,
@@ -21,294 +21,294 @@ from stream_app.client.redis_contract import (
 )
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
-from stream_app.ranking.fusion.choice_fusion import ENOUGH
+from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.search.results_ranker import ResultsRanker
 from topics.catalog import LISTS
 from topics.events import Search
 
 if TYPE_CHECKING:
-    from tests.support.in_memory_worker import Workbench
+    from tests.support.in_memory_worker import InMemoryWorker
 else:
-    from tests.support.in_memory_worker import Workbench
+    from tests.support.in_memory_worker import InMemoryWorker
 
 
 @pytest.fixture
-def workbench(tmp_path: Path) -> Workbench:
-    return Workbench(tmp_path)
+def worker(tmp_path: Path) -> InMemoryWorker:
+    return InMemoryWorker(tmp_path)
 
 
 @pytest.fixture
-def make_workbench(tmp_path: Path) -> Callable[..., Workbench]:
-    return partial(Workbench, tmp_path)
+def make_worker(tmp_path: Path) -> Callable[..., InMemoryWorker]:
+    return partial(InMemoryWorker, tmp_path)
 
 
-def search_list(bench: Workbench, key: str) -> SearchList | None:
-    value = bench.publisher.documents.get(key)
+def search_list(worker: InMemoryWorker, key: str) -> SearchList | None:
+    value = worker.publisher.documents.get(key)
     return None if value is None else decode_search_list(value)
 
 
-def listed(bench: Workbench, key: str) -> list[str]:
-    found = search_list(bench, key)
+def item_ids_at(worker: InMemoryWorker, key: str) -> list[str]:
+    found = search_list(worker, key)
     return [] if found is None else [item.id for item in found.items]
 
 
-async def test_a_search_publishes_the_results_in_the_shoppers_order_with_their_list(
-    workbench: Workbench,
+async def test_search_publishes_personalized_results_with_the_user_list(
+    worker: InMemoryWorker,
 ) -> None:
     for user in ("bob", "cem"):
-        workbench.take(workbench.click(user, "tent"), workbench.click(user, "peg"))
-    workbench.take(workbench.click("ann", "tent"), workbench.search("ann", " Camping  GEAR", "rope", "peg"))
-    async with workbench.flushing():
-        await workbench.flusher.drained()
-    found = search_list(workbench, search_key("ann"))
+        worker.accept(worker.click(user, "tent"), worker.click(user, "peg"))
+    worker.accept(worker.click("ann", "tent"), worker.search("ann", " Camping  GEAR", "rope", "peg"))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    found = search_list(worker, search_key("ann"))
     assert found is not None
     assert (found.key, found.query) == (search_key("ann"), "camping gear")
     assert [item.id for item in found.items] == ["peg", "rope"]
-    assert user_key("ann") in workbench.publisher.documents
-    assert search_key("bob") not in workbench.publisher.documents
-    assert workbench.count("lists_published_total", kind="search") == 1
-    assert workbench.count("search_freshness_seconds_count") == 1
-    assert workbench.count("freshness_seconds_count") == 6
+    assert user_key("ann") in worker.publisher.documents
+    assert search_key("bob") not in worker.publisher.documents
+    assert worker.count("lists_published_total", kind="search") == 1
+    assert worker.count("search_freshness_seconds_count") == 1
+    assert worker.count("freshness_seconds_count") == 6
 
 
-async def test_what_follows_a_search_does_not_publish_it_again_but_the_next_one_does(
-    workbench: Workbench,
+async def test_search_list_is_republished_only_by_the_next_search(
+    worker: InMemoryWorker,
 ) -> None:
-    async with workbench.flushing():
-        workbench.take(workbench.search("ann", "tents", "a", "b"))
-        await workbench.flusher.drained()
-        first = workbench.publisher.documents.pop(search_key("ann"))
-        workbench.take(workbench.click("ann", "b"))
-        await workbench.flusher.drained()
-        assert search_key("ann") not in workbench.publisher.documents
-        workbench.clock.now += 1.0
-        workbench.take(workbench.search("ann", "boots", "c"))
-        await workbench.flusher.drained()
+    async with worker.running_flusher():
+        worker.accept(worker.search("ann", "tents", "a", "b"))
+        await worker.flusher.wait_until_idle()
+        first = worker.publisher.documents.pop(search_key("ann"))
+        worker.accept(worker.click("ann", "b"))
+        await worker.flusher.wait_until_idle()
+        assert search_key("ann") not in worker.publisher.documents
+        worker.clock.now += 1.0
+        worker.accept(worker.search("ann", "boots", "c"))
+        await worker.flusher.wait_until_idle()
     assert decode_search_list(first).query == "tents"
-    assert listed(workbench, search_key("ann")) == ["c"]
+    assert item_ids_at(worker, search_key("ann")) == ["c"]
 
 
-async def test_a_click_in_the_same_flush_does_not_lose_the_search(workbench: Workbench) -> None:
-    workbench.take(workbench.search("ann", "tents", "a", "b"), workbench.click("ann", "b"))
-    async with workbench.flushing():
-        await workbench.flusher.drained()
-    assert sorted(listed(workbench, search_key("ann"))) == ["a", "b"]
+async def test_a_click_in_the_same_flush_does_not_lose_the_search(worker: InMemoryWorker) -> None:
+    worker.accept(worker.search("ann", "tents", "a", "b"), worker.click("ann", "b"))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    assert sorted(item_ids_at(worker, search_key("ann"))) == ["a", "b"]
 
 
-async def test_a_search_is_published_after_redis_was_away(workbench: Workbench) -> None:
-    workbench.take(workbench.search("ann", "tents", "a", "b"))
-    workbench.publisher.available = False
-    async with workbench.flushing():
-        await workbench.publisher.refused.wait()
-        workbench.publisher.available = True
-        await workbench.flusher.drained()
-    assert listed(workbench, search_key("ann")) == ["a", "b"]
-    assert workbench.count("search_freshness_seconds_count") == 1
+async def test_search_list_is_published_after_a_redis_outage(worker: InMemoryWorker) -> None:
+    worker.accept(worker.search("ann", "tents", "a", "b"))
+    worker.publisher.available = False
+    async with worker.running_flusher():
+        await worker.publisher.publish_failed.wait()
+        worker.publisher.available = True
+        await worker.flusher.wait_until_idle()
+    assert item_ids_at(worker, search_key("ann")) == ["a", "b"]
+    assert worker.count("search_freshness_seconds_count") == 1
 
 
-async def test_whoever_is_published_again_without_an_event_gets_the_search_list_too(
-    workbench: Workbench,
+async def test_republication_includes_the_search_list_of_the_session(
+    worker: InMemoryWorker,
 ) -> None:
-    async with workbench.flushing():
-        workbench.take(workbench.search("ann", "tents", "a", "b"))
-        await workbench.flusher.drained()
-        workbench.publisher.documents.clear()
-        workbench.flusher.mark("ann")
-        await workbench.flusher.drained()
-        assert listed(workbench, search_key("ann")) == ["a", "b"]
+    async with worker.running_flusher():
+        worker.accept(worker.search("ann", "tents", "a", "b"))
+        await worker.flusher.wait_until_idle()
+        worker.publisher.documents.clear()
+        worker.flusher.mark_pending("ann")
+        await worker.flusher.wait_until_idle()
+        assert item_ids_at(worker, search_key("ann")) == ["a", "b"]
         # but not one of an earlier visit
-        workbench.clock.now += 10_000.0
-        workbench.take(workbench.click("ann", "c"))
-        await workbench.flusher.drained()
-        workbench.publisher.documents.clear()
-        workbench.flusher.mark("ann")
-        await workbench.flusher.drained()
-    assert user_key("ann") in workbench.publisher.documents
-    assert search_key("ann") not in workbench.publisher.documents
+        worker.clock.now += 10_000.0
+        worker.accept(worker.click("ann", "c"))
+        await worker.flusher.wait_until_idle()
+        worker.publisher.documents.clear()
+        worker.flusher.mark_pending("ann")
+        await worker.flusher.wait_until_idle()
+    assert user_key("ann") in worker.publisher.documents
+    assert search_key("ann") not in worker.publisher.documents
 
 
-async def test_a_search_that_found_nothing_and_that_nobody_made_before_has_no_list(
-    workbench: Workbench,
+async def test_search_without_results_and_history_has_no_list(
+    worker: InMemoryWorker,
 ) -> None:
-    workbench.take(workbench.search("ann", "tents"))
-    async with workbench.flushing():
-        await workbench.flusher.drained()
-    assert search_key("ann") not in workbench.publisher.documents
+    worker.accept(worker.search("ann", "tents"))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    assert search_key("ann") not in worker.publisher.documents
 
 
-async def test_an_erasure_takes_the_search_list_away_and_one_on_its_way_with_it(workbench: Workbench) -> None:
-    async with workbench.flushing():
-        workbench.take(workbench.search("ann", "tents", "a"))
-        await workbench.flusher.drained()
-        workbench.take(workbench.search("ann", "boots", "b"), workbench.erasure("ann"))
-        await workbench.flusher.drained()
-        assert search_key("ann") not in workbench.publisher.documents
-        workbench.publisher.hold()
-        workbench.take(workbench.search("ann", "lamps", "c"))
-        await workbench.publisher.started.wait()
-        workbench.take(workbench.erasure("ann"))
-        workbench.publisher.open.set()
-        await workbench.flusher.drained()
-    assert search_key("ann") not in workbench.publisher.documents
+async def test_erasure_removes_published_and_in_flight_search_lists(worker: InMemoryWorker) -> None:
+    async with worker.running_flusher():
+        worker.accept(worker.search("ann", "tents", "a"))
+        await worker.flusher.wait_until_idle()
+        worker.accept(worker.search("ann", "boots", "b"), worker.erasure("ann"))
+        await worker.flusher.wait_until_idle()
+        assert search_key("ann") not in worker.publisher.documents
+        worker.publisher.block()
+        worker.accept(worker.search("ann", "lamps", "c"))
+        await worker.publisher.publish_started.wait()
+        worker.accept(worker.erasure("ann"))
+        worker.publisher.unblocked.set()
+        await worker.flusher.wait_until_idle()
+    assert search_key("ann") not in worker.publisher.documents
 
 
-async def test_search_lists_are_audited_but_are_not_the_list_that_choices_are_held_against(
-    workbench: Workbench,
+async def test_search_lists_are_appended_but_not_measured_prequentially(
+    worker: InMemoryWorker,
 ) -> None:
-    workbench.take(workbench.click("bob", "hat"), workbench.search("ann", "tents", "a"))
-    async with workbench.flushing():
-        await workbench.flusher.drained()
-        audited = [record for record in workbench.outgoing.of(LISTS) if record.key == b"ann"]
+    worker.accept(worker.click("bob", "hat"), worker.search("ann", "tents", "a"))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+        audited = [record for record in worker.producer.of(LISTS) if record.key == b"ann"]
         assert len(audited) == 2
-        workbench.take(workbench.click("ann", "hat"))
-        await workbench.flusher.drained()
-    assert workbench.count("prequential_hits_total") == 1
+        worker.accept(worker.click("ann", "hat"))
+        await worker.flusher.wait_until_idle()
+    assert worker.count("prequential_hits_total") == 1
 
 
-async def test_a_search_that_cannot_be_ranked_keeps_nobody_from_their_list(
-    workbench: Workbench, monkeypatch: pytest.MonkeyPatch
+async def test_search_ranking_failure_does_not_affect_user_lists(
+    worker: InMemoryWorker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(workbench.flusher._ranker, "rank_search", fail)
-    workbench.take(workbench.click("bob", "hat"), workbench.search("ann", "tents", "a"))
-    async with workbench.flushing():
-        await workbench.flusher.drained()
-    assert user_key("ann") in workbench.publisher.documents
-    assert search_key("ann") not in workbench.publisher.documents
-    assert workbench.count("ranking_failures_total") == 1
+    monkeypatch.setattr(worker.flusher._ranker, "rank_search", fail)
+    worker.accept(worker.click("bob", "hat"), worker.search("ann", "tents", "a"))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    assert user_key("ann") in worker.publisher.documents
+    assert search_key("ann") not in worker.publisher.documents
+    assert worker.count("ranking_failures_total") == 1
 
 
 with_search = pytest.mark.skipif("search" not in MODELS, reason="the search model is not there")
 
 
 @with_search
-async def test_a_choice_after_a_search_publishes_what_people_choose_after_it(
-    make_workbench: Callable[..., Workbench],
+async def test_choice_after_a_search_publishes_the_query_list(
+    make_worker: Callable[..., InMemoryWorker],
 ) -> None:
-    bench = make_workbench(models=["popularity", "search"])
-    async with bench.flushing():
-        bench.take(bench.search("ann", "Red shoes"))
-        await bench.flusher.drained()
-        assert query_key("red shoes") not in bench.publisher.documents
-        bench.clock.now += 10.0
-        bench.take(bench.click("ann", "sneaker"))
-        await bench.flusher.drained()
-        assert listed(bench, query_key("red shoes")) == ["sneaker"]
-        found = search_list(bench, query_key("red shoes"))
+    worker = make_worker(models=["popularity", "search"])
+    async with worker.running_flusher():
+        worker.accept(worker.search("ann", "Red shoes"))
+        await worker.flusher.wait_until_idle()
+        assert query_key("red shoes") not in worker.publisher.documents
+        worker.clock.now += 10.0
+        worker.accept(worker.click("ann", "sneaker"))
+        await worker.flusher.wait_until_idle()
+        assert item_ids_at(worker, query_key("red shoes")) == ["sneaker"]
+        found = search_list(worker, query_key("red shoes"))
         assert found is not None
         assert (found.query, found.items[0].why.source) == ("red shoes", "chosen_after_search")
-        bench.clock.now += 10.0
-        bench.take(bench.click("bob", "boot", query="  RED shoes"))
-        await bench.flusher.drained()
-    assert set(listed(bench, query_key("Red Shoes"))) == {"sneaker", "boot"}
-    assert bench.count("lists_published_total", kind="query") == 2
+        worker.clock.now += 10.0
+        worker.accept(worker.click("bob", "boot", query="  RED shoes"))
+        await worker.flusher.wait_until_idle()
+    assert set(item_ids_at(worker, query_key("Red Shoes"))) == {"sneaker", "boot"}
+    assert worker.count("lists_published_total", kind="query") == 2
     # and a shopper who searched may be brought what others chose
-    assert bench.publisher.documents.keys() >= {query_key("red shoes"), user_key("ann"), user_key("bob")}
+    assert worker.publisher.documents.keys() >= {query_key("red shoes"), user_key("ann"), user_key("bob")}
 
 
 @with_search
-async def test_many_queries_are_worked_off_round_by_round_and_a_lost_round_comes_again(
-    make_workbench: Callable[..., Workbench],
+async def test_queries_are_refreshed_in_cycles_and_failed_cycles_are_requeued(
+    make_worker: Callable[..., InMemoryWorker],
 ) -> None:
-    bench = make_workbench(models=["popularity", "search"])
+    worker = make_worker(models=["popularity", "search"])
     for number in range(60):
-        bench.take(bench.click(f"u{number}", "sneaker", query=f"shoe{number}"))
-    bench.publisher.available = False
-    async with bench.flushing():
-        await bench.publisher.refused.wait()
-        bench.publisher.available = True
-        while bench.flusher._rounds or len(bench.flusher):
-            bench.clock.now += 1.0
+        worker.accept(worker.click(f"u{number}", "sneaker", query=f"shoe{number}"))
+    worker.publisher.available = False
+    async with worker.running_flusher():
+        await worker.publisher.publish_failed.wait()
+        worker.publisher.available = True
+        while worker.flusher._shared_lists or len(worker.flusher):
+            worker.clock.now += 1.0
             await asyncio.sleep(0)
-    assert all(listed(bench, query_key(f"shoe{number}")) == ["sneaker"] for number in range(60))
+    assert all(item_ids_at(worker, query_key(f"shoe{number}")) == ["sneaker"] for number in range(60))
 
 
 @with_search
-@pytest.mark.parametrize("query", ["", "   ", "long " * MAX_QUERY])
-async def test_no_words_and_words_without_end_have_no_list_of_their_own(
-    make_workbench: Callable[..., Workbench], query: str
+@pytest.mark.parametrize("query", ["", "   ", "long " * MAX_QUERY_LENGTH])
+async def test_empty_and_overlong_queries_have_no_query_list(
+    make_worker: Callable[..., InMemoryWorker], query: str
 ) -> None:
-    bench = make_workbench(models=["popularity", "search"])
-    bench.take(bench.search("ann", query, "a"), bench.click("ann", "a", query=query))
-    async with bench.flushing():
-        await bench.flusher.drained()
-    assert listed(bench, search_key("ann")) == ["a"]
-    assert not [key for key in bench.publisher.documents if key.startswith("recs:query:")]
+    worker = make_worker(models=["popularity", "search"])
+    worker.accept(worker.search("ann", query, "a"), worker.click("ann", "a", query=query))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    assert item_ids_at(worker, search_key("ann")) == ["a"]
+    assert not [key for key in worker.publisher.documents if key.startswith("recs:query:")]
 
 
-async def test_exposure_is_reported_with_the_lists(workbench: Workbench) -> None:
+async def test_exposure_is_reported_with_the_lists(worker: InMemoryWorker) -> None:
     for user in ("ann", "bob"):
         for item in ("shoe", "sock", "hat"):
-            workbench.take(workbench.click(user, item))
-    async with workbench.flushing():
-        await workbench.flusher.drained()
-    assert workbench.count("exposure_gini_ratio") == pytest.approx(0.0)
-    assert workbench.count("exposure_new_items_ratio") == 1.0
-    assert 0.0 <= workbench.count("exposure_long_tail_ratio") <= 1.0
+            worker.accept(worker.click(user, item))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    assert worker.count("exposure_gini_ratio") == pytest.approx(0.0)
+    assert worker.count("exposure_new_items_ratio") == 1.0
+    assert 0.0 <= worker.count("exposure_long_tail_ratio") <= 1.0
 
 
-async def test_the_diversity_of_lists_is_reported_as_far_as_the_catalogue_tells(workbench: Workbench) -> None:
+async def test_list_diversity_is_reported_for_described_items(worker: InMemoryWorker) -> None:
     for user in ("ann", "bob"):
         for item in ("shoe", "sock", "hat"):
-            workbench.take(workbench.click(user, item))
-    async with workbench.flushing():
-        await workbench.flusher.drained()
-    assert math.isnan(workbench.count("list_unlikeness_ratio"))
+            worker.accept(worker.click(user, item))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    assert math.isnan(worker.count("list_dissimilarity_ratio"))
     for item, category in (("shoe", "feet"), ("sock", "feet"), ("hat", "head")):
-        number = workbench.models.index.index(item, 0.0)
-        workbench.models.index.describe(number, 0.0, categories=(category,))
-    workbench.clock.now += 10.0
-    workbench.take(workbench.click("ann", "hat"))
-    async with workbench.flushing():
-        await workbench.flusher.drained()
-    assert workbench.count("list_unlikeness_ratio") == pytest.approx(2 / 3)
-    assert workbench.count("list_categories") == 2.0
+        number = worker.models.index.index(item, 0.0)
+        worker.models.index.describe(number, 0.0, categories=(category,))
+    worker.clock.now += 10.0
+    worker.accept(worker.click("ann", "hat"))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    assert worker.count("list_dissimilarity_ratio") == pytest.approx(2 / 3)
+    assert worker.count("list_categories") == 2.0
 
 
-async def test_the_rules_of_the_settings_hold_on_published_lists(
-    make_workbench: Callable[..., Workbench],
+async def test_list_rules_from_settings_apply_to_published_lists(
+    make_worker: Callable[..., InMemoryWorker],
 ) -> None:
-    bench = make_workbench(max_per_brand=1)
+    worker = make_worker(max_per_brand=1)
     for item in ("shoe", "boot", "hat"):
-        number = bench.models.index.index(item, 0.0)
-        bench.models.index.describe(number, 0.0, brand="knit" if item == "hat" else "acme")
+        number = worker.models.index.index(item, 0.0)
+        worker.models.index.describe(number, 0.0, brand="knit" if item == "hat" else "acme")
     for user in ("ann", "bob"):
         for item in ("shoe", "boot", "hat"):
-            bench.take(bench.click(user, item))
-    async with bench.flushing():
-        await bench.flusher.drained()
-    found = bench.published(user_key("ann"))
+            worker.accept(worker.click(user, item))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    found = worker.published(user_key("ann"))
     assert found is not None
     assert len(found.items) == 2
     assert "hat" in {item.id for item in found.items}
 
 
-async def test_a_search_list_goes_by_the_prices_that_the_search_says(
-    make_workbench: Callable[..., Workbench], monkeypatch: pytest.MonkeyPatch
+async def test_search_list_uses_the_prices_of_the_search_event(
+    make_worker: Callable[..., InMemoryWorker], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def models(*names: Any, **bounds: Any) -> ModelSet:
-        made = ModelSet(*names, **bounds)
-        made.listeners.append(ResultsRanker())
-        return made
+        model_set = ModelSet(*names, **bounds)
+        model_set.learners.append(ResultsRanker())
+        return model_set
 
     monkeypatch.setattr("tests.support.in_memory_worker.ModelSet", models)
-    workbench = make_workbench()
+    worker = make_worker()
     names = [f"i{number}" for number in range(6)]
 
     def search(user: str, prices: list[float]) -> Search:
-        return structs.replace(workbench.search(user, "tents", *names), prices=prices)
+        return structs.replace(worker.search(user, "tents", *names), prices=prices)
 
     rng = Random(3)
-    for number in range(ENOUGH + 100):
+    for number in range(MIN_CHOICES + 100):
         prices = [rng.uniform(10.0, 100.0) for _ in names]
         cheapest = names[prices.index(min(prices))]
-        workbench.take(search(f"u{number}", prices), workbench.click(f"u{number}", cheapest))
-        workbench.clock.now += 1.0
-    workbench.take(search("ann", [90.0, 80.0, 70.0, 20.0, 60.0, 50.0]))
-    workbench.take(search("bob", [90.0, 80.0, 70.0, 60.0, 20.0, 50.0]))
-    async with workbench.flushing():
-        await workbench.flusher.drained()
-    assert listed(workbench, search_key("ann"))[0] == "i3"
-    assert listed(workbench, search_key("bob"))[0] == "i4"
+        worker.accept(search(f"u{number}", prices), worker.click(f"u{number}", cheapest))
+        worker.clock.now += 1.0
+    worker.accept(search("ann", [90.0, 80.0, 70.0, 20.0, 60.0, 50.0]))
+    worker.accept(search("bob", [90.0, 80.0, 70.0, 60.0, 20.0, 50.0]))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    assert item_ids_at(worker, search_key("ann"))[0] == "i3"
+    assert item_ids_at(worker, search_key("bob"))[0] == "i4"

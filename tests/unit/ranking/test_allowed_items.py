@@ -9,8 +9,8 @@ from stream_app.ranking.allowed_items import allowed_items
 @pytest.fixture
 def index() -> ItemIndex:
     index = ItemIndex(100)
-    for place, name in enumerate(("shoe", "sock", "hat", "gone")):
-        index.index(name, float(place))
+    for number, name in enumerate(("shoe", "sock", "hat", "gone")):
+        index.index(name, float(number))
     index.describe(index.find("gone"), 10.0, available=False)
     return index
 
@@ -20,26 +20,26 @@ def names(index: ItemIndex, excluded: list[str]) -> set[str]:
         return {name for name in ("shoe", "sock", "hat", "gone") if allowed[index.find(name)]}
 
 
-def test_what_is_available_may_be_shown(index: ItemIndex) -> None:
+def test_available_items_are_allowed(index: ItemIndex) -> None:
     assert names(index, []) == {"shoe", "sock", "hat"}
 
 
-def test_what_is_excluded_may_not(index: ItemIndex) -> None:
+def test_excluded_items_are_not_allowed(index: ItemIndex) -> None:
     assert names(index, ["shoe", "hat"]) == {"sock"}
 
 
-def test_what_the_index_does_not_know_is_excluded_without_a_trace(index: ItemIndex) -> None:
+def test_excluding_unknown_ids_has_no_effect(index: ItemIndex) -> None:
     assert names(index, ["never seen", "shoe"]) == {"sock", "hat"}
 
 
-def test_what_is_excluded_for_one_shopper_is_there_for_the_next(index: ItemIndex) -> None:
+def test_exclusions_do_not_leak_to_the_next_user(index: ItemIndex) -> None:
     before = index.available.copy()
     assert names(index, ["shoe", "shoe", "gone"]) == {"sock", "hat"}
     assert (index.available == before).all()
     assert names(index, []) == {"shoe", "sock", "hat"}
 
 
-def test_flags_are_put_back_when_ranking_fails(index: ItemIndex) -> None:
+def test_flags_are_restored_when_ranking_fails(index: ItemIndex) -> None:
     with pytest.raises(RuntimeError), allowed_items(index, ["shoe"]):
         raise RuntimeError
     assert names(index, []) == {"shoe", "sock", "hat"}

@@ -2,12 +2,12 @@
 
 import pytest
 
-from state.dedup import Place
+from state.dedup import RecordId
 from state.fold import fold
 from state.row import EMPTY_ROW, UserRow
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.ranker import Ranked, Ranker
-from stream_app.ranking.row_request import request_of
+from stream_app.ranking.ranker import RankedList, Ranker
+from stream_app.ranking.row_request import make_rank_request
 from topics.events import Click, Feedback, FeedbackKind, OrderLine, Purchase, UserEvent
 from topics.records import Source
 
@@ -17,16 +17,16 @@ WEEKS = 14 * DAY
 """The setting of these tests."""
 
 
-class Shop:
+class BuyAgainShop:
     def __init__(self) -> None:
         self.models = ModelSet(["popularity", "repeats"], max_items=100, max_users=100)
         self.ranker = Ranker(self.models, per_source=20, length=10)
         self.rows: dict[str, UserRow] = {}
         self.events = 0
 
-    def take(self, event: UserEvent, source: Source) -> None:
+    def handle(self, event: UserEvent, source: Source) -> None:
         row, _, interaction = fold(
-            self.rows.get(event.user_id, EMPTY_ROW), event, Place(source, 0, self.events), 1800.0
+            self.rows.get(event.user_id, EMPTY_ROW), event, RecordId(source, 0, self.events), 1800.0
         )
         self.rows[event.user_id] = row
         assert interaction is not None
@@ -35,23 +35,23 @@ class Shop:
 
     def click(self, user: str, item: str, day: float) -> None:
         ts = int(1_000 * (START + day * DAY))
-        self.take(Click(event_id=f"e{self.events}", user_id=user, ts=ts, item_id=item), Source.CLICK)
+        self.handle(Click(event_id=f"e{self.events}", user_id=user, ts=ts, item_id=item), Source.CLICK)
 
     def buy(self, user: str, item: str, day: float) -> None:
         name, ts = f"e{self.events}", int(1_000 * (START + day * DAY))
         lines = [OrderLine(item_id=item)]
-        self.take(Purchase(event_id=name, user_id=user, ts=ts, order_id=name, items=lines), Source.PURCHASE)
+        self.handle(Purchase(event_id=name, user_id=user, ts=ts, order_id=name, items=lines), Source.PURCHASE)
 
-    def ranked(self, user: str, buy_again: float) -> Ranked:
-        return self.ranker.rank_user(request_of(user, self.rows[user], buy_again))
+    def ranked(self, user: str, buy_again: float) -> RankedList:
+        return self.ranker.rank_user(make_rank_request(user, self.rows[user], buy_again))
 
-    def listed(self, user: str, buy_again: float) -> list[str]:
+    def recommended(self, user: str, buy_again: float) -> list[str]:
         return [item.id for item in self.ranked(user, buy_again).items]
 
 
 @pytest.fixture
-def shop() -> Shop:
-    shop = Shop()
+def shop() -> BuyAgainShop:
+    shop = BuyAgainShop()
     for day in (0, 15, 30):
         for number in range(3):
             shop.buy(f"u{number}", "coffee", day)
@@ -60,35 +60,35 @@ def shop() -> Shop:
     return shop
 
 
-def test_a_bought_item_comes_back_after_the_set_time_and_not_before(shop: Shop) -> None:
+def test_purchased_item_is_listed_again_only_after_buy_again_seconds(shop: BuyAgainShop) -> None:
     shop.click("ann", "tea", 43.9)
-    assert "coffee" not in shop.listed("ann", WEEKS)
+    assert "coffee" not in shop.recommended("ann", WEEKS)
     shop.click("ann", "tea", 44.1)
-    assert "coffee" in shop.listed("ann", WEEKS)
+    assert "coffee" in shop.recommended("ann", WEEKS)
 
 
-def test_without_the_setting_it_never_does(shop: Shop) -> None:
+def test_purchased_item_is_never_listed_again_when_buy_again_is_off(shop: BuyAgainShop) -> None:
     shop.click("ann", "tea", 4_000)
-    assert "coffee" not in shop.listed("ann", 0.0)
-    assert "coffee" in shop.listed("ann", WEEKS)
+    assert "coffee" not in shop.recommended("ann", 0.0)
+    assert "coffee" in shop.recommended("ann", WEEKS)
 
 
-def test_bought_again_it_stays_away_for_as_long_again(shop: Shop) -> None:
+def test_second_purchase_restarts_the_buy_again_period(shop: BuyAgainShop) -> None:
     shop.buy("ann", "coffee", 45)
     shop.click("ann", "tea", 50)
-    assert "coffee" not in shop.listed("ann", WEEKS)
+    assert "coffee" not in shop.recommended("ann", WEEKS)
     shop.click("ann", "tea", 60)
-    assert "coffee" in shop.listed("ann", WEEKS)
+    assert "coffee" in shop.recommended("ann", WEEKS)
 
 
-def test_what_was_hidden_stays_hidden(shop: Shop) -> None:
+def test_hidden_item_stays_excluded(shop: BuyAgainShop) -> None:
     event = Feedback(event_id="h", user_id="ann", ts=1_000 * START, item_id="coffee", kind=FeedbackKind.HIDE)
-    shop.take(event, Source.FEEDBACK)
+    shop.handle(event, Source.FEEDBACK)
     shop.click("ann", "tea", 60)
-    assert "coffee" not in shop.listed("ann", WEEKS)
+    assert "coffee" not in shop.recommended("ann", WEEKS)
 
 
-def test_the_list_says_that_it_was_bought_before(shop: Shop) -> None:
+def test_repurchased_item_has_reason_bought_before(shop: BuyAgainShop) -> None:
     shop.click("ann", "tea", 45)
     for number in range(30):  # what is popular now would speak for coffee as loud
         shop.click(f"v{number}", f"other {number % 5}", 45)

@@ -7,13 +7,13 @@ import pytest
 
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.exposure import HALF_LIFE, Exposure, gini
-from stream_app.ranking.list_rules import NEW_SECONDS
+from stream_app.ranking.list_rules import NEW_ITEM_SECONDS
 from topics.records import Interaction, Kind, Line, Source
 
 START = 1_700_000_000.0
 
 
-def shop(counts: dict[str, int], max_items: int = 100) -> ModelSet:
+def make_models(counts: dict[str, int], max_items: int = 100) -> ModelSet:
     models = ModelSet(["popularity"], max_items=max_items, max_users=10)
     learn(models, counts, START)
     return models
@@ -22,12 +22,12 @@ def shop(counts: dict[str, int], max_items: int = 100) -> ModelSet:
 def learn(models: ModelSet, counts: dict[str, int], ts: float) -> None:
     for name, count in counts.items():
         for _ in range(count):
-            place = models.version
-            models.learn(Interaction(Source.CLICK, 0, place, ts, "u", Kind.VIEW, (Line(name),)))
+            offset = models.version
+            models.learn(Interaction(Source.CLICK, 0, offset, ts, "u", Kind.VIEW, (Line(name),)))
 
 
 @pytest.mark.parametrize(
-    ("held", "population", "wanted"),
+    ("holdings", "population", "expected"),
     [
         ([1, 1, 1, 1], 4, 0.0),
         ([7], 1, 0.0),
@@ -38,28 +38,28 @@ def learn(models: ModelSet, counts: dict[str, int], ts: float) -> None:
         ([], 5, 0.0),
     ],
 )
-def test_gini_by_hand(held: list[int], population: int, wanted: float) -> None:
-    assert gini(np.array(held, np.float64), population) == pytest.approx(wanted)
+def test_gini_matches_hand_computed_values(holdings: list[int], population: int, expected: float) -> None:
+    assert gini(np.array(holdings, np.float64), population) == pytest.approx(expected)
 
 
-def test_nothing_published_is_no_exposure() -> None:
-    assert Exposure(shop({"a": 1})).report(START) == (0.0, 0.0, 0.0, 0.0)
+def test_no_published_lists_report_zero_exposure() -> None:
+    assert Exposure(make_models({"a": 1})).report(START) == (0.0, 0.0, 0.0, 0.0)
     assert Exposure(ModelSet(["popularity"], max_items=10, max_users=10)).report(START).gini == 0.0
 
 
-def test_items_shown_alike_are_shared_out_evenly_and_one_for_all_is_not() -> None:
-    models = shop({"a": 1, "b": 1, "c": 1, "d": 1})
-    even, one = Exposure(models), Exposure(models)
+def test_gini_is_zero_for_even_exposure_and_high_for_one_item() -> None:
+    models = make_models({"a": 1, "b": 1, "c": 1, "d": 1})
+    even_exposure, skewed_exposure = Exposure(models), Exposure(models)
     for _ in range(3):
-        even.add(["a", "b", "c", "d"], START)
-        one.add(["a"], START)
-    assert even.report(START)[:2] == pytest.approx((1.0, 0.0))
-    assert one.report(START)[:2] == pytest.approx((0.25, 0.75))
+        even_exposure.add(["a", "b", "c", "d"], START)
+        skewed_exposure.add(["a"], START)
+    assert even_exposure.report(START)[:2] == pytest.approx((1.0, 0.0))
+    assert skewed_exposure.report(START)[:2] == pytest.approx((0.25, 0.75))
 
 
 def test_shares_of_new_items_and_of_the_long_tail() -> None:
-    models = shop({"old": 90, "rare": 1})
-    later = START + 2 * NEW_SECONDS
+    models = make_models({"old": 90, "rare": 1})
+    later = START + 2 * NEW_ITEM_SECONDS
     learn(models, {"old": 90, "fresh": 1}, later)
     models.index.index("unseen", later)
     exposure = Exposure(models)
@@ -69,8 +69,8 @@ def test_shares_of_new_items_and_of_the_long_tail() -> None:
     assert report.long_tail_share == 0.75
 
 
-def test_what_was_shown_long_ago_fades() -> None:
-    models = shop({"a": 1, "b": 1})
+def test_old_exposure_decays() -> None:
+    models = make_models({"a": 1, "b": 1})
     exposure = Exposure(models)
     exposure.add(["a"], START)
     exposure.add(["b"], START + 2 * HALF_LIFE)
@@ -82,7 +82,7 @@ def test_what_was_shown_long_ago_fades() -> None:
 
 
 def test_years_of_lists_stay_finite() -> None:
-    models = shop({"a": 1, "b": 1})
+    models = make_models({"a": 1, "b": 1})
     exposure = Exposure(models)
     for hour in range(0, 20_000, 100):
         exposure.add(["a", "b"], START + hour * 3600.0)
@@ -91,15 +91,15 @@ def test_years_of_lists_stay_finite() -> None:
     assert report.new_share == pytest.approx(0.0)
 
 
-def test_without_decay_everything_counts_alike() -> None:
-    exposure = Exposure(shop({"a": 1, "b": 1}), half_life=math.inf)
+def test_infinite_half_life_weighs_all_lists_equally() -> None:
+    exposure = Exposure(make_models({"a": 1, "b": 1}), half_life=math.inf)
     exposure.add(["a"], START)
     exposure.add(["b"], START + 1e9)
     assert exposure.report(START + 2e9)[:2] == pytest.approx((1.0, 0.0))
 
 
-def test_an_item_that_takes_the_place_of_another_starts_without_its_exposure() -> None:
-    models = shop({"a": 1, "b": 1, "c": 1}, max_items=3)
+def test_exposure_is_reset_when_an_item_slot_is_reused() -> None:
+    models = make_models({"a": 1, "b": 1, "c": 1}, max_items=3)
     exposure = Exposure(models)
     for _ in range(10):
         exposure.add(["a"], START)
@@ -112,14 +112,14 @@ def test_an_item_that_takes_the_place_of_another_starts_without_its_exposure() -
     assert exposure.report(START + 1.0)[:2] == pytest.approx((2 / 3, 1 / 3), abs=1e-3)
 
 
-def test_ids_that_nobody_knows_are_passed_over() -> None:
-    exposure = Exposure(shop({"a": 1}))
+def test_unknown_item_ids_are_ignored() -> None:
+    exposure = Exposure(make_models({"a": 1}))
     exposure.add(["never seen", "a"], START)
     assert exposure.report(START) == (1.0, 0.0, 1.0, 0.0)
 
 
-def test_memory_goes_with_the_items_and_not_with_the_lists() -> None:
-    models = shop({f"i{number}": 1 for number in range(90)})
+def test_memory_depends_on_items_not_on_lists() -> None:
+    models = make_models({f"i{number}": 1 for number in range(90)})
     exposure = Exposure(models)
     exposure.add(["i1"], START)
     before = exposure.memory()

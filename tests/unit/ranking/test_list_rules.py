@@ -15,7 +15,7 @@ def test_every_kind_of_group_can_have_a_floor() -> None:
     )
 
 
-def test_blanks_and_empty_parts_say_nothing() -> None:
+def test_blanks_and_empty_parts_are_ignored() -> None:
     assert parse_floors("") == ()
     assert parse_floors(" , ") == ()
     assert parse_floors(" new : 2 ,, brand: acme : 1 ") == (Floor("new", "", 2), Floor("brand", "acme", 1))
@@ -26,7 +26,7 @@ def test_a_name_may_hold_colons() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("new", "does not say how many places"),
         ("fresh:2", "no group 'fresh'"),
@@ -42,14 +42,14 @@ def test_a_name_may_hold_colons() -> None:
         (",".join(f"brand:b{n}:1" for n in range(MAX_FLOORS + 1)), f"more than the {MAX_FLOORS}"),
     ],
 )
-def test_what_cannot_be_read_is_said_in_words(text: str, said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_invalid_floors_raise_a_clear_error(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         parse_floors(text)
 
 
-def test_without_rules_no_more_candidates_are_asked_for_than_places() -> None:
-    assert ListRules().off
-    assert ListRules().pool(20) == 20
+def test_without_rules_the_pool_is_the_list_length() -> None:
+    assert ListRules().disabled
+    assert ListRules().pool_size(20) == 20
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_without_rules_no_more_candidates_are_asked_for_than_places() -> None:
         ListRules(floors=parse_floors("new:1")),
     ],
 )
-def test_with_any_rule_there_is_something_to_choose_from(rules: ListRules) -> None:
-    assert not rules.off
-    assert rules.pool(20) >= 60
-    assert rules.pool(1000) >= 1000
+def test_any_rule_enlarges_the_candidate_pool(rules: ListRules) -> None:
+    assert not rules.disabled
+    assert rules.pool_size(20) >= 60
+    assert rules.pool_size(1000) >= 1000

@@ -1,4 +1,4 @@
-"""What the catalogue describes and nobody has clicked on: a floor for new items brings it to those it suits."""
+"""What the catalog describes and nobody has clicked on: a floor for new items brings it to those it suits."""
 
 import pytest
 
@@ -15,45 +15,45 @@ NOW = START + 10 * DAY
 KINDS = {"tent": "dome tent for two", "sock": "warm woollen sock"}
 
 
-def shop(floor: str) -> Settings:
+def make_settings(floor: str) -> Settings:
     return Settings(list_length=4, exposure_floor=floor, max_items=500, max_users=500)
 
 
-def learned(settings: Settings) -> ModelSet:
+def build_models(settings: Settings) -> ModelSet:
     """A shop where people look at tents or at socks, for ten days; one of each has come in and nobody has seen it."""
     models = make_models(settings)
     for kind, title in KINDS.items():
         for number in range(20):
             name = f"{kind} {number}"
             models.learn_catalog(CatalogItem(item_id=name, ts=int(1_000 * START), title=f"{title} {number}"))
-    place = 0
-    for visit in range(200):
-        kind = ("tent", "sock")[visit % 2]
+    offset = 0
+    for session in range(200):
+        kind = ("tent", "sock")[session % 2]
         for step in range(4):
-            item = Line(f"{kind} {(visit * 3 + step) % 20}")
-            ts = START + visit * 10 * DAY / 200 + 60 * step
-            models.learn(Interaction(Source.CLICK, 0, place, ts, f"u{visit}", Kind.VIEW, (item,)))
-            place += 1
+            item = Line(f"{kind} {(session * 3 + step) % 20}")
+            ts = START + session * 10 * DAY / 200 + 60 * step
+            models.learn(Interaction(Source.CLICK, 0, offset, ts, f"u{session}", Kind.VIEW, (item,)))
+            offset += 1
     for kind, title in KINDS.items():
         models.learn_catalog(CatalogItem(item_id=f"new {kind}", ts=int(1_000 * NOW), title=f"{title} 3000"))
     return models
 
 
-def listed(floor: str, *seen: str) -> list[str]:
-    settings = shop(floor)
-    models = learned(settings)
-    times = [NOW - 60.0 * back for back in range(len(seen), 0, -1)]
-    found = make_ranker(models, settings).rank_user(RankRequest("ann", seen, times, 0, (), NOW, ()))
+def recommended(floor: str, *recent_items: str) -> list[str]:
+    settings = make_settings(floor)
+    models = build_models(settings)
+    times = [NOW - 60.0 * back for back in range(len(recent_items), 0, -1)]
+    found = make_ranker(models, settings).rank_user(RankRequest("ann", recent_items, times, 0, (), NOW, ()))
     assert found.policy == "learned"
     assert len(found.items) == 4
     return [item.id for item in found.items]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_with_a_floor_for_new_items_one_that_nobody_has_clicked_is_listed_to_who_looks_at_similar_ones(
+def test_new_item_floor_lists_unclicked_items_to_matching_users(
     kind: str,
 ) -> None:
-    assert f"new {kind}" not in listed("", f"{kind} 3", f"{kind} 5")
-    found = listed("new:1", f"{kind} 3", f"{kind} 5")
+    assert f"new {kind}" not in recommended("", f"{kind} 3", f"{kind} 5")
+    found = recommended("new:1", f"{kind} 3", f"{kind} 5")
     assert found.count(f"new {kind}") == 1
     assert not any(item.startswith("new") and item != f"new {kind}" for item in found)

@@ -8,7 +8,7 @@ from stream_app.models.kernels.jit import compiled_signatures
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking import diversity, exposure
 from stream_app.ranking.list_rules import ListRules, parse_floors
-from stream_app.ranking.ranker import Ranked, Ranker
+from stream_app.ranking.ranker import RankedList, Ranker
 from stream_app.ranking.request import RankRequest
 from stream_app.settings import Settings
 from stream_app.worker.warm_up import warm_up
@@ -45,65 +45,65 @@ def models() -> ModelSet:
     return models
 
 
-def asked(models: ModelSet, rules: ListRules, length: int = 8) -> Ranked:
+def rank_for_user(models: ModelSet, rules: ListRules, length: int = 8) -> RankedList:
     ranker = Ranker(models, per_source=50, length=length, rules=rules)
     return ranker.rank_user(RankRequest("u1", ("i5", "i6"), (START, START), 0, (), START + 2 * DAY, ("i7",)))
 
 
-def brands(models: ModelSet, ranked: Ranked) -> Counter[str]:
+def brands(models: ModelSet, ranked: RankedList) -> Counter[str]:
     return Counter(models.index.brand(models.index.find(item.id)) for item in ranked.items)
 
 
-def test_without_rules_the_list_is_the_fused_one(models: ModelSet) -> None:
-    assert asked(models, ListRules()) == Ranker(models, per_source=50, length=8).rank_user(
+def test_without_rules_the_fused_list_is_unchanged(models: ModelSet) -> None:
+    assert rank_for_user(models, ListRules()) == Ranker(models, per_source=50, length=8).rank_user(
         RankRequest("u1", ("i5", "i6"), (START, START), 0, (), START + 2 * DAY, ("i7",))
     )
 
 
-def test_a_capped_list_is_as_long_and_keeps_the_order_reasons_and_exclusions(models: ModelSet) -> None:
-    free, capped = asked(models, ListRules(), 40), asked(models, ListRules(max_per_brand=3))
-    assert brands(models, asked(models, ListRules()))["acme"] > 3
+def test_capped_list_keeps_length_order_reasons_and_exclusions(models: ModelSet) -> None:
+    free, capped = rank_for_user(models, ListRules(), 40), rank_for_user(models, ListRules(max_per_brand=3))
+    assert brands(models, rank_for_user(models, ListRules()))["acme"] > 3
     assert (
         brands(models, capped) == {"acme": 3, "knit": 3, "oak": 2}
         or max(brands(models, capped).values()) == 3
     )
     assert len(capped.items) == 8
-    places = {item.id: place for place, item in enumerate(free.items)}
-    assert [places[item.id] for item in capped.items] == sorted(places[item.id] for item in capped.items)
+    ranks = {item.id: rank for rank, item in enumerate(free.items)}
+    assert [ranks[item.id] for item in capped.items] == sorted(ranks[item.id] for item in capped.items)
     assert {item.id: item for item in free.items} | {item.id: item for item in capped.items} == {
         item.id: item for item in free.items
     }
-    assert "i7" not in places
+    assert "i7" not in ranks
 
 
-def test_diversity_brings_other_brands_up(models: ModelSet) -> None:
-    plain, diverse = asked(models, ListRules()), asked(models, ListRules(diversity=0.5))
+def test_diversity_promotes_other_brands(models: ModelSet) -> None:
+    plain, diverse = rank_for_user(models, ListRules()), rank_for_user(models, ListRules(diversity=0.5))
     assert len(diverse.items) == 8
     assert diverse.items[0] == plain.items[0]
-    first_three = [Ranked(ranked.items[:3], "", 0) for ranked in (plain, diverse)]
+    first_three = [RankedList(ranked.items[:3], "", 0) for ranked in (plain, diverse)]
     assert [len(brands(models, ranked)) for ranked in first_three] == [2, 3]
 
 
-def test_a_new_item_gets_its_place(models: ModelSet) -> None:
-    assert "i39" not in {item.id for item in asked(models, ListRules()).items}
-    assert "i39" in {item.id for item in asked(models, ListRules(floors=parse_floors("new:1"))).items}
+def test_new_item_floor_is_met(models: ModelSet) -> None:
+    assert "i39" not in {item.id for item in rank_for_user(models, ListRules()).items}
+    assert "i39" in {item.id for item in rank_for_user(models, ListRules(floors=parse_floors("new:1"))).items}
 
 
-def test_the_rules_hold_on_an_items_page_and_not_on_what_is_popular(models: ModelSet) -> None:
+def test_rules_apply_to_item_lists_but_not_to_segment_lists(models: ModelSet) -> None:
     ranker = Ranker(models, per_source=50, length=8, rules=ListRules(max_per_brand=1))
     assert max(brands(models, ranker.rank_item("i5")).values()) == 1
-    everywhere = ranker.rank_segment("all")
-    assert everywhere == Ranker(models, per_source=50, length=8).rank_segment("all")
-    assert max(brands(models, everywhere).values()) > 1
+    global_list = ranker.rank_segment("all")
+    assert global_list == Ranker(models, per_source=50, length=8).rank_segment("all")
+    assert max(brands(models, global_list).values()) > 1
 
 
-def test_after_the_warm_up_the_rules_and_the_exposure_have_nothing_left_to_compile(models: ModelSet) -> None:
+def test_warm_up_compiles_all_rule_and_exposure_kernels(models: ModelSet) -> None:
     settings = Settings(
         models=["popularity", "item_to_item"], diversity=0.2, max_per_brand=2, exposure_floor="new:1"
     )
     warm_up(settings)
-    before = compiled_signatures(diversity._arrange), compiled_signatures(exposure._add)
+    before = compiled_signatures(diversity._select_list), compiled_signatures(exposure._accumulate)
     assert min(before) > 0
-    ranked = asked(models, settings.list_rules)
+    ranked = rank_for_user(models, settings.list_rules)
     exposure.Exposure(models).add([item.id for item in ranked.items], START)
-    assert (compiled_signatures(diversity._arrange), compiled_signatures(exposure._add)) == before
+    assert (compiled_signatures(diversity._select_list), compiled_signatures(exposure._accumulate)) == before

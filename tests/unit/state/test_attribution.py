@@ -6,10 +6,17 @@ from typing import Any
 import msgspec
 import pytest
 
-from state.attribution import WEIGHTS, WINDOWS, Attribution, AttributionRules, Unattributed, attribute
-from state.dedup import Place
-from state.list_store import ListMemory
-from state.published_list import PublishedList, packed
+from state.attribution import (
+    DEFAULT_ATTRIBUTION_WINDOWS,
+    DEFAULT_REWARD_WEIGHTS,
+    Attribution,
+    AttributionRules,
+    Unattributed,
+    attribute,
+)
+from state.dedup import RecordId
+from state.list_store import PublishedListStore
+from state.published_list import PublishedList, pack_propensities
 from topics.events import (
     Action,
     Click,
@@ -33,11 +40,11 @@ OLD = 1_500_000_000_000
 """Event times are of another year, as in a replayed log: the broker's time is what counts."""
 
 
-class Case:
+class AttributionCase:
     """Ann's lists and what she does, by the seconds after the first list."""
 
     def __init__(self, rules: AttributionRules = RULES) -> None:
-        self.memory = ListMemory()
+        self.memory = PublishedListStore()
         self._rules = rules
         self._offset = 0
 
@@ -46,32 +53,32 @@ class Case:
         self.memory.add("ann", 0, published)
         return published
 
-    def does(self, event: UserEvent, after: float, source: Source = Source.CLICK) -> Attribution:
+    def handle(self, event: UserEvent, after: float, source: Source = Source.CLICK) -> Attribution:
         self._offset += 1
-        return attribute(self.memory, event, Place(source, 3, self._offset), T + after, self._rules)
+        return attribute(self.memory, event, RecordId(source, 3, self._offset), T + after, self._rules)
 
     def clicks(self, item: str, after: float = 10.0, **fields: Any) -> Attribution:
-        return self.does(Click(event_id="e", user_id="ann", ts=OLD, item_id=item, **fields), after)
+        return self.handle(Click(event_id="e", user_id="ann", ts=OLD, item_id=item, **fields), after)
 
     def buys(self, *items: str, after: float = 10.0, **fields: Any) -> Attribution:
         lines = [OrderLine(item_id=item, price=25.0, quantity=2) for item in items]
         event = Purchase(event_id="e", user_id="ann", ts=OLD, order_id="o", items=lines, **fields)
-        return self.does(event, after, Source.PURCHASE)
+        return self.handle(event, after, Source.PURCHASE)
 
-    def says(self, kind: FeedbackKind, item: str, after: float = 10.0) -> Attribution:
+    def gives_feedback(self, kind: FeedbackKind, item: str, after: float = 10.0) -> Attribution:
         event = Feedback(event_id="e", user_id="ann", ts=OLD, item_id=item, kind=kind)
-        return self.does(event, after, Source.FEEDBACK)
+        return self.handle(event, after, Source.FEEDBACK)
 
     def sees(self, *items: str, after: float = 5.0, list_id: str | None = None) -> Attribution:
         event = Impression(
             event_id="e", user_id="ann", ts=OLD, list_id=list_id, surface="home", items=list(items)
         )
-        return self.does(event, after, Source.IMPRESSION)
+        return self.handle(event, after, Source.IMPRESSION)
 
 
 @pytest.fixture
-def case() -> Case:
-    return Case()
+def case() -> AttributionCase:
+    return AttributionCase()
 
 
 def lists(found: Attribution) -> list[tuple[str, str, int]]:
@@ -80,7 +87,7 @@ def lists(found: Attribution) -> list[tuple[str, str, int]]:
     return [(each.list_id, str(each.kind), each.position) for each in found.rewards]
 
 
-def why(found: Attribution) -> list[Unattributed]:
+def unattributed_reasons(found: Attribution) -> list[Unattributed]:
     """The reasons of an event without a reward."""
     assert found.rewards == ()
     return list(found.unattributed)
@@ -89,14 +96,14 @@ def why(found: Attribution) -> list[Unattributed]:
 # ------------------------------------------------------------------------------------------- where it came from
 
 
-def test_a_list_that_is_named_is_the_one(case: Case) -> None:
+def test_a_reaction_is_attributed_to_the_list_it_names(case: AttributionCase) -> None:
     case.listed("l1", "shoe", "sock")
     case.listed("l2", "sock", "shoe", after=1)
     assert lists(case.clicks("sock", list_id="l1")) == [("l1", "click", 1)]
 
 
-def test_the_lines_of_an_order_that_are_not_on_the_list_it_names_are_of_the_lists_they_came_from(
-    case: Case,
+def test_order_lines_not_on_the_named_list_are_attributed_to_their_own_lists(
+    case: AttributionCase,
 ) -> None:
     case.listed("l1", "coat", "hat")
     case.clicks("coat")
@@ -105,17 +112,17 @@ def test_the_lines_of_an_order_that_are_not_on_the_list_it_names_are_of_the_list
     assert [(each.list_id, each.item_id) for each in found.rewards] == [("l1", "coat"), ("l2", "sock")]
     assert found.unattributed == (Unattributed.NOT_ON_LIST,)
     # an order of one item that names a list says where that one came from
-    assert why(case.buys("hat", after=40, list_id="l2")) == [Unattributed.NOT_ON_LIST]
+    assert unattributed_reasons(case.buys("hat", after=40, list_id="l2")) == [Unattributed.NOT_ON_LIST]
 
 
-def test_without_a_name_it_is_the_list_published_last_before_the_event(case: Case) -> None:
+def test_without_a_list_id_the_latest_list_before_the_event_is_chosen(case: AttributionCase) -> None:
     case.listed("l1", "shoe", "sock")
     case.listed("l2", "shoe", "sock", after=20)
     assert lists(case.clicks("sock", after=15)) == [("l1", "click", 1)]
     assert lists(case.clicks("shoe", after=25)) == [("l2", "click", 0)]
 
 
-def test_of_several_lists_it_is_the_newest_that_holds_the_item(case: Case) -> None:
+def test_the_newest_list_containing_the_item_is_chosen(case: AttributionCase) -> None:
     case.listed("l1", "shoe", "sock")
     case.listed("l2", "hat", "sock", after=1)
     case.listed("l3", "scarf", after=2)
@@ -123,85 +130,85 @@ def test_of_several_lists_it_is_the_newest_that_holds_the_item(case: Case) -> No
     assert lists(case.clicks("shoe")) == [("l1", "click", 0)]
 
 
-def test_an_item_on_two_lists_is_rewarded_on_the_newest_alone(case: Case) -> None:
+def test_an_item_on_two_lists_is_rewarded_on_the_newest_alone(case: AttributionCase) -> None:
     case.listed("l1", "shoe")
     case.listed("l2", "shoe", after=1)
     assert lists(case.clicks("shoe")) == [("l2", "click", 0)]
-    assert why(case.clicks("shoe", after=11)) == ["repeated"]
+    assert unattributed_reasons(case.clicks("shoe", after=11)) == ["repeated"]
 
 
-def test_an_item_clicked_on_one_list_is_not_rewarded_again_on_the_list_made_of_that_click(case: Case) -> None:
+def test_a_clicked_item_is_not_rewarded_again_on_the_list_that_click_produced(case: AttributionCase) -> None:
     case.listed("l1", "shoe", "sock")
     assert lists(case.clicks("shoe", after=10)) == [("l1", "click", 0)]
     case.listed("l2", "shoe", "hat", after=10.05)
     # the shop tells a glance and the page of the item as two clicks
-    assert why(case.clicks("shoe", after=12, action=Action.DETAIL)) == ["repeated"]
+    assert unattributed_reasons(case.clicks("shoe", after=12, action=Action.DETAIL)) == ["repeated"]
     # but whoever comes back to it from the new list, which the shop names, has chosen it again
     assert lists(case.clicks("shoe", after=60, list_id="l2")) == [("l2", "click", 0)]
 
 
-def test_a_second_click_on_the_same_item_of_a_list_is_no_second_reward(case: Case) -> None:
+def test_a_second_click_on_the_same_listed_item_is_not_rewarded(case: AttributionCase) -> None:
     case.listed("l", "shoe", "sock")
     assert lists(case.clicks("shoe", list_id="l")) == [("l", "click", 0)]
-    assert why(case.clicks("shoe", list_id="l")) == ["repeated"]
-    assert why(case.clicks("shoe")) == ["repeated"]
+    assert unattributed_reasons(case.clicks("shoe", list_id="l")) == ["repeated"]
+    assert unattributed_reasons(case.clicks("shoe")) == ["repeated"]
     assert lists(case.clicks("sock", list_id="l")) == [("l", "click", 1)]
 
 
-def test_each_kind_of_reaction_to_an_item_counts(case: Case) -> None:
+def test_each_kind_of_reaction_to_an_item_counts(case: AttributionCase) -> None:
     case.listed("l", "shoe", "sock")
     actions = [Action.VIEW, Action.CART, Action.WISHLIST, Action.SHARE]
-    told = [lists(case.clicks("sock", action=action))[0][1] for action in actions]
-    told += [lists(case.says(kind, "sock"))[0][1] for kind in FeedbackKind]
-    told += [lists(case.buys("sock"))[0][1]]
-    assert told == ["click", "cart", "wishlist", "share", "like", "dislike", "hide", "purchase"]
+    results = [lists(case.clicks("sock", action=action))[0][1] for action in actions]
+    results += [lists(case.gives_feedback(kind, "sock"))[0][1] for kind in FeedbackKind]
+    results += [lists(case.buys("sock"))[0][1]]
+    assert results == ["click", "cart", "wishlist", "share", "like", "dislike", "hide", "purchase"]
 
 
-def test_an_item_on_no_list_is_nobodys_reward(case: Case) -> None:
+def test_an_item_on_no_list_is_unattributed(case: AttributionCase) -> None:
     case.listed("l", "shoe")
-    assert why(case.clicks("hat")) == ["not_on_list"]
-    assert why(case.clicks("hat", list_id="l")) == ["not_on_list"]
+    assert unattributed_reasons(case.clicks("hat")) == ["not_on_list"]
+    assert unattributed_reasons(case.clicks("hat", list_id="l")) == ["not_on_list"]
 
 
-def test_a_shopper_without_a_list_rewards_nobody(case: Case) -> None:
-    assert why(case.clicks("shoe")) == ["no_list"]
+def test_a_reaction_of_a_user_without_lists_is_unattributed(case: AttributionCase) -> None:
+    assert unattributed_reasons(case.clicks("shoe")) == ["no_list"]
     case.listed("l", "shoe", after=60)
     # published after the event, as the broker dates it
-    assert why(case.clicks("shoe", after=10)) == ["no_list"]
+    assert unattributed_reasons(case.clicks("shoe", after=10)) == ["no_list"]
 
 
-def test_an_unknown_list_is_not_guessed_at(case: Case) -> None:
+def test_a_reaction_naming_an_unknown_list_is_unattributed(case: AttributionCase) -> None:
     case.listed("l", "shoe")
-    assert why(case.clicks("shoe", list_id="of another page")) == ["unknown_list"]
+    assert unattributed_reasons(case.clicks("shoe", list_id="of another page")) == ["unknown_list"]
 
 
-def test_a_list_that_was_forgotten_is_unknown(case: Case) -> None:
+def test_an_evicted_list_is_unknown(case: AttributionCase) -> None:
     # what shoppers did with the lists of before is all taken
-    case.memory.take_event(0, T + 1_000)
+    case.memory.advance_watermark(0, T + 1_000)
     for number in range(12):
         case.listed(f"l{number}", "shoe", after=number)
-    assert why(case.clicks("shoe", after=20, list_id="l0")) == ["unknown_list"]
+    assert unattributed_reasons(case.clicks("shoe", after=20, list_id="l0")) == ["unknown_list"]
 
 
 @pytest.mark.parametrize("list_id", [None, "l"])
-def test_a_late_reaction_is_nobodys_reward(case: Case, list_id: str | None) -> None:
+def test_a_late_reaction_is_unattributed(case: AttributionCase, list_id: str | None) -> None:
     case.listed("l", "shoe", "sock", "hat", "scarf")
-    window = WINDOWS[RewardKind.CLICK]
+    window = DEFAULT_ATTRIBUTION_WINDOWS[RewardKind.CLICK]
     assert lists(case.clicks("shoe", after=window, list_id=list_id)) == [("l", "click", 0)]
-    assert why(case.clicks("sock", after=window + 1, list_id=list_id)) == ["too_late"]
+    assert unattributed_reasons(case.clicks("sock", after=window + 1, list_id=list_id)) == ["too_late"]
     # a cart and a purchase may come later
     assert lists(case.clicks("sock", after=window + 1, action=Action.CART, list_id=list_id))
     assert lists(case.buys("hat", after=24 * HOUR, list_id=list_id))
-    assert why(case.buys("scarf", after=24 * HOUR + 1, list_id=list_id)) == ["too_late"]
+    assert unattributed_reasons(case.buys("scarf", after=24 * HOUR + 1, list_id=list_id)) == ["too_late"]
 
 
-def test_too_late_for_the_list_that_holds_it_is_told_from_on_no_list(case: Case) -> None:
+def test_too_late_is_distinguished_from_not_on_list(case: AttributionCase) -> None:
     case.listed("l1", "shoe")
     case.listed("l2", "hat", after=HOUR)
-    assert why(case.clicks("shoe", after=HOUR + 10)) == ["too_late"]
+    assert unattributed_reasons(case.clicks("shoe", after=HOUR + 10)) == ["too_late"]
 
 
-def test_a_list_published_again_may_be_reacted_to_from_then_on(case: Case) -> None:
+def test_republishing_a_list_restarts_its_window(case: AttributionCase) -> None:
     case.listed("l", "shoe")
     case.listed("l", "shoe", after=10 * HOUR)
     [reward] = case.clicks("shoe", after=10 * HOUR + 5).rewards
@@ -209,34 +216,32 @@ def test_a_list_published_again_may_be_reacted_to_from_then_on(case: Case) -> No
 
 
 @pytest.mark.parametrize("list_id", ["l", None])
-def test_a_list_shown_again_hours_later_may_be_reacted_to_from_then_on(
-    case: Case, list_id: str | None
-) -> None:
+def test_a_repeated_impression_restarts_the_window(case: AttributionCase, list_id: str | None) -> None:
     case.listed("l", "shoe", "sock")
     case.sees("shoe", "sock", list_id=list_id, after=5)
-    assert why(case.sees("shoe", list_id=list_id, after=10 * HOUR)) == ["repeated"]
+    assert unattributed_reasons(case.sees("shoe", list_id=list_id, after=10 * HOUR)) == ["repeated"]
     assert lists(case.clicks("shoe", after=10 * HOUR + 5)) == [("l", "click", 0)]
     # neither something else that was shown nor an impression that comes late
-    assert why(case.sees("hat", list_id="l", after=20 * HOUR)) == ["not_on_list"]
-    assert why(case.sees("sock", list_id="l", after=HOUR)) == ["repeated"]
+    assert unattributed_reasons(case.sees("hat", list_id="l", after=20 * HOUR)) == ["not_on_list"]
+    assert unattributed_reasons(case.sees("sock", list_id="l", after=HOUR)) == ["repeated"]
     assert lists(case.clicks("sock", after=10 * HOUR + 6)) == [("l", "click", 1)]
-    assert why(case.clicks("sock", after=20 * HOUR + 5, action=Action.SHARE)) == ["too_late"]
+    assert unattributed_reasons(case.clicks("sock", after=20 * HOUR + 5, action=Action.SHARE)) == ["too_late"]
 
 
-def test_a_list_shown_hours_later_may_be_reacted_to_from_then_on(case: Case) -> None:
+def test_a_late_first_impression_starts_the_window(case: AttributionCase) -> None:
     case.listed("l", "shoe", "sock")
     case.sees(list_id="l", after=10 * HOUR)
     assert lists(case.clicks("shoe", after=10 * HOUR + 5)) == [("l", "click", 0)]
 
 
-def test_a_purchase_without_a_click_is_a_reward_of_its_own(case: Case) -> None:
+def test_a_purchase_without_a_click_is_rewarded(case: AttributionCase) -> None:
     case.listed("l", "shoe", "sock")
     found = case.buys("sock")
     assert lists(found) == [("l", "purchase", 1)]
     assert found.rewards[0].seen == ("shoe", "sock")
 
 
-def test_each_line_of_a_purchase_is_matched_for_itself(case: Case) -> None:
+def test_each_line_of_a_purchase_is_attributed_separately(case: AttributionCase) -> None:
     case.listed("l1", "shoe", "sock")
     case.listed("l2", "hat", after=1)
     found = case.buys("sock", "scarf", "hat", "sock")
@@ -249,7 +254,7 @@ def test_each_line_of_a_purchase_is_matched_for_itself(case: Case) -> None:
 
 @pytest.mark.parametrize("order", list(permutations(range(4))))
 def test_reactions_out_of_order_give_the_same_rewards(order: tuple[int, ...]) -> None:
-    case = Case()
+    case = AttributionCase()
     case.listed("l1", "shoe", "sock", "hat")
     # it holds the sock too, but came after the click on it, and the hat, before what was done with it
     case.listed("l2", "belt", "hat", "sock", after=30)
@@ -257,7 +262,7 @@ def test_reactions_out_of_order_give_the_same_rewards(order: tuple[int, ...]) ->
         lambda: case.buys("hat", after=70),
         lambda: case.clicks("hat", after=50),
         lambda: case.clicks("sock", after=20),
-        lambda: case.says(FeedbackKind.DISLIKE, "shoe", after=60),
+        lambda: case.gives_feedback(FeedbackKind.DISLIKE, "shoe", after=60),
     ]
     rewards = [reward for at in order for reward in steps[at]().rewards]
     assert sorted((r.list_id, str(r.kind), r.item_id, r.value) for r in rewards) == [
@@ -266,7 +271,7 @@ def test_reactions_out_of_order_give_the_same_rewards(order: tuple[int, ...]) ->
         ("l2", "click", "hat", 1.0),
         ("l2", "purchase", "hat", 10.0),
     ]
-    assert sorted((r.list_id, place) for r in rewards for place in r.seen_positions) == [
+    assert sorted((r.list_id, rank) for r in rewards for rank in r.seen_positions) == [
         ("l1", 0),
         ("l1", 1),
         ("l2", 0),
@@ -274,42 +279,42 @@ def test_reactions_out_of_order_give_the_same_rewards(order: tuple[int, ...]) ->
     ]
 
 
-def test_an_erased_shopper_has_no_list(case: Case) -> None:
+def test_an_erased_user_has_no_list(case: AttributionCase) -> None:
     case.listed("l", "shoe")
     case.memory.forget("ann")
-    assert why(case.clicks("shoe", list_id="l")) == ["unknown_list"]
-    assert why(case.clicks("shoe")) == ["no_list"]
+    assert unattributed_reasons(case.clicks("shoe", list_id="l")) == ["unknown_list"]
+    assert unattributed_reasons(case.clicks("shoe")) == ["no_list"]
 
 
-def test_another_shoppers_list_is_unknown(case: Case) -> None:
+def test_another_users_list_is_unknown(case: AttributionCase) -> None:
     case.memory.add("bob", 0, PublishedList("l", "fixed", T, ("shoe",)))
-    assert why(case.clicks("shoe", list_id="l")) == ["unknown_list"]
+    assert unattributed_reasons(case.clicks("shoe", list_id="l")) == ["unknown_list"]
 
 
-def test_the_list_of_a_search_is_matched_by_its_name_alone(case: Case) -> None:
+def test_a_search_list_is_matched_only_by_its_list_id(case: AttributionCase) -> None:
     case.listed("s", "shoe", "sock", search=True)
-    assert why(case.clicks("sock")) == ["no_list"]
+    assert unattributed_reasons(case.clicks("sock")) == ["no_list"]
     assert lists(case.clicks("sock", list_id="s")) == [("s", "click", 1)]
     # and what was chosen there counts for no other list
     case.listed("l", "sock", after=11)
     assert lists(case.clicks("sock", after=20)) == [("l", "click", 0)]
 
 
-def test_what_is_no_reaction_has_no_part_in_this(case: Case) -> None:
+def test_other_events_are_ignored(case: AttributionCase) -> None:
     case.listed("l", "shoe")
     for event in (
         Search(event_id="e", user_id="ann", ts=OLD, query="shoe", results=["shoe"]),
         Erasure(event_id="e", user_id="ann", ts=OLD),
     ):
-        assert case.does(event, 10.0) == Attribution()
+        assert case.handle(event, 10.0) == Attribution()
 
 
 # --------------------------------------------------------------------------------------------- what it tells
 
 
-def test_a_reward_holds_all_that_a_policy_learns_from(case: Case) -> None:
+def test_a_reward_holds_all_that_a_policy_learns_from(case: AttributionCase) -> None:
     rows = bytes(range(12))
-    case.listed("l", "shoe", "sock", "hat", propensities=packed([0.5, 0.25, 0.125]), features=rows)
+    case.listed("l", "shoe", "sock", "hat", propensities=pack_propensities([0.5, 0.25, 0.125]), features=rows)
     [reward] = case.clicks("sock", after=12.5).rewards
     assert reward == Reward(
         source=Source.CLICK,
@@ -327,8 +332,8 @@ def test_a_reward_holds_all_that_a_policy_learns_from(case: Case) -> None:
         value=1.0,
         delay=12.5,
         features=rows[4:8],
-        first=True,
-        opens=True,
+        first_positive=True,
+        first_exposure=True,
         seen=("shoe", "sock"),
         seen_positions=(0, 1),
         seen_propensities=(0.5, 0.25),
@@ -338,15 +343,21 @@ def test_a_reward_holds_all_that_a_policy_learns_from(case: Case) -> None:
     assert msgspec.msgpack.decode(raw, type=Reward) == reward
 
 
-def test_a_dislike_and_a_hide_count_against(case: Case) -> None:
+def test_a_dislike_and_a_hide_count_against(case: AttributionCase) -> None:
     case.listed("l", "shoe")
-    values = [case.says(kind, "shoe").rewards[0].value for kind in FeedbackKind]
-    assert values == [WEIGHTS[RewardKind.LIKE], WEIGHTS[RewardKind.DISLIKE], WEIGHTS[RewardKind.HIDE]]
+    values = [case.gives_feedback(kind, "shoe").rewards[0].value for kind in FeedbackKind]
+    assert values == [
+        DEFAULT_REWARD_WEIGHTS[RewardKind.LIKE],
+        DEFAULT_REWARD_WEIGHTS[RewardKind.DISLIKE],
+        DEFAULT_REWARD_WEIGHTS[RewardKind.HIDE],
+    ]
     assert values[0] > 0 > values[1] > values[2]
 
 
 @pytest.mark.parametrize(("exponent", "value"), [(0.0, 10.0), (0.5, 20.0), (1.0, 40.0)])
-def test_the_price_counts_as_much_as_the_settings_say(case: Case, exponent: float, value: float) -> None:
+def test_the_price_exponent_scales_the_purchase_value(
+    case: AttributionCase, exponent: float, value: float
+) -> None:
     rules = AttributionRules(price_exponent=exponent, price_unit=12.5)
     case.listed("l", "shoe", "gift")
     event = Purchase(
@@ -356,32 +367,32 @@ def test_the_price_counts_as_much_as_the_settings_say(case: Case, exponent: floa
         order_id="o",
         items=[OrderLine(item_id="shoe", price=25.0, quantity=2), OrderLine(item_id="gift")],
     )
-    shoe, gift = attribute(case.memory, event, Place(Source.PURCHASE, 0, 0), T + 1, rules).rewards
+    shoe, gift = attribute(case.memory, event, RecordId(Source.PURCHASE, 0, 0), T + 1, rules).rewards
     assert (shoe.value, shoe.revenue) == (value, 50.0)
     # what has no price is worth the weight of a purchase
     assert (gift.value, gift.revenue) == (10.0, 0.0)
 
 
-def test_the_delay_is_never_below_zero_though_clocks_differ(case: Case) -> None:
+def test_the_delay_is_never_below_zero_though_clocks_differ(case: AttributionCase) -> None:
     case.listed("l", "shoe", after=3)
     [reward] = case.clicks("shoe", after=2, list_id="l").rewards
     assert reward.delay == 0.0
 
 
 @pytest.mark.parametrize("against", [FeedbackKind.DISLIKE, FeedbackKind.HIDE])
-def test_the_first_good_reaction_is_the_first_whatever_was_said_against_the_item(
-    case: Case, against: FeedbackKind
+def test_the_first_positive_reaction_is_marked_despite_earlier_negative_feedback(
+    case: AttributionCase, against: FeedbackKind
 ) -> None:
     case.listed("l", "shoe", "sock")
     found = [
-        case.says(against, "sock"),
+        case.gives_feedback(against, "sock"),
         case.clicks("sock"),
         case.buys("sock"),
     ]
-    assert [each.rewards[0].first for each in found] == [True, True, False]
+    assert [each.rewards[0].first_positive for each in found] == [True, True, False]
 
 
-def test_the_first_reaction_to_an_item_of_a_list_is_told_from_what_follows_it(case: Case) -> None:
+def test_the_first_positive_reaction_to_a_listed_item_is_marked(case: AttributionCase) -> None:
     case.listed("l1", "shoe", "sock")
     case.listed("l2", "hat", "sock", after=1)
     case.sees(list_id="l1")
@@ -392,10 +403,10 @@ def test_the_first_reaction_to_an_item_of_a_list_is_told_from_what_follows_it(ca
         case.buys("sock", list_id="l1"),
         case.clicks("sock", list_id="l2"),
     ]
-    assert [each.rewards[0].first for each in found] == [True, False, True, False, True]
+    assert [each.rewards[0].first_positive for each in found] == [True, False, True, False, True]
 
 
-def test_the_event_from_which_on_a_list_is_known_to_be_seen_opens_it(case: Case) -> None:
+def test_the_first_event_that_makes_a_list_seen_is_marked(case: AttributionCase) -> None:
     case.listed("l1", "shoe", "sock", "hat")
     case.listed("l2", "shoe", "sock", "hat", after=1)
     found = [
@@ -404,9 +415,9 @@ def test_the_event_from_which_on_a_list_is_known_to_be_seen_opens_it(case: Case)
         case.sees("hat", list_id="l2"),
         case.clicks("shoe", list_id="l2"),
     ]
-    assert [each.rewards[0].opens for each in found] == [True, False, True, False]
+    assert [each.rewards[0].first_exposure for each in found] == [True, False, True, False]
     [bought, again] = case.buys("sock", "shoe", list_id="l2").rewards
-    assert (bought.opens, again.opens) == (False, False)
+    assert (bought.first_exposure, again.first_exposure) == (False, False)
 
 
 # ---------------------------------------------------------------------------------------------- what was seen
@@ -416,15 +427,15 @@ def seen(found: Attribution) -> list[tuple[str, ...]]:
     return [each.seen for each in found.rewards]
 
 
-def test_a_list_is_seen_down_to_the_deepest_item_that_got_a_reaction_each_item_once(case: Case) -> None:
+def test_items_above_the_deepest_reaction_count_as_seen_once(case: AttributionCase) -> None:
     case.listed("l", "a", "b", "c", "d", "e")
     assert seen(case.clicks("b")) == [("a", "b")]
     assert seen(case.clicks("a")) == [()]
-    assert seen(case.says(FeedbackKind.HIDE, "d")) == [("c", "d")]
+    assert seen(case.gives_feedback(FeedbackKind.HIDE, "d")) == [("c", "d")]
     assert seen(case.clicks("c")) == [()]
 
 
-def test_an_impression_of_a_list_makes_all_of_it_seen(case: Case) -> None:
+def test_an_impression_of_a_list_marks_all_items_as_seen(case: AttributionCase) -> None:
     case.listed("l", "a", "b", "c")
     assert seen(case.clicks("a")) == [("a",)]
     [reward] = case.sees(list_id="l").rewards
@@ -433,42 +444,46 @@ def test_an_impression_of_a_list_makes_all_of_it_seen(case: Case) -> None:
     assert seen(case.clicks("c")) == [()]
 
 
-def test_an_impression_with_items_makes_those_seen_and_a_reaction_further_down_only_its_own(
-    case: Case,
+def test_an_impression_with_items_marks_those_items_only(
+    case: AttributionCase,
 ) -> None:
     case.listed("l", "a", "b", "c", "d", "e")
     assert seen(case.sees("a", "b", "x", list_id="l")) == [("a", "b")]
     assert seen(case.clicks("e", list_id="l")) == [("e",)]
 
 
-def test_an_impression_without_a_name_is_of_the_newest_list_that_holds_half_of_it(case: Case) -> None:
+def test_an_impression_without_a_list_id_matches_the_newest_list_with_half_its_items(
+    case: AttributionCase,
+) -> None:
     case.listed("l1", "a", "b", "c")
     case.listed("l2", "c", "x", "y", after=1)
     found = case.sees("a", "b", "c", "z")
     assert [(each.list_id, each.seen) for each in found.rewards] == [("l1", ("a", "b", "c"))]
-    assert why(case.sees("p", "q", "x")) == ["not_on_list"]
+    assert unattributed_reasons(case.sees("p", "q", "x")) == ["not_on_list"]
 
 
-def test_an_impression_again_tells_nothing_new(case: Case) -> None:
+def test_a_repeated_impression_adds_nothing(case: AttributionCase) -> None:
     case.listed("l", "a", "b")
     case.sees(list_id="l")
-    assert why(case.sees(list_id="l")) == ["repeated"]
+    assert unattributed_reasons(case.sees(list_id="l")) == ["repeated"]
 
 
 @pytest.mark.parametrize("list_id", [None, "l"])
-def test_an_impression_of_what_is_not_remembered_tells_nothing(case: Case, list_id: str | None) -> None:
-    assert why(case.sees("a", list_id=list_id)) == ["unknown_list" if list_id else "no_list"]
+def test_an_impression_of_an_unknown_list_is_unattributed(case: AttributionCase, list_id: str | None) -> None:
+    assert unattributed_reasons(case.sees("a", list_id=list_id)) == ["unknown_list" if list_id else "no_list"]
     case.listed("other", "z")
-    assert why(case.sees("a", list_id=list_id)) == ["unknown_list" if list_id else "not_on_list"]
+    assert unattributed_reasons(case.sees("a", list_id=list_id)) == [
+        "unknown_list" if list_id else "not_on_list"
+    ]
     case.listed("l", "a")
-    assert why(case.sees("a", list_id=list_id, after=8 * 24 * HOUR)) == ["too_late"]
-    assert why(case.sees("b", list_id="l")) == ["not_on_list"]
+    assert unattributed_reasons(case.sees("a", list_id=list_id, after=8 * 24 * HOUR)) == ["too_late"]
+    assert unattributed_reasons(case.sees("b", list_id="l")) == ["not_on_list"]
 
 
 # ------------------------------------------------------------------------------------------------ read again
 
 
-def test_the_lists_and_the_rewards_make_the_same_memory_again(case: Case) -> None:
+def test_replaying_lists_and_rewards_restores_the_store(case: AttributionCase) -> None:
     rows = [("l1", ("a", "b", "c"), 0.0), ("l2", ("c", "d"), 20.0)]
     for name, items, after in rows:
         case.listed(name, *items, after=after)
@@ -480,19 +495,19 @@ def test_the_lists_and_the_rewards_make_the_same_memory_again(case: Case) -> Non
     ]
     rewards = [reward for each in found for reward in each.rewards]
     assert len(rewards) == 5
-    again = Case()
+    again = AttributionCase()
     for name, items, after in rows:
         again.listed(name, *items, after=after)
     for _ in range(2):
         for reward in rewards:
-            again.memory.take(reward)
-    assert again.memory.of("ann") == case.memory.of("ann")
+            again.memory.apply_outcome(reward)
+    assert again.memory.lists_of("ann") == case.memory.lists_of("ann")
 
 
-def test_a_reward_says_whether_the_event_itself_named_its_list(case: Case) -> None:
+def test_a_reward_records_whether_its_event_named_the_list(case: AttributionCase) -> None:
     case.listed("l1", "a", "b")
     case.listed("l2", "c", "d", after=1)
-    told = {
+    results = {
         "click": case.clicks("a", list_id="l1"),
         "step without a name": case.clicks("a", action=Action.CART),
         "cart": case.clicks("b", list_id="l1", action=Action.CART),
@@ -500,8 +515,8 @@ def test_a_reward_says_whether_the_event_itself_named_its_list(case: Case) -> No
         "impression": case.sees(list_id="l2"),
     }
     case.listed("l3", "e", "f", after=20)
-    told["impression without a name"] = case.sees("e", after=21)
-    assert {what: [each.named for each in found.rewards] for what, found in told.items()} == {
+    results["impression without a name"] = case.sees("e", after=21)
+    assert {what: [each.explicit for each in found.rewards] for what, found in results.items()} == {
         "click": [True],
         "step without a name": [False],
         "cart": [True],
@@ -511,21 +526,21 @@ def test_a_reward_says_whether_the_event_itself_named_its_list(case: Case) -> No
     }
 
 
-def test_lines_that_have_their_reward_are_passed_over_and_the_others_keep_their_number(case: Case) -> None:
+def test_already_rewarded_lines_are_skipped_and_others_keep_their_number(case: AttributionCase) -> None:
     case.listed("l", "a", "b", "c")
     lines = [OrderLine(item_id=item) for item in "abc"]
     event = Purchase(event_id="e", user_id="ann", ts=OLD, order_id="o", items=lines)
-    place = Place(Source.PURCHASE, 0, 7)
-    whole = attribute(case.memory, event, place, T + 10, RULES).rewards
-    again = Case()
+    rank = RecordId(Source.PURCHASE, 0, 7)
+    whole = attribute(case.memory, event, rank, T + 10, RULES).rewards
+    again = AttributionCase()
     again.listed("l", "a", "b", "c")
-    again.memory.take(whole[0])
-    assert attribute(again.memory, event, place, T + 10, RULES, 1).rewards == whole[1:]
+    again.memory.apply_outcome(whole[0])
+    assert attribute(again.memory, event, rank, T + 10, RULES, 1).rewards == whole[1:]
     assert [each.line for each in whole] == [0, 1, 2]
 
 
-def test_what_an_impression_says_was_not_seen_is_no_choice_unless_the_list_is_named() -> None:
-    case = Case()
+def test_an_unseen_item_is_unattributed_unless_the_list_is_named() -> None:
+    case = AttributionCase()
     case.listed("l1", "a", "b", "c", "d")
     case.sees("a", "b", list_id="l1")
     assert case.clicks("d").unattributed == (Unattributed.NOT_SEEN,)
@@ -535,8 +550,8 @@ def test_what_an_impression_says_was_not_seen_is_no_choice_unless_the_list_is_na
     assert seen.position == 1
 
 
-def test_a_step_after_the_click_goes_to_the_list_that_was_clicked_and_not_to_those_made_since(
-    case: Case,
+def test_a_post_click_reaction_is_attributed_to_the_clicked_list(
+    case: AttributionCase,
 ) -> None:
     case.listed("clicked", "b", "a")
     assert lists(case.clicks("a", after=10.0)) == [("clicked", "click", 1)]
@@ -547,35 +562,40 @@ def test_a_step_after_the_click_goes_to_the_list_that_was_clicked_and_not_to_tho
     assert lists(case.buys("b", after=31.0)) == [("of the click", "purchase", 1)]
 
 
-def test_where_impressions_are_sent_what_nobody_looked_at_sold_nothing(case: Case) -> None:
+def test_with_impressions_unseen_lists_get_no_reward(case: AttributionCase) -> None:
     case.listed("seen", "b", "c")
     case.sees(after=5.0, list_id="seen")
     # the page of d is opened from elsewhere, and the list made of that holds it
     case.listed("not looked at", "d", "c", after=10.0)
-    assert why(case.buys("d", after=20.0)) == [Unattributed.NOT_SEEN]
+    assert unattributed_reasons(case.buys("d", after=20.0)) == [Unattributed.NOT_SEEN]
     assert lists(case.buys("c", after=21.0)) == [("seen", "purchase", 1)]
     # neither is a click there: of a newer list that nobody saw, nor of the older one in its place
-    assert why(case.clicks("d", after=22.0)) == [Unattributed.NOT_SEEN]
+    assert unattributed_reasons(case.clicks("d", after=22.0)) == [Unattributed.NOT_SEEN]
     assert lists(case.clicks("b", after=23.0)) == [("seen", "click", 0)]
 
 
-def test_where_reactions_name_their_list_what_is_clicked_without_was_found_elsewhere() -> None:
-    case = Case(msgspec.structs.replace(RULES, named_only=True))
+def test_with_required_list_ids_a_click_without_one_is_unattributed() -> None:
+    case = AttributionCase(msgspec.structs.replace(RULES, require_list_id=True))
     case.listed("l", "a", "b", "c", "d")
     case.sees(list_id="l")
-    assert why(case.clicks("a")) == [Unattributed.NOT_NAMED]
-    assert why(case.buys("a", after=11.0)) == [Unattributed.NOT_NAMED]
-    assert why(case.says(FeedbackKind.DISLIKE, "a", after=12.0)) == [Unattributed.NOT_NAMED]
+    assert unattributed_reasons(case.clicks("a")) == [Unattributed.MISSING_LIST_ID]
+    assert unattributed_reasons(case.buys("a", after=11.0)) == [Unattributed.MISSING_LIST_ID]
+    assert unattributed_reasons(case.gives_feedback(FeedbackKind.DISLIKE, "a", after=12.0)) == [
+        Unattributed.MISSING_LIST_ID
+    ]
     assert lists(case.clicks("b", after=13.0, list_id="l")) == [("l", "click", 1)]
     # what follows a click on a list is of that list, whether it is named or not
     assert lists(case.buys("b", after=14.0)) == [("l", "purchase", 1)]
     case.clicks("c", after=15.0, list_id="l")
     basket = case.buys("c", "d", "x", after=16.0, list_id="l")
     assert [(each.list_id, each.item_id) for each in basket.rewards] == [("l", "c"), ("l", "d")]
-    assert why(case.clicks("x", after=17.0)) == [Unattributed.NOT_ON_LIST]
+    assert unattributed_reasons(case.clicks("x", after=17.0)) == [Unattributed.NOT_ON_LIST]
 
 
-def test_an_order_that_names_a_list_nobody_knows_is_guessed_at_for_none_of_its_lines(case: Case) -> None:
+def test_an_order_naming_an_unknown_list_is_unattributed(case: AttributionCase) -> None:
     case.listed("l", "a", "b")
     case.clicks("a", list_id="l")
-    assert why(case.buys("a", "b", after=20.0, list_id="of another page")) == ["unknown_list"] * 2
+    assert (
+        unattributed_reasons(case.buys("a", "b", after=20.0, list_id="of another page"))
+        == ["unknown_list"] * 2
+    )

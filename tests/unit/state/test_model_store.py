@@ -24,7 +24,7 @@ def test_objects_are_refused_when_writing() -> None:
 
 
 @pytest.mark.parametrize("damage", ["torn", "flipped", "foreign", "newer", "empty"])
-def test_damage_is_told_from_a_good_snapshot(damage: str) -> None:
+def test_a_damaged_snapshot_is_detected(damage: str) -> None:
     raw = bytearray(encode_snapshot(STATE))
     if damage == "torn":
         raw = raw[:-1]
@@ -55,8 +55,8 @@ def test_a_pickled_array_is_never_loaded(tmp_path: Path) -> None:
         decode_snapshot(raw)
 
 
-def test_the_newest_readable_snapshot_is_found_and_old_ones_go(tmp_path: Path) -> None:
-    store = DirectoryModelStore(tmp_path / "models", kept=3)
+def test_the_newest_readable_snapshot_is_loaded_and_old_ones_are_removed(tmp_path: Path) -> None:
+    store = DirectoryModelStore(tmp_path / "models", max_snapshots=3)
     assert store.newest() is None
     names = [store.save({"n": n}) for n in range(5)]
     assert sorted(p.name for p in (tmp_path / "models").iterdir()) == names[2:]
@@ -65,8 +65,8 @@ def test_the_newest_readable_snapshot_is_found_and_old_ones_go(tmp_path: Path) -
     assert newest.state == {"n": 4}
 
 
-def test_a_damaged_newest_snapshot_is_passed_over(tmp_path: Path) -> None:
-    store = DirectoryModelStore(tmp_path, kept=3)
+def test_a_damaged_newest_snapshot_is_skipped(tmp_path: Path) -> None:
+    store = DirectoryModelStore(tmp_path, max_snapshots=3)
     store.save({"n": 1})
     (tmp_path / store.save({"n": 2})).write_bytes(b"HEADRACE torn")
     newest = store.newest()

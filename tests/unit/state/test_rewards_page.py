@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from state.attribution import WEIGHTS, WINDOWS, Unattributed
-from state.list_store import ListMemory
-from state.retention import KEPT, ROOM, Retention
+from state.attribution import DEFAULT_ATTRIBUTION_WINDOWS, DEFAULT_REWARD_WEIGHTS, Unattributed
+from state.list_store import PublishedListStore
+from state.retention import MAX_RETAINED_FACTOR, MIN_RETAINED, Retention
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings
 from tests.support import ROOT
@@ -27,31 +27,31 @@ def test_every_reason_is_explained() -> None:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in RewardKind if kind is not RewardKind.ERASURE])
-def test_every_kind_has_the_window_and_the_worth_of_the_page(kind: RewardKind) -> None:
-    [(_, window, worth)] = [row for row in ROWS if re.match(rf"`{kind}`", row[0]) and len(row) == 3]
+def test_every_kind_has_the_documented_window_and_weight(kind: RewardKind) -> None:
+    [(_, window, weight)] = [row for row in ROWS if re.match(rf"`{kind}`", row[0]) and len(row) == 3]
     number, unit = window.split()
-    assert int(number) * SECONDS[unit] == WINDOWS[kind]
-    assert worth == (f"{WEIGHTS[kind]:g}" if kind in WEIGHTS else "")
+    assert int(number) * SECONDS[unit] == DEFAULT_ATTRIBUTION_WINDOWS[kind]
+    assert weight == (f"{DEFAULT_REWARD_WEIGHTS[kind]:g}" if kind in DEFAULT_REWARD_WEIGHTS else "")
 
 
 def test_every_metric_and_setting_of_the_page_exists() -> None:
-    told = set(re.findall(r"`(headrace_\w+)`", PAGE))
-    known = {
+    documented = set(re.findall(r"`(headrace_\w+)`", PAGE))
+    exposed = {
         name for family in Metrics().registry.collect() for name in (family.name, f"{family.name}_total")
     }
-    assert told <= known
+    assert documented <= exposed
     settings = {name.lower() for name in re.findall(r"HEADRACE_([A-Z_]+)", PAGE)}
     assert settings <= set(Settings.model_fields)
-    assert {name for name in Settings.model_fields if name.startswith(("reward_", "remembered_"))} <= settings
+    assert {name for name in Settings.model_fields if name.startswith(("reward_", "retained_"))} <= settings
 
 
-def test_the_bounds_are_those_of_the_page() -> None:
+def test_the_limits_are_the_documented_ones() -> None:
     settings = Settings()
-    assert f"{settings.remembered_lists_per_user} lists of a shopper" in PAGE
-    assert f"{settings.remembered_lists:,} in all" in PAGE
+    assert f"{settings.retained_lists_per_user} lists of a shopper" in PAGE
+    assert f"{settings.retained_lists:,} in all" in PAGE
     assert "last two searches" in PAGE
-    assert KEPT == 2
-    defaults = ListMemory.__init__.__defaults__
-    assert defaults == (settings.remembered_lists, None)
+    assert MIN_RETAINED == 2
+    defaults = PublishedListStore.__init__.__defaults__
+    assert defaults == (settings.retained_lists, None)
     assert Retention() == settings.list_retention
-    assert f"{ROOM * settings.remembered_lists_per_user} in all" in PAGE
+    assert f"{MAX_RETAINED_FACTOR * settings.retained_lists_per_user} in all" in PAGE

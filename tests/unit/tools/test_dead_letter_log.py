@@ -17,14 +17,14 @@ import stream_app.tools.dead_letter_log
 from stream_app.errors import UserError
 from stream_app.tools.cli import dead_letters as command
 from stream_app.tools.dead_letter_log import (
-    Selection,
-    parse,
+    DeadLetterFilter,
+    deduplicate,
+    format_time,
+    parse_dead_letter,
     preview,
     printable,
     replay,
     select,
-    unique,
-    when,
 )
 from topics.catalog import SHOP_TOPICS
 from topics.codec import RejectReason
@@ -45,7 +45,7 @@ def letter(offset: int = 0, **fields: object) -> DeadLetter:
     return msgspec.structs.replace(base, **fields)
 
 
-class Sent:
+class RecordingSender:
     """Remembers what was sent back."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Sent:
         self.letters.append(letter)
 
 
-def test_a_selection_holds_what_was_asked_for() -> None:
+def test_selection_matches_reason_and_topic() -> None:
     assert letter() in select()
     assert letter() in select(reason="wrong_type", topic="events.click")
     assert letter() not in select(reason="unreadable")
@@ -64,11 +64,11 @@ def test_a_selection_holds_what_was_asked_for() -> None:
 
 @pytest.mark.parametrize("reason", RejectReason)
 @pytest.mark.parametrize("topic", [spec.name for spec in SHOP_TOPICS])
-def test_every_reason_and_topic_of_the_shop_can_be_selected(reason: RejectReason, topic: str) -> None:
-    assert select(reason=str(reason), topic=topic) == Selection(reason=str(reason), topic=topic)
+def test_every_reason_and_topic_can_be_selected(reason: RejectReason, topic: str) -> None:
+    assert select(reason=str(reason), topic=topic) == DeadLetterFilter(reason=str(reason), topic=topic)
 
 
-def test_a_misspelt_reason_or_topic_is_refused_with_the_right_ones() -> None:
+def test_unknown_reason_or_topic_error_lists_known_ones() -> None:
     with pytest.raises(UserError, match=r"no reason 'wrong-type'; there are unreadable, wrong_type"):
         select(reason="wrong-type")
     with pytest.raises(UserError, match=r"come from events\.click, .*; not from 'click'"):
@@ -76,44 +76,44 @@ def test_a_misspelt_reason_or_topic_is_refused_with_the_right_ones() -> None:
 
 
 @pytest.mark.parametrize("raw", [None, b"", b"\xff", b"null", b"{}", b"[" * 100_000, b'{"reason":"\xff"}'])
-def test_what_is_no_dead_letter_is_passed_over(raw: bytes | None) -> None:
-    assert parse(raw) is None
+def test_invalid_records_are_skipped(raw: bytes | None) -> None:
+    assert parse_dead_letter(raw) is None
 
 
 @given(st.binary() | st.none(), st.binary() | st.none())
-def test_original_bytes_survive_the_journey(key: bytes | None, value: bytes | None) -> None:
+def test_original_bytes_survive_a_round_trip(key: bytes | None, value: bytes | None) -> None:
     sent = letter(key=key, value=value)
-    assert parse(msgspec.json.encode(sent)) == sent
+    assert parse_dead_letter(msgspec.json.encode(sent)) == sent
 
 
-def test_a_letter_written_twice_counts_once() -> None:
+def test_duplicate_letters_count_once() -> None:
     first, second = letter(1), letter(2)
-    elsewhere = [letter(1, partition=0), letter(1, topic="events.search")]
-    again = letter(1, detail="written again after a crash")
-    assert list(unique([first, second, again, *elsewhere])) == [first, second, *elsewhere]
+    other_origins = [letter(1, partition=0), letter(1, topic="events.search")]
+    rewritten = letter(1, detail="written again after a crash")
+    assert list(deduplicate([first, second, rewritten, *other_origins])) == [first, second, *other_origins]
 
 
 def test_replay_sends_originals_in_their_order() -> None:
-    sender = Sent()
+    sender = RecordingSender()
     letters = [letter(offset) for offset in range(5)]
     assert replay(iter(letters), sender) == 5
     assert sender.letters == letters
 
 
 @given(st.text())
-def test_no_text_can_steer_the_terminal(text: str) -> None:
+def test_text_is_escaped_for_the_terminal(text: str) -> None:
     assert printable(text).isprintable()
 
 
 @given(st.binary(max_size=2_000) | st.none(), st.integers(1, 200))
-def test_no_bytes_can_steer_the_terminal(raw: bytes | None, length: int) -> None:
-    shown = preview(raw, length)
-    assert shown.isprintable()
-    assert len(shown) <= max(length, 6) + len("… 2000 bytes")
+def test_bytes_are_escaped_for_the_terminal(raw: bytes | None, length: int) -> None:
+    output = preview(raw, length)
+    assert output.isprintable()
+    assert len(output) <= max(length, 6) + len("… 2000 bytes")
 
 
 @pytest.mark.parametrize(
-    ("raw", "shown"),
+    ("raw", "output"),
     [
         (None, "(null)"),
         (b"", ""),
@@ -125,21 +125,21 @@ def test_no_bytes_can_steer_the_terminal(raw: bytes | None, length: int) -> None
         (b"a" * 121, "a" * 120 + "… 121 bytes"),
     ],
 )
-def test_the_beginning_of_a_value(raw: bytes | None, shown: str) -> None:
-    assert preview(raw) == shown
+def test_preview_shows_the_start_of_a_value(raw: bytes | None, output: str) -> None:
+    assert preview(raw) == output
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), 1e300, -1e300])
-def test_a_time_that_is_none_is_shown_as_it_is(seconds: float) -> None:
-    assert when(seconds) == str(seconds)
+def test_invalid_time_is_printed_unchanged(seconds: float) -> None:
+    assert format_time(seconds) == str(seconds)
 
 
-def test_the_table_shows_hostile_letters_whole_and_harmless() -> None:
+def test_table_escapes_hostile_letters() -> None:
     hostile = letter(
         7, detail="Invalid enum value '\x1b[2J[red]x[/red]'", key=b"\x1b[31m", value=b'{"a":"\xff\x07[bold]"}'
     )
     out = io.StringIO()
-    Console(file=out, width=240).print(command.table([letter(6), hostile]))
+    Console(file=out, width=240).print(command.letters_table([letter(6), hostile]))
     text = out.getvalue()
     assert "\x1b" not in text
     assert "\x07" not in text
@@ -149,10 +149,10 @@ def test_the_table_shows_hostile_letters_whole_and_harmless() -> None:
     assert '{"a":"\\xff\\x07[bold]"}' in text
 
 
-class Log:
+class FakeDeadLetterLog:
     """Stands where the topic would be."""
 
-    foreign = 2
+    n_invalid = 2
     letters = tuple(
         letter(offset, reason="unreadable" if offset % 3 == 0 else "wrong_type") for offset in range(9)
     )
@@ -167,19 +167,19 @@ class Log:
         pass
 
     def read(self) -> Iterator[DeadLetter]:
-        return unique(self.letters)
+        return deduplicate(self.letters)
 
     def follow(self) -> Iterator[DeadLetter]:
         return iter([letter(99), letter(100, reason="unreadable")])
 
 
-class Originals(Sent):
-    made: list["Originals"] = []  # noqa: RUF012  # the test looks into it
+class FakeReplayer(RecordingSender):
+    instances: list["FakeReplayer"] = []  # noqa: RUF012  # the test looks into it
 
     def __init__(self, broker: str) -> None:
         super().__init__()
         self.broker = broker
-        self.made.append(self)
+        self.instances.append(self)
 
     def __enter__(self) -> Self:
         return self
@@ -190,9 +190,9 @@ class Originals(Sent):
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
-    Originals.made.clear()
-    monkeypatch.setattr(stream_app.tools.dead_letter_log, "DeadLetterLog", Log)
-    monkeypatch.setattr(stream_app.tools.dead_letter_log, "OriginalTopics", Originals)
+    FakeReplayer.instances.clear()
+    monkeypatch.setattr(stream_app.tools.dead_letter_log, "DeadLetterLog", FakeDeadLetterLog)
+    monkeypatch.setattr(stream_app.tools.dead_letter_log, "DeadLetterReplayer", FakeReplayer)
     cli = typer.Typer()
     command.register(cli)
     return cli
@@ -206,57 +206,61 @@ def run(cli: typer.Typer, *arguments: str, answer: str | None = None) -> str:
 
 
 def test_the_command_shows_the_newest_and_counts_all_by_reason(cli: typer.Typer) -> None:
-    shown = run(cli, "--limit", "2")
-    assert "@8" in shown
-    assert "@7" in shown
-    assert "@6" not in shown
-    assert "9 dead letters, 2 shown" in shown
-    assert "6  wrong_type" in shown
-    assert "3  unreadable" in shown
-    assert "2 records on the topic are no dead letters" in shown
+    output = run(cli, "--limit", "2")
+    assert "@8" in output
+    assert "@7" in output
+    assert "@6" not in output
+    assert "9 dead letters, 2 shown" in output
+    assert "6  wrong_type" in output
+    assert "3  unreadable" in output
+    assert "2 records on the topic are no dead letters" in output
 
 
 def test_the_command_shows_a_selection(cli: typer.Typer) -> None:
-    shown = run(cli, "--reason", "unreadable", "--limit", "0")
-    assert "3 dead letters, 3 shown" in shown
-    assert "wrong_type" not in shown
+    output = run(cli, "--reason", "unreadable", "--limit", "0")
+    assert "3 dead letters, 3 shown" in output
+    assert "wrong_type" not in output
 
 
-def test_the_command_says_when_there_are_none(cli: typer.Typer) -> None:
+def test_command_reports_an_empty_selection(cli: typer.Typer) -> None:
     assert "No dead letters." in run(cli, "--topic", "events.search")
     assert "No dead letters to send back." in run(cli, "replay", "--topic", "events.search")
 
 
-def test_json_is_whole_one_document_a_line_in_ascii(cli: typer.Typer) -> None:
+def test_json_output_is_one_ascii_document_per_line(cli: typer.Typer) -> None:
     lines = run(cli, "--json").splitlines()
     assert all(line.isascii() for line in lines)
-    assert [msgspec.convert(json.loads(line), DeadLetter) for line in lines] == list(Log.letters)
+    assert [msgspec.convert(json.loads(line), DeadLetter) for line in lines] == list(
+        FakeDeadLetterLog.letters
+    )
 
 
-def test_follow_goes_on_with_new_ones_of_the_selection(cli: typer.Typer) -> None:
-    shown = run(cli, "--follow", "--reason", "unreadable")
-    assert "@100" in shown
-    assert "@99" not in shown
+def test_follow_prints_new_letters_of_the_selection(cli: typer.Typer) -> None:
+    output = run(cli, "--follow", "--reason", "unreadable")
+    assert "@100" in output
+    assert "@99" not in output
 
 
-def test_replay_with_yes_sends_the_selection_and_says_how_many(cli: typer.Typer) -> None:
+def test_replay_with_yes_sends_the_selection_and_prints_the_count(cli: typer.Typer) -> None:
     assert "Sent back 3: 3 to events.click." in run(cli, "replay", "--yes", "--reason", "unreadable")
-    assert [sent.offset for sent in Originals.made[0].letters] == [0, 3, 6]
+    assert [sent.offset for sent in FakeReplayer.instances[0].letters] == [0, 3, 6]
 
 
 def test_replay_without_a_terminal_asks_for_yes(cli: typer.Typer) -> None:
     with pytest.raises(UserError, match=r"9 to events\.click would be sent back; --yes"):
         run(cli, "replay")
-    assert not Originals.made
+    assert not FakeReplayer.instances
 
 
-def test_a_selection_in_the_wrong_place_sends_nothing(cli: typer.Typer) -> None:
+def test_options_before_the_replay_command_are_rejected(cli: typer.Typer) -> None:
     assert "come after it" in run(cli, "--reason", "unreadable", "replay", "--yes")
-    assert not Originals.made
+    assert not FakeReplayer.instances
 
 
 @pytest.mark.parametrize(("answer", "sent"), [("y\n", 1), ("n\n", 0)])
-def test_replay_asks_first(cli: typer.Typer, monkeypatch: pytest.MonkeyPatch, answer: str, sent: int) -> None:
-    monkeypatch.setattr(command, "at_a_terminal", lambda: True)
+def test_replay_asks_for_confirmation(
+    cli: typer.Typer, monkeypatch: pytest.MonkeyPatch, answer: str, sent: int
+) -> None:
+    monkeypatch.setattr(command, "is_interactive", lambda: True)
     assert "Send 9 to events.click back" in run(cli, "replay", answer=answer)
-    assert len(Originals.made) == sent
+    assert len(FakeReplayer.instances) == sent

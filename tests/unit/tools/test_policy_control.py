@@ -6,7 +6,7 @@ from rich.console import Console
 
 from stream_app.settings import Settings
 from stream_app.tools import policy_control
-from stream_app.tools.policy_control import PolicyLog
+from stream_app.tools.policy_control import PolicyControlClient
 from topics.records import Reward, RewardKind, Source
 
 
@@ -21,19 +21,19 @@ def reward(offset: int, user: str, **others: object) -> Reward:
         list_id="l",
         policy="thompson",
         kind=RewardKind.CLICK,
-        opens=True,
+        first_exposure=True,
     )
     return msgspec.structs.replace(made, **others)
 
 
-def test_an_erased_shopper_is_in_the_figures_by_sum_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_erased_user_stays_in_the_sums_only(monkeypatch: pytest.MonkeyPatch) -> None:
     erasure = reward(
-        0, "ann", source=Source.ERASURE, kind=RewardKind.ERASURE, list_id="", policy="", opens=False
+        0, "ann", source=Source.ERASURE, kind=RewardKind.ERASURE, list_id="", policy="", first_exposure=False
     )
     rewards = [reward(0, "ann"), reward(1, "bob"), erasure, reward(1, "bob")]
     records = [(f"rewards[0]@{at}", msgspec.msgpack.encode(each)) for at, each in enumerate(rewards)]
     monkeypatch.setattr(policy_control, "raw_records", lambda *_: iter(records))
-    found = PolicyLog(Settings()).comparison(50.0, Console(quiet=True))
+    found = PolicyControlClient(Settings()).comparison(50.0, Console(quiet=True))
     assert list(found.policies) == ["thompson"]
-    assert (found.policies["thompson"].lists, found.policies["thompson"].shoppers) == (2, 2)
-    assert [user for user, _ in found.state()["shoppers"]] == ["bob"]
+    assert (found.policies["thompson"].lists, found.policies["thompson"].users) == (2, 2)
+    assert [user for user, _ in found.state()["users"]] == ["bob"]

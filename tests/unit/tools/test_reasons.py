@@ -9,7 +9,7 @@ from topics.records import Reason
 
 
 @pytest.mark.parametrize(
-    ("reason", "said"),
+    ("reason", "expected"),
     [
         (Reason("also_viewed", item_id="X"), "because you viewed X"),
         (Reason("also_bought", item_id="X"), "bought together with X"),
@@ -24,7 +24,7 @@ from topics.records import Reason
         (Reason("viewed_next", item_id="X"), "often viewed after X"),
         (Reason("related", item_id="X"), "related to X"),
         (Reason("related"), "related"),
-        (Reason("similar_shoppers", item_id="X"), "liked by shoppers like you, who looked at X"),
+        (Reason("similar_users", item_id="X"), "liked by shoppers like you, who looked at X"),
         (Reason("similar_content", item_id="X"), "similar to X"),
         (Reason("matches_search", query="red shoes"), "fits your search for “red shoes”"),
         (Reason("chosen_after_search", query="red shoes"), "chosen after searching for “red shoes”"),
@@ -34,13 +34,13 @@ from topics.records import Reason
         (Reason("a_newer_model"), "a newer model"),
     ],
 )
-def test_each_reason_has_its_sentence(reason: Reason, said: str) -> None:
-    assert sentence(reason) == said
+def test_each_reason_has_its_sentence(reason: Reason, expected: str) -> None:
+    assert sentence(reason) == expected
 
 
 TEXTS = st.none() | st.text()
 
 
 @given(st.builds(Reason, st.text(min_size=1), item_id=TEXTS, segment=TEXTS, query=TEXTS))
-def test_any_reason_can_be_said(reason: Reason) -> None:
+def test_any_reason_has_a_sentence(reason: Reason) -> None:
     assert sentence(reason)

@@ -30,21 +30,21 @@ from topics.events import (
 )
 
 NOW = 1_541_599_523.0
-SHOPPER = {"event_id": "e1", "user_id": "u1", "ts": 1_541_599_523_000}
+USER_FIELDS = {"event_id": "e1", "user_id": "u1", "ts": 1_541_599_523_000}
 WRONG_FOR_TEXT: tuple[Any, ...] = (5, 1.5, True, [], {})
 WRONG_FOR_TIME: tuple[Any, ...] = (1.5, 1541599523000.0, True, [], {})
-SOUND: dict[type[Event], dict[str, Any]] = {
-    Click: {**SHOPPER, "item_id": "i1"},
-    Search: {**SHOPPER, "query": "red shoes"},
-    Purchase: {**SHOPPER, "order_id": "o1", "items": [{"item_id": "i1", "quantity": 2, "price": 9.5}]},
-    Impression: {**SHOPPER, "surface": "home", "items": ["i1", "i2"]},
-    Feedback: {**SHOPPER, "item_id": "i1", "kind": "hide"},
+VALID_EVENTS: dict[type[Event], dict[str, Any]] = {
+    Click: {**USER_FIELDS, "item_id": "i1"},
+    Search: {**USER_FIELDS, "query": "red shoes"},
+    Purchase: {**USER_FIELDS, "order_id": "o1", "items": [{"item_id": "i1", "quantity": 2, "price": 9.5}]},
+    Impression: {**USER_FIELDS, "surface": "home", "items": ["i1", "i2"]},
+    Feedback: {**USER_FIELDS, "item_id": "i1", "kind": "hide"},
     CatalogItem: {"ts": 1_541_599_523_000, "item_id": "i1"},
-    Erasure: SHOPPER,
+    Erasure: USER_FIELDS,
 }
 
 
-def verdict(
+def rejection_reason(
     raw: bytes | None, event_type: type[Event] = Click, *, received: float = NOW, limits: Limits | None = None
 ) -> RejectReason | None:
     """The reason of the rejection, or None for an event that was taken."""
@@ -61,7 +61,7 @@ def verdict(
 
 
 def with_field(event_type: type[Event], **fields: Any) -> bytes:
-    return json.dumps({**SOUND[event_type], **fields}).encode()
+    return json.dumps({**VALID_EVENTS[event_type], **fields}).encode()
 
 
 def with_literal(literal: bytes, field: str = "ts", event_type: type[Event] = Click) -> bytes:
@@ -70,12 +70,12 @@ def with_literal(literal: bytes, field: str = "ts", event_type: type[Event] = Cl
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
-def test_a_sound_event_of_every_type_is_taken(event_type: type[Event]) -> None:
-    assert verdict(json.dumps(SOUND[event_type]).encode(), event_type) is None
+def test_a_valid_event_of_every_type_is_accepted(event_type: type[Event]) -> None:
+    assert rejection_reason(json.dumps(VALID_EVENTS[event_type]).encode(), event_type) is None
 
 
 def test_unknown_fields_are_ignored() -> None:
-    assert verdict(with_field(Click, newer={"a": [1, 2, {"b": None}]})) is None
+    assert rejection_reason(with_field(Click, newer={"a": [1, 2, {"b": None}]})) is None
 
 
 def test_time_is_the_same_in_both_notations() -> None:
@@ -107,7 +107,7 @@ def test_time_is_the_same_in_both_notations() -> None:
     ],
 )
 def test_unreadable(raw: bytes | None) -> None:
-    assert verdict(raw) is RejectReason.UNREADABLE
+    assert rejection_reason(raw) is RejectReason.UNREADABLE
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_unreadable(raw: bytes | None) -> None:
     ],
 )
 def test_wrong_type(raw: bytes, event_type: type[Event]) -> None:
-    assert verdict(raw, event_type) is RejectReason.WRONG_TYPE
+    assert rejection_reason(raw, event_type) is RejectReason.WRONG_TYPE
 
 
 @pytest.mark.parametrize(
@@ -151,12 +151,14 @@ def test_wrong_type(raw: bytes, event_type: type[Event]) -> None:
     ],
 )
 def test_missing_field(event_type: type[Event], name: str) -> None:
-    event = {key: value for key, value in SOUND[event_type].items() if key != name}
-    assert verdict(json.dumps(event).encode(), event_type) is RejectReason.MISSING_FIELD
+    event = {key: value for key, value in VALID_EVENTS[event_type].items() if key != name}
+    assert rejection_reason(json.dumps(event).encode(), event_type) is RejectReason.MISSING_FIELD
 
 
 def test_missing_field_inside_a_list() -> None:
-    assert verdict(with_field(Purchase, items=[{"price": 1}]), Purchase) is RejectReason.MISSING_FIELD
+    assert (
+        rejection_reason(with_field(Purchase, items=[{"price": 1}]), Purchase) is RejectReason.MISSING_FIELD
+    )
 
 
 @pytest.mark.parametrize(
@@ -211,23 +213,25 @@ def test_missing_field_inside_a_list() -> None:
     ],
 )
 def test_invalid_value(raw: bytes, event_type: type[Event]) -> None:
-    assert verdict(raw, event_type) is RejectReason.INVALID_VALUE
+    assert rejection_reason(raw, event_type) is RejectReason.INVALID_VALUE
 
 
-def test_limits_themselves_are_taken() -> None:
+def test_values_at_the_limits_are_accepted() -> None:
     context = {
         **{str(number): None for number in range(MAX_CONTEXT - 3)},
         "k" * MAX_CONTEXT: "v" * MAX_CONTEXT_VALUE,
         "low": -(2**63),
         "high": 2**63 - 1,
     }
-    assert verdict(with_field(Click, context=context, query="q" * MAX_TEXT, position=2**31 - 1)) is None
-    assert verdict(with_field(Impression, items=["i"] * MAX_LIST_ITEMS), Impression) is None
-    assert verdict(with_field(CatalogItem, created=-62_135_596_800_000), CatalogItem) is None
-    assert verdict(with_field(CatalogItem, created=253_402_300_799_999), CatalogItem) is None
+    assert (
+        rejection_reason(with_field(Click, context=context, query="q" * MAX_TEXT, position=2**31 - 1)) is None
+    )
+    assert rejection_reason(with_field(Impression, items=["i"] * MAX_LIST_ITEMS), Impression) is None
+    assert rejection_reason(with_field(CatalogItem, created=-62_135_596_800_000), CatalogItem) is None
+    assert rejection_reason(with_field(CatalogItem, created=253_402_300_799_999), CatalogItem) is None
 
 
-def _places_of_ids() -> Iterator[tuple[type[Event], str, Callable[[str], Any]]]:
+def _id_locations() -> Iterator[tuple[type[Event], str, Callable[[str], Any]]]:
     """Every place in every event that holds an id, found in the structs."""
     for event_type in EVENT_TYPES:
         for field in msgspec.structs.fields(event_type):
@@ -238,24 +242,24 @@ def _places_of_ids() -> Iterator[tuple[type[Event], str, Callable[[str], Any]]]:
     yield Purchase, "items", lambda id_: [{"item_id": "fine"}, {"item_id": id_}]
 
 
-@pytest.mark.parametrize(("event_type", "name", "place"), list(_places_of_ids()))
+@pytest.mark.parametrize(("event_type", "name", "make_value"), list(_id_locations()))
 @pytest.mark.parametrize("character", ["x", "é", "€", "🛒"])
 def test_an_id_is_measured_in_bytes_wherever_it_is(
-    event_type: type[Event], name: str, place: Callable[[str], Any], character: str
+    event_type: type[Event], name: str, make_value: Callable[[str], Any], character: str
 ) -> None:
     size = len(character.encode())
-    fits = character * (MAX_ID_BYTES // size)
-    too_long = fits + "x" * (MAX_ID_BYTES - len(fits.encode()) + 1)
+    longest_allowed = character * (MAX_ID_BYTES // size)
+    too_long = longest_allowed + "x" * (MAX_ID_BYTES - len(longest_allowed.encode()) + 1)
     assert len(too_long.encode()) == MAX_ID_BYTES + 1
     for ensure_ascii in (True, False):
-        for id_, reason in ((fits, None), (too_long, RejectReason.ID_TOO_LONG)):
-            event = {**SOUND[event_type], name: place(id_)}
+        for id_, reason in ((longest_allowed, None), (too_long, RejectReason.ID_TOO_LONG)):
+            event = {**VALID_EVENTS[event_type], name: make_value(id_)}
             raw = json.dumps(event, ensure_ascii=ensure_ascii).encode()
-            assert verdict(raw, event_type) is reason
+            assert rejection_reason(raw, event_type) is reason
 
 
-def test_the_places_of_ids_are_all_found() -> None:
-    places = {(event_type, name) for event_type, name, _ in _places_of_ids()}
+def test_all_id_fields_are_found() -> None:
+    locations = {(event_type, name) for event_type, name, _ in _id_locations()}
     assert {
         (Purchase, "order_id"),
         (Purchase, "shown"),
@@ -264,7 +268,7 @@ def test_the_places_of_ids_are_all_found() -> None:
         (CatalogItem, "tags"),
         (CatalogItem, "seller"),
         (Click, "channel"),
-    } <= places
+    } <= locations
 
 
 @pytest.mark.parametrize(
@@ -282,7 +286,7 @@ def test_the_places_of_ids_are_all_found() -> None:
     ],
 )
 def test_clock_in_milliseconds(ts: float, reason: RejectReason | None) -> None:
-    assert verdict(with_field(Click, ts=int(ts))) is reason
+    assert rejection_reason(with_field(Click, ts=int(ts))) is reason
 
 
 @pytest.mark.parametrize(
@@ -296,18 +300,19 @@ def test_clock_in_milliseconds(ts: float, reason: RejectReason | None) -> None:
         ("2018-10-08T14:05:22.999Z", RejectReason.TIMESTAMP_TOO_OLD),
     ],
 )
-def test_clock_in_words(ts: str, reason: RejectReason | None) -> None:
-    assert verdict(with_field(Click, ts=ts)) is reason
+def test_clock_in_rfc_3339(ts: str, reason: RejectReason | None) -> None:
+    assert rejection_reason(with_field(Click, ts=ts)) is reason
 
 
-def test_age_zero_takes_any_age_that_is_a_date() -> None:
+def test_max_age_zero_accepts_any_valid_date() -> None:
     any_age = Limits(max_age=0)
-    assert verdict(with_field(Click, ts=0), limits=any_age) is None
-    assert verdict(with_field(Click, ts=-62_135_596_800_000), limits=any_age) is None
+    assert rejection_reason(with_field(Click, ts=0), limits=any_age) is None
+    assert rejection_reason(with_field(Click, ts=-62_135_596_800_000), limits=any_age) is None
     assert (
-        verdict(with_field(Click, ts=-62_135_596_800_001), limits=any_age) is RejectReason.TIMESTAMP_TOO_OLD
+        rejection_reason(with_field(Click, ts=-62_135_596_800_001), limits=any_age)
+        is RejectReason.TIMESTAMP_TOO_OLD
     )
-    assert verdict(with_field(Click, ts=-(10**17)), limits=any_age) is RejectReason.TIMESTAMP_TOO_OLD
+    assert rejection_reason(with_field(Click, ts=-(10**17)), limits=any_age) is RejectReason.TIMESTAMP_TOO_OLD
 
 
 @pytest.mark.parametrize(
@@ -321,24 +326,24 @@ def test_age_zero_takes_any_age_that_is_a_date() -> None:
     ],
 )
 def test_negative_price(raw: bytes, event_type: type[Event]) -> None:
-    assert verdict(raw, event_type) is RejectReason.NEGATIVE_PRICE
+    assert rejection_reason(raw, event_type) is RejectReason.NEGATIVE_PRICE
 
 
 def test_a_free_item_has_a_price() -> None:
-    assert verdict(with_field(CatalogItem, price=0), CatalogItem) is None
-    assert verdict(with_literal(b"-0.0", "price", CatalogItem), CatalogItem) is None
+    assert rejection_reason(with_field(CatalogItem, price=0), CatalogItem) is None
+    assert rejection_reason(with_literal(b"-0.0", "price", CatalogItem), CatalogItem) is None
 
 
 @pytest.mark.parametrize("prices", [[], [9.5], [9.5, 0, 1e15], [1, 2, 3, 4]])
 def test_prices_of_a_search_may_be_more_or_fewer_than_its_results(prices: list[float]) -> None:
     # they are then as good as not told, which whoever reads them sees to
-    assert verdict(with_field(Search, results=["i1", "i2", "i3"], prices=prices), Search) is None
+    assert rejection_reason(with_field(Search, results=["i1", "i2", "i3"], prices=prices), Search) is None
 
 
 @pytest.mark.parametrize("quantity", [0, -1, -0.5, -1e308])
 def test_invalid_quantity(quantity: float) -> None:
     raw = with_field(Purchase, items=[{"item_id": "i1", "quantity": quantity}])
-    assert verdict(raw, Purchase) is RejectReason.INVALID_QUANTITY
+    assert rejection_reason(raw, Purchase) is RejectReason.INVALID_QUANTITY
 
 
 def test_every_reason_of_the_codec_has_an_example_here() -> None:
@@ -351,18 +356,18 @@ def test_every_reason_of_the_codec_has_an_example_here() -> None:
     "quoted",
     ["Object missing required field `x`", "Expected `str` of length <= 256", " of length ", "got `int`"],
 )
-def test_what_somebody_sent_does_not_choose_the_reason(quoted: str) -> None:
-    assert verdict(with_field(Click, action=quoted)) is RejectReason.INVALID_VALUE
+def test_event_content_does_not_determine_the_reason(quoted: str) -> None:
+    assert rejection_reason(with_field(Click, action=quoted)) is RejectReason.INVALID_VALUE
 
 
-def test_the_detail_is_bounded_and_keeps_the_place() -> None:
+def test_the_detail_is_bounded_and_keeps_the_path() -> None:
     with pytest.raises(RejectedError) as caught:
         decode(with_field(Click, action="x" * 100_000), Click, received=NOW, limits=Limits())
     assert len(caught.value.detail) <= 400
     assert caught.value.detail.endswith("- at `$.action`")
 
 
-def test_the_detail_names_the_place() -> None:
+def test_the_detail_names_the_path() -> None:
     raw = with_field(Purchase, items=[{"item_id": "i1"}, {"item_id": "é" * 200}])
     with pytest.raises(RejectedError, match=r"id_too_long: .* at `\$\.items\[1\]\.item_id`"):
         decode(raw, Purchase, received=NOW, limits=Limits())
@@ -384,29 +389,29 @@ json_values = st.recursive(
 
 @on_a_busy_machine
 @given(event_types, st.binary(max_size=200))
-def test_no_bytes_get_past_the_verdict(event_type: type[Event], raw: bytes) -> None:
-    verdict(raw, event_type)
+def test_arbitrary_bytes_are_accepted_or_rejected(event_type: type[Event], raw: bytes) -> None:
+    rejection_reason(raw, event_type)
 
 
 @on_a_busy_machine
 @given(event_types, st.data())
-def test_no_mutation_of_a_sound_event_gets_past_the_verdict(
+def test_mutations_of_a_valid_event_are_accepted_or_rejected(
     event_type: type[Event], data: st.DataObject
 ) -> None:
-    raw = bytearray(json.dumps(SOUND[event_type]).encode())
-    for place, byte in data.draw(
+    raw = bytearray(json.dumps(VALID_EVENTS[event_type]).encode())
+    for make_value, byte in data.draw(
         st.lists(st.tuples(st.integers(0, len(raw) - 1), st.integers(0, 255)), max_size=4)
     ):
-        raw[place] = byte
-    verdict(bytes(raw), event_type)
+        raw[make_value] = byte
+    rejection_reason(bytes(raw), event_type)
 
 
 @on_a_busy_machine
 @given(event_types, st.data())
-def test_no_values_get_past_the_verdict(event_type: type[Event], data: st.DataObject) -> None:
+def test_arbitrary_values_are_accepted_or_rejected(event_type: type[Event], data: st.DataObject) -> None:
     names = st.sampled_from([field.name for field in msgspec.structs.fields(event_type)])
-    event = {**SOUND[event_type], **data.draw(st.dictionaries(names, json_values, max_size=3))}
-    verdict(json.dumps(event).encode(), event_type)
+    event = {**VALID_EVENTS[event_type], **data.draw(st.dictionaries(names, json_values, max_size=3))}
+    rejection_reason(json.dumps(event).encode(), event_type)
 
 
 @on_a_busy_machine
@@ -423,12 +428,12 @@ def test_the_clock_is_a_window_around_the_brokers_time(offset: float, written: b
         if late < -120
         else None
     )
-    assert verdict(raw, limits=limits) is expected
+    assert rejection_reason(raw, limits=limits) is expected
 
 
 @on_a_busy_machine
 @given(event_types, st.binary(max_size=64) | st.just(b"{}"), st.floats(0, 4e9))
-def test_the_verdict_depends_on_the_record_alone(
-    event_type: type[Event], raw: bytes, received: float
-) -> None:
-    assert verdict(raw, event_type, received=received) is verdict(raw, event_type, received=received)
+def test_decoding_depends_on_the_record_alone(event_type: type[Event], raw: bytes, received: float) -> None:
+    assert rejection_reason(raw, event_type, received=received) is rejection_reason(
+        raw, event_type, received=received
+    )

@@ -59,7 +59,7 @@ def payload(spec: TopicSpec) -> type[Event]:
     return spec.payload  # type: ignore[return-value]
 
 
-def code_of(language: str) -> str:
+def code_block(language: str) -> str:
     (block,) = re.findall(rf"^```{language}\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
     return str(block)
 
@@ -73,13 +73,13 @@ def test_no_example_is_outside_its_topics_section() -> None:
 
 
 @pytest.mark.parametrize(("spec", "example"), EXAMPLES)
-def test_examples_are_taken(spec: TopicSpec, example: str) -> None:
+def test_examples_are_accepted(spec: TopicSpec, example: str) -> None:
     Draft202012Validator(json_schema(payload(spec))).validate(json.loads(example))
     event = decode(example.encode(), payload(spec), received=1_795_509_150.0, limits=Limits())
     assert set(json.loads(example)) <= set(event.__struct_fields__), "a misspelt optional field is ignored"
 
 
-def test_the_topics_and_their_keys_are_those_of_the_catalogue() -> None:
+def test_topics_and_keys_match_the_catalog() -> None:
     listed = {row[0].strip("`"): row[1].strip("`") for row in table(PAGE.split("\n## ")[0])}
     assert listed == {name: spec.key for name, spec in SPECS.items()}
 
@@ -128,10 +128,10 @@ def test_the_settings_are_named_and_valued_as_they_are() -> None:
     assert f"after {defaults['HEADRACE_SESSION_GAP'] / 60:.0f} minutes" in SECTIONS["Order"]
 
 
-def test_the_python_example_sends_a_click_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_example_sends_a_valid_click(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[tuple[str, bytes, bytes]] = []
 
-    class Producer:
+    class RecordingKafkaProducer:
         def __init__(self, **_: Any) -> None: ...
 
         def send(self, topic: str, *, key: bytes, value: bytes) -> None:
@@ -140,16 +140,16 @@ def test_the_python_example_sends_a_click_that_is_taken(monkeypatch: pytest.Monk
         def flush(self) -> None: ...
 
     kafka = ModuleType("kafka")
-    vars(kafka)["KafkaProducer"] = Producer
+    vars(kafka)["KafkaProducer"] = RecordingKafkaProducer
     monkeypatch.setitem(sys.modules, "kafka", kafka)
     scope = SimpleNamespace()
-    exec(code_of("python"), vars(scope))  # noqa: S102  # the page's own example
+    exec(code_block("python"), vars(scope))  # noqa: S102  # the page's own example
     ((topic, key, value),) = sent
     event = decode(value, Click, received=json.loads(value)["ts"] / 1000, limits=Limits())
     assert isinstance(event, Click)
     assert (topic, key) == ("events.click", event.user_id.encode())
 
 
-def test_links_lead_somewhere() -> None:
+def test_links_resolve() -> None:
     for target in re.findall(r"\]\((\.\./[^)]*)\)", PAGE):
         assert (ROOT / "docs" / target).exists()

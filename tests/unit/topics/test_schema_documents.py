@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from stream_app.tools.cli import schemas
 from topics import schema_documents as documents
-from topics.catalog import SHOP_TOPICS, catalogue
+from topics.catalog import SHOP_TOPICS, catalog
 from topics.codec import EVENT_TYPES, Limits, RejectedError, RejectReason, decode
 from topics.events import (
     MAX_CONTEXT,
@@ -50,11 +50,11 @@ VALIDATORS = {
     struct: Draft202012Validator(documents.json_schema(struct), format_checker=RFC_3339)
     for struct in (*EVENT_TYPES, *documents.RECORD_TYPES)
 }
-NEVER_OLD = Limits(max_future=1e12, max_age=0)
-SHOPPER = {"event_id": "e1", "user_id": "u1", "ts": 1_541_599_523_000}
-WHOLE: dict[type[Event], dict[str, Any]] = {
+ANY_AGE = Limits(max_future=1e12, max_age=0)
+USER_FIELDS = {"event_id": "e1", "user_id": "u1", "ts": 1_541_599_523_000}
+COMPLETE_EVENTS: dict[type[Event], dict[str, Any]] = {
     Click: {
-        **SHOPPER,
+        **USER_FIELDS,
         "session_id": "s1",
         "channel": "web",
         "context": {"country": "FR", "logged_in": True, "height": 1.5, "age": 40, "tier": None},
@@ -64,9 +64,15 @@ WHOLE: dict[type[Event], dict[str, Any]] = {
         "position": 3,
         "query": "red shoes",
     },
-    Search: {**SHOPPER, "query": "", "results": ["i1", "i2"], "prices": [9.5, 0], "filters": {"size": 42}},
+    Search: {
+        **USER_FIELDS,
+        "query": "",
+        "results": ["i1", "i2"],
+        "prices": [9.5, 0],
+        "filters": {"size": 42},
+    },
     Purchase: {
-        **SHOPPER,
+        **USER_FIELDS,
         "order_id": "o1",
         "items": [{"item_id": "i1", "quantity": 2, "price": 9.5}, {"item_id": "i2"}],
         "currency": "EUR",
@@ -74,8 +80,8 @@ WHOLE: dict[type[Event], dict[str, Any]] = {
         "shown": ["i1", "i2"],
         "shown_prices": [9.5, 0],
     },
-    Impression: {**SHOPPER, "surface": "home", "items": ["i1"]},
-    Feedback: {**SHOPPER, "ts": "2018-11-07T14:05:23.25Z", "item_id": "i1", "kind": "like"},
+    Impression: {**USER_FIELDS, "surface": "home", "items": ["i1"]},
+    Feedback: {**USER_FIELDS, "ts": "2018-11-07T14:05:23.25Z", "item_id": "i1", "kind": "like"},
     CatalogItem: {
         "ts": "2018-11-07T14:05:23+01:00",
         "item_id": "i1",
@@ -86,19 +92,19 @@ WHOLE: dict[type[Event], dict[str, Any]] = {
         "available": False,
         "created": 1_541_599_523_000,
     },
-    Erasure: SHOPPER,
+    Erasure: USER_FIELDS,
 }
 
 
-def codec_takes(event_type: type[Event], event: object) -> bool:
+def codec_accepts(event_type: type[Event], event: object) -> bool:
     try:
-        decode(json.dumps(event).encode(), event_type, received=0, limits=NEVER_OLD)
+        decode(json.dumps(event).encode(), event_type, received=0, limits=ANY_AGE)
     except RejectedError:
         return False
     return True
 
 
-def schema_takes(event_type: type[Event], event: object) -> bool:
+def schema_accepts(event_type: type[Event], event: object) -> bool:
     return bool(VALIDATORS[event_type].is_valid(event))
 
 
@@ -107,18 +113,18 @@ def test_the_written_documents_are_what_the_structs_give() -> None:
         file.relative_to(documents.FOLDER).as_posix(): file.read_text(encoding="utf-8")
         for file in (*documents.FOLDER.glob("schemas/*"), documents.FOLDER / "asyncapi.json")
     }
-    assert written == documents.rendered(), (
+    assert written == documents.render_all(), (
         "The structs have changed and the documents have not: run `headrace topics schema --write`, "
         "look at the difference, and commit it."
     )
 
 
 def test_rendering_is_deterministic() -> None:
-    assert documents.rendered() == documents.rendered()
+    assert documents.render_all() == documents.render_all()
 
 
 @pytest.mark.parametrize("struct", [*EVENT_TYPES, *documents.RECORD_TYPES])
-def test_every_document_is_a_sound_schema_that_says_what_each_field_is(struct: type[msgspec.Struct]) -> None:
+def test_every_document_is_a_valid_schema_that_describes_each_field(struct: type[msgspec.Struct]) -> None:
     schema = documents.json_schema(struct)
     Draft202012Validator.check_schema(schema)
     assert schema["$id"] == f"urn:headrace:schema:{documents.document_name(struct)}"
@@ -137,9 +143,9 @@ def test_time_is_a_date_time_or_an_integer() -> None:
 
 
 @pytest.mark.parametrize("event_type", EVENT_TYPES)
-def test_whole_examples_fit_codec_and_schema(event_type: type[Event]) -> None:
-    VALIDATORS[event_type].validate(WHOLE[event_type])
-    assert codec_takes(event_type, WHOLE[event_type])
+def test_complete_examples_are_valid_for_codec_and_schema(event_type: type[Event]) -> None:
+    VALIDATORS[event_type].validate(COMPLETE_EVENTS[event_type])
+    assert codec_accepts(event_type, COMPLETE_EVENTS[event_type])
 
 
 @pytest.mark.parametrize(
@@ -160,9 +166,11 @@ def test_records_fit_their_schema(record: msgspec.Struct) -> None:
     VALIDATORS[type(record)].validate(json.loads(msgspec.json.encode(record)))
 
 
-def test_places_of_an_array_are_named() -> None:
+def test_array_items_are_named() -> None:
     schema = documents.json_schema(Interaction)
-    assert [place["title"] for place in schema["prefixItems"]] == list(Interaction.__struct_fields__)
+    assert [item_schema["title"] for item_schema in schema["prefixItems"]] == list(
+        Interaction.__struct_fields__
+    )
     assert "9 hide" in schema["$defs"]["Kind"]["description"]
 
 
@@ -197,30 +205,30 @@ values = scalars | maps | st.lists(scalars, max_size=3) | st.lists(lines, max_si
 @given(st.sampled_from(EVENT_TYPES), st.data())
 def test_codec_and_schema_agree(event_type: type[Event], data: st.DataObject) -> None:
     names = st.sampled_from([field.name for field in msgspec.structs.fields(event_type)])
-    event = {**WHOLE[event_type], **data.draw(st.dictionaries(names, values, max_size=2))}
+    event = {**COMPLETE_EVENTS[event_type], **data.draw(st.dictionaries(names, values, max_size=2))}
     for name in data.draw(st.sets(names, max_size=1)):
         event.pop(name, None)
-    assert codec_takes(event_type, event) == schema_takes(event_type, event)
+    assert codec_accepts(event_type, event) == schema_accepts(event_type, event)
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(EVENT_TYPES), st.none() | scalars | st.lists(scalars, max_size=2) | maps)
 def test_codec_and_schema_agree_on_what_is_no_event(event_type: type[Event], document: object) -> None:
-    assert codec_takes(event_type, document) == schema_takes(event_type, document) == False  # noqa: E712
+    assert codec_accepts(event_type, document) == schema_accepts(event_type, document) == False  # noqa: E712
 
 
 def test_what_only_the_codec_can_check_passes_the_schema() -> None:
-    event = {**WHOLE[Click], "item_id": "é" * 200}
-    assert schema_takes(Click, event)
+    event = {**COMPLETE_EVENTS[Click], "item_id": "é" * 200}
+    assert schema_accepts(Click, event)
     with pytest.raises(RejectedError) as caught:
-        decode(json.dumps(event).encode(), Click, received=0, limits=NEVER_OLD)
+        decode(json.dumps(event).encode(), Click, received=0, limits=ANY_AGE)
     assert caught.value.reason is RejectReason.ID_TOO_LONG
 
 
 def test_asyncapi_describes_every_topic() -> None:
     document = documents.asyncapi()
-    assert set(document["channels"]) == {spec.name for spec in catalogue()}
-    for spec in catalogue():
+    assert set(document["channels"]) == {spec.name for spec in catalog()}
+    for spec in catalog():
         channel = document["channels"][spec.name]
         assert channel["address"] == spec.name
         assert spec.purpose in channel["description"]
@@ -233,7 +241,7 @@ def test_asyncapi_describes_every_topic() -> None:
         assert described["contentType"] == f"application/{spec.encoding}"
 
 
-def test_asyncapi_tells_who_sends_what() -> None:
+def test_asyncapi_states_senders_and_receivers() -> None:
     operations = documents.asyncapi()["operations"]
     received = {
         operation["channel"]["$ref"].removeprefix("#/channels/")
@@ -244,7 +252,7 @@ def test_asyncapi_tells_who_sends_what() -> None:
     assert operations["sendRecommendationList"]["channel"] == {"$ref": "#/channels/lists"}
 
 
-def test_every_reference_in_asyncapi_leads_somewhere() -> None:
+def test_every_reference_in_asyncapi_resolves() -> None:
     document = documents.asyncapi()
     found = list(_references(document))
     assert found
@@ -280,8 +288,8 @@ def _references(node: Any) -> Any:
     return (found["$ref"] for found in _objects(node) if "$ref" in found)
 
 
-def test_writing_changes_only_what_differs_and_removes_what_is_gone(tmp_path: Path) -> None:
-    assert len(documents.write(tmp_path)) == len(documents.rendered())
+def test_writing_updates_changed_documents_and_removes_stale_ones(tmp_path: Path) -> None:
+    assert len(documents.write(tmp_path)) == len(documents.render_all())
     assert documents.write(tmp_path) == []
     stale = tmp_path / "schemas" / "view.schema.json"
     stale.write_text("{}")

@@ -1,4 +1,4 @@
-"""What the catalogue's agent makes of items."""
+"""What the catalog's agent makes of items."""
 
 import asyncio
 from pathlib import Path
@@ -8,38 +8,38 @@ import msgspec
 import pytest
 
 from stream_app.client.redis_contract import item_key, popular_key, user_key
-from stream_app.worker.agents.catalog import CatalogEvents
+from stream_app.worker.agents.catalog import CatalogEventHandler
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from topics.catalog import CATALOG_ITEMS
 from topics.codec import Limits
 
 if TYPE_CHECKING:
-    from tests.support.in_memory_worker import Workbench
+    from tests.support.in_memory_worker import InMemoryWorker
 else:
-    from tests.support.in_memory_worker import Workbench
+    from tests.support.in_memory_worker import InMemoryWorker
 
 
 @pytest.fixture
-def workbench(tmp_path: Path) -> Workbench:
-    return Workbench(tmp_path)
+def worker(tmp_path: Path) -> InMemoryWorker:
+    return InMemoryWorker(tmp_path)
 
 
 OLD = b'{"item_id":"shoe","ts":"2001-01-01T00:00:00Z","title":"A shoe"}'
 
 
 @pytest.fixture
-def catalog(workbench: Workbench) -> CatalogEvents:
-    letters = DeadLetterWriter(workbench.outgoing.append, workbench.metrics)
-    return CatalogEvents(letters, workbench.metrics, Limits(max_age=60.0))
+def catalog(worker: InMemoryWorker) -> CatalogEventHandler:
+    dead_letters = DeadLetterWriter(worker.producer.append, worker.metrics)
+    return CatalogEventHandler(dead_letters, worker.metrics, Limits(max_age=60.0))
 
 
 @pytest.mark.parametrize("value", [OLD, None])
-def test_an_item_of_any_age_and_a_removal_are_fine(
-    workbench: Workbench, catalog: CatalogEvents, value: bytes | None
+def test_items_of_any_age_and_tombstones_are_accepted(
+    worker: InMemoryWorker, catalog: CatalogEventHandler, value: bytes | None
 ) -> None:
-    catalog.handle(workbench.record(CATALOG_ITEMS.name, b"shoe", value))
-    assert workbench.outgoing.records == []
-    assert workbench.outcomes(CATALOG_ITEMS) == {"accepted": 1}
+    catalog.handle(worker.record(CATALOG_ITEMS.name, b"shoe", value))
+    assert worker.producer.records == []
+    assert worker.event_outcomes(CATALOG_ITEMS) == {"accepted": 1}
 
 
 @pytest.mark.parametrize(
@@ -52,45 +52,43 @@ def test_an_item_of_any_age_and_a_removal_are_fine(
         (OLD.replace(b"}", b',"price":-1}'), "negative_price"),
     ],
 )
-def test_an_item_that_cannot_be_read_is_a_dead_letter(
-    workbench: Workbench, catalog: CatalogEvents, value: bytes, reason: str
+def test_an_unreadable_item_becomes_a_dead_letter(
+    worker: InMemoryWorker, catalog: CatalogEventHandler, value: bytes, reason: str
 ) -> None:
-    catalog.handle(workbench.record(CATALOG_ITEMS.name, b"shoe", value))
-    [letter] = workbench.letters()
+    catalog.handle(worker.record(CATALOG_ITEMS.name, b"shoe", value))
+    [letter] = worker.dead_letters()
     assert (letter.reason, letter.topic, letter.value) == (reason, CATALOG_ITEMS.name, value)
-    assert workbench.outcomes(CATALOG_ITEMS) == {"dead_lettered": 1}
+    assert worker.event_outcomes(CATALOG_ITEMS) == {"dead_lettered": 1}
 
 
-async def test_an_item_that_can_be_bought_no_more_leaves_lists_that_no_event_touches(
-    workbench: Workbench,
+async def test_an_unavailable_item_is_removed_from_lists_without_a_user_event(
+    worker: InMemoryWorker,
 ) -> None:
-    def described(**fields: object) -> None:
-        value = msgspec.json.encode({"item_id": "shoe", "ts": int(workbench.clock.now * 1000), **fields})
-        record = workbench.record(
-            CATALOG_ITEMS.name, b"shoe", value, timestamp=int(workbench.clock.now * 1000)
-        )
-        workbench.replica._fold_catalogue([record])
+    def handle_item(**fields: object) -> None:
+        value = msgspec.json.encode({"item_id": "shoe", "ts": int(worker.clock.now * 1000), **fields})
+        record = worker.record(CATALOG_ITEMS.name, b"shoe", value, timestamp=int(worker.clock.now * 1000))
+        worker.replica._fold_catalog([record])
 
-    def holding() -> set[str]:
-        lists = {key: workbench.published(key) for key in workbench.publisher.documents}
+    def keys_with_shoe() -> set[str]:
+        lists = {key: worker.published(key) for key in worker.publisher.documents}
         return {key for key, one in lists.items() if one and any(item.id == "shoe" for item in one.items)}
 
-    async def held_by(*keys: str) -> None:
+    async def wait_until_held_by(*keys: str) -> None:
         async with asyncio.timeout(5):
-            while holding() != set(keys):  # noqa: ASYNC110  # a publisher in memory has no event
+            while keys_with_shoe() != set(keys):  # noqa: ASYNC110  # a publisher in memory has no event
                 await asyncio.sleep(0.001)
 
     shared = {popular_key(), popular_key("country:FR"), popular_key("category:footwear"), item_key("sock")}
-    async with workbench.flushing():
-        described(categories=["footwear"])
+    async with worker.running_flusher():
+        handle_item(categories=["footwear"])
         for item in ("shoe", "sock", "shoe"):
-            workbench.take(workbench.click("ann", item, context={"country": "FR"}))
-        await held_by(*shared, user_key("ann"))
-        workbench.clock.now += 60
-        described(available=False)
-        await held_by(user_key("ann"))  # a shopper's list follows at their next event
-        workbench.take(workbench.click("ann", "sock"))
-        await held_by()
-        workbench.clock.now += 60
-        described(categories=["footwear"])
-        await held_by(*shared)
+            worker.accept(worker.click("ann", item, context={"country": "FR"}))
+        await wait_until_held_by(*shared, user_key("ann"))
+        worker.clock.now += 60
+        handle_item(available=False)
+        await wait_until_held_by(user_key("ann"))  # a shopper's list follows at their next event
+        worker.accept(worker.click("ann", "sock"))
+        await wait_until_held_by()
+        worker.clock.now += 60
+        handle_item(categories=["footwear"])
+        await wait_until_held_by(*shared)

@@ -30,7 +30,7 @@ def monitor(registry: CollectorRegistry) -> ScrapedMonitor:
     return ScrapedMonitor(registry)
 
 
-def watched(monitor: ScrapedMonitor, now: float) -> list[Any]:
+def watchdog_complaints(monitor: ScrapedMonitor, now: float) -> list[Any]:
     """What Faust's watchdog complains of `now` about a partition that is being read, long after the start."""
     complaints: list[Any] = []
     state = SimpleNamespace(highwater=100, position=50)
@@ -47,24 +47,24 @@ def watched(monitor: ScrapedMonitor, now: float) -> list[Any]:
         tp_last_committed_at={CLICKS: now},
         _verify_aiokafka_event_path=lambda *_: False,
         _ensure_consumer=lambda: consumer,
-        _log_slow_processing_stream=lambda *said: complaints.append(said),
-        _log_slow_processing_commit=lambda *said: complaints.append(said),
+        _log_slow_processing_stream=lambda *args: complaints.append(args),
+        _log_slow_processing_commit=lambda *args: complaints.append(args),
     )
     AIOKafkaConsumerThread.verify_event_path(thread, now, CLICKS)
     return complaints
 
 
-def test_faust_calls_no_stream_stuck_that_is_at_work_and_one_that_has_stopped(
+def test_faust_watchdog_reports_a_stopped_stream_and_not_an_active_one(
     monitor: ScrapedMonitor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stream_app.worker.faust_monitor.monotonic", lambda: 10_000.0)
-    assert watched(monitor, 10_001.0), "nothing has come in yet"
+    assert watchdog_complaints(monitor, 10_001.0), "nothing has come in yet"
     monitor.on_stream_event_in(CLICKS, 7, STREAM, None)
-    assert watched(monitor, 10_001.0) == []
-    assert watched(monitor, 10_400.0), "nothing for more than five minutes"
+    assert watchdog_complaints(monitor, 10_001.0) == []
+    assert watchdog_complaints(monitor, 10_400.0), "nothing for more than five minutes"
 
 
-def test_what_was_counted_is_served_after_it_was_copied(
+def test_counts_are_exported_after_they_are_copied(
     monitor: ScrapedMonitor, registry: CollectorRegistry
 ) -> None:
     for offset in range(3):

@@ -11,14 +11,14 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from state.attribution import Attribution, AttributionRules, attribute
-from state.dedup import Place
-from state.list_store import ListMemory
-from state.log_progress import Logged
+from state.dedup import RecordId
+from state.list_store import PublishedListStore
+from state.log_progress import LogProgress
 from state.published_list import PublishedList
 from stream_app.client.redis_contract import encode_list, search_key, user_key
-from stream_app.publishing.list_documents import with_features
-from stream_app.worker import list_recovery as recall_module
-from stream_app.worker.list_recovery import Recall
+from stream_app.publishing.list_documents import append_features
+from stream_app.worker import list_recovery as list_recovery_module
+from stream_app.worker.list_recovery import ListRecovery
 from topics.catalog import LISTS, REWARDS
 from topics.events import OrderLine, Purchase, rfc3339
 from topics.records import ListedItem, Reason, RecommendationList, Reward, RewardKind, Source
@@ -27,7 +27,7 @@ NOW = 1_700_000_000.0
 DAY = 86_400.0
 
 
-class Log:
+class FakeListLog:
     """The topics of lists and rewards; a thing of `age` seconds is put at the end."""
 
     def __init__(self) -> None:
@@ -65,7 +65,7 @@ class Log:
             model_version=1,
             items=tuple(ListedItem(item, 0.5, propensity, Reason("popular")) for item in items),
         )
-        self.add(LISTS.name, partition, user.encode(), with_features(encode_list(listed), features), age)
+        self.add(LISTS.name, partition, user.encode(), append_features(encode_list(listed), features), age)
 
     def reward(
         self,
@@ -92,12 +92,12 @@ class Log:
         self.add(REWARDS.name, 0, user.encode(), msgspec.msgpack.encode(reward), age)
 
 
-class Consumer:
+class FakeListConsumer:
     """The part of aiokafka's consumer that is used."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: FakeListLog) -> None:
         self.log = log
-        self.places: dict[TopicPartition, int] = {}
+        self.offsets: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
         self.read: list[tuple[str, int, int]] = []
         self.stopped = False
@@ -108,7 +108,7 @@ class Consumer:
         self.stopped = True
 
     def assign(self, tps: Collection[TopicPartition]) -> None:
-        self.places, self.paused = dict.fromkeys(tps, 0), set()
+        self.offsets, self.paused = dict.fromkeys(tps, 0), set()
 
     async def end_offsets(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: len(self.log.records.get(tp, ())) for tp in tps}
@@ -124,78 +124,82 @@ class Consumer:
         return found
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
-        self.places[tp] = offset
+        self.offsets[tp] = offset
 
     def pause(self, *tps: TopicPartition) -> None:
         self.paused |= set(tps)
 
     async def position(self, tp: TopicPartition) -> int:
-        return self.places[tp]
+        return self.offsets[tp]
 
     async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
         del timeout_ms
-        for tp, place in self.places.items():
-            batch = self.log.records.get(tp, [])[place : place + min(3, max_records)]
+        for tp, start in self.offsets.items():
+            batch = self.log.records.get(tp, [])[start : start + min(3, max_records)]
             if tp not in self.paused and batch:
-                self.places[tp] += len(batch)
+                self.offsets[tp] += len(batch)
                 self.read += [(tp.topic, tp.partition, record.offset) for record in batch]
                 return {tp: batch}
         raise AssertionError("nothing is left to read: this would wait for ever")
 
 
-class Worker:
+class RecoveringWorker:
     """What a worker has of it."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.log = Log()
-        self.memory = ListMemory()
-        self.logged = Logged()
-        self.consumer = Consumer(self.log)
+        self.log = FakeListLog()
+        self.memory = PublishedListStore()
+        self.log_progress = LogProgress()
+        self.consumer = FakeListConsumer(self.log)
 
-        def consumer(_broker: str) -> Consumer:
-            self.consumer = Consumer(self.log)
+        def consumer(_broker: str) -> FakeListConsumer:
+            self.consumer = FakeListConsumer(self.log)
             return self.consumer
 
-        monkeypatch.setattr(recall_module, "log_consumer", consumer)
+        monkeypatch.setattr(list_recovery_module, "log_consumer", consumer)
 
-    async def recalls(self, *partitions: int, limit: int = 1000) -> None:
-        recall = Recall(self.memory, self.logged, broker="", limit=limit, window=DAY, clock=lambda: NOW)
-        await recall.read(set(partitions))
+    async def recover_lists(self, *partitions: int, limit: int = 1000) -> None:
+        recovery = ListRecovery(
+            self.memory, self.log_progress, broker="", limit=limit, window=DAY, clock=lambda: NOW
+        )
+        await recovery.recover(set(partitions))
 
     def names(self, user: str) -> list[str]:
-        return [each.list_id for each in self.memory.of(user)]
+        return [each.list_id for each in self.memory.lists_of(user)]
 
 
 @pytest.fixture
-def worker(monkeypatch: pytest.MonkeyPatch) -> Worker:
-    return Worker(monkeypatch)
+def worker(monkeypatch: pytest.MonkeyPatch) -> RecoveringWorker:
+    return RecoveringWorker(monkeypatch)
 
 
-async def test_lists_come_back_as_they_were_remembered(worker: Worker) -> None:
+async def test_lists_are_recovered_unchanged(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe", "sock", propensity=0.25, features=bytes(range(8)))
     worker.log.list("ann", "s", "hat", search=True, age=50)
-    await worker.recalls(0)
-    [listed] = worker.memory.of("ann")
+    await worker.recover_lists(0)
+    [listed] = worker.memory.lists_of("ann")
     search = worker.memory.find("ann", "s")
     assert search is not None
     assert (listed.list_id, listed.policy, listed.items) == ("l1", "thompson", ("shoe", "sock"))
-    assert (listed.at, listed.propensity(1), listed.row(1)) == (NOW - 60, 0.25, bytes(range(4, 8)))
+    assert (listed.at, listed.propensity(1), listed.feature_row(1)) == (NOW - 60, 0.25, bytes(range(4, 8)))
     assert (listed.search, search.search) == (False, True)
     assert worker.consumer.stopped
 
 
-async def test_what_came_of_them_comes_back_too(worker: Worker) -> None:
+async def test_outcomes_are_recovered(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe", "sock")
     worker.log.reward("ann", "l1", 7, 0, 1, line=2)
-    await worker.recalls(0)
-    [listed] = worker.memory.of("ann")
-    assert (listed.seen, listed.was_given(RewardKind.CLICK)) == (0b11, 0b10)
-    lines = [worker.logged.first_line(Place(Source.CLICK, 0, offset)) for offset in (6, 7, 8)]
+    await worker.recover_lists(0)
+    [listed] = worker.memory.lists_of("ann")
+    assert (listed.seen, listed.rewarded_mask(RewardKind.CLICK)) == (0b11, 0b10)
+    lines = [
+        worker.log_progress.first_unrewarded_line(RecordId(Source.CLICK, 0, offset)) for offset in (6, 7, 8)
+    ]
     assert lines == [None, 3, 0]
-    assert worker.logged.first_line(Place(Source.CLICK, 1, 0)) == 0
+    assert worker.log_progress.first_unrewarded_line(RecordId(Source.CLICK, 1, 0)) == 0
 
 
-async def test_an_erasure_among_the_rewards_is_known_and_says_nothing_of_lists(worker: Worker) -> None:
+async def test_an_erasure_reward_advances_the_position_and_changes_no_list(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "", "shoe")
     erasure = Reward(
         source=Source.ERASURE,
@@ -209,52 +213,56 @@ async def test_an_erasure_among_the_rewards_is_known_and_says_nothing_of_lists(w
         kind=RewardKind.ERASURE,
     )
     worker.log.add(REWARDS.name, 0, b"ann", msgspec.msgpack.encode(erasure), 30)
-    await worker.recalls(0)
-    [listed] = worker.memory.of("ann")
-    assert listed.given is None
-    lines = [worker.logged.first_line(Place(Source.ERASURE, 0, offset)) for offset in (6, 7, 8)]
+    await worker.recover_lists(0)
+    [listed] = worker.memory.lists_of("ann")
+    assert listed.rewarded is None
+    lines = [
+        worker.log_progress.first_unrewarded_line(RecordId(Source.ERASURE, 0, offset)) for offset in (6, 7, 8)
+    ]
     assert lines == [None, 1, 0]
 
 
-async def test_a_list_that_was_reacted_to_outlives_newer_ones(worker: Worker) -> None:
+async def test_a_list_with_a_reaction_outlives_newer_lists(worker: RecoveringWorker) -> None:
     for number in range(50):
         worker.log.list("ann", f"l{number}", "shoe", age=100 - number)
     worker.log.reward("ann", "l0", 0, 0)
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     # and with it those that were up when it was clicked, or since: what was done with them may come yet
     assert worker.names("ann") == ["l0", *(f"l{number}" for number in range(50 - 10 - 6, 50))]
 
 
-async def test_own_lists_that_were_on_their_way_are_not_remembered_twice(worker: Worker) -> None:
-    await worker.recalls(0)
+async def test_in_flight_own_lists_are_not_stored_twice(worker: RecoveringWorker) -> None:
+    await worker.recover_lists(0)
     # published while the partition stayed, and not acknowledged yet
     for number in range(2):
         worker.log.list("ann", f"l{number}", "shoe", "sock", age=50.0 - 10 * number)
         at = NOW - 50.0 + 10 * number
         worker.memory.add("ann", 0, PublishedList(f"l{number}", "thompson", at, ("shoe", "sock")))
-    worker.memory.of("ann")[0].mark(RewardKind.CLICK, 1, (0, 1), NOW)
-    await worker.recalls(0)
+    worker.memory.lists_of("ann")[0].apply_outcome(RewardKind.CLICK, 1, (0, 1), NOW)
+    await worker.recover_lists(0)
     assert worker.names("ann") == ["l0", "l1"]
-    assert worker.memory.of("ann")[0].was_given(RewardKind.CLICK) == 0b10
+    assert worker.memory.lists_of("ann")[0].rewarded_mask(RewardKind.CLICK) == 0b10
 
 
-async def test_a_delivery_that_is_told_during_the_read_is_not_unlearned(worker: Worker) -> None:
+async def test_a_delivery_reported_during_recovery_is_kept(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l0", "shoe")
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     worker.log.list("ann", "l1", "shoe")
-    read, delivered = Consumer.getmany, worker.logged.delivered
+    read, on_delivered = FakeListConsumer.getmany, worker.log_progress.on_delivered
 
-    async def delivering(consumer: Consumer, **how: int) -> Any:
-        delivered(LISTS.name, 0, 7)
+    async def getmany_with_delivery(consumer: FakeListConsumer, **how: int) -> Any:
+        on_delivered(LISTS.name, 0, 7)
         return await read(consumer, **how)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Consumer, "getmany", delivering)
-        await worker.recalls(0)
-    assert worker.logged.positions[LISTS.name, 0] == 8
+        patch.setattr(FakeListConsumer, "getmany", getmany_with_delivery)
+        await worker.recover_lists(0)
+    assert worker.log_progress.positions[LISTS.name, 0] == 8
 
 
-async def test_a_clicked_list_from_further_back_than_is_read_still_has_its_purchase(worker: Worker) -> None:
+async def test_a_purchase_is_attributed_to_a_clicked_list_older_than_the_recovered_tail(
+    worker: RecoveringWorker,
+) -> None:
     worker.log.list("ann", "clicked", "hat", "shoe", "sock", age=3_000.0)
     worker.log.list("ann", "looked at", "hat", age=2_900.0)
     worker.log.list("ann", "searched", "sock", age=2_800.0, search=True)
@@ -272,41 +280,46 @@ async def test_a_clicked_list_from_further_back_than_is_read_still_has_its_purch
     for number in range(8):
         worker.log.list(f"u{number}", f"l{number}", "shoe", age=100.0 - number)
     worker.log.list("ann", "newest", "shoe", age=1.0)
-    worker.memory = ListMemory(8)
-    await worker.recalls(0, limit=8)
+    worker.memory = PublishedListStore(8)
+    await worker.recover_lists(0, limit=8)
     assert worker.names("ann") == ["clicked", "newest"]
 
-    def buys(item: str, **fields: Any) -> Attribution:
+    def purchase_of(item: str, **fields: Any) -> Attribution:
         lines = [OrderLine(item_id=item)]
         order = Purchase(event_id="e", user_id="ann", ts=0, order_id="o", items=lines, **fields)
-        return attribute(worker.memory, order, Place(Source.PURCHASE, 0, 5), NOW, AttributionRules())
+        return attribute(worker.memory, order, RecordId(Source.PURCHASE, 0, 5), NOW, AttributionRules())
 
     # what stood elsewhere on it is not known
-    assert buys("hat", list_id="clicked").unattributed == ("unknown_list",)
-    [bought] = buys("shoe").rewards
-    assert (bought.list_id, bought.policy, bought.position, bought.first) == ("clicked", "thompson", 1, False)
+    assert purchase_of("hat", list_id="clicked").unattributed == ("unknown_list",)
+    [bought] = purchase_of("shoe").rewards
+    assert (bought.list_id, bought.policy, bought.position, bought.first_positive) == (
+        "clicked",
+        "thompson",
+        1,
+        False,
+    )
     assert (bought.propensity, bought.features, bought.delay, bought.seen) == (0.25, b"row!", 3_000.0, ())
     # nothing is guessed, and lists of searches are matched when they are named
-    assert [buys(item).rewards for item in ("hat", "sock")] == [(), ()]
+    assert [purchase_of(item).rewards for item in ("hat", "sock")] == [(), ()]
     found = worker.memory.find("ann", "searched")
     assert found is not None
     assert found.search
 
 
-async def test_what_rewards_tell_of_lists_takes_no_room_from_lists(worker: Worker) -> None:
+async def test_truncated_lists_from_rewards_do_not_evict_full_lists(worker: RecoveringWorker) -> None:
     for number in range(40):
         worker.log.reward(f"u{number}", f"gone {number}", number, 0, item_id="shoe", age=1_000.0 - number)
     for number in range(30):
         worker.log.list(f"v{number}", f"l{number}", "shoe", age=50.0)
-    worker.memory = ListMemory(limit=30)
-    await worker.recalls(0, limit=30)
+    worker.memory = PublishedListStore(limit=30)
+    await worker.recover_lists(0, limit=30)
     assert len(worker.memory) == 60
     assert all(worker.names(f"v{number}") for number in range(30))
     # the newest of them
     assert [number for number in range(40) if worker.names(f"u{number}")] == list(range(10, 40))
 
 
-async def test_a_list_comes_back_with_all_that_became_of_it_however_much_that_is(worker: Worker) -> None:
+async def test_a_list_is_recovered_with_all_its_outcomes(worker: RecoveringWorker) -> None:
     for number in range(40):
         worker.log.list(f"u{number}", f"l{number}", *(f"i{at}" for at in range(6)), age=1_000.0 - number)
     offset = count()
@@ -317,118 +330,118 @@ async def test_a_list_comes_back_with_all_that_became_of_it_however_much_that_is
             seen: dict[str, Any] = {"kind": RewardKind.IMPRESSION, "position": -1, "age": age}
             worker.log.reward(who, f"l{number}", next(offset), at, **seen)
         worker.log.reward(who, f"l{number}", next(offset), 5, item_id="i5", age=age)
-    worker.memory = ListMemory(limit=20)
-    await worker.recalls(0, limit=20)
+    worker.memory = PublishedListStore(limit=20)
+    await worker.recover_lists(0, limit=20)
     for number in range(20, 40):
-        [listed] = worker.memory.of(f"u{number}")
-        assert (listed.seen, listed.was_given(RewardKind.CLICK)) == (0b111111, 0b100000)
+        [listed] = worker.memory.lists_of(f"u{number}")
+        assert (listed.seen, listed.rewarded_mask(RewardKind.CLICK)) == (0b111111, 0b100000)
     # of the rewards no more is read than that takes, and there is room for what is left of one list more
-    [listed] = worker.memory.of("u19")
-    assert listed.is_remnant
-    assert all(worker.memory.of(f"u{number}") == () for number in range(19))
+    [listed] = worker.memory.lists_of("u19")
+    assert listed.is_truncated
+    assert all(worker.memory.lists_of(f"u{number}") == () for number in range(19))
 
 
-async def test_an_erasure_among_the_rewards_takes_what_they_told_of_lists(worker: Worker) -> None:
+async def test_an_erasure_reward_drops_earlier_outcomes_of_the_user(worker: RecoveringWorker) -> None:
     worker.log.reward("ann", "gone", 0, 0, item_id="shoe")
     worker.log.reward("ann", "", 1, 0, kind=RewardKind.ERASURE)
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     assert worker.names("ann") == []
 
 
-async def test_an_erased_shopper_does_not_come_back(worker: Worker) -> None:
+async def test_lists_of_an_erased_user_are_not_recovered(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe")
     worker.log.list("bob", "l2", "shoe")
     worker.log.add(LISTS.name, 0, b"ann", None, 10)
     worker.log.list("ann", "l3", "hat", age=5)
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     assert (worker.names("ann"), worker.names("bob")) == (["l3"], ["l2"])
 
 
-async def test_only_what_can_still_be_reacted_to_is_read(worker: Worker) -> None:
+async def test_only_lists_within_the_attribution_window_are_read(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "old", "shoe", age=DAY + 10)
     worker.log.list("ann", "new", "shoe", age=DAY - 10)
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     assert worker.names("ann") == ["new"]
     # the first is read to know its time
     assert worker.consumer.read == [(LISTS.name, 0, 1)] * 2
 
 
-async def test_no_more_is_read_than_is_remembered(worker: Worker) -> None:
+async def test_no_more_lists_are_read_than_the_store_holds(worker: RecoveringWorker) -> None:
     for partition in (0, 1):
         for number in range(50):
             worker.log.list(f"u{partition}-{number}", "l", "shoe", partition=partition)
-    await worker.recalls(0, 1, limit=20)
+    await worker.recover_lists(0, 1, limit=20)
     assert len(worker.consumer.read) == 2 + 22
     assert len(worker.memory) == 22
 
 
-async def test_only_owned_partitions_are_read_and_remembered(worker: Worker) -> None:
+async def test_only_owned_partitions_are_recovered(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe", partition=0)
     worker.log.list("bob", "l2", "shoe", partition=1)
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     assert (worker.names("ann"), worker.names("bob")) == (["l1"], [])
-    await worker.recalls(1)
+    await worker.recover_lists(1)
     assert (worker.names("ann"), worker.names("bob")) == ([], ["l2"])
     # what another worker did with ann meanwhile is read too when she comes back
     worker.log.list("ann", "l3", "hat", partition=0)
-    await worker.recalls(0, 1)
+    await worker.recover_lists(0, 1)
     assert (worker.names("ann"), worker.names("bob")) == (["l1", "l3"], ["l2"])
 
 
-async def test_a_partition_that_stays_is_read_on_from_where_it_is_known(worker: Worker) -> None:
+async def test_a_retained_partition_is_read_from_its_known_position(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe", "sock")
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     # own records, which the memory has already
     worker.log.list("ann", "l2", "hat")
-    worker.logged.delivered(LISTS.name, 0, 1)
+    worker.log_progress.on_delivered(LISTS.name, 0, 1)
     # those of another worker, of an assignment that this one did not notice
     worker.log.list("ann", "l3", "scarf")
     worker.log.reward("ann", "l1", 3, 0)
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     assert worker.consumer.read == [(LISTS.name, 0, 2), (REWARDS.name, 0, 0), (LISTS.name, 0, 2)]
     assert worker.names("ann") == ["l1", "l3"]
-    assert worker.memory.of("ann")[0].seen == 1
+    assert worker.memory.lists_of("ann")[0].seen == 1
 
 
-async def test_a_delivery_that_is_told_after_the_partition_went_hides_nothing(worker: Worker) -> None:
+async def test_a_late_delivery_report_for_a_revoked_partition_is_ignored(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe")
-    await worker.recalls(0, 1)
-    await worker.recalls(1)
+    await worker.recover_lists(0, 1)
+    await worker.recover_lists(1)
     worker.log.list("ann", "l2", "hat")
-    worker.logged.delivered(LISTS.name, 0, 1)
-    await worker.recalls(0, 1)
+    worker.log_progress.on_delivered(LISTS.name, 0, 1)
+    await worker.recover_lists(0, 1)
     assert worker.names("ann") == ["l1", "l2"]
 
 
-async def test_without_partitions_nothing_is_read(worker: Worker) -> None:
+async def test_without_partitions_nothing_is_read(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe")
-    await worker.recalls(0)
-    await worker.recalls()
+    await worker.recover_lists(0)
+    await worker.recover_lists()
     assert worker.names("ann") == []
 
 
-async def test_a_log_whose_beginning_has_expired_is_read_from_what_is_left(worker: Worker) -> None:
+async def test_a_partly_expired_list_log_is_read_from_its_first_offset(worker: RecoveringWorker) -> None:
     for number in range(5):
         worker.log.list("ann", f"l{number}", "shoe")
     worker.log.beginnings[TopicPartition(LISTS.name, 0)] = 3
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     assert worker.names("ann") == ["l3", "l4"]
 
 
 @pytest.mark.parametrize("value", [b"", b"\xff", b"{}", json.dumps({"list_id": 7}).encode()])
-async def test_what_cannot_be_read_is_passed_over(worker: Worker, value: bytes) -> None:
+async def test_unreadable_records_are_skipped(worker: RecoveringWorker, value: bytes) -> None:
     worker.log.add(LISTS.name, 0, b"ann", value, 5)
     worker.log.add(LISTS.name, 0, None, value, 5)
     worker.log.add(REWARDS.name, 0, b"ann", value, 5)
     worker.log.add(REWARDS.name, 0, b"ann", None, 5)
     worker.log.list("ann", "l1", "shoe")
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     assert worker.names("ann") == ["l1"]
 
 
-async def test_a_list_without_a_readable_time_is_passed_over(worker: Worker) -> None:
+async def test_a_list_with_an_invalid_time_is_skipped(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe")
     [record] = worker.log.records[TopicPartition(LISTS.name, 0)]
     record.value = record.value.replace(b'"generated_at":"20', b'"generated_at":"no')
-    await worker.recalls(0)
+    await worker.recover_lists(0)
     assert worker.names("ann") == []

@@ -11,22 +11,22 @@ from stream_app.worker.record_order import BrokerTimeOrder
 
 
 @given(st.dictionaries(st.integers(0, 5), st.lists(st.integers(0, 50)).map(sorted), max_size=6))
-def test_records_come_by_the_brokers_time_and_each_partition_keeps_its_order(
+def test_records_are_merged_by_broker_timestamp_and_partition_order_is_kept(
     times: dict[int, list[int]],
 ) -> None:
     fetched: dict[Any, list[Any]] = {
         tp: [SimpleNamespace(timestamp=time, offset=offset) for offset, time in enumerate(of)]
         for tp, of in times.items()
     }
-    taken = list(BrokerTimeOrder().iterate(fetched))
-    assert [record.timestamp for _, record in taken] == sorted(time for of in times.values() for time in of)
+    ordered = list(BrokerTimeOrder().iterate(fetched))
+    assert [record.timestamp for _, record in ordered] == sorted(time for of in times.values() for time in of)
     for tp, records in fetched.items():
-        assert [record for of, record in taken if of == tp] == records
+        assert [record for of, record in ordered if of == tp] == records
 
 
-def test_of_one_millisecond_what_was_shown_comes_before_what_was_made_of_it() -> None:
+def test_impressions_precede_other_events_of_the_same_millisecond() -> None:
     clicks, impressions = TopicPartition("events.click", 0), TopicPartition("events.impression", 0)
     fetched = [(clicks, [SimpleNamespace(timestamp=7)]), (impressions, [SimpleNamespace(timestamp=7)])]
     for order in (fetched, fetched[::-1]):
-        taken = BrokerTimeOrder().iterate(dict(order))
-        assert [tp for tp, _ in taken] == [impressions, clicks]
+        ordered = BrokerTimeOrder().iterate(dict(order))
+        assert [tp for tp, _ in ordered] == [impressions, clicks]

@@ -13,10 +13,10 @@ import pytest
 from aiokafka.structs import TopicPartition
 
 from state.model_store import DirectoryModelStore
-from stream_app.experiment.assignment import Shares
+from stream_app.experiment.assignment import Assignment
 from stream_app.experiment.feature_rows import pack_rows
 from stream_app.experiment.live_policies import LivePolicies
-from stream_app.experiment.policy_features import FEATURES, STAMP
+from stream_app.experiment.policy_features import FEATURES, FEATURES_VERSION
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from stream_app.worker import replica as replica_module
@@ -32,10 +32,10 @@ PARTITIONS = [
     TopicPartition(REWARDS.name, 0),
     TopicPartition(REWARDS.name, 1),
 ]
-FIRST, SECOND, CATALOG, REWARDED, REWARDED_SECOND = PARTITIONS
+FIRST_INTERACTIONS, SECOND_INTERACTIONS, CATALOG, FIRST_REWARDS, SECOND_REWARDS = PARTITIONS
 
 
-class Log:
+class FakeBrokerLog:
     """What is on the broker; `changed` is set when something was added."""
 
     def __init__(self) -> None:
@@ -55,7 +55,7 @@ class Log:
 
     def interaction(self, tp: TopicPartition, offset: int, item: str, *segments: str) -> Interaction:
         """Add a click that stood at `offset` of its source partition."""
-        click = made(tp.partition, offset, item, *segments)
+        click = make_click(tp.partition, offset, item, *segments)
         self.add(tp, msgspec.msgpack.encode(click))
         return click
 
@@ -81,7 +81,7 @@ class Log:
         self.add(CATALOG, json.dumps(body).encode(), item_id.encode())
 
 
-def made(partition: int, offset: int, item: str, *segments: str) -> Interaction:
+def make_click(partition: int, offset: int, item: str, *segments: str) -> Interaction:
     ts = 1000.0 + offset
     return Interaction(Source.CLICK, partition, offset, ts, "ann", Kind.VIEW, (Line(item),), segments)
 
@@ -91,12 +91,12 @@ def listed(array: Any) -> Any:
     return array.tolist()
 
 
-class Consumer:
+class FakeLogConsumer:
     """The part of aiokafka's consumer that the replica uses."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: FakeBrokerLog) -> None:
         self.log = log
-        self.places: dict[TopicPartition, int] = {}
+        self.offsets: dict[TopicPartition, int] = {}
         self.paused: set[TopicPartition] = set()
         self.read: list[tuple[TopicPartition, int]] = []
         self.stopped = False
@@ -107,13 +107,13 @@ class Consumer:
         self.stopped = True
 
     def assign(self, partitions: Collection[TopicPartition]) -> None:
-        self.places = dict.fromkeys(partitions, 0)
+        self.offsets = dict.fromkeys(partitions, 0)
 
     def assignment(self) -> frozenset[TopicPartition]:
-        return frozenset(self.places)
+        return frozenset(self.offsets)
 
     def seek(self, tp: TopicPartition, offset: int) -> None:
-        self.places[tp] = offset
+        self.offsets[tp] = offset
         self.log.changed.set()
 
     def pause(self, *partitions: TopicPartition) -> None:
@@ -139,31 +139,31 @@ class Consumer:
             if self.log.failure is not None:
                 raise self.log.failure
             for tp, records in self.log.records.items():
-                start = self.places[tp] - self.log.beginnings[tp]
+                start = self.offsets[tp] - self.log.beginnings[tp]
                 batch = records[start : start + max_records]
                 if tp not in self.paused and batch:
-                    self.places[tp] += len(batch)
+                    self.offsets[tp] += len(batch)
                     self.read += [(tp, record.offset) for record in batch]
                     return {tp: batch}
             await self.log.changed.wait()
 
 
-class Follower:
+class ReplicaHarness:
     """Starts replicas on one log, one after the other."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.log = Log()
+        self.log = FakeBrokerLog()
         self.store = DirectoryModelStore(folder)
         self.metrics = Metrics()
         self.running: list[Replica] = []
-        self.consumer = Consumer(self.log)
-        self.news: list[tuple[set[str], set[str]]] = []
+        self.consumer = FakeLogConsumer(self.log)
+        self.stale: list[tuple[set[str], set[str]]] = []
 
         async def partitions(*_: Any) -> list[TopicPartition]:
             return list(PARTITIONS)
 
-        def consumer(_broker: str) -> Consumer:
-            self.consumer = Consumer(self.log)
+        def consumer(_broker: str) -> FakeLogConsumer:
+            self.consumer = FakeLogConsumer(self.log)
             return self.consumer
 
         monkeypatch.setattr(replica_module, "log_consumer", consumer)
@@ -181,15 +181,15 @@ class Follower:
             self.metrics,
             broker="unused",
             limits=Limits(max_future=300.0, max_age=60.0),
-            on_news=lambda items, segments: self.news.append((set(items), set(segments))),
+            on_stale=lambda items, segments: self.stale.append((set(items), set(segments))),
             clock=lambda: 1_700_000_060.0,
         )
 
     async def start(self) -> Replica:
-        made = self.make()
-        await made.start()
-        self.running.append(made)
-        return made
+        make_click = self.make()
+        await make_click.start()
+        self.running.append(make_click)
+        return make_click
 
     def count(self, name: str) -> float:
         return self.metrics.registry.get_sample_value(f"headrace_{name}") or 0.0
@@ -197,17 +197,17 @@ class Follower:
     def digest_of_the_log(self) -> str:
         """The digest of models that learned every interaction of the log from its start."""
         models = self.models()
-        for tp in (FIRST, SECOND):
+        for tp in (FIRST_INTERACTIONS, SECOND_INTERACTIONS):
             for record in self.log.records[tp]:
                 models.learn(msgspec.msgpack.decode(record.value, type=Interaction))
         return models.digest()
 
 
 @pytest.fixture
-async def follower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Follower]:
-    made = Follower(tmp_path / "models", monkeypatch)
-    yield made
-    for replica in made.running:
+async def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReplicaHarness]:
+    make_click = ReplicaHarness(tmp_path / "models", monkeypatch)
+    yield make_click
+    for replica in make_click.running:
         await replica.stop()
 
 
@@ -216,230 +216,235 @@ async def caught_up(replica: Replica) -> None:
     await asyncio.wait_for(replica.catch_up(), 5.0)
 
 
-async def test_a_replica_learns_all_partitions_from_the_start(follower: Follower) -> None:
+async def test_a_replica_learns_all_partitions_from_the_start(harness: ReplicaHarness) -> None:
     for offset in range(250):
-        follower.log.interaction(FIRST, offset, f"i{offset % 7}")
-        follower.log.interaction(SECOND, offset, f"i{offset % 5}")
-    follower.log.item("i1", available=False)
-    replica = await follower.start()
+        harness.log.interaction(FIRST_INTERACTIONS, offset, f"i{offset % 7}")
+        harness.log.interaction(SECOND_INTERACTIONS, offset, f"i{offset % 5}")
+    harness.log.item("i1", available=False)
+    replica = await harness.start()
     await caught_up(replica)
     assert replica.models.version == 500
-    assert replica.models.digest() == follower.digest_of_the_log()
+    assert replica.models.digest() == harness.digest_of_the_log()
     assert not replica.models.index.available[replica.models.index.find("i1")]
-    assert follower.count("interactions_folded_total") == 500
-    assert follower.count("replica_lag_messages") == 0
+    assert harness.count("interactions_folded_total") == 500
+    assert harness.count("replica_lag_messages") == 0
 
 
-async def test_what_stands_at_or_below_the_watermark_is_dropped(follower: Follower) -> None:
-    follower.log.interaction(FIRST, 0, "shoe")
-    follower.log.interaction(FIRST, 1, "sock")
-    follower.log.interaction(FIRST, 0, "shoe")
-    follower.log.interaction(FIRST, 1, "sock")
+async def test_records_at_or_below_the_watermark_are_dropped(harness: ReplicaHarness) -> None:
+    harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
+    harness.log.interaction(FIRST_INTERACTIONS, 1, "sock")
+    harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
+    harness.log.interaction(FIRST_INTERACTIONS, 1, "sock")
     # the same offset of another partition is another event
-    follower.log.interaction(SECOND, 1, "hat")
-    replica = await follower.start()
+    harness.log.interaction(SECOND_INTERACTIONS, 1, "hat")
+    replica = await harness.start()
     await caught_up(replica)
     assert replica.models.version == 3
-    assert follower.count("interactions_folded_total") == 3
-    assert follower.count("interactions_dropped_total") == 2
+    assert harness.count("interactions_folded_total") == 3
+    assert harness.count("interactions_dropped_total") == 2
 
 
-async def test_own_interactions_are_learned_at_once_and_dropped_when_they_come_round(
-    follower: Follower,
+async def test_local_interactions_are_learned_immediately_and_dropped_when_read_back(
+    harness: ReplicaHarness,
 ) -> None:
-    replica = await follower.start()
-    replica.fold_own(made(0, 0, "shoe"))
+    replica = await harness.start()
+    replica.fold_local(make_click(0, 0, "shoe"))
     assert replica.models.version == 1
-    follower.log.interaction(FIRST, 0, "shoe")
+    harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
     await caught_up(replica)
     assert replica.models.version == 1
-    assert follower.count("interactions_dropped_total") == 1
+    assert harness.count("interactions_dropped_total") == 1
 
 
-async def test_owned_partitions_are_not_read_and_their_position_follows_what_was_delivered(
-    follower: Follower,
+async def test_owned_partitions_are_not_read_and_their_position_follows_deliveries(
+    harness: ReplicaHarness,
 ) -> None:
-    replica = await follower.start()
-    replica.own({0})
+    replica = await harness.start()
+    replica.set_owned_partitions({0})
     for offset in range(3):
-        follower.log.interaction(FIRST, offset, "shoe")
-    follower.log.interaction(SECOND, 0, "sock")
-    replica.delivered(0, 2)
+        harness.log.interaction(FIRST_INTERACTIONS, offset, "shoe")
+    harness.log.interaction(SECOND_INTERACTIONS, 0, "sock")
+    replica.on_delivered(0, 2)
     await caught_up(replica)
-    assert {tp for tp, _ in follower.consumer.read} == {SECOND}
+    assert {tp for tp, _ in harness.consumer.read} == {SECOND_INTERACTIONS}
     # batches are acknowledged in order, but a late word of an older one must not move it back
-    replica.delivered(0, 1)
+    replica.on_delivered(0, 1)
     positions = {(topic, at): offset for topic, at, offset in replica.snapshot_state()["positions"]}
     assert positions == {
-        (FIRST.topic, 0): 3,
-        (SECOND.topic, 1): 1,
+        (FIRST_INTERACTIONS.topic, 0): 3,
+        (SECOND_INTERACTIONS.topic, 1): 1,
         (CATALOG.topic, 0): 0,
-        (REWARDED.topic, 0): 0,
-        (REWARDED_SECOND.topic, 1): 0,
+        (FIRST_REWARDS.topic, 0): 0,
+        (SECOND_REWARDS.topic, 1): 0,
     }
 
 
-async def test_a_partition_given_up_is_read_on_from_where_its_deliveries_stopped(follower: Follower) -> None:
-    replica = await follower.start()
-    replica.own({0, 1})
+async def test_a_revoked_partition_is_read_from_its_last_delivery(harness: ReplicaHarness) -> None:
+    replica = await harness.start()
+    replica.set_owned_partitions({0, 1})
     for offset in range(2):
-        replica.fold_own(follower.log.interaction(FIRST, offset, "shoe"))
-    replica.delivered(0, 1)
-    replica.own({1})
+        replica.fold_local(harness.log.interaction(FIRST_INTERACTIONS, offset, "shoe"))
+    replica.on_delivered(0, 1)
+    replica.set_owned_partitions({1})
     # the new owner goes on
-    follower.log.interaction(FIRST, 2, "hat")
+    harness.log.interaction(FIRST_INTERACTIONS, 2, "hat")
     await caught_up(replica)
-    assert follower.consumer.read == [(FIRST, 2)]
+    assert harness.consumer.read == [(FIRST_INTERACTIONS, 2)]
     assert replica.models.version == 3
 
 
-async def test_rewards_are_read_beside_the_interactions_and_learned_once(follower: Follower) -> None:
-    for tp in (REWARDED, REWARDED_SECOND):
+async def test_rewards_are_read_with_the_interactions_and_learned_once(harness: ReplicaHarness) -> None:
+    for tp in (FIRST_REWARDS, SECOND_REWARDS):
         for offset, line in ((0, 0), (0, 1), (3, 0), (0, 1), (3, 0), (4, 0)):
-            follower.log.reward(tp, offset, line)
-    follower.log.add(REWARDED, b"no reward")
-    follower.log.add(REWARDED, None)
-    replica = await follower.start()
+            harness.log.reward(tp, offset, line)
+    harness.log.add(FIRST_REWARDS, b"no reward")
+    harness.log.add(FIRST_REWARDS, None)
+    replica = await harness.start()
     await caught_up(replica)
     assert replica.models.reward_watermarks == {(Source.CLICK, 0): (4, 0), (Source.CLICK, 1): (4, 0)}
-    assert follower.count("rewards_folded_total") == 8
-    assert follower.count("rewards_dropped_total") == 6
-    assert follower.count("replica_lag_messages") == 0
+    assert harness.count("rewards_folded_total") == 8
+    assert harness.count("rewards_dropped_total") == 6
+    assert harness.count("replica_lag_messages") == 0
 
 
-async def test_what_is_learned_anew_from_the_log_is_what_was_learned_as_it_came(follower: Follower) -> None:
+async def test_rebuilding_from_the_log_gives_the_same_models(harness: ReplicaHarness) -> None:
     def made_with_policies() -> ModelSet:
-        models = follower.models()
-        models.listeners.append(LivePolicies(models, Shares({"thompson": 1.0, "item_thompson": 0.0})))
+        models = harness.models()
+        models.learners.append(LivePolicies(models, Assignment({"thompson": 1.0, "item_thompson": 0.0})))
         return models
 
-    log, models = follower.log, made_with_policies()
-    row = pack_rows(np.eye(1, len(FEATURES), dtype=np.float32), STAMP)
+    log, models = harness.log, made_with_policies()
+    row = pack_rows(np.eye(1, len(FEATURES), dtype=np.float32), FEATURES_VERSION)
     for offset in range(60):
         # each is new when it is viewed, and chosen from a list right after that
         item = f"item {offset}"
-        assert models.learn(log.interaction(FIRST, offset, item))
-        told = log.reward(
-            REWARDED, offset, item_id=item, position=0, value=1.0, features=row,
+        assert models.learn(log.interaction(FIRST_INTERACTIONS, offset, item))
+        progress_calls = log.reward(
+            FIRST_REWARDS, offset, item_id=item, position=0, value=1.0, features=row,
             seen=(item,), seen_positions=(0,), seen_features=row,
         )  # fmt: skip
-        assert models.learn_reward(told)
+        assert models.learn_reward(progress_calls)
     # the broker hands out the rewards before anything else
-    log.records = {tp: log.records[tp] for tp in (REWARDED, REWARDED_SECOND, FIRST, SECOND, CATALOG)}
-    replica = follower.make(made_with_policies)
+    log.records = {
+        tp: log.records[tp]
+        for tp in (FIRST_REWARDS, SECOND_REWARDS, FIRST_INTERACTIONS, SECOND_INTERACTIONS, CATALOG)
+    }
+    replica = harness.make(made_with_policies)
     await replica.start()
-    follower.running.append(replica)
+    harness.running.append(replica)
     await caught_up(replica)
     assert replica.models.digest() == models.digest()
-    learned, again = (each.state()["listeners"]["policies"] for each in (models, replica.models))
+    learned, again = (each.state()["learners"]["policies"] for each in (models, replica.models))
     assert again["policies"].keys() == {"thompson", "item_thompson"}
     assert msgspec.msgpack.encode(again, enc_hook=listed) == msgspec.msgpack.encode(learned, enc_hook=listed)
     assert learned["rates"]["chosen"][:60].min() > 0
-    assert learned["policies"]["thompson"]["posterior"]["folded"] == 120
+    assert learned["policies"]["thompson"]["posterior"]["n_updates"] == 120
 
 
-async def test_rewards_are_read_on_beside_the_interactions_that_come_later(follower: Follower) -> None:
-    follower.log.records = dict(reversed(follower.log.records.items()))
-    follower.log.interaction(FIRST, 0, "shoe")
-    follower.log.reward(REWARDED, 0)
-    replica = await follower.start()
+async def test_rewards_are_read_alongside_later_interactions(harness: ReplicaHarness) -> None:
+    harness.log.records = dict(reversed(harness.log.records.items()))
+    harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
+    harness.log.reward(FIRST_REWARDS, 0)
+    replica = await harness.start()
     await caught_up(replica)
-    assert follower.consumer.read == [(FIRST, 0), (REWARDED, 0)]
-    follower.consumer.pause(FIRST)
-    follower.log.interaction(FIRST, 1, "sock")
-    follower.log.reward(REWARDED, 1)
-    while len(follower.consumer.read) < 3:  # noqa: ASYNC110  # what is read has no event
+    assert harness.consumer.read == [(FIRST_INTERACTIONS, 0), (FIRST_REWARDS, 0)]
+    harness.consumer.pause(FIRST_INTERACTIONS)
+    harness.log.interaction(FIRST_INTERACTIONS, 1, "sock")
+    harness.log.reward(FIRST_REWARDS, 1)
+    while len(harness.consumer.read) < 3:  # noqa: ASYNC110  # what is read has no event
         await asyncio.sleep(0)
-    assert follower.consumer.read[-1] == (REWARDED, 1)
-    follower.consumer.resume(FIRST)
+    assert harness.consumer.read[-1] == (FIRST_REWARDS, 1)
+    harness.consumer.resume(FIRST_INTERACTIONS)
     await caught_up(replica)
-    assert follower.consumer.read[-1] == (FIRST, 1)
+    assert harness.consumer.read[-1] == (FIRST_INTERACTIONS, 1)
 
 
-async def test_own_rewards_are_learned_at_once_and_their_partitions_are_not_read(follower: Follower) -> None:
-    replica = await follower.start()
-    replica.own({0})
-    replica.fold_own_reward(follower.log.reward(REWARDED, 0))
-    replica.delivered(0, 0, REWARDS.name)
-    follower.log.reward(REWARDED_SECOND, 0)
+async def test_local_rewards_are_learned_immediately_and_their_partitions_are_not_read(
+    harness: ReplicaHarness,
+) -> None:
+    replica = await harness.start()
+    replica.set_owned_partitions({0})
+    replica.fold_local_reward(harness.log.reward(FIRST_REWARDS, 0))
+    replica.on_delivered(0, 0, REWARDS.name)
+    harness.log.reward(SECOND_REWARDS, 0)
     await caught_up(replica)
-    assert {tp for tp, _ in follower.consumer.read} == {REWARDED_SECOND}
-    assert follower.count("rewards_folded_total") == 2
+    assert {tp for tp, _ in harness.consumer.read} == {SECOND_REWARDS}
+    assert harness.count("rewards_folded_total") == 2
     # the partition goes to another worker, which goes on
-    replica.own(())
-    follower.log.reward(REWARDED, 1)
+    replica.set_owned_partitions(())
+    harness.log.reward(FIRST_REWARDS, 1)
     await caught_up(replica)
-    assert follower.consumer.read[-1] == (REWARDED, 1)
+    assert harness.consumer.read[-1] == (FIRST_REWARDS, 1)
     assert replica.models.reward_watermarks == {(Source.CLICK, 0): (1, 0), (Source.CLICK, 1): (0, 0)}
 
 
-async def test_a_snapshot_knows_which_rewards_it_holds(follower: Follower) -> None:
-    follower.log.reward(REWARDED, 0)
-    first = await follower.start()
+async def test_a_snapshot_records_which_rewards_it_contains(harness: ReplicaHarness) -> None:
+    harness.log.reward(FIRST_REWARDS, 0)
+    first = await harness.start()
     await caught_up(first)
     # folded and not known to be delivered when the snapshot is taken
-    first.own({0})
-    first.fold_own_reward(follower.log.reward(REWARDED, 1))
+    first.set_owned_partitions({0})
+    first.fold_local_reward(harness.log.reward(FIRST_REWARDS, 1))
     await first.snapshot()
     await first.stop()
-    follower.log.reward(REWARDED, 2)
-    second = await follower.start()
+    harness.log.reward(FIRST_REWARDS, 2)
+    second = await harness.start()
     await caught_up(second)
-    assert [place for place in follower.consumer.read if place[0] == REWARDED] == [
-        (REWARDED, 1),
-        (REWARDED, 2),
+    assert [place for place in harness.consumer.read if place[0] == FIRST_REWARDS] == [
+        (FIRST_REWARDS, 1),
+        (FIRST_REWARDS, 2),
     ]
     assert second.models.reward_watermarks == {(Source.CLICK, 0): (2, 0)}
-    assert follower.count("rewards_dropped_total") == 1
+    assert harness.count("rewards_dropped_total") == 1
 
 
-async def test_catching_up_waits_for_all_that_was_there_when_it_began(follower: Follower) -> None:
+async def test_catching_up_waits_for_all_records_present_at_its_start(harness: ReplicaHarness) -> None:
     for offset in range(5):
-        follower.log.interaction(FIRST, offset, "shoe")
-    replica = follower.make()
-    told: list[tuple[int, int]] = []
+        harness.log.interaction(FIRST_INTERACTIONS, offset, "shoe")
+    replica = harness.make()
+    progress_calls: list[tuple[int, int]] = []
     await replica.start()
-    follower.running.append(replica)
-    follower.consumer.pause(FIRST)
-    waiting = asyncio.create_task(replica.catch_up(lambda done, total: told.append((done, total))))
-    while not told:  # noqa: ASYNC110  # the progress is told by a call
+    harness.running.append(replica)
+    harness.consumer.pause(FIRST_INTERACTIONS)
+    waiting = asyncio.create_task(replica.catch_up(lambda done, total: progress_calls.append((done, total))))
+    while not progress_calls:  # noqa: ASYNC110  # the progress is told by a call
         await asyncio.sleep(0)
-    assert told == [(0, 5)]
+    assert progress_calls == [(0, 5)]
     assert not waiting.done()
-    follower.consumer.resume(FIRST)
+    harness.consumer.resume(FIRST_INTERACTIONS)
     await asyncio.wait_for(waiting, 5.0)
     assert replica.models.version == 5
 
 
-async def test_catching_up_with_an_empty_log_returns_at_once(follower: Follower) -> None:
-    replica = await follower.start()
+async def test_catching_up_with_an_empty_log_returns_at_once(harness: ReplicaHarness) -> None:
+    replica = await harness.start()
     await caught_up(replica)
     assert replica.models.version == 0
 
 
-async def test_catching_up_says_when_following_has_failed(follower: Follower) -> None:
-    follower.log.interaction(FIRST, 0, "shoe")
-    replica = follower.make()
+async def test_catching_up_raises_when_following_has_failed(harness: ReplicaHarness) -> None:
+    harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
+    replica = harness.make()
     await replica.start()
-    follower.running.append(replica)
-    follower.consumer.pause(FIRST)
+    harness.running.append(replica)
+    harness.consumer.pause(FIRST_INTERACTIONS)
     waiting = asyncio.create_task(replica.catch_up())
     await asyncio.sleep(0)
-    follower.log.failure = ConnectionError("not allowed to read any more")
-    follower.log.changed.set()
+    harness.log.failure = ConnectionError("not allowed to read any more")
+    harness.log.changed.set()
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(waiting, 0.5)
 
 
-async def test_a_log_whose_beginning_has_expired_is_read_from_what_is_left(follower: Follower) -> None:
-    follower.log.beginnings[FIRST] = 100
-    follower.log.interaction(FIRST, 300, "shoe")
-    replica = await follower.start()
+async def test_a_partly_expired_log_is_read_from_its_first_offset(harness: ReplicaHarness) -> None:
+    harness.log.beginnings[FIRST_INTERACTIONS] = 100
+    harness.log.interaction(FIRST_INTERACTIONS, 300, "shoe")
+    replica = await harness.start()
     await caught_up(replica)
-    assert follower.consumer.read == [(FIRST, 100)]
+    assert harness.consumer.read == [(FIRST_INTERACTIONS, 100)]
 
 
-NO_INTERACTIONS = [
+INVALID_INTERACTIONS = [
     b"",
     b"\xc1 no msgpack",
     b"\x90",
@@ -451,48 +456,46 @@ NO_INTERACTIONS = [
 ]
 
 
-@pytest.mark.parametrize("value", NO_INTERACTIONS)
-async def test_a_record_that_is_no_interaction_is_passed_over(
-    follower: Follower, value: bytes | None
-) -> None:
-    follower.log.add(FIRST, value)
-    follower.log.interaction(FIRST, 0, "shoe")
-    replica = await follower.start()
+@pytest.mark.parametrize("value", INVALID_INTERACTIONS)
+async def test_an_invalid_interaction_record_is_skipped(harness: ReplicaHarness, value: bytes | None) -> None:
+    harness.log.add(FIRST_INTERACTIONS, value)
+    harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
+    replica = await harness.start()
     await caught_up(replica)
     assert replica.models.version == 1
 
 
-async def test_an_interaction_that_a_model_cannot_take_does_not_stop_the_others(
-    follower: Follower, monkeypatch: pytest.MonkeyPatch
+async def test_an_interaction_that_a_model_rejects_does_not_stop_the_others(
+    harness: ReplicaHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    replica = follower.make()
+    replica = harness.make()
     model = replica.models.models[0]
     learn = model.learn_one
 
-    def picky(observation: Any) -> None:
+    def learn_or_raise(observation: Any) -> None:
         if replica.models.index.id_of(observation.item) == "cursed":
             raise ValueError("no such thing")
         learn(observation)
 
-    monkeypatch.setattr(model, "learn_one", picky)
+    monkeypatch.setattr(model, "learn_one", learn_or_raise)
     for offset, item in enumerate(("cursed", "shoe")):
-        follower.log.interaction(FIRST, offset, item)
+        harness.log.interaction(FIRST_INTERACTIONS, offset, item)
     await replica.start()
-    follower.running.append(replica)
+    harness.running.append(replica)
     await caught_up(replica)
-    replica.fold_own(made(1, 0, "cursed"))
-    assert follower.count("interactions_folded_total") == 1
-    assert follower.count("interactions_dropped_total") == 2
+    replica.fold_local(make_click(1, 0, "cursed"))
+    assert harness.count("interactions_folded_total") == 1
+    assert harness.count("interactions_dropped_total") == 2
 
 
-async def test_the_catalogue_is_followed_and_what_cannot_be_read_is_passed_over(follower: Follower) -> None:
-    follower.log.item("shoe", price=10.0, categories=["footwear"])
-    follower.log.add(CATALOG, b"not json", b"shoe")
-    follower.log.item("sock", price=-1.0)
-    follower.log.item("hat", price=5.0)
-    follower.log.add(CATALOG, None, b"hat")
-    follower.log.add(CATALOG, None, None)
-    replica = await follower.start()
+async def test_the_catalog_is_followed_and_unreadable_items_are_skipped(harness: ReplicaHarness) -> None:
+    harness.log.item("shoe", price=10.0, categories=["footwear"])
+    harness.log.add(CATALOG, b"not json", b"shoe")
+    harness.log.item("sock", price=-1.0)
+    harness.log.item("hat", price=5.0)
+    harness.log.add(CATALOG, None, b"hat")
+    harness.log.add(CATALOG, None, None)
+    replica = await harness.start()
     await caught_up(replica)
     index = replica.models.index
     assert index.categories(index.find("shoe")) == ("footwear",)
@@ -502,131 +505,131 @@ async def test_the_catalogue_is_followed_and_what_cannot_be_read_is_passed_over(
     assert index.available[index.find("shoe")]
 
 
-async def test_an_item_from_the_future_is_passed_over_as_the_agent_does_and_hides_no_later_word(
-    follower: Follower,
+async def test_an_item_dated_in_the_future_is_skipped_and_does_not_mask_later_updates(
+    harness: ReplicaHarness,
 ) -> None:
     hour = 3_600_000
-    follower.log.item("shoe", price=1.0, ts=1_700_000_000_000 - 1000 * hour)  # of any age
-    follower.log.item("shoe", price=2.0, ts=1_700_000_000_000 + hour, available=False)
-    replica = await follower.start()
+    harness.log.item("shoe", price=1.0, ts=1_700_000_000_000 - 1000 * hour)  # of any age
+    harness.log.item("shoe", price=2.0, ts=1_700_000_000_000 + hour, available=False)
+    replica = await harness.start()
     await caught_up(replica)
     index = replica.models.index
     shoe = index.find("shoe")
     assert (index.prices[shoe], index.available[shoe]) == (1.0, True)
-    follower.log.item("shoe", price=3.0)
+    harness.log.item("shoe", price=3.0)
     await caught_up(replica)
     assert (index.prices[shoe], index.available[shoe]) == (3.0, True)
 
 
 @pytest.mark.parametrize("tombstone", [False, True])
-async def test_news_of_an_item_that_can_be_bought_no_more_goes_to_every_list_that_may_hold_it(
-    follower: Follower, *, tombstone: bool
+async def test_an_unavailable_item_invalidates_every_list_that_may_contain_it(
+    harness: ReplicaHarness, *, tombstone: bool
 ) -> None:
-    follower.log.item("shoe", categories=["footwear"])
-    follower.log.item("hat", categories=["head"])
-    replica = await follower.start()
+    harness.log.item("shoe", categories=["footwear"])
+    harness.log.item("hat", categories=["head"])
+    replica = await harness.start()
     await caught_up(replica)
     for offset, item in enumerate(("shoe", "sock", "shoe", "sock")):
-        follower.log.interaction(FIRST, offset, item, "country:FR")
-    replica.fold_own(
+        harness.log.interaction(FIRST_INTERACTIONS, offset, item, "country:FR")
+    replica.fold_local(
         Interaction(Source.CLICK, 5, 0, 9000.0, "bob", Kind.VIEW, (Line("hat"),), ("country:DE",))
     )
     await caught_up(replica)
-    follower.news.clear()
+    harness.stale.clear()
     if tombstone:
-        follower.log.add(CATALOG, None, b"shoe")
+        harness.log.add(CATALOG, None, b"shoe")
     else:
-        follower.log.item("shoe", categories=["footwear"], available=False)
+        harness.log.item("shoe", categories=["footwear"], available=False)
     await caught_up(replica)
     gone = [({"shoe", "sock"}, {"country:FR", "category:footwear"})]
-    assert follower.news == gone
+    assert harness.stale == gone
     # the same again is no news; that it is back is
-    follower.log.item("shoe", available=False, ts=1_700_000_000_100)
+    harness.log.item("shoe", available=False, ts=1_700_000_000_100)
     await caught_up(replica)
-    assert follower.news == gone
-    follower.log.item("shoe", ts=1_700_000_000_200)
+    assert harness.stale == gone
+    harness.log.item("shoe", ts=1_700_000_000_200)
     await caught_up(replica)
-    assert follower.news == gone * 2
+    assert harness.stale == gone * 2
 
 
-async def test_an_item_that_was_never_on_a_list_is_no_news(follower: Follower) -> None:
-    follower.log.item("shoe", available=False)
-    replica = await follower.start()
+async def test_an_item_never_listed_invalidates_nothing(harness: ReplicaHarness) -> None:
+    harness.log.item("shoe", available=False)
+    replica = await harness.start()
     await caught_up(replica)
-    assert follower.news == []
+    assert harness.stale == []
 
 
-async def test_news_of_other_workers_interactions_are_of_the_items_categories_too(follower: Follower) -> None:
-    follower.log.item("shoe", categories=["footwear", "women"])
-    replica = await follower.start()
+async def test_other_workers_interactions_invalidate_category_lists_too(harness: ReplicaHarness) -> None:
+    harness.log.item("shoe", categories=["footwear", "women"])
+    replica = await harness.start()
     await caught_up(replica)
-    follower.log.interaction(FIRST, 0, "shoe", "country:FR")
+    harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe", "country:FR")
     await caught_up(replica)
-    assert follower.news == [(set(), {"country:FR", "category:footwear", "category:women"})]
+    assert harness.stale == [(set(), {"country:FR", "category:footwear", "category:women"})]
 
 
-async def test_the_lag_is_what_is_waiting_and_the_age_of_the_newest_that_was_read(follower: Follower) -> None:
-    replica = await follower.start()
-    follower.consumer.pause(SECOND)
+async def test_the_lag_is_the_unread_records_and_the_age_of_the_newest_read(harness: ReplicaHarness) -> None:
+    replica = await harness.start()
+    harness.consumer.pause(SECOND_INTERACTIONS)
     for offset in range(3):
-        follower.log.interaction(SECOND, offset, "sock")
-    follower.log.interaction(FIRST, 0, "shoe")
+        harness.log.interaction(SECOND_INTERACTIONS, offset, "sock")
+    harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
     while replica.models.version < 1:  # noqa: ASYNC110  # what is read has no event
         await asyncio.sleep(0)
     # the clock is 60 s ahead of the log
-    assert (follower.count("replica_lag_messages"), follower.count("replica_lag_seconds")) == (3, 60)
-    follower.consumer.resume(SECOND)
+    assert (harness.count("replica_lag_messages"), harness.count("replica_lag_seconds")) == (3, 60)
+    harness.consumer.resume(SECOND_INTERACTIONS)
     await caught_up(replica)
-    assert (follower.count("replica_lag_messages"), follower.count("replica_lag_seconds")) == (0, 0)
+    assert (harness.count("replica_lag_messages"), harness.count("replica_lag_seconds")) == (0, 0)
 
 
-async def test_a_snapshot_and_the_rest_of_the_log_make_the_same_models(follower: Follower) -> None:
+async def test_a_snapshot_plus_the_log_tail_gives_the_same_models(harness: ReplicaHarness) -> None:
     for offset in range(40):
-        follower.log.interaction(FIRST, offset, f"i{offset % 7}")
-        follower.log.interaction(SECOND, offset, f"i{offset % 5}")
-    first = await follower.start()
+        harness.log.interaction(FIRST_INTERACTIONS, offset, f"i{offset % 7}")
+        harness.log.interaction(SECOND_INTERACTIONS, offset, f"i{offset % 5}")
+    first = await harness.start()
     await caught_up(first)
     assert (await first.snapshot()).startswith("models-")
     for offset in range(40, 60):
-        follower.log.interaction(FIRST, offset, f"i{offset % 3}")
+        harness.log.interaction(FIRST_INTERACTIONS, offset, f"i{offset % 3}")
     await caught_up(first)
     await first.stop()
 
-    second = await follower.start()
+    second = await harness.start()
     await caught_up(second)
-    assert follower.consumer.read == [(FIRST, offset) for offset in range(40, 60)]
+    assert harness.consumer.read == [(FIRST_INTERACTIONS, offset) for offset in range(40, 60)]
     assert second.models.version == first.models.version == 100
-    assert second.models.digest() == first.models.digest() == follower.digest_of_the_log()
-    assert follower.count("snapshot_seconds_count") == 1
+    assert second.models.digest() == first.models.digest() == harness.digest_of_the_log()
+    assert harness.count("snapshot_seconds_count") == 1
 
 
-async def test_a_snapshot_shares_nothing_with_what_is_learned_after(follower: Follower) -> None:
-    replica = await follower.start()
-    replica.fold_own(made(0, 0, "shoe"))
+async def test_a_snapshot_shares_no_memory_with_later_learning(harness: ReplicaHarness) -> None:
+    replica = await harness.start()
+    replica.fold_local(make_click(0, 0, "shoe"))
     state = replica.snapshot_state()
     for offset in range(1, 50):
-        replica.fold_own(made(0, offset, f"i{offset}"))
-    restored = follower.models()
+        replica.fold_local(make_click(0, offset, f"i{offset}"))
+    restored = harness.models()
     restored.restore(state["models"])
     assert restored.version == 1
-    once = follower.models()
-    once.learn(made(0, 0, "shoe"))
-    assert restored.digest() == once.digest()
+    learned_once = harness.models()
+    learned_once.learn(make_click(0, 0, "shoe"))
+    assert restored.digest() == learned_once.digest()
 
 
-def test_without_a_snapshot_all_is_learned_anew(follower: Follower) -> None:
-    models, positions = load_models(follower.models, follower.store)
+def test_without_a_snapshot_models_start_empty(harness: ReplicaHarness) -> None:
+    models, positions = load_models(harness.models, harness.store)
     assert models.version == 0
     assert positions == {}
 
 
-async def test_a_snapshot_of_other_models_is_passed_over(
-    follower: Follower, caplog: pytest.LogCaptureFixture
+async def test_an_incompatible_snapshot_is_ignored(
+    harness: ReplicaHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
-    replica = await follower.start()
-    replica.fold_own(made(0, 0, "shoe"))
+    replica = await harness.start()
+    replica.fold_local(make_click(0, 0, "shoe"))
     await replica.snapshot()
-    models, positions = load_models(lambda: follower.models(half_life=1.0), follower.store)
+    models, positions = load_models(lambda: harness.models(half_life=1.0), harness.store)
     assert (models.version, positions) == (0, {})
     assert "half_life" in caplog.text
     assert "learning the log from its start" in caplog.text
@@ -644,28 +647,28 @@ async def test_a_snapshot_of_other_models_is_passed_over(
         {"positions": [], "models": {"format": 99}},
     ],
 )
-def test_a_snapshot_that_does_not_fit_is_passed_over(follower: Follower, state: dict[str, Any]) -> None:
-    follower.store.save(state)
-    models, positions = load_models(follower.models, follower.store)
+def test_a_malformed_snapshot_is_ignored(harness: ReplicaHarness, state: dict[str, Any]) -> None:
+    harness.store.save(state)
+    models, positions = load_models(harness.models, harness.store)
     assert (models.version, positions) == (0, {})
     # and the models can be used
-    assert models.learn(made(0, 0, "shoe"))
+    assert models.learn(make_click(0, 0, "shoe"))
 
 
-def test_a_torn_snapshot_gives_way_to_the_one_before(follower: Follower, tmp_path: Path) -> None:
-    models = follower.models()
-    models.learn(made(0, 0, "shoe"))
+def test_a_torn_snapshot_falls_back_to_the_previous_one(harness: ReplicaHarness, tmp_path: Path) -> None:
+    models = harness.models()
+    models.learn(make_click(0, 0, "shoe"))
     state = {"models": models.state(), "positions": [[INTERACTIONS.name, 0, 1]]}
-    follower.store.save(state)
-    torn = tmp_path / "models" / follower.store.save(state)
+    harness.store.save(state)
+    torn = tmp_path / "models" / harness.store.save(state)
     torn.write_bytes(torn.read_bytes()[:-10])
-    restored, positions = load_models(follower.models, follower.store)
+    restored, positions = load_models(harness.models, harness.store)
     assert restored.version == 1
     assert positions == {(INTERACTIONS.name, 0): 1}
 
 
-async def test_stopping_lets_go_of_the_consumer_and_can_be_done_twice(follower: Follower) -> None:
-    replica = await follower.start()
+async def test_stopping_releases_the_consumer_and_is_idempotent(harness: ReplicaHarness) -> None:
+    replica = await harness.start()
     await replica.stop()
-    assert follower.consumer.stopped
+    assert harness.consumer.stopped
     await replica.stop()

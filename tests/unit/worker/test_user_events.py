@@ -11,7 +11,7 @@ from state.row import EMPTY_ROW
 from stream_app.client.redis_contract import user_key
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
-from stream_app.worker.dead_letter_writer import KEPT_BYTES, DeadLetterWriter
+from stream_app.worker.dead_letter_writer import MAX_VALUE_BYTES, DeadLetterWriter
 from topics.catalog import (
     CLICKS,
     DEAD_LETTERS,
@@ -34,58 +34,58 @@ from topics.events import (
 from topics.records import DeadLetter, Interaction, Kind, Source
 
 if TYPE_CHECKING:
-    from tests.support.in_memory_worker import Workbench
+    from tests.support.in_memory_worker import InMemoryWorker
 else:
-    from tests.support.in_memory_worker import Workbench
+    from tests.support.in_memory_worker import InMemoryWorker
 
 
 @pytest.fixture
-def workbench(tmp_path: Path) -> Workbench:
-    return Workbench(tmp_path)
+def worker(tmp_path: Path) -> InMemoryWorker:
+    return InMemoryWorker(tmp_path)
 
 
 GOOD = b'{"event_id":"e","user_id":"ann","ts":1700000000000,"item_id":"shoe"}'
 
 
-def interactions(bench: Workbench) -> list[Interaction]:
-    values = [record.value for record in bench.outgoing.of(INTERACTIONS)]
+def interactions(worker: InMemoryWorker) -> list[Interaction]:
+    values = [record.value for record in worker.producer.of(INTERACTIONS)]
     return [msgspec.msgpack.decode(value, type=Interaction) for value in values if value is not None]
 
 
-def test_an_accepted_click_is_remembered_sent_learned_and_marked(workbench: Workbench) -> None:
-    click = workbench.click("ann", "shoe", channel="web", context={"country": "FR"})
-    message = workbench.message(click, offset=7, partition=3)
-    assert workbench.events.handle(message) is None
-    assert [entry.item_id for entry in workbench.rows.get("ann").recent] == ["shoe"]
-    assert workbench.rows.partition_of("ann") == 3
-    [record] = workbench.outgoing.of(INTERACTIONS)
+def test_an_accepted_click_is_stored_sent_learned_and_marked_pending(worker: InMemoryWorker) -> None:
+    click = worker.click("ann", "shoe", channel="web", context={"country": "FR"})
+    message = worker.message(click, offset=7, partition=3)
+    assert worker.events.handle(message) is None
+    assert [entry.item_id for entry in worker.rows.get("ann").recent] == ["shoe"]
+    assert worker.rows.partition_of("ann") == 3
+    [record] = worker.producer.of(INTERACTIONS)
     assert (record.partition, record.key) == (3, b"ann")
-    [interaction] = interactions(workbench)
+    [interaction] = interactions(worker)
     assert (interaction.source, interaction.partition, interaction.offset) == (Source.CLICK, 3, 7)
     assert (interaction.user_id, interaction.kind) == ("ann", Kind.VIEW)
     assert interaction.segments == ("country:FR", "channel:web")
-    assert workbench.models.version == 1
-    assert len(workbench.flusher) == 1
-    assert workbench.outcomes(CLICKS) == {"accepted": 1}
+    assert worker.models.version == 1
+    assert len(worker.flusher) == 1
+    assert worker.event_outcomes(CLICKS) == {"accepted": 1}
 
 
-def test_every_kind_of_event_is_taken_from_its_topic(workbench: Workbench) -> None:
-    ts = int(workbench.clock.now * 1000)
-    workbench.take(
-        workbench.click("ann", "shoe"),
+def test_every_event_type_is_accepted_from_its_topic(worker: InMemoryWorker) -> None:
+    ts = int(worker.clock.now * 1000)
+    worker.accept(
+        worker.click("ann", "shoe"),
         Search(event_id="s", user_id="ann", ts=ts, query="red shoes"),
         Purchase(event_id="p", user_id="ann", ts=ts, order_id="o", items=[OrderLine(item_id="shoe")]),
         Impression(event_id="i", user_id="ann", ts=ts, surface="home", items=["shoe"]),
         Feedback(event_id="f", user_id="ann", ts=ts, item_id="hat", kind=FeedbackKind.HIDE),
-        workbench.erasure("bob"),
+        worker.erasure("bob"),
     )
     for spec in (CLICKS, SEARCHES, PURCHASES, IMPRESSIONS, FEEDBACK, ERASURES):
-        assert workbench.outcomes(spec) == {"accepted": 1}
-    row = workbench.rows.get("ann")
+        assert worker.event_outcomes(spec) == {"accepted": 1}
+    row = worker.rows.get("ann")
     assert row.counts.total == 5
     assert (set(row.bought), set(row.hidden)) == ({"shoe"}, {"hat"})
     # an impression says what was shown, not what the shopper did
-    assert [each.kind for each in interactions(workbench)] == [
+    assert [each.kind for each in interactions(worker)] == [
         Kind.VIEW,
         Kind.SEARCH,
         Kind.PURCHASE,
@@ -94,44 +94,44 @@ def test_every_kind_of_event_is_taken_from_its_topic(workbench: Workbench) -> No
     ]
 
 
-def test_the_same_event_sent_again_changes_nothing_and_is_counted(workbench: Workbench) -> None:
-    click = workbench.click("ann", "shoe")
-    workbench.take(click)
-    before = workbench.rows.stored["ann"]
-    workbench.flusher.erase("ann")
-    workbench.take(click)
-    assert workbench.rows.stored["ann"] == before
-    assert len(workbench.outgoing.of(INTERACTIONS)) == 1
-    assert workbench.models.version == 1
-    assert len(workbench.flusher) == 0
-    assert workbench.outcomes(CLICKS) == {"accepted": 1, "duplicate": 1}
-    assert workbench.count("duplicates_total", topic=CLICKS.name) == 1
+def test_a_duplicate_event_changes_nothing_and_is_counted(worker: InMemoryWorker) -> None:
+    click = worker.click("ann", "shoe")
+    worker.accept(click)
+    before = worker.rows.stored["ann"]
+    worker.flusher.erase("ann")
+    worker.accept(click)
+    assert worker.rows.stored["ann"] == before
+    assert len(worker.producer.of(INTERACTIONS)) == 1
+    assert worker.models.version == 1
+    assert len(worker.flusher) == 0
+    assert worker.event_outcomes(CLICKS) == {"accepted": 1, "duplicate": 1}
+    assert worker.count("duplicates_total", topic=CLICKS.name) == 1
 
 
-def test_an_event_read_again_after_a_crash_is_sent_again_identical_and_learned_once(
-    workbench: Workbench,
+def test_a_replayed_event_is_sent_again_identically_and_learned_once(
+    worker: InMemoryWorker,
 ) -> None:
-    message = workbench.message(workbench.click("ann", "shoe"))
-    workbench.events.handle(message)
-    workbench.take(workbench.click("ann", "sock"))
-    before = workbench.rows.stored["ann"]
-    assert workbench.events.handle(message) is None
-    first, _, again = workbench.outgoing.of(INTERACTIONS)
+    message = worker.message(worker.click("ann", "shoe"))
+    worker.events.handle(message)
+    worker.accept(worker.click("ann", "sock"))
+    before = worker.rows.stored["ann"]
+    assert worker.events.handle(message) is None
+    first, _, again = worker.producer.of(INTERACTIONS)
     assert again == first
-    assert workbench.rows.stored["ann"] == before
+    assert worker.rows.stored["ann"] == before
     # the store on disk may be ahead of the changelog: the row is written to both again
-    assert workbench.rows.writes["ann"] == 3
-    assert workbench.models.version == 2
-    assert workbench.count("interactions_dropped_total") == 1
-    assert workbench.outcomes(CLICKS) == {"accepted": 2, "replayed": 1}
+    assert worker.rows.writes["ann"] == 3
+    assert worker.models.version == 2
+    assert worker.count("interactions_dropped_total") == 1
+    assert worker.event_outcomes(CLICKS) == {"accepted": 2, "replayed": 1}
 
 
-def test_a_list_that_a_crash_lost_is_published_when_its_event_is_read_again(workbench: Workbench) -> None:
-    message = workbench.message(workbench.click("ann", "shoe"))
-    workbench.events.handle(message)
-    workbench.flusher.erase("ann")
-    workbench.events.handle(message)
-    assert len(workbench.flusher) == 1
+def test_a_list_lost_in_a_crash_is_published_when_its_event_is_replayed(worker: InMemoryWorker) -> None:
+    message = worker.message(worker.click("ann", "shoe"))
+    worker.events.handle(message)
+    worker.flusher.erase("ann")
+    worker.events.handle(message)
+    assert len(worker.flusher) == 1
 
 
 @pytest.mark.parametrize(
@@ -151,163 +151,161 @@ def test_a_list_that_a_crash_lost_is_published_when_its_event_is_read_again(work
         (GOOD.replace(b"1700000000000", b"1600000000000"), "timestamp_too_old"),
     ],
 )
-def test_what_cannot_be_taken_is_a_dead_letter_with_its_reason_and_its_bytes(
-    workbench: Workbench, value: bytes | None, reason: str
+def test_an_invalid_record_becomes_a_dead_letter_with_its_reason_and_bytes(
+    worker: InMemoryWorker, value: bytes | None, reason: str
 ) -> None:
-    message = workbench.record(CLICKS.name, b"ann\xff", value, offset=41, partition=2)
-    assert workbench.events.handle(message) is None
-    [letter] = workbench.letters()
+    message = worker.record(CLICKS.name, b"ann\xff", value, offset=41, partition=2)
+    assert worker.events.handle(message) is None
+    [letter] = worker.dead_letters()
     assert (letter.reason, letter.key, letter.value) == (reason, b"ann\xff", value)
     assert (letter.topic, letter.partition, letter.offset) == (CLICKS.name, 2, 41)
-    assert letter.timestamp == workbench.clock.now
+    assert letter.timestamp == worker.clock.now
     assert letter.detail
-    assert workbench.outgoing.of(DEAD_LETTERS)[0].partition == 0
-    assert workbench.rows.stored == {}
-    assert workbench.models.version == 0
-    assert workbench.outcomes(CLICKS) == {"dead_lettered": 1}
-    assert workbench.count("dead_letters_total", reason=reason) == 1
+    assert worker.producer.of(DEAD_LETTERS)[0].partition == 0
+    assert worker.rows.stored == {}
+    assert worker.models.version == 0
+    assert worker.event_outcomes(CLICKS) == {"dead_lettered": 1}
+    assert worker.count("dead_letters_total", reason=reason) == 1
 
 
-def test_a_negative_price_is_a_dead_letter(workbench: Workbench) -> None:
+def test_a_negative_price_is_a_dead_letter(worker: InMemoryWorker) -> None:
     purchase = Purchase(
         event_id="p",
         user_id="ann",
-        ts=int(workbench.clock.now * 1000),
+        ts=int(worker.clock.now * 1000),
         order_id="o",
         items=[OrderLine(item_id="shoe", price=-1.0)],
     )
-    workbench.events.handle(workbench.message(purchase))
-    [letter] = workbench.letters()
+    worker.events.handle(worker.message(purchase))
+    [letter] = worker.dead_letters()
     assert letter.reason == "negative_price"
     assert letter.topic == PURCHASES.name
 
 
 @pytest.mark.parametrize("key", [None, b"", b"bob", b"\xff"])
-def test_an_event_under_a_foreign_key_is_given_back_and_changes_nothing(
-    workbench: Workbench, key: bytes | None
+def test_an_event_under_a_foreign_key_is_returned_and_changes_nothing(
+    worker: InMemoryWorker, key: bytes | None
 ) -> None:
-    event = workbench.events.handle(workbench.record(CLICKS.name, key, GOOD))
+    event = worker.events.handle(worker.record(CLICKS.name, key, GOOD))
     assert event is not None
     assert event.user_id == "ann"
-    assert workbench.rows.stored == {}
-    assert workbench.outgoing.records == []
-    assert workbench.models.version == 0
-    assert len(workbench.flusher) == 0
-    assert workbench.outcomes(CLICKS) == {"rekeyed": 1}
+    assert worker.rows.stored == {}
+    assert worker.producer.records == []
+    assert worker.models.version == 0
+    assert len(worker.flusher) == 0
+    assert worker.event_outcomes(CLICKS) == {"rekeyed": 1}
 
 
-def test_a_bad_event_under_a_foreign_key_is_a_dead_letter_where_it_stands(workbench: Workbench) -> None:
-    assert workbench.events.handle(workbench.record(CLICKS.name, b"bob", b"{}")) is None
-    assert [letter.key for letter in workbench.letters()] == [b"bob"]
+def test_an_invalid_event_under_a_foreign_key_becomes_a_dead_letter_in_place(worker: InMemoryWorker) -> None:
+    assert worker.events.handle(worker.record(CLICKS.name, b"bob", b"{}")) is None
+    assert [letter.key for letter in worker.dead_letters()] == [b"bob"]
 
 
-def test_a_fold_that_fails_is_a_dead_letter_and_the_next_event_is_fine(workbench: Workbench) -> None:
-    workbench.rows.unreadable.add("ann")
-    click = workbench.click("ann", "shoe")
-    assert workbench.events.handle(workbench.message(click)) is None
-    workbench.events.handle(workbench.message(workbench.click("bob", "shoe")))
-    [letter] = workbench.letters()
+def test_a_fold_that_fails_is_a_dead_letter_and_the_next_event_is_fine(worker: InMemoryWorker) -> None:
+    worker.rows.unreadable.add("ann")
+    click = worker.click("ann", "shoe")
+    assert worker.events.handle(worker.message(click)) is None
+    worker.events.handle(worker.message(worker.click("bob", "shoe")))
+    [letter] = worker.dead_letters()
     assert letter.reason == "fold_failed"
     assert letter.detail == "RowFormatError: the stored row has format 99, this version reads 1"
     assert letter.value == msgspec.json.encode(click)
-    assert workbench.rows.get("bob").counts.clicks == 1
-    assert [each.user_id for each in interactions(workbench)] == ["bob"]
-    assert workbench.outcomes(CLICKS) == {"dead_lettered": 1, "accepted": 1}
+    assert worker.rows.get("bob").counts.clicks == 1
+    assert [each.user_id for each in interactions(worker)] == ["bob"]
+    assert worker.event_outcomes(CLICKS) == {"dead_lettered": 1, "accepted": 1}
     # sent back once the row can be read, it is taken
-    workbench.rows.unreadable.clear()
-    workbench.events.handle(workbench.message(click))
-    assert workbench.rows.get("ann").counts.clicks == 1
+    worker.rows.unreadable.clear()
+    worker.events.handle(worker.message(click))
+    assert worker.rows.get("ann").counts.clicks == 1
 
 
-def test_an_erasure_forgets_the_shopper_but_not_that_their_events_were_taken(workbench: Workbench) -> None:
-    message = workbench.message(workbench.click("ann", "shoe"))
-    workbench.events.handle(message)
-    workbench.listed("ann", "shoe")
-    workbench.take(workbench.erasure("ann"))
-    row = workbench.rows.get("ann")
+def test_an_erasure_forgets_the_user_but_keeps_the_watermarks(worker: InMemoryWorker) -> None:
+    message = worker.message(worker.click("ann", "shoe"))
+    worker.events.handle(message)
+    worker.add_published_list("ann", "shoe")
+    worker.accept(worker.erasure("ann"))
+    row = worker.rows.get("ann")
     assert (row.recent, row.counts, row.segments) == (EMPTY_ROW.recent, EMPTY_ROW.counts, EMPTY_ROW.segments)
-    assert b"shoe" not in workbench.rows.stored["ann"]
-    assert interactions(workbench)[-1].kind is Kind.ERASE
-    assert workbench.lists.chose("ann", "shoe", workbench.clock.now) == 0
-    assert len(workbench.flusher) == 0
-    workbench.events.handle(message)
-    assert workbench.rows.get("ann").recent == ()
+    assert b"shoe" not in worker.rows.stored["ann"]
+    assert interactions(worker)[-1].kind is Kind.ERASE
+    assert worker.lists.evaluate_interaction("ann", "shoe", worker.clock.now) == 0
+    assert len(worker.flusher) == 0
+    worker.events.handle(message)
+    assert worker.rows.get("ann").recent == ()
 
 
-def test_a_choice_is_held_against_the_list_the_shopper_had(workbench: Workbench) -> None:
-    workbench.listed("ann", "sock", "shoe")
-    workbench.take(
-        workbench.click("ann", "shoe"), workbench.click("ann", "hat"), workbench.click("bob", "shoe")
-    )
-    assert workbench.count("prequential_events_total") == 2
-    assert workbench.count("prequential_hits_total") == 1
-    assert workbench.count("prequential_reciprocal_rank_total") == 0.5
+def test_an_interaction_is_evaluated_against_the_users_current_list(worker: InMemoryWorker) -> None:
+    worker.add_published_list("ann", "sock", "shoe")
+    worker.accept(worker.click("ann", "shoe"), worker.click("ann", "hat"), worker.click("bob", "shoe"))
+    assert worker.count("prequential_events_total") == 2
+    assert worker.count("prequential_hits_total") == 1
+    assert worker.count("prequential_reciprocal_rank_total") == 0.5
 
 
-async def test_a_choice_is_measured_before_it_is_learned(workbench: Workbench) -> None:
-    workbench.take(workbench.click("ann", "shoe"))
-    async with workbench.flushing():
-        await workbench.flusher.drained()
+async def test_an_interaction_is_evaluated_before_it_is_learned(worker: InMemoryWorker) -> None:
+    worker.accept(worker.click("ann", "shoe"))
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
         # what nobody had seen before cannot be a hit, though the next list holds it
-        workbench.take(workbench.click("ann", "hat"))
-        assert workbench.count("prequential_hits_total") == 0
-        await workbench.flusher.drained()
-        workbench.take(workbench.click("ann", "hat"))
-    assert workbench.count("prequential_events_total") == 2
-    assert workbench.count("prequential_hits_total") == 1
+        worker.accept(worker.click("ann", "hat"))
+        assert worker.count("prequential_hits_total") == 0
+        await worker.flusher.wait_until_idle()
+        worker.accept(worker.click("ann", "hat"))
+    assert worker.count("prequential_events_total") == 2
+    assert worker.count("prequential_hits_total") == 1
 
 
-def test_each_line_of_a_purchase_is_a_choice(workbench: Workbench) -> None:
-    workbench.listed("ann", "sock", "shoe")
+def test_each_line_of_a_purchase_is_evaluated(worker: InMemoryWorker) -> None:
+    worker.add_published_list("ann", "sock", "shoe")
     lines = [OrderLine(item_id=item) for item in ("sock", "shoe", "hat")]
-    workbench.take(
-        Purchase(event_id="p", user_id="ann", ts=int(workbench.clock.now * 1000), order_id="o", items=lines)
+    worker.accept(
+        Purchase(event_id="p", user_id="ann", ts=int(worker.clock.now * 1000), order_id="o", items=lines)
     )
-    assert workbench.count("prequential_events_total") == 3
-    assert workbench.count("prequential_hits_total") == 2
+    assert worker.count("prequential_events_total") == 3
+    assert worker.count("prequential_hits_total") == 2
 
 
-def test_neither_a_duplicate_nor_a_replayed_event_is_measured_again(workbench: Workbench) -> None:
-    workbench.listed("ann", "shoe")
-    click = workbench.click("ann", "shoe")
-    message = workbench.message(click)
-    workbench.events.handle(message)
-    workbench.events.handle(message)
-    workbench.take(click)
-    assert workbench.count("prequential_events_total") == 1
+def test_duplicate_and_replayed_events_are_not_evaluated_again(worker: InMemoryWorker) -> None:
+    worker.add_published_list("ann", "shoe")
+    click = worker.click("ann", "shoe")
+    message = worker.message(click)
+    worker.events.handle(message)
+    worker.events.handle(message)
+    worker.accept(click)
+    assert worker.count("prequential_events_total") == 1
 
 
-def test_an_event_that_kafka_cannot_keep_is_not_written_off(workbench: Workbench) -> None:
-    workbench.outgoing.broken = True
+def test_an_event_whose_records_kafka_rejects_raises(worker: InMemoryWorker) -> None:
+    worker.producer.failing = True
     with pytest.raises(DeliveryError):
-        workbench.events.handle(workbench.message(workbench.click("ann", "shoe")))
-    assert workbench.outcomes(CLICKS) == {}
+        worker.events.handle(worker.message(worker.click("ann", "shoe")))
+    assert worker.event_outcomes(CLICKS) == {}
 
 
-def test_a_bad_event_that_kafka_cannot_keep_is_not_counted_as_a_dead_letter(workbench: Workbench) -> None:
-    workbench.outgoing.broken = True
+def test_an_invalid_event_whose_dead_letter_kafka_rejects_is_not_counted(worker: InMemoryWorker) -> None:
+    worker.producer.failing = True
     with pytest.raises(DeliveryError):
-        workbench.events.handle(workbench.record(CLICKS.name, b"ann", b"{}"))
-    assert workbench.outcomes(CLICKS) == {}
+        worker.events.handle(worker.record(CLICKS.name, b"ann", b"{}"))
+    assert worker.event_outcomes(CLICKS) == {}
 
 
-async def test_freshness_counts_from_the_brokers_time_of_the_event(workbench: Workbench) -> None:
-    late = workbench.click("ann", "shoe", ts=int((workbench.clock.now - 3600) * 1000))
-    workbench.take(late)
-    workbench.clock.now += 0.05
-    async with workbench.flushing():
-        await workbench.flusher.drained()
-    assert user_key("ann") in workbench.publisher.documents
-    assert workbench.count("freshness_seconds_sum") == pytest.approx(0.05, abs=1e-6)
+async def test_freshness_is_measured_from_the_broker_timestamp(worker: InMemoryWorker) -> None:
+    late = worker.click("ann", "shoe", ts=int((worker.clock.now - 3600) * 1000))
+    worker.accept(late)
+    worker.clock.now += 0.05
+    async with worker.running_flusher():
+        await worker.flusher.wait_until_idle()
+    assert user_key("ann") in worker.publisher.documents
+    assert worker.count("freshness_seconds_sum") == pytest.approx(0.05, abs=1e-6)
 
 
-def test_a_dead_letter_of_a_huge_record_keeps_what_kafka_takes_and_says_how_much_there_was() -> None:
+def test_the_dead_letter_of_an_oversized_record_is_truncated_and_says_so() -> None:
     written: list[bytes | None] = []
 
     def append(
-        topic: str, partition: int, key: bytes | None, value: bytes | None, delivered: object = None, /
+        topic: str, partition: int, key: bytes | None, value: bytes | None, on_delivered: object = None, /
     ) -> None:
-        assert (topic, partition, key, delivered) == (DEAD_LETTERS.name, 0, b"u", None)
+        assert (topic, partition, key, on_delivered) == (DEAD_LETTERS.name, 0, b"u", None)
         written.append(value)
 
     message = SimpleNamespace(
@@ -316,6 +314,6 @@ def test_a_dead_letter_of_a_huge_record_keeps_what_kafka_takes_and_says_how_much
     error = RejectedError(RejectReason.UNREADABLE, "no JSON")
     DeadLetterWriter(append, Metrics()).write(message, error)
     letter = msgspec.json.decode(written[0] or b"", type=DeadLetter)
-    assert letter.value == b"x" * KEPT_BYTES
-    assert letter.detail == f"no JSON (the first {KEPT_BYTES} of 5000000 bytes are kept)"
+    assert letter.value == b"x" * MAX_VALUE_BYTES
+    assert letter.detail == f"no JSON (the first {MAX_VALUE_BYTES} of 5000000 bytes are kept)"
     assert len(written[0] or b"") < 4 * 1024 * 1024

@@ -5,31 +5,31 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from stream_app.tools.evaluation.policies.estimators import ESTIMATORS, Estimator, evidence
+from stream_app.tools.evaluation.policies.estimators import ESTIMATORS, Estimator, estimator_inputs
 from stream_app.tools.evaluation.policies.reward_models import cross_fit
-from stream_app.tools.evaluation.policies.studentized_bootstrap import Studentised
-from stream_app.tools.evaluation.policies.synthetic_log import World
-from stream_app.tools.evaluation.progress import Watch, unwatched
+from stream_app.tools.evaluation.policies.studentized_bootstrap import StudentizedBootstrap
+from stream_app.tools.evaluation.policies.synthetic_log import SyntheticScenario
+from stream_app.tools.evaluation.progress import OpenProgress, no_progress
 
-WORLDS: Final[dict[str, World]] = {
-    "model right": World(),
-    "model wrong": World(curvature=0.8),
-    "little overlap": World(shoppers=700, sharpness=2.5),
+SCENARIOS: Final[dict[str, SyntheticScenario]] = {
+    "model right": SyntheticScenario(),
+    "model wrong": SyntheticScenario(curvature=0.8),
+    "little overlap": SyntheticScenario(users=700, inverse_temperature=2.5),
 }
 """The worlds that estimators are tested in."""
 
 
-class Trial(msgspec.Struct, frozen=True):
+class EstimatorTrial(msgspec.Struct, frozen=True):
     """How an estimator did over all repetitions.
 
     Attributes
     ----------
-    bias, bias_error
+    bias, bias_std_error
         Mean of each estimate less what the target would earn in the contexts of its log, and the standard error
         of that mean.
-    spread
+    std_dev
         Standard deviation of the estimates.
-    error
+    std_error
         Mean of the standard errors it gave.
     coverage
         Share of the 95 % intervals that held the target's value over all contexts.
@@ -40,15 +40,15 @@ class Trial(msgspec.Struct, frozen=True):
     """
 
     bias: float
-    bias_error: float
-    spread: float
-    error: float
+    bias_std_error: float
+    std_dev: float
+    std_error: float
     coverage: float
     width: float
     clipped: float
 
 
-class WorldFigures(msgspec.Struct, frozen=True):
+class ScenarioResult(msgspec.Struct, frozen=True):
     """A world and the trials in it.
 
     Attributes
@@ -57,7 +57,7 @@ class WorldFigures(msgspec.Struct, frozen=True):
         The target's value.
     rounds
         Of one log.
-    rewarded, effective
+    rewarded, effective_rounds
         Mean number of clicks in a log, and mean effective sample size of its weights.
     trials
         By estimator.
@@ -66,24 +66,24 @@ class WorldFigures(msgspec.Struct, frozen=True):
     truth: float
     rounds: int
     rewarded: float
-    effective: float
-    trials: dict[Estimator, Trial]
+    effective_rounds: float
+    trials: dict[Estimator, EstimatorTrial]
 
 
-def try_estimators(
-    world: World,
+def evaluate_estimators(
+    scenario: SyntheticScenario,
     *,
     repetitions: int,
     seed: int = 7,
     resamples: int = 500,
     title: str = "",
-    watch: Watch = unwatched,
-) -> WorldFigures:
+    open_progress: OpenProgress = no_progress,
+) -> ScenarioResult:
     """Estimate the target's value on many logs of a world.
 
     Parameters
     ----------
-    world
+    scenario
         Draws the logs.
     repetitions
         Logs.
@@ -91,47 +91,49 @@ def try_estimators(
         Of the first log; each has its own.
     resamples
         Of the bootstrap.
-    title, watch
+    title, open_progress
         Progress.
     """
-    truth = world.truth(seed + 10_000_000)
+    truth = scenario.truth(seed + 10_000_000)
     names = list(ESTIMATORS)
-    values, off, errors, widths, shares = (np.empty((repetitions, len(names))) for _ in range(5))
-    held = np.empty((repetitions, len(names)), np.bool_)
+    values, deviations, standard_errors, interval_widths, clipped_shares = (
+        np.empty((repetitions, len(names))) for _ in range(5)
+    )
+    covered = np.empty((repetitions, len(names)), np.bool_)
     sizes = np.empty((repetitions, 2))
-    with watch(title, repetitions) as tell:
-        for at in range(repetitions):
-            rounds, target, expected = world.draw(seed + at)
-            known = evidence(rounds, target, cross_fit(rounds, seed=seed + at))
-            found = [ESTIMATORS[name](known) for name in names]
-            bootstrap = Studentised(rounds.groups, resamples=resamples, seed=seed + at)
-            influences = np.stack([each.influences for each in found], axis=1)
+    with open_progress(title, repetitions) as update_progress:
+        for index in range(repetitions):
+            rounds, target, expected = scenario.sample_log(seed + index)
+            inputs = estimator_inputs(rounds, target, cross_fit(rounds, seed=seed + index))
+            estimates = [ESTIMATORS[name](inputs) for name in names]
+            bootstrap = StudentizedBootstrap(rounds.groups, resamples=resamples, seed=seed + index)
+            influences = np.stack([each.influences for each in estimates], axis=1)
             intervals = bootstrap.intervals(
-                [each.value for each in found], influences, [each.bias for each in found]
+                [each.value for each in estimates], influences, [each.bias for each in estimates]
             )
-            values[at] = [each.value for each in found]
-            off[at] = values[at] - expected
-            errors[at] = bootstrap.errors(influences)
-            shares[at] = [each.clipped for each in found]
-            widths[at] = [each.high - each.low for each in intervals]
-            held[at] = [each.low <= truth <= each.high for each in intervals]
-            sizes[at] = rounds.rewards.sum(), known.weights.sum() ** 2 / (known.weights**2).sum()
-            tell(at + 1)
-    return WorldFigures(
+            values[index] = [each.value for each in estimates]
+            deviations[index] = values[index] - expected
+            standard_errors[index] = bootstrap.standard_errors(influences)
+            clipped_shares[index] = [each.clipped for each in estimates]
+            interval_widths[index] = [each.high - each.low for each in intervals]
+            covered[index] = [each.low <= truth <= each.high for each in intervals]
+            sizes[index] = rounds.rewards.sum(), inputs.weights.sum() ** 2 / (inputs.weights**2).sum()
+            update_progress(index + 1)
+    return ScenarioResult(
         truth=truth,
-        rounds=world.shoppers * world.places,
+        rounds=scenario.users * scenario.n_positions,
         rewarded=float(sizes[:, 0].mean()),
-        effective=float(sizes[:, 1].mean()),
+        effective_rounds=float(sizes[:, 1].mean()),
         trials={
-            name: Trial(
-                bias=float(off[:, at].mean()),
-                bias_error=float(off[:, at].std(ddof=1) / np.sqrt(repetitions)),
-                spread=float(values[:, at].std(ddof=1)),
-                error=float(errors[:, at].mean()),
-                coverage=float(held[:, at].mean()),
-                width=float(widths[:, at].mean()),
-                clipped=float(shares[:, at].mean()),
+            name: EstimatorTrial(
+                bias=float(deviations[:, index].mean()),
+                bias_std_error=float(deviations[:, index].std(ddof=1) / np.sqrt(repetitions)),
+                std_dev=float(values[:, index].std(ddof=1)),
+                std_error=float(standard_errors[:, index].mean()),
+                coverage=float(covered[:, index].mean()),
+                width=float(interval_widths[:, index].mean()),
+                clipped=float(clipped_shares[:, index].mean()),
             )
-            for at, name in enumerate(names)
+            for index, name in enumerate(names)
         },
     )

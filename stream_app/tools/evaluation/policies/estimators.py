@@ -56,7 +56,7 @@ class Estimate(NamedTuple):
     bias: float = 0.0
 
 
-class Evidence(NamedTuple):
+class EstimatorInputs(NamedTuple):
     """What estimators are made of, by round.
 
     Attributes
@@ -74,7 +74,7 @@ class Evidence(NamedTuple):
     model_influences: Floats
 
 
-def evidence(rounds: Rounds, target: Floats, fitted: CrossFit) -> Evidence:
+def estimator_inputs(rounds: Rounds, target: Floats, fitted: CrossFit) -> EstimatorInputs:
     """Put together what estimators need.
 
     Parameters
@@ -91,23 +91,25 @@ def evidence(rounds: Rounds, target: Floats, fitted: CrossFit) -> Evidence:
     gradients = np.zeros((len(fitted.models), rounds.design.width))
     for batch, features in rounds.batches():
         for each, model in enumerate(fitted.models):
-            mine = fitted.fold[batch] == each
-            gradients[each] += model.gradient(features[mine], target[batch[mine]])
-    pulls = np.zeros(n)
+            in_fold = fitted.fold[batch] == each
+            gradients[each] += model.gradient(features[in_fold], target[batch[in_fold]])
+    model_pulls = np.zeros(n)
     for each, model in enumerate(fitted.models):
-        others = fitted.fold != each
-        pulls[others] += model.influences(fitted.features[others], rounds.rewards[others]) @ gradients[each]
-    return Evidence(
+        out_of_fold = fitted.fold != each
+        model_pulls[out_of_fold] += (
+            model.influences(fitted.features[out_of_fold], rounds.rewards[out_of_fold]) @ gradients[each]
+        )
+    return EstimatorInputs(
         rewards=rounds.rewards,
         weights=target[rows, rounds.chosen] / rounds.propensities,
         expected=fitted.predictions[rows, rounds.chosen],
         target_value=(target * fitted.predictions).sum(axis=1),
         # the penalty's own pull keeps the mean off 0
-        model_influences=pulls - pulls.mean(),
+        model_influences=model_pulls - model_pulls.mean(),
     )
 
 
-def direct_method(of: Evidence) -> Estimate:
+def direct_method(inputs: EstimatorInputs) -> Estimate:
     """Mean of v: the reward model alone. No variance of weights; as wrong as the model.
 
     References
@@ -116,45 +118,45 @@ def direct_method(of: Evidence) -> Estimate:
     the coefficients is that of an M-estimator: Stefanski, Boos: The calculus of M-estimation, The American
     Statistician 2002.
     """
-    value = float(of.target_value.mean())
-    return Estimate(value, of.target_value - value + of.model_influences)
+    value = float(inputs.target_value.mean())
+    return Estimate(value, inputs.target_value - value + inputs.model_influences)
 
 
-def ips(of: Evidence) -> Estimate:
+def ips(inputs: EstimatorInputs) -> Estimate:
     """Mean of w r, inverse propensity scoring. Unbiased wherever the log could show what the target does.
 
     References
     ----------
     Horvitz, Thompson: A generalization of sampling without replacement, JASA 1952.
     """
-    return _mean(of.weights * of.rewards)
+    return _mean(inputs.weights * inputs.rewards)
 
 
-def snips(of: Evidence) -> Estimate:
+def snips(inputs: EstimatorInputs) -> Estimate:
     """Sum of w r over sum of w, self-normalised IPS: a slight bias for much less variance.
 
     References
     ----------
     Swaminathan, Joachims: The self-normalized estimator for counterfactual learning, NeurIPS 2015.
     """
-    total = of.weights.sum()
+    total = inputs.weights.sum()
     if total <= 0.0:
-        return Estimate(float("nan"), np.full(len(of.weights), np.nan))
-    value = float((of.weights * of.rewards).sum() / total)
-    return Estimate(value, of.weights * (of.rewards - value) / (total / len(of.weights)))
+        return Estimate(float("nan"), np.full(len(inputs.weights), np.nan))
+    value = float((inputs.weights * inputs.rewards).sum() / total)
+    return Estimate(value, inputs.weights * (inputs.rewards - value) / (total / len(inputs.weights)))
 
 
-def doubly_robust(of: Evidence) -> Estimate:
+def doubly_robust(inputs: EstimatorInputs) -> Estimate:
     """Mean of v + w (r - q): unbiased if the propensities or the model are right.
 
     References
     ----------
     Dudík, Erhan, Langford, Li: Doubly robust policy evaluation and optimization, Statistical Science 2014.
     """
-    return _mean(of.target_value + of.weights * (of.rewards - of.expected))
+    return _mean(inputs.target_value + inputs.weights * (inputs.rewards - inputs.expected))
 
 
-def switch_dr(of: Evidence) -> Estimate:
+def switch_dr(inputs: EstimatorInputs) -> Estimate:
     """Doubly robust, but the model alone where w is above a threshold.
 
     The threshold is the one with the least estimated variance plus squared bound of the bias, see `threshold`.
@@ -164,14 +166,16 @@ def switch_dr(of: Evidence) -> Estimate:
     Wang, Agarwal, Dudík: Optimal and adaptive off-policy evaluation in contextual bandits, ICML 2017.
     """
 
-    def at(limit: float) -> tuple[Floats, Floats]:
-        kept = np.where(of.weights <= limit, of.weights, 0.0)
-        return of.target_value + kept * (of.rewards - of.expected), of.weights - kept
+    def terms_at(limit: float) -> tuple[Floats, Floats]:
+        kept_weights = np.where(inputs.weights <= limit, inputs.weights, 0.0)
+        return inputs.target_value + kept_weights * (
+            inputs.rewards - inputs.expected
+        ), inputs.weights - kept_weights
 
-    return _thresholded(of, at)
+    return _with_best_threshold(inputs, terms_at)
 
 
-def clipped_ips(of: Evidence) -> Estimate:
+def clipped_ips(inputs: EstimatorInputs) -> Estimate:
     """Mean of min(w, threshold) r: too low, where rewards are above 0, by what is cut off.
 
     References
@@ -179,14 +183,14 @@ def clipped_ips(of: Evidence) -> Estimate:
     Bottou et al.: Counterfactual reasoning and learning systems, JMLR 2013; the threshold as in `switch_dr`.
     """
 
-    def at(limit: float) -> tuple[Floats, Floats]:
-        kept = np.minimum(of.weights, limit)
-        return kept * of.rewards, of.weights - kept
+    def terms_at(limit: float) -> tuple[Floats, Floats]:
+        kept_weights = np.minimum(inputs.weights, limit)
+        return kept_weights * inputs.rewards, inputs.weights - kept_weights
 
-    return _thresholded(of, at)
+    return _with_best_threshold(inputs, terms_at)
 
 
-def clipped_dr(of: Evidence) -> Estimate:
+def clipped_dr(inputs: EstimatorInputs) -> Estimate:
     """Mean of v + min(w, threshold) (r - q).
 
     References
@@ -195,14 +199,16 @@ def clipped_dr(of: Evidence) -> Estimate:
     (pessimistic shrinkage); the threshold as in `switch_dr`.
     """
 
-    def at(limit: float) -> tuple[Floats, Floats]:
-        kept = np.minimum(of.weights, limit)
-        return of.target_value + kept * (of.rewards - of.expected), of.weights - kept
+    def terms_at(limit: float) -> tuple[Floats, Floats]:
+        kept_weights = np.minimum(inputs.weights, limit)
+        return inputs.target_value + kept_weights * (
+            inputs.rewards - inputs.expected
+        ), inputs.weights - kept_weights
 
-    return _thresholded(of, at)
+    return _with_best_threshold(inputs, terms_at)
 
 
-ESTIMATORS: Final[dict[Estimator, Callable[[Evidence], Estimate]]] = {
+ESTIMATORS: Final[dict[Estimator, Callable[[EstimatorInputs], Estimate]]] = {
     Estimator.DM: direct_method,
     Estimator.IPS: ips,
     Estimator.SNIPS: snips,
@@ -218,7 +224,9 @@ def _mean(terms: Floats) -> Estimate:
     return Estimate(value, terms - value)
 
 
-def _thresholded(of: Evidence, at: Callable[[float], tuple[Floats, Floats]]) -> Estimate:
+def _with_best_threshold(
+    inputs: EstimatorInputs, terms_at: Callable[[float], tuple[Floats, Floats]]
+) -> Estimate:
     """The estimate at the best threshold.
 
     The bias is taken to be the mean of the weight that is cut off times what the model expects of what was shown:
@@ -228,21 +236,23 @@ def _thresholded(of: Evidence, at: Callable[[float], tuple[Floats, Floats]]) -> 
 
     Parameters
     ----------
-    of
+    inputs
         The evidence.
-    at
+    terms_at
         Terms whose mean is the estimate, and the weight cut off, by round, given a threshold.
     """
-    positive = of.weights[of.weights > 0.0]
+    positive = inputs.weights[inputs.weights > 0.0]
     limits = np.unique(np.quantile(positive, _QUANTILES)) if len(positive) else np.zeros(1)
-    scale = np.abs(of.expected)
-    best, least = float(limits[-1]), np.inf
+    scale = np.abs(inputs.expected)
+    best_limit, lowest_risk = float(limits[-1]), np.inf
     for limit in limits[::-1]:
-        terms, cut = at(float(limit))
-        risk = float(terms.var() / len(terms) + (scale * cut).mean() ** 2)
-        if risk < least:
-            best, least = float(limit), risk
-    terms, cut = at(best)
+        terms, cut_weights = terms_at(float(limit))
+        risk = float(terms.var() / len(terms) + (scale * cut_weights).mean() ** 2)
+        if risk < lowest_risk:
+            best_limit, lowest_risk = float(limit), risk
+    terms, cut_weights = terms_at(best_limit)
     return _mean(terms)._replace(
-        threshold=best, clipped=float((of.weights > best).mean()), bias=float((scale * cut).mean())
+        threshold=best_limit,
+        clipped=float((inputs.weights > best_limit).mean()),
+        bias=float((scale * cut_weights).mean()),
     )

@@ -9,30 +9,30 @@ import msgspec
 import numpy as np
 
 from stream_app.errors import UserError
-from stream_app.experiment.feature_rows import WIDE, stamp_in
+from stream_app.experiment.feature_rows import BYTES_PER_VALUE, read_features_version
 from stream_app.tools.evaluation.policies.rounds import NO_CANDIDATE, ListDesign, Rounds
-from stream_app.tools.evaluation.progress import Tell
+from stream_app.tools.evaluation.progress import UpdateProgress
 from stream_app.tools.feeds.files import lines, open_log_file
 from topics.records import RecommendationList, Reward, RewardKind
 
-_NO_REACTION: Final = frozenset({RewardKind.IMPRESSION, RewardKind.ERASURE})
+_NON_REACTION_KINDS: Final = frozenset({RewardKind.IMPRESSION, RewardKind.ERASURE})
 
 VALUE: Final = "value"
 REVENUE: Final = "revenue"
-MEASURES: Final = (VALUE, REVENUE, *(str(kind) for kind in RewardKind if kind not in _NO_REACTION))
+MEASURES: Final = (VALUE, REVENUE, *(str(kind) for kind in RewardKind if kind not in _NON_REACTION_KINDS))
 """What a round can be measured by: worth by the settings, money, or whether a reaction of a kind came."""
 
 T = TypeVar("T")
 
-Raw = tuple[str, bytes]
+RawRecord = tuple[str, bytes]
 """Where a record stands, and its JSON."""
 
-_LIST: Final = msgspec.json.Decoder(RecommendationList)
-_REWARD: Final = msgspec.json.Decoder(Reward)
-_LOGGED_REWARD: Final = msgspec.msgpack.Decoder(Reward)
+_LIST_DECODER: Final = msgspec.json.Decoder(RecommendationList)
+_REWARD_DECODER: Final = msgspec.json.Decoder(Reward)
+_MSGPACK_REWARD_DECODER: Final = msgspec.msgpack.Decoder(Reward)
 
 
-class Shown(StrEnum):
+class ImpressionMode(StrEnum):
     """Which places of a list count as shown."""
 
     AUTO = "auto"
@@ -43,7 +43,7 @@ class Shown(StrEnum):
     """Every place of every list published."""
 
 
-class Published(NamedTuple):
+class HeadraceLog(NamedTuple):
     """A log that was read.
 
     Attributes
@@ -52,13 +52,13 @@ class Published(NamedTuple):
         One a place shown.
     lists
         That they come from.
-    shown
-        What counted as shown: `Shown.KNOWN` or `Shown.ALL`.
-    unlisted
+    impression_mode
+        What counted as shown: `ImpressionMode.KNOWN` or `ImpressionMode.ALL`.
+    n_unmatched_lists
         Rewards of lists that the log does not hold; they are left out.
-    unlikely
+    without_propensity
         Places shown without a propensity above 0; they are left out.
-    featureless
+    without_features
         Lists without features.
     outdated
         Lists with features of another version than the newest list's; they are left out.
@@ -66,28 +66,28 @@ class Published(NamedTuple):
 
     rounds: Rounds
     lists: int
-    shown: Shown
-    unlisted: int
-    unlikely: int
-    featureless: int
+    impression_mode: ImpressionMode
+    n_unmatched_lists: int
+    without_propensity: int
+    without_features: int
     outdated: int
 
 
-class _Version(NamedTuple):
+class _FeaturesVersion(NamedTuple):
     """Numbers an item of what is logged as features, and the stamp among them; 0 for none."""
 
     columns: int
-    stamp: int
+    features_version: int
 
 
-class _Reactions(NamedTuple):
+class _ListReactions(NamedTuple):
     """What rewards tell of one list: items seen, and the measure by item."""
 
     seen: set[str]
-    earned: dict[str, float]
+    reward_by_item: dict[str, float]
 
 
-def raw_lines(path: Path) -> Iterator[Raw]:
+def raw_lines(path: Path) -> Iterator[RawRecord]:
     """Records of a file of one JSON document a line, plain or gzip.
 
     Raises
@@ -102,15 +102,15 @@ def raw_lines(path: Path) -> Iterator[Raw]:
 
 
 def read(
-    lists: Iterable[Raw],
-    rewards: Iterable[Raw],
+    lists: Iterable[RawRecord],
+    rewards: Iterable[RawRecord],
     *,
     measure: str = VALUE,
-    shown: Shown = Shown.AUTO,
+    impression_mode: ImpressionMode = ImpressionMode.AUTO,
     policy: str | None = None,
     limit: int | None = None,
-    tell: Tell = lambda _: None,
-) -> Published:
+    update_progress: UpdateProgress = lambda _: None,
+) -> HeadraceLog:
     """Join lists with their rewards.
 
     The candidates of a round are the items of its list: what another policy is asked is to order that list anew.
@@ -126,13 +126,13 @@ def read(
         Records of the two topics; one that came twice counts once.
     measure
         One of `MEASURES`.
-    shown
+    impression_mode
         Which places count as shown.
     policy
         Only lists of this policy.
     limit
         Only the first so many lists.
-    tell
+    update_progress
         Is told how many records are read.
 
     Raises
@@ -142,112 +142,149 @@ def read(
     """
     if measure not in MEASURES:
         raise UserError(f"There is no reward {measure!r}; there are {', '.join(MEASURES)}.")
-    done = 0
+    n_read = 0
 
-    def counted(records: Iterable[Raw]) -> Iterator[Raw]:
-        nonlocal done
+    def count_records(records: Iterable[RawRecord]) -> Iterator[RawRecord]:
+        nonlocal n_read
         for record in records:
             yield record
-            done += 1
-            tell(done)
+            n_read += 1
+            update_progress(n_read)
 
-    reactions, impressions = _reactions(counted(rewards), measure)
-    if shown is Shown.AUTO:
-        shown = Shown.KNOWN if impressions else Shown.ALL
-    kept: dict[str, RecommendationList] = {}
-    found: set[str] = set()
-    for where, raw in counted(lists):
-        one = _decode(_LIST, where, raw, "list")
-        found.add(one.list_id)
-        if (policy is None or one.policy == policy) and (shown is Shown.ALL or one.list_id in reactions):
-            kept[one.list_id] = one
-    in_order = sorted(kept.values(), key=lambda one: (one.generated_at, one.list_id))
-    version = next((its for one in reversed(in_order) if (its := _version(one)) is not None), None)
-    taken = [one for one in in_order if _version(one) in {None, version}]
-    outdated = len(in_order) - len(taken)
-    taken = taken[:limit]
-    rounds, unlikely, featureless = _rounds(taken, version or _Version(0, 0), reactions, shown)
+    reactions, impressions = _reactions(count_records(rewards), measure)
+    if impression_mode is ImpressionMode.AUTO:
+        impression_mode = ImpressionMode.KNOWN if impressions else ImpressionMode.ALL
+    lists_by_id: dict[str, RecommendationList] = {}
+    collected: set[str] = set()
+    for location, raw in count_records(lists):
+        published_list = _decode(_LIST_DECODER, location, raw, "list")
+        collected.add(published_list.list_id)
+        if (policy is None or published_list.policy == policy) and (
+            impression_mode is ImpressionMode.ALL or published_list.list_id in reactions
+        ):
+            lists_by_id[published_list.list_id] = published_list
+    sorted_lists = sorted(
+        lists_by_id.values(), key=lambda published_list: (published_list.generated_at, published_list.list_id)
+    )
+    version = next(
+        (
+            version_of_list
+            for published_list in reversed(sorted_lists)
+            if (version_of_list := _features_version(published_list)) is not None
+        ),
+        None,
+    )
+    accepted = [
+        published_list
+        for published_list in sorted_lists
+        if _features_version(published_list) in {None, version}
+    ]
+    outdated = len(sorted_lists) - len(accepted)
+    accepted = accepted[:limit]
+    rounds, without_propensity, without_features = _rounds(
+        accepted, version or _FeaturesVersion(0, 0), reactions, impression_mode
+    )
     if not len(rounds):
-        left = f" {outdated:,} lists have features of another version than the newest." if outdated else ""
+        outdated_note = (
+            f" {outdated:,} lists have features of another version than the newest." if outdated else ""
+        )
         raise UserError(
             "The log holds no place that was shown with a propensity, so there is nothing to evaluate: "
-            f"are lists and rewards of the same time?{left}"
+            f"are lists and rewards of the same time?{outdated_note}"
         )
-    return Published(
-        rounds, len(taken), shown, len(reactions.keys() - found), unlikely, featureless, outdated
+    return HeadraceLog(
+        rounds,
+        len(accepted),
+        impression_mode,
+        len(reactions.keys() - collected),
+        without_propensity,
+        without_features,
+        outdated,
     )
 
 
-def _reactions(rewards: Iterable[Raw], measure: str) -> tuple[dict[str, _Reactions], bool]:
-    found: dict[str, _Reactions] = {}
-    taken: set[tuple[int, int, int, int]] = set()
+def _reactions(rewards: Iterable[RawRecord], measure: str) -> tuple[dict[str, _ListReactions], bool]:
+    collected: dict[str, _ListReactions] = {}
+    accepted: set[tuple[int, int, int, int]] = set()
     impressions = False
-    for where, raw in rewards:
+    for location, raw in rewards:
         # files have JSON, the topic has msgpack, where a map never begins with a brace
-        decoder = _REWARD if raw.lstrip()[:1] == b"{" else _LOGGED_REWARD
-        reward = _decode(decoder, where, raw, "reward")
+        decoder = _REWARD_DECODER if raw.lstrip()[:1] == b"{" else _MSGPACK_REWARD_DECODER
+        reward = _decode(decoder, location, raw, "reward")
         name = (reward.source, reward.partition, reward.offset, reward.line)
-        if reward.kind is RewardKind.ERASURE or name in taken:
+        if reward.kind is RewardKind.ERASURE or name in accepted:
             continue
-        taken.add(name)
-        of = found.setdefault(reward.list_id, _Reactions(set(), {}))
-        of.seen.update(reward.seen)
+        accepted.add(name)
+        list_reactions = collected.setdefault(reward.list_id, _ListReactions(set(), {}))
+        list_reactions.seen.update(reward.seen)
         if reward.kind is RewardKind.IMPRESSION:
             impressions = True
             continue
-        of.seen.add(reward.item_id)
+        list_reactions.seen.add(reward.item_id)
         if measure == VALUE:
-            of.earned[reward.item_id] = of.earned.get(reward.item_id, 0.0) + reward.value
+            list_reactions.reward_by_item[reward.item_id] = (
+                list_reactions.reward_by_item.get(reward.item_id, 0.0) + reward.value
+            )
         elif measure == REVENUE:
-            of.earned[reward.item_id] = of.earned.get(reward.item_id, 0.0) + reward.revenue
+            list_reactions.reward_by_item[reward.item_id] = (
+                list_reactions.reward_by_item.get(reward.item_id, 0.0) + reward.revenue
+            )
         elif reward.kind == measure:
-            of.earned[reward.item_id] = 1.0
-    return found, impressions
+            list_reactions.reward_by_item[reward.item_id] = 1.0
+    return collected, impressions
 
 
-def _version(one: RecommendationList) -> _Version | None:
+def _features_version(published_list: RecommendationList) -> _FeaturesVersion | None:
     """Which features a list has; None where it has none."""
-    if not one.items or not one.features:
+    if not published_list.items or not published_list.features:
         return None
-    return _Version(len(one.features) // (WIDE * len(one.items)), stamp_in(one.features))
+    return _FeaturesVersion(
+        len(published_list.features) // (BYTES_PER_VALUE * len(published_list.items)),
+        read_features_version(published_list.features),
+    )
 
 
 def _rounds(
-    lists: list[RecommendationList], version: _Version, reactions: dict[str, _Reactions], shown: Shown
+    lists: list[RecommendationList],
+    version: _FeaturesVersion,
+    reactions: dict[str, _ListReactions],
+    impression_mode: ImpressionMode,
 ) -> tuple[Rounds, int, int]:
     names: dict[str, int] = {}
     policies: dict[str, int] = {}
     keys: dict[str, int] = {}
-    longest = max((len(one.items) for one in lists), default=0)
-    columns, stamp = version
+    max_length = max((len(published_list.items) for published_list in lists), default=0)
+    columns, features_version = version
     # the first column of stamped rows is the stamp
-    skipped = int(bool(stamp))
-    width = columns - skipped
-    features = np.zeros((len(lists), longest, width), np.float32)
-    candidates = np.full((len(lists), longest), NO_CANDIDATE, np.int32)
+    n_version_columns = int(bool(features_version))
+    width = columns - n_version_columns
+    features = np.zeros((len(lists), max_length, width), np.float32)
+    candidates = np.full((len(lists), max_length), NO_CANDIDATE, np.int32)
     rows: list[tuple[int, int, float, float]] = []  # list, place, propensity, reward
-    nothing = _Reactions(set(), {})
-    unlikely = featureless = 0
-    for at, one in enumerate(lists):
-        count = len(one.items)
-        candidates[at, :count] = [names.setdefault(item.id, len(names)) for item in one.items]
-        if one.features:
-            known = np.frombuffer(one.features, np.float16)
-            if known.size != count * columns:
-                raise UserError(f"The features of list {one.list_id} do not fit its {count} items.")
-            features[at, :count] = known.reshape(count, columns)[:, skipped:]
+    no_reactions = _ListReactions(set(), {})
+    without_propensity = without_features = 0
+    for index, published_list in enumerate(lists):
+        count = len(published_list.items)
+        candidates[index, :count] = [names.setdefault(item.id, len(names)) for item in published_list.items]
+        if published_list.features:
+            unpacked = np.frombuffer(published_list.features, np.float16)
+            if unpacked.size != count * columns:
+                raise UserError(
+                    f"The features of list {published_list.list_id} do not fit its {count} items."
+                )
+            features[index, :count] = unpacked.reshape(count, columns)[:, n_version_columns:]
         else:
-            featureless += 1
-        policies.setdefault(one.policy, len(policies))
-        keys.setdefault(one.key, len(keys))
-        of = reactions.get(one.list_id, nothing)
-        for place, item in enumerate(one.items):
-            if shown is Shown.KNOWN and item.id not in of.seen:
+            without_features += 1
+        policies.setdefault(published_list.policy, len(policies))
+        keys.setdefault(published_list.key, len(keys))
+        list_reactions = reactions.get(published_list.list_id, no_reactions)
+        for rank, item in enumerate(published_list.items):
+            if impression_mode is ImpressionMode.KNOWN and item.id not in list_reactions.seen:
                 continue
             if not 0.0 < item.propensity <= 1.0:
-                unlikely += 1
+                without_propensity += 1
                 continue
-            rows.append((at, place, item.propensity, of.earned.get(item.id, 0.0)))
+            rows.append((index, rank, item.propensity, list_reactions.reward_by_item.get(item.id, 0.0)))
     of_list = np.array([row[0] for row in rows], np.int64)
     positions = np.array([row[1] for row in rows], np.int32)
     return (
@@ -258,25 +295,25 @@ def _rounds(
             positions=positions,
             propensities=np.array([row[2] for row in rows]),
             rewards=np.array([row[3] for row in rows]),
-            groups=np.array([keys[one.key] for one in lists], np.int64)[of_list],
+            groups=np.array([keys[published_list.key] for published_list in lists], np.int64)[of_list],
             policies=tuple(policies),
-            policy=np.array([policies[one.policy] for one in lists], np.int32)[of_list],
+            policy=np.array([policies[published_list.policy] for published_list in lists], np.int32)[of_list],
             design=ListDesign(
                 features=features,
                 lists=of_list,
                 positions=positions,
-                places=int(positions.max(initial=-1)) + 1,
+                n_positions=int(positions.max(initial=-1)) + 1,
             ),
         ),
-        unlikely,
-        featureless,
+        without_propensity,
+        without_features,
     )
 
 
 def _decode(
-    decoder: msgspec.json.Decoder[T] | msgspec.msgpack.Decoder[T], where: str, raw: bytes, what: str
+    decoder: msgspec.json.Decoder[T] | msgspec.msgpack.Decoder[T], location: str, raw: bytes, what: str
 ) -> T:
     try:
         return decoder.decode(raw)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{where}: {error}; that is no {what} as Headrace writes it.") from None
+        raise UserError(f"{location}: {error}; that is no {what} as Headrace writes it.") from None

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.errors import UserError
-from stream_app.tools.evaluation.policies.rounds import Floats, Integers, Rounds, check
-from stream_app.tools.evaluation.progress import Tell
-from stream_app.tools.feeds.delimited import Record, records
+from stream_app.tools.evaluation.policies.rounds import Floats, Integers, Rounds, require_rounds
+from stream_app.tools.evaluation.progress import UpdateProgress
+from stream_app.tools.feeds.delimited import DelimitedRow, read_delimited
 from stream_app.tools.feeds.files import lines, open_log_file
 
 ITEM: Final = "item_id"
@@ -26,7 +26,7 @@ ITEM_FEATURE: Final = "item_feature_"
 
 
 @dataclass(frozen=True, kw_only=True)
-class CatalogueDesign:
+class CatalogDesign:
     """Features of rounds that all choose from the same catalogue.
 
     Columns: one a place; one a value of each of the shopper's features; one an item; the items' features; the
@@ -36,9 +36,9 @@ class CatalogueDesign:
     ----------
     positions : ndarray of int32, shape (n,)
         The place of each round.
-    places
+    n_positions
         Places there are.
-    shoppers : ndarray of int32, shape (n, u)
+    user_columns : ndarray of int32, shape (n, u)
         For each of the shopper's features, its column among the `values`.
     values
         Values of all features of shoppers.
@@ -49,8 +49,8 @@ class CatalogueDesign:
     """
 
     positions: Integers
-    places: int
-    shoppers: Integers
+    n_positions: int
+    user_columns: Integers
     values: int
     items: Floats
     affinities: NDArray[np.float32]
@@ -63,25 +63,29 @@ class CatalogueDesign:
     @property
     def constants(self) -> int:
         """Places."""
-        return self.places
+        return self.n_positions
 
-    def at(self, rows: NDArray[np.int64]) -> Floats:
+    def candidate_features(self, rows: NDArray[np.int64]) -> Floats:
         """Features of every item in some rounds, shape (m, a, width)."""
         count = len(self.items)
-        found = np.zeros((len(rows), count, self.width))
+        result = np.zeros((len(rows), count, self.width))
         each = np.arange(len(rows))
-        found[each, :, self.positions[rows]] = 1.0
-        for column in self.shoppers[rows].T:
-            found[each, :, self.places + column] = 1.0
-        start = self.places + self.values
-        found[:, np.arange(count), start + np.arange(count)] = 1.0
-        found[:, :, start + count : -1] = self.items
-        found[:, :, -1] = self.affinities[rows]
-        return found
+        result[each, :, self.positions[rows]] = 1.0
+        for column in self.user_columns[rows].T:
+            result[each, :, self.n_positions + column] = 1.0
+        start = self.n_positions + self.values
+        result[:, np.arange(count), start + np.arange(count)] = 1.0
+        result[:, :, start + count : -1] = self.items
+        result[:, :, -1] = self.affinities[rows]
+        return result
 
 
 def read(
-    log: Path, items: Path | None = None, *, limit: int | None = None, tell: Tell = lambda _: None
+    log: Path,
+    items: Path | None = None,
+    *,
+    limit: int | None = None,
+    update_progress: UpdateProgress = lambda _: None,
 ) -> Rounds:
     """Read a log.
 
@@ -96,7 +100,7 @@ def read(
         shows, without features.
     limit
         Only the first so many rows.
-    tell
+    update_progress
         Is told how many rows are read.
 
     Returns
@@ -109,22 +113,22 @@ def read(
     UserError
         If a file cannot be read, lacks a column, or has a row that does not fit.
     """
-    catalogue = None if items is None else _read_items(items)
-    names: dict[str, int] = {} if catalogue is None else {name: at for at, name in enumerate(catalogue)}
-    shown: list[int] = []
-    places: list[float] = []
+    catalog = None if items is None else _read_items(items)
+    names: dict[str, int] = {} if catalog is None else {name: at for at, name in enumerate(catalog)}
+    item_indices: list[int] = []
+    n_positions: list[float] = []
     clicks: list[float] = []
     propensities: list[float] = []
     affinities: list[list[float]] = []
-    shoppers: list[list[int]] = []
+    user_columns: list[list[int]] = []
     values: dict[tuple[str, str], int] = {}
     with _rows(log, (ITEM, POSITION, CLICK, PROPENSITY)) as rows:
         for record in rows:
-            if limit is not None and len(shown) >= limit:
+            if limit is not None and len(item_indices) >= limit:
                 break
-            of = record.values
-            item = of[ITEM]
-            if catalogue is None:
+            fields = record.values
+            item = fields[ITEM]
+            if catalog is None:
                 names.setdefault(item, len(names))
             elif item not in names:
                 raise UserError(
@@ -136,61 +140,61 @@ def read(
                     f"{log}:{record.line}: {PROPENSITY} {propensity:g} is no probability above 0; without it a row "
                     "tells nothing of other policies: mend or remove it."
                 )
-            shown.append(names[item])
-            places.append(_number(log, record, POSITION))
+            item_indices.append(names[item])
+            n_positions.append(_number(log, record, POSITION))
             clicks.append(_number(log, record, CLICK))
             propensities.append(propensity)
-            if len(shown) == 1:
-                features = [column for column in of if column.startswith(USER_FEATURE)]
-                towards = [column for column in of if column.startswith(AFFINITY)]
-            shoppers.append([values.setdefault((name, of[name]), len(values)) for name in features])
-            affinities.append([_number(log, record, name) for name in towards])
-            tell(len(shown))
-    if not shown:
+            if len(item_indices) == 1:
+                features = [column for column in fields if column.startswith(USER_FEATURE)]
+                affinity_columns = [column for column in fields if column.startswith(AFFINITY)]
+            user_columns.append([values.setdefault((name, fields[name]), len(values)) for name in features])
+            affinities.append([_number(log, record, name) for name in affinity_columns])
+            update_progress(len(item_indices))
+    if not item_indices:
         raise UserError(f"{log} has no rows, so there is nothing to evaluate.")
-    n, count = len(shown), len(names)
-    of_items = np.zeros((count, 0)) if catalogue is None else _item_features(list(catalogue.values()))
+    n, count = len(item_indices), len(names)
+    item_matrix = np.zeros((count, 0)) if catalog is None else _item_features(list(catalog.values()))
     aligned = np.zeros((n, count), np.float32)
-    known = np.array(affinities, np.float32).reshape(n, len(towards))
-    for column, name in enumerate(towards):
+    affinity_matrix = np.array(affinities, np.float32).reshape(n, len(affinity_columns))
+    for column, name in enumerate(affinity_columns):
         if (at := names.get(name.removeprefix(AFFINITY))) is not None:
-            aligned[:, at] = known[:, column]
-    found, numbers = np.unique(np.array(places), return_inverse=True)
+            aligned[:, at] = affinity_matrix[:, column]
+    result, numbers = np.unique(np.array(n_positions), return_inverse=True)
     positions = numbers.astype(np.int32)
     rounds = Rounds(
         names=tuple(names),
         candidates=np.broadcast_to(np.arange(count, dtype=np.int32), (n, count)),
-        chosen=np.array(shown, np.int32),
+        chosen=np.array(item_indices, np.int32),
         positions=positions,
         propensities=np.array(propensities),
         rewards=np.array(clicks),
         groups=np.arange(n),
         policies=(log.name.partition(".")[0],),
         policy=np.zeros(n, np.int32),
-        design=CatalogueDesign(
+        design=CatalogDesign(
             positions=positions,
-            places=len(found),
-            shoppers=np.array(shoppers, np.int32).reshape(n, len(features)),
+            n_positions=len(result),
+            user_columns=np.array(user_columns, np.int32).reshape(n, len(features)),
             values=len(values),
-            items=of_items,
+            items=item_matrix,
             affinities=aligned,
         ),
     )
-    return check(rounds, str(log))
+    return require_rounds(rounds, str(log))
 
 
 def _read_items(path: Path) -> dict[str, dict[str, str]]:
     """Features by item id, in the order of the file."""
     with _rows(path, (ITEM,)) as rows:
-        found = {
+        result = {
             record.values[ITEM]: {
                 name: value for name, value in record.values.items() if name.startswith(ITEM_FEATURE)
             }
             for record in rows
         }
-    if not found:
+    if not result:
         raise UserError(f"{path} names no item.")
-    return found
+    return result
 
 
 def _item_features(items: list[dict[str, str]]) -> Floats:
@@ -211,19 +215,21 @@ def _item_features(items: list[dict[str, str]]) -> Floats:
 
 
 @contextmanager
-def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[Iterator[Record]]:
+def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[Iterator[DelimitedRow]]:
     with open_log_file(path) as stream:
-        yield _sound(path, records(lines(stream), name=str(path), delimiter=",", needed=needed))
+        yield _require_valid(
+            path, read_delimited(lines(stream), name=str(path), delimiter=",", required_columns=needed)
+        )
 
 
-def _sound(path: Path, rows: Iterator[Record]) -> Iterator[Record]:
+def _require_valid(path: Path, rows: Iterator[DelimitedRow]) -> Iterator[DelimitedRow]:
     for record in rows:
         if record.problem is not None:
             raise UserError(f"{path}:{record.line}: {record.problem}; mend or remove that row.")
         yield record
 
 
-def _number(path: Path, record: Record, column: str) -> float:
+def _number(path: Path, record: DelimitedRow, column: str) -> float:
     text = record.values[column]
     try:
         value = float(text)

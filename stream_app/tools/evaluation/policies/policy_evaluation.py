@@ -9,19 +9,19 @@ import numpy as np
 
 from stream_app.errors import UserError
 from stream_app.tools.evaluation.policies import targets
-from stream_app.tools.evaluation.policies.estimators import ESTIMATORS, Estimator, evidence
+from stream_app.tools.evaluation.policies.estimators import ESTIMATORS, Estimator, estimator_inputs
 from stream_app.tools.evaluation.policies.reward_models import cross_fit, fit
 from stream_app.tools.evaluation.policies.rounds import Floats, Rounds
-from stream_app.tools.evaluation.policies.studentized_bootstrap import Studentised
-from stream_app.tools.evaluation.policies.verdicts import Verdict, verdict
-from stream_app.tools.evaluation.progress import Watch, unwatched
-from stream_app.tools.evaluation.statistics import Interval
+from stream_app.tools.evaluation.policies.studentized_bootstrap import StudentizedBootstrap
+from stream_app.tools.evaluation.policies.verdicts import PolicyVerdict, verdict
+from stream_app.tools.evaluation.progress import OpenProgress, no_progress
+from stream_app.tools.evaluation.statistics import ConfidenceInterval
 
-LEARNED_SHARE: Final = 0.5
+TRAINING_SHARE: Final = 0.5
 """Of the shoppers, those that came first: learned policies learn from them and are evaluated on the rest."""
 
 
-class Target(StrEnum):
+class TargetName(StrEnum):
     """Policies that can be asked about by name."""
 
     UNIFORM = "uniform"
@@ -29,7 +29,7 @@ class Target(StrEnum):
     SOFTMAX = "softmax"
 
 
-class EstimateFigures(msgspec.Struct, frozen=True):
+class TargetEstimate(msgspec.Struct, frozen=True):
     """What an estimator says of a target.
 
     Attributes
@@ -42,28 +42,28 @@ class EstimateFigures(msgspec.Struct, frozen=True):
         Where weights are clipped or switched, and the share of rounds above; None where they are not.
     """
 
-    value: Interval
-    difference: Interval
+    value: ConfidenceInterval
+    difference: ConfidenceInterval
     threshold: float | None
     clipped: float | None
 
 
-class TargetFigures(msgspec.Struct, frozen=True, kw_only=True):
+class TargetEvaluation(msgspec.Struct, frozen=True, kw_only=True):
     """What a log says of a target.
 
     Attributes
     ----------
-    rounds, shoppers
+    rounds, users
         Evaluated on.
     on_policy
         What the logging policy earned a round there.
-    effective
+    effective_rounds
         Effective sample size: (sum of weights) squared over the sum of squared weights.
-    effective_rewarded
+    effective_rewarded_rounds
         The same of weights times rewards: on how many rewarded rounds IPS rests.
     largest_weight, mean_weight
         Of the rounds; a sound log and question make the mean 1.
-    outside
+    out_of_support
         The target's mean probability of what is no candidate.
     estimates
         By estimator.
@@ -74,24 +74,24 @@ class TargetFigures(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     rounds: int
-    shoppers: int
-    on_policy: Interval
-    effective: float
-    effective_rewarded: float
+    users: int
+    on_policy: ConfidenceInterval
+    effective_rounds: float
+    effective_rewarded_rounds: float
     largest_weight: float
-    mean_weight: Interval
-    outside: float
-    estimates: dict[Estimator, EstimateFigures]
-    truth: Interval | None
-    verdict: Verdict
+    mean_weight: ConfidenceInterval
+    out_of_support: float
+    estimates: dict[Estimator, TargetEstimate]
+    truth: ConfidenceInterval | None
+    verdict: PolicyVerdict
 
 
-class Logged(msgspec.Struct, frozen=True, kw_only=True):
+class LoggedPolicyValue(msgspec.Struct, frozen=True, kw_only=True):
     """What a policy earned in its own rounds.
 
     Attributes
     ----------
-    rounds, shoppers, rewarded
+    rounds, users, rewarded
         Of the policy; those with a reward other than 0.
     value
         Reward of a round.
@@ -100,13 +100,13 @@ class Logged(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     rounds: int
-    shoppers: int
+    users: int
     rewarded: int
-    value: Interval
-    difference: Interval | None = None
+    value: ConfidenceInterval
+    difference: ConfidenceInterval | None = None
 
 
-class PolicyFigures(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyEstimate(msgspec.Struct, frozen=True, kw_only=True):
     """A log, and what it says.
 
     Attributes
@@ -117,8 +117,8 @@ class PolicyFigures(msgspec.Struct, frozen=True, kw_only=True):
         By target.
     """
 
-    logged: dict[str, Logged]
-    targets: dict[str, TargetFigures]
+    logged: dict[str, LoggedPolicyValue]
+    targets: dict[str, TargetEvaluation]
 
 
 class PolicyEvaluation:
@@ -136,7 +136,7 @@ class PolicyEvaluation:
         Of the softmax policy, in standard deviations of its scores.
     seed
         Of folds, draws and resamples.
-    watch
+    open_progress
         Progress.
     """
 
@@ -148,27 +148,27 @@ class PolicyEvaluation:
         folds: int = 5,
         temperature: float = 1.0,
         seed: int = 7,
-        watch: Watch = unwatched,
+        open_progress: OpenProgress = no_progress,
     ) -> None:
         self._rounds = rounds
         self._resamples = resamples
         self._folds = folds
         self._temperature = temperature
         self._seed = seed
-        self._watch = watch
+        self._open_progress = open_progress
 
     def run(
-        self, asked: Sequence[Target], other: Rounds | None = None, other_name: str = ""
-    ) -> PolicyFigures:
+        self, target: Sequence[TargetName], target_log: Rounds | None = None, target_log_name: str = ""
+    ) -> PolicyEstimate:
         """Evaluate.
 
         Parameters
         ----------
-        asked
+        target
             Targets by name.
-        other
+        target_log
             A log of one more target.
-        other_name
+        target_log_name
             Its name in the figures.
 
         Raises
@@ -177,44 +177,50 @@ class PolicyEvaluation:
             If the log is too small for a learned policy.
         """
         rounds = self._rounds
-        found: dict[str, TargetFigures] = {}
-        total = len(asked) + (other is not None)
-        with self._watch("policies", total) as tell:
-            if other is not None:
-                truth = self._interval(other)
-                found[other_name] = self._evaluate(rounds, targets.frequencies(rounds, other), truth)
-                tell(len(found))
-            for name in asked:
-                found[str(name)] = self._named(name)
-                tell(len(found))
-        return PolicyFigures(logged=self._logged(), targets=found)
+        evaluations: dict[str, TargetEvaluation] = {}
+        total = len(target) + (target_log is not None)
+        with self._open_progress("policies", total) as update_progress:
+            if target_log is not None:
+                truth = self._interval(target_log)
+                evaluations[target_log_name] = self._evaluate(
+                    rounds, targets.frequencies(rounds, target_log), truth
+                )
+                update_progress(len(evaluations))
+            for name in target:
+                evaluations[str(name)] = self._evaluate_named(name)
+                update_progress(len(evaluations))
+        return PolicyEstimate(logged=self._logged(), targets=evaluations)
 
-    def _named(self, name: Target) -> TargetFigures:
-        if name is Target.UNIFORM:
+    def _evaluate_named(self, name: TargetName) -> TargetEvaluation:
+        if name is TargetName.UNIFORM:
             return self._evaluate(self._rounds, targets.uniform(self._rounds))
-        earlier, later = self._rounds.split(LEARNED_SHARE)
-        if not earlier.rewards.any():
+        training, held_out = self._rounds.split(TRAINING_SHARE)
+        if not training.rewards.any():
             raise UserError(f"The first half of the log has no reward, so nothing can be learned for {name}.")
         model = fit(
-            earlier.shown_features(),
-            earlier.rewards,
-            logistic=earlier.binary,
-            constants=earlier.design.constants,
+            training.chosen_features(),
+            training.rewards,
+            logistic=training.binary,
+            constants=training.design.constants,
         )
-        if name is Target.GREEDY:
-            return self._evaluate(later, targets.greedy(later, model))
+        if name is TargetName.GREEDY:
+            return self._evaluate(held_out, targets.greedy(held_out, model))
         return self._evaluate(
-            later, targets.softmax(later, model, temperature=self._temperature, seed=self._seed)
+            held_out, targets.softmax(held_out, model, temperature=self._temperature, seed=self._seed)
         )
 
-    def _evaluate(self, rounds: Rounds, asked: targets.Asked, truth: Interval | None = None) -> TargetFigures:
+    def _evaluate(
+        self, rounds: Rounds, target: targets.TargetProbabilities, truth: ConfidenceInterval | None = None
+    ) -> TargetEvaluation:
         n = len(rounds)
-        known = evidence(rounds, asked.probabilities, cross_fit(rounds, folds=self._folds, seed=self._seed))
-        estimates = [estimator(known) for estimator in ESTIMATORS.values()]
-        own = float(rounds.rewards.mean())
-        weights = known.weights
-        heaviest = weights * np.abs(rounds.rewards)
-        on_policy = rounds.rewards - own
+        inputs = estimator_inputs(
+            rounds, target.probabilities, cross_fit(rounds, folds=self._folds, seed=self._seed)
+        )
+        estimates = [estimator(inputs) for estimator in ESTIMATORS.values()]
+        on_policy_value = float(rounds.rewards.mean())
+        weights = inputs.weights
+        weighted_rewards = weights * np.abs(rounds.rewards)
+        on_policy = rounds.rewards - on_policy_value
         influences = np.stack(
             [
                 *(each.influences for each in estimates),
@@ -227,24 +233,24 @@ class PolicyEvaluation:
         values = [each.value for each in estimates]
         biases = [each.bias for each in estimates]
         intervals = self._bootstrap(rounds).intervals(
-            [*values, *(value - own for value in values), own, float(weights.mean())],
+            [*values, *(value - on_policy_value for value in values), on_policy_value, float(weights.mean())],
             influences,
             [*biases, *biases, 0.0, 0.0],
         )
         count = len(estimates)
         differences = dict(zip(ESTIMATORS, intervals[count : 2 * count], strict=True))
-        effective, rewarded = _effective(weights), _effective(heaviest)
-        return TargetFigures(
+        effective_rounds, rewarded = _effective_size(weights), _effective_size(weighted_rewards)
+        return TargetEvaluation(
             rounds=n,
-            shoppers=len(np.unique(rounds.groups)),
+            users=len(np.unique(rounds.groups)),
             on_policy=intervals[-2].rounded(),
-            effective=round(effective, 1),
-            effective_rewarded=round(rewarded, 1),
+            effective_rounds=round(effective_rounds, 1),
+            effective_rewarded_rounds=round(rewarded, 1),
             largest_weight=round(float(weights.max()), 4),
             mean_weight=intervals[-1].rounded(),
-            outside=round(asked.outside, 6),
+            out_of_support=round(target.out_of_support, 6),
             estimates={
-                name: EstimateFigures(
+                name: TargetEstimate(
                     value.rounded(),
                     differences[name].rounded(),
                     None if each.threshold is None else round(each.threshold, 4),
@@ -255,50 +261,50 @@ class PolicyEvaluation:
             truth=truth,
             verdict=verdict(
                 rounds=n,
-                effective=effective,
+                effective_rounds=effective_rounds,
                 rewarded=rewarded,
                 weight=intervals[-1],
-                outside=asked.outside,
+                out_of_support=target.out_of_support,
                 difference=differences[Estimator.DR],
             ),
         )
 
-    def _logged(self) -> dict[str, Logged]:
+    def _logged(self) -> dict[str, LoggedPolicyValue]:
         rounds = self._rounds
         counts = np.bincount(rounds.policy, minlength=len(rounds.policies))
         order = [int(at) for at in np.argsort(-counts, kind="stable") if counts[at]]
         means, columns = [], []
         for at in order:
-            mine = rounds.policy == at
-            mean = float(rounds.rewards[mine].mean())
+            in_policy = rounds.policy == at
+            mean = float(rounds.rewards[in_policy].mean())
             means.append(mean)
-            columns.append(np.where(mine, rounds.rewards - mean, 0.0) * (len(rounds) / counts[at]))
+            columns.append(np.where(in_policy, rounds.rewards - mean, 0.0) * (len(rounds) / counts[at]))
         influences = np.stack([*columns, *(column - columns[0] for column in columns[1:])], axis=1)
-        found = self._bootstrap(rounds).intervals(
+        evaluations = self._bootstrap(rounds).intervals(
             [*means, *(mean - means[0] for mean in means[1:])], influences
         )
-        differences = [None, *(each.rounded() for each in found[len(order) :])]
+        differences = [None, *(each.rounded() for each in evaluations[len(order) :])]
         return {
-            rounds.policies[at]: Logged(
+            rounds.policies[at]: LoggedPolicyValue(
                 rounds=int(counts[at]),
-                shoppers=len(np.unique(rounds.groups[rounds.policy == at])),
+                users=len(np.unique(rounds.groups[rounds.policy == at])),
                 rewarded=int(np.count_nonzero(rounds.rewards[rounds.policy == at])),
                 value=value.rounded(),
                 difference=difference,
             )
-            for at, value, difference in zip(order, found, differences, strict=False)
+            for at, value, difference in zip(order, evaluations, differences, strict=False)
         }
 
-    def _interval(self, rounds: Rounds) -> Interval:
+    def _interval(self, rounds: Rounds) -> ConfidenceInterval:
         """What the policies of a log earned a round."""
         value = float(rounds.rewards.mean())
-        [found] = self._bootstrap(rounds).intervals([value], (rounds.rewards - value)[:, None])
-        return found.rounded()
+        [evaluations] = self._bootstrap(rounds).intervals([value], (rounds.rewards - value)[:, None])
+        return evaluations.rounded()
 
-    def _bootstrap(self, rounds: Rounds) -> Studentised:
-        return Studentised(rounds.groups, resamples=self._resamples, seed=self._seed)
+    def _bootstrap(self, rounds: Rounds) -> StudentizedBootstrap:
+        return StudentizedBootstrap(rounds.groups, resamples=self._resamples, seed=self._seed)
 
 
-def _effective(weights: Floats) -> float:
+def _effective_size(weights: Floats) -> float:
     squares = float((weights**2).sum())
     return float(weights.sum()) ** 2 / squares if squares > 0.0 else 0.0

@@ -10,12 +10,12 @@ from typing import Any, Final
 import msgspec
 from rich.table import Table
 
-from stream_app.tools.evaluation.plots import picture
-from stream_app.tools.evaluation.policies.estimator_coverage import WorldFigures
+from stream_app.tools.evaluation.plots import figure_file
+from stream_app.tools.evaluation.policies.estimator_coverage import ScenarioResult
 from stream_app.tools.evaluation.policies.estimators import Estimator
-from stream_app.tools.evaluation.policies.policy_evaluation import PolicyFigures
+from stream_app.tools.evaluation.policies.policy_evaluation import PolicyEstimate
 from stream_app.tools.evaluation.report import DataFile
-from stream_app.tools.evaluation.statistics import Interval
+from stream_app.tools.evaluation.statistics import ConfidenceInterval
 
 TITLES: Final[dict[Estimator, str]] = {
     Estimator.DM: "direct method",
@@ -50,13 +50,13 @@ class PolicyRun(msgspec.Struct, frozen=True, kw_only=True):
     options: dict[str, Any]
 
 
-class PolicyReport(msgspec.Struct, frozen=True, kw_only=True):
+class PolicyEvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
     """The figures of ``headrace evaluate policy``."""
 
     run: PolicyRun
     seconds: float
-    read: dict[str, Any]
-    figures: PolicyFigures
+    input_counts: dict[str, Any]
+    estimates: PolicyEstimate
 
 
 class EstimatorsReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,10 +65,10 @@ class EstimatorsReport(msgspec.Struct, frozen=True, kw_only=True):
     run: PolicyRun
     seconds: float
     repetitions: int
-    worlds: dict[str, WorldFigures]
+    scenarios: dict[str, ScenarioResult]
 
 
-def describe(files: Sequence[Path], **options: Any) -> PolicyRun:
+def describe_run(files: Sequence[Path], **options: Any) -> PolicyRun:
     """Describe this run of the command line."""
     return PolicyRun(
         command=shlex.join(("headrace", *sys.argv[1:])),
@@ -78,90 +78,90 @@ def describe(files: Sequence[Path], **options: Any) -> PolicyRun:
     )
 
 
-def logged_table(figures: PolicyFigures) -> Table:
+def logged_table(estimates: PolicyEstimate) -> Table:
     """What each policy earned in its own rounds."""
     table = Table(box=None, pad_edge=False)
     table.add_column("policy that wrote the log", no_wrap=True)
-    for name in ("rounds", "shoppers", "rewarded", "reward a round", "less the first"):
+    for name in ("rounds", "users", "rewarded", "reward a round", "less the first"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, of in figures.logged.items():
+    for name, entry in estimates.logged.items():
         table.add_row(
             name,
-            *(f"{count:,}" for count in (of.rounds, of.shoppers, of.rewarded)),
-            _between(of.value),
-            "" if of.difference is None else _between(of.difference, "+"),
+            *(f"{count:,}" for count in (entry.rounds, entry.users, entry.rewarded)),
+            _format_interval(entry.value),
+            "" if entry.difference is None else _format_interval(entry.difference, "+"),
         )
     return table
 
 
-def targets_table(figures: PolicyFigures) -> Table:
+def targets_table(estimates: PolicyEstimate) -> Table:
     """Each target: the estimates, then its truth where that is known."""
     table = Table(box=None, pad_edge=False)
     for name in ("target", "estimator"):
         table.add_column(name, no_wrap=True)
     for name in ("reward a round", "less the log's own", "clipped"):
         table.add_column(name, justify="right", no_wrap=True)
-    for target, of in figures.targets.items():
+    for target, entry in estimates.targets.items():
         labels = [
-            f"{target} ({of.rounds:,} rounds)",
-            f"  effective {of.effective:,.0f}, rewarded {of.effective_rewarded:,.0f}",
-            f"  largest weight {of.largest_weight:,.1f}",
-            f"  mean weight {of.mean_weight.mean:.3f}",
+            f"{target} ({entry.rounds:,} rounds)",
+            f"  effective {entry.effective_rounds:,.0f}, rewarded {entry.effective_rewarded_rounds:,.0f}",
+            f"  largest weight {entry.largest_weight:,.1f}",
+            f"  mean weight {entry.mean_weight.mean:.3f}",
         ]
         rows = [
             (
                 TITLES[name],
-                _between(one.value),
-                _between(one.difference, "+"),
-                "" if one.clipped is None else f"{one.clipped:.1%} above {one.threshold:.3g}",
+                _format_interval(estimate.value),
+                _format_interval(estimate.difference, "+"),
+                "" if estimate.clipped is None else f"{estimate.clipped:.1%} above {estimate.threshold:.3g}",
             )
-            for name, one in of.estimates.items()
+            for name, estimate in entry.estimates.items()
         ]
-        if of.truth is not None:
-            rows.append(("truth: its own log", _between(of.truth), "", ""))
-        for at, row in enumerate(rows):
+        if entry.truth is not None:
+            rows.append(("truth: its own log", _format_interval(entry.truth), "", ""))
+        for index, row in enumerate(rows):
             style = "bold" if row[0] == TITLES[Estimator.DR] else None
-            table.add_row(labels[at] if at < len(labels) else "", *row, style=style)
+            table.add_row(labels[index] if index < len(labels) else "", *row, style=style)
         table.add_section()
     return table
 
 
-def trials_table(worlds: dict[str, WorldFigures]) -> Table:
+def trials_table(scenarios: dict[str, ScenarioResult]) -> Table:
     """Each world: bias and coverage by estimator."""
     table = Table(box=None, pad_edge=False)
     for name in ("world", "estimator"):
         table.add_column(name, no_wrap=True)
     for name in ("bias", "of truth", "spread", "std error", "coverage", "width", "clipped"):
         table.add_column(name, justify="right", no_wrap=True)
-    for world, of in worlds.items():
+    for scenario, entry in scenarios.items():
         labels = [
-            f"{world} (truth {of.truth:.4f})",
-            f"  {of.rounds:,} rounds, {of.rewarded:,.0f} clicks",
-            f"  effective {of.effective:,.0f}",
+            f"{scenario} (truth {entry.truth:.4f})",
+            f"  {entry.rounds:,} rounds, {entry.rewarded:,.0f} clicks",
+            f"  effective {entry.effective_rounds:,.0f}",
         ]
-        for at, (name, one) in enumerate(of.trials.items()):
+        for index, (name, estimate) in enumerate(entry.trials.items()):
             table.add_row(
-                labels[at] if at < len(labels) else "",
+                labels[index] if index < len(labels) else "",
                 TITLES[name],
-                f"{one.bias:+.5f} ±{one.bias_error:.5f}",
-                f"{one.bias / of.truth:+.1%}",
-                f"{one.spread:.5f}",
-                f"{one.error:.5f}",
-                f"{one.coverage:.1%}",
-                f"{one.width:.4f}",
-                f"{one.clipped:.2%}",
+                f"{estimate.bias:+.5f} ±{estimate.bias_std_error:.5f}",
+                f"{estimate.bias / entry.truth:+.1%}",
+                f"{estimate.std_dev:.5f}",
+                f"{estimate.std_error:.5f}",
+                f"{estimate.coverage:.1%}",
+                f"{estimate.width:.4f}",
+                f"{estimate.clipped:.2%}",
             )
         table.add_section()
     return table
 
 
-def plot_targets(figures: PolicyFigures, path: Path) -> None:
+def plot_targets(estimates: PolicyEstimate, path: Path) -> None:
     """Bars of intervals by estimator, a panel a target; the log's own value and the truth as lines."""
-    count = len(figures.targets)
-    with picture(path, 12, 1 + 2.2 * count) as figure:
+    count = len(estimates.targets)
+    with figure_file(path, 12, 1 + 2.2 * count) as figure:
         panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
-        for axes, (target, of) in zip(panels, figures.targets.items(), strict=True):
-            values = [one.value for one in of.estimates.values()]
+        for axes, (target, entry) in zip(panels, estimates.targets.items(), strict=True):
+            values = [estimate.value for estimate in entry.estimates.values()]
             axes.errorbar(
                 [each.mean for each in values],
                 range(len(values)),
@@ -169,15 +169,15 @@ def plot_targets(figures: PolicyFigures, path: Path) -> None:
                 fmt="o",
                 capsize=4,
             )
-            axes.axvline(of.on_policy.mean, color="grey", label="the log's own policy")
-            if of.truth is not None:
-                axes.axvline(of.truth.mean, color="green", linestyle="--", label="truth")
-            axes.set_yticks(range(len(values)), [TITLES[name] for name in of.estimates])
+            axes.axvline(entry.on_policy.mean, color="grey", label="the log's own policy")
+            if entry.truth is not None:
+                axes.axvline(entry.truth.mean, color="green", linestyle="--", label="truth")
+            axes.set_yticks(range(len(values)), [TITLES[name] for name in entry.estimates])
             axes.invert_yaxis()
-            axes.set_title(f"{target}: effective {of.effective:,.0f} of {of.rounds:,} rounds")
+            axes.set_title(f"{target}: effective {entry.effective_rounds:,.0f} of {entry.rounds:,} rounds")
         panels[-1].set_xlabel("reward a round, with 95 % intervals")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 
-def _between(interval: Interval, sign: str = "") -> str:
+def _format_interval(interval: ConfidenceInterval, sign: str = "") -> str:
     return f"{interval.mean:{sign}.4f} ({interval.low:{sign}.4f} to {interval.high:{sign}.4f})"

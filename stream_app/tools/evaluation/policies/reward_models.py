@@ -15,11 +15,11 @@ from stream_app.tools.evaluation.policies.rounds import Floats, Rounds
 PENALTY: Final = 1.0
 """Of half the squared coefficients, against a sum over rounds: a prior of unit variance (scikit-learn's ``C=1``)."""
 
-FREE: Final = 1e-4
+CONSTANT_PENALTY: Final = 1e-4
 """The penalty of constants: as good as none, but a place without a click stays finite."""
 
-_STEPS: Final = 50
-_CLOSE: Final = 1e-10
+_MAX_STEPS: Final = 50
+_TOLERANCE: Final = 1e-10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,7 +100,7 @@ def fit(
     [0.25]
     """
     size = features.shape[1]
-    penalties = np.where(np.arange(size) < constants, FREE, penalty)
+    penalties = np.where(np.arange(size) < constants, CONSTANT_PENALTY, penalty)
     ridge = np.diag(penalties)
     if not logistic:
         inverse = np.linalg.inv(features.T @ features + ridge)
@@ -108,23 +108,23 @@ def fit(
     coefficients = np.zeros(size)
     loss = _loss(features, rewards, coefficients, penalties)
     inverse = np.linalg.inv(ridge)
-    for _ in range(_STEPS):
+    for _ in range(_MAX_STEPS):
         means = _logistic(features @ coefficients)
         curvature = means * (1.0 - means)
         inverse = np.linalg.inv((features * curvature[:, None]).T @ features + ridge)
         step = inverse @ (features.T @ (rewards - means) - penalties * coefficients)
-        part = 1.0
-        while part > _CLOSE:
-            new = _loss(features, rewards, coefficients + part * step, penalties)
-            if new <= loss:
+        step_size = 1.0
+        while step_size > _TOLERANCE:
+            new_loss = _loss(features, rewards, coefficients + step_size * step, penalties)
+            if new_loss <= loss:
                 break
-            part /= 2.0
+            step_size /= 2.0
         else:
             break
-        coefficients = coefficients + part * step
-        if loss - new <= _CLOSE * max(1.0, loss):
+        coefficients = coefficients + step_size * step
+        if loss - new_loss <= _TOLERANCE * max(1.0, loss):
             break
-        loss = new
+        loss = new_loss
     return RewardModel(logistic=True, coefficients=coefficients, inverse=inverse)
 
 
@@ -179,12 +179,12 @@ def cross_fit(rounds: Rounds, *, folds: int = 5, seed: int = 7, penalty: float =
     ----------
     Chernozhukov et al.: Double/debiased machine learning, The Econometrics Journal 2018.
     """
-    _, numbers = np.unique(rounds.groups, return_inverse=True)
-    count = int(numbers.max()) + 1
+    _, group_indices = np.unique(rounds.groups, return_inverse=True)
+    count = int(group_indices.max()) + 1
     folds = min(folds, count)
-    dealt = np.random.default_rng(seed).permutation(count) % folds
-    fold = dealt[numbers]
-    features = rounds.shown_features()
+    fold_of_group = np.random.default_rng(seed).permutation(count) % folds
+    fold = fold_of_group[group_indices]
+    features = rounds.chosen_features()
     logistic = rounds.binary
     models = tuple(
         fit(
@@ -199,7 +199,7 @@ def cross_fit(rounds: Rounds, *, folds: int = 5, seed: int = 7, penalty: float =
     predictions = np.zeros(rounds.candidates.shape)
     for rows, batch in rounds.batches():
         for each, model in enumerate(models):
-            mine = fold[rows] == each
-            predictions[rows[mine]] = model.means(batch[mine])
+            in_fold = fold[rows] == each
+            predictions[rows[in_fold]] = model.means(batch[in_fold])
     predictions[rounds.candidates < 0] = 0.0
     return CrossFit(fold=fold, models=models, predictions=predictions, features=features)

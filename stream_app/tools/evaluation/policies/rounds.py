@@ -12,7 +12,7 @@ from stream_app.errors import UserError
 NO_CANDIDATE: Final = -1
 """Fills the rows of rounds that have fewer candidates than the widest."""
 
-BATCH: Final = 1024
+BATCH_SIZE: Final = 1024
 """Rounds whose features are in memory at a time."""
 
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ class Design(Protocol):
     def constants(self) -> int:
         """The first so many features say nothing of the candidate, only of its place."""
 
-    def at(self, rows: NDArray[np.int64]) -> Floats:
+    def candidate_features(self, rows: NDArray[np.int64]) -> Floats:
         """Features of every candidate of some rounds, each at the place of its round.
 
         Parameters
@@ -93,7 +93,7 @@ class Rounds:
         return self.candidates[np.arange(len(self)), self.chosen]
 
     @property
-    def places(self) -> int:
+    def n_positions(self) -> int:
         """Places of the longest list."""
         return int(self.positions.max()) + 1
 
@@ -102,7 +102,7 @@ class Rounds:
         """Whether every reward is 0 or 1."""
         return bool(np.isin(self.rewards, (0.0, 1.0)).all())
 
-    def take(self, rows: NDArray[np.int64]) -> "Rounds":
+    def select(self, rows: NDArray[np.int64]) -> "Rounds":
         """Some of the rounds."""
         return replace(
             self,
@@ -113,21 +113,21 @@ class Rounds:
             rewards=self.rewards[rows],
             groups=self.groups[rows],
             policy=self.policy[rows],
-            design=_Part(self.design, rows),
+            design=_DesignSubset(self.design, rows),
         )
 
     def batches(self) -> Iterator[tuple[NDArray[np.int64], Floats]]:
-        """All rounds with the features of their candidates, `BATCH` of them at a time."""
-        for start in range(0, len(self), BATCH):
-            rows = np.arange(start, min(start + BATCH, len(self)))
-            yield rows, self.design.at(rows)
+        """All rounds with the features of their candidates, `BATCH_SIZE` of them at a time."""
+        for start in range(0, len(self), BATCH_SIZE):
+            rows = np.arange(start, min(start + BATCH_SIZE, len(self)))
+            yield rows, self.design.candidate_features(rows)
 
-    def shown_features(self) -> Floats:
+    def chosen_features(self) -> Floats:
         """Features of what was shown, shape (n, width)."""
-        found = np.empty((len(self), self.design.width))
+        result = np.empty((len(self), self.design.width))
         for rows, features in self.batches():
-            found[rows] = features[np.arange(len(rows)), self.chosen[rows]]
-        return found
+            result[rows] = features[np.arange(len(rows)), self.chosen[rows]]
+        return result
 
     def split(self, share: float) -> "tuple[Rounds, Rounds]":
         """The rounds of the groups that came first, and the rest.
@@ -142,34 +142,34 @@ class Rounds:
         UserError
             If a part would be empty.
         """
-        _, first, numbers = np.unique(self.groups, return_index=True, return_inverse=True)
+        _, first, group_indices = np.unique(self.groups, return_index=True, return_inverse=True)
         order = np.empty(len(first), np.int64)
         order[np.argsort(first, kind="stable")] = np.arange(len(first))
-        early = order[numbers] < round(share * len(first))
-        if not early.any() or early.all():
+        in_first_part = order[group_indices] < round(share * len(first))
+        if not in_first_part.any() or in_first_part.all():
             raise UserError(
                 f"{len(first)} shoppers are too few to learn a policy from a part and evaluate it on the rest."
             )
-        return self.take(np.flatnonzero(early)), self.take(np.flatnonzero(~early))
+        return self.select(np.flatnonzero(in_first_part)), self.select(np.flatnonzero(~in_first_part))
 
 
 @dataclass(frozen=True)
-class _Part:
+class _DesignSubset:
     """The design of some rounds of another."""
 
-    whole: Design
+    base: Design
     rows: NDArray[np.int64]
 
     @property
     def width(self) -> int:
-        return self.whole.width
+        return self.base.width
 
     @property
     def constants(self) -> int:
-        return self.whole.constants
+        return self.base.constants
 
-    def at(self, rows: NDArray[np.int64]) -> Floats:
-        return self.whole.at(self.rows[rows])
+    def candidate_features(self, rows: NDArray[np.int64]) -> Floats:
+        return self.base.candidate_features(self.rows[rows])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,35 +186,35 @@ class ListDesign:
         The list of each round.
     positions : ndarray of int32, shape (n,)
         The place of each round.
-    places
+    n_positions
         Places of the longest list.
     """
 
     features: NDArray[np.float32]
     lists: NDArray[np.int64]
     positions: Integers
-    places: int
+    n_positions: int
 
     @property
     def width(self) -> int:
         """Places and features."""
-        return self.places + int(self.features.shape[2])
+        return self.n_positions + int(self.features.shape[2])
 
     @property
     def constants(self) -> int:
         """Places."""
-        return self.places
+        return self.n_positions
 
-    def at(self, rows: NDArray[np.int64]) -> Floats:
+    def candidate_features(self, rows: NDArray[np.int64]) -> Floats:
         """Features of every candidate of some rounds, shape (m, a, width)."""
-        of = self.features[self.lists[rows]]
-        found = np.zeros((len(rows), of.shape[1], self.width))
-        found[np.arange(len(rows)), :, self.positions[rows]] = 1.0
-        found[:, :, self.places :] = of
-        return found
+        features_of_lists = self.features[self.lists[rows]]
+        result = np.zeros((len(rows), features_of_lists.shape[1], self.width))
+        result[np.arange(len(rows)), :, self.positions[rows]] = 1.0
+        result[:, :, self.n_positions :] = features_of_lists
+        return result
 
 
-def check(rounds: Rounds, where: str) -> Rounds:
+def require_rounds(rounds: Rounds, where: str) -> Rounds:
     """The same rounds, found fit to be evaluated.
 
     Raises

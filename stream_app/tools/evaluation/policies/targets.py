@@ -11,28 +11,28 @@ DRAWS: Final = 100
 """Orders that a softmax policy is a mixture of, each round its own."""
 
 
-class Asked(NamedTuple):
+class TargetProbabilities(NamedTuple):
     """A target policy on a log.
 
     Attributes
     ----------
     probabilities : ndarray of float64, shape (n, a)
-        Of each candidate in each round; a row sums to 1 less what is `outside`.
-    outside
+        Of each candidate in each round; a row sums to 1 less what is `out_of_support`.
+    out_of_support
         Mean probability of items that are no candidates of their round, of which the log cannot tell.
     """
 
     probabilities: Floats
-    outside: float = 0.0
+    out_of_support: float = 0.0
 
 
-def uniform(rounds: Rounds) -> Asked:
+def uniform(rounds: Rounds) -> TargetProbabilities:
     """Every candidate is as likely."""
-    there = rounds.candidates >= 0
-    return Asked(there / there.sum(axis=1, keepdims=True))
+    is_candidate = rounds.candidates >= 0
+    return TargetProbabilities(is_candidate / is_candidate.sum(axis=1, keepdims=True))
 
 
-def frequencies(rounds: Rounds, other: Rounds) -> Asked:
+def frequencies(rounds: Rounds, other: Rounds) -> TargetProbabilities:
     """What another log showed at the place, as often as it did, whoever the shopper was.
 
     That is the other log's policy where it looks at no shopper, averaged over the time of that log.
@@ -44,19 +44,19 @@ def frequencies(rounds: Rounds, other: Rounds) -> Asked:
     other
         The log of the target policy. A place that it does not have is answered by all its places.
     """
-    places = max(rounds.places, other.places)
-    counts = np.zeros((places, len(other.names)))
+    n_positions = max(rounds.n_positions, other.n_positions)
+    counts = np.zeros((n_positions, len(other.names)))
     np.add.at(counts, (other.positions, other.items), 1.0)
     counts[counts.sum(axis=1) == 0.0] = counts.sum(axis=0)
     shares = counts / counts.sum(axis=1, keepdims=True)
     at = {name: index for index, name in enumerate(other.names)}
-    columns = np.array([at.get(name, -1) for name in rounds.names])
-    by_item = np.where(columns >= 0, shares[:, columns], 0.0)
-    found = np.where(rounds.candidates >= 0, by_item[rounds.positions[:, None], rounds.candidates], 0.0)
-    return Asked(found, max(0.0, float(1.0 - found.sum(axis=1).mean())))
+    item_columns = np.array([at.get(name, -1) for name in rounds.names])
+    by_item = np.where(item_columns >= 0, shares[:, item_columns], 0.0)
+    by_round = np.where(rounds.candidates >= 0, by_item[rounds.positions[:, None], rounds.candidates], 0.0)
+    return TargetProbabilities(by_round, max(0.0, float(1.0 - by_round.sum(axis=1).mean())))
 
 
-def greedy(rounds: Rounds, model: RewardModel) -> Asked:
+def greedy(rounds: Rounds, model: RewardModel) -> TargetProbabilities:
     """The candidates in the order of their expected rewards: a place holds one of them for sure.
 
     Parameters
@@ -71,10 +71,10 @@ def greedy(rounds: Rounds, model: RewardModel) -> Asked:
         scores = np.where(rounds.candidates[rows] >= 0, model.scores(features), -np.inf)
         order = np.argsort(-scores, axis=1, kind="stable")
         probabilities[rows, order[np.arange(len(rows)), rounds.positions[rows]]] = 1.0
-    return Asked(probabilities)
+    return TargetProbabilities(probabilities)
 
 
-def softmax(rounds: Rounds, model: RewardModel, *, temperature: float, seed: int) -> Asked:
+def softmax(rounds: Rounds, model: RewardModel, *, temperature: float, seed: int) -> TargetProbabilities:
     """Candidates drawn one after the other, place by place, in proportion to exp(score / temperature).
 
     The chance of a candidate at a place is that among `DRAWS` seeded orders, one of which such a policy would take.
@@ -95,17 +95,17 @@ def softmax(rounds: Rounds, model: RewardModel, *, temperature: float, seed: int
     Plackett: The analysis of permutations, JRSS-C 1975; drawn by adding Gumbel noise (Kool, van Hoof, Welling:
     Stochastic beams and where to find them, ICML 2019).
     """
-    there = rounds.candidates >= 0
+    is_candidate = rounds.candidates >= 0
     scores = np.full(rounds.candidates.shape, -np.inf)
     for rows, features in rounds.batches():
-        scores[rows] = np.where(there[rows], model.scores(features), -np.inf)
-    centred = np.where(there, scores, np.nan)
-    spread = float(np.nanstd(centred - np.nanmean(centred, axis=1, keepdims=True)))
-    scores /= temperature * spread if spread > 0.0 else 1.0
+        scores[rows] = np.where(is_candidate[rows], model.scores(features), -np.inf)
+    centered = np.where(is_candidate, scores, np.nan)
+    std_dev = float(np.nanstd(centered - np.nanmean(centered, axis=1, keepdims=True)))
+    scores /= temperature * std_dev if std_dev > 0.0 else 1.0
     rng = np.random.default_rng(seed)
     probabilities = np.zeros(rounds.candidates.shape)
     rows = np.arange(len(rounds))
     for _ in range(DRAWS):
         order = np.argsort(-(scores + rng.gumbel(size=scores.shape)), axis=1)
         probabilities[rows, order[rows, rounds.positions]] += 1.0 / DRAWS
-    return Asked(probabilities)
+    return TargetProbabilities(probabilities)

@@ -4,15 +4,15 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from stream_app.errors import UserError
-from stream_app.kafka.broker_errors import broker_errors, require_topic, traceless_consumer
-from stream_app.tools.evaluation.policies.headrace_log import Raw
+from stream_app.kafka.broker_errors import broker_errors, groupless_consumer, require_topic
+from stream_app.tools.evaluation.policies.headrace_log import RawRecord
 from topics.catalog import TopicSpec
 
 _POLL_MS: Final = 500
 _STALL_POLLS: Final = 40
 
 
-def raw_records(broker: str, topic: TopicSpec) -> Iterator[Raw]:
+def raw_records(broker: str, topic: TopicSpec) -> Iterator[RawRecord]:
     """Values of a topic, each with its place; as `topic_records` reads them."""
     for record in topic_records(broker, topic):
         yield f"{topic.name}[{record.partition}]@{record.offset}", record.value
@@ -26,7 +26,7 @@ def topic_records(broker: str, topic: TopicSpec) -> Iterator[Any]:
     broker
         Kafka bootstrap servers.
     topic
-        Its catalogue entry.
+        Its catalog entry.
 
     Raises
     ------
@@ -36,10 +36,10 @@ def topic_records(broker: str, topic: TopicSpec) -> Iterator[Any]:
     from kafka import TopicPartition  # noqa: PLC0415  # heavy, and only this needs it
 
     with broker_errors(broker):
-        consumer = traceless_consumer(broker)
+        consumer = groupless_consumer(broker)
         try:
             numbers = consumer.partitions_for_topic(topic.name)
-            require_topic(topic.name, broker, there=bool(numbers))
+            require_topic(topic.name, broker, exists=bool(numbers))
             partitions = [TopicPartition(topic.name, number) for number in sorted(numbers)]
             consumer.assign(partitions)
             ends = consumer.end_offsets(partitions)

@@ -5,7 +5,7 @@ import pytest
 
 from stream_app.models.base import NO_ITEM
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.fusion.choice_fusion import ENOUGH, SAMPLED, ChoiceFusion, loudest
+from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES, SAMPLING_INTERVAL, ChoiceFusion, top_source
 from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.ranking.fusion.weighted import WeightedFusion
 from stream_app.ranking.ranker import Ranker
@@ -17,13 +17,13 @@ FUSIONS = (LearnedFusion, WeightedFusion)
 NAMES = ("popularity", "item_to_item", "session_knn", "item_vectors")
 
 
-class Shop:
+class RingShop:
     """Items 0 to 39 in a ring; shoppers step on by one, and now and then jump to the item everybody knows."""
 
     def __init__(self, make: type[ChoiceFusion] = LearnedFusion, names: tuple[str, ...] = NAMES) -> None:
         self.models = ModelSet(names, max_items=1000, max_users=1000)
         self.fusion = make(self.models)  # type: ignore[call-arg]
-        self.models.listeners.append(self.fusion)
+        self.models.learners.append(self.fusion)
         self.offset = 0
         self.rng = np.random.default_rng(11)
 
@@ -31,7 +31,7 @@ class Shop:
         self.models.learn(Interaction(Source.CLICK, 0, self.offset, ts, user, Kind.VIEW, (Line(item),)))
         self.offset += 1
 
-    def visits(self, count: int, start: int = 0) -> "Shop":
+    def learn_sessions(self, count: int, start: int = 0) -> "RingShop":
         for number in range(start, start + count):
             at = int(self.rng.integers(40))
             for step in range(4):
@@ -49,16 +49,16 @@ class Shop:
 
 
 @pytest.fixture(scope="module", params=FUSIONS, ids=lambda make: make.policy)
-def shop(request: pytest.FixtureRequest) -> Shop:
-    return Shop(request.param).visits(400)
+def shop(request: pytest.FixtureRequest) -> RingShop:
+    return RingShop(request.param).learn_sessions(400)
 
 
-def test_what_is_chosen_most_comes_first(shop: Shop) -> None:
+def test_most_chosen_next_item_is_ranked_near_the_top(shop: RingShop) -> None:
     right = sum(f"i{at + 1}" in shop.list_after(f"i{at - 1}", f"i{at}")[:3] for at in range(1, 38))
     assert right >= 20  # of 37; a weighted sum cannot tell so well which of the sessions to follow
 
 
-def test_the_learned_order_has_its_policy_and_chances_as_scores(shop: Shop) -> None:
+def test_learned_list_has_its_policy_label_and_probabilities_as_scores(shop: RingShop) -> None:
     request = RankRequest("me", ("i3", "i4"), (0.0, 1.0), 0, (), 1e6, ())
     ranked = shop.ranker().rank_user(request)
     assert ranked.policy == shop.fusion.policy
@@ -67,7 +67,7 @@ def test_the_learned_order_has_its_policy_and_chances_as_scores(shop: Shop) -> N
     assert 0.0 < sum(scores) <= 1.0 + 1e-6
 
 
-def test_what_is_bought_hidden_or_gone_is_not_listed(shop: Shop) -> None:
+def test_purchased_hidden_and_unavailable_items_are_not_listed(shop: RingShop) -> None:
     assert "i5" in shop.list_after("i3", "i4")
     assert "i5" not in shop.list_after("i3", "i4", excluded=("i5",))
     shop.models.learn_catalog(CatalogItem(item_id="i5", ts=0, available=False))
@@ -76,25 +76,25 @@ def test_what_is_bought_hidden_or_gone_is_not_listed(shop: Shop) -> None:
     assert "i5" in shop.list_after("i3", "i4")
 
 
-def test_every_item_has_a_reason_from_the_context_or_a_source(shop: Shop) -> None:
+def test_every_item_has_a_reason_from_the_context_or_a_source(shop: RingShop) -> None:
     request = RankRequest("me", ("i3", "i4"), (0.0, 1.0), 0, (), 1e6, ())
     reasons = {item.id: item.why for item in shop.ranker().rank_user(request).items}
     assert reasons["i4"].source == "viewed_before"
     assert reasons["i5"].item_id in {"i3", "i4"}
 
 
-def test_what_was_looked_at_in_an_earlier_visit_may_be_looked_at_again() -> None:
+def test_items_of_earlier_sessions_can_be_listed_again() -> None:
     items = ("i20", *(f"i{number}" for number in range(10)))
     times = (-1e5, *(float(number) for number in range(10)))
     request = RankRequest("me", items, times, 1, (), 10.0, ())
-    ranked = Shop().visits(200).ranker(length=60).rank_user(request)
+    ranked = RingShop().learn_sessions(200).ranker(length=60).rank_user(request)
     assert ranked.policy == "learned"
     # the visit itself is longer than what the store looks up
     assert set(items) <= {item.id for item in ranked.items}
 
 
-def test_reasons_say_how_the_sessions_lead_from_the_context_to_the_item() -> None:
-    shop = Shop().visits(200)
+def test_reasons_describe_the_path_from_context_to_item() -> None:
+    shop = RingShop().learn_sessions(200)
     request = RankRequest("me", ("i4",), (0.0,), 0, (), 1e6, ())
     reasons = {item.id: item.why for item in shop.ranker(length=40).rank_user(request).items}
     assert reasons["i4"] == Reason("viewed_before", item_id="i4")
@@ -103,37 +103,37 @@ def test_reasons_say_how_the_sessions_lead_from_the_context_to_the_item() -> Non
     assert "related" in {each.source for each in reasons.values()}
 
 
-def test_a_flagged_line_of_an_order_reaches_nothing_that_learns() -> None:
-    shop = Shop()
-    heard: list[Interaction] = []
+def test_outlier_order_line_reaches_no_learner() -> None:
+    shop = RingShop()
+    interactions: list[Interaction] = []
 
-    class Ear:
+    class RecordingLearner:
         name = "ear"
 
-        def hear(self, interaction: Interaction) -> None:
-            heard.append(interaction)
+        def on_interaction(self, interaction: Interaction) -> None:
+            interactions.append(interaction)
 
-    shop.models.listeners = (Ear(),)  # type: ignore[assignment]
+    shop.models.learners = (RecordingLearner(),)  # type: ignore[assignment]
     for offset in range(40):
         order = Interaction(Source.PURCHASE, 0, offset, 0.0, "ann", Kind.PURCHASE, (Line("tea", 1.0, 5.0),))
         shop.models.learn(order)
     lines = (Line("tea", 1.0, 5.0), Line("ghost", 5_000.0, 5.0))
     shop.models.learn(Interaction(Source.PURCHASE, 0, 40, 0.0, "ann", Kind.PURCHASE, lines))
-    assert [line.item_id for line in heard[-1].lines] == ["tea"]
+    assert [line.item_id for line in interactions[-1].lines] == ["tea"]
     assert shop.models.index.find("ghost") == NO_ITEM
 
 
-def test_the_profile_is_among_the_features_where_the_catalogue_says_something() -> None:
-    shop = Shop().visits(60)
+def test_affinity_features_are_set_for_described_items() -> None:
+    shop = RingShop().learn_sessions(60)
 
-    def described(*items: str) -> dict[str, list[float]]:
+    def affinities_of(*items: str) -> dict[str, list[float]]:
         context = shop.models.context("me", ["i3", "i4"], [0.0, 1.0], 0, (), 1.0)
         found = shop.fusion.shortlist(context, shop.fusion.proposals(context), shop.models.index.available)
         at = shop.fusion.names.index("category_affinity")
         rows = dict(zip(found.items.tolist(), found.matrix[:, at : at + 3].tolist(), strict=True))
         return {item: rows[shop.models.index.find(item)] for item in items}
 
-    assert described("i3", "i5") == {"i3": [0.0] * 3, "i5": [0.0] * 3}
+    assert affinities_of("i3", "i5") == {"i3": [0.0] * 3, "i5": [0.0] * 3}
     for item, category, price in (
         ("i3", "shoes", 10.0),
         ("i4", "shoes", 10.0),
@@ -143,20 +143,20 @@ def test_the_profile_is_among_the_features_where_the_catalogue_says_something() 
         shop.models.learn_catalog(
             CatalogItem(item_id=item, ts=1, categories=[category], brand="acme", price=price)
         )
-    found = described("i5", "i2")
+    found = affinities_of("i5", "i2")
     assert found["i5"][:2] == pytest.approx([1.0, 1.0], abs=1e-3)
     assert found["i2"][:2] == pytest.approx([0.0, 1.0], abs=1e-3)
     assert found["i5"][2] > found["i2"][2] == pytest.approx(0.5), "dearer than what was looked at"
 
 
-def test_ranking_changes_nothing(shop: Shop) -> None:
+def test_ranking_changes_nothing(shop: RingShop) -> None:
     first = shop.list_after("i7", "i8")
     shop.list_after("hit")
     shop.list_after("i1", "i2", "i3")
     assert shop.list_after("i7", "i8") == first
 
 
-def test_a_shopper_of_whom_nothing_is_known_gets_what_is_popular(shop: Shop) -> None:
+def test_unknown_user_gets_popular_items(shop: RingShop) -> None:
     request = RankRequest("new", (), (), 0, (), 1e6, ())
     ranked = shop.ranker().rank_user(request)
     assert ranked.policy == "fixed_rrf"
@@ -164,39 +164,43 @@ def test_a_shopper_of_whom_nothing_is_known_gets_what_is_popular(shop: Shop) -> 
 
 
 @pytest.mark.parametrize("make", FUSIONS, ids=lambda make: make.policy)
-def test_until_enough_is_learned_ranks_are_fused(make: type[ChoiceFusion]) -> None:
-    shop = Shop(make).visits(10)
-    assert shop.fusion.ranker.choices < ENOUGH
+def test_rank_fusion_is_used_until_min_choices_are_learned(make: type[ChoiceFusion]) -> None:
+    shop = RingShop(make).learn_sessions(10)
+    assert shop.fusion.ranker.choices < MIN_CHOICES
     request = RankRequest("me", ("i3",), (0.0,), 0, (), 1e6, ())
     assert shop.ranker().rank_user(request).policy == "fixed_rrf"
 
 
 @pytest.mark.parametrize("make", FUSIONS, ids=lambda make: make.policy)
-def test_a_set_goes_on_from_its_state_as_if_nothing_had_happened(make: type[ChoiceFusion]) -> None:
-    whole, first = Shop(make).visits(120), Shop(make).visits(80)
-    second = Shop(make)
+def test_restored_models_continue_identically(make: type[ChoiceFusion]) -> None:
+    uninterrupted, first = RingShop(make).learn_sessions(120), RingShop(make).learn_sessions(80)
+    second = RingShop(make)
     second.models.restore(first.models.state())
     second.offset, second.rng = first.offset, first.rng
-    second.visits(40, start=80)
-    assert second.list_after("i3", "i4") == whole.list_after("i3", "i4")
-    assert second.fusion.ranker.choices == whole.fusion.ranker.choices
-    for mine, theirs in zip(second.fusion.ranker.weights, whole.fusion.ranker.weights, strict=True):
-        assert np.array_equal(mine, theirs)
+    second.learn_sessions(40, start=80)
+    assert second.list_after("i3", "i4") == uninterrupted.list_after("i3", "i4")
+    assert second.fusion.ranker.choices == uninterrupted.fusion.ranker.choices
+    for actual, expected in zip(
+        second.fusion.ranker.weights, uninterrupted.fusion.ranker.weights, strict=True
+    ):
+        assert np.array_equal(actual, expected)
 
 
-def test_a_state_without_a_fusion_that_learns_does_not_fit() -> None:
+def test_state_without_fusion_is_rejected() -> None:
     plain = ModelSet(NAMES, max_items=1000, max_users=1000)
     with pytest.raises(ValueError, match="without 'fusion'"):
-        Shop().models.restore(plain.state())
+        RingShop().models.restore(plain.state())
 
 
-def test_fewer_choices_are_learned_from_as_they_come_and_the_same_ones_on_replay() -> None:
-    fusion, again = Shop().fusion, Shop().fusion
-    due = [offset for offset in range(180_000) if fusion.due(_at(offset))]
-    assert due[:1_000] == list(range(1_000))
-    assert sum(1_000 <= offset < 5_000 for offset in due) == pytest.approx(4_000 / 4, rel=0.05)
-    assert sum(offset >= 5_000 for offset in due) == pytest.approx(175_000 / SAMPLED, rel=0.05)
-    assert [offset for offset in range(180_000) if again.due(_at(offset))] == due
+def test_choice_sampling_follows_schedule_and_is_reproducible() -> None:
+    fusion, replayed_fusion = RingShop().fusion, RingShop().fusion
+    is_sampled = [offset for offset in range(180_000) if fusion.is_sampled(_at(offset))]
+    assert is_sampled[:1_000] == list(range(1_000))
+    assert sum(1_000 <= offset < 5_000 for offset in is_sampled) == pytest.approx(4_000 / 4, rel=0.05)
+    assert sum(offset >= 5_000 for offset in is_sampled) == pytest.approx(
+        175_000 / SAMPLING_INTERVAL, rel=0.05
+    )
+    assert [offset for offset in range(180_000) if replayed_fusion.is_sampled(_at(offset))] == is_sampled
 
 
 def _at(offset: int) -> Interaction:
@@ -208,16 +212,14 @@ def test_the_learned_fusion_needs_the_session_store() -> None:
         LearnedFusion(ModelSet(["popularity"]))
 
 
-def test_the_source_that_ranks_an_item_highest_speaks_for_it(shop: Shop) -> None:
+def test_item_is_attributed_to_the_source_that_ranks_it_highest(shop: RingShop) -> None:
     context = shop.models.context("me", ["i3"], [0.0], 0, (), 1e6)
     proposals = shop.models.candidates(context, 20)
     items = np.unique(np.concatenate([found.items for _, found in proposals]))
-    sources, evidence = loudest(items, proposals)
-    for item, source, said in zip(items.tolist(), sources.tolist(), evidence.tolist(), strict=True):
-        places = [
-            found.items.tolist().index(item) if item in found.items else 10**6 for _, found in proposals
-        ]
-        assert places[source] == min(places)
-        assert said == proposals[source][1].evidence[places[source]]
-    nowhere, nothing = loudest(np.array([10**6], np.int32), proposals)
-    assert (nowhere.tolist(), nothing.tolist()) == ([-1], [NO_ITEM])
+    sources, evidence = top_source(items, proposals)
+    for item, source, evidence_item in zip(items.tolist(), sources.tolist(), evidence.tolist(), strict=True):
+        ranks = [found.items.tolist().index(item) if item in found.items else 10**6 for _, found in proposals]
+        assert ranks[source] == min(ranks)
+        assert evidence_item == proposals[source][1].evidence[ranks[source]]
+    no_source, no_evidence = top_source(np.array([10**6], np.int32), proposals)
+    assert (no_source.tolist(), no_evidence.tolist()) == ([-1], [NO_ITEM])

@@ -8,15 +8,15 @@ import pytest
 
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.fusion import factorization
-from stream_app.ranking.fusion.choice_fusion import ENOUGH
+from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.kernels.results_ranker import (
-    PAGE,
-    PLACES,
-    TOUCHES,
-    Column,
+    INTERACTIONS,
+    MAX_RANKED,
+    PAGE_LENGTH,
+    ResultFeature,
     features,
-    note_list,
-    touch,
+    record_interaction,
+    record_list,
 )
 from stream_app.ranking.search.results_ranker import ResultsRanker
 from stream_app.settings import Settings
@@ -28,29 +28,29 @@ LIST = tuple("abcdefgh")
 PRICES = (80.0, 60.0, 120.0, 75.0, 200.0, 40.0, 90.0, 55.0)
 
 
-class Log:
+class InteractionLog:
     """Tells a ranker what shoppers do, a minute apart unless said otherwise."""
 
     def __init__(self, **parameters: Any) -> None:
         self.results = ResultsRanker(**parameters)
         self.now = START
 
-    def _tell(self, source: Source, user: str, kind: Kind, items: Sequence[str], **more: Any) -> None:
+    def _learn(self, source: Source, user: str, kind: Kind, items: Sequence[str], **fields: Any) -> None:
         self.now += 60.0
         lines = tuple(Line(item) for item in items)
-        self.results.hear(Interaction(source, 0, 0, self.now, user, kind, lines, **more))
+        self.results.on_interaction(Interaction(source, 0, 0, self.now, user, kind, lines, **fields))
 
     def view(self, user: str, item: str, kind: Kind = Kind.VIEW) -> None:
-        self._tell(Source.CLICK, user, kind, [item])
+        self._learn(Source.CLICK, user, kind, [item])
 
     def search(self, user: str, query: str) -> None:
-        self._tell(Source.SEARCH, user, Kind.SEARCH, [], query=query)
+        self._learn(Source.SEARCH, user, Kind.SEARCH, [], query=query)
 
     def find(
         self, user: str, results: Sequence[str] = LIST, prices: Sequence[float] = PRICES, query: str = "q"
     ) -> None:
         """A search that says what it found."""
-        self._tell(
+        self._learn(
             Source.SEARCH,
             user,
             Kind.SEARCH,
@@ -62,31 +62,31 @@ class Log:
 
     def buy(self, user: str, *items: str) -> None:
         """A purchase that does not say what it was chosen from."""
-        self._tell(Source.PURCHASE, user, Kind.PURCHASE, items)
+        self._learn(Source.PURCHASE, user, Kind.PURCHASE, items)
 
     def choose(
         self, user: str, *items: str, shown: Sequence[str] = LIST, prices: Sequence[float] = PRICES
     ) -> None:
-        self._tell(
+        self._learn(
             Source.PURCHASE, user, Kind.PURCHASE, items, shown=tuple(shown), shown_prices=tuple(prices)
         )
 
     def order(self, user: str, shown: Sequence[str] = LIST, prices: Sequence[float] = PRICES) -> str:
         return "".join(
-            shown[place] for place in self.results.order(user, shown, prices, self.now + 60.0).tolist()
+            shown[rank] for rank in self.results.order(user, shown, prices, self.now + 60.0).tolist()
         )
 
-    def column(self, column: Column, user: str, shown: Sequence[str] = LIST) -> list[float]:
+    def feature(self, feature: ResultFeature, user: str, shown: Sequence[str] = LIST) -> list[float]:
         written = self.results.features(user, shown, PRICES[: len(shown)], self.now + 60.0)
-        return [round(float(value), 4) for value in written[:, column]]
+        return [round(float(value), 4) for value in written[:, feature]]
 
 
 def shuffled(rng: np.random.Generator) -> tuple[str, ...]:
     return tuple(LIST[at] for at in rng.permutation(len(LIST)))
 
 
-def test_before_anything_is_learned_the_order_is_last_touched_first_then_as_shown() -> None:
-    log = Log()
+def test_untrained_order_is_most_recent_interaction_first_then_display_order() -> None:
+    log = InteractionLog()
     log.choose("somebody", "not shown")
     assert log.order("ann") == "abcdefgh"
     log.view("ann", "g")
@@ -94,8 +94,8 @@ def test_before_anything_is_learned_the_order_is_last_touched_first_then_as_show
     assert log.order("ann") == "egabcdfh"
 
 
-def test_it_learns_that_what_was_touched_last_is_chosen() -> None:
-    log = Log()
+def test_learns_that_the_last_interacted_item_is_chosen() -> None:
+    log = InteractionLog()
     rng = np.random.default_rng(3)
     before = log.results.ranker.loss
     for n in range(300):
@@ -109,15 +109,15 @@ def test_it_learns_that_what_was_touched_last_is_chosen() -> None:
     assert log.results.ready
 
 
-def test_it_unlearns_what_it_began_with_where_shoppers_do_otherwise() -> None:
-    log = Log()
+def test_initial_weights_are_unlearned_when_users_behave_differently() -> None:
+    log = InteractionLog()
     rng = np.random.default_rng(4)
     for n in range(400):
         shown = shuffled(rng)
-        touched = LIST[rng.integers(8)]
-        log.view(f"u{n}", touched)
+        interacted_item = LIST[rng.integers(8)]
+        log.view(f"u{n}", interacted_item)
         # the cheapest of the others
-        rest = [item for item in LIST if item != touched]
+        rest = [item for item in LIST if item != interacted_item]
         log.choose(
             f"u{n}",
             min(rest, key=lambda item: PRICES[LIST.index(item)]),
@@ -129,16 +129,16 @@ def test_it_unlearns_what_it_began_with_where_shoppers_do_otherwise() -> None:
     assert log.order("ann")[-1] == "a"
 
 
-def test_a_list_is_scored_by_what_was_known_before_its_choice() -> None:
-    log = Log()
+def test_features_exclude_the_choice_being_learned() -> None:
+    log = InteractionLog()
     log.choose("ann", "c")
     # had c been touched when its own choice was learned, this touch would be the second
-    assert log.column(Column.PURCHASES, "ann") == [0, 0, 0.25, 0, 0, 0, 0, 0]
-    assert log.column(Column.TOUCH_RANK, "ann")[2] == 0.0
+    assert log.feature(ResultFeature.PURCHASES, "ann") == [0, 0, 0.25, 0, 0, 0, 0, 0]
+    assert log.feature(ResultFeature.RECENCY_RANK, "ann")[2] == 0.0
 
 
-def test_a_search_for_an_items_id_touches_it_whether_met_before_or_not() -> None:
-    log = Log()
+def test_search_for_an_item_id_counts_as_an_interaction_with_it() -> None:
+    log = InteractionLog()
     log.choose("bob", "not shown")
     shown = (*LIST, "4711", "hotels")
     for user, query in (("ann", "b"), ("cem", "4711")):
@@ -149,47 +149,47 @@ def test_a_search_for_an_items_id_touches_it_whether_met_before_or_not() -> None
     assert log.order("dan", shown, ()) == "".join(shown)
 
 
-def test_a_session_ends_by_inactivity_and_its_touches_become_history() -> None:
-    log = Log(session_gap=1800.0)
+def test_session_expiry_moves_interactions_to_history() -> None:
+    log = InteractionLog(session_gap=1800.0)
     log.choose("bob", "a")
     log.view("ann", "g")
-    assert log.column(Column.TOUCH_RANK, "ann")[6] == 0.0
+    assert log.feature(ResultFeature.RECENCY_RANK, "ann")[6] == 0.0
     log.now += 1800.0
-    assert log.column(Column.TOUCH_RANK, "ann")[6] == -1.0
-    assert log.column(Column.TOUCHES_BEFORE, "ann")[6] > 0.0
+    assert log.feature(ResultFeature.RECENCY_RANK, "ann")[6] == -1.0
+    assert log.feature(ResultFeature.PAST_INTERACTIONS, "ann")[6] > 0.0
     log.view("ann", "h")
-    assert log.column(Column.TOUCH_RANK, "ann")[6:] == [-1.0, 0.0]
+    assert log.feature(ResultFeature.RECENCY_RANK, "ann")[6:] == [-1.0, 0.0]
 
 
-def test_popularity_is_that_with_others() -> None:
-    log = Log()
+def test_popularity_excludes_the_user_own_choices() -> None:
+    log = InteractionLog()
     log.choose("bob", "h")
-    mine = log.column(Column.CHOICE_RATE, "bob")
-    others = log.column(Column.CHOICE_RATE, "ann")
+    own_features = log.feature(ResultFeature.CHOICE_RATE, "bob")
+    others = log.feature(ResultFeature.CHOICE_RATE, "ann")
     assert others[7] > max(others[:7])
-    assert mine[7] < others[7]
-    log = Log()
+    assert own_features[7] < others[7]
+    log = InteractionLog()
     log.find("bob")
     log.view("bob", "h")
-    assert log.column(Column.CHOICE_RATE, "bob")[7] < log.column(Column.CHOICE_RATE, "ann")[7]
+    assert log.feature(ResultFeature.CHOICE_RATE, "bob")[7] < log.feature(ResultFeature.CHOICE_RATE, "ann")[7]
 
 
-def test_prices_that_are_not_told_are_those_last_shown_and_without_any_there_is_no_price_feature() -> None:
-    log = Log()
+def test_missing_prices_default_to_the_last_displayed_price() -> None:
+    log = InteractionLog()
     log.choose("bob", "a")
-    told = log.results.features("ann", LIST, PRICES, log.now)[:, Column.PRICE_RANK].copy()
-    assert told.tolist() == pytest.approx([4 / 7, 2 / 7, 6 / 7, 3 / 7, 1.0, 0.0, 5 / 7, 1 / 7])
+    given_prices = log.results.features("ann", LIST, PRICES, log.now)[:, ResultFeature.PRICE_RANK].copy()
+    assert given_prices.tolist() == pytest.approx([4 / 7, 2 / 7, 6 / 7, 3 / 7, 1.0, 0.0, 5 / 7, 1 / 7])
     for prices in ((), (float("nan"),) * 8, (0.0,) * 8):
         written = log.results.features("ann", LIST, prices, log.now)
-        assert written[:, Column.PRICE_RANK].tolist() == told.tolist()
+        assert written[:, ResultFeature.PRICE_RANK].tolist() == given_prices.tolist()
     unknown = log.results.features("ann", ("x", "y"), (), log.now)
-    assert unknown[:, Column.PRICE_RANK].tolist() == [-1.0, -1.0]
+    assert unknown[:, ResultFeature.PRICE_RANK].tolist() == [-1.0, -1.0]
     half = log.results.features("ann", ("x", "y", "z"), (5.0, float("nan"), 4.0), log.now)
-    assert half[:, Column.PRICE_RANK].tolist() == [1.0, -1.0, 0.0]
+    assert half[:, ResultFeature.PRICE_RANK].tolist() == [1.0, -1.0, 0.0]
 
 
-def test_several_items_of_one_order_are_a_choice_each_and_others_than_shown_none() -> None:
-    log = Log()
+def test_each_ordered_item_on_the_list_is_one_choice() -> None:
+    log = InteractionLog()
     log.choose("ann", "b", "d", "not shown")
     assert log.results.ranker.choices == 2
     log.choose("ann", "not shown")
@@ -197,35 +197,36 @@ def test_several_items_of_one_order_are_a_choice_each_and_others_than_shown_none
     assert log.results.ranker.choices == 2
 
 
-def test_a_click_that_says_what_was_shown_is_a_choice_too_but_a_search_is_none() -> None:
-    log = Log()
+def test_click_with_displayed_items_is_a_choice_and_a_search_is_not() -> None:
+    log = InteractionLog()
     log.find("ann")
     assert log.results.ranker.choices == 0
-    log._tell(Source.CLICK, "ann", Kind.VIEW, ["d"], shown=LIST)
+    log._learn(Source.CLICK, "ann", Kind.VIEW, ["d"], shown=LIST)
     assert log.results.ranker.choices == 1
 
 
-def test_a_click_on_what_a_search_found_teaches_what_it_would_by_saying_what_was_shown() -> None:
-    found, told = Log(), Log()
-    for log in (found, told):
+def test_click_on_a_search_result_equals_click_with_displayed_items() -> None:
+    found, given_prices = InteractionLog(), InteractionLog()
+    for log in (found, given_prices):
         log.choose(
             "somebody", "a"
         )  # from now on searches are remembered, whether they say what they found or not
     for n in range(30):
-        for log in (found, told):
+        for log in (found, given_prices):
             log.find(f"u{n}", *(() if log is found else ((), ())))
         found.view(f"u{n}", LIST[n % 5])
-        told._tell(Source.CLICK, f"u{n}", Kind.VIEW, [LIST[n % 5]], shown=LIST, shown_prices=PRICES)
+        given_prices._learn(Source.CLICK, f"u{n}", Kind.VIEW, [LIST[n % 5]], shown=LIST, shown_prices=PRICES)
     assert found.results.ranker.choices == 31
-    np.testing.assert_equal(found.results.ranker.state(), told.results.ranker.state())
+    np.testing.assert_equal(found.results.ranker.state(), given_prices.results.ranker.state())
     for user in ("u3", "ann"):
         np.testing.assert_array_equal(
-            found.results.features(user, LIST, (), found.now), told.results.features(user, LIST, (), told.now)
+            found.results.features(user, LIST, (), found.now),
+            given_prices.results.features(user, LIST, (), given_prices.now),
         )
 
 
-def test_of_what_a_search_found_the_first_touch_is_a_choice_and_each_purchase() -> None:
-    log = Log()
+def test_first_interaction_and_each_purchase_after_a_search_are_choices() -> None:
+    log = InteractionLog()
     log.view("ann", "d")
     log.find("ann")
     choices = []
@@ -239,8 +240,8 @@ def test_of_what_a_search_found_the_first_touch_is_a_choice_and_each_purchase() 
     assert choices == [1, 1, 1, 1, 3, 4]
 
 
-def test_a_touch_of_something_else_comes_between_a_search_and_the_choice_from_it() -> None:
-    log = Log()
+def test_other_interaction_after_a_search_cancels_the_click_choice() -> None:
+    log = InteractionLog()
     log.find("ann")
     log.view("ann", "not found")
     log.view("ann", "d")
@@ -249,8 +250,8 @@ def test_a_touch_of_something_else_comes_between_a_search_and_the_choice_from_it
     assert log.results.ranker.choices == 1
 
 
-def test_first_clicks_on_what_was_found_leave_what_purchases_taught() -> None:
-    log = Log()
+def test_click_choices_do_not_override_purchase_choices() -> None:
+    log = InteractionLog()
     rng = np.random.default_rng(5)
     for n in range(600):
         user, shown = f"u{n}", shuffled(rng)
@@ -266,8 +267,8 @@ def test_first_clicks_on_what_was_found_leave_what_purchases_taught() -> None:
     assert log.order("ann")[0] == "g"
 
 
-def test_what_was_found_holds_until_the_next_search_or_the_end_of_the_session() -> None:
-    log = Log(session_gap=1800.0)
+def test_search_results_expire_with_next_search_or_session_end() -> None:
+    log = InteractionLog(session_gap=1800.0)
     log.find("ann", ["a", "b"], ())
     log.find("ann", ["c", "d"], ())
     log.buy("bob", "c")  # found by another
@@ -290,17 +291,17 @@ def test_what_was_found_holds_until_the_next_search_or_the_end_of_the_session() 
     assert log.results.ranker.choices == 1
 
 
-def test_of_what_a_search_found_the_first_places_are_remembered() -> None:
-    log = Log()
-    log.find("ann", [f"i{n}" for n in range(PAGE + 5)], ())
-    log.buy("ann", f"i{PAGE}")
+def test_only_the_first_page_of_search_results_is_remembered() -> None:
+    log = InteractionLog()
+    log.find("ann", [f"i{n}" for n in range(PAGE_LENGTH + 5)], ())
+    log.buy("ann", f"i{PAGE_LENGTH}")
     assert log.results.ranker.choices == 0
-    log.buy("ann", f"i{PAGE - 1}")
+    log.buy("ann", f"i{PAGE_LENGTH - 1}")
     assert log.results.ranker.choices == 1
 
 
-def test_until_a_first_list_nothing_is_remembered() -> None:
-    log = Log()
+def test_nothing_is_stored_before_the_first_list() -> None:
+    log = InteractionLog()
     empty = log.results.memory()
     for n in range(500):
         log.view(f"u{n}", f"i{n}")
@@ -308,26 +309,26 @@ def test_until_a_first_list_nothing_is_remembered() -> None:
     assert log.results.memory() == empty
 
 
-def test_every_list_is_a_permutation_whatever_is_in_it() -> None:
-    log = Log()
+def test_order_is_always_a_permutation() -> None:
+    log = InteractionLog()
     log.choose("ann", "c")
     assert log.order("nobody", ()) == ""
     assert log.order("nobody", ("z",), ()) == "z"
     assert sorted(log.order("ann", ("z", "c", "y"), (1.0, float("inf"), -3.0))) == ["c", "y", "z"]
-    long = [f"i{n}" for n in range(PLACES + 50)]
+    long = [f"i{n}" for n in range(MAX_RANKED + 50)]
     log.view("ann", long[3])
     log.view("ann", long[-1])
     order = log.results.order("ann", long, (), log.now)
     assert sorted(order.tolist()) == list(range(len(long)))
     assert order[0] == 3
     # what is beyond is not ranked
-    assert order[PLACES:].tolist() == list(range(PLACES, PLACES + 50))
+    assert order[MAX_RANKED:].tolist() == list(range(MAX_RANKED, MAX_RANKED + 50))
     log.choose("ann", long[1], long[-1], shown=[*long, *long], prices=())
     assert log.results.ranker.choices == 2
 
 
 def test_ordering_changes_nothing() -> None:
-    log = Log()
+    log = InteractionLog()
     for n in range(30):
         log.view(f"u{n % 5}", LIST[n % 8])
         log.choose(f"u{n % 5}", LIST[n % 7])
@@ -338,19 +339,19 @@ def test_ordering_changes_nothing() -> None:
     np.testing.assert_equal(log.results.state(), before)
 
 
-def test_a_shopper_who_is_forgotten_is_a_stranger() -> None:
-    log = Log()
+def test_forgotten_user_is_ranked_like_an_unknown_user() -> None:
+    log = InteractionLog()
     log.choose("bob", "a")
-    stranger = log.order("nobody")
+    unknown_user = log.order("nobody")
     log.view("ann", "h")
-    assert log.order("ann") != stranger
+    assert log.order("ann") != unknown_user
     log.results.forget_user("ann")
-    assert log.order("ann") == stranger
+    assert log.order("ann") == unknown_user
     log.results.forget_user("ann")
 
 
-def test_bounds_hold_and_the_longest_untouched_go_first() -> None:
-    log = Log(max_shoppers=20, max_items=40)
+def test_bounds_hold_and_least_recently_used_are_evicted() -> None:
+    log = InteractionLog(max_users=20, max_items=40)
     log.choose("bob", "a")
     sizes = []
     for n in range(400):
@@ -362,28 +363,33 @@ def test_bounds_hold_and_the_longest_untouched_go_first() -> None:
             sizes.append(log.results.memory())
     assert max(sizes) - min(sizes) < 200  # texts of ids of different length
     newest, oldest = "u39", "u40"
-    assert log.column(Column.TOUCH_RANK, newest, ["i39", "x"])[0] == 0.0
-    assert log.column(Column.TOUCHES_BEFORE, oldest, ["i40", "x"]) == [0.0, 0.0]
+    assert log.feature(ResultFeature.RECENCY_RANK, newest, ["i39", "x"])[0] == 0.0
+    assert log.feature(ResultFeature.PAST_INTERACTIONS, oldest, ["i40", "x"]) == [0.0, 0.0]
 
 
-def test_an_item_that_is_given_up_leaves_nothing_to_the_one_that_gets_its_number() -> None:
-    log = Log(max_items=8)
+def test_evicted_item_leaves_no_state_for_the_next_in_its_slot() -> None:
+    log = InteractionLog(max_items=8)
     log.choose("ann", "a")
     log.view("ann", "a")
     fresh = [f"n{at}" for at in range(8)]
     log.choose("bob", "n7", shown=fresh)
-    for column in (Column.TOUCHES, Column.PURCHASES, Column.PASSED_OVER, Column.PAGE_PLACE):
-        assert set(log.column(column, "ann", fresh)) <= {0.0, -1.0}, column
+    for feature in (
+        ResultFeature.INTERACTIONS,
+        ResultFeature.PURCHASES,
+        ResultFeature.IGNORED,
+        ResultFeature.PREVIOUS_RANK,
+    ):
+        assert set(log.feature(feature, "ann", fresh)) <= {0.0, -1.0}, feature
 
 
-def test_an_item_that_is_given_up_is_gone_from_what_a_search_found() -> None:
-    log = Log(max_items=8)
+def test_evicted_item_is_removed_from_stored_search_results() -> None:
+    log = InteractionLog(max_items=8)
     log.find("ann", ["a", "b", "c"], (1.0, 2.0, 3.0))
     log.view("bob", "c")
     for n in range(7):
         log.view("bob", f"n{n}")  # a and b make room
-    known = [item for item in "abc" if log.results._items.find(item) >= 0]
-    assert known == ["c"]
+    remaining_items = [item for item in "abc" if log.results._items.find(item) >= 0]
+    assert remaining_items == ["c"]
     log.view("ann", "n6")
     log.view("ann", "c")  # there is nothing left that it was chosen before
     assert log.results.ranker.choices == 0
@@ -392,17 +398,17 @@ def test_an_item_that_is_given_up_is_gone_from_what_a_search_found() -> None:
     assert log.results.ranker.choices == 1
 
 
-def test_of_one_shopper_the_newest_touches_are_remembered() -> None:
-    log = Log(session_gap=1e9)
+def test_only_the_newest_interactions_of_a_user_are_kept() -> None:
+    log = InteractionLog(session_gap=1e9)
     log.choose("bob", "a")
-    for n in range(TOUCHES + 3):
+    for n in range(INTERACTIONS + 3):
         log.view("ann", f"i{n}")
-    touches = log.column(Column.TOUCHES, "ann", ["i0", "i2", "i3", f"i{TOUCHES + 2}"])
-    assert touches[:2] == [0.0, 0.0]
-    assert min(touches[2:]) > 0.0
+    interactions = log.feature(ResultFeature.INTERACTIONS, "ann", ["i0", "i2", "i3", f"i{INTERACTIONS + 2}"])
+    assert interactions[:2] == [0.0, 0.0]
+    assert min(interactions[2:]) > 0.0
 
 
-def busy(log: Log, start: int, stop: int) -> Log:
+def learn_random(log: InteractionLog, start: int, stop: int) -> InteractionLog:
     rng = np.random.default_rng(start)
     for n in range(start, stop):
         user = f"u{rng.integers(12)}"
@@ -414,31 +420,31 @@ def busy(log: Log, start: int, stop: int) -> Log:
     return log
 
 
-def test_a_state_goes_on_from_where_it_was_and_the_same_log_gives_the_same() -> None:
-    bounds = {"max_shoppers": 10, "max_items": 12}
-    whole = busy(busy(Log(**bounds), 0, 100), 100, 160)
-    first = busy(Log(**bounds), 0, 100)
-    second = busy(Log(**bounds), 500, 520)  # restoring makes it forget all that
+def test_restored_ranker_continues_identically() -> None:
+    bounds = {"max_users": 10, "max_items": 12}
+    uninterrupted = learn_random(learn_random(InteractionLog(**bounds), 0, 100), 100, 160)
+    first = learn_random(InteractionLog(**bounds), 0, 100)
+    second = learn_random(InteractionLog(**bounds), 500, 520)  # restoring makes it forget all that
     second.results.restore(first.results.state())
     second.now = first.now
-    busy(second, 100, 160)
-    np.testing.assert_equal(second.results.state(), whole.results.state())
-    assert second.order("u3") == whole.order("u3")
+    learn_random(second, 100, 160)
+    np.testing.assert_equal(second.results.state(), uninterrupted.results.state())
+    assert second.order("u3") == uninterrupted.order("u3")
 
 
-def test_a_state_shares_nothing_with_the_ranker_and_other_bounds_do_not_fit() -> None:
-    log = busy(Log(), 0, 20)
-    state, again = log.results.state(), log.results.state()
-    busy(log, 20, 40)
-    np.testing.assert_equal(state, again)
+def test_state_is_a_copy_and_other_bounds_are_rejected() -> None:
+    log = learn_random(InteractionLog(), 0, 20)
+    state, repeated = log.results.state(), log.results.state()
+    learn_random(log, 20, 40)
+    np.testing.assert_equal(state, repeated)
     with pytest.raises(ValueError, match="max_items is 5"):
         ResultsRanker(max_items=5).restore(state)
 
 
-def test_late_events_and_times_that_run_backwards_do_no_harm() -> None:
-    log = busy(Log(), 0, 20)
+def test_late_events_keep_features_in_range() -> None:
+    log = learn_random(InteractionLog(), 0, 20)
     log.now -= 1e6
-    busy(log, 20, 40)
+    learn_random(log, 20, 40)
     written = log.results.features("u1", LIST, PRICES, log.now - 1e7)
     assert np.isfinite(written).all()
     assert written.min() >= -1.0
@@ -446,17 +452,17 @@ def test_late_events_and_times_that_run_backwards_do_no_harm() -> None:
 
 
 def test_every_feature_is_from_0_to_1_or_missing() -> None:
-    log = busy(Log(), 0, 300)
+    log = learn_random(InteractionLog(), 0, 300)
     for user in ("u1", "u5", "nobody"):
         written = log.results.features(user, LIST, PRICES, log.now)
         assert ((written == -1.0) | ((written >= 0.0) & (written <= 1.0))).all()
 
 
-def test_as_a_listener_it_learns_in_the_fold_and_goes_with_the_models_state() -> None:
+def test_as_a_learner_it_learns_in_the_fold_and_is_saved_with_the_models() -> None:
     def models() -> tuple[ModelSet, ResultsRanker]:
-        made, results = ModelSet(["popularity"]), ResultsRanker()
-        made.listeners.append(results)
-        return made, results
+        model_set, results = ModelSet(["popularity"]), ResultsRanker()
+        model_set.learners.append(results)
+        return model_set, results
 
     first, results = models()
     purchase = Interaction(
@@ -476,33 +482,33 @@ def test_as_a_listener_it_learns_in_the_fold_and_goes_with_the_models_state() ->
         second.restore(ModelSet(["popularity"]).state())
 
 
-def test_it_is_relied_on_after_enough_choices() -> None:
-    log = Log()
-    for n in range(ENOUGH):
+def test_ready_after_min_choices() -> None:
+    log = InteractionLog()
+    for n in range(MIN_CHOICES):
         assert not log.results.ready
         log.choose(f"u{n}", LIST[n % 8])
     assert log.results.ready
 
 
-def test_after_the_warm_up_nothing_is_left_to_compile() -> None:
-    entered: tuple[Any, ...] = (
+def test_warm_up_compiles_every_kernel() -> None:
+    kernels: tuple[Any, ...] = (
         factorization._score,
         factorization._step,
-        touch,
-        note_list,
+        record_interaction,
+        record_list,
         features,
     )
 
     def compiled() -> list[int]:
-        return [len(kernel.signatures) for kernel in entered]
+        return [len(kernel.signatures) for kernel in kernels]
 
     warm_up(Settings(models=["popularity"], fusion="rrf"))
     before = compiled()
-    log = busy(Log(max_shoppers=5, max_items=12), 0, 40)
+    log = learn_random(InteractionLog(max_users=5, max_items=12), 0, 40)
     log.order("u1")
     log.order("nobody", ("never met", "a"), ())
-    again = ResultsRanker(max_shoppers=5, max_items=12)
-    again.restore(log.results.state())
-    again.order("u1", LIST, PRICES, log.now)
+    repeated = ResultsRanker(max_users=5, max_items=12)
+    repeated.restore(log.results.state())
+    repeated.order("u1", LIST, PRICES, log.now)
     assert compiled() == before
     assert min(before) > 0

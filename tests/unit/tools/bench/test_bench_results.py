@@ -17,86 +17,86 @@ from stream_app.tools.bench.throughput import measure_throughput
 from stream_app.tools.embedded.child_process import start_process
 
 # Seconds that each agent takes for 1,000 events, by round.
-SECONDS = {
+SECONDS_BY_AGENT = {
     "bare": (0.1, 0.2, 0.4),
     "table": (0.25, 0.5, 0.5),
-    "whole": (0.5, 0.5, 2.0),
-    "patient": (0.5, 1.0, 4.0),
-    "ranks": (0.25, 0.25, 1.0),
+    "headrace": (0.5, 0.5, 2.0),
+    "full_ranking": (0.5, 1.0, 4.0),
+    "rrf": (0.25, 0.25, 1.0),
 }
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def results(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """Three rounds over agents whose times are known."""
     # a broker for the first three kinds, and one for each further one
     rounds = iter([0, 0, 0, 1, 1, 1, 2, 2, 2])
-    now = SimpleNamespace(round=0)
+    current = SimpleNamespace(round=0)
 
     @contextmanager
     def servers() -> Iterator[Any]:
-        now.round = next(rounds)
+        current.round = next(rounds)
         yield SimpleNamespace(broker_address="", redis_address="")
 
     def consume(kind: str, _: Any, events: int) -> dict[str, Any]:
-        seconds = SECONDS[kind][now.round]
+        seconds = SECONDS_BY_AGENT[kind][current.round]
         # the first event is done before the clock starts, but its list was published
         result = {"events": events - 1, "seconds": seconds, "cpu_seconds": seconds / 2}
-        lists = {"user_lists": 600.0, "hurried_lists": 150.0, "fresh_events": events}
+        lists = {"user_lists": 600.0, "degraded_lists": 150.0, "fresh_events": events}
         return result | (lists if kind not in ("bare", "table") else {})
 
-    monkeypatch.setattr(throughput, "fresh_servers", servers)
+    monkeypatch.setattr(throughput, "isolated_servers", servers)
     monkeypatch.setattr(throughput, "_fill", lambda *_, **__: None)
     monkeypatch.setattr(throughput, "_consume", consume)
     return measure_throughput(1_001, 3, 100, lambda _: None)
 
 
-def test_rates_are_the_medians_of_the_rounds(measured: dict[str, Any]) -> None:
-    assert measured["events_per_second"] == pytest.approx(
-        {"bare": 5_000, "table": 2_000, "whole": 2_000, "patient": 1_000, "ranks": 4_000}
+def test_rates_are_the_medians_of_the_rounds(results: dict[str, Any]) -> None:
+    assert results["events_per_second"] == pytest.approx(
+        {"bare": 5_000, "table": 2_000, "headrace": 2_000, "full_ranking": 1_000, "rrf": 4_000}
     )
-    assert measured["cpu_us_per_event"] == pytest.approx(
-        {"bare": 100, "table": 250, "whole": 250, "patient": 500, "ranks": 125}
+    assert results["cpu_us_per_event"] == pytest.approx(
+        {"bare": 100, "table": 250, "headrace": 250, "full_ranking": 500, "rrf": 125}
     )
 
 
-def test_ratios_are_taken_within_each_round_before_the_median(measured: dict[str, Any]) -> None:
-    assert measured["rounds"]["ratios"]["c/a"] == pytest.approx([0.2, 0.4, 0.2])
-    assert measured["rounds"]["ratios"]["c/b"] == pytest.approx([0.5, 1.0, 0.25])
-    assert measured["ratios"] == pytest.approx({"c/a": 0.2, "c/b": 0.5, "d/b": 0.5, "e/b": 1.0})
+def test_ratios_are_computed_per_round_before_the_median(results: dict[str, Any]) -> None:
+    assert results["rounds"]["ratios"]["c/a"] == pytest.approx([0.2, 0.4, 0.2])
+    assert results["rounds"]["ratios"]["c/b"] == pytest.approx([0.5, 1.0, 0.25])
+    assert results["ratios"] == pytest.approx({"c/a": 0.2, "c/b": 0.5, "d/b": 0.5, "e/b": 1.0})
 
 
-def test_lists_are_told_by_the_events_they_reflect(measured: dict[str, Any]) -> None:
-    assert measured["lists_per_event"] == pytest.approx(600 / 1_001)
-    assert measured["hurried_share"] == pytest.approx(0.25)
+def test_lists_per_event_counts_fresh_events(results: dict[str, Any]) -> None:
+    assert results["lists_per_event"] == pytest.approx(600 / 1_001)
+    assert results["degraded_share"] == pytest.approx(0.25)
 
 
-def test_the_table_says_each_figure_beside_its_name(measured: dict[str, Any]) -> None:
+def test_table_prints_each_result_with_its_name(results: dict[str, Any]) -> None:
     figures = {
-        "throughput": measured,
+        "throughput": results,
         "freshness": {
-            "rate_reached": 299.6,
+            "achieved_rate": 299.6,
             "freshness_ms": {"p50": 21.04, "p99": 48.96},
             "redis_read_ms": {"p50": 0.123, "p99": 0.456},
         },
         "fold": {"fold_us": 31.41, "by_model": {"index and sessions": 2.72, "popularity": 1.62}},
     }
     console = Console(width=120, record=True, file=None, quiet=False)
-    with console.capture() as shown:
+    with console.capture() as captured:
         console.print(_table(figures))
-    rows = [" ".join(line.split()) for line in shown.get().splitlines()]
+    rows = [" ".join(line.split()) for line in captured.get().splitlines()]
     assert rows[1:] == [
         "(a) bare Faust agent, decodes with msgspec 5,000 events/s (100 µs CPU an event)",
         "(b) the same with one table write an event 2,000 events/s (250 µs CPU an event)",
         "(c) Headrace, every event to a fresh list in Redis 2,000 events/s (250 µs CPU an event)",
-        "(d) the same, no list in a hurry 1,000 events/s (500 µs CPU an event)",
+        "(d) the same, no degraded lists 1,000 events/s (500 µs CPU an event)",
         "(e) as d, lists fused by ranks of three models 4,000 events/s (125 µs CPU an event)",
         "c/a 0.20",
         "c/b 0.50",
         "d/b 0.50",
         "e/b 1.00",
-        "shoppers' lists an event 0.60 in (c)",
-        "of these in a hurry 0.25",
+        "user lists per event 0.60 in (c)",
+        "of these degraded 0.25",
         "freshness p50 at 300 events/s 21.0 ms",
         "freshness p99 at 300 events/s 49.0 ms",
         "client read p50 0.12 ms",
@@ -108,40 +108,40 @@ def test_the_table_says_each_figure_beside_its_name(measured: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize(
-    ("code", "said"),
+    ("script", "message"),
     [
         ("import sys; print('noise'); print('{\"events\": 7}'); sys.exit(0)", None),
         ("print('out of luck')", "gave no result.*out of luck"),
         ("import time; print('stuck', flush=True); time.sleep(60)", "was not done after 1 s.*stuck"),
     ],
 )
-def test_an_agents_folder_is_removed_however_it_ends(
-    code: str, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_agent_folder_is_always_removed(
+    script: str, message: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "bench"
 
-    def made(_: str) -> Path:
+    def make_folder(_: str) -> Path:
         folder.mkdir()
         return folder
 
-    monkeypatch.setattr(throughput, "scratch_dir", made)
-    monkeypatch.setattr(throughput, "_PATIENCE", 1.0)
+    monkeypatch.setattr(throughput, "scratch_dir", make_folder)
+    monkeypatch.setattr(throughput, "_TIMEOUT_SECONDS", 1.0)
     monkeypatch.setattr(
         throughput,
         "start_process",
-        lambda command, **rest: start_process((command[0], "-c", code), **rest),
+        lambda command, **rest: start_process((command[0], "-c", script), **rest),
     )
     servers: Any = SimpleNamespace(broker_address="127.0.0.1:1", redis_address="redis://127.0.0.1:1/0")
-    if said is None:
+    if message is None:
         assert throughput._consume("bare", servers, 7) == {"events": 7}
     else:
-        with pytest.raises(UserError, match=f"(?s){said}"):
+        with pytest.raises(UserError, match=f"(?s){message}"):
             throughput._consume("bare", servers, 7)
     assert not folder.exists()
 
 
 def test_the_fold_is_timed_for_all_models_together_and_each() -> None:
-    measured = measure_fold(4_000, 100)
-    assert measured["fold_us"] > 0
-    assert next(iter(measured["by_model"])) == "index and sessions"
-    assert len(measured["by_model"]) > 5
+    results = measure_fold(4_000, 100)
+    assert results["fold_us"] > 0
+    assert next(iter(results["by_model"])) == "index and sessions"
+    assert len(results["by_model"]) > 5

@@ -9,23 +9,23 @@ from pathlib import Path
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.tools.demo.demo_options import Options
+from stream_app.tools.demo.demo_options import DemoOptions
 from stream_app.tools.demo.demo_report import (
+    DemoReport,
     Quantiles,
-    Report,
+    build_policy_reports,
     check_writable,
-    policy_reports,
     quantiles_ms,
-    write,
+    write_report,
 )
-from stream_app.tools.demo.formatting import summary
-from stream_app.tools.demo.search_comparison import PlacedResult, ShownSearch
+from stream_app.tools.demo.formatting import format_summary
+from stream_app.tools.demo.search_comparison import RankedResult, SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
-from stream_app.tools.environment.signals import Interrupts, Manner
-from stream_app.tools.environment.worker_metrics import PolicyFigures
+from stream_app.tools.environment.signals import InterruptHandler, SignalMode
+from stream_app.tools.environment.worker_metrics import PolicyStats
 from topics.records import Reason
 
-REPORT = Report(
+REPORT = DemoReport(
     events_read=10,
     accepted=7,
     duplicates=1,
@@ -39,15 +39,15 @@ REPORT = Report(
     redis_read_ms=Quantiles(0.1, 0.2),
     hit_rate_at_20=None,
     mrr_at_20=None,
-    list_quality=ListQuality(unlikeness=0.5, gini=0.25),
-    policies=policy_reports(
+    list_quality=ListQuality(dissimilarity=0.5, gini=0.25),
+    policies=build_policy_reports(
         {
-            "fixed": PolicyFigures(0.25, True, 40.0, (0.5, 0.4, 0.6), (12.0, 5.0, 19.0), (0.1, 0.05, 0.15)),
-            "thompson": PolicyFigures(0.75, False, 9.0, (0.5, -math.inf, math.inf)),
+            "fixed": PolicyStats(0.25, True, 40.0, (0.5, 0.4, 0.6), (12.0, 5.0, 19.0), (0.1, 0.05, 0.15)),
+            "thompson": PolicyStats(0.75, False, 9.0, (0.5, -math.inf, math.inf)),
         }
     ),
-    latest_search=ShownSearch(
-        "ann", "tents", ("a", "b"), (PlacedResult("b", 2, Reason("also_viewed", item_id="x")),)
+    latest_search=SearchComparison(
+        "ann", "tents", ("a", "b"), (RankedResult("b", 2, Reason("also_viewed", item_id="x")),)
     ),
     seconds=1.0,
     workers=1,
@@ -59,21 +59,21 @@ REPORT = Report(
 )
 
 
-def test_the_rate_depends_on_what_is_fed_unless_it_is_given() -> None:
-    assert Options().events_per_second == 50
-    assert Options(events=Path("log")).events_per_second == 500
-    assert Options(events=Path("log"), rate=0).events_per_second == 0
+def test_the_default_rate_depends_on_the_source() -> None:
+    assert DemoOptions().events_per_second == 50
+    assert DemoOptions(events=Path("log")).events_per_second == 500
+    assert DemoOptions(events=Path("log"), rate=0).events_per_second == 0
 
 
-def test_contradictions_are_told(tmp_path: Path) -> None:
+def test_contradictory_options_are_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="give --events FILE"):
-        Options(mapping=Path("m.toml")).check()
+        DemoOptions(mapping=Path("m.toml")).validate()
     with pytest.raises(UserError, match="There is no file"):
-        Options(events=tmp_path / "log").check()
+        DemoOptions(events=tmp_path / "log").validate()
 
 
-def test_the_report_is_json_with_the_keys_that_are_looked_at(tmp_path: Path) -> None:
-    write(REPORT, tmp_path / "r.json")
+def test_the_report_is_json_with_the_documented_keys(tmp_path: Path) -> None:
+    write_report(REPORT, tmp_path / "r.json")
     found = json.loads((tmp_path / "r.json").read_text())
 
     assert found["freshness_ms"] == {"p50": 12.0, "p99": 30.0}
@@ -90,46 +90,50 @@ def test_the_report_is_json_with_the_keys_that_are_looked_at(tmp_path: Path) -> 
     } <= set(found)
 
 
-def test_the_report_tells_diversity_exposure_and_both_orders_of_the_latest_search(tmp_path: Path) -> None:
-    write(REPORT, tmp_path / "r.json")
+def test_the_report_has_diversity_exposure_and_both_orders_of_the_latest_search(tmp_path: Path) -> None:
+    write_report(REPORT, tmp_path / "r.json")
     found = json.loads((tmp_path / "r.json").read_text())
 
-    quality = {"unlikeness": 0.5, "categories": None, "coverage": None, "gini": 0.25}
+    quality = {"dissimilarity": 0.5, "categories": None, "coverage": None, "gini": 0.25}
     assert found["list_quality"] == quality | {"long_tail_share": None, "new_items_share": None}
     search = found["latest_search"]
-    assert (search["query"], search["found"]) == ("tents", ["a", "b"])
-    (placed,) = search["published"]
-    assert (placed["item_id"], placed["found_at"], placed["reason"]["item_id"]) == ("b", 2, "x")
+    assert (search["query"], search["results"]) == ("tents", ["a", "b"])
+    (ranked_result,) = search["published"]
+    assert (ranked_result["item_id"], ranked_result["original_rank"], ranked_result["reason"]["item_id"]) == (
+        "b",
+        2,
+        "x",
+    )
 
 
-def test_the_report_tells_how_policies_do_and_null_where_shoppers_are_too_few(tmp_path: Path) -> None:
-    write(REPORT, tmp_path / "r.json")
+def test_the_report_has_policy_stats_and_null_where_users_are_too_few(tmp_path: Path) -> None:
+    write_report(REPORT, tmp_path / "r.json")
     policies = json.loads((tmp_path / "r.json").read_text())["policies"]
     assert policies["fixed"] == {
         "share": 0.25,
-        "resting": True,
-        "shoppers": 40,
+        "paused": True,
+        "users": 40,
         "clicks_per_list": {"mean": 0.5, "low": 0.4, "high": 0.6},
         "purchases_per_list": {"mean": 0.1, "low": 0.05, "high": 0.15},
         "revenue_per_list": {"mean": 12.0, "low": 5.0, "high": 19.0},
     }
-    assert policies["thompson"]["shoppers"] == 9
+    assert policies["thompson"]["users"] == 9
     assert policies["thompson"]["clicks_per_list"] == {"mean": 0.5, "low": None, "high": None}
     assert policies["thompson"]["revenue_per_list"] == {"mean": None, "low": None, "high": None}
 
 
-def test_of_one_policy_alone_there_is_nothing_to_tell() -> None:
-    assert policy_reports({"fixed": PolicyFigures(1.0)}) == {}
+def test_a_single_policy_has_no_policy_report() -> None:
+    assert build_policy_reports({"fixed": PolicyStats(1.0)}) == {}
 
 
-def test_the_summary_says_what_the_report_holds() -> None:
-    said = summary(REPORT)
+def test_the_summary_contains_the_values_of_the_report() -> None:
+    summary_text = format_summary(REPORT)
     for expected in ("50 % unlike", "Gini 0.25", "9, of searches 2", "p50 12.0 ms"):
-        assert expected in said
-    assert "unfinished" not in said
+        assert expected in summary_text
+    assert "unfinished" not in summary_text
 
 
-def test_a_report_that_cannot_be_written_is_told_before_the_run(tmp_path: Path) -> None:
+def test_an_unwritable_report_path_is_rejected_before_the_run(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none" / "r.json"):
         with pytest.raises(UserError, match=r"--report|cannot be written"):
             check_writable(path)
@@ -141,14 +145,14 @@ def test_quantiles_of_few_measurements() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_raises_is_counted_or_ignored(number: signal.Signals) -> None:
+def test_a_signal_is_raised_counted_or_ignored_by_mode(number: signal.Signals) -> None:
     before = signal.getsignal(number)
-    with Interrupts() as interrupts:
+    with InterruptHandler() as interrupts:
         with pytest.raises(KeyboardInterrupt):
             os.kill(os.getpid(), number)
-        interrupts.manner = Manner.COUNT
+        interrupts.signal_mode = SignalMode.COUNT
         os.kill(os.getpid(), number)
-        interrupts.manner = Manner.IGNORE
+        interrupts.signal_mode = SignalMode.IGNORE
         os.kill(os.getpid(), number)
         assert interrupts.count == 1
     assert signal.getsignal(number) == before

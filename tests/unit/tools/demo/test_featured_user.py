@@ -1,6 +1,6 @@
 """Which shopper is in the light, and how their list moves."""
 
-from stream_app.tools.demo.featured_user import IDLE_SECONDS, STAY_SECONDS, Spotlight
+from stream_app.tools.demo.featured_user import IDLE_SECONDS, MAX_FEATURED_SECONDS, FeaturedUser
 from topics.events import Click, UserEvent
 from topics.records import ListedItem, Reason, RecommendationList
 
@@ -20,44 +20,48 @@ def click(user_id: str, number: int) -> UserEvent:
     return Click(event_id=f"e{number}", user_id=user_id, ts=0, item_id=f"i{number}")
 
 
-def test_the_most_recently_active_shopper_with_a_list_is_shown() -> None:
+def test_the_most_recently_active_user_with_a_list_is_featured() -> None:
     lists = {"a": listing("1", "x"), "b": listing("2", "y")}
-    spotlight = Spotlight(lists.get)
-    spotlight.look(0.0, [click("a", 1), click("b", 2), click("c", 3)])
+    featured_user = FeaturedUser(lists.get)
+    featured_user.update(0.0, [click("a", 1), click("b", 2), click("c", 3)])
 
-    assert spotlight.user_id == "b"
-    assert spotlight.events == ["looked at i2"]
+    assert featured_user.user_id == "b"
+    assert featured_user.events == ["looked at i2"]
 
 
-def test_they_stay_while_they_are_active_and_leave_when_idle_or_after_a_while() -> None:
+def test_a_user_stays_featured_while_active_up_to_a_maximum_time() -> None:
     lists = {"a": listing("1", "x"), "b": listing("2", "y")}
-    spotlight = Spotlight(lists.get)
-    spotlight.look(0.0, [click("a", 1)])
-    spotlight.look(5.0, [click("a", 2), click("b", 3)])
-    spotlight.look(5.0 + IDLE_SECONDS, [click("a", 2), click("b", 4)])
-    assert spotlight.user_id == "a"
-    assert spotlight.events == ["looked at i2", "looked at i1"]
+    featured_user = FeaturedUser(lists.get)
+    featured_user.update(0.0, [click("a", 1)])
+    featured_user.update(5.0, [click("a", 2), click("b", 3)])
+    featured_user.update(5.0 + IDLE_SECONDS, [click("a", 2), click("b", 4)])
+    assert featured_user.user_id == "a"
+    assert featured_user.events == ["looked at i2", "looked at i1"]
 
-    spotlight.look(5.1 + IDLE_SECONDS, [click("b", 5)])
-    assert spotlight.user_id == "b"
+    featured_user.update(5.1 + IDLE_SECONDS, [click("b", 5)])
+    assert featured_user.user_id == "b"
 
-    chosen = 5.1 + IDLE_SECONDS
+    featured_at = 5.1 + IDLE_SECONDS
     for second in range(1, 40):
-        spotlight.look(chosen + second, [click("a", 100 + second), click("b", 200 + second)])
-        if spotlight.user_id == "a":
+        featured_user.update(featured_at + second, [click("a", 100 + second), click("b", 200 + second)])
+        if featured_user.user_id == "a":
             break
-    assert second == STAY_SECONDS + 1
+    assert second == MAX_FEATURED_SECONDS + 1
 
 
-def test_places_are_compared_with_the_list_before() -> None:
+def test_ranks_are_compared_with_the_previous_list() -> None:
     lists = {"a": listing("1", "x", "y", "z")}
-    spotlight = Spotlight(lists.get)
-    spotlight.look(0.0, [click("a", 1)])
-    assert [spotlight.move(place) for place in range(3)] == [0, 0, 0], "the first list has nothing before it"
+    featured_user = FeaturedUser(lists.get)
+    featured_user.update(0.0, [click("a", 1)])
+    assert [featured_user.rank_change(rank) for rank in range(3)] == [0, 0, 0], (
+        "the first list has nothing before it"
+    )
 
     lists["a"] = listing("2", "z", "x", "new")
-    spotlight.look(1.0, [click("a", 2)])
-    assert [spotlight.move(place) for place in range(3)] == [2, -1, None]
+    featured_user.update(1.0, [click("a", 2)])
+    assert [featured_user.rank_change(rank) for rank in range(3)] == [2, -1, None]
 
-    spotlight.look(2.0, [click("a", 3)])
-    assert [spotlight.move(place) for place in range(3)] == [2, -1, None], "moves stay until the list changes"
+    featured_user.update(2.0, [click("a", 3)])
+    assert [featured_user.rank_change(rank) for rank in range(3)] == [2, -1, None], (
+        "moves stay until the list changes"
+    )

@@ -1,6 +1,6 @@
 """Figures and reasons in words."""
 
-from stream_app.tools.demo.formatting import exposure, groups, why, within_a_list
+from stream_app.tools.demo.formatting import format_diversity, format_exposure, format_item_groups, why
 from stream_app.tools.environment.list_quality import ListQuality
 from topics.records import Reason
 
@@ -10,8 +10,8 @@ def test_a_reason_names_the_evidence_by_its_title() -> None:
     assert why(Reason("popular", segment="country:FR"), {}) == "popular in country FR"
 
 
-def test_what_nobody_knows_is_a_dash() -> None:
-    nothing = ListQuality()
-    assert within_a_list(nothing) == "- unlike, - categories"
-    assert exposure(nothing) == "- of items, Gini -"
-    assert groups(nothing) == "long tail -, new -"
+def test_unknown_values_are_formatted_as_a_dash() -> None:
+    unknown_quality = ListQuality()
+    assert format_diversity(unknown_quality) == "- unlike, - categories"
+    assert format_exposure(unknown_quality) == "- of items, Gini -"
+    assert format_item_groups(unknown_quality) == "long tail -, new -"

@@ -9,35 +9,39 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from stream_app.tools.demo.featured_user import Spotlight
-from stream_app.tools.demo.screen import PICTURE, SEARCH_SHOWN, Size, draw, save_picture
-from stream_app.tools.demo.screen_state import View
-from stream_app.tools.demo.search_comparison import PlacedResult, ShownSearch
+from stream_app.tools.demo.featured_user import FeaturedUser
+from stream_app.tools.demo.screen import MAX_SEARCH_RANKS, SCREENSHOT_SIZE, Size, draw, save_screenshot
+from stream_app.tools.demo.screen_state import ScreenState
+from stream_app.tools.demo.search_comparison import RankedResult, SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
-from stream_app.tools.environment.worker_metrics import Figures, PolicyFigures
+from stream_app.tools.environment.worker_metrics import PolicyStats, WorkerMetrics
 from topics.events import Click
 from topics.records import ListedItem, Reason, RecommendationList
 
 QUALITY = ListQuality(
-    unlikeness=0.523, categories=4.25, coverage=0.81, gini=0.456, long_tail_share=0.34, new_items_share=0.05
+    dissimilarity=0.523,
+    categories=4.25,
+    coverage=0.81,
+    gini=0.456,
+    long_tail_share=0.34,
+    new_items_share=0.05,
 )
 POLICIES = {
-    "fixed": PolicyFigures(0.4, False, 34.0, (0.5, 0.4, 0.6), (12.0, 5.0, 19.0)),
-    "thompson": PolicyFigures(0.6, True, 56.0, (0.55, 0.5, 0.6), (13.0, 9.0, 17.0)),
+    "fixed": PolicyStats(0.4, False, 34.0, (0.5, 0.4, 0.6), (12.0, 5.0, 19.0)),
+    "thompson": PolicyStats(0.6, True, 56.0, (0.55, 0.5, 0.6), (13.0, 9.0, 17.0)),
 }
 TITLES = {f"i{number}": f"light stove {number}" for number in range(40)} | {"seen": "A title"}
-SEARCH = ShownSearch(
-    "[b]shopper-9",
+SEARCH = SearchComparison(
+    "[b]user-9",
     "light [b]tents",
     tuple(f"i{number}" for number in range(20)),
     tuple(
-        PlacedResult(f"i{19 - place}", 20 - place, Reason("also_viewed", item_id="seen"))
-        for place in range(20)
+        RankedResult(f"i{19 - rank}", 20 - rank, Reason("also_viewed", item_id="seen")) for rank in range(20)
     ),
 )
 
 
-def spotlight() -> Spotlight:
+def featured_user() -> FeaturedUser:
     items = ("[bold]x", *(f"i{number}" for number in range(19)))
     listed = RecommendationList(
         list_id="1",
@@ -47,13 +51,15 @@ def spotlight() -> Spotlight:
         model_version=1,
         items=tuple(ListedItem(item, 0.5, 1.0, Reason("also_viewed", item_id="seen")) for item in items),
     )
-    found = Spotlight({"[red]u": listed}.get)
-    found.look(0.0, [Click(event_id="e", user_id="[red]u", ts=0, item_id="i1")])
+    found = FeaturedUser({"[red]u": listed}.get)
+    found.update(0.0, [Click(event_id="e", user_id="[red]u", ts=0, item_id="i1")])
     return found
 
 
-def view(*, rows_total: int | None = 100_003, policies: Mapping[str, PolicyFigures] = POLICIES) -> View:
-    return View(
+def screen_state(
+    *, rows_total: int | None = 100_003, policies: Mapping[str, PolicyStats] = POLICIES
+) -> ScreenState:
+    return ScreenState(
         title="events.csv.gz",
         phase="finishing what is on its way",
         seconds=61.0,
@@ -62,25 +68,29 @@ def view(*, rows_total: int | None = 100_003, policies: Mapping[str, PolicyFigur
         ignored=7,
         users=40,
         sent=1_227,
-        figures=Figures(accepted=1_200.0, judged=10.0, hits=4.0, reciprocal_rank=1.0),
-        lately=Figures(),
+        worker_metrics=WorkerMetrics(
+            accepted=1_200.0, prequential_events=10.0, hits=4.0, reciprocal_rank=1.0
+        ),
+        recent_metrics=WorkerMetrics(),
         rate=500.0,
         quality=QUALITY,
         policies=policies,
     )
 
 
-def lines(size: Size, search: ShownSearch | None = SEARCH, light: Spotlight | None = None) -> list[str]:
+def lines(
+    size: Size, search: SearchComparison | None = SEARCH, featured: FeaturedUser | None = None
+) -> list[str]:
     """What a terminal of a size shows."""
     console = Console(
         width=size.width, height=size.height, record=True, force_terminal=True, file=io.StringIO()
     )
-    console.print(draw(view(), light or spotlight(), search, TITLES, size))
+    console.print(draw(screen_state(), featured or featured_user(), search, TITLES, size))
     return console.export_text().rstrip("\n").split("\n")
 
 
 @pytest.mark.parametrize("size", [Size(118, 40), Size(130, 50), Size(200, 60), Size(100, 40)], ids=str)
-def test_everything_is_shown_where_there_is_room_and_ids_are_taken_as_they_are(size: Size) -> None:
+def test_a_large_terminal_shows_every_panel_and_ids_are_not_interpreted_as_markup(size: Size) -> None:
     text = "\n".join(lines(size))
     for expected in (
         "01:01",
@@ -92,26 +102,26 @@ def test_everything_is_shown_where_there_is_room_and_ids_are_taken_as_they_are(s
         "looked at light stove 1",
         "[bold]x",
         "because you viewed A title",
-        "search for “light [b]tents” by [b]shopper-9, 20 found",
+        "search for “light [b]tents” by [b]user-9, 20 found",
         "policies: clicks",
         "12.00 ±7.00",
     ):
         assert expected in text
 
 
-def test_a_search_shows_the_shops_order_beside_the_shoppers_with_moves_and_reasons() -> None:
-    shown = lines(PICTURE)
-    start = next(at for at, line in enumerate(shown) if "search for" in line)
-    first = shown[start + 2]
+def test_the_search_panel_shows_both_orders_with_rank_changes_and_reasons() -> None:
+    lines_of_screen = lines(SCREENSHOT_SIZE)
+    start = next(at for at, line in enumerate(lines_of_screen) if "search for" in line)
+    first = lines_of_screen[start + 2]
     assert first.index("light stove 0") < first.index("light stove 19") < first.index("↑19")
     assert "because you viewed A title" in first
-    assert sum("↑" in line for line in shown[start:]) == SEARCH_SHOWN
+    assert sum("↑" in line for line in lines_of_screen[start:]) == MAX_SEARCH_RANKS
 
-    brought = ShownSearch("u", "tents", (), (PlacedResult("i3", None, Reason("popular")),))
-    (row,) = [line for line in lines(PICTURE, brought) if "popular now" in line]
+    search_with_new_item = SearchComparison("u", "tents", (), (RankedResult("i3", None, Reason("popular")),))
+    (row,) = [line for line in lines(SCREENSHOT_SIZE, search_with_new_item) if "popular now" in line]
     assert "new" in row
-    assert "search for “tents” by u ─" in "\n".join(lines(PICTURE, brought))
-    assert "search for" not in "\n".join(lines(PICTURE, None))
+    assert "search for “tents” by u ─" in "\n".join(lines(SCREENSHOT_SIZE, search_with_new_item))
+    assert "search for" not in "\n".join(lines(SCREENSHOT_SIZE, None))
 
 
 SIZES = [Size(*size) for size in product((60, 70, 80, 90, 100, 112, 118, 160), (24, 30, 40, 50))]
@@ -119,13 +129,13 @@ SIZES = [Size(*size) for size in product((60, 70, 80, 90, 100, 112, 118, 160), (
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
 @pytest.mark.parametrize("search", [SEARCH, None], ids=["searched", "not searched"])
-def test_the_screen_never_overflows_and_keeps_what_matters_most(
-    size: Size, search: ShownSearch | None
+def test_the_screen_never_overflows_and_keeps_the_most_important_metrics(
+    size: Size, search: SearchComparison | None
 ) -> None:
-    shown = lines(size, search)
-    assert len(shown) < size.height, "one line is left for the cursor"
-    assert max(map(cell_len, shown)) <= size.width
-    text = "\n".join(shown)
+    lines_of_screen = lines(size, search)
+    assert len(lines_of_screen) < size.height, "one line is left for the cursor"
+    assert max(map(cell_len, lines_of_screen)) <= size.width
+    text = "\n".join(lines_of_screen)
     for expected in (
         "Headrace",
         "events/s",
@@ -139,21 +149,23 @@ def test_the_screen_never_overflows_and_keeps_what_matters_most(
     assert "fixed" in text
 
 
-def test_one_policy_alone_is_not_shown_since_there_is_nothing_to_compare_it_with() -> None:
+def test_a_single_policy_is_not_shown() -> None:
     console = Console(width=118, height=40, record=True, force_terminal=True, file=io.StringIO())
-    alone = view(policies={"fixed": POLICIES["fixed"]})
-    console.print(draw(alone, spotlight(), SEARCH, TITLES, Size(118, 40)))
+    single_policy = screen_state(policies={"fixed": POLICIES["fixed"]})
+    console.print(draw(single_policy, featured_user(), SEARCH, TITLES, Size(118, 40)))
     assert "policies" not in console.export_text()
 
 
 @pytest.mark.parametrize("size", [Size(80, 24), Size(118, 40)], ids=str)
-def test_before_the_first_list_one_waits(size: Size) -> None:
-    assert any("waiting for the first list" in line for line in lines(size, None, Spotlight(lambda _: None)))
+def test_a_placeholder_is_shown_before_the_first_list(size: Size) -> None:
+    assert any(
+        "waiting for the first list" in line for line in lines(size, None, FeaturedUser(lambda _: None))
+    )
 
 
-def test_the_picture_is_of_the_whole_screen_and_loads_nothing_from_the_net(tmp_path: Path) -> None:
+def test_the_picture_has_the_whole_screen_and_loads_no_remote_font(tmp_path: Path) -> None:
     path = tmp_path / "new" / "demo.svg"
-    save_picture(draw(view(), spotlight(), SEARCH, TITLES, PICTURE), path)
+    save_screenshot(draw(screen_state(), featured_user(), SEARCH, TITLES, SCREENSHOT_SIZE), path)
     svg = path.read_text()
     assert "unlike" in svg
     assert "tents" in svg

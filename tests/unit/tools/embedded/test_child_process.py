@@ -23,12 +23,12 @@ while True:
 """
 
 
-def test_a_process_that_ends_on_request_is_not_killed() -> None:
+def test_a_process_that_exits_on_sigterm_is_not_killed() -> None:
     process = start_process([sys.executable, "-c", "import signal; signal.pause()"])
     assert stop_process(process) == -signal.SIGTERM
 
 
-def test_a_process_that_ignores_the_request_is_killed_after_the_deadline(tmp_path: Path) -> None:
+def test_a_process_that_ignores_sigterm_is_killed_after_the_deadline(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = start_process([sys.executable, "-c", STUBBORN], log=output)
@@ -36,7 +36,7 @@ def test_a_process_that_ignores_the_request_is_killed_after_the_deadline(tmp_pat
     assert stop_process(process, seconds=0.05) == -signal.SIGKILL
 
 
-def test_a_process_that_is_gone_can_be_stopped_again() -> None:
+def test_stopping_an_exited_process_is_idempotent() -> None:
     process = start_process([sys.executable, "-c", "raise SystemExit(3)"])
     assert process.wait() == 3
     assert stop_process(process) == 3
@@ -53,7 +53,7 @@ def test_a_process_gets_its_arguments_folder_and_environment(tmp_path: Path) -> 
     assert log.read_text() == f"['a b', '-c'] {tmp_path} me\n"
 
 
-def test_a_process_that_ends_instead_of_answering_is_an_error_with_its_last_words(tmp_path: Path) -> None:
+def test_a_process_that_exits_before_it_is_ready_is_an_error_with_its_log_tail(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = start_process([sys.executable, "-c", "raise SystemExit('no such option')"], log=output)
@@ -61,7 +61,7 @@ def test_a_process_that_ends_instead_of_answering_is_an_error_with_its_last_word
         wait_until_ready(process, lambda: False, name="Redis", log=log, seconds=20)
 
 
-def test_a_process_that_never_answers_is_an_error_after_the_deadline(tmp_path: Path) -> None:
+def test_a_process_that_is_never_ready_is_an_error_after_the_deadline(tmp_path: Path) -> None:
     process = start_process([sys.executable, "-c", "import signal; signal.pause()"])
     try:
         with pytest.raises(UserError, match=r"Redis did not answer within 0 s"):
@@ -76,5 +76,5 @@ def test_the_tail_of_a_log_is_its_last_lines(tmp_path: Path) -> None:
     assert log_tail(log, lines=2) == f"The end of its log {log}:\n    line 98\n    line 99"
 
 
-def test_free_ports_lie_below_those_of_outgoing_connections() -> None:
+def test_free_ports_lie_below_the_ephemeral_range() -> None:
     assert all(1024 < free_port() < 32_768 for _ in range(50))

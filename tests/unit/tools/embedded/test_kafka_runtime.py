@@ -39,52 +39,52 @@ def digest(content: bytes) -> str:
 @pytest.fixture
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(
-        kafka_runtime, "_maven", lambda folder: Repository(folder, {"one": b"1", "two": b"2"})
+        kafka_runtime, "_maven_context", lambda folder: Repository(folder, {"one": b"1", "two": b"2"})
     )
-    monkeypatch.setattr(kafka_runtime, "_format", lambda runtime: runtime.formatted.mkdir())
+    monkeypatch.setattr(kafka_runtime, "_format_storage", lambda runtime: runtime.formatted.mkdir())
     return tmp_path / "cache" / "kafka"
 
 
-def fill(home: Path, jars: list[Jar]) -> list[str]:
-    said: list[str] = []
-    kafka_runtime._fill(home, jars, Path("java"), said.append)
-    return said
+def fill_cache(home: Path, jars: list[Jar]) -> list[str]:
+    messages: list[str] = []
+    kafka_runtime._fill_cache(home, jars, Path("java"), messages.append)
+    return messages
 
 
-def test_the_cache_holds_the_jars_and_a_formatted_folder_and_no_scraps(home: Path) -> None:
-    said = fill(home, [Jar("g:one:1", digest(b"1")), Jar("g:two:1", digest(b"2"))])
+def test_the_cache_holds_the_jars_and_a_formatted_folder_and_nothing_else(home: Path) -> None:
+    messages = fill_cache(home, [Jar("g:one:1", digest(b"1")), Jar("g:two:1", digest(b"2"))])
     assert sorted(path.name for path in home.iterdir()) == ["formatted", "lib"]
     assert sorted(path.name for path in (home / "lib").iterdir()) == ["one.jar", "two.jar"]
     assert [path.name for path in home.parent.iterdir()] == ["kafka"]
-    assert said[-2:] == ["Downloading Kafka: 2 of 2 jars", "Formatting Kafka's data folder"]
+    assert messages[-2:] == ["Downloading Kafka: 2 of 2 jars", "Formatting Kafka's data folder"]
 
 
-def test_a_jar_that_is_not_the_pinned_one_is_refused_and_nothing_is_kept(home: Path) -> None:
+def test_a_jar_with_a_wrong_hash_is_rejected_and_nothing_is_kept(home: Path) -> None:
     with pytest.raises(UserError, match="g:one:1 is not the file that was expected"):
-        fill(home, [Jar("g:one:1", digest(b"another"))])
+        fill_cache(home, [Jar("g:one:1", digest(b"another"))])
     assert list(home.parent.iterdir()) == []
 
 
-def test_a_download_that_fails_says_which_and_nothing_is_kept(home: Path) -> None:
+def test_a_failed_download_is_named_and_nothing_is_kept(home: Path) -> None:
     with pytest.raises(UserError, match="Could not download g:three:1, a part of Kafka: three not found"):
-        fill(home, [Jar("g:one:1", digest(b"1")), Jar("g:three:1", digest(b"3"))])
+        fill_cache(home, [Jar("g:one:1", digest(b"1")), Jar("g:three:1", digest(b"3"))])
     assert list(home.parent.iterdir()) == []
 
 
 def test_two_processes_may_fill_the_cache_at_once(home: Path) -> None:
     jars = [Jar("g:one:1", digest(b"1"))]
-    fill(home, jars)
-    fill(home, jars)
+    fill_cache(home, jars)
+    fill_cache(home, jars)
     assert [path.name for path in home.parent.iterdir()] == ["kafka"]
 
 
 def test_a_cache_that_cannot_be_written_is_an_error_that_names_the_setting(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"Cannot write to the cache folder .* Set HEADRACE_CACHE"):
-        fill(tmp_path / "file" / "kafka", [])
+        fill_cache(tmp_path / "file" / "kafka", [])
 
 
-def test_without_the_extra_the_error_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_an_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"pip install 'headrace\[demo\]'"):
         kafka_runtime.prepare()

@@ -7,25 +7,25 @@ import pytest
 from prometheus_client.samples import Sample
 
 from stream_app.metrics import Metrics
-from stream_app.tools.demo.stop_condition import CUT_PATIENCE, STALL_PATIENCE, Ending
-from stream_app.tools.environment.histogram_quantiles import Buckets
+from stream_app.tools.demo.stop_condition import CUT_SHORT_TIMEOUT, STALL_TIMEOUT, StopCondition
+from stream_app.tools.environment.histogram_quantiles import HistogramBuckets
 from stream_app.tools.environment.worker_metrics import (
-    Figures,
-    History,
-    parse,
-    parse_policies,
-    samples_of,
-    total,
+    MetricsHistory,
+    WorkerMetrics,
+    parse_policy_stats,
+    parse_samples,
+    parse_worker_metrics,
+    sum_worker_metrics,
 )
 
 
 def exposition(metrics: Metrics) -> list[Sample]:
     from prometheus_client import generate_latest
 
-    return samples_of(generate_latest(metrics.registry).decode())
+    return parse_samples(generate_latest(metrics.registry).decode())
 
 
-def test_the_workers_metrics_are_read_by_their_names() -> None:
+def test_worker_metrics_are_parsed_by_name() -> None:
     metrics = Metrics()
     metrics.events.labels("events.click", "accepted").inc(7)
     metrics.events.labels("events.search", "accepted").inc(2)
@@ -37,93 +37,99 @@ def test_the_workers_metrics_are_read_by_their_names() -> None:
     metrics.lists_published.labels("user").inc(5)
     metrics.lists_published.labels("item").inc(6)
     metrics.lists_published.labels("search").inc(3)
-    metrics.list_requests.inc(10)
-    metrics.list_hits.inc(4)
-    metrics.list_reciprocal_rank.inc(2.5)
-    metrics.waiting.users.set(8)
+    metrics.prequential_events.inc(10)
+    metrics.prequential_hits.inc(4)
+    metrics.prequential_reciprocal_rank.inc(2.5)
+    metrics.pending.users.set(8)
     metrics.replica_lag_messages.set(9)
     metrics.ready.set(1)
     metrics.freshness.observe(0.02)
 
-    figures = parse(exposition(metrics))
+    worker_metrics = parse_worker_metrics(exposition(metrics))
 
-    assert (figures.accepted, figures.duplicates, figures.dead_lettered) == (10, 3, 4)
-    assert figures.finished == 17
-    assert (figures.lists_published, figures.lists_of_shoppers, figures.lists_of_searches) == (14, 5, 3)
-    assert (figures.hit_rate, figures.mrr) == (0.4, 0.25)
-    assert (figures.dirty_users, figures.lag_messages, figures.ready) == (8, 9, 1)
-    assert figures.freshness.total == 1
+    assert (worker_metrics.accepted, worker_metrics.duplicates, worker_metrics.dead_lettered) == (10, 3, 4)
+    assert worker_metrics.n_finished == 17
+    assert (worker_metrics.lists_published, worker_metrics.user_lists, worker_metrics.search_lists) == (
+        14,
+        5,
+        3,
+    )
+    assert (worker_metrics.hit_rate, worker_metrics.mrr) == (0.4, 0.25)
+    assert (worker_metrics.pending_users, worker_metrics.replica_lag, worker_metrics.ready) == (8, 9, 1)
+    assert worker_metrics.freshness.total == 1
 
 
-def test_how_policies_do_is_read_by_name() -> None:
+def test_policy_stats_are_parsed_by_name() -> None:
     metrics = Metrics()
     metrics.policies.share.labels("fixed").set(0.25)
-    metrics.policies.resting.labels("fixed").set(1)
-    metrics.policies.shoppers.labels("fixed").set(40)
+    metrics.policies.paused.labels("fixed").set(1)
+    metrics.policies.users.labels("fixed").set(40)
     for bound, value in (("mean", 0.5), ("low", 0.4), ("high", 0.6)):
-        metrics.policies.figure.labels("fixed", "clicks", bound).set(value)
-        metrics.policies.figure.labels("fixed", "purchases", bound).set(value / 10)
+        metrics.policies.metric.labels("fixed", "clicks", bound).set(value)
+        metrics.policies.metric.labels("fixed", "purchases", bound).set(value / 10)
     metrics.policies.share.labels("thompson").set(0.75)
 
-    told = parse_policies(exposition(metrics))
+    policy_stats = parse_policy_stats(exposition(metrics))
 
-    assert list(told) == ["fixed", "thompson"]
-    assert told["fixed"].resting
-    assert (told["fixed"].share, told["fixed"].shoppers, told["fixed"].clicks) == (
+    assert list(policy_stats) == ["fixed", "thompson"]
+    assert policy_stats["fixed"].paused
+    assert (policy_stats["fixed"].share, policy_stats["fixed"].users, policy_stats["fixed"].clicks) == (
         0.25,
         40.0,
         (0.5, 0.4, 0.6),
     )
-    assert told["fixed"].purchases == (0.05, 0.04, 0.06)
-    assert not told["thompson"].resting
-    assert math.isnan(told["thompson"].clicks[0])
+    assert policy_stats["fixed"].purchases == (0.05, 0.04, 0.06)
+    assert not policy_stats["thompson"].paused
+    assert math.isnan(policy_stats["thompson"].clicks[0])
 
 
-def test_what_has_neither_a_share_nor_lists_seen_is_no_policy_to_look_at() -> None:
+def test_policies_without_a_share_or_users_are_left_out() -> None:
     metrics = Metrics()
-    for name, share, shoppers in (("fixed", 1.0, 0), ("thompson", 0.0, 30), ("linucb", 0.0, 0)):
+    for name, share, users in (("fixed", 1.0, 0), ("thompson", 0.0, 30), ("linucb", 0.0, 0)):
         metrics.policies.share.labels(name).set(share)
-        metrics.policies.shoppers.labels(name).set(shoppers)
+        metrics.policies.users.labels(name).set(users)
     # no policy: how lists are called that the fused order alone made
-    for name in ("learned", "search_rrf", "hurried"):
-        metrics.policies.shoppers.labels(name).set(25)
-        metrics.policies.figure.labels(name, "clicks", "mean").set(0.5)
+    for name in ("learned", "search_rrf", "degraded"):
+        metrics.policies.users.labels(name).set(25)
+        metrics.policies.metric.labels(name, "clicks", "mean").set(0.5)
 
-    assert list(parse_policies(exposition(metrics))) == ["fixed", "thompson"]
+    assert list(parse_policy_stats(exposition(metrics))) == ["fixed", "thompson"]
 
 
-def test_workers_add_up_and_a_fresh_one_counts_nothing() -> None:
+def test_metrics_of_workers_are_summed_and_a_new_worker_adds_nothing() -> None:
     metrics = Metrics()
     metrics.events.labels("events.click", "accepted").inc(7)
     metrics.freshness.observe(0.02)
-    one = parse(exposition(metrics))
+    one = parse_worker_metrics(exposition(metrics))
 
-    both = total([one, one, parse(exposition(Metrics()))])
+    both = sum_worker_metrics([one, one, parse_worker_metrics(exposition(Metrics()))])
 
     assert both.accepted == 14
     assert both.freshness.total == 2
-    assert total([]).hit_rate is None
+    assert sum_worker_metrics([]).hit_rate is None
 
 
-def test_what_was_counted_since_leaves_gauges_as_they_are() -> None:
-    since = Figures(accepted=10.0, dirty_users=3.0).since(Figures(accepted=4.0, dirty_users=5.0))
+def test_a_delta_subtracts_counters_and_keeps_gauges() -> None:
+    delta_since = WorkerMetrics(accepted=10.0, pending_users=3.0).delta_since(
+        WorkerMetrics(accepted=4.0, pending_users=5.0)
+    )
 
-    assert (since.accepted, since.dirty_users) == (6.0, 3.0)
+    assert (delta_since.accepted, delta_since.pending_users) == (6.0, 3.0)
 
 
-def test_lately_reaches_back_a_few_seconds_only() -> None:
-    history = History()
+def test_recent_metrics_cover_the_window_only() -> None:
+    metrics_history = MetricsHistory()
     for step in range(101):
         seconds = step * 0.25
-        history.add(seconds, Figures(accepted=100.0 * min(seconds, 20.0)))
+        metrics_history.add(seconds, WorkerMetrics(accepted=100.0 * min(seconds, 20.0)))
 
-    assert history.rate == pytest.approx(0.0), "nothing happened for the last five seconds"
-    history.add(25.25, Figures(accepted=2_500.0))
-    assert history.lately.accepted == 500.0
+    assert metrics_history.rate == pytest.approx(0.0), "nothing happened for the last five seconds"
+    metrics_history.add(25.25, WorkerMetrics(accepted=2_500.0))
+    assert metrics_history.recent_metrics.accepted == 500.0
 
 
 # 10 observations up to 10 ms, 80 between 10 and 20, 9 between 20 and 50, 1 above 50.
-WORKED = Buckets((0.01, 0.02, 0.05, math.inf), (10.0, 90.0, 99.0, 100.0))
+LATENCY_BUCKETS = HistogramBuckets((0.01, 0.02, 0.05, math.inf), (10.0, 90.0, 99.0, 100.0))
 
 
 @pytest.mark.parametrize(
@@ -139,68 +145,103 @@ WORKED = Buckets((0.01, 0.02, 0.05, math.inf), (10.0, 90.0, 99.0, 100.0))
     ],
 )
 def test_quantiles_are_interpolated_within_their_bucket(q: float, seconds: float) -> None:
-    assert WORKED.quantile(q) == pytest.approx(seconds)
+    assert LATENCY_BUCKETS.quantile(q) == pytest.approx(seconds)
 
 
-def test_no_observation_has_no_quantile() -> None:
-    assert Buckets().quantile(0.5) is None
-    assert (WORKED - WORKED).quantile(0.5) is None
+def test_an_empty_histogram_has_no_quantile() -> None:
+    assert HistogramBuckets().quantile(0.5) is None
+    assert (LATENCY_BUCKETS - LATENCY_BUCKETS).quantile(0.5) is None
 
 
-def test_histograms_of_other_bounds_are_not_mixed() -> None:
+def test_histograms_with_different_bounds_cannot_be_added() -> None:
     with pytest.raises(ValueError, match="different bounds"):
-        WORKED + Buckets((1.0,), (1.0,))
+        LATENCY_BUCKETS + HistogramBuckets((1.0,), (1.0,))
 
 
-def looks(ending: Ending, *, start: float, stop: float, **state: Any) -> float | None:
+def first_met_poll(stop_condition: StopCondition, *, start: float, stop: float, **state: Any) -> float | None:
     """The first look of a run of equal ones that ends it."""
     at = start
     while at <= stop:
-        if ending.reached(at, **state):
+        if stop_condition.is_met(at, **state):
             return at
         at += 1.0
     return None
 
 
-def test_a_run_goes_on_while_it_is_fed_however_long_nothing_moves() -> None:
-    quiet: dict[str, Any] = {"figures": Figures(), "sent": 0, "fed": False, "interrupts": 0}
+def test_a_run_continues_while_feeding_even_if_nothing_changes() -> None:
+    idle_state: dict[str, Any] = {
+        "worker_metrics": WorkerMetrics(),
+        "sent": 0,
+        "feeding_done": False,
+        "interrupts": 0,
+    }
 
-    assert looks(Ending(0.0, None), start=0, stop=10 * STALL_PATIENCE, **quiet) is None
+    assert first_met_poll(StopCondition(0.0, None), start=0, stop=10 * STALL_TIMEOUT, **idle_state) is None
 
 
-def test_a_run_waits_for_outcomes_lists_and_models() -> None:
-    ending = Ending(0.0, None)
-    for waiting in (
-        Figures(accepted=9.0),
-        Figures(accepted=10.0, dirty_users=1.0),
-        Figures(accepted=10.0, lag_messages=1.0),
+def test_a_run_waits_until_events_lists_and_models_have_caught_up() -> None:
+    stop_condition = StopCondition(0.0, None)
+    for pending in (
+        WorkerMetrics(accepted=9.0),
+        WorkerMetrics(accepted=10.0, pending_users=1.0),
+        WorkerMetrics(accepted=10.0, replica_lag=1.0),
     ):
-        assert looks(ending, start=0, stop=30, figures=waiting, sent=10, fed=True, interrupts=0) is None
-    done = Figures(accepted=5.0, duplicates=3.0, dead_lettered=2.0)
-    assert looks(ending, start=31, stop=60, figures=done, sent=10, fed=True, interrupts=0) == 33
-    assert ending.worked_until == 31
+        assert (
+            first_met_poll(
+                stop_condition,
+                start=0,
+                stop=30,
+                worker_metrics=pending,
+                sent=10,
+                feeding_done=True,
+                interrupts=0,
+            )
+            is None
+        )
+    all_finished = WorkerMetrics(accepted=5.0, duplicates=3.0, dead_lettered=2.0)
+    assert (
+        first_met_poll(
+            stop_condition,
+            start=31,
+            stop=60,
+            worker_metrics=all_finished,
+            sent=10,
+            feeding_done=True,
+            interrupts=0,
+        )
+        == 33
+    )
+    assert stop_condition.last_progress == 31
 
 
-def test_a_log_that_is_stuck_ends_after_a_while() -> None:
-    stuck: dict[str, Any] = {"figures": Figures(accepted=9.0), "sent": 10, "fed": True, "interrupts": 0}
+def test_a_stalled_run_stops_after_the_stall_timeout() -> None:
+    stuck: dict[str, Any] = {
+        "worker_metrics": WorkerMetrics(accepted=9.0),
+        "sent": 10,
+        "feeding_done": True,
+        "interrupts": 0,
+    }
 
-    assert looks(Ending(0.0, None), start=0, stop=500, **stuck) == STALL_PATIENCE + 1
-
-
-def test_a_run_cut_short_waits_a_little_for_what_is_on_its_way() -> None:
-    ending = Ending(0.0, 5.0)
-    state: dict[str, Any] = {"figures": Figures(accepted=9.0), "sent": 10, "interrupts": 0}
-
-    assert looks(ending, start=0, stop=4, fed=False, **state) is None
-    assert not ending.cut
-    assert looks(ending, start=5, stop=500, fed=True, **state) == 5 + CUT_PATIENCE + 1
-    assert ending.cut
+    assert first_met_poll(StopCondition(0.0, None), start=0, stop=500, **stuck) == STALL_TIMEOUT + 1
 
 
-def test_a_second_interrupt_ends_it_at_once() -> None:
-    ending = Ending(0.0, None)
-    state: dict[str, Any] = {"figures": Figures(accepted=9.0), "sent": 10}
+def test_a_run_cut_short_waits_for_in_flight_events_up_to_a_timeout() -> None:
+    stop_condition = StopCondition(0.0, 5.0)
+    state: dict[str, Any] = {"worker_metrics": WorkerMetrics(accepted=9.0), "sent": 10, "interrupts": 0}
 
-    assert not ending.reached(1.0, fed=False, interrupts=1, **state)
-    assert ending.cut
-    assert ending.reached(1.25, fed=False, interrupts=2, **state)
+    assert first_met_poll(stop_condition, start=0, stop=4, feeding_done=False, **state) is None
+    assert not stop_condition.cut_short
+    assert (
+        first_met_poll(stop_condition, start=5, stop=500, feeding_done=True, **state)
+        == 5 + CUT_SHORT_TIMEOUT + 1
+    )
+    assert stop_condition.cut_short
+
+
+def test_a_second_interrupt_stops_the_run_at_once() -> None:
+    stop_condition = StopCondition(0.0, None)
+    state: dict[str, Any] = {"worker_metrics": WorkerMetrics(accepted=9.0), "sent": 10}
+
+    assert not stop_condition.is_met(1.0, feeding_done=False, interrupts=1, **state)
+    assert stop_condition.cut_short
+    assert stop_condition.is_met(1.25, feeding_done=False, interrupts=2, **state)

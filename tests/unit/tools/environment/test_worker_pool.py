@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.tools.environment.worker_pool import WorkerProcess, Workers
+from stream_app.tools.environment.worker_pool import WorkerPool, WorkerProcess
 
 SERVER = """
 import http.server, os
@@ -38,21 +38,21 @@ def worker(folder: Path, code: str) -> WorkerProcess:
     return WorkerProcess(1, folder, {"broker": "127.0.0.1:1"}, (sys.executable, "-c", code))
 
 
-def until(process: WorkerProcess) -> None:
+def wait_until_exit(process: WorkerProcess) -> None:
     deadline = time.monotonic() + 20
     while process.process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.01)
 
 
-def test_a_worker_is_ready_when_its_gauge_says_so_tells_of_its_lists_and_is_gone_after_stop(
+def test_a_worker_is_ready_by_its_gauge_reports_metrics_and_ends_on_stop(
     tmp_path: Path,
 ) -> None:
-    workers = Workers()
+    workers = WorkerPool()
     started = worker(tmp_path, SERVER)
     workers.start(started)
     try:
-        workers.await_ready()
-        assert workers.figures().ready == 1
+        workers.wait_until_ready()
+        assert workers.worker_metrics().ready == 1
         assert workers.quality.gini == 0.25
         assert workers.policies["fixed"].share == 1.0
     finally:
@@ -64,30 +64,30 @@ def test_a_worker_is_ready_when_its_gauge_says_so_tells_of_its_lists_and_is_gone
 def test_each_worker_has_its_own_settings_in_the_environment(tmp_path: Path) -> None:
     code = "import os; print({k: v for k, v in os.environ.items() if k.startswith('HEADRACE_')})"
     started = worker(tmp_path, code)
-    until(started)
+    wait_until_exit(started)
 
-    said = started.log_path.read_text()
-    assert "'HEADRACE_BROKER': '127.0.0.1:1'" in said
-    assert f"'HEADRACE_DATA_DIR': '{tmp_path / 'worker-1'}'" in said
-    assert f"'HEADRACE_METRICS_PORT': '{started.port}'" in said
+    log = started.log_path.read_text()
+    assert "'HEADRACE_BROKER': '127.0.0.1:1'" in log
+    assert f"'HEADRACE_DATA_DIR': '{tmp_path / 'worker-1'}'" in log
+    assert f"'HEADRACE_METRICS_PORT': '{started.port}'" in log
 
 
-def test_a_worker_that_ends_is_noticed_with_the_end_of_its_log(tmp_path: Path) -> None:
-    workers = Workers()
+def test_a_worker_that_exits_is_reported_with_the_tail_of_its_log(tmp_path: Path) -> None:
+    workers = WorkerPool()
     workers.start(worker(tmp_path, "import sys; print('no topics here'); sys.exit(3)"))
 
     with pytest.raises(UserError, match=r"(?s)Worker 1 ended with status 3.*no topics here"):
-        workers.await_ready()
+        workers.wait_until_ready()
     workers.stop()
 
 
-def test_a_worker_that_is_killed_is_noticed(tmp_path: Path) -> None:
-    workers = Workers()
+def test_a_killed_worker_is_reported(tmp_path: Path) -> None:
+    workers = WorkerPool()
     started = worker(tmp_path, "import time; time.sleep(60)")
     workers.start(started)
     started.process.kill()
-    until(started)
+    wait_until_exit(started)
 
     with pytest.raises(UserError, match="Worker 1 was killed by SIGKILL"):
-        workers.figures()
+        workers.worker_metrics()
     workers.stop()

@@ -19,7 +19,7 @@ PNG = b"\x89PNG"
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     pairs = [[f"a{n % 6}", f"b{n % 6}"] for n in range(60)]
     lines = [json.dumps(pair) + "\n" for pair in pairs]
@@ -42,13 +42,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def run(monkeypatch: pytest.MonkeyPatch, command: str) -> str:
     """What the command printed; its error, if it has one, is raised."""
-    words = command.split()
-    monkeypatch.setattr(sys, "argv", ["headrace", *words])
-    done = CliRunner().invoke(build_cli(), words)
-    if isinstance(done.exception, Exception) and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == 0, done.output
-    return done.stdout
+    arguments = command.split()
+    monkeypatch.setattr(sys, "argv", ["headrace", *arguments])
+    result = CliRunner().invoke(build_cli(), arguments)
+    if isinstance(result.exception, Exception) and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.stdout
 
 
 def without_times(report: Any) -> Any:
@@ -68,82 +68,86 @@ SESSIONS = (
 )
 
 
-def test_sessions_end_in_a_table_a_report_and_a_picture(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_sessions_prints_a_table_and_writes_report_and_plot(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    printed = run(monkeypatch, f"{SESSIONS} --plot out.png --cutoffs 1,20")
-    report = json.loads((folder / "out.json").read_bytes())
+    output = run(monkeypatch, f"{SESSIONS} --plot out.png --cutoffs 1,20")
+    report = json.loads((data_folder / "out.json").read_bytes())
     for mode in ("frozen", "prequential"):
         systems = report[mode]["systems"]
         assert [*systems] == ["item_to_item", "popularity", "fused"]
         assert systems["item_to_item"]["hr"] == {"1": 1.0, "20": 1.0}
         assert report[mode]["predictions"] == report["predictions"] == 12
         for name in systems:
-            assert re.search(rf"^{mode} +{name} +\d\.\d{{4}} ", printed, re.MULTILINE), printed
-    assert (folder / "out.png").read_bytes().startswith(PNG)
-    run_ = report["run"]
-    assert run_["command"] == f"headrace {SESSIONS} --plot out.png --cutoffs 1,20"
-    assert run_["files"] == [
-        {"path": name, "bytes": (folder / name).stat().st_size} for name in ("train.jsonl", "test.jsonl")
+            assert re.search(rf"^{mode} +{name} +\d\.\d{{4}} ", output, re.MULTILINE), output
+    assert (data_folder / "out.png").read_bytes().startswith(PNG)
+    run_description = report["run"]
+    assert run_description["command"] == f"headrace {SESSIONS} --plot out.png --cutoffs 1,20"
+    assert run_description["files"] == [
+        {"path": name, "bytes": (data_folder / name).stat().st_size} for name in ("train.jsonl", "test.jsonl")
     ]
-    assert run_["models"]["item_to_item"]["similarity"] == "cosine"
-    assert {"python", "numpy", "headrace"} <= {*run_["versions"]}
-    assert (report["train_sessions"], report["train_clicks"], report["catalogue"]) == (60, 120, 12)
+    assert run_description["models"]["item_to_item"]["similarity"] == "cosine"
+    assert {"python", "numpy", "headrace"} <= {*run_description["versions"]}
+    assert (report["train_sessions"], report["train_clicks"], report["catalog_size"]) == (60, 120, 12)
 
 
-def test_two_runs_differ_in_nothing_but_times(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_are_identical_except_for_timings(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reports = []
     for _ in range(2):
         run(monkeypatch, SESSIONS)
-        reports.append(without_times(json.loads((folder / "out.json").read_bytes())))
+        reports.append(without_times(json.loads((data_folder / "out.json").read_bytes())))
     assert reports[0] == reports[1]
 
 
-def test_the_tail_of_train_stands_in_for_a_test_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_validation_tail_replaces_a_test_file(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = "evaluate sessions --train train.jsonl --models popularity --report out.json"
     run(monkeypatch, f"{command} --validation-tail 20 --train-limit 30 --limit 5")
-    report = json.loads((folder / "out.json").read_bytes())
+    report = json.loads((data_folder / "out.json").read_bytes())
     assert (report["train_sessions"], report["test_sessions"]) == (30, 5)
     assert [each["path"] for each in report["run"]["files"]] == ["train.jsonl"]
 
 
-def test_events_end_in_a_table_a_report_and_a_picture(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    command = "evaluate events --events events.jsonl --k 5 --each-model --report out.json --plot out.png"
-    printed = run(monkeypatch, f"{command} --models popularity,item_to_item")
-    report = json.loads((folder / "out.json").read_bytes())
-    assert report["k"] == 5
-    assert report["figures"]["events"] == {"accepted": 120}
-    everything = report["figures"]["splits"]["all"]
-    assert (everything["lists"], everything["shoppers"]) == (120, 60)
-    found = everything["systems"]["fused"]["hit_rate"]
-    assert found["low"] < found["mean"] < found["high"]
-    assert "cold users (60)" in printed
-    assert re.search(r"difference +[+-]\d\.\d{4} ±\d\.\d{4}", printed)
-    assert re.search(r"^fused +\d\.\d{4} +\d\.\d{4} +1\.0000 +\d\.\d{4}$", printed, re.MULTILINE), printed
-    assert report["figures"]["exposure"]["fused"]["coverage"] > 0.5
-    assert (folder / "out.png").read_bytes().startswith(PNG)
-
-
-def test_a_fusion_that_cannot_learn_is_said_with_what_is_used_instead(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_events_prints_a_table_and_writes_report_and_plot(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    used = {}
+    command = "evaluate events --events events.jsonl --k 5 --each-model --report out.json --plot out.png"
+    output = run(monkeypatch, f"{command} --models popularity,item_to_item")
+    report = json.loads((data_folder / "out.json").read_bytes())
+    assert report["k"] == 5
+    assert report["results"]["events"] == {"accepted": 120}
+    all_lists = report["results"]["splits"]["all"]
+    assert (all_lists["lists"], all_lists["users"]) == (120, 60)
+    interval = all_lists["systems"]["fused"]["hit_rate"]
+    assert interval["low"] < interval["mean"] < interval["high"]
+    assert "cold users (60)" in output
+    assert re.search(r"difference +[+-]\d\.\d{4} ±\d\.\d{4}", output)
+    assert re.search(r"^fused +\d\.\d{4} +\d\.\d{4} +1\.0000 +\d\.\d{4}$", output, re.MULTILINE), output
+    assert report["results"]["exposure"]["fused"]["coverage"] > 0.5
+    assert (data_folder / "out.png").read_bytes().startswith(PNG)
+
+
+def test_unavailable_learned_fusion_is_reported_with_its_fallback(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages_by_fusion = {}
     for models in ("popularity", "popularity,session_knn"):
-        words = f"evaluate events --events events.jsonl --models {models} --report out.json".split()
-        monkeypatch.setattr(sys, "argv", ["headrace", *words])
-        done = CliRunner().invoke(build_cli(), words)
-        report = json.loads((folder / "out.json").read_bytes())
+        arguments = f"evaluate events --events events.jsonl --models {models} --report out.json".split()
+        monkeypatch.setattr(sys, "argv", ["headrace", *arguments])
+        result = CliRunner().invoke(build_cli(), arguments)
+        report = json.loads((data_folder / "out.json").read_bytes())
         assert report["run"]["settings"]["fusion"] == "learned"
-        used[report["run"]["fusion"]] = re.findall(
-            r"needs one of .*session_knn.*\(rrf\) instead", done.stderr
+        messages_by_fusion[report["run"]["fusion"]] = re.findall(
+            r"needs one of .*session_knn.*\(rrf\) instead", result.stderr
         )
-    assert [*used] == ["rrf", "learned"]
-    assert len(used["rrf"]) == 1
-    assert not used["learned"]
+    assert [*messages_by_fusion] == ["rrf", "learned"]
+    assert len(messages_by_fusion["rrf"]) == 1
+    assert not messages_by_fusion["learned"]
 
 
-def test_orders_of_results_end_in_a_table_a_report_and_a_picture(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_rerank_prints_a_table_and_writes_report_and_plot(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     choices = [
         {
@@ -158,116 +162,131 @@ def test_orders_of_results_end_in_a_table_a_report_and_a_picture(
         }
         for n in range(30)
     ]
-    (folder / "lists.jsonl").write_text("".join(json.dumps(each) + "\n" for each in choices))
+    (data_folder / "lists.jsonl").write_text("".join(json.dumps(each) + "\n" for each in choices))
     command = "evaluate rerank --events lists.jsonl --report out.json --plot out.png"
-    printed = run(monkeypatch, command)
-    report = json.loads((folder / "out.json").read_bytes())
+    output = run(monkeypatch, command)
+    report = json.loads((data_folder / "out.json").read_bytes())
     assert report["run"]["command"] == f"headrace {command}"
-    figures = report["figures"]
-    assert (figures["events"], figures["outside"], figures["length"]) == ({"accepted": 30}, 0, 3.0)
-    everything = figures["splits"]["all"]
-    assert (everything["lists"], everything["shoppers"]) == (30, 7)
-    assert everything["systems"]["displayed"]["mrr"]["mean"] == 0.5
-    assert everything["systems"]["learned"]["mrr"]["mean"] > 0.8
-    assert "last of its session (30)" in printed
-    assert re.search(r"^ +learned +0\.[89]\d+ ±\d\.\d{4} ", printed, re.MULTILINE), printed
-    assert re.search(r"gain +\+0\.\d{4} ±", printed)
-    assert (folder / "out.png").read_bytes().startswith(PNG)
+    results = report["results"]
+    assert (results["events"], results["unlisted_choices"], results["mean_list_length"]) == (
+        {"accepted": 30},
+        0,
+        3.0,
+    )
+    all_lists = results["splits"]["all"]
+    assert (all_lists["lists"], all_lists["users"]) == (30, 7)
+    assert all_lists["systems"]["displayed"]["mrr"]["mean"] == 0.5
+    assert all_lists["systems"]["learned"]["mrr"]["mean"] > 0.8
+    assert "last of its session (30)" in output
+    assert re.search(r"^ +learned +0\.[89]\d+ ±\d\.\d{4} ", output, re.MULTILINE), output
+    assert re.search(r"gain +\+0\.\d{4} ±", output)
+    assert (data_folder / "out.png").read_bytes().startswith(PNG)
 
 
-def test_tuning_prints_the_best_beside_the_shipped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tuning_prints_best_and_default_parameters(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     options = "--validation-tail 12 --trials 3 --metric hr@5 --report out.json"
     command = f"tune --model popularity --train train.jsonl {options}"
-    printed = run(monkeypatch, command)
-    report = json.loads((folder / "out.json").read_bytes())
-    assert re.search(r"shipped +best", printed)
-    assert re.search(r"^half_life +\S+ +\S+", printed, re.MULTILINE)
-    assert printed.rstrip().endswith(f"headrace {command}")
+    output = run(monkeypatch, command)
+    report = json.loads((data_folder / "out.json").read_bytes())
+    assert re.search(r"default +best", output)
+    assert re.search(r"^half_life +\S+ +\S+", output, re.MULTILINE)
+    assert output.rstrip().endswith(f"headrace {command}")
     assert report["run"]["command"] == f"headrace {command}"
-    assert len(report["found"]["trials"]) == 3
+    assert len(report["result"]["trials"]) == 3
     assert (report["train_sessions"], report["validation_sessions"]) == (48, 12)
     assert report["setting"].startswith('HEADRACE_MODEL_PARAMETERS=\'{"popularity": {"half_life": ')
-    shipped_is_best = report["found"]["best"] == report["found"]["defaults"]
-    assert (report["setting"] in printed) != shipped_is_best
-    assert ("Nothing was better" in printed) == shipped_is_best
+    shipped_is_best = report["result"]["best"] == report["result"]["defaults"]
+    assert (report["setting"] in output) != shipped_is_best
+    assert ("Nothing was better" in output) == shipped_is_best
 
 
-def test_what_tuning_prints_can_be_put_into_the_environment(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+def test_printed_tuning_setting_works_in_the_environment(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # a shopper who goes on to b has looked at a before, and never goes back to it
     options = "--validation-tail 12 --trials 6 --metric mrr@5 --report out.json"
-    printed = run(monkeypatch, f"tune --model session_knn --train train.jsonl {options}")
-    [line] = [line for line in printed.splitlines() if line.startswith("HEADRACE_MODEL_PARAMETERS=")]
+    output = run(monkeypatch, f"tune --model session_knn --train train.jsonl {options}")
+    [line] = [line for line in output.splitlines() if line.startswith("HEADRACE_MODEL_PARAMETERS=")]
     name, _, value = shlex.split(line)[0].partition("=")
     monkeypatch.setenv(name, value)
     run(
         monkeypatch,
         "evaluate sessions --train train.jsonl --test test.jsonl --models session_knn --report out2.json",
     )
-    best = json.loads((folder / "out.json").read_bytes())["found"]["best"]
-    parameters = json.loads((folder / "out2.json").read_bytes())["run"]["models"]["session_knn"]
+    best = json.loads((data_folder / "out.json").read_bytes())["result"]["best"]
+    parameters = json.loads((data_folder / "out2.json").read_bytes())["run"]["models"]["session_knn"]
     assert best["parameters"].items() <= parameters.items()
     assert best["mrr"]["mean"] == 1.0
 
 
 def test_the_session_store_is_tuned_for_the_fused_lists(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEADRACE_MODELS", '["popularity", "two_hop"]')
-    printed = run(
+    output = run(
         monkeypatch,
         "tune --model session_store --train train.jsonl --validation-tail 12 --trials 1 --report out.json",
     )
-    report = json.loads((folder / "out.json").read_bytes())
-    assert re.search(r"^postings +150 ", printed, re.MULTILINE)
-    assert {*report["found"]["best"]["parameters"]} >= {"postings", "neighbours", "bridges"}
+    report = json.loads((data_folder / "out.json").read_bytes())
+    assert re.search(r"^postings +150 ", output, re.MULTILINE)
+    assert {*report["result"]["best"]["parameters"]} >= {"postings", "neighbors", "bridges"}
     assert report["run"]["fusion"] == "learned"
     assert '"two_hop": {"postings"' in report["setting"]
 
 
-def test_the_fusion_is_tuned_for_the_fused_lists(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_fusion_is_tuned_for_the_fused_lists(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HEADRACE_MODELS", '["popularity", "two_hop"]')
-    monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", '{"fusion": {"rate": 0.1}}')
-    printed = run(
+    monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", '{"fusion": {"learning_rate": 0.1}}')
+    output = run(
         monkeypatch,
         "tune --model fusion --train train.jsonl --validation-tail 12 --trials 1 --report out.json",
     )
-    report = json.loads((folder / "out.json").read_bytes())
-    assert re.search(r"^rate +0\.1 ", printed, re.MULTILINE)
-    assert {*report["found"]["best"]["parameters"]} == {"hidden", "rate", "out_rate", "decay", "batch"}
+    report = json.loads((data_folder / "out.json").read_bytes())
+    assert re.search(r"^learning_rate +0\.1 ", output, re.MULTILINE)
+    assert {*report["result"]["best"]["parameters"]} == {
+        "hidden",
+        "learning_rate",
+        "output_learning_rate",
+        "decay",
+        "batch_size",
+    }
     assert '{"fusion": {' in report["setting"]
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("parameters_json", "message"),
     [
-        ('{"fusion": {"rates": 1}}', "fusion has no 'rates'; it has hidden, rate, "),
-        ('{"fusion": {"batch": 0}}', r"batch of fusion is a whole number from 1 on \(by default 4\), not 0"),
-        ('{"fusion": {"rate": "fast"}}', "rate of fusion is a number from"),
+        ('{"fusion": {"rates": 1}}', "fusion has no 'rates'; it has hidden, learning_rate, "),
+        (
+            '{"fusion": {"batch_size": 0}}',
+            r"batch_size of fusion is a whole number from 1 on \(by default 4\), not 0",
+        ),
+        ('{"fusion": {"learning_rate": "fast"}}', "learning_rate of fusion is a number from"),
     ],
 )
-def test_what_the_fusion_cannot_take_is_said(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, given: str, said: str
+def test_invalid_fusion_parameters_are_rejected(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch, parameters_json: str, message: str
 ) -> None:
-    assert folder.is_dir()
-    monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", given)
-    with pytest.raises(UserError, match=said):
+    assert data_folder.is_dir()
+    monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", parameters_json)
+    with pytest.raises(UserError, match=message):
         make_models(load_settings())
 
 
-def test_a_log_is_tuned_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tuning_runs_on_an_event_log(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(
         monkeypatch,
         "tune --model item_to_item --events events.jsonl --validation-tail 20 --trials 1 --report out.json",
     )
-    report = json.loads((folder / "out.json").read_bytes())
+    report = json.loads((data_folder / "out.json").read_bytes())
     assert (report["train_sessions"], report["validation_sessions"]) == (100, 20)
-    assert report["found"]["predictions"] == 20
+    assert report["result"]["predictions"] == 20
 
 
 @pytest.mark.parametrize(
-    ("command", "said"),
+    ("command", "message"),
     [
         ("evaluate sessions --train absent.jsonl --test test.jsonl --report o", r"no file absent\.jsonl"),
         (
@@ -305,18 +324,20 @@ def test_a_log_is_tuned_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         ("tune --model popularity --train train.jsonl --report o", r"--validation-tail 4000 leaves nothing"),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, said: str
+def test_user_errors_are_one_sentence(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch, command: str, message: str
 ) -> None:
-    with pytest.raises(UserError, match=said) as error:
+    with pytest.raises(UserError, match=message) as error:
         run(monkeypatch, command)
     assert str(error.value).endswith(".")
     assert "\n" not in str(error.value)
-    assert not (folder / "o").exists()
+    assert not (data_folder / "o").exists()
 
 
-def test_without_matplotlib_it_says_what_to_install(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_matplotlib_error_says_what_to_install(
+    data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("stream_app.tools.evaluation.plots.find_spec", lambda _: None)
     with pytest.raises(UserError, match=r"pip install 'headrace\[evaluate\]'"):
         run(monkeypatch, f"{SESSIONS} --plot out.png")
-    assert not (folder / "out.json").exists()
+    assert not (data_folder / "out.json").exists()

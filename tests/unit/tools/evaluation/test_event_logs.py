@@ -9,9 +9,9 @@ import pytest
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.ranker import Ranker
-from stream_app.tools.evaluation.event_logs import EventsEvaluation, EventsFigures, Split
+from stream_app.tools.evaluation.event_logs import EventLogResults, EventsEvaluation, EventSplit
 from stream_app.tools.evaluation.sessions import FUSED
-from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
+from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow
 from topics.events import (
     CatalogItem,
     Click,
@@ -30,9 +30,9 @@ NAMES = ("popularity", "item_to_item")
 _ids = count()
 
 
-def click(user: str, item: str, seconds: float, **more: Any) -> Click:
-    given: dict[str, Any] = {"event_id": str(next(_ids)), "ts": START + int(1_000 * seconds)} | more
-    return Click(user_id=user, item_id=item, **given)
+def click(user: str, item: str, seconds: float, **extra_fields: Any) -> Click:
+    fields: dict[str, Any] = {"event_id": str(next(_ids)), "ts": START + int(1_000 * seconds)} | extra_fields
+    return Click(user_id=user, item_id=item, **fields)
 
 
 def order(user: str, items: str, seconds: float) -> Purchase:
@@ -46,56 +46,56 @@ def order(user: str, items: str, seconds: float) -> Purchase:
     )
 
 
-def evaluated(
+def run_evaluation(
     *events: Event | Row, k: int = 2, names: tuple[str, ...] = NAMES, **options: Any
-) -> EventsFigures:
+) -> EventLogResults:
     ranker = Ranker(ModelSet(names), per_source=100, length=k)
     evaluation = EventsEvaluation(ranker, k=k, session_gap=1800.0, **options)
     rows: list[Row] = [
-        each if isinstance(each, Mapped | Ignored | Unreadable) else Mapped(line, each)
+        each if isinstance(each, EventRow | IgnoredRow | UnreadableRow) else EventRow(line, each)
         for line, each in enumerate(events, start=1)
     ]
     return evaluation.run(rows, len(rows))
 
 
 def test_a_list_is_ranked_before_its_choice_is_learned() -> None:
-    alone = evaluated(click("ann", "a", 0)).splits[Split.ALL]
-    assert (alone.lists, alone.shoppers) == (1, 1)
-    assert alone.systems[FUSED].hit_rate.mean == 0.0
-    twice = evaluated(click("ann", "a", 0), click("bob", "a", 1)).splits[Split.ALL]
+    single = run_evaluation(click("ann", "a", 0)).splits[EventSplit.ALL]
+    assert (single.lists, single.users) == (1, 1)
+    assert single.systems[FUSED].hit_rate.mean == 0.0
+    twice = run_evaluation(click("ann", "a", 0), click("bob", "a", 1)).splits[EventSplit.ALL]
     assert twice.systems[FUSED].hit_rate.mean == 0.5
 
 
-def test_popularity_is_measured_as_counted_by_hand() -> None:
-    figures = evaluated(
+def test_popularity_metrics_match_a_hand_count() -> None:
+    results = run_evaluation(
         click("ann", "a", 0),  # nothing is known: a miss
         click("bob", "a", 1),  # the list is a: first place
         click("cat", "b", 2),  # a: a miss
         click("dan", "b", 3),  # a, b: second place
         click("eve", "c", 4),  # a miss
         k=2,
-    ).splits[Split.ALL]
-    found = figures.systems["popularity"]
+    ).splits[EventSplit.ALL]
+    found = results.systems["popularity"]
     assert found.hit_rate.mean == pytest.approx(2 / 5)
     assert found.mrr.mean == pytest.approx((1 + 1 / 2) / 5)
     assert found.accuracy.mean == pytest.approx(1 / 5)
     assert found.precision.mean == pytest.approx(2 / 5 / 2)
     assert found.recall.mean == pytest.approx(2 / 5)
-    assert figures.shoppers == 5
+    assert results.users == 5
 
 
 def test_an_order_of_several_items_is_one_list() -> None:
-    figures = evaluated(click("ann", "a", 0), click("bob", "b", 1), order("cat", "axy", 2), k=2)
-    split = figures.splits[Split.ALL]
+    results = run_evaluation(click("ann", "a", 0), click("bob", "b", 1), order("cat", "axy", 2), k=2)
+    split = results.splits[EventSplit.ALL]
     assert split.lists == 3
     # only the third list can hit: it has a, one of the three items bought
     assert split.systems["popularity"].recall.mean == pytest.approx(1 / 3 / 3, abs=1e-6)
     assert split.systems["popularity"].precision.mean == pytest.approx(1 / 2 / 3, abs=1e-6)
 
 
-def test_lists_are_split_by_what_was_known_of_shopper_and_item() -> None:
+def test_lists_are_split_into_cold_and_warm_users_and_items() -> None:
     hour = 3_600
-    figures = evaluated(
+    results = run_evaluation(
         Search(event_id="s", user_id="ann", ts=START, query="shoes"),
         click("ann", "a", 1),  # cold shopper (a search is no item), cold item
         click("ann", "a", 2),  # warm, cold, again
@@ -103,74 +103,74 @@ def test_lists_are_split_by_what_was_known_of_shopper_and_item() -> None:
         click("bob", "a", hour + 2),  # cold, warm
         click("bob", "b", hour + 2),  # warm, b is a second short of an hour
     )
-    counts = {split: of.lists for split, of in figures.splits.items()}
+    counts = {split: split_metrics.lists for split, split_metrics in results.splits.items()}
     assert counts == {
-        Split.ALL: 5,
-        Split.COLD_USERS: 2,
-        Split.WARM_USERS: 3,
-        Split.COLD_ITEMS: 4,
-        Split.WARM_ITEMS: 1,
-        Split.NEW: 4,
-        Split.AGAIN: 1,
+        EventSplit.ALL: 5,
+        EventSplit.COLD_USERS: 2,
+        EventSplit.WARM_USERS: 3,
+        EventSplit.COLD_ITEMS: 4,
+        EventSplit.WARM_ITEMS: 1,
+        EventSplit.NOVEL: 4,
+        EventSplit.REPEAT: 1,
     }
-    assert figures.splits[Split.COLD_USERS].shoppers == 2
-    assert figures.splits[Split.WARM_ITEMS].shoppers == 1
+    assert results.splits[EventSplit.COLD_USERS].users == 2
+    assert results.splits[EventSplit.WARM_ITEMS].users == 1
 
 
-def test_what_became_of_each_row_is_counted_and_only_what_was_taken_is_ranked() -> None:
+def test_row_outcomes_are_counted_and_only_accepted_events_are_ranked() -> None:
     first = click("ann", "a", 0)
-    figures = evaluated(
+    results = run_evaluation(
         first,
         first,
         click("ann", "", 1),
         CatalogItem(item_id="a", ts=START),
-        Ignored(5, "filter", 0.0),
-        Unreadable(6, b"?", "no"),
+        IgnoredRow(5, "filter", 0.0),
+        UnreadableRow(6, b"?", "no"),
         Feedback(event_id="f", user_id="ann", ts=START, item_id="a", kind=FeedbackKind.LIKE),
     )
-    assert figures.events == {
-        "accepted": 2, "catalogue": 1, "duplicate": 1, "ignored": 1, "rejected": 1, "unreadable": 1,
+    assert results.events == {
+        "accepted": 2, "catalog": 1, "duplicate": 1, "ignored": 1, "rejected": 1, "unreadable": 1,
     }  # fmt: skip
-    assert figures.splits[Split.ALL].lists == 1
+    assert results.splits[EventSplit.ALL].lists == 1
 
 
-def test_what_is_bought_hidden_or_sold_out_is_on_no_list_not_even_of_the_baseline() -> None:
+def test_excluded_items_are_on_no_list_including_the_baseline() -> None:
     seen = [click(user, item, 0) for user in ("bob", "cat") for item in "abcd"]
-    gone = CatalogItem(item_id="d", ts=START, available=False)
+    unavailable = CatalogItem(item_id="d", ts=START, available=False)
     hidden = Feedback(event_id="h", user_id="ann", ts=START, item_id="b", kind=FeedbackKind.HIDE)
-    before = evaluated(*seen, gone, hidden, order("ann", "a", 1), k=1)
-    after = evaluated(*seen, gone, hidden, order("ann", "a", 1), click("ann", "c", 2), k=1)
+    before = run_evaluation(*seen, unavailable, hidden, order("ann", "a", 1), k=1)
+    after = run_evaluation(*seen, unavailable, hidden, order("ann", "a", 1), click("ann", "c", 2), k=1)
     for name in (FUSED, "popularity"):
-        earlier, later = (each.splits[Split.ALL].systems[name].hit_rate.mean for each in (before, after))
+        earlier, later = (each.splits[EventSplit.ALL].systems[name].hit_rate.mean for each in (before, after))
         # the one place left goes to c, so the last list hits
         assert later * 10 == pytest.approx(earlier * 9 + 1, abs=1e-4)
 
 
-def test_a_shopper_who_was_erased_is_cold_again() -> None:
-    figures = evaluated(
+def test_erased_user_is_cold_again() -> None:
+    results = run_evaluation(
         click("ann", "a", 0),
         Erasure(event_id="gone", user_id="ann", ts=START + 1_000),
         click("ann", "a", 2),
     )
-    assert figures.splits[Split.COLD_USERS].lists == 2
+    assert results.splits[EventSplit.COLD_USERS].lists == 2
 
 
-def test_a_shopper_never_seen_gets_the_list_of_the_country_that_asks() -> None:
+def test_unknown_user_gets_the_list_of_their_country() -> None:
     french, german = {"context": {"country": "FR"}}, {"context": {"country": "DE"}}
-    world = [click(f"d{n}", "brot", n, **german) for n in range(9)]
-    world += [click(f"f{n}", "pain", 10 + n, **french) for n in range(3)]
-    before = evaluated(*world, k=1).splits[Split.ALL].systems[FUSED].hit_rate.mean * 12
-    hit = evaluated(*world, click("new", "pain", 20, **french), k=1)
-    miss = evaluated(*world, click("new", "pain", 20, **german), k=1)
-    found = [each.splits[Split.ALL].systems[FUSED].hit_rate.mean * 13 for each in (hit, miss)]
+    background = [click(f"d{n}", "brot", n, **german) for n in range(9)]
+    background += [click(f"f{n}", "pain", 10 + n, **french) for n in range(3)]
+    before = run_evaluation(*background, k=1).splits[EventSplit.ALL].systems[FUSED].hit_rate.mean * 12
+    hit = run_evaluation(*background, click("new", "pain", 20, **french), k=1)
+    miss = run_evaluation(*background, click("new", "pain", 20, **german), k=1)
+    found = [each.splits[EventSplit.ALL].systems[FUSED].hit_rate.mean * 13 for each in (hit, miss)]
     assert found == [pytest.approx(before + 1, abs=1e-4), pytest.approx(before, abs=1e-4)]
 
 
-def test_fused_is_compared_with_popularity_in_pairs() -> None:
+def test_fused_and_popularity_are_compared_pairwise() -> None:
     pairs = [
         click(f"u{n}", f"{letter}{n % 5}", 10 * n + at) for n in range(40) for at, letter in enumerate("ab")
     ]
-    found = evaluated(*pairs, k=1, names=NAMES).splits[Split.WARM_USERS]
+    found = run_evaluation(*pairs, k=1, names=NAMES).splits[EventSplit.WARM_USERS]
     difference = found.fused_minus_popularity.hit_rate
     assert difference.mean == pytest.approx(
         found.systems[FUSED].hit_rate.mean - found.systems["popularity"].hit_rate.mean, abs=2e-6
@@ -178,15 +178,15 @@ def test_fused_is_compared_with_popularity_in_pairs() -> None:
     assert difference.low <= difference.mean <= difference.high
 
 
-def test_each_model_is_measured_where_asked_for() -> None:
+def test_each_model_is_measured_on_request() -> None:
     events = [click("ann", "a", 0), click("bob", "a", 1)]
-    assert {*evaluated(*events).splits[Split.ALL].systems} == {FUSED, "popularity"}
-    assert {*evaluated(*events, each_model=True).splits[Split.ALL].systems} == {FUSED, *NAMES}
+    assert {*run_evaluation(*events).splits[EventSplit.ALL].systems} == {FUSED, "popularity"}
+    assert {*run_evaluation(*events, each_model=True).splits[EventSplit.ALL].systems} == {FUSED, *NAMES}
 
 
-def test_exposure_is_counted_over_the_whole_log_as_by_hand() -> None:
+def test_exposure_matches_a_hand_count_over_the_whole_log() -> None:
     day = 86_400
-    figures = evaluated(
+    results = run_evaluation(
         click("ann", "a", 0),  # an empty list
         click("bob", "a", 1),  # a, a new item
         click("cat", "b", 2),  # a
@@ -195,34 +195,34 @@ def test_exposure_is_counted_over_the_whole_log_as_by_hand() -> None:
         k=2,
         names=("popularity",),
     ).exposure
-    assert figures["popularity"] == figures[FUSED]
-    found = figures[FUSED]
+    assert results["popularity"] == results[FUSED]
+    found = results[FUSED]
     # six places, four to a and two to b; two of the six while a was new
     assert found.coverage == 1.0
     assert found.gini == pytest.approx(1 / 6, abs=1e-6)
     assert found.new_items == pytest.approx(2 / 6, abs=1e-6)
 
 
-def test_exposure_goes_by_what_was_listed_and_not_by_what_was_chosen() -> None:
+def test_exposure_depends_on_listed_items_not_on_choices() -> None:
     first = [click(f"v{n}", "hit", n) for n in range(3)]
-    everyone = [click(f"u{n}", f"i{n}", 10 + n) for n in range(19)]
-    found = evaluated(*first, *everyone, k=1).exposure["popularity"]
+    one_time_clicks = [click(f"u{n}", f"i{n}", 10 + n) for n in range(19)]
+    found = run_evaluation(*first, *one_time_clicks, k=1).exposure["popularity"]
     assert (found.coverage, found.new_items) == (1 / 20, 1.0)
     assert found.gini == pytest.approx(0.95)
 
 
-def test_lists_are_counted_by_what_really_ordered_them() -> None:
-    assert evaluated(click("ann", "a", 0), click("ann", "b", 1)).policies == {"fixed_rrf": 2}
+def test_lists_are_counted_by_their_actual_policy() -> None:
+    assert run_evaluation(click("ann", "a", 0), click("ann", "b", 1)).policies == {"fixed_rrf": 2}
 
 
-def test_the_same_log_gives_the_same_figures() -> None:
+def test_results_are_deterministic() -> None:
     events = [click(f"u{n % 7}", f"i{n * n % 11}", n) for n in range(60)]
-    first, second = (msgspec.to_builtins(evaluated(*events).splits) for _ in range(2))
+    first, second = (msgspec.to_builtins(run_evaluation(*events).splits) for _ in range(2))
     assert first == second
 
 
-def test_without_the_baseline_or_a_choice_it_says_so() -> None:
+def test_missing_baseline_or_choices_are_user_errors() -> None:
     with pytest.raises(UserError, match="add popularity"):
-        evaluated(click("ann", "a", 0), names=("item_to_item",))
+        run_evaluation(click("ann", "a", 0), names=("item_to_item",))
     with pytest.raises(UserError, match=r"no click or purchase to predict \(1 ignored\); check --format"):
-        evaluated(Ignored(1, "filter", 0.0))
+        run_evaluation(IgnoredRow(1, "filter", 0.0))

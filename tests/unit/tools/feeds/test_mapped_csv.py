@@ -6,10 +6,10 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.settings import shared_data_dir
-from stream_app.tools.feeds.column_mapping import Mapping, parse_mapping
+from stream_app.tools.feeds.column_mapping import ColumnMapping, parse_mapping
 from stream_app.tools.feeds.formats import reader
 from stream_app.tools.feeds.mapped_csv import rows
-from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
+from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow
 from topics.events import Action, Click, Feedback, FeedbackKind, Purchase, Search
 
 SHOP = """
@@ -64,7 +64,7 @@ def read(*body: bytes, mapping: str = SHOP) -> list[Row]:
 
 
 def event(row: Row) -> object:
-    assert isinstance(row, Mapped)
+    assert isinstance(row, EventRow)
     return row.event
 
 
@@ -82,8 +82,8 @@ def test_columns_constants_and_context_make_a_click_with_an_id_from_file_and_lin
     )
 
 
-def test_each_value_of_the_kind_column_has_its_event() -> None:
-    cart, buy, search, love = (
+def test_kind_column_values_select_the_event_type() -> None:
+    cart, buy, search, like = (
         event(row)
         for row in read(
             b"v1;" + AT + b";s1;basket;;;;;;\n",
@@ -99,20 +99,20 @@ def test_each_value_of_the_kind_column_has_its_event() -> None:
     assert (buy.order_id, buy.items[0].price, buy.items[0].quantity, buy.currency) == ("o1", 9.5, 3.0, "EUR")
     assert isinstance(search, Search)
     assert search.query == "red tent"
-    assert isinstance(love, Feedback)
-    assert love.kind is FeedbackKind.LIKE
+    assert isinstance(like, Feedback)
+    assert like.kind is FeedbackKind.LIKE
 
 
-def test_the_star_takes_every_other_value() -> None:
+def test_wildcard_matches_every_other_value() -> None:
     [row] = read(b"v1;" + AT + b";s1;scroll;;;;;;\n")
 
-    assert isinstance(row, Ignored)
+    assert isinstance(row, IgnoredRow)
 
 
-def test_without_the_star_an_unnamed_value_is_unreadable() -> None:
+def test_unmapped_value_without_wildcard_is_unreadable() -> None:
     [row] = read(b"v1;" + AT + b";s1;scroll;;;;;;\n", mapping=SHOP.replace('"*" = "ignore"', ""))
 
-    assert isinstance(row, Unreadable)
+    assert isinstance(row, UnreadableRow)
     assert row.problem == "the mapping's [kinds] does not name 'scroll'"
 
 
@@ -127,15 +127,15 @@ def test_without_the_star_an_unnamed_value_is_unreadable() -> None:
         b'v1;"' + b"x" * 200_000 + b'";s1;view;;;;;;\n',
     ],
 )
-def test_a_row_that_cannot_be_read_is_told_and_reading_goes_on(body: bytes) -> None:
+def test_unreadable_row_is_reported_and_reading_continues(body: bytes) -> None:
     bad, good = read(body, b"v1;" + AT + b";s1;view;;;;;;\n")
 
-    assert isinstance(bad, Unreadable)
+    assert isinstance(bad, UnreadableRow)
     assert bad.line == 2
-    assert isinstance(good, Mapped)
+    assert isinstance(good, EventRow)
 
 
-def test_quoted_line_breaks_belong_to_their_row() -> None:
+def test_quoted_line_breaks_stay_in_their_row() -> None:
     [first, second] = read(
         b"v1;" + AT + b';;search;;;"two\n', b'words";;;\n', b"v1;" + AT + b";s1;view;;;;;;\n"
     )
@@ -147,7 +147,7 @@ def test_quoted_line_breaks_belong_to_their_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mapping", "sentence"),
+    ("mapping", "message"),
     [
         ("columns = 3", "shop.toml is no column mapping"),
         ("[columns", "shop.toml is no column mapping"),
@@ -162,18 +162,18 @@ def test_quoted_line_breaks_belong_to_their_row() -> None:
         ('constants.kind="click"\n[columns]\nuser="u"', "shop.toml is no column mapping"),
     ],
 )
-def test_a_mapping_that_cannot_work_is_refused_with_what_is_wrong(mapping: str, sentence: str) -> None:
-    with pytest.raises(UserError, match=sentence):
+def test_invalid_mapping_is_rejected_with_the_reason(mapping: str, message: str) -> None:
+    with pytest.raises(UserError, match=message):
         parse_mapping(mapping, "shop.toml")
 
 
 def test_the_header_must_have_the_mapped_columns() -> None:
-    mapping: Mapping = parse_mapping(YOOCHOOSE, "y.toml")
+    mapping: ColumnMapping = parse_mapping(YOOCHOOSE, "y.toml")
     with pytest.raises(UserError, match="no column 'SessionId'"):
         list(rows([b"a\tb\n"], "log", mapping))
 
 
-def test_the_csv_format_needs_a_mapping_and_the_others_refuse_one(tmp_path: Path) -> None:
+def test_only_the_csv_format_takes_a_mapping(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="needs a --mapping"):
         reader("csv")
     with pytest.raises(UserError, match="Only the format csv"):
@@ -185,7 +185,7 @@ def test_the_csv_format_needs_a_mapping_and_the_others_refuse_one(tmp_path: Path
 
 
 def test_the_real_yoochoose_log_reads_whole(tmp_path: Path) -> None:
-    from stream_app.tools.feeds.event_log import Request, open_log
+    from stream_app.tools.feeds.event_log import LogRequest, open_log
 
     path = shared_data_dir() / "yoochoose" / "train.tsv.gz"
     if not path.is_file():
@@ -193,12 +193,14 @@ def test_the_real_yoochoose_log_reads_whole(tmp_path: Path) -> None:
     mapping = tmp_path / "yoochoose.toml"
     mapping.write_text(YOOCHOOSE)
     log = open_log(
-        Request(path=path, read=reader("csv", mapping), limit=20_000), now=1_800_000_000, max_age=30 * 86_400
+        LogRequest(path=path, read=reader("csv", mapping), limit=20_000),
+        now=1_800_000_000,
+        max_age=30 * 86_400,
     )
     found = list(log)
 
     assert len(found) == 20_000
-    assert all(isinstance(row, Mapped) and isinstance(row.event, Click) for row in found)
+    assert all(isinstance(row, EventRow) and isinstance(row.event, Click) for row in found)
     times = [row.time for row in found if row.time is not None]
     assert times == sorted(times)
     assert max(times) == pytest.approx(1_800_000_000, abs=0.002)

@@ -8,7 +8,7 @@ from stream_app.errors import UserError
 from stream_app.settings import shared_data_dir
 from stream_app.tools.feeds import trivago
 from stream_app.tools.feeds.files import lines, open_log_file
-from stream_app.tools.feeds.rows import Ignored, Mapped, Row, Unreadable
+from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow
 from topics.events import Action, Click, Purchase, Search
 
 HEADER = (
@@ -23,11 +23,11 @@ def read(*rows: str | bytes) -> list[Row]:
 
 
 def event(row: Row) -> object:
-    assert isinstance(row, Mapped)
+    assert isinstance(row, EventRow)
     return row.event
 
 
-def test_an_item_interaction_is_a_click_dated_in_milliseconds() -> None:
+def test_item_interaction_is_a_click_with_a_millisecond_timestamp() -> None:
     [row] = read('U1,s1,1541600000,6,interaction item rating,42,FR,"Nice, France",tablet,,,')
 
     assert event(row) == Click(
@@ -42,7 +42,7 @@ def test_an_item_interaction_is_a_click_dated_in_milliseconds() -> None:
     )
 
 
-def test_a_search_keeps_the_place_or_item_as_its_words() -> None:
+def test_search_reference_becomes_the_query() -> None:
     [row] = read('U1,s1,1541600000,1,search for destination,"Nice, France",FR,"Nice, France",mobile,,,')
 
     found = event(row)
@@ -50,7 +50,7 @@ def test_a_search_keeps_the_place_or_item_as_its_words() -> None:
     assert found.query == "Nice, France"
 
 
-def test_a_clickout_is_a_purchase_with_the_list_it_came_from_and_the_price_at_its_place() -> None:
+def test_clickout_is_a_purchase_with_its_impressions_and_the_price_at_its_rank() -> None:
     [row] = read("U1,s1,1541600000,9,clickout item,7,FR,Nice,desktop,Free WiFi,5|7|9,50|70|90")
 
     found = event(row)
@@ -60,7 +60,7 @@ def test_a_clickout_is_a_purchase_with_the_list_it_came_from_and_the_price_at_it
     assert found.order_id == found.event_id
 
 
-def test_a_clickout_of_an_item_that_was_not_shown_has_no_price() -> None:
+def test_clickout_of_an_unlisted_item_has_no_price() -> None:
     [row] = read("U1,s1,1541600000,9,clickout item,8,FR,Nice,desktop,,5|7,50|70")
 
     found = event(row)
@@ -74,7 +74,7 @@ def test_filters_and_sort_orders_are_ignored() -> None:
         "U1,s1,1541600001,2,change of sort order,price only,FR,Nice,desktop,,,",
     )
 
-    assert [row.kind for row in rows if isinstance(row, Ignored)] == [
+    assert [row.kind for row in rows if isinstance(row, IgnoredRow)] == [
         "filter selection",
         "change of sort order",
     ]
@@ -91,19 +91,17 @@ def test_filters_and_sort_orders_are_ignored() -> None:
         (b"U\xff,s1,1541600000,1,interaction item image,42,FR,Nice,desktop,,,", "not UTF-8"),
     ],
 )
-def test_a_row_that_cannot_be_read_keeps_its_bytes_and_its_line_and_the_next_row_is_read(
-    raw: bytes, problem: str
-) -> None:
+def test_unreadable_row_keeps_bytes_and_line_and_reading_continues(raw: bytes, problem: str) -> None:
     bad, good = read(raw, "U1,s1,1541600000,2,interaction item image,42,FR,Nice,desktop,,,")
 
-    assert isinstance(bad, Unreadable)
+    assert isinstance(bad, UnreadableRow)
     assert (bad.line, bad.raw) == (2, raw)
     assert problem in bad.problem
-    assert isinstance(good, Mapped)
+    assert isinstance(good, EventRow)
     assert good.line == 3
 
 
-def test_another_header_is_refused_in_one_sentence() -> None:
+def test_unexpected_header_is_a_user_error() -> None:
     with pytest.raises(
         UserError, match=r"events has no column 'user_id'.*its header names 'SessionId', 'ItemId'"
     ):
@@ -119,12 +117,12 @@ def test_the_real_log_reads_whole() -> None:
     priced = 0
     with open_log_file(path) as stream:
         for row in trivago.rows(lines(stream), path.name):
-            kinds[type(row.event).__name__ if isinstance(row, Mapped) else type(row).__name__] += 1
-            if isinstance(row, Mapped):
+            kinds[type(row.event).__name__ if isinstance(row, EventRow) else type(row).__name__] += 1
+            if isinstance(row, EventRow):
                 assert not hasattr(row.event, "KEY") or row.event.KEY == "user_id"
                 ids.add((row.event.user_id, row.event.event_id))  # type: ignore[union-attr]
                 priced += isinstance(row.event, Purchase) and row.event.items[0].price > 0
 
-    assert kinds == {"Click": 72_971, "Search": 5_184, "Purchase": 13_597, "Ignored": 8_251}
+    assert kinds == {"Click": 72_971, "Search": 5_184, "Purchase": 13_597, "IgnoredRow": 8_251}
     assert len(ids) == 72_971 + 5_184 + 13_597
     assert priced == 13_596

@@ -8,9 +8,9 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.settings import shared_data_dir
-from stream_app.tools.simulator.logged_users import Tenth, by_shopper, cut, in_order, read_log
-from stream_app.tools.simulator.simulation_options import Options, parse_days, parse_warm_up
-from stream_app.tools.simulator.user_sources import LogSource
+from stream_app.tools.simulator.logged_users import Tenth, group_by_user, merge_by_time, read_log, split_log
+from stream_app.tools.simulator.simulation_options import SimulationOptions, parse_days, parse_warm_up
+from stream_app.tools.simulator.user_sources import LoggedUserSource
 from topics.events import Click, Purchase, Search, UserEvent
 
 NOW = 2_000_000_000.0
@@ -25,51 +25,53 @@ def sessions(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_tenths_are_disjoint_and_together_they_are_what_the_warm_up_leaves(sessions: Path) -> None:
+def test_tenths_are_disjoint_and_cover_all_but_the_warm_up(sessions: Path) -> None:
     log = read_log(sessions, "diginetica")
-    tenths = [{each.user_id for each in cut(log, 0.25, Tenth(n)).measured} for n in range(1, 11)]
-    warm = {each.user_id for each in cut(log, 0.25).warm_up}
+    tenths = [{each.user_id for each in split_log(log, 0.25, Tenth(n)).measured} for n in range(1, 11)]
+    warm_up_users = {each.user_id for each in split_log(log, 0.25).warm_up}
 
-    assert len(warm) == 50
+    assert len(warm_up_users) == 50
     assert sum(map(len, tenths)) == len(set().union(*tenths)) == 150
-    assert set().union(*tenths, warm) == {each.user_id for each in log}
-    assert max(each.begins for each in log if each.user_id in warm) < min(
-        each.begins for each in log if each.user_id not in warm
+    assert set().union(*tenths, warm_up_users) == {each.user_id for each in log}
+    assert max(each.start_time for each in log if each.user_id in warm_up_users) < min(
+        each.start_time for each in log if each.user_id not in warm_up_users
     )
 
 
-def test_a_limit_takes_the_first_of_a_tenth(sessions: Path) -> None:
+def test_a_limit_keeps_the_first_users_of_a_tenth(sessions: Path) -> None:
     log = read_log(sessions, "diginetica")
 
-    assert cut(log, 0.0, Tenth(3), 4).measured == cut(log, 0.0, Tenth(3)).measured[:4]
+    assert split_log(log, 0.0, Tenth(3), 4).measured == split_log(log, 0.0, Tenth(3)).measured[:4]
     with pytest.raises(UserError, match="No shopper is left"):
-        cut(log[:3], 0.0, Tenth(9))
+        split_log(log[:3], 0.0, Tenth(9))
 
 
-def test_the_log_ends_now_and_the_warm_up_comes_before_whoever_is_measured(sessions: Path) -> None:
-    source = LogSource(Options(sessions=sessions, warm_up=0.5), "r-", NOW)
-    before = list(source.warm_up())
-    dues = [shopper.due or 0.0 for shopper in source.shoppers()]
+def test_the_log_ends_now_and_the_warm_up_precedes_the_measured_users(sessions: Path) -> None:
+    source = LoggedUserSource(SimulationOptions(sessions=sessions, warm_up=0.5), "r-", NOW)
+    events_before = list(source.warm_up())
+    next_times = [user.next_time or 0.0 for user in source.users()]
 
-    assert len(before) == source.warm_up_events == 300
-    assert all(isinstance(event, UserEvent) and event.user_id.startswith("r-") for event in before)
-    assert source.oldest == pytest.approx(before[0].time, abs=0.01)
-    assert max(event.time for event in before) < min(dues) == pytest.approx(source.begin, abs=0.01)
+    assert len(events_before) == source.warm_up_events == 300
+    assert all(isinstance(event, UserEvent) and event.user_id.startswith("r-") for event in events_before)
+    assert source.oldest == pytest.approx(events_before[0].time, abs=0.01)
+    assert (
+        max(event.time for event in events_before) < min(next_times) == pytest.approx(source.begin, abs=0.01)
+    )
     assert source.end == pytest.approx(NOW, abs=0.01)
-    assert [event.time for event in before] == sorted(event.time for event in before)
+    assert [event.time for event in events_before] == sorted(event.time for event in events_before)
 
 
-def test_another_log_to_warm_up_with_ends_where_this_one_begins_and_its_shoppers_are_others(
+def test_a_separate_warm_up_log_ends_where_the_log_begins_and_has_other_users(
     sessions: Path,
 ) -> None:
-    source = LogSource(Options(sessions=sessions, warm_up=sessions), "", NOW)
-    before = list(source.warm_up())
-    shoppers = source.shoppers()
+    source = LoggedUserSource(SimulationOptions(sessions=sessions, warm_up=sessions), "", NOW)
+    events_before = list(source.warm_up())
+    users = source.users()
 
-    assert before[-1].time == pytest.approx(source.begin, abs=0.01)
-    users = {event.user_id for event in before if isinstance(event, UserEvent)}
-    assert len(users) == len(shoppers) == 200
-    assert users.isdisjoint(shopper.user_id for shopper in shoppers)
+    assert events_before[-1].time == pytest.approx(source.begin, abs=0.01)
+    warm_up_user_ids = {event.user_id for event in events_before if isinstance(event, UserEvent)}
+    assert len(warm_up_user_ids) == len(users) == 200
+    assert warm_up_user_ids.isdisjoint(user.user_id for user in users)
 
 
 def test_yoochoose_sessions_keep_their_times(tmp_path: Path) -> None:
@@ -77,16 +79,16 @@ def test_yoochoose_sessions_keep_their_times(tmp_path: Path) -> None:
     path.write_text("SessionId\tItemId\tTime\n3\ta\t1000.5\n3\tb\t1010.0\n4\ta\t1005.0\n")
     log = read_log(path, "yoochoose")
 
-    assert [(each.user_id, each.size, each.begins, each.ends) for each in log] == [
+    assert [(each.user_id, each.n_events, each.start_time, each.end_time) for each in log] == [
         ("session-3", 2, 1000.5, 1010.0), ("session-4", 1, 1005.0, 1005.0),
     ]  # fmt: skip
-    assert [event.item_id for event in in_order(log) if isinstance(event, Click)] == ["a", "a", "b"]
+    assert [event.item_id for event in merge_by_time(log) if isinstance(event, Click)] == ["a", "a", "b"]
     path.write_text("SessionId\tItemId\tTime\n3\ta\tnoon\n")
     with pytest.raises(UserError, match="'noon' is no time"):
         read_log(path, "yoochoose")
 
 
-def test_a_log_of_events_becomes_shoppers_with_visits_in_order_of_time(tmp_path: Path) -> None:
+def test_an_event_log_becomes_users_with_sessions_ordered_by_time(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     rows = [
         {"type": "click", "event_id": "1", "user_id": "u", "session_id": "b", "ts": 50_000, "item_id": "x"},
@@ -102,33 +104,33 @@ def test_a_log_of_events_becomes_shoppers_with_visits_in_order_of_time(tmp_path:
         },
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    [shopper] = read_log(path, "jsonl")
+    [user] = read_log(path, "jsonl")
 
-    assert [[event.event_id for event in visit] for visit in shopper.visits()] == [["3", "2"], ["1"]]
+    assert [[event.event_id for event in visit] for visit in user.visits()] == [["3", "2"], ["1"]]
 
 
 @pytest.mark.parametrize(
-    ("format_name", "file", "shoppers", "events"),
+    ("format_name", "file", "users", "events"),
     [
         ("trivago", "trivago/events.csv.gz", 6_593, 91_752),
         ("yoochoose", "yoochoose/train.tsv.gz", None, 70_278),
     ],
 )
-def test_the_real_logs_are_read_whole(format_name: str, file: str, shoppers: int | None, events: int) -> None:
+def test_the_real_logs_are_read_whole(format_name: str, file: str, users: int | None, events: int) -> None:
     path = shared_data_dir() / file
     if not path.exists():
         pytest.skip(f"{path} is not here; HEADRACE_DATA names the folder of the logs")
     log = read_log(path, format_name)
 
-    assert shoppers is None or len(log) == shoppers
-    assert sum(each.size for each in log) == events
+    assert users is None or len(log) == users
+    assert sum(each.n_events for each in log) == events
     if format_name == "trivago":
         kinds = [type(event) for each in log for event in each.events()]
         assert kinds.count(Purchase) == 13_597
         assert kinds.count(Search) == 5_184
 
 
-def test_what_cannot_be_is_said_in_a_sentence(sessions: Path) -> None:
+def test_invalid_options_are_one_error_sentence(sessions: Path) -> None:
     for text in ("0/10", "11/10", "3", "3/9", "x/10"):
         with pytest.raises(UserError, match="--tenth"):
             Tenth.parse(text)
@@ -139,13 +141,13 @@ def test_what_cannot_be_is_said_in_a_sentence(sessions: Path) -> None:
     with pytest.raises(UserError, match="--shifts"):
         parse_days("7,4")
     with pytest.raises(UserError, match="give --sessions"):
-        Options(tenth=Tenth(1)).check()
+        SimulationOptions(tenth=Tenth(1)).validate()
     with pytest.raises(UserError, match="There is no file"):
-        Options(sessions=sessions, warm_up=Path("/nowhere")).check()
+        SimulationOptions(sessions=sessions, warm_up=Path("/nowhere")).validate()
 
 
-def test_shoppers_are_numbered_by_their_first_event() -> None:
-    log = by_shopper(
+def test_users_are_numbered_by_their_first_event() -> None:
+    log = group_by_user(
         Click(event_id=u, user_id=u, ts=ts, item_id="i") for u, ts in (("b", 5), ("a", 9), ("c", 1))
     )
 

@@ -8,41 +8,41 @@ import pytest
 from stream_app.client import ClientUnavailableError
 from stream_app.client.redis_contract import user_key
 from stream_app.errors import UserError
-from stream_app.kafka.event_sender import MemoryOutbox
+from stream_app.kafka.event_sender import InMemoryEventSender
 from stream_app.tools.simulator import loop as loops
-from stream_app.tools.simulator.logged_users import by_shopper
-from stream_app.tools.simulator.loop import Loop
-from stream_app.tools.simulator.replayed_user import ReplayedShopper
-from stream_app.tools.simulator.tally import FALLBACK, Tally
-from tests.support.in_memory_recommender import Recommender, listing, run
+from stream_app.tools.simulator.logged_users import group_by_user
+from stream_app.tools.simulator.loop import SimulationLoop
+from stream_app.tools.simulator.replayed_user import ReplayedUser
+from stream_app.tools.simulator.tally import FALLBACK, SimulationTally
+from tests.support.in_memory_recommender import InMemoryRecommender, make_list, run
 from topics.events import CatalogItem, Click
 from topics.records import RecommendationList
 
 
-def shoppers(count: int, *items: str) -> list[ReplayedShopper]:
-    log = by_shopper(
+def replayed_users(count: int, *items: str) -> list[ReplayedUser]:
+    log = group_by_user(
         Click(
-            event_id=f"u{n}-{place}",
+            event_id=f"u{n}-{index}",
             user_id=f"u{n}",
             session_id="s",
-            ts=n * 1_000 + place * 10_000,
+            ts=n * 1_000 + index * 10_000,
             item_id=item,
         )
         for n in range(count)
-        for place, item in enumerate(items)
+        for index, item in enumerate(items)
     )
-    return [ReplayedShopper(logged, seed=7) for logged in log]
+    return [ReplayedUser(logged_user, seed=7) for logged_user in log]
 
 
-class Slow:
+class SlowListReader:
     """Lists that are published some reads after the shopper did something."""
 
-    def __init__(self, outbox: MemoryOutbox, reads: int) -> None:
-        self._outbox = outbox
+    def __init__(self, sender: InMemoryEventSender, reads: int) -> None:
+        self._sender = sender
         self._reads = reads
-        self._waited = 0
+        self._n_reads_waited = 0
         self._events = 0
-        self.given: list[str] = []
+        self.list_ids_returned: list[str] = []
 
     async def read(
         self,
@@ -53,97 +53,113 @@ class Slow:
         exclude: Collection[str] = (),
     ) -> RecommendationList | None:
         del session_items, segments, exclude
-        clicks = sum(record.topic == "events.click" for record in self._outbox.records)
+        clicks = sum(record.topic == "events.click" for record in self._sender.records)
         if clicks > self._events:
-            self._waited += 1
-            if self._waited == self._reads:
-                self._waited, self._events = 0, clicks
-        found = listing(["x"], list_id=f"after-{self._events}", key=user_key(user_id))
-        self.given.append(found.list_id)
+            self._n_reads_waited += 1
+            if self._n_reads_waited == self._reads:
+                self._n_reads_waited, self._events = 0, clicks
+        found = make_list(["x"], list_id=f"after-{self._events}", key=user_key(user_id))
+        self.list_ids_returned.append(found.list_id)
         return found
 
 
-def test_a_shopper_is_shown_a_list_only_when_theirs_has_changed_since_they_acted() -> None:
-    outbox, tally = MemoryOutbox(), Tally()
-    reader = Slow(outbox, reads=3)
-    asyncio.run(Loop(reader, outbox, tally, patience=30.0).run(shoppers(1, "a", "b", "c")))
+def test_a_user_sees_a_list_only_after_it_was_refreshed_since_their_last_action() -> None:
+    sender, tally = InMemoryEventSender(), SimulationTally()
+    reader = SlowListReader(sender, reads=3)
+    asyncio.run(
+        SimulationLoop(reader, sender, tally, list_timeout=30.0).run(replayed_users(1, "a", "b", "c"))
+    )
 
-    assert reader.given == ["after-0", "after-0", "after-0", "after-1", "after-1", "after-1", "after-2"]
-    assert tally.late == 0
+    assert reader.list_ids_returned == [
+        "after-0",
+        "after-0",
+        "after-0",
+        "after-1",
+        "after-1",
+        "after-1",
+        "after-2",
+    ]
+    assert tally.late_lists == 0
     assert tally.lists == 3
 
 
-def test_a_list_that_does_not_come_is_waited_for_no_longer_than_patience() -> None:
-    outbox, tally = MemoryOutbox(), Tally()
-    asyncio.run(Loop(Slow(outbox, reads=10**6), outbox, tally, patience=0.02).run(shoppers(2, "a", "b")))
+def test_a_missing_list_is_awaited_up_to_the_timeout() -> None:
+    sender, tally = InMemoryEventSender(), SimulationTally()
+    asyncio.run(
+        SimulationLoop(SlowListReader(sender, reads=10**6), sender, tally, list_timeout=0.02).run(
+            replayed_users(2, "a", "b")
+        )
+    )
 
-    assert tally.late == 2
+    assert tally.late_lists == 2
     assert tally.finished == 2
     assert tally.lists == 4
 
 
-def test_a_run_in_which_nobody_publishes_ends_with_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loops, "GIVE_UP", 5)
+def test_a_run_without_published_lists_ends_with_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "MAX_CONSECUTIVE_TIMEOUTS", 5)
 
-    class Away:
+    class UnavailableReader:
         async def read(self, user_id: str, **_: object) -> RecommendationList | None:
             raise ClientUnavailableError(user_id)
 
-    loop = Loop(Away(), MemoryOutbox(), Tally(), patience=0.0)
+    loop = SimulationLoop(UnavailableReader(), InMemoryEventSender(), SimulationTally(), list_timeout=0.0)
     with pytest.raises(UserError, match="does a worker run"):
-        asyncio.run(loop.run(shoppers(20, "a", "b")))
+        asyncio.run(loop.run(replayed_users(20, "a", "b")))
 
 
-def test_a_stop_ends_it_with_what_was_done() -> None:
-    outbox, tally = MemoryOutbox(), Tally()
-    recommender = Recommender(lambda *_: ["x"])
-    loop = Loop(recommender, outbox, tally, at_once=2)
+def test_a_stop_ends_the_loop_after_in_flight_steps() -> None:
+    sender, tally = InMemoryEventSender(), SimulationTally()
+    recommender = InMemoryRecommender(lambda *_: ["x"])
+    loop = SimulationLoop(recommender, sender, tally, concurrency=2)
 
-    async def stopped() -> None:
-        running = asyncio.create_task(loop.run(shoppers(500, "a", "b", "c")))
+    async def run_and_stop() -> None:
+        running = asyncio.create_task(loop.run(replayed_users(500, "a", "b", "c")))
         while tally.lists < 10:  # noqa: ASYNC110  # the tally has no event to wait for
             await asyncio.sleep(0)
         loop.stop()
         await running
 
-    asyncio.run(stopped())
+    asyncio.run(run_and_stop())
     assert 10 <= tally.lists < 20
-    assert len(outbox.records) == tally.events
+    assert len(sender.records) == tally.events
 
 
-def test_a_rate_is_kept() -> None:
+def test_the_rate_is_not_exceeded() -> None:
     import time
 
-    began = time.monotonic()
-    outbox, tally = MemoryOutbox(), Tally()
-    loop = Loop(Recommender(lambda *_: ["x"]), outbox, tally, rate=200.0)
-    asyncio.run(loop.run(shoppers(10, "a", "b")))
+    started = time.monotonic()
+    sender, tally = InMemoryEventSender(), SimulationTally()
+    loop = SimulationLoop(InMemoryRecommender(lambda *_: ["x"]), sender, tally, rate=200.0)
+    asyncio.run(loop.run(replayed_users(10, "a", "b")))
 
     assert tally.events == 40
-    assert time.monotonic() - began >= 0.9 * 40 / 200
+    assert time.monotonic() - started >= 0.9 * 40 / 200
 
 
-def test_lists_that_are_not_the_shoppers_own_are_counted_apart() -> None:
-    tally, _ = run(shoppers(5, "a", "b"), Recommender(lambda *_: ["x"], lambda user: f"of-{user}"))
+def test_fallback_lists_are_counted_separately() -> None:
+    tally, _ = run(
+        replayed_users(5, "a", "b"), InMemoryRecommender(lambda *_: ["x"], lambda user: f"of-{user}")
+    )
 
     assert {name for name in tally.policies if FALLBACK not in name} == {f"of-u{n}" for n in range(5)}
     assert {name for name in tally.policies if FALLBACK in name} == {f"of-u{n} {FALLBACK}" for n in range(5)}
 
 
-def test_a_page_without_any_list_is_no_list_looked_at() -> None:
-    tally, _ = run(shoppers(3, "a", "b"), Recommender(lambda *_: []))
+def test_a_step_without_a_list_is_not_counted_as_an_examined_list() -> None:
+    tally, _ = run(replayed_users(3, "a", "b"), InMemoryRecommender(lambda *_: []))
 
     assert tally.lists == 0
-    assert tally.unlisted == 6
+    assert tally.steps_without_list == 6
     assert tally.sent(Click) == 6
 
 
-def test_items_are_described_when_the_shop_takes_them_in() -> None:
-    outbox = MemoryOutbox()
+def test_items_are_described_on_arrival() -> None:
+    sender = InMemoryEventSender()
     arrivals = [CatalogItem(item_id=f"new-{ts}", ts=ts) for ts in (500, 11_000)]
-    loop = Loop(Recommender(lambda *_: ["x"]), outbox, Tally(), at_once=1)
-    asyncio.run(loop.run(shoppers(1, "a", "b", "c"), arrivals))
+    loop = SimulationLoop(InMemoryRecommender(lambda *_: ["x"]), sender, SimulationTally(), concurrency=1)
+    asyncio.run(loop.run(replayed_users(1, "a", "b", "c"), arrivals))
 
-    order = [record.topic.removeprefix("events.") for record in outbox.records]
+    order = [record.topic.removeprefix("events.") for record in sender.records]
     step = ["impression", "click"]
     assert order == [*step, "catalog.items", *step, "catalog.items", *step]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.experiment.feature_rows import pack_rows, stamp_of
-from stream_app.tools.evaluation.policies import headrace_log as published
-from stream_app.tools.evaluation.policies.headrace_log import Published, Raw, Shown
-from stream_app.tools.evaluation.policies.policy_evaluation import PolicyEvaluation, Target
+from stream_app.experiment.feature_rows import features_version_of, pack_rows
+from stream_app.tools.evaluation.policies import headrace_log
+from stream_app.tools.evaluation.policies.headrace_log import HeadraceLog, ImpressionMode, RawRecord
+from stream_app.tools.evaluation.policies.policy_evaluation import PolicyEvaluation, TargetName
 from stream_app.tools.evaluation.policies.rounds import ListDesign
-from stream_app.tools.evaluation.policies.verdicts import Finding
+from stream_app.tools.evaluation.policies.verdicts import VerdictKind
 from topics.records import ListedItem, Reason, RecommendationList, Reward, RewardKind, Source
 
 
@@ -48,7 +48,7 @@ def reward(number: int, kind: RewardKind, item: str = "", *, offset: int = 0, **
     )  # fmt: skip
 
 
-def raw(records: Sequence[RecommendationList | Reward]) -> list[Raw]:
+def raw(records: Sequence[RecommendationList | Reward]) -> list[RawRecord]:
     return [(f"here:{at}", msgspec.json.encode(record)) for at, record in enumerate(records)]
 
 
@@ -56,181 +56,191 @@ CLICK = reward(0, RewardKind.CLICK, "b", value=1.0, seen=("a", "b"))
 LISTS = raw([published_list(0, "abc", features=[[1], [2], [3]]), published_list(1, "cab")])
 
 
-def told(read: Published) -> list[tuple[str, int, float]]:
+def rounds_of(read: HeadraceLog) -> list[tuple[str, int, float]]:
     rounds = read.rounds
     names = [rounds.names[item] for item in rounds.items]
     return list(zip(names, rounds.positions.tolist(), rounds.rewards.tolist(), strict=True))
 
 
-def test_without_impressions_every_place_of_every_list_counts() -> None:
-    read = published.read(LISTS, raw([CLICK]))
-    assert read.shown is Shown.ALL
-    assert told(read) == [("a", 0, 0), ("b", 1, 1), ("c", 2, 0), ("c", 0, 0), ("a", 1, 0), ("b", 2, 0)]
-    assert (read.lists, read.featureless) == (2, 1)
+def test_without_impressions_every_rank_of_every_list_counts() -> None:
+    read = headrace_log.read(LISTS, raw([CLICK]))
+    assert read.impression_mode is ImpressionMode.ALL
+    assert rounds_of(read) == [("a", 0, 0), ("b", 1, 1), ("c", 2, 0), ("c", 0, 0), ("a", 1, 0), ("b", 2, 0)]
+    assert (read.lists, read.without_features) == (2, 1)
 
 
-def test_with_impressions_only_what_was_seen_counts() -> None:
-    shown = reward(1, RewardKind.IMPRESSION, seen=("c",), offset=3)
-    read = published.read(LISTS, raw([CLICK, shown]))
-    assert read.shown is Shown.KNOWN
-    assert told(read) == [("a", 0, 0), ("b", 1, 1), ("c", 0, 0)]
+def test_with_impressions_only_seen_items_count() -> None:
+    impression_mode = reward(1, RewardKind.IMPRESSION, seen=("c",), offset=3)
+    read = headrace_log.read(LISTS, raw([CLICK, impression_mode]))
+    assert read.impression_mode is ImpressionMode.KNOWN
+    assert rounds_of(read) == [("a", 0, 0), ("b", 1, 1), ("c", 0, 0)]
 
 
-def test_a_reward_that_came_twice_counts_once() -> None:
-    assert told(published.read(LISTS, raw([CLICK, CLICK]), shown=Shown.KNOWN)) == [("a", 0, 0), ("b", 1, 1)]
+def test_duplicate_reward_counts_once() -> None:
+    assert rounds_of(headrace_log.read(LISTS, raw([CLICK, CLICK]), impression_mode=ImpressionMode.KNOWN)) == [
+        ("a", 0, 0),
+        ("b", 1, 1),
+    ]
 
 
-def test_a_reward_that_was_made_again_of_another_list_counts_once() -> None:
+def test_reward_recomputed_for_another_list_counts_once() -> None:
     # a dying worker's record and its successor's are of one line of one event, whatever list each matched it with
-    again = msgspec.structs.replace(CLICK, list_id="list-1")
-    read = published.read(LISTS, raw([CLICK, again]), shown=Shown.KNOWN)
-    assert told(read) == [("a", 0, 0), ("b", 1, 1)]
+    duplicate = msgspec.structs.replace(CLICK, list_id="list-1")
+    read = headrace_log.read(LISTS, raw([CLICK, duplicate]), impression_mode=ImpressionMode.KNOWN)
+    assert rounds_of(read) == [("a", 0, 0), ("b", 1, 1)]
 
 
-def test_an_erasure_among_the_rewards_is_none() -> None:
+def test_erasure_record_is_not_a_reward() -> None:
     erasure = msgspec.structs.replace(
         CLICK, kind=RewardKind.ERASURE, list_id="", policy="", source=Source.ERASURE
     )
-    read = published.read(LISTS, raw([CLICK, erasure]), shown=Shown.KNOWN)
-    assert (told(read), read.unlisted) == ([("a", 0, 0), ("b", 1, 1)], 0)
+    read = headrace_log.read(LISTS, raw([CLICK, erasure]), impression_mode=ImpressionMode.KNOWN)
+    assert (rounds_of(read), read.n_unmatched_lists) == ([("a", 0, 0), ("b", 1, 1)], 0)
     with pytest.raises(UserError, match="no reward 'erasure'"):
-        published.read(LISTS, [], measure="erasure")
+        headrace_log.read(LISTS, [], measure="erasure")
 
 
-def test_a_list_that_came_twice_counts_once() -> None:
-    assert published.read([*LISTS, *LISTS], raw([CLICK])).lists == 2
+def test_duplicate_list_counts_once() -> None:
+    assert headrace_log.read([*LISTS, *LISTS], raw([CLICK])).lists == 2
 
 
 @pytest.mark.parametrize(
     ("measure", "expected"),
     [("value", 4.0), ("revenue", 30.0), ("click", 1.0), ("purchase", 1.0), ("cart", 0.0)],
 )
-def test_a_round_is_measured_as_asked(measure: str, expected: float) -> None:
-    bought = reward(0, RewardKind.PURCHASE, "b", value=3.0, revenue=30.0, offset=1)
-    read = published.read(LISTS, raw([CLICK, bought]), measure=measure, shown=Shown.KNOWN)
-    assert told(read)[1] == ("b", 1, expected)
+def test_reward_measure_is_configurable(measure: str, expected: float) -> None:
+    purchase = reward(0, RewardKind.PURCHASE, "b", value=3.0, revenue=30.0, offset=1)
+    read = headrace_log.read(
+        LISTS, raw([CLICK, purchase]), measure=measure, impression_mode=ImpressionMode.KNOWN
+    )
+    assert rounds_of(read)[1] == ("b", 1, expected)
 
 
-def test_there_are_no_other_measures() -> None:
+def test_unknown_measure_is_rejected() -> None:
     with pytest.raises(UserError, match="no reward 'clicks'; there are value, revenue, click"):
-        published.read(LISTS, [], measure="clicks")
+        headrace_log.read(LISTS, [], measure="clicks")
 
 
 def test_features_are_those_of_each_candidate() -> None:
-    design = published.read(LISTS, []).rounds.design
-    assert design.at(np.array([1]))[0].tolist() == [[0, 1, 0, 1], [0, 1, 0, 2], [0, 1, 0, 3]]
-    assert design.at(np.array([3]))[0, :, 3].tolist() == [0, 0, 0]
+    design = headrace_log.read(LISTS, []).rounds.design
+    assert design.candidate_features(np.array([1]))[0].tolist() == [[0, 1, 0, 1], [0, 1, 0, 2], [0, 1, 0, 3]]
+    assert design.candidate_features(np.array([3]))[0, :, 3].tolist() == [0, 0, 0]
 
 
-def test_lists_of_one_shopper_are_one_group_and_policies_are_kept_apart() -> None:
+def test_lists_of_one_user_are_one_group() -> None:
     records = raw([published_list(0, "ab"), published_list(1, "ab", policy="fixed"), published_list(2, "ab")])
-    rounds = published.read(records, []).rounds
+    rounds = headrace_log.read(records, []).rounds
     assert rounds.groups.tolist() == [0, 0, 0, 0, 1, 1]
     assert [rounds.policies[each] for each in rounds.policy[::2]] == ["thompson", "fixed", "thompson"]
-    assert published.read(records, [], policy="fixed").lists == 1
+    assert headrace_log.read(records, [], policy="fixed").lists == 1
 
 
-def test_lists_are_put_in_the_order_of_time_whatever_partition_they_were_read_from() -> None:
-    rounds = published.read(LISTS[::-1], []).rounds
+def test_lists_are_sorted_by_time() -> None:
+    rounds = headrace_log.read(LISTS[::-1], []).rounds
     assert [rounds.names[item] for item in rounds.items] == [*"abc", *"cab"]
-    assert published.read(LISTS[::-1], [], limit=1).rounds.names == ("a", "b", "c")
+    assert headrace_log.read(LISTS[::-1], [], limit=1).rounds.names == ("a", "b", "c")
 
 
-def test_rewards_of_lists_that_are_gone_and_places_without_propensity_are_counted() -> None:
+def test_unmatched_rewards_and_items_without_propensity_are_counted() -> None:
     records = raw([published_list(0, "ab"), published_list(1, "ab", propensity=0.0)])
-    read = published.read(records, raw([reward(9, RewardKind.CLICK, "a")]))
-    assert (read.unlisted, read.unlikely, len(read.rounds)) == (1, 2, 2)
+    read = headrace_log.read(records, raw([reward(9, RewardKind.CLICK, "a")]))
+    assert (read.n_unmatched_lists, read.without_propensity, len(read.rounds)) == (1, 2, 2)
 
 
-def test_what_is_no_record_is_named_with_its_place(tmp_path: Path) -> None:
+def test_invalid_record_is_reported_with_its_location(tmp_path: Path) -> None:
     path = tmp_path / "lists.jsonl"
     path.write_text(LISTS[0][1].decode() + '\n{"list_id": 1}\n')
     with pytest.raises(UserError, match=r"lists.jsonl:2: .*list_id.*that is no list as Headrace writes it"):
-        published.read(published.raw_lines(path), [])
+        headrace_log.read(headrace_log.raw_lines(path), [])
     with pytest.raises(UserError, match=r"here:0: .*that is no reward"):
-        published.read(LISTS, [("here:0", json.dumps({}).encode())])
+        headrace_log.read(LISTS, [("here:0", json.dumps({}).encode())])
 
 
-def test_the_stamp_of_features_is_none_of_them() -> None:
+def test_features_version_is_not_a_feature() -> None:
     rows = np.array([[1, 4], [2, 5], [3, 6]], np.float32)
     stamped = [
-        msgspec.structs.replace(published_list(0, "abc"), features=pack_rows(rows, stamp))
-        for stamp in (stamp_of(["price", "age"]), stamp_of(["age", "price"]))
+        msgspec.structs.replace(published_list(0, "abc"), features=pack_rows(rows, features_version))
+        for features_version in (features_version_of(["price", "age"]), features_version_of(["age", "price"]))
     ]
-    design = published.read(raw(stamped[:1]), []).rounds.design
+    design = headrace_log.read(raw(stamped[:1]), []).rounds.design
     assert isinstance(design, ListDesign)
     assert design.features.tolist() == [rows.tolist()]
 
 
-def of_version(number: int, names: Sequence[str]) -> RecommendationList:
+def list_with_features(number: int, names: Sequence[str]) -> RecommendationList:
     rows = np.full((2, len(names)), number, np.float32)
-    return msgspec.structs.replace(published_list(number, "ab"), features=pack_rows(rows, stamp_of(names)))
+    return msgspec.structs.replace(
+        published_list(number, "ab"), features=pack_rows(rows, features_version_of(names))
+    )
 
 
-@pytest.mark.parametrize("earlier", [("age", "price"), ("price",)], ids=["as many", "fewer"])
-def test_of_two_versions_of_features_the_newer_lists_count_and_the_others_are_told(
-    earlier: tuple[str, ...],
+@pytest.mark.parametrize("older_names", [("age", "price"), ("price",)], ids=["as many", "fewer"])
+def test_only_lists_with_the_newest_features_version_are_used(
+    older_names: tuple[str, ...],
 ) -> None:
-    records = [of_version(number, earlier) for number in range(3)]
-    records += [of_version(number, ("price", "age")) for number in (3, 4)]
+    records = [list_with_features(number, older_names) for number in range(3)]
+    records += [list_with_features(number, ("price", "age")) for number in (3, 4)]
     records.append(published_list(5, "ab"))
-    read = published.read(raw(records[::-1]), [])
-    assert (read.lists, read.outdated, read.featureless) == (3, 3, 1)
+    read = headrace_log.read(raw(records[::-1]), [])
+    assert (read.lists, read.outdated, read.without_features) == (3, 3, 1)
     assert isinstance(read.rounds.design, ListDesign)
     assert read.rounds.design.features[:, 0].tolist() == [[3, 3], [4, 4], [0, 0]]
     # of the first lists those count that are of use
-    assert published.read(raw(records), [], limit=1).rounds.design.at(np.array([0]))[0, 0, 2:].tolist() == [
+    assert headrace_log.read(raw(records), [], limit=1).rounds.design.candidate_features(np.array([0]))[
+        0, 0, 2:
+    ].tolist() == [
         3,
         3,
     ]
 
 
-def test_where_nothing_was_seen_of_the_newest_version_it_says_why() -> None:
-    unlikely = [
-        msgspec.structs.replace(item, propensity=0.0) for item in of_version(1, ("price", "age")).items
+def test_error_mentions_outdated_lists() -> None:
+    without_propensity = [
+        msgspec.structs.replace(item, propensity=0.0)
+        for item in list_with_features(1, ("price", "age")).items
     ]
-    newest = msgspec.structs.replace(of_version(1, ("price", "age")), items=tuple(unlikely))
+    newest = msgspec.structs.replace(list_with_features(1, ("price", "age")), items=tuple(without_propensity))
     with pytest.raises(
         UserError, match=r"no place that was shown .*\? 1 lists have features of another version"
     ):
-        published.read(raw([of_version(0, ("price",)), newest]), [])
+        headrace_log.read(raw([list_with_features(0, ("price",)), newest]), [])
 
 
-def test_features_that_do_not_fit_are_refused() -> None:
-    odd = msgspec.structs.replace(published_list(0, "ab"), features=b"\0" * 6)
+def test_features_of_the_wrong_size_are_rejected() -> None:
+    bad_list = msgspec.structs.replace(published_list(0, "ab"), features=b"\0" * 6)
     with pytest.raises(UserError, match="list-0 do not fit its 2 items"):
-        published.read(raw([odd]), [])
+        headrace_log.read(raw([bad_list]), [])
 
 
-def test_a_log_without_rounds_is_refused() -> None:
+def test_log_without_rounds_is_rejected() -> None:
     with pytest.raises(UserError, match="holds no place that was shown"):
-        published.read([], [])
+        headrace_log.read([], [])
 
 
-def shuffled(count: int) -> Published:
+def shuffled_log(count: int) -> HeadraceLog:
     """Lists of three items in uniformly random order; a, with the largest feature, is clicked far more often."""
     rng = np.random.default_rng(4)
     orders = list(itertools.permutations("abc"))
-    worth = {"a": 2.0, "b": 1.0, "c": 0.0}
+    relevance = {"a": 2.0, "b": 1.0, "c": 0.0}
     lists, rewards = [], []
     for number in range(count):
         items = orders[rng.integers(len(orders))]
-        features = [[worth[item]] for item in items]
+        features = [[relevance[item]] for item in items]
         lists.append(published_list(number, items, propensity=1 / 3, policy="shuffle", features=features))
-        for place, item in enumerate(items):
+        for rank, item in enumerate(items):
             # the second place is worth half of the first, the third a quarter
-            if rng.random() < 0.3 * worth[item] / 2 / 2**place:
-                rewards.append(reward(number, RewardKind.CLICK, item, value=1.0, offset=number, line=place))
-    return published.read(raw(lists), raw(rewards))
+            if rng.random() < 0.3 * relevance[item] / 2 / 2**rank:
+                rewards.append(reward(number, RewardKind.CLICK, item, value=1.0, offset=number, line=rank))
+    return headrace_log.read(raw(lists), raw(rewards))
 
 
-def test_what_another_order_would_have_earned_is_found() -> None:
-    found = PolicyEvaluation(shuffled(3000).rounds).run([Target.UNIFORM, Target.GREEDY])
-    greedy = found.targets["greedy"]
+def test_value_of_another_order_is_estimated() -> None:
+    result = PolicyEvaluation(shuffled_log(3000).rounds).run([TargetName.UNIFORM, TargetName.GREEDY])
+    greedy = result.targets["greedy"]
     truth = (0.3 + 0.3 / 2 / 2 + 0.0) / 3  # a first, b second, c third; a round is a place
     for name, estimate in greedy.estimates.items():
         if name != "dm":  # the model has no term for a place that multiplies
             assert estimate.value.low < truth < estimate.value.high
-    assert greedy.verdict.finding is Finding.BETTER
+    assert greedy.verdict.finding is VerdictKind.BETTER
     assert greedy.mean_weight.low < 1.0 < greedy.mean_weight.high
-    assert found.targets["uniform"].verdict.finding is Finding.SAME
+    assert result.targets["uniform"].verdict.finding is VerdictKind.SAME

@@ -10,7 +10,7 @@ from stream_app.errors import UserError
 from stream_app.tools.evaluation.policies import open_bandit
 from stream_app.tools.evaluation.policies.policy_evaluation import PolicyEvaluation
 from stream_app.tools.evaluation.policies.rounds import Rounds
-from stream_app.tools.evaluation.policies.verdicts import Finding
+from stream_app.tools.evaluation.policies.verdicts import VerdictKind
 
 LOG = """,timestamp,item_id,position,click,propensity_score,user_feature_0,user-item_affinity_7,user-item_affinity_5
 0,2019-11-24,5,1,0,0.5,x,0.25,0.75
@@ -29,7 +29,7 @@ def files(folder: Path, log: str = LOG, items: str = ITEMS) -> tuple[Path, Path]
     return folder / "some.csv.gz", folder / "items.csv"
 
 
-def test_a_row_becomes_a_round(tmp_path: Path) -> None:
+def test_each_row_becomes_a_round(tmp_path: Path) -> None:
     rounds = open_bandit.read(*files(tmp_path))
     assert rounds.names == ("5", "7")
     assert rounds.items.tolist() == [0, 1, 0]
@@ -39,10 +39,10 @@ def test_a_row_becomes_a_round(tmp_path: Path) -> None:
     assert rounds.policies == ("some",)
 
 
-def test_features_are_place_shopper_item_and_affinity(tmp_path: Path) -> None:
+def test_features_are_position_user_item_and_affinity(tmp_path: Path) -> None:
     design = open_bandit.read(*files(tmp_path)).design
     # places 1, 2, 3 | shopper x, y | item 5, 7 | the number, standardised, blue, red | affinity
-    assert design.at(np.array([1])).tolist() == [
+    assert design.candidate_features(np.array([1])).tolist() == [
         [
             [0, 0, 1, 0, 1, 1, 0, -1, 0, 1, 1.0],
             [0, 0, 1, 0, 1, 0, 1, 1, 1, 0, 0.0],
@@ -51,11 +51,11 @@ def test_features_are_place_shopper_item_and_affinity(tmp_path: Path) -> None:
     assert (design.width, design.constants) == (11, 3)
 
 
-def test_without_items_those_shown_are_the_candidates(tmp_path: Path) -> None:
+def test_without_an_item_file_the_logged_items_are_the_candidates(tmp_path: Path) -> None:
     log, _ = files(tmp_path)
     rounds = open_bandit.read(log)
     assert rounds.names == ("5", "7")
-    assert rounds.design.at(np.array([0]))[0].tolist() == [
+    assert rounds.design.candidate_features(np.array([0]))[0].tolist() == [
         [1, 0, 0, 1, 0, 1, 0, 0.75],
         [1, 0, 0, 1, 0, 0, 1, 0.25],
     ]
@@ -76,19 +76,19 @@ def test_the_limit_keeps_the_first_rows(tmp_path: Path) -> None:
         ("0.25,0.75", "0.25", r"some.csv.gz:2: 8 columns where the header has 9"),
     ],
 )
-def test_what_is_wrong_is_named_with_its_row(tmp_path: Path, old: str, new: str, message: str) -> None:
+def test_errors_name_the_row(tmp_path: Path, old: str, new: str, message: str) -> None:
     assert old in LOG
     with pytest.raises(UserError, match=message):
         open_bandit.read(*files(tmp_path, LOG.replace(old, new, 1)))
 
 
-def test_an_empty_log_is_refused(tmp_path: Path) -> None:
+def test_empty_log_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no rows"):
         open_bandit.read(*files(tmp_path, LOG.splitlines()[0] + "\n"))
 
 
 @pytest.fixture(scope="module")
-def men(data_dir: Path) -> dict[str, Rounds]:
+def mens_logs(data_dir: Path) -> dict[str, Rounds]:
     folder = data_dir / "obd"
     if not folder.is_dir():
         pytest.skip(f"no Open Bandit logs in {folder}; set HEADRACE_DATA")
@@ -98,23 +98,23 @@ def men(data_dir: Path) -> dict[str, Rounds]:
     }
 
 
-def test_each_real_log_has_its_published_click_rate_within_its_interval(men: dict[str, Rounds]) -> None:
+def test_click_rate_of_each_real_log_matches_the_publication(mens_logs: dict[str, Rounds]) -> None:
     for name, rate in (("random", 0.0046), ("bts", 0.0069)):
-        [logged] = PolicyEvaluation(men[name]).run([]).logged.values()
+        [logged] = PolicyEvaluation(mens_logs[name]).run([]).logged.values()
         assert logged.value.mean == pytest.approx(rate)
         assert logged.value.low < rate < logged.value.high
-        assert (logged.rounds, logged.shoppers) == (10_000, 10_000)
+        assert (logged.rounds, logged.users) == (10_000, 10_000)
 
 
-def test_the_random_log_holds_the_truth_of_the_thompson_log_but_cannot_tell_them_apart(
-    men: dict[str, Rounds],
+def test_random_log_covers_the_thompson_value_but_is_undecided(
+    mens_logs: dict[str, Rounds],
 ) -> None:
-    found = PolicyEvaluation(men["random"]).run([], men["bts"], "bts").targets["bts"]
-    assert found.truth is not None
-    assert found.truth.mean == pytest.approx(0.0069)
-    assert found.mean_weight.low < 1.0 < found.mean_weight.high
-    assert 2_500 < found.effective < 3_200
-    for estimate in found.estimates.values():
-        assert estimate.value.low < found.truth.mean < estimate.value.high
-        assert estimate.value.mean > found.on_policy.mean  # the right direction
-    assert found.verdict.finding is Finding.UNDECIDED
+    evaluation = PolicyEvaluation(mens_logs["random"]).run([], mens_logs["bts"], "bts").targets["bts"]
+    assert evaluation.truth is not None
+    assert evaluation.truth.mean == pytest.approx(0.0069)
+    assert evaluation.mean_weight.low < 1.0 < evaluation.mean_weight.high
+    assert 2_500 < evaluation.effective_rounds < 3_200
+    for estimate in evaluation.estimates.values():
+        assert estimate.value.low < evaluation.truth.mean < estimate.value.high
+        assert estimate.value.mean > evaluation.on_policy.mean  # the right direction
+    assert evaluation.verdict.finding is VerdictKind.UNDECIDED

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from stream_app.__main__ import build_cli
 from stream_app.errors import UserError
-from stream_app.experiment.feature_rows import pack_rows, stamp_of
+from stream_app.experiment.feature_rows import features_version_of, pack_rows
 
 PNG = b"\x89PNG"
 ESTIMATORS = ["dm", "ips", "snips", "dr", "switch_dr", "clipped_ips", "clipped_dr"]
@@ -21,13 +21,13 @@ ESTIMATORS = ["dm", "ips", "snips", "dr", "switch_dr", "clipped_ips", "clipped_d
 
 def run(monkeypatch: pytest.MonkeyPatch, command: str, exit_code: int = 0) -> str:
     """What the command printed; its error, if it has one, is raised."""
-    words = command.split()
-    monkeypatch.setattr(sys, "argv", ["headrace", *words])
-    done = CliRunner().invoke(build_cli(), words)
-    if isinstance(done.exception, Exception) and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    assert done.exit_code == exit_code, done.output
-    return done.output
+    arguments = command.split()
+    monkeypatch.setattr(sys, "argv", ["headrace", *arguments])
+    result = CliRunner().invoke(build_cli(), arguments)
+    if isinstance(result.exception, Exception) and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == exit_code, result.output
+    return result.output
 
 
 @pytest.fixture
@@ -35,12 +35,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A uniform log of 4 items, of which item 0 is clicked most, and the log of a policy that knows."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(2)
-    for name, shares in (("chance", (0.25, 0.25, 0.25, 0.25)), ("knows", (0.7, 0.1, 0.1, 0.1))):
+    for name, probabilities in (("chance", (0.25, 0.25, 0.25, 0.25)), ("knows", (0.7, 0.1, 0.1, 0.1))):
         rows = ["item_id,position,click,propensity_score"]
         for _ in range(2000):
-            item = rng.choice(4, p=shares)
+            item = rng.choice(4, p=probabilities)
             click = int(rng.random() < (0.3 if item == 0 else 0.05))
-            rows.append(f"{item},{rng.integers(1, 3)},{click},{shares[item]}")
+            rows.append(f"{item},{rng.integers(1, 3)},{click},{probabilities[item]}")
         (tmp_path / f"{name}.csv").write_text("\n".join(rows) + "\n")
     (tmp_path / "items.csv").write_text("item_id,item_feature_0\n" + "".join(f"{n},{n}\n" for n in range(4)))
     return tmp_path
@@ -49,24 +49,24 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 COMMAND = "evaluate policy --log chance.csv --items items.csv --report out.json --resamples 200"
 
 
-def without_times(report: dict[str, Any]) -> dict[str, Any]:
+def without_duration(report: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in report.items() if name != "seconds"}
 
 
-def test_another_policy_ends_in_tables_a_verdict_a_report_and_a_picture(
+def test_evaluation_writes_tables_verdict_report_and_plot(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     printed = run(
         monkeypatch, f"{COMMAND} --target-log knows.csv --target uniform,greedy,softmax --plot out.png"
     )
     report = json.loads((folder / "out.json").read_bytes())
-    assert [*report["figures"]["targets"]] == ["knows", "uniform", "greedy", "softmax"]
-    knows = report["figures"]["targets"]["knows"]
-    assert [*knows["estimates"]] == ESTIMATORS
-    for estimate in knows["estimates"].values():
+    assert [*report["estimates"]["targets"]] == ["knows", "uniform", "greedy", "softmax"]
+    informed = report["estimates"]["targets"]["knows"]
+    assert [*informed["estimates"]] == ESTIMATORS
+    for estimate in informed["estimates"].values():
         assert estimate["value"]["low"] < 0.7 * 0.3 + 0.3 * 0.05 < estimate["value"]["high"]
         assert estimate["difference"]["low"] > 0
-    assert knows["verdict"]["finding"] == "better"
+    assert informed["verdict"]["finding"] == "better"
     assert re.search(
         r"^knows: better than the policy that wrote the log: difference \+0\.\d+", printed, re.MULTILINE
     )
@@ -78,25 +78,25 @@ def test_another_policy_ends_in_tables_a_verdict_a_report_and_a_picture(
         "bytes": (folder / "chance.csv").stat().st_size,
     }
     assert report["run"]["options"]["seed"] == 7
-    assert report["figures"]["targets"]["greedy"]["rounds"] == 1000  # learned from the first half
+    assert report["estimates"]["targets"]["greedy"]["rounds"] == 1000  # learned from the first half
 
 
-def test_a_log_of_a_target_is_asked_about_alone_unless_targets_are_named(
+def test_target_log_is_evaluated_alone_unless_targets_are_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(monkeypatch, f"{COMMAND} --target-log knows.csv")
-    assert [*json.loads((folder / "out.json").read_bytes())["figures"]["targets"]] == ["knows"]
+    assert [*json.loads((folder / "out.json").read_bytes())["estimates"]["targets"]] == ["knows"]
 
 
-def test_two_runs_differ_in_nothing_but_the_time(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_runs_differ_only_in_duration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     reports = []
     for _ in range(2):
         run(monkeypatch, COMMAND)
-        reports.append(without_times(json.loads((folder / "out.json").read_bytes())))
+        reports.append(without_duration(json.loads((folder / "out.json").read_bytes())))
     assert reports[0] == reports[1]
 
 
-def test_headraces_own_records_are_read_from_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_headrace_records_are_read_from_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(3)
     lists, rewards = [], []
     for number in range(400):
@@ -124,18 +124,21 @@ def test_headraces_own_records_are_read_from_files(folder: Path, monkeypatch: py
     command = "evaluate policy --log lists.jsonl --rewards rewards.jsonl --report out.json --resamples 200"
     printed = run(monkeypatch, command)
     assert "no features, so no policy can be learned" in printed
-    assert "Places shown: all." in printed
+    assert "Impressions: all." in printed
     report = json.loads((folder / "out.json").read_bytes())
-    logged = report["figures"]["logged"]
-    assert [(name, of["rounds"]) for name, of in logged.items()] == [("bandit", 600), ("fixed", 200)]
+    logged = report["estimates"]["logged"]
+    assert [(name, policy_value["rounds"]) for name, policy_value in logged.items()] == [
+        ("bandit", 600),
+        ("fixed", 200),
+    ]
     assert logged["fixed"]["difference"]["low"] < 0 < logged["fixed"]["difference"]["high"]
-    assert [*report["figures"]["targets"]] == ["uniform"]
-    assert report["read"]["lists left out for features of another version"] == 0
+    assert [*report["estimates"]["targets"]] == ["uniform"]
+    assert report["input_counts"]["lists with outdated features"] == 0
     run(monkeypatch, f"{command} --logged-policy fixed --reward click")
-    assert [*json.loads((folder / "out.json").read_bytes())["figures"]["logged"]] == ["fixed"]
+    assert [*json.loads((folder / "out.json").read_bytes())["estimates"]["logged"]] == ["fixed"]
 
 
-def test_lists_of_before_an_upgrade_are_left_out_and_told(
+def test_lists_with_outdated_features_are_skipped_and_reported(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rng = np.random.default_rng(5)
@@ -146,7 +149,8 @@ def test_lists_of_before_an_upgrade_are_left_out_and_told(
         lists.append(
             {
                 "list_id": str(number), "key": f"recs:{number}", "generated_at": f"{number:06}", "policy": "p",
-                "model_version": 1, "features": base64.b64encode(pack_rows(rows, stamp_of(names))).decode(),
+                "model_version": 1,
+                "features": base64.b64encode(pack_rows(rows, features_version_of(names))).decode(),
                 "items": [
                     {"id": item, "score": 1, "propensity": 0.5, "why": {"source": "popular"}} for item in "ab"
                 ],
@@ -165,11 +169,11 @@ def test_lists_of_before_an_upgrade_are_left_out_and_told(
         monkeypatch,
         "evaluate policy --log lists.jsonl --rewards rewards.jsonl --report out.json --resamples 200",
     )
-    assert "Lists left out for features of another version: 100." in " ".join(printed.split())
+    assert "Lists with outdated features: 100." in " ".join(printed.split())
     report = json.loads((folder / "out.json").read_bytes())
-    assert report["read"]["lists left out for features of another version"] == 100
-    assert report["figures"]["logged"]["p"]["rounds"] == 400
-    assert {"uniform", "greedy"} <= {*report["figures"]["targets"]}
+    assert report["input_counts"]["lists with outdated features"] == 100
+    assert report["estimates"]["logged"]["p"]["rounds"] == 400
+    assert {"uniform", "greedy"} <= {*report["estimates"]["targets"]}
 
 
 @pytest.mark.usefixtures("folder")
@@ -180,14 +184,12 @@ def test_lists_of_before_an_upgrade_are_left_out_and_told(
         (COMMAND.replace("chance", "absent"), "There is no file absent.csv"),
         (COMMAND.replace("out.json", "no/out.json"), "--report no/out.json cannot be written"),
         (
-            COMMAND.replace("--items items.csv", "--rewards items.csv --shown some"),
-            "--shown takes one of auto, known, all, not 'some'",
+            COMMAND.replace("--items items.csv", "--rewards items.csv --impression-mode some"),
+            "--impression-mode takes one of auto, known, all, not 'some'",
         ),
     ],
 )
-def test_what_is_wrong_is_said_in_a_sentence(
-    monkeypatch: pytest.MonkeyPatch, command: str, message: str
-) -> None:
+def test_user_errors_are_one_sentence(monkeypatch: pytest.MonkeyPatch, command: str, message: str) -> None:
     with pytest.raises(UserError, match=re.escape(message)):
         run(monkeypatch, command)
 
@@ -201,19 +203,19 @@ def test_what_is_wrong_is_said_in_a_sentence(
         ("--broker --target-log knows.csv", "--target-log belongs to Open Bandit logs"),
     ],
 )
-def test_options_that_exclude_each_other_are_refused(
+def test_mutually_exclusive_options_are_rejected(
     monkeypatch: pytest.MonkeyPatch, options: str, message: str
 ) -> None:
     printed = run(monkeypatch, f"evaluate policy --report out.json {options}", exit_code=2)
     assert message in " ".join(re.sub(r"[│╭╮╰╯─]", " ", printed).split())
 
 
-def test_the_estimators_are_checked_in_every_world(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_estimators_are_checked_in_every_scenario(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     printed = run(monkeypatch, "evaluate estimators --repetitions 10 --resamples 100 --report out.json")
     report = json.loads((folder / "out.json").read_bytes())
-    assert [*report["worlds"]] == ["model right", "model wrong", "little overlap"]
-    for world in report["worlds"].values():
-        assert [*world["trials"]] == ESTIMATORS
+    assert [*report["scenarios"]] == ["model right", "model wrong", "little overlap"]
+    for scenario in report["scenarios"].values():
+        assert [*scenario["trials"]] == ESTIMATORS
     assert re.search(
         r"^model right \(truth 0\.1\d+\) +direct method +[+-]0\.\d+ ±0\.\d+", printed, re.MULTILINE
     )

@@ -11,14 +11,14 @@ from stream_app.tools.evaluation.policies.reward_models import RewardModel, fit
 from stream_app.tools.evaluation.policies.rounds import NO_CANDIDATE, ListDesign, Rounds
 
 
-def lists(items: list[list[int]], features: list[list[float]]) -> Rounds:
+def rounds_of_lists(items: list[list[int]], features: list[list[float]]) -> Rounds:
     """Every place of some lists as a round; one feature a candidate."""
     width = max(len(each) for each in items)
     candidates = np.full((len(items), width), NO_CANDIDATE, np.int32)
-    known = np.zeros((len(items), width, 1), np.float32)
-    for at, (of, numbers) in enumerate(zip(items, features, strict=True)):
-        candidates[at, : len(of)] = of
-        known[at, : len(of), 0] = numbers
+    features_by_list = np.zeros((len(items), width, 1), np.float32)
+    for at, (items_of_list, numbers) in enumerate(zip(items, features, strict=True)):
+        candidates[at, : len(items_of_list)] = items_of_list
+        features_by_list[at, : len(items_of_list), 0] = numbers
     of_list = np.repeat(np.arange(len(items)), [len(each) for each in items])
     positions = np.concatenate([np.arange(len(each)) for each in items]).astype(np.int32)
     n = len(of_list)
@@ -32,13 +32,13 @@ def lists(items: list[list[int]], features: list[list[float]]) -> Rounds:
         groups=of_list,
         policies=("x",),
         policy=np.zeros(n, np.int32),
-        design=ListDesign(features=known, lists=of_list, positions=positions, places=width),
+        design=ListDesign(features=features_by_list, lists=of_list, positions=positions, n_positions=width),
     )
 
 
 @pytest.fixture
 def rounds() -> Rounds:
-    return lists([[0, 1, 2], [3, 1]], [[0.1, 0.9, 0.5], [2.0, 1.0]])
+    return rounds_of_lists([[0, 1, 2], [3, 1]], [[0.1, 0.9, 0.5], [2.0, 1.0]])
 
 
 def model(rounds: Rounds) -> RewardModel:
@@ -49,7 +49,7 @@ def model(rounds: Rounds) -> RewardModel:
     return fit(features, features[:, -1], logistic=False, constants=rounds.design.constants)
 
 
-def test_uniform_gives_each_candidate_the_same(rounds: Rounds) -> None:
+def test_uniform_gives_equal_probabilities(rounds: Rounds) -> None:
     third = [1 / 3] * 3
     assert targets.uniform(rounds).probabilities.tolist() == [
         third,
@@ -60,13 +60,13 @@ def test_uniform_gives_each_candidate_the_same(rounds: Rounds) -> None:
     ]
 
 
-def test_greedy_fills_the_places_in_the_order_of_the_scores(rounds: Rounds) -> None:
+def test_greedy_ranks_by_score(rounds: Rounds) -> None:
     found = targets.greedy(rounds, model(rounds)).probabilities
     assert found.argmax(axis=1).tolist() == [1, 2, 0, 0, 1]
     assert found.sum(axis=1).tolist() == [1.0] * 5
 
 
-def test_softmax_prefers_what_scores_more_and_repeats_nothing(rounds: Rounds) -> None:
+def test_softmax_prefers_higher_scores_without_repetition(rounds: Rounds) -> None:
     found = targets.softmax(rounds, model(rounds), temperature=0.5, seed=3).probabilities
     assert found.sum(axis=1) == pytest.approx(np.ones(5))
     assert found[0, 1] > found[0, 2] > found[0, 0]
@@ -76,32 +76,32 @@ def test_softmax_prefers_what_scores_more_and_repeats_nothing(rounds: Rounds) ->
     assert (found == targets.softmax(rounds, model(rounds), temperature=0.5, seed=3).probabilities).all()
 
 
-def test_a_hot_softmax_is_uniform_a_cold_one_greedy(rounds: Rounds) -> None:
+def test_softmax_is_uniform_when_hot_and_greedy_when_cold(rounds: Rounds) -> None:
     hot = targets.softmax(rounds, model(rounds), temperature=100.0, seed=3).probabilities
     assert hot == pytest.approx(targets.uniform(rounds).probabilities, abs=4 * 0.5 / np.sqrt(targets.DRAWS))
     cold = targets.softmax(rounds, model(rounds), temperature=0.01, seed=3).probabilities
     assert cold == pytest.approx(targets.greedy(rounds, model(rounds)).probabilities)
 
 
-def test_another_log_gives_its_frequencies_by_place(rounds: Rounds) -> None:
-    other = lists([[0, 1], [0, 2], [1, 0], [4, 0]], [[0.0, 0.0]] * 4)
-    found = targets.frequencies(rounds, other)
+def test_frequencies_of_another_log_are_by_position(rounds: Rounds) -> None:
+    other_log = rounds_of_lists([[0, 1], [0, 2], [1, 0], [4, 0]], [[0.0, 0.0]] * 4)
+    found = targets.frequencies(rounds, other_log)
     assert found.probabilities[0].tolist() == [0.5, 0.25, 0.0]  # first place: a twice, b once, e once
     assert found.probabilities[1].tolist() == [0.5, 0.25, 0.25]
     assert found.probabilities[3].tolist() == [0.0, 0.25, 0.0]  # d is never shown there, b is
     # the third place, which the other log does not have, is answered by its places together
     assert found.probabilities[2].tolist() == [0.5, 0.25, 0.125]
-    assert found.outside == pytest.approx(1 - found.probabilities.sum() / 5)
+    assert found.out_of_support == pytest.approx(1 - found.probabilities.sum() / 5)
 
 
 def test_items_are_matched_by_name(rounds: Rounds) -> None:
-    other = replace(lists([[0], [1]], [[0.0]] * 2), names=("b", "c"))
-    assert targets.frequencies(rounds, other).probabilities[0].tolist() == [0.0, 0.5, 0.5]
+    other_log = replace(rounds_of_lists([[0], [1]], [[0.0]] * 2), names=("b", "c"))
+    assert targets.frequencies(rounds, other_log).probabilities[0].tolist() == [0.0, 0.5, 0.5]
 
 
-def test_the_log_is_split_by_who_came_first(rounds: Rounds) -> None:
+def test_log_is_split_by_first_appearance_of_users(rounds: Rounds) -> None:
     earlier, later = rounds.split(0.5)
     assert (earlier.groups.tolist(), later.groups.tolist()) == ([0, 0, 0], [1, 1])
-    assert later.design.at(np.array([0]))[0, 0, -1] == 2.0
+    assert later.design.candidate_features(np.array([0]))[0, 0, -1] == 2.0
     with pytest.raises(UserError, match="too few"):
         later.split(0.5)

@@ -4,36 +4,52 @@ from typing import Any
 
 import pytest
 
-from stream_app.tools.evaluation.policies.verdicts import Finding, verdict
-from stream_app.tools.evaluation.statistics import Interval
+from stream_app.tools.evaluation.policies.verdicts import VerdictKind, verdict
+from stream_app.tools.evaluation.statistics import ConfidenceInterval
 
-SOUND: dict[str, Any] = {
+DECISIVE: dict[str, Any] = {
     "rounds": 10_000,
-    "effective": 4_000.0,
+    "effective_rounds": 4_000.0,
     "rewarded": 50.0,
-    "weight": Interval(1.0, 0.98, 1.02),
-    "outside": 0.0,
-    "difference": Interval(0.004, 0.001, 0.007),
+    "weight": ConfidenceInterval(1.0, 0.98, 1.02),
+    "out_of_support": 0.0,
+    "difference": ConfidenceInterval(0.004, 0.001, 0.007),
 }
 
 
 @pytest.mark.parametrize(
-    ("changed", "finding", "words"),
+    ("changes", "finding", "text"),
     [
-        ({}, Finding.BETTER, "better than the policy that wrote the log: difference +0.0040"),
-        ({"difference": Interval(-0.004, -0.007, -0.001)}, Finding.WORSE, "worse than"),
-        ({"difference": Interval(0.001, -0.001, 0.003)}, Finding.UNDECIDED, "the log cannot tell"),
-        ({"rewarded": 14.0}, Finding.FEW_REWARDS, "too few rewards: the estimate rests on 14"),
-        ({"difference": Interval(0.001, -0.001, 0.003), "rewarded": 14.0}, Finding.UNDECIDED, "cannot tell"),
-        ({"weight": Interval(1.6, 1.5, 1.7)}, Finding.MISFIT, "weights average 1.60, not 1"),
-        ({"weight": Interval(0.5, 0.4, 0.6)}, Finding.MISFIT, "propensities do not fit"),
-        ({"effective": 43.0, "rewarded": 3.0}, Finding.LITTLE_OVERLAP, "effective rounds 43 of 10,000"),
-        ({"effective": 10_000.0}, Finding.SAME, "all but the policy that wrote the log"),
-        ({"outside": 0.4, "effective": 43.0}, Finding.OUTSIDE, "40% of what this policy shows"),
-        ({"effective": 0.0}, Finding.NOTHING_SHARED, "never shows"),
+        ({}, VerdictKind.BETTER, "better than the policy that wrote the log: difference +0.0040"),
+        ({"difference": ConfidenceInterval(-0.004, -0.007, -0.001)}, VerdictKind.WORSE, "worse than"),
+        (
+            {"difference": ConfidenceInterval(0.001, -0.001, 0.003)},
+            VerdictKind.UNDECIDED,
+            "the log cannot tell",
+        ),
+        ({"rewarded": 14.0}, VerdictKind.FEW_REWARDS, "too few rewards: the estimate rests on 14"),
+        (
+            {"difference": ConfidenceInterval(0.001, -0.001, 0.003), "rewarded": 14.0},
+            VerdictKind.UNDECIDED,
+            "cannot tell",
+        ),
+        ({"weight": ConfidenceInterval(1.6, 1.5, 1.7)}, VerdictKind.MISFIT, "weights average 1.60, not 1"),
+        ({"weight": ConfidenceInterval(0.5, 0.4, 0.6)}, VerdictKind.MISFIT, "propensities do not fit"),
+        (
+            {"effective_rounds": 43.0, "rewarded": 3.0},
+            VerdictKind.LITTLE_OVERLAP,
+            "effective rounds 43 of 10,000",
+        ),
+        ({"effective_rounds": 10_000.0}, VerdictKind.SAME, "all but the policy that wrote the log"),
+        (
+            {"out_of_support": 0.4, "effective_rounds": 43.0},
+            VerdictKind.OUT_OF_SUPPORT,
+            "40% of what this policy shows",
+        ),
+        ({"effective_rounds": 0.0}, VerdictKind.NO_OVERLAP, "never shows"),
     ],
 )
-def test_what_is_found_is_said(changed: dict[str, Any], finding: Finding, words: str) -> None:
-    found = verdict(**{**SOUND, **changed})
-    assert found.finding is finding
-    assert words in found.sentence
+def test_verdict_and_sentence(changes: dict[str, Any], finding: VerdictKind, text: str) -> None:
+    result = verdict(**{**DECISIVE, **changes})
+    assert result.finding is finding
+    assert text in result.sentence
