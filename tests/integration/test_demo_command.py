@@ -18,7 +18,7 @@ from topics import admin
 pytestmark = pytest.mark.integration
 
 DEADLINE = 150.0
-PROCESS_MARKER = "HEADRACE_DEMO_TEST_MARKER"
+PROCESS_MARKER = "DEMO_TEST_PROCESS_MARKER"
 
 
 def start_demo(*arguments: str, folder: Path, **settings: str) -> "subprocess.Popen[str]":
