@@ -2,11 +2,9 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import msgspec
 
-from stream_app.errors import UserError
 from stream_app.tools.demo.search_comparison import SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
 from stream_app.tools.environment.worker_metrics import PolicyStats, WorkerMetrics
@@ -158,34 +156,3 @@ def _per_list(bounds: tuple[float, float, float]) -> PerListInterval:
 
 def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1_000, 4)
-
-
-def write_report(report: DemoReport, path: Path) -> None:
-    """Write the report as JSON.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
-    """
-    try:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    except OSError as error:
-        raise UserError(f"The report cannot be written to {path}: {error.strerror or error}.") from None
-
-
-def check_writable(path: Path) -> None:
-    """Find out before a long run whether its report can be written.
-
-    Raises
-    ------
-    UserError
-        If the folder is not there or not ours to write in.
-    """
-    if path.is_dir():
-        raise UserError(f"--report {path} is a folder; name a file in it.")
-    try:
-        with path.open("ab"):
-            pass
-    except OSError as error:
-        raise UserError(f"The report cannot be written to {path}: {error.strerror or error}.") from None

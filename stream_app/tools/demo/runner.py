@@ -34,6 +34,7 @@ from stream_app.tools.environment.worker_metrics import MetricsHistory, WorkerMe
 from stream_app.tools.environment.worker_pool import WorkerError, WorkerPool
 from stream_app.tools.feeds.feed_progress import row_counter
 from stream_app.tools.feeds.feeder import Feeder
+from stream_app.tools.report_file import check_writable, write_report
 from topics.records import RecommendationList
 
 _POLL_INTERVAL: Final = 0.25
@@ -63,7 +64,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
     """
     options.validate()
     if options.report is not None:
-        reports.check_writable(options.report)
+        check_writable(options.report)
     logging.getLogger("kafka").setLevel(
         logging.CRITICAL
     )  # its errors are said in one sentence by KafkaEventSender
@@ -75,7 +76,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
             report = run.run_until_stopped()
             console.print(format_summary(report), highlight=False, markup=False, soft_wrap=True)
             if options.report is not None:
-                reports.write_report(report, options.report)
+                write_report(report, options.report)
         except WorkerError:
             run.keep = True  # its sentence names a log
             raise

@@ -17,12 +17,11 @@ from stream_app.errors import UserError
 from stream_app.kafka.event_records import event_record
 from stream_app.kafka.kafka_event_sender import KafkaEventSender
 from stream_app.settings import load_settings
-from stream_app.tools.demo.demo_report import check_writable
 from stream_app.tools.environment.setup import start_environment
 from stream_app.tools.environment.signals import InterruptHandler, SignalMode
 from stream_app.tools.environment.startup_steps import StartupSteps
-from stream_app.tools.evaluation.report import write
 from stream_app.tools.feeds.time_shift import format_duration, wall_clock
+from stream_app.tools.report_file import check_writable, write_report
 from stream_app.tools.simulator.loop import SimulationLoop
 from stream_app.tools.simulator.simulated_user import NAMED_REACTION_SETTINGS
 from stream_app.tools.simulator.simulation_options import SimulationOptions
@@ -69,9 +68,9 @@ def run_simulation(options: SimulationOptions, console: Console) -> int:
         If something is wrong with the log, the servers or the workers.
     """
     options.validate()
-    for file in (options.report, options.outcomes):
+    for option, file in (("--report", options.report), ("--outcomes", options.outcomes)):
         if file is not None:
-            check_writable(file)
+            check_writable(file, option)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # KafkaEventSender says its errors in one sentence
     baseline = None if options.baseline is None else UserOutcomes.read(options.baseline)
     now = wall_clock()
@@ -115,7 +114,7 @@ def run_simulation(options: SimulationOptions, console: Console) -> int:
     )
     print_report(report, console)
     if options.report is not None:
-        write(report, options.report)
+        write_report(report, options.report)
     return 130 if interrupted else 0
 
 
