@@ -20,7 +20,7 @@ from stream_app.models.base import (
 )
 from stream_app.models.item_index import MAX_CATEGORIES, ItemIndex
 from stream_app.models.kernels import content as content_kernels
-from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State, grow
 from stream_app.models.terms import MAX_QUERY_WORDS, query_words, words
 from topics.events import CatalogItem
@@ -238,9 +238,7 @@ class Content(Model):
         )
         self._cosines(self._touched_items, n_candidates, used, length, log_documents, self._pool)
         items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
-        found = kernels.top_k(
-            self._touched_items, self._pool, n_candidates, self._index.hashes, k, items, scores
-        )
+        found = top_k(self._touched_items, self._pool, n_candidates, self._index.hashes, k, items, scores)
         content_kernels.find_evidence(
             items,
             found,

@@ -2,7 +2,7 @@
 
 import math
 
-from stream_app.models.kernels.shared import forward_weight
+from stream_app.models.kernels.decay import forward_weight
 
 HEADROOM = 256
 """Half-lives the newest event may lie past the landmark before the sums are scaled down."""

@@ -18,7 +18,8 @@ from stream_app.models.base import (
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_pool import ItemPool
-from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels.factors import affinities, top_k_by_factors, user_vector
+from stream_app.models.kernels.random import uniform
 from stream_app.models.model_state import State, grow
 from topics.records import Reason
 
@@ -59,7 +60,7 @@ def initial_latents(tie: int, seed: int, n_factors: int, scale: float) -> NDArra
     True
     """
     noise = np.empty(n_factors, np.float32)
-    kernels.uniform(np.uint64(splitmix64(tie ^ splitmix64(seed))), scale * 12**0.5, noise)
+    uniform(np.uint64(splitmix64(tie ^ splitmix64(seed))), scale * 12**0.5, noise)
     return noise
 
 
@@ -107,7 +108,7 @@ class FactorModel(Model):
         if vector is None:
             return EMPTY_CANDIDATES
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        n = kernels.top_k_by_factors(
+        n = top_k_by_factors(
             vector,
             self._pool.items,
             self._pool.size,
@@ -126,7 +127,7 @@ class FactorModel(Model):
         out = np.zeros(len(items), np.float32)
         vector = self._context_vector(context)
         if vector is not None:
-            kernels.affinities(vector, items, self._has_vector, self._item_latents, self._item_biases, out)
+            affinities(vector, items, self._has_vector, self._item_latents, self._item_biases, out)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
@@ -219,7 +220,7 @@ class FactorModel(Model):
         """Shopper's vector plus the fading sum of the context's; None if there is neither."""
         row = self._users.find(context.user) if context.user else NO_ITEM
         vector = np.zeros(self.n_factors, np.float32)
-        found = kernels.user_vector(
+        found = user_vector(
             row,
             context.items,
             CONTEXT_DECAY,

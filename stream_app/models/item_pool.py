@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Items
-from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels.item_pool import insert_by_clock
 from stream_app.models.model_state import State, grow
 
 
@@ -50,7 +50,7 @@ class ItemPool:
         """Note that an item was touched; it is in the pool then."""
         if item >= len(self._slots):
             self._slots = grow(self._slots, item + 1)
-        self._hand, self.size = kernels.insert_by_clock(
+        self._hand, self.size = insert_by_clock(
             item, self._hand, self.size, self.items, self._slots, self._referenced
         )
 

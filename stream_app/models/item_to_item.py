@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stream_app.models.base import NO_ITEM, Context, Items, Observation
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels.item_to_item import accumulate_neighbors, covisit
 from stream_app.models.links import Links
 from stream_app.models.model_state import State, grow
 from stream_app.models.similarity import similarity_code
@@ -172,7 +172,7 @@ class ItemToItem(SparseScoringModel):
         previous = observation.previous_items
         if not len(previous):
             table.baskets += self._decay.weight(ts)
-        kernels.covisit(
+        covisit(
             item,
             ts,
             previous,
@@ -233,7 +233,7 @@ class ItemToItem(SparseScoringModel):
         n = 0
         for table, is_purchase in ((self._views, False), (self._purchases, True)):
             if len(table.sizes):
-                n = kernels.accumulate_neighbors(
+                n = accumulate_neighbors(
                     context.items,
                     self.depth,
                     self.context_decay,

@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Items
-from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels.links import add_weight
+from stream_app.models.kernels.session_tails import drop_items
 from stream_app.models.model_state import State, grow
 
 
@@ -53,7 +54,7 @@ class Links:
 
     def add(self, row: int, item: int, weight: float, ties: NDArray[np.uint64]) -> None:
         """Add to the weight of an item in a row; `ties` is `ItemIndex.hashes`."""
-        kernels.add_weight(row, item, weight, self.items, self.weights, self.sizes, ties)
+        add_weight(row, item, weight, self.items, self.weights, self.sizes, ties)
 
     def scale(self, factor: float) -> None:
         """Multiply every weight."""
@@ -65,7 +66,7 @@ class Links:
 
     def forget_items(self, removed_mask: NDArray[np.bool_]) -> None:
         """Take the items marked in `removed_mask` out of every row."""
-        kernels.drop_items(self.items, self.weights, self.sizes, removed_mask)
+        drop_items(self.items, self.weights, self.sizes, removed_mask)
 
     def pairs(self) -> tuple[Items, Items, NDArray[np.float64]]:
         """Every row's number, item and weight, as three columns."""

@@ -18,7 +18,14 @@ from stream_app.models.base import (
 )
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels.popularity import (
+    count_item,
+    most_popular,
+    rebuild_overall_head,
+    rebuild_segment,
+    shares,
+    top_segment,
+)
 from stream_app.models.model_state import State, grow
 from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
@@ -130,7 +137,7 @@ class Popularity(Model):
             self._overall = grow(self._overall, item + 1)
             self._seen = grow(self._seen, item + 1)
         numbers = self._segments.assign_rows(observation.segments)
-        largest = kernels.count_item(
+        largest = count_item(
             item,
             observation.weight,
             ts,
@@ -169,7 +176,7 @@ class Popularity(Model):
         if capacity > len(self._pool_items):
             self._pool_items, self._pool_scores = np.zeros(capacity, np.int32), np.zeros(capacity, np.float32)
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        n = kernels.most_popular(
+        n = most_popular(
             numbers,
             depth,
             k,
@@ -194,7 +201,7 @@ class Popularity(Model):
         """Sum of each item's shares of the context's segments."""
         out = np.empty(len(items), np.float32)
         numbers = self._segments.rows(context)
-        kernels.shares(items, numbers, self._overall, self._segments.totals, self._keys, self._values, out)
+        shares(items, numbers, self._overall, self._segments.totals, self._keys, self._values, out)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
@@ -202,9 +209,7 @@ class Popularity(Model):
         rows = self._segments.rows(context)
         if len(rows) == 0 or not 0 <= item < len(self._overall):
             return Reason("popular", segment=ALL)
-        position = kernels.top_segment(
-            item, rows, self._overall, self._segments.totals, self._keys, self._values
-        )
+        position = top_segment(item, rows, self._overall, self._segments.totals, self._keys, self._values)
         return Reason("popular", segment=self._segments.names[rows[position]])
 
     def forget_items(self, items: Items) -> None:
@@ -289,7 +294,7 @@ class Popularity(Model):
         self._rebuild_segment(number, items[best], counts[best])
 
     def _rebuild_segment(self, number: int, items: Items, counts: NDArray[np.float64]) -> None:
-        kernels.rebuild_segment(
+        rebuild_segment(
             number,
             items,
             counts,
@@ -303,7 +308,7 @@ class Popularity(Model):
         )
 
     def _rebuild_overall_head(self) -> None:
-        kernels.rebuild_overall_head(
+        rebuild_overall_head(
             self._overall, self._head_items, self._head_counts, self._head_sizes, self._index.hashes
         )
 

@@ -20,7 +20,7 @@ from stream_app.models.base import (
 )
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State, grow
 from topics.records import Kind, Reason
 
@@ -161,7 +161,7 @@ class Repeats(Model):
         if not len(items):
             return EMPTY_CANDIDATES
         best, values = np.empty(k, np.int32), np.empty(k, np.float32)
-        n = kernels.top_k(items, scores, len(items), self._index.hashes, k, best, values)
+        n = top_k(items, scores, len(items), self._index.hashes, k, best, values)
         evidence = np.where(np.isin(best[:n], items[is_purchase]), np.int32(NO_ITEM), best[:n])
         return Candidates(best[:n], values[:n], evidence)
 

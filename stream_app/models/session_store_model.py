@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Observation, Scores
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State
 from stream_app.models.session_store import NeighborScores, SessionStore
 
@@ -66,7 +66,7 @@ class SessionStoreModel(Model):
         neighbors = self.store.query_neighbors(context, hop=self.uses_second_hop)
         candidate_items, values = self.store.candidate_items(neighbors), self._masked_scores(neighbors)
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        n = kernels.top_k(candidate_items, values, len(candidate_items), self._index.hashes, k, items, scores)
+        n = top_k(candidate_items, values, len(candidate_items), self._index.hashes, k, items, scores)
         if not n:
             return EMPTY_CANDIDATES
         return Candidates(items[:n], scores[:n], self.store.evidence(neighbors, items[:n]))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, NO_SESSION, Items, Times
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels.shared import drop_items, insert_event, open_session
+from stream_app.models.kernels.session_tails import drop_items, insert_event, open_session
 from stream_app.models.model_state import State, grow, verify_state, versioned_state
 
 RECENT_EVENTS = 32

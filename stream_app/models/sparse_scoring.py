@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Scores
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels.sparse_scoring import rank_and_reset, read_and_reset
 from stream_app.models.model_state import grow
 
 
@@ -47,7 +47,7 @@ class SparseScoringModel(Model):
         self._reserve_scratch()
         n = self._accumulate_scores(context)
         items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
-        n = kernels.rank_and_reset(
+        n = rank_and_reset(
             n,
             k,
             self._scores,
@@ -69,5 +69,5 @@ class SparseScoringModel(Model):
         self._reserve_scratch()
         n = self._accumulate_scores(context)
         out = np.empty(len(items), np.float32)
-        kernels.read_and_reset(n, items, self._scores, self._best, self._touched_items, out)
+        read_and_reset(n, items, self._scores, self._best, self._touched_items, out)
         return out

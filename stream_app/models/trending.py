@@ -20,8 +20,8 @@ from stream_app.models.base import (
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_pool import ItemPool
-from stream_app.models.kernels import shared as kernels
 from stream_app.models.kernels import trending as trending_kernels
+from stream_app.models.kernels.topk import top_k
 from stream_app.models.kernels.trending import TrendCounts
 from stream_app.models.model_state import State, grow
 from stream_app.models.segments import ALL, Segments
@@ -167,9 +167,7 @@ class Trending(Model):
             self._scores,
         )
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
-        n = kernels.top_k(
-            self._candidate_items, self._scores, n_candidates, self._index.hashes, k, items, scores
-        )
+        n = top_k(self._candidate_items, self._scores, n_candidates, self._index.hashes, k, items, scores)
         if n == 0:
             return EMPTY_CANDIDATES
         return Candidates(items[:n], scores[:n], np.full(n, NO_ITEM, np.int32))

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from stream_app.models.base import Context, Items, Observation, Scores, Times
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import shared as kernels
 from stream_app.models.kernels import user_knn as user_knn_kernels
+from stream_app.models.kernels.session_tails import drop_items
+from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State, grow
 from stream_app.models.similarity import count_cosine, count_jaccard, count_pearson, similarity_code
 from stream_app.models.sparse_scoring import SparseScoringModel
@@ -139,7 +140,7 @@ class UserKNN(SparseScoringModel):
         """Take the items out of every shopper's, and drop their postings."""
         removed_mask = np.zeros(self._index.size, np.bool_)
         removed_mask[items] = True
-        kernels.drop_items(self._items, self._times, self._sizes, removed_mask)
+        drop_items(self._items, self._times, self._sizes, removed_mask)
         self._posting_counts[items[items < len(self._posting_counts)]] = 0
 
     def memory(self) -> int:
@@ -218,7 +219,7 @@ class UserKNN(SparseScoringModel):
             return 0
         similarities = self._compare(n, used)
         decay = np.exp2(np.maximum(0.0, context.now - self._newest[:n]) / -self.half_life)
-        n_nearest = kernels.top_k(
+        n_nearest = top_k(
             self._rows,
             (similarities * decay).astype(np.float32),
             n,

@@ -4,7 +4,10 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_app.models.kernels import shared as kernels
+from stream_app.models.kernels.item_pool import insert_by_clock
+from stream_app.models.kernels.links import add_weight
+from stream_app.models.kernels.popularity import find_slot, update_head
+from stream_app.models.kernels.topk import top_k
 
 SCORES = st.lists(st.sampled_from([-1.0, 0.0, 0.25, 0.5, 0.75, 1.0, 3.0]), max_size=60)
 
@@ -19,7 +22,7 @@ def test_top_k_equals_sorting_and_slicing(scores: list[float], k: int, seed: int
         key=lambda pair: (-pair[1], ties[pair[0]]),
     )[:k]
     out_items, out_scores = np.empty(k, np.int32), np.empty(k, np.float32)
-    size = kernels.top_k(items, np.array(scores, np.float32), len(scores), ties, k, out_items, out_scores)
+    size = top_k(items, np.array(scores, np.float32), len(scores), ties, k, out_items, out_scores)
     found = list(zip(out_items[:size].tolist(), out_scores[:size].tolist(), strict=True))
     assert found == expected
 
@@ -33,7 +36,7 @@ def test_the_head_holds_the_largest_counts_in_order(additions: list[tuple[int, i
     size = 0
     for item, weight in additions:
         counts[item] += weight
-        size = kernels.update_head(items, head, size, item, counts[item], ties)
+        size = update_head(items, head, size, item, counts[item], ties)
         seen = [item for item, count in counts.items() if count]
         best = sorted(seen, key=lambda each: (-counts[each], ties[each]))[:8]
         assert items[:size].tolist() == best
@@ -46,7 +49,7 @@ def test_find_slot_is_consistent(items_in_order: list[int]) -> None:
     keys = np.zeros(128, np.int32)
     slots: dict[int, int] = {}
     for item in items_in_order:
-        slot = kernels.find_slot(keys, item)
+        slot = find_slot(keys, item)
         assert slots.setdefault(item, slot) == slot
         keys[slot] = item + 1
     assert len(set(slots.values())) == len(slots)
@@ -56,7 +59,7 @@ def test_the_clock_rule_keeps_referenced_items() -> None:
     pool, slots, referenced = np.zeros(3, np.int32), np.zeros(10, np.int32), np.zeros(3, np.bool_)
     hand = size = 0
     for item in (1, 2, 3, 1, 4, 5):
-        hand, size = kernels.insert_by_clock(item, hand, size, pool, slots, referenced)
+        hand, size = insert_by_clock(item, hand, size, pool, slots, referenced)
     # 1 was touched again, so 4 took the place of 2 and 5 that of 3
     assert sorted(pool.tolist()) == [1, 4, 5]
     assert [pool[slots[item] - 1] for item in (1, 4, 5)] == [1, 4, 5]
@@ -67,6 +70,6 @@ def test_a_full_row_evicts_its_weakest_neighbor() -> None:
     ties = np.array([5, 1, 2, 3, 4], np.uint64)
     items, weights, sizes = np.zeros((1, 3), np.int32), np.zeros((1, 3)), np.zeros(1, np.int32)
     for item, weight in [(1, 2.0), (2, 1.0), (3, 1.0), (1, 2.0), (4, 0.5)]:
-        kernels.add_weight(0, item, weight, items, weights, sizes, ties)
+        add_weight(0, item, weight, items, weights, sizes, ties)
     # 2 and 3 weigh the same; 3 has the larger tie value and goes
     assert dict(zip(items[0].tolist(), weights[0].tolist(), strict=True)) == {1: 4.0, 2: 1.0, 4: 0.5}
