@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import Items, Scores, Times
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels.jit import jit
+from stream_app.models.kernels import profile as kernels
 
 PRIOR_ITEMS = 3.0
 """Items' worth of the shop's own spread of prices in the spread that a shopper is given."""
@@ -47,105 +47,6 @@ class PriceLevel(NamedTuple):
     items: int
 
 
-@jit()
-def _affinities(
-    items: NDArray[np.int32],
-    times: NDArray[np.float64],
-    now: float,
-    half_life: float,
-    category_codes: NDArray[np.int32],
-    brand_codes: NDArray[np.int32],
-) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    width = category_codes.shape[1]
-    codes = np.empty(len(items) * (width + 1), np.int32)
-    weights = np.zeros(len(codes))
-    n = 0
-    total = 0.0
-    for at in range(len(items)):
-        item = items[at]
-        if item < 0:
-            continue
-        weight = 2.0 ** (-max(0.0, now - times[at]) / half_life)
-        total += weight
-        for label in range(width + 1):
-            code = brand_codes[item] if label == width else category_codes[item, label]
-            if code < 0:
-                continue
-            repeated = False
-            for earlier in range(label):
-                repeated = repeated or category_codes[item, earlier] == code
-            if repeated:
-                continue
-            slot = 0
-            while slot < n and codes[slot] != code:
-                slot += 1
-            if slot == n:
-                codes[n] = code
-                n += 1
-            weights[slot] += weight
-    if total > 0.0:
-        weights /= total
-    return codes[:n], weights[:n]
-
-
-@jit()
-def _label_affinities(
-    items: NDArray[np.int32],
-    codes: NDArray[np.int32],
-    weights: NDArray[np.float64],
-    category_codes: NDArray[np.int32],
-    brand_codes: NDArray[np.int32],
-    out: NDArray[np.float32],
-) -> None:
-    width = category_codes.shape[1]
-    for at in range(len(items)):
-        item = items[at]
-        out[at, 0] = out[at, 1] = 0.0
-        if item < 0:
-            continue
-        for label in range(width + 1):
-            code = brand_codes[item] if label == width else category_codes[item, label]
-            if code < 0:
-                continue
-            for slot in range(len(codes)):
-                if codes[slot] == code:
-                    # the narrowest category stands last, and overwrites the wider ones
-                    out[at, 1 if label == width else 0] = weights[slot]
-                    break
-            else:
-                out[at, 1 if label == width else 0] = 0.0
-
-
-@jit()
-def _price_level(
-    items: NDArray[np.int32],
-    times: NDArray[np.float64],
-    now: float,
-    half_life: float,
-    prices: NDArray[np.float32],
-) -> tuple[float, float, int]:
-    total, mean, squares = 0.0, 0.0, 0.0
-    count = 0
-    for at in range(len(items)):
-        item = items[at]
-        if item < 0 or not prices[item] > 0.0:
-            continue
-        weight = 2.0 ** (-max(0.0, now - times[at]) / half_life)
-        if weight == 0.0:
-            continue
-        value = np.log(np.float64(prices[item]))
-        # West's update: one pass, and no difference of large sums
-        total += weight
-        step = value - mean
-        mean += step * weight / total
-        squares += weight * step * (value - mean)
-        count += 1
-    if count == 0:
-        return np.nan, 0.0, 0
-    # of denormal weights the sum may come out below 0
-    return mean, np.sqrt(max(squares, 0.0) / total), count
-
-
 def affinities(items: Items, times: Times, now: float, index: ItemIndex, half_life: float) -> Affinities:
     """Decayed affinities to categories and brands.
 
@@ -177,7 +78,9 @@ def affinities(items: Items, times: Times, now: float, index: ItemIndex, half_li
     >>> {names[code]: round(weight, 3) for code, weight in zip(codes, weights)}
     {'women': 1.0, 'hats': 0.333, 'shoes': 0.667, 'acme': 0.667}
     """
-    return Affinities(*_affinities(items, times, now, half_life, index.category_codes, index.brand_codes))
+    return Affinities(
+        *kernels.affinities(items, times, now, half_life, index.category_codes, index.brand_codes)
+    )
 
 
 def label_affinities(items: Items, user_affinities: Affinities, index: ItemIndex) -> Scores:
@@ -198,7 +101,7 @@ def label_affinities(items: Items, user_affinities: Affinities, index: ItemIndex
         Affinity to the category and to the brand, 0 where there is none.
     """
     out = np.empty((len(items), 2), np.float32)
-    _label_affinities(
+    kernels.label_affinities(
         items, user_affinities.codes, user_affinities.weights, index.category_codes, index.brand_codes, out
     )
     return out
@@ -216,7 +119,7 @@ def price_level(items: Items, times: Times, now: float, index: ItemIndex, half_l
     >>> round(np.exp(level.mean)), round(np.exp(level.deviation)), level.items
     (100, 10, 2)
     """
-    return PriceLevel(*_price_level(items, times, now, half_life, index.prices))
+    return PriceLevel(*kernels.price_level(items, times, now, half_life, index.prices))
 
 
 def price_distance(items: Items, level: PriceLevel, index: ItemIndex, scale: float) -> Scores:
