@@ -1,0 +1,1 @@
+"""Pages of docs/ agree with the code."""
