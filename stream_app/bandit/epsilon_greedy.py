@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stream_app.bandit.kernels.decision import epsilon_greedy_order, epsilon_greedy_propensities, ucb_order
+from stream_app.bandit.kernels.epsilon_greedy import epsilon_greedy_order, epsilon_greedy_propensities
+from stream_app.bandit.kernels.linear_decisions import ucb_order
 from stream_app.bandit.linear import UINT64_MASK, LinearPolicy
 from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Keys, Slate
 

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bandit.examination import N_RANK_SUMS, Examination
-from stream_app.bandit.kernels.decision import fold_item_impressions, item_thompson_slate
-from stream_app.bandit.kernels.posterior import estimate_examination
+from stream_app.bandit.kernels.examination import estimate_examination
+from stream_app.bandit.kernels.item_posteriors import fold_item_impressions, item_thompson_slate
 from stream_app.bandit.linear import UINT64_MASK
 from stream_app.bandit.policy import (
     NO_KEY,

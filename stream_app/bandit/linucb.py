@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stream_app.bandit.kernels.decision import ucb_order
+from stream_app.bandit.kernels.linear_decisions import ucb_order
 from stream_app.bandit.linear import LinearPolicy
 from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Keys, Slate
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bandit.examination import N_RANK_SUMS, Examination
-from stream_app.bandit.kernels.posterior import fold_impressions, fold_reward, posterior
+from stream_app.bandit.kernels.linear_posterior import fold_impressions, fold_reward, posterior
 from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Positions
 from stream_app.models.decay import ForwardDecay
 

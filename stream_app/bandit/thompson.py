@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from stream_app.bandit.kernels.decision import sample_weights, thompson_slate
+from stream_app.bandit.kernels.linear_decisions import sample_weights, thompson_slate
 from stream_app.bandit.linear import UINT64_MASK, LinearPolicy
 from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Keys, Slate
 

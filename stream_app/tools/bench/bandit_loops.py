@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from stream_app.bandit.kernels.decision import beta, beta_constants, item_posterior, normal, uniform
-from stream_app.bandit.kernels.posterior import cholesky_rank_one_update, solve_transposed
+from stream_app.bandit.kernels.item_posteriors import item_posterior
+from stream_app.bandit.kernels.linear_algebra import cholesky_rank_one_update, solve_transposed
+from stream_app.bandit.kernels.random import beta, beta_constants, normal, uniform
 from stream_app.models.kernels.jit import SUMS, jit
 
 

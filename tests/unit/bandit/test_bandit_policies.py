@@ -1,14 +1,14 @@
 """What holds for every policy, found by its name in the registry."""
 
 import copy
+import importlib
+import pkgutil
 from typing import Any
 
 import numpy as np
 import pytest
 
-from stream_app.bandit.kernels import critic as critic_kernels
-from stream_app.bandit.kernels import decision as decision_kernels
-from stream_app.bandit.kernels import posterior as posterior_kernels
+from stream_app.bandit import kernels
 from stream_app.bandit.policy import Policy
 from stream_app.bandit.policy_registry import POLICIES, create_policy, warm_up
 from stream_app.errors import UserError
@@ -206,9 +206,13 @@ def test_invalid_parameters_raise_a_user_error(name: str, setting: dict[str, Any
 
 def compiled_signatures() -> dict[str, int]:
     """How many sorts of arguments each kernel is compiled for."""
+    modules = [
+        importlib.import_module(f"{kernels.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(kernels.__path__)
+    ]
     return {
         f"{module.__name__}.{name}": len(each.signatures)
-        for module in (decision_kernels, posterior_kernels, critic_kernels)
+        for module in modules
         for name, each in vars(module).items()
         if hasattr(each, "signatures")
     }

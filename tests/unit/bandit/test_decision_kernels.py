@@ -6,15 +6,8 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from stream_app.bandit.kernels.decision import (
-    beta,
-    beta_constants,
-    gamma,
-    normal,
-    randint,
-    top_k,
-    uniform,
-)
+from stream_app.bandit.kernels.random import beta, beta_constants, gamma, normal, randint, uniform
+from stream_app.bandit.kernels.slates import top_k
 
 COUNT = 20_000
 

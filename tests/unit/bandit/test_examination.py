@@ -5,7 +5,7 @@ import pytest
 
 from stream_app.bandit.examination import Examination
 from stream_app.bandit.item_thompson import ItemThompson
-from stream_app.bandit.kernels.posterior import estimate_examination
+from stream_app.bandit.kernels.examination import estimate_examination
 from stream_app.bandit.linear import LinearPolicy
 from stream_app.bandit.thompson import Thompson
 from tests.support.bandit_builders import positions

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from stream_app.bandit.examination import Examination
-from stream_app.bandit.kernels.posterior import cholesky_rank_one_update, solve_transposed
+from stream_app.bandit.kernels.linear_algebra import cholesky_rank_one_update, solve_transposed
 from stream_app.bandit.posterior import LinearPosterior
 
 D = 4

@@ -1,0 +1,83 @@
+"""Cholesky factors, and what is solved with them."""
+
+import math
+from typing import Any
+
+from stream_app.models.kernels.jit import SUMS, jit
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def cholesky(matrix: Any, lower: Any) -> bool:
+    """Write the lower Cholesky factor; False if the matrix (its lower triangle) is not positive definite."""
+    d = len(matrix)
+    for i in range(d):
+        for j in range(i + 1):
+            total = matrix[i, j]
+            for k in range(j):
+                total -= lower[i, k] * lower[j, k]
+            if i == j:
+                if not total > 0.0:
+                    return False
+                lower[i, i] = math.sqrt(total)
+            else:
+                lower[i, j] = total / lower[j, j]
+    return True
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def solve_transposed(lower: Any, out: Any) -> None:
+    """Turn `out` into the solution of Lᵀ · solution = out."""
+    for step in range(len(lower)):
+        i = len(lower) - 1 - step
+        out[i] /= lower[i, i]
+        for k in range(i):
+            out[k] -= lower[i, k] * out[i]
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def solve(lower: Any, rhs: Any, out: Any) -> None:
+    """Write the solution of L Lᵀ out = right."""
+    d = len(lower)
+    for i in range(d):
+        total = rhs[i]
+        for k in range(i):
+            total -= lower[i, k] * out[k]
+        out[i] = total / lower[i, i]
+    solve_transposed(lower, out)
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def cholesky_rank_one_update(lower: Any, whitened_mean: Any, x: Any, value: float) -> None:
+    """Add x xᵀ to A and value · x to A · mean, in O(d²).
+
+    For a posterior whose past does not fade against the prior and whose places are not weighed anew: A changes by
+    one row then. Rotations alone are used, so rounding does not pile up.
+
+    Parameters
+    ----------
+    lower : ndarray of float64, shape (d, d)
+        Cholesky factor L of A.
+    whitened_mean : ndarray of float64, shape (d,)
+        Lᵀ · mean. With normal noise added, `solve_transposed` makes a draw of the posterior of it, without the mean.
+    x : ndarray of float64, shape (d,)
+        Used up.
+    value
+        What the showing of x brought.
+
+    References
+    ----------
+    Gill, Golub, Murray, Saunders: Methods for modifying matrix factorizations, Mathematics of Computation 1974.
+    """
+    d = len(whitened_mean)
+    for k in range(d):
+        length = math.sqrt(lower[k, k] * lower[k, k] + x[k] * x[k])
+        cosine = lower[k, k] / length
+        sine = x[k] / length
+        lower[k, k] = length
+        for i in range(k + 1, d):
+            previous = lower[i, k]
+            lower[i, k] = cosine * previous + sine * x[i]
+            x[i] = cosine * x[i] - sine * previous
+        previous = whitened_mean[k]
+        whitened_mean[k] = cosine * previous + sine * value
+        value = cosine * value - sine * previous
