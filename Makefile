@@ -2,7 +2,7 @@
 # checkouts, which is kept in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-slow lint bench bench-bandit closed-loop estimators lock clean
+.PHONY: help wheels install demo test test-slow lint bench bench-bandit closed-loop estimators lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -30,6 +30,7 @@ help:
 	@echo '  make bench-bandit   regret and speed of the policies, beside River'"'"'s'
 	@echo '  make closed-loop    policies in a closed loop: make closed-loop ARGS="--sessions FILE --format F"'
 	@echo '  make estimators     are the off-policy estimators right, on logs with known truth?'
+	@echo '  make wheels   dist/: headrace (everything) and headrace-client (what a web tier installs)'
 	@echo '  make lock     constraints.txt anew from pyproject.toml'
 	@echo '  make clean    remove what was made here, .venv too'
 	@echo
