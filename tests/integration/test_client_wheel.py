@@ -119,7 +119,7 @@ def test_it_reads_a_list_and_reports_an_impression_with_nothing_else_installed(
             "items": ["i1", "i2"],
             "reported": True,
             "heavy": [],
-            "before": False,
+            "early": False,
         }
         records = environment.read(IMPRESSIONS.name)
     [impression] = [msgspec.json.decode(record.value or b"", type=Impression) for record in records]
