@@ -28,8 +28,8 @@ from stream_app.tools.bench.bandit_environments import (
     LinearProblem,
 )
 from stream_app.tools.bench.bandit_loops import play_arms, play_linear
-from stream_app.tools.evaluation.progress import UpdateProgress, progress_bars
 from stream_app.tools.evaluation.statistics import ClusterBootstrap
+from stream_app.tools.progress import UpdateProgress, progress_bars
 
 CANDIDATES: Final = 200
 FEATURES: Final = 20

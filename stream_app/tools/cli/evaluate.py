@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from stream_app.ranking.ranker import Ranker
     from stream_app.settings import Settings
-    from stream_app.tools.evaluation.progress import OpenProgress
     from stream_app.tools.feeds.event_log import EventLog, LogRequest
+    from stream_app.tools.progress import OpenProgress
 
 ModelNames = Annotated[
     str | None,
@@ -445,7 +445,7 @@ def open_progress() -> "OpenProgress":
     """Progress bars on the terminal's error stream: what is printed can go into a pipe."""
     from rich.console import Console  # noqa: PLC0415
 
-    from stream_app.tools.evaluation.progress import progress_bars  # noqa: PLC0415
+    from stream_app.tools.progress import progress_bars  # noqa: PLC0415
 
     return progress_bars(Console(stderr=True))
 

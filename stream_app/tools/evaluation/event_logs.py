@@ -27,7 +27,6 @@ from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
 from stream_app.ranking.row_request import make_rank_request
 from stream_app.tools.evaluation.log_fold import LogFold
-from stream_app.tools.evaluation.progress import OpenProgress, no_progress
 from stream_app.tools.evaluation.sessions import FUSED
 from stream_app.tools.evaluation.statistics import (
     ClusterBootstrap,
@@ -39,6 +38,7 @@ from stream_app.tools.evaluation.statistics import (
     list_metrics,
 )
 from stream_app.tools.feeds.rows import Row
+from stream_app.tools.progress import OpenProgress, no_progress
 from topics.events import Click, Purchase, UserEvent
 
 COLD_SECONDS: Final = 3_600.0

@@ -19,7 +19,6 @@ from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.search.results_ranker import ResultsRanker
 from stream_app.tools.evaluation.log_fold import LogFold
-from stream_app.tools.evaluation.progress import OpenProgress, no_progress
 from stream_app.tools.evaluation.statistics import (
     UNLISTED,
     ClusterBootstrap,
@@ -31,6 +30,7 @@ from stream_app.tools.evaluation.statistics import (
     reciprocal_rank,
 )
 from stream_app.tools.feeds.rows import Row
+from stream_app.tools.progress import OpenProgress, no_progress
 from topics.events import Click, Feedback, FeedbackKind, Purchase, Search, UserEvent
 
 LOG_PARTS: Final = 10

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from stream_app.models.base import Context, Items, Model
 from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
 from stream_app.ranking.ranker import Ranker
-from stream_app.tools.evaluation.progress import OpenProgress, no_progress
 from stream_app.tools.evaluation.session_files import TimedSession
 from stream_app.tools.evaluation.statistics import (
     ClusterBootstrap,
@@ -28,6 +27,7 @@ from stream_app.tools.evaluation.statistics import (
     ranks_of_targets,
     reciprocal_rank,
 )
+from stream_app.tools.progress import OpenProgress, no_progress
 
 FUSED: Final = "fused"
 """Name of the ranker among the models."""

@@ -21,7 +21,6 @@ from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.row_request import make_rank_request
 from stream_app.tools.evaluation.event_logs import model_context
 from stream_app.tools.evaluation.log_fold import LogFold
-from stream_app.tools.evaluation.progress import OpenProgress, no_progress
 from stream_app.tools.evaluation.search_spaces import Categorical, Dimension, FloatRange, Space, in_space
 from stream_app.tools.evaluation.session_files import SessionClock, TrainTestSplit
 from stream_app.tools.evaluation.sessions import FUSED, Mode, SessionsEvaluation
@@ -33,6 +32,7 @@ from stream_app.tools.evaluation.statistics import (
     reciprocal_rank,
 )
 from stream_app.tools.feeds.rows import Row
+from stream_app.tools.progress import OpenProgress, no_progress
 from topics.events import Click, Purchase, UserEvent
 
 if TYPE_CHECKING:

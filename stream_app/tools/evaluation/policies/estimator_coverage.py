@@ -9,7 +9,7 @@ from stream_app.tools.evaluation.policies.estimators import ESTIMATORS, Estimato
 from stream_app.tools.evaluation.policies.reward_models import cross_fit
 from stream_app.tools.evaluation.policies.studentized_bootstrap import StudentizedBootstrap
 from stream_app.tools.evaluation.policies.synthetic_log import SyntheticScenario
-from stream_app.tools.evaluation.progress import OpenProgress, no_progress
+from stream_app.tools.progress import OpenProgress, no_progress
 
 SCENARIOS: Final[dict[str, SyntheticScenario]] = {
     "model right": SyntheticScenario(),

@@ -11,8 +11,8 @@ import numpy as np
 from stream_app.errors import UserError
 from stream_app.experiment.feature_rows import BYTES_PER_VALUE, read_features_version
 from stream_app.tools.evaluation.policies.rounds import NO_CANDIDATE, ListDesign, Rounds
-from stream_app.tools.evaluation.progress import UpdateProgress
 from stream_app.tools.feeds.files import lines, open_log_file
+from stream_app.tools.progress import UpdateProgress
 from topics.records import RecommendationList, Reward, RewardKind
 
 _NON_REACTION_KINDS: Final = frozenset({RewardKind.IMPRESSION, RewardKind.ERASURE})

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from stream_app.errors import UserError
 from stream_app.tools.evaluation.policies.rounds import Floats, Integers, Rounds, require_rounds
-from stream_app.tools.evaluation.progress import UpdateProgress
 from stream_app.tools.feeds.delimited import DelimitedRow, read_delimited
 from stream_app.tools.feeds.files import lines, open_log_file
+from stream_app.tools.progress import UpdateProgress
 
 ITEM: Final = "item_id"
 POSITION: Final = "position"

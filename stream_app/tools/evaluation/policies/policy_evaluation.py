@@ -14,8 +14,8 @@ from stream_app.tools.evaluation.policies.reward_models import cross_fit, fit
 from stream_app.tools.evaluation.policies.rounds import Floats, Rounds
 from stream_app.tools.evaluation.policies.studentized_bootstrap import StudentizedBootstrap
 from stream_app.tools.evaluation.policies.verdicts import PolicyVerdict, verdict
-from stream_app.tools.evaluation.progress import OpenProgress, no_progress
 from stream_app.tools.evaluation.statistics import ConfidenceInterval
+from stream_app.tools.progress import OpenProgress, no_progress
 
 TRAINING_SHARE: Final = 0.5
 """Of the shoppers, those that came first: learned policies learn from them and are evaluated on the rest."""

@@ -13,7 +13,6 @@ from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
 from stream_app.ranking.assembly import FUSION
 from stream_app.ranking.fusion.learned import LearnedFusion
-from stream_app.tools.evaluation.progress import UpdateProgress
 from stream_app.tools.evaluation.search_spaces import (
     SESSION_STORE,
     SPACES,
@@ -33,6 +32,7 @@ from stream_app.tools.evaluation.tuning import (
     parse_metric,
 )
 from stream_app.tools.feeds.rows import EventRow
+from stream_app.tools.progress import UpdateProgress
 from topics.events import CatalogItem, Click, Event, Search
 
 

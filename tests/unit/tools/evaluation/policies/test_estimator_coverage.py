@@ -13,7 +13,7 @@ from stream_app.tools.evaluation.policies.estimator_coverage import (
 )
 from stream_app.tools.evaluation.policies.estimators import Estimator
 from stream_app.tools.evaluation.policies.synthetic_log import SyntheticScenario
-from stream_app.tools.evaluation.progress import UpdateProgress
+from stream_app.tools.progress import UpdateProgress
 
 REPETITIONS = 60
 
