@@ -6,6 +6,7 @@ compared part by part. All shoppers of a part share what was learned from them, 
 what intervals count.
 """
 
+import itertools
 import json
 import math
 import subprocess
@@ -20,13 +21,13 @@ import numpy as np
 import typer
 from msgspec.structs import asdict
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from stream_app.errors import UserError
 from stream_app.settings import child_environment
 from stream_app.tools.embedded.child_process import log_tail
 from stream_app.tools.evaluation.statistics import ConfidenceInterval, Values
+from stream_app.tools.progress import progress_bar
 from stream_app.tools.simulator import user_outcomes as simulated
 from stream_app.tools.simulator.simulation_report import Regret
 from stream_app.tools.simulator.user_outcomes import CLICK_THROUGH_RATE, COLUMNS, RatioMetric, UserOutcomes
@@ -356,12 +357,11 @@ def main(
         else log_tenths(sessions, log_format, parts, users, warm_up)
     )
     console = Console(width=None if sys.stdout.isatty() else 120)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=console) as bar:
-        task = bar.add_task("closed loop", total=parts * len(ARMS))
+    finished_runs = itertools.count(1)
+    with progress_bar(console, "closed loop", parts * len(ARMS)) as update_bar:
 
         def done(what: str) -> None:
-            bar.update(task, advance=1, description=what)
+            update_bar(next(finished_runs), what)
             if not console.is_terminal:
                 console.print(what)
 

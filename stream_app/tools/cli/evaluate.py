@@ -337,7 +337,7 @@ def read_log(request: "LogRequest") -> "EventLog":
     from rich.console import Console  # noqa: PLC0415
 
     from stream_app.tools.feeds.event_log import open_log  # noqa: PLC0415
-    from stream_app.tools.feeds.feed_progress import row_counter  # noqa: PLC0415
+    from stream_app.tools.progress import row_counter  # noqa: PLC0415
 
     with row_counter(Console(stderr=True), f"reading {request.path.name}") as progress:
         return open_log(request, now=0.0, max_age=0.0, progress=progress)

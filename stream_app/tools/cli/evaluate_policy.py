@@ -229,7 +229,7 @@ def _open_bandit(log: Path, items: Path | None, limit: int | None) -> "Rounds":
     from rich.console import Console  # noqa: PLC0415
 
     from stream_app.tools.evaluation.policies import open_bandit  # noqa: PLC0415
-    from stream_app.tools.feeds.feed_progress import row_counter  # noqa: PLC0415
+    from stream_app.tools.progress import row_counter  # noqa: PLC0415
 
     with row_counter(Console(stderr=True), f"reading {log.name}") as update_progress:
         return open_bandit.read(log, items, limit=limit, update_progress=update_progress)
@@ -248,7 +248,7 @@ def _read_headrace_log(
     from stream_app.settings import load_settings  # noqa: PLC0415
     from stream_app.tools.evaluation.policies import headrace_log  # noqa: PLC0415
     from stream_app.tools.evaluation.policies.topic_reader import raw_records  # noqa: PLC0415
-    from stream_app.tools.feeds.feed_progress import row_counter  # noqa: PLC0415
+    from stream_app.tools.progress import row_counter  # noqa: PLC0415
     from topics.catalog import LISTS, REWARDS  # noqa: PLC0415
 
     try:

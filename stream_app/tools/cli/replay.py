@@ -117,8 +117,8 @@ def run(request: "LogRequest", rate: float) -> bool:
     from stream_app.kafka.kafka_event_sender import KafkaEventSender  # noqa: PLC0415
     from stream_app.settings import load_settings  # noqa: PLC0415
     from stream_app.tools.feeds.event_log import open_log  # noqa: PLC0415
-    from stream_app.tools.feeds.feed_progress import row_counter  # noqa: PLC0415
     from stream_app.tools.feeds.time_shift import wall_clock  # noqa: PLC0415
+    from stream_app.tools.progress import row_counter  # noqa: PLC0415
 
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # what it would say is said in one sentence below
     settings = load_settings()
@@ -138,17 +138,16 @@ def run(request: "LogRequest", rate: float) -> bool:
 
 
 def _feed_log(log: "EventLog", sender: "EventSender", rate: float, console: "Console") -> bool:
-    from stream_app.tools.feeds.feed_progress import feed_progress  # noqa: PLC0415
     from stream_app.tools.feeds.feeder import Feeder  # noqa: PLC0415
+    from stream_app.tools.progress import iterate_with_progress  # noqa: PLC0415
 
     feeder = Feeder(sender, rate=rate)
     interrupted = False
-    with feed_progress(console, feeder.stats, log.total):
-        try:
-            feeder.feed(log)
-        except KeyboardInterrupt:
-            interrupted = True
-        acknowledged = sender.flush()
+    try:
+        feeder.feed(iterate_with_progress(log, log.total, console, "feeding"))
+    except KeyboardInterrupt:
+        interrupted = True
+    acknowledged = sender.flush()
     print_feed_stats(console, feeder.stats, acknowledged, log.total if interrupted else None)
     return not interrupted
 

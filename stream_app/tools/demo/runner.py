@@ -32,8 +32,8 @@ from stream_app.tools.environment.signals import InterruptHandler, SignalMode
 from stream_app.tools.environment.startup_steps import StartupSteps
 from stream_app.tools.environment.worker_metrics import MetricsHistory, WorkerMetrics
 from stream_app.tools.environment.worker_pool import WorkerError, WorkerPool
-from stream_app.tools.feeds.feed_progress import row_counter
 from stream_app.tools.feeds.feeder import Feeder
+from stream_app.tools.progress import row_counter
 from stream_app.tools.report_file import check_writable, write_report
 from topics.records import RecommendationList
 

@@ -3,13 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from typing import Final, NamedTuple
 
 from msgspec import structs
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from stream_app.client import AsyncClient
 from stream_app.client.redis_contract import user_key
@@ -21,6 +19,7 @@ from stream_app.tools.environment.setup import start_environment
 from stream_app.tools.environment.signals import InterruptHandler, SignalMode
 from stream_app.tools.environment.startup_steps import StartupSteps
 from stream_app.tools.feeds.time_shift import format_duration, wall_clock
+from stream_app.tools.progress import progress_bar
 from stream_app.tools.report_file import check_writable, write_report
 from stream_app.tools.simulator.loop import SimulationLoop
 from stream_app.tools.simulator.simulated_user import NAMED_REACTION_SETTINGS
@@ -156,13 +155,13 @@ async def _warm_up(
     when they have lists, everything before them has been taken.
     """
     last: Click | None = None
-    with _progress_bar(console, "warming up", source.warm_up_events) as (bar, task):
+    with progress_bar(console, "warming up", source.warm_up_events) as update_bar:
         for number, event in enumerate(source.warm_up()):
             sender.send(event_record(event))
             if isinstance(event, Click):
                 last = event
             if number % 1_000 == 0:
-                bar.update(task, completed=number)
+                update_bar(number)
     if last is not None:
         pending_users = [f"{run}probe-{number}" for number in range(N_PROBE_USERS)]
         for probe_user in pending_users:
@@ -213,7 +212,7 @@ async def _run_users(
     async with AsyncClient(servers.redis, _READ_TIMEOUT) as client:
         loop = SimulationLoop(client, sender, tally, concurrency=options.concurrency, rate=options.rate)
         running = asyncio.create_task(loop.run(source.users(), source.arrivals()))
-        with _progress_bar(console, "", 1_000) as (bar, task):
+        with progress_bar(console, "", 1_000) as update_bar:
             said = started
             while not running.done():
                 await asyncio.wait((running,), timeout=_POLL_INTERVAL)
@@ -223,7 +222,7 @@ async def _run_users(
                 share = (tally.shop_time - source.begin) / max(source.end - source.begin, 1e-9)
                 share = max(0.0, min(1.0, share))
                 status_text = _status_text(tally, now - started)
-                bar.update(task, completed=share * 1_000, description=status_text)
+                update_bar(share * 1_000, status_text)
                 if not console.is_terminal and now - said >= _LOG_INTERVAL:
                     said = now
                     console.print(
@@ -239,25 +238,6 @@ def _status_text(tally: SimulationTally, seconds: float) -> str:
     rate = tally.events / seconds if seconds else 0.0
     click_through_rate = tally.clicked / tally.lists if tally.lists else 0.0
     return f"{tally.lists:,} lists · click-through {click_through_rate:.4f} · {rate:,.0f} events/s"
-
-
-@contextmanager
-def _progress_bar(console: Console, title: str, total: float) -> Iterator[tuple[Progress, TaskID]]:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-    )
-    task = bar.add_task(title, total=total)
-    if not total or not console.is_terminal:
-        yield bar, task
-        return
-    with bar:
-        yield bar, task
 
 
 def print_report(report: SimulationReport, console: Console) -> None:
