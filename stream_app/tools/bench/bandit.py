@@ -28,7 +28,7 @@ from stream_app.tools.bench.bandit_environments import (
     LinearProblem,
 )
 from stream_app.tools.bench.bandit_loops import play_arms, play_linear
-from stream_app.tools.evaluation.statistics import ClusterBootstrap
+from stream_app.tools.evaluation.bootstrap import ClusterBootstrap
 from stream_app.tools.progress import UpdateProgress, progress_bars
 
 CANDIDATES: Final = 200

@@ -26,7 +26,7 @@ from rich.table import Table
 from stream_app.errors import UserError
 from stream_app.settings import child_environment
 from stream_app.tools.embedded.child_process import log_tail
-from stream_app.tools.evaluation.statistics import ConfidenceInterval, Values
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval, Values
 from stream_app.tools.progress import progress_bar
 from stream_app.tools.simulator import user_outcomes as simulated
 from stream_app.tools.simulator.simulation_report import Regret

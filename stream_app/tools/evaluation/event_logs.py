@@ -26,17 +26,11 @@ from stream_app.ranking.exposure import Exposure
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
 from stream_app.ranking.row_request import make_rank_request
+from stream_app.tools.evaluation.bootstrap import ClusterBootstrap, ConfidenceInterval
+from stream_app.tools.evaluation.latency import LatencyStats, latency_stats
 from stream_app.tools.evaluation.log_fold import LogFold
+from stream_app.tools.evaluation.ranking_metrics import Hits, ListMetrics, list_metrics
 from stream_app.tools.evaluation.sessions import FUSED
-from stream_app.tools.evaluation.statistics import (
-    ClusterBootstrap,
-    ConfidenceInterval,
-    Hits,
-    LatencyStats,
-    ListMetrics,
-    latency_stats,
-    list_metrics,
-)
 from stream_app.tools.feeds.rows import Row
 from stream_app.tools.progress import OpenProgress, no_progress
 from topics.events import Click, Purchase, UserEvent

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from stream_app.errors import UserError
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport
 from stream_app.tools.evaluation.sessions import FUSED, MAX_PREFIX_LENGTH, Mode
-from stream_app.tools.evaluation.statistics import ConfidenceInterval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,17 +18,10 @@ from state.row import UserRow
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.search.results_ranker import ResultsRanker
+from stream_app.tools.evaluation.bootstrap import ClusterBootstrap, ConfidenceInterval, Values
+from stream_app.tools.evaluation.latency import LatencyStats, latency_stats
 from stream_app.tools.evaluation.log_fold import LogFold
-from stream_app.tools.evaluation.statistics import (
-    UNLISTED,
-    ClusterBootstrap,
-    ConfidenceInterval,
-    LatencyStats,
-    Values,
-    hit_rate,
-    latency_stats,
-    reciprocal_rank,
-)
+from stream_app.tools.evaluation.ranking_metrics import UNLISTED, hit_rate, reciprocal_rank
 from stream_app.tools.feeds.rows import Row
 from stream_app.tools.progress import OpenProgress, no_progress
 from topics.events import Click, Feedback, FeedbackKind, Purchase, Search, UserEvent

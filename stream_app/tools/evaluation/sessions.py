@@ -16,17 +16,10 @@ from numpy.typing import NDArray
 from stream_app.models.base import Context, Items, Model
 from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
 from stream_app.ranking.ranker import Ranker
+from stream_app.tools.evaluation.bootstrap import ClusterBootstrap, ConfidenceInterval
+from stream_app.tools.evaluation.latency import LatencyStats, latency_stats
+from stream_app.tools.evaluation.ranking_metrics import Ranks, hit_rate, ranks_of_targets, reciprocal_rank
 from stream_app.tools.evaluation.session_files import TimedSession
-from stream_app.tools.evaluation.statistics import (
-    ClusterBootstrap,
-    ConfidenceInterval,
-    LatencyStats,
-    Ranks,
-    hit_rate,
-    latency_stats,
-    ranks_of_targets,
-    reciprocal_rank,
-)
 from stream_app.tools.progress import OpenProgress, no_progress
 
 FUSED: Final = "fused"

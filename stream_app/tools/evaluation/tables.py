@@ -5,10 +5,10 @@ from collections.abc import Iterable
 from rich.table import Table
 
 from stream_app.tools.evaluation import rerank
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.event_logs import METRICS, ListMetricIntervals
 from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport
 from stream_app.tools.evaluation.sessions import FUSED, Mode
-from stream_app.tools.evaluation.statistics import ConfidenceInterval
 from stream_app.tools.evaluation.tuning import TuningResult
 
 

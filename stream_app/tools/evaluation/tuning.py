@@ -19,18 +19,14 @@ from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.row_request import make_rank_request
+from stream_app.tools.evaluation.bootstrap import ClusterBootstrap, ConfidenceInterval
 from stream_app.tools.evaluation.event_logs import model_context
+from stream_app.tools.evaluation.latency import latency_stats
 from stream_app.tools.evaluation.log_fold import LogFold
+from stream_app.tools.evaluation.ranking_metrics import hit_rate, reciprocal_rank
 from stream_app.tools.evaluation.search_spaces import Categorical, Dimension, FloatRange, Space, in_space
 from stream_app.tools.evaluation.session_files import SessionClock, TrainTestSplit
 from stream_app.tools.evaluation.sessions import FUSED, Mode, SessionsEvaluation
-from stream_app.tools.evaluation.statistics import (
-    ClusterBootstrap,
-    ConfidenceInterval,
-    hit_rate,
-    latency_stats,
-    reciprocal_rank,
-)
 from stream_app.tools.feeds.rows import Row
 from stream_app.tools.progress import OpenProgress, no_progress
 from topics.events import Click, Purchase, UserEvent

@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from rich.table import Table
 
-from stream_app.tools.evaluation.statistics import ConfidenceInterval
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.simulator.tally import FALLBACK, SimulationTally
 from stream_app.tools.simulator.user_outcomes import (
     CLICK_THROUGH_RATE,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.errors import UserError
-from stream_app.tools.evaluation.statistics import ConfidenceInterval, Values, cluster_resample
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval, Values, cluster_resample
 from stream_app.tools.simulator.tally import SimulationTally
 
 COLUMNS: Final = ("lists", "examined", "clicks", "conversions", "revenue", "expected", "best")

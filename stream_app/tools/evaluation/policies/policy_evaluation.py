@@ -8,13 +8,13 @@ import msgspec
 import numpy as np
 
 from stream_app.errors import UserError
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.policies import targets
 from stream_app.tools.evaluation.policies.estimators import ESTIMATORS, Estimator, estimator_inputs
 from stream_app.tools.evaluation.policies.reward_models import cross_fit, fit
 from stream_app.tools.evaluation.policies.rounds import Floats, Rounds
 from stream_app.tools.evaluation.policies.studentized_bootstrap import StudentizedBootstrap
 from stream_app.tools.evaluation.policies.verdicts import PolicyVerdict, verdict
-from stream_app.tools.evaluation.statistics import ConfidenceInterval
 from stream_app.tools.progress import OpenProgress, no_progress
 
 TRAINING_SHARE: Final = 0.5

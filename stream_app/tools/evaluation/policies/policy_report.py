@@ -10,12 +10,12 @@ from typing import Any, Final
 import msgspec
 from rich.table import Table
 
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.plots import figure_file
 from stream_app.tools.evaluation.policies.estimator_coverage import ScenarioResult
 from stream_app.tools.evaluation.policies.estimators import Estimator
 from stream_app.tools.evaluation.policies.policy_evaluation import PolicyEstimate
 from stream_app.tools.evaluation.report import DataFile
-from stream_app.tools.evaluation.statistics import ConfidenceInterval
 
 TITLES: Final[dict[Estimator, str]] = {
     Estimator.DM: "direct method",

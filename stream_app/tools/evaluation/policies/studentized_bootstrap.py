@@ -6,8 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.policies.rounds import Floats
-from stream_app.tools.evaluation.statistics import ConfidenceInterval
 
 LEVEL: Final = 0.95
 _BATCH: Final = 64  # resamples drawn at a time: bounds the memory

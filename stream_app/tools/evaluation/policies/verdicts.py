@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from stream_app.tools.evaluation.statistics import ConfidenceInterval
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 
 MIN_EFFECTIVE_ROUNDS: Final = 300
 """Effective rounds below which intervals are known to be too short (docs/off_policy.md, little overlap)."""

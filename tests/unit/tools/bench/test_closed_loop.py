@@ -11,7 +11,7 @@ from rich.console import Console
 from stream_app.errors import UserError
 from stream_app.tools.bench import closed_loop
 from stream_app.tools.bench.closed_loop import ARMS, generated_shops, jackknife_interval, log_tenths, measure
-from stream_app.tools.evaluation.statistics import Values
+from stream_app.tools.evaluation.bootstrap import Values
 from stream_app.tools.simulator.simulation_report import Regret, RegretCurve
 
 COLUMNS = ["lists", "examined", "clicks", "conversions", "revenue", "expected", "best"]

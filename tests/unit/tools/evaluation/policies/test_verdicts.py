@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.policies.verdicts import VerdictKind, verdict
-from stream_app.tools.evaluation.statistics import ConfidenceInterval
 
 DECISIVE: dict[str, Any] = {
     "rounds": 10_000,

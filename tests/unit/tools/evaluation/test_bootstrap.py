@@ -1,56 +1,9 @@
-"""Metrics against their definitions, intervals against what they promise."""
+"""Bootstrap intervals have their nominal coverage."""
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from stream_app.tools.evaluation.statistics import (
-    UNLISTED,
-    ClusterBootstrap,
-    hit_rate,
-    latency_stats,
-    list_metrics,
-    ranks_of_targets,
-    reciprocal_rank,
-)
-
-
-@given(
-    st.lists(st.integers(0, 30), min_size=1, max_size=12, unique=True), st.integers(0, 30), st.integers(1, 12)
-)
-def test_single_choice_metrics_match_their_definitions(listed: list[int], chosen: int, k: int) -> None:
-    ranks = ranks_of_targets(np.array([listed], np.int32), np.array([chosen], np.int32))
-    rank = listed.index(chosen) + 1 if chosen in listed else None
-    assert ranks.tolist() == [rank or UNLISTED]
-    counted = rank is not None and rank <= k
-    assert hit_rate(ranks, k).tolist() == [float(counted)]
-    assert reciprocal_rank(ranks, k).tolist() == [1 / rank if rank and counted else 0.0]
-
-
-@given(st.lists(st.booleans(), min_size=1, max_size=10), st.integers(0, 5))
-def test_multi_choice_metrics_match_their_definitions(hits: list[bool], n_unlisted: int) -> None:
-    k, listed = len(hits), sum(hits)
-    chosen = max(1, listed + n_unlisted)
-    found = list_metrics(np.array([hits]), np.array([chosen]))
-    precision, recall = listed / k, listed / chosen
-    gain = sum(1 / np.log2(place + 1) for place, hit in enumerate(hits, start=1) if hit)
-    best = sum(1 / np.log2(place + 1) for place in range(1, min(chosen, k) + 1))
-    expected = (
-        float(listed > 0),
-        1 / (hits.index(True) + 1) if listed else 0.0,
-        float(hits[0]),
-        precision,
-        recall,
-        2 * precision * recall / (precision + recall) if listed else 0.0,
-        gain / best,
-    )
-    assert [float(each[0]) for each in found] == pytest.approx(expected)
-
-
-def test_ideal_order_has_an_ndcg_of_one() -> None:
-    hits = np.array([[True, True, False], [True, False, False]])
-    assert list_metrics(hits, np.array([2, 1])).ndcg.tolist() == [1.0, 1.0]
+from stream_app.tools.evaluation.bootstrap import ClusterBootstrap
 
 
 def test_intervals_have_nominal_coverage() -> None:
@@ -97,8 +50,3 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     first, second = (ClusterBootstrap(np.arange(50), seed=4).intervals(values) for _ in range(2))
     assert first == second
     assert first != ClusterBootstrap(np.arange(50), seed=5).intervals(values)
-
-
-def test_latency_stats_are_nan_without_predictions() -> None:
-    found = latency_stats(np.zeros(0, np.int64))
-    assert np.isnan([found.mean, found.p50, found.p99]).all()

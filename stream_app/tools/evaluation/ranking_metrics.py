@@ -1,0 +1,148 @@
+"""Ranking metrics, over many lists at once.
+
+Where one item was chosen, a list is summed up by the item's **rank**: its place from 1, or `UNLISTED`. Where
+several were chosen at once (an order), by its **hits**: for each place whether the item there was chosen. Every
+metric gives one value a list; the figure of a system is their mean.
+"""
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.tools.evaluation.bootstrap import Values
+
+UNLISTED: Final = 0
+"""The rank of an item that the list does not hold."""
+
+Ranks = NDArray[np.int32]
+Hits = NDArray[np.bool_]
+
+
+def ranks_of_targets(lists: NDArray[np.int32], chosen: NDArray[np.int32]) -> Ranks:
+    """Rank of the chosen item on each list.
+
+    Parameters
+    ----------
+    lists : ndarray of int32, shape (n, k)
+        Items, best first; short lists are filled up with a number that no item has.
+    chosen : ndarray of int32, shape (n,)
+        The item chosen.
+
+    Returns
+    -------
+    ndarray of int32, shape (n,)
+
+    Examples
+    --------
+    >>> ranks_of_targets(np.array([[7, 8, 9], [7, 8, 9]], np.int32), np.array([8, 5], np.int32)).tolist()
+    [2, 0]
+    """
+    found = lists == chosen[:, None]
+    return np.where(found.any(axis=1), found.argmax(axis=1) + 1, UNLISTED).astype(np.int32)
+
+
+def hit_rate(ranks: Ranks, k: int) -> Values:
+    """1 where the chosen item is among the first `k`, else 0 (HR@k; with one item chosen also recall@k).
+
+    Examples
+    --------
+    >>> hit_rate(np.array([1, 4, UNLISTED], np.int32), 3).tolist()
+    [1.0, 0.0, 0.0]
+    """
+    hits: Hits = (ranks != UNLISTED) & (ranks <= k)
+    return hits.astype(np.float64)
+
+
+def reciprocal_rank(ranks: Ranks, k: int) -> Values:
+    """1 / rank where the chosen item is among the first `k`, else 0 (MRR@k).
+
+    Examples
+    --------
+    >>> reciprocal_rank(np.array([1, 4, UNLISTED], np.int32), 20).tolist()
+    [1.0, 0.25, 0.0]
+    >>> reciprocal_rank(np.array([4], np.int32), 3).tolist()
+    [0.0]
+    """
+    return np.where(hit_rate(ranks, k) > 0, 1.0 / np.maximum(ranks, 1), 0.0)
+
+
+class ListMetrics(NamedTuple):
+    """Metrics of lists from which several items may have been chosen at once; shape (n,) each.
+
+    Attributes
+    ----------
+    hit_rate
+        1 where any chosen item is on the list.
+    mrr
+        1 / place of the first chosen item, 0 without one.
+    accuracy
+        1 where the item in the first place was chosen.
+    precision
+        Chosen items on the list over the length asked for, k (also where the list is shorter).
+    recall
+        Chosen items on the list over the items chosen.
+    f1
+        Harmonic mean of precision and recall; 0 where both are.
+    ndcg
+        Sum of 1 / log2(place + 1) over the chosen items on the list, over what the best order would have.
+    """
+
+    hit_rate: Values
+    mrr: Values
+    accuracy: Values
+    precision: Values
+    recall: Values
+    f1: Values
+    ndcg: Values
+
+
+def list_metrics(hits: Hits, chosen: NDArray[np.int64]) -> ListMetrics:
+    """Every metric of each list.
+
+    Parameters
+    ----------
+    hits : ndarray of bool, shape (n, k)
+        Whether the item in each place was chosen.
+    chosen : ndarray of int64, shape (n,)
+        Distinct items chosen, at least 1, on the list or not.
+
+    Returns
+    -------
+    ListMetrics
+
+    Examples
+    --------
+    Two items were chosen, of which the list of four has one, in its third place:
+
+    >>> one = list_metrics(np.array([[False, False, True, False]]), np.array([2]))
+    >>> [float(x[0]) for x in (one.hit_rate, one.mrr, one.accuracy, one.precision, one.recall)]
+    [1.0, 0.3333333333333333, 0.0, 0.25, 0.5]
+    >>> float(one.f1[0].round(4))  # 2 x .25 x .5 / .75
+    0.3333
+    >>> float(one.ndcg[0].round(4))  # 1/log2(4) over 1/log2(2) + 1/log2(3)
+    0.3066
+    """
+    k = hits.shape[1]
+    positions = np.arange(1, k + 1)
+    n_hits = hits.sum(axis=1)
+    any_hit = n_hits > 0
+    precision = n_hits / k
+    recall = n_hits / chosen
+    precision_plus_recall = precision + recall
+    discounts = 1.0 / np.log2(positions + 1.0)
+    ideal_dcg = np.concatenate(([0.0], np.cumsum(discounts)))[np.minimum(chosen, k)]
+    return ListMetrics(
+        hit_rate=any_hit.astype(np.float64),
+        mrr=np.where(any_hit, 1.0 / (hits.argmax(axis=1) + 1), 0.0),
+        accuracy=hits[:, 0].astype(np.float64),
+        precision=precision,
+        recall=recall,
+        f1=np.divide(
+            2 * precision * recall,
+            precision_plus_recall,
+            out=np.zeros(len(hits)),
+            where=precision_plus_recall > 0,
+        ),
+        ndcg=(hits * discounts).sum(axis=1) / ideal_dcg,
+    )

@@ -1,0 +1,10 @@
+"""Latency statistics."""
+
+import numpy as np
+
+from stream_app.tools.evaluation.latency import latency_stats
+
+
+def test_latency_stats_are_nan_without_predictions() -> None:
+    found = latency_stats(np.zeros(0, np.int64))
+    assert np.isnan([found.mean, found.p50, found.p99]).all()
