@@ -15,10 +15,9 @@ from redis import Redis
 
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.embedded import EmbeddedServers
+from tests.support.integration_environment import PARTITIONS
 from topics import admin
 from topics.catalog import catalog
-
-PARTITIONS = 4
 
 
 @pytest.fixture(scope="session")

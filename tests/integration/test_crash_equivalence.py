@@ -9,20 +9,12 @@ from pathlib import Path
 import pytest
 
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import (
-    ADDITIVE,
-    EVENTS,
-    RATE,
-    LogFeeder,
-    WorkerHandle,
-    assert_same_outcome,
-    clean_environment,
-    generate_log,
-    kill_mid_run,
-    read_outcome,
-    reference_outcome,
-    wait_until_settled,
-)
+from tests.support.crash_runs import ADDITIVE, EVENTS, RATE, kill_mid_run, reference_outcome
+from tests.support.generated_log import generate_log
+from tests.support.integration_environment import clean_environment
+from tests.support.log_feeder import LogFeeder
+from tests.support.run_outcome import assert_same_outcome, read_outcome, wait_until_settled
+from tests.support.worker_handle import WorkerHandle
 
 
 def test_the_reference_run_accepts_every_event_once(servers: EmbeddedServers, tmp_path: Path) -> None:

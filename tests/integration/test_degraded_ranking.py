@@ -5,7 +5,8 @@ from typing import Any
 
 from stream_app.client.redis_contract import decode_list
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import IntegrationEnvironment, clean_environment, generate_log
+from tests.support.generated_log import generate_log
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 
 EVENTS = 3_000
 N_USERS = 120

@@ -10,12 +10,9 @@ import pytest
 from stream_app.client.redis_contract import user_key
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import (
-    IntegrationEnvironment,
-    KafkaRecord,
-    WorkerHandle,
-    clean_environment,
-)
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment
+from tests.support.kafka_records import KafkaRecord
+from tests.support.worker_handle import WorkerHandle
 from topics.events import Click, Erasure
 
 USERS = [f"user-{n}" for n in range(6)]

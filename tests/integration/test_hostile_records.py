@@ -19,12 +19,8 @@ from kafka import KafkaProducer
 
 from stream_app.client.redis_contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import (
-    IntegrationEnvironment,
-    KafkaRecord,
-    clean_environment,
-    send_click,
-)
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment, send_click
+from tests.support.kafka_records import KafkaRecord
 from topics.catalog import (
     CATALOG_ITEMS,
     CLICKS,

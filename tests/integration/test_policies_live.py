@@ -13,13 +13,10 @@ from typing import Final
 from stream_app.experiment.assignment import Assignment
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import (
-    ADDITIVE,
-    IntegrationEnvironment,
-    KafkaRecord,
-    WorkerHandle,
-    clean_environment,
-)
+from tests.support.crash_runs import ADDITIVE
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment
+from tests.support.kafka_records import KafkaRecord
+from tests.support.worker_handle import WorkerHandle
 from topics.events import Click, Event, Impression
 
 POLICIES: Final = {"fixed": 1.0, "thompson": 0.0, "popularity": 0.0}

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
-from tests.support.integration_environment import KafkaRecord, clean_environment
+from tests.support.integration_environment import clean_environment
+from tests.support.kafka_records import KafkaRecord
 from topics.events import Click
 
 N_USERS = 300

@@ -9,14 +9,10 @@ from aiokafka.partitioner import murmur2
 
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import (
-    PARTITIONS,
-    IntegrationEnvironment,
-    KafkaRecord,
-    WorkerHandle,
-    clean_environment,
-    deduplicate,
-)
+from tests.support.integration_environment import PARTITIONS, IntegrationEnvironment, clean_environment
+from tests.support.kafka_records import KafkaRecord
+from tests.support.run_outcome import deduplicate
+from tests.support.worker_handle import WorkerHandle
 from topics.catalog import INTERACTIONS, USER_EVENTS, changelog
 from topics.events import Click, OrderLine, Purchase, Search
 

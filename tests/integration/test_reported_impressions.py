@@ -9,7 +9,8 @@ from stream_app.client import AsyncClient, Client
 from stream_app.client.impression_reporter import ImpressionReporter
 from stream_app.client.redis_contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import ADDITIVE, clean_environment, send_click
+from tests.support.crash_runs import ADDITIVE
+from tests.support.integration_environment import clean_environment, send_click
 from topics.catalog import IMPRESSIONS, REWARDS
 from topics.events import Impression
 from topics.records import Reward, RewardKind

@@ -13,18 +13,13 @@ import pytest
 
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import (
-    ADDITIVE,
-    RATE,
-    IntegrationEnvironment,
-    KafkaRecord,
-    LogFeeder,
-    WorkerHandle,
-    clean_environment,
-    generate_log,
-    kill_mid_run,
-    wait_until_settled,
-)
+from tests.support.crash_runs import ADDITIVE, RATE, kill_mid_run
+from tests.support.generated_log import generate_log
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment
+from tests.support.kafka_records import KafkaRecord
+from tests.support.log_feeder import LogFeeder
+from tests.support.run_outcome import wait_until_settled
+from tests.support.worker_handle import WorkerHandle
 from topics.catalog import REWARDS
 from topics.events import Action, Click, Event, Feedback, FeedbackKind, Impression, OrderLine, Purchase
 from topics.records import RecommendationList, Reward, RewardKind

@@ -10,7 +10,8 @@ from stream_app.client import AsyncClient, Client
 from stream_app.client.redis_contract import query_key, search_key
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import IntegrationEnvironment, KafkaRecord, clean_environment
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment
+from tests.support.kafka_records import KafkaRecord
 from topics.events import Click, Erasure, Event, Search
 
 RESULTS = ["tent", "rope", "stove", "lamp"]

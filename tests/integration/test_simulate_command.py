@@ -16,7 +16,8 @@ from stream_app.settings import child_environment
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.simulator.simulation_runner import N_PROBE_USERS
 from stream_app.tools.simulator.tally import FALLBACK
-from tests.support.integration_environment import IntegrationEnvironment, WorkerHandle, clean_environment
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment
+from tests.support.worker_handle import WorkerHandle
 from topics.events import Click, Impression, UserEvent
 from topics.records import RecommendationList
 

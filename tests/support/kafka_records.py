@@ -1,0 +1,46 @@
+"""Records that the integration tests write to Kafka and read from it."""
+
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import kafka
+
+
+class KafkaRecord(NamedTuple):
+    """A record for Kafka; without a partition its key decides."""
+
+    topic: str
+    key: bytes | None
+    value: bytes | None
+    partition: int | None = None
+
+
+class ConsumedRecord(NamedTuple):
+    """A record on Kafka."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+def producer_for(broker: str) -> Any:
+    return kafka.KafkaProducer(
+        bootstrap_servers=broker,
+        acks="all",
+        linger_ms=2,
+        batch_size=65_536,
+        max_request_size=2_000_000,
+        max_in_flight_requests_per_connection=1,  # nothing may overtake, so that offsets agree between runs
+        allow_auto_create_topics=False,
+        metrics_enabled=False,
+    )
+
+
+def send_records(producer: Any, records: Iterable[KafkaRecord]) -> list[Any]:
+    futures = [
+        producer.send(record.topic, value=record.value, key=record.key, partition=record.partition)
+        for record in records
+    ]
+    producer.flush(timeout=30)
+    return [future.get(timeout=10) for future in futures]

@@ -1,0 +1,174 @@
+"""The outcome of a run: lists, rows and interactions, and its comparison with another run."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from state.row import EMPTY_ROW, UserRow
+from stream_app.client.redis_contract import popular_key
+from tests.support.generated_log import GeneratedLog
+from tests.support.integration_environment import IntegrationEnvironment
+from tests.support.worker_handle import WorkerHandle
+from topics.records import Interaction, RecommendationList
+
+
+class RunOutcome(NamedTuple):
+    """What a run left behind for anybody to see."""
+
+    lists: dict[str, RecommendationList]
+    popular: dict[str, RecommendationList]
+    items: dict[str, RecommendationList]
+    rows: dict[str, UserRow]
+    interactions: dict[tuple[int, int, int], bytes]
+    """By source, partition and offset, without those at or below the watermark when they came."""
+
+
+SEGMENTS: Final = ("all", *(f"country:{c}" for c in ("FR", "DE", "JP", "BR")),
+                   *(f"channel:{c}" for c in ("web", "app", "store")))  # fmt: skip
+
+
+def wait_until_settled(
+    environment: IntegrationEnvironment,
+    worker: WorkerHandle,
+    log: GeneratedLog,
+    *,
+    number: int = 1,
+    seconds: float = 60.0,
+) -> WorkerHandle:
+    """Wait until the log is through; start the worker anew so that it ranks everybody by the final models."""
+    worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be handled", seconds=seconds)
+    version = log.n_accepted
+    found = len(deduplicate(environment.interactions()))
+    assert found == version, (
+        f"{version - found} of {version} events are committed, but no interaction tells of them"
+    )
+
+    def popular_is_final() -> bool:
+        found = environment.read_list(popular_key())
+        return found is not None and found.model_version >= version
+
+    worker.wait_until(popular_is_final, f"popular items by {version} interactions", seconds=15)
+    worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no list to wait", seconds=15)
+    assert worker.terminate() == 0, worker.log
+    again = environment.start_worker(number).wait_until_ready()
+    again.wait_until(
+        lambda: (
+            # It is set once everybody is marked, in one go with the gauge of items: that one is of after the marking.
+            again.metric("headrace_table_users") >= len(log.users)
+            and again.metric("headrace_lists_published_total", kind="user") >= len(log.users)
+            and again.metric("headrace_pending_users") == 0
+            and again.metric("headrace_pending_items") == 0
+        ),
+        f"the lists of {len(log.users)} shoppers and of their items to be published again",
+    )
+    return again
+
+
+def read_outcome(environment: IntegrationEnvironment, log: GeneratedLog) -> RunOutcome:
+    """Read what a settled run left behind."""
+    popular = {name: environment.read_list(popular_key(name)) for name in SEGMENTS}
+    return RunOutcome(
+        environment.user_lists(log.users),
+        {name: found for name, found in popular.items() if found is not None},
+        environment.item_lists(),
+        environment.rows(),
+        deduplicate(environment.interactions()),
+    )
+
+
+def deduplicate(interactions: Iterable[tuple[Interaction, bytes]]) -> dict[tuple[int, int, int], bytes]:
+    """The interactions that a replica folds: those at or below its watermark are dropped.
+
+    Also holds every repeat against what it repeats: it must be the same bytes.
+    """
+    watermarks: dict[tuple[int, int], int] = {}
+    kept: dict[tuple[int, int, int], bytes] = {}
+    for interaction, raw in interactions:
+        source = (int(interaction.source), interaction.partition)
+        place = (*source, interaction.offset)
+        if interaction.offset <= watermarks.get(source, -1):
+            assert place in kept, f"{interaction} came after a later one of its partition, for the first time"
+            assert raw == kept[place], f"{interaction} was sent again, but not the same"
+            continue
+        watermarks[source] = interaction.offset
+        kept[place] = raw
+    return kept
+
+
+def assert_same_outcome(found: RunOutcome, wanted: RunOutcome) -> None:
+    """Hold a run against an undisturbed one of the same log; everything that differs is told at once."""
+    messages = _differences("interactions", found.interactions, wanted.interactions)
+    for field_name in _comparable_row(EMPTY_ROW):
+        messages += _differences(
+            f"rows, {field_name}",
+            {user: _comparable_row(row)[field_name] for user, row in found.rows.items()},
+            {user: _comparable_row(row)[field_name] for user, row in wanted.rows.items()},
+        )
+    messages += _differences(
+        "interactions behind the lists",
+        {user: each.model_version for user, each in found.lists.items()},
+        {user: each.model_version for user, each in wanted.lists.items()},
+    )
+    messages += _list_differences("lists", found.lists, wanted.lists)
+    messages += _list_differences("popular lists", found.popular, wanted.popular)
+    messages += _list_differences("lists of items", found.items, wanted.items)
+    assert not messages, "\n".join(messages)
+
+
+def _list_differences(
+    description: str, found: Mapping[str, RecommendationList], wanted: Mapping[str, RecommendationList]
+) -> list[str]:
+    messages = _differences(
+        f"{description}, items in order and why",
+        {key: _items_and_reasons(each) for key, each in found.items()},
+        {key: _items_and_reasons(each) for key, each in wanted.items()},
+    )
+    score_mismatches = [
+        key
+        for key in found.keys() & wanted.keys()
+        if [item.id for item in found[key].items] == [item.id for item in wanted[key].items]
+        and not np.allclose(_scores(found[key]), _scores(wanted[key]), rtol=0, atol=1e-6)
+    ]
+    return messages + (
+        [f"{description}, scores: {len(score_mismatches)} differ, {sorted(score_mismatches)[:5]} among them"]
+        if score_mismatches
+        else []
+    )
+
+
+def _comparable_row(row: UserRow) -> dict[str, object]:
+    return {
+        "counts": row.counts,
+        "recent": row.recent,
+        "bought": dict(sorted(row.bought.items())),
+        "session": row.session,
+        "queries": row.queries,
+        "first and last": (row.first_ts, row.last_ts),
+        "watermarks": row.watermarks,
+    }
+
+
+def _items_and_reasons(found: RecommendationList) -> list[tuple[str, object]]:
+    return [(item.id, item.why) for item in found.items]
+
+
+def _scores(found: RecommendationList) -> list[float]:
+    return [item.score for item in found.items]
+
+
+def _differences(description: str, found: Mapping[Any, object], wanted: Mapping[Any, object]) -> list[str]:
+    missing, extra = wanted.keys() - found.keys(), found.keys() - wanted.keys()
+    messages = [
+        f"{description}: {len(keys)} {difference_kind}, {sorted(keys)[:5]} among them"
+        for difference_kind, keys in (("missing", missing), ("too many", extra))
+        if keys
+    ]
+    differ = sorted(key for key in wanted.keys() & found.keys() if found[key] != wanted[key])
+    if differ:
+        key = differ[0]
+        messages.append(
+            f"{description}: {len(differ)} of {len(wanted)} differ, {differ[:5]} among them; {key}:\n"
+            f"      is {found[key]}\n     not {wanted[key]}"
+        )
+    return messages

@@ -1,0 +1,120 @@
+"""Worker processes of the integration tests, and waiting with a deadline."""
+
+import http.client
+import re
+import time
+from collections.abc import Callable
+from typing import Final, Self
+
+from stream_app.errors import UserError
+from stream_app.tools.embedded.child_process import kill_process, log_tail, stop_process
+from stream_app.tools.environment.worker_pool import WorkerProcess
+
+_POLL: Final = 0.05
+
+_START_SECONDS: Final = 60.0
+
+_STOP_SECONDS: Final = 15.0
+
+_SAMPLE: Final = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+
+_LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
+
+
+def wait_until(condition: Callable[[], object], description: str, *, seconds: float) -> None:
+    """Poll until `condition` holds; fail with `description` was waited for when `seconds` have passed."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:.0f} s in vain: {description}")
+        time.sleep(_POLL)
+
+
+class WorkerHandle:
+    """A ``run_command worker`` process."""
+
+    def __init__(self, process: WorkerProcess) -> None:
+        self._worker: Final = process
+
+    @property
+    def pid(self) -> int:
+        return int(self._worker.process.pid)
+
+    @property
+    def alive(self) -> bool:
+        return self._worker.process.poll() is None
+
+    @property
+    def log(self) -> str:
+        """The end of its log, for messages."""
+        return log_tail(self._worker.log_path, 40)
+
+    def metrics(self) -> list[tuple[str, dict[str, str], float]]:
+        """Every sample of /metrics; none while it does not answer."""
+        connection = http.client.HTTPConnection("127.0.0.1", self._worker.port, timeout=5)
+        try:
+            connection.request("GET", "/metrics")
+            text = connection.getresponse().read().decode()
+        except (OSError, http.client.HTTPException):
+            return []
+        finally:
+            connection.close()
+        return [
+            (name, dict(_LABEL.findall(labels)), float(value))
+            for name, labels, value in _SAMPLE.findall(text)
+        ]
+
+    def metric(self, name: str, **labels: str) -> float:
+        """Sum of the samples of one metric that carry these labels; fails if the worker has died."""
+        self._check_alive()
+        return sum(
+            value
+            for found, sample_labels, value in self.metrics()
+            if found == name and all(sample_labels.get(label) == wanted for label, wanted in labels.items())
+        )
+
+    def events(self, outcome: str) -> float:
+        """Events of all topics with an outcome."""
+        return self.metric("headrace_events_total", outcome=outcome)
+
+    def wait_until(self, condition: Callable[[], object], description: str, *, seconds: float = 30.0) -> None:
+        """Poll until `condition` holds; fail at once, with the log, when the worker dies."""
+
+        def check_then_condition() -> object:
+            self._check_alive()
+            return condition()
+
+        try:
+            wait_until(check_then_condition, description, seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._metrics_summary()}\n{self.log}") from None
+
+    def wait_until_ready(self) -> Self:
+        """Wait until it owns its partitions and has caught up with the log."""
+        self.wait_until(
+            lambda: self.metric("headrace_ready") == 1, "the worker to be ready", seconds=_START_SECONDS
+        )
+        return self
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would."""
+        assert self.alive, f"the worker was to be killed alive\n{self.log}"
+        kill_process(self._worker.process)
+
+    def terminate(self) -> int:
+        """SIGTERM, and its exit status; a worker that does not end in time is killed, which shows in the status."""
+        return stop_process(self._worker.process, seconds=_STOP_SECONDS)
+
+    def _metrics_summary(self) -> str:
+        messages = [
+            f"{name}{labels or ''}={value:g}"
+            for name, labels, value in self.metrics()
+            if value and name.startswith("headrace_") and not name.endswith(("_bucket", "_created", "_bytes"))
+        ]
+        return "It said: " + ", ".join(messages)
+
+    def _check_alive(self) -> None:
+        try:
+            self._worker.check()
+        except UserError as error:
+            raise AssertionError(f"{error}\n{self.log}") from None
