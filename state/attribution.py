@@ -4,17 +4,19 @@
 clock, no chance, no I/O. `docs/rewards.md` has the table of outcomes.
 """
 
+import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import msgspec
 
 from state.dedup import RecordId
 from state.list_store import PublishedListStore
 from state.published_list import PublishedList
-from topics.events import Action, Click, Feedback, FeedbackKind, Impression, Purchase, UserEvent
-from topics.records import POST_CLICK_KINDS, Reward, RewardKind
+from topics.event_types import BY_STRUCT, Effect, EventContent
+from topics.events import Impression, UserEvent
+from topics.records import POST_CLICK_KINDS, REWARD_KINDS, Line, Reward, RewardKind
 
 DEFAULT_REWARD_WEIGHTS: Final[dict[RewardKind, float]] = {
     RewardKind.CLICK: 1.0,
@@ -40,19 +42,6 @@ DEFAULT_ATTRIBUTION_WINDOWS: Final[dict[RewardKind, float]] = {
     RewardKind.IMPRESSION: 7 * 86_400.0,
 }
 """Seconds after a list was published, or shown, in which a reaction of each kind may come, unless set otherwise."""
-
-_ACTION_KIND: Final = {
-    Action.VIEW: RewardKind.CLICK,
-    Action.DETAIL: RewardKind.CLICK,
-    Action.CART: RewardKind.CART,
-    Action.WISHLIST: RewardKind.WISHLIST,
-    Action.SHARE: RewardKind.SHARE,
-}
-_FEEDBACK_KIND: Final = {
-    FeedbackKind.LIKE: RewardKind.LIKE,
-    FeedbackKind.DISLIKE: RewardKind.DISLIKE,
-    FeedbackKind.HIDE: RewardKind.HIDE,
-}
 
 
 class Unattributed(StrEnum):
@@ -141,11 +130,6 @@ class Attribution(NamedTuple):
 NO_ATTRIBUTION: Final = Attribution()
 
 
-class _ReactionLine(NamedTuple):
-    item_id: str
-    revenue: float
-
-
 def attribute(
     list_store: PublishedListStore,
     event: UserEvent,
@@ -177,6 +161,7 @@ def attribute(
 
     Examples
     --------
+    >>> from topics.events import Click
     >>> from topics.records import Source
     >>> list_store = PublishedListStore()
     >>> list_store.add("u", 0, PublishedList("l", "fixed", 100.0, ("a", "b", "c")))
@@ -185,31 +170,21 @@ def attribute(
     >>> reward.list_id, reward.position, reward.value, reward.delay, reward.seen
     ('l', 1, 1.0, 10.0, ('a', 'b'))
     """
-    lines: tuple[_ReactionLine, ...]
-    if isinstance(event, Click):
-        kind, lines = _ACTION_KIND[event.action], (_ReactionLine(event.item_id, 0.0),)
-    elif isinstance(event, Purchase):
-        kind = RewardKind.PURCHASE
-        lines = tuple([_ReactionLine(line.item_id, line.quantity * line.price) for line in event.items])
-    elif isinstance(event, Feedback):
-        kind, lines = _FEEDBACK_KIND[event.kind], (_ReactionLine(event.item_id, 0.0),)
-    elif isinstance(event, Impression):
-        return NO_ATTRIBUTION if first_line else _attribute_impression(list_store, event, place, ts, rules)
-    else:
+    event_type = BY_STRUCT[type(event)]
+    if event_type.effect is Effect.EXPOSURE:
+        impression = cast("Impression", event)
+        return (
+            NO_ATTRIBUTION if first_line else _attribute_impression(list_store, impression, place, ts, rules)
+        )
+    content = event_type.read(event) if event_type.read is not None else None
+    kind = None if content is None else REWARD_KINDS.get(content.kind)
+    if content is None or kind is None:
         return NO_ATTRIBUTION
     rewards: list[Reward] = []
     unattributed: list[Unattributed] = []
-    lists, window = list_store.lists_of(event.user_id), rules.windows[kind]
-    for number in range(first_line, len(lines)):
-        item_id, revenue = lines[number]
-        if event.list_id:
-            named_list = list_store.find(event.user_id, event.list_id)
-            match = _match_named(named_list, item_id, kind, ts, window)
-            if named_list is not None and named_list.rank(item_id) < 0 and len(lines) > 1:
-                # an order names one list, and what is in the basket may come from several
-                match = _match_newest(lists, item_id, kind, ts, rules)
-        else:
-            match = _match_newest(lists, item_id, kind, ts, rules)
+    for number in range(first_line, len(content.lines)):
+        line = content.lines[number]
+        match = _match_line(list_store, event.user_id, content, line, kind, ts, rules)
         if isinstance(match, Unattributed):
             unattributed.append(match)
             continue
@@ -217,10 +192,10 @@ def attribute(
         # A shop that says what was shown has said what was seen above; from any other it is taken so.
         impressions_reported = RewardKind.IMPRESSION in (listed.rewarded or ())
         seen = _newly_seen(listed, (at,) if impressions_reported else range(at + 1))
-        reward = _make_reward(listed, kind, event, place, number, ts, seen)
+        revenue = _revenue(line)
         reward = msgspec.structs.replace(
-            reward,
-            item_id=item_id,
+            _make_reward(listed, kind, event.user_id, content.list_id, place, number, ts, seen),
+            item_id=line.item_id,
             position=at,
             propensity=listed.propensity(at),
             value=rules.value(kind, revenue),
@@ -233,8 +208,31 @@ def attribute(
     return Attribution(tuple(rewards), tuple(unattributed))
 
 
+def _revenue(line: Line) -> float:
+    """Price times quantity; 0 for a line without a price."""
+    return 0.0 if math.isnan(line.price) else line.quantity * line.price
+
+
 _Match = tuple[PublishedList, int] | Unattributed
 """The list that a reaction with an item came from and the item's place on it, or why there is none."""
+
+
+def _match_line(
+    list_store: PublishedListStore,
+    user_id: str,
+    content: EventContent,
+    line: Line,
+    kind: RewardKind,
+    ts: float,
+    rules: AttributionRules,
+) -> _Match:
+    """The list that one line came from."""
+    if content.list_id:
+        named_list = list_store.find(user_id, content.list_id)
+        # An order names one list, and its other lines may come from others.
+        if named_list is None or named_list.rank(line.item_id) >= 0 or len(content.lines) == 1:
+            return _match_named(named_list, line.item_id, kind, ts, rules.windows[kind])
+    return _match_newest(list_store.lists_of(user_id), line.item_id, kind, ts, rules)
 
 
 def _match_named(
@@ -319,7 +317,7 @@ def _attribute_impression(
             # It is before the shopper's eyes again, though nothing of it is news.
             listed.window_start = max(listed.window_start, ts)
         return Attribution(unattributed=(Unattributed.REPEATED if ranks else Unattributed.NOT_ON_LIST,))
-    reward = _make_reward(listed, RewardKind.IMPRESSION, event, place, 0, ts, seen)
+    reward = _make_reward(listed, RewardKind.IMPRESSION, event.user_id, event.list_id, place, 0, ts, seen)
     listed.apply_outcome(RewardKind.IMPRESSION, -1, seen, ts)
     return Attribution(rewards=(reward,))
 
@@ -332,7 +330,8 @@ def _newly_seen(listed: PublishedList, ranks: Sequence[int]) -> tuple[int, ...]:
 def _make_reward(
     listed: PublishedList,
     kind: RewardKind,
-    event: Click | Purchase | Feedback | Impression,
+    user_id: str,
+    named_list_id: str | None,
     place: RecordId,
     line: int,
     ts: float,
@@ -345,7 +344,7 @@ def _make_reward(
         offset=place.offset,
         line=line,
         ts=ts,
-        user_id=event.user_id,
+        user_id=user_id,
         list_id=listed.list_id,
         policy=listed.policy,
         kind=kind,
@@ -356,5 +355,5 @@ def _make_reward(
         seen_propensities=tuple([listed.propensity(at) for at in seen]),
         seen_features=b"".join([listed.feature_row(at) for at in seen]),
         search=listed.search,
-        explicit=listed.list_id == event.list_id,
+        explicit=listed.list_id == named_list_id,
     )

@@ -29,14 +29,14 @@ def _hash(event_id: str) -> bytes:
     return blake2b(event_id.encode(), digest_size=_HASH_BYTES).digest()
 
 
-def find(ring: bytes, event_id: str) -> tuple[Source, int] | None:
+def find(ring: bytes, event_id: str) -> tuple[int, int] | None:
     """The source and offset at which an event id was first taken, or None.
 
     Examples
     --------
     >>> ring = remember(b"", "e1", Source.CLICK, 41)
     >>> find(ring, "e1")
-    (<Source.CLICK: 0>, 41)
+    (0, 41)
     >>> find(ring, "e2") is None
     True
     """
@@ -44,7 +44,7 @@ def find(ring: bytes, event_id: str) -> tuple[Source, int] | None:
     index = ring.find(hashed)
     while index >= 0:
         if index % _ENTRY_BYTES == 0:
-            return Source(ring[index + _HASH_BYTES]), int.from_bytes(
+            return ring[index + _HASH_BYTES], int.from_bytes(
                 ring[index + _HASH_BYTES + 1 : index + _ENTRY_BYTES]
             )
         index = ring.find(hashed, index + 1)

@@ -5,6 +5,7 @@ and counts are functions of the *set* of events taken (the newest by event time,
 arrive in another order across topics leave the same row.
 """
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
 
@@ -20,37 +21,24 @@ from state.row import (
     MAX_QUERIES,
     MAX_RECENT,
     MAX_RESULTS,
-    EventCounts,
     RecentInteraction,
     RecentQuery,
     UserRow,
+    watermark_of,
+    with_watermark,
 )
 from state.session_window import NO_SESSION, current_session, insert_time
-from topics.events import (
-    Action,
-    Click,
-    Erasure,
-    Feedback,
-    FeedbackKind,
-    Impression,
-    Purchase,
-    Search,
-    UserEvent,
-)
+from topics.event_types import BY_STRUCT, Effect, EventType
+from topics.events import UserEvent
 from topics.records import Interaction, Kind, Line
 
-_ACTION_KIND: Final = {
-    Action.VIEW: Kind.VIEW,
-    Action.DETAIL: Kind.DETAIL,
-    Action.CART: Kind.CART,
-    Action.WISHLIST: Kind.WISHLIST,
-    Action.SHARE: Kind.SHARE,
+_ITEM_TIMES: Final = {
+    Kind.PURCHASE: ("bought", MAX_BOUGHT),
+    Kind.LIKE: ("liked", MAX_LIKED),
+    Kind.DISLIKE: ("hidden", MAX_HIDDEN),
+    Kind.HIDE: ("hidden", MAX_HIDDEN),
 }
-_FEEDBACK_KIND: Final = {
-    FeedbackKind.LIKE: Kind.LIKE,
-    FeedbackKind.DISLIKE: Kind.DISLIKE,
-    FeedbackKind.HIDE: Kind.HIDE,
-}
+"""The field of the row that keeps the last time of a kind per item, and its bound."""
 
 
 class FoldOutcome(StrEnum):
@@ -101,6 +89,7 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> Fol
 
     Examples
     --------
+    >>> from topics.events import Click
     >>> from topics.records import Source
     >>> click = Click(event_id="e1", user_id="u", ts=1_000_000, item_id="a")
     >>> folded = fold(EMPTY_ROW, click, RecordId(Source.CLICK, 0, 7), gap=1800)
@@ -113,54 +102,68 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> Fol
     """
     source, _, offset = record_id
     first_seen = dedup.find(row.ring, event.event_id)
-    if offset <= row.watermarks[source]:
+    if offset <= watermark_of(row.watermarks, source):
         is_duplicate = first_seen is not None and first_seen != (source, offset)
         return FoldResult(
             row, FoldOutcome.REPLAYED, None if is_duplicate else interaction_of(event, record_id)
         )
     if first_seen is not None:
         return FoldResult(row, FoldOutcome.DUPLICATE, None)
-    watermarks = (*row.watermarks[:source], offset, *row.watermarks[source + 1 :])
+    watermarks = with_watermark(row.watermarks, source, offset)
     ring = dedup.remember(row.ring, event.event_id, source, offset)
-    if isinstance(event, Erasure):
+    interaction = interaction_of(event, record_id)
+    event_type = BY_STRUCT[type(event)]
+    if event_type.effect is Effect.ERASURE:
         # Only what recognises the shopper's older events on replay is kept.
-        erased_row = structs.replace(EMPTY_ROW, watermarks=watermarks, ring=ring)
-        return FoldResult(erased_row, FoldOutcome.ACCEPTED, interaction_of(event, record_id))
-    ts = event.time
-    segments = segments_of(event)
-    has_newer_segments = bool(segments) and ts >= row.segments_ts
-    kind = _kind_of(event)
-    bought, hidden, liked, recent = row.bought, row.hidden, row.liked, row.recent
-    if isinstance(event, Click):
-        recent = _insert(recent, RecentInteraction(ts, event.item_id, kind), MAX_RECENT)
-    elif isinstance(event, Purchase):
-        for line in event.items:
-            recent = _insert(recent, RecentInteraction(ts, line.item_id, kind), MAX_RECENT)
-            bought = _with_latest(bought, line.item_id, ts, MAX_BOUGHT)
-    elif isinstance(event, Feedback):
-        if event.kind is FeedbackKind.LIKE:
-            liked = _with_latest(liked, event.item_id, ts, MAX_LIKED)
-        else:
-            hidden = _with_latest(hidden, event.item_id, ts, MAX_HIDDEN)
+        row = structs.replace(EMPTY_ROW, watermarks=watermarks, ring=ring)
+    else:
+        row = _updated_row(row, event, event_type, interaction, gap, watermarks, ring)
+    return FoldResult(row, FoldOutcome.ACCEPTED, interaction)
+
+
+def _updated_row(
+    row: UserRow,
+    event: UserEvent,
+    event_type: EventType,
+    interaction: Interaction | None,
+    gap: float,
+    watermarks: tuple[int, ...],
+    ring: bytes,
+) -> UserRow:
+    counts, recent, times, queries = row.counts, row.recent, row.times, row.queries
+    item_times: dict[str, dict[str, float]] = {}
+    if interaction is None:
+        # An exposure is no activity of the user: it belongs to no session.
+        ts, segments = event.time, segments_of(event)
+    else:
+        ts, segments = interaction.ts, interaction.segments
+        times = insert_time(times, ts)
+        if event_type.is_choice:
+            for line in interaction.lines:
+                recent = _insert(recent, RecentInteraction(ts, line.item_id, interaction.kind), MAX_RECENT)
+        if interaction.kind in _ITEM_TIMES:
+            field, limit = _ITEM_TIMES[interaction.kind]
+            item_times[field] = _with_latest(getattr(row, field), interaction.lines, ts, limit)
+        if event_type.effect is Effect.SEARCH:
+            queries = _with_query(queries, interaction)
     last_ts = max(row.last_ts, ts)
-    times = row.times if isinstance(event, Impression) else insert_time(row.times, ts)
-    new_row = UserRow(
+    has_newer_segments = bool(segments) and ts >= row.segments_ts
+    counter = event_type.counter
+    return structs.replace(
+        row,
         watermarks=watermarks,
         ring=ring,
         recent=recent,
         times=times,
         session=current_session(times, gap, row.session if ts >= row.session.last else NO_SESSION),
-        counts=_increment(row.counts, event),
-        first_ts=ts if row.counts.total == 0 else min(row.first_ts, ts),
+        counts=structs.replace(counts, **{counter: getattr(counts, counter) + 1}),
+        first_ts=ts if counts.total == 0 else min(row.first_ts, ts),
         last_ts=last_ts,
-        bought=bought,
-        hidden=hidden,
-        liked=liked,
-        queries=_with_query(row.queries, event, last_ts - gap),
+        queries=_without_old_results(queries, last_ts - gap),
         segments=segments if has_newer_segments else row.segments,
         segments_ts=ts if has_newer_segments else row.segments_ts,
+        **item_times,
     )
-    return FoldResult(new_row, FoldOutcome.ACCEPTED, interaction_of(event, record_id))
 
 
 def interaction_of(event: UserEvent, record_id: RecordId) -> Interaction | None:
@@ -171,39 +174,23 @@ def interaction_of(event: UserEvent, record_id: RecordId) -> Interaction | None:
     Interaction or None
         None for an impression, which says what was shown and not what the shopper did.
     """
-    lines: tuple[Line, ...] = ()
-    query = ""
-    shown: tuple[str, ...] = ()
-    shown_prices: tuple[float, ...] = ()
-    list_id = ""
-    if isinstance(event, Click):
-        lines = (Line(event.item_id),)
-        query, list_id = event.query or "", event.list_id or ""
-    elif isinstance(event, Purchase):
-        lines = tuple(Line(line.item_id, line.quantity, line.price) for line in event.items)
-        query, list_id = event.query or "", event.list_id or ""
-        shown, shown_prices = tuple(event.shown), tuple(event.shown_prices)
-    elif isinstance(event, Search):
-        query = event.query
-        shown, shown_prices = tuple(event.results), tuple(event.prices)
-    elif isinstance(event, Feedback):
-        lines = (Line(event.item_id),)
-        list_id = event.list_id or ""
-    elif isinstance(event, Impression):
+    read = BY_STRUCT[type(event)].read
+    if read is None:
         return None
+    content = read(event)
     return Interaction(
         source=record_id.source,
         partition=record_id.partition,
         offset=record_id.offset,
         ts=event.time,
         user_id=event.user_id,
-        kind=_kind_of(event),
-        lines=lines,
+        kind=content.kind,
+        lines=content.lines,
         segments=segments_of(event),
-        query=query,
-        shown=shown,
-        shown_prices=shown_prices,
-        list_id=list_id,
+        query=content.query,
+        shown=content.shown,
+        shown_prices=content.shown_prices,
+        list_id=content.list_id,
     )
 
 
@@ -212,6 +199,7 @@ def segments_of(event: UserEvent) -> tuple[str, ...]:
 
     Examples
     --------
+    >>> from topics.events import Search
     >>> segments_of(Search(event_id="e", user_id="u", ts=0, query="q", channel="web",
     ...                    context={"country": "FR"}))
     ('country:FR', 'channel:web')
@@ -221,39 +209,7 @@ def segments_of(event: UserEvent) -> tuple[str, ...]:
     return (*segments, f"channel:{event.channel}") if event.channel else segments
 
 
-def _kind_of(event: UserEvent) -> Kind:
-    if isinstance(event, Click):
-        return _ACTION_KIND[event.action]
-    if isinstance(event, Purchase):
-        return Kind.PURCHASE
-    if isinstance(event, Feedback):
-        return _FEEDBACK_KIND[event.kind]
-    if isinstance(event, Erasure):
-        return Kind.ERASE
-    return Kind.SEARCH
-
-
-def _increment(counts: EventCounts, event: UserEvent) -> EventCounts:
-    if isinstance(event, Click):
-        return structs.replace(counts, clicks=counts.clicks + 1)
-    if isinstance(event, Purchase):
-        return structs.replace(counts, purchases=counts.purchases + 1)
-    if isinstance(event, Search):
-        return structs.replace(counts, searches=counts.searches + 1)
-    if isinstance(event, Impression):
-        return structs.replace(counts, impressions=counts.impressions + 1)
-    return structs.replace(counts, feedback=counts.feedback + 1)
-
-
 _Timed = TypeVar("_Timed", RecentInteraction, RecentQuery)
-
-
-def _order(
-    entry: RecentInteraction | RecentQuery,
-) -> tuple[float, str, int, tuple[str, ...], tuple[float, ...]]:
-    if isinstance(entry, RecentInteraction):
-        return entry.ts, entry.item_id, entry.kind, (), ()
-    return entry.ts, entry.query, 0, entry.results, entry.prices
 
 
 def _insert(entries: tuple[_Timed, ...], entry: _Timed, limit: int) -> tuple[_Timed, ...]:
@@ -261,35 +217,31 @@ def _insert(entries: tuple[_Timed, ...], entry: _Timed, limit: int) -> tuple[_Ti
     updated_entries: list[_Timed] = list(entries)
     updated_entries.append(entry)
     if len(updated_entries) > 1 and entry.ts <= updated_entries[-2].ts:
-        updated_entries.sort(key=_order)
+        updated_entries.sort(key=structs.astuple)
     return tuple(updated_entries[-limit:])
 
 
-def _with_query(
-    queries: tuple[RecentQuery, ...], event: UserEvent, oldest_ts: float
-) -> tuple[RecentQuery, ...]:
-    """The searches with the one of the event; results stay at the newest alone, and not from before `oldest_ts`."""
-    if isinstance(event, Search):
-        # one price for each result, or it is not known which is whose
-        known_prices = event.prices if len(event.prices) == len(event.results) else ()
-        results, prices = tuple(event.results[:MAX_RESULTS]), tuple(known_prices[:MAX_RESULTS])
-        queries = _insert(queries, RecentQuery(event.time, event.query, results, prices), MAX_QUERIES)
-    elif not queries or not queries[-1].results or queries[-1].ts >= oldest_ts:
+def _with_query(queries: tuple[RecentQuery, ...], search: Interaction) -> tuple[RecentQuery, ...]:
+    """`queries` with one more search; only the newest keeps its results."""
+    # If the number of prices differs from that of the results, they cannot be matched.
+    known_prices = search.shown_prices if len(search.shown_prices) == len(search.shown) else ()
+    query = RecentQuery(search.ts, search.query, search.shown[:MAX_RESULTS], known_prices[:MAX_RESULTS])
+    *older, newest = _insert(queries, query, MAX_QUERIES)
+    return (*[RecentQuery(each.ts, each.query) if each.results else each for each in older], newest)
+
+
+def _without_old_results(queries: tuple[RecentQuery, ...], oldest_ts: float) -> tuple[RecentQuery, ...]:
+    """Drop the results of the newest search if it is older than `oldest_ts`."""
+    if not queries or not queries[-1].results or queries[-1].ts >= oldest_ts:
         return queries
-    last = len(queries) - 1
-    return tuple(
-        [
-            each
-            if not each.results or (index == last and each.ts >= oldest_ts)
-            else RecentQuery(each.ts, each.query)
-            for index, each in enumerate(queries)
-        ]
-    )
+    return (*queries[:-1], RecentQuery(queries[-1].ts, queries[-1].query))
 
 
-def _with_latest(times: dict[str, float], item_id: str, ts: float, limit: int) -> dict[str, float]:
-    """`times` with the newest time of one item, the oldest item dropped beyond `limit`."""
-    updated = {**times, item_id: max(ts, times.get(item_id, ts))}
-    if len(updated) > limit:
-        del updated[min(updated, key=lambda key: (updated[key], key))]
-    return updated
+def _with_latest(times: dict[str, float], lines: Sequence[Line], ts: float, limit: int) -> dict[str, float]:
+    """`times` with the newest time of each item, the oldest items dropped beyond `limit`."""
+    for line in lines:
+        item_id = line.item_id
+        times = {**times, item_id: max(ts, times.get(item_id, ts))}
+        if len(times) > limit:
+            del times[min(times, key=lambda key: (times[key], key))]
+    return times

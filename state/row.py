@@ -114,6 +114,31 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
 
 EMPTY_ROW: Final = UserRow()
 
+
+def watermark_of(watermarks: tuple[int, ...], source: Source) -> int:
+    """The highest applied offset of a source; -1 if the row is older than the source.
+
+    Examples
+    --------
+    >>> watermark_of((7, 3), Source.SEARCH), watermark_of((7, 3), Source.ERASURE)
+    (3, -1)
+    """
+    return watermarks[source] if source < len(watermarks) else -1
+
+
+def with_watermark(watermarks: tuple[int, ...], source: Source, offset: int) -> tuple[int, ...]:
+    """Watermarks with a new one for a source; a row that is older than the source is padded.
+
+    Examples
+    --------
+    >>> with_watermark((7, 3), Source.IMPRESSION, 5)
+    (7, 3, -1, 5)
+    """
+    if source >= len(watermarks):
+        watermarks += (-1,) * (source + 1 - len(watermarks))
+    return (*watermarks[:source], offset, *watermarks[source + 1 :])
+
+
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(UserRow)
 

@@ -5,6 +5,7 @@ from typing import Final
 
 import msgspec
 
+from topics.event_types import EVENT_TYPES, EventType
 from topics.events import CatalogItem, Click, Erasure, Event, Feedback, Impression, Purchase, Search
 from topics.records import DeadLetter, Interaction, PolicyAssignment, RecommendationList, Reward, Source
 
@@ -72,22 +73,24 @@ _BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 _LARGE_MESSAGES: Final = {"max.message.bytes": str(4 * 1024 * 1024)}
 
 
-def _events(name: str, purpose: str, payload: type[Event], source: Source) -> TopicSpec:
+def _event_topic(event_type: EventType) -> TopicSpec:
     return TopicSpec(
-        name=name, purpose=purpose, key="user_id", payload=payload, source=source, config=_BROKER_TIME
+        name=event_type.topic,
+        purpose=event_type.purpose,
+        key="user_id",
+        payload=event_type.struct,
+        source=event_type.source,
+        config=_BROKER_TIME,
     )
 
 
-CLICKS: Final = _events("events.click", "A shopper looked at an item.", Click, Source.CLICK)
-SEARCHES: Final = _events("events.search", "A shopper searched.", Search, Source.SEARCH)
-PURCHASES: Final = _events("events.purchase", "A shopper bought.", Purchase, Source.PURCHASE)
-IMPRESSIONS: Final = _events(
-    "events.impression", "A shopper was shown a list.", Impression, Source.IMPRESSION
-)
-FEEDBACK: Final = _events(
-    "events.feedback", "A shopper liked, disliked or hid an item.", Feedback, Source.FEEDBACK
-)
-ERASURES: Final = _events("events.erasure", "A shopper asked to be forgotten.", Erasure, Source.ERASURE)
+_EVENT_TOPICS: Final = {event_type.struct: _event_topic(event_type) for event_type in EVENT_TYPES}
+CLICKS: Final = _EVENT_TOPICS[Click]
+SEARCHES: Final = _EVENT_TOPICS[Search]
+PURCHASES: Final = _EVENT_TOPICS[Purchase]
+IMPRESSIONS: Final = _EVENT_TOPICS[Impression]
+FEEDBACK: Final = _EVENT_TOPICS[Feedback]
+ERASURES: Final = _EVENT_TOPICS[Erasure]
 CATALOG_ITEMS: Final = TopicSpec(
     name="catalog.items",
     purpose="The shop's description of an item, the newest for each id.",
@@ -156,11 +159,13 @@ def changelog(app_id: str) -> TopicSpec:
     )
 
 
-USER_EVENTS: Final = (CLICKS, SEARCHES, PURCHASES, IMPRESSIONS, FEEDBACK, ERASURES)
+USER_EVENTS: Final = tuple(_EVENT_TOPICS.values())
 """The topics whose records are a shopper's events."""
 
 SHOP_TOPICS: Final = (*USER_EVENTS, CATALOG_ITEMS)
 """The topics a shop writes to."""
+
+_SHOP_TOPIC_OF: Final = {spec.payload: spec for spec in SHOP_TOPICS}
 
 
 def catalog(app_id: str = "headrace") -> tuple[TopicSpec, ...]:
@@ -182,7 +187,4 @@ def topic_of(event_type: type[Event]) -> TopicSpec:
     KeyError
         If no topic does.
     """
-    for spec in SHOP_TOPICS:
-        if spec.payload is event_type:
-            return spec
-    raise KeyError(event_type)
+    return _SHOP_TOPIC_OF[event_type]

@@ -6,23 +6,21 @@ in bytes, the clock, prices) follow. `decode` never raises anything but `Rejecte
 
 import math
 import re
+from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 from msgspec import inspect
 
 from topics.events import (
+    EVENT_STRUCTS,
     MAX_ID_BYTES,
     CatalogItem,
-    Click,
-    Erasure,
-    Event,
-    Feedback,
-    Impression,
     OrderLine,
     Purchase,
     Search,
+    UserEvent,
 )
 
 
@@ -82,16 +80,9 @@ class Limits(msgspec.Struct, frozen=True):
         return Limits(max_future=self.max_future, max_age=0.0)
 
 
-EVENT_TYPES: Final[tuple[type[Event], ...]] = (
-    Click,
-    Search,
-    Purchase,
-    Impression,
-    Feedback,
-    CatalogItem,
-    Erasure,
-)
-_DECODERS: Final = {event_type: msgspec.json.Decoder(event_type) for event_type in EVENT_TYPES}
+_DECODERS: Final[dict[type, msgspec.json.Decoder[Any]]] = {
+    event_type: msgspec.json.Decoder(event_type) for event_type in EVENT_STRUCTS
+}
 
 # How msgspec words a value of the right type that breaks a constraint; anything else it says is of types.
 _CONSTRAINT: Final = re.compile(
@@ -104,7 +95,10 @@ _FIRST_TIME: Final = -62_135_596_800.0
 _LAST_TIME: Final = 253_402_300_800.0
 
 
-def decode(raw: bytes | None, event_type: type[Event], *, received: float, limits: Limits) -> Event:
+_EventT = TypeVar("_EventT", bound=UserEvent | CatalogItem)
+
+
+def decode(raw: bytes | None, event_type: type[_EventT], *, received: float, limits: Limits) -> _EventT:
     """Decode and check one record.
 
     Parameters
@@ -142,7 +136,7 @@ def decode(raw: bytes | None, event_type: type[Event], *, received: float, limit
     if raw is None:
         raise RejectedError(RejectReason.UNREADABLE, "the record has no value")
     try:
-        event: Event = _DECODERS[event_type].decode(raw)
+        event: _EventT = _DECODERS[event_type].decode(raw)
         time = event.time
     except msgspec.ValidationError as error:
         raise RejectedError(_reason_of(str(error)), str(error)) from None
@@ -156,7 +150,9 @@ def decode(raw: bytes | None, event_type: type[Event], *, received: float, limit
     # In ASCII without \u escapes a character is a byte, and the decoder has measured the ids already.
     if not raw.isascii() or b"\\u" in raw:
         _check_ids(event)
-    _check_values(event)
+    check_values = _VALUE_CHECKS.get(event_type)
+    if check_values is not None:
+        check_values(event)
     return event
 
 
@@ -203,25 +199,35 @@ def _check_price(value: float | None, path: str) -> None:
         raise RejectedError(RejectReason.INVALID_VALUE, f"{value} is no price - at `$.{path}`")
 
 
-def _check_values(event: Event) -> None:
-    if isinstance(event, Purchase):
-        for index, line in enumerate(event.items):
-            _check_price(line.price, f"items[{index}].price")
-            if not 0 < line.quantity < math.inf:
-                raise RejectedError(
-                    RejectReason.INVALID_QUANTITY,
-                    f"{line.quantity:g} is no quantity - at `$.items[{index}].quantity`",
-                )
-        for index, price in enumerate(event.shown_prices):
-            _check_price(price, f"shown_prices[{index}]")
-    elif isinstance(event, Search):
-        for index, price in enumerate(event.prices):
-            _check_price(price, f"prices[{index}]")
-    elif isinstance(event, CatalogItem):
-        _check_price(event.price, "price")
-        created = event.created
-        if isinstance(created, int) and not _FIRST_TIME <= created // 1000 < _LAST_TIME:
-            raise RejectedError(RejectReason.INVALID_VALUE, "no date of the years 1 to 9999 - at `$.created`")
+def _check_prices(prices: Sequence[float], name: str) -> None:
+    for index, price in enumerate(prices):
+        _check_price(price, f"{name}[{index}]")
+
+
+def _check_purchase(event: Purchase) -> None:
+    for index, line in enumerate(event.items):
+        _check_price(line.price, f"items[{index}].price")
+        if not 0 < line.quantity < math.inf:
+            raise RejectedError(
+                RejectReason.INVALID_QUANTITY,
+                f"{line.quantity:g} is no quantity - at `$.items[{index}].quantity`",
+            )
+    _check_prices(event.shown_prices, "shown_prices")
+
+
+def _check_catalog_item(event: CatalogItem) -> None:
+    _check_price(event.price, "price")
+    created = event.created
+    if isinstance(created, int) and not _FIRST_TIME <= created // 1000 < _LAST_TIME:
+        raise RejectedError(RejectReason.INVALID_VALUE, "no date of the years 1 to 9999 - at `$.created`")
+
+
+_VALUE_CHECKS: Final[dict[type, Callable[[Any], None]]] = {
+    Purchase: _check_purchase,
+    Search: lambda event: _check_prices(event.prices, "prices"),
+    CatalogItem: _check_catalog_item,
+}
+"""The checks of values that a type cannot express, for the structs that have any."""
 
 
 def _id_fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
@@ -241,10 +247,12 @@ def _id_fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
     return tuple(field.name for field in info.fields if is_id(field.type))
 
 
-_ID_FIELDS: Final = {struct: _id_fields(struct) for struct in (*EVENT_TYPES, OrderLine)}
+_ID_FIELDS: Final[dict[type, tuple[str, ...]]] = {
+    struct: _id_fields(struct) for struct in (*EVENT_STRUCTS, OrderLine)
+}
 
 
-def _check_ids(struct: Event | OrderLine, path: str = "") -> None:
+def _check_ids(struct: UserEvent | CatalogItem | OrderLine, path: str = "") -> None:
     for name in _ID_FIELDS[type(struct)]:
         value = getattr(struct, name)
         if isinstance(value, str):

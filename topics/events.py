@@ -6,7 +6,7 @@ the events of a newer shop.
 
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import Annotated, Final, get_args
 
 import msgspec
 from msgspec import Meta
@@ -123,8 +123,6 @@ class Click(UserEvent, frozen=True, kw_only=True):
         The search words that brought the shopper here.
     """
 
-    KEY: ClassVar[str] = "user_id"
-
     item_id: Id
     action: Action = Action.VIEW
     list_id: Id | None = None
@@ -144,8 +142,6 @@ class Search(UserEvent, frozen=True, kw_only=True):
     filters
         The filters that were set: category, price range, …
     """
-
-    KEY: ClassVar[str] = "user_id"
 
     query: Text
     results: Ids = []
@@ -191,8 +187,6 @@ class Purchase(UserEvent, frozen=True, kw_only=True):
         search result page, say).
     """
 
-    KEY: ClassVar[str] = "user_id"
-
     order_id: Id
     items: Annotated[list[OrderLine], Meta(min_length=1, max_length=MAX_LIST_ITEMS)]
     currency: Annotated[str, Meta(max_length=8)] | None = None
@@ -215,8 +209,6 @@ class Impression(UserEvent, frozen=True, kw_only=True):
         The item ids in the order shown.
     """
 
-    KEY: ClassVar[str] = "user_id"
-
     list_id: Id | None = None
     surface: Id | None = None
     items: Ids = []
@@ -234,8 +226,6 @@ class Feedback(UserEvent, frozen=True, kw_only=True):
     list_id
         The list that Headrace published and the item was on.
     """
-
-    KEY: ClassVar[str] = "user_id"
 
     item_id: Id
     kind: FeedbackKind
@@ -269,8 +259,6 @@ class CatalogItem(_Event, frozen=True, kw_only=True):
         When the shop took it in.
     """
 
-    KEY: ClassVar[str] = "item_id"
-
     item_id: Id
     title: Text = ""
     description: Annotated[str, Meta(max_length=65_536)] = ""
@@ -287,11 +275,12 @@ class CatalogItem(_Event, frozen=True, kw_only=True):
 class Erasure(UserEvent, frozen=True, kw_only=True):
     """A shopper asked to be forgotten."""
 
-    KEY: ClassVar[str] = "user_id"
-
 
 Event = Click | Search | Purchase | Impression | Feedback | CatalogItem | Erasure
 """Any event that a shop sends."""
+
+EVENT_STRUCTS: Final[tuple[type[Event], ...]] = get_args(Event)
+"""The structs of all events."""
 
 
 def rfc3339(seconds: float) -> str:

@@ -54,6 +54,19 @@ POST_CLICK_KINDS = frozenset(
 )
 """Reactions that a click on the item usually comes before."""
 
+REWARD_KINDS = {
+    Kind.VIEW: RewardKind.CLICK,
+    Kind.DETAIL: RewardKind.CLICK,
+    Kind.CART: RewardKind.CART,
+    Kind.WISHLIST: RewardKind.WISHLIST,
+    Kind.SHARE: RewardKind.SHARE,
+    Kind.PURCHASE: RewardKind.PURCHASE,
+    Kind.LIKE: RewardKind.LIKE,
+    Kind.DISLIKE: RewardKind.DISLIKE,
+    Kind.HIDE: RewardKind.HIDE,
+}
+"""The reward of each reaction; searches and erasures are not reactions to a list."""
+
 NON_POSITIVE = frozenset({RewardKind.IMPRESSION, RewardKind.DISLIKE, RewardKind.HIDE, RewardKind.ERASURE})
 """What is no choice of an item."""
 

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import inspect
 
 from topics.catalog import SHOP_TOPICS, TopicSpec, catalog
-from topics.codec import EVENT_TYPES
+from topics.events import EVENT_STRUCTS
 from topics.records import DeadLetter, Interaction, PolicyAssignment, RecommendationList, Reward
 
 Json = dict[str, Any]
@@ -130,7 +130,7 @@ def documents() -> dict[str, Json]:
     >>> list(documents())[:2], list(documents())[-1]
     (['click', 'search'], 'asyncapi')
     """
-    schemas = {document_name(struct): json_schema(struct) for struct in (*EVENT_TYPES, *RECORD_TYPES)}
+    schemas = {document_name(struct): json_schema(struct) for struct in (*EVENT_STRUCTS, *RECORD_TYPES)}
     return {**schemas, "asyncapi": asyncapi()}
 
 

@@ -5,7 +5,7 @@ from typing import Final
 import msgspec
 
 from topics.catalog import topic_of
-from topics.events import CatalogItem, Event
+from topics.events import Event
 
 MAX_RECORD_BYTES: Final = 900_000
 """Longest value that is sent; Kafka's own bound is a mebibyte for a whole request."""
@@ -29,7 +29,6 @@ def event_record(event: Event) -> ProducerRecord:
     >>> record.topic, record.key
     ('events.click', b'u')
     """
-    key = event.item_id if isinstance(event, CatalogItem) else event.user_id
-    return ProducerRecord(
-        topic_of(type(event)).name, key.encode("utf-8", "surrogatepass"), msgspec.json.encode(event)
-    )
+    spec = topic_of(type(event))
+    key: str = getattr(event, spec.key)
+    return ProducerRecord(spec.name, key.encode("utf-8", "surrogatepass"), msgspec.json.encode(event))

@@ -323,8 +323,7 @@ class Replica:
             except RejectedError:
                 # The catalog agent, one worker's, writes the dead letter.
                 continue
-            if isinstance(event, CatalogItem):
-                self._learn_catalog_item(event)
+            self._learn_catalog_item(event)
 
     def _learn_catalog_item(self, event: CatalogItem) -> None:
         if self.models.learn_catalog(event):

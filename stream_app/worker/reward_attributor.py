@@ -19,7 +19,8 @@ from stream_app.kafka.append import RecordAppender
 from stream_app.metrics import Metrics
 from stream_app.worker.replica import Replica
 from topics.catalog import REWARDS
-from topics.events import Erasure, Impression, Purchase, Search, UserEvent
+from topics.event_types import BY_STRUCT, Effect
+from topics.events import Purchase, UserEvent
 from topics.records import Line, Reward, RewardKind
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -76,20 +77,21 @@ class RewardAttributor:
             Whether it is taken for the first time; one read again is not counted as unattributed again.
         """
         self._memory.advance_watermark(record_id.partition, ts)
-        if isinstance(event, Search):
+        effect = BY_STRUCT[type(event)].effect
+        if effect is Effect.SEARCH:
             return
         first_line = self._log_progress.first_unrewarded_line(record_id)
         if first_line is None:
             return
-        if isinstance(event, Erasure):
+        if effect is Effect.ERASURE:
             if first_line == 0:
-                self._send_erasure(event, record_id, ts)
+                self._send_erasure(event.user_id, record_id, ts)
             return
         if isinstance(event, Purchase):
             event = self._without_implausible_prices(event)
         rewards, unattributed = attribute(self._memory, event, record_id, ts, self._rules, first_line)
         # An impression of what is not ours, or shown before, is nothing to worry about.
-        if is_new and not isinstance(event, Impression):
+        if is_new and effect is not Effect.EXPOSURE:
             for reason in unattributed:
                 self._metrics.unattributed.labels(str(reason)).inc()
         for reward in rewards:
@@ -114,7 +116,7 @@ class RewardAttributor:
         ]
         return msgspec.structs.replace(order, items=lines)
 
-    def _send_erasure(self, event: Erasure, record_id: RecordId, ts: float) -> None:
+    def _send_erasure(self, user_id: str, record_id: RecordId, ts: float) -> None:
         # Behind the shopper's rewards in their partition: an interaction alone may be read before these.
         erasure = Reward(
             source=record_id.source,
@@ -122,7 +124,7 @@ class RewardAttributor:
             offset=record_id.offset,
             line=0,
             ts=ts,
-            user_id=event.user_id,
+            user_id=user_id,
             list_id="",
             policy="",
             kind=RewardKind.ERASURE,

@@ -7,7 +7,7 @@ import msgspec
 
 from stream_app.tools.feeds.rows import EventRow, Row, UnreadableRow
 from topics.catalog import SHOP_TOPICS, TopicSpec
-from topics.codec import EVENT_TYPES
+from topics.events import EVENT_STRUCTS
 
 
 class _EventEnvelope(msgspec.Struct):
@@ -16,7 +16,7 @@ class _EventEnvelope(msgspec.Struct):
 
 
 _ENVELOPE_DECODER: Final = msgspec.json.Decoder(_EventEnvelope)
-_DECODERS: Final = {event_type: msgspec.json.Decoder(event_type) for event_type in EVENT_TYPES}
+_DECODERS: Final = {event_type: msgspec.json.Decoder(event_type) for event_type in EVENT_STRUCTS}
 _SPEC_BY_KIND: Final[dict[str, TopicSpec]] = {
     name: spec for spec in SHOP_TOPICS for name in (spec.name, spec.name.removeprefix("events."))
 } | {"catalog": SHOP_TOPICS[-1]}

@@ -25,9 +25,10 @@ from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.faust_transport import RawSchema
 from stream_app.worker.replica import Replica
 from stream_app.worker.reward_attributor import RewardAttributor
-from topics.catalog import INTERACTIONS, USER_EVENTS, TopicSpec
+from topics.catalog import INTERACTIONS
 from topics.codec import Limits, RejectedError, RejectReason, decode
-from topics.events import Click, Erasure, Impression, Purchase, Search, UserEvent
+from topics.event_types import EVENT_TYPES, Effect, EventType
+from topics.events import UserEvent
 from topics.records import Interaction
 
 _LOG: Final = logging.getLogger(__name__)
@@ -97,11 +98,11 @@ class UserEventHandler:
         self._metrics = metrics
         self._limits = limits
         self._session_gap = session_gap
-        self._specs: Final[dict[str, TopicSpec]] = {spec.name: spec for spec in USER_EVENTS}
+        self._event_types: Final = {event_type.topic: event_type for event_type in EVENT_TYPES}
         self._delivered: dict[int, Callable[[int], None]] = {}
         self._counters: Final = {
-            (spec.name, outcome): metrics.events.labels(spec.name, str(outcome))
-            for spec in USER_EVENTS
+            (topic, outcome): metrics.events.labels(topic, str(outcome))
+            for topic in self._event_types
             for outcome in FoldOutcome
         }
 
@@ -114,16 +115,9 @@ class UserEventHandler:
             The event, where its key names another partition than its shopper's and it must be forwarded there;
             otherwise None: it was taken, or is in the dead letters.
         """
-        spec = self._specs[message.topic]
+        event_type = self._event_types[message.topic]
         try:
-            event = decode(
-                message.value,
-                spec.payload,  # type: ignore[arg-type]
-                received=message.timestamp,
-                limits=self._limits,
-            )
-            if not isinstance(event, UserEvent) or spec.source is None:
-                raise RejectedError(RejectReason.WRONG_TYPE, "no event of a shopper")  # noqa: TRY301
+            event = decode(message.value, event_type.struct, received=message.timestamp, limits=self._limits)
             if message.key is None or message.key != event.user_id.encode():
                 if len(message.value) > MAX_FORWARDED_BYTES:
                     raise RejectedError(  # noqa: TRY301
@@ -132,7 +126,9 @@ class UserEventHandler:
                     )
                 self._metrics.events.labels(message.topic, "rekeyed").inc()
                 return event
-            self._process(event, message, RecordId(spec.source, message.partition, message.offset))
+            self._process(
+                event, event_type, message, RecordId(event_type.source, message.partition, message.offset)
+            )
         except RejectedError as error:
             self._dead_letters.write(message, error)
         except DeliveryError:
@@ -144,7 +140,7 @@ class UserEventHandler:
             self._dead_letters.write(message, failed)
         return None
 
-    def _process(self, event: UserEvent, message: Any, record_id: RecordId) -> None:
+    def _process(self, event: UserEvent, event_type: EventType, message: Any, record_id: RecordId) -> None:
         user_id = event.user_id
         row, outcome, interaction = fold(self._rows.get(user_id), event, record_id, self._session_gap)
         if outcome is FoldOutcome.DUPLICATE:
@@ -152,30 +148,28 @@ class UserEventHandler:
             self._counters[message.topic, outcome].inc()
             return
         accepted = outcome is FoldOutcome.ACCEPTED
-        if accepted:
-            self._measure(event, message.timestamp)
+        if accepted and event_type.is_choice and interaction is not None:
+            self._measure(interaction, message.timestamp)
         # A row read again after a crash is written again too: the store on disk may be ahead of the changelog.
         self._rows.put(user_id, row, record_id.partition)
         if interaction is not None:
             self._learn(interaction, message)
+        effect = event_type.effect
         # A duplicate that is read again has no interaction; a second impression makes nothing seen anyway.
-        if interaction is not None or isinstance(event, Impression):
+        if interaction is not None or effect is Effect.EXPOSURE:
             self._rewards.process_event(event, record_id, message.timestamp, is_new=accepted)
-        if isinstance(event, Erasure):
+        if effect is Effect.ERASURE:
             self._flusher.erase(user_id)
-        elif isinstance(event, Search):
+        elif effect is Effect.SEARCH:
             self._flusher.mark_search_pending(user_id, message.timestamp)
-        elif not isinstance(event, Impression):
+        elif effect is Effect.REACTION:
             # what a shopper was shown is no news of what they like: the list they were shown stays
             self._flusher.mark_pending(user_id, message.timestamp)
         self._counters[message.topic, outcome].inc()
 
-    def _measure(self, event: UserEvent, ts: float) -> None:
-        if isinstance(event, Click):
-            self._lists.evaluate_interaction(event.user_id, event.item_id, ts)
-        elif isinstance(event, Purchase):
-            for line in event.items:
-                self._lists.evaluate_interaction(event.user_id, line.item_id, ts)
+    def _measure(self, interaction: Interaction, ts: float) -> None:
+        for line in interaction.lines:
+            self._lists.evaluate_interaction(interaction.user_id, line.item_id, ts)
 
     def _learn(self, interaction: Interaction, message: Any) -> None:
         partition = message.partition
@@ -214,7 +208,7 @@ def declare_users_agent(
     is_current_assignment
         Whether a message is of the assignment of now.
     """
-    topic = app.topic(*(spec.name for spec in USER_EVENTS), schema=RawSchema())
+    topic = app.topic(*(event_type.topic for event_type in EVENT_TYPES), schema=RawSchema())
 
     async def users(stream: AsyncIterable[Any]) -> None:
         async for event in stream.events():  # type: ignore[attr-defined]

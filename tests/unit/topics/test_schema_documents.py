@@ -16,8 +16,9 @@ from typer.testing import CliRunner
 from stream_app.tools.cli import schemas
 from topics import schema_documents as documents
 from topics.catalog import SHOP_TOPICS, catalog
-from topics.codec import EVENT_TYPES, Limits, RejectedError, RejectReason, decode
+from topics.codec import Limits, RejectedError, RejectReason, decode
 from topics.events import (
+    EVENT_STRUCTS,
     MAX_CONTEXT,
     MAX_LIST_ITEMS,
     CatalogItem,
@@ -48,7 +49,7 @@ def is_rfc_3339(value: object) -> bool:
 
 VALIDATORS = {
     struct: Draft202012Validator(documents.json_schema(struct), format_checker=RFC_3339)
-    for struct in (*EVENT_TYPES, *documents.RECORD_TYPES)
+    for struct in (*EVENT_STRUCTS, *documents.RECORD_TYPES)
 }
 ANY_AGE = Limits(max_future=1e12, max_age=0)
 USER_FIELDS = {"event_id": "e1", "user_id": "u1", "ts": 1_541_599_523_000}
@@ -123,7 +124,7 @@ def test_rendering_is_deterministic() -> None:
     assert documents.render_all() == documents.render_all()
 
 
-@pytest.mark.parametrize("struct", [*EVENT_TYPES, *documents.RECORD_TYPES])
+@pytest.mark.parametrize("struct", [*EVENT_STRUCTS, *documents.RECORD_TYPES])
 def test_every_document_is_a_valid_schema_that_describes_each_field(struct: type[msgspec.Struct]) -> None:
     schema = documents.json_schema(struct)
     Draft202012Validator.check_schema(schema)
@@ -131,7 +132,7 @@ def test_every_document_is_a_valid_schema_that_describes_each_field(struct: type
     assert schema["title"] == struct.__name__
     assert schema["description"]
     assert "Attributes" not in json.dumps(schema)
-    if struct in EVENT_TYPES:
+    if struct in EVENT_STRUCTS:
         assert all(property_["description"] for property_ in schema["properties"].values())
 
 
@@ -142,7 +143,7 @@ def test_time_is_a_date_time_or_an_integer() -> None:
     ]
 
 
-@pytest.mark.parametrize("event_type", EVENT_TYPES)
+@pytest.mark.parametrize("event_type", EVENT_STRUCTS)
 def test_complete_examples_are_valid_for_codec_and_schema(event_type: type[Event]) -> None:
     VALIDATORS[event_type].validate(COMPLETE_EVENTS[event_type])
     assert codec_accepts(event_type, COMPLETE_EVENTS[event_type])
@@ -202,7 +203,7 @@ values = scalars | maps | st.lists(scalars, max_size=3) | st.lists(lines, max_si
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=400)
-@given(st.sampled_from(EVENT_TYPES), st.data())
+@given(st.sampled_from(EVENT_STRUCTS), st.data())
 def test_codec_and_schema_agree(event_type: type[Event], data: st.DataObject) -> None:
     names = st.sampled_from([field.name for field in msgspec.structs.fields(event_type)])
     event = {**COMPLETE_EVENTS[event_type], **data.draw(st.dictionaries(names, values, max_size=2))}
@@ -212,7 +213,7 @@ def test_codec_and_schema_agree(event_type: type[Event], data: st.DataObject) ->
 
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(EVENT_TYPES), st.none() | scalars | st.lists(scalars, max_size=2) | maps)
+@given(st.sampled_from(EVENT_STRUCTS), st.none() | scalars | st.lists(scalars, max_size=2) | maps)
 def test_codec_and_schema_agree_on_what_is_no_event(event_type: type[Event], document: object) -> None:
     assert codec_accepts(event_type, document) == schema_accepts(event_type, document) == False  # noqa: E712
 

@@ -14,8 +14,7 @@ from stream_app.tools.simulator.scheduled_user import ScheduledUser
 from stream_app.tools.simulator.simulation_options import SimulationOptions
 from stream_app.tools.simulator.user_sources import GeneratedUserSource
 from tests.support.in_memory_recommender import InMemoryRecommender, make_list, run
-from topics.codec import EVENT_TYPES
-from topics.events import Click, Event, Impression, Purchase
+from topics.events import EVENT_STRUCTS, Click, Event, Impression, Purchase
 
 WORLD = PreferenceWorld(200, seed=5)
 
@@ -207,7 +206,7 @@ def test_the_shop_generates_events_of_the_same_users_with_and_without_lists() ->
     assert not any(isinstance(event, Impression) for event in organic_events)
     assert sum(isinstance(event, Impression) for event in events_with_lists) > 100
     assert any(isinstance(event, Click) and event.list_id == "mine" for event in events_with_lists)
-    assert {type(event) for event in (*organic_events, *events_with_lists)} <= set(EVENT_TYPES)
+    assert {type(event) for event in (*organic_events, *events_with_lists)} <= set(EVENT_STRUCTS)
     assert {event.user_id for event in organic_events} | {event.user_id for event in events_with_lists} <= {
         f"user-{n}" for n in range(30)
     }
