@@ -1,149 +1,431 @@
-"""Every metric, declared once, on a registry of our own.
+"""All Prometheus metrics of a worker, grouped by subject, on a registry of their own.
 
-A `Metrics` object is made by the composition root and handed down, so that two applications in one process
-(tests, the demo) never collide.
+The composition root makes one `Metrics` object and passes it down, so that two applications in one process (tests,
+the demo) do not collide. A component that needs one subject only can declare that group as its parameter type:
+`Metrics` is a subclass of all groups.
 """
 
 import math
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-FRESHNESS_BUCKETS = (
+FRESHNESS_BUCKETS: Final = (
     0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1,
     0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.5, 5.0, 7.5, 10.0,
 )  # fmt: skip
-"""Seconds: fit for 5 ms to 10 s."""
+"""Bucket bounds in seconds, from 5 ms to 10 s."""
 
-_FAST_BUCKETS = (
+_RANKING_BUCKETS: Final = (
     0.00005, 0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 1.0,
 )  # fmt: skip
 
-_DELAY_BUCKETS = (
+_DELAY_BUCKETS: Final = (
     0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 60.0, 120.0, 300.0, 600.0, 1_800.0, 3_600.0, 7_200.0, 21_600.0, 86_400.0,
 )  # fmt: skip
 
 
-class PolicyGauges:
-    """How shoppers are split between policies, and how these do: the same on every worker.
+class _MetricGroup:
+    """Metrics of one subject.
 
     Parameters
     ----------
     registry
-        Where they are registered.
+        The registry that the metrics are added to.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.share = Gauge(
-            "headrace_policy_share_ratio",
-            "Share of the shoppers that a policy gets.",
-            ["policy"],
+        self.registry: Final = registry
+
+
+class WorkerMetrics(_MetricGroup):
+    """Readiness, rebalances and the user table."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.ready = Gauge(
+            "headrace_ready",
+            "1 while this worker processes events; 0 while it starts or rebalances.",
             registry=registry,
         )
-        self.paused = Gauge(
-            "headrace_policy_paused",
-            "1 while a policy gets nobody because the guard, or an operator, has put it to rest.",
-            ["policy"],
+        self.rebalances = Counter(
+            "headrace_rebalances_total", "Assignments of partitions to this worker.", registry=registry
+        )
+        self.table_users = Gauge(
+            "headrace_table_users", "Rows in this worker's user table.", registry=registry
+        )
+
+
+class EventMetrics(_MetricGroup):
+    """Events by outcome."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.events = Counter(
+            "headrace_events_total",
+            "Events read, by topic and outcome (accepted, duplicate, dead_lettered, replayed, rekeyed).",
+            ["topic", "outcome"],
             registry=registry,
         )
-        self.users = Gauge(
-            "headrace_policy_users",
-            "Shoppers who saw a list of a policy since shoppers were last split anew.",
-            ["policy"],
-            registry=registry,
+        self.dead_letters = Counter(
+            "headrace_dead_letters_total", "Rejected records, by reason.", ["reason"], registry=registry
         )
-        self.metric = Gauge(
-            "headrace_policy_metric_per_list",
-            "Clicks, purchases, revenue or reward value per list seen, by policy, over all workers' rewards of lists "
-            "published since shoppers were last split anew; bound tells the mean from the ends of its interval, "
-            "which holds at any time one looks.",
-            ["policy", "metric", "bound"],
+        self.duplicates = Counter(
+            "headrace_duplicates_total",
+            "Events with an id that the user has sent before, by topic.",
+            ["topic"],
             registry=registry,
         )
 
 
-class DiversityGauges:
-    """How unlike one another the items of recent lists are; NaN while the catalog tells nothing of what is listed.
+class ReplicaMetrics(_MetricGroup):
+    """Lag and folds of the model replica."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.replica_lag_messages = Gauge(
+            "headrace_replica_lag_messages",
+            "Interactions and rewards not yet folded into this replica.",
+            registry=registry,
+        )
+        self.replica_lag_seconds = Gauge(
+            "headrace_replica_lag_seconds",
+            "Age of the newest record read while more records are waiting; 0 when the replica has caught up.",
+            registry=registry,
+        )
+        self.interactions_folded = Counter(
+            "headrace_interactions_folded_total", "Interactions learned by the models.", registry=registry
+        )
+        self.interactions_dropped = Counter(
+            "headrace_interactions_dropped_total",
+            "Interactions not learned: at or below the replica's watermark, or invalid.",
+            registry=registry,
+        )
+        self.rewards_folded = Counter(
+            "headrace_rewards_folded_total", "Rewards learned by the policies.", registry=registry
+        )
+        self.rewards_dropped = Counter(
+            "headrace_rewards_dropped_total",
+            "Rewards not learned: at or below the replica's watermark, or invalid.",
+            registry=registry,
+        )
+
+
+class ModelMetrics(_MetricGroup):
+    """Size and snapshots of the models."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.model_bytes = Gauge(
+            "headrace_model_bytes", "Memory of a model, in bytes.", ["model"], registry=registry
+        )
+        self.model_items = Gauge("headrace_model_items", "Items in the models.", registry=registry)
+        self.model_users = Gauge("headrace_model_users", "Users in the models.", registry=registry)
+        self.snapshot_seconds = Histogram(
+            "headrace_snapshot_seconds", "Time to write a model snapshot, in seconds.", registry=registry
+        )
+        self.purchase_outliers = Gauge(
+            "headrace_purchase_outliers",
+            "Order lines that the models did not learn because price or quantity is an outlier.",
+            registry=registry,
+        )
+
+
+class PendingMetrics:
+    """Lists to be published.
 
     Parameters
     ----------
     registry
-        Where they are registered.
+        The registry that the metrics are added to.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.users = Gauge(
+            "headrace_pending_users", "Users whose list is waiting to be published.", registry=registry
+        )
+        self.items = Gauge(
+            "headrace_pending_items", "Items whose list is waiting to be published.", registry=registry
+        )
+        self.evicted = Counter(
+            "headrace_pending_evicted_total",
+            "Users removed from the pending queue because it was full.",
+            registry=registry,
+        )
+        self.erasures = Gauge(
+            "headrace_pending_erasures",
+            "Erased users whose lists are not yet deleted from Redis.",
+            registry=registry,
+        )
+
+
+class DegradedRankingMetrics:
+    """Lists ranked on the fast path under overload.
+
+    Parameters
+    ----------
+    registry
+        The registry that the metrics are added to.
+    """
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.lists = Counter(
+            "headrace_lists_degraded_total",
+            "Lists ranked by degraded ranking because events were queued; they are ranked again afterwards.",
+            registry=registry,
+        )
+        self.users = Gauge(
+            "headrace_degraded_users",
+            "Users with a degraded list that is waiting to be ranked again.",
+            registry=registry,
+        )
+
+
+class PublishingMetrics(_MetricGroup):
+    """Ranking, and publication to Redis."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.freshness = Histogram(
+            "headrace_freshness_seconds",
+            "Time from the broker's timestamp of an event to Redis acknowledging the list that reflects it.",
+            buckets=FRESHNESS_BUCKETS,
+            registry=registry,
+        )
+        self.search_freshness = Histogram(
+            "headrace_search_freshness_seconds",
+            "Time from the broker's timestamp of a search to Redis acknowledging its ranked results.",
+            buckets=FRESHNESS_BUCKETS,
+            registry=registry,
+        )
+        self.ranking_seconds = Histogram(
+            "headrace_ranking_seconds", "Time to rank one list.", buckets=_RANKING_BUCKETS, registry=registry
+        )
+        self.ranking_failures = Counter(
+            "headrace_ranking_failures_total",
+            "Lists that could not be ranked; the log has the error.",
+            registry=registry,
+        )
+        self.flush_seconds = Histogram(
+            "headrace_flush_seconds",
+            "Time of one Redis pipeline, from send to acknowledgement.",
+            buckets=FRESHNESS_BUCKETS,
+            registry=registry,
+        )
+        self.flush_lists = Histogram(
+            "headrace_flush_lists",
+            "Lists in one Redis pipeline.",
+            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+            registry=registry,
+        )
+        self.flush_failures = Counter(
+            "headrace_flush_failures_total", "Redis pipelines that failed and are retried.", registry=registry
+        )
+        self.lists_published = Counter(
+            "headrace_lists_published_total",
+            "Lists acknowledged by Redis, by kind (user, search, item, query, segment).",
+            ["kind"],
+            registry=registry,
+        )
+        self.pending = PendingMetrics(registry)
+        self.degraded = DegradedRankingMetrics(registry)
+
+
+class DiversityGauges:
+    """Diversity of recent lists; NaN while the catalog has no attributes of the listed items.
+
+    Parameters
+    ----------
+    registry
+        The registry that the metrics are added to.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.dissimilarity = Gauge(
             "headrace_list_dissimilarity_ratio",
-            "Mean dissimilarity of two items on a recent list of this worker, by categories, brand and price "
-            "band: 0 is "
-            "all alike.",
+            "Mean dissimilarity of two items on a recent list of this worker, by categories, brand and price band; "
+            "0 if all items are alike.",
             registry=registry,
         )
         self.categories = Gauge(
             "headrace_list_categories",
-            "Mean number of distinct narrowest categories in the first 20 places of a recent list of this worker.",
+            "Mean number of distinct narrowest categories in the first 20 ranks of a recent list of this worker.",
             registry=registry,
         )
         for gauge in (self.dissimilarity, self.categories):
             gauge.set(math.nan)
 
 
-class DegradedRankingMetrics:
-    """Lists that were made in a hurry.
+class ListQualityMetrics(_MetricGroup):
+    """Hit rate, coverage, exposure and diversity of the published lists."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.prequential_events = Counter(
+            "headrace_prequential_events_total",
+            "Item interactions of users who had a list: the denominator of the hit rate.",
+            registry=registry,
+        )
+        self.prequential_hits = Counter(
+            "headrace_prequential_hits_total",
+            "Item interactions whose item was on the user's list.",
+            registry=registry,
+        )
+        self.prequential_reciprocal_rank = Counter(
+            "headrace_prequential_reciprocal_rank_total",
+            "Sum of 1 / rank over the hits, with ranks from 1.",
+            registry=registry,
+        )
+        self.catalog_coverage = Gauge(
+            "headrace_catalog_coverage_ratio",
+            "Share of known items on at least one list published by this worker.",
+            registry=registry,
+        )
+        self.exposure_gini = Gauge(
+            "headrace_exposure_gini_ratio",
+            "Gini coefficient of the exposure of all known items on this worker's recent lists; 0 is even.",
+            registry=registry,
+        )
+        self.exposure_new = Gauge(
+            "headrace_exposure_new_items_ratio",
+            "Share of recent list entries that are items first seen less than a day ago.",
+            registry=registry,
+        )
+        self.exposure_long_tail = Gauge(
+            "headrace_exposure_long_tail_ratio",
+            "Share of recent list entries outside the items that receive 80 % of the interactions.",
+            registry=registry,
+        )
+        self.diversity = DiversityGauges(registry)
+
+
+class PolicyGauges:
+    """Assignment of users to policies, and the comparison of policies; equal on all workers.
 
     Parameters
     ----------
     registry
-        Where they are registered.
+        The registry that the metrics are added to.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.lists = Counter(
-            "headrace_lists_degraded_total",
-            "Lists ranked in a hurry because one full flush followed another; made again when that is over.",
+        self.share = Gauge(
+            "headrace_policy_share_ratio",
+            "Share of the users that are assigned to a policy.",
+            ["policy"],
+            registry=registry,
+        )
+        self.paused = Gauge(
+            "headrace_policy_paused",
+            "1 while a policy is paused by the guardrail or by an operator and has no users.",
+            ["policy"],
             registry=registry,
         )
         self.users = Gauge(
-            "headrace_degraded_users",
-            "Shoppers whose list was made in a hurry and is to be made again.",
+            "headrace_policy_users",
+            "Users who saw a list of a policy since the policy assignment changed.",
+            ["policy"],
+            registry=registry,
+        )
+        self.metric = Gauge(
+            "headrace_policy_metric_per_list",
+            "Clicks, purchases, revenue or reward value per seen list, by policy, over all workers' rewards for "
+            "lists published since the policy assignment changed; bound is the mean or an end of its "
+            "anytime-valid confidence interval.",
+            ["policy", "metric", "bound"],
             registry=registry,
         )
 
 
-class PendingMetrics:
-    """What waits for Redis.
-
-    Parameters
-    ----------
-    registry
-        Where they are registered.
-    """
+class PolicyMetrics(_MetricGroup):
+    """Lists and exposures by policy."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.users = Gauge(
-            "headrace_pending_users", "Shoppers whose list waits to be published.", registry=registry
-        )
-        self.items = Gauge(
-            "headrace_pending_items", "Items whose list waits to be published.", registry=registry
-        )
-        self.evicted = Counter(
-            "headrace_pending_evicted_total",
-            "Shoppers dropped from the waiting set because it was full.",
+        super().__init__(registry)
+        self.policy_lists = Counter(
+            "headrace_policy_lists_total",
+            "User lists acknowledged by Redis, by the policy that ordered them.",
+            ["policy"],
             registry=registry,
         )
-        self.erasures = Gauge(
-            "headrace_pending_erasures",
-            "Erased shoppers whose lists are still to be removed from Redis.",
+        self.policy_lists_seen = Counter(
+            "headrace_policy_lists_seen_total",
+            "Lists with an impression event or a reaction, by policy.",
+            ["policy"],
             registry=registry,
+        )
+        self.policy_items_seen = Counter(
+            "headrace_policy_items_seen_total",
+            "List entries seen according to an impression event or a reaction, by policy.",
+            ["policy"],
+            registry=registry,
+        )
+        self.policies = PolicyGauges(registry)
+
+
+class RewardMetrics(_MetricGroup):
+    """Attribution of reactions to published lists."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.rewards = Counter(
+            "headrace_rewards_total",
+            "Reactions attributed to a list, by kind and policy.",
+            ["kind", "policy"],
+            registry=registry,
+        )
+        self.reward_value = Counter(
+            "headrace_reward_value_total",
+            "Absolute value of the attributed reactions, by policy; sign is gain, or loss (dislike, hide).",
+            ["policy", "sign"],
+            registry=registry,
+        )
+        self.reward_revenue = Counter(
+            "headrace_reward_revenue_total",
+            "Revenue (price times quantity) of the attributed purchases, by policy.",
+            ["policy"],
+            registry=registry,
+        )
+        self.reward_delay = Histogram(
+            "headrace_reward_delay_seconds",
+            "Time from the publication of a list to a reaction to it, by the broker's timestamps.",
+            ["kind"],
+            buckets=_DELAY_BUCKETS,
+            registry=registry,
+        )
+        self.unattributed = Counter(
+            "headrace_unattributed_reactions_total",
+            "Reactions attributed to no list, by reason (no_list, unknown_list, not_on_list, not_seen, "
+            "missing_list_id, too_late, repeated).",
+            ["reason"],
+            registry=registry,
+        )
+        self.retained_lists = Gauge(
+            "headrace_retained_lists",
+            "Published lists in memory that reactions can be attributed to.",
+            registry=registry,
+        )
+        self.retained_lists_bytes = Gauge(
+            "headrace_retained_lists_bytes", "Memory of the retained lists, in bytes.", registry=registry
         )
 
 
-class Metrics:
+class Metrics(
+    WorkerMetrics,
+    EventMetrics,
+    ReplicaMetrics,
+    ModelMetrics,
+    PublishingMetrics,
+    ListQualityMetrics,
+    PolicyMetrics,
+    RewardMetrics,
+):
     """The metrics of one worker.
 
     Parameters
     ----------
     registry
-        Where they are registered; a new one by default.
+        The registry that the metrics are added to; a new one by default.
 
     Examples
     --------
@@ -156,200 +438,4 @@ class Metrics:
     """
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
-        self.registry = registry if registry is not None else CollectorRegistry()
-        r = self.registry
-        self.ready = Gauge(
-            "headrace_ready", "1 while this worker takes events; 0 while it starts or rebalances.", registry=r
-        )
-        self.events = Counter(
-            "headrace_events_total",
-            "Events read, by topic and outcome (accepted, duplicate, dead_lettered, replayed, rekeyed).",
-            ["topic", "outcome"],
-            registry=r,
-        )
-        self.dead_letters = Counter(
-            "headrace_dead_letters_total",
-            "Records that could not be taken, by reason.",
-            ["reason"],
-            registry=r,
-        )
-        self.duplicates = Counter(
-            "headrace_duplicates_total", "Events whose id the shopper had sent before.", ["topic"], registry=r
-        )
-        self.freshness = Histogram(
-            "headrace_freshness_seconds",
-            "From the broker's timestamp of an event to Redis acknowledging the list that reflects it.",
-            buckets=FRESHNESS_BUCKETS,
-            registry=r,
-        )
-        self.ranking_seconds = Histogram(
-            "headrace_ranking_seconds", "Time to rank one list.", buckets=_FAST_BUCKETS, registry=r
-        )
-        self.ranking_failures = Counter(
-            "headrace_ranking_failures_total", "Lists that could not be ranked; see the log.", registry=r
-        )
-        self.degraded = DegradedRankingMetrics(r)
-        self.flush_seconds = Histogram(
-            "headrace_flush_seconds",
-            "Time of one Redis pipeline, sent to acknowledged.",
-            buckets=FRESHNESS_BUCKETS,
-            registry=r,
-        )
-        self.flush_lists = Histogram(
-            "headrace_flush_lists",
-            "Lists in one Redis pipeline.",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
-            registry=r,
-        )
-        self.lists_published = Counter(
-            "headrace_lists_published_total",
-            "Lists acknowledged by Redis, by kind (user, search, item, query, segment).",
-            ["kind"],
-            registry=r,
-        )
-        self.flush_failures = Counter(
-            "headrace_flush_failures_total", "Redis pipelines that failed and are tried again.", registry=r
-        )
-        self.replica_lag_messages = Gauge(
-            "headrace_replica_lag_messages",
-            "Interactions and rewards not yet folded into this replica.",
-            registry=r,
-        )
-        self.replica_lag_seconds = Gauge(
-            "headrace_replica_lag_seconds",
-            "Age of the newest record read, while others are waiting; 0 when caught up.",
-            registry=r,
-        )
-        self.interactions_folded = Counter(
-            "headrace_interactions_folded_total", "Interactions learned by the models.", registry=r
-        )
-        self.interactions_dropped = Counter(
-            "headrace_interactions_dropped_total",
-            "Interactions at or below the replica's watermark: already learned.",
-            registry=r,
-        )
-        self.rewards_folded = Counter(
-            "headrace_rewards_folded_total", "Rewards learned by the policies.", registry=r
-        )
-        self.rewards_dropped = Counter(
-            "headrace_rewards_dropped_total",
-            "Rewards at or below the replica's watermark: already learned.",
-            registry=r,
-        )
-        self.model_bytes = Gauge(
-            "headrace_model_bytes", "Memory held by a model, in bytes.", ["model"], registry=r
-        )
-        self.model_items = Gauge("headrace_model_items", "Items that the models remember.", registry=r)
-        self.model_users = Gauge("headrace_model_users", "Shoppers that the models remember.", registry=r)
-        self.snapshot_seconds = Histogram(
-            "headrace_snapshot_seconds", "Time to write a model snapshot.", registry=r
-        )
-        self.pending = PendingMetrics(r)
-        self.table_users = Gauge("headrace_table_users", "Rows in this worker's users table.", registry=r)
-        self.rebalances = Counter(
-            "headrace_rebalances_total", "Times partitions were assigned to this worker.", registry=r
-        )
-        self.prequential_events = Counter(
-            "headrace_prequential_events_total",
-            "Item interactions of shoppers who had a list: the base of the hit rate.",
-            registry=r,
-        )
-        self.prequential_hits = Counter(
-            "headrace_prequential_hits_total",
-            "Of those, interactions with an item that was on the list.",
-            registry=r,
-        )
-        self.prequential_reciprocal_rank = Counter(
-            "headrace_prequential_reciprocal_rank_total",
-            "Sum over the hits of 1 / place on the list.",
-            registry=r,
-        )
-        self.catalog_coverage = Gauge(
-            "headrace_catalog_coverage_ratio",
-            "Share of known items on at least one list published by this worker.",
-            registry=r,
-        )
-        self.exposure_gini = Gauge(
-            "headrace_exposure_gini_ratio",
-            "Gini coefficient of the places of this worker's recent lists over all known items: 0 is even.",
-            registry=r,
-        )
-        self.exposure_new = Gauge(
-            "headrace_exposure_new_items_ratio",
-            "Share of the places of recent lists that went to items first seen less than a day ago.",
-            registry=r,
-        )
-        self.exposure_long_tail = Gauge(
-            "headrace_exposure_long_tail_ratio",
-            "Share of the places of recent lists beyond the items that make 80 % of the interactions.",
-            registry=r,
-        )
-        self.diversity = DiversityGauges(r)
-        self.purchase_outliers = Gauge(
-            "headrace_purchase_outliers",
-            "Order lines so far whose price or quantity kept them out of the models.",
-            registry=r,
-        )
-        self.search_freshness = Histogram(
-            "headrace_search_freshness_seconds",
-            "From the broker's timestamp of a search to Redis acknowledging the order of its results.",
-            buckets=FRESHNESS_BUCKETS,
-            registry=r,
-        )
-        self.policy_lists = Counter(
-            "headrace_policy_lists_total",
-            "Shoppers' lists acknowledged by Redis, by the policy that ordered them.",
-            ["policy"],
-            registry=r,
-        )
-        self.policy_lists_seen = Counter(
-            "headrace_policy_lists_seen_total",
-            "Lists that are known to have been seen, by policy: shown by an impression event, or reacted to.",
-            ["policy"],
-            registry=r,
-        )
-        self.policy_items_seen = Counter(
-            "headrace_policy_items_seen_total",
-            "Places of lists that are known to have been seen, by policy.",
-            ["policy"],
-            registry=r,
-        )
-        self.policies = PolicyGauges(r)
-        self.rewards = Counter(
-            "headrace_rewards_total",
-            "Reactions that were matched with the list they came from, by kind and policy.",
-            ["kind", "policy"],
-            registry=r,
-        )
-        self.reward_value = Counter(
-            "headrace_reward_value_total",
-            "What those reactions were worth, by policy; sign tells gains from losses (dislike, hide).",
-            ["policy", "sign"],
-            registry=r,
-        )
-        self.reward_revenue = Counter(
-            "headrace_reward_revenue_total",
-            "Price times quantity of the purchases among them, by policy.",
-            ["policy"],
-            registry=r,
-        )
-        self.reward_delay = Histogram(
-            "headrace_reward_delay_seconds",
-            "From the publication of a list to a reaction to it, by the broker's time.",
-            ["kind"],
-            buckets=_DELAY_BUCKETS,
-            registry=r,
-        )
-        self.unattributed = Counter(
-            "headrace_unattributed_reactions_total",
-            "Reactions to items that no list was rewarded for, by reason (no_list, unknown_list, not_on_list, "
-            "too_late, repeated).",
-            ["reason"],
-            registry=r,
-        )
-        self.retained_lists = Gauge(
-            "headrace_retained_lists", "Published lists that reactions can be matched with.", registry=r
-        )
-        self.retained_lists_bytes = Gauge(
-            "headrace_retained_lists_bytes", "Memory held by those lists, in bytes.", registry=r
-        )
+        super().__init__(registry if registry is not None else CollectorRegistry())
