@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from stream_app.errors import UserError
-from topics.admin import BrokerUnavailableError
+from topics.broker_client import BrokerUnavailableError
 
 BOOTSTRAP_MS: Final = 10_000
 """How long a command waits for a broker to answer."""

@@ -15,7 +15,7 @@ import msgspec
 
 from stream_app.publishing.redis_inspection import RedisUnreachableError, inspect_redis
 from stream_app.settings import Settings, without_password
-from topics import admin
+from topics import admin, broker_client, broker_clock, topic_checks
 from topics.catalog import catalog
 
 MAX_SKEW_SECONDS: Final = 1.0
@@ -73,7 +73,7 @@ def check_kafka(settings: Settings) -> Iterator[CheckResult]:
     """The broker answers, and the topics on it are as the catalog says and ours to use."""
     try:
         states = admin.describe(catalog(settings.app_id), settings.broker)
-    except admin.BrokerUnavailableError:
+    except broker_client.BrokerUnavailableError:
         yield CheckResult(
             CheckStatus.FAIL,
             "broker",
@@ -81,7 +81,7 @@ def check_kafka(settings: Settings) -> Iterator[CheckResult]:
             "start one, or set HEADRACE_BROKER",
         )
         return
-    except admin.TopicAdminError as error:
+    except broker_client.TopicAdminError as error:
         yield CheckResult(CheckStatus.FAIL, "broker", str(error), "grant this client DESCRIBE on the topics")
         return
     yield CheckResult(CheckStatus.OK, "broker", f"Kafka answers at {settings.broker}")
@@ -92,8 +92,8 @@ def check_kafka(settings: Settings) -> Iterator[CheckResult]:
 def check_broker_clock(broker: str) -> CheckResult:
     """How far the brokers' clocks are from ours; they date the shop's events."""
     try:
-        return check_clock_skew("broker", admin.clock_skew(broker))
-    except (admin.BrokerUnavailableError, admin.TopicAdminError) as error:
+        return check_clock_skew("broker", broker_clock.clock_skew(broker))
+    except (broker_client.BrokerUnavailableError, broker_client.TopicAdminError) as error:
         return CheckResult(
             CheckStatus.WARN,
             "broker clock",
@@ -102,7 +102,7 @@ def check_broker_clock(broker: str) -> CheckResult:
         )
 
 
-def check_topic_states(states: Sequence[admin.TopicState]) -> Iterator[CheckResult]:
+def check_topic_states(states: Sequence[topic_checks.TopicState]) -> Iterator[CheckResult]:
     """What the topics' states amount to.
 
     Parameters
@@ -110,7 +110,7 @@ def check_topic_states(states: Sequence[admin.TopicState]) -> Iterator[CheckResu
     states
         From `topics.admin.describe`.
     """
-    problems_found = admin.problems(states)
+    problems_found = topic_checks.problems(states)
     for problem in problems_found:
         yield CheckResult(CheckStatus.FAIL, "topics", str(problem), problem.remedy)
     present = [state for state in states if state.partitions is not None]
@@ -118,7 +118,7 @@ def check_topic_states(states: Sequence[admin.TopicState]) -> Iterator[CheckResu
         yield CheckResult(
             CheckStatus.OK, "topics", f"all {len(present)} are there and configured as they should be"
         )
-    if not any(problem.kind is admin.ProblemKind.PARTITIONS for problem in problems_found):
+    if not any(problem.kind is topic_checks.ProblemKind.PARTITIONS for problem in problems_found):
         counts = {state.partitions for state in present if state.spec.copartitioned}
         if counts:
             count = ", ".join(map(str, sorted(counts, key=str)))
@@ -127,7 +127,9 @@ def check_topic_states(states: Sequence[admin.TopicState]) -> Iterator[CheckResu
             )
     # A broker without an authorizer reports every operation; one too old to tell reports none at all.
     missing_by_topic = {
-        state.spec.name: admin.WORKER_OPERATIONS - state.operations for state in present if state.operations
+        state.spec.name: topic_checks.WORKER_OPERATIONS - state.operations
+        for state in present
+        if state.operations
     }
     missing_permissions = {name: operations for name, operations in missing_by_topic.items() if operations}
     for name, operations in missing_permissions.items():

@@ -51,7 +51,8 @@ def verified_partition_count(settings: Settings) -> int:
     UserError
         If the broker is away or refuses, or topics are missing or differ.
     """
-    from topics.admin import BrokerUnavailableError, TopicAdminError, check, describe  # noqa: PLC0415
+    from topics.admin import check, describe  # noqa: PLC0415
+    from topics.broker_client import BrokerUnavailableError, TopicAdminError  # noqa: PLC0415
     from topics.catalog import CLICKS, catalog  # noqa: PLC0415
 
     specs = catalog(settings.app_id)

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from stream_app.__main__ import build_cli
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.diagnostics import CheckResult, CheckStatus, run_checks
-from topics import admin
+from topics import admin, broker_client, broker_clock
 from topics.catalog import catalog
 
 
@@ -40,8 +40,10 @@ def test_healthy_environment_passes_every_check(settings: Settings) -> None:
 
 
 def test_broker_clock_skew_is_a_warning(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    skew = admin.clock_skew
-    monkeypatch.setattr(admin, "clock_skew", lambda broker: skew(broker, clock=lambda: time.time() + 90.0))
+    skew = broker_clock.clock_skew
+    monkeypatch.setattr(
+        broker_clock, "clock_skew", lambda broker: skew(broker, clock=lambda: time.time() + 90.0)
+    )
     found = check_result(settings, "broker clock")
     assert found.status is CheckStatus.WARN
     assert re.match(r"(89,[5-9]|90,[0-4])\d\d ms behind this machine's", found.detail)
@@ -52,7 +54,7 @@ def test_broker_clock_is_unchecked_without_create_permission(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refused(*_: object, **__: object) -> None:
-        raise admin.TopicAdminError("Could not create the topic: not authorized")
+        raise broker_client.TopicAdminError("Could not create the topic: not authorized")
 
     monkeypatch.setattr(admin, "create", refused)
     found = check_result(settings, "broker clock")

@@ -12,7 +12,7 @@ from redis import Redis
 
 from stream_app.errors import UserError
 from stream_app.tools.embedded import EmbeddedBroker, EmbeddedRedis, EmbeddedServers
-from topics import admin
+from topics import admin, broker_client
 from topics.catalog import CATALOG_ITEMS, CLICKS
 
 PARENT = """
@@ -139,7 +139,7 @@ def test_a_killed_broker_can_be_restarted() -> None:
     with EmbeddedBroker() as broker:
         admin.create([CLICKS], broker.address, partitions=2, replication=1)
         broker.kill()
-        with pytest.raises(admin.BrokerUnavailableError, match="No Kafka broker answers at 127"):
+        with pytest.raises(broker_client.BrokerUnavailableError, match="No Kafka broker answers at 127"):
             admin.list_names(broker.address)
         broker.start()
         assert wait_for(lambda: admin.list_names(broker.address) == ["events.click"], seconds=30)

@@ -11,8 +11,7 @@ from typer.testing import CliRunner
 from stream_app.__main__ import build_cli
 from stream_app.errors import UserError
 from stream_app.settings import load_settings
-from topics import admin
-from topics.admin import Problem, ProblemKind
+from topics import admin, broker_client, consumer_groups, topic_checks
 from topics.catalog import (
     CATALOG_ITEMS,
     CLICKS,
@@ -22,6 +21,7 @@ from topics.catalog import (
     TopicSpec,
     catalog,
 )
+from topics.topic_checks import Problem, ProblemKind
 
 SPECS = catalog("shop")
 
@@ -46,7 +46,7 @@ def test_topics_are_described_as_created(broker: str) -> None:
     assert states[INTERACTIONS.name].replication == 1
     assert states[CLICKS.name].config["message.timestamp.type"] == "LogAppendTime"
     assert states[CATALOG_ITEMS.name].config["cleanup.policy"] == "compact"
-    assert states[CLICKS.name].operations >= admin.WORKER_OPERATIONS
+    assert states[CLICKS.name].operations >= topic_checks.WORKER_OPERATIONS
 
 
 def test_only_missing_topics_are_created(broker: str) -> None:
@@ -88,7 +88,7 @@ def test_deleted_topics_are_gone_and_can_be_recreated(broker: str) -> None:
 
 def test_refused_topic_error_gives_the_reason(broker: str) -> None:
     with pytest.raises(
-        admin.TopicAdminError, match=r"Could not create the topic events\.click: .*[Rr]eplication"
+        broker_client.TopicAdminError, match=r"Could not create the topic events\.click: .*[Rr]eplication"
     ):
         admin.create([CLICKS], broker, partitions=4, replication=3)
 
@@ -98,7 +98,7 @@ def test_unavailable_broker_is_reported_quickly_without_logs(caplog: pytest.LogC
         closed_socket.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{closed_socket.getsockname()[1]}"
         started = time.monotonic()
-        with caplog.at_level(logging.DEBUG), pytest.raises(admin.BrokerUnavailableError) as caught:
+        with caplog.at_level(logging.DEBUG), pytest.raises(broker_client.BrokerUnavailableError) as caught:
             admin.list_names(address)
     assert time.monotonic() - started < 5
     assert str(caught.value) == f"No Kafka broker answers at {address}. Start one, or set HEADRACE_BROKER."
@@ -112,7 +112,7 @@ def test_silent_server_is_reported_within_five_seconds(
         silent_socket.bind(("127.0.0.1", 0))
         silent_socket.listen()
         started = time.monotonic()
-        with pytest.raises(admin.BrokerUnavailableError):
+        with pytest.raises(broker_client.BrokerUnavailableError):
             admin.list_names(f"127.0.0.1:{silent_socket.getsockname()[1]}")
     assert time.monotonic() - started < 5
     assert not caplog.records
@@ -120,7 +120,7 @@ def test_silent_server_is_reported_within_five_seconds(
 
 @pytest.mark.parametrize("address", ["nowhere", "nowhere:port", "nowhere.invalid:9092", ""])
 def test_invalid_address_is_an_unavailable_broker(address: str) -> None:
-    with pytest.raises(admin.BrokerUnavailableError):
+    with pytest.raises(broker_client.BrokerUnavailableError):
         admin.list_names(address)
 
 
@@ -136,16 +136,16 @@ def test_group_can_start_at_latest_and_be_deleted(broker: str) -> None:
         for partition in (0, 1, 1, 1):
             producer.send(CLICKS.name, b"{}", partition=partition).get(timeout=10)
     group = f"late-{uuid.uuid4().hex}"
-    admin.seek_group_to_end(group, [CLICKS, CATALOG_ITEMS], broker)
+    consumer_groups.seek_group_to_end(group, [CLICKS, CATALOG_ITEMS], broker)
     assert committed(broker, group) == {
         (CLICKS.name, 0): 1,
         (CLICKS.name, 1): 3,
         (CATALOG_ITEMS.name, 0): 0,
         (CATALOG_ITEMS.name, 1): 0,
     }
-    admin.delete_group(group, broker)
+    consumer_groups.delete_group(group, broker)
     assert committed(broker, group) == {}
-    admin.delete_group(group, broker)  # that it is not there is what was wanted
+    consumer_groups.delete_group(group, broker)  # that it is not there is what was wanted
 
 
 class TestTopicsCommand:

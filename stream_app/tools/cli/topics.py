@@ -11,7 +11,7 @@ from stream_app.errors import UserError
 from stream_app.tools.cli import schemas
 
 if TYPE_CHECKING:
-    from topics import admin
+    from topics import topic_checks
 
 
 def register(cli: typer.Typer) -> None:
@@ -83,11 +83,11 @@ def register(cli: typer.Typer) -> None:
 @contextlib.contextmanager
 def as_user_errors() -> Iterator[None]:
     """Turn the errors of `topics.admin` into errors for people."""
-    from topics import admin  # noqa: PLC0415
+    from topics import broker_client  # noqa: PLC0415
 
     try:
         yield
-    except (admin.BrokerUnavailableError, admin.TopicAdminError) as error:
+    except (broker_client.BrokerUnavailableError, broker_client.TopicAdminError) as error:
         raise UserError(str(error)) from None
 
 
@@ -96,7 +96,7 @@ def _print_list() -> None:
     from rich.table import Table  # noqa: PLC0415
 
     from stream_app.settings import load_settings  # noqa: PLC0415
-    from topics import admin  # noqa: PLC0415
+    from topics import admin, broker_client, topic_checks  # noqa: PLC0415
     from topics.catalog import catalog  # noqa: PLC0415
 
     settings = load_settings()
@@ -104,10 +104,10 @@ def _print_list() -> None:
     broker_error = ""
     try:
         states = admin.describe(specs, settings.broker)
-    except admin.BrokerUnavailableError as error:
+    except broker_client.BrokerUnavailableError as error:
         # The catalog can be read without a broker.
-        states, broker_error = [admin.TopicState(spec=spec) for spec in specs], str(error)
-    except admin.TopicAdminError as error:
+        states, broker_error = [topic_checks.TopicState(spec=spec) for spec in specs], str(error)
+    except broker_client.TopicAdminError as error:
         raise UserError(str(error)) from None
     table = Table("topic", "partitions", "key", "cleanup", "purpose", box=None, pad_edge=False)
     for state in states:
@@ -121,7 +121,7 @@ def _print_list() -> None:
         raise UserError(broker_error)
 
 
-def _print_problems(problems: "list[admin.Problem]") -> None:
+def _print_problems(problems: "list[topic_checks.Problem]") -> None:
     for problem in problems:
         typer.echo(f"{problem} -> {problem.remedy}")
     if problems:

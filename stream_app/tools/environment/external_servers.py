@@ -14,17 +14,10 @@ from stream_app.errors import UserError
 from stream_app.settings import load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.worker.lifecycle import check_redis
-from topics.admin import (
-    BrokerUnavailableError,
-    TopicAdminError,
-    create,
-    delete,
-    delete_group,
-    describe,
-    list_names,
-    seek_group_to_end,
-)
+from topics.admin import create, delete, describe, list_names
+from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import SHOP_TOPICS, catalog, changelog
+from topics.consumer_groups import delete_group, seek_group_to_end
 
 _MAX_APP_ID_LENGTH: Final = 150
 """Characters kept of the application id, so that what is added leaves it one."""

@@ -10,6 +10,7 @@ from stream_app.settings import load_settings
 from stream_app.worker import lifecycle as worker
 from stream_app.worker.lifecycle import lock_data_dir, verified_partition_count
 from topics import admin
+from topics.broker_client import BrokerUnavailableError, TopicAdminError
 
 
 def test_a_data_folder_is_created_and_locked_by_one_worker(tmp_path: Path) -> None:
@@ -40,7 +41,10 @@ def test_an_unwritable_data_folder_is_reported_in_one_sentence(tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "error",
-    [admin.BrokerUnavailableError("kafka:9092"), admin.TopicAdminError("The broker does not describe it")],
+    [
+        BrokerUnavailableError("kafka:9092"),
+        TopicAdminError("The broker does not describe it"),
+    ],
 )
 def test_an_unavailable_broker_is_reported_in_one_sentence(
     error: Exception, monkeypatch: pytest.MonkeyPatch

@@ -1,0 +1,82 @@
+"""Clock skew between the brokers and this machine."""
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError
+
+from topics import admin
+from topics.broker_client import (
+    BOOTSTRAP_MS,
+    BrokerUnavailableError,
+    TopicAdminError,
+    broker_client,
+    quiet_kafka_logger,
+)
+from topics.catalog import TopicSpec
+
+
+def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
+    """How far the brokers' clocks are from ours: Kafka tells its time only by dating a record.
+
+    A topic of its own is made for it, with a partition for each broker, and deleted again.
+
+    Parameters
+    ----------
+    broker
+        Bootstrap servers.
+    clock
+        Our time, seconds since the epoch.
+
+    Returns
+    -------
+    float
+        Seconds ahead of ours, of the broker that is farthest.
+
+    Raises
+    ------
+    BrokerUnavailableError, TopicAdminError
+    """
+    name = f"headrace-clock-{uuid.uuid4().hex}"
+    with broker_client(broker) as client:
+        partitions = len(client.describe_cluster()["brokers"])
+    dated = TopicSpec(
+        name=name,
+        purpose="Dates a record.",
+        key="none",
+        payload=None,
+        partitions=partitions,
+        config={"message.timestamp.type": "LogAppendTime"},
+    )
+    try:
+        admin.create([dated], broker, partitions=partitions, replication=1)
+        with quiet_kafka_logger():
+            return max((_skew(broker, name, partition, clock) for partition in range(partitions)), key=abs)
+    except KafkaError as error:
+        raise TopicAdminError(f"The broker at {broker} takes no record: {error}") from None
+    finally:
+        with contextlib.suppress(BrokerUnavailableError, TopicAdminError):
+            admin.delete([name], broker)
+
+
+def _skew(broker: str, topic: str, partition: int, clock: Callable[[], float]) -> float:
+    producer = KafkaProducer(
+        bootstrap_servers=broker.split(","),
+        client_id="headrace-admin",
+        bootstrap_timeout_ms=BOOTSTRAP_MS,
+        allow_auto_create_topics=False,
+        max_block_ms=BOOTSTRAP_MS,
+        delivery_timeout_ms=10_000,
+        request_timeout_ms=5_000,
+    )
+    try:
+        # The first record makes the connection; the second is on its way for a moment only.
+        producer.send(topic, b"", partition=partition).get(timeout=10)
+        sent_at = clock()
+        dated = producer.send(topic, b"", partition=partition).get(timeout=10).timestamp / 1000.0
+        return float(dated - (sent_at + clock()) / 2)
+    finally:
+        producer.close(timeout=5)
