@@ -7,7 +7,8 @@ import msgspec
 
 from stream_app.tools.demo.search_comparison import SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
-from stream_app.tools.environment.worker_metrics import PolicyStats, WorkerMetrics
+from stream_app.tools.environment.policy_stats import PolicyStats
+from stream_app.tools.environment.worker_metrics import WorkerMetrics
 
 
 class Quantiles(msgspec.Struct, frozen=True):

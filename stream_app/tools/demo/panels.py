@@ -23,7 +23,7 @@ from stream_app.tools.demo.formatting import (
 )
 from stream_app.tools.demo.screen_state import ScreenState
 from stream_app.tools.demo.search_comparison import SearchComparison
-from stream_app.tools.environment.worker_metrics import PolicyStats
+from stream_app.tools.environment.policy_stats import PolicyStats
 
 BORDER_LINES: Final = 2
 """Lines of a panel beside what is in it."""

@@ -27,10 +27,11 @@ from stream_app.tools.demo.screen import SCREENSHOT_SIZE, Size, draw, save_scree
 from stream_app.tools.demo.screen_state import ScreenState
 from stream_app.tools.demo.search_comparison import LatestSearchTracker, SearchComparison
 from stream_app.tools.demo.stop_condition import STALL_TIMEOUT, StopCondition
+from stream_app.tools.environment.metrics_history import MetricsHistory
 from stream_app.tools.environment.setup import start_environment
 from stream_app.tools.environment.signals import InterruptHandler, SignalMode
 from stream_app.tools.environment.startup_steps import StartupSteps
-from stream_app.tools.environment.worker_metrics import MetricsHistory, WorkerMetrics
+from stream_app.tools.environment.worker_metrics import WorkerMetrics
 from stream_app.tools.environment.worker_pool import WorkerError, WorkerPool
 from stream_app.tools.feeds.feeder import Feeder
 from stream_app.tools.progress import row_counter

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import msgspec
 
 from stream_app.tools.environment.list_quality import ListQuality
-from stream_app.tools.environment.worker_metrics import PolicyStats, WorkerMetrics
+from stream_app.tools.environment.policy_stats import PolicyStats
+from stream_app.tools.environment.worker_metrics import WorkerMetrics
 
 
 class ScreenState(msgspec.Struct, frozen=True, kw_only=True):

@@ -47,7 +47,7 @@ def parse_list_quality(samples: Iterable[Sample]) -> tuple[float, ListQuality]:
 
     Examples
     --------
-    >>> from stream_app.tools.environment.worker_metrics import parse_samples
+    >>> from stream_app.tools.environment.metrics_endpoint import parse_samples
     >>> parse_list_quality(parse_samples('headrace_exposure_gini_ratio 0.25'))[1].gini is None  # of no list yet
     True
     """

@@ -1,24 +1,17 @@
 """What the workers' metrics say, added up, and what was said a few seconds ago."""
 
-import http.client
 import math
 import operator
-from collections import deque
 from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any, Final
 
 import msgspec
-from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
 
 from stream_app.tools.environment.histogram_quantiles import HistogramBuckets
 from topics.catalog import SHOP_TOPICS
 
-WINDOW_SECONDS: Final = 5.0
-"""How far back "lately" reaches."""
-
-_TIMEOUT: Final = 2.0
 _OUTCOME_FIELDS: Final = {"accepted": "accepted", "duplicate": "duplicates", "dead_lettered": "dead_lettered"}
 _LIST_KIND_FIELDS: Final = {"user": "user_lists", "search": "search_lists"}
 _METRIC_FIELDS: Final = {
@@ -32,30 +25,6 @@ _METRIC_FIELDS: Final = {
     "headrace_ready": "ready",
 }
 _TOPICS: Final = frozenset(spec.name for spec in SHOP_TOPICS)
-
-
-class PolicyStats(msgspec.Struct, frozen=True):
-    """How one policy does, as every worker tells it alike.
-
-    Attributes
-    ----------
-    share
-        Of the shoppers.
-    paused
-        Whether the guard, or somebody, has put it to rest.
-    users
-        Who saw a list of it.
-    clicks, revenue, purchases
-        Per list seen: mean, and the ends of an interval that holds at any time one looks; infinite while it has too
-        few shoppers for one, NaN while nothing is told.
-    """
-
-    share: float = 0.0
-    paused: bool = False
-    users: float = 0.0
-    clicks: tuple[float, float, float] = (math.nan, math.nan, math.nan)
-    revenue: tuple[float, float, float] = (math.nan, math.nan, math.nan)
-    purchases: tuple[float, float, float] = (math.nan, math.nan, math.nan)
 
 
 class WorkerMetrics(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,16 +95,12 @@ class WorkerMetrics(msgspec.Struct, frozen=True, kw_only=True):
         return self.reciprocal_rank / self.prequential_events if self.prequential_events else None
 
 
-def parse_samples(text: str) -> list[Sample]:
-    """The samples in what a worker serves at ``/metrics``."""
-    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
-
-
 def parse_worker_metrics(samples: Iterable[Sample]) -> WorkerMetrics:
     """Read the figures out of a worker's samples.
 
     Examples
     --------
+    >>> from stream_app.tools.environment.metrics_endpoint import parse_samples
     >>> text = 'headrace_events_total{topic="events.click",outcome="accepted"} 3.0'
     >>> parse_worker_metrics(parse_samples(text)).accepted
     3.0
@@ -163,93 +128,6 @@ def parse_worker_metrics(samples: Iterable[Sample]) -> WorkerMetrics:
     )
 
 
-_BOUND_NAMES: Final = ("mean", "low", "high")
-_PER_LIST_METRICS: Final = frozenset({"clicks", "revenue", "purchases"})
-
-
-def parse_policy_stats(samples: Iterable[Sample]) -> dict[str, PolicyStats]:
-    """Read how the policies do that shoppers are, or were, split between, out of a worker's samples.
-
-    A worker also tells how lists do that no policy had a say in (of searches, those made in a hurry, all where there
-    is one policy only), by what ordered them. These have no share: nothing is to be compared with them.
-
-    Examples
-    --------
-    >>> parse_policy_stats(parse_samples('headrace_policy_share_ratio{policy="fixed"} 1.0'))["fixed"].share
-    1.0
-    >>> parse_policy_stats(parse_samples('headrace_policy_users{policy="learned"} 9.0'))
-    {}
-    """
-    stats: dict[str, dict[str, Any]] = {}
-    for sample in samples:
-        name = sample.labels.get("policy", "")
-        if sample.name == "headrace_policy_share_ratio":
-            stats.setdefault(name, {})["share"] = sample.value
-        elif sample.name == "headrace_policy_paused":
-            stats.setdefault(name, {})["paused"] = sample.value > 0
-        elif sample.name == "headrace_policy_users":
-            stats.setdefault(name, {})["users"] = sample.value
-        elif (
-            sample.name == "headrace_policy_metric_per_list" and sample.labels["metric"] in _PER_LIST_METRICS
-        ):
-            bounds = stats.setdefault(name, {}).setdefault(sample.labels["metric"], [math.nan] * 3)
-            bounds[_BOUND_NAMES.index(sample.labels["bound"])] = sample.value
-    with_share = {
-        name: msgspec.convert(policy, PolicyStats)
-        for name, policy in sorted(stats.items())
-        if "share" in policy
-    }
-    return {name: policy for name, policy in with_share.items() if policy.share or policy.users}
-
-
 def sum_worker_metrics(workers: Iterable[WorkerMetrics]) -> WorkerMetrics:
     """All workers together."""
     return reduce(operator.add, workers, WorkerMetrics())
-
-
-def fetch_metrics(port: int) -> str | None:
-    """What a worker on this machine serves at ``/metrics``; None if it does not answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
-    try:
-        connection.request("GET", "/metrics")
-        response = connection.getresponse()
-        body = response.read().decode()
-    except (OSError, http.client.HTTPException):
-        return None
-    finally:
-        connection.close()
-    return body if response.status == http.client.OK else None
-
-
-class MetricsHistory:
-    """The figures of the last seconds, for what happens lately.
-
-    Examples
-    --------
-    >>> metrics_history = MetricsHistory()
-    >>> for second in range(9):
-    ...     metrics_history.add(float(second), WorkerMetrics(accepted=100.0 * second))
-    >>> metrics_history.rate
-    100.0
-    """
-
-    def __init__(self) -> None:
-        self._entries: deque[tuple[float, WorkerMetrics]] = deque()
-
-    def add(self, now: float, worker_metrics: WorkerMetrics) -> None:
-        """Take in the figures of a moment; forget those before the window."""
-        self._entries.append((now, worker_metrics))
-        while len(self._entries) > 2 and self._entries[1][0] <= now - WINDOW_SECONDS:
-            self._entries.popleft()
-
-    @property
-    def recent_metrics(self) -> WorkerMetrics:
-        """What was counted within the window."""
-        return self._entries[-1][1].delta_since(self._entries[0][1]) if self._entries else WorkerMetrics()
-
-    @property
-    def rate(self) -> float:
-        """Events a second within the window."""
-        if len(self._entries) < 2:
-            return 0.0
-        return self.recent_metrics.n_finished / (self._entries[-1][0] - self._entries[0][0])

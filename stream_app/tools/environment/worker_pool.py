@@ -11,12 +11,10 @@ from stream_app.errors import UserError
 from stream_app.settings import child_environment
 from stream_app.tools.embedded.child_process import free_port, log_tail, start_process, stop_process
 from stream_app.tools.environment.list_quality import ListQuality, mean_list_quality, parse_list_quality
+from stream_app.tools.environment.metrics_endpoint import fetch_metrics, parse_samples
+from stream_app.tools.environment.policy_stats import PolicyStats, parse_policy_stats
 from stream_app.tools.environment.worker_metrics import (
-    PolicyStats,
     WorkerMetrics,
-    fetch_metrics,
-    parse_policy_stats,
-    parse_samples,
     parse_worker_metrics,
     sum_worker_metrics,
 )

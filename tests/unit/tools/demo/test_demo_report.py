@@ -19,8 +19,8 @@ from stream_app.tools.demo.demo_report import (
 from stream_app.tools.demo.formatting import format_summary
 from stream_app.tools.demo.search_comparison import RankedResult, SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
+from stream_app.tools.environment.policy_stats import PolicyStats
 from stream_app.tools.environment.signals import InterruptHandler, SignalMode
-from stream_app.tools.environment.worker_metrics import PolicyStats
 from stream_app.tools.report_file import write_report
 from topics.records import Reason
 

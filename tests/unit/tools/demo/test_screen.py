@@ -14,7 +14,8 @@ from stream_app.tools.demo.screen import MAX_SEARCH_RANKS, SCREENSHOT_SIZE, Size
 from stream_app.tools.demo.screen_state import ScreenState
 from stream_app.tools.demo.search_comparison import RankedResult, SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
-from stream_app.tools.environment.worker_metrics import PolicyStats, WorkerMetrics
+from stream_app.tools.environment.policy_stats import PolicyStats
+from stream_app.tools.environment.worker_metrics import WorkerMetrics
 from topics.events import Click
 from topics.records import ListedItem, Reason, RecommendationList
 

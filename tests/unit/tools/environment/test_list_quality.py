@@ -5,7 +5,7 @@ from prometheus_client import generate_latest
 
 from stream_app.metrics import Metrics
 from stream_app.tools.environment.list_quality import ListQuality, mean_list_quality, parse_list_quality
-from stream_app.tools.environment.worker_metrics import parse_samples
+from stream_app.tools.environment.metrics_endpoint import parse_samples
 
 
 def parsed_quality(metrics: Metrics) -> tuple[float, ListQuality]:
