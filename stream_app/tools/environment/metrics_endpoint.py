@@ -9,9 +9,9 @@ from prometheus_client.samples import Sample
 _TIMEOUT: Final = 2.0
 
 
-def fetch_metrics(port: int) -> str | None:
-    """What a worker on this machine serves at ``/metrics``; None if it does not answer."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=_TIMEOUT)
+def fetch_metrics(port: int, *, timeout: float = _TIMEOUT) -> str | None:
+    """Fetch ``/metrics`` of a worker on this machine; None if it does not respond within `timeout` seconds."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
     try:
         connection.request("GET", "/metrics")
         response = connection.getresponse()
@@ -24,5 +24,5 @@ def fetch_metrics(port: int) -> str | None:
 
 
 def parse_samples(text: str) -> list[Sample]:
-    """The samples in what a worker serves at ``/metrics``."""
+    """Parse the text that a worker serves at ``/metrics``."""
     return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
