@@ -86,7 +86,7 @@ def register(cli: typer.Typer) -> None:
     ) -> None:
         from rich.console import Console  # noqa: PLC0415
 
-        from stream_app.tools.simulator.logged_users import Tenth  # noqa: PLC0415
+        from stream_app.tools.simulator.log_split import Tenth  # noqa: PLC0415
         from stream_app.tools.simulator.simulation_options import SimulationOptions, parse_days, parse_warm_up  # noqa: PLC0415
         from stream_app.tools.simulator.simulation_runner import run_simulation  # noqa: PLC0415
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 
 from stream_app.errors import UserError
-from stream_app.tools.simulator.logged_users import FORMATS, SESSIONS_PER_DAY, Tenth
+from stream_app.tools.simulator.log_split import Tenth
+from stream_app.tools.simulator.logged_users import FORMATS, SESSIONS_PER_DAY
 
 
 class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,7 +8,8 @@ import numpy as np
 from msgspec import structs
 
 from stream_app.tools.feeds.time_shift import shift_event
-from stream_app.tools.simulator.logged_users import merge_by_time, read_log, split_log
+from stream_app.tools.simulator.log_split import merge_by_time, split_log
+from stream_app.tools.simulator.logged_users import read_log
 from stream_app.tools.simulator.preference_world import DAY, PreferenceWorld
 from stream_app.tools.simulator.replayed_user import ReplayedUser
 from stream_app.tools.simulator.scheduled_user import ScheduledUser

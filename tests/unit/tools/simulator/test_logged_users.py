@@ -8,7 +8,8 @@ import pytest
 
 from stream_app.errors import UserError
 from stream_app.settings import shared_data_dir
-from stream_app.tools.simulator.logged_users import Tenth, group_by_user, merge_by_time, read_log, split_log
+from stream_app.tools.simulator.log_split import Tenth, merge_by_time, split_log
+from stream_app.tools.simulator.logged_users import group_by_user, read_log
 from stream_app.tools.simulator.simulation_options import SimulationOptions, parse_days, parse_warm_up
 from stream_app.tools.simulator.user_sources import LoggedUserSource
 from topics.events import Click, Purchase, Search, UserEvent

@@ -1,0 +1,128 @@
+"""The split of a log: users whose events warm the models up, and disjoint tenths to measure."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
+
+from stream_app.errors import UserError
+
+if TYPE_CHECKING:  # the options of the command line import this module, before numpy is needed
+    from stream_app.tools.simulator.logged_users import LoggedEvent, LoggedUser
+
+TENTHS: Final = 10
+
+
+class Tenth(msgspec.Struct, frozen=True):
+    """One of ten disjoint parts of the shoppers that are measured.
+
+    Attributes
+    ----------
+    number
+        From 1 to `TENTHS`.
+    """
+
+    number: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Tenth":
+        """Read ``i/10``.
+
+        Raises
+        ------
+        UserError
+            If it is none.
+
+        Examples
+        --------
+        >>> Tenth.parse("3/10")
+        Tenth(number=3)
+        """
+        number, slash, denominator = text.partition("/")
+        if not (number.isascii() and number.isdigit() and slash and denominator == str(TENTHS)):
+            raise UserError(f"--tenth is written as 3/{TENTHS}, not {text!r}.")
+        if not 1 <= int(number) <= TENTHS:
+            raise UserError(f"--tenth goes from 1/{TENTHS} to {TENTHS}/{TENTHS}, not {text}.")
+        return cls(int(number))
+
+
+class LogSplit(NamedTuple):
+    """A log, cut.
+
+    Attributes
+    ----------
+    warm_up
+        Shoppers whose events are fed as they are, before anything is measured.
+    measured
+        Shoppers who are followed.
+    """
+
+    warm_up: list["LoggedUser"]
+    measured: list["LoggedUser"]
+
+
+def split_log(
+    users: Sequence["LoggedUser"],
+    warm_up: float = 0.0,
+    tenth: Tenth | None = None,
+    limit: int | None = None,
+) -> LogSplit:
+    """Cut a log.
+
+    Parameters
+    ----------
+    users
+        By their first event.
+    warm_up
+        The share of them, the earliest, that is fed as it is.
+    tenth
+        Of the others only one of ten: they are dealt out in turn, so that each tenth follows the warm-up at once and
+        spans the same time.
+    limit
+        Of those only the first so many.
+
+    Raises
+    ------
+    UserError
+        If nobody is left.
+
+    Examples
+    --------
+    >>> from topics.events import Click
+    >>> from stream_app.tools.simulator.logged_users import group_by_user
+    >>> log = group_by_user(Click(event_id="e", user_id=f"u{n:02}", ts=n, item_id="i") for n in range(40))
+    >>> [user.user_id for user in split_log(log, 0.5, Tenth(2)).measured]
+    ['u21', 'u31']
+    """
+    n_warm_up = round(warm_up * len(users))
+    measured = users[n_warm_up:]
+    if tenth is not None:
+        measured = measured[tenth.number - 1 :: TENTHS]
+    measured = measured[:limit]
+    if not measured:
+        raise UserError("No shopper is left to follow: warm up with less, or take a longer log.")
+    return LogSplit(list(users[:n_warm_up]), list(measured))
+
+
+def merge_by_time(users: Iterable["LoggedUser"]) -> Iterator["LoggedEvent"]:
+    """The events of shoppers by time; only those of shoppers in the shop at the same time are held.
+
+    Examples
+    --------
+    >>> from topics.events import Click
+    >>> from stream_app.tools.simulator.logged_users import group_by_user
+    >>> clicks = [Click(event_id="e", user_id=u, ts=ts, item_id="i") for ts, u in enumerate("aba")]
+    >>> [event.user_id for event in merge_by_time(group_by_user(clicks))]
+    ['a', 'b', 'a']
+    """
+    pending: list[
+        tuple[float, int, int, LoggedEvent]
+    ] = []  # time, shopper and place before events of the same time
+    for user in sorted(users, key=lambda each: each.start_time):
+        while pending and pending[0][0] <= user.start_time:
+            yield heappop(pending)[-1]
+        for index, event in enumerate(user.events()):
+            heappush(pending, (event.time, user.number, index, event))
+    while pending:
+        yield heappop(pending)[-1]
