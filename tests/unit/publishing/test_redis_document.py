@@ -43,7 +43,7 @@ EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 def test_the_example_is_a_document_of_the_contract() -> None:
     example, _ = EXAMPLES
     document = decode_list(example.encode())
-    assert document.key == user_key("visitor-17")
+    assert document.key == user_key("user-17")
     assert [item.why.source for item in document.items] == ["also_viewed", "popular"]
     assert document.items[0].why.item_id == "i17"
     assert document.items[1].why.segment == "country:FR"
@@ -53,7 +53,7 @@ def test_the_example_is_a_document_of_the_contract() -> None:
 def test_the_search_example_is_a_document_of_the_contract() -> None:
     _, example = EXAMPLES
     document = decode_search_list(example.encode())
-    assert document.key == search_key("visitor-17")
+    assert document.key == search_key("user-17")
     assert document.query == normalize_query(document.query) == "red shoes"
     assert [item.why.source for item in document.items] == [
         "also_viewed",
@@ -75,9 +75,9 @@ def test_documented_keys_match_the_code() -> None:
         search_key("U"),
         "recs:query:{Q}",
         query_key(" Red  Shoes"),
-        search_key("visitor-17"),
+        search_key("user-17"),
         user_key("a{b} c"),
-        user_key("visitor-17"),
+        user_key("user-17"),
         item_key("i42"),
     }
 
@@ -98,7 +98,7 @@ def test_documented_segment_kinds_match_events_and_items() -> None:
 
 def test_documented_fallback_chain_matches_the_client() -> None:
     [keys] = re.findall(r"redis-cli MGET (.*)", PAGE)
-    assert re.findall(r"'([^']+)'", keys) == fallback_keys("visitor-17", ["i42"], ["country:FR"])
+    assert re.findall(r"'([^']+)'", keys) == fallback_keys("user-17", ["i42"], ["country:FR"])
 
 
 def test_every_field_is_documented() -> None:

@@ -47,7 +47,7 @@ def test_every_metric_and_setting_of_the_page_exists() -> None:
 
 def test_the_limits_are_the_documented_ones() -> None:
     settings = Settings()
-    assert f"{settings.retained_lists_per_user} lists of a shopper" in PAGE
+    assert f"{settings.retained_lists_per_user} lists of a user" in PAGE
     assert f"{settings.retained_lists:,} in all" in PAGE
     assert "last two searches" in PAGE
     assert MIN_RETAINED == 2

@@ -98,7 +98,7 @@ def test_every_field_is_explained(spec: TopicSpec) -> None:
 
 def test_every_shared_field_is_explained() -> None:
     explained = {
-        row[0].strip("`"): row[1] for row in table(SECTIONS["What every event of a shopper carries"])
+        row[0].strip("`"): row[1] for row in table(SECTIONS["Fields of every user event"])
     }
     assert explained == {
         field.name: "required" if field.required else "" for field in msgspec.structs.fields(UserEvent)
@@ -106,24 +106,24 @@ def test_every_shared_field_is_explained() -> None:
 
 
 def test_the_reasons_are_those_of_the_codec() -> None:
-    assert [row[0].strip("`") for row in table(SECTIONS["What cannot be taken"])] == [*map(str, RejectReason)]
+    assert [row[0].strip("`") for row in table(SECTIONS["Rejected records"])] == [*map(str, RejectReason)]
 
 
 def test_the_limits_are_those_of_the_code() -> None:
-    shared = SECTIONS["What every event of a shopper carries"]
+    shared = SECTIONS["Fields of every user event"]
     assert f"1 to {MAX_ID_BYTES} bytes" in shared
     assert f"at most {MAX_TEXT:,} characters" in shared
     assert f"at most {MAX_LIST_ITEMS:,} entries" in shared
     assert f"at most {MAX_CONTEXT} characters, texts there {MAX_CONTEXT_VALUE:,}" in shared
     assert f"at most {MAX_CONTEXT} entries" in shared
-    assert f"last {CAPACITY} of that\nshopper" in SECTIONS["Duplicates"]
+    assert f"last {CAPACITY} of its\nuser" in SECTIONS["Duplicates"]
 
 
 def test_the_settings_are_named_and_valued_as_they_are() -> None:
     defaults = {f"HEADRACE_{name.upper()}": field.default for name, field in Settings.model_fields.items()}
     named = set(re.findall(r"HEADRACE_[A-Z_]+", PAGE))
     assert named <= set(defaults)
-    assert f"up to {defaults['HEADRACE_MAX_EVENT_FUTURE'] / 60:.0f} minutes ahead" in SECTIONS["Time"]
+    assert f"up to {defaults['HEADRACE_MAX_EVENT_FUTURE'] / 60:.0f}\nminutes ahead" in SECTIONS["Time"]
     assert f"up to {defaults['HEADRACE_MAX_EVENT_AGE'] / 86_400:.0f} days behind" in SECTIONS["Time"]
     assert f"after {defaults['HEADRACE_SESSION_GAP'] / 60:.0f} minutes" in SECTIONS["Order"]
 
