@@ -97,9 +97,7 @@ def test_every_field_is_explained(spec: TopicSpec) -> None:
 
 
 def test_every_shared_field_is_explained() -> None:
-    explained = {
-        row[0].strip("`"): row[1] for row in table(SECTIONS["Fields of every user event"])
-    }
+    explained = {row[0].strip("`"): row[1] for row in table(SECTIONS["Fields of every user event"])}
     assert explained == {
         field.name: "required" if field.required else "" for field in msgspec.structs.fields(UserEvent)
     }
