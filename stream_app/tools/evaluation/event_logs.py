@@ -15,25 +15,27 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from state.fold import segments_of
-from state.row import EMPTY_ROW, UserRow
+from state.row import UserRow
 from stream_app.errors import UserError
-from stream_app.models.base import NO_ITEM, Context, Model
-from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
+from stream_app.models.base import NO_ITEM, Model
+from stream_app.models.model_set import ModelSet
 from stream_app.models.popularity import Popularity
 from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.exposure import Exposure
 from stream_app.ranking.ranker import Ranker
-from stream_app.ranking.request import RankRequest
-from stream_app.ranking.row_request import make_rank_request
-from stream_app.tools.evaluation.bootstrap import ClusterBootstrap, ConfidenceInterval
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.latency import LatencyStats, latency_stats
-from stream_app.tools.evaluation.log_fold import LogFold
+from stream_app.tools.evaluation.log_evaluation import (
+    LogEvaluation,
+    choice_request,
+    chosen_items,
+    model_context,
+)
 from stream_app.tools.evaluation.ranking_metrics import Hits, ListMetrics, list_metrics
 from stream_app.tools.evaluation.sessions import FUSED
-from stream_app.tools.feeds.rows import Row
+from stream_app.tools.evaluation.split_metrics import SplitMetrics, metrics_by_split
 from stream_app.tools.progress import OpenProgress, no_progress
-from topics.events import Click, Purchase, UserEvent
+from topics.events import UserEvent
 
 COLD_SECONDS: Final = 3_600.0
 """An item is cold until its first interaction is this old."""
@@ -66,25 +68,6 @@ class ListMetricIntervals(msgspec.Struct, frozen=True):
     recall: ConfidenceInterval
     f1: ConfidenceInterval
     ndcg: ConfidenceInterval
-
-
-class EventSplitMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of one split.
-
-    Attributes
-    ----------
-    lists, users
-        How many the figures are of.
-    systems
-        Figures by name: `FUSED`, popularity, and what else was asked for.
-    fused_minus_popularity
-        The paired differences.
-    """
-
-    lists: int
-    users: int
-    systems: dict[str, ListMetricIntervals]
-    fused_minus_popularity: ListMetricIntervals
 
 
 class ExposureMetrics(msgspec.Struct, frozen=True):
@@ -128,24 +111,10 @@ class EventLogResults(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     events: dict[str, int]
-    splits: dict[EventSplit, EventSplitMetrics]
+    splits: dict[EventSplit, SplitMetrics[ListMetricIntervals]]
     exposure: dict[str, ExposureMetrics]
     policies: dict[str, int]
     ms: dict[str, LatencyStats]
-
-
-def model_context(models: ModelSet, request: RankRequest) -> Context:
-    """What a single model is asked with for a shopper's list: what the ranker asks it with."""
-    start = max(0, len(request.items) - CONTEXT_LENGTH)
-    return models.context(
-        request.user_id,
-        request.items[start:],
-        request.times[start:],
-        max(0, request.session_start - start),
-        request.segments,
-        request.now,
-        models.tracker.query(request.user_id, request.now),
-    )
 
 
 class _SystemRecorder:
@@ -166,7 +135,7 @@ class _SystemRecorder:
         return np.frombuffer(self.hits, np.bool_).reshape(-1, k)
 
 
-class EventsEvaluation:
+class EventsEvaluation(LogEvaluation[EventLogResults]):
     """Takes the rows of a log in order.
 
     Parameters
@@ -192,6 +161,7 @@ class EventsEvaluation:
     Examples
     --------
     >>> from stream_app.tools.feeds.rows import EventRow
+    >>> from topics.events import Click
     >>> from stream_app.models.model_set import ModelSet
     >>> ranker = Ranker(ModelSet(["popularity"]), per_source=100, length=2)
     >>> evaluation = EventsEvaluation(ranker, k=2, session_gap=1800.0)
@@ -213,12 +183,12 @@ class EventsEvaluation:
         each_model: bool = False,
         open_progress: OpenProgress = no_progress,
     ) -> None:
+        super().__init__(
+            ranker.models, session_gap=session_gap, title="ranking and folding", open_progress=open_progress
+        )
         self._ranker = ranker
-        self._models = ranker.models
         self._k = k
         self._buy_again = buy_again
-        self._log = LogFold(ranker.models, session_gap, self._on_accepted)
-        self._open_progress = open_progress
         self._single_models: list[Model] = [
             model for model in self._models.models if each_model or isinstance(model, Popularity)
         ]
@@ -227,43 +197,20 @@ class EventsEvaluation:
         names = (FUSED, *(model.name for model in self._single_models))
         self._systems = {name: _SystemRecorder(ranker.models) for name in names}
         self._policies: Counter[str] = Counter()
-        self._number_of_user: dict[str, int] = {}
-        self._user_numbers: list[int] = []
         self._chosen: list[int] = []
         self._splits: dict[EventSplit, list[bool]] = {
             split: [] for split in (EventSplit.COLD_USERS, EventSplit.COLD_ITEMS, EventSplit.REPEAT)
         }
 
-    def run(self, rows: Iterable[Row], total: int) -> EventLogResults:
-        """Take every row, and sum up.
-
-        Raises
-        ------
-        UserError
-            If the log has no choice of an item.
-        """
-        with self._open_progress("ranking and folding", total) as update_progress:
-            for done, row in enumerate(rows, start=1):
-                self.consume(row)
-                update_progress(done)
-        return self.results()
-
-    def consume(self, row: Row) -> None:
-        """Take one row."""
-        self._log.consume(row)
-
-    def _on_accepted(self, event: UserEvent, row_before: UserRow, _: UserRow) -> None:
-        if isinstance(event, Click):
-            self._rank(event, row_before, frozenset((event.item_id,)))
-        elif isinstance(event, Purchase):
-            self._rank(event, row_before, frozenset(line.item_id for line in event.items))
+    def on_accepted(self, event: UserEvent, row_before: UserRow, row_after: UserRow) -> None:
+        """Rank for the row before a click or purchase, and compare the lists with its items."""
+        del row_after
+        if chosen := chosen_items(event):
+            self._rank(event, row_before, chosen)
 
     def _rank(self, event: UserEvent, row: UserRow, chosen: frozenset[str]) -> None:
         """Rank for the row as it was before the event, in which `chosen` was chosen."""
-        request = make_rank_request(event.user_id, row, self._buy_again)
-        if row is EMPTY_ROW:
-            # Of a shopper never seen the web tier knows the country and the channel of the page it is asked for.
-            request = request._replace(segments=segments_of(event), now=self._models.newest)
+        request = choice_request(event, row, self._models, self._buy_again)
         started = perf_counter_ns()
         ranked = self._ranker.rank_user(request)
         fused = self._systems[FUSED]
@@ -285,7 +232,7 @@ class EventsEvaluation:
                 system.latencies_ns.append(perf_counter_ns() - started)
                 system.record(recommended.tolist(), chosen_positions, self._k)
                 system.exposure.add_items(recommended, event.time)
-        self._user_numbers.append(self._number_of_user.setdefault(event.user_id, len(self._number_of_user)))
+        self.add_measured_list(event.user_id)
         self._chosen.append(len(chosen))
         recent = {entry.item_id for entry in row.recent}
         first_seen = [index.first_seen[position] for position in chosen_positions]
@@ -301,36 +248,20 @@ class EventsEvaluation:
         UserError
             If nothing was chosen.
         """
-        if not self._user_numbers:
-            summary = ", ".join(f"{count} {what}" for what, count in self._log.events.items()) or "no rows"
-            raise UserError(f"The log has no click or purchase to predict ({summary}); check --format.")
+        if not self.n_lists:
+            raise UserError(
+                f"The log has no click or purchase to predict ({self.row_summary}); check --format."
+            )
         chosen = np.array(self._chosen, np.int64)
         values = {
             name: np.stack(list_metrics(system.hit_matrix(self._k), chosen), axis=1)
             for name, system in self._systems.items()
         }
-        columns = np.hstack((*values.values(), values[FUSED] - values[Popularity.name]))
-        users = np.array(self._user_numbers, np.int64)
-        bootstrap = ClusterBootstrap(users)
-        splits = {}
-        for split, mask in self._masks().items():
-            if not mask.any():
-                continue
-            intervals = [each.rounded() for each in bootstrap.intervals(columns, mask)]
-            width = len(METRICS)
-            results = [
-                ListMetricIntervals(*intervals[position : position + width])
-                for position in range(0, len(intervals), width)
-            ]
-            splits[split] = EventSplitMetrics(
-                lists=int(mask.sum()),
-                users=len(np.unique(users[mask])),
-                systems=dict(zip(values, results, strict=False)),  # the differences come last
-                fused_minus_popularity=results[-1],
-            )
         return EventLogResults(
-            events=dict(sorted(self._log.events.items())),
-            splits=splits,
+            events=self.row_counts,
+            splits=metrics_by_split(
+                values, (FUSED, Popularity.name), self.users, self._masks(), ListMetricIntervals
+            ),
             exposure={name: self._exposure_metrics(one.exposure) for name, one in self._systems.items()},
             policies=dict(sorted(self._policies.items())),
             ms={name: latency_stats(np.array(one.latencies_ns)) for name, one in self._systems.items()},

@@ -5,7 +5,7 @@ is the `ResultsRanker` that the workers' models carry, learning in the same fold
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import StrEnum
 from time import perf_counter_ns
 from typing import Final
@@ -18,11 +18,11 @@ from state.row import UserRow
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.search.results_ranker import ResultsRanker
-from stream_app.tools.evaluation.bootstrap import ClusterBootstrap, ConfidenceInterval, Values
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval, Values
 from stream_app.tools.evaluation.latency import LatencyStats, latency_stats
-from stream_app.tools.evaluation.log_fold import LogFold
+from stream_app.tools.evaluation.log_evaluation import LogEvaluation
 from stream_app.tools.evaluation.ranking_metrics import UNLISTED, hit_rate, reciprocal_rank
-from stream_app.tools.feeds.rows import Row
+from stream_app.tools.evaluation.split_metrics import SplitMetrics, metrics_by_split
 from stream_app.tools.progress import OpenProgress, no_progress
 from topics.events import Click, Feedback, FeedbackKind, Purchase, Search, UserEvent
 
@@ -67,25 +67,6 @@ class RerankMetricIntervals(msgspec.Struct, frozen=True):
 METRICS: Final = RerankMetricIntervals.__struct_fields__
 
 
-class RerankSplitMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of one split.
-
-    Attributes
-    ----------
-    lists, users
-        How many the figures are of.
-    systems
-        Figures by system.
-    gain
-        The paired differences: `RerankSystem.LEARNED` less `RerankSystem.LAST_INTERACTION`.
-    """
-
-    lists: int
-    users: int
-    systems: dict[RerankSystem, RerankMetricIntervals]
-    gain: RerankMetricIntervals
-
-
 class RerankResults(msgspec.Struct, frozen=True, kw_only=True):
     """What a log came to.
 
@@ -111,8 +92,8 @@ class RerankResults(msgspec.Struct, frozen=True, kw_only=True):
     events: dict[str, int]
     mean_list_length: float
     unlisted_choices: int
-    splits: dict[RerankSplit, RerankSplitMetrics]
-    mrr_by_part: dict[RerankSystem, list[float]]
+    splits: dict[RerankSplit, SplitMetrics[RerankMetricIntervals]]
+    mrr_by_part: dict[str, list[float]]
     ms: LatencyStats
     memory: int
 
@@ -126,7 +107,7 @@ class _RerankSession:
         self.interacted: dict[str, int] = {}  # item -> how many touches of the session came before its last
 
 
-class RerankEvaluation:
+class RerankEvaluation(LogEvaluation[RerankResults]):
     """Takes the rows of a log in order.
 
     Parameters
@@ -166,40 +147,23 @@ class RerankEvaluation:
         results = models.learner(ResultsRanker)
         if results is None:
             raise ValueError("no ResultsRanker listens to the models, so there is nothing to measure")
-        self._results = results
-        self._open_progress = open_progress
-        self._log = LogFold(models, session_gap, self._on_accepted)
+        super().__init__(
+            models, session_gap=session_gap, title="ordering and folding", open_progress=open_progress
+        )
+        self._results_ranker = results
         self._purchase_counts: Counter[str] = Counter()
         self._sessions: dict[str, _RerankSession] = {}
-        self._number_of_user: dict[str, int] = {}
         self._session_count = 0
         # a line a choice
         self._ranks: dict[RerankSystem, list[int]] = {system: [] for system in RerankSystem}
-        self._user_numbers: list[int] = []
         self._session_numbers: list[int] = []
         self._interacted: list[bool] = []
         self._latencies_ns: list[int] = []
         self._displayed_count = 0
 
-    def run(self, rows: Iterable[Row], total: int) -> RerankResults:
-        """Take every row, and sum up.
-
-        Raises
-        ------
-        UserError
-            If the log has no choice from a list.
-        """
-        with self._open_progress("ordering and folding", total) as update_progress:
-            for done, row in enumerate(rows, start=1):
-                self.consume(row)
-                update_progress(done)
-        return self.results()
-
-    def consume(self, row: Row) -> None:
-        """Take one row."""
-        self._log.consume(row)
-
-    def _on_accepted(self, event: UserEvent, _: UserRow, row_after: UserRow) -> None:
+    def on_accepted(self, event: UserEvent, row_before: UserRow, row_after: UserRow) -> None:
+        """Order the list of a purchase by each system, then note the items of the event."""
+        del row_before
         session = self._current_session(event, row_after)
         if isinstance(event, Purchase):
             items = [line.item_id for line in event.items]
@@ -232,7 +196,7 @@ class RerankEvaluation:
         bought, interacted = self._purchase_counts, session.interacted
         positions = range(len(shown))
         started = perf_counter_ns()
-        learned = self._results.order(event.user_id, shown, prices, event.time)
+        learned = self._results_ranker.order(event.user_id, shown, prices, event.time)
         self._latencies_ns.append(perf_counter_ns() - started)
         orders: dict[RerankSystem, Sequence[int]] = {
             RerankSystem.DISPLAYED: positions,
@@ -246,7 +210,7 @@ class RerankEvaluation:
         for system, order in orders.items():
             found = (rank for rank, position in enumerate(order, start=1) if shown[position] in chosen)
             self._ranks[system].append(next(found, UNLISTED))
-        self._user_numbers.append(self._number_of_user.setdefault(event.user_id, len(self._number_of_user)))
+        self.add_measured_list(event.user_id)
         self._session_numbers.append(session.number)
         self._interacted.append(not interacted.keys().isdisjoint(shown))
         self._displayed_count += len(shown)
@@ -259,56 +223,37 @@ class RerankEvaluation:
         UserError
             If nothing was chosen from a list.
         """
-        choices = len(self._user_numbers)
-        if not choices:
-            summary = ", ".join(f"{count} {what}" for what, count in self._log.events.items()) or "no rows"
+        if not self.n_lists:
             raise UserError(
-                f"The log has no purchase that says what it was chosen from, in `shown` ({summary}); check --format."
+                "The log has no purchase that says what it was chosen from, in `shown` "
+                f"({self.row_summary}); check --format."
             )
         ranks = {system: np.array(found, np.int32) for system, found in self._ranks.items()}
-        values = {
+        values: dict[str, Values] = {
             system: np.stack([reciprocal_rank(one, _WHOLE_LIST), hit_rate(one, 1), hit_rate(one, 3)], axis=1)
             for system, one in ranks.items()
         }
         return RerankResults(
-            events=dict(sorted(self._log.events.items())),
-            mean_list_length=round(self._displayed_count / choices, 3),
+            events=self.row_counts,
+            mean_list_length=round(self._displayed_count / self.n_lists, 3),
             unlisted_choices=int(np.count_nonzero(ranks[RerankSystem.DISPLAYED] == UNLISTED)),
-            splits=self._by_split(values),
+            splits=metrics_by_split(
+                values,
+                (RerankSystem.LEARNED, RerankSystem.LAST_INTERACTION),
+                self.users,
+                self._masks(),
+                RerankMetricIntervals,
+            ),
             mrr_by_part={
                 system: [
                     round(float(part[:, 0].mean()), 6)
-                    for part in np.array_split(system_values, min(LOG_PARTS, choices))
+                    for part in np.array_split(system_values, min(LOG_PARTS, self.n_lists))
                 ]
                 for system, system_values in values.items()
             },
             ms=latency_stats(np.array(self._latencies_ns)),
-            memory=self._results.memory(),
+            memory=self._results_ranker.memory(),
         )
-
-    def _by_split(self, values: dict[RerankSystem, Values]) -> dict[RerankSplit, RerankSplitMetrics]:
-        columns = np.hstack(
-            (*values.values(), values[RerankSystem.LEARNED] - values[RerankSystem.LAST_INTERACTION])
-        )
-        users = np.array(self._user_numbers, np.int64)
-        bootstrap = ClusterBootstrap(users)
-        splits = {}
-        for split, mask in self._masks().items():
-            if not mask.any():
-                continue
-            intervals = [each.rounded() for each in bootstrap.intervals(columns, mask)]
-            width = len(METRICS)
-            results = [
-                RerankMetricIntervals(*intervals[start : start + width])
-                for start in range(0, len(intervals), width)
-            ]
-            splits[split] = RerankSplitMetrics(
-                lists=int(mask.sum()),
-                users=len(np.unique(users[mask])),
-                systems=dict(zip(values, results, strict=False)),  # the differences come last
-                gain=results[-1],
-            )
-        return splits
 
     def _masks(self) -> dict[RerankSplit, NDArray[np.bool_]]:
         interacted = np.array(self._interacted, np.bool_)

@@ -46,7 +46,7 @@ def events_table(report: EventsReport) -> Table:
         for name, results in split_metrics.systems.items():
             table.add_row(title, name, *_cells(results), style="bold" if name == FUSED else None)
             title = ""
-        table.add_row("", "difference", *_cells(split_metrics.fused_minus_popularity, sign="+"))
+        table.add_row("", "difference", *_cells(split_metrics.difference, sign="+"))
         table.add_section()
     return table
 
@@ -83,14 +83,15 @@ def rerank_table(report: RerankReport) -> Table:
         for system, results in split_metrics.systems.items():
             cells = _format_intervals((results.mrr, results.hr1, results.hr3))
             table.add_row(
-                title, system, *cells, style="bold" if system is rerank.RerankSystem.LEARNED else None
+                title, system, *cells, style="bold" if system == rerank.RerankSystem.LEARNED else None
             )
             title = ""
         table.add_row(
             "",
             "gain",
             *_format_intervals(
-                (split_metrics.gain.mrr, split_metrics.gain.hr1, split_metrics.gain.hr3), sign="+"
+                (split_metrics.difference.mrr, split_metrics.difference.hr1, split_metrics.difference.hr3),
+                sign="+",
             ),
         )
         table.add_section()

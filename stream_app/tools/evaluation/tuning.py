@@ -13,23 +13,25 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from state.fold import segments_of
-from state.row import EMPTY_ROW, UserRow
+from state.row import UserRow
 from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.ranker import Ranker
-from stream_app.ranking.row_request import make_rank_request
 from stream_app.tools.evaluation.bootstrap import ClusterBootstrap, ConfidenceInterval
-from stream_app.tools.evaluation.event_logs import model_context
 from stream_app.tools.evaluation.latency import latency_stats
-from stream_app.tools.evaluation.log_fold import LogFold
-from stream_app.tools.evaluation.ranking_metrics import hit_rate, reciprocal_rank
+from stream_app.tools.evaluation.log_evaluation import (
+    LogEvaluation,
+    choice_request,
+    chosen_items,
+    model_context,
+)
+from stream_app.tools.evaluation.ranking_metrics import UNLISTED, hit_rate, reciprocal_rank
 from stream_app.tools.evaluation.search_spaces import Categorical, Dimension, FloatRange, Space, in_space
 from stream_app.tools.evaluation.session_files import SessionClock, TrainTestSplit
 from stream_app.tools.evaluation.sessions import FUSED, Mode, SessionsEvaluation
 from stream_app.tools.feeds.rows import Row
 from stream_app.tools.progress import OpenProgress, no_progress
-from topics.events import Click, Purchase, UserEvent
+from topics.events import UserEvent
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -217,43 +219,54 @@ class EventsTrial:
 
     def __call__(self, models: ModelSet, k: int) -> TrialMetrics:
         """Learn and predict."""
-        model = models.models[0]
-        users: dict[str, int] = {}
-        user_numbers: list[int] = []
-        ranks: list[int] = []
-        latencies_ns: list[int] = []
-        listed = predicting = False
-
-        def ask(event: UserEvent, row_before: UserRow, _: UserRow) -> None:
-            nonlocal listed
-            if not predicting or not isinstance(event, Click | Purchase):
-                return
-            chosen = {event.item_id} if isinstance(event, Click) else {line.item_id for line in event.items}
-            request = make_rank_request(event.user_id, row_before)
-            if row_before is EMPTY_ROW:
-                request = request._replace(segments=segments_of(event), now=models.newest)
-            context = model_context(models, request)
-            started = perf_counter_ns()
-            items = model.candidates(context, k).items.tolist()
-            latencies_ns.append(perf_counter_ns() - started)
-            listed = listed or bool(items)
-            hit_ranks = [at for at, item in enumerate(items, start=1) if models.index.id_of(item) in chosen]
-            ranks.append(hit_ranks[0] if hit_ranks else 0)
-            user_numbers.append(users.setdefault(event.user_id, len(users)))
-
-        log = LogFold(models, self._session_gap, ask)
+        evaluation = _FirstModelEvaluation(models, k, session_gap=self._session_gap)
         first_predicted = len(self._rows) - self._tail
         for number, row in enumerate(self._rows):
-            predicting = number >= first_predicted
-            log.consume(row)
-        if not user_numbers:
+            evaluation.predicting = number >= first_predicted
+            evaluation.consume(row)
+        return evaluation.results()
+
+
+class _FirstModelEvaluation(LogEvaluation[TrialMetrics]):
+    """Measures the lists of the first model alone, while `predicting` is set."""
+
+    def __init__(self, models: ModelSet, k: int, *, session_gap: float) -> None:
+        super().__init__(models, session_gap=session_gap)
+        self.predicting = False
+        self._model = models.models[0]
+        self._k = k
+        self._ranks: list[int] = []
+        self._latencies_ns: list[int] = []
+        self._any_item_listed = False
+
+    def on_accepted(self, event: UserEvent, row_before: UserRow, row_after: UserRow) -> None:
+        del row_after
+        chosen = chosen_items(event)
+        if not self.predicting or not chosen:
+            return
+        models = self._models
+        context = model_context(models, choice_request(event, row_before, models))
+        started = perf_counter_ns()
+        items = self._model.candidates(context, self._k).items.tolist()
+        self._latencies_ns.append(perf_counter_ns() - started)
+        self._any_item_listed = self._any_item_listed or bool(items)
+        hit_ranks = (rank for rank, item in enumerate(items, start=1) if models.index.id_of(item) in chosen)
+        self._ranks.append(next(hit_ranks, UNLISTED))
+        self.add_measured_list(event.user_id)
+
+    def results(self) -> TrialMetrics:
+        if not self.n_lists:
             raise UserError("The validation tail has no click or purchase to predict; make it longer.")
-        found = np.array(ranks, np.int32)
-        values = np.stack((hit_rate(found, k), reciprocal_rank(found, k)), axis=1)
-        hr, mrr = (
-            each.rounded() for each in ClusterBootstrap(np.array(user_numbers, np.int64)).intervals(values)
+        ranks = np.array(self._ranks, np.int32)
+        values = np.stack((hit_rate(ranks, self._k), reciprocal_rank(ranks, self._k)), axis=1)
+        hr, mrr = (interval.rounded() for interval in ClusterBootstrap(self.users).intervals(values))
+        return TrialMetrics(
+            predictions=self.n_lists,
+            hr=hr,
+            mrr=mrr,
+            ms=latency_stats(np.array(self._latencies_ns)).mean,
+            listed=self._any_item_listed,
         )
-        return TrialMetrics(len(user_numbers), hr, mrr, latency_stats(np.array(latencies_ns)).mean, listed)
 
 
 class Tuning:

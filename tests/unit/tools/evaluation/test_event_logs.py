@@ -171,7 +171,7 @@ def test_fused_and_popularity_are_compared_pairwise() -> None:
         click(f"u{n}", f"{letter}{n % 5}", 10 * n + at) for n in range(40) for at, letter in enumerate("ab")
     ]
     found = run_evaluation(*pairs, k=1, names=NAMES).splits[EventSplit.WARM_USERS]
-    difference = found.fused_minus_popularity.hit_rate
+    difference = found.difference.hit_rate
     assert difference.mean == pytest.approx(
         found.systems[FUSED].hit_rate.mean - found.systems["popularity"].hit_rate.mean, abs=2e-6
     )

@@ -196,10 +196,10 @@ def test_user_preferences_are_learned_along_the_log() -> None:
     )
     all_lists = results.splits[RerankSplit.ALL]
     assert np.mean(mrr_by_part) == pytest.approx(all_lists.systems[RerankSystem.LEARNED].mrr.mean, abs=1e-5)
-    assert all_lists.gain.mrr.mean == pytest.approx(
+    assert all_lists.difference.mrr.mean == pytest.approx(
         mrr(results, RerankSystem.LEARNED) - mrr(results, RerankSystem.LAST_INTERACTION), abs=2e-6
     )
-    assert 0 < all_lists.gain.mrr.low < all_lists.gain.mrr.mean < all_lists.gain.mrr.high
+    assert 0 < all_lists.difference.mrr.low < all_lists.difference.mrr.mean < all_lists.difference.mrr.high
     assert results.memory > 0
 
 
@@ -240,7 +240,7 @@ def test_learned_order_beats_last_interaction_on_trivago(data_dir: Path) -> None
             break
     all_lists = run.results().splits[RerankSplit.ALL]
     assert all_lists.lists == 3_000
-    assert all_lists.gain.mrr.low > 0
+    assert all_lists.difference.mrr.low > 0
     means = [all_lists.systems[each].mrr.mean for each in RerankSystem]
     displayed, popularity, last_interaction, learned = means
     assert popularity < last_interaction

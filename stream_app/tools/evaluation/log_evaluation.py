@@ -1,0 +1,155 @@
+"""The prequential harness: each list of a log is measured before its choice is learned.
+
+`EventsEvaluation`, `RerankEvaluation` and the event-log trials of `headrace tune` are `LogEvaluation` classes.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from state.fold import segments_of
+from state.row import EMPTY_ROW, UserRow
+from stream_app.models.base import Context
+from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
+from stream_app.ranking.request import RankRequest
+from stream_app.ranking.row_request import make_rank_request
+from stream_app.tools.evaluation.log_fold import LogFold
+from stream_app.tools.feeds.rows import Row
+from stream_app.tools.progress import OpenProgress, no_progress
+from topics.events import Click, Purchase, UserEvent
+
+Results = TypeVar("Results")
+
+
+class LogEvaluation(ABC, Generic[Results]):
+    """Fold the rows of a log in order; a subclass measures lists in `on_accepted`.
+
+    Parameters
+    ----------
+    models
+        Learn each event after `on_accepted`.
+    session_gap
+        Seconds of inactivity that close a session.
+    title
+        Title of the progress bar.
+    open_progress
+        Opens the progress bar.
+    """
+
+    def __init__(
+        self,
+        models: ModelSet,
+        *,
+        session_gap: float,
+        title: str = "",
+        open_progress: OpenProgress = no_progress,
+    ) -> None:
+        self._models = models
+        self._log = LogFold(models, session_gap, self.on_accepted)
+        self._title = title
+        self._open_progress = open_progress
+        self._number_of_user: dict[str, int] = {}
+        self._user_numbers: list[int] = []
+
+    def run(self, rows: Iterable[Row], total: int) -> Results:
+        """Consume every row and return the results.
+
+        Raises
+        ------
+        UserError
+            If the log has no choice to measure.
+        """
+        with self._open_progress(self._title, total) as update_progress:
+            for done, row in enumerate(rows, start=1):
+                self.consume(row)
+                update_progress(done)
+        return self.results()
+
+    def consume(self, row: Row) -> None:
+        """Fold one row."""
+        self._log.consume(row)
+
+    @abstractmethod
+    def on_accepted(self, event: UserEvent, row_before: UserRow, row_after: UserRow) -> None:
+        """Measure the lists of an event before the models learn it."""
+
+    @abstractmethod
+    def results(self) -> Results:
+        """Results of the rows consumed so far.
+
+        Raises
+        ------
+        UserError
+            If there was no choice to measure.
+        """
+
+    def add_measured_list(self, user_id: str) -> None:
+        """Count one measured list of a user."""
+        self._user_numbers.append(self._number_of_user.setdefault(user_id, len(self._number_of_user)))
+
+    @property
+    def n_lists(self) -> int:
+        """Number of measured lists."""
+        return len(self._user_numbers)
+
+    @property
+    def users(self) -> NDArray[np.int64]:
+        """User of each measured list, numbered from 0; the clusters of the bootstrap."""
+        return np.array(self._user_numbers, np.int64)
+
+    @property
+    def row_counts(self) -> dict[str, int]:
+        """Rows by outcome, sorted by name."""
+        return dict(sorted(self._log.events.items()))
+
+    @property
+    def row_summary(self) -> str:
+        """Rows by outcome, for an error message."""
+        return ", ".join(f"{count} {outcome}" for outcome, count in self._log.events.items()) or "no rows"
+
+
+def chosen_items(event: UserEvent) -> frozenset[str]:
+    """The items of a click or purchase; empty for every other event."""
+    if isinstance(event, Click):
+        return frozenset((event.item_id,))
+    if isinstance(event, Purchase):
+        return frozenset(line.item_id for line in event.items)
+    return frozenset()
+
+
+def choice_request(event: UserEvent, row: UserRow, models: ModelSet, buy_again: float = 0.0) -> RankRequest:
+    """The request for a user's list just before an event.
+
+    Parameters
+    ----------
+    event
+        A click or purchase.
+    row
+        The user's row before it.
+    models
+        Their newest event time dates the request of a user without a row.
+    buy_again
+        Seconds after which a bought item may be listed again; 0 for never.
+    """
+    request = make_rank_request(event.user_id, row, buy_again)
+    if row is not EMPTY_ROW:
+        return request
+    # The web tier knows country and channel of the page even where the user is new.
+    return request._replace(segments=segments_of(event), now=models.newest)
+
+
+def model_context(models: ModelSet, request: RankRequest) -> Context:
+    """The context that the ranker would give each model for this request."""
+    start = max(0, len(request.items) - CONTEXT_LENGTH)
+    return models.context(
+        request.user_id,
+        request.items[start:],
+        request.times[start:],
+        max(0, request.session_start - start),
+        request.segments,
+        request.now,
+        models.tracker.query(request.user_id, request.now),
+    )
