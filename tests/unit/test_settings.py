@@ -327,7 +327,7 @@ def test_only_the_settings_read_the_environment() -> None:
                     names = {alias.name for alias in node.names}
                 if names & {"environ", "environb", "getenv", "getenvb"}:
                     readers.add(str(path.relative_to(root)))
-    assert readers == {"stream_app/settings.py"}
+    assert readers == {"stream_app/settings/folders.py", "stream_app/settings/loading.py"}
 
 
 def test_a_real_server_replaces_an_embedded_one_only_when_configured(

@@ -1,23 +1,16 @@
-"""The settings of every command, read from ``HEADRACE_*`` variables; the only reader of the environment."""
+"""All settings, one class per subject; each field has the sentence that ``headrace settings`` prints."""
 
-import json
-import os
 import re
-import tempfile
 from collections.abc import Collection
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Final, Literal, LiteralString
-from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 from pydantic_settings import BaseSettings, SettingsConfigDict
-from pydantic_settings import SettingsError as PydanticSettingsError
 
 from state.attribution import DEFAULT_ATTRIBUTION_WINDOWS, DEFAULT_REWARD_WEIGHTS, AttributionRules
 from state.retention import Retention
-from stream_app.errors import UserError
 from stream_app.ranking.list_rules import ListRules, parse_floors
 from topics.codec import Limits
 from topics.records import RewardKind
@@ -29,24 +22,17 @@ NonNegativeSeconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 AppId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+$", max_length=200)]
 LogLevel = Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
-
 _HOST_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})", re.ASCII)
 
 
-class SettingsError(UserError):
-    """A setting is wrong; the message is one sentence for the person who set it."""
-
-
-class Settings(BaseSettings):
-    """Everything that can be set, each field by the variable ``HEADRACE_`` + its name in capitals.
-
-    Examples
-    --------
-    >>> Settings(list_length=10).list_length
-    10
-    """
+class _SettingsGroup(BaseSettings):
+    """Settings of one subject."""
 
     model_config = SettingsConfigDict(env_prefix="HEADRACE_", extra="forbid", frozen=True)
+
+
+class ConnectionSettings(_SettingsGroup):
+    """Addresses, topics and the process."""
 
     app_id: AppId = Field(
         "headrace",
@@ -65,6 +51,21 @@ class Settings(BaseSettings):
     )
     log_level: LogLevel = Field("WARNING", description="Level of the worker's log.")
 
+    @field_validator("broker")
+    @classmethod
+    def _check_broker(cls, text: str) -> str:
+        """Refuse what is no address; white space around the commas goes."""
+        servers = [server.strip() for server in text.split(",")]
+        for server in servers:
+            match = _HOST_PORT.fullmatch(server)
+            if match is None or not 0 < int(match[1]) < 65_536:
+                raise PydanticCustomError("broker", "{server} is not host:port", {"server": repr(server)})
+        return ",".join(servers)
+
+
+class EventSettings(_SettingsGroup):
+    """Which events are accepted, and sessions."""
+
     max_event_age: NonNegativeSeconds = Field(
         30 * 86_400.0, description="Seconds; older events are dead letters. 0 takes events of any age."
     )
@@ -72,6 +73,15 @@ class Settings(BaseSettings):
         300.0, description="Seconds an event may lie in the future of the broker's clock."
     )
     session_gap: Seconds = Field(1_800.0, description="Seconds of inactivity that close a session.")
+
+    @property
+    def limits(self) -> Limits:
+        """The clock that events are held against."""
+        return Limits(max_future=self.max_event_future, max_age=self.max_event_age)
+
+
+class ModelSettings(_SettingsGroup):
+    """Models and their fusion."""
 
     models: Annotated[list[str], Field(min_length=1)] = Field(
         [
@@ -106,6 +116,10 @@ class Settings(BaseSettings):
     )
     seed: int = Field(7, description="Seed of everything that chance plays a part in.")
 
+
+class ListSettings(_SettingsGroup):
+    """Content of the lists."""
+
     list_length: PositiveInt = Field(20, description="Items on a published list.")
     diversity: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,
@@ -126,6 +140,39 @@ class Settings(BaseSettings):
         description="Seconds after its purchase when an item may be listed to the buyer again; 0 is never.",
     )
     candidates_per_source: PositiveInt = Field(100, description="Candidates asked of each model.")
+
+    @field_validator("exposure_floor")
+    @classmethod
+    def _check_floor(cls, text: str, info: ValidationInfo) -> str:
+        """Refuse what cannot be read, and more places than a list has."""
+        try:
+            places = sum(floor.min_items for floor in parse_floors(text))
+        except ValueError as error:
+            raise PydanticCustomError("exposure_floor", "{message}", {"message": _sentence(error)}) from None
+        length = info.data.get("list_length", places)
+        if places > length:
+            raise PydanticCustomError(
+                "exposure_floor",
+                "Its {places} places are more than the {length} of a list",
+                {"places": places, "length": length},
+            )
+        return text
+
+    @property
+    def list_rules(self) -> ListRules:
+        """What lists keep to beside being good."""
+        return ListRules(
+            diversity=self.diversity,
+            max_per_category=self.max_per_category,
+            max_per_brand=self.max_per_brand,
+            max_per_seller=self.max_per_seller,
+            floors=parse_floors(self.exposure_floor),
+        )
+
+
+class PublishingSettings(_SettingsGroup):
+    """Publication to Redis."""
+
     list_ttl: Seconds = Field(7 * 86_400.0, description="Seconds a list lives in Redis.")
     flush_users: PositiveInt = Field(128, description="Most shoppers published in one pipeline.")
     flush_linger: NonNegativeSeconds = Field(
@@ -145,6 +192,10 @@ class Settings(BaseSettings):
         "know the lists of before, and reactions to them are nobody's reward.",
     )
     max_pending: PositiveInt = Field(1_000_000, description="Shoppers waiting for Redis that are remembered.")
+
+
+class RewardSettings(_SettingsGroup):
+    """Attribution of reactions to lists, and the value of rewards."""
 
     reward_weights: dict[RewardKind, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         DEFAULT_REWARD_WEIGHTS,
@@ -180,107 +231,6 @@ class Settings(BaseSettings):
         "on something found elsewhere, and is no reward though it stands on a list as well; a later step (cart, "
         "purchase, ...) without goes to the list on which the item was clicked.",
     )
-
-    policies: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        {"fixed": 1.0},
-        description="How shoppers are split at first between policies that order their lists, by weights: a JSON "
-        'object such as `{"thompson": 0.9, "fixed": 0.1}`. There are fixed (the fused order), popularity, thompson, '
-        "linucb, epsilon_greedy, item_thompson, session_value. One with weight 0 learns and waits. "
-        "`headrace policies` shows how they do and changes the split.",
-    )
-    policy_parameters: dict[str, dict[str, int | float | str]] = Field(
-        {},
-        description='Settings of single policies, a JSON object such as `{"thompson": {"exploration": 0.5}}`; '
-        "docs/bandit.md lists them.",
-    )
-    guardrail_margin: Annotated[float, Field(ge=0, le=1)] = Field(
-        0.1,
-        description="A policy whose reward per list is surely more than this share below the control's is put to "
-        "rest; 1 switches the guard off.",
-    )
-    control_policy: str = Field(
-        "fixed",
-        description="The policy that the guard holds the others against, and that stays awake where all with a "
-        "weight are put to rest: one of the policies.",
-    )
-
-    snapshot_interval: Seconds = Field(30.0, description="Seconds between two model snapshots.")
-    max_snapshots: PositiveInt = Field(3, description="Snapshots kept in the model store.")
-    producer_linger: NonNegativeSeconds = Field(
-        0.02, description="Seconds that records to Kafka wait for company."
-    )
-    session_timeout: Annotated[float, Field(ge=6, le=60)] = Field(
-        10.0, description="Seconds after which Kafka gives up a worker that is silent, and others take over."
-    )
-    republish_window: NonNegativeSeconds = Field(
-        2 * 86_400.0,
-        description="On assignment, shoppers active this many seconds before the newest are published again.",
-    )
-
-    @field_validator("broker")
-    @classmethod
-    def _check_broker(cls, text: str) -> str:
-        """Refuse what is no address; white space around the commas goes."""
-        servers = [server.strip() for server in text.split(",")]
-        for server in servers:
-            match = _HOST_PORT.fullmatch(server)
-            if match is None or not 0 < int(match[1]) < 65_536:
-                raise PydanticCustomError("broker", "{server} is not host:port", {"server": repr(server)})
-        return ",".join(servers)
-
-    @field_validator("exposure_floor")
-    @classmethod
-    def _check_floor(cls, text: str, info: ValidationInfo) -> str:
-        """Refuse what cannot be read, and more places than a list has."""
-        try:
-            places = sum(floor.min_items for floor in parse_floors(text))
-        except ValueError as error:
-            raise PydanticCustomError("exposure_floor", "{message}", {"message": _sentence(error)}) from None
-        length = info.data.get("list_length", places)
-        if places > length:
-            raise PydanticCustomError(
-                "exposure_floor",
-                "Its {places} places are more than the {length} of a list",
-                {"places": places, "length": length},
-            )
-        return text
-
-    @field_validator("control_policy")
-    @classmethod
-    def _check_control(cls, name: str, info: ValidationInfo) -> str:
-        """Refuse what is no policy, and one that is not run: a guard with nothing to go by would stand still."""
-        policies, margin = info.data.get("policies", {}), info.data.get("guardrail_margin", 1.0)
-        if name in policies:
-            return name
-        from stream_app.bandit.policy_registry import POLICIES  # noqa: PLC0415  # heavy
-
-        if name not in POLICIES:
-            raise PydanticCustomError(
-                "control_policy",
-                "There is no policy {name}; there are {policies}",
-                {"name": repr(name), "policies": ", ".join(POLICIES)},
-            )
-        # what there is one of, or what nobody guards, is held against nothing
-        if len(policies) > 1 and margin < 1:
-            raise PydanticCustomError(
-                "control_policy",
-                "The guard holds policies against {name}, which HEADRACE_POLICIES does not run: set it to one of "
-                "{policies}, give {name} a weight in HEADRACE_POLICIES, or switch the guard off by "
-                "HEADRACE_GUARDRAIL_MARGIN=1",
-                {"name": name, "policies": ", ".join(sorted(policies))},
-            )
-        return name
-
-    @property
-    def list_rules(self) -> ListRules:
-        """What lists keep to beside being good."""
-        return ListRules(
-            diversity=self.diversity,
-            max_per_category=self.max_per_category,
-            max_per_brand=self.max_per_brand,
-            max_per_seller=self.max_per_seller,
-            floors=parse_floors(self.exposure_floor),
-        )
 
     @field_validator("reward_weights")
     @classmethod
@@ -327,10 +277,95 @@ class Settings(BaseSettings):
         """Which lists of a shopper are remembered."""
         return Retention(self.retained_lists_per_user, self.attribution_rules.longest_post_click_window)
 
-    @property
-    def limits(self) -> Limits:
-        """The clock that events are held against."""
-        return Limits(max_future=self.max_event_future, max_age=self.max_event_age)
+
+class PolicySettings(_SettingsGroup):
+    """Policies, their comparison and the guardrail."""
+
+    policies: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        {"fixed": 1.0},
+        description="How shoppers are split at first between policies that order their lists, by weights: a JSON "
+        'object such as `{"thompson": 0.9, "fixed": 0.1}`. There are fixed (the fused order), popularity, thompson, '
+        "linucb, epsilon_greedy, item_thompson, session_value. One with weight 0 learns and waits. "
+        "`headrace policies` shows how they do and changes the split.",
+    )
+    policy_parameters: dict[str, dict[str, int | float | str]] = Field(
+        {},
+        description='Settings of single policies, a JSON object such as `{"thompson": {"exploration": 0.5}}`; '
+        "docs/bandit.md lists them.",
+    )
+    guardrail_margin: Annotated[float, Field(ge=0, le=1)] = Field(
+        0.1,
+        description="A policy whose reward per list is surely more than this share below the control's is put to "
+        "rest; 1 switches the guard off.",
+    )
+    control_policy: str = Field(
+        "fixed",
+        description="The policy that the guard holds the others against, and that stays awake where all with a "
+        "weight are put to rest: one of the policies.",
+    )
+
+    @field_validator("control_policy")
+    @classmethod
+    def _check_control(cls, name: str, info: ValidationInfo) -> str:
+        """Refuse what is no policy, and one that is not run: a guard with nothing to go by would stand still."""
+        policies, margin = info.data.get("policies", {}), info.data.get("guardrail_margin", 1.0)
+        if name in policies:
+            return name
+        from stream_app.bandit.policy_registry import POLICIES  # noqa: PLC0415  # heavy
+
+        if name not in POLICIES:
+            raise PydanticCustomError(
+                "control_policy",
+                "There is no policy {name}; there are {policies}",
+                {"name": repr(name), "policies": ", ".join(POLICIES)},
+            )
+        # what there is one of, or what nobody guards, is held against nothing
+        if len(policies) > 1 and margin < 1:
+            raise PydanticCustomError(
+                "control_policy",
+                "The guard holds policies against {name}, which HEADRACE_POLICIES does not run: set it to one of "
+                "{policies}, give {name} a weight in HEADRACE_POLICIES, or switch the guard off by "
+                "HEADRACE_GUARDRAIL_MARGIN=1",
+                {"name": name, "policies": ", ".join(sorted(policies))},
+            )
+        return name
+
+
+class RecoverySettings(_SettingsGroup):
+    """Restart and recovery."""
+
+    snapshot_interval: Seconds = Field(30.0, description="Seconds between two model snapshots.")
+    max_snapshots: PositiveInt = Field(3, description="Snapshots kept in the model store.")
+    producer_linger: NonNegativeSeconds = Field(
+        0.02, description="Seconds that records to Kafka wait for company."
+    )
+    session_timeout: Annotated[float, Field(ge=6, le=60)] = Field(
+        10.0, description="Seconds after which Kafka gives up a worker that is silent, and others take over."
+    )
+    republish_window: NonNegativeSeconds = Field(
+        2 * 86_400.0,
+        description="On assignment, shoppers active this many seconds before the newest are published again.",
+    )
+
+
+class Settings(
+    # pydantic collects fields from the last base to the first: this is the order of `headrace settings`, reversed.
+    RecoverySettings,
+    PolicySettings,
+    RewardSettings,
+    PublishingSettings,
+    ListSettings,
+    ModelSettings,
+    EventSettings,
+    ConnectionSettings,
+):
+    """All settings; each field is read from the variable ``HEADRACE_`` + its name in capitals.
+
+    Examples
+    --------
+    >>> Settings(list_length=10).list_length
+    10
+    """
 
 
 def _refuse_erasure(name: LiteralString, values: Collection[RewardKind]) -> None:
@@ -341,113 +376,3 @@ def _refuse_erasure(name: LiteralString, values: Collection[RewardKind]) -> None
 def _sentence(error: ValueError) -> str:
     message = str(error)
     return message[:1].upper() + message[1:]
-
-
-def load_settings(**overrides: object) -> Settings:
-    """Read the environment.
-
-    Parameters
-    ----------
-    **overrides
-        Fields that win over the environment; None leaves the field to it.
-
-    Raises
-    ------
-    SettingsError
-        If a value cannot be used, with one sentence that names the variable.
-
-    Examples
-    --------
-    >>> load_settings(list_length="many")
-    Traceback (most recent call last):
-    stream_app.settings.SettingsError: HEADRACE_LIST_LENGTH: Input should be a valid integer, ...
-    """
-    values = {name: value for name, value in overrides.items() if value is not None}
-    known = {f"HEADRACE_{name.upper()}" for name in Settings.model_fields} | {
-        "HEADRACE_DATA",
-        "HEADRACE_CACHE",
-    }
-    for variable in sorted(os.environ):
-        if variable.startswith("HEADRACE_") and variable not in known:
-            close_matches = get_close_matches(variable, known, n=1)
-            suggestion = f" Did you mean {close_matches[0]}?" if close_matches else ""
-            raise SettingsError(
-                f"{variable} is no setting.{suggestion} `headrace settings` lists every setting."
-            )
-    try:
-        return Settings(**values)  # type: ignore[arg-type]
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]).upper() if first["loc"] else "?"
-        message = f"HEADRACE_{name.removeprefix('HEADRACE_')}: {first['msg']} (got {first.get('input')!r})."
-        raise SettingsError(message + " `headrace settings` lists every setting.") from None
-    except PydanticSettingsError as error:
-        # What is no JSON: the error names the field, and not what was wrong with its text.
-        match = re.search(r'field "(\w+)"', str(error))
-        name = match[1].upper() if match else "?"
-        expected = {
-            "MODEL_PARAMETERS": 'a JSON object, such as \'{"session_knn": {"repeat": 1.9}}\'',
-            "POLICIES": 'a JSON object, such as \'{"thompson": 0.9, "fixed": 0.1}\'',
-            "POLICY_PARAMETERS": 'a JSON object, such as \'{"thompson": {"exploration": 0.5}}\'',
-            "REWARD_WEIGHTS": "a JSON object, such as '{\"purchase\": 20}'",
-            "REWARD_WINDOWS": "a JSON object, such as '{\"click\": 3600}'",
-        }.get(name, "a JSON list, such as '[\"popularity\"]'")
-        raise SettingsError(
-            f"HEADRACE_{name}: Input should be {expected} "
-            f"(got {os.environ.get(f'HEADRACE_{name}')!r}). `headrace settings` lists every setting."
-        ) from None
-
-
-def without_password(url: str) -> str:
-    """A Redis URL that can be shown.
-
-    Examples
-    --------
-    >>> without_password("redis://:secret@cache:6379/0")
-    'redis://cache:6379/0'
-    """
-    parts = urlsplit(url)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-
-
-def shared_data_dir() -> Path:
-    """The folder of real event logs: ``HEADRACE_DATA``, by default ``../shared/data``."""
-    return Path(os.environ.get("HEADRACE_DATA", "../shared/data"))
-
-
-def cache_dir() -> Path:
-    """Where downloaded jars and compiled kernels are kept: ``HEADRACE_CACHE``, by default in the home folder."""
-    fallback = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
-    return Path(os.environ.get("HEADRACE_CACHE") or fallback)
-
-
-def embedded_override(name: str) -> str | None:
-    """The address of a real server to use instead of an embedded one, if the environment names one.
-
-    Parameters
-    ----------
-    name
-        ``BROKER`` or ``REDIS``.
-
-    Raises
-    ------
-    SettingsError
-        If it names what is none.
-    """
-    if not os.environ.get(f"HEADRACE_{name}"):
-        return None
-    return str(getattr(load_settings(), name.lower()))
-
-
-def child_environment(**settings: object) -> dict[str, str]:
-    """The environment for a child process: this one, with `settings` as ``HEADRACE_*`` variables."""
-    variables = {
-        f"HEADRACE_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
-        for name, value in settings.items()
-    }
-    return {**os.environ, **variables}
-
-
-def scratch_dir(prefix: str) -> Path:
-    """A new empty folder for a server or a run."""
-    return Path(tempfile.mkdtemp(prefix=f"headrace-{prefix}-"))
