@@ -11,14 +11,11 @@ from stream_app.tools.feeds.delimited import read_delimited
 from stream_app.tools.feeds.files import lines, open_log_file
 from stream_app.tools.feeds.formats import ReadRows
 from stream_app.tools.feeds.rows import EventRow
+from stream_app.tools.simulator.simulation_options import SESSIONS_PER_DAY
 from topics.events import Click, Purchase, Search
 
 LoggedEvent = Click | Search | Purchase
 """What a log tells of a shopper."""
-
-SESSIONS_PER_DAY: Final = 1_000.0
-"""How fast the shop's time passes where a log has no times, as `headrace evaluate sessions` takes it."""
-
 
 Visits = Sequence[Sequence[LoggedEvent]]
 

@@ -1,92 +1,25 @@
-"""What is asked of ``headrace simulate``."""
+"""Options of ``headrace simulate``."""
 
 from pathlib import Path
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
 from stream_app.errors import UserError
 from stream_app.tools.simulator.log_split import Tenth
-from stream_app.tools.simulator.logged_users import FORMATS, SESSIONS_PER_DAY
 
-
-class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """The options.
-
-    Attributes
-    ----------
-    sessions, format
-        A log whose shoppers are followed; without it shoppers are generated.
-    users
-        Follow only the first so many, or generate so many.
-    seed
-        Of everything that chance plays a part in.
-    rate
-        Events a second; 0 goes as fast as lists come.
-    concurrency
-        Shoppers in flight.
-    tenth
-        Follow one of ten disjoint parts.
-    warm_up
-        A share of the log, or another log, fed as it is before anything is measured.
-    sessions_per_day
-        Of a log without times.
-    days, shifts
-        Of the generated shop: how long, and on which days tastes change.
-    items
-        Of the generated shop.
-    run
-        Put before the ids of shoppers; None lets the place decide (`runner`).
-    own_servers, workers
-        Start a broker, a Redis and so many workers.
-    report, outcomes, baseline
-        Where the figures go, where the sums of each shopper go, and another run's to compare with.
-    """
-
-    sessions: Path | None = None
-    format: str = "diginetica"
-    users: int | None = None
-    seed: int = 7
-    rate: float = 0.0
-    concurrency: int = 48
-    tenth: Tenth | None = None
-    warm_up: Path | float = 0.0
-    sessions_per_day: float = SESSIONS_PER_DAY
-    days: float = 10.0
-    shifts: tuple[float, ...] = (4.0, 7.0)
-    items: int = 500
-    run: str | None = None
-    own_servers: bool = False
-    workers: int = 1
-    report: Path | None = None
-    outcomes: Path | None = None
-    baseline: Path | None = None
-
-    def validate(self) -> None:
-        """Find contradictions.
-
-        Raises
-        ------
-        UserError
-            With what to change.
-        """
-        if self.sessions is None and (self.tenth is not None or self.warm_up != 0.0):
-            raise UserError("--tenth and --warm-up cut a log: give --sessions FILE with them.")
-        if self.sessions is not None and self.format not in FORMATS:
-            raise UserError(
-                f"There is no format {self.format!r} of sessions; there are {', '.join(FORMATS)}."
-            )
-        for file in (self.sessions, self.warm_up, self.baseline):
-            if isinstance(file, Path) and not file.is_file():
-                raise UserError(f"There is no file {file}; check the path.")
+SESSIONS_PER_DAY: Final = 1_000.0
+"""Sessions per day of simulated time in a log without times, as in `headrace evaluate sessions`."""
 
 
 def parse_warm_up(text: str) -> Path | float:
-    """A share, or else a file.
+    """Parse a share, or else a path.
 
     Raises
     ------
     UserError
-        If it is a number, but no share.
+        If it is a number outside [0, 1).
 
     Examples
     --------
@@ -103,12 +36,12 @@ def parse_warm_up(text: str) -> Path | float:
 
 
 def parse_days(text: str) -> tuple[float, ...]:
-    """Days, comma-separated; none where the text is empty.
+    """Parse comma-separated days; the empty text gives none.
 
     Raises
     ------
     UserError
-        If they are no numbers, or do not rise.
+        If they are not ascending positive numbers.
 
     Examples
     --------
@@ -120,5 +53,105 @@ def parse_days(text: str) -> tuple[float, ...]:
     except ValueError:
         raise UserError(f"--shifts are days such as 4,7, not {text!r}.") from None
     if any(not one < other for one, other in zip((0.0, *days), days, strict=False)):
-        raise UserError(f"--shifts must rise from above 0, not be {text!r}.")
+        raise UserError(f"--shifts must be ascending and above 0, not {text!r}.")
     return days
+
+
+class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """Options of a run; the description of each is its help text on the command line."""
+
+    sessions: Annotated[
+        Path | None,
+        Meta(
+            description="Log whose users are replayed; default: generated users.", extra={"metavar": "FILE"}
+        ),
+    ] = None
+    format: Annotated[
+        str,
+        Meta(
+            description="Format of the log: diginetica, trivago, yoochoose or jsonl.",
+            extra={"names": ("--format", "-f")},
+        ),
+    ] = "diginetica"
+    users: Annotated[
+        int | None,
+        Meta(
+            ge=1,
+            description="Replay only the first N users, or generate N (default 1,000).",
+            extra={"metavar": "N"},
+        ),
+    ] = None
+    seed: Annotated[int, Meta(ge=0, description="Seed of all random numbers.")] = 7
+    rate: Annotated[
+        float, Meta(ge=0, description="Events per second; 0 runs as fast as lists are published.")
+    ] = 0.0
+    concurrency: Annotated[int, Meta(ge=1, le=1_000, description="Users in flight.")] = 48
+    tenth: Annotated[
+        Tenth | None,
+        Meta(
+            description="Replay one of ten disjoint parts of the log.",
+            extra={"metavar": "I/10", "parse": Tenth.parse},
+        ),
+    ] = None
+    warm_up: Annotated[
+        Path | float,
+        Meta(
+            description="Share of the log, or another log, to feed unchanged before the measurement.",
+            extra={"metavar": "SHARE|FILE", "parse": parse_warm_up, "default_text": "0"},
+        ),
+    ] = 0.0
+    sessions_per_day: Annotated[
+        float, Meta(ge=1, description="Sessions per day of simulated time, for a log without times.")
+    ] = SESSIONS_PER_DAY
+    days: Annotated[float, Meta(ge=0.1, description="Simulated days of the generated shop.")] = 10.0
+    shifts: Annotated[
+        tuple[float, ...],
+        Meta(
+            description="Days on which tastes change in the generated shop.",
+            extra={"metavar": "DAY,DAY,…", "parse": parse_days, "default_text": "4,7"},
+        ),
+    ] = (4.0, 7.0)
+    items: Annotated[int, Meta(ge=10, description="Items of the generated shop.")] = 500
+    own_servers: Annotated[
+        bool,
+        Meta(
+            description="Start an embedded broker, Redis and workers.",
+            extra={"names": ("--own-servers",)},
+        ),
+    ] = False
+    workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes to start.")] = 1
+    run: Annotated[
+        str | None,
+        Meta(
+            description="Prefix of user ids, so that runs on the same servers do not mix. "
+            "Default: derived from the time; empty with --own-servers."
+        ),
+    ] = None
+    report: Annotated[
+        Path | None, Meta(description="Write the results as JSON at the end.", extra={"metavar": "FILE"})
+    ] = None
+    outcomes: Annotated[
+        Path | None,
+        Meta(description="Write the outcomes of each user, for --baseline.", extra={"metavar": "FILE"}),
+    ] = None
+    baseline: Annotated[
+        Path | None,
+        Meta(
+            description="Compare with the --outcomes of another run, paired by user.",
+            extra={"metavar": "FILE"},
+        ),
+    ] = None
+
+    def validate(self) -> None:
+        """Check the options against each other.
+
+        Raises
+        ------
+        UserError
+            If they contradict each other, or a file does not exist.
+        """
+        if self.sessions is None and (self.tenth is not None or self.warm_up != 0.0):
+            raise UserError("--tenth and --warm-up split a log: give --sessions FILE with them.")
+        for file in (self.sessions, self.warm_up, self.baseline):
+            if isinstance(file, Path) and not file.is_file():
+                raise UserError(f"There is no file {file}; check the path.")
