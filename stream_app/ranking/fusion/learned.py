@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models import user_item_affinity as affinity
 from stream_app.models.base import Context, Items, Model, Scores
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
@@ -15,10 +14,15 @@ from stream_app.models.kernels import sessions as session_kernels
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store import SessionColumn, SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
-from stream_app.models.user_item_affinity import write_affinity
-from stream_app.ranking.fusion import features
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist, top_source
-from stream_app.ranking.fusion.features import SESSION_FEATURES, VECTOR_FEATURES, feature_names
+from stream_app.ranking.fusion.feature_blocks import (
+    FEATURE_BLOCKS,
+    CandidateBatch,
+    FeatureBlock,
+    FeatureSources,
+    FeatureTable,
+    proposal_block,
+)
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
 from topics.records import Reason
 
@@ -67,7 +71,7 @@ class LearnedFusion(ChoiceFusion):
     """Fusion at the level of features: what all sources say of a candidate is learned from at once.
 
     What the session store adds up goes in column by column, further sources by score and rank, the catalog by
-    affinities and prices; see `stream_app.ranking.fusion.features`.
+    affinities and prices; see `stream_app.ranking.fusion.feature_blocks`.
 
     Parameters
     ----------
@@ -79,6 +83,8 @@ class LearnedFusion(ChoiceFusion):
         Of the ranker's initial weights.
     hidden, learning_rate, output_learning_rate, decay, batch_size
         Of the ranker, see `stream_app.ranking.fusion.softmax.SoftmaxRanker`.
+    blocks
+        The feature table.
 
     Raises
     ------
@@ -99,15 +105,21 @@ class LearnedFusion(ChoiceFusion):
         output_learning_rate: float = 0.015,
         decay: float = 0.0,
         batch_size: int = 4,
+        blocks: Sequence[FeatureBlock] = FEATURE_BLOCKS,
     ) -> None:
         store_models = [model for model in models.models if isinstance(model, SessionStoreModel)]
         if not store_models:
             raise ValueError("the learned fusion needs one of the models on the session store")
         self._vectors = next((model for model in store_models if isinstance(model, ItemVectors)), None)
-        sources = [model.name for model in models.models if self.uses_candidates_of(model)]
-        names = feature_names(sources, vectors=self._vectors is not None)
+        further_models = [model.name for model in models.models if self.uses_candidates_of(model)]
+        self.table = FeatureTable(
+            [
+                *(block for block in blocks if self._vectors is not None or not block.needs_vectors),
+                proposal_block(further_models),
+            ]
+        )
         ranker = SoftmaxRanker(
-            len(names),
+            self.table.width,
             seed=seed,
             hidden=hidden,
             learning_rate=learning_rate,
@@ -115,15 +127,20 @@ class LearnedFusion(ChoiceFusion):
             decay=decay,
             batch_size=batch_size,
         )
-        super().__init__(models, ranker, names, per_source)
+        super().__init__(models, ranker, self.table.names, per_source)
         self._store_source = store_models[0]
         self._store: SessionStore = store_models[0].store
         capacity = len(self._store.scratch.candidate_items)
-        self._matrix = np.zeros((MAX_CANDIDATES, len(names)), np.float32)
+        self._matrix = np.zeros((MAX_CANDIDATES, self.table.width), np.float32)
         self._shortlisted: Items = np.zeros(MAX_CANDIDATES, np.int32)
         self._marks = np.zeros(capacity, np.uint8)
-        self._rows: Items = np.full(capacity, -1, np.int32)
-        self._ranks = np.zeros((4, MAX_CANDIDATES), np.float32)
+        self._sources = FeatureSources(
+            models,
+            self._store,
+            self._vectors,
+            np.full(capacity, -1, np.int32),
+            np.zeros(MAX_CANDIDATES, np.float32),
+        )
 
     @classmethod
     def hyper_parameters(cls) -> dict[str, Any]:
@@ -149,26 +166,21 @@ class LearnedFusion(ChoiceFusion):
         """Put the best of all sources together, with their features."""
         store = self._store
         neighbors = self._neighbors = store.query_neighbors(context)
-        # sources of their own may have replaced the arrays, but not the store's while it looks around
-        scratch, arrays = store.scratch, store.arrays
+        # candidates of other models may have replaced the arrays of the index, but not those of the store
+        scratch = store.scratch
         start = context.session_start if context.session_start < len(context.items) else 0
-        clicks = context.items[start:]
+        session_items = context.items[start:]
         cosines: Scores = NO_SCORES
         if self._vectors is not None:
-            cosines = self._vectors.cosines(clicks, store.candidate_items(neighbors))
-        # what was looked at before may be looked at again, from earlier visits too
-        extra_items = context.items
-        source_items = [
-            candidate_items.items[:SOURCE_QUOTA]
-            for _, candidate_items in proposals
-            if len(candidate_items.items)
-        ]
-        if source_items:
-            extra_items = np.concatenate((extra_items, *source_items))
+            cosines = self._vectors.cosines(session_items, store.candidate_items(neighbors))
+        # items of earlier sessions may be viewed again
+        extra_items = np.concatenate(
+            (context.items, *(found.items[:SOURCE_QUOTA] for _, found in proposals if len(found.items)))
+        )
         n_queried = neighbors.n
         store.add_candidates(neighbors, extra_items)
         n = session_kernels.shortlist(
-            arrays.clicks,
+            store.arrays.clicks,
             scratch.slots,
             scratch.candidate_items,
             scratch.sums,
@@ -183,47 +195,15 @@ class LearnedFusion(ChoiceFusion):
             self._marks,
             self._shortlisted,
         )
-        shortlisted, matrix = self._shortlisted[:n], self._matrix[:n]
-        features.write_session_features(
-            arrays,
-            scratch,
-            shortlisted,
-            context.items,
-            neighbors.distinct,
-            neighbors.n_sessions,
-            neighbors.own_session,
-            store.newest,
-            store.clicks_seen,
-            self._ranks,
-            matrix,
+        if self._vectors is not None and neighbors.n > n_queried:
+            # the query did not find what other models added
+            added_items = store.candidate_items(neighbors)[n_queried:]
+            cosines = np.concatenate((cosines, self._vectors.cosines(session_items, added_items)))
+        slots, matrix = self._shortlisted[:n], self._matrix[:n]
+        items = scratch.candidate_items[slots]
+        self.table.write(
+            self._sources, CandidateBatch(context, items, slots, neighbors, cosines, proposals), matrix
         )
-        items = scratch.candidate_items[shortlisted]
-        column = len(SESSION_FEATURES)
-        write_affinity(
-            context, items, self._models, matrix[:, column : column + len(affinity.AFFINITY_FEATURES)]
-        )
-        column += len(affinity.AFFINITY_FEATURES)
-        if self._vectors is not None:
-            if neighbors.n > n_queried:
-                # what other sources brought was not found around the context
-                added_cosines = self._vectors.cosines(clicks, store.candidate_items(neighbors)[n_queried:])
-                cosines = np.concatenate((cosines, added_cosines))
-            item_cosines = self._vectors.pairwise_cosines(scratch.context[: neighbors.distinct], items)
-            features.write_vector_features(cosines, shortlisted, item_cosines, column, matrix)
-            column += len(VECTOR_FEATURES)
-        matrix[:, column:] = 0.0
-        for _, candidate_items in proposals:
-            if len(candidate_items.items):
-                features.write_source_features(
-                    scratch.slots,
-                    self._rows,
-                    shortlisted,
-                    candidate_items.items,
-                    candidate_items.scores,
-                    column,
-                    matrix,
-                )
-            column += 2
         return Shortlist(items, matrix)
 
     def attribute_sources(
@@ -257,5 +237,6 @@ class LearnedFusion(ChoiceFusion):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        scratch = (self._matrix, self._shortlisted, self._marks, self._rows, self._ranks)
+        sources = self._sources
+        scratch = (self._matrix, self._shortlisted, self._marks, sources.row_of_slot, sources.ranks)
         return super().memory() + sum(array.nbytes for array in scratch)

@@ -1,0 +1,148 @@
+"""The compiled features of the learned fusion, one entry a feature: name, source, formula, shape.
+
+The number of a column is the position of its entry, so that a kernel writes ``target[SessionFeature.LIFT]`` and a new
+entry renumbers nothing by hand. All features are float32 from 0 to 1. Shares and counts are on a logarithmic scale,
+sums are divided by the largest of all candidates, and ages are counted in sessions: nothing depends on the size of
+the shop or on its clock.
+
+To add a feature that follows from the session store, add an entry to `SessionFeature` and a line that writes it to
+`stream_app.ranking.kernels.session_features`. To add a feature that numpy computes, see
+`stream_app.ranking.fusion.feature_blocks`. The file is in this folder because kernels read it: a change of it
+invalidates the compiled code.
+"""
+
+from enum import IntEnum
+from typing import Final, NamedTuple, Self
+
+PER_LIST: Final = True
+"""Shape of a feature with one value a list, the same in every row: such features only steer the hidden units."""
+
+
+class FeatureSpec(NamedTuple):
+    """A column of the feature matrix.
+
+    Attributes
+    ----------
+    name
+        Unique in the table.
+    source
+        Arrays, models or session columns that it is computed from.
+    formula
+        From the source to the value.
+    per_list
+        Whether its shape is (), one value a list, and not (n,), one a candidate.
+    """
+
+    name: str
+    source: str
+    formula: str
+    per_list: bool = False
+
+
+class Feature(IntEnum):
+    """Base of the tables that kernels read: the value of a member is its column, in the order of the entries."""
+
+    source: str
+    formula: str
+    per_list: bool
+
+    def __new__(cls, source: str, formula: str, per_list: bool = False) -> Self:
+        """Number the entry."""
+        column = len(cls.__members__)
+        member = int.__new__(cls, column)
+        member._value_ = column
+        member.source, member.formula, member.per_list = source, formula, per_list
+        return member
+
+    @property
+    def spec(self) -> FeatureSpec:
+        """The entry as a row of the table."""
+        return FeatureSpec(self.name.lower(), self.source, self.formula, self.per_list)
+
+
+class SessionFeature(Feature):
+    """Features from the session store.
+
+    Names in capitals are columns of `stream_app.models.session_store.SessionColumn`, of the candidate. ``max`` and
+    ``sum`` run over the candidates, ``support(k)`` is 1 + the sessions that hold the k-th newest context item,
+    ``clicks`` are those of the candidate outside the user's own session.
+    """
+
+    CO_OCCURRENCE_1 = "CO_OCCURRENCE", "log_share(CO_OCCURRENCE / support(1))"
+    CO_OCCURRENCE_2 = "CO_OCCURRENCE_2", "log_share(CO_OCCURRENCE_2 / support(2))"
+    CO_OCCURRENCE_3 = "CO_OCCURRENCE_3", "log_share(CO_OCCURRENCE_3 / support(3))"
+    CO_OCCURRENCE_4 = "CO_OCCURRENCE_4", "log_share(CO_OCCURRENCE_4 / support(4))"
+    COSINE_1 = "CO_OCCURRENCE", "log_share(CO_OCCURRENCE / sqrt(support(1) * (postings + 1)))"
+    COSINE_2 = "CO_OCCURRENCE_2", "log_share(CO_OCCURRENCE_2 / sqrt(support(2) * (postings + 1)))"
+    COSINE_3 = "CO_OCCURRENCE_3", "log_share(CO_OCCURRENCE_3 / sqrt(support(3) * (postings + 1)))"
+    COSINE_4 = "CO_OCCURRENCE_4", "log_share(CO_OCCURRENCE_4 / sqrt(support(4) * (postings + 1)))"
+    AFTER = "AFTER", "log_share(AFTER / support(1))"
+    NEXT = "NEXT", "log_share(NEXT / support(1))"
+    BEFORE = "BEFORE", "log_share(BEFORE / support(1))"
+    AFTER_2 = "AFTER_2", "log_share(AFTER_2 / support(2))"
+    CO_OCCURRENCE_OLDER = "CO_OCCURRENCE_OLDER", "log_share(CO_OCCURRENCE_OLDER / sum)"
+    CO_OCCURRENCE_BY_RANK = "CO_OCCURRENCE_BY_RANK", "log_share(CO_OCCURRENCE_BY_RANK / 40)"
+    NEWEST_SESSION = "NEWEST", "NEWEST"
+    KNN_OF_MAX = "KNN", "sqrt(KNN / max)"
+    STAN_OF_MAX = "STAN", "sqrt(STAN / max)"
+    MULTI_MATCH_OF_MAX = "MULTI_MATCH", "sqrt(MULTI_MATCH / max)"
+    COVISIT_OF_MAX = "COVISIT_SHARE", "sqrt(COVISIT_SHARE / max)"
+    SECOND_HOP_OF_MAX = "SECOND_HOP", "sqrt(SECOND_HOP / max)"
+    CO_OCCURRENCE_OF_MAX = "CO_OCCURRENCE", "sqrt(CO_OCCURRENCE / max)"
+    AFTER_OF_MAX = "AFTER", "sqrt(AFTER / max)"
+    KNN_SHARE = "KNN", "log_share(KNN / sum)"
+    STAN_SHARE = "STAN", "log_share(STAN / sum)"
+    COVISIT_SHARE = "COVISIT_SHARE", "log_share(COVISIT_SHARE)"
+    SECOND_HOP_SHARE = "SECOND_HOP", "log_share(SECOND_HOP / sum)"
+    MULTI_MATCHES = "MULTI_MATCH", "log_count(MULTI_MATCH, 8)"
+    SECOND_HOP_COSINE_OF_MAX = "SECOND_HOP, clicks", "sqrt(c / max) with c = SECOND_HOP / sqrt(clicks + 5)"
+    STAN_RANK = "STAN", "log_count(candidates with a larger STAN, 9)"
+    KNN_RANK = "KNN", "log_count(candidates with a larger KNN, 9)"
+    SECOND_HOP_RANK = "SECOND_HOP", "log_count(candidates with a larger SECOND_HOP, 9)"
+    COVISIT_RANK = "COVISIT_SHARE", "log_count(candidates with a larger COVISIT_SHARE, 9)"
+    SUPPORT = "SUPPORT", "log_count(SUPPORT, 9)"
+    LIFT = "CO_OCCURRENCE, clicks", "(log2(CO_OCCURRENCE / support(1) * all clicks / clicks) + 4) / 20"
+    CLICKS = "clicks", "log_count(clicks, 16)"
+    RATE_OF_5 = "postings", "(log2(5 / sessions since the fifth newest click) + 18) / 18"
+    RATE_OF_30 = "postings", "(log2(30 / sessions since the thirtieth newest click) + 18) / 18"
+    SESSIONS_SINCE = "postings", "log_count(sessions since the newest click, 18)"
+    SESSIONS_SINCE_FIRST = "first_session", "log_count(sessions since the first click, 18)"
+    OCCURRENCES = "context", "min(clicks on it in the context, 4) / 4"
+    CLICKS_SINCE = "context", "1 / sqrt(1 + clicks after the last on it); 0 outside the context"
+    BEFORE_2 = "BEFORE_2", "log_share(BEFORE_2 / support(2))"
+    CONTEXT_CLICKS = "context", "log_count(clicks of the context, 5)", PER_LIST
+    CONTEXT_ITEMS = "context", "log_count(distinct items of the context - 1, 3)", PER_LIST
+    NEWEST_SUPPORT = "supports", "log_count(support(1), 8)", PER_LIST
+    SESSIONS_FOUND = "query", "log_count(sessions that share an item with the context, 10)", PER_LIST
+    LARGEST_SHARE = "CO_OCCURRENCE", "log_share(max / support(1))", PER_LIST
+    LAST_REPEATED = "context", "1 if the two newest clicks are on one item, else 0", PER_LIST
+    SECOND_HOP_NEWEST_SHARE = "SECOND_HOP_NEWEST", "log_share(SECOND_HOP_NEWEST / sum)"
+    NEAREST_CLICKS_SHARE = "NEAREST_CLICKS", "log_share(NEAREST_CLICKS / sum)"
+    NEWEST_CLICKS = "clicks", "log_count(clicks of the newest context item, 16)", PER_LIST
+    COVISIT_RECENT_ROOT_OF_MAX = "COVISIT_SHARE_RECENT_ROOT", "sqrt(COVISIT_SHARE_RECENT_ROOT / max)"
+    COVISIT_RECENT_OF_MAX = "COVISIT_SHARE_RECENT", "sqrt(COVISIT_SHARE_RECENT / max)"
+    COVISIT_RECENT_SHARE = "COVISIT_SHARE_RECENT", "log_share(COVISIT_SHARE_RECENT / sum)"
+    AFTER_IN_ORDER = "AFTER_IN_ORDER", "log_count(AFTER_IN_ORDER, 6)"
+    REPEAT_RATE = (
+        "postings",
+        "share of its last 60 clicks followed by another in the same session, if in the context",
+    )
+    CONTEXT_REPEATS = "context", "share of clicks on an item of the 12 clicks before", PER_LIST
+
+
+class VectorFeature(Feature):
+    """Features from the item vectors, where these are learned: half of 1 + cosine, 0 for an unknown item."""
+
+    WITH_SESSION = "session vector", "cosine with the session"
+    WITH_NEWEST = "item vectors", "cosine with the newest context item"
+    WITH_SECOND = "item vectors", "cosine with the second newest context item"
+    WITH_NEAREST = "item vectors", "largest cosine with another context item"
+    OF_MAX = "session vector", "1 - 2 * (max - WITH_SESSION), not below 0"
+    RANK = "session vector", "log_count(candidates with a larger WITH_SESSION, 9)"
+
+
+class ProposalFeature(Feature):
+    """Features from the candidates of each further model, two columns a model."""
+
+    OF_MAX = "scores", "sqrt(score / largest score)"
+    RANK = "ranks", "1 - log_count(rank, 8); 0 where the model does not propose the item"

@@ -1,0 +1,89 @@
+"""The features of `VectorFeature` and of `ProposalFeature`."""
+
+from typing import Any
+
+import numpy as np
+
+from stream_app.models.kernels.jit import FUNCTIONS, jit
+from stream_app.ranking.kernels.feature_table import ProposalFeature, VectorFeature
+from stream_app.ranking.kernels.scaling import clip_unit, count_larger, log_count
+
+_MIN_SCORE = 1e-30
+
+
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
+def write_proposal_features(
+    slots: Any, rows: Any, shortlisted: Any, items: Any, scores: Any, first: int, out: Any
+) -> None:
+    """Write the columns of `ProposalFeature` of one model.
+
+    Parameters
+    ----------
+    slots : ndarray of int32
+        Slot of each item among the candidates of the session store, -1 outside.
+    rows : ndarray of int32
+        Scratch memory, -1 before and after: row of each slot in the shortlist.
+    shortlisted : ndarray of int32, shape (n,)
+        Slots of the shortlist.
+    items, scores : ndarray of int32 and of float32, shape (m,)
+        The model's candidates, best first.
+    first
+        Column of the first feature.
+    out : ndarray of float32, shape (n, features)
+        Receives the features of the items that the model proposes; 0 before.
+    """
+    for row in range(len(shortlisted)):
+        rows[shortlisted[row]] = row
+    # scores that have decayed to next to nothing would divide into infinities
+    largest = scores[0] if len(scores) and scores[0] > _MIN_SCORE else np.float32(np.inf)
+    for rank in range(len(items)):
+        slot = slots[items[rank]]
+        row = rows[slot] if slot >= 0 else -1
+        if row >= 0:
+            out[row, first + ProposalFeature.OF_MAX] = np.sqrt(clip_unit(scores[rank] / largest))
+            out[row, first + ProposalFeature.RANK] = np.float32(1.0) - log_count(np.float32(rank), 8.0)
+    for row in range(len(shortlisted)):
+        rows[shortlisted[row]] = -1
+
+
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
+def write_vector_features(all_cosines: Any, shortlisted: Any, with_items: Any, first: int, out: Any) -> None:
+    """Write the columns of `VectorFeature`; cosines come as 1 + cosine, 0 for unknown.
+
+    Parameters
+    ----------
+    all_cosines : ndarray of float32, shape (candidates,)
+        With the session.
+    shortlisted : ndarray of int32, shape (n,)
+        Slots of the shortlist among the candidates.
+    with_items : ndarray of float32, shape (context items, n)
+        With each of the context items, the newest first; 2 for the item itself.
+    first
+        Column of the first feature.
+    out : ndarray of float32, shape (n, features)
+        Receives the features.
+    """
+    n = len(shortlisted)
+    session_cosines = np.empty(n, np.float32)
+    largest = np.float32(0.0)
+    for row in range(n):
+        session_cosines[row] = all_cosines[shortlisted[row]]
+        largest = max(largest, session_cosines[row])
+    ranks = np.empty(n, np.float32)
+    count_larger(session_cosines, n, ranks)
+    half = np.float32(0.5)
+    for row in range(n):
+        target = out[row, first:]
+        target[VectorFeature.WITH_SESSION] = half * session_cosines[row]
+        target[VectorFeature.WITH_NEWEST] = target[VectorFeature.WITH_SECOND] = np.float32(0.0)
+        nearest = np.float32(0.0)
+        for at in range(len(with_items)):
+            if with_items[at, row] < 2.0:
+                nearest = max(nearest, with_items[at, row])
+            if at < 2:
+                target[VectorFeature.WITH_NEWEST + at] = half * with_items[at, row]
+        target[VectorFeature.WITH_NEAREST] = half * nearest
+        target[VectorFeature.OF_MAX] = max(
+            np.float32(1.0) - np.float32(2.0) * (largest - session_cosines[row]), np.float32(0.0)
+        )
+        target[VectorFeature.RANK] = log_count(ranks[row], 9.0)

@@ -1,0 +1,130 @@
+"""The feature table of the learned fusion."""
+
+import numpy as np
+import pytest
+
+from stream_app.models.model_set import ModelSet
+from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
+from stream_app.ranking.fusion.feature_blocks import (
+    FEATURE_BLOCKS,
+    CandidateBatch,
+    FeatureBlock,
+    FeatureSources,
+    FeatureTable,
+    Matrix,
+)
+from stream_app.ranking.fusion.learned import LearnedFusion
+from stream_app.ranking.kernels.feature_table import (
+    Feature,
+    FeatureSpec,
+    ProposalFeature,
+    SessionFeature,
+    VectorFeature,
+)
+from stream_app.ranking.ranker import Ranker
+from stream_app.ranking.request import RankRequest
+from topics.records import Interaction, Kind, Line, Source
+
+MODELS = ("popularity", "session_knn", "item_vectors")
+
+
+def write_is_even(sources: FeatureSources, candidates: CandidateBatch, out: Matrix, first: int) -> None:
+    names = sources.models.index.ids_of(candidates.items.tolist())
+    out[:, first] = [int(name.removeprefix("i")) % 2 == 0 for name in names]
+
+
+EVEN = FeatureBlock((FeatureSpec("is_even", "item id", "1 for even numbers"),), write_is_even)
+
+
+def trained(fusion_blocks: tuple[FeatureBlock, ...]) -> ModelSet:
+    """Models of a shop whose users view an odd item and then any even item."""
+    models = ModelSet(MODELS, max_items=1000, max_users=1000)
+    models.learners.append(LearnedFusion(models, blocks=fusion_blocks))
+    rng = np.random.default_rng(2)
+    for number in range(600):
+        odd, even = 2 * int(rng.integers(10)) + 1, 2 * int(rng.integers(10))
+        for step, item in enumerate((odd, even)):
+            models.learn(
+                Interaction(
+                    Source.CLICK,
+                    0,
+                    2 * number + step,
+                    100.0 * number + step,
+                    f"u{number}",
+                    Kind.VIEW,
+                    (Line(f"i{item}"),),
+                )
+            )
+    return models
+
+
+def matrix_of(models: ModelSet, *items: str) -> Matrix:
+    fusion = models.learner(LearnedFusion)
+    assert fusion is not None
+    context = models.context("me", items, [float(at) for at in range(len(items))], 0, (), 1e6)
+    return fusion.shortlist(context, fusion.proposals(context), models.index.available).matrix.copy()
+
+
+def test_a_feature_is_added_by_one_entry_and_ranks() -> None:
+    models = trained((*FEATURE_BLOCKS, EVEN))
+    fusion = models.learner(LearnedFusion)
+    assert fusion is not None
+    assert fusion.ranker.choices >= MIN_CHOICES
+    column = fusion.table.column("is_even")
+    assert set(matrix_of(models, "i3")[:, column].tolist()) == {0.0, 1.0}
+    knots = fusion.ranker.mean.knots[:, :, 0]
+    assert knots[column, -1] > knots[column, 0], "the shop's rule is learned"
+    request = RankRequest("me", ("i3",), (0.0,), 0, (), 1e6, ("i3",))
+    ranked = Ranker(models, per_source=50, length=8).rank_user(request)
+    assert ranked.policy == "learned"
+    assert all(int(item.id.removeprefix("i")) % 2 == 0 for item in ranked.items)
+
+
+def test_an_added_feature_leaves_the_others_as_they_are() -> None:
+    plain, extended = trained(FEATURE_BLOCKS), trained((*FEATURE_BLOCKS, EVEN))
+    tables = [fusion.table for models in (plain, extended) if (fusion := models.learner(LearnedFusion))]
+    matrices = [matrix_of(models, "i3", "i4") for models in (plain, extended)]
+    for name in tables[0].names:
+        columns = [matrix[:, table.column(name)] for matrix, table in zip(matrices, tables, strict=True)]
+        assert columns[0].tolist() == columns[1].tolist(), name
+
+
+def test_weights_of_another_table_are_rejected() -> None:
+    state = trained(FEATURE_BLOCKS).state()
+    models = ModelSet(MODELS, max_items=1000, max_users=1000)
+    models.learners.append(LearnedFusion(models, blocks=(*FEATURE_BLOCKS, EVEN)))
+    with pytest.raises(ValueError, match="names"):
+        models.restore(state)
+
+
+def test_every_feature_is_written_and_within_its_range() -> None:
+    models = trained(FEATURE_BLOCKS)
+    fusion = models.learner(LearnedFusion)
+    assert fusion is not None
+    fusion._matrix[:] = np.nan
+    matrix = matrix_of(models, "i3", "i4", "i3", "i3")
+    for column, spec in enumerate(fusion.table.specs):
+        values = matrix[:, column]
+        assert np.isfinite(values).all(), spec.name
+        assert values.min() >= 0.0, spec.name
+        assert values.max() <= 1.001, spec.name
+        if spec.per_list:
+            assert len(set(values.tolist())) == 1, spec.name
+
+
+@pytest.mark.parametrize("table", [SessionFeature, VectorFeature, ProposalFeature])
+def test_columns_follow_the_order_of_the_entries(table: type[Feature]) -> None:
+    assert [int(feature) for feature in table] == list(range(len(table)))
+    assert all(feature.source and feature.formula for feature in table)
+
+
+def test_block_of_vectors_is_left_out_without_item_vectors() -> None:
+    models = ModelSet(("popularity", "session_knn"), max_items=1000, max_users=1000)
+    names = LearnedFusion(models).table.names
+    assert not any(name.startswith("vector_") for name in names)
+    assert names[-2:] == ("popularity_of_max", "popularity_rank")
+
+
+def test_two_features_of_one_name_are_rejected() -> None:
+    with pytest.raises(ValueError, match="is_even"):
+        FeatureTable([EVEN, EVEN])
