@@ -11,7 +11,8 @@ from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_set import KIND_WEIGHTS, ModelSet
 from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.ranking.fusion.rank_fusion import FusedList
-from stream_app.ranking.fusion.softmax import SoftmaxRanker, probabilities, shifted_logits
+from stream_app.ranking.fusion.softmax import SoftmaxRanker
+from stream_app.ranking.kernels.listwise import probabilities, shifted_logits
 from topics.records import Interaction, Reason
 
 SAMPLING_SCHEDULE: Final = ((1_000, 1), (5_000, 4))

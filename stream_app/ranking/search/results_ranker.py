@@ -10,7 +10,8 @@ from stream_app.models.base import Items
 from stream_app.models.id_index import IdIndex
 from stream_app.models.model_state import State, grow, verify_state, versioned_state
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
-from stream_app.ranking.fusion.factorization import FactorizationRanker, Matrix
+from stream_app.ranking.fusion.factorization import FactorizationRanker
+from stream_app.ranking.fusion.listwise import Matrix
 from stream_app.ranking.kernels.results_ranker import (
     FOUND_SESSION,
     FOUND_TS,

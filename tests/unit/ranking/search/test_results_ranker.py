@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.fusion import factorization
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
+from stream_app.ranking.kernels import factorization as factorization_kernels
 from stream_app.ranking.kernels.results_ranker import (
     INTERACTIONS,
     MAX_RANKED,
@@ -492,8 +492,8 @@ def test_ready_after_min_choices() -> None:
 
 def test_warm_up_compiles_every_kernel() -> None:
     kernels: tuple[Any, ...] = (
-        factorization._score,
-        factorization._step,
+        factorization_kernels.score,
+        factorization_kernels.learn,
         record_interaction,
         record_list,
         features,
