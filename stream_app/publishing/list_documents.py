@@ -1,6 +1,5 @@
-"""A ranked list as the document that goes to Redis, and as the record that goes to Kafka."""
+"""From a ranked list to its document: the JSON in Redis and on the ``lists`` topic."""
 
-from binascii import b2a_base64
 from hashlib import blake2b
 
 from msgspec import structs
@@ -20,27 +19,28 @@ def build_list(
     query: str | None = None,
     degraded: bool = False,
 ) -> RecommendationList:
-    """Make the list that a document holds; without the features, which are nothing for Redis.
+    """Build the content of a document, without features, which Redis does not store.
 
     Parameters
     ----------
     key
-        Where it goes.
+        The Redis key.
     ranked
         The list.
     generated_at
         When it was ranked, RFC 3339.
     events
-        Events of the shopper it reflects; with the key, the models' version and what a policy made of it, it names
-        the list.
+        Number of the user's events that the list reflects. The list id is a hash of the key, the model version and
+        this number; with features, of the policy and the items too.
     query
-        The search words, for a list of a search.
+        The query of a search list.
     degraded
-        Whether it was ranked in a hurry: the better list that follows may be of the same version and events.
+        Whether the ranking was degraded: the re-ranked list may have the same model version and events, and needs
+        another id.
     """
     identity = f"{key}|{ranked.model_version}|{events}"
     if ranked.features:
-        # what policies learn from rewards changes lists without an event
+        # A policy that learns from rewards changes lists without an event of the user.
         identity = "|".join((identity, ranked.policy, *(item.id for item in ranked.items)))
     if degraded:
         identity = f"{identity}|degraded"
@@ -58,19 +58,5 @@ def build_list(
 
 
 def build_document(key: str, ranked: RankedList, generated_at: str, *, query: str | None = None) -> Document:
-    """Make the document of a list that is nobody's own; the parameters are those of `build_list`."""
+    """Build the document of a shared list; the parameters are those of `build_list`."""
     return Document(key, encode_list(build_list(key, ranked, generated_at, query=query)))
-
-
-def append_features(document: bytes, features: bytes) -> bytes:
-    """The bytes of a document as they go to the ``lists`` topic.
-
-    Examples
-    --------
-    >>> append_features(b'{"items":[]}', b"AB")
-    b'{"items":[],"features":"QUI="}'
-    """
-    if not features:
-        return document
-    # An object of JSON takes one more field before its brace: encoding the whole again would cost ten times more.
-    return b'%b,"features":"%b"}' % (document[:-1], b2a_base64(features, newline=False))

@@ -33,15 +33,15 @@ async def test_erased_users_are_erased_again_on_assignment_unless_they_returned(
     returned_row = fold(EMPTY_ROW, click, RecordId(Source.CLICK, 0, 0), gap=1800.0).row
     # the store gives the rows as they were when it began to be gone through
     scanned_rows, current_rows = {"ann": EMPTY_ROW, "bob": EMPTY_ROW}, {"ann": EMPTY_ROW, "bob": returned_row}
-    worker.components.rows = SimpleNamespace(
+    worker.worker.rows = SimpleNamespace(
         scan=scanned_rows.items,
         get=current_rows.__getitem__,
         partition_of=lambda _: 0,
         set_count=lambda _: None,
     )
     worker.publisher.documents.update({user_key("ann"): b"{}", user_key("bob"): b"{}"})
-    worker.components.catch_up_barrier.set()
-    await worker.components._republish_recent_users()
-    worker.components.flusher.start()
-    await worker.components.flusher.wait_until_idle()
+    worker.worker.catch_up_barrier.set()
+    await worker.worker._republish_recent_users()
+    worker.components.flush_loop.start()
+    await worker.components.flush_loop.wait_until_idle()
     assert worker.publisher.documents.keys() == {user_key("bob")}

@@ -91,7 +91,8 @@ class WorkerWithoutKafka:
         self.publisher = MemoryPublisher()
         self.metrics = Metrics()
         self.app = create_app(self.settings, self.publisher, partitions=4, metrics=self.metrics)
-        self.components = self.app.components
+        self.worker = self.app.headrace_worker
+        self.components = self.worker.components
         self.producer = AcknowledgingProducer()
         self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer)
         self._clicks = 0
@@ -157,5 +158,5 @@ async def open_worker(folder: Path) -> AsyncIterator[WorkerWithoutKafka]:
     """A shop that leaves no task behind."""
     worker = WorkerWithoutKafka(folder)
     yield worker
-    await worker.components.flusher.stop(patience=0.1)
-    await worker.components.batch_producer.flush()
+    await worker.components.flush_loop.stop(patience=0.1)
+    await worker.worker.batch_producer.flush()

@@ -10,25 +10,16 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from state.list_store import PublishedListStore
-from state.log_progress import LogProgress
 from state.model_store import DirectoryModelStore
 from state.published_list import PublishedList
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
 from stream_app.client.redis_contract import decode_list
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
-from stream_app.models.model_set import ModelSet
-from stream_app.publishing.flusher import Flusher
 from stream_app.publishing.memory_publisher import MemoryPublisher
-from stream_app.publishing.prequential import PrequentialEvaluator
 from stream_app.publishing.publisher import Document, PublisherUnavailableError
-from stream_app.ranking.ranker import Ranker
 from stream_app.settings import Settings
-from stream_app.worker.agents.users import UserEventHandler
-from stream_app.worker.dead_letter_writer import DeadLetterWriter
-from stream_app.worker.replica import Replica
-from stream_app.worker.reward_attributor import RewardAttributor
+from stream_app.worker.bootstrap import Ports, build_components
 from topics.catalog import DEAD_LETTERS, TopicSpec, topic_of
 from topics.events import Click, Erasure, Event, Search, UserEvent
 from topics.records import DeadLetter, RecommendationList
@@ -149,56 +140,35 @@ class InMemoryWorker:
     """The parts of a worker, wired as `stream_app.worker.app` wires them."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
-        self.settings = Settings(
-            **{"models": ["popularity", "item_to_item"], "flush_linger": 0.0, "data_dir": folder, **settings}
-        )
+        in_memory: dict[str, Any] = {
+            "models": ["popularity", "item_to_item"],
+            "fusion": "rrf",
+            "candidates_per_source": 50,
+            "max_items": 1000,
+            "max_users": 1000,
+            "flush_linger": 0.0,
+            "data_dir": folder,
+        }
+        self.settings = Settings(**{**in_memory, **settings})
         self.clock = ManualClock()
         self.metrics = Metrics()
         self.rows = InMemoryUserRows()
         self.producer = FakeBatchProducer()
         self.publisher = BlockingPublisher()
-        self.models = ModelSet(self.settings.models, max_items=1000, max_users=1000)
         store = DirectoryModelStore(folder)
-        self.replica = Replica(
-            self.models,
-            {},
-            store,
-            self.metrics,
-            broker="",
-            limits=self.settings.limits,
-            on_stale=lambda items, segments: self.flusher.invalidate(items, segments),  # noqa: PLW0108  # made below
-            clock=self.clock,
+        self.components = build_components(
+            self.settings,
+            Ports(self.rows, self.producer.append, self.publisher, store, self.metrics, self.clock),
         )
-        self.memory = PublishedListStore(self.settings.retained_lists, self.settings.list_retention)
-        self.lists = PrequentialEvaluator(self.metrics, self.memory)
-        self.log_progress = LogProgress()
-        ranker = Ranker(
-            self.models, per_source=50, length=self.settings.list_length, rules=self.settings.list_rules
-        )
-        append = self.producer.append
-        self.rewards = RewardAttributor(
-            self.memory,
-            self.log_progress,
-            self.replica,
-            append,
-            self.metrics,
-            self.settings.attribution_rules,
-        )
-        self.flusher = Flusher(
-            ranker, self.rows, self.publisher, self.lists, append, self.metrics, self.settings, self.clock
-        )
-        self.events = UserEventHandler(
-            self.rows,
-            self.replica,
-            self.flusher,
-            self.lists,
-            self.rewards,
-            append,
-            DeadLetterWriter(append, self.metrics),
-            self.metrics,
-            limits=self.settings.limits,
-            session_gap=self.settings.session_gap,
-        )
+        self.models = self.components.models
+        self.replica = self.components.replica
+        self.memory = self.components.memory
+        self.lists = self.components.prequential
+        self.log_progress = self.components.log_progress
+        self.rewards = self.components.rewards
+        self.queue = self.components.queue
+        self.flush_loop = self.components.flush_loop
+        self.events = self.components.user_events
         self._offsets: Counter[str] = Counter()
 
     def record(self, topic: str, key: bytes | None, value: bytes | None, **record_fields: Any) -> Any:
@@ -285,9 +255,9 @@ class InMemoryWorker:
     async def running_flusher(self) -> AsyncIterator[None]:
         """The flusher runs; nothing takes longer than some seconds."""
         async with asyncio.timeout(20):
-            self.flusher.start()
+            self.flush_loop.start()
             try:
                 yield
             finally:
                 self.publisher.unblocked.set()
-                await self.flusher.stop(patience=0.5)
+                await self.flush_loop.stop(patience=0.5)

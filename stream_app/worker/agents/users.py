@@ -19,7 +19,8 @@ from state.user_table import UserRowStore
 from stream_app.kafka.append import RecordAppender
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
-from stream_app.publishing.flusher import Flusher
+from stream_app.publishing.flush_loop import FlushLoop
+from stream_app.publishing.pending_queue import PendingQueue
 from stream_app.publishing.prequential import PrequentialEvaluator
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.faust_transport import RawSchema
@@ -60,7 +61,7 @@ class UserEventHandler:
 
     Parameters
     ----------
-    rows, replica, flusher, lists, rewards
+    rows, replica, flush_loop, lists, rewards
         What an event changes.
     append
         Where interactions go.
@@ -78,7 +79,7 @@ class UserEventHandler:
         self,
         rows: UserRowStore,
         replica: Replica,
-        flusher: Flusher,
+        flush_loop: FlushLoop,
         lists: PrequentialEvaluator,
         rewards: RewardAttributor,
         append: RecordAppender,
@@ -90,7 +91,8 @@ class UserEventHandler:
     ) -> None:
         self._rows = rows
         self._replica = replica
-        self._flusher = flusher
+        self._flush_loop = flush_loop
+        self._queue = flush_loop.queue
         self._lists = lists
         self._rewards = rewards
         self._append = append
@@ -159,12 +161,12 @@ class UserEventHandler:
         if interaction is not None or effect is Effect.EXPOSURE:
             self._rewards.process_event(event, record_id, message.timestamp, is_new=accepted)
         if effect is Effect.ERASURE:
-            self._flusher.erase(user_id)
+            self._flush_loop.erase(user_id)
         elif effect is Effect.SEARCH:
-            self._flusher.mark_search_pending(user_id, message.timestamp)
+            self._queue.mark_search_pending(user_id, message.timestamp)
         elif effect is Effect.REACTION:
             # what a shopper was shown is no news of what they like: the list they were shown stays
-            self._flusher.mark_pending(user_id, message.timestamp)
+            self._queue.mark_pending(user_id, message.timestamp)
         self._counters[message.topic, outcome].inc()
 
     def _measure(self, interaction: Interaction, ts: float) -> None:
@@ -182,9 +184,9 @@ class UserEventHandler:
         models = self._replica.models
         query = interaction.query or models.tracker.query(interaction.user_id, interaction.ts)
         if query:
-            self._flusher.invalidate_query(query)
+            self._queue.invalidate_query(query)
         if interaction.lines:
-            self._flusher.invalidate(
+            self._queue.invalidate(
                 [line.item_id for line in interaction.lines], models.affected_segments(interaction)
             )
 
@@ -192,7 +194,7 @@ class UserEventHandler:
 def declare_users_agent(
     app: Any,
     events: UserEventHandler,
-    flusher: Flusher,
+    queue: PendingQueue,
     catch_up_barrier: CatchUpBarrier,
     forward: RecordForwarder,
     is_current_assignment: Callable[[Any], bool] = lambda _: True,
@@ -203,7 +205,7 @@ def declare_users_agent(
     ----------
     app
         The Faust application.
-    events, flusher, catch_up_barrier, forward
+    events, queue, catch_up_barrier, forward
         What the agent uses.
     is_current_assignment
         Whether a message is of the assignment of now.
@@ -220,6 +222,6 @@ def declare_users_agent(
             event_to_forward = events.handle(event.message)
             if event_to_forward is not None:
                 await forward(event.message.topic, event_to_forward.user_id.encode(), event.message.value)
-            await flusher.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]
+            await queue.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]
 
     app.agent(topic, name="users")(users)

@@ -41,7 +41,7 @@ async def test_second_consecutive_full_flush_is_degraded(
     worker = make_worker()
     users = click_users(worker, 10)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     # of two full flushes one after the other the second; the two shoppers of the last waited for nobody
     assert degraded_users(worker, users) == set(users[4:8])
     assert worker.count("lists_degraded_total") == 4
@@ -58,12 +58,12 @@ async def test_no_degraded_lists_below_flush_size_or_when_disabled(
     worker = make_worker()
     users = click_users(worker, 3)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert degraded_users(worker, users) == set()
     full_ranking_worker = make_worker(degraded_ranking=False)
     users = click_users(full_ranking_worker, 10)
     async with full_ranking_worker.running_flusher():
-        await full_ranking_worker.flusher.wait_until_idle()
+        await full_ranking_worker.flush_loop.wait_until_idle()
     assert degraded_users(full_ranking_worker, users) == set()
     assert all(full_ranking_worker.published(user_key(user)) for user in users)
 
@@ -74,13 +74,13 @@ async def test_degraded_users_are_reranked_once_after_the_overload(
     worker = make_worker()
     users = click_users(worker, 40)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         first = worker.published(user_key("u5"))
         assert len(degraded_users(worker, users)) == 36
         # a lull in the rush: somebody comes, and nobody is ranked again
         worker.clock.now += 0.5
         worker.accept(worker.click("late", "shoe"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         before = worker.count("lists_published_total", kind="user")
         assert before == 41
         worker.clock.now += 0.6
@@ -90,7 +90,7 @@ async def test_degraded_users_are_reranked_once_after_the_overload(
             await asyncio.sleep(0)
             if not worker.count("degraded_users"):
                 break
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert degraded_users(worker, users) == set()
     assert worker.count("lists_published_total", kind="user") == before + 1 + 36
     assert worker.count("degraded_users") == 0
@@ -108,13 +108,13 @@ async def test_erased_user_is_not_reranked(
     worker = make_worker()
     click_users(worker, 8)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         assert worker.published(user_key("u5")) is not None
         worker.accept(worker.erasure("u5"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.clock.now += 2.0
         worker.accept(worker.click("late", "shoe"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.published(user_key("u5")) is None
 
 
@@ -124,13 +124,13 @@ async def test_consecutive_bursts_do_not_postpone_reranking(
     worker = make_worker()
     users = click_users(worker, 12)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         assert degraded_users(worker, users)
         for _ in range(4):
             # more than a flush takes, every 0.4 s: never a second without one
             worker.clock.now += 0.4
             click_users(worker, 6)
-            await worker.flusher.wait_until_idle()
+            await worker.flush_loop.wait_until_idle()
     assert degraded_users(worker, users[6:]) == set()
 
 
@@ -140,11 +140,11 @@ async def test_republication_without_an_event_is_never_degraded(
     worker = make_worker()
     users = click_users(worker, 12)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.clock.now += 2.0
         for user in users:
-            worker.flusher.mark_pending(user)
-        await worker.flusher.wait_until_idle()
+            worker.queue.mark_pending(user)
+        await worker.flush_loop.wait_until_idle()
     assert degraded_users(worker, users) == set()
 
 
@@ -154,10 +154,10 @@ async def test_full_list_has_its_own_id_without_new_events(
     worker = make_worker()
     click_users(worker, 8)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         first = worker.published(user_key("u7"))
-        worker.flusher.mark_pending("u7")
-        await worker.flusher.wait_until_idle()
+        worker.queue.mark_pending("u7")
+        await worker.flush_loop.wait_until_idle()
         reranked = worker.published(user_key("u7"))
     assert first is not None
     assert reranked is not None
@@ -174,13 +174,13 @@ async def test_search_during_overload_is_ranked_and_reranked(
     worker.accept(worker.search("u9", "warm feet", "hat", "sock", "never met"))
     click_users(worker, 8)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         found = worker.published(search_key("u9"))
         assert found is not None
         assert {item.id for item in found.items} >= {"hat", "sock", "never met"}
         # they click what was found before it is their turn again
         worker.accept(worker.click("u9", "sock"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         reranked = worker.published(search_key("u9"))
     assert worker.count("lists_published_total", kind="search") == 2
     assert reranked is not None
@@ -194,18 +194,18 @@ async def test_full_search_list_is_not_reranked_after_a_later_overload(
     click_users(worker, 2)
     worker.accept(worker.search("u9", "warm feet", "hat", "sock"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         found = worker.published(search_key("u9"))
         for _ in range(2):
             # clicks are no news of what was found, and both times the shopper's list is made in a hurry
             click_users(worker, 5)
             worker.accept(worker.click("u9", "shoe"))
             click_users(worker, 12)
-            await worker.flusher.wait_until_idle()
+            await worker.flush_loop.wait_until_idle()
             assert degraded_users(worker, ["u9"]) == {"u9"}
         worker.clock.now += 1.1
         worker.accept(worker.click("late", "shoe"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert degraded_users(worker, ["u9"]) == set()
     assert worker.count("lists_published_total", kind="search") == 1
     assert found is not None
@@ -220,8 +220,8 @@ async def test_event_backlog_degrades_a_flush_that_is_not_full(
         for number, backlog in enumerate((3, 4, 4, 3, 4)):
             worker.accept(worker.click(f"u{number}", "shoe"), worker.click(f"u{number}", "sock"))
             # what a worker does after each event, with what it has read and not taken yet
-            await worker.flusher.wait_for_capacity(backlog)
-            await worker.flusher.wait_until_idle()
+            await worker.queue.wait_for_capacity(backlog)
+            await worker.flush_loop.wait_until_idle()
     # only the second of two in a row, so that one burst that is worked off at once is no rush
     assert degraded_users(worker, [f"u{number}" for number in range(5)]) == {"u2"}
 
@@ -234,17 +234,17 @@ async def test_pending_search_rerank_survives_a_redis_failure(
     worker.accept(worker.search("u9", "warm feet", "hat", "sock"))
     click_users(worker, 8)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         found = worker.published(search_key("u9"))
         assert degraded_users(worker, ["u9"]) == {"u9"}
         worker.publisher.available = False
         worker.accept(worker.click("u9", "sock"))
         await worker.publisher.publish_failed.wait()
         worker.publisher.available = True
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.clock.now += 1.1
         worker.accept(worker.click("late", "shoe"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     reranked = worker.published(search_key("u9"))
     assert found is not None
     assert reranked is not None

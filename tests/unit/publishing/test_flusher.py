@@ -56,21 +56,21 @@ async def run_pending_tasks() -> None:
 async def test_pending_user_is_published_under_their_key(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     document = worker.published(user_key("ann"))
     assert document is not None
     assert document.key == user_key("ann")
     assert document.generated_at == rfc3339(worker.clock.now)
     assert document.model_version == 6
     assert {item.id for item in document.items} == {"shoe", "sock", "hat"}
-    assert len(worker.flusher) == 0
+    assert worker.queue.n_users == 0
     assert worker.count("lists_published_total", kind="user") == 2
 
 
 async def test_each_flush_is_one_pipeline(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     # two shoppers, three items, one segment
     assert worker.publisher.flush_sizes == [6]
     assert worker.count("flush_lists_sum") == 6
@@ -83,7 +83,7 @@ async def test_events_of_one_user_are_coalesced_into_one_list(worker: InMemoryWo
     for number in range(10):
         worker.accept(worker.click("ann", f"i{number}"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("lists_published_total", kind="user") == 1
     assert worker.count("freshness_seconds_count") == 10
 
@@ -93,10 +93,10 @@ async def test_users_beyond_flush_size_take_several_pipelines(
 ) -> None:
     worker = make_worker(flush_users=4)
     for user in range(10):
-        worker.flusher.mark_pending(f"u{user}", worker.clock.now)
+        worker.queue.mark_pending(f"u{user}", worker.clock.now)
         worker.accept(worker.click(f"u{user}", "shoe"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("lists_published_total", kind="user") == 10
     assert len(worker.publisher.flush_sizes) == 3
 
@@ -111,11 +111,11 @@ async def test_freshness_is_observed_once_per_event_after_acknowledgement(
         assert worker.count("freshness_seconds_count") == 0
         worker.clock.now += 0.25
         worker.publisher.unblocked.set()
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         assert worker.count("freshness_seconds_count") == 2
         assert worker.count("freshness_seconds_sum") == pytest.approx(0.5)
-        worker.flusher.mark_pending("ann")
-        await worker.flusher.wait_until_idle()
+        worker.queue.mark_pending("ann")
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("freshness_seconds_count") == 2
 
 
@@ -128,7 +128,7 @@ async def test_user_marked_during_a_flush_is_published_again(
         await worker.publisher.publish_started.wait()
         worker.accept(worker.click("ann", "scarf"))
         worker.publisher.unblocked.set()
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     document = worker.published(user_key("ann"))
     assert document is not None
     assert document.model_version == 7
@@ -151,7 +151,7 @@ async def test_pending_users_survive_a_redis_outage_and_get_current_lists(
         worker.accept(worker.click("bob", "scarf"), worker.click("cem", "scarf"))
         worker.clock.now += 30.0
         worker.publisher.available = True
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("flush_failures_total") >= 1
     for user in ("ann", "bob", "cem"):
         document = worker.published(user_key(user))
@@ -174,7 +174,7 @@ async def test_an_outage_is_logged_once(worker: InMemoryWorker, caplog: pytest.L
                 await worker.publisher.publish_failed.wait()
                 worker.publisher.publish_failed.clear()
             worker.publisher.available = True
-            await worker.flusher.wait_until_idle()
+            await worker.flush_loop.wait_until_idle()
     assert [record.message for record in caplog.records if "Redis is unavailable" in record.message] == [
         "Redis is unavailable; lists stay pending until it returns: the memory publisher is set to unavailable"
     ]
@@ -185,9 +185,9 @@ async def test_back_pressure_applies_when_a_full_batch_is_pending(
 ) -> None:
     worker = make_worker(flush_users=2)
     worker.accept(worker.click("ann", "shoe"))
-    await worker.flusher.wait_for_capacity()
+    await worker.queue.wait_for_capacity()
     worker.accept(worker.click("bob", "shoe"))
-    blocked_call = asyncio.create_task(worker.flusher.wait_for_capacity())
+    blocked_call = asyncio.create_task(worker.queue.wait_for_capacity())
     await run_pending_tasks()
     assert not blocked_call.done()
     async with worker.running_flusher():
@@ -204,12 +204,12 @@ async def test_no_back_pressure_while_redis_is_unavailable(
         await worker.publisher.publish_failed.wait()
         for user in range(20):
             # events go on being learned, and the shoppers wait
-            await worker.flusher.wait_for_capacity()
+            await worker.queue.wait_for_capacity()
             worker.accept(worker.click(f"u{user}", "shoe"))
         assert worker.models.version == 22
-        assert len(worker.flusher) >= 20
+        assert worker.queue.n_users >= 20
         worker.publisher.available = True
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("lists_published_total", kind="user") == 22
 
 
@@ -218,9 +218,9 @@ async def test_pending_users_are_bounded_and_evictions_counted(
 ) -> None:
     worker = make_worker(max_pending=3)
     worker.accept(*(worker.click(f"u{user}", "shoe") for user in range(5)))
-    assert len(worker.flusher) == 3
+    assert worker.queue.n_users == 3
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("pending_evicted_total") == 2
     assert worker.count("pending_users") == 0
 
@@ -228,10 +228,10 @@ async def test_pending_users_are_bounded_and_evictions_counted(
 async def test_an_erased_shopper_has_no_list_and_the_others_keep_theirs(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.publisher.documents[search_key("ann")] = b"{}"
         worker.accept(worker.erasure("ann"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert user_key("ann") not in worker.publisher.documents
     assert search_key("ann") not in worker.publisher.documents
     assert user_key("bob") in worker.publisher.documents
@@ -241,7 +241,7 @@ async def test_an_erased_shopper_has_no_list_and_the_others_keep_theirs(worker: 
 async def test_erasure_before_the_flush_cancels_publication(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"), worker.erasure("ann"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert user_key("ann") not in worker.publisher.documents
     assert [record.value for record in worker.producer.of(LISTS)] == [None]
 
@@ -253,7 +253,7 @@ async def test_erasure_during_a_flush_removes_the_list(worker: InMemoryWorker) -
         await worker.publisher.publish_started.wait()
         worker.accept(worker.erasure("ann"))
         worker.publisher.unblocked.set()
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert user_key("ann") not in worker.publisher.documents
     # whoever reads the topic back is told to forget what was on it
     assert [record.value is None for record in worker.producer.of(LISTS)] == [False, True]
@@ -272,7 +272,7 @@ async def test_erasure_during_a_failing_flush_removes_the_list(
         worker.publisher.unblocked.set()
         await worker.publisher.publish_failed.wait()
         worker.publisher.available = True
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert user_key("ann") not in worker.publisher.documents
     assert user_key("bob") in worker.publisher.documents
     last = {record.key: record.value for record in worker.producer.of(LISTS)}
@@ -289,11 +289,11 @@ async def test_erasure_of_a_ranked_but_unsent_list_leaves_no_trace(
         # ann's list is ranked while bob's is on its way
         worker.accept(worker.click("ann", "shoe"))
         async with asyncio.timeout(5):
-            while len(worker.flusher):  # noqa: ASYNC110  # the condition is the flusher's, it has no event
+            while worker.queue.n_users:  # noqa: ASYNC110  # the condition is the flusher's, it has no event
                 await asyncio.sleep(0)
         worker.accept(worker.erasure("ann"))
         worker.publisher.unblocked.set()
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert user_key("ann") not in worker.publisher.documents
     assert [r.key for r in worker.producer.of(LISTS) if r.value is not None] == [b"bob"]
     assert worker.lists.evaluate_interaction("ann", "shoe", worker.clock.now) == 0
@@ -302,9 +302,9 @@ async def test_erasure_of_a_ranked_but_unsent_list_leaves_no_trace(
 async def test_user_active_after_erasure_gets_a_new_list(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.accept(worker.erasure("ann"), worker.click("ann", "scarf"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     document = worker.published(user_key("ann"))
     assert document is not None
     assert document.model_version == 8
@@ -322,7 +322,7 @@ async def test_list_written_by_the_new_partition_owner_is_not_overwritten(
     del worker.rows.stored["ann"]
     worker.publisher.documents[user_key("ann")] = b"what the new owner wrote"
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.publisher.documents[user_key("ann")] == b"what the new owner wrote"
     assert user_key("bob") in worker.publisher.documents
 
@@ -335,8 +335,8 @@ async def test_refresh_cycles_are_bounded_and_resume(worker: InMemoryWorker) -> 
     sizes = [0]
     async with worker.running_flusher():
         while sizes[-1] < 250:
-            worker.flusher.mark_pending("ann")
-            await worker.flusher.wait_until_idle()
+            worker.queue.mark_pending("ann")
+            await worker.flush_loop.wait_until_idle()
             sizes.append(sum(key.startswith("recs:item:") for key in documents))
             worker.clock.now += worker.settings.shared_list_interval
     assert all(0 < after - before <= 100 for before, after in pairwise(sizes))
@@ -345,16 +345,16 @@ async def test_refresh_cycles_are_bounded_and_resume(worker: InMemoryWorker) -> 
 async def test_item_and_segment_lists_wait_for_the_next_refresh_cycle(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         assert item_ids_at(worker, popular_key()) == {"shoe", "sock", "hat"}
         first = worker.published(item_key("shoe"))
         worker.accept(worker.click("ann", "scarf", context={"country": "FR"}), worker.click("ann", "shoe"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         assert worker.published(item_key("shoe")) == first
         assert item_ids_at(worker, popular_key()) == {"shoe", "sock", "hat"}
         worker.clock.now += worker.settings.shared_list_interval
-        worker.flusher.mark_pending("ann")
-        await worker.flusher.wait_until_idle()
+        worker.queue.mark_pending("ann")
+        await worker.flush_loop.wait_until_idle()
     assert "scarf" in item_ids_at(worker, popular_key())
     assert item_ids_at(worker, popular_key("country:FR")) == {"scarf"}
     assert worker.published(item_key("shoe")) != first
@@ -366,9 +366,9 @@ async def test_refresh_cycle_runs_without_pending_users(
     worker = make_worker(shared_list_interval=0.01)
     click_shared_items(worker)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.accept(worker.click("ann", "scarf", context={"country": "FR"}))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         assert popular_key("country:FR") not in worker.publisher.documents
         worker.clock.now += worker.settings.shared_list_interval
         while popular_key("country:FR") not in worker.publisher.documents:  # noqa: ASYNC110  # as above
@@ -379,7 +379,7 @@ async def test_refresh_cycle_runs_without_pending_users(
 async def test_item_without_related_items_has_no_list(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert set(worker.publisher.documents) == {user_key("ann"), popular_key()}
 
 
@@ -393,7 +393,7 @@ async def test_lists_are_appended_to_kafka_before_redis(
         [record] = worker.producer.of(LISTS)
         assert worker.publisher.documents == {}
         worker.publisher.unblocked.set()
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.producer.of(LISTS) == [record]
     assert record == (LISTS.name, 3, b"ann", worker.publisher.documents[user_key("ann")])
 
@@ -406,7 +406,7 @@ async def test_a_list_is_logged_once_when_redis_returns(worker: InMemoryWorker) 
         await run_pending_tasks()
         worker.clock.now += 30.0
         worker.publisher.available = True
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     unacknowledged, acknowledged = [record.value for record in worker.producer.of(LISTS)]
     assert acknowledged == worker.publisher.documents[user_key("ann")]
     assert unacknowledged != acknowledged
@@ -427,7 +427,7 @@ async def test_policy_features_are_logged_and_remembered_but_not_in_redis(
     monkeypatch.setattr(Ranker, "rank_user", rank_with_features)
     click_shared_items(worker)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     logged = {r.key: r.value for r in worker.producer.of(LISTS)}[b"ann"]
     assert logged is not None
     document = worker.publisher.documents[user_key("ann")]
@@ -451,7 +451,7 @@ async def test_lists_are_not_appended_when_audit_is_off(
     worker = make_worker(audit_lists=False)
     worker.accept(worker.click("ann", "shoe"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert user_key("ann") in worker.publisher.documents
     assert worker.producer.of(LISTS) == []
 
@@ -459,8 +459,8 @@ async def test_lists_are_not_appended_when_audit_is_off(
 async def test_stop_publishes_pending_lists(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
     async with asyncio.timeout(10):
-        worker.flusher.start()
-        await worker.flusher.stop()
+        worker.flush_loop.start()
+        await worker.flush_loop.stop()
     assert {user_key("ann"), user_key("bob")} <= set(worker.publisher.documents)
 
 
@@ -470,21 +470,21 @@ async def test_stop_does_not_wait_for_unavailable_redis_and_logs_the_rest(
     click_shared_items(worker)
     worker.publisher.available = False
     async with asyncio.timeout(10):
-        worker.flusher.start()
+        worker.flush_loop.start()
         await worker.publisher.publish_failed.wait()
         await run_pending_tasks()
-        await worker.flusher.stop(patience=0.01)
+        await worker.flush_loop.stop(patience=0.01)
     assert worker.publisher.documents == {}
-    assert "2 lists were not published and 0 erased" in caplog.text
+    assert "unpublished work: 2 user lists, 0 erasures" in caplog.text
 
 
 async def test_stop_leaves_no_task_behind(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"))
     worker.publisher.block()
     async with asyncio.timeout(10):
-        worker.flusher.start()
+        worker.flush_loop.start()
         await worker.publisher.publish_started.wait()
-        await worker.flusher.stop(patience=0.01)
+        await worker.flush_loop.stop(patience=0.01)
     remaining = asyncio.all_tasks() - {asyncio.current_task()}
     for task in remaining:
         task.cancel()
@@ -493,7 +493,7 @@ async def test_stop_leaves_no_task_behind(worker: InMemoryWorker) -> None:
 
 
 async def test_stop_before_start_is_a_no_op(worker: InMemoryWorker) -> None:
-    await worker.flusher.stop()
+    await worker.flush_loop.stop()
 
 
 async def test_pending_erasures_are_counted_and_apply_back_pressure(
@@ -504,17 +504,17 @@ async def test_pending_erasures_are_counted_and_apply_back_pressure(
     async with worker.running_flusher():
         for user in ("ann", "bob"):
             worker.accept(worker.erasure(user))
-            await worker.flusher.wait_for_capacity()
+            await worker.queue.wait_for_capacity()
         await worker.publisher.publish_failed.wait()
         assert worker.count("pending_erasures") == 2
         worker.accept(worker.erasure("cid"))
-        blocked_call = asyncio.create_task(worker.flusher.wait_for_capacity())
+        blocked_call = asyncio.create_task(worker.queue.wait_for_capacity())
         await run_pending_tasks()
         assert not blocked_call.done()
         worker.publisher.documents[user_key("ann")] = b"{}"
         worker.publisher.available = True
         await blocked_call
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.publisher.documents == {}
     assert worker.count("pending_erasures") == 0
 
@@ -523,9 +523,9 @@ async def test_many_erasures_are_split_over_pipelines(worker: InMemoryWorker) ->
     users = [f"u{number}" for number in range(2_500)]
     worker.publisher.documents.update((user_key(user), b"{}") for user in users)
     for user in users:
-        worker.flusher.resume_erasure(user)
+        worker.queue.add_erasure(user)
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.publisher.documents == {}
     assert worker.publisher.deletion_sizes == [2_000, 2_000, 1_000]
 
@@ -538,19 +538,19 @@ async def test_back_pressure_resumes_after_an_outage_until_the_batch_is_flushed(
     worker.accept(*(worker.click(f"u{user}", "shoe") for user in range(8)))
     async with worker.running_flusher():
         await worker.publisher.publish_failed.wait()
-        await worker.flusher.wait_for_capacity()
+        await worker.queue.wait_for_capacity()
         worker.publisher.available = True
         worker.publisher.block()
         await worker.publisher.publish_started.wait()
         worker.publisher.unblocked.set()
         while worker.count("lists_published_total", kind="user") == 0:  # noqa: ASYNC110  # told by a counter alone
             await asyncio.sleep(0)
-        blocked_call = asyncio.create_task(worker.flusher.wait_for_capacity())
+        blocked_call = asyncio.create_task(worker.queue.wait_for_capacity())
         await asyncio.sleep(0)
         assert not blocked_call.done()
         await blocked_call
-        assert len(worker.flusher) < 2
-        await worker.flusher.wait_until_idle()
+        assert worker.queue.n_users < 2
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("lists_published_total", kind="user") == 8
 
 
@@ -563,7 +563,7 @@ async def test_user_active_after_erasure_during_an_outage_gets_a_list(
         worker.accept(worker.erasure("ann"), worker.click("ann", "scarf"))
         await worker.publisher.publish_failed.wait()
         worker.publisher.available = True
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     found = worker.published(user_key("ann"))
     assert found is not None
     assert worker.count("pending_erasures") == 0
@@ -574,12 +574,12 @@ async def test_pending_erasures_are_dropped_when_partitions_are_revoked(worker: 
     async with worker.running_flusher():
         worker.accept(worker.erasure("ann"))
         await worker.publisher.publish_failed.wait()
-        worker.flusher.drop_pending_erasures()
+        worker.queue.drop_erasures()
         # the next owner's list
         worker.publisher.documents[user_key("ann")] = b"{}"
         worker.publisher.available = True
         worker.accept(worker.click("bob", "shoe"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert user_key("ann") in worker.publisher.documents
     assert worker.count("pending_erasures") == 0
 
@@ -588,11 +588,11 @@ async def test_stale_search_list_is_deleted_on_republication(worker: InMemoryWor
     worker.accept(worker.click("ann", "shoe"))
     worker.publisher.documents[search_key("ann")] = b"{}"
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         # an event says nothing of it: it may be of this very moment
         assert search_key("ann") in worker.publisher.documents
-        worker.flusher.mark_pending("ann")
-        await worker.flusher.wait_until_idle()
+        worker.queue.mark_pending("ann")
+        await worker.flush_loop.wait_until_idle()
     assert search_key("ann") not in worker.publisher.documents
 
 
@@ -603,7 +603,7 @@ async def test_back_pressure_applies_at_max_pending_below_flush_size(
     async with worker.running_flusher():
         for number in range(20):
             worker.accept(worker.click(f"u{number}", "shoe"))
-            await worker.flusher.wait_for_capacity()
-        await worker.flusher.wait_until_idle()
+            await worker.queue.wait_for_capacity()
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("pending_evicted_total") == 0
     assert worker.count("lists_published_total", kind="user") == 20

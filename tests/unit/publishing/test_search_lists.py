@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import structs
@@ -19,10 +19,8 @@ from stream_app.client.redis_contract import (
     search_key,
     user_key,
 )
-from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
-from stream_app.ranking.search.results_ranker import ResultsRanker
 from topics.catalog import LISTS
 from topics.events import Search
 
@@ -59,7 +57,7 @@ async def test_search_publishes_personalized_results_with_the_user_list(
         worker.accept(worker.click(user, "tent"), worker.click(user, "peg"))
     worker.accept(worker.click("ann", "tent"), worker.search("ann", " Camping  GEAR", "rope", "peg"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     found = search_list(worker, search_key("ann"))
     assert found is not None
     assert (found.key, found.query) == (search_key("ann"), "camping gear")
@@ -76,14 +74,14 @@ async def test_search_list_is_republished_only_by_the_next_search(
 ) -> None:
     async with worker.running_flusher():
         worker.accept(worker.search("ann", "tents", "a", "b"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         first = worker.publisher.documents.pop(search_key("ann"))
         worker.accept(worker.click("ann", "b"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         assert search_key("ann") not in worker.publisher.documents
         worker.clock.now += 1.0
         worker.accept(worker.search("ann", "boots", "c"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert decode_search_list(first).query == "tents"
     assert item_ids_at(worker, search_key("ann")) == ["c"]
 
@@ -91,7 +89,7 @@ async def test_search_list_is_republished_only_by_the_next_search(
 async def test_a_click_in_the_same_flush_does_not_lose_the_search(worker: InMemoryWorker) -> None:
     worker.accept(worker.search("ann", "tents", "a", "b"), worker.click("ann", "b"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert sorted(item_ids_at(worker, search_key("ann"))) == ["a", "b"]
 
 
@@ -101,7 +99,7 @@ async def test_search_list_is_published_after_a_redis_outage(worker: InMemoryWor
     async with worker.running_flusher():
         await worker.publisher.publish_failed.wait()
         worker.publisher.available = True
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert item_ids_at(worker, search_key("ann")) == ["a", "b"]
     assert worker.count("search_freshness_seconds_count") == 1
 
@@ -111,18 +109,18 @@ async def test_republication_includes_the_search_list_of_the_session(
 ) -> None:
     async with worker.running_flusher():
         worker.accept(worker.search("ann", "tents", "a", "b"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.publisher.documents.clear()
-        worker.flusher.mark_pending("ann")
-        await worker.flusher.wait_until_idle()
+        worker.queue.mark_pending("ann")
+        await worker.flush_loop.wait_until_idle()
         assert item_ids_at(worker, search_key("ann")) == ["a", "b"]
         # but not one of an earlier visit
         worker.clock.now += 10_000.0
         worker.accept(worker.click("ann", "c"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.publisher.documents.clear()
-        worker.flusher.mark_pending("ann")
-        await worker.flusher.wait_until_idle()
+        worker.queue.mark_pending("ann")
+        await worker.flush_loop.wait_until_idle()
     assert user_key("ann") in worker.publisher.documents
     assert search_key("ann") not in worker.publisher.documents
 
@@ -132,23 +130,23 @@ async def test_search_without_results_and_history_has_no_list(
 ) -> None:
     worker.accept(worker.search("ann", "tents"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert search_key("ann") not in worker.publisher.documents
 
 
 async def test_erasure_removes_published_and_in_flight_search_lists(worker: InMemoryWorker) -> None:
     async with worker.running_flusher():
         worker.accept(worker.search("ann", "tents", "a"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.accept(worker.search("ann", "boots", "b"), worker.erasure("ann"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         assert search_key("ann") not in worker.publisher.documents
         worker.publisher.block()
         worker.accept(worker.search("ann", "lamps", "c"))
         await worker.publisher.publish_started.wait()
         worker.accept(worker.erasure("ann"))
         worker.publisher.unblocked.set()
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert search_key("ann") not in worker.publisher.documents
 
 
@@ -157,11 +155,11 @@ async def test_search_lists_are_appended_but_not_measured_prequentially(
 ) -> None:
     worker.accept(worker.click("bob", "hat"), worker.search("ann", "tents", "a"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         audited = [record for record in worker.producer.of(LISTS) if record.key == b"ann"]
         assert len(audited) == 2
         worker.accept(worker.click("ann", "hat"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("prequential_hits_total") == 1
 
 
@@ -171,10 +169,10 @@ async def test_search_ranking_failure_does_not_affect_user_lists(
     def fail(*_: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(worker.flusher._ranker, "rank_search", fail)
+    monkeypatch.setattr(worker.flush_loop._builder._ranker, "rank_search", fail)
     worker.accept(worker.click("bob", "hat"), worker.search("ann", "tents", "a"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert user_key("ann") in worker.publisher.documents
     assert search_key("ann") not in worker.publisher.documents
     assert worker.count("ranking_failures_total") == 1
@@ -190,18 +188,18 @@ async def test_choice_after_a_search_publishes_the_query_list(
     worker = make_worker(models=["popularity", "search"])
     async with worker.running_flusher():
         worker.accept(worker.search("ann", "Red shoes"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         assert query_key("red shoes") not in worker.publisher.documents
         worker.clock.now += 10.0
         worker.accept(worker.click("ann", "sneaker"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         assert item_ids_at(worker, query_key("red shoes")) == ["sneaker"]
         found = search_list(worker, query_key("red shoes"))
         assert found is not None
         assert (found.query, found.items[0].why.source) == ("red shoes", "chosen_after_search")
         worker.clock.now += 10.0
         worker.accept(worker.click("bob", "boot", query="  RED shoes"))
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert set(item_ids_at(worker, query_key("Red Shoes"))) == {"sneaker", "boot"}
     assert worker.count("lists_published_total", kind="query") == 2
     # and a shopper who searched may be brought what others chose
@@ -219,7 +217,7 @@ async def test_queries_are_refreshed_in_cycles_and_failed_cycles_are_requeued(
     async with worker.running_flusher():
         await worker.publisher.publish_failed.wait()
         worker.publisher.available = True
-        while worker.flusher._shared_lists or len(worker.flusher):
+        while worker.queue.shared_lists or worker.queue.n_users:
             worker.clock.now += 1.0
             await asyncio.sleep(0)
     assert all(item_ids_at(worker, query_key(f"shoe{number}")) == ["sneaker"] for number in range(60))
@@ -233,7 +231,7 @@ async def test_empty_and_overlong_queries_have_no_query_list(
     worker = make_worker(models=["popularity", "search"])
     worker.accept(worker.search("ann", query, "a"), worker.click("ann", "a", query=query))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert item_ids_at(worker, search_key("ann")) == ["a"]
     assert not [key for key in worker.publisher.documents if key.startswith("recs:query:")]
 
@@ -243,7 +241,7 @@ async def test_exposure_is_reported_with_the_lists(worker: InMemoryWorker) -> No
         for item in ("shoe", "sock", "hat"):
             worker.accept(worker.click(user, item))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("exposure_gini_ratio") == pytest.approx(0.0)
     assert worker.count("exposure_new_items_ratio") == 1.0
     assert 0.0 <= worker.count("exposure_long_tail_ratio") <= 1.0
@@ -254,7 +252,7 @@ async def test_list_diversity_is_reported_for_described_items(worker: InMemoryWo
         for item in ("shoe", "sock", "hat"):
             worker.accept(worker.click(user, item))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert math.isnan(worker.count("list_dissimilarity_ratio"))
     for item, category in (("shoe", "feet"), ("sock", "feet"), ("hat", "head")):
         number = worker.models.index.index(item, 0.0)
@@ -262,7 +260,7 @@ async def test_list_diversity_is_reported_for_described_items(worker: InMemoryWo
     worker.clock.now += 10.0
     worker.accept(worker.click("ann", "hat"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert worker.count("list_dissimilarity_ratio") == pytest.approx(2 / 3)
     assert worker.count("list_categories") == 2.0
 
@@ -278,7 +276,7 @@ async def test_list_rules_from_settings_apply_to_published_lists(
         for item in ("shoe", "boot", "hat"):
             worker.accept(worker.click(user, item))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     found = worker.published(user_key("ann"))
     assert found is not None
     assert len(found.items) == 2
@@ -286,14 +284,8 @@ async def test_list_rules_from_settings_apply_to_published_lists(
 
 
 async def test_search_list_uses_the_prices_of_the_search_event(
-    make_worker: Callable[..., InMemoryWorker], monkeypatch: pytest.MonkeyPatch
+    make_worker: Callable[..., InMemoryWorker],
 ) -> None:
-    def models(*names: Any, **bounds: Any) -> ModelSet:
-        model_set = ModelSet(*names, **bounds)
-        model_set.learners.append(ResultsRanker())
-        return model_set
-
-    monkeypatch.setattr("tests.support.in_memory_worker.ModelSet", models)
     worker = make_worker()
     names = [f"i{number}" for number in range(6)]
 
@@ -309,6 +301,6 @@ async def test_search_list_uses_the_prices_of_the_search_event(
     worker.accept(search("ann", [90.0, 80.0, 70.0, 20.0, 60.0, 50.0]))
     worker.accept(search("bob", [90.0, 80.0, 70.0, 60.0, 20.0, 50.0]))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert item_ids_at(worker, search_key("ann"))[0] == "i3"
     assert item_ids_at(worker, search_key("bob"))[0] == "i4"

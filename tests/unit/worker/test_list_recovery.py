@@ -16,7 +16,6 @@ from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
 from state.published_list import PublishedList
 from stream_app.client.redis_contract import encode_list, search_key, user_key
-from stream_app.publishing.list_documents import append_features
 from stream_app.worker import list_recovery as list_recovery_module
 from stream_app.worker.list_recovery import ListRecovery
 from topics.catalog import LISTS, REWARDS
@@ -65,7 +64,13 @@ class FakeListLog:
             model_version=1,
             items=tuple(ListedItem(item, 0.5, propensity, Reason("popular")) for item in items),
         )
-        self.add(LISTS.name, partition, user.encode(), append_features(encode_list(listed), features), age)
+        self.add(
+            LISTS.name,
+            partition,
+            user.encode(),
+            encode_list(msgspec.structs.replace(listed, features=features)),
+            age,
+        )
 
     def reward(
         self,

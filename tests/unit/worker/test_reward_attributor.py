@@ -80,7 +80,7 @@ async def test_a_click_on_the_published_list_is_rewarded(worker: InMemoryWorker)
     for item in ("shoe", "sock", "hat"):
         worker.accept(worker.click("bob", item), worker.click("ann", item))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     document = worker.published("recs:user:{ann}")
     assert document is not None
     worker.clock.now += 7.5
@@ -194,7 +194,7 @@ def test_an_impression_of_an_unknown_list_is_not_counted_as_unattributed(worker:
 async def test_events_of_an_erased_user_are_not_rewarded(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"), worker.click("bob", "shoe"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.accept(worker.erasure("ann"), worker.click("ann", "shoe"))
     assert [each.kind for each in sent(worker)] == [RewardKind.ERASURE]
     assert worker.count("unattributed_reactions_total", reason="no_list") == 3

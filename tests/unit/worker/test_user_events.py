@@ -65,7 +65,7 @@ def test_an_accepted_click_is_stored_sent_learned_and_marked_pending(worker: InM
     assert (interaction.user_id, interaction.kind) == ("ann", Kind.VIEW)
     assert interaction.segments == ("country:FR", "channel:web")
     assert worker.models.version == 1
-    assert len(worker.flusher) == 1
+    assert worker.queue.n_users == 1
     assert worker.event_outcomes(CLICKS) == {"accepted": 1}
 
 
@@ -98,12 +98,12 @@ def test_a_duplicate_event_changes_nothing_and_is_counted(worker: InMemoryWorker
     click = worker.click("ann", "shoe")
     worker.accept(click)
     before = worker.rows.stored["ann"]
-    worker.flusher.erase("ann")
+    worker.flush_loop.erase("ann")
     worker.accept(click)
     assert worker.rows.stored["ann"] == before
     assert len(worker.producer.of(INTERACTIONS)) == 1
     assert worker.models.version == 1
-    assert len(worker.flusher) == 0
+    assert worker.queue.n_users == 0
     assert worker.event_outcomes(CLICKS) == {"accepted": 1, "duplicate": 1}
     assert worker.count("duplicates_total", topic=CLICKS.name) == 1
 
@@ -129,9 +129,9 @@ def test_a_replayed_event_is_sent_again_identically_and_learned_once(
 def test_a_list_lost_in_a_crash_is_published_when_its_event_is_replayed(worker: InMemoryWorker) -> None:
     message = worker.message(worker.click("ann", "shoe"))
     worker.events.handle(message)
-    worker.flusher.erase("ann")
+    worker.flush_loop.erase("ann")
     worker.events.handle(message)
-    assert len(worker.flusher) == 1
+    assert worker.queue.n_users == 1
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_an_event_under_a_foreign_key_is_returned_and_changes_nothing(
     assert worker.rows.stored == {}
     assert worker.producer.records == []
     assert worker.models.version == 0
-    assert len(worker.flusher) == 0
+    assert worker.queue.n_users == 0
     assert worker.event_outcomes(CLICKS) == {"rekeyed": 1}
 
 
@@ -229,7 +229,7 @@ def test_an_erasure_forgets_the_user_but_keeps_the_watermarks(worker: InMemoryWo
     assert b"shoe" not in worker.rows.stored["ann"]
     assert interactions(worker)[-1].kind is Kind.ERASE
     assert worker.lists.evaluate_interaction("ann", "shoe", worker.clock.now) == 0
-    assert len(worker.flusher) == 0
+    assert worker.queue.n_users == 0
     worker.events.handle(message)
     assert worker.rows.get("ann").recent == ()
 
@@ -245,11 +245,11 @@ def test_an_interaction_is_evaluated_against_the_users_current_list(worker: InMe
 async def test_an_interaction_is_evaluated_before_it_is_learned(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"))
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         # what nobody had seen before cannot be a hit, though the next list holds it
         worker.accept(worker.click("ann", "hat"))
         assert worker.count("prequential_hits_total") == 0
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
         worker.accept(worker.click("ann", "hat"))
     assert worker.count("prequential_events_total") == 2
     assert worker.count("prequential_hits_total") == 1
@@ -294,7 +294,7 @@ async def test_freshness_is_measured_from_the_broker_timestamp(worker: InMemoryW
     worker.accept(late)
     worker.clock.now += 0.05
     async with worker.running_flusher():
-        await worker.flusher.wait_until_idle()
+        await worker.flush_loop.wait_until_idle()
     assert user_key("ann") in worker.publisher.documents
     assert worker.count("freshness_seconds_sum") == pytest.approx(0.05, abs=1e-6)
 

@@ -1,0 +1,309 @@
+"""The flush loop: take pending work, build lists, log them, send them, acknowledge or retry.
+
+One flush takes up to `flush_users` of the longest waiting users, ranks them and their searches, adds the shared lists
+that are due, and sends all documents in one Redis pipeline. The next batch is built while Redis works on the previous
+one; at most one pipeline is in flight.
+
+The order of a flush is a contract:
+
+1. **Take** the users and their searches off the queue. From here on an event of such a user marks them as pending
+   again, so that no event is missed.
+2. **Build** the lists, and store each in memory. A reaction may arrive before the acknowledgement; it is matched with
+   the list all the same.
+3. **Drop** the lists of users who were erased after they had been ranked.
+4. **Append** the lists to topic ``lists``, before Redis has them: after a crash, every list that a user may have seen
+   can be recovered. Only while Redis is known to be unavailable this is step 6b, so that the attempts do not fill the
+   topic with lists that nobody saw.
+5. **Delete** the keys of erased users and stale keys, before anything is written: an erased user who returned has a
+   list in the same batch.
+6. **Write** all documents in one pipeline; (b) append the lists now, if Redis was known to be unavailable.
+7. **Acknowledge**: complete the erasures, then measure freshness and exposure. An event counts as published now.
+8. If Redis does not acknowledge, **requeue** the users (not their lists) ahead of later ones, remove the lists from
+   memory, and retry with back-off. Lists are ranked anew for each attempt: a list is never out of date on arrival.
+
+An erasure (`FlushLoop.erase`) takes effect in memory and on the topic at once, and in Redis by steps 3 and 5.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from math import inf
+from typing import Final
+
+from stream_app.client.redis_contract import search_key
+from stream_app.publishing.degraded_ranking import DegradedRanking
+from stream_app.publishing.flush_batch import FlushBatch, keys_of
+from stream_app.publishing.list_builder import ListBuilder
+from stream_app.publishing.list_log import ListLog
+from stream_app.publishing.pending_queue import PendingQueue
+from stream_app.publishing.publisher import Publisher, PublisherUnavailableError
+from stream_app.publishing.shared_lists import EMPTY_CYCLE
+from stream_app.publishing.telemetry import FlushTelemetry
+from topics.events import rfc3339
+
+_LOG: Final = logging.getLogger(__name__)
+_BUSY_ARRIVALS: Final = 8
+"""Users that become pending in one linger when it pays to wait for a larger batch."""
+
+_MAX_LINGERS: Final = 3
+_BACKOFF: Final = (0.1, 0.2, 0.5, 1.0, 2.0)
+"""Seconds before each retry while Redis is unavailable."""
+
+
+class FlushLoop:
+    """Publishes the pending work of a queue until it is stopped.
+
+    Parameters
+    ----------
+    queue
+        The pending work.
+    builder
+        Builds lists.
+    degraded_ranking
+        Decides which lists are degraded, and who is re-ranked.
+    list_log
+        Lists in memory and on the ``lists`` topic.
+    publisher
+        Writes documents to Redis.
+    telemetry
+        Metrics.
+    linger
+        Seconds that a flush waits for more users.
+    clock
+        Seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        queue: PendingQueue,
+        builder: ListBuilder,
+        degraded_ranking: DegradedRanking,
+        list_log: ListLog,
+        publisher: Publisher,
+        telemetry: FlushTelemetry,
+        linger: float = 0.01,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.queue: Final = queue
+        self._builder = builder
+        self._degraded_ranking = degraded_ranking
+        self._list_log = list_log
+        self._publisher = publisher
+        self._telemetry = telemetry
+        self._linger_seconds = linger
+        self._clock = clock
+        self._task: asyncio.Task[None] | None = None
+        self._sending: asyncio.Task[bool] | None = None
+
+    def erase(self, user_id: str) -> None:
+        """Remove a user's lists from memory and, by a tombstone, from the topic; queue their deletion from Redis."""
+        self._degraded_ranking.pop(user_id)
+        self._list_log.erase(user_id)
+        self.queue.erase(user_id)
+
+    def start(self) -> "asyncio.Task[None]":
+        """Start to flush; the task ends only when stopped, or with an error."""
+        self._task = asyncio.create_task(self._run(), name="flush loop")
+        return self._task
+
+    async def wait_until_idle(self) -> None:
+        """Wait until all pending users and erasures are acknowledged; scheduled re-rankings do not count."""
+        await self.queue.idle.wait()
+
+    async def stop(self, patience: float = 5.0) -> None:
+        """Publish the pending work, for at most `patience` seconds, and stop."""
+        if self._task is None:
+            return
+        try:
+            await asyncio.wait_for(self.wait_until_idle(), patience)
+        except TimeoutError:
+            _LOG.warning(
+                "stopping with unpublished work: %d user lists, %d erasures; the next start publishes them",
+                self.queue.n_users,
+                self.queue.n_erasures,
+            )
+        remaining = [task for task in (self._task, self._sending) if task is not None]
+        for task in remaining:
+            task.cancel()
+        await asyncio.gather(*remaining, return_exceptions=True)
+        self._task = self._sending = None
+
+    def report_pending(self) -> None:
+        """Set the gauges of pending work."""
+        self._telemetry.report_pending(self.queue, self._degraded_ranking)
+
+    async def _run(self) -> None:
+        failures = 0
+        while True:
+            await self._wait_for_work()
+            batch = self._build_batch()
+            sending, self._sending = self._sending, None
+            if sending is not None:
+                failures = 0 if await sending else 1
+            if failures:
+                # Redis is unavailable: the lists of this batch would be out of date by the time it returns.
+                self._requeue(batch)
+                self.queue.store_available = False
+                await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF)) - 1])
+                failures = 0 if await self._send(self._build_batch()) else failures + 1
+                self.queue.store_available = failures == 0
+            else:
+                self._sending = asyncio.create_task(self._send(batch))
+
+    async def _wait_for_work(self) -> None:
+        queue = self.queue
+        while True:
+            queue.work_available.clear()
+            sending = self._sending
+            if queue:
+                await self._linger()
+                return
+            if sending is not None and not sending.done():
+                await _wait_for_first(sending, queue.work_available)
+                continue
+            if sending is not None and not sending.result():
+                return
+            now = self._clock()
+            if queue.shared_lists.next_due <= now:
+                return
+            queue.idle.set()
+            remaining = min(queue.shared_lists.next_due, self._degraded_ranking.next_due) - now
+            if remaining <= 0:
+                return
+            await _wait_for_event(queue.work_available, None if remaining == inf else max(0.001, remaining))
+
+    async def _linger(self) -> None:
+        """Wait for more users: one linger if few events arrive, up to three while many do."""
+        queue = self.queue
+        for _ in range(_MAX_LINGERS):
+            previous = queue.n_users
+            if queue.full.is_set() or await _wait_for_event(queue.full, self._linger_seconds):
+                return
+            if queue.n_users - previous < _BUSY_ARRIVALS:
+                return
+
+    def _build_batch(self) -> FlushBatch:
+        queue = self.queue
+        mode = self._degraded_ranking.start_flush(full=queue.full.is_set(), backlog=queue.pop_backlog())
+        pending = queue.pop_users()
+        now = self._clock()
+        reranked = [] if mode.overloaded else self._degraded_ranking.due_users(now)
+        reranked = [user for user in reranked if user not in pending]
+        generated_at = rfc3339(now)
+        erasures = queue.erasures_of((*pending, *reranked))
+        batch = FlushBatch(generated_at, {}, [], [], {}, EMPTY_CYCLE, erasures, [])
+        for user_id, received in pending.items():
+            # A user without an event is published again after a restart: degraded lists are for events alone.
+            self._add_user(
+                batch, user_id, received, degraded=mode.degraded and bool(received), republished=not received
+            )
+        for user_id in reranked:
+            self._add_user(batch, user_id, (), degraded=False, republished=False)
+        stale = queue.shared_lists.pop(now, overloaded=mode.degraded)
+        cycle = self._builder.build_shared_lists(stale, generated_at)
+        self.report_pending()
+        return batch._replace(cycle=cycle)
+
+    def _add_user(
+        self,
+        batch: FlushBatch,
+        user_id: str,
+        received: tuple[float, ...],
+        *,
+        degraded: bool,
+        republished: bool,
+    ) -> None:
+        """Add the lists of a user to a batch, if they have any.
+
+        A search list is built after a search; again after an overload, if it was degraded; and for a republication,
+        since Redis may have lost it.
+        """
+        rerank_search = self._degraded_ranking.pop(user_id)
+        searched = self.queue.pop_search(user_id)
+        with_search = searched is not None or republished or (rerank_search and not degraded)
+        lists = self._builder.build_user_lists(
+            user_id, batch.generated_at, degraded=degraded, with_search=with_search
+        )
+        if lists is None:
+            return
+        batch.users[user_id] = received
+        batch.lists.append(lists.recommended)
+        self._list_log.remember(lists.recommended)
+        if degraded:
+            self._telemetry.on_degraded_list()
+            # A degraded search list stays scheduled, however many degraded lists of the user follow.
+            self._degraded_ranking.schedule(
+                user_id, self._clock(), search=searched is not None or rerank_search
+            )
+        if lists.search is not None:
+            batch.search_lists.append(lists.search)
+            self._list_log.remember(lists.search)
+            if searched is not None:
+                batch.searches[user_id] = searched
+        elif republished:
+            # A search list of an earlier session, or from before an erasure that a crash interrupted.
+            batch.stale_keys.append(search_key(user_id))
+
+    async def _send(self, batch: FlushBatch) -> bool:
+        queue = self.queue
+        batch = self._without_erased(batch)
+        erasures = queue.next_erasures(batch.erasures)
+        log_first = queue.store_available
+        if log_first:
+            self._list_log.write(batch.user_lists)
+        started = time.perf_counter()
+        try:
+            keys = [key for user in erasures for key in keys_of(user)] + batch.stale_keys
+            if keys:
+                await self._publisher.delete(keys)
+            documents = batch.documents
+            if documents:
+                await self._publisher.publish(documents)
+        except PublisherUnavailableError as error:
+            if queue.store_available:
+                _LOG.warning("Redis is unavailable; lists stay pending until it returns: %s", error)
+            self._telemetry.on_failed()
+            self._requeue(batch)
+            return False
+        queue.complete_erasures(erasures)
+        if not log_first:
+            self._list_log.write(self._without_erased(batch).user_lists)
+        # Lists of users who were erased while Redis wrote them are deleted by the next flush.
+        current = [each.published for each in batch.lists if not queue.is_erasure_pending(each.user_id)]
+        self._telemetry.on_acknowledged(batch, current, time.perf_counter() - started)
+        self.report_pending()
+        return True
+
+    def _without_erased(self, batch: FlushBatch) -> FlushBatch:
+        """The batch without users who were erased after they had been ranked."""
+        return batch.without_users(self.queue.erased_since(batch.users, batch.erasures))
+
+    def _requeue(self, batch: FlushBatch) -> None:
+        self._list_log.discard(batch.user_lists)
+        batch = self._without_erased(batch)
+        self.queue.requeue(batch.users, batch.searches)
+        now = self._clock()
+        for search_list in batch.search_lists:
+            if search_list.user_id not in batch.searches:
+                # No event follows that would build this search list once more.
+                self._degraded_ranking.schedule_search(search_list.user_id, now)
+        self.queue.shared_lists.requeue(batch.cycle.refreshed)
+        self.report_pending()
+
+
+async def _wait_for_first(task: "asyncio.Task[bool]", event: asyncio.Event) -> None:
+    waiter = asyncio.ensure_future(event.wait())
+    try:
+        await asyncio.wait((task, waiter), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiter.cancel()
+        await asyncio.gather(waiter, return_exceptions=True)
+
+
+async def _wait_for_event(event: asyncio.Event, seconds: float | None) -> bool:
+    try:
+        await asyncio.wait_for(event.wait(), seconds)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,77 @@
+"""The lists of this worker's users: in memory for attribution, on topic ``lists`` for recovery."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final
+
+from state.list_store import PublishedListStore
+from state.log_progress import LogProgress
+from stream_app.kafka.append import RecordAppender
+from stream_app.publishing.flush_batch import UserList
+from topics.catalog import LISTS
+
+
+class ListLog:
+    """Stores lists in memory and appends them to the ``lists`` topic.
+
+    Parameters
+    ----------
+    memory
+        The lists that reactions are matched with.
+    append
+        Appends records to Kafka.
+    log_progress
+        Receives the offsets of delivered records.
+    partition_of
+        The partition of a user's events, which is also the partition of their lists.
+    enabled
+        Whether anything is appended to the topic.
+    """
+
+    def __init__(
+        self,
+        memory: PublishedListStore,
+        append: RecordAppender,
+        log_progress: LogProgress,
+        partition_of: Callable[[str], int],
+        *,
+        enabled: bool = True,
+    ) -> None:
+        self._memory: Final = memory
+        self._append = append
+        self._log_progress = log_progress
+        self._partition_of = partition_of
+        self._enabled = enabled
+        self._on_delivered: dict[int, Callable[[int], None]] = {}
+
+    def remember(self, user_list: UserList) -> None:
+        """Store a list in memory."""
+        self._memory.add(user_list.user_id, user_list.partition, user_list.published)
+
+    def discard(self, user_lists: Iterable[UserList]) -> None:
+        """Remove lists from memory that Redis did not accept."""
+        for user_list in user_lists:
+            self._memory.discard(user_list.user_id, user_list.published)
+
+    def write(self, user_lists: Iterable[UserList]) -> None:
+        """Append lists to the topic."""
+        if self._enabled:
+            for user_list in user_lists:
+                self._append_record(user_list.user_id, user_list.partition, user_list.log_value)
+
+    def erase(self, user_id: str) -> None:
+        """Remove the lists of a user from memory, and append a tombstone.
+
+        Earlier lists are still on the topic: after the tombstone a recovery does not restore them.
+        """
+        self._memory.forget(user_id)
+        if self._enabled:
+            self._append_record(user_id, self._partition_of(user_id), None)
+
+    def _append_record(self, user_id: str, partition: int, value: bytes | None) -> None:
+        on_delivered = self._on_delivered.get(partition)
+        if on_delivered is None:
+            on_delivered = self._on_delivered[partition] = partial(
+                self._log_progress.on_delivered, LISTS.name, partition
+            )
+        self._append(LISTS.name, partition, user_id.encode(), value, on_delivered)

@@ -1,0 +1,220 @@
+"""The composition root: settings and ports in, the wired components of a worker out.
+
+The worker (`stream_app.worker.app`) calls it with Kafka, Redis and the disk, the tests with ports in memory. Faust is
+not needed here.
+"""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from state.list_store import PublishedListStore
+from state.log_progress import LogProgress
+from state.model_store import ModelStore
+from state.user_table import UserRowStore
+from stream_app.experiment.comparison import PolicyComparison
+from stream_app.experiment.live_policies import LivePolicies
+from stream_app.kafka.append import RecordAppender
+from stream_app.metrics import Metrics
+from stream_app.models.model_set import ModelSet
+from stream_app.publishing.degraded_ranking import DegradedRanking
+from stream_app.publishing.flush_loop import FlushLoop
+from stream_app.publishing.list_builder import ListBuilder
+from stream_app.publishing.list_log import ListLog
+from stream_app.publishing.pending_queue import PendingQueue
+from stream_app.publishing.prequential import PrequentialEvaluator
+from stream_app.publishing.publisher import Publisher
+from stream_app.publishing.telemetry import FlushTelemetry
+from stream_app.ranking.assembly import make_models, make_ranker
+from stream_app.settings import Settings
+from stream_app.worker.agents.catalog import CatalogEventHandler
+from stream_app.worker.agents.users import UserEventHandler
+from stream_app.worker.dead_letter_writer import DeadLetterWriter
+from stream_app.worker.list_recovery import ListRecovery
+from stream_app.worker.policy_controller import PolicyController
+from stream_app.worker.replica import Replica, load_models
+from stream_app.worker.reward_attributor import RewardAttributor
+
+
+class Ports(NamedTuple):
+    """The adapters of a worker.
+
+    Attributes
+    ----------
+    rows
+        The users' rows.
+    append
+        Appends records to Kafka.
+    publisher
+        Writes documents to Redis.
+    model_store
+        Stores model snapshots.
+    metrics
+        The metrics.
+    clock
+        Seconds since the epoch.
+    """
+
+    rows: UserRowStore
+    append: RecordAppender
+    publisher: Publisher
+    model_store: ModelStore
+    metrics: Metrics
+    clock: Callable[[], float] = time.time
+
+
+class Components(NamedTuple):
+    """The components of one worker, wired.
+
+    Attributes
+    ----------
+    models
+        The models, from the newest snapshot.
+    memory, log_progress
+        The published lists, and how far their log is known.
+    prequential
+        Measures the hit rate of published lists.
+    queue, flush_loop
+        Publish the lists of users with new events.
+    replica
+        Follows the log with the models.
+    list_recovery
+        Restores the published lists of assigned partitions.
+    rewards
+        Attributes reactions to lists.
+    policies
+        Follows the policy assignment and applies the guardrail.
+    user_events, catalog_events
+        Handle events.
+    """
+
+    models: ModelSet
+    memory: PublishedListStore
+    log_progress: LogProgress
+    prequential: PrequentialEvaluator
+    queue: PendingQueue
+    flush_loop: FlushLoop
+    replica: Replica
+    list_recovery: ListRecovery
+    rewards: RewardAttributor
+    policies: PolicyController
+    user_events: UserEventHandler
+    catalog_events: CatalogEventHandler
+
+
+def build_components(settings: Settings, ports: Ports) -> Components:
+    """Wire the components of a worker.
+
+    Parameters
+    ----------
+    settings
+        The settings.
+    ports
+        The adapters.
+    """
+    metrics, append = ports.metrics, ports.append
+    models, positions = load_models(partial(make_models, settings), ports.model_store)
+    memory = PublishedListStore(settings.retained_lists, settings.list_retention)
+    log_progress = LogProgress()
+    prequential = PrequentialEvaluator(metrics, memory)
+    list_log = ListLog(memory, append, log_progress, ports.rows.partition_of, enabled=settings.audit_lists)
+    flush_loop = build_flush_loop(settings, ports, models, prequential, list_log)
+    replica = Replica(
+        models,
+        positions,
+        ports.model_store,
+        metrics,
+        broker=settings.broker,
+        limits=settings.limits,
+        on_stale=flush_loop.queue.invalidate,
+        clock=ports.clock,
+    )
+    rules = settings.attribution_rules
+    rewards = RewardAttributor(memory, log_progress, replica, append, metrics, rules)
+    dead_letters = DeadLetterWriter(append, metrics)
+    return Components(
+        models=models,
+        memory=memory,
+        log_progress=log_progress,
+        prequential=prequential,
+        queue=flush_loop.queue,
+        flush_loop=flush_loop,
+        replica=replica,
+        list_recovery=ListRecovery(
+            memory,
+            log_progress,
+            broker=settings.broker,
+            limit=settings.retained_lists,
+            window=rules.longest_window,
+        ),
+        rewards=rewards,
+        policies=_build_policies(settings, ports, models),
+        user_events=UserEventHandler(
+            ports.rows,
+            replica,
+            flush_loop,
+            prequential,
+            rewards,
+            append,
+            dead_letters,
+            metrics,
+            limits=settings.limits,
+            session_gap=settings.session_gap,
+        ),
+        catalog_events=CatalogEventHandler(dead_letters, metrics, settings.limits),
+    )
+
+
+def build_flush_loop(
+    settings: Settings,
+    ports: Ports,
+    models: ModelSet,
+    prequential: PrequentialEvaluator,
+    list_log: ListLog,
+) -> FlushLoop:
+    """Wire the flush loop and its parts.
+
+    Parameters
+    ----------
+    settings, ports
+        The settings and the adapters.
+    models
+        The models that rank.
+    prequential
+        Receives the items of published lists.
+    list_log
+        Stores the lists.
+    """
+    return FlushLoop(
+        PendingQueue(
+            flush_users=settings.flush_users,
+            max_pending=settings.max_pending,
+            shared_list_interval=settings.shared_list_interval,
+        ),
+        ListBuilder(make_ranker(models, settings), ports.rows, ports.metrics, settings.buy_again),
+        DegradedRanking(
+            enabled=settings.degraded_ranking,
+            flush_users=settings.flush_users,
+            max_pending=settings.max_pending,
+        ),
+        list_log,
+        ports.publisher,
+        FlushTelemetry(ports.metrics, prequential, models, ports.clock),
+        settings.flush_linger,
+        ports.clock,
+    )
+
+
+def _build_policies(settings: Settings, ports: Ports, models: ModelSet) -> PolicyController:
+    live, comparison = models.learner(LivePolicies), models.learner(PolicyComparison)
+    assert live is not None and comparison is not None, "make_models adds both"  # noqa: PT018, S101
+    return PolicyController(
+        live,
+        comparison,
+        ports.metrics,
+        ports.append,
+        control=settings.control_policy,
+        margin=settings.guardrail_margin,
+        broker=settings.broker,
+    )
