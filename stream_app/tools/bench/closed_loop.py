@@ -29,7 +29,7 @@ from stream_app.tools.embedded.child_process import log_tail
 from stream_app.tools.evaluation.bootstrap import ConfidenceInterval, Values
 from stream_app.tools.progress import progress_bar
 from stream_app.tools.simulator import user_outcomes as simulated
-from stream_app.tools.simulator.simulation_report import Regret
+from stream_app.tools.simulator.regret import Regret
 from stream_app.tools.simulator.user_outcomes import CLICK_THROUGH_RATE, COLUMNS, RatioMetric, UserOutcomes
 
 ARMS: Final[dict[str, dict[str, object]]] = {

@@ -82,28 +82,39 @@ def start_environment(
         servers.start(step_status.show_progress)
         broker, redis = servers.broker_address, servers.redis_address
         step_status.set_result(f"{broker} and {without_password(redis)}")
-    app_id = load_settings().app_id
     with steps.step("topics") as step_status:
-        if servers.broker is None:
-            app_id = temporary_app_id(app_id)
-            stack.callback(clean_up, app_id, broker)
-        n_topics = create_missing_topics(app_id, broker, max(DEFAULT_PARTITIONS, workers))
-        if servers.broker is None:
-            start_at_latest(app_id, broker)
+        app_id, n_topics = _create_topics(stack, servers, max(DEFAULT_PARTITIONS, workers))
         step_status.set_result(f"{n_topics} in the catalog")
     worker_pool = WorkerPool()
     stack.callback(worker_pool.stop)
+    worker_settings = {
+        **_unset_in_environment(settings or {}),
+        "app_id": app_id,
+        "broker": broker,
+        "redis": redis,
+        "max_event_age": max_event_age,
+    }
     label = "a worker" if workers == 1 else f"{workers} workers"
     with steps.step(f"{label}: Faust application, models, table"):
-        overridden = load_settings().model_fields_set
-        worker_settings = {
-            **{name: value for name, value in (settings or {}).items() if name not in overridden},
-            "app_id": app_id,
-            "broker": broker,
-            "redis": redis,
-            "max_event_age": max_event_age,
-        }
         for number in range(1, workers + 1):
             worker_pool.start(WorkerProcess(number, folder, worker_settings))
         worker_pool.wait_until_ready()
     return Environment(broker, redis, worker_pool)
+
+
+def _create_topics(stack: ExitStack, servers: EmbeddedServers, partitions: int) -> tuple[str, int]:
+    """Create missing topics; the application id of the workers, and the number of topics."""
+    app_id, broker = load_settings().app_id, servers.broker_address
+    if servers.broker is not None:
+        return app_id, create_missing_topics(app_id, broker, partitions)
+    app_id = temporary_app_id(app_id)
+    stack.callback(clean_up, app_id, broker)
+    n_topics = create_missing_topics(app_id, broker, partitions)
+    start_at_latest(app_id, broker)
+    return app_id, n_topics
+
+
+def _unset_in_environment(settings: Mapping[str, object]) -> dict[str, object]:
+    """The settings that no environment variable sets."""
+    overridden = load_settings().model_fields_set
+    return {name: value for name, value in settings.items() if name not in overridden}

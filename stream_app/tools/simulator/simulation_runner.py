@@ -73,10 +73,7 @@ def run_simulation(options: SimulationOptions, console: Console) -> int:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)  # KafkaEventSender says its errors in one sentence
     baseline = None if options.baseline is None else UserOutcomes.read(options.baseline)
     now = wall_clock()
-    run = options.run
-    if run is None:
-        # Servers of one's own have seen nobody: there the same run has the same ids, and the same policies.
-        run = "" if options.own_servers else f"sim-{int(now):x}-"
+    run = _id_prefix(options, now)
     with console.status("reading the log" if options.sessions else "making the shop"):
         source: UserSource = (
             LoggedUserSource(options, run, now)
@@ -100,7 +97,30 @@ def run_simulation(options: SimulationOptions, console: Console) -> int:
         outcomes.write(options.outcomes)
     if baseline is not None:
         outcomes = outcomes.merge_with(baseline, BASELINE_SUFFIX)
-    setup = SimulationSetup(
+    report = build_report(
+        tally,
+        outcomes,
+        _describe_setup(options, source),
+        seconds=seconds,
+        interrupted=interrupted,
+        regret=source.regret(tally),
+    )
+    print_report(report, console)
+    if options.report is not None:
+        write_report(report, options.report)
+    return 130 if interrupted else 0
+
+
+def _id_prefix(options: SimulationOptions, now: float) -> str:
+    """Prefix of the ids of a run."""
+    if options.run is not None:
+        return options.run
+    # Servers of one's own have seen nobody: there the same run has the same ids, and the same policies.
+    return "" if options.own_servers else f"sim-{int(now):x}-"
+
+
+def _describe_setup(options: SimulationOptions, source: UserSource) -> SimulationSetup:
+    return SimulationSetup(
         users=source.title,
         seed=options.seed,
         tenth=options.tenth.number if options.tenth else None,
@@ -108,13 +128,6 @@ def run_simulation(options: SimulationOptions, console: Console) -> int:
         concurrency=options.concurrency,
         rate=options.rate,
     )
-    report = build_report(
-        tally, outcomes, setup, seconds=seconds, interrupted=interrupted, regret=source.regret(tally)
-    )
-    print_report(report, console)
-    if options.report is not None:
-        write_report(report, options.report)
-    return 130 if interrupted else 0
 
 
 def _resolve_servers(
@@ -162,16 +175,22 @@ async def _warm_up(
                 last = event
             if number % 1_000 == 0:
                 update_bar(number)
-    if last is not None:
-        pending_users = [f"{run}probe-{number}" for number in range(N_PROBE_USERS)]
-        for probe_user in pending_users:
-            click = structs.replace(last, user_id=probe_user, event_id=probe_user, session_id=None)
-            sender.send(event_record(click))
-    sender.flush()
     if last is None:
+        sender.flush()
         return
+    probe_users = [f"{run}probe-{number}" for number in range(N_PROBE_USERS)]
+    for probe_user in probe_users:
+        click = structs.replace(last, user_id=probe_user, event_id=probe_user, session_id=None)
+        sender.send(event_record(click))
+    sender.flush()
+    await _wait_for_lists(probe_users, servers, source.warm_up_events, console)
+
+
+async def _wait_for_lists(users: list[str], servers: _Servers, n_events: int, console: Console) -> None:
+    """Wait until all these users have lists."""
+    pending_users = users
     started = last_progress = time.monotonic()
-    warm_up_timeout = _WARM_UP_TIMEOUT + source.warm_up_events / 500
+    warm_up_timeout = _WARM_UP_TIMEOUT + n_events / 500
     with console.status("waiting until the workers have taken it"):
         async with AsyncClient(servers.redis, _READ_TIMEOUT) as client:
             while pending_users:
@@ -191,7 +210,7 @@ async def _warm_up(
                 pending_users = still_pending
                 await asyncio.sleep(_POLL_INTERVAL)
     console.print(
-        f"[green]✓[/] {source.warm_up_events:,} events of the warm-up "
+        f"[green]✓[/] {n_events:,} events of the warm-up "
         f"[dim](taken {time.monotonic() - started:.1f} s after the last was sent)[/]",
         highlight=False,
     )

@@ -11,11 +11,11 @@ from stream_app.tools.feeds.time_shift import shift_event
 from stream_app.tools.simulator.log_split import merge_by_time, split_log
 from stream_app.tools.simulator.logged_users import read_log
 from stream_app.tools.simulator.preference_world import DAY, PreferenceWorld
+from stream_app.tools.simulator.regret import Regret, compute_regret
 from stream_app.tools.simulator.replayed_user import ReplayedUser
 from stream_app.tools.simulator.scheduled_user import ScheduledUser
 from stream_app.tools.simulator.simulated_user import SimulatedUser
 from stream_app.tools.simulator.simulation_options import SimulationOptions
-from stream_app.tools.simulator.simulation_report import Regret, compute_regret
 from stream_app.tools.simulator.tally import SimulationTally
 from topics.events import CatalogItem, Event, UserEvent
 

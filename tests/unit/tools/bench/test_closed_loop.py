@@ -12,7 +12,7 @@ from stream_app.errors import UserError
 from stream_app.tools.bench import closed_loop
 from stream_app.tools.bench.closed_loop import ARMS, generated_shops, jackknife_interval, log_tenths, measure
 from stream_app.tools.evaluation.bootstrap import Values
-from stream_app.tools.simulator.simulation_report import Regret, RegretCurve
+from stream_app.tools.simulator.regret import Regret, RegretCurve
 
 COLUMNS = ["lists", "examined", "clicks", "conversions", "revenue", "expected", "best"]
 

@@ -10,6 +10,7 @@ import pytest
 from stream_app.errors import UserError
 from stream_app.tools.simulator.logged_users import group_by_user
 from stream_app.tools.simulator.preference_world import DAY, PreferenceWorld
+from stream_app.tools.simulator.regret import compute_regret
 from stream_app.tools.simulator.replayed_user import ReplayedUser
 from stream_app.tools.simulator.scheduled_user import ScheduledUser
 from stream_app.tools.simulator.simulated_user import AttributedLine, ListExamination, Step
@@ -18,7 +19,6 @@ from stream_app.tools.simulator.simulation_report import (
     SimulationSetup,
     build_report,
     build_table,
-    compute_regret,
 )
 from stream_app.tools.simulator.tally import FALLBACK, SimulationTally
 from stream_app.tools.simulator.user_outcomes import CLICK_THROUGH_RATE, COLUMNS, UserOutcomes
