@@ -1,6 +1,7 @@
-"""The port by which the parts of a worker write to Kafka."""
+"""The port by which the parts of a worker write to Kafka, and the callbacks of delivered batches."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 
@@ -17,3 +18,29 @@ class RecordAppender(Protocol):
         /,
     ) -> None:
         """Take it; never waits. `on_delivered` is called with the offset of the batch's last record."""
+
+
+class DeliveryCallbacks(dict[int, Callable[[int], None]]):
+    """One delivery callback per partition, made when first used.
+
+    Parameters
+    ----------
+    on_delivered
+        Called with partition and offset.
+
+    Examples
+    --------
+    >>> callbacks = DeliveryCallbacks(lambda partition, offset: print(partition, offset))
+    >>> callbacks[3](17)
+    3 17
+    >>> callbacks[3] is callbacks[3]
+    True
+    """
+
+    def __init__(self, on_delivered: Callable[[int, int], None]) -> None:
+        super().__init__()
+        self._call_with_partition = on_delivered
+
+    def __missing__(self, partition: int) -> Callable[[int], None]:
+        callback = self[partition] = partial(self._call_with_partition, partition)
+        return callback

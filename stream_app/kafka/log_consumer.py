@@ -1,9 +1,43 @@
 """How a worker reads what all workers write: consumers without a group, each with the task that follows it."""
 
 import asyncio
-from typing import Any
+import logging
+from typing import Any, Final, Protocol, TypeVar
 
+import msgspec
 from aiokafka import AIOKafkaConsumer
+
+_LOG: Final = logging.getLogger(__name__)
+_RecordT_co = TypeVar("_RecordT_co", covariant=True)
+
+
+class RecordDecoder(Protocol[_RecordT_co]):
+    """The part of a msgspec decoder that is used."""
+
+    def decode(self, raw: bytes, /) -> _RecordT_co:
+        """The record in `raw`."""
+
+
+_RecordT = TypeVar("_RecordT")
+
+
+def decode_or_warn(decoder: RecordDecoder[_RecordT], record: Any, topic: str) -> _RecordT | None:
+    """The value of a Kafka record; None, with a warning in the log, if it cannot be decoded.
+
+    Parameters
+    ----------
+    decoder
+        Decodes the value.
+    record
+        An aiokafka record.
+    topic
+        Its topic, for the log.
+    """
+    try:
+        return decoder.decode(record.value)
+    except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
+        _LOG.warning("ignoring invalid record %s[%s]@%s: %s", topic, record.partition, record.offset, error)
+        return None
 
 
 def log_consumer(broker: str) -> Any:

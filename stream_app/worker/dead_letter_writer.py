@@ -34,7 +34,7 @@ class DeadLetterWriter:
     def write(self, message: Any, error: RejectedError) -> None:
         """Write a Kafka message (Faust's) that was rejected with `error`."""
         value, key = message.value, message.key
-        detail = error.detail[:500]
+        detail = error.detail
         if value is not None and len(value) > MAX_VALUE_BYTES:
             detail += f" (the first {MAX_VALUE_BYTES} of {len(value)} bytes are kept)"
             value = value[:MAX_VALUE_BYTES]

@@ -19,7 +19,7 @@ from aiokafka.structs import TopicPartition
 from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
 from state.published_list import UNKNOWN_ITEM, PublishedList, pack_propensities
-from stream_app.kafka.log_consumer import log_consumer
+from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
 from topics.catalog import LISTS, REWARDS
 from topics.records import RecommendationList, Reward, RewardKind
 
@@ -241,10 +241,8 @@ class ListRecovery:
         return times
 
     def _apply_reward(self, record: Any, outcomes_by_user: _OutcomesByUser) -> None:
-        try:
-            reward = _reward_decoder.decode(record.value)
-        except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
-            _LOG.warning("passing over rewards[%s]@%s: %s", record.partition, record.offset, error)
+        reward = decode_or_warn(_reward_decoder, record, REWARDS.name)
+        if reward is None:
             return
         record_id, line = (reward.source, reward.partition), (reward.offset, reward.line)
         self._log_progress.last_rewarded[record_id] = max(

@@ -11,14 +11,15 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
+from prometheus_client import Counter
 
 from state.model_store import ModelStore
-from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
+from stream_app.kafka.log_consumer import decode_or_warn, log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
@@ -32,9 +33,6 @@ _FETCH_RECORDS: Final = 100
 
 _N_NEIGHBORS: Final = 20
 """Neighbours asked of each model whose own lists follow when an item can be bought no more, or again."""
-
-_decoder: Final = msgspec.msgpack.Decoder(Interaction)
-_reward_decoder: Final = msgspec.msgpack.Decoder(Reward)
 
 _OWNER_WRITTEN_TOPICS: Final = (INTERACTIONS.name, REWARDS.name)
 """Topics whose records of a partition are all written by the worker that owns it."""
@@ -72,6 +70,89 @@ def load_models(make: Callable[[], ModelSet], store: ModelStore) -> tuple[ModelS
         _LOG.warning("snapshot %s does not fit, learning the log from its start: %s", snapshot.name, error)
         return make(), {}
     return models, positions
+
+
+class StaleLists(NamedTuple):
+    """Shared lists that no longer reflect the models.
+
+    Attributes
+    ----------
+    items
+        Ids of the items whose list is stale.
+    segments
+        Segments whose list is stale.
+    query
+        The query whose list is stale; empty if none is.
+    """
+
+    items: Collection[str] = ()
+    segments: Collection[str] = ()
+    query: str = ""
+
+
+_LearnedT = TypeVar("_LearnedT", bound=Interaction | Reward)
+
+
+class _LearnedTopic(Generic[_LearnedT]):
+    """Folds the records of one topic into the models.
+
+    Parameters
+    ----------
+    topic
+        Its name.
+    payload
+        The struct of its records.
+    learn
+        Folds one record; False if it is at or below the watermark.
+    n_folded, n_dropped
+        Count the records.
+    on_folded
+        Called with each record of a batch that was folded.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        payload: type[_LearnedT],
+        learn: Callable[[_LearnedT], bool],
+        n_folded: Counter,
+        n_dropped: Counter,
+        on_folded: Callable[[_LearnedT], None] = lambda _: None,
+    ) -> None:
+        self._topic = topic
+        self._decoder: Final = msgspec.msgpack.Decoder(payload)
+        self._learn = learn
+        self._n_folded = n_folded
+        self._n_dropped = n_dropped
+        self._on_folded = on_folded
+
+    def fold(self, record: _LearnedT) -> None:
+        """Fold one decoded record."""
+        (self._n_folded if self._learn_or_log(record) else self._n_dropped).inc()
+
+    def fold_batch(self, kafka_records: Sequence[Any]) -> None:
+        """Decode and fold records of Kafka."""
+        folded = 0
+        for kafka_record in kafka_records:
+            record = decode_or_warn(self._decoder, kafka_record, self._topic)
+            if record is not None and self._learn_or_log(record):
+                folded += 1
+                self._on_folded(record)
+        self._n_folded.inc(folded)
+        self._n_dropped.inc(len(kafka_records) - folded)
+
+    def _learn_or_log(self, record: _LearnedT) -> bool:
+        try:
+            return self._learn(record)
+        except Exception:  # noqa: BLE001  # a record that the models of this version reject must not stop the others
+            _LOG.exception(
+                "ignoring a record of %s that could not be learned: event %s[%s]@%s",
+                self._topic,
+                record.source.name,
+                record.partition,
+                record.offset,
+            )
+            return False
 
 
 class Replica:
@@ -119,6 +200,22 @@ class Replica:
         self._on_stale = on_stale
         self._clock = clock
         self._positions = dict(positions)
+        self._interactions = _LearnedTopic(
+            INTERACTIONS.name,
+            Interaction,
+            models.learn,
+            metrics.interactions_folded,
+            metrics.interactions_dropped,
+            self._on_interaction,
+        )
+        self._rewards = _LearnedTopic(
+            REWARDS.name, Reward, models.learn_reward, metrics.rewards_folded, metrics.rewards_dropped
+        )
+        self._fold_batch: Final[dict[str, Callable[[Sequence[Any]], None]]] = {
+            INTERACTIONS.name: self._interactions.fold_batch,
+            REWARDS.name: self._rewards.fold_batch,
+            CATALOG_ITEMS.name: self._fold_catalog,
+        }
         self._consumer: Any = None
         self._assigned: Sequence[TopicPartition] = ()
         self._owned: set[TopicPartition] = set()
@@ -191,41 +288,24 @@ class Replica:
         topic_partition = (topic, partition)
         self._positions[topic_partition] = max(self._positions.get(topic_partition, 0), offset + 1)
 
-    def fold_local(self, interaction: Interaction) -> None:
-        """Fold an interaction of this worker's own events, ahead of its way through Kafka."""
-        if self._learn(interaction):
-            self._metrics.interactions_folded.inc()
-        else:
-            self._metrics.interactions_dropped.inc()
+    def fold_local(self, interaction: Interaction) -> StaleLists:
+        """Fold an interaction of this worker's own events before it returns through Kafka.
+
+        Returns
+        -------
+        StaleLists
+            The shared lists that no longer reflect the models.
+        """
+        self._interactions.fold(interaction)
+        query = interaction.query or self.models.tracker.query(interaction.user_id, interaction.ts)
+        if not interaction.lines:
+            return StaleLists(query=query)
+        items = [line.item_id for line in interaction.lines]
+        return StaleLists(items, self.models.affected_segments(interaction), query)
 
     def fold_local_reward(self, reward: Reward) -> None:
-        """Fold a reward of this worker's own events, ahead of its way through Kafka."""
-        if self._learn_reward(reward):
-            self._metrics.rewards_folded.inc()
-        else:
-            self._metrics.rewards_dropped.inc()
-
-    def _learn_reward(self, reward: Reward) -> bool:
-        try:
-            return self.models.learn_reward(reward)
-        except Exception:  # noqa: BLE001  # as for an interaction
-            _LOG.exception(
-                "passing over a reward from %s[%s]@%s", reward.source.name, reward.partition, reward.offset
-            )
-            return False
-
-    def _learn(self, interaction: Interaction) -> bool:
-        try:
-            return self.models.learn(interaction)
-        except Exception:  # noqa: BLE001  # told in the log, whatever it is
-            # An interaction that the models of this version cannot take must not stop the others.
-            _LOG.exception(
-                "passing over an interaction from %s[%s]@%s",
-                interaction.source.name,
-                interaction.partition,
-                interaction.offset,
-            )
-            return False
+        """Fold a reward of this worker's own events before it returns through Kafka."""
+        self._rewards.fold(reward)
 
     def snapshot_state(self) -> dict[str, Any]:
         """Models and positions at one moment, as data that shares no memory with them."""
@@ -264,12 +344,7 @@ class Replica:
         batches = await self._consumer.getmany(timeout_ms=500, max_records=_FETCH_RECORDS)
         newest = 0.0
         for tp, records in batches.items():
-            if tp.topic == INTERACTIONS.name:
-                self._fold(records)
-            elif tp.topic == REWARDS.name:
-                self._fold_rewards(records)
-            else:
-                self._fold_catalog(records)
+            self._fold_batch[tp.topic](records)
             self._positions[tp.topic, tp.partition] = records[-1].offset + 1
             newest = max(newest, records[-1].timestamp / 1000.0)
         self._resume_rewards()
@@ -285,29 +360,9 @@ class Replica:
             paused = {tp for tp in self._assigned if tp.topic == REWARDS.name}
             self._consumer.resume(*(paused - self._owned))
 
-    def _fold(self, records: Sequence[Any]) -> None:
-        folded = 0
-        for record in records:
-            try:
-                interaction = _decoder.decode(record.value)
-                if self._learn(interaction):
-                    folded += 1
-                    if interaction.lines:
-                        self._on_stale((), self.models.affected_segments(interaction))
-            except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
-                _LOG.warning("passing over interactions[%s]@%s: %s", record.partition, record.offset, error)
-        self._metrics.interactions_folded.inc(folded)
-        self._metrics.interactions_dropped.inc(len(records) - folded)
-
-    def _fold_rewards(self, records: Sequence[Any]) -> None:
-        folded = 0
-        for record in records:
-            try:
-                folded += self._learn_reward(_reward_decoder.decode(record.value))
-            except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
-                _LOG.warning("passing over rewards[%s]@%s: %s", record.partition, record.offset, error)
-        self._metrics.rewards_folded.inc(folded)
-        self._metrics.rewards_dropped.inc(len(records) - folded)
+    def _on_interaction(self, interaction: Interaction) -> None:
+        if interaction.lines:
+            self._on_stale((), self.models.affected_segments(interaction))
 
     def _fold_catalog(self, records: Sequence[Any]) -> None:
         for record in records:

@@ -5,8 +5,6 @@ counted. A reward read back from Kafka after a crash (`stream_app.worker.list_re
 never got there is, with the same place, and whoever holds it already drops it.
 """
 
-from collections.abc import Callable
-from functools import partial
 from typing import Final
 
 import msgspec
@@ -15,7 +13,7 @@ from state.attribution import AttributionRules, attribute
 from state.dedup import RecordId
 from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
-from stream_app.kafka.append import RecordAppender
+from stream_app.kafka.append import DeliveryCallbacks, RecordAppender
 from stream_app.metrics import Metrics
 from stream_app.worker.replica import Replica
 from topics.catalog import REWARDS
@@ -60,7 +58,7 @@ class RewardAttributor:
         self._append = append
         self._metrics = metrics
         self._rules = rules
-        self._delivered: dict[int, Callable[[int], None]] = {}
+        self._delivery_callbacks: Final = DeliveryCallbacks(self._on_delivered)
 
     def process_event(self, event: UserEvent, record_id: RecordId, ts: float, *, is_new: bool) -> None:
         """Reward what an event reacts to; pass an erasure on to whoever learns from rewards.
@@ -134,10 +132,8 @@ class RewardAttributor:
 
     def _send(self, reward: Reward) -> None:
         partition = reward.partition
-        on_delivered = self._delivered.get(partition)
-        if on_delivered is None:
-            on_delivered = self._delivered[partition] = partial(self._on_delivered, partition)
-        self._append(REWARDS.name, partition, reward.user_id.encode(), _encoder.encode(reward), on_delivered)
+        key, value = reward.user_id.encode(), _encoder.encode(reward)
+        self._append(REWARDS.name, partition, key, value, self._delivery_callbacks[partition])
 
     def _on_delivered(self, partition: int, offset: int) -> None:
         self._replica.on_delivered(partition, offset, REWARDS.name)

@@ -8,7 +8,6 @@ waiting for anything.
 
 import logging
 from collections.abc import AsyncIterable, Callable
-from functools import partial
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -16,7 +15,7 @@ import msgspec
 from state.dedup import RecordId
 from state.fold import FoldOutcome, fold
 from state.user_table import UserRowStore
-from stream_app.kafka.append import RecordAppender
+from stream_app.kafka.append import DeliveryCallbacks, RecordAppender
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
 from stream_app.publishing.flush_loop import FlushLoop
@@ -101,7 +100,7 @@ class UserEventHandler:
         self._limits = limits
         self._session_gap = session_gap
         self._event_types: Final = {event_type.topic: event_type for event_type in EVENT_TYPES}
-        self._delivered: dict[int, Callable[[int], None]] = {}
+        self._on_delivered: Final = DeliveryCallbacks(replica.on_delivered)
         self._counters: Final = {
             (topic, outcome): metrics.events.labels(topic, str(outcome))
             for topic in self._event_types
@@ -175,20 +174,13 @@ class UserEventHandler:
 
     def _learn(self, interaction: Interaction, message: Any) -> None:
         partition = message.partition
-        on_delivered = self._delivered.get(partition)
-        if on_delivered is None:
-            on_delivered = self._delivered[partition] = partial(self._replica.on_delivered, partition)
         value = _encoder.encode(interaction)
-        self._append(INTERACTIONS.name, partition, message.key, value, on_delivered)
-        self._replica.fold_local(interaction)
-        models = self._replica.models
-        query = interaction.query or models.tracker.query(interaction.user_id, interaction.ts)
-        if query:
-            self._queue.invalidate_query(query)
-        if interaction.lines:
-            self._queue.invalidate(
-                [line.item_id for line in interaction.lines], models.affected_segments(interaction)
-            )
+        self._append(INTERACTIONS.name, partition, message.key, value, self._on_delivered[partition])
+        stale = self._replica.fold_local(interaction)
+        if stale.query:
+            self._queue.invalidate_query(stale.query)
+        if stale.items:
+            self._queue.invalidate(stale.items, stale.segments)
 
 
 def declare_users_agent(
