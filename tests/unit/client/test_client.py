@@ -136,7 +136,7 @@ def test_both_clients_have_the_same_methods_and_parameters() -> None:
         }
 
     assert public_methods(AsyncClient) == public_methods(Client)
-    assert asyncio.iscoroutinefunction(AsyncClient.read)
+    assert inspect.iscoroutinefunction(AsyncClient.read)
 
 
 def search_list(*items: str) -> SearchList:

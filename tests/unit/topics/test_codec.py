@@ -1,6 +1,7 @@
 """Raw bytes become a checked event or a reason; nothing else ever comes out."""
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -103,12 +104,18 @@ def test_time_is_the_same_in_both_notations() -> None:
         pytest.param(with_literal(b"Infinity"), id="infinity"),
         pytest.param(with_literal(b"01"), id="leading zero"),
         pytest.param(b'{"zz":' + b"[" * 100_000, id="100,000 brackets, open"),
-        pytest.param(b'{"zz":' + b"[" * 100_000 + b"]" * 100_000 + b"}", id="100,000 brackets, closed"),
         pytest.param(b'{"zz":' * 100_000, id="100,000 braces"),
     ],
 )
 def test_unreadable(raw: bytes | None) -> None:
     assert rejection_reason(raw) is RejectReason.UNREADABLE
+
+
+def test_deep_nesting_in_an_unknown_field_is_rejected() -> None:
+    # msgspec on Python 3.14 skips the unknown field however deep it is, and then misses the fields of a click
+    skipped = sys.version_info >= (3, 14)
+    raw = b'{"zz":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
+    assert rejection_reason(raw) is (RejectReason.MISSING_FIELD if skipped else RejectReason.UNREADABLE)
 
 
 @pytest.mark.parametrize(
