@@ -1,7 +1,7 @@
-"""`headrace demo`: everything started, fed and watched on one machine.
+"""``headrace demo``: servers and workers on one machine, a feed of events, and a live screen.
 
-`runner` puts the parts together; `workers` are child processes, `figures` what their metrics say (`quantiles`
-reads times out of histogram buckets), `spotlight` follows one shopper's list, `screen` draws, `report` is
-what is written in the end, `interrupts` turns signals into a clean end. Talks to Redis through
-`stream_app.client` only.
+`runner` controls a run. `event_sources` and `feeder_thread` feed events, `stop_condition` decides when the run ends.
+`featured_user` and `search_comparison` select the content of the screen; `screen`, `panels` and `formatting` draw it.
+`demo_report` is the result. Lists are read by `stream_app.client` only; servers, workers and their metrics come from
+`stream_app.tools.environment`.
 """

@@ -1,4 +1,4 @@
-"""What a run of the demo comes to, as it is written with ``--report``."""
+"""The results of a demo run, as ``--report`` writes them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,14 @@ from stream_app.tools.environment.worker_metrics import WorkerMetrics
 
 
 class Quantiles(msgspec.Struct, frozen=True):
-    """Two quantiles of a time, in milliseconds; None without observations."""
+    """Two quantiles of a duration in milliseconds; None without observations."""
 
     p50: float | None
     p99: float | None
 
 
 class PerListInterval(msgspec.Struct, frozen=True):
-    """A figure per list seen and its interval; None where there are too few shoppers to tell."""
+    """Mean per displayed list and its confidence interval; None where there are too few users."""
 
     mean: float | None
     low: float | None
@@ -27,7 +27,7 @@ class PerListInterval(msgspec.Struct, frozen=True):
 
 
 class DemoPolicyReport(msgspec.Struct, frozen=True, kw_only=True):
-    """How one policy did, as the screen shows it; see `PolicyStats`."""
+    """Results of one policy, as on the screen; see `PolicyStats`."""
 
     share: float
     paused: bool
@@ -38,49 +38,49 @@ class DemoPolicyReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one run.
+    """Results of one run.
 
     Attributes
     ----------
     events_read
-        Rows taken from the log (or events of the generated shop); = accepted + duplicates + dead_lettered +
-        ignored. The catalog of the generated shop is not counted.
+        Rows read from the log, or events of the generated shop: accepted + duplicates + dead_lettered + ignored.
+        The generated shop's catalog is not included.
     accepted, duplicates, dead_lettered
-        What the workers made of them.
+        Events by outcome in the workers.
     ignored
-        Rows of kinds that Headrace has no use for.
+        Rows of types that Headrace does not use.
     users
-        Distinct shoppers in what was sent.
+        Distinct users of the events sent.
     lists_published
         Lists of any kind acknowledged by Redis.
     search_lists_published
-        Of those, the orders of shoppers' searches.
+        Search lists among them.
     events_per_second
-        Events with an outcome over the time from the first event sent to the last list published.
+        Events with an outcome, divided by the time from the first event sent to the last list published.
     freshness_ms
-        From the broker's time of an event to its list in Redis.
+        Time from an event's broker timestamp to its list in Redis.
     redis_read_ms
-        One read of a shopper's list with the client, at the end of the run.
+        Latency of one read of a user's list by the client, measured at the end of the run.
     hit_rate_at_20, mrr_at_20
-        Of the item looked at next, on the list that the shopper had by then; None before anyone had one.
+        Of the next interaction's item on the user's current list; None before any user had a list.
     list_quality
-        Diversity of shoppers' lists, and how their places were shared out among the items; see `ListQuality`.
+        Diversity of users' lists and exposure of the items; see `ListQuality`.
     policies
-        How those that order lists did, by name, since shoppers were last split anew; empty where one alone does.
+        Results by policy since the policy assignment last changed; empty with a single policy.
     latest_search
-        The search seen last with both its orders, the first places of each; None if nobody searched.
+        The latest search with the first ranks of both orders; None if there was no search.
     seconds
-        Feeding and finishing.
+        Duration of feeding and draining.
     workers
         Worker processes.
     interrupted
-        Whether the run was ended by a signal.
+        Whether a signal ended the run.
     unfinished
-        Events sent that had no outcome when the run was ended; left out of `events_read`.
+        Events sent without an outcome at the end of the run; not included in `events_read`.
     reads
-        Reads behind `redis_read_ms`.
+        Number of reads behind `redis_read_ms`.
     users_read, users_with_list
-        Distinct shoppers among them (all, up to 20,000), and those with a list of their own.
+        Distinct users of these reads (at most 20,000), and users among them with a personal list.
     """
 
     events_read: int
@@ -109,12 +109,12 @@ class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def freshness_ms(worker_metrics: WorkerMetrics) -> Quantiles:
-    """Freshness out of the workers' histogram."""
+    """Freshness quantiles of the workers' histogram."""
     return Quantiles(*(_milliseconds(worker_metrics.freshness.quantile(q)) for q in (0.5, 0.99)))
 
 
 def quantiles_ms(seconds: Sequence[float]) -> Quantiles:
-    """Quantiles of single measurements: the smallest value with at least that share at or below it.
+    """Nearest-rank quantiles of measurements in seconds.
 
     Examples
     --------
@@ -128,7 +128,7 @@ def quantiles_ms(seconds: Sequence[float]) -> Quantiles:
 
 
 def build_policy_reports(policies: Mapping[str, PolicyStats]) -> dict[str, DemoPolicyReport]:
-    """How policies did; nothing of one alone, since there is nothing to compare it with.
+    """Reports by policy; empty for a single policy, which has nothing to be compared with.
 
     Examples
     --------

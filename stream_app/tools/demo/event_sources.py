@@ -1,4 +1,4 @@
-"""What the demo feeds: a log, or the generated shop."""
+"""Sources of the demo's events: a log, or the generated shop."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final, Protocol
@@ -16,7 +16,23 @@ from topics.records import RecommendationList
 
 
 class EventSource(Protocol):
-    """Rows for the feeder and what is known about them."""
+    """Rows for the feeder.
+
+    Attributes
+    ----------
+    title
+        Name on the screen.
+    total
+        Number of rows; None for an endless source.
+    notes
+        Lines to print before the run.
+    max_event_age
+        Age in seconds up to which workers accept events; 0 accepts any.
+    titles
+        Item titles by item id.
+    worker_settings
+        Settings of the workers, unless the environment sets them.
+    """
 
     title: str
     total: int | None
@@ -26,14 +42,14 @@ class EventSource(Protocol):
     worker_settings: Mapping[str, object]
 
     def catalog(self) -> Iterable[Row]:
-        """What is fed, as fast as it goes, before the first event."""
+        """Rows to feed at full speed before the first event."""
 
     def rows(self, client: Client) -> Iterable[Row]:
-        """What is fed at the rate; shoppers who look at lists read them with the client."""
+        """Rows to feed at the requested rate; generated users read their lists by the client."""
 
 
 DEMO_POLICIES: Final = {"thompson": 0.4, "fixed": 0.3, "popularity": 0.3}
-"""How the generated shop's shoppers are split between policies, so that one sees these part."""
+"""Traffic shares of the policies in the generated shop, chosen so that their results diverge visibly."""
 
 
 class LogEventSource:
@@ -42,11 +58,11 @@ class LogEventSource:
     Parameters
     ----------
     options
-        Which and how.
+        File, format and column mapping.
     max_event_age
-        Seconds that workers take events for by their settings; a longer log lifts the bound.
+        Configured age limit of events in seconds; disabled for a log that spans more.
     progress
-        Told how far the reading is.
+        Receives the progress of reading.
     """
 
     def __init__(self, options: DemoOptions, max_event_age: float, progress: ReadProgress) -> None:
@@ -61,7 +77,7 @@ class LogEventSource:
             note
             for note in (
                 self._log.shift_message and self._log.shift_message.split(";")[0],
-                "the log is longer than HEADRACE_MAX_EVENT_AGE: its workers take events of any age"
+                "the log spans more than HEADRACE_MAX_EVENT_AGE: the demo's workers accept events of any age"
                 if exceeds_max_age
                 else None,
             )
@@ -71,28 +87,28 @@ class LogEventSource:
         self.worker_settings: Mapping[str, object] = {}
 
     def catalog(self) -> Iterable[Row]:
-        """Nothing: a log brings its descriptions of items in its own order."""
+        """Nothing: catalog rows of a log are fed in log order."""
         return ()
 
     def rows(self, client: Client) -> Iterable[Row]:
-        """The rows of the log, by event time."""
-        del client  # what they did is written down
+        """The rows of the log by event time."""
+        del client  # the log has the users' interactions already
         return self._log
 
 
 class GeneratedShopSource:
-    """The generated shop, without end: its shoppers read their lists and click on them.
+    """The endless generated shop: its users read their lists and click on them.
 
     Parameters
     ----------
     options
-        With the seed.
+        Provides the seed.
     max_event_age
-        Seconds that workers take events for.
+        Configured age limit of events in seconds.
     """
 
     def __init__(self, options: DemoOptions, max_event_age: float) -> None:
-        # Told apart by the second it was started, should it run against a broker that has seen it before.
+        # Event ids carry the start time: on an external broker, an earlier run's ids would be duplicates.
         self._shop = GeneratedShop(seed=options.seed, run=str(int(wall_clock())))
         self.title = "a generated shop"
         self.total: int | None = None
@@ -102,11 +118,11 @@ class GeneratedShopSource:
         self.worker_settings: Mapping[str, object] = {"policies": DEMO_POLICIES, **NAMED_REACTION_SETTINGS}
 
     def catalog(self) -> Iterator[Row]:
-        """Every item once."""
+        """Each item once."""
         return (EventRow(number, item) for number, item in enumerate(self._shop.catalog(wall_clock), start=1))
 
     def rows(self, client: Client) -> Iterator[Row]:
-        """What shoppers do with the lists they are shown."""
+        """Events of users who react to their lists."""
 
         def read(user: GeneratedUser) -> RecommendationList | None:
             try:
@@ -117,7 +133,7 @@ class GeneratedShopSource:
                     exclude=() if user.current_item is None else (user.current_item,),
                 )
             except ClientUnavailableError:
-                return None  # their page comes without a list
+                return None  # the page is rendered without a list
 
         events = self._shop.events(wall_clock, read)
         return (EventRow(number, event) for number, event in enumerate(events, start=1))

@@ -1,4 +1,4 @@
-"""One shopper in the light: their newest events, their list, and how it moves."""
+"""The featured user: one active user's latest events, list, and rank changes."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -7,32 +7,32 @@ from topics.events import Click, Erasure, Feedback, Impression, Purchase, Search
 from topics.records import RecommendationList
 
 IDLE_SECONDS: Final = 10.0
-"""A shopper who does nothing for so long leaves the light."""
+"""A user who is idle for longer is replaced."""
 
 MAX_FEATURED_SECONDS: Final = 30.0
-"""Nobody stays longer, so that others are seen too."""
+"""A user is featured for at most this long, so that the screen shows several."""
 
 _MAX_EVENTS: Final = 3
-_MAX_CANDIDATES: Final = 5  # newest shoppers asked for a list at a time
+_MAX_CANDIDATES: Final = 5  # lists read per update to find a user who has one
 
 UserListReader = Callable[[str], RecommendationList | None]
-"""The list of a shopper, or None if there is none of their own."""
+"""Reads a user's personal list; None if there is none."""
 
 
 class FeaturedUser:
-    """Chooses the most recently active shopper with a list, and stays with them while they are active.
+    """Chooses the most recently active user with a list, and keeps them while they are active.
 
     Parameters
     ----------
     read
-        Reads a shopper's list.
+        Reads a user's list.
 
     Attributes
     ----------
     user_id
-        The shopper, or None at first.
+        The featured user; None before the first list.
     events
-        Their newest events, newest first, as sentences.
+        Descriptions of their latest events, newest first.
     displayed
         Their list.
     """
@@ -43,18 +43,18 @@ class FeaturedUser:
         self.events: list[str] = []
         self.displayed: RecommendationList | None = None
         self._previous_ranks: dict[str, int] | None = None
-        self._seen_event_ids: set[str] = set()  # event ids of the last look, bounded by the tally's ring
+        self._seen_event_ids: set[str] = set()  # of the last update, bounded by the feeder's ring buffer
         self._featured_since = self._last_active = float("-inf")
 
     def update(self, now: float, recent: Sequence[UserEvent]) -> None:
-        """Take in what happened lately.
+        """Update the user, their events and their list.
 
         Parameters
         ----------
         now
-            Seconds of a monotonic clock.
+            Monotonic time in seconds.
         recent
-            The newest events, newest last.
+            The latest events, newest last.
         """
         new_events = [event for event in recent if event.event_id not in self._seen_event_ids]
         self._seen_event_ids = {event.event_id for event in recent}
@@ -93,12 +93,12 @@ class FeaturedUser:
         self.displayed = user_list
 
     def rank_change(self, rank: int) -> int | None:
-        """How far the item at a place of the list rose (positive) or fell since the list before.
+        """Ranks that the item at `rank` gained (positive) or lost against the previous list.
 
         Returns
         -------
         int or None
-            None if it was not on the list before.
+            None if the item was not on the previous list.
         """
         if self.displayed is None or self._previous_ranks is None:
             return 0
@@ -107,26 +107,26 @@ class FeaturedUser:
 
 
 def describe_event(event: UserEvent) -> str:
-    """What a shopper did, in words.
+    """Describe an event in a few words.
 
     Examples
     --------
     >>> describe_event(Search(event_id="e", user_id="u", ts=0, query="tents"))
     'searched for tents'
     """
-    description = "did something"
+    description = "sent an event"
     match event:
         case Click():
-            verb = {"cart": "put in the cart", "wishlist": "wishes for", "share": "shared"}
-            description = f"{verb.get(event.action, 'looked at')} {event.item_id}"
+            verb = {"cart": "added to cart", "wishlist": "wishlisted", "share": "shared"}
+            description = f"{verb.get(event.action, 'viewed')} {event.item_id}"
         case Search():
             description = f"searched for {event.query}"
         case Purchase():
             description = f"bought {', '.join(line.item_id for line in event.items[:3])}"
         case Feedback():
-            description = f"said {event.kind} of {event.item_id}"
+            description = f"gave feedback “{event.kind}” on {event.item_id}"
         case Impression():
-            description = "was shown a list"
+            description = "saw a list"
         case Erasure():
-            description = "asked to be forgotten"
+            description = "requested erasure"
     return description

@@ -1,4 +1,4 @@
-"""The feeder in a thread of its own, held back when the workers cannot follow."""
+"""The feeder in a thread, with back-pressure from the workers."""
 
 import threading
 from collections.abc import Iterable
@@ -9,26 +9,26 @@ from stream_app.tools.feeds.feeder import Feeder, FeedStats
 from stream_app.tools.feeds.rows import Row
 
 MAX_BACKLOG: Final = 4_000
-"""Most events sent without an outcome; then feeding waits, at whatever rate.
+"""Most events in flight (sent, without an outcome); at this bound the feeder waits, at any rate.
 
-Enough for the workers to be busy between two looks at what they have done, and little more: what waits here
-counts as freshness.
+Enough to keep the workers busy between two polls of their metrics, and little more: time spent in this queue counts
+as freshness.
 """
 
 _STOP_SECONDS: Final = 15.0
 
 
 class FeederThread:
-    """Feeds rows until they end or it is told to stop.
+    """Feeds rows until they end or `stop_feeding` is called.
 
     Parameters
     ----------
     sender
-        Where records go.
+        Sends records to Kafka.
     rows
-        What is fed.
+        Rows to feed.
     rate
-        Events a second; 0 goes as fast as the workers follow.
+        Events per second; 0 feeds as fast as the workers consume.
     """
 
     def __init__(self, sender: EventSender, rows: Iterable[Row], rate: float) -> None:
@@ -42,36 +42,36 @@ class FeederThread:
 
     @property
     def stats(self) -> FeedStats:
-        """What was fed so far."""
+        """Counts of the rows fed so far."""
         return self._feeder.stats
 
     @property
     def done(self) -> bool:
-        """Whether everything is fed and acknowledged.
+        """Whether all rows are sent and acknowledged.
 
         Raises
         ------
         UserError
-            What ended the feeding, if it was an error.
+            The error that ended the feeding, if any.
         """
         if self._error is not None:
             raise self._error
         return self._thread.ident is not None and not self._thread.is_alive()
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def set_finished(self, events: int) -> None:
-        """Say how many events have an outcome by now; makes room."""
+        """Set the number of events that have an outcome, which frees capacity."""
         self._finished = events
 
     def stop_feeding(self) -> None:
-        """Take no further row; what was sent is still seen through."""
+        """Send no further row; events in flight are still flushed."""
         self._stop.set()
 
     def stop(self) -> None:
-        """End it and wait for the thread."""
+        """Stop feeding and join the thread."""
         self.stop_feeding()
         if self._thread.ident is not None:
             self._thread.join(_STOP_SECONDS)

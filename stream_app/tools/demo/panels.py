@@ -1,4 +1,4 @@
-"""The parts of the demo's screen; each says how many lines it takes."""
+"""The panels of the demo's screen, each with a known number of lines."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,19 +26,19 @@ from stream_app.tools.demo.search_comparison import SearchComparison
 from stream_app.tools.environment.policy_stats import PolicyStats
 
 BORDER_LINES: Final = 2
-"""Lines of a panel beside what is in it."""
+"""Lines that a panel's border adds to its content."""
 
 USER_PANEL_LINES: Final = BORDER_LINES + 2
-"""Lines of the shopper's panel beside the places of the list."""
+"""Lines of the user panel that are not list items."""
 
 SEARCH_PANEL_LINES: Final = BORDER_LINES + 1
-"""Lines of the search's panel beside the places."""
+"""Lines of the search panel that are not results."""
 
 _HIGHLIGHT: Final = "bold green"
 
 
 class _MetricRow(NamedTuple):
-    """A row of figures; where there is no room for all, those of the least rank stay."""
+    """A row of the metrics panel; rows with a low priority number are shown first."""
 
     priority: int
     name: str
@@ -47,7 +47,7 @@ class _MetricRow(NamedTuple):
 
 
 def header(state: ScreenState) -> RenderableType:
-    """What runs, since when, and how far it is: one line."""
+    """One line: event source, elapsed time, phase and progress."""
     minutes, seconds = divmod(int(state.seconds), 60)
     text = Text.assemble(
         (" Headrace ", "bold reverse cyan"),
@@ -58,7 +58,7 @@ def header(state: ScreenState) -> RenderableType:
         overflow="ellipsis",
     )
     if state.rows_total is None:
-        text.append("   ctrl-C ends it", style="dim")
+        text.append("   ctrl-C to stop", style="dim")
         return text
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True, overflow="ellipsis")
@@ -93,9 +93,9 @@ def _metric_rows(state: ScreenState) -> list[_MetricRow]:
             f"{format_percent(worker_metrics.hit_rate)}, MRR {format_decimal(worker_metrics.mrr, 3)}",
             _HIGHLIGHT,
         ),
-        _MetricRow(0, "a list", format_diversity(quality)),
+        _MetricRow(0, "diversity", format_diversity(quality)),
         _MetricRow(0, "exposure", format_exposure(quality)),
-        _MetricRow(1, "places", format_item_groups(quality)),
+        _MetricRow(1, "long tail", format_item_groups(quality)),
         _MetricRow(2, "events read", f"{state.rows:,}"),
         _MetricRow(3, "accepted", f"{worker_metrics.accepted:,.0f}"),
         _MetricRow(4, "duplicates", f"{worker_metrics.duplicates:,.0f}"),
@@ -103,19 +103,19 @@ def _metric_rows(state: ScreenState) -> list[_MetricRow]:
         _MetricRow(5, "ignored", f"{state.ignored:,}"),
         _MetricRow(3, "users", f"{state.users:,}"),
         _MetricRow(2, "lists", f"{worker_metrics.lists_published:,.0f}"),
-        _MetricRow(2, "of searches", f"{worker_metrics.search_lists:,.0f}"),
-        _MetricRow(4, "on their way", f"{max(0, state.sent - worker_metrics.n_finished):,}"),
-        _MetricRow(4, "waiting", f"{worker_metrics.pending_users:,.0f}"),
-        _MetricRow(4, "models behind", f"{worker_metrics.replica_lag:,.0f}"),
+        _MetricRow(2, "search lists", f"{worker_metrics.search_lists:,.0f}"),
+        _MetricRow(4, "in flight", f"{max(0, state.sent - worker_metrics.n_finished):,}"),
+        _MetricRow(4, "pending users", f"{worker_metrics.pending_users:,.0f}"),
+        _MetricRow(4, "replica lag", f"{worker_metrics.replica_lag:,.0f}"),
     ]
 
 
 MAX_METRIC_ROWS: Final = 18
-"""Rows of figures, if there is room."""
+"""Rows of the metrics panel without a height limit."""
 
 
 def metrics_panel(state: ScreenState, rows: int, columns: int = 1) -> RenderableType:
-    """The figures, in rows and columns as there is room: ``rows + BORDER_LINES`` lines, or fewer."""
+    """Metrics in `rows` rows and `columns` columns: at most ``rows + BORDER_LINES`` lines."""
     all_rows = _metric_rows(state)
     selected = sorted(range(len(all_rows)), key=lambda at: (all_rows[at].priority, at))[: rows * columns]
     displayed_rows = [all_rows[at] for at in sorted(selected)]
@@ -135,10 +135,10 @@ def metrics_panel(state: ScreenState, rows: int, columns: int = 1) -> Renderable
 def user_panel(
     featured_user: FeaturedUser, titles: Mapping[str, str], n_ranks: int, *, scores: bool
 ) -> RenderableType:
-    """One shopper's last events and list: ``n_ranks + USER_PANEL_LINES`` lines, or fewer."""
+    """Latest events and list of the featured user: at most ``n_ranks + USER_PANEL_LINES`` lines."""
     if featured_user.user_id is None or featured_user.displayed is None:
         placeholder = Text("waiting for the first list …", no_wrap=True, overflow="ellipsis")
-        return Panel(placeholder, title="one shopper", title_align="left", border_style="dim")
+        return Panel(placeholder, title="featured user", title_align="left", border_style="dim")
     displayed = featured_user.displayed
     score = [("score", 7, 0)] if scores else []
     table = _table(("", 2, 0), ("", 4, 0), ("item", None, 2), *score, ("why", None, 4))
@@ -155,16 +155,16 @@ def user_panel(
     events_line.append(" ← ".join(_with_title(event, titles) for event in featured_user.events))
     return Panel(
         Group(events_line, table),
-        title=Text(f"shopper {featured_user.user_id}, list of {displayed.generated_at[11:19]}"),
+        title=Text(f"user {featured_user.user_id}, list of {displayed.generated_at[11:19]}"),
         title_align="left",
         border_style="green",
     )
 
 
 def search_panel(search: SearchComparison, titles: Mapping[str, str], n_ranks: int) -> RenderableType:
-    """What the shop found, beside the order for the shopper: ``n_ranks + SEARCH_PANEL_LINES`` lines, or fewer."""
+    """The shop's and the personal order of a search: at most ``n_ranks + SEARCH_PANEL_LINES`` lines."""
     table = _table(
-        ("", 2, 0), ("the shop found", None, 2), ("this shopper gets", None, 2), ("", 4, 0), ("why", None, 4)
+        ("", 2, 0), ("order of the shop", None, 2), ("personal order", None, 2), ("", 4, 0), ("why", None, 4)
     )
     for rank in range(min(n_ranks, max(len(search.results), len(search.published)))):
         cells: list[RenderableType] = [str(rank + 1), _item_title(search.results, rank, titles), "", "", ""]
@@ -177,41 +177,43 @@ def search_panel(search: SearchComparison, titles: Mapping[str, str], n_ranks: i
                 Text(why(each.reason, titles), style="dim"),
             )
         table.add_row(*cells)
-    extra = f", {len(search.results):,} found" if search.results else ""  # not every shop sends what it found
+    extra = (
+        f", {len(search.results):,} results" if search.results else ""
+    )  # results are optional in the event
     title = Text(f"search for “{search.query}” by {search.user_id}{extra}")
     return Panel(table, title=title, title_align="left", border_style="yellow")
 
 
 def policies_panel(policies: Mapping[str, PolicyStats], width: int) -> RenderableType:
-    """How the policies do, and a bar from end to end of each interval, on one scale: one sees them part.
+    """Results by policy, with each confidence interval as a bar on a common scale.
 
-    Takes ``len(policies) + 1 + BORDER_LINES`` lines; in a narrow terminal columns are left out.
+    Takes ``len(policies) + 1 + BORDER_LINES`` lines; a narrow terminal omits columns.
     """
     bars, users, revenue = width >= 96, width >= 82, width >= 70
     finite = [each.clicks for each in policies.values() if math.isfinite(each.clicks[1])]
     low, high = min((each[1] for each in finite), default=0.0), max((each[2] for each in finite), default=1.0)
     columns: list[tuple[str, int | None, int]] = [("policy", 14, 0), ("share", 6, 0)]
     columns += [("users", 9, 0)] if users else []
-    columns += [("clicks a list", 15, 0)]
+    columns += [("clicks/list", 15, 0)]
     columns += [("", None, 1)] if bars else []
-    columns += [("revenue a list", 17, 0)] if revenue else []
+    columns += [("revenue/list", 17, 0)] if revenue else []
     table = _table(*columns)
     for name, each in policies.items():
         cells: list[RenderableType] = [
             name,
-            Text("rests", style="red") if each.paused else Text(f"{each.share:.0%}"),
+            Text("paused", style="red") if each.paused else Text(f"{each.share:.0%}"),
         ]
         cells += [f"{each.users:,.0f}"] if users else []
         cells += [_format_interval(each.clicks, 3)]
         cells += [_interval_bar(each.clicks, max(0.0, low), high)] if bars else []
         cells += [_format_interval(each.revenue, 2)] if revenue else []
         table.add_row(*cells)
-    title = "policies: clicks and revenue a list seen, with intervals that hold at any time"
+    title = "policies: clicks and revenue per displayed list, anytime-valid intervals"
     return Panel(table, title=title, title_align="left", border_style="magenta")
 
 
 def _table(*columns: tuple[str, int | None, int]) -> Table:
-    """A table without lines; of each column its heading, its width, and its ratio where it takes what is left."""
+    """A table without lines; each column has a heading, a width, and a ratio if it shares the remaining width."""
     table = Table(box=None, expand=True, pad_edge=False, header_style="dim", padding=(0, 1, 0, 0))
     for heading, width, ratio in columns:
         number = bool(heading) and not ratio and heading != "policy"
@@ -239,9 +241,9 @@ def _format_interval(bounds: tuple[float, float, float], digits: int) -> str:
 
 
 def _interval_bar(bounds: tuple[float, float, float], low: float, high: float, width: int = 24) -> Text:
-    """An interval as a line from end to end with its mean as a dot."""
+    """An interval as a line, its mean as a dot."""
     if not math.isfinite(bounds[1]) or high <= low:
-        return Text("too few shoppers yet", style="dim")
+        return Text("too few users yet", style="dim")
     mean, start, end = (
         round(min(1.0, max(0.0, (value - low) / (high - low))) * (width - 1)) for value in bounds
     )

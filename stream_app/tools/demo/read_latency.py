@@ -1,4 +1,4 @@
-"""Timing the reads that a web tier would make."""
+"""Latency of the reads of a web tier."""
 
 import time
 from collections.abc import Iterable
@@ -11,16 +11,16 @@ from stream_app.client import Client
 from stream_app.client.redis_contract import user_key
 
 MIN_READS: Final = 2_000
-"""Reads are repeated until there are so many, if shoppers are few."""
+"""Few users are read repeatedly up to this number of reads."""
 
 MAX_USERS: Final = 20_000
-"""Of more shoppers a sample is read."""
+"""Of more users, a sample is read."""
 
 _WARM_UP_READS: Final = 20
 
 
 class ReadLatencies(msgspec.Struct, frozen=True):
-    """What reading came to: seconds of each read, and how many found the shopper's own list."""
+    """Latency of each read in seconds, users with a personal list, and users read."""
 
     seconds: list[float]
     n_with_list: int
@@ -28,16 +28,16 @@ class ReadLatencies(msgspec.Struct, frozen=True):
 
 
 def measure_read_latencies(client: Client, users: Iterable[str], seed: int) -> ReadLatencies:
-    """Read the lists of shoppers, one after the other, in an order drawn by chance.
+    """Read users' lists sequentially in random order.
 
     Parameters
     ----------
     client
-        As a web tier would use it.
+        The client of a web tier.
     users
-        The shoppers.
+        User ids.
     seed
-        Of the order and the sample.
+        Seed of the order and of the sample.
     """
     sorted_users = sorted(users)
     if not sorted_users:

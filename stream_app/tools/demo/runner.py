@@ -1,4 +1,4 @@
-"""The demo from the first server to the report."""
+"""A run of the demo, from starting servers to writing the report."""
 
 import logging
 import shutil
@@ -39,36 +39,35 @@ from stream_app.tools.report_file import check_writable, write_report
 from topics.records import RecommendationList
 
 _POLL_INTERVAL: Final = 0.25
-_LOG_INTERVAL: Final = 5.0  # between two lines, where the output is no terminal
-_REPORTED_SEARCH_RANKS: Final = 20  # places of the latest search in the report
+_LOG_INTERVAL: Final = 5.0  # seconds between status lines when the output is not a terminal
+_REPORTED_SEARCH_RANKS: Final = 20  # ranks of the latest search in the report
 
 
 def run_demo(options: DemoOptions, console: Console) -> int:
-    """Start everything, feed, show, report, stop everything.
+    """Start servers and workers, feed events, show results, write the report, stop all processes.
 
     Parameters
     ----------
     options
-        What is asked.
+        Options of the command.
     console
-        Where it is shown.
+        Output.
 
     Returns
     -------
     int
-        The exit status: 130 if a log was interrupted before its end, else 0.
+        The exit status: 130 if a log was interrupted, 1 if events of a log have no outcome, else 0.
 
     Raises
     ------
     UserError
-        If something cannot be started, or stops working.
+        If a server or worker cannot be started, or fails during the run.
     """
     options.validate()
     if options.report is not None:
         check_writable(options.report)
-    logging.getLogger("kafka").setLevel(
-        logging.CRITICAL
-    )  # its errors are said in one sentence by KafkaEventSender
+    # KafkaEventSender reports errors of kafka-python in one sentence.
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
     with InterruptHandler() as interrupts, ExitStack() as stack:
         run = _DemoRun(options, console, interrupts, stack)
         try:
@@ -79,7 +78,7 @@ def run_demo(options: DemoOptions, console: Console) -> int:
             if options.report is not None:
                 write_report(report, options.report)
         except WorkerError:
-            run.keep = True  # its sentence names a log
+            run.keep = True  # the error names a log in the folder
             raise
         finally:
             interrupts.signal_mode = SignalMode.IGNORE
@@ -87,12 +86,12 @@ def run_demo(options: DemoOptions, console: Console) -> int:
             stack.close()
     if report.interrupted:
         return 130 if options.events is not None else 0
-    # Events without an outcome are lost, or the workers hang: nothing that may end well.
+    # Events without an outcome are lost, or the workers hang: a failure.
     return 1 if report.unfinished and options.events is not None else 0
 
 
 class _DemoRun:
-    """One run; `start` leaves on the stack what must be stopped again."""
+    """One run; `start` registers the shutdown of everything it starts on the stack."""
 
     _workers: WorkerPool
     _feeder_thread: FeederThread
@@ -119,7 +118,7 @@ class _DemoRun:
             return LogEventSource(options, max_age, progress)
 
     def start(self) -> None:
-        """Everything up to the first event."""
+        """Start servers, workers, client and feeder, and feed the catalog."""
         options, steps, stack = self._options, StartupSteps(self._console), self._stack
         for note in self._source.notes:
             self._console.print(f"  {note}", highlight=False, soft_wrap=True)
@@ -141,7 +140,7 @@ class _DemoRun:
         stack.callback(self._feeder_thread.stop)
 
     def _feed_catalog(self, sender: KafkaEventSender, steps: StartupSteps) -> WorkerMetrics:
-        """Send the descriptions of items; the figures count from where the workers have taken them."""
+        """Feed the catalog; return the metrics once the workers have processed it, the baseline of the run."""
         baseline = self._workers.worker_metrics()
         feeder = Feeder(sender)
         feeder.feed(self._source.catalog())
@@ -151,7 +150,7 @@ class _DemoRun:
             sender.flush()
             expected = baseline.n_finished + feeder.stats.sent
             if not _wait_until(STALL_TIMEOUT, lambda: self._workers.worker_metrics().n_finished >= expected):
-                raise WorkerError("The workers do not take the catalog; their logs may say why.")
+                raise WorkerError("The workers did not process the catalog; check their logs.")
             step_status.set_result(f"{feeder.stats.sent} items")
         return self._workers.worker_metrics()
 
@@ -162,7 +161,7 @@ class _DemoRun:
             self._console.print(f"the workers' folders are in {folder}", highlight=False, soft_wrap=True)
 
     def run_until_stopped(self) -> reports.DemoReport:
-        """Feed and show until the end, then read lists and sum up."""
+        """Feed and show until the run ends, then measure reads and build the report."""
         featured_user, search = (
             FeaturedUser(self._read_user_list),
             LatestSearchTracker(self._read_search_list),
@@ -211,7 +210,7 @@ class _DemoRun:
         try:
             return self._client.read_key(user_key(user_id))
         except ClientUnavailableError:
-            return None  # a slow moment of a busy machine; the next look asks again
+            return None  # Redis is slow on a busy machine; the next update reads again
 
     def _read_search_list(self, user_id: str) -> SearchList | None:
         try:
@@ -244,7 +243,7 @@ class _DemoRun:
         try:
             reads = measure_read_latencies(self._client, stats.users, self._options.seed)
         except ClientUnavailableError as error:
-            raise UserError(f"Redis does not answer at the end of the run ({error}).") from None
+            raise UserError(f"Redis does not respond at the end of the run: {error}.") from None
         unfinished = stats.sent - worker_metrics.n_finished
         return reports.DemoReport(
             events_read=stats.rows,

@@ -1,4 +1,4 @@
-"""What the demo shows while it runs: figures, one shopper's list, the latest search, the policies."""
+"""The demo's screen: metrics, the featured user's list, the latest search and the policies."""
 
 import io
 import re
@@ -25,17 +25,17 @@ from stream_app.tools.demo.screen_state import ScreenState
 from stream_app.tools.demo.search_comparison import SearchComparison
 
 MAX_LIST_RANKS: Final = 20
-"""Most places of the list on the screen."""
+"""Most list items on the screen."""
 
 MAX_SEARCH_RANKS: Final = 5
-"""Most places of the search on the screen."""
+"""Most search results on the screen."""
 
 SIDE_BY_SIDE_WIDTH: Final = 112
-"""Columns from which the figures stand beside the list and not above it."""
+"""Terminal width from which the metrics are left of the list, not above it."""
 
 _METRICS_WIDTH: Final = 46
-_TWO_COLUMN_WIDTH: Final = 84  # columns from which figures above the list stand in two columns
-_SCORE_WIDTH: Final = 84  # columns of the list from which it tells scores
+_TWO_COLUMN_WIDTH: Final = 84  # terminal width from which metrics above the list have two columns
+_SCORE_WIDTH: Final = 84  # width of the list from which it shows scores
 _MIN_LIST_RANKS: Final = 3
 
 
@@ -47,22 +47,22 @@ class Size(NamedTuple):
 
 
 SCREENSHOT_SIZE: Final = Size(118, 40)
-"""Of the screen as a picture."""
+"""Terminal size of the SVG image."""
 
 
 class Layout(NamedTuple):
-    """What of the screen has room.
+    """The parts of the screen that fit into a terminal.
 
     Attributes
     ----------
     side_by_side
-        Whether the figures stand beside the list.
+        Whether the metrics are left of the list.
     columns, metric_rows
-        Columns of figures, and rows of each.
+        Columns of the metrics panel, and rows of each.
     list_ranks
-        Places of the list.
+        Items of the list.
     search
-        Places of the search; 0 leaves it out.
+        Results of the search; 0 omits the panel.
     policies
         Whether the policies are shown.
     """
@@ -78,17 +78,17 @@ class Layout(NamedTuple):
     def of(cls, size: Size, policies: int, results: int) -> "Layout":
         """Fit the parts into a terminal.
 
-        First everything is as small as it is of use. What does not fit is left out, the policies last; then the
-        search, the figures and the list are given what is left, in this order.
+        Each part starts at its smallest useful size. The policies are fitted first, then the search; the remaining
+        lines go to the metrics and the list.
 
         Parameters
         ----------
         size
-            The terminal's.
+            Size of the terminal.
         policies
-            How many there are to show; one alone is not shown, since there is nothing to compare it with.
+            Number of policies; a single policy is not shown.
         results
-            Places that the search has; 0 where there is none.
+            Results of the latest search; 0 without a search.
 
         Examples
         --------
@@ -103,7 +103,7 @@ class Layout(NamedTuple):
         body = max(BORDER_LINES + min_rows, USER_PANEL_LINES + _MIN_LIST_RANKS)
         if not side_by_side:
             body = BORDER_LINES + min_rows + USER_PANEL_LINES + _MIN_LIST_RANKS
-        # One line is the head's, and one the cursor's.
+        # One line for the header, one for the cursor.
         remaining = size.height - 2 - body
         policy_lines = policies + 1 + BORDER_LINES if policies > 1 else 0
         show_policies = 0 < policy_lines <= remaining
@@ -111,7 +111,7 @@ class Layout(NamedTuple):
         search = 0
         if results and remaining > SEARCH_PANEL_LINES:
             remaining -= SEARCH_PANEL_LINES
-            # A search is news where one sees some places of it; the list has the rest.
+            # The search gets at most half of the remaining lines; the list gets the rest.
             search = min(results, MAX_SEARCH_RANKS, max(1, remaining // 2))
             remaining -= search
         if side_by_side:
@@ -138,26 +138,26 @@ def draw(
     titles: Mapping[str, str],
     size: Size,
 ) -> RenderableType:
-    """The whole screen.
+    """Draw the screen.
 
     Parameters
     ----------
     state
-        The moment.
+        Current metrics and progress.
     featured_user
-        The shopper.
+        The featured user with their list.
     search
-        The latest search, where there is one.
+        The latest search, or None.
     titles
-        Titles of items by id, as far as there are any.
+        Item titles by item id; an item without a title is shown by its id.
     size
-        Of the terminal: what has no room in it is left out.
+        Size of the terminal; panels that do not fit are omitted.
     """
     results = 0 if search is None else max(len(search.results), len(search.published))
     layout = Layout.of(size, len(state.policies), results)
     metric_rows = metrics_panel(state, layout.metric_rows, layout.columns)
     available_width = size.width - _METRICS_WIDTH if layout.side_by_side else size.width
-    # Where it is narrow, the reasons have the room of the scores: they name the evidence in their last words.
+    # A narrow terminal shows no scores: the reasons need the width, because they name the evidence at the end.
     user_renderable = user_panel(
         featured_user, titles, layout.list_ranks, scores=available_width >= _SCORE_WIDTH
     )
@@ -178,7 +178,7 @@ def draw(
 
 
 def save_screenshot(renderable: RenderableType, path: Path) -> None:
-    """Write a screen drawn for `SCREENSHOT_SIZE` as an SVG picture."""
+    """Write a screen drawn for `SCREENSHOT_SIZE` as an SVG image."""
     console = Console(
         record=True,
         width=SCREENSHOT_SIZE.width,
@@ -189,6 +189,6 @@ def save_screenshot(renderable: RenderableType, path: Path) -> None:
     )
     console.print(renderable)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # The default template loads its font from the net; a plain monospace needs none.
+    # The default template loads a web font; the generic monospace font needs no download.
     svg = console.export_svg(title="headrace demo", unique_id="headrace")
     path.write_text(re.sub(r"@font-face \{.*?\}\s*", "", svg, flags=re.DOTALL))

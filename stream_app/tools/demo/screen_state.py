@@ -1,4 +1,4 @@
-"""The figures of a moment, as the screen and the line show them."""
+"""The state that the screen and the status line show."""
 
 from collections.abc import Mapping
 
@@ -10,32 +10,32 @@ from stream_app.tools.environment.worker_metrics import WorkerMetrics
 
 
 class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything the screen shows of a moment, but for the shoppers picked out.
+    """Metrics and progress of a run at one time.
 
     Attributes
     ----------
     title
-        What is fed.
+        Name of the event source.
     phase
-        What is being done.
+        Current phase of the run.
     seconds
-        Since the first event.
+        Time since the first event.
     rows, rows_total
-        Rows taken; of how many, None if there is no end.
+        Rows read, and rows of the source; None for an endless source.
     ignored
-        Rows of no use.
+        Rows of types that Headrace does not use.
     users
-        Distinct shoppers so far.
+        Distinct users so far.
     sent
         Events sent.
     worker_metrics, recent_metrics
-        Since the first event, and within the last seconds.
+        Metrics since the first event, and within the last seconds.
     rate
-        Events with an outcome a second, within the last seconds.
+        Events with an outcome per second, within the last seconds.
     quality
         Diversity of the lists and exposure of the items.
     policies
-        How those that order lists do, by name; empty where one alone does.
+        Results by policy; empty before the first update.
     """
 
     title: str

@@ -1,4 +1,4 @@
-"""The latest search: what the shop found, and the order that was published for the shopper."""
+"""The latest search: the shop's order of the results, and the personal order that was published."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -11,25 +11,25 @@ from topics.events import Search, UserEvent
 from topics.records import Reason
 
 MIN_DISPLAY_SECONDS: Final = 8.0
-"""A search stays on the screen for so long, to be read."""
+"""A search stays on the screen for at least this long."""
 
-_MAX_CANDIDATES: Final = 3  # newest searches whose list is asked for at a time
+_MAX_CANDIDATES: Final = 3  # lists read per update to find a search that has one
 
 SearchListReader = Callable[[str], SearchList | None]
-"""The order of a shopper's last search, or None if there is none."""
+"""Reads the list of a user's last search; None if there is none."""
 
 
 class RankedResult(msgspec.Struct, frozen=True):
-    """A place of the published order.
+    """An item of the published order.
 
     Attributes
     ----------
     item_id
-        What stands there.
+        The item.
     original_rank
-        Its place among what the shop found, from 1; None if Headrace brought it.
+        Its rank among the shop's results, from 1; None if Headrace added it.
     reason
-        Why it stands there.
+        Reason of the item.
     """
 
     item_id: str
@@ -43,13 +43,13 @@ class SearchComparison(msgspec.Struct, frozen=True):
     Attributes
     ----------
     user_id
-        Who searched.
+        User of the search.
     query
-        For what.
+        Text of the search.
     results
-        Item ids as the shop found them, best first.
+        Item ids in the shop's order, best first.
     published
-        The order for the shopper.
+        Items in the personal order.
     """
 
     user_id: str
@@ -58,22 +58,22 @@ class SearchComparison(msgspec.Struct, frozen=True):
     published: tuple[RankedResult, ...]
 
     def first(self, n: int) -> "SearchComparison":
-        """The first places alone."""
+        """The first `n` items of both orders."""
         return msgspec.structs.replace(self, results=self.results[:n], published=self.published[:n])
 
 
 class LatestSearchTracker:
-    """Follows the newest search whose order is in Redis.
+    """Follows the newest search whose list is in Redis.
 
     Parameters
     ----------
     read
-        Reads the order of a shopper's last search.
+        Reads the list of a user's last search.
 
     Attributes
     ----------
     displayed
-        The search; None at first.
+        The search; None before the first.
     """
 
     def __init__(self, read: SearchListReader) -> None:
@@ -83,21 +83,21 @@ class LatestSearchTracker:
         self._displayed_since = float("-inf")
 
     def update(self, now: float, recent: Sequence[UserEvent]) -> None:
-        """Take in what happened lately.
+        """Replace the search by a newer one that has a list.
 
         Parameters
         ----------
         now
-            Seconds of a monotonic clock.
+            Monotonic time in seconds.
         recent
-            The newest events, newest last.
+            The latest events, newest last.
         """
         if now - self._displayed_since < MIN_DISPLAY_SECONDS:
             return
         searches = [event for event in reversed(recent) if isinstance(event, Search)]
         for event in searches[:_MAX_CANDIDATES]:
             if event.event_id == self._event_id:
-                return  # nothing newer
+                return  # no newer search
             search_list = self._read(event.user_id)
             if search_list is not None and _is_for(search_list, event):
                 self.displayed, self._event_id, self._displayed_since = (
@@ -109,7 +109,7 @@ class LatestSearchTracker:
 
 
 def _is_for(search_list: SearchList, event: Search) -> bool:
-    """Whether a list is of this search, and not of one before or after."""
+    """Whether a list answers this search, not an earlier or later one."""
     at = datetime.fromisoformat(search_list.generated_at).timestamp()
     return bool(search_list.items) and search_list.query == normalize_query(event.query) and at >= event.time
 

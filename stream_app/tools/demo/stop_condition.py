@@ -1,40 +1,40 @@
-"""When a run of the demo is over; time comes in as an argument."""
+"""When a demo run ends; the time is an argument."""
 
 from typing import Final
 
 from stream_app.tools.environment.worker_metrics import WorkerMetrics
 
 CUT_SHORT_TIMEOUT: Final = 10.0
-"""Seconds for what is on its way, once a run is cut short."""
+"""Seconds to wait for in-flight events once a run is cut short."""
 
 STALL_TIMEOUT: Final = 60.0
-"""Seconds in which nothing moves, before a log counts as stuck."""
+"""Seconds without progress after which a run counts as stalled."""
 
 _STABLE_POLLS: Final = 2
 
 
 class StopCondition:
-    """Decides, look by look, whether there is anything left to wait for.
+    """Decides at each poll whether the run is finished.
 
-    A run is over when everything fed has an outcome, no shopper waits for a list and the models have caught
-    up, and nothing moves for two looks. Cut short (its seconds are over, or it was interrupted), it waits
-    `CUT_SHORT_TIMEOUT` for that; interrupted again, it waits no longer.
+    A run ends when all events have an outcome, no user is pending, replicas have no lag, and two polls see no change.
+    Cut short (by its duration or a signal), it waits at most `CUT_SHORT_TIMEOUT` for that; a second signal ends it at
+    once.
 
     Parameters
     ----------
     started
-        When feeding began, seconds of a monotonic clock.
+        Start of feeding, monotonic time in seconds.
     seconds
-        When it is cut short, if ever.
+        Duration after which the run is cut short; None for no limit.
 
     Attributes
     ----------
     cut_short
-        Whether feeding is to end now.
+        Whether feeding must stop.
     phase
-        What is being done, in words.
+        Phase of the run, for the screen.
     last_progress
-        The last look that found anything moved.
+        Time of the last poll that saw a change.
 
     Examples
     --------
@@ -60,20 +60,20 @@ class StopCondition:
     def is_met(
         self, now: float, worker_metrics: WorkerMetrics, *, sent: int, feeding_done: bool, interrupts: int
     ) -> bool:
-        """Take one look.
+        """Poll once.
 
         Parameters
         ----------
         now
-            Seconds of the same clock.
+            Monotonic time in seconds.
         worker_metrics
-            Since feeding began.
+            Metrics since the start of feeding.
         sent
             Events sent.
         feeding_done
-            Whether everything is fed and acknowledged.
+            Whether all rows are sent and acknowledged.
         interrupts
-            Signals so far.
+            Signals received so far.
         """
         state = (
             worker_metrics.n_finished,
@@ -88,7 +88,7 @@ class StopCondition:
             self.cut_short, self._cut_short_at = True, now
         if not feeding_done and not self.cut_short:
             return False
-        self.phase = "finishing what is on its way"
+        self.phase = "draining in-flight events"
         n_unfinished = sent - worker_metrics.n_finished
         stable = (
             feeding_done

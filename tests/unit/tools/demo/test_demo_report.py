@@ -127,7 +127,7 @@ def test_a_single_policy_has_no_policy_report() -> None:
 
 def test_the_summary_contains_the_values_of_the_report() -> None:
     summary_text = format_summary(REPORT)
-    for expected in ("50 % unlike", "Gini 0.25", "9, of searches 2", "p50 12.0 ms"):
+    for expected in ("ILD 0.50", "Gini 0.25", "9, search lists 2", "p50 12.0 ms"):
         assert expected in summary_text
     assert "unfinished" not in summary_text
 

@@ -1,4 +1,4 @@
-"""Which shopper is in the light, and how their list moves."""
+"""The featured user and the rank changes of their list."""
 
 from stream_app.tools.demo.featured_user import IDLE_SECONDS, MAX_FEATURED_SECONDS, FeaturedUser
 from topics.events import Click, UserEvent
@@ -26,7 +26,7 @@ def test_the_most_recently_active_user_with_a_list_is_featured() -> None:
     featured_user.update(0.0, [click("a", 1), click("b", 2), click("c", 3)])
 
     assert featured_user.user_id == "b"
-    assert featured_user.events == ["looked at i2"]
+    assert featured_user.events == ["viewed i2"]
 
 
 def test_a_user_stays_featured_while_active_up_to_a_maximum_time() -> None:
@@ -36,7 +36,7 @@ def test_a_user_stays_featured_while_active_up_to_a_maximum_time() -> None:
     featured_user.update(5.0, [click("a", 2), click("b", 3)])
     featured_user.update(5.0 + IDLE_SECONDS, [click("a", 2), click("b", 4)])
     assert featured_user.user_id == "a"
-    assert featured_user.events == ["looked at i2", "looked at i1"]
+    assert featured_user.events == ["viewed i2", "viewed i1"]
 
     featured_user.update(5.1 + IDLE_SECONDS, [click("b", 5)])
     assert featured_user.user_id == "b"
@@ -54,7 +54,7 @@ def test_ranks_are_compared_with_the_previous_list() -> None:
     featured_user = FeaturedUser(lists.get)
     featured_user.update(0.0, [click("a", 1)])
     assert [featured_user.rank_change(rank) for rank in range(3)] == [0, 0, 0], (
-        "the first list has nothing before it"
+        "the first list has no previous list"
     )
 
     lists["a"] = listing("2", "z", "x", "new")
@@ -63,5 +63,5 @@ def test_ranks_are_compared_with_the_previous_list() -> None:
 
     featured_user.update(2.0, [click("a", 3)])
     assert [featured_user.rank_change(rank) for rank in range(3)] == [2, -1, None], (
-        "moves stay until the list changes"
+        "rank changes stay until the list changes"
     )

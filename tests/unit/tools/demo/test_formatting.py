@@ -1,4 +1,4 @@
-"""Figures and reasons in words."""
+"""Text of values and reasons."""
 
 from stream_app.tools.demo.formatting import format_diversity, format_exposure, format_item_groups, why
 from stream_app.tools.environment.list_quality import ListQuality
@@ -12,6 +12,6 @@ def test_a_reason_names_the_evidence_by_its_title() -> None:
 
 def test_unknown_values_are_formatted_as_a_dash() -> None:
     unknown_quality = ListQuality()
-    assert format_diversity(unknown_quality) == "- unlike, - categories"
-    assert format_exposure(unknown_quality) == "- of items, Gini -"
-    assert format_item_groups(unknown_quality) == "long tail -, new -"
+    assert format_diversity(unknown_quality) == "ILD -, - categories"
+    assert format_exposure(unknown_quality) == "coverage -, Gini -"
+    assert format_item_groups(unknown_quality) == "-, new items -"

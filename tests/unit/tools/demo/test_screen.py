@@ -1,4 +1,4 @@
-"""The whole screen, in terminals of any size."""
+"""The whole screen, in terminals of many sizes."""
 
 import io
 from collections.abc import Mapping
@@ -62,7 +62,7 @@ def screen_state(
 ) -> ScreenState:
     return ScreenState(
         title="events.csv.gz",
-        phase="finishing what is on its way",
+        phase="draining in-flight events",
         seconds=61.0,
         rows=1_234,
         rows_total=rows_total,
@@ -82,7 +82,7 @@ def screen_state(
 def lines(
     size: Size, search: SearchComparison | None = SEARCH, featured: FeaturedUser | None = None
 ) -> list[str]:
-    """What a terminal of a size shows."""
+    """The lines that a terminal shows."""
     console = Console(
         width=size.width, height=size.height, record=True, force_terminal=True, file=io.StringIO()
     )
@@ -96,14 +96,14 @@ def test_a_large_terminal_shows_every_panel_and_ids_are_not_interpreted_as_marku
     for expected in (
         "01:01",
         "40.0 %, MRR 0.100",
-        "52 % unlike, 4.2 categories",
-        "81 % of items, Gini 0.46",
-        "long tail 34 %, new 5 %",
-        "shopper [red]u",
-        "looked at light stove 1",
+        "ILD 0.52, 4.2 categories",
+        "coverage 81 %, Gini 0.46",
+        "34 %, new items 5 %",
+        "user [red]u",
+        "viewed light stove 1",
         "[bold]x",
         "because you viewed A title",
-        "search for “light [b]tents” by [b]user-9, 20 found",
+        "search for “light [b]tents” by [b]user-9, 20 results",
         "policies: clicks",
         "12.00 ±7.00",
     ):
@@ -134,7 +134,7 @@ def test_the_screen_never_overflows_and_keeps_the_most_important_metrics(
     size: Size, search: SearchComparison | None
 ) -> None:
     lines_of_screen = lines(size, search)
-    assert len(lines_of_screen) < size.height, "one line is left for the cursor"
+    assert len(lines_of_screen) < size.height, "one line stays free for the cursor"
     assert max(map(cell_len, lines_of_screen)) <= size.width
     text = "\n".join(lines_of_screen)
     for expected in (
@@ -142,7 +142,7 @@ def test_the_screen_never_overflows_and_keeps_the_most_important_metrics(
         "events/s",
         "freshness",
         "hit rate@20",
-        "52 % unlike",
+        "ILD 0.52",
         "Gini 0.46",
         "[bold]x",
     ):
@@ -168,6 +168,6 @@ def test_the_picture_has_the_whole_screen_and_loads_no_remote_font(tmp_path: Pat
     path = tmp_path / "new" / "demo.svg"
     save_screenshot(draw(screen_state(), featured_user(), SEARCH, TITLES, SCREENSHOT_SIZE), path)
     svg = path.read_text()
-    assert "unlike" in svg
+    assert "ILD" in svg
     assert "tents" in svg
     assert "@font-face" not in svg

@@ -1,4 +1,4 @@
-"""Which search is on the screen, and its two orders."""
+"""The tracked search and its two orders."""
 
 from stream_app.client.redis_contract import SearchList
 from stream_app.tools.demo.search_comparison import MIN_DISPLAY_SECONDS, LatestSearchTracker, RankedResult
@@ -62,7 +62,7 @@ def test_a_list_of_another_query_or_an_earlier_search_is_not_used() -> None:
 
     lists["ann"] = search_list("tents", second=3)
     tracker.update(2.0, [search("ann", "tents", "a", second=2)])
-    assert tracker.displayed is None, "an empty order is none"
+    assert tracker.displayed is None, "an empty list is not displayed"
 
     lists["ann"] = search_list("tents", "a", second=3)
     tracker.update(3.0, [search("ann", "tents", "a", second=2)])
@@ -80,6 +80,6 @@ def test_a_search_is_kept_for_the_minimum_time_and_then_replaced_by_a_newer_one(
     tracker.update(MIN_DISPLAY_SECONDS, [first, second])
     assert tracker.displayed.user_id == "bob"
     tracker.update(3 * MIN_DISPLAY_SECONDS, [first, second])
-    assert tracker.displayed.user_id == "bob", "an older one does not come back"
+    assert tracker.displayed.user_id == "bob", "an older search does not return"
     tracker.update(4 * MIN_DISPLAY_SECONDS, [])
-    assert tracker.displayed.user_id == "bob", "the last one stays where nobody searches"
+    assert tracker.displayed.user_id == "bob", "without a new search the last one stays"

@@ -1,4 +1,4 @@
-"""When a run of the demo ends."""
+"""When a demo run ends."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from stream_app.tools.environment.worker_metrics import WorkerMetrics
 
 
 def first_met_poll(stop_condition: StopCondition, *, start: float, stop: float, **state: Any) -> float | None:
-    """The first look of a run of equal ones that ends it."""
+    """The first of equal polls at which the run ends; None if there is none up to `stop`."""
     at = start
     while at <= stop:
         if stop_condition.is_met(at, **state):
