@@ -49,7 +49,7 @@ _FEEDBACK_KINDS: Final = {
 class Effect(Enum):
     """What an event changes besides counters and watermarks.
 
-    The worker's order of calls is in `stream_app.worker.agents.users`.
+    The worker's order of calls is in `stream_app.worker.event_processor`.
     """
 
     EXPOSURE = "exposure"

@@ -31,6 +31,7 @@ from stream_app.settings import Settings
 from stream_app.worker.agents.catalog import CatalogEventHandler
 from stream_app.worker.agents.users import UserEventHandler
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
+from stream_app.worker.event_processor import EventProcessor
 from stream_app.worker.list_recovery import ListRecovery
 from stream_app.worker.policy_controller import PolicyController
 from stream_app.worker.replica import Replica, load_models
@@ -132,6 +133,9 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     )
     rules = settings.attribution_rules
     rewards = RewardAttributor(memory, log_progress, replica, append, metrics, rules)
+    processor = EventProcessor(
+        ports.rows, replica, flush_loop, prequential, rewards, append, metrics, settings.session_gap
+    )
     dead_letters = DeadLetterWriter(append, metrics)
     return Components(
         models=models,
@@ -150,18 +154,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         ),
         rewards=rewards,
         policies=_build_policies(settings, ports, models),
-        user_events=UserEventHandler(
-            ports.rows,
-            replica,
-            flush_loop,
-            prequential,
-            rewards,
-            append,
-            dead_letters,
-            metrics,
-            limits=settings.limits,
-            session_gap=settings.session_gap,
-        ),
+        user_events=UserEventHandler(processor, dead_letters, metrics, settings.limits),
         catalog_events=CatalogEventHandler(dead_letters, metrics, settings.limits),
     )
 

@@ -1,0 +1,138 @@
+"""Processes a checked event of a user: five steps in a fixed order, without waiting for anything."""
+
+from typing import Final
+
+import msgspec
+
+from state.dedup import RecordId
+from state.fold import FoldOutcome, fold
+from state.user_table import UserRowStore
+from stream_app.kafka.append import DeliveryCallbacks, RecordAppender
+from stream_app.metrics import EventMetrics
+from stream_app.publishing.flush_loop import FlushLoop
+from stream_app.publishing.prequential import PrequentialEvaluator
+from stream_app.worker.replica import Replica
+from stream_app.worker.reward_attributor import RewardAttributor
+from topics.catalog import INTERACTIONS
+from topics.event_types import EVENT_TYPES, Effect, EventType
+from topics.events import UserEvent
+from topics.records import Interaction
+
+_encoder: Final = msgspec.msgpack.Encoder()
+
+
+class EventProcessor:
+    """Processes user events.
+
+    Parameters
+    ----------
+    rows
+        The users' rows.
+    replica
+        Learns interactions.
+    flush_loop
+        Publishes the user's list.
+    prequential
+        Compares choices with the published list.
+    rewards
+        Attributes reactions to published lists.
+    append
+        Appends interactions to Kafka.
+    metrics
+        Counts events by outcome.
+    session_gap
+        Seconds of inactivity that close a session.
+    """
+
+    def __init__(
+        self,
+        rows: UserRowStore,
+        replica: Replica,
+        flush_loop: FlushLoop,
+        prequential: PrequentialEvaluator,
+        rewards: RewardAttributor,
+        append: RecordAppender,
+        metrics: EventMetrics,
+        session_gap: float,
+    ) -> None:
+        self._rows = rows
+        self._replica = replica
+        self._flush_loop = flush_loop
+        self._queue = flush_loop.queue
+        self._prequential = prequential
+        self._rewards = rewards
+        self._append = append
+        self._session_gap = session_gap
+        self._on_delivered: Final = DeliveryCallbacks(replica.on_delivered)
+        topics = [event_type.topic for event_type in EVENT_TYPES]
+        self._duplicates: Final = {topic: metrics.duplicates.labels(topic) for topic in topics}
+        self._counters: Final = {
+            (topic, outcome): metrics.events.labels(topic, str(outcome))
+            for topic in topics
+            for outcome in FoldOutcome
+        }
+
+    def process(self, event: UserEvent, event_type: EventType, record_id: RecordId, ts: float) -> None:
+        """Process an event.
+
+        The order of the steps is a contract: each step relies on the ones before it. The records that the steps
+        append to Kafka are acknowledged before the event's offset is committed
+        (`stream_app.worker.faust_transport`), so that after a crash the event is read again and each step runs again.
+
+        Parameters
+        ----------
+        event
+            A checked event.
+        event_type
+            Its row of the event table.
+        record_id
+            Its position in the source topic.
+        ts
+            The broker's timestamp of the event, seconds since the epoch.
+        """
+        row, outcome, interaction = fold(self._rows.get(event.user_id), event, record_id, self._session_gap)
+        if outcome is FoldOutcome.DUPLICATE:
+            self._duplicates[event_type.topic].inc()
+            self._counters[event_type.topic, outcome].inc()
+            return
+        is_new = outcome is FoldOutcome.ACCEPTED
+        # 1. Measure. The list is judged by an event that neither it nor the models have seen.
+        if is_new and event_type.is_choice and interaction is not None:
+            self._measure(interaction, ts)
+        # 2. Put the row. It precedes the interaction: of a replayed event the row may already be stored, and the
+        #    fold then returns the same interaction again. A replayed row is also written again, since the local
+        #    store may be ahead of the changelog.
+        self._rows.put(event.user_id, row, record_id.partition)
+        # 3. Learn: append the interaction to the log, and fold it here at once, so that step 5 publishes a list
+        #    that reflects it.
+        if interaction is not None:
+            self._learn(interaction, record_id.partition)
+        # 4. Attribute. It follows step 3: policies that learn the reward find its item in the models. A replayed
+        #    duplicate has no interaction and no reward; a repeated impression marks nothing as seen.
+        if interaction is not None or event_type.effect is Effect.EXPOSURE:
+            self._rewards.process_event(event, record_id, ts, is_new=is_new)
+        # 5. Mark pending, last: the flush loop reads the row, the models and the lists as steps 2 to 4 left them.
+        self._mark_pending(event.user_id, event_type.effect, ts)
+        self._counters[event_type.topic, outcome].inc()
+
+    def _measure(self, interaction: Interaction, ts: float) -> None:
+        for line in interaction.lines:
+            self._prequential.evaluate_interaction(interaction.user_id, line.item_id, ts)
+
+    def _learn(self, interaction: Interaction, partition: int) -> None:
+        key, value = interaction.user_id.encode(), _encoder.encode(interaction)
+        self._append(INTERACTIONS.name, partition, key, value, self._on_delivered[partition])
+        stale = self._replica.fold_local(interaction)
+        if stale.query:
+            self._queue.invalidate_query(stale.query)
+        if stale.items:
+            self._queue.invalidate(stale.items, stale.segments)
+
+    def _mark_pending(self, user_id: str, effect: Effect, ts: float) -> None:
+        if effect is Effect.ERASURE:
+            self._flush_loop.erase(user_id)
+        elif effect is Effect.SEARCH:
+            self._queue.mark_search_pending(user_id, ts)
+        elif effect is Effect.REACTION:
+            self._queue.mark_pending(user_id, ts)
+        # An exposure says nothing about the user's interests: the displayed list stays.
