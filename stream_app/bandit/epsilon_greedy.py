@@ -7,7 +7,7 @@ import numpy as np
 from stream_app.bandit.kernels.epsilon_greedy import epsilon_greedy_order, epsilon_greedy_propensities
 from stream_app.bandit.kernels.linear_decisions import ucb_order
 from stream_app.bandit.linear import UINT64_MASK, LinearPolicy
-from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Keys, Slate
+from stream_app.bandit.policy import Features, Keys, Slate
 
 
 class EpsilonGreedy(LinearPolicy):
@@ -53,7 +53,7 @@ class EpsilonGreedy(LinearPolicy):
         n = len(features)
         k = min(k, n)
         ranked = np.empty(n, np.int32)
-        ucb_order(features, posterior.mean, posterior.lower, 0.0, MAX_ABS_FEATURE, ranked)
+        ucb_order(features, posterior.mean, posterior.lower, 0.0, ranked)
         order = np.empty(k, np.int32)
         ranks = np.empty(k, np.int32)
         propensities = np.empty(k)

@@ -3,13 +3,11 @@
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-POSITION_MODELS: Final = ("position", "cascade", "none")
-"""The position models, by name; the kernels know them by their place here."""
+from stream_app.bandit.kernels.examination import ExaminationModel, PositionModel
 
-N_RANK_SUMS: Final = 5
-"""Sums held of each place: showings, first reactions, values, squared values, rewards."""
+POSITION_MODELS: Final = tuple(model.name.lower() for model in PositionModel)
+"""The position models, by name."""
 
 
 class Examination:
@@ -41,7 +39,7 @@ class Examination:
 
     Examples
     --------
-    >>> Examination(n_positions=4).prior.round(2).tolist()
+    >>> Examination(n_positions=4).constants.prior.round(2).tolist()
     [1.0, 0.63, 0.5, 0.43]
     """
 
@@ -57,12 +55,13 @@ class Examination:
             raise ValueError(f"position model must be one of {', '.join(POSITION_MODELS)}, not {model!r}")
         if n_positions < 1 or not 0 < floor <= 1 or not position_prior_strength > 0:
             raise ValueError("places must be 1 or more, floor above 0 and at most 1, trust above 0")
-        self.model = model
-        self.mode = POSITION_MODELS.index(model)
         self.n_positions = n_positions
-        self.floor = floor
-        self.position_prior_strength = position_prior_strength
-        self.prior: NDArray[np.float64] = np.maximum(1.0 / np.log2(np.arange(n_positions) + 2.0), floor)
+        self.constants = ExaminationModel(
+            POSITION_MODELS.index(model),
+            np.maximum(1.0 / np.log2(np.arange(n_positions) + 2.0), floor),
+            float(floor),
+            float(position_prior_strength),
+        )
         self.parameters: dict[str, Any] = {
             "position_model": model,
             "n_positions": n_positions,

@@ -7,9 +7,16 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.examination import N_RANK_SUMS, Examination
-from stream_app.bandit.kernels.examination import estimate_examination
-from stream_app.bandit.kernels.item_posteriors import fold_item_impressions, item_thompson_slate
+from stream_app.bandit.examination import Examination
+from stream_app.bandit.kernels.examination import RankSum, count_reward, iterate_examination
+from stream_app.bandit.kernels.item_posteriors import (
+    ItemPrior,
+    ItemSum,
+    ItemSums,
+    fold_item_impressions,
+    sample_items,
+)
+from stream_app.bandit.kernels.slates import seeded_ensemble_slate
 from stream_app.bandit.linear import UINT64_MASK
 from stream_app.bandit.policy import (
     NO_KEY,
@@ -133,10 +140,10 @@ class ItemThompson(Policy):
             seed=seed,
             **self._examination.parameters,
         )
-        self._gaussian = reward_distribution == "gaussian"
         self._prior_feature = prior_feature
-        self._prior = (float(prior_strength), float(prior_rate), self._gaussian)
-        self._noise = float(noise)
+        self._prior = ItemPrior(
+            float(prior_strength), float(prior_rate), reward_distribution == "gaussian", float(noise)
+        )
         self._capacity = capacity
         self._draws = draws
         self._seed = seed
@@ -144,34 +151,29 @@ class ItemThompson(Policy):
 
     def _reset(self) -> None:
         self._rows: dict[int, int] = {}
-        self._sums: NDArray[np.float64] = np.zeros((64, 2))  # trials, rewards
+        n_positions = self._examination.n_positions
+        self._sums = ItemSums(
+            np.zeros((64, len(ItemSum))), np.zeros((n_positions, len(RankSum))), np.zeros(n_positions)
+        )
         self._last_seen: NDArray[np.float64] = np.full(64, -np.inf)
-        self._rank_sums: NDArray[np.float64] = np.zeros((self._examination.n_positions, N_RANK_SUMS))
-        self._expected_rewards: NDArray[np.float64] = np.zeros(self._examination.n_positions)
         self._decay = ForwardDecay(self.parameters["half_life"])
         self._newest = -math.inf
         self._n_updates = 0
-        self._examination_probabilities: NDArray[np.float64] = self._examination.prior.copy()
+        self._examination_probabilities: NDArray[np.float64] = self._examination.constants.prior.copy()
         self._stale = True
 
     @property
     def examination_probabilities(self) -> NDArray[np.float64]:
         """How likely each place is to be looked at, against the first; valid until the next event."""
         if self._stale:
-            examination = self._examination
-            # from the prior each time: what is estimated follows from the sums alone
-            self._examination_probabilities[:] = examination.prior
-            for _ in range(N_ITERATIONS):
-                estimate_examination(
-                    self._rank_sums,
-                    self._expected_rewards,
-                    examination.mode,
-                    examination.prior,
-                    examination.floor,
-                    examination.position_prior_strength,
-                    self._decay_factor,
-                    self._examination_probabilities,
-                )
+            iterate_examination(
+                self._sums.ranks,
+                self._sums.expected_rewards,
+                self._examination.constants,
+                self._decay_factor,
+                N_ITERATIONS,
+                self._examination_probabilities,
+            )
             self._stale = False
         return self._examination_probabilities
 
@@ -181,22 +183,20 @@ class ItemThompson(Policy):
         if items is None or len(items) != len(features):
             raise ValueError(f"{self.name}: the items' hashes are needed, one a candidate")
         k = min(k, len(features))
-        order = np.empty(k, np.int32)
-        propensities = np.empty(k)
         find_row = self._rows.get
-        item_thompson_slate(
+        sampled_values = np.empty((len(features), self._draws), np.float32)
+        sample_items(
             as_contiguous(features[:, self._prior_feature], np.float32),
             np.array([find_row(key, -1) for key in items.tolist()], np.int64),
-            self._sums,
+            self._sums.items,
             self._decay_factor,
-            *self._prior,
-            self._noise,
+            self._prior,
             np.uint64((self._seed * 0xD1342543DE82EF95 + self._n_updates) & UINT64_MASK),
-            np.uint64(seed & UINT64_MASK),
-            self._draws,
-            order,
-            propensities,
+            sampled_values,
         )
+        order = np.empty(k, np.int32)
+        propensities = np.empty(k)
+        seeded_ensemble_slate(sampled_values, np.uint64(seed & UINT64_MASK), order, propensities)
         return Slate(order, propensities, self._draws)
 
     def observe_impressions(
@@ -217,11 +217,9 @@ class ItemThompson(Policy):
             as_contiguous(positions, np.int32),
             weight,
             self._decay_factor,
-            *self._prior,
+            self._prior,
             examination_probabilities,
             self._sums,
-            self._rank_sums,
-            self._expected_rewards,
         )
 
     def reward(
@@ -236,24 +234,21 @@ class ItemThompson(Policy):
         first: bool = True,
     ) -> None:
         """Count a reward of an item."""
-        self._validated(features[None])
+        self._validated_row(features)
         if item == NO_KEY or not math.isfinite(value):
             return
         value = clip_reward(value)
         weight = self._event_weight(float(ts))
         self._evict_if_full(1)
         row = self._row(item, ts)
-        if not self._gaussian:
+        sums = self._sums
+        if not self._prior.gaussian:
             if value < 0:
-                self._sums[row, 0] -= weight * value
+                sums.items[row, ItemSum.TRIALS] -= weight * value
             value = min(max(value, 0.0), 1.0)
-        self._sums[row, 1] += weight * value
-        rank_sums = self._rank_sums[min(max(position, 0), self._examination.n_positions - 1)]
-        if first and value > 0:
-            rank_sums[1] += weight
-        rank_sums[2] += weight * value
-        rank_sums[3] += weight * value * value
-        rank_sums[4] += weight
+        sums.items[row, ItemSum.REWARDS] += weight * value
+        rank = min(max(int(position), 0), self._examination.n_positions - 1)
+        count_reward(sums.ranks, rank, value, bool(first), weight)
 
     @property
     def _decay_factor(self) -> float:
@@ -266,12 +261,16 @@ class ItemThompson(Policy):
         if row is None:
             row = len(self._rows)
             self._rows[key] = row
-            self._sums = grow(self._sums, row + 1)
-            self._last_seen = grow(self._last_seen, row + 1)
-            self._sums[row] = 0.0
+            self._ensure_capacity(row + 1)
+            self._sums.items[row] = 0.0
             self._last_seen[row] = -math.inf
         self._last_seen[row] = max(self._last_seen[row], ts)
         return row
+
+    def _ensure_capacity(self, size: int) -> None:
+        if size > len(self._last_seen):
+            self._sums = self._sums._replace(items=grow(self._sums.items, size))
+            self._last_seen = grow(self._last_seen, size)
 
     def _evict_if_full(self, count: int) -> None:
         if len(self._rows) + count > self._capacity:
@@ -281,14 +280,14 @@ class ItemThompson(Policy):
         """Forget the items that were not seen for longest; of equals those of the smaller hashes."""
         keys = sorted(self._rows, key=lambda key: (self._last_seen[self._rows[key]], key))[count:]
         rows = np.array([self._rows[key] for key in keys], np.int64)
-        self._sums[: len(rows)] = self._sums[rows]
+        self._sums.items[: len(rows)] = self._sums.items[rows]
         self._last_seen[: len(rows)] = self._last_seen[rows]
         self._rows = {key: row for row, key in enumerate(keys)}
 
     def _event_weight(self, ts: float) -> float:
         rescaled = self._decay.advance(ts)
         if rescaled != 1.0:
-            for array in (self._sums, self._rank_sums, self._expected_rewards):
+            for array in self._sums:
                 np.multiply(array, rescaled, out=array)
         self._newest = max(self._newest, ts)
         self._n_updates += 1
@@ -299,10 +298,10 @@ class ItemThompson(Policy):
         size = len(self._rows)
         return {
             "items": np.array(list(self._rows), np.uint64),
-            "sums": self._sums[:size].copy(),
+            "sums": self._sums.items[:size].copy(),
             "last": self._last_seen[:size].copy(),
-            "rank_sums": self._rank_sums.copy(),
-            "expected_rewards": self._expected_rewards.copy(),
+            "rank_sums": self._sums.ranks.copy(),
+            "expected_rewards": self._sums.expected_rewards.copy(),
             "landmark": self._decay.landmark,
             "newest": self._newest,
             "n_updates": self._n_updates,
@@ -312,12 +311,11 @@ class ItemThompson(Policy):
         self._reset()
         self._rows = {key: row for row, key in enumerate(np.asarray(state["items"], np.uint64).tolist())}
         size = len(self._rows)
-        self._sums = grow(self._sums, size)
-        self._last_seen = grow(self._last_seen, size)
-        self._sums[:size] = state["sums"]
+        self._ensure_capacity(size)
+        self._sums.items[:size] = state["sums"]
         self._last_seen[:size] = state["last"]
-        self._rank_sums[...] = state["rank_sums"]
-        self._expected_rewards[...] = state["expected_rewards"]
+        self._sums.ranks[...] = state["rank_sums"]
+        self._sums.expected_rewards[...] = state["expected_rewards"]
         self._decay.landmark = float(state["landmark"])
         self._newest = float(state["newest"])
         self._n_updates = int(state["n_updates"])
@@ -325,8 +323,7 @@ class ItemThompson(Policy):
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         return (
-            self._sums.nbytes
+            sum(array.nbytes for array in self._sums)
             + self._last_seen.nbytes
             + len(self._rows) * BYTES_PER_ENTRY
-            + self._rank_sums.nbytes
         )

@@ -120,7 +120,7 @@ class LinearPolicy(Policy):
         """Fold a reward: value times features."""
         if math.isfinite(value):
             self._posterior.reward(
-                self._validated(features[None])[0],
+                self._validated_row(features),
                 int(position),
                 clip_reward(value),
                 float(ts),

@@ -7,7 +7,7 @@ import numpy as np
 
 from stream_app.bandit.kernels.linear_decisions import ucb_order
 from stream_app.bandit.linear import LinearPolicy
-from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Keys, Slate
+from stream_app.bandit.policy import Features, Keys, Slate
 
 
 class LinUCB(LinearPolicy):
@@ -54,5 +54,5 @@ class LinUCB(LinearPolicy):
         k = min(k, len(features))
         order = np.empty(k, np.int32)
         width = self._exploration * math.sqrt(1.0 + math.log1p(posterior.decayed_impressions))
-        ucb_order(features, posterior.mean, posterior.lower, width, MAX_ABS_FEATURE, order)
+        ucb_order(features, posterior.mean, posterior.lower, width, order)
         return Slate(order, np.ones(k), 0)

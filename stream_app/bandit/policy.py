@@ -17,9 +17,6 @@ T = TypeVar("T", bound=np.generic)
 NO_KEY = 0
 """Stands for an item that is not known by a hash."""
 
-MAX_ABS_FEATURE = 1e3
-"""Features are kept within this of 0; one that is no number counts as 0."""
-
 MAX_ABS_REWARD = 1e30
 """Values of rewards are kept within this of 0, so that no sum of their weighted squares overflows.
 
@@ -68,6 +65,8 @@ def as_contiguous(array: NDArray[Any], dtype: type[T]) -> NDArray[T]:
     >>> as_contiguous(np.arange(4)[::2], np.int32)
     array([0, 2], dtype=int32)
     """
+    if array.dtype == dtype and array.flags.carray:
+        return array
     contiguous = np.ascontiguousarray(array, dtype)
     return contiguous if contiguous.flags.writeable else contiguous.copy()
 
@@ -199,5 +198,11 @@ class Policy:
     def _validated(self, features: Features) -> Features:
         """Features as one block of memory, of the width that was agreed on."""
         if features.ndim != 2 or features.shape[1] != self.features:
+            raise ValueError(f"{self.name}: {self.features} features are expected, not {features.shape}")
+        return as_contiguous(features, np.float32)
+
+    def _validated_row(self, features: Features) -> Features:
+        """Check the features of one item."""
+        if features.shape != (self.features,):
             raise ValueError(f"{self.name}: {self.features} features are expected, not {features.shape}")
         return as_contiguous(features, np.float32)

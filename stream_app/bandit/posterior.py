@@ -7,9 +7,17 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.examination import N_RANK_SUMS, Examination
-from stream_app.bandit.kernels.linear_posterior import fold_impressions, fold_reward, posterior
-from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Positions
+from stream_app.bandit.examination import Examination
+from stream_app.bandit.kernels.examination import RankSum
+from stream_app.bandit.kernels.linear_posterior import (
+    LinearEstimate,
+    LinearPrior,
+    LinearSums,
+    fold_impressions,
+    fold_reward,
+    posterior,
+)
+from stream_app.bandit.policy import Features, Positions
 from stream_app.models.decay import ForwardDecay
 
 N_ITERATIONS: Final = 5
@@ -98,35 +106,52 @@ class LinearPosterior:
         if reward_scale is not None and not reward_scale > 0:
             raise ValueError(f"unit must be above 0, not {reward_scale!r}")
         features += 1
-        self._prior_mean: Vector = np.append(prior_mean, 0.0)
-        self._prior_precision: Vector = np.full(features, float(prior_strength))
-        self._prior_precision[-1] = 1.0
-        self._reward_scale = reward_scale or 0.0
+        precision: Vector = np.full(features, float(prior_strength))
+        precision[-1] = 1.0
+        self._prior = LinearPrior(np.append(prior_mean, 0.0), precision, float(reward_scale or 0.0))
         self._half_life = half_life
-        self._examination = examination
+        self._examination = examination.constants
         n_positions = examination.n_positions
-        self._outer: Vector = np.zeros((n_positions, features, features))
-        self._sums: Vector = np.zeros((n_positions, features))
-        self.reward_sums: Vector = np.zeros(features)
-        self._rank_sums: Vector = np.zeros((n_positions, N_RANK_SUMS))
-        self.mean: Vector = np.zeros(features)
-        self.lower: Vector = np.zeros((features, features))
-        self.examination_probabilities: Vector = np.ones(n_positions)
+        self._sums = LinearSums(
+            np.zeros((n_positions, features, features)),
+            np.zeros((n_positions, features)),
+            np.zeros(features),
+            np.zeros((n_positions, len(RankSum))),
+        )
+        self._estimate = LinearEstimate(
+            np.zeros(features), np.zeros((features, features)), np.ones(n_positions)
+        )
         self._attached_arrays: tuple[Vector, ...] = ()
         self.clear()
 
     def clear(self) -> None:
         """Return to the prior."""
-        for array in self.arrays():
+        for array in self._sums:
             array[...] = 0.0
         self._decay = ForwardDecay(self._half_life)
         self._newest = -math.inf
         self.n_updates = 0
         self._stale = True
 
-    def arrays(self) -> tuple[Vector, ...]:
-        """All sums."""
-        return self._outer, self._sums, self.reward_sums, self._rank_sums
+    @property
+    def mean(self) -> Vector:
+        """Posterior mean of the weights after `refresh`, intercept last, shape (features + 1,)."""
+        return self._estimate.mean
+
+    @property
+    def lower(self) -> Vector:
+        """Cholesky factor of A, after `refresh`, shape (features + 1, features + 1)."""
+        return self._estimate.lower
+
+    @property
+    def examination_probabilities(self) -> Vector:
+        """Examination probability of each position relative to the first, after `refresh`, shape (positions,)."""
+        return self._estimate.examination
+
+    @property
+    def reward_sums(self) -> Vector:
+        """Weighted sum of value times features, shape (features + 1,)."""
+        return self._sums.rewards
 
     def attach_arrays(self, *arrays: Vector) -> None:
         """Keep further sums that are weighted by `weight` on the scale of these.
@@ -140,7 +165,7 @@ class LinearPosterior:
         """Weight of an event; all sums are brought to its scale first."""
         rescaled = self._decay.advance(ts)
         if rescaled != 1.0:
-            for array in (*self.arrays(), *self._attached_arrays):
+            for array in (*self._sums, *self._attached_arrays):
                 np.multiply(array, rescaled, out=array)
         self._newest = max(self._newest, ts)
         self.n_updates += 1
@@ -149,22 +174,13 @@ class LinearPosterior:
 
     def observe_impressions(self, features: Features, positions: Positions, ts: float) -> None:
         """Fold items seen; see `stream_app.bandit.policy.Policy.observe_impressions`."""
-        fold_impressions(
-            features, positions, self.weight(ts), MAX_ABS_FEATURE, self._outer, self._sums, self._rank_sums
-        )
+        sums = self._sums
+        fold_impressions(features, positions, self.weight(ts), sums.outer, sums.features, sums.ranks)
 
     def reward(self, features: Features, position: int, value: float, ts: float, *, first: bool) -> None:
         """Fold a reward; see `stream_app.bandit.policy.Policy.reward`."""
-        fold_reward(
-            features,
-            position,
-            value,
-            first,
-            self.weight(ts),
-            MAX_ABS_FEATURE,
-            self.reward_sums,
-            self._rank_sums,
-        )
+        sums = self._sums
+        fold_reward(features, position, value, first, self.weight(ts), sums.rewards, sums.ranks)
 
     @property
     def decay_factor(self) -> float:
@@ -174,7 +190,7 @@ class LinearPosterior:
     @property
     def decayed_impressions(self) -> float:
         """Showings, decayed until the newest event."""
-        return self.decay_factor * float(self._rank_sums[:, 0].sum())
+        return self.decay_factor * float(self._sums.ranks[:, RankSum.IMPRESSIONS].sum())
 
     @property
     def stale(self) -> bool:
@@ -193,34 +209,18 @@ class LinearPosterior:
         reward_scale
             Stands in for the unit, where that is not set.
         """
-        examination = self._examination
-        posterior(
-            self._outer,
-            self._sums,
-            self.reward_sums if target is None else target,
-            self._rank_sums,
-            self.decay_factor,
-            self._prior_mean,
-            self._prior_precision,
-            self._reward_scale or reward_scale or 0.0,
-            examination.mode,
-            examination.prior,
-            examination.floor,
-            examination.position_prior_strength,
-            N_ITERATIONS,
-            self.mean,
-            self.lower,
-            self.examination_probabilities,
-        )
+        sums, prior = self._sums, self._prior
+        if target is not None:
+            sums = LinearSums(sums.outer, sums.features, target, sums.ranks)
+        if reward_scale is not None and not prior.reward_scale:
+            prior = LinearPrior(prior.mean, prior.precision, reward_scale)
+        posterior(sums, self.decay_factor, prior, self._examination, N_ITERATIONS, self._estimate)
         self._stale = False
 
     def state(self) -> dict[str, Any]:
         """All sums, as plain data."""
         return {
-            "outer": self._outer.copy(),
-            "sums": self._sums.copy(),
-            "reward_sums": self.reward_sums.copy(),
-            "rank_sums": self._rank_sums.copy(),
+            **{name: array.copy() for name, array in self._sums._asdict().items()},
             "landmark": self._decay.landmark,
             "newest": self._newest,
             "n_updates": self.n_updates,
@@ -229,7 +229,7 @@ class LinearPosterior:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Take what `state` gave."""
         self.clear()
-        for name, array in zip(("outer", "sums", "reward_sums", "rank_sums"), self.arrays(), strict=True):
+        for name, array in self._sums._asdict().items():
             array[...] = state[name]
         self._decay.landmark = float(state["landmark"])
         self._newest = float(state["newest"])
@@ -237,6 +237,4 @@ class LinearPosterior:
 
     def memory(self) -> int:
         """Bytes held."""
-        return sum(
-            each.nbytes for each in (*self.arrays(), self.mean, self.lower, self.examination_probabilities)
-        )
+        return sum(each.nbytes for each in (*self._sums, *self._estimate))

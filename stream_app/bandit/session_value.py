@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.kernels.critic import fold_lstd_step
+from stream_app.bandit.kernels.critic import CriticSums, fold_lstd_step
 from stream_app.bandit.open_sessions import OpenSession, OpenSessions
-from stream_app.bandit.policy import MAX_ABS_FEATURE, NO_KEY, Features, clip_reward
+from stream_app.bandit.policy import NO_KEY, Features, clip_reward
 from stream_app.bandit.posterior import LinearPosterior
 from stream_app.bandit.thompson import Thompson
 
@@ -96,12 +96,13 @@ class SessionValue(Thompson):
         self._trace_factor = float(discount) * float(trace)
         self._ridge = float(ridge)
         self._sessions = OpenSessions(features + 1, gap=session_gap, capacity=sessions)
-        self._lstd_matrix: NDArray[np.float64] = np.zeros((features + 1, features + 1))
-        self._lstd_vector: NDArray[np.float64] = np.zeros(features + 1)
-        self._choice_products: NDArray[np.float64] = np.zeros((features + 1, features + 1))
-        self._zero_trace: NDArray[np.float64] = np.zeros(features + 1)
-        self._dislike_sums: NDArray[np.float64] = np.zeros(features + 1)
-        self._posterior.attach_arrays(*self._critic_arrays())
+        self._critic_sums = CriticSums(
+            np.zeros((features + 1, features + 1)),
+            np.zeros(features + 1),
+            np.zeros((features + 1, features + 1)),
+            np.zeros(features + 1),
+        )
+        self._posterior.attach_arrays(*self._critic_sums)
 
     def reward(
         self,
@@ -121,18 +122,16 @@ class SessionValue(Thompson):
         weight = self._posterior.weight(ts)
         super().reward(features, position, value, ts, item=item, user=user, first=first)
         session = self._sessions.get(user, ts) if user else None
-        trace = np.empty(self.features + 1)
+        trace = np.zeros(self.features + 1) if session is None else session.trace.copy()
         fold_lstd_step(
-            self._validated(features[None])[0],
+            self._validated_row(features),
             clip_reward(value),
             bool(first),
             weight,
-            MAX_ABS_FEATURE,
             self._discount,
             self._trace_factor,
-            self._zero_trace if session is None else session.trace,
             trace,
-            *self._critic_arrays(),
+            self._critic_sums,
         )
         if user and value >= 0:
             self._sessions.put(user, OpenSession(ts, trace))
@@ -145,9 +144,11 @@ class SessionValue(Thompson):
         the ridge there is one solution. Where there is none, or none that is finite, it is the prior, 0.
         """
         decay_factor = self._posterior.decay_factor
-        matrix = decay_factor * self._lstd_matrix + self._ridge * np.eye(self.features + 1)
+        matrix = decay_factor * self._critic_sums.lstd_matrix + self._ridge * np.eye(self.features + 1)
         try:
-            critic = np.asarray(np.linalg.solve(matrix, decay_factor * self._lstd_vector), np.float64)
+            critic = np.asarray(
+                np.linalg.solve(matrix, decay_factor * self._critic_sums.lstd_vector), np.float64
+            )
         except np.linalg.LinAlgError:
             return np.zeros(self.features + 1)
         return critic if np.isfinite(critic).all() else np.zeros(self.features + 1)
@@ -155,34 +156,34 @@ class SessionValue(Thompson):
     def _refreshed_posterior(self) -> LinearPosterior:
         if self._posterior.stale:
             critic = self.critic
-            critic_values = self._choice_products @ critic
+            critic_values = self._critic_sums.choice_products @ critic
             # a first choice counts as a reward of what the critic says: their mean square is the unit
-            square_sum, count = float(critic @ critic_values), float(self._choice_products[-1, -1])
+            square_sum, count = (
+                float(critic @ critic_values),
+                float(self._critic_sums.choice_products[-1, -1]),
+            )
             # after a long silence the count may have become 0 before the squares have
             reward_scale = math.sqrt(square_sum / count) if square_sum > 0 and count > 0 else 1.0
-            self._posterior.refresh(critic_values + self._dislike_sums, reward_scale)
+            self._posterior.refresh(critic_values + self._critic_sums.dislikes, reward_scale)
         return self._posterior
 
     def forget_user(self, user: str) -> None:
         """Drop the shopper's open visit."""
         self._sessions.forget(user)
 
-    def _critic_arrays(self) -> tuple[NDArray[np.float64], ...]:
-        return self._lstd_matrix, self._lstd_vector, self._choice_products, self._dislike_sums
-
     def _state(self) -> dict[str, Any]:
         return {
             **super()._state(),
-            "critic": [array.copy() for array in self._critic_arrays()],
+            "critic": [array.copy() for array in self._critic_sums],
             "sessions": self._sessions.state(),
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         super()._restore(state)
-        for array, saved in zip(self._critic_arrays(), state["critic"], strict=True):
+        for array, saved in zip(self._critic_sums, state["critic"], strict=True):
             array[...] = saved
         self._sessions.restore(state["sessions"])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return super().memory() + sum(each.nbytes for each in self._critic_arrays()) + self._sessions.memory()
+        return super().memory() + sum(each.nbytes for each in self._critic_sums) + self._sessions.memory()

@@ -7,7 +7,7 @@ import numpy as np
 
 from stream_app.bandit.kernels.linear_decisions import sample_weights, thompson_slate
 from stream_app.bandit.linear import UINT64_MASK, LinearPolicy
-from stream_app.bandit.policy import MAX_ABS_FEATURE, Features, Keys, Slate
+from stream_app.bandit.policy import Features, Keys, Slate
 
 
 class Thompson(LinearPolicy):
@@ -78,9 +78,7 @@ class Thompson(LinearPolicy):
         k = min(k, len(features))
         order = np.empty(k, np.int32)
         propensities = np.empty(k)
-        thompson_slate(
-            features, self._weights, np.uint64(seed & UINT64_MASK), MAX_ABS_FEATURE, order, propensities
-        )
+        thompson_slate(features, self._weights, np.uint64(seed & UINT64_MASK), order, propensities)
         return Slate(order, propensities, self._draws)
 
     def _restore(self, state: Mapping[str, Any]) -> None:

@@ -30,7 +30,7 @@ from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.models.popularity import Popularity
 from topics.records import POST_CLICK_KINDS, Interaction, Reward, RewardKind
 
-_EXAMINATION_PRIOR: Final = Examination().prior
+_EXAMINATION_PRIOR: Final = Examination().constants.prior
 
 PRIOR_STRENGTH: Final = 100.0
 """Showings that the fused order counts for. A tenth of what policies take by themselves: chances and rates differ

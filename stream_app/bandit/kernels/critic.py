@@ -1,11 +1,33 @@
-"""The compiled inner loop of the critic of `session_value`; see `stream_app.models.kernels.shared` for the rules."""
+"""The sums of the critic of `session_value`."""
 
-import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stream_app.bandit.kernels.features import clip_feature
 from stream_app.models.kernels.jit import SUMS, jit
+
+
+class CriticSums(NamedTuple):
+    """Weighted sums over the steps of sessions; the last of the d features is the constant 1.
+
+    Attributes
+    ----------
+    lstd_matrix : ndarray of float64, shape (d, d)
+        Trace times (features less the discounted next ones).
+    lstd_vector : ndarray of float64, shape (d,)
+        Trace times value.
+    choice_products : ndarray of float64, shape (d, d)
+        Outer products of the features of first choices.
+    dislikes : ndarray of float64, shape (d,)
+        Features of disliked items, times the (negative) value.
+    """
+
+    lstd_matrix: NDArray[np.float64]
+    lstd_vector: NDArray[np.float64]
+    choice_products: NDArray[np.float64]
+    dislikes: NDArray[np.float64]
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
@@ -14,56 +36,46 @@ def fold_lstd_step(
     value: float,
     first: bool,
     weight: float,
-    max_abs: float,
     discount: float,
     trace_factor: float,
-    previous_trace: Any,
     trace: Any,
-    lstd_matrix: Any,
-    lstd_vector: Any,
-    choice_products: Any,
-    dislike_sums: Any,
+    sums: CriticSums,
 ) -> None:
-    """Fold one step of a visit; a 1 follows the features.
+    """Fold one step of a session.
 
     Parameters
     ----------
-    features : ndarray of float32, shape (features,)
-        Of what was chosen now.
+    features : ndarray of float32, shape (d - 1,)
+        Of the chosen item.
     value
-        What it brought. Below 0 it is a dislike: no choice, nothing follows from it.
+        Value of the reward. Below 0 it is a dislike: no choice, and no step of the session.
     first
-        Whether it is the first reaction to that showing.
+        Whether it is the first reaction to this item on this list.
+    weight
+        Weight of the event.
     discount, trace_factor
-        What the next choice is worth, and what is left of the trace then.
-    previous_trace : ndarray of float64, shape (features + 1,)
-        The trace until here; zeros where a visit begins.
-    trace : ndarray of float64, shape (features + 1,)
-        Gets the trace from here on.
-    lstd_matrix : ndarray of float64, shape (features + 1, features + 1)
-        Sum of trace times (features less the discounted next ones).
-    lstd_vector : ndarray of float64, shape (features + 1,)
-        Sum of trace times value.
-    choice_products : ndarray of float64, shape (features + 1, features + 1)
-        Sum of outer products of what was first chosen.
-    dislike_sums : ndarray of float64, shape (features + 1,)
-        Sum of features times value of what was disliked.
+        Discount of a reward one choice later, and decay of the trace from choice to choice.
+    trace : ndarray of float64, shape (d,)
+        Input: the trace before this step, zeros at the start of a session. Output: the trace after it.
+    sums
+        Input and output.
     """
     d = len(trace)
     x = np.empty(d)
     x[d - 1] = 1.0
     for i in range(d - 1):
-        x[i] = 0.0 if math.isnan(features[i]) else min(max(features[i], -max_abs), max_abs)
+        x[i] = clip_feature(features[i])
     if value < 0.0:
         for i in range(d):
-            dislike_sums[i] += weight * value * x[i]
+            sums.dislikes[i] += weight * value * x[i]
         return
     for i in range(d):
-        trace[i] = trace_factor * previous_trace[i] + x[i]
-        step = weight * (trace[i] - discount * previous_trace[i])
+        previous = trace[i]
+        trace[i] = trace_factor * previous + x[i]
+        step = weight * (trace[i] - discount * previous)
         for j in range(d):
-            lstd_matrix[i, j] += step * x[j]
-        lstd_vector[i] += weight * value * trace[i]
+            sums.lstd_matrix[i, j] += step * x[j]
+        sums.lstd_vector[i] += weight * value * trace[i]
         if first:
             for j in range(d):
-                choice_products[i, j] += weight * x[i] * x[j]
+                sums.choice_products[i, j] += weight * x[i] * x[j]

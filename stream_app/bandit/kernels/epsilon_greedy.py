@@ -4,35 +4,40 @@ from typing import Any
 
 import numpy as np
 
-from stream_app.bandit.kernels.random import randint, uniform
+from stream_app.bandit.kernels.random import randint, seeded, uniform
 from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def epsilon_greedy_order(n: int, ranked: Any, ranks: Any, epsilon: float, seed: Any, order: Any) -> None:
-    """Fill each place by the best left, or with chance `epsilon` by any that is left.
+def epsilon_greedy_order(
+    n: int, ranked: Any, ranks: Any, epsilon: float, seed: np.uint64, order: Any
+) -> None:
+    """Fill each position by the best remaining candidate, or with probability `epsilon` by a random one.
 
     Parameters
     ----------
     n
-        Candidates.
+        Number of candidates.
     ranked : ndarray of int32, shape (n,)
-        Rows, best first.
+        Rows of the candidates, best first.
     ranks : ndarray of int32, shape (k,)
-        Gets the rank, from 0, of each chosen.
+        Output: index in `ranked` of the candidate at each position.
+    epsilon
+        Probability of a random candidate.
+    seed
+        Unsigned 64-bit integer.
     order : ndarray of int32, shape (k,)
-        Gets the rows of the chosen.
+        Output: row of the candidate at each position.
     """
-    state = np.empty(1, np.uint64)
-    state[0] = seed
+    random = seeded(seed)
     selected = np.zeros(n, np.bool_)
     first = 0
     for position in range(len(order)):
         while selected[first]:
             first += 1
         rank = first
-        if uniform(state) < epsilon:
-            remaining = randint(state, n - position)
+        if uniform(random) < epsilon:
+            remaining = randint(random, n - position)
             rank = -1
             while remaining >= 0:
                 rank += 1
@@ -44,17 +49,28 @@ def epsilon_greedy_order(n: int, ranked: Any, ranks: Any, epsilon: float, seed: 
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def epsilon_greedy_propensities(n: int, ranks: Any, epsilon: float, propensities: Any) -> None:
-    """Write the probability that `epsilon_greedy_order` gives the candidate of each rank its place.
+    """Compute the probability that `epsilon_greedy_order` puts the chosen candidates where they are.
 
-    What matters to a candidate is how many better ones are left, for only with none of them it is the best left.
-    That number falls by one when a better one is taken; its distribution is carried from place to place.
+    A candidate is the best remaining one if all better ones are gone. The distribution of the number of better
+    candidates that are gone is updated from position to position.
+
+    Parameters
+    ----------
+    n
+        Number of candidates.
+    ranks : ndarray of int32, shape (k,)
+        Output of `epsilon_greedy_order`.
+    epsilon
+        Probability of a random candidate.
+    propensities : ndarray of float64, shape (k,)
+        Output.
     """
     k = len(ranks)
     probability = np.empty(k + 1)
     next_probability = np.empty(k + 1)
     for position in range(k):
         rank = ranks[position]
-        # chance[gone]: that so many better ones are gone and this one is left
+        # probability[j]: j better candidates are gone and this one remains
         probability[:] = 0.0
         probability[0] = 1.0
         for previous_position in range(position):

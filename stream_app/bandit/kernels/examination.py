@@ -1,68 +1,145 @@
-"""How likely each position is to be looked at."""
+"""Estimates of the probability that each position of a list is examined."""
 
-from typing import Any
+from enum import IntEnum
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.models.kernels.jit import SUMS, jit
 
 
+class PositionModel(IntEnum):
+    """The position models, as kernels take them."""
+
+    POSITION = 0
+    CASCADE = 1
+    NONE = 2
+
+
+class RankSum(IntEnum):
+    """Columns of the sums of each position."""
+
+    IMPRESSIONS = 0
+    FIRST_REACTIONS = 1
+    """First reactions of positive value."""
+    VALUE = 2
+    SQUARED_VALUE = 3
+    REWARDS = 4
+    """Number of rewards."""
+
+
+class ExaminationModel(NamedTuple):
+    """A position model.
+
+    Attributes
+    ----------
+    model
+        A `PositionModel`, as an int.
+    prior : ndarray of float64, shape (positions,)
+        Examination probabilities before any reward.
+    floor
+        Least examination probability.
+    prior_strength
+        Rewards a position that the prior counts for.
+    """
+
+    model: int
+    prior: NDArray[np.float64]
+    floor: float
+    prior_strength: float
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def count_reward(rank_sums: Any, rank: int, value: float, first: bool, weight: float) -> None:
+    """Add a reward to the sums of its position."""
+    if first and value > 0:
+        rank_sums[rank, RankSum.FIRST_REACTIONS] += weight
+    rank_sums[rank, RankSum.VALUE] += weight * value
+    rank_sums[rank, RankSum.SQUARED_VALUE] += weight * value * value
+    rank_sums[rank, RankSum.REWARDS] += weight
+
+
 @jit(fastmath=SUMS, numpy_errors=True)
 def estimate_examination(
-    rank_sums: Any,
-    predicted: Any,
-    mode: int,
-    prior: Any,
-    floor: float,
-    prior_strength: float,
-    decay_factor: float,
-    examination: Any,
+    rank_sums: Any, predicted: Any, model: ExaminationModel, decay_factor: float, examination: Any
 ) -> None:
-    """Write how likely each place is to be looked at; `examination` holds the last estimate.
+    """Update the examination probabilities.
 
     Parameters
     ----------
-    rank_sums : ndarray of float64, shape (places, 5)
-        Showings, first reactions, values, squared values, rewards.
-    predicted : ndarray of float64, shape (places,)
-        What the items shown there would have brought if all had been looked at, in any unit.
-    mode
-        0 for the position-based model, 1 for the cascade, 2 for none.
-    prior : ndarray of float64, shape (places,)
-        What `prior_strength` rewards a place speak for.
+    rank_sums : ndarray of float64, shape (positions, len(RankSum))
+    predicted : ndarray of float64, shape (positions,)
+        Reward that the items displayed at each position would have brought if all had been examined, in any unit.
+    model
+        The position model and its prior.
     decay_factor
-        What turns the sums into sums decayed until now.
+        Factor from the sums to the sums decayed until now.
+    examination : ndarray of float64, shape (positions,)
+        Input: the last estimate. Output: the next one.
     """
-    n = len(examination)
-    if mode == 2:
-        for rank in range(n):
+    if model.model == PositionModel.NONE:
+        for rank in range(len(examination)):
             examination[rank] = 1.0
-    elif mode == 1:
-        # the first choice ends the scan: what was chosen above is what did not get here
-        reached = 1.0
-        for rank in range(n):
-            examination[rank] = min(max(reached, floor), 1.0)
-            reached -= (
-                decay_factor * rank_sums[rank, 1] / (decay_factor * rank_sums[rank, 0] + prior_strength)
-            )
+    elif model.model == PositionModel.CASCADE:
+        _estimate_cascade(rank_sums, model, decay_factor, examination)
     else:
-        observed_reward = 0.0
-        expected_reward = 0.0
-        rewards = 0.0
+        _estimate_position_based(rank_sums, predicted, model, decay_factor, examination)
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def _estimate_cascade(rank_sums: Any, model: ExaminationModel, decay_factor: float, examination: Any) -> None:
+    # the first choice ends the scan: users who chose above do not reach a position
+    reached = 1.0
+    for rank in range(len(examination)):
+        examination[rank] = min(max(reached, model.floor), 1.0)
+        reached -= (
+            decay_factor
+            * rank_sums[rank, RankSum.FIRST_REACTIONS]
+            / (decay_factor * rank_sums[rank, RankSum.IMPRESSIONS] + model.prior_strength)
+        )
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def _estimate_position_based(
+    rank_sums: Any, predicted: Any, model: ExaminationModel, decay_factor: float, examination: Any
+) -> None:
+    n = len(examination)
+    observed_reward = 0.0
+    expected_reward = 0.0
+    rewards = 0.0
+    for rank in range(n):
+        observed_reward += max(rank_sums[rank, RankSum.VALUE], 0.0)
+        expected_reward += examination[rank] * max(predicted[rank], 0.0)
+        rewards += rank_sums[rank, RankSum.REWARDS]
+    if not (observed_reward > 0.0 and expected_reward > 0.0):
         for rank in range(n):
-            observed_reward += max(rank_sums[rank, 2], 0.0)
-            expected_reward += examination[rank] * max(predicted[rank], 0.0)
-            rewards += rank_sums[rank, 4]
-        if not (observed_reward > 0.0 and expected_reward > 0.0):
-            for rank in range(n):
-                examination[rank] = prior[rank]
-            return
-        # the predictions may be off by a factor while little is known: only their proportions count
-        scale = observed_reward / expected_reward
-        prior_reward = prior_strength * observed_reward / rewards
-        first_estimate = 1.0
-        for rank in range(n):
-            estimate = (decay_factor * max(rank_sums[rank, 2], 0.0) + prior_reward * prior[rank]) / (
-                decay_factor * scale * max(predicted[rank], 0.0) + prior_reward
-            )
-            if rank == 0:
-                first_estimate = estimate
-            examination[rank] = min(max(estimate / first_estimate, floor), 1.0)
+            examination[rank] = model.prior[rank]
+        return
+    # with few rewards the predictions may be off by a common factor: only their proportions count
+    scale = observed_reward / expected_reward
+    prior_reward = model.prior_strength * observed_reward / rewards
+    first_estimate = 1.0
+    for rank in range(n):
+        estimate = (
+            decay_factor * max(rank_sums[rank, RankSum.VALUE], 0.0) + prior_reward * model.prior[rank]
+        ) / (decay_factor * scale * max(predicted[rank], 0.0) + prior_reward)
+        if rank == 0:
+            first_estimate = estimate
+        examination[rank] = min(max(estimate / first_estimate, model.floor), 1.0)
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def iterate_examination(
+    rank_sums: Any,
+    predicted: Any,
+    model: ExaminationModel,
+    decay_factor: float,
+    n_iterations: int,
+    examination: Any,
+) -> None:
+    """Apply `estimate_examination` several times, starting from the prior."""
+    for rank in range(len(examination)):
+        examination[rank] = model.prior[rank]
+    for _ in range(n_iterations):
+        estimate_examination(rank_sums, predicted, model, decay_factor, examination)

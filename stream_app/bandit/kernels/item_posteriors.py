@@ -1,48 +1,94 @@
-"""A posterior for each item, and slates by draws of all of them."""
+"""One posterior an item, and samples from all of them."""
 
 import math
-from typing import Any
+from enum import IntEnum
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stream_app.bandit.kernels.random import beta, beta_constants, normal, randint
-from stream_app.bandit.kernels.slates import ensemble_slate
+from stream_app.bandit.kernels.examination import RankSum
+from stream_app.bandit.kernels.random import RandomState, beta, beta_constants, normal, seeded
 from stream_app.models.kernels.jit import SUMS, jit
+
+_MAX_ABS_SCORE = 1e3
+
+
+class ItemSum(IntEnum):
+    """Columns of the sums of each item."""
+
+    TRIALS = 0
+    REWARDS = 1
+
+
+class ItemPrior(NamedTuple):
+    """The prior of each item, and the distribution of rewards.
+
+    Attributes
+    ----------
+    strength
+        Trials that the prior counts for.
+    rate
+        Reward of a trial of an item with a fused score of 1.
+    gaussian
+        Whether rewards may have any value; otherwise they are from 0 to 1, and the posterior is a Beta distribution.
+    noise
+        Standard deviation of a Gaussian reward, or multiplier of the standard deviation of the Beta posterior (its
+        square divides the counts).
+    """
+
+    strength: float
+    rate: float
+    gaussian: bool
+    noise: float
+
+
+class ItemSums(NamedTuple):
+    """Weighted sums over impressions and rewards.
+
+    Attributes
+    ----------
+    items : ndarray of float64, shape (items, len(ItemSum))
+    ranks : ndarray of float64, shape (positions, len(RankSum))
+    expected_rewards : ndarray of float64, shape (positions,)
+        Reward expected of the items displayed at each position.
+    """
+
+    items: NDArray[np.float64]
+    ranks: NDArray[np.float64]
+    expected_rewards: NDArray[np.float64]
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def item_posterior(
-    score: Any, row: int, sums: Any, factor: float, prior_strength: float, prior_rate: float, gaussian: bool
+    score: float, row: int, sums: Any, decay_factor: float, prior: ItemPrior
 ) -> tuple[float, float]:
-    """Trials and rewards of an item, the prior's among them.
+    """Compute the trials and the reward sum of an item, those of the prior included.
 
     Parameters
     ----------
     score
-        Its fused score.
+        Fused score of the item.
     row
-        Of the item in `sums`; -1 if nothing is known of it.
-    sums : ndarray of float64, shape (items, 2)
-        Trials and rewards.
-    factor
-        What turns the sums into sums decayed until now.
-    prior_strength, prior_rate
-        Trials of the prior, and its rate for a score of 1.
-    gaussian
-        Whether rewards may have any value; else they are chances.
+        Row of the item in `sums`; -1 for an unknown item.
+    sums : ndarray of float64, shape (items, len(ItemSum))
+    decay_factor
+        Factor from the sums to the sums decayed until now.
+    prior
+        The prior of each item.
     """
     if math.isnan(score):
         score = 0.0
-    prior_rate *= min(max(score, -1e3), 1e3)
-    if not gaussian:
+    prior_rate = prior.rate * min(max(score, -_MAX_ABS_SCORE), _MAX_ABS_SCORE)
+    if not prior.gaussian:
         prior_rate = min(max(prior_rate, 1e-3), 0.999)
-    trials = prior_strength
-    reward_sum = prior_strength * prior_rate
+    trials = prior.strength
+    reward_sum = prior.strength * prior_rate
     if row >= 0:
-        trials += factor * sums[row, 0]
-        reward_sum += factor * sums[row, 1]
-    if not gaussian:
-        # what was thought to be overlooked may bring more than its trials
+        trials += decay_factor * sums[row, ItemSum.TRIALS]
+        reward_sum += decay_factor * sums[row, ItemSum.REWARDS]
+    if not prior.gaussian:
+        # trials are weighted by the examination probability, so rewards may exceed them
         trials = max(trials, reward_sum)
     return trials, reward_sum
 
@@ -53,74 +99,80 @@ def fold_item_impressions(
     rows: Any,
     positions: Any,
     weight: float,
-    factor: float,
-    prior_strength: float,
-    prior_rate: float,
-    gaussian: bool,
+    decay_factor: float,
+    prior: ItemPrior,
     examination: Any,
-    sums: Any,
-    rank_sums: Any,
-    expected_rewards: Any,
+    sums: ItemSums,
 ) -> None:
-    """Count showings: a trial as far as the place is looked at, and to the place what was expected of the item."""
+    """Count impressions: a trial weighted by the examination probability, and the reward expected of the item.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (m,)
+        Fused scores of the items.
+    rows : ndarray of int64, shape (m,)
+        Rows of the items in `sums.items`.
+    positions : ndarray of int32, shape (m,)
+        Clipped to the positions there are.
+    weight
+        Weight of the event.
+    decay_factor
+        Factor from the sums to the sums decayed until now.
+    prior
+        The prior of each item.
+    examination : ndarray of float64, shape (positions,)
+        Examination probabilities.
+    sums
+        Input and output.
+    """
     for index in range(len(rows)):
-        position = min(max(positions[index], 0), len(rank_sums) - 1)
-        trials, reward_sum = item_posterior(
-            scores[index], rows[index], sums, factor, prior_strength, prior_rate, gaussian
-        )
-        expected_rewards[position] += weight * reward_sum / trials
-        rank_sums[position, 0] += weight
-        sums[rows[index], 0] += weight * examination[position]
+        position = min(max(positions[index], 0), len(sums.ranks) - 1)
+        trials, reward_sum = item_posterior(scores[index], rows[index], sums.items, decay_factor, prior)
+        sums.expected_rewards[position] += weight * reward_sum / trials
+        sums.ranks[position, RankSum.IMPRESSIONS] += weight
+        sums.items[rows[index], ItemSum.TRIALS] += weight * examination[position]
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def sample_item(
-    trials: float, reward_sum: float, gaussian: bool, noise: float, state: Any, spare: Any, out: Any
-) -> None:
-    """Draw worths of an item with so many trials and rewards: normal, or of a Beta posterior.
-
-    `noise` is the deviation of a reward, or how wide is sampled against the Beta posterior (its square divides the
-    counts).
-    """
-    if gaussian:
+def sample_item(trials: float, reward_sum: float, prior: ItemPrior, random: RandomState, out: Any) -> None:
+    """Sample values of an item from its posterior, Gaussian or Beta, into `out` (ndarray of float32)."""
+    if prior.gaussian:
         mean = reward_sum / trials
-        deviation = noise / math.sqrt(trials)
+        deviation = prior.noise / math.sqrt(trials)
         for draw in range(len(out)):
-            out[draw] = mean + deviation * normal(state, spare)
+            out[draw] = mean + deviation * normal(random)
     else:
-        concentration = 1.0 / (noise * noise)
+        concentration = 1.0 / (prior.noise * prior.noise)
         hits = reward_sum * concentration
         misses = max(trials - reward_sum, 1e-3) * concentration
         slope, middle = beta_constants(hits, misses)
         for draw in range(len(out)):
-            out[draw] = beta(state, spare, hits, misses, slope, middle)
+            out[draw] = beta(random, hits, misses, slope, middle)
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def item_thompson_slate(
-    scores: Any,
-    rows: Any,
-    sums: Any,
-    factor: float,
-    prior_strength: float,
-    prior_rate: float,
-    gaussian: bool,
-    noise: float,
-    draw_seed: Any,
-    seed: Any,
-    draws: int,
-    order: Any,
-    propensities: Any,
+def sample_items(
+    scores: Any, rows: Any, sums: Any, decay_factor: float, prior: ItemPrior, seed: np.uint64, sampled: Any
 ) -> None:
-    """Choose a slate by one of `draws` draws of all worths (drawn from `draw_seed`), each equally likely."""
-    state = np.empty(1, np.uint64)
-    state[0] = draw_seed
-    spare = np.zeros(2)
-    sampled_values = np.empty((len(rows), draws), np.float32)
+    """Sample values of several items.
+
+    Parameters
+    ----------
+    scores : ndarray of float32, shape (n,)
+        Fused scores of the items.
+    rows : ndarray of int64, shape (n,)
+        Rows of the items in `sums`; -1 for unknown items.
+    sums : ndarray of float64, shape (items, len(ItemSum))
+    decay_factor
+        Factor from the sums to the sums decayed until now.
+    prior
+        The prior of each item.
+    seed
+        Unsigned 64-bit integer.
+    sampled : ndarray of float32, shape (n, draws)
+        Output.
+    """
+    random = seeded(seed)
     for index in range(len(rows)):
-        trials, reward_sum = item_posterior(
-            scores[index], rows[index], sums, factor, prior_strength, prior_rate, gaussian
-        )
-        sample_item(trials, reward_sum, gaussian, noise, state, spare, sampled_values[index])
-    state[0] = seed
-    ensemble_slate(sampled_values, randint(state, draws), order, propensities)
+        trials, reward_sum = item_posterior(scores[index], rows[index], sums, decay_factor, prior)
+        sample_item(trials, reward_sum, prior, random, sampled[index])

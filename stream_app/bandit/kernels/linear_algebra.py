@@ -1,4 +1,4 @@
-"""Cholesky factors, and what is solved with them."""
+"""Cholesky factorization and triangular solves."""
 
 import math
 from typing import Any
@@ -8,7 +8,20 @@ from stream_app.models.kernels.jit import SUMS, jit
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def cholesky(matrix: Any, lower: Any) -> bool:
-    """Write the lower Cholesky factor; False if the matrix (its lower triangle) is not positive definite."""
+    """Compute the lower Cholesky factor.
+
+    Parameters
+    ----------
+    matrix : ndarray of float64, shape (d, d)
+        Only the lower triangle is read.
+    lower : ndarray of float64, shape (d, d)
+        Output; elements above the diagonal stay as they are.
+
+    Returns
+    -------
+    bool
+        False if the matrix is not positive definite.
+    """
     d = len(matrix)
     for i in range(d):
         for j in range(i + 1):
@@ -26,7 +39,15 @@ def cholesky(matrix: Any, lower: Any) -> bool:
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def solve_transposed(lower: Any, out: Any) -> None:
-    """Turn `out` into the solution of Lᵀ · solution = out."""
+    """Solve Lᵀ y = out in place.
+
+    Parameters
+    ----------
+    lower : ndarray of float64, shape (d, d)
+        Cholesky factor L.
+    out : ndarray of float64, shape (d,)
+        Input: the right-hand side. Output: y.
+    """
     for step in range(len(lower)):
         i = len(lower) - 1 - step
         out[i] /= lower[i, i]
@@ -36,7 +57,15 @@ def solve_transposed(lower: Any, out: Any) -> None:
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def solve(lower: Any, rhs: Any, out: Any) -> None:
-    """Write the solution of L Lᵀ out = right."""
+    """Solve L Lᵀ out = rhs.
+
+    Parameters
+    ----------
+    lower : ndarray of float64, shape (d, d)
+        Cholesky factor L.
+    rhs, out : ndarray of float64, shape (d,)
+        Right-hand side and output.
+    """
     d = len(lower)
     for i in range(d):
         total = rhs[i]
@@ -50,19 +79,19 @@ def solve(lower: Any, rhs: Any, out: Any) -> None:
 def cholesky_rank_one_update(lower: Any, whitened_mean: Any, x: Any, value: float) -> None:
     """Add x xᵀ to A and value · x to A · mean, in O(d²).
 
-    For a posterior whose past does not fade against the prior and whose places are not weighed anew: A changes by
-    one row then. Rotations alone are used, so rounding does not pile up.
+    For a posterior without decay and without re-estimated examination probabilities: each event then adds one row
+    to A. Only rotations are used, so rounding errors do not accumulate.
 
     Parameters
     ----------
     lower : ndarray of float64, shape (d, d)
         Cholesky factor L of A.
     whitened_mean : ndarray of float64, shape (d,)
-        Lᵀ · mean. With normal noise added, `solve_transposed` makes a draw of the posterior of it, without the mean.
+        Lᵀ · mean. `solve_transposed` of it gives the mean; with standard normal noise added, a posterior sample.
     x : ndarray of float64, shape (d,)
-        Used up.
+        Features; overwritten.
     value
-        What the showing of x brought.
+        Reward of the impression of x.
 
     References
     ----------

@@ -5,36 +5,35 @@ from typing import Any
 
 import numpy as np
 
-from stream_app.bandit.kernels.random import normal, randint
-from stream_app.bandit.kernels.slates import ensemble_slate, top_k
+from stream_app.bandit.kernels.features import MAX_ABS_FEATURE, clip_feature
+from stream_app.bandit.kernels.random import normal, seeded
+from stream_app.bandit.kernels.slates import seeded_ensemble_slate, top_k
 from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def sample_weights(mean: Any, lower: Any, scale: float, seed: Any, weights: Any) -> None:
-    """Draw weightings from a Gaussian posterior.
+def sample_weights(mean: Any, lower: Any, scale: float, seed: np.uint64, weights: Any) -> None:
+    """Sample weight vectors from a Gaussian posterior.
 
     Parameters
     ----------
     mean : ndarray of float64, shape (d,)
     lower : ndarray of float64, shape (d, d)
-        Cholesky factor of the precision.
+        Cholesky factor of the precision matrix.
     scale
-        What the standard deviations are multiplied by.
+        Multiplier of the standard deviations.
     seed
-        An unsigned whole number.
+        Unsigned 64-bit integer.
     weights : ndarray of float32, shape (d, draws)
-        Gets the weightings.
+        Output.
     """
     d, draws = weights.shape
-    state = np.empty(1, np.uint64)
-    state[0] = seed
-    spare = np.zeros(2)
+    random = seeded(seed)
     deviations = np.empty((d, draws))
     for i in range(d):
         for draw in range(draws):
-            deviations[i, draw] = scale * normal(state, spare)
-    # L' u = z, from the last row up, all draws at once
+            deviations[i, draw] = scale * normal(random)
+    # solves Lᵀ u = z from the last row up, all draws at once
     for steps_back in range(d):
         i = d - 1 - steps_back
         row = deviations[i]
@@ -52,11 +51,21 @@ def sample_weights(mean: Any, lower: Any, scale: float, seed: Any, weights: Any)
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def thompson_slate(
-    features: Any, weights: Any, seed: Any, max_abs: float, order: Any, propensities: Any
-) -> None:
-    """Choose a slate by one of the weightings, each equally likely; see `ensemble_slate`."""
-    # what is added to all does not change their order
+def thompson_slate(features: Any, weights: Any, seed: np.uint64, order: Any, propensities: Any) -> None:
+    """Choose a slate by one of the sampled weight vectors, each equally likely.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (n, d)
+    weights : ndarray of float32, shape (d + 1, draws)
+        Output of `sample_weights`; the last row, the intercept, does not change the order.
+    seed
+        Unsigned 64-bit integer.
+    order : ndarray of int32, shape (k,)
+        Output: rows, best first.
+    propensities : ndarray of float64, shape (k,)
+        Output: share of the weight vectors that have this row at this rank.
+    """
     n, d = features.shape
     draws = weights.shape[1]
     scores = np.zeros((n, draws), np.float32)
@@ -66,18 +75,28 @@ def thompson_slate(
             value = features[row, i]
             if math.isnan(value) or value == 0.0:
                 continue
-            x = np.float32(min(max(value, -max_abs), max_abs))
+            x = np.float32(min(max(value, -MAX_ABS_FEATURE), MAX_ABS_FEATURE))
             weight = weights[i]
             for draw in range(draws):
                 out_row[draw] += x * weight[draw]
-    state = np.empty(1, np.uint64)
-    state[0] = seed
-    ensemble_slate(scores, randint(state, draws), order, propensities)
+    seeded_ensemble_slate(scores, seed, order, propensities)
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def ucb_order(features: Any, mean: Any, lower: Any, width: float, max_abs: float, order: Any) -> None:
-    """Choose the largest upper confidence bounds, mean + width · sqrt(xᵀ A⁻¹ x); `lower` is the factor of A."""
+def ucb_order(features: Any, mean: Any, lower: Any, width: float, order: Any) -> None:
+    """Order the candidates by the upper confidence bound, mean + width · sqrt(xᵀ A⁻¹ x).
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (n, d)
+    mean : ndarray of float64, shape (d + 1,)
+    lower : ndarray of float64, shape (d + 1, d + 1)
+        Cholesky factor of A.
+    width
+        0 orders by the mean.
+    order : ndarray of int32, shape (k,)
+        Output: rows, best first.
+    """
     n, d = features.shape
     scores = np.empty(n)
     x = np.empty(d + 1)
@@ -85,8 +104,7 @@ def ucb_order(features: Any, mean: Any, lower: Any, width: float, max_abs: float
         score = 0.0
         x[d] = 1.0
         for i in range(d):
-            value = features[row, i]
-            x[i] = 0.0 if math.isnan(value) else min(max(value, -max_abs), max_abs)
+            x[i] = clip_feature(features[row, i])
             score += mean[i] * x[i]
         if width > 0.0:
             square = 0.0

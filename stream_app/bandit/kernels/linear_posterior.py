@@ -1,155 +1,255 @@
-"""The sums of a linear posterior, and what follows from them."""
-
-# ruff: noqa: C901, PLR0912 - one loop, one kernel: arrays are costly to pass on
+"""The sums of a linear posterior, and its mean and precision."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
-from stream_app.bandit.kernels.examination import estimate_examination
+from stream_app.bandit.kernels.examination import (
+    ExaminationModel,
+    PositionModel,
+    RankSum,
+    count_reward,
+    estimate_examination,
+)
 from stream_app.bandit.kernels.features import clip_feature
 from stream_app.bandit.kernels.linear_algebra import cholesky, solve
 from stream_app.models.kernels.jit import SUMS, jit
 
+_JITTER = 1e-9
+"""First addition to the diagonal of a singular matrix, relative to its largest element."""
+
+
+class LinearSums(NamedTuple):
+    """Weighted sums over impressions and rewards; the last of the d features is the constant 1.
+
+    Attributes
+    ----------
+    outer : ndarray of float64, shape (positions, d, d)
+        Outer products of the features of impressions, lower triangles.
+    features : ndarray of float64, shape (positions, d)
+        Features of impressions.
+    rewards : ndarray of float64, shape (d,)
+        Features of rewards, times the value.
+    ranks : ndarray of float64, shape (positions, len(RankSum))
+    """
+
+    outer: NDArray[np.float64]
+    features: NDArray[np.float64]
+    rewards: NDArray[np.float64]
+    ranks: NDArray[np.float64]
+
+
+class LinearPrior(NamedTuple):
+    """The prior of the weights.
+
+    Attributes
+    ----------
+    mean : ndarray of float64, shape (d,)
+    precision : ndarray of float64, shape (d,)
+        Diagonal of the precision matrix.
+    reward_scale
+        Value that counts as 1; 0 for the root mean square of the rewards.
+    """
+
+    mean: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    reward_scale: float
+
+
+class LinearEstimate(NamedTuple):
+    """Output of `posterior`.
+
+    Attributes
+    ----------
+    mean : ndarray of float64, shape (d,)
+    lower : ndarray of float64, shape (d, d)
+        Cholesky factor of the precision matrix; above the diagonal anything.
+    examination : ndarray of float64, shape (positions,)
+        Examination probabilities.
+    """
+
+    mean: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    examination: NDArray[np.float64]
+
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def fold_impressions(
-    features: Any, positions: Any, weight: float, max_abs: float, outer: Any, sums: Any, rank_sums: Any
+    features: Any, positions: Any, weight: float, outer: Any, feature_sums: Any, rank_sums: Any
 ) -> None:
-    """Add the outer products (lower triangles) of what was seen to those of their places; the last feature is a 1."""
+    """Add impressions to the sums of their positions.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (m, d - 1)
+    positions : ndarray of int32, shape (m,)
+        Clipped to the positions there are.
+    weight
+        Weight of the event.
+    outer, feature_sums, rank_sums
+        See `LinearSums`. Single arrays: as a named tuple they would cost a tenth of the call.
+    """
     d = features.shape[1] + 1
     x = np.empty(d)
     x[d - 1] = 1.0
     for row in range(len(features)):
         rank = min(max(positions[row], 0), len(rank_sums) - 1)
         for i in range(d - 1):
-            x[i] = clip_feature(features[row, i], max_abs)
+            x[i] = clip_feature(features[row, i])
         for i in range(d):
-            sums[rank, i] += weight * x[i]
+            feature_sums[rank, i] += weight * x[i]
         target = outer[rank]
         for i in range(d):
             scaled_x = weight * x[i]
             if scaled_x != 0.0:
                 for j in range(i + 1):
                     target[i, j] += scaled_x * x[j]
-        rank_sums[rank, 0] += weight
+        rank_sums[rank, RankSum.IMPRESSIONS] += weight
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def fold_reward(
-    features: Any,
-    position: int,
-    value: float,
-    first: bool,
-    weight: float,
-    max_abs: float,
-    reward_sums: Any,
-    rank_sums: Any,
+    features: Any, position: int, value: float, first: bool, weight: float, reward_sums: Any, rank_sums: Any
 ) -> None:
-    """Add value times features and 1, and the value to its place."""
+    """Add a reward to the sums.
+
+    Parameters
+    ----------
+    features : ndarray of float32, shape (d - 1,)
+    position
+        Clipped to the positions there are.
+    value, first
+        Value of the reward, and whether it is the first reaction to the item on this list.
+    weight
+        Weight of the event.
+    reward_sums, rank_sums
+        See `LinearSums`.
+    """
     rank = min(max(position, 0), len(rank_sums) - 1)
     for i in range(len(features)):
-        reward_sums[i] += weight * value * clip_feature(features[i], max_abs)
+        reward_sums[i] += weight * value * clip_feature(features[i])
     reward_sums[len(features)] += weight * value
-    if first and value > 0:
-        rank_sums[rank, 1] += weight
-    rank_sums[rank, 2] += weight * value
-    rank_sums[rank, 3] += weight * value * value
-    rank_sums[rank, 4] += weight
+    count_reward(rank_sums, rank, value, first, weight)
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def posterior(
-    outer: Any,
-    sums: Any,
-    reward_sums: Any,
-    rank_sums: Any,
+    sums: LinearSums,
     decay_factor: float,
-    prior_mean: Any,
-    prior_precision: Any,
-    reward_scale: float,
-    mode: int,
-    examination_prior: Any,
-    floor: float,
-    prior_strength: float,
+    prior: LinearPrior,
+    model: ExaminationModel,
     n_iterations: int,
-    mean: Any,
-    lower: Any,
-    examination: Any,
+    estimate: LinearEstimate,
 ) -> None:
-    """Write mean, Cholesky factor of the precision and chances of the places that follow from the sums.
+    """Compute the posterior mean, the Cholesky factor of the precision and the examination probabilities.
 
-    The posterior and the chances of the places are found in turns, from the prior of the places on: nothing is kept
-    from one call to the next, so equal sums have equal posteriors. Rewards are counted in `reward_scale`, or where
-    that is 0 in the root of their mean square. Sums that give no finite mean and factor leave the prior.
+    The posterior and the examination probabilities are estimated in turns, starting from the prior of the latter.
+    Nothing is kept between calls, so equal sums give equal posteriors. If the sums give no finite mean and factor,
+    the output is the prior.
+
+    Parameters
+    ----------
+    sums
+        Sums over all events.
+    decay_factor
+        Factor from the sums to the sums decayed until now.
+    prior, model
+        Prior of the weights, position model.
+    n_iterations
+        Updates of the examination probabilities.
+    estimate
+        Output.
     """
-    d = len(mean)
-    rhs = np.empty(d)
+    mean, lower, examination = estimate
     predicted = np.zeros(len(examination))
-    matrix = np.empty((d, d))
+    matrix = np.empty((len(mean), len(mean)))
     for rank in range(len(examination)):
-        examination[rank] = examination_prior[rank]
-    if mode != 0:
-        estimate_examination(
-            rank_sums, predicted, mode, examination_prior, floor, prior_strength, decay_factor, examination
-        )
+        examination[rank] = model.prior[rank]
+    if model.model != PositionModel.POSITION:
+        # these do not depend on the posterior
+        estimate_examination(sums.ranks, predicted, model, decay_factor, examination)
         n_iterations = 0
-    if not reward_scale > 0.0:
-        reward_scale = (
-            math.sqrt(rank_sums[:, 3].sum() / rank_sums[:, 4].sum()) if rank_sums[:, 3].sum() > 0.0 else 1.0
-        )
-    for i in range(d):
-        rhs[i] = prior_precision[i] * prior_mean[i] + decay_factor / reward_scale * reward_sums[i]
+    rhs = _right_hand_side(sums, prior, decay_factor)
     for iteration in range(n_iterations + 1):
-        for i in range(d):
-            for j in range(i + 1):
-                matrix[i, j] = 0.0
-            matrix[i, i] = prior_precision[i]
-        for rank in range(len(examination)):
-            if rank_sums[rank, 0] > 0.0:
-                scale = decay_factor * examination[rank]
-                for i in range(d):
-                    for j in range(i + 1):
-                        matrix[i, j] += scale * outer[rank, i, j]
-        valid = cholesky(matrix, lower)
-        if not valid:
-            # rounding, with values far apart: the prior's share is raised until there is a factor
-            jitter = 0.0
-            for i in range(d):
-                jitter = max(jitter, 1e-9 * matrix[i, i])
-            while not valid and 0.0 < jitter < 1e300:
-                for i in range(d):
-                    matrix[i, i] += jitter
-                valid = cholesky(matrix, lower)
-                jitter *= 10.0
+        _write_precision(sums, prior, decay_factor, examination, matrix)
+        valid = _factorize(matrix, lower)
         solve(lower, rhs, mean)
-        for i in range(d):
-            valid = valid and math.isfinite(mean[i]) and math.isfinite(lower[i, i])
-        for rank in range(len(examination)):
-            valid = valid and math.isfinite(examination[rank])
-        if not valid:
-            for i in range(d):
-                mean[i] = prior_mean[i]
-                for j in range(i):
-                    lower[i, j] = 0.0
-                lower[i, i] = math.sqrt(prior_precision[i])
-            for rank in range(len(examination)):
-                examination[rank] = examination_prior[rank]
+        if not (valid and _all_finite(estimate)):
+            _reset_to_prior(prior, model, estimate)
             return
         if iteration < n_iterations:
             for rank in range(len(examination)):
                 total = 0.0
-                for i in range(d):
-                    total += mean[i] * sums[rank, i]
+                for i in range(len(mean)):
+                    total += mean[i] * sums.features[rank, i]
                 predicted[rank] = total
-            estimate_examination(
-                rank_sums,
-                predicted,
-                mode,
-                examination_prior,
-                floor,
-                prior_strength,
-                decay_factor,
-                examination,
-            )
+            estimate_examination(sums.ranks, predicted, model, decay_factor, examination)
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def _right_hand_side(sums: LinearSums, prior: LinearPrior, decay_factor: float) -> Any:
+    """Precision times mean: the prior's plus the rewards', in units of the reward scale."""
+    reward_scale = prior.reward_scale
+    if not reward_scale > 0.0:
+        square_sum = sums.ranks[:, RankSum.SQUARED_VALUE].sum()
+        reward_scale = (
+            math.sqrt(square_sum / sums.ranks[:, RankSum.REWARDS].sum()) if square_sum > 0.0 else 1.0
+        )
+    rhs = np.empty(len(prior.mean))
+    for i in range(len(rhs)):
+        rhs[i] = prior.precision[i] * prior.mean[i] + decay_factor / reward_scale * sums.rewards[i]
+    return rhs
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def _write_precision(
+    sums: LinearSums, prior: LinearPrior, decay_factor: float, examination: Any, matrix: Any
+) -> None:
+    d = len(matrix)
+    for i in range(d):
+        for j in range(i + 1):
+            matrix[i, j] = 0.0
+        matrix[i, i] = prior.precision[i]
+    for rank in range(len(examination)):
+        if sums.ranks[rank, RankSum.IMPRESSIONS] > 0.0:
+            scale = decay_factor * examination[rank]
+            for i in range(d):
+                for j in range(i + 1):
+                    matrix[i, j] += scale * sums.outer[rank, i, j]
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def _factorize(matrix: Any, lower: Any) -> bool:
+    """Write the Cholesky factor; a matrix singular by rounding gets a growing addition to its diagonal."""
+    valid = cholesky(matrix, lower)
+    if not valid:
+        jitter = 0.0
+        for i in range(len(matrix)):
+            jitter = max(jitter, _JITTER * matrix[i, i])
+        while not valid and 0.0 < jitter < 1e300:
+            for i in range(len(matrix)):
+                matrix[i, i] += jitter
+            valid = cholesky(matrix, lower)
+            jitter *= 10.0
+    return valid
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def _all_finite(estimate: LinearEstimate) -> bool:
+    for i in range(len(estimate.mean)):
+        if not (math.isfinite(estimate.mean[i]) and math.isfinite(estimate.lower[i, i])):
+            return False
+    return bool(np.isfinite(estimate.examination).all())
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def _reset_to_prior(prior: LinearPrior, model: ExaminationModel, estimate: LinearEstimate) -> None:
+    for i in range(len(estimate.mean)):
+        estimate.mean[i] = prior.mean[i]
+        for j in range(i):
+            estimate.lower[i, j] = 0.0
+        estimate.lower[i, i] = math.sqrt(prior.precision[i])
+    for rank in range(len(estimate.examination)):
+        estimate.examination[rank] = model.prior[rank]

@@ -4,12 +4,20 @@ from typing import Any
 
 import numpy as np
 
+from stream_app.bandit.kernels.random import randint, seeded
 from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def top_k(scores: Any, order: Any) -> None:
-    """Write the rows of the best scores, best first; of equals the first row first."""
+    """Write the rows of the largest scores, in descending order; ties keep the order of the rows.
+
+    Parameters
+    ----------
+    scores : ndarray of float32 or float64, shape (n,)
+    order : ndarray of int32, shape (k,)
+        Output; k is at most n.
+    """
     k = len(order)
     size = 0
     if k == 0:
@@ -31,18 +39,18 @@ def top_k(scores: Any, order: Any) -> None:
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def ensemble_slate(scores: Any, member: int, order: Any, propensities: Any) -> None:
-    """Order the candidates by one of several scorings, and count how many of these agree with each place.
+    """Order the candidates by one member of an ensemble, and count the members that agree at each rank.
 
     Parameters
     ----------
     scores : ndarray of float32, shape (n, draws)
-        Of each candidate by each scoring.
+        Score of each candidate by each member.
     member
-        The scoring that is followed.
+        The member to follow.
     order : ndarray of int32, shape (k,)
-        Gets the rows, best first.
+        Output: rows, best first.
     propensities : ndarray of float64, shape (k,)
-        Gets the share of the scorings that put that row in that place.
+        Output: share of the members that have this row at this rank.
     """
     n, draws = scores.shape
     top_k(scores[:, member].copy(), order)
@@ -51,7 +59,7 @@ def ensemble_slate(scores: Any, member: int, order: Any, propensities: Any) -> N
         chosen = order[position]
         chosen_scores = scores[chosen]
         n_above[:] = 0
-        # not the whole order of each scoring, but how many are before this one: no branches
+        # counts the rows above this one in place of a sort for each member: no branches
         for row in range(chosen):
             row_scores = scores[row]
             for draw in range(draws):
@@ -64,3 +72,9 @@ def ensemble_slate(scores: Any, member: int, order: Any, propensities: Any) -> N
         for draw in range(draws):
             n_agree += n_above[draw] == position
         propensities[position] = n_agree / draws
+
+
+@jit(fastmath=SUMS, numpy_errors=True)
+def seeded_ensemble_slate(scores: Any, seed: np.uint64, order: Any, propensities: Any) -> None:
+    """Follow a random member of the ensemble, each equally likely; arguments as for `ensemble_slate`."""
+    ensemble_slate(scores, randint(seeded(seed), scores.shape[1]), order, propensities)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from stream_app.bandit.kernels.item_posteriors import ItemPrior
 from stream_app.bandit.policy_registry import POLICIES, create_policy, warm_up
 from stream_app.errors import UserError
 from stream_app.tools.bench.bandit_agents import BENCH_AGENTS, BenchAgent
@@ -128,8 +129,8 @@ def _play_loop(environment: str, seed: int, steps: int, *, with_policy: bool) ->
         items = rng.normal(size=(LinearProblem.arms, LinearProblem.n_features))
         return play_linear(weights, items, LinearProblem.noise, steps, seed, with_policy)
     if environment == "CandyCaneContest":
-        return play_arms(rng.random(100), 0.97, False, 2.0, 0.5, 1.0, steps, seed, with_policy)
-    return play_arms(rng.normal(size=10), 1.0, True, 1.0, 0.0, 1.0, steps, seed, with_policy)
+        return play_arms(rng.random(100), 0.97, ItemPrior(2.0, 0.5, False, 1.0), steps, seed, with_policy)
+    return play_arms(rng.normal(size=10), 1.0, ItemPrior(1.0, 0.0, True, 1.0), steps, seed, with_policy)
 
 
 def _summarize(

@@ -13,21 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from stream_app.bandit.kernels.item_posteriors import item_posterior
+from stream_app.bandit.kernels.item_posteriors import ItemPrior, item_posterior
 from stream_app.bandit.kernels.linear_algebra import cholesky_rank_one_update, solve_transposed
-from stream_app.bandit.kernels.random import beta, beta_constants, normal, uniform
+from stream_app.bandit.kernels.random import RandomState, beta, beta_constants, normal, seeded, uniform
 from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def _update_shape(
-    arm: int, sums: Any, prior_strength: float, prior_rate: float, gaussian: bool, noise: float, shapes: Any
-) -> None:
+def _update_shape(arm: int, sums: Any, prior: ItemPrior, shapes: Any) -> None:
     """Write what the draws of an arm need: its mean and deviation, or what `beta` takes."""
-    trials, reward_sum = item_posterior(1.0, arm, sums, 1.0, prior_strength, prior_rate, gaussian)
-    if gaussian:
+    trials, reward_sum = item_posterior(1.0, arm, sums, 1.0, prior)
+    if prior.gaussian:
         shapes[arm, 0] = reward_sum / trials
-        shapes[arm, 1] = noise / math.sqrt(trials)
+        shapes[arm, 1] = prior.noise / math.sqrt(trials)
     else:
         shapes[arm, 0] = reward_sum
         shapes[arm, 1] = trials - reward_sum
@@ -38,10 +36,7 @@ def _update_shape(
 def play_arms(
     means: Any,
     decay: float,
-    gaussian: bool,
-    prior_strength: float,
-    prior_rate: float,
-    noise: float,
+    prior: ItemPrior,
     steps: int,
     seed: int,
     with_policy: bool,
@@ -50,52 +45,48 @@ def play_arms(
 
     What the draws need of an arm is made anew for the arm that was pulled only.
     """
-    state = np.empty(1, np.uint64)
-    state[0] = np.uint64(seed)
-    spare = np.zeros(2)
+    random = seeded(np.uint64(seed))
     best = means.copy()
     means = means.copy()
     sums = np.zeros((len(means), 2))
     shapes = np.zeros((len(means), 4))
     for arm in range(len(means)):
-        _update_shape(arm, sums, prior_strength, prior_rate, gaussian, noise, shapes)
+        _update_shape(arm, sums, prior, shapes)
     regret = 0.0
     for step in range(steps):
         arm = step % len(means)
         if with_policy:
             best_value = -np.inf
             for each in range(len(means)):
-                if gaussian:
-                    value = shapes[each, 0] + shapes[each, 1] * normal(state, spare)
+                if prior.gaussian:
+                    value = shapes[each, 0] + shapes[each, 1] * normal(random)
                 else:
-                    value = beta(
-                        state, spare, shapes[each, 0], shapes[each, 1], shapes[each, 2], shapes[each, 3]
-                    )
+                    value = beta(random, shapes[each, 0], shapes[each, 1], shapes[each, 2], shapes[each, 3])
                 if value > best_value:
                     best_value = value
                     arm = each
         best_arm = best.argmax()
         regret += best[best_arm] - means[arm]
         best[best_arm] *= decay
-        if gaussian:
-            reward = means[arm] + noise * normal(state, spare)
+        if prior.gaussian:
+            reward = means[arm] + prior.noise * normal(random)
         else:
-            reward = 1.0 if uniform(state) < means[arm] else 0.0
+            reward = 1.0 if uniform(random) < means[arm] else 0.0
         means[arm] *= decay
         if with_policy:
             sums[arm, 0] += 1.0
             sums[arm, 1] += reward
-            _update_shape(arm, sums, prior_strength, prior_rate, gaussian, noise, shapes)
+            _update_shape(arm, sums, prior, shapes)
     return regret
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def _decide(
-    features: Any, lower: Any, whitened_mean: Any, noise: float, state: Any, spare: Any, sampled: Any
+    features: Any, lower: Any, whitened_mean: Any, noise: float, random: RandomState, sampled: Any
 ) -> int:
     """The best arm by one weighting drawn from the posterior."""
     for i in range(len(whitened_mean)):
-        sampled[i] = whitened_mean[i] + noise * normal(state, spare)
+        sampled[i] = whitened_mean[i] + noise * normal(random)
     solve_transposed(lower, sampled)
     arm = 0
     best_value = -np.inf
@@ -117,9 +108,7 @@ def play_linear(weights: Any, items: Any, noise: float, steps: int, seed: int, w
     and not made anew from the sums.
     """
     arms, d = items.shape
-    state = np.empty(1, np.uint64)
-    state[0] = np.uint64(seed)
-    spare = np.zeros(2)
+    random = seeded(np.uint64(seed))
     lower = np.eye(d + 1)
     whitened_mean = np.zeros(d + 1)
     sampled = np.empty(d + 1)
@@ -130,7 +119,7 @@ def play_linear(weights: Any, items: Any, noise: float, steps: int, seed: int, w
     regret = 0.0
     for step in range(steps):
         for i in range(d):
-            user[i] = normal(state, spare)
+            user[i] = normal(random)
         for arm in range(arms):
             means_by_arm[arm] = 0.0
             for i in range(d):
@@ -138,9 +127,9 @@ def play_linear(weights: Any, items: Any, noise: float, steps: int, seed: int, w
                 means_by_arm[arm] += features[arm, i] * weights[i]
         arm = step % arms
         if with_policy:
-            arm = _decide(features, lower, whitened_mean, noise, state, spare, sampled)
+            arm = _decide(features, lower, whitened_mean, noise, random, sampled)
         regret += means_by_arm.max() - means_by_arm[arm]
-        reward = means_by_arm[arm] + noise * normal(state, spare)
+        reward = means_by_arm[arm] + noise * normal(random)
         if with_policy:
             for i in range(d):
                 x[i] = features[arm, i]

@@ -6,24 +6,24 @@ import numpy as np
 import pytest
 from scipy import stats  # type: ignore[import-untyped]
 
-from stream_app.bandit.kernels.random import beta, beta_constants, gamma, normal, randint, uniform
+from stream_app.bandit.kernels.random import beta, beta_constants, gamma, normal, randint, seeded, uniform
 from stream_app.bandit.kernels.slates import top_k
 
 COUNT = 20_000
 
 
 def draw_samples(sample: Any, *shapes: float) -> np.ndarray[Any, Any]:
-    state, spare = np.array([5], np.uint64), np.zeros(2)
-    return np.array([sample(state, spare, *shapes) for _ in range(COUNT)])
+    random = seeded(np.uint64(5))
+    return np.array([sample(random, *shapes) for _ in range(COUNT)])
 
 
 def test_uniform_and_normal() -> None:
-    assert stats.kstest(draw_samples(lambda state, _: uniform(state)), "uniform").pvalue > 1e-3
+    assert stats.kstest(draw_samples(uniform), "uniform").pvalue > 1e-3
     assert stats.kstest(draw_samples(normal), "norm").pvalue > 1e-3
 
 
 def test_randint_is_uniform() -> None:
-    counts = np.bincount(draw_samples(lambda state, _: randint(state, 64)), minlength=64)
+    counts = np.bincount(draw_samples(lambda random: randint(random, 64)), minlength=64)
     assert len(counts) == 64
     assert stats.chisquare(counts).pvalue > 1e-3
 

@@ -5,7 +5,12 @@ import pytest
 
 from stream_app.bandit.examination import Examination
 from stream_app.bandit.item_thompson import ItemThompson
-from stream_app.bandit.kernels.examination import estimate_examination
+from stream_app.bandit.kernels.examination import (
+    ExaminationModel,
+    PositionModel,
+    RankSum,
+    estimate_examination,
+)
 from stream_app.bandit.linear import LinearPolicy
 from stream_app.bandit.thompson import Thompson
 from tests.support.bandit_builders import positions
@@ -76,7 +81,7 @@ def test_examination_probabilities_are_learned_despite_a_wrong_prior() -> None:
 def test_few_rewards_barely_move_the_examination_prior() -> None:
     policy = Thompson(6)
     train_with_low_position(policy, lists=5)
-    assert np.allclose(policy.examination_probabilities, Examination().prior, atol=0.15)
+    assert np.allclose(policy.examination_probabilities, Examination().constants.prior, atol=0.15)
 
 
 def test_examination_probability_has_a_floor() -> None:
@@ -103,12 +108,13 @@ def test_cascade_examination_depends_on_choices_above() -> None:
 
 
 def test_examination_estimate_is_scale_invariant() -> None:
-    sums = np.zeros((3, 5))
-    sums[:, 2], sums[:, 4] = (30.0, 12.0, 6.0), (30.0, 12.0, 6.0)
+    sums = np.zeros((3, len(RankSum)))
+    sums[:, RankSum.VALUE], sums[:, RankSum.REWARDS] = (30.0, 12.0, 6.0), (30.0, 12.0, 6.0)
+    model = ExaminationModel(PositionModel.POSITION.value, np.ones(3), 0.05, 5.0)
     estimates = []
     for scale in (1.0, 1_000.0):
         weights = np.ones(3)
-        estimate_examination(sums, scale * np.full(3, 100.0), 0, np.ones(3), 0.05, 5.0, 1.0, weights)
+        estimate_examination(sums, scale * np.full(3, 100.0), model, 1.0, weights)
         estimates.append(weights)
     assert np.allclose(estimates[0], estimates[1])
 

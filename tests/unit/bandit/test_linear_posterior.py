@@ -164,7 +164,7 @@ def test_attached_arrays_share_the_decay_scale() -> None:
         assert learned.decay_factor * count[0] == pytest.approx(learned.decayed_impressions)
 
 
-@pytest.mark.parametrize("name", ["reward_sums", "rank_sums", "outer"])
+@pytest.mark.parametrize("name", ["rewards", "ranks", "outer"])
 @pytest.mark.parametrize("model", ["position", "cascade", "none"])
 @pytest.mark.parametrize("value", [math.inf, math.nan])
 def test_non_finite_sums_fall_back_to_the_prior(name: str, model: str, value: float) -> None:
@@ -175,6 +175,6 @@ def test_non_finite_sums_fall_back_to_the_prior(name: str, model: str, value: fl
     learned.refresh()
     assert np.isfinite(learned.mean).all()
     assert np.isfinite(learned.examination_probabilities).all()
-    if name != "rank_sums":
+    if name != "ranks":
         assert learned.mean.tolist() == [*PRIOR, 0.0]
         assert np.diag(learned.lower) ** 2 == pytest.approx([10.0] * D + [1.0])

@@ -189,13 +189,13 @@ def test_lists_with_missing_or_outdated_features_are_not_learned() -> None:
     assert len(reordered) == len(ranked.features)
     for features in (b"", b"1" * len(ranked.features), rows.astype(np.float16).tobytes(), reordered):
         shop.react(ranked._replace(features=features), 3)
-    for name in ("outer", "reward_sums"):
+    for name in ("outer", "rewards"):
         learned, prior = (
             each.live.state()["policies"]["thompson"]["posterior"][name] for each in (shop, untrained)
         )
         assert learned.tolist() == prior.tolist()
     shop.react(ranked, 3)
-    assert shop.live.state()["policies"]["thompson"]["posterior"]["reward_sums"].any()
+    assert shop.live.state()["policies"]["thompson"]["posterior"]["rewards"].any()
 
 
 @pytest.mark.parametrize("policy", ["thompson", "linucb", "epsilon_greedy", "session_value"])
@@ -337,7 +337,7 @@ def reward_without_click(shop: ShopWithPolicies, kind: RewardKind, *, viewed: bo
         )
     )
     shop.offset += 1
-    return float(shop.live.state()["policies"]["thompson"]["posterior"]["reward_sums"][-1])
+    return float(shop.live.state()["policies"]["thompson"]["posterior"]["rewards"][-1])
 
 
 def test_item_viewed_before_the_list_is_not_rewarded() -> None:
