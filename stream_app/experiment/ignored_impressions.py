@@ -1,112 +1,24 @@
 """What each shopper was shown lately and passed over: the news that no model of choices has."""
 
 from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.experiment.kernels.impression_ring import (
+    ImpressionHistory,
+    accumulate_history,
+    record_choice,
+    record_impressions,
+)
 from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.id_index import IdIndex
-from stream_app.models.kernels.jit import jit
 from stream_app.models.model_state import State, grow, verify_state, versioned_state
 from topics.records import NON_POSITIVE, Reward
 
 MAX_IMPRESSIONS: Final = 64
 """Items seen that are remembered of a shopper, the latest; one that is seen three times counts three times."""
-
-
-class ImpressionHistory(NamedTuple):
-    """What a shopper made of some items, of those times that they were listed.
-
-    Attributes
-    ----------
-    ignored_impressions : ndarray of float64, shape (n,)
-        How often each was looked at on the last lists and not chosen since, in expectation.
-    decayed : ndarray of float64, shape (n,)
-        The same over all that is remembered, each list counting the less the more lists were seen since.
-    chosen : ndarray of float64, shape (n,)
-        1 for what was chosen from one of the last lists, else 0.
-    """
-
-    ignored_impressions: NDArray[np.float64]
-    decayed: NDArray[np.float64]
-    chosen: NDArray[np.float64]
-
-
-@jit()
-def _record_impressions(
-    seen: NDArray[np.int32],
-    positions: NDArray[np.int64],
-    list_number: int,
-    written: int,
-    items: NDArray[np.int32],
-    ranks: NDArray[np.int16],
-    lists: NDArray[np.int32],
-) -> int:
-    """Write what was seen into a shopper's ring; how many were ever written."""
-    for index in range(len(seen)):
-        if seen[index] >= 0:
-            slot = written % len(items)
-            items[slot] = seen[index]
-            ranks[slot] = min(max(positions[index], 0), 32_767)
-            lists[slot] = list_number
-            written += 1
-    return written
-
-
-@jit()
-def _record_choice(
-    item: int,
-    list_number: int,
-    written: int,
-    items: NDArray[np.int32],
-    ranks: NDArray[np.int16],
-    lists: NDArray[np.int32],
-) -> int:
-    """Put the mark of a choice in place of the showings of an item; how many were ever written."""
-    for slot in range(len(items)):
-        if items[slot] == item:
-            items[slot] = -1
-    slot = written % len(items)
-    items[slot] = item
-    ranks[slot] = -1
-    lists[slot] = list_number
-    return written + 1
-
-
-@jit()
-def _accumulate(
-    candidates: NDArray[np.int32],
-    items: NDArray[np.int32],
-    ranks: NDArray[np.int16],
-    lists: NDArray[np.int32],
-    list_number: int,
-    n_recent: int,
-    decay: float,
-    examination_probabilities: NDArray[np.float64],
-    ignored_impressions: NDArray[np.float64],
-    decayed: NDArray[np.float64],
-    chosen: NDArray[np.float64],
-) -> None:
-    for slot in range(len(items)):
-        item = items[slot]
-        if item < 0:
-            continue
-        age = list_number - lists[slot]
-        for row in range(len(candidates)):
-            if candidates[row] == item:
-                if ranks[slot] < 0:
-                    if age < n_recent:
-                        chosen[row] = 1.0
-                else:
-                    probability = examination_probabilities[
-                        min(ranks[slot], len(examination_probabilities) - 1)
-                    ]
-                    decayed[row] += probability * decay**age
-                    if age < n_recent:
-                        ignored_impressions[row] += probability
-                break
 
 
 class IgnoredImpressions:
@@ -191,11 +103,11 @@ class IgnoredImpressions:
         ring = self._items[row], self._ranks[row], self._lists[row]
         if len(seen):
             positions = np.array(reward.seen_positions, np.int64)
-            self._written[row] = _record_impressions(
-                seen, positions, list_number, int(self._written[row]), *ring
+            self._written[row] = record_impressions(
+                seen, positions, list_number, int(self._written[row]), ring
             )
         if item >= 0 and reward.kind not in NON_POSITIVE:
-            self._written[row] = _record_choice(item, list_number, int(self._written[row]), *ring)
+            self._written[row] = record_choice(item, list_number, int(self._written[row]), ring)
 
     def lookup(
         self, user: str, items: Items, n_recent: int, examination_probabilities: NDArray[np.float64]
@@ -217,14 +129,14 @@ class IgnoredImpressions:
         row = self._users.find(user)
         if row >= 0:
             ring = self._items[row], self._ranks[row], self._lists[row]
-            _accumulate(
+            accumulate_history(
                 items,
-                *ring,
+                ring,
                 int(self._lists_seen[row]),
                 n_recent,
                 self._decay,
                 examination_probabilities,
-                *history,
+                history,
             )
         return history
 
@@ -281,8 +193,9 @@ def warm_up() -> None:
     --------
     >>> warm_up()
     """
-    items, ranks = np.zeros(1, np.int32), np.zeros(1, np.int16)
-    lists, sums, one = np.zeros(1, np.int32), np.zeros((3, 1)), np.ones(1)
-    _record_impressions(items, np.zeros(1, np.int64), 1, 0, items, ranks, lists)
-    _record_choice(0, 1, 1, items, ranks, lists)
-    _accumulate(items, items, ranks, lists, 1, 1, 0.9, one, *sums)
+    items = np.zeros(1, np.int32)
+    ring = items, np.zeros(1, np.int16), np.zeros(1, np.int32)
+    history = ImpressionHistory(np.zeros(1), np.zeros(1), np.zeros(1))
+    record_impressions(items, np.zeros(1, np.int64), 1, 0, ring)
+    record_choice(0, 1, 1, ring)
+    accumulate_history(items, ring, 1, 1, 0.9, np.ones(1), history)

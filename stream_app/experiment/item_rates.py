@@ -6,9 +6,9 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.experiment.kernels.item_rates import choice_rates
 from stream_app.models.base import Items
 from stream_app.models.decay import ForwardDecay
-from stream_app.models.kernels.jit import jit
 from stream_app.models.model_state import State, grow, verify_state, versioned_state
 from topics.records import NON_POSITIVE, Reward
 
@@ -17,21 +17,6 @@ N_POSITIONS: Final = 50
 
 POSITION_PRIOR_STRENGTH: Final = 20.0
 """Showings that the prior of a place counts for; it says that of `POSITION_PRIOR_STRENGTH` showings one is chosen."""
-
-
-@jit()
-def _rate(
-    items: NDArray[np.int32],
-    chosen: NDArray[np.float64],
-    expected: NDArray[np.float64],
-    prior: float,
-    out: NDArray[np.float64],
-) -> None:
-    for row in range(len(items)):
-        item = items[row]
-        out[row] = 1.0
-        if prior > 0.0 and 0 <= item < len(expected):
-            out[row] = (chosen[item] + prior) / (expected[item] + prior)
 
 
 class ItemRates:
@@ -122,7 +107,7 @@ class ItemRates:
         """Choices over expected choices of each of some items, about 1 for what is nothing special."""
         out = np.empty(len(items))
         # the sums are as of the landmark; a prior as of the newest event keeps its size while they grow
-        _rate(items, self._chosen, self._expected, self._prior * self._newest, out)
+        choice_rates(items, self._chosen, self._expected, self._prior * self._newest, out)
         return out
 
     def forget_items(self, items: Items) -> None:

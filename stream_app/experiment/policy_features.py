@@ -15,95 +15,39 @@ from numpy.typing import NDArray
 
 from stream_app.experiment.feature_rows import features_version_of
 from stream_app.experiment.ignored_impressions import IgnoredImpressions
+from stream_app.experiment.kernels.policy_features import PolicyFeature, write_features
 from stream_app.models import user_item_affinity as affinity
 from stream_app.models.base import Context, Items
-from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
 from stream_app.models.popularity import Popularity
 
-FEATURES: Final = (
-    # against the best candidate's, on a logarithmic scale: the fused order
-    "fused_score",
-    # as it is: of lists that a ranker has learned, the chance that the item is chosen next
-    "fused_chance",
-    # 1 / log2(place + 2): steep at the head, however flat the scores are
-    "fused_rank",
-    # decayed count against the most popular candidate's
-    "popularity",
-    # choices over expected choices r of what was shown, as r / (1 + r): 0.5 is nothing special
-    "choice_rate",
-    *affinity.AFFINITY_FEATURES,
-    # in this session already, and how long ago
-    "viewed",
-    # 1 for an item first seen now, halving every day
-    "newness",
-    # 1 - 2^-n of n expected looks at it on the lists of this visit (as guessed), without a choice since
-    "ignored",
-    # the same over all lists remembered, the older ones counting less
-    "recently_ignored",
-    # 1 for what was chosen from a list of this visit (as guessed)
-    "list_chosen",
-)
+FEATURES: Final = tuple(feature.name.lower() for feature in PolicyFeature)
 """Names of the features, in their order."""
 
 FEATURES_VERSION: Final = features_version_of(FEATURES)
 """What logged rows of these features begin with."""
 
-PRIOR_FEATURE: Final = FEATURES.index("fused_rank")
+PRIOR_FEATURE: Final = PolicyFeature.FUSED_RANK.value
 """What policies start from."""
 
-_PRIOR_WEIGHTS: Final = {"fused_rank": 0.1, "ignored": -0.05, "recently_ignored": -0.05}
+_PRIOR_WEIGHTS: Final = {
+    PolicyFeature.FUSED_RANK: 0.1,
+    PolicyFeature.IGNORED: -0.05,
+    PolicyFeature.RECENTLY_IGNORED: -0.05,
+}
 
-PRIOR_MEAN: Final = tuple([_PRIOR_WEIGHTS.get(name, 0.0) for name in FEATURES])
+PRIOR_MEAN: Final = tuple([_PRIOR_WEIGHTS.get(feature, 0.0) for feature in PolicyFeature])
 """The weights that policies over all features start from: the fused order, less what was seen and left before.
 
 What was looked at twice and left lost as much as the whole way from the head of a list to its end in every shop that
 was tried (-.03 to -.14 on either feature): a policy need not find that out anew.
 """
 
-POPULARITY_FEATURE: Final = FEATURES.index("popularity")
+POPULARITY_FEATURE: Final = PolicyFeature.POPULARITY.value
 
-VIEWED_FEATURE: Final = FEATURES.index("viewed")
+VIEWED_FEATURE: Final = PolicyFeature.VIEWED.value
 
-_AFFINITY_COLUMN: Final = FEATURES.index(affinity.AFFINITY_FEATURES[0])
-
-
-@jit()
-def _write(
-    items: NDArray[np.int32],
-    scores: NDArray[np.float64],
-    popularity: NDArray[np.float32],
-    rates: NDArray[np.float64],
-    first_seen: NDArray[np.float64],
-    now: float,
-    session: NDArray[np.int32],
-    ignored_impressions: NDArray[np.float64],
-    decayed: NDArray[np.float64],
-    chosen: NDArray[np.float64],
-    out: NDArray[np.float32],
-) -> None:
-    max_score = 1e-30
-    max_popularity = 1e-30
-    for row in range(len(items)):
-        max_score = max(max_score, scores[row])
-        max_popularity = max(max_popularity, popularity[row])
-    for row in range(len(items)):
-        score = scores[row] / max_score
-        out[row, 0] = max(0.0, 1.0 + np.log2(score) / 10.0) if score > 0 else 0.0
-        out[row, 1] = min(max(scores[row], 0.0), 1.0)
-        out[row, 2] = 1.0 / np.log2(2.0 + row)
-        out[row, 3] = np.sqrt(max(popularity[row], 0.0) / max_popularity)
-        out[row, 4] = rates[row] / (1.0 + rates[row])
-        out[row, 8] = 0.0
-        for steps_back in range(len(session)):
-            if session[len(session) - 1 - steps_back] == items[row]:
-                out[row, 8] = 1.0 / np.sqrt(1.0 + steps_back)
-                break
-        age = now - first_seen[items[row]]
-        out[row, 9] = 2.0 ** (-max(age, 0.0) / 86_400.0)
-        out[row, 10] = 1.0 - 2.0 ** -ignored_impressions[row]
-        out[row, 11] = 1.0 - 2.0 ** -decayed[row]
-        out[row, 12] = chosen[row]
+_AFFINITY_COLUMNS: Final = slice(PolicyFeature.CATEGORY_AFFINITY, PolicyFeature.PRICE_DISTANCE + 1)
 
 
 def list_features(
@@ -150,8 +94,7 @@ def list_features(
     impression_history = ignored_impressions.lookup(
         context.user, items, len(session), examination_probabilities
     )
-    _write(items, scores, counts, rates, index.first_seen, context.now, session, *impression_history, out)
-    affinity.write_affinity(
-        context, items, models, out[:, _AFFINITY_COLUMN : _AFFINITY_COLUMN + len(affinity.AFFINITY_FEATURES)]
-    )
+    ages = context.now - index.first_seen[items]
+    write_features(items, scores, counts, rates, ages, session, impression_history, out)
+    affinity.write_affinity(context, items, models, out[:, _AFFINITY_COLUMNS])
     return out
