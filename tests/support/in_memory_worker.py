@@ -238,6 +238,11 @@ class InMemoryWorker:
         value = self.publisher.documents.get(key)
         return None if value is None else decode_list(value)
 
+    def item_ids(self, key: str) -> list[str]:
+        """The items of the list at a key, best first; none if there is no list."""
+        found = self.published(key)
+        return [] if found is None else [item.id for item in found.items]
+
     def count(self, name: str, **labels: str) -> float:
         """A sample of a metric, by its name without the prefix."""
         return self.metrics.registry.get_sample_value(f"headrace_{name}", labels) or 0.0
@@ -261,3 +266,16 @@ class InMemoryWorker:
             finally:
                 self.publisher.unblocked.set()
                 await self.flush_loop.stop(patience=0.5)
+
+
+def click_shared_items(worker: InMemoryWorker) -> None:
+    """Let two users click the same three items, so that the models have something to list."""
+    for user in ("ann", "bob"):
+        for item in ("shoe", "sock", "hat"):
+            worker.accept(worker.click(user, item))
+
+
+async def run_pending_tasks() -> None:
+    """Let all tasks run that can."""
+    for _ in range(20):
+        await asyncio.sleep(0)

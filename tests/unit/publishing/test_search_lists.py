@@ -3,10 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable
-from functools import partial
-from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING
 
 import pytest
 from msgspec import structs
@@ -21,33 +18,14 @@ from stream_app.client.redis_contract import (
 )
 from stream_app.models.registry import MODELS
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
+from tests.support.in_memory_worker import InMemoryWorker
 from topics.catalog import LISTS
 from topics.events import Search
-
-if TYPE_CHECKING:
-    from tests.support.in_memory_worker import InMemoryWorker
-else:
-    from tests.support.in_memory_worker import InMemoryWorker
-
-
-@pytest.fixture
-def worker(tmp_path: Path) -> InMemoryWorker:
-    return InMemoryWorker(tmp_path)
-
-
-@pytest.fixture
-def make_worker(tmp_path: Path) -> Callable[..., InMemoryWorker]:
-    return partial(InMemoryWorker, tmp_path)
 
 
 def search_list(worker: InMemoryWorker, key: str) -> SearchList | None:
     value = worker.publisher.documents.get(key)
     return None if value is None else decode_search_list(value)
-
-
-def item_ids_at(worker: InMemoryWorker, key: str) -> list[str]:
-    found = search_list(worker, key)
-    return [] if found is None else [item.id for item in found.items]
 
 
 async def test_search_publishes_personalized_results_with_the_user_list(
@@ -83,14 +61,14 @@ async def test_search_list_is_republished_only_by_the_next_search(
         worker.accept(worker.search("ann", "boots", "c"))
         await worker.flush_loop.wait_until_idle()
     assert decode_search_list(first).query == "tents"
-    assert item_ids_at(worker, search_key("ann")) == ["c"]
+    assert worker.item_ids(search_key("ann")) == ["c"]
 
 
 async def test_a_click_in_the_same_flush_does_not_lose_the_search(worker: InMemoryWorker) -> None:
     worker.accept(worker.search("ann", "tents", "a", "b"), worker.click("ann", "b"))
     async with worker.running_flusher():
         await worker.flush_loop.wait_until_idle()
-    assert sorted(item_ids_at(worker, search_key("ann"))) == ["a", "b"]
+    assert sorted(worker.item_ids(search_key("ann"))) == ["a", "b"]
 
 
 async def test_search_list_is_published_after_a_redis_outage(worker: InMemoryWorker) -> None:
@@ -100,7 +78,7 @@ async def test_search_list_is_published_after_a_redis_outage(worker: InMemoryWor
         await worker.publisher.publish_failed.wait()
         worker.publisher.available = True
         await worker.flush_loop.wait_until_idle()
-    assert item_ids_at(worker, search_key("ann")) == ["a", "b"]
+    assert worker.item_ids(search_key("ann")) == ["a", "b"]
     assert worker.count("search_freshness_seconds_count") == 1
 
 
@@ -113,7 +91,7 @@ async def test_republication_includes_the_search_list_of_the_session(
         worker.publisher.documents.clear()
         worker.queue.mark_pending("ann")
         await worker.flush_loop.wait_until_idle()
-        assert item_ids_at(worker, search_key("ann")) == ["a", "b"]
+        assert worker.item_ids(search_key("ann")) == ["a", "b"]
         # but not one of an earlier visit
         worker.clock.now += 10_000.0
         worker.accept(worker.click("ann", "c"))
@@ -193,14 +171,14 @@ async def test_choice_after_a_search_publishes_the_query_list(
         worker.clock.now += 10.0
         worker.accept(worker.click("ann", "sneaker"))
         await worker.flush_loop.wait_until_idle()
-        assert item_ids_at(worker, query_key("red shoes")) == ["sneaker"]
+        assert worker.item_ids(query_key("red shoes")) == ["sneaker"]
         found = search_list(worker, query_key("red shoes"))
         assert found is not None
         assert (found.query, found.items[0].why.source) == ("red shoes", "chosen_after_search")
         worker.clock.now += 10.0
         worker.accept(worker.click("bob", "boot", query="  RED shoes"))
         await worker.flush_loop.wait_until_idle()
-    assert set(item_ids_at(worker, query_key("Red Shoes"))) == {"sneaker", "boot"}
+    assert set(worker.item_ids(query_key("Red Shoes"))) == {"sneaker", "boot"}
     assert worker.count("lists_published_total", kind="query") == 2
     # and a shopper who searched may be brought what others chose
     assert worker.publisher.documents.keys() >= {query_key("red shoes"), user_key("ann"), user_key("bob")}
@@ -218,7 +196,7 @@ async def test_queries_are_refreshed_in_cycles_and_failed_cycles_are_requeued(
     async with worker.running_flusher():
         await worker.publisher.publish_failed.wait()
         worker.publisher.available = True
-        while not all(item_ids_at(worker, key) == ["sneaker"] for key in keys):
+        while not all(worker.item_ids(key) == ["sneaker"] for key in keys):
             worker.clock.now += 1.0
             await asyncio.sleep(0)
     assert not worker.queue.shared_lists
@@ -234,7 +212,7 @@ async def test_empty_and_overlong_queries_have_no_query_list(
     worker.accept(worker.search("ann", query, "a"), worker.click("ann", "a", query=query))
     async with worker.running_flusher():
         await worker.flush_loop.wait_until_idle()
-    assert item_ids_at(worker, search_key("ann")) == ["a"]
+    assert worker.item_ids(search_key("ann")) == ["a"]
     assert not [key for key in worker.publisher.documents if key.startswith("recs:query:")]
 
 
@@ -304,5 +282,5 @@ async def test_search_list_uses_the_prices_of_the_search_event(
     worker.accept(search("bob", [90.0, 80.0, 70.0, 60.0, 20.0, 50.0]))
     async with worker.running_flusher():
         await worker.flush_loop.wait_until_idle()
-    assert item_ids_at(worker, search_key("ann"))[0] == "i3"
-    assert item_ids_at(worker, search_key("bob"))[0] == "i4"
+    assert worker.item_ids(search_key("ann"))[0] == "i3"
+    assert worker.item_ids(search_key("bob"))[0] == "i4"

@@ -4,17 +4,12 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
 from stream_app.client.redis_contract import search_key, user_key
 from stream_app.ranking.ranker import DEGRADED_POLICY
-
-if TYPE_CHECKING:
-    from tests.support.in_memory_worker import InMemoryWorker
-else:
-    from tests.support.in_memory_worker import InMemoryWorker
+from tests.support.in_memory_worker import InMemoryWorker
 
 
 @pytest.fixture

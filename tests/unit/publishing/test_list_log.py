@@ -1,0 +1,86 @@
+"""The log of lists: when and what is appended to topic lists, and what is kept in memory."""
+
+from collections.abc import Callable
+
+import pytest
+from msgspec.structs import replace
+
+from stream_app.client.redis_contract import decode_list, user_key
+from stream_app.ranking.ranker import RankedList, Ranker
+from stream_app.ranking.request import RankRequest
+from stream_app.worker.list_recovery import to_published_list
+from tests.support.in_memory_worker import InMemoryWorker, click_shared_items, run_pending_tasks
+from topics.catalog import LISTS
+
+
+async def test_lists_are_appended_to_kafka_before_redis(
+    worker: InMemoryWorker,
+) -> None:
+    worker.events.handle(worker.message(worker.click("ann", "shoe"), partition=3))
+    worker.publisher.block()
+    async with worker.running_flusher():
+        await worker.publisher.publish_started.wait()
+        [record] = worker.producer.of(LISTS)
+        assert worker.publisher.documents == {}
+        worker.publisher.unblocked.set()
+        await worker.flush_loop.wait_until_idle()
+    assert worker.producer.of(LISTS) == [record]
+    assert record == (LISTS.name, 3, b"ann", worker.publisher.documents[user_key("ann")])
+
+
+async def test_a_list_is_logged_once_when_redis_returns(worker: InMemoryWorker) -> None:
+    worker.accept(worker.click("ann", "shoe"))
+    worker.publisher.available = False
+    async with worker.running_flusher():
+        await worker.publisher.publish_failed.wait()
+        await run_pending_tasks()
+        worker.clock.now += 30.0
+        worker.publisher.available = True
+        await worker.flush_loop.wait_until_idle()
+    unacknowledged, acknowledged = [record.value for record in worker.producer.of(LISTS)]
+    assert acknowledged == worker.publisher.documents[user_key("ann")]
+    assert unacknowledged != acknowledged
+    assert [each.at for each in worker.memory.lists_of("ann")] == [worker.clock.now]
+
+
+async def test_policy_features_are_logged_and_remembered_but_not_in_redis(
+    worker: InMemoryWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features = bytes(range(6))
+    rank = Ranker.rank_user
+
+    def rank_with_features(self: Ranker, request: RankRequest) -> RankedList:
+        ranked = rank(self, request)
+        halved = tuple(replace(item, propensity=0.5) for item in ranked.items)
+        return ranked._replace(items=halved, policy="thompson", features=features)
+
+    monkeypatch.setattr(Ranker, "rank_user", rank_with_features)
+    click_shared_items(worker)
+    async with worker.running_flusher():
+        await worker.flush_loop.wait_until_idle()
+    logged = {r.key: r.value for r in worker.producer.of(LISTS)}[b"ann"]
+    assert logged is not None
+    document = worker.publisher.documents[user_key("ann")]
+    assert b"features" not in document
+    listed = decode_list(logged)
+    assert listed.features == features
+    assert replace(listed, features=b"") == decode_list(document)
+    [remembered_list] = worker.memory.lists_of("ann")
+    assert remembered_list == replace(to_published_list(listed), window_start=remembered_list.at)
+    assert (remembered_list.policy, remembered_list.propensity(2), remembered_list.feature_row(1)) == (
+        "thompson",
+        0.5,
+        features[2:4],
+    )
+    assert worker.count("policy_lists_total", policy="thompson") == 2
+
+
+async def test_lists_are_not_appended_when_audit_is_off(
+    make_worker: Callable[..., InMemoryWorker],
+) -> None:
+    worker = make_worker(audit_lists=False)
+    worker.accept(worker.click("ann", "shoe"))
+    async with worker.running_flusher():
+        await worker.flush_loop.wait_until_idle()
+    assert user_key("ann") in worker.publisher.documents
+    assert worker.producer.of(LISTS) == []
