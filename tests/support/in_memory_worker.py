@@ -13,7 +13,7 @@ import msgspec
 from state.model_store import DirectoryModelStore
 from state.published_list import PublishedList
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
-from stream_app.client.redis_contract import decode_list
+from stream_app.client.redis_contract import SearchList, decode_list, decode_search_list
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
 from stream_app.publishing.memory_publisher import MemoryPublisher
@@ -23,6 +23,8 @@ from stream_app.worker.bootstrap import Ports, build_components
 from topics.catalog import DEAD_LETTERS, TopicSpec, topic_of
 from topics.events import Click, Erasure, Event, Search, UserEvent
 from topics.records import DeadLetter, RecommendationList
+
+_SEARCH_KEYS = ("recs:search:", "recs:query:")
 
 NOW = 1_700_000_000.0
 """The broker's time of a record that says nothing else."""
@@ -236,7 +238,15 @@ class InMemoryWorker:
     def published(self, key: str) -> RecommendationList | None:
         """The list at a key."""
         value = self.publisher.documents.get(key)
-        return None if value is None else decode_list(value)
+        if value is None:
+            return None
+        return decode_search_list(value) if key.startswith(_SEARCH_KEYS) else decode_list(value)
+
+    def search_list(self, key: str) -> SearchList | None:
+        """The list of a search or a query at a key."""
+        found = self.published(key)
+        assert found is None or isinstance(found, SearchList)
+        return found
 
     def item_ids(self, key: str) -> list[str]:
         """The items of the list at a key, best first; none if there is no list."""

@@ -202,3 +202,21 @@ async def test_stale_search_list_is_deleted_on_republication(worker: InMemoryWor
         worker.queue.mark_pending("ann")
         await worker.flush_loop.wait_until_idle()
     assert search_key("ann") not in worker.publisher.documents
+
+
+async def test_list_rules_from_settings_apply_to_published_lists(
+    make_worker: Callable[..., InMemoryWorker],
+) -> None:
+    worker = make_worker(max_per_brand=1)
+    for item in ("shoe", "boot", "hat"):
+        number = worker.models.index.index(item, 0.0)
+        worker.models.index.describe(number, 0.0, brand="knit" if item == "hat" else "acme")
+    for user in ("ann", "bob"):
+        for item in ("shoe", "boot", "hat"):
+            worker.accept(worker.click(user, item))
+    async with worker.running_flusher():
+        await worker.flush_loop.wait_until_idle()
+    found = worker.published(user_key("ann"))
+    assert found is not None
+    assert len(found.items) == 2
+    assert "hat" in {item.id for item in found.items}

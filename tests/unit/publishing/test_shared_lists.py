@@ -1,10 +1,19 @@
-"""Item and segment lists: refresh cycles."""
+"""Item, query and segment lists: refresh cycles."""
 
 import asyncio
 from collections.abc import Callable
 from itertools import pairwise
 
-from stream_app.client.redis_contract import item_key, popular_key, user_key
+import pytest
+
+from stream_app.client.redis_contract import (
+    MAX_QUERY_LENGTH,
+    item_key,
+    popular_key,
+    query_key,
+    search_key,
+    user_key,
+)
 from tests.support.in_memory_worker import InMemoryWorker, click_shared_items
 
 
@@ -62,3 +71,57 @@ async def test_item_without_related_items_has_no_list(worker: InMemoryWorker) ->
     async with worker.running_flusher():
         await worker.flush_loop.wait_until_idle()
     assert set(worker.publisher.documents) == {user_key("ann"), popular_key()}
+
+
+async def test_choice_after_a_search_publishes_the_query_list(
+    make_worker: Callable[..., InMemoryWorker],
+) -> None:
+    worker = make_worker(models=["popularity", "search"])
+    async with worker.running_flusher():
+        worker.accept(worker.search("ann", "Red shoes"))
+        await worker.flush_loop.wait_until_idle()
+        assert query_key("red shoes") not in worker.publisher.documents
+        worker.clock.now += 10.0
+        worker.accept(worker.click("ann", "sneaker"))
+        await worker.flush_loop.wait_until_idle()
+        assert worker.item_ids(query_key("red shoes")) == ["sneaker"]
+        found = worker.search_list(query_key("red shoes"))
+        assert found is not None
+        assert (found.query, found.items[0].why.source) == ("red shoes", "chosen_after_search")
+        worker.clock.now += 10.0
+        worker.accept(worker.click("bob", "boot", query="  RED shoes"))
+        await worker.flush_loop.wait_until_idle()
+    assert set(worker.item_ids(query_key("Red Shoes"))) == {"sneaker", "boot"}
+    assert worker.count("lists_published_total", kind="query") == 2
+    # and a shopper who searched may be brought what others chose
+    assert worker.publisher.documents.keys() >= {query_key("red shoes"), user_key("ann"), user_key("bob")}
+
+
+async def test_queries_are_refreshed_in_cycles_and_failed_cycles_are_requeued(
+    make_worker: Callable[..., InMemoryWorker],
+) -> None:
+    worker = make_worker(models=["popularity", "search"])
+    for number in range(60):
+        worker.accept(worker.click(f"u{number}", "sneaker", query=f"shoe{number}"))
+    keys = [query_key(f"shoe{number}") for number in range(60)]
+    worker.publisher.available = False
+    async with worker.running_flusher():
+        await worker.publisher.publish_failed.wait()
+        worker.publisher.available = True
+        while not all(worker.item_ids(key) == ["sneaker"] for key in keys):
+            worker.clock.now += 1.0
+            await asyncio.sleep(0)
+    assert not worker.queue.shared_lists
+    assert not worker.queue.n_users
+
+
+@pytest.mark.parametrize("query", ["", "   ", "long " * MAX_QUERY_LENGTH])
+async def test_empty_and_overlong_queries_have_no_query_list(
+    make_worker: Callable[..., InMemoryWorker], query: str
+) -> None:
+    worker = make_worker(models=["popularity", "search"])
+    worker.accept(worker.search("ann", query, "a"), worker.click("ann", "a", query=query))
+    async with worker.running_flusher():
+        await worker.flush_loop.wait_until_idle()
+    assert worker.item_ids(search_key("ann")) == ["a"]
+    assert not [key for key in worker.publisher.documents if key.startswith("recs:query:")]
