@@ -267,7 +267,7 @@ class InMemoryWorker:
         return {outcome: count for outcome, count in counts.items() if count}
 
     @asynccontextmanager
-    async def running_flusher(self) -> AsyncIterator[None]:
+    async def running_flush_loop(self) -> AsyncIterator[None]:
         """The flusher runs; nothing takes longer than some seconds."""
         async with asyncio.timeout(20):
             self.flush_loop.start()

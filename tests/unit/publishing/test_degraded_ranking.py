@@ -35,7 +35,7 @@ async def test_second_consecutive_full_flush_is_degraded(
 ) -> None:
     worker = make_worker()
     users = click_users(worker, 10)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     # of two full flushes one after the other the second; the two shoppers of the last waited for nobody
     assert degraded_users(worker, users) == set(users[4:8])
@@ -52,12 +52,12 @@ async def test_no_degraded_lists_below_flush_size_or_when_disabled(
 ) -> None:
     worker = make_worker()
     users = click_users(worker, 3)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert degraded_users(worker, users) == set()
     full_ranking_worker = make_worker(degraded_ranking=False)
     users = click_users(full_ranking_worker, 10)
-    async with full_ranking_worker.running_flusher():
+    async with full_ranking_worker.running_flush_loop():
         await full_ranking_worker.flush_loop.wait_until_idle()
     assert degraded_users(full_ranking_worker, users) == set()
     assert all(full_ranking_worker.published(user_key(user)) for user in users)
@@ -68,7 +68,7 @@ async def test_degraded_users_are_reranked_once_after_the_overload(
 ) -> None:
     worker = make_worker()
     users = click_users(worker, 40)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         first = worker.published(user_key("u5"))
         assert len(degraded_users(worker, users)) == 36
@@ -103,7 +103,7 @@ async def test_erased_user_is_not_reranked(
 ) -> None:
     worker = make_worker()
     click_users(worker, 8)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         assert worker.published(user_key("u5")) is not None
         worker.accept(worker.erasure("u5"))
@@ -119,7 +119,7 @@ async def test_consecutive_bursts_do_not_postpone_reranking(
 ) -> None:
     worker = make_worker()
     users = click_users(worker, 12)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         assert degraded_users(worker, users)
         for _ in range(4):
@@ -135,7 +135,7 @@ async def test_republication_without_an_event_is_never_degraded(
 ) -> None:
     worker = make_worker()
     users = click_users(worker, 12)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         worker.clock.now += 2.0
         for user in users:
@@ -149,7 +149,7 @@ async def test_full_list_has_its_own_id_without_new_events(
 ) -> None:
     worker = make_worker()
     click_users(worker, 8)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         first = worker.published(user_key("u7"))
         worker.queue.mark_pending("u7")
@@ -169,7 +169,7 @@ async def test_search_during_overload_is_ranked_and_reranked(
     click_users(worker, 4)
     worker.accept(worker.search("u9", "warm feet", "hat", "sock", "never met"))
     click_users(worker, 8)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         found = worker.published(search_key("u9"))
         assert found is not None
@@ -189,7 +189,7 @@ async def test_full_search_list_is_not_reranked_after_a_later_overload(
     worker = make_worker(models=["popularity", "session_knn", "search"])
     click_users(worker, 2)
     worker.accept(worker.search("u9", "warm feet", "hat", "sock"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         found = worker.published(search_key("u9"))
         for _ in range(2):
@@ -212,7 +212,7 @@ async def test_event_backlog_degrades_a_flush_that_is_not_full(
     make_worker: Callable[..., InMemoryWorker],
 ) -> None:
     worker = make_worker()
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         for number, backlog in enumerate((3, 4, 4, 3, 4)):
             worker.accept(worker.click(f"u{number}", "shoe"), worker.click(f"u{number}", "sock"))
             # what a worker does after each event, with what it has read and not taken yet
@@ -229,7 +229,7 @@ async def test_pending_search_rerank_survives_a_redis_failure(
     click_users(worker, 4)
     worker.accept(worker.search("u9", "warm feet", "hat", "sock"))
     click_users(worker, 8)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         found = worker.published(search_key("u9"))
         assert degraded_users(worker, ["u9"]) == {"u9"}

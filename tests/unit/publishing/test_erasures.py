@@ -10,7 +10,7 @@ from topics.catalog import LISTS
 
 async def test_an_erased_shopper_has_no_list_and_the_others_keep_theirs(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         worker.publisher.documents[search_key("ann")] = b"{}"
         worker.accept(worker.erasure("ann"))
@@ -23,7 +23,7 @@ async def test_an_erased_shopper_has_no_list_and_the_others_keep_theirs(worker: 
 
 async def test_erasure_before_the_flush_cancels_publication(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"), worker.erasure("ann"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert user_key("ann") not in worker.publisher.documents
     assert [record.value for record in worker.producer.of(LISTS)] == [None]
@@ -32,7 +32,7 @@ async def test_erasure_before_the_flush_cancels_publication(worker: InMemoryWork
 async def test_erasure_during_a_flush_removes_the_list(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"))
     worker.publisher.block()
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_started.wait()
         worker.accept(worker.erasure("ann"))
         worker.publisher.unblocked.set()
@@ -49,7 +49,7 @@ async def test_erasure_during_a_failing_flush_removes_the_list(
     worker.accept(worker.click("ann", "shoe"), worker.click("bob", "shoe"))
     worker.publisher.block()
     worker.publisher.available = False
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_started.wait()
         worker.accept(worker.erasure("ann"))
         worker.publisher.unblocked.set()
@@ -67,7 +67,7 @@ async def test_erasure_of_a_ranked_but_unsent_list_leaves_no_trace(
 ) -> None:
     worker.accept(worker.click("bob", "shoe"))
     worker.publisher.block()
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_started.wait()
         # ann's list is ranked while bob's is on its way
         worker.accept(worker.click("ann", "shoe"))
@@ -84,7 +84,7 @@ async def test_erasure_of_a_ranked_but_unsent_list_leaves_no_trace(
 
 async def test_user_active_after_erasure_gets_a_new_list(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         worker.accept(worker.erasure("ann"), worker.click("ann", "scarf"))
         await worker.flush_loop.wait_until_idle()
@@ -102,7 +102,7 @@ async def test_pending_erasures_are_counted_and_apply_back_pressure(
 ) -> None:
     worker = make_worker(max_pending=3)
     worker.publisher.available = False
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         for user in ("ann", "bob"):
             worker.accept(worker.erasure(user))
             await worker.queue.wait_for_capacity()
@@ -125,7 +125,7 @@ async def test_many_erasures_are_split_over_pipelines(worker: InMemoryWorker) ->
     worker.publisher.documents.update((user_key(user), b"{}") for user in users)
     for user in users:
         worker.queue.add_erasure(user)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert worker.publisher.documents == {}
     assert worker.publisher.deletion_sizes == [2_000, 2_000, 1_000]
@@ -136,7 +136,7 @@ async def test_user_active_after_erasure_during_an_outage_gets_a_list(
 ) -> None:
     click_shared_items(worker)
     worker.publisher.available = False
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         worker.accept(worker.erasure("ann"), worker.click("ann", "scarf"))
         await worker.publisher.publish_failed.wait()
         worker.publisher.available = True
@@ -148,7 +148,7 @@ async def test_user_active_after_erasure_during_an_outage_gets_a_list(
 
 async def test_pending_erasures_are_dropped_when_partitions_are_revoked(worker: InMemoryWorker) -> None:
     worker.publisher.available = False
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         worker.accept(worker.erasure("ann"))
         await worker.publisher.publish_failed.wait()
         worker.queue.drop_erasures()

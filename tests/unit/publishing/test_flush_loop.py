@@ -14,7 +14,7 @@ from topics.events import rfc3339
 
 async def test_pending_user_is_published_under_their_key(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     document = worker.published(user_key("ann"))
     assert document is not None
@@ -28,7 +28,7 @@ async def test_pending_user_is_published_under_their_key(worker: InMemoryWorker)
 
 async def test_each_flush_is_one_pipeline(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     # two shoppers, three items, one segment
     assert worker.publisher.flush_sizes == [6]
@@ -41,7 +41,7 @@ async def test_each_flush_is_one_pipeline(worker: InMemoryWorker) -> None:
 async def test_events_of_one_user_are_coalesced_into_one_list(worker: InMemoryWorker) -> None:
     for number in range(10):
         worker.accept(worker.click("ann", f"i{number}"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert worker.count("lists_published_total", kind="user") == 1
     assert worker.count("freshness_seconds_count") == 10
@@ -54,7 +54,7 @@ async def test_users_beyond_flush_size_take_several_pipelines(
     for user in range(10):
         worker.queue.mark_pending(f"u{user}", worker.clock.now)
         worker.accept(worker.click(f"u{user}", "shoe"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert worker.count("lists_published_total", kind="user") == 10
     assert len(worker.publisher.flush_sizes) == 3
@@ -65,7 +65,7 @@ async def test_freshness_is_observed_once_per_event_after_acknowledgement(
 ) -> None:
     worker.accept(worker.click("ann", "shoe"), worker.click("ann", "sock"))
     worker.publisher.block()
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_started.wait()
         assert worker.count("freshness_seconds_count") == 0
         worker.clock.now += 0.25
@@ -83,7 +83,7 @@ async def test_user_marked_during_a_flush_is_published_again(
 ) -> None:
     click_shared_items(worker)
     worker.publisher.block()
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_started.wait()
         worker.accept(worker.click("ann", "scarf"))
         worker.publisher.unblocked.set()
@@ -99,7 +99,7 @@ async def test_pending_users_survive_a_redis_outage_and_get_current_lists(
 ) -> None:
     click_shared_items(worker)
     worker.publisher.available = False
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_failed.wait()
         await run_pending_tasks()
         assert worker.publisher.documents == {}
@@ -128,7 +128,7 @@ async def test_an_outage_is_logged_once(worker: InMemoryWorker, caplog: pytest.L
     worker.accept(worker.click("ann", "shoe"))
     worker.publisher.available = False
     with caplog.at_level(logging.WARNING):
-        async with worker.running_flusher():
+        async with worker.running_flush_loop():
             for _ in range(3):
                 await worker.publisher.publish_failed.wait()
                 worker.publisher.publish_failed.clear()
@@ -146,7 +146,7 @@ async def test_list_written_by_the_new_partition_owner_is_not_overwritten(
     # the partition moves while the shopper waits: another worker publishes them now
     del worker.rows.stored["ann"]
     worker.publisher.documents[user_key("ann")] = b"what the new owner wrote"
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert worker.publisher.documents[user_key("ann")] == b"what the new owner wrote"
     assert user_key("bob") in worker.publisher.documents
@@ -195,7 +195,7 @@ async def test_stop_before_start_is_a_no_op(worker: InMemoryWorker) -> None:
 async def test_stale_search_list_is_deleted_on_republication(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"))
     worker.publisher.documents[search_key("ann")] = b"{}"
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         # an event says nothing of it: it may be of this very moment
         assert search_key("ann") in worker.publisher.documents
@@ -214,7 +214,7 @@ async def test_list_rules_from_settings_apply_to_published_lists(
     for user in ("ann", "bob"):
         for item in ("shoe", "boot", "hat"):
             worker.accept(worker.click(user, item))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     found = worker.published(user_key("ann"))
     assert found is not None

@@ -18,7 +18,7 @@ async def test_lists_are_appended_to_kafka_before_redis(
 ) -> None:
     worker.events.handle(worker.message(worker.click("ann", "shoe"), partition=3))
     worker.publisher.block()
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_started.wait()
         [record] = worker.producer.of(LISTS)
         assert worker.publisher.documents == {}
@@ -31,7 +31,7 @@ async def test_lists_are_appended_to_kafka_before_redis(
 async def test_a_list_is_logged_once_when_redis_returns(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"))
     worker.publisher.available = False
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_failed.wait()
         await run_pending_tasks()
         worker.clock.now += 30.0
@@ -56,7 +56,7 @@ async def test_policy_features_are_logged_and_remembered_but_not_in_redis(
 
     monkeypatch.setattr(Ranker, "rank_user", rank_with_features)
     click_shared_items(worker)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     logged = {r.key: r.value for r in worker.producer.of(LISTS)}[b"ann"]
     assert logged is not None
@@ -80,7 +80,7 @@ async def test_lists_are_not_appended_when_audit_is_off(
 ) -> None:
     worker = make_worker(audit_lists=False)
     worker.accept(worker.click("ann", "shoe"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert user_key("ann") in worker.publisher.documents
     assert worker.producer.of(LISTS) == []

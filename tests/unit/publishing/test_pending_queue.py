@@ -16,7 +16,7 @@ async def test_back_pressure_applies_when_a_full_batch_is_pending(
     blocked_call = asyncio.create_task(worker.queue.wait_for_capacity())
     await run_pending_tasks()
     assert not blocked_call.done()
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await blocked_call
 
 
@@ -26,7 +26,7 @@ async def test_no_back_pressure_while_redis_is_unavailable(
     worker = make_worker(flush_users=2)
     worker.publisher.available = False
     worker.accept(worker.click("ann", "shoe"), worker.click("bob", "shoe"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_failed.wait()
         for user in range(20):
             # events go on being learned, and the shoppers wait
@@ -45,7 +45,7 @@ async def test_pending_users_are_bounded_and_evictions_counted(
     worker = make_worker(max_pending=3)
     worker.accept(*(worker.click(f"u{user}", "shoe") for user in range(5)))
     assert worker.queue.n_users == 3
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert worker.count("pending_evicted_total") == 2
     assert worker.count("pending_users") == 0
@@ -57,7 +57,7 @@ async def test_back_pressure_resumes_after_an_outage_until_the_batch_is_flushed(
     worker = make_worker(flush_users=2)
     worker.publisher.available = False
     worker.accept(*(worker.click(f"u{user}", "shoe") for user in range(8)))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_failed.wait()
         await worker.queue.wait_for_capacity()
         worker.publisher.available = True
@@ -79,7 +79,7 @@ async def test_back_pressure_applies_at_max_pending_below_flush_size(
     make_worker: Callable[..., InMemoryWorker],
 ) -> None:
     worker = make_worker(flush_users=8, max_pending=2, degraded_ranking=False)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         for number in range(20):
             worker.accept(worker.click(f"u{number}", "shoe"))
             await worker.queue.wait_for_capacity()

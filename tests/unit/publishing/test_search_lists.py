@@ -23,7 +23,7 @@ async def test_search_publishes_personalized_results_with_the_user_list(
     for user in ("bob", "cem"):
         worker.accept(worker.click(user, "tent"), worker.click(user, "peg"))
     worker.accept(worker.click("ann", "tent"), worker.search("ann", " Camping  GEAR", "rope", "peg"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     found = worker.search_list(search_key("ann"))
     assert found is not None
@@ -39,7 +39,7 @@ async def test_search_publishes_personalized_results_with_the_user_list(
 async def test_search_list_is_republished_only_by_the_next_search(
     worker: InMemoryWorker,
 ) -> None:
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         worker.accept(worker.search("ann", "tents", "a", "b"))
         await worker.flush_loop.wait_until_idle()
         first = worker.publisher.documents.pop(search_key("ann"))
@@ -55,7 +55,7 @@ async def test_search_list_is_republished_only_by_the_next_search(
 
 async def test_a_click_in_the_same_flush_does_not_lose_the_search(worker: InMemoryWorker) -> None:
     worker.accept(worker.search("ann", "tents", "a", "b"), worker.click("ann", "b"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert sorted(worker.item_ids(search_key("ann"))) == ["a", "b"]
 
@@ -63,7 +63,7 @@ async def test_a_click_in_the_same_flush_does_not_lose_the_search(worker: InMemo
 async def test_search_list_is_published_after_a_redis_outage(worker: InMemoryWorker) -> None:
     worker.accept(worker.search("ann", "tents", "a", "b"))
     worker.publisher.available = False
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_failed.wait()
         worker.publisher.available = True
         await worker.flush_loop.wait_until_idle()
@@ -74,7 +74,7 @@ async def test_search_list_is_published_after_a_redis_outage(worker: InMemoryWor
 async def test_republication_includes_the_search_list_of_the_session(
     worker: InMemoryWorker,
 ) -> None:
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         worker.accept(worker.search("ann", "tents", "a", "b"))
         await worker.flush_loop.wait_until_idle()
         worker.publisher.documents.clear()
@@ -96,13 +96,13 @@ async def test_search_without_results_and_history_has_no_list(
     worker: InMemoryWorker,
 ) -> None:
     worker.accept(worker.search("ann", "tents"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert search_key("ann") not in worker.publisher.documents
 
 
 async def test_erasure_removes_published_and_in_flight_search_lists(worker: InMemoryWorker) -> None:
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         worker.accept(worker.search("ann", "tents", "a"))
         await worker.flush_loop.wait_until_idle()
         worker.accept(worker.search("ann", "boots", "b"), worker.erasure("ann"))
@@ -121,7 +121,7 @@ async def test_search_lists_are_appended_but_not_measured_prequentially(
     worker: InMemoryWorker,
 ) -> None:
     worker.accept(worker.click("bob", "hat"), worker.search("ann", "tents", "a"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         audited = [record for record in worker.producer.of(LISTS) if record.key == b"ann"]
         assert len(audited) == 2
@@ -138,7 +138,7 @@ async def test_search_ranking_failure_does_not_affect_user_lists(
 
     monkeypatch.setattr(worker.flush_loop._builder._ranker, "rank_search", fail)
     worker.accept(worker.click("bob", "hat"), worker.search("ann", "tents", "a"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert user_key("ann") in worker.publisher.documents
     assert search_key("ann") not in worker.publisher.documents
@@ -162,7 +162,7 @@ async def test_search_list_uses_the_prices_of_the_search_event(
         worker.clock.now += 1.0
     worker.accept(search("ann", [90.0, 80.0, 70.0, 20.0, 60.0, 50.0]))
     worker.accept(search("bob", [90.0, 80.0, 70.0, 60.0, 20.0, 50.0]))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert worker.item_ids(search_key("ann"))[0] == "i3"
     assert worker.item_ids(search_key("bob"))[0] == "i4"

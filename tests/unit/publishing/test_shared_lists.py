@@ -23,7 +23,7 @@ async def test_refresh_cycles_are_bounded_and_resume(worker: InMemoryWorker) -> 
         worker.accept(worker.click("ann", f"i{number}"))
     documents = worker.publisher.documents
     sizes = [0]
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         while sizes[-1] < 250:
             worker.queue.mark_pending("ann")
             await worker.flush_loop.wait_until_idle()
@@ -34,7 +34,7 @@ async def test_refresh_cycles_are_bounded_and_resume(worker: InMemoryWorker) -> 
 
 async def test_item_and_segment_lists_wait_for_the_next_refresh_cycle(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         assert set(worker.item_ids(popular_key())) == {"shoe", "sock", "hat"}
         first = worker.published(item_key("shoe"))
@@ -55,7 +55,7 @@ async def test_refresh_cycle_runs_without_pending_users(
 ) -> None:
     worker = make_worker(shared_list_interval=0.01)
     click_shared_items(worker)
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         worker.accept(worker.click("ann", "scarf", context={"country": "FR"}))
         await worker.flush_loop.wait_until_idle()
@@ -68,7 +68,7 @@ async def test_refresh_cycle_runs_without_pending_users(
 
 async def test_item_without_related_items_has_no_list(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert set(worker.publisher.documents) == {user_key("ann"), popular_key()}
 
@@ -77,7 +77,7 @@ async def test_choice_after_a_search_publishes_the_query_list(
     make_worker: Callable[..., InMemoryWorker],
 ) -> None:
     worker = make_worker(models=["popularity", "search"])
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         worker.accept(worker.search("ann", "Red shoes"))
         await worker.flush_loop.wait_until_idle()
         assert query_key("red shoes") not in worker.publisher.documents
@@ -105,7 +105,7 @@ async def test_queries_are_refreshed_in_cycles_and_failed_cycles_are_requeued(
         worker.accept(worker.click(f"u{number}", "sneaker", query=f"shoe{number}"))
     keys = [query_key(f"shoe{number}") for number in range(60)]
     worker.publisher.available = False
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.publisher.publish_failed.wait()
         worker.publisher.available = True
         while not all(worker.item_ids(key) == ["sneaker"] for key in keys):
@@ -121,7 +121,7 @@ async def test_empty_and_overlong_queries_have_no_query_list(
 ) -> None:
     worker = make_worker(models=["popularity", "search"])
     worker.accept(worker.search("ann", query, "a"), worker.click("ann", "a", query=query))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert worker.item_ids(search_key("ann")) == ["a"]
     assert not [key for key in worker.publisher.documents if key.startswith("recs:query:")]

@@ -79,7 +79,7 @@ async def test_an_unavailable_item_is_removed_from_lists_without_a_user_event(
                 await asyncio.sleep(0.001)
 
     shared = {popular_key(), popular_key("country:FR"), popular_key("category:footwear"), item_key("sock")}
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         handle_item(categories=["footwear"])
         for item in ("shoe", "sock", "shoe"):
             worker.accept(worker.click("ann", item, context={"country": "FR"}))

@@ -79,7 +79,7 @@ def purchase(worker: InMemoryWorker, *items: str, **fields: Any) -> Purchase:
 async def test_a_click_on_the_published_list_is_rewarded(worker: InMemoryWorker) -> None:
     for item in ("shoe", "sock", "hat"):
         worker.accept(worker.click("bob", item), worker.click("ann", item))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     document = worker.published("recs:user:{ann}")
     assert document is not None
@@ -193,7 +193,7 @@ def test_an_impression_of_an_unknown_list_is_not_counted_as_unattributed(worker:
 
 async def test_events_of_an_erased_user_are_not_rewarded(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"), worker.click("bob", "shoe"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         worker.accept(worker.erasure("ann"), worker.click("ann", "shoe"))
     assert [each.kind for each in sent(worker)] == [RewardKind.ERASURE]

@@ -244,7 +244,7 @@ def test_an_interaction_is_evaluated_against_the_users_current_list(worker: InMe
 
 async def test_an_interaction_is_evaluated_before_it_is_learned(worker: InMemoryWorker) -> None:
     worker.accept(worker.click("ann", "shoe"))
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
         # what nobody had seen before cannot be a hit, though the next list holds it
         worker.accept(worker.click("ann", "hat"))
@@ -293,7 +293,7 @@ async def test_freshness_is_measured_from_the_broker_timestamp(worker: InMemoryW
     late = worker.click("ann", "shoe", ts=int((worker.clock.now - 3600) * 1000))
     worker.accept(late)
     worker.clock.now += 0.05
-    async with worker.running_flusher():
+    async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
     assert user_key("ann") in worker.publisher.documents
     assert worker.count("freshness_seconds_sum") == pytest.approx(0.05, abs=1e-6)
