@@ -1,7 +1,7 @@
-"""The demo on servers that the environment names: tried first, and its workers a group of their own there.
+"""Runs on external servers: a check of the servers, and a separate consumer group for the run's workers.
 
-On its own servers the demo is alone. On somebody's broker a worker of the same application id would take a part
-of the events, and the demo would wait for them in vain.
+On an external broker, production workers may use the configured application id. In the same consumer group they would
+consume a part of the events, and the run would never finish. So the workers of a run use a temporary application id.
 """
 
 import contextlib
@@ -20,27 +20,25 @@ from topics.catalog import SHOP_TOPICS, catalog, changelog
 from topics.consumer_groups import delete_group, seek_group_to_end
 
 _MAX_APP_ID_LENGTH: Final = 150
-"""Characters kept of the application id, so that what is added leaves it one."""
+"""Characters kept of the application id, so that the id stays valid with its suffix."""
 
 
 def describe_servers(servers: EmbeddedServers) -> str:
-    """The servers in words, before they are started or tried."""
+    """Describe the servers before they are started or checked."""
     named = [f"HEADRACE_{name}" for name in ("BROKER", "REDIS") if getattr(servers, name.lower()) is None]
     if not named:
         return "Kafka broker and Redis, on free ports of this machine"
     other_servers = {1: ", the other on a free port of this machine", 2: ""}[len(named)]
-    return (
-        f"Kafka broker and Redis, as {' and '.join(named)} say{'s' if len(named) == 1 else ''}{other_servers}"
-    )
+    return f"Kafka broker and Redis, as set by {' and '.join(named)}{other_servers}"
 
 
 def check_external_servers(servers: EmbeddedServers) -> None:
-    """Make sure that servers which the environment names answer.
+    """Check that external servers respond.
 
     Raises
     ------
     UserError
-        If one does not.
+        If one does not respond.
     """
     if servers.broker is None:
         with broker_errors_as_user_errors():
@@ -50,31 +48,31 @@ def check_external_servers(servers: EmbeddedServers) -> None:
 
 
 def temporary_app_id(app_id: str) -> str:
-    """An application id that no other worker has."""
+    """A unique application id."""
     return f"{app_id[:_MAX_APP_ID_LENGTH]}-demo-{uuid.uuid4().hex[:8]}"
 
 
 def create_missing_topics(app_id: str, broker: str, partitions: int) -> int:
-    """Make the topics that are missing, with as many partitions as those have that are there.
+    """Create missing topics with the partition count of the existing ones.
 
     Parameters
     ----------
     app_id
-        The demo's application id.
+        Application id of the run's workers.
     broker
         Bootstrap servers.
     partitions
-        Where none are there.
+        Partition count if no copartitioned topic exists.
 
     Returns
     -------
     int
-        Topics of the catalog.
+        Number of topics in the topic catalog.
 
     Raises
     ------
     UserError
-        If the broker is away or refuses.
+        If the broker is unavailable or refuses the request.
     """
     specs = catalog(app_id)
     with broker_errors_as_user_errors():
@@ -89,19 +87,19 @@ def create_missing_topics(app_id: str, broker: str, partitions: int) -> int:
 
 
 def start_at_latest(app_id: str, broker: str) -> None:
-    """Let the demo's workers begin where the shop's topics end: what is there is nothing the demo fed.
+    """Set the workers' group to the latest offsets, so that they skip events from before the run.
 
     Raises
     ------
     UserError
-        If the broker is away or refuses.
+        If the broker is unavailable or refuses the request.
     """
     with broker_errors_as_user_errors():
         seek_group_to_end(app_id, SHOP_TOPICS, broker)
 
 
 def clean_up(app_id: str, broker: str) -> None:
-    """Remove what only the demo's workers needed, as far as the broker lets us."""
+    """Delete the changelog and the consumer group of the run; errors of the broker are ignored."""
     for delete_resource in (
         lambda: delete([changelog(app_id).name], broker),
         lambda: delete_group(app_id, broker),
@@ -112,8 +110,8 @@ def clean_up(app_id: str, broker: str) -> None:
 
 @contextlib.contextmanager
 def broker_errors_as_user_errors() -> Iterator[None]:
-    """Turn what the broker refuses into one sentence for people, and where to ask for more."""
+    """Convert errors of the broker to a `UserError` that names the next step."""
     try:
         yield
     except (BrokerUnavailableError, TopicAdminError) as error:
-        raise UserError(f"{str(error).rstrip('.')}. `headrace doctor` says more.") from None
+        raise UserError(f"{str(error).rstrip('.')}. Run `headrace doctor` for details.") from None

@@ -1,4 +1,4 @@
-"""Quantiles out of a histogram's buckets, as Prometheus computes them."""
+"""Quantiles of histogram buckets, computed as Prometheus does."""
 
 import math
 from itertools import pairwise
@@ -7,14 +7,14 @@ import msgspec
 
 
 class HistogramBuckets(msgspec.Struct, frozen=True):
-    """A histogram: how many observations were at or below each bound.
+    """A cumulative histogram.
 
     Attributes
     ----------
     bounds
         Upper bounds, ascending, the last one infinite.
     counts
-        Observations at or below each bound, ascending.
+        Observations at or below each bound.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class HistogramBuckets(msgspec.Struct, frozen=True):
         if not self.bounds:
             return HistogramBuckets(other.bounds, tuple(sign * count for count in other.counts))
         if self.bounds != other.bounds:
-            raise ValueError("histograms with different bounds cannot be put together")
+            raise ValueError("histograms with different bounds cannot be combined")
         return HistogramBuckets(
             self.bounds,
             tuple(
@@ -51,11 +51,11 @@ class HistogramBuckets(msgspec.Struct, frozen=True):
 
     @property
     def total(self) -> float:
-        """Observations."""
+        """Number of observations."""
         return self.counts[-1] if self.counts else 0.0
 
     def quantile(self, q: float) -> float | None:
-        """The value below which a share `q` of the observations lies, interpolated within its bucket.
+        """The `q`-quantile, interpolated linearly within its bucket.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What the workers' metrics say of the lists beyond their hit rate: diversity, and who gets the places."""
+"""Quality of lists beyond accuracy, from the workers' metrics: diversity and exposure."""
 
 import math
 from collections.abc import Iterable
@@ -18,20 +18,20 @@ _GAUGE_FIELDS: Final = {
 
 
 class ListQuality(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of recent lists of shoppers, each None before anything is known of it.
+    """Values of recent users' lists, each None before it is known.
 
     Attributes
     ----------
     dissimilarity
-        Mean dissimilarity of two items on a list, by categories, brand and price band; 0: all alike.
+        Intra-list diversity: mean dissimilarity of two items by categories, brand and price band, from 0 to 1.
     categories
-        Mean number of distinct categories on a list.
+        Mean number of distinct categories per list.
     coverage
         Share of the known items that were on a list.
     gini
-        Gini coefficient of the places over all known items; 0: all alike.
+        Gini coefficient of exposure over all known items; 0 is equal exposure.
     long_tail_share, new_items_share
-        Share of the places that the long tail and new items got.
+        Share of list entries that are long-tail items and new items.
     """
 
     dissimilarity: float | None = None
@@ -43,12 +43,12 @@ class ListQuality(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_list_quality(samples: Iterable[Sample]) -> tuple[float, ListQuality]:
-    """Read the figures of one worker's lists, and how many lists they are of.
+    """Parse the values of one worker and the number of lists behind them.
 
     Examples
     --------
     >>> from stream_app.tools.environment.metrics_endpoint import parse_samples
-    >>> parse_list_quality(parse_samples('headrace_exposure_gini_ratio 0.25'))[1].gini is None  # of no list yet
+    >>> parse_list_quality(parse_samples('headrace_exposure_gini_ratio 0.25'))[1].gini is None  # no list yet
     True
     """
     lists, values = 0.0, {}
@@ -61,9 +61,9 @@ def parse_list_quality(samples: Iterable[Sample]) -> tuple[float, ListQuality]:
 
 
 def mean_list_quality(workers: Iterable[tuple[float, ListQuality]]) -> ListQuality:
-    """The figures of all workers: each the mean of those who know it, by the lists they published.
+    """Mean of each value over the workers that know it, weighted by their published lists.
 
-    Coverage so is that of a worker: what several cover together is more.
+    Coverage is a mean as well, a lower bound: the union over workers is not known.
 
     Examples
     --------

@@ -6,11 +6,11 @@ from typing import Final
 from stream_app.tools.environment.worker_metrics import WorkerMetrics
 
 WINDOW_SECONDS: Final = 5.0
-"""How far back "lately" reaches."""
+"""Length of the window of recent metrics."""
 
 
 class MetricsHistory:
-    """The figures of the last seconds, for what happens lately.
+    """Metrics within the last `WINDOW_SECONDS`.
 
     Examples
     --------
@@ -25,19 +25,19 @@ class MetricsHistory:
         self._entries: deque[tuple[float, WorkerMetrics]] = deque()
 
     def add(self, now: float, worker_metrics: WorkerMetrics) -> None:
-        """Take in the figures of a moment; forget those before the window."""
+        """Add the metrics at a time and drop entries before the window."""
         self._entries.append((now, worker_metrics))
         while len(self._entries) > 2 and self._entries[1][0] <= now - WINDOW_SECONDS:
             self._entries.popleft()
 
     @property
     def recent_metrics(self) -> WorkerMetrics:
-        """What was counted within the window."""
+        """Counts within the window; gauges as of now."""
         return self._entries[-1][1].delta_since(self._entries[0][1]) if self._entries else WorkerMetrics()
 
     @property
     def rate(self) -> float:
-        """Events a second within the window."""
+        """Events with an outcome per second within the window."""
         if len(self._entries) < 2:
             return 0.0
         return self.recent_metrics.n_finished / (self._entries[-1][0] - self._entries[0][0])

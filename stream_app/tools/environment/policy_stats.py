@@ -9,19 +9,19 @@ from prometheus_client.samples import Sample
 
 
 class PolicyStats(msgspec.Struct, frozen=True):
-    """How one policy does, as every worker tells it alike.
+    """Results of one policy; each worker exposes the results over all partitions.
 
     Attributes
     ----------
     share
-        Of the shoppers.
+        Traffic share of the policy.
     paused
-        Whether the guard, or somebody, has put it to rest.
+        Whether the guardrail or an operator has paused it.
     users
-        Who saw a list of it.
+        Users who saw a list of the policy.
     clicks, revenue, purchases
-        Per list seen: mean, and the ends of an interval that holds at any time one looks; infinite while it has too
-        few shoppers for one, NaN while nothing is told.
+        Mean per displayed list, and the bounds of its anytime-valid confidence interval. Bounds are infinite while
+        there are too few users; all three are NaN before the first value.
     """
 
     share: float = 0.0
@@ -38,10 +38,10 @@ _PER_LIST_METRICS: Final = frozenset({"clicks", "revenue", "purchases"})
 
 
 def parse_policy_stats(samples: Iterable[Sample]) -> dict[str, PolicyStats]:
-    """Read how the policies do that shoppers are, or were, split between, out of a worker's samples.
+    """Parse the results of the policies that have or had traffic from a worker's samples.
 
-    A worker also tells how lists do that no policy had a say in (of searches, those made in a hurry, all where there
-    is one policy only), by what ordered them. These have no share: nothing is to be compared with them.
+    A worker also exposes results of lists that no policy ranked (search lists, degraded lists, all lists with a
+    single policy) under the name of their ranking. These have no share and are skipped.
 
     Examples
     --------

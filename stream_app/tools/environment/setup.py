@@ -1,4 +1,4 @@
-"""Servers, topics and workers of one run, started step by step: what the demo and the simulator stand on."""
+"""Start of servers, topics and workers for one run."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -20,18 +20,18 @@ from stream_app.tools.environment.startup_steps import StartupSteps
 from stream_app.tools.environment.worker_pool import WorkerPool, WorkerProcess
 
 DEFAULT_PARTITIONS: Final = 4
-"""Of the topics, unless there are more workers."""
+"""Partitions of new topics, unless there are more workers."""
 
 
 class Environment(NamedTuple):
-    """Where a run takes place.
+    """The servers and workers of a run.
 
     Attributes
     ----------
     broker, redis
-        Their addresses.
+        Addresses of the servers.
     workers
-        Ready.
+        The workers, ready.
     """
 
     broker: str
@@ -49,29 +49,29 @@ def start_environment(
     settings: Mapping[str, object] | None = None,
     on_exit: Callable[[Path], object] = lambda folder: shutil.rmtree(folder, ignore_errors=True),
 ) -> Environment:
-    """Start what the environment does not name, and workers on it.
+    """Start servers that no environment variable names, create missing topics, and start workers.
 
     Parameters
     ----------
     stack
-        Whatever must be stopped again is left on it.
+        Receives a callback for everything to stop or remove.
     steps
-        Says what is done.
+        Prints the progress.
     prefix
-        Of the folder for the workers' tables and logs.
+        Prefix of the folder of the workers' tables and logs.
     workers
-        Worker processes.
+        Number of worker processes.
     max_event_age
-        Seconds that they take events for; 0 takes events of any age.
+        Age in seconds up to which the workers accept events; 0 accepts any age.
     settings
-        Further settings of theirs, where the environment does not say otherwise.
+        Further settings of the workers; environment variables override them.
     on_exit
-        Given that folder in the end; by default it is removed.
+        Called with the workers' folder at the end; by default it removes the folder.
 
     Raises
     ------
     UserError
-        If something cannot be started.
+        If a server or a worker cannot be started.
     """
     folder = scratch_dir(prefix)
     stack.callback(on_exit, folder)
@@ -103,7 +103,7 @@ def start_environment(
 
 
 def _create_topics(stack: ExitStack, servers: EmbeddedServers, partitions: int) -> tuple[str, int]:
-    """Create missing topics; the application id of the workers, and the number of topics."""
+    """Create missing topics; return the application id of the workers and the number of topics."""
     app_id, broker = load_settings().app_id, servers.broker_address
     if servers.broker is not None:
         return app_id, create_missing_topics(app_id, broker, partitions)

@@ -1,4 +1,4 @@
-"""Ctrl-C and friends, turned into a clean end."""
+"""Handling of SIGINT, SIGTERM and SIGHUP for a clean shutdown."""
 
 import signal
 from contextlib import AbstractContextManager
@@ -10,7 +10,7 @@ _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class SignalMode(Enum):
-    """What a signal does."""
+    """Effect of a signal."""
 
     RAISE = "raise"
     COUNT = "count"
@@ -18,18 +18,17 @@ class SignalMode(Enum):
 
 
 class InterruptHandler(AbstractContextManager["InterruptHandler"]):
-    """Takes SIGINT, SIGTERM and SIGHUP while entered.
+    """Context manager that handles SIGINT, SIGTERM and SIGHUP.
 
-    At first a signal raises KeyboardInterrupt, as in any start-up; while figures are drawn it is only
-    counted, so that it never tears a screen or a report; while things are stopped it is ignored, for that
-    takes seconds and leaves nothing behind.
+    During startup a signal raises KeyboardInterrupt. During the run it is only counted, so that it never interrupts
+    drawing or a report. During shutdown it is ignored: shutdown takes seconds and must complete.
 
     Attributes
     ----------
     signal_mode
-        What a signal does now.
+        Current effect of a signal.
     count
-        Signals counted.
+        Signals counted so far.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""What is done before the first event, step by step, said as it goes."""
+"""Progress of the startup on the console, step by step."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,17 +8,17 @@ from rich.console import Console
 
 
 class StepStatus:
-    """Of one step: what it is at, and what it came to.
+    """Status of one step.
 
     Parameters
     ----------
     show_progress
-        Shows what the step is at.
+        Shows a message while the step runs.
 
     Attributes
     ----------
     result
-        What it came to.
+        Text after the label once the step is done.
     """
 
     def __init__(self, show_progress: Callable[[str], None]) -> None:
@@ -26,17 +26,17 @@ class StepStatus:
         self.result = ""
 
     def set_result(self, label: str) -> None:
-        """Say what it came to; shown when the step is done."""
+        """Set the result, which is printed when the step is done."""
         self.result = f": {label}"
 
 
 class StartupSteps:
-    """Says each step while it is done and how long it took.
+    """Prints each step while it runs, then its result and duration.
 
     Parameters
     ----------
     console
-        Where to.
+        Output.
     """
 
     def __init__(self, console: Console) -> None:
@@ -44,12 +44,12 @@ class StartupSteps:
 
     @contextmanager
     def step(self, label: str) -> Iterator[StepStatus]:
-        """One step.
+        """Run a step in the body of the context.
 
         Yields
         ------
-        Outcome
-            To be told what happens.
+        StepStatus
+            Receives progress and the result.
         """
         started = time.monotonic()
         if self._console.is_terminal:

@@ -1,4 +1,4 @@
-"""What the workers' metrics say, added up, and what was said a few seconds ago."""
+"""Counters and gauges of workers, parsed from their metrics and summed."""
 
 import math
 import operator
@@ -28,24 +28,24 @@ _TOPICS: Final = frozenset(spec.name for spec in SHOP_TOPICS)
 
 
 class WorkerMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of one worker, or of all together.
+    """Metrics of one worker, or the sum over workers.
 
     Attributes
     ----------
     accepted, duplicates, dead_lettered
-        Events by what became of them, descriptions of items among them.
+        Events by outcome, catalog events included.
     lists_published, user_lists, search_lists
-        Lists acknowledged by Redis: of any kind, those of shoppers, and those of shoppers' searches.
+        Lists acknowledged by Redis: all kinds, user lists, and search lists.
     prequential_events, hits, reciprocal_rank
-        Item interactions of shoppers who had a list; those with an item on it; the sum of 1 / place.
+        Item interactions of users with a list; those whose item was on it; the sum of their reciprocal ranks.
     pending_users
-        Shoppers whose list waits to be published, or to be made again after one made in a hurry.
+        Users whose list is pending, or was degraded and is to be re-ranked.
     replica_lag
         Interactions that replicas have not folded yet.
     ready
-        Workers that are.
+        Number of ready workers.
     freshness
-        Seconds from the broker's time of an event to its list in Redis.
+        Seconds from an event's broker timestamp to its list in Redis.
     """
 
     accepted: float = 0.0
@@ -66,7 +66,7 @@ class WorkerMetrics(msgspec.Struct, frozen=True, kw_only=True):
         return self._combine(other, operator.add)
 
     def delta_since(self, baseline: "WorkerMetrics") -> "WorkerMetrics":
-        """What was counted since; gauges stay as they are."""
+        """Counters minus those of the baseline; gauges as of now."""
         delta = self._combine(baseline, operator.sub)
         return msgspec.structs.replace(
             delta, pending_users=self.pending_users, replica_lag=self.replica_lag, ready=self.ready
@@ -81,22 +81,22 @@ class WorkerMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def n_finished(self) -> int:
-        """Events that have an outcome."""
+        """Events with an outcome."""
         return round(self.accepted + self.duplicates + self.dead_lettered)
 
     @property
     def hit_rate(self) -> float | None:
-        """Share of judged interactions whose item was on the shopper's list."""
+        """Share of prequential events whose item was on the user's list."""
         return self.hits / self.prequential_events if self.prequential_events else None
 
     @property
     def mrr(self) -> float | None:
-        """Mean reciprocal place of the item on the shopper's list, 0 where it was not on it."""
+        """Mean reciprocal rank of the item on the user's list; 0 for an item that is not on it."""
         return self.reciprocal_rank / self.prequential_events if self.prequential_events else None
 
 
 def parse_worker_metrics(samples: Iterable[Sample]) -> WorkerMetrics:
-    """Read the figures out of a worker's samples.
+    """Parse the metrics from a worker's samples.
 
     Examples
     --------
@@ -129,5 +129,5 @@ def parse_worker_metrics(samples: Iterable[Sample]) -> WorkerMetrics:
 
 
 def sum_worker_metrics(workers: Iterable[WorkerMetrics]) -> WorkerMetrics:
-    """All workers together."""
+    """Sum over workers."""
     return reduce(operator.add, workers, WorkerMetrics())

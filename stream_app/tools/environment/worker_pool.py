@@ -1,4 +1,4 @@
-"""The demo's workers: child processes, each with a folder, a log and a port of its own."""
+"""Workers as child processes, each with its own folder, log and metrics port."""
 
 import signal
 import sys
@@ -20,28 +20,28 @@ from stream_app.tools.environment.worker_metrics import (
 )
 
 READY_TIMEOUT: Final = 180.0
-"""Patience with a worker that starts; the first start on a machine compiles the models' kernels."""
+"""Seconds until a worker must be ready; the first start on a machine compiles the models' kernels."""
 
 _STOP_SECONDS: Final = 20.0
 
 
 class WorkerError(UserError):
-    """A worker ended or is stuck; the message says where its log is, which is worth keeping."""
+    """A worker exited or is not ready; the message names its log, which should be kept."""
 
 
 class WorkerProcess:
-    """One worker.
+    """One worker process.
 
     Parameters
     ----------
     number
-        From 1, for messages.
+        Number from 1, for messages.
     folder
-        Where its table, snapshots and log go.
+        Folder of its table, snapshots and log.
     settings
-        Further settings, by field name.
+        Further settings by field name.
     command
-        What is run; by default this installation's ``headrace worker``.
+        Command to run; by default this installation's ``headrace worker``.
     """
 
     def __init__(
@@ -64,23 +64,23 @@ class WorkerProcess:
         self.quality: tuple[float, ListQuality] = (0.0, ListQuality())
 
     def check(self) -> None:
-        """Make sure it runs.
+        """Check that the process is alive.
 
         Raises
         ------
         WorkerError
-            If it died, with the end of its log.
+            If it exited, with the end of its log.
         """
         code = self.process.poll()
         if code is None:
             return
         exit_description = (
-            f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with status {code}"
+            f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with status {code}"
         )
         raise WorkerError(f"Worker {self.number} {exit_description}. {log_tail(self.log_path)}")
 
     def worker_metrics(self) -> WorkerMetrics:
-        """Its figures now, or the last ones if it does not answer in time."""
+        """Current metrics, or the last ones if the worker does not respond in time."""
         text = fetch_metrics(self.port)
         if text is not None:
             samples = parse_samples(text)
@@ -91,22 +91,22 @@ class WorkerProcess:
 
 
 class WorkerPool:
-    """All workers of the demo."""
+    """The workers of a run."""
 
     def __init__(self) -> None:
         self._workers: list[WorkerProcess] = []
 
     def start(self, worker: WorkerProcess) -> None:
-        """Take a worker in, to be watched and stopped with the others."""
+        """Add a worker to the pool."""
         self._workers.append(worker)
 
     def wait_until_ready(self, *, sleep: Callable[[float], object] = time.sleep) -> None:
-        """Wait until every worker owns its partitions and has caught up.
+        """Wait until every worker owns its partitions and has caught up with the log.
 
         Raises
         ------
         WorkerError
-            If one dies or takes too long.
+            If one exits, or is not ready after `READY_TIMEOUT`.
         """
         deadline = time.monotonic() + READY_TIMEOUT
         while self.worker_metrics().ready < len(self._workers):
@@ -119,12 +119,12 @@ class WorkerPool:
             sleep(0.1)
 
     def worker_metrics(self) -> WorkerMetrics:
-        """All of them together.
+        """Sum of the metrics of all workers.
 
         Raises
         ------
         WorkerError
-            If a worker died.
+            If a worker exited.
         """
         for worker in self._workers:
             worker.check()
@@ -132,18 +132,18 @@ class WorkerPool:
 
     @property
     def policies(self) -> Mapping[str, PolicyStats]:
-        """How the policies do, as the first worker told when it was asked last: all tell the same."""
+        """Results by policy, from the last metrics of the first worker; all workers expose the same."""
         return self._workers[0].policies if self._workers else {}
 
     @property
     def quality(self) -> ListQuality:
-        """How the lists are beyond their hit rate, as the workers told when they were asked last."""
+        """List quality from the last metrics of all workers."""
         return mean_list_quality(worker.quality for worker in self._workers)
 
     def stop(self) -> None:
-        """Ask all to stop, wait, and kill what does not."""
+        """Terminate all workers, wait, and kill those that do not exit in time."""
         for worker in self._workers:
             if worker.process.poll() is None:
-                worker.process.terminate()  # all at once; below each is waited for
+                worker.process.terminate()  # all at once, so that they stop in parallel
         for worker in self._workers:
             stop_process(worker.process, seconds=_STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""Servers that the environment names: said in words, tried before anything is ticked."""
+"""Servers that environment variables name: described, and checked before a run."""
 
 import re
 
@@ -34,9 +34,9 @@ def test_embedded_servers_are_not_checked() -> None:
 @pytest.mark.parametrize(
     ("env_names", "expected"),
     [
-        (["BROKER"], "as HEADRACE_BROKER says, the other on a free port of this machine"),
-        (["REDIS"], "as HEADRACE_REDIS says, the other on a free port of this machine"),
-        (["BROKER", "REDIS"], "as HEADRACE_BROKER and HEADRACE_REDIS say"),
+        (["BROKER"], "as set by HEADRACE_BROKER, the other on a free port of this machine"),
+        (["REDIS"], "as set by HEADRACE_REDIS, the other on a free port of this machine"),
+        (["BROKER", "REDIS"], "as set by HEADRACE_BROKER and HEADRACE_REDIS"),
     ],
 )
 def test_an_unreachable_external_server_is_one_error_sentence(
@@ -58,9 +58,9 @@ def test_a_broker_error_is_one_error_sentence() -> None:
         lambda: create_missing_topics("shop", UNREACHABLE["BROKER"], 4),
         lambda: start_at_latest("shop", UNREACHABLE["BROKER"]),
     ):
-        with pytest.raises(UserError, match=r"set HEADRACE_BROKER\. `headrace doctor` says more\.$"):
+        with pytest.raises(UserError, match=r"set HEADRACE_BROKER\. Run `headrace doctor` for details\.$"):
             create_or_seek()
-    clean_up("shop", UNREACHABLE["BROKER"])  # at the end of a run nobody is told
+    clean_up("shop", UNREACHABLE["BROKER"])  # raises nothing at the end of a run
 
 
 def test_a_temporary_app_id_is_unique_and_valid() -> None:

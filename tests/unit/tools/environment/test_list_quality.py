@@ -1,4 +1,4 @@
-"""What is said of the lists beyond their hit rate."""
+"""Parsing and aggregation of list quality."""
 
 import pytest
 from prometheus_client import generate_latest

@@ -1,4 +1,4 @@
-"""Figures out of metrics, quantiles out of buckets, and when a run is over."""
+"""Worker metrics, parsed and summed."""
 
 from stream_app.metrics import Metrics
 from stream_app.tools.environment.worker_metrics import (

@@ -1,4 +1,4 @@
-"""Worker processes: started, watched, stopped. The command is a small script in place of the worker."""
+"""Worker processes: start, health and stop. A small script replaces the worker command."""
 
 import sys
 import time
@@ -76,7 +76,7 @@ def test_a_worker_that_exits_is_reported_with_the_tail_of_its_log(tmp_path: Path
     workers = WorkerPool()
     workers.start(worker(tmp_path, "import sys; print('no topics here'); sys.exit(3)"))
 
-    with pytest.raises(UserError, match=r"(?s)Worker 1 ended with status 3.*no topics here"):
+    with pytest.raises(UserError, match=r"(?s)Worker 1 exited with status 3.*no topics here"):
         workers.wait_until_ready()
     workers.stop()
 
