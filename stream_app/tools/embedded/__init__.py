@@ -1,10 +1,9 @@
-"""A real Kafka broker and a real Redis on loopback, from PyPI and Maven packages alone.
+"""A real Kafka broker and a real Redis on loopback, installed from PyPI and Maven packages.
 
-The demo, the integration tests and the benchmark all start their servers here: `EmbeddedServers` starts
-both, or uses the ones that ``HEADRACE_BROKER`` and ``HEADRACE_REDIS`` name. Each server runs in a folder of
-its own, on a free port, in a session of its own (so that ctrl-C reaches it only through us), and never
-outlives the process that started it. What they run comes with the extra ``demo`` (`broker`, `redis_server`)
-and from a cache that `prepare` fills (`kafka_runtime`).
+The demo, the simulator, the integration tests and the benchmark start their servers here: `EmbeddedServers` starts
+both, or uses those that ``HEADRACE_BROKER`` and ``HEADRACE_REDIS`` name. Each server has its own folder, a free port
+and its own session (so that ctrl-C does not reach it directly), and never outlives the process that started it. The
+extra ``demo`` installs the binaries (`broker`, `redis_server`); `prepare` downloads Kafka's jars (`kafka_runtime`).
 """
 
 from stream_app.tools.embedded.broker import EmbeddedBroker

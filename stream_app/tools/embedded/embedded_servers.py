@@ -1,4 +1,4 @@
-"""Both servers at once, or the real ones that the environment names."""
+"""Both embedded servers, or the external ones that environment variables name."""
 
 from types import TracebackType
 from typing import Final, Self
@@ -12,13 +12,13 @@ from stream_app.tools.embedded.redis_server import EmbeddedRedis
 class EmbeddedServers:
     """A broker and a Redis for the demo, the tests and the benchmark.
 
-    A context manager: started on entry, stopped on exit. A server that ``HEADRACE_BROKER`` or
-    ``HEADRACE_REDIS`` names is used as it is: neither started nor stopped.
+    A context manager that starts them on entry and stops them on exit. An external server that ``HEADRACE_BROKER`` or
+    ``HEADRACE_REDIS`` names is neither started nor stopped.
 
     Attributes
     ----------
     broker, redis
-        The embedded server, or None where the environment names a real one.
+        The embedded server; None if an external one is used.
     """
 
     def __init__(self) -> None:
@@ -38,12 +38,12 @@ class EmbeddedServers:
         return self._external_redis or (self.redis.address if self.redis else "")
 
     def start(self, progress: StepCallback | None = None) -> None:
-        """Start what the environment does not name; wait until both answer.
+        """Start the embedded servers and wait until they respond.
 
         Raises
         ------
         UserError
-            If a server cannot be started; none is left running then.
+            If a server cannot be started; then both are stopped.
         """
         try:
             for server in (self.redis, self.broker):
@@ -54,7 +54,7 @@ class EmbeddedServers:
             raise
 
     def stop(self) -> None:
-        """Stop what `start` started."""
+        """Stop the embedded servers."""
         try:
             if self.broker is not None:
                 self.broker.stop()

@@ -1,10 +1,9 @@
-"""What the embedded broker runs on: a Java runtime, Kafka's jars and a formatted data folder.
+"""The runtime of the embedded broker: Java, Kafka's jars and a formatted data folder.
 
-The jars are pinned: ``kafka.json`` lists each with its SHA-256, so that what runs is what was tested, and so
-that a first start need not read some eighty project files before it knows what to download. jgo downloads
-them (and, for ``python -m stream_app.tools.embedded lock``, works out the list). They are kept in `cache_dir`, in a
-folder that appears only once it is complete, so that neither an interrupted download nor two at once leave a
-broken one.
+The jars are pinned: ``kafka.json`` lists each with its SHA-256, so that the tested versions run, and a first start
+downloads no project files to resolve about eighty dependencies. jgo downloads the jars and, for ``python -m
+stream_app.tools.embedded lock``, resolves the list. They are cached in `cache_dir`, in a folder that is renamed into
+position once it is complete, so that an interrupted or concurrent download never leaves a broken one.
 """
 
 import contextlib
@@ -25,13 +24,13 @@ from stream_app.settings import cache_dir
 from stream_app.tools.embedded.child_process import StepCallback
 
 KAFKA: Final = "org.apache.kafka:kafka_2.13:4.1.0"
-# Kafka logs through slf4j and leaves the choice of a logger to whoever packages it.
+# Kafka logs through slf4j and leaves the choice of a logger to its packager.
 SLF4J_LOGGER: Final = "org.slf4j:slf4j-simple:1.7.36"
 MAX_CONCURRENT_DOWNLOADS: Final = 8
 
 _NOT_INSTALLED: Final = (
-    "The embedded Kafka broker is not installed: `pip install 'headrace[demo]'` brings it. "
-    "To use a broker of your own, set HEADRACE_BROKER."
+    "The embedded Kafka broker is not installed. Run `pip install 'headrace[demo]'`. "
+    "To use an external broker, set HEADRACE_BROKER."
 )
 
 
@@ -43,7 +42,7 @@ class Jar(msgspec.Struct, frozen=True):
     coordinate
         ``group:artifact:version``.
     sha256
-        Of the file, in hexadecimal.
+        SHA-256 of the file, in hexadecimal.
     """
 
     coordinate: str
@@ -51,7 +50,7 @@ class Jar(msgspec.Struct, frozen=True):
 
 
 class KafkaRuntime(msgspec.Struct, frozen=True):
-    """What it takes to run a broker.
+    """Paths of the files that a broker needs.
 
     Attributes
     ----------
@@ -60,8 +59,8 @@ class KafkaRuntime(msgspec.Struct, frozen=True):
     lib
         The folder of the jars.
     formatted
-        A data folder as Kafka's storage tool leaves it, to be copied for each broker: a second of Java
-        start-up saved. The brokers share its cluster id.
+        A data folder formatted by Kafka's storage tool. Each broker copies it, which saves a second of Java startup;
+        all brokers share its cluster id.
     """
 
     java: Path
@@ -70,12 +69,12 @@ class KafkaRuntime(msgspec.Struct, frozen=True):
 
     @property
     def class_path(self) -> str:
-        """For ``java -cp``."""
+        """The class path for ``java -cp``."""
         return f"{self.lib}/*"
 
 
 def prepare(progress: StepCallback | None = None) -> None:
-    """Download and unpack what the embedded broker needs, so that its first start is as quick as the others.
+    """Download and unpack the files of the embedded broker ahead of its first start.
 
     Raises
     ------
@@ -86,16 +85,16 @@ def prepare(progress: StepCallback | None = None) -> None:
 
 
 def kafka_runtime(progress: StepCallback) -> KafkaRuntime:
-    """The runtime from the cache; the first time it is put there.
+    """Return the cached runtime; the first call downloads it.
 
     Raises
     ------
     UserError
-        As `prepare`.
+        If the extra ``demo`` is not installed, or a download fails.
     """
     java = _find_java()
     pinned = importlib.resources.files("stream_app.tools.embedded").joinpath("kafka.json").read_bytes()
-    # Another list of jars is another folder: nothing has to be invalidated.
+    # The folder name contains a hash of the jar list, so that a changed list needs no invalidation.
     home = cache_dir() / f"kafka-{KAFKA.rpartition(':')[2]}-{hashlib.sha256(pinned).hexdigest()[:12]}"
     runtime = KafkaRuntime(java=java, lib=home / "lib", formatted=home / "formatted")
     if not home.is_dir():
@@ -104,16 +103,16 @@ def kafka_runtime(progress: StepCallback) -> KafkaRuntime:
 
 
 def lock(progress: StepCallback) -> list[Jar]:
-    """Work the list of jars out anew, from the coordinates in this module.
+    """Resolve the list of jars from the coordinates in this module.
 
     Raises
     ------
     UserError
-        As `prepare`.
+        If the extra ``demo`` is not installed, or a download fails.
     """
     with tempfile.TemporaryDirectory() as folder:
         maven = _maven_context(Path(folder))
-        progress("Working out what Kafka depends on")
+        progress("Resolving the dependencies of Kafka")
         dependencies = [
             maven.create_dependency(_full_coordinate(coordinate)) for coordinate in (KAFKA, SLF4J_LOGGER)
         ]
@@ -135,7 +134,7 @@ def _find_java() -> Path:
 
 def _maven_context(repository: Path) -> Any:
     try:
-        from jgo.maven import MavenContext  # noqa: PLC0415  # an extra, and needed once
+        from jgo.maven import MavenContext  # noqa: PLC0415  # an optional dependency, needed for downloads only
     except ImportError:
         raise UserError(_NOT_INSTALLED) from None
     return MavenContext(repo_cache=repository, timeout=60)
@@ -161,7 +160,7 @@ def _download(maven: Any, coordinates: list[str], progress: StepCallback) -> lis
                 raise UserError(
                     f"Could not download {coordinate_of_future[future]}, a part of Kafka: "
                     f"{_first_line(error)}. Check the "
-                    "network and try again, or set HEADRACE_BROKER to use a broker of your own."
+                    "network and try again, or set HEADRACE_BROKER to use an external broker."
                 )
             progress(f"Downloading Kafka: {done} of {len(coordinates)} jars")
         return [future.result() for future in coordinate_of_future]
@@ -183,14 +182,14 @@ def _fill_cache(home: Path, jars: list[Jar], java: Path, progress: StepCallback)
         for jar, file in zip(jars, files, strict=True):
             if _sha256(file) != jar.sha256:
                 raise UserError(
-                    f"{jar.coordinate} is not the file that was expected (its SHA-256 differs). "
-                    "Try again; if it stays so, do not trust the place that it was downloaded from."
+                    f"The downloaded {jar.coordinate} has an unexpected SHA-256. "
+                    "Try again; if the error persists, do not trust the download server."
                 )
             file.rename(lib / file.name)
         progress("Formatting Kafka's data folder")
         _format_storage(KafkaRuntime(java=java, lib=lib, formatted=work_folder / "formatted"))
         shutil.rmtree(work_folder / "maven")
-        # Fails if another process was quicker: then its folder is as good.
+        # Fails if another process has renamed its folder first, which has the same content.
         with contextlib.suppress(OSError):
             work_folder.rename(home)
     finally:

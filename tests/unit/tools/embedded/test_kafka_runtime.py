@@ -13,7 +13,7 @@ from stream_app.tools.embedded.redis_server import EmbeddedRedis
 
 
 class Repository:
-    """Stands in for the place that jars are downloaded from."""
+    """A fake of the Maven repository."""
 
     def __init__(self, folder: Path, files: dict[str, bytes]) -> None:
         self.folder = folder
@@ -60,7 +60,7 @@ def test_the_cache_holds_the_jars_and_a_formatted_folder_and_nothing_else(home: 
 
 
 def test_a_jar_with_a_wrong_hash_is_rejected_and_nothing_is_kept(home: Path) -> None:
-    with pytest.raises(UserError, match="g:one:1 is not the file that was expected"):
+    with pytest.raises(UserError, match="g:one:1 has an unexpected SHA-256"):
         fill_cache(home, [Jar("g:one:1", digest(b"another"))])
     assert list(home.parent.iterdir()) == []
 
