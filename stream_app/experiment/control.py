@@ -37,7 +37,8 @@ class ControlState(NamedTuple):
     >>> equal_split = PolicyAssignment(weights={"a": 1, "b": 1, "c": 1}, guardrail_exempt=("a",))
     >>> state = ControlState().apply(OPERATOR_KEY, equal_split, 100.0)
     >>> for policy, at in {"a": 200.0, "b": 300.0}.items():
-    ...     assignment = state.with_effective_time(PolicyAssignment(weights={}, paused=(policy,), author=GUARDRAIL))
+    ...     assignment = PolicyAssignment(weights={}, paused=(policy,), author=GUARDRAIL)
+    ...     assignment = state.with_effective_time(assignment, control="a")
     ...     state = state.apply(assignment_key(assignment), assignment, at)
     >>> sorted(state.paused), state.effective_time
     (['b'], 300.0)
@@ -45,7 +46,7 @@ class ControlState(NamedTuple):
     That the guard rests b again changes nothing, nor do an operator's other weights of the same ratio:
 
     >>> same_ratio = PolicyAssignment(weights={"a": 2, "b": 9, "c": 2}, guardrail_exempt=("a",))
-    >>> [state.with_effective_time(each).effective_time for each in (assignment, same_ratio)]
+    >>> [state.with_effective_time(each, "a").effective_time for each in (assignment, same_ratio)]
     [300.0, 300.0]
     """
 
@@ -89,11 +90,21 @@ class ControlState(NamedTuple):
             effective_time=max(self.effective_time, effective_time)
         )
 
-    def with_effective_time(self, assignment: PolicyAssignment) -> PolicyAssignment:
-        """A word with its `since`, as it is to be said to whom this is known."""
+    def with_effective_time(self, assignment: PolicyAssignment, control: str) -> PolicyAssignment:
+        """Set the effective time of an assignment before it is published.
+
+        It is the current one if no policy's fraction of the users changes; otherwise None, the time of the record.
+
+        Parameters
+        ----------
+        assignment
+            The assignment to publish.
+        control
+            The policy that gets all users where all policies are paused.
+        """
         after = self._with_assignment(assignment_key(assignment), assignment)
         return msgspec.structs.replace(
-            assignment, effective_time=self.effective_time if _same_split(self, after) else None
+            assignment, effective_time=self.effective_time if _same_split(self, after, control) else None
         )
 
     def _with_assignment(self, key: bytes, assignment: PolicyAssignment) -> "ControlState":
@@ -140,21 +151,10 @@ def assignment_key(assignment: PolicyAssignment) -> bytes:
     )
 
 
-def _same_split(one: ControlState, other: ControlState) -> bool:
-    """Whether each policy gets the same share of the shoppers by both, as far as that is said."""
-    known = bool(one.operator.weights), bool(other.operator.weights)
-    if known != (True, True):
-        return known == (False, False) and one.paused == other.paused
-    mine, theirs = _fractions(one), _fractions(other)
-    return mine.keys() == theirs.keys() and all(math.isclose(mine[name], theirs[name]) for name in mine)
-
-
-def _fractions(state: ControlState) -> dict[str, float]:
-    """The share of each policy that gets shoppers and does not rest."""
-    awake = {
-        name: weight
-        for name, weight in state.operator.weights.items()
-        if weight > 0 and name not in state.paused
-    }
-    total = sum(awake.values())
-    return {name: weight / total for name, weight in awake.items()}
+def _same_split(before: ControlState, after: ControlState, control: str) -> bool:
+    """Compare the fractions of the users that policies get; without weights, the paused policies."""
+    one, other = before.split(control), after.split(control)
+    if one is None or other is None:
+        return one is None and other is None and before.paused == after.paused
+    names = one.weights.keys() | other.weights.keys()
+    return all(math.isclose(one.fraction(name), other.fraction(name)) for name in names)

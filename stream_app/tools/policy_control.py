@@ -99,7 +99,7 @@ class PolicyControlClient:
                 "Nobody would get a shopper: a policy with a weight must stay awake, and not rest by the guard "
                 "either. `headrace policies` shows who rests; `headrace policies resume` brings one back."
             )
-        assignment = control_state.with_effective_time(assignment)
+        assignment = control_state.with_effective_time(assignment, self.settings.control_policy)
         from kafka import KafkaProducer  # noqa: PLC0415  # heavy, and only this needs it
 
         with broker_errors(self.settings.broker):

@@ -176,7 +176,8 @@ class PolicyController:
             assignment = self._control_state.with_effective_time(
                 PolicyAssignment(
                     weights={}, paused=(each.policy,), ts=self._clock(), author=GUARDRAIL, note=note
-                )
+                ),
+                self._control,
             )
             self._append(CONTROL.name, 0, assignment_key(assignment), _encoder.encode(assignment))
             self._pause_sent.add(each.policy)

@@ -36,13 +36,14 @@ def compacted(log: list[Record], upto: int) -> list[Record]:
 class ControlTopic:
     """A log, and speakers who know it up to some word."""
 
-    def __init__(self) -> None:
+    def __init__(self, control: str = "a") -> None:
+        self.control = control
         self.log: list[Record] = []
 
     def publish(self, assignment: PolicyAssignment, *, lag: int = 0) -> None:
         """Append a word of who has not heard the last so many yet."""
         known = read(self.log[: len(self.log) - lag])
-        state = known.with_effective_time(assignment)
+        state = known.with_effective_time(assignment, self.control)
         self.log.append(Record(assignment_key(state), state, 10.0 * (1 + len(self.log))))
 
     def operator(self, lag: int = 0, **changes: object) -> None:
@@ -101,6 +102,22 @@ def test_period_starts_when_not_all_policies_are_paused_any_more() -> None:
     topic.guardrail("b")
     topic.operator(paused=(), guardrail_exempt=("b",))
     assert read(topic.log).effective_time == 30.0
+
+
+def test_period_starts_when_weights_change_while_all_policies_are_paused_and_the_control_has_no_weight() -> (
+    None
+):
+    topic = ControlTopic(control="c")
+    topic.operator(weights={"a": 0.5, "b": 0.5}, paused=("a", "b"))
+    topic.operator(weights={"a": 0.9, "b": 0.1})
+    assert read(topic.log).effective_time == 20.0
+
+
+def test_no_period_starts_when_weights_change_while_all_users_have_the_control_policy() -> None:
+    topic = ControlTopic(control="a")
+    topic.operator(weights={"a": 0.5, "b": 0.5}, paused=("a", "b"))
+    topic.operator(weights={"a": 0.9, "b": 0.1})
+    assert read(topic.log).effective_time == 10.0
 
 
 def test_a_record_carries_its_own_effective_time() -> None:
