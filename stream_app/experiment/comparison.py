@@ -253,16 +253,13 @@ class PolicyComparison:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Become what `state` was taken from.
 
-        One that does not say since when it counts is of before figures had a period, and counts all: taking it keeps
-        what the models beside it have learned, and the first `start_period` drops the figures.
-
         Raises
         ------
         ValueError
             If it was taken with another bound.
         """
         verify_state(state, self.name, {"max_shoppers": self._limit})
-        self.since = float(state.get("since", 0.0))
+        self.since = float(state["since"])
         self._clear()
         for name, saved in state["policies"].items():
             self.policies[name] = PolicyMetrics()

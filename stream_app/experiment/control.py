@@ -28,7 +28,7 @@ class ControlState(NamedTuple):
     operator
         What an operator said last.
     guardrail
-        What the guard said last, by key. Older versions said all in one, under one key.
+        What the guard said last, by key.
     effective_time
         When the split last changed, seconds since the epoch by the broker's clock; 0 where it never did.
 

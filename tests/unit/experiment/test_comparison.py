@@ -183,17 +183,6 @@ def test_period_and_metrics_survive_a_restart() -> None:
     assert again.comparison.policies["fixed"].lists == 1
 
 
-def test_snapshot_without_a_period_is_restored_until_the_next_change() -> None:
-    log, again = RewardLog(), RewardLog()
-    log.seen("ann", "fixed")
-    state = dict(log.comparison.state())
-    del state["since"]
-    again.comparison.restore(state)
-    assert (again.comparison.since, again.comparison.policies["fixed"].lists) == (0.0, 1)
-    assert again.comparison.start_period(10.0)
-    assert again.comparison.policies == {}
-
-
 def test_oldest_user_is_evicted_and_the_sums_stay() -> None:
     log = RewardLog()
     log.comparison = PolicyComparison(max_users=2)

@@ -139,27 +139,6 @@ def test_concurrent_guardrail_findings_hold_until_an_operator_trusts_the_policy(
     assert read(topic.log).paused == read(topic.log).paused_by_guardrail == {"b"}
 
 
-LEGACY_RECORDS = [
-    (b"assignment", {"weights": EQUAL_WEIGHTS, "ts": 3.0, "author": "operator"}, 10.0),
-    (b"guardrail", {"weights": {}, "paused": ["a"], "ts": 4.0, "author": "guardrail", "note": "harm"}, 20.0),
-    (b"guardrail", {"weights": {}, "paused": ["a", "b"], "ts": 5.0, "author": "guardrail"}, 30.0),
-]
-
-
-def test_records_of_older_versions_are_applied_and_start_a_period() -> None:
-    log = [
-        Record(key, parse_assignment(msgspec.json.encode(assignment)), at)
-        for key, assignment, at in LEGACY_RECORDS
-    ]
-    for compacted_log in (log, compacted(log, 3)):
-        assert read(compacted_log).paused == {"a", "b"}
-        assert read(compacted_log).effective_time == 30.0
-    topic = ControlTopic()
-    topic.log = log
-    topic.guardrail("c")
-    assert read(compacted(topic.log, 4)).paused == {"a", "b", "c"}
-
-
 @pytest.mark.parametrize("value", [b"{", b"{}", b'{"weights": {"a": -1}}', b'{"weights": {"a": 0}}'])
 def test_invalid_record_is_rejected(value: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
