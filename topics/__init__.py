@@ -1,7 +1,7 @@
-"""What flows on Kafka.
+"""The contract on Kafka.
 
-One typed struct an event (`events`), the records Headrace itself writes (`records`), the catalog of
-topics (`catalog`), the codec that turns raw bytes into a checked event or a reason for rejecting it
-(`codec`), the documents generated from the structs (`documents`) and topic administration (`admin`).
-Nothing here imports the other packages.
+`events` has the structs of events, `records` those of Headrace's own records, `event_types` the table of user event
+types, `catalog` the topics, `codec` the decoder that checks events, `schema_documents` the published schemas.
+`admin`, `topic_checks`, `consumer_groups`, `broker_clock` and `broker_client` administer topics on a broker. This
+package imports no other package.
 """

@@ -1,7 +1,4 @@
-"""Topics on the broker: created from the catalog, compared with it, listed, deleted.
-
-Comparing is pure (`topics.topic_checks`); the rest is one short conversation with the broker each.
-"""
+"""Creates, describes, checks and deletes topics on the broker; each function opens its own connection."""
 
 import time
 from collections.abc import Iterable
@@ -19,23 +16,23 @@ _POLL_SECONDS: Final = 0.05
 
 
 def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replication: int) -> list[str]:
-    """Make the topics that are not there yet, and wait until every partition of `specs` has a leader.
+    """Create missing topics, and wait until each partition of `specs` has a leader.
 
     Parameters
     ----------
     specs
         Entries of the catalog.
     broker
-        Bootstrap servers, ``host:port`` with commas between.
+        Bootstrap servers, comma-separated ``host:port``.
     partitions
-        For the topics whose entry does not fix a number.
+        Partition count of topics whose entry has none.
     replication
-        Copies of each partition.
+        Replication factor.
 
     Returns
     -------
     list of str
-        The names of the topics it made, in the order of `specs`.
+        Names of the created topics, in the order of `specs`.
 
     Raises
     ------
@@ -57,7 +54,7 @@ def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replicat
         if expected:
             for result in client.create_topics(expected, raise_errors=False)["topics"]:
                 error = for_code(result["error_code"])
-                if error is TopicAlreadyExistsError:  # somebody else was quicker
+                if error is TopicAlreadyExistsError:  # another process created it
                     continue
                 if result["error_code"]:
                     reason = result["error_message"] or error.__name__
@@ -68,12 +65,12 @@ def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replicat
 
 
 def delete(names: Iterable[str], broker: str) -> list[str]:
-    """Delete topics with all that is in them, and wait until the broker no longer lists them.
+    """Delete topics and their records, and wait until the broker no longer lists them.
 
     Returns
     -------
     list of str
-        The names of those that were there.
+        Names of the deleted topics; missing topics are ignored.
 
     Raises
     ------
@@ -100,7 +97,7 @@ def delete(names: Iterable[str], broker: str) -> list[str]:
 
 
 def list_names(broker: str) -> list[str]:
-    """The names of all topics on the broker, the internal ones included, sorted.
+    """Names of all topics on the broker, including internal ones, sorted.
 
     Raises
     ------
@@ -111,7 +108,7 @@ def list_names(broker: str) -> list[str]:
 
 
 def describe(specs: Iterable[TopicSpec], broker: str) -> list[TopicState]:
-    """The topics of `specs` as they are on the broker, in the same order.
+    """The state of the topics on the broker, in the order of `specs`.
 
     Raises
     ------
@@ -132,7 +129,7 @@ def check(specs: Iterable[TopicSpec], broker: str) -> list[Problem]:
     Returns
     -------
     list of Problem
-        Empty if all is well.
+        Empty if all topics match.
 
     Raises
     ------

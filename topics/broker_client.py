@@ -1,4 +1,4 @@
-"""A connection to the broker for one administrative request, and the errors that it raises."""
+"""The connection to the broker for administrative requests, and its errors."""
 
 import contextlib
 import logging
@@ -20,7 +20,7 @@ class BrokerUnavailableError(ConnectionError):
     Attributes
     ----------
     broker
-        Where it was looked for.
+        The bootstrap servers.
     """
 
     def __init__(self, broker: str) -> None:
@@ -29,7 +29,7 @@ class BrokerUnavailableError(ConnectionError):
 
 
 class TopicAdminError(RuntimeError):
-    """The broker answered, but refused; the message is one sentence for people."""
+    """The broker refused a request; the message is one sentence for people."""
 
 
 @contextlib.contextmanager
@@ -58,14 +58,14 @@ def broker_client(broker: str) -> Iterator[Any]:
         except KafkaError as error:
             if client is None or isinstance(error, KafkaConnectionError | NodeNotReadyError):
                 raise BrokerUnavailableError(broker) from None
-            raise TopicAdminError(f"The broker at {broker} could not do that: {error}") from None
+            raise TopicAdminError(f"The broker at {broker} refused the request: {error}") from None
         finally:
             if client is not None:
                 client.close()
 
 
 def _is_listening(broker: str) -> bool:
-    """Whether anything takes connections there: the client itself would go on trying for its whole time."""
+    """Whether any server accepts connections; the client itself would retry until its timeout."""
     for server in broker.split(","):
         host, _, port = server.strip().rpartition(":")
         with contextlib.suppress(OSError, ValueError, OverflowError):
@@ -76,7 +76,7 @@ def _is_listening(broker: str) -> bool:
 
 @contextlib.contextmanager
 def quiet_kafka_logger() -> Iterator[None]:
-    """Keep the client's own account of every failed attempt from the terminal: the error says it once."""
+    """Suppress kafka-python's log of each failed attempt: the raised error reports it once."""
     logger = logging.getLogger("kafka")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -20,21 +20,22 @@ from topics.catalog import TopicSpec
 
 
 def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
-    """How far the brokers' clocks are from ours: Kafka tells its time only by dating a record.
+    """The clock skew of the brokers.
 
-    A topic of its own is made for it, with a partition for each broker, and deleted again.
+    Kafka reports its time only as the timestamp of a record. The function creates a temporary topic with one
+    partition per broker, writes to it, and deletes it.
 
     Parameters
     ----------
     broker
         Bootstrap servers.
     clock
-        Our time, seconds since the epoch.
+        Time of this machine, seconds since the epoch.
 
     Returns
     -------
     float
-        Seconds ahead of ours, of the broker that is farthest.
+        Seconds that the broker with the largest skew is ahead of this machine.
 
     Raises
     ------
@@ -45,7 +46,7 @@ def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
         partitions = len(client.describe_cluster()["brokers"])
     dated = TopicSpec(
         name=name,
-        purpose="Dates a record.",
+        purpose="Measures clock skew.",
         key="none",
         payload=None,
         partitions=partitions,
@@ -56,7 +57,7 @@ def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
         with quiet_kafka_logger():
             return max((_skew(broker, name, partition, clock) for partition in range(partitions)), key=abs)
     except KafkaError as error:
-        raise TopicAdminError(f"The broker at {broker} takes no record: {error}") from None
+        raise TopicAdminError(f"The broker at {broker} does not accept a record: {error}") from None
     finally:
         with contextlib.suppress(BrokerUnavailableError, TopicAdminError):
             admin.delete([name], broker)
@@ -73,7 +74,7 @@ def _skew(broker: str, topic: str, partition: int, clock: Callable[[], float]) -
         request_timeout_ms=5_000,
     )
     try:
-        # The first record makes the connection; the second is on its way for a moment only.
+        # The first record opens the connection; the second has a short round trip.
         producer.send(topic, b"", partition=partition).get(timeout=10)
         sent_at = clock()
         dated = producer.send(topic, b"", partition=partition).get(timeout=10).timestamp / 1000.0

@@ -1,4 +1,4 @@
-"""The catalog of topics: name, key, partitions, cleanup, what is on it."""
+"""The catalog of topics: name, key, payload, partitions, cleanup."""
 
 from enum import StrEnum
 from typing import Final
@@ -13,7 +13,7 @@ DAY_MS: Final = 86_400_000
 
 
 class CleanupPolicy(StrEnum):
-    """What Kafka does with old records."""
+    """Kafka's ``cleanup.policy``."""
 
     DELETE = "delete"
     COMPACT = "compact"
@@ -25,23 +25,23 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     name
-        On the broker.
+        Name on the broker.
     purpose
-        One sentence.
+        One sentence for the documents.
     key
-        What the record key holds.
+        Content of the record key.
     payload
         The struct of the value; None for the changelog, whose values are rows of `state.row`.
     encoding
         ``json`` or ``msgpack``.
     source
-        The watermark index, for the topics that carry a shopper's events.
+        The watermark index, for topics of user events.
     copartitioned
-        Whether its partition count must equal the users table's.
+        Whether its partition count must equal that of the user table.
     partitions
-        None: as many as the settings say.
+        A fixed partition count; None for the count from the settings.
     cleanup, retention_ms
-        Kafka's cleanup policy and ``retention.ms`` (-1 keeps for ever).
+        Kafka's cleanup policy and ``retention.ms`` (-1 for unlimited).
     config
         Further topic settings.
     """
@@ -60,16 +60,16 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def topic_config(self) -> dict[str, str]:
-        """The settings the topic is created with."""
+        """Kafka's settings of the topic at creation."""
         retention = {} if self.cleanup is CleanupPolicy.COMPACT else {"retention.ms": str(self.retention_ms)}
         return {"cleanup.policy": str(self.cleanup), **retention, **self.config}
 
 
-# The broker's own clock dates the shop's events: freshness and the age check need one clock that every
-# producer shares, and a replayed log of 2018 would otherwise be deleted by retention at once.
+# Events have the broker's timestamp. Freshness and the age check need one clock for all producers, and retention
+# would delete a replayed log of 2018 at once.
 _BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 
-# What Headrace writes can be larger than the record it came from: a dead letter holds it in base64.
+# A record of Headrace can be larger than its cause: a dead letter holds the original in base64.
 _LARGE_MESSAGES: Final = {"max.message.bytes": str(4 * 1024 * 1024)}
 
 
@@ -93,7 +93,7 @@ FEEDBACK: Final = _EVENT_TOPICS[Feedback]
 ERASURES: Final = _EVENT_TOPICS[Erasure]
 CATALOG_ITEMS: Final = TopicSpec(
     name="catalog.items",
-    purpose="The shop's description of an item, the newest for each id.",
+    purpose="The shop's description of each item, newest per id.",
     key="item_id",
     payload=CatalogItem,
     copartitioned=False,
@@ -102,7 +102,7 @@ CATALOG_ITEMS: Final = TopicSpec(
 )
 INTERACTIONS: Final = TopicSpec(
     name="interactions",
-    purpose="Cleaned events in the order they were taken: the log that the models are a fold of.",
+    purpose="Cleaned events in processing order; the models are a fold of this log.",
     key="user_id",
     payload=Interaction,
     encoding="msgpack",
@@ -111,7 +111,7 @@ INTERACTIONS: Final = TopicSpec(
 )
 REWARDS: Final = TopicSpec(
     name="rewards",
-    purpose="What reactions to published lists were worth.",
+    purpose="Rewards of reactions to published lists.",
     key="user_id",
     payload=Reward,
     encoding="msgpack",
@@ -125,7 +125,7 @@ LISTS: Final = TopicSpec(
 )
 DEAD_LETTERS: Final = TopicSpec(
     name="dead-letters",
-    purpose="Records that could not be taken, whole, with the reason.",
+    purpose="Rejected records, whole, with the reason.",
     key="the record's own key",
     payload=DeadLetter,
     copartitioned=False,
@@ -135,23 +135,23 @@ DEAD_LETTERS: Final = TopicSpec(
 )
 CONTROL: Final = TopicSpec(
     name="control",
-    purpose="How shoppers are split between policies: what each key says last holds, for every worker.",
+    purpose="The assignment of users to policies, for all workers; the newest record per key is valid.",
     key="assignment, or guardrail:<policy>",
     payload=PolicyAssignment,
     copartitioned=False,
     partitions=1,
     cleanup=CleanupPolicy.COMPACT,
-    # figures of policies begin where the split changes: one clock dates both that and the rewards
+    # Policy metrics restart when the assignment changes: assignments and rewards need timestamps of one clock.
     config=_BROKER_TIME,
 )
 USERS_TABLE: Final = "users"
 
 
 def changelog(app_id: str) -> TopicSpec:
-    """The changelog of the users table of the application `app_id`."""
+    """The changelog topic of the user table of the application `app_id`."""
     return TopicSpec(
         name=f"{app_id}-{USERS_TABLE}-changelog",
-        purpose="The newest row of each shopper, from which a worker restores its table.",
+        purpose="The newest row of each user, from which a worker restores its table.",
         key="user_id",
         payload=None,
         encoding="msgpack",
@@ -160,16 +160,16 @@ def changelog(app_id: str) -> TopicSpec:
 
 
 USER_EVENTS: Final = tuple(_EVENT_TOPICS.values())
-"""The topics whose records are a shopper's events."""
+"""The topics of user events."""
 
 SHOP_TOPICS: Final = (*USER_EVENTS, CATALOG_ITEMS)
-"""The topics a shop writes to."""
+"""The topics that a shop writes to."""
 
 _SHOP_TOPIC_OF: Final = {spec.payload: spec for spec in SHOP_TOPICS}
 
 
 def catalog(app_id: str = "headrace") -> tuple[TopicSpec, ...]:
-    """All topics, in the order they are listed.
+    """All topics, in display order.
 
     Examples
     --------
@@ -180,11 +180,11 @@ def catalog(app_id: str = "headrace") -> tuple[TopicSpec, ...]:
 
 
 def topic_of(event_type: type[Event]) -> TopicSpec:
-    """The topic that carries events of a type.
+    """The topic of an event struct.
 
     Raises
     ------
     KeyError
-        If no topic does.
+        If the struct has no topic.
     """
     return _SHOP_TOPIC_OF[event_type]

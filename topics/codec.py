@@ -1,7 +1,7 @@
-"""From raw bytes to a checked event, or to the reason why not.
+"""Decodes raw bytes into a checked event, or rejects them with a reason.
 
-Decoding is one msgspec call straight into the struct; the checks that a type cannot express (an id's length
-in bytes, the clock, prices) follow. `decode` never raises anything but `RejectedError`.
+msgspec decodes into the struct in one call. The checks that a type cannot express follow: the length of an id in
+bytes, event time, prices. `decode` raises nothing but `RejectedError`.
 """
 
 import math
@@ -25,7 +25,7 @@ from topics.events import (
 
 
 class RejectReason(StrEnum):
-    """Why a record became a dead letter; also the `reason` label of the metric."""
+    """The reason of a dead letter; also the `reason` label of the metric."""
 
     UNREADABLE = "unreadable"
     WRONG_TYPE = "wrong_type"
@@ -40,20 +40,20 @@ class RejectReason(StrEnum):
 
 
 class RejectedError(ValueError):
-    """A record cannot be taken.
+    """A record is invalid.
 
     Attributes
     ----------
     reason
         The code.
     detail
-        One sentence on what was wrong and where, at most 400 characters.
+        One sentence with the error and its path, at most 400 characters.
     """
 
     def __init__(self, reason: RejectReason, detail: str) -> None:
         if len(detail) > _MAX_DETAIL:
-            # msgspec quotes an unknown enum value whole, and the value is whatever somebody sent; the end of
-            # its message says where it stood.
+            # msgspec quotes an unknown enum value in full, and a client can send any value. The end of the message
+            # has its path.
             detail = f"{detail[: _MAX_DETAIL - 100]} … {detail[-97:]}"
         super().__init__(f"{reason}: {detail}")
         self.reason: Final = reason
@@ -61,14 +61,14 @@ class RejectedError(ValueError):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """The clock an event is held against.
+    """Bounds of event time relative to the broker's timestamp of the record.
 
     Attributes
     ----------
     max_future
-        Seconds an event may lie after the broker's time of its record.
+        Maximum seconds that event time may be after the broker's timestamp.
     max_age
-        Seconds an event may lie before it (the retention); 0 takes events of any age.
+        Maximum seconds that event time may be before it; 0 for no limit.
     """
 
     max_future: float = 300.0
@@ -76,7 +76,7 @@ class Limits(msgspec.Struct, frozen=True):
 
     @property
     def without_max_age(self) -> "Limits":
-        """The same without `max_age`: what the catalog says of an item holds until it says something else."""
+        """The same without `max_age`: an item's description is valid until the next one."""
         return Limits(max_future=self.max_future, max_age=0.0)
 
 
@@ -84,13 +84,13 @@ _DECODERS: Final[dict[type, msgspec.json.Decoder[Any]]] = {
     event_type: msgspec.json.Decoder(event_type) for event_type in EVENT_STRUCTS
 }
 
-# How msgspec words a value of the right type that breaks a constraint; anything else it says is of types.
+# msgspec's messages for a value of the right type that violates a constraint; its other messages are about types.
 _CONSTRAINT: Final = re.compile(
     r"Expected `\w+` (of length )?[<>]=|Expected `datetime` with|Invalid |(Number|Integer value) out of range"
 )
 _ID_CONSTRAINT: Final = f"Expected `str` of length <= {MAX_ID_BYTES}"
 _MAX_DETAIL: Final = 400
-# The years 1 and 10000, the ends of what a datetime can hold.
+# The years 1 and 10000, the bounds of a datetime.
 _FIRST_TIME: Final = -62_135_596_800.0
 _LAST_TIME: Final = 253_402_300_800.0
 
@@ -108,10 +108,10 @@ def decode(raw: bytes | None, event_type: type[_EventT], *, received: float, lim
     event_type
         The struct of its topic.
     received
-        The broker's time of the record, seconds since the epoch. Time comes in with the record, so that
-        reading it again a week later gives the same verdict.
+        The broker's timestamp of the record, seconds since the epoch. The check uses it instead of a clock, so that
+        a record that is read again a week later has the same result.
     limits
-        How far event time may be from `received`.
+        Bounds of event time relative to `received`.
 
     Returns
     -------
@@ -121,7 +121,7 @@ def decode(raw: bytes | None, event_type: type[_EventT], *, received: float, lim
     Raises
     ------
     RejectedError
-        With the reason code and a sentence.
+        If the record is invalid, with the reason code and one sentence.
 
     Examples
     --------
@@ -147,7 +147,7 @@ def decode(raw: bytes | None, event_type: type[_EventT], *, received: float, lim
     except (ValueError, OverflowError) as error:
         raise RejectedError(RejectReason.INVALID_VALUE, str(error)) from None
     _check_clock(time, received, limits)
-    # In ASCII without \u escapes a character is a byte, and the decoder has measured the ids already.
+    # In ASCII without \u escapes a character is a byte, and the decoder has already checked the length of the ids.
     if not raw.isascii() or b"\\u" in raw:
         _check_ids(event)
     check_values = _VALUE_CHECKS.get(event_type)
@@ -157,7 +157,7 @@ def decode(raw: bytes | None, event_type: type[_EventT], *, received: float, lim
 
 
 def _reason_of(message: str) -> RejectReason:
-    # Only the start of a message is msgspec's own: an enum value that somebody sent may be quoted after it.
+    # Only the start of a message is msgspec's own: it may quote an enum value that a client sent.
     if message.startswith("Object missing required field"):
         return RejectReason.MISSING_FIELD
     if message.startswith(_ID_CONSTRAINT):
@@ -172,20 +172,20 @@ def _check_clock(time: float, received: float, limits: Limits) -> None:
         raise RejectedError(
             RejectReason.FUTURE_TIMESTAMP,
             f"ts is {time - received:.0f} s after the record was received; "
-            f"up to {limits.max_future:.0f} s is taken - at `$.ts`",
+            f"at most {limits.max_future:.0f} s are allowed - at `$.ts`",
         )
     if limits.max_age and time < received - limits.max_age:
         raise RejectedError(
             RejectReason.TIMESTAMP_TOO_OLD,
             f"ts is {received - time:.0f} s before the record was received; "
-            f"the retention is {limits.max_age:.0f} s - at `$.ts`",
+            f"at most {limits.max_age:.0f} s are allowed - at `$.ts`",
         )
     if time < _FIRST_TIME:
         raise RejectedError(RejectReason.TIMESTAMP_TOO_OLD, "ts is before the year 1 - at `$.ts`")
 
 
 def _check_id(value: str, path: str) -> None:
-    # A character has at most 4 bytes: short ids need no encoding to be measured.
+    # A character has at most 4 bytes: a short id needs no encoding to be checked.
     if len(value) * 4 > MAX_ID_BYTES and len(value.encode()) > MAX_ID_BYTES:
         raise RejectedError(RejectReason.ID_TOO_LONG, f"over {MAX_ID_BYTES} bytes of UTF-8 - at `$.{path}`")
 
@@ -196,7 +196,7 @@ def _check_price(value: float | None, path: str) -> None:
     if value < 0:
         raise RejectedError(RejectReason.NEGATIVE_PRICE, f"{value:g} is below 0 - at `$.{path}`")
     if not math.isfinite(value):
-        raise RejectedError(RejectReason.INVALID_VALUE, f"{value} is no price - at `$.{path}`")
+        raise RejectedError(RejectReason.INVALID_VALUE, f"{value} is not a valid price - at `$.{path}`")
 
 
 def _check_prices(prices: Sequence[float], name: str) -> None:
@@ -210,7 +210,7 @@ def _check_purchase(event: Purchase) -> None:
         if not 0 < line.quantity < math.inf:
             raise RejectedError(
                 RejectReason.INVALID_QUANTITY,
-                f"{line.quantity:g} is no quantity - at `$.items[{index}].quantity`",
+                f"{line.quantity:g} is not a valid quantity - at `$.items[{index}].quantity`",
             )
     _check_prices(event.shown_prices, "shown_prices")
 
@@ -219,7 +219,7 @@ def _check_catalog_item(event: CatalogItem) -> None:
     _check_price(event.price, "price")
     created = event.created
     if isinstance(created, int) and not _FIRST_TIME <= created // 1000 < _LAST_TIME:
-        raise RejectedError(RejectReason.INVALID_VALUE, "no date of the years 1 to 9999 - at `$.created`")
+        raise RejectedError(RejectReason.INVALID_VALUE, "not a date of the years 1 to 9999 - at `$.created`")
 
 
 _VALUE_CHECKS: Final[dict[type, Callable[[Any], None]]] = {
@@ -231,7 +231,7 @@ _VALUE_CHECKS: Final[dict[type, Callable[[Any], None]]] = {
 
 
 def _id_fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
-    """The fields of a struct that hold an id or ids."""
+    """Names of the fields of a struct that hold an id or a list of ids."""
 
     def is_id(type_: inspect.Type) -> bool:
         if isinstance(type_, inspect.UnionType):

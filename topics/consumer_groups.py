@@ -17,14 +17,14 @@ _POLL_SECONDS: Final = 0.05
 
 
 def seek_group_to_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
-    """Let a consumer group that is not at work begin where topics end now.
+    """Set the offsets of an inactive consumer group to the current end of topics.
 
     Parameters
     ----------
     group
         Its id.
     specs
-        Topics that are there.
+        Existing topics.
     broker
         Bootstrap servers.
 
@@ -44,11 +44,9 @@ def seek_group_to_end(group: str, specs: Iterable[TopicSpec], broker: str) -> No
         }
         deadline = time.monotonic() + _SETTLE_SECONDS
         while (error := _commit(client, group, expected)) is not NoError:
-            # A broker that never had a group first makes the topic where groups are kept.
+            # A broker without any group first has to create its internal offsets topic.
             if not error.retriable or time.monotonic() > deadline:
-                raise TopicAdminError(
-                    f"The group {group} could not begin where the topics end: {error.__name__}"
-                )
+                raise TopicAdminError(f"Could not set the offsets of the group {group}: {error.__name__}")
             time.sleep(_POLL_SECONDS)
 
 
@@ -61,7 +59,7 @@ def _commit(client: Any, group: str, expected: dict[TopicPartition, OffsetAndMet
 
 
 def delete_group(group: str, broker: str) -> None:
-    """Delete a consumer group that is not at work, and so where it had got to.
+    """Delete an inactive consumer group and its offsets; a missing group is ignored.
 
     Raises
     ------

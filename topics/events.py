@@ -1,7 +1,7 @@
-"""The events a shop sends: one frozen struct each, decoded once from raw JSON bytes.
+"""The events that a shop sends: one frozen struct per type, decoded once from JSON.
 
-Unknown fields are ignored, so that a shop may send more than Headrace reads and an old worker may read
-the events of a newer shop.
+Unknown fields are ignored: a shop may send more than Headrace reads, and an old worker can read the events of a
+newer shop.
 """
 
 from datetime import UTC, datetime
@@ -12,31 +12,31 @@ import msgspec
 from msgspec import Meta
 
 MAX_ID_BYTES = 256
-"""Longest id, in bytes of UTF-8; a longer one is rejected with reason ``id_too_long``."""
+"""Maximum length of an id, in bytes of UTF-8; a longer one is rejected with reason ``id_too_long``."""
 
 MAX_LIST_ITEMS = 1_000
-"""Most entries of any list in an event (order lines, shown items, categories)."""
+"""Maximum entries of any list in an event (order lines, displayed items, categories)."""
 
 MAX_TEXT = 4_096
-"""Longest free text (query, title), in characters."""
+"""Maximum length of a free text (query, title), in characters."""
 
 MAX_CONTEXT = 64
-"""Most entries of a context or filter map; also the longest name of one, in characters."""
+"""Maximum entries of a context or filter map; also the maximum length of a key, in characters."""
 
 MAX_CONTEXT_VALUE = 1_024
-"""Longest text in a context or filter map, in characters."""
+"""Maximum length of a text value in a context or filter map, in characters."""
 
 MAX_AMOUNT = 1e15
-"""Highest price and quantity: a number beyond it is no price in any currency, and would outgrow the models' own."""
+"""Maximum price and quantity; a larger number is no price in any currency, and would overflow model statistics."""
 
 Id = Annotated[str, Meta(min_length=1, max_length=MAX_ID_BYTES, description="At most 256 bytes of UTF-8.")]
 Text = Annotated[str, Meta(max_length=MAX_TEXT)]
 Ids = Annotated[list[Id], Meta(max_length=MAX_LIST_ITEMS)]
-# What a schema can say of a number but the codec checks itself, for a reason code of its own.
+# Bounds that the schema publishes but the codec checks, so that a violation has its own reason code.
 Price = Annotated[float, Meta(le=MAX_AMOUNT, extra_json_schema={"minimum": 0})]
 Quantity = Annotated[float, Meta(le=MAX_AMOUNT, extra_json_schema={"exclusiveMinimum": 0})]
 Prices = Annotated[list[Price], Meta(max_length=MAX_LIST_ITEMS)]
-# Integers that msgpack can carry on: a longer one would fail far from here.
+# Bounds of msgpack integers: a larger one would fail only when a record is written.
 Integer = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Position = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Context = Annotated[
@@ -53,7 +53,7 @@ Timestamp = Annotated[
 
 
 class Action(StrEnum):
-    """What a click did, from a glance to nearly a purchase."""
+    """The action of a click, from a view to the cart."""
 
     VIEW = "view"
     DETAIL = "detail"
@@ -63,7 +63,7 @@ class Action(StrEnum):
 
 
 class FeedbackKind(StrEnum):
-    """What a shopper said of an item."""
+    """A user's opinion of an item."""
 
     LIKE = "like"
     DISLIKE = "dislike"
@@ -81,20 +81,20 @@ class _Event(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class UserEvent(_Event, frozen=True, kw_only=True):
-    """What every event of a shopper carries.
+    """The fields of every user event.
 
     Attributes
     ----------
     event_id
-        Unique per shopper; the same id again is a duplicate and changes nothing.
+        Unique per user; an event with an id that was seen before is a duplicate and is ignored.
     user_id
-        The shopper, or a visitor id for an anonymous one. It is also the Kafka key.
+        The user: a customer id, or the id of an anonymous browser. It is also the Kafka key.
     ts
-        When it happened.
+        Time of the event.
     session_id
-        The shop's own session id, kept for reference; sessions are closed by inactivity.
+        The shop's own session id, for reference only; Headrace closes sessions by inactivity.
     channel
-        web, app, store, …
+        The sales channel: web, app, store, …
     context
         A small flat map: country, device, …
     """
@@ -107,20 +107,20 @@ class UserEvent(_Event, frozen=True, kw_only=True):
 
 
 class Click(UserEvent, frozen=True, kw_only=True):
-    """A shopper looked at an item, or put it in the cart.
+    """A user viewed an item, added it to the cart or a wishlist, or shared it.
 
     Attributes
     ----------
     item_id
         The item.
     action
-        What the click did.
+        What the user did with it.
     list_id
-        The list that Headrace published and the item was clicked on.
+        The published list on which the item was clicked.
     position
-        Place of the item on what was shown, from 0.
+        Rank of the item on the displayed list, from 0.
     query
-        The search words that brought the shopper here.
+        The search query that led to the item.
     """
 
     item_id: Id
@@ -131,16 +131,16 @@ class Click(UserEvent, frozen=True, kw_only=True):
 
 
 class Search(UserEvent, frozen=True, kw_only=True):
-    """A shopper searched.
+    """A user searched.
 
     Attributes
     ----------
     query
-        The search words, as typed.
+        The search query, as typed.
     results, prices
-        The item ids in the order shown, and their prices, where the shop knows them.
+        The item ids of the results in display order, and their prices, if the shop reports them.
     filters
-        The filters that were set: category, price range, …
+        The active filters: category, price range, …
     """
 
     query: Text
@@ -157,9 +157,9 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
     item_id
         The item.
     quantity
-        How many or how much; above 0.
+        Number of units or amount; above 0.
     price
-        Per unit; not negative.
+        Price per unit; not negative.
     """
 
     item_id: Id
@@ -168,23 +168,23 @@ class OrderLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Purchase(UserEvent, frozen=True, kw_only=True):
-    """A shopper bought one or more items.
+    """A user bought one or more items.
 
     Attributes
     ----------
     order_id
-        The shop's order number.
+        The order number of the shop.
     items
         The order lines, at least one.
     currency
-        Of the prices, ISO 4217.
+        Currency of the prices, ISO 4217.
     list_id
-        The list that Headrace published and the shopper chose from.
+        The published list from which the user chose.
     query
-        The search words that led to it.
+        The search query that led to the purchase.
     shown, shown_prices
-        The items the shopper chose from and their prices, in the order shown, where the shop knows them (a
-        search result page, say).
+        The items from which the user chose and their prices, in display order, if the shop reports them (for
+        example those of a search result page).
     """
 
     order_id: Id
@@ -197,16 +197,16 @@ class Purchase(UserEvent, frozen=True, kw_only=True):
 
 
 class Impression(UserEvent, frozen=True, kw_only=True):
-    """A shopper was shown a list: by the `list_id` Headrace published, or by `surface` and `items`.
+    """A list was displayed to a user: identified by `list_id`, or by `surface` and `items`.
 
     Attributes
     ----------
     list_id
-        The list that Headrace published.
+        The published list.
     surface
-        Where it was shown: home, product page, mail, …
+        Where the list was displayed: home, product page, mail, …
     items
-        The item ids in the order shown.
+        The item ids in display order.
     """
 
     list_id: Id | None = None
@@ -215,16 +215,16 @@ class Impression(UserEvent, frozen=True, kw_only=True):
 
 
 class Feedback(UserEvent, frozen=True, kw_only=True):
-    """A shopper liked, disliked or hid an item.
+    """A user liked, disliked or hid an item.
 
     Attributes
     ----------
     item_id
         The item.
     kind
-        What the shopper said of it.
+        The opinion.
     list_id
-        The list that Headrace published and the item was on.
+        The published list that displayed the item.
     """
 
     item_id: Id
@@ -233,30 +233,30 @@ class Feedback(UserEvent, frozen=True, kw_only=True):
 
 
 class CatalogItem(_Event, frozen=True, kw_only=True):
-    """The shop's description of an item; the newest one for an `item_id` counts.
+    """The shop's description of an item; the newest one per `item_id` is valid.
 
     Attributes
     ----------
     item_id
         The item. It is also the Kafka key.
     ts
-        When the description was written.
+        Time of the description.
     title, description
-        Words for people, and for finding similar items.
+        Texts; the content model uses them to find similar items.
     categories
-        Ids of the categories it is in, the widest first.
+        Ids of the item's categories, the widest first.
     brand, seller
-        Who makes it, who sells it.
+        Ids of the manufacturer's brand and of the seller.
     price
-        Per unit; not negative.
+        Price per unit; not negative.
     tags
         Further attributes, one word each.
     image_embedding
-        A vector that an image model gave it.
+        A vector from an image model.
     available
-        Whether it can be bought now; an unavailable item is on no list.
+        Whether the item can be bought now; an unavailable item is on no list.
     created
-        When the shop took it in.
+        When the item was added to the shop.
     """
 
     item_id: Id
@@ -273,7 +273,7 @@ class CatalogItem(_Event, frozen=True, kw_only=True):
 
 
 class Erasure(UserEvent, frozen=True, kw_only=True):
-    """A shopper asked to be forgotten."""
+    """A user asked to be forgotten."""
 
 
 Event = Click | Search | Purchase | Impression | Feedback | CatalogItem | Erasure

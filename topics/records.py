@@ -1,4 +1,4 @@
-"""The records that Headrace itself writes to Kafka, beside the events of the shop."""
+"""The records that Headrace writes to Kafka."""
 
 from enum import IntEnum, StrEnum
 from typing import Annotated
@@ -8,7 +8,7 @@ from msgspec import Meta
 
 
 class Source(IntEnum):
-    """The event topic a record came from; also the index of its watermark in a user's row."""
+    """The event topic of a record; also the index of its watermark in a user's row."""
 
     CLICK = 0
     SEARCH = 1
@@ -19,7 +19,7 @@ class Source(IntEnum):
 
 
 class Kind(IntEnum):
-    """What a shopper did, as the models see it."""
+    """What a user did, as the models distinguish it."""
 
     VIEW = 0
     DETAIL = 1
@@ -35,7 +35,7 @@ class Kind(IntEnum):
 
 
 class RewardKind(StrEnum):
-    """What a `Reward` tells of: a reaction to a listed item, that the list was shown, or the shopper's erasure."""
+    """The cause of a `Reward`: a reaction to a listed item, a display of the list, or the user's erasure."""
 
     CLICK = "click"
     SHARE = "share"
@@ -52,7 +52,7 @@ class RewardKind(StrEnum):
 POST_CLICK_KINDS = frozenset(
     {RewardKind.SHARE, RewardKind.WISHLIST, RewardKind.CART, RewardKind.PURCHASE, RewardKind.LIKE}
 )
-"""Reactions that a click on the item usually comes before."""
+"""Reactions that usually follow a click on the item."""
 
 REWARD_KINDS = {
     Kind.VIEW: RewardKind.CLICK,
@@ -68,7 +68,7 @@ REWARD_KINDS = {
 """The reward of each reaction; searches and erasures are not reactions to a list."""
 
 NON_POSITIVE = frozenset({RewardKind.IMPRESSION, RewardKind.DISLIKE, RewardKind.HIDE, RewardKind.ERASURE})
-"""What is no choice of an item."""
+"""Reward kinds that are not positive feedback."""
 
 
 class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -80,28 +80,28 @@ class Line(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Interaction(msgspec.Struct, frozen=True, array_like=True):
-    """A cleaned event on the ``interactions`` topic: what every model replica folds.
+    """A cleaned event on the ``interactions`` topic, which every model replica folds.
 
-    It is a function of the event and of the event's place in its source topic alone, so that sending it
-    again after a crash gives the same bytes; a replica drops it when it already holds a watermark at or
-    above `offset` for (`source`, `partition`).
+    It is a function of the event and its record id alone: an interaction that is sent again after a crash has the
+    same bytes. A replica drops it if its watermark for (`source`, `partition`) is at or above `offset`.
 
     Attributes
     ----------
     source, partition, offset
-        Where the event stood.
+        Record id of the event.
     ts
         Event time, seconds since the epoch.
     user_id, kind, lines
-        Who did what to which items.
+        The user, the kind of interaction and the items.
     segments
-        The audiences the event counts for besides ``all``, as ``name:value`` (``country:FR``).
+        The segments of the event besides ``all``, as ``name:value`` (``country:FR``).
     query
-        The search words, where there are any.
+        The search query; empty if there is none.
     shown, shown_prices
-        The list the shopper chose from, or that a search found, in the order shown, where the shop says so.
+        The displayed items from which the user chose, or the results of a search, in display order; empty if the
+        shop does not report them.
     list_id
-        The list the shopper reacted to, where the shop says so.
+        The published list that the user reacted to; empty if the event names none.
     """
 
     source: Source
@@ -119,20 +119,20 @@ class Interaction(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
-    """Why an item is on a list, in plain data.
+    """The reason why an item is on a list.
 
     Attributes
     ----------
     source
-        What brought it: ``popular``, ``trending``, ``also_viewed``, ``also_bought``, ``similar_sessions``,
-        ``similar_users``, ``viewed_before``, ``bought_before``, ``similar_content``, ``matches_search``,
-        ``chosen_after_search``, ``factors``, …
+        The source of the candidate: ``popular``, ``trending``, ``also_viewed``, ``also_bought``,
+        ``similar_sessions``, ``similar_users``, ``viewed_before``, ``bought_before``, ``similar_content``,
+        ``matches_search``, ``chosen_after_search``, ``factors``, …
     item_id
-        The evidence, where it is an item: "because you viewed X".
+        The evidence if it is an item: "because you viewed X".
     segment
-        The evidence, where it is an audience: "popular in Z".
+        The evidence if it is a segment: "popular in Z".
     query
-        The evidence, where it is a search: "chosen after searching for Q".
+        The evidence if it is a search: "chosen after searching for Q".
     """
 
     source: str
@@ -142,7 +142,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
 
 
 class ListedItem(msgspec.Struct, frozen=True, gc=False):
-    """One place of a published list."""
+    """One entry of a published list."""
 
     id: str
     score: float
@@ -151,26 +151,25 @@ class ListedItem(msgspec.Struct, frozen=True, gc=False):
 
 
 class RecommendationList(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The document behind every ``recs:`` key in Redis, and the record on the ``lists`` topic.
+    """The document of every ``recs:`` key in Redis, and the record on the ``lists`` topic.
 
     Attributes
     ----------
     list_id
-        Names this version of the list; reactions can refer to it.
+        Identifies this version of the list; reactions can refer to it.
     key
-        The Redis key it was written to.
+        The Redis key of the document.
     generated_at
-        When it was ranked, RFC 3339.
+        Time of ranking, RFC 3339.
     policy
-        The policy that ordered it.
+        The policy that ordered the list.
     model_version
-        Interactions folded into the models that ranked it.
+        Number of interactions folded into the models that ranked the list.
     items
-        Best first.
+        The entries, best first.
     features
-        What the policy knew of the items, a row an item in their order: a stamp of what the numbers mean, and
-        float16 (`stream_app.experiment.feature_rows`). On the
-        ``lists`` topic alone, and there only where the policy goes by features.
+        The policy's features of the items, one row per item in their order, as float16 with a version stamp
+        (`stream_app.experiment.feature_rows`). Only on the ``lists`` topic, and only if the policy uses features.
     """
 
     list_id: str
@@ -183,20 +182,21 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that could not be taken, whole, with the reason.
+    """A rejected record, whole, with the reason.
 
     Attributes
     ----------
     reason
         A `topics.codec.RejectReason` code.
     detail
-        One sentence on what was wrong and where.
+        One sentence with the error and its path.
     topic, partition, offset
-        Where it stood; the same three twice are one dead letter that was written again after a crash.
+        Position of the record. Two dead letters with the same position are one that was written again after a
+        crash.
     timestamp
-        The broker's time of the record, seconds since the epoch.
+        The broker's timestamp of the record, seconds since the epoch.
     key, value
-        The original bytes (base64 in JSON); None where Kafka had null.
+        The original bytes (base64 in JSON); None for Kafka's null.
     """
 
     reason: str
@@ -210,51 +210,51 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What one line of a shopper's event says of one published list: an item's reward, and what was seen for sure.
+    """The outcome of one line of a user event for one published list: the reward of an item, and newly seen items.
 
-    It holds all that a policy learns from, so that a replica needs no other record to fold it; and it folds in two
-    independent parts, the items that were seen and the reward of one of them. `source`, `partition`, `offset` and
-    `line` name it: what is sent again after a crash has the same four, and a replica drops it when it already
-    holds a watermark at or above (`offset`, `line`) for (`source`, `partition`).
+    It holds everything that a policy learns from, so that a replica needs no other record to fold it. It folds in
+    two independent parts: the seen items, and the reward of one of them. `source`, `partition`, `offset` and `line`
+    identify it: a reward that is sent again after a crash has the same four, and a replica drops it if its
+    watermark for (`source`, `partition`) is at or above (`offset`, `line`).
 
     Attributes
     ----------
     source, partition, offset
-        Where the event stood.
+        Record id of the event.
     line
-        Which order line of it, from 0; 0 for an event that is no purchase.
+        The order line, from 0; 0 for an event that is not a purchase.
     ts
-        The broker's time of the event, seconds since the epoch.
+        The broker's timestamp of the event, seconds since the epoch.
     user_id, list_id, policy
-        Whose list it was, and what ordered it; an erasure is of no list and no policy, which are empty then.
+        The user, the list and the policy that ordered it; list and policy are empty for an erasure.
     kind
-        What the shopper did. An erasure is no reward: it marks that what came before it in the partition is of a
-        shopper who is to be forgotten.
+        The kind of reaction. An erasure is not a reward: it marks that the earlier rewards of this user in the
+        partition must be forgotten.
     item_id, position
-        With which item, and its place on the list, from 0; empty and -1 for an impression.
+        The item and its rank on the list, from 0; empty and -1 for an impression.
     propensity
-        The probability with which the policy put it there.
+        The probability with which the policy put the item at this rank.
     value
-        What the reaction is worth, by the settings; below 0 for a dislike. 0 for an impression.
+        The value of the reaction by the settings; negative for a dislike, 0 for an impression.
     revenue
         Price times quantity of a purchase.
     delay
         Seconds from the publication of the list to the event.
     features
-        The row of the item in the features of the list.
+        The feature row of the item.
     first_positive
-        Whether the shopper had made nothing good of that item of that list before; dislikes and hides before it do
+        Whether this is the user's first positive reaction to this item of this list; earlier dislikes and hides do
         not count.
     first_exposure
-        Whether it is from this event on, and not before, that any of the list is known to have been seen.
+        Whether this event is the first evidence that any item of the list was seen.
     seen, seen_positions, seen_propensities
-        The items of the list that are known from this event on, and not before, to have been seen.
+        The items of the list for which this event is the first evidence that they were seen.
     seen_features
-        Their rows, in that order.
+        The feature rows of the seen items, in that order.
     search
         Whether it is the list of a search.
     explicit
-        Whether the event itself named the list; of any other it was worked out that the reaction came from it.
+        Whether the event named the list; otherwise the list was inferred.
     """
 
     source: Source
@@ -284,27 +284,27 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class PolicyAssignment(msgspec.Struct, frozen=True, kw_only=True):
-    """How shoppers are split between policies from now on; the newest of each key on the ``control`` topic holds.
+    """The assignment of users to policies; the newest record of each key on the ``control`` topic is valid.
 
     Attributes
     ----------
     weights
-        Of each policy, 0 or more; their ratio is the split. Policies that a worker does not run get nobody. Empty
-        where nobody has said any yet: each worker's settings hold. Of the guardrail's words too, which say nothing
-        of it.
+        Weight of each policy, 0 or more; their ratio is the assignment. A policy that a worker does not run has no
+        users there. Empty if the record sets no weights: those of an earlier record, or of each worker's settings,
+        stay valid. Records of the guardrail set none.
     paused
-        Policies that get nobody, whatever their weight, until somebody resumes them.
+        Policies without users, whatever their weight, until an operator resumes them.
     guardrail_exempt
-        Policies that the guardrail leaves alone: an operator has resumed them.
+        Policies that the guardrail does not pause, because an operator has resumed them.
     effective_time
-        When the split last changed, if not by this word: seconds since the epoch by the broker's clock, 0 for never.
-        Null where this word changes it, which is at the broker's time of the record.
+        When the assignment last changed, if this record does not change it: seconds since the epoch by the broker's
+        clock, 0 for never. Null if this record changes it, effective at the broker's timestamp of the record.
     ts
-        When it was said by the clock of who said it, seconds since the epoch; for people alone.
+        When the author wrote the record, by the author's clock, seconds since the epoch; for display only.
     author
-        Who said it: ``operator`` or ``guardrail``.
+        ``operator`` or ``guardrail``.
     note
-        Why, in a sentence.
+        The reason, one sentence.
     """
 
     weights: dict[str, float]
@@ -317,4 +317,4 @@ class PolicyAssignment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 GUARDRAIL = "guardrail"
-"""Who says that a policy rests because it does harm."""
+"""The author of records that pause a harmful policy."""

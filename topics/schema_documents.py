@@ -1,12 +1,11 @@
-"""The documents generated from the structs: JSON Schema for each event and record, AsyncAPI for the whole.
+"""Documents generated from the structs: JSON Schema per event and record, AsyncAPI for all topics.
 
-The structs are the one source. `render_all` gives the documents as text, the same bytes every time; they are
-kept in this folder (``schemas/<event>.schema.json`` and ``asyncapi.json``), written there by
-``headrace topics schema --write``, and a test holds them against the structs.
+`render_all` renders the documents deterministically. ``headrace topics schema --write`` writes them to this folder
+(``schemas/<event>.schema.json`` and ``asyncapi.json``), and a test compares them with the structs.
 
-Sentences come from the docstrings: a class's summary becomes the schema's description, its numpydoc
-``Attributes`` those of the properties. Two things that the codec checks and a schema cannot express are said
-in words: an id's length is limited in bytes of UTF-8, and event time is held against the broker's clock.
+Descriptions come from the docstrings: the summary of a class becomes the description of its schema, the numpydoc
+``Attributes`` become those of the properties. Two checks of the codec cannot be expressed in a schema and are
+described in text: the length of an id in bytes of UTF-8, and event time relative to the broker's timestamp.
 """
 
 import json
@@ -26,13 +25,13 @@ from topics.events import EVENT_STRUCTS
 from topics.records import DeadLetter, Interaction, PolicyAssignment, RecommendationList, Reward
 
 Json = dict[str, Any]
-"""A JSON document: its keys are the standard's own, not ours."""
+"""A JSON document; its keys are defined by the standard."""
 
 FOLDER: Final = Path(__file__).parent
-"""Where the documents are kept."""
+"""The folder of the written documents."""
 
 CONTRACT_VERSION: Final = "0.2.0"
-"""Of the contract, as AsyncAPI asks for; raised when a document changes in a way that a shop could notice."""
+"""Version of the contract, for AsyncAPI; increased with each change that a shop could notice."""
 
 RECORD_TYPES: Final[tuple[type[msgspec.Struct], ...]] = (
     Interaction,
@@ -41,7 +40,7 @@ RECORD_TYPES: Final[tuple[type[msgspec.Struct], ...]] = (
     PolicyAssignment,
     DeadLetter,
 )
-"""What Headrace itself writes to Kafka."""
+"""The records that Headrace writes to Kafka."""
 
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _KAFKA_BINDING: Final = "0.5.0"
@@ -66,7 +65,7 @@ def json_schema(struct: type[msgspec.Struct]) -> Json:
     Parameters
     ----------
     struct
-        Its type. The schema of an array-like struct describes the array's places in order.
+        Its type. The schema of an array-like struct describes the elements of the array in order.
 
     Returns
     -------
@@ -87,9 +86,9 @@ def json_schema(struct: type[msgspec.Struct]) -> Json:
 
 
 def asyncapi() -> Json:
-    """The AsyncAPI 3.0 document: every topic, what is on it, who writes and who reads it.
+    """The AsyncAPI 3.0 document: all topics with payload, writers and readers.
 
-    Its operations are Headrace's, as the standard has it: Headrace receives what the shop sends.
+    Operations are Headrace's own, as the standard requires: Headrace receives the events that the shop sends.
 
     Examples
     --------
@@ -107,7 +106,7 @@ def asyncapi() -> Json:
             "title": "Headrace",
             "version": CONTRACT_VERSION,
             "description": (
-                "What flows on Kafka. A shop sends its shoppers' events and its catalog; Headrace cleans "
+                "The contract on Kafka. A shop sends the events of its users and its catalog; Headrace cleans "
                 "the events, learns from them, and publishes recommendation lists. docs/events.md has "
                 "examples and the rules that a schema cannot express."
             ),
@@ -123,7 +122,7 @@ def asyncapi() -> Json:
 
 
 def documents() -> dict[str, Json]:
-    """Every document by its name: one a struct, and ``asyncapi``.
+    """All documents by name: one per struct, and ``asyncapi``.
 
     Examples
     --------
@@ -135,28 +134,28 @@ def documents() -> dict[str, Json]:
 
 
 def render(document: Json) -> str:
-    """A document as text: indented JSON, a newline at the end.
+    """A document as text: indented JSON with a newline at the end.
 
     Raises
     ------
     ValueError
-        If a number in it is not JSON's.
+        If the document has a number that JSON cannot represent.
     """
     return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def render_all() -> dict[str, str]:
-    """The text of every document, by its path inside `FOLDER`."""
+    """The text of each document, by its path in `FOLDER`."""
     return {_path(name): render(document) for name, document in documents().items()}
 
 
 def write(folder: Path = FOLDER) -> list[Path]:
-    """Write every document and remove those of structs that are gone.
+    """Write all documents, and remove those of structs that no longer exist.
 
     Parameters
     ----------
     folder
-        Where ``schemas/`` and ``asyncapi.json`` go.
+        The parent folder of ``schemas/`` and ``asyncapi.json``.
 
     Returns
     -------
@@ -186,7 +185,7 @@ def _path(name: str) -> str:
 
 
 def _definitions(structs: Iterable[type[msgspec.Struct]], ref_template: str) -> dict[str, Json]:
-    """The schemas of some structs and of all they are made of, by class name."""
+    """The schemas of structs and of all types that they refer to, by class name."""
     pending = list(structs)
     _, schemas = msgspec.json.schema_components(pending, ref_template=ref_template)
     classes = _types_by_name(pending)
@@ -194,7 +193,7 @@ def _definitions(structs: Iterable[type[msgspec.Struct]], ref_template: str) -> 
 
 
 def _types_by_name(structs: Iterable[type[msgspec.Struct]]) -> dict[str, type]:
-    """The classes of structs and enumerations that some structs are made of."""
+    """The structs and enumerations that the structs refer to, by class name."""
     classes_by_name: dict[str, type] = {}
     pending = [inspect.type_info(struct) for struct in structs]
     while pending:
@@ -222,7 +221,7 @@ def _parts(type_: inspect.Type) -> tuple[inspect.Type, ...]:
 
 
 def _with_descriptions(schema: Json, class_: type) -> Json:
-    """`schema` with the docstrings' sentences in their places and without defaults that JSON cannot hold."""
+    """`schema` with descriptions from the docstrings, and without defaults that JSON cannot represent."""
     schema = _without_nan(schema)
     if "description" in schema:
         schema["description"] = _summary(schema["description"])
@@ -258,13 +257,13 @@ _ATTRIBUTES: Final = re.compile(r"\n*^Attributes\n-+\n(?P<body>.*)", re.MULTILIN
 
 
 def _summary(docstring: str) -> str:
-    """A docstring without its ``Attributes``, paragraphs as one line each."""
+    """A docstring without its ``Attributes``, one line per paragraph."""
     text = _ATTRIBUTES.sub("", cleandoc(docstring))
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n")).strip()
 
 
 def _field_descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
-    """What the docstrings of a struct and its bases say of each field."""
+    """The description of each field, from the docstrings of a struct and its bases."""
     descriptions: dict[str, str] = {}
     for class_ in reversed(struct.__mro__):
         section = _ATTRIBUTES.search(cleandoc(class_.__dict__.get("__doc__") or ""))
@@ -285,9 +284,9 @@ def _field_descriptions(struct: type[msgspec.Struct]) -> dict[str, str]:
 
 
 def _as_draft_07(node: Any) -> Any:
-    """A schema in AsyncAPI's own dialect, a superset of JSON Schema's draft 07.
+    """A schema in AsyncAPI's dialect, a superset of JSON Schema draft 07.
 
-    It has no ``prefixItems``, and ignores what stands beside a ``$ref``.
+    The dialect has no ``prefixItems``, and ignores the siblings of a ``$ref``.
     """
     if isinstance(node, list):
         return [_as_draft_07(value) for value in node]
@@ -342,7 +341,7 @@ def _channel(spec: TopicSpec) -> Json:
 
 
 def _operations(topics: Iterable[TopicSpec]) -> Json:
-    """Headrace receives what the shop sends, sends what it makes, and reads its own logs back."""
+    """The shop's topics are received; Headrace's own topics are sent and received."""
     operations: Json = {}
     for spec in topics:
         name = _message_name(spec)
@@ -350,7 +349,7 @@ def _operations(topics: Iterable[TopicSpec]) -> Json:
             operations[f"receive{name}"] = _operation(spec, "receive", f"The shop sends. {spec.purpose}")
             continue
         operations[f"send{name}"] = _operation(spec, "send", f"Headrace sends. {spec.purpose}")
-        operations[f"receive{name}"] = _operation(spec, "receive", "Headrace reads back what it sent.")
+        operations[f"receive{name}"] = _operation(spec, "receive", "Headrace reads its own records.")
     return operations
 
 

@@ -1,4 +1,4 @@
-"""Compares topics as they are on the broker with the catalog; pure."""
+"""Compares the topics on the broker with the catalog; pure functions."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -10,11 +10,11 @@ import msgspec
 from topics.catalog import TopicSpec
 
 WORKER_OPERATIONS: Final = frozenset({"READ", "WRITE", "DESCRIBE"})
-"""What a worker does with the topics."""
+"""Kafka operations that a worker needs on the topics."""
 
 
 class ProblemKind(StrEnum):
-    """What is wrong with a topic."""
+    """The kind of a difference between broker and catalog."""
 
     MISSING = "missing"
     PARTITIONS = "partitions"
@@ -24,16 +24,16 @@ class ProblemKind(StrEnum):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """Something in which a topic is not as the catalog says.
+    """A difference between a topic on the broker and its entry in the catalog.
 
     Attributes
     ----------
     topic
-        Its name.
+        Name of the topic.
     kind
-        What is wrong.
+        Kind of the difference.
     actual, expected
-        On the broker and in the catalog; empty where it is missing.
+        The values on the broker and in the catalog; empty if the topic is missing.
     """
 
     topic: str
@@ -45,35 +45,35 @@ class Problem(msgspec.Struct, frozen=True):
         if self.kind is ProblemKind.MISSING:
             return f"{self.topic} is missing"
         if self.kind is ProblemKind.PARTITIONS:
-            return f"{self.topic} has {self.actual} partitions, the topics it is read with {self.expected}"
+            return f"{self.topic} has {self.actual} partitions, the topics read with it have {self.expected}"
         return f"{self.topic} has {self.kind}={self.actual}, not {self.expected}"
 
     @property
     def remedy(self) -> str:
-        """What to do about it."""
+        """A command or instruction that fixes the problem."""
         if self.kind is ProblemKind.MISSING:
             return "headrace topics create"
         if self.kind is ProblemKind.PARTITIONS:
             return (
-                "give them all the same number before anything is written: "
+                "set the same partition count for all before anything is written: "
                 f"kafka-topics --alter --topic {self.topic} --partitions N"
             )
         return f"kafka-configs --alter --topic {self.topic} --add-config '{self.kind}={self.expected}'"
 
 
 class TopicState(msgspec.Struct, frozen=True, kw_only=True):
-    """A topic of the catalog as it is on the broker.
+    """The state of a topic of the catalog on the broker.
 
     Attributes
     ----------
     spec
         Its entry in the catalog.
     partitions, replication
-        None if it is missing.
+        Counts on the broker; None if the topic is missing.
     config
-        Its settings, the broker's defaults included.
+        Settings of the topic, including the broker's defaults.
     operations
-        What we may do with it (``READ``, ``WRITE``, ...).
+        Operations that this client is authorized for (``READ``, ``WRITE``, ...).
     """
 
     spec: TopicSpec
@@ -84,7 +84,7 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def problems(states: Sequence[TopicState]) -> list[Problem]:
-    """What is not as the catalog says.
+    """The differences between broker and catalog.
 
     Examples
     --------
@@ -97,7 +97,7 @@ def problems(states: Sequence[TopicState]) -> list[Problem]:
     ... ]
     >>> for problem in problems(states):
     ...     print(problem)
-    events.purchase has 4 partitions, the topics it is read with 8
+    events.purchase has 4 partitions, the topics read with it have 8
     events.purchase has cleanup.policy=compact, not delete
     """
     partition_counts = Counter(
@@ -117,7 +117,7 @@ def _problems_of(state: TopicState, majority_count: int | None) -> Iterator[Prob
     expected = spec.topic_config
     for kind in (ProblemKind.CLEANUP_POLICY, ProblemKind.TIMESTAMP_TYPE, ProblemKind.MAX_MESSAGE_BYTES):
         actual, expected_value = state.config.get(kind), expected.get(kind)
-        if actual is None or expected_value is None:  # we may not read it, or it does not matter
+        if actual is None or expected_value is None:  # not authorized to read it, or not in the catalog
             continue
         is_ok = (
             int(actual) >= int(expected_value)
