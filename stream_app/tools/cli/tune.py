@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from stream_app.models.model_set import ModelSet
     from stream_app.ranking.ranker import Ranker
     from stream_app.settings import Settings
-    from stream_app.tools.evaluation.tuning import Parameters, Trial
+    from stream_app.tools.evaluation.trials import Trial
+    from stream_app.tools.evaluation.tuning import Parameters
 
 HELP = (
     "Search a model's hyper-parameters with Optuna, on the newest sessions of train, or the newest rows of a log.\n\n"
@@ -246,7 +247,7 @@ def _sessions_trial(
     """What a trial does with sessions, and how many it learns and predicts."""
     from stream_app.ranking.assembly import make_ranker  # noqa: PLC0415
     from stream_app.tools.evaluation.session_files import read_sessions, validation_split  # noqa: PLC0415
-    from stream_app.tools.evaluation.tuning import SessionsTrial  # noqa: PLC0415
+    from stream_app.tools.evaluation.trials import SessionsTrial  # noqa: PLC0415
 
     split = validation_split(read_sessions(train), validation_tail, train_limit)
     if not any(len(session) > 1 for session in split.test):
@@ -268,7 +269,7 @@ def _events_trial(
     validation_tail: int,
 ) -> "tuple[Trial, int, int]":
     """What a trial does with a log, and how many rows it learns and predicts."""
-    from stream_app.tools.evaluation.tuning import EventsTrial  # noqa: PLC0415
+    from stream_app.tools.evaluation.trials import EventsTrial  # noqa: PLC0415
 
     rows = list(read_log(log_request(path, format_name, mapping, "time", limit)))
     trial = EventsTrial(rows, validation_tail, session_gap=settings.session_gap)

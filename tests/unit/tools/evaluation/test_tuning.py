@@ -22,11 +22,10 @@ from stream_app.tools.evaluation.search_spaces import (
     search_space,
 )
 from stream_app.tools.evaluation.session_files import Session, TrainTestSplit
+from stream_app.tools.evaluation.trials import EventsTrial, SessionsTrial
 from stream_app.tools.evaluation.tuning import (
-    EventsTrial,
     Metric,
     Parameters,
-    SessionsTrial,
     Tuning,
     TuningResult,
     parse_metric,
