@@ -1,163 +1,20 @@
-"""Dead letters: read them from their topic, choose among them, show them safely, send them back.
+"""The dead-letter topic: read it, and send originals to their topics again."""
 
-What chooses and formats is pure; `DeadLetterLog` and `DeadLetterReplayer` are the rim that talks to Kafka.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Final, Protocol, Self
+from typing import Any, Final, Self
 
-import msgspec
+from kafka import KafkaProducer, TopicPartition
+from kafka.errors import KafkaTimeoutError
 
 from stream_app.errors import UserError
 from stream_app.kafka.broker_errors import BOOTSTRAP_MS, broker_errors, groupless_consumer, require_topic
-from topics.catalog import DEAD_LETTERS, SHOP_TOPICS
-from topics.codec import RejectReason
-from topics.events import rfc3339
+from stream_app.tools.dead_letter_selection import deduplicate, parse_dead_letter
+from topics.catalog import DEAD_LETTERS
 from topics.records import DeadLetter
 
-_DECODER: Final = msgspec.json.Decoder(DeadLetter)
 _POLL_MS: Final = 500
 _MAX_STALLED_POLLS: Final = 40
-
-
-class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which dead letters are meant.
-
-    Attributes
-    ----------
-    reason
-        Only those with this reason code; None takes any.
-    topic
-        Only those of this topic; None takes any.
-
-    Examples
-    --------
-    >>> letter = DeadLetter(reason="wrong_type", detail="", topic="events.click", partition=0, offset=1,
-    ...                     timestamp=0.0, key=None, value=None)
-    >>> letter in DeadLetterFilter(reason="wrong_type"), letter in DeadLetterFilter(topic="events.search")
-    (True, False)
-    """
-
-    reason: str | None = None
-    topic: str | None = None
-
-    def __contains__(self, letter: DeadLetter) -> bool:
-        return self.reason in {None, letter.reason} and self.topic in {None, letter.topic}
-
-
-def select(*, reason: str | None = None, topic: str | None = None) -> DeadLetterFilter:
-    """A selection whose names exist.
-
-    Raises
-    ------
-    UserError
-        If there is no such reason or no such topic of the shop: a misspelt one would select nothing.
-    """
-    reasons = [str(known) for known in RejectReason]
-    if reason is not None and reason not in reasons:
-        raise UserError(f"There is no reason {reason!r}; there are {', '.join(reasons)}.")
-    topics = [spec.name for spec in SHOP_TOPICS]
-    if topic is not None and topic not in topics:
-        raise UserError(f"Dead letters come from {', '.join(topics)}; not from {topic!r}.")
-    return DeadLetterFilter(reason=reason, topic=topic)
-
-
-def parse_dead_letter(raw: bytes | None) -> DeadLetter | None:
-    """A record of the dead-letter topic, or None where it is no dead letter.
-
-    Examples
-    --------
-    >>> parse_dead_letter(b"no JSON") is None
-    True
-    """
-    if raw is None:
-        return None
-    try:
-        return _DECODER.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-
-
-def deduplicate(letters: Iterable[DeadLetter]) -> Iterator[DeadLetter]:
-    """Each dead letter once: a crash makes the worker write one again with the same origin."""
-    seen: set[tuple[str, int, int]] = set()
-    for letter in letters:
-        origin = (letter.topic, letter.partition, letter.offset)
-        if origin not in seen:
-            seen.add(origin)
-            yield letter
-
-
-def printable(text: str) -> str:
-    r"""Text that a terminal shows as it is: whatever could steer it is written as an escape.
-
-    Besides control characters that is every character Unicode calls unprintable: direction marks, line
-    separators, lone surrogates, private and unassigned ones.
-
-    Examples
-    --------
-    >>> printable("caf\u00e9 \x1b[31m\u202e")
-    'café \\x1b[31m\\u202e'
-    """
-    return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
-        for character in text
-    )
-
-
-def preview(raw: bytes | None, length: int = 120) -> str:
-    r"""The beginning of a key or value, escaped for a terminal.
-
-    Parameters
-    ----------
-    raw
-        The bytes as Kafka had them.
-    length
-        Most characters to show; what was cut off is counted.
-
-    Examples
-    --------
-    >>> preview(b'{"a":"\xff\x00"}'), preview(b"x" * 9, 4), preview(None)
-    ('{"a":"\\xff\\x00"}', 'xxxx… 9 bytes', '(null)')
-    """
-    if raw is None:
-        return "(null)"
-    # A character takes at most 4 bytes, so that much is enough to fill the length.
-    text = printable(raw[: length * 4].decode("utf-8", "backslashreplace"))
-    if len(text) <= length and len(raw) <= length * 4:
-        return text
-    return f"{text[:length]}… {len(raw)} bytes"
-
-
-def format_time(seconds: float) -> str:
-    """The time of a record, RFC 3339 where it is a time at all."""
-    try:
-        return rfc3339(seconds)
-    except (ValueError, OverflowError, OSError):
-        return str(seconds)
-
-
-class LetterSender(Protocol):
-    """Sends a record back to where it came from."""
-
-    def send(self, letter: DeadLetter) -> None:
-        """Send the original of a dead letter."""
-
-
-def replay(letters: Iterable[DeadLetter], sender: LetterSender) -> int:
-    """Send the originals back in their order.
-
-    Returns
-    -------
-    int
-        How many were sent.
-    """
-    sent = 0
-    for letter in letters:
-        sender.send(letter)
-        sent += 1
-    return sent
 
 
 class DeadLetterLog:
@@ -180,7 +37,6 @@ class DeadLetterLog:
     """
 
     def __init__(self, broker: str) -> None:
-        from kafka import TopicPartition  # noqa: PLC0415  # heavy, and only commands need it
 
         self.n_invalid = 0
         self._broker = broker
@@ -272,8 +128,6 @@ class DeadLetterReplayer:
     """
 
     def __init__(self, broker: str) -> None:
-        from kafka import KafkaProducer  # noqa: PLC0415  # heavy, and only commands need it
-
         self._broker = broker
         self._pending: list[Any] = []
         with broker_errors(broker):
@@ -315,8 +169,6 @@ class DeadLetterReplayer:
             self._wait_for_acknowledgements()
 
     def _partitions_for(self, topic: str) -> set[int]:
-        from kafka.errors import KafkaTimeoutError  # noqa: PLC0415
-
         try:
             partitions: set[int] | None = self._producer.partitions_for(topic)
         except KafkaTimeoutError:

@@ -107,7 +107,7 @@ def test_dead_letters_are_printed_once_and_escaped(broker: str) -> None:
     assert "41 dead letters, 41 shown" in printed.stdout
     assert "21  unreadable" in printed.stdout
     assert "20  wrong_type" in printed.stdout
-    assert "1 records on the topic are no dead letters" in printed.stdout
+    assert "1 records on the topic are not dead letters" in printed.stdout
     assert "2018-11-07T14:05:24.000Z  events.click[1]@1" in printed.stdout
 
 
@@ -120,19 +120,20 @@ def test_replay_resends_the_original_records(broker: str) -> None:
     unconfirmed = run_dead_letters(broker, "replay")
     assert unconfirmed.returncode == 1
     assert unconfirmed.stderr == (
-        "headrace: 40 to events.click, 1 to events.search would be sent back; --yes does so without asking.\n"
+        "headrace: 40 to events.click, 1 to events.search would be replayed; "
+        "give --yes to replay without confirmation.\n"
     )
     assert records(broker, CLICKS.name) == set()
 
     replayed = run_dead_letters(broker, "replay", "--yes", "--reason", "wrong_type", "--topic", CLICKS.name)
-    assert replayed.stdout == "Sent back 20: 20 to events.click.\n", replayed.stderr
+    assert replayed.stdout == "Replayed 20: 20 to events.click.\n", replayed.stderr
     assert records(broker, CLICKS.name) == {
         (letter.partition, letter.key, letter.value) for letter in LETTERS if letter.reason == "wrong_type"
     }
 
     # A partition that is gone is replaced by the key's.
     replayed = run_dead_letters(broker, "replay", "--yes", "--topic", SEARCHES.name)
-    assert replayed.stdout == "Sent back 1: 1 to events.search.\n", replayed.stderr
+    assert replayed.stdout == "Replayed 1: 1 to events.search.\n", replayed.stderr
     assert {(key, value) for _, key, value in records(broker, SEARCHES.name)} == {(b"u1", None)}
 
 

@@ -1,5 +1,5 @@
-"""The command line: one module a command (or a group of them), each with a `register` that adds it.
+"""The command line: options and help of each command; one module a command or group, with a `register`.
 
-A command parses its options, calls the code that does the work, and prints. Heavy imports stay inside the
-command functions, so that ``headrace --help`` answers at once.
+Modules here import typer and one another only, so that ``headrace --help`` answers at once. What a command does is in
+`stream_app.tools.commands`, imported when the command runs.
 """

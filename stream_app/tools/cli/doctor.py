@@ -1,25 +1,17 @@
-"""``headrace doctor``: whether a worker could run here."""
+"""``headrace doctor``: check whether a worker could run here."""
 
 import typer
+
+from stream_app.tools.cli.command import add_command
+
+HELP = (
+    "Check the broker, the topics, Redis, the disk and the clocks; print a remedy for each problem.\n\n"
+    "Reads HEADRACE_BROKER, HEADRACE_REDIS and HEADRACE_DATA_DIR. The exit status is 1 if a check failed; after "
+    "warnings alone it is 0.\n\n"
+    "Example: `headrace doctor`."
+)
 
 
 def register(cli: typer.Typer) -> None:
     """Add the command."""
-
-    @cli.command()
-    def doctor() -> None:
-        """Check the broker, the topics, Redis, the disk and the clocks; say what to do about what is wrong.
-
-        It looks at HEADRACE_BROKER, HEADRACE_REDIS and HEADRACE_DATA_DIR. The exit status is 1 if a
-        check failed; warnings leave it 0.
-        """
-        from stream_app.settings import load_settings  # noqa: PLC0415
-        from stream_app.tools.diagnostics import CheckStatus, run_checks  # noqa: PLC0415
-
-        colors = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
-        failed = False
-        for result in run_checks(load_settings()):
-            label, rest = str(result)[:4], str(result)[4:]
-            typer.echo(typer.style(label, fg=colors[result.status], bold=True) + rest)
-            failed = failed or result.status is CheckStatus.FAIL
-        raise typer.Exit(int(failed))
+    add_command(cli, "doctor", "doctor:run", help=HELP)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from stream_app.errors import UserError
-from stream_app.tools.cli.evaluate import PlotFile, ReportFile, check_plot, open_progress, print_table
+from stream_app.tools.cli.shared_options import PlotFile, ReportFile
 
 if TYPE_CHECKING:
     from stream_app.tools.evaluation.policies.policy_evaluation import TargetName
@@ -103,6 +103,8 @@ def policy(
     """Estimate what other policies would have earned."""
     from time import perf_counter  # noqa: PLC0415
 
+    from stream_app.tools.console import open_progress, print_table  # noqa: PLC0415
+    from stream_app.tools.evaluation.plots import check_plot  # noqa: PLC0415
     from stream_app.tools.evaluation.policies.policy_evaluation import PolicyEvaluation  # noqa: PLC0415
     from stream_app.tools.evaluation.policies.policy_report import (  # noqa: PLC0415
         PolicyEvaluationReport,
@@ -111,7 +113,7 @@ def policy(
         plot_targets,
         targets_table,
     )
-    from stream_app.tools.evaluation.report import check_writable, write  # noqa: PLC0415
+    from stream_app.tools.report_file import check_writable, write_report  # noqa: PLC0415
 
     if broker == (log is not None):
         raise typer.BadParameter("give either --log FILE or --broker")
@@ -161,7 +163,7 @@ def policy(
         input_counts=read,
         estimates=estimates,
     )
-    write(report_data, report)
+    write_report(report_data, report)
     if plot is not None:
         plot_targets(estimates, plot)
     print_table(logged_table(estimates))
@@ -182,13 +184,14 @@ def estimators(
     """Check the estimators on synthetic logs."""
     from time import perf_counter  # noqa: PLC0415
 
+    from stream_app.tools.console import open_progress, print_table  # noqa: PLC0415
     from stream_app.tools.evaluation.policies.estimator_coverage import SCENARIOS, evaluate_estimators  # noqa: PLC0415
     from stream_app.tools.evaluation.policies.policy_report import (  # noqa: PLC0415
         EstimatorsReport,
         describe_run,
         trials_table,
     )
-    from stream_app.tools.evaluation.report import check_writable, write  # noqa: PLC0415
+    from stream_app.tools.report_file import check_writable, write_report  # noqa: PLC0415
 
     check_writable(report, "--report")
     started_at = perf_counter()
@@ -209,7 +212,7 @@ def estimators(
         repetitions=repetitions,
         scenarios=scenarios,
     )
-    write(report_data, report)
+    write_report(report_data, report)
     print_table(trials_table(scenarios))
     typer.echo(f"{repetitions:,} logs of each world; all figures in {report}.")
 

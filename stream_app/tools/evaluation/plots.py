@@ -10,6 +10,7 @@ from stream_app.errors import UserError
 from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport
 from stream_app.tools.evaluation.sessions import FUSED, MAX_PREFIX_LENGTH, Mode
+from stream_app.tools.report_file import check_writable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +48,19 @@ def require_matplotlib() -> None:
     """
     if find_spec("matplotlib") is None:
         raise UserError("--plot needs matplotlib, which is not installed: pip install 'headrace[evaluate]'.")
+
+
+def check_plot(path: Path | None) -> None:
+    """Check before a long run that ``--plot``, if given, can be drawn and written.
+
+    Raises
+    ------
+    UserError
+        If matplotlib is not installed or the file cannot be written.
+    """
+    if path is not None:
+        require_matplotlib()
+        check_writable(path, "--plot")
 
 
 def plot_sessions(report: SessionsReport, path: Path) -> None:

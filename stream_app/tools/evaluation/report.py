@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import msgspec
 
-from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion
 from stream_app.tools.evaluation.event_logs import EventLogResults
@@ -182,39 +181,3 @@ class TuningReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     result: TuningResult
     setting: str
-
-
-def write(report: msgspec.Struct, path: Path) -> None:
-    """Write a report as JSON.
-
-    Raises
-    ------
-    UserError
-        If the file cannot be written.
-    """
-    try:
-        path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
-    except OSError as error:
-        raise UserError(f"The report cannot be written to {path}: {error.strerror or error}.") from None
-
-
-def check_writable(path: Path, option: str) -> None:
-    """Find out before a long run whether a file can be written in the end; leaves no new file behind.
-
-    Raises
-    ------
-    UserError
-        If the folder is not there or not ours to write in.
-    """
-    if path.is_dir():
-        raise UserError(f"{option} {path} is a folder; name a file in it.")
-    existed = path.exists()
-    try:
-        with path.open("ab"):
-            pass
-    except OSError as error:
-        raise UserError(
-            f"{option} {path} cannot be written: {error.strerror or error}; name another file."
-        ) from None
-    if not existed:
-        path.unlink()

@@ -30,6 +30,20 @@ class RowOrder(StrEnum):
     FILE = "file"
 
 
+def parse_order(name: str) -> RowOrder:
+    """The order of that name.
+
+    Raises
+    ------
+    UserError
+        If there is none.
+    """
+    try:
+        return RowOrder(name)
+    except ValueError:
+        raise UserError(f"--order is time or file, not {name!r}.") from None
+
+
 class EventLog:
     """The rows of a log, ready to be fed; iterating twice gives the same rows twice.
 

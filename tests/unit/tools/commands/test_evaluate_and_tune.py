@@ -293,7 +293,7 @@ def test_tuning_runs_on_an_event_log(data_folder: Path, monkeypatch: pytest.Monk
             f"{SESSIONS} --models popularty",
             r"--models: there is no model 'popularty'; there are popularity, ",
         ),
-        (f"{SESSIONS} --cutoffs 20,5", r"--cutoffs takes ascending places"),
+        (f"{SESSIONS} --cutoffs 20,5", r"--cutoffs takes ascending list lengths"),
         (
             f"{SESSIONS} --report no/such/folder/out.json",
             r"--report no/such/folder/out\.json cannot be written",

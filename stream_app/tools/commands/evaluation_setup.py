@@ -1,0 +1,116 @@
+"""What the commands of ``headrace evaluate`` and ``headrace tune`` share: log, settings, ranker, checks."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+from stream_app.errors import UserError
+from stream_app.models.registry import MODELS
+from stream_app.models.session_store_model import SessionStoreModel
+from stream_app.ranking.assembly import make_models, make_ranker
+from stream_app.ranking.ranker import Ranker
+from stream_app.settings import Settings, load_settings
+from stream_app.tools.evaluation.report import effective_fusion
+from stream_app.tools.feeds.event_log import EventLog, LogRequest, open_log, parse_order
+from stream_app.tools.feeds.formats import reader
+from stream_app.tools.progress import row_counter
+from stream_app.worker.warm_up import warm_up
+
+
+def read_log(
+    path: Path, format_name: str, mapping: Path | None, *, limit: int | None, order: str = "time"
+) -> EventLog:
+    """Open a log without shifting its times; its rows are counted on the terminal.
+
+    Raises
+    ------
+    UserError
+        If there is no such format or order, the mapping is wrong, or the file is not in its format.
+    """
+    request = LogRequest(
+        path=path, read=reader(format_name, mapping), order=parse_order(order), limit=limit, keep_time=True
+    )
+    with row_counter(Console(stderr=True), f"reading {request.path.name}") as progress:
+        return open_log(request, now=0.0, max_age=0.0, progress=progress)
+
+
+def read_files(path: Path, mapping: Path | None) -> list[Path]:
+    """The files that a report names as read."""
+    return [path] if mapping is None else [path, mapping]
+
+
+def format_counts(total: int, counts: Mapping[str, int]) -> str:
+    """Rows of a log by outcome, in one line.
+
+    Examples
+    --------
+    >>> format_counts(1_200, {"accepted": 1_100, "ignored": 100})
+    '1,200 rows: 1,100 accepted, 100 ignored'
+    """
+    return f"{total:,} rows: " + ", ".join(f"{count:,} {outcome}" for outcome, count in counts.items())
+
+
+def settings_with_models(models: str | None) -> Settings:
+    """The settings, with the models of ``--models`` if given.
+
+    Raises
+    ------
+    UserError
+        If a setting is wrong or a model does not exist.
+    """
+    if models is None:
+        return load_settings()
+    names = [name.strip() for name in models.split(",")]
+    for name in names:
+        if name not in MODELS:
+            raise UserError(f"--models: there is no model {name!r}; there are {', '.join(MODELS)}.")
+    return load_settings(models=names)
+
+
+def build_ranker(settings: Settings, length: int) -> Ranker:
+    """A ranker as in a worker, untrained, with compiled kernels.
+
+    Parameters
+    ----------
+    settings
+        As a worker's.
+    length
+        Items on a list.
+    """
+    warm_up(settings)  # compilation must not count as latency of a prediction
+    models = make_models(settings)
+    if settings.fusion == "learned" and effective_fusion(models, settings.fusion) != "learned":
+        store_model_names = ", ".join(
+            name for name, model in MODELS.items() if issubclass(model, SessionStoreModel)
+        )
+        typer.echo(
+            f"HEADRACE_FUSION is learned, which needs one of {store_model_names} among the models: "
+            "lists are fused by reciprocal ranks (rrf) instead.",
+            err=True,
+        )
+    return make_ranker(models, settings, length)
+
+
+def learning_settings(settings: Settings) -> dict[str, object]:
+    """The settings that results depend on."""
+    return settings.model_dump(
+        include={
+            "models",
+            "model_parameters",
+            "fusion",
+            "candidates_per_source",
+            "max_items",
+            "max_users",
+            "half_life",
+            "session_gap",
+            "seed",
+            "diversity",
+            "max_per_category",
+            "max_per_brand",
+            "max_per_seller",
+            "exposure_floor",
+            "buy_again",
+        }
+    )

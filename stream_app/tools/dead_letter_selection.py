@@ -1,0 +1,156 @@
+"""Dead letters: select, deduplicate, print and replay them; pure functions.
+
+`stream_app.tools.dead_letter_log` reads them from Kafka and sends them there.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
+
+import msgspec
+
+from stream_app.errors import UserError
+from topics.catalog import SHOP_TOPICS
+from topics.codec import RejectReason
+from topics.events import rfc3339
+from topics.records import DeadLetter
+
+_DECODER: Final = msgspec.json.Decoder(DeadLetter)
+
+
+class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
+    """Which dead letters are meant.
+
+    Attributes
+    ----------
+    reason
+        Only those with this reason code; None takes any.
+    topic
+        Only those of this topic; None takes any.
+
+    Examples
+    --------
+    >>> letter = DeadLetter(reason="wrong_type", detail="", topic="events.click", partition=0, offset=1,
+    ...                     timestamp=0.0, key=None, value=None)
+    >>> letter in DeadLetterFilter(reason="wrong_type"), letter in DeadLetterFilter(topic="events.search")
+    (True, False)
+    """
+
+    reason: str | None = None
+    topic: str | None = None
+
+    def __contains__(self, letter: DeadLetter) -> bool:
+        return self.reason in {None, letter.reason} and self.topic in {None, letter.topic}
+
+
+def select(*, reason: str | None = None, topic: str | None = None) -> DeadLetterFilter:
+    """A selection whose names exist.
+
+    Raises
+    ------
+    UserError
+        If there is no such reason or no such topic of the shop: a misspelt one would select nothing.
+    """
+    reasons = [str(known) for known in RejectReason]
+    if reason is not None and reason not in reasons:
+        raise UserError(f"There is no reason {reason!r}; there are {', '.join(reasons)}.")
+    topics = [spec.name for spec in SHOP_TOPICS]
+    if topic is not None and topic not in topics:
+        raise UserError(f"Dead letters come from {', '.join(topics)}; not from {topic!r}.")
+    return DeadLetterFilter(reason=reason, topic=topic)
+
+
+def parse_dead_letter(raw: bytes | None) -> DeadLetter | None:
+    """A record of the dead-letter topic, or None where it is no dead letter.
+
+    Examples
+    --------
+    >>> parse_dead_letter(b"no JSON") is None
+    True
+    """
+    if raw is None:
+        return None
+    try:
+        return _DECODER.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def deduplicate(letters: Iterable[DeadLetter]) -> Iterator[DeadLetter]:
+    """Each dead letter once: a crash makes the worker write one again with the same origin."""
+    seen: set[tuple[str, int, int]] = set()
+    for letter in letters:
+        origin = (letter.topic, letter.partition, letter.offset)
+        if origin not in seen:
+            seen.add(origin)
+            yield letter
+
+
+def printable(text: str) -> str:
+    r"""Text that a terminal shows as it is: whatever could steer it is written as an escape.
+
+    Besides control characters that is every character Unicode calls unprintable: direction marks, line
+    separators, lone surrogates, private and unassigned ones.
+
+    Examples
+    --------
+    >>> printable("caf\u00e9 \x1b[31m\u202e")
+    'café \\x1b[31m\\u202e'
+    """
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+        for character in text
+    )
+
+
+def preview(raw: bytes | None, length: int = 120) -> str:
+    r"""The beginning of a key or value, escaped for a terminal.
+
+    Parameters
+    ----------
+    raw
+        The bytes as Kafka had them.
+    length
+        Most characters to show; what was cut off is counted.
+
+    Examples
+    --------
+    >>> preview(b'{"a":"\xff\x00"}'), preview(b"x" * 9, 4), preview(None)
+    ('{"a":"\\xff\\x00"}', 'xxxx… 9 bytes', '(null)')
+    """
+    if raw is None:
+        return "(null)"
+    # A character takes at most 4 bytes, so that much is enough to fill the length.
+    text = printable(raw[: length * 4].decode("utf-8", "backslashreplace"))
+    if len(text) <= length and len(raw) <= length * 4:
+        return text
+    return f"{text[:length]}… {len(raw)} bytes"
+
+
+def format_time(seconds: float) -> str:
+    """The time of a record, RFC 3339 where it is a time at all."""
+    try:
+        return rfc3339(seconds)
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)
+
+
+class LetterSender(Protocol):
+    """Sends a record back to where it came from."""
+
+    def send(self, letter: DeadLetter) -> None:
+        """Send the original of a dead letter."""
+
+
+def replay(letters: Iterable[DeadLetter], sender: LetterSender) -> int:
+    """Send the originals back in their order.
+
+    Returns
+    -------
+    int
+        How many were sent.
+    """
+    sent = 0
+    for letter in letters:
+        sender.send(letter)
+        sent += 1
+    return sent
