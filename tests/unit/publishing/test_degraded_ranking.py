@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
+from math import inf
 from pathlib import Path
 
 import pytest
 
 from stream_app.client.redis_contract import search_key, user_key
+from stream_app.publishing.degraded_ranking import DegradedRanking, FlushMode
 from stream_app.ranking.ranker import DEGRADED_POLICY
 from tests.support.in_memory_worker import InMemoryWorker
 
@@ -246,3 +248,43 @@ async def test_pending_search_rerank_survives_a_redis_failure(
     assert reranked is not None
     assert reranked.list_id != found.list_id
     assert worker.count("degraded_users") == 0
+
+
+def test_disabled_strategy_never_degrades_and_reports_the_overload() -> None:
+    degraded_ranking = DegradedRanking(enabled=False)
+    modes = [degraded_ranking.start_flush(full=True, backlog=0) for _ in range(3)]
+    assert modes == [FlushMode(overloaded=True, degraded=False)] * 3
+
+
+def test_flush_without_overload_ends_a_series() -> None:
+    degraded_ranking = DegradedRanking(flush_users=4)
+    modes = [degraded_ranking.start_flush(full=False, backlog=backlog) for backlog in (4, 4, 3, 4, 5)]
+    assert [mode.degraded for mode in modes] == [False, True, False, False, True]
+
+
+def test_rerankings_are_due_in_order_and_bounded_per_flush() -> None:
+    degraded_ranking = DegradedRanking()
+    assert degraded_ranking.next_due == inf
+    for number in range(20):
+        degraded_ranking.schedule(f"u{number}", now=100.0 + number / 100)
+    assert degraded_ranking.next_due == 101.0
+    assert degraded_ranking.due_users(now=101.05) == [f"u{number}" for number in range(6)]
+    assert degraded_ranking.due_users(now=200.0) == [f"u{number}" for number in range(16)]
+
+
+def test_scheduled_rerankings_are_bounded_and_evictions_counted() -> None:
+    degraded_ranking = DegradedRanking(max_pending=2)
+    for user in "abc":
+        degraded_ranking.schedule(user, now=100.0, search=True)
+    assert (len(degraded_ranking), degraded_ranking.evicted) == (2, 1)
+    assert [degraded_ranking.pop(user) for user in "abc"] == [False, True, True]
+    assert len(degraded_ranking) == 0
+
+
+def test_search_of_a_failed_flush_does_not_postpone_a_reranking() -> None:
+    degraded_ranking = DegradedRanking()
+    degraded_ranking.schedule("ann", now=100.0)
+    degraded_ranking.schedule_search("ann", now=105.0)
+    degraded_ranking.schedule_search("bob", now=105.0)
+    assert degraded_ranking.due_users(now=101.0) == ["ann"]
+    assert (degraded_ranking.pop("ann"), degraded_ranking.pop("bob")) == (False, True)

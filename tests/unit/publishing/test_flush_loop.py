@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
 from stream_app.client.redis_contract import item_key, popular_key, search_key, user_key
+from stream_app.publishing.publisher import Document
 from tests.support.in_memory_worker import InMemoryWorker, click_shared_items, run_pending_tasks
 from topics.catalog import LISTS
 from topics.events import rfc3339
@@ -220,3 +222,37 @@ async def test_list_rules_from_settings_apply_to_published_lists(
     assert found is not None
     assert len(found.items) == 2
     assert "hat" in {item.id for item in found.items}
+
+
+async def test_a_flush_logs_lists_then_deletes_then_writes(
+    worker: InMemoryWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    publish, delete = worker.publisher.publish, worker.publisher.delete
+
+    async def record_publish(documents: Sequence[Document]) -> None:
+        steps.extend(f"write {each.key}" for each in documents if each.key.startswith("recs:user"))
+        await publish(documents)
+
+    async def record_delete(keys: Sequence[str]) -> None:
+        steps.extend(f"delete {key}" for key in keys)
+        await delete(keys)
+
+    def record_append(*record: Any) -> None:
+        topic, _, key, value = record[:4]
+        if topic == LISTS.name:
+            steps.append(f"{'tombstone' if value is None else 'log'} {key.decode()}")
+
+    monkeypatch.setattr(worker.publisher, "publish", record_publish)
+    monkeypatch.setattr(worker.publisher, "delete", record_delete)
+    monkeypatch.setattr(worker.flush_loop._list_log, "_append", record_append)
+    worker.accept(worker.click("ann", "shoe"), worker.erasure("ann"), worker.click("ann", "hat"))
+    async with worker.running_flush_loop():
+        await worker.flush_loop.wait_until_idle()
+    assert steps == [
+        "tombstone ann",
+        "log ann",
+        f"delete {user_key('ann')}",
+        f"delete {search_key('ann')}",
+        f"write {user_key('ann')}",
+    ]

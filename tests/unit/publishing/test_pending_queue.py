@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
+from stream_app.publishing.pending_queue import PendingQueue
 from tests.support.in_memory_worker import InMemoryWorker, run_pending_tasks
 
 
@@ -86,3 +87,68 @@ async def test_back_pressure_applies_at_max_pending_below_flush_size(
         await worker.flush_loop.wait_until_idle()
     assert worker.count("pending_evicted_total") == 0
     assert worker.count("lists_published_total", kind="user") == 20
+
+
+def make_queue(*, flush_users: int = 2, max_pending: int = 10) -> PendingQueue:
+    return PendingQueue(flush_users=flush_users, max_pending=max_pending)
+
+
+def test_a_full_batch_has_no_capacity_until_it_is_taken() -> None:
+    queue = make_queue()
+    queue.mark_pending("ann", 1.0)
+    assert queue.has_capacity.is_set()
+    queue.mark_pending("bob", 2.0)
+    assert queue.full.is_set()
+    assert not queue.has_capacity.is_set()
+    assert queue.pop_users() == {"ann": (1.0,), "bob": (2.0,)}
+    assert queue.has_capacity.is_set()
+    assert not queue.full.is_set()
+
+
+def test_users_do_not_block_consumers_while_the_store_is_unavailable_but_erasures_do() -> None:
+    queue = make_queue(max_pending=3)
+    queue.mark_pending("ann")
+    queue.mark_pending("bob")
+    queue.store_available = False
+    assert queue.has_capacity.is_set()
+    for user in "cde":
+        queue.erase(user)
+    assert not queue.has_capacity.is_set()
+    queue.complete_erasures(queue.next_erasures({}))
+    assert queue.has_capacity.is_set()
+
+
+def test_backlog_is_valid_for_one_flush() -> None:
+    queue = make_queue()
+    asyncio.run(queue.wait_for_capacity(5))
+    assert (queue.pop_backlog(), queue.pop_backlog()) == (5, 0)
+
+
+def test_search_of_a_failed_flush_does_not_replace_a_later_one() -> None:
+    queue = make_queue()
+    queue.mark_search_pending("ann", 2.0)
+    queue.requeue({"ann": (1.0,)}, {"ann": 1.0, "bob": 1.0})
+    assert (queue.pop_search("ann"), queue.pop_search("bob")) == (2.0, 1.0)
+    assert queue.pop_users() == {"ann": (1.0, 2.0)}
+
+
+def test_user_erased_again_while_redis_deletes_stays_pending() -> None:
+    queue = make_queue()
+    queue.erase("ann")
+    sent = queue.next_erasures({})
+    queue.erase("ann")
+    queue.complete_erasures(sent)
+    assert queue.is_erasure_pending("ann")
+    assert queue.erased_since(["ann"], sent) == {"ann"}
+    queue.complete_erasures(queue.next_erasures({}))
+    assert queue.n_erasures == 0
+
+
+def test_erasure_of_a_returned_user_precedes_their_new_list() -> None:
+    queue = make_queue(max_pending=5_000)
+    for number in range(1_500):
+        queue.erase(f"u{number}")
+    returned = queue.erasures_of(["u1499"])
+    assert len(queue.next_erasures({})) == 1_000
+    assert queue.next_erasures(returned).items() >= returned.items()
+    assert queue.erased_since(["u1499"], returned) == set()
