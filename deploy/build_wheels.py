@@ -1,9 +1,9 @@
-"""Build the two wheels of Headrace: ``headrace`` (everything) and ``headrace-client`` (what a web tier installs).
+"""Build the two wheels of Headrace: ``headrace`` (everything) and ``headrace-client`` (for a web tier).
 
-The client's wheel is made of the same sources: the modules that ``stream_app.client`` imports, directly or through
-others of this repository, and the packages they lie in. deploy/client/pyproject.toml has its three dependencies.
+The client's wheel has the same sources: the modules that ``stream_app.client`` imports, directly or through
+other modules of this repository, and their parent packages. deploy/client/pyproject.toml has its three dependencies.
 
-Run by ``make wheels``, from the root of the repository.
+``make wheels`` runs it from the root of the repository.
 """
 # ruff: noqa: INP001  # a script, in no package
 
@@ -30,7 +30,7 @@ def module_file(root: Path, module: str) -> Path | None:
 
 
 def imported_modules(file: Path) -> Iterator[str]:
-    """Names that a file imports, wherever the import stands; of ``from a import b`` both ``a`` and ``a.b``."""
+    """Names that a file imports at any level; ``from a import b`` yields ``a`` and ``a.b``."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -66,7 +66,7 @@ def client_files(root: Path) -> list[Path]:
 
 
 def build(source: Path, target: Path) -> None:
-    """Build the wheel of a source tree with the setuptools of this environment; no index is asked."""
+    """Build the wheel of a source tree with the setuptools of this environment, without an index."""
     options = ["--no-deps", "--no-index", "--no-build-isolation", "--quiet", "--wheel-dir", str(target)]
     subprocess.run([sys.executable, "-m", "pip", "wheel", *options, str(source)], check=True)  # noqa: S603  # our own tree
 

@@ -1,11 +1,11 @@
 """Print the part of constraints.txt that the runtime needs, for ``pip install --require-hashes --no-deps``.
 
-constraints.txt pins every extra's packages, the demo's and the tests' too. pip is asked which of them the
-runtime dependencies lead to, held to the pinned versions; it resolves and installs nothing. It is given the
-versions alone: with hashes among its constraints, pip (26.0 for one) refuses requirements that are not pinned
-themselves. The hashes come back with the pins that are printed.
+constraints.txt pins the packages of all extras, those of the demo and the tests included. A dry run of pip,
+constrained to the pinned versions, resolves which of them the runtime depends on. The constraints of that run have
+no hashes: with hashes, pip (for example 26.0) rejects requirements that are not pinned themselves. The printed pins
+have them again.
 
-Run by deploy/Dockerfile, in a folder with pyproject.toml and constraints.txt.
+deploy/Dockerfile runs it in a folder with pyproject.toml and constraints.txt.
 """
 # ruff: noqa: INP001  # a script, in no package
 
@@ -20,17 +20,17 @@ from pathlib import Path
 
 
 def blocks(constraints: str) -> list[str]:
-    """The pins, each with its marker and hashes."""
+    """Split into pins, each with its marker and hashes."""
     return [block for block in re.split(r"\n(?=\S)", constraints.strip()) if not block.startswith("#")]
 
 
 def versions(constraints: str) -> str:
-    """The pins without their hashes."""
+    """The pins without hashes."""
     return "\n".join(block.splitlines()[0].rstrip(" \\") for block in blocks(constraints)) + "\n"
 
 
 def selection(constraints: str, names: Iterable[str]) -> str:
-    """The pins of some packages.
+    """The pins of these packages.
 
     Raises
     ------
@@ -45,23 +45,23 @@ def selection(constraints: str, names: Iterable[str]) -> str:
             found.setdefault(name, []).append(block)
     if missing := wanted - found.keys():
         raise LookupError(
-            f"constraints.txt does not pin {', '.join(sorted(missing))}; `make lock` writes it anew"
+            f"constraints.txt does not pin {', '.join(sorted(missing))}; run `make lock` to update it"
         )
     return "\n".join(block for same in found.values() for block in same) + "\n"
 
 
 def canonical(name: str) -> str:
-    """A package's name as the index compares it."""
+    """Normalize a package name as package indexes do."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def resolve(requirements: list[str], pins: str) -> list[str]:
-    """The names of all packages that the requirements lead to, according to pip."""
+    """Names of all packages that pip resolves for the requirements."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "versions.txt")
         file.write_text(pins)
         options = ["--dry-run", "--ignore-installed", "--quiet", "--only-binary", ":all:", "--report", "-"]
-        done = subprocess.run(  # noqa: S603  # pip, with our own requirements
+        done = subprocess.run(  # noqa: S603  # pip with the project's requirements
             [sys.executable, "-m", "pip", "install", *options, "--constraint", str(file), *requirements],
             check=True,
             stdout=subprocess.PIPE,

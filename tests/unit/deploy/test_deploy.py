@@ -1,4 +1,4 @@
-"""What deploy/ says is true of the code: no engine is needed to find a wrong name in it."""
+"""Names in deploy/ match the code; the tests need no container engine."""
 
 import json
 import re
@@ -45,7 +45,7 @@ def registry() -> CollectorRegistry:
 
 
 def labels_by_sample() -> dict[str, set[str]]:
-    """Every sample a worker can expose, with its labels."""
+    """All samples that a worker can expose, with their labels."""
     metrics_registry = registry()
     found: dict[str, set[str]] = {}
     for collector in list(metrics_registry._collector_to_names):
@@ -78,7 +78,7 @@ def panels(board: Any) -> Iterator[Any]:
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """(where, PromQL) of every panel and rule."""
+    """(location, PromQL) of all panels and rules."""
     for path in DASHBOARDS:
         for panel in panels(dashboard(path)):
             for target in panel.get("targets", ()):
@@ -289,5 +289,5 @@ def test_the_image_installs_a_subset_of_the_pins_with_all_their_hashes() -> None
 
 
 def test_a_dependency_without_a_pin_is_named() -> None:
-    with pytest.raises(LookupError, match="does not pin nosuchpackage; `make lock`"):
+    with pytest.raises(LookupError, match="does not pin nosuchpackage; run `make lock`"):
         runtime_requirements()["selection"]("a==1 \\\n    --hash=sha256:00\n", ["a", "nosuchpackage"])
