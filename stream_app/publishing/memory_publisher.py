@@ -1,4 +1,4 @@
-"""A publisher that keeps the documents in a dict: for tests and for evaluation."""
+"""A publisher that stores documents in a dict: for tests and for evaluation."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from stream_app.publishing.publisher import Document, PublisherUnavailableError
 
 
 class MemoryPublisher:
-    """Documents in `documents`; `available` can be set to False to act as an absent store.
+    """Stores documents in `documents`; with `available` set to False it fails like an unavailable store.
 
     Examples
     --------
@@ -23,19 +23,19 @@ class MemoryPublisher:
         self.available = True
 
     async def publish(self, documents: Sequence[Document]) -> None:
-        """Keep all documents."""
+        """Store all documents."""
         self._require_available()
         self.documents.update(documents)
         self.flush_sizes.append(len(documents))
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Drop keys."""
+        """Remove keys."""
         self._require_available()
         for key in keys:
             self.documents.pop(key, None)
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there are no connections."""
 
     def _require_available(self) -> None:
         if not self.available:

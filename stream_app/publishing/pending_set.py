@@ -1,16 +1,21 @@
-"""The shoppers whose list waits to be published: ids only, in the order they became dirty."""
+"""The pending users: ids only, in the order in which they became pending."""
 
 from collections import OrderedDict
 from typing import Final
 
 
 class PendingSet:
-    """An ordered set of user ids, each with the times of the events its next list must reflect.
+    """An ordered set of user ids, each with the times of the events that the next list must reflect.
 
     Parameters
     ----------
     limit
-        Most ids kept; beyond it the oldest is dropped and counted in `evicted`.
+        Largest number of users; beyond it the longest waiting is evicted.
+
+    Attributes
+    ----------
+    evicted
+        Number of evicted users.
 
     Examples
     --------
@@ -28,23 +33,23 @@ class PendingSet:
         self.evicted = 0
 
     def __len__(self) -> int:
-        """How many wait."""
+        """Number of pending users."""
         return len(self._pending)
 
     def __contains__(self, user_id: object) -> bool:
-        """Whether a shopper waits."""
+        """Whether a user is pending."""
         return user_id in self._pending
 
     def add(self, user_id: str, *received: float) -> None:
-        """Mark a shopper dirty.
+        """Mark a user as pending.
 
         Parameters
         ----------
         user_id
-            Who.
+            The user.
         *received
-            Broker times of events, for the freshness metric; none where no event is behind it. At most 64 are
-            kept a shopper.
+            Broker times of events, for the freshness metric; none without an event. The newest 64 per user are
+            stored.
         """
         pending = self._pending
         previous = pending.get(user_id)
@@ -57,16 +62,16 @@ class PendingSet:
             pending[user_id] = (*previous, *received)[-64:]
 
     def discard(self, user_id: str) -> None:
-        """Forget a shopper."""
+        """Remove a user."""
         self._pending.pop(user_id, None)
 
     def pop_oldest(self, count: int) -> dict[str, tuple[float, ...]]:
-        """Remove and return up to `count` shoppers, the longest waiting first."""
+        """Remove and return up to `count` users, the longest waiting first."""
         pending = self._pending
         return dict(pending.popitem(last=False) for _ in range(min(count, len(pending))))
 
     def requeue(self, failed: dict[str, tuple[float, ...]]) -> None:
-        """Return shoppers whose flush failed, ahead of those that came since."""
+        """Return users of a failed flush, ahead of later ones."""
         newer = self._pending
         self._pending = OrderedDict(failed)
         for user_id, received in newer.items():

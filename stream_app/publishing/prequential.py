@@ -1,6 +1,6 @@
-"""Prequential measurement: was the next item a shopper chose on the list they had.
+"""Prequential evaluation: whether the next item that a user chose was on their list.
 
-Test, then learn: an interaction is held against the list published before it (Dawid 1984; Gama et al. 2013).
+Test, then learn: an interaction is evaluated on the list published before it (Dawid 1984; Gama et al. 2013).
 """
 
 from collections.abc import Iterable
@@ -11,14 +11,14 @@ from stream_app.metrics import Metrics
 
 
 class PrequentialEvaluator:
-    """The lists that shoppers have, and how good they were at telling what comes next.
+    """Evaluates published lists on the interactions that follow them.
 
     Parameters
     ----------
     metrics
-        Where hits and reciprocal ranks are counted.
+        Hits and reciprocal ranks.
     memory
-        The lists.
+        The published lists.
 
     Examples
     --------
@@ -35,23 +35,23 @@ class PrequentialEvaluator:
         self._listed_items: set[str] = set()
 
     def on_published(self, items: Iterable[str]) -> None:
-        """Take note of the items of lists that Redis has acknowledged."""
+        """Record the items of lists that Redis acknowledged."""
         self._listed_items.update(items)
 
     def evaluate_interaction(self, user_id: str, item_id: str, ts: float) -> int:
-        """Hold an interaction against the list last published to the shopper before it.
+        """Evaluate an interaction on the list last published to the user before it.
 
         Parameters
         ----------
         user_id, item_id
-            Who chose what.
+            The user and the item of the interaction.
         ts
-            The broker's time of it, seconds since the epoch.
+            The broker's time of the event, seconds since the epoch.
 
         Returns
         -------
         int
-            The place of the item on it, from 1; 0 where it was not on it or there was no list.
+            The rank of the item on the list, from 1; 0 if it was not on the list, or if there was no list.
         """
         listed = self.memory.last_before(user_id, ts)
         if listed is None:
@@ -64,13 +64,13 @@ class PrequentialEvaluator:
         return rank
 
     def report_catalog_coverage(self, n_known_items: int) -> None:
-        """Set the coverage gauge against the number of `n_known_items` items."""
+        """Set the gauge of catalog coverage: the share of the known items that were on a published list."""
         if len(self._listed_items) > n_known_items:
-            # Items were forgotten since they were listed: count the current ones anew.
+            # Listed items were evicted from the models since: start again with the current ones.
             self._listed_items.clear()
         self._metrics.catalog_coverage.set(len(self._listed_items) / n_known_items if n_known_items else 0.0)
 
     def report_memory(self) -> None:
-        """Set the gauges of what is remembered."""
+        """Set the gauges of the lists in memory."""
         self._metrics.retained_lists.set(len(self.memory))
         self._metrics.retained_lists_bytes.set(self.memory.memory_bytes())

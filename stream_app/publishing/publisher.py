@@ -1,18 +1,18 @@
-"""What a publisher does, whatever is behind it."""
+"""The port to the store of published documents, with a Redis and an in-memory adapter."""
 
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 
 class Document(NamedTuple):
-    """One key to write.
+    """A key and its value.
 
     Attributes
     ----------
     key
-        By `stream_app.client.redis_contract`.
+        A key of `stream_app.client.redis_contract`.
     value
-        JSON bytes, written whole.
+        The whole JSON document.
     """
 
     key: str
@@ -20,29 +20,29 @@ class Document(NamedTuple):
 
 
 class PublisherUnavailableError(ConnectionError):
-    """The store did not acknowledge; nothing is known to be written, and the flush can be tried again."""
+    """The store did not acknowledge: any part of a flush may have been written, and the flush can be retried."""
 
 
 class Publisher(Protocol):
-    """Writes documents in one round trip a flush."""
+    """Writes documents, in one round trip per flush."""
 
     async def publish(self, documents: Sequence[Document]) -> None:
-        """Write all documents, each with the time to live; return when all are acknowledged.
+        """Write all documents with their time to live; return when all are acknowledged.
 
         Raises
         ------
         PublisherUnavailableError
-            If the store is away or refuses; writing the same documents again is harmless.
+            If the store is unavailable or refuses. A retry may write the same documents again.
         """
 
     async def delete(self, keys: Sequence[str]) -> None:
-        """Remove keys; those that do not exist are fine.
+        """Remove keys; keys that do not exist are ignored.
 
         Raises
         ------
         PublisherUnavailableError
-            If the store is away.
+            If the store is unavailable.
         """
 
     async def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""

@@ -1,4 +1,4 @@
-"""What `headrace doctor` asks of Redis: whether it answers, takes our keys, has room, and tells our time."""
+"""The Redis checks of `headrace doctor`: connection, write access, memory limits, clock."""
 
 import time
 from collections.abc import Callable
@@ -12,24 +12,24 @@ from redis.retry import Retry
 
 
 class RedisUnreachableError(ConnectionError):
-    """Redis does not answer, or not to us; the message is the reason, in its own words."""
+    """Redis does not answer, or refuses the connection; the message is the reason given by Redis or the network."""
 
 
 class RedisReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What was found.
+    """The result of an inspection.
 
     Attributes
     ----------
     version
-        Of the server.
+        Version of the server.
     write_error
-        Why a key in our namespace could not be written, read and deleted; empty if it could.
+        Why a key of our namespace could not be written, read and deleted; empty if it could.
     maxmemory
-        Bytes it may use; 0 is without limit.
+        Memory limit of the server in bytes; 0 is unlimited.
     maxmemory_policy
-        What it does once they are used.
+        Eviction policy of the server at that limit.
     clock_skew
-        Seconds its clock is ahead of ours.
+        Seconds by which its clock is ahead of ours.
     """
 
     version: str
@@ -40,21 +40,21 @@ class RedisReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def inspect_redis(url: str, *, timeout: float = 2.0, clock: Callable[[], float] = time.time) -> RedisReport:
-    """Ask a Redis how it is.
+    """Inspect a Redis server.
 
     Parameters
     ----------
     url
         ``redis://host:port/db``.
     timeout
-        Patience for a connection and for each answer.
+        Seconds to wait for a connection and for each reply.
     clock
-        Our time, seconds since the epoch.
+        Seconds since the epoch.
 
     Raises
     ------
     RedisUnreachableError
-        If it does not answer.
+        If the server does not answer.
     """
     try:
         connection = Redis.from_url(
@@ -91,4 +91,4 @@ def _try_write(connection: Redis) -> str:
         connection.delete(key)
     except RedisError as error:
         return str(error)
-    return "" if read == "1" else "a key read differs from what was written"
+    return "" if read == "1" else "the value read differs from the value written"

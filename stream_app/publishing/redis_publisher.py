@@ -1,4 +1,4 @@
-"""The publisher on Redis: one pipeline a flush."""
+"""The publisher for Redis: one pipeline per flush."""
 
 import asyncio
 from collections.abc import Sequence
@@ -20,13 +20,13 @@ class RedisPublisher:
     url
         ``redis://host:port/db``.
     ttl
-        Seconds a document lives.
+        Time to live of a document, seconds.
     timeout
-        Seconds after which Redis counts as away.
+        Seconds without a reply after which Redis counts as unavailable.
     """
 
     def __init__(self, url: str, ttl: float, timeout: float = 2.0) -> None:
-        # The caller tries again with what is dirty then; retrying here would publish stale lists.
+        # No retry here: the caller ranks anew for each attempt, and a retry would publish stale lists.
         self._redis = Redis.from_url(
             url,
             socket_timeout=None,
@@ -57,12 +57,12 @@ class RedisPublisher:
         await self._execute(pipeline)
 
     async def _execute(self, pipeline: Any) -> None:
-        # One bound on the whole: the client's own would be set up anew for each of the answers.
+        # One timeout for the whole pipeline: the timeout of the client applies to each reply.
         try:
             async with asyncio.timeout(self._timeout):
                 await pipeline.execute()
         except TimeoutError as error:
-            raise PublisherUnavailableError(f"no answer in {self._timeout:g} s") from error
+            raise PublisherUnavailableError(f"no reply within {self._timeout:g} s") from error
         except (RedisError, OSError) as error:
             raise PublisherUnavailableError(str(error)) from error
 

@@ -44,7 +44,7 @@ class Worker:
     rows
         The users table.
     components
-        What handles events, learns and publishes.
+        The components that handle events, learn and publish.
     catch_up_barrier
         Open while events may be handled.
     """
@@ -81,7 +81,9 @@ class Worker:
         return self.app.producer._ensure_producer()  # noqa: SLF001  # Faust has no public way to it
 
     def _stop_on_lost_batch(self, error: Exception) -> None:
-        _LOG.error("Kafka did not take a batch; stopping, so that its events are read again: %s", error)
+        _LOG.error(
+            "Kafka did not acknowledge a batch; stopping, so that its events are consumed again: %s", error
+        )
         self._background.add(asyncio.ensure_future(self.app.crash(error)))
 
     def _spawn(self, work: Awaitable[Any]) -> None:
@@ -91,9 +93,9 @@ class Worker:
         task.add_done_callback(self._on_task_done)
 
     def _on_task_done(self, task: "asyncio.Future[Any]") -> None:
-        """A part that failed ends the worker: half a worker would take events and not publish them."""
+        """End the worker when a component failed: the others would consume events and not publish lists."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("a part of the worker failed", exc_info=error)
+            _LOG.error("a component of the worker failed; stopping", exc_info=error)
             crash_task = asyncio.ensure_future(self.app.crash(error))
             self._background.add(crash_task)
 
@@ -121,7 +123,7 @@ class Worker:
         try:
             await self._producer().send_and_wait(topic, value, key=key)
         except Exception as error:
-            # Faust acknowledges the event whatever happens to it; only a worker that ends reads it again.
+            # Faust commits the event in any case; only after a restart of the worker it is consumed again.
             await self.app.crash(error)
             raise
 
@@ -139,8 +141,8 @@ class Worker:
         self._assigned.set()
 
     async def _run(self) -> None:
-        """What a worker does beside its agents."""
-        # The split first: what the replica folds is compared from the time on at which it last changed.
+        """Start the components; then, for each assignment, catch up with the log and open the barrier."""
+        # Policies first: the comparison counts rewards from the effective time of the assignment.
         components = self.components
         for task in (
             await components.policies.start(),
@@ -153,18 +155,18 @@ class Worker:
         while True:
             await self._assigned.wait()
             self._assigned.clear()
-            # Interactions that the partitions' owners before sent must be folded before ours overtake them.
+            # The previous owners' interactions must be folded before ours, which have later offsets.
             await components.replica.catch_up()
             if self._assigned.is_set():
                 continue
             owned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
-            # What their shoppers were shown, and what came of it, is known to the owners before.
+            # The previous owners had the published lists of these users, and the outcomes, in memory.
             await components.list_recovery.recover(owned)
             if self._assigned.is_set():
                 continue
             self.rows.clear_cache()
             components.replica.set_owned_partitions(owned)
-            # What is there now stays: the collector need not look at it again and again.
+            # Objects from before this point are long-lived: exclude them from garbage collection.
             gc.collect()
             gc.freeze()
             self.catch_up_barrier.set()
@@ -172,7 +174,7 @@ class Worker:
             self._spawn(self._republish_recent_users())
 
     async def _republish_recent_users(self) -> None:
-        """Publish recently active shoppers again: their lists may have been lost with a crash or by Redis."""
+        """Mark recently active users as pending: a crash or Redis may have lost their lists."""
         n_rows = 0
         queue = self.components.queue
         oldest = self.components.models.newest - self.settings.republish_window
@@ -182,8 +184,8 @@ class Worker:
                 queue.mark_pending(user_id)
                 queue.invalidate([entry.item_id for entry in row.recent], row.segments)
             elif not row.counts.total and not self.rows.get(user_id).counts.total:
-                # A row without events is one that was erased: their lists may have outlived the worker that did it.
-                # Whoever came back while the rows are gone through has a list by now.
+                # A row without events was erased, and a crash may have prevented the deletion from Redis. The second
+                # lookup excludes users who returned during the scan.
                 queue.add_erasure(user_id)
             if n_rows % _SCAN_BATCH == 0:
                 await queue.wait_for_capacity()
@@ -268,7 +270,7 @@ def _faust_app(settings: Settings, partitions: int, table_store: str, metrics: M
         Table=ChangelogTable,
         ConsumerScheduler=BrokerTimeOrder,
         consumer_auto_offset_reset="earliest",
-        # A killed worker holds its partitions until the broker gives it up; Faust's own minute is long.
+        # A killed worker holds its partitions until its session times out; the default of Faust is a minute.
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 4,
         broker_commit_interval=1.0,
