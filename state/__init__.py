@@ -1,7 +1,8 @@
-"""What is remembered: the shopper's row and its pure fold, and the model store.
+"""State per user and per published list, and snapshots; imports `topics` alone.
 
-`row` is the row and its encoding, `fold` takes an event into it, `duplicates` and `sessions` are the rules the
-fold applies, `tables` is the Faust table that keeps the rows (the only module here that knows Faust), and
-`model_store` keeps snapshots of the models. `published_list` is a list as it is remembered, `lists` the memory of
-them, `retention` says which of a shopper's stay, and `attribution` matches reactions with them.
+`row` is a user's row and its encoding, `fold` folds an event into it by the rules of `dedup` and `session_window`,
+and `user_table` stores the rows in a Faust table (the only module here that imports Faust). `published_list` is one
+published list with its outcomes, `list_store` holds the lists of all users, `retention` selects the lists to evict,
+`attribution` matches reactions with lists, and `log_progress` holds how much of their log is known. `model_store`
+stores snapshots of the models.
 """

@@ -1,8 +1,8 @@
-"""The ring of a shopper's recent events, by which duplicates are found.
+"""The ring of a user's recent event ids, for deduplication.
 
-An entry is 12 bytes: 6 of the hash of the event id, 1 of the source topic, 5 of the offset. Two different ids
-fall on one hash with a chance of 64 / 2**48 an event. The place is kept too, so that an event read again after
-a crash (same place) is told from one sent again (another place).
+An entry has 12 bytes: 6 of a hash of the event id, 1 of the source, 5 of the offset. Two different ids collide with
+probability 64 / 2**48 per event. The offset distinguishes an event that is read again after a crash (same offset)
+from one that was sent twice (another offset).
 """
 
 from hashlib import blake2b
@@ -11,14 +11,14 @@ from typing import Final, NamedTuple
 from topics.records import Source
 
 CAPACITY: Final = 64
-"""Events remembered; an older one's id is forgotten."""
+"""Number of events in the ring."""
 
 _HASH_BYTES: Final = 6
 _ENTRY_BYTES: Final = 12
 
 
 class RecordId(NamedTuple):
-    """Where an event stood: source topic, partition, offset."""
+    """The position of an event in the log: source, partition, offset."""
 
     source: Source
     partition: int
@@ -30,7 +30,7 @@ def _hash(event_id: str) -> bytes:
 
 
 def find(ring: bytes, event_id: str) -> tuple[int, int] | None:
-    """The source and offset at which an event id was first taken, or None.
+    """The source and offset at which an event id was first seen, or None.
 
     Examples
     --------
@@ -52,14 +52,14 @@ def find(ring: bytes, event_id: str) -> tuple[int, int] | None:
 
 
 def remember(ring: bytes, event_id: str, source: Source, offset: int) -> bytes:
-    """A ring with one more event, the oldest dropped when it is full.
+    """The ring with one more event; the oldest is dropped if the ring is full.
 
     Parameters
     ----------
     ring
-        The ring so far.
+        The current ring.
     event_id, source, offset
-        The event and its place; offsets are kept modulo 2**40.
+        The event and its position; offsets are stored modulo 2**40.
 
     Returns
     -------

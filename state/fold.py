@@ -1,8 +1,8 @@
-"""The pure fold of an event into a shopper's row.
+"""The pure fold of an event into a user's row.
 
-`fold` is a function of its arguments: no clock, no chance, no I/O. Recent items, the session, queries, bought items
-and counts are functions of the *set* of events taken (the newest by event time, sums, maxima), so that events that
-arrive in another order across topics leave the same row.
+`fold` is a function of its arguments: no clock, no randomness, no I/O. Recent items, the session, queries, bought
+items and counts are functions of the *set* of accepted events (newest by event time, sums, maxima): events that
+arrive in another order across topics result in the same row.
 """
 
 from collections.abc import Sequence
@@ -42,7 +42,7 @@ _ITEM_TIMES: Final = {
 
 
 class FoldOutcome(StrEnum):
-    """What became of an event; also the `outcome` label of the metric."""
+    """The outcome of an event; also the `outcome` label of the metric."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -55,11 +55,11 @@ class FoldResult(NamedTuple):
     Attributes
     ----------
     row
-        The row after the event; the very same object where nothing changed.
+        The row after the event; the same object if nothing changed.
     outcome
-        Accepted, a duplicate, or read again after a crash.
+        Accepted, a duplicate, or replayed after a crash.
     interaction
-        What the models are to learn; None for a duplicate and for an impression.
+        The interaction that the models learn; None for a duplicate and for an exposure.
     """
 
     row: UserRow
@@ -68,24 +68,24 @@ class FoldResult(NamedTuple):
 
 
 def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> FoldResult:
-    """Take an event into a row.
+    """Fold an event into a row.
 
     Parameters
     ----------
     row
-        The shopper's row so far.
+        The user's current row.
     event
-        A checked event of that shopper.
+        A checked event of that user.
     record_id
-        Where the event stood.
+        Position of the event in the log.
     gap
         Seconds of inactivity that close a session.
 
     Returns
     -------
-    Folded
-        An event at or below the row's watermark changes nothing, but its interaction is given again,
-        identical: after a crash it may be missing from the log though the row was written.
+    FoldResult
+        An event at or below the row's watermark does not change the row, but returns the same interaction again:
+        after a crash it may be missing in the log although the row was written.
 
     Examples
     --------
@@ -114,7 +114,7 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> Fol
     interaction = interaction_of(event, record_id)
     event_type = BY_STRUCT[type(event)]
     if event_type.effect is Effect.ERASURE:
-        # Only what recognises the shopper's older events on replay is kept.
+        # Watermarks and event ids stay: they reject replays and duplicates of the erased events.
         row = structs.replace(EMPTY_ROW, watermarks=watermarks, ring=ring)
     else:
         row = _updated_row(row, event, event_type, interaction, gap, watermarks, ring)
@@ -133,7 +133,7 @@ def _updated_row(
     counts, recent, times, queries = row.counts, row.recent, row.times, row.queries
     item_times: dict[str, dict[str, float]] = {}
     if interaction is None:
-        # An exposure is no activity of the user: it belongs to no session.
+        # An exposure is not an activity of the user: it belongs to no session.
         ts, segments = event.time, segments_of(event)
     else:
         ts, segments = interaction.ts, interaction.segments
@@ -167,12 +167,12 @@ def _updated_row(
 
 
 def interaction_of(event: UserEvent, record_id: RecordId) -> Interaction | None:
-    """What the models are to learn from an event: a function of the event and its place alone.
+    """The interaction of an event: a function of the event and its position in the log alone.
 
     Returns
     -------
     Interaction or None
-        None for an impression, which says what was shown and not what the shopper did.
+        None for an exposure, which is not an action of the user.
     """
     read = BY_STRUCT[type(event)].read
     if read is None:
@@ -195,7 +195,7 @@ def interaction_of(event: UserEvent, record_id: RecordId) -> Interaction | None:
 
 
 def segments_of(event: UserEvent) -> tuple[str, ...]:
-    """The audiences an event counts for besides ``all``: its country and its channel.
+    """The segments of an event besides ``all``: its country and its channel.
 
     Examples
     --------
@@ -213,7 +213,7 @@ _Timed = TypeVar("_Timed", RecentInteraction, RecentQuery)
 
 
 def _insert(entries: tuple[_Timed, ...], entry: _Timed, limit: int) -> tuple[_Timed, ...]:
-    """`entries` with one more at its place in event time, the oldest dropped beyond `limit`."""
+    """`entries`, ordered by event time, with one more; the oldest are dropped beyond `limit`."""
     updated_entries: list[_Timed] = list(entries)
     updated_entries.append(entry)
     if len(updated_entries) > 1 and entry.ts <= updated_entries[-2].ts:
@@ -238,7 +238,7 @@ def _without_old_results(queries: tuple[RecentQuery, ...], oldest_ts: float) -> 
 
 
 def _with_latest(times: dict[str, float], lines: Sequence[Line], ts: float, limit: int) -> dict[str, float]:
-    """`times` with the newest time of each item, the oldest items dropped beyond `limit`."""
+    """`times` with the newest time of each item; the oldest items are dropped beyond `limit`."""
     for line in lines:
         item_id = line.item_id
         times = {**times, item_id: max(ts, times.get(item_id, ts))}

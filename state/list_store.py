@@ -1,8 +1,7 @@
-"""The memory of published lists: what each shopper's last lists were, and what is known of their fate.
+"""The store of published lists: each user's last lists and their outcomes.
 
-A worker remembers the lists of the shoppers it owns. What became of them (which items were seen, which were
-rewarded) is a fold of `topics.records.Reward`s, so that the lists and the rewards read back from Kafka make the same
-memory again.
+A worker holds the lists of the users of its partitions. Outcomes (seen items, rewarded items) are a fold of
+`topics.records.Reward`, so that the store can be restored from the lists and rewards on Kafka.
 """
 
 from bisect import insort
@@ -18,7 +17,7 @@ from state.retention import MIN_RETAINED, Retention
 from topics.records import Reward
 
 _ENTRY_BYTES: Final = 320
-"""What a remembered list takes beside its items, propensities and features: two objects, a slot, an id, a time."""
+"""Bytes of a list besides its items, propensities and features: two objects, a slot, an id, a time."""
 
 
 class _UserLists(msgspec.Struct):
@@ -32,12 +31,12 @@ class _UserLists(msgspec.Struct):
 
     @property
     def newest(self) -> float:
-        """When their newest list was published."""
+        """Publication time of the newest list."""
         return max(each[-1].at for each in (self.lists, self.searches) if each)
 
 
 class _UserListsLru:
-    """Shoppers, whoever got a list longest ago first, and how many lists they have together."""
+    """Users in the order of their last list, oldest first, and the total number of their lists."""
 
     def __init__(self) -> None:
         self.users: OrderedDict[str, _UserLists] = OrderedDict()
@@ -62,7 +61,7 @@ class _UserListsLru:
         self.users = OrderedDict(sorted(self.users.items(), key=lambda entry: entry[1].newest))
 
     def memory_bytes(self) -> int:
-        """Bytes held, estimated from the newest lists of a sample of shoppers."""
+        """Memory in bytes, estimated from the newest lists of a sample of users."""
         sample = [
             each
             for user_lists, _ in zip(reversed(self.users.values()), range(100), strict=False)
@@ -76,23 +75,24 @@ class _UserListsLru:
 
 
 class PublishedListStore:
-    """The lists that shoppers of this worker have, the newest few of each.
+    """The newest lists of each user of this worker.
 
     Parameters
     ----------
     limit
-        Lists remembered in all. Beyond it those go of whoever got a list longest ago; of lists with a reaction the
-        items reacted to stay, so that a purchase finds its click, and of such remnants there are as many at most.
+        Maximum number of lists. Beyond it, the lists of the user whose last list is oldest are evicted. Lists with a
+        reaction are truncated to the items with a reaction, so that a purchase is attributed to its click; there
+        are at most `limit` truncated lists.
     retention
-        Which of one shopper stay. Of their searches those with a reaction, those that are just up, and the newest
-        `MIN_RETAINED`.
+        Selects the lists of one user to evict. Search lists are retained if they have a reaction, were just
+        displayed, or are among the newest `MIN_RETAINED`.
 
     Examples
     --------
-    >>> memory_bytes = PublishedListStore()
-    >>> memory_bytes.add("ann", 0, PublishedList("l1", "fixed", 100.0, ("shoe", "sock")))
-    >>> memory_bytes.add("ann", 0, PublishedList("l2", "fixed", 200.0, ("hat",)))
-    >>> memory_bytes.last_before("ann", 150.0).items
+    >>> store = PublishedListStore()
+    >>> store.add("ann", 0, PublishedList("l1", "fixed", 100.0, ("shoe", "sock")))
+    >>> store.add("ann", 0, PublishedList("l2", "fixed", 200.0, ("hat",)))
+    >>> store.last_before("ann", 150.0).items
     ('shoe', 'sock')
     """
 
@@ -105,33 +105,33 @@ class PublishedListStore:
         self._watermarks: dict[int, float] = {}
 
     def __len__(self) -> int:
-        """Lists remembered, and remnants of lists."""
+        """Number of lists, including truncated lists."""
         return self._recent.count + self._truncated.count
 
     def advance_watermark(self, partition: int, ts: float) -> None:
-        """Note that the events of a partition were taken up to one.
+        """Record that events of a partition were processed up to a time.
 
         Parameters
         ----------
         partition
-            Which.
+            The partition.
         ts
-            The broker's time of the event, seconds since the epoch.
+            The broker's timestamp of the event, seconds since the epoch.
         """
         self._watermarks[partition] = max(ts, self._watermarks.get(partition, ts))
 
     def add(self, user_id: str, partition: int, published: PublishedList) -> None:
-        """Remember a list.
+        """Add a list.
 
-        The same list again (a shopper is published once more without an event in between, or it is read back though
-        it was never forgotten) keeps its place and its fate, and its windows begin anew.
+        A list that is already stored (published again without an event in between, or restored though it was never
+        evicted) keeps its position and its outcomes; its attribution windows restart.
 
         Parameters
         ----------
         user_id, partition
-            Whose, and the partition of their events.
+            The user, and the partition of the user's events.
         published
-            The list; one without items is nothing to remember.
+            The list; an empty list is ignored.
         """
         if not published.items:
             return
@@ -153,7 +153,7 @@ class PublishedListStore:
         self._evict(user_lists, published)
 
     def _evict(self, user_lists: _UserLists, added: PublishedList) -> None:
-        """Drop what there is no room for now: lists of the same shopper, and of those who were here longest ago."""
+        """Evict lists of the same user by the retention rule, then lists of the least recent users."""
         lists = user_lists.searches if added.search else user_lists.lists
         retention = self._search_retention if added.search else self._retention
         watermark = self._watermarks.get(user_lists.partition, -inf)
@@ -173,12 +173,12 @@ class PublishedListStore:
             self._truncated.pop_oldest()
 
     def add_truncated(self, truncated_lists: Iterable[tuple[str, int, PublishedList]]) -> None:
-        """Remember what is left of lists of before those that are remembered; where there is no room, the newest.
+        """Add truncated lists that are older than the stored ones; beyond the limit the newest are retained.
 
         Parameters
         ----------
         truncated_lists
-            Whose, the partition of their events, and the remnant. Of a list that is remembered nothing changes.
+            User, partition of the user's events, and truncated list. A list that is already stored is unchanged.
         """
         for user_id, partition, truncated in truncated_lists:
             if self.find(user_id, truncated.list_id) is not None:
@@ -198,7 +198,7 @@ class PublishedListStore:
         self._evict_truncated()
 
     def discard(self, user_id: str, published: PublishedList) -> None:
-        """Forget a list that came to nobody's eyes; one that had been published before as it is stays."""
+        """Remove a list that was not displayed; a stored list from an earlier publication stays."""
         user_lists = self._recent.users.get(user_id)
         if user_lists is not None:
             lists = user_lists.searches if published.search else user_lists.lists
@@ -212,12 +212,12 @@ class PublishedListStore:
         return self._recent.users.get(user_id) or self._truncated.users.get(user_id)
 
     def lists_of(self, user_id: str) -> Sequence[PublishedList]:
-        """The lists of a shopper, oldest first; those of searches apart."""
+        """The lists of a user, oldest first, without search lists."""
         user_lists = self._lists_of_user(user_id)
         return () if user_lists is None else user_lists.lists
 
     def find(self, user_id: str, list_id: str) -> PublishedList | None:
-        """The list of a shopper, or of their search, that has this name."""
+        """The list or search list of a user with this id."""
         user_lists = self._lists_of_user(user_id)
         if user_lists is not None:
             for each in (*user_lists.lists, *user_lists.searches):
@@ -226,25 +226,25 @@ class PublishedListStore:
         return None
 
     def last_before(self, user_id: str, ts: float) -> PublishedList | None:
-        """The shopper's list that was published last before a time, if it is held whole; searches apart."""
+        """The user's last list published before a time, without search lists; None if it is truncated."""
         for each in reversed(self.lists_of(user_id)):
             if each.at <= ts:
                 return None if each.is_truncated else each
         return None
 
     def apply_outcome(self, reward: Reward) -> None:
-        """Take note of what a reward says of a list; one of a list not remembered says nothing here."""
+        """Apply the outcome of a reward; ignored if its list is not stored."""
         existing = self.find(reward.user_id, reward.list_id)
         if existing is not None:
             existing.apply_outcome(reward.kind, reward.position, reward.seen_positions, reward.ts)
 
     def forget(self, user_id: str) -> None:
-        """Forget a shopper."""
+        """Remove all lists of a user."""
         self._recent.take(user_id)
         self._truncated.take(user_id)
 
     def retain_partitions(self, partitions: Collection[int]) -> None:
-        """Forget the shoppers of all other partitions."""
+        """Remove the users of all other partitions."""
         self._watermarks = {at: ts for at, ts in self._watermarks.items() if at in partitions}
         for lru in (self._recent, self._truncated):
             removed = [
@@ -254,15 +254,15 @@ class PublishedListStore:
                 lru.take(user)
 
     def memory_bytes(self) -> int:
-        """Bytes held, estimated."""
+        """Estimated memory in bytes."""
         return self._recent.memory_bytes() + self._truncated.memory_bytes()
 
 
 def _merge_republished(existing: PublishedList, published: PublishedList) -> PublishedList:
-    """A list that is remembered, once it has been published again."""
+    """The stored list after it was published again."""
     if existing.items != published.items and not existing.is_truncated:
         return published
-    # of a remnant the whole is known again; what became of it is what it was
+    # A truncated list becomes whole again and keeps its outcomes.
     existing.items, existing.propensities, existing.features = (
         published.items,
         published.propensities,

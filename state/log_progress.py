@@ -1,4 +1,4 @@
-"""How far the topics of lists and rewards are known to a worker."""
+"""Progress of a worker in the log of lists and rewards."""
 
 from collections.abc import Collection
 
@@ -7,31 +7,32 @@ from topics.records import Source
 
 
 class LogProgress:
-    """How far the log of lists and rewards is known to this worker: what was read from it and what was delivered."""
+    """How much of the log of lists and rewards this worker has read or delivered."""
 
     def __init__(self) -> None:
         self.positions: dict[tuple[str, int], int] = {}
         """Next offset to read, by topic and partition."""
         self.last_rewarded: dict[tuple[Source, int], tuple[int, int]] = {}
-        """Offset and line of the newest event that has its reward in the log, by its source and partition."""
+        """Offset and line of the newest event with a reward in the log, by source and partition of the event."""
 
     def on_delivered(self, topic: str, partition: int, offset: int) -> None:
-        """Note the offset of the newest of this worker's own records that Kafka has.
+        """Record the offset of this worker's newest acknowledged record.
 
-        One that is told of when its partition has gone to another worker says nothing of what that one writes.
+        An acknowledgement after the partition moved to another worker is ignored: it says nothing about the records
+        of the new owner.
         """
         position = self.positions.get((topic, partition))
         if position is not None:
             self.positions[topic, partition] = max(position, offset + 1)
 
     def first_unrewarded_line(self, record_id: RecordId) -> int | None:
-        """The first line of an event that may lack its reward; None where none does."""
+        """The first line of an event that may lack its reward in the log; None if no line does."""
         offset, line = self.last_rewarded.get((record_id.source, record_id.partition), (-1, -1))
         if record_id.offset > offset:
             return 0
         return line + 1 if record_id.offset == offset else None
 
     def retain_partitions(self, partitions: Collection[int]) -> None:
-        """Know nothing of all other partitions any more."""
+        """Remove the progress of all other partitions."""
         self.positions = {at: offset for at, offset in self.positions.items() if at[1] in partitions}
         self.last_rewarded = {at: line for at, line in self.last_rewarded.items() if at[1] in partitions}

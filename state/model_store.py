@@ -1,8 +1,8 @@
 """Snapshots of the models: plain data with a format version and a checksum, never pickle.
 
-Whoever can write to the store must not be able to run code, so a snapshot is msgpack with numpy arrays in npy
-form (``allow_pickle=False`` both ways). A file that is torn, of another format or with a wrong checksum is passed
-over for the one before it.
+Write access to the store must not allow code execution, so a snapshot is msgpack with numpy arrays in npy format
+(``allow_pickle=False`` in both directions). A file that is truncated, has another format or a wrong checksum is
+skipped, and the one before it is used.
 """
 
 import io
@@ -25,7 +25,7 @@ _ARRAY: Final = 1
 
 
 class SnapshotError(ValueError):
-    """A snapshot cannot be read; the message says why."""
+    """A snapshot cannot be decoded; the message has the reason."""
 
 
 def encode_snapshot(state: Mapping[str, Any]) -> bytes:
@@ -39,7 +39,7 @@ def encode_snapshot(state: Mapping[str, Any]) -> bytes:
     Raises
     ------
     TypeError
-        If anything else is in it.
+        If the state holds any other type.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def decode_snapshot(raw: bytes) -> dict[str, Any]:
     Raises
     ------
     SnapshotError
-        If it is torn, of another format, or the checksum is wrong.
+        If it is truncated, has another format or a wrong checksum.
     """
     if len(raw) < _HEADER.size:
         raise SnapshotError("shorter than its header")
@@ -65,9 +65,9 @@ def decode_snapshot(raw: bytes) -> dict[str, Any]:
     if magic != MAGIC:
         raise SnapshotError("not a Headrace snapshot")
     if version != FORMAT:
-        raise SnapshotError(f"format {version}, this version reads {FORMAT}")
+        raise SnapshotError(f"format {version} instead of {FORMAT}")
     if len(body) != length:
-        raise SnapshotError(f"{len(body)} bytes where {length} were written")
+        raise SnapshotError(f"{len(body)} bytes instead of {length}")
     if zlib.crc32(body) != checksum:
         raise SnapshotError("the checksum does not match")
     try:
@@ -81,7 +81,7 @@ def _encode_array(value: object) -> msgspec.msgpack.Ext:
     if isinstance(value, np.generic):
         value = np.asarray(value)
     if not isinstance(value, np.ndarray) or value.dtype.hasobject:
-        raise TypeError(f"{type(value).__name__} is no plain data")
+        raise TypeError(f"{type(value).__name__} cannot be stored in a snapshot")
     buffer = io.BytesIO()
     np.save(buffer, value, allow_pickle=False)
     return msgspec.msgpack.Ext(_ARRAY, buffer.getvalue())
@@ -94,31 +94,31 @@ def _decode_array(code: int, data: memoryview) -> Any:
 
 
 class Snapshot(NamedTuple):
-    """A snapshot that was read."""
+    """A decoded snapshot."""
 
     name: str
     state: dict[str, Any]
 
 
 class ModelStore(Protocol):
-    """Where snapshots are kept."""
+    """Stores snapshots."""
 
     def save(self, state: Mapping[str, Any]) -> str:
-        """Write a snapshot and return its name; older ones beyond the limit are removed."""
+        """Write a snapshot, remove old ones beyond the limit, and return the name."""
 
     def newest(self) -> Snapshot | None:
-        """The newest snapshot that can be read."""
+        """The newest valid snapshot."""
 
 
 class DirectoryModelStore:
-    """Snapshots as files of a folder.
+    """Stores snapshots as files of a folder.
 
     Parameters
     ----------
     folder
-        Made when the first snapshot is written.
+        Created with the first snapshot.
     max_snapshots
-        Snapshots kept.
+        Number of retained snapshots.
     """
 
     def __init__(self, folder: Path, max_snapshots: int = 3) -> None:
@@ -126,7 +126,7 @@ class DirectoryModelStore:
         self._max_snapshots = max_snapshots
 
     def save(self, state: Mapping[str, Any]) -> str:
-        """Write a snapshot: to a temporary file, synced, then renamed, so that a crash leaves the old ones."""
+        """Write a snapshot to a temporary file, sync it, and rename it: a crash leaves the old ones intact."""
         self._folder.mkdir(parents=True, exist_ok=True)
         existing = self._names()
         number = int(existing[-1].split("-")[1].split(".")[0]) + 1 if existing else 1
@@ -142,12 +142,12 @@ class DirectoryModelStore:
         return name
 
     def newest(self) -> Snapshot | None:
-        """The newest snapshot that can be read; one that cannot is passed over with a warning."""
+        """The newest valid snapshot; invalid ones are skipped with a warning."""
         for name in reversed(self._names()):
             try:
                 return Snapshot(name, decode_snapshot((self._folder / name).read_bytes()))
             except (SnapshotError, OSError) as error:
-                _LOG.warning("passing over snapshot %s: %s", self._folder / name, error)
+                _LOG.warning("ignoring invalid snapshot %s: %s", self._folder / name, error)
         return None
 
     def _names(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""One published list as it is remembered: what stood on it, and what is known of its fate."""
+"""One published list: its items and their outcomes."""
 
 from array import array
 from collections.abc import Iterable, Sequence
@@ -9,32 +9,33 @@ import msgspec
 from topics.records import NON_POSITIVE, RewardKind
 
 UNKNOWN_ITEM: Final = ""
-"""In the place of an item of which nothing is held; no item has this id."""
+"""Placeholder of an item that a truncated list no longer holds; no item has this id."""
 
 
 class PublishedList(msgspec.Struct, gc=False):
-    """One published list, as compact as it goes.
+    """One published list in compact form.
 
     Attributes
     ----------
     list_id, policy
-        Its name, and what ordered it.
+        Its id, and the policy that ordered it.
     at
-        When it was published first, seconds since the epoch.
+        Time of first publication, seconds since the epoch.
     items
-        Ids, best first.
+        Item ids, best first.
     propensities
-        A float64 an item; empty where all are 1.
+        One float64 per item; empty if all are 1.
     features
-        A row an item of whatever the policy goes by; empty where it goes by none.
+        One feature row of the policy per item; empty if the policy uses no features.
     search
-        Whether it is of a search: then only a reaction that names it is matched with it.
+        Whether it is the list of a search; such a list matches only reactions that name it.
     window_start
-        When it was published last, or known to be shown: windows run from here.
+        Time of the last publication or impression: attribution windows start here.
     seen
-        A bit an item, by its place: whether it is known to have been seen.
+        One bit per rank: whether the item was seen.
     rewarded
-        For each kind of reaction a bit an item: whether it was rewarded. For impressions: whether one made it seen.
+        One bit per rank for each kind of reaction: whether the item has this reward. For impressions: whether an
+        impression event marked it as seen.
     """
 
     list_id: str
@@ -49,46 +50,46 @@ class PublishedList(msgspec.Struct, gc=False):
     rewarded: dict[RewardKind, int] | None = None
 
     def rank(self, item_id: str) -> int:
-        """The place of an item, from 0; -1 where it is not on the list."""
+        """The rank of an item, from 0; -1 if it is not on the list."""
         return self.items.index(item_id) if item_id in self.items else -1
 
     def propensity(self, rank: int) -> float:
-        """The probability with which the policy put the item of a place there."""
+        """The probability with which the policy put the item at this rank."""
         if not self.propensities:
             return 1.0
         return float(memoryview(self.propensities).cast("d")[rank])
 
     def feature_row(self, rank: int) -> bytes:
-        """The features of the item of a place."""
+        """The feature row of the item at a rank."""
         width = len(self.features) // len(self.items)
         return self.features[rank * width : (rank + 1) * width]
 
     def rewarded_mask(self, kind: RewardKind) -> int:
-        """The items that got a reward of a kind, a bit a place."""
+        """The items with a reward of a kind, one bit per rank."""
         return 0 if self.rewarded is None else self.rewarded.get(kind, 0)
 
     def has_positive_reaction(self, rank: int) -> bool:
-        """Whether the shopper made something good of the item of a place: a dislike is no choice of it."""
+        """Whether the item at a rank has a positive reaction; a dislike or hide is not positive."""
         return any(
             masks >> rank & 1 for kind, masks in (self.rewarded or {}).items() if kind not in NON_POSITIVE
         )
 
     @property
     def has_reaction(self) -> bool:
-        """Whether the shopper reacted to it, which is more than having seen it."""
+        """Whether the list has a reaction; an impression is not one."""
         return self.rewarded is not None and (
             len(self.rewarded) > 1 or RewardKind.IMPRESSION not in self.rewarded
         )
 
     @property
     def is_truncated(self) -> bool:
-        """Whether no more of it is held than what was reacted to."""
+        """Whether the list holds only the items with a reaction."""
         return self.items[-1] == UNKNOWN_ITEM
 
     def truncate(self) -> "PublishedList":
-        """The items that were reacted to, which later steps are matched with.
+        """The list reduced to the items with a reaction, to which later reactions can be attributed.
 
-        Of all others nothing is held, and they count as seen: nobody can tell any more what was.
+        All items count as seen, since exposure of the removed items is no longer known.
 
         Examples
         --------
@@ -124,7 +125,7 @@ class PublishedList(msgspec.Struct, gc=False):
         )
 
     def apply_outcome(self, kind: RewardKind, position: int, seen: Iterable[int], ts: float) -> None:
-        """Take note of a reward: its kind and place, the places it made seen, its time."""
+        """Apply the outcome of a reward: its kind and rank, the ranks it marks as seen, its time."""
         outcome_mask = sum(1 << rank for rank in seen)
         self.seen |= outcome_mask
         if kind is RewardKind.IMPRESSION:
@@ -137,14 +138,14 @@ class PublishedList(msgspec.Struct, gc=False):
 
 
 def pack_propensities(propensities: Sequence[float]) -> bytes:
-    """Propensities as `PublishedList.propensities` holds them.
+    """Encode propensities for `PublishedList.propensities`.
 
     Examples
     --------
     >>> pack_propensities([1.0, 1.0]), len(pack_propensities([0.5, 0.25]))
     (b'', 16)
     """
-    # The first place tells most policies that draw from those that do not.
+    # The first rank distinguishes most stochastic policies from deterministic ones, without a scan.
     if not propensities or (propensities[0] == 1.0 and propensities.count(1.0) == len(propensities)):
         return b""
     return array("d", propensities).tobytes()

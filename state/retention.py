@@ -1,4 +1,4 @@
-"""Which of a shopper's lists stay remembered when there are too many."""
+"""Selects which of a user's published lists to evict."""
 
 from collections.abc import Sequence
 from math import inf
@@ -9,25 +9,24 @@ import msgspec
 from state.published_list import PublishedList
 
 MIN_RETAINED: Final = 2
-"""The newest lists of a shopper, which stay whatever became of them; as many are remembered of their searches."""
+"""Number of a user's newest lists that are always retained; also the number of retained search lists."""
 
 MAX_RETAINED_FACTOR: Final = 4
-"""Times as many lists as stay without a reaction are remembered of a shopper at most, whatever they wait for."""
+"""Upper bound of all lists of a user, as a multiple of the lists retained without a reaction."""
 
 _REACTION_DELAY: Final = 30.0
-"""Seconds after another list took its place in which a reaction to a list is still likely: the page is open."""
+"""Seconds after its replacement in which a reaction to a list is still likely, because the page may be open."""
 
 
 class Retention(msgspec.Struct, frozen=True):
-    """Which list of a shopper goes when there are too many.
+    """The eviction rule for the lists of one user.
 
     Attributes
     ----------
     per_user
-        Lists without a reaction that stay; of all together `MAX_RETAINED_FACTOR` times as many.
+        Retained lists without a reaction; all lists together are at most `MAX_RETAINED_FACTOR` times as many.
     window
-        Seconds after which no reaction follows another: so long a list with one stays, for a list with a click on it
-        may yet lead to a purchase.
+        Seconds for which a list with a reaction is retained: a list with a click may still lead to a purchase.
 
     Examples
     --------
@@ -42,20 +41,20 @@ class Retention(msgspec.Struct, frozen=True):
     window: float = 86_400.0
 
     def select_eviction(self, lists: Sequence[PublishedList], watermark: float) -> int | None:
-        """The place of the list that is missed least; None where all may stay.
+        """The index of the list to evict; None if all are retained.
 
         Parameters
         ----------
         lists
-            Of one shopper, oldest first.
+            The lists of one user, oldest first.
         watermark
-            The broker's time of the newest event that was taken from their partition: what they did since is still
-            to come, and may be with any list that was up since.
+            The broker's timestamp of the newest processed event of the user's partition. Later events are still to
+            come, and may react to any list that was displayed since then.
         """
         per_user = max(self.per_user, MIN_RETAINED)
         if len(lists) <= per_user:
             return None
-        # Reactions come some time after the look at the list.
+        # A reaction follows the display of the list with a delay.
         displayed_since = watermark - _REACTION_DELAY
         reaction_cutoff = lists[-1].at - self.window
         n_idle, n_reacted = 0, 0

@@ -1,7 +1,7 @@
-"""The row of one shopper: everything remembered of them, and its encoding.
+"""The row of one user: the complete state of the user, and its encoding.
 
-Rows are immutable: the fold makes a new one, so that an exception half-way leaves the old row whole. Every part
-has a bound.
+Rows are immutable: the fold creates a new one, so that an exception leaves the old row intact. Every field is
+bounded.
 """
 
 from typing import Final
@@ -23,7 +23,7 @@ NO_WATERMARKS: Final = (-1,) * len(Source)
 
 
 class RecentInteraction(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One recent interaction with an item, at its place in event time."""
+    """One recent interaction with an item."""
 
     ts: float
     item_id: str
@@ -36,11 +36,10 @@ class RecentQuery(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Attributes
     ----------
     ts, query
-        When, and the words as typed.
+        Event time, and the query as typed.
     results, prices
-        What the shop showed, in its order, and the prices where it said them; at most ``MAX_RESULTS``. Kept for
-        the newest search alone, and no longer than the session gap: until then its list may have to be published
-        again.
+        Result item ids in display order and their prices, if the shop reports them; at most ``MAX_RESULTS``. Only
+        the newest search keeps them, for the session gap, because its list may have to be published again.
     """
 
     ts: float
@@ -50,7 +49,7 @@ class RecentQuery(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class EventCounts(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """How many events of each kind were taken."""
+    """Number of events by type."""
 
     clicks: int = 0
     searches: int = 0
@@ -60,37 +59,39 @@ class EventCounts(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum over all types."""
         return self.clicks + self.searches + self.purchases + self.impressions + self.feedback
 
 
 class UserRow(msgspec.Struct, frozen=True, array_like=True):
-    """What is remembered of one shopper.
+    """The state of one user.
 
     Attributes
     ----------
     format
         Version of this layout.
     watermarks
-        For each `topics.records.Source` the highest offset applied, -1 for none.
+        The highest applied offset of each `topics.records.Source`, -1 for none. A row stored before a source existed
+        is shorter; see `watermark_of`.
     ring
         Recent event ids, see `state.dedup`.
     recent
         The newest interactions with items by event time, oldest first; at most ``MAX_RECENT``.
     times
-        Event times of the newest events, rising; see `state.session_window`.
+        Event times of the newest events, ascending; see `state.session_window`.
     session
         The current session.
     counts
-        Events taken, by kind.
+        Events by type.
     first_ts, last_ts
         Event times of the first and the newest event.
     bought, hidden, liked
-        Item id to event time of the last purchase, dislike or hide, like; the oldest are dropped.
+        Event time of the last purchase, of the last dislike or hide, and of the last like, by item id; bounded, the
+        oldest are dropped.
     queries
         The newest searches, oldest first.
     segments
-        Audiences besides ``all``, from the newest event that named them.
+        Segments besides ``all``, from the newest event that has any.
     segments_ts
         Event time of that event.
     """
@@ -144,7 +145,7 @@ _decoder: Final = msgspec.msgpack.Decoder(UserRow)
 
 
 class RowFormatError(ValueError):
-    """Stored bytes are not a row of a format this version reads."""
+    """Stored bytes are not a row of a supported format."""
 
 
 def encode_row(row: UserRow) -> bytes:
@@ -159,19 +160,19 @@ def encode_row(row: UserRow) -> bytes:
 
 
 def decode_row(raw: bytes | None) -> UserRow:
-    """The row in `raw`; the empty row where there is none.
+    """The row in `raw`; the empty row if `raw` is None.
 
     Raises
     ------
     RowFormatError
-        If the bytes are no row, or of a newer format.
+        If the bytes are not a row, or have another format version.
     """
     if raw is None:
         return EMPTY_ROW
     try:
         row = _decoder.decode(raw)
     except msgspec.DecodeError as error:
-        raise RowFormatError(f"the stored row cannot be read: {error}") from None
+        raise RowFormatError(f"the stored row cannot be decoded: {error}") from None
     if row.format != FORMAT:
         raise RowFormatError(f"the stored row has format {row.format}, this version reads {FORMAT}")
     return row

@@ -1,18 +1,18 @@
-"""Sessions: visits of one shopper, closed by inactivity in event time.
+"""Sessions of one user, closed by inactivity in event time.
 
-The current session is a function of the set of event times, not of the order in which events arrived: a click that
-comes late from one topic joins the visit it belongs to, and may join two halves of it.
+The current session is a function of the set of event times, independent of their order of arrival: a click that
+arrives late from one topic joins its session, and can merge two sessions.
 """
 
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 MAX_TIMES: Final = 64
-"""Event times remembered of a shopper; a longer session is taken to begin at the oldest of them."""
+"""Event times stored per user; a longer session starts at the oldest of them."""
 
 
 class Session(NamedTuple):
-    """A visit.
+    """A session.
 
     Attributes
     ----------
@@ -28,7 +28,7 @@ NO_SESSION = Session(0.0, 0.0)
 
 
 def insert_time(times: tuple[float, ...], ts: float) -> tuple[float, ...]:
-    """Event times with one more at its place, the oldest dropped beyond `MAX_TIMES`.
+    """The sorted event times with one more; the oldest are dropped beyond `MAX_TIMES`.
 
     Examples
     --------
@@ -41,16 +41,16 @@ def insert_time(times: tuple[float, ...], ts: float) -> tuple[float, ...]:
 
 
 def current_session(times: Sequence[float], gap: float, previous: Session = NO_SESSION) -> Session:
-    """The current session: from the newest event back to the first pause that is longer than the gap.
+    """The current session: from the newest event back to the first pause longer than the gap.
 
     Parameters
     ----------
     times
-        Event times, rising, seconds since the epoch.
+        Event times, ascending, seconds since the epoch.
     gap
         Seconds of inactivity that close a session.
     previous
-        The session of the same times without the newest, where that came last: saves looking at all of them.
+        The session of the same times without the newest, if the newest arrived last; avoids a scan of all times.
 
     Examples
     --------

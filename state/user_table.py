@@ -1,8 +1,8 @@
-"""The Faust table that keeps the shoppers' rows, with its changelog written in batches.
+"""The Faust table of the users' rows; its changelog is written in batches.
 
-Faust sends each changelog record as a message of its own; `ChangelogTable` hands it to an outbox instead
-(`docs/decisions.md` has the figures). What Faust promises stays: the store's persisted offset follows what Kafka
-acknowledged, and the outbox is flushed before offsets are committed.
+Faust sends each changelog record as a message of its own; `ChangelogTable` appends it to a batch producer instead
+(`docs/decisions/` has measurements). Faust's guarantees stay: the store's persisted offset follows Kafka's
+acknowledgements, and the batch producer is flushed before offsets are committed.
 """
 
 import logging
@@ -24,25 +24,25 @@ ChangelogAppender = Callable[[str, int, bytes | None, bytes | None, Callable[[in
 
 
 class ChangelogTable(faust.Table):  # type: ignore[misc]
-    """A table of raw bytes whose changelog goes through an outbox."""
+    """A table of raw bytes whose changelog is written by a batch producer."""
 
     append: ChangelogAppender
-    """Set by `users_table`: takes topic, partition, key, value and what to call when delivered."""
+    """Appends topic, partition, key, value and a delivery callback; set by `users_table`."""
 
     _write_raw: Callable[[bytes, bytes], None] | None = None
-    """The store's write below its serializers, where it has one."""
+    """The store's write method below its serializers, if it has one."""
 
     def write(self, key: bytes, value: bytes, partition: int) -> None:
-        """Write a row and its changelog record: ``table[key] = value`` without the codecs on the way.
+        """Write a row and its changelog record: ``table[key] = value`` without Faust's codecs.
 
         Parameters
         ----------
         key, value
             Raw bytes.
         partition
-            Of the event that is being handled.
+            Partition of the event in processing.
         """
-        # First the store: a write that fails must not be in the changelog.
+        # The store first: a write that fails must not be in the changelog.
         if self._write_raw is None:
             self._write_raw = getattr(self.data, "_set", None) or self.data.__setitem__
         self._write_raw(key, value)
@@ -62,7 +62,7 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
     def _log(self, key: bytes, value: bytes | None) -> None:
         event = current_event()
         if event is None:
-            raise TypeError("the users table is changed only while an event is being handled")
+            raise TypeError("the user table can only be changed while an event is processed")
         partition = event.message.partition
         self.append(self.changelog_topic_name, partition, key, value, self._delivery_callback(partition))
 
@@ -72,8 +72,8 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
             tp = TP(self.changelog_topic_name, partition)
 
             def on_delivered(offset: int) -> None:
-                # A batch may be acknowledged after its partition moved to another worker: opening the
-                # partition's database again would keep its lock.
+                # A batch may be acknowledged after its partition moved to another worker. Opening the partition's
+                # database again would hold its lock.
                 if partition in getattr(self.data, "_dbs", (partition,)):
                     self.data.set_persisted_offset(tp, offset)
 
@@ -82,43 +82,43 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
 
 
 def users_table(app: Any, append: ChangelogAppender, partitions: int) -> ChangelogTable:
-    """Declare the users table on an application made with ``Table=ChangelogTable``."""
-    # Giving only a schema would leave JSON in the store: key and value types must be bytes.
+    """Declare the user table on an application created with ``Table=ChangelogTable``."""
+    # With a schema alone the store would hold JSON: key and value types must be bytes.
     table: ChangelogTable = app.Table(USERS_TABLE, partitions=partitions, key_type=bytes, value_type=bytes)
     table.append = append
     return table
 
 
 class UserRowStore(Protocol):
-    """The shoppers' rows of this worker's partitions."""
+    """The rows of the users of this worker's partitions."""
 
     def get(self, user_id: str) -> UserRow:
-        """The row, the empty one for a shopper not seen before."""
+        """The user's row; the empty row for a new user."""
 
     def put(self, user_id: str, row: UserRow, partition: int) -> None:
-        """Keep a row; while the event that changed it is being handled."""
+        """Store a row; allowed only while the event that changed it is processed."""
 
     def partition_of(self, user_id: str) -> int:
-        """The partition of a shopper's events."""
+        """The partition of a user's events."""
 
     def scan(self) -> Iterator[tuple[str, UserRow]]:
         """All rows."""
 
     def clear_cache(self) -> None:
-        """Read everything from the store again; after partitions moved."""
+        """Drop cached rows, after partitions moved."""
 
 
 class FaustUserRows:
-    """Rows in a Faust table, the recently used ones decoded in memory.
+    """Rows in a Faust table; recently used ones are cached decoded.
 
     Parameters
     ----------
     table
-        Bytes to bytes.
+        A table of bytes.
     partitions
-        Of the table.
+        Partition count of the table.
     cache_size
-        Most rows kept decoded.
+        Maximum number of cached rows.
     """
 
     def __init__(self, table: Any, partitions: int, cache_size: int = 20_000) -> None:
@@ -127,15 +127,15 @@ class FaustUserRows:
         self._cache_size: Final = cache_size
         self._cache: OrderedDict[str, tuple[UserRow, int]] = OrderedDict()
         self.count = 0
-        """Rows, as counted at the last scan and since."""
+        """Number of rows: from the last scan, plus new rows since then."""
 
     def get(self, user_id: str) -> UserRow:
-        """The row, the empty one for a shopper not seen before.
+        """The user's row; the empty row for a new user.
 
         Raises
         ------
         RowFormatError
-            If the stored bytes are not a row of this version.
+            If the stored bytes are not a row of a supported format.
         """
         hit = self._cache.get(user_id)
         if hit is not None:
@@ -147,9 +147,9 @@ class FaustUserRows:
             return EMPTY_ROW
 
     def put(self, user_id: str, row: UserRow, partition: int) -> None:
-        """Keep a row; while the event that changed it is being handled."""
+        """Store a row; allowed only while the event that changed it is processed."""
         key = user_id.encode()
-        # Only a row of no more than one event can be new; it is not, where that event is read again.
+        # Only a row of at most one event can be new; it is not new if that event is replayed.
         is_new = row.counts.total <= 1 and user_id not in self._cache and key not in self._table
         self._table.write(key, encode_row(row), partition)
         self.count += is_new
@@ -159,7 +159,7 @@ class FaustUserRows:
             self._cache.popitem(last=False)
 
     def partition_of(self, user_id: str) -> int:
-        """The partition of a shopper's events: as seen, else by Kafka's default partitioner."""
+        """The partition of a user's events: of the last stored row, or by Kafka's default partitioner."""
         hit = self._cache.get(user_id)
         if hit is not None:
             return hit[1]
@@ -172,12 +172,12 @@ class FaustUserRows:
             try:
                 yield key.decode(), decode_row(raw)
             except RowFormatError as error:
-                _LOG.warning("passing over the row of %r: %s", key, error)
+                _LOG.warning("ignoring the invalid row of user %r: %s", key, error)
 
     def set_count(self, count: int) -> None:
-        """Take the number of rows that a scan found."""
+        """Set the number of rows that a scan found."""
         self.count = count
 
     def clear_cache(self) -> None:
-        """Read everything from the table again; after partitions moved."""
+        """Drop cached rows, after partitions moved."""
         self._cache.clear()
