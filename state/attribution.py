@@ -1,7 +1,22 @@
-"""Which published list a reaction came from, and what that is worth.
+"""Attribution: matches a reaction with the published list that it came from, and computes the reward.
 
-`attribute` is a function of what is remembered of the lists, the event, its place and the broker's time of it: no
-clock, no chance, no I/O. `docs/rewards.md` has the table of outcomes.
+The rule, for each line of a reaction (a click, an order line, a feedback):
+
+1. If the event names a list, only that list matches. An order line that is not on the named list, in an order of
+   several lines, continues with rule 2.
+2. Otherwise the newest list of the user matches that holds the item, was published before the event, and whose
+   window for this kind is open. A window starts at the publication or at the last impression. Search lists match
+   only if named.
+3. A step after the click (cart, purchase, like, …) prefers the newest list with a positive reaction to the item.
+4. If the user's impressions are reported, a list matches only if the item was seen there. If reactions must name
+   their list (`require_list_id`), an unnamed one matches only by rule 3.
+5. One reward per item and kind: a second one is `Unattributed.REPEATED`.
+6. The reward marks the item and all items above it as seen; only the item if impressions of the list are reported.
+7. An impression marks the named items as seen, or all items of the list that it names. Without a list id, it belongs
+   to the newest list that holds at least half of its items.
+
+`attribute` is a pure function of the lists, the event and the broker's timestamp. `docs/rewards.md` has a table of
+outcomes.
 """
 
 import math
@@ -28,7 +43,7 @@ DEFAULT_REWARD_WEIGHTS: Final[dict[RewardKind, float]] = {
     RewardKind.DISLIKE: -2.0,
     RewardKind.HIDE: -3.0,
 }
-"""What a reaction of each kind is worth unless the settings say otherwise."""
+"""Default value of a reaction, by kind."""
 
 DEFAULT_ATTRIBUTION_WINDOWS: Final[dict[RewardKind, float]] = {
     RewardKind.CLICK: 1_800.0,
@@ -41,11 +56,11 @@ DEFAULT_ATTRIBUTION_WINDOWS: Final[dict[RewardKind, float]] = {
     RewardKind.HIDE: 86_400.0,
     RewardKind.IMPRESSION: 7 * 86_400.0,
 }
-"""Seconds after a list was published, or shown, in which a reaction of each kind may come, unless set otherwise."""
+"""Default attribution window by kind, in seconds after publication or impression of the list."""
 
 
 class Unattributed(StrEnum):
-    """Why a reaction is nobody's reward; also the `reason` label of the metric."""
+    """Why a reaction is attributed to no list; also the `reason` label of the metric."""
 
     NO_LIST = "no_list"
     UNKNOWN_LIST = "unknown_list"
@@ -57,19 +72,19 @@ class Unattributed(StrEnum):
 
 
 class AttributionRules(msgspec.Struct, frozen=True, kw_only=True):
-    """What reactions are worth, and how long they count.
+    """Values and windows of reactions.
 
     Attributes
     ----------
     weights, windows
-        By kind: worth, and seconds.
+        Value, and attribution window in seconds, by kind.
     price_exponent
-        How much the price counts in a purchase: 0 not at all, 1 in proportion.
+        Exponent of the price in the value of a purchase: 0 ignores the price, 1 is proportional.
     price_unit
-        The price, times quantity, at which a purchase is worth just its weight.
+        Price times quantity at which the value of a purchase equals its weight.
     require_list_id
-        Whether the shop's pages name the list in each reaction to it: what is clicked without was found elsewhere,
-        though it stands on a list as well.
+        Whether the shop's pages name the list in each reaction to it. Then an unnamed click is attributed to no list,
+        even if the item is on one.
 
     Examples
     --------
@@ -87,14 +102,14 @@ class AttributionRules(msgspec.Struct, frozen=True, kw_only=True):
     require_list_id: bool = False
 
     def value(self, kind: RewardKind, revenue: float = 0.0) -> float:
-        """What a reaction is worth; a purchase of unknown price (0) is worth its weight.
+        """The value of a reaction: its weight, times ``(revenue / price_unit) ** price_exponent`` for a purchase.
 
         Parameters
         ----------
         kind
-            What the shopper did.
+            Kind of the reaction.
         revenue
-            Price times quantity of a purchase.
+            Price times quantity of a purchase; 0 if unknown, and then the value is the weight.
         """
         weight = self.weights.get(kind, 0.0)
         if revenue > 0.0 and self.price_exponent:
@@ -113,14 +128,14 @@ class AttributionRules(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Attribution(NamedTuple):
-    """What came of an event.
+    """The result of an attribution.
 
     Attributes
     ----------
     rewards
-        In the order of the event's lines.
+        Rewards, in the order of the event's lines.
     unattributed
-        Why the other lines are nobody's reward.
+        The reasons of the lines without a reward.
     """
 
     rewards: tuple[Reward, ...] = ()
@@ -133,31 +148,30 @@ NO_ATTRIBUTION: Final = Attribution()
 def attribute(
     list_store: PublishedListStore,
     event: UserEvent,
-    place: RecordId,
+    record_id: RecordId,
     ts: float,
     rules: AttributionRules,
     first_line: int = 0,
 ) -> Attribution:
-    """Match an event with the lists it came from.
+    """Attribute an event to published lists, by the rule of the module docstring.
 
-    Each line is a reward of one list at most: of the one the event names, else (and for the lines of an order of
-    several that are not on it) of the newest that was published before it within the window and holds the item. What
-    it tells is noted in `list_store` at once, as `stream_app.worker.list_recovery` does with rewards read from Kafka.
+    The outcomes are applied to `list_store` at once, as `stream_app.worker.list_recovery` does with rewards from
+    Kafka.
 
     Parameters
     ----------
     list_store
-        The shopper's lists and their fate so far; changed by the rewards that come out.
+        The lists and their outcomes; the rewards are applied to it.
     event
-        A checked event; one that is neither a reaction nor an impression has no part in this.
-    place
-        Where the event stood.
+        A checked event; a search or an erasure has no rewards.
+    record_id
+        Position of the event in the log.
     ts
-        The broker's time of the event, seconds since the epoch.
+        The broker's timestamp of the event, seconds since the epoch.
     rules
         Windows and values.
     first_line
-        The lines before it have their rewards already.
+        The first line to attribute; earlier lines already have their rewards.
 
     Examples
     --------
@@ -174,7 +188,9 @@ def attribute(
     if event_type.effect is Effect.EXPOSURE:
         impression = cast("Impression", event)
         return (
-            NO_ATTRIBUTION if first_line else _attribute_impression(list_store, impression, place, ts, rules)
+            NO_ATTRIBUTION
+            if first_line
+            else _attribute_impression(list_store, impression, record_id, ts, rules)
         )
     content = event_type.read(event) if event_type.read is not None else None
     kind = None if content is None else REWARD_KINDS.get(content.kind)
@@ -188,22 +204,22 @@ def attribute(
         if isinstance(match, Unattributed):
             unattributed.append(match)
             continue
-        listed, at = match
-        # A shop that says what was shown has said what was seen above; from any other it is taken so.
+        listed, rank = match
+        # With impressions of this list, seen items above are known already; without, they are assumed to be seen.
         impressions_reported = RewardKind.IMPRESSION in (listed.rewarded or ())
-        seen = _newly_seen(listed, (at,) if impressions_reported else range(at + 1))
+        seen = _newly_seen(listed, (rank,) if impressions_reported else range(rank + 1))
         revenue = _revenue(line)
         reward = msgspec.structs.replace(
-            _make_reward(listed, kind, event.user_id, content.list_id, place, number, ts, seen),
+            _make_reward(listed, kind, event.user_id, content.list_id, record_id, number, ts, seen),
             item_id=line.item_id,
-            position=at,
-            propensity=listed.propensity(at),
+            position=rank,
+            propensity=listed.propensity(rank),
             value=rules.value(kind, revenue),
             revenue=revenue,
-            features=listed.feature_row(at),
-            first_positive=not listed.has_positive_reaction(at),
+            features=listed.feature_row(rank),
+            first_positive=not listed.has_positive_reaction(rank),
         )
-        listed.apply_outcome(kind, at, seen, ts)
+        listed.apply_outcome(kind, rank, seen, ts)
         rewards.append(reward)
     return Attribution(tuple(rewards), tuple(unattributed))
 
@@ -214,7 +230,7 @@ def _revenue(line: Line) -> float:
 
 
 _Match = tuple[PublishedList, int] | Unattributed
-"""The list that a reaction with an item came from and the item's place on it, or why there is none."""
+"""The matched list and the item's rank on it, or the reason why no list matches."""
 
 
 def _match_line(
@@ -226,10 +242,10 @@ def _match_line(
     ts: float,
     rules: AttributionRules,
 ) -> _Match:
-    """The list that one line came from."""
+    """Match one line with a list (rules 1 and 2)."""
     if content.list_id:
         named_list = list_store.find(user_id, content.list_id)
-        # An order names one list, and its other lines may come from others.
+        # An order names one list, but its lines may come from several.
         if named_list is None or named_list.rank(line.item_id) >= 0 or len(content.lines) == 1:
             return _match_named(named_list, line.item_id, kind, ts, rules.windows[kind])
     return _match_newest(list_store.lists_of(user_id), line.item_id, kind, ts, rules)
@@ -238,25 +254,23 @@ def _match_line(
 def _match_named(
     named_list: PublishedList | None, item_id: str, kind: RewardKind, ts: float, window: float
 ) -> _Match:
-    """The list that the event names."""
+    """Match with the named list."""
     if named_list is None:
         return Unattributed.UNKNOWN_LIST
-    at = named_list.rank(item_id)
-    if at < 0:
+    rank = named_list.rank(item_id)
+    if rank < 0:
         return Unattributed.UNKNOWN_LIST if named_list.is_truncated else Unattributed.NOT_ON_LIST
     if ts - named_list.window_start > window:
         return Unattributed.TOO_LATE
-    return Unattributed.REPEATED if named_list.rewarded_mask(kind) >> at & 1 else (named_list, at)
+    return Unattributed.REPEATED if named_list.rewarded_mask(kind) >> rank & 1 else (named_list, rank)
 
 
 def _match_newest(
     lists: Sequence[PublishedList], item_id: str, kind: RewardKind, ts: float, rules: AttributionRules
 ) -> _Match:
-    """The newest list of before that holds the item.
+    """Match with the newest list that holds the item (rules 2 to 5).
 
-    Of a shopper whose impressions are told, only where the item was seen: what they do by themselves makes new lists
-    too, which may well hold what they are at. A step after the click (cart, purchase, like, …) goes to the list on
-    which the item was clicked, however many were made since. Where reactions name their list, to no other.
+    Rule 4 exists because activity outside the lists also creates new lists, and these often hold the item at hand.
     """
     window = rules.windows[kind]
     match = None
@@ -271,26 +285,26 @@ def _match_newest(
         elif ts - each.window_start > window:
             reason = Unattributed.TOO_LATE
         else:
-            at = each.items.index(item_id)
-            if each.rewarded_mask(kind) >> at & 1:
-                # Once an item and kind, however many of the shopper's lists hold the item.
+            rank = each.items.index(item_id)
+            if each.rewarded_mask(kind) >> rank & 1:
+                # One reward per item and kind, even if several of the user's lists hold the item.
                 return Unattributed.REPEATED
-            if impressions_reported and not each.seen >> at & 1:
-                # The shop tells what was seen, and this was not: the shopper found it elsewhere.
+            if impressions_reported and not each.seen >> rank & 1:
+                # Impressions are reported and the item was not seen on this list: the user found it elsewhere.
                 reason = Unattributed.NOT_SEEN
-            elif rules.require_list_id and not (is_post_click and each.has_positive_reaction(at)):
+            elif rules.require_list_id and not (is_post_click and each.has_positive_reaction(rank)):
                 reason = Unattributed.MISSING_LIST_ID
             elif each.at <= ts:
-                is_better = is_post_click and not clicked and each.has_positive_reaction(at)
+                is_better = is_post_click and not clicked and each.has_positive_reaction(rank)
                 if is_better or match is None:
-                    match, clicked = (each, at), clicked or is_better
+                    match, clicked = (each, rank), clicked or is_better
     return reason if match is None else match
 
 
 def _attribute_impression(
-    list_store: PublishedListStore, event: Impression, place: RecordId, ts: float, rules: AttributionRules
+    list_store: PublishedListStore, event: Impression, record_id: RecordId, ts: float, rules: AttributionRules
 ) -> Attribution:
-    """What an impression tells: all of the list it names, or the items it names of it, were seen."""
+    """Mark the items of an impression as seen (rule 7)."""
     if event.list_id:
         listed = list_store.find(event.user_id, event.list_id)
         if listed is None:
@@ -309,22 +323,22 @@ def _attribute_impression(
         return Attribution(unattributed=(Unattributed.TOO_LATE,))
     ranks: Sequence[int] = range(len(listed.items))
     if event.items:
-        named_list = set(event.items)
-        ranks = [at for at, item in enumerate(listed.items) if item in named_list]
+        named_items = set(event.items)
+        ranks = [rank for rank, item in enumerate(listed.items) if item in named_items]
     seen = _newly_seen(listed, ranks)
     if not seen:
         if ranks:
-            # It is before the shopper's eyes again, though nothing of it is news.
+            # The list is displayed again: its windows restart, but no item is newly seen.
             listed.window_start = max(listed.window_start, ts)
         return Attribution(unattributed=(Unattributed.REPEATED if ranks else Unattributed.NOT_ON_LIST,))
-    reward = _make_reward(listed, RewardKind.IMPRESSION, event.user_id, event.list_id, place, 0, ts, seen)
+    reward = _make_reward(listed, RewardKind.IMPRESSION, event.user_id, event.list_id, record_id, 0, ts, seen)
     listed.apply_outcome(RewardKind.IMPRESSION, -1, seen, ts)
     return Attribution(rewards=(reward,))
 
 
 def _newly_seen(listed: PublishedList, ranks: Sequence[int]) -> tuple[int, ...]:
-    """Those of some places that were not known to be seen."""
-    return tuple([at for at in ranks if not listed.seen >> at & 1])
+    """The ranks that were not seen before."""
+    return tuple([rank for rank in ranks if not listed.seen >> rank & 1])
 
 
 def _make_reward(
@@ -332,16 +346,16 @@ def _make_reward(
     kind: RewardKind,
     user_id: str,
     named_list_id: str | None,
-    place: RecordId,
+    record_id: RecordId,
     line: int,
     ts: float,
     seen: tuple[int, ...],
 ) -> Reward:
-    """A reward with what is alike for all kinds: whose, where, when, and what was seen."""
+    """A reward with the fields that all kinds have: identity, list, time and newly seen items."""
     return Reward(
-        source=place.source,
-        partition=place.partition,
-        offset=place.offset,
+        source=record_id.source,
+        partition=record_id.partition,
+        offset=record_id.offset,
         line=line,
         ts=ts,
         user_id=user_id,
@@ -350,10 +364,10 @@ def _make_reward(
         kind=kind,
         delay=max(0.0, ts - listed.at),
         first_exposure=bool(seen) and not listed.seen,
-        seen=tuple([listed.items[at] for at in seen]),
+        seen=tuple([listed.items[rank] for rank in seen]),
         seen_positions=seen,
-        seen_propensities=tuple([listed.propensity(at) for at in seen]),
-        seen_features=b"".join([listed.feature_row(at) for at in seen]),
+        seen_propensities=tuple([listed.propensity(rank) for rank in seen]),
+        seen_features=b"".join([listed.feature_row(rank) for rank in seen]),
         search=listed.search,
         explicit=listed.list_id == named_list_id,
     )
