@@ -1,7 +1,8 @@
-"""The client of a web tier: reads lists from Redis in one round trip, reports impressions to Kafka.
+"""The client for a web tier: reads lists from Redis in one round trip, reports impressions to Kafka.
 
-`contract` has the Redis keys and documents, `client` the blocking and the asyncio client, `reporter` the reporter.
-Imports redis and msgspec, and kafka-python once an impression is reported; never Faust, numba or River.
+`redis_contract` defines the Redis keys and documents, `client` the blocking and the asyncio client,
+`impression_reporter` the reporter. It imports redis and msgspec, and kafka-python with the first impression; never
+Faust, numba or River.
 """
 
 from stream_app.client.client import (

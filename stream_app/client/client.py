@@ -1,16 +1,16 @@
-"""The client for the web tier: a shopper's list in one round trip to Redis.
+"""The client for the web tier: a user's list in one round trip to Redis.
 
-Both clients ask for a whole chain of keys at once and use the first that holds a list: the shopper's own, those of
-the items they look at, those of their audiences, and what is popular everywhere. Items the shopper must not see
-again can be passed over. What was shown can be reported back (`stream_app.client.impression_reporter`).
+Both clients fetch a chain of keys at once and return the first list: the user's own list, those of the items of the
+session, those of the user's segments, and the list of popular items. Items can be excluded. Displayed items can be
+reported as impressions (`stream_app.client.impression_reporter`).
 
 Examples
 --------
-On an empty Redis there is no list for anybody yet:
+An empty Redis has no list for any user:
 
 >>> from stream_app.tools.embedded import EmbeddedRedis
 >>> with EmbeddedRedis() as server, Client(server.address) as client:
-...     print(client.read("visitor-17", session_items=["i42"], segments=["country:FR"]))
+...     print(client.read("user-17", session_items=["i42"], segments=["country:FR"]))
 None
 """
 
@@ -46,43 +46,43 @@ from stream_app.client.redis_contract import (
 from topics.records import RecommendationList
 
 DEFAULT_TIMEOUT: Final = 0.25
-"""Seconds after which a read gives up: a page must not wait for its recommendations."""
+"""Timeout of a read, seconds: a page must not wait for its recommendations."""
 
 DEFAULT_SEARCH_TIMEOUT: Final = 0.1
-"""Seconds that a search waits for its personal order."""
+"""Seconds that a search waits for its ranked results."""
 
 STALE_SEARCH_TOLERANCE: Final = 1.0
-"""Seconds that a list may be older than the search it is taken for: clocks differ, and the event is sent before."""
+"""Seconds by which a matching list may be older than the search: clocks differ, and the event is sent earlier."""
 
 _POLL_INTERVAL: Final = 0.005
-"""Seconds between two looks for it."""
+"""Seconds between two reads while a search waits."""
 
 _MIN_SEARCH_TIMEOUT: Final = 0.005
-"""Seconds that a single look may take, where no time to wait is given."""
+"""Seconds that a single read may take with timeout 0."""
 
 _MAX_CONCURRENT_SEARCHES: Final = 32
-"""Searches that a blocking client waits for at a time; one more waits for its turn, within its own timeout."""
+"""Concurrent searches of a blocking client; further ones queue, within their own timeout."""
 
 _RETRIED_ERRORS: Final = (RedisConnectionError,)
-"""Tried once more: a connection of the pool that Redis closed meanwhile. A timeout is not: the page waits."""
+"""Errors that are retried once: Redis may have closed a pooled connection. A timeout is not: the page waits."""
 
 
 class ClientUnavailableError(ConnectionError):
-    """Redis did not answer in time; show the page without recommendations, or the shop's own."""
+    """Redis did not answer in time. Render the page without recommendations, or with your own."""
 
 
 class SearchOrder(NamedTuple):
-    """In which order to show what a search found.
+    """The order of search results.
 
     Attributes
     ----------
     items
         Every result once, best first.
     personal
-        Whether the order is Headrace's, for this shopper and this query; else it is the shop's own.
+        Whether the order is ranked for this user and query; otherwise it is the original order.
     document
-        The list it was taken from, None where it is the shop's own. It may hold items beside the results, which
-        people chose after the same words.
+        The search list; None for the original order. It may contain items that are not among the results and that
+        other users chose after the same query.
     """
 
     items: tuple[str, ...]
@@ -91,16 +91,16 @@ class SearchOrder(NamedTuple):
 
 
 def fallback_keys(user_id: str, session_items: Sequence[str], segments: Sequence[str]) -> list[str]:
-    """The keys that are asked for, the best first.
+    """The keys of a read, in the order of preference.
 
     Parameters
     ----------
     user_id
-        The shopper.
+        The user.
     session_items
-        Items of the current visit, oldest first; the last three are used.
+        Items of the current session, oldest first; the last three are used.
     segments
-        The shopper's audiences, the narrowest first.
+        The user's segments, the narrowest first.
 
     Examples
     --------
@@ -114,9 +114,9 @@ def fallback_keys(user_id: str, session_items: Sequence[str], segments: Sequence
 def first_usable_list(
     values: Sequence[bytes | None], exclude: Collection[str] = ()
 ) -> RecommendationList | None:
-    """The first value that is a list with an item left after `exclude`, or None.
+    """The first list that has an item outside of `exclude`, or None.
 
-    A value that cannot be read counts as absent: a newer worker may write what this client does not know.
+    A value that cannot be decoded is skipped: a newer worker may write documents that this client cannot decode.
     """
     for value in values:
         if value is None:
@@ -134,7 +134,7 @@ def first_usable_list(
 
 
 def reorder_results(document: SearchList, results: Sequence[str]) -> SearchOrder:
-    """The results in the order of a list; those not on it keep their order behind.
+    """Order results by a list; results that are not on the list follow in their original order.
 
     Examples
     --------
@@ -162,14 +162,14 @@ def _decode_search_list(value: bytes | None) -> SearchList | None:
 
 
 class _PendingSearch:
-    """The order that a search waits for, and what has been found in its place.
+    """The search list that a search waits for, and a stale list to fall back to.
 
     Parameters
     ----------
     query, results
         The search.
     searched_at
-        When it was, seconds since the epoch.
+        Time of the search, seconds since the epoch.
     """
 
     def __init__(self, query: str, results: Sequence[str], searched_at: float) -> None:
@@ -179,7 +179,7 @@ class _PendingSearch:
         self._stale_list: SearchList | None = None
 
     def match(self, value: bytes | None) -> SearchOrder | None:
-        """The order by the list in `value`, if it is one of this search."""
+        """The order by the list in `value`, if the list belongs to this search."""
         found = _decode_search_list(value)
         if found is None or found.query != self._query:
             return None
@@ -189,7 +189,7 @@ class _PendingSearch:
         return reorder_results(found, self._results)
 
     def fallback_order(self) -> SearchOrder:
-        """The order where no list came in time: by the one of the same words of before, or the shop's own."""
+        """The order after the timeout: by a stale list of the same query, or the original order."""
         stale_list = self._stale_list
         return (
             _original_order(self._results)
@@ -212,7 +212,7 @@ def _decode_list(value: bytes | None) -> RecommendationList | None:
 
 
 class _ImpressionReporting:
-    """What both clients are beside readers: they report what was shown."""
+    """Impression reporting, the same in both clients."""
 
     def __init__(self, reporter: ImpressionReporter | None) -> None:
         self._reporter = reporter
@@ -228,18 +228,19 @@ class _ImpressionReporting:
         channel: str | None = None,
         context: Mapping[str, str | int | float | bool | None] | None = None,
     ) -> bool:
-        """Report that a shopper was shown a list, or a part of it; see `ImpressionReporter.report_impression`.
+        """Report that a list, or a part of it, was displayed; see `ImpressionReporter.report_impression`.
 
-        It waits for nothing, so it is no coroutine of the asynchronous client either.
+        It does not block, so it is not a coroutine in `AsyncClient` either.
 
         Raises
         ------
         RuntimeError
-            If the client was given no reporter.
+            If the client has no reporter.
         """
         if self._reporter is None:
             raise RuntimeError(
-                f"{type(self).__name__} has nobody to report to: make it with reporter=ImpressionReporter(…)."
+                "This client has no reporter; create it with "
+                f"{type(self).__name__}(url, reporter=ImpressionReporter(…))."
             )
         return self._reporter.report_impression(
             user_id,
@@ -253,16 +254,16 @@ class _ImpressionReporting:
 
 
 class Client(_ImpressionReporting):
-    """Reads lists, blocking. Safe to share among threads; keep one a process.
+    """Reads lists, blocking. Thread-safe; use one client per process.
 
     Parameters
     ----------
     url
         ``redis://host:port/db``.
     timeout
-        Seconds after which a read gives up.
+        Timeout of a read, seconds.
     reporter
-        Takes what was `report_impression`; it is closed with the client.
+        Sends impressions; closed with the client.
     """
 
     def __init__(
@@ -285,23 +286,23 @@ class Client(_ImpressionReporting):
         segments: Sequence[str] = (),
         exclude: Collection[str] = (),
     ) -> RecommendationList | None:
-        """The shopper's list, or the best there is in its place, in one round trip.
+        """Read the user's list, or the best fallback, in one round trip.
 
         Parameters
         ----------
         user_id
-            The shopper.
+            The user.
         session_items
-            Items of the current visit, oldest first.
+            Items of the current session, oldest first.
         segments
-            The shopper's audiences, the narrowest first.
+            The user's segments, the narrowest first.
         exclude
-            Items to leave out.
+            Items to exclude.
 
         Returns
         -------
         RecommendationList or None
-            Its `key` tells which of the chain it is; None where Redis holds none of them.
+            Its `key` shows which list of the chain it is; None if Redis has none of them.
 
         Raises
         ------
@@ -311,23 +312,23 @@ class Client(_ImpressionReporting):
         return first_usable_list(self._get(fallback_keys(user_id, session_items, segments)), exclude)
 
     def read_key(self, key: str) -> RecommendationList | None:
-        """The list at one key of the contract, without fallbacks."""
+        """Read one key, without fallback."""
         return _decode_list(self._get([key])[0])
 
     def item(self, item_id: str) -> RecommendationList | None:
-        """What goes with an item."""
+        """Read the items related to an item."""
         return self.read_key(item_key(item_id))
 
     def popular(self, segment: str = GLOBAL_SEGMENT) -> RecommendationList | None:
-        """What is trending in a segment."""
+        """Read the trending items of a segment."""
         return self.read_key(popular_key(segment))
 
     def query(self, query: str) -> SearchList | None:
-        """What people choose after a query."""
+        """Read the items that users choose after a query."""
         return _decode_search_list(self._get([query_key(query)])[0])
 
     def last_search(self, user_id: str) -> SearchList | None:
-        """The personal order of the shopper's last search."""
+        """Read the ranked results of the user's last search."""
         return _decode_search_list(self._get([search_key(user_id)])[0])
 
     def search(
@@ -339,30 +340,29 @@ class Client(_ImpressionReporting):
         *,
         searched_at: float | None = None,
     ) -> SearchOrder:
-        """The order for this shopper of what the shop found, or the shop's own, after the timeout at the latest.
+        """Order search results for a user; after the timeout in the original order.
 
-        The shop sends its search event, with these results, before it asks; the list comes some hundredths of a
-        second later. Each look for it is one round trip. Of a search repeated, the list of before is there
-        already: it is taken only where the new one does not come in time. Never raises: where Redis does not
-        answer, the order is the shop's own.
+        Send the search event with these results first; the search list follows within hundredths of a second. The
+        client polls for it, with one round trip per read. If the user repeats a search, the previous list is still
+        there: it is used only if the new list does not arrive in time. Never raises: if Redis does not answer, the
+        order is the original one.
 
         Parameters
         ----------
         user_id
-            Who searches.
+            The user.
         query
-            The words, as in the event.
+            The query, as in the event.
         results
-            What the shop found, in its order.
+            The results, in their original order.
         timeout
-            Most seconds to wait; 0 looks once.
+            Seconds to wait; 0 reads once.
         searched_at
-            When the shopper searched, seconds since the epoch: a list that is more than `STALE_SEARCH_TOLERANCE`
-            older is of before. None means now. 0 takes a list of any age at once, for a page that is shown again
-            without a new event.
+            Time of the search, seconds since the epoch: a list that is more than `STALE_SEARCH_TOLERANCE` older is
+            stale. None is now. 0 accepts a list of any age, for a page that is rendered again without a new event.
         """
         pending_search = _PendingSearch(query, results, time.time() if searched_at is None else searched_at)
-        # In another thread, since connecting and each answer have timeouts of their own: only so is there one bound.
+        # In another thread: connecting and each reply have their own timeouts, and the sum needs a bound.
         future = self._executor.submit(
             self._await_search, user_id, pending_search, time.monotonic() + timeout
         )
@@ -394,7 +394,7 @@ class Client(_ImpressionReporting):
         return values
 
     def close(self) -> None:
-        """Close the connections, once what was shown is reported; it waits some seconds for a broker that is away."""
+        """Send pending impressions, waiting a few seconds at most, and close the connections."""
         if self._reporter is not None:
             self._reporter.close()
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -410,16 +410,16 @@ class Client(_ImpressionReporting):
 
 
 class AsyncClient(_ImpressionReporting):
-    """Reads lists in an event loop; the same chain and the same errors as `Client`.
+    """Reads lists in an event loop, with the same fallbacks and errors as `Client`.
 
     Parameters
     ----------
     url
         ``redis://host:port/db``.
     timeout
-        Seconds after which a read gives up.
+        Timeout of a read, seconds.
     reporter
-        Takes what was `report_impression`; it is closed with the client.
+        Sends impressions; closed with the client.
     """
 
     def __init__(
@@ -441,27 +441,27 @@ class AsyncClient(_ImpressionReporting):
         segments: Sequence[str] = (),
         exclude: Collection[str] = (),
     ) -> RecommendationList | None:
-        """The shopper's list, or the best there is in its place; see `Client.read`."""
+        """Read the user's list, or the best fallback; see `Client.read`."""
         return first_usable_list(await self._get(fallback_keys(user_id, session_items, segments)), exclude)
 
     async def read_key(self, key: str) -> RecommendationList | None:
-        """The list at one key of the contract, without fallbacks."""
+        """Read one key, without fallback."""
         return _decode_list((await self._get([key]))[0])
 
     async def item(self, item_id: str) -> RecommendationList | None:
-        """What goes with an item."""
+        """Read the items related to an item."""
         return await self.read_key(item_key(item_id))
 
     async def popular(self, segment: str = GLOBAL_SEGMENT) -> RecommendationList | None:
-        """What is trending in a segment."""
+        """Read the trending items of a segment."""
         return await self.read_key(popular_key(segment))
 
     async def query(self, query: str) -> SearchList | None:
-        """What people choose after a query."""
+        """Read the items that users choose after a query."""
         return _decode_search_list((await self._get([query_key(query)]))[0])
 
     async def last_search(self, user_id: str) -> SearchList | None:
-        """The personal order of the shopper's last search."""
+        """Read the ranked results of the user's last search."""
         return _decode_search_list((await self._get([search_key(user_id)]))[0])
 
     async def search(
@@ -469,11 +469,11 @@ class AsyncClient(_ImpressionReporting):
         user_id: str,
         query: str,
         results: Sequence[str],
-        timeout: float = DEFAULT_SEARCH_TIMEOUT,  # noqa: ASYNC109  # what it gives back then is not an error
+        timeout: float = DEFAULT_SEARCH_TIMEOUT,  # noqa: ASYNC109  # a timeout is not an error here
         *,
         searched_at: float | None = None,
     ) -> SearchOrder:
-        """The order for this shopper of what the shop found; see `Client.search`."""
+        """Order search results for a user; see `Client.search`."""
         key = [search_key(user_id)]
         pending_search = _PendingSearch(query, results, time.time() if searched_at is None else searched_at)
         deadline = time.monotonic() + timeout

@@ -1,8 +1,7 @@
-"""What shoppers were shown, reported back to Kafka by the web tier.
+"""Reports impressions from the web tier to Kafka.
 
-A page must neither wait for Kafka nor fail with it: `ImpressionReporter.report_impression` checks an impression and
-puts it in line, a thread sends it. What a broker that is away did not take is sent again when it is back, up to a
-bound.
+A page must neither wait for Kafka nor fail with it: `ImpressionReporter.report_impression` validates an impression
+and queues it, and a thread sends it. While the broker is unavailable impressions stay queued, up to a bound.
 """
 
 import contextlib
@@ -25,10 +24,10 @@ from topics.events import Impression
 from topics.records import RecommendationList
 
 MAX_PENDING: Final = 10_000
-"""Most impressions that wait for the broker; what comes then is dropped and counted."""
+"""Bound on queued impressions; further ones are dropped and counted."""
 
 _BATCH_SIZE: Final = 500
-"""Impressions that are sent before their acknowledgements are waited for."""
+"""Impressions sent before the thread waits for the acknowledgements."""
 
 _CLOSE_SECONDS: Final = 5.0
 _BACKOFF: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -37,18 +36,18 @@ _LOG: Final = logging.getLogger(__name__)
 
 
 class ReporterCounts(NamedTuple):
-    """What became of impressions.
+    """Counts of impressions by outcome.
 
     Attributes
     ----------
     sent
         Acknowledged by the broker.
     pending
-        In line, or on their way.
+        Queued or in flight.
     dropped
-        Lost: the line was full, or the reporter was closed before the broker took them.
+        Lost: the queue was full, or the reporter was closed before the acknowledgement.
     rejected
-        Not sent, since they would have become dead letters.
+        Invalid and not sent: they would become dead letters.
     """
 
     sent: int
@@ -58,33 +57,33 @@ class ReporterCounts(NamedTuple):
 
 
 class ImpressionReporter:
-    """Reports what was shown, without ever waiting for Kafka. Safe to share among threads; keep one a process.
+    """Reports impressions without waiting for Kafka. Thread-safe; use one reporter per process.
 
-    An impression that was sent and not acknowledged is sent again under the same ``event_id``, which workers take
-    once. The thread, and with it the connection, begins with the first impression.
+    An impression without an acknowledgement is sent again with the same ``event_id``, and workers drop the duplicate.
+    The thread starts, and connects, with the first impression.
 
     Parameters
     ----------
     broker
         Bootstrap servers, comma-separated host:port.
     max_pending
-        Most impressions that wait.
+        Bound on queued impressions.
     connect
-        Makes the outbox that they leave by, of the bootstrap servers; None connects to Kafka.
+        Creates the sender from the bootstrap servers; None connects to Kafka.
     clock
-        Seconds since the epoch, the time of an impression.
+        Seconds since the epoch, for the time of an impression.
 
     Examples
     --------
     >>> from stream_app.kafka.event_sender import InMemoryEventSender
     >>> sender = InMemoryEventSender()
     >>> with ImpressionReporter("localhost:9092", connect=lambda broker: sender) as reporter:
-    ...     reporter.report_impression("visitor-17", "6f1d0c7b52aa3e94", ["i42", "i9"], surface="home")
-    ...     reporter.report_impression("", "6f1d0c7b52aa3e94")  # nobody
+    ...     reporter.report_impression("user-17", "6f1d0c7b52aa3e94", ["i42", "i9"], surface="home")
+    ...     reporter.report_impression("", "6f1d0c7b52aa3e94")  # no user
     True
     False
     >>> [(record.topic, record.key) for record in sender.records]
-    [('events.impression', b'visitor-17')]
+    [('events.impression', b'user-17')]
     >>> reporter.counts
     ReporterCounts(sent=1, pending=0, dropped=0, rejected=1)
     """
@@ -101,7 +100,7 @@ class ImpressionReporter:
         self._max_pending = max_pending
         self._connect_sender = connect or _connect_sender
         self._clock = clock
-        self._condition = threading.Condition()  # guards what follows
+        self._condition = threading.Condition()  # protects the fields below
         self._pending: deque[ProducerRecord] = deque()
         self._thread: threading.Thread | None = None
         self._closed = False
@@ -121,36 +120,36 @@ class ImpressionReporter:
         channel: str | None = None,
         context: Mapping[str, str | int | float | bool | None] | None = None,
     ) -> bool:
-        """Report that a shopper was shown a list, or a part of it, now. Returns at once and never raises.
+        """Report that a list, or a part of it, is displayed now. Returns at once and never raises.
 
         Parameters
         ----------
         user_id
-            The shopper.
+            The user.
         document
-            The list, or its `list_id`; None where it is none of Headrace's.
+            The list, or its `list_id`; None for a list that is not from Headrace.
         items
-            What was on the screen, in the order shown; None for all of the list.
+            The displayed items, in their order; None for the whole list.
         surface
-            Where: home, product page, mail, …
+            Where they were displayed: home, product page, mail, …
         session_id, channel, context
-            As in every event.
+            As in all events.
 
         Returns
         -------
         bool
-            Whether it will be sent. False where nothing was shown, where it would become a dead letter, and where
-            `max_pending` wait already; `counts` tells.
+            Whether it is queued. False if no item was displayed, if the impression is invalid, or if the queue is
+            full; see `counts`.
         """
         if items is None and isinstance(document, RecommendationList):
-            # The document may have been read without items to leave out: what is left of it was shown.
+            # A document read with excluded items has a shorter list under the same list_id.
             items = [item.id for item in document.items]
         try:
             if isinstance(items, str):
-                raise RejectedError(RejectReason.WRONG_TYPE, "items is one id, not a list of them")  # noqa: TRY301
+                raise RejectedError(RejectReason.WRONG_TYPE, "items is a single id; pass a list of ids")  # noqa: TRY301
             items = None if items is None else list(items)
             if not items and (items is not None or document is None):
-                return False  # an impression of a list that names no items says that all of it was seen
+                return False  # an impression of a list without items would mean that the whole list was seen
             record = self._build_record(user_id, document, items or (), surface, session_id, channel, context)
         except RejectedError as error:
             self._reject(error)
@@ -165,7 +164,7 @@ class ImpressionReporter:
             self._pending.append(record)
             if (
                 self._thread is None or not self._thread.is_alive()
-            ):  # threads do not follow into a forked process
+            ):  # a forked process has no copy of the thread
                 self._thread = threading.Thread(target=self._run, name="headrace-impressions", daemon=True)
                 self._thread.start()
             self._condition.notify_all()
@@ -173,19 +172,19 @@ class ImpressionReporter:
 
     @property
     def counts(self) -> ReporterCounts:
-        """What became of the impressions so far."""
+        """Counts so far."""
         with self._condition:
             return ReporterCounts(self._sent, len(self._pending), self._dropped, self._rejected)
 
     def flush(self, timeout: float = _CLOSE_SECONDS) -> bool:
-        """Wait until the broker has everything; whether it has after `timeout` seconds."""
+        """Wait until all impressions are acknowledged; return False after `timeout` seconds."""
         with self._condition:
             return self._condition.wait_for(lambda: not self._pending, timeout)
 
     def close(self, timeout: float = _CLOSE_SECONDS) -> None:
-        """Send what waits, for at most `timeout` seconds; what is left then, or at the first failure, is dropped.
+        """Send queued impressions, for at most `timeout` seconds or until the first failure; drop the rest.
 
-        Closing twice is fine.
+        Closing twice is allowed.
         """
         with self._condition:
             self._closed = True
@@ -197,7 +196,7 @@ class ImpressionReporter:
             if n_unsent:
                 self._pending.clear()
                 self._dropped += n_unsent
-                _LOG.warning("%d impressions were not sent before closing", n_unsent)
+                _LOG.warning("%d impressions were not sent before the reporter closed", n_unsent)
 
     def __enter__(self) -> Self:
         return self
@@ -235,7 +234,10 @@ class ImpressionReporter:
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise RejectedError(RejectReason.WRONG_TYPE, str(error)) from None
         if len(raw) > MAX_RECORD_BYTES:
-            raise RejectedError(RejectReason.INVALID_VALUE, f"{len(raw):,} bytes are too many for one record")
+            raise RejectedError(
+                RejectReason.INVALID_VALUE,
+                f"the record has {len(raw):,} bytes, the limit is {MAX_RECORD_BYTES:,}",
+            )
         return event_record(decode(raw, Impression, received=now, limits=_LIMITS))
 
     def _reject(self, error: RejectedError) -> None:
@@ -245,15 +247,19 @@ class ImpressionReporter:
             self._warned_reasons.add(error.reason)
         if not already_warned:
             _LOG.warning(
-                "an impression is not sent (further ones of that reason are only counted): %s", error
+                "invalid impression not sent; further ones with this reason are only counted: %s", error
             )
 
     def _drop(self, count: int) -> None:
         self._dropped += count
         if not self._warned_full:
             self._warned_full = True
-            cause = "the reporter is closed" if self._closed else f"{len(self._pending)} wait for the broker"
-            _LOG.warning("impressions are dropped, since %s", cause)
+            cause = (
+                "the reporter is closed"
+                if self._closed
+                else f"{len(self._pending)} are queued for the broker"
+            )
+            _LOG.warning("dropping impressions: %s", cause)
 
     # In the thread
 
@@ -266,7 +272,7 @@ class ImpressionReporter:
                     for record in batch:
                         sender.send(record)
                     sender.flush()
-                except Exception as error:  # noqa: BLE001  # told in the log; the next try is the thread's
+                except Exception as error:  # noqa: BLE001  # logged; the thread retries
                     _close(sender)
                     sender = None
                     if not self._back_off(error):
@@ -277,7 +283,7 @@ class ImpressionReporter:
             _close(sender)
 
     def _next_batch(self) -> list[ProducerRecord]:
-        """The oldest that wait, which stay in line until they are acknowledged; none in the end."""
+        """The oldest impressions, which stay queued until acknowledged; empty after `close`."""
         with self._condition:
             self._condition.wait_for(lambda: self._pending or self._closed)
             return list(islice(self._pending, _BATCH_SIZE))
@@ -285,21 +291,21 @@ class ImpressionReporter:
     def _on_acknowledged(self, count: int) -> None:
         with self._condition:
             recovered, self._failures, self._warned_full = self._failures > 0, 0, False
-            # `close` may have given up on them meanwhile and counted them among the dropped
+            # `close` may have counted them as dropped meanwhile
             for _ in range(min(count, len(self._pending))):
                 self._pending.popleft()
                 self._sent += 1
             self._condition.notify_all()
         if recovered:
-            _LOG.info("the broker takes impressions again")
+            _LOG.info("broker available again; impressions are sent")
 
     def _back_off(self, error: Exception) -> bool:
-        """Wait a little, longer with every failure; False where it was the last try."""
+        """Wait, longer with every failure; return False if the reporter is closed."""
         with self._condition:
             self._failures += 1
             failures = self._failures
         if failures == 1:
-            _LOG.warning("impressions wait for the broker: %s", error)
+            _LOG.warning("broker unavailable; impressions stay queued: %s", error)
         with self._condition:
             if not self._closed:
                 self._condition.wait_for(lambda: self._closed, _BACKOFF[min(failures, len(_BACKOFF)) - 1])
@@ -309,11 +315,11 @@ class ImpressionReporter:
 
 def _close(sender: EventSender | None) -> None:
     if sender is not None:
-        with contextlib.suppress(Exception):  # a connection that is given up; the thread goes on
+        with contextlib.suppress(Exception):  # the connection is abandoned; the thread goes on
             sender.close()
 
 
 def _connect_sender(broker: str) -> EventSender:
-    from stream_app.kafka.kafka_event_sender import KafkaEventSender  # noqa: PLC0415  # Kafka's client only where it is used
+    from stream_app.kafka.kafka_event_sender import KafkaEventSender  # noqa: PLC0415  # imported only when used
 
     return KafkaEventSender(broker)

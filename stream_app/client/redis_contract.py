@@ -1,6 +1,6 @@
-"""The Redis contract: keys and documents. `docs/redis.md` tells it to any language.
+"""The Redis contract: keys and documents. `docs/redis.md` describes it for any language.
 
-The braces are part of a key: Redis Cluster's hash tag, so that a shopper's keys share a slot.
+The braces are part of a key: they are the hash tag of Redis Cluster, so that all keys of a user share a slot.
 """
 
 from typing import Final
@@ -11,17 +11,17 @@ import msgspec
 from topics.records import RecommendationList
 
 MAX_QUERY_LENGTH: Final = 200
-"""Longest query, in characters, that lists are published for: keys are for reading."""
+"""Longest query with a list, in characters."""
 
 GLOBAL_SEGMENT: Final = "all"
-"""The segment every shopper belongs to."""
+"""The segment of all users."""
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(RecommendationList)
 
 
 def escape_id(identifier: str) -> str:
-    """An id as it stands in a key: percent-encoded but for letters, digits and ``-._~:``.
+    """Percent-encode an id for a key; letters, digits and ``-._~:`` stay.
 
     Examples
     --------
@@ -34,7 +34,7 @@ def escape_id(identifier: str) -> str:
 
 
 def user_key(user_id: str) -> str:
-    """Key of a shopper's list.
+    """Key of a user's list.
 
     Examples
     --------
@@ -45,7 +45,7 @@ def user_key(user_id: str) -> str:
 
 
 def item_key(item_id: str) -> str:
-    """Key of the list of similar and bought-together items.
+    """Key of the list of items related to an item.
 
     Examples
     --------
@@ -56,7 +56,7 @@ def item_key(item_id: str) -> str:
 
 
 def popular_key(segment: str = GLOBAL_SEGMENT) -> str:
-    """Key of what is trending in a segment: ``all``, ``country:FR``, ``channel:web``, ``category:shoes``.
+    """Key of the trending items of a segment: ``all``, ``country:FR``, ``channel:web``, ``category:shoes``.
 
     Examples
     --------
@@ -67,7 +67,7 @@ def popular_key(segment: str = GLOBAL_SEGMENT) -> str:
 
 
 def search_key(user_id: str) -> str:
-    """Key of the personal order of a shopper's last search.
+    """Key of the ranked results of a user's last search.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def search_key(user_id: str) -> str:
 
 
 def normalize_query(query: str) -> str:
-    """Search words as lists know them: in lower case, without white space at the ends, one blank between words.
+    """Normalize a query: lower case, no white space at the ends, one blank between words.
 
     Examples
     --------
@@ -89,7 +89,7 @@ def normalize_query(query: str) -> str:
 
 
 def query_key(query: str) -> str:
-    """Key of what people choose after a query, by its `normalize_query`.
+    """Key of the items that users choose after a query; the query is normalized.
 
     Examples
     --------
@@ -100,12 +100,12 @@ def query_key(query: str) -> str:
 
 
 class SearchList(RecommendationList, frozen=True, kw_only=True):
-    """The document behind ``recs:search`` and ``recs:query``: a list that is of certain search words.
+    """The document of ``recs:search`` and ``recs:query`` keys: a list for a query.
 
     Attributes
     ----------
     query
-        The `normalize_query` of the words.
+        The normalized query.
     """
 
     query: str
@@ -115,17 +115,17 @@ _search_decoder: Final = msgspec.json.Decoder(SearchList)
 
 
 def encode_list(document: RecommendationList) -> bytes:
-    """JSON bytes of a list."""
+    """Encode a list as JSON."""
     return _encoder.encode(document)
 
 
 def decode_list(raw: bytes) -> RecommendationList:
-    """The list in JSON bytes.
+    """Decode a list from JSON.
 
     Raises
     ------
     msgspec.DecodeError
-        If it is none.
+        If the bytes are not a list.
 
     Examples
     --------
@@ -141,11 +141,11 @@ def decode_list(raw: bytes) -> RecommendationList:
 
 
 def decode_search_list(raw: bytes) -> SearchList:
-    """The list of search words in JSON bytes.
+    """Decode a search list from JSON.
 
     Raises
     ------
     msgspec.DecodeError
-        If it is none.
+        If the bytes are not a search list.
     """
     return _search_decoder.decode(raw)

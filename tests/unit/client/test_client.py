@@ -1,4 +1,4 @@
-"""The web tier's client, without a server."""
+"""The client of the web tier, without a server."""
 
 import asyncio
 import inspect
@@ -81,7 +81,7 @@ def test_a_list_emptied_by_exclusion_falls_back_to_the_next() -> None:
 
 @pytest.fixture
 def unresponsive_server() -> Iterator[str]:
-    """A server that takes connections and never says a word."""
+    """A server that accepts connections and never replies."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
 
@@ -100,7 +100,7 @@ async def test_an_unreachable_redis_raises_in_the_async_client() -> None:
             await client.read("ann")
 
 
-# A page waits for the timeout, not for several; the rest is for a busy machine.
+# A page waits for one timeout, not for several; the margin is for a busy machine.
 MAX_WAIT = 1.8 * DEFAULT_TIMEOUT
 
 
@@ -147,13 +147,13 @@ def search_list(*items: str) -> SearchList:
 
 
 def test_the_order_of_a_search_holds_every_result_once_and_nothing_else() -> None:
-    found = reorder_results(search_list("c", "brought", "a"), ["a", "b", "c", "d", "a"])
+    found = reorder_results(search_list("c", "added", "a"), ["a", "b", "c", "d", "a"])
     assert found.items == ("c", "a", "b", "d")
     assert found.personal
     assert found.document is not None
 
 
-def test_a_search_without_results_keeps_what_people_chose_in_the_document() -> None:
+def test_a_search_without_results_keeps_the_list_in_the_document() -> None:
     found = reorder_results(search_list("c"), [])
     assert found.items == ()
     assert found.document is not None

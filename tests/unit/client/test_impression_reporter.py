@@ -1,4 +1,4 @@
-"""Reporting what was shown: what is sent, what is not, and what happens while the broker is away."""
+"""Impressions: which are sent, which are not, and what happens while the broker is unavailable."""
 
 import logging
 import subprocess
@@ -22,7 +22,7 @@ MAX_WAIT = 10.0
 
 
 class FakeBroker:
-    """Takes records, or is away; held, it answers nothing until it is let go."""
+    """A broker that accepts records, refuses them, or does not answer."""
 
     def __init__(self) -> None:
         self.accepted: list[ProducerRecord] = []
@@ -57,7 +57,7 @@ class FakeBroker:
         assert self.may_answer.wait(MAX_WAIT)
         if self.unavailable.is_set():
             self.attempts.release()
-            raise UserError("The broker at b:9092 does not take records")
+            raise UserError("The broker at b:9092 does not accept records")
 
     def events(self) -> list[Impression]:
         return [msgspec.json.decode(each.value, type=Impression) for each in self.accepted]
@@ -137,7 +137,7 @@ def test_empty_impressions_are_not_reported(
     make_reporter: Callable[..., ImpressionReporter], broker: FakeBroker
 ) -> None:
     with make_reporter() as reporter:
-        # an impression that names the list and no items would say that all of it was seen
+        # an impression of a list without items would mean that the whole list was seen
         assert not reporter.report_impression("ann", make_list("a"), [])
         assert not reporter.report_impression("ann", "l-1", ())
         assert not reporter.report_impression("ann", make_list())
@@ -178,7 +178,7 @@ def test_invalid_impressions_are_counted_and_not_sent(
             assert not reporter.report_impression(user, "l-1", items, **more)  # type: ignore[arg-type]
     assert not broker.accepted
     assert reporter.counts.rejected == 3
-    assert len(caplog.messages) == 1, "told once"
+    assert len(caplog.messages) == 1, "logged once"
 
 
 def test_an_unresponsive_broker_does_not_block_and_excess_impressions_are_dropped(
@@ -186,7 +186,7 @@ def test_an_unresponsive_broker_does_not_block_and_excess_impressions_are_droppe
 ) -> None:
     broker.may_answer.clear()
     reporter = make_reporter(max_pending=5)
-    # had `report_impression` waited for the broker, it would never come back: nobody lets it go on before
+    # if `report_impression` waited for the broker, this would never return
     accepted = [reporter.report_impression(f"u{number}", "l-1") for number in range(8)]
     assert accepted == [True] * 5 + [False] * 3
     assert broker.reached.wait(MAX_WAIT)
@@ -197,7 +197,7 @@ def test_an_unresponsive_broker_does_not_block_and_excess_impressions_are_droppe
     assert reporter.flush(MAX_WAIT)
     assert reporter.counts == ReporterCounts(sent=5, pending=0, dropped=3, rejected=0)
     assert [event.user_id for event in broker.events()] == ["u0", "u1", "u2", "u3", "u4"]
-    assert reporter.report_impression("u9", "l-1"), "there is room again"
+    assert reporter.report_impression("u9", "l-1"), "the queue has room again"
 
 
 def test_impressions_are_resent_when_an_unavailable_broker_returns(
@@ -208,14 +208,14 @@ def test_impressions_are_resent_when_an_unavailable_broker_returns(
     reporter = make_reporter()
     assert reporter.report_impression("ann", "l-1")
     assert broker.attempts.acquire(timeout=MAX_WAIT)
-    assert broker.attempts.acquire(timeout=MAX_WAIT), "it is tried again"
+    assert broker.attempts.acquire(timeout=MAX_WAIT), "a second attempt"
     assert reporter.report_impression("bob", "l-1")
     broker.unavailable.clear()
     assert reporter.flush(MAX_WAIT)
     assert [event.user_id for event in broker.events()] == ["ann", "bob"]
     reporter.close()
     assert reporter.counts == ReporterCounts(sent=2, pending=0, dropped=0, rejected=0)
-    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"], "away once, back once"
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"], "one outage, one recovery"
 
 
 def test_unacknowledged_impressions_are_resent_with_the_same_event_id(
@@ -240,7 +240,7 @@ def test_closing_with_an_unavailable_broker_drops_and_logs_queued_impressions(
     assert broker.attempts.acquire(timeout=MAX_WAIT)
     reporter.close()
     assert reporter.counts == ReporterCounts(sent=0, pending=0, dropped=1, rejected=0)
-    assert "1 impressions were not sent" in caplog.text
+    assert "1 impressions were not sent before the reporter closed" in caplog.text
     assert not reporter.report_impression("ann", "l-1")
     reporter.close()
     assert reporter.counts.dropped == 2
@@ -253,7 +253,7 @@ async def test_both_clients_report_through_their_reporter_and_close_it(
         assert client.report_impression("ann", make_list("a"), surface="home")
     async with AsyncClient(UNREACHABLE_REDIS, reporter=make_reporter()) as async_client:
         assert async_client.report_impression("bob", make_list("a"), ["a"], surface="home")
-    assert [event.user_id for event in broker.events()] == ["ann", "bob"], "closing sends what waits"
+    assert [event.user_id for event in broker.events()] == ["ann", "bob"], "closing sends queued impressions"
     assert broker.closed == 2
 
 
