@@ -1,4 +1,4 @@
-"""The agent of the catalog, declared on a real Faust application."""
+"""The catalog agent, declared on a real Faust application."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

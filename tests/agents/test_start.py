@@ -1,4 +1,4 @@
-"""What a worker does about its shoppers' lists when partitions are given to it."""
+"""Republication of lists after partitions were assigned."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -31,7 +31,7 @@ async def test_erased_users_are_erased_again_on_assignment_unless_they_returned(
 ) -> None:
     click = Click(event_id="e", user_id="bob", ts=1_000_000, item_id="shoe")
     returned_row = fold(EMPTY_ROW, click, RecordId(Source.CLICK, 0, 0), gap=1800.0).row
-    # the store gives the rows as they were when it began to be gone through
+    # the scan returns the rows as they were at its start
     scanned_rows, current_rows = {"ann": EMPTY_ROW, "bob": EMPTY_ROW}, {"ann": EMPTY_ROW, "bob": returned_row}
     worker.worker.rows = SimpleNamespace(
         scan=scanned_rows.items,

@@ -1,4 +1,4 @@
-"""The agent of the shoppers' events, declared on a real Faust application."""
+"""The users agent, declared on a real Faust application."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ async def worker(tmp_path: Path) -> AsyncIterator[WorkerWithoutKafka]:
 
 
 async def run_pending_tasks() -> None:
-    """Let the agent do what it can."""
+    """Let the agent run until it waits."""
     for _ in range(50):
         await asyncio.sleep(0)
 
@@ -103,12 +103,12 @@ async def test_rows_are_counted_once_after_replays_and_erasures(worker: WorkerWi
         await worker.click(agent, "bob", "shoe")
         await worker.until(lambda: worker.count("events.click", "accepted") == 2)
         assert rows.count == 2
-        # as after a crash: ann's only event comes again, and nothing is in memory
+        # as after a crash: ann's only event is consumed again, and the cache is empty
         rows.clear_cache()
         await worker.put(agent, "events.click", b"ann", first, offset=0)
         await worker.until(lambda: worker.count("events.click", "replayed") == 1)
         assert rows.count == 2
-        # whoever was forgotten and comes back has a row still
+        # an erased user who returns still has a row
         erasure = {"event_id": "forget", "user_id": "bob", "ts": int(time.time() * 1000)}
         await worker.put(agent, "events.erasure", b"bob", msgspec.json.encode(erasure))
         await worker.until(lambda: worker.count("events.erasure", "accepted") == 1)

@@ -1,4 +1,4 @@
-"""What every publisher must do, as functions over a store; run by `test_publishers` over each adapter."""
+"""The contract of publishers, as functions over a store; `test_publishers` runs them over each adapter."""
 
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
@@ -9,23 +9,23 @@ from stream_app.publishing.publisher import Document, Publisher, PublisherUnavai
 
 
 class PublisherUnderTest(Protocol):
-    """A publisher with what is behind it in reach."""
+    """A publisher, with access to its store."""
 
     @property
     def publisher(self) -> Publisher:
-        """The publisher that is checked."""
+        """The publisher under test."""
 
     async def read(self, key: str) -> bytes | None:
-        """What is at a key."""
+        """The value of a key."""
 
     async def keys(self) -> set[str]:
         """All keys."""
 
     async def become_unavailable(self) -> None:
-        """From now on nothing is acknowledged."""
+        """Stop to acknowledge."""
 
     async def become_available(self) -> None:
-        """Be there again; what was written may be lost."""
+        """Acknowledge again; earlier documents may be lost."""
 
 
 HOSTILE_KEYS: Final = ("recs:user:{a%7Bb%7D%20c}", "recs:user:{}", "recs:item:{" + "x" * 768 + "}")
@@ -59,7 +59,7 @@ async def check_the_last_document_of_a_key_wins(store: PublisherUnderTest) -> No
     assert await store.read("a") == b"second"
 
 
-async def check_publishing_the_same_again_is_harmless(store: PublisherUnderTest) -> None:
+async def check_publishing_is_idempotent(store: PublisherUnderTest) -> None:
     for _ in range(2):
         await store.publisher.publish([Document("a", b"1")])
     assert await store.keys() == {"a"}
@@ -71,7 +71,7 @@ async def check_empty_calls_are_no_ops(store: PublisherUnderTest) -> None:
     assert await store.keys() == set()
 
 
-async def check_deleted_keys_are_gone_and_missing_ones_are_fine(store: PublisherUnderTest) -> None:
+async def check_deleted_keys_are_gone_and_missing_ones_are_ignored(store: PublisherUnderTest) -> None:
     await store.publisher.publish([Document("a", b"1"), Document("b", b"2")])
     await store.publisher.delete(["a", "never there"])
     await store.publisher.delete(["a"])
@@ -101,8 +101,8 @@ CHECKS: Final[tuple[Callable[[PublisherUnderTest], Awaitable[None]], ...]] = (
     check_any_contract_key_accepts_any_bytes,
     check_a_document_replaces_the_previous_one,
     check_the_last_document_of_a_key_wins,
-    check_publishing_the_same_again_is_harmless,
+    check_publishing_is_idempotent,
     check_empty_calls_are_no_ops,
-    check_deleted_keys_are_gone_and_missing_ones_are_fine,
+    check_deleted_keys_are_gone_and_missing_ones_are_ignored,
     check_unavailable_store_raises_and_publishing_resumes_after_recovery,
 )

@@ -1,4 +1,4 @@
-"""Every publisher passes every check; what only Redis does follows."""
+"""Every publisher passes every check; tests of Redis alone follow."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -125,7 +125,7 @@ async def test_a_flush_is_one_round_trip_without_a_transaction(server: EmbeddedR
     assert isinstance(statistics, dict)
     assert statistics["cmdstat_set"]["calls"] == 100
     assert "cmdstat_multi" not in statistics
-    # the server read the whole pipeline at once; the other reads are this test's own commands
+    # the server read the whole pipeline at once; the other reads are commands of this test
     assert isinstance(reads, dict)
     assert reads["total_reads_processed"] <= 4
     await publisher.close()

@@ -1,4 +1,4 @@
-"""More events than lists can be made for: lists in a hurry while it lasts, and every list made well in the end."""
+"""A burst of events: degraded lists during the overload, and a full list for each user in the end."""
 
 from pathlib import Path
 from typing import Any
@@ -25,24 +25,24 @@ def test_users_in_a_burst_get_degraded_lists_and_are_reranked_afterwards(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
     log = generate_log(EVENTS, users=N_USERS)
-    # the session model is what lists in a hurry go by; with few others beside it the worker starts sooner
+    # degraded lists need the session model; with few other models the worker starts sooner
     with clean_environment(
         servers, tmp_path, models=MODELS, fusion="rrf", flush_users=FLUSH_USERS
     ) as environment:
         worker = environment.start_worker().wait_until_ready()
         environment.send(log.records)
-        worker.wait_until(lambda: worker.metric("headrace_lists_degraded_total") > 0, "a list in a hurry")
-        worker.wait_until(lambda: worker.events("accepted") == log.n_accepted, "the burst to be taken")
+        worker.wait_until(lambda: worker.metric("headrace_lists_degraded_total") > 0, "a degraded list")
+        worker.wait_until(lambda: worker.events("accepted") == log.n_accepted, "the burst to be handled")
 
         worker.wait_until(
             lambda: (
                 worker.metric("headrace_pending_users") == 0 and worker.metric("headrace_degraded_users") == 0
             ),
-            "every list to be made again",
+            "all users to be re-ranked",
         )
         worker.wait_until(
             lambda: "degraded" not in {policy for _, policy in read_lists(environment)},
-            "the last of them to be in Redis",
+            "the last re-ranked list to be in Redis",
             seconds=5,
         )
         assert worker.metric("headrace_lists_degraded_total") > FLUSH_USERS, "it was a burst"

@@ -1,4 +1,4 @@
-"""Redis goes away in the middle and comes back empty: learning goes on, and the lists that were due appear."""
+"""Redis stops and returns empty: learning continues, and the pending lists are published."""
 
 import time
 from pathlib import Path
@@ -36,17 +36,15 @@ def test_pending_lists_are_published_when_redis_returns(servers: EmbeddedServers
         before_outage, during_outage = clicks("early", 2), clicks("due", 5)
         environment.send(before_outage)
         user_ids = [f"early-{n}" for n in range(N_USERS)]
-        worker.wait_until(lambda: len(environment.user_lists(user_ids)) == N_USERS, "lists while all is well")
+        worker.wait_until(lambda: len(environment.user_lists(user_ids)) == N_USERS, "lists before the outage")
 
         redis.kill()
         environment.send(during_outage)
         worker.wait_until(
             lambda: worker.events("accepted") == len(before_outage) + len(during_outage),
-            "events to be taken without Redis",
+            "events to be handled without Redis",
         )
-        worker.wait_until(
-            lambda: worker.metric("headrace_pending_users") >= N_USERS, "the shoppers to wait for Redis"
-        )
+        worker.wait_until(lambda: worker.metric("headrace_pending_users") >= N_USERS, "users to be pending")
         assert worker.metric("headrace_flush_failures_total") > 0
         assert worker.metric("headrace_interactions_folded_total") == len(before_outage) + len(during_outage)
         worker.wait_until(lambda: environment.uncommitted() == 0, "offsets to be committed without Redis")
@@ -54,17 +52,15 @@ def test_pending_lists_are_published_when_redis_returns(servers: EmbeddedServers
         redis.start()
         assert environment.redis.dbsize() == 0
         user_ids = [f"due-{n}" for n in range(N_USERS)]
-        worker.wait_until(lambda: len(environment.user_lists(user_ids)) == N_USERS, "the lists that were due")
-        worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "nobody to wait any more")
+        worker.wait_until(lambda: len(environment.user_lists(user_ids)) == N_USERS, "the pending lists")
+        worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no user to be pending")
         lists = environment.user_lists(user_ids)
         assert {found.model_version for found in lists.values()} == {len(before_outage) + len(during_outage)}
         assert all(found.items for found in lists.values())
         assert worker.pid == pid
         assert worker.alive
-        # And it goes on.
+        # And publishing continues.
         environment.send(clicks("later", 1))
         user_ids = [f"later-{n}" for n in range(N_USERS)]
-        worker.wait_until(
-            lambda: len(environment.user_lists(user_ids)) == N_USERS, "lists of those that came later"
-        )
+        worker.wait_until(lambda: len(environment.user_lists(user_ids)) == N_USERS, "lists of later users")
         assert worker.terminate() == 0, worker.log

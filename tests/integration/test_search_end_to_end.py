@@ -1,4 +1,4 @@
-"""From search events to search and query lists, read by the client, and gone after an erasure."""
+"""From search events to search and query lists, read by the client and removed by an erasure."""
 
 import time
 from collections.abc import Iterator
@@ -24,10 +24,10 @@ def environment(servers: EmbeddedServers, tmp_path: Path) -> Iterator[Integratio
 
 
 class UserEventSender:
-    """Send events of now, each with an id of its own."""
+    """Sends events with the current time and unique event ids."""
 
     def __init__(self, environment: IntegrationEnvironment) -> None:
-        self._stage = environment
+        self._environment = environment
         self.sent = 0
 
     def search(self, user: str, query: str, results: list[str]) -> None:
@@ -45,7 +45,7 @@ class UserEventSender:
 
     def _send(self, event: Event) -> None:
         sent = event_record(event)
-        self._stage.send([KafkaRecord(sent.topic, sent.key, sent.value)])
+        self._environment.send([KafkaRecord(sent.topic, sent.key, sent.value)])
 
 
 def _now() -> int:
@@ -59,16 +59,18 @@ async def test_a_search_gets_a_personal_order_and_choices_are_learned(
     event_sender = UserEventSender(environment)
     url = environment.settings.redis
     with Client(url, timeout=2.0) as client:
-        # Nobody has searched: the shop's own order, after the timeout.
+        # No search yet: the original order, after the timeout.
         assert client.search("ann", "camping", RESULTS, timeout=0.0) == (tuple(RESULTS), False, None)
 
         for user in ("bob", "cem", "dan"):
             event_sender.search(user, " Camping ", RESULTS)
             worker.wait_until(
-                lambda: worker.events("accepted") >= event_sender.sent, "the search to be taken"
+                lambda: worker.events("accepted") >= event_sender.sent, "the search to be handled"
             )
             event_sender.click(user, "stove")
-            worker.wait_until(lambda: worker.events("accepted") >= event_sender.sent, "the click to be taken")
+            worker.wait_until(
+                lambda: worker.events("accepted") >= event_sender.sent, "the click to be handled"
+            )
         worker.wait_until(lambda: environment.redis.exists(query_key("camping")), "the list of the query")
         query_list = client.query("CAMPING")
         assert query_list is not None
@@ -76,7 +78,7 @@ async def test_a_search_gets_a_personal_order_and_choices_are_learned(
         assert query_list.items[0].id == "stove"
         assert query_list.items[0].why.source == "chosen_after_search"
 
-        # A new shopper searches: what the others chose comes first, all results are there.
+        # A new user searches: the choice of the others comes first, and all results are there.
         event_sender.search("ann", "camping", ["tent", "rope", "lamp", "stove"])
         found = client.search("ann", "camping", ["tent", "rope", "lamp", "stove"], timeout=10.0)
         assert found.personal
@@ -87,7 +89,7 @@ async def test_a_search_gets_a_personal_order_and_choices_are_learned(
                 await async_client.search("ann", "Camping", ["tent", "rope", "lamp", "stove"], timeout=10.0)
                 == found
             )
-            # Another query is not answered by the list of this one.
+            # The list of one query is not used for another.
             assert not (await async_client.search("ann", "boots", ["boot"], timeout=0.0)).personal
         assert not client.search("ann", "boots", ["boot"], timeout=0.0).personal
 
@@ -103,7 +105,7 @@ async def test_a_search_gets_a_personal_order_and_choices_are_learned(
     assert "Search lists appear when that user searches" in output
     assert worker.metric("headrace_search_freshness_seconds_count") >= 4
 
-    # What Redis lost comes back with a new start, the erased shopper's does not.
+    # A restart publishes lists again that Redis lost, but not those of the erased user.
     event_sender.erase("bob")
     worker.wait_until(
         lambda: not environment.redis.exists(search_key("bob")), "the erased search list to vanish"
@@ -112,7 +114,7 @@ async def test_a_search_gets_a_personal_order_and_choices_are_learned(
     environment.redis.flushdb()
     worker = environment.start_worker().wait_until_ready()
     worker.wait_until(
-        lambda: environment.redis.exists(search_key("ann")), "the search list to be there again"
+        lambda: environment.redis.exists(search_key("ann")), "the search list to be published again"
     )
-    worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "all to be published")
+    worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "all lists to be published")
     assert not environment.redis.exists(search_key("bob"))

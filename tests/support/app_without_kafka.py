@@ -1,4 +1,4 @@
-"""A wired worker without Kafka: its agents run over streams of ours, its table is on disk."""
+"""A worker without Kafka: its agents run over fake streams, its table is on disk."""
 
 import asyncio
 import time
@@ -23,7 +23,7 @@ from topics.records import DeadLetter
 
 
 class FakeBatch:
-    """A batch builder without a limit."""
+    """A batch without a size limit."""
 
     def __init__(self) -> None:
         self.records: list[tuple[bytes | None, bytes | None]] = []
@@ -37,7 +37,7 @@ class FakeBatch:
 
 
 class AcknowledgingProducer:
-    """Acknowledges everything at once."""
+    """Acknowledges all records at once."""
 
     def __init__(self) -> None:
         self.sent: list[tuple[str, int, bytes | None, bytes | None]] = []
@@ -57,7 +57,7 @@ class AcknowledgingProducer:
 
 
 class FakeStream:
-    """Stands in an agent's hands where Faust's stream would be, which starts with the whole application."""
+    """Replaces the stream of Faust, which needs a running application."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -65,7 +65,7 @@ class FakeStream:
         self.channel = SimpleNamespace(queue=self.messages)
 
     async def events(self) -> AsyncIterator[Any]:
-        """One event at a time, known to tables as the current one, until there is None."""
+        """Yield events, each as the current event of Faust's tables, until None is queued."""
         while (message := await self.messages.get()) is not None:
             event = Event(self.app, message.key, message.value, {}, message)
             token = _current_event.set(weakref.ref(event))
@@ -76,7 +76,7 @@ class FakeStream:
 
 
 class WorkerWithoutKafka:
-    """An application and what goes in and out of it."""
+    """A worker, with its input and output."""
 
     def __init__(self, folder: Path) -> None:
         self.settings = Settings(
@@ -100,7 +100,7 @@ class WorkerWithoutKafka:
 
     @asynccontextmanager
     async def agent(self, name: str) -> "AsyncIterator[FakeStream]":
-        """Run the function of an agent over a stream of ours; its error, if any, comes out here."""
+        """Run the function of an agent over a fake stream; raise its error, if any."""
         [agent] = [agent for agent in self.app.agents.values() if agent.name.endswith(name)]
         stream = FakeStream(self.app)
         running = asyncio.create_task(agent.fun(stream))
@@ -118,7 +118,7 @@ class WorkerWithoutKafka:
         *,
         offset: int | None = None,
     ) -> None:
-        """Hand a record to an agent as if it had come from Kafka; the next of its partition unless told."""
+        """Send a record to an agent, by default with the next offset of its partition."""
         topic_partition = (topic, partition)
         if offset is None:
             offset = self._offsets[topic_partition] = self._offsets.get(topic_partition, -1) + 1
@@ -127,7 +127,7 @@ class WorkerWithoutKafka:
         stream.messages.put_nowait(message)
 
     async def click(self, agent: Any, user: str, item: str, **fields: Any) -> bytes:
-        """Hand in a click under the shopper's key unless told; its bytes."""
+        """Send a click to an agent, by default under the user's key; return its bytes."""
         key, partition = fields.pop("key", user.encode()), fields.pop("partition", 0)
         self._clicks += 1
         ts = int(time.time() * 1000) + self._clicks
@@ -155,7 +155,7 @@ class WorkerWithoutKafka:
 
 @asynccontextmanager
 async def open_worker(folder: Path) -> AsyncIterator[WorkerWithoutKafka]:
-    """A shop that leaves no task behind."""
+    """Open a worker, and leave no task behind."""
     worker = WorkerWithoutKafka(folder)
     yield worker
     await worker.components.flush_loop.stop(patience=0.1)

@@ -1,4 +1,4 @@
-"""A worker without Faust, Kafka and Redis: the real parts over rows, records and lists in memory."""
+"""A worker without Faust, Kafka and Redis: the real components over ports in memory."""
 
 import asyncio
 from collections import Counter
@@ -27,11 +27,11 @@ from topics.records import DeadLetter, RecommendationList
 _SEARCH_KEYS = ("recs:search:", "recs:query:")
 
 NOW = 1_700_000_000.0
-"""The broker's time of a record that says nothing else."""
+"""The broker's time of a record by default."""
 
 
 class ManualClock:
-    """Seconds since the epoch, moved by hand."""
+    """Seconds since the epoch, advanced by the test."""
 
     def __init__(self) -> None:
         self.now = NOW
@@ -41,7 +41,7 @@ class ManualClock:
 
 
 class InMemoryUserRows:
-    """Rows in a dict, as bytes; `unreadable` names those that cannot be read."""
+    """Rows in a dict, as bytes; rows of the users in `unreadable` raise `RowFormatError`."""
 
     def __init__(self) -> None:
         self.stored: dict[str, bytes] = {}
@@ -67,11 +67,11 @@ class InMemoryUserRows:
             yield user_id, self.get(user_id)
 
     def clear_cache(self) -> None:
-        """Nothing is held beside the store."""
+        """Do nothing: there is no cache."""
 
 
 class ProducedRecord(NamedTuple):
-    """A record on its way to Kafka."""
+    """A record produced to Kafka."""
 
     topic: str
     partition: int
@@ -80,7 +80,7 @@ class ProducedRecord(NamedTuple):
 
 
 class FakeBatchProducer:
-    """Keeps what would go to Kafka; `failing` refuses it as an outbox does that lost a batch."""
+    """Collects records; with `failing` it raises like a batch producer after a lost batch."""
 
     def __init__(self) -> None:
         self.records: list[ProducedRecord] = []
@@ -105,7 +105,7 @@ class FakeBatchProducer:
 
 
 class BlockingPublisher(MemoryPublisher):
-    """A memory publisher that can be held up in the middle of a flush, and says when it refused one."""
+    """A memory publisher that can block in the middle of a flush, and signals its failures."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -133,13 +133,13 @@ class BlockingPublisher(MemoryPublisher):
             raise
 
     def block(self) -> None:
-        """From now on a flush waits until `unblocked` is set."""
+        """Block flushes until `unblocked` is set."""
         self.publish_started.clear()
         self.unblocked.clear()
 
 
 class InMemoryWorker:
-    """The parts of a worker, wired as `stream_app.worker.app` wires them."""
+    """The components of a worker, wired by the factory of the real worker, with ports in memory."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         in_memory: dict[str, Any] = {
@@ -174,14 +174,14 @@ class InMemoryWorker:
         self._offsets: Counter[str] = Counter()
 
     def record(self, topic: str, key: bytes | None, value: bytes | None, **record_fields: Any) -> Any:
-        """A Kafka record as Faust hands it over; the next offset of its topic unless told."""
+        """A Kafka record as Faust delivers it, by default with the next offset of its topic."""
         offset = self._offsets[topic]
         self._offsets[topic] += 1
         fields = {"offset": offset, "partition": 0, "timestamp": self.clock.now, **record_fields}
         return SimpleNamespace(topic=topic, key=key, value=value, **fields)
 
     def message(self, event: Event, **record_fields: Any) -> Any:
-        """The record of a shopper's event."""
+        """The record of a user's event."""
         assert isinstance(event, UserEvent)
         topic = topic_of(type(event)).name
         return self.record(topic, event.user_id.encode(), msgspec.json.encode(event), **record_fields)
@@ -189,19 +189,19 @@ class InMemoryWorker:
     def add_published_list(
         self, user_id: str, *items: str, list_id: str = "l", **fields: Any
     ) -> PublishedList:
-        """A list published to a shopper at the time of the clock."""
+        """Add a published list to the memory, at the time of the clock."""
         published = PublishedList(list_id, fields.pop("policy", "fixed"), self.clock.now, items, **fields)
         self.memory.add(user_id, 0, published)
         return published
 
     def accept(self, *events: Event) -> None:
-        """Handle events that are as they must be."""
+        """Handle valid events."""
         for event in events:
             assert self.events.handle(self.message(event)) is None
         assert self.dead_letters() == []
 
     def click(self, user_id: str, item_id: str, **fields: Any) -> Click:
-        """A click at the time of the clock, with an id of its own."""
+        """A click at the time of the clock, with a unique event id."""
         self._offsets["event ids"] += 1
         event_id = f"e{self._offsets['event ids']}"
         return Click(
@@ -215,7 +215,7 @@ class InMemoryWorker:
         )
 
     def search(self, user_id: str, query: str, *results: str) -> Search:
-        """A search at the time of the clock, with an id of its own."""
+        """A search at the time of the clock, with a unique event id."""
         self._offsets["event ids"] += 1
         return Search(
             event_id=f"e{self._offsets['event ids']}",
@@ -231,7 +231,7 @@ class InMemoryWorker:
         return Erasure(event_id=event_id, ts=int(self.clock.now * 1000), user_id=user_id)
 
     def dead_letters(self) -> list[DeadLetter]:
-        """The dead letters so far."""
+        """All dead letters so far."""
         values = [record.value for record in self.producer.of(DEAD_LETTERS)]
         return [msgspec.json.decode(value, type=DeadLetter) for value in values if value is not None]
 
@@ -254,11 +254,11 @@ class InMemoryWorker:
         return [] if found is None else [item.id for item in found.items]
 
     def count(self, name: str, **labels: str) -> float:
-        """A sample of a metric, by its name without the prefix."""
+        """The value of a metric, by its name without the prefix ``headrace_``."""
         return self.metrics.registry.get_sample_value(f"headrace_{name}", labels) or 0.0
 
     def event_outcomes(self, spec: TopicSpec) -> dict[str, float]:
-        """What became of the events of a topic, without those that were none."""
+        """The counts of events of a topic by outcome, without zeros."""
         outcome_labels = ("accepted", "duplicate", "replayed", "dead_lettered", "rekeyed")
         counts = {
             outcome: self.count("events_total", topic=spec.name, outcome=outcome)
@@ -268,7 +268,7 @@ class InMemoryWorker:
 
     @asynccontextmanager
     async def running_flush_loop(self) -> AsyncIterator[None]:
-        """The flusher runs; nothing takes longer than some seconds."""
+        """Run the flush loop; fail after 20 seconds."""
         async with asyncio.timeout(20):
             self.flush_loop.start()
             try:

@@ -1,4 +1,4 @@
-"""Lists made in a hurry while many shoppers wait: who gets one, and that it does not stay."""
+"""Degraded ranking: which lists are degraded in an overload, and when their users are re-ranked."""
 
 import asyncio
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from tests.support.in_memory_worker import InMemoryWorker
 
 @pytest.fixture
 def make_worker(tmp_path: Path) -> Callable[..., InMemoryWorker]:
-    """A workbench whose flushes take four shoppers."""
+    """Create a worker whose flushes take four users."""
     return partial(InMemoryWorker, tmp_path, models=["popularity", "session_knn"], flush_users=4)
 
 
@@ -39,7 +39,7 @@ async def test_second_consecutive_full_flush_is_degraded(
     users = click_users(worker, 10)
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
-    # of two full flushes one after the other the second; the two shoppers of the last waited for nobody
+    # the second of two consecutive full flushes; the third takes two users and is not full
     assert degraded_users(worker, users) == set(users[4:8])
     assert worker.count("lists_degraded_total") == 4
     assert worker.count("degraded_users") == 4
@@ -74,14 +74,14 @@ async def test_degraded_users_are_reranked_once_after_the_overload(
         await worker.flush_loop.wait_until_idle()
         first = worker.published(user_key("u5"))
         assert len(degraded_users(worker, users)) == 36
-        # a lull in the rush: somebody comes, and nobody is ranked again
+        # a short pause: one user has an event, and none is re-ranked yet
         worker.clock.now += 0.5
         worker.accept(worker.click("late", "shoe"))
         await worker.flush_loop.wait_until_idle()
         before = worker.count("lists_published_total", kind="user")
         assert before == 41
         worker.clock.now += 0.6
-        # sixteen go with the next flush, the others follow by themselves
+        # sixteen are re-ranked with the next flush, the others follow without an event
         worker.accept(worker.click("late", "sock"))
         for _ in range(1_000):
             await asyncio.sleep(0)
@@ -125,7 +125,7 @@ async def test_consecutive_bursts_do_not_postpone_reranking(
         await worker.flush_loop.wait_until_idle()
         assert degraded_users(worker, users)
         for _ in range(4):
-            # more than a flush takes, every 0.4 s: never a second without one
+            # more users than a flush takes, every 0.4 s: no second without an overload
             worker.clock.now += 0.4
             click_users(worker, 6)
             await worker.flush_loop.wait_until_idle()
@@ -176,7 +176,7 @@ async def test_search_during_overload_is_ranked_and_reranked(
         found = worker.published(search_key("u9"))
         assert found is not None
         assert {item.id for item in found.items} >= {"hat", "sock", "never met"}
-        # they click what was found before it is their turn again
+        # the user clicks a result before the re-ranking is due
         worker.accept(worker.click("u9", "sock"))
         await worker.flush_loop.wait_until_idle()
         reranked = worker.published(search_key("u9"))
@@ -195,7 +195,7 @@ async def test_full_search_list_is_not_reranked_after_a_later_overload(
         await worker.flush_loop.wait_until_idle()
         found = worker.published(search_key("u9"))
         for _ in range(2):
-            # clicks are no news of what was found, and both times the shopper's list is made in a hurry
+            # clicks do not make the search list stale, and the user's list is degraded both times
             click_users(worker, 5)
             worker.accept(worker.click("u9", "shoe"))
             click_users(worker, 12)
@@ -217,10 +217,10 @@ async def test_event_backlog_degrades_a_flush_that_is_not_full(
     async with worker.running_flush_loop():
         for number, backlog in enumerate((3, 4, 4, 3, 4)):
             worker.accept(worker.click(f"u{number}", "shoe"), worker.click(f"u{number}", "sock"))
-            # what a worker does after each event, with what it has read and not taken yet
+            # the users agent does this after each event, with the number of queued events
             await worker.queue.wait_for_capacity(backlog)
             await worker.flush_loop.wait_until_idle()
-    # only the second of two in a row, so that one burst that is worked off at once is no rush
+    # only the second overloaded flush in a row: one burst within a flush is not an overload
     assert degraded_users(worker, [f"u{number}" for number in range(5)]) == {"u2"}
 
 

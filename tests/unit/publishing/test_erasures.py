@@ -8,7 +8,7 @@ from tests.support.in_memory_worker import InMemoryWorker, click_shared_items, r
 from topics.catalog import LISTS
 
 
-async def test_an_erased_shopper_has_no_list_and_the_others_keep_theirs(worker: InMemoryWorker) -> None:
+async def test_an_erased_user_has_no_list_and_the_others_keep_theirs(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
@@ -38,7 +38,7 @@ async def test_erasure_during_a_flush_removes_the_list(worker: InMemoryWorker) -
         worker.publisher.unblocked.set()
         await worker.flush_loop.wait_until_idle()
     assert user_key("ann") not in worker.publisher.documents
-    # whoever reads the topic back is told to forget what was on it
+    # a tombstone: list recovery does not restore earlier lists
     assert [record.value is None for record in worker.producer.of(LISTS)] == [False, True]
     assert worker.lists.evaluate_interaction("ann", "shoe", worker.clock.now) == 0
 
@@ -69,10 +69,10 @@ async def test_erasure_of_a_ranked_but_unsent_list_leaves_no_trace(
     worker.publisher.block()
     async with worker.running_flush_loop():
         await worker.publisher.publish_started.wait()
-        # ann's list is ranked while bob's is on its way
+        # ann's list is ranked while bob's is in flight
         worker.accept(worker.click("ann", "shoe"))
         async with asyncio.timeout(5):
-            while worker.queue.n_users:  # noqa: ASYNC110  # the condition is the flusher's, it has no event
+            while worker.queue.n_users:  # noqa: ASYNC110  # the condition has no event
                 await asyncio.sleep(0)
         worker.accept(worker.erasure("ann"))
         worker.publisher.unblocked.set()
@@ -91,7 +91,7 @@ async def test_user_active_after_erasure_gets_a_new_list(worker: InMemoryWorker)
     document = worker.published(user_key("ann"))
     assert document is not None
     assert document.model_version == 8
-    # and it is on the topic, after the word to forget those of before
+    # and it is on the topic, after the tombstone
     logged = [record.value for record in worker.producer.of(LISTS) if record.key == b"ann"]
     assert logged[1:] == [None, worker.publisher.documents[user_key("ann")]]
     assert [each.list_id for each in worker.memory.lists_of("ann")] == [document.list_id]
@@ -152,7 +152,7 @@ async def test_pending_erasures_are_dropped_when_partitions_are_revoked(worker: 
         worker.accept(worker.erasure("ann"))
         await worker.publisher.publish_failed.wait()
         worker.queue.drop_erasures()
-        # the next owner's list
+        # written by the next owner of the partition
         worker.publisher.documents[user_key("ann")] = b"{}"
         worker.publisher.available = True
         worker.accept(worker.click("bob", "shoe"))

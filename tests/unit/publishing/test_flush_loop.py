@@ -32,7 +32,7 @@ async def test_each_flush_is_one_pipeline(worker: InMemoryWorker) -> None:
     click_shared_items(worker)
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
-    # two shoppers, three items, one segment
+    # two users, three items, one segment
     assert worker.publisher.flush_sizes == [6]
     assert worker.count("flush_lists_sum") == 6
     assert worker.count("flush_lists_count") == 1
@@ -106,7 +106,7 @@ async def test_pending_users_survive_a_redis_outage_and_get_current_lists(
         await run_pending_tasks()
         assert worker.publisher.documents == {}
         assert worker.count("freshness_seconds_count") == 0
-        # the attempt that found Redis away was logged; nobody saw those lists, and no later attempt is
+        # the lists of the first failed attempt are on the topic, those of later attempts are not
         assert [record.key for record in worker.producer.of(LISTS)] == [b"ann", b"bob"]
         assert len(worker.memory) == 0
         worker.accept(worker.click("bob", "scarf"), worker.click("cem", "scarf"))
@@ -119,7 +119,7 @@ async def test_pending_users_survive_a_redis_outage_and_get_current_lists(
         assert document is not None
         assert document.model_version == 8
         assert document.generated_at == rfc3339(worker.clock.now)
-    # the lists of items and segments were not lost either
+    # the lists of items and segments are published as well
     assert set(worker.item_ids(popular_key())) == {"shoe", "sock", "hat", "scarf"}
     assert set(worker.item_ids(item_key("shoe"))) >= {"sock", "hat"}
     assert worker.count("freshness_seconds_count") == 8
@@ -145,7 +145,7 @@ async def test_list_written_by_the_new_partition_owner_is_not_overwritten(
     worker: InMemoryWorker,
 ) -> None:
     click_shared_items(worker)
-    # the partition moves while the shopper waits: another worker publishes them now
+    # the partition moves to another worker while the user is pending
     del worker.rows.stored["ann"]
     worker.publisher.documents[user_key("ann")] = b"what the new owner wrote"
     async with worker.running_flush_loop():
@@ -199,7 +199,7 @@ async def test_stale_search_list_is_deleted_on_republication(worker: InMemoryWor
     worker.publisher.documents[search_key("ann")] = b"{}"
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
-        # an event says nothing of it: it may be of this very moment
+        # an event does not delete it: it may be current
         assert search_key("ann") in worker.publisher.documents
         worker.queue.mark_pending("ann")
         await worker.flush_loop.wait_until_idle()

@@ -1,4 +1,4 @@
-"""The log of lists: when and what is appended to topic lists, and what is kept in memory."""
+"""The list log: when lists are appended to the topic, and which fields the topic, Redis and the memory have."""
 
 from collections.abc import Callable
 

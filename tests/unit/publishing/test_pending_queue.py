@@ -30,7 +30,7 @@ async def test_no_back_pressure_while_redis_is_unavailable(
     async with worker.running_flush_loop():
         await worker.publisher.publish_failed.wait()
         for user in range(20):
-            # events go on being learned, and the shoppers wait
+            # events are still learned, and the users stay pending
             await worker.queue.wait_for_capacity()
             worker.accept(worker.click(f"u{user}", "shoe"))
         assert worker.models.version == 22
@@ -65,7 +65,7 @@ async def test_back_pressure_resumes_after_an_outage_until_the_batch_is_flushed(
         worker.publisher.block()
         await worker.publisher.publish_started.wait()
         worker.publisher.unblocked.set()
-        while worker.count("lists_published_total", kind="user") == 0:  # noqa: ASYNC110  # told by a counter alone
+        while worker.count("lists_published_total", kind="user") == 0:  # noqa: ASYNC110  # a counter has no event
             await asyncio.sleep(0)
         blocked_call = asyncio.create_task(worker.queue.wait_for_capacity())
         await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""The set of shoppers whose list waits."""
+"""The set of pending users."""
 
 from stream_app.publishing.pending_set import PendingSet
 

@@ -1,4 +1,4 @@
-"""The lists that shoppers have, and how good they were at telling what comes next."""
+"""Prequential evaluation of published lists."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def sample(metrics: Metrics, name: str) -> float:
 
 
 def evaluator_with_lists(metrics: Metrics, *lists: PublishedList) -> PrequentialEvaluator:
-    """Ann has these lists."""
+    """Create an evaluator with lists of user ann."""
     evaluator = PrequentialEvaluator(metrics, PublishedListStore())
     for each in lists:
         evaluator.memory.add("ann", 0, each)

@@ -1,4 +1,4 @@
-"""docs/redis.md says what the code does."""
+"""docs/redis.md matches the code."""
 
 import re
 from typing import Any
@@ -35,7 +35,7 @@ PAGE = (ROOT / "docs" / "redis.md").read_text()
 SHOW: Any = get_command(build_cli())
 ID_HELP = next(each.help for each in SHOW.commands["show"].params if each.name == "identifier")
 IN_REDIS = [name for name in SearchList.__struct_fields__ if name != "features"]
-"""What the policy went by is on the ``lists`` topic alone."""
+"""Fields of a document in Redis; features are on the ``lists`` topic only."""
 
 EXAMPLES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
 

@@ -81,7 +81,7 @@ async def test_republication_includes_the_search_list_of_the_session(
         worker.queue.mark_pending("ann")
         await worker.flush_loop.wait_until_idle()
         assert worker.item_ids(search_key("ann")) == ["a", "b"]
-        # but not one of an earlier visit
+        # but not one of an earlier session
         worker.clock.now += 10_000.0
         worker.accept(worker.click("ann", "c"))
         await worker.flush_loop.wait_until_idle()

@@ -93,7 +93,7 @@ async def test_choice_after_a_search_publishes_the_query_list(
         await worker.flush_loop.wait_until_idle()
     assert set(worker.item_ids(query_key("Red Shoes"))) == {"sneaker", "boot"}
     assert worker.count("lists_published_total", kind="query") == 2
-    # and a shopper who searched may be brought what others chose
+    # and the users have lists as well
     assert worker.publisher.documents.keys() >= {query_key("red shoes"), user_key("ann"), user_key("bob")}
 
 
