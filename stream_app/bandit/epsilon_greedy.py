@@ -1,13 +1,25 @@
 """Epsilon-greedy: show what is best so far, and now and then anything."""
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from stream_app.bandit.kernels.epsilon_greedy import epsilon_greedy_order, epsilon_greedy_propensities
 from stream_app.bandit.kernels.linear_decisions import ucb_order
-from stream_app.bandit.linear import UINT64_MASK, LinearPolicy
-from stream_app.bandit.policy import Features, Keys, Slate
+from stream_app.bandit.linear import UINT64_MASK, LinearConfig, LinearPolicy
+from stream_app.bandit.policy import Features, Keys, PolicyConfig, Slate
+
+
+class EpsilonGreedyConfig(LinearConfig, frozen=True, kw_only=True):
+    """Settings of `EpsilonGreedy`."""
+
+    epsilon: float = 0.05
+    """Probability that a position is filled at random."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.epsilon <= 1:
+            raise ValueError(f"epsilon must be from 0 to 1, not {self.epsilon!r}")
 
 
 class EpsilonGreedy(LinearPolicy):
@@ -20,10 +32,8 @@ class EpsilonGreedy(LinearPolicy):
     ----------
     features
         Their number.
-    epsilon
-        Chance that a place is filled at random.
     **parameters
-        See `stream_app.bandit.linear.LinearPolicy`.
+        See `EpsilonGreedyConfig`.
 
     References
     ----------
@@ -39,15 +49,12 @@ class EpsilonGreedy(LinearPolicy):
     """
 
     name: ClassVar[str] = "epsilon_greedy"
-
-    def __init__(self, features: int, *, epsilon: float = 0.05, **parameters: Any) -> None:
-        if not 0 <= epsilon <= 1:
-            raise ValueError(f"epsilon must be from 0 to 1, not {epsilon!r}")
-        super().__init__(features, epsilon=epsilon, **parameters)
-        self._epsilon = float(epsilon)
+    config_class: ClassVar[type[PolicyConfig]] = EpsilonGreedyConfig
+    config: EpsilonGreedyConfig
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
         """Choose `k`, place by place."""
+        epsilon = float(self.config.epsilon)
         features = self._validated(features)
         posterior = self._refreshed_posterior()
         n = len(features)
@@ -57,6 +64,6 @@ class EpsilonGreedy(LinearPolicy):
         order = np.empty(k, np.int32)
         ranks = np.empty(k, np.int32)
         propensities = np.empty(k)
-        epsilon_greedy_order(n, ranked, ranks, self._epsilon, np.uint64(seed & UINT64_MASK), order)
-        epsilon_greedy_propensities(n, ranks, self._epsilon, propensities)
+        epsilon_greedy_order(n, ranked, ranks, epsilon, np.uint64(seed & UINT64_MASK), order)
+        epsilon_greedy_propensities(n, ranks, epsilon, propensities)
         return Slate(order, propensities, 0)

@@ -1,36 +1,23 @@
-"""How likely a place is to be looked at, so that a low place is not taken for a dislike."""
+"""The position model: a low rank is not taken for a dislike."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from stream_app.bandit.kernels.examination import ExaminationModel, PositionModel
+from stream_app.bandit.policy import PolicyConfig
 
 POSITION_MODELS: Final = tuple(model.name.lower() for model in PositionModel)
 """The position models, by name."""
 
 
-class Examination:
+class PositionConfig(PolicyConfig, frozen=True, kw_only=True):
     """Settings of a position model.
-
-    Parameters
-    ----------
-    model
-        ``position``: each place has its own chance to be looked at, the same for all lists (the position-based
-        model), learned from rewards against what the items there are worth by themselves. ``cascade``: the shopper
-        looks from the top and stops at what they choose, so a place is reached if nothing above it was chosen.
-        ``none``: all that is told as seen was looked at.
-    n_positions
-        Places told apart; what lies lower counts as the last.
-    floor
-        Least chance of a place.
-    position_prior_strength
-        How many rewards the prior of ``position``, 1 / log2(place + 2), counts for in each place.
 
     Raises
     ------
     ValueError
-        If a setting makes no sense.
+        If a setting is out of range.
 
     References
     ----------
@@ -39,32 +26,37 @@ class Examination:
 
     Examples
     --------
-    >>> Examination(n_positions=4).constants.prior.round(2).tolist()
+    >>> PositionConfig(n_positions=4).examination_model().prior.round(2).tolist()
     [1.0, 0.63, 0.5, 0.43]
     """
 
-    def __init__(
-        self,
-        model: str = "position",
-        *,
-        n_positions: int = 20,
-        floor: float = 0.05,
-        position_prior_strength: float = 20.0,
-    ) -> None:
-        if model not in POSITION_MODELS:
-            raise ValueError(f"position model must be one of {', '.join(POSITION_MODELS)}, not {model!r}")
-        if n_positions < 1 or not 0 < floor <= 1 or not position_prior_strength > 0:
-            raise ValueError("places must be 1 or more, floor above 0 and at most 1, trust above 0")
-        self.n_positions = n_positions
-        self.constants = ExaminationModel(
-            POSITION_MODELS.index(model),
-            np.maximum(1.0 / np.log2(np.arange(n_positions) + 2.0), floor),
-            float(floor),
-            float(position_prior_strength),
+    position_model: str = "position"
+    """``position``: each position has its own examination probability, the same for all lists, estimated from the
+    rewards there against the rewards predicted for the items there. ``cascade``: users scan from the top and stop at
+    their choice, so a position is examined if nothing above it was chosen. ``none``: every impression is examined.
+    """
+    n_positions: int = 20
+    """Positions with a probability of their own; lower ones count as the last."""
+    floor: float = 0.05
+    """Least examination probability."""
+    position_prior_strength: float = 20.0
+    """Rewards a position that the prior of ``position``, 1 / log2(position + 2), counts for."""
+
+    def __post_init__(self) -> None:
+        if self.position_model not in POSITION_MODELS:
+            raise ValueError(
+                f"position_model must be one of {', '.join(POSITION_MODELS)}, not {self.position_model!r}"
+            )
+        if self.n_positions < 1 or not 0 < self.floor <= 1 or not self.position_prior_strength > 0:
+            raise ValueError(
+                "n_positions must be 1 or more, floor above 0 and at most 1, position_prior_strength above 0"
+            )
+
+    def examination_model(self) -> ExaminationModel:
+        """The model as kernels take it."""
+        return ExaminationModel(
+            POSITION_MODELS.index(self.position_model),
+            np.maximum(1.0 / np.log2(np.arange(self.n_positions) + 2.0), self.floor),
+            float(self.floor),
+            float(self.position_prior_strength),
         )
-        self.parameters: dict[str, Any] = {
-            "position_model": model,
-            "n_positions": n_positions,
-            "floor": floor,
-            "position_prior_strength": position_prior_strength,
-        }

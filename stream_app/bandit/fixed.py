@@ -24,9 +24,6 @@ class Fixed(Policy):
     name: ClassVar[str] = "fixed"
     learns: ClassVar[bool] = False
 
-    def __init__(self, features: int) -> None:
-        super().__init__(features)
-
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
         """Choose the first `k`."""
         k = min(k, len(self._validated(features)))

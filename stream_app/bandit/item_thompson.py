@@ -7,7 +7,8 @@ from typing import Any, ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.examination import Examination
+from stream_app.bandit.decay_scale import DecayScale
+from stream_app.bandit.examination import PositionConfig
 from stream_app.bandit.kernels.examination import RankSum, count_reward, iterate_examination
 from stream_app.bandit.kernels.item_posteriors import (
     ItemPrior,
@@ -23,12 +24,12 @@ from stream_app.bandit.policy import (
     Features,
     Keys,
     Policy,
+    PolicyConfig,
     Positions,
     Slate,
     as_contiguous,
     clip_reward,
 )
-from stream_app.models.decay import ForwardDecay
 from stream_app.models.model_state import grow
 
 REWARD_DISTRIBUTIONS: Final = ("bernoulli", "gaussian")
@@ -39,6 +40,43 @@ N_ITERATIONS: Final = 3
 
 BYTES_PER_ENTRY: Final = 100
 """Of the dictionary from hashes to rows."""
+
+
+class ItemThompsonConfig(PositionConfig, frozen=True, kw_only=True):
+    """Settings of `ItemThompson`."""
+
+    reward_distribution: str = "bernoulli"
+    """``bernoulli``: a value from 0 to 1 counts as that share of a success, larger ones as a success, and one below 0
+    adds failures. ``gaussian``: rewards may have any value; their standard deviation is `noise`.
+    """
+    prior_rate: float = 0.1
+    """Prior reward of a trial of an item with a fused score of 1."""
+    prior_feature: int = 0
+    """Index of the fused score among the features."""
+    prior_strength: float = 100.0
+    """Trials that the prior counts for."""
+    half_life: float = 14 * 86_400.0
+    """Seconds in which an event loses half its weight."""
+    noise: float = 0.5
+    """Width of the sampling. Gaussian rewards: their standard deviation. Otherwise 1 samples the Beta posterior
+    itself, and less samples as if there were more trials.
+    """
+    capacity: int = 100_000
+    """Maximum number of items held; beyond it the tenth that was seen least recently is evicted."""
+    draws: int = 32
+    """Samples of all items taken at a time."""
+    seed: int = 7
+    """Seed of the samples."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.reward_distribution not in REWARD_DISTRIBUTIONS:
+            raise ValueError(
+                f"reward_distribution must be one of {', '.join(REWARD_DISTRIBUTIONS)}, "
+                f"not {self.reward_distribution!r}"
+            )
+        if self.draws < 1 or self.capacity < 1 or not self.prior_strength > 0 or not self.noise > 0:
+            raise ValueError("draws and capacity must be 1 or more, prior_strength and noise above 0")
 
 
 class ItemThompson(Policy):
@@ -53,29 +91,8 @@ class ItemThompson(Policy):
     ----------
     features
         Their number.
-    reward_distribution
-        ``bernoulli``: a value counts as a success of that share, kept between 0 and 1; one below 0 adds as many
-        failures. ``gaussian``: values are what they are, their deviation is `noise`.
-    prior_rate
-        Chance (or mean value) of an item with a fused score of 1, before any reward.
-    prior_feature
-        Where the fused score is among the features.
-    prior_strength
-        Trials that the prior counts for.
-    half_life
-        Seconds in which an event loses half its weight.
-    noise
-        How widely is sampled: for Gaussian rewards their deviation; for chances 1 is the Beta posterior itself,
-        and less samples as if there were more trials.
-    capacity
-        Items remembered; when there are more, the tenth that was not seen for longest is dropped.
-    draws
-        Draws fixed at a time.
-    seed
-        Of the draws.
-    position_model, n_positions, floor, position_prior_strength
-        See `stream_app.bandit.examination.Examination`. The chances of the places are taken as they are
-        estimated when an item is seen, so they depend a little on the order in which events come.
+    **parameters
+        See `ItemThompsonConfig`.
 
     References
     ----------
@@ -94,72 +111,34 @@ class ItemThompson(Policy):
     """
 
     name: ClassVar[str] = "item_thompson"
+    config_class: ClassVar[type[PolicyConfig]] = ItemThompsonConfig
+    config: ItemThompsonConfig
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        reward_distribution: str = "bernoulli",
-        prior_rate: float = 0.1,
-        prior_feature: int = 0,
-        prior_strength: float = 100.0,
-        half_life: float = 14 * 86_400.0,
-        noise: float = 0.5,
-        capacity: int = 100_000,
-        draws: int = 32,
-        seed: int = 7,
-        position_model: str = "position",
-        n_positions: int = 20,
-        floor: float = 0.05,
-        position_prior_strength: float = 20.0,
-    ) -> None:
-        if reward_distribution not in REWARD_DISTRIBUTIONS:
+    def __init__(self, features: int, **parameters: Any) -> None:
+        super().__init__(features, **parameters)
+        config = self.config
+        if not 0 <= config.prior_feature < features:
             raise ValueError(
-                f"rewards must be one of {', '.join(REWARD_DISTRIBUTIONS)}, not {reward_distribution!r}"
+                f"prior_feature must be one of the {features} features, not {config.prior_feature!r}"
             )
-        if draws < 1 or capacity < 1 or not prior_strength > 0 or not noise > 0:
-            raise ValueError("draws and capacity must be 1 or more, prior_strength and noise above 0")
-        if not 0 <= prior_feature < features:
-            raise ValueError(f"prior_feature must be one of the {features} features, not {prior_feature!r}")
-        self._examination = Examination(
-            position_model,
-            n_positions=n_positions,
-            floor=floor,
-            position_prior_strength=position_prior_strength,
-        )
-        super().__init__(
-            features,
-            reward_distribution=reward_distribution,
-            prior_rate=prior_rate,
-            prior_feature=prior_feature,
-            prior_strength=prior_strength,
-            half_life=half_life,
-            noise=noise,
-            capacity=capacity,
-            draws=draws,
-            seed=seed,
-            **self._examination.parameters,
-        )
-        self._prior_feature = prior_feature
+        self._examination = config.examination_model()
         self._prior = ItemPrior(
-            float(prior_strength), float(prior_rate), reward_distribution == "gaussian", float(noise)
+            float(config.prior_strength),
+            float(config.prior_rate),
+            config.reward_distribution == "gaussian",
+            float(config.noise),
         )
-        self._capacity = capacity
-        self._draws = draws
-        self._seed = seed
         self._reset()
 
     def _reset(self) -> None:
         self._rows: dict[int, int] = {}
-        n_positions = self._examination.n_positions
+        n_positions = self.config.n_positions
         self._sums = ItemSums(
             np.zeros((64, len(ItemSum))), np.zeros((n_positions, len(RankSum))), np.zeros(n_positions)
         )
         self._last_seen: NDArray[np.float64] = np.full(64, -np.inf)
-        self._decay = ForwardDecay(self.parameters["half_life"])
-        self._newest = -math.inf
-        self._n_updates = 0
-        self._examination_probabilities: NDArray[np.float64] = self._examination.constants.prior.copy()
+        self._scale = DecayScale(self.config.half_life)
+        self._examination_probabilities: NDArray[np.float64] = self._examination.prior.copy()
         self._stale = True
 
     @property
@@ -169,8 +148,8 @@ class ItemThompson(Policy):
             iterate_examination(
                 self._sums.ranks,
                 self._sums.expected_rewards,
-                self._examination.constants,
-                self._decay_factor,
+                self._examination,
+                self._scale.factor,
                 N_ITERATIONS,
                 self._examination_probabilities,
             )
@@ -184,20 +163,20 @@ class ItemThompson(Policy):
             raise ValueError(f"{self.name}: the items' hashes are needed, one a candidate")
         k = min(k, len(features))
         find_row = self._rows.get
-        sampled_values = np.empty((len(features), self._draws), np.float32)
+        sampled_values = np.empty((len(features), self.config.draws), np.float32)
         sample_items(
-            as_contiguous(features[:, self._prior_feature], np.float32),
+            as_contiguous(features[:, self.config.prior_feature], np.float32),
             np.array([find_row(key, -1) for key in items.tolist()], np.int64),
             self._sums.items,
-            self._decay_factor,
+            self._scale.factor,
             self._prior,
-            np.uint64((self._seed * 0xD1342543DE82EF95 + self._n_updates) & UINT64_MASK),
+            np.uint64((self.config.seed * 0xD1342543DE82EF95 + self._scale.n_updates) & UINT64_MASK),
             sampled_values,
         )
         order = np.empty(k, np.int32)
         propensities = np.empty(k)
         seeded_ensemble_slate(sampled_values, np.uint64(seed & UINT64_MASK), order, propensities)
-        return Slate(order, propensities, self._draws)
+        return Slate(order, propensities, self.config.draws)
 
     def observe_impressions(
         self, features: Features, positions: Positions, ts: float, items: Keys | None = None
@@ -205,7 +184,7 @@ class ItemThompson(Policy):
         """Count a showing of each item, as far as its place is looked at."""
         if items is None:
             raise ValueError(f"{self.name}: the items' hashes are needed")
-        scores = as_contiguous(self._validated(features)[:, self._prior_feature], np.float32)
+        scores = as_contiguous(self._validated(features)[:, self.config.prior_feature], np.float32)
         ts = float(ts)
         examination_probabilities = self.examination_probabilities
         weight = self._event_weight(ts)
@@ -216,7 +195,7 @@ class ItemThompson(Policy):
             rows,
             as_contiguous(positions, np.int32),
             weight,
-            self._decay_factor,
+            self._scale.factor,
             self._prior,
             examination_probabilities,
             self._sums,
@@ -247,13 +226,8 @@ class ItemThompson(Policy):
                 sums.items[row, ItemSum.TRIALS] -= weight * value
             value = min(max(value, 0.0), 1.0)
         sums.items[row, ItemSum.REWARDS] += weight * value
-        rank = min(max(int(position), 0), self._examination.n_positions - 1)
+        rank = min(max(int(position), 0), self.config.n_positions - 1)
         count_reward(sums.ranks, rank, value, bool(first), weight)
-
-    @property
-    def _decay_factor(self) -> float:
-        """What turns sums into sums decayed until the newest event."""
-        return 1.0 / self._decay.weight(self._newest) if self._n_updates else 1.0
 
     def _row(self, key: int, ts: float) -> int:
         """The row of an item, new if need be."""
@@ -273,8 +247,8 @@ class ItemThompson(Policy):
             self._last_seen = grow(self._last_seen, size)
 
     def _evict_if_full(self, count: int) -> None:
-        if len(self._rows) + count > self._capacity:
-            self._evict(max(count, self._capacity // 10))
+        if len(self._rows) + count > self.config.capacity:
+            self._evict(max(count, self.config.capacity // 10))
 
     def _evict(self, count: int) -> None:
         """Forget the items that were not seen for longest; of equals those of the smaller hashes."""
@@ -285,14 +259,8 @@ class ItemThompson(Policy):
         self._rows = {key: row for row, key in enumerate(keys)}
 
     def _event_weight(self, ts: float) -> float:
-        rescaled = self._decay.advance(ts)
-        if rescaled != 1.0:
-            for array in self._sums:
-                np.multiply(array, rescaled, out=array)
-        self._newest = max(self._newest, ts)
-        self._n_updates += 1
         self._stale = True
-        return self._decay.weight(ts)
+        return self._scale.weight(ts, self._sums)
 
     def _state(self) -> dict[str, Any]:
         size = len(self._rows)
@@ -302,9 +270,7 @@ class ItemThompson(Policy):
             "last": self._last_seen[:size].copy(),
             "rank_sums": self._sums.ranks.copy(),
             "expected_rewards": self._sums.expected_rewards.copy(),
-            "landmark": self._decay.landmark,
-            "newest": self._newest,
-            "n_updates": self._n_updates,
+            **self._scale.state(),
         }
 
     def _restore(self, state: Mapping[str, Any]) -> None:
@@ -316,9 +282,7 @@ class ItemThompson(Policy):
         self._last_seen[:size] = state["last"]
         self._sums.ranks[...] = state["rank_sums"]
         self._sums.expected_rewards[...] = state["expected_rewards"]
-        self._decay.landmark = float(state["landmark"])
-        self._newest = float(state["newest"])
-        self._n_updates = int(state["n_updates"])
+        self._scale.restore(state)
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""

@@ -2,17 +2,45 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.examination import Examination
-from stream_app.bandit.policy import NO_KEY, Features, Keys, Policy, Positions, as_contiguous, clip_reward
+from stream_app.bandit.examination import PositionConfig
+from stream_app.bandit.policy import (
+    NO_KEY,
+    Features,
+    Keys,
+    Policy,
+    PolicyConfig,
+    Positions,
+    as_contiguous,
+    clip_reward,
+)
 from stream_app.bandit.posterior import LinearPosterior
 
 UINT64_MASK = (1 << 64) - 1
 """Seeds are cut to 64 bits."""
+
+
+class LinearConfig(PositionConfig, frozen=True, kw_only=True):
+    """Settings of policies with a linear posterior."""
+
+    prior_weight: float = 0.1
+    """Prior weight of the fused score: about the reward that an item of score 1 brings at the first position, less
+    that of an item of score 0. All other weights start at 0, so without rewards the order is the fused one.
+    """
+    prior_feature: int = 0
+    """Index of the fused score among the features."""
+    prior_mean: Sequence[float] | None = None
+    """Prior weights of all features; None for `prior_weight` on `prior_feature` alone."""
+    prior_strength: float = 1_000.0
+    """Impressions that the prior counts for."""
+    half_life: float = 14 * 86_400.0
+    """Seconds in which an event loses half its weight; ``math.inf`` for no decay."""
+    reward_scale: float | None = None
+    """Value of a reward that counts as 1; None for the root mean square of the rewards."""
 
 
 class LinearPolicy(Policy):
@@ -22,76 +50,34 @@ class LinearPolicy(Policy):
     ----------
     features
         Their number.
-    prior_weight
-        Weight of the fused score before any reward: about the chance that an item of score 1 brings a reward in the
-        first place, against one of score 0. All other weights start at 0, so that without rewards the order is the
-        fused one.
-    prior_feature
-        Where the fused score is among the features.
-    prior_mean
-        Weights of all features before any reward, where more than the fused score is known to count; None for
-        `prior_weight` on `prior_feature` alone.
-    prior_strength
-        Showings that the prior counts for.
-    half_life
-        Seconds in which an event loses half its weight; ``math.inf`` where tastes do not change.
-    reward_scale
-        Value of a reward that counts as 1; None for the root of the mean square of those that came.
-    position_model, n_positions, floor, position_prior_strength
-        See `stream_app.bandit.examination.Examination`.
     **parameters
-        Settings of the policy itself.
+        See `LinearConfig`.
     """
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        prior_weight: float = 0.1,
-        prior_feature: int = 0,
-        prior_mean: Sequence[float] | None = None,
-        prior_strength: float = 1_000.0,
-        half_life: float = 14 * 86_400.0,
-        reward_scale: float | None = None,
-        position_model: str = "position",
-        n_positions: int = 20,
-        floor: float = 0.05,
-        position_prior_strength: float = 20.0,
-        **parameters: Any,
-    ) -> None:
-        examination = Examination(
-            position_model,
-            n_positions=n_positions,
-            floor=floor,
-            position_prior_strength=position_prior_strength,
-        )
-        super().__init__(
-            features,
-            prior_weight=prior_weight,
-            prior_feature=prior_feature,
-            prior_mean=None if prior_mean is None else [float(weight) for weight in prior_mean],
-            prior_strength=prior_strength,
-            half_life=half_life,
-            reward_scale=reward_scale,
-            **examination.parameters,
-            **parameters,
-        )
-        if not 0 <= prior_feature < features:
-            raise ValueError(f"prior_feature must be one of the {features} features, not {prior_feature!r}")
-        if prior_mean is not None and len(prior_mean) != features:
-            raise ValueError(f"prior_mean must have {features} weights, not {len(prior_mean)}")
-        if prior_mean is None:
+    config_class: ClassVar[type[PolicyConfig]] = LinearConfig
+    config: LinearConfig
+
+    def __init__(self, features: int, **parameters: Any) -> None:
+        super().__init__(features, **parameters)
+        config = self.config
+        if not 0 <= config.prior_feature < features:
+            raise ValueError(
+                f"prior_feature must be one of the {features} features, not {config.prior_feature!r}"
+            )
+        if config.prior_mean is None:
             mean = np.zeros(features)
-            mean[prior_feature] = prior_weight
+            mean[config.prior_feature] = config.prior_weight
         else:
-            mean = np.array(prior_mean, np.float64)
+            mean = np.array(config.prior_mean, np.float64)
+        if len(mean) != features:
+            raise ValueError(f"prior_mean must have {features} weights, not {len(mean)}")
         self._posterior = LinearPosterior(
             features,
             mean,
-            prior_strength=prior_strength,
-            half_life=half_life,
-            examination=examination,
-            reward_scale=reward_scale,
+            prior_strength=config.prior_strength,
+            half_life=config.half_life,
+            examination=config.examination_model(),
+            reward_scale=config.reward_scale,
         )
 
     def observe_impressions(

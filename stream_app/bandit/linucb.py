@@ -1,13 +1,27 @@
 """LinUCB: show what may be best."""
 
 import math
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from stream_app.bandit.kernels.linear_decisions import ucb_order
-from stream_app.bandit.linear import LinearPolicy
-from stream_app.bandit.policy import Features, Keys, Slate
+from stream_app.bandit.linear import LinearConfig, LinearPolicy
+from stream_app.bandit.policy import Features, Keys, PolicyConfig, Slate
+
+
+class LinUCBConfig(LinearConfig, frozen=True, kw_only=True):
+    """Settings of `LinUCB`."""
+
+    exploration: float = 0.04
+    """Posterior standard deviations (for unit noise) added to the mean, times sqrt(1 + log(1 + impressions)): a bound
+    that does not grow can stay with a bad choice forever.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.exploration >= 0:
+            raise ValueError(f"exploration must be 0 or more, not {self.exploration!r}")
 
 
 class LinUCB(LinearPolicy):
@@ -19,11 +33,8 @@ class LinUCB(LinearPolicy):
     ----------
     features
         Their number.
-    exploration
-        Deviations of the posterior (of unit noise) that are added to the mean, times sqrt(1 + log(1 + showings)): a
-        bound that does not grow can stay with a bad choice for ever.
     **parameters
-        See `stream_app.bandit.linear.LinearPolicy`.
+        See `LinUCBConfig`.
 
     References
     ----------
@@ -40,12 +51,8 @@ class LinUCB(LinearPolicy):
     """
 
     name: ClassVar[str] = "linucb"
-
-    def __init__(self, features: int, *, exploration: float = 0.04, **parameters: Any) -> None:
-        if not exploration >= 0:
-            raise ValueError(f"exploration must be 0 or more, not {exploration!r}")
-        super().__init__(features, exploration=exploration, **parameters)
-        self._exploration = float(exploration)
+    config_class: ClassVar[type[PolicyConfig]] = LinUCBConfig
+    config: LinUCBConfig
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
         """Choose the `k` largest bounds."""
@@ -53,6 +60,6 @@ class LinUCB(LinearPolicy):
         posterior = self._refreshed_posterior()
         k = min(k, len(features))
         order = np.empty(k, np.int32)
-        width = self._exploration * math.sqrt(1.0 + math.log1p(posterior.decayed_impressions))
+        width = self.config.exploration * math.sqrt(1.0 + math.log1p(posterior.decayed_impressions))
         ucb_order(features, posterior.mean, posterior.lower, width, order)
         return Slate(order, np.ones(k), 0)

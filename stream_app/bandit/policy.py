@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,10 +72,14 @@ def as_contiguous(array: NDArray[Any], dtype: type[T]) -> NDArray[T]:
     return contiguous if contiguous.flags.writeable else contiguous.copy()
 
 
+class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """Settings of a policy: plain data, each with a default that works; see ``HEADRACE_POLICY_PARAMETERS``."""
+
+
 class Policy:
     """One way to choose a slate from candidates.
 
-    Constructor arguments are the settings, each with a default that works. Deciding never changes the policy, and
+    Deciding never changes the policy, and
     the same seed decides the same. What was seen and what came of it are told apart, in any order, as they become
     known; a policy that does not learn passes over them.
 
@@ -83,16 +88,21 @@ class Policy:
     features
         Their number.
     **parameters
-        Settings of the policy, plain data: a state taken under others is refused.
+        Fields of `config_class`; a state taken under others is refused.
 
     Raises
     ------
     ValueError
-        If `features` is below 1.
+        If `features` is below 1, or a setting out of range.
     """
 
     name: ClassVar[str]
     """In settings, lists and metrics."""
+
+    config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
+    """Class of its settings."""
+
+    config: PolicyConfig
 
     learns: ClassVar[bool] = True
     """Whether what it is told changes what it decides."""
@@ -101,7 +111,8 @@ class Policy:
         if features < 1:
             raise ValueError(f"features must be 1 or more, not {features!r}")
         self.features = features
-        self.parameters: dict[str, Any] = {"features": features, **parameters}
+        self.config = self.config_class(**parameters)
+        self.parameters: dict[str, Any] = {"features": features, **msgspec.to_builtins(self.config)}
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
         """Choose what to show.

@@ -1,6 +1,5 @@
 """The policies by name."""
 
-from inspect import signature
 from typing import Any, Final
 
 import numpy as np
@@ -8,7 +7,6 @@ import numpy as np
 from stream_app.bandit.epsilon_greedy import EpsilonGreedy
 from stream_app.bandit.fixed import Fixed
 from stream_app.bandit.item_thompson import REWARD_DISTRIBUTIONS, ItemThompson
-from stream_app.bandit.linear import LinearPolicy
 from stream_app.bandit.linucb import LinUCB
 from stream_app.bandit.policy import Policy
 from stream_app.bandit.popularity_order import PopularityOrder
@@ -58,24 +56,12 @@ def create_policy(name: str, features: int, **parameters: Any) -> Policy:
     """
     if name not in POLICIES:
         raise UserError(f"There is no policy {name!r}; there are {', '.join(POLICIES)}.")
-    factory: Any = POLICIES[name]
-    accepted = _accepted_parameters(factory)
+    factory = POLICIES[name]
+    accepted = factory.config_class.__struct_fields__
     try:
-        made: Policy = factory(features, **{key: each for key, each in parameters.items() if key in accepted})
+        return factory(features, **{key: each for key, each in parameters.items() if key in accepted})
     except ValueError as error:
         raise UserError(f"Policy {name}: {error}.") from error
-    return made
-
-
-def _accepted_parameters(factory: type[Policy]) -> set[str]:
-    """Names of what a policy takes, also through those it is made of."""
-    return {
-        name
-        for each in factory.__mro__
-        if each in POLICIES.values() or each is LinearPolicy
-        for name, parameter in signature(each).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    }
 
 
 def warm_up() -> None:

@@ -1,10 +1,17 @@
 """The order of one feature."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
-from stream_app.bandit.policy import Features, Keys, Policy, Slate
+from stream_app.bandit.policy import Features, Keys, Policy, PolicyConfig, Slate
+
+
+class PopularityConfig(PolicyConfig, frozen=True, kw_only=True):
+    """Settings of `PopularityOrder`."""
+
+    column: int = 0
+    """Index of the feature to sort by."""
 
 
 class PopularityOrder(Policy):
@@ -14,8 +21,8 @@ class PopularityOrder(Policy):
     ----------
     features
         Their number.
-    column
-        The feature to go by.
+    **parameters
+        See `PopularityConfig`.
 
     Examples
     --------
@@ -26,15 +33,16 @@ class PopularityOrder(Policy):
 
     name: ClassVar[str] = "popularity"
     learns: ClassVar[bool] = False
+    config_class: ClassVar[type[PolicyConfig]] = PopularityConfig
+    config: PopularityConfig
 
-    def __init__(self, features: int, *, column: int = 0) -> None:
-        if not 0 <= column < features:
-            raise ValueError(f"column must be one of the {features} features, not {column!r}")
-        super().__init__(features, column=column)
-        self.column = column
+    def __init__(self, features: int, **parameters: Any) -> None:
+        super().__init__(features, **parameters)
+        if not 0 <= self.config.column < features:
+            raise ValueError(f"column must be one of the {features} features, not {self.config.column!r}")
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
         """Choose the `k` with the most; a value that is no number comes last, ties go by the order given."""
-        values = self._validated(features)[:, self.column]
+        values = self._validated(features)[:, self.config.column]
         order = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[:k].astype(np.int32)
         return Slate(order, np.ones(len(order)), 0)

@@ -1,14 +1,13 @@
 """What rewards tell of the weights of features: a Gaussian posterior from sums that add up."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.examination import Examination
-from stream_app.bandit.kernels.examination import RankSum
+from stream_app.bandit.decay_scale import DecayScale
+from stream_app.bandit.kernels.examination import ExaminationModel, RankSum
 from stream_app.bandit.kernels.linear_posterior import (
     LinearEstimate,
     LinearPrior,
@@ -18,7 +17,6 @@ from stream_app.bandit.kernels.linear_posterior import (
     posterior,
 )
 from stream_app.bandit.policy import Features, Positions
-from stream_app.models.decay import ForwardDecay
 
 N_ITERATIONS: Final = 5
 """Turns between the posterior and the chances of the places."""
@@ -69,8 +67,6 @@ class LinearPosterior:
         Cholesky factor of A, after `refresh`.
     examination_probabilities : ndarray of float64, shape (places,)
         How likely each place is to be looked at, against the first, after `refresh`.
-    n_updates
-        Showings and rewards folded.
 
     References
     ----------
@@ -79,8 +75,9 @@ class LinearPosterior:
 
     Examples
     --------
-    >>> learned = LinearPosterior(2, np.zeros(2), prior_strength=1.0, half_life=math.inf,
-    ...     examination=Examination("none"), reward_scale=1.0)
+    >>> from stream_app.bandit.examination import PositionConfig
+    >>> learned = LinearPosterior(2, np.zeros(2), prior_strength=1.0, half_life=np.inf,
+    ...     examination=PositionConfig(position_model="none").examination_model(), reward_scale=1.0)
     >>> x = np.array([[1.0, 0.0]], np.float32)
     >>> for ts in range(100):
     ...     learned.observe_impressions(x, np.array([0], np.int32), float(ts))
@@ -98,7 +95,7 @@ class LinearPosterior:
         *,
         prior_strength: float,
         half_life: float,
-        examination: Examination,
+        examination: ExaminationModel,
         reward_scale: float | None = None,
     ) -> None:
         if not prior_strength > 0:
@@ -110,8 +107,8 @@ class LinearPosterior:
         precision[-1] = 1.0
         self._prior = LinearPrior(np.append(prior_mean, 0.0), precision, float(reward_scale or 0.0))
         self._half_life = half_life
-        self._examination = examination.constants
-        n_positions = examination.n_positions
+        self._examination = examination
+        n_positions = len(examination.prior)
         self._sums = LinearSums(
             np.zeros((n_positions, features, features)),
             np.zeros((n_positions, features)),
@@ -121,16 +118,14 @@ class LinearPosterior:
         self._estimate = LinearEstimate(
             np.zeros(features), np.zeros((features, features)), np.ones(n_positions)
         )
-        self._attached_arrays: tuple[Vector, ...] = ()
+        self._scaled_arrays: tuple[Vector, ...] = tuple(self._sums)
         self.clear()
 
     def clear(self) -> None:
         """Return to the prior."""
         for array in self._sums:
             array[...] = 0.0
-        self._decay = ForwardDecay(self._half_life)
-        self._newest = -math.inf
-        self.n_updates = 0
+        self._scale = DecayScale(self._half_life)
         self._stale = True
 
     @property
@@ -159,18 +154,12 @@ class LinearPosterior:
         Any event, also one that the further sums take no part in, may move the landmark: they are multiplied in
         place then, so they must stay the same arrays.
         """
-        self._attached_arrays = (*self._attached_arrays, *arrays)
+        self._scaled_arrays = (*self._scaled_arrays, *arrays)
 
     def weight(self, ts: float) -> float:
         """Weight of an event; all sums are brought to its scale first."""
-        rescaled = self._decay.advance(ts)
-        if rescaled != 1.0:
-            for array in (*self._sums, *self._attached_arrays):
-                np.multiply(array, rescaled, out=array)
-        self._newest = max(self._newest, ts)
-        self.n_updates += 1
         self._stale = True
-        return self._decay.weight(ts)
+        return self._scale.weight(ts, self._scaled_arrays)
 
     def observe_impressions(self, features: Features, positions: Positions, ts: float) -> None:
         """Fold items seen; see `stream_app.bandit.policy.Policy.observe_impressions`."""
@@ -183,9 +172,14 @@ class LinearPosterior:
         fold_reward(features, position, value, first, self.weight(ts), sums.rewards, sums.ranks)
 
     @property
+    def n_updates(self) -> int:
+        """Impression events and rewards folded."""
+        return self._scale.n_updates
+
+    @property
     def decay_factor(self) -> float:
         """What turns sums into sums decayed until the newest event."""
-        return 1.0 / self._decay.weight(self._newest) if self.n_updates else 1.0
+        return self._scale.factor
 
     @property
     def decayed_impressions(self) -> float:
@@ -221,9 +215,7 @@ class LinearPosterior:
         """All sums, as plain data."""
         return {
             **{name: array.copy() for name, array in self._sums._asdict().items()},
-            "landmark": self._decay.landmark,
-            "newest": self._newest,
-            "n_updates": self.n_updates,
+            **self._scale.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -231,9 +223,7 @@ class LinearPosterior:
         self.clear()
         for name, array in self._sums._asdict().items():
             array[...] = state[name]
-        self._decay.landmark = float(state["landmark"])
-        self._newest = float(state["newest"])
-        self.n_updates = int(state["n_updates"])
+        self._scale.restore(state)
 
     def memory(self) -> int:
         """Bytes held."""

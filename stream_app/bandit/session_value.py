@@ -9,9 +9,29 @@ from numpy.typing import NDArray
 
 from stream_app.bandit.kernels.critic import CriticSums, fold_lstd_step
 from stream_app.bandit.open_sessions import OpenSession, OpenSessions
-from stream_app.bandit.policy import NO_KEY, Features, clip_reward
+from stream_app.bandit.policy import NO_KEY, Features, PolicyConfig, clip_reward
 from stream_app.bandit.posterior import LinearPosterior
-from stream_app.bandit.thompson import Thompson
+from stream_app.bandit.thompson import Thompson, ThompsonConfig
+
+
+class SessionValueConfig(ThompsonConfig, frozen=True, kw_only=True):
+    """Settings of `SessionValue`."""
+
+    discount: float = 0.9
+    """Value of a reward one choice later, from 0 to 1."""
+    trace: float = 0.8
+    """λ: 0 evaluates a choice by the critic's value of the next one, 1 by the rewards that followed."""
+    ridge: float = 10.0
+    """Choices that the critic's prior, 0, counts for."""
+    session_gap: float = 1_800.0
+    """Seconds without a choice that end a session."""
+    sessions: int = 20_000
+    """Maximum number of open sessions held."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.discount <= 1 or not 0 <= self.trace <= 1 or not self.ridge > 0:
+            raise ValueError("discount and trace must be from 0 to 1, ridge above 0")
 
 
 class SessionValue(Thompson):
@@ -34,18 +54,8 @@ class SessionValue(Thompson):
     ----------
     features
         Their number.
-    discount
-        Worth of a reward one choice later, from 0 to 1.
-    trace
-        λ: 0 judges a choice by what the critic says of the next one, 1 by the rewards that came.
-    ridge
-        Choices that the critic's prior, 0, counts for.
-    session_gap
-        Seconds without a choice that end a visit.
-    sessions
-        Open visits remembered.
     **parameters
-        See `stream_app.bandit.thompson.Thompson`.
+        See `SessionValueConfig`.
 
     References
     ----------
@@ -69,33 +79,15 @@ class SessionValue(Thompson):
     """
 
     name: ClassVar[str] = "session_value"
+    config_class: ClassVar[type[PolicyConfig]] = SessionValueConfig
+    config: SessionValueConfig
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        discount: float = 0.9,
-        trace: float = 0.8,
-        ridge: float = 10.0,
-        session_gap: float = 1_800.0,
-        sessions: int = 20_000,
-        **parameters: Any,
-    ) -> None:
-        if not 0 <= discount <= 1 or not 0 <= trace <= 1 or not ridge > 0:
-            raise ValueError("discount and trace must be from 0 to 1, ridge above 0")
-        super().__init__(
-            features,
-            discount=discount,
-            trace=trace,
-            ridge=ridge,
-            session_gap=session_gap,
-            sessions=sessions,
-            **parameters,
-        )
-        self._discount = float(discount)
-        self._trace_factor = float(discount) * float(trace)
-        self._ridge = float(ridge)
-        self._sessions = OpenSessions(features + 1, gap=session_gap, capacity=sessions)
+    def __init__(self, features: int, **parameters: Any) -> None:
+        super().__init__(features, **parameters)
+        config = self.config
+        self._discount = float(config.discount)
+        self._trace_factor = float(config.discount) * float(config.trace)
+        self._sessions = OpenSessions(features + 1, gap=config.session_gap, capacity=config.sessions)
         self._critic_sums = CriticSums(
             np.zeros((features + 1, features + 1)),
             np.zeros(features + 1),
@@ -144,7 +136,7 @@ class SessionValue(Thompson):
         the ridge there is one solution. Where there is none, or none that is finite, it is the prior, 0.
         """
         decay_factor = self._posterior.decay_factor
-        matrix = decay_factor * self._critic_sums.lstd_matrix + self._ridge * np.eye(self.features + 1)
+        matrix = decay_factor * self._critic_sums.lstd_matrix + self.config.ridge * np.eye(self.features + 1)
         try:
             critic = np.asarray(
                 np.linalg.solve(matrix, decay_factor * self._critic_sums.lstd_vector), np.float64

@@ -6,8 +6,26 @@ from typing import Any, ClassVar
 import numpy as np
 
 from stream_app.bandit.kernels.linear_decisions import sample_weights, thompson_slate
-from stream_app.bandit.linear import UINT64_MASK, LinearPolicy
-from stream_app.bandit.policy import Features, Keys, Slate
+from stream_app.bandit.linear import UINT64_MASK, LinearConfig, LinearPolicy
+from stream_app.bandit.policy import Features, Keys, PolicyConfig, Slate
+
+
+class ThompsonConfig(LinearConfig, frozen=True, kw_only=True):
+    """Settings of `Thompson`."""
+
+    exploration: float = 0.2
+    """Multiplier of the posterior standard deviations: the standard deviation of the reward of an impression, in
+    units. 0 follows the mean.
+    """
+    draws: int = 64
+    """Weight vectors sampled at a time."""
+    seed: int = 7
+    """Seed of the weight vectors."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.draws < 1 or not self.exploration >= 0:
+            raise ValueError("draws must be 1 or more, exploration 0 or more")
 
 
 class Thompson(LinearPolicy):
@@ -22,15 +40,8 @@ class Thompson(LinearPolicy):
     ----------
     features
         Their number.
-    exploration
-        What the posterior's deviations are multiplied by: the deviation of what a showing brings, in units. 0 follows
-        the mean.
-    draws
-        Weightings held.
-    seed
-        Of the weightings.
     **parameters
-        See `stream_app.bandit.linear.LinearPolicy`.
+        See `ThompsonConfig`.
 
     References
     ----------
@@ -47,23 +58,12 @@ class Thompson(LinearPolicy):
     """
 
     name: ClassVar[str] = "thompson"
+    config_class: ClassVar[type[PolicyConfig]] = ThompsonConfig
+    config: ThompsonConfig
 
-    def __init__(
-        self,
-        features: int,
-        *,
-        exploration: float = 0.2,
-        draws: int = 64,
-        seed: int = 7,
-        **parameters: Any,
-    ) -> None:
-        if draws < 1 or not exploration >= 0:
-            raise ValueError("draws must be 1 or more, exploration 0 or more")
-        super().__init__(features, exploration=exploration, draws=draws, seed=seed, **parameters)
-        self._exploration = float(exploration)
-        self._draws = draws
-        self._seed = seed
-        self._weights = np.zeros((features + 1, draws), np.float32)
+    def __init__(self, features: int, **parameters: Any) -> None:
+        super().__init__(features, **parameters)
+        self._weights = np.zeros((features + 1, self.config.draws), np.float32)
         self._sampled_at = -1
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
@@ -72,14 +72,16 @@ class Thompson(LinearPolicy):
         posterior = self._refreshed_posterior()
         if self._sampled_at != posterior.n_updates:
             # by the count of what was folded: a policy restored draws what the one before it drew
-            start = np.uint64((self._seed * 0xD1342543DE82EF95 + posterior.n_updates) & UINT64_MASK)
-            sample_weights(posterior.mean, posterior.lower, self._exploration, start, self._weights)
+            start = np.uint64((self.config.seed * 0xD1342543DE82EF95 + posterior.n_updates) & UINT64_MASK)
+            sample_weights(
+                posterior.mean, posterior.lower, float(self.config.exploration), start, self._weights
+            )
             self._sampled_at = posterior.n_updates
         k = min(k, len(features))
         order = np.empty(k, np.int32)
         propensities = np.empty(k)
         thompson_slate(features, self._weights, np.uint64(seed & UINT64_MASK), order, propensities)
-        return Slate(order, propensities, self._draws)
+        return Slate(order, propensities, self.config.draws)
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         super()._restore(state)

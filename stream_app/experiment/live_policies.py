@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.bandit.examination import Examination
+from stream_app.bandit.examination import PositionConfig
 from stream_app.bandit.linear import LinearPolicy
 from stream_app.bandit.policy import Policy
 from stream_app.bandit.policy_registry import create_policy
@@ -30,7 +30,7 @@ from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.models.popularity import Popularity
 from topics.records import POST_CLICK_KINDS, Interaction, Reward, RewardKind
 
-_EXAMINATION_PRIOR: Final = Examination().constants.prior
+_EXAMINATION_PRIOR: Final = PositionConfig().examination_model().prior
 
 PRIOR_STRENGTH: Final = 100.0
 """Showings that the fused order counts for. A tenth of what policies take by themselves: chances and rates differ

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from stream_app.bandit.examination import Examination
+from stream_app.bandit.examination import PositionConfig
 from stream_app.bandit.item_thompson import ItemThompson
 from stream_app.bandit.kernels.examination import (
     ExaminationModel,
@@ -81,7 +81,9 @@ def test_examination_probabilities_are_learned_despite_a_wrong_prior() -> None:
 def test_few_rewards_barely_move_the_examination_prior() -> None:
     policy = Thompson(6)
     train_with_low_position(policy, lists=5)
-    assert np.allclose(policy.examination_probabilities, Examination().constants.prior, atol=0.15)
+    assert np.allclose(
+        policy.examination_probabilities, PositionConfig().examination_model().prior, atol=0.15
+    )
 
 
 def test_examination_probability_has_a_floor() -> None:
@@ -121,6 +123,6 @@ def test_examination_estimate_is_scale_invariant() -> None:
 
 def test_invalid_settings_are_rejected() -> None:
     with pytest.raises(ValueError, match="position, cascade, none"):
-        Examination("guess")
+        PositionConfig(position_model="guess")
     with pytest.raises(ValueError, match="floor"):
-        Examination(floor=0.0)
+        PositionConfig(floor=0.0)

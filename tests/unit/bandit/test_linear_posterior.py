@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from stream_app.bandit.examination import Examination
+from stream_app.bandit.examination import PositionConfig
 from stream_app.bandit.kernels.linear_algebra import cholesky_rank_one_update, solve_transposed
 from stream_app.bandit.posterior import LinearPosterior
 
@@ -23,7 +23,7 @@ def posterior(half_life: float = math.inf, model: str = "none", **settings: Any)
         PRIOR,
         prior_strength=10.0,
         half_life=half_life,
-        examination=Examination(model),
+        examination=PositionConfig(position_model=model).examination_model(),
         **{"reward_scale": 1.0, **settings},
     )
 

@@ -16,7 +16,7 @@ KINDS = np.eye(3, dtype=np.float32)
 def policy(**settings: float) -> SessionValue:
     return SessionValue(
         3,
-        **{"prior_weight": 0.0, "prior_strength": 1.0, "ridge": 1e-6, "half_life": math.inf, **settings},  # type: ignore[arg-type]
+        **{"prior_weight": 0.0, "prior_strength": 1.0, "ridge": 1e-6, "half_life": math.inf, **settings},
     )
 
 
