@@ -1,4 +1,4 @@
-"""Many events of many shoppers, for measurements."""
+"""Events of many generated users, for benchmarks."""
 
 from collections.abc import Callable, Iterator
 
@@ -18,23 +18,23 @@ def benchmark_events(
     seed: int = 7,
     run: str = "",
 ) -> Iterator[ShopEvent]:
-    """Events of generated shoppers who find everything by themselves, spread evenly over them.
+    """Events of generated users without lists, spread evenly over the users.
 
-    Every round visits all shoppers once, in an order of its own, so that neighbouring events belong to
-    different shoppers; whoever left comes back in the next round.
+    Each round has one event of each user in random order, so that consecutive events belong to different users. A
+    user whose session ended starts a new one in the next round.
 
     Parameters
     ----------
     count
-        How many.
+        Number of events.
     clock
-        Gives the time of each event, seconds since the epoch.
+        Returns the time of each event, seconds since the epoch.
     users, items
-        How many shoppers and items there are.
+        Number of users and items.
     seed
-        Of everything that chance plays a part in.
+        Seed of all random numbers.
     run
-        Told apart in event ids, so that a second run is not taken for a repeat of the first.
+        Part of the event ids, so that a second run's events are no duplicates of the first.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""How far down a list a shopper looks, and where they click: the same for every shopper and every policy.
+"""Examination and click model: how far down a list users look, and where they click.
 
-The model is the position-based one of Joachims, Swaminathan, Schnabel, *Unbiased learning-to-rank with biased
-feedback* (WSDM 2017, §5.1), at its usual strength η = 1: the item in place k is looked at with probability 1 /
-k. It is read as a cascade (Craswell, Zoeter, Taylor, Ramsey, *An experimental comparison of click position-bias
-models*, WSDM 2008): a shopper looks from the top down, goes on from place k to k + 1 with probability k / (k +
-1), and stops at the first item they click. Nothing here can be set, so nothing can be set in anybody's favour.
+It is the position-based model of Joachims, Swaminathan, Schnabel, *Unbiased learning-to-rank with biased feedback*
+(WSDM 2017, §5.1), with the usual η = 1: rank k is examined with probability 1 / k. It is applied as a cascade
+(Craswell, Zoeter, Taylor, Ramsey, *An experimental comparison of click position-bias models*, WSDM 2008): a user
+examines the list from the top, continues from rank k to k + 1 with probability k / (k + 1), and stops at the first
+click. It is the same for all users and policies and has no parameters, so that it cannot be tuned for a policy.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 
 
 class Examination(NamedTuple):
-    """What a shopper saw of a list.
+    """The examined part of a list.
 
     Attributes
     ----------
     examined
-        The items looked at, from the top; the clicked one is the last of them.
+        Examined items from the top; a clicked item is the last one.
     clicked
-        Its place, from 0; -1 where nothing was clicked.
+        Rank of the clicked item, from 0; -1 without a click.
     """
 
     examined: tuple[str, ...]
@@ -30,14 +30,14 @@ class Examination(NamedTuple):
 
 
 def examination_depth(u: float, length: int) -> int:
-    """How many items are looked at if none is clicked: at least k of them with probability 1 / k.
+    """Number of items examined if none is clicked: at least k with probability 1 / k.
 
     Parameters
     ----------
     u
-        Drawn uniformly from [0, 1).
+        Uniform random number from [0, 1).
     length
-        Items there are.
+        Length of the list.
 
     Examples
     --------
@@ -49,16 +49,16 @@ def examination_depth(u: float, length: int) -> int:
 
 
 def examine_list(items: Sequence[str], u: float, would_click: Callable[[str], bool]) -> Examination:
-    """Look down a list, and click the first item that is wanted.
+    """Examine a list from the top and click the first item that `would_click` accepts.
 
     Parameters
     ----------
     items
-        As shown, best first.
+        The displayed items, best first.
     u
-        Drawn uniformly from [0, 1): decides how far the shopper looks.
+        Uniform random number from [0, 1), which decides the examination depth.
     would_click
-        Whether the shopper clicks an item that they see; asked of each item looked at, once, in order.
+        Whether the user clicks an item; called once per examined item, in order.
 
     Examples
     --------
@@ -75,18 +75,19 @@ def examine_list(items: Sequence[str], u: float, would_click: Callable[[str], bo
 
 
 def click_probability(click_probabilities: NDArray[np.float64]) -> float:
-    """The chance of a click on a list, before anybody looks.
+    """Probability of a click on a list before it is examined.
 
     Parameters
     ----------
     click_probabilities : ndarray of float64, shape (k,)
-        Of each item, best place first: the chance of a click if it is looked at.
+        Click probability of each item if it is examined, by rank.
 
     Returns
     -------
     float
-        Sum over places k of 1 / k x its chance x the chance that none above was clicked. It is greatest for the items
-        with the highest chances, the highest first (swap two neighbors: the upper place is looked at more often).
+        Sum over ranks k of 1 / k x click probability x probability of no click above. It is greatest for the items
+        with the highest probabilities in descending order (exchange argument: the upper of two adjacent ranks is
+        examined more often).
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The generated catalog: items in categories, popular and less so, each with its neighbors."""
+"""The generated catalog: items with categories, prices, brands and Zipf popularity."""
 
 from typing import Final
 
@@ -15,12 +15,12 @@ _STYLES: Final = ("light", "classic", "alpine", "trail", "winter", "family", "ra
 
 
 class GeneratedCatalog:
-    """Items on a line within their category: near on the line is alike.
+    """Items on a style ring within their category: items with close angles are similar.
 
     Parameters
     ----------
     count
-        Items, at least as many as there are categories.
+        Number of items, at least the number of categories.
     rng
         Draws prices, brands and popularity.
     skew
@@ -31,15 +31,15 @@ class GeneratedCatalog:
     ids
         Item ids by index.
     number_of
-        The index of an id.
+        Index by item id.
     category_of
         Index into `CATEGORIES` by item index, shape (count,).
     popularity
-        Share of attention by item index, shape (count,), float64, sums to 1.
+        Popularity by item index, shape (count,), float64, sums to 1.
     angle
-        Where an item stands on the line of its category, which is closed to a ring, as an angle in radians.
+        Angle on the style ring of the category in radians, shape (count,), float64.
     relative_log_price
-        Logarithm of its price over the usual one of its category.
+        Logarithm of the price divided by the category's price level, shape (count,), float64.
 
     Examples
     --------
@@ -59,8 +59,8 @@ class GeneratedCatalog:
         firsts = np.searchsorted(self.category_of, np.arange(len(CATEGORIES)))
         self._bounds: list[int] = [*firsts.tolist(), count]
         sizes = np.diff(self._bounds)[self.category_of]
-        places = np.arange(count) - firsts[self.category_of]
-        self.angle: NDArray[np.float64] = 2 * np.pi * places / sizes
+        positions = np.arange(count) - firsts[self.category_of]
+        self.angle: NDArray[np.float64] = 2 * np.pi * positions / sizes
         levels = rng.uniform(15, 250, len(CATEGORIES))
         usual = levels[self.category_of]
         prices = np.round(usual * rng.lognormal(0, 0.35, count), 2)
@@ -83,7 +83,7 @@ class GeneratedCatalog:
         return slice(self._bounds[category], self._bounds[category + 1])
 
     def item(self, index: int, ts: int) -> CatalogItem:
-        """The event that describes an item, dated `ts` (epoch milliseconds)."""
+        """The catalog event of an item with timestamp `ts` (epoch milliseconds)."""
         return CatalogItem(
             ts=ts,
             item_id=self.ids[index],

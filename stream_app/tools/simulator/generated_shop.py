@@ -1,4 +1,4 @@
-"""The generated shop as one stream: shoppers by turns, one event after the other."""
+"""The generated shop as one stream of events: active users take turns."""
 
 from collections.abc import Callable, Iterator
 
@@ -14,26 +14,24 @@ Clock = Callable[[], float]
 """Seconds since the epoch."""
 
 PageListReader = Callable[[GeneratedUser], RecommendationList | None]
-"""The list on a shopper's page."""
+"""Reads the list of a user's page; None for a page without a list."""
 
 
 class GeneratedShop:
-    """A small shop: a catalog, shoppers with tastes, and their visits, several open at a time.
+    """A small shop: a catalog, users with tastes, and their sessions, several open at a time.
 
-    The same seed, the same clock and the same lists give the same events. A fresh visit is opened by a shopper drawn
-    anew.
+    The same seed, clock and lists give the same events. A new session belongs to a randomly drawn user.
 
     Parameters
     ----------
     items, users
-        How many there are.
+        Number of items and users.
     max_open_sessions
-        Shoppers in the shop at a time.
+        Number of concurrent sessions.
     seed
-        Of everything that chance plays a part in.
+        Seed of all random numbers.
     run
-        Told apart in event ids, so that a second run against the same topics is not taken for a repeat of the
-        first.
+        Part of the event ids, so that a second run's events are no duplicates of the first.
 
     Examples
     --------
@@ -56,30 +54,30 @@ class GeneratedShop:
 
     @property
     def titles(self) -> dict[str, str]:
-        """Title by item id."""
+        """Titles by item id."""
         catalog = self._world.catalog
         return dict(zip(catalog.ids, catalog.titles, strict=True))
 
     def catalog(self, clock: Clock) -> Iterator[CatalogItem]:
-        """Describe every item once.
+        """Catalog events, one per item.
 
         Parameters
         ----------
         clock
-            Gives the time of each description.
+            Returns the time of each event.
         """
         for index in range(len(self._world.catalog)):
             yield self._world.catalog.item(index, round(clock() * 1_000))
 
     def events(self, clock: Clock, read: PageListReader = lambda _: None) -> Iterator[ShopEvent]:
-        """What shoppers do, without end.
+        """An endless stream of the users' events.
 
         Parameters
         ----------
         clock
-            Gives the time of each event.
+            Returns the time of each event.
         read
-            Gives the list that a shopper is shown; without it they find everything by themselves.
+            Reads the list of a user's page; by default pages have no list.
         """
         rng = np.random.default_rng((self._seed, 4))
         active: list[GeneratedUser] = []

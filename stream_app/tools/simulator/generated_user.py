@@ -1,9 +1,9 @@
-"""Generated shoppers: one model, whether they are shown lists or find everything by themselves.
+"""Generated users: one behavior model, with or without lists.
 
-A visit is for one category. At each step a shopper looks at what they are shown and may click it; if nothing is
-clicked they search, or pick something of the category by themselves, each item in proportion to the odds of a
-click on it. What they click may go to the cart, what is in the cart is bought before long. With every list that
-brings nothing they are likelier to leave.
+A session has one category as intent. At each step a user examines the displayed list and may click an item. Without a
+click they search, or choose an item of the category organically, with probability proportional to its click odds. A
+clicked item may be added to the cart; cart items are bought within a few steps. Each list without a click raises the
+probability of leaving.
 """
 
 from collections.abc import Sequence
@@ -28,54 +28,54 @@ COUNTRIES: Final = ("FR", "DE", "IT", "ES", "PL")
 CHANNELS: Final = ("web", "app")
 
 SEARCH_PROBABILITY: Final = 0.1
-"""Chance that a shopper who clicked nothing on a list searches."""
+"""Probability of a search in a step without a click on a list."""
 
 CART_PROBABILITY: Final = (0.05, 0.15)
-"""Chance that what was clicked goes to the cart: the first, and the second times the chance of the click."""
+"""Probability that a clicked item is added to the cart: intercept, and slope over its click probability."""
 
 BUY_PROBABILITY: Final = 0.4
-"""Chance, at each step with something in the cart, that it is bought."""
+"""Probability of a purchase in each step with a non-empty cart."""
 
 LEAVE_PROBABILITY: Final = 0.1
-"""Chance to leave after a step."""
+"""Probability that the session ends after a step."""
 
 LEAVE_INCREMENT: Final = 0.03
-"""How much it grows with each list in a row that brought nothing, up to `MAX_LEAVE_PROBABILITY`."""
+"""Increase of it per consecutive list without a click, up to `MAX_LEAVE_PROBABILITY`."""
 
 MAX_LEAVE_PROBABILITY: Final = 0.4
 
-_MAX_BOUGHT: Final = 200  # bought items a shopper remembers
+_MAX_BOUGHT: Final = 200  # bought items with a penalty, per user
 _SESSION_ITEMS: Final = 3
 
 
 class GeneratedUser:
-    """One generated shopper; whoever runs it opens visits and asks for steps.
+    """A generated user; the caller starts sessions and calls `act` for each step.
 
     Parameters
     ----------
     world
-        What they like, and the shop.
+        The shop and the users' preferences.
     number
-        Theirs, from 0: with the seed of the world it decides everything about them.
+        Number of the user from 0; with the seed of the world it seeds all random numbers of the user.
     prefix
-        Put before ids of events.
+        Prefix of event ids.
     user_id
-        Who they are to the shop.
+        User id in events; by default derived from the number.
     country, channel
-        Where from; by default drawn.
+        Country and channel of events; by default random.
 
     Attributes
     ----------
     in_session
-        Whether a visit is open.
+        Whether a session is open.
     current_item
-        The item they are looking at.
+        The item of the current page.
 
     Examples
     --------
-    >>> shopper = GeneratedUser(PreferenceWorld(50, seed=7), 3)
-    >>> shopper.start_session(0.0)
-    >>> [event] = shopper.act(None, 0).events
+    >>> user = GeneratedUser(PreferenceWorld(50, seed=7), 3)
+    >>> user.start_session(0.0)
+    >>> [event] = user.act(None, 0).events
     >>> event.user_id, type(event).__name__
     ('user-3', 'Click')
     """
@@ -107,17 +107,17 @@ class GeneratedUser:
 
     @property
     def session_items(self) -> Sequence[str]:
-        """The last items of the visit."""
+        """The last items of the session."""
         ids = self._world.catalog.ids
         return [ids[item] for item in list(self._clicked)[-_SESSION_ITEMS:]]
 
     def start_session(self, now: float) -> None:
-        """Begin a visit.
+        """Start a session.
 
         Parameters
         ----------
         now
-            The shop's time, seconds.
+            Simulated time, seconds since the epoch.
         """
         world, rng = self._world, self._rng
         epoch = world.epoch(now)
@@ -141,19 +141,19 @@ class GeneratedUser:
         self.current_item, self.in_session = None, True
 
     def act(self, shown: RecommendationList | None, ts: int) -> Step:
-        """Do one thing.
+        """Take one step.
 
         Parameters
         ----------
         shown
-            The list on the page.
+            The list on the page, if any.
         ts
-            When, milliseconds since the epoch.
+            Timestamp of the events, milliseconds since the epoch.
 
         Returns
         -------
         Step
-            One event; before it an impression, if the list was looked at.
+            One event, preceded by an impression if a list was examined.
         """
         rng = self._rng
         events: list[ShopEvent] = []
@@ -180,7 +180,7 @@ class GeneratedUser:
         return Step(events, list_examination, sales)
 
     def click_probabilities(self) -> NDArray[np.float64]:
-        """The chance of a click on each item of the catalog, if it is looked at now."""
+        """Click probability of each item of the catalog if it is examined now, shape (items,)."""
         if self._logits is None:
             self._logits = self._world.click_logits(self._tastes, self._intent, self._now)
         click_logits = self._logits.copy()
@@ -252,7 +252,7 @@ class GeneratedUser:
         else:
             item = self._category_slice.start + _sample_index(self._cumulative_odds, rng.random())
             page = [item]
-        self._source_list = ("", [catalog.ids[one] for one in page] if len(page) > 1 else [])
+        self._source_list = ("", [catalog.ids[each] for each in page] if len(page) > 1 else [])
         click = self._click(item, ts, Action.VIEW, query=self._query)
         self._query = None
         offset = item - self._category_slice.start
@@ -261,7 +261,7 @@ class GeneratedUser:
         return click
 
     def _maybe_add_to_cart(self, item: int, probability: float) -> None:
-        """Whether what was clicked goes to the cart."""
+        """Draw whether a clicked item is to be added to the cart."""
         low, slope = CART_PROBABILITY
         if self._rng.random() < low + slope * probability and item not in self._cart:
             self._to_cart = item
@@ -313,7 +313,7 @@ class GeneratedUser:
         )
 
     def _common_fields(self, ts: int) -> dict[str, Any]:
-        """What every event carries."""
+        """Fields of all events."""
         self._n_events += 1
         return {
             "event_id": f"{self._prefix}-{self._n_events}",
@@ -326,5 +326,5 @@ class GeneratedUser:
 
 
 def _sample_index(odds: NDArray[np.float64], probability: float) -> int:
-    """A place drawn in proportion to odds, which are summed up."""
+    """Draw an index with probability proportional to odds, given their cumulative sums."""
     return min(int(odds.searchsorted(probability * odds[-1], side="right")), len(odds) - 1)

@@ -1,4 +1,4 @@
-"""The split of a log: users whose events warm the models up, and disjoint tenths to measure."""
+"""The split of a log: users whose events warm up the models, and disjoint tenths to measure."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from heapq import heappop, heappush
@@ -15,7 +15,7 @@ TENTHS: Final = 10
 
 
 class Tenth(msgspec.Struct, frozen=True):
-    """One of ten disjoint parts of the shoppers that are measured.
+    """One of ten disjoint parts of the measured users.
 
     Attributes
     ----------
@@ -27,12 +27,12 @@ class Tenth(msgspec.Struct, frozen=True):
 
     @classmethod
     def parse(cls, text: str) -> "Tenth":
-        """Read ``i/10``.
+        """Parse ``i/10``.
 
         Raises
         ------
         UserError
-            If it is none.
+            If the text is anything else.
 
         Examples
         --------
@@ -41,21 +41,21 @@ class Tenth(msgspec.Struct, frozen=True):
         """
         number, slash, denominator = text.partition("/")
         if not (number.isascii() and number.isdigit() and slash and denominator == str(TENTHS)):
-            raise UserError(f"--tenth is written as 3/{TENTHS}, not {text!r}.")
+            raise UserError(f"--tenth has the form 3/{TENTHS}, not {text!r}.")
         if not 1 <= int(number) <= TENTHS:
-            raise UserError(f"--tenth goes from 1/{TENTHS} to {TENTHS}/{TENTHS}, not {text}.")
+            raise UserError(f"--tenth ranges from 1/{TENTHS} to {TENTHS}/{TENTHS}, not {text}.")
         return cls(int(number))
 
 
 class LogSplit(NamedTuple):
-    """A log, cut.
+    """The two parts of a log.
 
     Attributes
     ----------
     warm_up
-        Shoppers whose events are fed as they are, before anything is measured.
+        Users whose events are fed unchanged before the measurement.
     measured
-        Shoppers who are followed.
+        Users to replay.
     """
 
     warm_up: list["LoggedUser"]
@@ -68,24 +68,24 @@ def split_log(
     tenth: Tenth | None = None,
     limit: int | None = None,
 ) -> LogSplit:
-    """Cut a log.
+    """Split a log.
 
     Parameters
     ----------
     users
-        By their first event.
+        Users, ordered by their first event.
     warm_up
-        The share of them, the earliest, that is fed as it is.
+        Share of the users, the earliest ones, for the warm-up.
     tenth
-        Of the others only one of ten: they are dealt out in turn, so that each tenth follows the warm-up at once and
-        spans the same time.
+        Take every tenth of the remaining users, so that each tenth starts right after the warm-up and spans the same
+        time.
     limit
-        Of those only the first so many.
+        Take only the first users of these.
 
     Raises
     ------
     UserError
-        If nobody is left.
+        If no user is left to measure.
 
     Examples
     --------
@@ -101,12 +101,12 @@ def split_log(
         measured = measured[tenth.number - 1 :: TENTHS]
     measured = measured[:limit]
     if not measured:
-        raise UserError("No shopper is left to follow: warm up with less, or take a longer log.")
+        raise UserError("No user is left to replay: lower --warm-up, or use a longer log.")
     return LogSplit(list(users[:n_warm_up]), list(measured))
 
 
 def merge_by_time(users: Iterable["LoggedUser"]) -> Iterator["LoggedEvent"]:
-    """The events of shoppers by time; only those of shoppers in the shop at the same time are held.
+    """Events of users ordered by time; holds only events of users whose histories overlap.
 
     Examples
     --------
@@ -118,7 +118,7 @@ def merge_by_time(users: Iterable["LoggedUser"]) -> Iterator["LoggedEvent"]:
     """
     pending: list[
         tuple[float, int, int, LoggedEvent]
-    ] = []  # time, shopper and place before events of the same time
+    ] = []  # user number and event index order events of the same time
     for user in sorted(users, key=lambda each: each.start_time):
         while pending and pending[0][0] <= user.start_time:
             yield heappop(pending)[-1]

@@ -1,4 +1,4 @@
-"""Logs of real shops as shoppers with visits, cut into a part to learn from and disjoint tenths to measure on."""
+"""Readers of real logs, as users with sessions."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -15,22 +15,22 @@ from stream_app.tools.simulator.simulation_options import SESSIONS_PER_DAY
 from topics.events import Click, Purchase, Search
 
 LoggedEvent = Click | Search | Purchase
-"""What a log tells of a shopper."""
+"""Events of a user in a log."""
 
 Visits = Sequence[Sequence[LoggedEvent]]
 
 
 class LoggedUser(NamedTuple):
-    """One shopper of a log.
+    """A user of a log.
 
     Attributes
     ----------
     number
-        Their place in the log by their first event, from 0.
+        Index of the user by first event, from 0.
     user_id
-        Who.
+        User id.
     history
-        Their visits in order of time, each with at least one event; or a session without times' visit.
+        Sessions ordered by time, each with at least one event; or the one session of a format without times.
     """
 
     number: int
@@ -38,7 +38,7 @@ class LoggedUser(NamedTuple):
     history: Visits | TimedSession
 
     def visits(self) -> Visits:
-        """Their visits, each with its events in order."""
+        """Sessions, each with its events in order."""
         if not isinstance(self.history, TimedSession):
             return self.history
         ids = zip(self.history.items, self.history.times, strict=True)
@@ -57,12 +57,12 @@ class LoggedUser(NamedTuple):
         return [clicks]
 
     def events(self) -> Iterator[LoggedEvent]:
-        """All of them, in order."""
+        """All events, in order."""
         return (event for visit in self.visits() for event in visit)
 
     @property
     def n_events(self) -> int:
-        """How many there are."""
+        """Number of events."""
         if isinstance(self.history, TimedSession):
             return len(self.history.items)
         return sum(len(visit) for visit in self.history)
@@ -74,7 +74,7 @@ class LoggedUser(NamedTuple):
 
     @property
     def end_time(self) -> float:
-        """Time of the last event."""
+        """Time of the last event, seconds since the epoch."""
         return self.history.times[-1] if isinstance(self.history, TimedSession) else self.history[-1][-1].time
 
 
@@ -84,27 +84,27 @@ def read_log(path: Path, format_name: str, sessions_per_day: float = SESSIONS_PE
     Parameters
     ----------
     path
-        Plain or gzip.
+        Plain or gzip file.
     format_name
         A key of `FORMATS`.
     sessions_per_day
-        For a format without times.
+        Sessions per day of simulated time, for a format without times.
 
     Returns
     -------
     list of LoggedUser
-        By their first event.
+        Users, ordered by their first event.
 
     Raises
     ------
     UserError
-        If there is no such format, or the file cannot be read, or holds nobody.
+        If the format is unknown, or the file cannot be read or has no users.
     """
     if format_name not in FORMATS:
-        raise UserError(f"There is no format {format_name!r} of sessions; there are {', '.join(FORMATS)}.")
+        raise UserError(f"There is no format {format_name!r} of sessions; use one of {', '.join(FORMATS)}.")
     logged_users = FORMATS[format_name](path, sessions_per_day)
     if not logged_users:
-        raise UserError(f"{path} holds no shopper who did anything; is {format_name} its format?")
+        raise UserError(f"{path} has no events of users; check that its format is {format_name}.")
     return logged_users
 
 
@@ -126,15 +126,14 @@ def _read_events(read: ReadRows) -> "Callable[[Path, float], list[LoggedUser]]":
 
 
 def group_by_user(events: Iterable[LoggedEvent]) -> list[LoggedUser]:
-    """Events as shoppers with visits.
+    """Group events by user and session.
 
-    A visit is what shares a `session_id`; events of a visit are put in order of time, those of the same time stay as
-    they come.
+    A session is all events of a user with the same `session_id`. Its events are sorted by time; the sort is stable.
 
     Parameters
     ----------
     events
-        In any order.
+        Events in any order.
 
     Examples
     --------
@@ -160,7 +159,7 @@ def _event_time(event: LoggedEvent) -> float:
 
 
 def _yoochoose(raw: Iterable[bytes], name: str) -> Iterator[EventRow]:
-    """Clicks of the RecSys Challenge 2015: a session is a shopper."""
+    """Clicks of the RecSys Challenge 2015; each session is a user."""
     for record in read_delimited(
         raw, name=name, delimiter="\t", required_columns=("SessionId", "ItemId", "Time")
     ):
@@ -171,7 +170,7 @@ def _yoochoose(raw: Iterable[bytes], name: str) -> Iterator[EventRow]:
         try:
             ts = round(float(values["Time"]) * 1_000)
         except ValueError:
-            raise UserError(f"{name}:{record.line}: {values['Time']!r} is no time in seconds.") from None
+            raise UserError(f"{name}:{record.line}: {values['Time']!r} is not a time in seconds.") from None
         click = Click(
             event_id=f"{user}-{record.line}", user_id=user, ts=ts, session_id=user, channel="web",
             item_id=values["ItemId"],
@@ -185,4 +184,4 @@ FORMATS: Final[dict[str, Callable[[Path, float], list[LoggedUser]]]] = {
     "yoochoose": _read_events(_yoochoose),
     "jsonl": _read_events(jsonl.rows),
 }
-"""Readers by the name of the format: sessions without times (one JSON list of item ids a line), and event logs."""
+"""Readers by format: sessions without times (one JSON list of item ids per line), and event logs."""

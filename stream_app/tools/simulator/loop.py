@@ -1,9 +1,8 @@
-"""The closed loop: many shoppers at once, each shown their list, each answering with events.
+"""The closed loop: concurrent users who read their lists and send events.
 
-A shopper whose events changed something is shown a list only once theirs has been published anew, or after
-`SimulationLoop.list_timeout`. That is told by the list itself (its `list_id`), read through the client like any shop
-does; nothing else is known of the workers. Shoppers come by in the order of the shop's time, `concurrency` of them in
-flight.
+After an action, a user's next step waits until a new list is published, at most `list_timeout`. A new list is
+recognized by its `list_id`, read by the client as in any shop; the loop knows nothing else of the workers. Steps
+are taken in the order of simulated time, with `concurrency` users in flight.
 """
 
 import asyncio
@@ -25,17 +24,17 @@ from topics.events import CatalogItem
 from topics.records import RecommendationList
 
 POLL_INTERVAL: Final = 0.01
-"""Seconds between two looks for a list that is awaited."""
+"""Seconds between reads while a user waits for a list."""
 
 LIST_TIMEOUT: Final = 3.0
-"""Seconds after which a shopper takes the list that is there."""
+"""Seconds after which a user continues with the current list."""
 
 MAX_CONSECUTIVE_TIMEOUTS: Final = 200
-"""So many lists in a row that did not come, and the run ends: nobody works."""
+"""Number of consecutive timeouts after which the run fails, because no worker seems to run."""
 
 
 class ListReader(Protocol):
-    """The part of `stream_app.client.AsyncClient` that shoppers use."""
+    """The part of `stream_app.client.AsyncClient` that simulated users need."""
 
     async def read(
         self,
@@ -45,11 +44,11 @@ class ListReader(Protocol):
         segments: Sequence[str] = (),
         exclude: Collection[str] = (),
     ) -> RecommendationList | None:
-        """The shopper's list, or the best there is in its place."""
+        """Read the user's list, or the best fallback list."""
 
 
 class _InFlightUser:
-    """A shopper in the shop, and the list of their own that they saw last."""
+    """A user and the last personal list they saw."""
 
     __slots__ = ("awaits_list", "last_list_id", "user")
 
@@ -60,24 +59,24 @@ class _InFlightUser:
 
 
 class SimulationLoop:
-    """Runs shoppers to their end, or until `stop`.
+    """Runs users until they are finished, or until `stop`.
 
     Parameters
     ----------
     reader
         Reads lists.
     sender
-        Where events go.
+        Sends events.
     tally
-        Told of everything that happens.
+        Receives the results of each step.
     concurrency
-        Shoppers in flight.
+        Users in flight.
     rate
-        Events a second; 0 goes as fast as lists come.
+        Events per second; 0 runs as fast as lists are published.
     list_timeout
-        Seconds that a shopper waits for a list that reflects what they did.
+        Seconds that a user waits for a list that reflects their last action.
     monotonic
-        The clock of the rate and of the patience.
+        Clock of the rate and the timeout.
     """
 
     def __init__(
@@ -104,23 +103,23 @@ class SimulationLoop:
         self._arrivals: deque[CatalogItem] = deque()
 
     def stop(self) -> None:
-        """End it once what is in flight is done."""
+        """Stop after the steps in flight."""
         self._stopped = True
 
     async def run(self, users: Iterable[SimulatedUser], arrivals: Iterable[CatalogItem] = ()) -> None:
-        """Run.
+        """Run all users.
 
         Parameters
         ----------
         users
-            Who comes by.
+            The users.
         arrivals
-            Descriptions of items that the shop takes in meanwhile, by time.
+            Catalog events of items that arrive during the run, ordered by time.
 
         Raises
         ------
         UserError
-            If the broker is away, or no list comes any more.
+            If the broker is unavailable, or lists are no longer published.
         """
         for number, user in enumerate(users):
             if user.next_time is not None:
@@ -132,7 +131,7 @@ class SimulationLoop:
                 for _ in range(min(self._concurrency, len(self._queue))):
                     tasks.create_task(self._run_users())
         except ExceptionGroup as group:
-            raise group.exceptions[0] from None  # what made the others end too
+            raise group.exceptions[0] from None  # the first error cancels the other tasks
 
     async def _run_users(self) -> None:
         queue = self._queue
@@ -163,7 +162,7 @@ class SimulationLoop:
         self._tally.add(user.user_id, next_time, displayed, step, is_user_list=is_user_list)
 
     async def _await_list(self, in_flight_user: _InFlightUser) -> RecommendationList | None:
-        """The list to show: the newest, if the shopper did something since the last."""
+        """Read the list to display; after an action, wait for a new one."""
         user = in_flight_user.user
         key = user_key(user.user_id)
         exclude = () if user.current_item is None else (user.current_item,)
@@ -194,8 +193,7 @@ class SimulationLoop:
         self._consecutive_timeouts += 1
         if self._consecutive_timeouts >= MAX_CONSECUTIVE_TIMEOUTS:
             raise UserError(
-                f"{MAX_CONSECUTIVE_TIMEOUTS} shoppers in a row waited {self._list_timeout:g} s for a list "
-                "that did not come: does a "
-                "worker run on this broker and Redis? `headrace doctor` says more."
+                f"{MAX_CONSECUTIVE_TIMEOUTS} consecutive lists were not published within {self._list_timeout:g} s. "
+                "Check that a worker runs on this broker and Redis with `headrace doctor`."
             )
         return current_list

@@ -1,8 +1,8 @@
-"""What generated shoppers want: tastes, and a shop that changes under them. `docs/simulator.md` describes both.
+"""Preferences of generated users, and how tastes, popularity and catalog change; see `docs/simulator.md`.
 
-The chance that a shopper clicks an item they look at is logistic in what speaks for it: the category they came for,
-its place on the style ring beside their own, its appeal to everybody, its price against their purse, and what they
-have seen of it already.
+The click probability of an examined item is logistic in a sum of effects: the intent of the session, the user's
+interest in the category, the distance on the style ring, the item's appeal, its price, and penalties for items that
+the user has ignored, clicked or bought.
 """
 
 from bisect import bisect_right
@@ -15,43 +15,42 @@ from stream_app.tools.simulator.generated_catalog import CATEGORIES, GeneratedCa
 
 DAY: Final = 86_400.0
 SEASON_PERIOD: Final = 7 * DAY
-"""Demand for each category rises and falls once in so many seconds, one category after the other."""
+"""Period in seconds of the seasonal demand of each category; the phases of the categories differ."""
 
 BASE_LOGIT: Final = -5.0
-"""What speaks for an item of no interest, so that one in 150 is clicked."""
+"""Logit of an item without any effect: a click probability of 1 in 150."""
 
 INTENT_WEIGHT, INTEREST_WEIGHT, STYLE_WEIGHT, APPEAL_WEIGHT, SEASON_AMPLITUDE = 2.2, 0.8, 1.2, 0.8, 0.7
-"""Weights: of the category they came for, of the category otherwise favoured most, of style, of appeal, of season."""
+"""Effects of the intent category, of the favorite category otherwise, of style, of appeal, and of the season."""
 
 IGNORED_PENALTY, CLICKED_PENALTY, BOUGHT_PENALTY = 0.5, 1.5, 3.0
-"""What speaks against an item that was passed over in this visit (each time), clicked in it, ever bought."""
+"""Logit penalties: per ignored impression in the session, for a click in the session, for any purchase."""
 
 SHIFTED_FRACTION: Final = 0.5
-"""Share of shoppers who get new tastes at a shift, and of items that get another's appeal."""
+"""Share of users whose tastes are redrawn at a shift, and of items whose appeal is permuted."""
 
 NEW_ITEM_FRACTION: Final = 0.15
-"""Share of items that arrive while the shop is open."""
+"""Share of items that arrive during the run."""
 
 PAGE_SIZE: Final = 10
-"""Items on a page of the shop's own: of search results, or of a category."""
+"""Items on a page of search results or of a category."""
 
 Values = NDArray[np.float64]
-
 
 _PHASES: Final = 2 * np.pi * np.arange(len(CATEGORIES)) / len(CATEGORIES)
 
 
 class Tastes(NamedTuple):
-    """What a shopper likes for as long as tastes do not change.
+    """Tastes of a user between two shifts.
 
     Attributes
     ----------
     categories : ndarray of float64, shape (len(CATEGORIES),)
-        How much of their shopping is in each, sums to 1.
+        Interest in each category, sums to 1.
     style
-        An angle, in radians.
+        Angle on the style ring in radians.
     price_sensitivity
-        How much a high price speaks against an item.
+        Coefficient of the relative log price.
     """
 
     categories: Values
@@ -60,18 +59,18 @@ class Tastes(NamedTuple):
 
 
 class PreferenceWorld:
-    """The catalog, who likes what, and how that changes.
+    """The catalog and the users' preferences, over time.
 
     Parameters
     ----------
     items
-        How many there will be.
+        Number of items.
     seed
-        Of everything that chance plays a part in.
+        Seed of all random numbers.
     begin, end
-        When the shop opens and closes, seconds; new items arrive in between. Without an end none do.
+        Simulated time span in seconds, in which new items arrive; without an end, all items exist from the start.
     shifts
-        When tastes change, rising.
+        Times at which tastes change, ascending.
 
     Examples
     --------
@@ -102,9 +101,8 @@ class PreferenceWorld:
             self._appeal.append(appeal)
         self.arrival_times: Values = np.full(items, -np.inf)
         if end is not None:
-            always_available = np.unique(self.catalog.category_of, return_index=True)[
-                1
-            ]  # no category is ever empty
+            # The first item of each category is always available: no category is ever empty.
+            _, always_available = np.unique(self.catalog.category_of, return_index=True)
             new_items = np.setdiff1d(
                 rng.permutation(items)[: round(NEW_ITEM_FRACTION * items)], always_available
             )
@@ -113,11 +111,11 @@ class PreferenceWorld:
         self._cos, self._sin = np.cos(self.catalog.angle), np.sin(self.catalog.angle)
 
     def epoch(self, now: float) -> int:
-        """How many shifts there have been."""
+        """Number of shifts until `now`."""
         return bisect_right(self.shifts, now)
 
     def tastes(self, user: int, epoch: int) -> Tastes:
-        """What a shopper likes after so many shifts; the same whenever it is asked."""
+        """Tastes of a user after `epoch` shifts; deterministic."""
         while epoch:
             rng = np.random.default_rng((self.seed, 1, user, epoch))
             if rng.random() < SHIFTED_FRACTION:
@@ -126,7 +124,7 @@ class PreferenceWorld:
         return _sample_tastes(np.random.default_rng((self.seed, 1, user, 0)))
 
     def demand(self, tastes: Tastes, now: float) -> Values:
-        """The chance of each category to be what a visit is for."""
+        """Probability of each category as the intent of a session, shape (len(CATEGORIES),)."""
         weights = tastes.categories * np.exp(
             SEASON_AMPLITUDE * np.sin(_PHASES + 2 * np.pi * now / SEASON_PERIOD)
         )
@@ -134,7 +132,7 @@ class PreferenceWorld:
         return share
 
     def page(self, category: int, now: float, item: int | None = None) -> list[int]:
-        """A page of the shop's own: the items of a category that appeal most, or the page that an item is on."""
+        """Items of a category's first page by appeal, or of the page that contains `item`."""
         key = (self.epoch(now), category)
         order = self._appeal_order.get(key)
         if order is None:
@@ -147,18 +145,22 @@ class PreferenceWorld:
         return page
 
     def click_logits(self, tastes: Tastes, intent: int, now: float, where: slice = slice(None)) -> Values:
-        """What speaks for each item (the logit of a click on it when it is looked at), -inf for those not there yet.
+        """Logits of a click on each item if it is examined; -inf for items that have not arrived.
 
         Parameters
         ----------
         tastes
-            Of the shopper.
+            Tastes of the user.
         intent
-            The category they came for.
+            Intent category of the session.
         now
-            Seconds.
+            Simulated time in seconds.
         where
-            Of these items.
+            Slice of the items.
+
+        Returns
+        -------
+        ndarray of float64, shape (number of items in `where`,)
         """
         catalog = self.catalog
         interest = INTEREST_WEIGHT * tastes.categories / tastes.categories.max()

@@ -1,4 +1,4 @@
-"""Regret curves of generated users: the click probability lost against the best lists."""
+"""Regret curves of generated users: click probability lost against the best lists."""
 
 from typing import Final
 
@@ -8,24 +8,25 @@ import numpy as np
 from stream_app.tools.simulator.tally import FALLBACK, SimulationTally
 
 CURVE_BINS: Final = 60
-"""Points of a regret curve."""
+"""Default number of time bins of a regret curve."""
 
 _DAY: Final = 86_400.0
 
 
 class RegretCurve(msgspec.Struct, frozen=True, kw_only=True):
-    """Regret of a policy over the shop's time.
+    """Regret of a policy over simulated time.
 
     Attributes
     ----------
     policy
-        Its name.
+        Name of the policy.
     lists
-        Looked at in each piece of time.
+        Examined lists per time bin.
     per_list
-        The chance of a click on the best list less that on the list shown, on average there; None without lists.
+        Mean regret per list in each bin: click probability of the best list minus that of the displayed list; None
+        for a bin without lists.
     cumulative
-        Its sum since the beginning, at the end of each piece.
+        Sum of the regret from the start to the end of each bin.
     """
 
     policy: str
@@ -35,7 +36,17 @@ class RegretCurve(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Regret(msgspec.Struct, frozen=True, kw_only=True):
-    """Regret curves: `days` are the ends of the pieces of time, `shifts` when tastes changed."""
+    """Regret curves of all policies.
+
+    Attributes
+    ----------
+    days
+        Ends of the time bins, in days since the start.
+    shifts
+        Times at which tastes changed, in days since the start.
+    curves
+        One curve per policy.
+    """
 
     days: list[float]
     shifts: list[float]
@@ -45,18 +56,18 @@ class Regret(msgspec.Struct, frozen=True, kw_only=True):
 def compute_regret(
     tally: SimulationTally, begin: float, end: float, shifts: list[float], bins: int = CURVE_BINS
 ) -> Regret:
-    """Regret curves of the shoppers' own lists.
+    """Compute the regret of personal lists; fallback lists are excluded.
 
     Parameters
     ----------
     tally
-        Of generated shoppers.
+        Results of generated users.
     begin, end
-        The shop's time, seconds.
+        Simulated time span in seconds.
     shifts
-        When tastes changed, seconds.
+        Times at which tastes changed, in seconds.
     bins
-        Pieces of time.
+        Number of time bins.
     """
     displayed = tally.displayed()
     edges = np.linspace(begin, end, bins + 1)

@@ -1,14 +1,14 @@
-"""Shoppers who do what a log says, and click what they are shown where the log says they went there.
+"""Replayed users: they repeat a log, and click recommended items that the log visits later.
 
-A visit of the log is cut into **stays**: events in a row on the same item (three pictures of a hotel and the
-click-out to it are one stay), and each search. Before each stay the shopper looks at their list (`looking`),
-without the item they are at. They click the first item they see that a later stay of this visit is on: the stay
-has been **led to**. Then they go on to the stay as the log has it, whatever they clicked.
+A session of the log is divided into **stays**: consecutive events on the same item (three pictures of a hotel and the
+click-out are one stay), and each search. Before each stay the user examines their list (`examination_model`), without
+the current item. They click the first examined item that has a later stay in the same session; this stay is
+**recommended**. Then they continue with the next stay of the log, independently of the click.
 
-Nothing is counted twice. A stay is led to once at most. Its first click is then sent at once, with list and
-place, and not again when the log comes to it; a stay that begins with a purchase gets a click that the log does
-not have. All other events are sent as the log has them, each once. An order line counts as a sale by
-recommendation if its item was clicked on a list earlier in this visit; what is bought is up to the log alone.
+No event is counted twice. A stay is recommended at most once. Its first click is sent at the time of the
+recommendation, with list and position, and not again when the log reaches it; a stay that starts with a purchase
+gets an additional click. All other events are sent once, as logged. An order line is attributed to a list if its
+item was clicked on that list earlier in the session; purchases themselves depend on the log alone.
 """
 
 from collections import deque
@@ -28,12 +28,12 @@ from topics.records import RecommendationList
 
 E = TypeVar("E", bound=LoggedEvent)
 
-_SESSION_ITEMS: Final = 3  # items of a visit that the client's fallback chain asks for
+_SESSION_ITEMS: Final = 3  # items of a session for the client's fallback chain
 
 
 @dataclass(slots=True)
 class _Stay:
-    """Events in a row on one item, or a search; those not sent yet."""
+    """Consecutive events on one item, or a search."""
 
     visit: int
     item: str | None
@@ -43,7 +43,7 @@ class _Stay:
 
 
 def item_of(event: LoggedEvent) -> str | None:
-    """The item that an event is on: the first of an order, none of a search."""
+    """The item of an event: the first one of an order, None for a search."""
     match event:
         case Click():
             return event.item_id
@@ -54,34 +54,34 @@ def item_of(event: LoggedEvent) -> str | None:
 
 
 class ReplayedUser:
-    """One shopper of a log.
+    """A user who replays a log.
 
     Parameters
     ----------
     logged_user
-        What they did.
+        The logged user.
     seed
-        With the shopper's number in the log it decides how far they look, stay by stay: so two policies are looked at
-        with the same patience.
+        With the user's number it seeds the examination depth of each stay, so that different policies are examined
+        equally deep.
     run
-        Put before their ids, so that a second run is not taken for the first.
+        Prefix of user and event ids, so that runs do not mix.
     shift_ms
-        Added to all times.
+        Milliseconds added to all timestamps.
 
     Examples
     --------
     >>> from topics.records import ListedItem, Reason
     >>> clicks = [Click(event_id=f"e{n}", user_id="u", ts=n * 60_000, item_id=item) for n, item in enumerate("abc")]
-    >>> shopper = ReplayedUser(LoggedUser(0, "u", [clicks]), seed=7)
-    >>> [event.item_id for event in shopper.step(None).events]
+    >>> user = ReplayedUser(LoggedUser(0, "u", [clicks]), seed=7)
+    >>> [event.item_id for event in user.step(None).events]
     ['a']
     >>> listed = tuple(ListedItem(item, 0.0, 1.0, Reason("popular")) for item in "cb")
     >>> shown = RecommendationList(
     ...     list_id="l", key="k", generated_at="", policy="fixed", model_version=1, items=listed
     ... )
-    >>> [getattr(event, "item_id", event.list_id) for event in shopper.step(shown).events]
+    >>> [getattr(event, "item_id", event.list_id) for event in user.step(shown).events]
     ['l', 'c', 'b']
-    >>> print(shopper.next_time)
+    >>> print(user.next_time)
     None
     """
 
@@ -92,8 +92,10 @@ class ReplayedUser:
         self._stays = list(_stays(logged_user.visits(), np.random.default_rng((seed, logged_user.number))))
         self._stay_index = 0
         self._visit = -1
-        self._upcoming: dict[str, deque[_Stay]] = {}  # of this visit, not led to, by item
-        self._clicked: dict[str, str] = {}  # item to the list it was last clicked on in this visit
+        self._upcoming: dict[
+            str, deque[_Stay]
+        ] = {}  # stays of this session that are not recommended yet, by item
+        self._clicked: dict[str, str] = {}  # list id of the last click, by item of this session
         self._items: deque[str] = deque(maxlen=_SESSION_ITEMS)
         self._last_ms = 0
         self._sent = 0
@@ -103,18 +105,18 @@ class ReplayedUser:
 
     @property
     def session_items(self) -> Sequence[str]:
-        """The last items of the visit."""
+        """The last items of the session."""
         return tuple(self._items)
 
     @property
     def next_time(self) -> float | None:
-        """When the next stay begins."""
+        """Time of the next stay, seconds since the epoch; None at the end."""
         if self._stay_index == len(self._stays):
             return None
         return self._stays[self._stay_index].unsent[0].time + self._shift / 1_000
 
     def step(self, shown: RecommendationList | None) -> Step:
-        """Look at the list, and do the next stay."""
+        """Examine the list and replay the next stay."""
         stay = self._stays[self._stay_index]
         events: list[ShopEvent] = []
         list_examination = self._examine_list(shown, stay, events) if shown is not None else None
@@ -157,7 +159,7 @@ class ReplayedUser:
         return ListExamination(len(items), len(examination.examined), examination.clicked >= 0)
 
     def _click_recommended(self, item: str, position: int, list_id: str, now: LoggedEvent) -> Click:
-        """Click an item on the list: the first click of the stay that it leads to, or one more before a purchase."""
+        """Click a recommended item: the first click of its stay, or an additional one before a purchase."""
         stay = self._upcoming[item].popleft()
         stay.recommended = True
         self._clicked[item] = list_id
@@ -174,7 +176,7 @@ class ReplayedUser:
         return structs.replace(click, list_id=list_id, position=position)
 
     def _attribute_purchase(self, event: Purchase) -> tuple[Purchase, list[AttributedLine]]:
-        """The purchase with the list it came from, if it did, and its lines."""
+        """Add the first attributed list to a purchase; return it with the attribution of each line."""
         lists = [self._clicked.get(line.item_id, "") for line in event.items]
         sales = [
             AttributedLine(list_id, line.price * line.quantity)
@@ -183,7 +185,7 @@ class ReplayedUser:
         return structs.replace(event, list_id=next(filter(None, lists), None)), sales
 
     def _advance(self) -> None:
-        """To the next stay with something left to send."""
+        """Advance to the next stay with unsent events."""
         while self._stay_index < len(self._stays) and not self._stays[self._stay_index].unsent:
             self._stay_index += 1
         self._open_visit()
@@ -203,13 +205,13 @@ class ReplayedUser:
         self.segments = () if segments is None else (f"country:{segments}",)
 
     def _rewrite_event(self, event: E) -> E:
-        """The event as this run sends it: ids of its own, the time moved."""
+        """The event with the ids of this run and a shifted timestamp."""
         return structs.replace(
             event, event_id=f"{self._run}{event.event_id}", user_id=self.user_id, ts=self._next_ms(event)
         )
 
     def _next_ms(self, event: LoggedEvent) -> int:
-        """The time of an event, moved; never the same twice, so that the order stays what it is."""
+        """Shifted timestamp of an event, strictly ascending, so that the order of events is kept."""
         self._last_ms = max(_time_ms(event) + self._shift, self._last_ms + 1)
         return self._last_ms
 

@@ -1,4 +1,4 @@
-"""Generated shoppers who come by themselves: when their visits begin, and how fast they go on."""
+"""Generated users with a schedule: start times of sessions, and time between steps."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -11,31 +11,31 @@ from stream_app.tools.simulator.simulated_user import Step
 from topics.records import RecommendationList
 
 VISITS_PER_DAY: Final = 0.5
-"""Visits of a shopper a day, on average; they come as a Poisson process."""
+"""Mean number of sessions per user and day, a Poisson process."""
 
 MEAN_STEP_SECONDS: Final = 40.0
-"""Seconds between two steps, on average; exponential."""
+"""Mean seconds between two steps, exponentially distributed."""
 
 
 class ScheduledUser:
-    """A generated shopper with visits of their own, a `stream_app.tools.simulator.simulated_user.Shopper`.
+    """A generated user with scheduled sessions; implements `SimulatedUser`.
 
     Parameters
     ----------
     world
-        The shop.
+        The shop and the users' preferences.
     number
-        Theirs, from 0.
+        Number of the user, from 0.
     begin, end
-        When the shop is open, seconds.
+        Simulated time span in seconds.
     run
-        Put before ids.
+        Prefix of user and event ids.
 
     Examples
     --------
-    >>> shopper = ScheduledUser(PreferenceWorld(50, seed=7), 1, begin=0.0, end=10 * DAY)
-    >>> first = shopper.next_time
-    >>> len(shopper.step(None).events), shopper.next_time > first
+    >>> user = ScheduledUser(PreferenceWorld(50, seed=7), 1, begin=0.0, end=10 * DAY)
+    >>> first = user.next_time
+    >>> len(user.step(None).events), user.next_time > first
     (1, True)
     """
 
@@ -52,31 +52,31 @@ class ScheduledUser:
 
     @property
     def user_id(self) -> str:
-        """Who."""
+        """User id."""
         return self._user.user_id
 
     @property
     def next_time(self) -> float | None:
-        """When the next step is."""
+        """Time of the next step, seconds since the epoch; None after the last session."""
         return self._next_time
 
     @property
     def session_items(self) -> Sequence[str]:
-        """Items of the visit."""
+        """The last items of the session."""
         return self._user.session_items
 
     @property
     def segments(self) -> Sequence[str]:
-        """Their country."""
+        """The country segment."""
         return self._user.segments
 
     @property
     def current_item(self) -> str | None:
-        """The item they are looking at."""
+        """The item of the current page."""
         return self._user.current_item
 
     def step(self, displayed: RecommendationList | None) -> Step:
-        """Look, and go on."""
+        """Examine the list and act."""
         now = self._next_time or 0.0
         step = self._user.act(displayed, round(now * 1_000))
         self._next_time = now + self._rng.exponential(MEAN_STEP_SECONDS)
@@ -85,7 +85,7 @@ class ScheduledUser:
         return step
 
     def _schedule_visit(self, now: float) -> None:
-        """The next visit begins in its time; one that should have begun already begins at once."""
+        """Start the next session at its time, or at `now` if that has passed."""
         if not self._visits:
             self._next_time = None
             return

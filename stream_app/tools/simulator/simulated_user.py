@@ -1,7 +1,7 @@
-"""What every shopper is: somebody who is shown a list, and says what they do then.
+"""The interface of simulated users: given the displayed list, a step returns the user's events.
 
-A shopper is a state machine without a clock or a connection. `stream_app.tools.simulator.loop` reads lists for many
-of them and sends their events; `stream_app.tools.simulator.generated_shop` asks them one after the other.
+A simulated user is a state machine without clock or connection. `stream_app.tools.simulator.loop` reads lists and
+sends events for many of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -11,23 +11,23 @@ from topics.events import Click, Impression, Purchase, Search
 from topics.records import RecommendationList
 
 ShopEvent = Click | Search | Purchase | Impression
-"""What shoppers do."""
+"""Events of simulated users."""
 
 NAMED_REACTION_SETTINGS: Final[Mapping[str, object]] = {"reward_require_list_id": True}
-"""Settings of workers whose shoppers are these: a click on a list names it, so one without is on something else."""
+"""Worker settings for simulated users, whose clicks on a list always carry its `list_id`."""
 
 
 class ListExamination(NamedTuple):
-    """One list looked at.
+    """The examination of one list.
 
     Attributes
     ----------
     listed, examined
-        Items on it; items looked at.
+        Number of listed and of examined items.
     clicked
-        Whether one was clicked.
+        Whether an item was clicked.
     expected, best
-        The chance of a click on it, and on the best list there could have been; NaN where nobody can know.
+        Click probability of the list, and of the best possible list; NaN if unknown.
     """
 
     listed: int
@@ -43,7 +43,7 @@ class AttributedLine(NamedTuple):
     Attributes
     ----------
     list_id
-        The list that the item was last clicked on in this visit; empty where the shopper found it without a list.
+        The list on which the item was last clicked in this session; empty without such a click.
     revenue
         Price x quantity.
     """
@@ -53,16 +53,16 @@ class AttributedLine(NamedTuple):
 
 
 class Step(NamedTuple):
-    """What a shopper does once they have been shown a list.
+    """The result of one step.
 
     Attributes
     ----------
     events
-        In this order.
+        Events in order.
     list_examination
-        At the list; None where there was none.
+        Examination of the list; None without a list.
     sales
-        Order lines among the events.
+        Order lines of the events.
     """
 
     events: list[ShopEvent]
@@ -71,35 +71,35 @@ class Step(NamedTuple):
 
     @property
     def has_action(self) -> bool:
-        """Whether they did anything but look: then the next list is to reflect it."""
+        """Whether there is an event besides impressions, which the next list must reflect."""
         return any(not isinstance(event, Impression) for event in self.events)
 
 
 class SimulatedUser(Protocol):
-    """A shopper of any kind."""
+    """A simulated user."""
 
     @property
     def user_id(self) -> str:
-        """Who."""
+        """User id."""
 
     @property
     def next_time(self) -> float | None:
-        """When they do something next, seconds since the epoch in the shop's time; None if they never will."""
+        """Simulated time of the next step, seconds since the epoch; None at the end."""
 
     @property
     def session_items(self) -> Sequence[str]:
-        """Items of the current visit, oldest first, for the fallback chain of the client."""
+        """Items of the current session, oldest first, for the client's fallback chain."""
 
     @property
     def segments(self) -> Sequence[str]:
-        """The shopper's audiences, for the same."""
+        """Segments of the user, for the client's fallback chain."""
 
     @property
     def current_item(self) -> str | None:
-        """The item they are looking at, which their page leaves out of its list."""
+        """The item of the current page, which is excluded from the list."""
 
     def step(self, displayed: RecommendationList | None) -> Step:
-        """Look at the list that is shown, if any, and go on.
+        """Examine the displayed list, if any, and act.
 
         Must not be called once `next_time` is None.
         """

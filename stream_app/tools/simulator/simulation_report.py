@@ -1,4 +1,4 @@
-"""What a run came to: as JSON, and as a table."""
+"""The report of a run, as JSON and as a table."""
 
 import math
 from typing import Final
@@ -21,20 +21,20 @@ _CONTROL_POLICIES: Final = ("popularity", "fixed")
 
 
 class PolicySummary(msgspec.Struct, frozen=True, kw_only=True):
-    """What a policy's lists came to; intervals are 95 %, by resampling shoppers.
+    """Results of one policy, with 95 % bootstrap intervals over users.
 
     Attributes
     ----------
     policy
-        As the lists say it; ``(fallback)`` behind it for lists that were not the shopper's own.
+        Policy of the lists, with the suffix ``(fallback)`` for lists that are not personal.
     users, lists, examined
-        Who saw it; lists looked at; items looked at.
+        Users who saw its lists; examined lists; examined items.
     clicks, conversions, revenue
-        On the lists; order lines that came from them, and what they brought.
+        Clicks on the lists; attributed order lines; their revenue.
     click_through, click_through_per_item, conversion_rate, revenue_per_list
-        Clicks per list; per item looked at; order lines per list; revenue per list.
+        Clicks per list; clicks per examined item; order lines per list; revenue per list.
     expected_click_through, best_click_through
-        The chance of a click on the lists shown and on the best ones, where it is known (generated shoppers).
+        Mean click probability of the displayed and of the best lists; None for logged users, where it is unknown.
     """
 
     policy: str
@@ -53,7 +53,7 @@ class PolicySummary(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyDifference(msgspec.Struct, frozen=True, kw_only=True):
-    """One policy against another in one figure: the difference, and the lift in percent."""
+    """Difference and lift in percent of one metric between a policy and a baseline policy."""
 
     policy: str
     baseline: str
@@ -63,7 +63,7 @@ class PolicyDifference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimulationSetup(msgspec.Struct, frozen=True, kw_only=True):
-    """What was run."""
+    """Setup of a run."""
 
     users: str
     seed: int
@@ -74,28 +74,29 @@ class SimulationSetup(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """A run.
+    """Results of a run.
 
     Attributes
     ----------
     setup
-        What was run.
+        Setup of the run.
     interrupted
-        Whether it was ended early.
+        Whether a signal ended the run early.
     users, finished
-        Who came by; who did all they were to do.
+        Users of the run; users who took all their steps.
     events, clicks, searches, purchases, impressions
-        Sent.
+        Events sent.
     seconds, events_per_second
-        How long the loop took.
+        Duration and event rate of the loop.
     lists, late_lists, steps_without_list
-        Lists looked at; those that had not come in time and were of before; steps without any list.
+        Examined lists; steps whose new list was not published in time, so that they had the previous list or none;
+        steps without any list.
     sales_without_list, revenue_without_list
-        Order lines whose item was not clicked on a list, and what they brought.
+        Order lines that are not attributed to a list, and their revenue.
     policies, differences
-        See there.
+        Results by policy, and comparisons.
     regret
-        Where the best list is known.
+        Regret curves; None for logged users.
     """
 
     setup: SimulationSetup
@@ -128,22 +129,22 @@ def build_report(
     interrupted: bool,
     regret: Regret | None = None,
 ) -> SimulationReport:
-    """Sum up.
+    """Build the report.
 
     Parameters
     ----------
     tally
-        Of the run.
+        Results of the run.
     outcomes
-        Its sums, and those of another run beside them.
+        Outcomes of its users, and of a baseline run if there is one.
     setup
-        What was run.
+        Setup of the run.
     seconds
-        How long it took.
+        Duration of the loop.
     interrupted
-        Whether it was ended early.
+        Whether a signal ended the run early.
     regret
-        Curves.
+        Regret curves, if known.
     """
     return SimulationReport(
         setup=setup,
@@ -191,7 +192,7 @@ def _summarize_policy(outcomes: UserOutcomes, policy: str) -> PolicySummary:
 
 
 def choose_control(policies: list[str]) -> str | None:
-    """What the others are held against first: `popularity`, `fixed`, or else the first there is.
+    """Choose the control policy: `popularity`, else `fixed`, else the first one with personal lists.
 
     Examples
     --------
@@ -218,19 +219,19 @@ def _differences(outcomes: UserOutcomes) -> list[PolicyDifference]:
             difference=outcomes.difference(policy, baseline, metric),
             lift_percent=outcomes.lift(policy, baseline, metric),
         )
-        for place, baseline in enumerate(order)
-        for policy in order[place + 1 :]
+        for index, baseline in enumerate(order)
+        for policy in order[index + 1 :]
         for metric in METRICS
         if outcomes.total(baseline, metric.numerator) or outcomes.total(policy, metric.numerator)
     ]
 
 
 def build_table(report: SimulationReport) -> Table:
-    """The policies side by side."""
+    """Build a table with one row per policy."""
     has_best = any(metrics.best_click_through for metrics in report.policies)
     table = Table("policy", box=None, pad_edge=False)
-    numbers = ["lists", "click-through", "conversion", "revenue a list"]
-    for name in [*numbers, *(["regret a list"] if has_best else []), "lift of click-through"]:
+    numbers = ["lists", "click-through", "conversion", "revenue/list"]
+    for name in [*numbers, *(["regret/list"] if has_best else []), "click-through lift"]:
         table.add_column(name, justify="right")
     lifts = {
         d.policy: f"{_format_percent(d.lift_percent)} over {d.baseline}"

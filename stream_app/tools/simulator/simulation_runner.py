@@ -1,4 +1,4 @@
-"""``headrace simulate`` from the first server to the report."""
+"""A run of ``headrace simulate``, from starting servers to writing the report."""
 
 import asyncio
 import logging
@@ -35,16 +35,16 @@ from stream_app.tools.simulator.user_outcomes import UserOutcomes
 from stream_app.tools.simulator.user_sources import GeneratedUserSource, LoggedUserSource, UserSource
 from topics.events import Click
 
-_READ_TIMEOUT: Final = 2.0  # a page would not wait so long, but a measurement on a busy machine may
+_READ_TIMEOUT: Final = 2.0  # longer than a page would wait: a busy machine must not distort the measurement
 N_PROBE_USERS: Final = 20
-"""Shoppers who come after the warm-up, to see whether it has been taken: some for each partition."""
+"""Users who check that the warm-up has been processed: several per partition."""
 
 _WARM_UP_TIMEOUT: Final = 60.0
-"""Seconds without a list for another of them, before the run ends; more after a longer warm-up."""
+"""Seconds without a new list of a probe user until the run fails; extended for a long warm-up."""
 
 _POLL_INTERVAL: Final = 0.25
-_LOG_INTERVAL: Final = 10.0  # between two lines, where the output is no terminal
-_TABLE_WIDTH: Final = 130  # of the table, where the output is no terminal
+_LOG_INTERVAL: Final = 10.0  # seconds between status lines when the output is not a terminal
+_TABLE_WIDTH: Final = 130  # columns of the table when the output is not a terminal
 BASELINE_SUFFIX: Final = " (baseline)"
 
 
@@ -54,27 +54,27 @@ class _Servers(NamedTuple):
 
 
 def run_simulation(options: SimulationOptions, console: Console) -> int:
-    """Start what is to be started, warm up, run the shoppers, report.
+    """Start embedded servers if requested, warm up, run the users, and report.
 
     Returns
     -------
     int
-        The exit status: 130 if it was interrupted, else 0.
+        The exit status: 130 if the run was interrupted, else 0.
 
     Raises
     ------
     UserError
-        If something is wrong with the log, the servers or the workers.
+        If the log cannot be read, a server or worker is unavailable, or lists are not published.
     """
     options.validate()
     for option, file in (("--report", options.report), ("--outcomes", options.outcomes)):
         if file is not None:
             check_writable(file, option)
-    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # KafkaEventSender says its errors in one sentence
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)  # KafkaEventSender reports errors in one sentence
     baseline = None if options.baseline is None else UserOutcomes.read(options.baseline)
     now = wall_clock()
     run = _id_prefix(options, now)
-    with console.status("reading the log" if options.sessions else "making the shop"):
+    with console.status("reading the log" if options.sessions else "generating the shop"):
         source: UserSource = (
             LoggedUserSource(options, run, now)
             if options.sessions
@@ -112,10 +112,10 @@ def run_simulation(options: SimulationOptions, console: Console) -> int:
 
 
 def _id_prefix(options: SimulationOptions, now: float) -> str:
-    """Prefix of the ids of a run."""
+    """Prefix of the user and event ids of a run."""
     if options.run is not None:
         return options.run
-    # Servers of one's own have seen nobody: there the same run has the same ids, and the same policies.
+    # New embedded servers have no users yet: without a prefix, equal runs have equal ids and policy assignments.
     return "" if options.own_servers else f"sim-{int(now):x}-"
 
 
@@ -133,7 +133,7 @@ def _describe_setup(options: SimulationOptions, source: UserSource) -> Simulatio
 def _resolve_servers(
     options: SimulationOptions, source: UserSource, console: Console, stack: ExitStack
 ) -> _Servers:
-    """Those of the settings, or own ones with workers."""
+    """The servers of the settings, or embedded ones with workers."""
     settings = load_settings()
     max_age = settings.max_event_age
     too_long = bool(max_age) and wall_clock() - source.oldest > max_age
@@ -150,9 +150,8 @@ def _resolve_servers(
         return _Servers(environment.broker, environment.redis)
     if too_long:
         console.print(
-            f"the shop's time goes back {format_duration(wall_clock() - source.oldest)}, more than the "
-            f"{format_duration(max_age)} that "
-            "workers take events for: they must run with HEADRACE_MAX_EVENT_AGE=0",
+            f"simulated time starts {format_duration(wall_clock() - source.oldest)} ago, but workers accept events "
+            f"up to {format_duration(max_age)} old: run them with HEADRACE_MAX_EVENT_AGE=0",
             highlight=False,
             soft_wrap=True,
         )
@@ -162,10 +161,10 @@ def _resolve_servers(
 async def _warm_up(
     source: UserSource, run: str, servers: _Servers, sender: KafkaEventSender, console: Console
 ) -> None:
-    """Feed what comes before, and wait until the workers have taken it.
+    """Feed the warm-up events and wait until the workers have processed them.
 
-    Nobody but Redis tells how far they are. So some shoppers whom nobody has seen yet look at the last item once;
-    when they have lists, everything before them has been taken.
+    Progress is observed by Redis alone: new probe users click the last clicked item; once they have lists, all
+    earlier events of their partitions are processed.
     """
     last: Click | None = None
     with progress_bar(console, "warming up", source.warm_up_events) as update_bar:
@@ -191,7 +190,7 @@ async def _wait_for_lists(users: list[str], servers: _Servers, n_events: int, co
     pending_users = users
     started = last_progress = time.monotonic()
     warm_up_timeout = _WARM_UP_TIMEOUT + n_events / 500
-    with console.status("waiting until the workers have taken it"):
+    with console.status("waiting until the workers have processed it"):
         async with AsyncClient(servers.redis, _READ_TIMEOUT) as client:
             while pending_users:
                 user_lists = await asyncio.gather(
@@ -204,14 +203,14 @@ async def _wait_for_lists(users: list[str], servers: _Servers, n_events: int, co
                     last_progress = time.monotonic()
                 elif time.monotonic() - last_progress > warm_up_timeout:
                     raise UserError(
-                        "The shoppers of the warm-up get no lists: does a worker run on this broker and Redis? "
-                        "`headrace doctor` says more."
+                        "No lists are published after the warm-up. "
+                        "Check that a worker runs on this broker and Redis with `headrace doctor`."
                     )
                 pending_users = still_pending
                 await asyncio.sleep(_POLL_INTERVAL)
     console.print(
         f"[green]✓[/] {n_events:,} events of the warm-up "
-        f"[dim](taken {time.monotonic() - started:.1f} s after the last was sent)[/]",
+        f"[dim](processed {time.monotonic() - started:.1f} s after the last was sent)[/]",
         highlight=False,
     )
 
@@ -224,15 +223,15 @@ async def _run_users(
     interrupts: InterruptHandler,
     console: Console,
 ) -> tuple[SimulationTally, float]:
-    """Run the shoppers; what they did, and in how many seconds."""
+    """Run the users; return their results and the duration in seconds."""
     tally = SimulationTally()
-    console.print(f"following {source.title}; ctrl-C ends it with a report", highlight=False)
+    console.print(f"running {source.title}; ctrl-C ends the run with a report", highlight=False)
     started = time.monotonic()
     async with AsyncClient(servers.redis, _READ_TIMEOUT) as client:
         loop = SimulationLoop(client, sender, tally, concurrency=options.concurrency, rate=options.rate)
         running = asyncio.create_task(loop.run(source.users(), source.arrivals()))
         with progress_bar(console, "", 1_000) as update_bar:
-            said = started
+            last_logged = started
             while not running.done():
                 await asyncio.wait((running,), timeout=_POLL_INTERVAL)
                 if interrupts.count:
@@ -242,8 +241,8 @@ async def _run_users(
                 share = max(0.0, min(1.0, share))
                 status_text = _status_text(tally, now - started)
                 update_bar(share * 1_000, status_text)
-                if not console.is_terminal and now - said >= _LOG_INTERVAL:
-                    said = now
+                if not console.is_terminal and now - last_logged >= _LOG_INTERVAL:
+                    last_logged = now
                     console.print(
                         f"{share:.0%} · {status_text}", highlight=False, markup=False, soft_wrap=True
                     )
@@ -260,21 +259,21 @@ def _status_text(tally: SimulationTally, seconds: float) -> str:
 
 
 def print_report(report: SimulationReport, console: Console) -> None:
-    """The figures on the screen."""
+    """Print the table and a summary."""
     if not console.is_terminal:
         console.width = _TABLE_WIDTH
     console.print(build_table(report))
-    said = (
+    summary = (
         f"{report.events:,} events ({report.events_per_second:,.0f}/s) and {report.lists:,} lists of "
-        f"{report.users:,} shoppers in {report.seconds:.0f} s"
+        f"{report.users:,} users in {report.seconds:.0f} s"
     )
     for count, label in (
-        (report.late_lists, "lists had not come in time"),
+        (report.late_lists, "lists late"),
         (report.steps_without_list, "steps without a list"),
         (report.sales_without_list, "order lines without a list"),
     ):
         if count:
-            said += f"; {count:,} {label}"
-    console.print(said, highlight=False, soft_wrap=True)
+            summary += f"; {count:,} {label}"
+    console.print(summary, highlight=False, soft_wrap=True)
     if report.interrupted:
-        console.print("interrupted: the figures are of what was done so far")
+        console.print("interrupted: these are partial results")

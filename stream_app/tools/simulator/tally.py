@@ -1,4 +1,4 @@
-"""What shoppers did with the lists they were shown, list by list."""
+"""Results of simulated users, per examined list."""
 
 from array import array
 from collections import Counter
@@ -11,25 +11,25 @@ from stream_app.tools.simulator.simulated_user import AttributedLine, ShopEvent,
 from topics.records import RecommendationList
 
 FALLBACK: Final = "(fallback)"
-"""Put after the policy of lists that were not the shopper's own: popular items, those that go with an item."""
+"""Suffix of the policy of lists that are not personal: popular items, related items."""
 
 _MAX_LISTS_PER_USER: Final = 64
-"""Lists of a shopper whose policy is remembered, for the sales that come from them."""
+"""Clicked lists per user whose policy is kept for the attribution of sales."""
 
 
 class ExaminedLists(NamedTuple):
-    """All lists that were looked at, one row each, as columns.
+    """All examined lists as columns of shape (lists,).
 
     Attributes
     ----------
     time
-        Of the shop, seconds.
+        Simulated time, seconds.
     user, policy
-        Numbers into `SimulationTally.users` and `SimulationTally.policies`.
+        Indices into `SimulationTally.users` and `SimulationTally.policies`.
     examined, clicked
-        Items looked at; 1 for a click.
+        Number of examined items; 1 for a click.
     expected, best
-        The chance of a click on the list, on the best list; NaN where nobody can know.
+        Click probability of the list, and of the best list; NaN if unknown.
     """
 
     time: NDArray[np.float64]
@@ -42,7 +42,7 @@ class ExaminedLists(NamedTuple):
 
 
 class AttributedSales(NamedTuple):
-    """All order lines that came from a list, as columns; see `ExaminedLists`."""
+    """All attributed order lines as columns of shape (lines,); see `ExaminedLists`."""
 
     user: NDArray[np.int64]
     policy: NDArray[np.int64]
@@ -50,22 +50,22 @@ class AttributedSales(NamedTuple):
 
 
 class SimulationTally:
-    """Counts.
+    """Collects the results of all steps.
 
     Attributes
     ----------
     users, policies
-        Their numbers by name.
+        Indices by name.
     finished
-        Shoppers who have done all they will do.
+        Users who took all their steps.
     late_lists
-        Lists that did not come in time.
+        Steps whose new list was not published in time.
     steps_without_list
         Steps without any list.
     unattributed_lines, unattributed_revenue
-        Order lines that came from no list.
+        Number and revenue of order lines that are not attributed to a list.
     shop_time
-        The shop's time, seconds.
+        Simulated time, seconds.
     """
 
     def __init__(self) -> None:
@@ -81,7 +81,7 @@ class SimulationTally:
         self._attributed_sales: tuple[array[Any], ...] = tuple(array(typecode) for typecode in "qqd")
 
     def advance(self, shop_time: float, *, finished_user: bool) -> None:
-        """Note the shop's time, and whether a shopper is through."""
+        """Advance simulated time, and count a finished user."""
         self.shop_time = max(self.shop_time, shop_time)
         self.finished += finished_user
 
@@ -94,20 +94,20 @@ class SimulationTally:
         *,
         is_user_list: bool,
     ) -> None:
-        """Take in one step.
+        """Add the result of a step.
 
         Parameters
         ----------
         user_id
-            Whose.
+            The user.
         shop_time
-            The shop's time.
+            Simulated time, seconds.
         displayed
-            The list on their page.
+            The displayed list, if any.
         step
-            What they did.
+            The result.
         is_user_list
-            Whether the list was theirs, and no fallback.
+            Whether the list is personal, not a fallback.
         """
         user = self.users.setdefault(user_id, len(self.users))
         for event in step.events:
@@ -149,22 +149,22 @@ class SimulationTally:
 
     @property
     def lists(self) -> int:
-        """Lists looked at."""
+        """Number of examined lists."""
         return len(self._examined_lists[0])
 
     @property
     def events(self) -> int:
-        """Events sent."""
+        """Number of events sent."""
         return self._n_sent.total()
 
     def sent(self, kind: type[ShopEvent]) -> int:
-        """Events of a kind sent."""
+        """Number of events of a type sent."""
         return self._n_sent[kind]
 
     def displayed(self) -> ExaminedLists:
-        """Every list looked at."""
+        """All examined lists."""
         return ExaminedLists(*(np.array(column) for column in self._examined_lists))
 
     def attributed_sales(self) -> AttributedSales:
-        """Every order line that came from a list."""
+        """All attributed order lines."""
         return AttributedSales(*(np.array(column) for column in self._attributed_sales))

@@ -1,4 +1,4 @@
-"""Sums of each shopper under each policy, from which every figure and every interval of a run is made."""
+"""Sums by user and policy, from which all metrics and intervals of a run are computed."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,21 +13,21 @@ from stream_app.tools.evaluation.bootstrap import ConfidenceInterval, Values, cl
 from stream_app.tools.simulator.tally import SimulationTally
 
 COLUMNS: Final = ("lists", "examined", "clicks", "conversions", "revenue", "expected", "best")
-"""What is summed: lists looked at, items looked at, clicks, order lines that came from a list and what they brought,
-the chance of a click on the lists shown, and on the best there could have been."""
+"""The sums: examined lists, examined items, clicks, attributed order lines and their revenue, click probability of
+the displayed lists and of the best lists."""
 
 N_RESAMPLES: Final = 1_000
 
 
 class RatioMetric(msgspec.Struct, frozen=True):
-    """A ratio of two sums.
+    """A metric that is a ratio of two sums.
 
     Attributes
     ----------
     name
-        As in the report.
+        Name in the report.
     numerator, denominator
-        Columns of `COLUMNS`.
+        Names in `COLUMNS`.
     """
 
     name: str
@@ -42,35 +42,37 @@ METRICS: Final = (
     RatioMetric("conversion_rate", "conversions", "lists"),
     RatioMetric("revenue_per_list", "revenue", "lists"),
 )
-"""What is reported of each policy, and compared."""
+"""Metrics of each policy, which are compared."""
 
 EXPECTED_METRICS: Final = (
     RatioMetric("expected_click_through", "expected", "lists"),
     RatioMetric("best_click_through", "best", "lists"),
 )
-"""What is reported too where it is known."""
+"""Metrics of generated users, for which click probabilities are known."""
 
 
 class _StoredOutcomes(msgspec.Struct, frozen=True):
-    """A file of outcomes: one row a shopper and policy, in the order of `COLUMNS`."""
+    """A file of outcomes: one row per user and policy, with sums in the order of `columns`."""
 
     columns: tuple[str, ...]
     rows: list[tuple[str, str, tuple[float | None, ...]]]
 
 
 class UserOutcomes:
-    """The sums.
+    """Sums by user and policy.
 
     Parameters
     ----------
     users, policies
-        Their names.
+        Names by index.
     sums : ndarray of float64, shape (users, policies, len(COLUMNS))
-        Of each shopper under each policy.
+        The sums.
+    seed
+        Seed of the bootstrap.
 
     Examples
     --------
-    Two shoppers, ten lists each; one clicks on half of A's lists, the other on a fifth of B's:
+    Two users with ten lists each: one clicks on half of A's lists, the other on a fifth of B's.
 
     >>> sums = np.zeros((2, 2, len(COLUMNS)))
     >>> sums[0, 0, :3] = 10, 30, 5
@@ -91,7 +93,7 @@ class UserOutcomes:
 
     @classmethod
     def of(cls, tally: SimulationTally, run: str = "", seed: int = 7) -> Self:
-        """What a tally counted; `run` is taken from the ids of shoppers, so that two runs can be compared."""
+        """Sum a tally; the prefix `run` is removed from user ids, so that two runs can be compared."""
         users, policies = [user.removeprefix(run) for user in tally.users], list(tally.policies)
         shape = (len(users), len(policies))
         displayed, attributed_sales = tally.displayed(), tally.attributed_sales()
@@ -109,15 +111,15 @@ class UserOutcomes:
         return cls(users, policies, sums, seed=seed)
 
     def total(self, policy: str, column: str) -> float:
-        """The sum over all shoppers."""
+        """Sum over all users."""
         return float(self.sums[:, self.policies.index(policy), COLUMNS.index(column)].sum())
 
     def n_users(self, policy: str) -> int:
-        """Shoppers who saw a list of it."""
+        """Users who saw a list of the policy."""
         return int((self.sums[:, self.policies.index(policy), 0] > 0).sum())
 
     def intervals(self, policy: str, metrics: Sequence[RatioMetric]) -> list[ConfidenceInterval]:
-        """Figures of a policy with their intervals: percentiles of whole resampled shoppers."""
+        """Metrics of a policy with percentile bootstrap intervals, resampled by user."""
         at = self.policies.index(policy)
         return [
             _interval(_ratio(self.sums.sum(axis=0), at, metric), _ratio(self._bootstrap_sums(), at, metric))
@@ -125,7 +127,7 @@ class UserOutcomes:
         ]
 
     def difference(self, policy: str, baseline: str, metric: RatioMetric) -> ConfidenceInterval:
-        """How much higher a figure is; see `lift`."""
+        """Difference of a metric to the baseline; see `lift`."""
         one, other = self.policies.index(policy), self.policies.index(baseline)
         return _interval(
             *(
@@ -135,10 +137,10 @@ class UserOutcomes:
         )
 
     def lift(self, policy: str, baseline: str, metric: RatioMetric) -> ConfidenceInterval:
-        """By how many percent a figure is higher.
+        """Lift of a metric over the baseline in percent.
 
-        The resamples are of shoppers with all they saw: where the same shoppers saw both policies it is the interval
-        of paired differences, where each saw one that of unpaired ones.
+        Users are resampled with all their lists. So the interval is one of paired differences if the same users saw
+        both policies, and of unpaired differences if each user saw one.
         """
         one, other = self.policies.index(policy), self.policies.index(baseline)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -157,9 +159,9 @@ class UserOutcomes:
         return self._cached_bootstrap_sums
 
     def merge_with(self, other: "UserOutcomes", suffix: str) -> "UserOutcomes":
-        """These and those of another run, paired by shopper; its policies get a suffix."""
+        """Merge with another run, paired by user; the suffix is appended to its policies."""
         users = list(dict.fromkeys([*self.users, *other.users]))
-        number = {user: place for place, user in enumerate(users)}
+        number = {user: index for index, user in enumerate(users)}
         n_own = len(self.policies)
         sums = np.zeros((len(users), n_own + len(other.policies), len(COLUMNS)))
         sums[[number[user] for user in self.users], :n_own] = self.sums
@@ -168,7 +170,7 @@ class UserOutcomes:
         return UserOutcomes(users, [*self.policies, *names], sums, seed=self._seed)
 
     def write(self, path: Path) -> None:
-        """Write them as JSON, for `read`.
+        """Write as JSON, for `read`.
 
         Raises
         ------
@@ -188,23 +190,21 @@ class UserOutcomes:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Read what `write` wrote.
+        """Read a file that `write` wrote.
 
         Raises
         ------
         UserError
-            If it cannot be read.
+            If the file cannot be read, or has other content.
         """
         try:
             stored_outcomes = msgspec.json.decode(path.read_bytes(), type=_StoredOutcomes)
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
         except msgspec.DecodeError as error:
-            raise UserError(
-                f"{path} holds no outcomes of `headrace simulate --outcomes` ({error})."
-            ) from None
+            raise UserError(f"{path} is not a file of `headrace simulate --outcomes`: {error}.") from None
         if stored_outcomes.columns != COLUMNS:
-            raise UserError(f"{path} was written by another version: run that simulation again.")
+            raise UserError(f"{path} was written by another version; run that simulation again.")
         users = {name: None for name, _, _ in stored_outcomes.rows}
         policies = {name: None for _, name, _ in stored_outcomes.rows}
         at, column = ({name: n for n, name in enumerate(names)} for names in (users, policies))
@@ -215,7 +215,7 @@ class UserOutcomes:
 
 
 def _ratio(sums: Values, policy: int, metric: RatioMetric) -> NDArray[np.float64]:
-    """Of totals, shape (..., policies, columns)."""
+    """Ratio of sums with shape (..., policies, columns)."""
     numerator, denominator = (
         sums[..., policy, COLUMNS.index(name)] for name in (metric.numerator, metric.denominator)
     )

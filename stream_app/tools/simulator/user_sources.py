@@ -1,4 +1,4 @@
-"""Who comes to the shop in a run: the shoppers of a log, or generated ones; and what is fed before them."""
+"""Sources of users of a run, logged or generated, and of the events of the warm-up."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -23,16 +23,16 @@ DEFAULT_USERS: Final = 1_000
 
 
 class UserSource(Protocol):
-    """Shoppers, and what is known about them.
+    """Users of a run.
 
     Attributes
     ----------
     title
-        In words.
+        Description for the console and the report.
     oldest, begin, end
-        The shop's time, seconds since the epoch: of the first event fed, and of the shoppers followed.
+        Simulated time, seconds since the epoch: of the first event of the warm-up, and the span of the users.
     warm_up_events
-        How many events are fed before them.
+        Number of events of the warm-up.
     """
 
     title: str
@@ -42,29 +42,29 @@ class UserSource(Protocol):
     warm_up_events: int
 
     def warm_up(self) -> Iterator[Event]:
-        """What is fed as it is, in order of time."""
+        """Events to feed before the users, ordered by time."""
 
     def users(self) -> list[SimulatedUser]:
-        """Who is followed."""
+        """The users to run."""
 
     def arrivals(self) -> Iterable[CatalogItem]:
-        """Descriptions of items that the shop takes in while they are followed, by time."""
+        """Catalog events of items that arrive during the run, ordered by time."""
 
     def regret(self, tally: SimulationTally) -> Regret | None:
-        """The regret of a run, where it is known."""
+        """Regret of a run; None if the best lists are unknown."""
 
 
 class LoggedUserSource:
-    """The shoppers of a log; its newest event is moved to now.
+    """Users of a log, shifted in time so that the newest event is at `now`.
 
     Parameters
     ----------
     options
-        Which log.
+        Options of the log.
     run
-        Put before the ids of shoppers and events.
+        Prefix of user and event ids.
     now
-        Seconds since the epoch.
+        Current time, seconds since the epoch.
     """
 
     def __init__(self, options: SimulationOptions, run: str, now: float) -> None:
@@ -76,50 +76,51 @@ class LoggedUserSource:
         shift = now - max(user.end_time for user in log)
         warm_up_shift = shift
         if isinstance(options.warm_up, Path):
-            # Another log ends where this one begins, and its shoppers are others, whatever they are called.
+            # A separate warm-up log ends where this one begins; a prefix keeps its users distinct from those of
+            # this log.
             self._warm_up_users = read_log(options.warm_up, options.format, options.sessions_per_day)
             warm_up_shift += log[0].start_time - max(user.end_time for user in self._warm_up_users)
             self._warm_up_prefix = f"{run}before-"
         self._shift_ms, self._warm_up_shift_ms = round(shift * 1_000), round(warm_up_shift * 1_000)
-        self.title = f"{options.sessions.name}, {len(self._followed_users):,} shoppers"
+        self.title = f"{options.sessions.name}, {len(self._followed_users):,} users"
         self.begin = self._followed_users[0].start_time + shift
         self.end = max(user.end_time for user in self._followed_users) + shift
         self.oldest = self._warm_up_users[0].start_time + warm_up_shift if self._warm_up_users else self.begin
         self.warm_up_events = sum(user.n_events for user in self._warm_up_users)
 
     def warm_up(self) -> Iterator[Event]:
-        """Their events, as the log has them."""
+        """Events of the warm-up users as logged, shifted in time."""
         for event in merge_by_time(self._warm_up_users):
             yield prefix_ids(shift_event(event, self._warm_up_shift_ms), self._warm_up_prefix)
 
     def users(self) -> list[SimulatedUser]:
-        """Those who are followed."""
+        """The users to replay."""
         return [
             ReplayedUser(each, seed=self._seed, run=self._id_prefix, shift_ms=self._shift_ms)
             for each in self._followed_users
         ]
 
     def arrivals(self) -> Iterable[CatalogItem]:
-        """None: the log does not tell of items."""
+        """None: logs have no catalog events."""
         return ()
 
     def regret(self, tally: SimulationTally) -> Regret | None:
-        """Nobody knows what the best list would have been."""
+        """None: the best lists of logged users are unknown."""
         del tally
         return None
 
 
 class GeneratedUserSource:
-    """Generated shoppers, who come to a shop for some days that end now.
+    """Generated users over a number of days that ends at `now`.
 
     Parameters
     ----------
     options
-        How many, how long, and when tastes change.
+        Number of users and items, days and shifts.
     run
-        Put before the ids of shoppers and events.
+        Prefix of user and event ids.
     now
-        Seconds since the epoch.
+        Current time, seconds since the epoch.
     """
 
     def __init__(self, options: SimulationOptions, run: str, now: float) -> None:
@@ -130,19 +131,19 @@ class GeneratedUserSource:
         self._n_users = DEFAULT_USERS if options.users is None else options.users
         self._id_prefix = run
         self.title = (
-            f"a generated shop of {options.items:,} items, {self._n_users:,} shoppers, {options.days:g} days"
+            f"a generated shop of {options.items:,} items, {self._n_users:,} users, {options.days:g} days"
         )
         self.warm_up_events = int((self._world.arrival_times <= self.begin).sum())
 
     def warm_up(self) -> Iterator[Event]:
-        """Descriptions of the items that are there from the beginning."""
+        """Catalog events of the items available from the start."""
         available_items = np.flatnonzero(self._world.arrival_times <= self.begin)
         return (
             self._world.catalog.item(item, round(self.begin * 1_000)) for item in available_items.tolist()
         )
 
     def users(self) -> list[SimulatedUser]:
-        """Everybody who comes at all."""
+        """Users with at least one session."""
         scheduled_users = (
             ScheduledUser(self._world, number, begin=self.begin, end=self.end, run=self._id_prefix)
             for number in range(self._n_users)
@@ -150,19 +151,19 @@ class GeneratedUserSource:
         return [user for user in scheduled_users if user.next_time is not None]
 
     def arrivals(self) -> Iterable[CatalogItem]:
-        """The others, as they arrive."""
+        """Catalog events of the other items, by arrival."""
         arrival_times = self._world.arrival_times
         arriving_items = np.flatnonzero(arrival_times > self.begin)
         for item in arriving_items[np.argsort(arrival_times[arriving_items])].tolist():
             yield self._world.catalog.item(item, round(float(arrival_times[item]) * 1_000))
 
     def regret(self, tally: SimulationTally) -> Regret | None:
-        """Against the best list for each shopper at each look."""
+        """Regret against the best list of each user at each step."""
         return compute_regret(tally, self.begin, self.end, list(self._world.shifts))
 
 
 def prefix_ids(event: Event, run: str) -> Event:
-    """The event with `run` before the ids of its shopper and its own."""
+    """Add the prefix `run` to the event id and the user id."""
     if not run or not isinstance(event, UserEvent):
         return event
     return structs.replace(event, event_id=f"{run}{event.event_id}", user_id=f"{run}{event.user_id}")

@@ -1,4 +1,4 @@
-"""How far down a list shoppers look."""
+"""Examination depth and clicks on a list."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Generated shoppers and the shop that changes under them."""
+"""Generated users and the changes of the shop."""
 
 from collections.abc import Sequence
 from itertools import islice

@@ -1,4 +1,4 @@
-"""Logs as shoppers, and how they are cut."""
+"""Logs as users, and the split of a log."""
 
 import gzip
 import json
@@ -43,7 +43,7 @@ def test_a_limit_keeps_the_first_users_of_a_tenth(sessions: Path) -> None:
     log = read_log(sessions, "diginetica")
 
     assert split_log(log, 0.0, Tenth(3), 4).measured == split_log(log, 0.0, Tenth(3)).measured[:4]
-    with pytest.raises(UserError, match="No shopper is left"):
+    with pytest.raises(UserError, match="No user is left"):
         split_log(log[:3], 0.0, Tenth(9))
 
 
@@ -85,7 +85,7 @@ def test_yoochoose_sessions_keep_their_times(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert [event.item_id for event in merge_by_time(log) if isinstance(event, Click)] == ["a", "a", "b"]
     path.write_text("SessionId\tItemId\tTime\n3\ta\tnoon\n")
-    with pytest.raises(UserError, match="'noon' is no time"):
+    with pytest.raises(UserError, match="'noon' is not a time"):
         read_log(path, "yoochoose")
 
 

@@ -1,4 +1,4 @@
-"""The closed loop: lists are awaited, events sent, everything counted."""
+"""The closed loop: waiting for lists, sending events, counting results."""
 
 import asyncio
 from collections.abc import Collection, Sequence
@@ -35,7 +35,7 @@ def replayed_users(count: int, *items: str) -> list[ReplayedUser]:
 
 
 class SlowListReader:
-    """Lists that are published some reads after the shopper did something."""
+    """Lists that are published several reads after a user's action."""
 
     def __init__(self, sender: InMemoryEventSender, reads: int) -> None:
         self._sender = sender
@@ -104,7 +104,7 @@ def test_a_run_without_published_lists_ends_with_an_error(monkeypatch: pytest.Mo
             raise ClientUnavailableError(user_id)
 
     loop = SimulationLoop(UnavailableReader(), InMemoryEventSender(), SimulationTally(), list_timeout=0.0)
-    with pytest.raises(UserError, match="does a worker run"):
+    with pytest.raises(UserError, match="Check that a worker runs"):
         asyncio.run(loop.run(replayed_users(20, "a", "b")))
 
 

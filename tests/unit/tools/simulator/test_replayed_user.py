@@ -1,4 +1,4 @@
-"""Shoppers who follow a log."""
+"""Users who replay a log."""
 
 from collections.abc import Sequence
 
@@ -50,7 +50,7 @@ def replayed_users(seed: int = 7) -> list[ReplayedUser]:
 
 
 def next_items(user: str, session_items: Sequence[str]) -> list[str]:
-    """What the session will go on to, soonest first."""
+    """The later items of the session, the next one first."""
     items = SESSIONS[user]
     begin = items.index(session_items[-1]) + 1 if session_items else 0
     return items[begin:]
@@ -64,7 +64,7 @@ def test_a_recommender_that_ranks_the_next_item_first_is_clicked_on_every_list()
 
     shown = tally.displayed()
     assert tally.lists > 60
-    # "never" is alone on the list of a session that has nothing before it
+    # "never" is the only item on the list of a session without earlier events
     assert shown.clicked.mean() == 1.0
     assert shown.examined.max() == 1
 

@@ -1,4 +1,4 @@
-"""Figures by policy, their intervals and differences."""
+"""Metrics by policy, their intervals and differences."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -49,7 +49,7 @@ def recommend(user: str, session_items: Sequence[str]) -> list[str]:
     number = int(user[1:])
     next_items = [f"{number}-{step}" for step in range(5)]
     next_items = next_items[next_items.index(session_items[-1]) + 1 :] if session_items else next_items
-    # The good one has where the session goes on top, the other in third place.
+    # The good policy ranks the next item of the session first, the other third.
     return next_items if policy_of(user) == "good" else ["x", "y", *next_items]
 
 
@@ -104,7 +104,7 @@ def test_the_difference_between_equal_policies_is_not_significant() -> None:
 
 def test_runs_over_the_same_users_are_compared_pairwise(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
-    click_rates = rng.uniform(0, 1, 300)  # shoppers differ far more than the two policies do
+    click_rates = rng.uniform(0, 1, 300)  # users differ far more than the two policies
 
     def outcomes(policy: str, better: float) -> UserOutcomes:
         sums = np.zeros((300, 1, len(COLUMNS)))
@@ -126,7 +126,7 @@ def test_runs_over_the_same_users_are_compared_pairwise(tmp_path: Path) -> None:
 def test_a_file_without_outcomes_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_text("[]")
-    with pytest.raises(UserError, match="holds no outcomes"):
+    with pytest.raises(UserError, match="is not a file of `headrace simulate --outcomes`"):
         UserOutcomes.read(file)
 
 
