@@ -23,13 +23,13 @@ from stream_app.worker.bootstrap import Ports, build_components
 from stream_app.worker.faust_monitor import ScrapedMonitor
 from stream_app.worker.faust_transport import use_direct_transport
 from stream_app.worker.record_order import BrokerTimeOrder
+from stream_app.worker.republication import republish_recent_users
 from topics.catalog import CLICKS
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
 _GAUGE_INTERVAL: Final = 1.0
-_SCAN_BATCH: Final = 200
 
 
 class Worker:
@@ -171,28 +171,17 @@ class Worker:
             gc.freeze()
             self.catch_up_barrier.set()
             self.metrics.ready.set(1)
-            self._spawn(self._republish_recent_users())
+            self._spawn(self._republish())
 
-    async def _republish_recent_users(self) -> None:
-        """Mark recently active users as pending: a crash or Redis may have lost their lists."""
-        n_rows = 0
-        queue = self.components.queue
-        oldest = self.components.models.newest - self.settings.republish_window
-        for user_id, row in self.rows.scan():
-            n_rows += 1
-            if row.last_ts >= oldest and row.counts.total:
-                queue.mark_pending(user_id)
-                queue.invalidate([entry.item_id for entry in row.recent], row.segments)
-            elif not row.counts.total and not self.rows.get(user_id).counts.total:
-                # A row without events was erased, and a crash may have prevented the deletion from Redis. The second
-                # lookup excludes users who returned during the scan.
-                queue.add_erasure(user_id)
-            if n_rows % _SCAN_BATCH == 0:
-                await queue.wait_for_capacity()
-                await asyncio.sleep(0)
-            if not self.catch_up_barrier.is_set():
-                return
-        self.rows.set_count(n_rows)
+    async def _republish(self) -> None:
+        n_rows = await republish_recent_users(
+            self.rows,
+            self.components.queue,
+            self.components.models.newest - self.settings.republish_window,
+            is_interrupted=lambda: not self.catch_up_barrier.is_set(),
+        )
+        if n_rows is not None:
+            self.rows.set_count(n_rows)
 
     async def _report_gauges(self) -> None:
         components, models = self.components, self.components.models

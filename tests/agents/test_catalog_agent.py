@@ -1,23 +1,7 @@
 """The catalog agent, declared on a real Faust application."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import pytest
-
+from tests.support.app_without_kafka import WorkerWithoutKafka
 from topics.catalog import CATALOG_ITEMS
-
-if TYPE_CHECKING:
-    from tests.support.app_without_kafka import WorkerWithoutKafka, open_worker
-else:
-    from tests.support.app_without_kafka import WorkerWithoutKafka, open_worker
-
-
-@pytest.fixture
-async def worker(tmp_path: Path) -> AsyncIterator[WorkerWithoutKafka]:
-    async with open_worker(tmp_path) as made:
-        yield made
 
 
 async def test_items_are_validated_and_unreadable_ones_become_dead_letters(
@@ -28,14 +12,14 @@ async def test_items_are_validated_and_unreadable_ones_become_dead_letters(
         for value in (good, b"{", None, good):
             await worker.put(agent, CATALOG_ITEMS.name, b"shoe", value)
         await worker.until(lambda: worker.count(CATALOG_ITEMS.name, "accepted") == 3)
-    await worker.worker.batch_producer.flush()
+    await worker.batch_producer.flush()
     assert [(letter.topic, letter.offset, letter.reason) for letter in worker.letters()] == [
         (CATALOG_ITEMS.name, 1, "unreadable")
     ]
 
 
 async def test_catalog_agent_does_not_wait_for_the_catch_up_barrier(worker: WorkerWithoutKafka) -> None:
-    assert not worker.worker.catch_up_barrier.is_set()
+    assert not worker.catch_up_barrier.is_set()
     async with worker.agent("catalog") as agent:
         await worker.put(agent, CATALOG_ITEMS.name, b"shoe", None)
         await worker.until(lambda: worker.count(CATALOG_ITEMS.name, "accepted") == 1)

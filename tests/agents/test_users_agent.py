@@ -2,28 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import msgspec
-import pytest
 
 from state.row import decode_row
 from stream_app.client.redis_contract import user_key
+from tests.support.app_without_kafka import WorkerWithoutKafka
 from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS
 from topics.records import Interaction, RecommendationList, Reward
-
-if TYPE_CHECKING:
-    from tests.support.app_without_kafka import WorkerWithoutKafka, open_worker
-else:
-    from tests.support.app_without_kafka import WorkerWithoutKafka, open_worker
-
-
-@pytest.fixture
-async def worker(tmp_path: Path) -> AsyncIterator[WorkerWithoutKafka]:
-    async with open_worker(tmp_path) as made:
-        yield made
 
 
 async def run_pending_tasks() -> None:
@@ -38,15 +24,15 @@ async def test_agent_reads_every_user_topic_as_bytes(worker: WorkerWithoutKafka)
 
 
 async def test_events_update_the_row_the_log_and_the_list(worker: WorkerWithoutKafka) -> None:
-    worker.worker.catch_up_barrier.set()
+    worker.catch_up_barrier.set()
     worker.components.flush_loop.start()
     async with worker.agent("users") as agent:
         await worker.click(agent, "ann", "shoe", partition=3)
         await worker.click(agent, "ann", "sock", partition=3)
         await worker.until(lambda: worker.count("events.click", "accepted") == 2)
         await worker.components.flush_loop.wait_until_idle()
-    await worker.worker.batch_producer.flush()
-    assert [entry.item_id for entry in worker.worker.rows.get("ann").recent] == ["shoe", "sock"]
+    await worker.batch_producer.flush()
+    assert [entry.item_id for entry in worker.rows.get("ann").recent] == ["shoe", "sock"]
     assert user_key("ann") in worker.publisher.documents
     sent = [
         msgspec.msgpack.decode(value, type=Interaction)
@@ -63,7 +49,7 @@ async def test_events_update_the_row_the_log_and_the_list(worker: WorkerWithoutK
 async def test_a_click_on_the_previous_list_is_rewarded_on_the_users_partition(
     worker: WorkerWithoutKafka,
 ) -> None:
-    worker.worker.catch_up_barrier.set()
+    worker.catch_up_barrier.set()
     worker.components.flush_loop.start()
     async with worker.agent("users") as agent:
         await worker.click(agent, "bob", "shoe")
@@ -72,7 +58,7 @@ async def test_a_click_on_the_previous_list_is_rewarded_on_the_users_partition(
         await worker.components.flush_loop.wait_until_idle()
         await worker.click(agent, "ann", "shoe", partition=3)
         await worker.until(lambda: worker.count("events.click", "accepted") == 3)
-    await worker.worker.batch_producer.flush()
+    await worker.batch_producer.flush()
     [(_, partition, key, value)] = [sent for sent in worker.producer.sent if sent[0] == REWARDS.name]
     assert (partition, key) == (3, b"ann")
     reward = msgspec.msgpack.decode(value or b"", type=Reward)
@@ -84,20 +70,20 @@ async def test_a_click_on_the_previous_list_is_rewarded_on_the_users_partition(
 
 
 async def test_rows_are_written_to_the_changelog_of_the_events_partition(worker: WorkerWithoutKafka) -> None:
-    worker.worker.catch_up_barrier.set()
+    worker.catch_up_barrier.set()
     async with worker.agent("users") as agent:
         await worker.click(agent, "ann", "shoe", partition=3)
         await worker.until(lambda: worker.count("events.click", "accepted") == 1)
-    await worker.worker.batch_producer.flush()
+    await worker.batch_producer.flush()
     [(topic, partition, key, value)] = [record for record in worker.producer.sent if "changelog" in record[0]]
     assert (topic, partition, key) == (f"{worker.settings.app_id}-users-changelog", 3, b"ann")
-    assert decode_row(value) == worker.worker.rows.get("ann")
+    assert decode_row(value) == worker.rows.get("ann")
 
 
 async def test_rows_are_counted_once_after_replays_and_erasures(worker: WorkerWithoutKafka) -> None:
-    worker.worker.catch_up_barrier.set()
+    worker.catch_up_barrier.set()
     worker.components.flush_loop.start()
-    rows = worker.worker.rows
+    rows = worker.rows
     async with worker.agent("users") as agent:
         first = await worker.click(agent, "ann", "shoe")
         await worker.click(agent, "bob", "shoe")
@@ -125,27 +111,27 @@ async def test_a_closed_barrier_holds_events_in_order(worker: WorkerWithoutKafka
         await run_pending_tasks()
         assert worker.count("events.click", "accepted") == 0
         assert worker.components.replica.models.version == 0
-        worker.worker.catch_up_barrier.set()
+        worker.catch_up_barrier.set()
         await worker.components.queue.wait_for_capacity()
         await worker.until(lambda: worker.count("events.click", "accepted") == 3)
-    assert [entry.item_id for entry in worker.worker.rows.get("ann").recent] == ["shoe", "sock", "hat"]
+    assert [entry.item_id for entry in worker.rows.get("ann").recent] == ["shoe", "sock", "hat"]
 
 
 async def test_a_barrier_that_closes_again_holds_later_events(worker: WorkerWithoutKafka) -> None:
-    worker.worker.catch_up_barrier.set()
+    worker.catch_up_barrier.set()
     async with worker.agent("users") as agent:
         await worker.click(agent, "ann", "shoe")
         await worker.until(lambda: worker.count("events.click", "accepted") == 1)
-        worker.worker.catch_up_barrier.clear()
+        worker.catch_up_barrier.clear()
         await worker.click(agent, "ann", "sock")
         await run_pending_tasks()
         assert worker.count("events.click", "accepted") == 1
-        worker.worker.catch_up_barrier.set()
+        worker.catch_up_barrier.set()
         await worker.until(lambda: worker.count("events.click", "accepted") == 2)
 
 
 async def test_an_event_under_a_foreign_key_is_forwarded_unchanged(worker: WorkerWithoutKafka) -> None:
-    worker.worker.catch_up_barrier.set()
+    worker.catch_up_barrier.set()
     async with worker.agent("users") as agent:
         by_none = await worker.click(agent, "ann", "shoe", key=None)
         by_bob = await worker.click(agent, "ann", "sock", key=b"bob")
@@ -153,11 +139,11 @@ async def test_an_event_under_a_foreign_key_is_forwarded_unchanged(worker: Worke
         await worker.until(lambda: worker.count("events.click", "accepted") == 1)
     assert worker.producer.forwarded == [(CLICKS.name, b"ann", by_none), (CLICKS.name, b"ann", by_bob)]
     assert worker.count("events.click", "rekeyed") == 2
-    assert worker.worker.rows.get("ann").counts.total == 0
+    assert worker.rows.get("ann").counts.total == 0
 
 
 async def test_the_agent_waits_for_capacity_when_a_full_batch_is_pending(worker: WorkerWithoutKafka) -> None:
-    worker.worker.catch_up_barrier.set()
+    worker.catch_up_barrier.set()
     async with worker.agent("users") as agent:
         for user in ("ann", "bob", "cem", "dee"):
             await worker.click(agent, user, "shoe")
@@ -171,7 +157,7 @@ async def test_the_agent_waits_for_capacity_when_a_full_batch_is_pending(worker:
 
 
 async def test_invalid_events_do_not_block_valid_ones(worker: WorkerWithoutKafka) -> None:
-    worker.worker.catch_up_barrier.set()
+    worker.catch_up_barrier.set()
     worker.components.flush_loop.start()
     hostile = (None, b"", b"\xff", b"[]", b"{}", b'{"event_id":' + b"[" * 10_000)
     async with worker.agent("users") as agent:
@@ -179,6 +165,6 @@ async def test_invalid_events_do_not_block_valid_ones(worker: WorkerWithoutKafka
             await worker.put(agent, "events.click", b"ann", value)
             await worker.click(agent, f"u{number}", "shoe")
         await worker.until(lambda: worker.count("events.click", "accepted") == len(hostile))
-    await worker.worker.batch_producer.flush()
+    await worker.batch_producer.flush()
     assert [letter.value for letter in worker.letters()] == list(hostile)
     assert worker.count("events.click", "dead_lettered") == len(hostile)

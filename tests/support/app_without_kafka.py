@@ -91,8 +91,11 @@ class WorkerWithoutKafka:
         self.publisher = MemoryPublisher()
         self.metrics = Metrics()
         self.app = create_app(self.settings, self.publisher, partitions=4, metrics=self.metrics)
-        self.worker = self.app.headrace_worker
-        self.components = self.worker.components
+        worker = self.app.headrace_worker
+        self.components = worker.components
+        self.rows = worker.rows
+        self.batch_producer = worker.batch_producer
+        self.catch_up_barrier = worker.catch_up_barrier
         self.producer = AcknowledgingProducer()
         self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer)
         self._clicks = 0
@@ -159,4 +162,4 @@ async def open_worker(folder: Path) -> AsyncIterator[WorkerWithoutKafka]:
     worker = WorkerWithoutKafka(folder)
     yield worker
     await worker.components.flush_loop.stop(patience=0.1)
-    await worker.worker.batch_producer.flush()
+    await worker.batch_producer.flush()
