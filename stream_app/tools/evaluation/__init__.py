@@ -1,6 +1,11 @@
-"""How good the lists are: offline figures, measured with the fold and the ranker that the workers run.
+"""Offline evaluation: list quality on logs, with the fold and the ranker of the workers.
 
-Nothing here learns or ranks by itself. `sessions` and `events` drive a `Ranker` along a log and ask it before each
-choice; `tuning` searches a model's hyper-parameters in the `spaces`; `statistics` holds the metrics and their
-intervals; `report`, `tables`, `plots` and `progress` say what came out. May import everything below the agents.
+- `sessions`: next-click prediction on session files; `session_files` reads them and gives them times.
+- `event_logs`, `rerank`: prequential evaluation of whole logs, on the harness of `log_evaluation` and `log_fold`.
+- `tuning`: hyper-parameter search over the `search_spaces`; `trials` run one set of parameters.
+- `ranking_metrics`, `bootstrap`, `latency`, `split_metrics`: statistics.
+- `report`, `tables`, `plots`: output.
+- `policies`: off-policy evaluation.
+
+Nothing here learns or ranks on its own.
 """

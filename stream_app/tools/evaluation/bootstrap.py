@@ -13,14 +13,14 @@ _BATCH: Final = 64  # resamples drawn at a time: bounds the memory of a bootstra
 
 
 class ConfidenceInterval(msgspec.Struct, frozen=True):
-    """A figure and its 95 % interval."""
+    """A mean and its 95 % interval."""
 
     mean: float
     low: float
     high: float
 
     def rounded(self) -> "ConfidenceInterval":
-        """The same to six digits after the point, as reports have it.
+        """The interval rounded to six decimals, for reports.
 
         Examples
         --------
@@ -31,19 +31,19 @@ class ConfidenceInterval(msgspec.Struct, frozen=True):
 
 
 class ClusterBootstrap:
-    """Intervals by resampling whole shoppers (the cluster bootstrap), the same resamples for every figure.
+    """Percentile intervals by resampling whole users, with the same resamples for every column.
 
-    The lists of one shopper resemble each other, so shoppers are drawn and not lists. The resamples are shared,
-    so the interval of a difference of two systems is that of the paired differences.
+    Lists of one user are correlated, so users are resampled and not lists. The resamples are shared, so the interval
+    of a difference of two systems is that of the paired differences.
 
     Parameters
     ----------
     groups : ndarray of int, shape (n,)
-        The shopper of each list.
+        The user of each list.
     resamples
-        Times that shoppers are drawn, with replacement, as many as there are.
+        Number of resamples; each draws all users with replacement.
     seed
-        Of the draws.
+        Seed of the draws.
 
     References
     ----------
@@ -52,7 +52,7 @@ class ClusterBootstrap:
 
     Examples
     --------
-    Four shoppers with one list each, one hit in two:
+    Four users with one list each, two hits:
 
     >>> bootstrap = ClusterBootstrap(np.array([0, 1, 2, 3]), resamples=1000, seed=7)
     >>> [interval] = bootstrap.intervals(np.array([[1.0], [0.0], [1.0], [0.0]]))
@@ -72,14 +72,15 @@ class ClusterBootstrap:
         Parameters
         ----------
         values : ndarray of float64, shape (n, m)
-            One row a list, one column a figure.
+            One row per list, one column per metric.
         mask : ndarray of bool, shape (n,)
-            The lists whose mean is taken; all of them by default.
+            The lists of the mean; all by default. Resamples draw from all users, also from those without such a
+            list.
 
         Returns
         -------
-        list of Interval
-            One a column; all NaN where there is no list.
+        list of ConfidenceInterval
+            One per column; NaN if there is no list.
         """
         columns = values.shape[1]
         selected = np.ones(len(values), np.bool_) if mask is None else mask
@@ -89,7 +90,7 @@ class ClusterBootstrap:
             sums[:, column] = np.bincount(groups, weights=each, minlength=self._count)
         means = _means(sums.sum(axis=0)[None])[0]
         draws = _means(cluster_resample(sums, self._resamples, self._seed))
-        # a resample may hold no list of a small split
+        # a resample may contain no list of a small split
         draws = draws[~np.isnan(draws).any(axis=1)]
         if not len(draws):
             return [ConfidenceInterval(float(mean), math.nan, math.nan) for mean in means]
@@ -98,16 +99,16 @@ class ClusterBootstrap:
 
 
 def cluster_resample(sums: Values, resamples: int, seed: int) -> Values:
-    """Totals of columns over shoppers drawn with replacement, as many as there are: the cluster bootstrap.
+    """Column sums over users drawn with replacement, as many as there are: the cluster bootstrap.
 
     Parameters
     ----------
-    sums : ndarray of float64, shape (shoppers, m)
-        The sums of each shopper.
+    sums : ndarray of float64, shape (users, m)
+        The sums of each user.
     resamples
-        Times that shoppers are drawn.
+        Number of resamples.
     seed
-        Of the draws.
+        Seed of the draws.
 
     Returns
     -------
@@ -130,7 +131,7 @@ def cluster_resample(sums: Values, resamples: int, seed: int) -> Values:
 
 
 def _means(sums: Values) -> Values:
-    """Sums of columns over the count in the last column, by row; NaN where that is 0."""
+    """Column sums divided by the count in the last column, by row; NaN where the count is 0."""
     counts = sums[:, -1:]
     means: Values = np.divide(
         sums[:, :-1], counts, out=np.full((len(sums), sums.shape[1] - 1), np.nan), where=counts > 0

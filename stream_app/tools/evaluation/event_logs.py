@@ -1,7 +1,7 @@
-"""A whole log, prequentially: before each choice of an item the shopper's list is ranked, then the event is folded.
+"""Prequential evaluation of an event log: rank the user's list before each choice of an item, then fold the event.
 
-The way of an event is the workers': decoded and checked from its JSON, folded into the shopper's row, its
-interaction learned. What is asked for is the list that would be in Redis by then, `Ranker.rank_user`, with its rules.
+Events are processed as in a worker: decoded and checked from their JSON, folded into the user's row, learned. The
+measured list is the one that a worker would have published by then: `Ranker.rank_user`, with its rules.
 """
 
 import math
@@ -44,22 +44,22 @@ METRICS: Final = ListMetrics._fields
 
 
 class EventSplit(StrEnum):
-    """Which lists a figure is of."""
+    """A group of lists."""
 
     ALL = "all"
     COLD_USERS = "cold users"
-    """The shopper had clicked or bought nothing before."""
+    """The user had not clicked or bought anything before."""
     WARM_USERS = "warm users"
     COLD_ITEMS = "cold items"
-    """What was chosen had its first interaction less than `COLD_SECONDS` ago, or never."""
+    """The chosen item had its first interaction less than `COLD_SECONDS` ago, or never."""
     WARM_ITEMS = "warm items"
     NOVEL = "new to the user"
-    """What was chosen is none of the shopper's recent items."""
+    """The chosen item is not among the user's recent items."""
     REPEAT = "repeat choices"
 
 
 class ListMetricIntervals(msgspec.Struct, frozen=True):
-    """The metrics of `ListMetrics`, each with its interval."""
+    """Means of the metrics of `ListMetrics`, with intervals."""
 
     hit_rate: ConfidenceInterval
     mrr: ConfidenceInterval
@@ -71,18 +71,18 @@ class ListMetricIntervals(msgspec.Struct, frozen=True):
 
 
 class ExposureMetrics(msgspec.Struct, frozen=True):
-    """How the lists of one system, cut at k, shared their places out among the items known in the end.
+    """Exposure of the items known at the end of the log, in the lists of one system cut at k.
 
     Attributes
     ----------
     coverage
         Share of the items that were on any list.
     gini
-        Gini coefficient of the places: 0 where each item had as many, near 1 where few had all.
+        Gini coefficient of the exposure: 0 if all items were listed equally often, near 1 if a few had it all.
     new_items
-        Share of the places that went to items that were new when they were listed.
+        Share of the list entries that were new items when listed; see `stream_app.ranking.exposure.ExposureReport`.
     long_tail
-        Share that went to the long tail. Both as `stream_app.ranking.exposure.ExposureReport` tells.
+        Share of the list entries that were long-tail items; see there.
     """
 
     coverage: float
@@ -92,22 +92,22 @@ class ExposureMetrics(msgspec.Struct, frozen=True):
 
 
 class EventLogResults(msgspec.Struct, frozen=True, kw_only=True):
-    """What a log came to.
+    """Results of a log.
 
     Attributes
     ----------
     events
-        Rows of the log by what became of them: accepted, duplicate, catalog, rejected (a worker would write
-        it to the dead letters), unreadable, ignored.
+        Rows of the log by outcome: accepted, duplicate, catalog, rejected (a worker would write them to the dead
+        letters), unreadable, ignored.
     splits
-        Figures by split; those without lists are left out.
+        Metrics by split; splits without lists are left out. The difference is fused minus popularity.
     exposure
-        How the lists shared out attention, by system.
+        Exposure of the items, by system.
     policies
-        Fused lists by what ordered them: a fusion that learns is not asked before it has learned something, nor
-        for a shopper who has done nothing yet.
+        Fused lists by the policy that ordered them: a learned fusion is not used before it has learned, nor for a
+        user without interactions.
     ms
-        Wall time of ranking one list, by system.
+        Wall time of ranking one list in milliseconds, by system.
     """
 
     events: dict[str, int]
@@ -118,10 +118,10 @@ class EventLogResults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _SystemRecorder:
-    """One way to rank, and what came of it."""
+    """Hits, latencies and exposure of one system."""
 
     def __init__(self, models: ModelSet) -> None:
-        self.hits = bytearray()  # k flags a list
+        self.hits = bytearray()  # k flags per list
         self.latencies_ns: list[int] = []
         self.exposure = Exposure(models, half_life=math.inf)
 
@@ -136,22 +136,22 @@ class _SystemRecorder:
 
 
 class EventsEvaluation(LogEvaluation[EventLogResults]):
-    """Takes the rows of a log in order.
+    """Measure the fused ranker, popularity and, on request, each model on a log.
 
     Parameters
     ----------
     ranker
-        Learns and ranks; its lists must be `k` long, and popularity among its models.
+        Learns and ranks; its lists must have length `k`, and popularity must be among its models.
     k
-        Places that count.
+        List length of the metrics.
     session_gap
         Seconds of inactivity that close a session.
     buy_again
         Seconds after which a bought item may be listed again; 0 for never.
     each_model
-        Measure each model alone, too.
+        Also measure each model alone.
     open_progress
-        Opens progress bars.
+        Opens the progress bar.
 
     Raises
     ------
@@ -203,13 +203,13 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
         }
 
     def on_accepted(self, event: UserEvent, row_before: UserRow, row_after: UserRow) -> None:
-        """Rank for the row before a click or purchase, and compare the lists with its items."""
+        """Rank with the row before a click or purchase, and compare the lists with its items."""
         del row_after
         if chosen := chosen_items(event):
             self._rank(event, row_before, chosen)
 
     def _rank(self, event: UserEvent, row: UserRow, chosen: frozenset[str]) -> None:
-        """Rank for the row as it was before the event, in which `chosen` was chosen."""
+        """Measure the lists for the row before the event that chose the items `chosen`."""
         request = choice_request(event, row, self._models, self._buy_again)
         started = perf_counter_ns()
         ranked = self._ranker.rank_user(request)
@@ -225,7 +225,7 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
         with allowed_items(index, request.excluded) as allowed:
             for model in self._single_models:
                 started = perf_counter_ns()
-                # as many more as may be cut out, so that the rules leave k
+                # Excluded items are removed below: request more, so that k remain.
                 items = model.candidates(context, self._k + len(request.excluded)).items
                 recommended = items[allowed[items]][: self._k]
                 system = self._systems[model.name]
@@ -241,12 +241,12 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
         self._splits[EventSplit.REPEAT].append(not chosen.isdisjoint(recent))
 
     def results(self) -> EventLogResults:
-        """Sum up what was taken so far.
+        """Results of the rows consumed so far.
 
         Raises
         ------
         UserError
-            If nothing was chosen.
+            If there was no click or purchase.
         """
         if not self.n_lists:
             raise UserError(

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 class LatencyStats(msgspec.Struct, frozen=True):
-    """Wall time of one prediction; NaN without any."""
+    """Wall time of one prediction in milliseconds; NaN without predictions."""
 
     mean: float
     p50: float
@@ -16,7 +16,7 @@ class LatencyStats(msgspec.Struct, frozen=True):
 
 
 def latency_stats(nanoseconds: NDArray[np.int64]) -> LatencyStats:
-    """Sum up measured times.
+    """Mean, median and 99th percentile of times in nanoseconds, as milliseconds.
 
     Examples
     --------

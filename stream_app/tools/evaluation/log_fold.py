@@ -1,4 +1,4 @@
-"""The rows of a log, each taken the way an event takes in a worker."""
+"""Fold the rows of a log as a worker folds its events."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -14,29 +14,29 @@ from topics.catalog import topic_of
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem, UserEvent
 
-_NO_AGE_LIMITS: Final = Limits(max_future=0.0, max_age=0.0)  # each event is held against its own time
+_NO_AGE_LIMITS: Final = Limits(max_future=0.0, max_age=0.0)  # the reception time is the event time
 
 OnAccepted = Callable[[UserEvent, UserRow, UserRow], None]
-"""Told an accepted event with the shopper's row before and after it, just before the models learn it."""
+"""Receives an accepted event and the user's row before and after it, before the models learn the event."""
 
 
 class LogFold:
-    """Decodes and checks events from their JSON, folds them into shoppers' rows, lets the models learn them.
+    """Decode and check events from their JSON, fold them into the users' rows, let the models learn them.
 
     Parameters
     ----------
     models
-        Learn.
+        Learn every accepted interaction and catalog entry.
     session_gap
         Seconds of inactivity that close a session.
     on_accepted
-        Told of each event before it is learned.
+        Called with each accepted event before it is learned.
 
     Attributes
     ----------
     events
-        Rows by what became of them: accepted, duplicate, catalog, rejected (a worker would write it to the dead
-        letters), unreadable, ignored.
+        Rows by outcome: accepted, duplicate, catalog, rejected (a worker would write them to the dead letters),
+        unreadable, ignored.
 
     Examples
     --------
@@ -60,7 +60,7 @@ class LogFold:
         self.events: Counter[str] = Counter()
 
     def consume(self, row: Row) -> None:
-        """Take one row."""
+        """Fold one row."""
         if not isinstance(row, EventRow):
             self.events["ignored" if isinstance(row, IgnoredRow) else "unreadable"] += 1
             return

@@ -1,4 +1,4 @@
-"""Reports as pictures; matplotlib is imported only when one is drawn."""
+"""Plots of reports; matplotlib is imported only when one is drawn."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def figure_file(path: Path, width: float, height: float) -> Iterator["Figure"]:
-    """An empty figure that is written to `path` (PNG, SVG or PDF by its name) in the end.
+    """An empty figure that is written to `path` on exit, as PNG, SVG or PDF by its name.
 
     Raises
     ------
@@ -29,7 +29,7 @@ def figure_file(path: Path, width: float, height: float) -> Iterator["Figure"]:
     require_matplotlib()
     from matplotlib.figure import Figure  # noqa: PLC0415
 
-    # A Figure of its own draws without a screen, and keeps nothing in matplotlib's global state.
+    # Without pyplot: no display is needed, and matplotlib keeps no global state.
     figure = Figure(figsize=(width, height), layout="constrained")
     yield figure
     try:
@@ -39,12 +39,12 @@ def figure_file(path: Path, width: float, height: float) -> Iterator["Figure"]:
 
 
 def require_matplotlib() -> None:
-    """Check for the optional library.
+    """Check that matplotlib is installed.
 
     Raises
     ------
     UserError
-        If it is not installed.
+        If it is not.
     """
     if find_spec("matplotlib") is None:
         raise UserError("--plot needs matplotlib, which is not installed: pip install 'headrace[evaluate]'.")
@@ -64,7 +64,7 @@ def check_plot(path: Path | None) -> None:
 
 
 def plot_sessions(report: SessionsReport, path: Path) -> None:
-    """Bars of hit rate and reciprocal rank by model, frozen and prequential; both by prefix length, fused."""
+    """Hit rate and MRR by model, and of the fused ranker by prefix length; frozen and prequential."""
     max_cutoff = report.cutoffs[-1]
     modes = {Mode.FROZEN: report.frozen, Mode.PREQUENTIAL: report.prequential}
     names = list(report.frozen.systems)
@@ -95,7 +95,7 @@ def plot_sessions(report: SessionsReport, path: Path) -> None:
             bars.invert_yaxis()
             bars.set_title(f"{metric.upper()}@{max_cutoff}, with 95 % intervals")
             bars.legend()
-            lines.set_title(f"{metric.upper()}@{max_cutoff} by clicks predicted from")
+            lines.set_title(f"{metric.upper()}@{max_cutoff} by clicks in the context")
             lines.set_xlabel(f"clicks ({MAX_PREFIX_LENGTH}: or more)")
             lines.set_ylim(bottom=0)
             lines.legend()
@@ -103,7 +103,7 @@ def plot_sessions(report: SessionsReport, path: Path) -> None:
 
 
 def plot_events(report: EventsReport, path: Path) -> None:
-    """Bars of hit rate and reciprocal rank by split, each system beside the others."""
+    """Hit rate and MRR by split and system."""
     splits = report.results.splits
     systems = list(next(iter(splits.values())).systems)
     height = 0.8 / len(systems)
@@ -124,7 +124,7 @@ def plot_events(report: EventsReport, path: Path) -> None:
 
 
 def plot_rerank(report: RerankReport, path: Path) -> None:
-    """Bars of reciprocal rank by split, each order beside the others; lines of it along the log."""
+    """MRR by split and system, and by part of the log."""
     splits, mrr_by_part = report.results.splits, report.results.mrr_by_part
     height = 0.8 / len(mrr_by_part)
     labels = [f"{split}\n({split_metrics.lists:,} lists)" for split, split_metrics in splits.items()]
@@ -138,7 +138,7 @@ def plot_rerank(report: RerankReport, path: Path) -> None:
         bars.invert_yaxis()
         bars.set_title("MRR, with 95 % intervals")
         lines.set_title("MRR along the log")
-        lines.set_xlabel("part of the log, of as many choices each")
+        lines.set_xlabel("part of the log (equal numbers of choices)")
         figure.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=len(mrr_by_part))
 
 
@@ -146,7 +146,7 @@ def _bars(
     axes: "Axes", found: Sequence[ConfidenceInterval], *, shift: float, height: float, label: str
 ) -> None:
     means = [each.mean for each in found]
-    # resampled quantiles of a skewed figure may leave its mean outside by a hair
+    # bootstrap quantiles of a skewed metric may exclude its mean by rounding
     errors = [
         [max(0.0, one.mean - one.low) for one in found],
         [max(0.0, one.high - one.mean) for one in found],

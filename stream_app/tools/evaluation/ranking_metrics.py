@@ -1,8 +1,8 @@
 """Ranking metrics, over many lists at once.
 
-Where one item was chosen, a list is summed up by the item's **rank**: its place from 1, or `UNLISTED`. Where
-several were chosen at once (an order), by its **hits**: for each place whether the item there was chosen. Every
-metric gives one value a list; the figure of a system is their mean.
+If one item was chosen, the metrics need its **rank** on the list, from 1, or `UNLISTED`. If several were chosen at
+once (a purchase), they need the **hits**: for each rank, whether that item was chosen. Every metric returns one value
+per list; the value of a system is their mean.
 """
 
 from typing import Final, NamedTuple
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from stream_app.tools.evaluation.bootstrap import Values
 
 UNLISTED: Final = 0
-"""The rank of an item that the list does not hold."""
+"""The rank of an item that is not on the list."""
 
 Ranks = NDArray[np.int32]
 Hits = NDArray[np.bool_]
@@ -25,9 +25,9 @@ def ranks_of_targets(lists: NDArray[np.int32], chosen: NDArray[np.int32]) -> Ran
     Parameters
     ----------
     lists : ndarray of int32, shape (n, k)
-        Items, best first; short lists are filled up with a number that no item has.
+        Items, best first; short lists are padded with a number that no item has.
     chosen : ndarray of int32, shape (n,)
-        The item chosen.
+        The chosen item.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def ranks_of_targets(lists: NDArray[np.int32], chosen: NDArray[np.int32]) -> Ran
 
 
 def hit_rate(ranks: Ranks, k: int) -> Values:
-    """1 where the chosen item is among the first `k`, else 0 (HR@k; with one item chosen also recall@k).
+    """HR@k: 1 where the chosen item is among the first `k`, else 0; with one chosen item also recall@k.
 
     Examples
     --------
@@ -55,7 +55,7 @@ def hit_rate(ranks: Ranks, k: int) -> Values:
 
 
 def reciprocal_rank(ranks: Ranks, k: int) -> Values:
-    """1 / rank where the chosen item is among the first `k`, else 0 (MRR@k).
+    """MRR@k: 1 / rank where the chosen item is among the first `k`, else 0.
 
     Examples
     --------
@@ -68,24 +68,24 @@ def reciprocal_rank(ranks: Ranks, k: int) -> Values:
 
 
 class ListMetrics(NamedTuple):
-    """Metrics of lists from which several items may have been chosen at once; shape (n,) each.
+    """Metrics of lists from which several items may have been chosen; shape (n,) each.
 
     Attributes
     ----------
     hit_rate
         1 where any chosen item is on the list.
     mrr
-        1 / place of the first chosen item, 0 without one.
+        1 / rank of the first chosen item, 0 without one.
     accuracy
-        1 where the item in the first place was chosen.
+        1 where the first item was chosen.
     precision
-        Chosen items on the list over the length asked for, k (also where the list is shorter).
+        Chosen items on the list divided by the requested length k, also where the list is shorter.
     recall
-        Chosen items on the list over the items chosen.
+        Chosen items on the list divided by all chosen items.
     f1
-        Harmonic mean of precision and recall; 0 where both are.
+        Harmonic mean of precision and recall; 0 where both are 0.
     ndcg
-        Sum of 1 / log2(place + 1) over the chosen items on the list, over what the best order would have.
+        Sum of 1 / log2(rank + 1) over the chosen items on the list, divided by that of the ideal list.
     """
 
     hit_rate: Values
@@ -103,9 +103,9 @@ def list_metrics(hits: Hits, chosen: NDArray[np.int64]) -> ListMetrics:
     Parameters
     ----------
     hits : ndarray of bool, shape (n, k)
-        Whether the item in each place was chosen.
+        Whether the item at each rank was chosen.
     chosen : ndarray of int64, shape (n,)
-        Distinct items chosen, at least 1, on the list or not.
+        Number of distinct chosen items, at least 1, on the list or not.
 
     Returns
     -------
@@ -113,7 +113,7 @@ def list_metrics(hits: Hits, chosen: NDArray[np.int64]) -> ListMetrics:
 
     Examples
     --------
-    Two items were chosen, of which the list of four has one, in its third place:
+    Two items were chosen; the list of four has one of them, at rank 3:
 
     >>> one = list_metrics(np.array([[False, False, True, False]]), np.array([2]))
     >>> [float(x[0]) for x in (one.hit_rate, one.mrr, one.accuracy, one.precision, one.recall)]

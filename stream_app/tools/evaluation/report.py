@@ -1,4 +1,4 @@
-"""What a run was and what it came to, as it is written with ``--report``."""
+"""Reports of evaluations and searches, as written with ``--report``."""
 
 import shlex
 import sys
@@ -20,28 +20,28 @@ _LIBRARIES: Final = ("headrace", "numpy", "numba", "river")
 
 
 class DataFile(msgspec.Struct, frozen=True):
-    """A file that was read."""
+    """An input file."""
 
     path: str
     bytes: int
 
 
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What it takes to do the run again.
+    """What is needed to repeat a run.
 
     Attributes
     ----------
     command
         The command line.
     files
-        What was read.
+        The input files.
     versions
-        Of Python and the libraries that figures depend on.
+        Versions of Python and the libraries that results depend on.
     settings
-        Those that figures depend on, each by its name.
+        The settings that results depend on, by name.
     fusion
-        How lists were really fused: the learned fusion needs a model on the session store, and where none runs
-        they are fused by ``rrf``, whatever the setting says.
+        The fusion in effect: ``learned`` needs a model on the session store; without one, lists are fused by
+        ``rrf``.
     models
         The hyper-parameters of each model.
     """
@@ -67,7 +67,7 @@ def describe_run(files: Sequence[Path], settings: Mapping[str, Any], models: Mod
 
 
 def effective_fusion(models: ModelSet, setting: str) -> str:
-    """How lists of these models are fused where the setting says `setting`.
+    """The fusion in effect for these models under the setting HEADRACE_FUSION.
 
     Examples
     --------
@@ -81,22 +81,22 @@ def effective_fusion(models: ModelSet, setting: str) -> str:
 
 
 class SessionsReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of ``headrace evaluate sessions``.
+    """Results of ``headrace evaluate sessions``.
 
     Attributes
     ----------
     run
-        How it was done.
+        Description of the run.
     train_sessions, train_clicks, catalog_size
-        What was learned, and how many items were known then.
+        Sessions and clicks learned, and number of items known then.
     test_sessions, predictions
-        What was predicted, in each mode.
+        Sessions and predictions in each mode.
     min_prefix, cutoffs, sessions_per_day
-        The options that figures depend on.
+        The options that results depend on.
     learn_seconds
-        Wall time of learning train.
+        Wall time of learning the train sessions.
     frozen, prequential
-        The figures of each mode.
+        Results of each mode.
     """
 
     run: RunDescription
@@ -114,18 +114,18 @@ class SessionsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of ``headrace evaluate events``.
+    """Results of ``headrace evaluate events``.
 
     Attributes
     ----------
     run
-        How it was done.
+        Description of the run.
     k
-        Places of the list that count.
+        List length of the metrics.
     seconds
         Wall time of ranking and folding the whole log.
     results
-        The figures.
+        The results.
     """
 
     run: RunDescription
@@ -135,16 +135,16 @@ class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RerankReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of ``headrace evaluate rerank``.
+    """Results of ``headrace evaluate rerank``.
 
     Attributes
     ----------
     run
-        How it was done.
+        Description of the run.
     seconds
-        Wall time of ordering and folding the whole log.
+        Wall time of ranking and folding the whole log.
     results
-        The figures.
+        The results.
     """
 
     run: RunDescription
@@ -153,22 +153,22 @@ class RerankReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TuningReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What ``headrace tune`` found.
+    """Result of ``headrace tune``.
 
     Attributes
     ----------
     run
-        How it was done.
+        Description of the run.
     model, metric, seed
-        What was searched, for what, and with which seed.
+        The tuned model, the maximized metric and the seed of the search.
     train_sessions, validation_sessions, sessions_per_day
-        What each trial learned and predicted, sessions or rows of a log; `sessions_per_day` is of sessions alone.
+        Sessions, or rows of a log, that each trial learned and predicted; `sessions_per_day` applies to sessions.
     seconds
         Wall time of the search.
     result
-        The hyper-parameters and their figures.
+        The hyper-parameters and their metrics.
     setting
-        What to put into the environment to run with the best.
+        The line for the environment that sets the best hyper-parameters.
     """
 
     run: RunDescription

@@ -1,7 +1,7 @@
-"""Result lists put in order, prequentially: each list is ordered by what is known before the choice from it.
+"""Prequential evaluation of result ranking: rerank each result list before the choice from it, then learn.
 
-A choice is an order that says what it was chosen from (`shown`). The way of an event is the workers', and what orders
-is the `ResultsRanker` that the workers' models carry, learning in the same fold.
+A choice is a purchase with the displayed items (`shown`). Events are processed as in a worker; the `ResultsRanker` is
+the one that learns among the worker's models.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ from stream_app.tools.progress import OpenProgress, no_progress
 from topics.events import Click, Feedback, FeedbackKind, Purchase, Search, UserEvent
 
 LOG_PARTS: Final = 10
-"""Parts of the log, of as many choices each, that `RerankResults.mrr_by_part` is by."""
+"""Number of parts, with equally many choices, in `RerankResults.mrr_by_part`."""
 
 _WHOLE_LIST: Final = 1 << 30
 
@@ -36,28 +36,28 @@ class RerankSystem(StrEnum):
     """One way to order a list."""
 
     DISPLAYED = "displayed"
-    """As it was shown."""
+    """The displayed order."""
     POPULARITY = "popularity"
-    """By how often each item was chosen before, by anyone."""
+    """By the number of earlier choices of each item, by all users."""
     LAST_INTERACTION = "last interaction"
-    """What the shopper touched last in this session (looked at, bought, searched for by its id) first."""
+    """Items of the session first, latest interaction first (viewed, bought, searched for by id)."""
     LEARNED = "learned"
     """By the `ResultsRanker`."""
 
 
 class RerankSplit(StrEnum):
-    """Which lists a figure is of."""
+    """A group of lists."""
 
     ALL = "all"
     LAST = "last of its session"
-    """The session's last choice: what the RecSys Challenge 2019 asked for."""
+    """Last choice of its session, the task of the RecSys Challenge 2019."""
     INTERACTED = "interacted items"
-    """The shopper had touched an item of the list in this session."""
+    """The user had interacted with an item of the list in this session."""
     NOT_INTERACTED = "no interacted items"
 
 
 class RerankMetricIntervals(msgspec.Struct, frozen=True):
-    """The metrics, over whole lists, each with its interval."""
+    """Means of the metrics over whole lists, with intervals."""
 
     mrr: ConfidenceInterval
     hr1: ConfidenceInterval
@@ -68,25 +68,25 @@ METRICS: Final = RerankMetricIntervals.__struct_fields__
 
 
 class RerankResults(msgspec.Struct, frozen=True, kw_only=True):
-    """What a log came to.
+    """Results of a log.
 
     Attributes
     ----------
     events
-        Rows of the log by what became of them: accepted, duplicate, catalog, rejected (a worker would write
-        it to the dead letters), unreadable, ignored.
+        Rows of the log by outcome: accepted, duplicate, catalog, rejected (a worker would write them to the dead
+        letters), unreadable, ignored.
     mean_list_length
         Mean length of a list.
     unlisted_choices
-        Choices that the list does not hold; they count 0 for every system.
+        Choices of an item that is not on the list; they count 0 for every system.
     splits
-        Figures by split; those without lists are left out.
+        Metrics by split; splits without lists are left out. The difference is learned minus last interaction.
     mrr_by_part
         MRR of each system by tenths of the choices, in the order of the log.
     ms
-        Wall time of ordering one list.
+        Wall time of ranking one list in milliseconds.
     memory
-        Bytes that the ranker held in the end.
+        Bytes of the results ranker at the end.
     """
 
     events: dict[str, int]
@@ -99,30 +99,30 @@ class RerankResults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _RerankSession:
-    """A session by the word of the shop, or by inactivity where the shop says none."""
+    """A session by the shop's session id, or by inactivity where events carry none."""
 
     def __init__(self, name: str | float, number: int) -> None:
         self.name = name
         self.number = number
-        self.interacted: dict[str, int] = {}  # item -> how many touches of the session came before its last
+        self.interacted: dict[str, int] = {}  # item -> order of its last interaction, from 1
 
 
 class RerankEvaluation(LogEvaluation[RerankResults]):
-    """Takes the rows of a log in order.
+    """Measure the `ResultsRanker` and three baselines on a log.
 
     Parameters
     ----------
     models
-        Learn, with the `ResultsRanker` that listens to them and orders.
+        Learn the log; a `ResultsRanker` must be among their learners.
     session_gap
         Seconds of inactivity that close a session.
     open_progress
-        Opens progress bars.
+        Opens the progress bar.
 
     Raises
     ------
     ValueError
-        If no `ResultsRanker` listens.
+        If no `ResultsRanker` is among the learners.
 
     Examples
     --------
@@ -146,7 +146,9 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
     ) -> None:
         results = models.learner(ResultsRanker)
         if results is None:
-            raise ValueError("no ResultsRanker listens to the models, so there is nothing to measure")
+            raise ValueError(
+                "the models have no ResultsRanker among their learners, so there is nothing to measure"
+            )
         super().__init__(
             models, session_gap=session_gap, title="ordering and folding", open_progress=open_progress
         )
@@ -154,7 +156,7 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
         self._purchase_counts: Counter[str] = Counter()
         self._sessions: dict[str, _RerankSession] = {}
         self._session_count = 0
-        # a line a choice
+        # one entry per choice
         self._ranks: dict[RerankSystem, list[int]] = {system: [] for system in RerankSystem}
         self._session_numbers: list[int] = []
         self._interacted: list[bool] = []
@@ -162,7 +164,7 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
         self._displayed_count = 0
 
     def on_accepted(self, event: UserEvent, row_before: UserRow, row_after: UserRow) -> None:
-        """Order the list of a purchase by each system, then note the items of the event."""
+        """Rank the list of a purchase by each system, then record the items of the event."""
         del row_before
         session = self._current_session(event, row_after)
         if isinstance(event, Purchase):
@@ -173,7 +175,7 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
         elif isinstance(event, Click):
             items = [event.item_id]
         elif isinstance(event, Search):
-            items = [event.query]  # a search for words touches nothing that could be on a list
+            items = [event.query]  # a search by item id; other queries match no item of a list
         elif isinstance(event, Feedback) and event.kind is FeedbackKind.LIKE:
             items = [event.item_id]
         else:
@@ -191,7 +193,7 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
         return found
 
     def _rerank(self, event: Purchase, session: _RerankSession, chosen: frozenset[str]) -> None:
-        """Order the list of a choice by each system, and note where that puts what was chosen."""
+        """Rank the list of a choice by each system, and record the rank of the first chosen item."""
         shown, prices = _deduplicate_list(event)
         bought, interacted = self._purchase_counts, session.interacted
         positions = range(len(shown))
@@ -200,7 +202,7 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
         self._latencies_ns.append(perf_counter_ns() - started)
         orders: dict[RerankSystem, Sequence[int]] = {
             RerankSystem.DISPLAYED: positions,
-            # stable, so that among equals the displayed order holds
+            # stable: ties keep the displayed order
             RerankSystem.POPULARITY: sorted(positions, key=lambda position: -bought[shown[position]]),
             RerankSystem.LAST_INTERACTION: sorted(
                 positions, key=lambda position: -interacted.get(shown[position], 0)
@@ -216,16 +218,16 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
         self._displayed_count += len(shown)
 
     def results(self) -> RerankResults:
-        """Sum up what was taken so far.
+        """Results of the rows consumed so far.
 
         Raises
         ------
         UserError
-            If nothing was chosen from a list.
+            If there was no purchase with displayed items.
         """
         if not self.n_lists:
             raise UserError(
-                "The log has no purchase that says what it was chosen from, in `shown` "
+                "The log has no purchase with the displayed items in `shown` "
                 f"({self.row_summary}); check --format."
             )
         ranks = {system: np.array(found, np.int32) for system, found in self._ranks.items()}
@@ -257,7 +259,7 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
 
     def _masks(self) -> dict[RerankSplit, NDArray[np.bool_]]:
         interacted = np.array(self._interacted, np.bool_)
-        # the first of each from behind
+        # np.unique returns first positions: reverse to find the last
         _, last_index = np.unique(np.array(self._session_numbers)[::-1], return_index=True)
         is_last = np.zeros(len(interacted), np.bool_)
         is_last[len(interacted) - 1 - last_index] = True
@@ -270,11 +272,11 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
 
 
 def _deduplicate_list(choice: Purchase) -> tuple[list[str], list[float]]:
-    """The list that was chosen from, each item in its first place, and its prices where each has one."""
+    """The displayed items, each at its first rank, and their prices if every entry has one."""
     shown, prices = choice.shown, choice.shown_prices
     if len(prices) != len(shown):
         return list(dict.fromkeys(shown)), []
-    # the first price of an item, as it is seen last from behind
+    # reversed, so that the first price of an item overwrites the later ones
     price_of_item = dict(zip(reversed(shown), reversed(prices), strict=True))
     names = list(dict.fromkeys(shown))
     return names, [price_of_item[name] for name in names]

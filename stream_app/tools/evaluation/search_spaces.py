@@ -1,7 +1,6 @@
-"""What `headrace tune` searches: for each model its hyper-parameters and their ranges.
+"""Search spaces of `headrace tune`: hyper-parameters of each model and their ranges.
 
-Bounds of memory that an operator chooses (shoppers or segments remembered) and seeds are not searched. A new model
-adds its entry here.
+Memory bounds, which the operator chooses, and seeds are not searched. A new model adds its entry here.
 """
 
 from collections.abc import Mapping
@@ -12,20 +11,20 @@ from stream_app.models.registry import MODELS
 from stream_app.ranking.assembly import FUSION
 
 SESSION_STORE: Final = "session_store"
-FUSED_LIST_TARGETS: Final = (SESSION_STORE, FUSION)
-"""What is tuned for the fused lists: it is no model."""
+"""The store that several models and the learned fusion share."""
 
-"""Stands for the store that several models and the learned fusion share; it is searched for the fused lists."""
+FUSED_LIST_TARGETS: Final = (SESSION_STORE, FUSION)
+"""Targets that are not models; they are tuned for the fused lists."""
 
 EVENT_LOG_MODELS: Final = frozenset({"content", "search"})
-"""Models that learn from what session files do not have; searched on an event log."""
+"""Models that learn from events that session files lack; tuned on an event log."""
 
 _HOUR: Final = 3_600.0
 _DAY: Final = 86_400.0
 
 
 class FloatRange(NamedTuple):
-    """A number between two others; `log`: on a logarithmic scale."""
+    """A real interval; `log`: sampled on a logarithmic scale."""
 
     low: float
     high: float
@@ -36,7 +35,7 @@ class FloatRange(NamedTuple):
 
 
 class IntegerRange(NamedTuple):
-    """An integer between two others, both among the choices; `log`: on a logarithmic scale."""
+    """An integer interval, bounds included; `log`: sampled on a logarithmic scale."""
 
     low: int
     high: int
@@ -47,7 +46,7 @@ class IntegerRange(NamedTuple):
 
 
 class Categorical(NamedTuple):
-    """One of several names."""
+    """One of several values."""
 
     choices: tuple[str, ...]
 
@@ -77,17 +76,17 @@ SPACES: Final[dict[str, Space]] = {
         "clip": FloatRange(0.5, 8.0, log=True),
         "negatives": FloatRange(0.0, 4.0),
     },
-    # how many sessions and clicks are held is a bound of memory
+    # the numbers of sessions and clicks are memory bounds
     SESSION_STORE: {
         "postings": IntegerRange(40, 400, log=True),
         "depth": IntegerRange(2, 8),
         "neighbors": IntegerRange(100, 1_000, log=True),
         "bridges": IntegerRange(4, 64, log=True),
         "bridge_postings": IntegerRange(10, 100, log=True),
-        # 0 is no decay
+        # 0: no decay
         "session_half_life": FloatRange(0.0, 365 * _DAY),
     },
-    # of the listwise softmax: see `stream_app.ranking.fusion.softmax`
+    # the listwise softmax, `stream_app.ranking.fusion.softmax`
     FUSION: {
         "hidden": IntegerRange(3, 31, log=True),
         "learning_rate": FloatRange(0.005, 0.3, log=True),
@@ -141,7 +140,7 @@ SPACES: Final[dict[str, Space]] = {
         "depth": IntegerRange(1, 10),
     },
 }
-"""Search space by model, and of the store."""
+"""Search space by model or fused-list target."""
 
 
 def search_space(name: str) -> Space:
@@ -150,7 +149,7 @@ def search_space(name: str) -> Space:
     Raises
     ------
     UserError
-        If there is no model of that name, or it has no space.
+        If there is no such model, or it has no search space.
 
     Examples
     --------
@@ -165,14 +164,14 @@ def search_space(name: str) -> Space:
         raise UserError(f"--model: there is no model {name!r}; there are {known_names}.")
     if name not in SPACES:
         raise UserError(
-            f"--model: nothing is declared to be searched for {name!r}, only for {', '.join(SPACES)}; "
+            f"--model: {name!r} has no search space, only {', '.join(SPACES)} have one; "
             "add its ranges to stream_app/tools/evaluation/search_spaces.py."
         )
     return SPACES[name]
 
 
 def in_space(space: Space, parameters: Mapping[str, Any]) -> bool:
-    """Whether the parameters lie in a space.
+    """Whether all parameters are within their ranges.
 
     Examples
     --------

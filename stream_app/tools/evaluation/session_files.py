@@ -1,6 +1,6 @@
-"""Files of sessions without times, and the clock that gives them some.
+"""Session files, which have no times, and the clock that adds them.
 
-A line is one JSON list of item ids (numbers or texts), a file is plain or gzip, the oldest session comes first.
+A line is a JSON list of item ids (numbers or strings), a file is plain or gzip, the oldest session comes first.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,10 +18,10 @@ Session = list[str]
 """Item ids, oldest first."""
 
 FIRST_SESSION_TIME: Final = 1_451_606_400.0
-"""When the first session begins, seconds since the epoch (2016-01-01)."""
+"""Start of the first session, seconds since the epoch (2016-01-01)."""
 
 SECONDS_PER_CLICK: Final = 1.0
-"""Between two clicks of a session."""
+"""Time between two clicks of a session."""
 
 _DAY: Final = 86_400.0
 _SESSION_DECODER: Final = msgspec.json.Decoder(list[int | str])
@@ -33,14 +33,14 @@ def read_sessions(path: Path, limit: int | None = None) -> list[Session]:
     Parameters
     ----------
     path
-        Plain or gzip, whatever its name.
+        Plain or gzip; the name does not matter.
     limit
-        Only the first so many sessions.
+        Read only this number of sessions from the start.
 
     Raises
     ------
     UserError
-        If the file cannot be read, or a line is no list of item ids.
+        If the file cannot be read, or a line is not a list of item ids.
     """
     with open_log_file(path) as stream:
         sessions = list(islice(_sessions(path, lines(stream)), limit))
@@ -52,7 +52,7 @@ def read_sessions(path: Path, limit: int | None = None) -> list[Session]:
 
 
 def _sessions(path: Path, raw_lines: Iterator[bytes]) -> Iterator[Session]:
-    names: dict[int | str, str] = {}  # one text an item, however often it is clicked
+    names: dict[int | str, str] = {}  # one string object per item saves memory
     for number, raw in enumerate(raw_lines, start=1):
         if not raw.strip():
             continue
@@ -61,22 +61,22 @@ def _sessions(path: Path, raw_lines: Iterator[bytes]) -> Iterator[Session]:
         except (ValueError, RecursionError) as error:
             raise UserError(
                 f"{path}:{number}: {error}; each line must be a JSON list of item ids, such as [1, 2]: "
-                "mend or remove that line."
+                "correct or remove that line."
             ) from None
         yield [names.setdefault(each, str(each)) for each in ids]
 
 
 class TimedSession(NamedTuple):
-    """A session with its shopper and its times.
+    """A session with a user and times.
 
     Attributes
     ----------
     user
-        A shopper of its own, ``session-<n>``.
+        A new user, ``session-<n>``.
     items, times
         Item ids and event times (seconds since the epoch), oldest first.
     offset
-        Of its first click in the log of clicks.
+        Offset of its first click in the log of clicks.
     """
 
     user: str
@@ -85,24 +85,23 @@ class TimedSession(NamedTuple):
     offset: int
 
     def interactions(self) -> Iterator[Interaction]:
-        """What the models learn from it: a view a click."""
+        """The interactions that models learn: one view per click."""
         user = self.user
         for offset, (item, ts) in enumerate(zip(self.items, self.times, strict=True), start=self.offset):
             yield Interaction(Source.CLICK, 0, offset, ts, user, Kind.VIEW, (Line(item),))
 
 
 class SessionClock:
-    """Turns sessions into visits, in the order of the file.
+    """Add users and times to sessions, in the order of the file.
 
-    Session n begins n x 86,400 / `sessions_per_day` seconds after `FIRST_SESSION_TIME`, its clicks follow each other
-    by `SECONDS_PER_CLICK`; one that would begin before the session before it has ended begins `SECONDS_PER_CLICK`
-    after that one's last click. So sessions never overlap, and no time tells anything of what comes later (how long a
-    session will be, say).
+    Session n starts n x 86,400 / `sessions_per_day` seconds after `FIRST_SESSION_TIME`; its clicks are
+    `SECONDS_PER_CLICK` apart. If the previous session has not ended by then, it starts `SECONDS_PER_CLICK` after that
+    session's last click. Sessions never overlap, and no time reveals a later event, such as the length of a session.
 
     Parameters
     ----------
     sessions_per_day
-        How fast the shop's time passes; event-time decay and recency go by it.
+        Rate of the shop's time, on which event-time decay and recency depend.
 
     Examples
     --------
@@ -121,7 +120,7 @@ class SessionClock:
         self._next_start = FIRST_SESSION_TIME
 
     def timed_session(self, items: Session) -> TimedSession:
-        """The next session."""
+        """Time the next session of the file."""
         start = max(FIRST_SESSION_TIME + self._sessions * self._session_interval, self._next_start)
         times = [start + SECONDS_PER_CLICK * position for position in range(len(items))]
         self._sessions += 1
@@ -133,29 +132,23 @@ class SessionClock:
 
 
 class TrainTestSplit(NamedTuple):
-    """What is learned, and what is predicted after that.
-
-    Attributes
-    ----------
-    train, test
-        Sessions, oldest first.
-    """
+    """Sessions to learn, then sessions to predict; oldest first."""
 
     train: Sequence[Session]
     test: Sequence[Session]
 
 
 def validation_split(train: Sequence[Session], tail: int, train_limit: int | None = None) -> TrainTestSplit:
-    """Cut the newest sessions off train.
+    """Use the newest train sessions as test.
 
     Parameters
     ----------
     train
         Sessions, oldest first.
     tail
-        So many of the newest are the test.
+        Number of test sessions.
     train_limit
-        Keep only so many of those before them, the newest.
+        Learn only this number of sessions before them, the newest.
 
     Raises
     ------

@@ -1,7 +1,7 @@
-"""Next-click prediction on sessions: each model alone and the fused ranker, frozen and learning on.
+"""Next-click prediction on sessions: each model alone and the fused ranker, frozen and prequential.
 
-The protocol of the session-based literature: after clicks 1..t of a test session, click t+1 is to be named among
-all items. Every session is a shopper of its own; learning and ranking are the workers' own.
+The protocol of session-based recommendation: predict click t+1 of a test session from its clicks 1..t, among all
+items. Every session is a new user; learning and ranking are the worker's.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,31 +23,30 @@ from stream_app.tools.evaluation.session_files import TimedSession
 from stream_app.tools.progress import OpenProgress, no_progress
 
 FUSED: Final = "fused"
-"""Name of the ranker among the models."""
+"""Name of the fused ranker among the systems."""
 
 MAX_PREFIX_LENGTH: Final = 10
 """Prefixes of this length and longer are reported together."""
 
-_PADDING: Final = (
-    -2
-)  # fills up short lists: no item, and not NO_ITEM either, which stands for an unknown choice
+# Pads short lists. Not NO_ITEM: an unknown choice must not match.
+_PADDING: Final = -2
 _CHUNK: Final = 4_096
 
 Recommend = Callable[[Context], Items]
 
 
 class Mode(StrEnum):
-    """Whether test sessions are learned."""
+    """Whether test sessions are learned after their predictions."""
 
     FROZEN = "frozen"
-    """Nothing is learned after train."""
+    """Models learn the train sessions only."""
 
     PREQUENTIAL = "prequential"
-    """Each test session is learned, whole, after its last click was predicted."""
+    """Each test session is learned after its last click was predicted."""
 
 
 class PrefixMetrics(msgspec.Struct, frozen=True):
-    """Figures of the predictions made from so many clicks (`MAX_PREFIX_LENGTH`: so many or more)."""
+    """Metrics of predictions from this number of clicks (`MAX_PREFIX_LENGTH`: or more)."""
 
     clicks: int
     predictions: int
@@ -56,24 +55,24 @@ class PrefixMetrics(msgspec.Struct, frozen=True):
 
 
 class SystemMetrics(msgspec.Struct, frozen=True, kw_only=True):
-    """How one model, or the fused ranker, did in one mode.
+    """Metrics of one model, or of the fused ranker, in one mode.
 
     Attributes
     ----------
     hr, mrr
         Hit rate and mean reciprocal rank, by cut-off.
     hr_interval, mrr_interval
-        95 % intervals at the largest cut-off, of sessions drawn anew.
+        95 % bootstrap intervals at the largest cut-off; sessions are resampled.
     coverage
-        Share of the catalog (the items known in the end) that was on any list, cut at the largest cut-off.
+        Share of the items known at the end that were on any list, cut at the largest cut-off.
     mean_popularity
-        Mean over everything listed of the item's clicks in train, over those of the most clicked item.
+        Mean over all list entries of the item's clicks in train, divided by those of the most clicked item.
     mean_list_length
         Mean length of a list, at most the largest cut-off.
     ms
-        Wall time of one prediction.
+        Wall time of one prediction in milliseconds.
     by_prefix
-        Hit rate and mean reciprocal rank at the largest cut-off, by the number of clicks predicted from.
+        Hit rate and mean reciprocal rank at the largest cut-off, by the number of clicks in the context.
     """
 
     hr: dict[int, float]
@@ -88,16 +87,16 @@ class SystemMetrics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModeResults(msgspec.Struct, frozen=True, kw_only=True):
-    """What one pass over the test sessions came to.
+    """Results of one pass over the test sessions.
 
     Attributes
     ----------
     predictions
-        How many each system made.
+        Predictions of each system.
     seconds
-        Of wall time, learning included.
+        Wall time, learning included.
     systems
-        By name: the models, and `FUSED`.
+        Metrics by name: the models, and `FUSED`.
     """
 
     predictions: int
@@ -106,7 +105,7 @@ class ModeResults(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class _ListCollector:
-    """Sums up the lists of one system while they come."""
+    """Ranks of the chosen items and item counts of one system's lists, aggregated in chunks."""
 
     def __init__(self, recommend: Recommend, length: int, predictions: int) -> None:
         self.recommend = recommend
@@ -120,7 +119,7 @@ class _ListCollector:
         self._done = 0
 
     def predict(self, context: Context, chosen: int) -> None:
-        """Ask for a list, which is to name `chosen`."""
+        """Make a list and compare it with the item chosen next."""
         started = perf_counter_ns()
         items = self.recommend(context)
         self.latencies_ns[self._done + self._buffered] = perf_counter_ns() - started
@@ -146,34 +145,34 @@ class _ListCollector:
 
 
 class SessionsEvaluation:
-    """Learns train sessions, then predicts test sessions.
+    """Learn train sessions, then predict test sessions.
 
     Parameters
     ----------
     models
-        Measured each alone.
+        Each is measured alone.
     ranker
-        The ranker over these models, which is measured as `FUSED` and then does the learning; None leaves it out.
+        The fused ranker over these models, measured as `FUSED`; it then learns for them. None to leave it out.
     cutoffs
-        Places counted, k.
+        List lengths k of the metrics.
     min_prefix
-        Clicks of a session that are given before the first prediction.
+        Clicks of a session before the first prediction.
     measure_models
         Whether each model is measured alone.
     open_progress
-        Opens progress bars.
+        Opens the progress bars.
 
     Examples
     --------
-    In a shop where b always follows a, counting learns to say so:
+    In a shop where b always follows a, item-to-item counts predict b:
 
     >>> from stream_app.tools.evaluation.session_files import SessionClock
     >>> from stream_app.models.model_set import ModelSet
     >>> evaluation = SessionsEvaluation(ModelSet(["item_to_item"]), cutoffs=(1, 20))
     >>> clock = SessionClock(1000)
     >>> evaluation.learn([clock.timed_session(["a", "b"]) for _ in range(5)])
-    >>> figures = evaluation.evaluate([clock.timed_session(["a", "b"])], Mode.FROZEN)
-    >>> figures.predictions, figures.systems["item_to_item"].hr
+    >>> results = evaluation.evaluate([clock.timed_session(["a", "b"])], Mode.FROZEN)
+    >>> results.predictions, results.systems["item_to_item"].hr
     (1, {1: 1.0, 20: 1.0})
     """
 
@@ -197,7 +196,7 @@ class SessionsEvaluation:
         self._clicks: dict[str, int] = {}
 
     def learn(self, train: Sequence[TimedSession]) -> None:
-        """Learn sessions, click by click."""
+        """Learn sessions click by click."""
         learn, clicks = self._learn, self._clicks
         with self._open_progress("learning train", len(train)) as update_progress:
             for done, timed_session in enumerate(train, start=1):
@@ -213,9 +212,9 @@ class SessionsEvaluation:
         Parameters
         ----------
         test
-            In the order of time, after everything learned.
+            In the order of time, later than all learned sessions.
         mode
-            Whether each is learned after it was predicted. A frozen pass leaves models and fusion as they were.
+            Whether each is learned after its predictions. A frozen pass does not change models or fusion.
         """
         started = perf_counter_ns()
         models = self._models

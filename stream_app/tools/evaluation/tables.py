@@ -13,7 +13,7 @@ from stream_app.tools.evaluation.tuning import TuningResult
 
 
 def sessions_table(report: SessionsReport) -> Table:
-    """Each model and the fused ranker, frozen and prequential."""
+    """Metrics of each model and the fused ranker, frozen and prequential."""
     table = Table(box=None, pad_edge=False)
     table.add_column("mode", no_wrap=True)
     table.add_column("model", no_wrap=True)
@@ -34,7 +34,7 @@ def sessions_table(report: SessionsReport) -> Table:
 
 
 def events_table(report: EventsReport) -> Table:
-    """Each split: the systems, then fused less popularity; each figure with half its 95 % interval."""
+    """Metrics by split: the systems, then fused minus popularity; each with half its 95 % interval."""
     table = Table(box=None, pad_edge=False)
     for name in ("lists", "model"):
         table.add_column(name, no_wrap=True)
@@ -60,7 +60,7 @@ def _format_intervals(intervals: Iterable[ConfidenceInterval], sign: str = "") -
 
 
 def exposure_table(report: EventsReport) -> Table:
-    """How the lists of each system shared their places out among the items."""
+    """Exposure of the items in the lists of each system."""
     table = Table(box=None, pad_edge=False)
     table.add_column(f"exposure@{report.k}", no_wrap=True)
     for name in ("coverage", "gini", "new items", "long tail"):
@@ -72,7 +72,7 @@ def exposure_table(report: EventsReport) -> Table:
 
 
 def rerank_table(report: RerankReport) -> Table:
-    """Each split: the orders, then learned less last touched; each figure with half its 95 % interval."""
+    """Metrics by split: the systems, then learned minus last interaction; each with half its 95 % interval."""
     table = Table(box=None, pad_edge=False)
     for name in ("lists", "order"):
         table.add_column(name, no_wrap=True)
@@ -99,7 +99,7 @@ def rerank_table(report: RerankReport) -> Table:
 
 
 def tuning_table(result: TuningResult) -> Table:
-    """The best hyper-parameters beside the shipped ones."""
+    """The best hyper-parameters and the defaults, side by side."""
     defaults, best = result.defaults, result.best
     table = Table("", "default", "best", box=None, pad_edge=False)
     for name in defaults.parameters:

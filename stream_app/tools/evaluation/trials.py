@@ -29,16 +29,16 @@ from topics.events import UserEvent
 
 
 class TrialMetrics(NamedTuple):
-    """What one trial predicted.
+    """Metrics of one trial.
 
     Attributes
     ----------
     predictions
-        How many.
+        Number of predictions.
     hr, mrr
-        At the cut-off, with 95 % intervals.
+        Metrics at the cut-off, with 95 % intervals.
     ms
-        Mean wall time of a prediction.
+        Mean wall time of a prediction in milliseconds.
     listed
         Whether any list had an item.
     """
@@ -51,18 +51,18 @@ class TrialMetrics(NamedTuple):
 
 
 Trial = Callable[[ModelSet, int], TrialMetrics]
-"""Has empty models learn and predict, at a cut-off."""
+"""Lets untrained models learn and predict, with metrics at a cut-off."""
 
 
 class SessionsTrial:
-    """Learns train sessions and predicts the tail, frozen.
+    """Learn the train sessions and predict the test sessions, frozen.
 
     Parameters
     ----------
     split
-        What is learned and what is predicted.
+        Sessions to learn and to predict.
     ranker
-        Makes the ranker that is measured, with lists of so many; without it the first of the models is.
+        Makes the measured ranker from models and list length; without it the first model is measured.
     sessions_per_day, min_prefix
         As in `SessionsEvaluation`.
     """
@@ -82,32 +82,32 @@ class SessionsTrial:
         self._test = [clock.timed_session(each) for each in split.test]
 
     def __call__(self, models: ModelSet, k: int) -> TrialMetrics:
-        """Learn and predict."""
+        """Learn and predict with untrained models."""
         ranker = None if self._ranker is None else self._ranker(models, k)
         evaluation = SessionsEvaluation(
             models, ranker, cutoffs=(k,), min_prefix=self._min_prefix, measure_models=ranker is None
         )
         evaluation.learn(self._train)
         results = evaluation.evaluate(self._test, Mode.FROZEN)
-        found = results.systems[models.models[0].name if ranker is None else FUSED]
+        metrics = results.systems[models.models[0].name if ranker is None else FUSED]
         return TrialMetrics(
             results.predictions,
-            found.hr_interval,
-            found.mrr_interval,
-            found.ms.mean,
-            found.mean_list_length > 0,
+            metrics.hr_interval,
+            metrics.mrr_interval,
+            metrics.ms.mean,
+            metrics.mean_list_length > 0,
         )
 
 
 class EventsTrial:
-    """Folds a log; before each click and purchase of its tail the first of the models is asked for a list.
+    """Fold a log; measure the list of the first model before each click and purchase of its tail.
 
     Parameters
     ----------
     rows
-        In the order of time.
+        The log, in the order of time.
     tail
-        How many of them, at the end, are predicted.
+        Number of rows at the end to predict.
     session_gap
         Seconds of inactivity that close a session.
 
@@ -127,7 +127,7 @@ class EventsTrial:
         self._session_gap = session_gap
 
     def __call__(self, models: ModelSet, k: int) -> TrialMetrics:
-        """Learn and predict."""
+        """Learn and predict with untrained models."""
         evaluation = _FirstModelEvaluation(models, k, session_gap=self._session_gap)
         first_predicted = len(self._rows) - self._tail
         for number, row in enumerate(self._rows):

@@ -1,4 +1,4 @@
-"""Hyper-parameters of one model, or of the session store, searched with Optuna on a validation tail.
+"""Hyper-parameter search of one model, the session store or the fusion, with Optuna on a validation tail.
 
 Almost all time of a trial is learning, so no trial is pruned after its first predictions.
 """
@@ -26,7 +26,7 @@ METRICS: Final = ("hr", "mrr")
 
 
 class Metric(msgspec.Struct, frozen=True):
-    """What a search maximises: ``hr`` or ``mrr`` at a cut-off."""
+    """The metric to maximize: ``hr`` or ``mrr`` at a cut-off."""
 
     name: str
     k: int
@@ -36,12 +36,12 @@ class Metric(msgspec.Struct, frozen=True):
 
 
 def parse_metric(text: str) -> Metric:
-    """A metric out of ``mrr@20``.
+    """Parse a metric such as ``mrr@20``.
 
     Raises
     ------
     UserError
-        If it is none.
+        If the text is not a metric.
 
     Examples
     --------
@@ -58,18 +58,18 @@ def parse_metric(text: str) -> Metric:
 
 
 class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One set of hyper-parameters and its figures on the validation tail.
+    """One set of hyper-parameters and its metrics on the validation tail.
 
     Attributes
     ----------
     parameters
-        Those that are searched.
+        The searched hyper-parameters.
     hr, mrr
-        At the cut-off of the metric, with 95 % intervals.
+        Metrics at the cut-off, with 95 % intervals.
     ms
-        Mean wall time of a prediction.
+        Mean wall time of a prediction in milliseconds.
     seconds
-        Wall time of the trial.
+        Wall time of the trial in seconds.
     """
 
     parameters: Parameters
@@ -80,20 +80,20 @@ class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TuningResult(msgspec.Struct, frozen=True, kw_only=True):
-    """What a search found.
+    """Result of a search.
 
     Attributes
     ----------
     defaults
-        The shipped hyper-parameters.
+        Result of the default hyper-parameters.
     best
-        The best, the defaults among them.
+        The best result, the defaults included.
     trials
-        Every other set tried, in order.
+        All results but the defaults, in order.
     predictions
-        Of one trial.
+        Predictions of one trial.
     interrupted
-        Whether the search was ended by ctrl-C.
+        Whether ctrl-C ended the search.
     """
 
     defaults: TrialResult
@@ -104,22 +104,22 @@ class TuningResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tuning:
-    """A search.
+    """A hyper-parameter search.
 
     Parameters
     ----------
     models
-        Makes empty models with hyper-parameters of those that are searched; with none, the shipped ones.
+        Makes untrained models with the given hyper-parameters; the others have their defaults.
     space
-        What is searched.
+        The search space.
     default_parameters
-        The shipped hyper-parameters.
+        The default hyper-parameters.
     trial
-        Has the models learn and predict.
+        Lets the models learn and predict.
     metric
-        What is maximised.
+        The metric to maximize.
     seed
-        Of the search.
+        Seed of the sampler.
     open_progress
         Opens the progress bar.
     """
@@ -146,21 +146,21 @@ class Tuning:
         self._any_recommended = False
 
     def search(self, trials: int, timeout: float | None = None) -> TuningResult:
-        """Try the defaults, then what the sampler proposes (tree-structured Parzen estimators).
+        """Try the defaults, then the proposals of a tree-structured Parzen estimator.
 
-        Ctrl-C ends the search and keeps what was found.
+        Ctrl-C ends the search and keeps the results so far.
 
         Parameters
         ----------
         trials
-            How many, besides the defaults.
+            Number of trials besides the defaults.
         timeout
-            Seconds after which no trial begins.
+            Seconds after which no trial starts.
 
         Raises
         ------
         UserError
-            If the model has nothing to propose, however it is made.
+            If the model lists no item on the whole validation tail.
 
         References
         ----------
@@ -178,8 +178,8 @@ class Tuning:
             defaults = self._run_trial({name: self._default_parameters[name] for name in self._space})
             if not self._any_recommended:
                 raise UserError(
-                    "The model proposed nothing on the whole validation tail, so there is nothing to tune: "
-                    "the data may lack what it learns from, such as catalog entries for content."
+                    "The model listed no item on the whole validation tail, so there is nothing to tune: "
+                    "the data may lack the events it learns from, such as catalog entries for content."
                 )
             if in_space(self._space, defaults.parameters):
                 study.add_trial(
@@ -199,7 +199,7 @@ class Tuning:
                 interrupted = True
         return TuningResult(
             defaults=defaults,
-            # on a tie the first: the defaults stay unless something is better
+            # max returns the first of equals: the defaults stay unless a trial is better
             best=max((defaults, *trial_results), key=self._score),
             trials=trial_results,
             predictions=self._predictions,
@@ -212,7 +212,7 @@ class Tuning:
 
     def _run_trial(self, parameters: Parameters) -> TrialResult:
         started = perf_counter()
-        gc.collect()  # a set of models is a web of references; the one before is still there
+        gc.collect()  # models refer to one another in cycles: free those of the previous trial
         metrics = self._trial(self._models(parameters), self._metric.k)
         self._predictions, self._any_recommended = metrics.predictions, metrics.listed
         return TrialResult(

@@ -309,7 +309,7 @@ def test_tuning_runs_on_an_event_log(data_folder: Path, monkeypatch: pytest.Monk
         ("evaluate events --events events.jsonl --format xml --report o", r"no log format 'xml'"),
         (
             "evaluate rerank --events events.jsonl --report o",
-            r"no purchase that says what it was chosen from",
+            r"no purchase with the displayed items in `shown`",
         ),
         ("evaluate rerank --events absent.jsonl --report o", r"no file absent\.jsonl"),
         ("tune --model nope --train train.jsonl --report o", r"no model 'nope'; there are"),
@@ -320,7 +320,7 @@ def test_tuning_runs_on_an_event_log(data_folder: Path, monkeypatch: pytest.Monk
             "tune --model popularity --train train.jsonl --events events.jsonl --report o",
             r"either sessions with --train or a log with --events",
         ),
-        ("tune --model content --events events.jsonl --validation-tail 20 --report o", r"proposed nothing"),
+        ("tune --model content --events events.jsonl --validation-tail 20 --report o", r"listed no item"),
         ("tune --model popularity --train train.jsonl --report o", r"--validation-tail 4000 leaves nothing"),
     ],
 )

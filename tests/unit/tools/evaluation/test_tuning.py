@@ -50,7 +50,7 @@ def test_search_space_contains_the_model_defaults(name: str) -> None:
 
 def test_model_without_a_search_space_is_a_user_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(SPACES, "popularity")
-    with pytest.raises(UserError, match=r"nothing is declared to be searched for 'popularity'.*spaces\.py"):
+    with pytest.raises(UserError, match=r"'popularity' has no search space.*search_spaces\.py"):
         search_space("popularity")
 
 
