@@ -18,7 +18,7 @@ _MAX_STALLED_POLLS: Final = 40
 
 
 class DeadLetterLog:
-    """The dead-letter topic, read from its beginning without a consumer group: reading leaves no trace.
+    """Reads the dead-letter topic from its beginning, without a consumer group: no offsets are committed.
 
     Parameters
     ----------
@@ -28,7 +28,7 @@ class DeadLetterLog:
     Attributes
     ----------
     n_invalid
-        Records read so far that are no dead letters.
+        Records read so far that are not dead letters.
 
     Raises
     ------
@@ -62,14 +62,11 @@ class DeadLetterLog:
         self._consumer.close()
 
     def read(self) -> Iterator[DeadLetter]:
-        """Every dead letter from the beginning up to the end offsets that held when the log was opened.
-
-        Each origin comes once. Reading again reads the same.
-        """
+        """Every dead letter up to the end offsets at opening, once per origin; repeatable."""
         return deduplicate(self._read_to_ends())
 
     def follow(self) -> Iterator[DeadLetter]:
-        """Every dead letter written after the log was opened, as it comes; never ends by itself."""
+        """Every dead letter written after the log was opened; never ends."""
         with broker_errors(self._broker):
             for partition in self._partitions:
                 self._consumer.seek(partition, self._end_offsets[partition])
@@ -89,7 +86,7 @@ class DeadLetterLog:
             yield from self._poll(up_to_ends=True)
 
     def _positions(self) -> dict[Any, int]:
-        """The next offset to read of each partition, no higher than the end."""
+        """The next offset to read of each partition, at most the end offset."""
         with broker_errors(self._broker):
             return {
                 partition: min(self._consumer.position(partition, timeout_ms=BOOTSTRAP_MS) or 0, end)
@@ -111,10 +108,10 @@ class DeadLetterLog:
 
 
 class DeadLetterReplayer:
-    """Sends the originals of dead letters back to their topics.
+    """Sends the original records of dead letters to their topics.
 
-    A record goes to the partition it came from: that is where the shop's own producer puts the shopper's
-    other events, whichever partitioner it has. Only a partition that is gone is replaced by the key's.
+    A record goes to its original partition, where the shop's producer, whatever its partitioner, puts the other
+    events of the user. If that partition no longer exists, the partition follows from the key.
 
     Parameters
     ----------
@@ -124,7 +121,7 @@ class DeadLetterReplayer:
     Raises
     ------
     UserError
-        If no broker answers, or, on leaving the context, if a record was not taken.
+        If no broker answers, or, on exit of the context, if a record was not acknowledged.
     """
 
     def __init__(self, broker: str) -> None:
@@ -137,7 +134,7 @@ class DeadLetterReplayer:
                 allow_auto_create_topics=False,
                 max_block_ms=BOOTSTRAP_MS,
                 linger_ms=20,
-                # The broker's own limit decides; a record it once took must not fail here.
+                # The broker enforces its own limit; a record that it once accepted must not fail here.
                 max_request_size=int(DEAD_LETTERS.config["max.message.bytes"]),
             )
 
@@ -154,7 +151,7 @@ class DeadLetterReplayer:
             self._producer.close()
 
     def send(self, letter: DeadLetter) -> None:
-        """Send the original of a dead letter, with its original key."""
+        """Send the original record of a dead letter, with its key."""
         with broker_errors(self._broker):
             exists = letter.partition in self._partitions_for(letter.topic)
             self._pending.append(

@@ -18,14 +18,14 @@ _DECODER: Final = msgspec.json.Decoder(DeadLetter)
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """Which dead letters are meant.
+    """A selection of dead letters.
 
     Attributes
     ----------
     reason
-        Only those with this reason code; None takes any.
+        Reason code; None matches all.
     topic
-        Only those of this topic; None takes any.
+        Original topic; None matches all.
 
     Examples
     --------
@@ -43,12 +43,12 @@ class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def select(*, reason: str | None = None, topic: str | None = None) -> DeadLetterFilter:
-    """A selection whose names exist.
+    """A selection with valid names.
 
     Raises
     ------
     UserError
-        If there is no such reason or no such topic of the shop: a misspelt one would select nothing.
+        If there is no such reason or no such topic of the shop; a misspelled name would select nothing.
     """
     reasons = [str(known) for known in RejectReason]
     if reason is not None and reason not in reasons:
@@ -60,7 +60,7 @@ def select(*, reason: str | None = None, topic: str | None = None) -> DeadLetter
 
 
 def parse_dead_letter(raw: bytes | None) -> DeadLetter | None:
-    """A record of the dead-letter topic, or None where it is no dead letter.
+    """Decode a record of the dead-letter topic; None if it is not a dead letter.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def parse_dead_letter(raw: bytes | None) -> DeadLetter | None:
 
 
 def deduplicate(letters: Iterable[DeadLetter]) -> Iterator[DeadLetter]:
-    """Each dead letter once: a crash makes the worker write one again with the same origin."""
+    """Yield one dead letter per origin: after a crash a worker writes some of them again."""
     seen: set[tuple[str, int, int]] = set()
     for letter in letters:
         origin = (letter.topic, letter.partition, letter.offset)
@@ -86,10 +86,10 @@ def deduplicate(letters: Iterable[DeadLetter]) -> Iterator[DeadLetter]:
 
 
 def printable(text: str) -> str:
-    r"""Text that a terminal shows as it is: whatever could steer it is written as an escape.
+    r"""Escape every character that is not printable, so that the text cannot control a terminal.
 
-    Besides control characters that is every character Unicode calls unprintable: direction marks, line
-    separators, lone surrogates, private and unassigned ones.
+    Besides control characters these are direction marks, line separators, lone surrogates, private and unassigned
+    characters.
 
     Examples
     --------
@@ -108,9 +108,9 @@ def preview(raw: bytes | None, length: int = 120) -> str:
     Parameters
     ----------
     raw
-        The bytes as Kafka had them.
+        The bytes from Kafka.
     length
-        Most characters to show; what was cut off is counted.
+        Maximum number of characters; a longer text is truncated and followed by the number of bytes.
 
     Examples
     --------
@@ -119,7 +119,7 @@ def preview(raw: bytes | None, length: int = 120) -> str:
     """
     if raw is None:
         return "(null)"
-    # A character takes at most 4 bytes, so that much is enough to fill the length.
+    # A character has at most 4 bytes.
     text = printable(raw[: length * 4].decode("utf-8", "backslashreplace"))
     if len(text) <= length and len(raw) <= length * 4:
         return text
@@ -127,7 +127,7 @@ def preview(raw: bytes | None, length: int = 120) -> str:
 
 
 def format_time(seconds: float) -> str:
-    """The time of a record, RFC 3339 where it is a time at all."""
+    """The time of a record in RFC 3339, or the number where it is not a valid time."""
     try:
         return rfc3339(seconds)
     except (ValueError, OverflowError, OSError):
@@ -135,19 +135,19 @@ def format_time(seconds: float) -> str:
 
 
 class LetterSender(Protocol):
-    """Sends a record back to where it came from."""
+    """Sends the original record of a dead letter to its topic."""
 
     def send(self, letter: DeadLetter) -> None:
-        """Send the original of a dead letter."""
+        """Send the original record of a dead letter."""
 
 
 def replay(letters: Iterable[DeadLetter], sender: LetterSender) -> int:
-    """Send the originals back in their order.
+    """Send the original records in order.
 
     Returns
     -------
     int
-        How many were sent.
+        Number of sent records.
     """
     sent = 0
     for letter in letters:

@@ -1,4 +1,4 @@
-"""Reasons as sentences for people; light, so that the web tier and the command line can use it."""
+"""Reasons of recommendations as English sentences, for the command line and the demo."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ _ITEM_PREFIXES: Final = {
     "related": "related to ",
     "similar_content": "similar to ",
     "similar_sessions": "in visits like yours, after ",
-    "similar_users": "liked by shoppers like you, who looked at ",
+    "similar_users": "liked by users like you who viewed ",
     "viewed_next": "often viewed after ",
 }
 
@@ -28,7 +28,7 @@ _QUERY_PREFIXES: Final = {
 
 
 def sentence(reason: Reason) -> str:
-    """A reason as a person would say it.
+    """An English sentence for a reason; unknown sources are described by their name.
 
     Examples
     --------

@@ -1,7 +1,6 @@
-"""Log files into Kafka: what `headrace replay` and the demo feed.
+"""Feed log files into Kafka, for `headrace replay` and the demo.
 
-One module a format (`jsonl`, `mapped_csv`, `trivago`), each a function from the lines of a file to rows;
-`formats` is their registry, `log` puts the rows in order and moves old times to now, `pacing` keeps the rate,
-`feeder` sends, and `outbox` is the port to Kafka, `kafka_outbox` its adapter. Imports `topics`, never Faust
-or Redis.
+One module per format (`jsonl`, `mapped_csv`, `trivago`), each a function from the lines of a file to rows; `formats`
+is their registry. `event_log` sorts the rows and shifts old times to now, `pacing` keeps the rate, `feeder` sends.
+Imports neither Faust nor Redis.
 """

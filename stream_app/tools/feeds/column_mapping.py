@@ -19,20 +19,20 @@ ROW_KINDS: Final = (
     *(f"feedback:{kind}" for kind in FeedbackKind),
     "ignore",
 )
-"""What a row can be: an event kind, with the action of a click or the opinion of a feedback after a colon."""
+"""Kinds of rows: an event kind, with the action of a click or the kind of a feedback after a colon."""
 
 
 class MappedColumns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Which column holds what; all but `user_id` and `ts` may be left out.
+    """Column by field; all but `user_id` and `ts` are optional.
 
     Attributes
     ----------
     user_id, item_id, ts, session_id, query, price, quantity, order_id, channel, currency
         As in the events.
     event_id
-        Left out, the file's name and the row's line number make one.
+        Without it, the id is made of the file's name and the row's line number.
     kind
-        The column whose value `ColumnMapping.kinds` turns into a kind.
+        The column whose value `ColumnMapping.kinds` maps to a kind.
     """
 
     user_id: str
@@ -50,7 +50,7 @@ class MappedColumns(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 class MappedConstants(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Fields that are the same for every row; a column wins where it holds a value."""
+    """Fields that are the same for every row; a non-empty column takes precedence."""
 
     kind: str | None = None
     item_id: str | None = None
@@ -67,17 +67,17 @@ class ColumnMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     Attributes
     ----------
     columns
-        Which column holds what.
+        Column by field.
     delimiter
         One character.
     time_format
         ``s`` or ``ms`` since the epoch (decimals are fine), or ``rfc3339``.
     kinds
-        Value of the kind column -> kind; ``"*"`` stands for every other value.
+        Kind by value of the kind column; ``"*"`` matches every other value.
     constants
         Fields that are the same for every row.
     context
-        Name in the event's context -> column.
+        Column by name in the event's context.
     """
 
     columns: MappedColumns
@@ -89,25 +89,25 @@ class ColumnMapping(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     @property
     def required_columns(self) -> list[str]:
-        """The columns the file must have."""
+        """The columns that the file must have."""
         column_names = [value for value in msgspec.structs.astuple(self.columns) if value is not None]
         return [*column_names, *self.context.values()]
 
 
 def parse_mapping(text: str, name: str) -> ColumnMapping:
-    """Read a mapping from TOML.
+    """Parse a mapping from TOML.
 
     Raises
     ------
     UserError
-        If it is no TOML, or does not say what every row is.
+        If the text is not TOML, or the mapping does not determine the kind of every row.
 
     Examples
     --------
     >>> parse_mapping('''
     ... constants.kind = "click"
     ... [columns]
-    ... user_id = "visitor"
+    ... user_id = "customer"
     ... item_id = "sku"
     ... ts = "at"
     ... ''', "shop.toml").columns.item_id
@@ -116,22 +116,24 @@ def parse_mapping(text: str, name: str) -> ColumnMapping:
     try:
         mapping = msgspec.convert(tomllib.loads(text), ColumnMapping)
     except (tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
-        raise UserError(f"{name} is no column mapping: {error}. docs/feeds.md shows one.") from None
+        raise UserError(f"{name} is not a column mapping: {error}. docs/feeds.md shows one.") from None
     used_kinds = set(mapping.kinds.values()) | ({mapping.constants.kind} if mapping.constants.kind else set())
     for kind in sorted(used_kinds - set(ROW_KINDS)):
-        raise UserError(f"{name}: {kind!r} is no kind; it may be {', '.join(ROW_KINDS)}.")
+        raise UserError(f"{name}: {kind!r} is not a kind; kinds are {', '.join(ROW_KINDS)}.")
     if mapping.columns.kind is None and mapping.constants.kind is None:
         raise UserError(
-            f"{name} does not say what a row is: set constants.kind, or columns.kind and [kinds]."
+            f"{name} does not determine the kind of a row: set constants.kind, or columns.kind and [kinds]."
         )
     if mapping.columns.kind is not None and not mapping.kinds:
-        raise UserError(f"{name} names a column for the kind but no [kinds]: say what its values mean.")
+        raise UserError(
+            f"{name} has a column for the kind but no [kinds]: map the column's values to kinds there."
+        )
     items = mapping.columns.item_id or mapping.constants.item_id
     for kind in sorted(used_kinds):
         if items is None and kind not in {"search", "ignore"}:
             raise UserError(f"{name}: a {kind} needs an item, but no column holds the item_id.")
         if kind == "search" and mapping.columns.query is None and mapping.constants.query is None:
-            raise UserError(f"{name}: a search needs words, but no column holds the query.")
+            raise UserError(f"{name}: a search needs a query, but no column holds it.")
     return mapping
 
 
@@ -141,7 +143,7 @@ def read_mapping(path: Path) -> ColumnMapping:
     Raises
     ------
     UserError
-        If it cannot be read or used.
+        If it cannot be read or is invalid.
     """
     try:
         return parse_mapping(path.read_text(encoding="utf-8"), str(path))

@@ -1,4 +1,4 @@
-"""Rows of a delimited file with a header line, each with the bytes it was read from."""
+"""Rows of a delimited file with a header line, each with its original bytes."""
 
 import csv
 from collections.abc import Iterable, Iterator
@@ -12,7 +12,7 @@ _BOM: Final = "\ufeff"
 
 
 class DelimitedRow(msgspec.Struct, frozen=True):
-    """One row: its line, its bytes, its values by column; `problem` says why there are no values."""
+    """One row: its line, its bytes, its values by column; `problem` is set where the values are invalid."""
 
     line: int
     raw: bytes
@@ -21,7 +21,7 @@ class DelimitedRow(msgspec.Struct, frozen=True):
 
 
 class _LineRecorder:
-    """Hands text lines to the csv reader and keeps the bytes of the row being read."""
+    """Passes text lines to the csv reader and keeps the bytes of the current row."""
 
     def __init__(self, lines: Iterable[bytes]) -> None:
         self._lines = iter(lines)
@@ -33,7 +33,7 @@ class _LineRecorder:
     def __next__(self) -> str:
         line = next(self._lines)
         self._lines_of_row.append(line)
-        # Bytes that are no UTF-8 must not stop the reader: `_problem` tells their row apart.
+        # Invalid UTF-8 must not stop the reader: `_problem` marks the row.
         return line.decode("utf-8", "surrogateescape")
 
     def pop_row_bytes(self) -> bytes:
@@ -45,14 +45,14 @@ class _LineRecorder:
 def read_delimited(
     lines: Iterable[bytes], *, name: str, delimiter: str, required_columns: Iterable[str]
 ) -> Iterator[DelimitedRow]:
-    """Read rows by the names in the header line.
+    """Read rows as values by column name.
 
     Parameters
     ----------
     lines
-        Of the file, header first.
+        Lines of the file, header first.
     name
-        Of the file, for error messages.
+        Name of the file, for error messages.
     delimiter
         One character.
     required_columns
@@ -61,7 +61,7 @@ def read_delimited(
     Raises
     ------
     UserError
-        If the header lacks a needed column; an unreadable row is a record with a problem instead.
+        If the header lacks a required column. An unreadable row raises nothing; it has a `problem`.
 
     Examples
     --------

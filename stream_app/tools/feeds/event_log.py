@@ -1,4 +1,4 @@
-"""A log file as it is fed: rows read by a format, put in order, times moved to now."""
+"""A log file ready to feed: rows read by a format, sorted, with times shifted to now."""
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
@@ -13,30 +13,31 @@ from stream_app.tools.feeds.files import lines, open_log_file
 from stream_app.tools.feeds.formats import ReadRows
 from stream_app.tools.feeds.rows import EventRow, Row
 from stream_app.tools.feeds.time_shift import TimeSpan, format_duration, shift_event, shift_ms
+from topics.codec import Limits
 
 MAX_SORTED_ROWS: Final = 5_000_000
-"""Most rows that are put in time order in memory (some 3 GB of shop events)."""
+"""Limit of rows sorted by time in memory (some 3 GB of shop events)."""
 
-_MAX_FUTURE_SECONDS: Final = 300.0  # seconds, as the workers allow by default
+_MAX_FUTURE_SECONDS: Final = Limits().max_future
 
 ReadProgress = Callable[[int], None]
-"""Told the rows read so far, every thousand or so."""
+"""Receives the number of rows read so far, every thousand rows."""
 
 
 class RowOrder(StrEnum):
-    """In which order the rows of a log are fed."""
+    """Order in which the rows of a log are fed."""
 
     TIME = "time"
     FILE = "file"
 
 
 def parse_order(name: str) -> RowOrder:
-    """The order of that name.
+    """The order with this name.
 
     Raises
     ------
     UserError
-        If there is none.
+        If there is no such order.
     """
     try:
         return RowOrder(name)
@@ -45,14 +46,14 @@ def parse_order(name: str) -> RowOrder:
 
 
 class EventLog:
-    """The rows of a log, ready to be fed; iterating twice gives the same rows twice.
+    """The rows of a log, ready to feed; every iteration yields the same rows.
 
     Attributes
     ----------
     total
-        Rows.
+        Number of rows.
     span
-        Oldest and newest sound time, as written in the file.
+        Oldest and newest valid time, as in the file.
     shift_ms
         Milliseconds added to each time.
     """
@@ -72,28 +73,28 @@ class EventLog:
 
     @property
     def shift_message(self) -> str | None:
-        """What was done to the times, for the person at the terminal."""
+        """A message about the time shift, or None if there was none."""
         if not self.shift_ms:
             return None
         direction = "forward" if self.shift_ms > 0 else "back"
         return (
-            f"times moved {direction} by {format_duration(self.shift_ms / 1_000)}, so that the log ends now; "
-            "--keep-time leaves them"
+            f"times shifted {direction} by {format_duration(self.shift_ms / 1_000)}, so that the log ends now; "
+            "--keep-time keeps them"
         )
 
     def retention_warning(self, max_age: float) -> str | None:
-        """A warning if the log is longer than the time that workers take events for."""
+        """A warning if the log is longer than the maximum event age of workers."""
         if not max_age or self.span.seconds <= max_age:
             return None
         return (
-            f"the log spans {format_duration(self.span.seconds)}, more than the {format_duration(max_age)} "
-            "that workers take "
-            "events for: its start will be dead-lettered unless they run with HEADRACE_MAX_EVENT_AGE=0"
+            f"the log spans {format_duration(self.span.seconds)}, more than the maximum event age of workers, "
+            f"{format_duration(max_age)}: its start will be dead-lettered unless they run with "
+            "HEADRACE_MAX_EVENT_AGE=0"
         )
 
 
 def sort_by_time(rows: Iterable[Row]) -> list[Row]:
-    """Sort rows by event time; rows of the same time, and rows without one, keep their place.
+    """Sort rows by event time, stably; a row without a time follows the row before it.
 
     Raises
     ------
@@ -113,8 +114,8 @@ def sort_by_time(rows: Iterable[Row]) -> list[Row]:
     for row in rows:
         if len(buffered) == MAX_SORTED_ROWS:
             raise UserError(
-                f"The log has more than {MAX_SORTED_ROWS:,} rows, too many to be sorted by time in memory; "
-                "give --limit N, or --order file if the file is in order already."
+                f"The log has more than {MAX_SORTED_ROWS:,} rows, too many to sort by time in memory; "
+                "give --limit N, or --order file if the file is already in order."
             )
         row_time = row.time
         last_time = last_time if row_time is None else row_time
@@ -124,18 +125,18 @@ def sort_by_time(rows: Iterable[Row]) -> list[Row]:
 
 
 class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """How a log is to be read.
+    """How to read a log.
 
     Attributes
     ----------
     path, read
         The file and the reader of its format.
     order
-        By time, or as it stands in the file.
+        By time, or the order of the file.
     limit
-        Only the first so many rows of the file.
+        Read only this number of rows from the start of the file.
     keep_time
-        Leave the times as they are.
+        Do not shift the times.
     """
 
     path: Path
@@ -148,23 +149,23 @@ class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
 def open_log(
     request: LogRequest, *, now: float, max_age: float, progress: ReadProgress = lambda _: None
 ) -> EventLog:
-    """Read a log, or look it through when it is fed in the order of the file.
+    """Read a log into memory; in the order of the file, scan it and read it again on each iteration.
 
     Parameters
     ----------
     request
         What to read and how.
     now
-        Seconds since the epoch, where a moved log ends.
+        Seconds since the epoch; a shifted log ends here.
     max_age
-        Seconds that workers take events for (0: for ever).
+        Maximum event age of workers in seconds; 0 for none.
     progress
-        Told how far the reading is.
+        Receives the number of rows read.
 
     Raises
     ------
     UserError
-        If the file cannot be read in this format, or is too long to be sorted.
+        If the file cannot be read in this format, or is too long to sort.
     """
     span = TimeSpan(latest_valid=now + _MAX_FUTURE_SECONDS)
     count = 0

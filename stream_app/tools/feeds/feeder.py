@@ -1,4 +1,4 @@
-"""Feeding rows to an outbox at a rate, with a tally that another thread may read."""
+"""Send rows to Kafka at a rate; another thread may read the statistics."""
 
 import threading
 import time
@@ -19,26 +19,26 @@ _RECENT_EVENTS: Final = 256
 
 @dataclass(slots=True)
 class FeedStats:
-    """What was fed so far; each row counts as soon as it is offered.
+    """Rows fed so far; a row counts once it was passed to the producer.
 
     Attributes
     ----------
     rows
-        Rows taken: sent + ignored.
+        Rows processed: sent + ignored.
     sent
-        Records handed to the outbox, unreadable rows among them.
+        Records passed to the producer, unreadable rows included.
     catalog
-        Of those, descriptions of items, which are no shopper's events.
+        Sent catalog entries, which are not user events.
     ignored
-        Rows of kinds that Headrace has no use for, by kind.
+        Rows of kinds that Headrace does not use, by kind.
     unreadable
-        Rows sent as they stood, to end among the dead letters.
+        Rows sent unchanged, to become dead letters.
     problems
-        The first few of them: line and sentence.
+        Line and problem of the first unreadable rows, at most `MAX_PROBLEMS`.
     users
-        Distinct shoppers in what was sent.
+        Distinct users of the sent events.
     recent
-        The newest events of shoppers, newest last.
+        The newest user events, newest last.
     """
 
     rows: int = 0
@@ -57,22 +57,22 @@ class FeedStats:
 
 
 class Feeder:
-    """Feeds rows; `stop` ends it between two of them.
+    """Send rows; `stop` ends the feed between two rows.
 
     Parameters
     ----------
     sender
-        Where records go.
+        Sends the records.
     rate
-        Events a second; 0 goes as fast as it can.
+        Events per second; 0 sends as fast as possible.
     stop
-        Set it from another thread to end the feeding.
+        Another thread sets it to end the feed.
     has_capacity
-        Asked before each record; while it says no, the feeder waits.
+        Back-pressure: the feeder waits while it returns False.
     monotonic
         The clock of the schedule.
     sleep
-        Waits so many seconds or until `stop` is set; by default on `stop`.
+        Waits this number of seconds or until `stop` is set; by default `stop.wait`.
     """
 
     def __init__(
@@ -94,12 +94,12 @@ class Feeder:
         self._sleep = sleep if sleep is not None else self._stop.wait
 
     def feed(self, rows: Iterable[Row]) -> None:
-        """Feed all rows, or those before `stop`; returns without waiting for acknowledgements.
+        """Send all rows, or those before `stop`; do not wait for acknowledgements.
 
         Raises
         ------
         UserError
-            If the outbox cannot send.
+            If the sender fails.
         """
         for row in rows:
             if isinstance(row, IgnoredRow):
@@ -116,7 +116,7 @@ class Feeder:
             self.stats.rows += 1
 
     def _wait_for_slot(self) -> bool:
-        """Wait for the next place in the schedule; False if stopped meanwhile."""
+        """Wait for the next slot of the schedule; False if stopped meanwhile."""
         wait = self._pacer.wait(self._monotonic())
         if wait > 0:
             self._sleep(wait)
@@ -127,7 +127,7 @@ class Feeder:
     def _send(self, row: EventRow) -> None:
         try:
             record = event_record(row.event)
-        except (ValueError, OverflowError) as error:  # a number or a character that JSON cannot hold
+        except (ValueError, OverflowError) as error:  # a number or character that JSON cannot represent
             self._send_unreadable(
                 UnreadableRow(row.line, repr(row.event).encode("utf-8", "replace"), str(error))
             )

@@ -1,4 +1,4 @@
-"""Reading log files: plain or gzip by their first bytes, line by line, with a bound on the line."""
+"""Read log files, plain or gzip, line by line, with a limit on the length of a line."""
 
 import gzip
 import zlib
@@ -10,19 +10,19 @@ from typing import BinaryIO, Final, cast
 from stream_app.errors import UserError
 
 MAX_LINE_BYTES: Final = 2 * 1024 * 1024
-"""A longer line is cut; its row is then most likely unreadable, but it cannot fill the memory."""
+"""A longer line is truncated, so that it cannot fill the memory; its row is then most likely unreadable."""
 
 _GZIP_MAGIC: Final = b"\x1f\x8b"
 
 
 @contextmanager
 def open_log_file(path: Path) -> Iterator[BinaryIO]:
-    """Open a log for reading; gzip is recognised by its first bytes, whatever the name.
+    """Open a log for reading; gzip is detected by its first bytes, not by the name.
 
     Raises
     ------
     UserError
-        If the file is not there, cannot be read, or its gzip data is broken.
+        If the file does not exist, cannot be read, or its gzip data is corrupt.
     """
     try:
         with path.open("rb") as plain:
@@ -36,7 +36,7 @@ def open_log_file(path: Path) -> Iterator[BinaryIO]:
     except FileNotFoundError:
         raise UserError(f"There is no file {path}; check the path.") from None
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path} is damaged gzip data ({error}); fetch it again.") from None
+        raise UserError(f"{path} is corrupt gzip data ({error}); download it again.") from None
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
 

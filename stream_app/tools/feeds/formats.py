@@ -13,20 +13,20 @@ from stream_app.tools.feeds.column_mapping import read_mapping
 from stream_app.tools.feeds.rows import Row
 
 ReadRows = Callable[[Iterable[bytes], str], Iterator[Row]]
-"""From the lines of a file and its name to rows."""
+"""Reads rows from the lines of a file, given also its name."""
 
 
 class LogFormat(msgspec.Struct, frozen=True):
-    """One format of log.
+    """A log format.
 
     Attributes
     ----------
     name
-        As given on the command line.
+        Its name on the command line.
     purpose
         One sentence.
     make
-        Makes the reader, given the path of the column mapping or None.
+        Makes the reader from the path of the column mapping or None.
     """
 
     name: str
@@ -46,17 +46,17 @@ def _reject_mapping(read: ReadRows) -> Callable[[Path | None], ReadRows]:
 def _csv(mapping: Path | None) -> ReadRows:
     if mapping is None:
         raise UserError(
-            "The format csv needs a --mapping FILE.toml that says which column is what (docs/feeds.md)."
+            "The format csv needs a --mapping FILE.toml that maps columns to fields (docs/feeds.md)."
         )
     return partial(mapped_csv.rows, mapping=read_mapping(mapping))
 
 
 FORMATS: Final = {
-    one.name: one
-    for one in (
+    log_format.name: log_format
+    for log_format in (
         LogFormat(
             "jsonl",
-            "our own events, one JSON object a line, with a `type` (click, search, purchase, …)",
+            "Headrace's events, one JSON object per line, with a `type` (click, search, purchase, …)",
             _reject_mapping(jsonl.rows),
         ),
         LogFormat("csv", "any delimited file with a header line, read by a --mapping", _csv),
@@ -76,12 +76,12 @@ def reader(name: str, mapping: Path | None = None) -> ReadRows:
     name
         A key of `FORMATS`.
     mapping
-        The column mapping, which the format csv needs.
+        The column mapping; required by csv, rejected by the others.
 
     Raises
     ------
     UserError
-        If there is no such format, or the mapping is missing or not wanted.
+        If there is no such format, or its mapping is missing or superfluous.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Format ``jsonl``: our own events, one JSON object a line, `type` (or `topic`) naming the kind."""
+"""Format ``jsonl``: Headrace's events, one JSON object per line, with `type` (or `topic`) as the kind."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -6,7 +6,7 @@ from typing import Final
 import msgspec
 
 from stream_app.tools.feeds.rows import EventRow, Row, UnreadableRow
-from topics.catalog import SHOP_TOPICS, TopicSpec
+from topics.catalog import CATALOG_ITEMS, SHOP_TOPICS, TopicSpec
 from topics.events import EVENT_STRUCTS
 
 
@@ -19,9 +19,9 @@ _ENVELOPE_DECODER: Final = msgspec.json.Decoder(_EventEnvelope)
 _DECODERS: Final = {event_type: msgspec.json.Decoder(event_type) for event_type in EVENT_STRUCTS}
 _SPEC_BY_KIND: Final[dict[str, TopicSpec]] = {
     name: spec for spec in SHOP_TOPICS for name in (spec.name, spec.name.removeprefix("events."))
-} | {"catalog": SHOP_TOPICS[-1]}
+} | {"catalog": CATALOG_ITEMS}
 EVENT_KINDS: Final = ("click", "search", "purchase", "impression", "feedback", "erasure", "catalog")
-"""What `type` may be; the name of the topic (``events.click``) is understood as well."""
+"""Values of `type`; the name of the topic (``events.click``) is accepted, too."""
 
 
 def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
@@ -30,9 +30,9 @@ def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
     Parameters
     ----------
     lines
-        Of the file.
+        Lines of the file.
     name
-        Of the file; not needed here, events bring their own ids.
+        Unused: events have their own ids.
 
     Examples
     --------
@@ -52,14 +52,14 @@ def _row(number: int, raw: bytes) -> Row:
     try:
         envelope = _ENVELOPE_DECODER.decode(raw)
     except (ValueError, RecursionError) as error:
-        return UnreadableRow(number, raw, f"no JSON object: {error}")
+        return UnreadableRow(number, raw, f"not a JSON object: {error}")
     kind = envelope.type or envelope.topic
     spec = _SPEC_BY_KIND.get(kind or "")
     if spec is None:
         problem = f"type {kind[:40]!r} is unknown" if kind else "there is no `type`"
-        return UnreadableRow(number, raw, f"{problem}; it may be {', '.join(EVENT_KINDS)}")
+        return UnreadableRow(number, raw, f"{problem}; types are {', '.join(EVENT_KINDS)}")
     event_type = spec.payload
     try:
         return EventRow(number, _DECODERS[event_type].decode(raw))  # type: ignore[index]  # shop topics carry events
     except (ValueError, RecursionError, OverflowError) as error:
-        return UnreadableRow(number, raw, f"no {kind}: {error}", topic=spec.name)
+        return UnreadableRow(number, raw, f"not a valid {kind}: {error}", topic=spec.name)

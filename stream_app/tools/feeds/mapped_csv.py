@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from typing import Any
 
 from stream_app.tools.feeds.column_mapping import ColumnMapping, TimeFormat
 from stream_app.tools.feeds.delimited import DelimitedRow, read_delimited
@@ -16,16 +17,16 @@ def rows(lines: Iterable[bytes], name: str, mapping: ColumnMapping) -> Iterator[
     Parameters
     ----------
     lines
-        Of the file, header first.
+        Lines of the file, header first.
     name
-        Of the file: it makes event ids where no column holds one.
+        Name of the file; part of event ids where no column holds an id.
     mapping
-        Which column is what.
+        Columns by field.
 
     Raises
     ------
     UserError
-        If the header lacks a column that the mapping names.
+        If the header lacks a column of the mapping.
     """
     for record in read_delimited(
         lines, name=name, delimiter=mapping.delimiter, required_columns=mapping.required_columns
@@ -34,12 +35,12 @@ def rows(lines: Iterable[bytes], name: str, mapping: ColumnMapping) -> Iterator[
 
 
 def parse_milliseconds(text: str, time_format: TimeFormat) -> int:
-    """Read a time as epoch milliseconds.
+    """Parse a time as epoch milliseconds.
 
     Raises
     ------
     ValueError
-        If it is none.
+        If the text is not a time of this format.
 
     Examples
     --------
@@ -53,7 +54,7 @@ def parse_milliseconds(text: str, time_format: TimeFormat) -> int:
         return round(parsed.timestamp() * 1_000)
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:40]!r} is no time")
+        raise ValueError(f"{text[:40]!r} is not a time")
     return round(value * 1_000) if time_format == "s" else round(value)
 
 
@@ -76,7 +77,7 @@ def _kind(values: dict[str, str], mapping: ColumnMapping) -> str:
     kind = mapping.kinds.get(value) if value else None
     kind = kind or mapping.constants.kind or mapping.kinds.get("*")
     if kind is None:
-        raise ValueError(f"the mapping's [kinds] does not name {value[:40]!r}")
+        raise ValueError(f"the mapping's [kinds] does not contain {value[:40]!r}")
     return kind
 
 
@@ -88,40 +89,48 @@ def _event(record: DelimitedRow, name: str, mapping: ColumnMapping, kind: str, t
         constant: str | None = getattr(constants, field_name, None)
         return (record.values[column] if column else "") or constant
 
-    user_id = record.values[columns.user_id]
     event_id = field("event_id") or f"{name}-{record.line}"
-    session_id, channel, query = field("session_id"), field("channel"), field("query")
-    context: dict[str, str | int | float | bool | None] = {
-        key: record.values[column] for key, column in mapping.context.items() if record.values[column]
+    common: dict[str, Any] = {
+        "event_id": event_id,
+        "user_id": record.values[columns.user_id],
+        "ts": ts,
+        "session_id": field("session_id"),
+        "channel": field("channel"),
+        "context": {
+            key: record.values[column] for key, column in mapping.context.items() if record.values[column]
+        },
     }
+    query = field("query")
     item_id = field("item_id") or ""
     event_kind, _, qualifier = kind.partition(":")
     if event_kind == "click":
         return Click(
-            event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
-            channel=channel, context=context,
-            item_id=item_id, action=Action(qualifier or Action.VIEW), query=query,
-        )  # fmt: skip
+            **common,
+            item_id=item_id,
+            action=Action(qualifier or Action.VIEW),
+            query=query,
+        )
     if event_kind == "search":
         return Search(
-            event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
-            channel=channel, context=context,
+            **common,
             query=query or "",
-        )  # fmt: skip
+        )
     if event_kind == "feedback":
         return Feedback(
-            event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
-            channel=channel, context=context,
-            item_id=item_id, kind=FeedbackKind(qualifier),
-        )  # fmt: skip
+            **common,
+            item_id=item_id,
+            kind=FeedbackKind(qualifier),
+        )
     line = OrderLine(
         item_id=item_id, quantity=_number(field("quantity"), 1.0), price=_number(field("price"), 0.0)
     )
     return Purchase(
-        event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
-            channel=channel, context=context,
-        order_id=field("order_id") or event_id, items=[line], currency=field("currency"), query=query,
-    )  # fmt: skip
+        **common,
+        order_id=field("order_id") or event_id,
+        items=[line],
+        currency=field("currency"),
+        query=query,
+    )
 
 
 def _number(text: str | None, default: float) -> float:
@@ -129,5 +138,5 @@ def _number(text: str | None, default: float) -> float:
         return default
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text[:40]!r} is no number")
+        raise ValueError(f"{text[:40]!r} is not a number")
     return value

@@ -1,24 +1,24 @@
-"""Keeping a rate: when the next event may go."""
+"""Schedule events at a rate."""
 
 from typing import Final
 
 BURST_SECONDS: Final = 0.005
-"""After a stall, what was missed in so many seconds goes at once; the rest is caught up gently."""
+"""After a stall, the backlog of this time is sent at once; the rest at the catch-up rate."""
 
 CATCH_UP_FACTOR: Final = 1.25
-"""How much faster than the rate the schedule is caught up with."""
+"""Ratio of the catch-up rate to the rate."""
 
 
 class Pacer:
-    """Absolute deadlines, start + i / rate, so that small delays never add up.
+    """Absolute deadlines, start + i / rate, so that small delays do not accumulate.
 
-    A stall is made good at `CATCH_UP_FACTOR` times the rate behind a leaky bucket of `BURST_SECONDS`, not in one
-    burst. Time comes in as an argument.
+    After a stall the schedule is caught up at `CATCH_UP_FACTOR` times the rate, through a leaky bucket of
+    `BURST_SECONDS`, not in one burst. Time is an argument.
 
     Parameters
     ----------
     rate
-        Events a second; 0 puts no bound.
+        Events per second; 0 for no limit.
 
     Examples
     --------
@@ -29,14 +29,14 @@ class Pacer:
 
     def __init__(self, rate: float) -> None:
         if not 0 <= rate < float("inf"):
-            raise ValueError(f"a rate is 0 or more events a second, not {rate}")
+            raise ValueError(f"a rate is 0 or more events per second, not {rate}")
         self._rate = rate
         self._start: float | None = None
         self._slots_taken = 0
         self._bucket_empty_at = float("-inf")
 
     def wait(self, now: float) -> float:
-        """Take the next place in the schedule.
+        """Reserve the next slot of the schedule.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""What a row of a log can be: an event, something Headrace has no use for, or unreadable."""
+"""Rows of a log: an event, an ignored row, or an unreadable row."""
 
 from typing import Final
 
@@ -9,7 +9,7 @@ from topics.catalog import CLICKS
 from topics.events import Click, Event
 
 MAX_UNREADABLE_BYTES: Final = 65_536
-"""So much of a row that is longer is sent, to be looked at among the dead letters."""
+"""An unreadable row that exceeds the record limit is truncated to this size for its dead letter."""
 
 
 class EventRow(msgspec.Struct, frozen=True):
@@ -20,7 +20,7 @@ class EventRow(msgspec.Struct, frozen=True):
     line
         Number of the row's last line in the file, from 1.
     event
-        What it says.
+        The event.
     """
 
     line: int
@@ -28,7 +28,7 @@ class EventRow(msgspec.Struct, frozen=True):
 
     @property
     def time(self) -> float | None:
-        """Event time, seconds since the epoch; None if it is beyond all numbers."""
+        """Event time, seconds since the epoch; None if a float cannot represent it."""
         try:
             return self.event.time
         except OverflowError:
@@ -36,7 +36,7 @@ class EventRow(msgspec.Struct, frozen=True):
 
 
 class IgnoredRow(msgspec.Struct, frozen=True):
-    """A sound row of a kind that Headrace has no use for; counted, never sent."""
+    """A valid row of a kind that Headrace does not use; counted, never sent."""
 
     line: int
     kind: str
@@ -44,10 +44,10 @@ class IgnoredRow(msgspec.Struct, frozen=True):
 
 
 class UnreadableRow(msgspec.Struct, frozen=True):
-    """A row that cannot be made an event.
+    """A row that is not a valid event.
 
-    It is sent as it stands, so that it ends among the dead letters like any other bad input and no row of
-    a log is lost from the count.
+    It is sent unchanged, so that it becomes a dead letter like any other invalid input and the counts of a log add
+    up.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class UnreadableRow(msgspec.Struct, frozen=True):
     problem
         One sentence.
     topic
-        Where it is sent: its own topic when the row says what it is, else the clicks.
+        Destination: the topic of its kind if the row has one, else clicks.
     """
 
     line: int
@@ -68,7 +68,7 @@ class UnreadableRow(msgspec.Struct, frozen=True):
 
     @property
     def time(self) -> float | None:
-        """Unknown: such a row keeps its place after the row before it."""
+        """Unknown; when sorted, the row follows the row before it."""
         return None
 
 
@@ -79,10 +79,10 @@ _CLICK: Final = msgspec.json.Decoder(Click)
 
 
 def unreadable_record(row: UnreadableRow) -> ProducerRecord:
-    """The Kafka record of a row that is no event: its own bytes, certain to be refused.
+    """The Kafka record of an unreadable row: its bytes, which a worker is certain to reject.
 
-    Bytes that the worker would after all take for a click (JSON of an unknown kind with a click's fields)
-    are wrapped into a JSON string, which is no event.
+    Bytes that a worker would accept as a click (JSON of an unknown kind with a click's fields) are wrapped into a
+    JSON string.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Moving the times of an old log to now, by one constant, so that a worker takes its events."""
+"""Shift the times of an old log to now by a constant, so that workers accept its events."""
 
 import time
 from typing import Final
@@ -7,14 +7,13 @@ import msgspec
 
 from topics.events import CatalogItem, Event, Timestamp
 
-_EARLIEST_VALID: Final = (
-    631_152_000.0  # 1990: an event before it has a broken clock, and must not steer the others
-)
+# 1990: an earlier event comes from a wrong clock and must not determine the shift of the others.
+_EARLIEST_VALID: Final = 631_152_000.0
 _DAY: Final = 86_400
 
 
 class TimeSpan(msgspec.Struct):
-    """Oldest and newest sound event time of a log, seconds since the epoch; times in the future are left out.
+    """Oldest and newest valid event time of a log, seconds since the epoch; future times are ignored.
 
     Examples
     --------
@@ -30,7 +29,7 @@ class TimeSpan(msgspec.Struct):
     newest: float | None = None
 
     def add(self, time: float) -> None:
-        """Take one event time in."""
+        """Extend the span by an event time, if valid."""
         if not _EARLIEST_VALID <= time <= self.latest_valid:
             return
         if self.oldest is None or time < self.oldest:
@@ -40,26 +39,26 @@ class TimeSpan(msgspec.Struct):
 
     @property
     def seconds(self) -> float:
-        """From the oldest to the newest."""
+        """Length of the span; 0 without valid times."""
         return self.newest - self.oldest if self.oldest is not None and self.newest is not None else 0.0
 
 
 def shift_ms(span: TimeSpan, *, now: float, max_age: float) -> int:
-    """How far to move the times of a log.
+    """How far to shift the times of a log.
 
     Parameters
     ----------
     span
-        Of the log.
+        Time span of the log.
     now
-        Seconds since the epoch; the newest event is moved here.
+        Seconds since the epoch; the newest event is shifted to it.
     max_age
-        Seconds that a worker takes events for (0: for ever). A log that lies within is left alone.
+        Maximum event age of workers in seconds; 0 for none. A log within it is not shifted.
 
     Returns
     -------
     int
-        Milliseconds to add to each time; 0 leaves them.
+        Milliseconds to add to each time; 0 for no shift.
 
     Examples
     --------
@@ -74,7 +73,7 @@ def shift_ms(span: TimeSpan, *, now: float, max_age: float) -> int:
 
 
 def shift_event(event: Event, by_ms: int) -> Event:
-    """The event, `by_ms` later.
+    """A copy of the event, `by_ms` milliseconds later.
 
     Examples
     --------
@@ -93,7 +92,7 @@ def _shift_timestamp(ts: Timestamp, by_ms: int) -> int:
 
 
 def format_duration(seconds: float) -> str:
-    """A length of time in days and hours, or below that in hours and minutes.
+    """A duration in days and hours, or below one day in hours and minutes.
 
     Examples
     --------
@@ -107,5 +106,5 @@ def format_duration(seconds: float) -> str:
 
 
 def wall_clock() -> float:
-    """The clock of this machine, seconds since the epoch."""
+    """Wall-clock time of this machine, seconds since the epoch."""
     return time.time()

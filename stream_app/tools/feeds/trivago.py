@@ -1,11 +1,11 @@
 """Format ``trivago``: the hotel-search log of the RecSys Challenge 2019.
 
-``interaction item *`` is a click, ``search for *`` a search, ``clickout item`` a purchase with the list it
-was chosen from; filters and sort orders are ignored. `reference` is taken as it stands.
+``interaction item *`` becomes a click, ``search for *`` a search, ``clickout item`` a purchase with the displayed
+items; filters and sort orders are ignored. `reference` is used unchanged.
 """
 
 from collections.abc import Iterable, Iterator
-from typing import Final
+from typing import Any, Final
 
 from stream_app.tools.feeds.delimited import DelimitedRow, read_delimited
 from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow
@@ -15,7 +15,7 @@ REQUIRED_COLUMNS: Final = (
     "user_id", "session_id", "timestamp", "step", "action_type", "reference", "platform", "device",
     "impressions", "prices",
 )  # fmt: skip
-"""The columns that are read."""
+"""Columns that the file must have."""
 
 _ACTION_OF_TYPE: Final = {
     "interaction item image": Action.VIEW,
@@ -34,14 +34,14 @@ def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
     Parameters
     ----------
     lines
-        Of the file, header first.
+        Lines of the file, header first.
     name
-        Of the file, for error messages.
+        Name of the file, for error messages.
 
     Raises
     ------
     UserError
-        If the header is not this format's.
+        If the header is not that of this format.
     """
     for record in read_delimited(lines, name=name, delimiter=",", required_columns=REQUIRED_COLUMNS):
         yield _row(record)
@@ -66,27 +66,32 @@ def _row(record: DelimitedRow) -> Row:
 
 def _event(values: dict[str, str], action: str, ts: int) -> Event | None:
     reference = values["reference"]
-    # Three rows of the file repeat a (user, session, step) with other content: the time tells them apart.
+    # Three rows of the file repeat a (user, session, step) with other content: the time makes the id unique.
     event_id = f"{values['session_id']}-{values['step']}-{values['timestamp']}"
-    user_id, session_id = values["user_id"], values["session_id"] or None
-    channel = values["device"] or "web"
     context: dict[str, str | int | float | bool | None] = {
         name: values[column]
         for name, column in (("country", "platform"), ("device", "device"))
         if values[column]
     }
+    common: dict[str, Any] = {
+        "event_id": event_id,
+        "user_id": values["user_id"],
+        "ts": ts,
+        "session_id": values["session_id"] or None,
+        "channel": values["device"] or "web",
+        "context": context,
+    }
     if action.startswith(_INTERACTION_PREFIX):
         return Click(
-            event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
-            channel=channel, context=context,
-            item_id=reference, action=_ACTION_OF_TYPE.get(action, Action.VIEW),
-        )  # fmt: skip
+            **common,
+            item_id=reference,
+            action=_ACTION_OF_TYPE.get(action, Action.VIEW),
+        )
     if action.startswith(_SEARCH_PREFIX):
         return Search(
-            event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
-            channel=channel, context=context,
+            **common,
             query=reference,
-        )  # fmt: skip
+        )
     if action == "clickout item":
         shown = values["impressions"].split("|") if values["impressions"] else []
         prices = [float(price) for price in values["prices"].split("|")] if values["prices"] else []
@@ -94,9 +99,10 @@ def _event(values: dict[str, str], action: str, ts: int) -> Event | None:
             raise ValueError(f"{len(shown)} impressions with {len(prices)} prices")
         price = prices[shown.index(reference)] if reference in shown else 0.0
         return Purchase(
-            event_id=event_id, user_id=user_id, ts=ts, session_id=session_id,
-            channel=channel, context=context,
-            order_id=event_id, items=[OrderLine(item_id=reference, price=price)],
-            shown=shown, shown_prices=prices,
-        )  # fmt: skip
+            **common,
+            order_id=event_id,
+            items=[OrderLine(item_id=reference, price=price)],
+            shown=shown,
+            shown_prices=prices,
+        )
     return None

@@ -1,4 +1,4 @@
-"""Reasons as people would say them."""
+"""Each reason has an English sentence."""
 
 import pytest
 from hypothesis import given
@@ -24,7 +24,7 @@ from topics.records import Reason
         (Reason("viewed_next", item_id="X"), "often viewed after X"),
         (Reason("related", item_id="X"), "related to X"),
         (Reason("related"), "related"),
-        (Reason("similar_users", item_id="X"), "liked by shoppers like you, who looked at X"),
+        (Reason("similar_users", item_id="X"), "liked by users like you who viewed X"),
         (Reason("similar_content", item_id="X"), "similar to X"),
         (Reason("matches_search", query="red shoes"), "fits your search for “red shoes”"),
         (Reason("chosen_after_search", query="red shoes"), "chosen after searching for “red shoes”"),

@@ -1,4 +1,4 @@
-"""When the benchmark takes an event for done."""
+"""The benchmark counts an event once its list is acknowledged."""
 
 from stream_app.metrics import FRESHNESS_BUCKETS, Metrics
 from stream_app.tools.bench.consumer_process import acknowledged_events

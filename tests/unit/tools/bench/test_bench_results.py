@@ -1,4 +1,4 @@
-"""What the benchmark makes of its measurements: rates, ratios, medians, the table."""
+"""Rates, ratios and medians that the benchmark computes, and its table."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +16,7 @@ from stream_app.tools.bench.learning_cost import measure_fold
 from stream_app.tools.bench.throughput import measure_throughput
 from stream_app.tools.embedded.child_process import start_process
 
-# Seconds that each agent takes for 1,000 events, by round.
+# Seconds of each agent for 1,000 events, by round.
 SECONDS_BY_AGENT = {
     "bare": (0.1, 0.2, 0.4),
     "table": (0.25, 0.5, 0.5),
@@ -28,8 +28,8 @@ SECONDS_BY_AGENT = {
 
 @pytest.fixture
 def results(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
-    """Three rounds over agents whose times are known."""
-    # a broker for the first three kinds, and one for each further one
+    """Results of three rounds with fixed times."""
+    # one broker for the first three agents, and one for each further agent
     rounds = iter([0, 0, 0, 1, 1, 1, 2, 2, 2])
     current = SimpleNamespace(round=0)
 
@@ -40,7 +40,7 @@ def results(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
 
     def consume(kind: str, _: Any, events: int) -> dict[str, Any]:
         seconds = SECONDS_BY_AGENT[kind][current.round]
-        # the first event is done before the clock starts, but its list was published
+        # the clock starts after the first event, whose list is published, too
         result = {"events": events - 1, "seconds": seconds, "cpu_seconds": seconds / 2}
         lists = {"user_lists": 600.0, "degraded_lists": 150.0, "fresh_events": events}
         return result | (lists if kind not in ("bare", "table") else {})

@@ -1,4 +1,4 @@
-"""The command line as somebody at a terminal meets it: each test starts the real command."""
+"""The command line, tested as a process."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def help_output(words: tuple[str, ...]) -> "subprocess.CompletedProcess[str]":
 
 
 def commands() -> Iterator[tuple[str, ...]]:
-    """Every command and group, by the words that call it."""
+    """Every command and group, as the arguments that call it."""
 
     def subcommands(command: Any, *words: str) -> Iterator[tuple[str, ...]]:
         yield words
@@ -69,7 +69,7 @@ COMMANDS: Final = tuple(commands())
 
 
 def single_line_error(result: "subprocess.CompletedProcess[str]") -> str:
-    """What was said of an error: one line, no traceback, exit status 1."""
+    """The message of an error: one line, no traceback, exit status 1."""
     assert result.returncode == 1, result.stderr
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1, result.stderr
@@ -89,7 +89,7 @@ def test_help_describes_the_command_and_each_option(words: tuple[str, ...]) -> N
     assert "Usage:" in result.stdout
     for option in re.findall(r"^│\s+(--[a-z-]+)", result.stdout, re.MULTILINE):
         [line] = [line for line in result.stdout.splitlines() if re.search(rf"│\s+{option}\s", line)]
-        assert re.search(r"[A-Za-z]{2,}.* [A-Za-z]", line.split(option)[1]), f"{option} goes unexplained"
+        assert re.search(r"[A-Za-z]{2,}.* [A-Za-z]", line.split(option)[1]), f"{option} has no help text"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`headrace evaluate` and `headrace tune` from the command line to report and picture."""
+"""`headrace evaluate` and `headrace tune` from the command line to report and plot."""
 
 import json
 import re
@@ -41,7 +41,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(monkeypatch: pytest.MonkeyPatch, command: str) -> str:
-    """What the command printed; its error, if it has one, is raised."""
+    """Output of the command; its error, if any, is raised."""
     arguments = command.split()
     monkeypatch.setattr(sys, "argv", ["headrace", *arguments])
     result = CliRunner().invoke(build_cli(), arguments)
@@ -52,7 +52,7 @@ def run(monkeypatch: pytest.MonkeyPatch, command: str) -> str:
 
 
 def without_times(report: Any) -> Any:
-    """A report without what no two runs have in common."""
+    """A report without wall times."""
     if isinstance(report, dict):
         return {
             name: without_times(value)
@@ -205,7 +205,7 @@ def test_tuning_prints_best_and_default_parameters(
 def test_printed_tuning_setting_works_in_the_environment(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # a shopper who goes on to b has looked at a before, and never goes back to it
+    # a user who continues to b has viewed a before, and never returns to it
     options = "--validation-tail 12 --trials 6 --metric mrr@5 --report out.json"
     output = run(monkeypatch, f"tune --model session_knn --train train.jsonl {options}")
     [line] = [line for line in output.splitlines() if line.startswith("HEADRACE_MODEL_PARAMETERS=")]

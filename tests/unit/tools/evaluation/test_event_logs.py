@@ -1,4 +1,4 @@
-"""Prequential figures of small logs that can be followed by hand."""
+"""Prequential metrics of small logs, compared with hand counts."""
 
 from itertools import count
 from typing import Any
@@ -68,10 +68,10 @@ def test_a_list_is_ranked_before_its_choice_is_learned() -> None:
 
 def test_popularity_metrics_match_a_hand_count() -> None:
     results = run_evaluation(
-        click("ann", "a", 0),  # nothing is known: a miss
-        click("bob", "a", 1),  # the list is a: first place
+        click("ann", "a", 0),  # empty list: a miss
+        click("bob", "a", 1),  # the list is a: rank 1
         click("cat", "b", 2),  # a: a miss
-        click("dan", "b", 3),  # a, b: second place
+        click("dan", "b", 3),  # a, b: rank 2
         click("eve", "c", 4),  # a miss
         k=2,
     ).splits[EventSplit.ALL]
@@ -97,8 +97,8 @@ def test_lists_are_split_into_cold_and_warm_users_and_items() -> None:
     hour = 3_600
     results = run_evaluation(
         Search(event_id="s", user_id="ann", ts=START, query="shoes"),
-        click("ann", "a", 1),  # cold shopper (a search is no item), cold item
-        click("ann", "a", 2),  # warm, cold, again
+        click("ann", "a", 1),  # cold user (a search is not an item), cold item
+        click("ann", "a", 2),  # warm, cold, repeat
         click("ann", "b", 3),  # warm, cold
         click("bob", "a", hour + 2),  # cold, warm
         click("bob", "b", hour + 2),  # warm, b is a second short of an hour
@@ -142,7 +142,7 @@ def test_excluded_items_are_on_no_list_including_the_baseline() -> None:
     after = run_evaluation(*seen, unavailable, hidden, order("ann", "a", 1), click("ann", "c", 2), k=1)
     for name in (FUSED, "popularity"):
         earlier, later = (each.splits[EventSplit.ALL].systems[name].hit_rate.mean for each in (before, after))
-        # the one place left goes to c, so the last list hits
+        # only c is left to list, so the last list hits
         assert later * 10 == pytest.approx(earlier * 9 + 1, abs=1e-4)
 
 
@@ -197,7 +197,7 @@ def test_exposure_matches_a_hand_count_over_the_whole_log() -> None:
     ).exposure
     assert results["popularity"] == results[FUSED]
     found = results[FUSED]
-    # six places, four to a and two to b; two of the six while a was new
+    # six list entries: four of a and two of b; in two of the six a was new
     assert found.coverage == 1.0
     assert found.gini == pytest.approx(1 / 6, abs=1e-6)
     assert found.new_items == pytest.approx(2 / 6, abs=1e-6)

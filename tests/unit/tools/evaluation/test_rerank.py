@@ -1,4 +1,4 @@
-"""Orders of result lists of small logs that can be followed by hand."""
+"""Ranks of choices in small logs, compared with hand counts."""
 
 from collections.abc import Sequence
 from itertools import count
@@ -89,7 +89,7 @@ def test_mrr_of_each_system_matches_a_hand_count() -> None:
         choice("cat", "c", "abc", 2),  # b and c were chosen once, so b c a
         click("dan", "b", 3),
         click("dan", "c", 4),
-        choice("dan", "b", "abc", 5),  # touched last c, then b; by popularity c b a
+        choice("dan", "b", "abc", 5),  # last interactions c, then b; by popularity c b a
     )
     assert results.splits[RerankSplit.ALL].lists == results.splits[RerankSplit.ALL].users == 4
     assert mrr(results, RerankSystem.DISPLAYED) == pytest.approx(
@@ -127,7 +127,7 @@ def test_interactions_of_other_sessions_do_not_count() -> None:
     for earlier, later, first in (("s", "t", 1 / 3), ("s", "s", 1.0), (None, None, 1.0)):
         results = run_evaluation(click("ann", "c", 0, earlier), choice("ann", "c", "abc", 1, later))
         assert mrr(results, RerankSystem.LAST_INTERACTION) == pytest.approx(first, abs=1e-6)
-    # without a session's name the gap tells
+    # without a session id the gap separates sessions
     results = run_evaluation(click("ann", "c", 0), choice("ann", "c", "abc", HOUR))
     assert mrr(results, RerankSystem.LAST_INTERACTION) == pytest.approx(1 / 3, abs=1e-6)
 
@@ -136,7 +136,7 @@ def test_lists_are_split_by_last_choice_and_by_session_interactions() -> None:
     results = run_evaluation(
         choice("ann", "a", "ab", 0, "s"),
         choice("bob", "b", "ab", 1, "t"),
-        choice("ann", "b", "ab", 2, "s"),  # the last of s; a was touched
+        choice("ann", "b", "ab", 2, "s"),  # the last of s; a is an interacted item
         choice("ann", "a", "ab", 3, "u"),  # the only one of u
     )
     assert {split: split_metrics.lists for split, split_metrics in results.splits.items()} == {
@@ -174,7 +174,7 @@ def test_duplicate_event_is_not_a_second_choice() -> None:
 
 
 def price_driven_log(choices: int) -> list[Event]:
-    """Everyone takes the cheapest of ten, which stands anywhere."""
+    """Every user chooses the cheapest of ten items, at any rank."""
     rng = np.random.default_rng(3)
     events: list[Event] = []
     for number in range(choices):
@@ -204,7 +204,7 @@ def test_user_preferences_are_learned_along_the_log() -> None:
 
 
 def test_a_list_is_ordered_before_its_choice_is_learned() -> None:
-    # the first order can only be the displayed one, whatever is chosen
+    # nothing is learned before the first choice: its order is the displayed one
     for chosen, rank in (("a", 1), ("c", 3)):
         results = run_evaluation(choice("ann", chosen, "abc", 0))
         assert mrr(results, RerankSystem.LEARNED) == pytest.approx(1 / rank, abs=1e-6)
@@ -217,7 +217,7 @@ def test_results_are_deterministic() -> None:
 
 
 def test_log_without_lists_is_rejected_with_its_row_counts() -> None:
-    with pytest.raises(UserError, match=r"no purchase that says .* \(1 accepted\)"):
+    with pytest.raises(UserError, match=r"no purchase with the displayed items .* \(1 accepted\)"):
         run_evaluation(click("ann", "a", 0))
 
 

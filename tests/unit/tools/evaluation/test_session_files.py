@@ -1,4 +1,4 @@
-"""Session files as they are read, and the times they are given."""
+"""Reading of session files, and the times added to them."""
 
 import gzip
 from itertools import pairwise

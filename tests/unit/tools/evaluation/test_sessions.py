@@ -1,4 +1,4 @@
-"""Next-click figures in shops so small that the right answer is known."""
+"""Next-click metrics in shops small enough for hand counts."""
 
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ from stream_app.tools.evaluation.session_files import SessionClock, TimedSession
 from stream_app.tools.evaluation.sessions import FUSED, Mode, ModeResults, SessionsEvaluation
 
 PAIRS = [[f"a{n}", f"b{n}"] for n in range(6)]
-"""After each a comes its own b."""
+"""Each item a is followed by its own b."""
 
 
 def small_ranker(*names: str) -> Ranker:
@@ -51,7 +51,7 @@ def test_deterministic_next_items_are_always_hit() -> None:
     for name in ("item_to_item", FUSED):
         assert results.systems[name].hr == {1: 1.0, 20: 1.0}
         assert results.systems[name].mrr == {1: 1.0, 20: 1.0}
-    # all twelve items are as popular: each b has another place on the one list there is
+    # all twelve items are equally popular: every b has its own rank on the only list
     popularity = results.systems["popularity"]
     assert popularity.hr[20] == 1.0
     assert popularity.mrr[20] < 0.5
@@ -101,14 +101,14 @@ def test_prequential_mode_keeps_learning() -> None:
     run = trained(small_ranker("item_to_item"), PAIRS, cutoffs=(1,))
     test = timed_sessions(run.clock, [["new", "newer"]] * 10)
     assert run.evaluation.evaluate(test, Mode.FROZEN).systems[FUSED].hr[1] == 0.0
-    # the first of the ten comes as a surprise
+    # the first of the ten is unknown
     assert run.evaluation.evaluate(test, Mode.PREQUENTIAL).systems[FUSED].hr[1] == 0.9
     assert run.evaluation.evaluate(test, Mode.FROZEN).systems[FUSED].hr[1] == 1.0
 
 
 def test_a_session_is_learned_only_after_its_last_prediction() -> None:
     run = trained(small_ranker("item_to_item"), PAIRS, cutoffs=(20,))
-    # b follows a twice in the session: were the first pair learned by then, the second would be known
+    # b follows a twice in the session: if the first pair were learned at once, the second would hit
     test = timed_sessions(run.clock, [["new", "newer", "new", "newer"]])
     results = run.evaluation.evaluate(test, Mode.PREQUENTIAL)
     assert results.systems["item_to_item"].hr[20] == 0.0

@@ -1,4 +1,4 @@
-"""The search finds what is better, can be stopped, and can be done again."""
+"""The search finds better parameters, can be interrupted, and is deterministic."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,7 +37,7 @@ from topics.events import CatalogItem, Click, Event, Search
 
 @pytest.mark.parametrize("name", SPACES)
 def test_search_space_contains_the_model_defaults(name: str) -> None:
-    # the store's are with each model on it
+    # the models on the store have its parameters
     configurable: Any = (
         LearnedFusion if name == FUSION else MODELS["session_knn" if name == SESSION_STORE else name]
     )
@@ -66,7 +66,7 @@ def test_invalid_metric_is_a_user_error(text: str) -> None:
 
 
 def drifting_split() -> TrainTestSplit:
-    """For a long time x was clicked most; lately it is y. Who remembers less does better."""
+    """Item x was popular for long, y is popular lately: a shorter half-life predicts better."""
     older_sessions: list[Session] = [["x", "x"]] * 60
     newer_sessions: list[Session] = [["y", "y"]] * 20
     return TrainTestSplit(older_sessions + newer_sessions, newer_sessions)
@@ -156,7 +156,7 @@ def rows(*events: Event) -> list[EventRow]:
 
 
 def search_events(count: int, first: int = 0) -> list[Event]:
-    """Everybody searches for shoes, and takes shoe 1 of late, shoe 0 before."""
+    """All users search for shoes; first they choose shoe 0, later shoe 1."""
     result: list[Event] = []
     for number in range(first, first + count):
         user, ts = f"u{number}", 60_000 * number
@@ -193,10 +193,10 @@ def test_content_model_can_be_tuned_only_with_catalog_events() -> None:
     make = partial(build_models, "content")
     trial = EventsTrial(rows(*items, *clicks), 10, session_gap=1800.0)
     result = Tuning(make, space, default_parameters, trial, metric=Metric("hr", 5)).search(trials=1)
-    # who has looked at one shoe is shown the other; who has looked at nothing, nothing
+    # users who viewed one shoe get the other; users without views get nothing
     assert (result.predictions, result.defaults.hr.mean) == (10, 0.5)
     trial = EventsTrial(rows(*clicks), 10, session_gap=1800.0)
-    with pytest.raises(UserError, match="proposed nothing"):
+    with pytest.raises(UserError, match="listed no item"):
         Tuning(make, space, default_parameters, trial, metric=Metric("hr", 5)).search(trials=1)
 
 

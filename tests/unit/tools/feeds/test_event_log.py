@@ -1,4 +1,4 @@
-"""Order, limits and the moving of times."""
+"""Order of rows, limits, and the shift of times."""
 
 import gzip
 from pathlib import Path
@@ -93,7 +93,7 @@ def test_old_log_is_shifted_to_end_now(path: Path, order: RowOrder) -> None:
 
     assert row_times(log) == [NOW - 43_200.25, NOW]
     assert log.shift_message == (
-        "times moved forward by 2990 days 19 h, so that the log ends now; --keep-time leaves them"
+        "times shifted forward by 2990 days 19 h, so that the log ends now; --keep-time keeps them"
     )
 
 
@@ -135,7 +135,9 @@ def test_catalog_item_is_shifted_with_its_creation_date(path: Path) -> None:
 def test_log_longer_than_retention_is_warned_about(path: Path) -> None:
     log = open_event_log(path, click(1, "2018-01-01T00:00:00Z"), click(2, "2018-11-07T00:00:00Z"))
 
-    assert "spans 310 days 0 h, more than the 30 days 0 h" in (log.retention_warning(30 * DAY) or "")
+    assert "spans 310 days 0 h, more than the maximum event age of workers, 30 days 0 h" in (
+        log.retention_warning(30 * DAY) or ""
+    )
     assert log.retention_warning(0) is None
 
 
@@ -165,8 +167,8 @@ def test_gzip_is_detected_without_its_suffix(path: Path) -> None:
     assert event_ids(log) == ["e1"]
 
 
-def test_damaged_gzip_and_missing_files_are_user_errors(path: Path) -> None:
-    with pytest.raises(UserError, match="damaged gzip"):
+def test_corrupt_gzip_and_missing_files_are_user_errors(path: Path) -> None:
+    with pytest.raises(UserError, match="corrupt gzip"):
         open_event_log(path, gzip.compress(click(1, 0) * 50)[:-20])
     with pytest.raises(UserError, match="There is no file"):
         open_log(LogRequest(path=path.with_name("no"), read=reader("jsonl")), now=NOW, max_age=0)

@@ -1,4 +1,4 @@
-"""The pacer and the feeder, against a clock that only the test moves."""
+"""The pacer and the feeder, with a clock that the test controls."""
 
 import itertools
 import threading
@@ -81,7 +81,7 @@ def test_rate_zero_never_waits() -> None:
 
 @pytest.mark.parametrize("rate", [-1.0, float("inf"), float("nan")])
 def test_invalid_rate_is_rejected(rate: float) -> None:
-    with pytest.raises(ValueError, match="events a second"):
+    with pytest.raises(ValueError, match="events per second"):
         Pacer(rate)
 
 

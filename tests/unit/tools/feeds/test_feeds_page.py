@@ -1,4 +1,4 @@
-"""docs/feeds.md holds examples that work."""
+"""The examples in docs/feeds.md work."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""The format of our own events."""
+"""The format jsonl."""
 
 import msgspec
 import pytest

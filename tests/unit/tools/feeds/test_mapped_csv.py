@@ -1,4 +1,4 @@
-"""Delimited files by a column mapping."""
+"""Delimited files read with a column mapping."""
 
 from pathlib import Path
 
@@ -113,7 +113,7 @@ def test_unmapped_value_without_wildcard_is_unreadable() -> None:
     [row] = read(b"v1;" + AT + b";s1;scroll;;;;;;\n", mapping=SHOP.replace('"*" = "ignore"', ""))
 
     assert isinstance(row, UnreadableRow)
-    assert row.problem == "the mapping's [kinds] does not name 'scroll'"
+    assert row.problem == "the mapping's [kinds] does not contain 'scroll'"
 
 
 @pytest.mark.parametrize(
@@ -149,17 +149,17 @@ def test_quoted_line_breaks_stay_in_their_row() -> None:
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ("columns = 3", "shop.toml is no column mapping"),
-        ("[columns", "shop.toml is no column mapping"),
-        ('[columns]\nuser_id="u"\nts="t"\nitem_id="i"', "does not say what a row is"),
+        ("columns = 3", "shop.toml is not a column mapping"),
+        ("[columns", "shop.toml is not a column mapping"),
+        ('[columns]\nuser_id="u"\nts="t"\nitem_id="i"', "does not determine the kind of a row"),
         ('constants.kind="click"\n[columns]\nuser_id="u"\nts="t"', "a click needs an item"),
-        ('constants.kind="search"\n[columns]\nuser_id="u"\nts="t"', "a search needs words"),
+        ('constants.kind="search"\n[columns]\nuser_id="u"\nts="t"', "a search needs a query"),
         (
             'constants.kind="clik"\n[columns]\nuser_id="u"\nts="t"',
-            "'clik' is no kind; it may be click, click:view",
+            "'clik' is not a kind; kinds are click, click:view",
         ),
         ('[columns]\nuser_id="u"\nts="t"\nitem_id="i"\nkind="k"', r"no \[kinds\]"),
-        ('constants.kind="click"\n[columns]\nuser="u"', "shop.toml is no column mapping"),
+        ('constants.kind="click"\n[columns]\nuser="u"', "shop.toml is not a column mapping"),
     ],
 )
 def test_invalid_mapping_is_rejected_with_the_reason(mapping: str, message: str) -> None:
@@ -184,7 +184,7 @@ def test_only_the_csv_format_takes_a_mapping(tmp_path: Path) -> None:
         reader("xml")
 
 
-def test_the_real_yoochoose_log_reads_whole(tmp_path: Path) -> None:
+def test_the_whole_yoochoose_log_is_readable(tmp_path: Path) -> None:
     from stream_app.tools.feeds.event_log import LogRequest, open_log
 
     path = shared_data_dir() / "yoochoose" / "train.tsv.gz"

@@ -1,4 +1,4 @@
-"""The trivago format, on rows in its shape and on the real log."""
+"""The format trivago, on generated rows and on the real log."""
 
 from collections import Counter
 
@@ -109,7 +109,7 @@ def test_unexpected_header_is_a_user_error() -> None:
         list(trivago.rows([b"SessionId,ItemId\n", b"1,2\n"], "events"))
 
 
-def test_the_real_log_reads_whole() -> None:
+def test_the_whole_log_is_readable() -> None:
     path = shared_data_dir() / "trivago" / "events.csv.gz"
     if not path.is_file():
         pytest.skip(f"no real log at {path}; set HEADRACE_DATA")
