@@ -140,12 +140,12 @@ class GeneratedUser:
         self._n_sessions += 1
         self.current_item, self.in_session = None, True
 
-    def act(self, shown: RecommendationList | None, ts: int) -> Step:
+    def act(self, displayed: RecommendationList | None, ts: int) -> Step:
         """Take one step.
 
         Parameters
         ----------
-        shown
+        displayed
             The list on the page, if any.
         ts
             Timestamp of the events, milliseconds since the epoch.
@@ -168,8 +168,8 @@ class GeneratedUser:
             self._to_cart = None
         else:
             clicked = None
-            if shown is not None:
-                list_examination, clicked = self._examine_list(shown, ts, events)
+            if displayed is not None:
+                list_examination, clicked = self._examine_list(displayed, ts, events)
             events.append(self._organic_step(ts) if clicked is None else clicked)
         if (
             rng.random()
@@ -194,11 +194,11 @@ class GeneratedUser:
         return click_probabilities
 
     def _examine_list(
-        self, shown: RecommendationList, ts: int, events: list[ShopEvent]
+        self, displayed: RecommendationList, ts: int, events: list[ShopEvent]
     ) -> tuple[ListExamination, Click | None]:
         click_probabilities = self.click_probabilities()
         number_of, rng = self._world.catalog.number_of, self._rng
-        items = [item.id for item in shown.items]
+        items = [item.id for item in displayed.items]
         numbers = [number_of.get(item, -1) for item in items]
         item_probabilities = np.array(
             [click_probabilities[number] if number >= 0 else 0.0 for number in numbers]
@@ -218,7 +218,7 @@ class GeneratedUser:
             click_probability(best),
         )
         events.append(
-            Impression(**self._common_fields(ts), list_id=shown.list_id, items=list(examination.examined))
+            Impression(**self._common_fields(ts), list_id=displayed.list_id, items=list(examination.examined))
         )
         for number in numbers[: len(examination.examined)]:
             if number >= 0:
@@ -227,10 +227,12 @@ class GeneratedUser:
             self._n_lists_without_click += 1
             return list_examination, None
         self._n_lists_without_click = 0
-        self._source_list = (shown.list_id, items)
+        self._source_list = (displayed.list_id, items)
         number = numbers[examination.clicked]
         self._ignored_counts.pop(number, None)
-        click = self._click(number, ts, Action.DETAIL, list_id=shown.list_id, position=examination.clicked)
+        click = self._click(
+            number, ts, Action.DETAIL, list_id=displayed.list_id, position=examination.clicked
+        )
         self._maybe_add_to_cart(number, item_probabilities[examination.clicked])
         return list_examination, click
 

@@ -17,7 +17,7 @@ from topics.events import Click, Purchase, Search
 LoggedEvent = Click | Search | Purchase
 """Events of a user in a log."""
 
-Visits = Sequence[Sequence[LoggedEvent]]
+Sessions = Sequence[Sequence[LoggedEvent]]
 
 
 class LoggedUser(NamedTuple):
@@ -35,9 +35,9 @@ class LoggedUser(NamedTuple):
 
     number: int
     user_id: str
-    history: Visits | TimedSession
+    history: Sessions | TimedSession
 
-    def visits(self) -> Visits:
+    def sessions(self) -> Sessions:
         """Sessions, each with its events in order."""
         if not isinstance(self.history, TimedSession):
             return self.history
@@ -58,14 +58,14 @@ class LoggedUser(NamedTuple):
 
     def events(self) -> Iterator[LoggedEvent]:
         """All events, in order."""
-        return (event for visit in self.visits() for event in visit)
+        return (event for session in self.sessions() for event in session)
 
     @property
     def n_events(self) -> int:
         """Number of events."""
         if isinstance(self.history, TimedSession):
             return len(self.history.items)
-        return sum(len(visit) for visit in self.history)
+        return sum(len(session) for session in self.history)
 
     @property
     def start_time(self) -> float:
@@ -110,8 +110,8 @@ def read_log(path: Path, format_name: str, sessions_per_day: float = SESSIONS_PE
 
 def _read_sessions(path: Path, sessions_per_day: float) -> list[LoggedUser]:
     clock = SessionClock(sessions_per_day)
-    visits = (clock.timed_session(items) for items in read_sessions(path) if items)
-    return [LoggedUser(number, visit.user, visit) for number, visit in enumerate(visits)]
+    sessions = (clock.timed_session(items) for items in read_sessions(path) if items)
+    return [LoggedUser(number, session.user, session) for number, session in enumerate(sessions)]
 
 
 def _read_events(read: ReadRows) -> "Callable[[Path, float], list[LoggedUser]]":
@@ -140,18 +140,18 @@ def group_by_user(events: Iterable[LoggedEvent]) -> list[LoggedUser]:
     >>> def click(user, session, ts):
     ...     return Click(event_id=f"{user}{ts}", user_id=user, session_id=session, ts=ts, item_id="i")
     >>> logged_users = group_by_user([click("a", "s", 3_000), click("a", "r", 2_000), click("b", "q", 1_000)])
-    >>> [(user.user_id, [len(visit) for visit in user.visits()]) for user in logged_users]
+    >>> [(user.user_id, [len(session) for session in user.sessions()]) for user in logged_users]
     [('b', [1]), ('a', [1, 1])]
     """
     users: dict[str, dict[str | None, list[LoggedEvent]]] = {}
     for event in events:
         users.setdefault(event.user_id, {}).setdefault(event.session_id, []).append(event)
     history = []
-    for user_id, sessions in users.items():
-        visits = [sorted(visit, key=_event_time) for visit in sessions.values()]
-        history.append((user_id, sorted(visits, key=lambda visit: visit[0].time)))
+    for user_id, events_by_session in users.items():
+        sessions = [sorted(session, key=_event_time) for session in events_by_session.values()]
+        history.append((user_id, sorted(sessions, key=lambda session: session[0].time)))
     history.sort(key=lambda each: each[1][0][0].time)
-    return [LoggedUser(number, user_id, visits) for number, (user_id, visits) in enumerate(history)]
+    return [LoggedUser(number, user_id, sessions) for number, (user_id, sessions) in enumerate(history)]
 
 
 def _event_time(event: LoggedEvent) -> float:

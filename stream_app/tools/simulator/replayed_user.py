@@ -1,4 +1,4 @@
-"""Replayed users: they repeat a log, and click recommended items that the log visits later.
+"""Replayed users: they repeat a log, and click recommended items that the log contains later.
 
 A session of the log is divided into **stays**: consecutive events on the same item (three pictures of a hotel and the
 click-out are one stay), and each search. Before each stay the user examines their list (`examination_model`), without
@@ -35,7 +35,7 @@ _SESSION_ITEMS: Final = 3  # items of a session for the client's fallback chain
 class _Stay:
     """Consecutive events on one item, or a search."""
 
-    visit: int
+    session: int
     item: str | None
     examination_draw: float
     unsent: deque[LoggedEvent]
@@ -76,10 +76,10 @@ class ReplayedUser:
     >>> [event.item_id for event in user.step(None).events]
     ['a']
     >>> listed = tuple(ListedItem(item, 0.0, 1.0, Reason("popular")) for item in "cb")
-    >>> shown = RecommendationList(
+    >>> displayed = RecommendationList(
     ...     list_id="l", key="k", generated_at="", policy="fixed", model_version=1, items=listed
     ... )
-    >>> [getattr(event, "item_id", event.list_id) for event in user.step(shown).events]
+    >>> [getattr(event, "item_id", event.list_id) for event in user.step(displayed).events]
     ['l', 'c', 'b']
     >>> print(user.next_time)
     None
@@ -89,9 +89,9 @@ class ReplayedUser:
         self.user_id: Final = f"{run}{logged_user.user_id}"
         self._run = run
         self._shift = shift_ms
-        self._stays = list(_stays(logged_user.visits(), np.random.default_rng((seed, logged_user.number))))
+        self._stays = list(_stays(logged_user.sessions(), np.random.default_rng((seed, logged_user.number))))
         self._stay_index = 0
-        self._visit = -1
+        self._session = -1
         self._upcoming: dict[
             str, deque[_Stay]
         ] = {}  # stays of this session that are not recommended yet, by item
@@ -101,7 +101,7 @@ class ReplayedUser:
         self._sent = 0
         self.current_item: str | None = None
         self.segments: Sequence[str] = ()
-        self._open_visit()
+        self._open_session()
 
     @property
     def session_items(self) -> Sequence[str]:
@@ -115,11 +115,11 @@ class ReplayedUser:
             return None
         return self._stays[self._stay_index].unsent[0].time + self._shift / 1_000
 
-    def step(self, shown: RecommendationList | None) -> Step:
+    def step(self, displayed: RecommendationList | None) -> Step:
         """Examine the list and replay the next stay."""
         stay = self._stays[self._stay_index]
         events: list[ShopEvent] = []
-        list_examination = self._examine_list(shown, stay, events) if shown is not None else None
+        list_examination = self._examine_list(displayed, stay, events) if displayed is not None else None
         sales = []
         while stay.unsent:
             event = self._rewrite_event(stay.unsent.popleft())
@@ -136,9 +136,9 @@ class ReplayedUser:
         return Step(events, list_examination, sales)
 
     def _examine_list(
-        self, shown: RecommendationList, stay: _Stay, events: list[ShopEvent]
+        self, displayed: RecommendationList, stay: _Stay, events: list[ShopEvent]
     ) -> ListExamination:
-        items = [item.id for item in shown.items]
+        items = [item.id for item in displayed.items]
         examination = examine_list(
             items,
             stay.examination_draw,
@@ -149,12 +149,14 @@ class ReplayedUser:
         impression = Impression(
             event_id=f"{self.user_id}-look-{self._sent}", user_id=self.user_id, ts=self._next_ms(first),
             session_id=first.session_id, channel=first.channel, context=first.context,
-            list_id=shown.list_id, items=list(examination.examined),
+            list_id=displayed.list_id, items=list(examination.examined),
         )  # fmt: skip
         events.append(impression)
         if examination.clicked >= 0:
             events.append(
-                self._click_recommended(items[examination.clicked], examination.clicked, shown.list_id, first)
+                self._click_recommended(
+                    items[examination.clicked], examination.clicked, displayed.list_id, first
+                )
             )
         return ListExamination(len(items), len(examination.examined), examination.clicked >= 0)
 
@@ -188,16 +190,16 @@ class ReplayedUser:
         """Advance to the next stay with unsent events."""
         while self._stay_index < len(self._stays) and not self._stays[self._stay_index].unsent:
             self._stay_index += 1
-        self._open_visit()
+        self._open_session()
 
-    def _open_visit(self) -> None:
-        if self._stay_index == len(self._stays) or self._stays[self._stay_index].visit == self._visit:
+    def _open_session(self) -> None:
+        if self._stay_index == len(self._stays) or self._stays[self._stay_index].session == self._session:
             return
-        self._visit = self._stays[self._stay_index].visit
+        self._session = self._stays[self._stay_index].session
         self._upcoming, self._clicked, self.current_item = {}, {}, None
         self._items.clear()
         for stay in self._stays[self._stay_index :]:
-            if stay.visit != self._visit:
+            if stay.session != self._session:
                 break
             if stay.item is not None:
                 self._upcoming.setdefault(stay.item, deque()).append(stay)
@@ -220,8 +222,8 @@ def _time_ms(event: LoggedEvent) -> int:
     return event.ts if isinstance(event.ts, int) else round(event.time * 1_000)
 
 
-def _stays(visits: Sequence[Sequence[LoggedEvent]], rng: np.random.Generator) -> Iterator[_Stay]:
-    for number, visit in enumerate(visits):
-        for item, run in groupby(visit, item_of):
+def _stays(sessions: Sequence[Sequence[LoggedEvent]], rng: np.random.Generator) -> Iterator[_Stay]:
+    for number, session in enumerate(sessions):
+        for item, run in groupby(session, item_of):
             for unsent in [deque(run)] if item is not None else [deque((search,)) for search in run]:
                 yield _Stay(number, item, rng.random(), unsent)

@@ -10,7 +10,7 @@ from stream_app.tools.simulator.preference_world import DAY, PreferenceWorld
 from stream_app.tools.simulator.simulated_user import Step
 from topics.records import RecommendationList
 
-VISITS_PER_DAY: Final = 0.5
+USER_SESSIONS_PER_DAY: Final = 0.5
 """Mean number of sessions per user and day, a Poisson process."""
 
 MEAN_STEP_SECONDS: Final = 40.0
@@ -45,10 +45,12 @@ class ScheduledUser:
         user_id = f"{run}user-{number}"
         self._user = GeneratedUser(world, number, prefix=f"{user_id}-", user_id=user_id)
         self._rng = np.random.default_rng((world.seed, 3, number))
-        visits = self._rng.poisson((end - begin) / DAY * VISITS_PER_DAY)
-        self._visits: list[float] = sorted(self._rng.uniform(begin, end, visits).tolist(), reverse=True)
+        n_sessions = self._rng.poisson((end - begin) / DAY * USER_SESSIONS_PER_DAY)
+        self._start_times: list[float] = sorted(
+            self._rng.uniform(begin, end, n_sessions).tolist(), reverse=True
+        )
         self._next_time: float | None = begin
-        self._schedule_visit(begin)
+        self._schedule_session(begin)
 
     @property
     def user_id(self) -> str:
@@ -81,13 +83,13 @@ class ScheduledUser:
         step = self._user.act(displayed, round(now * 1_000))
         self._next_time = now + self._rng.exponential(MEAN_STEP_SECONDS)
         if not self._user.in_session:
-            self._schedule_visit(self._next_time)
+            self._schedule_session(self._next_time)
         return step
 
-    def _schedule_visit(self, now: float) -> None:
+    def _schedule_session(self, now: float) -> None:
         """Start the next session at its time, or at `now` if that has passed."""
-        if not self._visits:
+        if not self._start_times:
             self._next_time = None
             return
-        self._next_time = max(now, self._visits.pop())
+        self._next_time = max(now, self._start_times.pop())
         self._user.start_session(self._next_time)

@@ -107,7 +107,7 @@ def test_an_event_log_becomes_users_with_sessions_ordered_by_time(tmp_path: Path
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     [user] = read_log(path, "jsonl")
 
-    assert [[event.event_id for event in visit] for visit in user.visits()] == [["3", "2"], ["1"]]
+    assert [[event.event_id for event in session] for session in user.sessions()] == [["3", "2"], ["1"]]
 
 
 @pytest.mark.parametrize(

@@ -271,11 +271,11 @@ def test_examination_depth_depends_on_the_user_number_and_not_on_execution_order
 def test_a_logged_user_without_timestamps_becomes_clicks() -> None:
     from stream_app.tools.evaluation.session_files import SessionClock
 
-    visit = SessionClock(1_000).timed_session(["a", "b"])
-    [visit_events] = LoggedUser(0, visit.user, visit).visits()
+    session = SessionClock(1_000).timed_session(["a", "b"])
+    [session_events] = LoggedUser(0, session.user, session).sessions()
 
-    assert [(event.user_id, getattr(event, "item_id", "")) for event in visit_events] == [
+    assert [(event.user_id, getattr(event, "item_id", "")) for event in session_events] == [
         ("session-1", "a"),
         ("session-1", "b"),
     ]
-    assert visit_events[1].time - visit_events[0].time == 1.0
+    assert session_events[1].time - session_events[0].time == 1.0
