@@ -1,0 +1,79 @@
+"""docs/extending.md: each diff applies to a copy of the tree, and its check runs there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+PAGE = (ROOT / "docs" / "extending.md").read_text()
+PACKAGES = ("topics", "state", "stream_app", "tests")
+TITLES = (
+    "An event type",
+    "A model",
+    "A policy",
+    "A feature of the learned fusion",
+    "A sink",
+)
+SHARED_CHECKS = {
+    "A model": ("tests/checks/test_models.py", "latest"),
+    "A policy": ("tests/unit/bandit/test_bandit_policies.py", "promote"),
+}
+"""The tests that the page names for an example, and the expression that selects them."""
+
+
+def sections() -> dict[str, str]:
+    parts = re.split(r"^## (.*)\n", PAGE, flags=re.MULTILINE)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def code_block(section: str, language: str) -> str:
+    [block] = re.findall(rf"^```{language}\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    return str(block)
+
+
+def run(tree: Path, *command: str, stdin: str | None = None) -> None:
+    """Run a command in the copy; compiled kernels of this tree are found there too."""
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    finished = subprocess.run(
+        command, cwd=tree, env=environment, input=stdin, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stdout + finished.stderr
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("*.pyc"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("title", TITLES)
+def test_the_diff_applies_and_its_check_runs(title: str, tree: Path) -> None:
+    section = sections()[title]
+    run(tree, "git", "apply", "-", stdin=code_block(section, "diff"))
+    run(tree, sys.executable, "-W", "error", "-", stdin=code_block(section, "python"))
+    if title in SHARED_CHECKS:
+        path, expression = SHARED_CHECKS[title]
+        assert f"pytest -q {path} -k {expression}" in section
+        run(tree, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", path, "-k", expression)
+    run(tree, sys.executable, "-m", "ruff", "check", "--no-cache", *changed_files(section))
+    run(tree, sys.executable, "-m", "ruff", "format", "--check", "--no-cache", *changed_files(section))
+
+
+def changed_files(section: str) -> list[str]:
+    return re.findall(r"^\+\+\+ b/(.*)$", code_block(section, "diff"), re.MULTILINE)
+
+
+def test_every_section_is_tested() -> None:
+    assert tuple(sections()) == TITLES
+
+
+def test_an_event_type_takes_four_files() -> None:
+    assert len(changed_files(sections()["An event type"])) == 4

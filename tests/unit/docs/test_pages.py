@@ -1,0 +1,56 @@
+"""Every page of docs/: links lead somewhere, and paths, settings and metrics that a page names exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from stream_app.metrics import Metrics
+from stream_app.settings import Settings
+from tests.support import ROOT
+
+PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
+PATH = re.compile(r"`((?:stream_app|state|topics|tests|deploy|docs)/[\w/.\-]*)`")
+MAKE_VARIABLES = {"HEADRACE_CACHE"}
+"""Variables of the Makefile, not settings of a worker."""
+
+
+@pytest.fixture(scope="module")
+def metric_names() -> set[str]:
+    families = Metrics().registry.collect()
+    return {name for family in families for name in (family.name, f"{family.name}_total")}
+
+
+def page_id(page: Path) -> str:
+    return page.relative_to(ROOT).as_posix()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text()):
+        if target.startswith(("http:", "https:")):
+            continue
+        name, _, anchor = target.partition("#")
+        linked = (page.parent / name).resolve() if name else page
+        assert linked.exists(), f"{page_id(page)} links to {target}"
+        if anchor:
+            headings = re.findall(r"^#+ (.*)$", linked.read_text(), re.MULTILINE)
+            anchors = {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+            assert anchor in anchors, f"{page_id(page)} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_paths_exist(page: Path) -> None:
+    for path in PATH.findall(page.read_text()):
+        assert (ROOT / path).exists(), f"{page_id(page)} names {path}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_settings_exist(page: Path) -> None:
+    named = set(re.findall(r"HEADRACE_[A-Z_]*[A-Z]", page.read_text())) - MAKE_VARIABLES
+    assert named <= {f"HEADRACE_{name.upper()}" for name in Settings.model_fields}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_metrics_exist(page: Path, metric_names: set[str]) -> None:
+    assert set(re.findall(r"\bheadrace_[a-z_]*[a-z]\b", page.read_text())) <= metric_names
