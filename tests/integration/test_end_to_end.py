@@ -8,10 +8,9 @@ import msgspec
 import pytest
 
 from stream_app.client.redis_contract import user_key
-from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
-from tests.support.kafka_records import KafkaRecord
+from tests.support.kafka_records import to_record
 from tests.support.worker_handle import WorkerHandle
 from topics.events import Click, Erasure
 
@@ -46,8 +45,7 @@ def write_log(target: Path) -> int:
 
 def send_click(environment: IntegrationEnvironment, user: str, number: int, item: str = "item-1") -> None:
     event = Click(event_id=f"more-{number}", user_id=user, ts=round(time.time() * 1000), item_id=item)
-    sent = event_record(event)
-    environment.send([KafkaRecord(sent.topic, sent.key, sent.value)])
+    environment.send([to_record(event)])
 
 
 def wait_for_accepted(environment: IntegrationEnvironment, worker: WorkerHandle, n_expected: int) -> None:
@@ -57,7 +55,7 @@ def wait_for_accepted(environment: IntegrationEnvironment, worker: WorkerHandle,
     )
 
 
-def test_a_replayed_log_becomes_lists_that_survive_a_restart_and_are_erased(  # noqa: PLR0915  # one story
+def test_a_replayed_log_becomes_lists_that_survive_a_restart_and_are_erased(
     environment: IntegrationEnvironment, tmp_path: Path
 ) -> None:
     worker = environment.start_worker().wait_until_ready()
@@ -69,6 +67,15 @@ def test_a_replayed_log_becomes_lists_that_survive_a_restart_and_are_erased(  # 
     assert f"{events} records of {len(USERS)} shoppers sent and acknowledged" in output
     worker.wait_until(lambda: len(environment.user_lists(USERS)) == len(USERS), "a list for every shopper")
     wait_for_accepted(environment, worker, events)
+    check_metrics(worker)
+    check_show_commands(environment, worker)
+    stop_cleanly(environment, worker)
+    worker = restart_and_compare_lists(environment)
+    erase_user(environment, worker, events)
+    check_erasure_after_restart(environment)
+
+
+def check_metrics(worker: WorkerHandle) -> None:
     worker.wait_until(
         lambda: (
             worker.metric("headrace_table_users") == len(USERS)
@@ -83,6 +90,8 @@ def test_a_replayed_log_becomes_lists_that_survive_a_restart_and_are_erased(  # 
     assert worker.metric("headrace_flush_seconds_sum") > 0
     assert worker.metric("headrace_replica_lag_seconds") == 0
 
+
+def check_show_commands(environment: IntegrationEnvironment, worker: WorkerHandle) -> None:
     status, output = environment.run_command("show", "user", USERS[0])
     assert status == 0, output
     assert user_key(USERS[0]) in output
@@ -103,16 +112,19 @@ def test_a_replayed_log_becomes_lists_that_survive_a_restart_and_are_erased(  # 
     assert "Redis holds no list at recs:user:{nobody}" in output
     assert "Traceback" not in output
 
-    # A clean stop.
+
+def stop_cleanly(environment: IntegrationEnvironment, worker: WorkerHandle) -> None:
     stop_requested = time.monotonic()
     status = worker.terminate()
     assert status == 0, worker.log
     assert time.monotonic() - stop_requested < 15
     snapshots = sorted(environment.data_dir().glob("models/*.snapshot"))
     assert snapshots, "a worker that stops leaves a snapshot"
-    lists_before = environment.user_lists(USERS)
 
-    # A new start: from the snapshot, not from the log; what Redis lost is there again.
+
+def restart_and_compare_lists(environment: IntegrationEnvironment) -> WorkerHandle:
+    """Start from the snapshot, not from the log; lists that Redis lost are published again."""
+    lists_before = environment.user_lists(USERS)
     environment.redis.flushdb()
     worker = environment.start_worker().wait_until_ready()
     worker.wait_until(
@@ -129,11 +141,13 @@ def test_a_replayed_log_becomes_lists_that_survive_a_restart_and_are_erased(  # 
         user: lists_before[user].items for user in unchanged
     }
     assert {found.model_version for found in lists_after.values()} == {newest_version}
+    return worker
 
-    # An erasure.
+
+def erase_user(environment: IntegrationEnvironment, worker: WorkerHandle, n_events: int) -> None:
     erased_user, *others = USERS
-    sent = event_record(Erasure(event_id="forget-me", user_id=erased_user, ts=round(time.time() * 1000)))
-    environment.send([KafkaRecord(sent.topic, sent.key, sent.value)])
+    erasure = Erasure(event_id="forget-me", user_id=erased_user, ts=round(time.time() * 1000))
+    environment.send([to_record(erasure)])
     worker.wait_until(
         lambda: not environment.redis.exists(user_key(erased_user)), "the erased list to vanish"
     )
@@ -143,7 +157,7 @@ def test_a_replayed_log_becomes_lists_that_survive_a_restart_and_are_erased(  # 
     worker.wait_until(
         lambda: (
             all(
-                f.model_version == events + 1 + len(others)
+                f.model_version == n_events + 1 + len(others)
                 for f in environment.user_lists([others[-1]]).values()
             )
             and worker.metric("headrace_pending_users") == 0
@@ -153,8 +167,11 @@ def test_a_replayed_log_becomes_lists_that_survive_a_restart_and_are_erased(  # 
     assert not environment.redis.exists(user_key(erased_user))
     assert environment.rows()[erased_user].counts.total == 0
     assert not environment.rows()[erased_user].recent
-
     assert worker.terminate() == 0, worker.log
+
+
+def check_erasure_after_restart(environment: IntegrationEnvironment) -> None:
+    erased_user, *others = USERS
     # As if the worker had ended between the erasure and its word to Redis.
     environment.redis.set(user_key(erased_user), b"{}")
     worker = environment.start_worker().wait_until_ready()

@@ -10,7 +10,7 @@ from aiokafka.partitioner import murmur2
 from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.integration_environment import PARTITIONS, IntegrationEnvironment, clean_environment
-from tests.support.kafka_records import KafkaRecord
+from tests.support.kafka_records import KafkaRecord, to_record
 from tests.support.run_outcome import deduplicate
 from tests.support.worker_handle import WorkerHandle
 from topics.catalog import INTERACTIONS, USER_EVENTS, changelog
@@ -49,11 +49,6 @@ def with_wrong_key(event: ShopEvent, index: int) -> KafkaRecord:
     sent = event_record(event)
     key = (None, b"user-0-of-another-shop", b"\xff\xfe", b"", b"user-1 ")[index % 5]
     return KafkaRecord(sent.topic, key, sent.value, index % PARTITIONS)
-
-
-def with_right_key(event: ShopEvent) -> KafkaRecord:
-    sent = event_record(event)
-    return KafkaRecord(sent.topic, sent.key, sent.value)
 
 
 def partition_of(user: str) -> int:
@@ -99,8 +94,7 @@ def test_misrouted_and_duplicate_events_count_once_across_a_restart(
         worker = environment.start_worker().wait_until_ready()
         # Two in three stand wrong.
         records = [
-            with_wrong_key(event, n) if n % 3 else with_right_key(event)
-            for n, event in enumerate(shop_events)
+            with_wrong_key(event, n) if n % 3 else to_record(event) for n, event in enumerate(shop_events)
         ]
         n_wrong_keys = sum(
             record.key != event.user_id.encode() for record, event in zip(records, shop_events, strict=True)
@@ -122,7 +116,7 @@ def test_misrouted_and_duplicate_events_count_once_across_a_restart(
         )
 
         # All of them again, and some of them under a wrong key again.
-        environment.send(map(with_right_key, shop_events))
+        environment.send(map(to_record, shop_events))
         rekeyed_again = [with_wrong_key(event, n) for n, event in enumerate(shop_events) if n % 4 == 0]
         environment.send(rekeyed_again)
         wait_for_outcomes(
@@ -142,7 +136,7 @@ def test_misrouted_and_duplicate_events_count_once_across_a_restart(
         assert worker.terminate() == 0, worker.log
 
         worker = environment.start_worker().wait_until_ready()
-        environment.send(map(with_right_key, shop_events))
+        environment.send(map(to_record, shop_events))
         wait_for_outcomes(environment, worker, accepted=0, duplicate=len(shop_events), replayed=0)
         assert worker.metric("headrace_interactions_folded_total") == 0
         assert log_of(environment) == log

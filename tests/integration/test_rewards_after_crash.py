@@ -11,12 +11,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from stream_app.kafka.event_records import event_record
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import ADDITIVE, RATE, kill_mid_run
 from tests.support.generated_log import generate_log
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
-from tests.support.kafka_records import KafkaRecord
+from tests.support.kafka_records import KafkaRecord, to_record
 from tests.support.log_feeder import LogFeeder
 from tests.support.run_outcome import wait_until_settled
 from tests.support.worker_handle import WorkerHandle
@@ -99,7 +98,11 @@ def reactions(lists: dict[str, RecommendationList], clicked: set[tuple[str, str]
         # a shop that sends twice
         events.append(events[-1])
     np.random.default_rng(3).shuffle(events)
-    return Reactions(_records(before_crash), _records(events), without_list_id_reactions)
+    return Reactions(
+        [to_record(event) for event in before_crash],
+        [to_record(event) for event in events],
+        without_list_id_reactions,
+    )
 
 
 def clicked_in(records: Sequence[KafkaRecord]) -> set[tuple[str, str]]:
@@ -108,11 +111,6 @@ def clicked_in(records: Sequence[KafkaRecord]) -> set[tuple[str, str]]:
     return {
         (each["user_id"], each["item_id"]) for each in observed if "item_id" in each and "user_id" in each
     }
-
-
-def _records(events: list[Event]) -> list[KafkaRecord]:
-    sent = [event_record(event) for event in events]
-    return [KafkaRecord(each.topic, each.key, each.value) for each in sent]
 
 
 class ObservedRewards(NamedTuple):
@@ -253,7 +251,7 @@ def test_a_purchase_is_attributed_to_its_click_after_list_eviction_and_a_crash(
 
     def sent(event_type: type[Event], user: str, **fields: Any) -> KafkaRecord:
         event = event_type(event_id=f"p{next(numbers)}", user_id=user, ts=int(time.time() * 1000), **fields)  # type: ignore[call-arg]
-        return _records([event])[0]
+        return to_record(event)
 
     max_retained_lists = 100
     buyers, others = (

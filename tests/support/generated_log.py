@@ -6,8 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from stream_app.kafka.event_records import event_record
-from tests.support.kafka_records import KafkaRecord
+from tests.support.kafka_records import KafkaRecord, to_record
 from topics.events import Action, Click, OrderLine, Purchase, Search
 
 
@@ -51,8 +50,7 @@ def generate_log(events: int, *, users: int = 500, items: int = 90, seed: int = 
     for place, (_, event) in enumerate(timed):
         while again and again[0][0] <= place:
             records.append(again.pop(0)[1])
-        sent = event_record(event)
-        record = KafkaRecord(sent.topic, sent.key, sent.value)
+        record = to_record(event)
         records.append(record)
         if rng.random() < 0.02:
             again = sorted([*again, (place + int(rng.integers(1, 400)), record)], key=lambda entry: entry[0])

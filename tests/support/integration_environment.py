@@ -24,11 +24,10 @@ from redis import Redis
 
 from state.row import UserRow, decode_row
 from stream_app.client.redis_contract import decode_list, user_key
-from stream_app.kafka.event_records import event_record
 from stream_app.settings import Settings, child_environment, load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.environment.worker_pool import WorkerProcess
-from tests.support.kafka_records import ConsumedRecord, KafkaRecord, producer_for, send_records
+from tests.support.kafka_records import ConsumedRecord, KafkaRecord, producer_for, send_records, to_record
 from tests.support.worker_handle import WorkerHandle
 from topics import admin
 from topics.catalog import INTERACTIONS, SHOP_TOPICS, catalog, changelog
@@ -206,5 +205,4 @@ def send_click(
     """A click that happens now."""
     now = time.time_ns()
     event = Click(event_id=event_id or f"now-{now}", user_id=user, ts=now // 1_000_000, item_id=item)
-    sent = event_record(event)
-    environment.send([KafkaRecord(sent.topic, sent.key, sent.value)])
+    environment.send([to_record(event)])

@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 import kafka
 
+from stream_app.kafka.event_records import event_record
+from topics.events import Event
+
 
 class KafkaRecord(NamedTuple):
     """A record for Kafka; without a partition its key decides."""
@@ -13,6 +16,12 @@ class KafkaRecord(NamedTuple):
     key: bytes | None
     value: bytes | None
     partition: int | None = None
+
+
+def to_record(event: Event) -> KafkaRecord:
+    """The record of an event, with the key and topic of a sender of the shop."""
+    sent = event_record(event)
+    return KafkaRecord(sent.topic, sent.key, sent.value)
 
 
 class ConsumedRecord(NamedTuple):
