@@ -6,7 +6,7 @@ from typing import Protocol
 
 
 class RecordAppender(Protocol):
-    """Takes a record for Kafka; `stream_app.kafka.batch_producer.Outbox.append`."""
+    """Appends a record to a batch; `stream_app.kafka.batch_producer.BatchProducer.append`."""
 
     def __call__(
         self,
@@ -17,7 +17,7 @@ class RecordAppender(Protocol):
         on_delivered: Callable[[int], None] | None = None,
         /,
     ) -> None:
-        """Take it; never waits. `on_delivered` is called with the offset of the batch's last record."""
+        """Append without waiting. `on_delivered` is called with the offset of the last record of the batch."""
 
 
 class DeliveryCallbacks(dict[int, Callable[[int], None]]):

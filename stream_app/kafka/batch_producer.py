@@ -1,9 +1,9 @@
-"""Records to Kafka, gathered a partition at a time and sent as whole batches.
+"""Sends records to Kafka in batches, one open batch per partition.
 
-Sending each record by itself costs Faust and aiokafka some 100 µs of bookkeeping (a future, a queue, a task
-switch); appending it to a batch costs 3 µs. The price is that delivery is known a batch at a time, which is all
-the changelog and the commit need: `flush` returns only when every record given before is acknowledged, and raises
-when one is not, so that no offset is committed over a lost record.
+Sending each record separately costs Faust and aiokafka about 100 µs (a future, a queue, a task switch); appending it
+to a batch costs 3 µs. Delivery is then known per batch only, which is enough for the changelog and the commit:
+`BatchProducer.flush` returns when all earlier records are acknowledged and raises if one is not, so that no offset
+is committed over a lost record.
 """
 
 import asyncio
@@ -14,11 +14,11 @@ DeliveryCallback = Callable[[int], None]
 """Called with the offset of the last record of a delivered batch."""
 
 _COLLECT_BYTES: Final = 256 * 1024
-"""A batch is sent when it has this many bytes, without waiting for the linger; a record that is larger by itself
-goes in a batch of its own, since Kafka's limit of a message is one of its batch."""
+"""Bytes at which a batch is sent without waiting for the linger. A larger record has a batch of its own, because
+Kafka's message limit applies to the batch."""
 
 MAX_RECORD_BYTES: Final = 3 * 1024 * 1024
-"""Largest record: with room to spare below the 4 MiB that our topics take (`topics.catalog`)."""
+"""Maximum size of a record, with a margin below the 4 MiB limit of the topics (`topics.catalog`)."""
 
 
 class BatchSender(Protocol):
@@ -28,15 +28,15 @@ class BatchSender(Protocol):
         """A new batch builder."""
 
     async def send_batch(self, batch: Any, topic: str, *, partition: int) -> Any:
-        """Queue a batch; returns the future of its metadata."""
+        """Queue a batch and return the future of its metadata."""
 
 
 class DeliveryError(RuntimeError):
-    """Kafka did not take a batch."""
+    """Kafka did not acknowledge a batch."""
 
 
 class RecordTooLargeError(ValueError):
-    """A record is larger than a batch may be; it was not taken, and others are not concerned."""
+    """A record exceeds the maximum batch size; it was not appended, and other records are not affected."""
 
 
 class _RecordBatch:
@@ -52,17 +52,16 @@ class _RecordBatch:
 
 
 class BatchProducer:
-    """Batches of records, one open a partition.
+    """Sends records in batches, with one open batch per partition.
 
     Parameters
     ----------
     producer
-        Gives the running producer; called at each use, since Faust replaces it on restart.
+        Returns the running producer; called at each use, since Faust replaces it on restart.
     linger
-        Seconds that a record waits for company.
+        Seconds that a batch waits for more records.
     on_failure
-        Called once with the error when a batch could not be delivered: the worker must stop, and read the
-        events again.
+        Called once with the error if a batch could not be delivered: the worker must stop and read the events again.
     """
 
     def __init__(
@@ -80,7 +79,7 @@ class BatchProducer:
 
     @property
     def n_pending(self) -> int:
-        """Records not yet handed to the producer."""
+        """Number of records not yet passed to the producer."""
         return sum(batch.count for batch in self._ready) + sum(
             batch.count for batch in self._filling.values()
         )
@@ -93,14 +92,14 @@ class BatchProducer:
         value: bytes | None,
         on_delivered: DeliveryCallback | None = None,
     ) -> None:
-        """Add one record; never waits.
+        """Append one record without waiting.
 
         Raises
         ------
         DeliveryError
             If an earlier batch failed.
         RecordTooLargeError
-            If the record is larger than a batch may be.
+            If the record exceeds the maximum batch size.
         """
         if self._failure is not None:
             raise DeliveryError("an earlier batch was not delivered") from self._failure
@@ -108,7 +107,9 @@ class BatchProducer:
         batch = self._filling.get(topic_partition)
         size = len(value or b"") + len(key or b"")
         if size > MAX_RECORD_BYTES:
-            raise RecordTooLargeError(f"a record of {size} bytes for {topic} is over {MAX_RECORD_BYTES}")
+            raise RecordTooLargeError(
+                f"a record of {size} bytes for {topic} exceeds the maximum of {MAX_RECORD_BYTES}"
+            )
         if batch is not None and batch.bytes + size > 2 * _COLLECT_BYTES:
             self._close(topic_partition)
             batch = None
@@ -120,7 +121,7 @@ class BatchProducer:
             if batch.builder.append(timestamp=None, key=key, value=value) is None:
                 del self._filling[topic_partition]
                 raise RecordTooLargeError(
-                    f"a record of {len(value or b'')} bytes for {topic} is over the batch size"
+                    f"a record of {len(value or b'')} bytes for {topic} exceeds the maximum batch size"
                 )
         batch.count += 1
         batch.bytes += size
@@ -132,12 +133,12 @@ class BatchProducer:
             self._timer = asyncio.get_running_loop().call_later(self._linger, self._on_linger)
 
     async def flush(self) -> None:
-        """Send all that was appended and wait until Kafka has it.
+        """Send all appended records and wait until Kafka acknowledges them.
 
         Raises
         ------
         DeliveryError
-            If any batch, of now or earlier, was not delivered.
+            If any batch, including earlier ones, was not delivered.
         """
         for topic_partition in list(self._filling):
             self._close(topic_partition)
@@ -172,7 +173,7 @@ class BatchProducer:
             self._sending = asyncio.get_running_loop().create_task(self._send_ready())
 
     async def _send_ready(self) -> None:
-        # One task sends, in order: two batches of a partition must not overtake one another.
+        # One task sends in order: a batch must not overtake an earlier one of its partition.
         try:
             while self._ready:
                 batch = self._ready.pop(0)
@@ -181,7 +182,7 @@ class BatchProducer:
                 )
                 self._in_flight.add(future)
                 future.add_done_callback(lambda done, batch=batch: self._on_done(done, batch))
-        except Exception as error:  # noqa: BLE001  # whatever it was, nothing may be committed over it
+        except Exception as error:  # noqa: BLE001  # after any error no offset may be committed
             self._fail(error)
         finally:
             self._sending = None

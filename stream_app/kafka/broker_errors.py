@@ -1,4 +1,4 @@
-"""Commands and Kafka: reading without a trace, and what kafka-python raises, in a sentence that says what to do."""
+"""Kafka for commands: a consumer without a group, and kafka-python's errors as errors for people."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,18 +8,18 @@ from stream_app.errors import UserError
 from topics.broker_client import BrokerUnavailableError
 
 BOOTSTRAP_MS: Final = 10_000
-"""How long a command waits for a broker to answer."""
+"""Milliseconds that a command waits for a broker."""
 
 
 def groupless_consumer(broker: str) -> Any:
-    """A consumer without a group, connected: what a command reads changes nothing on the broker.
+    """A connected consumer without a group; reading leaves no state on the broker.
 
     Raises
     ------
     kafka.errors.KafkaError
         If no broker answers; see `broker_errors`.
     """
-    from kafka import KafkaConsumer  # noqa: PLC0415  # heavy, and only commands need it
+    from kafka import KafkaConsumer  # noqa: PLC0415  # slow to import, and only commands need it
 
     return KafkaConsumer(
         bootstrap_servers=broker.split(","),
@@ -27,7 +27,7 @@ def groupless_consumer(broker: str) -> Any:
         group_id=None,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
-        # kafka-python computes them in Python, which took most of the time
+        # kafka-python computes checksums in Python, which took most of the time.
         check_crcs=False,
         allow_auto_create_topics=False,
     )
@@ -35,7 +35,7 @@ def groupless_consumer(broker: str) -> Any:
 
 @contextmanager
 def broker_errors(broker: str) -> Iterator[None]:
-    """Turn what kafka-python raises into one sentence."""
+    """Convert kafka-python's errors into a `UserError` with one sentence."""
     from kafka.errors import KafkaError, KafkaTimeoutError  # noqa: PLC0415
 
     try:
@@ -43,10 +43,10 @@ def broker_errors(broker: str) -> Iterator[None]:
     except KafkaTimeoutError:
         raise UserError(str(BrokerUnavailableError(broker))) from None
     except KafkaError as error:
-        raise UserError(f"The Kafka broker at {broker} refused: {error}") from None
+        raise UserError(f"The Kafka broker at {broker} refused the request: {error}") from None
 
 
 def require_topic(name: str, broker: str, *, exists: bool) -> None:
-    """Say what to do where a topic is not there."""
+    """Raise a `UserError` that names the remedy if a topic is missing."""
     if not exists:
-        raise UserError(f"There is no topic {name} at {broker}. `headrace topics create` makes the topics.")
+        raise UserError(f"There is no topic {name} at {broker}. `headrace topics create` creates the topics.")

@@ -1,4 +1,4 @@
-"""Events as Kafka records: the topic, the key and the JSON that a producer sends."""
+"""Converts events into Kafka records: topic, key and JSON value."""
 
 from typing import Final
 
@@ -8,11 +8,11 @@ from topics.catalog import topic_of
 from topics.events import Event
 
 MAX_RECORD_BYTES: Final = 900_000
-"""Longest value that is sent; Kafka's own bound is a mebibyte for a whole request."""
+"""Maximum size of a sent value; Kafka's default limit is one mebibyte for a whole request."""
 
 
 class ProducerRecord(msgspec.Struct, frozen=True):
-    """One record as it goes to Kafka."""
+    """One record to send to Kafka."""
 
     topic: str
     key: bytes | None
@@ -20,7 +20,7 @@ class ProducerRecord(msgspec.Struct, frozen=True):
 
 
 def event_record(event: Event) -> ProducerRecord:
-    """The Kafka record of an event: its topic, its key, its JSON.
+    """The Kafka record of an event.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The port that records leave by, and an in-memory adapter for tests; `kafka_outbox` has the real one."""
+"""The port that sends event records, and an in-memory adapter; `kafka_event_sender` has the Kafka adapter."""
 
 from typing import Protocol
 
@@ -6,31 +6,31 @@ from stream_app.kafka.event_records import ProducerRecord
 
 
 class EventSender(Protocol):
-    """Where records go."""
+    """Sends records."""
 
     def send(self, record: ProducerRecord) -> None:
-        """Hand over one record; may wait for room."""
+        """Send one record; waits while too many are unacknowledged."""
 
     def flush(self) -> int:
-        """Wait until everything is acknowledged and return how many records were."""
+        """Wait until all records are acknowledged, and return their number."""
 
     def close(self) -> None:
-        """Let go of the connection."""
+        """Close the connection."""
 
 
 class InMemoryEventSender:
-    """Keeps the records in a list, for tests."""
+    """Stores the records in a list, for tests."""
 
     def __init__(self) -> None:
         self.records: list[ProducerRecord] = []
 
     def send(self, record: ProducerRecord) -> None:
-        """Keep one record."""
+        """Store one record."""
         self.records.append(record)
 
     def flush(self) -> int:
-        """How many records there are."""
+        """The number of stored records."""
         return len(self.records)
 
     def close(self) -> None:
-        """Nothing to let go of."""
+        """Do nothing."""

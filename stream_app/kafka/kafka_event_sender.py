@@ -1,4 +1,4 @@
-"""The outbox that is Kafka."""
+"""Sends event records to Kafka with kafka-python."""
 
 import contextlib
 import time
@@ -11,20 +11,21 @@ from stream_app.errors import UserError
 from stream_app.kafka.event_records import ProducerRecord
 
 MAX_IN_FLIGHT: Final = 10_000
-"""Most records sent but not acknowledged; then sending waits."""
+"""Maximum number of unacknowledged records; sending waits beyond it."""
 
-_ACK_TIMEOUT_SECONDS: Final = 30.0  # seconds without one acknowledgement before the broker counts as gone
+_ACK_TIMEOUT_SECONDS: Final = 30.0
+"""Seconds without any acknowledgement after which the broker counts as unavailable."""
 
 
 class KafkaEventSender:
-    """Sends with kafka-python: acknowledged by all replicas, in order, in small batches.
+    """Sends records in order, in small batches, acknowledged by all replicas.
 
     Parameters
     ----------
     broker
         Bootstrap servers, comma-separated host:port.
     linger
-        Seconds that records wait for company.
+        Seconds that a batch waits for more records.
 
     Raises
     ------
@@ -35,7 +36,7 @@ class KafkaEventSender:
     def __init__(self, broker: str, *, linger: float = 0.002) -> None:
         self._broker = broker
         self._sent = 0
-        self._acknowledged = 0  # written by the producer's own thread only
+        self._acknowledged = 0  # written only by the producer's thread
         self._failure: Exception | None = None
         try:
             self._producer = kafka.KafkaProducer(
@@ -54,12 +55,12 @@ class KafkaEventSender:
             raise self._unavailable_error(error) from None
 
     def send(self, record: ProducerRecord) -> None:
-        """Send one record; waits while `MAX_IN_FLIGHT` are not acknowledged.
+        """Send one record; waits while `MAX_IN_FLIGHT` records are unacknowledged.
 
         Raises
         ------
         UserError
-            If the broker is away or lacks the topic.
+            If the broker is unavailable or has no such topic.
         """
         self._check()
         if self._sent - self._acknowledged >= MAX_IN_FLIGHT:
@@ -69,7 +70,7 @@ class KafkaEventSender:
         except kafka.errors.KafkaTimeoutError:
             raise UserError(
                 f"The broker at {self._broker} does not answer for the topic {record.topic}: "
-                "`headrace doctor` says why, `headrace topics create` makes missing topics."
+                "`headrace doctor` finds the cause, `headrace topics create` creates missing topics."
             ) from None
         except kafka.errors.KafkaError as error:
             raise self._unavailable_error(error) from None
@@ -78,25 +79,25 @@ class KafkaEventSender:
         future.add_errback(self._on_failure)
 
     def flush(self) -> int:
-        """Wait until everything sent is acknowledged.
+        """Wait until all sent records are acknowledged.
 
         Returns
         -------
         int
-            Records acknowledged since the beginning.
+            Number of acknowledged records since construction.
 
         Raises
         ------
         UserError
-            If the broker refuses a record or stays away.
+            If the broker refuses a record or is unavailable.
         """
         self._wait_for_acknowledgements(self._sent)
         return self._acknowledged
 
     def close(self) -> None:
-        """Close the connection without waiting for what is still on the way."""
+        """Close the connection without waiting for unacknowledged records."""
         undelivered = self._failure is not None or self._sent > self._acknowledged
-        with contextlib.suppress(kafka.errors.KafkaError):  # what is still on the way has been given up
+        with contextlib.suppress(kafka.errors.KafkaError):  # unacknowledged records are abandoned
             self._producer.close(timeout=0 if undelivered else 5)
 
     def _on_acknowledged(self, _: object) -> None:
@@ -125,6 +126,6 @@ class KafkaEventSender:
     def _unavailable_error(self, error: Exception) -> UserError:
         reason = str(error) or type(error).__name__
         return UserError(
-            f"The Kafka broker at {self._broker} does not take records ({reason}); check HEADRACE_BROKER, "
-            "or let `headrace doctor` look."
+            f"The Kafka broker at {self._broker} does not accept records ({reason}); check HEADRACE_BROKER, "
+            "or run `headrace doctor`."
         )

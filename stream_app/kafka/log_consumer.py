@@ -1,4 +1,4 @@
-"""How a worker reads what all workers write: consumers without a group, each with the task that follows it."""
+"""Consumers without a group, with which a worker reads the logs of all workers."""
 
 import asyncio
 import logging
@@ -41,7 +41,7 @@ def decode_or_warn(decoder: RecordDecoder[_RecordT], record: Any, topic: str) ->
 
 
 def log_consumer(broker: str) -> Any:
-    """A consumer that reads where it is told to and leaves no trace on the broker; not started.
+    """A consumer with manual assignment that leaves no state on the broker; not started.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def log_consumer(broker: str) -> Any:
 
 
 async def stop_consumer_task(task: "asyncio.Task[None] | None", consumer: Any) -> None:
-    """End a task that follows a consumer, then the consumer; None for what was never started."""
+    """Stop a task that reads a consumer, then the consumer; both may be None if never started."""
     if task is not None:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

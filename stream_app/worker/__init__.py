@@ -1,5 +1,8 @@
-"""One worker process: `app` wires its parts, `lifecycle` starts it, `replica` follows the logs into the models.
+"""One worker process.
 
-The agents are thin: decode, call pure code, send. Faust is named only in `app`, `agents` and the adapters
-`transport`, `ordering`, `monitor`, `process`.
+`lifecycle` starts it, `app` is the Faust application, `bootstrap` wires the components. The agents are thin:
+`event_processor` processes a user event, `reward_attributor` attributes it to a list, `replica` folds the logs into
+the models, `list_recovery` restores the published lists after an assignment, `policy_controller` follows the policy
+assignment. Faust is imported only by `app`, `agents` and the adapters `faust_transport`, `faust_monitor`,
+`record_order` and `process`.
 """

@@ -1,4 +1,4 @@
-"""Writes dead letters: the record, whole, with the reason."""
+"""Writes rejected records to the dead-letter topic, whole, with the reason."""
 
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from topics.records import DeadLetter
 _encoder: Final = msgspec.json.Encoder()
 
 MAX_VALUE_BYTES: Final = 1024 * 1024
-"""Bytes kept of a value: what Kafka takes by default. A record that was compressed can be far larger."""
+"""Maximum size of a stored value: Kafka's default message limit. A record that was compressed can be far larger."""
 
 
 class DeadLetterWriter:
@@ -22,9 +22,9 @@ class DeadLetterWriter:
     Parameters
     ----------
     append
-        Where records to Kafka go.
+        Appends records to Kafka.
     metrics
-        Counts them by reason.
+        Counts dead letters by reason.
     """
 
     def __init__(self, append: RecordAppender, metrics: Metrics) -> None:
@@ -36,7 +36,7 @@ class DeadLetterWriter:
         value, key = message.value, message.key
         detail = error.detail
         if value is not None and len(value) > MAX_VALUE_BYTES:
-            detail += f" (the first {MAX_VALUE_BYTES} of {len(value)} bytes are kept)"
+            detail += f" (truncated to {MAX_VALUE_BYTES} of {len(value)} bytes)"
             value = value[:MAX_VALUE_BYTES]
         if key is not None and len(key) > MAX_VALUE_BYTES:
             key = key[:MAX_VALUE_BYTES]

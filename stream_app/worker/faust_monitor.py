@@ -1,7 +1,7 @@
-"""Faust's own figures for Prometheus, without a price an event.
+"""Faust's own Prometheus metrics at low cost per event.
 
-Faust's Prometheus sensor updates a dozen labelled metrics an event, 40 µs in all. This one counts in plain
-attributes and copies them to the same metrics when asked, once a second.
+Faust's Prometheus sensor updates a dozen labeled metrics per event, 40 µs in total. This one counts in plain
+attributes; the worker copies them to the same metrics once a second.
 """
 
 from time import monotonic
@@ -11,16 +11,16 @@ from faust.sensors.prometheus import FaustMetrics, PrometheusMonitor
 from prometheus_client import CollectorRegistry
 
 _SAMPLE_EVERY: Final = 16
-"""One event in so many is timed for the runtime histogram."""
+"""One event of this number is timed for the runtime histogram."""
 
 
 class ScrapedMonitor(PrometheusMonitor):  # type: ignore[misc]
-    """Faust's monitor, its metrics on a registry of ours under Faust's own names with the prefix ``faust``.
+    """Faust's monitor; its metrics have Faust's names with the prefix ``faust``, on the given registry.
 
     Parameters
     ----------
     registry
-        Where they are registered.
+        The registry that the metrics are added to.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -28,17 +28,17 @@ class ScrapedMonitor(PrometheusMonitor):  # type: ignore[misc]
         self._by_stream: dict[Any, int] = {}
 
     def on_message_in(self, tp: Any, offset: int, message: Any) -> None:  # noqa: ARG002  # Faust's signature
-        """Count a message that is handed to the streams."""
+        """Count a message that enters the streams."""
         self.messages_received_total += 1
         self.messages_active += 1
         self.messages_received_by_topic[tp.topic] += 1
         self.tp_read_offsets[tp] = offset
 
     def on_stream_event_in(self, tp: Any, offset: int, stream: Any, event: Any) -> dict[str, float] | None:  # noqa: ARG002
-        """Count an event that a stream begins to process; time one in a few."""
+        """Count an event that a stream starts to process; time a sample."""
         self.events_total += 1
         self.events_active += 1
-        # Faust's watchdog calls a stream stuck whose partitions have no time here.
+        # Faust's watchdog reports a stream as stuck if its partitions have no time here.
         self.stream_inbound_time[tp] = monotonic()
         key = id(stream)
         if key not in self._by_stream:
@@ -55,31 +55,31 @@ class ScrapedMonitor(PrometheusMonitor):  # type: ignore[misc]
         event: Any,  # noqa: ARG002
         state: dict[str, float] | None = None,
     ) -> None:
-        """Count an event that a stream is done with."""
+        """Count an event that a stream has processed."""
         self.events_active -= 1
         if state is not None:
             self._metrics.events_runtime_latency.observe(self.ms_since(state["time_in"]))
 
     def on_message_out(self, tp: Any, offset: int, message: Any) -> None:  # noqa: ARG002
-        """Count a message that is acknowledged."""
+        """Count an acknowledged message."""
         self.messages_active -= 1
 
     def on_table_get(self, table: Any, key: Any) -> None:  # noqa: ARG002
-        """Count a look-up."""
+        """Count a read of a table."""
         self._table_or_create(table).keys_retrieved += 1
 
     def on_table_set(self, table: Any, key: Any, value: Any) -> None:  # noqa: ARG002
-        """Count a write."""
+        """Count a write to a table."""
         self._table_or_create(table).keys_updated += 1
 
     def track_tp_end_offset(self, tp: Any, offset: int) -> None:
-        """Note the end of a partition."""
+        """Record the end offset of a partition."""
         self.tp_end_offsets[tp] = offset
 
     def copy_to_metrics(self) -> None:
-        """Bring the metrics up to what was counted."""
+        """Copy the counts to the metrics."""
         metrics = self._metrics
-        # Only the sum is known, not the steps: the counters' values are set.
+        # Only totals are known, not increments: the values of the counters are set.
         metrics.messages_received._value.set(self.messages_received_total)  # noqa: SLF001
         metrics.active_messages.set(self.messages_active)
         metrics.total_events._value.set(self.events_total)  # noqa: SLF001

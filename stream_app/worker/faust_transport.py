@@ -1,6 +1,16 @@
-"""Faust's inner loop with less on the way: a producer, a consumer and a schema of our own.
+"""A producer, a consumer and a schema that reduce Faust's cost per event without changing its guarantees.
 
-Each leaves Faust's behaviour as it is and takes away work an event. `docs/decisions.md` has the figures.
+`docs/decisions/` has the measurements. The order of a commit, once a second, is:
+
+1. Faust selects the offsets of the events that the agents have processed. Their rows, interactions, rewards and dead
+   letters were appended to the batch producer before (`stream_app.worker.event_processor`).
+2. Faust flushes its producer before it commits; `BatchFlushingProducer.flush` first sends all open batches and waits
+   until Kafka acknowledges them. It raises if one was not delivered: then nothing is committed, the worker stops, and
+   the events are read again.
+3. Each acknowledged changelog batch advances the persisted offset of the table's store (`state.user_table`), so that
+   a restart restores the rows from the right offset.
+4. Faust commits the offsets. A crash before this step replays the events; watermarks drop records that are
+   already stored.
 """
 
 import asyncio
@@ -13,25 +23,25 @@ from faust.transport.drivers import aiokafka as faust_kafka
 from stream_app.kafka.batch_producer import BatchProducer
 
 _FETCH_SECONDS: Final = 0.1
-"""Longest wait of one fetch; a rebalance waits for it."""
+"""Maximum wait of one fetch; a rebalance waits for it."""
 
 
 class BatchFlushingProducer(faust_kafka.Producer):  # type: ignore[misc]
-    """Faust's producer, which also empties the outbox when it is flushed: that is, before each commit."""
+    """Faust's producer; its flush, before each commit, first flushes the batch producer (step 2)."""
 
     batch_producer: BatchProducer
 
     async def flush(self) -> None:
-        """Wait until Kafka has everything, and raise where it has not."""
+        """Wait until Kafka has acknowledged all records; raise if one was not delivered."""
         await self.batch_producer.flush()
         await super().flush()
 
 
 class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
-    """Faust's consumer, which hands a message to its stream by a plain call.
+    """Faust's consumer; it delivers a message to its stream by a plain call.
 
-    Faust races each hand-over against a suspension of the flow, two tasks and a wait an event, so that a full
-    queue cannot hold up a rebalance. A rebalance cancels the fetcher, and the hand-over with it, all the same.
+    For each message Faust waits for the delivery or a suspension of the flow, with two tasks, so that a full queue
+    cannot block a rebalance. This is not needed: a rebalance cancels the fetcher, and the delivery with it.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -40,7 +50,7 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         self._idle.set()
 
     async def wait_first(self, *waited: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109  # Faust's signature
-        """Await the hand-over of a message, unless the flow is being suspended."""
+        """Await the delivery of a message, unless the flow is being suspended."""
         if len(waited) == 2 and timeout is None and not self.suspend_flow.is_set():
             delivery, suspended = waited
             if hasattr(delivery, "send") and hasattr(suspended, "close"):
@@ -57,10 +67,10 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
             self._idle.set()
 
     async def perform_seek(self) -> None:
-        """Go back to what is committed, once no fetch is under way.
+        """Seek to the committed offsets once no fetch is in progress.
 
-        Faust seeks while a fetch of before may still be waiting. What that one brings has moved the position past
-        records that nobody will be given: Faust takes the hole for compaction, and commits over it.
+        Faust seeks while an earlier fetch may still be waiting. The result of that fetch would move the position past
+        records that are never delivered: Faust takes such a gap for compaction, and commits over it.
         """
         was_active = self.flow_active
         self.stop_flow()
@@ -71,10 +81,10 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
 
 
 class RawSchema(faust.Schema):  # type: ignore[misc]
-    """Keys and values as the bytes they are, without a look-up of codecs for each."""
+    """Keys and values as raw bytes, without a lookup of codecs."""
 
     def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:
-        """Make the function that turns a message into an event; it cannot fail."""
+        """Return the function that converts a message into an event; it cannot fail."""
         make = app.conf.Event
 
         async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001
@@ -84,7 +94,7 @@ class RawSchema(faust.Schema):  # type: ignore[misc]
 
 
 def use_direct_transport(app: Any, batch_producer: BatchProducer) -> None:
-    """Have a Faust application use the producer and the consumer above."""
+    """Configure a Faust application to use the producer and the consumer of this module."""
 
     def producer(*args: Any, **kwargs: Any) -> BatchFlushingProducer:
         instance = BatchFlushingProducer(*args, **kwargs)

@@ -1,4 +1,4 @@
-"""Runs one worker process: checks what it needs, serves /metrics, hands over to Faust."""
+"""Runs one worker process: checks its environment, serves /metrics, starts Faust."""
 
 import fcntl
 import logging
@@ -19,19 +19,19 @@ def run_worker(settings: Settings) -> None:
     Raises
     ------
     UserError
-        If the broker, its topics, Redis, the data folder or the metrics port is not as needed.
+        If the broker, its topics, Redis, the data folder or the metrics port is not usable.
     """
     partitions = verified_partition_count(settings)
     check_redis(settings)
     lock = lock_data_dir(settings.data_dir)
-    # Faust would set the root logger to DEBUG and filter in the handlers, at 20 µs a record of aiokafka.
+    # Faust would set the root logger to DEBUG and filter in the handlers, at 20 µs per record of aiokafka.
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
     metrics = Metrics()
     port = serve_metrics(metrics, settings)
     print(f"headrace worker: metrics at http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201
-    # Faust and numba are slow to import: a wrong setting is told before.
+    # Faust and numba are slow to import: a wrong setting is reported before.
     from stream_app.publishing.redis_publisher import RedisPublisher  # noqa: PLC0415
     from stream_app.worker.app import create_app  # noqa: PLC0415
     from stream_app.worker.process import run_app  # noqa: PLC0415
@@ -44,12 +44,12 @@ def run_worker(settings: Settings) -> None:
 
 
 def verified_partition_count(settings: Settings) -> int:
-    """The partition count of the shoppers' topics, after checking that all topics are as they must be.
+    """The partition count of the user event topics, after a check of all topics.
 
     Raises
     ------
     UserError
-        If the broker is away or refuses, or topics are missing or differ.
+        If the broker is unavailable or refuses the request, or if topics are missing or differ from the catalog.
     """
     from topics.admin import check, describe  # noqa: PLC0415
     from topics.broker_client import BrokerUnavailableError, TopicAdminError  # noqa: PLC0415
@@ -62,8 +62,8 @@ def verified_partition_count(settings: Settings) -> int:
             summary = "; ".join(str(problem) for problem in problems[:3])
             remaining = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
             raise UserError(
-                f"The topics are not as they must be: {summary}{remaining}. `headrace topics create` makes "
-                "those that are missing, `headrace topics check` lists everything."
+                f"The topics differ from the catalog: {summary}{remaining}. `headrace topics create` creates "
+                "missing topics, `headrace topics check` lists all differences."
             )
         described = describe(specs, settings.broker)
     except (BrokerUnavailableError, TopicAdminError) as error:
@@ -72,7 +72,7 @@ def verified_partition_count(settings: Settings) -> int:
 
 
 def check_redis(settings: Settings) -> None:
-    """Make sure Redis answers.
+    """Check that Redis answers.
 
     Raises
     ------
@@ -93,17 +93,17 @@ def check_redis(settings: Settings) -> None:
 
 
 def lock_data_dir(folder: Path) -> IO[bytes]:
-    """Make sure the data folder can be written to, and that no other worker uses it.
+    """Lock the data folder for this worker.
 
     Returns
     -------
     file
-        The folder is held as long as it is open, and at the longest until this process ends, however it does.
+        Holds the lock while it is open, at most until the process ends.
 
     Raises
     ------
     UserError
-        If it cannot be written to, or another worker holds it.
+        If the folder is not writable, or another worker holds the lock.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,13 +117,13 @@ def lock_data_dir(folder: Path) -> IO[bytes]:
     except OSError:
         lock.close()
         raise UserError(
-            f"Another worker uses the data folder {folder}: give each a HEADRACE_DATA_DIR of its own."
+            f"Another worker uses the data folder {folder}: set a separate HEADRACE_DATA_DIR for each worker."
         ) from None
     return lock
 
 
 def serve_metrics(metrics: Metrics, settings: Settings) -> int:
-    """Serve /metrics from a thread of its own, so that it answers while the event loop is busy.
+    """Serve /metrics from a separate thread, so that it answers while the event loop is busy.
 
     Returns
     -------
@@ -144,6 +144,6 @@ def serve_metrics(metrics: Metrics, settings: Settings) -> int:
     except OSError as error:
         raise UserError(
             f"/metrics cannot be served at {settings.metrics_host}:{settings.metrics_port} "
-            f"({error.strerror}). Set HEADRACE_METRICS_PORT; 0 takes a free port."
+            f"({error.strerror}). Set HEADRACE_METRICS_PORT; 0 selects a free port."
         ) from None
     return int(server.server_port)

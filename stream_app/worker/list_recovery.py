@@ -1,9 +1,15 @@
-"""After an assignment: the memory of published lists, read back from the tail of its log.
+"""Restores the store of published lists after an assignment, from the tail of its log.
 
-The lists of a partition's shoppers and the rewards they got are on the topics ``lists`` and ``rewards``, in the same
-partition, written by whoever owned it. The worker that owns it now reads the tail of both, as far back as the longest
-window and as many lists as it may remember, before it takes events: what it attributes then is what the former owner
-would have, and what was rewarded is not rewarded again.
+The lists of a partition's users and their rewards are on the topics ``lists`` and ``rewards``, in the same partition,
+written by its former owners. Before the new owner processes events, it reads the tail of both:
+
+1. The tail of the lists covers the longest attribution window, and at most as many lists as the store holds. The tail
+   of the rewards starts no later than the first of these lists.
+2. Rewards first: retention depends on the outcomes of a list, so they must be known when the list is added.
+3. Then the lists, each with its outcomes. A tombstone removes the lists of an erased user.
+4. Rewards of lists outside the tail become truncated lists, which hold only the items with a reaction.
+
+After that, attribution continues as on the former owner, and no reaction is rewarded twice.
 """
 
 import logging
@@ -34,7 +40,7 @@ _reward_decoder: Final = msgspec.msgpack.Decoder(Reward)
 
 
 class _LogTail(NamedTuple):
-    """The end of a partition: offsets of its first record and of what comes after its last."""
+    """The tail of a partition: offset of its first record, and the end offset."""
 
     tp: TopicPartition
     start: int
@@ -42,12 +48,12 @@ class _LogTail(NamedTuple):
 
 
 class _ListOutcomes:
-    """What the rewards of a list tell: what became of it, and the items that were reacted to.
+    """The outcomes of one list according to its rewards.
 
     Parameters
     ----------
     first
-        The first of its rewards that was read.
+        The first reward of the list in the tail.
     """
 
     def __init__(self, first: Reward) -> None:
@@ -59,55 +65,55 @@ class _ListOutcomes:
         )
 
     def apply_outcome(self, reward: Reward) -> None:
-        """Take one more."""
+        """Apply one reward."""
         self._outcome.apply_outcome(reward.kind, reward.position, reward.seen_positions, reward.ts)
         if reward.position >= 0:
-            # what was seen with it is taken
+            # The seen items were applied above; without them the stored reward is small.
             self._rewards_by_rank[reward.position] = msgspec.structs.replace(
                 reward, seen=(), seen_positions=(), seen_propensities=(), seen_features=b""
             )
 
     def apply_outcomes(self, published: PublishedList) -> None:
-        """Note on the list, which has been found, what became of it."""
+        """Apply the outcomes to the list after it was found."""
         self.found = True
         published.seen |= self._outcome.seen
         published.rewarded = dict(self._outcome.rewarded or {})
         published.window_start = max(published.window_start, self._outcome.window_start)
 
     def truncated(self) -> PublishedList | None:
-        """What they tell of a list that was not found; None where nobody reacted to it."""
+        """The truncated list, if the list itself was not found; None if it has no reaction."""
         if not self._rewards_by_rank:
             return None
         first, ranks = next(iter(self._rewards_by_rank.values())), range(max(self._rewards_by_rank) + 1)
-        told = [self._rewards_by_rank.get(at) for at in ranks]
+        rewards = [self._rewards_by_rank.get(rank) for rank in ranks]
         partial_list = self._outcome
-        partial_list.items = tuple([UNKNOWN_ITEM if each is None else each.item_id for each in told])
+        partial_list.items = tuple([UNKNOWN_ITEM if each is None else each.item_id for each in rewards])
         partial_list.propensities = pack_propensities(
-            [1.0 if each is None else each.propensity for each in told]
+            [1.0 if each is None else each.propensity for each in rewards]
         )
         zero_row = bytes(len(first.features))
-        partial_list.features = b"".join([zero_row if each is None else each.features for each in told])
+        partial_list.features = b"".join([zero_row if each is None else each.features for each in rewards])
         partial_list.window_start = max(partial_list.window_start, partial_list.at)
         return partial_list.truncate()
 
 
 _OutcomesByUser = dict[str, dict[str, _ListOutcomes]]
-"""By shopper and list."""
+"""Outcomes by user and list."""
 
 
 class ListRecovery:
-    """Reads the memory of lists back.
+    """Restores the published lists.
 
     Parameters
     ----------
     memory, log_progress
-        What is filled.
+        The store and the progress to fill.
     broker
         Bootstrap servers.
     limit
-        Lists that are remembered in all.
+        Maximum number of lists in the store.
     window
-        Seconds that a list can be reacted to.
+        The longest attribution window, in seconds.
     clock
         Seconds since the epoch.
     """
@@ -130,12 +136,12 @@ class ListRecovery:
         self._clock = clock
 
     async def recover(self, partitions: Collection[int]) -> None:
-        """Forget other partitions, and bring the memory of these up to the end of the log.
+        """Remove the lists of other partitions, and restore those of these up to the end of the log.
 
         Parameters
         ----------
         partitions
-            Those that this worker owns now.
+            The partitions that this worker owns now.
         """
         self._memory.retain_partitions(partitions)
         self._log_progress.retain_partitions(partitions)
@@ -148,7 +154,7 @@ class ListRecovery:
             rewards = await self._find_tails(
                 consumer, REWARDS.name, partitions, since=await self._first_timestamps(consumer, lists)
             )
-            # First the rewards: which lists are worth keeping depends on what became of them.
+            # Rewards first: retention depends on outcomes.
             outcomes_by_user: _OutcomesByUser = {}
             async for record in self._read_tail(consumer, rewards):
                 self._apply_reward(record, outcomes_by_user)
@@ -156,39 +162,41 @@ class ListRecovery:
                 self._restore_list(record, outcomes_by_user)
             self._add_truncated(outcomes_by_user)
             for tail in (*rewards, *lists):
-                # own records may have been delivered meanwhile
+                # This worker's own records may have been acknowledged in the meantime.
                 at = tail.tp.topic, tail.tp.partition
                 self._log_progress.positions[at] = max(tail.end, self._log_progress.positions.get(at, 0))
         finally:
             await consumer.stop()
 
     async def _read_tail(self, consumer: Any, tails: Sequence[_LogTail]) -> AsyncIterator[Any]:
-        """The records of the tails of one topic."""
+        """Yield the records of the tails of one topic."""
         tails = [tail for tail in tails if tail.start < tail.end]
         if not tails:
-            # An assignment that another follows at once has aiokafka's consumer wait for ever.
+            # aiokafka's consumer waits forever if an empty assignment is followed by another at once.
             return
         topic, ends = tails[0].tp.topic, {tail.tp: tail.end for tail in tails}
         consumer.assign(list(ends))
         for tail in tails:
             consumer.seek(tail.tp, tail.start)
         unfinished = set(ends)
-        total, recover, told = sum(tail.end - tail.start for tail in tails), 0, time.monotonic()
+        total, n_read, reported_at = sum(tail.end - tail.start for tail in tails), 0, time.monotonic()
         while unfinished:
             for tp, records in (await consumer.getmany(timeout_ms=500, max_records=_FETCH_RECORDS)).items():
                 for record in records:
                     if record.offset < ends[tp]:
                         yield record
-                recover += len(records)
+                n_read += len(records)
             done = {tp for tp in unfinished if await consumer.position(tp) >= ends[tp]}
             unfinished -= done
             if unfinished:
                 consumer.pause(*done)
-            if time.monotonic() - told > _REPORT_INTERVAL:
-                told = time.monotonic()
-                _LOG.info("%s: read %d of at most %d records back", topic, recover, total)
-        if recover:
-            _LOG.info("%s: read %d records back, %d lists are remembered", topic, recover, len(self._memory))
+            if time.monotonic() - reported_at > _REPORT_INTERVAL:
+                reported_at = time.monotonic()
+                _LOG.info("restoring lists: read %d of at most %d records of %s", n_read, total, topic)
+        if n_read:
+            _LOG.info(
+                "restoring lists: read %d records of %s; %d lists in memory", n_read, topic, len(self._memory)
+            )
 
     async def _find_tails(
         self,
@@ -197,14 +205,14 @@ class ListRecovery:
         partitions: Collection[int],
         since: Mapping[int, int] = MappingProxyType({}),
     ) -> list[_LogTail]:
-        """From where a topic is read: from where this worker knows it, or from as far back as it counts.
+        """The tails of a topic: from this worker's progress, or as far back as lists can be attributed.
 
         Parameters
         ----------
         consumer, topic, partitions
-            What is read.
+            The consumer, the topic and its partitions.
         since
-            Times, ms since the epoch, by partition, from which on all is read, however much there is.
+            Timestamps by partition, ms since the epoch; records from then on are read even beyond the limit.
         """
         tps = [TopicPartition(topic, partition) for partition in sorted(partitions)]
         consumer.assign(tps)
@@ -229,14 +237,14 @@ class ListRecovery:
         return tails
 
     async def _first_timestamps(self, consumer: Any, tails: Sequence[_LogTail]) -> dict[int, int]:
-        """The broker's time of the first record of each tail, ms since the epoch, by partition."""
+        """The broker's timestamp of the first record of each tail, ms since the epoch, by partition."""
         times: dict[int, int] = {}
         for tail in tails:
             if tail.start < tail.end:
                 consumer.assign([tail.tp])
                 consumer.seek(tail.tp, tail.start)
                 found = await consumer.getmany(timeout_ms=_FETCH_TIMEOUT_MS, max_records=1)
-                # where none comes, as many rewards as lists are read
+                # Without a timestamp, as many rewards as lists are read.
                 times |= {tp.partition: records[0].timestamp for tp, records in found.items() if records}
         return times
 
@@ -248,10 +256,10 @@ class ListRecovery:
         self._log_progress.last_rewarded[record_id] = max(
             line, self._log_progress.last_rewarded.get(record_id, line)
         )
-        # Events up to here were taken: which lists may go depends on it.
+        # Events up to here were processed: retention depends on this watermark.
         self._memory.advance_watermark(record.partition, reward.ts)
         if reward.kind is RewardKind.ERASURE:
-            # The lists of an erased shopper are forgotten by what ends them on the topic of lists.
+            # The tombstone on the topic of lists removes the lists of the erased user.
             outcomes_by_user.pop(reward.user_id, None)
             return
         if self._memory.find(reward.user_id, reward.list_id) is not None:
@@ -271,7 +279,7 @@ class ListRecovery:
         try:
             published = to_published_list(_list_decoder.decode(record.value))
         except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
-            _LOG.warning("passing over lists[%s]@%s: %s", record.partition, record.offset, error)
+            _LOG.warning("ignoring invalid record lists[%s]@%s: %s", record.partition, record.offset, error)
             return
         outcomes = outcomes_by_user.get(user_id, {}).get(published.list_id)
         if outcomes is not None:
@@ -279,7 +287,7 @@ class ListRecovery:
         self._memory.add(user_id, record.partition, published)
 
     def _add_truncated(self, outcomes_by_user: _OutcomesByUser) -> None:
-        """Remember of lists from further back than their log was read what their rewards tell."""
+        """Add truncated lists for rewards of lists outside the tail (step 4)."""
         self._memory.add_truncated(
             (user_id, outcomes.partition, truncated)
             for user_id, lists in outcomes_by_user.items()
@@ -289,12 +297,12 @@ class ListRecovery:
 
 
 def to_published_list(listed: RecommendationList) -> PublishedList:
-    """A list of the log as the memory holds it.
+    """Convert a list of the log into the form of the store.
 
     Raises
     ------
     ValueError
-        If its time cannot be read.
+        If its timestamp is invalid.
     """
     return PublishedList(
         listed.list_id,

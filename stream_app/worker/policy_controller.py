@@ -1,4 +1,4 @@
-"""Keeps the split of shoppers between policies: follows what is said of it, reports, and stops what does harm."""
+"""Follows the policy assignment on the control topic, reports policy metrics, and applies the guardrail."""
 
 import asyncio
 import logging
@@ -25,28 +25,28 @@ _encoder: Final = msgspec.json.Encoder()
 
 
 class PolicyController:
-    """Applies what holds of the ``control`` topic, and adds the guard's words.
+    """Applies the records of the ``control`` topic, and writes those of the guardrail.
 
-    A word that changes the split begins the comparison anew, by the broker's time of it, which is the same on every
-    worker.
+    A record that changes the assignment restarts the comparison at the broker's timestamp of the record, which is
+    equal on all workers.
 
-    Every worker tails the same rewards, so each comes to the same findings and says so on the topic, unless it has
-    heard it before. The guard's word holds once it comes back from there, as for the others.
+    All workers read the same rewards, so each finds the same violations and writes them to the topic, unless it has
+    already read them there. A pause takes effect when the record is read from the topic, on this worker too.
 
     Parameters
     ----------
     live
         The policies.
     comparison
-        What they have come to.
+        Compares their metrics.
     metrics
-        Shares, figures, policies at rest.
+        Shares, metrics and pauses of the policies.
     append
-        Where the guard's word goes.
+        Appends the guardrail's records to Kafka.
     control
-        The policy that the others are held against.
+        The policy that the others are compared with.
     margin
-        Share of the control's reward per list that another may lack; 1 switches the guard off.
+        Share of the control's reward per list that another policy may lack; 1 disables the guardrail.
     broker
         Bootstrap servers.
     clock
@@ -80,7 +80,7 @@ class PolicyController:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> "asyncio.Task[None]":
-        """Apply what has been said so far, then follow; the task ends only when stopped, or with an error."""
+        """Apply all existing records, then follow the topic; the task ends only when stopped, or with an error."""
         consumer = self._consumer = log_consumer(self._broker)
         await consumer.start()
         partition = TopicPartition(CONTROL.name, 0)
@@ -106,61 +106,62 @@ class PolicyController:
             self.report()
 
     def apply_record(self, key: bytes, value: bytes | None, effective_time: float) -> None:
-        """Apply a record of the ``control`` topic; one that cannot be applied is told in the log and passed over.
+        """Apply a record of the ``control`` topic; an invalid one is logged and ignored.
 
         Parameters
         ----------
         key, value
-            Of the record.
+            Key and value of the record.
         effective_time
-            The broker's time of it, seconds since the epoch.
+            The broker's timestamp of the record, seconds since the epoch.
         """
         if value is None:
             return
         try:
             assignment = parse_assignment(value)
         except ValueError as error:
-            _LOG.warning("a record on the control topic says nothing that holds: %s", error)
+            _LOG.warning("ignoring invalid record on topic control: %s", error)
             return
         self._control_state = self._control_state.apply(key, assignment, effective_time)
         self._apply(assignment)
         if self._comparison.start_period(self._control_state.effective_time):
-            # of the policies that have figures again, `report` tells
+            # `report` sets the gauges again for policies that have metrics.
             self._metrics.users.clear()
             self._metrics.metric.clear()
-            _LOG.info(
-                "figures of policies begin anew with the lists from %s on", self._control_state.effective_time
-            )
+            _LOG.info("policy assignment changed; metrics restart at %s", self._control_state.effective_time)
 
     def _apply(self, assignment: PolicyAssignment) -> None:
-        """Split shoppers as the operator said, else as the settings do, less what rests by anybody's word."""
+        """Assign users by the operator's weights, else by those of the settings, without paused policies."""
         weights = self._control_state.operator.weights
         if weights and not any(weights.get(name, 0.0) > 0 for name in self._live.policies):
-            _LOG.warning("none of %s is run here: the settings' split holds", ", ".join(weights))
+            _LOG.warning(
+                "this worker runs none of the assigned policies %s; using the weights of the settings",
+                ", ".join(weights),
+            )
             weights = {}
         weights = weights or self._default_weights
         self._live.set_assignment(Assignment(weights, self._control_state.paused, self._control))
         unknown = sorted(name for name in set(weights) - set(self._live.policies) if weights[name] > 0)
         if unknown:
             _LOG.warning(
-                "no shopper goes to %s: this worker runs %s (HEADRACE_POLICIES)",
+                "assigning no users to %s: this worker runs only %s (HEADRACE_POLICIES)",
                 ", ".join(unknown),
                 ", ".join(self._live.policies),
             )
         _LOG.info(
-            "shoppers are split %s, by the %s: %s",
+            "policy assignment applied: %s; author %s; reason: %s",
             self._split(),
             assignment.author,
-            assignment.note or "no reason given",
+            assignment.note or "none",
         )
 
     def apply_guardrail(self) -> list[GuardrailViolation]:
-        """Put policies to rest that are surely worse than the control; return what was found."""
+        """Pause policies that are significantly worse than the control; return the violations."""
         if self._margin >= 1 or self._live.disabled:
             return []
         violations = [
             each
-            # what it said once holds until an operator trusts the policy: nothing is said again on the way there
+            # A pause stays valid until an operator resumes the policy: it is not sent twice.
             for each in guardrail_violations(
                 self._comparison,
                 self._control,
@@ -172,7 +173,7 @@ class PolicyController:
         ]
         for each in violations:
             note = _describe_violation(each, self._control)
-            _LOG.warning("%s. `headrace policies resume` brings it back.", note)
+            _LOG.warning("%s. Run `headrace policies resume` to resume it.", note)
             assignment = self._control_state.with_effective_time(
                 PolicyAssignment(
                     weights={}, paused=(each.policy,), ts=self._clock(), author=GUARDRAIL, note=note

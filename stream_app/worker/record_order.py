@@ -1,4 +1,4 @@
-"""The order in which fetched records are taken."""
+"""The order in which fetched records are processed."""
 
 from collections.abc import Iterator, Mapping
 from heapq import merge
@@ -8,12 +8,12 @@ from topics.catalog import IMPRESSIONS
 
 
 class BrokerTimeOrder:
-    """A Faust consumer scheduler: records of all partitions by the time the broker dated them.
+    """A Faust consumer scheduler: records of all partitions in the order of the broker's timestamps.
 
-    Of the same millisecond, impressions come first: what a shopper was shown comes before what they made of it.
+    Impressions come first within a millisecond, because a list is displayed before the user reacts to it.
 
-    Faust's own goes round the topics in turn, so that after a pause the few purchases of a backlog run hours
-    ahead of its many clicks.
+    Faust's own scheduler is a round-robin over topics: after a pause, the few purchases of a backlog would be
+    processed hours ahead of its many clicks.
 
     Examples
     --------

@@ -1,10 +1,10 @@
-"""The model replica of a worker: tails interactions, rewards and catalog items into the models; snapshots.
+"""The model replica of a worker: folds interactions, rewards and catalog items into the models; writes snapshots.
 
-A replica is a fold over a log. It starts from the newest snapshot and reads the rest: first the interactions and the
-catalog as they stand at that moment, then the rewards beside what goes on, since a reward tells nothing of an item
-that is not known yet. Interactions and rewards of this worker's own events are folded at once (`fold_local`,
-`fold_local_reward`), so that a list reflects the event it answers; when they come round through Kafka they stand at
-or below the watermark and are dropped.
+A replica is a fold over a log. It starts from the newest snapshot and reads the rest of the log: first interactions
+and catalog up to the current end, then also the rewards, since the policies cannot learn the reward of an unknown
+item. Interactions and rewards of this worker's own events are folded at once (`Replica.fold_local`,
+`Replica.fold_local_reward`), so that a list reflects the event that caused it; when they return through Kafka they
+are at or below the watermark and are dropped.
 """
 
 import asyncio
@@ -29,13 +29,13 @@ from topics.records import Interaction, Reward
 
 _LOG: Final = logging.getLogger(__name__)
 _FETCH_RECORDS: Final = 100
-"""Records folded before other tasks get their turn: 100 x 40 µs keeps lists fresh while catching up."""
+"""Records folded before other tasks run: 100 x 40 µs keeps lists fresh while the replica catches up."""
 
 _N_NEIGHBORS: Final = 20
-"""Neighbours asked of each model whose own lists follow when an item can be bought no more, or again."""
+"""Neighbors per model whose item lists become stale when the availability of an item changes."""
 
 _OWNER_WRITTEN_TOPICS: Final = (INTERACTIONS.name, REWARDS.name)
-"""Topics whose records of a partition are all written by the worker that owns it."""
+"""Topics on which the owner of a partition writes all records of that partition."""
 
 
 Positions = dict[tuple[str, int], int]
@@ -48,16 +48,16 @@ def load_models(make: Callable[[], ModelSet], store: ModelStore) -> tuple[ModelS
     Parameters
     ----------
     make
-        Makes the models, empty.
+        Creates empty models.
     store
-        Where snapshots are kept.
+        Stores snapshots.
 
     Returns
     -------
     models : ModelSet
-        As the snapshot left them; empty where there is none that fits, so that all is learned anew.
+        The models of the snapshot; empty models if there is no compatible snapshot, to be rebuilt from the log.
     positions : dict
-        Where to go on reading.
+        Next offsets to read.
     """
     models = make()
     snapshot = store.newest()
@@ -67,7 +67,7 @@ def load_models(make: Callable[[], ModelSet], store: ModelStore) -> tuple[ModelS
         positions = {(str(topic), int(at)): int(offset) for topic, at, offset in snapshot.state["positions"]}
         models.restore(snapshot.state["models"])
     except (ValueError, KeyError, TypeError) as error:
-        _LOG.warning("snapshot %s does not fit, learning the log from its start: %s", snapshot.name, error)
+        _LOG.warning("snapshot %s is incompatible; rebuilding models from the log: %s", snapshot.name, error)
         return make(), {}
     return models, positions
 
@@ -161,21 +161,21 @@ class Replica:
     Parameters
     ----------
     models
-        What is learned.
+        The models.
     positions
-        Where to go on reading.
+        Next offsets to read.
     store
-        Where snapshots are kept.
+        Stores snapshots.
     metrics
-        Lag, folds, drops.
+        Lag, folded and dropped records.
     broker
         Bootstrap servers.
     limits
-        The clock of events, as the agents have it: what is a dead letter there must not be learned here. An
-        item's description may be of any age.
+        Bounds of event time, equal to those of the agents: a record that is a dead letter there must not be learned
+        here. An item's description may have any age.
     on_stale
-        Told whose lists have news that no agent of this worker tells of: no items and the segments of other
-        workers' interactions; items and segments where something can be bought no more, or again.
+        Called with items and segments whose shared lists became stale by records of other workers: the segments of
+        an interaction (no items), and items and segments when the availability of an item changes.
     clock
         Seconds since the epoch, for the lag in seconds.
     """
@@ -224,7 +224,7 @@ class Replica:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> "asyncio.Task[None]":
-        """Connect and begin to follow the log; the task ends only when stopped, or with an error."""
+        """Connect and start to follow the log; the returned task ends only when stopped, or with an error."""
         consumer = self._consumer = log_consumer(self._broker)
         await consumer.start()
         self._assigned = partitions = await _partitions(
@@ -249,12 +249,12 @@ class Replica:
         await stop_consumer_task(task, consumer)
 
     async def catch_up(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Wait until everything that is in the log now has been folded.
+        """Wait until the log is folded up to its current end.
 
         Parameters
         ----------
         progress
-            Called with records read and records to read.
+            Called with the number of folded records and the total.
         """
         tps = list(self._consumer.assignment())
         ends = await self._consumer.end_offsets(tps)
@@ -268,10 +268,10 @@ class Replica:
                 await self._advanced.wait()
 
     def set_owned_partitions(self, partitions: Collection[int]) -> None:
-        """Stop reading interactions and rewards of partitions that this worker owns: it writes all of them itself.
+        """Stop reading interactions and rewards of partitions that this worker owns: it writes all of them.
 
-        Their positions follow `on_delivered`. What a former owner still had in flight is for events that were not
-        committed, so this worker takes them again.
+        Their positions follow `on_delivered`. Records that a former owner had in flight belong to events that were
+        not committed; this worker processes these events again.
         """
         owned = {
             tp for tp in self._assigned if tp.topic in _OWNER_WRITTEN_TOPICS and tp.partition in partitions
@@ -284,7 +284,7 @@ class Replica:
         self._owned = owned
 
     def on_delivered(self, partition: int, offset: int, topic: str = INTERACTIONS.name) -> None:
-        """Note the offset of the newest of this worker's interactions, or rewards, that Kafka has."""
+        """Record the offset of this worker's newest acknowledged interaction or reward."""
         topic_partition = (topic, partition)
         self._positions[topic_partition] = max(self._positions.get(topic_partition, 0), offset + 1)
 
@@ -308,14 +308,14 @@ class Replica:
         self._rewards.fold(reward)
 
     def snapshot_state(self) -> dict[str, Any]:
-        """Models and positions at one moment, as data that shares no memory with them."""
+        """Models and positions at one point in time, as data that shares no memory with them."""
         return {
             "models": self.models.state(),
             "positions": [[topic, at, offset] for (topic, at), offset in self._positions.items()],
         }
 
     async def snapshot(self) -> str:
-        """Write a snapshot; encoding and disk are waited for in another thread.
+        """Write a snapshot; encoding and writing run in another thread.
 
         Returns
         -------
@@ -336,7 +336,7 @@ class Replica:
             while True:
                 await self._read_batch()
         finally:
-            # Whoever waits in `catch_up` must not wait for ever.
+            # Tasks that wait in `catch_up` must see that this task has ended.
             async with self._advanced:
                 self._advanced.notify_all()
 
@@ -354,7 +354,7 @@ class Replica:
         await asyncio.sleep(0)
 
     def _resume_rewards(self) -> None:
-        """Begin to read the rewards as soon as all is folded that was there of the rest at the start."""
+        """Start to read rewards once interactions and catalog are folded up to their ends at the start."""
         if self._rewards_wait_for is not None and not self._lag(self._rewards_wait_for):
             self._rewards_wait_for = None
             paused = {tp for tp in self._assigned if tp.topic == REWARDS.name}
@@ -376,7 +376,7 @@ class Replica:
                 received = record.timestamp / 1000.0
                 event = decode(record.value, CatalogItem, received=received, limits=self._limits)
             except RejectedError:
-                # The catalog agent, one worker's, writes the dead letter.
+                # The catalog agent of one worker writes the dead letter.
                 continue
             self._learn_catalog_item(event)
 
@@ -398,7 +398,7 @@ class Replica:
 
 
 async def _partitions(broker: str, topics: Sequence[str]) -> list[TopicPartition]:
-    # A consumer that subscribes to nothing learns of no topic, and does not say so.
+    # A consumer without a subscription does not fetch the metadata of topics, and raises no error.
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await admin.start()
     try:

@@ -1,8 +1,8 @@
-"""Rewards: what reactions to published lists were worth, sent to Kafka and learned at once.
+"""Attributes user events to published lists, sends the rewards to Kafka and learns them at once.
 
-The matching itself is pure, in `state.attribution`. Here its outcome is sent, folded into this worker's models and
-counted. A reward read back from Kafka after a crash (`stream_app.worker.list_recovery`) is not made again; one that
-never got there is, with the same place, and whoever holds it already drops it.
+The rule is pure, in `state.attribution`. Here its rewards are sent, folded into this worker's models and counted.
+After a crash a replayed event does not repeat rewards that are in the log (`stream_app.worker.list_recovery` reads
+them); a missing reward is sent again with the same record id, and a replica that already has it drops it.
 """
 
 from typing import Final
@@ -25,20 +25,20 @@ _encoder: Final = msgspec.msgpack.Encoder()
 
 
 class RewardAttributor:
-    """Makes rewards of the shoppers' events.
+    """Creates the rewards of user events.
 
     Parameters
     ----------
     memory
-        The lists that shoppers have.
+        The published lists.
     log_progress
-        How far Kafka holds the rewards already.
+        Which rewards are already in the log.
     replica
-        Learns them.
+        Learns the rewards.
     append
-        Where they go.
+        Appends rewards to Kafka.
     metrics
-        Rewards, delays, reactions that are nobody's reward.
+        Counts rewards, delays and unattributed reactions.
     rules
         Windows and values.
     """
@@ -61,18 +61,19 @@ class RewardAttributor:
         self._delivery_callbacks: Final = DeliveryCallbacks(self._on_delivered)
 
     def process_event(self, event: UserEvent, record_id: RecordId, ts: float, *, is_new: bool) -> None:
-        """Reward what an event reacts to; pass an erasure on to whoever learns from rewards.
+        """Attribute an event and send its rewards; an erasure is sent to the learners of rewards.
 
         Parameters
         ----------
         event
-            An event that is no duplicate.
+            An event that is not a duplicate.
         record_id
-            Where it stood.
+            Its position in the log.
         ts
-            The broker's time of it.
+            The broker's timestamp of the event, seconds since the epoch.
         is_new
-            Whether it is taken for the first time; one read again is not counted as unattributed again.
+            Whether the event is processed for the first time; unattributed reactions of a replayed event are not
+            counted again.
         """
         self._memory.advance_watermark(record_id.partition, ts)
         effect = BY_STRUCT[type(event)].effect
@@ -88,7 +89,7 @@ class RewardAttributor:
         if isinstance(event, Purchase):
             event = self._without_implausible_prices(event)
         rewards, unattributed = attribute(self._memory, event, record_id, ts, self._rules, first_line)
-        # An impression of what is not ours, or shown before, is nothing to worry about.
+        # An impression of a foreign list, or a repeated one, is no loss of a reward: it is not counted.
         if is_new and effect is not Effect.EXPOSURE:
             for reason in unattributed:
                 self._metrics.unattributed.labels(str(reason)).inc()
@@ -98,9 +99,9 @@ class RewardAttributor:
             self._record_metrics(reward)
 
     def _without_implausible_prices(self, order: Purchase) -> Purchase:
-        """The order, less the prices of lines that cannot be what they say: these count as of unknown price.
+        """The order without the prices of outlier lines, which then count as unknown.
 
-        One price of a thousand million by a slip of the keyboard would outweigh all other rewards for weeks.
+        One mistyped price of 10⁹ would outweigh all other rewards for weeks.
         """
         outliers = self._replica.models.outliers
         is_outlier_line = [
@@ -115,7 +116,8 @@ class RewardAttributor:
         return msgspec.structs.replace(order, items=lines)
 
     def _send_erasure(self, user_id: str, record_id: RecordId, ts: float) -> None:
-        # Behind the shopper's rewards in their partition: an interaction alone may be read before these.
+        # The erasure follows the user's rewards in their partition; the interaction of the erasure, on another topic,
+        # may be read before these rewards.
         erasure = Reward(
             source=record_id.source,
             partition=record_id.partition,

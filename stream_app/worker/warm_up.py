@@ -1,4 +1,4 @@
-"""Compiles the numba kernels before the first event comes."""
+"""Compiles the numba kernels before the first event arrives."""
 
 from stream_app.bandit import policy_registry as registry
 from stream_app.experiment.live_policies import LivePolicies
@@ -14,10 +14,9 @@ from topics.records import Interaction, Kind, Line, Source
 
 
 def warm_up(settings: Settings) -> None:
-    """Learn and rank once with models of their own, thrown away after.
+    """Learn and rank once with temporary models.
 
-    The first run on a machine compiles for some seconds and keeps the result beside the source; later ones load
-    it.
+    The first run on a machine compiles for some seconds and caches the result; later runs load it.
     """
     model_set.warm_up(settings.models)
     models = make_models(settings)

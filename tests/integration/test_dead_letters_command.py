@@ -152,5 +152,5 @@ def test_missing_topic_is_one_sentence(broker: str) -> None:
     failure = run_dead_letters(broker)
     assert failure.returncode == 1
     assert failure.stderr == (
-        f"headrace: There is no topic dead-letters at {broker}. `headrace topics create` makes the topics.\n"
+        f"headrace: There is no topic dead-letters at {broker}. `headrace topics create` creates the topics.\n"
     )

@@ -1,6 +1,4 @@
-"""The agents: thin, decode → call pure code → send.
+"""The Faust agents: `users` handles user events, `catalog` checks catalog items.
 
-`users` takes the shoppers' events, `catalog` the items; `flusher` ranks and publishes what became dirty,
-`prequential` measures the published lists, `dead_letters` writes down what could not be taken. Faust is named
-only where an agent is declared.
+An agent decodes, calls code that is independent of Faust, and forwards; only its declaration depends on Faust.
 """

@@ -1,6 +1,6 @@
-"""The agent of the catalog: checks items, so that what cannot be read is in the dead letters once.
+"""The agent of the catalog: checks items, so that each invalid one becomes a dead letter once.
 
-The replicas read the compacted topic themselves, all of it; this agent reads it as a group.
+Each replica reads the whole compacted topic itself; this agent reads it as a consumer group.
 """
 
 from collections.abc import AsyncIterable
@@ -15,16 +15,16 @@ from topics.events import CatalogItem
 
 
 class CatalogEventHandler:
-    """Checks catalog items, independent of Faust.
+    """Checks catalog items; independent of Faust.
 
     Parameters
     ----------
     dead_letters
-        Where what cannot be taken goes.
+        Writes rejected records.
     metrics
-        Outcomes.
+        Counts events by outcome.
     limits
-        The clock of events; an item's description may be of any age.
+        Bounds of event time; an item's description may have any age.
     """
 
     def __init__(self, dead_letters: DeadLetterWriter, metrics: Metrics, limits: Limits) -> None:
@@ -33,7 +33,7 @@ class CatalogEventHandler:
         self._limits = limits.without_max_age
 
     def handle(self, message: Any) -> None:
-        """Check one Kafka message (Faust's); one without a value removes the item and is fine."""
+        """Check one Kafka message (Faust's); a message without a value removes the item and is valid."""
         if message.value is not None:
             try:
                 decode(message.value, CatalogItem, received=message.timestamp, limits=self._limits)

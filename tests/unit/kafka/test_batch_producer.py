@@ -134,7 +134,7 @@ async def test_a_record_over_the_batch_size_is_rejected_and_others_are_sent() ->
     producer = ManualAckProducer(capacity=100)
     batch_producer = make_batch_producer(producer)
     batch_producer.append("t", 0, None, b"small")
-    with pytest.raises(RecordTooLargeError, match="over the batch size"):
+    with pytest.raises(RecordTooLargeError, match="exceeds the maximum batch size"):
         batch_producer.append("t", 0, None, b"x" * 101)
     batch_producer.append("t", 0, None, b"other")
     await batch_producer.flush()

@@ -110,7 +110,7 @@ def test_an_invalid_control_record_is_ignored(value: bytes, caplog: pytest.LogCa
     harness = ControllerHarness()
     with caplog.at_level(logging.WARNING):
         harness.controller.apply_record(b"assignment", value, 0.0)
-    assert "control topic" in caplog.text
+    assert "ignoring invalid record on topic control" in caplog.text
     assert harness.user_share("thompson") == pytest.approx(0.5, abs=0.08)
 
 
@@ -224,7 +224,7 @@ def test_an_assignment_takes_effect_at_the_broker_timestamp_whatever_the_senders
     with caplog.at_level(logging.INFO):
         harness.assign(at=500.0, ts=clock, weights={"fixed": 3.0, "thompson": 1.0})
     assert (harness.comparison.since, harness.comparison.policies) == (500.0, {})
-    assert "figures of policies begin anew with the lists from 500.0 on" in caplog.text
+    assert "policy assignment changed; metrics restart at 500.0" in caplog.text
 
 
 def test_simultaneous_guardrail_pauses_of_two_workers_both_apply() -> None:

@@ -632,7 +632,7 @@ async def test_an_incompatible_snapshot_is_ignored(
     models, positions = load_models(lambda: harness.models(half_life=1.0), harness.store)
     assert (models.version, positions) == (0, {})
     assert "half_life" in caplog.text
-    assert "learning the log from its start" in caplog.text
+    assert "rebuilding models from the log" in caplog.text
 
 
 @pytest.mark.parametrize(

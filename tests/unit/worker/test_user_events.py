@@ -315,5 +315,5 @@ def test_the_dead_letter_of_an_oversized_record_is_truncated_and_says_so() -> No
     DeadLetterWriter(append, Metrics()).write(message, error)
     letter = msgspec.json.decode(written[0] or b"", type=DeadLetter)
     assert letter.value == b"x" * MAX_VALUE_BYTES
-    assert letter.detail == f"no JSON (the first {MAX_VALUE_BYTES} of 5000000 bytes are kept)"
+    assert letter.detail == f"no JSON (truncated to {MAX_VALUE_BYTES} of 5000000 bytes)"
     assert len(written[0] or b"") < 4 * 1024 * 1024

@@ -537,7 +537,7 @@ def test_invalid_command_is_one_sentence_and_publishes_nothing(
     ("broker_error", "expected"),
     [
         (KafkaTimeoutError("60 s"), "No Kafka broker answers at localhost:9092."),
-        (NotLeaderForPartitionError("at 3"), "The Kafka broker at localhost:9092 refused: "),
+        (NotLeaderForPartitionError("at 3"), "The Kafka broker at localhost:9092 refused the request: "),
     ],
 )
 def test_broker_refusal_is_one_sentence(
