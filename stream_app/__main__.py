@@ -39,17 +39,17 @@ def build_cli() -> typer.Typer:
         pretty_exceptions_enable=False,
         context_settings={"help_option_names": ["-h", "--help"]},
         help=(
-            "Streaming recommender: a shop's Kafka events in, fresh lists in Redis within a tenth of a second. "
+            "Streaming recommender: from a shop's Kafka events to ranked lists in Redis within a tenth of a second. "
             "Start with `headrace demo`. Settings come from HEADRACE_* variables; `headrace settings` lists them."
         ),
     )
 
     @cli.callback(invoke_without_command=True)
     def root(
-        version: Annotated[bool, typer.Option("--version", help="Print the version and leave.")] = False,
+        version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
     ) -> None:
         if version:
-            from importlib.metadata import version as installed  # noqa: PLC0415  # only this option needs it
+            from importlib.metadata import version as installed  # noqa: PLC0415  # slow, and only this option needs it
 
             typer.echo(f"headrace {installed('headrace')}")
             raise typer.Exit
@@ -60,11 +60,11 @@ def build_cli() -> typer.Typer:
 
 
 def main() -> None:
-    """Run the command line; an error for people becomes one sentence and exit status 1."""
+    """Run the command line; a `UserError` is printed as one sentence, with exit status 1."""
     try:
         build_cli()()
     except UserError as error:
-        print(f"headrace: {error}", file=sys.stderr)  # noqa: T201  # the command line's own voice
+        print(f"headrace: {error}", file=sys.stderr)  # noqa: T201  # output of the command line
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)

@@ -1,7 +1,7 @@
-"""Whether a worker could run here: the broker, the topics, Redis, the disk, the clocks.
+"""Checks of what a worker needs: broker, topics, Redis, disk, clocks.
 
-Each check yields findings; none raises. Nothing is left behind: a topic is made on the broker, a key written to
-Redis, a file to the data folder, and all three are removed.
+Checks return results and do not raise. They create a topic on the broker, a key in Redis and a file in the data
+folder, and remove all three.
 """
 
 import sys
@@ -23,7 +23,7 @@ EVICTING_POLICIES: Final = ("volatile-ttl", "volatile-lru", "volatile-lfu", "all
 
 
 class CheckStatus(StrEnum):
-    """How a check ended."""
+    """Outcome of a check."""
 
     OK = "ok"
     WARN = "warn"
@@ -36,13 +36,13 @@ class CheckResult(msgspec.Struct, frozen=True):
     Attributes
     ----------
     status
-        A FAIL keeps a worker from working; a warning does not.
+        After a FAIL a worker cannot work; after a warning it can.
     subject
-        What was looked at.
+        The checked object.
     detail
-        What was found.
+        The observation.
     remedy
-        What to do about it; empty if nothing.
+        What to do; empty if nothing.
     """
 
     status: CheckStatus
@@ -56,7 +56,7 @@ class CheckResult(msgspec.Struct, frozen=True):
 
 
 def run_checks(settings: Settings) -> Iterator[CheckResult]:
-    """Carry out every check, in order, each finding as soon as it is known.
+    """Run every check in order and yield each result at once.
 
     Examples
     --------
@@ -70,7 +70,7 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_kafka(settings: Settings) -> Iterator[CheckResult]:
-    """The broker answers, and the topics on it are as the catalog says and ours to use."""
+    """Check that the broker answers, and that its topics match the catalog and are accessible."""
     try:
         states = admin.describe(catalog(settings.app_id), settings.broker)
     except broker_client.BrokerUnavailableError:
@@ -90,42 +90,34 @@ def check_kafka(settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_broker_clock(broker: str) -> CheckResult:
-    """How far the brokers' clocks are from ours; they date the shop's events."""
+    """Compare the clocks of the brokers with this machine's; brokers timestamp the events."""
     try:
         return check_clock_skew("broker", broker_clock.clock_skew(broker))
     except (broker_client.BrokerUnavailableError, broker_client.TopicAdminError) as error:
         return CheckResult(
             CheckStatus.WARN,
             "broker clock",
-            f"was not checked: {error}",
-            "let this client CREATE, WRITE and DELETE topics headrace-clock-*, or see to it that NTP runs there",
+            f"not checked: {error}",
+            "allow this client to CREATE, WRITE and DELETE topics headrace-clock-*, or make sure that NTP runs there",
         )
 
 
 def check_topic_states(states: Sequence[topic_checks.TopicState]) -> Iterator[CheckResult]:
-    """What the topics' states amount to.
-
-    Parameters
-    ----------
-    states
-        From `topics.admin.describe`.
-    """
+    """Report the problems of the topics; `states` comes from `topics.admin.describe`."""
     problems_found = topic_checks.problems(states)
     for problem in problems_found:
         yield CheckResult(CheckStatus.FAIL, "topics", str(problem), problem.remedy)
     present = [state for state in states if state.partitions is not None]
     if not problems_found:
         yield CheckResult(
-            CheckStatus.OK, "topics", f"all {len(present)} are there and configured as they should be"
+            CheckStatus.OK, "topics", f"all {len(present)} exist and are configured as in the catalog"
         )
     if not any(problem.kind is topic_checks.ProblemKind.PARTITIONS for problem in problems_found):
         counts = {state.partitions for state in present if state.spec.copartitioned}
         if counts:
             count = ", ".join(map(str, sorted(counts, key=str)))
-            yield CheckResult(
-                CheckStatus.OK, "partitions", f"{count} in every topic that is keyed by shopper"
-            )
-    # A broker without an authorizer reports every operation; one too old to tell reports none at all.
+            yield CheckResult(CheckStatus.OK, "partitions", f"{count} in every topic that is keyed by user")
+    # A broker without an authorizer reports every operation; one that is too old reports none.
     missing_by_topic = {
         state.spec.name: topic_checks.WORKER_OPERATIONS - state.operations
         for state in present
@@ -142,7 +134,7 @@ def check_topic_states(states: Sequence[topic_checks.TopicState]) -> Iterator[Ch
 
 
 def check_redis(settings: Settings) -> Iterator[CheckResult]:
-    """Redis answers, takes our keys, evicts rather than refuses, and tells our time."""
+    """Check that Redis answers, accepts writes, evicts lists when full, and has the same time."""
     redis_url = without_password(settings.redis)
     try:
         report = inspect_redis(settings.redis)
@@ -160,7 +152,7 @@ def check_redis(settings: Settings) -> Iterator[CheckResult]:
             CheckStatus.FAIL,
             "redis writes",
             report.write_error,
-            "give this user SET, GET, MGET and DEL on the keys recs:*, and memory to write to",
+            "grant this user SET, GET, MGET and DEL on the keys recs:*, and make sure that memory is free",
         )
     else:
         yield CheckResult(CheckStatus.OK, "redis writes", "a key under recs: was written, read and deleted")
@@ -169,17 +161,17 @@ def check_redis(settings: Settings) -> Iterator[CheckResult]:
 
 
 def check_redis_memory(maxmemory: int, policy: str) -> CheckResult:
-    """What becomes of Redis when the lists fill it.
+    """Check the behavior of Redis when lists fill its memory.
 
-    Every list has a TTL and can be made again: evicting one costs nothing but its freshness, while a refused
-    write stops publishing.
+    Every list has a TTL and is published again with the next event: eviction costs little, while a refused write
+    stops publishing.
     """
     if not maxmemory:
         return CheckResult(
             CheckStatus.WARN,
             "redis memory",
             "no limit is set",
-            "CONFIG SET maxmemory to what the machine can spare, maxmemory-policy to volatile-ttl",
+            "CONFIG SET maxmemory to the memory available for lists, maxmemory-policy to volatile-ttl",
         )
     size = f"{maxmemory / 2**20:,.0f} MiB, {policy}"
     if policy not in EVICTING_POLICIES:
@@ -193,7 +185,7 @@ def check_redis_memory(maxmemory: int, policy: str) -> CheckResult:
 
 
 def check_clock_skew(server: str, clock_skew: float) -> CheckResult:
-    """How far the clock of the ``broker`` or of ``redis`` is from ours, in seconds ahead.
+    """Judge the clock of a server, ``broker`` or ``redis``, by its seconds ahead of this machine's.
 
     Examples
     --------
@@ -202,13 +194,13 @@ def check_clock_skew(server: str, clock_skew: float) -> CheckResult:
     """
     offset = f"{abs(clock_skew) * 1000:,.0f} ms {'ahead of' if clock_skew > 0 else 'behind'} this machine's"
     if abs(clock_skew) > MAX_SKEW_SECONDS:
-        remedy = "let NTP set both: freshness, ages and time to live are computed from them"
+        remedy = "synchronize both by NTP: freshness, ages and times to live depend on them"
         return CheckResult(CheckStatus.WARN, f"{server} clock", offset, remedy)
     return CheckResult(CheckStatus.OK, f"{server} clock", offset)
 
 
 def check_data_dir(settings: Settings) -> Iterator[CheckResult]:
-    """The folder of the worker's table and snapshots can be written to."""
+    """Check that the folder of the worker's table and snapshots is writable."""
     folder = settings.data_dir.absolute()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -219,15 +211,15 @@ def check_data_dir(settings: Settings) -> Iterator[CheckResult]:
             CheckStatus.FAIL,
             "data folder",
             f"cannot write to {folder}: {error.strerror}",
-            "set HEADRACE_DATA_DIR to a folder of this worker's own",
+            "set HEADRACE_DATA_DIR to a writable folder, one per worker",
         )
     else:
-        yield CheckResult(CheckStatus.OK, "data folder", f"{folder} can be written to")
+        yield CheckResult(CheckStatus.OK, "data folder", f"{folder} is writable")
 
 
 def check_rocksdb() -> Iterator[CheckResult]:
-    """The disk store of the users table can be loaded."""
-    # Faust has two bindings; which one is installed goes by the version of Python.
+    """Check that the disk store of the users table can be loaded."""
+    # Faust has two bindings; the version of Python determines which one is installed.
     binding = "rocksdb" if sys.version_info < (3, 13) else "rocksdict"
     try:
         import_module(binding)

@@ -1,4 +1,4 @@
-"""The benchmarks, small: every figure is there, and nothing is left behind."""
+"""Small runs of the benchmarks report every result and leave no files."""
 
 import json
 import os
@@ -15,7 +15,7 @@ SMALL = ("--events", "2000", "--rounds", "1", "--seconds", "2", "--users", "100"
 
 
 def run(module: str, *options: str, folder: Path) -> tuple[Any, str, list[Path]]:
-    """Run a benchmark: its report, what it said, and what it left in the folder for temporary files."""
+    """Run a benchmark; return its report, its output, and the files left in the folder for temporary files."""
     report, scratch = folder / "report.json", folder / "scratch"
     scratch.mkdir()
     done = subprocess.run(
@@ -40,10 +40,10 @@ def test_small_run_reports_every_metric_and_cleans_up(tmp_path: Path) -> None:
     assert all(rates[kind] > 50 for kind in ("bare", "table", "headrace", "full_ranking", "rrf")), rates
     assert throughput["ratios"]["c/a"] == pytest.approx(rates["headrace"] / rates["bare"])
     assert throughput["ratios"]["c/b"] == pytest.approx(rates["headrace"] / rates["table"])
-    # an event that finds its shopper waiting shares the list; no event goes without
+    # events of a pending user share a list
     assert 0.1 < throughput["lists_per_event"] <= 1.0
     assert freshness["target_rate"] == 300
-    assert 30 < freshness["achieved_rate"] < 600, "the rate is kept where the machine has nothing else to do"
+    assert 30 < freshness["achieved_rate"] < 600, "an otherwise idle machine keeps the rate"
     assert 0 < freshness["freshness_ms"]["p50"] <= freshness["freshness_ms"]["p99"]
     assert 0 < freshness["redis_read_ms"]["p50"] <= freshness["redis_read_ms"]["p99"]
     assert freshness["lists_read"] > 0
@@ -66,7 +66,7 @@ def test_small_closed_loop_compares_policies_on_generated_shops(tmp_path: Path) 
         assert 0 < figures["users"] <= 50, arm
         assert figures["lists"] > 200
         assert 0.05 < figures["clicks"]["mean"] < 0.8
-        # nobody is shown the best of 500 items each time, and the regret is of the lists that were counted
+        # no policy always lists the best of 500 items, so every list has some regret
         regret = [each for each in report_json["regret"]["per_list"][arm] if each is not None]
         assert min(regret) > 0
         assert max(regret) < 1

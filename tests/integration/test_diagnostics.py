@@ -1,3 +1,5 @@
+"""`headrace doctor` against real servers."""
+
 import re
 import time
 from pathlib import Path
@@ -59,7 +61,7 @@ def test_broker_clock_is_unchecked_without_create_permission(
     monkeypatch.setattr(admin, "create", refused)
     found = check_result(settings, "broker clock")
     assert found.status is CheckStatus.WARN
-    assert found.detail == "was not checked: Could not create the topic: not authorized"
+    assert found.detail == "not checked: Could not create the topic: not authorized"
 
 
 def test_missing_topic_fails_with_a_remedy(settings: Settings) -> None:

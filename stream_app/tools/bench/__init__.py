@@ -1,5 +1,5 @@
-"""The benchmark (``make bench``): Headrace beside a bare Faust agent, in one run on one broker.
+"""Benchmarks: ``make bench``, ``make bench-bandit`` and ``make closed-loop``.
 
-`yardsticks` holds the agents it is compared with, `consumer` the process that runs one of them or the whole,
-`report` the run and its table.
+``make bench`` is `__main__`: `throughput` compares Headrace with the bare Faust agents of `baseline_agents`, each run
+by a `consumer_process`; `freshness` measures latency at a steady rate, `learning_cost` the models alone.
 """

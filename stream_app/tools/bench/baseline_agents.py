@@ -1,4 +1,4 @@
-"""What the whole is compared with: the least a Faust agent does, and the same with one table write an event."""
+"""Baselines of the throughput: a minimal Faust agent, and the same with one table write per event."""
 
 from collections.abc import AsyncIterable
 from pathlib import Path
@@ -14,7 +14,7 @@ _ROW_BYTES: Final = 64
 
 
 class EventCounter:
-    """Events seen so far."""
+    """Number of processed events."""
 
     __slots__ = ("n_events",)
 
@@ -23,7 +23,7 @@ class EventCounter:
 
 
 def bare_agent(app_id: str, broker: str, folder: Path, partitions: int, counter: EventCounter) -> faust.App:
-    """An agent that decodes raw bytes with msgspec and passes events."""
+    """An app whose agent only decodes events with msgspec."""
     app = faust.App(app_id, **_settings(broker, folder, partitions))
 
     async def bare(stream: AsyncIterable[Any]) -> None:
@@ -36,7 +36,7 @@ def bare_agent(app_id: str, broker: str, folder: Path, partitions: int, counter:
 
 
 def table_agent(app_id: str, broker: str, folder: Path, partitions: int, counter: EventCounter) -> faust.App:
-    """The same with one raw-bytes table write an event, its changelog by Faust with a linger."""
+    """The same with one table write of raw bytes per event; Faust writes the changelog with a linger."""
     app = faust.App(app_id, producer_linger=0.05, **_settings(broker, folder, partitions))
     table = app.Table("rows", key_type=bytes, value_type=bytes, partitions=partitions)
     encode = msgspec.msgpack.Encoder().encode

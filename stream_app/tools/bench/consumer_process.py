@@ -1,11 +1,10 @@
-"""One measured process: ``python -m stream_app.tools.bench.consumer_process WHAT COUNT``.
+"""A measured process: ``python -m stream_app.tools.bench.consumer_process AGENT COUNT``.
 
-It consumes COUNT events that are in the topic already and prints one line of JSON: seconds from the first event
-taken to the last one done, and for the whole also what was published.
+It consumes COUNT events that are already in the topics and prints one line of JSON: seconds from the first to the
+last processed event, and, for Headrace, the number of published lists.
 """
 
 import asyncio
-import json
 import os
 import signal
 import sys
@@ -14,56 +13,64 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
+import msgspec
+
 from stream_app.metrics import Metrics
 from stream_app.settings import Settings, load_settings
 from stream_app.tools.bench.baseline_agents import EventCounter, bare_agent, table_agent
+from stream_app.tools.bench.results import ConsumerRun
 from stream_app.worker.process import run_app
 
 _POLL_SECONDS: Final = 0.005
 
 
 def main() -> None:
-    """Run ``bare``, ``table``, or the whole by the settings there are, whatever it is called."""
+    """Run the agent ``bare`` or ``table``; every other name runs Headrace with the settings of the environment."""
     variant, count = sys.argv[1], int(sys.argv[2])
     settings = load_settings()
     make = {"bare": bare_agent, "table": table_agent}.get(variant)
     if make is None:
-        app, processed, extra = _headrace_app(settings)
+        app, processed, list_counts = _headrace_app(settings)
     else:
         counter = EventCounter()
         folder = settings.data_dir / variant
         app = make(settings.app_id, settings.broker, folder, settings.partitions, counter)
-        processed, extra = (lambda: counter.n_events), dict
-    _measure(app, variant, count, processed, extra)
+        processed, list_counts = (lambda: counter.n_events), dict
+    _measure(app, variant, count, processed, list_counts)
     run_app(app)
 
 
 def _measure(
-    app: Any, variant: str, count: int, processed: Callable[[], int], extra: Callable[[], dict[str, Any]]
+    app: Any,
+    variant: str,
+    count: int,
+    processed: Callable[[], int],
+    list_counts: Callable[[], dict[str, Any]],
 ) -> None:
     async def measure() -> None:
-        while processed() == 0:  # noqa: ASYNC110  # a counter has no event
+        while processed() == 0:  # noqa: ASYNC110  # a counter cannot be awaited
             await asyncio.sleep(_POLL_SECONDS)
         started, processed_before = time.perf_counter(), processed()
         cpu = time.process_time()
         while processed() < count:  # noqa: ASYNC110  # as above
             await asyncio.sleep(_POLL_SECONDS)
         seconds = time.perf_counter() - started
-        result = {
-            "variant": variant,
-            "events": count - processed_before,
-            "seconds": seconds,
-            "cpu_seconds": time.process_time() - cpu,
-            **extra(),
-        }
-        print(json.dumps(result), flush=True)  # noqa: T201  # the result, read by the parent
-        # Not awaited: stopping waits for this very task.
+        run = ConsumerRun(
+            variant=variant,
+            events=count - processed_before,
+            seconds=seconds,
+            cpu_seconds=time.process_time() - cpu,
+            **list_counts(),
+        )
+        print(msgspec.json.encode(run).decode(), flush=True)  # noqa: T201  # the parent reads it
+        # SIGTERM instead of app.stop(): stopping the app waits for this task.
         os.kill(os.getpid(), signal.SIGTERM)
 
     app.task(measure)
 
 
 def _headrace_app(settings: Settings) -> tuple[Any, Callable[[], int], Callable[[], dict[str, Any]]]:
+    # The baselines must not pay for these imports.
     from stream_app.publishing.redis_publisher import RedisPublisher  # noqa: PLC0415
     from stream_app.worker.app import create_app  # noqa: PLC0415
     from stream_app.worker.warm_up import warm_up  # noqa: PLC0415
@@ -73,17 +80,17 @@ def _headrace_app(settings: Settings) -> tuple[Any, Callable[[], int], Callable[
     publisher = RedisPublisher(settings.redis, settings.list_ttl)
     app = create_app(settings, publisher, partitions=settings.partitions, metrics=metrics)
 
-    def extra() -> dict[str, Any]:
+    def list_counts() -> dict[str, Any]:
         lists = metrics.registry.get_sample_value("headrace_lists_published_total", {"kind": "user"})
         degraded = metrics.registry.get_sample_value("headrace_lists_degraded_total")
         return {"user_lists": lists, "degraded_lists": degraded, "fresh_events": acknowledged_events(metrics)}
 
-    return app, partial(acknowledged_events, metrics), extra
+    return app, partial(acknowledged_events, metrics), list_counts
 
 
 def acknowledged_events(metrics: Metrics) -> int:
-    """Events whose list Redis has acknowledged: neither what waits nor what is on its way counts."""
-    # The buckets' own counters: to collect the registry costs a millisecond, and this is asked all the time.
+    """Number of events whose list Redis has acknowledged; pending and in-flight lists do not count."""
+    # Read the counters of the buckets: collecting the registry takes a millisecond, too long for polling.
     return int(sum(bucket.get() for bucket in metrics.freshness._buckets))  # noqa: SLF001
 
 

@@ -1,17 +1,18 @@
-"""Freshness at a steady rate, and the client's reads meanwhile."""
+"""Freshness at a steady rate, and the latency of client reads under it."""
 
 import itertools
 import multiprocessing
 import shutil
 import time
 from multiprocessing.synchronize import Event
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from stream_app.client import Client
 from stream_app.kafka.kafka_event_sender import KafkaEventSender
 from stream_app.settings import scratch_dir
+from stream_app.tools.bench.results import FreshnessResults, Percentiles
 from stream_app.tools.bench.throughput import PARTITIONS, StatusCallback, isolated_servers
 from stream_app.tools.demo.read_latency import measure_read_latencies
 from stream_app.tools.environment.worker_pool import WorkerPool, WorkerProcess
@@ -20,31 +21,26 @@ from stream_app.tools.feeds.rows import EventRow
 from stream_app.tools.simulator.benchmark_load import benchmark_events
 
 _WARM_UP_SECONDS: Final = 10.0
-"""Events before the measurement, unless that is shorter itself."""
+"""Warm-up before the measurement, at most as long as the measurement."""
 
 
 def measure_freshness(
     rate: float, seconds: float, users: int, update_status: StatusCallback
-) -> dict[str, Any]:
-    """Feed one worker at `rate` events a second and read its own freshness histogram.
+) -> FreshnessResults:
+    """Feed one worker at a steady rate and read its freshness histogram.
 
     Parameters
     ----------
     rate
-        Events a second.
+        Events per second.
     seconds
-        How long is measured, after a warm-up.
+        Duration of the measurement, after a warm-up.
     users
-        Shoppers the events are spread over.
+        Number of users of the events.
     update_status
-        Told what is being done.
-
-    Returns
-    -------
-    dict
-        ``freshness_ms`` and ``redis_read_ms`` with p50 and p99, and the rate reached.
+        Receives a message at each step.
     """
-    # A process of its own: in a thread the feeder and the timed reads would wait for one another.
+    # A separate process: in a thread the feeder and the timed reads would compete for the GIL.
     processes = multiprocessing.get_context("spawn")
     stop = processes.Event()
     with isolated_servers() as servers:
@@ -66,7 +62,7 @@ def measure_freshness(
             update_status(f"freshness: {rate:g} events/s, measuring for {seconds:g} s")
             time.sleep(seconds)
             after, elapsed = workers.worker_metrics(), time.perf_counter() - started
-            update_status("redis: reading lists with the client while events go on")
+            update_status("redis: reading lists with the client while events continue")
             with Client(servers.redis_address) as client:
                 reads = measure_read_latencies(client, [f"user-{n}" for n in range(users)], seed=7)
             stop.set()
@@ -77,18 +73,13 @@ def measure_freshness(
             shutil.rmtree(folder, ignore_errors=True)
     delta = after.delta_since(before)
     milliseconds = np.array(reads.seconds) * 1e3
-    return {
-        "target_rate": rate,
-        "achieved_rate": delta.accepted / elapsed,
-        "freshness_ms": {
-            name: (delta.freshness.quantile(q) or 0.0) * 1e3 for name, q in (("p50", 0.5), ("p99", 0.99))
-        },
-        "redis_read_ms": {
-            "p50": float(np.percentile(milliseconds, 50)),
-            "p99": float(np.percentile(milliseconds, 99)),
-        },
-        "lists_read": reads.n_with_list,
-    }
+    return FreshnessResults(
+        target_rate=rate,
+        achieved_rate=delta.accepted / elapsed,
+        freshness_ms=Percentiles(*((delta.freshness.quantile(q) or 0.0) * 1e3 for q in (0.5, 0.99))),
+        redis_read_ms=Percentiles(*(float(np.percentile(milliseconds, q)) for q in (50, 99))),
+        lists_read=reads.n_with_list,
+    )
 
 
 def _feed(broker: str, rate: float, users: int, stop: Event) -> None:

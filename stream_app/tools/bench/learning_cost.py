@@ -1,15 +1,16 @@
-"""What one interaction costs the models, all together and each."""
+"""CPU time of learning one interaction, of all models and of each."""
 
 import statistics
 from collections.abc import Sequence
 from time import thread_time
-from typing import Any, Final
+from typing import Final
 
 from state.dedup import RecordId
 from state.fold import interaction_of
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.assembly import make_models
 from stream_app.settings import Settings
+from stream_app.tools.bench.results import FoldResults
 from stream_app.tools.simulator.benchmark_load import benchmark_events
 from stream_app.worker.warm_up import warm_up
 from topics.records import Interaction, Source
@@ -17,14 +18,8 @@ from topics.records import Interaction, Source
 _CHUNK: Final = 1_000
 
 
-def measure_fold(events: int, users: int) -> dict[str, Any]:
-    """Fold the benchmark's interactions and time the second half, in chunks; medians of CPU time.
-
-    Returns
-    -------
-    dict
-        ``fold_us`` an interaction over all models, and ``by_model``: what each adds to index and sessions.
-    """
+def measure_fold(events: int, users: int) -> FoldResults:
+    """Learn the benchmark's interactions and time the second half: medians of CPU time over chunks."""
     settings = Settings()
     times = iter(range(10**9))
     log = []
@@ -37,12 +32,15 @@ def measure_fold(events: int, users: int) -> dict[str, Any]:
     warm_up(settings)
     overhead, total = _cost(ModelSet(()), log), _cost(make_models(settings), log)
     models = _cost(ModelSet(settings.models), log)
-    return {
-        "fold_us": total,
-        "by_model": {"index and sessions": overhead}
-        | {name: max(0.0, _cost(ModelSet((name,)), log) - overhead) for name in settings.models}
-        | {"fusion and results": max(0.0, total - models)},
-    }
+    by_model = {name: max(0.0, _cost(ModelSet((name,)), log) - overhead) for name in settings.models}
+    return FoldResults(
+        fold_us=total,
+        by_model={
+            "index and sessions": overhead,
+            **by_model,
+            "fusion and results": max(0.0, total - models),
+        },
+    )
 
 
 def _cost(models: ModelSet, log: Sequence[Interaction]) -> float:

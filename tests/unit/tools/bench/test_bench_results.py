@@ -6,15 +6,26 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
+from msgspec import structs
 from rich.console import Console
 
 from stream_app.errors import UserError
 from stream_app.tools.bench import throughput
-from stream_app.tools.bench.__main__ import _table
+from stream_app.tools.bench.__main__ import results_table
 from stream_app.tools.bench.learning_cost import measure_fold
+from stream_app.tools.bench.results import (
+    ConsumerRun,
+    FoldResults,
+    FreshnessResults,
+    Percentiles,
+    ThroughputResults,
+)
 from stream_app.tools.bench.throughput import measure_throughput
 from stream_app.tools.embedded.child_process import start_process
+
+BARE_RUN = ConsumerRun(variant="bare", events=7, seconds=1.5, cpu_seconds=0.5)
 
 # Seconds of each agent for 1,000 events, by round.
 SECONDS_BY_AGENT = {
@@ -27,7 +38,7 @@ SECONDS_BY_AGENT = {
 
 
 @pytest.fixture
-def results(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+def results(monkeypatch: pytest.MonkeyPatch) -> ThroughputResults:
     """Results of three rounds with fixed times."""
     # one broker for the first three agents, and one for each further agent
     rounds = iter([0, 0, 0, 1, 1, 1, 2, 2, 2])
@@ -38,12 +49,13 @@ def results(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         current.round = next(rounds)
         yield SimpleNamespace(broker_address="", redis_address="")
 
-    def consume(kind: str, _: Any, events: int) -> dict[str, Any]:
-        seconds = SECONDS_BY_AGENT[kind][current.round]
+    def consume(agent: str, _: Any, events: int) -> ConsumerRun:
+        seconds = SECONDS_BY_AGENT[agent][current.round]
         # the clock starts after the first event, whose list is published, too
-        result = {"events": events - 1, "seconds": seconds, "cpu_seconds": seconds / 2}
-        lists = {"user_lists": 600.0, "degraded_lists": 150.0, "fresh_events": events}
-        return result | (lists if kind not in ("bare", "table") else {})
+        run = ConsumerRun(variant=agent, events=events - 1, seconds=seconds, cpu_seconds=seconds / 2)
+        if agent in ("bare", "table"):
+            return run
+        return structs.replace(run, user_lists=600.0, degraded_lists=150.0, fresh_events=events)
 
     monkeypatch.setattr(throughput, "isolated_servers", servers)
     monkeypatch.setattr(throughput, "_fill", lambda *_, **__: None)
@@ -51,46 +63,45 @@ def results(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     return measure_throughput(1_001, 3, 100, lambda _: None)
 
 
-def test_rates_are_the_medians_of_the_rounds(results: dict[str, Any]) -> None:
-    assert results["events_per_second"] == pytest.approx(
+def test_rates_are_the_medians_of_the_rounds(results: ThroughputResults) -> None:
+    assert results.events_per_second == pytest.approx(
         {"bare": 5_000, "table": 2_000, "headrace": 2_000, "full_ranking": 1_000, "rrf": 4_000}
     )
-    assert results["cpu_us_per_event"] == pytest.approx(
+    assert results.cpu_us_per_event == pytest.approx(
         {"bare": 100, "table": 250, "headrace": 250, "full_ranking": 500, "rrf": 125}
     )
 
 
-def test_ratios_are_computed_per_round_before_the_median(results: dict[str, Any]) -> None:
-    assert results["rounds"]["ratios"]["c/a"] == pytest.approx([0.2, 0.4, 0.2])
-    assert results["rounds"]["ratios"]["c/b"] == pytest.approx([0.5, 1.0, 0.25])
-    assert results["ratios"] == pytest.approx({"c/a": 0.2, "c/b": 0.5, "d/b": 0.5, "e/b": 1.0})
+def test_ratios_are_computed_per_round_before_the_median(results: ThroughputResults) -> None:
+    assert results.rounds.ratios["c/a"] == pytest.approx([0.2, 0.4, 0.2])
+    assert results.rounds.ratios["c/b"] == pytest.approx([0.5, 1.0, 0.25])
+    assert results.ratios == pytest.approx({"c/a": 0.2, "c/b": 0.5, "d/b": 0.5, "e/b": 1.0})
 
 
-def test_lists_per_event_counts_fresh_events(results: dict[str, Any]) -> None:
-    assert results["lists_per_event"] == pytest.approx(600 / 1_001)
-    assert results["degraded_share"] == pytest.approx(0.25)
+def test_lists_per_event_counts_fresh_events(results: ThroughputResults) -> None:
+    assert results.lists_per_event == pytest.approx(600 / 1_001)
+    assert results.degraded_share == pytest.approx(0.25)
 
 
-def test_table_prints_each_result_with_its_name(results: dict[str, Any]) -> None:
-    figures = {
-        "throughput": results,
-        "freshness": {
-            "achieved_rate": 299.6,
-            "freshness_ms": {"p50": 21.04, "p99": 48.96},
-            "redis_read_ms": {"p50": 0.123, "p99": 0.456},
-        },
-        "fold": {"fold_us": 31.41, "by_model": {"index and sessions": 2.72, "popularity": 1.62}},
-    }
+def test_table_prints_each_result_with_its_name(results: ThroughputResults) -> None:
+    freshness = FreshnessResults(
+        target_rate=300.0,
+        achieved_rate=299.6,
+        freshness_ms=Percentiles(21.04, 48.96),
+        redis_read_ms=Percentiles(0.123, 0.456),
+        lists_read=1,
+    )
+    fold = FoldResults(31.41, {"index and sessions": 2.72, "popularity": 1.62})
     console = Console(width=120, record=True, file=None, quiet=False)
     with console.capture() as captured:
-        console.print(_table(figures))
+        console.print(results_table(results, freshness, fold))
     rows = [" ".join(line.split()) for line in captured.get().splitlines()]
     assert rows[1:] == [
-        "(a) bare Faust agent, decodes with msgspec 5,000 events/s (100 µs CPU an event)",
-        "(b) the same with one table write an event 2,000 events/s (250 µs CPU an event)",
-        "(c) Headrace, every event to a fresh list in Redis 2,000 events/s (250 µs CPU an event)",
-        "(d) the same, no degraded lists 1,000 events/s (500 µs CPU an event)",
-        "(e) as d, lists fused by ranks of three models 4,000 events/s (125 µs CPU an event)",
+        "(a) bare Faust agent, decodes with msgspec 5,000 events/s (100 µs CPU per event)",
+        "(b) the same with one table write per event 2,000 events/s (250 µs CPU per event)",
+        "(c) Headrace, from every event to a list in Redis 2,000 events/s (250 µs CPU per event)",
+        "(d) the same, no degraded lists 1,000 events/s (500 µs CPU per event)",
+        "(e) as d, lists of three models fused by ranks 4,000 events/s (125 µs CPU per event)",
         "c/a 0.20",
         "c/b 0.50",
         "d/b 0.50",
@@ -101,7 +112,7 @@ def test_table_prints_each_result_with_its_name(results: dict[str, Any]) -> None
         "freshness p99 at 300 events/s 49.0 ms",
         "client read p50 0.12 ms",
         "client read p99 0.46 ms",
-        "fold, all models 31.4 µs an interaction",
+        "fold, all models 31.4 µs per interaction",
         "index and sessions 2.7 µs",
         "popularity 1.6 µs",
     ]
@@ -110,9 +121,9 @@ def test_table_prints_each_result_with_its_name(results: dict[str, Any]) -> None
 @pytest.mark.parametrize(
     ("script", "message"),
     [
-        ("import sys; print('noise'); print('{\"events\": 7}'); sys.exit(0)", None),
-        ("print('out of luck')", "gave no result.*out of luck"),
-        ("import time; print('stuck', flush=True); time.sleep(60)", "was not done after 1 s.*stuck"),
+        (f"import sys; print('noise'); print({msgspec.json.encode(BARE_RUN).decode()!r}); sys.exit(0)", None),
+        ("print('out of luck')", "printed no result.*out of luck"),
+        ("import time; print('stuck', flush=True); time.sleep(60)", "did not finish within 1 s.*stuck"),
     ],
 )
 def test_agent_folder_is_always_removed(
@@ -133,7 +144,7 @@ def test_agent_folder_is_always_removed(
     )
     servers: Any = SimpleNamespace(broker_address="127.0.0.1:1", redis_address="redis://127.0.0.1:1/0")
     if message is None:
-        assert throughput._consume("bare", servers, 7) == {"events": 7}
+        assert throughput._consume("bare", servers, 7) == BARE_RUN
     else:
         with pytest.raises(UserError, match=f"(?s){message}"):
             throughput._consume("bare", servers, 7)
@@ -142,6 +153,6 @@ def test_agent_folder_is_always_removed(
 
 def test_the_fold_is_timed_for_all_models_together_and_each() -> None:
     results = measure_fold(4_000, 100)
-    assert results["fold_us"] > 0
-    assert next(iter(results["by_model"])) == "index and sessions"
-    assert len(results["by_model"]) > 5
+    assert results.fold_us > 0
+    assert next(iter(results.by_model)) == "index and sessions"
+    assert len(results.by_model) > 5
