@@ -1,9 +1,8 @@
-"""Real servers, and a clean state on them for each test.
+"""Real servers, with a clean state for each test.
 
-The servers start once a session. What a test finds is made anew each time: no topics but the catalog's,
-all of them empty; an application id that no test had before, and with it a consumer group and a changelog
-without a past; an empty Redis; a data folder of its own. A test may kill or stop a server: the next one
-starts it again.
+The servers start once per session. Each test has new, empty topics, a new application id (and with it a new
+consumer group and changelog), an empty Redis, and its own data folder. A test may kill or stop a server; the next
+test starts it again.
 """
 
 import uuid
@@ -22,19 +21,17 @@ from topics.catalog import catalog
 
 @pytest.fixture(scope="session")
 def servers() -> Iterator[EmbeddedServers]:
-    """The embedded broker and Redis, or the ones that the environment names."""
+    """The embedded broker and Redis, or external ones from the environment variables."""
     with EmbeddedServers() as embedded_servers:
-        # Each test deletes all topics and flushes Redis: not those of somebody who has put something there.
+        # Each test deletes all topics and flushes Redis, so external servers must be empty.
         if embedded_servers.broker is None and _user_topics(embedded_servers.broker_address):
             pytest.exit(
-                f"The tests would delete the topics on {embedded_servers.broker_address}: give them an empty broker."
+                f"The tests delete all topics on {embedded_servers.broker_address}: use an empty broker."
             )
         if embedded_servers.redis is None:
             with Redis.from_url(embedded_servers.redis_address) as connection:
                 if connection.dbsize():
-                    pytest.exit(
-                        f"The tests would flush {embedded_servers.redis_address}: give them an empty database."
-                    )
+                    pytest.exit(f"The tests flush {embedded_servers.redis_address}: use an empty database.")
         yield embedded_servers
 
 
@@ -51,7 +48,7 @@ def broker(servers: EmbeddedServers) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(servers: EmbeddedServers) -> Iterator[str]:
-    """A running Redis with nothing in it; its URL."""
+    """A running, empty Redis; its URL."""
     if servers.redis is not None:
         servers.redis.start()
     _flush(servers.redis_address)
@@ -62,7 +59,7 @@ def redis_url(servers: EmbeddedServers) -> Iterator[str]:
 
 @pytest.fixture
 def settings(broker: str, redis_url: str, tmp_path: Path) -> Settings:
-    """Settings of a worker on clean servers, with the catalog's topics made and empty."""
+    """Settings of a worker on clean servers, with new topics."""
     app_id = f"test-{uuid.uuid4().hex[:8]}"
     worker_settings = load_settings(
         app_id=app_id,
@@ -77,7 +74,7 @@ def settings(broker: str, redis_url: str, tmp_path: Path) -> Settings:
 
 
 def _user_topics(broker: str) -> list[str]:
-    # Kafka's own topics stay: committed offsets belong to groups, and no two tests share a group.
+    # Internal topics stay: committed offsets belong to groups, and no two tests share a group.
     return [name for name in admin.list_names(broker) if not name.startswith("__")]
 
 

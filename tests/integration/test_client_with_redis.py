@@ -1,4 +1,4 @@
-"""The web tier's client on a real Redis; both clients must agree on everything."""
+"""The client of a web tier on a real Redis; both clients must return the same."""
 
 import asyncio
 import threading
@@ -47,7 +47,7 @@ async def publisher(redis_url: str) -> AsyncIterator[RedisPublisher]:
 
 
 class BothClients:
-    """Reads by both clients and insists that they agree."""
+    """Reads by both clients and asserts that they agree."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -169,7 +169,7 @@ async def test_a_client_raises_while_redis_is_unavailable_and_recovers(
     servers: EmbeddedServers, redis_url: str
 ) -> None:
     if not isinstance(servers.redis, EmbeddedRedis):
-        pytest.skip("HEADRACE_REDIS names a Redis that is not ours to stop")
+        pytest.skip("HEADRACE_REDIS names an external Redis, which the test must not stop")
     with Client(redis_url) as client:
         async with AsyncClient(redis_url) as async_client:
             assert client.read("ann") is None
@@ -204,7 +204,7 @@ def search_list(generated_at: float | str, *items: str, query: str = "tents") ->
 
 
 async def search_with_both_clients(url: str, timeout: float = 0.05, **arguments: float) -> tuple[str, ...]:  # noqa: ASYNC109
-    """What both clients give back for a search, one after the other."""
+    """Search with both clients, one after the other."""
     with Client(url, timeout=5.0) as client:
         blocking = await asyncio.to_thread(client.search, "ann", " Tents", RESULTS, timeout, **arguments)
     async with AsyncClient(url, timeout=5.0) as async_client:
@@ -215,7 +215,7 @@ async def search_with_both_clients(url: str, timeout: float = 0.05, **arguments:
 
 
 async def test_a_current_search_list_is_used_at_once(publisher: RedisPublisher, redis_url: str) -> None:
-    # clocks may differ, and the event was sent before the question
+    # Clocks may differ, and the event was sent before the read.
     for generated_at in (time.time(), time.time() - STALE_SEARCH_TOLERANCE / 2, time.time() + 3600):
         searched_at = time.time()
         await publisher.publish([search_list(generated_at, "c", "b", "a")])
@@ -230,7 +230,7 @@ async def test_a_stale_search_list_is_used_only_after_the_timeout(
     await publisher.publish([search_list(generated_at, "c", "b", "a")])
     started = time.monotonic()
     assert await search_with_both_clients(redis_url, 0.5) == ("c", "b", "a")
-    assert time.monotonic() - started >= 1.0, "both have waited"
+    assert time.monotonic() - started >= 1.0, "both clients waited"
 
 
 async def test_a_repeated_search_waits_for_the_new_list(publisher: RedisPublisher, redis_url: str) -> None:
@@ -249,7 +249,7 @@ async def test_a_repeated_search_waits_for_the_new_list(publisher: RedisPublishe
                 asyncio.to_thread(search), async_client.search("ann", "tents", RESULTS, 30.0)
             )
             async with asyncio.timeout(20):
-                while not search_started.is_set() or await _n_reads(connection) < 6:  # noqa: ASYNC110  # Redis alone knows
+                while not search_started.is_set() or await _n_reads(connection) < 6:  # noqa: ASYNC110  # Redis offers no event
                     await asyncio.sleep(0.002)
                 assert not both_clients.done()
                 await publisher.publish([search_list(time.time(), "b", "c", "a")])
@@ -273,7 +273,7 @@ async def test_a_search_list_of_another_query_is_never_used(
 
 
 async def _n_reads(connection: Redis) -> int:
-    """Lists asked for since the statistics began."""
+    """Reads since the statistics were reset."""
     statistics = await asyncio.to_thread(connection.info, "commandstats")
     assert isinstance(statistics, dict)
     return int(statistics.get("cmdstat_mget", {"calls": 0})["calls"])

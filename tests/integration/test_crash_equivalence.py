@@ -1,6 +1,6 @@
-"""Workers that die by SIGKILL in the middle of the log, come or go, leave what an undisturbed one leaves.
+"""Runs with killed, added or removed workers have the same outcome as a reference run.
 
-Together, since the undisturbed run is one for all tests of a process.
+These tests are in one file because they share the reference run of a process.
 """
 
 from functools import partial
@@ -39,7 +39,7 @@ def test_a_killed_worker_ends_with_the_lists_and_rows_of_the_reference_run(
     servers: EmbeddedServers, tmp_path: Path, *, kills: int, folder_survives: bool
 ) -> None:
     log = generate_log(EVENTS)
-    expected = reference_outcome(servers, tmp_path / "undisturbed", log)
+    expected = reference_outcome(servers, tmp_path / "reference", log)
     with clean_environment(
         servers, tmp_path / "killed", models=ADDITIVE, snapshot_interval=1.5
     ) as environment:
@@ -60,14 +60,16 @@ def test_a_rebalance_ends_with_the_lists_and_rows_of_the_reference_run(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
     log = generate_log(EVENTS)
-    expected = reference_outcome(servers, tmp_path / "undisturbed", log)
+    expected = reference_outcome(servers, tmp_path / "reference", log)
     with clean_environment(servers, tmp_path / "two", models=ADDITIVE) as environment:
         first = environment.start_worker(1).wait_until_ready()
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.4) as feed:
             first.wait_until(lambda: first.events("accepted") > EVENTS // 5, "the first worker to be busy")
             feed.advance_to(0.7, rate=RATE / 6)  # some traffic while partitions move
             second = environment.start_worker(2).wait_until_ready()
-            first.wait_until(lambda: first.metric("headrace_ready") == 1, "the first worker to go on")
+            first.wait_until(
+                lambda: first.metric("headrace_ready") == 1, "the first worker to be ready again"
+            )
             assert first.metric("headrace_rebalances_total") >= 2
             n_accepted_before = first.events("accepted")
             feed.advance_to(0.85, rate=RATE)

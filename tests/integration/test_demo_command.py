@@ -1,4 +1,4 @@
-"""`headrace demo` as a newcomer runs it, for a few seconds, on the embedded servers."""
+"""``headrace demo`` for a few seconds, on embedded and on external servers."""
 
 import json
 import os
@@ -22,7 +22,7 @@ PROCESS_MARKER = "DEMO_TEST_PROCESS_MARKER"
 
 
 def start_demo(*arguments: str, folder: Path, **settings: str) -> "subprocess.Popen[str]":
-    # The mark is handed down to every child, so that whoever is left behind is found by it.
+    # All child processes inherit the marker, which identifies leftover processes.
     environment = {**os.environ, **settings, PROCESS_MARKER: str(folder), "TMPDIR": str(folder)}
     return subprocess.Popen(
         [sys.executable, "-m", "stream_app", "demo", *arguments],
@@ -41,12 +41,12 @@ def wait_for_demo(demo: "subprocess.Popen[str]") -> str:
     except subprocess.TimeoutExpired:
         demo.kill()
         output, _ = demo.communicate()
-        pytest.fail(f"the demo did not end within {DEADLINE:.0f} s; it said:\n{output}")
+        pytest.fail(f"the demo did not end within {DEADLINE:.0f} s; its output:\n{output}")
     return output
 
 
 def leftover_processes(folder: Path) -> list[int]:
-    """Processes that carry the mark of a run."""
+    """Processes with the marker of a run."""
     marker = f"{PROCESS_MARKER}={folder}".encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -61,7 +61,7 @@ def leftover_processes(folder: Path) -> list[int]:
 
 
 def leftover_folders(folder: Path) -> list[Path]:
-    """Folders that a run left in its folder for temporary things."""
+    """Folders that a run left in its temporary folder."""
     return list(folder.glob("headrace-*"))
 
 
@@ -83,9 +83,9 @@ def test_the_generated_shop_runs_for_the_given_seconds_and_leaves_only_a_report(
     report = json.loads(target.read_text())
     assert_events_add_up(report)
     assert 400 <= report["events_read"] <= 650
-    assert report["accepted"] == report["events_read"], "every event of the shop is sound and its own"
+    assert report["accepted"] == report["events_read"], "every event of the shop is valid and unique"
     assert report["users"] > 10
-    assert report["users_with_list"] >= 0.9 * report["users"], "all but those who only searched"
+    assert report["users_with_list"] >= 0.9 * report["users"], "all except users who only searched"
     assert report["lists_published"] >= report["users_with_list"]
     assert 0 < report["freshness_ms"]["p50"] <= report["freshness_ms"]["p99"]
     assert 0 < report["redis_read_ms"]["p50"] <= report["redis_read_ms"]["p99"]
@@ -168,7 +168,7 @@ def test_on_external_servers_the_demo_is_isolated_from_their_worker(
         worker = environment.start_worker().wait_until_ready()
         for number in range(20):
             send_click(environment, f"early-{number}", "shoe")
-        worker.wait_until(lambda: worker.events("accepted") == 20, "the shop's own events to be taken")
+        worker.wait_until(lambda: worker.events("accepted") == 20, "the shop's own events to be accepted")
         external_settings = {
             "HEADRACE_BROKER": environment.settings.broker,
             "HEADRACE_REDIS": environment.settings.redis,
@@ -183,7 +183,7 @@ def test_on_external_servers_the_demo_is_isolated_from_their_worker(
         report = json.loads(target.read_text())
         assert_events_add_up(report)
         assert (report["events_read"], report["accepted"], report["users_with_list"]) == (200, 200, 7)
-        worker.wait_until(lambda: worker.events("accepted") == 220, "the shop's worker to take them too")
+        worker.wait_until(lambda: worker.events("accepted") == 220, "the shop's worker to accept them too")
         assert worker.metric("headrace_rebalances_total") == 1, "the demo joined the shop's group"
         assert not [name for name in admin.list_names(environment.settings.broker) if "demo" in name]
         groups = environment.groups()

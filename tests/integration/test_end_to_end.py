@@ -1,4 +1,4 @@
-"""From a log file to lists in Redis and on the terminal, and through a stop, a new start and an erasure."""
+"""From a log file to lists in Redis and on the terminal, then a clean stop, a restart and an erasure."""
 
 import time
 from collections.abc import Iterator
@@ -51,7 +51,7 @@ def send_click(environment: IntegrationEnvironment, user: str, number: int, item
 def wait_for_accepted(environment: IntegrationEnvironment, worker: WorkerHandle, n_expected: int) -> None:
     worker.wait_until(
         lambda: worker.events("accepted") >= n_expected and environment.uncommitted() == 0,
-        f"{n_expected} events to be taken",
+        f"{n_expected} events to be accepted",
     )
 
 
@@ -65,7 +65,7 @@ def test_a_replayed_log_becomes_lists_that_survive_a_restart_and_are_erased(
     status, output = environment.run_command("replay", str(log))
     assert status == 0, output
     assert f"{events} records of {len(USERS)} shoppers sent and acknowledged" in output
-    worker.wait_until(lambda: len(environment.user_lists(USERS)) == len(USERS), "a list for every shopper")
+    worker.wait_until(lambda: len(environment.user_lists(USERS)) == len(USERS), "a list for every user")
     wait_for_accepted(environment, worker, events)
     check_metrics(worker)
     check_show_commands(environment, worker)
@@ -81,7 +81,7 @@ def check_metrics(worker: WorkerHandle) -> None:
             worker.metric("headrace_table_users") == len(USERS)
             and worker.metric("headrace_model_bytes", model="popularity") > 0
         ),
-        "the gauges, which follow once a second",
+        "the gauges, which are updated once per second",
     )
     lists = worker.metric("headrace_lists_published_total", kind="user")
     assert worker.metric("headrace_ranking_seconds_count") >= lists >= len(USERS)
@@ -102,7 +102,7 @@ def check_show_commands(environment: IntegrationEnvironment, worker: WorkerHandl
             environment.run_command(*arguments)[0] == 0
             for arguments in (("show", "popular"), ("show", "item", "item-1"))
         ),
-        "lists of an item and of what is popular",
+        "an item list and a popular list",
     )
     status, output = environment.run_command("show", "popular", "country:FR")
     assert status == 0, output
@@ -119,7 +119,7 @@ def stop_cleanly(environment: IntegrationEnvironment, worker: WorkerHandle) -> N
     assert status == 0, worker.log
     assert time.monotonic() - stop_requested < 15
     snapshots = sorted(environment.data_dir().glob("models/*.snapshot"))
-    assert snapshots, "a worker that stops leaves a snapshot"
+    assert snapshots, "a clean stop writes a snapshot"
 
 
 def restart_and_compare_lists(environment: IntegrationEnvironment) -> WorkerHandle:
@@ -133,7 +133,7 @@ def restart_and_compare_lists(environment: IntegrationEnvironment) -> WorkerHand
     assert worker.metric("headrace_interactions_folded_total") == 0
     assert worker.events("accepted") == worker.events("replayed") == 0
     lists_after = environment.user_lists(USERS)
-    # The others were ranked before the models had learned the end of the log.
+    # The other lists were ranked before the models had learned the end of the log.
     newest_version = max(found.model_version for found in lists_before.values())
     unchanged = {user for user, found in lists_before.items() if found.model_version == newest_version}
     assert unchanged
@@ -149,7 +149,7 @@ def erase_user(environment: IntegrationEnvironment, worker: WorkerHandle, n_even
     erasure = Erasure(event_id="forget-me", user_id=erased_user, ts=round(time.time() * 1000))
     environment.send([to_record(erasure)])
     worker.wait_until(
-        lambda: not environment.redis.exists(user_key(erased_user)), "the erased list to vanish"
+        lambda: not environment.redis.exists(user_key(erased_user)), "the erased list to be deleted"
     )
     for number, user in enumerate(others):
         send_click(environment, user, number)
@@ -162,7 +162,7 @@ def erase_user(environment: IntegrationEnvironment, worker: WorkerHandle, n_even
             )
             and worker.metric("headrace_pending_users") == 0
         ),
-        "the others' lists to go on",
+        "the other users' lists to be updated",
     )
     assert not environment.redis.exists(user_key(erased_user))
     assert environment.rows()[erased_user].counts.total == 0
@@ -172,16 +172,18 @@ def erase_user(environment: IntegrationEnvironment, worker: WorkerHandle, n_even
 
 def check_erasure_after_restart(environment: IntegrationEnvironment) -> None:
     erased_user, *others = USERS
-    # As if the worker had ended between the erasure and its word to Redis.
+    # As if the worker had crashed between the erasure and the deletion in Redis.
     environment.redis.set(user_key(erased_user), b"{}")
     worker = environment.start_worker().wait_until_ready()
     worker.wait_until(
-        lambda: not environment.redis.exists(user_key(erased_user)), "the erased list to vanish for good"
+        lambda: not environment.redis.exists(user_key(erased_user)),
+        "the erased list to be deleted after the restart",
     )
     worker.wait_until(
-        lambda: worker.metric("headrace_lists_published_total", kind="user") >= len(others), "the next start"
+        lambda: worker.metric("headrace_lists_published_total", kind="user") >= len(others),
+        "the lists of the other users",
     )
     assert not environment.redis.exists(user_key(erased_user)), (
-        "an erased shopper's list came back with a new start"
+        "the list of an erased user was published after the restart"
     )
     assert environment.user_lists(USERS).keys() == set(others)

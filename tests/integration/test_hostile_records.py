@@ -1,4 +1,4 @@
-"""Ten thousand hostile records among ten thousand good events: the good are taken, the bad are kept aside."""
+"""Ten thousand invalid records among ten thousand valid events: these are accepted, those are dead-lettered."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -45,54 +45,64 @@ def test_valid_events_are_accepted_and_invalid_records_become_dead_letters(
             lambda: worker.events("accepted") + worker.events("dead_lettered") >= len(sent),
             "every record to have an outcome",
         )
-        worker.wait_until(lambda: environment.uncommitted() == 0, "every record to be done with")
+        worker.wait_until(lambda: environment.uncommitted() == 0, "every record to be committed")
 
-        # All of the good.
+        # All valid events.
         assert worker.events("accepted") == N_VALID
         assert worker.events("dead_lettered") == N_INVALID
         assert worker.events("duplicate") == worker.events("rekeyed") == worker.events("replayed") == 0
-        valid = [(each, place) for each, place in zip(sent, record_ids, strict=True) if each.reason is None]
+        valid = [
+            (each, record_id) for each, record_id in zip(sent, record_ids, strict=True) if each.reason is None
+        ]
         sources = {spec.name: spec.source for spec in USER_EVENTS}
         expected = sorted(
-            (int(sources[each.record.topic] or 0), *place)
-            for each, place in valid
+            (int(sources[each.record.topic] or 0), *record_id)
+            for each, record_id in valid
             if each.user is not None and each.record.topic != IMPRESSIONS.name
         )
         actual = sorted((int(i.source), i.partition, i.offset) for i, _ in environment.interactions())
-        assert actual == expected, "one interaction for each good event but impressions"
+        assert actual == expected, "one interaction for each valid event except impressions"
         users = Counter(
             each.user for each, _ in valid if each.user is not None and each.record.topic != ERASURES.name
         )
         rows = environment.rows()
         assert {user: row.counts.total for user, row in rows.items() if row.counts.total} == users
 
-        # All of the bad, as they came.
+        # All invalid records, unchanged.
         letters = list(dead_letters(environment))
-        bad_record = [
-            (each, place) for each, place in zip(sent, record_ids, strict=True) if each.reason is not None
+        invalid = [
+            (each, record_id)
+            for each, record_id in zip(sent, record_ids, strict=True)
+            if each.reason is not None
         ]
-        assert len(letters) == len(bad_record)
+        assert len(letters) == len(invalid)
         assert {
             (letter.topic, letter.partition, letter.offset): (letter.key, letter.value) for letter in letters
-        } == {(each.record.topic, *place): (each.record.key, each.record.value) for each, place in bad_record}
+        } == {
+            (each.record.topic, *record_id): (each.record.key, each.record.value)
+            for each, record_id in invalid
+        }
         reasons = {(letter.topic, letter.partition, letter.offset): letter for letter in letters}
         mismatched_reasons = [
             (each.reason, (each.record.value or b"")[:200], letter.reason, letter.detail)
-            for each, place in bad_record
-            if (letter := reasons[each.record.topic, *place]).reason != each.reason
+            for each, record_id in invalid
+            if (letter := reasons[each.record.topic, *record_id]).reason != each.reason
         ]
         assert not mismatched_reasons, (
-            f"{len(mismatched_reasons)} for another reason: {mismatched_reasons[:5]}"
+            f"{len(mismatched_reasons)} have another reason: {mismatched_reasons[:5]}"
         )
         counted = Counter(letter.reason for letter in letters)
         assert {r: worker.metric("headrace_dead_letters_total", reason=r) for r in counted} == counted
         assert all(letter.detail for letter in letters)
 
-        # The worker is the same one and goes on.
+        # The same worker continues.
         assert worker.pid == pid
         assert worker.alive
-        send_click(environment, "afterwards", "item-1")
-        worker.wait_until(lambda: environment.redis.exists(user_key("afterwards")), "a list after all that")
+        send_click(environment, "later-user", "item-1")
+        worker.wait_until(
+            lambda: environment.redis.exists(user_key("later-user")),
+            "a list for an event after the invalid records",
+        )
         users_with_items = {user for user in users if any(r.recent for r in (rows[user],))}
         assert environment.user_lists(users_with_items).keys() == users_with_items
         assert worker.terminate() == 0, worker.log
@@ -112,8 +122,8 @@ def test_an_oversized_compressed_record_becomes_a_truncated_dead_letter(
             )
         ) as producer:
             record_metadata = producer.send(CLICKS.name, key=b"somebody", value=huge_value).get(timeout=30)
-        worker.wait_until(lambda: worker.events("dead_lettered") == 1, "the record to be a dead letter")
-        worker.wait_until(lambda: environment.uncommitted() == 0, "the record to be done with")
+        worker.wait_until(lambda: worker.events("dead_lettered") == 1, "the record to be dead-lettered")
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the record to be committed")
 
         (letter,) = dead_letters(environment)
         assert (letter.topic, letter.partition, letter.offset) == (
@@ -123,7 +133,10 @@ def test_an_oversized_compressed_record_becomes_a_truncated_dead_letter(
         )
         assert letter.value is not None
         assert huge_value.startswith(letter.value)
-        assert str(len(huge_value)) in letter.detail, "how much there was"
-        send_click(environment, "afterwards", "item-1")
-        worker.wait_until(lambda: environment.redis.exists(user_key("afterwards")), "a list after all that")
+        assert str(len(huge_value)) in letter.detail, "the original size"
+        send_click(environment, "later-user", "item-1")
+        worker.wait_until(
+            lambda: environment.redis.exists(user_key("later-user")),
+            "a list for an event after the invalid records",
+        )
         assert worker.terminate() == 0, worker.log

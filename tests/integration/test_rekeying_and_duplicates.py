@@ -1,4 +1,4 @@
-"""Events with the wrong key find their shopper's row; an event sent twice counts once, also across a restart."""
+"""Events with a wrong key reach the row of their user; duplicates count once, also across a restart."""
 
 import time
 from collections import Counter
@@ -23,7 +23,7 @@ EVENTS_PER_USER = 9
 
 
 def events() -> list[ShopEvent]:
-    """Some of each kind; event ids are a shopper's own: others have the same."""
+    """Events of several types; event ids are unique per user only."""
     now = round(time.time() * 1000) - 600_000
     generated_events: list[ShopEvent] = []
     for step in range(EVENTS_PER_USER):
@@ -45,7 +45,7 @@ def events() -> list[ShopEvent]:
 
 
 def with_wrong_key(event: ShopEvent, index: int) -> KafkaRecord:
-    """The event under a key that is not its shopper's, on a partition that need not be."""
+    """The event with a wrong key, on an arbitrary partition."""
     sent = event_record(event)
     key = (None, b"user-0-of-another-shop", b"\xff\xfe", b"", b"user-1 ")[index % 5]
     return KafkaRecord(sent.topic, key, sent.value, index % PARTITIONS)
@@ -83,7 +83,7 @@ def assert_each_user_is_in_one_partition(
     }
     for topic in (INTERACTIONS.name, changelog(environment.settings.app_id).name):
         found = {(record.key, record.partition) for record in environment.read(topic)}
-        assert found == expected_placements, f"{topic}: the partition of the shopper's id, and no other"
+        assert found == expected_placements, f"{topic}: only the partition of the user id"
 
 
 def test_misrouted_and_duplicate_events_count_once_across_a_restart(
@@ -92,7 +92,7 @@ def test_misrouted_and_duplicate_events_count_once_across_a_restart(
     shop_events = events()
     with clean_environment(servers, tmp_path) as environment:
         worker = environment.start_worker().wait_until_ready()
-        # Two in three stand wrong.
+        # Two of three have a wrong key.
         records = [
             with_wrong_key(event, n) if n % 3 else to_record(event) for n, event in enumerate(shop_events)
         ]
@@ -115,7 +115,7 @@ def test_misrouted_and_duplicate_events_count_once_across_a_restart(
             e.user_id for e in shop_events
         )
 
-        # All of them again, and some of them under a wrong key again.
+        # All of them again, and some once more with a wrong key.
         environment.send(map(to_record, shop_events))
         rekeyed_again = [with_wrong_key(event, n) for n, event in enumerate(shop_events) if n % 4 == 0]
         environment.send(rekeyed_again)

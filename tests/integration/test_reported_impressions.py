@@ -1,4 +1,4 @@
-"""What the web tier reports as shown, through the real broker, to the policy whose list it was."""
+"""Impressions from a web tier, by a real broker, attributed to the policy of the list."""
 
 import time
 from pathlib import Path
@@ -28,35 +28,37 @@ async def test_reported_impressions_are_attributed_to_the_policy_of_the_list(
         worker = environment.start_worker().wait_until_ready()
         for number, user in enumerate((*all_users, *all_users)):
             send_click(environment, user, f"item-{number % ITEMS}", event_id=f"click-{number}")
-        worker.wait_until(lambda: worker.events("accepted") == 2 * len(all_users), "the clicks to be taken")
-        worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "their lists")
         worker.wait_until(
-            lambda: environment.user_lists(all_users).keys() == set(all_users), "the lists to be there"
+            lambda: worker.events("accepted") == 2 * len(all_users), "the clicks to be accepted"
+        )
+        worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no pending user")
+        worker.wait_until(
+            lambda: environment.user_lists(all_users).keys() == set(all_users), "the lists to be published"
         )
 
-        # some second clicks were rewards of a list, which then was seen for that
+        # Some second clicks are rewards of a list, which then counts as displayed.
         n_lists_seen_before = worker.metric("headrace_policy_lists_seen_total")
 
         url, broker = environment.settings.redis, environment.settings.broker
-        shown: dict[str, list[str]] = {}
+        displayed: dict[str, list[str]] = {}
         with Client(url, timeout=5.0, reporter=ImpressionReporter(broker)) as client:
             for user in USERS:
                 document = client.read(user)
                 assert document is not None
                 assert document.key == user_key(user)
-                shown[user] = [item.id for item in document.items[:2]]
-                assert client.report_impression(user, document, shown[user], surface="home")
-            assert not client.report_impression("", document), "nobody"
+                displayed[user] = [item.id for item in document.items[:2]]
+                assert client.report_impression(user, document, displayed[user], surface="home")
+            assert not client.report_impression("", document), "an empty user id"
         async with AsyncClient(url, timeout=5.0, reporter=ImpressionReporter(broker)) as async_client:
             document = await async_client.read(ASYNC_CLIENT_USER)
             assert document is not None
-            shown[ASYNC_CLIENT_USER] = [item.id for item in document.items]
+            displayed[ASYNC_CLIENT_USER] = [item.id for item in document.items]
             assert async_client.report_impression(ASYNC_CLIENT_USER, document)
 
-        # closing the clients has sent them
+        # Closing the clients has sent the impressions.
         records = environment.read(IMPRESSIONS.name)
         sent = [msgspec.json.decode(record.value or b"", type=Impression) for record in records]
-        assert {event.user_id: event.items for event in sent} == shown
+        assert {event.user_id: event.items for event in sent} == displayed
         assert {event.surface for event in sent} == {"home", None}
         assert all(abs(event.time - time.time()) < 60 for event in sent)
         worker.wait_until(
@@ -64,17 +66,17 @@ async def test_reported_impressions_are_attributed_to_the_policy_of_the_list(
                 worker.metric("headrace_events_total", topic=IMPRESSIONS.name, outcome="accepted")
                 == len(all_users)
             ),
-            "the impressions to be taken",
+            "the impressions to be accepted",
         )
         assert worker.events("dead_lettered") == 0
-        assert worker.events("rekeyed") == 0, "they came by the partition of the shopper's other events"
+        assert worker.events("rekeyed") == 0, "they are on the partition of the user's other events"
         worker.wait_until(
             lambda: worker.metric("headrace_policy_lists_seen_total") == n_lists_seen_before + len(all_users),
-            "the lists to count as seen",
+            "the lists to count as displayed",
         )
         rewards = [
             msgspec.msgpack.decode(each.value or b"", type=Reward) for each in environment.read(REWARDS.name)
         ]
         seen = {each.user_id: list(each.seen) for each in rewards if each.kind is RewardKind.IMPRESSION}
-        assert seen == shown
+        assert seen == displayed
         assert worker.terminate() == 0, worker.log

@@ -1,4 +1,4 @@
-"""Rewards are counted exactly once, though a worker dies by SIGKILL in the middle of them."""
+"""Rewards are counted exactly once, even if a worker is killed while it attributes them."""
 
 import time
 from collections.abc import Sequence
@@ -24,29 +24,29 @@ from topics.events import Action, Click, Event, Feedback, FeedbackKind, Impressi
 from topics.records import RecommendationList, Reward, RewardKind
 
 EVENTS: Final = 6_000
-"""Events that the lists come from."""
+"""Number of events before the reactions."""
 
 SETTINGS: Final = {"models": ADDITIVE, "fusion": "rrf"}
-"""Lists are the same in each run."""
+"""Settings with which the lists of all runs are equal."""
 
 _decoder: Final = msgspec.msgpack.Decoder(Reward)
 
 
 class Reactions(NamedTuple):
-    """What shoppers do with the lists they have: some do not say which list, the others do.
+    """Reactions of users to their lists, some without a `list_id`.
 
-    The first choose what they had not clicked: whether that was a reward, of a list of before, is a matter of
-    milliseconds, and a click is one reward an item unless the list is named. Of them there is one reaction a
-    shopper: a list made from a reaction is the last one for what comes after it.
+    Users without a `list_id` react to an item that they had not clicked: an earlier click may have been a reward of
+    an earlier list, depending on milliseconds, and each item has one click reward unless the event names the list.
+    They react once: a list published after a reaction would be the current list for a second one.
     """
 
     before_crash: list[KafkaRecord]
-    """Without a list's name, and there before the worker first dies: so each is of the list they had."""
+    """Reactions without `list_id`, sent before the first kill: attributed to the current list."""
     during_crash: list[KafkaRecord]
-    """While the worker dies and starts again: those with a name, and some without."""
+    """Reactions with `list_id`, and some without, sent while the worker is killed and restarted."""
     without_list_id_reactions: set[tuple[str, str]]
-    """Shopper and item of these: a worker that starts makes lists anew, so each is of that list or of the one before,
-    and of one alone."""
+    """User and item of the reactions without `list_id` during the crash. A worker publishes new lists when it starts,
+    so each is attributed either to that list or to the one before."""
 
 
 def reactions(lists: dict[str, RecommendationList], clicked: set[tuple[str, str]]) -> Reactions:
@@ -63,7 +63,7 @@ def reactions(lists: dict[str, RecommendationList], clicked: set[tuple[str, str]
         user_number = int(user.removeprefix("user-"))
         items = [item.id for item in listed.items]
         lower_item = items[3 + user_number % 7]
-        # the least a shop sends
+        # Impressions without items: the minimum that a shop sends.
         without_list_id, without_list = user_number % 3 == 0, user_number % 6 == 0
         if user_number % 5 == 0 and not without_list:
             events.append(Impression(list_id=listed.list_id, **common(user)))
@@ -73,7 +73,7 @@ def reactions(lists: dict[str, RecommendationList], clicked: set[tuple[str, str]
                 click = Click(item_id=item, **common(user))
                 if without_list:
                     without_list_id_reactions.add((user, item))
-                    # a shop that sends twice, once before the worker dies and once after as may be
+                    # Sent twice, possibly once before and once after the kill.
                     events += [click, click]
                 else:
                     before_crash.append(click)
@@ -95,7 +95,7 @@ def reactions(lists: dict[str, RecommendationList], clicked: set[tuple[str, str]
             events.append(
                 Feedback(item_id=items[1], kind=FeedbackKind.HIDE, **common(user), **list_reference)
             )
-        # a shop that sends twice
+        # A duplicate.
         events.append(events[-1])
     np.random.default_rng(3).shuffle(events)
     return Reactions(
@@ -106,7 +106,7 @@ def reactions(lists: dict[str, RecommendationList], clicked: set[tuple[str, str]
 
 
 def clicked_in(records: Sequence[KafkaRecord]) -> set[tuple[str, str]]:
-    """Shoppers and the items they clicked."""
+    """(User, clicked item) of the records."""
     observed = [msgspec.json.decode(each.value) for each in records if each.value is not None]
     return {
         (each["user_id"], each["item_id"]) for each in observed if "item_id" in each and "user_id" in each
@@ -114,18 +114,18 @@ def clicked_in(records: Sequence[KafkaRecord]) -> set[tuple[str, str]]:
 
 
 class ObservedRewards(NamedTuple):
-    """What a consumer that drops by watermark makes of the rewards."""
+    """The rewards as read by a consumer that drops duplicates by watermark."""
 
     lists: dict[str, tuple[str, ...]]
-    """What shoppers had before they reacted."""
+    """The users' lists before the reactions: list id, then items."""
     rewards: dict[tuple[str, str, str, int], tuple[float, float, int]]
-    """Value, revenue and place, by shopper, list, kind and line; an impression's place is -1."""
+    """(Value, revenue, position) by user, list, kind and item, and line; -1 is the position of an impression."""
     positions_seen: dict[tuple[str, str], list[int]]
-    """Places that were told to be seen, by shopper and list."""
+    """Positions of displayed items, by user and list."""
     records: int
-    """With those that were dropped."""
+    """Number of records, duplicates included."""
     without_list_id_reactions: dict[tuple[str, str], int]
-    """How often each of the late reactions that name no list was rewarded, of whichever list."""
+    """Number of rewards of each reaction without `list_id` during the crash, for any list."""
 
 
 def read_rewards(
@@ -147,7 +147,7 @@ def read_rewards(
         assert record.key == reward.user_id.encode()
         assert record.partition == reward.partition
         without_list = (reward.user_id, reward.item_id) in without_list_id_reactions
-        # Of the events that the lists come from: which list they met is a matter of milliseconds.
+        # Rewards of the first events: their list depends on milliseconds.
         of_previous_list = (
             not without_list and reward.list_id != displayed_lists.get(reward.user_id, ("",))[0]
         )
@@ -170,7 +170,7 @@ def read_rewards(
 
 
 def run(environment: IntegrationEnvironment, *, kills: int, folder_survives: bool) -> ObservedRewards:
-    """Lists for everybody, then all their reactions at once; the worker dies on the way."""
+    """Publish lists for all users, then send their reactions while the worker is killed."""
     log = generate_log(EVENTS)
     worker = environment.start_worker().wait_until_ready()
     with LogFeeder(environment, log.records, rate=2 * RATE):
@@ -182,10 +182,12 @@ def run(environment: IntegrationEnvironment, *, kills: int, folder_survives: boo
     environment.send(user_reactions.before_crash)
     with LogFeeder(environment, user_reactions.during_crash, rate=RATE / 2, until_fraction=0.4) as feed:
         for kill in range(kills):
-            worker.wait_until(partial(has_rewarded, worker, 100), "the worker to reward", seconds=90)
+            worker.wait_until(
+                partial(has_rewarded, worker, 100), "the worker to attribute rewards", seconds=90
+            )
             until_fraction = 0.8 if kill < kills - 1 else 1.0
             worker = kill_mid_run(environment, worker, feed, until_fraction, folder_survives=folder_survives)
-    worker.wait_until(lambda: environment.uncommitted() == 0, "all reactions to be handled", seconds=90)
+    worker.wait_until(lambda: environment.uncommitted() == 0, "all reactions to be committed", seconds=90)
     assert worker.terminate() == 0, worker.log
     return read_rewards(environment, lists, user_reactions.without_list_id_reactions)
 
@@ -196,8 +198,8 @@ def has_rewarded(worker: WorkerHandle, expected: float) -> bool:
 
 @pytest.fixture(scope="module")
 def reference_rewards(servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory) -> ObservedRewards:
-    """What a worker makes of the same that nothing happens to."""
-    with clean_environment(servers, tmp_path_factory.mktemp("undisturbed"), **SETTINGS) as environment:
+    """Rewards of a run without a crash."""
+    with clean_environment(servers, tmp_path_factory.mktemp("reference"), **SETTINGS) as environment:
         return run(environment, kills=0, folder_survives=True)
 
 
@@ -224,7 +226,7 @@ def test_a_killed_worker_produces_the_same_rewards_as_the_reference_run(
             user_id: times for user_id, times in observed.without_list_id_reactions.items() if times != 1
         }
         assert not not_rewarded_once, (
-            f"of {len(observed.without_list_id_reactions)} that name no list these were not rewarded once: "
+            f"of {len(observed.without_list_id_reactions)} reactions without list_id, these were not rewarded once: "
             f"{not_rewarded_once}"
         )
     assert actual.without_list_id_reactions.keys() == expected.without_list_id_reactions.keys()
@@ -235,9 +237,7 @@ def test_a_killed_worker_produces_the_same_rewards_as_the_reference_run(
     assert not missing, (
         f"{len(missing)} of {len(expected.rewards)} are missing, {sorted(missing)[:3]} among them"
     )
-    assert not extra, (
-        f"{len(extra)} besides {len(expected.rewards)} are too many, {sorted(extra)[:3]} among them"
-    )
+    assert not extra, f"{len(extra)} are extra to {len(expected.rewards)}, {sorted(extra)[:3]} among them"
     assert actual.rewards == expected.rewards
     assert {name: sorted(positions) for name, positions in actual.positions_seen.items()} == {
         name: sorted(positions) for name, positions in expected.positions_seen.items()
@@ -265,14 +265,14 @@ def test_a_purchase_is_attributed_to_its_click_after_list_eviction_and_a_crash(
 
         def send_and_wait(*records: KafkaRecord) -> None:
             environment.send(records)
-            worker.wait_until(lambda: environment.uncommitted() == 0, "all to be taken")
+            worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed")
 
         for step in range(2):
             send_and_wait(
                 *(sent(Click, user_id, item_id=f"item {(n + step) % 30}") for n, user_id in enumerate(buyers))
             )
         worker.wait_until(
-            lambda: len(environment.user_lists(buyers)) == len(buyers), "everybody to have a list"
+            lambda: len(environment.user_lists(buyers)) == len(buyers), "all users to have a list"
         )
         lists = environment.user_lists(buyers)
         send_and_wait(
@@ -283,7 +283,7 @@ def test_a_purchase_is_attributed_to_its_click_after_list_eviction_and_a_crash(
         )
         send_and_wait(*(sent(Click, user_id, item_id=f"item {n % 30}") for n, user_id in enumerate(others)))
         worker.wait_until(
-            lambda: len(environment.user_lists(others)) == len(others), "everybody to have a list"
+            lambda: len(environment.user_lists(others)) == len(others), "all users to have a list"
         )
         worker.kill()
         worker = environment.start_worker().wait_until_ready()
@@ -293,7 +293,7 @@ def test_a_purchase_is_attributed_to_its_click_after_list_eviction_and_a_crash(
             environment.send(
                 [sent(Purchase, user_id, order_id=f"o{user_id}", items=[line], **list_reference)]
             )
-        worker.wait_until(lambda: environment.uncommitted() == 0, "all orders to be taken")
+        worker.wait_until(lambda: environment.uncommitted() == 0, "all orders to be committed")
         assert worker.terminate() == 0, worker.log
         rewards = [_decoder.decode(record.value or b"") for record in environment.read(REWARDS.name)]
     purchase_rewards = {

@@ -1,4 +1,4 @@
-"""`run_command simulate`: shoppers who read real lists from Redis and answer through Kafka."""
+"""``headrace simulate``: users who read real lists from Redis and send events to Kafka."""
 
 import json
 import signal
@@ -38,7 +38,7 @@ def worker(environment: IntegrationEnvironment) -> WorkerHandle:
 
 
 def write_sessions(target: Path, count: int = 400) -> None:
-    """Sessions that walk round a ring of items, so that what comes next can be learned."""
+    """Sessions that move along a ring of items, so that the next item can be learned."""
     rng = np.random.default_rng(3)
     with target.open("w") as file:
         for _ in range(count):
@@ -72,14 +72,14 @@ def test_replayed_users_click_published_lists_and_the_report_matches_the_topics(
     assert sum(each["lists"] for each in report["policies"]) == report["lists"] > 150
     assert report["finished"] == report["users"] == 60
     assert report["late_lists"] == 0
-    # Where a session goes is on the ring: learned lists are clicked far more often than chance would have it.
+    # The next items are on the ring: learned lists are clicked far more often than random lists.
     assert sum(each["clicks"] for each in own_list_policies) > 0.4 * sum(
         each["lists"] for each in own_list_policies
     )
 
     sent = report["setup"]["warm_up_events"] + N_PROBE_USERS + report["events"]
     worker.wait_until(
-        lambda: worker.events("accepted") == n_accepted_before + sent, f"{sent} events to be taken"
+        lambda: worker.events("accepted") == n_accepted_before + sent, f"{sent} events to be accepted"
     )
     impressions = [
         event for event in decode_topic(environment, "events.impression", Impression) if is_simulated(event)
@@ -92,7 +92,7 @@ def test_replayed_users_click_published_lists_and_the_report_matches_the_topics(
     seen = [event for event in impressions if event.list_id in published]
     assert len(seen) == sum(each["lists"] for each in own_list_policies)
     for event in seen:
-        # looked at from the top, without the item the shopper was at
+        # Examined from the top, without the item of the current page.
         assert event.items == [item for item in published[event.list_id] if item in event.items]
     clicks = [
         event
@@ -134,7 +134,7 @@ def test_ctrl_c_ends_a_generated_run_with_a_partial_report(
         text=True,
     )
     try:
-        worker.wait_until(lambda: worker.events("accepted") > n_accepted_before + 250, "shoppers to be at it")
+        worker.wait_until(lambda: worker.events("accepted") > n_accepted_before + 250, "users to send events")
         running.send_signal(signal.SIGINT)
         output, _ = running.communicate(timeout=20)
     finally:
@@ -148,6 +148,6 @@ def test_ctrl_c_ends_a_generated_run_with_a_partial_report(
     assert report["regret"]["curves"]
     worker.wait_until(
         lambda: worker.events("accepted") >= n_accepted_before + 85 + report["events"],
-        "every event to be taken",
+        "every event to be accepted",
     )
     assert worker.events("dead_lettered") == 0

@@ -1,4 +1,4 @@
-"""Runs that the crash tests share: a reference run, and a run whose worker is killed."""
+"""Steps that the crash tests share: the reference run, and the kill of a worker during a run."""
 
 import shutil
 from pathlib import Path
@@ -12,13 +12,13 @@ from tests.support.run_outcome import RunOutcome, read_outcome, wait_until_settl
 from tests.support.worker_handle import WorkerHandle
 
 ADDITIVE: Final = '["popularity","item_to_item"]'
-"""The models whose statistics add up, as the setting is written."""
+"""Value of the setting ``models``: models with additive statistics, which do not depend on the order of events."""
 
 EVENTS: Final = 9_000
-"""Events of the log that runs are compared by."""
+"""Number of events of the log of a run."""
 
 RATE: Final = 1_500.0
-"""Events a second of a run that something happens to."""
+"""Events per second of a run with a crash."""
 
 _REFERENCE_OUTCOMES: dict[int, RunOutcome] = {}
 
@@ -31,19 +31,19 @@ def kill_mid_run(
     *,
     folder_survives: bool,
 ) -> WorkerHandle:
-    """Kill a worker that has something on the way, feed on, and start another in its place.
+    """Kill a worker with events in flight, continue feeding, and start a replacement.
 
     Parameters
     ----------
     environment, worker, feed
-        What runs.
+        The run.
     until_fraction
-        Share of the log that is fed from then on.
+        Share of the log up to which feeding continues.
     folder_survives
-        Whether the other finds the data folder of the one that died.
+        Whether the replacement starts with the data folder of the killed worker.
     """
     worker.kill()
-    assert environment.uncommitted() > 0, "something was on the way"
+    assert environment.uncommitted() > 0, "no event was in flight"
     feed.advance_to(until_fraction)
     if not folder_survives:
         shutil.rmtree(environment.data_dir())
@@ -51,7 +51,7 @@ def kill_mid_run(
 
 
 def reference_outcome(servers: EmbeddedServers, folder: Path, log: GeneratedLog) -> RunOutcome:
-    """The outcome of a run of one worker that nothing happens to; run once for all tests of a session."""
+    """The outcome of a run of one worker without a crash; cached for all tests of a process."""
     if id(log) not in _REFERENCE_OUTCOMES:
         with clean_environment(servers, folder, models=ADDITIVE) as environment:
             worker = environment.start_worker().wait_until_ready()

@@ -1,4 +1,4 @@
-"""A generated log of a shop's events, as records for Kafka."""
+"""A generated log of a shop's events, as Kafka records."""
 
 import functools
 import time
@@ -11,20 +11,20 @@ from topics.events import Action, Click, OrderLine, Purchase, Search
 
 
 class GeneratedLog(NamedTuple):
-    """A day of a shop, as it went to Kafka."""
+    """The records of one day of a shop."""
 
     records: list[KafkaRecord]
     users: set[str]
     n_accepted: int
-    """Events without those sent twice."""
+    """Number of events without duplicates."""
 
 
 @functools.cache
 def generate_log(events: int, *, users: int = 500, items: int = 90, seed: int = 11) -> GeneratedLog:
-    """Visits of shoppers over the last day: searches, clicks, purchases; some late, some sent twice.
+    """Sessions of users over the last day: searches, clicks, purchases; some are late, some are sent twice.
 
-    There are fewer items than an item has room for neighbors, so that nothing is pruned, and fewer events of a
-    shopper than the ring of ids holds.
+    There are fewer items than the neighbor limit of an item, so that no neighbor is pruned, and fewer events per user
+    than the deduplication ring holds.
     """
     rng = np.random.default_rng(seed)
     start = time.time() - 20 * 3600
@@ -38,7 +38,7 @@ def generate_log(events: int, *, users: int = 500, items: int = 90, seed: int = 
         item = int(rng.choice(items, p=popularity))
         for _ in range(min(events - number, int(rng.integers(4, 16)))):
             event = _make_event(f"e{number}", user, round(ts * 1000), item, rng.random())
-            # One in twenty comes late, by up to ten minutes of the shop's time.
+            # One in twenty is late by up to ten minutes.
             delay = float(rng.uniform(0, 600)) if rng.random() < 0.05 else 0.0
             timed.append((ts + delay, event))
             number += 1
@@ -46,15 +46,17 @@ def generate_log(events: int, *, users: int = 500, items: int = 90, seed: int = 
             item = (item + int(rng.integers(1, 6))) % items
     timed.sort(key=lambda entry: entry[0])
     records = []
-    again: list[tuple[int, KafkaRecord]] = []
-    for place, (_, event) in enumerate(timed):
-        while again and again[0][0] <= place:
-            records.append(again.pop(0)[1])
+    duplicates: list[tuple[int, KafkaRecord]] = []
+    for index, (_, event) in enumerate(timed):
+        while duplicates and duplicates[0][0] <= index:
+            records.append(duplicates.pop(0)[1])
         record = to_record(event)
         records.append(record)
         if rng.random() < 0.02:
-            again = sorted([*again, (place + int(rng.integers(1, 400)), record)], key=lambda entry: entry[0])
-    records += [record for _, record in again]
+            duplicates = sorted(
+                [*duplicates, (index + int(rng.integers(1, 400)), record)], key=lambda entry: entry[0]
+            )
+    records += [record for _, record in duplicates]
     return GeneratedLog(records, {event.user_id for _, event in timed}, len(timed))
 
 

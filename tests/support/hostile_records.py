@@ -1,6 +1,6 @@
-"""Valid events in every spelling, and invalid records of every kind, from one seed."""
+"""Valid events in many encodings, and invalid records of many kinds, from one seed."""
 
-# Factories of invalid records share a signature; not each needs the topic or the event.
+# Factories of invalid records share a signature; some need no topic or no event.
 # ruff: noqa: ARG002
 
 import base64
@@ -52,18 +52,18 @@ VALID_ODD_IDS: Final = (
     "../../etc/passwd",
     "*",
 )
-"""Ids that look odd and are not."""
+"""Unusual but valid ids."""
 
 
 class InvalidRecord(NamedTuple):
-    """A hostile value and why it must be refused."""
+    """An invalid value and the reason of its rejection."""
 
     value: bytes | None
     reason: RejectReason
 
 
 class RecordFactory:
-    """Makes events and spoils them; all by one seed."""
+    """Creates valid events and invalid records from a seed."""
 
     def __init__(self, seed: int) -> None:
         self.rng = np.random.default_rng(seed)
@@ -71,7 +71,7 @@ class RecordFactory:
         self._numbers = itertools.count()
 
     def event(self, spec: TopicSpec, user: str) -> dict[str, Any]:
-        """A good event as plain data."""
+        """A valid event as plain data."""
         number = next(self._numbers)
         item = f"item-{int(self.rng.integers(60))}"
         ts = self.now - int(self.rng.integers(3_600_000))
@@ -98,27 +98,27 @@ class RecordFactory:
         return common | by_topic[spec.name]
 
     def encode_variant(self, event: dict[str, Any]) -> bytes:
-        """JSON of a good event in one of the ways that a shop may write it."""
+        """JSON of a valid event in one of many encodings."""
         variant = int(self.rng.integers(12))
         if variant == 0:
             event = event | {"ts": time.strftime("%Y-%m-%dT%H:%M:%S+00:00", time.gmtime(event["ts"] / 1000))}
         elif variant == 1:
             event = event | {"unknown": {"deep": [[[{"a": None}]]] * 3, "nan": "NaN"}}
         elif variant == 2:
-            return json.dumps(event, indent=2).encode()  # escapes all that is not ASCII
+            return json.dumps(event, indent=2).encode()  # escapes non-ASCII characters
         elif variant == 5 and "results" in event:
-            # as many as there are results, or not: then they are as good as not told
+            # Prices whose number differs from the number of results are ignored.
             event = event | {
                 "prices": self._choose([], [9.5], [0], [-0.0], [1e15], [5e-324], [3, 2.5], [1] * 1_000)
             }
         elif variant == 3 and "event_id" in event:
-            return b'{"event_id":"said-twice",' + msgspec.json.encode(event)[1:]  # the last one counts
+            return b'{"event_id":"duplicate-key",' + msgspec.json.encode(event)[1:]  # the last value is used
         elif variant == 4 and "item_id" in event and "event_id" in event:
             event = event | {"item_id": VALID_ODD_IDS[int(self.rng.integers(len(VALID_ODD_IDS)))]}
         return msgspec.json.encode(event)
 
     def make_invalid(self, spec: TopicSpec, user: str) -> InvalidRecord:
-        """A record that is no event of its topic."""
+        """A record that is not a valid event of its topic."""
         factories: list[Callable[[TopicSpec, dict[str, Any]], InvalidRecord | None]] = [
             self._not_json,
             self._truncated,
@@ -137,9 +137,9 @@ class RecordFactory:
             self._duplicate_key,
         ]
         while True:
-            bad_record = factories[int(self.rng.integers(len(factories)))](spec, self.event(spec, user))
-            if bad_record is not None and (bad_record.value is not None or spec is not CATALOG_ITEMS):
-                return bad_record
+            invalid_record = factories[int(self.rng.integers(len(factories)))](spec, self.event(spec, user))
+            if invalid_record is not None and (invalid_record.value is not None or spec is not CATALOG_ITEMS):
+                return invalid_record
 
     def _choose(self, *choices: Any) -> Any:
         return choices[int(self.rng.integers(len(choices)))]
@@ -166,8 +166,8 @@ class RecordFactory:
 
     def _truncated(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
         raw = msgspec.json.encode({"unknown": "x"} | event)
-        # A piece of text, a number or a name may be cut: it is unreadable in any case, but what came before it
-        # may already be of the wrong type or length for none of these events.
+        # Truncation makes the record unreadable. No field before the cut has a wrong type or length, which would be
+        # another reason.
         return InvalidRecord(raw[: int(self.rng.integers(1, len(raw) - 1))], RejectReason.UNREADABLE)
 
     def _not_an_object(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
@@ -221,12 +221,12 @@ class RecordFactory:
             (RejectReason.INVALID_VALUE, invalid),
         )
         if spec is CATALOG_ITEMS and kind is RejectReason.TIMESTAMP_TOO_OLD:
-            return None  # an item's description may be of any age
+            return None  # catalog events may have any age
         return InvalidRecord(msgspec.json.encode(event | {"ts": self._choose(*values)}), kind)
 
     def _deeply_nested(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord | None:
         if self.rng.random() < 0.8:
-            return None  # they are large
+            return None  # fewer, because they are large
         depth = self._choose(20_000, 100_000)
         opening, closing = self._choose((b"[", b"]"), (b'{"a":', b"}"))
         nested = opening * depth + (b"1" if opening != b"[" else b"") + closing * depth
@@ -331,13 +331,13 @@ class RecordFactory:
             *(each for each in (CLICKS, SEARCHES, ERASURES, CATALOG_ITEMS) if each is not spec)
         )
         if spec in (IMPRESSIONS, ERASURES) and other is not CATALOG_ITEMS:
-            return None  # which ask for nothing that another event lacks
+            return None  # all their required fields are in the other event
         if spec is CATALOG_ITEMS and other is CLICKS:
-            return None  # names an item and a time
+            return None  # the other event has an item and a time
         return InvalidRecord(msgspec.json.encode(self.event(other, "u")), RejectReason.MISSING_FIELD)
 
     def _duplicate_key(self, spec: TopicSpec, event: dict[str, Any]) -> InvalidRecord:
-        """A name that stands twice, the second time with a value of no use."""
+        """A duplicate key, with an invalid value the second time."""
         raw = msgspec.json.encode(event)[:-1]
         name = "item_id" if spec is CATALOG_ITEMS else "user_id"
         text, reason = self._choose((b"null", RejectReason.WRONG_TYPE), (b'""', RejectReason.INVALID_VALUE))
@@ -354,7 +354,7 @@ def _encode_ascii(event: dict[str, Any]) -> bytes:
 
 
 class LabeledRecord(NamedTuple):
-    """A record to be sent, and what it is."""
+    """A record to send, with its user, or the reason of its rejection."""
 
     record: KafkaRecord
     user: str | None
@@ -362,14 +362,14 @@ class LabeledRecord(NamedTuple):
 
 
 def generate_records(seed: int) -> list[LabeledRecord]:
-    """Good and hostile records, shuffled."""
+    """Valid and invalid records, shuffled."""
     factory = RecordFactory(seed)
     rng = factory.rng
     sent: list[LabeledRecord] = []
     weights = np.array([0.4, 0.15, 0.15, 0.1, 0.1, 0.02, 0.08])
-    for place in rng.choice(len(SHOP_TOPICS), N_VALID, p=weights):
-        spec = SHOP_TOPICS[place]
-        # An erased shopper has nothing else to be counted.
+    for index in rng.choice(len(SHOP_TOPICS), N_VALID, p=weights):
+        spec = SHOP_TOPICS[index]
+        # An erased user has no other events, which an erasure would remove.
         user = f"gone-{len(sent)}" if spec is ERASURES else _user_id(int(rng.integers(400)))
         value = factory.encode_variant(factory.event(spec, user))
         key = msgspec.json.decode(value)["item_id" if spec is CATALOG_ITEMS else "user_id"]
@@ -378,10 +378,10 @@ def generate_records(seed: int) -> list[LabeledRecord]:
                 KafkaRecord(spec.name, key.encode(), value), None if spec is CATALOG_ITEMS else user, None
             )
         )
-    for place in rng.integers(len(SHOP_TOPICS), size=N_INVALID):
-        spec = SHOP_TOPICS[place]
+    for index in rng.integers(len(SHOP_TOPICS), size=N_INVALID):
+        spec = SHOP_TOPICS[index]
         user = _user_id(int(rng.integers(400)))
-        bad_record = factory.make_invalid(spec, user)
+        invalid_record = factory.make_invalid(spec, user)
         keys: list[bytes | None] = [
             user.encode(),
             rng.bytes(20),
@@ -391,12 +391,14 @@ def generate_records(seed: int) -> list[LabeledRecord]:
             b'{"key":1}',
         ]
         if (
-            spec is not CATALOG_ITEMS and bad_record.value is not None
-        ):  # a compacted topic refuses records without a key
+            spec is not CATALOG_ITEMS and invalid_record.value is not None
+        ):  # a compacted topic rejects records without a key
             keys.append(None)
         key = keys[int(rng.integers(len(keys)))]
-        sent.append(LabeledRecord(KafkaRecord(spec.name, key, bad_record.value), None, bad_record.reason))
-    return [sent[place] for place in rng.permutation(len(sent))]
+        sent.append(
+            LabeledRecord(KafkaRecord(spec.name, key, invalid_record.value), None, invalid_record.reason)
+        )
+    return [sent[index] for index in rng.permutation(len(sent))]
 
 
 def _user_id(number: int) -> str:

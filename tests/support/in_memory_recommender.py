@@ -1,4 +1,4 @@
-"""What the tests of shoppers share: lists, a recommender in memory, and a loop run on it."""
+"""An in-memory recommender for tests of simulated users, and a loop that runs on it."""
 
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -35,14 +35,14 @@ def make_list(
 
 
 class InMemoryRecommender:
-    """Redis and the workers at once: a list of one's own from the second page on, a new one at each read.
+    """Replaces Redis and the workers: popular items at first, then a new personal list at each read.
 
     Parameters
     ----------
     recommend
-        Gives the items for a shopper.
+        Returns the items for a user.
     policy_of
-        Names the policy of a shopper's lists.
+        Returns the policy of a user's lists.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class InMemoryRecommender:
 def run(
     users: Iterable[SimulatedUser], recommender: InMemoryRecommender, *, concurrency: int = 8
 ) -> tuple[SimulationTally, list[Event]]:
-    """Run shoppers to their end; what was counted, and the events as the workers would decode them."""
+    """Run users until they are finished; return the tally, and the events as the workers decode them."""
     tally, sender = SimulationTally(), InMemoryEventSender()
     asyncio.run(
         SimulationLoop(recommender, sender, tally, concurrency=concurrency, list_timeout=0.05).run(users)

@@ -1,10 +1,9 @@
-"""What the tests of whole workers share: a stage of servers and topics, worker processes, a shop's log, the outcome.
+"""The environment of an integration test: new topics, an empty Redis, worker processes, and reads of their output.
 
-A `IntegrationEnvironment` is one run: topics without a past, an empty Redis, an application id of its own.
-`WorkerHandle` is a real ``run_command worker`` in a process of its own, told apart from the next one in the same
-folder only by its process id, as after a crash. `LogFeeder` writes a log to Kafka at a steady rate from a thread, so
-that a test can kill and start workers meanwhile. `read_outcome` is what a run left behind for anybody to see: lists,
-rows, interactions. Nothing here sleeps to wait for something: `wait_until` polls a condition with a deadline.
+An `IntegrationEnvironment` is one run with its own application id. Workers are real ``headrace worker`` processes
+(`worker_handle`). A `log_feeder` writes a `generated_log` to Kafka while a test kills and starts workers;
+`run_outcome` reads and compares the lists, rows and interactions of a run. No test sleeps for a fixed time:
+`wait_until` polls a condition with a deadline.
 """
 
 import subprocess
@@ -37,7 +36,7 @@ from topics.records import Interaction, RecommendationList
 PARTITIONS: Final = 4
 
 _SESSION_TIMEOUT: Final = 6.0
-"""Seconds until a killed worker is given up: the least that may be set."""
+"""Seconds until the broker detects a killed worker: the minimum of the setting."""
 
 _interaction: Final = msgspec.msgpack.Decoder(Interaction)
 
@@ -66,7 +65,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             self._offsets.close()
 
     def start_worker(self, number: int = 1) -> WorkerHandle:
-        """Start a worker on the folder of that number, whatever an earlier one left there."""
+        """Start a worker in the folder of this number, with the files of an earlier worker if there are any."""
         self._starts += 1
         log = self.folder / f"worker-{number}.log"
         if log.exists():
@@ -84,11 +83,11 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         return worker
 
     def data_dir(self, number: int = 1) -> Path:
-        """Where a worker keeps its table and snapshots."""
+        """The folder of a worker's table and snapshots."""
         return self.folder / f"worker-{number}"
 
     def run_command(self, *arguments: str) -> tuple[int, str]:
-        """Run a command; its exit status and what it said."""
+        """Run a ``headrace`` command; return its exit status and output."""
         done = subprocess.run(
             [sys.executable, "-m", "stream_app", *arguments],
             env=child_environment(
@@ -107,12 +106,12 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
     # Kafka
 
     def send(self, records: Iterable[KafkaRecord]) -> list[tuple[int, int]]:
-        """Write records as fast as the broker takes them; the partition and offset of each."""
+        """Write records at full speed; return the partition and offset of each."""
         with closing(producer_for(self.settings.broker)) as producer:
             return [(done.partition, done.offset) for done in send_records(producer, records)]
 
     def read(self, topic: str) -> list[ConsumedRecord]:
-        """Everything on a topic, in the order of its partitions."""
+        """All records of a topic, ordered by partition and offset."""
         consumer = kafka.KafkaConsumer(
             bootstrap_servers=self.settings.broker, enable_auto_commit=False, auto_offset_reset="earliest"
         )
@@ -129,7 +128,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         return sorted(found, key=lambda record: record[:2])
 
     def uncommitted(self) -> int:
-        """Records of the shop's topics that the workers have not finished with and said so."""
+        """Number of records of the shop's topics without a committed offset of the workers."""
         if self._offsets is None:
             self._offsets = kafka.KafkaConsumer(
                 bootstrap_servers=self.settings.broker,
@@ -149,7 +148,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         with closing(kafka.KafkaAdminClient(bootstrap_servers=self.settings.broker)) as client:
             return sorted(group["group_id"] for group in client.list_groups())
 
-    # What a run leaves
+    # The output of a run
 
     def read_list(self, key: str) -> RecommendationList | None:
         """The list at a Redis key."""
@@ -157,13 +156,13 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         return None if raw is None else decode_list(raw)  # type: ignore[arg-type]  # its types cover both clients
 
     def user_lists(self, users: Iterable[str]) -> dict[str, RecommendationList]:
-        """The lists of shoppers who have one."""
+        """The lists of these users, without users who have none."""
         wanted = sorted(users)
         found: Any = self.redis.mget([user_key(user) for user in wanted]) if wanted else []
         return {user: decode_list(raw) for user, raw in zip(wanted, found, strict=True) if raw is not None}
 
     def item_lists(self) -> dict[str, RecommendationList]:
-        """The lists of items, of those that the final models ranked."""
+        """Item lists of the newest model version."""
         keys: Any = sorted(self.redis.scan_iter(match="recs:item:*", count=1000))
         values: Any = self.redis.mget(keys) if keys else []
         found = [decode_list(raw) for raw in values if raw is not None]
@@ -171,7 +170,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         return {each.key: each for each in found if each.model_version == newest_version}
 
     def rows(self) -> dict[str, UserRow]:
-        """Every shopper's row, as the changelog has it."""
+        """The latest row of each user in the changelog."""
         newest: dict[str, UserRow] = {}
         for record in self.read(changelog(self.settings.app_id).name):
             assert record.key is not None
@@ -179,7 +178,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         return newest
 
     def interactions(self) -> list[tuple[Interaction, bytes]]:
-        """Every record of the log of interactions, repeats among them."""
+        """All records of the interaction log, duplicates included."""
         return [
             (_interaction.decode(record.value), record.value)
             for record in self.read(INTERACTIONS.name)
@@ -188,7 +187,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
 
 
 def clean_environment(servers: EmbeddedServers, folder: Path, **overrides: object) -> IntegrationEnvironment:
-    """A stage with fresh topics and an empty Redis, as the fixture ``settings`` makes one for each test."""
+    """An environment with new topics and an empty Redis, like the fixture ``settings``."""
     broker, redis = servers.broker_address, servers.redis_address
     admin.delete([name for name in admin.list_names(broker) if not name.startswith("__")], broker)
     app_id = f"test-{uuid.uuid4().hex[:8]}"
@@ -202,7 +201,7 @@ def clean_environment(servers: EmbeddedServers, folder: Path, **overrides: objec
 def send_click(
     environment: IntegrationEnvironment, user: str, item: str, *, event_id: str | None = None
 ) -> None:
-    """A click that happens now."""
+    """Send a click with the current time."""
     now = time.time_ns()
     event = Click(event_id=event_id or f"now-{now}", user_id=user, ts=now // 1_000_000, item_id=item)
     environment.send([to_record(event)])

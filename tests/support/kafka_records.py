@@ -10,7 +10,7 @@ from topics.events import Event
 
 
 class KafkaRecord(NamedTuple):
-    """A record for Kafka; without a partition its key decides."""
+    """A record to send; without a partition, the key decides."""
 
     topic: str
     key: bytes | None
@@ -19,13 +19,13 @@ class KafkaRecord(NamedTuple):
 
 
 def to_record(event: Event) -> KafkaRecord:
-    """The record of an event, with the key and topic of a sender of the shop."""
+    """The record of an event, with the topic and key that a shop uses."""
     sent = event_record(event)
     return KafkaRecord(sent.topic, sent.key, sent.value)
 
 
 class ConsumedRecord(NamedTuple):
-    """A record on Kafka."""
+    """A record read from Kafka."""
 
     partition: int
     offset: int
@@ -40,7 +40,7 @@ def producer_for(broker: str) -> Any:
         linger_ms=2,
         batch_size=65_536,
         max_request_size=2_000_000,
-        max_in_flight_requests_per_connection=1,  # nothing may overtake, so that offsets agree between runs
+        max_in_flight_requests_per_connection=1,  # keeps the order, so that offsets agree between runs
         allow_auto_create_topics=False,
         metrics_enabled=False,
     )

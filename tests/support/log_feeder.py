@@ -12,10 +12,10 @@ from tests.support.kafka_records import KafkaRecord, producer_for, send_records
 
 
 class LogFeeder(AbstractContextManager["LogFeeder"]):
-    """Writes records to Kafka at a steady rate, from a thread, while the test does something else.
+    """Writes records to Kafka at a steady rate from a thread.
 
-    A record beyond `until_fraction` is held back until the test moves it: so there is traffic while the test waits
-    for something, and yet some of the log is left, however slow the machine is. Everything is sent in the end.
+    Records beyond `until_fraction` are held back until the test raises it. So there is traffic while the test waits
+    for a condition, and a part of the log remains, even on a slow machine. On exit all remaining records are sent.
     """
 
     def __init__(
@@ -45,12 +45,12 @@ class LogFeeder(AbstractContextManager["LogFeeder"]):
     ) -> None:
         self._set_limit(len(self._records), cancelled=error is not None)
         self._thread.join(120)
-        assert not self._thread.is_alive(), "the feed did not end"
+        assert not self._thread.is_alive(), "the feeder did not end"
         if self._error is not None and error is None:
             raise self._error
 
     def advance_to(self, until_fraction: float, *, rate: float | None = None) -> None:
-        """Send up to this share of the log, at another rate if one is given."""
+        """Send up to this share of the log, optionally at another rate."""
         self._rate = rate or self._rate
         self._set_limit(round(until_fraction * len(self._records)))
 
@@ -66,15 +66,15 @@ class LogFeeder(AbstractContextManager["LogFeeder"]):
                 self.record_ids = [
                     (d.partition, d.offset) for d in send_records(producer, self._paced_records())
                 ]
-        except BaseException as error:  # noqa: BLE001  # handed to the thread that waits
+        except BaseException as error:  # noqa: BLE001  # raised in the thread that waits
             self._error = error
 
     def _paced_records(self) -> Iterable[KafkaRecord]:
         due = time.monotonic()
-        for place, record in enumerate(self._records):
+        for index, record in enumerate(self._records):
             due = max(due + 1.0 / self._rate, time.monotonic() - 0.1)
             with self._condition:
-                self._condition.wait_for(lambda at=place: self._cancelled or at < self._n_allowed)  # type: ignore[misc]
+                self._condition.wait_for(lambda at=index: self._cancelled or at < self._n_allowed)  # type: ignore[misc]
                 while not self._cancelled and (delay_left := due - time.monotonic()) > 0:
                     self._condition.wait(delay_left)
                 if self._cancelled:

@@ -14,14 +14,14 @@ from topics.records import Interaction, RecommendationList
 
 
 class RunOutcome(NamedTuple):
-    """What a run left behind for anybody to see."""
+    """The observable output of a run."""
 
     lists: dict[str, RecommendationList]
     popular: dict[str, RecommendationList]
     items: dict[str, RecommendationList]
     rows: dict[str, UserRow]
     interactions: dict[tuple[int, int, int], bytes]
-    """By source, partition and offset, without those at or below the watermark when they came."""
+    """By source, partition and offset, without duplicates (at or below the watermark)."""
 
 
 SEGMENTS: Final = ("all", *(f"country:{c}" for c in ("FR", "DE", "JP", "BR")),
@@ -36,37 +36,35 @@ def wait_until_settled(
     number: int = 1,
     seconds: float = 60.0,
 ) -> WorkerHandle:
-    """Wait until the log is through; start the worker anew so that it ranks everybody by the final models."""
-    worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be handled", seconds=seconds)
+    """Wait until the log is processed, then restart the worker so that it ranks all users by the final models."""
+    worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=seconds)
     version = log.n_accepted
     found = len(deduplicate(environment.interactions()))
-    assert found == version, (
-        f"{version - found} of {version} events are committed, but no interaction tells of them"
-    )
+    assert found == version, f"{version - found} of {version} committed events have no interaction"
 
     def popular_is_final() -> bool:
         found = environment.read_list(popular_key())
         return found is not None and found.model_version >= version
 
-    worker.wait_until(popular_is_final, f"popular items by {version} interactions", seconds=15)
-    worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no list to wait", seconds=15)
+    worker.wait_until(popular_is_final, f"popular lists of {version} interactions", seconds=15)
+    worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no pending user", seconds=15)
     assert worker.terminate() == 0, worker.log
     again = environment.start_worker(number).wait_until_ready()
     again.wait_until(
         lambda: (
-            # It is set once everybody is marked, in one go with the gauge of items: that one is of after the marking.
+            # This gauge is set once all users are pending, together with the gauge of pending items.
             again.metric("headrace_table_users") >= len(log.users)
             and again.metric("headrace_lists_published_total", kind="user") >= len(log.users)
             and again.metric("headrace_pending_users") == 0
             and again.metric("headrace_pending_items") == 0
         ),
-        f"the lists of {len(log.users)} shoppers and of their items to be published again",
+        f"the lists of {len(log.users)} users and of their items to be published again",
     )
     return again
 
 
 def read_outcome(environment: IntegrationEnvironment, log: GeneratedLog) -> RunOutcome:
-    """Read what a settled run left behind."""
+    """Read the output of a settled run."""
     popular = {name: environment.read_list(popular_key(name)) for name in SEGMENTS}
     return RunOutcome(
         environment.user_lists(log.users),
@@ -78,26 +76,26 @@ def read_outcome(environment: IntegrationEnvironment, log: GeneratedLog) -> RunO
 
 
 def deduplicate(interactions: Iterable[tuple[Interaction, bytes]]) -> dict[tuple[int, int, int], bytes]:
-    """The interactions that a replica folds: those at or below its watermark are dropped.
+    """The interactions that a replica folds, without those at or below its watermark.
 
-    Also holds every repeat against what it repeats: it must be the same bytes.
+    Checks that each duplicate has the same bytes as the first record.
     """
     watermarks: dict[tuple[int, int], int] = {}
     kept: dict[tuple[int, int, int], bytes] = {}
     for interaction, raw in interactions:
         source = (int(interaction.source), interaction.partition)
-        place = (*source, interaction.offset)
+        record_id = (*source, interaction.offset)
         if interaction.offset <= watermarks.get(source, -1):
-            assert place in kept, f"{interaction} came after a later one of its partition, for the first time"
-            assert raw == kept[place], f"{interaction} was sent again, but not the same"
+            assert record_id in kept, f"{interaction} is new, but follows a later one of its partition"
+            assert raw == kept[record_id], f"{interaction} is a duplicate with different bytes"
             continue
         watermarks[source] = interaction.offset
-        kept[place] = raw
+        kept[record_id] = raw
     return kept
 
 
 def assert_same_outcome(found: RunOutcome, wanted: RunOutcome) -> None:
-    """Hold a run against an undisturbed one of the same log; everything that differs is told at once."""
+    """Compare a run with a reference run of the same log; the failure lists all differences."""
     messages = _differences("interactions", found.interactions, wanted.interactions)
     for field_name in _comparable_row(EMPTY_ROW):
         messages += _differences(
@@ -120,7 +118,7 @@ def _list_differences(
     description: str, found: Mapping[str, RecommendationList], wanted: Mapping[str, RecommendationList]
 ) -> list[str]:
     messages = _differences(
-        f"{description}, items in order and why",
+        f"{description}, items in order and reasons",
         {key: _items_and_reasons(each) for key, each in found.items()},
         {key: _items_and_reasons(each) for key, each in wanted.items()},
     )
@@ -161,7 +159,7 @@ def _differences(description: str, found: Mapping[Any, object], wanted: Mapping[
     missing, extra = wanted.keys() - found.keys(), found.keys() - wanted.keys()
     messages = [
         f"{description}: {len(keys)} {difference_kind}, {sorted(keys)[:5]} among them"
-        for difference_kind, keys in (("missing", missing), ("too many", extra))
+        for difference_kind, keys in (("missing", missing), ("extra", extra))
         if keys
     ]
     differ = sorted(key for key in wanted.keys() & found.keys() if found[key] != wanted[key])

@@ -17,23 +17,23 @@ _START_SECONDS: Final = 60.0
 _STOP_SECONDS: Final = 15.0
 _METRICS_TIMEOUT: Final = 5.0
 
-# Polled every 50 ms: this takes a fraction of the time of prometheus_client's parser.
+# A regular expression, because metrics are polled every 50 ms and prometheus_client's parser is slower.
 _SAMPLE: Final = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
 
 _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
 
 def wait_until(condition: Callable[[], object], description: str, *, seconds: float) -> None:
-    """Poll until `condition` holds; fail with `description` was waited for when `seconds` have passed."""
+    """Poll until `condition` holds; fail with `description` after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
-            raise AssertionError(f"waited {seconds:.0f} s in vain: {description}")
+            raise AssertionError(f"not reached within {seconds:.0f} s: {description}")
         time.sleep(_POLL)
 
 
 class WorkerHandle:
-    """A ``run_command worker`` process."""
+    """A ``headrace worker`` process."""
 
     def __init__(self, process: WorkerProcess) -> None:
         self._worker: Final = process
@@ -52,7 +52,7 @@ class WorkerHandle:
         return log_tail(self._worker.log_path, 40)
 
     def metrics(self) -> list[tuple[str, dict[str, str], float]]:
-        """Every sample of /metrics; none while it does not answer."""
+        """All samples of /metrics; empty while the worker does not respond."""
         text = fetch_metrics(self._worker.port, timeout=_METRICS_TIMEOUT) or ""
         return [
             (name, dict(_LABEL.findall(labels)), float(value))
@@ -60,7 +60,7 @@ class WorkerHandle:
         ]
 
     def metric(self, name: str, **labels: str) -> float:
-        """Sum of the samples of one metric that carry these labels; fails if the worker has died."""
+        """Sum of the samples of a metric with these labels; fails if the worker has exited."""
         self._check_alive()
         return sum(
             value
@@ -73,7 +73,7 @@ class WorkerHandle:
         return self.metric("headrace_events_total", outcome=outcome)
 
     def wait_until(self, condition: Callable[[], object], description: str, *, seconds: float = 30.0) -> None:
-        """Poll until `condition` holds; fail at once, with the log, when the worker dies."""
+        """Poll until `condition` holds; fail at once with the log if the worker exits."""
 
         def check_then_condition() -> object:
             self._check_alive()
@@ -92,12 +92,12 @@ class WorkerHandle:
         return self
 
     def kill(self) -> None:
-        """SIGKILL, as a crash would."""
-        assert self.alive, f"the worker was to be killed alive\n{self.log}"
+        """Kill it (SIGKILL), as in a crash."""
+        assert self.alive, f"the worker exited before it was killed\n{self.log}"
         kill_process(self._worker.process)
 
     def terminate(self) -> int:
-        """SIGTERM, and its exit status; a worker that does not end in time is killed, which shows in the status."""
+        """Terminate it and return its exit status, which is that of SIGKILL if it does not exit in time."""
         return stop_process(self._worker.process, seconds=_STOP_SECONDS)
 
     def _metrics_summary(self) -> str:
@@ -106,7 +106,7 @@ class WorkerHandle:
             for name, labels, value in self.metrics()
             if value and name.startswith("headrace_") and not name.endswith(("_bucket", "_created", "_bytes"))
         ]
-        return "It said: " + ", ".join(messages)
+        return "Metrics: " + ", ".join(messages)
 
     def _check_alive(self) -> None:
         try:
