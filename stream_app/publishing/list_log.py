@@ -6,7 +6,7 @@ from typing import Final
 
 from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
-from stream_app.kafka.append import RecordAppender
+from stream_app.kafka.append import DeliveryCallbacks, RecordAppender
 from stream_app.publishing.flush_batch import UserList
 from topics.catalog import LISTS
 
@@ -39,10 +39,9 @@ class ListLog:
     ) -> None:
         self._memory: Final = memory
         self._append = append
-        self._log_progress = log_progress
         self._partition_of = partition_of
         self._enabled = enabled
-        self._on_delivered: dict[int, Callable[[int], None]] = {}
+        self._on_delivered: Final = DeliveryCallbacks(partial(log_progress.on_delivered, LISTS.name))
 
     def remember(self, user_list: UserList) -> None:
         """Store a list in memory."""
@@ -69,9 +68,4 @@ class ListLog:
             self._append_record(user_id, self._partition_of(user_id), None)
 
     def _append_record(self, user_id: str, partition: int, value: bytes | None) -> None:
-        on_delivered = self._on_delivered.get(partition)
-        if on_delivered is None:
-            on_delivered = self._on_delivered[partition] = partial(
-                self._log_progress.on_delivered, LISTS.name, partition
-            )
-        self._append(LISTS.name, partition, user_id.encode(), value, on_delivered)
+        self._append(LISTS.name, partition, user_id.encode(), value, self._on_delivered[partition])
