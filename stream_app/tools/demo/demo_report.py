@@ -8,7 +8,7 @@ import msgspec
 from stream_app.tools.demo.search_comparison import SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
 from stream_app.tools.environment.policy_stats import PolicyStats
-from stream_app.tools.environment.worker_metrics import WorkerMetrics
+from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 
 
 class Quantiles(msgspec.Struct, frozen=True):
@@ -108,7 +108,7 @@ class DemoReport(msgspec.Struct, frozen=True, kw_only=True):
     users_with_list: int
 
 
-def freshness_ms(worker_metrics: WorkerMetrics) -> Quantiles:
+def freshness_ms(worker_metrics: ScrapedMetrics) -> Quantiles:
     """Freshness quantiles of the workers' histogram."""
     return Quantiles(*(_milliseconds(worker_metrics.freshness.quantile(q)) for q in (0.5, 0.99)))
 

@@ -16,11 +16,11 @@ def status_line(state: ScreenState) -> str:
 
     Examples
     --------
-    >>> from stream_app.tools.environment.worker_metrics import WorkerMetrics
+    >>> from stream_app.tools.environment.worker_metrics import ScrapedMetrics
     >>> state = ScreenState(
     ...     title="shop", phase="feeding", seconds=5, rows=250, rows_total=None, ignored=0, users=40, sent=250,
-    ...     worker_metrics=WorkerMetrics(accepted=249.0, prequential_events=10.0, hits=4.0),
-    ...     recent_metrics=WorkerMetrics(), rate=50.0,
+    ...     worker_metrics=ScrapedMetrics(accepted=249.0, prequential_events=10.0, hits=4.0),
+    ...     recent_metrics=ScrapedMetrics(), rate=50.0,
     ... )
     >>> for part in status_line(state).split(" · "):
     ...     print(part)

@@ -31,7 +31,7 @@ from stream_app.tools.environment.metrics_history import MetricsHistory
 from stream_app.tools.environment.setup import start_environment
 from stream_app.tools.environment.signals import InterruptHandler, SignalMode
 from stream_app.tools.environment.startup_steps import StartupSteps
-from stream_app.tools.environment.worker_metrics import WorkerMetrics
+from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 from stream_app.tools.environment.worker_pool import WorkerError, WorkerPool
 from stream_app.tools.feeds.feeder import Feeder
 from stream_app.tools.progress import row_counter
@@ -107,7 +107,7 @@ class _DemoRun:
         self.keep = options.keep
         self._settings = load_settings()
         self._source = self._open_source()
-        self._baseline = WorkerMetrics()
+        self._baseline = ScrapedMetrics()
         self._metrics_history = MetricsHistory()
 
     def _open_source(self) -> EventSource:
@@ -139,7 +139,7 @@ class _DemoRun:
         self._feeder_thread = FeederThread(sender, self._source.rows(self._client), options.events_per_second)
         stack.callback(self._feeder_thread.stop)
 
-    def _feed_catalog(self, sender: KafkaEventSender, steps: StartupSteps) -> WorkerMetrics:
+    def _feed_catalog(self, sender: KafkaEventSender, steps: StartupSteps) -> ScrapedMetrics:
         """Feed the catalog; return the metrics once the workers have processed it, the baseline of the run."""
         baseline = self._workers.worker_metrics()
         feeder = Feeder(sender)
@@ -218,7 +218,7 @@ class _DemoRun:
         except ClientUnavailableError:
             return None
 
-    def _screen_state(self, worker_metrics: WorkerMetrics, seconds: float, phase: str) -> ScreenState:
+    def _screen_state(self, worker_metrics: ScrapedMetrics, seconds: float, phase: str) -> ScreenState:
         stats = self._feeder_thread.stats
         return ScreenState(
             title=self._source.title,
@@ -237,7 +237,7 @@ class _DemoRun:
         )
 
     def _build_report(
-        self, worker_metrics: WorkerMetrics, search: SearchComparison | None, seconds: float
+        self, worker_metrics: ScrapedMetrics, search: SearchComparison | None, seconds: float
     ) -> reports.DemoReport:
         stats = self._feeder_thread.stats
         try:

@@ -6,7 +6,7 @@ import msgspec
 
 from stream_app.tools.environment.list_quality import ListQuality
 from stream_app.tools.environment.policy_stats import PolicyStats
-from stream_app.tools.environment.worker_metrics import WorkerMetrics
+from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 
 
 class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,8 +46,8 @@ class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
     ignored: int
     users: int
     sent: int
-    worker_metrics: WorkerMetrics
-    recent_metrics: WorkerMetrics
+    worker_metrics: ScrapedMetrics
+    recent_metrics: ScrapedMetrics
     rate: float
     quality: ListQuality = ListQuality()
     policies: Mapping[str, PolicyStats] = {}

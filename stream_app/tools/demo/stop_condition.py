@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from stream_app.tools.environment.worker_metrics import WorkerMetrics
+from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 
 CUT_SHORT_TIMEOUT: Final = 10.0
 """Seconds to wait for in-flight events once a run is cut short."""
@@ -39,9 +39,9 @@ class StopCondition:
     Examples
     --------
     >>> stop_condition = StopCondition(started=0.0, seconds=None)
-    >>> stop_condition.is_met(1.0, WorkerMetrics(accepted=9.0), sent=10, feeding_done=True, interrupts=0)
+    >>> stop_condition.is_met(1.0, ScrapedMetrics(accepted=9.0), sent=10, feeding_done=True, interrupts=0)
     False
-    >>> done = WorkerMetrics(accepted=10.0)
+    >>> done = ScrapedMetrics(accepted=10.0)
     >>> [stop_condition.is_met(at, done, sent=10, feeding_done=True, interrupts=0) for at in (2.0, 3.0, 4.0)]
     [False, False, True]
     >>> stop_condition.last_progress
@@ -58,7 +58,7 @@ class StopCondition:
         self._last_state: tuple[float, ...] = ()
 
     def is_met(
-        self, now: float, worker_metrics: WorkerMetrics, *, sent: int, feeding_done: bool, interrupts: int
+        self, now: float, worker_metrics: ScrapedMetrics, *, sent: int, feeding_done: bool, interrupts: int
     ) -> bool:
         """Poll once.
 

@@ -27,7 +27,7 @@ _METRIC_FIELDS: Final = {
 _TOPICS: Final = frozenset(spec.name for spec in SHOP_TOPICS)
 
 
-class WorkerMetrics(msgspec.Struct, frozen=True, kw_only=True):
+class ScrapedMetrics(msgspec.Struct, frozen=True, kw_only=True):
     """Metrics of one worker, or the sum over workers.
 
     Attributes
@@ -62,22 +62,22 @@ class WorkerMetrics(msgspec.Struct, frozen=True, kw_only=True):
     ready: float = 0.0
     freshness: HistogramBuckets = HistogramBuckets()
 
-    def __add__(self, other: "WorkerMetrics") -> "WorkerMetrics":
+    def __add__(self, other: "ScrapedMetrics") -> "ScrapedMetrics":
         return self._combine(other, operator.add)
 
-    def delta_since(self, baseline: "WorkerMetrics") -> "WorkerMetrics":
+    def delta_since(self, baseline: "ScrapedMetrics") -> "ScrapedMetrics":
         """Counters minus those of the baseline; gauges as of now."""
         delta = self._combine(baseline, operator.sub)
         return msgspec.structs.replace(
             delta, pending_users=self.pending_users, replica_lag=self.replica_lag, ready=self.ready
         )
 
-    def _combine(self, other: "WorkerMetrics", combine: Callable[..., object]) -> "WorkerMetrics":
-        names = WorkerMetrics.__struct_fields__
+    def _combine(self, other: "ScrapedMetrics", combine: Callable[..., object]) -> "ScrapedMetrics":
+        names = ScrapedMetrics.__struct_fields__
         combined: dict[str, Any] = {
             name: combine(getattr(self, name), getattr(other, name)) for name in names
         }
-        return WorkerMetrics(**combined)
+        return ScrapedMetrics(**combined)
 
     @property
     def n_finished(self) -> int:
@@ -95,7 +95,7 @@ class WorkerMetrics(msgspec.Struct, frozen=True, kw_only=True):
         return self.reciprocal_rank / self.prequential_events if self.prequential_events else None
 
 
-def parse_worker_metrics(samples: Iterable[Sample]) -> WorkerMetrics:
+def parse_worker_metrics(samples: Iterable[Sample]) -> ScrapedMetrics:
     """Parse the metrics from a worker's samples.
 
     Examples
@@ -123,11 +123,11 @@ def parse_worker_metrics(samples: Iterable[Sample]) -> WorkerMetrics:
         if field and not math.isnan(sample.value):
             values[field] = values.get(field, 0.0) + sample.value
     bounds = tuple(sorted(buckets))
-    return WorkerMetrics(
+    return ScrapedMetrics(
         **values, freshness=HistogramBuckets(bounds, tuple(buckets[bound] for bound in bounds))
     )
 
 
-def sum_worker_metrics(workers: Iterable[WorkerMetrics]) -> WorkerMetrics:
+def sum_worker_metrics(workers: Iterable[ScrapedMetrics]) -> ScrapedMetrics:
     """Sum over workers."""
-    return reduce(operator.add, workers, WorkerMetrics())
+    return reduce(operator.add, workers, ScrapedMetrics())

@@ -14,7 +14,7 @@ from stream_app.tools.environment.list_quality import ListQuality, mean_list_qua
 from stream_app.tools.environment.metrics_endpoint import fetch_metrics, parse_samples
 from stream_app.tools.environment.policy_stats import PolicyStats, parse_policy_stats
 from stream_app.tools.environment.worker_metrics import (
-    WorkerMetrics,
+    ScrapedMetrics,
     parse_worker_metrics,
     sum_worker_metrics,
 )
@@ -59,7 +59,7 @@ class WorkerProcess:
                 log=log,
                 environment={**environment, "PYTHONUNBUFFERED": "1"},
             )
-        self._last_metrics = WorkerMetrics()
+        self._last_metrics = ScrapedMetrics()
         self.policies: Mapping[str, PolicyStats] = {}
         self.quality: tuple[float, ListQuality] = (0.0, ListQuality())
 
@@ -79,7 +79,7 @@ class WorkerProcess:
         )
         raise WorkerError(f"Worker {self.number} {exit_description}. {log_tail(self.log_path)}")
 
-    def worker_metrics(self) -> WorkerMetrics:
+    def worker_metrics(self) -> ScrapedMetrics:
         """Current metrics, or the last ones if the worker does not respond in time."""
         text = fetch_metrics(self.port)
         if text is not None:
@@ -118,7 +118,7 @@ class WorkerPool:
                 )
             sleep(0.1)
 
-    def worker_metrics(self) -> WorkerMetrics:
+    def worker_metrics(self) -> ScrapedMetrics:
         """Sum of the metrics of all workers.
 
         Raises

@@ -15,7 +15,7 @@ from stream_app.tools.demo.screen_state import ScreenState
 from stream_app.tools.demo.search_comparison import RankedResult, SearchComparison
 from stream_app.tools.environment.list_quality import ListQuality
 from stream_app.tools.environment.policy_stats import PolicyStats
-from stream_app.tools.environment.worker_metrics import WorkerMetrics
+from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 from topics.events import Click
 from topics.records import ListedItem, Reason, RecommendationList
 
@@ -69,10 +69,10 @@ def screen_state(
         ignored=7,
         users=40,
         sent=1_227,
-        worker_metrics=WorkerMetrics(
+        worker_metrics=ScrapedMetrics(
             accepted=1_200.0, prequential_events=10.0, hits=4.0, reciprocal_rank=1.0
         ),
-        recent_metrics=WorkerMetrics(),
+        recent_metrics=ScrapedMetrics(),
         rate=500.0,
         quality=QUALITY,
         policies=policies,

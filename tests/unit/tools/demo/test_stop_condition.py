@@ -3,7 +3,7 @@
 from typing import Any
 
 from stream_app.tools.demo.stop_condition import CUT_SHORT_TIMEOUT, STALL_TIMEOUT, StopCondition
-from stream_app.tools.environment.worker_metrics import WorkerMetrics
+from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 
 
 def first_met_poll(stop_condition: StopCondition, *, start: float, stop: float, **state: Any) -> float | None:
@@ -18,7 +18,7 @@ def first_met_poll(stop_condition: StopCondition, *, start: float, stop: float, 
 
 def test_a_run_continues_while_feeding_even_if_nothing_changes() -> None:
     idle_state: dict[str, Any] = {
-        "worker_metrics": WorkerMetrics(),
+        "worker_metrics": ScrapedMetrics(),
         "sent": 0,
         "feeding_done": False,
         "interrupts": 0,
@@ -30,9 +30,9 @@ def test_a_run_continues_while_feeding_even_if_nothing_changes() -> None:
 def test_a_run_waits_until_events_lists_and_models_have_caught_up() -> None:
     stop_condition = StopCondition(0.0, None)
     for pending in (
-        WorkerMetrics(accepted=9.0),
-        WorkerMetrics(accepted=10.0, pending_users=1.0),
-        WorkerMetrics(accepted=10.0, replica_lag=1.0),
+        ScrapedMetrics(accepted=9.0),
+        ScrapedMetrics(accepted=10.0, pending_users=1.0),
+        ScrapedMetrics(accepted=10.0, replica_lag=1.0),
     ):
         assert (
             first_met_poll(
@@ -46,7 +46,7 @@ def test_a_run_waits_until_events_lists_and_models_have_caught_up() -> None:
             )
             is None
         )
-    all_finished = WorkerMetrics(accepted=5.0, duplicates=3.0, dead_lettered=2.0)
+    all_finished = ScrapedMetrics(accepted=5.0, duplicates=3.0, dead_lettered=2.0)
     assert (
         first_met_poll(
             stop_condition,
@@ -64,7 +64,7 @@ def test_a_run_waits_until_events_lists_and_models_have_caught_up() -> None:
 
 def test_a_stalled_run_stops_after_the_stall_timeout() -> None:
     stuck: dict[str, Any] = {
-        "worker_metrics": WorkerMetrics(accepted=9.0),
+        "worker_metrics": ScrapedMetrics(accepted=9.0),
         "sent": 10,
         "feeding_done": True,
         "interrupts": 0,
@@ -75,7 +75,7 @@ def test_a_stalled_run_stops_after_the_stall_timeout() -> None:
 
 def test_a_run_cut_short_waits_for_in_flight_events_up_to_a_timeout() -> None:
     stop_condition = StopCondition(0.0, 5.0)
-    state: dict[str, Any] = {"worker_metrics": WorkerMetrics(accepted=9.0), "sent": 10, "interrupts": 0}
+    state: dict[str, Any] = {"worker_metrics": ScrapedMetrics(accepted=9.0), "sent": 10, "interrupts": 0}
 
     assert first_met_poll(stop_condition, start=0, stop=4, feeding_done=False, **state) is None
     assert not stop_condition.cut_short
@@ -88,7 +88,7 @@ def test_a_run_cut_short_waits_for_in_flight_events_up_to_a_timeout() -> None:
 
 def test_a_second_interrupt_stops_the_run_at_once() -> None:
     stop_condition = StopCondition(0.0, None)
-    state: dict[str, Any] = {"worker_metrics": WorkerMetrics(accepted=9.0), "sent": 10}
+    state: dict[str, Any] = {"worker_metrics": ScrapedMetrics(accepted=9.0), "sent": 10}
 
     assert not stop_condition.is_met(1.0, feeding_done=False, interrupts=1, **state)
     assert stop_condition.cut_short

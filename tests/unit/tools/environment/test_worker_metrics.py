@@ -2,7 +2,7 @@
 
 from stream_app.metrics import Metrics
 from stream_app.tools.environment.worker_metrics import (
-    WorkerMetrics,
+    ScrapedMetrics,
     parse_worker_metrics,
     sum_worker_metrics,
 )
@@ -57,8 +57,8 @@ def test_metrics_of_workers_are_summed_and_a_new_worker_adds_nothing() -> None:
 
 
 def test_a_delta_subtracts_counters_and_keeps_gauges() -> None:
-    delta_since = WorkerMetrics(accepted=10.0, pending_users=3.0).delta_since(
-        WorkerMetrics(accepted=4.0, pending_users=5.0)
+    delta_since = ScrapedMetrics(accepted=10.0, pending_users=3.0).delta_since(
+        ScrapedMetrics(accepted=4.0, pending_users=5.0)
     )
 
     assert (delta_since.accepted, delta_since.pending_users) == (6.0, 3.0)
