@@ -2,19 +2,16 @@
 
 from collections.abc import Iterator
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
-from kafka import KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 from kafka.errors import KafkaTimeoutError
 
-from stream_app.errors import UserError
-from stream_app.kafka.broker_errors import BOOTSTRAP_MS, broker_errors, groupless_consumer, require_topic
+from stream_app.kafka.broker_errors import BOOTSTRAP_MS, broker_errors, require_topic
+from stream_app.kafka.topic_reader import TopicReader
 from stream_app.tools.dead_letter_selection import deduplicate, parse_dead_letter
 from topics.catalog import DEAD_LETTERS
 from topics.records import DeadLetter
-
-_POLL_MS: Final = 500
-_MAX_STALLED_POLLS: Final = 40
 
 
 class DeadLetterLog:
@@ -37,21 +34,8 @@ class DeadLetterLog:
     """
 
     def __init__(self, broker: str) -> None:
-
         self.n_invalid = 0
-        self._broker = broker
-        with broker_errors(broker):
-            self._consumer: Any = groupless_consumer(broker)
-        try:
-            with broker_errors(broker):
-                numbers = self._consumer.partitions_for_topic(DEAD_LETTERS.name)
-                require_topic(DEAD_LETTERS.name, broker, exists=bool(numbers))
-                self._partitions = [TopicPartition(DEAD_LETTERS.name, number) for number in sorted(numbers)]
-                self._consumer.assign(self._partitions)
-                self._end_offsets: dict[Any, int] = self._consumer.end_offsets(self._partitions)
-        except BaseException:
-            self._consumer.close()
-            raise
+        self._reader = TopicReader(broker, DEAD_LETTERS)
 
     def __enter__(self) -> Self:
         return self
@@ -59,52 +43,24 @@ class DeadLetterLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._consumer.close()
+        self._reader.__exit__(kind, error, trace)
 
     def read(self) -> Iterator[DeadLetter]:
         """Every dead letter up to the end offsets at opening, once per origin; repeatable."""
-        return deduplicate(self._read_to_ends())
+        self.n_invalid = 0
+        return deduplicate(self._parse(self._reader.read()))
 
     def follow(self) -> Iterator[DeadLetter]:
         """Every dead letter written after the log was opened; never ends."""
-        with broker_errors(self._broker):
-            for partition in self._partitions:
-                self._consumer.seek(partition, self._end_offsets[partition])
-        while True:
-            yield from self._poll()
+        return self._parse(self._reader.follow())
 
-    def _read_to_ends(self) -> Iterator[DeadLetter]:
-        self.n_invalid = 0
-        with broker_errors(self._broker):
-            self._consumer.seek_to_beginning(*self._partitions)
-        last_positions, stalled = None, 0
-        while (positions := self._positions()) != self._end_offsets:
-            stalled = stalled + 1 if positions == last_positions else 0
-            if stalled > _MAX_STALLED_POLLS:
-                raise UserError(f"The Kafka broker at {self._broker} stopped answering.")
-            last_positions = positions
-            yield from self._poll(up_to_ends=True)
-
-    def _positions(self) -> dict[Any, int]:
-        """The next offset to read of each partition, at most the end offset."""
-        with broker_errors(self._broker):
-            return {
-                partition: min(self._consumer.position(partition, timeout_ms=BOOTSTRAP_MS) or 0, end)
-                for partition, end in self._end_offsets.items()
-            }
-
-    def _poll(self, *, up_to_ends: bool = False) -> Iterator[DeadLetter]:
-        with broker_errors(self._broker):
-            batches = self._consumer.poll(timeout_ms=_POLL_MS)
-        for partition, records in batches.items():
-            for record in records:
-                if up_to_ends and record.offset >= self._end_offsets[partition]:
-                    break
-                letter = parse_dead_letter(record.value)
-                if letter is None:
-                    self.n_invalid += 1
-                else:
-                    yield letter
+    def _parse(self, records: Iterator[Any]) -> Iterator[DeadLetter]:
+        for record in records:
+            letter = parse_dead_letter(record.value)
+            if letter is None:
+                self.n_invalid += 1
+            else:
+                yield letter
 
 
 class DeadLetterReplayer:

@@ -15,8 +15,8 @@ from stream_app.experiment.assignment import Assignment
 from stream_app.experiment.comparison import ListMetric, PolicyComparison
 from stream_app.experiment.control import ControlState, assignment_key, parse_assignment
 from stream_app.kafka.broker_errors import broker_errors
+from stream_app.kafka.topic_reader import raw_records, topic_records
 from stream_app.settings import Settings
-from stream_app.tools.evaluation.policies.topic_reader import raw_records, topic_records
 from topics.catalog import CONTROL, REWARDS
 from topics.records import Reward, RewardKind, Source
 

@@ -248,9 +248,9 @@ def _read_headrace_log(
 ) -> "tuple[Rounds, dict[str, Any]]":
     from rich.console import Console  # noqa: PLC0415
 
+    from stream_app.kafka.topic_reader import raw_records  # noqa: PLC0415
     from stream_app.settings import load_settings  # noqa: PLC0415
     from stream_app.tools.evaluation.policies import headrace_log  # noqa: PLC0415
-    from stream_app.tools.evaluation.policies.topic_reader import raw_records  # noqa: PLC0415
     from stream_app.tools.progress import row_counter  # noqa: PLC0415
     from topics.catalog import LISTS, REWARDS  # noqa: PLC0415
 
