@@ -27,7 +27,7 @@ OpenProgress = Callable[[str, int], AbstractContextManager[UpdateProgress]]
 PROGRESS_DELAY_SECONDS: Final = 2.0
 """Shorter reads and feeds show no progress."""
 
-_REFRESH_SECONDS: Final = 0.2  # at most 5 updates a second, so that an update costs one look at the clock
+_REFRESH_SECONDS: Final = 0.2  # at most 5 updates per second; the others cost one reading of the clock
 
 T = TypeVar("T")
 

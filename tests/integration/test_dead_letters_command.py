@@ -1,4 +1,4 @@
-"""`run_dead_letters dead-letters` against a real broker: what it shows, and that originals come back as they were."""
+"""`headrace dead-letters` against a real broker shows letters and replays originals unchanged."""
 
 import json
 import os
@@ -50,7 +50,7 @@ LETTERS = [
         reason="unreadable",
         detail="the record has no value",
         topic=SEARCHES.name,
-        partition=PARTITIONS + 3,  # as if the topic had had more partitions once
+        partition=PARTITIONS + 3,  # a partition that no longer exists
         offset=0,
         timestamp=1_541_599_600.0,
         key=b"u1",
@@ -84,7 +84,7 @@ def run_dead_letters(broker: str, *arguments: str) -> "subprocess.CompletedProce
 
 
 def records(broker: str, topic: str) -> set[tuple[int, bytes | None, bytes | None]]:
-    """(partition, key, value) of all that is on a topic."""
+    """(partition, key, value) of all records of a topic."""
     from kafka import KafkaConsumer, TopicPartition
 
     consumer: Any = KafkaConsumer(bootstrap_servers=broker, auto_offset_reset="earliest")
@@ -131,7 +131,7 @@ def test_replay_resends_the_original_records(broker: str) -> None:
         (letter.partition, letter.key, letter.value) for letter in LETTERS if letter.reason == "wrong_type"
     }
 
-    # A partition that is gone is replaced by the key's.
+    # The partition no longer exists: the key determines another.
     replayed = run_dead_letters(broker, "replay", "--yes", "--topic", SEARCHES.name)
     assert replayed.stdout == "Replayed 1: 1 to events.search.\n", replayed.stderr
     assert {(key, value) for _, key, value in records(broker, SEARCHES.name)} == {(b"u1", None)}

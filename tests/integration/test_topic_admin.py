@@ -1,3 +1,5 @@
+"""Topic administration and `headrace topics` against a real broker."""
+
 import logging
 import socket
 import time
@@ -145,11 +147,11 @@ def test_group_can_start_at_latest_and_be_deleted(broker: str) -> None:
     }
     consumer_groups.delete_group(group, broker)
     assert committed(broker, group) == {}
-    consumer_groups.delete_group(group, broker)  # that it is not there is what was wanted
+    consumer_groups.delete_group(group, broker)  # deleting a missing group succeeds
 
 
 class TestTopicsCommand:
-    """`headrace topics` as a person runs it."""
+    """`headrace topics` on the command line."""
 
     @pytest.fixture(autouse=True)
     def environment(self, broker: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,9 +162,9 @@ class TestTopicsCommand:
         first = CliRunner().invoke(build_cli(), ["topics", "create"])
         assert first.exit_code == 0
         assert "created events.click\n" in first.output
-        assert "13 created, 0 were there already\n" in first.output
+        assert "13 created, 0 existed already\n" in first.output
         second = CliRunner().invoke(build_cli(), ["topics", "create"])
-        assert second.output == "0 created, 13 were there already\n"
+        assert second.output == "0 created, 13 existed already\n"
 
     def test_check_fails_with_a_remedy_until_topics_exist(self) -> None:
         before = CliRunner().invoke(build_cli(), ["topics", "check"])
@@ -171,14 +173,14 @@ class TestTopicsCommand:
         CliRunner().invoke(build_cli(), ["topics", "create"])
         after = CliRunner().invoke(build_cli(), ["topics", "check"])
         assert after.exit_code == 0
-        assert after.output == "all 13 topics are as the catalog says\n"
+        assert after.output == "all 13 topics match the catalog\n"
 
     def test_create_reports_mismatched_partition_counts(self) -> None:
         CliRunner().invoke(build_cli(), ["topics", "create"])
         admin.delete(["events.click"], load_settings().broker)
         result = CliRunner().invoke(build_cli(), ["topics", "create", "--partitions", "5"])
         assert result.exit_code == 1
-        assert "events.click has 5 partitions, the topics it is read with 3" in result.output
+        assert "events.click has 5 partitions, the topics read with it have 3" in result.output
 
     def test_list_prints_partitions_and_missing_topics(self) -> None:
         admin.create([CLICKS], load_settings().broker, partitions=3, replication=1)

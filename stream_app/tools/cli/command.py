@@ -55,5 +55,5 @@ def run_command(target: str, *arguments: object) -> None:
 def find_target(target: str) -> Callable[..., None]:
     """Import the function that ``module:function`` names."""
     module, _, function = target.partition(":")
-    found: Callable[..., None] = getattr(import_module(f"{COMMANDS}.{module}"), function)
-    return found
+    target_function: Callable[..., None] = getattr(import_module(f"{COMMANDS}.{module}"), function)
+    return target_function

@@ -63,7 +63,7 @@ def _show(
         bool, typer.Option("--follow", help="Continue with new dead letters until ctrl-C.")
     ] = False,
     as_json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document a line, untruncated.")
+        bool, typer.Option("--json", help="Print one untruncated JSON document per line.")
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:

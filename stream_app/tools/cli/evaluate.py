@@ -19,7 +19,7 @@ SESSIONS_HELP = (
     "Predict the next click in sessions, with each model alone and with the fused ranker.\n\n"
     "Learns the train sessions in order, then predicts click t+1 of each test session from its clicks 1..t, with the "
     "whole catalog as candidates: first frozen (nothing is learned after train), then prequentially (each test "
-    "session is learned after its predictions). A file has one JSON list of item ids a line, the oldest session "
+    "session is learned after its predictions). A file has one JSON list of item ids per line, the oldest session "
     "first, plain or gzip.\n\n"
     "\b\nExamples:\n"
     "  headrace evaluate sessions --train train.jsonl.gz --test test.jsonl.gz \\\n"

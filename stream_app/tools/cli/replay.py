@@ -14,7 +14,7 @@ HELP = (
     "Each row becomes an event on its topic, keyed by user. Unreadable rows are sent unchanged, so that they become "
     "dead letters and the counts add up.\n\n"
     "\b\nFormats:\n"
-    "  jsonl    Headrace's events, one JSON object a line, with a `type`\n"
+    "  jsonl    Headrace's events, one JSON object per line, with a `type`\n"
     "  csv      any delimited file with a header line, read by a --mapping\n"
     "  trivago  the hotel-search log of the RecSys Challenge 2019\n\n"
     "\b\nExamples:\n"
@@ -33,7 +33,7 @@ class ReplayOptions:
     format_name: FormatName = "jsonl"
     mapping: MappingFile = None
     rate: Annotated[
-        float, typer.Option(min=0, help="Events a second; 0 feeds as fast as the broker accepts.")
+        float, typer.Option(min=0, help="Events per second; 0 feeds as fast as the broker accepts.")
     ] = 0
     limit: Limit = None
     order: OrderName = "time"

@@ -37,7 +37,7 @@ class TuneOptions:
     report: ReportFile
     train: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Sessions, one JSON list of item ids a line, oldest first."),
+        typer.Option(metavar="FILE", help="Sessions, one JSON list of item ids per line, oldest first."),
     ] = None
     log_file: Annotated[
         Path | None,

@@ -1,4 +1,4 @@
-"""What the commands of ``headrace evaluate`` and ``headrace tune`` share: log, settings, ranker, checks."""
+"""Log, settings and ranker for the commands of ``headrace evaluate`` and ``headrace tune``."""
 
 from collections.abc import Mapping
 from pathlib import Path

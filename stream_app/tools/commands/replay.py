@@ -1,4 +1,4 @@
-"""Feed a log file into Kafka and print what was sent."""
+"""Feed a log file into Kafka and print the counts."""
 
 import logging
 

@@ -25,7 +25,7 @@ def create(options: CreateOptions) -> None:
         )
         for name in created:
             typer.echo(f"created {name}")
-        typer.echo(f"{len(created)} created, {len(specs) - len(created)} were there already")
+        typer.echo(f"{len(created)} created, {len(specs) - len(created)} existed already")
         _print_problems(admin.check(specs, settings.broker))
 
 
@@ -35,7 +35,7 @@ def check() -> None:
     specs = catalog(settings.app_id)
     with as_user_errors():
         _print_problems(admin.check(specs, settings.broker))
-    typer.echo(f"all {len(specs)} topics are as the catalog says")
+    typer.echo(f"all {len(specs)} topics match the catalog")
 
 
 def list_topics() -> None:

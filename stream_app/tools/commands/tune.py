@@ -168,7 +168,9 @@ def _target(model: str, settings: Settings) -> _Target:
     name = model
     if model == SESSION_STORE:
         store_models = [
-            each.name for each in make_models(settings).models if isinstance(each, SessionStoreModel)
+            candidate.name
+            for candidate in make_models(settings).models
+            if isinstance(candidate, SessionStoreModel)
         ]
         if not store_models:
             raise UserError("None of HEADRACE_MODELS is on the session store, so there is nothing to tune.")

@@ -86,8 +86,8 @@ class ClusterBootstrap:
         selected = np.ones(len(values), np.bool_) if mask is None else mask
         groups = self._groups[selected]
         sums = np.empty((self._count, columns + 1))
-        for column, each in enumerate((*values[selected].T, np.ones(len(groups)))):
-            sums[:, column] = np.bincount(groups, weights=each, minlength=self._count)
+        for column, weights in enumerate((*values[selected].T, np.ones(len(groups)))):
+            sums[:, column] = np.bincount(groups, weights=weights, minlength=self._count)
         means = _means(sums.sum(axis=0)[None])[0]
         draws = _means(cluster_resample(sums, self._resamples, self._seed))
         # a resample may contain no list of a small split
@@ -95,7 +95,7 @@ class ClusterBootstrap:
         if not len(draws):
             return [ConfidenceInterval(float(mean), math.nan, math.nan) for mean in means]
         low, high = np.quantile(draws, (0.025, 0.975), axis=0)
-        return [ConfidenceInterval(*map(float, each)) for each in zip(means, low, high, strict=True)]
+        return [ConfidenceInterval(*map(float, bounds)) for bounds in zip(means, low, high, strict=True)]
 
 
 def cluster_resample(sums: Values, resamples: int, seed: int) -> Values:

@@ -262,13 +262,15 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
             splits=metrics_by_split(
                 values, (FUSED, Popularity.name), self.users, self._masks(), ListMetricIntervals
             ),
-            exposure={name: self._exposure_metrics(one.exposure) for name, one in self._systems.items()},
+            exposure={
+                name: self._exposure_metrics(system.exposure) for name, system in self._systems.items()
+            },
             policies=dict(sorted(self._policies.items())),
-            ms={name: latency_stats(np.array(one.latencies_ns)) for name, one in self._systems.items()},
+            ms={name: latency_stats(np.array(system.latencies_ns)) for name, system in self._systems.items()},
         )
 
     def _exposure_metrics(self, exposure: Exposure) -> ExposureMetrics:
-        return ExposureMetrics(*(round(float(each), 6) for each in exposure.report(self._models.newest)))
+        return ExposureMetrics(*(round(float(value), 6) for value in exposure.report(self._models.newest)))
 
     def _masks(self) -> dict[EventSplit, NDArray[np.bool_]]:
         cold_user, items, repeat = (np.array(split_flags, np.bool_) for split_flags in self._splits.values())

@@ -26,4 +26,4 @@ def latency_stats(nanoseconds: NDArray[np.int64]) -> LatencyStats:
     if not len(nanoseconds):
         return LatencyStats(math.nan, math.nan, math.nan)
     quantiles = np.quantile(nanoseconds, (0.5, 0.99))
-    return LatencyStats(*(round(float(each) / 1e6, 6) for each in (nanoseconds.mean(), *quantiles)))
+    return LatencyStats(*(round(float(value) / 1e6, 6) for value in (nanoseconds.mean(), *quantiles)))

@@ -73,21 +73,21 @@ def plot_sessions(report: SessionsReport, path: Path) -> None:
         for column, metric in enumerate(("hr", "mrr")):
             bars, lines = axes[0, column], axes[1, column]
             for shift, (mode, results) in zip((-0.2, 0.2), modes.items(), strict=True):
-                found = [getattr(results.systems[name], f"{metric}_interval") for name in names]
+                intervals = [getattr(results.systems[name], f"{metric}_interval") for name in names]
                 bars.barh(
                     [bar + shift for bar in range(len(names))],
-                    [each.mean for each in found],
+                    [interval.mean for interval in intervals],
                     height=0.38,
                     xerr=[
-                        [each.mean - each.low for each in found],
-                        [each.high - each.mean for each in found],
+                        [interval.mean - interval.low for interval in intervals],
+                        [interval.high - interval.mean for interval in intervals],
                     ],
                     label=mode,
                 )
                 by_prefix = results.systems[FUSED].by_prefix
                 lines.plot(
-                    [each.clicks for each in by_prefix],
-                    [getattr(each, metric) for each in by_prefix],
+                    [prefix.clicks for prefix in by_prefix],
+                    [getattr(prefix, metric) for prefix in by_prefix],
                     marker="o",
                     label=f"{FUSED}, {mode}",
                 )
@@ -112,9 +112,11 @@ def plot_events(report: EventsReport, path: Path) -> None:
         for axes, (metric, title) in zip(
             figure.subplots(1, 2), (("hit_rate", "hit rate"), ("mrr", "MRR")), strict=True
         ):
-            for at, name in enumerate(systems):
-                found = [getattr(split_metrics.systems[name], metric) for split_metrics in splits.values()]
-                _bars(axes, found, shift=(at + 0.5) * height - 0.4, height=0.95 * height, label=name)
+            for number, name in enumerate(systems):
+                intervals = [
+                    getattr(split_metrics.systems[name], metric) for split_metrics in splits.values()
+                ]
+                _bars(axes, intervals, shift=(number + 0.5) * height - 0.4, height=0.95 * height, label=name)
             axes.set_yticks(range(len(labels)), labels)
             axes.invert_yaxis()
             axes.set_title(f"{title} at {report.k}, with 95 % intervals")
@@ -130,9 +132,9 @@ def plot_rerank(report: RerankReport, path: Path) -> None:
     labels = [f"{split}\n({split_metrics.lists:,} lists)" for split, split_metrics in splits.items()]
     with figure_file(path, 12, 1 + len(splits)) as figure:
         bars, lines = figure.subplots(1, 2)
-        for at, (system, means) in enumerate(mrr_by_part.items()):
-            found = [split_metrics.systems[system].mrr for split_metrics in splits.values()]
-            _bars(bars, found, shift=(at + 0.5) * height - 0.4, height=0.95 * height, label=system)
+        for number, (system, means) in enumerate(mrr_by_part.items()):
+            intervals = [split_metrics.systems[system].mrr for split_metrics in splits.values()]
+            _bars(bars, intervals, shift=(number + 0.5) * height - 0.4, height=0.95 * height, label=system)
             lines.plot(range(1, len(means) + 1), means, marker="o")
         bars.set_yticks(range(len(labels)), labels)
         bars.invert_yaxis()
@@ -143,12 +145,12 @@ def plot_rerank(report: RerankReport, path: Path) -> None:
 
 
 def _bars(
-    axes: "Axes", found: Sequence[ConfidenceInterval], *, shift: float, height: float, label: str
+    axes: "Axes", intervals: Sequence[ConfidenceInterval], *, shift: float, height: float, label: str
 ) -> None:
-    means = [each.mean for each in found]
+    means = [interval.mean for interval in intervals]
     # bootstrap quantiles of a skewed metric may exclude its mean by rounding
     errors = [
-        [max(0.0, one.mean - one.low) for one in found],
-        [max(0.0, one.high - one.mean) for one in found],
+        [max(0.0, interval.mean - interval.low) for interval in intervals],
+        [max(0.0, interval.high - interval.mean) for interval in intervals],
     ]
-    axes.barh([bar + shift for bar in range(len(found))], means, height=height, xerr=errors, label=label)
+    axes.barh([bar + shift for bar in range(len(intervals))], means, height=height, xerr=errors, label=label)

@@ -38,8 +38,8 @@ def ranks_of_targets(lists: NDArray[np.int32], chosen: NDArray[np.int32]) -> Ran
     >>> ranks_of_targets(np.array([[7, 8, 9], [7, 8, 9]], np.int32), np.array([8, 5], np.int32)).tolist()
     [2, 0]
     """
-    found = lists == chosen[:, None]
-    return np.where(found.any(axis=1), found.argmax(axis=1) + 1, UNLISTED).astype(np.int32)
+    hits = lists == chosen[:, None]
+    return np.where(hits.any(axis=1), hits.argmax(axis=1) + 1, UNLISTED).astype(np.int32)
 
 
 def hit_rate(ranks: Ranks, k: int) -> Values:
@@ -115,12 +115,12 @@ def list_metrics(hits: Hits, chosen: NDArray[np.int64]) -> ListMetrics:
     --------
     Two items were chosen; the list of four has one of them, at rank 3:
 
-    >>> one = list_metrics(np.array([[False, False, True, False]]), np.array([2]))
-    >>> [float(x[0]) for x in (one.hit_rate, one.mrr, one.accuracy, one.precision, one.recall)]
+    >>> metrics = list_metrics(np.array([[False, False, True, False]]), np.array([2]))
+    >>> [float(x[0]) for x in metrics[:5]]
     [1.0, 0.3333333333333333, 0.0, 0.25, 0.5]
-    >>> float(one.f1[0].round(4))  # 2 x .25 x .5 / .75
+    >>> float(metrics.f1[0].round(4))  # 2 x .25 x .5 / .75
     0.3333
-    >>> float(one.ndcg[0].round(4))  # 1/log2(4) over 1/log2(2) + 1/log2(3)
+    >>> float(metrics.ndcg[0].round(4))  # 1/log2(4) over 1/log2(2) + 1/log2(3)
     0.3066
     """
     k = hits.shape[1]

@@ -27,7 +27,7 @@ class DataFile(msgspec.Struct, frozen=True):
 
 
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """What is needed to repeat a run.
+    """Everything needed to repeat a run.
 
     Attributes
     ----------

@@ -21,7 +21,7 @@ from stream_app.ranking.search.results_ranker import ResultsRanker
 from stream_app.tools.evaluation.bootstrap import ConfidenceInterval, Values
 from stream_app.tools.evaluation.latency import LatencyStats, latency_stats
 from stream_app.tools.evaluation.log_evaluation import LogEvaluation
-from stream_app.tools.evaluation.ranking_metrics import UNLISTED, hit_rate, reciprocal_rank
+from stream_app.tools.evaluation.ranking_metrics import UNLISTED, Ranks, hit_rate, reciprocal_rank
 from stream_app.tools.evaluation.split_metrics import SplitMetrics, metrics_by_split
 from stream_app.tools.progress import OpenProgress, no_progress
 from topics.events import Click, Feedback, FeedbackKind, Purchase, Search, UserEvent
@@ -186,11 +186,11 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
 
     def _current_session(self, event: UserEvent, row: UserRow) -> _RerankSession:
         name = event.session_id or row.session.start
-        found = self._sessions.get(event.user_id)
-        if found is None or found.name != name:
+        session = self._sessions.get(event.user_id)
+        if session is None or session.name != name:
             self._session_count += 1
-            found = self._sessions[event.user_id] = _RerankSession(name, self._session_count)
-        return found
+            session = self._sessions[event.user_id] = _RerankSession(name, self._session_count)
+        return session
 
     def _rerank(self, event: Purchase, session: _RerankSession, chosen: frozenset[str]) -> None:
         """Rank the list of a choice by each system, and record the rank of the first chosen item."""
@@ -210,8 +210,8 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
             RerankSystem.LEARNED: learned.tolist(),
         }
         for system, order in orders.items():
-            found = (rank for rank, position in enumerate(order, start=1) if shown[position] in chosen)
-            self._ranks[system].append(next(found, UNLISTED))
+            chosen_ranks = (rank for rank, position in enumerate(order, start=1) if shown[position] in chosen)
+            self._ranks[system].append(next(chosen_ranks, UNLISTED))
         self.add_measured_list(event.user_id)
         self._session_numbers.append(session.number)
         self._interacted.append(not interacted.keys().isdisjoint(shown))
@@ -230,10 +230,9 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
                 "The log has no purchase with the displayed items in `shown` "
                 f"({self.row_summary}); check --format."
             )
-        ranks = {system: np.array(found, np.int32) for system, found in self._ranks.items()}
+        ranks = {system: np.array(system_ranks, np.int32) for system, system_ranks in self._ranks.items()}
         values: dict[str, Values] = {
-            system: np.stack([reciprocal_rank(one, _WHOLE_LIST), hit_rate(one, 1), hit_rate(one, 3)], axis=1)
-            for system, one in ranks.items()
+            system: _metric_values(system_ranks) for system, system_ranks in ranks.items()
         }
         return RerankResults(
             events=self.row_counts,
@@ -269,6 +268,11 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
             RerankSplit.INTERACTED: interacted,
             RerankSplit.NOT_INTERACTED: ~interacted,
         }
+
+
+def _metric_values(ranks: Ranks) -> Values:
+    """Values in the order of `METRICS`, shape (choices, metrics)."""
+    return np.stack((reciprocal_rank(ranks, _WHOLE_LIST), hit_rate(ranks, 1), hit_rate(ranks, 3)), axis=1)
 
 
 def _deduplicate_list(choice: Purchase) -> tuple[list[str], list[float]]:

@@ -63,7 +63,7 @@ def _sessions(path: Path, raw_lines: Iterator[bytes]) -> Iterator[Session]:
                 f"{path}:{number}: {error}; each line must be a JSON list of item ids, such as [1, 2]: "
                 "correct or remove that line."
             ) from None
-        yield [names.setdefault(each, str(each)) for each in ids]
+        yield [names.setdefault(item_id, str(item_id)) for item_id in ids]
 
 
 class TimedSession(NamedTuple):

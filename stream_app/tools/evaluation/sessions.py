@@ -224,7 +224,7 @@ class SessionsEvaluation:
             name: _ListCollector(recommend, max_cutoff, predictions)
             for name, recommend in self._systems(max_cutoff).items()
         }
-        lists = list(systems.values())
+        collectors = list(systems.values())
         sessions = np.empty(predictions, np.int64)
         prefixes = np.empty(predictions, np.int64)
         find, learn = models.index.find, self._learn
@@ -238,8 +238,8 @@ class SessionsEvaluation:
                         user, ids[start:clicks], times[start:clicks], 0, (), times[clicks - 1]
                     )
                     chosen = find(ids[clicks])
-                    for each in lists:
-                        each.predict(context, chosen)
+                    for collector in collectors:
+                        collector.predict(context, chosen)
                     sessions[n_predicted] = session
                     prefixes[n_predicted] = clicks
                     n_predicted += 1
@@ -247,16 +247,16 @@ class SessionsEvaluation:
                     for interaction in timed_session.interactions():
                         learn(interaction)
                 update_progress(session + 1)
-        for each in lists:
-            each.flush()
+        for collector in collectors:
+            collector.flush()
         bootstrap = ClusterBootstrap(sessions)
         popularity = self._popularity()
         return ModeResults(
             predictions=predictions,
             seconds=round((perf_counter_ns() - started) / 1e9, 3),
             systems={
-                name: self._system_metrics(each, prefixes, popularity, bootstrap)
-                for name, each in systems.items()
+                name: self._system_metrics(collector, prefixes, popularity, bootstrap)
+                for name, collector in systems.items()
             },
         )
 

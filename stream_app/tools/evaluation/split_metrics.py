@@ -55,7 +55,7 @@ def metrics_by_split(
     masks
         By split: ndarray of bool, shape (lists,).
     make_intervals
-        Makes the struct of a system's intervals from one interval a metric.
+        Makes the struct of a system's intervals from one interval per metric.
 
     Examples
     --------

@@ -21,12 +21,12 @@ def sessions_table(report: SessionsReport) -> Table:
     for name in (*names, "coverage", "popularity", "ms", "p50", "p99"):
         table.add_column(name, justify="right", no_wrap=True)
     for mode, results in ((Mode.FROZEN, report.frozen), (Mode.PREQUENTIAL, report.prequential)):
-        for name, one in results.systems.items():
+        for name, metrics in results.systems.items():
             cells = [
-                *(f"{by_cutoff[k]:.4f}" for by_cutoff in (one.hr, one.mrr) for k in report.cutoffs),
-                f"{one.coverage:.3f}",
-                f"{one.mean_popularity:.4f}",
-                *(f"{each:.3f}" for each in (one.ms.mean, one.ms.p50, one.ms.p99)),
+                *(f"{by_cutoff[k]:.4f}" for by_cutoff in (metrics.hr, metrics.mrr) for k in report.cutoffs),
+                f"{metrics.coverage:.3f}",
+                f"{metrics.mean_popularity:.4f}",
+                *(f"{value:.3f}" for value in (metrics.ms.mean, metrics.ms.p50, metrics.ms.p99)),
             ]
             table.add_row(str(mode), name, *cells, style="bold" if name == FUSED else None)
         table.add_section()
@@ -56,7 +56,10 @@ def _cells(results: ListMetricIntervals, sign: str = "") -> list[str]:
 
 
 def _format_intervals(intervals: Iterable[ConfidenceInterval], sign: str = "") -> list[str]:
-    return [f"{one.mean:{sign}.4f} ±{max(one.high - one.mean, one.mean - one.low):.4f}" for one in intervals]
+    return [
+        f"{interval.mean:{sign}.4f} ±{max(interval.high - interval.mean, interval.mean - interval.low):.4f}"
+        for interval in intervals
+    ]
 
 
 def exposure_table(report: EventsReport) -> Table:
@@ -65,8 +68,10 @@ def exposure_table(report: EventsReport) -> Table:
     table.add_column(f"exposure@{report.k}", no_wrap=True)
     for name in ("coverage", "gini", "new items", "long tail"):
         table.add_column(name, justify="right", no_wrap=True)
-    for name, one in report.results.exposure.items():
-        cells = (f"{each:.4f}" for each in (one.coverage, one.gini, one.new_items, one.long_tail))
+    for name, metrics in report.results.exposure.items():
+        cells = (
+            f"{value:.4f}" for value in (metrics.coverage, metrics.gini, metrics.new_items, metrics.long_tail)
+        )
         table.add_row(name, *cells, style="bold" if name == FUSED else None)
     return table
 
@@ -106,13 +111,13 @@ def tuning_table(result: TuningResult) -> Table:
         table.add_row(name, _format_value(defaults.parameters[name]), _format_value(best.parameters[name]))
     table.add_section()
     for metric in ("hr", "mrr"):
-        cells = [getattr(each, metric) for each in (defaults, best)]
+        cells = [getattr(trial, metric) for trial in (defaults, best)]
         table.add_row(
             metric.upper(),
-            *(f"{each.mean:.4f} ({each.low:.4f} to {each.high:.4f})" for each in cells),
+            *(f"{cell.mean:.4f} ({cell.low:.4f} to {cell.high:.4f})" for cell in cells),
             style="bold",
         )
-    table.add_row("ms", *(f"{each.ms:.3f}" for each in (defaults, best)))
+    table.add_row("ms", *(f"{trial.ms:.3f}" for trial in (defaults, best)))
     return table
 
 

@@ -78,8 +78,8 @@ class SessionsTrial:
         clock = SessionClock(sessions_per_day)
         self._ranker = ranker
         self._min_prefix = min_prefix
-        self._train = [clock.timed_session(each) for each in split.train]
-        self._test = [clock.timed_session(each) for each in split.test]
+        self._train = [clock.timed_session(session) for session in split.train]
+        self._test = [clock.timed_session(session) for session in split.test]
 
     def __call__(self, models: ModelSet, k: int) -> TrialMetrics:
         """Learn and predict with untrained models."""

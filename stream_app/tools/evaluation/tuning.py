@@ -14,7 +14,7 @@ from stream_app.errors import UserError
 from stream_app.models.model_set import ModelSet
 from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.search_spaces import Categorical, Dimension, FloatRange, Space, in_space
-from stream_app.tools.evaluation.trials import Trial
+from stream_app.tools.evaluation.trials import Trial, TrialMetrics
 from stream_app.tools.progress import OpenProgress, no_progress
 
 if TYPE_CHECKING:
@@ -142,8 +142,6 @@ class Tuning:
         self._metric = metric
         self._seed = seed
         self._open_progress = open_progress
-        self._predictions = 0
-        self._any_recommended = False
 
     def search(self, trials: int, timeout: float | None = None) -> TuningResult:
         """Try the defaults, then the proposals of a tree-structured Parzen estimator.
@@ -170,13 +168,15 @@ class Tuning:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=self._seed))
-        space = {name: _distribution(each) for name, each in self._space.items()}
+        space = {name: _distribution(dimension) for name, dimension in self._space.items()}
         trial_results: list[TrialResult] = []
         interrupted = False
         started = perf_counter()
-        with self._open_progress(f"tuning for {self._metric}", trials + 1) as tell:
-            defaults = self._run_trial({name: self._default_parameters[name] for name in self._space})
-            if not self._any_recommended:
+        with self._open_progress(f"tuning for {self._metric}", trials + 1) as update_progress:
+            defaults, metrics = self._run_trial(
+                {name: self._default_parameters[name] for name in self._space}
+            )
+            if not metrics.listed:
                 raise UserError(
                     "The model listed no item on the whole validation tail, so there is nothing to tune: "
                     "the data may lack the events it learns from, such as catalog entries for content."
@@ -187,14 +187,14 @@ class Tuning:
                         params=defaults.parameters, distributions=space, value=self._score(defaults)
                     )
                 )
-            tell(1)
-
+            update_progress(1)
             try:
                 while len(trial_results) < trials and (timeout is None or perf_counter() - started < timeout):
                     trial = study.ask(space)
-                    trial_results.append(self._run_trial(trial.params))
-                    study.tell(trial, self._score(trial_results[-1]))
-                    tell(1 + len(trial_results))
+                    result, metrics = self._run_trial(trial.params)
+                    trial_results.append(result)
+                    study.tell(trial, self._score(result))
+                    update_progress(1 + len(trial_results))
             except KeyboardInterrupt:
                 interrupted = True
         return TuningResult(
@@ -202,26 +202,26 @@ class Tuning:
             # max returns the first of equals: the defaults stay unless a trial is better
             best=max((defaults, *trial_results), key=self._score),
             trials=trial_results,
-            predictions=self._predictions,
+            predictions=metrics.predictions,
             interrupted=interrupted,
         )
 
-    def _score(self, trial_results: TrialResult) -> float:
-        interval: ConfidenceInterval = getattr(trial_results, self._metric.name)
+    def _score(self, result: TrialResult) -> float:
+        interval: ConfidenceInterval = getattr(result, self._metric.name)
         return interval.mean
 
-    def _run_trial(self, parameters: Parameters) -> TrialResult:
+    def _run_trial(self, parameters: Parameters) -> tuple[TrialResult, TrialMetrics]:
         started = perf_counter()
         gc.collect()  # models refer to one another in cycles: free those of the previous trial
         metrics = self._trial(self._models(parameters), self._metric.k)
-        self._predictions, self._any_recommended = metrics.predictions, metrics.listed
-        return TrialResult(
+        result = TrialResult(
             parameters=parameters,
             hr=metrics.hr,
             mrr=metrics.mrr,
             ms=metrics.ms,
             seconds=round(perf_counter() - started, 3),
         )
+        return result, metrics
 
 
 def _distribution(dimension: Dimension) -> "BaseDistribution":
