@@ -12,12 +12,13 @@ The order of a flush is a contract:
    the list all the same.
 3. **Drop** the lists of users who were erased after they had been ranked.
 4. **Append** the lists to topic ``lists``, before Redis has them: after a crash, every list that a user may have seen
-   can be recovered. Only while Redis is known to be unavailable this is step 6b, so that the attempts do not fill the
-   topic with lists that nobody saw.
+   can be recovered. While Redis is known to be unavailable this is part of step 7 instead, so that the attempts do
+   not fill the topic with lists that nobody saw.
 5. **Delete** the keys of erased users and stale keys, before anything is written: an erased user who returned has a
    list in the same batch.
-6. **Write** all documents in one pipeline; (b) append the lists now, if Redis was known to be unavailable.
-7. **Acknowledge**: complete the erasures, then measure freshness and exposure. An event counts as published now.
+6. **Write** all documents in one pipeline.
+7. **Acknowledge**: complete the erasures, append the lists if step 4 did not, then measure freshness and exposure.
+   An event counts as published now.
 8. If Redis does not acknowledge, **requeue** the users (not their lists) ahead of later ones, remove the lists from
    memory, and retry with back-off. Lists are ranked anew for each attempt: a list is never out of date on arrival.
 
@@ -186,12 +187,14 @@ class FlushLoop:
     def _build_batch(self) -> FlushBatch:
         queue = self.queue
         mode = self._degraded_ranking.start_flush(full=queue.full.is_set(), backlog=queue.pop_backlog())
+        # 1. Take.
         pending = queue.pop_users()
         now = self._clock()
         reranked = [] if mode.overloaded else self._degraded_ranking.due_users(now)
         reranked = [user for user in reranked if user not in pending]
         generated_at = rfc3339(now)
         erasures = queue.erasures_of((*pending, *reranked))
+        # 2. Build.
         batch = FlushBatch(generated_at, {}, [], [], {}, EMPTY_CYCLE, erasures, [])
         for user_id, received in pending.items():
             # A user without an event is published again after a restart: degraded lists are for events alone.
@@ -247,25 +250,31 @@ class FlushLoop:
 
     async def _send(self, batch: FlushBatch) -> bool:
         queue = self.queue
+        # 3. Drop.
         batch = self._without_erased(batch)
         erasures = queue.next_erasures(batch.erasures)
+        # 4. Append.
         log_first = queue.store_available
         if log_first:
             self._list_log.write(batch.user_lists)
         started = time.perf_counter()
         try:
+            # 5. Delete.
             keys = [key for user in erasures for key in keys_of(user)] + batch.stale_keys
             if keys:
                 await self._publisher.delete(keys)
+            # 6. Write.
             documents = batch.documents
             if documents:
                 await self._publisher.publish(documents)
         except PublisherUnavailableError as error:
             if queue.store_available:
                 _LOG.warning("Redis is unavailable; lists stay pending until it returns: %s", error)
+            # 8. Requeue.
             self._telemetry.on_failed()
             self._requeue(batch)
             return False
+        # 7. Acknowledge.
         queue.complete_erasures(erasures)
         if not log_first:
             self._list_log.write(self._without_erased(batch).user_lists)
