@@ -106,10 +106,10 @@ def test_every_package_exists(package: str) -> None:
     assert (ROOT / package.replace(".", "/") / "__init__.py").is_file()
 
 
-def test_the_order_of_the_first_half_is_that_of_the_agent() -> None:
-    agent = (ROOT / "stream_app" / "worker" / "agents" / "users.py").read_text()
-    body = agent.split("def _process(", 1)[1].split("\n    def ", 1)[0]
-    steps = ("fold(", "self._measure(", "self._rows.put(", "self._learn(", ".process_event(", "mark_pending(")
+def test_the_order_of_the_first_half_is_that_of_the_code() -> None:
+    processor = (ROOT / "stream_app" / "worker" / "event_processor.py").read_text()
+    body = processor.split("def process(", 1)[1].split("\n    def ", 1)[0]
+    steps = (" fold(", "._measure(", "._rows.put(", "._learn(", ".process_event(", "._mark_pending(")
     positions = [body.index(step) for step in steps]
     assert all(earlier < later for earlier, later in pairwise(positions))
     half = PAGE.split("### First half", 1)[1].split("### Second half", 1)[0]
