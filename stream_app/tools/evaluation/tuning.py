@@ -24,6 +24,11 @@ Parameters = dict[str, Any]
 
 METRICS: Final = ("hr", "mrr")
 
+_NOTHING_LISTED: Final = (
+    "The model listed no item on the whole validation tail, so there is nothing to tune: "
+    "the data may lack the events it learns from, such as catalog entries for content."
+)
+
 
 class Metric(msgspec.Struct, frozen=True):
     """The metric to maximize: ``hr`` or ``mrr`` at a cut-off."""
@@ -168,7 +173,7 @@ class Tuning:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=self._seed))
-        space = {name: _distribution(dimension) for name, dimension in self._space.items()}
+        distributions = {name: _distribution(dimension) for name, dimension in self._space.items()}
         trial_results: list[TrialResult] = []
         interrupted = False
         started = perf_counter()
@@ -177,20 +182,16 @@ class Tuning:
                 {name: self._default_parameters[name] for name in self._space}
             )
             if not metrics.listed:
-                raise UserError(
-                    "The model listed no item on the whole validation tail, so there is nothing to tune: "
-                    "the data may lack the events it learns from, such as catalog entries for content."
-                )
+                raise UserError(_NOTHING_LISTED)
             if in_space(self._space, defaults.parameters):
-                study.add_trial(
-                    optuna.trial.create_trial(
-                        params=defaults.parameters, distributions=space, value=self._score(defaults)
-                    )
+                first = optuna.trial.create_trial(
+                    params=defaults.parameters, distributions=distributions, value=self._score(defaults)
                 )
+                study.add_trial(first)
             update_progress(1)
             try:
                 while len(trial_results) < trials and (timeout is None or perf_counter() - started < timeout):
-                    trial = study.ask(space)
+                    trial = study.ask(distributions)
                     result, metrics = self._run_trial(trial.params)
                     trial_results.append(result)
                     study.tell(trial, self._score(result))
