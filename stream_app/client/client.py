@@ -18,11 +18,9 @@ import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, Self
 
-import msgspec
 import redis
 import redis.asyncio
 from redis.backoff import NoBackoff
@@ -30,19 +28,17 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
+from stream_app.client.fallback_chain import decode_list_or_none, fallback_keys, first_usable_list
 from stream_app.client.impression_reporter import ImpressionReporter
 from stream_app.client.redis_contract import (
     GLOBAL_SEGMENT,
     SearchList,
-    decode_list,
-    decode_search_list,
     item_key,
-    normalize_query,
     popular_key,
     query_key,
     search_key,
-    user_key,
 )
+from stream_app.client.search_order import PendingSearch, SearchOrder, decode_search_list_or_none
 from topics.records import RecommendationList
 
 DEFAULT_TIMEOUT: Final = 0.25
@@ -50,9 +46,6 @@ DEFAULT_TIMEOUT: Final = 0.25
 
 DEFAULT_SEARCH_TIMEOUT: Final = 0.1
 """Seconds that a search waits for its ranked results."""
-
-STALE_SEARCH_TOLERANCE: Final = 1.0
-"""Seconds by which a matching list may be older than the search: clocks differ, and the event is sent earlier."""
 
 _POLL_INTERVAL: Final = 0.005
 """Seconds between two reads while a search waits."""
@@ -69,146 +62,6 @@ _RETRIED_ERRORS: Final = (RedisConnectionError,)
 
 class ClientUnavailableError(ConnectionError):
     """Redis did not answer in time. Render the page without recommendations, or with your own."""
-
-
-class SearchOrder(NamedTuple):
-    """The order of search results.
-
-    Attributes
-    ----------
-    items
-        Every result once, best first.
-    personal
-        Whether the order is ranked for this user and query; otherwise it is the original order.
-    document
-        The search list; None for the original order. It may contain items that are not among the results and that
-        other users chose after the same query.
-    """
-
-    items: tuple[str, ...]
-    personal: bool
-    document: SearchList | None
-
-
-def fallback_keys(user_id: str, session_items: Sequence[str], segments: Sequence[str]) -> list[str]:
-    """The keys of a read, in the order of preference.
-
-    Parameters
-    ----------
-    user_id
-        The user.
-    session_items
-        Items of the current session, oldest first; the last three are used.
-    segments
-        The user's segments, the narrowest first.
-
-    Examples
-    --------
-    >>> fallback_keys("u", ["a", "b"], ["country:FR"])
-    ['recs:user:{u}', 'recs:item:{b}', 'recs:item:{a}', 'recs:popular:{country:FR}', 'recs:popular:{all}']
-    """
-    items = [item_key(item) for item in reversed(session_items[-3:])]
-    return [user_key(user_id), *items, *map(popular_key, segments), popular_key(GLOBAL_SEGMENT)]
-
-
-def first_usable_list(
-    values: Sequence[bytes | None], exclude: Collection[str] = ()
-) -> RecommendationList | None:
-    """The first list that has an item outside of `exclude`, or None.
-
-    A value that cannot be decoded is skipped: a newer worker may write documents that this client cannot decode.
-    """
-    for value in values:
-        if value is None:
-            continue
-        try:
-            document = decode_list(value)
-        except msgspec.DecodeError:
-            continue
-        if exclude:
-            kept_items = tuple(item for item in document.items if item.id not in exclude)
-            document = msgspec.structs.replace(document, items=kept_items)
-        if document.items:
-            return document
-    return None
-
-
-def reorder_results(document: SearchList, results: Sequence[str]) -> SearchOrder:
-    """Order results by a list; results that are not on the list follow in their original order.
-
-    Examples
-    --------
-    >>> from topics.records import ListedItem, Reason
-    >>> items = tuple(ListedItem(name, 0.5, 1.0, Reason("matches_search")) for name in ("c", "x", "a"))
-    >>> document = SearchList(list_id="l", key=search_key("u"), generated_at="2026-01-01T00:00:00.000Z",
-    ...                       policy="search_rrf", model_version=1, items=items, query="tents")
-    >>> reorder_results(document, ["a", "b", "c"]).items
-    ('c', 'a', 'b')
-    """
-    result_ids = dict.fromkeys(results)
-    listed = [item.id for item in document.items if item.id in result_ids]
-    return SearchOrder(tuple(dict.fromkeys([*listed, *result_ids])), personal=True, document=document)
-
-
-def _original_order(results: Sequence[str]) -> SearchOrder:
-    return SearchOrder(tuple(dict.fromkeys(results)), personal=False, document=None)
-
-
-def _decode_search_list(value: bytes | None) -> SearchList | None:
-    try:
-        return decode_search_list(value) if value is not None else None
-    except msgspec.DecodeError:
-        return None
-
-
-class _PendingSearch:
-    """The search list that a search waits for, and a stale list to fall back to.
-
-    Parameters
-    ----------
-    query, results
-        The search.
-    searched_at
-        Time of the search, seconds since the epoch.
-    """
-
-    def __init__(self, query: str, results: Sequence[str], searched_at: float) -> None:
-        self._query = normalize_query(query)
-        self._results = results
-        self._min_generated_at = searched_at - STALE_SEARCH_TOLERANCE
-        self._stale_list: SearchList | None = None
-
-    def match(self, value: bytes | None) -> SearchOrder | None:
-        """The order by the list in `value`, if the list belongs to this search."""
-        found = _decode_search_list(value)
-        if found is None or found.query != self._query:
-            return None
-        if self._is_stale(found):
-            self._stale_list = found
-            return None
-        return reorder_results(found, self._results)
-
-    def fallback_order(self) -> SearchOrder:
-        """The order after the timeout: by a stale list of the same query, or the original order."""
-        stale_list = self._stale_list
-        return (
-            _original_order(self._results)
-            if stale_list is None
-            else reorder_results(stale_list, self._results)
-        )
-
-    def _is_stale(self, found: SearchList) -> bool:
-        try:
-            return datetime.fromisoformat(found.generated_at).timestamp() < self._min_generated_at
-        except (ValueError, OverflowError):
-            return True
-
-
-def _decode_list(value: bytes | None) -> RecommendationList | None:
-    try:
-        return decode_list(value) if value is not None else None
-    except msgspec.DecodeError:
-        return None
 
 
 class _ImpressionReporting:
@@ -313,7 +166,7 @@ class Client(_ImpressionReporting):
 
     def read_key(self, key: str) -> RecommendationList | None:
         """Read one key, without fallback."""
-        return _decode_list(self._get([key])[0])
+        return decode_list_or_none(self._get([key])[0])
 
     def item(self, item_id: str) -> RecommendationList | None:
         """Read the items related to an item."""
@@ -325,11 +178,11 @@ class Client(_ImpressionReporting):
 
     def query(self, query: str) -> SearchList | None:
         """Read the items that users choose after a query."""
-        return _decode_search_list(self._get([query_key(query)])[0])
+        return decode_search_list_or_none(self._get([query_key(query)])[0])
 
     def last_search(self, user_id: str) -> SearchList | None:
         """Read the ranked results of the user's last search."""
-        return _decode_search_list(self._get([search_key(user_id)])[0])
+        return decode_search_list_or_none(self._get([search_key(user_id)])[0])
 
     def search(
         self,
@@ -361,7 +214,7 @@ class Client(_ImpressionReporting):
             Time of the search, seconds since the epoch: a list that is more than `STALE_SEARCH_TOLERANCE` older is
             stale. None is now. 0 accepts a list of any age, for a page that is rendered again without a new event.
         """
-        pending_search = _PendingSearch(query, results, time.time() if searched_at is None else searched_at)
+        pending_search = PendingSearch(query, results, time.time() if searched_at is None else searched_at)
         # In another thread: connecting and each reply have their own timeouts, and the sum needs a bound.
         future = self._executor.submit(
             self._await_search, user_id, pending_search, time.monotonic() + timeout
@@ -372,7 +225,7 @@ class Client(_ImpressionReporting):
             future.cancel()
             return pending_search.fallback_order()
 
-    def _await_search(self, user_id: str, pending_search: _PendingSearch, deadline: float) -> SearchOrder:
+    def _await_search(self, user_id: str, pending_search: PendingSearch, deadline: float) -> SearchOrder:
         key = [search_key(user_id)]
         while True:
             try:
@@ -446,7 +299,7 @@ class AsyncClient(_ImpressionReporting):
 
     async def read_key(self, key: str) -> RecommendationList | None:
         """Read one key, without fallback."""
-        return _decode_list((await self._get([key]))[0])
+        return decode_list_or_none((await self._get([key]))[0])
 
     async def item(self, item_id: str) -> RecommendationList | None:
         """Read the items related to an item."""
@@ -458,11 +311,11 @@ class AsyncClient(_ImpressionReporting):
 
     async def query(self, query: str) -> SearchList | None:
         """Read the items that users choose after a query."""
-        return _decode_search_list((await self._get([query_key(query)]))[0])
+        return decode_search_list_or_none((await self._get([query_key(query)]))[0])
 
     async def last_search(self, user_id: str) -> SearchList | None:
         """Read the ranked results of the user's last search."""
-        return _decode_search_list((await self._get([search_key(user_id)]))[0])
+        return decode_search_list_or_none((await self._get([search_key(user_id)]))[0])
 
     async def search(
         self,
@@ -475,7 +328,7 @@ class AsyncClient(_ImpressionReporting):
     ) -> SearchOrder:
         """Order search results for a user; see `Client.search`."""
         key = [search_key(user_id)]
-        pending_search = _PendingSearch(query, results, time.time() if searched_at is None else searched_at)
+        pending_search = PendingSearch(query, results, time.time() if searched_at is None else searched_at)
         deadline = time.monotonic() + timeout
         try:
             async with asyncio.timeout(max(timeout, _MIN_SEARCH_TIMEOUT)):

@@ -13,11 +13,10 @@ from stream_app.client.client import (
     AsyncClient,
     Client,
     ClientUnavailableError,
-    fallback_keys,
-    first_usable_list,
-    reorder_results,
 )
+from stream_app.client.fallback_chain import fallback_keys, first_usable_list
 from stream_app.client.redis_contract import SearchList, encode_list
+from stream_app.client.search_order import reorder_results
 from topics.records import ListedItem, Reason, RecommendationList
 
 

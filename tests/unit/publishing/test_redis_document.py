@@ -10,7 +10,8 @@ from state.dedup import RecordId
 from state.fold import interaction_of
 from state.row import MAX_RESULTS
 from stream_app.__main__ import build_cli
-from stream_app.client.client import DEFAULT_TIMEOUT, fallback_keys
+from stream_app.client.client import DEFAULT_TIMEOUT
+from stream_app.client.fallback_chain import fallback_keys
 from stream_app.client.redis_contract import (
     MAX_QUERY_LENGTH,
     SearchList,
