@@ -3,11 +3,26 @@
 import inspect
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import Annotated, Any, NamedTuple, get_args
 
 import typer
 
 COMMANDS = "stream_app.tools.commands"
+
+
+class ParsedText(NamedTuple):
+    """Marks a field whose text on the command line is parsed, for types that typer does not support.
+
+    Attributes
+    ----------
+    parse
+        Converts the text to the value of the field.
+    default
+        The text that gives the field's default; None for an optional field.
+    """
+
+    parse: Callable[[str], object]
+    default: str | None = None
 
 
 def add_command(cli: typer.Typer, name: str, target: str, options: type | None = None, *, help: str) -> None:  # noqa: A002  # typer's name for it
@@ -23,7 +38,8 @@ def add_command(cli: typer.Typer, name: str, target: str, options: type | None =
         ``module:function`` in `stream_app.tools.commands`; imported when the command runs.
     options
         A dataclass; each field, annotated with `typer.Option` or `typer.Argument`, is an option of the command. The
-        function receives an instance. None for a command without options.
+        function receives an instance. None for a command without options. A field may have a
+        `ParsedText` before its `typer.Option`.
     help
         What the command does, with an example.
 
@@ -34,17 +50,32 @@ def add_command(cli: typer.Typer, name: str, target: str, options: type | None =
     >>> [command.name for command in cli.registered_commands]
     ['doctor']
     """
+    parameters = {} if options is None else dict(inspect.signature(options).parameters)
+    parsers: dict[str, Callable[[str], object]] = {}
+    for field, parameter in parameters.items():
+        for text in get_args(parameter.annotation):
+            if isinstance(text, ParsedText):
+                parsers[field] = text.parse
+                parameters[field] = _text_parameter(parameter, text.default)
 
     def command(**values: Any) -> None:
+        for field, parse in parsers.items():
+            if values[field] is not None:
+                values[field] = parse(values[field])
         if options is None:
             run_command(target)
         else:
             run_command(target, options(**values))
 
     # typer reads options from the signature
-    command.__signature__ = inspect.Signature() if options is None else inspect.signature(options)  # type: ignore[attr-defined]
-    command.__annotations__ = {} if options is None else options.__annotations__
+    command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    command.__annotations__ = {field: parameter.annotation for field, parameter in parameters.items()}
     cli.command(name, help=help)(command)
+
+
+def _text_parameter(parameter: inspect.Parameter, default: str | None) -> inspect.Parameter:
+    *_, option = get_args(parameter.annotation)
+    return parameter.replace(annotation=Annotated[str | None, option], default=default)
 
 
 def run_command(target: str, *arguments: object) -> None:

@@ -2,7 +2,7 @@
 
 import typer
 
-from stream_app.tools.cli.struct_command import add_struct_command
+from stream_app.tools.cli.command import add_command
 from stream_app.tools.demo.demo_options import DemoOptions
 
 HELP = (
@@ -20,12 +20,4 @@ HELP = (
 
 def register(cli: typer.Typer) -> None:
     """Add the command."""
-    add_struct_command(cli, "demo", DemoOptions, _run, help_text=HELP)
-
-
-def _run(options: DemoOptions) -> int:
-    from rich.console import Console  # noqa: PLC0415
-
-    from stream_app.tools.demo.runner import run_demo  # noqa: PLC0415
-
-    return run_demo(options, Console())
+    add_command(cli, "demo", "demo:run", DemoOptions, help=HELP)

@@ -2,7 +2,7 @@
 
 import typer
 
-from stream_app.tools.cli.struct_command import add_struct_command
+from stream_app.tools.cli.command import add_command
 from stream_app.tools.simulator.simulation_options import SimulationOptions
 
 HELP = (
@@ -23,12 +23,4 @@ HELP = (
 
 def register(cli: typer.Typer) -> None:
     """Add the command."""
-    add_struct_command(cli, "simulate", SimulationOptions, _run, help_text=HELP)
-
-
-def _run(options: SimulationOptions) -> int:
-    from rich.console import Console  # noqa: PLC0415
-
-    from stream_app.tools.simulator.simulation_runner import run_simulation  # noqa: PLC0415
-
-    return run_simulation(options, Console())
+    add_command(cli, "simulate", "simulate:run", SimulationOptions, help=HELP)

@@ -1,10 +1,10 @@
 """Options of ``headrace demo``."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
-from msgspec import Meta
+import typer
 
 from stream_app.errors import UserError
 
@@ -15,44 +15,39 @@ DEFAULT_LOG_RATE = 500.0
 """Events per second of a log by default."""
 
 
-class DemoOptions(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoOptions:
     """Options of a run; the description of each is its help text on the command line."""
 
     events: Annotated[
-        Path | None, Meta(description="Log to feed; default: a generated shop.", extra={"metavar": "FILE"})
+        Path | None, typer.Option(metavar="FILE", help="Log to feed; default: a generated shop.")
     ] = None
     format: Annotated[
-        str,
-        Meta(description="Format of the log: jsonl, csv or trivago.", extra={"names": ("--format", "-f")}),
+        str, typer.Option("--format", "-f", help="Format of the log: jsonl, csv or trivago.")
     ] = "jsonl"
     mapping: Annotated[
-        Path | None,
-        Meta(description="Column mapping of the format csv (TOML).", extra={"names": ("--mapping", "-m")}),
+        Path | None, typer.Option("--mapping", "-m", help="Column mapping of the format csv (TOML).")
     ] = None
     rate: Annotated[
         float | None,
-        Meta(
-            ge=0,
-            description="Events per second; 0 feeds as fast as the workers consume. "
+        typer.Option(
+            min=0,
+            help="Events per second; 0 feeds as fast as the workers consume. "
             "Default: 50 for the generated shop, 500 for a log.",
         ),
     ] = None
-    seconds: Annotated[float | None, Meta(ge=0, description="Stop feeding after this many seconds.")] = None
+    seconds: Annotated[float | None, typer.Option(min=0, help="Stop feeding after this many seconds.")] = None
     report: Annotated[
-        Path | None, Meta(description="Write the results as JSON at the end.", extra={"metavar": "FILE"})
+        Path | None, typer.Option(metavar="FILE", help="Write the results as JSON at the end.")
     ] = None
     screenshot: Annotated[
         Path | None,
-        Meta(
-            description="Save the last screen before feeding ended as an SVG image.",
-            extra={"metavar": "FILE.svg"},
-        ),
+        typer.Option(metavar="FILE.svg", help="Save the last screen before feeding ended as an SVG image."),
     ] = None
-    workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes to start.")] = 1
-    seed: Annotated[int, Meta(ge=0, description="Seed of all random numbers.")] = 7
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes to start.")] = 1
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 7
     keep: Annotated[
-        bool,
-        Meta(description="Keep the workers' folders: logs, tables, snapshots.", extra={"names": ("--keep",)}),
+        bool, typer.Option("--keep", help="Keep the workers' folders: logs, tables, snapshots.")
     ] = False
 
     @property

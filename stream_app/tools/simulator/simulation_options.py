@@ -1,12 +1,13 @@
 """Options of ``headrace simulate``."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
-import msgspec
-from msgspec import Meta
+import typer
 
 from stream_app.errors import UserError
+from stream_app.tools.cli.command import ParsedText
 from stream_app.tools.simulator.log_split import Tenth
 
 SESSIONS_PER_DAY: Final = 1_000.0
@@ -57,89 +58,72 @@ def parse_days(text: str) -> tuple[float, ...]:
     return days
 
 
-class SimulationOptions(msgspec.Struct, frozen=True, kw_only=True):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SimulationOptions:
     """Options of a run; the description of each is its help text on the command line."""
 
     sessions: Annotated[
         Path | None,
-        Meta(
-            description="Log whose users are replayed; default: generated users.", extra={"metavar": "FILE"}
-        ),
+        typer.Option(metavar="FILE", help="Log whose users are replayed; default: generated users."),
     ] = None
     format: Annotated[
         str,
-        Meta(
-            description="Format of the log: diginetica, trivago, yoochoose or jsonl.",
-            extra={"names": ("--format", "-f")},
-        ),
+        typer.Option("--format", "-f", help="Format of the log: diginetica, trivago, yoochoose or jsonl."),
     ] = "diginetica"
     users: Annotated[
         int | None,
-        Meta(
-            ge=1,
-            description="Replay only the first N users, or generate N (default 1,000).",
-            extra={"metavar": "N"},
+        typer.Option(
+            min=1, metavar="N", help="Replay only the first N users, or generate N (default 1,000)."
         ),
     ] = None
-    seed: Annotated[int, Meta(ge=0, description="Seed of all random numbers.")] = 7
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all random numbers.")] = 7
     rate: Annotated[
-        float, Meta(ge=0, description="Events per second; 0 runs as fast as lists are published.")
+        float, typer.Option(min=0, help="Events per second; 0 runs as fast as lists are published.")
     ] = 0.0
-    concurrency: Annotated[int, Meta(ge=1, le=1_000, description="Users in flight.")] = 48
+    concurrency: Annotated[int, typer.Option(min=1, max=1_000, help="Users in flight.")] = 48
     tenth: Annotated[
         Tenth | None,
-        Meta(
-            description="Replay one of ten disjoint parts of the log.",
-            extra={"metavar": "I/10", "parse": Tenth.parse},
-        ),
+        ParsedText(Tenth.parse),
+        typer.Option(metavar="I/10", help="Replay one of ten disjoint parts of the log."),
     ] = None
     warm_up: Annotated[
         Path | float,
-        Meta(
-            description="Share of the log, or another log, to feed unchanged before the measurement.",
-            extra={"metavar": "SHARE|FILE", "parse": parse_warm_up, "default_text": "0"},
+        ParsedText(parse_warm_up, "0"),
+        typer.Option(
+            metavar="SHARE|FILE",
+            help="Share of the log, or another log, to feed unchanged before the measurement.",
         ),
     ] = 0.0
     sessions_per_day: Annotated[
-        float, Meta(ge=1, description="Sessions per day of simulated time, for a log without times.")
+        float, typer.Option(min=1, help="Sessions per day of simulated time, for a log without times.")
     ] = SESSIONS_PER_DAY
-    days: Annotated[float, Meta(ge=0.1, description="Simulated days of the generated shop.")] = 10.0
+    days: Annotated[float, typer.Option(min=0.1, help="Simulated days of the generated shop.")] = 10.0
     shifts: Annotated[
         tuple[float, ...],
-        Meta(
-            description="Days on which tastes change in the generated shop.",
-            extra={"metavar": "DAY,DAY,…", "parse": parse_days, "default_text": "4,7"},
-        ),
+        ParsedText(parse_days, "4,7"),
+        typer.Option(metavar="DAY,DAY,…", help="Days on which tastes change in the generated shop."),
     ] = (4.0, 7.0)
-    items: Annotated[int, Meta(ge=10, description="Items of the generated shop.")] = 500
+    items: Annotated[int, typer.Option(min=10, help="Items of the generated shop.")] = 500
     own_servers: Annotated[
-        bool,
-        Meta(
-            description="Start an embedded broker, Redis and workers.",
-            extra={"names": ("--own-servers",)},
-        ),
+        bool, typer.Option("--own-servers", help="Start an embedded broker, Redis and workers.")
     ] = False
-    workers: Annotated[int, Meta(ge=1, le=64, description="Worker processes to start.")] = 1
+    workers: Annotated[int, typer.Option(min=1, max=64, help="Worker processes to start.")] = 1
     run: Annotated[
         str | None,
-        Meta(
-            description="Prefix of user ids, so that runs on the same servers do not mix. "
+        typer.Option(
+            help="Prefix of user ids, so that runs on the same servers do not mix. "
             "Default: derived from the time; empty with --own-servers."
         ),
     ] = None
     report: Annotated[
-        Path | None, Meta(description="Write the results as JSON at the end.", extra={"metavar": "FILE"})
+        Path | None, typer.Option(metavar="FILE", help="Write the results as JSON at the end.")
     ] = None
     outcomes: Annotated[
-        Path | None,
-        Meta(description="Write the outcomes of each user, for --baseline.", extra={"metavar": "FILE"}),
+        Path | None, typer.Option(metavar="FILE", help="Write the outcomes of each user, for --baseline.")
     ] = None
     baseline: Annotated[
         Path | None,
-        Meta(
-            description="Compare with the --outcomes of another run, paired by user.",
-            extra={"metavar": "FILE"},
-        ),
+        typer.Option(metavar="FILE", help="Compare with the --outcomes of another run, paired by user."),
     ] = None
 
     def validate(self) -> None:
