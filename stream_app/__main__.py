@@ -26,12 +26,7 @@ COMMAND_MODULES = (
 
 
 def build_cli() -> typer.Typer:
-    """The command line with every command registered.
-
-    Returns
-    -------
-    typer.Typer
-    """
+    """The command line with all commands registered."""
     cli = typer.Typer(
         name="headrace",
         no_args_is_help=True,

@@ -1,5 +1,5 @@
-"""Errors for people: one sentence that says what was wrong, where, and what to do next."""
+"""Errors for people: one sentence with the error, its place and the remedy."""
 
 
 class UserError(Exception):
-    """Something the person at the terminal can put right; shown without a traceback, exit status 1."""
+    """An error that the operator can fix; printed without a traceback, exit status 1."""

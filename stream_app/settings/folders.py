@@ -11,7 +11,7 @@ def shared_data_dir() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where downloaded jars and compiled kernels are kept: ``HEADRACE_CACHE``, by default in the home folder."""
+    """The folder of downloaded jars and compiled kernels: ``HEADRACE_CACHE``, by default in the home folder."""
     fallback = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "headrace"
     return Path(os.environ.get("HEADRACE_CACHE") or fallback)
 

@@ -32,7 +32,7 @@ class _SettingsGroup(BaseSettings):
 
 
 class ConnectionSettings(_SettingsGroup):
-    """Addresses, topics and the process."""
+    """Addresses, topics, and the worker process."""
 
     app_id: AppId = Field(
         "headrace",
@@ -41,20 +41,20 @@ class ConnectionSettings(_SettingsGroup):
     broker: str = Field("localhost:9092", description="Kafka bootstrap servers, comma-separated host:port.")
     redis: str = Field("redis://localhost:6379/0", description="Redis URL.")
     data_dir: Path = Field(
-        Path("build/worker"), description="Folder of the worker's table and snapshots; one a worker."
+        Path("build/worker"), description="Folder of the worker's table and snapshots; one per worker."
     )
-    partitions: PositiveInt = Field(8, description="Partitions of the topics that `topics create` makes.")
-    replication: PositiveInt = Field(1, description="Replication factor of the topics that it makes.")
+    partitions: PositiveInt = Field(8, description="Partition count of topics that `topics create` creates.")
+    replication: PositiveInt = Field(1, description="Replication factor of these topics.")
     metrics_host: str = Field("127.0.0.1", description="Address that /metrics is served on.")
     metrics_port: Annotated[int, Field(ge=0, lt=65_536)] = Field(
-        9108, description="Port of /metrics; 0 takes a free one."
+        9108, description="Port of /metrics; 0 selects a free one."
     )
     log_level: LogLevel = Field("WARNING", description="Level of the worker's log.")
 
     @field_validator("broker")
     @classmethod
     def _check_broker(cls, text: str) -> str:
-        """Refuse what is no address; white space around the commas goes."""
+        """Reject an invalid address; strip white space around the commas."""
         servers = [server.strip() for server in text.split(",")]
         for server in servers:
             match = _HOST_PORT.fullmatch(server)
@@ -64,19 +64,20 @@ class ConnectionSettings(_SettingsGroup):
 
 
 class EventSettings(_SettingsGroup):
-    """Which events are accepted, and sessions."""
+    """Accepted event times, and sessions."""
 
     max_event_age: NonNegativeSeconds = Field(
-        30 * 86_400.0, description="Seconds; older events are dead letters. 0 takes events of any age."
+        30 * 86_400.0,
+        description="Maximum age of an event in seconds; older ones are dead letters. 0 for no limit.",
     )
     max_event_future: NonNegativeSeconds = Field(
-        300.0, description="Seconds an event may lie in the future of the broker's clock."
+        300.0, description="Maximum seconds that an event may be ahead of the broker's timestamp."
     )
     session_gap: Seconds = Field(1_800.0, description="Seconds of inactivity that close a session.")
 
     @property
     def limits(self) -> Limits:
-        """The clock that events are held against."""
+        """Bounds of event time."""
         return Limits(max_future=self.max_event_future, max_age=self.max_event_age)
 
 
@@ -98,23 +99,23 @@ class ModelSettings(_SettingsGroup):
     )
     model_parameters: dict[str, dict[str, int | float | str]] = Field(
         {},
-        description="Hyper-parameters of single models, a JSON object such as "
-        '`{"session_knn": {"repeat": 1.9}}`; `headrace tune` prints what to put here.',
+        description="Hyperparameters of single models, a JSON object such as "
+        '`{"session_knn": {"repeat": 1.9}}`; `headrace tune` prints such an object.',
     )
     fusion: Literal["learned", "weighted", "rrf", "borda"] = Field(
         "learned",
-        description="How lists are made of the models' candidates: by a ranker that learns from choices, by a "
-        "weighted sum with learned weights, by reciprocal ranks, by votes.",
+        description="Fusion of the models' candidates into a list: a ranker that learns from choices, a weighted "
+        "sum with learned weights, reciprocal rank fusion, or Borda count.",
     )
-    max_items: PositiveInt = Field(200_000, description="Items that the models remember.")
-    max_users: PositiveInt = Field(200_000, description="Shoppers whose sessions the models remember.")
+    max_items: PositiveInt = Field(200_000, description="Maximum number of items in the models.")
+    max_users: PositiveInt = Field(200_000, description="Maximum number of users in the models.")
     half_life: Seconds = Field(86_400.0, description="Seconds in which a count loses half its weight.")
     outlier_z: Annotated[float, Field(ge=0, allow_inf_nan=False)] = Field(
         6.0,
-        description="Standard deviations of log price or quantity beyond which an order line is not learned; "
-        "0 learns all.",
+        description="Standard deviations of log price or quantity beyond which an order line is an outlier and is "
+        "not learned; 0 to learn all.",
     )
-    seed: int = Field(7, description="Seed of everything that chance plays a part in.")
+    seed: int = Field(7, description="Seed of all random generators.")
 
 
 class ListSettings(_SettingsGroup):
@@ -123,44 +124,48 @@ class ListSettings(_SettingsGroup):
     list_length: PositiveInt = Field(20, description="Items on a published list.")
     diversity: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,
-        description="Weight of dissimilarity against relevance on a list; 0 is off, 1 is dissimilarity alone.",
+        description="Weight of dissimilarity against relevance in a list; 0 is off, 1 ignores relevance.",
     )
     max_per_category: NonNegativeInt = Field(
-        0, description="Most items of one category on a list; 0 is no cap."
+        0, description="Maximum items of one category on a list; 0 for no limit."
     )
-    max_per_brand: NonNegativeInt = Field(0, description="Most items of one brand on a list; 0 is no cap.")
-    max_per_seller: NonNegativeInt = Field(0, description="Most items of one seller on a list; 0 is no cap.")
+    max_per_brand: NonNegativeInt = Field(
+        0, description="Maximum items of one brand on a list; 0 for no limit."
+    )
+    max_per_seller: NonNegativeInt = Field(
+        0, description="Maximum items of one seller on a list; 0 for no limit."
+    )
     exposure_floor: str = Field(
         "",
-        description="Places of each list for chosen groups, such as "
+        description="Minimum number of items of chosen groups on each list, such as "
         "`new:2,long_tail:1,brand:acme:1,seller:x:1,category:y:1`.",
     )
     buy_again: NonNegativeSeconds = Field(
         0.0,
-        description="Seconds after its purchase when an item may be listed to the buyer again; 0 is never.",
+        description="Seconds after a purchase until the item may be recommended to the buyer again; 0 for never.",
     )
-    candidates_per_source: PositiveInt = Field(100, description="Candidates asked of each model.")
+    candidates_per_source: PositiveInt = Field(100, description="Number of candidates from each model.")
 
     @field_validator("exposure_floor")
     @classmethod
     def _check_floor(cls, text: str, info: ValidationInfo) -> str:
-        """Refuse what cannot be read, and more places than a list has."""
+        """Reject an invalid floor, and floors that need more items than a list has."""
         try:
-            places = sum(floor.min_items for floor in parse_floors(text))
+            n_items = sum(floor.min_items for floor in parse_floors(text))
         except ValueError as error:
             raise PydanticCustomError("exposure_floor", "{message}", {"message": _sentence(error)}) from None
-        length = info.data.get("list_length", places)
-        if places > length:
+        length = info.data.get("list_length", n_items)
+        if n_items > length:
             raise PydanticCustomError(
                 "exposure_floor",
-                "Its {places} places are more than the {length} of a list",
-                {"places": places, "length": length},
+                "It needs {n_items} items, but a list has {length}",
+                {"n_items": n_items, "length": length},
             )
         return text
 
     @property
     def list_rules(self) -> ListRules:
-        """What lists keep to beside being good."""
+        """The rules that lists satisfy besides relevance."""
         return ListRules(
             diversity=self.diversity,
             max_per_category=self.max_per_category,
@@ -173,25 +178,25 @@ class ListSettings(_SettingsGroup):
 class PublishingSettings(_SettingsGroup):
     """Publication to Redis."""
 
-    list_ttl: Seconds = Field(7 * 86_400.0, description="Seconds a list lives in Redis.")
-    flush_users: PositiveInt = Field(128, description="Most shoppers published in one pipeline.")
+    list_ttl: Seconds = Field(7 * 86_400.0, description="Time to live of a list in Redis, in seconds.")
+    flush_users: PositiveInt = Field(128, description="Maximum number of users per flush to Redis.")
     flush_linger: NonNegativeSeconds = Field(
-        0.01, description="Seconds a dirty shopper waits for company before the flush."
+        0.01, description="Seconds that a flush waits for more pending users."
     )
     degraded_ranking: bool = Field(
         True,
-        description="While as many events wait as a flush takes shoppers, rank these by the sessions around them "
-        "alone, for a third of the price, and again by everything when that is over.",
+        description="Under overload (as many queued events as users per flush), rank by similar sessions alone, at a "
+        "third of the cost; rank again with all models when the overload is over.",
     )
     shared_list_interval: Seconds = Field(
-        0.25, description="Seconds between two rounds of item and segment lists."
+        0.25, description="Seconds between two refresh cycles of item and segment lists."
     )
     audit_lists: bool = Field(
         True,
-        description="Write each shopper's list to the `lists` topic too; without it a worker that starts does not "
-        "know the lists of before, and reactions to them are nobody's reward.",
+        description="Also write each user's list to the `lists` topic. Without it a starting worker cannot restore "
+        "earlier lists, and reactions to them are unattributed.",
     )
-    max_pending: PositiveInt = Field(1_000_000, description="Shoppers waiting for Redis that are remembered.")
+    max_pending: PositiveInt = Field(1_000_000, description="Maximum number of users in the pending queue.")
 
 
 class RewardSettings(_SettingsGroup):
@@ -199,71 +204,69 @@ class RewardSettings(_SettingsGroup):
 
     reward_weights: dict[RewardKind, Annotated[float, Field(allow_inf_nan=False)]] = Field(
         DEFAULT_REWARD_WEIGHTS,
-        description="What a reaction to a list is worth, by its kind: a JSON object such as "
-        '`{"click": 1, "purchase": 20}`; kinds left out keep their worth. Dislike and hide count below 0.',
+        description="Value of a reaction by kind, a JSON object such as "
+        '`{"click": 1, "purchase": 20}`; omitted kinds keep their default. Dislike and hide are negative.',
     )
     reward_windows: dict[RewardKind, Seconds] = Field(
         DEFAULT_ATTRIBUTION_WINDOWS,
-        description="Seconds after a list was published (or shown, by an impression event) in which a reaction is "
-        "taken for one to it, by its kind: a JSON object; kinds left out keep theirs.",
+        description="Attribution window in seconds by reaction kind, from the publication of a list or its last "
+        "impression: a JSON object; omitted kinds keep their default.",
     )
     reward_price_exponent: Annotated[float, Field(ge=0, le=2)] = Field(
         0.0,
-        description="How much the price counts in what a purchase is worth: its weight times (price x quantity / "
-        "unit) to this power. 0 counts every purchase alike, 1 counts revenue, 0.5 lies between.",
+        description="Exponent of the price in the value of a purchase: weight x (price x quantity / unit) to this "
+        "power. 0 ignores the price, 1 is proportional to revenue.",
     )
     reward_price_unit: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        50.0, description="The price x quantity at which a purchase is worth just its weight: a usual one."
+        50.0,
+        description="Price x quantity at which the value of a purchase equals its weight: a typical one.",
     )
     retained_lists: PositiveInt = Field(
         100_000,
-        description="Published lists that a worker remembers to match reactions with, some 0.6 kB each and 2 bytes "
-        "a feature of an item; and of as many more the items that were reacted to, until they are bought.",
+        description="Published lists that a worker retains for attribution, about 0.6 kB each plus 2 bytes per "
+        "feature of an item; and as many truncated lists, which hold only the items with a reaction.",
     )
     retained_lists_per_user: Annotated[int, Field(ge=2)] = Field(
         8,
-        description="Of those, lists of one shopper without a reaction. Lists with one stay for the longest window "
-        "of the steps after it, lists that were up just now until their reactions are in: four times as many in all.",
+        description="Retained lists of one user without a reaction. Lists with a reaction are retained for the "
+        "longest window after a click, recently displayed lists for some seconds; at most four times as many in all.",
     )
     reward_require_list_id: bool = Field(
         False,
-        description="Whether your pages name the list (`list_id`) in each reaction to it. Then a click without was "
-        "on something found elsewhere, and is no reward though it stands on a list as well; a later step (cart, "
-        "purchase, ...) without goes to the list on which the item was clicked.",
+        description="Whether the shop's pages name the list (`list_id`) in each reaction to it. Then a click without "
+        "`list_id` is unattributed even if its item is on a list; a later step (cart, purchase, ...) without "
+        "`list_id` is attributed to the list on which the item was clicked.",
     )
 
     @field_validator("reward_weights")
     @classmethod
     def _check_weights(cls, values: dict[RewardKind, float]) -> dict[RewardKind, float]:
-        """Fill in the kinds left out; refuse a reaction that counts the wrong way."""
+        """Add the defaults of omitted kinds; reject a weight with the wrong sign."""
         _refuse_erasure("reward_weights", values)
         for kind, weight in values.items():
             if kind is RewardKind.IMPRESSION and weight:
                 raise PydanticCustomError(
-                    "reward_weights", "An impression is no reaction and is worth nothing"
+                    "reward_weights", "An impression is not a reaction; its weight must be 0"
                 )
             is_negative = kind in {RewardKind.DISLIKE, RewardKind.HIDE}
             if weight > 0 if is_negative else weight < 0:
                 raise PydanticCustomError(
                     "reward_weights",
-                    "A {kind} counts {way}",
-                    {
-                        "kind": str(kind),
-                        "way": "against an item: 0 or less" if is_negative else "for it: 0 or more",
-                    },
+                    "The weight of {kind} must be {bound}",
+                    {"kind": str(kind), "bound": "0 or less" if is_negative else "0 or more"},
                 )
         return {**DEFAULT_REWARD_WEIGHTS, **values}
 
     @field_validator("reward_windows")
     @classmethod
     def _check_windows(cls, values: dict[RewardKind, float]) -> dict[RewardKind, float]:
-        """Fill in the kinds left out."""
+        """Add the defaults of omitted kinds."""
         _refuse_erasure("reward_windows", values)
         return {**DEFAULT_ATTRIBUTION_WINDOWS, **values}
 
     @property
     def attribution_rules(self) -> AttributionRules:
-        """What reactions are worth, and how long they count."""
+        """Values and windows of reactions."""
         return AttributionRules(
             weights=self.reward_weights,
             windows=self.reward_windows,
@@ -274,7 +277,7 @@ class RewardSettings(_SettingsGroup):
 
     @property
     def list_retention(self) -> Retention:
-        """Which lists of a shopper are remembered."""
+        """The eviction rule for the lists of one user."""
         return Retention(self.retained_lists_per_user, self.attribution_rules.longest_post_click_window)
 
 
@@ -283,35 +286,35 @@ class PolicySettings(_SettingsGroup):
 
     policies: dict[str, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
         {"fixed": 1.0},
-        description="How shoppers are split at first between policies that order their lists, by weights: a JSON "
-        'object such as `{"thompson": 0.9, "fixed": 0.1}`. There are fixed (the fused order), popularity, thompson, '
-        "linucb, epsilon_greedy, item_thompson, session_value. One with weight 0 learns and waits. "
-        "`headrace policies` shows how they do and changes the split.",
+        description="Initial assignment of users to ranking policies by weight, a JSON "
+        'object such as `{"thompson": 0.9, "fixed": 0.1}`. Policies: fixed (the fused order), popularity, thompson, '
+        "linucb, epsilon_greedy, item_thompson, session_value. A policy with weight 0 learns but has no users. "
+        "`headrace policies` shows their metrics and changes the assignment.",
     )
     policy_parameters: dict[str, dict[str, int | float | str]] = Field(
         {},
-        description='Settings of single policies, a JSON object such as `{"thompson": {"exploration": 0.5}}`; '
+        description='Parameters of single policies, a JSON object such as `{"thompson": {"exploration": 0.5}}`; '
         "docs/bandit.md lists them.",
     )
     guardrail_margin: Annotated[float, Field(ge=0, le=1)] = Field(
         0.1,
-        description="A policy whose reward per list is surely more than this share below the control's is put to "
-        "rest; 1 switches the guard off.",
+        description="The guardrail pauses a policy whose reward per list is significantly more than this share below "
+        "the control's; 1 disables the guardrail.",
     )
     control_policy: str = Field(
         "fixed",
-        description="The policy that the guard holds the others against, and that stays awake where all with a "
-        "weight are put to rest: one of the policies.",
+        description="The policy that the guardrail compares the others with, and that gets all users if all policies "
+        "with a weight are paused: one of the policies.",
     )
 
     @field_validator("control_policy")
     @classmethod
     def _check_control(cls, name: str, info: ValidationInfo) -> str:
-        """Refuse what is no policy, and one that is not run: a guard with nothing to go by would stand still."""
+        """Reject an unknown policy, and one that is not run: the guardrail would have no control metrics."""
         policies, margin = info.data.get("policies", {}), info.data.get("guardrail_margin", 1.0)
         if name in policies:
             return name
-        from stream_app.bandit.policy_registry import POLICIES  # noqa: PLC0415  # heavy
+        from stream_app.bandit.policy_registry import POLICIES  # noqa: PLC0415  # slow to import
 
         if name not in POLICIES:
             raise PydanticCustomError(
@@ -319,12 +322,12 @@ class PolicySettings(_SettingsGroup):
                 "There is no policy {name}; there are {policies}",
                 {"name": repr(name), "policies": ", ".join(POLICIES)},
             )
-        # what there is one of, or what nobody guards, is held against nothing
+        # A single policy, or a disabled guardrail, needs no control.
         if len(policies) > 1 and margin < 1:
             raise PydanticCustomError(
                 "control_policy",
-                "The guard holds policies against {name}, which HEADRACE_POLICIES does not run: set it to one of "
-                "{policies}, give {name} a weight in HEADRACE_POLICIES, or switch the guard off by "
+                "The guardrail compares policies with {name}, which is not in HEADRACE_POLICIES: set it to one of "
+                "{policies}, give {name} a weight in HEADRACE_POLICIES, or disable the guardrail by "
                 "HEADRACE_GUARDRAIL_MARGIN=1",
                 {"name": name, "policies": ", ".join(sorted(policies))},
             )
@@ -335,16 +338,18 @@ class RecoverySettings(_SettingsGroup):
     """Restart and recovery."""
 
     snapshot_interval: Seconds = Field(30.0, description="Seconds between two model snapshots.")
-    max_snapshots: PositiveInt = Field(3, description="Snapshots kept in the model store.")
+    max_snapshots: PositiveInt = Field(3, description="Number of retained model snapshots.")
     producer_linger: NonNegativeSeconds = Field(
-        0.02, description="Seconds that records to Kafka wait for company."
+        0.02, description="Seconds that a batch of records to Kafka waits for more."
     )
     session_timeout: Annotated[float, Field(ge=6, le=60)] = Field(
-        10.0, description="Seconds after which Kafka gives up a worker that is silent, and others take over."
+        10.0,
+        description="Seconds without a heartbeat after which Kafka moves a worker's partitions to others.",
     )
     republish_window: NonNegativeSeconds = Field(
         2 * 86_400.0,
-        description="On assignment, shoppers active this many seconds before the newest are published again.",
+        description="After an assignment, the lists of users active in this many seconds before the newest event "
+        "are published again.",
     )
 
 
@@ -370,7 +375,7 @@ class Settings(
 
 def _refuse_erasure(name: LiteralString, values: Collection[RewardKind]) -> None:
     if RewardKind.ERASURE in values:
-        raise PydanticCustomError(name, "An erasure is no reaction and has neither worth nor window")
+        raise PydanticCustomError(name, "An erasure is not a reaction and has neither weight nor window")
 
 
 def _sentence(error: ValueError) -> str:

@@ -14,7 +14,7 @@ from stream_app.settings.groups import Settings
 
 
 class SettingsError(UserError):
-    """A setting is wrong; the message is one sentence for the person who set it."""
+    """A setting is invalid; the message is one sentence for the user who set it."""
 
 
 def load_settings(**overrides: object) -> Settings:
@@ -23,12 +23,12 @@ def load_settings(**overrides: object) -> Settings:
     Parameters
     ----------
     **overrides
-        Fields that win over the environment; None leaves the field to it.
+        Fields that take precedence over the environment; None defers to the environment.
 
     Raises
     ------
     SettingsError
-        If a value cannot be used, with one sentence that names the variable.
+        If a value is invalid or a variable is unknown, with one sentence that names the variable.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def load_settings(**overrides: object) -> Settings:
             close_matches = get_close_matches(variable, known, n=1)
             suggestion = f" Did you mean {close_matches[0]}?" if close_matches else ""
             raise SettingsError(
-                f"{variable} is no setting.{suggestion} `headrace settings` lists every setting."
+                f"{variable} is not a setting.{suggestion} `headrace settings` lists all settings."
             )
     try:
         return Settings(**values)  # type: ignore[arg-type]
@@ -54,9 +54,9 @@ def load_settings(**overrides: object) -> Settings:
         first = error.errors()[0]
         name = str(first["loc"][0]).upper() if first["loc"] else "?"
         message = f"HEADRACE_{name.removeprefix('HEADRACE_')}: {first['msg']} (got {first.get('input')!r})."
-        raise SettingsError(message + " `headrace settings` lists every setting.") from None
+        raise SettingsError(message + " `headrace settings` lists all settings.") from None
     except PydanticSettingsError as error:
-        # What is no JSON: the error names the field, and not what was wrong with its text.
+        # Invalid JSON: pydantic's error names the field, but not the error in its text.
         match = re.search(r'field "(\w+)"', str(error))
         name = match[1].upper() if match else "?"
         expected = {
@@ -68,12 +68,12 @@ def load_settings(**overrides: object) -> Settings:
         }.get(name, "a JSON list, such as '[\"popularity\"]'")
         raise SettingsError(
             f"HEADRACE_{name}: Input should be {expected} "
-            f"(got {os.environ.get(f'HEADRACE_{name}')!r}). `headrace settings` lists every setting."
+            f"(got {os.environ.get(f'HEADRACE_{name}')!r}). `headrace settings` lists all settings."
         ) from None
 
 
 def without_password(url: str) -> str:
-    """A Redis URL that can be shown.
+    """A Redis URL without its password, for display.
 
     Examples
     --------
@@ -85,7 +85,7 @@ def without_password(url: str) -> str:
 
 
 def embedded_override(name: str) -> str | None:
-    """The address of a real server to use instead of an embedded one, if the environment names one.
+    """The address of a real server that replaces an embedded one, if the environment names one.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def embedded_override(name: str) -> str | None:
     Raises
     ------
     SettingsError
-        If it names what is none.
+        If the address is invalid.
     """
     if not os.environ.get(f"HEADRACE_{name}"):
         return None
@@ -103,7 +103,7 @@ def embedded_override(name: str) -> str | None:
 
 
 def child_environment(**settings: object) -> dict[str, str]:
-    """The environment for a child process: this one, with `settings` as ``HEADRACE_*`` variables."""
+    """The environment of a child process: this environment, plus `settings` as ``HEADRACE_*`` variables."""
     variables = {
         f"HEADRACE_{name.upper()}": json.dumps(value) if isinstance(value, dict | list) else str(value)
         for name, value in settings.items()

@@ -245,13 +245,13 @@ def test_omitted_reaction_kinds_keep_their_weight_and_window(
 @pytest.mark.parametrize(
     ("name", "value", "expected_message"),
     [
-        ("reward_weights", '{"hide": 1}', "A hide counts against an item"),
-        ("reward_weights", '{"click": -1}', "A click counts for it"),
-        ("reward_weights", '{"impression": 1}', "An impression is no reaction"),
+        ("reward_weights", '{"hide": 1}', "The weight of hide must be 0 or less"),
+        ("reward_weights", '{"click": -1}', "The weight of click must be 0 or more"),
+        ("reward_weights", '{"impression": 1}', "An impression is not a reaction"),
         ("reward_weights", '{"clik": 1}', "click"),
         ("reward_weights", "click:1", "JSON object"),
-        ("reward_weights", '{"erasure": 0}', "An erasure is no reaction"),
-        ("reward_windows", '{"erasure": 60}', "An erasure is no reaction"),
+        ("reward_weights", '{"erasure": 0}', "An erasure is not a reaction"),
+        ("reward_windows", '{"erasure": 60}', "An erasure is not a reaction"),
         ("reward_windows", '{"click": 0}', "greater than or equal"),
     ],
 )
@@ -279,7 +279,7 @@ def test_a_control_policy_that_is_not_run_is_rejected_with_a_remedy(
         load_settings()
     message, name = str(raised.value), control or "fixed"
     assert message.startswith(
-        f"HEADRACE_CONTROL_POLICY: The guard holds policies against {name}, which HEADRACE_POLICIES does not run: "
+        f"HEADRACE_CONTROL_POLICY: The guardrail compares policies with {name}, which is not in HEADRACE_POLICIES: "
         f"set it to one of {', '.join(sorted(policies))}, "
     )
     # each of the ways that it names is one
