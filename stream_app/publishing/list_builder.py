@@ -2,19 +2,16 @@
 
 import logging
 import time
-from datetime import datetime
-from functools import lru_cache
 from typing import Final, NamedTuple
 
 from msgspec import structs
 
-from state.published_list import PublishedList, pack_propensities
 from state.row import UserRow
 from state.user_table import UserRowStore
 from stream_app.client.redis_contract import encode_list, search_key, user_key
 from stream_app.metrics import Metrics
 from stream_app.publishing.flush_batch import UserList
-from stream_app.publishing.list_documents import build_list
+from stream_app.publishing.list_documents import build_list, to_published_list
 from stream_app.publishing.publisher import Document
 from stream_app.publishing.shared_lists import RefreshCycle, build_shared_lists
 from stream_app.publishing.stale_lists import StaleBatch
@@ -143,20 +140,7 @@ class ListBuilder:
         content = build_list(key, ranked, generated_at, events=n_events, query=query, degraded=degraded)
         value = log_value = encode_list(content)
         if ranked.features:
-            log_value = encode_list(structs.replace(content, features=ranked.features))
-        published = PublishedList(
-            content.list_id,
-            content.policy,
-            _seconds(generated_at),
-            tuple([item.id for item in content.items]),
-            pack_propensities([item.propensity for item in content.items]),
-            ranked.features,
-            query is not None,
-        )
+            content = structs.replace(content, features=ranked.features)
+            log_value = encode_list(content)
+        published = to_published_list(content)
         return UserList(user_id, self._rows.partition_of(user_id), published, Document(key, value), log_value)
-
-
-@lru_cache(maxsize=1)
-def _seconds(generated_at: str) -> float:
-    """Seconds since the epoch, as list recovery reads them from the record: rounded to milliseconds."""
-    return datetime.fromisoformat(generated_at).timestamp()

@@ -1,13 +1,19 @@
-"""From a ranked list to its document: the JSON in Redis and on the ``lists`` topic."""
+"""From a ranked list to its document (the JSON in Redis and on the ``lists`` topic), and to its form in memory."""
 
+from datetime import datetime
+from functools import lru_cache
 from hashlib import blake2b
+from typing import Final
 
 from msgspec import structs
 
+from state.published_list import PublishedList, pack_propensities
 from stream_app.client.redis_contract import SearchList, encode_list, normalize_query
 from stream_app.publishing.publisher import Document
 from stream_app.ranking.ranker import RankedList
 from topics.records import RecommendationList
+
+_SEARCH_KEY_PREFIX: Final = "recs:search:"
 
 
 def build_list(
@@ -60,3 +66,30 @@ def build_list(
 def build_document(key: str, ranked: RankedList, generated_at: str, *, query: str | None = None) -> Document:
     """Build the document of a shared list; the parameters are those of `build_list`."""
     return Document(key, encode_list(build_list(key, ranked, generated_at, query=query)))
+
+
+def to_published_list(listed: RecommendationList) -> PublishedList:
+    """Convert a list, with its features, to the form of `state.list_store.PublishedListStore`.
+
+    The flush loop and list recovery share it: a restart restores the lists exactly as they were in memory.
+
+    Raises
+    ------
+    ValueError
+        If its time cannot be parsed.
+    """
+    return PublishedList(
+        listed.list_id,
+        listed.policy,
+        _seconds(listed.generated_at),
+        tuple([item.id for item in listed.items]),
+        pack_propensities([item.propensity for item in listed.items]),
+        listed.features,
+        listed.key.startswith(_SEARCH_KEY_PREFIX),
+    )
+
+
+@lru_cache(maxsize=1)
+def _seconds(generated_at: str) -> float:
+    # All lists of a flush have the same time.
+    return datetime.fromisoformat(generated_at).timestamp()

@@ -15,7 +15,6 @@ After that, attribution continues as on the former owner, and no reaction is rew
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +25,7 @@ from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
 from state.published_list import UNKNOWN_ITEM, PublishedList, pack_propensities
 from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
+from stream_app.publishing.list_documents import to_published_list
 from topics.catalog import LISTS, REWARDS
 from topics.records import RecommendationList, Reward, RewardKind
 
@@ -33,7 +33,6 @@ _LOG: Final = logging.getLogger(__name__)
 _FETCH_RECORDS: Final = 2_000
 _REPORT_INTERVAL: Final = 5.0
 _FETCH_TIMEOUT_MS: Final = 5_000
-_SEARCH_KEY_PREFIX: Final = "recs:search:"
 
 _list_decoder: Final = msgspec.json.Decoder(RecommendationList)
 _reward_decoder: Final = msgspec.msgpack.Decoder(Reward)
@@ -294,22 +293,3 @@ class ListRecovery:
             for outcomes in lists.values()
             if not outcomes.found and (truncated := outcomes.truncated()) is not None
         )
-
-
-def to_published_list(listed: RecommendationList) -> PublishedList:
-    """Convert a list of the log into the form of the store.
-
-    Raises
-    ------
-    ValueError
-        If its timestamp is invalid.
-    """
-    return PublishedList(
-        listed.list_id,
-        listed.policy,
-        datetime.fromisoformat(listed.generated_at).timestamp(),
-        tuple([item.id for item in listed.items]),
-        pack_propensities([item.propensity for item in listed.items]),
-        listed.features,
-        listed.key.startswith(_SEARCH_KEY_PREFIX),
-    )

@@ -6,9 +6,9 @@ import pytest
 from msgspec.structs import replace
 
 from stream_app.client.redis_contract import decode_list, user_key
+from stream_app.publishing.list_documents import to_published_list
 from stream_app.ranking.ranker import RankedList, Ranker
 from stream_app.ranking.request import RankRequest
-from stream_app.worker.list_recovery import to_published_list
 from tests.support.in_memory_worker import InMemoryWorker, click_shared_items, run_pending_tasks
 from topics.catalog import LISTS
 
