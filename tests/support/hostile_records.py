@@ -390,9 +390,8 @@ def generate_records(seed: int) -> list[LabeledRecord]:
             b"",
             b'{"key":1}',
         ]
-        if (
-            spec is not CATALOG_ITEMS and invalid_record.value is not None
-        ):  # a compacted topic rejects records without a key
+        # A compacted topic rejects records without a key.
+        if spec is not CATALOG_ITEMS and invalid_record.value is not None:
             keys.append(None)
         key = keys[int(rng.integers(len(keys)))]
         sent.append(

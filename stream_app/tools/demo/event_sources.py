@@ -6,7 +6,6 @@ from typing import Final, Protocol
 from stream_app.client import Client, ClientUnavailableError
 from stream_app.tools.demo.demo_options import DemoOptions
 from stream_app.tools.feeds.event_log import LogRequest, ReadProgress, open_log
-from stream_app.tools.feeds.formats import reader
 from stream_app.tools.feeds.rows import EventRow, Row
 from stream_app.tools.feeds.time_shift import wall_clock
 from stream_app.tools.simulator.generated_shop import GeneratedShop
@@ -57,19 +56,17 @@ class LogEventSource:
 
     Parameters
     ----------
-    options
-        File, format and column mapping.
+    request
+        File and reader of its format.
     max_event_age
         Configured age limit of events in seconds; disabled for a log that spans more.
     progress
         Receives the progress of reading.
     """
 
-    def __init__(self, options: DemoOptions, max_event_age: float, progress: ReadProgress) -> None:
-        assert options.events is not None  # noqa: S101  # for the type checker
-        request = LogRequest(path=options.events, read=reader(options.format, options.mapping))
+    def __init__(self, request: LogRequest, max_event_age: float, progress: ReadProgress) -> None:
         self._log = open_log(request, now=wall_clock(), max_age=max_event_age, progress=progress)
-        self.title = options.events.name
+        self.title = request.path.name
         self.total: int | None = self._log.total
         exceeds_max_age = self._log.retention_warning(max_event_age) is not None
         self.max_event_age = 0.0 if exceeds_max_age else max_event_age

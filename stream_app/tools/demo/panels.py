@@ -177,9 +177,8 @@ def search_panel(search: SearchComparison, titles: Mapping[str, str], n_ranks: i
                 Text(why(each.reason, titles), style="dim"),
             )
         table.add_row(*cells)
-    extra = (
-        f", {len(search.results):,} results" if search.results else ""
-    )  # results are optional in the event
+    # Results are optional in the event.
+    extra = f", {len(search.results):,} results" if search.results else ""
     title = Text(f"search for “{search.query}” by {search.user_id}{extra}")
     return Panel(table, title=title, title_align="left", border_style="yellow")
 

@@ -33,7 +33,9 @@ from stream_app.tools.environment.signals import InterruptHandler, SignalMode
 from stream_app.tools.environment.startup_steps import StartupSteps
 from stream_app.tools.environment.worker_metrics import ScrapedMetrics
 from stream_app.tools.environment.worker_pool import WorkerError, WorkerPool
+from stream_app.tools.feeds.event_log import LogRequest
 from stream_app.tools.feeds.feeder import Feeder
+from stream_app.tools.feeds.formats import reader
 from stream_app.tools.progress import row_counter
 from stream_app.tools.report_file import check_writable, write_report
 from topics.records import RecommendationList
@@ -115,7 +117,8 @@ class _DemoRun:
         if options.events is None:
             return GeneratedShopSource(options, max_age)
         with row_counter(self._console, f"reading {options.events.name}") as progress:
-            return LogEventSource(options, max_age, progress)
+            request = LogRequest(path=options.events, read=reader(options.format, options.mapping))
+            return LogEventSource(request, max_age, progress)
 
     def start(self) -> None:
         """Start servers, workers, client and feeder, and feed the catalog."""

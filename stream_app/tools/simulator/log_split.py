@@ -116,9 +116,8 @@ def merge_by_time(users: Iterable["LoggedUser"]) -> Iterator["LoggedEvent"]:
     >>> [event.user_id for event in merge_by_time(group_by_user(clicks))]
     ['a', 'b', 'a']
     """
-    pending: list[
-        tuple[float, int, int, LoggedEvent]
-    ] = []  # user number and event index order events of the same time
+    # User number and event index order events of the same time.
+    pending: list[tuple[float, int, int, LoggedEvent]] = []
     for user in sorted(users, key=lambda each: each.start_time):
         while pending and pending[0][0] <= user.start_time:
             yield heappop(pending)[-1]

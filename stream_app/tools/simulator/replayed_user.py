@@ -92,9 +92,7 @@ class ReplayedUser:
         self._stays = list(_stays(logged_user.sessions(), np.random.default_rng((seed, logged_user.number))))
         self._stay_index = 0
         self._session = -1
-        self._upcoming: dict[
-            str, deque[_Stay]
-        ] = {}  # stays of this session that are not recommended yet, by item
+        self._upcoming: dict[str, deque[_Stay]] = {}  # not yet recommended stays of this session, by item
         self._clicked: dict[str, str] = {}  # list id of the last click, by item of this session
         self._items: deque[str] = deque(maxlen=_SESSION_ITEMS)
         self._last_ms = 0

@@ -36,7 +36,7 @@ def test_policies_without_a_share_or_users_are_left_out() -> None:
     for name, share, users in (("fixed", 1.0, 0), ("thompson", 0.0, 30), ("linucb", 0.0, 0)):
         metrics.policies.share.labels(name).set(share)
         metrics.policies.users.labels(name).set(users)
-    # no policy: how lists are called that the fused order alone made
+    # Names of rankings without a policy.
     for name in ("learned", "search_rrf", "degraded"):
         metrics.policies.users.labels(name).set(25)
         metrics.policies.metric.labels(name, "clicks", "mean").set(0.5)
