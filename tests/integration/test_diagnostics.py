@@ -20,7 +20,7 @@ def statuses(settings: Settings) -> dict[str, CheckStatus]:
 
 
 def check_result(settings: Settings, subject: str) -> CheckResult:
-    return next(one for one in run_checks(settings) if one.subject == subject)
+    return next(result for result in run_checks(settings) if result.subject == subject)
 
 
 def test_healthy_environment_passes_every_check(settings: Settings) -> None:
@@ -29,9 +29,9 @@ def test_healthy_environment_passes_every_check(settings: Settings) -> None:
         redis.config_set("maxmemory", "64mb")
         redis.config_set("maxmemory-policy", "volatile-ttl")
         try:
-            found = statuses(settings)
-            assert set(found.values()) == {CheckStatus.OK}
-            assert {"broker clock", "redis clock"} <= set(found)
+            result = statuses(settings)
+            assert set(result.values()) == {CheckStatus.OK}
+            assert {"broker clock", "redis clock"} <= set(result)
         finally:
             for name in ("maxmemory", "maxmemory-policy"):
                 redis.config_set(name, before[name])
@@ -46,10 +46,10 @@ def test_broker_clock_skew_is_a_warning(settings: Settings, monkeypatch: pytest.
     monkeypatch.setattr(
         broker_clock, "clock_skew", lambda broker: skew(broker, clock=lambda: time.time() + 90.0)
     )
-    found = check_result(settings, "broker clock")
-    assert found.status is CheckStatus.WARN
-    assert re.match(r"(89,[5-9]|90,[0-4])\d\d ms behind this machine's", found.detail)
-    assert "NTP" in found.remedy
+    result = check_result(settings, "broker clock")
+    assert result.status is CheckStatus.WARN
+    assert re.match(r"(89,[5-9]|90,[0-4])\d\d ms behind this machine's", result.detail)
+    assert "NTP" in result.remedy
 
 
 def test_broker_clock_is_unchecked_without_create_permission(
@@ -59,9 +59,9 @@ def test_broker_clock_is_unchecked_without_create_permission(
         raise broker_client.TopicAdminError("Could not create the topic: not authorized")
 
     monkeypatch.setattr(admin, "create", refused)
-    found = check_result(settings, "broker clock")
-    assert found.status is CheckStatus.WARN
-    assert found.detail == "not checked: Could not create the topic: not authorized"
+    result = check_result(settings, "broker clock")
+    assert result.status is CheckStatus.WARN
+    assert result.detail == "not checked: Could not create the topic: not authorized"
 
 
 def test_missing_topic_fails_with_a_remedy(settings: Settings) -> None:
@@ -86,10 +86,10 @@ def test_redis_that_refuses_writes_fails(settings: Settings) -> None:
 
 
 def test_unavailable_servers_fail_and_other_checks_run(tmp_path: Path) -> None:
-    found = statuses(
+    result = statuses(
         load_settings(broker="127.0.0.1:1", redis="redis://127.0.0.1:1/0", data_dir=tmp_path / "worker")
     )
-    assert found == {
+    assert result == {
         "broker": CheckStatus.FAIL,
         "redis": CheckStatus.FAIL,
         "data folder": CheckStatus.OK,

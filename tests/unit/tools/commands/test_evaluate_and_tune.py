@@ -36,7 +36,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         for n, pair in enumerate(pairs)
         for at, item in enumerate(pair)
     ]
-    (tmp_path / "events.jsonl").write_text("".join(json.dumps(each) + "\n" for each in events))
+    (tmp_path / "events.jsonl").write_text("".join(json.dumps(event) + "\n" for event in events))
     return tmp_path
 
 
@@ -59,7 +59,7 @@ def without_times(report: Any) -> Any:
             for name, value in report.items()
             if name not in {"seconds", "learn_seconds", "ms"}
         }
-    return [without_times(each) for each in report] if isinstance(report, list) else report
+    return [without_times(value) for value in report] if isinstance(report, list) else report
 
 
 SESSIONS = (
@@ -106,7 +106,7 @@ def test_validation_tail_replaces_a_test_file(data_folder: Path, monkeypatch: py
     run(monkeypatch, f"{command} --validation-tail 20 --train-limit 30 --limit 5")
     report = json.loads((data_folder / "out.json").read_bytes())
     assert (report["train_sessions"], report["test_sessions"]) == (30, 5)
-    assert [each["path"] for each in report["run"]["files"]] == ["train.jsonl"]
+    assert [file["path"] for file in report["run"]["files"]] == ["train.jsonl"]
 
 
 def test_events_prints_a_table_and_writes_report_and_plot(
@@ -162,7 +162,7 @@ def test_rerank_prints_a_table_and_writes_report_and_plot(
         }
         for n in range(30)
     ]
-    (data_folder / "lists.jsonl").write_text("".join(json.dumps(each) + "\n" for each in choices))
+    (data_folder / "lists.jsonl").write_text("".join(json.dumps(choice) + "\n" for choice in choices))
     command = "evaluate rerank --events lists.jsonl --report out.json --plot out.png"
     output = run(monkeypatch, command)
     report = json.loads((data_folder / "out.json").read_bytes())

@@ -13,8 +13,8 @@ def test_intervals_have_nominal_coverage() -> None:
         user_rate = rng.beta(3, 7, size=80)  # its mean is .3
         groups = np.repeat(np.arange(80), 5)
         values = (rng.random(400) < user_rate[groups]).astype(np.float64)
-        [found] = ClusterBootstrap(groups, resamples=300, seed=trial).intervals(values[:, None])
-        covered += found.low <= truth <= found.high
+        [interval] = ClusterBootstrap(groups, resamples=300, seed=trial).intervals(values[:, None])
+        covered += interval.low <= truth <= interval.high
     assert 0.90 <= covered / n_trials <= 0.99
 
 
@@ -39,8 +39,8 @@ def test_paired_interval_of_a_constant_difference_is_tight() -> None:
 def test_mask_restricts_the_interval_to_its_lists() -> None:
     values = np.array([[1.0], [0.0], [0.0], [0.0]])
     bootstrap = ClusterBootstrap(np.array([0, 1, 2, 2]))
-    [found] = bootstrap.intervals(values, np.array([True, True, False, False]))
-    assert found.mean == 0.5
+    [interval] = bootstrap.intervals(values, np.array([True, True, False, False]))
+    assert interval.mean == 0.5
     [empty] = bootstrap.intervals(values, np.zeros(4, np.bool_))
     assert np.isnan([empty.mean, empty.low, empty.high]).all()
 

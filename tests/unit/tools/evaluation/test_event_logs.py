@@ -52,8 +52,8 @@ def run_evaluation(
     ranker = Ranker(ModelSet(names), per_source=100, length=k)
     evaluation = EventsEvaluation(ranker, k=k, session_gap=1800.0, **options)
     rows: list[Row] = [
-        each if isinstance(each, EventRow | IgnoredRow | UnreadableRow) else EventRow(line, each)
-        for line, each in enumerate(events, start=1)
+        row if isinstance(row, EventRow | IgnoredRow | UnreadableRow) else EventRow(line, row)
+        for line, row in enumerate(events, start=1)
     ]
     return evaluation.run(rows, len(rows))
 
@@ -75,12 +75,12 @@ def test_popularity_metrics_match_a_hand_count() -> None:
         click("eve", "c", 4),  # a miss
         k=2,
     ).splits[EventSplit.ALL]
-    found = results.systems["popularity"]
-    assert found.hit_rate.mean == pytest.approx(2 / 5)
-    assert found.mrr.mean == pytest.approx((1 + 1 / 2) / 5)
-    assert found.accuracy.mean == pytest.approx(1 / 5)
-    assert found.precision.mean == pytest.approx(2 / 5 / 2)
-    assert found.recall.mean == pytest.approx(2 / 5)
+    metrics = results.systems["popularity"]
+    assert metrics.hit_rate.mean == pytest.approx(2 / 5)
+    assert metrics.mrr.mean == pytest.approx((1 + 1 / 2) / 5)
+    assert metrics.accuracy.mean == pytest.approx(1 / 5)
+    assert metrics.precision.mean == pytest.approx(2 / 5 / 2)
+    assert metrics.recall.mean == pytest.approx(2 / 5)
     assert results.users == 5
 
 
@@ -141,7 +141,9 @@ def test_excluded_items_are_on_no_list_including_the_baseline() -> None:
     before = run_evaluation(*seen, unavailable, hidden, order("ann", "a", 1), k=1)
     after = run_evaluation(*seen, unavailable, hidden, order("ann", "a", 1), click("ann", "c", 2), k=1)
     for name in (FUSED, "popularity"):
-        earlier, later = (each.splits[EventSplit.ALL].systems[name].hit_rate.mean for each in (before, after))
+        earlier, later = (
+            results.splits[EventSplit.ALL].systems[name].hit_rate.mean for results in (before, after)
+        )
         # only c is left to list, so the last list hits
         assert later * 10 == pytest.approx(earlier * 9 + 1, abs=1e-4)
 
@@ -162,18 +164,18 @@ def test_unknown_user_gets_the_list_of_their_country() -> None:
     before = run_evaluation(*background, k=1).splits[EventSplit.ALL].systems[FUSED].hit_rate.mean * 12
     hit = run_evaluation(*background, click("new", "pain", 20, **french), k=1)
     miss = run_evaluation(*background, click("new", "pain", 20, **german), k=1)
-    found = [each.splits[EventSplit.ALL].systems[FUSED].hit_rate.mean * 13 for each in (hit, miss)]
-    assert found == [pytest.approx(before + 1, abs=1e-4), pytest.approx(before, abs=1e-4)]
+    metrics = [results.splits[EventSplit.ALL].systems[FUSED].hit_rate.mean * 13 for results in (hit, miss)]
+    assert metrics == [pytest.approx(before + 1, abs=1e-4), pytest.approx(before, abs=1e-4)]
 
 
 def test_fused_and_popularity_are_compared_pairwise() -> None:
     pairs = [
         click(f"u{n}", f"{letter}{n % 5}", 10 * n + at) for n in range(40) for at, letter in enumerate("ab")
     ]
-    found = run_evaluation(*pairs, k=1, names=NAMES).splits[EventSplit.WARM_USERS]
-    difference = found.difference.hit_rate
+    metrics = run_evaluation(*pairs, k=1, names=NAMES).splits[EventSplit.WARM_USERS]
+    difference = metrics.difference.hit_rate
     assert difference.mean == pytest.approx(
-        found.systems[FUSED].hit_rate.mean - found.systems["popularity"].hit_rate.mean, abs=2e-6
+        metrics.systems[FUSED].hit_rate.mean - metrics.systems["popularity"].hit_rate.mean, abs=2e-6
     )
     assert difference.low <= difference.mean <= difference.high
 
@@ -196,19 +198,19 @@ def test_exposure_matches_a_hand_count_over_the_whole_log() -> None:
         names=("popularity",),
     ).exposure
     assert results["popularity"] == results[FUSED]
-    found = results[FUSED]
+    metrics = results[FUSED]
     # six list entries: four of a and two of b; in two of the six a was new
-    assert found.coverage == 1.0
-    assert found.gini == pytest.approx(1 / 6, abs=1e-6)
-    assert found.new_items == pytest.approx(2 / 6, abs=1e-6)
+    assert metrics.coverage == 1.0
+    assert metrics.gini == pytest.approx(1 / 6, abs=1e-6)
+    assert metrics.new_items == pytest.approx(2 / 6, abs=1e-6)
 
 
 def test_exposure_depends_on_listed_items_not_on_choices() -> None:
     first = [click(f"v{n}", "hit", n) for n in range(3)]
     one_time_clicks = [click(f"u{n}", f"i{n}", 10 + n) for n in range(19)]
-    found = run_evaluation(*first, *one_time_clicks, k=1).exposure["popularity"]
-    assert (found.coverage, found.new_items) == (1 / 20, 1.0)
-    assert found.gini == pytest.approx(0.95)
+    metrics = run_evaluation(*first, *one_time_clicks, k=1).exposure["popularity"]
+    assert (metrics.coverage, metrics.new_items) == (1 / 20, 1.0)
+    assert metrics.gini == pytest.approx(0.95)
 
 
 def test_lists_are_counted_by_their_actual_policy() -> None:

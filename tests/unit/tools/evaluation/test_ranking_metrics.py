@@ -30,7 +30,7 @@ def test_single_choice_metrics_match_their_definitions(listed: list[int], chosen
 def test_multi_choice_metrics_match_their_definitions(hits: list[bool], n_unlisted: int) -> None:
     k, listed = len(hits), sum(hits)
     chosen = max(1, listed + n_unlisted)
-    found = list_metrics(np.array([hits]), np.array([chosen]))
+    metrics = list_metrics(np.array([hits]), np.array([chosen]))
     precision, recall = listed / k, listed / chosen
     gain = sum(1 / np.log2(rank + 1) for rank, hit in enumerate(hits, start=1) if hit)
     best = sum(1 / np.log2(rank + 1) for rank in range(1, min(chosen, k) + 1))
@@ -43,7 +43,7 @@ def test_multi_choice_metrics_match_their_definitions(hits: list[bool], n_unlist
         2 * precision * recall / (precision + recall) if listed else 0.0,
         gain / best,
     )
-    assert [float(each[0]) for each in found] == pytest.approx(expected)
+    assert [float(values[0]) for values in metrics] == pytest.approx(expected)
 
 
 def test_ideal_order_has_an_ndcg_of_one() -> None:

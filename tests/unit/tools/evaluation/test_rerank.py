@@ -72,8 +72,8 @@ def evaluation(**options: Any) -> RerankEvaluation:
 
 def run_evaluation(*events: Event | Row) -> RerankResults:
     rows: list[Row] = [
-        each if isinstance(each, EventRow | IgnoredRow) else EventRow(line, each)  # type: ignore[arg-type]
-        for line, each in enumerate(events, start=1)
+        row if isinstance(row, EventRow | IgnoredRow) else EventRow(line, row)  # type: ignore[arg-type]
+        for line, row in enumerate(events, start=1)
     ]
     return evaluation().run(rows, len(rows))
 
@@ -192,7 +192,8 @@ def test_user_preferences_are_learned_along_the_log() -> None:
     assert mrr_by_part[-1] > 0.9
     assert mrr_by_part[0] < mrr_by_part[-1]
     assert (
-        max(max(results.mrr_by_part[each]) for each in RerankSystem if each is not RerankSystem.LEARNED) < 0.5
+        max(max(results.mrr_by_part[system]) for system in RerankSystem if system is not RerankSystem.LEARNED)
+        < 0.5
     )
     all_lists = results.splits[RerankSplit.ALL]
     assert np.mean(mrr_by_part) == pytest.approx(all_lists.systems[RerankSystem.LEARNED].mrr.mean, abs=1e-5)
@@ -241,7 +242,7 @@ def test_learned_order_beats_last_interaction_on_trivago(data_dir: Path) -> None
     all_lists = run.results().splits[RerankSplit.ALL]
     assert all_lists.lists == 3_000
     assert all_lists.difference.mrr.low > 0
-    means = [all_lists.systems[each].mrr.mean for each in RerankSystem]
+    means = [all_lists.systems[system].mrr.mean for system in RerankSystem]
     displayed, popularity, last_interaction, learned = means
     assert popularity < last_interaction
     assert displayed < 0.75 * last_interaction < last_interaction < learned

@@ -26,7 +26,7 @@ def small_ranker(*names: str) -> Ranker:
 
 
 def timed_sessions(clock: SessionClock, sessions: Sequence[Sequence[str]]) -> list[TimedSession]:
-    return [clock.timed_session(list(each)) for each in sessions]
+    return [clock.timed_session(list(session)) for session in sessions]
 
 
 def trained(ranker: Ranker, train: Sequence[Sequence[str]], **options: Any) -> Any:
@@ -39,8 +39,8 @@ def trained(ranker: Ranker, train: Sequence[Sequence[str]], **options: Any) -> A
 def without_times(results: ModeResults) -> Any:
     plain = msgspec.to_builtins(results)
     del plain["seconds"]
-    for each in plain["systems"].values():
-        del each["ms"]
+    for metrics in plain["systems"].values():
+        del metrics["ms"]
     return plain
 
 
@@ -69,7 +69,7 @@ def test_popularity_metrics_match_a_hand_count() -> None:
     assert results.coverage == pytest.approx(2 / 3, abs=1e-6)
     assert results.mean_popularity == pytest.approx((1 + 2 / 3) / 2, abs=1e-6)
     assert results.mean_list_length == 2
-    assert [(each.clicks, each.predictions, each.hr) for each in results.by_prefix] == [
+    assert [(prefix.clicks, prefix.predictions, prefix.hr) for prefix in results.by_prefix] == [
         (1, 3, pytest.approx(2 / 3, abs=1e-6)),
         (2, 1, 1.0),
     ]
@@ -86,7 +86,7 @@ def test_min_prefix_clicks_precede_the_first_prediction() -> None:
     test = timed_sessions(run.clock, [["a0", "b0", "a1", "b1"], ["a0", "b0"], ["a0"]])
     results = run.evaluation.evaluate(test, Mode.FROZEN)
     assert results.predictions == 2
-    assert [each.clicks for each in results.systems["popularity"].by_prefix] == [2, 3]
+    assert [prefix.clicks for prefix in results.systems["popularity"].by_prefix] == [2, 3]
 
 
 def test_frozen_unknown_items_are_misses_and_unknown_prefixes_do_not_fail() -> None:

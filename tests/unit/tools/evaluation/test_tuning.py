@@ -95,8 +95,8 @@ def test_search_finds_better_parameters_and_reports_the_defaults() -> None:
 
 def without_times(result: TuningResult) -> Any:
     plain = msgspec.to_builtins(result)
-    for each in (plain["defaults"], plain["best"], *plain["trials"]):
-        del each["seconds"], each["ms"]
+    for trial in (plain["defaults"], plain["best"], *plain["trials"]):
+        del trial["seconds"], trial["ms"]
     return plain
 
 
@@ -126,8 +126,8 @@ def test_categorical_parameters_are_searched() -> None:
         partial(build_models, "item_to_item"), space, default_parameters, trial, metric=Metric("mrr", 5)
     )
     result = search.search(trials=6)
-    assert len({each.parameters["similarity"] for each in result.trials}) > 1
-    assert {each.parameters["similarity"] for each in result.trials} <= {"cosine", "jaccard", "lift"}
+    assert len({trial.parameters["similarity"] for trial in result.trials}) > 1
+    assert {trial.parameters["similarity"] for trial in result.trials} <= {"cosine", "jaccard", "lift"}
 
 
 def test_interrupt_keeps_completed_trials() -> None:
@@ -152,7 +152,7 @@ def test_no_trial_begins_after_the_timeout() -> None:
 
 
 def rows(*events: Event) -> list[EventRow]:
-    return [EventRow(line, each) for line, each in enumerate(events, start=1)]
+    return [EventRow(line, event) for line, event in enumerate(events, start=1)]
 
 
 def search_events(count: int, first: int = 0) -> list[Event]:

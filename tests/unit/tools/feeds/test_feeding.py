@@ -62,8 +62,8 @@ def test_oversleeping_does_not_accumulate() -> None:
 def test_stall_is_caught_up_without_a_burst() -> None:
     times = send_times(1_000, 6_001, FakeClock(), stall_at=1_000, stall=0.5)
 
-    assert times[-1] - times[0] == pytest.approx(6.0, abs=0.01), "what was missed is caught up"
-    assert max_events_in_window(times, BURST_SECONDS) <= 13, "a bucket of 5 ms and what 5 ms more let through"
+    assert times[-1] - times[0] == pytest.approx(6.0, abs=0.01), "the backlog is caught up"
+    assert max_events_in_window(times, BURST_SECONDS) <= 13, "a bucket of 5 ms, and 5 ms at the catch-up rate"
 
 
 def max_events_in_window(times: list[float], seconds: float) -> int:

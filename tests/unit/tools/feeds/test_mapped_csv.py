@@ -140,9 +140,9 @@ def test_quoted_line_breaks_stay_in_their_row() -> None:
         b"v1;" + AT + b';;search;;;"two\n', b'words";;;\n', b"v1;" + AT + b";s1;view;;;;;;\n"
     )
 
-    found = event(first)
-    assert isinstance(found, Search)
-    assert found.query == "two\nwords"
+    parsed = event(first)
+    assert isinstance(parsed, Search)
+    assert parsed.query == "two\nwords"
     assert (first.line, second.line) == (3, 4)
 
 
@@ -197,10 +197,10 @@ def test_the_whole_yoochoose_log_is_readable(tmp_path: Path) -> None:
         now=1_800_000_000,
         max_age=30 * 86_400,
     )
-    found = list(log)
+    rows = list(log)
 
-    assert len(found) == 20_000
-    assert all(isinstance(row, EventRow) and isinstance(row.event, Click) for row in found)
-    times = [row.time for row in found if row.time is not None]
+    assert len(rows) == 20_000
+    assert all(isinstance(row, EventRow) and isinstance(row.event, Click) for row in rows)
+    times = [row.time for row in rows if row.time is not None]
     assert times == sorted(times)
     assert max(times) == pytest.approx(1_800_000_000, abs=0.002)

@@ -46,27 +46,27 @@ def test_item_interaction_is_a_click_with_a_millisecond_timestamp() -> None:
 def test_search_reference_becomes_the_query() -> None:
     [row] = read('U1,s1,1541600000,1,search for destination,"Nice, France",FR,"Nice, France",mobile,,,')
 
-    found = event(row)
-    assert isinstance(found, Search)
-    assert found.query == "Nice, France"
+    parsed = event(row)
+    assert isinstance(parsed, Search)
+    assert parsed.query == "Nice, France"
 
 
 def test_clickout_is_a_purchase_with_its_impressions_and_the_price_at_its_rank() -> None:
     [row] = read("U1,s1,1541600000,9,clickout item,7,FR,Nice,desktop,Free WiFi,5|7|9,50|70|90")
 
-    found = event(row)
-    assert isinstance(found, Purchase)
-    assert [(line.item_id, line.price) for line in found.items] == [("7", 70.0)]
-    assert (found.shown, found.shown_prices) == (["5", "7", "9"], [50.0, 70.0, 90.0])
-    assert found.order_id == found.event_id
+    parsed = event(row)
+    assert isinstance(parsed, Purchase)
+    assert [(line.item_id, line.price) for line in parsed.items] == [("7", 70.0)]
+    assert (parsed.shown, parsed.shown_prices) == (["5", "7", "9"], [50.0, 70.0, 90.0])
+    assert parsed.order_id == parsed.event_id
 
 
 def test_clickout_of_an_unlisted_item_has_no_price() -> None:
     [row] = read("U1,s1,1541600000,9,clickout item,8,FR,Nice,desktop,,5|7,50|70")
 
-    found = event(row)
-    assert isinstance(found, Purchase)
-    assert found.items[0].price == 0
+    parsed = event(row)
+    assert isinstance(parsed, Purchase)
+    assert parsed.items[0].price == 0
 
 
 def test_filters_and_sort_orders_are_ignored() -> None:
