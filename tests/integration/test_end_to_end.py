@@ -64,7 +64,7 @@ def test_a_replayed_log_becomes_lists_that_survive_a_restart_and_are_erased(
 
     status, output = environment.run_command("replay", str(log))
     assert status == 0, output
-    assert f"{events} records of {len(USERS)} shoppers sent and acknowledged" in output
+    assert f"{events} records of {len(USERS)} users sent and acknowledged" in output
     worker.wait_until(lambda: len(environment.user_lists(USERS)) == len(USERS), "a list for every user")
     wait_for_accepted(environment, worker, events)
     check_metrics(worker)
