@@ -17,7 +17,8 @@ CREATE_HELP = (
 )
 CHECK_HELP = (
     "Compare the topics with the catalog; exit status 1 if any is missing or different.\n\n"
-    "The broker is HEADRACE_BROKER; `headrace topics create` creates missing topics."
+    "The broker is HEADRACE_BROKER; `headrace topics create` creates missing topics. "
+    "Example: `headrace topics check`."
 )
 LIST_HELP = (
     "List the catalog: purpose and key of each topic, and whether it exists on the broker.\n\n"

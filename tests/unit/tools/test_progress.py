@@ -1,4 +1,4 @@
-"""Progress bars appear on terminals only, and do not change what they count."""
+"""Progress bars appear on terminals only, and leave the counted rows unchanged."""
 
 import io
 

@@ -120,7 +120,7 @@ def test_the_feeder_stops_between_two_rows() -> None:
         yield row(1)
         stop.set()
         yield row(2)
-        raise AssertionError("no further row is asked for")
+        raise AssertionError("no further row is requested")
 
     feeder = Feeder(sender, stop=stop)
     feeder.feed(rows())

@@ -17,7 +17,7 @@ delimiter = ";"
 time_format = "rfc3339"
 
 [columns]
-user_id = "visitor"
+user_id = "customer"
 ts = "at"
 item_id = "sku"
 kind = "event"
@@ -55,7 +55,7 @@ item_id = "ItemId"
 ts = "Time"
 """
 
-HEADER = b"visitor;at;sku;event;price;n;words;visit;order;land\n"
+HEADER = b"customer;at;sku;event;price;n;words;visit;order;land\n"
 AT = b"2026-05-04T12:00:00.250+02:00"
 
 
