@@ -3,8 +3,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ from redis import Redis
 
 from stream_app.errors import UserError
 from stream_app.tools.embedded import EmbeddedBroker, EmbeddedRedis, EmbeddedServers
+from tests.support.worker_handle import wait_until
 from topics import admin, broker_client
 from topics.catalog import CATALOG_ITEMS, CLICKS
 
@@ -30,15 +29,6 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
-
-
-def wait_for(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 def test_a_stopped_redis_leaves_neither_process_nor_folder() -> None:
@@ -104,7 +94,7 @@ def test_a_server_does_not_outlive_the_process_that_started_it(
         assert alive(pid)
         parent.send_signal(signal_number)
         parent.wait()
-    assert wait_for(lambda: not alive(pid))
+    wait_until(lambda: not alive(pid), "the server to end", seconds=10.0)
 
 
 def test_a_server_outlives_the_thread_that_started_it() -> None:
@@ -142,7 +132,9 @@ def test_a_killed_broker_can_be_restarted() -> None:
         with pytest.raises(broker_client.BrokerUnavailableError, match="No Kafka broker answers at 127"):
             admin.list_names(broker.address)
         broker.start()
-        assert wait_for(lambda: admin.list_names(broker.address) == ["events.click"], seconds=30)
+        wait_until(
+            lambda: admin.list_names(broker.address) == ["events.click"], "the topic to be listed", seconds=30
+        )
 
 
 def test_both_servers_report_progress_and_stop_together() -> None:

@@ -9,10 +9,10 @@ import pytest
 
 from stream_app.client.redis_contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
-from tests.support.integration_environment import IntegrationEnvironment, clean_environment
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment, send_click
 from tests.support.kafka_records import to_record
 from tests.support.worker_handle import WorkerHandle
-from topics.events import Click, Erasure
+from topics.events import Erasure
 
 USERS = [f"user-{n}" for n in range(6)]
 CLICKS_EACH = 12
@@ -41,11 +41,6 @@ def write_log(target: Path) -> int:
     ]
     target.write_bytes(b"".join(msgspec.json.encode(row) + b"\n" for row in rows))
     return len(rows)
-
-
-def send_click(environment: IntegrationEnvironment, user: str, number: int, item: str = "item-1") -> None:
-    event = Click(event_id=f"more-{number}", user_id=user, ts=round(time.time() * 1000), item_id=item)
-    environment.send([to_record(event)])
 
 
 def wait_for_accepted(environment: IntegrationEnvironment, worker: WorkerHandle, n_expected: int) -> None:
@@ -152,7 +147,7 @@ def erase_user(environment: IntegrationEnvironment, worker: WorkerHandle, n_even
         lambda: not environment.redis.exists(user_key(erased_user)), "the erased list to be deleted"
     )
     for number, user in enumerate(others):
-        send_click(environment, user, number)
+        send_click(environment, user, "item-1", event_id=f"more-{number}")
     wait_for_accepted(environment, worker, 1 + len(others))
     worker.wait_until(
         lambda: (

@@ -121,7 +121,7 @@ def test_an_oversized_compressed_record_becomes_a_truncated_dead_letter(
                 max_request_size=2 * HUGE_RECORD_BYTES,
             )
         ) as producer:
-            record_metadata = producer.send(CLICKS.name, key=b"somebody", value=huge_value).get(timeout=30)
+            record_metadata = producer.send(CLICKS.name, key=b"user", value=huge_value).get(timeout=30)
         worker.wait_until(lambda: worker.events("dead_lettered") == 1, "the record to be dead-lettered")
         worker.wait_until(lambda: environment.uncommitted() == 0, "the record to be committed")
 

@@ -1,19 +1,13 @@
 """The featured user and the rank changes of their list."""
 
 from stream_app.tools.demo.featured_user import IDLE_SECONDS, MAX_FEATURED_SECONDS, FeaturedUser
+from tests.support.in_memory_recommender import make_list
 from topics.events import Click, UserEvent
-from topics.records import ListedItem, Reason, RecommendationList
+from topics.records import RecommendationList
 
 
 def listing(list_id: str, *items: str) -> RecommendationList:
-    return RecommendationList(
-        list_id=list_id,
-        key="k",
-        generated_at="2026-01-01T00:00:00.000Z",
-        policy="fixed",
-        model_version=1,
-        items=tuple(ListedItem(item, 0.5, 1.0, Reason("also_viewed", item_id="seen")) for item in items),
-    )
+    return make_list(items, list_id=list_id)
 
 
 def click(user_id: str, number: int) -> UserEvent:

@@ -159,16 +159,16 @@ def test_regret_is_the_click_probability_of_the_best_list_minus_that_of_the_disp
     tally, _ = run(scheduled_users, InMemoryRecommender(lambda *_: [f"item-{n:04d}" for n in range(20)]))
     regret = compute_regret(tally, 0.0, 6 * DAY, list(world.shifts), bins=12)
     [curve] = regret.curves
-    [figures] = [each for each in report_of(tally).policies if FALLBACK not in each.policy]
+    [summary] = [each for each in report_of(tally).policies if FALLBACK not in each.policy]
 
     assert regret.shifts == [3.0]
     assert regret.days[-1] == 6.0
-    assert sum(curve.lists) == figures.lists
+    assert sum(curve.lists) == summary.lists
     assert all(each is None or each > 0 for each in curve.per_list)
-    assert figures.best_click_through is not None
-    assert figures.expected_click_through is not None
-    mean = figures.best_click_through.mean - figures.expected_click_through.mean
-    assert curve.cumulative[-1] == pytest.approx(mean * figures.lists, rel=1e-3)
+    assert summary.best_click_through is not None
+    assert summary.expected_click_through is not None
+    mean = summary.best_click_through.mean - summary.expected_click_through.mean
+    assert curve.cumulative[-1] == pytest.approx(mean * summary.lists, rel=1e-3)
 
 
 def test_an_empty_run_still_has_a_json_report_and_a_table() -> None:
