@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.errors import UserError
-from stream_app.tools.evaluation.policies.rounds import Floats, Integers, Rounds, require_rounds
+from stream_app.tools.evaluation.policies.rounds import Floats, Integers, Rounds
 from stream_app.tools.feeds.delimited import DelimitedRow, read_delimited
 from stream_app.tools.feeds.files import lines, open_log_file
 from stream_app.tools.progress import UpdateProgress
@@ -114,73 +114,103 @@ def read(
         If a file cannot be read, lacks a column, or has a row that does not fit.
     """
     catalog = None if items is None else _read_items(items)
-    names: dict[str, int] = {} if catalog is None else {name: at for at, name in enumerate(catalog)}
-    item_indices: list[int] = []
-    n_positions: list[float] = []
-    clicks: list[float] = []
-    propensities: list[float] = []
-    affinities: list[list[float]] = []
-    user_columns: list[list[int]] = []
-    values: dict[tuple[str, str], int] = {}
+    columns = _Columns({} if catalog is None else {name: at for at, name in enumerate(catalog)})
     with _rows(log, (ITEM, POSITION, CLICK, PROPENSITY)) as rows:
         for record in rows:
-            if limit is not None and len(item_indices) >= limit:
+            if limit is not None and len(columns.items) >= limit:
                 break
-            fields = record.values
-            item = fields[ITEM]
             if catalog is None:
-                names.setdefault(item, len(names))
-            elif item not in names:
+                columns.names.setdefault(record.values[ITEM], len(columns.names))
+            elif record.values[ITEM] not in columns.names:
                 raise UserError(
-                    f"{log}:{record.line}: {ITEM} {item!r} is not in {items}; give the log's own items."
+                    f"{log}:{record.line}: {ITEM} {record.values[ITEM]!r} is not in {items}; "
+                    "give the log's own items."
                 )
-            propensity = _number(log, record, PROPENSITY)
-            if not 0.0 < propensity <= 1.0:
-                raise UserError(
-                    f"{log}:{record.line}: {PROPENSITY} {propensity:g} is no probability above 0; without it a row "
-                    "tells nothing of other policies: mend or remove it."
-                )
-            item_indices.append(names[item])
-            n_positions.append(_number(log, record, POSITION))
-            clicks.append(_number(log, record, CLICK))
-            propensities.append(propensity)
-            if len(item_indices) == 1:
-                features = [column for column in fields if column.startswith(USER_FEATURE)]
-                affinity_columns = [column for column in fields if column.startswith(AFFINITY)]
-            user_columns.append([values.setdefault((name, fields[name]), len(values)) for name in features])
-            affinities.append([_number(log, record, name) for name in affinity_columns])
-            update_progress(len(item_indices))
-    if not item_indices:
+            columns.append(log, record)
+            update_progress(len(columns.items))
+    if not columns.items:
         raise UserError(f"{log} has no rows, so there is nothing to evaluate.")
-    n, count = len(item_indices), len(names)
-    item_matrix = np.zeros((count, 0)) if catalog is None else _item_features(list(catalog.values()))
-    aligned = np.zeros((n, count), np.float32)
-    affinity_matrix = np.array(affinities, np.float32).reshape(n, len(affinity_columns))
-    for column, name in enumerate(affinity_columns):
-        if (at := names.get(name.removeprefix(AFFINITY))) is not None:
-            aligned[:, at] = affinity_matrix[:, column]
-    result, numbers = np.unique(np.array(n_positions), return_inverse=True)
-    positions = numbers.astype(np.int32)
-    rounds = Rounds(
-        names=tuple(names),
-        candidates=np.broadcast_to(np.arange(count, dtype=np.int32), (n, count)),
-        chosen=np.array(item_indices, np.int32),
-        positions=positions,
-        propensities=np.array(propensities),
-        rewards=np.array(clicks),
-        groups=np.arange(n),
-        policies=(log.name.partition(".")[0],),
-        policy=np.zeros(n, np.int32),
-        design=CatalogDesign(
-            positions=positions,
-            n_positions=len(result),
-            user_columns=np.array(user_columns, np.int32).reshape(n, len(features)),
-            values=len(values),
-            items=item_matrix,
-            affinities=aligned,
-        ),
+    item_matrix = (
+        np.zeros((len(columns.names), 0)) if catalog is None else _item_features(list(catalog.values()))
     )
-    return require_rounds(rounds, str(log))
+    return columns.rounds(log.name.partition(".")[0], item_matrix)
+
+
+class _Columns:
+    """The columns of a log, as they are read.
+
+    Parameters
+    ----------
+    names
+        Index of each item id; those of the log are added where there is no catalog.
+    """
+
+    def __init__(self, names: dict[str, int]) -> None:
+        self.names = names
+        self.items: list[int] = []
+        self._positions: list[float] = []
+        self._clicks: list[float] = []
+        self._propensities: list[float] = []
+        self._affinities: list[list[float]] = []
+        self._user_columns: list[list[int]] = []
+        self._user_values: dict[tuple[str, str], int] = {}
+        self._user_features: list[str] = []
+        self._affinity_columns: list[str] = []
+
+    def append(self, log: Path, record: DelimitedRow) -> None:
+        fields = record.values
+        if not self.items:
+            self._user_features = [column for column in fields if column.startswith(USER_FEATURE)]
+            self._affinity_columns = [column for column in fields if column.startswith(AFFINITY)]
+        propensity = _number(log, record, PROPENSITY)
+        if not 0.0 < propensity <= 1.0:
+            raise UserError(
+                f"{log}:{record.line}: {PROPENSITY} {propensity:g} is no probability above 0; without it a row "
+                "tells nothing of other policies: mend or remove it."
+            )
+        self.items.append(self.names[fields[ITEM]])
+        self._positions.append(_number(log, record, POSITION))
+        self._clicks.append(_number(log, record, CLICK))
+        self._propensities.append(propensity)
+        values = self._user_values
+        self._user_columns.append(
+            [values.setdefault((name, fields[name]), len(values)) for name in self._user_features]
+        )
+        self._affinities.append([_number(log, record, name) for name in self._affinity_columns])
+
+    def rounds(self, policy: str, item_matrix: Floats) -> Rounds:
+        n, count = len(self.items), len(self.names)
+        values, numbers = np.unique(np.array(self._positions), return_inverse=True)
+        positions = numbers.astype(np.int32)
+        return Rounds(
+            names=tuple(self.names),
+            candidates=np.broadcast_to(np.arange(count, dtype=np.int32), (n, count)),
+            chosen=np.array(self.items, np.int32),
+            positions=positions,
+            propensities=np.array(self._propensities),
+            rewards=np.array(self._clicks),
+            groups=np.arange(n),
+            policies=(policy,),
+            policy=np.zeros(n, np.int32),
+            design=CatalogDesign(
+                positions=positions,
+                n_positions=len(values),
+                user_columns=np.array(self._user_columns, np.int32).reshape(n, len(self._user_features)),
+                values=len(self._user_values),
+                items=item_matrix,
+                affinities=self._aligned_affinities(),
+            ),
+        )
+
+    def _aligned_affinities(self) -> NDArray[np.float32]:
+        """Affinities with a column for each item, shape (n, items); 0 for an item without one."""
+        n = len(self.items)
+        aligned = np.zeros((n, len(self.names)), np.float32)
+        affinities = np.array(self._affinities, np.float32).reshape(n, len(self._affinity_columns))
+        for column, name in enumerate(self._affinity_columns):
+            if (at := self.names.get(name.removeprefix(AFFINITY))) is not None:
+                aligned[:, at] = affinities[:, column]
+        return aligned
 
 
 def _read_items(path: Path) -> dict[str, dict[str, str]]:

@@ -212,16 +212,3 @@ class ListDesign:
         result[np.arange(len(rows)), :, self.positions[rows]] = 1.0
         result[:, :, self.n_positions :] = features_of_lists
         return result
-
-
-def require_rounds(rounds: Rounds, where: str) -> Rounds:
-    """The same rounds, found fit to be evaluated.
-
-    Raises
-    ------
-    UserError
-        If there is none.
-    """
-    if not len(rounds):
-        raise UserError(f"{where} holds no round with a propensity, so there is nothing to evaluate.")
-    return rounds
