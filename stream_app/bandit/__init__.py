@@ -1,6 +1,7 @@
-"""Policies that choose what is shown, and learn from what came of it.
+"""Policies that choose the items to display and learn from rewards.
 
-Pure: standard library, numpy, numba and the models' arrays and decay; no clock, no chance but seeds. `policy` is what
-all of them look like, `registry` makes them by name and warms their kernels up; `linear` and `posterior` are what the
-linear ones share, `examination` is how a low place is told from a dislike; each further file is one policy.
+Pure: numpy, numba and the decay and state of the models; no clock, and no randomness but by seeds. `policy` has the
+interface, `policy_registry` makes policies by name and compiles their kernels, `examination` has the position model,
+`linear` and `posterior` the base of linear policies, `open_sessions` the traces of `session_value`; every other
+module is one policy. `kernels` has the compiled inner loops.
 """

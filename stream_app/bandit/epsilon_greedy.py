@@ -1,4 +1,4 @@
-"""Epsilon-greedy: show what is best so far, and now and then anything."""
+"""Epsilon-greedy: the best estimate, or with a small probability a random candidate."""
 
 from typing import ClassVar
 
@@ -23,15 +23,14 @@ class EpsilonGreedyConfig(LinearConfig, frozen=True, kw_only=True):
 
 
 class EpsilonGreedy(LinearPolicy):
-    """Fills each place by the best candidate left, or with a small chance by any that is left.
+    """Fills each position by the best remaining candidate, or with a small probability by a random one.
 
-    The propensities are exact: the chance of each shown item in its place over all that could have been drawn for
-    the places before it.
+    The propensities are exact: marginal over all candidates that could have been drawn for the positions before.
 
     Parameters
     ----------
     features
-        Their number.
+        Number of features.
     **parameters
         See `EpsilonGreedyConfig`.
 
@@ -44,7 +43,7 @@ class EpsilonGreedy(LinearPolicy):
     >>> policy = EpsilonGreedy(features=3, epsilon=0.1)
     >>> options = np.linspace(1, 0, 30, dtype=np.float32).reshape(10, 3)
     >>> slate = policy.decide(options, k=2, seed=1)
-    >>> slate.order.tolist(), slate.propensities.round(4).tolist()  # .91 of ten, then .9 x .91 and a little
+    >>> slate.order.tolist(), slate.propensities.round(4).tolist()  # 0.91 with ten candidates, then about 0.91²
     ([0, 1], [0.91, 0.83])
     """
 
@@ -53,7 +52,7 @@ class EpsilonGreedy(LinearPolicy):
     config: EpsilonGreedyConfig
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
-        """Choose `k`, place by place."""
+        """Choose `k` candidates, position by position."""
         epsilon = float(self.config.epsilon)
         features = self._validated(features)
         posterior = self._refreshed_posterior()

@@ -1,4 +1,4 @@
-"""The order that the candidates come in."""
+"""The fused order."""
 
 from typing import ClassVar
 
@@ -8,12 +8,12 @@ from stream_app.bandit.policy import Features, Keys, Policy, Slate
 
 
 class Fixed(Policy):
-    """Shows the candidates as they come: the fused order. The control that other policies are measured by.
+    """Keeps the candidates in the fused order. The control policy of comparisons.
 
     Parameters
     ----------
     features
-        Their number.
+        Number of features.
 
     Examples
     --------

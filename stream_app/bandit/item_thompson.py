@@ -1,4 +1,4 @@
-"""Thompson sampling of each item by itself, whatever its features."""
+"""Thompson sampling with a posterior for each item, independent of its features."""
 
 import math
 from collections.abc import Mapping
@@ -33,13 +33,13 @@ from stream_app.bandit.policy import (
 from stream_app.models.model_state import grow
 
 REWARD_DISTRIBUTIONS: Final = ("bernoulli", "gaussian")
-"""What a reward may be."""
+"""Distributions of rewards."""
 
 N_ITERATIONS: Final = 3
-"""Turns between the chances of the places and the scale of what is expected there."""
+"""Updates of the examination probabilities."""
 
 BYTES_PER_ENTRY: Final = 100
-"""Of the dictionary from hashes to rows."""
+"""Bytes of an entry of the dictionary from hashes to rows."""
 
 
 class ItemThompsonConfig(PositionConfig, frozen=True, kw_only=True):
@@ -80,24 +80,28 @@ class ItemThompsonConfig(PositionConfig, frozen=True, kw_only=True):
 
 
 class ItemThompson(Policy):
-    """Thompson sampling with one posterior an item: Beta for chances, or Gaussian for values of any size.
+    """Thompson sampling with one posterior an item: Beta for rewards from 0 to 1, or Gaussian for any values.
 
-    An item's trials are its showings, each weighted by how likely its place is to be looked at; the prior of an item
-    is worth `prior_strength` trials at a rate of `prior_rate` times its fused score, so that without rewards the
-    order is about the fused one. Propensities are exact as those of `stream_app.bandit.thompson.Thompson`:
-    after each change, `draws` draws of all worths are fixed, and the seed chooses among them.
+    The trials of an item are its impressions, each weighted by the examination probability of its position. The
+    prior of an item counts for `prior_strength` trials at a rate of `prior_rate` times its fused score, so without
+    rewards the order is about the fused one. Propensities are exact, as those of
+    `stream_app.bandit.thompson.Thompson`: for each state of the policy there are `draws` samples of all items, and
+    the seed of a decision chooses one.
+
+    Impressions are weighted by the examination probabilities at the time they are observed, so the state depends
+    slightly on the order of events.
 
     Parameters
     ----------
     features
-        Their number.
+        Number of features.
     **parameters
         See `ItemThompsonConfig`.
 
     References
     ----------
     Chapelle, Li: An empirical evaluation of Thompson sampling, NeurIPS 2011. Agrawal, Goyal: Analysis of Thompson
-    sampling for the multi-armed bandit problem, COLT 2012 (values between 0 and 1 as chances).
+    sampling for the multi-armed bandit problem, COLT 2012 (rewards from 0 to 1).
 
     Examples
     --------
@@ -143,7 +147,7 @@ class ItemThompson(Policy):
 
     @property
     def examination_probabilities(self) -> NDArray[np.float64]:
-        """How likely each place is to be looked at, against the first; valid until the next event."""
+        """Examination probability of each position relative to the first; valid until the next event."""
         if self._stale:
             iterate_examination(
                 self._sums.ranks,
@@ -157,10 +161,10 @@ class ItemThompson(Policy):
         return self._examination_probabilities
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
-        """Choose the best `k` by one of the draws; `items` are needed."""
+        """Choose the best `k` by one of the samples; `items` are required."""
         features = self._validated(features)
         if items is None or len(items) != len(features):
-            raise ValueError(f"{self.name}: the items' hashes are needed, one a candidate")
+            raise ValueError(f"{self.name}: the hashes of all candidates are required")
         k = min(k, len(features))
         find_row = self._rows.get
         sampled_values = np.empty((len(features), self.config.draws), np.float32)
@@ -181,9 +185,9 @@ class ItemThompson(Policy):
     def observe_impressions(
         self, features: Features, positions: Positions, ts: float, items: Keys | None = None
     ) -> None:
-        """Count a showing of each item, as far as its place is looked at."""
+        """Count a trial of each item, weighted by the examination probability of its position."""
         if items is None:
-            raise ValueError(f"{self.name}: the items' hashes are needed")
+            raise ValueError(f"{self.name}: the hashes of the items are required")
         scores = as_contiguous(self._validated(features)[:, self.config.prior_feature], np.float32)
         ts = float(ts)
         examination_probabilities = self.examination_probabilities
@@ -212,7 +216,7 @@ class ItemThompson(Policy):
         user: str = "",  # noqa: ARG002
         first: bool = True,
     ) -> None:
-        """Count a reward of an item."""
+        """Add a reward to an item; a negative one adds trials."""
         self._validated_row(features)
         if item == NO_KEY or not math.isfinite(value):
             return
@@ -230,7 +234,7 @@ class ItemThompson(Policy):
         count_reward(sums.ranks, rank, value, bool(first), weight)
 
     def _row(self, key: int, ts: float) -> int:
-        """The row of an item, new if need be."""
+        """The row of an item; an unknown item gets a new one."""
         row = self._rows.get(key)
         if row is None:
             row = len(self._rows)
@@ -251,7 +255,7 @@ class ItemThompson(Policy):
             self._evict(max(count, self.config.capacity // 10))
 
     def _evict(self, count: int) -> None:
-        """Forget the items that were not seen for longest; of equals those of the smaller hashes."""
+        """Drop the items that were seen least recently; ties by hash."""
         keys = sorted(self._rows, key=lambda key: (self._last_seen[self._rows[key]], key))[count:]
         rows = np.array([self._rows[key] for key in keys], np.int64)
         self._sums.items[: len(rows)] = self._sums.items[rows]
@@ -285,7 +289,7 @@ class ItemThompson(Policy):
         self._scale.restore(state)
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent."""
+        """Memory in bytes, to within a few percent."""
         return (
             sum(array.nbytes for array in self._sums)
             + self._last_seen.nbytes

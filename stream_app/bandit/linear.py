@@ -1,4 +1,4 @@
-"""What the policies that weigh features share: a posterior of the weights that starts from the fused order."""
+"""The base of policies with a linear posterior, whose prior is the fused order."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from stream_app.bandit.policy import (
 from stream_app.bandit.posterior import LinearPosterior
 
 UINT64_MASK = (1 << 64) - 1
-"""Seeds are cut to 64 bits."""
+"""Seeds are truncated to 64 bits."""
 
 
 class LinearConfig(PositionConfig, frozen=True, kw_only=True):
@@ -49,7 +49,7 @@ class LinearPolicy(Policy):
     Parameters
     ----------
     features
-        Their number.
+        Number of features.
     **parameters
         See `LinearConfig`.
     """
@@ -87,7 +87,7 @@ class LinearPolicy(Policy):
         ts: float,
         items: Keys | None = None,  # noqa: ARG002
     ) -> None:
-        """Fold items seen: the outer products of their features."""
+        """Add the outer products of the features to the posterior."""
         self._posterior.observe_impressions(
             self._validated(features), as_contiguous(positions, np.int32), float(ts)
         )
@@ -103,7 +103,7 @@ class LinearPolicy(Policy):
         user: str = "",  # noqa: ARG002
         first: bool = True,
     ) -> None:
-        """Fold a reward: value times features."""
+        """Add value times features to the posterior."""
         if math.isfinite(value):
             self._posterior.reward(
                 self._validated_row(features),
@@ -115,16 +115,16 @@ class LinearPolicy(Policy):
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """Posterior mean of the weights, shape (features + 1,), last what is added to all; until the next event."""
+        """Posterior mean of the weights, intercept last, shape (features + 1,); valid until the next event."""
         return self._refreshed_posterior().mean
 
     @property
     def examination_probabilities(self) -> NDArray[np.float64]:
-        """How likely each place is to be looked at, against the first; valid until the next event."""
+        """Examination probability of each position relative to the first; valid until the next event."""
         return self._refreshed_posterior().examination_probabilities
 
     def _refreshed_posterior(self) -> LinearPosterior:
-        """The posterior, with all that was folded."""
+        """The posterior after all events."""
         if self._posterior.stale:
             self._posterior.refresh()
         return self._posterior
@@ -136,5 +136,5 @@ class LinearPolicy(Policy):
         self._posterior.restore(state["posterior"])
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent."""
+        """Memory in bytes, to within a few percent."""
         return self._posterior.memory()

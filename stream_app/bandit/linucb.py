@@ -1,4 +1,4 @@
-"""LinUCB: show what may be best."""
+"""LinUCB: optimism in the face of uncertainty."""
 
 import math
 from typing import ClassVar
@@ -25,14 +25,14 @@ class LinUCBConfig(LinearConfig, frozen=True, kw_only=True):
 
 
 class LinUCB(LinearPolicy):
-    """Shows the largest upper confidence bounds of the rewards, one set of weights for all items.
+    """Sorts by the upper confidence bound of the reward, with one weight vector for all items.
 
-    Nothing is left to chance: each propensity is 1, and a log of this policy cannot be weighted to tell of others.
+    Decisions are deterministic: each propensity is 1, so its log cannot be used to evaluate other policies.
 
     Parameters
     ----------
     features
-        Their number.
+        Number of features.
     **parameters
         See `LinUCBConfig`.
 

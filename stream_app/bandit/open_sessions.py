@@ -1,4 +1,4 @@
-"""What shoppers chose in the visits that are still going on."""
+"""Traces of open sessions."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -8,18 +8,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 BYTES_PER_SESSION: Final = 500
-"""Of the Python objects of one."""
+"""Bytes of the Python objects of a session."""
 
 
 class OpenSession(NamedTuple):
-    """One visit, as it stands.
+    """An open session.
 
     Attributes
     ----------
     last_ts
         Event time of the last choice, seconds since the epoch.
     trace : ndarray of float64, shape (features,)
-        Features of the choices so far, the earlier ones faded.
+        Sum of the features of the choices so far, the earlier ones decayed.
     """
 
     last_ts: float
@@ -27,19 +27,19 @@ class OpenSession(NamedTuple):
 
 
 class OpenSessions:
-    """The open visits of the shoppers that chose something lately; bounded, the longest idle goes first.
+    """The open sessions of users, in a bounded store that evicts the longest idle one.
 
-    A visit is over when `gap` seconds have passed without a choice, by the events' own time: nothing has to be done
-    then, for what follows it is worth nothing.
+    A session ends after `gap` seconds of event time without a choice. The end needs no update: the value after the
+    last choice is 0.
 
     Parameters
     ----------
     features
-        Their number.
+        Number of features.
     gap
-        Seconds.
+        Seconds without a choice that end a session.
     capacity
-        Most visits held.
+        Maximum number of sessions held.
 
     Examples
     --------
@@ -61,12 +61,12 @@ class OpenSessions:
         return len(self._open)
 
     def get(self, user: str, ts: float) -> OpenSession | None:
-        """The visit that a choice at `ts` goes on with, if there is one; an event may come late by the gap."""
+        """The open session at `ts`, or None; an event may be late by up to the gap."""
         session = self._open.get(user)
         return session if session is not None and abs(ts - session.last_ts) <= self._gap else None
 
     def put(self, user: str, session: OpenSession) -> None:
-        """Remember a visit, unless a later one is held."""
+        """Store a session, unless the stored one is newer."""
         existing = self._open.get(user)
         if existing is not None and existing.last_ts > session.last_ts:
             return
@@ -76,15 +76,15 @@ class OpenSessions:
             self._open.popitem(last=False)
 
     def forget(self, user: str) -> None:
-        """Drop what is held of one shopper."""
+        """Drop the session of a user."""
         self._open.pop(user, None)
 
     def clear(self) -> None:
-        """Drop all."""
+        """Drop all sessions."""
         self._open.clear()
 
     def state(self) -> dict[str, Any]:
-        """All that is held, as plain data."""
+        """All sessions as plain data."""
         traces = np.zeros((len(self._open), self._features))
         for index, session in enumerate(self._open.values()):
             traces[index] = session.trace
@@ -95,11 +95,11 @@ class OpenSessions:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take what `state` gave."""
+        """Restore a `state`."""
         self.clear()
         for user, last_ts, trace in zip(state["users"], state["last"], state["traces"], strict=True):
             self._open[user] = OpenSession(float(last_ts), np.array(trace, np.float64))
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent."""
+        """Memory in bytes, to within a few percent."""
         return len(self._open) * (BYTES_PER_SESSION + 8 * self._features)

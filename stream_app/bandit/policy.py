@@ -1,4 +1,4 @@
-"""What every policy looks like: it makes a slate of candidates, and is told what was seen and what came of it."""
+"""The interface of policies: choose a slate from candidates, learn from impressions and rewards."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -16,28 +16,26 @@ Keys = NDArray[np.uint64]
 T = TypeVar("T", bound=np.generic)
 
 NO_KEY = 0
-"""Stands for an item that is not known by a hash."""
+"""Hash of an unknown item."""
 
 MAX_ABS_REWARD = 1e30
-"""Values of rewards are kept within this of 0, so that no sum of their weighted squares overflows.
+"""Largest absolute value of a reward, so that no weighted sum of squares overflows; larger ones are clipped.
 
-It is the same for all, whatever came before, so that replicas agree: a bound that follows the values seen so far
-would depend on the order they came in.
+The bound is constant: one that follows the values seen so far would depend on their order, and replicas would differ.
 """
 
 
 class Slate(NamedTuple):
-    """What a policy shows.
+    """The choice of a policy.
 
     Attributes
     ----------
     order : ndarray of int32, shape (k,)
-        Rows of the chosen among the candidates, for the best place first.
+        Rows of the chosen candidates, the first position first.
     propensities : ndarray of float64, shape (k,)
-        For each of them the chance, above 0, that the policy, as it is, puts this candidate in this place; what is
-        random is the seed.
+        Probability, above 0, that the policy in its current state puts this candidate at this position, over seeds.
     draws
-        Sampled weightings that the policy chooses from, each equally likely; 0 where it is not made so.
+        Size of the ensemble that the policy chooses from, each member equally likely; 0 for other policies.
     """
 
     order: Positions
@@ -46,7 +44,7 @@ class Slate(NamedTuple):
 
 
 def clip_reward(value: float) -> float:
-    """The value of a reward, within `MAX_ABS_REWARD` of 0.
+    """Clip the value of a reward to `MAX_ABS_REWARD`.
 
     Examples
     --------
@@ -57,9 +55,9 @@ def clip_reward(value: float) -> float:
 
 
 def as_contiguous(array: NDArray[Any], dtype: type[T]) -> NDArray[T]:
-    """The same numbers as one writable block of a kind; as a rule they are that already.
+    """Convert to a contiguous, writable array of a dtype; such an array is returned as it is.
 
-    For each other sort of array the kernels would be compiled anew, in the middle of the work.
+    Kernels are compiled for this layout at startup; for another one they would be compiled while a list is ranked.
 
     Examples
     --------
@@ -77,18 +75,17 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Policy:
-    """One way to choose a slate from candidates.
+    """Chooses a slate from candidates.
 
-    Deciding never changes the policy, and
-    the same seed decides the same. What was seen and what came of it are told apart, in any order, as they become
-    known; a policy that does not learn passes over them.
+    `decide` does not change the policy, and the same seed gives the same slate. Impressions and rewards are separate
+    events and may come in any order; a policy that does not learn ignores them.
 
     Parameters
     ----------
     features
-        Their number.
+        Number of features of a candidate.
     **parameters
-        Fields of `config_class`; a state taken under others is refused.
+        Fields of `config_class`; the state of a policy with other parameters is rejected.
 
     Raises
     ------
@@ -97,7 +94,7 @@ class Policy:
     """
 
     name: ClassVar[str]
-    """In settings, lists and metrics."""
+    """The name in settings, lists and metrics."""
 
     config_class: ClassVar[type[PolicyConfig]] = PolicyConfig
     """Class of its settings."""
@@ -105,7 +102,7 @@ class Policy:
     config: PolicyConfig
 
     learns: ClassVar[bool] = True
-    """Whether what it is told changes what it decides."""
+    """Whether impressions and rewards change its decisions."""
 
     def __init__(self, features: int, **parameters: Any) -> None:
         if features < 1:
@@ -115,36 +112,36 @@ class Policy:
         self.parameters: dict[str, Any] = {"features": features, **msgspec.to_builtins(self.config)}
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
-        """Choose what to show.
+        """Choose a slate.
 
         Parameters
         ----------
         features : ndarray of float32, shape (n, features)
-            Of the candidates, which come in the fused order: it settles ties.
+            Features of the candidates, in the fused order, which resolves ties.
         k
-            Places; no more are filled than there are candidates.
+            Length of the slate, at most the number of candidates.
         seed
-            Any whole number; all that is random in the choice.
+            Any integer; the only source of randomness.
         items : ndarray of uint64, shape (n,), optional
-            Hashes of the candidates (`ItemIndex.hashes`), for policies that remember single items.
+            Hashes of the candidates (`ItemIndex.hashes`), for policies with a state per item.
         """
         raise NotImplementedError
 
     def observe_impressions(
         self, features: Features, positions: Positions, ts: float, items: Keys | None = None
     ) -> None:
-        """Take note that items of one list were seen, each told once, whatever came of it.
+        """Learn impressions of one list, each once, with or without a reaction.
 
         Parameters
         ----------
         features : ndarray of float32, shape (m, features)
-            What they were ranked by.
+            Features that the items were ranked by.
         positions : ndarray of int32, shape (m,)
-            Their places, from 0.
+            Positions on the list, from 0.
         ts
             Event time, seconds since the epoch.
         items : ndarray of uint64, shape (m,), optional
-            Their hashes.
+            Hashes of the items.
         """
 
     def reward(
@@ -158,46 +155,46 @@ class Policy:
         user: str = "",
         first: bool = True,
     ) -> None:
-        """Take a reward for an item of a list.
+        """Learn a reward for an item of a list.
 
         Parameters
         ----------
         features : ndarray of float32, shape (features,)
-            What the item was ranked by.
+            Features that the item was ranked by.
         position
-            Its place, from 0.
+            Position on the list, from 0.
         value
-            Above 0 if the shopper liked it, below if not; one that is no number counts for nothing.
+            Positive for a positive reaction, negative for a dislike; NaN and infinities are ignored.
         ts
             Event time of the reaction, seconds since the epoch.
         item
             Hash of the item.
         user
-            The shopper.
+            User id.
         first
             Whether it is the first reaction to this item on this list.
         """
 
     def forget_user(self, user: str) -> None:
-        """Drop what is held of one shopper."""
+        """Drop the data of a user."""
 
     def state(self) -> State:
-        """All that was learned, as plain data."""
+        """Everything learned, as plain data."""
         return versioned_state(self.name, self.parameters, **self._state())
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the policy that `state` was taken from.
+        """Restore a `state`.
 
         Raises
         ------
         ValueError
-            If the state is of another format, of another policy or of other settings.
+            If the state is of another format, another policy or other parameters.
         """
         verify_state(state, self.name, self.parameters)
         self._restore(state)
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent."""
+        """Memory in bytes, to within a few percent."""
         return 0
 
     def _state(self) -> dict[str, Any]:
@@ -207,7 +204,7 @@ class Policy:
         pass
 
     def _validated(self, features: Features) -> Features:
-        """Features as one block of memory, of the width that was agreed on."""
+        """Check the features of candidates."""
         if features.ndim != 2 or features.shape[1] != self.features:
             raise ValueError(f"{self.name}: {self.features} features are expected, not {features.shape}")
         return as_contiguous(features, np.float32)

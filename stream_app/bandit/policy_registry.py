@@ -1,4 +1,4 @@
-"""The policies by name."""
+"""Policies by name."""
 
 from typing import Any, Final
 
@@ -30,7 +30,7 @@ POLICIES: Final[dict[str, type[Policy]]] = {
 
 
 def create_policy(name: str, features: int, **parameters: Any) -> Policy:
-    """Make the named policy.
+    """Create a policy.
 
     Parameters
     ----------
@@ -39,12 +39,12 @@ def create_policy(name: str, features: int, **parameters: Any) -> Policy:
     features
         Number of features of a candidate.
     **parameters
-        Settings; the policy is given those it takes, and has defaults for the others.
+        Settings; those that the policy does not have are ignored, and missing ones have defaults.
 
     Raises
     ------
     UserError
-        If there is no policy of that name, or a setting makes no sense.
+        If there is no policy of that name, or a setting is out of range.
 
     Examples
     --------
@@ -65,7 +65,7 @@ def create_policy(name: str, features: int, **parameters: Any) -> Policy:
 
 
 def warm_up() -> None:
-    """Compile every kernel of this package, or load it where a run before did.
+    """Compile every kernel of this package, or load it from the cache.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The order of one feature."""
+"""The order of a feature."""
 
 from typing import Any, ClassVar
 
@@ -15,12 +15,12 @@ class PopularityConfig(PolicyConfig, frozen=True, kw_only=True):
 
 
 class PopularityOrder(Policy):
-    """Shows the candidates by one feature, the largest first; as a rule how popular each is.
+    """Sorts the candidates by one feature in descending order, usually popularity.
 
     Parameters
     ----------
     features
-        Their number.
+        Number of features.
     **parameters
         See `PopularityConfig`.
 
@@ -42,7 +42,7 @@ class PopularityOrder(Policy):
             raise ValueError(f"column must be one of the {features} features, not {self.config.column!r}")
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
-        """Choose the `k` with the most; a value that is no number comes last, ties go by the order given."""
+        """Choose the `k` largest values; NaN comes last, ties keep the order of the candidates."""
         values = self._validated(features)[:, self.config.column]
         order = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[:k].astype(np.int32)
         return Slate(order, np.ones(len(order)), 0)

@@ -1,4 +1,4 @@
-"""What rewards tell of the weights of features: a Gaussian posterior from sums that add up."""
+"""A Gaussian posterior of the weights of features, from sums over events."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -19,54 +19,44 @@ from stream_app.bandit.kernels.linear_posterior import (
 from stream_app.bandit.policy import Features, Positions
 
 N_ITERATIONS: Final = 5
-"""Turns between the posterior and the chances of the places."""
+"""Updates of the examination probabilities, in turn with the posterior."""
 
 Vector = NDArray[np.float64]
 
 
 class LinearPosterior:
-    """Gaussian posterior of the weights θ in: reward of an item = chance that its place is looked at, times θ · x.
+    """Gaussian posterior of the weights θ in: reward of an item = examination probability of its position · θ · x.
 
-    Held are sums alone, each event weighted by its time: for every place the outer products of what was seen there,
-    and the features of what was rewarded times the value. They add up in any order, so what is seen and what comes
-    of it are folded apart, and replicas that saw the same hold the same but for rounding. From them follow, at the
-    first question after a change,
+    The state is sums over events, each weighted by its time: for every position the outer products of the features
+    of impressions, and the features of rewarded items times the value. Sums do not depend on the order of events,
+    so impressions and rewards are separate events, and replicas agree up to rounding. `refresh` computes
 
-        A = strength · I + Σ over places (chance of the place) · (Σ x xᵀ seen there)
+        A = strength · I + Σ over positions (examination probability) · (Σ x xᵀ of impressions there)
         A · mean = strength · prior + Σ (value / unit) · x
 
-    with all of the past decayed by the half-life but not the prior: without news A returns to the prior and never
-    becomes singular. A weight of one chance in A and none in the rewards is least squares for rewards whose variance
-    grows with their mean, as with rare clicks; it asks for no weight when a reward comes, and the chances of the
-    places may still be corrected when more is known.
+    with all events decayed by the half-life, but not the prior: without events A returns to the prior and never
+    becomes singular. The examination probability is a weight in A and not in the rewards, which is least squares
+    for rewards whose variance grows with their mean, such as rare clicks. Rewards need no weight when they come, and
+    later estimates of the examination probabilities apply to all earlier impressions.
 
-    To the features a 1 is added, whose weight is what items bring whatever their features; its prior counts for one
-    showing. The unit makes prior and exploration mean the same whether a reward is a click or a price: by default it
-    is the root of the mean square of the rewards, so that the variance of a showing is about the chance of a reward.
+    A constant feature 1 is appended; its weight, the intercept, has a prior of one impression. The unit makes prior
+    and exploration independent of the scale of rewards (clicks or prices): by default it is the root mean square of
+    the rewards, so the variance of the reward of an impression is about the probability of a reward.
 
     Parameters
     ----------
     features
-        Their number.
+        Number of features.
     prior_mean : ndarray of float64, shape (features,)
-        Weights before any reward, in units.
+        Prior mean of the weights, in units.
     prior_strength
-        Showings that the prior counts for.
+        Impressions that the prior counts for.
     half_life
-        Seconds in which an event loses half its weight; ``math.inf`` for no drift.
+        Seconds in which an event loses half its weight; ``math.inf`` for no decay.
     examination
         The position model.
     reward_scale
-        Value that counts as 1; None for the root of the mean square of the rewards.
-
-    Attributes
-    ----------
-    mean : ndarray of float64, shape (features + 1,)
-        Mean of the weights, in units, after `refresh`; the last is that of the 1.
-    lower : ndarray of float64, shape (features + 1, features + 1)
-        Cholesky factor of A, after `refresh`.
-    examination_probabilities : ndarray of float64, shape (places,)
-        How likely each place is to be looked at, against the first, after `refresh`.
+        Value that counts as 1; None for the root mean square of the rewards.
 
     References
     ----------
@@ -101,7 +91,7 @@ class LinearPosterior:
         if not prior_strength > 0:
             raise ValueError(f"prior_strength must be above 0, not {prior_strength!r}")
         if reward_scale is not None and not reward_scale > 0:
-            raise ValueError(f"unit must be above 0, not {reward_scale!r}")
+            raise ValueError(f"reward_scale must be above 0, not {reward_scale!r}")
         features += 1
         precision: Vector = np.full(features, float(prior_strength))
         precision[-1] = 1.0
@@ -122,7 +112,7 @@ class LinearPosterior:
         self.clear()
 
     def clear(self) -> None:
-        """Return to the prior."""
+        """Drop all events."""
         for array in self._sums:
             array[...] = 0.0
         self._scale = DecayScale(self._half_life)
@@ -149,59 +139,56 @@ class LinearPosterior:
         return self._sums.rewards
 
     def attach_arrays(self, *arrays: Vector) -> None:
-        """Keep further sums that are weighted by `weight` on the scale of these.
+        """Add arrays of sums that are weighted by `weight` and share the time scale.
 
-        Any event, also one that the further sums take no part in, may move the landmark: they are multiplied in
-        place then, so they must stay the same arrays.
+        Any event may move the landmark and multiply them in place, so the arrays must not be replaced.
         """
         self._scaled_arrays = (*self._scaled_arrays, *arrays)
 
     def weight(self, ts: float) -> float:
-        """Weight of an event; all sums are brought to its scale first."""
+        """Weight of an event; rescales all sums if the landmark moves."""
         self._stale = True
         return self._scale.weight(ts, self._scaled_arrays)
 
     def observe_impressions(self, features: Features, positions: Positions, ts: float) -> None:
-        """Fold items seen; see `stream_app.bandit.policy.Policy.observe_impressions`."""
+        """Add impressions; arguments as for `Policy.observe_impressions`."""
         sums = self._sums
         fold_impressions(features, positions, self.weight(ts), sums.outer, sums.features, sums.ranks)
 
     def reward(self, features: Features, position: int, value: float, ts: float, *, first: bool) -> None:
-        """Fold a reward; see `stream_app.bandit.policy.Policy.reward`."""
+        """Add a reward; arguments as for `Policy.reward`."""
         sums = self._sums
         fold_reward(features, position, value, first, self.weight(ts), sums.rewards, sums.ranks)
 
     @property
     def n_updates(self) -> int:
-        """Impression events and rewards folded."""
+        """Number of events added."""
         return self._scale.n_updates
 
     @property
     def decay_factor(self) -> float:
-        """What turns sums into sums decayed until the newest event."""
+        """Factor from sums to sums decayed until the newest event."""
         return self._scale.factor
 
     @property
     def decayed_impressions(self) -> float:
-        """Showings, decayed until the newest event."""
+        """Number of impressions, decayed until the newest event."""
         return self.decay_factor * float(self._sums.ranks[:, RankSum.IMPRESSIONS].sum())
 
     @property
     def stale(self) -> bool:
-        """Whether anything was folded since the last `refresh`."""
+        """Whether there were events since the last `refresh`."""
         return self._stale
 
     def refresh(self, target: Vector | None = None, reward_scale: float | None = None) -> None:
-        """Bring `mean`, `lower` and `examination_probabilities` up to date.
-
-        They are those of the prior where the sums give none.
+        """Update `mean`, `lower` and `examination_probabilities`; sums that give no finite result give the prior.
 
         Parameters
         ----------
         target : ndarray of float64, shape (features + 1,), optional
-            Stands in for the sum of value times features.
+            Replaces the sum of value times features.
         reward_scale
-            Stands in for the unit, where that is not set.
+            Unit, where the policy has no fixed one.
         """
         sums, prior = self._sums, self._prior
         if target is not None:
@@ -212,19 +199,19 @@ class LinearPosterior:
         self._stale = False
 
     def state(self) -> dict[str, Any]:
-        """All sums, as plain data."""
+        """All sums as plain data."""
         return {
             **{name: array.copy() for name, array in self._sums._asdict().items()},
             **self._scale.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take what `state` gave."""
+        """Restore a `state`."""
         self.clear()
         for name, array in self._sums._asdict().items():
             array[...] = state[name]
         self._scale.restore(state)
 
     def memory(self) -> int:
-        """Bytes held."""
+        """Memory in bytes."""
         return sum(each.nbytes for each in (*self._sums, *self._estimate))

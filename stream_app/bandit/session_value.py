@@ -1,4 +1,4 @@
-"""The worth of a choice for the rest of the visit, learned from what shoppers went on to choose."""
+"""The value of a choice for the rest of the session, learned from the choices that followed."""
 
 import math
 from collections.abc import Mapping
@@ -35,25 +35,25 @@ class SessionValueConfig(ThompsonConfig, frozen=True, kw_only=True):
 
 
 class SessionValue(Thompson):
-    """Shows what is worth most for the whole visit: a click that ends it is worth less than one that leads on.
+    """Maximizes the reward of the whole session: a click that ends it has less value than one that is followed up.
 
-    Two linear functions of the features, an actor that shows and a critic that judges:
+    Two linear functions of the features, an actor and a critic:
 
-    - the critic, U(x): rewards from a choice on, each step later discounted, once an item with features x was
-      chosen. Least-squares temporal differences with traces, LSTD(λ): after each choice
-      z ← discount · λ · z + x, and U solves (ridge · I + Σ z (x - discount · x')ᵀ) U = Σ z r, where x' is the next
-      choice of the visit, or 0 at its end. Sums again, which need no step size.
-    - the actor, V(x): what showing it is worth, which is its chance to be chosen times U. The linear posterior of
-      Thompson sampling, where the first reaction to an item of a list counts as a reward of U(x), by the newest
-      critic: A · mean = strength · prior + Σ x U(x). What follows from the same showing (a cart, a purchase) is part
-      of the first reaction's worth and is not counted twice.
+    - the critic, U(x): discounted rewards from a choice on, once an item with features x was chosen. Least-squares
+      temporal differences with traces, LSTD(λ): after each choice z ← discount · λ · z + x, and U solves
+      (ridge · I + Σ z (x - discount · x')ᵀ) U = Σ z r, where x' is the next choice of the session, or 0 at its end.
+      These are sums, too, and need no step size.
+    - the actor, V(x): the value of an impression, its probability of a choice times U. The linear posterior of
+      Thompson sampling, where the first reaction to an item of a list counts as a reward of U(x) by the current
+      critic: A · mean = strength · prior + Σ x U(x). Later reactions to the same impression (a cart, a purchase) are
+      part of the value of the first one and are not counted twice.
 
-    Decisions and propensities are those of Thompson sampling on V, that is randomised value functions.
+    Decisions and propensities are those of Thompson sampling on V, that is randomized value functions.
 
     Parameters
     ----------
     features
-        Their number.
+        Number of features.
     **parameters
         See `SessionValueConfig`.
 
@@ -64,13 +64,13 @@ class SessionValue(Thompson):
 
     Examples
     --------
-    Both are clicked alike, but after the second the shopper buys:
+    Both are clicked equally often, but only the second is bought:
 
     >>> policy = SessionValue(features=2, prior_weight=0.0, prior_strength=1.0)
-    >>> options, places = np.eye(2, dtype=np.float32), np.array([0, 1], np.int32)
-    >>> for visit in range(200):
-    ...     now, clicked = 10_000.0 * visit, visit % 2
-    ...     policy.observe_impressions(options, places, now)
+    >>> options, positions = np.eye(2, dtype=np.float32), np.array([0, 1], np.int32)
+    >>> for session in range(200):
+    ...     now, clicked = 10_000.0 * session, session % 2
+    ...     policy.observe_impressions(options, positions, now)
     ...     policy.reward(options[clicked], clicked, 1.0, now, item=1 + clicked, user="ann")
     ...     if clicked == 1:
     ...         policy.reward(options[1], 1, 10.0, now + 60, item=2, user="ann", first=False)
@@ -107,7 +107,7 @@ class SessionValue(Thompson):
         user: str = "",
         first: bool = True,
     ) -> None:
-        """Take a choice with its reward: the step from the visit's last choice to this one."""
+        """Learn a choice with its reward: the step from the last choice of the session to this one."""
         if not math.isfinite(value):
             return
         ts = float(ts)
@@ -130,10 +130,10 @@ class SessionValue(Thompson):
 
     @property
     def critic(self) -> NDArray[np.float64]:
-        """Weights of U, shape (features + 1,), the last of them what is added to all.
+        """Weights of U, intercept last, shape (features + 1,).
 
-        Within a visit that is short against the half-life, vᵀ Σ z (x - discount · x')ᵀ v is never below 0, so with
-        the ridge there is one solution. Where there is none, or none that is finite, it is the prior, 0.
+        In sessions that are short relative to the half-life, vᵀ Σ z (x - discount · x')ᵀ v is never below 0, so the
+        ridge makes the solution unique. Without a finite solution the weights are those of the prior, 0.
         """
         decay_factor = self._posterior.decay_factor
         matrix = decay_factor * self._critic_sums.lstd_matrix + self.config.ridge * np.eye(self.features + 1)
@@ -149,18 +149,18 @@ class SessionValue(Thompson):
         if self._posterior.stale:
             critic = self.critic
             critic_values = self._critic_sums.choice_products @ critic
-            # a first choice counts as a reward of what the critic says: their mean square is the unit
+            # a first choice counts as a reward of U(x); the unit is their root mean square
             square_sum, count = (
                 float(critic @ critic_values),
                 float(self._critic_sums.choice_products[-1, -1]),
             )
-            # after a long silence the count may have become 0 before the squares have
+            # after a long time without events the count may underflow before the squares
             reward_scale = math.sqrt(square_sum / count) if square_sum > 0 and count > 0 else 1.0
             self._posterior.refresh(critic_values + self._critic_sums.dislikes, reward_scale)
         return self._posterior
 
     def forget_user(self, user: str) -> None:
-        """Drop the shopper's open visit."""
+        """Drop the open session of a user."""
         self._sessions.forget(user)
 
     def _state(self) -> dict[str, Any]:
@@ -177,5 +177,5 @@ class SessionValue(Thompson):
         self._sessions.restore(state["sessions"])
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent."""
+        """Memory in bytes, to within a few percent."""
         return super().memory() + sum(each.nbytes for each in self._critic_sums) + self._sessions.memory()

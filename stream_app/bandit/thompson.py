@@ -1,4 +1,4 @@
-"""Linear Thompson sampling: follow a weighting drawn from the posterior."""
+"""Linear Thompson sampling: follow a weight vector sampled from the posterior."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -29,24 +29,24 @@ class ThompsonConfig(LinearConfig, frozen=True, kw_only=True):
 
 
 class Thompson(LinearPolicy):
-    """Thompson sampling with a linear Gaussian posterior, and propensities that are exact.
+    """Thompson sampling with a linear Gaussian posterior and exact propensities.
 
-    After each change of the posterior `draws` weightings are drawn from it; a decision follows one of them, chosen
-    by its seed. Each weighting has the law of the posterior, so a decision is one of Thompson sampling; and the
-    chance of each item in each place, given what the policy has learned, is the share of the weightings that put it
-    there: a number that needs no estimate, is never 0 for what is shown, and that a log can be weighted by.
+    After each change of the posterior, `draws` weight vectors are sampled from it; a decision follows one of them,
+    chosen by its seed. Each vector has the distribution of the posterior, so this is Thompson sampling; and the
+    propensity of an item at a position is the share of the vectors that put it there: exact, and never 0 for a
+    displayed item.
 
     Parameters
     ----------
     features
-        Their number.
+        Number of features.
     **parameters
         See `ThompsonConfig`.
 
     References
     ----------
     Agrawal, Goyal: Thompson sampling for contextual bandits with linear payoffs, ICML 2013. Lu, Van Roy: Ensemble
-    sampling, NeurIPS 2017 (acting by one of a finite sample of the posterior).
+    sampling, NeurIPS 2017 (decisions by a finite sample of the posterior).
 
     Examples
     --------
@@ -67,11 +67,11 @@ class Thompson(LinearPolicy):
         self._sampled_at = -1
 
     def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
-        """Choose the best `k` by one of the weightings."""
+        """Choose the best `k` by one of the weight vectors."""
         features = self._validated(features)
         posterior = self._refreshed_posterior()
         if self._sampled_at != posterior.n_updates:
-            # by the count of what was folded: a policy restored draws what the one before it drew
+            # seeded by the number of updates: a restored policy samples the same vectors
             start = np.uint64((self.config.seed * 0xD1342543DE82EF95 + posterior.n_updates) & UINT64_MASK)
             sample_weights(
                 posterior.mean, posterior.lower, float(self.config.exploration), start, self._weights
@@ -88,5 +88,5 @@ class Thompson(LinearPolicy):
         self._sampled_at = -1
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent."""
+        """Memory in bytes, to within a few percent."""
         return super().memory() + self._weights.nbytes

@@ -1,1 +1,4 @@
-"""Compiled inner loops of the policies."""
+"""Compiled inner loops of the policies.
+
+Columns are named by enums; related arrays are named tuples whose docs have shapes and dtypes. Output arrays come last.
+"""
