@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterable
 from typing import Any
 
+import kafka
 import msgspec
 from rich.console import Console
 
@@ -96,14 +97,12 @@ class PolicyControlClient:
         weights = assignment.weights or dict.fromkeys(POLICIES, 1.0)
         if not any(weight > 0 and name not in paused_policies for name, weight in weights.items()):
             raise UserError(
-                "Nobody would get a shopper: a policy with a weight must stay awake, and not rest by the guard "
-                "either. `headrace policies` shows who rests; `headrace policies resume` brings one back."
+                "No policy would get users: one with a weight must stay active, neither paused by an operator nor by "
+                "the guardrail. `headrace policies` shows the paused ones; `headrace policies resume` resumes one."
             )
         assignment = control_state.with_effective_time(assignment, self.settings.control_policy)
-        from kafka import KafkaProducer  # noqa: PLC0415  # heavy, and only this needs it
-
         with broker_errors(self.settings.broker):
-            producer: Any = KafkaProducer(bootstrap_servers=self.settings.broker.split(","), acks="all")
+            producer: Any = kafka.KafkaProducer(bootstrap_servers=self.settings.broker.split(","), acks="all")
             try:
                 future = producer.send(
                     CONTROL.name,

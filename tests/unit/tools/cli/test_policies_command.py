@@ -232,7 +232,7 @@ def with_two_periods(runner: CommandRunner, monkeypatch: pytest.MonkeyPatch) -> 
 def test_metrics_start_when_the_assignment_last_changed(with_two_periods: CommandRunner) -> None:
     stdout = with_two_periods.headrace().stdout
     assert stdout.splitlines()[0] == (
-        "Since 2026-11-24 18:00 UTC, when the split last changed; `--all` takes all that Kafka keeps."
+        "Since 2026-11-24 18:00 UTC, when the split last changed; `--all` includes all lists that Kafka retains."
     )
     assert table_rows(stdout)["fixed"][1:4] == ["900", "900", "0.5000"]
     assert table_rows(stdout)["thompson"][1:4] == ["100", "100", "0.5000"]
@@ -248,8 +248,8 @@ def test_all_option_warns_about_the_changed_assignment(
 ) -> None:
     stdout = with_two_periods.headrace(*options).stdout
     assert stdout.splitlines()[0] == (
-        "Of all that Kafka keeps. The split changed on 2026-11-24 18:00 UTC: "
-        "policies had their lists at different times."
+        "All lists that Kafka retains. The split changed on 2026-11-24 18:00 UTC: "
+        "the policies' lists are of different times."
     )
     assert table_rows(stdout)["fixed"][2] == "1,000"
     told = with_two_periods.document(*options)
@@ -316,7 +316,7 @@ def test_the_period_is_the_same_after_compaction(runner: CommandRunner) -> None:
 def test_output_defines_clicks(runner: CommandRunner) -> None:
     for stdout in (runner.headrace().stdout, runner.headrace("--help").stdout):
         words = " ".join(stdout.split())
-        assert "first good reaction" in words
+        assert "first positive reaction" in words
         assert "a click, a cart, a wishlist or a share" in words
 
 
@@ -411,7 +411,7 @@ def test_without_a_published_assignment_the_workers_settings_hold(runner: Comman
     runner.headrace("pause", "thompson")
     stdout = runner.headrace().stdout
     assert (
-        "No `share` was said yet: workers split shoppers by their own HEADRACE_POLICIES "
+        "No split was published by `share`: workers split users by their own HEADRACE_POLICIES "
         "(in this shell: fixed=0.5, thompson=0.5)."
     ) in stdout
     rows = table_rows(stdout)
@@ -421,7 +421,7 @@ def test_without_a_published_assignment_the_workers_settings_hold(runner: Comman
         "thompson": None,
     }
     runner.headrace("share", "fixed=1", "linucb=1")
-    assert "No `share` was said" not in runner.headrace().stdout
+    assert "No split was published" not in runner.headrace().stdout
 
 
 def test_control_has_all_users_when_all_policies_are_paused(runner: CommandRunner) -> None:
@@ -436,7 +436,7 @@ def test_policy_paused_by_the_guardrail_is_displayed_as_such(runner: CommandRunn
     runner.guardrail_pauses("thompson")
     stdout = runner.headrace().stdout
     assert table_rows(stdout)["thompson"][0] == "paused"
-    assert "Paused by the guardrail: thompson (`headrace policies resume` undoes it)." in stdout
+    assert "Paused by the guardrail: thompson (`headrace policies resume` resumes them)." in stdout
     told = runner.document()
     assert told["operator"]["paused"] == []
     assert told["guardrail"]["paused"] == ["thompson"]
@@ -448,7 +448,7 @@ def test_last_active_policy_cannot_be_paused(runner: CommandRunner) -> None:
     runner.guardrail_pauses("thompson")
     result = runner.headrace("pause", "fixed")
     assert result.status != 0
-    assert "Nobody would get a shopper" in result.stderr
+    assert "No policy would get users" in result.stderr
     assert runner.document()["policies"]["fixed"]["share"] == 1.0
 
 
@@ -500,8 +500,8 @@ def test_policy_paused_by_the_guardrail_is_trusted_after_resume(
 
 def test_help_explains_which_policies_the_guardrail_leaves_alone(runner: CommandRunner) -> None:
     stdout = " ".join(runner.headrace("resume", "--help").stdout.split())
-    assert "that the guard has put to rest it leaves alone from now on" in stdout
-    assert "it may put to rest again" in stdout
+    assert "A policy that the guardrail had paused is exempt from the guardrail from now on" in stdout
+    assert "one that only an operator had paused is not" in stdout
 
 
 # What goes wrong
@@ -518,7 +518,7 @@ def test_help_explains_which_policies_the_guardrail_leaves_alone(runner: Command
         (("share", "fixed=0"), "one policy at least needs a weight above 0."),
         (("share", "fixed=1", "fixed=2"), "fixed is given two weights."),
         (("pause", "linucbb"), "There is no policy 'linucbb'; there are fixed, popularity, thompson,"),
-        (("pause", *POLICIES), "Nobody would get a shopper"),
+        (("pause", *POLICIES), "No policy would get users"),
         (("resume", "thomson"), "There is no policy 'thomson'; there are fixed, popularity, thompson,"),
     ],
 )
