@@ -1,7 +1,7 @@
-"""Policies at work on the lists of shoppers, and how they compare.
+"""Live policies on the lists of users, and their comparison: an experimentation platform.
 
-Pure as the ranker is. `control` is what has been said of the split of shoppers, `shares` says which policy a shopper
-belongs to, `features` what a policy goes by, `item_rates` holds what was clicked of what was shown, `policies` puts
-them together and learns from rewards; `comparison` keeps the figures of each policy, `confidence` their intervals,
-and `guard` says which policy has to stop.
+Pure: no clock, no Kafka. `control` folds the assignments on the topic ``control``, `assignment` gives each user a
+policy, `policy_features` computes the features of candidates from `item_rates` and `ignored_impressions`,
+`feature_rows` packs them for the log, and `live_policies` chooses lists and learns from rewards. `comparison` has the
+metrics of each policy, `confidence_sequence` their intervals, and `guardrail` finds the policies to pause.
 """

@@ -1,4 +1,4 @@
-"""Which policy a shopper belongs to: by a hash of who they are, so that it stays."""
+"""Assignment of users to policies by a hash, so that it is stable."""
 
 import math
 from collections.abc import Collection, Mapping
@@ -10,25 +10,26 @@ _UINT64_MASK: Final = (1 << 64) - 1
 
 
 class Assignment:
-    """Splits shoppers between policies by weights.
+    """Splits users between policies by weights.
 
-    Every shopper has a number of each policy, by a hash of both; theirs is the policy whose number, its logarithm
-    divided by the weight, is largest. So each policy gets its share of the shoppers; a shopper keeps their policy as
-    long as the weights stay; and when one weight changes, nobody moves but to or from that policy.
+    A hash of user and policy gives a uniform number u; a user gets the policy with the largest log(u) / weight. Each
+    policy thus gets its fraction of the users, a user keeps the policy while the weights stay, and a change of one
+    weight only moves users to or from that policy.
 
     Parameters
     ----------
     weights
-        Of each policy, 0 or more; what counts is their ratio.
+        Weight of each policy, 0 or more; only ratios count.
     paused
-        Policies that get nobody for now, whatever their weight.
+        Policies that get no users, whatever their weight.
     control
-        The policy that gets everybody where all that have a weight rest. Where it has none itself, none rests then.
+        The policy that gets all users if all policies with a weight are paused. If it has no weight itself, the
+        pauses are ignored in that case.
 
     Raises
     ------
     ValueError
-        If a weight is below 0, or no number, or none is above 0.
+        If a weight is negative or not finite, or none is above 0.
 
     References
     ----------
@@ -38,9 +39,9 @@ class Assignment:
     Examples
     --------
     >>> assignment = Assignment({"thompson": 0.9, "fixed": 0.1})
-    >>> of = [assignment.policy_of(f"shopper {n}") for n in range(1000)]
-    >>> of.count("thompson")
-    897
+    >>> policies = [assignment.policy_of(f"user {n}") for n in range(1000)]
+    >>> policies.count("thompson")
+    911
     >>> assignment.fraction("thompson")
     0.9
     """
@@ -58,14 +59,14 @@ class Assignment:
         active = {name: weight for name, weight in weighted.items() if name not in self.paused}
         fallback = {control: weighted[control]} if control in weighted else weighted
         self._active: Final = active or fallback
-        # by the largest: the logarithms below are divided by them, and what counts is their ratio
+        # relative to the largest: logarithms are divided by tiny weights otherwise
         top = max(self._active.values())
         self._salts: Final = [
             (name, stable_hash(name) | 1, weight / top) for name, weight in self._active.items()
         ]
 
     def policy_of(self, user_id: str) -> str:
-        """The policy that a shopper belongs to."""
+        """The policy of a user."""
         salts = self._salts
         if len(salts) == 1:
             return salts[0][0]
@@ -78,12 +79,12 @@ class Assignment:
         return chosen
 
     def fraction(self, policy: str) -> float:
-        """The share of the shoppers that a policy gets, from 0 to 1."""
+        """Fraction of the users that a policy gets, from 0 to 1."""
         return self._active.get(policy, 0.0) / sum(self._active.values())
 
 
 def _mix64(word: int) -> int:
-    """A 64-bit word whose every bit depends on all of the given one (the end of MurmurHash3, as in SplitMix64)."""
+    """Mix a 64-bit word so that every output bit depends on every input bit (the finalizer of SplitMix64)."""
     word = ((word ^ (word >> 30)) * 0xBF58476D1CE4E5B9) & _UINT64_MASK
     word = ((word ^ (word >> 27)) * 0x94D049BB133111EB) & _UINT64_MASK
     return word ^ (word >> 31)

@@ -1,4 +1,4 @@
-"""What each policy's lists have come to, with intervals by shopper."""
+"""Metrics of the lists of each policy, with intervals over users."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
@@ -17,38 +17,38 @@ _CLICK_KINDS: Final = frozenset({RewardKind.CLICK, RewardKind.CART, RewardKind.W
 
 
 class ListMetric(IntEnum):
-    """What is counted for each list that was seen."""
+    """Metrics per list seen."""
 
     CLICKS = 0
-    """Items whose first good reaction was a click, a cart, a wishlist or a share, each once a list.
+    """Items whose first positive reaction was a click, a cart, a wishlist or a share, each once a list.
 
-    So a shop that tells of carts and not of the clicks before them has clicks too; a like or a purchase with nothing
-    before it counts for none.
+    A shop that reports carts without the clicks before them thus has clicks, too; a like or a purchase without an
+    earlier reaction is not a click.
     """
     PURCHASES = 1
-    """Lines bought from lists."""
+    """Order lines attributed to lists."""
     REVENUE = 2
-    """Price times quantity of these."""
+    """Price times quantity of these order lines."""
     VALUE = 3
-    """Rewards, by the settings' weights."""
+    """Rewards, weighted by the settings."""
 
 
 _N_METRICS: Final = len(ListMetric)
 
 
 class PolicyMetrics:
-    """Sums over the lists of one policy, and their squares by shopper.
+    """Sums over the lists of a policy, and sums of squares over users.
 
     Attributes
     ----------
     lists
-        Lists that were seen.
+        Lists seen.
     lists_with_impression
-        Of them, those that are known to have been seen from an impression event, and not from a reaction.
+        Those with an impression event; the others are known to be seen from a reaction alone.
     users
-        Shoppers who saw one.
-    sums : ndarray of float64, shape (figures,)
-        Of each `ListMetric`.
+        Users who saw a list.
+    sums : ndarray of float64, shape (len(ListMetric),)
+        Sum of each metric.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class PolicyMetrics:
         self._cross_sums: NDArray[np.float64] = np.zeros(_N_METRICS)
 
     def replace(self, previous: NDArray[np.float64], updated: NDArray[np.float64]) -> None:
-        """Put what a shopper has come to in place of what they had: lists, and each figure."""
+        """Replace the sums of a user: lists seen, then each metric."""
         lists, previous_lists = updated[0], previous[0]
         self.users += int(previous_lists == 0 and lists > 0)
         self.lists += lists - previous_lists
@@ -71,15 +71,15 @@ class PolicyMetrics:
         self._cross_sums += lists * updated[1:] - previous_lists * previous[1:]
 
     def mean(self, metric: ListMetric) -> float:
-        """A figure per list seen; 0 before the first."""
+        """Mean of a metric per list seen; 0 without lists."""
         return float(self.sums[metric] / self.lists) if self.lists else 0.0
 
     def deviation(self, metric: ListMetric) -> float:
-        """Standard deviation of a figure per list seen, over shoppers.
+        """Standard deviation of a metric per list seen, over users.
 
-        Lists of one shopper are not independent: the variance is that of a ratio of sums over shoppers (linearised).
-        One shopper more than there were, with one reaction of the usual size, is counted in: of rare reactions none
-        may have come yet, and that they have no spread is not to be concluded.
+        Lists of a user are not independent: the variance is that of a ratio of sums over users (linearized). One
+        additional user with one reaction of the typical size is included, so that rare reactions that have not come
+        yet do not give a deviation of 0.
         """
         mean, n = self.mean(metric), self.users
         if not n:
@@ -94,16 +94,16 @@ class PolicyMetrics:
     def interval(
         self, metric: ListMetric, level: float = CONFIDENCE_LEVEL, min_deviation: float = 0.0
     ) -> AnytimeInterval:
-        """A figure per list seen, with an interval that holds whenever one looks; what it counts is shoppers.
+        """Mean of a metric per list seen, with a confidence sequence over users.
 
         Parameters
         ----------
         metric
-            Which.
+            The metric.
         level
-            Chance that it holds the truth at all times.
+            Probability that the interval covers the true mean at all times.
         min_deviation
-            A deviation that is taken at the least.
+            Lower bound of the standard deviation.
         """
         mean = self.mean(metric)
         width = half_width(self.users, level)
@@ -113,7 +113,7 @@ class PolicyMetrics:
         return AnytimeInterval(mean, float(mean - width * deviation), float(mean + width * deviation))
 
     def state(self) -> State:
-        """All sums."""
+        """All sums as plain data."""
         return {
             "lists": self.lists,
             "lists_with_impression": self.lists_with_impression,
@@ -125,7 +125,7 @@ class PolicyMetrics:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what `state` was taken from."""
+        """Restore a `state`."""
         self.lists, self.users = float(state["lists"]), int(state["users"])
         self.lists_with_impression = int(state["lists_with_impression"])
         self._squared_lists = float(state["squared_lists"])
@@ -134,26 +134,27 @@ class PolicyMetrics:
 
 
 class PolicyComparison:
-    """Keeps the figures of every policy, from the rewards; a listener of the models.
+    """Metrics of every policy, from rewards; a learner of the models.
 
-    They are of one period, in which shoppers were split alike: where shares change on the way, policies have their
-    lists at different times, and one that got most of them in a bad week looks worse than it is (Simpson's paradox).
-    So whoever changes the split calls `start_period`. What counts is when a list was made, not when somebody reacted
-    to it: else a policy that lost its shoppers would go on to collect the purchases of its old lists, without the
-    lists.
+    They are of one period with a constant split of the users: if the split changes, the policies' lists are of
+    different times, and a policy with most of its lists in a bad week looks worse than it is (Simpson's paradox). A
+    change of the split therefore calls `start_period`. A list belongs to the period in which it was published, not to
+    that of the reaction: otherwise a policy that lost its users would continue to collect purchases from old lists,
+    without the lists.
 
     Parameters
     ----------
     max_users
-        Shoppers whose own sums are held, the latest; what older ones have come to stays in the figures, and if they
-        return they count as someone else.
+        Maximum number of users with sums of their own; the least recent ones are evicted. Their share of the metrics
+        stays, and if they return they count as new users.
 
     Attributes
     ----------
     policies
-        Figures by policy.
+        Metrics by policy.
     since
-        Lists published before it are left out; seconds since the epoch by the broker's clock, 0 for none.
+        Start of the period, seconds since the epoch by the broker's clock: lists published before are ignored. 0 for
+        no start.
 
     Examples
     --------
@@ -178,7 +179,7 @@ class PolicyComparison:
         self._clear()
 
     def start_period(self, ts: float) -> bool:
-        """Begin anew with the lists published from a time on.
+        """Drop all metrics and start a period.
 
         Parameters
         ----------
@@ -188,8 +189,8 @@ class PolicyComparison:
         Returns
         -------
         bool
-            False if it is not after `since`: nothing has changed then, so that what is said once more, as after a
-            restart with a snapshot, costs no figures.
+            False, without any change, if `ts` is not after `since`: an assignment that is read again after a restart
+            must not drop the metrics of the snapshot.
         """
         if ts <= self.since:
             return False
@@ -202,10 +203,10 @@ class PolicyComparison:
         self._users: OrderedDict[tuple[str, str], NDArray[np.float64]] = OrderedDict()
 
     def on_interaction(self, interaction: Interaction) -> None:
-        """What was done without a list counts for no policy."""
+        """Ignore interactions: they belong to no list."""
 
     def on_reward(self, reward: Reward) -> None:
-        """Count a reward, unless its list is of before `since`."""
+        """Count a reward, unless its list was published before `since`."""
         if reward.ts - reward.delay < self.since:
             return
         metrics = self.policies.get(reward.policy)
@@ -232,18 +233,18 @@ class PolicyComparison:
         self._users[key] = updated
 
     def forget_user(self, user: str) -> None:
-        """Drop what is held of a shopper by name; the sums stay."""
+        """Drop the sums of a user; the metrics stay."""
         for policy in self.policies:
             self._users.pop((user, policy), None)
 
     def forget_items(self, items: Items) -> None:
-        """Nothing is held of single items."""
+        """Do nothing: there is no data of single items."""
 
     def state(self) -> State:
-        """All figures, as plain data."""
+        """All metrics as plain data."""
         return versioned_state(
             self.name,
-            {"max_shoppers": self._limit},
+            {"max_users": self._limit},
             since=self.since,
             policies={name: metrics.state() for name, metrics in self.policies.items()},
             users=[list(key) for key in self._users],
@@ -251,14 +252,14 @@ class PolicyComparison:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what `state` was taken from.
+        """Restore a `state`.
 
         Raises
         ------
         ValueError
-            If it was taken with another bound.
+            If it was taken with another `max_users`.
         """
-        verify_state(state, self.name, {"max_shoppers": self._limit})
+        verify_state(state, self.name, {"max_users": self._limit})
         self.since = float(state["since"])
         self._clear()
         for name, saved in state["policies"].items():
@@ -268,5 +269,5 @@ class PolicyComparison:
             self._users[str(user), str(policy)] = row
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent."""
+        """Memory in bytes, to within a few percent."""
         return 400 * len(self._users)

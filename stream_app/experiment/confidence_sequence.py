@@ -1,16 +1,16 @@
-"""Intervals that hold at any time one looks, for means of shoppers."""
+"""Confidence sequences: intervals of means over users that hold at all times."""
 
 import math
 from typing import Final, NamedTuple
 
 CONFIDENCE_LEVEL: Final = 0.95
-"""Chance that a sequence of intervals holds the truth at all times."""
+"""Probability that a sequence of intervals covers the true mean at all times."""
 
 OPTIMAL_AT_USERS: Final = 1_000
-"""Shoppers at which the intervals are narrowest for their number."""
+"""Number of users at which the intervals are tightest."""
 
 MIN_USERS: Final = 30
-"""Shoppers below which nothing is said: the normal approximation needs some."""
+"""Number of users below which intervals are infinite: the normal approximation needs some."""
 
 
 class AnytimeInterval(NamedTuple):
@@ -24,9 +24,9 @@ class AnytimeInterval(NamedTuple):
 def half_width(n: float, level: float = CONFIDENCE_LEVEL) -> float:
     """Half the width of the interval of a mean of `n` values of variance 1.
 
-    The asymptotic confidence sequence: with m the mean of n values and s their deviation, m ± s half_width(n) holds
-    the truth for all n at once, with a chance of at least `level`, as fixed-sample intervals by the central limit
-    theorem do for one n. So one may look, and stop, whenever one likes.
+    The asymptotic confidence sequence: with m the mean of n values and s their standard deviation,
+    m ± s half_width(n) covers the true mean for all n at once with a probability of at least `level`, as intervals by
+    the central limit theorem do for one n. So results may be read, and an experiment stopped, at any time.
 
     References
     ----------
@@ -35,7 +35,7 @@ def half_width(n: float, level: float = CONFIDENCE_LEVEL) -> float:
 
     Examples
     --------
-    Wider than 1.96 / sqrt(n), the price of looking at any time:
+    Wider than 1.96 / sqrt(n), the cost of validity at all times:
 
     >>> round(half_width(1_000) / (1.96 / 1_000 ** 0.5), 2)
     1.55

@@ -1,4 +1,4 @@
-"""What has been said of the split of shoppers between policies: a fold of the topic ``control``."""
+"""The current assignment of users to policies: a fold of the topic ``control``."""
 
 import math
 from collections.abc import Mapping
@@ -13,24 +13,24 @@ from topics.records import GUARDRAIL, PolicyAssignment
 _decoder: Final = msgspec.json.Decoder(PolicyAssignment)
 
 OPERATOR_KEY: Final = b"assignment"
-"""The key of an operator's word."""
+"""Record key of an operator's assignment."""
 
 
 class ControlState(NamedTuple):
-    """What holds of what was said.
+    """The assignments in effect.
 
-    It needs no more than what compaction leaves, the newest word of each key: a word replaces another of its key as a
-    whole, and carries the time from which the split holds (`PolicyAssignment.effective_time`). The guardrail has a
-    key for each policy, so that what the guards of two workers say at once adds up.
+    The fold needs only the newest record of each key, which compaction retains: a record replaces the one before of
+    its key as a whole, and has the time since which the split is in effect (`PolicyAssignment.effective_time`). The
+    guardrail has a key for each policy, so that concurrent records of two workers add up.
 
     Attributes
     ----------
     operator
-        What an operator said last.
+        Latest assignment of an operator.
     guardrail
-        What the guard said last, by key.
+        Latest assignments of the guardrail, by key.
     effective_time
-        When the split last changed, seconds since the epoch by the broker's clock; 0 where it never did.
+        Time of the last change of the split, seconds since the epoch by the broker's clock; 0 without a change.
 
     Examples
     --------
@@ -43,7 +43,7 @@ class ControlState(NamedTuple):
     >>> sorted(state.paused), state.effective_time
     (['b'], 300.0)
 
-    That the guard rests b again changes nothing, nor do an operator's other weights of the same ratio:
+    Neither a second pause of b nor weights of the same ratio change the split:
 
     >>> same_ratio = PolicyAssignment(weights={"a": 2, "b": 9, "c": 2}, guardrail_exempt=("a",))
     >>> [state.with_effective_time(each, "a").effective_time for each in (assignment, same_ratio)]
@@ -56,34 +56,34 @@ class ControlState(NamedTuple):
 
     @property
     def paused_by_guardrail(self) -> frozenset[str]:
-        """The policies at rest by the guard's words: those that the operator does not trust."""
+        """Policies paused by the guardrail, without those that the operator exempts."""
         named = {name for assignment in self.guardrail.values() for name in assignment.paused}
         return frozenset(named.difference(self.operator.guardrail_exempt))
 
     @property
     def paused(self) -> frozenset[str]:
-        """The policies at rest by anybody's word."""
+        """Policies paused by the guardrail or an operator."""
         return self.paused_by_guardrail.union(self.operator.paused)
 
     def split(self, control: str) -> Assignment | None:
-        """How shoppers are split; None where nobody has said any weights, so that each worker's settings hold.
+        """The split of users; None before the first weights, where each worker uses its own settings.
 
         Parameters
         ----------
         control
-            The policy that gets everybody where all rest.
+            The policy that gets all users if all policies are paused.
         """
         return Assignment(self.operator.weights, self.paused, control) if self.operator.weights else None
 
     def apply(self, key: bytes, assignment: PolicyAssignment, at: float) -> "ControlState":
-        """What holds after one more record.
+        """The state after one more record.
 
         Parameters
         ----------
         key, assignment
-            What it says.
+            Key and value of the record.
         at
-            The broker's time of it, seconds since the epoch.
+            Timestamp of the record by the broker, seconds since the epoch.
         """
         effective_time = at if assignment.effective_time is None else assignment.effective_time
         return self._with_assignment(key, assignment)._replace(
@@ -114,12 +114,12 @@ class ControlState(NamedTuple):
 
 
 def parse_assignment(value: bytes) -> PolicyAssignment:
-    """What a record says.
+    """Decode and validate a record.
 
     Raises
     ------
     ValueError
-        If that is nothing that could hold.
+        If the JSON or a weight is invalid.
 
     Examples
     --------
@@ -137,7 +137,7 @@ def parse_assignment(value: bytes) -> PolicyAssignment:
 
 
 def assignment_key(assignment: PolicyAssignment) -> bytes:
-    """The key under which a word is said; the guard says one of each policy.
+    """The record key of an assignment; the guardrail has one for each policy.
 
     Examples
     --------

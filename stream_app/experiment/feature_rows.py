@@ -1,4 +1,4 @@
-"""Rows of features as they are logged: each says which features it holds."""
+"""Rows of features as they are logged, each with a version of the features."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -7,17 +7,17 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-_NAN: Final = 0x7C00  # the exponent of the float16 that are no numbers
+_NAN: Final = 0x7C00  # exponent of the NaN of float16
 _PAYLOAD_MASK: Final = 0x3FF
 
 BYTES_PER_VALUE: Final = 2
-"""Bytes a feature, and a stamp."""
+"""Bytes of a feature, and of the version."""
 
 
 def features_version_of(names: Sequence[str]) -> int:
-    """A stamp of features, by their names in their order: one of 2,046 16-bit words that are no number as float16.
+    """The version of features: a hash of their names in order, one of the 2,046 NaN of float16.
 
-    No feature looks like it, so rows that begin with one are told from those that have none.
+    Features are never NaN, so rows with a version differ from rows without one.
 
     Examples
     --------
@@ -32,14 +32,14 @@ def features_version_of(names: Sequence[str]) -> int:
 
 
 def pack_rows(features: NDArray[np.float32], features_version: int) -> bytes:
-    """Rows as they are logged: a stamp and float16, each row after the other.
+    """Pack features for the log: row by row, the version and the features as float16.
 
     Parameters
     ----------
     features : ndarray of float32, shape (n, d)
-        Each a number within what float16 holds.
+        Finite and in the range of float16.
     features_version
-        Of the features.
+        Version of the features.
 
     Examples
     --------
@@ -53,16 +53,16 @@ def pack_rows(features: NDArray[np.float32], features_version: int) -> bytes:
 
 
 def unpack_rows(raw: bytes, width: int, features_version: int) -> NDArray[np.float32] | None:
-    """The rows of what was logged; None where there are none, or any is of other features.
+    """Unpack logged rows; None if there are none, or one has another version.
 
     Parameters
     ----------
     raw
-        What `pack_rows` gave, or several of these together.
+        One or more outputs of `pack_rows`, concatenated.
     width
-        Features of a row.
+        Number of features of a row.
     features_version
-        Of the features.
+        Expected version.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def unpack_rows(raw: bytes, width: int, features_version: int) -> NDArray[np.flo
 
 
 def read_features_version(raw: bytes) -> int:
-    """The stamp that logged rows begin with; 0 where they have none.
+    """The version that logged rows start with; 0 without one.
 
     Examples
     --------

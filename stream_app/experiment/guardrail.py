@@ -1,4 +1,4 @@
-"""Which policies are surely worse than the control, and have to rest."""
+"""Policies that are significantly worse than the control and must be paused."""
 
 from collections.abc import Collection
 from typing import NamedTuple
@@ -8,16 +8,16 @@ from stream_app.experiment.confidence_sequence import CONFIDENCE_LEVEL, AnytimeI
 
 
 class GuardrailViolation(NamedTuple):
-    """A policy that is surely worse than the control.
+    """A policy that is significantly worse than the control.
 
     Attributes
     ----------
     policy
-        Which.
+        Name of the policy.
     metric
-        By what.
+        The metric compared.
     measured, control
-        What it comes to per list, with intervals.
+        Mean per list of the policy and of the control, with intervals.
     """
 
     policy: str
@@ -33,27 +33,26 @@ def guardrail_violations(
     metric: ListMetric = ListMetric.VALUE,
     paused: Collection[str] = (),
 ) -> list[GuardrailViolation]:
-    """The policies whose figure is surely more than a margin below the control's.
+    """Find the policies whose metric is significantly more than a margin below the control's.
 
-    The intervals hold at any time one looks, so this may be asked as often as one likes; of all that are as good as
-    the control less the margin, about 1 - `confidence_sequence.CONFIDENCE_LEVEL` a policy at most are ever found. A
-    policy's deviation is taken to be the control's at the least: of one with few shoppers no reaction may have come
-    yet.
+    The intervals hold at all times, so this may be called any number of times: the probability that a policy as good
+    as the control less the margin is ever found is at most about 1 - `confidence_sequence.CONFIDENCE_LEVEL`. The
+    control's standard deviation is a lower bound of a policy's: one with few users may have no reactions yet.
 
-    Where lists are known to be seen from reactions alone, nobody knows how many were seen without: nothing is found.
+    Without impression events the number of lists seen without a reaction is unknown, and nothing is found.
 
     Parameters
     ----------
     comparison
-        What the policies have come to.
+        Metrics of the policies.
     control
-        The policy that the others are held against.
+        The policy that the others are compared with.
     margin
-        Share of the control's figure that another may lack, from 0.
+        Tolerated loss relative to the control's metric, from 0.
     metric
-        What is compared.
+        The metric compared.
     paused
-        Policies that rest already.
+        Policies that are paused already; they are skipped.
     """
     metrics_by_policy = comparison.policies
     if control not in metrics_by_policy or not metrics_by_policy[control].lists_with_impression:

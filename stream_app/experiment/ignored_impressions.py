@@ -1,4 +1,4 @@
-"""What each shopper was shown lately and passed over: the news that no model of choices has."""
+"""Impressions that users ignored: information that models of choices do not have."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -18,25 +18,25 @@ from stream_app.models.model_state import State, grow, verify_state, versioned_s
 from topics.records import NON_POSITIVE, Reward
 
 MAX_IMPRESSIONS: Final = 64
-"""Items seen that are remembered of a shopper, the latest; one that is seen three times counts three times."""
+"""Impressions and choices held for each user, the latest ones."""
 
 
 class IgnoredImpressions:
-    """Remembers the items that each shopper saw on their last lists, until they choose them.
+    """The impressions of each user on the last lists seen, until the item is chosen (impression discounting).
 
-    What it goes by is rewards alone, which come in the order of the shopper's events, so every replica and every
-    replay holds the same. An item counts again for each list that it is seen on. How likely a place was looked at is
-    told when the sums are asked for, and not when it was seen: by what is known of the places by then.
+    The only input is rewards, which are in the order of the user's events, so all replicas and replays agree. Each
+    list with the item counts. Examination probabilities are applied by `lookup`, not when an impression is recorded:
+    later estimates apply to earlier impressions.
 
-    Time is counted in lists seen. The broker dates rewards and the shop dates events; the two agree only where events
-    come as they happen, and what is read a week later is to mean the same.
+    Age is the number of lists seen since. Times would not do: rewards have the broker's times and events those of the
+    shop, which agree only for live events, and a replay a week later must give the same result.
 
     Parameters
     ----------
     max_users
-        Shoppers remembered; beyond it those go whose last reward is oldest.
+        Maximum number of users held; beyond it the user with the oldest last reward is evicted.
     decay
-        What a list counts, against one that was seen a list later, in `ImpressionHistory.decayed`.
+        Weight of a list relative to the next one, in `ImpressionHistory.decayed`.
 
     References
     ----------
@@ -57,7 +57,7 @@ class IgnoredImpressions:
     name: Final = "ignored_impressions"
 
     def __init__(self, max_users: int = 20_000, decay: float = 0.9) -> None:
-        self._parameters = {"max_shoppers": max_users, "decay": decay, "impressions": MAX_IMPRESSIONS}
+        self._parameters = {"max_users": max_users, "decay": decay, "impressions": MAX_IMPRESSIONS}
         self._max_users = max_users
         self._decay = decay
         self._clear()
@@ -69,7 +69,6 @@ class IgnoredImpressions:
     def _ensure_capacity(self, rows: int) -> None:
         if not rows:
             self._items: Items = np.full((64, MAX_IMPRESSIONS), NO_ITEM, np.int32)
-            # below 0 for a choice
             self._ranks: NDArray[np.int16] = np.zeros((64, MAX_IMPRESSIONS), np.int16)
             self._lists: NDArray[np.int32] = np.zeros((64, MAX_IMPRESSIONS), np.int32)
             self._written: NDArray[np.int64] = np.zeros(64, np.int64)
@@ -85,16 +84,16 @@ class IgnoredImpressions:
         self._lists_seen[rows] = 0
 
     def on_reward(self, reward: Reward, seen: Items, item: int) -> None:
-        """Take a reward.
+        """Record impressions and a choice.
 
         Parameters
         ----------
         reward
-            What was seen of a list for the first time, and what was chosen.
+            The reward, with the items seen for the first time.
         seen : ndarray of int32, shape (m,)
-            Integers of its seen items, below 0 where unknown.
+            Indices of its seen items; negative for unknown items.
         item
-            Integer of what was chosen, below 0 where unknown or nothing.
+            Index of the chosen item; negative if unknown or none.
         """
         row = self._users.index(reward.user_id, reward.ts)
         self._ensure_capacity(row + 1)
@@ -112,18 +111,18 @@ class IgnoredImpressions:
     def lookup(
         self, user: str, items: Items, n_recent: int, examination_probabilities: NDArray[np.float64]
     ) -> ImpressionHistory:
-        """What a shopper made of some items.
+        """Impressions and choices of some items by a user.
 
         Parameters
         ----------
         user
-            The shopper.
+            User id.
         items : ndarray of int32, shape (n,)
             Distinct items.
         n_recent
-            How many of the lists they saw are the last ones.
-        examination_probabilities : ndarray of float64, shape (places,)
-            How likely each place is looked at; what lies lower counts as the last.
+            Number of the last lists seen that count as recent.
+        examination_probabilities : ndarray of float64, shape (positions,)
+            Examination probability of each position; lower ones count as the last.
         """
         history = ImpressionHistory(np.zeros(len(items)), np.zeros(len(items)), np.zeros(len(items)))
         row = self._users.find(user)
@@ -141,16 +140,16 @@ class IgnoredImpressions:
         return history
 
     def forget_user(self, user: str) -> None:
-        """Drop what is held of a shopper."""
+        """Drop the data of a user."""
         self._users.forget(user)
 
     def forget_items(self, items: Items) -> None:
-        """Drop what is held of items."""
+        """Drop the data of items."""
         used = self._items[: self._users.size]
         used[np.isin(used, items)] = NO_ITEM
 
     def state(self) -> State:
-        """All that is held, as plain data."""
+        """All data in plain form."""
         rows = self._users.size
         return versioned_state(
             self.name,
@@ -164,7 +163,7 @@ class IgnoredImpressions:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what `state` was taken from.
+        """Restore a `state`.
 
         Raises
         ------
@@ -181,13 +180,13 @@ class IgnoredImpressions:
         self._lists_seen[:rows] = state["seen"]
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent."""
+        """Memory in bytes, to within a few percent."""
         arrays = (self._items, self._ranks, self._lists, self._written, self._lists_seen)
         return self._users.memory() + sum(array.nbytes for array in arrays)
 
 
 def warm_up() -> None:
-    """Compile the kernels, or load them where a run before did.
+    """Compile the kernels, or load them from the cache.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""How often each item is chosen of those times it was seen, against what its places alone would bring."""
+"""Choice rate of each item relative to the rate expected at its ranks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
@@ -13,24 +13,24 @@ from stream_app.models.model_state import State, grow, verify_state, versioned_s
 from topics.records import NON_POSITIVE, Reward
 
 N_POSITIONS: Final = 50
-"""Places told apart; what lies lower counts as the last."""
+"""Ranks with sums of their own; lower ones count as the last."""
 
 POSITION_PRIOR_STRENGTH: Final = 20.0
-"""Showings that the prior of a place counts for; it says that of `POSITION_PRIOR_STRENGTH` showings one is chosen."""
+"""Impressions that the prior of a rank counts for; its rate is one choice in as many impressions."""
 
 
 class ItemRates:
     """Choices over expected choices of each item, with decay.
 
-    Seen in a place, an item is expected to be chosen as often as things in that place are; so being shown low is not
-    held against it. The rate of an item is its choices over what was expected, both with `prior` added.
+    The expected choices of an impression are the choice rate of its rank, so a low rank does not lower the rate of
+    an item. The rate of an item is choices over expected choices, both with `prior` added.
 
     Parameters
     ----------
     half_life
-        Seconds in which what was seen loses half its weight.
+        Seconds in which an event loses half its weight.
     prior
-        Expected choices that an item begins with, as many as choices: its rate begins at 1.
+        Choices, and expected choices, that an item starts with: its rate starts at 1.
 
     References
     ----------
@@ -65,25 +65,25 @@ class ItemRates:
         self._choices_by_rank: NDArray[np.float64] = np.zeros(N_POSITIONS)
 
     def on_reward(self, reward: Reward, seen: Items, item: int) -> None:
-        """Take a reward.
+        """Learn impressions and a choice.
 
         Parameters
         ----------
         reward
-            What was seen for the first time, and what was chosen.
+            The reward, with the items seen for the first time.
         seen : ndarray of int32, shape (m,)
-            Integers of its seen items, below 0 where unknown.
+            Indices of its seen items; negative for unknown items.
         item
-            Integer of what was chosen, below 0 where unknown or nothing.
+            Index of the chosen item; negative if unknown or none.
         """
         if len(seen):
             self.observe_impressions(seen, reward.seen_positions, reward.ts)
-        # what follows from the first click on it (a cart, a purchase) is no further choice among what was shown
+        # a later reaction to the same impression (a cart, a purchase) is not another choice
         if item >= 0 and reward.kind not in NON_POSITIVE and reward.first_positive:
             self.observe_choice(item, reward.position, reward.ts)
 
     def observe_impressions(self, items: Items, positions: Sequence[int], ts: float) -> None:
-        """Take items that were seen, and their places from 0."""
+        """Learn impressions with their ranks, from 0."""
         weight = self._weight(ts)
         ranks = np.minimum(np.asarray(positions, np.int64), N_POSITIONS - 1)
         np.add.at(self._impressions_by_rank, ranks, weight)
@@ -97,26 +97,26 @@ class ItemRates:
             np.add.at(self._expected, items[is_known], weight * expected_rates[is_known])
 
     def observe_choice(self, item: int, position: int, ts: float) -> None:
-        """Take an item that was chosen, and its place from 0."""
+        """Learn a choice with its rank, from 0."""
         weight = self._weight(ts)
         self._choices_by_rank[min(position, N_POSITIONS - 1)] += weight
         self._ensure_capacity(item + 1)
         self._chosen[item] += weight
 
     def rate(self, items: Items) -> NDArray[np.float64]:
-        """Choices over expected choices of each of some items, about 1 for what is nothing special."""
+        """Choices over expected choices of some items, shape (n,); 1 is the average."""
         out = np.empty(len(items))
-        # the sums are as of the landmark; a prior as of the newest event keeps its size while they grow
+        # sums are relative to the landmark; the prior is scaled to the weight of the newest event
         choice_rates(items, self._chosen, self._expected, self._prior * self._newest, out)
         return out
 
     def forget_items(self, items: Items) -> None:
-        """Drop what is held of items."""
+        """Drop the data of items."""
         in_range = items[items < len(self._expected)]
         self._chosen[in_range] = self._expected[in_range] = 0.0
 
     def state(self) -> State:
-        """All sums, as plain data."""
+        """All sums as plain data."""
         return versioned_state(
             self.name,
             self._parameters,
@@ -129,7 +129,7 @@ class ItemRates:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the rates that `state` was taken from.
+        """Restore a `state`.
 
         Raises
         ------
@@ -146,7 +146,7 @@ class ItemRates:
         )
 
     def memory(self) -> int:
-        """Bytes held."""
+        """Memory in bytes."""
         return int(self._chosen.nbytes + self._expected.nbytes + 2 * self._impressions_by_rank.nbytes)
 
     def _weight(self, ts: float) -> float:

@@ -1,4 +1,4 @@
-"""The policies at work: each shopper's picks what of the fused order is shown, and all learn from every reward."""
+"""Live policies: the user's policy chooses from the fused order, and all policies learn from every reward."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final, NamedTuple
@@ -33,31 +33,31 @@ from topics.records import POST_CLICK_KINDS, Interaction, Reward, RewardKind
 _EXAMINATION_PRIOR: Final = PositionConfig().examination_model().prior
 
 PRIOR_STRENGTH: Final = 100.0
-"""Showings that the fused order counts for. A tenth of what policies take by themselves: chances and rates differ
-little within a list, and a strong prior holds their weights back most."""
+"""Impressions that the prior counts for. A tenth of the default: chances and rates differ little within a list, so a
+strong prior slows the learning of their weights most."""
 
 EXPLORATION: Final = 0.05
-"""Of the policies that draw weights: with that prior about what they try by themselves before any reward."""
+"""Exploration of the policies that sample weights; with this prior, about as much as by default before rewards."""
 
 _SAMPLING_POLICIES: Final = frozenset({"thompson", "session_value"})
 
 POOL_SIZE: Final = 60
-"""How many of the fused order a policy that chooses may choose from."""
+"""Candidates of the fused order that a policy may choose from."""
 
 
 class PolicyChoice(NamedTuple):
-    """What a policy shows.
+    """The choice of a policy.
 
     Attributes
     ----------
     policy
-        Its name.
+        Name of the policy.
     order : ndarray of int32, shape (k,)
-        Places in the fused order, best first.
+        Ranks in the fused order, best first.
     propensities : ndarray of float64, shape (k,)
-        The chance that the policy puts each of them where it is.
+        Probability that the policy puts each item at its position.
     features
-        What it went by, a row an item of the list, as `stream_app.experiment.feature_rows` writes it.
+        Features of the chosen items, packed by `stream_app.experiment.feature_rows`.
     """
 
     policy: str
@@ -67,39 +67,39 @@ class PolicyChoice(NamedTuple):
 
 
 class LivePolicies:
-    """The policies that shoppers are split between.
+    """The policies that users are split between.
 
-    A listener of the models: rewards of all lists, whichever policy made them, teach every policy that learns, since
-    a list comes with what each item was ranked by and the place it had. So a policy with few shoppers, or none yet,
-    learns as fast as the others.
+    A learner of the models: every policy learns from the rewards of all lists, whichever policy made them, since
+    rewards have the features and positions of the items. A policy with few or no users thus learns as fast as the
+    others.
 
-    Every worker's, and every replay's, learn the same but for rounding, where all that is learned is sums of events
-    by their own time: ``thompson``, ``linucb``, ``epsilon_greedy``, ``session_value``. The rates of items (the
-    feature ``choice_rate``) and ``item_thompson`` weigh a showing by the chances of places as known when it is
-    folded, so they depend on the order in which partitions of rewards are read, and differ a little between workers.
-    Lists are logged with the features that they were ranked by, so the others learn from the same all the same.
+    The state of ``thompson``, ``linucb``, ``epsilon_greedy`` and ``session_value`` is sums weighted by event time, so
+    all workers and replays agree up to rounding. Item rates (the feature ``choice_rate``) and ``item_thompson``
+    weight an impression by the estimates at the time it is observed; they depend on the order in which partitions of
+    rewards are read, and differ slightly between workers. Lists are logged with the features that they were ranked
+    by, so the other policies learn the same in every worker.
 
     Parameters
     ----------
     models
-        The models, for the items and for what is popular.
+        The models, for the index of the items and their popularity.
     assignment
-        How shoppers are split at first; its policies are those there are, and those that learn do so with a weight
-        of 0 too. `set_assignment` changes it.
+        The first split of users. Its policies are created and learn, those with a weight of 0 too. `set_assignment`
+        changes it.
     seed
-        Of all that is random.
+        Seed of all policies.
     settings
-        Settings of single policies, by name (`stream_app.bandit.policy_registry.create_policy`).
+        Parameters by policy (`stream_app.bandit.policy_registry.create_policy`).
 
     Attributes
     ----------
     assignment
-        How shoppers are split now.
+        The current split of users.
 
     Raises
     ------
     UserError
-        If there is no policy of a name.
+        If a policy does not exist or a parameter is out of range.
     """
 
     name: ClassVar[str] = "policies"
@@ -141,22 +141,22 @@ class LivePolicies:
 
     @property
     def disabled(self) -> bool:
-        """Whether the fused order is all that is ever shown."""
+        """Whether ``fixed`` is the only policy, so lists keep the fused order."""
         return list(self.policies) == ["fixed"]
 
     def pool_size(self, length: int) -> int:
-        """How many of the fused order to ask for, for a list of `length`."""
+        """Candidates of the fused order needed for a list of `length`."""
         return length if self.disabled else max(length, POOL_SIZE)
 
     def set_assignment(self, assignment: Assignment) -> None:
-        """Split shoppers anew.
+        """Change the split of users.
 
-        Policies that are not among those there are get nobody: they would have learned nothing.
+        Policies that do not run here get no users: they have learned nothing.
 
         Raises
         ------
         ValueError
-            If none of those there are has a weight above 0.
+            If no policy that runs here has a weight above 0.
         """
         weights = {name: assignment.weights.get(name, 0.0) for name in self.policies}
         self.assignment = Assignment(weights, assignment.paused, assignment.control)
@@ -164,18 +164,18 @@ class LivePolicies:
     def choose(
         self, context: Context, items: Items, scores: NDArray[np.float64], length: int
     ) -> PolicyChoice:
-        """Let the shopper's policy choose.
+        """Choose a list by the user's policy.
 
         Parameters
         ----------
         context
-            The shopper.
+            The user and the session.
         items : ndarray of int32, shape (n,)
-            The fused order, best first.
+            Candidates in the fused order, best first.
         scores : ndarray of float64, shape (n,)
-            Its scores.
+            Fused scores.
         length
-            Items on the list.
+            Length of the list.
         """
         name = self.assignment.policy_of(context.user)
         rates, examination_probabilities = (
@@ -192,37 +192,37 @@ class LivePolicies:
             self._ignored_impressions,
             examination_probabilities,
         )
-        # the same list asked for again is the same list
+        # a list that is ranked again without a change of the models is the same
         seed = stable_hash(context.user) ^ (self._models.version * 0x9E3779B97F4A7C15) ^ self._seed
         keys = self._models.index.hashes[items]
         order, propensities, _ = self.policies[name].decide(features, length, seed, keys)
         return PolicyChoice(name, order, propensities, pack_rows(features[order], FEATURES_VERSION))
 
     def _examination_probabilities(self, policy: Policy) -> NDArray[np.float64]:
-        """How likely each place is looked at: by what the policy learned, else another, else the prior."""
+        """Examination probabilities by this policy, else by another one, else the prior."""
         for each in (policy, *self._learners):
             if isinstance(each, LinearPolicy):
                 return each.examination_probabilities
         return _EXAMINATION_PRIOR
 
     def on_interaction(self, interaction: Interaction) -> None:
-        """Nothing is learned from what was done without a list."""
+        """Ignore interactions: policies learn from rewards."""
 
     def on_reward(self, reward: Reward) -> None:
-        """Learn what was seen, and what was made of it."""
+        """Learn impressions and a reaction."""
         index = self._models.index
         seen = np.array(index.find_all(reward.seen), np.int32)
         item = index.find(reward.item_id) if reward.item_id else NO_ITEM
         rows, row = _unpack_features(reward.seen_features), _unpack_features(reward.features)
         if row is not None and _viewed_before_list(reward, row[0]):
-            # nor was anything of the list looked at on the way
+            # the list was not examined either
             return
         if reward.seen_features or reward.features:
-            # lists without features are of searches, or of before: what is chosen there says nothing of places here
+            # lists without features are search lists or older: choices there do not depend on ranks here
             self._item_rates.on_reward(reward, seen, item)
             self._ignored_impressions.on_reward(reward, seen, item)
         if rows is not None and len(rows) == len(seen):
-            # an item's key is known before the item is
+            # an item has a hash even if it is unknown here
             keys = np.array([stable_hash(each) for each in reward.seen], np.uint64)
             positions = np.array(reward.seen_positions, np.int32)
             for policy in self._learners:
@@ -241,18 +241,18 @@ class LivePolicies:
                 )
 
     def forget_user(self, user: str) -> None:
-        """Drop what is held of a shopper."""
+        """Drop the data of a user."""
         self._ignored_impressions.forget_user(user)
         for policy in self._learners:
             policy.forget_user(user)
 
     def forget_items(self, items: Items) -> None:
-        """Drop what is held of items."""
+        """Drop the data of items."""
         self._item_rates.forget_items(items)
         self._ignored_impressions.forget_items(items)
 
     def state(self) -> State:
-        """Everything learned, as plain data; not how shoppers are split."""
+        """Everything learned, as plain data; without the split of users."""
         return versioned_state(
             self.name,
             {"features": list(FEATURES)},
@@ -262,14 +262,14 @@ class LivePolicies:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what `state` was taken from.
+        """Restore a `state`.
 
-        A policy that was not there learns from now on: to learn the whole log anew would take all models along.
+        A policy without a state starts from its prior: to rebuild it from the log would rebuild all models.
 
         Raises
         ------
         ValueError
-            If it was taken with other features or settings of a policy.
+            If the state has other features or other parameters of a policy.
         """
         verify_state(state, self.name, {"features": list(FEATURES)})
         self._item_rates.restore(state["rates"])
@@ -279,21 +279,21 @@ class LivePolicies:
                 policy.restore(state["policies"][policy.name])
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent."""
+        """Memory in bytes, to within a few percent."""
         overrides = self._item_rates.memory() + self._ignored_impressions.memory()
         return overrides + sum(policy.memory() for policy in self._learners)
 
 
 def _unpack_features(features: bytes) -> NDArray[np.float32] | None:
-    """Rows of features as they were logged; None where there are none, or they are of another version's."""
+    """Unpack logged features; None without features, or with those of another version."""
     return unpack_rows(features, len(FEATURES), FEATURES_VERSION)
 
 
 def _viewed_before_list(reward: Reward, row: NDArray[np.float32]) -> bool:
-    """Whether the shopper knew the item before the list was made, and went on with it without the list.
+    """Whether the user viewed the item before the list was made, and continued from its page.
 
-    What one looks at may be listed too, the moment after. Whoever then puts it in the cart, or buys it, without
-    having clicked it on that list, comes from its page: the list has no part in it, unless the shop says it has.
+    An item that a user is viewing may be on the next list, too. A cart or a purchase without a click on that list
+    comes from the page of the item, so the list gets no reward unless the event names it explicitly.
     """
     return (
         not reward.explicit

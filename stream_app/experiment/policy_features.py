@@ -1,11 +1,11 @@
-"""What a policy knows of each candidate of a list, each from 0 to 1.
+"""Features of the candidates of a list, for policies; `PolicyFeature` has their names and formulas.
 
-What is said of "this visit" by `ignored_impressions` and `list_chosen` is a guess: rewards do not say which visit a
-list is of. Taken are the last as many lists that were seen as the visit has clicks and order lines
-(`Context.items`). Lists that a search, a like or a hide brought are not counted, so each that was seen puts one of
-the visit's first lists out; where fewer lists were seen than that, the last of visits before are taken too; and
-while a visit has no click yet, all clicks that are kept of the shopper count. `decayed_ignored_impressions` is of
-all lists remembered.
+The features `ignored` and `list_chosen` refer to the lists of the current session, which is a guess: rewards do not
+have a session. The guess is the last n lists seen, where n is the number of clicks and order lines of the session
+(`Context.items`). Lists after a search, a like or a hide are not counted in n, so each of them that was seen
+displaces one of the first lists of the session. If fewer lists were seen in the session, lists of earlier sessions
+are included. Before the first click of a session, n is the number of all items in the context. `recently_ignored`
+covers all lists held.
 """
 
 from typing import Final
@@ -25,10 +25,10 @@ FEATURES: Final = tuple(feature.name.lower() for feature in PolicyFeature)
 """Names of the features, in their order."""
 
 FEATURES_VERSION: Final = features_version_of(FEATURES)
-"""What logged rows of these features begin with."""
+"""Version of these features in logged rows."""
 
 PRIOR_FEATURE: Final = PolicyFeature.FUSED_RANK.value
-"""What policies start from."""
+"""Index of the feature that the prior of policies is based on."""
 
 _PRIOR_WEIGHTS: Final = {
     PolicyFeature.FUSED_RANK: 0.1,
@@ -37,10 +37,10 @@ _PRIOR_WEIGHTS: Final = {
 }
 
 PRIOR_MEAN: Final = tuple([_PRIOR_WEIGHTS.get(feature, 0.0) for feature in PolicyFeature])
-"""The weights that policies over all features start from: the fused order, less what was seen and left before.
+"""Prior weights of policies over all features: the fused order, less ignored impressions.
 
-What was looked at twice and left lost as much as the whole way from the head of a list to its end in every shop that
-was tried (-.03 to -.14 on either feature): a policy need not find that out anew.
+In every shop that was tested, two ignored impressions cost as much as the way from the head of a list to its end
+(weights from -.03 to -.14 on either feature): a policy need not learn that again.
 """
 
 POPULARITY_FEATURE: Final = PolicyFeature.POPULARITY.value
@@ -65,21 +65,21 @@ def list_features(
     Parameters
     ----------
     context
-        Whom the list is for.
+        The user and the session.
     items : ndarray of int32, shape (n,)
         Candidates in the fused order.
     scores : ndarray of float64, shape (n,)
-        Their fused scores, above 0.
+        Fused scores, above 0.
     rates : ndarray of float64, shape (n,)
-        Their choices over expected choices (`stream_app.experiment.item_rates`).
+        Choices over expected choices (`stream_app.experiment.item_rates`).
     models
-        Know the items.
+        The models, for the index of the items.
     popularity
-        Knows what is popular; None where it does not run, and the feature is 0.
+        The popularity model; None if it does not run, where the feature is 0.
     ignored_impressions
-        Knows what the shopper was shown.
-    examination_probabilities : ndarray of float64, shape (places,)
-        How likely each place of a list is looked at.
+        Impressions of the user.
+    examination_probabilities : ndarray of float64, shape (positions,)
+        Examination probability of each position.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def list_features(
     counts = np.zeros(len(items), np.float32) if popularity is None else popularity.score(context, items)
     start = context.session_start if context.session_start < len(context.items) else 0
     session = context.items[start:]
-    # about as many lists as clicks were seen in this visit: see above for what that leaves out
+    # the number of items stands for the number of lists of this session: see the module's docstring
     impression_history = ignored_impressions.lookup(
         context.user, items, len(session), examination_probabilities
     )

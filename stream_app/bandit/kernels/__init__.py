@@ -1,4 +1,4 @@
 """Compiled inner loops of the policies.
 
-Columns are named by enums; related arrays are named tuples whose docs have shapes and dtypes. Output arrays come last.
+Columns are named by enums; related arrays are named tuples whose docs have shapes and dtypes. Outputs come last.
 """
