@@ -30,7 +30,7 @@ from stream_app.bandit.policy import (
     as_contiguous,
     clip_reward,
 )
-from stream_app.models.model_state import grow
+from stream_app.models.columns import grow
 
 REWARD_DISTRIBUTIONS: Final = ("bernoulli", "gaussian")
 """Distributions of rewards."""

@@ -13,8 +13,9 @@ from stream_app.experiment.kernels.impression_ring import (
     record_impressions,
 )
 from stream_app.models.base import NO_ITEM, Items
+from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
-from stream_app.models.model_state import State, grow, verify_state, versioned_state
+from stream_app.models.model_state import State, verify_state, versioned_state
 from topics.records import NON_POSITIVE, Reward
 
 MAX_IMPRESSIONS: Final = 64

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from stream_app.experiment.kernels.item_rates import choice_rates
 from stream_app.models.base import Items
+from stream_app.models.columns import grow
 from stream_app.models.decay import ForwardDecay
-from stream_app.models.model_state import State, grow, verify_state, versioned_state
+from stream_app.models.model_state import State, verify_state, versioned_state
 from topics.records import NON_POSITIVE, Reward
 
 N_POSITIONS: Final = 50

@@ -9,15 +9,15 @@ from inspect import signature
 from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stream_app.models import array_types
 from stream_app.models.model_state import State, verify_state, versioned_state
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Reason, Reward
 
-Items = NDArray[np.int32]
-Times = NDArray[np.float64]
-Scores = NDArray[np.float32]
+Items = array_types.Items
+Times = array_types.Times
+Scores = array_types.Scores
 
 NO_ITEM = -1
 """Stands for an item the index does not know, or for no evidence."""

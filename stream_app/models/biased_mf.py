@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 from river import optim, reco
 
 from stream_app.models.base import Observation
-from stream_app.models.factor_model import FactorModel, splitmix64
+from stream_app.models.factor_model import FactorModel
 from stream_app.models.item_index import ItemIndex
+from stream_app.models.kernels.random import splitmix64
 from stream_app.models.model_state import State
 
 
@@ -110,6 +110,7 @@ class BiasedMF(FactorModel):
             seed=self.seed,
         )
         super()._reset()
+        self._share_arrays()
 
     def learn_one(self, observation: Observation) -> None:
         """Let River learn an observation that is no repeat, and samples with target 0 to go with it."""
@@ -126,7 +127,7 @@ class BiasedMF(FactorModel):
         pool.add(item)
         first_sample = int((self._n_learned - 1) * self.negatives)
         for sample in range(first_sample, int(self._n_learned * self.negatives)):
-            slot = splitmix64((self.seed << 40) + sample) % pool.size
+            slot = splitmix64(np.uint64((self.seed << 40) + sample)) % pool.size
             other = int(pool.items[slot])
             if other != item:
                 self.river.learn_one(user, other, 0.0)
@@ -139,13 +140,18 @@ class BiasedMF(FactorModel):
         super()._set_state(state)
         self.river.global_mean.n, self.river.global_mean._mean = state["mean"]  # noqa: SLF001
 
-    def _set_user_arrays(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
-        super()._set_user_arrays(latents, biases)
-        self.river.u_latents, self.river.u_biases = latents, biases
+    def _reserve_users(self, rows: int) -> None:
+        super()._reserve_users(rows)
+        self._share_arrays()
 
-    def _set_item_arrays(self, latents: NDArray[np.float32], biases: NDArray[np.float64]) -> None:
-        super()._set_item_arrays(latents, biases)
-        self.river.i_latents, self.river.i_biases = latents, biases
+    def _reserve_items(self, rows: int) -> None:
+        super()._reserve_items(rows)
+        self._share_arrays()
+
+    def _share_arrays(self) -> None:
+        """Let River's model learn on the arrays that are scored from."""
+        self.river.u_latents, self.river.u_biases = self._factors.user_latents, self._user_biases
+        self.river.i_latents, self.river.i_biases = self._factors.item_latents, self._factors.item_biases
 
 
 def _target(weight: float) -> float:

@@ -2,13 +2,11 @@
 
 from typing import ClassVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from stream_app.models.base import Observation
 from stream_app.models.factor_model import CONTEXT_DECAY, FactorModel
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import bpr as bpr_kernels
+from stream_app.models.kernels.bpr import PairSettings, learn_pairs
+from stream_app.models.kernels.jit import plain
 
 
 class BPR(FactorModel):
@@ -84,7 +82,7 @@ class BPR(FactorModel):
         self.clip = clip
         self.negatives = negatives
         self.depth = depth
-        self._scratch: NDArray[np.float64] = np.zeros(n_factors)
+        self._settings = PairSettings(negatives, depth, CONTEXT_DECAY, learning_rate, l2, clip)
         self._reset()
 
     def learn_one(self, observation: Observation) -> None:
@@ -101,24 +99,14 @@ class BPR(FactorModel):
             return
         counter = (self.seed << 40) + self._n_learned
         self._n_learned += self.negatives
-        bpr_kernels.learn_pairs(
+        strength = weight**0.5 if weight > 0 else -(abs(weight) ** 0.5)
+        learn_pairs(
             user,
             item,
-            abs(weight) ** 0.5,
-            weight > 0,
+            strength,
             previous,
-            self.depth,
-            CONTEXT_DECAY,
-            pool.items,
-            pool.size,
+            pool.items[: pool.size],
             counter,
-            self.negatives,
-            self.learning_rate,
-            self.l2,
-            self.clip,
-            self._has_vector,
-            self._user_latents,
-            self._item_latents,
-            self._item_biases,
-            self._scratch,
+            plain(self._settings),
+            plain(self._factors),
         )

@@ -9,6 +9,7 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Mask, Rows
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
     Candidates,
@@ -18,10 +19,13 @@ from stream_app.models.base import (
     Observation,
     Scores,
 )
+from stream_app.models.columns import MIN_ROWS, grow, pack_rows, unpack_rows
 from stream_app.models.item_index import MAX_CATEGORIES, ItemIndex
-from stream_app.models.kernels import content as content_kernels
+from stream_app.models.kernels import content as kernels
+from stream_app.models.kernels.content import Documents, Query
+from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.topk import top_k
-from stream_app.models.model_state import State, grow
+from stream_app.models.model_state import State
 from stream_app.models.terms import MAX_QUERY_WORDS, query_words, words
 from topics.events import CatalogItem
 from topics.records import Reason
@@ -135,27 +139,27 @@ class Content(Model):
         self.context_decay = context_decay
         self._reset()
         max_terms = depth * terms + MAX_QUERY_WORDS
-        self._slot_rows: NDArray[np.int32] = np.zeros(slots, np.int32)
-        self._query_slots: NDArray[np.int32] = np.zeros(max_terms, np.int32)
-        self._weights: NDArray[np.float64] = np.zeros(max_terms)
-        self._contributions: NDArray[np.float64] = np.zeros((max_terms, depth + 1))
-        self._sums: NDArray[np.float64] = np.zeros(depth + 1)
-        self._remaining: NDArray[np.bool_] = np.zeros(max_terms, np.bool_)
-        self._used_items: Items = np.zeros(depth, np.int32)
-        self._query_terms: NDArray[np.int32] = np.zeros(MAX_QUERY_WORDS, np.int32)
-        self._ones: NDArray[np.float32] = np.ones(MAX_QUERY_WORDS, np.float32)
-        self._seen: NDArray[np.bool_] = np.zeros(64, np.bool_)
+        self._query = Query(
+            np.zeros(slots, np.int32),
+            np.zeros(max_terms, np.int32),
+            np.zeros(max_terms),
+            np.zeros((max_terms, depth + 1)),
+            np.zeros(depth, np.int32),
+        )
+        self._query_terms: Rows = np.zeros(MAX_QUERY_WORDS, np.int32)
+        self._seen: Mask = np.zeros(MIN_ROWS, np.bool_)
         self._touched_items: Items = np.zeros(query_terms_used * postings, np.int32)
         self._pool: Scores = np.zeros(query_terms_used * postings, np.float32)
 
     def _reset(self) -> None:
-        self._item_slots: NDArray[np.int32] = np.zeros((64, self.terms), np.int32)
-        self._item_counts: NDArray[np.float32] = np.zeros((64, self.terms), np.float32)
-        self._sizes: NDArray[np.int32] = np.zeros(64, np.int32)
+        self._documents = Documents(
+            np.zeros((MIN_ROWS, self.terms), np.int32),
+            np.zeros((MIN_ROWS, self.terms), np.float32),
+            np.zeros(MIN_ROWS, np.int32),
+            np.zeros(self.slots, np.float32),
+        )
         self._n_documents = 0
         self._frequencies: NDArray[np.int32] = np.zeros(self.slots, np.int32)
-        # of one more than the frequencies
-        self._log_frequencies: NDArray[np.float32] = np.zeros(self.slots, np.float32)
         # zeroed by the operating system page by page, so slots that no term has cost nothing
         self._posting_rings: Items = np.zeros((self.slots, self.postings), np.int32)
         self._posting_counts: NDArray[np.int32] = np.zeros(self.slots, np.int32)
@@ -176,11 +180,12 @@ class Content(Model):
         >>> round(vector[model.slot("tent")], 3), round(vector[model.slot("red")], 3)
         (0.894, 0.447)
         """
-        if not 0 <= item < len(self._sizes):
+        documents = self._documents
+        if not 0 <= item < len(documents.sizes):
             return {}
-        size = self._sizes[item]
-        slots, counts = self._item_slots[item, :size], self._item_counts[item, :size]
-        values = counts * (self._log_documents() - self._log_frequencies[slots])
+        size = documents.sizes[item]
+        slots, counts = documents.slots[item, :size], documents.counts[item, :size]
+        values = counts * (self._log_documents() - documents.log_frequencies[slots])
         return dict(zip(slots.tolist(), (values / np.linalg.norm(values)).tolist(), strict=True))
 
     def learn_one(self, observation: Observation) -> None:
@@ -193,20 +198,19 @@ class Content(Model):
             {self.slot(attribute_weight): self.attribute_weight for attribute_weight in _attributes(entry)}
         )
         term_counts.update(Counter(map(self.slot, words(_text(entry), MAX_TEXT_WORDS))))
-        if item >= len(self._sizes):
-            self._reserve(item + 1)
+        self._reserve(item + 1)
         self._remove_document(item)
         slots, values = np.array([*term_counts], np.int32), np.array([*term_counts.values()], np.float32)
         if len(slots) > self.terms:
-            strength = values * (self._log_documents() - self._log_frequencies[slots])
+            strength = values * (self._log_documents() - self._documents.log_frequencies[slots])
             kept = np.sort(np.argsort(-strength, kind="stable")[: self.terms])
             slots, values = slots[kept], values[kept]
         size = len(slots)
         if size == 0:
             return
-        self._item_slots[item, :size] = slots
-        self._item_counts[item, :size] = values
-        self._sizes[item] = size
+        self._documents.slots[item, :size] = slots
+        self._documents.counts[item, :size] = values
+        self._documents.sizes[item] = size
         self._n_documents += 1
         self._change_frequencies(slots, 1)
         # an item that is described anew stays where it is in the rings
@@ -225,36 +229,25 @@ class Content(Model):
             return EMPTY_CANDIDATES
         if len(self._seen) < self._index.size:
             self._seen = grow(self._seen, self._index.size)
-        n_candidates = content_kernels.collect_candidates(
+        n_touched = kernels.collect_candidates(
             n,
             self.query_terms_used,
-            self._query_slots,
-            self._weights,
-            self._remaining,
+            plain(self._query),
             self._posting_rings,
             self._posting_counts,
             self._seen,
             self._touched_items,
         )
-        self._cosines(self._touched_items, n_candidates, used, length, log_documents, self._pool)
-        items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
-        found = top_k(self._touched_items, self._pool, n_candidates, self._index.hashes, k, items, scores)
-        content_kernels.find_evidence(
-            items,
-            found,
-            self._used_items,
-            used,
-            log_documents,
-            self._item_slots,
-            self._item_counts,
-            self._sizes,
-            self._log_frequencies,
-            self._slot_rows,
-            self._contributions,
-            self._sums,
-            evidence,
+        touched_items = self._touched_items[:n_touched]
+        kernels.cosines(
+            touched_items, used, length, log_documents, plain(self._documents), plain(self._query), self._pool
         )
-        content_kernels.clear_query(n, self._query_slots, self._slot_rows)
+        items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
+        found = top_k(touched_items, self._pool, n_touched, self._index.hashes, k, items, scores)
+        kernels.find_evidence(
+            items[:found], used, log_documents, plain(self._documents), plain(self._query), evidence
+        )
+        kernels.clear_query(n, self._query.terms, self._query.slot_rows)
         return Candidates(items[:found], scores[:found], evidence[:found])
 
     def score(self, context: Context, items: Items) -> Scores:
@@ -263,8 +256,10 @@ class Content(Model):
         log_documents = self._log_documents()
         n, used, length = self._build_query(context, log_documents)
         if n:
-            self._cosines(items, len(items), used, length, log_documents, out)
-            content_kernels.clear_query(n, self._query_slots, self._slot_rows)
+            kernels.cosines(
+                items, used, length, log_documents, plain(self._documents), plain(self._query), out
+            )
+            kernels.clear_query(n, self._query.terms, self._query.slot_rows)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
@@ -277,100 +272,80 @@ class Content(Model):
         """Drop the items' descriptions and postings."""
         # places in the rings stay: an item without the words has no cosine, and if the integer goes to an item that
         # has them, the place is right again
-        for item in items[items < len(self._sizes)].tolist():
+        for item in items[items < len(self._documents.sizes)].tolist():
             self._remove_document(item)
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return super().memory() + sum(array.nbytes for array in (*self._documents, *self._query))
 
     def _log_documents(self) -> float:
         """What the log of a slot is taken from to give its idf."""
         return 1.0 + math.log1p(self._n_documents)
 
     def _remove_document(self, item: int) -> None:
-        size = self._sizes[item]
+        documents = self._documents
+        size = documents.sizes[item]
         if size:
             self._n_documents -= 1
-            self._change_frequencies(self._item_slots[item, :size], -1)
-            self._sizes[item] = 0
+            self._change_frequencies(documents.slots[item, :size], -1)
+            documents.sizes[item] = 0
 
     def _change_frequencies(self, slots: NDArray[np.int32], by: int) -> None:
         """Change the document frequency of distinct slots."""
         self._frequencies[slots] += by
-        self._log_frequencies[slots] = np.log1p(self._frequencies[slots])
+        self._documents.log_frequencies[slots] = np.log1p(self._frequencies[slots])
 
-    def _reserve(self, rows: int) -> None:
-        self._item_slots = grow(self._item_slots, rows)
-        self._item_counts = grow(self._item_counts, rows)
-        self._sizes = grow(self._sizes, rows)
+    def _reserve(self, items: int) -> None:
+        documents = self._documents
+        if items > len(documents.sizes):
+            self._documents = documents._replace(
+                slots=grow(documents.slots, items),
+                counts=grow(documents.counts, items),
+                sizes=grow(documents.sizes, items),
+            )
 
     def _get_state(self) -> State:
         # document frequencies follow from the items
-        mask = np.arange(self.terms) < self._sizes[:, None]
+        slots, counts, sizes, _ = self._documents
         used = np.flatnonzero(self._posting_counts)
-        filled = np.arange(self.postings) < self._posting_counts[used, None]
+        posted = self._posting_counts[used]
         return {
-            "sizes": self._sizes.copy(),
-            "slots": self._item_slots[mask],
-            "counts": self._item_counts[mask],
+            "sizes": sizes.copy(),
+            "slots": pack_rows(slots, sizes),
+            "counts": pack_rows(counts, sizes),
             "posted_slots": used,
-            "posted": self._posting_counts[used],
-            "postings": self._posting_rings[used][filled],
+            "posted": posted,
+            "postings": pack_rows(self._posting_rings[used], posted),
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
-        rows = len(state["sizes"])
-        self._reserve(rows)
-        self._sizes[:rows] = state["sizes"]
-        mask = np.arange(self.terms) < self._sizes[:, None]
-        self._item_slots[mask] = state["slots"]
-        self._item_counts[mask] = state["counts"]
-        self._n_documents = int(np.count_nonzero(self._sizes))
+        sizes = state["sizes"]
+        self._reserve(len(sizes))
+        slots, counts, documents_sizes, log_frequencies = self._documents
+        documents_sizes[: len(sizes)] = sizes
+        unpack_rows(state["slots"], sizes, slots)
+        unpack_rows(state["counts"], sizes, counts)
+        self._n_documents = int(np.count_nonzero(sizes))
         self._frequencies = np.bincount(state["slots"], minlength=self.slots).astype(np.int32)
-        self._log_frequencies = np.log1p(self._frequencies).astype(np.float32)
-        used = state["posted_slots"]
-        self._posting_counts[used] = state["posted"]
+        log_frequencies[:] = np.log1p(self._frequencies)
+        used, posted = state["posted_slots"], state["posted"]
+        self._posting_counts[used] = posted
         rings = np.zeros((len(used), self.postings), np.int32)
-        rings[np.arange(self.postings) < self._posting_counts[used, None]] = state["postings"]
+        unpack_rows(state["postings"], posted, rings)
         self._posting_rings[used] = rings
-
-    def _cosines(
-        self, items: Items, n: int, used: int, length: float, log_documents: float, out: Scores
-    ) -> None:
-        content_kernels.cosines(
-            items,
-            n,
-            self._used_items,
-            used,
-            length,
-            log_documents,
-            self._item_slots,
-            self._item_counts,
-            self._sizes,
-            self._log_frequencies,
-            self._slot_rows,
-            self._weights,
-            out,
-        )
 
     def _build_query(self, context: Context, log_documents: float) -> tuple[int, int, float]:
         query_terms = query_words(context.query) if context.query else ()
         for at, word in enumerate(query_terms):
             self._query_terms[at] = self.slot(word)
-        found: tuple[int, int, float] = content_kernels.build_query(
+        found: tuple[int, int, float] = kernels.build_query(
             context.items,
-            self.depth,
             self.context_decay,
             log_documents,
-            self._item_slots,
-            self._item_counts,
-            self._sizes,
-            self._log_frequencies,
-            self._query_terms,
-            self._ones,
-            len(query_terms),
-            self._slot_rows,
-            self._query_slots,
-            self._weights,
-            self._contributions,
-            self._used_items,
+            plain(self._documents),
+            self._query_terms[: len(query_terms)],
+            plain(self._query),
         )
         return found
 

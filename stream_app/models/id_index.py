@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Items, Times
-from stream_app.models.model_state import State, grow
+from stream_app.models.columns import grow
+from stream_app.models.model_state import State
 
 EVICTED_SHARE = 100
 """A full index gives up one in this many ids at a time."""

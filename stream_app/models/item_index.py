@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Items, Times
+from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
-from stream_app.models.model_state import State, grow
+from stream_app.models.model_state import State
 
 MAX_CATEGORIES = 4
 """Categories remembered of an item."""

@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Items
+from stream_app.models.columns import grow
 from stream_app.models.kernels.item_pool import insert_by_clock
-from stream_app.models.model_state import State, grow
+from stream_app.models.model_state import State
 
 
 class ItemPool:

@@ -1,18 +1,27 @@
 """Items that the same people look at, or buy, around the same time."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats, Mask
 from stream_app.models.base import NO_ITEM, Context, Items, Observation
+from stream_app.models.columns import grow_columns, item_mask, pack_rows, unpack_rows
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels.item_to_item import accumulate_neighbors, covisit
-from stream_app.models.links import Links
-from stream_app.models.model_state import State, grow
-from stream_app.models.similarity import similarity_code
+from stream_app.models.kernels.bounded_rows import drop_items
+from stream_app.models.kernels.item_to_item import (
+    CovisitScoring,
+    CovisitTable,
+    CovisitWeights,
+    accumulate_neighbors,
+    learn_covisits,
+)
+from stream_app.models.kernels.jit import plain
+from stream_app.models.model_state import State
+from stream_app.models.similarity import similarity_named
 from stream_app.models.sparse_scoring import SparseScoringModel
 from topics.records import Kind, Reason
 
@@ -21,48 +30,71 @@ ALSO_VIEWED, ALSO_BOUGHT = "also_viewed", "also_bought"
 _VIEWS = frozenset({Kind.VIEW, Kind.DETAIL, Kind.CART, Kind.WISHLIST, Kind.SHARE})
 
 
-class _CovisitCounts(Links):
-    """Decayed counts of items and of pairs, and of the baskets (visits or orders) that they came in."""
+class _Covisits:
+    """Decayed counts of items, of pairs, and of the baskets (visits or orders) that they came in."""
 
     def __init__(self, width: int) -> None:
-        super().__init__(width)
-        self.counts: NDArray[np.float64] = np.zeros(0)
-        self.norms: NDArray[np.float64] = np.zeros(0)
+        self.table = CovisitTable(
+            np.zeros((0, width), np.int32),
+            np.zeros((0, width)),
+            np.zeros(0, np.int32),
+            np.zeros(0),
+            np.zeros(0),
+        )
         self.baskets = 0.0
 
-    def reserve(self, rows: int) -> None:
-        super().reserve(rows)
-        self.counts = grow(self.counts, len(self.sizes))
-        self.norms = grow(self.norms, len(self.sizes))
+    def reserve(self, items: int) -> None:
+        if items > len(self.table.sizes):
+            self.table = grow_columns(self.table, items)
 
     def update_norms(self, exponent: float) -> None:
-        self.norms[:] = 0.0
-        positive = self.counts > 0
-        self.norms[positive] = self.counts[positive] ** -exponent
+        counts, norms = self.table.counts, self.table.norms
+        norms[:] = 0.0
+        positive = counts > 0
+        norms[positive] = counts[positive] ** -exponent
 
     def rescale(self, factor: float, exponent: float) -> None:
-        self.scale(factor)
-        self.counts *= factor
+        self.table.weights[:] *= factor
+        self.table.counts[:] *= factor
         self.baskets *= factor
         self.update_norms(exponent)
 
-    def forget(self, removed_mask: NDArray[np.bool_]) -> None:
-        self.forget_items(removed_mask)
-        removed = np.flatnonzero(removed_mask[: len(self.sizes)])
-        self.sizes[removed] = 0
-        self.counts[removed] = self.norms[removed] = 0.0
+    def forget(self, removed_mask: Mask) -> None:
+        table = self.table
+        drop_items(table.items, table.weights, table.sizes, removed_mask)
+        removed = np.flatnonzero(removed_mask[: len(table.sizes)])
+        table.sizes[removed] = 0
+        table.counts[removed] = table.norms[removed] = 0.0
+
+    def pairs(self) -> tuple[Items, Items, Floats]:
+        """Item, neighbor and weight of every pair, as three columns."""
+        table = self.table
+        owners = np.repeat(np.arange(len(table.sizes), dtype=np.int32), table.sizes)
+        return owners, pack_rows(table.items, table.sizes), pack_rows(table.weights, table.sizes)
 
     def state(self) -> State:
-        return {**super().state(), "counts": self.counts.copy(), "baskets": self.baskets}
+        _, items, weights = self.pairs()
+        return {
+            "sizes": self.table.sizes.copy(),
+            "items": items,
+            "weights": weights,
+            "counts": self.table.counts.copy(),
+            "baskets": self.baskets,
+        }
 
-    def restore_table(self, state: Mapping[str, Any], exponent: float) -> None:
-        self.restore(state)
-        self.counts[: len(state["counts"])] = state["counts"]
+    def restore(self, state: Mapping[str, Any], exponent: float) -> None:
+        sizes = state["sizes"]
+        self.reserve(len(sizes))
+        table = self.table
+        table.sizes[: len(sizes)] = sizes
+        unpack_rows(state["items"], sizes, table.items)
+        unpack_rows(state["weights"], sizes, table.weights)
+        table.counts[: len(sizes)] = state["counts"]
         self.baskets = float(state["baskets"])
         self.update_norms(exponent)
 
     def memory(self) -> int:
-        return super().memory() + self.counts.nbytes + self.norms.nbytes
+        return sum(array.nbytes for array in self.table)
 
 
 class ItemToItem(SparseScoringModel):
@@ -143,13 +175,14 @@ class ItemToItem(SparseScoringModel):
         self.context_decay = context_decay
         self.penalty = penalty
         self.similarity = similarity
-        self._similarity_code = similarity_code(similarity)
+        self._scoring = CovisitScoring(depth, context_decay, penalty, int(similarity_named(similarity)))
         self._reset()
 
     def _reset(self) -> None:
         self._decay = ForwardDecay(self.half_life)
-        self._views = _CovisitCounts(self.neighbors)
-        self._purchases = _CovisitCounts(self.neighbors)
+        self._weights = CovisitWeights(self.time_scale, self.half_life, math.nan, self.penalty)
+        self._views = _Covisits(self.neighbors)
+        self._purchases = _Covisits(self.neighbors)
 
     def learn_one(self, observation: Observation) -> None:
         """Count one item and its pairs; repeats, and kinds that belong to no stream, are skipped."""
@@ -167,25 +200,19 @@ class ItemToItem(SparseScoringModel):
         if factor != 1.0:
             self._views.rescale(factor, self.penalty)
             self._purchases.rescale(factor, self.penalty)
-        if item >= len(table.sizes):
-            table.reserve(item + 1)
+        if self._weights.landmark != self._decay.landmark:
+            self._weights = self._weights._replace(landmark=self._decay.landmark)
+        table.reserve(item + 1)
         previous = observation.previous_items
         if not len(previous):
             table.baskets += self._decay.weight(ts)
-        covisit(
+        learn_covisits(
             item,
             ts,
             previous,
             observation.previous_times,
-            self.time_scale,
-            self.half_life,
-            self._decay.landmark,
-            self.penalty,
-            table.items,
-            table.weights,
-            table.sizes,
-            table.counts,
-            table.norms,
+            plain(self._weights),
+            plain(table.table),
             self._index.hashes,
         )
 
@@ -197,20 +224,20 @@ class ItemToItem(SparseScoringModel):
 
     def forget_items(self, items: Items) -> None:
         """Drop the items' rows, and the items from the rows of others."""
-        removed_mask = np.zeros(self._index.size, np.bool_)
-        removed_mask[items] = True
+        removed_mask = item_mask(items, self._index.size)
         self._views.forget(removed_mask)
         self._purchases.forget(removed_mask)
 
-    def statistics(self, ts: float) -> list[tuple[str, Items, Items, NDArray[np.float64]]]:
+    def statistics(self, ts: float) -> list[tuple[str, Items, Items, Floats]]:
         """Weights decayed to `ts`: a label, two item columns and the values, of each table."""
         factor = self._decay.at(ts)
         tables = []
-        for name, table in ((ALSO_VIEWED, self._views), (ALSO_BOUGHT, self._purchases)):
-            owners, items, weights = table.pairs()
+        for name, covisits in ((ALSO_VIEWED, self._views), (ALSO_BOUGHT, self._purchases)):
+            owners, items, weights = covisits.pairs()
             tables.append((name, owners, items, weights * factor))
-            nonzero = np.flatnonzero(table.counts).astype(np.int32)
-            tables.append((name, nonzero, nonzero, table.counts[nonzero] * factor))
+            counts = covisits.table.counts
+            nonzero = np.flatnonzero(counts).astype(np.int32)
+            tables.append((name, nonzero, nonzero, counts[nonzero] * factor))
         return tables
 
     def memory(self) -> int:
@@ -226,31 +253,20 @@ class ItemToItem(SparseScoringModel):
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         self._decay.landmark = float(state["landmark"])
-        self._views.restore_table(state["views"], self.penalty)
-        self._purchases.restore_table(state["purchases"], self.penalty)
+        self._views.restore(state["views"], self.penalty)
+        self._purchases.restore(state["purchases"], self.penalty)
 
     def _accumulate_scores(self, context: Context) -> int:
         n = 0
-        for table, is_purchase in ((self._views, False), (self._purchases, True)):
-            if len(table.sizes):
+        for covisits, is_purchase in ((self._views, False), (self._purchases, True)):
+            if len(covisits.table.sizes):
                 n = accumulate_neighbors(
                     context.items,
-                    self.depth,
-                    self.context_decay,
-                    1.0,
-                    self.penalty,
-                    self._similarity_code,
-                    table.baskets,
-                    table.items,
-                    table.weights,
-                    table.sizes,
-                    table.counts,
-                    table.norms,
-                    self._scores,
-                    self._best,
-                    self._evidence,
-                    self._touched_items,
-                    n,
+                    plain(self._scoring),
+                    covisits.baskets,
+                    plain(covisits.table),
                     is_purchase,
+                    n,
+                    plain(self._scratch),
                 )
         return n

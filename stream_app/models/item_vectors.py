@@ -7,10 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Context, Items, Observation, Scores
+from stream_app.models.columns import grow
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import item_vectors as kernels
-from stream_app.models.kernels.item_vectors import Vectors
-from stream_app.models.model_state import State, grow
+from stream_app.models.kernels.item_vectors import Vectors, VectorScratch
+from stream_app.models.kernels.jit import plain
+from stream_app.models.model_state import State
 from stream_app.models.session_store import NeighborScores, SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
 from topics.records import Reason
@@ -24,8 +26,7 @@ class ItemVectors(SessionStoreModel):
 
     The session's vector is the sum of its newest items' vectors, each dimension weighed by how many clicks ago the
     item was (the weights are learned too), scaled to length 1. Each click pulls its item's vector towards the
-    session's and pushes those of sampled recent clicks away. After each click, `replays` clicks of remembered
-    sessions can be learned once more; on the logs looked at that did harm.
+    session's and pushes those of sampled recent clicks away.
 
     A new item begins near the session it was first clicked in.
 
@@ -42,8 +43,6 @@ class ItemVectors(SessionStoreModel):
         Samples of each step.
     recent_clicks
         Newest clicks that samples are drawn from.
-    replays
-        Remembered clicks learned again after each click.
     scale
         What cosines are multiplied by before the softmax.
     learning_rate
@@ -87,7 +86,6 @@ class ItemVectors(SessionStoreModel):
         n_factors: int = 64,
         negatives: int = 128,
         recent_clicks: int = 8_192,
-        replays: int = 0,
         scale: float = 6.0,
         learning_rate: float = 0.4,
         seed: int = 7,
@@ -96,7 +94,6 @@ class ItemVectors(SessionStoreModel):
         self.n_factors = n_factors
         self.negatives = negatives
         self.recent_clicks = recent_clicks
-        self.replays = replays
         self.scale = scale
         self.learning_rate = learning_rate
         self.seed = seed
@@ -112,13 +109,15 @@ class ItemVectors(SessionStoreModel):
             np.zeros(self.recent_clicks, np.int32),
             np.array([0, self.seed], np.int64),
         )
-        self._session: NDArray[np.float32] = np.zeros(self.n_factors, np.float32)
-        self._gradient: NDArray[np.float32] = np.zeros(self.n_factors, np.float32)
-        self._samples: Items = np.zeros(self.negatives + 1, np.int32)
-        self._probabilities: NDArray[np.float32] = np.zeros(self.negatives + 1, np.float32)
+        self._scratch = VectorScratch(
+            np.zeros(self.n_factors, np.float32),
+            np.zeros(self.n_factors, np.float32),
+            np.zeros(self.negatives + 1, np.int32),
+            np.zeros(self.negatives + 1, np.float32),
+        )
 
     def learn_one(self, observation: Observation) -> None:
-        """Learn one click after the session's earlier ones, and some remembered clicks again."""
+        """Learn one click after the session's earlier ones."""
         if observation.weight > 0:
             item = observation.item
             if item >= len(self.vectors.sums):
@@ -127,20 +126,14 @@ class ItemVectors(SessionStoreModel):
                 self.vectors = arrays._replace(
                     items=grow(arrays.items, rows), sums=grow(arrays.sums, rows, 1e-3)
                 )
-            kernels.learn(
-                self.vectors,
-                self.store.arrays,
+            kernels.learn_click(
+                plain(self.vectors),
                 item,
                 self._index.hashes[item],
                 observation.previous_items,
-                self.store.newest,
-                self.replays,
                 np.float32(self.scale),
                 np.float32(self.learning_rate),
-                self._session,
-                self._gradient,
-                self._samples,
-                self._probabilities,
+                plain(self._scratch),
             )
         super().learn_one(observation)
 
@@ -163,7 +156,7 @@ class ItemVectors(SessionStoreModel):
         ndarray of float32, shape (n,)
         """
         out = np.zeros(len(items), np.float32)
-        kernels.cosines(self.vectors, clicks, items, self._session, out)
+        kernels.cosines(plain(self.vectors), clicks, items, self._scratch.session, out)
         return out
 
     def pairwise_cosines(self, others: Items, items: Items) -> NDArray[np.float32]:
@@ -179,7 +172,7 @@ class ItemVectors(SessionStoreModel):
         ndarray of float32, shape (m, n)
         """
         out = np.zeros((len(others), len(items)), np.float32)
-        kernels.pairwise_cosines(self.vectors, others, items, out)
+        kernels.pairwise_cosines(plain(self.vectors), others, items, out)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
@@ -200,8 +193,7 @@ class ItemVectors(SessionStoreModel):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        model_arrays = (*self.vectors, self._session, self._gradient, self._samples, self._probabilities)
-        return super().memory() + sum(array.nbytes for array in model_arrays)
+        return super().memory() + sum(array.nbytes for array in (*self.vectors, *self._scratch))
 
     def _get_state(self) -> State:
         vectors = {name: array.copy() for name, array in self.vectors._asdict().items()}

@@ -1,33 +1,28 @@
-"""Bounded rows of weighted items: what each row (an item, a query, a word) leads to."""
+"""Bounded rows of weighted items: the items that each row (an item, a query, a word) links to."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stream_app.models.base import Items
-from stream_app.models.kernels.links import add_weight
-from stream_app.models.kernels.session_tails import drop_items
-from stream_app.models.model_state import State, grow
+from stream_app.models.array_types import Floats, Hashes, Items, Mask
+from stream_app.models.columns import grow_columns, pack_rows, unpack_rows
+from stream_app.models.kernels.bounded_rows import LinkRows, add_weight, drop_items
+from stream_app.models.model_state import State
 
 
 class Links:
-    """For each row the items it leads to, with weights that add up; a full row gives up its weakest.
+    """For each row the items it links to, with weights that add up; a full row gives up the smallest weight.
 
     Parameters
     ----------
     width
-        Most items of a row.
+        Largest number of items of a row.
 
     Attributes
     ----------
-    items : ndarray of int32, shape (n, width)
-        In the order they came; beyond the row's size, anything.
-    weights : ndarray of float64, shape (n, width)
-        Their weights.
-    sizes : ndarray of int32, shape (n,)
-        Items of each row.
+    rows
+        The items, weights and sizes.
 
     Examples
     --------
@@ -35,59 +30,53 @@ class Links:
     >>> links.reserve(4)
     >>> for item, weight in [(7, 1.0), (8, 2.0), (7, 0.5), (5, 9.0)]:
     ...     links.add(3, item, weight, ties)
-    >>> links.items[3].tolist(), links.weights[3].tolist()
+    >>> links.rows.items[3].tolist(), links.rows.weights[3].tolist()
     ([5, 8], [9.0, 2.0])
     """
 
     def __init__(self, width: int) -> None:
-        self.items: Items = np.zeros((0, width), np.int32)
-        self.weights: NDArray[np.float64] = np.zeros((0, width))
-        self.sizes: NDArray[np.int32] = np.zeros(0, np.int32)
+        self.rows = LinkRows(np.zeros((0, width), np.int32), np.zeros((0, width)), np.zeros(0, np.int32))
 
     def reserve(self, rows: int) -> None:
-        """Make room for rows."""
-        if rows > len(self.sizes):
-            rows = max(rows, 64)
-            self.items = grow(self.items, rows)
-            self.weights = grow(self.weights, rows)
-            self.sizes = grow(self.sizes, rows)
+        """Allocate at least `rows` rows."""
+        if rows > len(self.rows.sizes):
+            self.rows = grow_columns(self.rows, rows)
 
-    def add(self, row: int, item: int, weight: float, ties: NDArray[np.uint64]) -> None:
+    def add(self, row: int, item: int, weight: float, ties: Hashes) -> None:
         """Add to the weight of an item in a row; `ties` is `ItemIndex.hashes`."""
-        add_weight(row, item, weight, self.items, self.weights, self.sizes, ties)
+        add_weight(row, item, weight, *self.rows, ties)
 
     def scale(self, factor: float) -> None:
         """Multiply every weight."""
-        self.weights *= factor
+        self.rows.weights[:] *= factor
 
     def drop(self, rows: Items) -> None:
         """Empty rows."""
-        self.sizes[rows[rows < len(self.sizes)]] = 0
+        self.rows.sizes[rows[rows < len(self.rows.sizes)]] = 0
 
-    def forget_items(self, removed_mask: NDArray[np.bool_]) -> None:
-        """Take the items marked in `removed_mask` out of every row."""
-        drop_items(self.items, self.weights, self.sizes, removed_mask)
+    def forget_items(self, removed_mask: Mask) -> None:
+        """Remove the items marked in `removed_mask` from every row."""
+        drop_items(*self.rows, removed_mask)
 
-    def pairs(self) -> tuple[Items, Items, NDArray[np.float64]]:
-        """Every row's number, item and weight, as three columns."""
-        mask = np.arange(self.items.shape[1]) < self.sizes[:, None]
-        owners = np.repeat(np.arange(len(self.sizes), dtype=np.int32), self.sizes)
-        return owners, self.items[mask], self.weights[mask]
+    def pairs(self) -> tuple[Items, Items, Floats]:
+        """Row, item and weight of every link, as three columns."""
+        items, weights, sizes = self.rows
+        owners = np.repeat(np.arange(len(sizes), dtype=np.int32), sizes)
+        return owners, pack_rows(items, sizes), pack_rows(weights, sizes)
 
     def state(self) -> State:
-        """What is held, copied."""
+        """A copy of the links, as plain data."""
         _, items, weights = self.pairs()
-        return {"sizes": self.sizes.copy(), "items": items, "weights": weights}
+        return {"sizes": self.rows.sizes.copy(), "items": items, "weights": weights}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take what `state` gave into links that hold nothing."""
-        rows = len(state["sizes"])
-        self.reserve(rows)
-        self.sizes[:rows] = state["sizes"]
-        mask = np.arange(self.items.shape[1]) < self.sizes[:, None]
-        self.items[mask] = state["items"]
-        self.weights[mask] = state["weights"]
+        """Load the result of `state` into empty links."""
+        sizes = state["sizes"]
+        self.reserve(len(sizes))
+        self.rows.sizes[: len(sizes)] = sizes
+        unpack_rows(state["items"], sizes, self.rows.items)
+        unpack_rows(state["weights"], sizes, self.rows.weights)
 
     def memory(self) -> int:
         """Bytes held."""
-        return self.items.nbytes + self.weights.nbytes + self.sizes.nbytes
+        return sum(array.nbytes for array in self.rows)

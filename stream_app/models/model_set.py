@@ -270,7 +270,7 @@ class ModelSet:
     def context_from_tracker(self, user: str, segments: tuple[str, ...]) -> Context:
         """What a list for a shopper would be asked with after the last of their interactions folded so far."""
         items, times, start, now = self.tracker.history(user, CONTEXT_LENGTH)
-        session = self.tracker.open_session(user, now)
+        session = self.tracker.current_session(user, now)
         return Context(user, items, times, start, segments, now, session, self.tracker.query(user, now))
 
     def learn_catalog(self, event: CatalogItem) -> bool:
@@ -345,7 +345,7 @@ class ModelSet:
             session_start,
             segments,
             now,
-            self.tracker.open_session(user, now),
+            self.tracker.current_session(user, now),
             query,
         )
 

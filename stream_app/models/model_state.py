@@ -1,45 +1,13 @@
-"""Arrays that grow by doubling, and the header of every state."""
+"""The header of every saved state."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any
 
 State = dict[str, Any]
 """Plain data: str, int, float, bool, None, bytes, lists and dicts of them, and numpy arrays (no objects)."""
 
 FORMAT = 2
 """Version of the layout of every state of this package."""
-
-T = TypeVar("T", bound=np.generic)
-
-
-def grow(array: NDArray[T], length: int, fill: float = 0) -> NDArray[T]:
-    """Give `array` room for at least `length` rows, by doubling.
-
-    Parameters
-    ----------
-    array : ndarray, shape (n, ...)
-        Returned as it is where it is long enough.
-    length
-        Rows needed.
-    fill
-        What the new rows hold.
-
-    Examples
-    --------
-    >>> grow(np.array([1, 2, 3]), 4).tolist()
-    [1, 2, 3, 0, 0, 0]
-    """
-    length_now = len(array)
-    if length <= length_now:
-        return array
-    shape = (max(length, 2 * length_now), *array.shape[1:])
-    # zeros, not full: the operating system hands out untouched pages for nothing
-    resized = np.zeros(shape, array.dtype) if fill == 0 else np.full(shape, fill, array.dtype)
-    resized[:length_now] = array
-    return resized
 
 
 def versioned_state(name: str, parameters: Mapping[str, Any], **parts: Any) -> State:

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats
 from stream_app.models.base import (
     EMPTY_CANDIDATES,
     NO_ITEM,
@@ -16,9 +16,14 @@ from stream_app.models.base import (
     Observation,
     Scores,
 )
+from stream_app.models.columns import MIN_ROWS, grow, item_mask
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.item_index import ItemIndex
+from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.popularity import (
+    Heads,
+    MergeScratch,
+    SegmentCounts,
     count_item,
     most_popular,
     rebuild_overall_head,
@@ -26,7 +31,7 @@ from stream_app.models.kernels.popularity import (
     shares,
     top_segment,
 )
-from stream_app.models.model_state import State, grow
+from stream_app.models.model_state import State
 from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
 
@@ -98,20 +103,23 @@ class Popularity(Model):
         rows = self.segments + 1
         slots = 1 << (4 * self.segment_items - 1).bit_length()
         self._decay = ForwardDecay(self.half_life)
-        self._overall: NDArray[np.float64] = np.zeros(64)
-        self._seen: NDArray[np.bool_] = np.zeros(64, np.bool_)
         self._segments = Segments(self.segments, self._empty_segment)
         # lists asked for since the last change: a flush ranks many shoppers of the same segments
         self._cache: dict[tuple[tuple[str, ...], bool, int], Candidates] = {}
         # zeroed by the operating system page by page, so segments that never come cost nothing
-        self._keys: Items = np.zeros((rows, slots), np.int32)
-        self._values = np.zeros((rows, slots))
-        self._sizes: NDArray[np.int32] = np.zeros(rows, np.int32)
-        self._head_items: Items = np.zeros((rows, HEAD), np.int32)
-        self._head_counts = np.zeros((rows, HEAD))
-        self._head_sizes: NDArray[np.int32] = np.zeros(rows, np.int32)
-        self._pool_items: Items = np.zeros(HEAD, np.int32)
-        self._pool_scores: Scores = np.zeros(HEAD, np.float32)
+        self._counts = SegmentCounts(
+            np.zeros(MIN_ROWS),
+            self._segments.totals,
+            np.zeros((rows, slots), np.int32),
+            np.zeros((rows, slots)),
+            np.zeros(rows, np.int32),
+        )
+        self._heads = Heads(
+            np.zeros((rows, HEAD), np.int32), np.zeros((rows, HEAD)), np.zeros(rows, np.int32)
+        )
+        self._scratch = MergeScratch(
+            np.zeros(MIN_ROWS, np.bool_), np.zeros(HEAD, np.int32), np.zeros(HEAD, np.float32)
+        )
 
     def segment_names(self) -> list[str]:
         """Names of the known segments, without ``all``, sorted."""
@@ -120,8 +128,8 @@ class Popularity(Model):
     def segments_of(self, item: int) -> list[str]:
         """Segments, without ``all``, whose `HEAD` best hold an item: every list it can be on; sorted."""
         n_segments = len(self._segments.names)
-        held = np.arange(HEAD) < self._head_sizes[:n_segments, None]
-        rows = np.flatnonzero((held & (self._head_items[:n_segments] == item)).any(axis=1))
+        held = np.arange(HEAD) < self._heads.sizes[:n_segments, None]
+        rows = np.flatnonzero((held & (self._heads.items[:n_segments] == item)).any(axis=1))
         return sorted(self._segments.names[row] for row in rows.tolist() if row)
 
     def learn_one(self, observation: Observation) -> None:
@@ -133,30 +141,21 @@ class Popularity(Model):
         factor = self._decay.advance(ts)
         if factor != 1.0:
             self._scale(factor)
-        if item >= len(self._overall):
-            self._overall = grow(self._overall, item + 1)
-            self._seen = grow(self._seen, item + 1)
+        self._reserve(item + 1)
         numbers = self._segments.assign_rows(observation.segments)
         largest = count_item(
             item,
             observation.weight,
             ts,
-            self.half_life,
-            self._decay.landmark,
+            (self.half_life, self._decay.landmark),
             numbers,
-            self._overall,
-            self._segments.totals,
-            self._keys,
-            self._values,
-            self._sizes,
-            self._head_items,
-            self._head_counts,
-            self._head_sizes,
+            plain(self._counts),
+            plain(self._heads),
             self._index.hashes,
         )
         if largest >= 2 * self.segment_items:
             for number in numbers:
-                if self._sizes[number] >= 2 * self.segment_items:
+                if self._counts.sizes[number] >= 2 * self.segment_items:
                     self._prune(number)
 
     def candidates(self, context: Context, k: int) -> Candidates:
@@ -173,22 +172,17 @@ class Popularity(Model):
         numbers = self._segments.rows(context)
         depth = max(128, k) if len(numbers) > 1 else HEAD
         capacity = depth * len(numbers)
-        if capacity > len(self._pool_items):
-            self._pool_items, self._pool_scores = np.zeros(capacity, np.int32), np.zeros(capacity, np.float32)
+        if capacity > len(self._scratch.items):
+            self._scratch = self._scratch._replace(
+                items=np.zeros(capacity, np.int32), scores=np.zeros(capacity, np.float32)
+            )
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
         n = most_popular(
             numbers,
             depth,
-            k,
-            self._overall,
-            self._segments.totals,
-            self._keys,
-            self._values,
-            self._head_items,
-            self._head_sizes,
-            self._seen,
-            self._pool_items,
-            self._pool_scores,
+            plain(self._counts),
+            plain(self._heads),
+            plain(self._scratch),
             self._index.hashes,
             items,
             scores,
@@ -201,25 +195,25 @@ class Popularity(Model):
         """Sum of each item's shares of the context's segments."""
         out = np.empty(len(items), np.float32)
         numbers = self._segments.rows(context)
-        shares(items, numbers, self._overall, self._segments.totals, self._keys, self._values, out)
+        shares(items, numbers, plain(self._counts), out)
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """Name the segment in which the item has its largest share."""
         rows = self._segments.rows(context)
-        if len(rows) == 0 or not 0 <= item < len(self._overall):
+        if len(rows) == 0 or not 0 <= item < len(self._counts.overall):
             return Reason("popular", segment=ALL)
-        position = top_segment(item, rows, self._overall, self._segments.totals, self._keys, self._values)
+        position = top_segment(item, rows, plain(self._counts))
         return Reason("popular", segment=self._segments.names[rows[position]])
 
     def forget_items(self, items: Items) -> None:
         """Take the items out of every count."""
         self._cache.clear()
-        held = items[items < len(self._overall)]
-        self._segments.totals[0] = max(0.0, self._segments.totals[0] - self._overall[held].sum())
-        self._overall[held] = 0.0
-        removed_mask = np.zeros(len(self._overall), np.bool_)
-        removed_mask[held] = True
+        overall = self._counts.overall
+        held = items[items < len(overall)]
+        self._segments.totals[0] = max(0.0, self._segments.totals[0] - overall[held].sum())
+        overall[held] = 0.0
+        removed_mask = item_mask(held, len(overall))
         for number in self._segments.numbers.values():
             kept, counts = self._entries(number)
             removed = removed_mask[kept]
@@ -230,15 +224,16 @@ class Popularity(Model):
                 self._rebuild_segment(number, kept[~removed], counts[~removed])
         self._rebuild_overall_head()
 
-    def statistics(self, ts: float) -> list[tuple[str, Items, Items, NDArray[np.float64]]]:
+    def statistics(self, ts: float) -> list[tuple[str, Items, Items, Floats]]:
         """Counts decayed to `ts`: a label, two item columns and the values, of each table.
 
         Categories are left out: which category an item was counted in depends on when its catalog entry
         was read.
         """
         factor = self._decay.at(ts)
-        nonzero = np.flatnonzero(self._overall).astype(np.int32)
-        tables = [("popularity", nonzero, nonzero, self._overall[nonzero] * factor)]
+        overall = self._counts.overall
+        nonzero = np.flatnonzero(overall).astype(np.int32)
+        tables = [("popularity", nonzero, nonzero, overall[nonzero] * factor)]
         for name, number in self._segments.numbers.items():
             if not name.startswith("category:"):
                 items, counts = self._entries(number)
@@ -251,7 +246,7 @@ class Popularity(Model):
         entries = [self._entries(number) for number in range(1, len(self._segments.names))]
         return {
             "landmark": self._decay.landmark,
-            "overall": grow(self._overall, size)[:size].copy(),
+            "overall": grow(self._counts.overall, size)[:size].copy(),
             "totals": self._segments.totals[: len(self._segments.names)].copy(),
             "segments": self._segments.names[1:],
             "sizes": np.array([len(items) for items, _ in entries], np.int64),
@@ -262,9 +257,8 @@ class Popularity(Model):
     def _set_state(self, state: Mapping[str, Any]) -> None:
         self._decay.landmark = float(state["landmark"])
         size = len(state["overall"])
-        self._overall = grow(self._overall, size)
-        self._overall[:size] = state["overall"]
-        self._seen = np.zeros(len(self._overall), np.bool_)
+        self._reserve(size)
+        self._counts.overall[:size] = state["overall"]
         self._segments.restore([ALL, *state["segments"]], state["totals"])
         ends = np.cumsum(state["sizes"])
         for number, (end, length) in enumerate(zip(ends, state["sizes"], strict=True), 1):
@@ -276,46 +270,41 @@ class Popularity(Model):
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         held = sum(column.nbytes for found in self._cache.values() for column in found)
-        return super().memory() + self._segments.memory() + held
+        # the totals of the counts are the segments'
+        arrays = (*self._counts, *self._heads, *self._scratch)
+        tables = sum(array.nbytes for array in arrays) - self._segments.totals.nbytes
+        return super().memory() + tables + self._segments.memory() + held
+
+    def _reserve(self, items: int) -> None:
+        if items > len(self._counts.overall):
+            self._counts = self._counts._replace(overall=grow(self._counts.overall, items))
+            self._scratch = self._scratch._replace(seen=grow(self._scratch.seen, items))
 
     def _empty_segment(self, number: int) -> None:
         self._rebuild_segment(number, np.zeros(0, np.int32), np.zeros(0))
 
-    def _entries(self, number: int) -> tuple[Items, NDArray[np.float64]]:
+    def _entries(self, number: int) -> tuple[Items, Floats]:
         """Items of a segment, by number, and their counts."""
-        used = np.flatnonzero(self._keys[number])
-        items = self._keys[number, used] - 1
+        keys = self._counts.keys[number]
+        used = np.flatnonzero(keys)
+        items = keys[used] - 1
         order = np.argsort(items)
-        return items[order].astype(np.int32), self._values[number, used[order]]
+        return items[order].astype(np.int32), self._counts.values[number, used[order]]
 
     def _prune(self, number: int) -> None:
         items, counts = self._entries(number)
         best = np.lexsort((self._index.hashes[items], -counts))[: self.segment_items]
         self._rebuild_segment(number, items[best], counts[best])
 
-    def _rebuild_segment(self, number: int, items: Items, counts: NDArray[np.float64]) -> None:
-        rebuild_segment(
-            number,
-            items,
-            counts,
-            self._keys,
-            self._values,
-            self._sizes,
-            self._head_items,
-            self._head_counts,
-            self._head_sizes,
-            self._index.hashes,
-        )
+    def _rebuild_segment(self, number: int, items: Items, counts: Floats) -> None:
+        rebuild_segment(number, items, counts, plain(self._counts), plain(self._heads), self._index.hashes)
 
     def _rebuild_overall_head(self) -> None:
-        rebuild_overall_head(
-            self._overall, self._head_items, self._head_counts, self._head_sizes, self._index.hashes
-        )
+        rebuild_overall_head(plain(self._counts), plain(self._heads), self._index.hashes)
 
     def _scale(self, factor: float) -> None:
-        self._overall *= factor
-        self._segments.totals *= factor
-        self._values *= factor
+        for sums in (self._counts.overall, self._counts.totals, self._counts.values):
+            np.multiply(sums, factor, out=sums)
         for number in range(1, len(self._segments.names)):
             self._rebuild_segment(number, *self._entries(number))
         self._rebuild_overall_head()

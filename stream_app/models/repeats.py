@@ -18,10 +18,11 @@ from stream_app.models.base import (
     Scores,
     Times,
 )
+from stream_app.models.columns import grow, item_mask, look_up_scores
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.topk import top_k
-from stream_app.models.model_state import State, grow
+from stream_app.models.model_state import State
 from topics.records import Kind, Reason
 
 AGE_CLASSES = 8
@@ -168,9 +169,7 @@ class Repeats(Model):
     def score(self, context: Context, items: Items) -> Scores:
         """Chance of each item that the shopper comes back to it; 0 where they have not had to do with it."""
         known_items, scores, _ = self._scored_items(context)
-        all_scores = np.zeros(self._index.size + 1, np.float32)
-        all_scores[known_items] = scores
-        return all_scores[np.where((items >= 0) & (items < self._index.size), items, self._index.size)]
+        return look_up_scores(known_items, scores, items, self._index.size)
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """The shopper bought it before, or looked at it."""
@@ -185,9 +184,8 @@ class Repeats(Model):
     def forget_items(self, items: Items) -> None:
         """Propose the items no more."""
         self._is_known[items[items < len(self._is_known)]] = False
-        gone = np.zeros(self._index.size + 1, np.bool_)  # the last stands for NO_ITEM
-        gone[items] = True
-        self._items[gone[self._items]] = NO_ITEM
+        removed_mask = item_mask(items, self._index.size + 1)  # the last stands for NO_ITEM
+        self._items[removed_mask[self._items]] = NO_ITEM
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""

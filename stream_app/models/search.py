@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Context, Items, Observation, Times
+from stream_app.models.columns import grow, item_mask
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import search as search_kernels
+from stream_app.models.kernels.jit import plain
 from stream_app.models.links import Links
-from stream_app.models.model_state import State, grow
+from stream_app.models.model_state import State
 from stream_app.models.sparse_scoring import SparseScoringModel
 from stream_app.models.terms import MAX_QUERY_WORDS, query_words
 from topics.records import Reason
@@ -115,7 +117,7 @@ class SearchModel(SparseScoringModel):
             self._vocabulary.index(word, ts)
         # a full vocabulary gives up its oldest words, and those of a late event may be among them
         rows = [row for row in map(self._vocabulary.find, words) if row != NO_ITEM]
-        if self._vocabulary.size > len(self._word_links.sizes):
+        if self._vocabulary.size > len(self._word_links.rows.sizes):
             self._word_links.reserve(self._vocabulary.size)
             self._frequencies = grow(self._frequencies, self._vocabulary.size)
         query = self._query_row(words, rows, ts)
@@ -139,8 +141,7 @@ class SearchModel(SparseScoringModel):
 
     def forget_items(self, items: Items) -> None:
         """Take the items out of every query and word."""
-        removed_mask = np.zeros(self._index.size, np.bool_)
-        removed_mask[items] = True
+        removed_mask = item_mask(items, self._index.size)
         self._query_links.forget_items(removed_mask)
         self._word_links.forget_items(removed_mask)
 
@@ -190,19 +191,11 @@ class SearchModel(SparseScoringModel):
             self._queries.find(" ".join(words)),
             self._decay.at(now),
             self.prior,
-            self._query_links.items,
-            self._query_links.weights,
-            self._query_links.sizes,
-            self._words,
-            self._idf,
-            n,
-            self._word_links.items,
-            self._word_links.weights,
-            self._word_links.sizes,
-            self._scores,
-            self._best,
-            self._evidence,
-            self._touched_items,
+            plain(self._query_links.rows),
+            self._words[:n],
+            self._idf[:n],
+            plain(self._word_links.rows),
+            plain(self._scratch),
         )
         return n_touched
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from stream_app.models.base import Context, Scores
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.session_store import NeighborScores, SessionColumn, SessionStore
+from stream_app.models.kernels.session_columns import SessionColumn
+from stream_app.models.session_store import NeighborScores, SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
 from topics.records import Reason
 

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import Context
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import sessions as kernels
-from stream_app.models.session_store import NeighborScores, SessionColumn, SessionStore
+from stream_app.models.kernels.neighbor_scores import scores_of_column
+from stream_app.models.kernels.session_columns import SessionColumn
+from stream_app.models.session_store import NeighborScores, SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
 from topics.records import Reason
 
@@ -85,7 +86,7 @@ class SessionKNN(SessionStoreModel):
 
     def _compute_scores(self, neighbors: NeighborScores) -> NDArray[np.float32]:
         scratch, values = self.store.scratch, np.empty(neighbors.n, np.float32)
-        kernels.scores_of_column(
+        scores_of_column(
             scratch.slots,
             scratch.sums,
             scratch.context,

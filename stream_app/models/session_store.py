@@ -5,73 +5,30 @@ added up from the two in one pass at the moment a list is asked for, so that lea
 """
 
 from collections.abc import Mapping
-from enum import IntEnum
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import Context, Items, Observation
+from stream_app.models.base import NO_SESSION, Context, Items, Observation
+from stream_app.models.columns import grow, item_mask, pack_rows, unpack_rows
 from stream_app.models.id_index import stable_hash
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import sessions as kernels
-from stream_app.models.kernels.sessions import Scratch, SessionArrays
-from stream_app.models.model_state import State, grow, verify_state, versioned_state
+from stream_app.models.kernels.jit import plain
+from stream_app.models.kernels.neighbor_query import (
+    NeighborQuery,
+    Scratch,
+    add_candidates,
+    query_neighbors,
+    reset,
+)
+from stream_app.models.kernels.neighbor_scores import find_evidence
+from stream_app.models.kernels.session_columns import SessionColumn
+from stream_app.models.kernels.sessions import SessionArrays, add_click, forget_items
+from stream_app.models.model_state import State, verify_state, versioned_state
 
 _CANDIDATES = 16_384
 _TOUCHED = 2_048
-
-
-class SessionColumn(IntEnum):
-    """What is added up for each candidate over the sessions that share an item with the context.
-
-    A session's similarity is the sum over the context items it holds of a weight that falls with their age in
-    clicks: linearly (`KNN`, `MULTI_MATCH`) or exponentially (`STAN`). "Beside" means at another place of the session.
-    """
-
-    CO_OCCURRENCE = 0
-    """Clicks beside the newest context item; the next three columns for the second to the fourth newest."""
-    CO_OCCURRENCE_2 = 1
-    CO_OCCURRENCE_3 = 2
-    CO_OCCURRENCE_4 = 3
-    CO_OCCURRENCE_OLDER = 4
-    """Clicks beside the fifth to the eighth newest context item."""
-    AFTER = 5
-    """Clicks after the newest context item, each by 1 / distance."""
-    NEXT = 6
-    """Clicks right after it."""
-    BEFORE = 7
-    """Clicks before it, each by 1 / distance."""
-    KNN = 8
-    """Similarity of the nearest sessions, over how far back in the context they match (VSKNN)."""
-    STAN = 9
-    """Similarity of all sessions, by session length, recency and distance from the match (STAN)."""
-    MULTI_MATCH = 10
-    """Similarity of the sessions that share two context items or more."""
-    CO_OCCURRENCE_BY_RANK = 11
-    """Clicks beside the newest context item, fading by the rank of their session in its postings."""
-    NEWEST = 12
-    """Recency of the newest session."""
-    AFTER_2 = 13
-    """As `AFTER`, for the second newest context item."""
-    BEFORE_2 = 14
-    """As `BEFORE`, for the second newest context item."""
-    COVISIT_SHARE = 15
-    """Co-visit shares with every context item, fading by their age."""
-    SUPPORT = 16
-    """Clicks in any session that shares a context item."""
-    SECOND_HOP = 17
-    """Co-visit shares with the candidates that have the most `COVISIT_SHARE` (the bridges), times theirs."""
-    SECOND_HOP_NEWEST = 18
-    """As `SECOND_HOP`, over the bridges' `CO_OCCURRENCE`."""
-    NEAREST_CLICKS = 19
-    """Clicks in the nearest sessions."""
-    COVISIT_SHARE_RECENT_ROOT = 20
-    """As `COVISIT_SHARE`, each session by the root of its recency, 1 / (16 + sessions since)."""
-    COVISIT_SHARE_RECENT = 21
-    """As `COVISIT_SHARE`, each session by its recency."""
-    AFTER_IN_ORDER = 22
-    """As `AFTER`, in sessions where the newest context item came after the second newest, as it did here."""
 
 
 class NeighborScores:
@@ -180,6 +137,9 @@ class SessionStore:
         self._postings_followed = np.array(
             [postings, postings, *[postings * 3 // 4] * 2, *[postings // 2] * 4][:depth]
         )
+        self._query = NeighborQuery(
+            NO_SESSION, 0, neighbors, bridges, bridge_postings, 0.0, session_half_life
+        )
         self._reset()
         self._reserve_scratch()
 
@@ -246,8 +206,8 @@ class SessionStore:
         self._version += 1
         self.clicks_seen += 1
         self.newest = max(self.newest, serial)
-        if not kernels.add_click(
-            self.arrays, serial, np.uint64(stable_hash(observation.user)), item, observation.ts
+        if not add_click(
+            plain(self.arrays), serial, np.uint64(stable_hash(observation.user)), item, observation.ts
         ):
             self.sessions_seen += 1
 
@@ -266,25 +226,22 @@ class SessionStore:
         if last is not None:
             if last.context is context and last.version == self._version and (last.hop or not hop):
                 return last
-            kernels.reset(self.scratch.slots, self.scratch.candidate_items, last.n)
+            reset(self.scratch.slots, self.scratch.candidate_items, last.n)
         size = self._index.size
         # other sources may propose items that no session holds
         self._reserve(size)
         if size > len(self.scratch.slots):
             self.scratch = self.scratch._replace(slots=np.full(2 * size, -1, np.int32))
         start = context.session_start if context.session_start < len(context.items) else 0
-        counts = kernels.query_neighbors(
-            self.arrays,
-            self.scratch,
-            context.items[start:],
-            context.session,
-            self.newest,
-            self._postings_followed,
-            self.parameters["neighbors"],
-            self.parameters["bridges"] if hop else 0,
-            self.parameters["bridge_postings"],
-            context.now,
-            self.parameters["session_half_life"],
+        query = self._query._replace(
+            own_session=context.session,
+            newest_session=self.newest,
+            bridges=self.parameters["bridges"] if hop else 0,
+            ts=context.now,
+        )
+        clicks = context.items[start:]
+        counts = query_neighbors(
+            plain(self.arrays), plain(self.scratch), clicks, self._postings_followed, plain(query)
         )
         self._last_query = NeighborScores(context, self._version, context.session, counts, hop)
         return self._last_query
@@ -300,16 +257,13 @@ class SessionStore:
     def add_candidates(self, neighbors: NeighborScores, items: Items) -> None:
         """Make items of other sources candidates too, with sums of 0."""
         scratch = self.scratch
-        neighbors.n = kernels.add_candidates(
-            scratch.slots, scratch.candidate_items, scratch.sums, neighbors.n, items
-        )
+        neighbors.n = add_candidates(scratch.slots, scratch.candidate_items, scratch.sums, neighbors.n, items)
 
     def evidence(self, neighbors: NeighborScores, items: Items) -> Items:
         """For each item the context item that speaks most for it; itself where the context holds it."""
         out, scratch = np.empty(len(items), np.int32), self.scratch
-        kernels.find_evidence(
-            scratch.slots, scratch.sums, scratch.context, scratch.supports, neighbors.distinct, items, out
-        )
+        context = scratch.context[: neighbors.distinct]
+        find_evidence(scratch.slots, scratch.sums, context, scratch.supports, items, out)
         return out
 
     def forget_user(self, user: str) -> None:
@@ -322,17 +276,15 @@ class SessionStore:
 
     def forget_items(self, items: Items) -> None:
         """Take items out of every session, and drop their postings."""
-        removed_mask = np.zeros(max(self._index.size, int(items.max(initial=0)) + 1), np.bool_)
-        removed_mask[items] = True
-        kernels.forget(self.arrays, removed_mask)
+        size = max(self._index.size, int(items.max(initial=0)) + 1)
+        forget_items(plain(self.arrays), item_mask(items, size))
         self._version += 1
 
     def state(self) -> State:
         """Sessions and postings, as plain data."""
         memory = self.arrays
         used = np.flatnonzero(memory.serials >= 0)
-        arrays = np.arange(memory.items.shape[1]) < memory.sizes[used, None]
-        filled = np.arange(memory.posting_sessions.shape[1]) < memory.clicks[:, None]
+        sizes = memory.sizes[used]
         return versioned_state(
             "session_store",
             self.parameters,
@@ -340,12 +292,12 @@ class SessionStore:
             serials=memory.serials[used],
             owners=memory.owners[used],
             times=memory.times[used],
-            sizes=memory.sizes[used],
-            items=memory.items[used][arrays],
+            sizes=sizes,
+            items=pack_rows(memory.items[used], sizes),
             clicks=memory.clicks.copy(),
             first_session=memory.first_session.copy(),
-            posting_sessions=memory.posting_sessions[filled],
-            posting_positions=memory.posting_positions[filled],
+            posting_sessions=pack_rows(memory.posting_sessions, memory.clicks),
+            posting_positions=pack_rows(memory.posting_positions, memory.clicks),
             seen=[self.sessions_seen, self.clicks_seen, self.newest],
         )
 
@@ -359,7 +311,7 @@ class SessionStore:
         """
         verify_state(state, "session_store", self.parameters)
         if self._last_query is not None:
-            kernels.reset(self.scratch.slots, self.scratch.candidate_items, self._last_query.n)
+            reset(self.scratch.slots, self.scratch.candidate_items, self._last_query.n)
         self._reset()
         memory, used = self.arrays, state["rows"]
         memory.serials[used] = state["serials"]
@@ -367,21 +319,19 @@ class SessionStore:
         memory.times[used] = state["times"]
         memory.sizes[used] = state["sizes"]
         rows = np.full((len(used), memory.items.shape[1]), -1, np.int32)
-        rows[np.arange(memory.items.shape[1]) < memory.sizes[used, None]] = state["items"]
+        unpack_rows(state["items"], state["sizes"], rows)
         memory.items[used] = rows
-        items, ring = len(state["clicks"]), memory.posting_sessions.shape[1]
-        filled = np.arange(ring) < state["clicks"][:, None]
-        posting_sessions, posting_positions = (
-            np.zeros((items, ring), np.int64),
-            np.zeros((items, ring), np.int8),
-        )
-        posting_sessions[filled] = state["posting_sessions"]
-        posting_positions[filled] = state["posting_positions"]
+        # copied, since a kernel would be compiled once more for arrays that cannot be written
+        clicks, first_session = np.array(state["clicks"]), np.array(state["first_session"])
+        shape = (len(clicks), memory.posting_sessions.shape[1])
+        posting_sessions, posting_positions = np.zeros(shape, np.int64), np.zeros(shape, np.int8)
+        unpack_rows(state["posting_sessions"], clicks, posting_sessions)
+        unpack_rows(state["posting_positions"], clicks, posting_positions)
         self.arrays = memory._replace(
             posting_sessions=posting_sessions,
             posting_positions=posting_positions,
-            clicks=np.array(state["clicks"]),
-            first_session=np.array(state["first_session"]),
+            clicks=clicks,
+            first_session=first_session,
         )
         self.sessions_seen, self.clicks_seen, self.newest = (int(each) for each in state["seen"])
 

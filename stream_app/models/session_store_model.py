@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Observation, Scores
+from stream_app.models.columns import look_up_scores
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State
@@ -74,9 +75,8 @@ class SessionStoreModel(Model):
     def score(self, context: Context, items: Items) -> Scores:
         """What the sessions around the context say of each item."""
         neighbors = self.store.query_neighbors(context, hop=self.uses_second_hop)
-        all_scores = np.zeros(self._index.size + 1, np.float32)
-        all_scores[self.store.candidate_items(neighbors)] = self._masked_scores(neighbors)
-        return all_scores[np.where((items >= 0) & (items < self._index.size), items, self._index.size)]
+        known_items = self.store.candidate_items(neighbors)
+        return look_up_scores(known_items, self._masked_scores(neighbors), items, self._index.size)
 
     def _masked_scores(self, neighbors: NeighborScores) -> Scores:
         """Score of each candidate of the store, 0 for none and for the item that a list for nobody is about."""

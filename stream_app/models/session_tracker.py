@@ -8,10 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, NO_SESSION, Items, Times
+from stream_app.models.columns import grow, grow_columns, item_mask, pack_rows, unpack_rows
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels.session_tails import drop_items, insert_event, open_session
-from stream_app.models.model_state import State, grow, verify_state, versioned_state
+from stream_app.models.kernels.bounded_rows import drop_items
+from stream_app.models.kernels.jit import plain
+from stream_app.models.kernels.session_tails import SessionTails, assign_session, insert_event
+from stream_app.models.model_state import State, verify_state, versioned_state
 
 RECENT_EVENTS = 32
 """Recent events remembered of a shopper, of each stream."""
@@ -48,36 +51,30 @@ class _RecentEvents:
     """The newest events of each row, sorted by time; the one with the smaller hash first in a tie."""
 
     def __init__(self) -> None:
-        self.items: Items = np.zeros((0, RECENT_EVENTS), np.int32)
-        self.times: Times = np.zeros((0, RECENT_EVENTS))
-        self.sizes: NDArray[np.int32] = np.zeros(0, np.int32)
+        self.tails = SessionTails(
+            np.zeros((0, RECENT_EVENTS), np.int32), np.zeros((0, RECENT_EVENTS)), np.zeros(0, np.int32)
+        )
 
     def reserve(self, rows: int) -> None:
-        if rows > len(self.sizes):
-            self.items = grow(self.items, max(rows, 64))
-            self.times = grow(self.times, max(rows, 64))
-            self.sizes = grow(self.sizes, max(rows, 64))
+        if rows > len(self.tails.sizes):
+            self.tails = grow_columns(self.tails, rows)
 
     def memory(self) -> int:
-        return self.items.nbytes + self.times.nbytes + self.sizes.nbytes
+        return sum(array.nbytes for array in self.tails)
 
     def state(self, rows: int) -> State:
         self.reserve(rows)
-        mask = np.arange(RECENT_EVENTS) < self.sizes[:rows, None]
-        return {
-            "sizes": self.sizes[:rows].copy(),
-            "items": self.items[:rows][mask],
-            "times": self.times[:rows][mask],
-        }
+        items, times, sizes = self.tails
+        sizes = sizes[:rows]
+        return {"sizes": sizes.copy(), "items": pack_rows(items, sizes), "times": pack_rows(times, sizes)}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.__init__()  # type: ignore[misc]
-        rows = len(state["sizes"])
-        self.reserve(rows)
-        self.sizes[:rows] = state["sizes"]
-        mask = np.arange(RECENT_EVENTS) < self.sizes[:rows, None]
-        self.items[:rows][mask] = state["items"]
-        self.times[:rows][mask] = state["times"]
+        """Load the result of `state` into empty events."""
+        sizes = state["sizes"]
+        self.reserve(len(sizes))
+        self.tails.sizes[: len(sizes)] = sizes
+        unpack_rows(state["items"], sizes, self.tails.items)
+        unpack_rows(state["times"], sizes, self.tails.times)
 
 
 class SessionTracker:
@@ -137,12 +134,12 @@ class SessionTracker:
             self._serials = grow(self._serials, row + 1)
             self._starts = grow(self._starts, row + 1, -np.inf)
             self._lasts = grow(self._lasts, row + 1, -np.inf)
-        serial, self.newest_session = open_session(
+        serial, self.newest_session = assign_session(
             row, ts, self.gap, self.newest_session, self._serials, self._starts, self._lasts
         )
         return serial
 
-    def open_session(self, user: str, ts: float) -> int:
+    def current_session(self, user: str, ts: float) -> int:
         """Serial number of the shopper's session at `ts`, `NO_SESSION` where none is open."""
         row = self._users.find(user) if user else -1
         if row < 0 or ts > self._lasts[row] + self.gap:
@@ -182,16 +179,13 @@ class SessionTracker:
         serial = self.session(user, ts)
         row = (self._users if stream is EventStream.VIEWS else self._buyers).index(user, ts)
         events = self._recent_events[stream]
-        if row >= len(events.sizes):
-            events.reserve(row + 1)
+        events.reserve(row + 1)
         n, repeat = insert_event(
             row,
             item,
             ts,
             self.gap,
-            events.items,
-            events.times,
-            events.sizes,
+            plain(events.tails),
             self._index.hashes,
             self._window_items,
             self._window_times,
@@ -201,11 +195,11 @@ class SessionTracker:
     def recent(self, user: str, stream: EventStream) -> tuple[Items, Times]:
         """Copies of a shopper's newest items of a stream and their times, oldest first."""
         row = (self._users if stream is EventStream.VIEWS else self._buyers).find(user)
-        events = self._recent_events[stream]
-        if not 0 <= row < len(events.sizes):
+        items, times, sizes = self._recent_events[stream].tails
+        if not 0 <= row < len(sizes):
             return EMPTY_ITEMS, EMPTY_TIMES
-        size = events.sizes[row]
-        return events.items[row, :size].copy(), events.times[row, :size].copy()
+        size = sizes[row]
+        return items[row, :size].copy(), times[row, :size].copy()
 
     def history(self, user: str, length: int) -> tuple[Items, Times, int, float]:
         """What a shopper did lately, views and purchases in one.
@@ -247,21 +241,20 @@ class SessionTracker:
 
     def forget_items(self, items: Items) -> None:
         """Take items out of every shopper's history."""
-        removed_mask = np.zeros(self._index.size, np.bool_)
-        removed_mask[items] = True
+        removed_mask = item_mask(items, self._index.size)
         for events in self._recent_events:
-            drop_items(events.items, events.times, events.sizes, removed_mask)
+            drop_items(*events.tails, removed_mask)
 
     def _drop(self, rows: Items) -> None:
         self._serials[rows] = 0
         self._starts[rows] = self._lasts[rows] = -np.inf
         self._recent_events[EventStream.VIEWS].reserve(int(rows.max()) + 1)
-        self._recent_events[EventStream.VIEWS].sizes[rows] = 0
+        self._recent_events[EventStream.VIEWS].tails.sizes[rows] = 0
         for row in rows.tolist():
             self._queries.pop(row, None)
 
     def _drop_purchases(self, rows: Items) -> None:
-        self._recent_events[EventStream.PURCHASES].sizes[rows] = 0
+        self._recent_events[EventStream.PURCHASES].tails.sizes[rows] = 0
 
     @property
     def _parameters(self) -> dict[str, Any]:

@@ -1,12 +1,12 @@
 """What models have in common that score by spreading from the context's items to the items linked with them."""
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Scores
+from stream_app.models.columns import grow
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels.sparse_scoring import rank_and_reset, read_and_reset
-from stream_app.models.model_state import grow
+from stream_app.models.kernels.jit import plain
+from stream_app.models.kernels.sparse_scoring import ScoreScratch, rank_and_reset, read_and_reset
 
 
 class SparseScoringModel(Model):
@@ -25,10 +25,9 @@ class SparseScoringModel(Model):
 
     def __init__(self, index: ItemIndex, capacity: int) -> None:
         self._index = index
-        self._scores: NDArray[np.float64] = np.zeros(0)
-        self._best: NDArray[np.float64] = np.zeros(0)
-        self._evidence: Items = np.zeros(0, np.int32)
-        self._touched_items: Items = np.zeros(capacity, np.int32)
+        self._scratch = ScoreScratch(
+            np.zeros(0), np.zeros(0), np.zeros(0, np.int32), np.zeros(capacity, np.int32)
+        )
         self._pool: Scores = np.zeros(capacity, np.float32)
 
     def _accumulate_scores(self, context: Context) -> int:
@@ -36,30 +35,24 @@ class SparseScoringModel(Model):
         raise NotImplementedError
 
     def _reserve_scratch(self) -> None:
-        size = self._index.size
-        if size > len(self._scores):
-            self._scores = grow(self._scores, size)
-            self._best = grow(self._best, size)
-            self._evidence = grow(self._evidence, size)
+        size, scratch = self._index.size, self._scratch
+        if size > len(scratch.scores):
+            self._scratch = scratch._replace(
+                scores=grow(scratch.scores, size),
+                best=grow(scratch.best, size),
+                evidence=grow(scratch.evidence, size),
+            )
+
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return super().memory() + sum(array.nbytes for array in self._scratch)
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose the items that the context's items lead to."""
         self._reserve_scratch()
         n = self._accumulate_scores(context)
         items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
-        n = rank_and_reset(
-            n,
-            k,
-            self._scores,
-            self._best,
-            self._evidence,
-            self._touched_items,
-            self._index.hashes,
-            self._pool,
-            items,
-            scores,
-            evidence,
-        )
+        n = rank_and_reset(n, plain(self._scratch), self._index.hashes, self._pool, items, scores, evidence)
         if n == 0:
             return EMPTY_CANDIDATES
         return Candidates(items[:n], scores[:n], evidence[:n])
@@ -69,5 +62,5 @@ class SparseScoringModel(Model):
         self._reserve_scratch()
         n = self._accumulate_scores(context)
         out = np.empty(len(items), np.float32)
-        read_and_reset(n, items, self._scores, self._best, self._touched_items, out)
+        read_and_reset(n, items, plain(self._scratch), out)
         return out

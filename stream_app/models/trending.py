@@ -17,20 +17,20 @@ from stream_app.models.base import (
     Observation,
     Scores,
 )
+from stream_app.models.columns import grow, item_mask, pack_rows, unpack_rows
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_pool import ItemPool
 from stream_app.models.kernels import trending as trending_kernels
+from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.topk import top_k
-from stream_app.models.kernels.trending import TrendCounts
-from stream_app.models.model_state import State, grow
+from stream_app.models.kernels.trending import NO_BUCKET, TrendCounts
+from stream_app.models.model_state import State
 from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
 
 POOL_SIZE = 1000
 """Items, the recently and repeatedly touched, that candidates are chosen from."""
-
-_NO_BUCKET = -(1 << 62)
 
 
 class Trending(Model):
@@ -110,7 +110,7 @@ class Trending(Model):
         self._segments = Segments(self.segments, self._empty_segment)
         # zeroed by the operating system page by page, so segments that never come cost nothing
         self._counts = TrendCounts(
-            buckets=np.full((64, self.buckets), _NO_BUCKET, np.int64),
+            buckets=np.full((64, self.buckets), NO_BUCKET, np.int64),
             counts=np.zeros((64, self.buckets)),
             sums=np.zeros(64),
             members=np.zeros(shape, np.int32),
@@ -141,7 +141,7 @@ class Trending(Model):
         decayed_weight = weight * self._decay.weight(ts)
         self._segments.totals[rows] += decayed_weight
         largest = trending_kernels.count_item(
-            item, weight, decayed_weight, self._bucket(ts), _NO_BUCKET, rows, self._counts
+            item, weight, decayed_weight, self._bucket(ts), rows, self._counts
         )
         if largest == 2 * self.segment_items:
             for row in rows[self._counts.sizes[rows] == largest].tolist():
@@ -157,11 +157,10 @@ class Trending(Model):
         if capacity > len(self._candidate_items):
             self._candidate_items, self._scores = np.zeros(capacity, np.int32), np.zeros(capacity, np.float32)
         n_candidates = trending_kernels.collect_candidates(
-            self._pool.items,
-            self._pool.size,
+            self._pool.items[: self._pool.size],
             rows,
             *self._window_state(),
-            self._counts,
+            plain(self._counts),
             self._best,
             self._candidate_items,
             self._scores,
@@ -188,7 +187,7 @@ class Trending(Model):
         rows = self._segments.rows(context)
         if self._newest != -math.inf:
             trending_kernels.max_over_segments(
-                items, rows, *self._window_state(), self._counts, out, top_segments
+                items, rows, *self._window_state(), plain(self._counts), out, top_segments
             )
         return out, top_segments
 
@@ -197,10 +196,9 @@ class Trending(Model):
         table = self._counts
         in_range = items[items < len(table.sums)]
         table.sums[in_range] = 0.0
-        table.buckets[in_range] = _NO_BUCKET
+        table.buckets[in_range] = NO_BUCKET
         self._pool.forget_items(items)
-        removed_mask = np.zeros(self._index.size, np.bool_)
-        removed_mask[items] = True
+        removed_mask = item_mask(items, self._index.size)
         for row in self._segments.numbers.values():
             size = table.sizes[row]
             removed = removed_mask[table.members[row, :size]]
@@ -226,7 +224,7 @@ class Trending(Model):
     def _reserve(self, items: int) -> None:
         table = self._counts
         self._counts = table._replace(
-            buckets=grow(table.buckets, items, _NO_BUCKET),
+            buckets=grow(table.buckets, items, NO_BUCKET),
             counts=grow(table.counts, items),
             sums=grow(table.sums, items),
         )
@@ -253,7 +251,7 @@ class Trending(Model):
     def _get_state(self) -> State:
         table, names = self._counts, self._segments.names
         rows = len(names)
-        mask = np.arange(table.members.shape[1]) < table.sizes[:rows, None]
+        sizes = table.sizes[:rows]
         return {
             "landmark": self._decay.landmark,
             "newest": self._newest,
@@ -262,11 +260,11 @@ class Trending(Model):
             "sums": table.sums.copy(),
             "segments": names[1:],
             "totals": self._segments.totals[:rows].copy(),
-            "sizes": table.sizes[:rows].copy(),
-            "members": table.members[:rows][mask],
-            "segment_buckets": table.segment_buckets[:rows][mask],
-            "segment_counts": table.segment_counts[:rows][mask],
-            "segment_sums": table.segment_sums[:rows][mask],
+            "sizes": sizes.copy(),
+            "members": pack_rows(table.members, sizes),
+            "segment_buckets": pack_rows(table.segment_buckets, sizes),
+            "segment_counts": pack_rows(table.segment_counts, sizes),
+            "segment_sums": pack_rows(table.segment_sums, sizes),
             "pool": self._pool.state(),
         }
 
@@ -278,9 +276,8 @@ class Trending(Model):
         )
         self._best = grow(self._best, len(table.sums))
         self._segments.restore([ALL, *state["segments"]], state["totals"])
-        rows = len(state["sizes"])
-        table.sizes[:rows] = state["sizes"]
-        mask = np.arange(table.members.shape[1]) < table.sizes[:rows, None]
+        sizes = state["sizes"]
+        table.sizes[: len(sizes)] = sizes
         for name in ("members", "segment_buckets", "segment_counts", "segment_sums"):
-            getattr(table, name)[:rows][mask] = state[name]
+            unpack_rows(state[name], sizes, getattr(table, name))
         self._pool.restore(state["pool"])

@@ -4,16 +4,19 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from stream_app.models.base import Context, Items, Observation, Scores, Times
+from stream_app.models.array_types import Floats
+from stream_app.models.base import Context, Items, Observation, Scores
+from stream_app.models.columns import MIN_ROWS, grow_columns, item_mask, pack_rows, unpack_rows
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import user_knn as user_knn_kernels
-from stream_app.models.kernels.session_tails import drop_items
+from stream_app.models.kernels import user_knn as kernels
+from stream_app.models.kernels.bounded_rows import drop_items
+from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.topk import top_k
-from stream_app.models.model_state import State, grow
-from stream_app.models.similarity import count_cosine, count_jaccard, count_pearson, similarity_code
+from stream_app.models.kernels.user_knn import ItemUsers, Neighbors, UserItems
+from stream_app.models.model_state import State
+from stream_app.models.similarity import count_cosine, count_jaccard, count_pearson, similarity_named
 from stream_app.models.sparse_scoring import SparseScoringModel
 from topics.records import Reason
 
@@ -87,7 +90,7 @@ class UserKNN(SparseScoringModel):
         depth: int = 10,
         similarity: str = "cosine",
     ) -> None:
-        similarity_code(similarity, USER_SIMILARITIES)
+        similarity_named(similarity, USER_SIMILARITIES)
         super().__init__(index, neighbors * user_items)
         self.max_users = max_users
         self.half_life = half_life
@@ -98,21 +101,24 @@ class UserKNN(SparseScoringModel):
         self.similarity = similarity
         self._reset()
         capacity = depth * postings
-        self._rows: Items = np.zeros(capacity, np.int32)
-        self._overlaps: NDArray[np.float64] = np.zeros(capacity)
-        self._newest: Times = np.zeros(capacity)
-        self._matched_positions: NDArray[np.int32] = np.zeros(capacity, np.int32)
+        self._neighbors = Neighbors(
+            np.zeros(capacity, np.int32), np.zeros(capacity), np.zeros(capacity), np.zeros(capacity, np.int32)
+        )
         self._nearest: Items = np.zeros(neighbors, np.int32)
         self._nearest_scores: Scores = np.zeros(neighbors, np.float32)
 
     def _reset(self) -> None:
         self._users = IdIndex(self.max_users, self._drop_users)
-        self._items: Items = np.zeros((64, self.user_items), np.int32)
-        self._times: Times = np.zeros((64, self.user_items))
-        self._sizes: NDArray[np.int32] = np.zeros(64, np.int32)
-        self._row_slots: NDArray[np.int32] = np.zeros(64, np.int32)
-        self._posting_rings: Items = np.zeros((64, self.postings), np.int32)
-        self._posting_counts: NDArray[np.int64] = np.zeros(64, np.int64)
+        shape = (MIN_ROWS, self.user_items)
+        self._user_items = UserItems(
+            np.zeros(shape, np.int32),
+            np.zeros(shape),
+            np.zeros(MIN_ROWS, np.int32),
+            np.zeros(MIN_ROWS, np.int32),
+        )
+        self._postings = ItemUsers(
+            np.zeros((MIN_ROWS, self.postings), np.int32), np.zeros(MIN_ROWS, np.int64)
+        )
 
     def learn_one(self, observation: Observation) -> None:
         """Remember an item of a shopper and the shopper of an item; dislikes are skipped."""
@@ -120,13 +126,8 @@ class UserKNN(SparseScoringModel):
             return
         item, ts = observation.item, observation.ts
         row = self._users.index(observation.user, ts)
-        if row >= len(self._sizes):
-            self._reserve_users(row + 1)
-        if item >= len(self._posting_counts):
-            self._reserve_items(item + 1)
-        user_knn_kernels.add_interaction(
-            row, item, ts, self._items, self._times, self._sizes, self._posting_rings, self._posting_counts
-        )
+        self._reserve(row + 1, item + 1)
+        kernels.add_interaction(row, item, ts, plain(self._user_items), plain(self._postings))
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
         """Name the context item that the best neighbor was found by."""
@@ -138,57 +139,52 @@ class UserKNN(SparseScoringModel):
 
     def forget_items(self, items: Items) -> None:
         """Take the items out of every shopper's, and drop their postings."""
-        removed_mask = np.zeros(self._index.size, np.bool_)
-        removed_mask[items] = True
-        drop_items(self._items, self._times, self._sizes, removed_mask)
-        self._posting_counts[items[items < len(self._posting_counts)]] = 0
+        users, posted = self._user_items, self._postings.posted
+        drop_items(users.items, users.times, users.sizes, item_mask(items, self._index.size))
+        posted[items[items < len(posted)]] = 0
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return super().memory() + self._users.memory()
+        arrays = (*self._user_items, *self._postings, *self._neighbors)
+        return super().memory() + self._users.memory() + sum(array.nbytes for array in arrays)
 
-    def _reserve_users(self, rows: int) -> None:
-        self._items = grow(self._items, rows)
-        self._times = grow(self._times, rows)
-        self._sizes = grow(self._sizes, rows)
-        self._row_slots = grow(self._row_slots, rows)
-
-    def _reserve_items(self, rows: int) -> None:
-        self._posting_rings = grow(self._posting_rings, rows)
-        self._posting_counts = grow(self._posting_counts, rows)
+    def _reserve(self, users: int, items: int) -> None:
+        if users > len(self._user_items.sizes):
+            self._user_items = grow_columns(self._user_items, users)
+        if items > len(self._postings.posted):
+            self._postings = grow_columns(self._postings, items)
 
     def _drop_users(self, rows: Items) -> None:
         # their places in the rings stay, and are passed over: the row holds no item
-        self._sizes[rows] = 0
+        self._user_items.sizes[rows] = 0
 
     def _get_state(self) -> State:
-        users = self._users.size
-        mask = np.arange(self.user_items) < self._sizes[:users, None]
-        filled = np.arange(self.postings) < self._posting_counts[:, None]
+        users, (rings, posted) = self._user_items, self._postings
+        sizes = users.sizes[: self._users.size]
         return {
             "users": self._users.state(),
-            "sizes": self._sizes[:users].copy(),
-            "items": self._items[:users][mask],
-            "times": self._times[:users][mask],
-            "posted": self._posting_counts.copy(),
-            "postings": self._posting_rings[filled],
+            "sizes": sizes.copy(),
+            "items": pack_rows(users.items, sizes),
+            "times": pack_rows(users.times, sizes),
+            "posted": posted.copy(),
+            "postings": pack_rows(rings, posted),
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         self._users.restore(state["users"])
-        users, items = len(state["sizes"]), len(state["posted"])
-        self._reserve_users(users)
-        self._reserve_items(items)
-        self._sizes[:users] = state["sizes"]
-        mask = np.arange(self.user_items) < self._sizes[:users, None]
-        self._items[:users][mask] = state["items"]
-        self._times[:users][mask] = state["times"]
-        self._posting_counts[:items] = state["posted"]
-        self._posting_rings[np.arange(self.postings) < self._posting_counts[:, None]] = state["postings"]
+        sizes, posted = state["sizes"], state["posted"]
+        self._reserve(len(sizes), len(posted))
+        users, postings = self._user_items, self._postings
+        users.sizes[: len(sizes)] = sizes
+        unpack_rows(state["items"], sizes, users.items)
+        unpack_rows(state["times"], sizes, users.times)
+        postings.posted[: len(posted)] = posted
+        unpack_rows(state["postings"], posted, postings.rings)
 
-    def _compare(self, n: int, used: int) -> NDArray[np.float64]:
+    def _compare(self, n: int, used: int) -> Floats:
         """Similarity of each shopper met with the context."""
-        overlaps, sizes = self._overlaps[:n], self._sizes[self._rows[:n]].astype(np.float64)
+        overlaps = self._neighbors.overlaps[:n]
+        sizes = self._user_items.sizes[self._neighbors.rows[:n]].astype(np.float64)
         context_sizes = np.full(n, float(used))
         if self.similarity == "cosine":
             return count_cosine(overlaps, context_sizes, sizes)
@@ -200,27 +196,20 @@ class UserKNN(SparseScoringModel):
 
     def _accumulate_scores(self, context: Context) -> int:
         own_row = self._users.find(context.user) if context.user else -1
-        n, used = user_knn_kernels.find_neighbors(
+        n, used = kernels.find_neighbors(
             context.items,
             self.depth,
             own_row,
-            self._items,
-            self._times,
-            self._sizes,
-            self._posting_rings,
-            self._posting_counts,
-            self._row_slots,
-            self._rows,
-            self._overlaps,
-            self._newest,
-            self._matched_positions,
+            plain(self._user_items),
+            plain(self._postings),
+            plain(self._neighbors),
         )
         if n == 0:
             return 0
         similarities = self._compare(n, used)
-        decay = np.exp2(np.maximum(0.0, context.now - self._newest[:n]) / -self.half_life)
+        decay = np.exp2(np.maximum(0.0, context.now - self._neighbors.newest[:n]) / -self.half_life)
         n_nearest = top_k(
-            self._rows,
+            self._neighbors.rows,
             (similarities * decay).astype(np.float32),
             n,
             self._users.hashes,
@@ -228,23 +217,14 @@ class UserKNN(SparseScoringModel):
             self._nearest,
             self._nearest_scores,
         )
-        n_touched: int = user_knn_kernels.score_neighbor_items(
+        n_touched: int = kernels.score_neighbor_items(
             context.items,
             context.now,
             self.half_life,
-            self._nearest,
-            n_nearest,
-            self._rows,
-            n,
+            self._nearest[:n_nearest],
             similarities,
-            self._matched_positions,
-            self._items,
-            self._times,
-            self._sizes,
-            self._row_slots,
-            self._scores,
-            self._best,
-            self._evidence,
-            self._touched_items,
+            plain(self._neighbors),
+            plain(self._user_items),
+            plain(self._scratch),
         )
         return n_touched

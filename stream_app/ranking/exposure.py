@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Items
+from stream_app.models.columns import grow
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
-from stream_app.models.model_state import grow
 from stream_app.ranking.diversity import LongTail
 from stream_app.ranking.list_rules import NEW_ITEM_SECONDS
 

@@ -1,95 +1,147 @@
-"""The compiled inner loop of `bpr`; see `kernels` for the rules."""
-
-# ruff: noqa: C901, PLR0912 - one loop, one kernel: arrays are costly to pass on
+"""Learning steps of Bayesian personalized ranking."""
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream_app.models.array_types import Items
+from stream_app.models.kernels.factors import Factors, add_context
 from stream_app.models.kernels.jit import jit
+from stream_app.models.kernels.random import GOLDEN_GAMMA, mix64
+
+TRIES = 4
+"""Draws for a negative that is not among the user's last items."""
+
+
+class PairSettings(NamedTuple):
+    """Hyper-parameters of a step; see `stream_app.models.bpr.BPR`.
+
+    Attributes
+    ----------
+    negatives
+        Pairs per interaction.
+    depth
+        Last items of the user that take part in a step.
+    context_decay
+        Factor from a context item to the next older one.
+    learning_rate, l2
+        Step size, and strength of the pull to 0.
+    clip
+        Largest absolute value of a component.
+    """
+
+    negatives: int
+    depth: int
+    context_decay: float
+    learning_rate: float
+    l2: float
+    clip: float
+
+
+@jit(inline=True)
+def _draw_negative(counter: int, pool: Items, item: int, previous: Items, first: int) -> int:
+    """Draw an item of the pool that is neither `item` nor in `previous` from `first` on; -1 after `TRIES` draws."""
+    state = np.uint64(counter) * GOLDEN_GAMMA
+    for _ in range(TRIES):
+        state += GOLDEN_GAMMA
+        candidate = pool[np.int64(mix64(state) % np.uint64(len(pool)))]
+        is_recent = candidate == item
+        for at in range(first, len(previous)):
+            is_recent |= previous[at] == candidate
+        if not is_recent:
+            return int(candidate)
+    return -1
+
+
+@jit(inline=True)
+def _updated(value: Any, step: float, shrink: float, clip: float) -> Any:
+    return min(max(shrink * value + step, -clip), clip)
+
+
+@jit(inline=True)
+def _step(
+    user: int,
+    positive: int,
+    negative: int,
+    weight: float,
+    previous: Items,
+    settings: PairSettings,
+    factors: Factors,
+    vector: Any,
+) -> None:
+    """Take one step of gradient ascent on the log-likelihood that `positive` ranks above `negative`."""
+    user_latents, item_latents, biases, has_vector = factors
+    n_factors = len(vector)
+    first = max(0, len(previous) - settings.depth)
+    for at in range(n_factors):
+        vector[at] = user_latents[user, at]
+    add_context(previous, first, settings.context_decay, factors, vector)
+    margin = biases[positive] - biases[negative]
+    for at in range(n_factors):
+        margin += vector[at] * (item_latents[positive, at] - item_latents[negative, at])
+    step = settings.learning_rate * weight / (1.0 + math.exp(min(margin, 500.0)))
+    shrink = 1.0 - settings.learning_rate * settings.l2
+    clip = settings.clip
+    biases[positive] = shrink * biases[positive] + step
+    biases[negative] = shrink * biases[negative] - step
+    factor = 1.0
+    for back in range(len(previous) - 1, first - 1, -1):
+        earlier = previous[back]
+        if earlier < len(has_vector) and has_vector[earlier]:
+            for at in range(n_factors):
+                difference = item_latents[positive, at] - item_latents[negative, at]
+                item_latents[earlier, at] = _updated(
+                    item_latents[earlier, at], step * factor * difference, shrink, clip
+                )
+            factor *= settings.context_decay
+    for at in range(n_factors):
+        difference = item_latents[positive, at] - item_latents[negative, at]
+        user_latents[user, at] = _updated(user_latents[user, at], step * difference, shrink, clip)
+        item_latents[positive, at] = _updated(item_latents[positive, at], step * vector[at], shrink, clip)
+        item_latents[negative, at] = _updated(item_latents[negative, at], -step * vector[at], shrink, clip)
 
 
 @jit()
 def learn_pairs(
     user: int,
     item: int,
-    weight: float,
-    is_positive: bool,
-    previous: Any,
-    depth: int,
-    context_decay: float,
-    pool: Any,
-    size: int,
-    sample: int,
-    samples: int,
-    learning_rate: float,
-    l2: float,
-    clip: float,
-    has_vector: Any,
-    user_latents: Any,
-    item_latents: Any,
-    biases: Any,
-    vector: Any,
+    strength: float,
+    previous: Items,
+    pool: Items,
+    counter: int,
+    settings: PairSettings,
+    factors: Factors,
 ) -> None:
-    """Move an item above `samples` others of the pool (below, if it was not chosen) for one shopper.
+    """Move an item above sampled items for one user, or below them.
 
-    The shopper is the sum of their vector and those of their last `depth` items, fading; the gradient goes to
-    all of them, and no component leaves [-clip, clip]. Sample number s is drawn by SplitMix64 from the counter
-    `sample` + s. `vector` is scratch.
+    The user is represented by the sum of their vector and the decayed vectors of their last items; the gradient
+    goes to all of these.
+
+    Parameters
+    ----------
+    user, item
+        Row of the user, and the item.
+    strength
+        Weight of the step; below 0 if the item should rank below the samples.
+    previous : ndarray of int32, shape (n,)
+        Earlier items of the user, oldest first.
+    pool : ndarray of int32, shape (m,)
+        Items that negatives are sampled from.
+    counter
+        Counter of the first sample (SplitMix64).
+    settings, factors
+        Hyper-parameters, and the vectors to update.
     """
-    n_factors = len(vector)
-    first = max(0, len(previous) - depth)
-    for index_of_sample in range(samples):
-        other = -1
-        state = np.uint64(sample + index_of_sample) * np.uint64(0x9E3779B97F4A7C15)
-        # what the shopper has just looked at is no negative: a few tries for another
-        for _ in range(4):
-            state += np.uint64(0x9E3779B97F4A7C15)
-            mixed = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-            mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-            mixed ^= mixed >> np.uint64(31)
-            candidate = pool[np.int64(mixed % np.uint64(size))]
-            is_recent = candidate == item
-            for at in range(first, len(previous)):
-                is_recent |= previous[at] == candidate
-            if not is_recent:
-                other = candidate
-                break
+    settings = PairSettings(*settings)
+    factors = Factors(*factors)
+    vector = np.empty(factors.user_latents.shape[1], np.float64)
+    first = max(0, len(previous) - settings.depth)
+    for sample in range(settings.negatives):
+        other = _draw_negative(counter + sample, pool, item, previous, first)
         if other < 0:
             continue
-        positive = item if is_positive else other
-        negative = other if is_positive else item
-        for at in range(n_factors):
-            vector[at] = user_latents[user, at]
-        factor = 1.0
-        for back in range(len(previous) - 1, first - 1, -1):
-            earlier = previous[back]
-            if earlier < len(has_vector) and has_vector[earlier]:
-                for at in range(n_factors):
-                    vector[at] += factor * item_latents[earlier, at]
-                factor *= context_decay
-        margin = biases[positive] - biases[negative]
-        for at in range(n_factors):
-            margin += vector[at] * (item_latents[positive, at] - item_latents[negative, at])
-        step = learning_rate * weight / (1.0 + math.exp(min(margin, 500.0)))
-        shrink = 1.0 - learning_rate * l2
-        biases[positive] = shrink * biases[positive] + step
-        biases[negative] = shrink * biases[negative] - step
-        factor = 1.0
-        for back in range(len(previous) - 1, first - 1, -1):
-            earlier = previous[back]
-            if earlier < len(has_vector) and has_vector[earlier]:
-                for at in range(n_factors):
-                    difference = item_latents[positive, at] - item_latents[negative, at]
-                    updated = shrink * item_latents[earlier, at] + step * factor * difference
-                    item_latents[earlier, at] = min(max(updated, -clip), clip)
-                factor *= context_decay
-        for at in range(n_factors):
-            difference = item_latents[positive, at] - item_latents[negative, at]
-            updated = shrink * user_latents[user, at] + step * difference
-            user_latents[user, at] = min(max(updated, -clip), clip)
-            updated = shrink * item_latents[positive, at] + step * vector[at]
-            item_latents[positive, at] = min(max(updated, -clip), clip)
-            updated = shrink * item_latents[negative, at] - step * vector[at]
-            item_latents[negative, at] = min(max(updated, -clip), clip)
+        if strength > 0:
+            _step(user, item, other, strength, previous, settings, factors, vector)
+        else:
+            _step(user, other, item, -strength, previous, settings, factors, vector)

@@ -7,10 +7,10 @@ from stream_app.models.kernels.jit import jit
 
 @jit()
 def forward_weight(ts: float, half_life: float, landmark: float) -> float:
-    """Weigh an event by its time; `landmark` is a whole number of half-lives.
+    """Weight of an event at `ts`, relative to one at the landmark; `landmark` is a whole number of half-lives.
 
-    The whole part goes into the exponent and only the fraction through the power, so that weights by two
-    landmarks differ by an exact power of two.
+    The whole part of the age is added to the exponent and only the fraction goes through the power, so that the
+    weights relative to two landmarks differ by an exact power of two.
     """
     age = ts / half_life
     whole = math.floor(age)

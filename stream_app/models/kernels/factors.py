@@ -1,78 +1,141 @@
 """Scores of factor models."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from stream_app.models.array_types import Floats, Hashes, Items, Mask, Scores
 from stream_app.models.kernels.jit import SUMS, jit
 from stream_app.models.kernels.topk import top_k
 
 
-@jit()
-def user_vector(
-    row: int,
-    items: Any,
-    context_decay: float,
-    has_vector: Any,
-    user_latents: Any,
-    item_latents: Any,
-    out: Any,
-) -> bool:
-    """Sum the vector of a shopper (none for a row below 0) and those of items, the newest item first."""
-    found = row >= 0
-    if found:
-        out += user_latents[row]
+class Factors(NamedTuple):
+    """Vectors and biases of users and items.
+
+    Attributes
+    ----------
+    user_latents : ndarray of float32, shape (users, n_factors)
+    item_latents : ndarray of float32, shape (n_items, n_factors)
+    item_biases : ndarray of float64, shape (n_items,)
+    has_vector : ndarray of bool, shape (n_items,)
+        Whether an item has a vector.
+    """
+
+    user_latents: Scores
+    item_latents: Scores
+    item_biases: Floats
+    has_vector: Mask
+
+
+@jit(inline=True)
+def add_context(items: Items, first: int, context_decay: float, factors: Factors, out: Any) -> bool:
+    """Add the decayed vectors of context items to `out`, newest item first.
+
+    Parameters
+    ----------
+    items : ndarray of int32, shape (n,)
+        Oldest first; items without a vector are skipped.
+    first
+        Position of the oldest item used.
+    context_decay
+        Factor from an item with a vector to the next older one.
+    factors
+        Vectors of the items.
+    out : ndarray of float, shape (n_factors,)
+        Receives the sum.
+
+    Returns
+    -------
+    bool
+        Whether an item was added.
+    """
+    found = False
     factor = 1.0
-    for at in range(len(items) - 1, -1, -1):
+    for at in range(len(items) - 1, first - 1, -1):
         item = items[at]
-        if 0 <= item < len(has_vector) and has_vector[item]:
+        if 0 <= item < len(factors.has_vector) and factors.has_vector[item]:
             for slot in range(len(out)):
-                out[slot] += factor * item_latents[item, slot]
+                out[slot] += factor * factors.item_latents[item, slot]
             found = True
             factor *= context_decay
     return found
 
 
+@jit()
+def user_vector(row: int, items: Items, context_decay: float, factors: Factors, out: Scores) -> bool:
+    """Add the vector of a user (none for a row below 0) and those of context items to `out`, shape (n_factors,).
+
+    Returns
+    -------
+    bool
+        Whether the user or an item has a vector.
+    """
+    factors = Factors(*factors)
+    if row >= 0:
+        out += factors.user_latents[row]
+    return add_context(items, 0, context_decay, factors, out) or row >= 0
+
+
 @jit(fastmath=SUMS)
 def dot(left: Any, right: Any) -> Any:
-    """Multiply two vectors; the terms may be summed in any order, several at a time."""
+    """Dot product of two vectors, as float32."""
     total = np.float32(0.0)
     for at in range(len(left)):
         total += left[at] * right[at]
     return total
 
 
-@jit()
-def affinity(vector: Any, item: int, latents: Any, biases: Any) -> float:
-    """Press bias plus dot product into (0, 1), rising."""
-    total = biases[item] + dot(vector, latents[item])
+@jit(inline=True)
+def affinity(vector: Scores, item: int, factors: Factors) -> float:
+    """Bias plus dot product x of an item, mapped to (0, 1) by ``(1 + x / (1 + |x|)) / 2``."""
+    total = factors.item_biases[item] + dot(vector, factors.item_latents[item])
     return float(0.5 + 0.5 * total / (1.0 + abs(total)))
 
 
 @jit()
-def top_k_by_factors(
-    vector: Any,
-    pool: Any,
-    size: int,
-    latents: Any,
-    biases: Any,
-    ties: Any,
-    k: int,
-    scores: Any,
-    out_items: Any,
-    out_scores: Any,
+def top_k_by_affinity(
+    vector: Scores,
+    pool: Items,
+    factors: Factors,
+    ties: Hashes,
+    scores: Scores,
+    out_items: Items,
+    out_scores: Scores,
 ) -> int:
-    """Rank the pool by affinity with `vector`; return how many were written."""
-    for at in range(size):
-        scores[at] = affinity(vector, pool[at], latents, biases)
-    return top_k(pool, scores, size, ties, k, out_items, out_scores)
+    """Rank the items of a pool by their affinity with a vector.
+
+    Parameters
+    ----------
+    vector : ndarray of float32, shape (n_factors,)
+        Vector of a context.
+    pool : ndarray of int32, shape (n,)
+        Items to rank.
+    factors
+        Vectors of the items.
+    ties : ndarray of uint64, shape (n_items,)
+        Hash of each item.
+    scores : ndarray of float32, shape (capacity,)
+        Scratch.
+    out_items, out_scores : ndarray, shape (k,)
+        Receive the best items, best first.
+
+    Returns
+    -------
+    int
+        Number of items written.
+    """
+    factors = Factors(*factors)
+    for at in range(len(pool)):
+        scores[at] = affinity(vector, pool[at], factors)
+    return top_k(pool, scores, len(pool), ties, len(out_items), out_items, out_scores)
 
 
 @jit()
-def affinities(vector: Any, items: Any, has_vector: Any, latents: Any, biases: Any, out: Any) -> None:
-    """Write the affinity of each item; 0 for an unknown one."""
+def affinities(vector: Scores, items: Items, factors: Factors, out: Scores) -> None:
+    """Write the affinity of each of `items` to `out`, 0 for an item without a vector."""
+    factors = Factors(*factors)
     for at in range(len(items)):
         item = items[at]
         out[at] = 0.0
-        if 0 <= item < len(has_vector) and has_vector[item]:
-            out[at] = affinity(vector, item, latents, biases)
+        if 0 <= item < len(factors.has_vector) and factors.has_vector[item]:
+            out[at] = affinity(vector, item, factors)

@@ -1,17 +1,32 @@
 """A bounded pool of items with the clock rule."""
 
-from typing import Any
-
+from stream_app.models.array_types import Items, Mask, Rows
 from stream_app.models.kernels.jit import jit
 
 
 @jit()
 def insert_by_clock(
-    item: int, hand: int, size: int, pool: Any, slots: Any, referenced: Any
+    item: int, hand: int, size: int, pool: Items, slots: Rows, referenced: Mask
 ) -> tuple[int, int]:
-    """Keep an item in the pool by the clock rule (second chance); return the hand and the pool's size.
+    """Insert an item into the pool by the clock rule (second chance).
 
-    `slots` holds slot + 1 of each item, 0 outside the pool.
+    Parameters
+    ----------
+    item
+        Item to insert.
+    hand, size
+        Position of the clock's hand, and items in the pool.
+    pool : ndarray of int32, shape (capacity,)
+        Items of the pool.
+    slots : ndarray of int32, shape (n_items,)
+        Position + 1 of each item in the pool, 0 outside.
+    referenced : ndarray of bool, shape (capacity,)
+        Whether the item was inserted again since the hand passed it.
+
+    Returns
+    -------
+    tuple of int
+        The hand and the size after the call.
     """
     if slots[item] != 0:
         referenced[slots[item] - 1] = True

@@ -1,127 +1,210 @@
 """Co-visit counts and item-to-item scores."""
 
-# ruff: noqa: C901, PLR0912
-
 import math
-from typing import Any
+from enum import IntEnum
+from typing import NamedTuple
 
+from stream_app.models.array_types import Floats, Hashes, Items, Sizes, Times
+from stream_app.models.kernels.bounded_rows import add_weight
+from stream_app.models.kernels.context import is_newest_occurrence
 from stream_app.models.kernels.decay import forward_weight
 from stream_app.models.kernels.jit import jit
-from stream_app.models.kernels.links import add_weight
+from stream_app.models.kernels.sparse_scoring import ScoreScratch, add_score
+
+
+class Similarity(IntEnum):
+    """Similarities of two items by their counts."""
+
+    COSINE = 0
+    JACCARD = 1
+    PEARSON = 2
+    LIFT = 3
+
+
+class CovisitTable(NamedTuple):
+    """Decayed counts of items and of pairs.
+
+    Attributes
+    ----------
+    items : ndarray of int32, shape (n_items, neighbors)
+        Neighbors of each item.
+    weights : ndarray of float64, shape (n_items, neighbors)
+        Decayed count of each pair, weighted by its distance in time.
+    sizes : ndarray of int32, shape (n_items,)
+        Neighbors held.
+    counts : ndarray of float64, shape (n_items,)
+        Decayed count of each item.
+    norms : ndarray of float64, shape (n_items,)
+        Counts to the power of -exponent; 0 where the count is 0.
+    """
+
+    items: Items
+    weights: Floats
+    sizes: Sizes
+    counts: Floats
+    norms: Floats
+
+
+class CovisitWeights(NamedTuple):
+    """Weights of new co-visits.
+
+    Attributes
+    ----------
+    time_scale
+        Distance in seconds at which a pair has half the weight of a simultaneous one.
+    half_life, landmark
+        Of the forward decay, see `forward_weight`.
+    exponent
+        Penalty on the count of the proposed item.
+    """
+
+    time_scale: float
+    half_life: float
+    landmark: float
+    exponent: float
+
+
+class CovisitScoring(NamedTuple):
+    """How the neighbors of a context are scored.
+
+    Attributes
+    ----------
+    depth
+        Largest number of distinct context items used.
+    context_decay
+        Factor from a context item to the next older one.
+    exponent
+        Penalty on the count of the proposed item, for the cosine.
+    similarity
+        A value of `Similarity`.
+    """
+
+    depth: int
+    context_decay: float
+    exponent: float
+    similarity: int
 
 
 @jit()
-def covisit(
+def learn_covisits(
     item: int,
     ts: float,
-    previous_items: Any,
-    previous_times: Any,
-    time_scale: float,
-    half_life: float,
-    landmark: float,
-    exponent: float,
-    items: Any,
-    weights: Any,
-    sizes: Any,
-    counts: Any,
-    norms: Any,
-    ties: Any,
+    previous_items: Items,
+    previous_times: Times,
+    settings: CovisitWeights,
+    table: CovisitTable,
+    ties: Hashes,
 ) -> None:
-    """Count an item and link it both ways with each distinct earlier one, the nearer in time the more."""
-    counts[item] += forward_weight(ts, half_life, landmark)
-    norms[item] = counts[item] ** -exponent if counts[item] > 0 else 0.0
+    """Count an item and link it both ways with each distinct previous item; a short distance in time weighs more.
+
+    Parameters
+    ----------
+    item, ts
+        The item and its event time.
+    previous_items : ndarray of int32, shape (n,)
+    previous_times : ndarray of float64, shape (n,)
+        Items of the same session and stream, oldest first, and their event times.
+    settings, table
+        Weights of the pairs, and the table to update.
+    ties : ndarray of uint64, shape (n_items,)
+        Hash of each item.
+    """
+    settings = CovisitWeights(*settings)
+    table = CovisitTable(*table)
+    table.counts[item] += forward_weight(ts, settings.half_life, settings.landmark)
+    table.norms[item] = table.counts[item] ** -settings.exponent if table.counts[item] > 0 else 0.0
     for at in range(len(previous_items)):
         other = previous_items[at]
-        newest = other != item
-        for later in range(at + 1, len(previous_items)):
-            if previous_items[later] == other:
-                newest = False
-                break
-        if newest:
-            other_ts = previous_times[at]
-            weight = forward_weight(max(ts, other_ts), half_life, landmark) / (
-                1.0 + abs(ts - other_ts) / time_scale
-            )
-            add_weight(item, other, weight, items, weights, sizes, ties)
-            add_weight(other, item, weight, items, weights, sizes, ties)
+        if other == item or not is_newest_occurrence(previous_items, at):
+            continue
+        other_ts = previous_times[at]
+        weight = forward_weight(max(ts, other_ts), settings.half_life, settings.landmark) / (
+            1.0 + abs(ts - other_ts) / settings.time_scale
+        )
+        add_weight(item, other, weight, table.items, table.weights, table.sizes, ties)
+        add_weight(other, item, weight, table.items, table.weights, table.sizes, ties)
+
+
+@jit(inline=True)
+def _set_similarity(
+    similarity: int, factor: float, weight: float, count: float, other_count: float, total: float
+) -> float:
+    """`factor` times the similarity of two items by their counts; see `ItemToItem` for the formulas.
+
+    The sums of a decayed table are not exactly consistent, so `total` and the union have lower bounds.
+    """
+    union = max(count + other_count - weight, count, other_count)
+    if similarity == Similarity.JACCARD:
+        return factor * weight / union
+    if similarity == Similarity.PEARSON:
+        # An item of every basket has no correlation, so some baskets are assumed to hold neither item. Ratios,
+        # since products of decayed sums exceed the range of a float.
+        n_total = max(total, 1.01 * union)
+        normalizer = math.sqrt((n_total / count - 1.0) * (n_total / other_count - 1.0))
+        return factor * ((weight / count) * (n_total / other_count) - 1.0) / normalizer
+    return factor * (weight / count) * (max(total, union) / other_count)
 
 
 @jit()
 def accumulate_neighbors(
-    context: Any,
-    depth: int,
-    context_decay: float,
-    initial_weight: float,
-    exponent: float,
-    similarity_code: int,
+    context: Items,
+    query: CovisitScoring,
     total: float,
-    items: Any,
-    weights: Any,
-    sizes: Any,
-    counts: Any,
-    norms: Any,
-    scores: Any,
-    best: Any,
-    evidence: Any,
-    touched_items: Any,
-    n: int,
+    table: CovisitTable,
     is_purchase: bool,
+    n: int,
+    scratch: ScoreScratch,
 ) -> int:
-    """Add each neighbor's similarity to its score, newest context item first; return how many.
+    """Add the similarity with each context item to the scores of its neighbors, newest context item first.
 
-    `similarity_code` is an index in `similarity.SIMILARITIES`; `norms` are counts to the power of -`exponent`. Sums
-    over time need not be consistent to the last event: `total` counts at least what the two items make up.
+    Parameters
+    ----------
+    context : ndarray of int32, shape (m,)
+        Oldest first; unknown items are skipped.
+    query
+        Scoring rule.
+    total
+        Decayed number of baskets.
+    table
+        Co-visit counts.
+    is_purchase
+        Whether the evidence is written as -2 - item, which means bought together.
+    n
+        Number of touched items before the call.
+    scratch
+        Receives the scores. The evidence is the context item with the largest part.
 
-    The evidence for a neighbor is the context item x that spoke loudest, written as -2 - x if they were bought
-    together.
+    Returns
+    -------
+    int
+        Number of touched items.
     """
-    used = 0
-    factor = initial_weight
+    query = CovisitScoring(*query)
+    items, weights, sizes, counts, norms = table
+    scores, best, evidence, touched_items = scratch
+    n_used = 0
+    factor = 1.0
     for at in range(len(context) - 1, -1, -1):
         item = context[at]
-        if not 0 <= item < len(sizes):
-            continue
-        duplicate = False
-        for later in range(at + 1, len(context)):
-            if context[later] == item:
-                duplicate = True
-                break
-        if duplicate:
+        if not 0 <= item < len(sizes) or not is_newest_occurrence(context, at):
             continue
         count = counts[item]
         if count > 0:
-            scale = factor * count ** (exponent - 1.0)
+            scale = factor * count ** (query.exponent - 1.0)
+            source = -2 - item if is_purchase else item
             for neighbor in range(sizes[item]):
                 other = items[item, neighbor]
                 weight = weights[item, neighbor]
-                if similarity_code == 0:
+                if query.similarity == Similarity.COSINE:
                     part = scale * weight * norms[other]
+                elif counts[other] > 0:
+                    part = _set_similarity(query.similarity, factor, weight, count, counts[other], total)
                 else:
-                    other_count = counts[other]
-                    union = max(count + other_count - weight, count, other_count)
-                    if not other_count > 0:
-                        continue
-                    if similarity_code == 1:
-                        part = factor * weight / union
-                    elif similarity_code == 2:
-                        # what is in every basket correlates with nothing: some are taken to hold neither. By
-                        # ratios: products of decayed sums would leave the range of a float
-                        n_total = max(total, 1.01 * union)
-                        normalizer = math.sqrt((n_total / count - 1.0) * (n_total / other_count - 1.0))
-                        part = factor * ((weight / count) * (n_total / other_count) - 1.0) / normalizer
-                    else:
-                        part = factor * (weight / count) * (max(total, union) / other_count)
-                if not part > 0:
                     continue
-                if scores[other] == 0.0:
-                    touched_items[n] = other
-                    n += 1
-                scores[other] += part
-                if part > best[other]:
-                    best[other] = part
-                    evidence[other] = -2 - item if is_purchase else item
-        factor *= context_decay
-        used += 1
-        if used == depth:
+                if part > 0:
+                    n = add_score(other, part, source, n, scores, best, evidence, touched_items)
+        factor *= query.context_decay
+        n_used += 1
+        if n_used == query.depth:
             break
     return n

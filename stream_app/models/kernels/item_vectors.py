@@ -1,49 +1,62 @@
-"""The compiled inner loops of `stream_app.models.item_vectors`."""
-
-# ruff: noqa: C901, PLR0912 - one loop, one kernel: arrays are costly to pass on
+"""Learning steps and cosines of item vectors."""
 
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Items, Scores
 from stream_app.models.kernels.jit import FUNCTIONS, jit
-from stream_app.models.kernels.sessions import SessionArrays
+from stream_app.models.kernels.random import fill_uniform, randint
+
+MIN_POOL = 16
+"""Recent clicks that must be there before a step is taken."""
 
 
 class Vectors(NamedTuple):
-    """What is learned.
+    """Learned vectors and the state of learning.
 
     Attributes
     ----------
-    items : ndarray of float32, shape (items, n_factors)
-        Unit vectors; 0 for an item not met yet.
-    sums : ndarray of float32, shape (items,)
-        Adagrad's sums of squared slopes.
+    items : ndarray of float32, shape (n_items, n_factors)
+        Unit vectors; 0 for an item without one.
+    sums : ndarray of float32, shape (n_items,)
+        Adagrad's sums of squared gradients.
     gates : ndarray of float32, shape (steps back, n_factors)
-        What each dimension of an item counts for the session, by clicks since.
+        Weight of each dimension of a session's item, by the clicks since.
     gate_sums : ndarray of float32, shape (steps back,)
-        Adagrad's, of the gates.
+        Adagrad's sums of the gates.
     ring : ndarray of int32, shape (recent_clicks,)
-        The newest clicks, from which samples are drawn.
+        Newest clicks, which negatives are sampled from.
     counters : ndarray of int64, shape (2,)
-        Clicks learned, and the state of the generator of samples.
+        Number of clicks learned, and the state of the random generator.
     """
 
-    items: NDArray[np.float32]
-    sums: NDArray[np.float32]
-    gates: NDArray[np.float32]
-    gate_sums: NDArray[np.float32]
-    ring: NDArray[np.int32]
+    items: Scores
+    sums: Scores
+    gates: Scores
+    gate_sums: Scores
+    ring: Items
     counters: NDArray[np.int64]
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _randint(vectors: Vectors, n: int) -> int:
-    """A number below n (a linear congruential generator)."""
-    state = (vectors.counters[1] * 6364136223846793005 + 1442695040888963407) & 0x7FFFFFFFFFFFFFFF
-    vectors.counters[1] = state
-    return int((state >> 20) % n)
+class VectorScratch(NamedTuple):
+    """Working memory of a learning step.
+
+    Attributes
+    ----------
+    session, gradient : ndarray of float32, shape (n_factors,)
+        Unit vector of the session, and the gradient of the loss with respect to it.
+    samples : ndarray of int32, shape (negatives + 1,)
+        The clicked item, then the negatives.
+    probabilities : ndarray of float32, shape (negatives + 1,)
+        Softmax over the samples, not normalized.
+    """
+
+    session: Scores
+    gradient: Scores
+    samples: Items
+    probabilities: Scores
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
@@ -62,8 +75,8 @@ def _scale_to_unit(vector: Any) -> None:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _session_vector(vectors: Vectors, clicks: Any, session: Any) -> Any:
-    """Make the session's unit vector; return its length before, 0 where no item of it is known."""
+def _session_vector(vectors: Vectors, clicks: Items, session: Scores) -> Any:
+    """Write the unit vector of a session; return its length before scaling, 0 if no item has a vector."""
     n_factors = len(session)
     for d in range(n_factors):
         session[d] = 0.0
@@ -82,32 +95,23 @@ def _session_vector(vectors: Vectors, clicks: Any, session: Any) -> Any:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _step(
-    vectors: Vectors,
-    clicks: Any,
-    item: int,
-    scale: Any,
-    learning_rate: Any,
-    session: Any,
-    gradient: Any,
-    samples: Any,
-    probabilities: Any,
-) -> None:
-    """One step of the sampled softmax for a click after others."""
-    n_factors = len(session)
-    pool = min(vectors.counters[0], len(vectors.ring))
-    if len(clicks) == 0 or clicks[len(clicks) - 1] == item or pool < 16:
-        return
-    length = _session_vector(vectors, clicks, session)
-    if length <= 0:
-        return
+def _sample(vectors: Vectors, item: int, pool: int, samples: Items) -> int:
+    """Write the item and sampled recent clicks of other items; return the number of samples."""
     samples[0] = item
     n = 1
     for _ in range(len(samples) - 1):
-        other = vectors.ring[_randint(vectors, pool)]
+        other = vectors.ring[randint(vectors.counters[1:], pool)]
         if other != item and other >= 0:
             samples[n] = other
             n += 1
+    return n
+
+
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
+def _update_samples(vectors: Vectors, n: int, scale: Any, learning_rate: Any, scratch: VectorScratch) -> None:
+    """Move the vectors of the samples, and add up the gradient of the session vector."""
+    session, gradient, samples, probabilities = scratch
+    n_factors = len(session)
     largest = np.float32(-1e9)
     for at in range(n):
         probabilities[at] = scale * _dot(session, vectors.items[samples[at]])
@@ -133,21 +137,30 @@ def _step(
         for d in range(n_factors):
             vector[d] -= step * session[d]
         _scale_to_unit(vector)
-    # back through the scaling to length 1
+
+
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
+def _update_session_items(
+    vectors: Vectors, clicks: Items, length: Any, learning_rate: Any, scratch: VectorScratch
+) -> None:
+    """Move the vectors and gates of the session's items against the gradient."""
+    session, gradient = scratch.session, scratch.gradient
+    n_factors = len(session)
+    # gradient through the scaling to length 1
     projection = _dot(gradient, session)
     for d in range(n_factors):
         gradient[d] -= projection * session[d]
     size = _dot(gradient, gradient)
     for back in range(min(len(clicks), len(vectors.gates))):
-        item_back = clicks[len(clicks) - 1 - back]
-        if 0 <= item_back < len(vectors.items):
-            vector, gate = vectors.items[item_back], vectors.gates[back]
+        item = clicks[len(clicks) - 1 - back]
+        if 0 <= item < len(vectors.items):
+            vector, gate = vectors.items[item], vectors.gates[back]
             mean = np.float32(0.0)
             for d in range(n_factors):
                 mean += gate[d]
             share = mean / np.float32(n_factors) / length
-            vectors.sums[item_back] += share * share * size
-            step = learning_rate / np.sqrt(vectors.sums[item_back]) / length
+            vectors.sums[item] += share * share * size
+            step = learning_rate / np.sqrt(vectors.sums[item]) / length
             vectors.gate_sums[back] += size / (length * length)
             gate_step = learning_rate * np.float32(0.1) / np.sqrt(vectors.gate_sums[back]) / length
             for d in range(n_factors):
@@ -158,85 +171,78 @@ def _step(
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def learn(
+def _initialize(vectors: Vectors, item: int, item_hash: Any, clicks: Items, session: Scores) -> None:
+    """Give an item its first vector: noise by the hash of its id, near the session if that has a vector."""
+    vector = vectors.items[item]
+    has_session = _session_vector(vectors, clicks, session) > 0
+    fill_uniform(np.uint64(item_hash) | np.uint64(1), 1.0, vector)
+    _scale_to_unit(vector)
+    if has_session:
+        for d in range(len(vector)):
+            vector[d] = vector[d] * np.float32(0.7) + session[d]
+        _scale_to_unit(vector)
+
+
+@jit(fastmath=FUNCTIONS, numpy_errors=True)
+def learn_click(
     vectors: Vectors,
-    memory: SessionArrays,
     item: int,
     item_hash: Any,
-    clicks: Any,
-    newest: int,
-    replays: int,
+    clicks: Items,
     scale: Any,
     learning_rate: Any,
-    session: Any,
-    gradient: Any,
-    samples: Any,
-    probabilities: Any,
+    scratch: VectorScratch,
 ) -> None:
-    """Learn a click after the earlier clicks of its session, and replay some from memory.
+    """Learn a click by one step of the sampled softmax.
 
     Parameters
     ----------
     vectors
-        What is learned.
-    memory
-        Remembered sessions.
+        Vectors to update.
     item, item_hash
-        The item clicked, and the stable hash of its id, which its first vector is drawn by.
-    clicks : ndarray of int32
+        The clicked item, and the hash of its id (uint64), which seeds its first vector.
+    clicks : ndarray of int32, shape (n,)
         Earlier items of the session, oldest first.
-    newest
-        Serial of the newest session.
-    replays, scale, learning_rate
-        See `ItemVectors`.
-    session, gradient, samples, probabilities
-        Scratch.
+    scale, learning_rate : float32
+        See `stream_app.models.item_vectors.ItemVectors`.
+    scratch
+        Working memory.
     """
+    vectors = Vectors(*vectors)
+    scratch = VectorScratch(*scratch)
     vector = vectors.items[item]
     if _dot(vector, vector) == 0.0:
-        has_session = _session_vector(vectors, clicks, session) > 0
-        state = np.uint64(item_hash) | np.uint64(1)
-        for d in range(len(vector)):
-            state ^= state << np.uint64(13)
-            state ^= state >> np.uint64(7)
-            state ^= state << np.uint64(17)
-            vector[d] = np.float32(float(state >> np.uint64(11)) / 9007199254740992.0 - 0.5)
-        _scale_to_unit(vector)
-        if has_session:
-            for d in range(len(vector)):
-                vector[d] = vector[d] * np.float32(0.7) + session[d]
-            _scale_to_unit(vector)
+        _initialize(vectors, item, item_hash, clicks, scratch.session)
     vectors.ring[vectors.counters[0] % len(vectors.ring)] = item
     vectors.counters[0] += 1
-    _step(vectors, clicks, item, scale, learning_rate, session, gradient, samples, probabilities)
-    if len(clicks) == 0:
+    pool = min(vectors.counters[0], len(vectors.ring))
+    if len(clicks) == 0 or clicks[len(clicks) - 1] == item or pool < MIN_POOL:
         return
-    rows = len(memory.sizes)
-    for _ in range(replays):
-        serial = newest - _randint(vectors, min(newest, rows - 1) + 1)
-        row = serial % rows
-        size = memory.sizes[row]
-        if memory.serials[row] != serial or size < 2:
-            continue
-        at = 1 + _randint(vectors, size - 1)
-        replayed = memory.items[row, at]
-        if replayed >= 0:
-            _step(
-                vectors,
-                memory.items[row, :at],
-                replayed,
-                scale,
-                learning_rate,
-                session,
-                gradient,
-                samples,
-                probabilities,
-            )
+    length = _session_vector(vectors, clicks, scratch.session)
+    if length <= 0:
+        return
+    n = _sample(vectors, item, pool, scratch.samples)
+    _update_samples(vectors, n, scale, learning_rate, scratch)
+    _update_session_items(vectors, clicks, length, learning_rate, scratch)
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def cosines(vectors: Vectors, clicks: Any, items: Any, session: Any, out: Any) -> None:
-    """Write 1 + cosine of each item with the session; 0 where either is unknown."""
+def cosines(vectors: Vectors, clicks: Items, items: Items, session: Scores, out: Scores) -> None:
+    """Write 1 + cosine of each item with a session; `out` is left as it is where either has no vector.
+
+    Parameters
+    ----------
+    vectors
+        Learned vectors.
+    clicks : ndarray of int32, shape (m,)
+        Items of the session, oldest first.
+    items : ndarray of int32, shape (n,)
+    session : ndarray of float32, shape (n_factors,)
+        Scratch.
+    out : ndarray of float32, shape (n,)
+        Receives the values; zeros before the call.
+    """
+    vectors = Vectors(*vectors)
     if _session_vector(vectors, clicks, session) <= 0:
         return
     for at in range(len(items)):
@@ -248,8 +254,19 @@ def cosines(vectors: Vectors, clicks: Any, items: Any, session: Any, out: Any) -
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def pairwise_cosines(vectors: Vectors, others: Any, items: Any, out: Any) -> None:
-    """Write 1 + cosine of each item with each of some others, 2 for an item with itself; 0 where one is unknown."""
+def pairwise_cosines(vectors: Vectors, others: Items, items: Items, out: Scores) -> None:
+    """Write 1 + cosine of each pair, 2 for an item with itself; `out` is left as it is where one has no vector.
+
+    Parameters
+    ----------
+    vectors
+        Learned vectors.
+    others : ndarray of int32, shape (m,)
+    items : ndarray of int32, shape (n,)
+    out : ndarray of float32, shape (m, n)
+        Receives the values; zeros before the call.
+    """
+    vectors = Vectors(*vectors)
     for left in range(len(others)):
         other = others[left]
         if not 0 <= other < len(vectors.items):
@@ -260,6 +277,6 @@ def pairwise_cosines(vectors: Vectors, others: Any, items: Any, out: Any) -> Non
                 out[left, right] = np.float32(2.0)
             elif 0 <= item < len(vectors.items):
                 cosine = _dot(vectors.items[other], vectors.items[item])
-                # vectors of length 1 are never quite at right angles; 0 means that one was not learned
+                # Learned vectors are practically never orthogonal, so 0 means that one has no vector.
                 if cosine != 0:
                     out[left, right] = np.float32(1.0) + cosine

@@ -1,17 +1,82 @@
-"""Counts by segment, with the best items of each kept sorted."""
+"""Counts by segment, with the best items of each segment kept sorted.
 
-from typing import Any
+Row 0 of every table stands for all users, whose counts are stored densely; the other rows are open-addressing hash
+tables.
+"""
 
+from typing import NamedTuple
+
+from stream_app.models.array_types import Floats, Hashes, Items, Mask, Rows, Scores, Sizes
 from stream_app.models.kernels.decay import forward_weight
 from stream_app.models.kernels.jit import jit
 from stream_app.models.kernels.topk import ranks_before, top_k
 
 
-@jit()
-def find_slot(keys: Any, item: int) -> int:
-    """Find the slot of an item in an open-addressing table, or the free one it would take.
+class SegmentCounts(NamedTuple):
+    """Decayed counts of items.
 
-    `keys` has a power of two of slots and holds item + 1, 0 where free.
+    Attributes
+    ----------
+    overall : ndarray of float64, shape (n_items,)
+        Count of each item over all users.
+    totals : ndarray of float64, shape (rows,)
+        Sum of the counts of each segment.
+    keys : ndarray of int32, shape (rows, slots)
+        Item + 1 in each slot of a segment's hash table, 0 in a free slot; `slots` is a power of two.
+    values : ndarray of float64, shape (rows, slots)
+        Count of the item.
+    sizes : ndarray of int32, shape (rows,)
+        Items in each hash table.
+    """
+
+    overall: Floats
+    totals: Floats
+    keys: Items
+    values: Floats
+    sizes: Sizes
+
+
+class Heads(NamedTuple):
+    """Items with the largest counts of each segment, in order.
+
+    Attributes
+    ----------
+    items : ndarray of int32, shape (rows, length)
+    counts : ndarray of float64, shape (rows, length)
+    sizes : ndarray of int32, shape (rows,)
+    """
+
+    items: Items
+    counts: Floats
+    sizes: Sizes
+
+
+class MergeScratch(NamedTuple):
+    """Working memory to merge heads.
+
+    Attributes
+    ----------
+    seen : ndarray of bool, shape (n_items,)
+        False between calls.
+    items : ndarray of int32, shape (capacity,)
+    scores : ndarray of float32, shape (capacity,)
+    """
+
+    seen: Mask
+    items: Items
+    scores: Scores
+
+
+@jit()
+def find_slot(keys: Items, item: int) -> int:
+    """Find the slot of an item in a hash table, or the free slot for it.
+
+    Parameters
+    ----------
+    keys : ndarray of int32, shape (slots,)
+        A row of `SegmentCounts.keys`; must have a free slot.
+    item
+        Item to find.
     """
     mask = len(keys) - 1
     slot = (item * 0x9E3779B1 >> 7) & mask
@@ -21,8 +86,25 @@ def find_slot(keys: Any, item: int) -> int:
 
 
 @jit()
-def update_head(items: Any, counts: Any, size: int, item: int, count: float, ties: Any) -> int:
-    """Move an item whose count has grown to its place in a sorted head; return the head's size."""
+def update_head(items: Items, counts: Floats, size: int, item: int, count: float, ties: Hashes) -> int:
+    """Move an item whose count has grown to its rank in a head.
+
+    Parameters
+    ----------
+    items, counts : ndarray, shape (length,)
+        A row of `Heads`.
+    size
+        Items in it.
+    item, count
+        The item and its count now.
+    ties : ndarray of uint64, shape (n_items,)
+        Hash of each item.
+
+    Returns
+    -------
+    int
+        Size of the head now.
+    """
     capacity = len(items)
     if size == capacity and not ranks_before(count, item, counts[size - 1], items[size - 1], ties):
         return size
@@ -49,144 +131,172 @@ def count_item(
     item: int,
     weight: float,
     ts: float,
-    half_life: float,
-    landmark: float,
-    segments: Any,
-    overall: Any,
-    totals: Any,
-    keys: Any,
-    values: Any,
-    sizes: Any,
-    head_items: Any,
-    head_counts: Any,
-    head_sizes: Any,
-    ties: Any,
+    decay: tuple[float, float],
+    segments: Rows,
+    counts: SegmentCounts,
+    heads: Heads,
+    ties: Hashes,
 ) -> int:
-    """Count an item overall (row 0 of totals and heads) and in each segment; return the largest size."""
-    weight = weight * forward_weight(ts, half_life, landmark)
-    overall[item] += weight
-    totals[0] += weight
-    head_sizes[0] = update_head(head_items[0], head_counts[0], head_sizes[0], item, overall[item], ties)
+    """Count an item for all users and in each segment.
+
+    Parameters
+    ----------
+    item, weight, ts
+        The item, its weight and the event time.
+    decay
+        Half-life and landmark, see `forward_weight`.
+    segments : ndarray of int32, shape (n,)
+        Rows of the segments, without row 0.
+    counts, heads
+        Tables to update.
+    ties : ndarray of uint64, shape (n_items,)
+        Hash of each item.
+
+    Returns
+    -------
+    int
+        Largest size of a segment that has grown; 0 if none has.
+    """
+    counts = SegmentCounts(*counts)
+    heads = Heads(*heads)
+    weight = weight * forward_weight(ts, decay[0], decay[1])
+    counts.overall[item] += weight
+    counts.totals[0] += weight
+    _update_head_of(0, item, counts.overall[item], heads, ties)
     largest = 0
     for segment in segments:
-        slot = find_slot(keys[segment], item)
-        if keys[segment, slot] == 0:
-            keys[segment, slot] = item + 1
-            values[segment, slot] = 0.0
-            sizes[segment] += 1
-            largest = max(largest, sizes[segment])
-        values[segment, slot] += weight
-        totals[segment] += weight
-        count = values[segment, slot]
-        head_sizes[segment] = update_head(
-            head_items[segment], head_counts[segment], head_sizes[segment], item, count, ties
-        )
+        slot = find_slot(counts.keys[segment], item)
+        if counts.keys[segment, slot] == 0:
+            counts.keys[segment, slot] = item + 1
+            counts.values[segment, slot] = 0.0
+            counts.sizes[segment] += 1
+            largest = max(largest, counts.sizes[segment])
+        counts.values[segment, slot] += weight
+        counts.totals[segment] += weight
+        _update_head_of(segment, item, counts.values[segment, slot], heads, ties)
     return largest
+
+
+@jit(inline=True)
+def _update_head_of(segment: int, item: int, count: float, heads: Heads, ties: Hashes) -> None:
+    heads.sizes[segment] = update_head(
+        heads.items[segment], heads.counts[segment], heads.sizes[segment], item, count, ties
+    )
 
 
 @jit()
 def rebuild_segment(
-    segment: int,
-    items: Any,
-    counts: Any,
-    keys: Any,
-    values: Any,
-    sizes: Any,
-    head_items: Any,
-    head_counts: Any,
-    head_sizes: Any,
-    ties: Any,
+    segment: int, items: Items, values: Floats, counts: SegmentCounts, heads: Heads, ties: Hashes
 ) -> None:
-    """Make the given items and counts the whole of a segment, head included."""
-    keys[segment, :] = 0
-    sizes[segment] = len(items)
-    head_sizes[segment] = 0
+    """Replace the counts of a segment, and its head, by those of `items`, shape (n,), with `values`."""
+    counts = SegmentCounts(*counts)
+    heads = Heads(*heads)
+    counts.keys[segment, :] = 0
+    counts.sizes[segment] = len(items)
+    heads.sizes[segment] = 0
     for at in range(len(items)):
         item = items[at]
-        slot = find_slot(keys[segment], item)
-        keys[segment, slot] = item + 1
-        values[segment, slot] = counts[at]
-        head_sizes[segment] = update_head(
-            head_items[segment], head_counts[segment], head_sizes[segment], item, counts[at], ties
-        )
+        slot = find_slot(counts.keys[segment], item)
+        counts.keys[segment, slot] = item + 1
+        counts.values[segment, slot] = values[at]
+        _update_head_of(segment, item, values[at], heads, ties)
 
 
 @jit()
-def rebuild_overall_head(overall: Any, head_items: Any, head_counts: Any, head_sizes: Any, ties: Any) -> None:
-    """Build the overall head anew."""
-    head_sizes[0] = 0
-    for item in range(len(overall)):
-        if overall[item] > 0:
-            head_sizes[0] = update_head(
-                head_items[0], head_counts[0], head_sizes[0], item, overall[item], ties
-            )
+def rebuild_overall_head(counts: SegmentCounts, heads: Heads, ties: Hashes) -> None:
+    """Compute the head of row 0 from the counts of all items."""
+    counts = SegmentCounts(*counts)
+    heads = Heads(*heads)
+    heads.sizes[0] = 0
+    for item in range(len(counts.overall)):
+        if counts.overall[item] > 0:
+            _update_head_of(0, item, counts.overall[item], heads, ties)
 
 
-@jit()
-def share(item: int, segments: Any, overall: Any, totals: Any, keys: Any, values: Any) -> float:
-    """Sum of an item's shares of the segments (0 stands for all)."""
+@jit(inline=True)
+def share(item: int, segments: Rows, counts: SegmentCounts) -> float:
+    """Sum of an item's shares of the counts of segments; row 0 stands for all users."""
     total = 0.0
     for segment in segments:
-        if totals[segment] <= 0:
+        if counts.totals[segment] <= 0:
             continue
         if segment == 0:
-            total += overall[item] / totals[0]
+            total += counts.overall[item] / counts.totals[0]
         else:
-            slot = find_slot(keys[segment], item)
-            if keys[segment, slot] != 0:
-                total += values[segment, slot] / totals[segment]
+            slot = find_slot(counts.keys[segment], item)
+            if counts.keys[segment, slot] != 0:
+                total += counts.values[segment, slot] / counts.totals[segment]
     return total
 
 
 @jit()
-def top_segment(item: int, segments: Any, overall: Any, totals: Any, keys: Any, values: Any) -> int:
-    """Place in `segments` of the one in which the item has its largest share; the first of equals."""
+def top_segment(item: int, segments: Rows, counts: SegmentCounts) -> int:
+    """Position in `segments` of the segment in which the item has its largest share; the first in a tie."""
+    counts = SegmentCounts(*counts)
     best, slot = -1.0, 0
     for at in range(len(segments)):
-        part = share(item, segments[at : at + 1], overall, totals, keys, values)
+        part = share(item, segments[at : at + 1], counts)
         if part > best:
             best, slot = part, at
     return slot
 
 
 @jit()
-def shares(items: Any, segments: Any, overall: Any, totals: Any, keys: Any, values: Any, out: Any) -> None:
-    """Write `share` of each item; 0 for an unknown one."""
+def shares(items: Items, segments: Rows, counts: SegmentCounts, out: Scores) -> None:
+    """Write the `share` of each of `items` to `out`, 0 for an unknown item."""
+    counts = SegmentCounts(*counts)
     for at in range(len(items)):
         item = items[at]
         out[at] = 0.0
-        if 0 <= item < len(overall):
-            out[at] = share(item, segments, overall, totals, keys, values)
+        if 0 <= item < len(counts.overall):
+            out[at] = share(item, segments, counts)
 
 
 @jit()
 def most_popular(
-    segments: Any,
+    segments: Rows,
     depth: int,
-    k: int,
-    overall: Any,
-    totals: Any,
-    keys: Any,
-    values: Any,
-    head_items: Any,
-    head_sizes: Any,
-    seen: Any,
-    pool_items: Any,
-    pool_scores: Any,
-    ties: Any,
-    out_items: Any,
-    out_scores: Any,
+    counts: SegmentCounts,
+    heads: Heads,
+    scratch: MergeScratch,
+    ties: Hashes,
+    out_items: Items,
+    out_scores: Scores,
 ) -> int:
-    """Rank the items at the head of any of the segments by the sum of their shares; return how many."""
+    """Rank the items at the heads of segments by the sum of their shares.
+
+    Parameters
+    ----------
+    segments : ndarray of int32, shape (n,)
+        Rows of the segments.
+    depth
+        Items used of each head.
+    counts, heads
+        Tables to read.
+    scratch
+        Working memory for n * depth items.
+    ties : ndarray of uint64, shape (n_items,)
+        Hash of each item.
+    out_items, out_scores : ndarray, shape (k,)
+        Receive the best items, best first.
+
+    Returns
+    -------
+    int
+        Number of items written.
+    """
+    counts = SegmentCounts(*counts)
+    heads = Heads(*heads)
+    scratch = MergeScratch(*scratch)
     n = 0
     for segment in segments:
-        for at in range(min(depth, head_sizes[segment])):
-            item = head_items[segment, at]
-            if not seen[item]:
-                seen[item] = True
-                pool_items[n] = item
-                pool_scores[n] = share(item, segments, overall, totals, keys, values)
+        for at in range(min(depth, heads.sizes[segment])):
+            item = heads.items[segment, at]
+            if not scratch.seen[item]:
+                scratch.seen[item] = True
+                scratch.items[n] = item
+                scratch.scores[n] = share(item, segments, counts)
                 n += 1
     for at in range(n):
-        seen[pool_items[at]] = False
-    return top_k(pool_items, pool_scores, n, ties, k, out_items, out_scores)
+        scratch.seen[scratch.items[at]] = False
+    return top_k(scratch.items, scratch.scores, n, ties, len(out_items), out_items, out_scores)

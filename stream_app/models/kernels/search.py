@@ -1,11 +1,11 @@
-"""The compiled inner loop of `search`; see `kernels` for the rules."""
-
-# ruff: noqa: C901, PLR0912 - one loop, one kernel: arrays are costly to pass on
+"""Scores of items that were chosen after a query and after its words."""
 
 import math
-from typing import Any
 
+from stream_app.models.array_types import Floats, Rows
+from stream_app.models.kernels.bounded_rows import LinkRows
 from stream_app.models.kernels.jit import jit
+from stream_app.models.kernels.sparse_scoring import ScoreScratch, add_score
 
 
 @jit()
@@ -13,66 +13,86 @@ def accumulate_choices(
     row: int,
     decay_factor: float,
     prior: float,
-    items: Any,
-    weights: Any,
-    sizes: Any,
-    words: Any,
-    idf: Any,
-    n_words: int,
-    word_items: Any,
-    word_weights: Any,
-    word_sizes: Any,
-    scores: Any,
-    best: Any,
-    evidence: Any,
-    touched_items: Any,
+    queries: LinkRows,
+    words: Rows,
+    idf: Floats,
+    word_links: LinkRows,
+    scratch: ScoreScratch,
 ) -> int:
-    """Add up what was chosen after a query and after its words; return how many items were touched.
+    """Add up the items chosen after a query and after its words.
 
-    The query's own choices count ``n / (n + prior)``, n being their weight now (`decay_factor` times what is
-    stored), and those of its words the rest, each word by its rarity. The evidence is -1 where the item was chosen
-    after the query itself, else -2 - w for the w-th word.
+    The choices of the query count ``n / (n + prior)``, where n is their decayed weight; the choices of the words
+    count the rest, each word by its inverse document frequency.
+
+    Parameters
+    ----------
+    row
+        Row of the query in `queries`; -1 for an unknown query.
+    decay_factor
+        Factor from a stored weight to the decayed weight now.
+    prior
+        Decayed weight at which the query and its words count the same.
+    queries, word_links
+        Items chosen after each query and after each word.
+    words : ndarray of int32, shape (n_words,)
+        Rows of the words in `word_links`; -1 for an unknown word.
+    idf : ndarray of float64, shape (n_words,)
+        Inverse document frequency of each word.
+    scratch
+        Receives the scores. The evidence is -1 for an item chosen after the query, else -2 - w for the w-th word.
+
+    Returns
+    -------
+    int
+        Number of touched items.
     """
+    queries = LinkRows(*queries)
+    word_links = LinkRows(*word_links)
     n = 0
     query_weight = 0.0
-    if 0 <= row < len(sizes):
-        total = 0.0
-        for at in range(sizes[row]):
-            total += weights[row, at]
+    if 0 <= row < len(queries.sizes):
+        total = _total_weight(row, queries)
         if total > 0:
             query_weight = total * decay_factor / (total * decay_factor + prior)
-            for at in range(sizes[row]):
-                part = query_weight * weights[row, at] / total
-                if part > 0:
-                    item = items[row, at]
-                    touched_items[n] = item
-                    n += 1
-                    scores[item] = part
-                    # no word says more than the query itself
-                    best[item] = math.inf
-                    evidence[item] = -1
+            n = _add_query_choices(row, query_weight, total, queries, scratch)
+    scores, best, evidence, touched_items = scratch
     idf_sum = 0.0
-    for word in range(n_words):
+    for word in range(len(words)):
         idf_sum += idf[word]
-    for word in range(n_words):
+    for word in range(len(words)):
         row = words[word]
-        if not 0 <= row < len(word_sizes):
+        if not 0 <= row < len(word_links.sizes):
             continue
-        total = 0.0
-        for at in range(word_sizes[row]):
-            total += word_weights[row, at]
+        total = _total_weight(row, word_links)
         if not total > 0:
             continue
-        for at in range(word_sizes[row]):
-            part = (1.0 - query_weight) * (idf[word] / idf_sum) * (word_weights[row, at] / total)
-            if not part > 0:
-                continue
-            item = word_items[row, at]
-            if scores[item] == 0.0:
-                touched_items[n] = item
-                n += 1
-            scores[item] += part
-            if part > best[item]:
-                best[item] = part
-                evidence[item] = -2 - word
+        for at in range(word_links.sizes[row]):
+            part = (1.0 - query_weight) * (idf[word] / idf_sum) * (word_links.weights[row, at] / total)
+            if part > 0:
+                item = word_links.items[row, at]
+                n = add_score(item, part, -2 - word, n, scores, best, evidence, touched_items)
     return n
+
+
+@jit(inline=True)
+def _add_query_choices(
+    row: int, query_weight: float, total: float, queries: LinkRows, scratch: ScoreScratch
+) -> int:
+    scores, best, evidence, touched_items = scratch
+    n = 0
+    for at in range(queries.sizes[row]):
+        part = query_weight * queries.weights[row, at] / total
+        if part > 0:
+            item = queries.items[row, at]
+            n = add_score(item, part, -1, n, scores, best, evidence, touched_items)
+            # the query itself stays the evidence, whatever the words add
+            best[item] = math.inf
+    return n
+
+
+@jit(inline=True)
+def _total_weight(row: int, links: LinkRows) -> float:
+    total = 0.0
+    for at in range(links.sizes[row]):
+        total += links.weights[row, at]
+    return total

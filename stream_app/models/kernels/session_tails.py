@@ -1,16 +1,55 @@
-"""Each user's newest events, and the session an event belongs to."""
+"""Newest events of each user, and the session an event belongs to."""
 
 import math
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.array_types import Hashes, Items, Sizes, Times
 from stream_app.models.kernels.jit import jit
 
 
+class SessionTails(NamedTuple):
+    """Newest events of each user, sorted by time, then by the hash of the item.
+
+    Attributes
+    ----------
+    items : ndarray of int32, shape (users, length)
+    times : ndarray of float64, shape (users, length)
+    sizes : ndarray of int32, shape (users,)
+        Events held.
+    """
+
+    items: Items
+    times: Times
+    sizes: Sizes
+
+
 @jit()
-def open_session(
-    row: int, ts: float, gap: float, newest: int, serials: Any, starts: Any, lasts: Any
+def assign_session(
+    row: int, ts: float, gap: float, newest: int, serials: NDArray[np.int64], starts: Times, lasts: Times
 ) -> tuple[int, int]:
-    """Find the session of an event of the shopper in `row`; return its serial and the newest serial."""
+    """Assign an event of the user in `row` to a session, which is opened if needed.
+
+    Parameters
+    ----------
+    row
+        Row of the user.
+    ts, gap
+        Event time, and seconds of inactivity that close a session.
+    newest
+        Newest serial number in use.
+    serials : ndarray of int64, shape (users,)
+        Serial number of each user's open session.
+    starts, lasts : ndarray of float64, shape (users,)
+        First and last event time of it; -inf before the first event.
+
+    Returns
+    -------
+    tuple of int
+        Serial number of the session, and the newest serial number now.
+    """
     if lasts[row] == -math.inf or ts > lasts[row] + gap:
         newest += 1
         serials[row] = newest
@@ -30,20 +69,19 @@ def insert_event(
     item: int,
     ts: float,
     gap: float,
-    items: Any,
-    times: Any,
-    sizes: Any,
-    ties: Any,
-    out_items: Any,
-    out_times: Any,
+    tails: SessionTails,
+    ties: Hashes,
+    out_items: Items,
+    out_times: Times,
 ) -> tuple[int, bool]:
-    """Write what lies within the gap of `ts`, then put the item in its place.
+    """Copy the events within the gap of `ts` to `out_items` and `out_times`, then insert the event by time.
 
     Returns
     -------
     tuple of int and bool
-        How many entries were written, and whether the item is one of them.
+        Number of events copied, and whether the item is among them.
     """
+    items, times, sizes = tails
     size = sizes[row]
     length = items.shape[1]
     n = 0
@@ -73,18 +111,3 @@ def insert_event(
     items[row, slot] = item
     times[row, slot] = ts
     return n, repeat
-
-
-@jit()
-def drop_items(items: Any, times: Any, sizes: Any, removed_mask: Any) -> None:
-    """Take the items marked in `removed_mask` out of every row, closing the ranks."""
-    for row in range(len(sizes)):
-        kept = 0
-        for at in range(sizes[row]):
-            item = items[row, at]
-            if item < len(removed_mask) and removed_mask[item]:
-                continue
-            items[row, kept] = item
-            times[row, kept] = times[row, at]
-            kept += 1
-        sizes[row] = kept

@@ -1,43 +1,125 @@
-"""Ranking of scores that were accumulated in arrays over all items."""
+"""Ranking of scores that are accumulated in arrays over all items."""
 
-from typing import Any
+from typing import NamedTuple
 
+from stream_app.models.array_types import Floats, Hashes, Items, Scores
 from stream_app.models.kernels.jit import jit
 from stream_app.models.kernels.topk import top_k
+
+
+class ScoreScratch(NamedTuple):
+    """Working memory to accumulate scores; `scores` and `best` are zero between calls.
+
+    Attributes
+    ----------
+    scores : ndarray of float64, shape (n_items,)
+        Sum of the parts of each item's score.
+    best : ndarray of float64, shape (n_items,)
+        Largest part of each.
+    evidence : ndarray of int32, shape (n_items,)
+        Source of the largest part, as returned in `Candidates.evidence`.
+    touched_items : ndarray of int32, shape (capacity,)
+        Items with a score, in the order in which they got one.
+    """
+
+    scores: Floats
+    best: Floats
+    evidence: Items
+    touched_items: Items
+
+
+@jit(inline=True)
+def add_score(
+    item: int,
+    part: float,
+    source: int,
+    n: int,
+    scores: Floats,
+    best: Floats,
+    evidence: Items,
+    touched_items: Items,
+) -> int:
+    """Add a part above 0 to the score of an item.
+
+    Inner loops call it, so it takes the arrays of `ScoreScratch` one by one: a named tuple would be counted as a
+    reference to each of its arrays at every call.
+
+    Parameters
+    ----------
+    item, part, source
+        The item, the part of its score, and the evidence for it.
+    n
+        Number of touched items before the call.
+    scores, best, evidence, touched_items
+        See `ScoreScratch`.
+
+    Returns
+    -------
+    int
+        Number of touched items.
+    """
+    if scores[item] == 0.0:
+        touched_items[n] = item
+        n += 1
+    scores[item] += part
+    if part > best[item]:
+        best[item] = part
+        evidence[item] = source
+    return n
 
 
 @jit()
 def rank_and_reset(
     n: int,
-    k: int,
-    scores: Any,
-    best: Any,
-    evidence: Any,
-    touched_items: Any,
-    ties: Any,
-    pool: Any,
-    out_items: Any,
-    out_scores: Any,
-    out_evidence: Any,
+    scratch: ScoreScratch,
+    ties: Hashes,
+    pool: Scores,
+    out_items: Items,
+    out_scores: Scores,
+    out_evidence: Items,
 ) -> int:
-    """Rank the touched items and clear the scratch arrays; return how many were written."""
+    """Rank the touched items and reset the scratch memory.
+
+    Parameters
+    ----------
+    n
+        Number of touched items.
+    scratch
+        Accumulated scores.
+    ties : ndarray of uint64, shape (n_items,)
+        Hash of each item.
+    pool : ndarray of float32, shape (capacity,)
+        Scratch.
+    out_items, out_scores, out_evidence : ndarray, shape (k,)
+        Receive the best items, best first.
+
+    Returns
+    -------
+    int
+        Number of items written.
+    """
+    scratch = ScoreScratch(*scratch)
     for at in range(n):
-        pool[at] = scores[touched_items[at]]
-    size = top_k(touched_items, pool, n, ties, k, out_items, out_scores)
+        pool[at] = scratch.scores[scratch.touched_items[at]]
+    size = top_k(scratch.touched_items, pool, n, ties, len(out_items), out_items, out_scores)
     for at in range(size):
-        out_evidence[at] = evidence[out_items[at]]
-    for at in range(n):
-        scores[touched_items[at]] = 0.0
-        best[touched_items[at]] = 0.0
+        out_evidence[at] = scratch.evidence[out_items[at]]
+    _reset(n, scratch)
     return size
 
 
 @jit()
-def read_and_reset(n: int, items: Any, scores: Any, best: Any, touched_items: Any, out: Any) -> None:
-    """Write the scores of given items and clear the scratch arrays."""
+def read_and_reset(n: int, items: Items, scratch: ScoreScratch, out: Scores) -> None:
+    """Write the score of each of `items` to `out`, 0 for unknown ones, and reset the scratch memory."""
+    scratch = ScoreScratch(*scratch)
     for at in range(len(items)):
         item = items[at]
-        out[at] = scores[item] if 0 <= item < len(scores) else 0.0
+        out[at] = scratch.scores[item] if 0 <= item < len(scratch.scores) else 0.0
+    _reset(n, scratch)
+
+
+@jit(inline=True)
+def _reset(n: int, scratch: ScoreScratch) -> None:
     for at in range(n):
-        scores[touched_items[at]] = 0.0
-        best[touched_items[at]] = 0.0
+        scratch.scores[scratch.touched_items[at]] = 0.0
+        scratch.best[scratch.touched_items[at]] = 0.0

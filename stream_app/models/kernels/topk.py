@@ -1,21 +1,22 @@
-"""Selection of the best k entries; ties go to the smaller tie value."""
+"""Selection of the best k entries."""
 
 from typing import Any
 
+from stream_app.models.array_types import Hashes, Items
 from stream_app.models.kernels.jit import jit
 
 
-@jit()
-def ranks_before(score: Any, item: Any, other_score: Any, other: Any, ties: Any) -> bool:
-    """Whether an item ranks before another: by score, then by the smaller tie value."""
+@jit(inline=True)
+def ranks_before(score: Any, item: Any, other_score: Any, other: Any, ties: Hashes) -> bool:
+    """Return whether an item ranks before another: by score, in a tie by the smaller hash."""
     if score != other_score:
         return bool(score > other_score)
     return bool(ties[item] < ties[other])
 
 
-@jit()
-def sift_down(scores: Any, items: Any, ties: Any, score: Any, item: Any, size: int) -> None:
-    """Put an entry at the root of a heap (the last in rank on top) of `size` and let it sink."""
+@jit(inline=True)
+def _sift_down(scores: Any, items: Items, ties: Hashes, score: Any, item: int, size: int) -> None:
+    """Put an entry at the root of a heap, which has the last in rank on top, and restore the heap."""
     at = 0
     while True:
         child = 2 * at + 1
@@ -35,8 +36,28 @@ def sift_down(scores: Any, items: Any, ties: Any, score: Any, item: Any, size: i
 
 
 @jit()
-def top_k(items: Any, scores: Any, n: int, ties: Any, k: int, out_items: Any, out_scores: Any) -> int:
-    """Write the best `k` of the first `n` entries with a score above 0, best first; return how many."""
+def top_k(items: Items, scores: Any, n: int, ties: Hashes, k: int, out_items: Items, out_scores: Any) -> int:
+    """Write the best `k` of the first `n` entries, best first.
+
+    Parameters
+    ----------
+    items : ndarray of int32, shape (m,)
+    scores : ndarray of float32, shape (m,)
+        Entries of score 0 or less are skipped.
+    n
+        Number of entries used, at most m.
+    ties : ndarray of uint64, shape (n_items,)
+        Hash of each item; of two items of equal score the one with the smaller hash ranks first.
+    k
+        Largest number of entries written.
+    out_items, out_scores : ndarray, shape (k,)
+        Receive the best entries.
+
+    Returns
+    -------
+    int
+        Number of entries written.
+    """
     size = 0
     for entry in range(n):
         score = scores[entry]
@@ -56,11 +77,42 @@ def top_k(items: Any, scores: Any, n: int, ties: Any, k: int, out_items: Any, ou
             out_scores[at] = score
             out_items[at] = item
         elif ranks_before(score, item, out_scores[0], out_items[0], ties):
-            sift_down(out_scores, out_items, ties, score, item, size)
+            _sift_down(out_scores, out_items, ties, score, item, size)
     for end in range(size - 1, 0, -1):
         score = out_scores[end]
         item = out_items[end]
         out_scores[end] = out_scores[0]
         out_items[end] = out_items[0]
-        sift_down(out_scores, out_items, ties, score, item, end)
+        _sift_down(out_scores, out_items, ties, score, item, end)
     return size
+
+
+@jit()
+def kth_largest(values: Any, n: int, k: int) -> Any:
+    """Return the k-th largest of the first `n` values, which are reordered.
+
+    References
+    ----------
+    Hoare: Algorithm 65: Find, CACM 4 (7), 1961 (quickselect).
+    """
+    low, high = 0, n - 1
+    k -= 1
+    while low < high:
+        pivot = values[(low + high) >> 1]
+        i, j = low, high
+        while i <= j:
+            while values[i] > pivot:
+                i += 1
+            while values[j] < pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i += 1
+                j -= 1
+        if k <= j:
+            high = j
+        elif k >= i:
+            low = i
+        else:
+            break
+    return values[k]

@@ -1,43 +1,51 @@
-"""The compiled inner loops of `trending`; see `kernels` for the rules."""
+"""Counts in a sliding window, compared with long-term counts."""
 
 import math
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.array_types import Floats, Items, Rows, Scores, Sizes
 from stream_app.models.kernels.jit import jit
+
+NO_BUCKET: Final = -(1 << 62)
+"""Bucket of a ring slot that was never used."""
 
 
 class TrendCounts(NamedTuple):
-    """Counts of the items of every audience.
+    """Counts of items over all users, and of the member items of each segment.
 
     Attributes
     ----------
-    buckets : ndarray of int64, shape (items, buckets)
-        Of everybody: the bucket of time that each place of an item's ring holds.
-    counts : ndarray of float64, shape (items, buckets)
-        What was counted in it.
-    sums : ndarray of float64, shape (items,)
-        Decayed sums.
-    members : ndarray of int32, shape (segments, room)
-        Items of each segment; row 0, which would be everybody's, is not used.
+    buckets : ndarray of int64, shape (n_items, buckets)
+        Time bucket that each slot of an item's ring holds.
+    counts : ndarray of float64, shape (n_items, buckets)
+        Count in that bucket.
+    sums : ndarray of float64, shape (n_items,)
+        Long-term decayed sums.
+    members : ndarray of int32, shape (segments, capacity)
+        Items of each segment; row 0, which stands for all users, is not used.
     sizes : ndarray of int32, shape (segments,)
-        How many there are.
-    segment_buckets, segment_counts, segment_sums
+        Members of each segment.
+    segment_buckets, segment_counts : ndarray, shape (segments, capacity, buckets)
+    segment_sums : ndarray of float64, shape (segments, capacity)
         As above, of the members.
     """
 
-    buckets: Any
-    counts: Any
-    sums: Any
-    members: Any
-    sizes: Any
-    segment_buckets: Any
-    segment_counts: Any
-    segment_sums: Any
+    buckets: NDArray[np.int64]
+    counts: Floats
+    sums: Floats
+    members: Items
+    sizes: Sizes
+    segment_buckets: NDArray[np.int64]
+    segment_counts: Floats
+    segment_sums: Floats
 
 
-@jit()
-def count_in_window(weight: float, bucket: int, buckets: Any, counts: Any) -> None:
-    """Count in a bucket of time; one that the ring has passed already is too old to matter."""
+@jit(inline=True)
+def _count_in_window(weight: float, bucket: int, buckets: NDArray[np.int64], counts: Floats) -> None:
+    """Add to the count of a time bucket; a bucket that has left the ring is ignored."""
     slot = bucket % len(counts)
     if buckets[slot] > bucket:
         return
@@ -47,9 +55,9 @@ def count_in_window(weight: float, bucket: int, buckets: Any, counts: Any) -> No
     counts[slot] += weight
 
 
-@jit()
-def find_member(item: int, members: Any, size: int) -> int:
-    """Place of an item among the members of a segment, -1 for none."""
+@jit(inline=True)
+def _find_member(item: int, members: Items, size: int) -> int:
+    """Slot of an item among the members of a segment, -1 if it is not a member."""
     for at in range(size):
         if members[at] == item:
             return at
@@ -58,43 +66,51 @@ def find_member(item: int, members: Any, size: int) -> int:
 
 @jit()
 def count_item(
-    item: int,
-    weight: float,
-    decayed_weight: float,
-    bucket: int,
-    no_bucket: int,
-    rows: Any,
-    table: TrendCounts,
+    item: int, weight: float, decayed_weight: float, bucket: int, rows: Rows, table: TrendCounts
 ) -> int:
-    """Count an item for everybody and in each segment; return the largest size of a segment that has grown.
+    """Count an item for all users and in each segment.
 
-    `weight` goes into the window, `decayed_weight`, the weight by forward decay, into the sums.
+    Parameters
+    ----------
+    item
+        Item to count.
+    weight, decayed_weight
+        Weight added to the window, and the weight by forward decay added to the long-term sums.
+    bucket
+        Time bucket of the event.
+    rows : ndarray of int32, shape (n,)
+        Rows of the segments.
+    table
+        Counts to update.
+
+    Returns
+    -------
+    int
+        Largest size of a segment that has grown; 0 if none has.
     """
+    table = TrendCounts(*table)
     table.sums[item] += decayed_weight
-    count_in_window(weight, bucket, table.buckets[item], table.counts[item])
+    _count_in_window(weight, bucket, table.buckets[item], table.counts[item])
     largest = 0
     for row in rows:
-        at = find_member(item, table.members[row], table.sizes[row])
+        at = _find_member(item, table.members[row], table.sizes[row])
         if at < 0:
             at = table.sizes[row]
             table.sizes[row] = at + 1
             table.members[row, at] = item
-            table.segment_buckets[row, at, :] = no_bucket
+            table.segment_buckets[row, at, :] = NO_BUCKET
             table.segment_sums[row, at] = 0.0
             largest = max(largest, table.sizes[row])
         table.segment_sums[row, at] += decayed_weight
-        count_in_window(weight, bucket, table.segment_buckets[row, at], table.segment_counts[row, at])
+        _count_in_window(weight, bucket, table.segment_buckets[row, at], table.segment_counts[row, at])
     return largest
 
 
-@jit()
-def trend_score(
-    newest: int, expected_per_sum: float, buckets: Any, counts: Any, long_term_sum: float
+@jit(inline=True)
+def _trend_score(
+    newest: int, expected_per_sum: float, buckets: NDArray[np.int64], counts: Floats, long_term_sum: float
 ) -> float:
-    """How far the count in the window lies above the expected one, in standard deviations; 0 if it does not.
-
-    `expected_per_sum` turns a long-term sum into the count to expect in a window.
-    """
+    """Standard deviations by which the count in the window exceeds the expected count; 0 if it does not."""
     length = len(counts)
     recent = 0.0
     for slot in range(length):
@@ -104,60 +120,101 @@ def trend_score(
     return (recent - expected_count) / math.sqrt(1.0 + expected_count) if recent > expected_count else 0.0
 
 
+@jit(inline=True)
+def _overall_score(item: int, newest: int, expected_per_sum: float, table: TrendCounts) -> float:
+    return _trend_score(newest, expected_per_sum, table.buckets[item], table.counts[item], table.sums[item])
+
+
+@jit(inline=True)
+def _member_score(row: int, slot: int, newest: int, expected_per_sum: float, table: TrendCounts) -> float:
+    return _trend_score(
+        newest,
+        expected_per_sum,
+        table.segment_buckets[row, slot],
+        table.segment_counts[row, slot],
+        table.segment_sums[row, slot],
+    )
+
+
 @jit()
 def collect_candidates(
-    pool: Any,
-    n: int,
-    rows: Any,
+    pool: Items,
+    rows: Rows,
     newest: int,
     expected_per_sum: float,
     table: TrendCounts,
-    best: Any,
-    items: Any,
-    out: Any,
+    best: Floats,
+    items: Items,
+    out: Scores,
 ) -> int:
-    """Write the items that any of the audiences is surprised by, and how much at most; return how many.
+    """Collect the items that trend in at least one segment, with their largest score.
 
-    `best` has a zero for each item, and is left so.
+    Parameters
+    ----------
+    pool : ndarray of int32, shape (n,)
+        Items scored for all users.
+    rows : ndarray of int32, shape (m,)
+        Rows of the segments; 0 stands for all users.
+    newest
+        Newest time bucket.
+    expected_per_sum
+        Factor from a long-term sum to the expected count in a window.
+    table
+        Counts to read.
+    best : ndarray of float64, shape (n_items,)
+        Scratch, 0 between calls.
+    items, out : ndarray, shape (capacity,)
+        Receive the items and their scores, unordered.
+
+    Returns
+    -------
+    int
+        Number of items written.
     """
-    n_touched = 0
+    table = TrendCounts(*table)
+    n = 0
     for row in rows:
-        for at in range(n if row == 0 else table.sizes[row]):
+        for at in range(len(pool) if row == 0 else table.sizes[row]):
             if row == 0:
                 item = pool[at]
-                value = trend_score(
-                    newest, expected_per_sum, table.buckets[item], table.counts[item], table.sums[item]
-                )
+                value = _overall_score(item, newest, expected_per_sum, table)
             else:
                 item = table.members[row, at]
-                value = trend_score(
-                    newest,
-                    expected_per_sum,
-                    table.segment_buckets[row, at],
-                    table.segment_counts[row, at],
-                    table.segment_sums[row, at],
-                )
+                value = _member_score(row, at, newest, expected_per_sum, table)
             if value > 0.0 and best[item] == 0.0:
-                items[n_touched] = item
-                n_touched += 1
+                items[n] = item
+                n += 1
             best[item] = max(best[item], value)
-    for at in range(n_touched):
+    for at in range(n):
         out[at] = best[items[at]]
         best[items[at]] = 0.0
-    return n_touched
+    return n
 
 
 @jit()
 def max_over_segments(
-    items: Any,
-    rows: Any,
+    items: Items,
+    rows: Rows,
     newest: int,
     expected_per_sum: float,
     table: TrendCounts,
-    out: Any,
-    top_segments: Any,
+    out: Scores,
+    top_segments: Rows,
 ) -> None:
-    """Write how much each item surprises the audience that it surprises most, and the place of that in `rows`."""
+    """Write the largest score of each item over the segments, and the position of that segment.
+
+    Parameters
+    ----------
+    items : ndarray of int32, shape (n,)
+        Unknown items score 0.
+    rows, newest, expected_per_sum, table
+        As for `collect_candidates`.
+    out : ndarray of float32, shape (n,)
+        Receives the scores.
+    top_segments : ndarray of int32, shape (n,)
+        Receives the position in `rows`; the first in a tie.
+    """
+    table = TrendCounts(*table)
     for each in range(len(items)):
         item = items[each]
         out[each] = 0.0
@@ -169,19 +226,11 @@ def max_over_segments(
             row = rows[at]
             value = 0.0
             if row == 0:
-                value = trend_score(
-                    newest, expected_per_sum, table.buckets[item], table.counts[item], table.sums[item]
-                )
+                value = _overall_score(item, newest, expected_per_sum, table)
             else:
-                slot = find_member(item, table.members[row], table.sizes[row])
+                slot = _find_member(item, table.members[row], table.sizes[row])
                 if slot >= 0:
-                    value = trend_score(
-                        newest,
-                        expected_per_sum,
-                        table.segment_buckets[row, slot],
-                        table.segment_counts[row, slot],
-                        table.segment_sums[row, slot],
-                    )
+                    value = _member_score(row, slot, newest, expected_per_sum, table)
             if value > largest_score:
                 largest_score = value
                 top_segments[each] = at

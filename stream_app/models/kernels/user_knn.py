@@ -1,29 +1,87 @@
-"""The compiled inner loops of `user_knn`; see `kernels` for the rules."""
-
-# ruff: noqa: C901 - one loop, one kernel: arrays are costly to pass on
+"""Neighboring users of a context, and the scores of their items."""
 
 import math
-from typing import Any
+from typing import NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.array_types import Floats, Items, Rows, Sizes, Times
+from stream_app.models.kernels.context import is_newest_occurrence
 from stream_app.models.kernels.jit import jit
+from stream_app.models.kernels.sparse_scoring import ScoreScratch, add_score
+
+
+class UserItems(NamedTuple):
+    """Newest distinct items of each user.
+
+    Attributes
+    ----------
+    items : ndarray of int32, shape (users, user_items)
+    times : ndarray of float64, shape (users, user_items)
+        Newest event time of each.
+    sizes : ndarray of int32, shape (users,)
+        Items held.
+    row_slots : ndarray of int32, shape (users,)
+        Scratch: index + 1 of a user among the neighbors, 0 between calls.
+    """
+
+    items: Items
+    times: Times
+    sizes: Sizes
+    row_slots: Rows
+
+
+class ItemUsers(NamedTuple):
+    """Last users of each item.
+
+    Attributes
+    ----------
+    rings : ndarray of int32, shape (n_items, postings)
+        Rows of the users; the newest overwrites the oldest.
+    posted : ndarray of int64, shape (n_items,)
+        Users written so far.
+    """
+
+    rings: Rows
+    posted: NDArray[np.int64]
+
+
+class Neighbors(NamedTuple):
+    """Users who share items with a context.
+
+    Attributes
+    ----------
+    rows : ndarray of int32, shape (capacity,)
+        Row of each user.
+    overlaps : ndarray of float64, shape (capacity,)
+        Number of items in common.
+    newest : ndarray of float64, shape (capacity,)
+        Newest event time of these items.
+    matched_positions : ndarray of int32, shape (capacity,)
+        Position in the context of the newest item in common.
+    """
+
+    rows: Rows
+    overlaps: Floats
+    newest: Times
+    matched_positions: NDArray[np.int32]
 
 
 @jit()
-def add_interaction(
-    row: int, item: int, ts: float, items: Any, times: Any, sizes: Any, rings: Any, posted: Any
-) -> None:
-    """Put an item among the newest distinct ones of a shopper, and the shopper into the item's ring.
+def add_interaction(row: int, item: int, ts: float, users: UserItems, postings: ItemUsers) -> None:
+    """Add an item to the newest items of a user, and the user to the ring of the item.
 
-    What the row holds in the end does not depend on the order of events, but for items of one time.
+    Except for items of equal time, the result for a user does not depend on the order of events.
     """
+    users = UserItems(*users)
+    postings = ItemUsers(*postings)
+    items, times, sizes = users.items, users.times, users.sizes
     size = sizes[row]
-    position = -1
-    for at in range(size):
-        if items[row, at] == item:
-            times[row, at] = max(times[row, at], ts)
-            position = at
-            break
-    if position < 0:
+    position = _position(item, items[row], size)
+    if position >= 0:
+        times[row, position] = max(times[row, position], ts)
+    else:
         if size < items.shape[1]:
             sizes[row] = size + 1
             position = size
@@ -36,66 +94,62 @@ def add_interaction(
                 return
         items[row, position] = item
         times[row, position] = ts
-    ring = rings.shape[1]
-    for at in range(min(ring, posted[item])):
-        if rings[item, at] == row:
-            return
-    rings[item, posted[item] % ring] = row
-    posted[item] += 1
+    ring = postings.rings.shape[1]
+    if _position(row, postings.rings[item], min(ring, postings.posted[item])) < 0:
+        postings.rings[item, postings.posted[item] % ring] = row
+        postings.posted[item] += 1
+
+
+@jit(inline=True)
+def _position(value: int, values: Items, size: int) -> int:
+    """Position of a value among the first `size` values; -1 if it is not there."""
+    for at in range(size):
+        if values[at] == value:
+            return at
+    return -1
 
 
 @jit()
 def find_neighbors(
-    context: Any,
-    depth: int,
-    own_row: int,
-    items: Any,
-    times: Any,
-    sizes: Any,
-    rings: Any,
-    posted: Any,
-    row_slots: Any,
-    rows: Any,
-    overlaps: Any,
-    newest: Any,
-    matched_positions: Any,
+    context: Items, depth: int, own_row: int, users: UserItems, postings: ItemUsers, neighbors: Neighbors
 ) -> tuple[int, int]:
-    """Find the shoppers who touched the context's newest distinct items, the one in row `own_row` left out.
+    """Find the users who share an item with a context.
 
-    Writes for each their row, how many items they share with the context, when they last touched one of these,
-    and the place in the context of the newest shared item. `row_slots` (slot + 1 of a row in these arrays) is
-    left for `score_neighbor_items` to clear.
+    Parameters
+    ----------
+    context : ndarray of int32, shape (n,)
+        Oldest first; unknown items are skipped.
+    depth
+        Largest number of distinct context items used, newest first.
+    own_row
+        Row of the context's user, which is not a neighbor; -1 for none.
+    users, postings
+        Items of each user and users of each item. `users.row_slots` is left set for `score_neighbor_items`.
+    neighbors
+        Receives the users.
 
     Returns
     -------
     tuple of int
-        How many shoppers, and how many items of the context were looked up.
+        Number of neighbors, and number of context items used.
     """
+    neighbors = Neighbors(*neighbors)
+    items, times, sizes, row_slots = users
+    rings, posted = postings
     n = 0
     n_context = 0
     ring = rings.shape[1]
     for at in range(len(context) - 1, -1, -1):
         item = context[at]
-        if not 0 <= item < len(posted):
-            continue
-        duplicate = False
-        for newer in range(at + 1, len(context)):
-            if context[newer] == item:
-                duplicate = True
-                break
-        if duplicate:
+        if not 0 <= item < len(posted) or not is_newest_occurrence(context, at):
             continue
         n_context += 1
         for back in range(min(ring, posted[item])):
             row = rings[item, (posted[item] - 1 - back) % ring]
             if row == own_row:
                 continue
-            match = -1
-            for position in range(sizes[row]):
-                if items[row, position] == item:
-                    match = position
-                    break
-            # a row may have dropped the item since, or belong to another shopper now
+            # the row may have dropped the item since, or belong to another user now
+            match = _position(item, items[row], sizes[row])
             if match < 0:
                 continue
             slot = row_slots[row] - 1
@@ -103,12 +157,12 @@ def find_neighbors(
                 slot = n
                 n += 1
                 row_slots[row] = n
-                rows[slot] = row
-                overlaps[slot] = 0.0
-                newest[slot] = -math.inf
-                matched_positions[slot] = at
-            overlaps[slot] += 1.0
-            newest[slot] = max(newest[slot], times[row, match])
+                neighbors.rows[slot] = row
+                neighbors.overlaps[slot] = 0.0
+                neighbors.newest[slot] = -math.inf
+                neighbors.matched_positions[slot] = at
+            neighbors.overlaps[slot] += 1.0
+            neighbors.newest[slot] = max(neighbors.newest[slot], times[row, match])
         if n_context == depth:
             break
     return n, n_context
@@ -116,49 +170,52 @@ def find_neighbors(
 
 @jit()
 def score_neighbor_items(
-    context: Any,
+    context: Items,
     now: float,
     half_life: float,
-    nearest: Any,
-    n_nearest: int,
-    rows: Any,
-    n_rows: int,
-    similarities: Any,
-    matched_positions: Any,
-    items: Any,
-    times: Any,
-    sizes: Any,
-    row_slots: Any,
-    scores: Any,
-    best: Any,
-    evidence: Any,
-    touched_items: Any,
+    nearest: Rows,
+    similarities: Floats,
+    neighbors: Neighbors,
+    users: UserItems,
+    scratch: ScoreScratch,
 ) -> int:
-    """Score what the near shoppers touched besides the context's items; return how many items were touched."""
+    """Score the items of the nearest users, except those of the context, and reset `users.row_slots`.
+
+    Parameters
+    ----------
+    context : ndarray of int32, shape (m,)
+    now, half_life
+        Time to decay to, and seconds in which an interaction loses half its weight.
+    nearest : ndarray of int32, shape (k,)
+        Rows of the nearest users.
+    similarities : ndarray of float64, shape (n,)
+        Similarity of each neighbor with the context.
+    neighbors, users
+        As `find_neighbors` left them.
+    scratch
+        Receives the scores. The evidence is the newest item that the user shares with the context.
+
+    Returns
+    -------
+    int
+        Number of touched items.
+    """
+    neighbors = Neighbors(*neighbors)
+    items, times, sizes, row_slots = users
+    scores, best, evidence, touched_items = scratch
     n = 0
-    for rank in range(n_nearest):
+    for rank in range(len(nearest)):
         row = nearest[rank]
         slot = row_slots[row] - 1
         similarity = similarities[slot]
+        source = context[neighbors.matched_positions[slot]]
         for position in range(sizes[row]):
             item = items[row, position]
-            in_context = False
-            for at in range(len(context) - 1, -1, -1):
-                if context[at] == item:
-                    in_context = True
-                    break
-            if in_context:
+            if _position(item, context, len(context)) >= 0:
                 continue
             value = similarity * 2.0 ** (-max(0.0, now - times[row, position]) / half_life)
-            if not value > 0:
-                continue
-            if scores[item] == 0.0:
-                touched_items[n] = item
-                n += 1
-            scores[item] += value
-            if value > best[item]:
-                best[item] = value
-                evidence[item] = context[matched_positions[slot]]
-    for slot in range(n_rows):
-        row_slots[rows[slot]] = 0
+            if value > 0:
+                n = add_score(item, value, source, n, scores, best, evidence, touched_items)
+    for slot in range(len(similarities)):
+        row_slots[neighbors.rows[slot]] = 0
     return n

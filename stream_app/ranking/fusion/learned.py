@@ -10,9 +10,11 @@ from numpy.typing import NDArray
 from stream_app.models.base import Context, Items, Model, Scores
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.item_vectors import ItemVectors
-from stream_app.models.kernels import sessions as session_kernels
+from stream_app.models.kernels.jit import plain
+from stream_app.models.kernels.neighbor_scores import attribute_sources, shortlist
+from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.model_set import ModelSet
-from stream_app.models.session_store import SessionColumn, SessionStore
+from stream_app.models.session_store import SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
 from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist, top_source
 from stream_app.ranking.fusion.feature_blocks import (
@@ -39,14 +41,11 @@ QUOTAS: Final = np.array(
         (SessionColumn.AFTER, 20, 0),
         (SessionColumn.SECOND_HOP, 50, 0),
         (SessionColumn.SECOND_HOP, 20, 1),
+        (-1, 30, 0),  # scores by item vectors
     ],
     np.int32,
 )
 """How many of each column of the store are ranked, and whether it is divided by the root of the item's clicks."""
-
-
-VECTOR_QUOTA: Final = 30
-"""How many of those nearest to the session by item vectors are ranked."""
 
 
 SOURCE_QUOTA: Final = 20
@@ -64,7 +63,7 @@ _REASON_BY_SOURCE: Final = {
     -4: "also_viewed",
     -5: "related",
 }
-"""Reasons by the numbers of `session_kernels.attribute_sources`."""
+"""Reasons by the numbers of `attribute_sources`."""
 
 
 class LearnedFusion(ChoiceFusion):
@@ -133,7 +132,6 @@ class LearnedFusion(ChoiceFusion):
         capacity = len(self._store.scratch.candidate_items)
         self._matrix = np.zeros((MAX_CANDIDATES, self.table.width), np.float32)
         self._shortlisted: Items = np.zeros(MAX_CANDIDATES, np.int32)
-        self._marks = np.zeros(capacity, np.uint8)
         self._sources = FeatureSources(
             models,
             self._store,
@@ -179,20 +177,14 @@ class LearnedFusion(ChoiceFusion):
         )
         n_queried = neighbors.n
         store.add_candidates(neighbors, extra_items)
-        n = session_kernels.shortlist(
-            store.arrays.clicks,
-            scratch.slots,
-            scratch.candidate_items,
-            scratch.sums,
-            scratch.order,
-            scratch.buffer,
+        n = shortlist(
+            plain(scratch),
             neighbors.n,
+            store.arrays.clicks,
             QUOTAS,
             cosines,
-            VECTOR_QUOTA,
             extra_items,
             allowed,
-            self._marks,
             self._shortlisted,
         )
         if self._vectors is not None and neighbors.n > n_queried:
@@ -213,12 +205,11 @@ class LearnedFusion(ChoiceFusion):
         scratch, neighbors = self._store.scratch, self._neighbors
         sources, evidence = np.empty(len(listed_items), np.int64), np.empty(len(listed_items), np.int32)
         unattributed = np.empty(len(listed_items), np.int64)
-        n = session_kernels.attribute_sources(
+        n = attribute_sources(
             scratch.slots,
             scratch.sums,
-            scratch.context,
+            scratch.context[: neighbors.distinct],
             scratch.supports,
-            neighbors.distinct,
             listed_items,
             sources,
             evidence,
@@ -238,5 +229,5 @@ class LearnedFusion(ChoiceFusion):
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         sources = self._sources
-        scratch = (self._matrix, self._shortlisted, self._marks, sources.row_of_slot, sources.ranks)
+        scratch = (self._matrix, self._shortlisted, sources.row_of_slot, sources.ranks)
         return super().memory() + sum(array.nbytes for array in scratch)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.kernels.jit import FUNCTIONS, jit
-from stream_app.models.kernels.sessions import Scratch, SessionArrays
-from stream_app.models.session_store import SessionColumn
+from stream_app.models.kernels.neighbor_query import Scratch
+from stream_app.models.kernels.session_columns import SessionColumn
+from stream_app.models.kernels.sessions import SessionArrays
 from stream_app.ranking.kernels.feature_table import SessionFeature
 from stream_app.ranking.kernels.scaling import clip_unit, count_larger, fast_log2, log_count, log_share
 

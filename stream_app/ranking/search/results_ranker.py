@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Items
+from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
-from stream_app.models.model_state import State, grow, verify_state, versioned_state
+from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.fusion.factorization import FactorizationRanker
 from stream_app.ranking.fusion.listwise import Matrix

@@ -32,12 +32,12 @@ def test_river_writes_into_our_arrays() -> None:
     for item in range(100):  # past the first growth
         model.learn_one(observation(f"u{item}", item))
     assert type(model.river) is reco.BiasedMF
-    assert model.river.i_latents is model._item_latents
+    assert model.river.i_latents is model._factors.item_latents
     assert model.river.u_biases is model._user_biases
-    before = model._item_latents[7].copy()
+    before = model._factors.item_latents[7].copy()
     model.river.learn_one(3, 7, 1.0)
-    assert not np.array_equal(model._item_latents[7], before)
-    assert model._item_latents.dtype == np.float32
+    assert not np.array_equal(model._factors.item_latents[7], before)
+    assert model._factors.item_latents.dtype == np.float32
 
 
 def test_predictions_equal_river() -> None:
@@ -100,9 +100,9 @@ def test_initial_vectors_depend_on_the_id_and_the_seed_alone() -> None:
 def test_repeats_are_not_learned() -> None:
     model = BiasedMF(make_index())
     model.learn_one(observation("ann", 1))
-    before = model._item_biases[1]
+    before = model._factors.item_biases[1]
     model.learn_one(observation("ann", 1, repeat=True))
-    assert model._item_biases[1] == before
+    assert model._factors.item_biases[1] == before
 
 
 def test_it_separates_two_groups_of_users() -> None:
@@ -125,5 +125,5 @@ def test_weights_stay_finite_under_extreme_input() -> None:
     for number in range(6000):
         item = int(rng.integers(3)) if number % 2 else int(rng.integers(100))
         model.learn_one(observation(f"u{rng.integers(2)}", item, float(rng.choice([-2.0, 1.0, 5.0]))))
-    assert np.abs(model._item_latents).max() < 10
-    assert np.abs(model._user_latents).max() < 10
+    assert np.abs(model._factors.item_latents).max() < 10
+    assert np.abs(model._factors.user_latents).max() < 10

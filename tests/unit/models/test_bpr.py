@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
 from stream_app.models.bpr import BPR
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.kernels import bpr as bpr_kernels
+from stream_app.models.kernels.bpr import PairSettings, learn_pairs
+from stream_app.models.kernels.factors import Factors
+from stream_app.models.kernels.jit import plain
 from topics.records import Kind
 
 Floats = NDArray[np.float64]
@@ -60,10 +62,16 @@ def test_a_step_is_the_gradient_of_the_log_likelihood_of_the_pair() -> None:
     expected_biases = np.array([b[at] + learning_rate * partial_derivative(b, (at,)) for at in range(2)])
     pool = np.array([1], np.int32)
     has_vector = np.ones(3, np.bool_)
-    bpr_kernels.learn_pairs(
-        0, 0, 1.0, True, np.array([2], np.int32), 5, context_decay, pool, 1, 7, 1, learning_rate, l2, 9.0, has_vector,
-        users, items, biases, np.zeros(4),
-    )  # fmt: skip
+    learn_pairs(
+        0,
+        0,
+        1.0,
+        np.array([2], np.int32),
+        pool,
+        7,
+        plain(PairSettings(1, 5, context_decay, learning_rate, l2, 9.0)),
+        plain(Factors(users, items, biases, has_vector)),
+    )
     # to first order: the kernel changes the vectors one after the other
     np.testing.assert_allclose(users[0], expected_users, atol=3e-4)
     np.testing.assert_allclose(items, expected_items, atol=3e-4)
@@ -123,9 +131,9 @@ def test_recently_viewed_items_are_not_sampled_as_negatives() -> None:
     model = BPR(make_index(), negatives=20)
     for item in (0, 1):
         model.learn_one(observation("bob", item))
-    before = model._item_biases[:2].copy()
+    before = model._factors.item_biases[:2].copy()
     model.learn_one(observation("ann", 1, previous=(0,)))
-    assert model._item_biases[:2].tolist() == before.tolist()  # nothing in the pool to set it against
+    assert model._factors.item_biases[:2].tolist() == before.tolist()  # nothing in the pool to set it against
 
 
 def test_scoring_does_not_allocate_rows() -> None:
@@ -142,9 +150,9 @@ def test_repeats_are_not_learned() -> None:
     model = BPR(make_index())
     for item in (1, 2, 3):
         model.learn_one(observation("ann", item))
-    before = model._item_latents.copy()
+    before = model._factors.item_latents.copy()
     model.learn_one(observation("ann", 1, repeat=True))
-    assert np.array_equal(model._item_latents, before)
+    assert np.array_equal(model._factors.item_latents, before)
 
 
 def test_weights_stay_finite_under_extreme_input() -> None:
@@ -156,9 +164,9 @@ def test_weights_stay_finite_under_extreme_input() -> None:
         weight = float(rng.choice([-2.0, 1.0, 5.0]))
         model.learn_one(observation(f"u{rng.integers(2)}", item, weight, previous=last))
         last = (*last, item)[-10:]
-    assert np.abs(model._item_latents).max() <= model.clip
-    assert np.abs(model._user_latents).max() <= model.clip
-    assert np.isfinite(model._item_biases).all()
+    assert np.abs(model._factors.item_latents).max() <= model.clip
+    assert np.abs(model._factors.user_latents).max() <= model.clip
+    assert np.isfinite(model._factors.item_biases).all()
     assert np.isfinite(model.score(context("u1", 1, 2), np.arange(100, dtype=np.int32))).all()
 
 

@@ -7,8 +7,8 @@ from river import feature_extraction
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context
 from stream_app.models.content import Content, price_band
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.similarity import cosine
 from stream_app.models.terms import words
+from tests.support.set_similarity import cosine
 from topics.events import CatalogItem
 from topics.records import Reason
 

@@ -7,7 +7,8 @@ from stream_app.models.base import Context, Observation
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.item_to_item import ItemToItem
 from stream_app.models.session_tracker import EventStream, SessionTracker
-from stream_app.models.similarity import SIMILARITIES, pearson
+from stream_app.models.similarity import SIMILARITIES
+from tests.support.set_similarity import pearson
 from topics.records import Kind, Reason
 
 GAP = 1800.0

@@ -51,10 +51,3 @@ def test_vectors_have_unit_length() -> None:
     lengths = np.linalg.norm(model.vectors.items, axis=1)
     assert np.allclose(lengths[lengths > 0], 1.0, atol=1e-3)
     assert np.count_nonzero(lengths) == 12
-
-
-def test_replays_learn_more_from_the_same_clicks() -> None:
-    plain, replayed = two_clusters(40).model, two_clusters(40, replays=3).model
-    assert isinstance(plain, ItemVectors)
-    assert isinstance(replayed, ItemVectors)
-    assert replayed.vectors.sums.sum() > plain.vectors.sums.sum()

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_app.models.kernels.bounded_rows import add_weight
 from stream_app.models.kernels.item_pool import insert_by_clock
-from stream_app.models.kernels.links import add_weight
 from stream_app.models.kernels.popularity import find_slot, update_head
 from stream_app.models.kernels.topk import top_k
 

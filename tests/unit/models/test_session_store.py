@@ -7,7 +7,8 @@ import pytest
 
 from stream_app.models.base import NO_ITEM
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.session_store import SessionColumn, SessionStore
+from stream_app.models.kernels.session_columns import SessionColumn
+from stream_app.models.session_store import SessionStore
 from tests.support.session_builder import SessionBuilder
 
 

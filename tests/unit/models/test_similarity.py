@@ -5,16 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_app.models.similarity import (
-    cosine,
-    count_cosine,
-    count_jaccard,
-    count_lift,
-    count_pearson,
-    jaccard,
-    knn_prediction,
-    pearson,
-)
+from stream_app.models.similarity import count_cosine, count_jaccard, count_pearson
+from tests.support.set_similarity import cosine, jaccard, pearson
 
 
 def test_cosine_of_vectors() -> None:
@@ -37,26 +29,16 @@ def test_jaccard_of_sets() -> None:
     assert jaccard({"a"}, {"a"}) == 1.0
 
 
-def test_knn_prediction_is_the_mean_weighted_by_similarity() -> None:
-    # (4 x .7 + 5 x .6 + 3 x .5) / 1.8
-    assert knn_prediction((4, 5, 3), (0.7, 0.6, 0.5)) == pytest.approx(4.0556, abs=5e-5)
-    # (4 x .6 + 5 x .7 + 3 x .5) / 1.8: issue 5 gives 4.0556 for this order, which is the sum of the other
-    assert knn_prediction((4, 5, 3), (0.6, 0.7, 0.5)) == pytest.approx(4.1111, abs=5e-5)
-    assert knn_prediction((2, 4), (0.5, -0.5)) == pytest.approx(-1.0)
-    assert knn_prediction((), ()) == 0.0
-
-
 SETS = st.sets(st.integers(0, 19), min_size=1, max_size=19)
 
 
 @given(SETS, SETS)
 def test_similarities_by_counts_agree_with_those_of_vectors_and_sets(left: set[int], right: set[int]) -> None:
-    both, n, m = float(len(left & right)), float(len(left)), float(len(right))
+    both, n, m = (np.array([float(len(each))]) for each in (left & right, left, right))
     a, b = ([float(each in these) for each in range(20)] for these in (left, right))
     assert count_cosine(both, n, m) == pytest.approx(cosine(a, b))
     assert count_jaccard(both, n, m) == pytest.approx(jaccard(left, right))
-    assert count_pearson(both, n, m, 20.0) == pytest.approx(pearson(a, b), abs=1e-12)
-    assert count_lift(both, n, m, 20.0) == pytest.approx((both / 20) / (n / 20 * m / 20))
+    assert count_pearson(both, n, m, np.array([20.0])) == pytest.approx(pearson(a, b), abs=1e-12)
 
 
 def test_counts_may_be_arrays() -> None:

@@ -5,8 +5,8 @@ import pytest
 
 from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.similarity import cosine, jaccard, pearson
 from stream_app.models.user_knn import UserKNN
+from tests.support.set_similarity import cosine, jaccard, pearson
 from topics.records import Kind, Reason
 
 
