@@ -7,6 +7,7 @@ probability of leaving.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final
 
 import numpy as np
@@ -46,6 +47,32 @@ MAX_LEAVE_PROBABILITY: Final = 0.4
 
 _MAX_BOUGHT: Final = 200  # bought items with a penalty, per user
 _SESSION_ITEMS: Final = 3
+
+
+@dataclass(slots=True)
+class _Session:
+    """State of an open session; items are indices into the catalog."""
+
+    now: float
+    intent: int
+    category_slice: slice
+    cumulative_odds: NDArray[np.float64]
+    """Cumulative click odds of the items of the intent category."""
+    logits: NDArray[np.float64] | None = None
+    """Click logits of all items, computed at the first list."""
+    ignored_counts: dict[int, int] = field(default_factory=dict)
+    clicked: dict[int, None] = field(default_factory=dict)
+    """Clicked items in order; a repeated click moves an item to the end."""
+    cart: dict[int, tuple[str, list[str]]] = field(default_factory=dict)
+    """Items in the cart, with the list id and the displayed items of their click."""
+    source_list: tuple[str, list[str]] = ("", [])
+    """List id and displayed items of the last click; an empty id for a click without a list."""
+    to_cart: int | None = None
+    """Clicked item that the next step adds to the cart."""
+    results: list[int] = field(default_factory=list)
+    """Results of the search in the previous step."""
+    query: str | None = None
+    n_lists_without_click: int = 0
 
 
 class GeneratedUser:
@@ -109,7 +136,7 @@ class GeneratedUser:
     def session_items(self) -> Sequence[str]:
         """The last items of the session."""
         ids = self._world.catalog.ids
-        return [ids[item] for item in list(self._clicked)[-_SESSION_ITEMS:]]
+        return [ids[item] for item in list(self._session.clicked)[-_SESSION_ITEMS:]]
 
     def start_session(self, now: float) -> None:
         """Start a session.
@@ -123,20 +150,10 @@ class GeneratedUser:
         epoch = world.epoch(now)
         if epoch != self._epoch:
             self._tastes, self._epoch = world.tastes(self._number, epoch), epoch
-        self._intent = _sample_index(world.demand(self._tastes, now).cumsum(), rng.random())
-        self._category_slice = world.catalog.members(self._intent)
-        odds = np.exp(world.click_logits(self._tastes, self._intent, now, self._category_slice))
-        self._cumulative_odds = odds.cumsum()
-        self._now = now
-        self._logits: NDArray[np.float64] | None = None
-        self._ignored_counts: dict[int, int] = {}
-        self._clicked: dict[int, None] = {}
-        self._cart: dict[int, tuple[str, list[str]]] = {}
-        self._source_list: tuple[str, list[str]] = ("", [])
-        self._to_cart: int | None = None
-        self._results: list[int] = []
-        self._query: str | None = None
-        self._n_lists_without_click = 0
+        intent = _sample_index(world.demand(self._tastes, now).cumsum(), rng.random())
+        category_slice = world.catalog.members(intent)
+        odds = np.exp(world.click_logits(self._tastes, intent, now, category_slice))
+        self._session = _Session(now, intent, category_slice, odds.cumsum())
         self._n_sessions += 1
         self.current_item, self.in_session = None, True
 
@@ -155,38 +172,36 @@ class GeneratedUser:
         Step
             One event, preceded by an impression if a list was examined.
         """
-        rng = self._rng
+        rng, session = self._rng, self._session
         events: list[ShopEvent] = []
         list_examination: ListExamination | None = None
         sales: list[AttributedLine] = []
-        if self._cart and rng.random() < BUY_PROBABILITY:
+        if session.cart and rng.random() < BUY_PROBABILITY:
             purchase_event, sales = self._purchase(ts)
             events.append(purchase_event)
-        elif self._to_cart is not None:
-            events.append(self._click(self._to_cart, ts, Action.CART))
-            self._cart[self._to_cart] = self._source_list
-            self._to_cart = None
+        elif session.to_cart is not None:
+            events.append(self._click(session.to_cart, ts, Action.CART))
+            session.cart[session.to_cart] = session.source_list
+            session.to_cart = None
         else:
             clicked = None
             if displayed is not None:
                 list_examination, clicked = self._examine_list(displayed, ts, events)
             events.append(self._organic_step(ts) if clicked is None else clicked)
-        if (
-            rng.random()
-            < min(MAX_LEAVE_PROBABILITY, LEAVE_PROBABILITY + LEAVE_INCREMENT * self._n_lists_without_click)
-            and not self._cart
-        ):
+        leave_probability = LEAVE_PROBABILITY + LEAVE_INCREMENT * session.n_lists_without_click
+        if rng.random() < min(MAX_LEAVE_PROBABILITY, leave_probability) and not session.cart:
             self.in_session = False
         return Step(events, list_examination, sales)
 
     def click_probabilities(self) -> NDArray[np.float64]:
         """Click probability of each item of the catalog if it is examined now, shape (items,)."""
-        if self._logits is None:
-            self._logits = self._world.click_logits(self._tastes, self._intent, self._now)
-        click_logits = self._logits.copy()
-        for item, times in self._ignored_counts.items():
+        session = self._session
+        if session.logits is None:
+            session.logits = self._world.click_logits(self._tastes, session.intent, session.now)
+        click_logits = session.logits.copy()
+        for item, times in session.ignored_counts.items():
             click_logits[item] -= IGNORED_PENALTY * times
-        for item in self._clicked:
+        for item in session.clicked:
             click_logits[item] -= CLICKED_PENALTY
         for item in self._bought:
             click_logits[item] -= BOUGHT_PENALTY
@@ -196,6 +211,7 @@ class GeneratedUser:
     def _examine_list(
         self, displayed: RecommendationList, ts: int, events: list[ShopEvent]
     ) -> tuple[ListExamination, Click | None]:
+        session = self._session
         click_probabilities = self.click_probabilities()
         number_of, rng = self._world.catalog.number_of, self._rng
         items = [item.id for item in displayed.items]
@@ -222,14 +238,14 @@ class GeneratedUser:
         )
         for number in numbers[: len(examination.examined)]:
             if number >= 0:
-                self._ignored_counts[number] = self._ignored_counts.get(number, 0) + 1
+                session.ignored_counts[number] = session.ignored_counts.get(number, 0) + 1
         if examination.clicked < 0:
-            self._n_lists_without_click += 1
+            session.n_lists_without_click += 1
             return list_examination, None
-        self._n_lists_without_click = 0
-        self._source_list = (displayed.list_id, items)
+        session.n_lists_without_click = 0
+        session.source_list = (displayed.list_id, items)
         number = numbers[examination.clicked]
-        self._ignored_counts.pop(number, None)
+        session.ignored_counts.pop(number, None)
         click = self._click(
             number, ts, Action.DETAIL, list_id=displayed.list_id, position=examination.clicked
         )
@@ -237,51 +253,53 @@ class GeneratedUser:
         return list_examination, click
 
     def _organic_step(self, ts: int) -> Click | Search:
-        rng, catalog = self._rng, self._world.catalog
-        results, self._results = self._results, []
+        rng, session, catalog = self._rng, self._session, self._world.catalog
+        results, session.results = session.results, []
         if not results and rng.random() < SEARCH_PROBABILITY:
-            self._results = self._world.page(self._intent, self._now)
-            self._query = CATEGORIES[self._intent]
-            result_ids = [catalog.ids[item] for item in self._results]
-            return Search(**self._common_fields(ts), query=self._query, results=result_ids)
+            session.results = self._world.page(session.intent, session.now)
+            session.query = CATEGORIES[session.intent]
+            result_ids = [catalog.ids[item] for item in session.results]
+            return Search(**self._common_fields(ts), query=session.query, results=result_ids)
         if results:
             weights = np.exp(
-                self._world.click_logits(self._tastes, self._intent, self._now, self._category_slice)
+                self._world.click_logits(self._tastes, session.intent, session.now, session.category_slice)
             )
-            odds = np.cumsum(weights[np.array(results) - self._category_slice.start])
+            odds = np.cumsum(weights[np.array(results) - session.category_slice.start])
             item = results[_sample_index(odds, rng.random())]
             page = results
         else:
-            item = self._category_slice.start + _sample_index(self._cumulative_odds, rng.random())
+            item = session.category_slice.start + _sample_index(session.cumulative_odds, rng.random())
             page = [item]
-        self._source_list = ("", [catalog.ids[each] for each in page] if len(page) > 1 else [])
-        click = self._click(item, ts, Action.VIEW, query=self._query)
-        self._query = None
-        offset = item - self._category_slice.start
-        odds_of_item = self._cumulative_odds[offset] - (self._cumulative_odds[offset - 1] if offset else 0.0)
+        session.source_list = ("", [catalog.ids[each] for each in page] if len(page) > 1 else [])
+        click = self._click(item, ts, Action.VIEW, query=session.query)
+        session.query = None
+        offset = item - session.category_slice.start
+        odds_of_item = session.cumulative_odds[offset] - (
+            session.cumulative_odds[offset - 1] if offset else 0.0
+        )
         self._maybe_add_to_cart(item, odds_of_item / (1.0 + odds_of_item))
         return click
 
     def _maybe_add_to_cart(self, item: int, probability: float) -> None:
         """Draw whether a clicked item is to be added to the cart."""
         low, slope = CART_PROBABILITY
-        if self._rng.random() < low + slope * probability and item not in self._cart:
-            self._to_cart = item
+        if self._rng.random() < low + slope * probability and item not in self._session.cart:
+            self._session.to_cart = item
 
     def _purchase(self, ts: int) -> tuple[Purchase, list[AttributedLine]]:
-        catalog = self._world.catalog
+        session, catalog = self._session, self._world.catalog
         lines, sales = [], []
-        for item, (list_id, _) in self._cart.items():
+        for item, (list_id, _) in session.cart.items():
             lines.append(OrderLine(item_id=catalog.ids[item], quantity=1, price=catalog.prices[item]))
             sales.append(AttributedLine(list_id, catalog.prices[item]))
             self._bought[item] = None
         while len(self._bought) > _MAX_BOUGHT:
             del self._bought[next(iter(self._bought))]
-        list_id, shown = next(iter(self._cart.values()))
+        list_id, shown = next(iter(session.cart.values()))
         if not shown:
-            page = self._world.page(self._intent, self._now, next(iter(self._cart)))
+            page = self._world.page(session.intent, session.now, next(iter(session.cart)))
             shown = [catalog.ids[item] for item in page]
-        self._cart = {}
+        session.cart = {}
         common_fields = self._common_fields(ts)
         purchase = Purchase(
             **common_fields, order_id=f"order-{common_fields['event_id']}", items=lines, currency="EUR",
@@ -300,11 +318,12 @@ class GeneratedUser:
         position: int | None = None,
         query: str | None = None,
     ) -> Click:
+        session = self._session
         self.current_item = self._world.catalog.ids[item]
-        self._clicked.pop(item, None)
-        self._clicked[item] = None
+        session.clicked.pop(item, None)
+        session.clicked[item] = None
         if action is Action.CART:
-            list_id = self._source_list[0] or None
+            list_id = session.source_list[0] or None
         return Click(
             **self._common_fields(ts),
             item_id=self.current_item,
