@@ -155,9 +155,6 @@ def attribute(
 ) -> Attribution:
     """Attribute an event to published lists, by the rule of the module docstring.
 
-    The outcomes are applied to `list_store` at once, as `stream_app.worker.list_recovery` does with rewards from
-    Kafka.
-
     Parameters
     ----------
     list_store
@@ -192,36 +189,53 @@ def attribute(
             if first_line
             else _attribute_impression(list_store, impression, record_id, ts, rules)
         )
-    content = event_type.read(event) if event_type.read is not None else None
-    kind = None if content is None else REWARD_KINDS.get(content.kind)
-    if content is None or kind is None:
+    if event_type.read is None:
+        return NO_ATTRIBUTION
+    content = event_type.read(event)
+    kind = REWARD_KINDS.get(content.kind)
+    if kind is None:
         return NO_ATTRIBUTION
     rewards: list[Reward] = []
     unattributed: list[Unattributed] = []
     for number in range(first_line, len(content.lines)):
-        line = content.lines[number]
-        match = _match_line(list_store, event.user_id, content, line, kind, ts, rules)
+        match = _match_line(list_store, event.user_id, content, content.lines[number], kind, ts, rules)
         if isinstance(match, Unattributed):
             unattributed.append(match)
-            continue
-        listed, rank = match
-        # With impressions of this list, seen items above are known already; without, they are assumed to be seen.
-        impressions_reported = RewardKind.IMPRESSION in (listed.rewarded or ())
-        seen = _newly_seen(listed, (rank,) if impressions_reported else range(rank + 1))
-        revenue = _revenue(line)
-        reward = msgspec.structs.replace(
-            _make_reward(listed, kind, event.user_id, content.list_id, record_id, number, ts, seen),
-            item_id=line.item_id,
-            position=rank,
-            propensity=listed.propensity(rank),
-            value=rules.value(kind, revenue),
-            revenue=revenue,
-            features=listed.feature_row(rank),
-            first_positive=not listed.has_positive_reaction(rank),
-        )
-        listed.apply_outcome(kind, rank, seen, ts)
-        rewards.append(reward)
+        else:
+            reward = _reward_reaction(match, kind, event.user_id, content, record_id, number, ts, rules)
+            rewards.append(reward)
     return Attribution(tuple(rewards), tuple(unattributed))
+
+
+def _reward_reaction(
+    match: tuple[PublishedList, int],
+    kind: RewardKind,
+    user_id: str,
+    content: EventContent,
+    record_id: RecordId,
+    number: int,
+    ts: float,
+    rules: AttributionRules,
+) -> Reward:
+    """The reward of one line; its outcome is applied to the matched list."""
+    listed, rank = match
+    line = content.lines[number]
+    # With impressions of this list, seen items above are known already; without, they are assumed to be seen.
+    impressions_reported = RewardKind.IMPRESSION in (listed.rewarded or ())
+    seen = _newly_seen(listed, (rank,) if impressions_reported else range(rank + 1))
+    revenue = _revenue(line)
+    reward = msgspec.structs.replace(
+        _make_reward(listed, kind, user_id, content.list_id, record_id, number, ts, seen),
+        item_id=line.item_id,
+        position=rank,
+        propensity=listed.propensity(rank),
+        value=rules.value(kind, revenue),
+        revenue=revenue,
+        features=listed.feature_row(rank),
+        first_positive=not listed.has_positive_reaction(rank),
+    )
+    listed.apply_outcome(kind, rank, seen, ts)
+    return reward
 
 
 def _revenue(line: Line) -> float:

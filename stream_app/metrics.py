@@ -6,6 +6,7 @@ the demo) do not collide. A component that needs one subject only can declare th
 """
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -37,23 +38,30 @@ class _MetricGroup:
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry: Final = registry
 
+    def _counter(self, name: str, description: str, *labels: str) -> Counter:
+        return Counter(name, description, labels, registry=self.registry)
+
+    def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
+        return Gauge(name, description, labels, registry=self.registry)
+
+    def _histogram(
+        self, name: str, description: str, *labels: str, buckets: Sequence[float] = Histogram.DEFAULT_BUCKETS
+    ) -> Histogram:
+        return Histogram(name, description, labels, buckets=buckets, registry=self.registry)
+
 
 class WorkerMetrics(_MetricGroup):
     """Readiness, rebalances and the user table."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self.ready = Gauge(
-            "headrace_ready",
-            "1 while this worker processes events; 0 while it starts or rebalances.",
-            registry=registry,
+        self.ready = self._gauge(
+            "headrace_ready", "1 while this worker processes events; 0 while it starts or rebalances."
         )
-        self.rebalances = Counter(
-            "headrace_rebalances_total", "Assignments of partitions to this worker.", registry=registry
+        self.rebalances = self._counter(
+            "headrace_rebalances_total", "Assignments of partitions to this worker."
         )
-        self.table_users = Gauge(
-            "headrace_table_users", "Rows in this worker's user table.", registry=registry
-        )
+        self.table_users = self._gauge("headrace_table_users", "Rows in this worker's user table.")
 
 
 class EventMetrics(_MetricGroup):
@@ -61,20 +69,17 @@ class EventMetrics(_MetricGroup):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self.events = Counter(
+        self.events = self._counter(
             "headrace_events_total",
             "Events read, by topic and outcome (accepted, duplicate, dead_lettered, replayed, rekeyed).",
-            ["topic", "outcome"],
-            registry=registry,
+            "topic",
+            "outcome",
         )
-        self.dead_letters = Counter(
-            "headrace_dead_letters_total", "Rejected records, by reason.", ["reason"], registry=registry
+        self.dead_letters = self._counter(
+            "headrace_dead_letters_total", "Rejected records, by reason.", "reason"
         )
-        self.duplicates = Counter(
-            "headrace_duplicates_total",
-            "Events with an id that the user has sent before, by topic.",
-            ["topic"],
-            registry=registry,
+        self.duplicates = self._counter(
+            "headrace_duplicates_total", "Events with an id that the user has sent before, by topic.", "topic"
         )
 
 
@@ -83,31 +88,26 @@ class ReplicaMetrics(_MetricGroup):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self.replica_lag_messages = Gauge(
-            "headrace_replica_lag_messages",
-            "Interactions and rewards not yet folded into this replica.",
-            registry=registry,
+        self.replica_lag_messages = self._gauge(
+            "headrace_replica_lag_messages", "Interactions and rewards not yet folded into this replica."
         )
-        self.replica_lag_seconds = Gauge(
+        self.replica_lag_seconds = self._gauge(
             "headrace_replica_lag_seconds",
             "Age of the newest record read while more records are waiting; 0 when the replica has caught up.",
-            registry=registry,
         )
-        self.interactions_folded = Counter(
-            "headrace_interactions_folded_total", "Interactions learned by the models.", registry=registry
+        self.interactions_folded = self._counter(
+            "headrace_interactions_folded_total", "Interactions learned by the models."
         )
-        self.interactions_dropped = Counter(
+        self.interactions_dropped = self._counter(
             "headrace_interactions_dropped_total",
             "Interactions not learned: at or below the replica's watermark, or invalid.",
-            registry=registry,
         )
-        self.rewards_folded = Counter(
-            "headrace_rewards_folded_total", "Rewards learned by the policies.", registry=registry
+        self.rewards_folded = self._counter(
+            "headrace_rewards_folded_total", "Rewards learned by the policies."
         )
-        self.rewards_dropped = Counter(
+        self.rewards_dropped = self._counter(
             "headrace_rewards_dropped_total",
             "Rewards not learned: at or below the replica's watermark, or invalid.",
-            registry=registry,
         )
 
 
@@ -116,68 +116,44 @@ class ModelMetrics(_MetricGroup):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self.model_bytes = Gauge(
-            "headrace_model_bytes", "Memory of a model, in bytes.", ["model"], registry=registry
+        self.model_bytes = self._gauge("headrace_model_bytes", "Memory of a model, in bytes.", "model")
+        self.model_items = self._gauge("headrace_model_items", "Items in the models.")
+        self.model_users = self._gauge("headrace_model_users", "Users in the models.")
+        self.snapshot_seconds = self._histogram(
+            "headrace_snapshot_seconds", "Time to write a model snapshot, in seconds."
         )
-        self.model_items = Gauge("headrace_model_items", "Items in the models.", registry=registry)
-        self.model_users = Gauge("headrace_model_users", "Users in the models.", registry=registry)
-        self.snapshot_seconds = Histogram(
-            "headrace_snapshot_seconds", "Time to write a model snapshot, in seconds.", registry=registry
-        )
-        self.purchase_outliers = Gauge(
+        self.purchase_outliers = self._gauge(
             "headrace_purchase_outliers",
             "Order lines that the models did not learn because price or quantity is an outlier.",
-            registry=registry,
         )
 
 
-class PendingMetrics:
-    """Lists to be published.
-
-    Parameters
-    ----------
-    registry
-        The registry that the metrics are added to.
-    """
+class PendingMetrics(_MetricGroup):
+    """Lists to be published."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.users = Gauge(
-            "headrace_pending_users", "Users whose list is waiting to be published.", registry=registry
+        super().__init__(registry)
+        self.users = self._gauge("headrace_pending_users", "Users whose list is waiting to be published.")
+        self.items = self._gauge("headrace_pending_items", "Items whose list is waiting to be published.")
+        self.evicted = self._counter(
+            "headrace_pending_evicted_total", "Users removed from the pending queue because it was full."
         )
-        self.items = Gauge(
-            "headrace_pending_items", "Items whose list is waiting to be published.", registry=registry
-        )
-        self.evicted = Counter(
-            "headrace_pending_evicted_total",
-            "Users removed from the pending queue because it was full.",
-            registry=registry,
-        )
-        self.erasures = Gauge(
-            "headrace_pending_erasures",
-            "Erased users whose lists are not yet deleted from Redis.",
-            registry=registry,
+        self.erasures = self._gauge(
+            "headrace_pending_erasures", "Erased users whose lists are not yet deleted from Redis."
         )
 
 
-class DegradedRankingMetrics:
-    """Lists ranked on the fast path under overload.
-
-    Parameters
-    ----------
-    registry
-        The registry that the metrics are added to.
-    """
+class DegradedRankingMetrics(_MetricGroup):
+    """Lists ranked on the fast path under overload."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.lists = Counter(
+        super().__init__(registry)
+        self.lists = self._counter(
             "headrace_lists_degraded_total",
             "Lists ranked by degraded ranking because events were queued; they are ranked again afterwards.",
-            registry=registry,
         )
-        self.users = Gauge(
-            "headrace_degraded_users",
-            "Users with a degraded list that is waiting to be ranked again.",
-            registry=registry,
+        self.users = self._gauge(
+            "headrace_degraded_users", "Users with a degraded list that is waiting to be ranked again."
         )
 
 
@@ -186,71 +162,55 @@ class PublishingMetrics(_MetricGroup):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self.freshness = Histogram(
+        self.freshness = self._histogram(
             "headrace_freshness_seconds",
             "Time from the broker's timestamp of an event to Redis acknowledging the list that reflects it.",
             buckets=FRESHNESS_BUCKETS,
-            registry=registry,
         )
-        self.search_freshness = Histogram(
+        self.search_freshness = self._histogram(
             "headrace_search_freshness_seconds",
             "Time from the broker's timestamp of a search to Redis acknowledging its ranked results.",
             buckets=FRESHNESS_BUCKETS,
-            registry=registry,
         )
-        self.ranking_seconds = Histogram(
-            "headrace_ranking_seconds", "Time to rank one list.", buckets=_RANKING_BUCKETS, registry=registry
+        self.ranking_seconds = self._histogram(
+            "headrace_ranking_seconds", "Time to rank one list.", buckets=_RANKING_BUCKETS
         )
-        self.ranking_failures = Counter(
-            "headrace_ranking_failures_total",
-            "Lists that could not be ranked; the log has the error.",
-            registry=registry,
+        self.ranking_failures = self._counter(
+            "headrace_ranking_failures_total", "Lists that could not be ranked; the log has the error."
         )
-        self.flush_seconds = Histogram(
+        self.flush_seconds = self._histogram(
             "headrace_flush_seconds",
             "Time of one Redis pipeline, from send to acknowledgement.",
             buckets=FRESHNESS_BUCKETS,
-            registry=registry,
         )
-        self.flush_lists = Histogram(
-            "headrace_flush_lists",
-            "Lists in one Redis pipeline.",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
-            registry=registry,
+        self.flush_lists = self._histogram(
+            "headrace_flush_lists", "Lists in one Redis pipeline.", buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256)
         )
-        self.flush_failures = Counter(
-            "headrace_flush_failures_total", "Redis pipelines that failed and are retried.", registry=registry
+        self.flush_failures = self._counter(
+            "headrace_flush_failures_total", "Redis pipelines that failed and are retried."
         )
-        self.lists_published = Counter(
+        self.lists_published = self._counter(
             "headrace_lists_published_total",
             "Lists acknowledged by Redis, by kind (user, search, item, query, segment).",
-            ["kind"],
-            registry=registry,
+            "kind",
         )
         self.pending = PendingMetrics(registry)
         self.degraded = DegradedRankingMetrics(registry)
 
 
-class DiversityGauges:
-    """Diversity of recent lists; NaN while the catalog has no attributes of the listed items.
-
-    Parameters
-    ----------
-    registry
-        The registry that the metrics are added to.
-    """
+class DiversityGauges(_MetricGroup):
+    """Diversity of recent lists; NaN while the catalog has no attributes of the listed items."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.dissimilarity = Gauge(
+        super().__init__(registry)
+        self.dissimilarity = self._gauge(
             "headrace_list_dissimilarity_ratio",
             "Mean dissimilarity of two items on a recent list of this worker, by categories, brand and price band; "
             "0 if all items are alike.",
-            registry=registry,
         )
-        self.categories = Gauge(
+        self.categories = self._gauge(
             "headrace_list_categories",
             "Mean number of distinct narrowest categories in the first 20 ranks of a recent list of this worker.",
-            registry=registry,
         )
         for gauge in (self.dissimilarity, self.categories):
             gauge.set(math.nan)
@@ -261,79 +221,61 @@ class ListQualityMetrics(_MetricGroup):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self.prequential_events = Counter(
+        self.prequential_events = self._counter(
             "headrace_prequential_events_total",
             "Item interactions of users who had a list: the denominator of the hit rate.",
-            registry=registry,
         )
-        self.prequential_hits = Counter(
-            "headrace_prequential_hits_total",
-            "Item interactions whose item was on the user's list.",
-            registry=registry,
+        self.prequential_hits = self._counter(
+            "headrace_prequential_hits_total", "Item interactions whose item was on the user's list."
         )
-        self.prequential_reciprocal_rank = Counter(
-            "headrace_prequential_reciprocal_rank_total",
-            "Sum of 1 / rank over the hits, with ranks from 1.",
-            registry=registry,
+        self.prequential_reciprocal_rank = self._counter(
+            "headrace_prequential_reciprocal_rank_total", "Sum of 1 / rank over the hits, with ranks from 1."
         )
-        self.catalog_coverage = Gauge(
+        self.catalog_coverage = self._gauge(
             "headrace_catalog_coverage_ratio",
             "Share of known items on at least one list published by this worker.",
-            registry=registry,
         )
-        self.exposure_gini = Gauge(
+        self.exposure_gini = self._gauge(
             "headrace_exposure_gini_ratio",
             "Gini coefficient of the exposure of all known items on this worker's recent lists; 0 is even.",
-            registry=registry,
         )
-        self.exposure_new = Gauge(
+        self.exposure_new = self._gauge(
             "headrace_exposure_new_items_ratio",
             "Share of recent list entries that are items first seen less than a day ago.",
-            registry=registry,
         )
-        self.exposure_long_tail = Gauge(
+        self.exposure_long_tail = self._gauge(
             "headrace_exposure_long_tail_ratio",
             "Share of recent list entries outside the items that receive 80 % of the interactions.",
-            registry=registry,
         )
         self.diversity = DiversityGauges(registry)
 
 
-class PolicyGauges:
-    """Assignment of users to policies, and the comparison of policies; equal on all workers.
-
-    Parameters
-    ----------
-    registry
-        The registry that the metrics are added to.
-    """
+class PolicyGauges(_MetricGroup):
+    """Assignment of users to policies, and the comparison of policies; equal on all workers."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.share = Gauge(
-            "headrace_policy_share_ratio",
-            "Share of the users that are assigned to a policy.",
-            ["policy"],
-            registry=registry,
+        super().__init__(registry)
+        self.share = self._gauge(
+            "headrace_policy_share_ratio", "Share of the users that are assigned to a policy.", "policy"
         )
-        self.paused = Gauge(
+        self.paused = self._gauge(
             "headrace_policy_paused",
             "1 while a policy is paused by the guardrail or by an operator and has no users.",
-            ["policy"],
-            registry=registry,
+            "policy",
         )
-        self.users = Gauge(
+        self.users = self._gauge(
             "headrace_policy_users",
             "Users who saw a list of a policy since the policy assignment changed.",
-            ["policy"],
-            registry=registry,
+            "policy",
         )
-        self.metric = Gauge(
+        self.metric = self._gauge(
             "headrace_policy_metric_per_list",
             "Clicks, purchases, revenue or reward value per seen list, by policy, over all workers' rewards for "
             "lists published since the policy assignment changed; bound is the mean or an end of its "
             "anytime-valid confidence interval.",
-            ["policy", "metric", "bound"],
-            registry=registry,
+            "policy",
+            "metric",
+            "bound",
         )
 
 
@@ -342,23 +284,20 @@ class PolicyMetrics(_MetricGroup):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self.policy_lists = Counter(
+        self.policy_lists = self._counter(
             "headrace_policy_lists_total",
             "User lists acknowledged by Redis, by the policy that ordered them.",
-            ["policy"],
-            registry=registry,
+            "policy",
         )
-        self.policy_lists_seen = Counter(
+        self.policy_lists_seen = self._counter(
             "headrace_policy_lists_seen_total",
             "Lists with an impression event or a reaction, by policy.",
-            ["policy"],
-            registry=registry,
+            "policy",
         )
-        self.policy_items_seen = Counter(
+        self.policy_items_seen = self._counter(
             "headrace_policy_items_seen_total",
             "List entries seen according to an impression event or a reaction, by policy.",
-            ["policy"],
-            registry=registry,
+            "policy",
         )
         self.policies = PolicyGauges(registry)
 
@@ -368,45 +307,37 @@ class RewardMetrics(_MetricGroup):
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
-        self.rewards = Counter(
-            "headrace_rewards_total",
-            "Reactions attributed to a list, by kind and policy.",
-            ["kind", "policy"],
-            registry=registry,
+        self.rewards = self._counter(
+            "headrace_rewards_total", "Reactions attributed to a list, by kind and policy.", "kind", "policy"
         )
-        self.reward_value = Counter(
+        self.reward_value = self._counter(
             "headrace_reward_value_total",
             "Absolute value of the attributed reactions, by policy; sign is gain, or loss (dislike, hide).",
-            ["policy", "sign"],
-            registry=registry,
+            "policy",
+            "sign",
         )
-        self.reward_revenue = Counter(
+        self.reward_revenue = self._counter(
             "headrace_reward_revenue_total",
             "Revenue (price times quantity) of the attributed purchases, by policy.",
-            ["policy"],
-            registry=registry,
+            "policy",
         )
-        self.reward_delay = Histogram(
+        self.reward_delay = self._histogram(
             "headrace_reward_delay_seconds",
             "Time from the publication of a list to a reaction to it, by the broker's timestamps.",
-            ["kind"],
+            "kind",
             buckets=_DELAY_BUCKETS,
-            registry=registry,
         )
-        self.unattributed = Counter(
+        self.unattributed = self._counter(
             "headrace_unattributed_reactions_total",
             "Reactions attributed to no list, by reason (no_list, unknown_list, not_on_list, not_seen, "
             "missing_list_id, too_late, repeated).",
-            ["reason"],
-            registry=registry,
+            "reason",
         )
-        self.retained_lists = Gauge(
-            "headrace_retained_lists",
-            "Published lists in memory that reactions can be attributed to.",
-            registry=registry,
+        self.retained_lists = self._gauge(
+            "headrace_retained_lists", "Published lists in memory that reactions can be attributed to."
         )
-        self.retained_lists_bytes = Gauge(
-            "headrace_retained_lists_bytes", "Memory of the retained lists, in bytes.", registry=registry
+        self.retained_lists_bytes = self._gauge(
+            "headrace_retained_lists_bytes", "Memory of the retained lists, in bytes."
         )
 
 

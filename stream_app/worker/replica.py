@@ -11,17 +11,16 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, Final, Generic, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
-import msgspec
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
-from prometheus_client import Counter
 
 from state.model_store import ModelStore
-from stream_app.kafka.log_consumer import decode_or_warn, log_consumer, stop_consumer_task
+from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
+from stream_app.worker.learned_topic import LearnedTopic
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem
@@ -90,71 +89,6 @@ class StaleLists(NamedTuple):
     query: str = ""
 
 
-_LearnedT = TypeVar("_LearnedT", bound=Interaction | Reward)
-
-
-class _LearnedTopic(Generic[_LearnedT]):
-    """Folds the records of one topic into the models.
-
-    Parameters
-    ----------
-    topic
-        Its name.
-    payload
-        The struct of its records.
-    learn
-        Folds one record; False if it is at or below the watermark.
-    n_folded, n_dropped
-        Count the records.
-    on_folded
-        Called with each record of a batch that was folded.
-    """
-
-    def __init__(
-        self,
-        topic: str,
-        payload: type[_LearnedT],
-        learn: Callable[[_LearnedT], bool],
-        n_folded: Counter,
-        n_dropped: Counter,
-        on_folded: Callable[[_LearnedT], None] = lambda _: None,
-    ) -> None:
-        self._topic = topic
-        self._decoder: Final = msgspec.msgpack.Decoder(payload)
-        self._learn = learn
-        self._n_folded = n_folded
-        self._n_dropped = n_dropped
-        self._on_folded = on_folded
-
-    def fold(self, record: _LearnedT) -> None:
-        """Fold one decoded record."""
-        (self._n_folded if self._learn_or_log(record) else self._n_dropped).inc()
-
-    def fold_batch(self, kafka_records: Sequence[Any]) -> None:
-        """Decode and fold records of Kafka."""
-        folded = 0
-        for kafka_record in kafka_records:
-            record = decode_or_warn(self._decoder, kafka_record, self._topic)
-            if record is not None and self._learn_or_log(record):
-                folded += 1
-                self._on_folded(record)
-        self._n_folded.inc(folded)
-        self._n_dropped.inc(len(kafka_records) - folded)
-
-    def _learn_or_log(self, record: _LearnedT) -> bool:
-        try:
-            return self._learn(record)
-        except Exception:  # noqa: BLE001  # a record that the models of this version reject must not stop the others
-            _LOG.exception(
-                "ignoring a record of %s that could not be learned: event %s[%s]@%s",
-                self._topic,
-                record.source.name,
-                record.partition,
-                record.offset,
-            )
-            return False
-
-
 class Replica:
     """Models that follow the log.
 
@@ -200,7 +134,7 @@ class Replica:
         self._on_stale = on_stale
         self._clock = clock
         self._positions = dict(positions)
-        self._interactions = _LearnedTopic(
+        self._interactions = LearnedTopic(
             INTERACTIONS.name,
             Interaction,
             models.learn,
@@ -208,7 +142,7 @@ class Replica:
             metrics.interactions_dropped,
             self._on_interaction,
         )
-        self._rewards = _LearnedTopic(
+        self._rewards = LearnedTopic(
             REWARDS.name, Reward, models.learn_reward, metrics.rewards_folded, metrics.rewards_dropped
         )
         self._fold_batch: Final[dict[str, Callable[[Sequence[Any]], None]]] = {
