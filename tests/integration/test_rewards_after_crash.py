@@ -183,11 +183,11 @@ def run(environment: IntegrationEnvironment, *, kills: int, folder_survives: boo
     with LogFeeder(environment, user_reactions.during_crash, rate=RATE / 2, until_fraction=0.4) as feed:
         for kill in range(kills):
             worker.wait_until(
-                partial(has_rewarded, worker, 100), "the worker to attribute rewards", seconds=90
+                partial(has_rewarded, worker, 100), "the worker to attribute rewards", seconds=240
             )
             until_fraction = 0.8 if kill < kills - 1 else 1.0
             worker = kill_mid_run(environment, worker, feed, until_fraction, folder_survives=folder_survives)
-    worker.wait_until(lambda: environment.uncommitted() == 0, "all reactions to be committed", seconds=90)
+    worker.wait_until(lambda: environment.uncommitted() == 0, "all reactions to be committed", seconds=240)
     assert worker.terminate() == 0, worker.log
     return read_rewards(environment, lists, user_reactions.without_list_id_reactions)
 

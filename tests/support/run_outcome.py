@@ -34,7 +34,7 @@ def wait_until_settled(
     log: GeneratedLog,
     *,
     number: int = 1,
-    seconds: float = 60.0,
+    seconds: float = 180.0,
 ) -> WorkerHandle:
     """Wait until the log is processed, then restart the worker so that it ranks all users by the final models."""
     worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=seconds)
@@ -46,8 +46,8 @@ def wait_until_settled(
         found = environment.read_list(popular_key())
         return found is not None and found.model_version >= version
 
-    worker.wait_until(popular_is_final, f"popular lists of {version} interactions", seconds=15)
-    worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no pending user", seconds=15)
+    worker.wait_until(popular_is_final, f"popular lists of {version} interactions", seconds=120)
+    worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no pending user", seconds=120)
     assert worker.terminate() == 0, worker.log
     again = environment.start_worker(number).wait_until_ready()
     again.wait_until(
