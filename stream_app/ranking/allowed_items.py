@@ -6,8 +6,13 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import NO_ITEM
+from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.item_index import ItemIndex
+
+
+def known_items(index: ItemIndex, item_ids: Iterable[str]) -> Items:
+    """Integers of the items that the index has, in the order of their ids; shape (n,)."""
+    return np.array([number for number in index.find_all(item_ids) if number != NO_ITEM], np.int32)
 
 
 @contextmanager
@@ -27,9 +32,7 @@ def allowed_items(index: ItemIndex, excluded: Iterable[str]) -> Iterator[NDArray
         Valid inside the context only.
     """
     flags = index.available
-    indexes = np.array(
-        [index_of_item for index_of_item in index.find_all(excluded) if index_of_item != NO_ITEM], np.int32
-    )
+    indexes = known_items(index, excluded)
     if not len(indexes):
         yield flags
         return

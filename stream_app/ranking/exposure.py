@@ -6,13 +6,14 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import NO_ITEM, Items
+from stream_app.models.base import Items
 from stream_app.models.columns import grow
 from stream_app.models.decay import ForwardDecay
-from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.diversity import LongTail
+from stream_app.ranking.allowed_items import known_items
+from stream_app.ranking.kernels.exposure import ExposureArrays, add_list
 from stream_app.ranking.list_rules import NEW_ITEM_SECONDS
+from stream_app.ranking.long_tail import LongTail
 
 HALF_LIFE: Final = 3_600.0
 """Seconds in which a published list loses half its weight in the figures."""
@@ -46,30 +47,6 @@ class ExposureReport(NamedTuple):
 NO_EXPOSURE: Final = ExposureReport(0.0, 0.0, 0.0, 0.0)
 
 
-@jit()
-def _accumulate(
-    items: NDArray[np.int32],
-    weight: float,
-    hashes: NDArray[np.uint64],
-    owner_hashes: NDArray[np.uint64],
-    exposure: NDArray[np.float64],
-    new_after: float,
-    first_seen: NDArray[np.float64],
-    tail: NDArray[np.bool_],
-) -> tuple[int, int]:
-    new = in_tail = 0
-    for at in range(len(items)):
-        item = items[at]
-        new += not first_seen[item] <= new_after
-        in_tail += item >= len(tail) or tail[item]
-        if owner_hashes[item] != hashes[item]:
-            # The integer has gone to another item since.
-            owner_hashes[item] = hashes[item]
-            exposure[item] = 0.0
-        exposure[item] += weight
-    return new, in_tail
-
-
 class Exposure:
     """Places of published lists an item, with old ones fading (forward decay).
 
@@ -101,14 +78,12 @@ class Exposure:
         self._models = models
         self._tail = LongTail(models)
         self._decay = ForwardDecay(half_life)
-        self._exposure: NDArray[np.float64] = np.zeros(64)
-        self._owner_hashes: NDArray[np.uint64] = np.zeros(64, np.uint64)
+        self._arrays = ExposureArrays(np.zeros(64), np.zeros(64, np.uint64))
         self._total = self._new_total = self._tail_total = 0.0
 
     def add(self, item_ids: Iterable[str], ts: float) -> None:
         """Take a published list, by the ids of its items; ids that the index does not know are passed over."""
-        find = self._models.index.find
-        self.add_items(np.array([at for at in map(find, item_ids) if at != NO_ITEM], np.int32), ts)
+        self.add_items(known_items(self._models.index, item_ids), ts)
 
     def add_items(self, items: Items, ts: float) -> None:
         """Take a published list.
@@ -123,23 +98,22 @@ class Exposure:
         index = self._models.index
         factor = self._decay.advance(ts)
         if factor != 1.0:
-            self._exposure *= factor
+            self._arrays.exposure[:] *= factor
             self._total, self._new_total, self._tail_total = (
                 self._total * factor,
                 self._new_total * factor,
                 self._tail_total * factor,
             )
         size = index.size
-        if size > len(self._exposure):
-            self._exposure = grow(self._exposure, size)
-            self._owner_hashes = grow(self._owner_hashes, size)
+        if size > len(self._arrays.exposure):
+            exposure, owner_hashes = self._arrays
+            self._arrays = ExposureArrays(grow(exposure, size), grow(owner_hashes, size))
         weight = self._decay.weight(ts)
-        new, in_tail = _accumulate(
+        new, in_tail = add_list(
             items,
             weight,
+            self._arrays,
             index.hashes,
-            self._owner_hashes,
-            self._exposure,
             ts - NEW_ITEM_SECONDS,
             index.first_seen,
             self._tail.flags(),
@@ -157,9 +131,9 @@ class Exposure:
             Event time, seconds since the epoch.
         """
         index = self._models.index
-        size = min(index.size, len(self._exposure))
-        exposure = self._exposure[:size] * self._decay.at(ts)
-        exposure[self._owner_hashes[:size] != index.hashes[:size]] = 0.0
+        size = min(index.size, len(self._arrays.exposure))
+        exposure = self._arrays.exposure[:size] * self._decay.at(ts)
+        exposure[self._arrays.owner_hashes[:size] != index.hashes[:size]] = 0.0
         exposure = np.sort(exposure[exposure >= _MIN_EXPOSURE])
         if not len(exposure):
             return NO_EXPOSURE
@@ -173,7 +147,7 @@ class Exposure:
 
     def memory(self) -> int:
         """Bytes held."""
-        return int(self._exposure.nbytes + self._owner_hashes.nbytes)
+        return sum(array.nbytes for array in self._arrays)
 
 
 def gini(ascending: NDArray[np.float64], population: int) -> float:

@@ -2,18 +2,16 @@
 
 import math
 from collections.abc import Iterable
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from stream_app.models.base import NO_ITEM, Items
+from stream_app.models.base import Items
 from stream_app.models.decay import ForwardDecay
 from stream_app.models.item_index import MAX_LABELS
-from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.diversity import PRICE_BANDS, extract_facets
+from stream_app.ranking.allowed_items import known_items
+from stream_app.ranking.diversity import item_columns
 from stream_app.ranking.exposure import HALF_LIFE
+from stream_app.ranking.kernels.facets import pairwise_dissimilarity
 
 TOP_K: Final = 20
 """Places of a list that are looked at, so that lists of any length can be compared."""
@@ -33,29 +31,6 @@ class DiversityReport(NamedTuple):
 
     dissimilarity: float
     categories: float
-
-
-@jit()
-def _pairwise_dissimilarity(
-    facets: NDArray[np.int64], facet_counts: NDArray[np.int64], leaf_categories: NDArray[np.int64]
-) -> tuple[float, int, int]:
-    """Sum of the dissimilarity of the pairs of described items, how many pairs, and distinct narrowest categories."""
-    n = len(facet_counts)
-    total, pairs, categories = 0.0, 0, 0
-    for c in range(n):
-        distinct = leaf_categories[c] >= 0
-        for other in range(c):
-            distinct = distinct and leaf_categories[other] != leaf_categories[c]
-            if facet_counts[c] == 0 or facet_counts[other] == 0:
-                continue
-            shared = 0
-            for at in range(facet_counts[c]):
-                for other_facet in range(facet_counts[other]):
-                    shared += facets[c, at] == facets[other, other_facet]
-            total += 1.0 - shared / (facet_counts[c] + facet_counts[other] - shared)
-            pairs += 1
-        categories += distinct
-    return total, pairs, categories
 
 
 class IntraListDiversity:
@@ -105,18 +80,13 @@ class IntraListDiversity:
         ts
             Event time it is of, seconds since the epoch.
         """
-        find = self._index.find
-        self.add_items(np.array([at for at in map(find, item_ids) if at != NO_ITEM], np.int32), ts)
+        self.add_items(known_items(self._index, item_ids), ts)
 
     def add_items(self, items: Items, ts: float) -> None:
         """As `add`, by the integers of the items, shape (n,)."""
-        index = self._index
-        sums: tuple[Any, ...] = _pairwise_dissimilarity(
-            *extract_facets(
-                items[:TOP_K], index.category_codes, index.brand_codes, index.prices, MAX_LABELS, PRICE_BANDS
-            )
+        total, pairs, categories = pairwise_dissimilarity(
+            items[:TOP_K], item_columns(self._index), MAX_LABELS
         )
-        total, pairs, categories = sums
         factor = self._decay.advance(ts)
         self._lists, self._dissimilarity, self._categories = (
             self._lists * factor,

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.diversity import Diversifier, LongTail
+from stream_app.ranking.diversity import Diversifier
 from stream_app.ranking.list_rules import NEW_ITEM_SECONDS, Floor, ListRules, parse_floors
+from stream_app.ranking.long_tail import LongTail
 from topics.records import Interaction, Kind, Line, Source
 
 NOW = 1_700_000_000.0

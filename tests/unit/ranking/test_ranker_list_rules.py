@@ -6,7 +6,9 @@ import pytest
 
 from stream_app.models.kernels.jit import compiled_signatures
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking import diversity, exposure
+from stream_app.ranking.exposure import Exposure
+from stream_app.ranking.kernels.exposure import add_list
+from stream_app.ranking.kernels.list_selection import select_list
 from stream_app.ranking.list_rules import ListRules, parse_floors
 from stream_app.ranking.ranker import RankedList, Ranker
 from stream_app.ranking.request import RankRequest
@@ -102,8 +104,8 @@ def test_warm_up_compiles_all_rule_and_exposure_kernels(models: ModelSet) -> Non
         models=["popularity", "item_to_item"], diversity=0.2, max_per_brand=2, exposure_floor="new:1"
     )
     warm_up(settings)
-    before = compiled_signatures(diversity._select_list), compiled_signatures(exposure._accumulate)
+    before = compiled_signatures(select_list), compiled_signatures(add_list)
     assert min(before) > 0
     ranked = rank_for_user(models, settings.list_rules)
-    exposure.Exposure(models).add([item.id for item in ranked.items], START)
-    assert (compiled_signatures(diversity._select_list), compiled_signatures(exposure._accumulate)) == before
+    Exposure(models).add([item.id for item in ranked.items], START)
+    assert (compiled_signatures(select_list), compiled_signatures(add_list)) == before
