@@ -209,19 +209,3 @@ class ChoiceFusion:
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         return self.ranker.memory()
-
-
-def top_source(listed_items: Items, proposals: Sequence[Proposal]) -> tuple[NDArray[np.int64], Items]:
-    """For each item the source that ranks it highest, -1 for none, and its evidence."""
-    sources, evidence = np.full(len(listed_items), -1, np.int64), np.full(len(listed_items), -1, np.int32)
-    best_ranks = np.full(len(listed_items), np.iinfo(np.int64).max)
-    for source, (_, candidates) in enumerate(proposals):
-        item_rows, ranks = np.nonzero(listed_items[:, None] == candidates.items[None, :])
-        better = ranks < best_ranks[item_rows]
-        item_rows, ranks = item_rows[better], ranks[better]
-        best_ranks[item_rows], sources[item_rows], evidence[item_rows] = (
-            ranks,
-            source,
-            candidates.evidence[ranks],
-        )
-    return sources, evidence

@@ -16,7 +16,7 @@ from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store import SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
-from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist, top_source
+from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist
 from stream_app.ranking.fusion.feature_blocks import (
     FEATURE_BLOCKS,
     CandidateBatch,
@@ -25,6 +25,7 @@ from stream_app.ranking.fusion.feature_blocks import (
     FeatureTable,
     proposal_block,
 )
+from stream_app.ranking.fusion.rank_fusion import top_sources
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
 from topics.records import Reason
 
@@ -217,7 +218,8 @@ class LearnedFusion(ChoiceFusion):
         )
         if n:
             unattributed = unattributed[:n]
-            sources[unattributed], evidence[unattributed] = top_source(listed_items[unattributed], proposals)
+            found = [candidates for _, candidates in proposals]
+            sources[unattributed], evidence[unattributed] = top_sources(listed_items[unattributed], found)
         return sources, evidence
 
     def explain(self, source: int, evidence: int) -> Reason:

@@ -7,82 +7,12 @@ from typing import Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import EMPTY_ITEMS, Candidates
-from stream_app.models.kernels.jit import jit
+from stream_app.models.base import EMPTY_ITEMS, Candidates, Items
+from stream_app.ranking.kernels import rank_fusion as kernels
+from stream_app.ranking.kernels.rank_fusion import FusionScratch, RankedSources
 
 RRF_K: Final = 60.0
 """The constant of the paper: how little the first places differ."""
-
-
-@jit()
-def _fuse(  # noqa: C901, PLR0912  # one kernel: calls between kernels would cost more than they tell
-    items: NDArray[np.int32],
-    evidence: NDArray[np.int32],
-    ends: NDArray[np.int64],
-    allowed: NDArray[np.bool_],
-    hashes: NDArray[np.uint64],
-    scores: NDArray[np.float64],
-    best: NDArray[np.float64],
-    best_position: NDArray[np.int32],
-    length: int,
-    k: float,
-    borda: float,
-) -> tuple[NDArray[np.int32], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]:
-    candidates_seen = np.empty(len(items), np.int32)
-    n = 0
-    start = 0
-    for source in range(len(ends)):
-        for at in range(start, ends[source]):
-            item = items[at]
-            if not allowed[item]:
-                continue
-            gain = 1.0 / (k + at - start + 1.0) if borda == 0.0 else max(borda + start - at, 1.0) / borda
-            if scores[item] == 0.0:
-                candidates_seen[n] = item
-                n += 1
-            scores[item] += gain
-            if gain > best[item]:
-                best[item] = gain
-                best_position[item] = at
-        start = ends[source]
-    n_kept = min(length, n)
-    top_items = np.empty(n_kept, np.int32)
-    top_scores = np.empty(n_kept, np.float64)
-    top_sources = np.empty(n_kept, np.int64)
-    top_evidence = np.empty(n_kept, np.int32)
-    # Selection by insertion: the list is short, and most candidates fall below its end at once.
-    filled = 0
-    for t in range(n):
-        item = candidates_seen[t]
-        score = scores[item]
-        at = filled
-        while at > 0 and (
-            top_scores[at - 1] < score
-            or (top_scores[at - 1] == score and hashes[top_items[at - 1]] > hashes[item])
-        ):
-            at -= 1
-        if at >= n_kept:
-            continue
-        last = min(filled, n_kept - 1)
-        for shift in range(last, at, -1):
-            top_items[shift] = top_items[shift - 1]
-            top_scores[shift] = top_scores[shift - 1]
-        top_items[at] = item
-        top_scores[at] = score
-        if filled < n_kept:
-            filled += 1
-    for t in range(n_kept):
-        at = best_position[top_items[t]]
-        source = 0
-        while ends[source] <= at:
-            source += 1
-        top_sources[t] = source
-        top_evidence[t] = evidence[at]
-        top_scores[t] = np.floor(top_scores[t] * 1e6 + 0.5) / 1e6
-    for t in range(n):
-        scores[candidates_seen[t]] = 0.0
-        best[candidates_seen[t]] = 0.0
-    return top_items, top_scores, top_sources, top_evidence
 
 
 _BORDA_POINTS: Final = 100.0
@@ -144,9 +74,9 @@ class ReciprocalRankFusion:
         return "borda" if self._borda else "fixed_rrf"
 
     def _grow(self, size: int) -> None:
-        self._scores = np.zeros(size, np.float64)
-        self._best = np.zeros(size, np.float64)
-        self._best_position = np.zeros(size, np.int32)
+        self._scratch = FusionScratch(
+            np.zeros(size, np.float64), np.zeros(size, np.float64), np.zeros(size, np.int32)
+        )
 
     def fuse(
         self,
@@ -173,25 +103,44 @@ class ReciprocalRankFusion:
         -------
         Fused
         """
-        if len(allowed) > len(self._scores):
+        if len(allowed) > len(self._scratch.scores):
             self._grow(2 * len(allowed))
         if not proposals:
             return FusedList(EMPTY_ITEMS, np.zeros(0), np.zeros(0, np.int64), EMPTY_ITEMS)
-        items = np.concatenate([p.items for p in proposals])
-        evidence = np.concatenate([p.evidence for p in proposals])
-        ends = np.array([*accumulate([len(p.items) for p in proposals])], np.int64)
-        return FusedList(
-            *_fuse(
-                items,
-                evidence,
-                ends,
-                allowed,
-                hashes,
-                self._scores,
-                self._best,
-                self._best_position,
-                length,
-                RRF_K,
-                _BORDA_POINTS if self._borda else 0.0,
-            )
-        )
+        borda = _BORDA_POINTS if self._borda else 0.0
+        ranked = _join(proposals)
+        return FusedList(*kernels.fuse(ranked, allowed, hashes, self._scratch, length, RRF_K, borda))
+
+
+def _join(proposals: Sequence[Candidates]) -> RankedSources:
+    return RankedSources(
+        np.concatenate([candidates.items for candidates in proposals]),
+        np.concatenate([candidates.evidence for candidates in proposals]),
+        np.array([*accumulate([len(candidates.items) for candidates in proposals])], np.int64),
+    )
+
+
+def top_sources(
+    listed_items: Items, proposals: Sequence[Candidates], *, prefer_evidence: bool = False
+) -> tuple[NDArray[np.int64], Items]:
+    """Find the source that ranks each item highest.
+
+    Parameters
+    ----------
+    listed_items : ndarray of int32, shape (n,)
+    proposals
+        One a source, best first.
+    prefer_evidence
+        Whether a source with evidence for an item goes before one without, whatever their ranks.
+
+    Returns
+    -------
+    sources : ndarray of int64, shape (n,)
+        Index of the source, -1 for none.
+    evidence : ndarray of int32, shape (n,)
+        Its evidence, -1 for none.
+    """
+    sources, evidence = np.full(len(listed_items), -1, np.int64), np.full(len(listed_items), -1, np.int32)
+    if proposals:
+        kernels.top_sources(listed_items, _join(proposals), prefer_evidence, sources, evidence)
+    return sources, evidence

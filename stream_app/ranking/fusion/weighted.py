@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, Context, Items, Model
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist, top_source
+from stream_app.ranking.fusion.choice_fusion import ChoiceFusion, Proposal, Shortlist
+from stream_app.ranking.fusion.rank_fusion import top_sources
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
 from topics.records import Reason
 
@@ -68,7 +69,7 @@ class WeightedFusion(ChoiceFusion):
         self, listed_items: Items, proposals: Sequence[Proposal]
     ) -> tuple[NDArray[np.int64], Items]:
         """The source that ranks an item highest speaks for it."""
-        return top_source(listed_items, proposals)
+        return top_sources(listed_items, [found for _, found in proposals])
 
     def explain(self, source: int, evidence: int) -> Reason:  # noqa: ARG002
         """Nothing is listed that no source proposed."""

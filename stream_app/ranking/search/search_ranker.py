@@ -4,13 +4,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model
-from stream_app.models.kernels.jit import jit
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.allowed_items import allowed_items
-from stream_app.ranking.fusion.rank_fusion import ReciprocalRankFusion
+from stream_app.ranking.fusion.rank_fusion import ReciprocalRankFusion, top_sources
 from stream_app.ranking.search.results_ranker import ResultsRanker
 from topics.records import ListedItem, Reason
 
@@ -24,37 +22,6 @@ LEARNED_SEARCH_POLICY: Final = "search_learned"
 """Its name where the order of the results is the one learned from choices."""
 
 _NO_ITEMS: Final = np.zeros(0, np.int32)
-
-
-@jit()
-def _top_sources(
-    listed_items: NDArray[np.int32],
-    items: NDArray[np.int32],
-    evidence: NDArray[np.int32],
-    ends: NDArray[np.int64],
-    sources: NDArray[np.int64],
-    top_evidence: NDArray[np.int32],
-) -> None:
-    """For each listed item the source that had it highest, with evidence rather than without; -1 for none."""
-    for at in range(len(listed_items)):
-        sources[at] = -1
-        top_evidence[at] = -1
-        best = len(items)
-        start = 0
-        for source in range(len(ends)):
-            for position in range(start, ends[source]):
-                if items[position] != listed_items[at]:
-                    continue
-                rank = position - start
-                told = evidence[position] >= 0
-                if (
-                    sources[at] < 0
-                    or (told and top_evidence[at] < 0)
-                    or (told == (top_evidence[at] >= 0) and rank < best)
-                ):
-                    sources[at], top_evidence[at], best = source, evidence[position], rank
-                break
-            start = ends[source]
 
 
 class SearchRanker:
@@ -256,16 +223,8 @@ class SearchRanker:
 
         Where no model had it, the shop's search found it, and that is the reason.
         """
-        sources, top_evidence = (
-            np.full(len(listed_items), -1, np.int64),
-            np.empty(len(listed_items), np.int32),
-        )
-        if proposals:
-            found = [candidates for _, candidates in proposals]
-            items = np.concatenate([each.items for each in found])
-            evidence = np.concatenate([each.evidence for each in found])
-            ends = np.cumsum([len(each.items) for each in found])
-            _top_sources(listed_items, items, evidence, ends, sources, top_evidence)
+        found = [candidates for _, candidates in proposals]
+        sources, top_evidence = top_sources(listed_items, found, prefer_evidence=True)
         search_reason = Reason("matches_search", query=context.query)
         return [
             search_reason if source < 0 else proposals[source][0].explain(context, item, evidence_item)

@@ -5,8 +5,9 @@ import pytest
 
 from stream_app.models.base import NO_ITEM
 from stream_app.models.model_set import ModelSet
-from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES, SAMPLING_INTERVAL, ChoiceFusion, top_source
+from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES, SAMPLING_INTERVAL, ChoiceFusion
 from stream_app.ranking.fusion.learned import LearnedFusion
+from stream_app.ranking.fusion.rank_fusion import top_sources
 from stream_app.ranking.fusion.weighted import WeightedFusion
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.request import RankRequest
@@ -216,10 +217,11 @@ def test_item_is_attributed_to_the_source_that_ranks_it_highest(shop: RingShop) 
     context = shop.models.context("me", ["i3"], [0.0], 0, (), 1e6)
     proposals = shop.models.candidates(context, 20)
     items = np.unique(np.concatenate([found.items for _, found in proposals]))
-    sources, evidence = top_source(items, proposals)
+    sources, evidence = top_sources(items, [found for _, found in proposals])
     for item, source, evidence_item in zip(items.tolist(), sources.tolist(), evidence.tolist(), strict=True):
         ranks = [found.items.tolist().index(item) if item in found.items else 10**6 for _, found in proposals]
         assert ranks[source] == min(ranks)
         assert evidence_item == proposals[source][1].evidence[ranks[source]]
-    no_source, no_evidence = top_source(np.array([10**6], np.int32), proposals)
+    unlisted = np.array([10**6], np.int32)
+    no_source, no_evidence = top_sources(unlisted, [found for _, found in proposals])
     assert (no_source.tolist(), no_evidence.tolist()) == ([-1], [NO_ITEM])
