@@ -1,8 +1,8 @@
-"""What another policy would have earned on logged traffic: off-policy evaluation.
+"""Off-policy evaluation: estimates of the reward of a policy from the log of another one.
 
-`rounds` is a log in memory, read by `open_bandit`, `published` (Headrace's own lists and rewards, from files or, by
-`topics`, from Kafka) or drawn by `synthetic`, whose truth is known. `targets` are the policies asked about, `rewards`
-the reward models, `estimators` the estimators, `intervals` their intervals; `evaluation` puts them together,
-`verdicts` says in words what came out, `coverage` checks the estimators, `results` has reports, tables and plots.
+`rounds` is a log in memory, read by `open_bandit` or `headrace_log` (Headrace's own lists and rewards), or sampled by
+`synthetic_log` with a known truth. `targets` has the policies to evaluate, `reward_models` the reward models,
+`estimators` the estimators and `studentized_bootstrap` their intervals. `policy_evaluation` combines them, `verdicts`
+interprets the result, `estimator_coverage` validates the estimators, `policy_report` has reports, tables and plots.
 May import what `stream_app.tools.evaluation` may.
 """

@@ -1,4 +1,4 @@
-"""Are the estimators right? Their bias, and how often their intervals hold the truth, on logs with known truth."""
+"""Bias of the estimators and coverage of their intervals, on synthetic logs with a known truth."""
 
 from typing import Final
 
@@ -16,23 +16,23 @@ SCENARIOS: Final[dict[str, SyntheticScenario]] = {
     "model wrong": SyntheticScenario(curvature=0.8),
     "little overlap": SyntheticScenario(users=700, inverse_temperature=2.5),
 }
-"""The worlds that estimators are tested in."""
+"""The scenarios that estimators are tested in."""
 
 
 class EstimatorTrial(msgspec.Struct, frozen=True):
-    """How an estimator did over all repetitions.
+    """Results of an estimator over all repetitions.
 
     Attributes
     ----------
     bias, bias_std_error
-        Mean of each estimate less what the target would earn in the contexts of its log, and the standard error
-        of that mean.
+        Mean difference between the estimate and the target's expected reward in the contexts of the log, and the
+        standard error of that mean.
     std_dev
         Standard deviation of the estimates.
     std_error
-        Mean of the standard errors it gave.
+        Mean of the estimated standard errors.
     coverage
-        Share of the 95 % intervals that held the target's value over all contexts.
+        Share of the 95 % intervals that cover the target's value over all contexts.
     width
         Mean width of the intervals.
     clipped
@@ -49,14 +49,14 @@ class EstimatorTrial(msgspec.Struct, frozen=True):
 
 
 class ScenarioResult(msgspec.Struct, frozen=True):
-    """A world and the trials in it.
+    """A scenario and its trials.
 
     Attributes
     ----------
     truth
-        The target's value.
+        True value of the target.
     rounds
-        Of one log.
+        Rounds of a log.
     rewarded, effective_rounds
         Mean number of clicks in a log, and mean effective sample size of its weights.
     trials
@@ -79,20 +79,20 @@ def evaluate_estimators(
     title: str = "",
     open_progress: OpenProgress = no_progress,
 ) -> ScenarioResult:
-    """Estimate the target's value on many logs of a world.
+    """Estimate the value of the target on many logs of a scenario.
 
     Parameters
     ----------
     scenario
-        Draws the logs.
+        Samples the logs.
     repetitions
-        Logs.
+        Number of logs.
     seed
-        Of the first log; each has its own.
+        Seed of the first log; the others follow.
     resamples
-        Of the bootstrap.
+        Resamples of the bootstrap.
     title, open_progress
-        Progress.
+        Title of the progress bar, and the function that opens it.
     """
     truth = scenario.truth(seed + 10_000_000)
     names = list(ESTIMATORS)

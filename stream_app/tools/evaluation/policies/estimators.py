@@ -1,10 +1,10 @@
-"""What a target policy would earn a round, estimated from rounds of another policy.
+"""Estimators of the expected reward of a target policy per round, from rounds of another policy.
 
-Every estimator gives its value and each round's influence on it: how far, to first order, that round pulls the value
-(times the number of rounds; the mean of all is 0). Intervals, also those of differences, are made of influences.
-Notation: in round i the logging policy showed an item with propensity p, the target would with probability t;
-w = t / p is the round's weight, r its reward, q(a) what the reward model expects of candidate a, q that of the item
-shown, v the sum over candidates of the target's probability times q(a).
+Every estimator returns its value and the influence of each round: the first-order change of the value by the round,
+times the number of rounds; influences have mean 0. Intervals, also of differences, are computed from influences.
+Notation: in round i the logging policy chose an item with propensity p, the target would with probability t;
+w = t / p is the weight of the round, r its reward, q(a) the reward that the model predicts for candidate a, q that of
+the displayed item, v the sum over candidates of the target's probability times q(a).
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from stream_app.tools.evaluation.policies.reward_models import CrossFit
 from stream_app.tools.evaluation.policies.rounds import Floats, Rounds
 
 _QUANTILES: Final = np.linspace(0.5, 1.0, 51)
-"""Of the weights above 0: the thresholds that are tried; the last clips nothing."""
+"""Quantiles of the positive weights: the thresholds tried; the last one clips nothing."""
 
 
 class Estimator(StrEnum):
@@ -33,20 +33,20 @@ class Estimator(StrEnum):
 
 
 class Estimate(NamedTuple):
-    """What an estimator says.
+    """The result of an estimator.
 
     Attributes
     ----------
     value
         Expected reward of a round under the target.
     influences : ndarray of float64, shape (n,)
-        Of each round.
+        Influence of each round.
     threshold
-        The weight that it clips at or switches above; None for those that do not.
+        Weight above which it clips or switches; None for other estimators.
     clipped
-        Share of the rounds above it.
+        Share of the rounds above the threshold.
     bias
-        How far it may be off by its own making, as the reward model has it; intervals allow for so much.
+        Bias by clipping, as estimated by the reward model; intervals are widened by it.
     """
 
     value: float
@@ -57,14 +57,14 @@ class Estimate(NamedTuple):
 
 
 class EstimatorInputs(NamedTuple):
-    """What estimators are made of, by round.
+    """Inputs of the estimators, by round.
 
     Attributes
     ----------
     rewards, weights, expected, target_value : ndarray of float64, shape (n,)
-        r, w, q and v of the module's notation.
+        r, w, q and v in the notation of the module.
     model_influences : ndarray of float64, shape (n,)
-        How far each round pulls the mean of `target_value` by way of the reward model.
+        Influence of each round on the mean of `target_value` through the reward model.
     """
 
     rewards: Floats
@@ -75,7 +75,7 @@ class EstimatorInputs(NamedTuple):
 
 
 def estimator_inputs(rounds: Rounds, target: Floats, fitted: CrossFit) -> EstimatorInputs:
-    """Put together what estimators need.
+    """Compute the inputs of the estimators.
 
     Parameters
     ----------
@@ -104,17 +104,17 @@ def estimator_inputs(rounds: Rounds, target: Floats, fitted: CrossFit) -> Estima
         weights=target[rows, rounds.chosen] / rounds.propensities,
         expected=fitted.predictions[rows, rounds.chosen],
         target_value=(target * fitted.predictions).sum(axis=1),
-        # the penalty's own pull keeps the mean off 0
+        # the penalty shifts the mean from 0
         model_influences=model_pulls - model_pulls.mean(),
     )
 
 
 def direct_method(inputs: EstimatorInputs) -> Estimate:
-    """Mean of v: the reward model alone. No variance of weights; as wrong as the model.
+    """Mean of v: the reward model alone. No variance of weights, but the bias of the model.
 
     References
     ----------
-    Dudík, Langford, Li: Doubly robust policy evaluation and learning, ICML 2011. The influence of a round by way of
+    Dudík, Langford, Li: Doubly robust policy evaluation and learning, ICML 2011. The influence of a round through
     the coefficients is that of an M-estimator: Stefanski, Boos: The calculus of M-estimation, The American
     Statistician 2002.
     """
@@ -123,7 +123,7 @@ def direct_method(inputs: EstimatorInputs) -> Estimate:
 
 
 def ips(inputs: EstimatorInputs) -> Estimate:
-    """Mean of w r, inverse propensity scoring. Unbiased wherever the log could show what the target does.
+    """Mean of w r, inverse propensity scoring. Unbiased if the log supports the target.
 
     References
     ----------
@@ -133,7 +133,7 @@ def ips(inputs: EstimatorInputs) -> Estimate:
 
 
 def snips(inputs: EstimatorInputs) -> Estimate:
-    """Sum of w r over sum of w, self-normalised IPS: a slight bias for much less variance.
+    """Sum of w r over sum of w, self-normalized IPS: slightly biased, with much less variance.
 
     References
     ----------
@@ -147,7 +147,7 @@ def snips(inputs: EstimatorInputs) -> Estimate:
 
 
 def doubly_robust(inputs: EstimatorInputs) -> Estimate:
-    """Mean of v + w (r - q): unbiased if the propensities or the model are right.
+    """Mean of v + w (r - q): unbiased if either the propensities or the model is right.
 
     References
     ----------
@@ -159,7 +159,7 @@ def doubly_robust(inputs: EstimatorInputs) -> Estimate:
 def switch_dr(inputs: EstimatorInputs) -> Estimate:
     """Doubly robust, but the model alone where w is above a threshold.
 
-    The threshold is the one with the least estimated variance plus squared bound of the bias, see `threshold`.
+    The threshold minimizes the estimated variance plus squared bias, see `_with_best_threshold`.
 
     References
     ----------
@@ -176,7 +176,7 @@ def switch_dr(inputs: EstimatorInputs) -> Estimate:
 
 
 def clipped_ips(inputs: EstimatorInputs) -> Estimate:
-    """Mean of min(w, threshold) r: too low, where rewards are above 0, by what is cut off.
+    """Mean of min(w, threshold) r: for positive rewards biased downwards by the clipped weight.
 
     References
     ----------
@@ -229,17 +229,17 @@ def _with_best_threshold(
 ) -> Estimate:
     """The estimate at the best threshold.
 
-    The bias is taken to be the mean of the weight that is cut off times what the model expects of what was shown:
-    what clipped IPS loses by the model's account, and what the others lose where the model is wrong by as much as
-    it says. It stands for the bound of Wang et al. (2017, §3.2), which wants the largest expected reward instead;
-    with clicks as rare as a shop's that bound never lets anything be clipped. Intervals allow for this bias.
+    The bias is estimated as the mean of the clipped weight times the predicted reward of the displayed item: the loss
+    of clipped IPS according to the model, and the loss of the other estimators if the error of the model is as large
+    as its prediction. It replaces the bound of Wang et al. (2017, §3.2), which takes the largest expected reward;
+    with clicks as rare as in a shop that bound never permits clipping. Intervals are widened by this bias.
 
     Parameters
     ----------
     inputs
-        The evidence.
+        Inputs by round.
     terms_at
-        Terms whose mean is the estimate, and the weight cut off, by round, given a threshold.
+        Function from a threshold to the terms whose mean is the estimate, and to the clipped weight, by round.
     """
     positive = inputs.weights[inputs.weights > 0.0]
     limits = np.unique(np.quantile(positive, _QUANTILES)) if len(positive) else np.zeros(1)

@@ -1,4 +1,4 @@
-"""Headrace's own log: the records of the topics ``lists`` and ``rewards``."""
+"""Headrace's own log: records of the topics ``lists`` and ``rewards``."""
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
@@ -20,12 +20,12 @@ _NON_REACTION_KINDS: Final = frozenset({RewardKind.IMPRESSION, RewardKind.ERASUR
 VALUE: Final = "value"
 REVENUE: Final = "revenue"
 MEASURES: Final = (VALUE, REVENUE, *(str(kind) for kind in RewardKind if kind not in _NON_REACTION_KINDS))
-"""What a round can be measured by: worth by the settings, money, or whether a reaction of a kind came."""
+"""Rewards of a round: value by the settings, revenue, or 1 for a reaction of a kind."""
 
 T = TypeVar("T")
 
 RawRecord = tuple[str, bytes]
-"""Where a record stands, and its JSON."""
+"""Location of a record (for errors), and its bytes."""
 
 _LIST_DECODER: Final = msgspec.json.Decoder(RecommendationList)
 _REWARD_DECODER: Final = msgspec.json.Decoder(Reward)
@@ -33,35 +33,35 @@ _MSGPACK_REWARD_DECODER: Final = msgspec.msgpack.Decoder(Reward)
 
 
 class ImpressionMode(StrEnum):
-    """Which places of a list count as shown."""
+    """The positions of a list that count as displayed."""
 
     AUTO = "auto"
     """`KNOWN` where the log has impressions, else `ALL`."""
     KNOWN = "known"
-    """Those that an impression or a reaction tells of."""
+    """Positions with an impression or a reaction."""
     ALL = "all"
-    """Every place of every list published."""
+    """Every position of every published list."""
 
 
 class HeadraceLog(NamedTuple):
-    """A log that was read.
+    """A log in memory.
 
     Attributes
     ----------
     rounds
-        One a place shown.
+        One round per displayed position.
     lists
-        That they come from.
+        Number of lists that the rounds come from.
     impression_mode
-        What counted as shown: `ImpressionMode.KNOWN` or `ImpressionMode.ALL`.
+        The mode in effect: `ImpressionMode.KNOWN` or `ImpressionMode.ALL`.
     n_unmatched_lists
-        Rewards of lists that the log does not hold; they are left out.
+        Lists with rewards that are not in the log; they are skipped.
     without_propensity
-        Places shown without a propensity above 0; they are left out.
+        Displayed items without a propensity above 0; they are skipped.
     without_features
         Lists without features.
     outdated
-        Lists with features of another version than the newest list's; they are left out.
+        Lists with features of another version than the newest list; they are skipped.
     """
 
     rounds: Rounds
@@ -74,26 +74,26 @@ class HeadraceLog(NamedTuple):
 
 
 class _FeaturesVersion(NamedTuple):
-    """Numbers an item of what is logged as features, and the stamp among them; 0 for none."""
+    """Logged values per item, and the version of the features; 0 for none."""
 
     columns: int
     features_version: int
 
 
 class _ListReactions(NamedTuple):
-    """What rewards tell of one list: items seen, and the measure by item."""
+    """Rewards of a list: items seen, and the reward by item."""
 
     seen: set[str]
     reward_by_item: dict[str, float]
 
 
 def raw_lines(path: Path) -> Iterator[RawRecord]:
-    """Records of a file of one JSON document a line, plain or gzip.
+    """Read the records of a file with one JSON document a line, plain or gzip.
 
     Raises
     ------
     UserError
-        If it cannot be read.
+        If the file cannot be read.
     """
     with open_log_file(path) as stream:
         for number, line in enumerate(lines(stream), start=1):
@@ -113,32 +113,32 @@ def read(
 ) -> HeadraceLog:
     """Join lists with their rewards.
 
-    The candidates of a round are the items of its list: what another policy is asked is to order that list anew.
-    Where lists are drawn from a larger pool, the logged propensities are those of the draw from the pool, and weights
-    average above 1, which the figures show.
+    The candidates of a round are the items of its list: another policy reorders that list. If lists are drawn from a
+    larger pool, the logged propensities are those of the draw from the pool, and the mean weight is above 1, which
+    the results show.
 
-    Features mean the same on lists of one version alone (`stream_app.experiment.feature_rows`), so those of the
-    newest list that has any count, and lists that have others are left out.
+    Features are comparable within one version alone (`stream_app.experiment.feature_rows`). The version is that of
+    the newest list with features; lists with another version are skipped.
 
     Parameters
     ----------
     lists, rewards
-        Records of the two topics; one that came twice counts once.
+        Records of the two topics; duplicates count once.
     measure
         One of `MEASURES`.
     impression_mode
-        Which places count as shown.
+        The positions that count as displayed.
     policy
         Only lists of this policy.
     limit
-        Only the first so many lists.
+        Maximum number of lists, the oldest first.
     update_progress
-        Is told how many records are read.
+        Called with the number of records read.
 
     Raises
     ------
     UserError
-        If a record is none of its topic, the measure is unknown, or no round is left.
+        If a record is invalid, the measure is unknown, or no round is left.
     """
     if measure not in MEASURES:
         raise UserError(f"There is no reward {measure!r}; there are {', '.join(MEASURES)}.")
@@ -189,8 +189,8 @@ def read(
             f" {outdated:,} lists have features of another version than the newest." if outdated else ""
         )
         raise UserError(
-            "The log holds no place that was shown with a propensity, so there is nothing to evaluate: "
-            f"are lists and rewards of the same time?{outdated_note}"
+            "The log has no displayed item with a propensity, so there is nothing to evaluate: "
+            f"are lists and rewards from the same time?{outdated_note}"
         )
     return HeadraceLog(
         rounds,
@@ -208,7 +208,7 @@ def _reactions(rewards: Iterable[RawRecord], measure: str) -> tuple[dict[str, _L
     accepted: set[tuple[int, int, int, int]] = set()
     impressions = False
     for location, raw in rewards:
-        # files have JSON, the topic has msgpack, where a map never begins with a brace
+        # files have JSON, the topic has msgpack, whose maps never start with a brace
         decoder = _REWARD_DECODER if raw.lstrip()[:1] == b"{" else _MSGPACK_REWARD_DECODER
         reward = _decode(decoder, location, raw, "reward")
         name = (reward.source, reward.partition, reward.offset, reward.line)
@@ -235,7 +235,7 @@ def _reactions(rewards: Iterable[RawRecord], measure: str) -> tuple[dict[str, _L
 
 
 def _features_version(published_list: RecommendationList) -> _FeaturesVersion | None:
-    """Which features a list has; None where it has none."""
+    """Version of the features of a list; None without features."""
     if not published_list.items or not published_list.features:
         return None
     return _FeaturesVersion(
@@ -255,12 +255,12 @@ def _rounds(
     keys: dict[str, int] = {}
     max_length = max((len(published_list.items) for published_list in lists), default=0)
     columns, features_version = version
-    # the first column of stamped rows is the stamp
+    # the first column of rows with a version is the version
     n_version_columns = int(bool(features_version))
     width = columns - n_version_columns
     features = np.zeros((len(lists), max_length, width), np.float32)
     candidates = np.full((len(lists), max_length), NO_CANDIDATE, np.int32)
-    rows: list[tuple[int, int, float, float]] = []  # list, place, propensity, reward
+    rows: list[tuple[int, int, float, float]] = []  # list, rank, propensity, reward
     no_reactions = _ListReactions(set(), {})
     without_propensity = without_features = 0
     for index, published_list in enumerate(lists):
@@ -316,4 +316,4 @@ def _decode(
     try:
         return decoder.decode(raw)
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{location}: {error}; that is no {what} as Headrace writes it.") from None
+        raise UserError(f"{location}: {error}; this is not a {what} written by Headrace.") from None

@@ -1,4 +1,4 @@
-"""Logs in the format of the Open Bandit Dataset (Saito et al. 2021): one row an item shown."""
+"""Logs in the format of the Open Bandit Dataset (Saito et al. 2021): one row a displayed item."""
 
 import math
 from collections.abc import Iterator
@@ -27,25 +27,25 @@ ITEM_FEATURE: Final = "item_feature_"
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogDesign:
-    """Features of rounds that all choose from the same catalogue.
+    """Features of rounds that all choose from the same catalog.
 
-    Columns: one a place; one a value of each of the shopper's features; one an item; the items' features; the
-    shopper's affinity to the item.
+    Columns: one per position; one per value of each user feature; one per item; the item features; the affinity of
+    user and item.
 
     Attributes
     ----------
     positions : ndarray of int32, shape (n,)
-        The place of each round.
+        Position of each round.
     n_positions
-        Places there are.
+        Number of positions.
     user_columns : ndarray of int32, shape (n, u)
-        For each of the shopper's features, its column among the `values`.
+        For each user feature, its column among the `values`.
     values
-        Values of all features of shoppers.
+        Number of values of all user features.
     items : ndarray of float64, shape (a, f)
-        Features of the items.
+        Item features.
     affinities : ndarray of float32, shape (n, a)
-        Of shopper and item.
+        Affinity of user and item.
     """
 
     positions: Integers
@@ -57,16 +57,16 @@ class CatalogDesign:
 
     @property
     def width(self) -> int:
-        """All columns."""
+        """Number of columns."""
         return self.constants + self.values + sum(self.items.shape) + 1
 
     @property
     def constants(self) -> int:
-        """Places."""
+        """Number of positions."""
         return self.n_positions
 
     def candidate_features(self, rows: NDArray[np.int64]) -> Floats:
-        """Features of every item in some rounds, shape (m, a, width)."""
+        """Features of every item in the given rounds, shape (m, a, width)."""
         count = len(self.items)
         result = np.zeros((len(rows), count, self.width))
         each = np.arange(len(rows))
@@ -93,25 +93,25 @@ def read(
     ----------
     log
         CSV, plain or gzip, with the columns ``item_id``, ``position``, ``click`` and ``propensity_score``; those
-        named ``user_feature_*`` and ``user-item_affinity_<item_id>`` become features. Each row counts as a shopper
-        of its own: the format names none.
+        named ``user_feature_*`` and ``user-item_affinity_<item_id>`` become features. The format has no user ids,
+        so each row counts as a user.
     items
-        CSV with ``item_id`` and ``item_feature_*``, numbers or categories. None: the items are those that the log
-        shows, without features.
+        CSV with ``item_id`` and ``item_feature_*``, numbers or categories. None: the items are those of the
+        log, without features.
     limit
-        Only the first so many rows.
+        Maximum number of rows.
     update_progress
-        Is told how many rows are read.
+        Called with the number of rows read.
 
     Returns
     -------
     Rounds
-        One a row; policies are named after the file.
+        One round per row; the policy is named after the file.
 
     Raises
     ------
     UserError
-        If a file cannot be read, lacks a column, or has a row that does not fit.
+        If a file cannot be read, lacks a column, or has an invalid row.
     """
     catalog = None if items is None else _read_items(items)
     columns = _Columns({} if catalog is None else {name: at for at, name in enumerate(catalog)})
@@ -137,12 +137,12 @@ def read(
 
 
 class _Columns:
-    """The columns of a log, as they are read.
+    """Columns of a log while it is read.
 
     Parameters
     ----------
     names
-        Index of each item id; those of the log are added where there is no catalog.
+        Index of each item id; without a catalog, items of the log are added.
     """
 
     def __init__(self, names: dict[str, int]) -> None:
@@ -165,8 +165,8 @@ class _Columns:
         propensity = _number(log, record, PROPENSITY)
         if not 0.0 < propensity <= 1.0:
             raise UserError(
-                f"{log}:{record.line}: {PROPENSITY} {propensity:g} is no probability above 0; without it a row "
-                "tells nothing of other policies: mend or remove it."
+                f"{log}:{record.line}: {PROPENSITY} {propensity:g} is not a probability above 0, which other "
+                "policies cannot be evaluated without; correct or remove this row."
             )
         self.items.append(self.names[fields[ITEM]])
         self._positions.append(_number(log, record, POSITION))
@@ -214,7 +214,7 @@ class _Columns:
 
 
 def _read_items(path: Path) -> dict[str, dict[str, str]]:
-    """Features by item id, in the order of the file."""
+    """Item features by item id, in the order of the file."""
     with _rows(path, (ITEM,)) as rows:
         result = {
             record.values[ITEM]: {
@@ -223,12 +223,12 @@ def _read_items(path: Path) -> dict[str, dict[str, str]]:
             for record in rows
         }
     if not result:
-        raise UserError(f"{path} names no item.")
+        raise UserError(f"{path} has no items.")
     return result
 
 
 def _item_features(items: list[dict[str, str]]) -> Floats:
-    """Numbers standardised, categories one column each, shape (items, columns)."""
+    """Item features as numbers, shape (items, columns): numbers standardized, one column per category."""
     columns: list[Floats] = []
     for name in items[0]:
         texts = [each[name] for each in items]
@@ -255,7 +255,7 @@ def _rows(path: Path, needed: tuple[str, ...]) -> Iterator[Iterator[DelimitedRow
 def _require_valid(path: Path, rows: Iterator[DelimitedRow]) -> Iterator[DelimitedRow]:
     for record in rows:
         if record.problem is not None:
-            raise UserError(f"{path}:{record.line}: {record.problem}; mend or remove that row.")
+            raise UserError(f"{path}:{record.line}: {record.problem}; correct or remove this row.")
         yield record
 
 
@@ -267,6 +267,6 @@ def _number(path: Path, record: DelimitedRow, column: str) -> float:
         value = math.nan
     if not math.isfinite(value):
         raise UserError(
-            f"{path}:{record.line}: {column} {text[:40]!r} is no number; mend or remove that row."
+            f"{path}:{record.line}: {column} {text[:40]!r} is not a number; correct or remove this row."
         )
     return value

@@ -1,4 +1,4 @@
-"""Targets through estimators: what a log says of policies that did not write it."""
+"""Evaluation of target policies on a log."""
 
 from collections.abc import Sequence
 from enum import StrEnum
@@ -18,11 +18,11 @@ from stream_app.tools.evaluation.policies.verdicts import PolicyVerdict, verdict
 from stream_app.tools.progress import OpenProgress, no_progress
 
 TRAINING_SHARE: Final = 0.5
-"""Of the shoppers, those that came first: learned policies learn from them and are evaluated on the rest."""
+"""Share of the users, by first round, that learned policies are trained on; the others are for the evaluation."""
 
 
 class TargetName(StrEnum):
-    """Policies that can be asked about by name."""
+    """Target policies by name."""
 
     UNIFORM = "uniform"
     GREEDY = "greedy"
@@ -30,16 +30,16 @@ class TargetName(StrEnum):
 
 
 class TargetEstimate(msgspec.Struct, frozen=True):
-    """What an estimator says of a target.
+    """An estimate of a target.
 
     Attributes
     ----------
     value
-        Expected reward of a round.
+        Expected reward per round.
     difference
-        The same less what the logging policy earned in the same rounds.
+        The same less the reward of the logging policy in the same rounds.
     threshold, clipped
-        Where weights are clipped or switched, and the share of rounds above; None where they are not.
+        Weight above which rounds are clipped or switched, and their share; None for other estimators.
     """
 
     value: ConfidenceInterval
@@ -49,28 +49,28 @@ class TargetEstimate(msgspec.Struct, frozen=True):
 
 
 class TargetEvaluation(msgspec.Struct, frozen=True, kw_only=True):
-    """What a log says of a target.
+    """All estimates of a target.
 
     Attributes
     ----------
     rounds, users
-        Evaluated on.
+        Rounds and users of the evaluation.
     on_policy
-        What the logging policy earned a round there.
+        Reward of the logging policy per round.
     effective_rounds
         Effective sample size: (sum of weights) squared over the sum of squared weights.
     effective_rewarded_rounds
-        The same of weights times rewards: on how many rewarded rounds IPS rests.
+        The same for weights times rewards: the number of rewarded rounds that IPS depends on.
     largest_weight, mean_weight
-        Of the rounds; a sound log and question make the mean 1.
+        Weights of the rounds; the mean is 1 if the propensities are right and cover the target.
     out_of_support
-        The target's mean probability of what is no candidate.
+        Mean probability of the target for items that are not candidates.
     estimates
         By estimator.
     truth
-        What the target really earned, where its own log was given.
+        Reward of the target in its own log, if given.
     verdict
-        In words, by the doubly robust difference.
+        Interpretation of the doubly robust difference.
     """
 
     rounds: int
@@ -87,16 +87,16 @@ class TargetEvaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoggedPolicyValue(msgspec.Struct, frozen=True, kw_only=True):
-    """What a policy earned in its own rounds.
+    """Reward of a policy in its own rounds.
 
     Attributes
     ----------
     rounds, users, rewarded
-        Of the policy; those with a reward other than 0.
+        Rounds and users of the policy; rounds with a reward other than 0.
     value
-        Reward of a round.
+        Reward per round.
     difference
-        The same less that of the policy with the most rounds; None for that policy.
+        The same less the value of the policy with the most rounds; None for that policy.
     """
 
     rounds: int
@@ -107,14 +107,14 @@ class LoggedPolicyValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    """A log, and what it says.
+    """The results of a log.
 
     Attributes
     ----------
     logged
-        By policy that wrote it.
+        Values of the logging policies, by name.
     targets
-        By target.
+        Evaluations by target.
     """
 
     logged: dict[str, LoggedPolicyValue]
@@ -129,15 +129,15 @@ class PolicyEvaluation:
     rounds
         The log.
     resamples
-        Of the bootstrap.
+        Resamples of the bootstrap.
     folds
-        Of cross-fitting.
+        Folds of cross-fitting.
     temperature
-        Of the softmax policy, in standard deviations of its scores.
+        Temperature of the softmax policy, in standard deviations of its scores.
     seed
-        Of folds, draws and resamples.
+        Seed of folds, draws and resamples.
     open_progress
-        Progress.
+        Opens the progress bar.
     """
 
     def __init__(
@@ -160,16 +160,16 @@ class PolicyEvaluation:
     def run(
         self, target: Sequence[TargetName], target_log: Rounds | None = None, target_log_name: str = ""
     ) -> PolicyEstimate:
-        """Evaluate.
+        """Evaluate the targets.
 
         Parameters
         ----------
         target
             Targets by name.
         target_log
-            A log of one more target.
+            Log of one more target.
         target_log_name
-            Its name in the figures.
+            Name of that target in the results.
 
         Raises
         ------
@@ -196,7 +196,9 @@ class PolicyEvaluation:
             return self._evaluate(self._rounds, targets.uniform(self._rounds))
         training, held_out = self._rounds.split(TRAINING_SHARE)
         if not training.rewards.any():
-            raise UserError(f"The first half of the log has no reward, so nothing can be learned for {name}.")
+            raise UserError(
+                f"The first half of the log has no reward, so no model can be learned for {name}."
+            )
         model = fit(
             training.chosen_features(),
             training.rewards,
@@ -296,7 +298,7 @@ class PolicyEvaluation:
         }
 
     def _interval(self, rounds: Rounds) -> ConfidenceInterval:
-        """What the policies of a log earned a round."""
+        """Reward per round of a log."""
         value = float(rounds.rewards.mean())
         [evaluations] = self._bootstrap(rounds).intervals([value], (rounds.rewards - value)[:, None])
         return evaluations.rounded()

@@ -1,4 +1,4 @@
-"""What came out, as reports, tables and pictures."""
+"""Reports, tables and plots of policy evaluations."""
 
 import shlex
 import sys
@@ -20,28 +20,28 @@ from stream_app.tools.evaluation.report import DataFile
 TITLES: Final[dict[Estimator, str]] = {
     Estimator.DM: "direct method",
     Estimator.IPS: "IPS",
-    Estimator.SNIPS: "self-normalised IPS",
+    Estimator.SNIPS: "self-normalized IPS",
     Estimator.DR: "doubly robust",
     Estimator.SWITCH_DR: "SWITCH-DR",
     Estimator.CLIPPED_IPS: "clipped IPS",
     Estimator.CLIPPED_DR: "clipped DR",
 }
-"""Estimators as people call them."""
+"""Names of the estimators in tables and plots."""
 
 
 class PolicyRun(msgspec.Struct, frozen=True, kw_only=True):
-    """What it takes to do the run again.
+    """Everything needed to repeat a run.
 
     Attributes
     ----------
     command
         The command line.
     files
-        What was read; none where it was topics of a broker.
+        Files read; empty for topics of a broker.
     versions
-        Of Python and the libraries that figures depend on.
+        Versions of Python and the libraries that results depend on.
     options
-        Those that figures depend on, each by its name.
+        Options that results depend on, by name.
     """
 
     command: str
@@ -51,7 +51,7 @@ class PolicyRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyEvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of ``headrace evaluate policy``."""
+    """Results of ``headrace evaluate policy``."""
 
     run: PolicyRun
     seconds: float
@@ -60,7 +60,7 @@ class PolicyEvaluationReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EstimatorsReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The figures of ``headrace evaluate estimators``: each world's trials."""
+    """Results of ``headrace evaluate estimators``, by scenario."""
 
     run: PolicyRun
     seconds: float
@@ -79,10 +79,10 @@ def describe_run(files: Sequence[Path], **options: Any) -> PolicyRun:
 
 
 def logged_table(estimates: PolicyEstimate) -> Table:
-    """What each policy earned in its own rounds."""
+    """A table with the reward of each logging policy in its own rounds."""
     table = Table(box=None, pad_edge=False)
-    table.add_column("policy that wrote the log", no_wrap=True)
-    for name in ("rounds", "users", "rewarded", "reward a round", "less the first"):
+    table.add_column("logging policy", no_wrap=True)
+    for name in ("rounds", "users", "rewarded", "reward per round", "less the first"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, entry in estimates.logged.items():
         table.add_row(
@@ -95,11 +95,11 @@ def logged_table(estimates: PolicyEstimate) -> Table:
 
 
 def targets_table(estimates: PolicyEstimate) -> Table:
-    """Each target: the estimates, then its truth where that is known."""
+    """A table with the estimates of each target, then its truth if known."""
     table = Table(box=None, pad_edge=False)
     for name in ("target", "estimator"):
         table.add_column(name, no_wrap=True)
-    for name in ("reward a round", "less the log's own", "clipped"):
+    for name in ("reward per round", "less the log's", "clipped"):
         table.add_column(name, justify="right", no_wrap=True)
     for target, entry in estimates.targets.items():
         labels = [
@@ -127,9 +127,9 @@ def targets_table(estimates: PolicyEstimate) -> Table:
 
 
 def trials_table(scenarios: dict[str, ScenarioResult]) -> Table:
-    """Each world: bias and coverage by estimator."""
+    """A table with bias and coverage by scenario and estimator."""
     table = Table(box=None, pad_edge=False)
-    for name in ("world", "estimator"):
+    for name in ("scenario", "estimator"):
         table.add_column(name, no_wrap=True)
     for name in ("bias", "of truth", "spread", "std error", "coverage", "width", "clipped"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -156,7 +156,7 @@ def trials_table(scenarios: dict[str, ScenarioResult]) -> Table:
 
 
 def plot_targets(estimates: PolicyEstimate, path: Path) -> None:
-    """Bars of intervals by estimator, a panel a target; the log's own value and the truth as lines."""
+    """Plot the intervals by estimator, one panel a target; lines for the logging policy and the truth."""
     count = len(estimates.targets)
     with figure_file(path, 12, 1 + 2.2 * count) as figure:
         panels = figure.subplots(count, 1, sharex=True, squeeze=False)[:, 0]
@@ -169,13 +169,13 @@ def plot_targets(estimates: PolicyEstimate, path: Path) -> None:
                 fmt="o",
                 capsize=4,
             )
-            axes.axvline(entry.on_policy.mean, color="grey", label="the log's own policy")
+            axes.axvline(entry.on_policy.mean, color="grey", label="logging policy")
             if entry.truth is not None:
                 axes.axvline(entry.truth.mean, color="green", linestyle="--", label="truth")
             axes.set_yticks(range(len(values)), [TITLES[name] for name in entry.estimates])
             axes.invert_yaxis()
             axes.set_title(f"{target}: effective {entry.effective_rounds:,.0f} of {entry.rounds:,} rounds")
-        panels[-1].set_xlabel("reward a round, with 95 % intervals")
+        panels[-1].set_xlabel("reward per round, with 95 % intervals")
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
 
 

@@ -1,7 +1,7 @@
-"""Reward models: what an item earns in a place, by ridge or logistic regression.
+"""Reward models: the reward of an item at a position, by ridge or logistic regression.
 
-Both are M-estimators: the coefficients are where the mean of the rounds' scores, less the penalty, is 0. So is known
-how much they move with each round, which the interval of the direct method needs.
+Both are M-estimators: the coefficients are the zero of the mean score of the rounds, less the penalty. This gives the
+influence of each round on the coefficients, which the interval of the direct method needs.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 from stream_app.tools.evaluation.policies.rounds import Floats, Rounds
 
 PENALTY: Final = 1.0
-"""Of half the squared coefficients, against a sum over rounds: a prior of unit variance (scikit-learn's ``C=1``)."""
+"""Factor of half the squared coefficients, added to a sum over rounds: a prior of unit variance (``C=1`` in
+scikit-learn).
+"""
 
 CONSTANT_PENALTY: Final = 1e-4
-"""The penalty of constants: as good as none, but a place without a click stays finite."""
+"""The penalty of constants: almost none, but the coefficient of a position without clicks stays finite."""
 
 _MAX_STEPS: Final = 50
 _TOLERANCE: Final = 1e-10
@@ -29,12 +31,11 @@ class RewardModel:
     Attributes
     ----------
     logistic
-        Whether rewards are 0 or 1 and the mean is the logistic function of features times coefficients, else it is
-        the product itself.
+        Logistic regression (rewards 0 or 1); otherwise linear.
     coefficients : ndarray of float64, shape (d,)
-        Of the features.
+        Coefficients of the features.
     inverse : ndarray of float64, shape (d, d)
-        Inverse of the Hessian of the penalised negative log-likelihood (a sum over rounds).
+        Inverse of the Hessian of the penalized negative log-likelihood (a sum over rounds).
     """
 
     logistic: bool
@@ -51,14 +52,14 @@ class RewardModel:
         return _logistic(self.scores(features)) if self.logistic else self.scores(features)
 
     def gradient(self, features: Floats, weights: Floats) -> Floats:
-        """Derivative by the coefficients of a weighted sum of expected rewards, shape (d,).
+        """Gradient of a weighted sum of expected rewards with respect to the coefficients, shape (d,).
 
         Parameters
         ----------
         features : ndarray of float64, shape (..., d)
-            Of what is predicted.
+            Features of the predictions.
         weights : ndarray of float64, shape (...)
-            Its weight in the sum.
+            Their weights in the sum.
         """
         if self.logistic:
             means = self.means(features)
@@ -66,7 +67,7 @@ class RewardModel:
         return np.tensordot(weights, features, axes=weights.ndim)
 
     def influences(self, features: Floats, rewards: Floats) -> Floats:
-        """How far each round that was learned pulls the coefficients, shape (n, d), to first order."""
+        """Influence of each training round on the coefficients, to first order, shape (n, d)."""
         residuals = rewards - self.means(features)
         return (residuals[:, None] * features) @ self.inverse
 
@@ -74,20 +75,20 @@ class RewardModel:
 def fit(
     features: Floats, rewards: Floats, *, logistic: bool, constants: int = 0, penalty: float = PENALTY
 ) -> RewardModel:
-    """Fit a ridge or logistic regression (the latter by Newton's method with halved steps).
+    """Fit a ridge or logistic regression, the latter by Newton's method with step halving.
 
     Parameters
     ----------
     features : ndarray of float64, shape (n, d)
-        Of what was shown.
+        Features of the displayed items.
     rewards : ndarray of float64, shape (n,)
-        What it earned; 0 or 1 where `logistic`.
+        Rewards; 0 or 1 if `logistic`.
     logistic
-        The kind of regression.
+        Whether to fit a logistic regression.
     constants
-        The first so many features are constants, hardly penalised.
+        The number of leading features that are constants and hardly penalized.
     penalty
-        Of half the squared coefficients of the other features.
+        Factor of half the squared coefficients of the other features.
 
     References
     ----------
@@ -129,7 +130,7 @@ def fit(
 
 
 def _logistic(scores: Floats) -> Floats:
-    return 0.5 * (1.0 + np.tanh(0.5 * scores))  # overflows nowhere
+    return 0.5 * (1.0 + np.tanh(0.5 * scores))  # does not overflow
 
 
 def _loss(features: Floats, rewards: Floats, coefficients: Floats, penalties: Floats) -> float:
@@ -141,18 +142,18 @@ def _loss(features: Floats, rewards: Floats, coefficients: Floats, penalties: Fl
 
 @dataclass(frozen=True, kw_only=True)
 class CrossFit:
-    """Reward models, each fitted without the rounds that it predicts.
+    """Reward models, each fitted without the rounds that it predicts for.
 
     Attributes
     ----------
     fold : ndarray of int64, shape (n,)
-        The fold of each round; rounds of one shopper share it.
+        Fold of each round; rounds of a user share it.
     models
-        Model k was fitted on all rounds but those of fold k.
+        Model k is fitted on all rounds except fold k.
     predictions : ndarray of float64, shape (n, a)
-        Expected reward of each candidate by the model of the round's own fold; 0 where there is no candidate.
+        Expected reward of each candidate by the model of the fold of the round; 0 for padding.
     features : ndarray of float64, shape (n, d)
-        Of what was shown.
+        Features of the displayed items.
     """
 
     fold: NDArray[np.int64]
@@ -162,18 +163,18 @@ class CrossFit:
 
 
 def cross_fit(rounds: Rounds, *, folds: int = 5, seed: int = 7, penalty: float = PENALTY) -> CrossFit:
-    """Fit reward models in the way of cross-fitting.
+    """Fit reward models by cross-fitting.
 
     Parameters
     ----------
     rounds
-        The log; rewards of 0 and 1 alone get a logistic regression, others a ridge regression.
+        The log; binary rewards get a logistic regression, others a ridge regression.
     folds
-        Parts that shoppers are dealt to.
+        Number of folds; users are assigned to folds at random.
     seed
-        Of the dealing.
+        Seed of that assignment.
     penalty
-        Of half the squared coefficients, but of constants.
+        Factor of half the squared coefficients, constants excepted.
 
     References
     ----------

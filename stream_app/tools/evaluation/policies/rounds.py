@@ -1,4 +1,4 @@
-"""Logged rounds: what was shown, with which propensity, and what it earned."""
+"""Logged rounds: displayed items, propensities and rewards."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -10,65 +10,65 @@ from numpy.typing import NDArray
 from stream_app.errors import UserError
 
 NO_CANDIDATE: Final = -1
-"""Fills the rows of rounds that have fewer candidates than the widest."""
+"""Padding of rounds with fewer candidates than the largest."""
 
 BATCH_SIZE: Final = 1024
-"""Rounds whose features are in memory at a time."""
+"""Rounds whose features are in memory at the same time."""
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int32]
 
 
 class Design(Protocol):
-    """The features that a reward model sees."""
+    """Features for a reward model."""
 
     @property
     def width(self) -> int:
-        """Features of one candidate, constants among them."""
+        """Number of features of a candidate, constants included."""
 
     @property
     def constants(self) -> int:
-        """The first so many features say nothing of the candidate, only of its place."""
+        """Number of leading features that depend on the position alone, not on the candidate."""
 
     def candidate_features(self, rows: NDArray[np.int64]) -> Floats:
-        """Features of every candidate of some rounds, each at the place of its round.
+        """Features of every candidate of the given rounds, at the position of the round.
 
         Parameters
         ----------
         rows : ndarray of int64, shape (m,)
-            Rounds.
+            Indices of rounds.
 
         Returns
         -------
         ndarray of float64, shape (m, a, width)
-            Anything where there is no candidate.
+            Undefined for padding.
         """
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rounds:
-    """A log of n rounds: in each, a policy put one of at most a candidates in a place of a list.
+    """A log of n rounds: in each, a policy put one of at most a candidates at a position of a list.
 
     Attributes
     ----------
     names
         Item ids.
     candidates : ndarray of int32, shape (n, a)
-        Indices into `names`; rows are filled up with `NO_CANDIDATE`.
+        Indices into `names`, padded with `NO_CANDIDATE`.
     chosen : ndarray of int32, shape (n,)
-        The column of the candidate that was shown.
+        Column of the displayed candidate.
     positions : ndarray of int32, shape (n,)
-        The place, from 0.
+        Position, from 0.
     propensities : ndarray of float64, shape (n,)
-        Chance that the logging policy put it there.
+        Probability that the logging policy put it there.
     rewards : ndarray of float64, shape (n,)
-        What it earned.
+        Reward of the round.
     groups : ndarray of int64, shape (n,)
-        Rounds that may depend on each other (of one shopper) have the same number.
+        Rounds of a user, which may depend on each other, have the same number.
     policies : tuple of str
-        Names of the policies that chose.
+        Names of the logging policies.
     policy : ndarray of int32, shape (n,)
-        The policy of each round, an index into `policies`.
+        Policy of each round, an index into `policies`.
     design
         Features of the candidates.
     """
@@ -89,12 +89,12 @@ class Rounds:
 
     @property
     def items(self) -> Integers:
-        """The item shown in each round, shape (n,)."""
+        """Displayed item of each round, shape (n,)."""
         return self.candidates[np.arange(len(self)), self.chosen]
 
     @property
     def n_positions(self) -> int:
-        """Places of the longest list."""
+        """Number of positions of the longest list."""
         return int(self.positions.max()) + 1
 
     @property
@@ -103,7 +103,7 @@ class Rounds:
         return bool(np.isin(self.rewards, (0.0, 1.0)).all())
 
     def select(self, rows: NDArray[np.int64]) -> "Rounds":
-        """Some of the rounds."""
+        """Select rounds by their indices."""
         return replace(
             self,
             candidates=self.candidates[rows],
@@ -117,30 +117,30 @@ class Rounds:
         )
 
     def batches(self) -> Iterator[tuple[NDArray[np.int64], Floats]]:
-        """All rounds with the features of their candidates, `BATCH_SIZE` of them at a time."""
+        """Iterate over all rounds with the features of their candidates, `BATCH_SIZE` at a time."""
         for start in range(0, len(self), BATCH_SIZE):
             rows = np.arange(start, min(start + BATCH_SIZE, len(self)))
             yield rows, self.design.candidate_features(rows)
 
     def chosen_features(self) -> Floats:
-        """Features of what was shown, shape (n, width)."""
+        """Features of the displayed items, shape (n, width)."""
         result = np.empty((len(self), self.design.width))
         for rows, features in self.batches():
             result[rows] = features[np.arange(len(rows)), self.chosen[rows]]
         return result
 
     def split(self, share: float) -> "tuple[Rounds, Rounds]":
-        """The rounds of the groups that came first, and the rest.
+        """Split into the rounds of the first groups, by their first round, and the others.
 
         Parameters
         ----------
         share
-            Of the groups, in the first part.
+            Share of the groups in the first part.
 
         Raises
         ------
         UserError
-            If a part would be empty.
+            If a part is empty.
         """
         _, first, group_indices = np.unique(self.groups, return_index=True, return_inverse=True)
         order = np.empty(len(first), np.int64)
@@ -148,14 +148,14 @@ class Rounds:
         in_first_part = order[group_indices] < round(share * len(first))
         if not in_first_part.any() or in_first_part.all():
             raise UserError(
-                f"{len(first)} shoppers are too few to learn a policy from a part and evaluate it on the rest."
+                f"{len(first)} users are too few to learn a policy from a part and evaluate it on the rest."
             )
         return self.select(np.flatnonzero(in_first_part)), self.select(np.flatnonzero(~in_first_part))
 
 
 @dataclass(frozen=True)
 class _DesignSubset:
-    """The design of some rounds of another."""
+    """The design of a selection of rounds."""
 
     base: Design
     rows: NDArray[np.int64]
@@ -174,20 +174,20 @@ class _DesignSubset:
 
 @dataclass(frozen=True, kw_only=True)
 class ListDesign:
-    """Features of the candidates of lists, and the place.
+    """Features of the candidates of lists, and the position.
 
-    Columns: one a place (of all places the log has), then the features.
+    Columns: one per position of the log, then the features.
 
     Attributes
     ----------
     features : ndarray of float32, shape (lists, a, d)
-        Of each candidate of each list.
+        Features of each candidate of each list.
     lists : ndarray of int64, shape (n,)
-        The list of each round.
+        List of each round.
     positions : ndarray of int32, shape (n,)
-        The place of each round.
+        Position of each round.
     n_positions
-        Places of the longest list.
+        Number of positions of the longest list.
     """
 
     features: NDArray[np.float32]
@@ -197,16 +197,16 @@ class ListDesign:
 
     @property
     def width(self) -> int:
-        """Places and features."""
+        """Number of positions and features."""
         return self.n_positions + int(self.features.shape[2])
 
     @property
     def constants(self) -> int:
-        """Places."""
+        """Number of positions."""
         return self.n_positions
 
     def candidate_features(self, rows: NDArray[np.int64]) -> Floats:
-        """Features of every candidate of some rounds, shape (m, a, width)."""
+        """Features of every candidate of the given rounds, shape (m, a, width)."""
         features_of_lists = self.features[self.lists[rows]]
         result = np.zeros((len(rows), features_of_lists.shape[1], self.width))
         result[np.arange(len(rows)), :, self.positions[rows]] = 1.0

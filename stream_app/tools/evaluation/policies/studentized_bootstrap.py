@@ -1,4 +1,4 @@
-"""Confidence intervals of estimates and of their differences, by resampling shoppers."""
+"""Confidence intervals of estimates and their differences, by resampling users."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -10,24 +10,24 @@ from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
 from stream_app.tools.evaluation.policies.rounds import Floats
 
 LEVEL: Final = 0.95
-_BATCH: Final = 64  # resamples drawn at a time: bounds the memory
+_BATCH: Final = 64  # resamples at a time: bounds the memory
 
 
 class StudentizedBootstrap:
-    """Symmetric bootstrap-t intervals from influences, resampling whole shoppers.
+    """Symmetric bootstrap-t intervals from influences; resamples whole users.
 
-    An estimate's error over its standard error is taken to be distributed as the resampled mean of influences over
-    *its* standard error. With rare rewards and uneven weights a resample with few large terms has a small standard
-    error, too: that widens the interval where percentiles, which `Bootstrap` takes, are too short.
+    The error of an estimate over its standard error is assumed to have the distribution of the resampled mean of
+    influences over the standard error of the resample. With rare rewards and uneven weights, a resample with few
+    large terms has a small standard error, too: this widens the interval where a percentile bootstrap is too short.
 
     Parameters
     ----------
     groups : ndarray of int64, shape (n,)
-        The shopper of each round.
+        User of each round.
     resamples
-        Times that shoppers are drawn, with replacement, as many as there are.
+        Number of resamples.
     seed
-        Of the draws.
+        Seed of the resamples.
 
     References
     ----------
@@ -36,7 +36,7 @@ class StudentizedBootstrap:
 
     Examples
     --------
-    A hundred shoppers with one round each, 30 clicks; the textbook's interval is .30 ± .09:
+    A hundred users with one round each, 30 clicks; the normal interval is .30 ± .09:
 
     >>> clicks = (np.arange(100) < 30).astype(float)
     >>> [results] = StudentizedBootstrap(np.arange(100)).intervals([0.3], (clicks - 0.3)[:, None])
@@ -51,29 +51,29 @@ class StudentizedBootstrap:
         self._seed = seed
 
     def standard_errors(self, influences: Floats) -> Floats:
-        """Standard errors, shape (m,), of estimates whose influences are the columns; NaN with a single shopper.
+        """Standard errors of estimates, shape (m,); NaN with a single user.
 
         Parameters
         ----------
         influences : ndarray of float64, shape (n, m)
-            One row a round, one column an estimate.
+            One row per round, one column per estimate.
         """
         return self._standard_errors(self._sums(influences)) / len(influences)
 
     def intervals(
         self, values: Sequence[float], influences: Floats, biases: Sequence[float] | None = None
     ) -> list[ConfidenceInterval]:
-        """Intervals of estimates.
+        """Compute 95 % intervals of estimates.
 
         Parameters
         ----------
         values
             The m estimates.
         influences : ndarray of float64, shape (n, m)
-            One row a round, one column an estimate.
+            One row per round, one column per estimate.
         biases
-            What each may be off to one side; the interval is widened so that it still covers then, as Armstrong and
-            Kolesár (Optimal inference in a class of regression models, Econometrica 2018) do. None: nothing.
+            Bounds of the bias of each estimate; intervals are widened to cover them (Armstrong, Kolesár: Optimal
+            inference in a class of regression models, Econometrica 2018). None for 0.
         """
         sums = self._sums(influences)
         standard_errors = self._standard_errors(sums)
@@ -88,7 +88,7 @@ class StudentizedBootstrap:
             totals = counts @ sums
             sum_of_squares = counts @ sums**2 - totals**2 / max(self._n_groups, 1)
             error = np.sqrt(np.maximum(sum_of_squares, 0.0) * self._n_groups / max(self._n_groups - 1, 1))
-            # a resample without spread says nothing of a spread
+            # a resample without variance has no t statistic
             t_statistics[start : start + len(counts)] = np.divide(
                 totals, error, out=np.full_like(totals, np.nan), where=error > 1e-12 * standard_errors
             )
@@ -109,14 +109,14 @@ class StudentizedBootstrap:
         return results
 
     def _sums(self, influences: Floats) -> Floats:
-        """Influences by shopper, shape (shoppers, m)."""
+        """Sums of the influences by user, shape (users, m)."""
         sums = np.empty((self._n_groups, influences.shape[1]))
         for column, each in enumerate(influences.T):
             sums[:, column] = np.bincount(self._groups, weights=each, minlength=self._n_groups)
         return sums
 
     def _standard_errors(self, sums: Floats) -> Floats:
-        """Standard error of each column's sum."""
+        """Standard error of the sum of each column."""
         if self._n_groups < 2:
             return np.full(sums.shape[1], np.nan)
         standard_errors: Floats = np.sqrt(self._n_groups) * sums.std(axis=0, ddof=1)

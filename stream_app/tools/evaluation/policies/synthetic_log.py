@@ -1,4 +1,4 @@
-"""A synthetic log with known truth: what estimators are tested on."""
+"""Synthetic logs with a known truth, for tests of the estimators."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple
@@ -13,7 +13,7 @@ _TARGET_WEIGHTS: Final = np.array((0.8, -0.5, 0.2, 0.3, 0.0))
 
 
 class SyntheticLog(NamedTuple):
-    """A log and what only its maker knows.
+    """A log and its truth.
 
     Attributes
     ----------
@@ -22,7 +22,7 @@ class SyntheticLog(NamedTuple):
     target : ndarray of float64, shape (n, candidates)
         The target's probability of each candidate.
     expected
-        What the target would earn a round, on average over the clicks, in just these contexts.
+        Expected reward of the target per round in these contexts.
     """
 
     rounds: Rounds
@@ -32,24 +32,24 @@ class SyntheticLog(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticScenario:
-    """Shoppers who look at lists drawn by a softmax policy and click by a logistic function of the features.
+    """Users who see lists of a softmax policy and click by a logistic function of the features.
 
-    A shopper's list has `n_positions` places. Each of its candidates has 5 features, standard normal; the same for
-    each place, so the rounds of one shopper depend on each other. Log-odds of a click: -`rarity`, less half a unit a
-    place down, plus taste times features, plus `curvature` x (the square of the second feature - 1), which no reward
-    model here can express. Logging and target policy put a candidate in a place with a chance proportional to
+    The list of a user has `n_positions` positions. Each candidate has 5 standard normal features, the same at each
+    position, so the rounds of a user depend on each other. Log-odds of a click: -`rarity`, less 0.5 a position, plus
+    weights times features, plus `curvature` x (the square of the second feature - 1), which no reward model here can
+    express. Logging and target policy put a candidate at a position with a probability proportional to
     exp(`inverse_temperature` x weights times features), with different weights.
 
     Attributes
     ----------
     users, n_positions, candidates
-        Sizes.
+        Sizes of a log.
     rarity
-        The less, the more clicks.
+        Larger values give fewer clicks.
     inverse_temperature
-        How far policies are from uniform, and so from each other.
+        Distance of the policies from uniform, and from each other.
     curvature
-        How wrong the reward model's class is; 0: right.
+        Misspecification of the reward model; 0 for none.
     """
 
     users: int = 1500
@@ -60,19 +60,19 @@ class SyntheticScenario:
     curvature: float = 0.0
 
     def truth(self, seed: int, n_logs: int = 100) -> float:
-        """The target's expected reward of a round, by averaging over the contexts of many logs.
+        """Expected reward of the target per round, averaged over the contexts of many logs.
 
         Parameters
         ----------
         seed
-            Of the first log.
+            Seed of the first log.
         n_logs
-            Logs; the error shrinks with their square root.
+            Number of logs.
         """
         return float(np.mean([self.sample_log(seed + each).expected for each in range(n_logs)]))
 
     def sample_log(self, seed: int) -> SyntheticLog:
-        """A log."""
+        """Sample a log."""
         rng = np.random.default_rng(seed)
         features = rng.normal(size=(self.users, self.candidates, len(_REWARD_WEIGHTS))).astype(np.float32)
         lists = np.repeat(np.arange(self.users), self.n_positions)

@@ -1,4 +1,4 @@
-"""Policies to ask about: each gives, for every logged round, the probability of each candidate at that place."""
+"""Target policies: the probability of each candidate at the position of each logged round."""
 
 from typing import Final, NamedTuple
 
@@ -8,18 +8,18 @@ from stream_app.tools.evaluation.policies.reward_models import RewardModel
 from stream_app.tools.evaluation.policies.rounds import Floats, Rounds
 
 DRAWS: Final = 100
-"""Orders that a softmax policy is a mixture of, each round its own."""
+"""Sampled orders that estimate the propensities of a softmax policy."""
 
 
 class TargetProbabilities(NamedTuple):
-    """A target policy on a log.
+    """Probabilities of a target policy on a log.
 
     Attributes
     ----------
     probabilities : ndarray of float64, shape (n, a)
-        Of each candidate in each round; a row sums to 1 less what is `out_of_support`.
+        Probability of each candidate in each round; a row sums to 1 less the part out of support.
     out_of_support
-        Mean probability of items that are no candidates of their round, of which the log cannot tell.
+        Mean probability of items that are not candidates of the round.
     """
 
     probabilities: Floats
@@ -27,22 +27,22 @@ class TargetProbabilities(NamedTuple):
 
 
 def uniform(rounds: Rounds) -> TargetProbabilities:
-    """Every candidate is as likely."""
+    """All candidates are equally likely."""
     is_candidate = rounds.candidates >= 0
     return TargetProbabilities(is_candidate / is_candidate.sum(axis=1, keepdims=True))
 
 
 def frequencies(rounds: Rounds, other: Rounds) -> TargetProbabilities:
-    """What another log showed at the place, as often as it did, whoever the shopper was.
+    """Frequencies of the items at each position of another log, independent of the user.
 
-    That is the other log's policy where it looks at no shopper, averaged over the time of that log.
+    This is the policy of the other log if it is not personalized, averaged over the time of that log.
 
     Parameters
     ----------
     rounds
-        The log to be evaluated on.
+        The log of the evaluation.
     other
-        The log of the target policy. A place that it does not have is answered by all its places.
+        The log of the target policy. A position that it does not have gets the frequencies of all positions.
     """
     n_positions = max(rounds.n_positions, other.n_positions)
     counts = np.zeros((n_positions, len(other.names)))
@@ -57,14 +57,14 @@ def frequencies(rounds: Rounds, other: Rounds) -> TargetProbabilities:
 
 
 def greedy(rounds: Rounds, model: RewardModel) -> TargetProbabilities:
-    """The candidates in the order of their expected rewards: a place holds one of them for sure.
+    """The candidates in the order of their expected rewards, deterministic.
 
     Parameters
     ----------
     rounds
-        The log to be evaluated on.
+        The log of the evaluation.
     model
-        Fitted on other rounds, or the policy knows the answers.
+        Fitted on other rounds: otherwise the policy has seen the rewards.
     """
     probabilities = np.zeros(rounds.candidates.shape)
     for rows, features in rounds.batches():
@@ -75,20 +75,20 @@ def greedy(rounds: Rounds, model: RewardModel) -> TargetProbabilities:
 
 
 def softmax(rounds: Rounds, model: RewardModel, *, temperature: float, seed: int) -> TargetProbabilities:
-    """Candidates drawn one after the other, place by place, in proportion to exp(score / temperature).
+    """Candidates drawn position by position, without replacement, in proportion to exp(score / temperature).
 
-    The chance of a candidate at a place is that among `DRAWS` seeded orders, one of which such a policy would take.
+    The probability of a candidate at a position is its frequency in `DRAWS` sampled orders.
 
     Parameters
     ----------
     rounds
-        The log to be evaluated on.
+        The log of the evaluation.
     model
         Fitted on other rounds.
     temperature
-        In standard deviations of the scores.
+        Temperature, in standard deviations of the scores.
     seed
-        Of the draws.
+        Seed of the orders.
 
     References
     ----------

@@ -69,9 +69,9 @@ def test_the_limit_keeps_the_first_rows(tmp_path: Path) -> None:
     ("old", "new", "message"),
     [
         ("propensity_score", "pscore", "no column 'propensity_score'"),
-        (",0.2,", ",0,", r"some.csv.gz:3: propensity_score 0 is no probability above 0"),
-        (",0.2,", ",1.2,", "propensity_score 1.2 is no probability"),
-        (",3,1,", ",3,yes,", r"some.csv.gz:3: click 'yes' is no number"),
+        (",0.2,", ",0,", r"some.csv.gz:3: propensity_score 0 is not a probability above 0"),
+        (",0.2,", ",1.2,", "propensity_score 1.2 is not a probability"),
+        (",3,1,", ",3,yes,", r"some.csv.gz:3: click 'yes' is not a number"),
         ("7,3,1", "9,3,1", r"some.csv.gz:3: item_id '9' is not in .*items.csv"),
         ("0.25,0.75", "0.25", r"some.csv.gz:2: 8 columns where the header has 9"),
     ],

@@ -67,9 +67,7 @@ def test_evaluation_writes_tables_verdict_report_and_plot(
         assert estimate["value"]["low"] < 0.7 * 0.3 + 0.3 * 0.05 < estimate["value"]["high"]
         assert estimate["difference"]["low"] > 0
     assert informed["verdict"]["finding"] == "better"
-    assert re.search(
-        r"^knows: better than the policy that wrote the log: difference \+0\.\d+", printed, re.MULTILINE
-    )
+    assert re.search(r"^knows: better than the logging policy: difference \+0\.\d+", printed, re.MULTILINE)
     assert re.search(r"truth: its own log +0\.2\d+ \(", printed)
     assert re.search(r"^chance +2,000 +2,000 +\d+ +0\.1\d+ \(", printed, re.MULTILINE)
     assert (folder / "out.png").read_bytes().startswith(PNG)
