@@ -73,9 +73,9 @@ def test_small_closed_loop_compares_policies_on_generated_shops(tmp_path: Path) 
     lifts = {
         (each["policy"], each["against"]): each["lift"]
         for each in report_json["pairs"]
-        if each["figure"] == "clicks"
+        if each["metric"] == "clicks"
     }
     assert lifts["fixed", "popularity"]["low"] < lifts["fixed", "popularity"]["mean"]
-    for name in ("thompson over fixed", "tastes change", "regret a list"):
+    for name in ("thompson over fixed", "preferences shift", "regret per list"):
         assert name in output
     assert leftovers == []

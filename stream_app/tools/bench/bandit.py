@@ -1,7 +1,7 @@
-"""``python -m stream_app.tools.bench.bandit``: the policies beside River's, on its environments and a linear one.
+"""``python -m stream_app.tools.bench.bandit``: the policies compared with River's, on bandit environments.
 
-Everything in one run: regret with 95 % intervals over the seeds, steps a second, and what a decision and an update
-cost at the size the ranker uses them. As a table and as ``build/bandit.json``.
+One run measures regret with 95 % intervals over the seeds, steps per second, and the latency of decisions and updates
+at the size that the ranker uses. Output is a table and ``build/bandit.json``.
 """
 
 import json
@@ -35,34 +35,34 @@ from stream_app.tools.progress import UpdateProgress, progress_bars
 CANDIDATES: Final = 200
 FEATURES: Final = 20
 SLATE_SIZE: Final = 20
-"""Of the decisions that are timed."""
+"""Length of the slates whose latency is measured."""
 
 LOOP_RUNS: Final = 20
-"""Runs of a compiled loop a seed, which alone would be over too soon to be timed."""
+"""Runs of a compiled loop per seed; a single one is too short to be timed."""
 
 LOOP_POLICY_ONLY: Final = "compiled loop, policy alone"
-"""Names, in the report, the first policy of ours played in machine code, less the time of the problem."""
+"""Entry of the report: the first Headrace policy in a compiled loop, without the time of the environment."""
 
 LOOP_WITH_PROBLEM: Final = "compiled loop, with the problem"
-"""Names the same runs, with all of their time."""
+"""Entry of the report: the same runs with all of their time."""
 
 
 def measure_regret(seeds: int, update_progress: UpdateProgress) -> dict[str, Any]:
-    """Run each entrant on each environment; all of them in turn a seed, since the machine's pace changes.
+    """Run each agent on each environment; all agents in turn for each seed, since the speed of the machine varies.
 
     Parameters
     ----------
     seeds
-        Runs of each; the same problems for all entrants.
+        Runs of each agent; the seeds are the same for all agents.
     update_progress
-        Told the runs done.
+        Called with the number of runs done.
 
     Returns
     -------
     dict
-        By environment and entrant: ``regret`` (mean and 95 % interval), ``steps_per_second`` (median; time in the
-        policy alone, but for `LOOP_WITH_PROBLEM`), and for ours ``against`` each of River's: the interval of the
-        difference, paired by seed, and the median of the ratios of the steps a second, paired alike.
+        By environment and agent: ``regret`` (mean and 95 % interval), ``steps_per_second`` (median; time in the
+        policy alone, except `LOOP_WITH_PROBLEM`), and for Headrace's ``versus_river`` by agent of River: the interval
+        of the difference and the median ratio of the steps per second, both paired by seed.
     """
     n_done = 0
     results: dict[str, Any] = {}
@@ -90,7 +90,7 @@ def measure_regret(seeds: int, update_progress: UpdateProgress) -> dict[str, Any
 
 
 def _run(run: BanditEnvironment, agent: BenchAgent, steps: int) -> tuple[float, float]:
-    """Regret, and steps a second of the policy alone."""
+    """Regret, and steps per second of the policy alone."""
     policy_ns = 0
     for _ in range(steps):
         features, context = run.features, run.context
@@ -105,10 +105,10 @@ def _run(run: BanditEnvironment, agent: BenchAgent, steps: int) -> tuple[float, 
 
 
 def _run_loop(environment: str, seed: int, steps: int) -> tuple[float, float, float]:
-    """Mean regret of the runs in machine code, and steps a second of the policy alone and with the problem.
+    """Mean regret of the compiled runs, and steps per second of the policy alone and with the environment.
 
-    The time of the problem is that of the same loop without the policy, each run beside its own; of both the median
-    counts, since the machine may turn to others in the middle of a run.
+    The time of the environment is that of the same loop without the policy, measured after each run. Both times are
+    medians, since other processes may interrupt a run.
     """
     regrets, loop_seconds, problem_seconds = np.zeros((3, LOOP_RUNS))
     for repeat in range(LOOP_RUNS):
@@ -122,7 +122,7 @@ def _run_loop(environment: str, seed: int, steps: int) -> tuple[float, float, fl
 
 
 def _play_loop(environment: str, seed: int, steps: int, *, with_policy: bool) -> float:
-    """Regret of a run in machine code on a problem of the same kind."""
+    """Regret of a compiled run on an environment of the same kind."""
     rng = np.random.default_rng(seed)
     if environment == "LinearProblem":
         weights = rng.normal(size=LinearProblem.n_features) / math.sqrt(LinearProblem.n_features)
@@ -206,7 +206,7 @@ def measure(seeds: int, console: Console) -> dict[str, Any]:
     Raises
     ------
     UserError
-        If River's environments are not there.
+        If River's environments are not installed.
     """
     try:
         import gymnasium  # noqa: F401, PLC0415 - optional, and River hides its environments without it
@@ -232,13 +232,15 @@ def measure(seeds: int, console: Console) -> dict[str, Any]:
 
 
 def _tables(results: dict[str, Any]) -> list[Table]:
-    regret = Table("environment", "policy", "regret", "95 % interval", "steps/s", "against River", box=None)
+    regret = Table("environment", "policy", "regret", "95 % interval", "steps/s", "versus River", box=None)
     for number in (2, 3, 4):
         regret.columns[number].justify = "right"
     for environment, each in results["environments"].items():
         for name, entry in each["agents"].items():
             regret.add_row(environment, name, *_cells(entry), _river_comparison(entry))
-    latency = Table("policy, µs (p50)", "decision", "after an update", "seen, an item", "reward", box=None)
+    latency = Table(
+        "policy, µs (p50)", "decision", "after an update", "impression of an item", "reward", box=None
+    )
     for column in latency.columns[1:]:
         column.justify = "right"
     for name, times in results["latency"]["policies"].items():
@@ -268,11 +270,11 @@ def _river_comparison(entry: dict[str, Any]) -> str:
 
 def bench(
     seeds: Annotated[int, typer.Option(help="Runs of each policy on each environment.", min=2)] = 20,
-    report: Annotated[Path, typer.Option(help="Where the figures are written.")] = Path("build/bandit.json"),
+    report: Annotated[Path, typer.Option(help="Write all results here.")] = Path("build/bandit.json"),
 ) -> None:
-    """Compare the bandit policies with River's: regret, steps a second, and what a decision costs.
+    """Compare the bandit policies with River's: regret, steps per second, and the latency of a decision.
 
-    Regrets do not depend on the machine; of the times, compare ratios.
+    Regret does not depend on the machine; of the times, compare ratios.
     """
     console = Console(width=None if sys.stdout.isatty() else 180)
     results = measure(seeds, console)
@@ -285,7 +287,7 @@ def bench(
 
 
 def main() -> None:
-    """Run; an error for people becomes one sentence."""
+    """Run the command; print a `UserError` as one sentence."""
     try:
         typer.run(bench)
     except UserError as error:

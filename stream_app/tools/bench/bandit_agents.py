@@ -1,4 +1,4 @@
-"""The policies that are compared: River's, and ours through the calls that the ranker makes."""
+"""The agents that are compared: River's policies, and Headrace's through the calls that the ranker makes."""
 
 import math
 from collections.abc import Callable
@@ -17,19 +17,19 @@ _FIRST_POSITION: Final = np.zeros(1, np.int32)
 
 
 class BenchAgent(Protocol):
-    """A policy at work on one problem."""
+    """A policy on one environment."""
 
     def pull(self, features: Features, context: dict[int, float] | None) -> int:
         """Choose an arm."""
         ...
 
     def update(self, arm: int, reward: float) -> None:
-        """Learn what came of it."""
+        """Learn the reward of the arm."""
         ...
 
 
 class RiverBandit:
-    """A policy of River that knows the arms apart and no context."""
+    """A policy of River without a context."""
 
     def __init__(self, policy: Any, arms: int) -> None:
         self._policy = policy
@@ -40,12 +40,12 @@ class RiverBandit:
         return int(self._policy.pull(self._arms))
 
     def update(self, arm: int, reward: float) -> None:
-        """Learn what came of it."""
+        """Learn the reward of the arm."""
         self._policy.update(arm, reward)
 
 
 class RiverContextualBandit:
-    """A policy of River that sees a context; a 1 where there is none."""
+    """A contextual policy of River; without a context the context is a constant 1."""
 
     def __init__(self, policy: Any, arms: int) -> None:
         self._policy = policy
@@ -58,19 +58,19 @@ class RiverContextualBandit:
         return int(self._policy.pull(self._arms, self._context))
 
     def update(self, arm: int, reward: float) -> None:
-        """Learn what came of it."""
+        """Learn the reward of the arm."""
         self._policy.update(arm, self._context, reward)
 
 
 class HeadraceBandit:
-    """A policy of `stream_app.bandit`, one place, each step a decision, a showing and a reward.
+    """A policy of `stream_app.bandit` with one position; each step is a decision, an impression and a reward.
 
     Parameters
     ----------
     policy, arms
         The policy and the number of arms.
     by_hash_only
-        Whether the arms are told apart by their hashes alone: their one feature is a 1.
+        Whether arms differ in their hashes alone: their one feature is a constant 1.
     """
 
     def __init__(self, policy: Policy, arms: int, *, by_hash_only: bool) -> None:
@@ -88,7 +88,7 @@ class HeadraceBandit:
         return int(self._policy.decide(self._features, 1, self._step, self._items).order[0])
 
     def update(self, arm: int, reward: float) -> None:
-        """Learn what came of it."""
+        """Learn the reward of the arm."""
         now = float(self._step)
         self._policy.observe_impressions(
             self._features[arm : arm + 1], _FIRST_POSITION, now, self._items[arm : arm + 1]
@@ -171,4 +171,4 @@ BENCH_AGENTS: Final[dict[str, dict[str, AgentFactory]]] = {
         ),
     },
 }
-"""By problem and name: the maker of an entrant, from a seed."""
+"""Factories of agents from a seed, by environment and name."""

@@ -1,4 +1,4 @@
-"""The bandit problems that the policies are compared on: two of River's, and a linear one."""
+"""The environments that policies are compared on: two of River's, and a linear one."""
 
 from typing import Any, Final, Protocol
 
@@ -13,16 +13,16 @@ RIVER_NEEDED: Final = (
 
 
 class BanditEnvironment(Protocol):
-    """One run of a problem.
+    """One run of an environment.
 
     Attributes
     ----------
     features : ndarray of float32, shape (arms, features)
-        Of the arms, at this step.
+        Features of the arms at this step.
     context
-        The same for policies that know the arms apart and see one context for all; None where there is none.
+        Context of all arms, for policies with a model per arm; None without a context.
     regret
-        What the best policy would have in expectation, less what the pulls had.
+        Expected reward of the best policy less that of the pulls.
     """
 
     features: Features
@@ -30,7 +30,7 @@ class BanditEnvironment(Protocol):
     regret: float
 
     def pull(self, arm: int) -> float:
-        """Pull an arm; the next step begins."""
+        """Pull an arm and start the next step."""
         ...
 
 
@@ -44,7 +44,7 @@ class TenArmedTestbed:
 
         self._env = envs.KArmedTestbed(10)
         self._env.reset(seed=seed)
-        # the environment does not tell them otherwise
+        # the environment has no public attribute for them
         self._means: list[float] = self._env._actual_rewards  # noqa: SLF001
         self.features: Features = np.eye(10, dtype=np.float32)
         self.context: dict[int, float] | None = None
@@ -57,9 +57,9 @@ class TenArmedTestbed:
 
 
 class CandyCaneProblem:
-    """River's candy cane contest: a hundred machines, each pull of one lowers its chance by 3 %.
+    """River's candy cane contest: a hundred arms; each pull lowers the reward probability of the arm by 3 %.
 
-    The best policy knows the chances and pulls the largest.
+    The best policy pulls the arm with the largest true probability.
     """
 
     steps: Final = 2_000
@@ -87,9 +87,9 @@ class CandyCaneProblem:
 
 
 class LinearProblem:
-    """Shoppers and items of 12 traits, 20 items: a reward is normal around θ · (shopper * item), θ unknown.
+    """Users and 20 items with 12 features: a reward is normal around θ · (user * item), with θ unknown.
 
-    A policy that keeps weights for each item by itself can learn it too, from the shopper alone.
+    A policy with a weight vector per item can learn it, too, from the features of the user alone.
     """
 
     steps: Final = 1_000
@@ -124,4 +124,4 @@ ENVIRONMENTS: Final[dict[str, Any]] = {
     "CandyCaneContest": CandyCaneProblem,
     "LinearProblem": LinearProblem,
 }
-"""The problems, by the name they have in the report."""
+"""The environments, by their name in the report."""

@@ -1,11 +1,8 @@
-"""Whole runs in machine code: what the policies do at a step, in a loop that draws the rewards too.
+"""Compiled runs: the kernels of the policies in a loop that samples the rewards, too.
 
-What a step costs without the calls from Python, as where a simulator or a sweep plays millions of them. Nothing is
-allocated within the loops. Not cached on disk: the kernels come from other files, whose changes the cache would not
-notice.
-
-With `model_set_with_learner` false the arms are pulled in turn and nothing is learned: the time that is left is the
-problem's.
+They measure the cost of a step without calls from Python, as in a simulator that runs millions of steps. The loops
+allocate nothing. With `with_policy` false the arms are pulled in turn and nothing is learned: the remaining time is
+that of the environment.
 """
 
 import math
@@ -21,7 +18,7 @@ from stream_app.models.kernels.jit import SUMS, jit
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def _update_shape(arm: int, sums: Any, prior: ItemPrior, shapes: Any) -> None:
-    """Write what the draws of an arm need: its mean and deviation, or what `beta` takes."""
+    """Write the parameters of the samples of an arm: mean and standard deviation, or those of `beta`."""
     trials, reward_sum = item_posterior(1.0, arm, sums, 1.0, prior)
     if prior.gaussian:
         shapes[arm, 0] = reward_sum / trials
@@ -41,9 +38,20 @@ def play_arms(
     seed: int,
     with_policy: bool,
 ) -> float:
-    """Play `item_thompson` on arms whose means fall by `decay` a pull; return the regret.
+    """Run `item_thompson` on arms whose means are multiplied by `decay` per pull; return the regret.
 
-    What the draws need of an arm is made anew for the arm that was pulled only.
+    Parameters
+    ----------
+    means : ndarray of float64, shape (arms,)
+        Mean rewards at the start.
+    decay
+        Factor of the mean of an arm per pull.
+    prior
+        Prior of each arm; `noise` is the standard deviation of Gaussian rewards, too.
+    steps, seed
+        Number of steps; seed of samples and rewards.
+    with_policy
+        Whether the policy chooses and learns.
     """
     random = seeded(np.uint64(seed))
     best = means.copy()
@@ -84,7 +92,7 @@ def play_arms(
 def _decide(
     features: Any, lower: Any, whitened_mean: Any, noise: float, random: RandomState, sampled: Any
 ) -> int:
-    """The best arm by one weighting drawn from the posterior."""
+    """The best arm by a weight vector sampled from the posterior."""
     for i in range(len(whitened_mean)):
         sampled[i] = whitened_mean[i] + noise * normal(random)
     solve_transposed(lower, sampled)
@@ -102,10 +110,23 @@ def _decide(
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def play_linear(weights: Any, items: Any, noise: float, steps: int, seed: int, with_policy: bool) -> float:
-    """Play `thompson` on the linear problem; return the regret.
+    """Run `thompson` on the linear environment; return the regret.
 
-    Each showing has its reward at once and nothing decays, so the posterior is kept by `cholesky_rank_one_update`
-    and not made anew from the sums.
+    Each impression has its reward at once and nothing decays, so the posterior is updated by
+    `cholesky_rank_one_update` in place of a factorization of the sums.
+
+    Parameters
+    ----------
+    weights : ndarray of float64, shape (d,)
+        True weights.
+    items : ndarray of float64, shape (arms, d)
+        Features of the arms.
+    noise
+        Standard deviation of the rewards.
+    steps, seed
+        Number of steps; seed of users, samples and rewards.
+    with_policy
+        Whether the policy chooses and learns.
     """
     arms, d = items.shape
     random = seeded(np.uint64(seed))

@@ -1,9 +1,9 @@
 """Click-through and conversion of policies in a closed loop, over disjoint tenths of a log or generated shops.
 
-For each part (a tenth, or a shop of another seed) and each arm ``headrace simulate`` is run on servers of its own:
-the same shoppers, as patient, read the lists of that arm's policy through the real broker and Redis. So two arms are
-compared part by part. All shoppers of a part share what was learned from them, so that the part, not the shopper, is
-what intervals count.
+For each part (a tenth, or a shop of another seed) and each arm, ``headrace simulate`` runs on servers of its own: the
+same users, with the same patience, read the lists of that arm's policy through the real broker and Redis. Arms are
+compared part by part. The users of a part share the models that learn from them, so intervals are over parts, not
+users.
 """
 
 import itertools
@@ -37,7 +37,7 @@ ARMS: Final[dict[str, dict[str, object]]] = {
     "fixed": {"policies": {"fixed": 1.0}},
     "thompson": {"policies": {"thompson": 1.0}},
 }
-"""Settings of each arm: the popularity page, the fused order as it is, and Thompson sampling on it."""
+"""Settings of each arm: the popularity list, the fused order, and Thompson sampling on the fused order."""
 
 PAIRS: Final = (("fixed", "popularity"), ("thompson", "popularity"), ("thompson", "fixed"))
 METRICS: Final = {
@@ -47,27 +47,27 @@ METRICS: Final = {
 _HEADINGS: Final = ("click-through", "conversion")
 
 REPORTED_SUMS: Final = ("lists", "clicks", "conversions")
-"""Sums of each part that the report has."""
+"""Sums of each part in the report."""
 
 _T_QUANTILES: Final = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262)
 """97.5 % quantiles of Student's t with 1 to 9 degrees of freedom."""
 
 
 class _SimulationReport(msgspec.Struct):
-    """What is read of a run's report; figures that are not known there are null."""
+    """The part of a simulation report that is read; null where the regret is unknown."""
 
     regret: Regret | None = None
 
 
 class Replicate(NamedTuple):
-    """Shoppers who are the same for every arm.
+    """A part: users that are the same for every arm.
 
     Attributes
     ----------
     name
-        Which of them, in words.
+        Name of the part.
     options
-        Of ``headrace simulate``.
+        Options of ``headrace simulate``.
     """
 
     name: str
@@ -80,13 +80,13 @@ def log_tenths(log: Path, log_format: str, tenths: int, users: int, warm_up: flo
     Parameters
     ----------
     log, log_format
-        The sessions that shoppers follow.
+        The sessions that users follow.
     tenths
-        How many of the ten.
+        Number of tenths to use.
     users
-        Followed of each, at most.
+        Maximum number of users of each tenth.
     warm_up
-        Share of the log that is fed as it is first.
+        Share of the log that is replayed unchanged at the start.
     """
     options = ["--sessions", str(log), "--format", log_format, "--warm-up", str(warm_up)]
     options += ["--users", str(users)]
@@ -94,26 +94,26 @@ def log_tenths(log: Path, log_format: str, tenths: int, users: int, warm_up: flo
 
 
 def generated_shops(seeds: int, users: int) -> list[Replicate]:
-    """Generated shops, in which tastes change, of the seeds from 1 on."""
+    """Generated shops with preference drift, with seeds from 1."""
     return [Replicate(f"seed {n}", ["--seed", str(n), "--users", str(users)]) for n in range(1, seeds + 1)]
 
 
 def measure(parts: Sequence[Replicate], done: Callable[[str], None]) -> dict[str, Any]:
-    """Run every arm on every part, and compare.
+    """Run every arm on every part, and compare the arms.
 
     Parameters
     ----------
     parts
-        Who the shoppers are.
+        The parts.
     done
-        Told of each run that has ended.
+        Called with the name of each finished run.
 
     Returns
     -------
     dict
-        Figures of each arm and differences of each pair, with 95 % intervals over parts, null of a single one; the
-        sums they come from: of each part, in the order of ``columns``; and where the best list is known the
-        ``regret`` a list over the shop's time, with the lists of each piece of it.
+        Metrics of each arm and differences of each pair, with 95 % intervals over parts (null for a single part); the
+        sums of each part, in the order of ``columns``; and where the best list is known, the ``regret`` per list over
+        time, with the number of lists in each interval.
     """
     sums = np.zeros((len(parts), len(ARMS), len(COLUMNS)))
     user_counts = np.zeros(len(ARMS), np.int64)
@@ -151,31 +151,31 @@ def measure(parts: Sequence[Replicate], done: Callable[[str], None]) -> dict[str
 
 
 def _regret_per_interval(regrets: Sequence[Regret]) -> tuple[list[int], list[float | None]]:
-    """The lists of an arm that policies made in each piece of time, and the regret of one; None without lists."""
+    """The number of lists of an arm in each time interval, and the regret per list; None without lists."""
     curves = [curve for regret in regrets for curve in regret.curves]
     lists = np.array([curve.lists for curve in curves]).sum(axis=0).tolist()
     total = np.array([np.diff(curve.cumulative, prepend=0.0) for curve in curves]).sum(axis=0)
     return lists, [round(r / n, 4) if n else None for r, n in zip(total.tolist(), lists, strict=True)]
 
 
-def jackknife_interval(sums: Values, figure: Callable[[Values], float]) -> ConfidenceInterval:
-    """A figure of sums over all parts, and its 95 % interval.
+def jackknife_interval(sums: Values, statistic: Callable[[Values], float]) -> ConfidenceInterval:
+    """A statistic of sums over all parts, and its 95 % interval.
 
-    The figure with each part left out in turn tells how much it hangs on chance (the delete-one-group
-    jackknife); the interval is Student's, with one degree of freedom less than there are parts. Where parts are
-    equally large, the figure of all is the mean of theirs, and this is the t interval of that mean.
+    The delete-one-group jackknife: the variance is that of the statistic with each part left out in turn, and the
+    interval is Student's with one degree of freedom less than parts. If all parts have the same size, the statistic
+    is the mean over parts, and this is the t interval of that mean.
 
     Parameters
     ----------
     sums : ndarray of float64, shape (parts, ...)
-        Of each part.
-    figure
-        Makes the figure of sums like those of one part.
+        Sums of each part.
+    statistic
+        Function from sums, shape (...), to the statistic.
 
     Returns
     -------
-    Interval
-        Bounds are NaN where a single part, or one left out, tells nothing.
+    ConfidenceInterval
+        Bounds are NaN for a single part, for more than 10, and where the statistic of a subset is NaN.
 
     References
     ----------
@@ -191,17 +191,17 @@ def jackknife_interval(sums: Values, figure: Callable[[Values], float]) -> Confi
     ConfidenceInterval(mean=0.2, low=-0.048434, high=0.448434)
     """
     whole, parts = sums.sum(axis=0), len(sums)
-    value = float(figure(whole))
+    value = float(statistic(whole))
     if not 1 < parts <= len(_T_QUANTILES) + 1:
         return ConfidenceInterval(value, math.nan, math.nan)
-    leave_one_out = np.array([figure(whole - each) for each in sums])
+    leave_one_out = np.array([statistic(whole - each) for each in sums])
     error = math.sqrt((parts - 1) * float(np.var(leave_one_out)))
     half_width = _T_QUANTILES[parts - 2] * error
     return ConfidenceInterval(value, value - half_width, value + half_width)
 
 
 def _simulate(options: Sequence[str], settings: dict[str, object], out: Path) -> Regret | None:
-    """Run one arm on one part; outcomes go to `out`, the regret is returned where it is known."""
+    """Run one arm on one part, with outcomes written to `out`; return the regret if known."""
     log_path, report = out.with_suffix(".log"), out.with_suffix(".report.json")
     command = [sys.executable, "-m", "stream_app", "simulate", *options]
     command += ["--own-servers", "--outcomes", str(out), "--report", str(report)]
@@ -210,7 +210,7 @@ def _simulate(options: Sequence[str], settings: dict[str, object], out: Path) ->
             command,
             stdout=file,
             stderr=subprocess.STDOUT,
-            # the guard would send shoppers of a worse policy elsewhere
+            # the guardrail would pause a worse policy
             env=child_environment(**settings, guardrail_margin=1.0),
             check=False,
         )
@@ -220,7 +220,7 @@ def _simulate(options: Sequence[str], settings: dict[str, object], out: Path) ->
 
 
 def _user_sums(out: Path) -> Values:
-    """Sums of each shopper's own lists, shape (shoppers, columns); a page shown for want of one is nobody's."""
+    """Sums by user over personalized lists, shape (users, columns); fallback lists are ignored."""
     results = UserOutcomes.read(out)
     user_sums = [
         arm_index for arm_index, policy in enumerate(results.policies) if not policy.endswith("(fallback)")
@@ -229,13 +229,13 @@ def _user_sums(out: Path) -> Values:
     return sums
 
 
-def _ratio(total: Values, figure: RatioMetric) -> float:
-    denominator = total[COLUMNS.index(figure.denominator)]
-    return float(total[COLUMNS.index(figure.numerator)] / denominator) if denominator else math.nan
+def _ratio(total: Values, metric: RatioMetric) -> float:
+    denominator = total[COLUMNS.index(metric.denominator)]
+    return float(total[COLUMNS.index(metric.numerator)] / denominator) if denominator else math.nan
 
 
-def _log_ratio(total: Values, arm: int, against: int, figure: RatioMetric) -> float:
-    one, other = _ratio(total[arm], figure), _ratio(total[against], figure)
+def _log_ratio(total: Values, arm: int, against: int, metric: RatioMetric) -> float:
+    one, other = _ratio(total[arm], metric), _ratio(total[against], metric)
     return math.log(one / other) if one > 0 and other > 0 else math.nan
 
 
@@ -244,22 +244,22 @@ def _arm(sums: Values, arm_index: int, user_counts: int) -> dict[str, Any]:
         "users": user_counts,
         "lists": int(sums[:, arm_index, COLUMNS.index("lists")].sum()),
     }
-    for name, figure in METRICS.items():
+    for name, metric in METRICS.items():
         results[name] = _format_interval(
-            jackknife_interval(sums, lambda total, figure=figure: _ratio(total[arm_index], figure))  # type: ignore[misc]
+            jackknife_interval(sums, lambda total, metric=metric: _ratio(total[arm_index], metric))  # type: ignore[misc]
         )
     return results
 
 
 def _pair(sums: Values, arm: str, against: str, name: str) -> dict[str, Any]:
     one, other = list(ARMS).index(arm), list(ARMS).index(against)
-    figure = METRICS[name]
+    metric = METRICS[name]
     difference = jackknife_interval(
-        sums, lambda total: _ratio(total[one], figure) - _ratio(total[other], figure)
+        sums, lambda total: _ratio(total[one], metric) - _ratio(total[other], metric)
     )
-    pair = {"policy": arm, "against": against, "figure": name, "difference": _format_interval(difference)}
-    # by its logarithm, which is as far from 0 for half as for twice
-    ratio = jackknife_interval(sums, lambda total: _log_ratio(total, one, other, figure))
+    pair = {"policy": arm, "against": against, "metric": name, "difference": _format_interval(difference)}
+    # on the log scale, where a half and a double are symmetric
+    ratio = jackknife_interval(sums, lambda total: _log_ratio(total, one, other, metric))
     if math.isfinite(ratio.mean):
         pair["lift"] = _format_interval(
             ConfidenceInterval(*(math.expm1(value) for value in (ratio.mean, ratio.low, ratio.high)))
@@ -281,7 +281,7 @@ def _table(results: dict[str, Any]) -> Table:
         table.add_row(arm, f"{each['lists']:,}", *(_format_bounds(each[name], "{:.4f}") for name in METRICS))
     for arm, against in PAIRS:
         pair = {
-            each["figure"]: each
+            each["metric"]: each
             for each in results["pairs"]
             if (each["policy"], each["against"]) == (arm, against)
         }
@@ -300,24 +300,24 @@ def _format_bounds(interval: dict[str, float | None], form: str) -> str:
 
 
 def regret_table(regret: dict[str, Any]) -> Table:
-    """Regret a list over the shop's time, in pieces of about half a day, a bar where tastes change.
+    """A table of the regret per list over time, by half days; rows mark the preference shifts.
 
     Parameters
     ----------
     regret
-        As `measure` tells it.
+        Entry ``regret`` of the result of `measure`.
     """
     days, shifts = regret["days"], set(regret["shifts"])
     group_size = max(1, round(len(days) * 0.5 / days[-1]))
     arms = list(regret["per_list"])
-    table = Table("day", *arms, box=None, pad_edge=False, title="regret a list", title_justify="left")
+    table = Table("day", *arms, box=None, pad_edge=False, title="regret per list", title_justify="left")
     for arm_index in range(0, len(days), group_size):
         begin, end = (
             days[arm_index - 1] if arm_index else 0.0,
             days[min(arm_index + group_size, len(days)) - 1],
         )
         if any(begin <= shift < end for shift in shifts):
-            table.add_row("tastes change", *("" for _ in arms))
+            table.add_row("preferences shift", *("" for _ in arms))
         segment = slice(arm_index, arm_index + group_size)
         cells = [_mean(regret["lists"][arm][segment], regret["per_list"][arm][segment]) for arm in arms]
         table.add_row(f"{begin:g} to {end:g}", *cells)
@@ -332,23 +332,23 @@ def _mean(lists: Sequence[int], per_list: Sequence[float | None]) -> str:
 def main(
     sessions: Annotated[
         Path | None,
-        typer.Option(exists=True, help="The log that shoppers follow; without it they are generated."),
+        typer.Option(exists=True, help="The log that users follow; without it users are generated."),
     ] = None,
     log_format: Annotated[
-        str, typer.Option("--format", help="Of the log, as `headrace simulate`.")
+        str, typer.Option("--format", help="Format of the log, as for `headrace simulate`.")
     ] = "diginetica",
     parts: Annotated[
-        int, typer.Option(min=1, max=10, help="Tenths of the log that are run, or seeds of generated shops.")
+        int, typer.Option(min=1, max=10, help="Number of tenths of the log, or of generated shops.")
     ] = 10,
-    users: Annotated[int, typer.Option(min=1, help="Shoppers of each part, at most.")] = 400,
+    users: Annotated[int, typer.Option(min=1, help="Maximum number of users of each part.")] = 400,
     warm_up: Annotated[
-        float, typer.Option(min=0, max=0.9, help="Share of the log fed as it is first.")
+        float, typer.Option(min=0, max=0.9, help="Share of the log replayed unchanged at the start.")
     ] = 0.03,
-    report: Annotated[Path, typer.Option(help="Write all figures here.")] = Path("build/closed_loop.json"),
+    report: Annotated[Path, typer.Option(help="Write all results here.")] = Path("build/closed_loop.json"),
 ) -> None:
-    """Compare Thompson sampling, the fused order and the popularity page in a closed loop.
+    """Compare Thompson sampling, the fused order and the popularity list in a closed loop.
 
-    Some 40 seconds a run, three runs a part. Example: `python -m stream_app.tools.bench.closed_loop --sessions
+    About 40 seconds a run, three runs a part. Example: `python -m stream_app.tools.bench.closed_loop --sessions
     train_sessions.jsonl.gz`.
     """
     chosen = (
@@ -360,10 +360,10 @@ def main(
     finished_runs = itertools.count(1)
     with progress_bar(console, "closed loop", parts * len(ARMS)) as update_bar:
 
-        def done(what: str) -> None:
-            update_bar(next(finished_runs), what)
+        def done(run: str) -> None:
+            update_bar(next(finished_runs), run)
             if not console.is_terminal:
-                console.print(what)
+                console.print(run)
 
         results = measure(chosen, done)
     report.parent.mkdir(parents=True, exist_ok=True)
@@ -371,7 +371,7 @@ def main(
     console.print(_table(results))
     if "regret" in results:
         console.print(regret_table(results["regret"]))
-    console.print(f"all figures in {report}")
+    console.print(f"all results in {report}")
 
 
 if __name__ == "__main__":

@@ -102,7 +102,7 @@ def test_regret_table_is_weighted_by_lists() -> None:
 @pytest.mark.usefixtures("simulated")
 def test_arms_are_compared_tenth_by_tenth() -> None:
     results = measure(log_tenths(LOG, "diginetica", 4, 50, 0.1), lambda _: None)
-    pairs = {(each["policy"], each["against"], each["figure"]): each for each in results["pairs"]}
+    pairs = {(each["policy"], each["against"], each["metric"]): each for each in results["pairs"]}
     over = pairs["fixed", "popularity", "clicks"]
     assert over["lift"]["low"] > 0.5
     assert over["difference"]["low"] > 0
