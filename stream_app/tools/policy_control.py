@@ -1,4 +1,4 @@
-"""Reads what policies have come to from Kafka, and says how shoppers are to be split: what the command does."""
+"""Reads results of policies and the current assignment from Kafka, and publishes assignments."""
 
 import contextlib
 import math
@@ -28,17 +28,17 @@ class PolicyControlClient:
     Parameters
     ----------
     settings
-        The broker, and the control policy. How they split shoppers is not taken for what workers do.
+        The broker and the control policy. Their split of users is ignored: it is not that of the workers.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
 
     def control_state(self) -> ControlState:
-        """What holds of what was said, by operators and by the guard."""
+        """The assignments in effect, of operators and the guardrail."""
         control_state = ControlState()
         for record in topic_records(self.settings.broker, CONTROL):
-            # what says nothing that holds is passed over, as workers do
+            # workers ignore invalid records, too
             with contextlib.suppress(ValueError):
                 control_state = control_state.apply(
                     record.key, parse_assignment(record.value), record.timestamp / 1000.0
@@ -46,14 +46,14 @@ class PolicyControlClient:
         return control_state
 
     def comparison(self, since: float, console: Console) -> PolicyComparison:
-        """Fold the rewards of the lists published since a time, each once.
+        """Compute metrics from the rewards of lists published since a time; duplicates count once.
 
         Parameters
         ----------
         since
-            Seconds since the epoch; 0 takes all that Kafka keeps.
+            Seconds since the epoch; 0 for all rewards that Kafka retains.
         console
-            Where progress is shown.
+            Displays the progress.
         """
         decoder = msgspec.msgpack.Decoder(Reward)
         comparison = PolicyComparison(self.settings.max_users)
@@ -66,9 +66,9 @@ class PolicyControlClient:
                 try:
                     reward = decoder.decode(value)
                 except msgspec.DecodeError:
-                    continue  # of no version that this one knows
+                    continue  # of another version
                 source_partition, line = (reward.source, reward.partition), (reward.offset, reward.line)
-                # what was sent again after a crash
+                # duplicate: sent again after a crash
                 if line <= watermarks.get(source_partition, (-1, -1)):
                     continue
                 watermarks[source_partition] = line
@@ -79,21 +79,21 @@ class PolicyControlClient:
         return comparison
 
     def publish(self, control_state: ControlState, note: str, **changes: Any) -> None:
-        """Say what the operator said, with changes, and wait until Kafka has it.
+        """Publish the operator's assignment with changes, and wait for the acknowledgment.
 
-        What the guard rests is no part of it: it rests by the guard's own word until an operator trusts it. Nor are
-        weights, before anybody has said some.
+        Policies paused by the guardrail are not copied into it: they stay paused by the guardrail's own records until
+        an operator exempts them. Weights stay empty until an operator sets some.
 
         Raises
         ------
         UserError
-            If nobody would get a shopper, or Kafka does not take it.
+            If no policy would get users, or Kafka rejects the record.
         """
         assignment = msgspec.structs.replace(
             control_state.operator, ts=time.time(), author="operator", note=note, **changes
         )
         paused_policies = control_state._replace(operator=assignment).paused
-        # before anybody has said weights, workers may have given any policy one
+        # without published weights, any policy may have one in the settings of a worker
         weights = assignment.weights or dict.fromkeys(POLICIES, 1.0)
         if not any(weight > 0 and name not in paused_policies for name, weight in weights.items()):
             raise UserError(
@@ -115,10 +115,10 @@ class PolicyControlClient:
                 producer.close()
 
     def document(self, control_state: ControlState, comparison: PolicyComparison) -> dict[str, Any]:
-        """All figures as plain data.
+        """All results as plain data.
 
-        Bounds are null where there are too few shoppers for any; `since` is null where all that Kafka keeps counts;
-        shares are null where nobody has said any weights.
+        Bounds are null for too few users; `since` is null for all rewards that Kafka retains; shares are null before
+        the first weights.
         """
         names = sorted({*control_state.operator.weights, *control_state.paused, *comparison.policies})
         split = control_state.split(self.settings.control_policy)
@@ -141,12 +141,12 @@ class PolicyControlClient:
 
 
 def parse_weights(arguments: Iterable[str]) -> dict[str, float]:
-    """Weights by policy, as they are given on the command line.
+    """Parse weights by policy from the command line.
 
     Raises
     ------
     UserError
-        With what is wrong with one.
+        If an argument, a policy or a weight is invalid.
 
     Examples
     --------
@@ -159,10 +159,10 @@ def parse_weights(arguments: Iterable[str]) -> dict[str, float]:
         try:
             weight = float(number)
         except ValueError:
-            raise UserError(f"{assignment!r} is no POLICY=WEIGHT, such as thompson=0.9.") from None
+            raise UserError(f"{assignment!r} is not POLICY=WEIGHT, such as thompson=0.9.") from None
         require_policies([name])
         if name in weights:
-            raise UserError(f"{name} is given two weights.")
+            raise UserError(f"{name} has two weights; give one.")
         weights[name] = weight
     try:
         Assignment(weights)
@@ -172,12 +172,12 @@ def parse_weights(arguments: Iterable[str]) -> dict[str, float]:
 
 
 def require_policies(names: Iterable[str]) -> None:
-    """Check names; which of the policies run is the workers' own matter.
+    """Check that policies exist; workers need not run them.
 
     Raises
     ------
     UserError
-        If there is no policy of one.
+        If a policy does not exist.
     """
     for name in names:
         if name not in POLICIES:

@@ -1,4 +1,4 @@
-"""How policies do, as a table for people."""
+"""Results of policies as a table."""
 
 import math
 from typing import Final, NamedTuple
@@ -27,18 +27,18 @@ _OPTIONAL_COLUMNS: Final = (
     "lists seen",
     _HEADINGS[ListMetric.CLICKS],
 )
-"""Columns that are left out of a narrow terminal, the first first; what the guard judges by stays."""
+"""Columns that a narrow terminal omits, in this order; the metric of the guardrail stays."""
 
 
 class PolicyTable(NamedTuple):
-    """How policies do, as wide as a terminal.
+    """A table that fits the terminal.
 
     Attributes
     ----------
     table
-        To be printed.
+        The table.
     omitted
-        Headings of the columns for which there is no room.
+        Headings of the columns that do not fit.
     """
 
     table: Table
@@ -48,20 +48,20 @@ class PolicyTable(NamedTuple):
 def policy_table(
     control_state: ControlState, comparison: PolicyComparison, control: str, console: Console
 ) -> PolicyTable:
-    """Draw the table; policies are named in full, however narrow it is.
+    """Make the table; names of policies are never truncated.
 
-    A policy that has no weight, was not put to rest, and of which no list was seen, has no row.
+    A policy without a weight, a pause and a list seen has no row.
 
     Parameters
     ----------
     control_state
-        What holds of shares and rests.
+        The assignments in effect.
     comparison
-        What the policies have come to.
+        Metrics of the policies.
     control
-        The policy that the others are held against.
+        The policy that the others are compared with.
     console
-        Where it goes.
+        The terminal.
     """
     weighted = {name for name, weight in control_state.operator.weights.items() if weight > 0}
     with_lists = {name for name, metrics in comparison.policies.items() if metrics.lists > 0}
@@ -119,7 +119,7 @@ def _row(
 
 
 def _interval(interval: AnytimeInterval) -> str:
-    """A mean with its interval, which is left out where there are too few shoppers for one."""
+    """A mean with its interval, if there are enough users for one."""
     mean = f"{interval.mean:.4f}" if abs(interval.mean) < 10 else f"{interval.mean:,.2f}"
     if not math.isfinite(interval.high):
         return mean
