@@ -123,7 +123,7 @@ class Worker:
         try:
             await self._producer().send_and_wait(topic, value, key=key)
         except Exception as error:
-            # Faust commits the event in any case; only after a restart of the worker it is consumed again.
+            # Faust commits the event in any case: it is consumed again only if the worker stops now.
             await self.app.crash(error)
             raise
 
