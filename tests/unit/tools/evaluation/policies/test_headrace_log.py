@@ -152,7 +152,7 @@ def test_invalid_record_is_reported_with_its_location(tmp_path: Path) -> None:
     path.write_text(LISTS[0][1].decode() + '\n{"list_id": 1}\n')
     with pytest.raises(UserError, match=r"lists.jsonl:2: .*list_id.*this is not a list written by Headrace"):
         headrace_log.read(headrace_log.raw_lines(path), [])
-    with pytest.raises(UserError, match=r"here:0: .*that is no reward"):
+    with pytest.raises(UserError, match=r"here:0: .*this is not a reward"):
         headrace_log.read(LISTS, [("here:0", json.dumps({}).encode())])
 
 
@@ -201,7 +201,7 @@ def test_error_mentions_outdated_lists() -> None:
     ]
     newest = msgspec.structs.replace(list_with_features(1, ("price", "age")), items=tuple(without_propensity))
     with pytest.raises(
-        UserError, match=r"no displayed item with a propensity .*\? 1 lists have features of another version"
+        UserError, match=r"no displayed item with a propensity.*\? 1 lists have features of another version"
     ):
         headrace_log.read(raw([list_with_features(0, ("price",)), newest]), [])
 
