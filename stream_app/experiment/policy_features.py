@@ -88,7 +88,7 @@ def list_features(
     index = models.index
     out = np.empty((len(items), len(FEATURES)), np.float32)
     counts = np.zeros(len(items), np.float32) if popularity is None else popularity.score(context, items)
-    start = context.session_start if context.session_start < len(context.items) else 0
+    start = context.session_index
     session = context.items[start:]
     # the number of items stands for the number of lists of this session: see the module's docstring
     impression_history = ignored_impressions.lookup(

@@ -106,6 +106,11 @@ class Context(NamedTuple):
     session: int = NO_SESSION
     query: str = ""
 
+    @property
+    def session_index(self) -> int:
+        """Index of the first item of the current session; 0, all items, if no item is in it."""
+        return self.session_start if self.session_start < len(self.items) else 0
+
 
 class Candidates(NamedTuple):
     """What a model proposes, best first; ties in the order of `ItemIndex.hashes`.

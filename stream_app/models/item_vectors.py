@@ -139,7 +139,7 @@ class ItemVectors(SessionStoreModel):
 
     def _compute_scores(self, neighbors: NeighborScores) -> NDArray[np.float32]:
         context = neighbors.context
-        start = context.session_start if context.session_start < len(context.items) else 0
+        start = context.session_index
         return self.cosines(context.items[start:], self.store.candidate_items(neighbors))
 
     def cosines(self, clicks: Items, items: Items) -> Scores:

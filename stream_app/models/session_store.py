@@ -232,7 +232,7 @@ class SessionStore:
         self._reserve(size)
         if size > len(self.scratch.slots):
             self.scratch = self.scratch._replace(slots=np.full(2 * size, -1, np.int32))
-        start = context.session_start if context.session_start < len(context.items) else 0
+        start = context.session_index
         query = self._query._replace(
             own_session=context.session,
             newest_session=self.newest,

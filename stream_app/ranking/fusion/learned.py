@@ -167,7 +167,7 @@ class LearnedFusion(ChoiceFusion):
         neighbors = self._neighbors = store.query_neighbors(context)
         # candidates of other models may have replaced the arrays of the index, but not those of the store
         scratch = store.scratch
-        start = context.session_start if context.session_start < len(context.items) else 0
+        start = context.session_index
         session_items = context.items[start:]
         cosines: Scores = NO_SCORES
         if self._vectors is not None:
