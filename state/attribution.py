@@ -10,7 +10,8 @@ The rule, for each line of a reaction (a click, an order line, a feedback):
 3. A step after the click (cart, purchase, like, …) prefers the newest list with a positive reaction to the item.
 4. If the user's impressions are reported, a list matches only if the item was seen there. If reactions must name
    their list (`require_list_id`), an unnamed one matches only by rule 3.
-5. One reward per item and kind: a second one is `Unattributed.REPEATED`.
+5. One reward per item and kind, on the named list or, for an unnamed reaction, on all lists with an open window; a
+   second one is `Unattributed.REPEATED`.
 6. The reward marks the item and all items above it as seen; only the item if impressions of the list are reported.
 7. An impression marks the named items as seen, or all items of the list that it names. Without a list id, it belongs
    to the newest list that holds at least half of its items.

@@ -1,4 +1,4 @@
-"""What all tests share: an environment of their own, real event logs, and no silent skips in CI."""
+"""Shared by all tests: a clean environment, the folder of real event logs, and a failure of skipped tests in CI."""
 
 import os
 import warnings
@@ -12,12 +12,12 @@ from stream_app.settings import shared_data_dir
 from tests.support import ROOT
 
 with warnings.catch_warnings():
-    # kafka-python reads its schemas, on import, through a function that Python 3.11 and 3.12 deprecate.
+    # On import, kafka-python reads its schemas with a function that is deprecated in Python 3.11 and 3.12.
     warnings.simplefilter("ignore", DeprecationWarning)
     import kafka  # noqa: F401
 
 
-# What tells the tests where things are. Any other HEADRACE_* is somebody's setting and would change results.
+# Variables with locations that the tests use. Any other HEADRACE_* variable is a setting that would change results.
 PRESERVED_VARIABLES: Final = ("HEADRACE_BROKER", "HEADRACE_REDIS", "HEADRACE_DATA", "HEADRACE_CACHE")
 
 IN_CI: Final = bool(os.environ.get("CI"))
@@ -39,7 +39,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 class _SkipCollector:
-    """Remembers what was skipped; a doctest whose every line is marked +SKIP is an illustration, no test."""
+    """Collects skipped tests, except doctests in which each line is marked +SKIP."""
 
     def __init__(self, names: list[str]) -> None:
         self.names = names
@@ -69,7 +69,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
     names = config.stash[_skipped]
     if IN_CI and names:
-        terminalreporter.section("skipped in CI: that fails the run", red=True)
+        terminalreporter.section("skipped in CI, which fails the run", red=True)
         for name in names:
             terminalreporter.write_line(name)
 
@@ -80,7 +80,7 @@ def _reason(report: pytest.TestReport | pytest.CollectReport) -> str:
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
-    """The folder of real event logs (``HEADRACE_DATA``); its tests are skipped where it is absent."""
+    """The folder of real event logs (``HEADRACE_DATA``); tests that need it are skipped if it is missing."""
     folder = ROOT / shared_data_dir()
     if not folder.is_dir():
         pytest.skip(f"no event logs in {folder}: set HEADRACE_DATA to the folder that holds them")

@@ -29,7 +29,7 @@ def test_freshness_buckets_cover_5_ms_to_10_s() -> None:
     assert FRESHNESS_BUCKETS[0] == 0.005
     assert FRESHNESS_BUCKETS[-1] == 10.0
     assert list(FRESHNESS_BUCKETS) == sorted(FRESHNESS_BUCKETS)
-    # a quantile read from a histogram is as good as its bucket is narrow
+    # The precision of a quantile is the width of its bucket.
     steps = [upper / lower for lower, upper in pairwise(FRESHNESS_BUCKETS)]
     assert max(steps) <= 2.0
     assert {0.05, 0.1, 0.15} <= set(FRESHNESS_BUCKETS)

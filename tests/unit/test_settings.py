@@ -1,4 +1,4 @@
-"""Settings: from variables, with errors that name them."""
+"""Settings from variables, and errors that name the variable."""
 
 import ast
 import json
@@ -219,7 +219,7 @@ def test_overrides_win_over_the_environment_and_none_defers_to_it(
 def test_settings_are_immutable() -> None:
     settings = load_settings()
     with pytest.raises(ValueError, match="frozen"):
-        settings.seed = 1  # type: ignore[misc]  # that is what is tried
+        settings.seed = 1  # type: ignore[misc]  # the assignment under test
 
 
 def test_an_unknown_setting_is_rejected() -> None:
@@ -282,7 +282,7 @@ def test_a_control_policy_that_is_not_run_is_rejected_with_a_remedy(
         f"HEADRACE_CONTROL_POLICY: The guardrail compares policies with {name}, which is not in HEADRACE_POLICIES: "
         f"set it to one of {', '.join(sorted(policies))}, "
     )
-    # each of the ways that it names is one
+    # Each remedy in the message works.
     monkeypatch.setenv("HEADRACE_CONTROL_POLICY", "thompson")
     assert load_settings().control_policy == "thompson"
     monkeypatch.setenv("HEADRACE_CONTROL_POLICY", name)

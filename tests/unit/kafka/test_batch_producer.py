@@ -1,4 +1,4 @@
-"""Batches of records to Kafka."""
+"""The batch producer."""
 
 import asyncio
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from stream_app.kafka.batch_producer import BatchProducer, DeliveryError, Record
 
 
 class LimitedBatchBuilder:
-    """A batch builder that takes up to `capacity` bytes."""
+    """A batch builder with a capacity in bytes."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
@@ -31,7 +31,7 @@ class LimitedBatchBuilder:
 
 
 class ManualAckProducer:
-    """A producer whose batches are acknowledged by hand, or at once."""
+    """A producer whose batches are acknowledged at once, or by the test."""
 
     def __init__(self, *, acknowledge_immediately: bool = True, capacity: int = 10_000_000) -> None:
         self.acknowledge_immediately = acknowledge_immediately

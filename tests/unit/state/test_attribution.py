@@ -1,4 +1,4 @@
-"""Which list a reaction came from: each outcome of the table in docs/rewards.md."""
+"""Attribution: each outcome of the table in docs/rewards.md."""
 
 from itertools import permutations
 from typing import Any
@@ -33,15 +33,15 @@ from topics.records import Reward, RewardKind, Source
 
 RULES = AttributionRules()
 T = 1_700_000_000.0
-"""When the first list was published."""
+"""Publication time of the first list."""
 
 HOUR = 3600.0
 OLD = 1_500_000_000_000
-"""Event times are of another year, as in a replayed log: the broker's time is what counts."""
+"""Event times are of another year, as in a replayed log: attribution uses the broker's timestamps."""
 
 
 class AttributionCase:
-    """Ann's lists and what she does, by the seconds after the first list."""
+    """The lists and events of one user; times are seconds after the first list."""
 
     def __init__(self, rules: AttributionRules = RULES) -> None:
         self.memory = PublishedListStore()
@@ -82,7 +82,7 @@ def case() -> AttributionCase:
 
 
 def lists(found: Attribution) -> list[tuple[str, str, int]]:
-    """List, kind and place of each reward, of an event of which nothing is unattributed."""
+    """List, kind and rank of each reward; fails if a line is unattributed."""
     assert found.unattributed == ()
     return [(each.list_id, str(each.kind), each.position) for each in found.rewards]
 
@@ -93,7 +93,7 @@ def unattributed_reasons(found: Attribution) -> list[Unattributed]:
     return list(found.unattributed)
 
 
-# ------------------------------------------------------------------------------------------- where it came from
+# --------------------------------------------------------------------------------------------- matched list
 
 
 def test_a_reaction_is_attributed_to_the_list_it_names(case: AttributionCase) -> None:
@@ -111,7 +111,7 @@ def test_order_lines_not_on_the_named_list_are_attributed_to_their_own_lists(
     found = case.buys("coat", "sock", "scarf", after=30, list_id="l2")
     assert [(each.list_id, each.item_id) for each in found.rewards] == [("l1", "coat"), ("l2", "sock")]
     assert found.unattributed == (Unattributed.NOT_ON_LIST,)
-    # an order of one item that names a list says where that one came from
+    # In an order of one item, the named list is that of the item.
     assert unattributed_reasons(case.buys("hat", after=40, list_id="l2")) == [Unattributed.NOT_ON_LIST]
 
 
@@ -141,9 +141,9 @@ def test_a_clicked_item_is_not_rewarded_again_on_the_list_that_click_produced(ca
     case.listed("l1", "shoe", "sock")
     assert lists(case.clicks("shoe", after=10)) == [("l1", "click", 0)]
     case.listed("l2", "shoe", "hat", after=10.05)
-    # the shop tells a glance and the page of the item as two clicks
+    # Some shops send the view of a tile and the item page as two clicks.
     assert unattributed_reasons(case.clicks("shoe", after=12, action=Action.DETAIL)) == ["repeated"]
-    # but whoever comes back to it from the new list, which the shop names, has chosen it again
+    # A click that names the new list is a new choice.
     assert lists(case.clicks("shoe", after=60, list_id="l2")) == [("l2", "click", 0)]
 
 
@@ -173,7 +173,7 @@ def test_an_item_on_no_list_is_unattributed(case: AttributionCase) -> None:
 def test_a_reaction_of_a_user_without_lists_is_unattributed(case: AttributionCase) -> None:
     assert unattributed_reasons(case.clicks("shoe")) == ["no_list"]
     case.listed("l", "shoe", after=60)
-    # published after the event, as the broker dates it
+    # The list is published after the event, by the broker's timestamps.
     assert unattributed_reasons(case.clicks("shoe", after=10)) == ["no_list"]
 
 
@@ -183,7 +183,7 @@ def test_a_reaction_naming_an_unknown_list_is_unattributed(case: AttributionCase
 
 
 def test_an_evicted_list_is_unknown(case: AttributionCase) -> None:
-    # what shoppers did with the lists of before is all taken
+    # All reactions to the earlier lists are processed.
     case.memory.advance_watermark(0, T + 1_000)
     for number in range(12):
         case.listed(f"l{number}", "shoe", after=number)
@@ -196,7 +196,7 @@ def test_a_late_reaction_is_unattributed(case: AttributionCase, list_id: str | N
     window = DEFAULT_ATTRIBUTION_WINDOWS[RewardKind.CLICK]
     assert lists(case.clicks("shoe", after=window, list_id=list_id)) == [("l", "click", 0)]
     assert unattributed_reasons(case.clicks("sock", after=window + 1, list_id=list_id)) == ["too_late"]
-    # a cart and a purchase may come later
+    # The windows of cart and purchase are longer.
     assert lists(case.clicks("sock", after=window + 1, action=Action.CART, list_id=list_id))
     assert lists(case.buys("hat", after=24 * HOUR, list_id=list_id))
     assert unattributed_reasons(case.buys("scarf", after=24 * HOUR + 1, list_id=list_id)) == ["too_late"]
@@ -221,7 +221,7 @@ def test_a_repeated_impression_restarts_the_window(case: AttributionCase, list_i
     case.sees("shoe", "sock", list_id=list_id, after=5)
     assert unattributed_reasons(case.sees("shoe", list_id=list_id, after=10 * HOUR)) == ["repeated"]
     assert lists(case.clicks("shoe", after=10 * HOUR + 5)) == [("l", "click", 0)]
-    # neither something else that was shown nor an impression that comes late
+    # An impression of another item, or a late one, does not restart the window.
     assert unattributed_reasons(case.sees("hat", list_id="l", after=20 * HOUR)) == ["not_on_list"]
     assert unattributed_reasons(case.sees("sock", list_id="l", after=HOUR)) == ["repeated"]
     assert lists(case.clicks("sock", after=10 * HOUR + 6)) == [("l", "click", 1)]
@@ -256,7 +256,7 @@ def test_each_line_of_a_purchase_is_attributed_separately(case: AttributionCase)
 def test_reactions_out_of_order_give_the_same_rewards(order: tuple[int, ...]) -> None:
     case = AttributionCase()
     case.listed("l1", "shoe", "sock", "hat")
-    # it holds the sock too, but came after the click on it, and the hat, before what was done with it
+    # It holds the sock, but is newer than the click on it; and the hat, and is older than its reactions.
     case.listed("l2", "belt", "hat", "sock", after=30)
     steps = [
         lambda: case.buys("hat", after=70),
@@ -295,7 +295,7 @@ def test_a_search_list_is_matched_only_by_its_list_id(case: AttributionCase) -> 
     case.listed("s", "shoe", "sock", search=True)
     assert unattributed_reasons(case.clicks("sock")) == ["no_list"]
     assert lists(case.clicks("sock", list_id="s")) == [("s", "click", 1)]
-    # and what was chosen there counts for no other list
+    # A reward on the search list does not count for other lists.
     case.listed("l", "sock", after=11)
     assert lists(case.clicks("sock", after=20)) == [("l", "click", 0)]
 
@@ -309,7 +309,7 @@ def test_other_events_are_ignored(case: AttributionCase) -> None:
         assert case.handle(event, 10.0) == Attribution()
 
 
-# --------------------------------------------------------------------------------------------- what it tells
+# ------------------------------------------------------------------------------------------- reward fields
 
 
 def test_a_reward_holds_all_that_a_policy_learns_from(case: AttributionCase) -> None:
@@ -369,7 +369,7 @@ def test_the_price_exponent_scales_the_purchase_value(
     )
     shoe, gift = attribute(case.memory, event, RecordId(Source.PURCHASE, 0, 0), T + 1, rules).rewards
     assert (shoe.value, shoe.revenue) == (value, 50.0)
-    # what has no price is worth the weight of a purchase
+    # Without a price, the value is the weight.
     assert (gift.value, gift.revenue) == (10.0, 0.0)
 
 
@@ -420,7 +420,7 @@ def test_the_first_event_that_makes_a_list_seen_is_marked(case: AttributionCase)
     assert (bought.first_exposure, again.first_exposure) == (False, False)
 
 
-# ---------------------------------------------------------------------------------------------- what was seen
+# ------------------------------------------------------------------------------------------------ seen items
 
 
 def seen(found: Attribution) -> list[tuple[str, ...]]:
@@ -480,7 +480,7 @@ def test_an_impression_of_an_unknown_list_is_unattributed(case: AttributionCase,
     assert unattributed_reasons(case.sees("b", list_id="l")) == ["not_on_list"]
 
 
-# ------------------------------------------------------------------------------------------------ read again
+# ---------------------------------------------------------------------------------------- replay and recovery
 
 
 def test_replaying_lists_and_rewards_restores_the_store(case: AttributionCase) -> None:
@@ -558,18 +558,18 @@ def test_a_post_click_reaction_is_attributed_to_the_clicked_list(
     case.listed("of the click", "a", "b", after=11.0)
     case.listed("of another page", "c", "a", after=20.0)
     assert lists(case.buys("a", after=30.0)) == [("clicked", "purchase", 1)]
-    # what was clicked on none goes to the newest, as a click does
+    # An item without a click is attributed to the newest list, as a click is.
     assert lists(case.buys("b", after=31.0)) == [("of the click", "purchase", 1)]
 
 
 def test_with_impressions_unseen_lists_get_no_reward(case: AttributionCase) -> None:
     case.listed("seen", "b", "c")
     case.sees(after=5.0, list_id="seen")
-    # the page of d is opened from elsewhere, and the list made of that holds it
+    # Item d is opened outside the lists, and the list published after that holds it.
     case.listed("not looked at", "d", "c", after=10.0)
     assert unattributed_reasons(case.buys("d", after=20.0)) == [Unattributed.NOT_SEEN]
     assert lists(case.buys("c", after=21.0)) == [("seen", "purchase", 1)]
-    # neither is a click there: of a newer list that nobody saw, nor of the older one in its place
+    # A click on d is attributed neither to the newer, unseen list nor to the older one.
     assert unattributed_reasons(case.clicks("d", after=22.0)) == [Unattributed.NOT_SEEN]
     assert lists(case.clicks("b", after=23.0)) == [("seen", "click", 0)]
 
@@ -584,7 +584,7 @@ def test_with_required_list_ids_a_click_without_one_is_unattributed() -> None:
         Unattributed.MISSING_LIST_ID
     ]
     assert lists(case.clicks("b", after=13.0, list_id="l")) == [("l", "click", 1)]
-    # what follows a click on a list is of that list, whether it is named or not
+    # A step after the click is attributed to the clicked list, named or not.
     assert lists(case.buys("b", after=14.0)) == [("l", "purchase", 1)]
     case.clicks("c", after=15.0, list_id="l")
     basket = case.buys("c", "d", "x", after=16.0, list_id="l")

@@ -1,4 +1,4 @@
-"""The memory of published lists."""
+"""The store of published lists."""
 
 import random
 from typing import Any
@@ -34,7 +34,7 @@ def reward(list_id: str, kind: RewardKind, position: int, *seen: int, ts: float 
 
 
 def caught_up_store(per_user: int) -> PublishedListStore:
-    """A memory of a worker that has caught up with what shoppers do."""
+    """A store whose worker has processed all events."""
     memory = PublishedListStore(retention=Retention(per_user))
     memory.advance_watermark(0, 1e9)
     return memory
@@ -89,7 +89,7 @@ def test_among_lists_without_a_reaction_the_shortest_displayed_is_evicted() -> N
     memory = caught_up_store(4)
     for number, at in enumerate((100.0, 130.0, 130.1, 190.0, 190.1, 190.2)):
         memory.add("ann", 0, make_list(f"l{number}", at))
-    # those of a burst that had another after them within a blink
+    # Of a burst, the lists that were replaced at once are evicted.
     assert names(memory) == ["l0", "l2", "l4", "l5"]
 
 
@@ -97,11 +97,11 @@ def test_a_list_is_retained_while_its_reactions_may_be_in_the_backlog() -> None:
     memory = PublishedListStore(retention=Retention(2))
     memory.advance_watermark(0, 100.0)
     memory.advance_watermark(7, 10_000.0)
-    # behind a backlog a list a second, and nothing of what its shopper does with them is taken yet
+    # With a backlog: a list per second, and no reaction to them is processed yet.
     for number in range(6):
         memory.add("ann", 0, make_list(f"l{number}", 100.0 + number))
     assert names(memory) == [f"l{number}" for number in range(6)]
-    # the worker has caught up with what was done until l4 came, and for as long as a page is open
+    # Events up to l4, and for the reaction delay after it, are processed.
     memory.advance_watermark(0, 104.0 + 30.0)
     memory.advance_watermark(0, 90.0)
     memory.add("ann", 0, make_list("l6", 140.0))
@@ -125,9 +125,9 @@ def test_retained_lists_are_bounded_and_shared_by_both_kinds() -> None:
         memory.add("ann", 0, make_list(f"r{number}", 100.0 + number))
         memory.apply_outcome(reward(f"r{number}", RewardKind.CLICK, 1, 0, 1))
     assert len(memory) == MAX_RETAINED_FACTOR * 3
-    # what is dropped is the oldest, and not what came just now
+    # The oldest are evicted, not the newest.
     assert names(memory) == [f"r{number}" for number in range(38, 50)]
-    # each was up for longer than the one before
+    # Each list was displayed longer than the one before.
     for number in range(50):
         memory.add("ann", 0, make_list(f"l{number}", 200.0 + number + number**2 / 1_000))
     kept = names(memory)
@@ -209,15 +209,15 @@ def test_beyond_the_total_limit_clicked_lists_are_truncated() -> None:
     found = memory.find("ann", "searched")
     assert found is not None
     assert (found.items, found.search) == (("", "", "c", ""), True)
-    # what of it was published and not held any more says nothing of what they chose
+    # A truncated list cannot be evaluated.
     assert memory.last_before("ann", 110.0) is None
-    # who comes back has both
+    # A returning user has both lists.
     memory.add("ann", 0, make_list("back", 200.0))
     assert names(memory) == ["clicked", "back"]
     assert memory.last_before("ann", 300.0) is memory.find("ann", "back")
     memory.forget("ann")
     assert names(memory) == []
-    # three of hers had taken the place of others
+    # Her lists had evicted three others.
     assert len(memory) == 7
 
 
@@ -304,7 +304,7 @@ def test_a_user_whose_only_list_is_discarded_uses_no_memory(search: bool) -> Non
     memory = PublishedListStore()
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]
-    # as while Redis is away
+    # No event is processed, as while Redis is unavailable.
     for number in range(2_000):
         listed = make_list("l", search=search)
         memory.add(f"u{number}", 0, listed)

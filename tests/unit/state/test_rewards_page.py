@@ -1,4 +1,4 @@
-"""docs/rewards.md says what the code does."""
+"""docs/rewards.md agrees with the code."""
 
 import re
 

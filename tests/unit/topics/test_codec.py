@@ -1,4 +1,4 @@
-"""Raw bytes become a checked event or a reason; nothing else ever comes out."""
+"""The codec: raw bytes become a checked event, or are rejected with a reason."""
 
 import json
 import sys
@@ -49,7 +49,7 @@ VALID_EVENTS: dict[type[Event], dict[str, Any]] = {
 def rejection_reason(
     raw: bytes | None, event_type: type[Event] = Click, *, received: float = NOW, limits: Limits | None = None
 ) -> RejectReason | None:
-    """The reason of the rejection, or None for an event that was taken."""
+    """The reason of the rejection; None for an accepted event."""
     try:
         event = decode(raw, event_type, received=received, limits=limits or Limits())
     except RejectedError as error:
@@ -67,7 +67,7 @@ def with_field(event_type: type[Event], **fields: Any) -> bytes:
 
 
 def with_literal(literal: bytes, field: str = "ts", event_type: type[Event] = Click) -> bytes:
-    """A sound event but for one field, whose JSON is given."""
+    """A valid event except for one field, whose JSON is given."""
     return with_field(event_type, **{field: "@@"}).replace(b'"@@"', literal)
 
 
@@ -112,7 +112,7 @@ def test_unreadable(raw: bytes | None) -> None:
 
 
 def test_deep_nesting_in_an_unknown_field_is_rejected() -> None:
-    # msgspec on Python 3.14 skips the unknown field however deep it is, and then misses the fields of a click
+    # msgspec on Python 3.14 skips the unknown field at any depth, and then reports missing fields of the click.
     skipped = sys.version_info >= (3, 14)
     raw = b'{"zz":' + b"[" * 100_000 + b"]" * 100_000 + b"}"
     assert rejection_reason(raw) is (RejectReason.MISSING_FIELD if skipped else RejectReason.UNREADABLE)
@@ -240,7 +240,7 @@ def test_values_at_the_limits_are_accepted() -> None:
 
 
 def _id_locations() -> Iterator[tuple[type[Event], str, Callable[[str], Any]]]:
-    """Every place in every event that holds an id, found in the structs."""
+    """Paths of all ids in all events, from the structs."""
     for event_type in EVENT_STRUCTS:
         for field in msgspec.structs.fields(event_type):
             if field.type in (Id, Id | None):
@@ -344,7 +344,7 @@ def test_a_free_item_has_a_price() -> None:
 
 @pytest.mark.parametrize("prices", [[], [9.5], [9.5, 0, 1e15], [1, 2, 3, 4]])
 def test_prices_of_a_search_may_be_more_or_fewer_than_its_results(prices: list[float]) -> None:
-    # they are then as good as not told, which whoever reads them sees to
+    # The fold ignores prices that do not match the results.
     assert rejection_reason(with_field(Search, results=["i1", "i2", "i3"], prices=prices), Search) is None
 
 
@@ -381,7 +381,7 @@ def test_the_detail_names_the_path() -> None:
         decode(raw, Purchase, received=NOW, limits=Limits())
 
 
-# Two cores that others use, too, are no reason to fail.
+# A slow, shared machine must not fail the test.
 on_a_busy_machine = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 event_types = st.sampled_from(EVENT_STRUCTS)

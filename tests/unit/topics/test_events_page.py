@@ -1,4 +1,4 @@
-"""docs/events.md says what the code does."""
+"""docs/events.md agrees with the code."""
 
 import json
 import re
@@ -45,7 +45,7 @@ EXAMPLES = [
 
 
 def table(text: str) -> list[list[str]]:
-    """The cells of every table row, without the heads."""
+    """The cells of all table rows, without headers."""
     rows = [
         [cell.strip() for cell in line.strip("|").split("|")]
         for line in text.splitlines()

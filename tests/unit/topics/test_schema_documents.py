@@ -1,4 +1,4 @@
-"""The documents are what the structs say, and the codec and the schemas agree on what is valid."""
+"""The documents agree with the structs, and codec and schemas accept the same events."""
 
 import json
 from datetime import datetime
@@ -43,7 +43,7 @@ def is_rfc_3339(value: object) -> bool:
         msgspec.convert(value, datetime)
     except msgspec.ValidationError:
         return False
-    # A date-time without a zone is no RFC 3339.
+    # A date-time without a zone is not RFC 3339.
     return value[-1] in "zZ" or "+" in value[10:] or "-" in value[10:]
 
 
@@ -175,9 +175,9 @@ def test_array_items_are_named() -> None:
     assert "9 hide" in schema["$defs"]["Kind"]["description"]
 
 
-# Values for any field: right ones, wrong ones, and ones at the borders that a schema can express. Left out is
-# what the two notations see differently by nature: 1.0 is an integer to JSON Schema and a float to the codec,
-# a character is not a byte, and the clock is not in the schema.
+# Values for any field: valid, invalid, and at the bounds that a schema can express. Omitted are values on which
+# schema and codec differ by design: 1.0 is an integer in JSON Schema and a float for the codec, the length of an id
+# is in characters or bytes, and event time is not in the schema.
 ids = st.sampled_from(["", "x", "x" * 256, "x" * 257])
 scalars = (
     st.none()

@@ -1,4 +1,4 @@
-"""What the catalog's agent makes of items."""
+"""The agent of the catalog."""
 
 import asyncio
 from pathlib import Path
@@ -86,7 +86,7 @@ async def test_an_unavailable_item_is_removed_from_lists_without_a_user_event(
         await wait_until_held_by(*shared, user_key("ann"))
         worker.clock.now += 60
         handle_item(available=False)
-        await wait_until_held_by(user_key("ann"))  # a shopper's list follows at their next event
+        await wait_until_held_by(user_key("ann"))  # a user's list is updated at the next event
         worker.accept(worker.click("ann", "sock"))
         await wait_until_held_by()
         worker.clock.now += 60

@@ -1,4 +1,4 @@
-"""The monitor that counts in plain attributes: what Faust itself reads of it, and what is served."""
+"""The monitor that counts in plain attributes: its use by Faust, and the exported metrics."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -31,7 +31,7 @@ def monitor(registry: CollectorRegistry) -> ScrapedMonitor:
 
 
 def watchdog_complaints(monitor: ScrapedMonitor, now: float) -> list[Any]:
-    """What Faust's watchdog complains of `now` about a partition that is being read, long after the start."""
+    """The complaints of Faust's watchdog at `now` about a partition in use, long after the start."""
     complaints: list[Any] = []
     state = SimpleNamespace(highwater=100, position=50)
     subscription = SimpleNamespace(assignment=SimpleNamespace(state_value=lambda _: state))

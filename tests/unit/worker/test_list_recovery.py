@@ -1,4 +1,4 @@
-"""The memory of lists, read back from its log; a consumer over lists stands where Kafka would be."""
+"""Recovery of published lists from their log, with a consumer over lists instead of Kafka."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -27,7 +27,7 @@ DAY = 86_400.0
 
 
 class FakeListLog:
-    """The topics of lists and rewards; a thing of `age` seconds is put at the end."""
+    """The topics of lists and rewards; a record of age `age`, in seconds, is appended."""
 
     def __init__(self) -> None:
         self.records: dict[TopicPartition, list[Any]] = {}
@@ -98,7 +98,7 @@ class FakeListLog:
 
 
 class FakeListConsumer:
-    """The part of aiokafka's consumer that is used."""
+    """The methods of aiokafka's consumer that the recovery uses."""
 
     def __init__(self, log: FakeListLog) -> None:
         self.log = log
@@ -149,7 +149,7 @@ class FakeListConsumer:
 
 
 class RecoveringWorker:
-    """What a worker has of it."""
+    """The list store and log progress of a worker, and its recovery."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.log = FakeListLog()
@@ -232,13 +232,13 @@ async def test_a_list_with_a_reaction_outlives_newer_lists(worker: RecoveringWor
         worker.log.list("ann", f"l{number}", "shoe", age=100 - number)
     worker.log.reward("ann", "l0", 0, 0)
     await worker.recover_lists(0)
-    # and with it those that were up when it was clicked, or since: what was done with them may come yet
+    # Lists displayed at the click or later are retained too: reactions to them may still come.
     assert worker.names("ann") == ["l0", *(f"l{number}" for number in range(50 - 10 - 6, 50))]
 
 
 async def test_in_flight_own_lists_are_not_stored_twice(worker: RecoveringWorker) -> None:
     await worker.recover_lists(0)
-    # published while the partition stayed, and not acknowledged yet
+    # Published while the partition was owned, and not yet acknowledged.
     for number in range(2):
         worker.log.list("ann", f"l{number}", "shoe", "sock", age=50.0 - 10 * number)
         at = NOW - 50.0 + 10 * number
@@ -281,7 +281,7 @@ async def test_a_purchase_is_attributed_to_a_clicked_list_older_than_the_recover
     worker.log.reward("ann", "clicked", 0, 0, 1, **row)
     worker.log.reward("ann", "looked at", 1, 0, kind=RewardKind.IMPRESSION, position=-1, age=2_890.0)
     worker.log.reward("ann", "searched", 2, 0, item_id="sock", search=True, delay=10.0, age=2_790.0)
-    # the newest lists of others push them off
+    # The newest lists of others evict them.
     for number in range(8):
         worker.log.list(f"u{number}", f"l{number}", "shoe", age=100.0 - number)
     worker.log.list("ann", "newest", "shoe", age=1.0)
@@ -294,7 +294,7 @@ async def test_a_purchase_is_attributed_to_a_clicked_list_older_than_the_recover
         order = Purchase(event_id="e", user_id="ann", ts=0, order_id="o", items=lines, **fields)
         return attribute(worker.memory, order, RecordId(Source.PURCHASE, 0, 5), NOW, AttributionRules())
 
-    # what stood elsewhere on it is not known
+    # The other items of the list are unknown.
     assert purchase_of("hat", list_id="clicked").unattributed == ("unknown_list",)
     [bought] = purchase_of("shoe").rewards
     assert (bought.list_id, bought.policy, bought.position, bought.first_positive) == (
@@ -304,7 +304,7 @@ async def test_a_purchase_is_attributed_to_a_clicked_list_older_than_the_recover
         False,
     )
     assert (bought.propensity, bought.features, bought.delay, bought.seen) == (0.25, b"row!", 3_000.0, ())
-    # nothing is guessed, and lists of searches are matched when they are named
+    # Unknown items are not attributed, and search lists match only if named.
     assert [purchase_of(item).rewards for item in ("hat", "sock")] == [(), ()]
     found = worker.memory.find("ann", "searched")
     assert found is not None
@@ -320,7 +320,7 @@ async def test_truncated_lists_from_rewards_do_not_evict_full_lists(worker: Reco
     await worker.recover_lists(0, limit=30)
     assert len(worker.memory) == 60
     assert all(worker.names(f"v{number}") for number in range(30))
-    # the newest of them
+    # The newest of them are retained.
     assert [number for number in range(40) if worker.names(f"u{number}")] == list(range(10, 40))
 
 
@@ -329,7 +329,7 @@ async def test_a_list_is_recovered_with_all_its_outcomes(worker: RecoveringWorke
         worker.log.list(f"u{number}", f"l{number}", *(f"i{at}" for at in range(6)), age=1_000.0 - number)
     offset = count()
     for number in range(40):
-        # scrolled through, place by place, and clicked at the end
+        # The user scrolls through the list, one rank at a time, and clicks at the end.
         who, age = f"u{number}", 999.5 - number
         for at in range(6):
             seen: dict[str, Any] = {"kind": RewardKind.IMPRESSION, "position": -1, "age": age}
@@ -340,7 +340,7 @@ async def test_a_list_is_recovered_with_all_its_outcomes(worker: RecoveringWorke
     for number in range(20, 40):
         [listed] = worker.memory.lists_of(f"u{number}")
         assert (listed.seen, listed.rewarded_mask(RewardKind.CLICK)) == (0b111111, 0b100000)
-    # of the rewards no more is read than that takes, and there is room for what is left of one list more
+    # No more rewards are read than these lists need, which leaves one more truncated list.
     [listed] = worker.memory.lists_of("u19")
     assert listed.is_truncated
     assert all(worker.memory.lists_of(f"u{number}") == () for number in range(19))
@@ -367,7 +367,7 @@ async def test_only_lists_within_the_attribution_window_are_read(worker: Recover
     worker.log.list("ann", "new", "shoe", age=DAY - 10)
     await worker.recover_lists(0)
     assert worker.names("ann") == ["new"]
-    # the first is read to know its time
+    # The first record is read for its timestamp.
     assert worker.consumer.read == [(LISTS.name, 0, 1)] * 2
 
 
@@ -387,7 +387,7 @@ async def test_only_owned_partitions_are_recovered(worker: RecoveringWorker) -> 
     assert (worker.names("ann"), worker.names("bob")) == (["l1"], [])
     await worker.recover_lists(1)
     assert (worker.names("ann"), worker.names("bob")) == ([], ["l2"])
-    # what another worker did with ann meanwhile is read too when she comes back
+    # Lists that another worker published for ann in the meantime are read when her partition returns.
     worker.log.list("ann", "l3", "hat", partition=0)
     await worker.recover_lists(0, 1)
     assert (worker.names("ann"), worker.names("bob")) == (["l1", "l3"], ["l2"])
@@ -396,10 +396,10 @@ async def test_only_owned_partitions_are_recovered(worker: RecoveringWorker) -> 
 async def test_a_retained_partition_is_read_from_its_known_position(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe", "sock")
     await worker.recover_lists(0)
-    # own records, which the memory has already
+    # Own records, which the store already holds.
     worker.log.list("ann", "l2", "hat")
     worker.log_progress.on_delivered(LISTS.name, 0, 1)
-    # those of another worker, of an assignment that this one did not notice
+    # Records of another worker, from an assignment that this worker did not notice.
     worker.log.list("ann", "l3", "scarf")
     worker.log.reward("ann", "l1", 3, 0)
     await worker.recover_lists(0)

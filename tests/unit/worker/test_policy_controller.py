@@ -14,11 +14,11 @@ from stream_app.worker.policy_controller import PolicyController
 from topics.catalog import CONTROL
 from topics.records import Reward, RewardKind, Source
 
-USER_IDS = [f"shopper {n}" for n in range(400)]
+USER_IDS = [f"user {n}" for n in range(400)]
 
 
 class ControllerHarness:
-    """A keeper with what it keeps, without Kafka."""
+    """A policy controller with its policies and metrics, without Kafka."""
 
     def __init__(self, margin: float = 0.1, **weights: float) -> None:
         weights = weights or {"fixed": 0.5, "thompson": 0.5}
@@ -44,7 +44,7 @@ class ControllerHarness:
         self.sent.append((key, value))
 
     def deliver_guardrail_records(self, by: "ControllerHarness | None" = None, at: float = 1_000.0) -> None:
-        """What the guard sent comes back, here or at another worker."""
+        """Apply the records that the guardrail sent, here or on another worker."""
         for key, value in self.sent:
             (by or self).controller.apply_record(key, value, at)
 
@@ -129,7 +129,7 @@ def test_the_guardrail_pauses_a_harmful_policy_and_logs_it(caplog: pytest.LogCap
     with caplog.at_level(logging.WARNING):
         [found] = harness.controller.apply_guardrail()
     assert found.policy == "thompson"
-    # before it is heard and after, nothing is said again
+    # Neither before nor after its record is read, the pause is sent again.
     assert harness.controller.apply_guardrail() == []
     harness.deliver_guardrail_records()
     harness.controller.report()
@@ -189,7 +189,7 @@ def test_after_an_assignment_change_the_guardrail_uses_later_lists_only(record: 
         assert harness.gauge("headrace_policy_users", policy=policy) is None
         labels = {"policy": policy, "metric": "clicks", "bound": "mean"}
         assert harness.gauge("headrace_policy_metric_per_list", **labels) is None
-    # once more it does badly, of before and of after
+    # The policy performs badly again, on lists from before and after the change.
     harness.assign(at=500.0, **{**record, "paused": []})
     harness.record_poor_thompson_rewards(since=100.0)
     assert harness.controller.apply_guardrail() == []
@@ -240,7 +240,7 @@ def test_simultaneous_guardrail_pauses_of_two_workers_both_apply() -> None:
     for worker in (harness, other):
         worker.deliver_guardrail_records(by=third)
     assert third.user_share("fixed") == 1.0
-    # an operator's trust wins over the guard as before
+    # An operator's exemption still takes precedence over the guardrail.
     third.assign(weights=policies, guardrail_exempt=["linucb"])
     assert (third.user_share("thompson"), third.user_share("linucb") > 0.4) == (0.0, True)
 
@@ -275,7 +275,7 @@ def test_a_restarted_worker_and_a_fresh_one_reach_the_same_comparison() -> None:
         harness.assign(**record)
     harness.record_poor_thompson_rewards(since=90.0)
     restarted.comparison.restore(harness.comparison.state())
-    # each reads the topic from its beginning, and before it any reward
+    # Each reads the topic from its beginning, before any reward.
     for other, kept in ((restarted, records), (fresh, records), (after_compaction, records[-1:])):
         for record in kept:
             other.assign(**record)

@@ -1,4 +1,4 @@
-"""The order in which fetched records are taken."""
+"""The order in which fetched records are processed."""
 
 from types import SimpleNamespace
 from typing import Any

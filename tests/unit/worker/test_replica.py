@@ -1,4 +1,4 @@
-"""The replica follows the log; a consumer over lists stands where Kafka would be."""
+"""The replica follows the log, with a consumer over lists instead of Kafka."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ FIRST_INTERACTIONS, SECOND_INTERACTIONS, CATALOG, FIRST_REWARDS, SECOND_REWARDS 
 
 
 class FakeBrokerLog:
-    """What is on the broker; `changed` is set when something was added."""
+    """The records on the broker; `changed` is set when a record is added."""
 
     def __init__(self) -> None:
         self.records: dict[TopicPartition, list[Any]] = {tp: [] for tp in PARTITIONS}
@@ -54,13 +54,13 @@ class FakeBrokerLog:
         return offset
 
     def interaction(self, tp: TopicPartition, offset: int, item: str, *segments: str) -> Interaction:
-        """Add a click that stood at `offset` of its source partition."""
+        """Add a click with offset `offset` in its source partition."""
         click = make_click(tp.partition, offset, item, *segments)
         self.add(tp, msgspec.msgpack.encode(click))
         return click
 
     def reward(self, tp: TopicPartition, offset: int, line: int = 0, **fields: Any) -> Reward:
-        """Add a reward of a click that stood at `offset` of its source partition."""
+        """Add a reward of a click with offset `offset` in its source partition."""
         reward = Reward(
             source=Source.CLICK,
             partition=tp.partition,
@@ -87,12 +87,12 @@ def make_click(partition: int, offset: int, item: str, *segments: str) -> Intera
 
 
 def listed(array: Any) -> Any:
-    """An array as msgpack can have it."""
+    """An array as plain data for msgpack."""
     return array.tolist()
 
 
 class FakeLogConsumer:
-    """The part of aiokafka's consumer that the replica uses."""
+    """The methods of aiokafka's consumer that the replica uses."""
 
     def __init__(self, log: FakeBrokerLog) -> None:
         self.log = log
@@ -195,7 +195,7 @@ class ReplicaHarness:
         return self.metrics.registry.get_sample_value(f"headrace_{name}") or 0.0
 
     def digest_of_the_log(self) -> str:
-        """The digest of models that learned every interaction of the log from its start."""
+        """The digest of models that learned all interactions of the log from its start."""
         models = self.models()
         for tp in (FIRST_INTERACTIONS, SECOND_INTERACTIONS):
             for record in self.log.records[tp]:
@@ -212,7 +212,7 @@ async def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
 
 
 async def caught_up(replica: Replica) -> None:
-    """Catch up, or fail: nothing here takes long."""
+    """Catch up within a short deadline."""
     await asyncio.wait_for(replica.catch_up(), 5.0)
 
 
@@ -235,7 +235,7 @@ async def test_records_at_or_below_the_watermark_are_dropped(harness: ReplicaHar
     harness.log.interaction(FIRST_INTERACTIONS, 1, "sock")
     harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
     harness.log.interaction(FIRST_INTERACTIONS, 1, "sock")
-    # the same offset of another partition is another event
+    # The same offset in another partition is another event.
     harness.log.interaction(SECOND_INTERACTIONS, 1, "hat")
     replica = await harness.start()
     await caught_up(replica)
@@ -267,7 +267,7 @@ async def test_owned_partitions_are_not_read_and_their_position_follows_deliveri
     replica.on_delivered(0, 2)
     await caught_up(replica)
     assert {tp for tp, _ in harness.consumer.read} == {SECOND_INTERACTIONS}
-    # batches are acknowledged in order, but a late word of an older one must not move it back
+    # Batches are acknowledged in order, but a late acknowledgement must not move the position back.
     replica.on_delivered(0, 1)
     positions = {(topic, at): offset for topic, at, offset in replica.snapshot_state()["positions"]}
     assert positions == {
@@ -286,7 +286,7 @@ async def test_a_revoked_partition_is_read_from_its_last_delivery(harness: Repli
         replica.fold_local(harness.log.interaction(FIRST_INTERACTIONS, offset, "shoe"))
     replica.on_delivered(0, 1)
     replica.set_owned_partitions({1})
-    # the new owner goes on
+    # The new owner continues.
     harness.log.interaction(FIRST_INTERACTIONS, 2, "hat")
     await caught_up(replica)
     assert harness.consumer.read == [(FIRST_INTERACTIONS, 2)]
@@ -316,7 +316,7 @@ async def test_rebuilding_from_the_log_gives_the_same_models(harness: ReplicaHar
     log, models = harness.log, made_with_policies()
     row = pack_rows(np.eye(1, len(FEATURES), dtype=np.float32), FEATURES_VERSION)
     for offset in range(60):
-        # each is new when it is viewed, and chosen from a list right after that
+        # Each item is new when it is viewed, and chosen from a list right after that.
         item = f"item {offset}"
         assert models.learn(log.interaction(FIRST_INTERACTIONS, offset, item))
         progress_calls = log.reward(
@@ -324,7 +324,7 @@ async def test_rebuilding_from_the_log_gives_the_same_models(harness: ReplicaHar
             seen=(item,), seen_positions=(0,), seen_features=row,
         )  # fmt: skip
         assert models.learn_reward(progress_calls)
-    # the broker hands out the rewards before anything else
+    # The broker returns the rewards before other records.
     log.records = {
         tp: log.records[tp]
         for tp in (FIRST_REWARDS, SECOND_REWARDS, FIRST_INTERACTIONS, SECOND_INTERACTIONS, CATALOG)
@@ -351,7 +351,7 @@ async def test_rewards_are_read_alongside_later_interactions(harness: ReplicaHar
     harness.consumer.pause(FIRST_INTERACTIONS)
     harness.log.interaction(FIRST_INTERACTIONS, 1, "sock")
     harness.log.reward(FIRST_REWARDS, 1)
-    while len(harness.consumer.read) < 3:  # noqa: ASYNC110  # what is read has no event
+    while len(harness.consumer.read) < 3:  # noqa: ASYNC110  # reading has no asyncio event
         await asyncio.sleep(0)
     assert harness.consumer.read[-1] == (FIRST_REWARDS, 1)
     harness.consumer.resume(FIRST_INTERACTIONS)
@@ -370,7 +370,7 @@ async def test_local_rewards_are_learned_immediately_and_their_partitions_are_no
     await caught_up(replica)
     assert {tp for tp, _ in harness.consumer.read} == {SECOND_REWARDS}
     assert harness.count("rewards_folded_total") == 2
-    # the partition goes to another worker, which goes on
+    # The partition moves to another worker, which continues.
     replica.set_owned_partitions(())
     harness.log.reward(FIRST_REWARDS, 1)
     await caught_up(replica)
@@ -382,7 +382,7 @@ async def test_a_snapshot_records_which_rewards_it_contains(harness: ReplicaHarn
     harness.log.reward(FIRST_REWARDS, 0)
     first = await harness.start()
     await caught_up(first)
-    # folded and not known to be delivered when the snapshot is taken
+    # Folded, and not yet acknowledged when the snapshot is taken.
     first.set_owned_partitions({0})
     first.fold_local_reward(harness.log.reward(FIRST_REWARDS, 1))
     await first.snapshot()
@@ -407,7 +407,7 @@ async def test_catching_up_waits_for_all_records_present_at_its_start(harness: R
     harness.running.append(replica)
     harness.consumer.pause(FIRST_INTERACTIONS)
     waiting = asyncio.create_task(replica.catch_up(lambda done, total: progress_calls.append((done, total))))
-    while not progress_calls:  # noqa: ASYNC110  # the progress is told by a call
+    while not progress_calls:  # noqa: ASYNC110  # progress is reported by a call
         await asyncio.sleep(0)
     assert progress_calls == [(0, 5)]
     assert not waiting.done()
@@ -500,7 +500,7 @@ async def test_the_catalog_is_followed_and_unreadable_items_are_skipped(harness:
     index = replica.models.index
     assert index.categories(index.find("shoe")) == ("footwear",)
     assert index.find("sock") == -1
-    # a removed item is on no list
+    # A removed item is on no list.
     assert not index.available[index.find("hat")]
     assert index.available[index.find("shoe")]
 
@@ -543,7 +543,7 @@ async def test_an_unavailable_item_invalidates_every_list_that_may_contain_it(
     await caught_up(replica)
     gone = [({"shoe", "sock"}, {"country:FR", "category:footwear"})]
     assert harness.stale == gone
-    # the same again is no news; that it is back is
+    # An unchanged item makes no list stale; its return does.
     harness.log.item("shoe", available=False, ts=1_700_000_000_100)
     await caught_up(replica)
     assert harness.stale == gone
@@ -574,9 +574,9 @@ async def test_the_lag_is_the_unread_records_and_the_age_of_the_newest_read(harn
     for offset in range(3):
         harness.log.interaction(SECOND_INTERACTIONS, offset, "sock")
     harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
-    while replica.models.version < 1:  # noqa: ASYNC110  # what is read has no event
+    while replica.models.version < 1:  # noqa: ASYNC110  # reading has no asyncio event
         await asyncio.sleep(0)
-    # the clock is 60 s ahead of the log
+    # The clock is 60 s ahead of the log.
     assert (harness.count("replica_lag_messages"), harness.count("replica_lag_seconds")) == (3, 60)
     harness.consumer.resume(SECOND_INTERACTIONS)
     await caught_up(replica)
@@ -651,7 +651,7 @@ def test_a_malformed_snapshot_is_ignored(harness: ReplicaHarness, state: dict[st
     harness.store.save(state)
     models, positions = load_models(harness.models, harness.store)
     assert (models.version, positions) == (0, {})
-    # and the models can be used
+    # The models are usable.
     assert models.learn(make_click(0, 0, "shoe"))
 
 

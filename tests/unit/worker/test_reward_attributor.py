@@ -1,4 +1,4 @@
-"""What reactions to published lists are worth, from the event to the record, the models and the metrics."""
+"""Rewards of reactions to published lists, from the event to the record, the models and the metrics."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,16 +24,16 @@ else:
 
 
 class RecordingLearner:
-    """A policy that remembers what it heard."""
+    """A learner that records rewards and erasures."""
 
-    name: ClassVar[str] = "hearing"
+    name: ClassVar[str] = "recording"
 
     def __init__(self) -> None:
         self.rewards: list[Reward] = []
         self.forgotten_users: list[str] = []
 
     def on_interaction(self, interaction: Interaction) -> None:
-        """Nothing is learned from it."""
+        """Ignore interactions."""
 
     def on_reward(self, reward: Reward) -> None:
         self.rewards.append(reward)
@@ -84,7 +84,7 @@ async def test_a_click_on_the_published_list_is_rewarded(worker: InMemoryWorker)
     document = worker.published("recs:user:{ann}")
     assert document is not None
     worker.clock.now += 7.5
-    # the least that a shop sends
+    # The minimum that a shop sends: no list id.
     worker.accept(worker.click("ann", document.items[1].id))
     [reward] = sent(worker)
     assert (reward.list_id, reward.policy) == (document.list_id, document.policy)
@@ -156,7 +156,7 @@ def test_an_event_without_a_logged_reward_is_rewarded_identically_on_replay(work
     worker.add_published_list("ann", "shoe", "sock")
     message = worker.message(worker.click("ann", "sock"))
     worker.events.handle(message)
-    # as after a crash: the lists are read back, the reward never arrived
+    # As after a crash: the lists are restored, the reward is missing.
     worker.memory.forget("ann")
     worker.add_published_list("ann", "shoe", "sock")
     worker.events.handle(message)
@@ -171,7 +171,7 @@ def test_an_event_with_a_logged_reward_is_not_rewarded_again(worker: InMemoryWor
     worker.log_progress.last_rewarded[Source.PURCHASE, 0] = (0, 0)
     order = purchase(worker, "shoe", "sock", "scarf")
     worker.accept(order)
-    # its first line has its reward, its second has not
+    # The first line has its reward, the second does not.
     assert [(each.item_id, each.line) for each in sent(worker)] == [("sock", 1)]
     worker.log_progress.last_rewarded[Source.CLICK, 0] = (5, 0)
     worker.events.handle(worker.message(worker.click("ann", "hat"), offset=4))
@@ -222,7 +222,7 @@ def test_an_erasure_is_logged_after_the_users_rewards(worker: InMemoryWorker) ->
     assert learned_rewards(worker) == [click]
     learner = worker.models.learner(RecordingLearner)
     assert learner is not None
-    # once for the interaction, once behind the rewards
+    # Once for the interaction, once after the rewards.
     assert learner.forgotten_users == ["ann", "ann"]
     assert worker.count("rewards_total", kind="erasure", policy="") == 0
 
@@ -268,7 +268,7 @@ def test_metrics_count_rewards_by_kind_and_policy(worker: InMemoryWorker) -> Non
 
 @pytest.fixture
 def price_weighted(tmp_path: Path) -> InMemoryWorker:
-    """Where a purchase is worth its price, and forty of the usual price have been seen."""
+    """A worker whose purchase value is the price, after forty orders at the usual price."""
     made = InMemoryWorker(tmp_path, reward_price_exponent=1.0, reward_price_unit=20.0)
     made.models.learners.append(RecordingLearner())
     for n in range(40):
@@ -298,12 +298,12 @@ def test_an_outlier_order_line_counts_as_one_of_unknown_price(
     other_line, reward = sent(price_weighted)
     assert (other_line.value, other_line.revenue) == (20.0, 40.0)
     assert (reward.item_id, reward.value, reward.revenue) == ("sock", value, revenue)
-    # every worker learns what is written, and none judges anew
+    # All workers learn the logged values.
     assert learned_rewards(price_weighted) == [other_line, reward]
 
 
 def test_one_mistyped_price_does_not_dominate_the_policy(tmp_path: Path) -> None:
-    """Of two items only the second is bought; once, with the first, somebody typed too many zeros."""
+    """Of two items only the second is bought; the first is bought once, at a mistyped price."""
     rows = np.eye(2, dtype=np.float32)
     rows = np.pad(rows, ((0, 0), (0, len(FEATURES) - 2)))
     worker = InMemoryWorker(tmp_path, reward_price_exponent=1.0, reward_price_unit=20.0)
@@ -340,7 +340,7 @@ def test_a_reward_that_a_policy_rejects_does_not_stop_processing(
 def test_a_click_is_attributed_to_its_list_despite_a_backlog(worker: InMemoryWorker) -> None:
     start = worker.clock.now
     lists = [f"l{number}" for number in range(25)]
-    # the worker is a minute behind: it makes list after list, and what was done with the first is still to come
+    # The worker is a minute behind: it publishes many lists before it reads the reactions to the first.
     for number, list_id in enumerate(lists):
         worker.clock.now = start + 60.0 + number
         worker.add_published_list("ann", "shoe", "sock", list_id=list_id)
@@ -350,10 +350,10 @@ def test_a_click_is_attributed_to_its_list_despite_a_backlog(worker: InMemoryWor
         click = worker.click("ann", "sock", list_id=list_id)
         assert worker.events.handle(worker.message(click, timestamp=start + 61.0 + number)) is None
     assert [reward.list_id for reward in learned_rewards(worker)] == lists
-    # having caught up, it remembers few that nobody reacted to
+    # After it has caught up, it retains few lists without a reaction.
     for number in range(25):
         worker.clock.now = start + 200.0 + 60.0 * number
         worker.add_published_list("bob", "shoe", list_id=f"later {number}")
         worker.accept(worker.click("bob", f"elsewhere {number}"))
-    # these, and the one that was up when the newest event was sent
+    # These, and the list that was displayed at the newest event.
     assert len(worker.memory.lists_of("bob")) == worker.settings.retained_lists_per_user + 1

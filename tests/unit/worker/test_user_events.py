@@ -1,4 +1,4 @@
-"""One shopper's event at a time, from raw bytes to what it changes."""
+"""User events, from raw bytes to their effects."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -84,7 +84,7 @@ def test_every_event_type_is_accepted_from_its_topic(worker: InMemoryWorker) -> 
     row = worker.rows.get("ann")
     assert row.counts.total == 5
     assert (set(row.bought), set(row.hidden)) == ({"shoe"}, {"hat"})
-    # an impression says what was shown, not what the shopper did
+    # An impression is not an action of the user.
     assert [each.kind for each in interactions(worker)] == [
         Kind.VIEW,
         Kind.SEARCH,
@@ -119,7 +119,7 @@ def test_a_replayed_event_is_sent_again_identically_and_learned_once(
     first, _, again = worker.producer.of(INTERACTIONS)
     assert again == first
     assert worker.rows.stored["ann"] == before
-    # the store on disk may be ahead of the changelog: the row is written to both again
+    # The store on disk may be ahead of the changelog: the row is written to both again.
     assert worker.rows.writes["ann"] == 3
     assert worker.models.version == 2
     assert worker.count("interactions_dropped_total") == 1
@@ -213,7 +213,7 @@ def test_a_fold_that_fails_is_a_dead_letter_and_the_next_event_is_fine(worker: I
     assert worker.rows.get("bob").counts.clicks == 1
     assert [each.user_id for each in interactions(worker)] == ["bob"]
     assert worker.event_outcomes(CLICKS) == {"dead_lettered": 1, "accepted": 1}
-    # sent back once the row can be read, it is taken
+    # Sent again once the row can be decoded, it is accepted.
     worker.rows.unreadable.clear()
     worker.events.handle(worker.message(click))
     assert worker.rows.get("ann").counts.clicks == 1
@@ -246,7 +246,7 @@ async def test_an_interaction_is_evaluated_before_it_is_learned(worker: InMemory
     worker.accept(worker.click("ann", "shoe"))
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
-        # what nobody had seen before cannot be a hit, though the next list holds it
+        # A new item cannot be a hit, though the next list holds it.
         worker.accept(worker.click("ann", "hat"))
         assert worker.count("prequential_hits_total") == 0
         await worker.flush_loop.wait_until_idle()

@@ -1,4 +1,4 @@
-"""What a worker process makes sure of before it starts."""
+"""The checks of a worker process before it starts."""
 
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ def test_a_data_folder_is_created_and_locked_by_one_worker(tmp_path: Path) -> No
         assert str(folder) in str(raised.value)
         assert "Another worker uses" in str(raised.value)
         assert "HEADRACE_DATA_DIR" in str(raised.value)
-        # another folder is another worker's
+        # Another worker can use another folder.
         lock_data_dir(tmp_path / "other").close()
     lock_data_dir(folder).close()
 
