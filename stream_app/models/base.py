@@ -4,16 +4,16 @@ Items are small integers here, given out by the one `stream_app.models.item_inde
 set share, so that an id is hashed once an interaction and not once a model.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from inspect import signature
-from typing import Any, ClassVar, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from stream_app.models import array_types
 from stream_app.models.model_state import State, verify_state, versioned_state
 from topics.events import CatalogItem
-from topics.records import Interaction, Kind, Reason, Reward
+from topics.records import Kind, Reason
 
 Items = array_types.Items
 Times = array_types.Times
@@ -157,11 +157,6 @@ class Model:
         """Learn one observation."""
         raise NotImplementedError
 
-    def learn_many(self, observations: Iterable[Observation]) -> None:
-        """Learn several observations in order; the same as `learn_one` on each."""
-        for observation in observations:
-            self.learn_one(observation)
-
     def learn_catalog(self, item: int, entry: CatalogItem) -> None:
         """Take the catalog's word on an item; most models have no use for it."""
 
@@ -194,10 +189,6 @@ class Model:
 
     def forget_user(self, user: str) -> None:
         """Drop what is held of one shopper."""
-
-    def forget_item(self, item: int) -> None:
-        """Drop what is held of one item, so that its index can be given to another."""
-        self.forget_items(np.array([item], np.int32))
 
     def forget_items(self, items: Items) -> None:
         """Drop what is held of several items at once: a full index gives up many, and a model scans but once.
@@ -256,44 +247,3 @@ class Model:
     def _set_state(self, state: Mapping[str, Any]) -> None:
         """Take what `_get_state` gave into a cleared model."""
         raise NotImplementedError
-
-
-class Learner(Protocol):
-    """What learns beside the models, from each interaction as a whole.
-
-    It learns as part of the fold, ahead of the models, so that what it sees of them is what a list would have
-    been made from.
-    """
-
-    name: ClassVar[str]
-    """In states and in the account of memory."""
-
-    def on_interaction(self, interaction: Interaction) -> None:
-        """Take an interaction that the models are about to learn; none is an erasure."""
-
-    def forget_user(self, user: str) -> None:
-        """Drop what is held of a shopper."""
-
-    def forget_items(self, items: Items) -> None:
-        """Drop what is held of items of the index."""
-
-    def state(self) -> State:
-        """Everything learned, as plain data."""
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Become what `state` was taken from; ValueError if it does not fit."""
-
-    def memory(self) -> int:
-        """Bytes held, to within a few percent."""
-
-
-@runtime_checkable
-class RewardLearner(Protocol):
-    """A `Learner` that learns from rewards too.
-
-    What was seen and what it earned fold separately: a reward names the items that are known to have been seen from
-    now on (each item of a list in one reward at most), and, but for an impression, the item that earned it.
-    """
-
-    def on_reward(self, reward: Reward) -> None:
-        """Take a reward; each comes once, and none is an erasure."""

@@ -1,89 +1,28 @@
 """The models of a replica, joined over one item index, one session tracker and one set of watermarks."""
 
 from collections.abc import Mapping, Sequence
-from hashlib import blake2b
 from typing import Any, TypeVar
 
 import numpy as np
 from msgspec.structs import replace
 
 from stream_app.models import registry
-from stream_app.models.base import (
-    NO_ITEM,
-    Candidates,
-    Context,
-    Items,
-    Learner,
-    Model,
-    Observation,
-    RewardLearner,
-)
+from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model, Observation
+from stream_app.models.digest import digest
+from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.item_to_item import ItemToItem
+from stream_app.models.learners import Learner, RewardLearner
 from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
-from stream_app.models.session_tracker import EventStream, SessionTracker
+from stream_app.models.session_tracker import SessionTracker
 from topics.events import CatalogItem
-from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
+from topics.records import Interaction, Kind, Reward, RewardKind, Source
 
 L = TypeVar("L")
 
-KIND_WEIGHTS: dict[Kind, float] = {
-    Kind.VIEW: 1.0,
-    Kind.DETAIL: 1.5,
-    Kind.CART: 3.0,
-    Kind.WISHLIST: 2.5,
-    Kind.SHARE: 2.0,
-    Kind.PURCHASE: 5.0,
-    Kind.LIKE: 2.0,
-    Kind.DISLIKE: -1.0,
-    Kind.HIDE: -2.0,
-}
-"""How much each kind says of an item; the kinds left out carry none."""
-
-KIND_STREAMS: dict[Kind, EventStream] = {
-    Kind.VIEW: EventStream.VIEWS,
-    Kind.DETAIL: EventStream.VIEWS,
-    Kind.CART: EventStream.VIEWS,
-    Kind.WISHLIST: EventStream.VIEWS,
-    Kind.SHARE: EventStream.VIEWS,
-    Kind.PURCHASE: EventStream.PURCHASES,
-}
-"""The stream each kind belongs to; the kinds left out belong to none."""
-
 CONTEXT_LENGTH = 20
 """Recent items of a shopper that a list is made from."""
-
-DIGEST_DIGITS = 6
-"""Significant digits that a digest goes by: sums of floats differ in the last few with the order of arrival,
-and the fewer are kept, the less likely is a value that two replicas round to different sides."""
-
-
-def warm_up(names: Sequence[str]) -> None:
-    """Have every kernel of the named models ready, so that no event waits for the compiler.
-
-    Takes some 15 seconds where nothing is compiled yet, half a second where the machine code is on disk.
-
-    Parameters
-    ----------
-    names
-        Models that will be run.
-    """
-    models = ModelSet(names, max_items=2, half_life=1.0)
-    segments = ("name:value",)
-    # three items on room for two bring an eviction, and a thousand half-lives a move of the landmark
-    events = (("a", 0.0), ("b", 1.0), ("c", 2.0), ("c", 1000.0))
-    for offset, (name, ts) in enumerate(events):
-        for source, kind in ((Source.CLICK, Kind.VIEW), (Source.PURCHASE, Kind.PURCHASE)):
-            models.learn(Interaction(source, 0, offset, ts, "user", kind, (Line(name),), segments, "word"))
-    models.learn_catalog(CatalogItem(ts=1_000_000, item_id="c", title="word"))
-    for user in ("user", ""):
-        context = models.context(user, ["c"], [1000.0], 0, segments, 1000.0, "word")
-        for model, proposed in models.candidates(context, 2):
-            model.score(context, proposed.items)
-            model.explain(context, models.index.find("c"), models.index.find("c"))
-    models.restore(models.state())
 
 
 class ModelSet:
@@ -257,7 +196,7 @@ class ModelSet:
                 tracked = self.tracker.track_session(user, ts)
             else:
                 tracked = self.tracker.observe(user, item, ts, stream)
-            segments = self._with_categories(interaction.segments, item)
+            segments = self.with_categories(interaction.segments, item)
             observation = Observation(user, item, ts, kind, weight, segments, *tracked, query)
             self.index.update_first_seen(item, ts)
             for model in self.models:
@@ -371,46 +310,6 @@ class ModelSet:
         """The context of an item's own page."""
         return self.context("", (item,), (self.newest,), 0, (), self.newest)
 
-    def affected_segments(self, interaction: Interaction) -> set[str]:
-        """Segments that an interaction is news for: the shopper's, and the categories of its items."""
-        index = self.index
-        return {
-            name
-            for line in interaction.lines
-            for name in self._with_categories(interaction.segments, index.find(line.item_id))
-        }
-
-    def affected_lists(self, item: str, k: int) -> tuple[list[str], list[str]]:
-        """Whose lists may hold an item.
-
-        Parameters
-        ----------
-        item
-            The item.
-        k
-            Most neighbors asked of each model.
-
-        Returns
-        -------
-        items : list of str
-            The item and those that go with it, which as a rule it goes with too. (Which lists hold a popular
-            item could be told only from all of them.)
-        segments : list of str
-            All segments, without ``all``, where it is popular enough for a list.
-        """
-        index_of_item = self.index.find(item)
-        if index_of_item < 0:
-            return [item], []
-        proposed = [candidates.items for _, candidates in self.related(self.item_context(item), k)]
-        neighbors = np.unique(np.concatenate([np.array([index_of_item], np.int32), *proposed]))
-        segments = [
-            model.segments_of(index_of_item) for model in self.models if isinstance(model, Popularity)
-        ]
-        return (
-            [self.index.id_of(each) for each in neighbors.tolist()],
-            [name for names in segments for name in names],
-        )
-
     def segments(self) -> list[str]:
         """Segments that popularity is known for, without ``all``, sorted."""
         return [
@@ -454,22 +353,19 @@ class ModelSet:
         self.outliers.restore(state["outliers"])
         for model in self.models:
             model.restore(state["models"][model.name])
-        learner_states = state.get("learners", {})
+        learner_states = state["learners"]
         for learner in self.learners:
             if learner.name not in learner_states:
-                raise ValueError(
-                    f"the state was taken without {learner.name!r}, which learns beside the models"
-                )
+                raise ValueError(f"model_set: the state has no learner {learner.name!r}")
             learner.restore(learner_states[learner.name])
         self.version = int(state["version"])
         self.newest = float(state["newest"])
         self.watermarks = {
             (Source(source), int(partition)): int(offset) for source, partition, offset in state["watermarks"]
         }
-        # A snapshot of before there were rewards knows of none.
         self.reward_watermarks = {
             (Source(source), int(partition)): (int(offset), int(line))
-            for source, partition, offset, line in state.get("reward_watermarks", ())
+            for source, partition, offset, line in state["reward_watermarks"]
         }
 
     def memory(self) -> dict[str, int]:
@@ -479,26 +375,11 @@ class ModelSet:
         return parts | {model.name: model.memory() for model in self.models}
 
     def digest(self) -> str:
-        """Hash of the sums, in hex: equal in replicas that folded the same interactions in any order.
+        """Hash of the sums at the newest event time, see `stream_app.models.digest`."""
+        return digest(self.models, self.index.hashes, self.newest)
 
-        Values are decayed to the newest event and rounded to `DIGEST_DIGITS` significant digits. Models that are
-        not additive and popularity by category (see `Popularity.statistics`) are left out.
-        """
-        rows = []
-        for model in self.models:
-            if isinstance(model, Popularity | ItemToItem):
-                for label, left, right, values in model.statistics(self.newest):
-                    hashes = self.index.hashes
-                    rows += [
-                        f"{label} {a} {b} {value:.{DIGEST_DIGITS - 1}e}"
-                        for a, b, value in zip(
-                            hashes[left].tolist(), hashes[right].tolist(), values.tolist(), strict=True
-                        )
-                        if value > 1e-12
-                    ]
-        return blake2b("\n".join(sorted(rows)).encode(), digest_size=16).hexdigest()
-
-    def _with_categories(self, segments: tuple[str, ...], item: int) -> tuple[str, ...]:
+    def with_categories(self, segments: tuple[str, ...], item: int) -> tuple[str, ...]:
+        """Add the categories of an item to segments, as ``category:name``."""
         categories = self.index.categories(item)
         if not categories:
             return segments

@@ -19,6 +19,7 @@ from aiokafka.structs import TopicPartition
 from state.model_store import ModelStore
 from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics
+from stream_app.models.affected_lists import affected_lists, affected_segments
 from stream_app.models.model_set import ModelSet
 from stream_app.worker.learned_topic import LearnedTopic
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
@@ -235,7 +236,7 @@ class Replica:
         if not interaction.lines:
             return StaleLists(query=query)
         items = [line.item_id for line in interaction.lines]
-        return StaleLists(items, self.models.affected_segments(interaction), query)
+        return StaleLists(items, affected_segments(self.models, interaction), query)
 
     def fold_local_reward(self, reward: Reward) -> None:
         """Fold a reward of this worker's own events before it returns through Kafka."""
@@ -296,7 +297,7 @@ class Replica:
 
     def _on_interaction(self, interaction: Interaction) -> None:
         if interaction.lines:
-            self._on_stale((), self.models.affected_segments(interaction))
+            self._on_stale((), affected_segments(self.models, interaction))
 
     def _fold_catalog(self, records: Sequence[Any]) -> None:
         for record in records:
@@ -316,7 +317,7 @@ class Replica:
 
     def _learn_catalog_item(self, event: CatalogItem) -> None:
         if self.models.learn_catalog(event):
-            self._on_stale(*self.models.affected_lists(event.item_id, _N_NEIGHBORS))
+            self._on_stale(*affected_lists(self.models, event.item_id, _N_NEIGHBORS))
 
     def _report_lag(self, newest: float) -> None:
         lag = 0

@@ -2,7 +2,7 @@
 
 from stream_app.bandit import policy_registry as registry
 from stream_app.experiment.live_policies import LivePolicies
-from stream_app.models import model_set
+from stream_app.models import warm_up as models_warm_up
 from stream_app.ranking.assembly import make_models, make_ranker
 from stream_app.ranking.exposure import Exposure
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
@@ -18,7 +18,7 @@ def warm_up(settings: Settings) -> None:
 
     The first run on a machine compiles for some seconds and caches the result; later runs load it.
     """
-    model_set.warm_up(settings.models)
+    models_warm_up.warm_up(settings.models)
     models = make_models(settings)
     for item in "ab":
         models.learn_catalog(CatalogItem(item_id=item, ts=0, price=1.0, categories=["c"], brand="d"))

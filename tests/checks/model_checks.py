@@ -250,14 +250,6 @@ def check_new_items_are_candidates_immediately(make_harness: MakeHarness) -> Non
     assert harness.index.find("fresh") in harness.model.candidates(context, 100).items
 
 
-def check_learn_many_equals_learn_one(make_harness: MakeHarness) -> None:
-    one, many = make_harness(), make_harness()
-    for event in stream():
-        one.learn(event)
-    many.model.learn_many(many.observe(event) for event in stream())
-    assert same(one.model.state(), many.model.state())
-
-
 def check_scoring_does_not_change_state(make_harness: MakeHarness) -> None:
     harness = make_harness().learn(*stream())
     before = harness.model.state()
@@ -484,7 +476,7 @@ def check_forgets_items(make_harness: MakeHarness) -> None:
     removed = [harness.index.find(name) for name in ("i0", "i1", "i2")]
     harness.index.forget("i0")
     harness.index.forget("i1")
-    harness.model.forget_item(removed[2])
+    harness.model.forget_items(np.array([removed[2]], np.int32))
     every = np.array(removed, np.int32)
     for context, candidates in zip(harness.contexts(), harness.lists(100), strict=True):
         assert not set(removed) & set(candidates.items.tolist())

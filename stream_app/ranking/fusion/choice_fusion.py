@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, Items, Model, Scores
+from stream_app.models.interaction_kinds import KIND_WEIGHTS
 from stream_app.models.kernels.topk import top_k
-from stream_app.models.model_set import KIND_WEIGHTS, ModelSet
+from stream_app.models.model_set import ModelSet
 from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.ranking.fusion.rank_fusion import FusedList
 from stream_app.ranking.fusion.softmax import SoftmaxRanker

@@ -137,7 +137,7 @@ def test_forgotten_items_leave_the_document_frequencies() -> None:
     for number, title in enumerate(CORPUS[:4]):
         fewer.describe(f"i{number}", title)
     ours.index.forget("i4")
-    ours.model.forget_item(4)
+    ours.model.forget_items(np.array([4], np.int32))
     assert ours.model.vector(0) == pytest.approx(fewer.model.vector(0))
     assert ours.candidates(query="sock") == {}
 

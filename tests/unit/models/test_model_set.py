@@ -15,9 +15,11 @@ import stream_app.models.kernels
 from stream_app.errors import UserError
 from stream_app.experiment.comparison import PolicyComparison
 from stream_app.models.base import Items
+from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.kernels import topk
-from stream_app.models.model_set import KIND_STREAMS, KIND_WEIGHTS, ModelSet, warm_up
+from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import MODELS
+from stream_app.models.warm_up import warm_up
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
 
@@ -282,15 +284,6 @@ def test_folded_rewards_are_skipped_after_a_restore() -> None:
     assert again.rewards == policy.rewards
     assert not restored.learn_reward(reward(2, 1))
     assert restored.learn_reward(reward(2, 2))
-
-
-def test_a_snapshot_without_reward_watermarks_is_accepted() -> None:
-    models, _ = model_set_with_learner()
-    state = dict(models.state())
-    del state["reward_watermarks"]
-    restored, _ = model_set_with_learner()
-    restored.restore(state)
-    assert restored.learn_reward(reward(0))
 
 
 def test_rewards_advance_the_watermark_without_reward_learners() -> None:

@@ -1,0 +1,29 @@
+"""Weights and streams of the kinds of interactions."""
+
+from typing import Final
+
+from stream_app.models.session_tracker import EventStream
+from topics.records import Kind
+
+KIND_WEIGHTS: Final[dict[Kind, float]] = {
+    Kind.VIEW: 1.0,
+    Kind.DETAIL: 1.5,
+    Kind.CART: 3.0,
+    Kind.WISHLIST: 2.5,
+    Kind.SHARE: 2.0,
+    Kind.PURCHASE: 5.0,
+    Kind.LIKE: 2.0,
+    Kind.DISLIKE: -1.0,
+    Kind.HIDE: -2.0,
+}
+"""Weight of an item by kind; the other kinds carry no items to learn."""
+
+KIND_STREAMS: Final[dict[Kind, EventStream]] = {
+    Kind.VIEW: EventStream.VIEWS,
+    Kind.DETAIL: EventStream.VIEWS,
+    Kind.CART: EventStream.VIEWS,
+    Kind.WISHLIST: EventStream.VIEWS,
+    Kind.SHARE: EventStream.VIEWS,
+    Kind.PURCHASE: EventStream.PURCHASES,
+}
+"""Stream of each kind; the other kinds belong to none."""
