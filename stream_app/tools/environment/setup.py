@@ -75,13 +75,8 @@ def start_environment(
     """
     folder = scratch_dir(prefix)
     stack.callback(on_exit, folder)
-    servers = EmbeddedServers()
-    stack.callback(servers.stop)
-    with steps.step(describe_servers(servers)) as step_status:
-        check_external_servers(servers)
-        servers.start(step_status.show_progress)
-        broker, redis = servers.broker_address, servers.redis_address
-        step_status.set_result(f"{broker} and {without_password(redis)}")
+    servers = _start_servers(stack, steps)
+    broker, redis = servers.broker_address, servers.redis_address
     with steps.step("topics") as step_status:
         app_id, n_topics = _create_topics(stack, servers, max(DEFAULT_PARTITIONS, workers))
         step_status.set_result(f"{n_topics} in the catalog")
@@ -100,6 +95,16 @@ def start_environment(
             worker_pool.start(WorkerProcess(number, folder, worker_settings))
         worker_pool.wait_until_ready()
     return Environment(broker, redis, worker_pool)
+
+
+def _start_servers(stack: ExitStack, steps: StartupSteps) -> EmbeddedServers:
+    servers = EmbeddedServers()
+    stack.callback(servers.stop)
+    with steps.step(describe_servers(servers)) as step_status:
+        check_external_servers(servers)
+        servers.start(step_status.show_progress)
+        step_status.set_result(f"{servers.broker_address} and {without_password(servers.redis_address)}")
+    return servers
 
 
 def _create_topics(stack: ExitStack, servers: EmbeddedServers, partitions: int) -> tuple[str, int]:
