@@ -1,0 +1,41 @@
+"""docs/operating.md quotes the log lines of the worker, with their levels."""
+
+import ast
+import re
+
+import pytest
+
+from tests.support import ROOT
+
+LEVELS = {"exception": "error"}
+"""The level of a method of a logger that does not have its level's name."""
+
+
+def logged_lines() -> dict[str, str]:
+    """The level of every text that the packages log."""
+    return {
+        call.args[0].value: LEVELS.get(call.func.attr, call.func.attr)
+        for package in ("stream_app", "state", "topics")
+        for path in (ROOT / package).rglob("*.py")
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call)
+        and isinstance(call.func, ast.Attribute)
+        and isinstance(call.func.value, ast.Name)
+        and call.func.value.id == "_LOG"
+        and isinstance(call.args[0], ast.Constant)
+        and isinstance(call.args[0].value, str)
+    }
+
+
+LOGGED = logged_lines()
+TABLE = (ROOT / "docs" / "operating.md").read_text().split("| log line |", 1)[1].split("\n\n", 1)[0]
+QUOTED = re.findall(r"^\| (?:``(.*?)``|`(.*?)`) \| (\w+) \|", TABLE, re.MULTILINE)
+
+
+@pytest.mark.parametrize(("with_code", "plain", "level"), QUOTED)
+def test_a_quoted_line_is_logged_at_its_level(with_code: str, plain: str, level: str) -> None:
+    assert LOGGED.get(with_code or plain) == level
+
+
+def test_every_row_is_read() -> None:
+    assert len(QUOTED) == TABLE.count("\n|") - 1
