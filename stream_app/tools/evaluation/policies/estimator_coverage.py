@@ -1,5 +1,6 @@
 """Bias of the estimators and coverage of their intervals, on synthetic logs with a known truth."""
 
+from enum import IntEnum
 from typing import Final
 
 import msgspec
@@ -7,6 +8,7 @@ import numpy as np
 
 from stream_app.tools.evaluation.policies.estimators import ESTIMATORS, Estimator, estimator_inputs
 from stream_app.tools.evaluation.policies.reward_models import cross_fit
+from stream_app.tools.evaluation.policies.rounds import Floats
 from stream_app.tools.evaluation.policies.studentized_bootstrap import StudentizedBootstrap
 from stream_app.tools.evaluation.policies.synthetic_log import SyntheticScenario
 from stream_app.tools.progress import OpenProgress, no_progress
@@ -95,45 +97,63 @@ def evaluate_estimators(
         Title of the progress bar, and the function that opens it.
     """
     truth = scenario.truth(seed + 10_000_000)
-    names = list(ESTIMATORS)
-    values, deviations, standard_errors, interval_widths, clipped_shares = (
-        np.empty((repetitions, len(names))) for _ in range(5)
-    )
-    covered = np.empty((repetitions, len(names)), np.bool_)
+    results = np.empty((repetitions, len(_Result), len(ESTIMATORS)))
     sizes = np.empty((repetitions, 2))
     with open_progress(title, repetitions) as update_progress:
         for index in range(repetitions):
-            rounds, target, expected = scenario.sample_log(seed + index)
-            inputs = estimator_inputs(rounds, target, cross_fit(rounds, seed=seed + index))
-            estimates = [ESTIMATORS[name](inputs) for name in names]
-            bootstrap = StudentizedBootstrap(rounds.groups, resamples=resamples, seed=seed + index)
-            influences = np.stack([each.influences for each in estimates], axis=1)
-            intervals = bootstrap.intervals(
-                [each.value for each in estimates], influences, [each.bias for each in estimates]
-            )
-            values[index] = [each.value for each in estimates]
-            deviations[index] = values[index] - expected
-            standard_errors[index] = bootstrap.standard_errors(influences)
-            clipped_shares[index] = [each.clipped for each in estimates]
-            interval_widths[index] = [each.high - each.low for each in intervals]
-            covered[index] = [each.low <= truth <= each.high for each in intervals]
-            sizes[index] = rounds.rewards.sum(), inputs.weights.sum() ** 2 / (inputs.weights**2).sum()
+            results[index], sizes[index] = _evaluate_log(scenario, truth, seed + index, resamples)
             update_progress(index + 1)
     return ScenarioResult(
         truth=truth,
         rounds=scenario.users * scenario.n_positions,
         rewarded=float(sizes[:, 0].mean()),
         effective_rounds=float(sizes[:, 1].mean()),
-        trials={
-            name: EstimatorTrial(
-                bias=float(deviations[:, index].mean()),
-                bias_std_error=float(deviations[:, index].std(ddof=1) / np.sqrt(repetitions)),
-                std_dev=float(values[:, index].std(ddof=1)),
-                std_error=float(standard_errors[:, index].mean()),
-                coverage=float(covered[:, index].mean()),
-                width=float(interval_widths[:, index].mean()),
-                clipped=float(clipped_shares[:, index].mean()),
-            )
-            for index, name in enumerate(names)
-        },
+        trials={name: _summarize(results[:, :, column]) for column, name in enumerate(ESTIMATORS)},
+    )
+
+
+class _Result(IntEnum):
+    """Results of an estimator on one log."""
+
+    VALUE = 0
+    DEVIATION = 1
+    STANDARD_ERROR = 2
+    WIDTH = 3
+    CLIPPED = 4
+    COVERED = 5
+
+
+def _evaluate_log(
+    scenario: SyntheticScenario, truth: float, seed: int, resamples: int
+) -> tuple[Floats, tuple[float, float]]:
+    """Results of all estimators on one log, shape (len(_Result), estimators); clicks and effective rounds."""
+    rounds, target, expected = scenario.sample_log(seed)
+    inputs = estimator_inputs(rounds, target, cross_fit(rounds, seed=seed))
+    estimates = [estimator(inputs) for estimator in ESTIMATORS.values()]
+    bootstrap = StudentizedBootstrap(rounds.groups, resamples=resamples, seed=seed)
+    influences = np.stack([each.influences for each in estimates], axis=1)
+    intervals = bootstrap.intervals(
+        [each.value for each in estimates], influences, [each.bias for each in estimates]
+    )
+    results = np.empty((len(_Result), len(estimates)))
+    results[_Result.VALUE] = [each.value for each in estimates]
+    results[_Result.DEVIATION] = results[_Result.VALUE] - expected
+    results[_Result.STANDARD_ERROR] = bootstrap.standard_errors(influences)
+    results[_Result.WIDTH] = [each.high - each.low for each in intervals]
+    results[_Result.CLIPPED] = [each.clipped for each in estimates]
+    results[_Result.COVERED] = [each.low <= truth <= each.high for each in intervals]
+    return results, (rounds.rewards.sum(), inputs.weights.sum() ** 2 / (inputs.weights**2).sum())
+
+
+def _summarize(results: Floats) -> EstimatorTrial:
+    """Summary of one estimator; results have shape (repetitions, len(_Result))."""
+    deviations = results[:, _Result.DEVIATION]
+    return EstimatorTrial(
+        bias=float(deviations.mean()),
+        bias_std_error=float(deviations.std(ddof=1) / np.sqrt(len(results))),
+        std_dev=float(results[:, _Result.VALUE].std(ddof=1)),
+        std_error=float(results[:, _Result.STANDARD_ERROR].mean()),
+        coverage=float(results[:, _Result.COVERED].mean()),
+        width=float(results[:, _Result.WIDTH].mean()),
+        clipped=float(results[:, _Result.CLIPPED].mean()),
     )

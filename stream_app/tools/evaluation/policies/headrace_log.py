@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator
 from enum import StrEnum
+from itertools import count
 from pathlib import Path
 from typing import Final, NamedTuple, TypeVar
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.errors import UserError
 from stream_app.experiment.feature_rows import BYTES_PER_VALUE, read_features_version
@@ -142,64 +144,70 @@ def read(
     """
     if measure not in MEASURES:
         raise UserError(f"There is no reward {measure!r}; there are {', '.join(MEASURES)}.")
-    n_read = 0
-
-    def count_records(records: Iterable[RawRecord]) -> Iterator[RawRecord]:
-        nonlocal n_read
-        for record in records:
-            yield record
-            n_read += 1
-            update_progress(n_read)
-
-    reactions, impressions = _reactions(count_records(rewards), measure)
+    numbers = count(1)
+    reactions, impressions = _reactions(_counted(rewards, numbers, update_progress), measure)
     if impression_mode is ImpressionMode.AUTO:
         impression_mode = ImpressionMode.KNOWN if impressions else ImpressionMode.ALL
-    lists_by_id: dict[str, RecommendationList] = {}
-    collected: set[str] = set()
-    for location, raw in count_records(lists):
-        published_list = _decode(_LIST_DECODER, location, raw, "list")
-        collected.add(published_list.list_id)
-        if (policy is None or published_list.policy == policy) and (
-            impression_mode is ImpressionMode.ALL or published_list.list_id in reactions
-        ):
-            lists_by_id[published_list.list_id] = published_list
-    sorted_lists = sorted(
-        lists_by_id.values(), key=lambda published_list: (published_list.generated_at, published_list.list_id)
+    sorted_lists, read_ids = _collect_lists(
+        _counted(lists, numbers, update_progress), reactions, policy, impression_mode
     )
-    version = next(
-        (
-            version_of_list
-            for published_list in reversed(sorted_lists)
-            if (version_of_list := _features_version(published_list)) is not None
-        ),
-        None,
-    )
-    accepted = [
-        published_list
-        for published_list in sorted_lists
-        if _features_version(published_list) in {None, version}
-    ]
+    version = _newest_version(sorted_lists)
+    accepted = [each for each in sorted_lists if _features_version(each) in {None, version}]
     outdated = len(sorted_lists) - len(accepted)
     accepted = accepted[:limit]
     rounds, without_propensity, without_features = _rounds(
         accepted, version or _FeaturesVersion(0, 0), reactions, impression_mode
     )
     if not len(rounds):
-        outdated_note = (
-            f" {outdated:,} lists have features of another version than the newest." if outdated else ""
-        )
-        raise UserError(
-            "The log has no displayed item with a propensity, so there is nothing to evaluate: "
-            f"are lists and rewards from the same time?{outdated_note}"
-        )
+        raise _no_rounds(outdated)
     return HeadraceLog(
         rounds,
         len(accepted),
         impression_mode,
-        len(reactions.keys() - collected),
+        len(reactions.keys() - read_ids),
         without_propensity,
         without_features,
         outdated,
+    )
+
+
+def _counted(
+    records: Iterable[RawRecord], numbers: Iterator[int], update_progress: UpdateProgress
+) -> Iterator[RawRecord]:
+    for record in records:
+        yield record
+        update_progress(next(numbers))
+
+
+def _collect_lists(
+    lists: Iterable[RawRecord],
+    reactions: dict[str, _ListReactions],
+    policy: str | None,
+    impression_mode: ImpressionMode,
+) -> tuple[list[RecommendationList], set[str]]:
+    """The lists to evaluate, the oldest first, and the ids of all lists read."""
+    lists_by_id: dict[str, RecommendationList] = {}
+    read_ids: set[str] = set()
+    for location, raw in lists:
+        published_list = _decode(_LIST_DECODER, location, raw, "list")
+        read_ids.add(published_list.list_id)
+        if (policy is None or published_list.policy == policy) and (
+            impression_mode is ImpressionMode.ALL or published_list.list_id in reactions
+        ):
+            lists_by_id[published_list.list_id] = published_list
+    return sorted(lists_by_id.values(), key=lambda each: (each.generated_at, each.list_id)), read_ids
+
+
+def _newest_version(sorted_lists: list[RecommendationList]) -> _FeaturesVersion | None:
+    versions = (_features_version(each) for each in reversed(sorted_lists))
+    return next((version for version in versions if version is not None), None)
+
+
+def _no_rounds(outdated: int) -> UserError:
+    note = f" {outdated:,} lists have features of another version than the newest." if outdated else ""
+    return UserError(
+        "The log has no displayed item with a propensity, so there is nothing to evaluate: "
+        f"are lists and rewards from the same time?{note}"
     )
 
 
@@ -244,6 +252,15 @@ def _features_version(published_list: RecommendationList) -> _FeaturesVersion | 
     )
 
 
+def _unpack_features(published_list: RecommendationList, columns: int) -> NDArray[np.float16]:
+    """Logged values of each item, shape (items, columns)."""
+    n_items = len(published_list.items)
+    values = np.frombuffer(published_list.features, np.float16)
+    if values.size != n_items * columns:
+        raise UserError(f"The features of list {published_list.list_id} do not fit its {n_items} items.")
+    return values.reshape(n_items, columns)
+
+
 def _rounds(
     lists: list[RecommendationList],
     version: _FeaturesVersion,
@@ -264,15 +281,10 @@ def _rounds(
     no_reactions = _ListReactions(set(), {})
     without_propensity = without_features = 0
     for index, published_list in enumerate(lists):
-        count = len(published_list.items)
-        candidates[index, :count] = [names.setdefault(item.id, len(names)) for item in published_list.items]
+        n_items = len(published_list.items)
+        candidates[index, :n_items] = [names.setdefault(item.id, len(names)) for item in published_list.items]
         if published_list.features:
-            unpacked = np.frombuffer(published_list.features, np.float16)
-            if unpacked.size != count * columns:
-                raise UserError(
-                    f"The features of list {published_list.list_id} do not fit its {count} items."
-                )
-            features[index, :count] = unpacked.reshape(count, columns)[:, n_version_columns:]
+            features[index, :n_items] = _unpack_features(published_list, columns)[:, n_version_columns:]
         else:
             without_features += 1
         policies.setdefault(published_list.policy, len(policies))

@@ -72,10 +72,22 @@ def verdict(
     ...         difference=ConfidenceInterval(0.01, -0.01, 0.03)).sentence
     'no significant difference from the logging policy: difference +0.0100, between -0.0100 and +0.0300'
     """
-    difference_text = (
-        f"difference {difference.mean:+.4f}, between {difference.low:+.4f} and {difference.high:+.4f}"
-    )
+    text = f"difference {difference.mean:+.4f}, between {difference.low:+.4f} and {difference.high:+.4f}"
     cases = {
+        **_obstacles(rounds, effective_rounds, weight, out_of_support, text),
+        **_conclusions(difference, rewarded, text),
+    }
+    return next(PolicyVerdict(finding, sentence) for finding, (applies, sentence) in cases.items() if applies)
+
+
+_Cases = dict[VerdictKind, tuple[bool, str]]
+"""Whether each verdict applies, and its sentence."""
+
+
+def _obstacles(
+    rounds: int, effective_rounds: float, weight: ConfidenceInterval, out_of_support: float, text: str
+) -> _Cases:
+    return {
         VerdictKind.NO_OVERLAP: (
             effective_rounds <= 0.0,
             "no overlap: the log never displays the choices of this policy, so it cannot be evaluated",
@@ -95,28 +107,26 @@ def verdict(
             effective_rounds < MIN_EFFECTIVE_ROUNDS,
             (
                 f"too little overlap: effective rounds {effective_rounds:,.0f} of {rounds:,}; intervals too "
-                f"short ({difference_text})"
+                f"short ({text})"
             ),
         ),
         VerdictKind.MISFIT: (
             weight.low > 1.0 + MISFIT or weight.high < 1.0 - MISFIT,
-            (
-                f"the propensities do not fit this target: the mean weight is {weight.mean:.2f}, not 1 "
-                f"({difference_text})"
-            ),
+            f"the propensities do not fit this target: the mean weight is {weight.mean:.2f}, not 1 ({text})",
         ),
+    }
+
+
+def _conclusions(difference: ConfidenceInterval, rewarded: float, text: str) -> _Cases:
+    return {
         VerdictKind.UNDECIDED: (
             difference.low <= 0.0 <= difference.high,
-            f"no significant difference from the logging policy: {difference_text}",
+            f"no significant difference from the logging policy: {text}",
         ),
         VerdictKind.FEW_REWARDS: (
             rewarded < MIN_REWARDED_ROUNDS,
-            f"too few rewards: the estimate depends on {rewarded:.0f} rewarded rounds ({difference_text})",
+            f"too few rewards: the estimate depends on {rewarded:.0f} rewarded rounds ({text})",
         ),
-        VerdictKind.BETTER: (
-            difference.mean > 0.0,
-            f"better than the logging policy: {difference_text}",
-        ),
-        VerdictKind.WORSE: (True, f"worse than the logging policy: {difference_text}"),
+        VerdictKind.BETTER: (difference.mean > 0.0, f"better than the logging policy: {text}"),
+        VerdictKind.WORSE: (True, f"worse than the logging policy: {text}"),
     }
-    return next(PolicyVerdict(finding, sentence) for finding, (applies, sentence) in cases.items() if applies)
