@@ -6,8 +6,8 @@ import numpy as np
 
 from stream_app.bandit.kernels.epsilon_greedy import epsilon_greedy_order, epsilon_greedy_propensities
 from stream_app.bandit.kernels.linear_decisions import ucb_order
-from stream_app.bandit.linear import UINT64_MASK, LinearConfig, LinearPolicy
-from stream_app.bandit.policy import Features, Keys, PolicyConfig, Slate
+from stream_app.bandit.linear import LinearConfig, LinearPolicy
+from stream_app.bandit.policy import Features, Keys, PolicyConfig, Slate, to_seed
 
 
 class EpsilonGreedyConfig(LinearConfig, frozen=True, kw_only=True):
@@ -63,6 +63,6 @@ class EpsilonGreedy(LinearPolicy):
         order = np.empty(k, np.int32)
         ranks = np.empty(k, np.int32)
         propensities = np.empty(k)
-        epsilon_greedy_order(n, ranked, ranks, epsilon, np.uint64(seed & UINT64_MASK), order)
+        epsilon_greedy_order(n, ranked, ranks, epsilon, to_seed(seed), order)
         epsilon_greedy_propensities(n, ranks, epsilon, propensities)
         return Slate(order, propensities, 0)

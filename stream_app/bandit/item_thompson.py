@@ -18,7 +18,6 @@ from stream_app.bandit.kernels.item_posteriors import (
     sample_items,
 )
 from stream_app.bandit.kernels.slates import seeded_ensemble_slate
-from stream_app.bandit.linear import UINT64_MASK
 from stream_app.bandit.policy import (
     NO_KEY,
     Features,
@@ -29,6 +28,8 @@ from stream_app.bandit.policy import (
     Slate,
     as_contiguous,
     clip_reward,
+    sample_seed,
+    to_seed,
 )
 from stream_app.models.columns import grow
 
@@ -174,12 +175,12 @@ class ItemThompson(Policy):
             self._sums.items,
             self._scale.factor,
             self._prior,
-            np.uint64((self.config.seed * 0xD1342543DE82EF95 + self._scale.n_updates) & UINT64_MASK),
+            sample_seed(self.config.seed, self._scale.n_updates),
             sampled_values,
         )
         order = np.empty(k, np.int32)
         propensities = np.empty(k)
-        seeded_ensemble_slate(sampled_values, np.uint64(seed & UINT64_MASK), order, propensities)
+        seeded_ensemble_slate(sampled_values, to_seed(seed), order, propensities)
         return Slate(order, propensities, self.config.draws)
 
     def observe_impressions(

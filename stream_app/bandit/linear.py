@@ -20,9 +20,6 @@ from stream_app.bandit.policy import (
 )
 from stream_app.bandit.posterior import LinearPosterior
 
-UINT64_MASK = (1 << 64) - 1
-"""Seeds are truncated to 64 bits."""
-
 
 class LinearConfig(PositionConfig, frozen=True, kw_only=True):
     """Settings of policies with a linear posterior."""

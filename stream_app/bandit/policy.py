@@ -43,6 +43,25 @@ class Slate(NamedTuple):
     draws: int
 
 
+UINT64_MASK = (1 << 64) - 1
+
+
+def to_seed(seed: int) -> np.uint64:
+    """Truncate any integer to the 64 bits of a seed.
+
+    Examples
+    --------
+    >>> int(to_seed(-1)) == 2**64 - 1
+    True
+    """
+    return np.uint64(seed & UINT64_MASK)
+
+
+def sample_seed(seed: int, n_updates: int) -> np.uint64:
+    """Seed of the samples of a state: a restored policy has the same samples as the original."""
+    return to_seed(seed * 0xD1342543DE82EF95 + n_updates)
+
+
 def clip_reward(value: float) -> float:
     """Clip the value of a reward to `MAX_ABS_REWARD`.
 

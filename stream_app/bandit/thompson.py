@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from stream_app.bandit.kernels.linear_decisions import sample_weights, thompson_slate
-from stream_app.bandit.linear import UINT64_MASK, LinearConfig, LinearPolicy
-from stream_app.bandit.policy import Features, Keys, PolicyConfig, Slate
+from stream_app.bandit.linear import LinearConfig, LinearPolicy
+from stream_app.bandit.policy import Features, Keys, PolicyConfig, Slate, sample_seed, to_seed
 
 
 class ThompsonConfig(LinearConfig, frozen=True, kw_only=True):
@@ -71,8 +71,7 @@ class Thompson(LinearPolicy):
         features = self._validated(features)
         posterior = self._refreshed_posterior()
         if self._sampled_at != posterior.n_updates:
-            # seeded by the number of updates: a restored policy samples the same vectors
-            start = np.uint64((self.config.seed * 0xD1342543DE82EF95 + posterior.n_updates) & UINT64_MASK)
+            start = sample_seed(self.config.seed, posterior.n_updates)
             sample_weights(
                 posterior.mean, posterior.lower, float(self.config.exploration), start, self._weights
             )
@@ -80,7 +79,7 @@ class Thompson(LinearPolicy):
         k = min(k, len(features))
         order = np.empty(k, np.int32)
         propensities = np.empty(k)
-        thompson_slate(features, self._weights, np.uint64(seed & UINT64_MASK), order, propensities)
+        thompson_slate(features, self._weights, to_seed(seed), order, propensities)
         return Slate(order, propensities, self.config.draws)
 
     def _restore(self, state: Mapping[str, Any]) -> None:

@@ -25,6 +25,7 @@ from stream_app.experiment.policy_features import (
 )
 from stream_app.models.base import NO_ITEM, Context, Items
 from stream_app.models.id_index import stable_hash
+from stream_app.models.kernels.random import GOLDEN_GAMMA
 from stream_app.models.model_set import ModelSet
 from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.models.popularity import Popularity
@@ -193,7 +194,7 @@ class LivePolicies:
             examination_probabilities,
         )
         # a list that is ranked again without a change of the models is the same
-        seed = stable_hash(context.user) ^ (self._models.version * 0x9E3779B97F4A7C15) ^ self._seed
+        seed = stable_hash(context.user) ^ (self._models.version * int(GOLDEN_GAMMA)) ^ self._seed
         keys = self._models.index.hashes[items]
         order, propensities, _ = self.policies[name].decide(features, length, seed, keys)
         return PolicyChoice(name, order, propensities, pack_rows(features[order], FEATURES_VERSION))

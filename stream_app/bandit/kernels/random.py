@@ -1,4 +1,4 @@
-"""Random numbers by SplitMix64; equal seeds give equal numbers on every machine."""
+"""Distributions sampled from SplitMix64; equal seeds give equal numbers on every machine."""
 
 import math
 from typing import NamedTuple
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.kernels.jit import SUMS, jit
+from stream_app.models.kernels.random import GOLDEN_GAMMA, mix64
 
 
 class RandomState(NamedTuple):
@@ -34,17 +35,9 @@ def seeded(seed: np.uint64) -> RandomState:
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def next_u64(random: RandomState) -> np.uint64:
-    """Draw 64 random bits.
-
-    References
-    ----------
-    Steele, Lea, Flood: Fast splittable pseudorandom number generators, OOPSLA 2014.
-    """
-    random.counter[0] += np.uint64(0x9E3779B97F4A7C15)
-    mixed = random.counter[0]
-    mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.uint64(mixed ^ (mixed >> np.uint64(31)))
+    """Draw 64 random bits."""
+    random.counter[0] += GOLDEN_GAMMA
+    return np.uint64(mix64(random.counter[0]))
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
