@@ -100,6 +100,8 @@ def _is_headrace_log(options: EvaluatePolicyOptions) -> bool:
 def _check_options(options: EvaluatePolicyOptions) -> None:
     if options.broker == (options.log is not None):
         raise typer.BadParameter("give either --log FILE or --broker")
+    if options.broker and options.rewards is not None:
+        raise typer.BadParameter("--rewards belongs to --log; --broker reads the topic `rewards`")
     if _is_headrace_log(options):
         for option, value in (("--items", options.items), ("--target-log", options.target_log)):
             if value is not None:

@@ -199,6 +199,7 @@ def test_user_errors_are_one_sentence(monkeypatch: pytest.MonkeyPatch, command: 
         ("", "either --log FILE or --broker"),
         ("--broker --log chance.csv", "either --log FILE or --broker"),
         ("--broker --target-log knows.csv", "--target-log belongs to Open Bandit logs"),
+        ("--broker --rewards chance.csv", "--rewards belongs to --log"),
     ],
 )
 def test_mutually_exclusive_options_are_rejected(
