@@ -13,7 +13,9 @@ from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.fusion.factorization import FactorizationRanker
 from stream_app.ranking.fusion.listwise import Matrix
-from stream_app.ranking.kernels.results_ranker import (
+from stream_app.ranking.kernels.feature_table import ResultFeature
+from stream_app.ranking.kernels.results_features import write_features
+from stream_app.ranking.kernels.results_memory import (
     FOUND_SESSION,
     FOUND_TS,
     INTERACTION_COLUMNS,
@@ -29,9 +31,7 @@ from stream_app.ranking.kernels.results_ranker import (
     SESSION,
     USER_COLUMNS,
     Action,
-    ResultFeature,
     ResultsMemory,
-    features,
     record_interaction,
     record_list,
 )
@@ -311,7 +311,7 @@ class ResultsRanker:
         rank_counts = [int(np.flatnonzero(rows == item)[0]) for item in chosen]
         out = self._out[: len(rows)]
         if len(rows) > 1 and rank_counts:
-            features(self._memory, user_row, rows, prices, ts, self._session_gap, out)
+            write_features(self._memory, user_row, rows, prices, ts, self._session_gap, out)
             for rank in rank_counts:
                 self.ranker.learn(out, rank)
         record_list(self._memory, user_row, rows, prices, rank_counts[0] if rank_counts else -1)
@@ -328,7 +328,9 @@ class ResultsRanker:
         rows = np.array([find(name) + 1 for name in results[:MAX_RANKED]], np.int32)
         clean_prices = _clean_prices(prices, len(results))[: len(rows)]
         out = self._out[: len(rows)]
-        features(self._memory, self._users.find(user) + 1, rows, clean_prices, now, self._session_gap, out)
+        write_features(
+            self._memory, self._users.find(user) + 1, rows, clean_prices, now, self._session_gap, out
+        )
         return out
 
     def order(

@@ -9,12 +9,12 @@ import pytest
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.kernels import factorization as factorization_kernels
-from stream_app.ranking.kernels.results_ranker import (
+from stream_app.ranking.kernels.feature_table import ResultFeature
+from stream_app.ranking.kernels.results_features import write_features
+from stream_app.ranking.kernels.results_memory import (
     INTERACTIONS,
     MAX_RANKED,
     PAGE_LENGTH,
-    ResultFeature,
-    features,
     record_interaction,
     record_list,
 )
@@ -496,7 +496,7 @@ def test_warm_up_compiles_every_kernel() -> None:
         factorization_kernels.learn,
         record_interaction,
         record_list,
-        features,
+        write_features,
     )
 
     def compiled() -> list[int]:

@@ -1,0 +1,439 @@
+"""The features of a list of search results, for `stream_app.ranking.search.results_ranker`."""
+
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from stream_app.models.kernels.jit import jit
+from stream_app.ranking.kernels.feature_table import ResultFeature
+from stream_app.ranking.kernels.results_memory import (
+    ACTION,
+    BOUGHT_AT,
+    CHOICES,
+    CHOSEN,
+    DETAIL_AT,
+    EXPECTED,
+    IMPRESSIONS,
+    IN_SESSION,
+    INTERACTION_COUNT,
+    ITEM,
+    LAST,
+    LAST_ACTION,
+    LAST_TS,
+    MAX_PAGES,
+    PAGES_RECORDED,
+    PAST_COUNT,
+    PAST_PURCHASE_COUNT,
+    PRICE,
+    PRICE_SUM,
+    PRICED,
+    PURCHASE_COUNT,
+    RANK_SUM,
+    REPEATABLE,
+    REPEATED,
+    SESSION,
+    STEP,
+    TIMES_CHOSEN,
+    USERS,
+    VIEWS,
+    Action,
+    ResultsMemory,
+)
+
+MAX_RANK_DIFFERENCE: Final = 24
+"""Larger differences between ranks count as this one."""
+
+_FAR: Final = 1 << 30
+
+
+class _Interacted(NamedTuple):
+    """The user's interactions of the session; ranks on the list are -1 for none.
+
+    Attributes
+    ----------
+    n, n_in_list
+        Items interacted with, and those of them on the list.
+    purchases
+        Over all items.
+    newest
+        Row of the item of the last interaction, -1 for none.
+    last, second, lowest, bought
+        Ranks of the last, the second last and the lowest item interacted with, and of the last one bought.
+    log_price_sum, priced
+        Sum of the logarithms of the known prices, and their number.
+    """
+
+    n: int
+    n_in_list: int
+    purchases: int
+    newest: int
+    last: int
+    second: int
+    lowest: int
+    bought: int
+    log_price_sum: float
+    priced: int
+
+
+class _Situation(NamedTuple):
+    """The user's session as the features need it: is it new, its number, step and last action; the event time."""
+
+    is_new: bool
+    session: int
+    step: int
+    action: int
+    now: float
+
+
+@jit(numpy_errors=True)
+def _log_count(value: Any, top: float) -> Any:
+    """A count, or seconds, on a logarithmic scale that ends at `top`."""
+    return min(1.0, np.log1p(max(value, 0.0)) / np.log1p(top))
+
+
+@jit(numpy_errors=True)
+def _signed(value: Any, end: float) -> Any:
+    """A signed number; 0.5 is 0, -`end` and what is below it 0, `end` 1."""
+    return 0.5 + 0.5 * max(-1.0, min(1.0, value / end))
+
+
+@jit(numpy_errors=True)
+def _rank_difference(rank_counts: Any) -> Any:
+    """A difference of places; 0.5 is 0."""
+    return (max(-MAX_RANK_DIFFERENCE, min(MAX_RANK_DIFFERENCE, rank_counts)) + MAX_RANK_DIFFERENCE) / (
+        2.0 * MAX_RANK_DIFFERENCE
+    )
+
+
+@jit(numpy_errors=True)
+def _write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any) -> None:
+    """Write how prices compare within a list; `price` has the remembered ones beside `given_prices`."""
+    n = len(shown)
+    price_change_sum = 0.0
+    n_known = 0
+    priced = 0
+    for i in range(n):
+        if given_prices[i] > 0 and items[shown[i], PRICE] > 0:
+            price_change_sum += np.log(price[i]) - np.log(items[shown[i], PRICE])
+            n_known += 1
+        priced += 1 if price[i] > 0 else 0
+    cheapest = 0.0
+    for i in range(n):
+        if price[i] <= 0:
+            continue
+        n_cheaper = 0
+        n_cheaper_above = 0
+        for k in range(n):
+            if price[k] > 0 and (price[k] < price[i] or (price[k] == price[i] and k < i)):
+                n_cheaper += 1
+                n_cheaper_above += 1 if k < i and price[k] < price[i] else 0
+        target = out[i]
+        target[ResultFeature.PRICE_RANK] = n_cheaper / max(1, priced - 1)
+        target[ResultFeature.CHEAPER_ABOVE] = _log_count(n_cheaper_above, 24.0)
+        target[ResultFeature.CHEAPEST_ABOVE] = 1.0 if cheapest == 0 or price[i] < cheapest else 0.0
+        if cheapest > 0:
+            target[ResultFeature.PRICE_TO_ABOVE] = _signed(np.log(price[i] / cheapest), 1.0)
+        cheapest = price[i] if cheapest == 0 else min(cheapest, price[i])
+        if n_known > 1 and given_prices[i] > 0 and items[shown[i], PRICE] > 0:
+            target[ResultFeature.PRICE_TO_USUAL] = _signed(
+                np.log(price[i]) - np.log(items[shown[i], PRICE]) - price_change_sum / n_known, 0.4
+            )
+
+
+@jit(numpy_errors=True)
+def _write_pages(pages: Any, seen: int, shown: Any, out: Any) -> float:
+    """Write where items stood on the shopper's last lists; return the share of places that are as they were."""
+    if seen == 0:
+        return 0.0
+    n = len(shown)
+    same = 0
+    newest = pages[(seen - 1) % MAX_PAGES]
+    for i in range(min(n, newest[0])):
+        same += 1 if newest[2 + i] == shown[i] else 0
+    for i in range(n):
+        target = out[i]
+        ignored = 0
+        for back in range(min(seen, MAX_PAGES)):
+            page = pages[(seen - 1 - back) % MAX_PAGES]
+            for k in range(page[0]):
+                if shown[i] > 0 and page[2 + k] == shown[i]:
+                    ignored += 1 if page[1] != k else 0
+                    if back == 0:
+                        target[ResultFeature.PREVIOUS_RANK] = (
+                            min(k, MAX_RANK_DIFFERENCE) / MAX_RANK_DIFFERENCE
+                        )
+                        if page[1] >= 0:
+                            target[ResultFeature.FROM_PREVIOUS_CHOICE] = _rank_difference(k - page[1])
+                    break
+        target[ResultFeature.IGNORED] = ignored / MAX_PAGES
+    return same / n
+
+
+@jit(numpy_errors=True)
+def _match_interactions(  # noqa: C901  # one pass over the interactions
+    interactions: Any, shown: Any, price: Any, item_prices: Any, session: int, entry: Any, in_session: Any
+) -> _Interacted:
+    """Find the items of the list that the user interacted with.
+
+    `entry` (int64) receives the entry of each result among the interactions, -1 for none, and `in_session` (bool)
+    whether it is of the session.
+    """
+    n = n_in_list = purchases = priced = 0
+    newest = last = second = lowest = bought = -1
+    newest_step = last_step = second_step = bought_step = -1
+    log_price_sum = 0.0
+    for j in range(len(interactions)):
+        item = interactions[j, ITEM]
+        if item == 0:
+            continue
+        rank = -1
+        for i in range(len(shown)):
+            if shown[i] == item:
+                entry[i] = j
+                rank = i
+                break
+        if interactions[j, IN_SESSION] != session:
+            continue
+        n += 1
+        purchases += interactions[j, PURCHASE_COUNT]
+        if interactions[j, LAST] > newest_step:
+            newest_step = interactions[j, LAST]
+            newest = item
+        item_price = item_prices[item]
+        if rank >= 0:
+            item_price = price[rank]
+            in_session[rank] = True
+            n_in_list += 1
+            lowest = max(lowest, rank)
+            if interactions[j, LAST] > last_step:
+                second_step, second = last_step, last
+                last_step, last = interactions[j, LAST], rank
+            elif interactions[j, LAST] > second_step:
+                second_step, second = interactions[j, LAST], rank
+            if interactions[j, BOUGHT_AT] > bought_step:
+                bought_step, bought = interactions[j, BOUGHT_AT], rank
+        if item_price > 0:
+            log_price_sum += np.log(item_price)
+            priced += 1
+    return _Interacted(n, n_in_list, purchases, newest, last, second, lowest, bought, log_price_sum, priced)
+
+
+@jit(numpy_errors=True)
+def _write_interactions(
+    interactions: Any, times: Any, entry: Any, in_session: Any, situation: _Situation, out: Any
+) -> None:
+    """Write how the user interacted with each result, in the session and before."""
+    step, now = situation.step, situation.now
+    for i in range(len(entry)):
+        target = out[i]
+        j = entry[i]
+        target[ResultFeature.INTERACTIONS] = 0.0
+        target[ResultFeature.PURCHASES] = 0.0
+        target[ResultFeature.VIEWS] = 0.0
+        target[ResultFeature.PAST_INTERACTIONS] = 0.0
+        target[ResultFeature.PAST_PURCHASES] = 0.0
+        if j < 0:
+            continue
+        past_count, past_purchases = interactions[j, PAST_COUNT], interactions[j, PAST_PURCHASE_COUNT]
+        if not in_session[i]:
+            past_count += interactions[j, INTERACTION_COUNT]
+            past_purchases += interactions[j, PURCHASE_COUNT]
+        target[ResultFeature.PAST_INTERACTIONS] = _log_count(past_count, 20.0)
+        target[ResultFeature.PAST_PURCHASES] = min(past_purchases, 4) / 4.0
+        if not in_session[i]:
+            continue
+        target[ResultFeature.INTERACTIONS] = _log_count(interactions[j, INTERACTION_COUNT], 60.0)
+        target[ResultFeature.STEPS_SINCE] = _log_count(step - interactions[j, LAST], 60.0)
+        target[ResultFeature.SECONDS_SINCE] = _log_count(now - times[j, 1], 7200.0)
+        more_recent = 0
+        for k in range(len(entry)):
+            if in_session[k] and interactions[entry[k], LAST] > interactions[j, LAST]:
+                more_recent += 1
+        target[ResultFeature.RECENCY_RANK] = min(more_recent, 8) / 8.0
+        target[ResultFeature.PURCHASES] = min(interactions[j, PURCHASE_COUNT], 4) / 4.0
+        target[ResultFeature.VIEWS] = _log_count(interactions[j, VIEWS], 60.0)
+        target[ResultFeature.LAST_ACTION] = interactions[j, ACTION] / 5.0
+        if interactions[j, BOUGHT_AT] >= 0:
+            target[ResultFeature.STEPS_SINCE_BOUGHT] = _log_count(step - interactions[j, BOUGHT_AT], 60.0)
+        if interactions[j, DETAIL_AT] >= 0:
+            target[ResultFeature.STEPS_SINCE_DETAIL] = _log_count(step - interactions[j, DETAIL_AT], 60.0)
+        target[ResultFeature.DWELL] = _log_count(times[j, 1] - times[j, 0], 3600.0)
+
+
+@jit(numpy_errors=True)
+def _write_rank_features(
+    interactions: Any, entry: Any, in_session: Any, interacted: _Interacted, step: int, profile: Any, out: Any
+) -> None:
+    """Write where each result is on the list, relative to those that the user interacted with."""
+    n = len(entry)
+    last, second, lowest, bought = interacted.last, interacted.second, interacted.lowest, interacted.bought
+    for i in range(n):
+        target = out[i]
+        target[ResultFeature.RANK] = min(i, MAX_RANK_DIFFERENCE) / MAX_RANK_DIFFERENCE
+        if last >= 0:
+            target[ResultFeature.FROM_LAST] = _rank_difference(i - last)
+            target[ResultFeature.FROM_LOWEST] = _rank_difference(i - lowest)
+        if bought >= 0:
+            target[ResultFeature.FROM_BOUGHT] = _rank_difference(i - bought)
+        if second >= 0:
+            target[ResultFeature.SCROLL_OFFSET] = (
+                _rank_difference(i - last) if last > second else _rank_difference(last - i)
+            )
+        neighbor_steps = _FAR
+        if i > 0 and in_session[i - 1]:
+            neighbor_steps = step - interactions[entry[i - 1], LAST]
+        if i + 1 < n and in_session[i + 1]:
+            neighbor_steps = min(neighbor_steps, step - interactions[entry[i + 1], LAST])
+        if neighbor_steps < _FAR:
+            target[ResultFeature.NEIGHBOR_STEPS] = _log_count(neighbor_steps, 60.0)
+        if profile[CHOICES] > 0:
+            target[ResultFeature.RANK_PREFERENCE] = _signed(i - profile[RANK_SUM] / profile[CHOICES], 24.0)
+
+
+@jit(numpy_errors=True)
+def _write_price_preferences(
+    price: Any, interacted: _Interacted, newest_price: float, profile: Any, out: Any
+) -> None:
+    """Write how prices compare with those of earlier interactions and choices; after `_write_prices`."""
+    for i in range(len(price)):
+        if price[i] <= 0:
+            continue
+        target = out[i]
+        if interacted.priced > 0:
+            target[ResultFeature.PRICE_TO_INTERACTED] = _signed(
+                np.log(price[i]) - interacted.log_price_sum / interacted.priced, 1.5
+            )
+        if newest_price > 0:
+            target[ResultFeature.PRICE_TO_LAST] = _signed(np.log(price[i] / newest_price), 1.5)
+        if profile[PRICED] > 0:
+            target[ResultFeature.PRICE_PREFERENCE] = _signed(
+                target[ResultFeature.PRICE_RANK] - profile[PRICE_SUM] / profile[PRICED], 1.0
+            )
+
+
+@jit(numpy_errors=True)
+def _write_popularity(items: Any, shown: Any, interactions: Any, entry: Any, out: Any) -> None:
+    """Write popularity with other users; the user's own interactions have features of their own."""
+    n = len(shown)
+    rates = np.empty(n)
+    mean_rate = 0.0
+    for i in range(n):
+        item = items[shown[i]]
+        j = entry[i]
+        own_choices = interactions[j, TIMES_CHOSEN] if j >= 0 else 0
+        rates[i] = np.log((max(0.0, item[CHOSEN] - own_choices) + 1.0) / (item[EXPECTED] + 1.0))
+        mean_rate += rates[i] / n
+    for i in range(n):
+        item = items[shown[i]]
+        other_users = max(0.0, item[USERS] - (1.0 if entry[i] >= 0 else 0.0))
+        out[i, ResultFeature.INTERACTION_RATE] = _signed(
+            np.log((other_users + 1.0) / (0.1 * item[IMPRESSIONS] + 1.0)), 2.0
+        )
+        out[i, ResultFeature.CHOICE_RATE] = _signed(rates[i] - mean_rate, 2.0)
+
+
+@jit(numpy_errors=True)
+def _classify(interacted: _Interacted, situation: _Situation, newest_in_list: bool) -> int:
+    """Number the situation: what the user did just before."""
+    code = 5
+    if interacted.n == 0:
+        code = 0 if situation.is_new else 1
+    elif interacted.n_in_list == 0:
+        code = 2
+    elif situation.action >= Action.SEARCHED:
+        code = 6
+    elif not newest_in_list:
+        code = 4
+    elif situation.action == Action.BOUGHT:
+        code = 3
+    return code
+
+
+@jit(numpy_errors=True)
+def _write_context(
+    interacted: _Interacted, situation: _Situation, code: int, same_page: float, profile: Any, out: Any
+) -> None:
+    """Write the features that describe the list and the session, the same in each row."""
+    last, second = interacted.last, interacted.second
+    n = len(out)
+    for i in range(n):
+        target = out[i]
+        target[ResultFeature.CONTEXT_SITUATION] = code / 6.0
+        if not situation.is_new:
+            target[ResultFeature.CONTEXT_SECONDS] = _log_count(situation.now - profile[LAST_TS], 3600.0)
+        target[ResultFeature.CONTEXT_SAME_PAGE] = same_page
+        target[ResultFeature.CONTEXT_REPEATS] = (profile[REPEATED] + 0.4) / (profile[REPEATABLE] + 1.0)
+        if second >= 0:
+            target[ResultFeature.CONTEXT_DIRECTION] = _rank_difference(last - second)
+        target[ResultFeature.CONTEXT_LAST_ACTION] = (situation.action + 1) / 7.0
+        target[ResultFeature.CONTEXT_LENGTH] = min(1.0, n / 25.0)
+        if last >= 0:
+            target[ResultFeature.CONTEXT_LAST_RANK] = min(last, MAX_RANK_DIFFERENCE) / MAX_RANK_DIFFERENCE
+        target[ResultFeature.CONTEXT_PURCHASES] = min(interacted.purchases, 4) / 4.0
+        target[ResultFeature.CONTEXT_INTERACTED] = _log_count(interacted.n_in_list, 10.0)
+
+
+@jit(numpy_errors=True)
+def _read_situation(profile: Any, now: float, session_gap: float) -> _Situation:
+    is_new = profile[SESSION] == 0 or now > profile[LAST_TS] + session_gap
+    if is_new:
+        return _Situation(True, -1, 0, -1, now)
+    return _Situation(False, int(profile[SESSION]), int(profile[STEP]), int(profile[LAST_ACTION]), now)
+
+
+@jit(numpy_errors=True)
+def write_features(
+    memory: ResultsMemory,
+    user_row: int,
+    shown: Any,
+    given_prices: Any,
+    now: float,
+    session_gap: float,
+    out: Any,
+) -> None:
+    """Write the features of a list, the columns of `ResultFeature`.
+
+    Parameters
+    ----------
+    memory
+        Read only.
+    user_row
+        Row of the user; 0 for an unknown one.
+    shown : ndarray of int32, shape (n,)
+        Rows of the items in the order of the list, 0 for unknown ones; n is at most `MAX_RANKED`.
+    given_prices : ndarray of float32, shape (n,)
+        Prices, 0 where unknown.
+    now
+        Event time, seconds since the epoch.
+    session_gap
+        Seconds of inactivity that close a session.
+    out : ndarray of float32, shape (n, len(ResultFeature))
+        Receives the features.
+    """
+    n = len(shown)
+    profile, items = memory.users[user_row], memory.items
+    interactions, times = memory.interactions[user_row], memory.times[user_row]
+    item_prices = items[:, PRICE]
+    out[:, :] = -1.0
+    price = np.empty(n)
+    for i in range(n):
+        price[i] = given_prices[i] if given_prices[i] > 0 else item_prices[shown[i]]
+    situation = _read_situation(profile, now, session_gap)
+    entry, in_session = np.full(n, -1, np.int64), np.zeros(n, np.bool_)
+    interacted = _match_interactions(
+        interactions, shown, price, item_prices, situation.session, entry, in_session
+    )
+    last, newest = interacted.last, interacted.newest
+    newest_in_list = last >= 0 and shown[last] == newest
+    newest_price = 0.0
+    if newest > 0:
+        newest_price = price[last] if newest_in_list else item_prices[newest]
+
+    _write_prices(shown, given_prices, price, items, out)
+    same_page = _write_pages(memory.pages[user_row], int(profile[PAGES_RECORDED]), shown, out)
+    _write_interactions(interactions, times, entry, in_session, situation, out)
+    _write_rank_features(interactions, entry, in_session, interacted, situation.step, profile, out)
+    _write_price_preferences(price, interacted, newest_price, profile, out)
+    _write_popularity(items, shown, interactions, entry, out)
+    code = _classify(interacted, situation, newest_in_list)
+    _write_context(interacted, situation, code, same_page, profile, out)

@@ -1,0 +1,239 @@
+"""The memory of `stream_app.ranking.search.results_ranker`: columns, and kernels that record events in it."""
+
+# ruff: noqa: C901 - one record, one kernel
+
+from enum import IntEnum
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_app.models.kernels.jit import jit
+
+MAX_RANKED: Final = 200
+"""Places of a list that are told apart; what stands further down is not ranked."""
+
+INTERACTIONS: Final = 32
+"""Items remembered of a shopper."""
+
+MAX_PAGES: Final = 4
+"""Lists remembered of a shopper."""
+
+PAGE_LENGTH: Final = 32
+"""Places remembered of each."""
+
+
+class Action(IntEnum):
+    """What a shopper did; those below `SEARCHED` name an item."""
+
+    BOUGHT = 0
+    VIEWED = 1
+    VIEWED_DETAIL = 2
+    ADDED_TO_CART = 3
+    LIKED = 4
+    SEARCHED_ITEM = 5
+    SEARCHED = 6
+
+
+class ResultsMemory(NamedTuple):
+    """What is remembered; row 0 of shoppers and of items is of those never met, and stays 0.
+
+    Attributes
+    ----------
+    users : ndarray of float64, shape (shoppers, 14)
+        By `STEP` and what follows it.
+    interactions : ndarray of int32, shape (shoppers, TOUCHES, 12)
+        By `ITEM` and what follows it; an entry whose item is 0 is free.
+    times : ndarray of float64, shape (shoppers, TOUCHES, 2)
+        First touch of the session and last of all, seconds since the epoch.
+    pages : ndarray of int32, shape (shoppers, PAGES, PAGE + 2)
+        Length, place chosen (-1 for none), then the items.
+    found_items : ndarray of int32, shape (shoppers, PAGE + 1)
+        Length, then the items of the newest search that said what it found; of length 0 after one that did not.
+    found_prices : ndarray of float32, shape (shoppers, PAGE)
+        Of these, 0 where unknown.
+    items : ndarray of float64, shape (items, 5)
+        By `CHOSEN` and what follows it.
+    rank_counts : ndarray of float64, shape (PLACES, 2)
+        How often each place was chosen, and shown.
+    """
+
+    users: NDArray[np.float64]
+    interactions: NDArray[np.int32]
+    times: NDArray[np.float64]
+    pages: NDArray[np.int32]
+    found_items: NDArray[np.int32]
+    found_prices: NDArray[np.float32]
+    items: NDArray[np.float64]
+    rank_counts: NDArray[np.float64]
+
+
+# columns of Memory.shoppers; the last two are the session and the time of what was found
+STEP, SESSION, LAST_TS, PAGES_RECORDED, LAST_ACTION, LAST_ITEM = range(6)
+CHOICES, RANK_SUM, PRICED, PRICE_SUM, REPEATED, REPEATABLE = range(6, 12)
+FOUND_SESSION, FOUND_TS = range(12, 14)
+USER_COLUMNS: Final = 14
+
+# columns of Memory.touches: item, its session here, steps of the last touch, of the last purchase and of the last
+# touch closer than a view, counts in that session and in those before, choices from lists in all of them
+(
+    ITEM,
+    IN_SESSION,
+    LAST,
+    ACTION,
+    BOUGHT_AT,
+    DETAIL_AT,
+    INTERACTION_COUNT,
+    PURCHASE_COUNT,
+    VIEWS,
+    PAST_COUNT,
+    PAST_PURCHASE_COUNT,
+) = range(11)
+TIMES_CHOSEN: Final = 11
+INTERACTION_COLUMNS: Final = 12
+
+# columns of Memory.items; expected are the choices that the places it was shown at bring on average
+CHOSEN, IMPRESSIONS, EXPECTED, PRICE, USERS = range(5)
+ITEM_COLUMNS: Final = 5
+
+
+@jit(numpy_errors=True)
+def record_interaction(
+    users: Any,
+    all_interactions: Any,
+    all_times: Any,
+    items: Any,
+    user_row: int,
+    item: int,
+    action: int,
+    ts: float,
+    session_gap: float,
+    first: bool,
+    chosen: bool,
+) -> None:
+    """Remember what a shopper did; the item touched longest ago makes room.
+
+    Parameters
+    ----------
+    users, all_interactions, all_times, items
+        Of a `ResultsMemory` (the tuple itself would take as long to pass as all else together); changed.
+    user_row, item
+        Rows; item 0 where the act names none.
+    action
+        An `Action`.
+    ts
+        Event time, seconds since the epoch.
+    session_gap
+        Seconds of inactivity that close a session.
+    first
+        Whether it is the first item of its event.
+    chosen
+        Whether the item was chosen from a list.
+    """
+    profile = users[user_row]
+    if first:
+        if profile[SESSION] == 0 or ts > profile[LAST_TS] + session_gap:
+            profile[SESSION] += 1
+            profile[STEP] = 0
+        profile[STEP] += 1
+        profile[LAST_TS] = max(profile[LAST_TS], ts)
+        profile[LAST_ACTION] = action
+    if item == 0:
+        return
+    profile[LAST_ITEM] = item
+    interactions = all_interactions[user_row]
+    times = all_times[user_row]
+    at = -1
+    oldest = 0
+    for j in range(len(interactions)):
+        if interactions[j, ITEM] == item:
+            at = j
+            break
+        if interactions[oldest, ITEM] and (not interactions[j, ITEM] or times[j, 1] < times[oldest, 1]):
+            oldest = j
+    if at < 0:
+        at = oldest
+        interactions[at, :] = 0
+        interactions[at, ITEM] = item
+        times[at, 1] = ts
+        items[item, USERS] += 1
+    record = interactions[at]
+    if record[IN_SESSION] != profile[SESSION]:
+        record[PAST_COUNT] += record[INTERACTION_COUNT]
+        record[PAST_PURCHASE_COUNT] += record[PURCHASE_COUNT]
+        record[INTERACTION_COUNT] = 0
+        record[PURCHASE_COUNT] = 0
+        record[VIEWS] = 0
+        record[IN_SESSION] = profile[SESSION]
+        record[BOUGHT_AT] = -1
+        record[DETAIL_AT] = -1
+        times[at, 0] = ts
+    step = int(profile[STEP])
+    record[INTERACTION_COUNT] += 1
+    record[TIMES_CHOSEN] += 1 if chosen else 0
+    record[LAST] = step
+    record[ACTION] = action
+    times[at, 1] = max(times[at, 1], ts)
+    if action == Action.BOUGHT:
+        record[PURCHASE_COUNT] += 1
+        record[BOUGHT_AT] = step
+    if action == Action.VIEWED:
+        record[VIEWS] += 1
+    else:
+        record[DETAIL_AT] = step
+
+
+@jit(numpy_errors=True)
+def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, chosen: int) -> None:
+    """Remember a list and what was chosen of it.
+
+    Parameters
+    ----------
+    memory
+        Changed.
+    user_row
+        Row.
+    shown : ndarray of int32, shape (n,)
+        Rows of the items; n is at most `MAX_RANKED`.
+    prices : ndarray of float32, shape (n,)
+        0 where unknown.
+    chosen
+        Place, -1 for none of them.
+    """
+    n = len(shown)
+    profile = memory.users[user_row]
+    items = memory.items
+    page = memory.pages[user_row, int(profile[PAGES_RECORDED]) % MAX_PAGES]
+    profile[PAGES_RECORDED] += 1
+    page[0] = min(n, PAGE_LENGTH)
+    page[1] = chosen if chosen < PAGE_LENGTH else -1
+    cheaper = 0
+    priced = 0
+    for i in range(n):
+        if i < PAGE_LENGTH:
+            page[2 + i] = shown[i]
+        item = items[shown[i]]
+        item[IMPRESSIONS] += 1
+        item[EXPECTED] += (memory.rank_counts[i, 0] + 0.04) / (memory.rank_counts[i, 1] + 1.0)
+        if prices[i] > 0:
+            item[PRICE] = 0.7 * item[PRICE] + 0.3 * prices[i] if item[PRICE] > 0 else prices[i]
+            priced += 1
+            if chosen >= 0 and prices[i] < prices[chosen]:
+                cheaper += 1
+    for i in range(n):
+        memory.rank_counts[i, 1] += 1
+    if chosen < 0:
+        return
+    memory.rank_counts[chosen, 0] += 1
+    items[shown[chosen], CHOSEN] += 1
+    profile[CHOICES] += 1
+    profile[RANK_SUM] += chosen
+    if prices[chosen] > 0:
+        profile[PRICED] += 1
+        profile[PRICE_SUM] += cheaper / max(1, priced - 1)
+    last = int(profile[LAST_ITEM])
+    for i in range(n):
+        if last > 0 and shown[i] == last:
+            profile[REPEATABLE] += 1
+            profile[REPEATED] += 1 if i == chosen else 0
+            break
