@@ -1,7 +1,6 @@
-"""From settings to models, their fusion and a ranker: the one place where these are put together."""
+"""From configuration to models, their fusion and a ranker: the one place where these are assembled."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from stream_app.errors import UserError
 from stream_app.experiment.assignment import Assignment
@@ -10,86 +9,25 @@ from stream_app.experiment.live_policies import LivePolicies
 from stream_app.models.model_set import ModelSet
 from stream_app.models.registry import SETTING
 from stream_app.models.session_store_model import SessionStoreModel
+from stream_app.ranking.config import ModelsConfig, RankingConfig
 from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.ranking.fusion.weighted import WeightedFusion
-from stream_app.ranking.list_rules import ListRules
 from stream_app.ranking.ranker import Ranker
 from stream_app.ranking.search.results_ranker import MAX_USERS, ResultsRanker
 
-
-class RankingSettings(Protocol):
-    """The settings that models and rankers are made by; `stream_app.settings.Settings` has them."""
-
-    @property
-    def models(self) -> Sequence[str]:
-        """Names of the models."""
-
-    @property
-    def model_parameters(self) -> Mapping[str, Mapping[str, Any]]:
-        """Hyper-parameters of single models."""
-
-    @property
-    def fusion(self) -> str:
-        """``learned``, ``weighted``, ``rrf`` or ``borda``."""
-
-    @property
-    def max_items(self) -> int:
-        """Items remembered."""
-
-    @property
-    def max_users(self) -> int:
-        """Shoppers remembered."""
-
-    @property
-    def half_life(self) -> float:
-        """Seconds in which a count loses half its weight."""
-
-    @property
-    def session_gap(self) -> float:
-        """Seconds of inactivity that close a session."""
-
-    @property
-    def outlier_z(self) -> float:
-        """Standard deviations beyond which an order line is not learned."""
-
-    @property
-    def policies(self) -> Mapping[str, float]:
-        """How shoppers are split between policies, by weights."""
-
-    @property
-    def policy_parameters(self) -> Mapping[str, Mapping[str, Any]]:
-        """Settings of single policies."""
-
-    @property
-    def seed(self) -> int:
-        """Of everything that chance plays a part in."""
-
-    @property
-    def candidates_per_source(self) -> int:
-        """Candidates asked of each model."""
-
-    @property
-    def list_rules(self) -> ListRules:
-        """What lists keep to beside being good."""
-
-    @property
-    def list_length(self) -> int:
-        """Items on a list."""
-
-
 FUSION: Final = "fusion"
-"""Among the models' hyper-parameters, those of the fusion that learns."""
+"""Key of the learned fusion among the models' hyperparameters."""
 
 
-def fusion_parameters(settings: RankingSettings) -> dict[str, Any]:
-    """Hyper-parameters of the learned fusion that the settings give.
+def fusion_parameters(config: ModelsConfig) -> dict[str, Any]:
+    """Check the configured hyperparameters of the learned fusion and return them.
 
     Raises
     ------
     UserError
-        If it has no parameter of a name, or a value is not of its kind.
+        If the fusion has no parameter of a name, or a value is of another type or out of range.
     """
-    parameters, defaults = dict(settings.model_parameters.get(FUSION, {})), LearnedFusion.hyper_parameters()
+    parameters, defaults = dict(config.parameters.get(FUSION, {})), LearnedFusion.hyper_parameters()
     for name, value in parameters.items():
         if name not in defaults:
             raise UserError(f"{SETTING}: {FUSION} has no {name!r}; it has {', '.join(defaults)}.")
@@ -105,53 +43,56 @@ def fusion_parameters(settings: RankingSettings) -> dict[str, Any]:
     return parameters
 
 
-def make_models(settings: RankingSettings) -> ModelSet:
-    """The models that the settings name, empty, with the fusion and the order of results that learn along with them.
+def make_models(config: RankingConfig) -> ModelSet:
+    """Make the configured models, empty, with their learners: fusion, results ranker, policies, comparison.
 
-    The learned fusion goes by the session store; where no model on it runs, nothing is learned and lists are
-    fused by rank.
+    The learned fusion needs a model on the session store. Without one it is left out, and lists are fused by
+    reciprocal ranks.
+
+    Raises
+    ------
+    UserError
+        If a hyperparameter or the split of the policies is invalid.
     """
+    of_models, per_source, seed = config.models, config.candidates_per_source, config.models.seed
     models = ModelSet(
-        settings.models,
-        max_items=settings.max_items,
-        max_users=settings.max_users,
-        half_life=settings.half_life,
-        session_gap=settings.session_gap,
-        outlier_z=settings.outlier_z,
-        seed=settings.seed,
-        overrides={
-            name: parameters for name, parameters in settings.model_parameters.items() if name != FUSION
-        },
+        of_models.names,
+        max_items=of_models.max_items,
+        max_users=of_models.max_users,
+        half_life=of_models.half_life,
+        session_gap=of_models.session_gap,
+        outlier_z=of_models.outlier_z,
+        seed=seed,
+        overrides={name: parameters for name, parameters in of_models.parameters.items() if name != FUSION},
     )
-    per_source, seed = settings.candidates_per_source, settings.seed
-    if settings.fusion == "learned" and any(isinstance(model, SessionStoreModel) for model in models.models):
-        overrides = fusion_parameters(settings)
+    if config.fusion == "learned" and any(isinstance(model, SessionStoreModel) for model in models.models):
+        overrides = fusion_parameters(of_models)
         models.learners.append(LearnedFusion(models, per_source=per_source, seed=seed, **overrides))
-    elif settings.fusion == "weighted":
+    elif config.fusion == "weighted":
         models.learners.append(WeightedFusion(models, per_source=per_source, seed=seed))
     models.learners.append(
         ResultsRanker(
-            session_gap=settings.session_gap,
-            max_users=min(settings.max_users, MAX_USERS),
-            max_items=settings.max_items,
+            session_gap=of_models.session_gap,
+            max_users=min(of_models.max_users, MAX_USERS),
+            max_items=of_models.max_items,
             seed=seed,
         )
     )
     try:
-        assignment = Assignment(settings.policies)
+        assignment = Assignment(config.policies)
     except ValueError as error:
         raise UserError(f"HEADRACE_POLICIES: {error}.") from None
-    models.learners.append(LivePolicies(models, assignment, seed=seed, settings=settings.policy_parameters))
-    models.learners.append(PolicyComparison(settings.max_users))
+    models.learners.append(LivePolicies(models, assignment, seed=seed, settings=config.policy_parameters))
+    models.learners.append(PolicyComparison(of_models.max_users))
     return models
 
 
-def make_ranker(models: ModelSet, settings: RankingSettings, length: int | None = None) -> Ranker:
-    """A ranker over models that `make_models` made; lists of `length`, or as long as the settings say."""
+def make_ranker(models: ModelSet, config: RankingConfig, length: int | None = None) -> Ranker:
+    """Make a ranker over models of `make_models`; its lists have `length` items, by default as configured."""
     return Ranker(
         models,
-        per_source=settings.candidates_per_source,
-        length=length or settings.list_length,
-        borda=settings.fusion == "borda",
-        rules=settings.list_rules,
+        per_source=config.candidates_per_source,
+        length=length or config.list_length,
+        borda=config.fusion == "borda",
+        rules=config.list_rules,
     )

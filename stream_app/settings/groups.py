@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from state.attribution import DEFAULT_ATTRIBUTION_WINDOWS, DEFAULT_REWARD_WEIGHTS, AttributionRules
 from state.retention import Retention
+from stream_app.ranking.config import ModelsConfig, RankingConfig
 from stream_app.ranking.list_rules import ListRules, parse_floors
 from topics.codec import Limits
 from topics.records import RewardKind
@@ -371,6 +372,28 @@ class Settings(
     >>> Settings(list_length=10).list_length
     10
     """
+
+    @property
+    def ranking_config(self) -> RankingConfig:
+        """Configuration of models, fusion and lists."""
+        return RankingConfig(
+            models=ModelsConfig(
+                names=self.models,
+                parameters=self.model_parameters,
+                max_items=self.max_items,
+                max_users=self.max_users,
+                half_life=self.half_life,
+                session_gap=self.session_gap,
+                outlier_z=self.outlier_z,
+                seed=self.seed,
+            ),
+            fusion=self.fusion,
+            candidates_per_source=self.candidates_per_source,
+            list_length=self.list_length,
+            list_rules=self.list_rules,
+            policies=self.policies,
+            policy_parameters=self.policy_parameters,
+        )
 
 
 def _refuse_erasure(name: LiteralString, values: Collection[RewardKind]) -> None:

@@ -115,7 +115,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         The adapters.
     """
     metrics, append = ports.metrics, ports.append
-    models, positions = load_models(partial(make_models, settings), ports.model_store)
+    models, positions = load_models(partial(make_models, settings.ranking_config), ports.model_store)
     memory = PublishedListStore(settings.retained_lists, settings.list_retention)
     log_progress = LogProgress()
     prequential = PrequentialEvaluator(metrics, memory)
@@ -185,7 +185,9 @@ def build_flush_loop(
             max_pending=settings.max_pending,
             shared_list_interval=settings.shared_list_interval,
         ),
-        ListBuilder(make_ranker(models, settings), ports.rows, ports.metrics, settings.buy_again),
+        ListBuilder(
+            make_ranker(models, settings.ranking_config), ports.rows, ports.metrics, settings.buy_again
+        ),
         DegradedRanking(
             enabled=settings.degraded_ranking,
             flush_users=settings.flush_users,

@@ -19,7 +19,7 @@ def warm_up(settings: Settings) -> None:
     The first run on a machine compiles for some seconds and caches the result; later runs load it.
     """
     models_warm_up.warm_up(settings.models)
-    models = make_models(settings)
+    models = make_models(settings.ranking_config)
     for item in "ab":
         models.learn_catalog(CatalogItem(item_id=item, ts=0, price=1.0, categories=["c"], brand="d"))
     clicks = [(user, item) for user in "abc" for item in "ab"] * (MIN_CHOICES // 2)
@@ -30,7 +30,7 @@ def warm_up(settings: Settings) -> None:
     models.learn(Interaction(Source.PURCHASE, 0, 0, now, "a", Kind.PURCHASE, line, shown=shown))
     models.learn(Interaction(Source.SEARCH, 0, 0, now, "a", Kind.SEARCH, query="query", shown=shown))
     models.learn(Interaction(Source.PURCHASE, 0, 1, now, "a", Kind.PURCHASE, line))
-    ranker = make_ranker(models, settings)
+    ranker = make_ranker(models, settings.ranking_config)
     request = RankRequest("a", ("a",), (now,), 0, (), now, ("b",))
     ranker.rank_user(request)
     ranker.rank_user_degraded(request)

@@ -30,7 +30,7 @@ def measure_fold(events: int, users: int) -> FoldResults:
         if interaction is not None:
             log.append(interaction)
     warm_up(settings)
-    overhead, total = _cost(ModelSet(()), log), _cost(make_models(settings), log)
+    overhead, total = _cost(ModelSet(()), log), _cost(make_models(settings.ranking_config), log)
     models = _cost(ModelSet(settings.models), log)
     by_model = {name: max(0.0, _cost(ModelSet((name,)), log) - overhead) for name in settings.models}
     return FoldResults(

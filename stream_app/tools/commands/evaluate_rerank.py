@@ -27,7 +27,7 @@ def run(options: RerankOptions) -> None:
         options.log_file, options.format_name, options.mapping, limit=options.limit, order=options.order
     )
     warm_up(settings)
-    models = make_models(settings)
+    models = make_models(settings.ranking_config)
     evaluation = RerankEvaluation(models, session_gap=settings.session_gap, open_progress=open_progress())
     started = perf_counter()
     results = evaluation.run(log, log.total)

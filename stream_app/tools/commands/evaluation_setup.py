@@ -80,7 +80,7 @@ def build_ranker(settings: Settings, length: int) -> Ranker:
         Items on a list.
     """
     warm_up(settings)  # compilation must not count as latency of a prediction
-    models = make_models(settings)
+    models = make_models(settings.ranking_config)
     if settings.fusion == "learned" and effective_fusion(models, settings.fusion) != "learned":
         store_model_names = ", ".join(
             name for name, model in MODELS.items() if issubclass(model, SessionStoreModel)
@@ -90,7 +90,7 @@ def build_ranker(settings: Settings, length: int) -> Ranker:
             "lists are fused by reciprocal ranks (rrf) instead.",
             err=True,
         )
-    return make_ranker(models, settings, length)
+    return make_ranker(models, settings.ranking_config, length)
 
 
 def learning_settings(settings: Settings) -> dict[str, object]:

@@ -169,7 +169,7 @@ def _target(model: str, settings: Settings) -> _Target:
     if model == SESSION_STORE:
         store_models = [
             candidate.name
-            for candidate in make_models(settings).models
+            for candidate in make_models(settings.ranking_config).models
             if isinstance(candidate, SessionStoreModel)
         ]
         if not store_models:
@@ -180,7 +180,7 @@ def _target(model: str, settings: Settings) -> _Target:
     def build_models(parameters: Parameters) -> ModelSet:
         overrides = settings.model_parameters
         merged = {**overrides, name: {**overrides.get(name, {}), **parameters}}
-        return make_models(settings.model_copy(update={"model_parameters": merged}))
+        return make_models(settings.model_copy(update={"model_parameters": merged}).ranking_config)
 
     return _Target(name, build_models)
 
@@ -191,7 +191,7 @@ def _read_sessions(options: TuneOptions, file: Path, settings: Settings, *, fuse
         raise UserError("No session of the validation tail has two clicks, so there is nothing to predict.")
 
     def ranker(models: ModelSet, length: int) -> Ranker:
-        return make_ranker(models, settings, length)
+        return make_ranker(models, settings.ranking_config, length)
 
     trial = SessionsTrial(split, ranker=ranker if fused else None, sessions_per_day=options.sessions_per_day)
     return _Data(trial, len(split.train), len(split.test))

@@ -107,7 +107,7 @@ def test_overrides_of_models_that_do_not_run_are_checked_too() -> None:
 def test_the_model_parameters_setting_is_applied(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"session_knn": {"repeat": 0.25}, "item_to_item": {"similarity": "lift"}}
     monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", json.dumps(given))
-    made = {model.name: model.parameters() for model in make_models(load_settings()).models}
+    made = {model.name: model.parameters() for model in make_models(load_settings().ranking_config).models}
     assert (made["session_knn"]["repeat"], made["item_to_item"]["similarity"]) == (0.25, "lift")
 
 

@@ -21,7 +21,7 @@ def make_settings(floor: str) -> Settings:
 
 def build_models(settings: Settings) -> ModelSet:
     """A shop where people look at tents or at socks, for ten days; one of each has come in and nobody has seen it."""
-    models = make_models(settings)
+    models = make_models(settings.ranking_config)
     for kind, title in KINDS.items():
         for number in range(20):
             name = f"{kind} {number}"
@@ -43,7 +43,9 @@ def recommended(floor: str, *recent_items: str) -> list[str]:
     settings = make_settings(floor)
     models = build_models(settings)
     times = [NOW - 60.0 * back for back in range(len(recent_items), 0, -1)]
-    found = make_ranker(models, settings).rank_user(RankRequest("ann", recent_items, times, 0, (), NOW, ()))
+    found = make_ranker(models, settings.ranking_config).rank_user(
+        RankRequest("ann", recent_items, times, 0, (), NOW, ())
+    )
     assert found.policy == "learned"
     assert len(found.items) == 4
     return [item.id for item in found.items]

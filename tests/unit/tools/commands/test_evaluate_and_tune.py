@@ -272,7 +272,7 @@ def test_invalid_fusion_parameters_are_rejected(
     assert data_folder.is_dir()
     monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", parameters_json)
     with pytest.raises(UserError, match=message):
-        make_models(load_settings())
+        make_models(load_settings().ranking_config)
 
 
 def test_tuning_runs_on_an_event_log(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -116,7 +116,7 @@ def test_a_session_is_learned_only_after_its_last_prediction() -> None:
 
 def default_ranker() -> Ranker:
     settings = Settings()
-    return make_ranker(make_models(settings), settings, 20)
+    return make_ranker(make_models(settings.ranking_config), settings.ranking_config, 20)
 
 
 def random_sessions(length: int, seed: int) -> list[list[str]]:
