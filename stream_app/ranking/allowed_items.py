@@ -1,4 +1,4 @@
-"""What may not be shown."""
+"""The items that may be listed."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -17,14 +17,14 @@ def known_items(index: ItemIndex, item_ids: Iterable[str]) -> Items:
 
 @contextmanager
 def allowed_items(index: ItemIndex, excluded: Iterable[str]) -> Iterator[NDArray[np.bool_]]:
-    """The items that may be listed: available, and not excluded for this shopper.
+    """Flag the items that may be listed: available, and not excluded for the user.
 
     Parameters
     ----------
     index
-        Its own flags are lent and put back: a copy would cost more than ranking does.
+        Its own flags are changed and restored: a copy would cost more than ranking.
     excluded
-        Ids, known or not: what the shopper bought or hid.
+        Ids of items that the user bought or hid; unknown ids are ignored.
 
     Yields
     ------
@@ -36,7 +36,7 @@ def allowed_items(index: ItemIndex, excluded: Iterable[str]) -> Iterator[NDArray
     if not len(indexes):
         yield flags
         return
-    # A place can stand twice: its flag before is the same both times, so the order does not matter.
+    # an index can occur twice: its previous flag is the same both times, so the order does not matter
     previous_flags = flags[indexes]
     flags[indexes] = False
     try:

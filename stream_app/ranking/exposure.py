@@ -1,4 +1,4 @@
-"""How published lists share attention out among the items."""
+"""Distribution of the ranks of published lists over the items."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple
@@ -16,26 +16,26 @@ from stream_app.ranking.list_rules import NEW_ITEM_SECONDS
 from stream_app.ranking.long_tail import LongTail
 
 HALF_LIFE: Final = 3_600.0
-"""Seconds in which a published list loses half its weight in the figures."""
+"""Seconds in which a published list loses half its weight in the metrics."""
 
 _MIN_EXPOSURE: Final = 1e-3
-"""A place shown ten half-lives ago no longer counts."""
+"""Less exposure than this, one rank ten half-lives ago, does not count."""
 
 
 class ExposureReport(NamedTuple):
-    """How the places of recent lists were shared out.
+    """Distribution of the ranks of recent lists.
 
     Attributes
     ----------
     coverage
-        Share of the known items that were on a list lately.
+        Share of the known items that were on a recent list.
     gini
-        Gini coefficient of the places over all known items: 0 where each had the same, near 1 where few had all.
+        Gini coefficient of the ranks over all known items: 0 if all have equally many, near 1 if few items have all.
     new_share
-        Share of the places that went to items that were new then: their first interaction less than
-        `stream_app.ranking.list_rules.NEW_ITEM_SECONDS` old, or still to come.
+        Share of the ranks with items that were new then: their first interaction was less than
+        `stream_app.ranking.list_rules.NEW_ITEM_SECONDS` before, or later.
     long_tail_share
-        Share that went to the long tail, see `stream_app.ranking.diversity.LongTail`.
+        Share of the ranks with items of the long tail, see `stream_app.ranking.long_tail.LongTail`.
     """
 
     coverage: float
@@ -48,17 +48,16 @@ NO_EXPOSURE: Final = ExposureReport(0.0, 0.0, 0.0, 0.0)
 
 
 class Exposure:
-    """Places of published lists an item, with old ones fading (forward decay).
+    """Number of ranks on published lists for each item, with forward decay.
 
-    Holds 16 bytes an item of the index. An item that has left the index takes its places along.
+    Holds 16 bytes an item of the index. The exposure of an item that leaves the index is dropped.
 
     Parameters
     ----------
     models
-        Tell which items there are, which are new and which are the long tail.
+        Their item index has the items and the new ones; popularity decides the long tail.
     half_life
-        Seconds in which a place loses half its weight; ``math.inf`` for figures of everything ever added, as an
-        evaluation wants them.
+        Seconds in which a rank loses half its weight; ``math.inf`` to weigh all lists equally, as an evaluation does.
 
     Examples
     --------
@@ -82,18 +81,18 @@ class Exposure:
         self._total = self._new_total = self._tail_total = 0.0
 
     def add(self, item_ids: Iterable[str], ts: float) -> None:
-        """Take a published list, by the ids of its items; ids that the index does not know are passed over."""
+        """Add a published list by the ids of its items; unknown ids are ignored."""
         self.add_items(known_items(self._models.index, item_ids), ts)
 
     def add_items(self, items: Items, ts: float) -> None:
-        """Take a published list.
+        """Add a published list.
 
         Parameters
         ----------
         items : ndarray of int32, shape (n,)
-            The items on it.
+            Items of the list.
         ts
-            Event time it is of, seconds since the epoch.
+            Event time of the list, seconds since the epoch.
         """
         index = self._models.index
         factor = self._decay.advance(ts)
@@ -123,7 +122,7 @@ class Exposure:
         self._tail_total += weight * in_tail
 
     def report(self, ts: float) -> ExposureReport:
-        """The figures at a time; sorts the items that were shown.
+        """Compute the metrics at a time; sorts the listed items.
 
         Parameters
         ----------
@@ -151,14 +150,14 @@ class Exposure:
 
 
 def gini(ascending: NDArray[np.float64], population: int) -> float:
-    """Gini coefficient of what a population holds.
+    """Gini coefficient of a population's shares.
 
     Parameters
     ----------
     ascending : ndarray of float64, shape (n,)
-        What those hold who hold anything, the least first.
+        Positive shares, ascending.
     population
-        How many there are in all; those beyond `ascending` hold nothing.
+        Size of the population; members not in `ascending` have 0.
 
     Examples
     --------

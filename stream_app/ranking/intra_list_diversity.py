@@ -1,4 +1,4 @@
-"""How unlike one another the items of published lists are."""
+"""Dissimilarity of the items within published lists."""
 
 import math
 from collections.abc import Iterable
@@ -14,17 +14,17 @@ from stream_app.ranking.exposure import HALF_LIFE
 from stream_app.ranking.kernels.facets import pairwise_dissimilarity
 
 TOP_K: Final = 20
-"""Places of a list that are looked at, so that lists of any length can be compared."""
+"""Ranks of a list that count, so that lists of any length can be compared."""
 
 
 class DiversityReport(NamedTuple):
-    """How diverse recent lists were; NaN where the catalog tells nothing of what was on them.
+    """Diversity of recent lists; NaN where the catalog has no facts about their items.
 
     Attributes
     ----------
     dissimilarity
-        Mean over the lists of the mean dissimilarity of two items on a list: 0 where all are filed alike, 1 where
-        no two share anything. Known as intra-list diversity.
+        Mean over the lists of the mean dissimilarity of two items on a list: 0 if all items have the same
+        facets, 1 if no two items share one. Known as intra-list diversity.
     categories
         Mean number of distinct narrowest categories on a list.
     """
@@ -34,18 +34,18 @@ class DiversityReport(NamedTuple):
 
 
 class IntraListDiversity:
-    """Mean dissimilarity of the items on published lists, with old lists fading (forward decay).
+    """Mean dissimilarity of the items on published lists, with forward decay.
 
-    Likeness is that of the rule of diversity (`stream_app.ranking.diversity.Diversifier`): the Jaccard similarity of
-    what two items are filed under, categories, brand and price band. Items that the catalog tells nothing of are
-    left out, and so are lists on which it tells of fewer than two.
+    Similarity is that of `stream_app.ranking.diversity.Diversifier`: the Jaccard similarity of the facets of two
+    items, which are categories, brand and price band. Items without facets are ignored, and so are lists with fewer
+    than two items that have facets.
 
     Parameters
     ----------
     models
-        Tell what items are filed under.
+        Their item index has the facets.
     half_life
-        Seconds in which a list loses half its weight; ``math.inf`` for figures of everything ever added.
+        Seconds in which a list loses half its weight; ``math.inf`` to weigh all lists equally.
 
     References
     ----------
@@ -60,7 +60,7 @@ class IntraListDiversity:
     ...     _ = models.index.describe(item, 0.0, brand=brand, categories=(category,))
     >>> lists = IntraListDiversity(models)
     >>> lists.add(["shoe", "sock", "hat"], ts=0.0)
-    >>> report = lists.report()  # likenesses of 1/3, 0 and 1/3
+    >>> report = lists.report()  # similarities of 1/3, 0 and 1/3
     >>> round(report.dissimilarity, 3), report.categories
     (0.778, 2.0)
     """
@@ -71,19 +71,19 @@ class IntraListDiversity:
         self._lists = self._dissimilarity = self._categories = 0.0
 
     def add(self, item_ids: Iterable[str], ts: float) -> None:
-        """Take a published list.
+        """Add a published list.
 
         Parameters
         ----------
         item_ids
-            The ids of its items, best first; those that the index does not know are passed over.
+            Ids of the items, best first; unknown ids are ignored.
         ts
-            Event time it is of, seconds since the epoch.
+            Event time of the list, seconds since the epoch.
         """
         self.add_items(known_items(self._index, item_ids), ts)
 
     def add_items(self, items: Items, ts: float) -> None:
-        """As `add`, by the integers of the items, shape (n,)."""
+        """Add a list by the integers of its items, shape (n,)."""
         total, pairs, categories = pairwise_dissimilarity(
             items[:TOP_K], item_columns(self._index), MAX_LABELS
         )
@@ -100,7 +100,7 @@ class IntraListDiversity:
             self._categories += weight * categories
 
     def report(self) -> DiversityReport:
-        """The figures of what was added."""
+        """Compute the metrics."""
         if not self._lists:
             return DiversityReport(math.nan, math.nan)
         return DiversityReport(self._dissimilarity / self._lists, self._categories / self._lists)

@@ -1,22 +1,22 @@
-"""What the shop may ask of every list, as plain data: light, so that settings can check it.
+"""The rules that every list satisfies, as plain data: light, so that settings can check them.
 
-`stream_app.ranking.diversity` carries it out.
+`stream_app.ranking.diversity` applies them.
 """
 
 from collections.abc import Mapping
 from typing import Final, Literal, NamedTuple, get_args
 
 GroupKind = Literal["new", "long_tail", "category", "brand", "seller"]
-"""What a group of items is told by."""
+"""Property that defines a group of items."""
 
 NEW_ITEM_SECONDS: Final = 86_400.0
-"""An item is new for so long after its first interaction, and before it."""
+"""An item is new until this long after its first interaction."""
 
 HEAD_SHARE: Final = 0.8
-"""The long tail is what is left of the items without those that make this share of all interactions."""
+"""Share of all interactions that the most popular items, the head, have; all other items are the long tail."""
 
 MAX_FLOORS: Final = 32
-"""Most groups with a floor."""
+"""Maximum number of groups with a floor."""
 
 _FLOOR_POOL_FACTOR: Final = 10
 _RERANK_POOL_FACTOR: Final = 3
@@ -24,16 +24,16 @@ _MAX_POOL: Final = 400
 
 
 class Floor(NamedTuple):
-    """Places that a group of items is to have on each list.
+    """Minimum number of items of a group on each list.
 
     Attributes
     ----------
     kind
         ``new``, ``long_tail``, or one of ``category``, ``brand`` and ``seller``.
     name
-        Of the category, brand or seller; empty for the others.
+        Name of the category, brand or seller; empty for other kinds.
     min_items
-        At least so many, as far as there are candidates.
+        Minimum number of items, if there are as many candidates.
     """
 
     kind: GroupKind
@@ -42,16 +42,16 @@ class Floor(NamedTuple):
 
 
 class ListRules(NamedTuple):
-    """What a list has to keep to beside being good.
+    """Rules that a list satisfies besides relevance.
 
     Attributes
     ----------
     diversity
-        How much dissimilarity counts against relevance, from 0 (not at all) to 1 (alone).
+        Weight of dissimilarity against relevance, from 0 (relevance alone) to 1 (dissimilarity alone).
     max_per_category, max_per_brand, max_per_seller
-        Most places of one category (an item's narrowest), brand or seller; 0 for no cap.
+        Maximum number of items of one narrowest category, brand or seller; 0 for no cap.
     floors
-        Groups with places of their own.
+        Groups with a minimum number of items.
     """
 
     diversity: float = 0.0
@@ -62,7 +62,7 @@ class ListRules(NamedTuple):
 
     @property
     def disabled(self) -> bool:
-        """Whether there is nothing to keep to."""
+        """Whether there are no rules."""
         return not (self.diversity or self.floors or any(self.caps))
 
     @property
@@ -71,7 +71,7 @@ class ListRules(NamedTuple):
         return self.max_per_category, self.max_per_brand, self.max_per_seller
 
     def pool_size(self, length: int) -> int:
-        """Candidates to choose a list of `length` from: members of a floor's group may lie far down.
+        """Number of candidates to select a list of `length` from; members of a floor's group may rank low.
 
         Examples
         --------
@@ -91,7 +91,7 @@ NO_RULES: Final = ListRules()
 
 
 def parse_floors(text: str) -> tuple[Floor, ...]:
-    """Read floors as they are written in settings: comma-separated, each group with its places after a colon.
+    """Parse floors as in settings: comma-separated, each a group, a colon and a number of items.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def parse_floors(text: str) -> tuple[Floor, ...]:
     Raises
     ------
     ValueError
-        If it cannot be read; the message says what was wrong.
+        If the text is invalid; the message names the part and the expected format.
 
     Examples
     --------

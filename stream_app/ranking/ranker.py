@@ -1,4 +1,4 @@
-"""The ranker: a request in, a list with reasons out."""
+"""The ranker: from a request to a list with reasons."""
 
 from collections.abc import Sequence
 from itertools import repeat
@@ -21,10 +21,10 @@ from stream_app.ranking.search.search_ranker import SEARCH_POLICY, SearchRanker
 from topics.records import Interaction, ListedItem, Reason
 
 DEGRADED_POLICY: Final = "degraded"
-"""Policy of the lists of shoppers that were ranked in a hurry."""
+"""Policy of the lists of degraded ranking."""
 
 _FALLBACK_MODELS: Final = ("popularity", "search")
-"""What is asked in a hurry where the sessions around a shopper bring too little."""
+"""Models that degraded ranking adds where similar sessions have too few candidates."""
 
 
 class RankedList(NamedTuple):
@@ -35,11 +35,11 @@ class RankedList(NamedTuple):
     items
         Best first, with reasons; no item twice.
     policy
-        What ordered them.
+        Name of the fusion or policy that ordered them.
     model_version
         Interactions folded into the models.
     features
-        What the policy went by, a row an item (`stream_app.experiment.feature_rows`); empty where it went by none.
+        Features that the policy used, a row an item (`stream_app.experiment.feature_rows`); empty for none.
     """
 
     items: tuple[ListedItem, ...]
@@ -49,20 +49,20 @@ class RankedList(NamedTuple):
 
 
 class Ranker:
-    """Ranks for a shopper, for an item's page, for a segment, for a search.
+    """Ranks for a user, an item, a segment, a search, a query.
 
     Parameters
     ----------
     models
         The models of this replica.
     per_source
-        Candidates asked of each model.
+        Candidates from each model.
     length
         Items on a list.
     borda
-        Whether lists that no fusion that learns orders are fused by votes and not by reciprocal ranks.
+        Whether rank fusion uses the Borda count instead of reciprocal ranks.
     rules
-        What the lists of shoppers and of items' pages keep to beside being good.
+        Rules of the lists of users and items.
     """
 
     def __init__(
@@ -87,18 +87,18 @@ class Ranker:
             model for model in models.models if learned is None or learned.is_fallback_source(model)
         ]
         sessions = [model for model in models.models if isinstance(model, SessionStoreModel)][:1]
-        # without a model of sessions all are asked, which are quick then
+        # without a model on the session store all models are fast
         self._degraded_sources = sessions or self._fallback_sources
         self._degraded_fallback_sources = (
             [model for model in models.models if model.name in _FALLBACK_MODELS] if sessions else []
         )
 
     def learn(self, interaction: Interaction) -> bool:
-        """Fold an interaction into everything that learns; False where it is at or below its watermark."""
+        """Fold an interaction into models and learners; False if it is at or below its watermark."""
         return self.models.learn(interaction)
 
     def fuse(self, context: Context, length: int) -> FusedList:
-        """Order the available items for a context, as integers: what lists are made of, without their rules."""
+        """Order the available items for a context, as integers, without the list rules."""
         learned = self._ready_fusion(context)
         proposals = self._proposals(context, learned)
         return self._order(context, proposals, self.models.index.available, length, learned)
@@ -109,7 +109,7 @@ class Ranker:
         return self.models.candidates(context, self._per_source, self._fallback_sources)
 
     def _ready_fusion(self, context: Context) -> ChoiceFusion | None:
-        """The fusion that learns, where it can be relied on: it goes by what a shopper did, and by enough of that."""
+        """Return the learned fusion if it is trained and the context has a user and items."""
         learned = self._learned
         if learned is None or not context.user or not len(context.items) or not learned.ready:
             return None
@@ -129,7 +129,7 @@ class Ranker:
         return self._fusion.fuse(found, length, allowed=allowed, hashes=self.models.index.hashes)
 
     def rank_user(self, request: RankRequest) -> RankedList:
-        """The shopper's list: candidates of every model, fused, without what is bought, hidden or gone."""
+        """Rank for a user: candidates of all models, fused, without excluded and unavailable items."""
         context = self._context(request, self.models.tracker.query(request.user_id, request.now))
         learned = self._ready_fusion(context)
         proposals = self._proposals(context, learned)
@@ -137,14 +137,14 @@ class Ranker:
             return self._build_list(context, proposals, allowed, learned, self._live)
 
     def rank_user_degraded(self, request: RankRequest) -> RankedList:
-        """A good list for less than half the price, for when more shoppers wait than can be ranked in time.
+        """Rank for a user at less than half the cost: the degraded ranking under overload.
 
-        It goes by the sessions around the shopper alone; where these bring too little, by what is popular and what
-        others chose after the same search too. The same rules hold; no policy chooses.
+        The candidates come from similar sessions alone. Where these are too few, popular items and items chosen
+        after the same search are added. The list rules apply; no policy reorders.
         """
         context = self._context(request, self.models.tracker.query(request.user_id, request.now))
         n_needed = self._length + len(request.excluded)
-        # some of what is found may be bought no more
+        # some candidates may be unavailable
         n_requested = min(self._per_source, self._length + n_needed)
         proposals = self.models.candidates(context, n_requested, self._degraded_sources)
         if sum(len(found.items) for _, found in proposals) < n_needed:
@@ -161,10 +161,10 @@ class Ranker:
         prices: Sequence[float] = (),
         degraded: bool = False,
     ) -> RankedList:
-        """What a search found, in the order for the shopper, with what others chose after the same words.
+        """Rank the results of a search for a user, with items that others chose after the same query.
 
-        Every result is on the list but for those known to be unavailable; the search model adds at most as many
-        items as a list holds. `prices` are those the shop showed, one a result, or none.
+        The list has every result that is not known to be unavailable; the search model adds at most as many items as
+        a list has. `prices` are the displayed prices, one a result, or empty.
         """
         context = self._context(request, query)
         listed_items = self._search_ranker.order(
@@ -178,7 +178,7 @@ class Ranker:
         return RankedList(listed_items, self._search_ranker.policy, self.models.version)
 
     def rank_query(self, query: str) -> RankedList:
-        """What people choose after a query; empty where the search model does not run or does not know."""
+        """Rank the items chosen after a query; empty without the search model or for an unknown query."""
         return RankedList(
             self._search_ranker.rank_query(query, self._length), SEARCH_POLICY, self.models.version
         )
@@ -196,18 +196,18 @@ class Ranker:
         )
 
     def rank_item(self, item_id: str) -> RankedList:
-        """What goes with an item, for its page; empty where the models do not know it."""
+        """Rank the related items of an item; empty for an unknown item."""
         context = self.models.item_context(item_id)
         proposals = self.models.related(context, self._per_source, self._fallback_sources)
         with allowed_items(self.models.index, (item_id,)) as allowed:
             return self._build_list(context, proposals, allowed)
 
     def has_related_items(self, item_id: str) -> bool:
-        """Whether the models know anything that goes with an item, available or not."""
+        """Whether the models have related items of an item, available or not."""
         return bool(self.models.related(self.models.item_context(item_id), 1, self._fallback_sources))
 
     def rank_segment(self, segment: str) -> RankedList:
-        """What is trending in a segment; ``all`` for everywhere."""
+        """Rank the popular items of a segment; ``all`` for all users."""
         segments = () if segment == "all" else (segment,)
         context = self.models.context("", (), (), 0, segments, self.models.newest)
         proposals = [
@@ -226,7 +226,7 @@ class Ranker:
         learned: ChoiceFusion | None = None,
         live: LivePolicies | None = None,
     ) -> RankedList:
-        # A segment's list says what is popular there, whatever it is.
+        # the list of a segment is its popular items: no rules
         rules = self._diversifier if context.user or len(context.items) else None
         if not context.user:
             live = None
@@ -234,17 +234,18 @@ class Ranker:
         n_requested = pool_size if rules is None else rules.rules.pool_size(self._length)
         fused = self._order(context, proposals, allowed, n_requested, learned)
         if rules is not None:
-            # by place: chances fall so steeply that likeness would hardly count, sums of ranks hardly at all
+            # by rank: probabilities fall so steeply that diversity would hardly count, sums of ranks so slowly that
+            # relevance would not
             relevance = 1.0 / (RRF_K + np.arange(len(fused.items)))
             reranked = rules.rerank(fused.items, relevance, self._length, context.now)
-            fused = FusedList._make(column[reranked] for column in fused)
+            fused = fused.at(reranked)
         policy, propensities, features = (learned or self._fusion).policy, None, b""
         if live is not None and len(fused.items):
-            # what the rules have arranged, a policy may put into another order and no more
+            # a policy may only reorder the list that the rules selected
             policy, order, probabilities, features = live.choose(
                 context, fused.items, fused.scores, self._length
             )
-            fused, propensities = FusedList._make(column[order] for column in fused), probabilities.tolist()
+            fused, propensities = fused.at(order), probabilities.tolist()
         listed_items = self._to_listed_items(context, proposals, fused, propensities)
         return RankedList(listed_items, policy, self.models.version, features)
 
@@ -268,7 +269,7 @@ class Ranker:
             strict=True,
         ):
             if source < 0 and self._learned is not None:
-                # the same few items of the context speak for most of a list
+                # most reasons of a list are one of a few context items
                 reason = reasons.get((source, found))
                 if reason is None:
                     reason = reasons[source, found] = self._learned.explain(source, found)

@@ -1,26 +1,26 @@
-"""What a list is asked with."""
+"""The input of the ranker."""
 
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
 
 class RankRequest(NamedTuple):
-    """The shopper as the ranker sees them.
+    """A user, as the ranker needs them.
 
     Attributes
     ----------
     user_id
-        Who.
+        Id of the user.
     items, times
         Recent items and their event times, oldest first.
     session_start
-        Place in `items` where the current session begins.
+        Index in `items` of the first item of the current session.
     segments
-        Audiences besides ``all``.
+        Segments of the user besides ``all``.
     now
-        Event time of the shopper's last event, seconds since the epoch.
+        Event time of the user's last event, seconds since the epoch.
     excluded
-        Items that may not be shown: bought, hidden.
+        Items that must not be listed: bought, hidden.
     """
 
     user_id: str

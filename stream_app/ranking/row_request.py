@@ -1,4 +1,4 @@
-"""From a shopper's row to what the ranker is asked with."""
+"""From a user's row to a rank request."""
 
 from bisect import bisect_left
 
@@ -7,14 +7,14 @@ from stream_app.ranking.request import RankRequest
 
 
 def make_rank_request(user_id: str, row: UserRow, buy_again: float = 0.0) -> RankRequest:
-    """The request for a shopper's list.
+    """Make the request for a user's list.
 
     Parameters
     ----------
     user_id, row
-        The shopper.
+        Id and row of the user.
     buy_again
-        Seconds after its last purchase from which on an item may be listed again; 0 for never.
+        Seconds after its last purchase until an item may be listed again; 0 for never.
 
     Examples
     --------

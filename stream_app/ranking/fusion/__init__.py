@@ -1,1 +1,1 @@
-"""Fusion of the scores of several models into one order: by ranks, by weights, learned from choices."""
+"""Fusion of the candidates of several models into one order: by rank, by learned weights, by learned features."""

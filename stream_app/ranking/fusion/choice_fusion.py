@@ -1,4 +1,4 @@
-"""What the fusions that learn from choices have in common."""
+"""The base of the fusions that learn from choices."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
@@ -17,13 +17,13 @@ from stream_app.ranking.kernels.listwise import probabilities, shifted_logits
 from topics.records import Interaction, Reason
 
 SAMPLING_SCHEDULE: Final = ((1_000, 1), (5_000, 4))
-"""Up to how many choices one in how many is learned from; what is rare at first is plenty later."""
+"""Up to which number of interactions one in how many is learned: choices are rare at first and plenty later."""
 
 SAMPLING_INTERVAL: Final = 16
-"""After the schedule one choice in this many is learned from."""
+"""After the schedule, one interaction in this many is learned."""
 
 MIN_CHOICES: Final = 200
-"""Choices that must have been learned before the ranker is relied on."""
+"""Choices that a ranker must have learned before its order is used."""
 
 Proposal = tuple[Model, Candidates]
 
@@ -34,7 +34,7 @@ class Shortlist(NamedTuple):
     Attributes
     ----------
     items : ndarray of int32, shape (n,)
-        What may be listed.
+        Items that may be listed.
     matrix : ndarray of float32, shape (n, features)
         Valid until the next shortlist.
     """
@@ -44,30 +44,30 @@ class Shortlist(NamedTuple):
 
 
 class ChoiceFusion:
-    """Orders candidates by a softmax over their features, learned from what shoppers chose.
+    """Orders candidates by a softmax over their features, learned from the users' choices.
 
-    It learns one choice at a time, as part of the fold: before an interaction reaches the models, the list that
-    the shopper could have had is put together, and the ranker moves towards what was taken. A choice costs as much as
-    ranking a list, so all are learned from only at first, then one in several (`SAMPLING_SCHEDULE`), picked by
-    offset, so that every replica and every replay picks the same.
+    It learns one choice at a time, as part of the fold: before an interaction reaches the models, the shortlist for
+    the user is computed, and the ranker learns the chosen item. A choice costs as much as ranking a list, so all are
+    learned only at first, then one in several (`SAMPLING_SCHEDULE`). They are sampled by offset: every replica and
+    every replay samples the same ones.
 
     Parameters
     ----------
     models
-        The sources.
+        Models whose candidates are fused.
     ranker
         Scores rows of features.
     names
-        Of the features.
+        Names of the features.
     per_source
-        Candidates asked of each source.
+        Candidates from each source.
 
     Attributes
     ----------
     policy
-        Names the order in published lists.
+        Name of the order in published lists.
     name
-        Among the learners of the models, whichever fusion it is.
+        Name among the learners of the models, the same for all fusions.
     """
 
     policy: ClassVar[str]
@@ -86,34 +86,34 @@ class ChoiceFusion:
     def shortlist(
         self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]
     ) -> Shortlist:
-        """Put the best of all sources together, with their features."""
+        """Join the best candidates of all sources, with their features."""
         raise NotImplementedError
 
     def uses_candidates_of(self, model: Model) -> bool:
-        """Whether a model's candidates are needed."""
+        """Whether a model is a source."""
         raise NotImplementedError
 
     def is_fallback_source(self, model: Model) -> bool:  # noqa: ARG002
-        """Whether a model is asked for the lists that are fused by rank because this fusion cannot order them."""
+        """Whether a model is a source of the lists that rank fusion orders because this fusion cannot."""
         return True
 
     def attribute_sources(
         self, listed_items: Items, proposals: Sequence[Proposal]
     ) -> tuple[NDArray[np.int64], Items]:
-        """Say which source speaks for each listed item, below 0 for none of the proposals, and by which evidence."""
+        """Attribute each listed item to a source, below 0 for none of the proposals, with its evidence."""
         raise NotImplementedError
 
     def explain(self, source: int, evidence: int) -> Reason:
-        """Explain an item that none of the proposals speaks for, by its negative evidence number."""
+        """Explain an item that is attributed to none of the proposals, by its negative source number."""
         raise NotImplementedError
 
     @property
     def ready(self) -> bool:
-        """Whether enough has been learned for the ranker to be relied on."""
+        """Whether the ranker has learned enough choices."""
         return self.ranker.choices >= MIN_CHOICES
 
     def proposals(self, context: Context) -> list[Proposal]:
-        """Candidates of the models that are asked."""
+        """Collect the candidates of the sources."""
         return [
             (model, model.candidates(context, self._per_source))
             for model in self._models.models
@@ -121,7 +121,7 @@ class ChoiceFusion:
         ]
 
     def on_interaction(self, interaction: Interaction) -> None:
-        """Learn from the list the shopper could have had before an interaction, where it is due."""
+        """Learn the choice of an interaction, if it is sampled."""
         if KIND_WEIGHTS.get(interaction.kind, 0.0) <= 0 or not self.is_sampled(interaction):
             return
         context = self._models.context_from_tracker(interaction.user_id, interaction.segments)
@@ -130,7 +130,7 @@ class ChoiceFusion:
             self.learn_choice(context, item)
 
     def is_sampled(self, interaction: Interaction) -> bool:
-        """Whether it learns from this interaction; a function of the interactions so far alone."""
+        """Whether an interaction is learned; depends on the number of interactions so far and the offset alone."""
         self._interactions_seen += 1
         one_in = next(
             (one_in for limit, one_in in SAMPLING_SCHEDULE if self._interactions_seen <= limit),
@@ -139,7 +139,7 @@ class ChoiceFusion:
         return (interaction.offset * 2_654_435_761 >> 7) % one_in == 0
 
     def learn_choice(self, context: Context, item: int) -> None:
-        """Learn that a shopper in `context` went on to `item`."""
+        """Learn that a user in `context` chose `item`."""
         shortlist = self.shortlist(context, self.proposals(context), self._index.available)
         ranks = np.flatnonzero(shortlist.items == item)
         if len(ranks) and len(shortlist.items) > 1:
@@ -148,14 +148,14 @@ class ChoiceFusion:
     def score(
         self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]
     ) -> tuple[Items, Scores]:
-        """Items that may be listed and their scores, in no order.
+        """Score the items that may be listed, in no order.
 
         Parameters
         ----------
         context
-            What the list is for.
+            Of the user.
         proposals
-            Candidates of the models that are asked.
+            Candidates of the sources.
         allowed : ndarray of bool
             Whether an item may be listed.
 
@@ -163,7 +163,7 @@ class ChoiceFusion:
         -------
         items : ndarray of int32, shape (n,)
         scores : ndarray of float32, shape (n,)
-            Logarithms of chances, up to a constant. Valid until the next call.
+            Logarithms of probabilities, up to a constant. Valid until the next call.
         """
         shortlist = self.shortlist(context, proposals, allowed)
         return shortlist.items, self.ranker.score(shortlist.matrix)
@@ -171,7 +171,7 @@ class ChoiceFusion:
     def fuse(
         self, context: Context, proposals: Sequence[Proposal], length: int, *, allowed: NDArray[np.bool_]
     ) -> FusedList:
-        """The best items by the chance that they are chosen next, which is their score."""
+        """Rank the best items; their scores are the probabilities that they are chosen next."""
         items, scores = self.score(context, proposals, allowed)
         if not len(items):
             return FusedList(EMPTY_ITEMS, np.zeros(0), np.zeros(0, np.int64), EMPTY_ITEMS)
@@ -184,10 +184,10 @@ class ChoiceFusion:
         return FusedList(listed_items, out, *self.attribute_sources(listed_items, proposals))
 
     def forget_user(self, user: str) -> None:
-        """Nothing is held of single shoppers."""
+        """Do nothing: no state is per user."""
 
     def forget_items(self, items: Items) -> None:
-        """Nothing is held of single items."""
+        """Do nothing: no state is per item."""
 
     def state(self) -> State:
         """Everything learned, as plain data."""

@@ -1,4 +1,4 @@
-"""The learned fusion: candidates of all sources, their features, a ranker that learns from what was chosen."""
+"""The learned fusion: candidates of all sources, their features, a ranker that learns from choices."""
 
 from collections.abc import Sequence
 from inspect import signature
@@ -32,7 +32,7 @@ from topics.records import Reason
 MAX_CANDIDATES: Final = 512
 
 TUNABLE_PARAMETERS: Final = ("hidden", "learning_rate", "output_learning_rate", "decay", "batch_size")
-"""Names of the hyper-parameters."""
+"""Names of the hyperparameters."""
 
 QUOTAS: Final = np.array(
     [
@@ -46,12 +46,12 @@ QUOTAS: Final = np.array(
     ],
     np.int32,
 )
-"""How many of each column of the store are ranked, and whether it is divided by the root of the item's clicks."""
+"""Session column, candidates shortlisted by it, and whether it is divided by the root of the item's clicks."""
 
 
 SOURCE_QUOTA: Final = 20
-"""How many of each source that is not on the session store are ranked; the others of its candidates are only told
-apart by it where another source brings them."""
+"""Candidates shortlisted from each model that is not on the session store. Its further candidates only receive its
+features where they are shortlisted otherwise."""
 
 
 NO_SCORES: Final[Scores] = np.zeros(0, np.float32)
@@ -68,19 +68,19 @@ _REASON_BY_SOURCE: Final = {
 
 
 class LearnedFusion(ChoiceFusion):
-    """Fusion at the level of features: what all sources say of a candidate is learned from at once.
+    """Fusion at the level of features: one ranker learns from the features of all sources.
 
-    What the session store adds up goes in column by column, further sources by score and rank, the catalog by
-    affinities and prices; see `stream_app.ranking.fusion.feature_blocks`.
+    Each column of the session store gives features, each further model its score and rank, the catalog affinities
+    and prices; see `stream_app.ranking.fusion.feature_blocks`.
 
     Parameters
     ----------
     models
-        The sources; one of them must be on the session store.
+        Models whose candidates are fused; one of them must be on the session store.
     per_source
-        Candidates asked of each source that is not on the session store.
+        Candidates from each model that is not on the session store.
     seed
-        Of the ranker's initial weights.
+        Seed of the ranker's initial weights.
     hidden, learning_rate, output_learning_rate, decay, batch_size
         Of the ranker, see `stream_app.ranking.fusion.softmax.SoftmaxRanker`.
     blocks
@@ -143,26 +143,26 @@ class LearnedFusion(ChoiceFusion):
 
     @classmethod
     def hyper_parameters(cls) -> dict[str, Any]:
-        """What can be tuned, with what is shipped."""
+        """Return the tunable hyperparameters with their defaults."""
         parameters = signature(cls).parameters.values()
         return {each.name: each.default for each in parameters if each.name in TUNABLE_PARAMETERS}
 
     def uses_candidates_of(self, model: Model) -> bool:
-        """Whether a model's candidates are needed.
+        """Whether a model is a source of candidates.
 
-        Those on the session store are read from it directly, and item-to-item's co-visits are in it too, in more
-        detail.
+        Models on the session store are not: their sums are read from the store. Item-to-item is not: the store has
+        the same co-visits in more detail.
         """
         return not isinstance(model, SessionStoreModel | ItemToItem)
 
     def is_fallback_source(self, model: Model) -> bool:
-        """Of the models on the session store the first speaks for all: their ranks are much alike."""
+        """Whether rank fusion uses a model; of the models on the session store the first, their ranks are alike."""
         return model is self._store_source or not isinstance(model, SessionStoreModel)
 
     def shortlist(
         self, context: Context, proposals: Sequence[Proposal], allowed: NDArray[np.bool_]
     ) -> Shortlist:
-        """Put the best of all sources together, with their features."""
+        """Shortlist the best candidates of all sources and compute their features."""
         store = self._store
         neighbors = self._neighbors = store.query_neighbors(context)
         # candidates of other models may have replaced the arrays of the index, but not those of the store
@@ -202,7 +202,7 @@ class LearnedFusion(ChoiceFusion):
     def attribute_sources(
         self, listed_items: Items, proposals: Sequence[Proposal]
     ) -> tuple[NDArray[np.int64], Items]:
-        """Sessions speak for an item where there are any; else the source that ranks it highest."""
+        """Attribute an item to the sessions that hold it, else to the source that ranks it highest."""
         scratch, neighbors = self._store.scratch, self._neighbors
         sources, evidence = np.empty(len(listed_items), np.int64), np.empty(len(listed_items), np.int32)
         unattributed = np.empty(len(listed_items), np.int64)
@@ -223,7 +223,7 @@ class LearnedFusion(ChoiceFusion):
         return sources, evidence
 
     def explain(self, source: int, evidence: int) -> Reason:
-        """Say what the sessions that hold it, or its neighbors, have to do with the context."""
+        """Explain an item by the context item that its sessions share."""
         if evidence < 0:
             return Reason("related")
         return Reason(_REASON_BY_SOURCE[source], item_id=self._index.id_of(evidence))

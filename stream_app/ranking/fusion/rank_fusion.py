@@ -1,8 +1,8 @@
-"""Fusion by ranks alone: reciprocal ranks (Cormack, Clarke and Büttcher 2009), or votes (Borda)."""
+"""Fusion by ranks alone: reciprocal ranks (Cormack, Clarke and Büttcher 2009), or the Borda count."""
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,11 +12,11 @@ from stream_app.ranking.kernels import rank_fusion as kernels
 from stream_app.ranking.kernels.rank_fusion import FusionScratch, RankedSources
 
 RRF_K: Final = 60.0
-"""The constant of the paper: how little the first places differ."""
+"""Constant of the paper: the larger it is, the less the first ranks differ."""
 
 
 _BORDA_POINTS: Final = 100.0
-"""Votes for the first item of a source; each further one has one less, and at least one."""
+"""Points of the first item of a source; each further item has one less, and at least one."""
 
 
 class FusedList(NamedTuple):
@@ -27,7 +27,7 @@ class FusedList(NamedTuple):
     items : ndarray of int32, shape (n,)
         Best first; ties in the order of the items' hashes.
     scores : ndarray of float64, shape (n,)
-        Sums of 1 / (60 + place), to six digits after the point: more would only make documents longer.
+        Sums of 1 / (60 + rank), to six digits after the point: more would only make documents longer.
     sources : ndarray of int64, shape (n,)
         The source that ranked each item highest.
     evidence : ndarray of int32, shape (n,)
@@ -39,18 +39,18 @@ class FusedList(NamedTuple):
     sources: NDArray[np.int64]
     evidence: NDArray[np.int32]
 
-    def at(self, ranks: NDArray[np.intp]) -> "FusedList":
-        """The list made of the items at some places of this one."""
+    def at(self, ranks: NDArray[np.integer[Any]]) -> "FusedList":
+        """Select ranks, in a new order."""
         return FusedList(self.items[ranks], self.scores[ranks], self.sources[ranks], self.evidence[ranks])
 
 
 class ReciprocalRankFusion:
-    """Fuses lists by the places of their items alone; holds scratch memory, grown with the index.
+    """Fuses lists by the ranks of their items alone; holds scratch memory that grows with the index.
 
     Parameters
     ----------
     borda
-        Whether each source has 100 votes for its first item, 99 for its second and so on, and not 1 / (60 + place).
+        Whether the items of a source score 100 points, 99, 98 and so on instead of 1 / (60 + rank).
 
     Examples
     --------
@@ -70,7 +70,7 @@ class ReciprocalRankFusion:
 
     @property
     def policy(self) -> str:
-        """Names the order in published lists."""
+        """Name of the order in published lists."""
         return "borda" if self._borda else "fixed_rrf"
 
     def _grow(self, size: int) -> None:
@@ -86,22 +86,18 @@ class ReciprocalRankFusion:
         allowed: NDArray[np.bool_],
         hashes: NDArray[np.uint64],
     ) -> FusedList:
-        """Fuse.
+        """Fuse ranked candidates into one list.
 
         Parameters
         ----------
         proposals
             One a source, best first.
         length
-            Most items of the result.
+            Maximum number of items of the list.
         allowed : ndarray of bool
             Whether an item may be listed.
         hashes : ndarray of uint64
             Stable hash of each item, which decides ties.
-
-        Returns
-        -------
-        Fused
         """
         if len(allowed) > len(self._scratch.scores):
             self._grow(2 * len(allowed))

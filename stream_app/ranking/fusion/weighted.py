@@ -14,23 +14,23 @@ from stream_app.ranking.fusion.softmax import SoftmaxRanker
 from topics.records import Reason
 
 _MIN_SCORE: Final = 1e-30
-"""Scores that have faded further tell nothing, and would divide into infinities."""
+"""Scores that have decayed further would divide into infinities."""
 
 
 class WeightedFusion(ChoiceFusion):
-    """A weighted sum of each model's score, set against its largest, and of its rank.
+    """A weighted sum of each model's score, divided by its largest, and of its rank.
 
-    The weights are learned by the softmax of `stream_app.ranking.fusion.softmax`, linear and with no hidden units: so
-    each model has one weight for its scores and one for its ranks.
+    `stream_app.ranking.fusion.softmax` learns the weights, linear and without hidden units: each model has one weight
+    for its scores and one for its ranks.
 
     Parameters
     ----------
     models
-        The sources.
+        Models whose candidates are fused.
     per_source
-        Candidates asked of each.
+        Candidates from each model.
     seed
-        For the sake of likeness; nothing is drawn.
+        Ignored: without hidden units no weight is random.
     """
 
     policy: ClassVar[str] = "weighted"
@@ -41,7 +41,7 @@ class WeightedFusion(ChoiceFusion):
         super().__init__(models, ranker, names, per_source)
 
     def uses_candidates_of(self, model: Model) -> bool:  # noqa: ARG002
-        """Every model is asked."""
+        """All models are sources."""
         return True
 
     def shortlist(
@@ -50,7 +50,7 @@ class WeightedFusion(ChoiceFusion):
         proposals: Sequence[Proposal],
         allowed: NDArray[np.bool_],
     ) -> Shortlist:
-        """Put the candidates of all models together, with their scores and ranks."""
+        """Join the candidates of all models, with their scores and ranks."""
         candidate_items = np.concatenate([EMPTY_ITEMS, *(candidates.items for _, candidates in proposals)])
         items, rows = np.unique(candidate_items[allowed[candidate_items]], return_inverse=True)
         matrix = np.zeros((len(items), len(self.names)), np.float32)
@@ -68,9 +68,9 @@ class WeightedFusion(ChoiceFusion):
     def attribute_sources(
         self, listed_items: Items, proposals: Sequence[Proposal]
     ) -> tuple[NDArray[np.int64], Items]:
-        """The source that ranks an item highest speaks for it."""
+        """Attribute each item to the source that ranks it highest."""
         return top_sources(listed_items, [found for _, found in proposals])
 
     def explain(self, source: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Nothing is listed that no source proposed."""
+        """Return a generic reason; not used, since every listed item has a source."""
         return Reason("related")

@@ -87,19 +87,19 @@ class _Situation(NamedTuple):
 
 @jit(numpy_errors=True)
 def _log_count(value: Any, top: float) -> Any:
-    """A count, or seconds, on a logarithmic scale that ends at `top`."""
+    """Map a count, or seconds, to a logarithmic scale that ends at `top`."""
     return min(1.0, np.log1p(max(value, 0.0)) / np.log1p(top))
 
 
 @jit(numpy_errors=True)
 def _signed(value: Any, end: float) -> Any:
-    """A signed number; 0.5 is 0, -`end` and what is below it 0, `end` 1."""
+    """Map a signed number: -`end` and less is 0, 0 is 0.5, `end` and more is 1."""
     return 0.5 + 0.5 * max(-1.0, min(1.0, value / end))
 
 
 @jit(numpy_errors=True)
 def _rank_difference(rank_counts: Any) -> Any:
-    """A difference of places; 0.5 is 0."""
+    """Map a difference of ranks; 0 is 0.5."""
     return (max(-MAX_RANK_DIFFERENCE, min(MAX_RANK_DIFFERENCE, rank_counts)) + MAX_RANK_DIFFERENCE) / (
         2.0 * MAX_RANK_DIFFERENCE
     )
@@ -107,7 +107,7 @@ def _rank_difference(rank_counts: Any) -> Any:
 
 @jit(numpy_errors=True)
 def _write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any) -> None:
-    """Write how prices compare within a list; `price` has the remembered ones beside `given_prices`."""
+    """Write how prices compare within a list; `price` has the remembered ones where none is given."""
     n = len(shown)
     price_change_sum = 0.0
     n_known = 0
@@ -142,7 +142,7 @@ def _write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: An
 
 @jit(numpy_errors=True)
 def _write_pages(pages: Any, seen: int, shown: Any, out: Any) -> float:
-    """Write where items stood on the shopper's last lists; return the share of places that are as they were."""
+    """Write the ranks on the user's last lists; return the share of results at their rank of the previous list."""
     if seen == 0:
         return 0.0
     n = len(shown)

@@ -11,20 +11,20 @@ from numpy.typing import NDArray
 from stream_app.models.kernels.jit import jit
 
 MAX_RANKED: Final = 200
-"""Places of a list that are told apart; what stands further down is not ranked."""
+"""Results of a list that are ranked; the results below keep their order."""
 
 INTERACTIONS: Final = 32
-"""Items remembered of a shopper."""
+"""Items remembered per user."""
 
 MAX_PAGES: Final = 4
-"""Lists remembered of a shopper."""
+"""Lists remembered per user."""
 
 PAGE_LENGTH: Final = 32
-"""Places remembered of each."""
+"""Ranks remembered per list."""
 
 
 class Action(IntEnum):
-    """What a shopper did; those below `SEARCHED` name an item."""
+    """Actions of a user; those below `SEARCHED` have an item."""
 
     BOUGHT = 0
     VIEWED = 1
@@ -36,26 +36,26 @@ class Action(IntEnum):
 
 
 class ResultsMemory(NamedTuple):
-    """What is remembered; row 0 of shoppers and of items is of those never met, and stays 0.
+    """Memory of users and items; row 0 stands for an unknown user or item, and stays 0.
 
     Attributes
     ----------
-    users : ndarray of float64, shape (shoppers, 14)
-        By `STEP` and what follows it.
-    interactions : ndarray of int32, shape (shoppers, TOUCHES, 12)
-        By `ITEM` and what follows it; an entry whose item is 0 is free.
-    times : ndarray of float64, shape (shoppers, TOUCHES, 2)
-        First touch of the session and last of all, seconds since the epoch.
-    pages : ndarray of int32, shape (shoppers, PAGES, PAGE + 2)
-        Length, place chosen (-1 for none), then the items.
-    found_items : ndarray of int32, shape (shoppers, PAGE + 1)
-        Length, then the items of the newest search that said what it found; of length 0 after one that did not.
-    found_prices : ndarray of float32, shape (shoppers, PAGE)
-        Of these, 0 where unknown.
-    items : ndarray of float64, shape (items, 5)
-        By `CHOSEN` and what follows it.
-    rank_counts : ndarray of float64, shape (PLACES, 2)
-        How often each place was chosen, and shown.
+    users : ndarray of float64, shape (users, USER_COLUMNS)
+        Columns `STEP` to `FOUND_TS`.
+    interactions : ndarray of int32, shape (users, INTERACTIONS, INTERACTION_COLUMNS)
+        Columns `ITEM` to `TIMES_CHOSEN`; an entry whose item is 0 is free.
+    times : ndarray of float64, shape (users, INTERACTIONS, 2)
+        First interaction of the session and last of all, seconds since the epoch.
+    pages : ndarray of int32, shape (users, MAX_PAGES, PAGE_LENGTH + 2)
+        Length, rank chosen (-1 for none), then the items.
+    found_items : ndarray of int32, shape (users, PAGE_LENGTH + 1)
+        Length, then the results of the newest search; length 0 if that event had no results.
+    found_prices : ndarray of float32, shape (users, PAGE_LENGTH)
+        Prices of these results, 0 where unknown.
+    items : ndarray of float64, shape (items, ITEM_COLUMNS)
+        Columns `CHOSEN` to `USERS`.
+    rank_counts : ndarray of float64, shape (MAX_RANKED, 2)
+        How often each rank was chosen, and displayed.
     """
 
     users: NDArray[np.float64]
@@ -68,14 +68,15 @@ class ResultsMemory(NamedTuple):
     rank_counts: NDArray[np.float64]
 
 
-# columns of Memory.shoppers; the last two are the session and the time of what was found
+# columns of ResultsMemory.users; the last two are the session and the time of the remembered results
 STEP, SESSION, LAST_TS, PAGES_RECORDED, LAST_ACTION, LAST_ITEM = range(6)
 CHOICES, RANK_SUM, PRICED, PRICE_SUM, REPEATED, REPEATABLE = range(6, 12)
 FOUND_SESSION, FOUND_TS = range(12, 14)
 USER_COLUMNS: Final = 14
 
-# columns of Memory.touches: item, its session here, steps of the last touch, of the last purchase and of the last
-# touch closer than a view, counts in that session and in those before, choices from lists in all of them
+# columns of ResultsMemory.interactions: item, session of the last interaction, steps of the last interaction, of the
+# last purchase and of the last interaction closer than a view, counts in that session and in earlier ones, choices
+# from lists in all of them
 (
     ITEM,
     IN_SESSION,
@@ -92,7 +93,7 @@ USER_COLUMNS: Final = 14
 TIMES_CHOSEN: Final = 11
 INTERACTION_COLUMNS: Final = 12
 
-# columns of Memory.items; expected are the choices that the places it was shown at bring on average
+# columns of ResultsMemory.items; EXPECTED is the mean number of choices at the ranks where the item was displayed
 CHOSEN, IMPRESSIONS, EXPECTED, PRICE, USERS = range(5)
 ITEM_COLUMNS: Final = 5
 
@@ -111,14 +112,14 @@ def record_interaction(
     first: bool,
     chosen: bool,
 ) -> None:
-    """Remember what a shopper did; the item touched longest ago makes room.
+    """Record an interaction of a user; the item of the oldest interaction is evicted.
 
     Parameters
     ----------
     users, all_interactions, all_times, items
-        Of a `ResultsMemory` (the tuple itself would take as long to pass as all else together); changed.
+        Of a `ResultsMemory`, changed. To pass the tuple would take as long as the rest of the call.
     user_row, item
-        Rows; item 0 where the act names none.
+        Rows; item 0 where the action has none.
     action
         An `Action`.
     ts
@@ -185,20 +186,20 @@ def record_interaction(
 
 @jit(numpy_errors=True)
 def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, chosen: int) -> None:
-    """Remember a list and what was chosen of it.
+    """Record a list and the choice from it.
 
     Parameters
     ----------
     memory
         Changed.
     user_row
-        Row.
+        Row of the user.
     shown : ndarray of int32, shape (n,)
         Rows of the items; n is at most `MAX_RANKED`.
     prices : ndarray of float32, shape (n,)
         0 where unknown.
     chosen
-        Place, -1 for none of them.
+        Rank of the choice, -1 for none.
     """
     n = len(shown)
     profile = memory.users[user_row]

@@ -1,4 +1,4 @@
-"""The order of a result list for one shopper, learned online from what shoppers chose of lists shown to them."""
+"""The order of search results for one user, learned online from choices from displayed lists."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -38,7 +38,7 @@ from stream_app.ranking.kernels.results_memory import (
 from topics.records import Interaction, Kind
 
 MAX_USERS: Final = 20_000
-"""Shoppers remembered, unless fewer are wanted: lists are chosen from within days."""
+"""Maximum number of users remembered: choices from a list follow within days."""
 
 _ACTION_BY_KIND: Final = {
     Kind.VIEW: Action.VIEWED,
@@ -52,7 +52,7 @@ _ACTION_BY_KIND: Final = {
 }
 _NO_ACTION: Final = -1
 _ACTION_CODES: Final = [int(_ACTION_BY_KIND.get(kind, _NO_ACTION)) for kind in Kind]
-"""What each kind, by its number, is remembered as; plain integers, because each event looks here."""
+"""Action of each interaction kind, by its number; plain integers, because each event reads it."""
 
 _BOUGHT: Final = int(Action.BOUGHT)
 _SEARCHED: Final = int(Action.SEARCHED)
@@ -64,7 +64,7 @@ _FINE_BINNED: Final = {
     ResultFeature.FROM_BOUGHT,
     ResultFeature.PREVIOUS_RANK,
 }
-"""Places have a knot each, all else has six."""
+"""Features with a knot a rank; all others have six knots."""
 
 _CROSSES: Final = (
     (ResultFeature.RANK, 9, ResultFeature.CONTEXT_SECONDS, 8),
@@ -80,7 +80,7 @@ _CROSSES: Final = (
 
 def _build_ranker(seed: int) -> FactorizationRanker:
     ranker = FactorizationRanker(
-        # what is the same for a whole list tells nothing by itself
+        # features of the context are the same in all rows: without crosses they change no order
         [
             (each, 25 if each in _FINE_BINNED else 6)
             for each in ResultFeature
@@ -98,28 +98,29 @@ def _build_ranker(seed: int) -> FactorizationRanker:
 
 
 class ResultsRanker:
-    """Orders the results of a search for a shopper by the chance that each is chosen.
+    """Orders the results of a search for a user by the probability that each is chosen.
 
-    It listens to the fold. Of every shopper it remembers what was touched lately (looked at, bought, searched for by
-    its id), when, the last lists chosen from, and the first `PAGE_LENGTH` results of the newest search. An
-    interaction that says what was shown is a choice from it. One that does not is a choice from what the shopper's
-    search found earlier in the session, where its item is among that and nothing else was touched since, or it is
-    bought. At a choice the features of the list as they were just before are written (place, touches, prices,
-    habits, popularity with others), and `stream_app.ranking.fusion.factorization.FactorizationRanker` takes one step
-    towards what was chosen. It starts with what was touched before what was not, the last first unless it stands far
-    down, and as shown: it never shows an order made of chance.
+    It is a learner of the fold. Per user it remembers the items of recent interactions (viewed, bought, searched for
+    by id) with their times, the last lists with a choice, and the first `PAGE_LENGTH` results of the newest search.
+    An interaction with displayed items is a choice from these. An interaction without is a choice from the results of
+    the user's search in the same session, if its item is among them and it is the first interaction since, or a
+    purchase. Each choice is learned with the features of the list just before it (ranks, interactions, prices,
+    habits, popularity with others) by `stream_app.ranking.fusion.factorization.FactorizationRanker`. The initial
+    order is items of interactions first, the newest first unless it ranks low, then the displayed order: it is never
+    random.
 
-    Nothing is remembered before the first list, so a shop that says neither what it showed nor what it found pays
-    nothing. It is not additive: another order of choices gives slightly other weights.
+    Nothing is remembered before the first list, so a shop that sends neither displayed items nor results has no cost.
+    Learning is not additive: another order of choices gives slightly different weights.
 
     Parameters
     ----------
     session_gap
         Seconds of inactivity that close a session.
     max_users, max_items
-        Remembered; the longest untouched by event time go first. A shopper takes 3.1 kB, an item some 250 bytes.
+        Maximum numbers remembered; the least recent by event time are evicted. A user takes 3.1 kB, an item about 250
+        bytes.
     seed
-        Of the learner's initial factors.
+        Seed of the learner's initial factors.
 
     Attributes
     ----------
@@ -130,7 +131,7 @@ class ResultsRanker:
     ----------
     Knees et al.: RecSys Challenge 2019: session-based hotel recommendations, RecSys 2019 (the task).
     Ludewig, Jannach: Learning to rank hotels for search and recommendation from session-based interaction logs and
-    meta data, RecSys Challenge 2019 (features of the session, of places and of prices).
+    meta data, RecSys Challenge 2019 (features of the session, of ranks and of prices).
 
     Examples
     --------
@@ -187,7 +188,7 @@ class ResultsRanker:
         return self.ranker.choices >= MIN_CHOICES
 
     def on_interaction(self, interaction: Interaction) -> None:
-        """Learn a choice, where it is one, and remember what was done."""
+        """Learn the choice of an interaction, if it is one, and record the interaction."""
         action = _ACTION_CODES[interaction.kind]
         shown = interaction.shown
         if action == _NO_ACTION or not (self._active or shown):
@@ -229,10 +230,10 @@ class ResultsRanker:
         return row
 
     def _searched_item(self, query: str, ts: float) -> int:
-        """Row of the item whose id was searched for; 0 where the query is none.
+        """Return the row of the item whose id is the query; 0 where it is none.
 
-        A single word with a digit is taken for one, known or not: most ids are such words, and an item may be
-        searched for before it is shown.
+        A single word with a digit counts as an id, known or not: most ids are such words, and a user may search for
+        an item before it is displayed.
         """
         if self._items.find(query) < 0 and (len(query.split()) != 1 or query.isalpha()):
             return 0
@@ -252,13 +253,13 @@ class ResultsRanker:
         )
 
     def _remember_search(self, user_row: int, search: Interaction) -> None:
-        """Remember what a search found, in place of what an earlier one did."""
+        """Record the results of a search; they replace those of an earlier one."""
         if search.ts < self._memory.users[user_row, FOUND_TS]:
             return
         names, prices = _distinct_items(search.shown[:PAGE_LENGTH], search.shown_prices[:PAGE_LENGTH])
         for name in names:
             self._row(name, search.ts)
-        # looked up when all are in: where there is room for few, the last may have driven out the first
+        # looked up when all are added: in a small memory the last may have evicted the first
         rows = [number + 1 for number in self._items.find_all(names)]
         memory = self._memory
         profile = memory.users[user_row]
@@ -268,10 +269,10 @@ class ResultsRanker:
         memory.found_prices[user_row, : len(rows)] = prices
 
     def _learn_from_search(self, user_row: int, interaction: Interaction, action: int) -> Sequence[int]:
-        """Learn choices from what the shopper's search found; return the rows of the items chosen.
+        """Learn choices from the results of the user's search; return the rows of the items chosen.
 
-        The first touch after the search is one, and each purchase. Later touches tell of what is left to look at, not
-        of what is wanted most: learned from, they would teach that whatever was touched is not chosen.
+        The first interaction after the search is a choice, and each purchase. Later interactions are with the items
+        not viewed yet, not with the most wanted: they would teach that items of interactions are not chosen.
         """
         memory, ts = self._memory, interaction.ts
         length = int(memory.found_items[user_row, 0])
@@ -286,7 +287,7 @@ class ResultsRanker:
         ):
             return ()
         rows = memory.found_items[user_row, 1 : 1 + length]
-        is_known = rows > 0  # what was given up since is none that could be learned of
+        is_known = rows > 0  # items evicted since cannot be learned
         rows, prices = rows[is_known], memory.found_prices[user_row, :length][is_known]
         found_rows = set(rows.tolist())
         numbers = self._items.find_all([line.item_id for line in interaction.lines])
@@ -296,7 +297,7 @@ class ResultsRanker:
         return chosen
 
     def _learn_from_list(self, user_row: int, interaction: Interaction) -> Sequence[int]:
-        """Learn choices from what was shown; return the rows of the items chosen."""
+        """Learn choices from displayed items; return the rows of the items chosen."""
         names, prices = _distinct_items(interaction.shown, interaction.shown_prices)
         ts = interaction.ts
         rows = [self._row(name, ts) for name in names]
@@ -307,7 +308,7 @@ class ResultsRanker:
     def _learn_choices(
         self, user_row: int, rows: NDArray[np.int32], prices: Matrix, chosen: Sequence[int], ts: float
     ) -> None:
-        """Learn that items were chosen from a list, and remember the list; all by their rows."""
+        """Learn that items were chosen from a list, and record the list; all by their rows."""
         rank_counts = [int(np.flatnonzero(rows == item)[0]) for item in chosen]
         out = self._out[: len(rows)]
         if len(rows) > 1 and rank_counts:
@@ -317,11 +318,11 @@ class ResultsRanker:
         record_list(self._memory, user_row, rows, prices, rank_counts[0] if rank_counts else -1)
 
     def features(self, user: str, results: Sequence[str], prices: Sequence[float], now: float) -> Matrix:
-        """Write the features of a list, one row a result; see `order`.
+        """Compute the features of a list, one row a result; see `order`.
 
         Returns
         -------
-        ndarray of float32, shape (n, len(Column))
+        ndarray of float32, shape (n, len(ResultFeature))
             The first `MAX_RANKED` results, each by `ResultFeature`. Valid until the next call.
         """
         find = self._items.find
@@ -336,24 +337,24 @@ class ResultsRanker:
     def order(
         self, user: str, results: Sequence[str], prices: Sequence[float], now: float
     ) -> NDArray[np.int64]:
-        """Order a list for a shopper; changes nothing.
+        """Order a list for a user; changes no state.
 
         Parameters
         ----------
         user
-            The shopper; may be unknown.
+            Id of the user; may be unknown.
         results
-            What was found, in the shop's order; items may be unknown, none twice.
+            Ids of the results, in the shop's order; items may be unknown, none twice.
         prices
-            Of the results, in their order; NaN or 0 where unknown, empty where none is known. In place of an
-            unknown price stands the one that the item was last shown with.
+            Prices of the results, in their order; NaN or 0 where unknown, empty where none is known. An unknown price
+            is replaced by the price that the item was last displayed with.
         now
             Event time, seconds since the epoch.
 
         Returns
         -------
         ndarray of int64, shape (n,)
-            Places in `results`, best first. Beyond the first `MAX_RANKED` results the shop's order stays.
+            Indices of `results`, best first. Beyond the first `MAX_RANKED` results the shop's order stays.
         """
         order = np.arange(len(results))
         if len(results) > 1:
@@ -362,11 +363,11 @@ class ResultsRanker:
         return order
 
     def forget_user(self, user: str) -> None:
-        """Drop what is held of a shopper."""
+        """Drop the memory of a user."""
         self._users.forget(user)
 
     def forget_items(self, items: Items) -> None:
-        """Nothing is held by the shared index: it knows items that were only shown, too."""
+        """Do nothing: the items have an index of their own, with items that were only displayed."""
 
     def _drop_users(self, numbers: Items) -> None:
         rows = numbers + 1
@@ -436,7 +437,7 @@ class ResultsRanker:
 
 
 def _clean_prices(prices: Sequence[float], count: int) -> Matrix:
-    """Prices as features take them: 0 where unknown, all of them where there is not one for each result."""
+    """Replace unknown prices by 0; all are unknown where there is not one for each result."""
     if len(prices) != count:
         return np.zeros(count, np.float32)
     clean_prices = np.array(prices, np.float32)
@@ -445,7 +446,7 @@ def _clean_prices(prices: Sequence[float], count: int) -> Matrix:
 
 
 def _distinct_items(shown: Sequence[str], prices: Sequence[float]) -> tuple[list[str], Matrix]:
-    """The first `MAX_RANKED` different items of a list, and their prices."""
+    """Return the first `MAX_RANKED` distinct items of a list, and their prices."""
     clean_prices = _clean_prices(prices, len(shown))
     rank_counts: dict[str, int] = {}
     for rank, name in enumerate(shown):

@@ -1,4 +1,4 @@
-"""What a shop found for a query, in the order for one shopper."""
+"""The search results of a shop, in the order for one user."""
 
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
@@ -13,33 +13,32 @@ from stream_app.ranking.search.results_ranker import ResultsRanker
 from topics.records import ListedItem, Reason
 
 SEARCH_MODEL: Final = "search"
-"""Name of the model that knows what people chose after a query."""
+"""Name of the model of the items chosen after a query."""
 
 SEARCH_POLICY: Final = "search_rrf"
 """Name of the policy that orders search lists."""
 
 LEARNED_SEARCH_POLICY: Final = "search_learned"
-"""Its name where the order of the results is the one learned from choices."""
+"""Its name where the learned results ranker orders the results."""
 
 _NO_ITEMS: Final = np.zeros(0, np.int32)
 
 
 class SearchRanker:
-    """Puts the results of a search in the order for a shopper.
+    """Orders the results of a search for a user.
 
-    The shop's own order is one voice, each model's scores of the results for this shopper and this query are
-    others, and reciprocal-rank fusion counts them. Items that the search model brings stand among the results
-    where these voices put them. Results that no model has met keep their order behind the others.
+    Reciprocal rank fusion joins the shop's order with the order by each model's scores for the user and the query.
+    Items that the search model adds are ranked among the results. Results unknown to all models keep their order
+    behind the others.
 
-    Where a `ResultsRanker` listens to the fold and has learned enough, the places of the results are filled in the
-    order it gives them.
+    Where a `ResultsRanker` has learned enough choices, it decides which result is on each rank of the results.
 
     Parameters
     ----------
     models
         The models.
     per_source
-        Candidates asked of each model, for their evidence.
+        Candidates from each model, for their evidence.
 
     Examples
     --------
@@ -61,7 +60,7 @@ class SearchRanker:
 
     @property
     def policy(self) -> str:
-        """Name of what orders results now."""
+        """Name of the current order of results."""
         return (
             SEARCH_POLICY
             if self._results_ranker is None or not self._results_ranker.ready
@@ -78,28 +77,28 @@ class SearchRanker:
         excluded: Collection[str] = (),
         models: Sequence[Model] | None = None,
     ) -> tuple[ListedItem, ...]:
-        """Order.
+        """Order the results of a search.
 
         Parameters
         ----------
         context
-            The shopper, with the query.
+            Of the user, with the query.
         results
-            What the shop found, in its order.
+            Ids of the results, in the shop's order.
         prices
-            Of the results, as the shop showed them; not told where there is not one for each. In place of one that is
-            not told, or 0, stands the catalog's.
+            Displayed prices of the results; ignored if there is not one for each. A missing price, or 0, is replaced
+            by that of the catalog.
         max_added
-            Most items that the search model may add.
+            Maximum number of items that the search model may add.
         excluded
-            Items that may not be added; the shop's own results are kept in spite of it.
+            Items that must not be added; the shop's own results are kept even so.
         models
-            The models that are asked, where it is not all.
+            The models that score; all by default.
 
         Returns
         -------
         tuple of ListedItem
-            Every result that is not known to be unavailable, and what was added; best first.
+            Every result that is not known to be unavailable, and the added items; best first.
         """
         index = self._models.index
         result_ids = list(dict.fromkeys(results))
@@ -137,11 +136,13 @@ class SearchRanker:
             if item == NO_ITEM
         ]
         if self._results_ranker is not None and self._results_ranker.ready:
-            told = {}
+            displayed_prices = {}
             if len(prices) == len(results):
-                # the first price of a result, as it is seen last from behind
-                told = dict(zip(reversed(results), reversed(prices), strict=True))
-            self._apply_learned_order(self._results_ranker, context, result_ids, told, listed_items)
+                # in reverse, so that the first price of a repeated result wins
+                displayed_prices = dict(zip(reversed(results), reversed(prices), strict=True))
+            self._apply_learned_order(
+                self._results_ranker, context, result_ids, displayed_prices, listed_items
+            )
         return tuple(listed_items)
 
     def _apply_learned_order(
@@ -149,18 +150,21 @@ class SearchRanker:
         ranker: ResultsRanker,
         context: Context,
         result_ids: Sequence[str],
-        told: Mapping[str, float],
+        displayed_prices: Mapping[str, float],
         listed_items: list[ListedItem],
     ) -> None:
-        """Fill the places that results have on the list in the order learned; the scores stay with the places."""
+        """Fill the ranks of the results in the learned order; the scores stay with the ranks."""
         position_of = {each.id: position for position, each in enumerate(listed_items)}
         results = [name for name in result_ids if name in position_of]
         positions = sorted(position_of[name] for name in results)
         index = self._models.index
         found = np.array([index.find(name) for name in results], np.int32)
-        # what the catalog does not know has the price that the ranker saw last
+        # an item unknown to the catalog has the price that the ranker saw last
         catalog_prices = np.where(found == NO_ITEM, np.nan, index.prices[found]).tolist()
-        prices = [told.get(name, 0.0) or price for name, price in zip(results, catalog_prices, strict=True)]
+        prices = [
+            displayed_prices.get(name, 0.0) or price
+            for name, price in zip(results, catalog_prices, strict=True)
+        ]
         order = ranker.order(context.user, results, prices, context.now)
         chosen = [listed_items[position_of[results[at]]] for at in order.tolist()]
         scores = [listed_items[position].score for position in positions]
@@ -168,7 +172,7 @@ class SearchRanker:
             listed_items[position] = ListedItem(each.id, score, each.propensity, each.why)
 
     def rank_query(self, query: str, length: int) -> tuple[ListedItem, ...]:
-        """What people choose after a query, best first; empty where no model knows."""
+        """Rank the items chosen after a query; empty without the search model or for an unknown query."""
         models = self._models
         context = models.context("", (), (), 0, (), models.newest, query)
         index = models.index
@@ -209,9 +213,9 @@ class SearchRanker:
         return _NO_ITEMS
 
     def _rank_by_model(self, context: Context, model: Model, pool: Items) -> Items:
-        """The items of the pool that a model has anything to say for, best first."""
+        """Return the items of the pool with a positive score, best first."""
         scores = model.score(context, pool)
-        # Stable, so that among equals the shop's order holds.
+        # stable: among equals the shop's order holds
         descending = np.argsort(-scores, kind="stable")
         order: Items = pool[descending][: int(np.count_nonzero(scores > 0))]
         return order
@@ -219,9 +223,9 @@ class SearchRanker:
     def _reasons(
         self, context: Context, listed_items: Items, proposals: Sequence[tuple[Model, Candidates]]
     ) -> list[Reason]:
-        """By the model that had an item highest among its own candidates, with evidence rather than without.
+        """Explain each item by the model that ranks it highest among its candidates, preferably with evidence.
 
-        Where no model had it, the shop's search found it, and that is the reason.
+        An item that no model proposes was found by the shop's search, which is the reason then.
         """
         found = [candidates for _, candidates in proposals]
         sources, top_evidence = top_sources(listed_items, found, prefer_evidence=True)
