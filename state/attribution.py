@@ -23,7 +23,7 @@ outcomes.
 import math
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 import msgspec
 
@@ -225,8 +225,15 @@ def _reward_reaction(
     impressions_reported = RewardKind.IMPRESSION in (listed.rewarded or ())
     seen = _newly_seen(listed, (rank,) if impressions_reported else range(rank + 1))
     revenue = _revenue(line)
-    reward = msgspec.structs.replace(
-        _make_reward(listed, kind, user_id, content.list_id, record_id, number, ts, seen),
+    reward = _make_reward(
+        listed,
+        kind,
+        user_id,
+        content.list_id,
+        record_id,
+        ts,
+        seen,
+        line=number,
         item_id=line.item_id,
         position=rank,
         propensity=listed.propensity(rank),
@@ -346,7 +353,9 @@ def _attribute_impression(
             # The list is displayed again: its windows restart, but no item is newly seen.
             listed.window_start = max(listed.window_start, ts)
         return Attribution(unattributed=(Unattributed.REPEATED if ranks else Unattributed.NOT_ON_LIST,))
-    reward = _make_reward(listed, RewardKind.IMPRESSION, event.user_id, event.list_id, record_id, 0, ts, seen)
+    reward = _make_reward(
+        listed, RewardKind.IMPRESSION, event.user_id, event.list_id, record_id, ts, seen, line=0
+    )
     listed.apply_outcome(RewardKind.IMPRESSION, -1, seen, ts)
     return Attribution(rewards=(reward,))
 
@@ -362,16 +371,15 @@ def _make_reward(
     user_id: str,
     named_list_id: str | None,
     record_id: RecordId,
-    line: int,
     ts: float,
     seen: tuple[int, ...],
+    **fields: Any,
 ) -> Reward:
-    """A reward with the fields that all kinds have: identity, list, time and newly seen items."""
+    """A reward with the fields that all kinds have (identity, list, time, newly seen items), and `fields`."""
     return Reward(
         source=record_id.source,
         partition=record_id.partition,
         offset=record_id.offset,
-        line=line,
         ts=ts,
         user_id=user_id,
         list_id=listed.list_id,
@@ -381,8 +389,11 @@ def _make_reward(
         first_exposure=bool(seen) and not listed.seen,
         seen=tuple([listed.items[rank] for rank in seen]),
         seen_positions=seen,
-        seen_propensities=tuple([listed.propensity(rank) for rank in seen]),
-        seen_features=b"".join([listed.feature_row(rank) for rank in seen]),
+        seen_propensities=tuple([listed.propensity(rank) for rank in seen])
+        if listed.propensities
+        else (1.0,) * len(seen),
+        seen_features=b"".join([listed.feature_row(rank) for rank in seen]) if listed.features else b"",
         search=listed.search,
         explicit=listed.list_id == named_list_id,
+        **fields,
     )
