@@ -1,4 +1,4 @@
-"""Two workers, and what is said of policies while they run: both split their shoppers by the newest word."""
+"""Two workers follow the assignments of policies that are published while they run."""
 
 import json
 import shutil
@@ -20,12 +20,12 @@ from tests.support.worker_handle import WorkerHandle
 from topics.events import Click, Event, Impression
 
 POLICIES: Final = {"fixed": 1.0, "thompson": 0.0, "popularity": 0.0}
-USERS: Final = tuple(f"shopper {n}" for n in range(240))
+USERS: Final = tuple(f"user {n}" for n in range(240))
 TIMEOUT: Final = 20.0
 
 
 class ShopUsers:
-    """The shoppers, who send events and look at their lists."""
+    """Users who send events and see their lists."""
 
     def __init__(self, environment: IntegrationEnvironment, workers: Sequence[WorkerHandle]) -> None:
         self._environment = environment
@@ -34,7 +34,7 @@ class ShopUsers:
         self.owners: dict[str, WorkerHandle] = {}
 
     def find_owners(self) -> None:
-        """Note which worker has which shopper: one click in each partition, and whose count of events goes up."""
+        """Find the worker of each user: one click per partition raises the event count of one worker."""
         record_ids = self._environment.send(map(self._click, USERS))
         partition = dict(zip(USERS, (at for at, _ in record_ids), strict=True))
         one_of = {at: user_id for user_id, at in partition.items()}
@@ -52,7 +52,7 @@ class ShopUsers:
         self.owners = {user_id: owner[at] for user_id, at in partition.items()}
 
     def _accepted_counts(self, events: int) -> list[float]:
-        """What each worker has taken, as soon as that is so many together."""
+        """Events consumed by each worker, once the total is reached."""
         counts: list[float] = []
 
         def all_accepted() -> bool:
@@ -79,7 +79,7 @@ class ShopUsers:
         return KafkaRecord(record.topic, record.key, record.value)
 
     def await_assignment(self, weights: Mapping[str, float], why: str, *, paused: Iterable[str] = ()) -> None:
-        """Once every worker says that it splits so: each shopper clicks, and has a list of their policy."""
+        """Wait until every worker reports the split; each user clicks and gets a list of their policy."""
         assignment, paused_policies = Assignment(weights), set(paused)
 
         def splits(worker: WorkerHandle) -> bool:
@@ -104,13 +104,13 @@ class ShopUsers:
             )
 
     def _has_policies(self, expected: Mapping[str, str]) -> bool:
-        """Whether the lists of shoppers, as they stand in Redis, are of these policies."""
+        """Whether the lists of the users in Redis are of these policies."""
         return {
             user_id: each.policy for user_id, each in self._environment.user_lists(expected).items()
         } == expected
 
     def react(self, liked_policies: Iterable[str]) -> None:
-        """Everybody sees their list; those who have one of a policy that is liked click its first item."""
+        """All users see their lists; those of the liked policies click the first item."""
         liked, records = set(liked_policies), []
         for user_id, listed in self._environment.user_lists(USERS).items():
             seen = Impression(
@@ -126,7 +126,7 @@ class ShopUsers:
 
 
 def counts(worker: WorkerHandle, users: Mapping[str, int]) -> bool:
-    """Whether a worker tells that so many shoppers saw a list of each policy since they were split anew."""
+    """Whether a worker reports these numbers of users with a list seen, by policy, since the split changed."""
     return {name: worker.metric("headrace_policy_users", policy=name) for name in POLICIES} == users
 
 
@@ -140,7 +140,7 @@ def test_policy_changes_apply_to_every_worker(servers: EmbeddedServers, tmp_path
         servers, tmp_path, models=ADDITIVE, fusion="rrf", policies=json.dumps(POLICIES)
     ) as environment:
         workers = (environment.start_worker(1), environment.start_worker(2))
-        for worker in (*workers, *workers):  # whichever was there first is not ready while the other comes in
+        for worker in (*workers, *workers):  # the first one is not ready during the rebalance
             worker.wait_until_ready()
         shop = ShopUsers(environment, workers)
         shop.find_owners()
@@ -154,22 +154,24 @@ def test_policy_changes_apply_to_every_worker(servers: EmbeddedServers, tmp_path
         shop.await_assignment({"fixed": 1.0, "thompson": 3.0}, "as the operator says")
         assert all("by the operator: a trial" in each.log for each in workers)
         run_policies_command(environment, "pause", "thompson")
-        shop.await_assignment({"fixed": 1.0}, "without the policy at rest", paused=["thompson"])
+        shop.await_assignment({"fixed": 1.0}, "without the paused policy", paused=["thompson"])
 
         run_policies_command(environment, "share", "fixed=1", "popularity=1", "thompson=1")
         shop.await_assignment(
-            {"fixed": 1.0, "popularity": 1.0}, "before the guard speaks", paused=["thompson"]
+            {"fixed": 1.0, "popularity": 1.0}, "before the guardrail pauses a policy", paused=["thompson"]
         )
         shop.react(liked_policies=["fixed"])
-        shop.await_assignment({"fixed": 1.0}, "by the guard's word too", paused=["thompson", "popularity"])
+        shop.await_assignment(
+            {"fixed": 1.0}, "after the pause by the guardrail", paused=["thompson", "popularity"]
+        )
         for worker in workers:
             assert "by the guardrail: policy popularity paused: its value per list is 0 [" in worker.log
 
-        # the guard lets go of the one that it has put to rest, though that does badly still
+        # the guardrail exempts the resumed policy, though its reward is still low
         run_policies_command(environment, "resume", "popularity", "thompson")
         shop.await_assignment({"fixed": 1.0, "popularity": 1.0, "thompson": 1.0}, "as the operator insists")
 
-        # what comes from now on is all that counts, on those that were there and on one that reads it all again
+        # metrics start now, in running workers and in one that reads the whole log
         assignment = Assignment(dict.fromkeys(POLICIES, 1.0))
         expected_users = Counter(map(assignment.policy_of, USERS))
         shop.react(liked_policies=["fixed", "thompson"])
@@ -185,5 +187,5 @@ def test_policy_changes_apply_to_every_worker(servers: EmbeddedServers, tmp_path
         )
         status, ratios = environment.run_command("policies", "--json")
         assert status == 0, ratios
-        shown = json.loads(ratios[ratios.index("{") :])
-        assert {name: shown["policies"][name]["users"] for name in POLICIES} == expected_users
+        document = json.loads(ratios[ratios.index("{") :])
+        assert {name: document["policies"][name]["users"] for name in POLICIES} == expected_users

@@ -1,4 +1,4 @@
-"""`headrace evaluate policy --broker`: lists and rewards as a real broker has them, read without a trace."""
+"""`headrace evaluate policy --broker`: lists and rewards on a real broker, read without committing offsets."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def publish_log(broker: str) -> None:
         )  # fmt: skip
         key = str(number).encode()
         producer.send(LISTS.name, key=key, value=msgspec.json.encode(published_list))
-        for _ in range(2 if number % 3 == 0 else 0):  # each twice, as after a crash
+        for _ in range(2 if number % 3 == 0 else 0):  # twice, as after a crash
             producer.send(REWARDS.name, key=key, value=msgspec.msgpack.encode(click))
     producer.close()
 

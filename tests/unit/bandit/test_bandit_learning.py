@@ -1,4 +1,4 @@
-"""Policies at work in a small shop whose shoppers' tastes are known."""
+"""Policies in a small shop with known preferences of the users."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ EXAMINATION = (1 + np.arange(SLATE_SIZE)) ** -0.8
 def expected_clicks(
     name: str, weights: list[float], lists: int, *, drift_at: int | None = None, **settings: float
 ) -> NDArray[np.float64]:
-    """Expected clicks of each list; the chance of a click is linear in the first features, as `weights` has it."""
+    """Expected clicks of each list; the click probability is linear in the first features."""
     rng = np.random.default_rng(4)
     policy = create_policy(name, WIDTH, **settings)
     taste = np.array(weights)
@@ -24,12 +24,12 @@ def expected_clicks(
         candidate_features = rng.random((CANDIDATES, WIDTH)).astype(np.float32)
         candidate_features[:, 0] = np.sort(candidate_features[:, 0])[::-1]
         slate = policy.decide(candidate_features, SLATE_SIZE, turn)
-        shown = candidate_features[slate.order]
-        click_probability = EXAMINATION * np.clip(0.02 + shown[:, : len(taste)] @ taste, 0.0, 1.0)
+        displayed = candidate_features[slate.order]
+        click_probability = EXAMINATION * np.clip(0.02 + displayed[:, : len(taste)] @ taste, 0.0, 1.0)
         expected[turn] = click_probability.sum()
-        policy.observe_impressions(shown, np.arange(SLATE_SIZE, dtype=np.int32), float(turn))
+        policy.observe_impressions(displayed, np.arange(SLATE_SIZE, dtype=np.int32), float(turn))
         for position in np.flatnonzero(rng.random(SLATE_SIZE) < click_probability):
-            policy.reward(shown[position], int(position), 1.0, float(turn), user=f"u{turn // 2}")
+            policy.reward(displayed[position], int(position), 1.0, float(turn), user=f"u{turn // 2}")
     return expected
 
 

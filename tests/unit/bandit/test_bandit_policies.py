@@ -1,4 +1,4 @@
-"""What holds for every policy, found by its name in the registry."""
+"""Properties of every policy in the registry."""
 
 import copy
 import importlib
@@ -143,18 +143,20 @@ class TestEveryPolicy:
 class TestFeatureWeightingPolicies:
     def test_liked_features_rise_and_disliked_features_fall(self, name: str) -> None:
         policy, candidates = trained(name, 3_000), candidate_features()
-        shown = np.concatenate([candidates[policy.decide(candidates, 5, seed).order] for seed in range(50)])
-        assert shown[:, 2].mean() > candidates[:, 2].mean() + 0.15
-        assert shown[:, 3].mean() < candidates[:, 3].mean()
+        displayed = np.concatenate(
+            [candidates[policy.decide(candidates, 5, seed).order] for seed in range(50)]
+        )
+        assert displayed[:, 2].mean() > candidates[:, 2].mean() + 0.15
+        assert displayed[:, 3].mean() < candidates[:, 3].mean()
 
     def test_reward_scale_does_not_matter(self, name: str) -> None:
         slates = []
         for scale in (1.0, 64.0):
             policy = create_policy(name, WIDTH)
             for turn in range(200):
-                shown = candidate_features(10, seed=turn)
-                policy.observe_impressions(shown, positions(10), float(turn))
-                policy.reward(shown[turn % 10], turn % 10, scale, float(turn), user="u")
+                displayed = candidate_features(10, seed=turn)
+                policy.observe_impressions(displayed, positions(10), float(turn))
+                policy.reward(displayed[turn % 10], turn % 10, scale, float(turn), user="u")
             slates.append(
                 [policy.decide(candidate_features(), 10, seed).order.tolist() for seed in range(20)]
             )
@@ -205,7 +207,7 @@ def test_invalid_parameters_raise_a_user_error(name: str, setting: dict[str, Any
 
 
 def compiled_signatures() -> dict[str, int]:
-    """How many sorts of arguments each kernel is compiled for."""
+    """Number of compiled signatures of each kernel."""
     modules = [
         importlib.import_module(f"{kernels.__name__}.{module.name}")
         for module in pkgutil.iter_modules(kernels.__path__)
@@ -233,12 +235,12 @@ def test_nothing_compiles_after_warm_up_for_any_array_layout() -> None:
     ]
     for name in POLICIES:
         policy: Any = create_policy(name, WIDTH)
-        for shown in shapes:
-            count = len(shown)
-            policy.observe_impressions(shown, np.arange(count)[::-1], 5, item_hashes(count))
+        for displayed in shapes:
+            count = len(displayed)
+            policy.observe_impressions(displayed, np.arange(count)[::-1], 5, item_hashes(count))
             for value in (np.float32(2), 1):
                 policy.reward(
-                    shown[0], np.int64(3), value, 6, item=int(item_hashes()[0]), user="u", first=np.True_
+                    displayed[0], np.int64(3), value, 6, item=int(item_hashes()[0]), user="u", first=np.True_
                 )
-            policy.decide(shown, 3, 1, item_hashes(count))
+            policy.decide(displayed, 3, 1, item_hashes(count))
     assert compiled_signatures() == before

@@ -1,4 +1,4 @@
-"""The chances that are logged are the chances there are."""
+"""Logged propensities are the true probabilities."""
 
 from collections import defaultdict
 from itertools import product
@@ -26,10 +26,10 @@ def test_empirical_frequencies_match_logged_propensities(name: str, lists: int) 
         slate = policy.decide(candidates, k, seed, items)
         at = (np.arange(k), slate.order)
         counts[at] += 1
-        # the mean over the decisions that showed it, as whoever reads a log would take it
+        # the mean over the decisions with it, as in an evaluation of the log
         logged[at] += (slate.propensities - logged[at]) / counts[at]
     for position in range(k):
-        # what was never drawn must have had next to no chance
+        # an item that was never drawn must have a probability near 0
         assert logged[position].sum() == pytest.approx(1.0, abs=1e-3)
         expected = DRAWS * logged[position]
         is_possible = expected > 0
@@ -54,7 +54,7 @@ def test_thompson_over_many_ensembles_matches_posterior_sampling() -> None:
         policy = Thompson(WIDTH, exploration=1.0, seed=ensemble)
         train(policy, 40)
         ensemble_propensities: dict[tuple[int, int], float] = {}
-        for seed in range(900):  # each of the 64 weightings comes up
+        for seed in range(900):  # covers each of the 64 weight vectors
             slate = policy.decide(candidates, k, seed)
             ensemble_propensities |= {
                 (position, int(row)): float(propensity)

@@ -1,4 +1,4 @@
-"""What is drawn has the distribution it should have."""
+"""Samples have the right distributions."""
 
 from typing import Any
 

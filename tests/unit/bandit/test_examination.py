@@ -1,4 +1,4 @@
-"""A low place is not a dislike."""
+"""A low position is not a dislike."""
 
 import numpy as np
 import pytest
@@ -17,30 +17,30 @@ from tests.support.bandit_builders import positions
 
 N_POSITIONS = 10
 EXAMINATION = (1 + np.arange(N_POSITIONS)) ** -1.0
-"""The truth: how likely each place is to be looked at."""
+"""True examination probability of each position."""
 
 GOOD_LOW, GOOD_HIGH, OTHER = range(3)
 
 
 def train_with_low_position(policy: LinearPolicy | ItemThompson, lists: int = 8_000, seed: int = 1) -> None:
-    """Two items equally liked, in half of the lists: one always second, one always ninth. The rest moves about."""
+    """Two items with equal click rates, in half of the lists: one always second, one always ninth; others vary."""
     rng = np.random.default_rng(seed)
     for turn in range(lists):
         kinds = np.full(N_POSITIONS, OTHER)
         if turn % 2:
             kinds[1], kinds[8] = GOOD_HIGH, GOOD_LOW
-        shown = np.zeros((N_POSITIONS, 6), np.float32)
-        shown[np.arange(N_POSITIONS), kinds] = 1.0
+        features = np.zeros((N_POSITIONS, 6), np.float32)
+        features[np.arange(N_POSITIONS), kinds] = 1.0
         others = kinds == OTHER
-        shown[others, 3:] = rng.random((others.sum(), 3))
+        features[others, 3:] = rng.random((others.sum(), 3))
         items = np.where(others, rng.permutation(np.arange(10, 10 + N_POSITIONS)), kinds + 1).astype(
             np.uint64
         )
-        liked = np.where(others, 0.1 + 0.3 * shown[:, 4], 0.35)
+        liked = np.where(others, 0.1 + 0.3 * features[:, 4], 0.35)
         clicked = rng.random(N_POSITIONS) < EXAMINATION * liked
-        policy.observe_impressions(shown, positions(N_POSITIONS), float(turn), items)
+        policy.observe_impressions(features, positions(N_POSITIONS), float(turn), items)
         for position in np.flatnonzero(clicked):
-            policy.reward(shown[position], int(position), 1.0, float(turn), item=int(items[position]))
+            policy.reward(features[position], int(position), 1.0, float(turn), item=int(items[position]))
 
 
 def value_of(policy: LinearPolicy, kind: int) -> float:
@@ -62,7 +62,7 @@ def test_without_a_position_model_a_low_position_lowers_the_value() -> None:
 
 @pytest.mark.parametrize("model", ["position", "none"])
 def test_position_bias_is_corrected_per_item(model: str) -> None:
-    """The one always shown low is liked more than any of those that move about."""
+    """The item that is always low has a higher click rate than the items at varying positions."""
     policy = ItemThompson(6, position_model=model, prior_strength=5.0, prior_rate=0.2)
     train_with_low_position(policy)
     low_and_other = np.array([1, 10], np.uint64)
@@ -98,13 +98,13 @@ def test_examination_probability_has_a_floor() -> None:
 def test_cascade_examination_depends_on_choices_above() -> None:
     policy = Thompson(6, position_model="cascade", n_positions=N_POSITIONS)
     rng = np.random.default_rng(1)
-    shown = np.ones((N_POSITIONS, 6), np.float32)
+    features = np.ones((N_POSITIONS, 6), np.float32)
     for turn in range(4_000):
-        policy.observe_impressions(shown, positions(N_POSITIONS), float(turn))
+        policy.observe_impressions(features, positions(N_POSITIONS), float(turn))
         for position in range(N_POSITIONS):
             if rng.random() < 0.2:
-                policy.reward(shown[position], position, 1.0, float(turn))
-                policy.reward(shown[position], position, 5.0, float(turn), first=False)
+                policy.reward(features[position], position, 1.0, float(turn))
+                policy.reward(features[position], position, 5.0, float(turn), first=False)
                 break
     assert np.allclose(policy.examination_probabilities, 0.8 ** np.arange(N_POSITIONS), atol=0.03)
 

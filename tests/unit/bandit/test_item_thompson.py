@@ -1,4 +1,4 @@
-"""Thompson sampling item by item, over known items."""
+"""Thompson sampling with a posterior for each item."""
 
 import math
 
@@ -24,7 +24,7 @@ def observe(policy: ItemThompson, item: int, count: int, value: float, ts: float
 
 
 def first_share(policy: ItemThompson, *items: int, scores: list[float] | None = None) -> float:
-    """How often the first of the items is shown first."""
+    """Share of the slates with the first item at the first position."""
     features = np.array(scores or [1.0] * len(items), np.float32)[:, None]
     return float(
         np.mean([policy.decide(features, 1, seed, keys(*items)).order[0] == 0 for seed in range(200)])
@@ -130,5 +130,5 @@ def test_all_sums_follow_the_landmark_whatever_event_moves_it(first_event: str) 
     scale = 2.0 ** (state["landmark"] - 299)
     assert scale * state["sums"][0] == pytest.approx([2.0, 2.0])
     assert scale * state["rank_sums"][0] == pytest.approx([2.0] * 5)
-    # half of the trials at the rate the item had before, from near 1 on
+    # half of the trials, at the rate that the item had before (near 1)
     assert 0.0 < scale * state["expected_rewards"][0] < 2.1

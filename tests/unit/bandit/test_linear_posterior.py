@@ -1,4 +1,4 @@
-"""The posterior against what follows from all that was folded, kept in a list."""
+"""The posterior compared with a computation from a list of all events."""
 
 import math
 from typing import Any
@@ -29,7 +29,7 @@ def posterior(half_life: float = math.inf, model: str = "none", **settings: Any)
 
 
 def events(count: int = 300, seed: int = 1) -> list[Event]:
-    """Showings (value None) and rewards, each with its time, features and place."""
+    """Impressions (value None) and rewards, each with time, features and position."""
     rng = np.random.default_rng(seed)
     return [
         (
@@ -42,8 +42,8 @@ def events(count: int = 300, seed: int = 1) -> list[Event]:
     ]
 
 
-def fold(learned: LinearPosterior, told: list[Event]) -> LinearPosterior:
-    for ts, x, position, value in told:
+def fold(learned: LinearPosterior, log: list[Event]) -> LinearPosterior:
+    for ts, x, position, value in log:
         if value is None:
             learned.observe_impressions(x[None], np.array([position], np.int32), ts)
         else:
@@ -54,12 +54,12 @@ def fold(learned: LinearPosterior, told: list[Event]) -> LinearPosterior:
 
 @pytest.mark.parametrize("half_life", [math.inf, 3_000.0, 20.0])
 def test_mean_and_precision_match_the_formula(half_life: float) -> None:
-    told = sorted(events(), key=lambda event: event[0])
-    learned = fold(posterior(half_life), told)
-    newest = max(event[0] for event in told)
+    log = sorted(events(), key=lambda event: event[0])
+    learned = fold(posterior(half_life), log)
+    newest = max(event[0] for event in log)
     precision = np.diag([10.0] * D + [1.0])
     rhs = np.append(10.0 * PRIOR, 0.0)
-    for ts, features, _, value in told:
+    for ts, features, _, value in log:
         x = np.append(features.astype(np.float64), 1.0)
         weight = 2.0 ** ((ts - newest) / half_life)
         if value is None:
@@ -92,20 +92,20 @@ def test_rank_one_updates_match_the_batch_posterior() -> None:
 
 @pytest.mark.parametrize("model", ["position", "cascade", "none"])
 def test_event_order_does_not_matter(model: str) -> None:
-    told = events()
-    one = fold(posterior(2_000.0, model), told)
-    other = fold(posterior(2_000.0, model), told[::-1])
+    log = events()
+    one = fold(posterior(2_000.0, model), log)
+    other = fold(posterior(2_000.0, model), log[::-1])
     assert np.allclose(one.mean, other.mean, rtol=1e-9, atol=1e-12)
     assert np.allclose(one.lower, other.lower, rtol=1e-9, atol=1e-12)
     assert np.allclose(one.examination_probabilities, other.examination_probabilities, rtol=1e-9)
 
 
 def test_intermediate_refresh_changes_nothing() -> None:
-    told = events()
+    log = events()
     refreshed_often = posterior(model="position")
-    for event in told:
+    for event in log:
         fold(refreshed_often, [event])
-    assert refreshed_often.mean.tolist() == fold(posterior(model="position"), told).mean.tolist()
+    assert refreshed_often.mean.tolist() == fold(posterior(model="position"), log).mean.tolist()
 
 
 def test_without_events_the_posterior_decays_to_the_prior() -> None:
@@ -122,9 +122,9 @@ def test_without_events_the_posterior_decays_to_the_prior() -> None:
 
 
 def test_a_late_reward_counts_like_a_timely_one() -> None:
-    told = [event for event in events() if event[3] is None]
-    reward: Event = (5_000.0, told[0][1], 0, 2.0)
-    early, late = fold(posterior(3_000.0), [reward, *told]), fold(posterior(3_000.0), [*told, reward])
+    log = [event for event in events() if event[3] is None]
+    reward: Event = (5_000.0, log[0][1], 0, 2.0)
+    early, late = fold(posterior(3_000.0), [reward, *log]), fold(posterior(3_000.0), [*log, reward])
     assert np.allclose(early.mean, late.mean)
 
 

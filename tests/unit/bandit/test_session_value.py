@@ -1,4 +1,4 @@
-"""The worth of a choice for the rest of the visit."""
+"""The value of a choice for the rest of the session."""
 
 import copy
 import math
@@ -23,7 +23,7 @@ def policy(**settings: float) -> SessionValue:
 def simulate_sessions(
     learned: SessionValue, count: int, purchase_probability: float = 1.0, seed: int = 1
 ) -> None:
-    """One click ends the visit; another leads to a purchase of something else with chance `purchase_probability`."""
+    """One click ends the session; another leads to a purchase of another item with `purchase_probability`."""
     rng = np.random.default_rng(seed)
     for session_index in range(count):
         user, now = f"u{session_index % 7}", 10_000.0 * session_index
@@ -57,8 +57,8 @@ def test_item_that_leads_to_a_purchase_is_preferred() -> None:
     assert {int(learned.decide(two_candidates, 1, seed).order[0]) for seed in range(50)} == {1}
     myopic = policy(discount=0.0)
     simulate_sessions(myopic, 400)
-    shown = [int(myopic.decide(two_candidates, 1, seed).order[0]) for seed in range(200)]
-    assert 20 < sum(shown) < 180, "by the next reward alone there is nothing between them"
+    choices = [int(myopic.decide(two_candidates, 1, seed).order[0]) for seed in range(200)]
+    assert 20 < sum(choices) < 180, "by the next reward alone both are equal"
 
 
 def test_purchase_after_click_on_the_same_impression_is_counted_once() -> None:
@@ -134,7 +134,7 @@ HOUR = 3_600.0
 
 
 def simulate_hours(learned: SessionValue, hours: range, reward_first: bool = False) -> SessionValue:
-    """A list and a click an hour, on each kind in turn, as much as 1 and the kind; a half-life is an hour."""
+    """A list and a click per hour, on each kind in turn, of value 1 plus the kind; the half-life is an hour."""
     for hour in hours:
         kind, now = hour % 3, HOUR * hour
         if not reward_first:

@@ -1,4 +1,4 @@
-"""What a decision and an update may cost; the best of many counts, so that a busy machine does not matter."""
+"""Time budgets of decisions and updates; the minimum of many calls, so that a busy machine does not matter."""
 
 import time
 from collections.abc import Callable
@@ -12,7 +12,7 @@ CANDIDATES, WIDTH, SLATE_SIZE = 200, 20, 20
 
 
 def min_duration(call: Callable[[int], object], repeats: int = 50) -> float:
-    """Seconds of the shortest call."""
+    """Seconds of the fastest call."""
     times = []
     for turn in range(repeats):
         start = time.perf_counter()
@@ -42,5 +42,5 @@ def test_decision_and_update_stay_within_the_time_budget(
     assert min_duration(observe_impressions) <= SLATE_SIZE * 20e-6
     assert min_duration(reward) <= 20e-6
     assert min_duration(lambda turn: policy.decide(candidates, SLATE_SIZE, turn, items)) <= 0.5e-3
-    # the first decision after a change makes the posterior anew
+    # the first decision after a change computes the posterior
     assert min_duration(learn_and_decide) <= 0.5e-3 + 20e-6

@@ -2,7 +2,7 @@ import pytest
 
 from stream_app.experiment.assignment import Assignment
 
-USERS = [f"shopper {n}" for n in range(20_000)]
+USERS = [f"user {n}" for n in range(20_000)]
 
 
 def test_each_policy_gets_its_share_of_users() -> None:
@@ -52,5 +52,5 @@ def test_invalid_weights_are_rejected(weights: dict[str, float]) -> None:
 
 def test_tiny_weights_keep_their_ratio() -> None:
     tiny, plain = Assignment({"a": 1e-320, "b": 3e-320}), Assignment({"a": 1.0, "b": 3.0})
-    user_id = [f"shopper {number}" for number in range(200)]
+    user_id = [f"user {number}" for number in range(200)]
     assert [tiny.policy_of(each) for each in user_id] == [plain.policy_of(each) for each in user_id]

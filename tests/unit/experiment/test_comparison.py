@@ -9,7 +9,7 @@ from topics.records import Reward, RewardKind, Source
 
 
 class RewardLog:
-    """Rewards of lists as they come."""
+    """A log of rewards."""
 
     def __init__(self) -> None:
         self.comparison = PolicyComparison()
@@ -32,7 +32,7 @@ class RewardLog:
         )
 
     def week(self, users: dict[str, int], rate: float, name: str) -> None:
-        """So many shoppers of each policy see a list, and the same share of each clicks."""
+        """Users of each policy see a list, and the same share of each clicks."""
         for policy, count in users.items():
             for n in range(count):
                 self.seen(f"{policy} {name} {n}", policy)
@@ -59,7 +59,7 @@ class RewardLog:
 def shop(
     rates: dict[str, float], users: int, lists: int = 5, seed: int = 1, spread: float = 0.0
 ) -> RewardLog:
-    """Shoppers of each policy see lists and click on each with about its rate."""
+    """Users of each policy see lists and click on each at about its rate."""
     rng = np.random.default_rng(seed)
     log = RewardLog()
     for n in range(users):
@@ -90,7 +90,7 @@ def test_deviation_is_clustered_by_user() -> None:
     heterogeneous = (
         shop({"a": 0.5}, 400, lists=20, spread=1.0).comparison.policies["a"].interval(ListMetric.CLICKS)
     )
-    # shoppers whose own rates lie anywhere from 0 to 1: variance 1/12 between them, 1/4 / 20 within
+    # the rates of the users are uniform from 0 to 1: variance 1/12 between users, 1/4 / 20 within
     assert (heterogeneous.high - heterogeneous.low) / (homogeneous.high - homogeneous.low) == pytest.approx(
         math.sqrt((1 / 12 + (1 / 4 - 1 / 12) / 20) / (1 / 80)), rel=0.1
     )
@@ -131,7 +131,7 @@ def test_restored_state_gives_the_same_metrics() -> None:
 def test_periods_prevent_simpsons_paradox() -> None:
     with_periods, without_periods = RewardLog(), RewardLog()
     for log in (with_periods, without_periods):
-        # a bad week, mostly the new policy's, and then a good one, mostly the control's
+        # a bad week with mostly the new policy, then a good one with mostly the control
         log.week({"fixed": 300, "new": 2_700}, 0.1, "bad")
         if log is with_periods:
             assert log.comparison.start_period(float(log.offset))

@@ -1,4 +1,4 @@
-"""What holds of the control topic, read whole and read after Kafka dropped what newer words replace."""
+"""The fold of the control topic, from the complete log and after compaction."""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -28,20 +28,20 @@ def read(log: Iterable[Record]) -> ControlState:
 
 
 def compacted(log: list[Record], upto: int) -> list[Record]:
-    """The log once Kafka has compacted what was written before a place."""
+    """The log after Kafka has compacted the records before an index."""
     newest = {record.key: record for record in log[:upto]}
     return [*(record for record in log[:upto] if newest[record.key] is record), *log[upto:]]
 
 
 class ControlTopic:
-    """A log, and speakers who know it up to some word."""
+    """A log, and writers that have read it up to some record."""
 
     def __init__(self, control: str = "a") -> None:
         self.control = control
         self.log: list[Record] = []
 
     def publish(self, assignment: PolicyAssignment, *, lag: int = 0) -> None:
-        """Append a word of who has not heard the last so many yet."""
+        """Append a record of a writer that has not read the last `lag` records."""
         known = read(self.log[: len(self.log) - lag])
         state = known.with_effective_time(assignment, self.control)
         self.log.append(Record(assignment_key(state), state, 10.0 * (1 + len(self.log))))
@@ -82,18 +82,18 @@ def test_compaction_preserves_the_control_state(
 
 def test_period_starts_exactly_when_the_assignment_changes() -> None:
     topic = ControlTopic()
-    since = []
+    starts = []
     for changes in (
-        {"guardrail_exempt": ("c",)},  # nobody knows weights, and nothing rested
+        {"guardrail_exempt": ("c",)},  # no weights, and nothing paused
         {"paused": ("a",)},
         {"weights": EQUAL_WEIGHTS},
-        {"weights": {"a": 7.0, "b": 2.0, "c": 2.0}},  # a rests
+        {"weights": {"a": 7.0, "b": 2.0, "c": 2.0}},  # a is paused
         {"paused": ()},
         {"weights": {"a": 1e-9, "b": 2.0, "c": 2.0}},
     ):
         topic.operator(**changes)
-        since.append(read(topic.log).effective_time)
-    assert since == [0.0, 20.0, 30.0, 30.0, 50.0, 60.0]
+        starts.append(read(topic.log).effective_time)
+    assert starts == [0.0, 20.0, 30.0, 30.0, 50.0, 60.0]
 
 
 def test_period_starts_when_not_all_policies_are_paused_any_more() -> None:
@@ -128,7 +128,7 @@ def test_a_record_carries_its_own_effective_time() -> None:
     assert [record.assignment.effective_time for record in topic.log] == [None, 10.0, None]
 
 
-def test_concurrent_guardrail_findings_hold_until_an_operator_trusts_the_policy() -> None:
+def test_concurrent_guardrail_findings_hold_until_an_operator_exempts_the_policy() -> None:
     topic = ControlTopic()
     topic.operator(weights=EQUAL_WEIGHTS)
     topic.guardrail("a")

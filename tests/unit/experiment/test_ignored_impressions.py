@@ -9,7 +9,7 @@ ALL_LISTS = 1_000
 
 
 class MemoryUser:
-    """Tells a memory what one shopper saw and chose."""
+    """A user whose impressions and choices are recorded."""
 
     def __init__(self, memory: IgnoredImpressions, name: str = "ann") -> None:
         self.memory = memory
@@ -116,13 +116,13 @@ def test_impressions_and_users_are_bounded() -> None:
     ann.see(*range(MAX_IMPRESSIONS), 999)
     assert ann.ignored_impressions(0, 1, 999) == [0.0, 1.0, 1.0]
     for number in range(1_000):
-        user = MemoryUser(memory, f"shopper {number}")
+        user = MemoryUser(memory, f"user {number}")
         user.lists = 10 + number
         user.see(number)
     assert ann.ignored_impressions(1) == [0.0]
-    assert MemoryUser(memory, "shopper 999").ignored_impressions(999) == [1.0]
-    # nobody is taken for the one whose room they got
-    assert MemoryUser(memory, "shopper 999").ignored_impressions(*range(999)) == [0.0] * 999
+    assert MemoryUser(memory, "user 999").ignored_impressions(999) == [1.0]
+    # a user does not get the history of the evicted user of the same row
+    assert MemoryUser(memory, "user 999").ignored_impressions(*range(999)) == [0.0] * 999
     assert memory.memory() < 600 * (MAX_IMPRESSIONS * 10 + 400)
 
 
@@ -142,21 +142,21 @@ def test_restored_state_is_equal_and_independent() -> None:
     memory, again = IgnoredImpressions(), IgnoredImpressions()
     MemoryUser(again, "someone else").see(1)
     for number in range(100):
-        MemoryUser(memory, f"shopper {number}").see(number, 7)
-    memory.forget_user("shopper 3")
+        MemoryUser(memory, f"user {number}").see(number, 7)
+    memory.forget_user("user 3")
     state = memory.state()
     again.restore(state)
     for each in (memory, again):
-        user = MemoryUser(each, "shopper 50")
+        user = MemoryUser(each, "user 50")
         user.lists = 1
         user.see(7, 8)
         MemoryUser(each, "another").see(5)
-    for name in ("shopper 3", "shopper 50", "another", "someone else"):
+    for name in ("user 3", "user 50", "another", "someone else"):
         items = np.array([5, 7, 8, 50], np.int32)
         ours, theirs = (each.lookup(name, items, ALL_LISTS, UNIFORM_EXAMINATION) for each in (memory, again))
         assert [each.tolist() for each in ours] == [each.tolist() for each in theirs]
     third = IgnoredImpressions()
     third.restore(state)
-    assert MemoryUser(third, "shopper 50").ignored_impressions(7, 8) == [1.0, 0.0]
+    assert MemoryUser(third, "user 50").ignored_impressions(7, 8) == [1.0, 0.0]
     with pytest.raises(ValueError, match="decay"):
         IgnoredImpressions(decay=0.5).restore(state)

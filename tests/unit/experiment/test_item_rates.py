@@ -9,7 +9,7 @@ DAY = 86_400.0
 def simulate_choices(
     rates: ItemRates, chosen: dict[int, float], rounds: int, seed: int = 1, start: float = 0.0
 ) -> None:
-    """Show item n in place n, and choose each with its chance."""
+    """Display item n at rank n, and choose each with its probability."""
     rng = np.random.default_rng(seed)
     items = np.arange(len(chosen), dtype=np.int32)
     for turn in range(rounds):
@@ -21,7 +21,7 @@ def simulate_choices(
 
 def test_low_rank_does_not_lower_the_rate() -> None:
     rates = ItemRates()
-    # nobody looks at the last place often: what is there is chosen as rarely as anything there
+    # the last rank is rarely examined: its item is chosen as rarely as expected there
     simulate_choices(rates, {0: 0.3, 1: 0.1, 2: 0.02}, 3_000)
     assert rates.rate(np.arange(3, dtype=np.int32)) == pytest.approx([1.0, 1.0, 1.0], abs=0.15)
 

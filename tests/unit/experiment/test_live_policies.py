@@ -20,7 +20,7 @@ ITEMS = [f"item {n}" for n in range(30)]
 
 
 class ShopWithPolicies:
-    """A shop where item n is viewed the less the larger n is, with policies at work."""
+    """A shop where item n has 60 - n views, with live policies."""
 
     def __init__(
         self, weights: dict[str, float], rules: ListRules | None = None, exploration: float = 2.0
@@ -44,8 +44,8 @@ class ShopWithPolicies:
     def rank(self, user: str) -> RankedList:
         return self.ranker.rank_user(RankRequest(user, [], [], 0, (), 1e9 + self.clicks, ()))
 
-    def react(self, ranked: RankedList, place: int | None, value: float = 1.0, user: str = "ann") -> None:
-        """Have a list seen whole, and the item of a place chosen."""
+    def react(self, ranked: RankedList, rank: int | None, value: float = 1.0, user: str = "ann") -> None:
+        """All items of a list are seen, and the item at a rank is chosen."""
         rows = ranked.features
         width = len(rows) // len(ranked.items)
         self.models.learn_reward(
@@ -58,11 +58,11 @@ class ShopWithPolicies:
                 user_id=user,
                 list_id=f"l{self.offset}",
                 policy=ranked.policy,
-                kind=RewardKind.IMPRESSION if place is None else RewardKind.CLICK,
-                item_id="" if place is None else ranked.items[place].id,
-                position=-1 if place is None else place,
-                value=0.0 if place is None else value,
-                features=b"" if place is None else rows[place * width : (place + 1) * width],
+                kind=RewardKind.IMPRESSION if rank is None else RewardKind.CLICK,
+                item_id="" if rank is None else ranked.items[rank].id,
+                position=-1 if rank is None else rank,
+                value=0.0 if rank is None else value,
+                features=b"" if rank is None else rows[rank * width : (rank + 1) * width],
                 first_exposure=True,
                 seen=tuple(item.id for item in ranked.items),
                 seen_positions=tuple(range(len(ranked.items))),
@@ -111,15 +111,15 @@ def test_chosen_items_rise_and_ignored_items_fall() -> None:
     shop = ShopWithPolicies({"thompson": 1.0})
     liked = ITEMS[9]
     before = []
-    for visit in range(600):
-        ranked = shop.rank(f"user {visit}")
+    for session in range(600):
+        ranked = shop.rank(f"user {session}")
         listed = ids(ranked)
-        if visit < 50:
+        if session < 50:
             before.append(listed.index(liked) if liked in listed else 10)
-        shop.react(ranked, listed.index(liked) if liked in listed else None, user=f"user {visit}")
+        shop.react(ranked, listed.index(liked) if liked in listed else None, user=f"user {session}")
     after = []
-    for visit in range(600, 650):
-        listed = ids(shop.rank(f"user {visit}"))
+    for session in range(600, 650):
+        listed = ids(shop.rank(f"user {session}"))
         after.append(listed.index(liked) if liked in listed else 10)
     assert np.mean(before) > 4.0
     assert np.mean(after) < 1.0
@@ -128,12 +128,12 @@ def test_chosen_items_rise_and_ignored_items_fall() -> None:
 def test_policy_without_users_learns_from_lists_of_others() -> None:
     shop = ShopWithPolicies({"thompson": 1.0, "linucb": 0.0})
     liked = ITEMS[9]
-    for visit in range(400):
-        ranked = shop.rank(f"user {visit}")
+    for session in range(400):
+        ranked = shop.rank(f"user {session}")
         listed = ids(ranked)
-        shop.react(ranked, listed.index(liked) if liked in listed else None, user=f"user {visit}")
+        shop.react(ranked, listed.index(liked) if liked in listed else None, user=f"user {session}")
     shop.live.set_assignment(Assignment({"linucb": 1.0}))
-    lists = [shop.rank(f"user {visit}") for visit in range(50)]
+    lists = [shop.rank(f"user {session}") for session in range(50)]
     assert {ranked.policy for ranked in lists} == {"linucb"}
     assert [ids(ranked)[0] for ranked in lists].count(liked) > 40
 
@@ -157,8 +157,8 @@ def test_rules_hold_whatever_the_policy() -> None:
 
 def test_restored_state_gives_the_same_lists_and_new_policies_start_fresh() -> None:
     shop, again = ShopWithPolicies({"thompson": 1.0}), ShopWithPolicies({"thompson": 1.0})
-    for visit in range(50):
-        shop.react(shop.rank(f"user {visit}"), visit % 10, user=f"user {visit}")
+    for session in range(50):
+        shop.react(shop.rank(f"user {session}"), session % 10, user=f"user {session}")
     assert again.rank("ann") != shop.rank("ann")
     again.models.restore(shop.models.state())
     assert [again.rank(f"user {n}") for n in range(20)] == [shop.rank(f"user {n}") for n in range(20)]
@@ -170,13 +170,13 @@ def test_restored_state_gives_the_same_lists_and_new_policies_start_fresh() -> N
 
 def test_duplicate_reward_is_not_learned() -> None:
     shop, once = ShopWithPolicies({"thompson": 1.0}), ShopWithPolicies({"thompson": 1.0})
-    for visit in range(30):
+    for session in range(30):
         ranked = once.rank("ann")
         once.react(ranked, 3)
         shop.react(ranked, 3)
         shop.offset -= 1
         shop.react(ranked, 3)
-        assert visit == shop.offset - 1
+        assert session == shop.offset - 1
     assert shop.rank("ann") == once.rank("ann")
 
 
@@ -204,7 +204,7 @@ def test_additive_policies_do_not_depend_on_partition_order(policy: str) -> None
     rewards = []
     for number in range(300):
         rows = rng.random((10, len(FEATURES)), np.float32)
-        place = int(rng.integers(10))
+        rank = int(rng.integers(10))
         rewards.append(
             Reward(
                 source=Source.CLICK,
@@ -216,10 +216,10 @@ def test_additive_policies_do_not_depend_on_partition_order(policy: str) -> None
                 list_id=f"l{number}",
                 policy="fixed",
                 kind=RewardKind.CLICK,
-                item_id=ITEMS[place],
-                position=place,
-                value=float(rows[place, 4]),
-                features=pack_rows(rows[place : place + 1], FEATURES_VERSION),
+                item_id=ITEMS[rank],
+                position=rank,
+                value=float(rows[rank, 4]),
+                features=pack_rows(rows[rank : rank + 1], FEATURES_VERSION),
                 seen=tuple(ITEMS[:10]),
                 seen_positions=tuple(range(10)),
                 seen_features=pack_rows(rows, FEATURES_VERSION),
@@ -241,7 +241,7 @@ def test_additive_policies_do_not_depend_on_partition_order(policy: str) -> None
 
 
 def seen(ranked: RankedList, feature: str) -> list[float]:
-    """A feature of the items of a list, in the order of the shop."""
+    """A feature of the items of a list, in the order of `ITEMS`."""
     rows = unpack_rows(ranked.features, len(FEATURES), FEATURES_VERSION)
     assert rows is not None
     column = rows[:, FEATURES.index(feature)].tolist()
@@ -262,7 +262,7 @@ def test_ignored_impressions_are_per_user_and_session() -> None:
     assert all(above >= below > 0 for above, below in pairwise(ignored_impressions[3:]))
     assert seen(rank("ann", 1), "list_chosen") == [0.0, 0.0, 1.0, *[0.0] * 7]
     assert seen(rank("bob", 1), "ignored") == [0.0] * 10
-    # before anything is done in a new visit nothing was passed over in it; lately it was
+    # without events in a new session nothing is ignored in it, but recently
     assert seen(rank("ann", 2), "ignored") == [0.5, *ignored_impressions[1:]]
     for _ in range(3):
         shop.react(shop.rank("ann"), None)
@@ -274,7 +274,7 @@ def test_ignored_impressions_are_per_user_and_session() -> None:
 
 
 def test_policy_learns_to_demote_ignored_items() -> None:
-    """Whoever does not choose an item at once never will; who does is up to the shopper, not to the item."""
+    """Users choose an item at the first impression or never; the choice depends on the user, not on the item."""
     shop = ShopWithPolicies({"thompson": 1.0}, exploration=0.05)
     rng = np.random.default_rng(7)
 
@@ -284,19 +284,21 @@ def test_policy_learns_to_demote_ignored_items() -> None:
             RankRequest(user, ITEMS[25:][:views], times, 0, (), 1e9 + shop.clicks, ())
         )
 
-    for visit in range(300):
-        user = f"user {visit}"
+    for session in range(300):
+        user = f"user {session}"
         wanted = {item for item in ITEMS[:10] if rng.random() < 0.2}
         seen_items: set[str] = set()
         for views in range(1, 4):
             ranked = rank(user, views)
             listed = ids(ranked)
-            place = next((at for at, item in enumerate(listed[:4]) if item in wanted - seen_items), None)
+            chosen_rank = next(
+                (at for at, item in enumerate(listed[:4]) if item in wanted - seen_items), None
+            )
             rows, width = ranked.features, len(ranked.features) // len(listed)
-            n_seen = 4 if place is None else place + 1
+            n_seen = 4 if chosen_rank is None else chosen_rank + 1
             shop.react(
                 ranked._replace(items=ranked.items[:n_seen], features=rows[: n_seen * width]),
-                place,
+                chosen_rank,
                 user=user,
             )
             seen_items |= set(listed[:n_seen])
@@ -309,11 +311,11 @@ def test_policy_learns_to_demote_ignored_items() -> None:
 
 
 def reward_without_click(shop: ShopWithPolicies, kind: RewardKind, *, viewed: bool, explicit: bool) -> float:
-    """What Thompson sampling has counted of rewards, once a step came that had no click before it."""
+    """Sum of the rewards of Thompson sampling after a reaction without an earlier click."""
     history = [ITEMS[4 if viewed else 20]]
     now = 1e9 + shop.clicks
     ranked = shop.ranker.rank_user(RankRequest("ann", history, [now], 0, (), now, ()))
-    place = ids(ranked).index(ITEMS[4])
+    rank = ids(ranked).index(ITEMS[4])
     width = len(ranked.features) // len(ranked.items)
     shop.models.learn_reward(
         Reward(
@@ -327,12 +329,12 @@ def reward_without_click(shop: ShopWithPolicies, kind: RewardKind, *, viewed: bo
             policy=ranked.policy,
             kind=kind,
             item_id=ITEMS[4],
-            position=place,
+            position=rank,
             value=10.0,
-            features=ranked.features[place * width : (place + 1) * width],
-            seen=tuple(ids(ranked)[: place + 1]),
-            seen_positions=tuple(range(place + 1)),
-            seen_features=ranked.features[: (place + 1) * width],
+            features=ranked.features[rank * width : (rank + 1) * width],
+            seen=tuple(ids(ranked)[: rank + 1]),
+            seen_positions=tuple(range(rank + 1)),
+            seen_features=ranked.features[: (rank + 1) * width],
             explicit=explicit,
         )
     )
@@ -352,7 +354,7 @@ def test_explicitly_attributed_reaction_is_rewarded_even_if_viewed_before(kind: 
     shop = ShopWithPolicies({"fixed": 1.0, "thompson": 0.0})
     assert reward_without_click(shop, kind, viewed=True, explicit=True) > 0.0
     assert shop.live.state()["policies"]["thompson"]["posterior"]["outer"].any()
-    # it was chosen, and what stood above it was passed over
+    # the item is chosen, and the items above it are ignored
     ranked = shop.rank("ann")
     lately, rates = seen(ranked, "recently_ignored"), seen(ranked, "choice_rate")
     assert lately[0] > lately[4] == 0.0

@@ -1,4 +1,4 @@
-"""What the command reads of the rewards; a list of records stands where Kafka would be."""
+"""Metrics from rewards, with a list of records in place of Kafka."""
 
 import msgspec
 import pytest

@@ -1,4 +1,4 @@
-"""The comparison with River's policies, cut short."""
+"""The comparison with River's policies, with short runs."""
 
 import json
 from pathlib import Path
@@ -67,7 +67,7 @@ def test_compiled_loop_matches_the_policy_it_stands_for(results: Any) -> None:
 
 @pytest.fixture(scope="module")
 def short_results() -> Any:
-    """Runs long enough to learn in; River's LinUCBDisjoint alone would take ten seconds for the contest."""
+    """Runs long enough to learn; River's LinUCBDisjoint alone would take ten seconds for the contest."""
     pytest.importorskip("gymnasium")
     with pytest.MonkeyPatch.context() as patch:
         for environment, steps in (
@@ -99,7 +99,7 @@ def test_regret_is_not_above_river(short_results: Any, environment: str) -> None
 @pytest.mark.parametrize("environment", list(ENVIRONMENTS))
 def test_compiled_loop_is_much_faster_than_river(short_results: Any, environment: str) -> None:
     for comparison in short_results[environment]["agents"][bandit.LOOP_POLICY_ONLY]["versus_river"].values():
-        # over 20 on a quiet machine (docs/bandit.md)
+        # over 20 on an idle machine (docs/bandit.md)
         assert comparison["speed_ratio"] > 10
 
 

@@ -18,7 +18,7 @@ COLUMNS = ["lists", "examined", "clicks", "conversions", "revenue", "expected", 
 
 
 def user_outcomes(rate: float, patience: list[float]) -> list[list[object]]:
-    """Outcomes where each shopper clicks on four lists the more, the higher the rate and their patience."""
+    """Outcomes of four lists a user; clicks grow with the rate and the patience of the user."""
     rows: list[list[object]] = []
     for n, activity in enumerate(patience):
         clicks = float(round(4 * min(1.0, rate * activity * 2)))
@@ -36,7 +36,7 @@ def option_value(options: Sequence[str], name: str) -> str:
 
 @pytest.fixture
 def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[str], dict[str, object]]]:
-    """Runs that write outcomes at once: half as many clicks with popularity, the same with the others."""
+    """Fake runs: half as many clicks with popularity, equal clicks with the other arms."""
     runs: list[tuple[Sequence[str], dict[str, object]]] = []
 
     def run(options: Sequence[str], settings: dict[str, object], out: Path) -> Regret | None:
@@ -52,7 +52,7 @@ def simulated(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Sequence[str], dict
         out.write_text(json.dumps({"columns": COLUMNS, "rows": user_outcomes(rate, patience)}))
         if not generated:
             return None
-        # of the lists in the first half of the time, and of the second, three times as many in a shop of seed 2
+        # regret by half of the time; three times as many lists in the shop of seed 2
         lists = [10 * (2 * part - 1), 10]
         regret = np.cumsum([lists[0] * (1.0 - rate) * part, 5.0])
         curve = RegretCurve(policy="thompson", lists=lists, per_list=[None, None], cumulative=regret.tolist())
@@ -79,14 +79,14 @@ def test_every_arm_runs_on_every_tenth(simulated: list[tuple[Sequence[str], dict
 def test_regret_over_time_is_weighted_by_lists() -> None:
     regret = measure(generated_shops(2, 50), lambda _: None)["regret"]
     assert (regret["days"], regret["shifts"]) == ([5.0, 10.0], [4.0])
-    # .7 a list of 10, and 1.4 of 30: the mean is by list and not by shop
+    # .7 per list with 10 lists and 1.4 with 30: the mean is over lists, not over shops
     assert regret["per_list"]["popularity"] == [pytest.approx((10 * 0.7 + 30 * 1.4) / 40), 0.5]
     assert regret["per_list"]["thompson"] == [pytest.approx((10 * 0.4 + 30 * 0.8) / 40), 0.5]
     assert regret["lists"] == {arm: [40, 20] for arm in ARMS}
 
 
 def test_regret_table_is_weighted_by_lists() -> None:
-    """Of .2 a list in 90 and .8 in 10 comes .26; a piece without lists says nothing."""
+    """0.2 per list in 90 lists and 0.8 in 10 give 0.26; intervals without lists are skipped."""
     regret = {
         "days": [0.25, 0.5, 0.75, 1.0],
         "shifts": [],
@@ -106,12 +106,12 @@ def test_arms_are_compared_tenth_by_tenth() -> None:
     over = pairs["fixed", "popularity", "clicks"]
     assert over["lift"]["low"] > 0.5
     assert over["difference"]["low"] > 0
-    # the same shoppers did the same: nothing is left to chance, however much they differ from each other
+    # the users of both arms are the same, so their variance cancels
     same = pairs["thompson", "fixed", "clicks"]["difference"]
     assert (same["low"], same["mean"], same["high"]) == (0.0, 0.0, 0.0)
     click_interval = results["arms"]["fixed"]["clicks"]
     assert click_interval["high"] - click_interval["low"] > 0.02
-    # and whoever doubts it can count again
+    # the report has the sums
     assert results["columns"] == ("lists", "clicks", "conversions")
     lists, clicks, _ = zip(*results["parts"]["fixed"], strict=True)
     assert sum(clicks) / sum(lists) == pytest.approx(click_interval["mean"], abs=1e-6)
@@ -133,7 +133,7 @@ def rate(total: Values) -> float:
 
 
 def test_the_interval_of_equal_tenths_is_the_t_interval_of_their_mean() -> None:
-    """Rates .1, .2, .3: mean .2, deviation .1, so 4.303 · .1 / √3 with two degrees of freedom."""
+    """Rates .1, .2, .3: mean .2, standard deviation .1, so 4.303 · .1 / √3 with two degrees of freedom."""
     interval = jackknife_interval(np.array([[10.0, 100.0], [20.0, 100.0], [30.0, 100.0]]), rate)
     assert interval.mean == pytest.approx(0.2)
     assert interval.high - interval.mean == pytest.approx(4.303 * 0.1 / 3**0.5)
@@ -151,7 +151,7 @@ def test_tenths_are_weighted_by_size() -> None:
 
 
 def test_interval_accounts_for_correlation_within_a_tenth() -> None:
-    """In each tenth a thousand shoppers click at the rate that their learner came to, good or bad."""
+    """In each tenth a thousand users click at the rate of the learned models, which varies by tenth."""
     rates_by_learner = np.random.default_rng(3).normal(0.3, 0.05, size=(400, 10))
     covered = 0
     for rates in rates_by_learner:

@@ -1,4 +1,4 @@
-"""``headrace policies`` as somebody at a terminal meets it; two lists of records stand where Kafka would be."""
+"""``headrace policies`` from the command line, with lists of records in place of Kafka."""
 
 import json
 import os
@@ -24,7 +24,7 @@ DAY = 86_400.0
 
 
 class CommandResult(NamedTuple):
-    """What a command came to."""
+    """Exit status and output of a command."""
 
     status: int
     stdout: str
@@ -32,7 +32,7 @@ class CommandResult(NamedTuple):
 
 
 class Record(NamedTuple):
-    """A record as Kafka's client gives it, as far as the command looks at it."""
+    """The fields of a Kafka record that the command reads."""
 
     key: bytes
     value: bytes
@@ -45,7 +45,7 @@ class CommandRunner:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         self._monkeypatch = monkeypatch
         self._capsys = capsys
-        self.words: list[Record] = []
+        self.assignments: list[Record] = []
         self.rewards: list[bytes] = []
         self.now = 1.0
         self.broker_error: Exception | None = None
@@ -58,7 +58,7 @@ class CommandRunner:
 
     def _records(self, _broker: str, topic: TopicSpec) -> Iterator[Record]:
         assert topic is CONTROL
-        return iter(self.words.copy())
+        return iter(self.assignments.copy())
 
     def _raw_records(self, _broker: str, topic: TopicSpec) -> Iterator[tuple[str, bytes]]:
         assert topic is REWARDS
@@ -73,13 +73,13 @@ class CommandRunner:
         return self
 
     def record(self, key: bytes, value: bytes, at: float) -> None:
-        """The broker takes a record at a time of its own."""
-        self.words.append(Record(key, value, round(at * 1000)))
+        """Append a record with a timestamp of the broker."""
+        self.assignments.append(Record(key, value, round(at * 1000)))
 
     def compact(self) -> None:
-        """Kafka drops all but the newest record of each key."""
-        newest = {word.key: word for word in self.words}
-        self.words = [word for word in self.words if newest[word.key] is word]
+        """Keep the newest record of each key only."""
+        newest = {record.key: record for record in self.assignments}
+        self.assignments = [record for record in self.assignments if newest[record.key] is record]
 
     def get(self, timeout: float) -> None:
         assert timeout > 0
@@ -89,8 +89,8 @@ class CommandRunner:
     def close(self) -> None:
         self.closed += 1
 
-    def headrace(self, *words: str) -> CommandResult:
-        self._monkeypatch.setattr(sys, "argv", ["headrace", "policies", *words])
+    def headrace(self, *arguments: str) -> CommandResult:
+        self._monkeypatch.setattr(sys, "argv", ["headrace", "policies", *arguments])
         status = 0
         try:
             main()
@@ -99,26 +99,30 @@ class CommandRunner:
         stdout = self._capsys.readouterr()
         return CommandResult(status, stdout.out, stdout.err)
 
-    def document(self, *words: str) -> Any:
-        result = self.headrace("--json", *words)
+    def document(self, *arguments: str) -> Any:
+        result = self.headrace("--json", *arguments)
         assert result.status == 0, result.stderr
         return json.loads(result.stdout)
 
     def newest(self) -> PolicyAssignment:
-        """The last word on the control topic."""
-        return msgspec.json.decode(self.words[-1].value, type=PolicyAssignment)
+        """The latest record on the control topic."""
+        return msgspec.json.decode(self.assignments[-1].value, type=PolicyAssignment)
 
     def guardrail_pauses(self, policy: str, at: float = 0.0, since: float | None = None) -> None:
-        word = PolicyAssignment(
-            weights={}, paused=(policy,), author=GUARDRAIL, note="it does harm", effective_time=since
+        assignment = PolicyAssignment(
+            weights={},
+            paused=(policy,),
+            author=GUARDRAIL,
+            note="reward below the control",
+            effective_time=since,
         )
-        self.record(f"guardrail:{policy}".encode(), msgspec.json.encode(word), at)
+        self.record(f"guardrail:{policy}".encode(), msgspec.json.encode(assignment), at)
 
     def operator_assigns(self, at: float, **weights: float) -> None:
         self.record(b"assignment", msgspec.json.encode(PolicyAssignment(weights=weights)), at)
 
     def simulate_lists(self, policy: str, *, clicks: float, users: int = 100, ts: float = 100.0) -> None:
-        """Shoppers of a policy see a list each; a share of them click."""
+        """Users of a policy see a list each; a share of them click."""
         rewards = self.rewards
         for n in range(users):
             common: dict[str, Any] = {
@@ -142,7 +146,7 @@ class CommandRunner:
                     item_id="a",
                     **common,
                 )
-                # as after a crash: it counts once
+                # a duplicate, as after a crash, counts once
                 rewards += [msgspec.msgpack.encode(click)] * 2
 
 
@@ -152,11 +156,11 @@ def runner(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 
 
 def table_rows(stdout: str) -> Mapping[str, list[str]]:
-    """The cells of the table by the policy in the first."""
+    """Cells of the table by policy."""
     return {cells[0]: cells[1:] for line in stdout.splitlines() if (cells := line.split())}
 
 
-# What it shows
+# Results
 
 
 def test_table_has_metrics_with_intervals_and_lift_over_the_control(
@@ -170,7 +174,7 @@ def test_table_has_metrics_with_intervals_and_lift_over_the_control(
     assert "clicks / list" in header
     assert "against fixed" in header
     fixed, thompson = table_rows(result.stdout)["fixed"], table_rows(result.stdout)["thompson"]
-    # squares about the mean: 40 · 0.6² + 60 · 0.4² = 24, one click more than there were: 25 over 100 shoppers
+    # squares about the mean: 40 · 0.6² + 60 · 0.4² = 24, one additional click: 25 over 100 users
     assert fixed[:5] == ["settings", "100", "100", "0.4000", f"±{half_width(100) * (25 / 100) ** 0.5:.4f}"]
     assert thompson[:4] == ["settings", "100", "100", "0.5000"]
     assert thompson[-2:] == ["+25.0%", "clicks"]
@@ -215,7 +219,7 @@ AT = 1_795_543_200.0
 
 @pytest.fixture
 def with_two_periods(runner: CommandRunner, monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandRunner]:
-    """A bad time, mostly thompson's, and then a good one; the policies are alike in each."""
+    """A bad period with mostly thompson, then a good one; both policies are equal in each."""
     monkeypatch.setenv("TZ", "UTC")
     time.tzset()
     runner.operator_assigns(AT - 3 * DAY, fixed=1, thompson=9)
@@ -237,9 +241,9 @@ def test_metrics_start_when_the_assignment_last_changed(with_two_periods: Comman
     assert table_rows(stdout)["fixed"][1:4] == ["900", "900", "0.5000"]
     assert table_rows(stdout)["thompson"][1:4] == ["100", "100", "0.5000"]
     assert table_rows(stdout)["thompson"][-2:] == ["+0.0%", "clicks"]
-    told = with_two_periods.document()
-    assert told["since"] == AT
-    assert told["policies"]["fixed"]["lists_seen"] == 900
+    document = with_two_periods.document()
+    assert document["since"] == AT
+    assert document["policies"]["fixed"]["lists_seen"] == 900
 
 
 @pytest.mark.parametrize("options", [("--all",), ("--days", "0")])
@@ -252,9 +256,9 @@ def test_all_option_warns_about_the_changed_assignment(
         "the policies' lists are of different times."
     )
     assert table_rows(stdout)["fixed"][2] == "1,000"
-    told = with_two_periods.document(*options)
-    assert told["since"] is None
-    assert told["policies"]["fixed"]["lists_seen"] == 1_000
+    document = with_two_periods.document(*options)
+    assert document["since"] is None
+    assert document["policies"]["fixed"]["lists_seen"] == 1_000
 
 
 def test_days_option_warns_about_the_changed_assignment(
@@ -295,7 +299,7 @@ def test_period_uses_the_broker_timestamp(runner: CommandRunner, monkeypatch: py
 
 
 def test_the_period_is_the_same_after_compaction(runner: CommandRunner) -> None:
-    for at, words in enumerate(
+    for at, arguments in enumerate(
         (
             ("share", "fixed=1", "thompson=1", "linucb=1"),
             ("pause", "linucb"),
@@ -305,22 +309,22 @@ def test_the_period_is_the_same_after_compaction(runner: CommandRunner) -> None:
         )
     ):
         runner.now = 10.0 + at
-        assert runner.headrace(*words).status == 0
+        assert runner.headrace(*arguments).status == 0
         before = runner.document()
         runner.compact()
         assert runner.document() == before
     assert before["since"] == 12.0
-    assert len(runner.words) == 1
+    assert len(runner.assignments) == 1
 
 
 def test_output_defines_clicks(runner: CommandRunner) -> None:
     for stdout in (runner.headrace().stdout, runner.headrace("--help").stdout):
-        words = " ".join(stdout.split())
-        assert "first positive reaction" in words
-        assert "a click, a cart, a wishlist or a share" in words
+        arguments = " ".join(stdout.split())
+        assert "first positive reaction" in arguments
+        assert "a click, a cart, a wishlist or a share" in arguments
 
 
-# In a narrow terminal
+# Narrow terminals
 
 
 @pytest.fixture
@@ -361,15 +365,15 @@ def test_policies_without_weight_or_lists_have_no_row(runner: CommandRunner) -> 
     assert {"fixed", "thompson"} == {*rows} & {"fixed", "thompson", "linucb", "popularity"}
 
 
-# What it says
+# Published assignments
 
 
 def test_assignment_is_published_and_displayed(runner: CommandRunner) -> None:
     result = runner.headrace("share", "fixed=1", "thompson=3", "--note", "the test is over")
     assert (result.status, result.stderr) == (0, "")
     assert "workers follow within a second" in result.stdout
-    word = runner.newest()
-    assert (word.weights, word.author, word.note) == (
+    assignment = runner.newest()
+    assert (assignment.weights, assignment.author, assignment.note) == (
         {"fixed": 1.0, "thompson": 3.0},
         "operator",
         "the test is over",
@@ -398,8 +402,8 @@ def test_local_settings_do_not_change_the_assignment_of_workers(
     local_policies: str, runner: CommandRunner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HEADRACE_POLICIES", local_policies)
-    for words in (("pause", "thompson"), ("resume", "thompson"), ("resume", "popularity")):
-        assert runner.headrace(*words).status == 0
+    for arguments in (("pause", "thompson"), ("resume", "thompson"), ("resume", "popularity")):
+        assert runner.headrace(*arguments).status == 0
         assert runner.newest().weights == {}
     runner.headrace("share", "fixed=1", "thompson=3")
     runner.headrace("pause", "thompson")
@@ -437,10 +441,10 @@ def test_policy_paused_by_the_guardrail_is_displayed_as_such(runner: CommandRunn
     stdout = runner.headrace().stdout
     assert table_rows(stdout)["thompson"][0] == "paused"
     assert "Paused by the guardrail: thompson (`headrace policies resume` resumes them)." in stdout
-    told = runner.document()
-    assert told["operator"]["paused"] == []
-    assert told["guardrail"]["paused"] == ["thompson"]
-    assert told["policies"]["thompson"]["paused"] is True
+    document = runner.document()
+    assert document["operator"]["paused"] == []
+    assert document["guardrail"]["paused"] == ["thompson"]
+    assert document["policies"]["thompson"]["paused"] is True
 
 
 def test_last_active_policy_cannot_be_paused(runner: CommandRunner) -> None:
@@ -452,12 +456,12 @@ def test_last_active_policy_cannot_be_paused(runner: CommandRunner) -> None:
     assert runner.document()["policies"]["fixed"]["share"] == 1.0
 
 
-@pytest.mark.parametrize("words", [("share", "fixed=1", "thompson=9"), ("resume", "fixed")])
+@pytest.mark.parametrize("arguments", [("share", "fixed=1", "thompson=9"), ("resume", "fixed")])
 def test_guardrail_pauses_are_not_copied_to_the_operator_record(
-    words: tuple[str, ...], runner: CommandRunner
+    arguments: tuple[str, ...], runner: CommandRunner
 ) -> None:
     runner.guardrail_pauses("thompson")
-    assert runner.headrace(*words).status == 0
+    assert runner.headrace(*arguments).status == 0
     assert "thompson" not in runner.newest().paused
     assert runner.document()["policies"]["thompson"]["paused"] is True
 
@@ -473,7 +477,7 @@ def test_resumed_policy_stays_active_after_another_assignment(
     assert "Paused by the guardrail" not in runner.headrace().stdout
 
 
-def test_policy_paused_by_an_operator_is_not_trusted_after_resume(
+def test_policy_paused_by_an_operator_is_not_exempt_after_resume(
     runner: CommandRunner,
 ) -> None:
     runner.headrace("share", "fixed=1", "thompson=1")
@@ -484,7 +488,7 @@ def test_policy_paused_by_an_operator_is_not_trusted_after_resume(
     assert table_rows(runner.headrace().stdout)["thompson"][0] == "paused"
 
 
-def test_policy_paused_by_the_guardrail_is_trusted_after_resume(
+def test_policy_paused_by_the_guardrail_is_exempt_after_resume(
     runner: CommandRunner,
 ) -> None:
     runner.headrace("share", "fixed=1", "thompson=1", "linucb=1")
@@ -492,8 +496,13 @@ def test_policy_paused_by_the_guardrail_is_trusted_after_resume(
     runner.headrace("pause", "linucb")
     runner.headrace("resume", "thompson", "linucb")
     assert runner.newest().guardrail_exempt == ("thompson",)
-    for words in (("resume", "thompson"), ("pause", "linucb"), ("pause", "thompson"), ("resume", "thompson")):
-        runner.headrace(*words)
+    for arguments in (
+        ("resume", "thompson"),
+        ("pause", "linucb"),
+        ("pause", "thompson"),
+        ("resume", "thompson"),
+    ):
+        runner.headrace(*arguments)
     assert runner.newest().guardrail_exempt == ("thompson",)
     assert table_rows(runner.headrace().stdout)["thompson"][0] == "50%"
 
@@ -504,11 +513,11 @@ def test_help_explains_which_policies_the_guardrail_leaves_alone(runner: Command
     assert "one that only an operator had paused is not" in stdout
 
 
-# What goes wrong
+# Errors
 
 
 @pytest.mark.parametrize(
-    ("words", "expected"),
+    ("arguments", "expected"),
     [
         (("share", "fixd=1"), "There is no policy 'fixd'; there are fixed, popularity, thompson,"),
         (("share", "fixed"), "'fixed' is not POLICY=WEIGHT, such as thompson=0.9."),
@@ -523,14 +532,14 @@ def test_help_explains_which_policies_the_guardrail_leaves_alone(runner: Command
     ],
 )
 def test_invalid_command_is_one_sentence_and_publishes_nothing(
-    words: tuple[str, ...], expected: str, runner: CommandRunner
+    arguments: tuple[str, ...], expected: str, runner: CommandRunner
 ) -> None:
-    result = runner.headrace(*words)
+    result = runner.headrace(*arguments)
     assert (result.status, result.stdout) == (1, "")
     assert result.stderr.startswith("headrace: ")
     assert expected in result.stderr
     assert result.stderr.count("\n") == 1
-    assert runner.words == []
+    assert runner.assignments == []
 
 
 @pytest.mark.parametrize(
@@ -551,9 +560,9 @@ def test_broker_refusal_is_one_sentence(
     assert runner.closed == 1
 
 
-@pytest.mark.parametrize("words", [(), ("share", "fixed=1")], ids=["show", "share"])
-def test_unavailable_broker_is_one_sentence(words: tuple[str, ...]) -> None:
-    # in a process of its own: the Kafka client leaves sockets behind when nobody answers
+@pytest.mark.parametrize("arguments", [(), ("share", "fixed=1")], ids=["show", "share"])
+def test_unavailable_broker_is_one_sentence(arguments: tuple[str, ...]) -> None:
+    # in a subprocess: the Kafka client does not close its sockets if no broker answers
     code = (
         "from stream_app.kafka import broker_errors\n"
         "broker_errors.BOOTSTRAP_MS = 300\n"
@@ -561,7 +570,7 @@ def test_unavailable_broker_is_one_sentence(words: tuple[str, ...]) -> None:
         "main()\n"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code, "policies", *words],
+        [sys.executable, "-c", code, "policies", *arguments],
         capture_output=True,
         text=True,
         check=False,

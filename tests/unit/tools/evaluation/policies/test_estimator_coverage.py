@@ -1,4 +1,4 @@
-"""Bias and coverage on synthetic logs with known truth; `headrace evaluate estimators` does it at length."""
+"""Bias and coverage on synthetic logs with known truth; `headrace evaluate estimators` runs more repetitions."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +30,7 @@ def test_estimators_are_unbiased_under_a_correct_model(
     trial = correct_model.trials[name]
     allowed = (
         0.02 * correct_model.truth if name is Estimator.CLIPPED_IPS else 0.0
-    )  # it is clipped, and so too low
+    )  # clipped, so biased downwards
     assert abs(trial.bias) < 4 * trial.bias_std_error + allowed
 
 

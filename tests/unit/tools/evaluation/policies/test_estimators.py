@@ -1,4 +1,4 @@
-"""Estimators against examples worked by hand."""
+"""Estimators on examples computed by hand."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def make_inputs(
     )
 
 
-# Four rounds: two clicks, the first of them on what the target shows twice as often as the log.
+# Four rounds: two clicks, the first of them on an item that the target displays twice as often as the log.
 HAND_COMPUTED = make_inputs([1, 0, 1, 0], [2, 0, 0.5, 1.5], [0.5, 0.25, 0.5, 0.5], [0.6, 0.4, 0.4, 0.2])
 
 
@@ -47,7 +47,7 @@ def test_doubly_robust_corrects_the_model_by_weighted_residuals() -> None:
 
 
 def with_heavy_round() -> EstimatorInputs:
-    """99 rounds of weight 1 with a click in ten of them, and one of weight 100 with a click: worth clipping."""
+    """99 rounds of weight 1 with a click in ten of them, and one of weight 100 with a click, to be clipped."""
     n = 100
     rewards = np.zeros(n)
     rewards[:10] = rewards[-1] = 1.0
@@ -63,7 +63,7 @@ def test_clipping_limits_a_dominating_weight() -> None:
     assert estimate.value == pytest.approx(11 / 100)
     assert estimate.bias == pytest.approx(
         99 / 100 * 0.01
-    )  # the weight cut off, times what the model expects there
+    )  # the clipped weight times the prediction of the model
 
 
 def test_clipped_dr_clips_the_residual_alone() -> None:
@@ -75,7 +75,7 @@ def test_switch_leaves_the_heavy_round_to_the_model() -> None:
 
 
 def test_nothing_is_clipped_when_bias_outweighs_variance() -> None:
-    repetitions = 1000  # so many rounds that variance is no worry
+    repetitions = 1000  # enough rounds for a small variance
     small_weights = make_inputs(
         [1, 1, 1, 0] * repetitions,
         [1, 1, 2, 1] * repetitions,
@@ -110,7 +110,7 @@ def test_influences_have_zero_mean_and_predict_leave_one_out(name: Estimator) ->
     estimate = ESTIMATORS[name](inputs)
     assert estimate.influences.mean() == pytest.approx(0.0, abs=1e-12)
     without = ESTIMATORS[name](EstimatorInputs(*(each[1:] for each in inputs)))
-    if estimate.threshold == without.threshold:  # the last quantile may be the round left out
+    if estimate.threshold == without.threshold:  # the largest quantile may be the omitted round
         assert estimate.value - without.value == pytest.approx(estimate.influences[0] / (n - 1), rel=0.01)
 
 

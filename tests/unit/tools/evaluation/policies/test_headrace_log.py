@@ -84,7 +84,7 @@ def test_duplicate_reward_counts_once() -> None:
 
 
 def test_reward_recomputed_for_another_list_counts_once() -> None:
-    # a dying worker's record and its successor's are of one line of one event, whatever list each matched it with
+    # the records of a crashed worker and its successor are of the same event line, whatever lists they name
     duplicate = msgspec.structs.replace(CLICK, list_id="list-1")
     read = headrace_log.read(LISTS, raw([CLICK, duplicate]), impression_mode=ImpressionMode.KNOWN)
     assert rounds_of(read) == [("a", 0, 0), ("b", 1, 1)]
@@ -185,7 +185,7 @@ def test_only_lists_with_the_newest_features_version_are_used(
     assert (read.lists, read.outdated, read.without_features) == (3, 3, 1)
     assert isinstance(read.rounds.design, ListDesign)
     assert read.rounds.design.features[:, 0].tolist() == [[3, 3], [4, 4], [0, 0]]
-    # of the first lists those count that are of use
+    # the limit counts lists with usable features
     assert headrace_log.read(raw(records), [], limit=1).rounds.design.candidate_features(np.array([0]))[
         0, 0, 2:
     ].tolist() == [
@@ -218,7 +218,7 @@ def test_log_without_rounds_is_rejected() -> None:
 
 
 def shuffled_log(count: int) -> HeadraceLog:
-    """Lists of three items in uniformly random order; a, with the largest feature, is clicked far more often."""
+    """Lists of three items in uniformly random order; a, with the largest feature, has a much higher click rate."""
     rng = np.random.default_rng(4)
     orders = list(itertools.permutations("abc"))
     relevance = {"a": 2.0, "b": 1.0, "c": 0.0}
@@ -228,7 +228,7 @@ def shuffled_log(count: int) -> HeadraceLog:
         features = [[relevance[item]] for item in items]
         lists.append(published_list(number, items, propensity=1 / 3, policy="shuffle", features=features))
         for rank, item in enumerate(items):
-            # the second place is worth half of the first, the third a quarter
+            # the second position has half the click rate of the first, the third a quarter
             if rng.random() < 0.3 * relevance[item] / 2 / 2**rank:
                 rewards.append(reward(number, RewardKind.CLICK, item, value=1.0, offset=number, line=rank))
     return headrace_log.read(raw(lists), raw(rewards))
@@ -237,9 +237,9 @@ def shuffled_log(count: int) -> HeadraceLog:
 def test_value_of_another_order_is_estimated() -> None:
     result = PolicyEvaluation(shuffled_log(3000).rounds).run([TargetName.UNIFORM, TargetName.GREEDY])
     greedy = result.targets["greedy"]
-    truth = (0.3 + 0.3 / 2 / 2 + 0.0) / 3  # a first, b second, c third; a round is a place
+    truth = (0.3 + 0.3 / 2 / 2 + 0.0) / 3  # a first, b second, c third; a round is a position
     for name, estimate in greedy.estimates.items():
-        if name != "dm":  # the model has no term for a place that multiplies
+        if name != "dm":  # the model has no multiplicative term for positions
             assert estimate.value.low < truth < estimate.value.high
     assert greedy.verdict.finding is VerdictKind.BETTER
     assert greedy.mean_weight.low < 1.0 < greedy.mean_weight.high

@@ -1,4 +1,4 @@
-"""Logs in the format of the Open Bandit Dataset: columns, errors, and the real ones."""
+"""Logs in the format of the Open Bandit Dataset: columns, errors, and the real data."""
 
 import gzip
 from pathlib import Path
@@ -41,7 +41,7 @@ def test_each_row_becomes_a_round(tmp_path: Path) -> None:
 
 def test_features_are_position_user_item_and_affinity(tmp_path: Path) -> None:
     design = open_bandit.read(*files(tmp_path)).design
-    # places 1, 2, 3 | shopper x, y | item 5, 7 | the number, standardised, blue, red | affinity
+    # positions 1, 2, 3 | user x, y | item 5, 7 | the number, standardized, blue, red | affinity
     assert design.candidate_features(np.array([1])).tolist() == [
         [
             [0, 0, 1, 0, 1, 1, 0, -1, 0, 1, 1.0],

@@ -1,4 +1,4 @@
-"""`headrace evaluate policy` and `evaluate estimators` from the command line to report and picture."""
+"""`headrace evaluate policy` and `evaluate estimators` from the command line to report and plot."""
 
 import base64
 import json
@@ -20,7 +20,7 @@ ESTIMATORS = ["dm", "ips", "snips", "dr", "switch_dr", "clipped_ips", "clipped_d
 
 
 def run(monkeypatch: pytest.MonkeyPatch, command: str, exit_code: int = 0) -> str:
-    """What the command printed; its error, if it has one, is raised."""
+    """Output of a command; its error is raised."""
     arguments = command.split()
     monkeypatch.setattr(sys, "argv", ["headrace", *arguments])
     result = CliRunner().invoke(build_cli(), arguments)
@@ -32,7 +32,7 @@ def run(monkeypatch: pytest.MonkeyPatch, command: str, exit_code: int = 0) -> st
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A uniform log of 4 items, of which item 0 is clicked most, and the log of a policy that knows."""
+    """A uniform log of 4 items, with most clicks on item 0, and the log of a policy that prefers item 0."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(2)
     for name, probabilities in (("chance", (0.25, 0.25, 0.25, 0.25)), ("knows", (0.7, 0.1, 0.1, 0.1))):

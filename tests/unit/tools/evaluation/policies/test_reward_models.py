@@ -1,4 +1,4 @@
-"""Reward models: right coefficients, right influences, no round predicted by a model that saw it."""
+"""Reward models: coefficients, influences, and predictions for held-out rounds only."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Intervals: shoppers are resampled, not rounds; errors as the textbook has them; what bias does."""
+"""Intervals: resampling of users, textbook standard errors, and bias."""
 
 import numpy as np
 import pytest
@@ -56,5 +56,5 @@ def test_intervals_cover_rare_clicks(click_rate: float) -> None:
             [clicks.mean()], (clicks - clicks.mean())[:, None]
         )
         covered += interval.low <= click_rate <= interval.high
-    # four standard errors of a share of .95 in 200
+    # four standard errors of a share of .95 with n = 200
     assert abs(covered / repetitions - 0.95) < 4 * np.sqrt(0.95 * 0.05 / repetitions)

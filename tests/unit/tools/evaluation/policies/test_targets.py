@@ -1,4 +1,4 @@
-"""Target policies: probabilities that are some, and the orders they stand for."""
+"""Target policies: valid probabilities, and the orders that they represent."""
 
 from dataclasses import replace
 
@@ -12,7 +12,7 @@ from stream_app.tools.evaluation.policies.rounds import NO_CANDIDATE, ListDesign
 
 
 def rounds_of_lists(items: list[list[int]], features: list[list[float]]) -> Rounds:
-    """Every place of some lists as a round; one feature a candidate."""
+    """Every position of some lists as a round; one feature per candidate."""
     width = max(len(each) for each in items)
     candidates = np.full((len(items), width), NO_CANDIDATE, np.int32)
     features_by_list = np.zeros((len(items), width, 1), np.float32)
@@ -42,7 +42,7 @@ def rounds() -> Rounds:
 
 
 def model(rounds: Rounds) -> RewardModel:
-    """More of the feature is better."""
+    """A larger feature is better."""
     features = np.zeros((20, rounds.design.width))
     features[:, 0] = 1.0
     features[:, -1] = np.linspace(-1, 1, 20)
@@ -70,7 +70,7 @@ def test_softmax_prefers_higher_scores_without_repetition(rounds: Rounds) -> Non
     found = targets.softmax(rounds, model(rounds), temperature=0.5, seed=3).probabilities
     assert found.sum(axis=1) == pytest.approx(np.ones(5))
     assert found[0, 1] > found[0, 2] > found[0, 0]
-    # over the places of a list each item comes once, up to the draws, which are each place's own
+    # over the positions of a list each item occurs once, up to sampling error (draws differ by position)
     assert found[:3].sum(axis=0) == pytest.approx(np.ones(3), abs=0.15)
     assert found[3:, 2].tolist() == [0.0, 0.0]
     assert (found == targets.softmax(rounds, model(rounds), temperature=0.5, seed=3).probabilities).all()
@@ -86,10 +86,10 @@ def test_softmax_is_uniform_when_hot_and_greedy_when_cold(rounds: Rounds) -> Non
 def test_frequencies_of_another_log_are_by_position(rounds: Rounds) -> None:
     other_log = rounds_of_lists([[0, 1], [0, 2], [1, 0], [4, 0]], [[0.0, 0.0]] * 4)
     found = targets.frequencies(rounds, other_log)
-    assert found.probabilities[0].tolist() == [0.5, 0.25, 0.0]  # first place: a twice, b once, e once
+    assert found.probabilities[0].tolist() == [0.5, 0.25, 0.0]  # first position: a twice, b once, e once
     assert found.probabilities[1].tolist() == [0.5, 0.25, 0.25]
-    assert found.probabilities[3].tolist() == [0.0, 0.25, 0.0]  # d is never shown there, b is
-    # the third place, which the other log does not have, is answered by its places together
+    assert found.probabilities[3].tolist() == [0.0, 0.25, 0.0]  # d is never displayed there, b is
+    # the other log has no third position: it gets the frequencies of all positions
     assert found.probabilities[2].tolist() == [0.5, 0.25, 0.125]
     assert found.out_of_support == pytest.approx(1 - found.probabilities.sum() / 5)
 

@@ -1,4 +1,4 @@
-"""Verdicts: what forbids a conclusion comes before any conclusion."""
+"""Verdicts: reasons against a conclusion come before conclusions."""
 
 from typing import Any
 
