@@ -51,7 +51,7 @@ class EpsilonGreedy(LinearPolicy):
     config_class: ClassVar[type[PolicyConfig]] = EpsilonGreedyConfig
     config: EpsilonGreedyConfig
 
-    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
+    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
         """Choose `k` candidates, position by position."""
         epsilon = float(self.config.epsilon)
         features = self._validated(features)

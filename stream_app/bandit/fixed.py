@@ -24,7 +24,7 @@ class Fixed(Policy):
     name: ClassVar[str] = "fixed"
     learns: ClassVar[bool] = False
 
-    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
+    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
         """Choose the first `k`."""
         k = min(k, len(self._validated(features)))
         return Slate(np.arange(k, dtype=np.int32), np.ones(k), 0)

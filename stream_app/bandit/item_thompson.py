@@ -214,7 +214,7 @@ class ItemThompson(Policy):
         ts: float,
         *,
         item: int = NO_KEY,
-        user: str = "",  # noqa: ARG002
+        user: str = "",
         first: bool = True,
     ) -> None:
         """Add a reward to an item; a negative one adds trials."""

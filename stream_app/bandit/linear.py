@@ -82,7 +82,7 @@ class LinearPolicy(Policy):
         features: Features,
         positions: Positions,
         ts: float,
-        items: Keys | None = None,  # noqa: ARG002
+        items: Keys | None = None,
     ) -> None:
         """Add the outer products of the features to the posterior."""
         self._posterior.observe_impressions(
@@ -96,8 +96,8 @@ class LinearPolicy(Policy):
         value: float,
         ts: float,
         *,
-        item: int = NO_KEY,  # noqa: ARG002
-        user: str = "",  # noqa: ARG002
+        item: int = NO_KEY,
+        user: str = "",
         first: bool = True,
     ) -> None:
         """Add value times features to the posterior."""

@@ -54,7 +54,7 @@ class LinUCB(LinearPolicy):
     config_class: ClassVar[type[PolicyConfig]] = LinUCBConfig
     config: LinUCBConfig
 
-    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
+    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
         """Choose the `k` largest bounds."""
         features = self._validated(features)
         posterior = self._refreshed_posterior()

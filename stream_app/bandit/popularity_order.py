@@ -41,7 +41,7 @@ class PopularityOrder(Policy):
         if not 0 <= self.config.column < features:
             raise ValueError(f"column must be one of the {features} features, not {self.config.column!r}")
 
-    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
+    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
         """Choose the `k` largest values; NaN comes last, ties keep the order of the candidates."""
         values = self._validated(features)[:, self.config.column]
         order = np.argsort(np.where(np.isnan(values), np.inf, -values), kind="stable")[:k].astype(np.int32)

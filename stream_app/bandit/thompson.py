@@ -66,7 +66,7 @@ class Thompson(LinearPolicy):
         self._weights = np.zeros((features + 1, self.config.draws), np.float32)
         self._sampled_at = -1
 
-    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:  # noqa: ARG002
+    def decide(self, features: Features, k: int, seed: int, items: Keys | None = None) -> Slate:
         """Choose the best `k` by one of the weight vectors."""
         features = self._validated(features)
         posterior = self._refreshed_posterior()

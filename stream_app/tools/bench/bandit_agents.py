@@ -35,7 +35,7 @@ class RiverBandit:
         self._policy = policy
         self._arms = range(arms)
 
-    def pull(self, features: Features, context: dict[int, float] | None) -> int:  # noqa: ARG002
+    def pull(self, features: Features, context: dict[int, float] | None) -> int:
         """Choose an arm."""
         return int(self._policy.pull(self._arms))
 
@@ -52,7 +52,7 @@ class RiverContextualBandit:
         self._arms = range(arms)
         self._context: dict[int, float] = {}
 
-    def pull(self, features: Features, context: dict[int, float] | None) -> int:  # noqa: ARG002
+    def pull(self, features: Features, context: dict[int, float] | None) -> int:
         """Choose an arm."""
         self._context = context or {0: 1.0}
         return int(self._policy.pull(self._arms, self._context))
@@ -80,7 +80,7 @@ class HeadraceBandit:
         self._features: Features = np.ones((arms, 1), np.float32)
         self._step = 0
 
-    def pull(self, features: Features, context: dict[int, float] | None) -> int:  # noqa: ARG002
+    def pull(self, features: Features, context: dict[int, float] | None) -> int:
         """Choose an arm."""
         if self._constant_features is None:
             self._features = features
