@@ -19,7 +19,8 @@ from stream_app.ranking.row_request import make_rank_request
 from stream_app.tools.evaluation.log_fold import LogFold
 from stream_app.tools.feeds.rows import Row
 from stream_app.tools.progress import OpenProgress, no_progress
-from topics.events import Click, Purchase, UserEvent
+from topics.event_types import BY_STRUCT
+from topics.events import UserEvent
 
 Results = TypeVar("Results")
 
@@ -113,11 +114,10 @@ class LogEvaluation(ABC, Generic[Results]):
 
 def chosen_items(event: UserEvent) -> frozenset[str]:
     """The items of a click or purchase; empty for every other event."""
-    if isinstance(event, Click):
-        return frozenset((event.item_id,))
-    if isinstance(event, Purchase):
-        return frozenset(line.item_id for line in event.items)
-    return frozenset()
+    event_type = BY_STRUCT[type(event)]
+    if event_type.read is None or not event_type.is_choice:
+        return frozenset()
+    return frozenset(line.item_id for line in event_type.read(event).lines)
 
 
 def choice_request(event: UserEvent, row: UserRow, models: ModelSet, buy_again: float = 0.0) -> RankRequest:
