@@ -18,8 +18,8 @@ class LogProgress:
     def on_delivered(self, topic: str, partition: int, offset: int) -> None:
         """Record the offset of this worker's newest acknowledged record.
 
-        An acknowledgement after the partition moved to another worker is ignored: it says nothing about the records
-        of the new owner.
+        An acknowledgement after the partition moved to another worker is ignored: it does not cover the records of
+        the new owner.
         """
         position = self.positions.get((topic, partition))
         if position is not None:

@@ -1,4 +1,4 @@
-"""Errors for people: one sentence with the error, its place and the remedy."""
+"""Errors for people: one sentence with the error, its location and the remedy."""
 
 
 class UserError(Exception):

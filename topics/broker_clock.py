@@ -44,7 +44,7 @@ def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
     name = f"headrace-clock-{uuid.uuid4().hex}"
     with broker_client(broker) as client:
         partitions = len(client.describe_cluster()["brokers"])
-    dated = TopicSpec(
+    probe = TopicSpec(
         name=name,
         purpose="Measures clock skew.",
         key="none",
@@ -53,7 +53,7 @@ def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
         config={"message.timestamp.type": "LogAppendTime"},
     )
     try:
-        admin.create([dated], broker, partitions=partitions, replication=1)
+        admin.create([probe], broker, partitions=partitions, replication=1)
         with quiet_kafka_logger():
             return max((_skew(broker, name, partition, clock) for partition in range(partitions)), key=abs)
     except KafkaError as error:
@@ -77,7 +77,7 @@ def _skew(broker: str, topic: str, partition: int, clock: Callable[[], float]) -
         # The first record opens the connection; the second has a short round trip.
         producer.send(topic, b"", partition=partition).get(timeout=10)
         sent_at = clock()
-        dated = producer.send(topic, b"", partition=partition).get(timeout=10).timestamp / 1000.0
-        return float(dated - (sent_at + clock()) / 2)
+        broker_time = producer.send(topic, b"", partition=partition).get(timeout=10).timestamp / 1000.0
+        return float(broker_time - (sent_at + clock()) / 2)
     finally:
         producer.close(timeout=5)

@@ -1,14 +1,14 @@
 """The event table: one row per type of user event.
 
-The row says which topic carries the type, what its events contain for the models, and which effect they have. The
-catalog of topics, the decoder, the fold of the user row, attribution and the worker's agent read the row; none of
-them tests for a type.
+A row has the topic of the type, a function that reads the content of an event, and the effect of an event. The
+catalog of topics, the fold of the user row, attribution and the worker's event processor read the row instead of
+testing for a type.
 
 To add an event type, change four files:
 
 1. `topics/events.py`: the struct, as a member of the union `topics.events.Event`.
 2. `topics/records.py`: a `Source` (append it: the number is the index of a watermark in stored rows), and a `Kind`
-   if no existing one fits (`REWARD_KINDS` says which reward a kind is).
+   if no existing one fits (`REWARD_KINDS` maps kinds to rewards).
 3. `topics/event_types.py`: the row, with a function that reads the content of an event.
 4. `state/row.py`: the counter in `EventCounts`.
 

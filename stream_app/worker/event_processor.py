@@ -135,4 +135,4 @@ class EventProcessor:
             self._queue.mark_search_pending(user_id, ts)
         elif effect is Effect.REACTION:
             self._queue.mark_pending(user_id, ts)
-        # An exposure says nothing about the user's interests: the displayed list stays.
+        # An exposure is no evidence of the user's interests: the displayed list stays.

@@ -133,7 +133,7 @@ def serve_metrics(metrics: Metrics, settings: Settings) -> int:
     Raises
     ------
     UserError
-        If the port is taken.
+        If the port is in use.
     """
     try:
         with warnings.catch_warnings():
