@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.publishing.publisher import Document, PublisherUnavailableError
 from stream_app.settings import Settings
 from stream_app.worker.bootstrap import Ports, build_components
+from stream_app.worker.warm_up import warm_up
 from topics.catalog import DEAD_LETTERS, TopicSpec, topic_of
 from topics.events import Click, Erasure, Event, Search, UserEvent
 from topics.records import DeadLetter, RecommendationList
@@ -268,7 +270,8 @@ class InMemoryWorker:
 
     @asynccontextmanager
     async def running_flush_loop(self) -> AsyncIterator[None]:
-        """Run the flush loop; fail after 20 seconds."""
+        """Run the flush loop; fail after 20 seconds, which do not include compiling its kernels."""
+        _compile_kernels(tuple(self.settings.models), self.settings.fusion)
         async with asyncio.timeout(20):
             self.flush_loop.start()
             try:
@@ -276,6 +279,11 @@ class InMemoryWorker:
             finally:
                 self.publisher.unblocked.set()
                 await self.flush_loop.stop(patience=0.5)
+
+
+@cache
+def _compile_kernels(models: tuple[str, ...], fusion: str) -> None:
+    warm_up(Settings.model_validate({"models": models, "fusion": fusion}))
 
 
 def click_shared_items(worker: InMemoryWorker) -> None:
