@@ -1,6 +1,6 @@
-"""The models: one algorithm a file, all behind the protocol of `base`, all pure.
+"""The recommendation models: one algorithm per file, all subclasses of `base.Model`, all pure.
 
-May be imported here: the standard library, numpy, numba, river, `topics` and `stream_app.errors`. Never
-Faust, Kafka, Redis or a clock: time comes in with the interaction. `model_set` joins the models of a replica
-over one item index and one session tracker.
+Allowed imports: the standard library, numpy, numba, river, `topics` and `stream_app.errors`; not Faust, Kafka,
+Redis or a clock, since times are arguments. `model_set` combines the models of a replica over one item index and
+one session tracker; `kernels` has the compiled inner loops.
 """

@@ -1,7 +1,7 @@
-"""The protocol of every model, in River's manners, and the plain data that goes in and comes out.
+"""The base class of the models, in the style of River, and the data they exchange.
 
-Items are small integers here, given out by the one `stream_app.models.item_index.ItemIndex` that all models of a
-set share, so that an id is hashed once an interaction and not once a model.
+Items are small integers of the one `stream_app.models.item_index.ItemIndex` that all models of a set share, so that
+an id is hashed once per interaction and not once per model. A user is a shopper of a shop.
 """
 
 from collections.abc import Mapping
@@ -20,44 +20,43 @@ Times = array_types.Times
 Scores = array_types.Scores
 
 NO_ITEM = -1
-"""Stands for an item the index does not know, or for no evidence."""
+"""An unknown item, or no evidence."""
 
 NO_SESSION = -1
-"""Stands for no session."""
+"""No session."""
 
 EMPTY_ITEMS: Items = np.zeros(0, np.int32)
 EMPTY_TIMES: Times = np.zeros(0, np.float64)
 
 
 class Observation(NamedTuple):
-    """One item of an interaction, as the models learn it.
+    """One item of an interaction.
 
     Attributes
     ----------
     user
-        The shopper's id.
+        Id of the user.
     item
         Index of the item.
     ts
         Event time, seconds since the epoch.
     kind
-        What the shopper did.
+        Kind of the interaction.
     weight
-        How much it says: 1 for a view, more for a cart or a purchase, below 0 for a dislike.
+        1 for a view, more for a cart or a purchase, below 0 for a dislike.
     segments
-        Audiences the interaction counts for besides ``all``, as ``name:value``.
+        Segments of the interaction besides ``all``, as ``name:value``.
     session
-        Serial number of the shopper's session; grows by one with each session opened anywhere.
+        Serial number of the session; each new session of any user gets the next number.
     repeat
-        Whether `previous_items` holds the item already.
+        Whether `previous_items` holds the item.
     previous_items : ndarray of int32, shape (n,)
-        The shopper's earlier items of the same stream (views apart from purchases) within the session gap of
-        `ts`, oldest first, without this one. A view on a buffer: read it during the call, copy to keep.
+        The user's earlier items of the same stream (views apart from purchases) within the session gap of
+        `ts`, oldest first, without this one. A view of a buffer: copy it to keep it.
     previous_times : ndarray of float64, shape (n,)
         Their event times.
     query
-        The search words that led to it: its own, or the shopper's last in the session; empty where there are
-        none.
+        Query that led to the item: that of the interaction, or the last of the session; empty if there is none.
     """
 
     user: str
@@ -74,27 +73,26 @@ class Observation(NamedTuple):
 
 
 class Context(NamedTuple):
-    """What a list is asked for.
+    """The user, items and time for which items are ranked.
 
     Attributes
     ----------
     user
-        The shopper, or the empty string where the list is for nobody in particular (an item's list).
+        Id of the user; empty for a list without a user, such as that of an item's page.
     items : ndarray of int32, shape (n,)
-        The shopper's recent items, oldest first; may hold repeats and `NO_ITEM`.
+        Recent items of the user, oldest first; may hold repeats and `NO_ITEM`.
     times : ndarray of float64, shape (n,)
         Their event times.
     session_start
-        Place in `items` where the current session begins.
+        Position in `items` at which the current session begins.
     segments
-        The shopper's audiences besides ``all``.
+        Segments of the user besides ``all``.
     now
-        Event time of the shopper's last event, seconds since the epoch.
+        Event time of the user's last event, seconds since the epoch.
     session
-        Serial number of the shopper's open session, `NO_SESSION` where there is none or it is unknown: a session
-        is not its own neighbor.
+        Serial number of the open session, which is not its own neighbor; `NO_SESSION` if there is none.
     query
-        The shopper's last search of the session, or the search a list is asked for; empty where there is none.
+        Last query of the session, or the query to rank for; empty if there is none.
     """
 
     user: str
@@ -113,17 +111,17 @@ class Context(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """What a model proposes, best first; ties in the order of `ItemIndex.hashes`.
+    """Items that a model proposes, best first; the smaller hash (`ItemIndex.hashes`) first in a tie.
 
     Attributes
     ----------
     items : ndarray of int32, shape (n,)
         Distinct items.
     scores : ndarray of float32, shape (n,)
-        Falling.
+        In descending order, above 0.
     evidence : ndarray of int32, shape (n,)
-        What `Model.explain` turns into a reason, most often the item of the context that spoke most for each;
-        `NO_ITEM` where nothing of the context did.
+        Input of `Model.explain`: usually the context item that contributes most to the score; `NO_ITEM` if the score
+        does not depend on the context.
     """
 
     items: Items
@@ -135,45 +133,45 @@ EMPTY_CANDIDATES = Candidates(EMPTY_ITEMS, np.zeros(0, np.float32), EMPTY_ITEMS)
 
 
 class Model:
-    """One algorithm that learns an interaction at a time.
+    """One algorithm that learns one interaction at a time.
 
-    Constructor arguments are the hyper-parameters, each with a default that works and each kept as an attribute
-    of its name. Scoring never changes the model. Everything held in memory has a bound.
+    Keyword arguments of the constructor are the hyper-parameters; each has a default and is an attribute of the same
+    name. Scoring does not change the model. Memory is bounded.
 
-    A model writes `learn_one`, `candidates`, `score`, `explain`, and for its state `_reset`, `_get_state` and
-    `_set_state`; what goes round these is here.
+    A subclass implements `learn_one`, `candidates`, `score`, `explain`, and for its state `_reset`, `_get_state` and
+    `_set_state`.
     """
 
     name: ClassVar[str]
-    """In settings, metrics and reports."""
+    """Name in settings, metrics and reports."""
 
     additive: ClassVar[bool]
-    """Whether the statistics add up: the same interactions in any order give the same model."""
+    """Whether the same interactions in any order give the same model."""
 
     proposes_new_items: ClassVar[bool] = True
-    """Whether it proposes more than the context's own items."""
+    """Whether it proposes items that are not in the context."""
 
     def learn_one(self, observation: Observation) -> None:
         """Learn one observation."""
         raise NotImplementedError
 
     def learn_catalog(self, item: int, entry: CatalogItem) -> None:
-        """Take the catalog's word on an item; most models have no use for it."""
+        """Learn the catalog entry of an item; ignored by default."""
 
     def learn_query(self, user: str, query: str, ts: float) -> None:
-        """Take note that a shopper searched; most models have no use for it."""
+        """Learn that a user searched; ignored by default."""
 
     def candidates(self, context: Context, k: int) -> Candidates:
         """Propose at most `k` items for a context, best first."""
         raise NotImplementedError
 
     def score(self, context: Context, items: Items) -> Scores:
-        """Score items for a context; an unknown item (or `NO_ITEM`) has the lowest score, 0.
+        """Score items for a context; an unknown item (or `NO_ITEM`) scores 0, the lowest score.
 
         Parameters
         ----------
         context
-            What the list is for.
+            User, items and time of the list.
         items : ndarray of int32, shape (n,)
             The items to score.
 
@@ -184,14 +182,16 @@ class Model:
         raise NotImplementedError
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:
-        """Say why `item` was proposed, from the `evidence` that came with it."""
+        """Reason why `item` was proposed; `evidence` is that of `Candidates`."""
         raise NotImplementedError
 
     def forget_user(self, user: str) -> None:
-        """Drop what is held of one shopper."""
+        """Drop the data of a user."""
 
     def forget_items(self, items: Items) -> None:
-        """Drop what is held of several items at once: a full index gives up many, and a model scans but once.
+        """Drop the data of items, whose indices may be given to other items.
+
+        A full index evicts many items at once, so that each model scans its tables once.
 
         Parameters
         ----------
@@ -213,7 +213,7 @@ class Model:
         return {each.name: each.default for each in arguments if each.kind is each.KEYWORD_ONLY}
 
     def parameters(self) -> dict[str, Any]:
-        """The hyper-parameters this model was made with."""
+        """Names and values of the hyper-parameters."""
         return {name: getattr(self, name) for name in self.hyper_parameters()}
 
     def state(self) -> State:
@@ -221,29 +221,29 @@ class Model:
         return versioned_state(self.name, self.parameters(), **self._get_state())
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the model that `state` was taken from.
+        """Load the result of `state`.
 
         Raises
         ------
         ValueError
-            If the state is of another format or of other hyper-parameters.
+            If the state has another format or other hyper-parameters.
         """
         verify_state(state, self.name, self.parameters())
         self._reset()
         self._set_state(state)
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent: here the arrays of the model, for most all there is."""
+        """Bytes held, to within a few percent: the array attributes, unless a model adds others."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
     def _reset(self) -> None:
-        """Become a model that has learned nothing."""
+        """Drop everything learned."""
         raise NotImplementedError
 
     def _get_state(self) -> State:
-        """What was learned, copied."""
+        """A copy of everything learned."""
         raise NotImplementedError
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
-        """Take what `_get_state` gave into a cleared model."""
+        """Load the result of `_get_state` into an empty model."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""Matrix factorisation: River's BiasedMF does the learning, bounded and scored in one sweep."""
+"""Matrix factorization by River's BiasedMF, with bounded memory."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -14,14 +14,14 @@ from stream_app.models.model_state import State
 
 
 class RowSGD(optim.SGD):  # type: ignore[misc]
-    """River's SGD without what a constant learning rate does not need: half of the cost of a step."""
+    """River's SGD for a constant learning rate, at half the cost per step."""
 
     def __init__(self, lr: float) -> None:
         super().__init__(lr)
         self._rate = lr
 
     def step(self, w: Any, g: Any) -> Any:
-        """Move the named rows against their gradients, in place."""
+        """Move the given rows against their gradients, in place."""
         for key, gradient in g.items():
             w[key] -= self._rate * gradient
         return w
@@ -30,34 +30,33 @@ class RowSGD(optim.SGD):  # type: ignore[misc]
 class BiasedMF(FactorModel):
     """River's `reco.BiasedMF` on implicit feedback.
 
-    What is in a shopper's reach is a yes or a no: an interaction is learned with a target that rises with
-    its kind (a dislike is 0), and each is followed by seeded samples of popular items with target 0.
+    The target of an interaction rises with its weight (0 for a dislike); after each, samples of popular items are
+    learned with target 0.
 
-    River's model grows a vector for every id it is asked about. Here its tables are the arrays of
-    `FactorModel`: an unknown id has no row and is never asked about, and scoring reads the same memory that
-    River writes.
+    River's model allocates a vector for every id that it scores. Here its tables are the arrays of `FactorModel`: an
+    unknown id has no row and is not passed to River, and scoring reads the memory that River writes.
 
     Parameters
     ----------
     index
         The items.
     max_users
-        Shoppers with a vector; about 1% are forgotten, the longest inactive first, when one more comes.
+        Users with a vector; a full index evicts about 1%, the longest inactive first.
     n_factors
         Length of the vectors.
     learning_rate, l2
-        Step size, and how strongly vectors are pulled to 0.
+        Step size, and strength of the pull of vectors to 0.
     clip
-        Largest gradient of the loss, which keeps a large step size from diverging.
+        Largest gradient of the loss, so that a large step size does not diverge.
     negatives
-        Sampled items with target 0 for each interaction; .5 is one for every second.
+        Samples with target 0 per interaction; 0.5 is one per two interactions.
     seed
         Of the initial vectors and of the samples.
 
     References
     ----------
     Koren, Bell, Volinsky: Matrix factorization techniques for recommender systems, Computer 42 (8), 2009.
-    Kabbur, Ning, Karypis: FISM, KDD 2013 (a shopper as the sum of their items).
+    Kabbur, Ning, Karypis: FISM, KDD 2013 (a user as the sum of their items).
 
     Examples
     --------
@@ -113,7 +112,7 @@ class BiasedMF(FactorModel):
         self._share_arrays()
 
     def learn_one(self, observation: Observation) -> None:
-        """Let River learn an observation that is no repeat, and samples with target 0 to go with it."""
+        """Learn an observation, and samples with target 0; repeats are skipped."""
         if observation.repeat:
             return
         item, weight = observation.item, observation.weight
@@ -149,7 +148,7 @@ class BiasedMF(FactorModel):
         self._share_arrays()
 
     def _share_arrays(self) -> None:
-        """Let River's model learn on the arrays that are scored from."""
+        """Give River's model the arrays of this model."""
         self.river.u_latents, self.river.u_biases = self._factors.user_latents, self._user_biases
         self.river.i_latents, self.river.i_biases = self._factors.item_latents, self._factors.item_biases
 

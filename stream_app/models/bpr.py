@@ -1,4 +1,4 @@
-"""Matrix factorisation that learns to rank: what was chosen above what was not."""
+"""Matrix factorization with a pairwise ranking loss."""
 
 from typing import ClassVar
 
@@ -10,40 +10,39 @@ from stream_app.models.kernels.jit import plain
 
 
 class BPR(FactorModel):
-    """Bayesian personalised ranking, learned online from implicit feedback.
+    """Bayesian personalized ranking, learned online from implicit feedback.
 
-    Each interaction is taken as pairs: the item should score above another, drawn from the pool of items
-    touched lately and again. One step of gradient ascent on the log-likelihood of each pair, and it is
-    forgotten; a stronger interaction (by the root of its weight) makes a larger step, and a disliked item is
-    the loser of its pairs.
+    Each interaction makes pairs: its item should rank above an item drawn from the pool of recently and repeatedly
+    used items; a disliked item should rank below. Each pair is one step of gradient ascent on its log-likelihood,
+    weighted by the root of the interaction's weight.
 
-    The shopper is at learning what they are at scoring (see `FactorModel`): their own vector plus those of
-    their last items, fading; so items seen after one another are drawn together, and a shopper's second click
-    is served already.
+    Learning represents the user as scoring does (see `FactorModel`): by their vector plus the decayed vectors of
+    their last items. So the vectors of consecutive items become similar, and a user has useful lists after one
+    click.
 
     Parameters
     ----------
     index
         The items.
     max_users
-        Shoppers with a vector; about 1% are forgotten, the longest inactive first, when one more comes.
+        Users with a vector; a full index evicts about 1%, the longest inactive first.
     n_factors
         Length of the vectors.
     learning_rate, l2
-        Step size, and how strongly vectors and biases are pulled to 0.
+        Step size, and strength of the pull of vectors and biases to 0.
     clip
-        Largest component of a vector, which keeps a large step size from diverging.
+        Largest absolute component of a vector, so that a large step size does not diverge.
     negatives
         Pairs for each interaction.
     depth
-        Last items of the shopper that a step goes to.
+        Last items of the user that take part in a step.
     seed
         Of the initial vectors and of the samples.
 
     References
     ----------
     Rendle, Freudenthaler, Gantner, Schmidt-Thieme: BPR, UAI 2009.
-    Kabbur, Ning, Karypis: FISM, KDD 2013 (a shopper as the sum of their items).
+    Kabbur, Ning, Karypis: FISM, KDD 2013 (a user as the sum of their items).
 
     Examples
     --------
@@ -86,7 +85,7 @@ class BPR(FactorModel):
         self._reset()
 
     def learn_one(self, observation: Observation) -> None:
-        """Set an item that is no repeat against samples of the pool."""
+        """Learn pairs of the item and samples of the pool; repeats are skipped."""
         if observation.repeat:
             return
         item, weight, previous = observation.item, observation.weight, observation.previous_items

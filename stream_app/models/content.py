@@ -1,4 +1,4 @@
-"""Items that are described alike, known from the catalog alone."""
+"""Items with similar catalog entries."""
 
 import math
 from collections import Counter
@@ -31,14 +31,14 @@ from topics.events import CatalogItem
 from topics.records import Reason
 
 MAX_TEXT_WORDS: Final = 512
-"""Words read of an item's texts."""
+"""Words used of the texts of an item."""
 
 BANDS_PER_DOUBLING: Final = 2
-"""Price bands each time the price doubles."""
+"""Price bands per doubling of the price."""
 
 
 def price_band(price: float) -> int:
-    """Number of the price band, each reaching to 1.41 times the one before; 0 starts at 1.
+    """Number of the price band: band 0 starts at 1, each next one at 1.41 times the price; -1 below 1.
 
     Examples
     --------
@@ -49,42 +49,42 @@ def price_band(price: float) -> int:
 
 
 class Content(Model):
-    """TF-IDF of titles, descriptions and attributes, with an inverted index: for items that nobody knows yet.
+    """TF-IDF of titles, descriptions and attributes, with an inverted index; covers items without interactions.
 
-    The words of an item's title, brand, tags and description, and its categories, brand and price band as they
-    are, make the terms of one sparse vector: how often a term occurs times its inverse document frequency
-    ``1 + log((1 + items) / (1 + df))``, as in scikit-learn and in River's `TFIDF`. The vectors of the context's
-    newest distinct items, each of length 1 and fading, and that of the shopper's search words are summed; items
-    score by their cosine with the sum. Candidates are the newest items of the sum's strongest terms. Items of
-    the context are not proposed.
+    The words of an item's title, brand, tags and description, and its categories, brand and price band as whole
+    terms, form one sparse vector: the count of a term times its inverse document frequency ``1 + log((1 + items) /
+    (1 + df))``, as in scikit-learn and in River's `TFIDF`. The query is the sum of the unit vectors of the
+    context's newest distinct items, each decayed, and of the search words. Items score their cosine with the query.
+    Candidates are the newest items of the query's terms with the largest weights. Items of the context are not
+    proposed.
 
-    Only counts are stored, and document frequencies are those of the moment of asking, so an item described
-    early is weighed by what came later. Nothing is learned from interactions.
+    Only counts are stored; document frequencies are those at the time of the query. Nothing is learned from
+    interactions.
 
-    Terms are hashed to a fixed number of slots (the hashing trick) rather than given out by a bounded vocabulary:
-    memory is fixed, nothing is ever evicted from under the items that use it, and replicas agree whatever
-    order they read the catalog in. With 100,000 terms on 2**18 slots about a third share theirs; two items would
-    have to share several such pairs to look alike.
+    Terms are hashed to a fixed number of slots (the hashing trick) and not assigned by a bounded vocabulary: memory
+    is fixed, no term is evicted while items use it, and replicas agree in any order of the catalog. With 100,000
+    terms in 2**18 slots about a third share a slot; two items would have to share several such pairs to seem
+    similar.
 
     Parameters
     ----------
     index
         The items.
     slots
-        Slots that terms are hashed to, a power of 2.
+        Number of slots, a power of 2.
     terms
-        Terms remembered of an item: those with the largest TF-IDF when it is described, the earlier in
-        the text of equals. Document frequencies count remembered terms only.
+        Terms stored per item: those with the largest TF-IDF at the time of the entry, in a tie the earlier in the
+        text. Document frequencies count stored terms only.
     postings
-        Items remembered of a term, the last to be described.
+        Newest items stored per term.
     query_terms_used
-        Terms of the context's sum whose items are candidates.
+        Terms of the query whose items are candidates.
     attribute_weight
-        What a category, brand or price band counts beside a word of the text.
+        Count of a category, brand or price band, relative to a word of the text.
     depth
         Distinct context items used.
     context_decay
-        What an item of the context counts relative to the next newer one.
+        Factor from a context item to the next older one.
 
     References
     ----------
@@ -105,7 +105,7 @@ class Content(Model):
     >>> model.explain(context, found.items[0], found.evidence[0])
     Reason(source='similar_content', item_id='a', segment=None, query=None)
 
-    A search finds what nobody has clicked on:
+    A search finds items without clicks:
 
     >>> search = Context("ann", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0, query="a SOCK, or two")
     >>> [index.id_of(item) for item in model.candidates(search, 10).items]
@@ -160,7 +160,7 @@ class Content(Model):
         )
         self._n_documents = 0
         self._frequencies: NDArray[np.int32] = np.zeros(self.slots, np.int32)
-        # zeroed by the operating system page by page, so slots that no term has cost nothing
+        # zeroed by the operating system page by page, so unused slots cost nothing
         self._posting_rings: Items = np.zeros((self.slots, self.postings), np.int32)
         self._posting_counts: NDArray[np.int32] = np.zeros(self.slots, np.int32)
 
@@ -189,11 +189,11 @@ class Content(Model):
         return dict(zip(slots.tolist(), (values / np.linalg.norm(values)).tolist(), strict=True))
 
     def learn_one(self, observation: Observation) -> None:
-        """Nothing: what is known of an item is in the catalog."""
+        """Do nothing: the model learns from the catalog only."""
 
     def learn_catalog(self, item: int, entry: CatalogItem) -> None:
-        """Read an item's description; it takes the place of an earlier one."""
-        # attributes first: of terms of equal strength the earlier stay
+        """Learn the catalog entry of an item, which replaces an earlier one."""
+        # attributes first: of terms of equal TF-IDF the earlier ones are kept
         term_counts = Counter(
             {self.slot(attribute_weight): self.attribute_weight for attribute_weight in _attributes(entry)}
         )
@@ -213,14 +213,14 @@ class Content(Model):
         self._documents.sizes[item] = size
         self._n_documents += 1
         self._change_frequencies(slots, 1)
-        # an item that is described anew stays where it is in the rings
+        # an item that is already in a ring keeps its position
         filled = np.arange(self.postings) < self._posting_counts[slots, None]
         new = slots[~((self._posting_rings[slots] == item) & filled).any(axis=1)]
         self._posting_rings[new, self._posting_counts[new] % self.postings] = item
         self._posting_counts[new] += 1
 
     def candidates(self, context: Context, k: int) -> Candidates:
-        """Propose the items whose descriptions are nearest to those of the context's items and to the search."""
+        """Propose the items with the largest cosine with the context's items and the search words."""
         if not self._n_documents:
             return EMPTY_CANDIDATES
         log_documents = self._log_documents()
@@ -251,7 +251,7 @@ class Content(Model):
         return Candidates(items[:found], scores[:found], evidence[:found])
 
     def score(self, context: Context, items: Items) -> Scores:
-        """Cosine of each item's description with those of the context's items and the search."""
+        """Cosine of each item with the context's items and the search words."""
         out = np.zeros(len(items), np.float32)
         log_documents = self._log_documents()
         n, used, length = self._build_query(context, log_documents)
@@ -263,15 +263,15 @@ class Content(Model):
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the context item that it is most like, or the search that it fits better."""
+        """Name the context item that contributes most, or the search."""
         if evidence < 0:
             return Reason("matches_search", query=context.query)
         return Reason("similar_content", item_id=self._index.id_of(evidence))
 
     def forget_items(self, items: Items) -> None:
         """Drop the items' descriptions and postings."""
-        # places in the rings stay: an item without the words has no cosine, and if the integer goes to an item that
-        # has them, the place is right again
+        # entries in the rings stay: an item without the term has a cosine of 0, and if the index goes to an item with
+        # the term, the entry is valid again
         for item in items[items < len(self._documents.sizes)].tolist():
             self._remove_document(item)
 
@@ -280,7 +280,7 @@ class Content(Model):
         return super().memory() + sum(array.nbytes for array in (*self._documents, *self._query))
 
     def _log_documents(self) -> float:
-        """What the log of a slot is taken from to give its idf."""
+        """``1 + log(1 + items)``; minus the log frequency of a slot it is the inverse document frequency."""
         return 1.0 + math.log1p(self._n_documents)
 
     def _remove_document(self, item: int) -> None:
@@ -306,7 +306,7 @@ class Content(Model):
             )
 
     def _get_state(self) -> State:
-        # document frequencies follow from the items
+        # document frequencies are recomputed from the items
         slots, counts, sizes, _ = self._documents
         used = np.flatnonzero(self._posting_counts)
         posted = self._posting_counts[used]
@@ -355,7 +355,7 @@ def _text(entry: CatalogItem) -> str:
 
 
 def _attributes(entry: CatalogItem) -> list[str]:
-    """Terms that no text holds: the tokeniser knows no equals sign."""
+    """Terms that no text contains, since words have no equals sign."""
     attributes = [f"category={name}" for name in entry.categories[:MAX_CATEGORIES]]
     if entry.brand:
         attributes.append(f"brand={entry.brand.casefold()}")

@@ -1,21 +1,20 @@
-"""Forward decay: sums that lose half their weight in a half-life, whatever order the events come in."""
+"""Forward decay: sums that lose half their weight per half-life, in any order of events."""
 
 import math
 
 from stream_app.models.kernels.decay import forward_weight
 
 HEADROOM = 256
-"""Half-lives the newest event may lie past the landmark before the sums are scaled down."""
+"""Half-lives from the landmark to the newest event, above which the landmark moves."""
 
 
 class ForwardDecay:
-    """Weights that grow with event time, so that sums never have to be aged.
+    """Weights that grow with event time, so that sums need no aging.
 
-    An event at time t weighs ``2 ** ((t - landmark) / half_life)``; a sum of such weights, divided by another
-    one, is a ratio of exponentially decayed sums at any later time. Since a weight depends on the event
-    alone, events may come in any order. The landmark lies on a whole number of half-lives and moves by whole
-    numbers, so that scaling the sums is exact (a power of two) and replicas whose landmarks differ hold the
-    same numbers but for the exponent.
+    An event at time t weighs ``2 ** ((t - landmark) / half_life)``; a sum of such weights, divided by another one,
+    is a ratio of exponentially decayed sums at any later time. A weight depends on its event alone, so events may
+    come in any order. The landmark is a whole number of half-lives, so that scaling the sums is exact (a power of
+    two) and the sums of replicas with different landmarks differ in the exponent only.
 
     Parameters
     ----------
@@ -25,7 +24,7 @@ class ForwardDecay:
     Attributes
     ----------
     landmark
-        Where the weight is 1, in half-lives since the epoch.
+        Time of weight 1, in half-lives since the epoch.
 
     References
     ----------
@@ -39,7 +38,7 @@ class ForwardDecay:
     >>> [decay.weight(ts) for ts in (0.0, 60.0, 120.0, -60.0)]
     [1.0, 2.0, 4.0, 0.5]
 
-    When the newest event is far past the landmark, the sums have to be multiplied by a small power of two:
+    If the newest event is far past the landmark, sums must be multiplied by a small power of two:
 
     >>> decay.advance(60.0 * 300) == 2.0 ** -300, decay.landmark
     (True, 300.0)
@@ -52,16 +51,16 @@ class ForwardDecay:
         self.landmark = math.nan
 
     def weight(self, ts: float) -> float:
-        """Weight of an event at `ts` (seconds since the epoch); the landmark must have been set."""
+        """Weight of an event at `ts` (seconds since the epoch); call `advance` first."""
         return forward_weight(ts, self.half_life, self.landmark)
 
     def advance(self, ts: float) -> float:
-        """Move the landmark if an event at `ts` would weigh too much.
+        """Move the landmark if the weight of an event at `ts` is too large.
 
         Returns
         -------
         float
-            What every sum must be multiplied by now: 1, or an exact power of two.
+            Factor for every sum: 1, or an exact power of two.
         """
         ahead = ts / self.half_life - self.landmark
         if ahead <= HEADROOM:
@@ -72,7 +71,7 @@ class ForwardDecay:
         return math.ldexp(1.0, int(previous_landmark - self.landmark))
 
     def at(self, ts: float) -> float:
-        """Factor that turns a sum into the decayed sum at `ts`, to the whole half-life before it.
+        """Factor from a sum to the decayed sum at `ts`, rounded down to a whole half-life.
 
         Examples
         --------

@@ -1,4 +1,4 @@
-"""What matrix factorisations have in common: vectors of shoppers and items, their bounds, and scoring."""
+"""Base of the matrix factorizations: bounded vectors of users and items, and scoring."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -27,14 +27,14 @@ from stream_app.models.model_state import State
 from topics.records import Reason
 
 POOL_SIZE = 1000
-"""Items, the recently and repeatedly touched, that candidates and samples are chosen from."""
+"""Recently and repeatedly used items from which candidates and samples are taken."""
 
 CONTEXT_DECAY = 0.8
-"""What an item of the context counts relative to the next newer one."""
+"""Factor from a context item to the next older one."""
 
 
 def initial_latents(tie: int, seed: int, n_factors: int, scale: float) -> NDArray[np.float32]:
-    """Small uniform noise that depends on the id's hash and the seed alone, not on the order of arrival.
+    """Small uniform noise that depends on the hash of the id and on the seed only.
 
     Returns
     -------
@@ -53,22 +53,21 @@ def initial_latents(tie: int, seed: int, n_factors: int, scale: float) -> NDArra
 
 
 class FactorModel(Model):
-    """A model with a vector and a bias for each shopper and item; a subclass adds how they are learned.
+    """A model with a vector and a bias for each user and item; a subclass implements the learning step.
 
-    Rows are numbered by the item index and by a bounded index of shoppers: an unknown id has no row and is
-    never asked about, and a snapshot is a copy of four arrays.
+    Rows are indexed by the item index and by a bounded index of users, so that a snapshot is a copy of four arrays.
 
-    Scores are ``(1 + x / (1 + |x|)) / 2`` of bias plus dot product x: between 0 and 1 and rising, so that an
-    unknown item's 0 is the lowest. The vector that stands for the shopper is theirs plus those of the
-    context's items, fading with age (as in FISM and SVD++), since most shoppers are known by a few clicks.
-    Candidates come from a pool of the items touched lately and again.
+    The score is ``(1 + x / (1 + |x|)) / 2`` of bias plus dot product x: increasing and between 0 and 1, so that the
+    0 of an unknown item is the lowest. A user is represented by their vector plus the decayed vectors of the
+    context's items (as in FISM and SVD++), since most users have few interactions. Candidates come from a pool of
+    recently and repeatedly used items.
 
     Parameters
     ----------
     index
         The items.
     max_users
-        Shoppers with a vector; about 1% are forgotten, the longest inactive first, when one more comes.
+        Users with a vector; a full index evicts about 1%, the longest inactive first.
     n_factors
         Length of the vectors.
     seed
@@ -108,7 +107,7 @@ class FactorModel(Model):
         return Candidates(items[:n], scores[:n], np.full(n, NO_ITEM, np.int32))
 
     def score(self, context: Context, items: Items) -> Scores:
-        """Affinity of each item with the shopper."""
+        """Affinity of each item with the user."""
         out = np.zeros(len(items), np.float32)
         vector = self._context_vector(context)
         if vector is not None:
@@ -116,15 +115,15 @@ class FactorModel(Model):
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Factors have no evidence that could be named."""
+        """Factors have no evidence to name."""
         return Reason("factors")
 
     def forget_user(self, user: str) -> None:
-        """Drop a shopper's vector and bias."""
+        """Drop a user's vector and bias."""
         self._users.forget(user)
 
     def forget_items(self, items: Items) -> None:
-        """Drop the items' vectors and biases, and take them out of the pool."""
+        """Drop the items' vectors and biases, and remove them from the pool."""
         factors = self._factors
         in_range = items[items < len(factors.has_vector)]
         factors.has_vector[in_range] = False
@@ -179,7 +178,7 @@ class FactorModel(Model):
             )
 
     def _user_row(self, user: str, ts: float) -> int:
-        """Row of a shopper, made now if need be."""
+        """Row of a user, initialized if needed."""
         row = self._users.find(user)
         if row != NO_ITEM:
             return self._users.index(user, ts)
@@ -190,7 +189,7 @@ class FactorModel(Model):
         return row
 
     def _ensure_item_vector(self, item: int) -> None:
-        """Give an item its first vector, if it has none."""
+        """Initialize the vector of an item, if it has none."""
         has_vector = self._factors.has_vector
         if item < len(has_vector) and has_vector[item]:
             return
@@ -204,7 +203,7 @@ class FactorModel(Model):
         self._user_biases[rows] = 0.0
 
     def _context_vector(self, context: Context) -> NDArray[np.float32] | None:
-        """Shopper's vector plus the fading sum of the context's; None if there is neither."""
+        """Vector of the user plus the decayed vectors of the context; None if there is neither."""
         row = self._users.find(context.user) if context.user else NO_ITEM
         vector = np.zeros(self.n_factors, np.float32)
         found = user_vector(row, context.items, CONTEXT_DECAY, plain(self._factors), vector)

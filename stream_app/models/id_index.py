@@ -1,4 +1,4 @@
-"""Ids as small integers: a bounded two-way map that gives up what was touched longest ago."""
+"""Ids as small integers: a bounded two-way map that evicts the least recently used ids."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -13,10 +13,10 @@ from stream_app.models.columns import grow
 from stream_app.models.model_state import State
 
 EVICTED_SHARE = 100
-"""A full index gives up one in this many ids at a time."""
+"""A full index evicts one in this many ids at a time."""
 
 _BYTES_PER_ID = 120
-"""A dict slot, a list slot and a boxed integer."""
+"""Size of a dict slot, a list slot and a boxed integer."""
 
 
 def stable_hash(text: str) -> int:
@@ -31,21 +31,21 @@ def stable_hash(text: str) -> int:
 
 
 class IdIndex:
-    """Gives each id an integer, and the integers of long untouched ids to new ones.
+    """Gives each id an integer; integers of evicted ids are reused.
 
     Parameters
     ----------
     capacity
-        Most ids held. When one more comes, about 1% are given up: those touched longest ago by event time,
-        so that replicas give up the same ids whatever order the partitions were read in.
+        Largest number of ids. A full index evicts about 1%: the least recently used by event time, so that replicas
+        evict the same ids in any order of the partitions.
     on_evict
-        Told the integers (ndarray of int32) before they are given to other ids.
+        Called with the integers (ndarray of int32) before they are given to other ids.
 
     Attributes
     ----------
     hashes : ndarray of uint64, shape (n,)
-        Stable hash of the id behind each integer; decides every tie, so that rankings do not depend on the
-        order in which integers were given out. Replaced by a longer array when the index grows.
+        Stable hash of each id; decides every tie, so that rankings do not depend on the order in which integers were
+        assigned. Replaced by a longer array when the index grows.
     last_seen : ndarray of float64, shape (n,)
         Newest event time of each id, seconds since the epoch; -inf where the integer is free.
 
@@ -76,7 +76,7 @@ class IdIndex:
 
     @property
     def size(self) -> int:
-        """One more than the largest integer given out so far."""
+        """One more than the largest integer assigned so far."""
         return len(self._ids)
 
     def find(self, name: str) -> int:
@@ -84,12 +84,12 @@ class IdIndex:
         return self._numbers.get(name, NO_ITEM)
 
     def find_all(self, names: Iterable[str]) -> list[int]:
-        """Integers of ids, `NO_ITEM` for each that is not known."""
+        """Integers of ids, `NO_ITEM` for unknown ids."""
         get = self._numbers.get
         return [get(name, NO_ITEM) for name in names]
 
     def id_of(self, number: int) -> str:
-        """Id behind an integer.
+        """Id of an integer.
 
         Raises
         ------
@@ -102,12 +102,12 @@ class IdIndex:
         return name
 
     def ids_of(self, numbers: list[int]) -> list[str]:
-        """Ids behind integers.
+        """Ids of integers.
 
         Raises
         ------
         KeyError
-            If one of them is not in use.
+            If one of the integers is not in use.
         """
         ids = self._ids
         names = [ids[number] if 0 <= number < len(ids) else None for number in numbers]
@@ -116,7 +116,7 @@ class IdIndex:
         return cast("list[str]", names)
 
     def index(self, name: str, ts: float) -> int:
-        """Integer of an id, given out now if need be; touches it.
+        """Integer of an id, assigned if needed; updates the time of last use.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class IdIndex:
         return number
 
     def forget(self, name: str) -> None:
-        """Give up one id, if it is known."""
+        """Drop an id, if it is known."""
         number = self._numbers.get(name)
         if number is not None:
             self._evict([number])
@@ -172,7 +172,7 @@ class IdIndex:
             self._free.append(number)
 
     def state(self) -> State:
-        """Ids and when they were touched, as plain data."""
+        """Ids and times of last use, as plain data."""
         return {
             "capacity": self.capacity,
             "ids": list(self._ids),
@@ -181,12 +181,12 @@ class IdIndex:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the index that `state` was taken from.
+        """Load the result of `state`.
 
         Raises
         ------
         ValueError
-            If it was taken with another capacity.
+            If the capacity differs.
         """
         if state["capacity"] != self.capacity:
             raise ValueError(f"the index holds {self.capacity} ids, the state's {state['capacity']}")

@@ -1,4 +1,4 @@
-"""The one index of items that all models of a replica share, with what the catalog says of each item."""
+"""The index of items that all models of a replica share, with the catalog facts of each item."""
 
 import math
 import sys
@@ -14,14 +14,14 @@ from stream_app.models.id_index import IdIndex
 from stream_app.models.model_state import State
 
 MAX_CATEGORIES = 4
-"""Categories remembered of an item."""
+"""Categories stored per item."""
 
 MAX_LABELS = 100_000
-"""Categories, brands and sellers remembered in all."""
+"""Largest number of distinct categories, brands and sellers."""
 
 
 class Labels(NamedTuple):
-    """What an item is filed under: the widest category first, empty where unknown."""
+    """Categories (widest first), brand and seller of an item; empty if unknown."""
 
     categories: tuple[str, ...] = ()
     brand: str = ""
@@ -37,24 +37,24 @@ class ItemIndex(IdIndex):
     Parameters
     ----------
     capacity
-        Most items held.
+        Largest number of items.
     on_evict
-        Told the items (ndarray of int32) that are given up, before their integers go to other items.
+        Called with the evicted items (ndarray of int32) before their integers go to other items.
 
     Attributes
     ----------
     available : ndarray of bool, shape (n,)
-        Whether the item can be bought; True where the catalog has not said.
+        Whether the item can be bought; True if the catalog has no entry.
     prices : ndarray of float32, shape (n,)
-        Price, NaN where unknown.
+        Price, NaN if unknown.
     category_codes : ndarray of int32, shape (n, MAX_CATEGORIES)
-        A small integer for each category, the widest first, `NO_ITEM` beyond the last.
+        Code of each category, widest first; `NO_ITEM` beyond the last.
     brand_codes, seller_codes : ndarray of int32, shape (n,)
-        A small integer for the brand and the seller, `NO_ITEM` where unknown.
+        Code of the brand and of the seller; `NO_ITEM` if unknown.
     first_seen : ndarray of float64, shape (n,)
-        Event time of the first interaction folded, seconds since the epoch; inf before it.
+        Event time of the first interaction, seconds since the epoch; inf before it.
     any_described : bool
-        Whether the catalog has said anything of any item.
+        Whether any item has a catalog entry.
 
     Examples
     --------
@@ -93,21 +93,21 @@ class ItemIndex(IdIndex):
         brand: str | None = None,
         seller: str | None = None,
     ) -> bool:
-        """Take the catalog's facts of an item, unless newer ones are held.
+        """Store the catalog facts of an item, unless newer ones are stored.
 
         Parameters
         ----------
         item
             An integer of this index.
         ts
-            Event time of the catalog's word, seconds since the epoch.
+            Event time of the catalog entry, seconds since the epoch.
         available, price, categories, brand, seller
             The facts; at most `MAX_CATEGORIES` categories are kept.
 
         Returns
         -------
         bool
-            False where newer facts are held; nothing has changed then.
+            False if newer facts are stored; nothing has changed then.
         """
         if ts < self._facts_time[item]:
             return False
@@ -126,7 +126,7 @@ class ItemIndex(IdIndex):
         return True
 
     def categories(self, item: int) -> tuple[str, ...]:
-        """Categories of an item, in the catalog's order; empty where unknown."""
+        """Categories of an item in the order of the catalog; empty if unknown."""
         labels = self._labels.get(item)
         return labels.categories if labels else ()
 
@@ -141,18 +141,18 @@ class ItemIndex(IdIndex):
         return labels.seller if labels else ""
 
     def code(self, kind: str, name: str) -> int:
-        """Integer of a ``category``, ``brand`` or ``seller``; `NO_ITEM` where no item has it."""
+        """Code of a ``category``, ``brand`` or ``seller``; `NO_ITEM` if no item has it."""
         return self._codes.find(f"{kind}:{name}")
 
     def update_first_seen(self, item: int, ts: float) -> None:
-        """Note an interaction with an item."""
+        """Update the time of the first interaction with an item."""
         self.first_seen[item] = min(self.first_seen[item], ts)
 
     def _set_labels(self, item: int, labels: "Labels") -> None:
         self._labels.pop(item, None)
         if labels != NO_LABELS:
             self._labels[item] = labels
-        # dated by the catalog, so that labels it no longer names are given up first
+        # by the time of the catalog entry, so that labels that the catalog no longer uses are evicted first
         ts = float(self._facts_time[item])
         codes = [self._get_code("category", name, ts) for name in labels.categories]
         self.category_codes[item] = codes + [NO_ITEM] * (MAX_CATEGORIES - len(codes))
@@ -192,7 +192,7 @@ class ItemIndex(IdIndex):
             self._labels.pop(number, None)
 
     def state(self) -> State:
-        """Ids, when they were touched, and the facts, as plain data."""
+        """Ids, times of last use, and catalog facts, as plain data."""
         size = self.size
         return {
             **super().state(),
@@ -207,12 +207,12 @@ class ItemIndex(IdIndex):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the index that `state` was taken from.
+        """Load the result of `state`.
 
         Raises
         ------
         ValueError
-            If it was taken with another capacity.
+            If the capacity differs.
         """
         super().restore(state)
         size = self.size
@@ -228,7 +228,7 @@ class ItemIndex(IdIndex):
             self._set_labels(int(item), Labels(names, sys.intern(brand), sys.intern(seller)))
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent (names of categories and brands, shared by many, left out)."""
+        """Bytes held, to within a few percent, without the names of labels, which items share."""
         columns = (
             self.available,
             self.prices,

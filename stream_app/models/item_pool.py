@@ -1,4 +1,4 @@
-"""A bounded pool of the items that shoppers touch lately and again: where a model cannot look at all items."""
+"""A bounded pool of recently and repeatedly used items, for models that cannot scan all items."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,12 +13,12 @@ from stream_app.models.model_state import State
 
 
 class ItemPool:
-    """Items kept by the clock rule: one touched again since the hand last passed is passed over once.
+    """Items kept by the clock rule: an item added again since the hand passed it survives the next pass.
 
     Parameters
     ----------
     capacity
-        Most items.
+        Largest number of items.
 
     Attributes
     ----------
@@ -48,7 +48,7 @@ class ItemPool:
         self._hand = 0
 
     def add(self, item: int) -> None:
-        """Note that an item was touched; it is in the pool then."""
+        """Add an item, or mark it as used again."""
         if item >= len(self._slots):
             self._slots = grow(self._slots, item + 1)
         self._hand, self.size = insert_by_clock(
@@ -56,19 +56,19 @@ class ItemPool:
         )
 
     def forget_items(self, items: Items) -> None:
-        """Take items out."""
+        """Remove items."""
         in_range = items[items < len(self._slots)]
         if not self._slots[in_range].any():
             return
         keep_mask = ~np.isin(self.items[: self.size], in_range)
         pool, referenced = self.items[: self.size][keep_mask], self._referenced[: self.size][keep_mask]
-        # the hand stays on the item it pointed at, or goes on to the next that is left
+        # the hand stays on its item, or moves to the next remaining one
         hand = int(np.count_nonzero(keep_mask[: self._hand]))
         self._slots[in_range] = 0
         self._set_contents(pool, referenced, hand)
 
     def state(self) -> State:
-        """What is held, copied."""
+        """A copy of the pool, as plain data."""
         return {
             "items": self.items[: self.size].copy(),
             "referenced": self._referenced[: self.size].copy(),
@@ -76,7 +76,7 @@ class ItemPool:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Take what `state` gave into an empty pool."""
+        """Load the result of `state` into an empty pool."""
         items = state["items"]
         self._slots = grow(self._slots, int(items.max(initial=0)) + 1)
         self._set_contents(items, state["referenced"], int(state["hand"]))

@@ -1,4 +1,4 @@
-"""Items that the same people look at, or buy, around the same time."""
+"""Items that the same users view or buy at about the same time."""
 
 import math
 from collections.abc import Mapping
@@ -31,7 +31,7 @@ _VIEWS = frozenset({Kind.VIEW, Kind.DETAIL, Kind.CART, Kind.WISHLIST, Kind.SHARE
 
 
 class _Covisits:
-    """Decayed counts of items, of pairs, and of the baskets (visits or orders) that they came in."""
+    """Decayed counts of items, of pairs, and of baskets (sessions or orders)."""
 
     def __init__(self, width: int) -> None:
         self.table = CovisitTable(
@@ -98,20 +98,20 @@ class _Covisits:
 
 
 class ItemToItem(SparseScoringModel):
-    """Co-visits and co-buys: an item is proposed for what it shares with the context's items.
+    """Co-visits and co-purchases: items are scored by their similarity with the items of the context.
 
-    Each observation that is no repeat is linked both ways with the distinct items the same shopper had in
-    the same stream within the session gap: the nearer in time, the stronger. Views and purchases have a
-    table each. Scores of both tables are summed over the context's newest distinct items, each counting
-    `context_decay` times the next newer one.
+    An observation that is not a repeat is linked both ways with the distinct items of the same user and stream
+    within the session gap; a shorter distance in time weighs more. Views and purchases have a table each. Scores of
+    both tables are summed over the newest distinct items of the context, each weighted `context_decay` times the
+    next newer one.
 
-    With the decayed weight w of a pair, the counts n of its items and the number N of baskets (visits or
-    orders) the score of z for a context item y is, by `similarity`,
+    With the decayed weight w of a pair, the counts n of its items and the number N of baskets (sessions or orders),
+    the score of z for a context item y is, by `similarity`,
 
     - ``cosine``: ``w / (n_y ** (1 - penalty) * n_z ** penalty)``, the cosine at a penalty of 1/2;
     - ``jaccard``: ``w / (n_y + n_z - w)``;
     - ``pearson``: the correlation of the two items over the baskets (the phi coefficient), where above 0;
-    - ``lift``: ``N w / (n_y n_z)``, how many times as often as by chance; it favours rare items.
+    - ``lift``: ``N w / (n_y n_z)``, the ratio to chance; it favors rare items.
 
     Parameters
     ----------
@@ -120,15 +120,15 @@ class ItemToItem(SparseScoringModel):
     half_life
         Seconds in which a pair loses half its weight.
     time_scale
-        A pair this many seconds apart is linked by half the weight of a simultaneous one.
+        Distance in seconds at which a pair has half the weight of a simultaneous one.
     neighbors
-        Neighbours remembered of an item; a new one takes the place of the weakest.
+        Neighbors stored per item; a new one replaces the one with the smallest weight.
     depth
         Distinct context items used.
     context_decay
-        What an item of the context counts relative to the next newer one.
+        Factor from a context item to the next older one.
     penalty
-        How much the popularity of the proposed item counts against it, from 0 to 1; for the cosine.
+        Penalty on the popularity of the proposed item, from 0 to 1; for the cosine.
     similarity
         ``cosine``, ``jaccard``, ``pearson`` or ``lift``.
 
@@ -185,7 +185,7 @@ class ItemToItem(SparseScoringModel):
         self._purchases = _Covisits(self.neighbors)
 
     def learn_one(self, observation: Observation) -> None:
-        """Count one item and its pairs; repeats, and kinds that belong to no stream, are skipped."""
+        """Count an item and its pairs; repeats, and kinds without a stream, are skipped."""
         kind = observation.kind
         if observation.repeat:
             return
@@ -217,19 +217,19 @@ class ItemToItem(SparseScoringModel):
         )
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Say whether `item` was viewed or bought with the context item, whichever link is the stronger."""
+        """Name the context item with the largest part of the score, and whether by views or purchases."""
         if evidence < NO_ITEM:
             return Reason(ALSO_BOUGHT, item_id=self._index.id_of(-2 - evidence))
         return Reason(ALSO_VIEWED, item_id=self._index.id_of(evidence))
 
     def forget_items(self, items: Items) -> None:
-        """Drop the items' rows, and the items from the rows of others."""
+        """Drop the items' rows, and remove the items from the rows of others."""
         removed_mask = item_mask(items, self._index.size)
         self._views.forget(removed_mask)
         self._purchases.forget(removed_mask)
 
     def statistics(self, ts: float) -> list[tuple[str, Items, Items, Floats]]:
-        """Weights decayed to `ts`: a label, two item columns and the values, of each table."""
+        """Weights decayed to `ts`: a label, two columns of items, and the values, per table."""
         factor = self._decay.at(ts)
         tables = []
         for name, covisits in ((ALSO_VIEWED, self._views), (ALSO_BOUGHT, self._purchases)):

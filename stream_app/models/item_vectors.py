@@ -1,4 +1,4 @@
-"""Unit vectors of items, such that what is clicked next lies where the session points."""
+"""Unit vectors of items, such that the vector of a session is near the item clicked next."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -18,20 +18,19 @@ from stream_app.models.session_store_model import SessionStoreModel
 from topics.records import Reason
 
 STEPS_BACK = 8
-"""Items of the session that its vector is made of, the newest."""
+"""Newest items of a session that its vector is computed from."""
 
 
 class ItemVectors(SessionStoreModel):
-    """Item vectors by a sampled softmax over cosines, one click at a time.
+    """Item vectors learned by a sampled softmax over cosines, one click at a time.
 
-    The session's vector is the sum of its newest items' vectors, each dimension weighed by how many clicks ago the
-    item was (the weights are learned too), scaled to length 1. Each click pulls its item's vector towards the
-    session's and pushes those of sampled recent clicks away.
+    The vector of a session is the sum of its newest items' vectors, scaled to length 1; each dimension has a learned
+    weight per number of clicks since (a gate). A click moves its item's vector towards the session's vector, and the
+    vectors of sampled recent clicks away from it.
 
-    A new item begins near the session it was first clicked in.
+    The first vector of an item is near the session of its first click.
 
-    It proposes what the session store finds around the context, ordered by cosine: a sweep over all items would cost
-    more than it brings.
+    Candidates are those of the session store, ranked by cosine: a scan over all items would cost more than it gains.
 
     Parameters
     ----------
@@ -40,11 +39,11 @@ class ItemVectors(SessionStoreModel):
     n_factors
         Length of the vectors.
     negatives
-        Samples of each step.
+        Samples per step.
     recent_clicks
-        Newest clicks that samples are drawn from.
+        Newest clicks, which samples are drawn from.
     scale
-        What cosines are multiplied by before the softmax.
+        Factor of the cosines in the softmax.
     learning_rate
         Adagrad's step size.
     seed
@@ -117,7 +116,7 @@ class ItemVectors(SessionStoreModel):
         )
 
     def learn_one(self, observation: Observation) -> None:
-        """Learn one click after the session's earlier ones."""
+        """Learn a click after the earlier clicks of its session."""
         if observation.weight > 0:
             item = observation.item
             if item >= len(self.vectors.sums):
@@ -176,14 +175,14 @@ class ItemVectors(SessionStoreModel):
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the context item that is most often seen in the item's sessions."""
+        """Name the context item whose sessions hold the item most often."""
         if evidence < 0:
             return Reason("related")
         source = "viewed_before" if evidence == item else "related"
         return Reason(source, item_id=self._index.id_of(evidence))
 
     def forget_items(self, items: Items) -> None:
-        """Drop the items' vectors, and the items from the samples."""
+        """Drop the items' vectors, and remove the items from the samples."""
         super().forget_items(items)
         arrays = items[items < len(self.vectors.sums)]
         self.vectors.items[arrays] = 0.0
@@ -201,5 +200,5 @@ class ItemVectors(SessionStoreModel):
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         super()._set_state(state)
-        # copied, since a kernel would be compiled once more for arrays that cannot be written
+        # copied, since kernels are compiled again for read-only arrays
         self.vectors = Vectors(**{name: np.array(array) for name, array in state["vectors"].items()})

@@ -1,4 +1,4 @@
-"""The models of a replica, joined over one item index, one session tracker and one set of watermarks."""
+"""The models of a replica, which share one item index, one session tracker and one set of watermarks."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from topics.records import Interaction, Kind, Reward, RewardKind, Source
 L = TypeVar("L")
 
 CONTEXT_LENGTH = 20
-"""Recent items of a shopper that a list is made from."""
+"""Recent items of a user in a context."""
 
 
 class ModelSet:
@@ -33,29 +33,29 @@ class ModelSet:
     names
         Models to run.
     max_items, max_users
-        Items and shoppers remembered.
+        Largest number of items and of users.
     half_life
         Seconds in which a count loses half its weight.
     session_gap
         Seconds of inactivity that close a session.
     outlier_z
-        |z| of its log price or log quantity above which an order line is not learned; 0 learns all.
+        |z| of the log price or log quantity above which an order line is not learned; 0 learns all lines.
     seed
-        Of everything that chance plays a part in.
+        Seed of initial vectors and of samples.
     overrides
-        Hyper-parameters of single models, by model and name; they win.
+        Hyper-parameters of single models, by model and name; they take precedence.
 
     Attributes
     ----------
     index
         The items.
     outliers
-        Judges the lines of purchases.
+        Filter of order lines.
     models
         The models, in the order of the names.
     learners
-        What learns beside the models, in the order in which it hears; no two of a name. Add to it before anything
-        is learned or restored.
+        Other components that learn from the same fold, in the order in which they learn; names are unique. Append
+        to it before anything is learned or restored.
     version
         Interactions folded.
     newest
@@ -68,7 +68,7 @@ class ModelSet:
     Raises
     ------
     UserError
-        If there is no model of a name, or it cannot take what `overrides` has for it.
+        If a model does not exist, or does not accept a parameter of `overrides`.
 
     Examples
     --------
@@ -83,7 +83,7 @@ class ModelSet:
     >>> [models.index.id_of(item) for item in proposed.items]
     ['sock']
 
-    The same interaction again changes nothing:
+    An interaction that was folded before changes nothing:
 
     >>> models.learn(Interaction(Source.CLICK, 0, 1, 60.0, "ann", Kind.VIEW, (Line("sock"),)))
     False
@@ -135,7 +135,7 @@ class ModelSet:
         Returns
         -------
         bool
-            False if it is at or below the watermark of its source partition; nothing has changed then.
+            False if the offset is at or below the watermark of the source partition; nothing has changed then.
         """
         source_partition = (interaction.source, interaction.partition)
         if interaction.offset <= self.watermarks.get(source_partition, -1):
@@ -166,13 +166,13 @@ class ModelSet:
     def learn_reward(self, reward: Reward) -> bool:
         """Fold a reward into the learners that learn from rewards.
 
-        An erasure among them makes these forget the shopper once more: rewards and interactions are read in no
-        common order, so rewards of before it may have been folded after the `Interaction` that tells of it.
+        An erasure makes them forget the user again: rewards and interactions are read in no common order, so rewards
+        from before the erasure may have been folded after the interaction that erased the user.
 
         Returns
         -------
         bool
-            False if it is at or below the watermark of its source partition; nothing has changed then.
+            False if the offset is at or below the watermark of the source partition; nothing has changed then.
         """
         source_partition, line = (reward.source, reward.partition), (reward.offset, reward.line)
         if line <= self.reward_watermarks.get(source_partition, (-1, -1)):
@@ -203,24 +203,24 @@ class ModelSet:
                 model.learn_one(observation)
 
     def learner(self, kind: type[L]) -> L | None:
-        """The listener of a class, where there is one."""
+        """The learner of a class; None if there is none."""
         return next((each for each in self.learners if isinstance(each, kind)), None)
 
     def context_from_tracker(self, user: str, segments: tuple[str, ...]) -> Context:
-        """What a list for a shopper would be asked with after the last of their interactions folded so far."""
+        """Context of a user after the last interaction folded."""
         items, times, start, now = self.tracker.history(user, CONTEXT_LENGTH)
         session = self.tracker.current_session(user, now)
         return Context(user, items, times, start, segments, now, session, self.tracker.query(user, now))
 
     def learn_catalog(self, event: CatalogItem) -> bool:
-        """Take the catalog's facts of an item; a full index takes those of known items only.
+        """Learn the catalog entry of an item; a full index accepts known items only.
 
-        (A catalog larger than the index would otherwise drive out the items that shoppers look at.)
+        Otherwise a catalog larger than the index would evict the items that users interact with.
 
         Returns
         -------
         bool
-            Whether an item that was known can be bought no more, or again: lists that hold it are to change.
+            Whether the availability of a known item has changed, so that lists with it are stale.
         """
         name, ts = event.item_id, event.time
         item = self.index.find(name)
@@ -245,7 +245,7 @@ class ModelSet:
         return is_known and bool(self.index.available[item]) != was_available
 
     def forget_user(self, user: str) -> None:
-        """Drop everything held of a shopper; what they added to sums over all shoppers stays."""
+        """Drop the data of a user; their share of sums over all users stays."""
         self.tracker.forget_user(user)
         for learner in self.learners:
             learner.forget_user(user)
@@ -262,20 +262,20 @@ class ModelSet:
         now: float,
         query: str = "",
     ) -> Context:
-        """Make a context of ids.
+        """Make a context from item ids.
 
         Parameters
         ----------
         user
-            The shopper, or the empty string.
+            Id of the user, or the empty string.
         item_ids, times
             Recent items and their event times, oldest first.
         session_start
-            Place in `item_ids` where the current session begins.
+            Position in `item_ids` at which the current session begins.
         segments
-            The shopper's audiences besides ``all``.
+            Segments of the user besides ``all``.
         now
-            Event time of the shopper's last event, seconds since the epoch.
+            Event time of the user's last event, seconds since the epoch.
         """
         return Context(
             user,
@@ -291,7 +291,7 @@ class ModelSet:
     def candidates(
         self, context: Context, k: int, subset: Sequence[Model] | None = None
     ) -> list[tuple[Model, Candidates]]:
-        """Ask each model, or each of some, for its `k` best."""
+        """The `k` best items of each model, or of each model in `subset`."""
         return [
             (model, model.candidates(context, k)) for model in (self.models if subset is None else subset)
         ]
@@ -299,7 +299,7 @@ class ModelSet:
     def related(
         self, context: Context, k: int, subset: Sequence[Model] | None = None
     ) -> list[tuple[Model, Candidates]]:
-        """The candidates of those models that reason from the context's items: what goes with them."""
+        """The candidates of the models that score by the context's items: related items."""
         return [
             (model, proposed)
             for model, proposed in self.candidates(context, k, subset)
@@ -307,11 +307,11 @@ class ModelSet:
         ]
 
     def item_context(self, item: str) -> Context:
-        """The context of an item's own page."""
+        """Context of an item's page."""
         return self.context("", (item,), (self.newest,), 0, (), self.newest)
 
     def segments(self) -> list[str]:
-        """Segments that popularity is known for, without ``all``, sorted."""
+        """Segments with a popularity list, without ``all``, sorted."""
         return [
             name for model in self.models if isinstance(model, Popularity) for name in model.segment_names()
         ]
@@ -339,13 +339,13 @@ class ModelSet:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the set that `state` was taken from.
+        """Load the result of `state`.
 
         Raises
         ------
         ValueError
-            If the state is of another format, other models or other hyper-parameters, or lacks a listener. The
-            set must not be used then.
+            If the format, the models or the hyper-parameters differ, or the state has no data for a learner. The set
+            must not be used then.
         """
         verify_state(state, "model_set", self._parameters)
         self.index.restore(state["index"])

@@ -11,7 +11,7 @@ FORMAT = 2
 
 
 def versioned_state(name: str, parameters: Mapping[str, Any], **parts: Any) -> State:
-    """Make a state that says what it is a state of.
+    """Make a state with a header: format, name and hyper-parameters.
 
     Examples
     --------
@@ -27,22 +27,22 @@ def verify_state(state: Mapping[str, Any], name: str, parameters: Mapping[str, A
     Raises
     ------
     ValueError
-        If it is of another format, of something else or of other hyper-parameters.
+        If the format, the name or a hyper-parameter differs.
 
     Examples
     --------
     >>> verify_state(versioned_state("popularity", {"half_life": 60.0}), "popularity", {"half_life": 90.0})
     Traceback (most recent call last):
-    ValueError: popularity: half_life is 90.0, but the state was taken with 60.0
+    ValueError: popularity: half_life is 90.0, but the state was saved with 60.0
     """
     if state.get("format") != FORMAT:
-        raise ValueError(f"{name}: format {FORMAT} is read here, but the state is of {state.get('format')!r}")
+        raise ValueError(f"{name}: the state has format {state.get('format')!r}, not {FORMAT}")
     if state.get("name") != name:
-        raise ValueError(f"{name}: the state is of {state.get('name')!r}")
+        raise ValueError(f"{name}: the state belongs to {state.get('name')!r}")
     saved = state["parameters"]
     for key in sorted({*parameters, *saved}):
         if parameters.get(key) != saved.get(key):
             expected = parameters.get(key)
             raise ValueError(
-                f"{name}: {key} is {expected!r}, but the state was taken with {saved.get(key)!r}"
+                f"{name}: {key} is {expected!r}, but the state was saved with {saved.get(key)!r}"
             )

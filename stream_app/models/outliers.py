@@ -1,4 +1,4 @@
-"""Order lines that cannot be what they say: prices and quantities far from all others."""
+"""Outlier detection on the prices and quantities of order lines."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -10,22 +10,21 @@ from stream_app.models.model_state import State, verify_state, versioned_state
 from topics.records import Line
 
 MIN_LINES: Final = 30
-"""Lines that must have been seen before one is judged."""
+"""Lines learned before the first one is tested."""
 
 MIN_STD: Final = 0.5
-"""Least standard deviation of a logarithm: where nearly all orders are of one piece, two are none the less usual."""
+"""Smallest standard deviation of a logarithm, so that two pieces are no outlier where most orders have one."""
 
 _PRICE: Final = "price"
 _QUANTITY: Final = "quantity"
 
 
 class OutlierFilter:
-    """Judges order lines by the z-scores of their log price and log quantity, and learns from each.
+    """Flags order lines by the z-scores of their log price and log quantity, and learns from each line.
 
     Mean and variance are River's streaming ones (`river.stats.Var`, Welford's method), over the lines of all
-    purchases. A line that is flagged is learned as if it stood at the threshold: one does not
-    move the scale by much, and where prices have really changed the scale follows. A price of 0 or NaN is
-    unknown and not judged.
+    purchases. A flagged line is learned at the threshold, so that a single one moves the scale little, but the
+    scale follows a lasting change of prices. A price of 0 or NaN is unknown and not tested.
 
     Parameters
     ----------
@@ -62,11 +61,11 @@ class OutlierFilter:
         self.flagged = 0
 
     def filter_lines(self, lines: Iterable[Line]) -> tuple[Line, ...]:
-        """The lines that are not flagged; each is judged by those before it, then learned."""
+        """The lines that are not flagged; each is tested, then learned."""
         return tuple([line for line in lines if not self._learn_line(line)])
 
     def mean(self, field: str) -> float:
-        """Mean of the logarithm of ``price`` or ``quantity``; 0 before the first."""
+        """Mean of the logarithm of ``price`` or ``quantity``; 0 before the first line."""
         return float(self._log_moments[field].mean.get())
 
     def deviation(self, field: str) -> float:
@@ -74,11 +73,11 @@ class OutlierFilter:
         return max(MIN_STD, math.sqrt(max(0.0, self._log_moments[field].get())))
 
     def z_score(self, field: str, value: float) -> float:
-        """How many standard deviations the logarithm of a price or quantity lies from the mean of all."""
+        """Distance of the logarithm of a price or quantity from the mean, in standard deviations."""
         return (math.log(value) - self.mean(field)) / self.deviation(field)
 
     def is_outlier(self, line: Line) -> bool:
-        """Whether a line is flagged by those learned so far; it is neither learned nor counted.
+        """Whether a line would be flagged; it is neither learned nor counted.
 
         Examples
         --------
@@ -93,7 +92,7 @@ class OutlierFilter:
         )
 
     def _z_score_or_zero(self, field: str, value: float) -> float:
-        """The z-score of a price or quantity; 0 where nothing is judged, or not yet."""
+        """The z-score of a price or quantity; 0 if testing is off or has not started."""
         is_active = self.threshold and self._log_moments[field].n >= MIN_LINES
         return self.z_score(field, value) if is_active else 0.0
 
@@ -116,7 +115,7 @@ class OutlierFilter:
             "outliers",
             {"threshold": self.threshold},
             flagged=self.flagged,
-            # the sum of squares and not the variance: what goes on from it is to be the same to the last bit
+            # the sum of squares and not the variance, so that learning continues with the same bits
             moments=[
                 [field, int(each.n), float(each.mean.get()), float(each._S)]  # noqa: SLF001  # River has no other way
                 for field, each in self._log_moments.items()
@@ -125,12 +124,12 @@ class OutlierFilter:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the filter that `state` was taken from.
+        """Load the result of `state`.
 
         Raises
         ------
         ValueError
-            If the state is of another format or threshold.
+            If the format or the threshold differs.
         """
         verify_state(state, "outliers", {"threshold": self.threshold})
         self._reset()
@@ -142,7 +141,7 @@ class OutlierFilter:
 
 
 def _known_values(line: Line) -> list[tuple[str, float]]:
-    """Price and quantity, where they are known."""
+    """The known ones of price and quantity."""
     return [
         (field, value)
         for field, value in ((_PRICE, line.price), (_QUANTITY, line.quantity))

@@ -1,4 +1,4 @@
-"""What is bought and looked at most, overall and by audience, with old counts fading."""
+"""Most viewed and bought items, overall and by segment, with decayed counts."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -36,21 +36,21 @@ from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
 
 HEAD = 256
-"""Best items of each segment kept sorted; a list is never longer."""
+"""Items of each segment kept in order; the largest length of a list."""
 
 CACHE_SIZE = 64
-"""Lists kept since the last change, of different segments."""
+"""Lists cached until the next change, of different segments."""
 
 
 class Popularity(Model):
     """Decayed counts of every item, overall and by segment.
 
-    The score of an item for a shopper is its share of all counts plus its share of the counts of each of the
-    shopper's segments. Candidates come from the heads of these lists. A context with no user and one segment
-    asks for that segment's own list, one with no user and no segment for the overall one.
+    The score of an item for a user is its share of all counts plus its share of the counts of each of the user's
+    segments. Candidates are the heads of these lists. A context without a user ranks its segments only; without user
+    and segments, it ranks all counts.
 
-    Counts only grow (event-time decay is forward decay, dislikes are not counted), so a head is kept sorted
-    as counts come in and always holds exactly the best of its segment.
+    Counts never fall (decay is forward decay, dislikes are not counted), so a head that is updated with every count
+    always holds the best items of its segment.
 
     Parameters
     ----------
@@ -59,10 +59,9 @@ class Popularity(Model):
     half_life
         Seconds in which a count loses half its weight.
     segments
-        Most segments remembered; one more takes the place of the segment with the smallest total.
+        Largest number of segments; a new one replaces the segment with the smallest total.
     segment_items
-        Items counted in each segment; at twice as many, the lesser half is dropped. (Overall, every item is
-        counted.)
+        Items counted in each segment; at twice as many, the lower half is dropped. Overall, every item is counted.
 
     Examples
     --------
@@ -75,10 +74,10 @@ class Popularity(Model):
     ...     audiences = (f"country:{country}",)
     ...     model.learn_one(Observation(
     ...         "ann", item, 0.0, Kind.VIEW, 1.0, audiences, 1, False, EMPTY_ITEMS, EMPTY_TIMES))
-    >>> nobody = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, ("country:DE",), 0.0)
-    >>> [index.id_of(item) for item in model.candidates(nobody, 10).items]
+    >>> anonymous = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, ("country:DE",), 0.0)
+    >>> [index.id_of(item) for item in model.candidates(anonymous, 10).items]
     ['sock']
-    >>> model.candidates(nobody._replace(user="bob"), 10).scores
+    >>> model.candidates(anonymous._replace(user="bob"), 10).scores
     array([1.3333334, 0.6666667], dtype=float32)
     """
 
@@ -104,9 +103,9 @@ class Popularity(Model):
         slots = 1 << (4 * self.segment_items - 1).bit_length()
         self._decay = ForwardDecay(self.half_life)
         self._segments = Segments(self.segments, self._empty_segment)
-        # lists asked for since the last change: a flush ranks many shoppers of the same segments
+        # until the next change: a flush ranks many users of the same segments
         self._cache: dict[tuple[tuple[str, ...], bool, int], Candidates] = {}
-        # zeroed by the operating system page by page, so segments that never come cost nothing
+        # zeroed by the operating system page by page, so unused segments cost nothing
         self._counts = SegmentCounts(
             np.zeros(MIN_ROWS),
             self._segments.totals,
@@ -122,18 +121,18 @@ class Popularity(Model):
         )
 
     def segment_names(self) -> list[str]:
-        """Names of the known segments, without ``all``, sorted."""
+        """Names of the segments, without ``all``, sorted."""
         return sorted(self._segments.numbers)
 
     def segments_of(self, item: int) -> list[str]:
-        """Segments, without ``all``, whose `HEAD` best hold an item: every list it can be on; sorted."""
+        """Segments, without ``all``, whose head holds an item, sorted."""
         n_segments = len(self._segments.names)
-        held = np.arange(HEAD) < self._heads.sizes[:n_segments, None]
-        rows = np.flatnonzero((held & (self._heads.items[:n_segments] == item)).any(axis=1))
+        used = np.arange(HEAD) < self._heads.sizes[:n_segments, None]
+        rows = np.flatnonzero((used & (self._heads.items[:n_segments] == item)).any(axis=1))
         return sorted(self._segments.names[row] for row in rows.tolist() if row)
 
     def learn_one(self, observation: Observation) -> None:
-        """Count one observation; one of no or negative weight counts for nothing."""
+        """Count an observation of positive weight."""
         item, ts = observation.item, observation.ts
         if observation.weight <= 0:
             return
@@ -159,14 +158,14 @@ class Popularity(Model):
                     self._prune(number)
 
     def candidates(self, context: Context, k: int) -> Candidates:
-        """Propose the most popular items for the context's segments, at most `HEAD`."""
+        """Propose the most popular items of the context's segments, at most `HEAD`."""
         rows = (context.segments, bool(context.user), k)
-        held = self._cache.get(rows)
-        if held is None:
+        cached = self._cache.get(rows)
+        if cached is None:
             if len(self._cache) == CACHE_SIZE:
                 self._cache.clear()
-            held = self._cache[rows] = self._best(context, k)
-        return held
+            cached = self._cache[rows] = self._best(context, k)
+        return cached
 
     def _best(self, context: Context, k: int) -> Candidates:
         numbers = self._segments.rows(context)
@@ -199,7 +198,7 @@ class Popularity(Model):
         return out
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the segment in which the item has its largest share."""
+        """Name the segment in which the item has the largest share."""
         rows = self._segments.rows(context)
         if len(rows) == 0 or not 0 <= item < len(self._counts.overall):
             return Reason("popular", segment=ALL)
@@ -207,13 +206,13 @@ class Popularity(Model):
         return Reason("popular", segment=self._segments.names[rows[position]])
 
     def forget_items(self, items: Items) -> None:
-        """Take the items out of every count."""
+        """Remove the items from every count."""
         self._cache.clear()
         overall = self._counts.overall
-        held = items[items < len(overall)]
-        self._segments.totals[0] = max(0.0, self._segments.totals[0] - overall[held].sum())
-        overall[held] = 0.0
-        removed_mask = item_mask(held, len(overall))
+        counted = items[items < len(overall)]
+        self._segments.totals[0] = max(0.0, self._segments.totals[0] - overall[counted].sum())
+        overall[counted] = 0.0
+        removed_mask = item_mask(counted, len(overall))
         for number in self._segments.numbers.values():
             kept, counts = self._entries(number)
             removed = removed_mask[kept]
@@ -241,7 +240,7 @@ class Popularity(Model):
         return tables
 
     def _get_state(self) -> State:
-        # the heads follow from the counts
+        # heads are recomputed from the counts
         size = self._index.size
         entries = [self._entries(number) for number in range(1, len(self._segments.names))]
         return {
@@ -262,18 +261,18 @@ class Popularity(Model):
         self._segments.restore([ALL, *state["segments"]], state["totals"])
         ends = np.cumsum(state["sizes"])
         for number, (end, length) in enumerate(zip(ends, state["sizes"], strict=True), 1):
-            # copied, since a kernel would be compiled once more for arrays that cannot be written
+            # copied, since kernels are compiled again for read-only arrays
             items, counts = (np.array(state[part][end - length : end]) for part in ("items", "counts"))
             self._rebuild_segment(number, items, counts)
         self._rebuild_overall_head()
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        held = sum(column.nbytes for found in self._cache.values() for column in found)
-        # the totals of the counts are the segments'
+        cached = sum(column.nbytes for found in self._cache.values() for column in found)
+        # totals are counted once, with the segments
         arrays = (*self._counts, *self._heads, *self._scratch)
         tables = sum(array.nbytes for array in arrays) - self._segments.totals.nbytes
-        return super().memory() + tables + self._segments.memory() + held
+        return super().memory() + tables + self._segments.memory() + cached
 
     def _reserve(self, items: int) -> None:
         if items > len(self._counts.overall):

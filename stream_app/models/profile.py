@@ -1,6 +1,6 @@
-"""What a shopper likes lately, from the items they looked at: categories, brands, a level of prices.
+"""Profile of a user from recent items: affinities to categories and brands, and a price level.
 
-Nothing is stored: all is computed from the items and times of a context, so that it is of now and decays by itself.
+Nothing is stored: profiles are computed from the items and times of a context.
 """
 
 from typing import NamedTuple
@@ -13,18 +13,18 @@ from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import profile as kernels
 
 PRIOR_ITEMS = 3.0
-"""Items' worth of the shop's own spread of prices in the spread that a shopper is given."""
+"""Number of items that the shop's variance of prices counts for in the variance of a user."""
 
 
 class Affinities(NamedTuple):
-    """Categories and brands of a shopper.
+    """Categories and brands of a user.
 
     Attributes
     ----------
     codes : ndarray of int32, shape (n,)
-        Codes of `ItemIndex.category_codes` and `ItemIndex.brand_codes`, each once, in the order met.
+        Distinct codes of `ItemIndex.category_codes` and `ItemIndex.brand_codes`, in order of occurrence.
     weights : ndarray of float64, shape (n,)
-        The share of the shopper's decayed attention that went to items so labelled, from 0 to 1.
+        Share of the decayed weight of items with the label, from 0 to 1.
     """
 
     codes: Items
@@ -32,12 +32,12 @@ class Affinities(NamedTuple):
 
 
 class PriceLevel(NamedTuple):
-    """The prices a shopper looks at.
+    """Distribution of the prices of a user's items.
 
     Attributes
     ----------
     mean, deviation
-        Of the natural logarithm of the price, decayed; NaN and 0 where no price is known.
+        Decayed mean and standard deviation of the log price; NaN and 0 if no price is known.
     items
         Items with a known price.
     """
@@ -53,19 +53,19 @@ def affinities(items: Items, times: Times, now: float, index: ItemIndex, half_li
     Parameters
     ----------
     items : ndarray of int32, shape (n,)
-        What the shopper looked at; `NO_ITEM` is passed over.
+        Items of the user; `NO_ITEM` is skipped.
     times : ndarray of float64, shape (n,)
-        When, seconds since the epoch.
+        Their event times, seconds since the epoch.
     now
         Time to decay to.
     index
-        Says what items are filed under.
+        Holds categories and brands of the items.
     half_life
         Seconds in which an interaction loses half its weight.
 
     Examples
     --------
-    A boot now and a hat one half-life ago: 2/3 and 1/3 of the attention, both to women's things.
+    A boot now and a hat one half-life ago have 2/3 and 1/3 of the weight:
 
     >>> index = ItemIndex(10)
     >>> boot, hat = index.index("boot", 0.0), index.index("hat", 0.0)
@@ -84,21 +84,21 @@ def affinities(items: Items, times: Times, now: float, index: ItemIndex, half_li
 
 
 def label_affinities(items: Items, user_affinities: Affinities, index: ItemIndex) -> Scores:
-    """How much a shopper likes the narrowest category and the brand of items.
+    """Affinity of a user to the narrowest category and to the brand of items.
 
     Parameters
     ----------
     items : ndarray of int32, shape (n,)
         Candidates.
     user_affinities
-        The shopper's affinities.
+        Affinities of the user.
     index
-        Says what items are filed under.
+        Holds categories and brands of the items.
 
     Returns
     -------
     ndarray of float32, shape (n, 2)
-        Affinity to the category and to the brand, 0 where there is none.
+        Affinity to the category and to the brand, 0 if there is none.
     """
     out = np.empty((len(items), 2), np.float32)
     kernels.label_affinities(
@@ -123,26 +123,26 @@ def price_level(items: Items, times: Times, now: float, index: ItemIndex, half_l
 
 
 def price_distance(items: Items, level: PriceLevel, index: ItemIndex, scale: float) -> Scores:
-    """How far the prices of items lie from a shopper's level, in standard deviations.
+    """Distance of prices from a user's price level, in standard deviations.
 
-    The shopper's own spread is told from few items, so it is drawn towards the shop's: its variance counts as
-    `PRIOR_ITEMS` items.
+    The variance of a user comes from few items, so it is shrunk to that of the shop, which counts as `PRIOR_ITEMS`
+    items.
 
     Parameters
     ----------
     items : ndarray of int32, shape (n,)
         Candidates.
     level
-        The shopper's.
+        Price level of the user.
     index
-        Knows prices.
+        Holds the prices.
     scale
         Standard deviation of log prices in the shop, such as `OutlierFilter.deviation` of ``price``; above 0.
 
     Returns
     -------
     ndarray of float32, shape (n,)
-        Above 0 for the dearer ones; 0 where either price is unknown.
+        Above 0 for higher prices; 0 if the price or the level is unknown.
     """
     if level.items == 0:
         return np.zeros(len(items), np.float32)

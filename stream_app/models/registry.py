@@ -53,23 +53,24 @@ Overrides = Mapping[str, Mapping[str, Any]]
 def create(
     names: Sequence[str], index: ItemIndex, *, overrides: Overrides | None = None, **parameters: Any
 ) -> list[Model]:
-    """Make the named models over one item index.
+    """Create the named models over one item index.
 
     Parameters
     ----------
     names
         Names from `MODELS`.
     index
-        The item index they share.
+        The shared item index.
     overrides
-        Hyper-parameters of single models, which win. Those of the session store may be given with any model on it.
+        Hyper-parameters of single models, which take precedence. Those of the session store may be given with any
+        model on it.
     **parameters
-        Hyper-parameters; each model is given those it takes, and has defaults for the others.
+        Hyper-parameters; each model gets those that it has.
 
     Raises
     ------
     UserError
-        If there is no model of a name, a name comes twice, or `overrides` has what a model cannot take.
+        If a model does not exist or is named twice, or `overrides` has an invalid parameter.
 
     Examples
     --------
@@ -98,7 +99,7 @@ def create(
         arguments = parameters | dict(overrides.get(name, {}))
         try:
             if "store" in signature(model_class).parameters:
-                # the first of those that share it keeps it
+                # the first model on the store owns it
                 owns_store = store is None
                 if store is None:
                     shared = parameters | _store_overrides(names, overrides)
@@ -114,12 +115,12 @@ def create(
 
 
 def check_parameters(overrides: Overrides) -> None:
-    """Refuse what is no hyper-parameter of a model, or not of its kind.
+    """Check the names, types and ranges of hyper-parameters.
 
     Raises
     ------
     UserError
-        In one sentence that names the model, the parameter and what there is.
+        If one is invalid; names the model, the parameter and the valid values.
 
     Examples
     --------
@@ -144,7 +145,7 @@ def check_parameters(overrides: Overrides) -> None:
 
 
 def _expectation(parameter: str, default: Any, value: Any) -> str:
-    """What a parameter has to be, where `value` is not that; else nothing."""
+    """Description of the valid values of a parameter if `value` is invalid, else an empty string."""
     if isinstance(default, str):
         return "" if isinstance(value, str) else "a name"
     number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
@@ -156,7 +157,7 @@ def _expectation(parameter: str, default: Any, value: Any) -> str:
 
 
 def _store_overrides(names: Sequence[str], overrides: Overrides) -> dict[str, Any]:
-    """What the parameters of the models on the session store say of the store that they share."""
+    """Parameters of the session store that are given with the models on it."""
     found: dict[str, tuple[str, Any]] = {}
     for name in names:
         for parameter, value in _accepted(SessionStore, dict(overrides.get(name, {}))).items():
@@ -170,6 +171,6 @@ def _store_overrides(names: Sequence[str], overrides: Overrides) -> dict[str, An
 
 
 def _accepted(model_class: Any, parameters: dict[str, Any]) -> dict[str, Any]:
-    """Those of the parameters that `model_class` has a name for."""
+    """The parameters that `model_class` has."""
     names = signature(model_class).parameters
     return {key: value for key, value in parameters.items() if key in names}

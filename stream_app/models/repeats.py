@@ -1,4 +1,4 @@
-"""What a shopper looked at or bought before, by how likely it is that they come back to it."""
+"""Items that a user viewed or bought before, by the probability of a repeat."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -26,43 +26,42 @@ from stream_app.models.model_state import State
 from topics.records import Kind, Reason
 
 AGE_CLASSES = 8
-"""Classes of age. Of a view by the clicks since: 0, 1, 2, 3, 4-5, 6-8, 9-14, more. Of a purchase by the time since:
-see `PURCHASE_AGE_EDGES`."""
+"""Number of age classes: of a view by the clicks since (0, 1, 2, 3, 4-5, 6-8, 9-14, more), of a purchase by
+`PURCHASE_AGE_EDGES`."""
 
 COUNT_CLASSES = 3
-"""Classes of how often: once, twice, more."""
+"""Number of count classes: once, twice, more."""
 
 _DAY = 86_400.0
 
 PURCHASE_AGE_EDGES = np.array([1, 3, 7, 14, 28, 56, 112]) * _DAY
-"""Seconds since the last purchase at which the next class of age begins."""
+"""Seconds since the last purchase at which the next age class begins."""
 
 MAX_PURCHASES = 32
-"""Items remembered that a shopper bought, those bought last."""
+"""Last purchased items stored per user."""
 
 _AGE_CLASS = np.array([0, 1, 2, 3, 4, 4, 5, 5, 5, *[6] * 6], np.int64)
 
 
 class Repeats(Model):
-    """View again and buy again, from the counts of who did.
+    """Probability of viewing or buying an item again, by age and count.
 
-    View again: for each click after others it is counted, by how long ago and how often each earlier item of the
-    session was looked at, whether the click came back to it. The share of those who did is the score of an item of
-    the context, a chance between 0 and 1.
+    View again: each click is one trial of every earlier item of the session, by the age and count of its views; it
+    is a success of the clicked item. The share of successes is the score of an item of the context.
 
-    Buy again: for each item bought it is counted, by how long ago and how often the shopper had bought each item of
-    their earlier orders, whether it was that one. The share is the score of an item that the shopper has bought;
-    where it has both scores the larger counts. (Lists leave out what was bought, unless ``HEADRACE_BUY_AGAIN`` says
-    when it may come back.)
+    Buy again: each purchase is one trial of every item of the user's earlier orders, by the age and count of its
+    purchases; it is a success of the purchased item. The share of successes is the score of an item that the user has
+    bought. An item with both scores has the larger one. (Lists leave out purchased items unless
+    ``HEADRACE_BUY_AGAIN`` allows them.)
 
     Parameters
     ----------
     index
         The items.
     prior
-        Trials that a class starts with, at the share of all.
+        Trials that each class starts with, at the overall share.
     max_users
-        Shoppers whose purchases are remembered.
+        Users whose purchases are stored.
 
     References
     ----------
@@ -93,18 +92,18 @@ class Repeats(Model):
         self._reset()
 
     def _reset(self) -> None:
-        # viewed or bought next, by age, by times: tried and taken
+        # axes: view or purchase, age class, count class
         self._trials: NDArray[np.float64] = np.zeros((2, AGE_CLASSES, COUNT_CLASSES))
         self._successes: NDArray[np.float64] = np.zeros((2, AGE_CLASSES, COUNT_CLASSES))
         self._is_known: NDArray[np.bool_] = np.zeros(64, np.bool_)
-        # what each buyer bought: item, when last, how often
+        # purchases of each user: item, last time, count
         self._buyers = IdIndex(self.max_users, self._drop_buyers)
         self._items: Items = np.full((64, MAX_PURCHASES), NO_ITEM, np.int32)
         self._times: Times = np.zeros((64, MAX_PURCHASES))
-        self._counts: NDArray[np.int8] = np.zeros((64, MAX_PURCHASES), np.int8)  # at most TIMES
+        self._counts: NDArray[np.int8] = np.zeros((64, MAX_PURCHASES), np.int8)  # at most COUNT_CLASSES
 
     def learn_one(self, observation: Observation) -> None:
-        """Count for each earlier item of the session, or of the shopper's orders, whether this came back to it."""
+        """Count a trial of each earlier item of the session, or of the user's orders."""
         if observation.weight <= 0:
             return
         previous = observation.previous_items
@@ -121,7 +120,7 @@ class Repeats(Model):
         self._items = grow(self._items, row + 1, NO_ITEM)
         self._times = grow(self._times, row + 1)
         self._counts = grow(self._counts, row + 1)
-        # the other lines of the same order were not there to be bought again
+        # other lines of the same order are not trials
         present, ages, times = self._purchases(row, ts, strictly_earlier=True)
         self._count_trials(1, present, ages, times, item)
         items = self._items[row]
@@ -133,7 +132,7 @@ class Repeats(Model):
         self._counts[row, slot] = min(COUNT_CLASSES, self._counts[row, slot] + 1)
 
     def _free_slot(self, row: int) -> int:
-        """A free place of a buyer, or that of the item bought longest ago."""
+        """A free slot of a buyer, or that of the item bought longest ago."""
         free = np.flatnonzero(self._items[row] == NO_ITEM)
         if len(free):
             return int(free[0])
@@ -142,7 +141,7 @@ class Repeats(Model):
     def _purchases(
         self, row: int, now: float, *, strictly_earlier: bool = False
     ) -> tuple[Items, NDArray[np.int64], NDArray[np.int64]]:
-        """What a buyer bought (only `strictly_earlier` that time) with the classes of age and of how often."""
+        """Purchases of a buyer (before `now` if `strictly_earlier`), with age and count classes."""
         present = self._items[row] != NO_ITEM
         if strictly_earlier:
             present &= self._times[row] < now
@@ -157,7 +156,7 @@ class Repeats(Model):
         np.add.at(self._successes[channel], (ages[is_repeat], times[is_repeat]), 1.0)
 
     def candidates(self, context: Context, k: int) -> Candidates:
-        """Propose the context's own items, and what the shopper bought."""
+        """Propose the items of the context and of the user's purchases."""
         items, scores, is_purchase = self._scored_items(context)
         if not len(items):
             return EMPTY_CANDIDATES
@@ -167,22 +166,22 @@ class Repeats(Model):
         return Candidates(best[:n], values[:n], evidence)
 
     def score(self, context: Context, items: Items) -> Scores:
-        """Chance of each item that the shopper comes back to it; 0 where they have not had to do with it."""
+        """Probability that the user views or buys each item again; 0 if they never did."""
         known_items, scores, _ = self._scored_items(context)
         return look_up_scores(known_items, scores, items, self._index.size)
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """The shopper bought it before, or looked at it."""
+        """Bought before, or viewed before."""
         if evidence == NO_ITEM:
             return Reason("bought_before")
         return Reason("viewed_before", item_id=self._index.id_of(item))
 
     def forget_user(self, user: str) -> None:
-        """Drop what the shopper bought."""
+        """Drop the purchases of a user."""
         self._buyers.forget(user)
 
     def forget_items(self, items: Items) -> None:
-        """Propose the items no more."""
+        """Stop proposing the items."""
         self._is_known[items[items < len(self._is_known)]] = False
         removed_mask = item_mask(items, self._index.size + 1)  # the last stands for NO_ITEM
         self._items[removed_mask[self._items]] = NO_ITEM
@@ -195,9 +194,9 @@ class Repeats(Model):
         self._items[rows] = NO_ITEM
 
     def _scored_items(self, context: Context) -> tuple[Items, Scores, NDArray[np.bool_]]:
-        """Items that may be come back to, their chances, and whether that is by what was bought."""
+        """Items, their probabilities, and whether each is that of a purchase."""
         if not context.user:
-            # a list for nobody repeats nothing
+            # a list without a user has no repeats
             return EMPTY_ITEMS, np.zeros(0, np.float32), np.zeros(0, np.bool_)
         present = context.items[(context.items >= 0) & (context.items < len(self._is_known))]
         viewed, *classes = _distinct(present[self._is_known[present]])
@@ -209,7 +208,7 @@ class Repeats(Model):
         items = np.concatenate((viewed, purchased))
         scores = np.concatenate((scores, self._probabilities(1, *classes)))
         is_purchase = np.arange(len(items)) >= len(viewed)
-        # the larger of two scores; a stable sort, so that of equals the view comes first
+        # the larger of two scores; the sort is stable, so that the view comes first in a tie
         order = np.argsort(-scores, kind="stable")
         first = order[np.unique(items[order], return_index=True)[1]]
         return items[first], scores[first], is_purchase[first]
@@ -246,7 +245,7 @@ class Repeats(Model):
 
 
 def _distinct(items: Items) -> tuple[Items, NDArray[np.int64], NDArray[np.int64]]:
-    """Distinct items, newest first, with the classes of their age and of how often they come."""
+    """Distinct items, newest first, with their age and count classes."""
     newest_first = items[::-1]
     distinct, first, counts = np.unique(newest_first, return_index=True, return_counts=True)
     order = np.argsort(first)

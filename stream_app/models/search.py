@@ -1,4 +1,4 @@
-"""What people choose after a search."""
+"""Items that users choose after a search."""
 
 import math
 from collections.abc import Mapping
@@ -22,13 +22,12 @@ from topics.records import Reason
 
 
 class SearchModel(SparseScoringModel):
-    """From queries to the items that people clicked on and bought after them.
+    """Items chosen after a query and after its words.
 
-    Each query (its words, whatever their case and what stands between them) and each word has decayed weights of
-    the items chosen after it, a purchase weighing more than a click. An item scores its share of the query's
-    weight and its mean share of the words' weights, a rarer word counting more (by its inverse document frequency
-    among the known queries). The more a query has been followed by choices, the more its own count: n against
-    `prior`. So one never seen is met through its words.
+    Each query (its words, without case and punctuation) and each word has decayed weights of the items chosen after
+    it; a purchase weighs more than a click. The score of an item is its share of the query's weight and its mean
+    share of the words' weights, each word weighted by its inverse document frequency among the known queries. The
+    weight n of the query's choices counts against `prior`, so that an unknown query is answered by its words.
 
     Parameters
     ----------
@@ -37,15 +36,15 @@ class SearchModel(SparseScoringModel):
     half_life
         Seconds in which a choice loses half its weight.
     queries
-        Queries remembered; about 1% are forgotten, the longest not used first, when one more comes.
+        Queries stored; a full index evicts about 1%, the least recently used first.
     query_words
-        Words remembered, likewise.
+        Words stored, likewise.
     query_items
-        Items remembered of a query; a new one takes the place of the weakest.
+        Items stored per query; a new one replaces the one with the smallest weight.
     word_items
-        Items remembered of a word, likewise.
+        Items stored per word, likewise.
     prior
-        Weight of choices at which a query's own count as much as its words'.
+        Weight of choices at which the query and its words count the same.
 
     Examples
     --------
@@ -98,7 +97,7 @@ class SearchModel(SparseScoringModel):
         self._vocabulary = IdIndex(self.query_words, self._drop_words)
         self._query_links = Links(self.query_items)
         self._word_links = Links(self.word_items)
-        # known queries that hold a word
+        # number of known queries with each word
         self._frequencies: NDArray[np.int32] = np.zeros(64, np.int32)
 
     def learn_one(self, observation: Observation) -> None:
@@ -115,7 +114,7 @@ class SearchModel(SparseScoringModel):
         ties = self._index.hashes
         for word in words:
             self._vocabulary.index(word, ts)
-        # a full vocabulary gives up its oldest words, and those of a late event may be among them
+        # a full vocabulary evicts the oldest words, which may be those of a late event
         rows = [row for row in map(self._vocabulary.find, words) if row != NO_ITEM]
         if self._vocabulary.size > len(self._word_links.rows.sizes):
             self._word_links.reserve(self._vocabulary.size)
@@ -126,21 +125,21 @@ class SearchModel(SparseScoringModel):
             self._word_links.add(row, item, weight, ties)
 
     def learn_query(self, user: str, query: str, ts: float) -> None:  # noqa: ARG002
-        """Keep a known query and its words from being forgotten: someone searches for it."""
+        """Update the time of last use of a known query and of its words."""
         words = query_words(query)
         for index, name in ((self._queries, " ".join(words)), *((self._vocabulary, word) for word in words)):
             if index.find(name) != NO_ITEM:
                 index.index(name, ts)
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the search, or where nobody has chosen the item after it, the word of it that spoke loudest."""
+        """Name the query, or the word with the largest part of the score if the item was never chosen after it."""
         words = query_words(context.query)
         word = -2 - evidence
         matched_query = words[word] if 0 <= word < len(words) else context.query
         return Reason("chosen_after_search", query=matched_query)
 
     def forget_items(self, items: Items) -> None:
-        """Take the items out of every query and word."""
+        """Remove the items from every query and word."""
         removed_mask = item_mask(items, self._index.size)
         self._query_links.forget_items(removed_mask)
         self._word_links.forget_items(removed_mask)
@@ -151,7 +150,7 @@ class SearchModel(SparseScoringModel):
         return super().memory() + indices + self._query_links.memory() + self._word_links.memory()
 
     def _query_row(self, words: tuple[str, ...], rows: list[int], ts: float) -> int:
-        """Row of a query, made now if need be."""
+        """Row of a query, added if needed."""
         name = " ".join(words)
         row = self._queries.find(name)
         if row != NO_ITEM:
@@ -185,7 +184,7 @@ class SearchModel(SparseScoringModel):
             known = int(self._frequencies[row]) if row != NO_ITEM else 0
             self._idf[n] = 1.0 + math.log((1 + n_queries) / (1 + known))
             n += 1
-        # a list may be asked for at a time long before what was learned
+        # the time of a context may be long before the events learned
         now = max(context.now, self._decay.landmark * self.half_life)
         n_touched: int = search_kernels.accumulate_choices(
             self._queries.find(" ".join(words)),

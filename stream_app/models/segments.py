@@ -1,4 +1,4 @@
-"""Bounded numbering of audiences, for the models that count by segment."""
+"""Bounded numbering of segments, for the models that count by segment."""
 
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stream_app.models.base import Context
 
 ALL: Final = "all"
-"""The audience that everybody belongs to: row 0."""
+"""The segment of all users: row 0."""
 
 _MAX_CACHED_ROWS: Final = 4096
 
@@ -17,14 +17,14 @@ Rows = NDArray[np.int32]
 
 
 class Segments:
-    """Gives each segment a row of a model's tables; one too many takes the row of the one that counts least.
+    """Gives each segment a row of a model's tables; a new one replaces the one with the smallest total.
 
     Parameters
     ----------
     capacity
-        Most segments, besides `ALL`.
+        Largest number of segments besides `ALL`.
     on_evict
-        Called with a row that is to be given to another segment.
+        Called with a row before it is given to another segment.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Segments:
     numbers
         Row by name, without `ALL`.
     totals : ndarray of float64, shape (capacity + 1,)
-        What each row has counted in all; the model's to keep up.
+        Total count of each row; updated by the model.
 
     Examples
     --------
@@ -54,13 +54,13 @@ class Segments:
         self._last_rows: tuple[Context | None, Rows] = (None, np.zeros(0, np.int32))
 
     def assign_rows(self, segments: tuple[str, ...]) -> Rows:
-        """Rows of an observation's segments, as many as there is room for; new ones are given out."""
+        """Rows of an observation's segments, at most the capacity; new segments get a row."""
         rows = self._rows_cache.get(segments)
         return self._assign_rows(segments) if rows is None else rows
 
     def rows(self, context: Context) -> Rows:
-        """Rows that a list is asked from: everybody's and the shopper's, or where it is for nobody, its segments'."""
-        # twenty items of a list are explained in a row
+        """Rows of a context: `ALL` and its segments; without a user, its segments only, or `ALL` if it has none."""
+        # cached, since all items of a list are explained with one context
         if context is not self._last_rows[0]:
             rows = [self.numbers[name] for name in context.segments if name in self.numbers]
             if context.user or not context.segments:
@@ -69,7 +69,7 @@ class Segments:
         return self._last_rows[1]
 
     def restore(self, names: Sequence[str], totals: NDArray[np.float64]) -> None:
-        """Take the names and totals of a state into segments that hold nothing."""
+        """Load names and totals into empty segments."""
         self.names = list(names)
         self.numbers = {name: row for row, name in enumerate(names) if row}
         self.totals[: len(totals)] = totals

@@ -1,4 +1,4 @@
-"""What shoppers go on to after an item."""
+"""Items that follow the newest items of the context in other sessions."""
 
 from typing import ClassVar
 
@@ -13,18 +13,17 @@ from topics.records import Reason
 
 
 class SequentialRules(SessionStoreModel):
-    """Sequential rules of first and higher order, counted on the postings.
+    """Sequential rules of first and higher order, counted from the postings.
 
-    An item that followed the context's newest item in a session counts for it by 1 / distance: the rule of
-    distance 1 is the Markov chain of first order, the others are those of higher order. What followed the second
-    newest item counts `second_weight` times as much.
+    An item that follows the newest context item in a session counts 1 / distance; distance 1 alone would be a Markov
+    chain of first order. Items after the second newest context item count `second_weight` times as much.
 
     Parameters
     ----------
     index, store, owns_store
         See `SessionStoreModel`.
     second_weight
-        What the second newest item's rules count, relative to the newest's.
+        Weight of the second newest item, relative to the newest.
 
     References
     ----------
@@ -74,6 +73,6 @@ class SequentialRules(SessionStoreModel):
         return first
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the item that it followed."""
+        """Name the newest context item."""
         newest = int(context.items[-1]) if len(context.items) else -1
         return Reason("viewed_next", item_id=self._index.id_of(newest) if newest >= 0 else None)

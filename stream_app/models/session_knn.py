@@ -1,4 +1,4 @@
-"""Sessions like this one, among the most recent, and what else was in them."""
+"""Items of recent sessions that are similar to the current one."""
 
 from typing import ClassVar, Final
 
@@ -14,34 +14,33 @@ from stream_app.models.session_store_model import SessionStoreModel
 from topics.records import Reason
 
 WEIGHTINGS: Final = {"stan": SessionColumn.STAN, "vsknn": SessionColumn.KNN}
-"""What each weighting adds up."""
+"""Column of the session store by weighting."""
 
 
 class SessionKNN(SessionStoreModel):
-    """Session k-nearest-neighbors on posting lists (VMIS-kNN), with STAN's weights or V-SKNN's.
+    """Session k-nearest neighbors on postings (VMIS-kNN), with the weights of STAN or of V-SKNN.
 
-    The sessions that share an item with the current one are found through the items' postings. By STAN's weights
-    each weighs by the items it shares, the newer the exponentially more, by its own length and by how recent it is;
-    an item of it weighs the more the nearer it stands to the match. By V-SKNN's only the nearest count, each by the
-    items it shares, the newer the linearly more, and by how far back the newest of them is.
+    The sessions that share an item with the current one are found through the postings of its items. STAN weights a
+    session by the shared items (exponentially decayed by age), by its length and by its recency, and its items by
+    their distance from the match. V-SKNN uses the nearest sessions only, weighted by the shared items (linearly
+    decayed by age) and by the age of the newest of these.
 
-    The sums are set against their largest; to that the items of the session itself are given `repeat`, falling with
-    the root of the clicks since: what was looked at is often looked at again. The shopper's own session is no
-    neighbor.
+    Scores are shares of the largest sum. The items of the session itself get a bonus of `repeat`, divided by the
+    root of the clicks since, because items are often viewed again. The user's own session is not a neighbor.
 
     Parameters
     ----------
     index, store, owns_store
         See `SessionStoreModel`.
     repeat
-        What an item of the session has to begin with, relative to the best neighbor's.
+        Bonus of the session's newest item, relative to the largest sum.
     weighting
         ``stan`` or ``vsknn``.
 
     Raises
     ------
     ValueError
-        If there is no such weighting.
+        If the weighting is unknown.
 
     References
     ----------
@@ -99,7 +98,7 @@ class SessionKNN(SessionStoreModel):
         return values
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the context item that the neighbors were found by, or say the item was seen before."""
+        """Name the context item whose sessions hold the item most often, or the item itself if viewed before."""
         if evidence < 0:
             return Reason("similar_sessions")
         source = "viewed_before" if evidence == item else "similar_sessions"

@@ -1,7 +1,7 @@
-"""The sessions and postings that session kNN, sequential rules, two-hop co-visits and the learned ranker share.
+"""Sessions and postings that session kNN, sequential rules, two-hop co-visits and the learned fusion share.
 
-For each item its last clicks (session and place), for each session its clicks: everything these models need is
-added up from the two in one pass at the moment a list is asked for, so that learning is an append.
+Stores the last clicks of each item (session and position) and the clicks of each session. A query computes all sums
+that these models need from the two in one pass, so that learning is an append.
 """
 
 from collections.abc import Mapping
@@ -32,18 +32,18 @@ _TOUCHED = 2_048
 
 
 class NeighborScores:
-    """What the sessions around a context tell of each candidate; valid until the store looks around again.
+    """Result of a neighbor query; valid until the next query of the store.
 
     Attributes
     ----------
     n
         Candidates: the first `n` of `Scratch.candidate_items` and the rows of `Scratch.sums`.
     distinct
-        Distinct items of the context looked up: the first of `Scratch.context`.
+        Distinct context items used: the first of `Scratch.context`.
     n_sessions
         Sessions that share an item with the context.
     own_session
-        Serial of the session that asks, `NO_SESSION` for none.
+        Serial of the context's session, `NO_SESSION` for none.
     hop
         Whether the second hop was made.
     """
@@ -133,7 +133,7 @@ class SessionStore:
             "bridge_postings": bridge_postings,
             "session_half_life": session_half_life,
         }
-        # the older a context item, the less its last postings would add
+        # the postings of older context items add less
         self._postings_followed = np.array(
             [postings, postings, *[postings * 3 // 4] * 2, *[postings // 2] * 4][:depth]
         )
@@ -186,7 +186,7 @@ class SessionStore:
         )
 
     def _reserve(self, items: int) -> None:
-        """Have a row for each item: kernels do not check."""
+        """Allocate a row for each item: kernels do not check bounds."""
         arrays = self.arrays
         if items > len(arrays.clicks):
             rows = max(items, 64)
@@ -198,7 +198,7 @@ class SessionStore:
             )
 
     def learn_one(self, observation: Observation) -> None:
-        """Add a click to its session; dislikes, and sessions that have left the ring, are skipped."""
+        """Add a click to its session; dislikes, and sessions that are no longer stored, are skipped."""
         if observation.weight <= 0:
             return
         item, serial = observation.item, observation.session
@@ -212,15 +212,15 @@ class SessionStore:
             self.sessions_seen += 1
 
     def query_neighbors(self, context: Context, *, hop: bool = True) -> NeighborScores:
-        """Add up what the sessions around a context tell; the last context's answer is kept.
+        """Add up the sums of the sessions that share items with a context; the last result is cached.
 
         Parameters
         ----------
         context
-            Whom a list is for.
+            User and items of the list.
         hop
-            Whether the second hop is needed; without it `SessionColumn.SECOND_HOP` and
-            `SessionColumn.SECOND_HOP_NEWEST` are 0 for all, and what only it would find is no candidate.
+            Whether to make the second hop; without it, `SessionColumn.SECOND_HOP` and
+            `SessionColumn.SECOND_HOP_NEWEST` are 0, and items that only the second hop reaches are not candidates.
         """
         last = self._last_query
         if last is not None:
@@ -228,7 +228,7 @@ class SessionStore:
                 return last
             reset(self.scratch.slots, self.scratch.candidate_items, last.n)
         size = self._index.size
-        # other sources may propose items that no session holds
+        # candidates of other models may be in no session
         self._reserve(size)
         if size > len(self.scratch.slots):
             self.scratch = self.scratch._replace(slots=np.full(2 * size, -1, np.int32))
@@ -247,27 +247,27 @@ class SessionStore:
         return self._last_query
 
     def candidate_items(self, neighbors: NeighborScores) -> Items:
-        """Items of the candidates, shape (n,); valid until the store looks around again."""
+        """Items of the candidates, shape (n,); valid until the next query."""
         return self.scratch.candidate_items[: neighbors.n]
 
     def column(self, neighbors: NeighborScores, column: SessionColumn) -> NDArray[np.float32]:
-        """A sum of each candidate, shape (n,); valid until the store looks around again."""
+        """A column of the candidates, shape (n,); valid until the next query."""
         return self.scratch.sums[: neighbors.n, column]
 
     def add_candidates(self, neighbors: NeighborScores, items: Items) -> None:
-        """Make items of other sources candidates too, with sums of 0."""
+        """Add items of other models to the candidates, with sums of 0."""
         scratch = self.scratch
         neighbors.n = add_candidates(scratch.slots, scratch.candidate_items, scratch.sums, neighbors.n, items)
 
     def evidence(self, neighbors: NeighborScores, items: Items) -> Items:
-        """For each item the context item that speaks most for it; itself where the context holds it."""
+        """Context item whose sessions hold each item most often; the item itself if it is in the context."""
         out, scratch = np.empty(len(items), np.int32), self.scratch
         context = scratch.context[: neighbors.distinct]
         find_evidence(scratch.slots, scratch.sums, context, scratch.supports, items, out)
         return out
 
     def forget_user(self, user: str) -> None:
-        """Empty a shopper's sessions."""
+        """Drop the sessions of a user."""
         memory = self.arrays
         own_rows = memory.owners == np.uint64(stable_hash(user))
         memory.sizes[own_rows] = 0
@@ -275,7 +275,7 @@ class SessionStore:
         self._version += 1
 
     def forget_items(self, items: Items) -> None:
-        """Take items out of every session, and drop their postings."""
+        """Remove items from every session, and drop their postings."""
         size = max(self._index.size, int(items.max(initial=0)) + 1)
         forget_items(plain(self.arrays), item_mask(items, size))
         self._version += 1
@@ -302,12 +302,12 @@ class SessionStore:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the store that `state` was taken from.
+        """Load the result of `state`.
 
         Raises
         ------
         ValueError
-            If the state is of another format or of other parameters.
+            If the format or a parameter differs.
         """
         verify_state(state, "session_store", self.parameters)
         if self._last_query is not None:
@@ -321,7 +321,7 @@ class SessionStore:
         rows = np.full((len(used), memory.items.shape[1]), -1, np.int32)
         unpack_rows(state["items"], state["sizes"], rows)
         memory.items[used] = rows
-        # copied, since a kernel would be compiled once more for arrays that cannot be written
+        # copied, since kernels are compiled again for read-only arrays
         clicks, first_session = np.array(state["clicks"]), np.array(state["first_session"])
         shape = (len(clicks), memory.posting_sessions.shape[1])
         posting_sessions, posting_positions = np.zeros(shape, np.int64), np.zeros(shape, np.int8)

@@ -1,4 +1,4 @@
-"""What the models have in common that score candidates by what the session store adds up."""
+"""Base of the models that score candidates by the sums of the session store."""
 
 from collections.abc import Mapping
 from inspect import signature
@@ -16,11 +16,11 @@ from stream_app.models.session_store import NeighborScores, SessionStore
 
 
 class SessionStoreModel(Model):
-    """A view on the session store.
+    """A model on the session store.
 
-    Several such models share one store. Exactly one of them keeps it: learns, forgets, and has it in its state.
+    Several models share one store. Exactly one of them owns it: learns, forgets, and saves it.
 
-    For a context with no user (an item's list), the newest item itself is left out.
+    For a context without a user (an item's list), the newest item itself is left out.
 
     Parameters
     ----------
@@ -29,11 +29,11 @@ class SessionStoreModel(Model):
     store
         Sessions and postings.
     owns_store
-        Whether this model keeps the store.
+        Whether this model owns the store.
     """
 
     uses_second_hop: ClassVar[bool] = True
-    """Whether the model goes by more than the sessions that share an item with the context."""
+    """Whether the model uses the second hop of the store."""
 
     def __init__(self, index: ItemIndex, store: SessionStore, owns_store: bool = True) -> None:
         self._index = index
@@ -41,7 +41,7 @@ class SessionStoreModel(Model):
         self._owns_store = owns_store
 
     def _compute_scores(self, neighbors: NeighborScores) -> NDArray[np.float32]:
-        """Score of each candidate of the store, 0 for none; an array of its own."""
+        """Score of each candidate of the store, 0 for none; a new array."""
         raise NotImplementedError
 
     @classmethod
@@ -58,12 +58,12 @@ class SessionStoreModel(Model):
         return {name: getattr(self, name) for name in own_parameters} | self.store.parameters
 
     def learn_one(self, observation: Observation) -> None:
-        """Add a click to its session, if this model keeps the store."""
+        """Add a click to its session, if this model owns the store."""
         if self._owns_store:
             self.store.learn_one(observation)
 
     def candidates(self, context: Context, k: int) -> Candidates:
-        """Propose the items that the sessions around the context speak for."""
+        """Propose the candidates of the store with the highest scores."""
         neighbors = self.store.query_neighbors(context, hop=self.uses_second_hop)
         candidate_items, values = self.store.candidate_items(neighbors), self._masked_scores(neighbors)
         items, scores = np.empty(k, np.int32), np.empty(k, np.float32)
@@ -73,34 +73,34 @@ class SessionStoreModel(Model):
         return Candidates(items[:n], scores[:n], self.store.evidence(neighbors, items[:n]))
 
     def score(self, context: Context, items: Items) -> Scores:
-        """What the sessions around the context say of each item."""
+        """Score of each item, 0 for items that are not candidates of the store."""
         neighbors = self.store.query_neighbors(context, hop=self.uses_second_hop)
         known_items = self.store.candidate_items(neighbors)
         return look_up_scores(known_items, self._masked_scores(neighbors), items, self._index.size)
 
     def _masked_scores(self, neighbors: NeighborScores) -> Scores:
-        """Score of each candidate of the store, 0 for none and for the item that a list for nobody is about."""
+        """Score of each candidate of the store; 0 for the context's newest item if there is no user."""
         values, context = self._compute_scores(neighbors), neighbors.context
         if not context.user and len(context.items):
             values[self.store.candidate_items(neighbors) == context.items[-1]] = 0.0
         return values
 
     def forget_user(self, user: str) -> None:
-        """Empty the shopper's sessions."""
+        """Drop the sessions of a user."""
         if self._owns_store:
             self.store.forget_user(user)
 
     def forget_items(self, items: Items) -> None:
-        """Take the items out of every session, and drop their postings."""
+        """Remove the items from every session, and drop their postings."""
         if self._owns_store:
             self.store.forget_items(items)
 
     def memory(self) -> int:
-        """Bytes held, to within a few percent; the store's are with the model that keeps it."""
+        """Bytes held, to within a few percent; the store counts with its owner."""
         return self.store.memory() if self._owns_store else 0
 
     def _reset(self) -> None:
-        """Nothing is held here; the store clears itself when it is restored."""
+        """Do nothing: the store resets itself when it is restored."""
 
     def _get_state(self) -> State:
         return {"store": self.store.state() if self._owns_store else None}

@@ -1,4 +1,4 @@
-"""What each shopper did lately, and the session it belongs to."""
+"""Recent events of each user, and their sessions."""
 
 from collections.abc import Mapping
 from enum import IntEnum
@@ -17,28 +17,28 @@ from stream_app.models.kernels.session_tails import SessionTails, assign_session
 from stream_app.models.model_state import State, verify_state, versioned_state
 
 RECENT_EVENTS = 32
-"""Recent events remembered of a shopper, of each stream."""
+"""Recent events stored per user and stream."""
 
 
 class EventStream(IntEnum):
-    """What is kept apart, so that arrival order across source topics cannot matter."""
+    """Events stored separately, so that the order of arrival across source topics does not matter."""
 
     VIEWS = 0
     PURCHASES = 1
 
 
 class TrackedEvent(NamedTuple):
-    """Where an event stands among the shopper's others.
+    """An event with its session and the events around it.
 
     Attributes
     ----------
     session
-        Serial number of its session.
+        Serial number of the session.
     repeat
         Whether `previous_items` holds the item.
     previous_items, previous_times : ndarray, shape (n,)
-        Events of the same stream within the session gap on either side, oldest first. Views on a buffer
-        that the next event overwrites.
+        Events of the same stream within the session gap on either side, oldest first. Views of a buffer that the next
+        event overwrites.
     """
 
     session: int
@@ -48,7 +48,7 @@ class TrackedEvent(NamedTuple):
 
 
 class _RecentEvents:
-    """The newest events of each row, sorted by time; the one with the smaller hash first in a tie."""
+    """Newest events of each user of one stream."""
 
     def __init__(self) -> None:
         self.tails = SessionTails(
@@ -78,19 +78,19 @@ class _RecentEvents:
 
 
 class SessionTracker:
-    """Gives each event its session and the shopper's events around it.
+    """Assigns events to sessions, and stores the recent events of each user.
 
-    A session closes after `gap` seconds of inactivity in event time. A late event that falls within the gap
-    of the open session belongs to it; an older one gets a session of its own and the open one stays open.
+    A session closes after `gap` seconds of inactivity in event time. A late event within the gap of the open session
+    belongs to it; an older one gets a session of its own, and the open session stays open.
 
     Parameters
     ----------
     index
-        The items; decides ties.
+        The items; their hashes decide ties.
     gap
         Seconds of inactivity that close a session.
     max_users
-        Shoppers remembered; about 1% are forgotten, the longest inactive first, when one more comes.
+        Users remembered; a full index evicts about 1%, the longest inactive first.
 
     Examples
     --------
@@ -99,8 +99,8 @@ class SessionTracker:
     >>> tracker = SessionTracker(index, gap=1800.0)
     >>> tracker.observe("ann", shoe, 100.0, EventStream.VIEWS).session
     1
-    >>> place = tracker.observe("ann", sock, 160.0, EventStream.VIEWS)
-    >>> place.session, place.repeat, place.previous_items.tolist(), place.previous_times.tolist()
+    >>> tracked = tracker.observe("ann", sock, 160.0, EventStream.VIEWS)
+    >>> tracked.session, tracked.repeat, tracked.previous_items.tolist(), tracked.previous_times.tolist()
     (1, False, [0], [100.0])
     >>> tracker.observe("ann", sock, 9000.0, EventStream.VIEWS).session
     2
@@ -128,7 +128,7 @@ class SessionTracker:
         return len(self._users)
 
     def session(self, user: str, ts: float) -> int:
-        """Serial number of the session that an event of `user` at `ts` belongs to, opened if need be."""
+        """Serial number of the session of an event at `ts`, opened if needed."""
         row = self._users.index(user, ts)
         if row >= len(self._serials):
             self._serials = grow(self._serials, row + 1)
@@ -140,41 +140,41 @@ class SessionTracker:
         return serial
 
     def current_session(self, user: str, ts: float) -> int:
-        """Serial number of the shopper's session at `ts`, `NO_SESSION` where none is open."""
+        """Serial number of the open session at `ts`, `NO_SESSION` if there is none."""
         row = self._users.find(user) if user else -1
         if row < 0 or ts > self._lasts[row] + self.gap:
             return NO_SESSION
         return int(self._serials[row])
 
     def search(self, user: str, query: str, ts: float) -> None:
-        """Remember what a shopper searched for."""
+        """Store the last query of a user."""
         self.session(user, ts)
         row = self._users.find(user)
         if ts >= self._queries.get(row, (-np.inf, ""))[0]:
             self._queries[row] = (ts, query)
 
     def query(self, user: str, ts: float) -> str:
-        """What a shopper last searched for in the session gap before `ts`; empty where nothing."""
+        """Last query of a user within the session gap before `ts`; empty if there is none."""
         searched_at, query = self._queries.get(self._users.find(user), (-np.inf, ""))
         return query if searched_at <= ts <= searched_at + self.gap else ""
 
     def track_session(self, user: str, ts: float) -> TrackedEvent:
-        """Place of an event that belongs to no stream: its session, and nothing around it."""
+        """Assign an event without a stream to its session."""
         return TrackedEvent(self.session(user, ts), False, EMPTY_ITEMS, EMPTY_TIMES)
 
     def observe(self, user: str, item: int, ts: float, stream: EventStream) -> TrackedEvent:
-        """Take an event in and give it its place.
+        """Store an event, and return its session and the events around it.
 
         Parameters
         ----------
         user
-            The shopper.
+            Id of the user.
         item
             Index of the item.
         ts
             Event time, seconds since the epoch.
         stream
-            The stream it belongs to.
+            Stream of the event.
         """
         serial = self.session(user, ts)
         row = (self._users if stream is EventStream.VIEWS else self._buyers).index(user, ts)
@@ -193,7 +193,7 @@ class SessionTracker:
         return TrackedEvent(serial, repeat, self._window_items[:n], self._window_times[:n])
 
     def recent(self, user: str, stream: EventStream) -> tuple[Items, Times]:
-        """Copies of a shopper's newest items of a stream and their times, oldest first."""
+        """Copies of a user's newest items of a stream and their times, oldest first."""
         row = (self._users if stream is EventStream.VIEWS else self._buyers).find(user)
         items, times, sizes = self._recent_events[stream].tails
         if not 0 <= row < len(sizes):
@@ -202,14 +202,14 @@ class SessionTracker:
         return items[row, :size].copy(), times[row, :size].copy()
 
     def history(self, user: str, length: int) -> tuple[Items, Times, int, float]:
-        """What a shopper did lately, views and purchases in one.
+        """Recent events of a user, views and purchases merged.
 
         Parameters
         ----------
         user
-            The shopper.
+            Id of the user.
         length
-            Most events.
+            Largest number of events.
 
         Returns
         -------
@@ -218,9 +218,9 @@ class SessionTracker:
         times : ndarray of float64, shape (n,)
             Their event times.
         session_start : int
-            Place in `items` where the shopper's last session begins.
+            Position in `items` at which the last session begins.
         last : float
-            Event time of the last event; -inf for a stranger.
+            Event time of the last event; -inf for an unknown user.
         """
         items, times = self.recent(user, EventStream.VIEWS)
         purchases, purchase_times = self.recent(user, EventStream.PURCHASES)
@@ -235,12 +235,12 @@ class SessionTracker:
         return items, times, int(np.searchsorted(times, self._starts[row])), float(self._lasts[row])
 
     def forget_user(self, user: str) -> None:
-        """Drop everything held of a shopper."""
+        """Drop the data of a user."""
         self._users.forget(user)
         self._buyers.forget(user)
 
     def forget_items(self, items: Items) -> None:
-        """Take items out of every shopper's history."""
+        """Remove items from the events of every user."""
         removed_mask = item_mask(items, self._index.size)
         for events in self._recent_events:
             drop_items(*events.tails, removed_mask)
@@ -261,7 +261,7 @@ class SessionTracker:
         return {"gap": self.gap, "max_users": self.max_users}
 
     def state(self) -> State:
-        """Everything remembered, as plain data."""
+        """Everything stored, as plain data."""
         size = self._users.size
         return versioned_state(
             "sessions",
@@ -278,12 +278,12 @@ class SessionTracker:
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the tracker that `state` was taken from.
+        """Load the result of `state`.
 
         Raises
         ------
         ValueError
-            If the state is of another format or was taken with another gap or bound.
+            If the format, the gap or the number of users differs.
         """
         verify_state(state, "sessions", self._parameters)
         self._reset()

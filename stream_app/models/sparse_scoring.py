@@ -1,4 +1,4 @@
-"""What models have in common that score by spreading from the context's items to the items linked with them."""
+"""Base of the models that accumulate scores over linked items."""
 
 import numpy as np
 
@@ -10,17 +10,17 @@ from stream_app.models.kernels.sparse_scoring import ScoreScratch, rank_and_rese
 
 
 class SparseScoringModel(Model):
-    """A model whose `_accumulate_scores` adds up scores in arrays over all items and lists which it touched.
+    """A model whose `_accumulate_scores` adds up scores in arrays over all items, and lists the touched items.
 
-    Scratch memory is of the size of the index and found zeroed: clearing what was touched costs less than
-    clearing all.
+    The arrays have the size of the index and are zero between calls: resetting the touched items costs less than
+    allocating new arrays.
 
     Parameters
     ----------
     index
         The items.
     capacity
-        Most items that one spread can touch.
+        Largest number of touched items.
     """
 
     def __init__(self, index: ItemIndex, capacity: int) -> None:
@@ -48,7 +48,7 @@ class SparseScoringModel(Model):
         return super().memory() + sum(array.nbytes for array in self._scratch)
 
     def candidates(self, context: Context, k: int) -> Candidates:
-        """Propose the items that the context's items lead to."""
+        """Propose the touched items with the highest scores."""
         self._reserve_scratch()
         n = self._accumulate_scores(context)
         items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
@@ -58,7 +58,7 @@ class SparseScoringModel(Model):
         return Candidates(items[:n], scores[:n], evidence[:n])
 
     def score(self, context: Context, items: Items) -> Scores:
-        """Sum up what leads from the context's items to each item."""
+        """Accumulated score of each item."""
         self._reserve_scratch()
         n = self._accumulate_scores(context)
         out = np.empty(len(items), np.float32)

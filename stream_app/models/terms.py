@@ -1,4 +1,4 @@
-"""Text as words: one way for catalog texts and searches."""
+"""Text as words, the same for catalog texts and queries."""
 
 import re
 import unicodedata
@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import Final
 
 MAX_WORD_LENGTH: Final = 40
-"""Characters of a word that count."""
+"""Characters of a word that are used."""
 
 _WORD_PATTERN: Final = re.compile(r"[^\W_]+")
 
@@ -16,11 +16,11 @@ def words(text: str, limit: int) -> list[str]:
 
     Words are runs of letters and digits of any script, with compatibility forms and case folded away (NFKC,
     full case folding: the caseless matching of the Unicode standard). Scripts that are written without spaces
-    give long words; such a shop had better send its own words as tags.
+    give long words; shops with such texts can send words as tags.
 
     References
     ----------
-    The Unicode Standard, sections 3.13 (caseless matching) and 5.18; UAX 15 (normalisation forms).
+    The Unicode Standard, sections 3.13 (caseless matching) and 5.18; UAX 15 (normalization forms).
 
     Examples
     --------
@@ -37,12 +37,12 @@ def words(text: str, limit: int) -> list[str]:
 
 
 MAX_QUERY_WORDS: Final = 8
-"""Words of a search that count."""
+"""Words of a query that are used."""
 
 
 @lru_cache(maxsize=4096)
 def query_words(query: str) -> tuple[str, ...]:
-    """Distinct words of a search, in order.
+    """Distinct words of a query, in order.
 
     Examples
     --------

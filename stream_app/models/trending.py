@@ -1,4 +1,4 @@
-"""What is looked at and bought more than usual right now, overall and by audience."""
+"""Items with more interactions than usual in a recent window, overall and by segment."""
 
 import math
 from collections.abc import Mapping
@@ -30,37 +30,34 @@ from stream_app.models.segments import ALL, Segments
 from topics.records import Reason
 
 POOL_SIZE = 1000
-"""Items, the recently and repeatedly touched, that candidates are chosen from."""
+"""Recently and repeatedly used items among which overall trends are found."""
 
 
 class Trending(Model):
-    """Counts of a window against what the long run makes expect.
+    """Counts in a sliding window, compared with the counts that the long-term rate predicts.
 
-    An item is counted in buckets of a sliding window and in a slowly decaying sum. The sum tells how much to
-    expect in a window; the score is how far the window's count lies above that, in standard deviations of a Poisson
-    count (with one more expected, so that a single click on a new item is no sensation). The window ends with
-    the newest event learned, whoever asks.
+    An item is counted in time buckets of a sliding window and in a slowly decaying sum, which predicts the count of
+    a window. The score is the excess of the window's count in standard deviations of a Poisson count; one is added
+    to the variance, so that a single click on a new item has a low score. The window ends with the newest event
+    learned.
 
-    Each segment counts its items for itself. The score for a shopper is the largest of those of everybody and of the
-    shopper's segments: what is an old hit everywhere may be new here. Contexts ask as they ask `Popularity`.
-
-    Popularity's decayed counts say what is popular; this says what has just become so, and forgets it
-    when the window has passed.
+    Segments are counted separately. The score for a user is the largest over all users and the user's segments: an
+    item popular elsewhere may be new in a segment. Segments of a context are used as by `Popularity`.
 
     Parameters
     ----------
     index
         The items.
     window
-        Seconds that "now" lasts.
+        Length of the window in seconds.
     buckets
-        Parts that the window moves by.
+        Number of time buckets of the window.
     long_half_life
         Half-life of the long-term sum, seconds.
     segments
-        Most segments remembered; one more takes the place of the segment with the smallest total.
+        Largest number of segments; a new one replaces the segment with the smallest total.
     segment_items
-        Items counted in each segment; at twice as many, those with the lesser half of the sums are dropped.
+        Items counted in each segment; at twice as many, the half with the smaller sums is dropped.
 
     Examples
     --------
@@ -76,8 +73,8 @@ class Trending(Model):
     ...         clicked(evergreen, 3600.0 * hour)
     >>> for _ in range(8):
     ...     clicked(hit, 3600.0 * hour)
-    >>> nobody = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
-    >>> index.id_of(model.candidates(nobody, 1).items[0])
+    >>> anonymous = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
+    >>> index.id_of(model.candidates(anonymous, 1).items[0])
     'hit'
     """
 
@@ -108,7 +105,7 @@ class Trending(Model):
         shape = (self.segments + 1, 2 * self.segment_items)
         self._decay = ForwardDecay(self.long_half_life)
         self._segments = Segments(self.segments, self._empty_segment)
-        # zeroed by the operating system page by page, so segments that never come cost nothing
+        # zeroed by the operating system page by page, so unused segments cost nothing
         self._counts = TrendCounts(
             buckets=np.full((64, self.buckets), NO_BUCKET, np.int64),
             counts=np.zeros((64, self.buckets)),
@@ -126,7 +123,7 @@ class Trending(Model):
         self._scores: Scores = np.zeros(POOL_SIZE, np.float32)
 
     def learn_one(self, observation: Observation) -> None:
-        """Count one observation; one of no or negative weight counts for nothing."""
+        """Count an observation of positive weight."""
         item, ts, weight = observation.item, observation.ts, observation.weight
         if weight <= 0:
             return
@@ -149,7 +146,7 @@ class Trending(Model):
         self._pool.add(item)
 
     def candidates(self, context: Context, k: int) -> Candidates:
-        """Propose what trends among everybody and in the context's segments."""
+        """Propose the items that trend overall and in the context's segments."""
         rows = self._segments.rows(context)
         if self._newest == -math.inf or not len(rows):
             return EMPTY_CANDIDATES
@@ -172,11 +169,11 @@ class Trending(Model):
         return Candidates(items[:n], scores[:n], np.full(n, NO_ITEM, np.int32))
 
     def score(self, context: Context, items: Items) -> Scores:
-        """Standard deviations above the expected count, of the audience where they are the most."""
+        """Largest score of each item over the segments, in standard deviations."""
         return self._max_over_segments(context, items)[0]
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """It trends; in a segment, if it does there more than among everybody."""
+        """Name the segment in which the item trends most; none if that is all users."""
         rows = self._segments.rows(context)
         top_segment = self._max_over_segments(context, np.array([item], np.int32))[1]
         row = int(rows[top_segment[0]]) if len(rows) else 0
@@ -192,7 +189,7 @@ class Trending(Model):
         return out, top_segments
 
     def forget_items(self, items: Items) -> None:
-        """Drop the items' counts, and take them out of the pool."""
+        """Drop the items' counts, and remove them from the pool."""
         table = self._counts
         in_range = items[items < len(table.sums)]
         table.sums[in_range] = 0.0
@@ -216,7 +213,7 @@ class Trending(Model):
         return math.floor(ts * self.buckets / self.window)
 
     def _window_state(self) -> tuple[int, float]:
-        """The newest bucket, and what turns a sum into the count to expect in a window."""
+        """Newest time bucket, and factor from a long-term sum to the expected count of a window."""
         # a steady rate r makes a decayed sum of r half-lives / ln 2
         expected = math.log(2.0) * self.window / self.long_half_life / self._decay.weight(self._newest)
         return self._bucket(self._newest), expected
@@ -234,7 +231,7 @@ class Trending(Model):
         self._counts.sizes[row] = 0
 
     def _prune(self, row: int) -> None:
-        """Keep the greater half of a segment's sums."""
+        """Keep the half of a segment's items with the larger sums."""
         table = self._counts
         size = table.sizes[row]
         ties = self._index.hashes[table.members[row, :size]]
@@ -242,7 +239,7 @@ class Trending(Model):
         self._retain(row, np.sort(order[: self.segment_items]))
 
     def _retain(self, row: int, slots: NDArray[np.intp]) -> None:
-        """Make these places the whole of a segment."""
+        """Keep only these slots of a segment."""
         table = self._counts
         for array in (table.members, table.segment_buckets, table.segment_counts, table.segment_sums):
             array[row, : len(slots)] = array[row, slots]

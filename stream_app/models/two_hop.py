@@ -13,20 +13,21 @@ from topics.records import Reason
 
 
 class TwoHop(SessionStoreModel):
-    """Co-visits of the context, and co-visits of its strongest co-visits.
+    """Co-visits of the context, and co-visits of its largest co-visits.
 
-    A random walk of one or two steps over the postings: from the context's items to the items seen beside them,
-    from the strongest of these (the bridges) to theirs, each step by the share of the sessions. Divided by a
-    power of the clicks of the item reached, since the walk ends on popular items for no reason of the context's.
+    A random walk of one or two steps over the postings: from the context's items to items of the same sessions, and
+    from those with the largest shares (the bridges) to items of their sessions. Each step is weighted by the share
+    of the sessions. The score is divided by a power of the item's clicks, since walks favor popular items in any
+    context.
 
     Parameters
     ----------
     index, store, owns_store
         See `SessionStoreModel`.
     direct_weight
-        What a walk of one step counts, relative to one of two.
+        Weight of walks of one step, relative to those of two.
     penalty
-        The power, from 0 to 1.
+        Power of the clicks, from 0 to 1.
 
     References
     ----------
@@ -74,7 +75,7 @@ class TwoHop(SessionStoreModel):
         return scores
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the context item the walk began at."""
+        """Name the context item whose sessions hold the item most often."""
         if evidence < 0:
             return Reason("related")
         source = "viewed_before" if evidence == item else "related"

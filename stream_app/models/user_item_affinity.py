@@ -1,4 +1,4 @@
-"""How candidates suit a shopper's categories, brands and prices of late."""
+"""Affinity of items to a user's recent categories, brands and prices."""
 
 from typing import Final
 
@@ -10,26 +10,26 @@ from stream_app.models.base import Context, Items
 from stream_app.models.model_set import ModelSet
 
 HALF_LIFE: Final = 3_600.0
-"""Seconds in which what a shopper looked at loses half its weight in their profile."""
+"""Seconds in which an item loses half its weight in a user's profile."""
 
 AFFINITY_FEATURES: Final = ("category_affinity", "brand_affinity", "price_distance")
-"""What is told, each from 0 to 1."""
+"""Names of the features, each from 0 to 1."""
 
 
 def write_affinity(context: Context, items: Items, models: ModelSet, out: NDArray[np.float32]) -> None:
-    """Write how items suit a shopper.
+    """Write the affinity features of items.
 
     Parameters
     ----------
     context
-        The shopper.
+        User and recent items.
     items : ndarray of int32, shape (n,)
         Candidates.
     models
-        Know the items and the shop's prices.
-    out : ndarray of float32, shape (n, len(COLUMNS))
-        Gets the affinities to the category and to the brand, and the price: 0.5 is as dear as what the shopper
-        looks at, one eighth more for each deviation dearer; 0 where nothing is known.
+        Hold the item index and the distribution of prices.
+    out : ndarray of float32, shape (n, 3)
+        Receives the affinities to the category and to the brand, and the price: 0.5 at the user's mean, one eighth
+        more per standard deviation; 0 if unknown.
     """
     out[:] = 0.0
     index = models.index
@@ -40,5 +40,5 @@ def write_affinity(context: Context, items: Items, models: ModelSet, out: NDArra
     level = profile.price_level(*profile_arguments)
     if level.items:
         distance = profile.price_distance(items, level, index, models.outliers.deviation("price"))
-        # four deviations to either side
+        # the range covers four standard deviations to either side
         out[:, 2] = np.where(index.prices[items] > 0, np.clip(0.5 + distance / 8.0, 0.01, 1.0), 0.0)

@@ -1,4 +1,4 @@
-"""Shoppers who like the same things, and what else they like."""
+"""Items of users with similar interactions."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -26,27 +26,27 @@ USER_SIMILARITIES: Final = ("cosine", "jaccard", "pearson")
 class UserKNN(SparseScoringModel):
     """User-to-user k-nearest-neighbors on postings.
 
-    Each shopper is known by their newest distinct items, and each item remembers the last shoppers who touched
-    it. For a context, the shoppers who share an item with it are found through the postings and compared with
-    it as sets of items. The nearest, a shared item faded by its age, propose their other items; one scores the
-    sum of its shoppers' similarities, each faded by how long ago they touched it.
+    A user is represented by their newest distinct items; each item stores its last users (postings). The users who
+    share an item with the context are found through the postings and compared with the context as sets of items.
+    The nearest users, by similarity decayed by the age of the newest shared item, propose their other items. The
+    score of an item is the sum of its users' similarities, each decayed by the age of the interaction.
 
-    A shopper is not their own neighbor, and items of the context are not proposed.
+    A user is not their own neighbor, and items of the context are not proposed.
 
     Parameters
     ----------
     index
         The items.
     max_users
-        Shoppers remembered; about 1% are forgotten, the longest inactive first, when one more comes.
+        Users remembered; a full index evicts about 1%, the longest inactive first.
     half_life
-        Seconds in which a touch loses half its weight.
+        Seconds in which an interaction loses half its weight.
     user_items
-        Distinct items remembered of a shopper, the newest.
+        Newest distinct items stored per user.
     postings
-        Shoppers remembered of an item, the last to come.
+        Last users stored per item.
     neighbors
-        Nearest shoppers used.
+        Number of nearest users.
     depth
         Distinct context items used, the newest.
     similarity
@@ -121,7 +121,7 @@ class UserKNN(SparseScoringModel):
         )
 
     def learn_one(self, observation: Observation) -> None:
-        """Remember an item of a shopper and the shopper of an item; dislikes are skipped."""
+        """Store the item for the user and the user for the item; dislikes are skipped."""
         if observation.weight <= 0:
             return
         item, ts = observation.item, observation.ts
@@ -130,15 +130,15 @@ class UserKNN(SparseScoringModel):
         kernels.add_interaction(row, item, ts, plain(self._user_items), plain(self._postings))
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the context item that the best neighbor was found by."""
+        """Name the newest context item that the most similar user shares."""
         return Reason("similar_users", item_id=self._index.id_of(evidence))
 
     def forget_user(self, user: str) -> None:
-        """Drop a shopper's items."""
+        """Drop a user's items."""
         self._users.forget(user)
 
     def forget_items(self, items: Items) -> None:
-        """Take the items out of every shopper's, and drop their postings."""
+        """Remove the items from every user, and drop their postings."""
         users, posted = self._user_items, self._postings.posted
         drop_items(users.items, users.times, users.sizes, item_mask(items, self._index.size))
         posted[items[items < len(posted)]] = 0
@@ -155,7 +155,7 @@ class UserKNN(SparseScoringModel):
             self._postings = grow_columns(self._postings, items)
 
     def _drop_users(self, rows: Items) -> None:
-        # their places in the rings stay, and are passed over: the row holds no item
+        # they stay in the rings, but are skipped, since their rows are empty
         self._user_items.sizes[rows] = 0
 
     def _get_state(self) -> State:
@@ -182,7 +182,7 @@ class UserKNN(SparseScoringModel):
         unpack_rows(state["postings"], posted, postings.rings)
 
     def _compare(self, n: int, used: int) -> Floats:
-        """Similarity of each shopper met with the context."""
+        """Similarity of each neighbor with the context, shape (n,)."""
         overlaps = self._neighbors.overlaps[:n]
         sizes = self._user_items.sizes[self._neighbors.rows[:n]].astype(np.float64)
         context_sizes = np.full(n, float(used))
@@ -190,7 +190,7 @@ class UserKNN(SparseScoringModel):
             return count_cosine(overlaps, context_sizes, sizes)
         if self.similarity == "jaccard":
             return count_jaccard(overlaps, context_sizes, sizes)
-        # one more than there are, so that nobody has touched them all
+        # one more, so that no set holds all items
         n_items = np.maximum(len(self._index), context_sizes + sizes - overlaps) + 1.0
         return count_pearson(overlaps, context_sizes, sizes, n_items)
 

@@ -1,4 +1,4 @@
-"""What every model must do, as functions over a way to make one; run by `test_models` over the registry."""
+"""Checks that every model must pass, as functions of a factory; `test_models` runs them over the registry."""
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
@@ -45,7 +45,7 @@ SMALL = {
     "word_items": 8,
     "seed": 3,
 }
-"""Limits that a short stream runs into; each model is given those it has."""
+"""Limits that a short stream reaches; each model gets those that it has."""
 
 SOURCES = {
     "popular",
@@ -79,7 +79,7 @@ class Event(NamedTuple):
 
 
 def title_of(item: str) -> str:
-    """What the catalog calls an item, and what is searched for before it is found."""
+    """Title of an item in the catalog, and the query before its interactions."""
     return f"{('red', 'green', 'blue')[stable_hash(item) % 3]} thing {item}"
 
 
@@ -146,7 +146,7 @@ class ModelHarness:
         return [self.model.candidates(context, k) for context in self.contexts()]
 
     def named_lists(self) -> list[list[tuple[str, float]]]:
-        """Candidates by id, with scores rounded to what the order of summation cannot touch."""
+        """Candidates by id, with scores rounded so that the order of summation does not matter."""
         return [
             [
                 (self.index.id_of(item), float(f"{score:.4g}"))
@@ -315,7 +315,7 @@ def check_candidates_have_the_highest_scores(make_harness: MakeHarness) -> None:
         assert harness.model.score(context, candidates.items).tolist() == candidates.scores.tolist()
         if len(candidates.items) == 5:
             others = np.delete(scores, candidates.items)
-            # a model may choose from a pool, and leaves an item out of its own list
+            # a model may rank a pool only, and an item is not on its own list
             assert np.count_nonzero(others > candidates.scores[-1]) <= 1
 
 
@@ -390,7 +390,7 @@ def check_incompatible_states_are_rejected(make_harness: MakeHarness) -> None:
     state = harness.model.state()
     with pytest.raises(ValueError, match="format"):
         harness.model.restore({**state, "format": 99})
-    with pytest.raises(ValueError, match="state is of"):
+    with pytest.raises(ValueError, match="state belongs to"):
         harness.model.restore({**state, "name": "another"})
     for parameter in state["parameters"]:
         changed = {**state["parameters"], parameter: -5}
@@ -428,11 +428,11 @@ def check_old_events_decay(make_harness: MakeHarness) -> None:
     late = 3600.0 * 30
     for number in range(2):
         harness.learn(view(f"new{number}", "anchor", late), view(f"new{number}", "new", late + 10.0))
-    # what is in every visit would correlate with nothing
+    # an item of every session has no correlation
     harness.learn(*(view(f"by{number}", "elsewhere", late) for number in range(20)))
     candidates = harness.model.candidates(harness.context("v", "anchor", now=late), 10).items.tolist()
     assert candidates.index(harness.index.find("new")) < candidates.index(harness.index.find("old"))
-    # and are never quite as nothing until they are tiny
+    # decayed sums stay above 0 until they are tiny
     assert harness.index.find("old") in candidates
 
 

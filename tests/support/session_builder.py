@@ -1,4 +1,4 @@
-"""Sessions spelled as letters, for the models that are views on the session store."""
+"""Sessions of items named by letters, for the models on the session store."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class SessionBuilder:
     def add_session(
         self, session: int, items: str, user: str = "someone", weight: float = 1.0, ts: float = 0.0
     ) -> "SessionBuilder":
-        """Learn a session, all at one time."""
+        """Learn a session whose clicks have one time."""
         seen: list[int] = []
         for name in items:
             item = self.index.index(name, ts)
@@ -42,7 +42,7 @@ class SessionBuilder:
     def context(
         self, items: str, user: str = "me", start: int = 0, session: int = NO_SESSION, now: float = 0.0
     ) -> Context:
-        """A shopper who has just looked at these."""
+        """Context of a user who viewed these items last."""
         indices = np.array([self.index.find(name) for name in items], np.int32)
         return Context(user, indices, np.full(len(indices), now), start, (), now, session)
 

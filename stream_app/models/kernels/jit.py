@@ -1,8 +1,8 @@
-"""The one decorator of compiled kernels.
+"""The decorator of all compiled kernels.
 
-Numba keeps machine code on disk and, by itself, notices a change of the kernel's own file alone. Here the key of the
-cache is a hash of the sources of all kernels, so that a kernel may call those of other files, and read constants and
-enums of them: after any change every kernel is compiled anew.
+Numba keeps machine code on disk and invalidates it when the kernel's own file changes. Here the key of the cache is
+a hash of the sources of all kernels, so that a kernel may call kernels of other files, and read their constants and
+enums: after any change all kernels are compiled again.
 """
 
 import hashlib
@@ -19,13 +19,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T", bound=tuple[Any, ...])
 
 SUMS: Final = frozenset({"reassoc", "contract"})
-"""Sums may be taken in any order, which lets the processor vectorise them; infinities and NaN keep their meaning."""
+"""Sums may be computed in any order, which allows vector instructions; infinities and NaN are respected."""
 
 DIVISIONS: Final = SUMS | {"arcp"}
 """As `SUMS`; a division may become a multiplication by the reciprocal."""
 
 FUNCTIONS: Final = DIVISIONS | {"afn"}
-"""As `DIVISIONS`; ``exp``, ``log`` and their kin may be approximated."""
+"""As `DIVISIONS`; ``exp``, ``log`` and similar functions may be approximated."""
 
 
 _PACKAGES: Final = ("models", "bandit", "experiment", "ranking", "tools/bench")
@@ -34,7 +34,7 @@ _MARK: Final = b"import jit"
 
 @cache
 def kernel_sources() -> tuple[Path, ...]:
-    """Files whose text decides what is compiled: those that import this decorator, and folders named ``kernels``."""
+    """Files that are part of the cache key: those that import this decorator, and folders named ``kernels``."""
     root = Path(__file__).parents[2]
     files = sorted(file for name in _PACKAGES for file in (root / name).rglob("*.py"))
     return tuple(file for file in files if file.parent.name == "kernels" or _MARK in file.read_bytes())
@@ -49,7 +49,10 @@ def _stamp() -> str:
 
 
 class _ByStamp:
-    """Puts machine code into a folder named by the hash: an index of other sources may name types that are gone."""
+    """Stores machine code in a folder named by the hash, and removes the folders of other hashes.
+
+    An index that other sources wrote may refer to types that no longer exist.
+    """
 
     _cache_path: str
 
@@ -67,15 +70,15 @@ class _ByStamp:
 
 
 class StampedUserProvided(_ByStamp, caching.UserProvidedCacheLocator):  # type: ignore[misc]
-    """The folder that ``NUMBA_CACHE_DIR`` names."""
+    """The folder of ``NUMBA_CACHE_DIR``."""
 
 
 class StampedInTree(_ByStamp, caching.InTreeCacheLocator):  # type: ignore[misc]
-    """The ``__pycache__`` beside the kernel's file."""
+    """The ``__pycache__`` next to the kernel's file."""
 
 
 class StampedUserWide(_ByStamp, caching.UserWideCacheLocator):  # type: ignore[misc]
-    """The user's cache folder, where the source tree is read-only."""
+    """The cache folder of the system's user, if the source tree is read-only."""
 
 
 _LOCATORS: Final = ",".join(
@@ -93,7 +96,7 @@ def jit(
     fastmath
         Floating-point rules that may be relaxed: `SUMS`, `DIVISIONS` or `FUNCTIONS`; none by default.
     numpy_errors
-        Whether a division by zero gives an infinity, as in numpy, in place of an exception.
+        Whether a division by zero returns an infinity, as in numpy, and does not raise.
     inline
         Whether every call is inlined, and references to arrays are not counted. For a part of a kernel that is
         called in its inner loop: counting takes 5 nanoseconds per array and call. It must not create arrays.
@@ -115,7 +118,7 @@ def jit(
         before = numba.config.CACHE_LOCATOR_CLASSES
         numba.config.CACHE_LOCATOR_CLASSES = _LOCATORS
         try:
-            # a kernel of a doctest or of an interactive session has no file that could be kept with it
+            # a kernel of a doctest or of an interactive session has no file to cache it next to
             kept = Path(function.__code__.co_filename) in kernel_sources()
             compiled = numba.njit(
                 cache=kept,

@@ -4,19 +4,20 @@ from enum import IntEnum
 
 
 class SessionColumn(IntEnum):
-    """What is added up for each candidate over the sessions that share an item with the context.
+    """Sums of each candidate over the sessions that share an item with the context.
 
     A session's similarity is the sum over the context items it holds of a weight that falls with their age in
-    clicks: linearly (`KNN`, `MULTI_MATCH`) or exponentially (`STAN`). "Beside" means at another place of the session.
+    clicks: linearly (`KNN`, `MULTI_MATCH`) or exponentially (`STAN`). Co-occurrence means at another position of the
+    session.
     """
 
     CO_OCCURRENCE = 0
-    """Clicks beside the newest context item; the next three columns for the second to the fourth newest."""
+    """Clicks in sessions of the newest context item; the next three columns: of the second to the fourth newest."""
     CO_OCCURRENCE_2 = 1
     CO_OCCURRENCE_3 = 2
     CO_OCCURRENCE_4 = 3
     CO_OCCURRENCE_OLDER = 4
-    """Clicks beside the fifth to the eighth newest context item."""
+    """Clicks in sessions of the fifth to the eighth newest context item."""
     AFTER = 5
     """Clicks after the newest context item, each by 1 / distance."""
     NEXT = 6
@@ -24,13 +25,13 @@ class SessionColumn(IntEnum):
     BEFORE = 7
     """Clicks before it, each by 1 / distance."""
     KNN = 8
-    """Similarity of the nearest sessions, over how far back in the context they match (VSKNN)."""
+    """Similarity of the nearest sessions, divided by the position of the newest match in the context (VSKNN)."""
     STAN = 9
     """Similarity of all sessions, by session length, recency and distance from the match (STAN)."""
     MULTI_MATCH = 10
-    """Similarity of the sessions that share two context items or more."""
+    """Similarity of the sessions with at least two context items."""
     CO_OCCURRENCE_BY_RANK = 11
-    """Clicks beside the newest context item, fading by the rank of their session in its postings."""
+    """Clicks in sessions of the newest context item, decayed by the rank of the session in its postings."""
     NEWEST = 12
     """Recency of the newest session."""
     AFTER_2 = 13
@@ -38,9 +39,9 @@ class SessionColumn(IntEnum):
     BEFORE_2 = 14
     """As `BEFORE`, for the second newest context item."""
     COVISIT_SHARE = 15
-    """Co-visit shares with every context item, fading by their age."""
+    """Co-visit shares with every context item, decayed by the age of the item."""
     SUPPORT = 16
-    """Clicks in any session that shares a context item."""
+    """Clicks in all sessions with a context item."""
     SECOND_HOP = 17
     """Co-visit shares with the candidates that have the most `COVISIT_SHARE` (the bridges), times theirs."""
     SECOND_HOP_NEWEST = 18
@@ -52,4 +53,4 @@ class SessionColumn(IntEnum):
     COVISIT_SHARE_RECENT = 21
     """As `COVISIT_SHARE`, each session by its recency."""
     AFTER_IN_ORDER = 22
-    """As `AFTER`, in sessions where the newest context item came after the second newest, as it did here."""
+    """As `AFTER`, in sessions with the newest context item after the second newest, as in the context."""

@@ -1,4 +1,4 @@
-"""River's BiasedMF on arrays of our own."""
+"""River's BiasedMF on the arrays of the factor model."""
 
 import numpy as np
 import pytest
@@ -110,7 +110,7 @@ def test_it_separates_two_groups_of_users() -> None:
     rng = np.random.default_rng(0)
     for _ in range(4000):
         user = int(rng.integers(20))
-        item = 2 * int(rng.integers(10)) + user % 2  # even shoppers take even items, odd ones odd items
+        item = 2 * int(rng.integers(10)) + user % 2  # even users choose even items, odd ones odd items
         model.learn_one(observation(f"u{user}", item))
     n_correct = 0
     for user in range(20):

@@ -83,7 +83,7 @@ def test_it_separates_two_groups_of_users() -> None:
     rng = np.random.default_rng(0)
     for _ in range(4000):
         user = int(rng.integers(20))
-        item = 2 * int(rng.integers(10)) + user % 2  # even shoppers take even items, odd ones odd items
+        item = 2 * int(rng.integers(10)) + user % 2  # even users choose even items, odd ones odd items
         model.learn_one(observation(f"u{user}", item))
     n_correct = 0
     for user in range(20):
@@ -133,7 +133,7 @@ def test_recently_viewed_items_are_not_sampled_as_negatives() -> None:
         model.learn_one(observation("bob", item))
     before = model._factors.item_biases[:2].copy()
     model.learn_one(observation("ann", 1, previous=(0,)))
-    assert model._factors.item_biases[:2].tolist() == before.tolist()  # nothing in the pool to set it against
+    assert model._factors.item_biases[:2].tolist() == before.tolist()  # the pool has no negative
 
 
 def test_scoring_does_not_allocate_rows() -> None:

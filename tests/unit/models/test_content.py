@@ -1,4 +1,4 @@
-"""Descriptions alike, against River's TF-IDF and by hand."""
+"""Similar catalog entries, compared with River's TF-IDF and by hand."""
 
 import numpy as np
 import pytest
@@ -165,10 +165,10 @@ def test_a_common_word_retrieves_its_newest_items() -> None:
     for number in range(10):
         ours.describe(f"n{number}", "thing")
     assert set(ours.candidates("n0")) == {"n7", "n8", "n9"}
-    # of those, one described anew keeps its place
+    # an item with a new entry keeps its position
     ours.describe("n8", "thing")
     assert set(ours.candidates("n0")) == {"n7", "n8", "n9"}
-    # and any item can be scored
+    # items outside the ring can be scored
     old = np.array([ours.index.find("n1")], np.int32)
     assert ours.model.score(ours.context("n0"), old)[0] == pytest.approx(1.0)
 

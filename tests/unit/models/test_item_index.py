@@ -1,4 +1,4 @@
-"""Ids as small integers, and what the catalog says of them."""
+"""Ids as small integers, and catalog facts."""
 
 import numpy as np
 import pytest
@@ -47,7 +47,7 @@ def test_eviction_does_not_depend_on_arrival_order() -> None:
     for order in (names, names[::-1]):
         index = IdIndex(50)
         for name in order:
-            index.index(name, 5.0)  # all touched at once: the hash decides
+            index.index(name, 5.0)  # all used at one time: the hash decides
         index.index("one more", 6.0)
         left.append({name for name in names if index.find(name) != NO_ITEM})
     assert left[0] == left[1]

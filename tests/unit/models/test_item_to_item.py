@@ -1,4 +1,4 @@
-"""Co-visits and co-buys on examples that can be checked by hand."""
+"""Co-visits and co-purchases on examples computed by hand."""
 
 import numpy as np
 import pytest
@@ -81,7 +81,7 @@ def test_pearson_is_the_correlation_over_baskets() -> None:
     assert pearson(a, c) > 0.3
     assert harness.candidates("a") == pytest.approx({"c": pearson(a, c)})
     assert harness.candidates("c") == pytest.approx({"a": pearson(a, c)})
-    # b meets a and d just as often as chance has it: no correlation, no proposal
+    # b occurs with a and d as often as by chance: no correlation, no proposal
     assert pearson(a, b) == pytest.approx(0.0, abs=1e-12) == pearson(d, b)
     assert harness.candidates("b") == harness.candidates("d") == {}
 

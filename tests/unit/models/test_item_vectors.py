@@ -1,4 +1,4 @@
-"""Item vectors on two worlds that never meet."""
+"""Item vectors on two clusters without common sessions."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""The compiled loops that more than one model leans on."""
+"""Kernels that several models share."""
 
 import numpy as np
 from hypothesis import given, settings
@@ -60,7 +60,7 @@ def test_the_clock_rule_keeps_referenced_items() -> None:
     hand = size = 0
     for item in (1, 2, 3, 1, 4, 5):
         hand, size = insert_by_clock(item, hand, size, pool, slots, referenced)
-    # 1 was touched again, so 4 took the place of 2 and 5 that of 3
+    # 1 was inserted again, so 4 replaced 2 and 5 replaced 3
     assert sorted(pool.tolist()) == [1, 4, 5]
     assert [pool[slots[item] - 1] for item in (1, 4, 5)] == [1, 4, 5]
     assert [slots[item] for item in (2, 3)] == [0, 0]

@@ -49,7 +49,7 @@ def interaction(
 
 
 def log(length: int = 300, seed: int = 0) -> list[Interaction]:
-    """A log over 4 partitions, each shopper in one of them."""
+    """A log over 4 partitions; each user has one partition."""
     rng = np.random.default_rng(seed)
     kinds = [Kind.VIEW, Kind.VIEW, Kind.CART, Kind.PURCHASE, Kind.SEARCH, Kind.DISLIKE]
     result = []
@@ -75,7 +75,7 @@ def fold(interactions: list[Interaction], names: tuple[str, ...] = ALL, **parame
 def lists(models: ModelSet) -> list[list[tuple[str, float]]]:
     result = []
     for user in ("u1", "u2", ""):
-        context = models.context(user, ["i1", "i2", "unheard of"], [1.0, 2.0, 3.0], 0, ("country:1",), 3.0)
+        context = models.context(user, ["i1", "i2", "unknown"], [1.0, 2.0, 3.0], 0, ("country:1",), 3.0)
         for _, candidates in models.candidates(context, 10):
             pairs = zip(candidates.items.tolist(), candidates.scores.tolist(), strict=True)
             result.append([(models.index.id_of(item), score) for item, score in pairs])
@@ -246,7 +246,7 @@ def test_each_reward_reaches_the_reward_learners_once() -> None:
 
 def test_an_erasure_reward_makes_reward_learners_forget_the_user_once() -> None:
     models, policy = model_set_with_learner()
-    # of before the erasure, but folded behind the interaction that tells of it
+    # a reward from before the erasure, folded after the interaction that erased the user
     models.learn(interaction(9, "ann", kind=Kind.ERASE))
     models.learn_reward(reward(5))
     policy.forgotten_users.clear()
@@ -313,7 +313,7 @@ def test_evicted_items_are_forgotten_by_every_part() -> None:
     for offset in range(3000):
         models.learn(interaction(offset, f"u{rng.integers(50)}", f"i{rng.integers(200)}"))
     assert len(models.index) <= 30
-    for rankings in lists(models):  # id_of raises for an item that is gone
+    for rankings in lists(models):  # id_of raises for an evicted item
         assert len(rankings) == len(dict(rankings))
     assert any(lists(models))
 

@@ -1,4 +1,4 @@
-"""Order lines that cannot be what they say."""
+"""Outlier detection on order lines."""
 
 import math
 

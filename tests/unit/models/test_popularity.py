@@ -124,6 +124,6 @@ def test_lists_are_correct_after_the_landmark_moves() -> None:
     harness.count("b", "s:x", ts=100.0 * 400)
     harness.count("c", "s:x", ts=100.0 * 401)
     shares = harness.shares(context("", "s:x"))
-    # what is left of a is below what a float32 can hold
+    # the remaining count of a is below the range of a float32
     assert shares == pytest.approx({"c": 2 / 3, "b": 1 / 3})
     assert list(shares) == ["c", "b"]

@@ -1,4 +1,4 @@
-"""What a shopper likes lately."""
+"""Profiles of users."""
 
 import math
 
@@ -86,7 +86,7 @@ def test_label_affinity_uses_the_narrowest_category_and_the_brand(index: ItemInd
 
 def test_a_wider_category_does_not_replace_a_narrower_one(index: ItemIndex) -> None:
     user_affinities = affinities(numbers(index, "hat"), np.array([NOW]), NOW, index, HALF_LIFE)
-    # both are women's, but nobody looked at shoes
+    # both are women's, but no shoe was viewed
     assert label_affinities(numbers(index, "heel"), user_affinities, index)[0, 0] == 0.0
 
 
@@ -109,10 +109,10 @@ def test_without_known_prices_there_is_no_level_and_no_distance(index: ItemIndex
 def test_price_distances_use_a_deviation_shrunk_towards_the_catalog(index: ItemIndex) -> None:
     level = PriceLevel(math.log(100), 0.0, 1)
     candidates = np.append(numbers(index, "boot", "heel", "hat", "tie", "free"), np.int32(NO_ITEM))
-    # one item of no spread and three items' worth of the shop's: 3/4 of its variance
+    # one item without variance and three items of the shop's variance: 3/4 of it
     step = math.log(4) / math.sqrt(PRIOR_ITEMS / (1 + PRIOR_ITEMS) * 0.8**2)
     assert price_distance(candidates, level, index, 0.8).tolist() == pytest.approx([0, step, -step, 0, 0, 0])
-    # with many items the shopper's own spread is what counts
+    # with many items the user's own variance dominates
     sure = PriceLevel(math.log(100), 0.5, 10**6)
     assert price_distance(numbers(index, "heel"), sure, index, 0.8)[0] == pytest.approx(
         math.log(4) / 0.5, rel=1e-3

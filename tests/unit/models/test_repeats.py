@@ -1,4 +1,4 @@
-"""Coming back, counted by hand."""
+"""Repeated views and purchases, counted by hand."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ class RepeatsHarness:
         )
 
     def buy_again(self, now: float, user: str = "me") -> dict[str, float]:
-        """What is proposed to a shopper who looks at nothing."""
+        """Scores of the purchases of a user without a context."""
         proposed = self.model.candidates(Context(user, EMPTY_ITEMS, EMPTY_TIMES, 0, (), now), 100)
         return {
             self.index.id_of(item): score
@@ -66,7 +66,7 @@ def test_scores_depend_on_age_and_count() -> None:
     harness = RepeatsHarness()
     for _ in range(10):
         harness.click("ab", "a")  # two clicks back, never the newest
-        harness.click("ccd", "c")  # looked at twice
+        harness.click("ccd", "c")  # viewed twice
         harness.click("xyz", "w")
     scores = harness.view_again("ab")
     assert scores["a"] > scores["b"]
@@ -75,7 +75,7 @@ def test_scores_depend_on_age_and_count() -> None:
 
 def test_each_earlier_item_of_a_class_is_a_trial() -> None:
     harness = RepeatsHarness()
-    # the fifth and the sixth item back are of one class: one of two came back
+    # the fifth and the sixth item back are of one class: one success of two trials
     for _ in range(10):
         harness.click("abcdef", "a")
     assert harness.view_again("abcdef")["a"] == pytest.approx(0.5, abs=1e-2)
@@ -125,7 +125,7 @@ def test_the_buy_again_score_is_the_share_of_repurchases_at_that_age() -> None:
     harness.buy("tea", 30 * DAY, "u3")
     harness.buy("coffee", 30 * DAY)
     assert harness.buy_again(60 * DAY)["coffee"] == pytest.approx(0.75, abs=1e-3)
-    # within the first day nobody has bought it again: all there is to go by is the share of all
+    # within the first day there are no repurchases: the score is the overall share
     assert harness.buy_again(30 * DAY + 1)["coffee"] == pytest.approx(4 / 24, abs=1e-3)
 
 
@@ -167,7 +167,7 @@ def test_purchases_are_proposed_to_their_buyer_only_with_the_reason() -> None:
 
 def test_the_larger_of_view_again_and_buy_again_is_the_score_and_the_reason() -> None:
     harness = RepeatsHarness()
-    for number in range(10):  # nobody looks at it again, everybody buys it again
+    for number in range(10):  # never viewed again, always bought again
         harness.click("c", "x")
         harness.buy("c", 0.0, f"u{number}")
         harness.buy("c", 30 * DAY, f"u{number}")

@@ -1,4 +1,4 @@
-"""What is chosen after a search, on examples that can be checked by hand."""
+"""Items chosen after a search, on examples computed by hand."""
 
 import math
 

@@ -8,7 +8,7 @@ from topics.records import Reason
 
 def test_rules_are_weighted_by_inverse_distance() -> None:
     builder = SessionBuilder("sequential_rules").add_session(1, "abc")
-    # one session supports the rules; one is added to tell few from many
+    # one session supports the rules; the support is increased by one
     assert builder.candidates("a") == pytest.approx({"b": 1 / 2, "c": 1 / 4})
 
 

@@ -1,4 +1,4 @@
-"""Session neighbors on examples that can be checked by hand."""
+"""Session neighbors on examples computed by hand."""
 
 import pytest
 
@@ -56,7 +56,7 @@ def test_the_users_open_session_is_no_neighbor_but_an_earlier_one_is() -> None:
 def test_only_the_current_session_of_the_context_is_matched() -> None:
     builder = SessionBuilder("session_knn").add_session(1, "ax").add_session(2, "by")
     assert set(candidates(builder, "ab", start=1)) == {"b", "y"}
-    # a session that has not begun yet: the past is all there is
+    # the session has not begun: only earlier items are left
     assert set(candidates(builder, "ab", start=2)) == {"a", "x", "b", "y"}
 
 
@@ -90,8 +90,8 @@ def test_vsknn_weights_decay_linearly_with_age() -> None:
         .add_session(2, "by")
         .add_session(3, "abz")
     )
-    # b counts 1 and a, of two clicks the older, 1/2: the sessions are .5, 1 and 1.5 alike; the first matches one
-    # click back, which halves it. All over the largest, 1.5.
+    # b counts 1 and a, the older of two clicks, 1/2: the similarities are .5, 1 and 1.5; the first matches one
+    # click back, which halves it. All are divided by the largest, 1.5.
     assert builder.candidates("ab") == pytest.approx({"z": 1.0, "a": 1.0, "y": 2 / 3, "x": 1 / 6})
 
 

@@ -1,4 +1,4 @@
-"""What the store adds up, counted by hand."""
+"""Sums of the session store, counted by hand."""
 
 from typing import Any
 
@@ -76,7 +76,7 @@ def test_the_evidence_is_the_context_item_with_the_largest_share(builder: Sessio
     neighbors = builder.store.query_neighbors(builder.context("xc"))
     items = np.array([builder.index.find(name) for name in "bax"], np.int32)
     evidence_ids = [builder.index.id_of(item) for item in builder.store.evidence(neighbors, items).tolist()]
-    # b stands beside c in two sessions of two; a beside x in one of one, beside c in one of two
+    # b is with c in two sessions of two; a with x in one of one, with c in one of two
     assert evidence_ids == ["c", "x", "x"]
     nothing = builder.store.query_neighbors(builder.context(""))
     assert builder.store.evidence(nothing, items).tolist() == [NO_ITEM] * 3
@@ -138,7 +138,7 @@ DECAYED_COLUMNS = (
 
 
 def one_session_of_age(age: float, half_life: float) -> SessionBuilder:
-    """One session, and a context that comes `age` seconds after it."""
+    """One session, and a context `age` seconds later."""
     builder = SessionBuilder("session_knn", session_half_life=half_life)
     return builder.add_session(1, "abc", ts=1_000 * DAY - age)
 
@@ -151,7 +151,7 @@ def test_a_sessions_weight_halves_every_half_life_of_event_time(column: SessionC
     )
     supports = 1.0
     if column in {SessionColumn.COVISIT_SHARE, SessionColumn.COVISIT_SHARE_RECENT}:
-        # a share of so many sessions, plus three; these count less too
+        # a share of the sessions plus three; their weights are decayed too
         supports = (1.0 + 3.0) / (0.5 + 3.0)
     assert old == pytest.approx(new / 2 * supports, rel=1e-5)
     if supports == 1.0:

@@ -1,4 +1,4 @@
-"""Similarities on worked examples, and against one another."""
+"""Similarities on examples, and compared with each other."""
 
 import numpy as np
 import pytest

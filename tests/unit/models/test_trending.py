@@ -1,4 +1,4 @@
-"""What has just become popular."""
+"""Items with more interactions than usual."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_a_steadily_popular_item_trends_only_above_its_usual_rate() -> None:
     for step in range(6000):  # ten an hour, for ten half-lives
         harness.click("evergreen", 360.0 * step)
     harness.click("hit", 360.0 * step, times=6)
-    # 10 an hour are expected; the part of the newest bucket that is to come may be missing
+    # 10 an hour are expected; the newest bucket may be incomplete
     assert harness.candidates()["hit"] > 5
     assert harness.candidates().get("evergreen", 0.0) < 0.5
     harness.click("evergreen", 360.0 * step, times=30)

@@ -1,4 +1,4 @@
-"""Shoppers alike, on examples that can be checked by hand."""
+"""Neighboring users, on examples computed by hand."""
 
 import numpy as np
 import pytest
@@ -104,7 +104,7 @@ def test_an_item_keeps_its_last_distinct_users() -> None:
     assert set(harness.candidates("a")) == {"y", "z"}
 
 
-def test_the_evidence_is_the_shared_item_of_the_best_neighbour() -> None:
+def test_the_evidence_is_the_shared_item_of_the_best_neighbor() -> None:
     harness = make_harness("cosine")
     context = harness.context("a", "b")
     candidates = harness.model.candidates(context, 10)
@@ -122,7 +122,7 @@ def test_the_row_of_a_forgotten_user_can_be_reused() -> None:
     harness.model.forget_user("ann")
     assert "a" not in {name for name, score in harness.candidates("b").items() if score}
     assert harness.candidates("a") == {}
-    harness.add_interactions("dan", "q")  # takes ann's row, which the rings of a, b and x still name
+    harness.add_interactions("dan", "q")  # gets ann's row, which is still in the rings of a, b and x
     assert harness.candidates("a") == {}
     assert "q" not in harness.candidates("b")
 
