@@ -116,11 +116,11 @@ def test_reward_without_item_is_ignored() -> None:
     assert policy.state()["n_updates"] == 0
 
 
-@pytest.mark.parametrize("first_event", ["a showing", "a reward"])
+@pytest.mark.parametrize("first_event", ["an impression", "a reward"])
 def test_all_sums_follow_the_landmark_whatever_event_moves_it(first_event: str) -> None:
     policy = ItemThompson(1, half_life=1.0, prior_strength=1.0, position_model="none")
     for ts in range(300):
-        for is_impression in (True, False) if first_event == "a showing" else (False, True):
+        for is_impression in (True, False) if first_event == "an impression" else (False, True):
             if is_impression:
                 policy.observe_impressions(ONE, FIRST, float(ts), keys(1))
             else:
