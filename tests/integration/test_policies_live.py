@@ -84,8 +84,10 @@ class ShopUsers:
 
         def splits(worker: WorkerHandle) -> bool:
             ratios = [(name, worker.metric("headrace_policy_share_ratio", policy=name)) for name in POLICIES]
-            rests = {name for name in POLICIES if worker.metric("headrace_policy_paused", policy=name) == 1}
-            return rests == paused_policies and all(
+            reported = {
+                name for name in POLICIES if worker.metric("headrace_policy_paused", policy=name) == 1
+            }
+            return reported == paused_policies and all(
                 abs(share - assignment.fraction(name)) < 1e-9 for name, share in ratios
             )
 
@@ -145,14 +147,14 @@ def test_policy_changes_apply_to_every_worker(servers: EmbeddedServers, tmp_path
         shop = ShopUsers(environment, workers)
         shop.find_owners()
         assert set(shop.owners.values()) == set(workers)
-        shop.await_assignment({"fixed": 1.0}, "as the settings say")
+        shop.await_assignment({"fixed": 1.0}, "by the settings")
         run_policies_command(environment, "pause", "thompson")
-        shop.await_assignment({"fixed": 1.0}, "as the settings say still", paused=["thompson"])
+        shop.await_assignment({"fixed": 1.0}, "by the settings, with a pause", paused=["thompson"])
         run_policies_command(environment, "resume", "thompson")
 
         run_policies_command(environment, "share", "fixed=1", "thompson=3", "--note", "a trial")
-        shop.await_assignment({"fixed": 1.0, "thompson": 3.0}, "as the operator says")
-        assert all("by the operator: a trial" in each.log for each in workers)
+        shop.await_assignment({"fixed": 1.0, "thompson": 3.0}, "by the operator")
+        assert all("author operator; reason: a trial" in each.log for each in workers)
         run_policies_command(environment, "pause", "thompson")
         shop.await_assignment({"fixed": 1.0}, "without the paused policy", paused=["thompson"])
 
