@@ -1,4 +1,4 @@
-"""From configuration to models, their fusion and a ranker: the one place where these are assembled."""
+"""From configuration to models, their fusion and a ranker: the only module that assembles them."""
 
 from typing import Any, Final
 

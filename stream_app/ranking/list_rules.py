@@ -96,7 +96,7 @@ def parse_floors(text: str) -> tuple[Floor, ...]:
     Parameters
     ----------
     text
-        Such as ``new:2,long_tail:1,brand:acme:1,category:shoes:2``. A name may hold colons, but no comma.
+        Such as ``new:2,long_tail:1,brand:acme:1,category:shoes:2``. A name may contain colons, but no comma.
 
     Raises
     ------
@@ -117,23 +117,23 @@ def parse_floors(text: str) -> tuple[Floor, ...]:
         kind_name, separator, name = group.partition(":")
         kind = _KINDS.get(kind_name.strip())
         if not group:
-            raise ValueError(f"{part!r} does not say how many places: write it as GROUP:PLACES")
+            raise ValueError(f"{part!r} has no number of items: write it as GROUP:ITEMS")
         if kind is None:
             raise ValueError(
                 f"there is no group {kind_name.strip()!r}, only new, long_tail, category:NAME, brand:NAME "
                 "and seller:NAME"
             )
         if (kind in _LABEL_KINDS) != bool(separator and name.strip()):
-            expected_format = f"{kind}:NAME:PLACES" if kind in _LABEL_KINDS else f"{kind}:PLACES"
-            raise ValueError(f"{part!r} is to be written as {expected_format}")
+            expected_format = f"{kind}:NAME:ITEMS" if kind in _LABEL_KINDS else f"{kind}:ITEMS"
+            raise ValueError(f"{part!r} is not in the format {expected_format}")
         if not count.strip().isascii() or not count.strip().isdigit() or int(count) == 0:
-            raise ValueError(f"{part!r} has {count.strip()!r} where a number of places above 0 must be")
+            raise ValueError(f"{part!r} has {count.strip()!r} instead of a number of items above 0")
         key = (kind, name.strip())
         if key in parsed:
-            raise ValueError(f"{group!r} comes twice")
+            raise ValueError(f"{group!r} is given twice")
         parsed[key] = Floor(*key, int(count))
     if len(parsed) > MAX_FLOORS:
-        raise ValueError(f"{len(parsed)} groups are more than the {MAX_FLOORS} that can have a floor")
+        raise ValueError(f"{len(parsed)} groups have a floor; at most {MAX_FLOORS} are possible")
     return tuple(parsed.values())
 
 

@@ -14,7 +14,7 @@ AVERAGING_STEPS: Final = 1_000
 """Steps that the weights are averaged over."""
 
 _MIN_PROBABILITY: Final = 2e-4
-"""Rows less probable than this add nothing to a gradient worth the time."""
+"""Less probable rows are left out of the gradient: they change it by less than their computation costs."""
 
 
 class SoftmaxRanker(ListwiseRanker):

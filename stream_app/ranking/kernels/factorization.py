@@ -56,7 +56,7 @@ class ActiveWeights(NamedTuple):
 
 
 class PendingGradient(NamedTuple):
-    """Scratch memory of a step: gradients, whether a weight has one, and a list of those that do."""
+    """Scratch memory of a step: gradients, a mark for each weight with a gradient, and a list of these weights."""
 
     linear: Matrix
     factors: Matrix

@@ -1,4 +1,4 @@
-"""What may not be shown."""
+"""Items that may be listed."""
 
 import pytest
 

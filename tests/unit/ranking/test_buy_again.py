@@ -1,4 +1,4 @@
-"""Shops of consumables: what was bought may be listed again when it has had the time to be used up."""
+"""Shops of consumables: a purchased item may be listed again after some time."""
 
 import pytest
 
@@ -90,7 +90,7 @@ def test_hidden_item_stays_excluded(shop: BuyAgainShop) -> None:
 
 def test_repurchased_item_has_reason_bought_before(shop: BuyAgainShop) -> None:
     shop.click("ann", "tea", 45)
-    for number in range(30):  # what is popular now would speak for coffee as loud
+    for number in range(30):  # current popularity alone would list coffee, too
         shop.click(f"v{number}", f"other {number % 5}", 45)
     [coffee] = [item for item in shop.ranked("ann", WEEKS).items if item.id == "coffee"]
     assert coffee.why.source == "bought_before"

@@ -20,7 +20,7 @@ OLD = NOW - 2 * NEW_ITEM_SECONDS
 
 
 class ItemFacts(NamedTuple):
-    """An item as the catalog and the log have it."""
+    """Facts about an item from the catalog and the log."""
 
     categories: tuple[str, ...] = ()
     brand: str = ""
@@ -30,7 +30,7 @@ class ItemFacts(NamedTuple):
 
 
 def make_models(items: Sequence[ItemFacts]) -> ModelSet:
-    """Models that know items i0, i1, …, in that order."""
+    """Models with items i0, i1, …, in that order."""
     models = ModelSet(["popularity"], max_items=1000, max_users=10)
     for number, facts in enumerate(items):
         item = models.index.index(f"i{number}", OLD)
@@ -70,9 +70,9 @@ def test_no_candidates_make_an_empty_list() -> None:
 
 
 def test_mmr_matches_hand_computed_example() -> None:
-    # Relevance 1, .8, .6, .4, .2, 0; shoes are as like one another as can be, and not at all like hats.
-    # .7 and .3: after shoe 0 the other shoes stand at .56 - .3 = .26 and .42 - .3 = .12, hat 3 at .28;
-    # after hat 3 hat 4 stands at .14 - .3.
+    # relevance 1, .8, .6, .4, .2, 0; the similarity of two shoes is 1, that of a shoe and a hat 0
+    # weights .7 and .3: after shoe 0 the other shoes have .56 - .3 = .26 and .42 - .3 = .12, hat 3 has .28;
+    # after hat 3, hat 4 has .14 - .3
     assert diversified(SHOES + HATS, ListRules(diversity=0.3), 6) == [0, 3, 1, 2, 4, 5]
 
 
@@ -90,14 +90,14 @@ def test_small_diversity_weight_reorders_only_near_ties() -> None:
 def test_similarity_is_jaccard_of_categories_brand_and_price_band() -> None:
     items = [
         ItemFacts(("women", "shoes"), "acme", price=60.0),
-        # three of five facets in common (women, shoes, the band from 31 to 63): like by 3/5
+        # three of five facets in common (women, shoes, the band from 31 to 63): similarity 3/5
         ItemFacts(("women", "shoes"), "other", price=40.0),
         # one of six (acme)
         ItemFacts(("men", "hats"), "acme", price=10.0),
-        # none of them known: unlike
+        # no known facets: similarity 0
         ItemFacts(),
     ]
-    # with equal scores the least like is next; ties keep the order
+    # with equal scores the least similar is next; ties keep the order
     assert diversified(items, ListRules(diversity=0.5), 4, (1.0, 1.0, 1.0, 1.0)) == [0, 3, 2, 1]
 
 
@@ -250,7 +250,7 @@ def test_long_tail_excludes_items_with_80_percent_of_interactions() -> None:
     tail = LongTail(models)
     found = {name: bool(tail.contains(np.array([models.index.find(name)], np.int32))[0]) for name in "abcd"}
     assert found == {"a": False, "b": False, "c": True, "d": True}
-    # what comes later is of the tail until it is looked at again
+    # later items are of the tail until the flags are computed again
     unseen_item = models.index.index("e", NOW)
     assert tail.contains(np.array([unseen_item], np.int32)).tolist() == [True]
 
@@ -309,7 +309,7 @@ def labels(item: ItemFacts) -> tuple[str, str, str]:
 
 
 def members(floor: Floor, items: Sequence[ItemFacts]) -> set[int]:
-    """Numbers of the items of a floor's group; nobody has interacted, so all are of the long tail."""
+    """Numbers of the items of a floor's group; there are no interactions, so all are of the long tail."""
     return {
         number
         for number, item in enumerate(items)

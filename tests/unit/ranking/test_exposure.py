@@ -1,4 +1,4 @@
-"""How published lists share attention out."""
+"""Distribution of exposure over items."""
 
 import math
 
@@ -103,7 +103,7 @@ def test_exposure_is_reset_when_an_item_slot_is_reused() -> None:
     exposure = Exposure(models)
     for _ in range(10):
         exposure.add(["a"], START)
-    learn(models, {"b": 1, "c": 1, "d": 1}, START + 1.0)  # drives a out
+    learn(models, {"b": 1, "c": 1, "d": 1}, START + 1.0)  # evicts a
     assert models.index.find("a") == -1
     exposure.add(["b"], START + 1.0)
     report = exposure.report(START + 1.0)

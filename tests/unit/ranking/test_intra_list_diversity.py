@@ -1,4 +1,4 @@
-"""How unlike one another the items of published lists are."""
+"""Dissimilarity of the items within published lists."""
 
 import math
 

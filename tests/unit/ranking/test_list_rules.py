@@ -1,4 +1,4 @@
-"""Floors as they are written in settings, and how many candidates the rules ask for."""
+"""Floors as written in settings, and the number of candidates that rules need."""
 
 import pytest
 
@@ -21,25 +21,25 @@ def test_blanks_and_empty_parts_are_ignored() -> None:
     assert parse_floors(" new : 2 ,, brand: acme : 1 ") == (Floor("new", "", 2), Floor("brand", "acme", 1))
 
 
-def test_a_name_may_hold_colons() -> None:
+def test_a_name_may_contain_colons() -> None:
     assert parse_floors("category:men:shoes:2") == (Floor("category", "men:shoes", 2),)
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("new", "does not say how many places"),
+        ("new", "has no number of items"),
         ("fresh:2", "no group 'fresh'"),
-        ("new:none", "'none' where a number of places"),
-        ("new:0", "'0' where a number of places"),
-        ("new:-1", "'-1' where a number of places"),
-        ("new:", "'' where a number of places"),
-        ("new:x:1", "new:PLACES"),
-        ("brand:1", "brand:NAME:PLACES"),
-        ("brand::1", "brand:NAME:PLACES"),
-        ("new:1,new:2", "comes twice"),
-        ("brand:a:1,brand: a:2", "comes twice"),
-        (",".join(f"brand:b{n}:1" for n in range(MAX_FLOORS + 1)), f"more than the {MAX_FLOORS}"),
+        ("new:none", "'none' instead of a number of items"),
+        ("new:0", "'0' instead of a number of items"),
+        ("new:-1", "'-1' instead of a number of items"),
+        ("new:", "'' instead of a number of items"),
+        ("new:x:1", "new:ITEMS"),
+        ("brand:1", "brand:NAME:ITEMS"),
+        ("brand::1", "brand:NAME:ITEMS"),
+        ("new:1,new:2", "is given twice"),
+        ("brand:a:1,brand: a:2", "is given twice"),
+        (",".join(f"brand:b{n}:1" for n in range(MAX_FLOORS + 1)), f"at most {MAX_FLOORS}"),
     ],
 )
 def test_invalid_floors_raise_a_clear_error(text: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""What the catalog describes and nobody has clicked on: a floor for new items brings it to those it suits."""
+"""Items of the catalog without interactions: a floor for new items lists them for users with matching interests."""
 
 import pytest
 
@@ -20,7 +20,7 @@ def make_settings(floor: str) -> Settings:
 
 
 def build_models(settings: Settings) -> ModelSet:
-    """A shop where people look at tents or at socks, for ten days; one of each has come in and nobody has seen it."""
+    """A shop where users view tents or socks for ten days; one new tent and one new sock have no interactions."""
     models = make_models(settings.ranking_config)
     for kind, title in KINDS.items():
         for number in range(20):

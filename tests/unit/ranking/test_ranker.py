@@ -1,4 +1,4 @@
-"""Lists for shoppers, items and segments, over the models that run by default."""
+"""Lists for users, items and segments, over the default models."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -32,7 +32,7 @@ def make_actions(count: int = 600, users: int = 30) -> list[UserAction]:
     actions = []
     for number in range(count):
         user = int(rng.integers(users))
-        # shoppers look at neighbors of one another, so that there is something to learn
+        # users view neighbors of their previous item, so that there is a rule to learn
         item = ITEMS[(user + int(rng.integers(6))) % len(ITEMS)]
         kind = Kind.PURCHASE if rng.random() < 0.2 else Kind.VIEW
         actions.append(UserAction(f"u{user}", item, 1000.0 + 20.0 * number, kind, COUNTRIES[user % 2]))
@@ -118,7 +118,7 @@ def test_excluded_items_are_never_listed(models: ModelSet, user: str) -> None:
     after = ids(ranker(models).rank_user(request(user, excluded=excluded)))
     assert excluded.isdisjoint(after)
     assert after
-    # and what one shopper must not see is there for the others
+    # items excluded for one user are listed for others
     assert ids(ranker(models).rank_user(request(user))) == before
 
 

@@ -24,7 +24,7 @@ BRANDS = ("acme", "knit", "oak")
 
 @pytest.fixture(scope="module")
 def models() -> ModelSet:
-    """Forty items, viewed one after the other by many; three in four are of one brand; the last came late."""
+    """Forty items, viewed one after the other by many; three in four are of one brand; the last is the newest."""
     models = ModelSet(["popularity", "item_to_item"], max_items=1000, max_users=1000)
     offset = 0
     for number in range(40):

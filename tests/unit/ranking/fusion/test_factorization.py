@@ -1,4 +1,4 @@
-"""The learner of result lists, on choices whose rule is known."""
+"""The factorization ranker, on choices by a known rule."""
 
 import numpy as np
 import pytest
@@ -11,7 +11,7 @@ def make(**parameters: int) -> FactorizationRanker:
 
 
 def choices(count: int, seed: int = 1) -> list[tuple[np.ndarray, int]]:
-    """Of ten options the one least on feature 0 is taken; the one most where feature 2, the same for all, is high."""
+    """Of ten options the one least on feature 0 is chosen; the largest where feature 2, the same for all, is high."""
     rng = np.random.default_rng(seed)
     samples = []
     for _ in range(count):

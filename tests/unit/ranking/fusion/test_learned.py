@@ -1,4 +1,4 @@
-"""The fusions that learn from choices, in a small shop whose rule is known."""
+"""The fusions that learn from choices, in a small shop with a known rule."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ NAMES = ("popularity", "item_to_item", "session_knn", "item_vectors")
 
 
 class RingShop:
-    """Items 0 to 39 in a ring; shoppers step on by one, and now and then jump to the item everybody knows."""
+    """Items 0 to 39 in a ring; users go on to the next item, and sometimes to the most popular one."""
 
     def __init__(self, make: type[ChoiceFusion] = LearnedFusion, names: tuple[str, ...] = NAMES) -> None:
         self.models = ModelSet(names, max_items=1000, max_users=1000)
@@ -56,7 +56,7 @@ def shop(request: pytest.FixtureRequest) -> RingShop:
 
 def test_most_chosen_next_item_is_ranked_near_the_top(shop: RingShop) -> None:
     right = sum(f"i{at + 1}" in shop.list_after(f"i{at - 1}", f"i{at}")[:3] for at in range(1, 38))
-    assert right >= 20  # of 37; a weighted sum cannot tell so well which of the sessions to follow
+    assert right >= 20  # of 37; a weighted sum ranks less well than learned features
 
 
 def test_learned_list_has_its_policy_label_and_probabilities_as_scores(shop: RingShop) -> None:
@@ -90,7 +90,7 @@ def test_items_of_earlier_sessions_can_be_listed_again() -> None:
     request = RankRequest("me", items, times, 1, (), 10.0, ())
     ranked = RingShop().learn_sessions(200).ranker(length=60).rank_user(request)
     assert ranked.policy == "learned"
-    # the visit itself is longer than what the store looks up
+    # the session is longer than the number of items that the store looks up
     assert set(items) <= {item.id for item in ranked.items}
 
 
@@ -99,7 +99,9 @@ def test_reasons_describe_the_path_from_context_to_item() -> None:
     request = RankRequest("me", ("i4",), (0.0,), 0, (), 1e6, ())
     reasons = {item.id: item.why for item in shop.ranker(length=40).rank_user(request).items}
     assert reasons["i4"] == Reason("viewed_before", item_id="i4")
-    assert reasons["i5"] == Reason("viewed_next", item_id="i4"), "the shop's rule: shoppers step on by one"
+    assert reasons["i5"] == Reason("viewed_next", item_id="i4"), (
+        "the shop's rule: users go on to the next item"
+    )
     assert reasons["i3"] == Reason("also_viewed", item_id="i4")
     assert "related" in {each.source for each in reasons.values()}
 
@@ -109,7 +111,7 @@ def test_outlier_order_line_reaches_no_learner() -> None:
     interactions: list[Interaction] = []
 
     class RecordingLearner:
-        name = "ear"
+        name = "recorder"
 
         def on_interaction(self, interaction: Interaction) -> None:
             interactions.append(interaction)
@@ -147,7 +149,7 @@ def test_affinity_features_are_set_for_described_items() -> None:
     found = affinities_of("i5", "i2")
     assert found["i5"][:2] == pytest.approx([1.0, 1.0], abs=1e-3)
     assert found["i2"][:2] == pytest.approx([0.0, 1.0], abs=1e-3)
-    assert found["i5"][2] > found["i2"][2] == pytest.approx(0.5), "dearer than what was looked at"
+    assert found["i5"][2] > found["i2"][2] == pytest.approx(0.5), "more expensive than the viewed items"
 
 
 def test_ranking_changes_nothing(shop: RingShop) -> None:

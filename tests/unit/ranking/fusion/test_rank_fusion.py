@@ -1,4 +1,4 @@
-"""Reciprocal-rank fusion."""
+"""Reciprocal rank fusion and the Borda count."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A ranker that learns choices whose rule is known."""
+"""The softmax ranker, on choices by a known rule."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from stream_app.ranking.fusion.softmax import SoftmaxRanker
 
 
 def choices(count: int, seed: int = 1) -> list[tuple[np.ndarray, int]]:
-    """Of ten options the one near .3 on feature 0 is taken; near .8 where feature 2, the same for all, is high."""
+    """Of ten options the one near .3 on feature 0 is chosen; near .8 where feature 2, the same for all, is high."""
     rng = np.random.default_rng(seed)
     samples = []
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""The order of result lists, learned from choices, in small logs that can be followed by hand."""
+"""The learned order of search results, on logs small enough to check by hand."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -29,7 +29,7 @@ PRICES = (80.0, 60.0, 120.0, 75.0, 200.0, 40.0, 90.0, 55.0)
 
 
 class InteractionLog:
-    """Tells a ranker what shoppers do, a minute apart unless said otherwise."""
+    """Feeds a ranker with events, a minute apart by default."""
 
     def __init__(self, **parameters: Any) -> None:
         self.results = ResultsRanker(**parameters)
@@ -49,7 +49,7 @@ class InteractionLog:
     def find(
         self, user: str, results: Sequence[str] = LIST, prices: Sequence[float] = PRICES, query: str = "q"
     ) -> None:
-        """A search that says what it found."""
+        """A search with its results."""
         self._learn(
             Source.SEARCH,
             user,
@@ -61,7 +61,7 @@ class InteractionLog:
         )
 
     def buy(self, user: str, *items: str) -> None:
-        """A purchase that does not say what it was chosen from."""
+        """A purchase without displayed items."""
         self._learn(Source.PURCHASE, user, Kind.PURCHASE, items)
 
     def choose(
@@ -132,7 +132,7 @@ def test_initial_weights_are_unlearned_when_users_behave_differently() -> None:
 def test_features_exclude_the_choice_being_learned() -> None:
     log = InteractionLog()
     log.choose("ann", "c")
-    # had c been touched when its own choice was learned, this touch would be the second
+    # if c had an interaction when its own choice was learned, this would be the second one
     assert log.feature(ResultFeature.PURCHASES, "ann") == [0, 0, 0.25, 0, 0, 0, 0, 0]
     assert log.feature(ResultFeature.RECENCY_RANK, "ann")[2] == 0.0
 
@@ -208,9 +208,7 @@ def test_click_with_displayed_items_is_a_choice_and_a_search_is_not() -> None:
 def test_click_on_a_search_result_equals_click_with_displayed_items() -> None:
     found, given_prices = InteractionLog(), InteractionLog()
     for log in (found, given_prices):
-        log.choose(
-            "somebody", "a"
-        )  # from now on searches are remembered, whether they say what they found or not
+        log.choose("somebody", "a")  # from now on searches are recorded, with or without results
     for n in range(30):
         for log in (found, given_prices):
             log.find(f"u{n}", *(() if log is found else ((), ())))
@@ -235,7 +233,7 @@ def test_first_interaction_and_each_purchase_after_a_search_are_choices() -> Non
         choices.append(log.results.ranker.choices)
     log.buy("ann", "d", "not found", "b")
     choices.append(log.results.ranker.choices)
-    log.choose("ann", "a")  # says itself what it was chosen from, and counts once
+    log.choose("ann", "a")  # an event with displayed items counts once
     choices.append(log.results.ranker.choices)
     assert choices == [1, 1, 1, 1, 3, 4]
 
@@ -276,14 +274,14 @@ def test_search_results_expire_with_next_search_or_session_end() -> None:
     assert log.results.ranker.choices == 0
     log.buy("ann", "c")
     assert log.results.ranker.choices == 1
-    log.search("ann", "words")  # does not say what it found
+    log.search("ann", "words")  # has no results
     log.buy("ann", "d")
     assert log.results.ranker.choices == 1
     log.find("ann")
     log.now += 1800.0
     log.buy("ann", "e")
     log.find("ann")
-    log.now -= 600.0  # looked at before the search, heard of after it
+    log.now -= 600.0  # viewed before the search, processed after it
     log.buy("ann", "f")
     log.now += 600.0
     log.results.forget_user("ann")
@@ -321,7 +319,7 @@ def test_order_is_always_a_permutation() -> None:
     order = log.results.order("ann", long, (), log.now)
     assert sorted(order.tolist()) == list(range(len(long)))
     assert order[0] == 3
-    # what is beyond is not ranked
+    # results below are not ranked
     assert order[MAX_RANKED:].tolist() == list(range(MAX_RANKED, MAX_RANKED + 50))
     log.choose("ann", long[1], long[-1], shown=[*long, *long], prices=())
     assert log.results.ranker.choices == 2
@@ -387,13 +385,13 @@ def test_evicted_item_is_removed_from_stored_search_results() -> None:
     log.find("ann", ["a", "b", "c"], (1.0, 2.0, 3.0))
     log.view("bob", "c")
     for n in range(7):
-        log.view("bob", f"n{n}")  # a and b make room
+        log.view("bob", f"n{n}")  # a and b are evicted
     remaining_items = [item for item in "abc" if log.results._items.find(item) >= 0]
     assert remaining_items == ["c"]
     log.view("ann", "n6")
-    log.view("ann", "c")  # there is nothing left that it was chosen before
+    log.view("ann", "c")  # its earlier choice is forgotten
     assert log.results.ranker.choices == 0
-    log.find("ann", [f"m{n}" for n in range(20)], ())  # more than there is room for
+    log.find("ann", [f"m{n}" for n in range(20)], ())  # more than fit
     log.view("ann", "m19")
     assert log.results.ranker.choices == 1
 
@@ -424,7 +422,7 @@ def test_restored_ranker_continues_identically() -> None:
     bounds = {"max_users": 10, "max_items": 12}
     uninterrupted = learn_random(learn_random(InteractionLog(**bounds), 0, 100), 100, 160)
     first = learn_random(InteractionLog(**bounds), 0, 100)
-    second = learn_random(InteractionLog(**bounds), 500, 520)  # restoring makes it forget all that
+    second = learn_random(InteractionLog(**bounds), 500, 520)  # restore replaces this state
     second.results.restore(first.results.state())
     second.now = first.now
     learn_random(second, 100, 160)

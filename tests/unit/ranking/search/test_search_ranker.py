@@ -1,4 +1,4 @@
-"""Search results in the order for one shopper."""
+"""Search results in the order for one user."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -20,7 +20,7 @@ START = 1_700_000_000.0
 
 
 class SearchShop:
-    """Models that learn a shop's clicks and searches as they are told."""
+    """Models with the clicks and searches of a shop."""
 
     def __init__(self, names: Sequence[str] = NAMES, *, results: bool = False) -> None:
         self.models = ModelSet(names, max_items=1000, max_users=1000)
@@ -30,7 +30,7 @@ class SearchShop:
         self._now = START
 
     def learn_session(self, user: str, *items: str, query: str = "") -> None:
-        """A visit of its own, which may begin with a search."""
+        """A session of its own, with or without a search first."""
         self._now += 10_000.0
         if query:
             self._learn(Source.SEARCH, user, Kind.SEARCH, (), query)
@@ -39,13 +39,13 @@ class SearchShop:
             self._learn(Source.CLICK, user, Kind.VIEW, (Line(item),))
 
     def choose(self, user: str, item: str, shown: Sequence[str], prices: Sequence[float]) -> None:
-        """A purchase that says what it was chosen from."""
+        """A purchase with its displayed items."""
         self._now += 10_000.0
         fields: dict[str, Any] = {"shown": tuple(shown), "shown_prices": tuple(prices)}
         self._learn(Source.PURCHASE, user, Kind.PURCHASE, (Line(item),), **fields)
 
     def find(self, user: str, results: Sequence[str], prices: Sequence[float]) -> None:
-        """A search that says what it found, at what prices."""
+        """A search with its results and their prices."""
         self._now += 10_000.0
         fields: dict[str, Any] = {"shown": tuple(results), "shown_prices": tuple(prices)}
         self._learn(Source.SEARCH, user, Kind.SEARCH, (), "q", **fields)
@@ -171,7 +171,7 @@ def test_learned_search_order_is_used_after_min_choices() -> None:
     assert ids(ranked)[0] == "peg"  # the cheapest, and the most chosen
     scores = [item.score for item in ranked.items]
     assert scores == sorted(scores, reverse=True)
-    # what the shopper looked at is known to it, items that nobody met are taken, and those gone are not
+    # the user's items count, unknown items are listed, unavailable ones are not
     shop.learn_session("ann", "tent")
     shop.models.learn_catalog(CatalogItem(item_id="lamp", ts=0, available=False))
     item_ids = ids(shop.search(["never met", "rope", "lamp", "tent"]))
@@ -204,7 +204,7 @@ def test_order_learned_from_clicks_uses_displayed_prices() -> None:
         shop.models.learn_catalog(CatalogItem(item_id=name, ts=0, price=price))
     item_ids = shop.search(["a", "b", "c"])
     assert (item_ids.policy, ids(item_ids)[0]) == ("search_learned", "b")
-    # what the shop showed holds; the catalog's where it showed none, or it is unclear which is whose
+    # displayed prices count; those of the catalog if there are none or not one for each result
     assert ids(shop.search(["a", "b", "c"], prices=(50.0, 60.0, 30.0)))[0] == "c"
     assert ids(shop.search(["a", "b", "c"], prices=(50.0, 0.0, 30.0)))[0] == "b"
     assert ids(shop.search(["a", "b", "c"], prices=(50.0, 60.0)))[0] == "b"
