@@ -191,7 +191,7 @@ def test_restored_models_continue_identically(make: type[ChoiceFusion]) -> None:
 
 def test_state_without_fusion_is_rejected() -> None:
     plain = ModelSet(NAMES, max_items=1000, max_users=1000)
-    with pytest.raises(ValueError, match="without 'fusion'"):
+    with pytest.raises(ValueError, match="no learner 'fusion'"):
         RingShop().models.restore(plain.state())
 
 

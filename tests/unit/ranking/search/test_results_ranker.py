@@ -476,7 +476,7 @@ def test_as_a_learner_it_learns_in_the_fold_and_is_saved_with_the_models() -> No
     second.learn(Interaction(Source.ERASURE, 0, 0, START, "ann", Kind.ERASE))
     assert restored.order("ann", LIST, PRICES, START).tolist()[0] == 0
     assert restored.ranker.choices == 1
-    with pytest.raises(ValueError, match="without 'results'"):
+    with pytest.raises(ValueError, match="no learner 'results'"):
         second.restore(ModelSet(["popularity"]).state())
 
 
