@@ -1,219 +1,40 @@
 """The replica follows the log, with a consumer over lists instead of Kafka."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from aiokafka.structs import TopicPartition
 
-from state.model_store import DirectoryModelStore
 from stream_app.experiment.assignment import Assignment
 from stream_app.experiment.feature_rows import pack_rows
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.experiment.policy_features import FEATURES, FEATURES_VERSION
-from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
-from stream_app.worker import replica as replica_module
-from stream_app.worker.replica import Replica, load_models
-from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
-from topics.codec import Limits
-from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
-
-PARTITIONS = [
-    TopicPartition(INTERACTIONS.name, 0),
-    TopicPartition(INTERACTIONS.name, 1),
-    TopicPartition(CATALOG_ITEMS.name, 0),
-    TopicPartition(REWARDS.name, 0),
-    TopicPartition(REWARDS.name, 1),
-]
-FIRST_INTERACTIONS, SECOND_INTERACTIONS, CATALOG, FIRST_REWARDS, SECOND_REWARDS = PARTITIONS
-
-
-class FakeBrokerLog:
-    """The records on the broker; `changed` is set when a record is added."""
-
-    def __init__(self) -> None:
-        self.records: dict[TopicPartition, list[Any]] = {tp: [] for tp in PARTITIONS}
-        self.beginnings = dict.fromkeys(PARTITIONS, 0)
-        self.changed = asyncio.Event()
-        self.failure: Exception | None = None
-
-    def add(self, tp: TopicPartition, value: bytes | None, key: bytes | None = None) -> int:
-        offset = self.beginnings[tp] + len(self.records[tp])
-        timestamp = 1_700_000_000_000 + offset
-        self.records[tp].append(
-            SimpleNamespace(offset=offset, partition=tp.partition, key=key, value=value, timestamp=timestamp)
-        )
-        self.changed.set()
-        return offset
-
-    def interaction(self, tp: TopicPartition, offset: int, item: str, *segments: str) -> Interaction:
-        """Add a click with offset `offset` in its source partition."""
-        click = make_click(tp.partition, offset, item, *segments)
-        self.add(tp, msgspec.msgpack.encode(click))
-        return click
-
-    def reward(self, tp: TopicPartition, offset: int, line: int = 0, **fields: Any) -> Reward:
-        """Add a reward of a click with offset `offset` in its source partition."""
-        reward = Reward(
-            source=Source.CLICK,
-            partition=tp.partition,
-            offset=offset,
-            line=line,
-            ts=1000.0 + offset,
-            user_id="ann",
-            list_id="l",
-            policy="thompson",
-            kind=RewardKind.CLICK,
-            **{"item_id": "shoe", **fields},
-        )
-        self.add(tp, msgspec.msgpack.encode(reward))
-        return reward
-
-    def item(self, item_id: str, **fields: Any) -> None:
-        body = {"item_id": item_id, "ts": 1_700_000_000_000, **fields}
-        self.add(CATALOG, json.dumps(body).encode(), item_id.encode())
-
-
-def make_click(partition: int, offset: int, item: str, *segments: str) -> Interaction:
-    ts = 1000.0 + offset
-    return Interaction(Source.CLICK, partition, offset, ts, "ann", Kind.VIEW, (Line(item),), segments)
-
-
-def listed(array: Any) -> Any:
-    """An array as plain data for msgpack."""
-    return array.tolist()
-
-
-class FakeLogConsumer:
-    """The methods of aiokafka's consumer that the replica uses."""
-
-    def __init__(self, log: FakeBrokerLog) -> None:
-        self.log = log
-        self.offsets: dict[TopicPartition, int] = {}
-        self.paused: set[TopicPartition] = set()
-        self.read: list[tuple[TopicPartition, int]] = []
-        self.stopped = False
-
-    async def start(self) -> None: ...
-
-    async def stop(self) -> None:
-        self.stopped = True
-
-    def assign(self, partitions: Collection[TopicPartition]) -> None:
-        self.offsets = dict.fromkeys(partitions, 0)
-
-    def assignment(self) -> frozenset[TopicPartition]:
-        return frozenset(self.offsets)
-
-    def seek(self, tp: TopicPartition, offset: int) -> None:
-        self.offsets[tp] = offset
-        self.log.changed.set()
-
-    def pause(self, *partitions: TopicPartition) -> None:
-        self.paused |= set(partitions)
-
-    def resume(self, *partitions: TopicPartition) -> None:
-        self.paused -= set(partitions)
-        self.log.changed.set()
-
-    async def beginning_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        return {tp: self.log.beginnings[tp] for tp in partitions}
-
-    async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        return {tp: self.log.beginnings[tp] + len(self.log.records[tp]) for tp in partitions}
-
-    def highwater(self, tp: TopicPartition) -> int:
-        return self.log.beginnings[tp] + len(self.log.records[tp])
-
-    async def getmany(self, *partitions: TopicPartition, timeout_ms: int, max_records: int) -> dict[Any, Any]:
-        del partitions, timeout_ms
-        while True:
-            self.log.changed.clear()
-            if self.log.failure is not None:
-                raise self.log.failure
-            for tp, records in self.log.records.items():
-                start = self.offsets[tp] - self.log.beginnings[tp]
-                batch = records[start : start + max_records]
-                if tp not in self.paused and batch:
-                    self.offsets[tp] += len(batch)
-                    self.read += [(tp, record.offset) for record in batch]
-                    return {tp: batch}
-            await self.log.changed.wait()
-
-
-class ReplicaHarness:
-    """Starts replicas on one log, one after the other."""
-
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.log = FakeBrokerLog()
-        self.store = DirectoryModelStore(folder)
-        self.metrics = Metrics()
-        self.running: list[Replica] = []
-        self.consumer = FakeLogConsumer(self.log)
-        self.stale: list[tuple[set[str], set[str]]] = []
-
-        async def partitions(*_: Any) -> list[TopicPartition]:
-            return list(PARTITIONS)
-
-        def consumer(_broker: str) -> FakeLogConsumer:
-            self.consumer = FakeLogConsumer(self.log)
-            return self.consumer
-
-        monkeypatch.setattr(replica_module, "log_consumer", consumer)
-        monkeypatch.setattr(replica_module, "_partitions", partitions)
-
-    def models(self, **parameters: Any) -> ModelSet:
-        return ModelSet(["popularity", "item_to_item"], max_items=100, max_users=100, **parameters)
-
-    def make(self, make: Callable[[], ModelSet] | None = None) -> Replica:
-        models, positions = load_models(make or self.models, self.store)
-        return Replica(
-            models,
-            positions,
-            self.store,
-            self.metrics,
-            broker="unused",
-            limits=Limits(max_future=300.0, max_age=60.0),
-            on_stale=lambda items, segments: self.stale.append((set(items), set(segments))),
-            clock=lambda: 1_700_000_060.0,
-        )
-
-    async def start(self) -> Replica:
-        make_click = self.make()
-        await make_click.start()
-        self.running.append(make_click)
-        return make_click
-
-    def count(self, name: str) -> float:
-        return self.metrics.registry.get_sample_value(f"headrace_{name}") or 0.0
-
-    def digest_of_the_log(self) -> str:
-        """The digest of models that learned all interactions of the log from its start."""
-        models = self.models()
-        for tp in (FIRST_INTERACTIONS, SECOND_INTERACTIONS):
-            for record in self.log.records[tp]:
-                models.learn(msgspec.msgpack.decode(record.value, type=Interaction))
-        return models.digest()
+from tests.support.replica_harness import (
+    CATALOG,
+    FIRST_INTERACTIONS,
+    FIRST_REWARDS,
+    SECOND_INTERACTIONS,
+    SECOND_REWARDS,
+    ReplicaHarness,
+    caught_up,
+    listed,
+    make_click,
+)
+from topics.catalog import REWARDS
+from topics.records import Interaction, Kind, Line, Source
 
 
 @pytest.fixture
 async def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReplicaHarness]:
-    make_click = ReplicaHarness(tmp_path / "models", monkeypatch)
-    yield make_click
-    for replica in make_click.running:
+    made = ReplicaHarness(tmp_path / "models", monkeypatch)
+    yield made
+    for replica in made.running:
         await replica.stop()
-
-
-async def caught_up(replica: Replica) -> None:
-    """Catch up within a short deadline."""
-    await asyncio.wait_for(replica.catch_up(), 5.0)
 
 
 async def test_a_replica_learns_all_partitions_from_the_start(harness: ReplicaHarness) -> None:
@@ -376,26 +197,6 @@ async def test_local_rewards_are_learned_immediately_and_their_partitions_are_no
     await caught_up(replica)
     assert harness.consumer.read[-1] == (FIRST_REWARDS, 1)
     assert replica.models.reward_watermarks == {(Source.CLICK, 0): (1, 0), (Source.CLICK, 1): (0, 0)}
-
-
-async def test_a_snapshot_records_which_rewards_it_contains(harness: ReplicaHarness) -> None:
-    harness.log.reward(FIRST_REWARDS, 0)
-    first = await harness.start()
-    await caught_up(first)
-    # Folded, and not yet acknowledged when the snapshot is taken.
-    first.set_owned_partitions({0})
-    first.fold_local_reward(harness.log.reward(FIRST_REWARDS, 1))
-    await first.snapshot()
-    await first.stop()
-    harness.log.reward(FIRST_REWARDS, 2)
-    second = await harness.start()
-    await caught_up(second)
-    assert [place for place in harness.consumer.read if place[0] == FIRST_REWARDS] == [
-        (FIRST_REWARDS, 1),
-        (FIRST_REWARDS, 2),
-    ]
-    assert second.models.reward_watermarks == {(Source.CLICK, 0): (2, 0)}
-    assert harness.count("rewards_dropped_total") == 1
 
 
 async def test_catching_up_waits_for_all_records_present_at_its_start(harness: ReplicaHarness) -> None:
@@ -581,90 +382,6 @@ async def test_the_lag_is_the_unread_records_and_the_age_of_the_newest_read(harn
     harness.consumer.resume(SECOND_INTERACTIONS)
     await caught_up(replica)
     assert (harness.count("replica_lag_messages"), harness.count("replica_lag_seconds")) == (0, 0)
-
-
-async def test_a_snapshot_plus_the_log_tail_gives_the_same_models(harness: ReplicaHarness) -> None:
-    for offset in range(40):
-        harness.log.interaction(FIRST_INTERACTIONS, offset, f"i{offset % 7}")
-        harness.log.interaction(SECOND_INTERACTIONS, offset, f"i{offset % 5}")
-    first = await harness.start()
-    await caught_up(first)
-    assert (await first.snapshot()).startswith("models-")
-    for offset in range(40, 60):
-        harness.log.interaction(FIRST_INTERACTIONS, offset, f"i{offset % 3}")
-    await caught_up(first)
-    await first.stop()
-
-    second = await harness.start()
-    await caught_up(second)
-    assert harness.consumer.read == [(FIRST_INTERACTIONS, offset) for offset in range(40, 60)]
-    assert second.models.version == first.models.version == 100
-    assert second.models.digest() == first.models.digest() == harness.digest_of_the_log()
-    assert harness.count("snapshot_seconds_count") == 1
-
-
-async def test_a_snapshot_shares_no_memory_with_later_learning(harness: ReplicaHarness) -> None:
-    replica = await harness.start()
-    replica.fold_local(make_click(0, 0, "shoe"))
-    state = replica.snapshot_state()
-    for offset in range(1, 50):
-        replica.fold_local(make_click(0, offset, f"i{offset}"))
-    restored = harness.models()
-    restored.restore(state["models"])
-    assert restored.version == 1
-    learned_once = harness.models()
-    learned_once.learn(make_click(0, 0, "shoe"))
-    assert restored.digest() == learned_once.digest()
-
-
-def test_without_a_snapshot_models_start_empty(harness: ReplicaHarness) -> None:
-    models, positions = load_models(harness.models, harness.store)
-    assert models.version == 0
-    assert positions == {}
-
-
-async def test_an_incompatible_snapshot_is_ignored(
-    harness: ReplicaHarness, caplog: pytest.LogCaptureFixture
-) -> None:
-    replica = await harness.start()
-    replica.fold_local(make_click(0, 0, "shoe"))
-    await replica.snapshot()
-    models, positions = load_models(lambda: harness.models(half_life=1.0), harness.store)
-    assert (models.version, positions) == (0, {})
-    assert "half_life" in caplog.text
-    assert "rebuilding models from the log" in caplog.text
-
-
-@pytest.mark.parametrize(
-    "state",
-    [
-        {},
-        {"positions": []},
-        {"positions": 7, "models": {}},
-        {"positions": [["interactions", 0]], "models": {}},
-        {"positions": [["interactions", "x", 0]], "models": {}},
-        {"positions": [], "models": {}},
-        {"positions": [], "models": {"format": 99}},
-    ],
-)
-def test_a_malformed_snapshot_is_ignored(harness: ReplicaHarness, state: dict[str, Any]) -> None:
-    harness.store.save(state)
-    models, positions = load_models(harness.models, harness.store)
-    assert (models.version, positions) == (0, {})
-    # The models are usable.
-    assert models.learn(make_click(0, 0, "shoe"))
-
-
-def test_a_torn_snapshot_falls_back_to_the_previous_one(harness: ReplicaHarness, tmp_path: Path) -> None:
-    models = harness.models()
-    models.learn(make_click(0, 0, "shoe"))
-    state = {"models": models.state(), "positions": [[INTERACTIONS.name, 0, 1]]}
-    harness.store.save(state)
-    torn = tmp_path / "models" / harness.store.save(state)
-    torn.write_bytes(torn.read_bytes()[:-10])
-    restored, positions = load_models(harness.models, harness.store)
-    assert restored.version == 1
-    assert positions == {(INTERACTIONS.name, 0): 1}
 
 
 async def test_stopping_releases_the_consumer_and_is_idempotent(harness: ReplicaHarness) -> None:
