@@ -167,11 +167,15 @@ def test_policy_changes_apply_to_every_worker(servers: EmbeddedServers, tmp_path
             {"fixed": 1.0}, "after the pause by the guardrail", paused=["thompson", "popularity"]
         )
         for worker in workers:
-            assert "by the guardrail: policy popularity paused: its value per list is 0 [" in worker.log
+            assert (
+                "author guardrail; reason: policy popularity paused: its value per list is 0 [" in worker.log
+            )
 
         # the guardrail exempts the resumed policy, though its reward is still low
         run_policies_command(environment, "resume", "popularity", "thompson")
-        shop.await_assignment({"fixed": 1.0, "popularity": 1.0, "thompson": 1.0}, "as the operator insists")
+        shop.await_assignment(
+            {"fixed": 1.0, "popularity": 1.0, "thompson": 1.0}, "after the operator resumes both"
+        )
 
         # metrics start now, in running workers and in one that reads the whole log
         assignment = Assignment(dict.fromkeys(POLICIES, 1.0))
@@ -179,7 +183,9 @@ def test_policy_changes_apply_to_every_worker(servers: EmbeddedServers, tmp_path
         shop.react(liked_policies=["fixed", "thompson"])
         for worker in workers:
             worker.wait_until(
-                partial(counts, worker, expected_users), "a worker to count anew", seconds=TIMEOUT
+                partial(counts, worker, expected_users),
+                "a worker to count from the new split",
+                seconds=TIMEOUT,
             )
         workers[1].kill()
         shutil.rmtree(environment.data_dir(2))
