@@ -1,8 +1,8 @@
 """The settings of all commands, read from ``HEADRACE_*`` variables; the only reader of the environment.
 
-`groups` declares the settings by subject, `loading` reads them, `folders` has the folders that are not settings of a
-worker. The environment is flat: a variable is ``HEADRACE_`` and the field's name in capitals. The worker and the
-tools read settings; they pass plain config structs to the packages below.
+`groups` and `rewards` declare the settings by subject, `loading` reads them, `folders` has the folders that are not
+settings of a worker. The environment is flat: a variable is ``HEADRACE_`` and the field's name in capitals.
+The worker and the tools read settings; they pass plain config structs to the packages below.
 """
 
 from stream_app.settings.folders import cache_dir, scratch_dir, shared_data_dir
