@@ -16,13 +16,12 @@ from stream_app.models.id_index import stable_hash
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.neighbor_query import (
-    NeighborQuery,
-    Scratch,
     add_candidates,
     query_neighbors,
     reset,
 )
 from stream_app.models.kernels.neighbor_scores import find_evidence
+from stream_app.models.kernels.neighbor_scratch import NeighborQuery, Scratch
 from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.kernels.sessions import SessionArrays, add_click, forget_items
 from stream_app.models.model_state import State, verify_state, versioned_state

@@ -4,13 +4,21 @@ A query runs in stages: distinct context items, the sessions in their postings (
 sessions, and optionally the sessions of the candidates with the largest co-visit shares (second hop).
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.array_types import Items, Rows, Scores
 from stream_app.models.kernels.jit import DIVISIONS, jit
+from stream_app.models.kernels.neighbor_scratch import NeighborQuery, Scratch
+from stream_app.models.kernels.neighbor_sums import (
+    SessionMatch,
+    add_co_occurrence,
+    add_similarity,
+    context_share,
+    first_match,
+)
 from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.kernels.sessions import SessionArrays
 from stream_app.models.kernels.topk import kth_largest
@@ -19,130 +27,11 @@ SUPPORT_PRIOR = 3.0
 """Clicks added to the support of an item, so that few sessions give no large share."""
 
 
-class Scratch(NamedTuple):
-    """Working memory of a neighbor query; `slots` and `session_slots` are -1 between queries.
-
-    Attributes
-    ----------
-    slots : ndarray of int32, shape (n_items,)
-        Index of each item among the candidates, -1 outside.
-    candidate_items : ndarray of int32, shape (candidates,)
-        Items of the candidates.
-    sums : ndarray of float32, shape (candidates, columns)
-        Sums of each candidate, see `SessionColumn`.
-    session_slots : ndarray of int32, shape (sessions,)
-        Index of each session row among the touched sessions, -1 outside.
-    rows : ndarray of int32, shape (touched,)
-        Row of each touched session.
-    similarity, decayed_similarity : ndarray of float32, shape (touched,)
-        Similarity with the context; context items weighted linearly and exponentially by age.
-    matches : ndarray of int32, shape (touched,)
-        Context items that the session holds, a bit each.
-    recency : ndarray of float32, shape (touched,)
-        Decreases with the number of sessions since.
-    rank_weight : ndarray of float32, shape (touched,)
-        Weight by rank among the sessions of the newest context item.
-    time_decay : ndarray of float32, shape (touched,)
-        Weight by age in event time.
-    positions : ndarray of int8, shape (touched, depth)
-        Position of each context item in the session.
-    order, buffer : ndarray of float32, shape (candidates,)
-        Values to select by.
-    context : ndarray of int32, shape (depth,)
-        Distinct context items, newest first.
-    ages : ndarray of int32, shape (depth,)
-        Clicks since each.
-    supports : ndarray of float32, shape (depth,)
-        Weight of the sessions found through each.
-    """
-
-    slots: Rows
-    candidate_items: Items
-    sums: Scores
-    session_slots: Rows
-    rows: Rows
-    similarity: Scores
-    decayed_similarity: Scores
-    matches: NDArray[np.int32]
-    recency: Scores
-    rank_weight: Scores
-    time_decay: Scores
-    positions: NDArray[np.int8]
-    order: Scores
-    buffer: Scores
-    context: Items
-    ages: NDArray[np.int32]
-    supports: Scores
-
-
-class NeighborQuery(NamedTuple):
-    """Scalars of a query.
-
-    Attributes
-    ----------
-    own_session
-        Serial of the context's session, which is not its own neighbor; -1 for none.
-    newest_session
-        Newest serial.
-    neighbors
-        Number of sessions that count as nearest neighbors.
-    bridges, bridge_postings
-        Candidates followed in the second hop, and postings followed of each; no bridges, no second hop.
-    ts, half_life
-        Event time of the query, and seconds in which the weight of a session halves; 0 for no decay.
-    """
-
-    own_session: int
-    newest_session: int
-    neighbors: int
-    bridges: int
-    bridge_postings: int
-    ts: float
-    half_life: float
-
-
-class _Match(NamedTuple):
-    """A touched session, as its clicks need it."""
-
-    matches: Any  # context items that it holds, a bit each
-    position: Any  # of the newest of these
-    is_single: Any
-    is_near: Any
-    in_order: Any  # the second newest context item stands before the newest
-    similarity: Any
-    depth_weight: Any  # decreases with the age of the newest match in the context
-    recency: Any
-    stan_weight: Any
-    click_weight: Any
-    share: Any
-    share_root: Any
-    share_recent: Any
-
-
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
 def _time_decay(ts: float, time: float, half_life: float) -> Any:
     if half_life > 0.0:
         return np.float32(np.exp2(-max(0.0, ts - time) / half_life))
     return np.float32(1.0)
-
-
-@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def _first_match(matches: int) -> int:
-    """Index of the newest context item that a session holds."""
-    first = 0
-    while not (matches >> first) & 1:
-        first += 1
-    return first
-
-
-@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def _context_share(matches: int, context_weights: Scores) -> Any:
-    """Sum of the weights of the context items that a session holds."""
-    share: Any = np.float32(0.0)
-    for at in range(len(context_weights)):
-        if (matches >> at) & 1:
-            share += context_weights[at]
-    return share
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
@@ -246,67 +135,6 @@ def _order_sessions(memory: SessionArrays, scratch: Scratch, query: NeighborQuer
     return threshold
 
 
-@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def _add_distance_to_newest(sums: Any, distance: Any, rank_weight: Any, match: _Match) -> None:
-    """Add a click to the sums that depend on its distance from the newest context item in the session."""
-    weight = match.click_weight
-    if distance != 0:
-        sums[SessionColumn.CO_OCCURRENCE] += weight
-        sums[SessionColumn.CO_OCCURRENCE_BY_RANK] += rank_weight
-    if distance > 0:
-        sums[SessionColumn.AFTER] += weight / distance
-        if distance == 1:
-            sums[SessionColumn.NEXT] += weight
-        if match.in_order:
-            sums[SessionColumn.AFTER_IN_ORDER] += weight / distance
-    elif distance < 0:
-        sums[SessionColumn.BEFORE] -= weight / distance
-
-
-@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def _add_distance_to_second(sums: Any, distance: Any, weight: Any) -> None:
-    """Add a click to the sums that depend on its distance from the second newest context item."""
-    if distance != 0:
-        sums[SessionColumn.CO_OCCURRENCE_2] += weight
-    if distance > 0:
-        sums[SessionColumn.AFTER_2] += weight / distance
-    elif distance < 0:
-        sums[SessionColumn.BEFORE_2] -= weight / distance
-
-
-@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def _add_co_occurrence(sums: Any, position: int, positions: Any, rank_weight: Any, match: _Match) -> None:
-    """Add a click to the sums of co-occurrence with each context item that its session holds."""
-    weight = match.click_weight
-    if match.matches & 1:
-        _add_distance_to_newest(sums, position - positions[0], rank_weight, match)
-    if match.matches & 2:
-        _add_distance_to_second(sums, position - positions[1], weight)
-    if match.matches & 4 and position != positions[2]:
-        sums[SessionColumn.CO_OCCURRENCE_3] += weight
-    if match.matches & 8 and position != positions[3]:
-        sums[SessionColumn.CO_OCCURRENCE_4] += weight
-    if match.matches >> 4:
-        sums[SessionColumn.CO_OCCURRENCE_OLDER] += weight
-
-
-@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def _add_similarity(sums: Any, position: int, nearness: Any, match: _Match) -> None:
-    """Add a click to the sums that depend on the similarity of its session with the context."""
-    if match.is_near:
-        sums[SessionColumn.KNN] += match.similarity * match.depth_weight
-        sums[SessionColumn.NEAREST_CLICKS] += match.click_weight
-    sums[SessionColumn.STAN] += match.stan_weight * nearness[abs(position - match.position)]
-    if not match.is_single:
-        sums[SessionColumn.MULTI_MATCH] += match.similarity
-    sums[SessionColumn.COVISIT_SHARE] += match.share
-    sums[SessionColumn.COVISIT_SHARE_RECENT_ROOT] += match.share_root
-    sums[SessionColumn.COVISIT_SHARE_RECENT] += match.share_recent
-    sums[SessionColumn.SUPPORT] += match.click_weight
-    if match.recency > sums[SessionColumn.NEWEST]:  # noqa: PLR1730 - max() would write each time
-        sums[SessionColumn.NEWEST] = match.recency
-
-
 @jit(fastmath=DIVISIONS, numpy_errors=True)
 def _add_sessions(
     memory: SessionArrays,
@@ -345,10 +173,10 @@ def _add_sessions(
             scratch.recency[slot],
             scratch.time_decay[slot],
         )
-        first = _first_match(matches)
-        share = _context_share(matches, context_weights) * click_weight
+        first = first_match(matches)
+        share = context_share(matches, context_weights) * click_weight
         session_recency = np.float32(1.0 / (16.0 + max(0, newest_session - memory.serials[row])))
-        match = _Match(
+        match = SessionMatch(
             matches,
             positions[first],
             matches == (1 << first),
@@ -371,9 +199,9 @@ def _add_sessions(
             if candidate < 0:
                 continue
             sums = all_sums[candidate]
-            _add_co_occurrence(sums, position, positions, scratch.rank_weight[slot], match)
+            add_co_occurrence(sums, position, positions, scratch.rank_weight[slot], match)
             if position != match.position:
-                _add_similarity(sums, position, nearness, match)
+                add_similarity(sums, position, nearness, match)
     return n
 
 

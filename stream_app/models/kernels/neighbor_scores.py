@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from stream_app.models.array_types import Items, Mask, Rows, Scores
 from stream_app.models.kernels.jit import DIVISIONS, jit
-from stream_app.models.kernels.neighbor_query import SUPPORT_PRIOR, Scratch
+from stream_app.models.kernels.neighbor_query import SUPPORT_PRIOR
+from stream_app.models.kernels.neighbor_scratch import Scratch
 from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.kernels.topk import kth_largest
 

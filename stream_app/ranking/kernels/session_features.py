@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.kernels.jit import FUNCTIONS, jit
-from stream_app.models.kernels.neighbor_query import Scratch
+from stream_app.models.kernels.neighbor_scratch import Scratch
 from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.kernels.sessions import SessionArrays
 from stream_app.ranking.kernels.feature_table import SessionFeature

@@ -1,0 +1,109 @@
+"""Sums that one click of a neighboring session adds to its item; inlined into the neighbor query."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from stream_app.models.array_types import Scores
+from stream_app.models.kernels.jit import DIVISIONS, jit
+from stream_app.models.kernels.session_columns import SessionColumn
+
+
+class SessionMatch(NamedTuple):
+    """A touched session, as its clicks need it."""
+
+    matches: Any  # context items that it holds, a bit each
+    position: Any  # of the newest of these
+    is_single: Any
+    is_near: Any
+    in_order: Any  # the second newest context item stands before the newest
+    similarity: Any
+    depth_weight: Any  # decreases with the age of the newest match in the context
+    recency: Any
+    stan_weight: Any
+    click_weight: Any
+    share: Any
+    share_root: Any
+    share_recent: Any
+
+
+@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
+def first_match(matches: int) -> int:
+    """Index of the newest context item that a session holds."""
+    first = 0
+    while not (matches >> first) & 1:
+        first += 1
+    return first
+
+
+@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
+def context_share(matches: int, context_weights: Scores) -> Any:
+    """Sum of the weights of the context items that a session holds."""
+    share: Any = np.float32(0.0)
+    for at in range(len(context_weights)):
+        if (matches >> at) & 1:
+            share += context_weights[at]
+    return share
+
+
+@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
+def _add_distance_to_newest(sums: Any, distance: Any, rank_weight: Any, match: SessionMatch) -> None:
+    """Add a click to the sums that depend on its distance from the newest context item in the session."""
+    weight = match.click_weight
+    if distance != 0:
+        sums[SessionColumn.CO_OCCURRENCE] += weight
+        sums[SessionColumn.CO_OCCURRENCE_BY_RANK] += rank_weight
+    if distance > 0:
+        sums[SessionColumn.AFTER] += weight / distance
+        if distance == 1:
+            sums[SessionColumn.NEXT] += weight
+        if match.in_order:
+            sums[SessionColumn.AFTER_IN_ORDER] += weight / distance
+    elif distance < 0:
+        sums[SessionColumn.BEFORE] -= weight / distance
+
+
+@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
+def _add_distance_to_second(sums: Any, distance: Any, weight: Any) -> None:
+    """Add a click to the sums that depend on its distance from the second newest context item."""
+    if distance != 0:
+        sums[SessionColumn.CO_OCCURRENCE_2] += weight
+    if distance > 0:
+        sums[SessionColumn.AFTER_2] += weight / distance
+    elif distance < 0:
+        sums[SessionColumn.BEFORE_2] -= weight / distance
+
+
+@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
+def add_co_occurrence(
+    sums: Any, position: int, positions: Any, rank_weight: Any, match: SessionMatch
+) -> None:
+    """Add a click to the sums of co-occurrence with each context item that its session holds."""
+    weight = match.click_weight
+    if match.matches & 1:
+        _add_distance_to_newest(sums, position - positions[0], rank_weight, match)
+    if match.matches & 2:
+        _add_distance_to_second(sums, position - positions[1], weight)
+    if match.matches & 4 and position != positions[2]:
+        sums[SessionColumn.CO_OCCURRENCE_3] += weight
+    if match.matches & 8 and position != positions[3]:
+        sums[SessionColumn.CO_OCCURRENCE_4] += weight
+    if match.matches >> 4:
+        sums[SessionColumn.CO_OCCURRENCE_OLDER] += weight
+
+
+@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
+def add_similarity(sums: Any, position: int, nearness: Any, match: SessionMatch) -> None:
+    """Add a click to the sums that depend on the similarity of its session with the context."""
+    if match.is_near:
+        sums[SessionColumn.KNN] += match.similarity * match.depth_weight
+        sums[SessionColumn.NEAREST_CLICKS] += match.click_weight
+    sums[SessionColumn.STAN] += match.stan_weight * nearness[abs(position - match.position)]
+    if not match.is_single:
+        sums[SessionColumn.MULTI_MATCH] += match.similarity
+    sums[SessionColumn.COVISIT_SHARE] += match.share
+    sums[SessionColumn.COVISIT_SHARE_RECENT_ROOT] += match.share_root
+    sums[SessionColumn.COVISIT_SHARE_RECENT] += match.share_recent
+    sums[SessionColumn.SUPPORT] += match.click_weight
+    if match.recency > sums[SessionColumn.NEWEST]:  # noqa: PLR1730 - max() would write each time
+        sums[SessionColumn.NEWEST] = match.recency
