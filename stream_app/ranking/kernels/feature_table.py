@@ -151,21 +151,21 @@ class ProposalFeature(Feature):
 class ResultFeature(Feature):
     """Features of a list of search results, float32 from 0 to 1, -1 for missing; those of the context come last.
 
-    ``log_count(x, top)`` is log(1 + x) / log(1 + top), not above 1; ``signed(x, end)`` maps -end to 0, 0 to 0.5 and
+    ``log_scale(x, top)`` is log(1 + x) / log(1 + top), not above 1; ``signed(x, end)`` maps -end to 0, 0 to 0.5 and
     end to 1; a difference of ranks is signed with an end of 24.
     """
 
     RANK = "list", "rank / 24, not above 1"
-    INTERACTIONS = "session", "log_count(interactions in the session, 60)"
-    STEPS_SINCE = "session", "log_count(steps since the last interaction, 60)"
-    SECONDS_SINCE = "session", "log_count(seconds since the last interaction, 7200)"
+    INTERACTIONS = "session", "log_scale(interactions in the session, 60)"
+    STEPS_SINCE = "session", "log_scale(steps since the last interaction, 60)"
+    SECONDS_SINCE = "session", "log_scale(seconds since the last interaction, 7200)"
     RECENCY_RANK = "session", "results with a later interaction / 8, not above 1"
     PURCHASES = "session", "purchases in the session / 4, not above 1"
-    VIEWS = "session", "log_count(views in the session, 60)"
+    VIEWS = "session", "log_scale(views in the session, 60)"
     LAST_ACTION = "session", "action of the last interaction / 5"
-    STEPS_SINCE_BOUGHT = "session", "log_count(steps since the last purchase, 60)"
-    STEPS_SINCE_DETAIL = "session", "log_count(steps since the last interaction closer than a view, 60)"
-    DWELL = "session", "log_count(seconds from the first to the last interaction, 3600)"
+    STEPS_SINCE_BOUGHT = "session", "log_scale(steps since the last purchase, 60)"
+    STEPS_SINCE_DETAIL = "session", "log_scale(steps since the last interaction closer than a view, 60)"
+    DWELL = "session", "log_scale(seconds from the first to the last interaction, 3600)"
     FROM_LAST = "list, session", "difference of ranks to the last item interacted with"
     FROM_BOUGHT = "list, session", "difference of ranks to the last item bought"
     FROM_LOWEST = "list, session", "difference of ranks to the lowest item interacted with"
@@ -173,7 +173,7 @@ class ResultFeature(Feature):
         "list, session",
         "difference of ranks to the last item, in the direction of the user's scrolling",
     )
-    NEIGHBOR_STEPS = "list, session", "log_count(steps since an interaction with a neighbor on the list, 60)"
+    NEIGHBOR_STEPS = "list, session", "log_scale(steps since an interaction with a neighbor on the list, 60)"
     PREVIOUS_RANK = "earlier lists", "rank on the previous list / 24, not above 1"
     IGNORED = "earlier lists", "lists that had the item and on which another was chosen / 4"
     FROM_PREVIOUS_CHOICE = "earlier lists", "difference of ranks to the choice from the previous list"
@@ -182,16 +182,16 @@ class ResultFeature(Feature):
     PRICE_TO_LAST = "prices, session", "signed(log(price / price of the last item), 1.5)"
     PRICE_TO_ABOVE = "prices", "signed(log(price / lowest price above), 1)"
     CHEAPEST_ABOVE = "prices", "1 if cheaper than all results above, else 0"
-    CHEAPER_ABOVE = "prices", "log_count(cheaper results above, 24)"
+    CHEAPER_ABOVE = "prices", "log_scale(cheaper results above, 24)"
     PRICE_TO_USUAL = "prices, items", "signed(log price - usual log price - mean difference of the list, 0.4)"
     PRICE_PREFERENCE = "prices, choices", "signed(PRICE_RANK - mean PRICE_RANK of the user's choices, 1)"
     RANK_PREFERENCE = "list, choices", "signed(rank - mean rank of the user's choices, 24)"
-    PAST_INTERACTIONS = "history", "log_count(interactions in earlier sessions, 20)"
+    PAST_INTERACTIONS = "history", "log_scale(interactions in earlier sessions, 20)"
     PAST_PURCHASES = "history", "purchases in earlier sessions / 4, not above 1"
     INTERACTION_RATE = "items", "signed(log((other users + 1) / (impressions / 10 + 1)), 2)"
     CHOICE_RATE = "items", "signed(log choice rate over the expected - mean of the list, 2)"
     CONTEXT_SITUATION = "session", "code of what the user did just before / 6", PER_LIST
-    CONTEXT_SECONDS = "session", "log_count(seconds since the last event, 3600)", PER_LIST
+    CONTEXT_SECONDS = "session", "log_scale(seconds since the last event, 3600)", PER_LIST
     CONTEXT_SAME_PAGE = "earlier lists", "share of results at their rank of the previous list", PER_LIST
     CONTEXT_REPEATS = "choices", "(choices of the last item + 0.4) / (opportunities + 1)", PER_LIST
     CONTEXT_DIRECTION = "list, session", "difference of the ranks of the last two items", PER_LIST
@@ -199,4 +199,4 @@ class ResultFeature(Feature):
     CONTEXT_LENGTH = "list", "results / 25, not above 1", PER_LIST
     CONTEXT_LAST_RANK = "list, session", "rank of the last item / 24, not above 1", PER_LIST
     CONTEXT_PURCHASES = "session", "purchases in the session / 4, not above 1", PER_LIST
-    CONTEXT_INTERACTED = "list, session", "log_count(results interacted with, 10)", PER_LIST
+    CONTEXT_INTERACTED = "list, session", "log_scale(results interacted with, 10)", PER_LIST

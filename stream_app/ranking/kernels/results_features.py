@@ -6,6 +6,14 @@ import numpy as np
 
 from stream_app.models.kernels.jit import jit
 from stream_app.ranking.kernels.feature_table import ResultFeature
+from stream_app.ranking.kernels.results_list_features import (
+    MAX_RANK_DIFFERENCE,
+    log_scale,
+    rank_difference,
+    signed,
+    write_pages,
+    write_prices,
+)
 from stream_app.ranking.kernels.results_memory import (
     ACTION,
     BOUGHT_AT,
@@ -20,7 +28,6 @@ from stream_app.ranking.kernels.results_memory import (
     LAST,
     LAST_ACTION,
     LAST_TS,
-    MAX_PAGES,
     PAGES_RECORDED,
     PAST_COUNT,
     PAST_PURCHASE_COUNT,
@@ -39,9 +46,6 @@ from stream_app.ranking.kernels.results_memory import (
     Action,
     ResultsMemory,
 )
-
-MAX_RANK_DIFFERENCE: Final = 24
-"""Larger differences between ranks count as this one."""
 
 _FAR: Final = 1 << 30
 
@@ -83,90 +87,6 @@ class _Situation(NamedTuple):
     step: int
     action: int
     now: float
-
-
-@jit(numpy_errors=True)
-def _log_count(value: Any, top: float) -> Any:
-    """Map a count, or seconds, to a logarithmic scale that ends at `top`."""
-    return min(1.0, np.log1p(max(value, 0.0)) / np.log1p(top))
-
-
-@jit(numpy_errors=True)
-def _signed(value: Any, end: float) -> Any:
-    """Map a signed number: -`end` and less is 0, 0 is 0.5, `end` and more is 1."""
-    return 0.5 + 0.5 * max(-1.0, min(1.0, value / end))
-
-
-@jit(numpy_errors=True)
-def _rank_difference(rank_counts: Any) -> Any:
-    """Map a difference of ranks; 0 is 0.5."""
-    return (max(-MAX_RANK_DIFFERENCE, min(MAX_RANK_DIFFERENCE, rank_counts)) + MAX_RANK_DIFFERENCE) / (
-        2.0 * MAX_RANK_DIFFERENCE
-    )
-
-
-@jit(numpy_errors=True)
-def _write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any) -> None:
-    """Write how prices compare within a list; `price` has the remembered ones where none is given."""
-    n = len(shown)
-    price_change_sum = 0.0
-    n_known = 0
-    priced = 0
-    for i in range(n):
-        if given_prices[i] > 0 and items[shown[i], PRICE] > 0:
-            price_change_sum += np.log(price[i]) - np.log(items[shown[i], PRICE])
-            n_known += 1
-        priced += 1 if price[i] > 0 else 0
-    cheapest = 0.0
-    for i in range(n):
-        if price[i] <= 0:
-            continue
-        n_cheaper = 0
-        n_cheaper_above = 0
-        for k in range(n):
-            if price[k] > 0 and (price[k] < price[i] or (price[k] == price[i] and k < i)):
-                n_cheaper += 1
-                n_cheaper_above += 1 if k < i and price[k] < price[i] else 0
-        target = out[i]
-        target[ResultFeature.PRICE_RANK] = n_cheaper / max(1, priced - 1)
-        target[ResultFeature.CHEAPER_ABOVE] = _log_count(n_cheaper_above, 24.0)
-        target[ResultFeature.CHEAPEST_ABOVE] = 1.0 if cheapest == 0 or price[i] < cheapest else 0.0
-        if cheapest > 0:
-            target[ResultFeature.PRICE_TO_ABOVE] = _signed(np.log(price[i] / cheapest), 1.0)
-        cheapest = price[i] if cheapest == 0 else min(cheapest, price[i])
-        if n_known > 1 and given_prices[i] > 0 and items[shown[i], PRICE] > 0:
-            target[ResultFeature.PRICE_TO_USUAL] = _signed(
-                np.log(price[i]) - np.log(items[shown[i], PRICE]) - price_change_sum / n_known, 0.4
-            )
-
-
-@jit(numpy_errors=True)
-def _write_pages(pages: Any, seen: int, shown: Any, out: Any) -> float:
-    """Write the ranks on the user's last lists; return the share of results at their rank of the previous list."""
-    if seen == 0:
-        return 0.0
-    n = len(shown)
-    same = 0
-    newest = pages[(seen - 1) % MAX_PAGES]
-    for i in range(min(n, newest[0])):
-        same += 1 if newest[2 + i] == shown[i] else 0
-    for i in range(n):
-        target = out[i]
-        ignored = 0
-        for back in range(min(seen, MAX_PAGES)):
-            page = pages[(seen - 1 - back) % MAX_PAGES]
-            for k in range(page[0]):
-                if shown[i] > 0 and page[2 + k] == shown[i]:
-                    ignored += 1 if page[1] != k else 0
-                    if back == 0:
-                        target[ResultFeature.PREVIOUS_RANK] = (
-                            min(k, MAX_RANK_DIFFERENCE) / MAX_RANK_DIFFERENCE
-                        )
-                        if page[1] >= 0:
-                            target[ResultFeature.FROM_PREVIOUS_CHOICE] = _rank_difference(k - page[1])
-                    break
-        target[ResultFeature.IGNORED] = ignored / MAX_PAGES
-    return same / n
 
 
 @jit(numpy_errors=True)
@@ -238,26 +158,26 @@ def _write_interactions(
         if not in_session[i]:
             past_count += interactions[j, INTERACTION_COUNT]
             past_purchases += interactions[j, PURCHASE_COUNT]
-        target[ResultFeature.PAST_INTERACTIONS] = _log_count(past_count, 20.0)
+        target[ResultFeature.PAST_INTERACTIONS] = log_scale(past_count, 20.0)
         target[ResultFeature.PAST_PURCHASES] = min(past_purchases, 4) / 4.0
         if not in_session[i]:
             continue
-        target[ResultFeature.INTERACTIONS] = _log_count(interactions[j, INTERACTION_COUNT], 60.0)
-        target[ResultFeature.STEPS_SINCE] = _log_count(step - interactions[j, LAST], 60.0)
-        target[ResultFeature.SECONDS_SINCE] = _log_count(now - times[j, 1], 7200.0)
+        target[ResultFeature.INTERACTIONS] = log_scale(interactions[j, INTERACTION_COUNT], 60.0)
+        target[ResultFeature.STEPS_SINCE] = log_scale(step - interactions[j, LAST], 60.0)
+        target[ResultFeature.SECONDS_SINCE] = log_scale(now - times[j, 1], 7200.0)
         more_recent = 0
         for k in range(len(entry)):
             if in_session[k] and interactions[entry[k], LAST] > interactions[j, LAST]:
                 more_recent += 1
         target[ResultFeature.RECENCY_RANK] = min(more_recent, 8) / 8.0
         target[ResultFeature.PURCHASES] = min(interactions[j, PURCHASE_COUNT], 4) / 4.0
-        target[ResultFeature.VIEWS] = _log_count(interactions[j, VIEWS], 60.0)
+        target[ResultFeature.VIEWS] = log_scale(interactions[j, VIEWS], 60.0)
         target[ResultFeature.LAST_ACTION] = interactions[j, ACTION] / 5.0
         if interactions[j, BOUGHT_AT] >= 0:
-            target[ResultFeature.STEPS_SINCE_BOUGHT] = _log_count(step - interactions[j, BOUGHT_AT], 60.0)
+            target[ResultFeature.STEPS_SINCE_BOUGHT] = log_scale(step - interactions[j, BOUGHT_AT], 60.0)
         if interactions[j, DETAIL_AT] >= 0:
-            target[ResultFeature.STEPS_SINCE_DETAIL] = _log_count(step - interactions[j, DETAIL_AT], 60.0)
-        target[ResultFeature.DWELL] = _log_count(times[j, 1] - times[j, 0], 3600.0)
+            target[ResultFeature.STEPS_SINCE_DETAIL] = log_scale(step - interactions[j, DETAIL_AT], 60.0)
+        target[ResultFeature.DWELL] = log_scale(times[j, 1] - times[j, 0], 3600.0)
 
 
 @jit(numpy_errors=True)
@@ -271,13 +191,13 @@ def _write_rank_features(
         target = out[i]
         target[ResultFeature.RANK] = min(i, MAX_RANK_DIFFERENCE) / MAX_RANK_DIFFERENCE
         if last >= 0:
-            target[ResultFeature.FROM_LAST] = _rank_difference(i - last)
-            target[ResultFeature.FROM_LOWEST] = _rank_difference(i - lowest)
+            target[ResultFeature.FROM_LAST] = rank_difference(i - last)
+            target[ResultFeature.FROM_LOWEST] = rank_difference(i - lowest)
         if bought >= 0:
-            target[ResultFeature.FROM_BOUGHT] = _rank_difference(i - bought)
+            target[ResultFeature.FROM_BOUGHT] = rank_difference(i - bought)
         if second >= 0:
             target[ResultFeature.SCROLL_OFFSET] = (
-                _rank_difference(i - last) if last > second else _rank_difference(last - i)
+                rank_difference(i - last) if last > second else rank_difference(last - i)
             )
         neighbor_steps = _FAR
         if i > 0 and in_session[i - 1]:
@@ -285,9 +205,9 @@ def _write_rank_features(
         if i + 1 < n and in_session[i + 1]:
             neighbor_steps = min(neighbor_steps, step - interactions[entry[i + 1], LAST])
         if neighbor_steps < _FAR:
-            target[ResultFeature.NEIGHBOR_STEPS] = _log_count(neighbor_steps, 60.0)
+            target[ResultFeature.NEIGHBOR_STEPS] = log_scale(neighbor_steps, 60.0)
         if profile[CHOICES] > 0:
-            target[ResultFeature.RANK_PREFERENCE] = _signed(i - profile[RANK_SUM] / profile[CHOICES], 24.0)
+            target[ResultFeature.RANK_PREFERENCE] = signed(i - profile[RANK_SUM] / profile[CHOICES], 24.0)
 
 
 @jit(numpy_errors=True)
@@ -300,13 +220,13 @@ def _write_price_preferences(
             continue
         target = out[i]
         if interacted.priced > 0:
-            target[ResultFeature.PRICE_TO_INTERACTED] = _signed(
+            target[ResultFeature.PRICE_TO_INTERACTED] = signed(
                 np.log(price[i]) - interacted.log_price_sum / interacted.priced, 1.5
             )
         if newest_price > 0:
-            target[ResultFeature.PRICE_TO_LAST] = _signed(np.log(price[i] / newest_price), 1.5)
+            target[ResultFeature.PRICE_TO_LAST] = signed(np.log(price[i] / newest_price), 1.5)
         if profile[PRICED] > 0:
-            target[ResultFeature.PRICE_PREFERENCE] = _signed(
+            target[ResultFeature.PRICE_PREFERENCE] = signed(
                 target[ResultFeature.PRICE_RANK] - profile[PRICE_SUM] / profile[PRICED], 1.0
             )
 
@@ -326,10 +246,10 @@ def _write_popularity(items: Any, shown: Any, interactions: Any, entry: Any, out
     for i in range(n):
         item = items[shown[i]]
         other_users = max(0.0, item[USERS] - (1.0 if entry[i] >= 0 else 0.0))
-        out[i, ResultFeature.INTERACTION_RATE] = _signed(
+        out[i, ResultFeature.INTERACTION_RATE] = signed(
             np.log((other_users + 1.0) / (0.1 * item[IMPRESSIONS] + 1.0)), 2.0
         )
-        out[i, ResultFeature.CHOICE_RATE] = _signed(rates[i] - mean_rate, 2.0)
+        out[i, ResultFeature.CHOICE_RATE] = signed(rates[i] - mean_rate, 2.0)
 
 
 @jit(numpy_errors=True)
@@ -360,17 +280,17 @@ def _write_context(
         target = out[i]
         target[ResultFeature.CONTEXT_SITUATION] = code / 6.0
         if not situation.is_new:
-            target[ResultFeature.CONTEXT_SECONDS] = _log_count(situation.now - profile[LAST_TS], 3600.0)
+            target[ResultFeature.CONTEXT_SECONDS] = log_scale(situation.now - profile[LAST_TS], 3600.0)
         target[ResultFeature.CONTEXT_SAME_PAGE] = same_page
         target[ResultFeature.CONTEXT_REPEATS] = (profile[REPEATED] + 0.4) / (profile[REPEATABLE] + 1.0)
         if second >= 0:
-            target[ResultFeature.CONTEXT_DIRECTION] = _rank_difference(last - second)
+            target[ResultFeature.CONTEXT_DIRECTION] = rank_difference(last - second)
         target[ResultFeature.CONTEXT_LAST_ACTION] = (situation.action + 1) / 7.0
         target[ResultFeature.CONTEXT_LENGTH] = min(1.0, n / 25.0)
         if last >= 0:
             target[ResultFeature.CONTEXT_LAST_RANK] = min(last, MAX_RANK_DIFFERENCE) / MAX_RANK_DIFFERENCE
         target[ResultFeature.CONTEXT_PURCHASES] = min(interacted.purchases, 4) / 4.0
-        target[ResultFeature.CONTEXT_INTERACTED] = _log_count(interacted.n_in_list, 10.0)
+        target[ResultFeature.CONTEXT_INTERACTED] = log_scale(interacted.n_in_list, 10.0)
 
 
 @jit(numpy_errors=True)
@@ -429,8 +349,8 @@ def write_features(
     if newest > 0:
         newest_price = price[last] if newest_in_list else item_prices[newest]
 
-    _write_prices(shown, given_prices, price, items, out)
-    same_page = _write_pages(memory.pages[user_row], int(profile[PAGES_RECORDED]), shown, out)
+    write_prices(shown, given_prices, price, items, out)
+    same_page = write_pages(memory.pages[user_row], int(profile[PAGES_RECORDED]), shown, out)
     _write_interactions(interactions, times, entry, in_session, situation, out)
     _write_rank_features(interactions, entry, in_session, interacted, situation.step, profile, out)
     _write_price_preferences(price, interacted, newest_price, profile, out)
