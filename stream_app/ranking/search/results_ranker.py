@@ -11,7 +11,6 @@ from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
 from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
-from stream_app.ranking.fusion.factorization import FactorizationRanker
 from stream_app.ranking.fusion.listwise import Matrix
 from stream_app.ranking.kernels.feature_table import ResultFeature
 from stream_app.ranking.kernels.results_features import write_features
@@ -35,6 +34,7 @@ from stream_app.ranking.kernels.results_memory import (
     record_interaction,
     record_list,
 )
+from stream_app.ranking.search.results_factorization import build_ranker
 from topics.records import Interaction, Kind
 
 MAX_USERS: Final = 20_000
@@ -57,44 +57,6 @@ _ACTION_CODES: Final = [int(_ACTION_BY_KIND.get(kind, _NO_ACTION)) for kind in K
 _BOUGHT: Final = int(Action.BOUGHT)
 _SEARCHED: Final = int(Action.SEARCHED)
 _SEARCHED_ITEM: Final = int(Action.SEARCHED_ITEM)
-
-_FINE_BINNED: Final = {
-    ResultFeature.RANK,
-    ResultFeature.FROM_LAST,
-    ResultFeature.FROM_BOUGHT,
-    ResultFeature.PREVIOUS_RANK,
-}
-"""Features with a knot a rank; all others have six knots."""
-
-_CROSSES: Final = (
-    (ResultFeature.RANK, 9, ResultFeature.CONTEXT_SECONDS, 8),
-    (ResultFeature.FROM_LAST, 17, ResultFeature.CONTEXT_SECONDS, 8),
-    (ResultFeature.RANK, 9, ResultFeature.FROM_LAST, 13),
-    (ResultFeature.SECONDS_SINCE, 9, ResultFeature.CONTEXT_SITUATION, 7),
-    (ResultFeature.FROM_LAST, 17, ResultFeature.CONTEXT_SITUATION, 7),
-    (ResultFeature.CHEAPEST_ABOVE, 2, ResultFeature.CONTEXT_SAME_PAGE, 4),
-    (ResultFeature.RECENCY_RANK, 9, ResultFeature.CONTEXT_REPEATS, 4),
-    (ResultFeature.RECENCY_RANK, 9, ResultFeature.CONTEXT_DIRECTION, 9),
-)
-
-
-def _build_ranker(seed: int) -> FactorizationRanker:
-    ranker = FactorizationRanker(
-        # features of the context are the same in all rows: without crosses they change no order
-        [
-            (each, 25 if each in _FINE_BINNED else 6)
-            for each in ResultFeature
-            if each < ResultFeature.CONTEXT_SITUATION
-        ],
-        _CROSSES,
-        [(each, 5) for each in ResultFeature],
-        seed=seed,
-    )
-    ranker.initialize_bin(
-        ResultFeature.RANK, lambda rank_counts: np.float32(-0.5) * np.log1p(np.float32(24) * rank_counts)
-    )
-    ranker.initialize_bin(ResultFeature.RECENCY_RANK, lambda ranks: 3 - 2 * ranks)
-    return ranker
 
 
 class ResultsRanker:
@@ -167,7 +129,7 @@ class ResultsRanker:
         self._clear()
 
     def _clear(self) -> None:
-        self.ranker = _build_ranker(int(self._parameters["seed"]))
+        self.ranker = build_ranker(int(self._parameters["seed"]))
         self._users = IdIndex(int(self._parameters["max_users"]), self._drop_users)
         self._items = IdIndex(int(self._parameters["max_items"]), self._drop_items)
         self._active = False
