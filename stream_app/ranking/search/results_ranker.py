@@ -34,6 +34,7 @@ from stream_app.ranking.kernels.results_memory import (
     record_interaction,
     record_list,
 )
+from stream_app.ranking.search.displayed_results import distinct_items, known_prices
 from stream_app.ranking.search.results_factorization import build_ranker
 from topics.records import Interaction, Kind
 
@@ -218,7 +219,7 @@ class ResultsRanker:
         """Record the results of a search; they replace those of an earlier one."""
         if search.ts < self._memory.users[user_row, FOUND_TS]:
             return
-        names, prices = _distinct_items(search.shown[:PAGE_LENGTH], search.shown_prices[:PAGE_LENGTH])
+        names, prices = distinct_items(search.shown[:PAGE_LENGTH], search.shown_prices[:PAGE_LENGTH])
         for name in names:
             self._row(name, search.ts)
         # looked up when all are added: in a small memory the last may have evicted the first
@@ -260,7 +261,7 @@ class ResultsRanker:
 
     def _learn_from_list(self, user_row: int, interaction: Interaction) -> Sequence[int]:
         """Learn choices from displayed items; return the rows of the items chosen."""
-        names, prices = _distinct_items(interaction.shown, interaction.shown_prices)
+        names, prices = distinct_items(interaction.shown, interaction.shown_prices)
         ts = interaction.ts
         rows = [self._row(name, ts) for name in names]
         chosen = [rows[names.index(line.item_id)] for line in interaction.lines if line.item_id in names]
@@ -289,7 +290,7 @@ class ResultsRanker:
         """
         find = self._items.find
         rows = np.array([find(name) + 1 for name in results[:MAX_RANKED]], np.int32)
-        clean_prices = _clean_prices(prices, len(results))[: len(rows)]
+        clean_prices = known_prices(prices, len(results))[: len(rows)]
         out = self._out[: len(rows)]
         write_features(
             self._memory, self._users.find(user) + 1, rows, clean_prices, now, self._session_gap, out
@@ -396,22 +397,3 @@ class ResultsRanker:
         """Bytes held, to within a few percent."""
         profile = sum(part.nbytes for part in self._memory) + self._out.nbytes
         return profile + self.ranker.memory() + self._users.memory() + self._items.memory()
-
-
-def _clean_prices(prices: Sequence[float], count: int) -> Matrix:
-    """Replace unknown prices by 0; all are unknown where there is not one for each result."""
-    if len(prices) != count:
-        return np.zeros(count, np.float32)
-    clean_prices = np.array(prices, np.float32)
-    clean_prices[~((clean_prices > 0) & np.isfinite(clean_prices))] = 0.0
-    return clean_prices
-
-
-def _distinct_items(shown: Sequence[str], prices: Sequence[float]) -> tuple[list[str], Matrix]:
-    """Return the first `MAX_RANKED` distinct items of a list, and their prices."""
-    clean_prices = _clean_prices(prices, len(shown))
-    rank_counts: dict[str, int] = {}
-    for rank, name in enumerate(shown):
-        rank_counts.setdefault(name, rank)
-    names = list(rank_counts)[:MAX_RANKED]
-    return names, clean_prices[list(rank_counts.values())[:MAX_RANKED]]
