@@ -144,21 +144,10 @@ def _add_sessions(
     threshold: Any,
     n_sessions: int,
 ) -> int:
-    """Add the clicks of the touched sessions to the candidates, and reset `session_slots`.
+    """Add the clicks of the touched sessions to the candidates, and reset `session_slots`; return their number.
 
-    Parameters
-    ----------
-    memory, scratch
-        After `_collect_sessions` and `_order_sessions`.
-    context_weights : ndarray of float32, shape (distinct,)
-        Weight of each context item in the co-visit shares.
-    newest_session, threshold, n_sessions
-        Newest serial, order from which on a session is near, and number of touched sessions.
-
-    Returns
-    -------
-    int
-        Number of candidates.
+    `context_weights`, shape (distinct,), weights the context items in the co-visit shares; sessions of an order from
+    `threshold` on are near.
     """
     # exponentials of small integers, computed once per query and not once per click
     nearness = np.exp(np.float32(-0.25) * np.arange(memory.items.shape[1]).astype(np.float32))
