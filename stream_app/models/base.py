@@ -1,7 +1,7 @@
 """The base class of the models, in the style of River, and the data they exchange.
 
 Items are small integers of the one `stream_app.models.item_index.ItemIndex` that all models of a set share, so that
-an id is hashed once per interaction and not once per model. A user is a shopper of a shop.
+an id is hashed once per interaction and not once per model.
 """
 
 from collections.abc import Mapping

@@ -34,8 +34,8 @@ def run(module: str, *options: str, folder: Path) -> tuple[Any, str, list[Path]]
 
 
 def test_small_run_reports_every_metric_and_cleans_up(tmp_path: Path) -> None:
-    figures, output, leftovers = run("stream_app.tools.bench", *SMALL, folder=tmp_path)
-    throughput, freshness = figures["throughput"], figures["freshness"]
+    results, output, leftovers = run("stream_app.tools.bench", *SMALL, folder=tmp_path)
+    throughput, freshness = results["throughput"], results["freshness"]
     rates = throughput["events_per_second"]
     assert all(rates[kind] > 50 for kind in ("bare", "table", "headrace", "full_ranking", "rrf")), rates
     assert throughput["ratios"]["c/a"] == pytest.approx(rates["headrace"] / rates["bare"])
@@ -47,7 +47,7 @@ def test_small_run_reports_every_metric_and_cleans_up(tmp_path: Path) -> None:
     assert 0 < freshness["freshness_ms"]["p50"] <= freshness["freshness_ms"]["p99"]
     assert 0 < freshness["redis_read_ms"]["p50"] <= freshness["redis_read_ms"]["p99"]
     assert freshness["lists_read"] > 0
-    assert figures["fold"]["fold_us"] > 0
+    assert results["fold"]["fold_us"] > 0
     for name in ("c/a", "c/b", "freshness p99", "client read p99", "fold, all models"):
         assert name in output
     assert leftovers == []
@@ -62,10 +62,10 @@ def test_small_closed_loop_compares_policies_on_generated_shops(tmp_path: Path) 
         == report_json["regret"]["per_list"].keys()
         == {"popularity", "fixed", "thompson"}
     )
-    for arm, figures in report_json["arms"].items():
-        assert 0 < figures["users"] <= 50, arm
-        assert figures["lists"] > 200
-        assert 0.05 < figures["clicks"]["mean"] < 0.8
+    for arm, results in report_json["arms"].items():
+        assert 0 < results["users"] <= 50, arm
+        assert results["lists"] > 200
+        assert 0.05 < results["clicks"]["mean"] < 0.8
         # no policy always lists the best of 500 items, so every list has some regret
         regret = [each for each in report_json["regret"]["per_list"][arm] if each is not None]
         assert min(regret) > 0
