@@ -18,6 +18,12 @@ from stream_app.ranking.kernels.scaling import clip_unit, count_larger, fast_log
 
 _REPEAT_WINDOW = 12
 _REPEAT_TRIALS = 60
+_RANKED = (
+    (int(SessionColumn.STAN), int(SessionFeature.STAN_RANK)),
+    (int(SessionColumn.KNN), int(SessionFeature.KNN_RANK)),
+    (int(SessionColumn.SECOND_HOP), int(SessionFeature.SECOND_HOP_RANK)),
+    (int(SessionColumn.COVISIT_SHARE), int(SessionFeature.COVISIT_RANK)),
+)
 
 
 class SessionQuery(NamedTuple):
@@ -382,30 +388,8 @@ def write_session_features(
     _write_sums(scratch, rows, first, out)
     _write_shares_of_sum(scratch, rows, totals, first, out)
     _write_shares_of_max(scratch, rows, largest, largest_cosine, first, out)
-    _write_rank(
-        scratch.sums, slots, SessionColumn.STAN, scratch.order, ranks, first + SessionFeature.STAN_RANK, out
-    )
-    _write_rank(
-        scratch.sums, slots, SessionColumn.KNN, scratch.order, ranks, first + SessionFeature.KNN_RANK, out
-    )
-    _write_rank(
-        scratch.sums,
-        slots,
-        SessionColumn.SECOND_HOP,
-        scratch.order,
-        ranks,
-        first + SessionFeature.SECOND_HOP_RANK,
-        out,
-    )
-    _write_rank(
-        scratch.sums,
-        slots,
-        SessionColumn.COVISIT_SHARE,
-        scratch.order,
-        ranks,
-        first + SessionFeature.COVISIT_RANK,
-        out,
-    )
+    for session_column, feature in _RANKED:
+        _write_rank(scratch.sums, slots, session_column, scratch.order, ranks, first + feature, out)
     _write_lift(scratch, rows, of_all.first_support, query.total_clicks, first, out)
     _write_item_history(arrays, rows, query.newest_session, first, out)
     _write_occurrences(arrays, rows, context_items, first, out)
