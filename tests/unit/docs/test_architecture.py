@@ -2,7 +2,7 @@
 
 import re
 import tomllib
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -62,6 +62,19 @@ def allowed_imports() -> set[tuple[str, str]]:
     }
 
 
+def denied_imports() -> set[tuple[str, str]]:
+    """Every pair of packages whose import a contract fails."""
+    upwards = {
+        (importer, imported)
+        for contract in PACKAGE_LAYERS
+        for i, layer in enumerate(contract)
+        for upper in contract[: i + 1]
+        for importer in layer
+        for imported in upper
+    }
+    return upwards | {pair for pair in permutations(NODES.values(), 2) if is_forbidden(*pair)}
+
+
 def reachable(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
     closure = set(arrows)
     while added := {(a, d) for a, b in closure for c, d in closure if b == c} - closure:
@@ -79,6 +92,10 @@ def without_shortcuts(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 def test_the_arrows_are_those_of_the_import_contracts() -> None:
     assert without_shortcuts(allowed_imports()) == ARROWS
+
+
+def test_an_import_without_an_arrow_fails_a_contract() -> None:
+    assert set(permutations(NODES.values(), 2)) - reachable(ARROWS) - denied_imports() == set()
 
 
 def test_the_picture_shows_every_package() -> None:
