@@ -17,10 +17,12 @@ from topics.records import REWARD_KINDS, Kind, Line, RewardKind, Source
 
 GAP: Final = 1_800.0
 N_STORED_SOURCES: Final = len(Source)
+NO_OTHER_WATERMARKS: Final = (-1,) * (N_STORED_SOURCES - 1)
+"""Watermarks of the stored sources after the first."""
 
 
 class Rating(UserEvent, frozen=True, kw_only=True):
-    """A seventh event type: a user gave an item stars."""
+    """One more event type: a user gave an item stars."""
 
     item_id: Id
     stars: int
@@ -34,12 +36,12 @@ def _read_rating(event: Rating) -> EventContent:
 
 @pytest.fixture
 def rating_source(monkeypatch: pytest.MonkeyPatch) -> Source:
-    """Add a seventh source and its row of the event table."""
+    """Add a source after the last one, and its row of the event table."""
     source = int.__new__(Source, N_STORED_SOURCES)
-    source._name_, source._value_ = "RATING", N_STORED_SOURCES
+    source._name_, source._value_ = "ADDED", N_STORED_SOURCES
     monkeypatch.setitem(Source._value2member_map_, N_STORED_SOURCES, source)
     rating = EventType(
-        Rating, source, "events.rating", "A user rated an item.", Effect.REACTION, "feedback", _read_rating
+        Rating, source, "events.added", "A user rated an item.", Effect.REACTION, "feedback", _read_rating
     )
     monkeypatch.setitem(BY_STRUCT, Rating, rating)  # type: ignore[misc]
     return source
@@ -58,7 +60,7 @@ def test_a_row_stored_before_a_source_existed_is_folded(rating_source: Source) -
     folded = fold(row, rating("r1", 6_000, "b", 5), RecordId(rating_source, 0, 3), GAP)
 
     assert folded.outcome is FoldOutcome.ACCEPTED
-    assert folded.row.watermarks == (7, -1, -1, -1, -1, -1, 3)
+    assert folded.row.watermarks == (7, *NO_OTHER_WATERMARKS, 3)
     assert folded.row.liked == {"b": 6.0}
     assert folded.row.counts == EventCounts(clicks=1, feedback=1)
     assert folded.interaction is not None
@@ -86,7 +88,7 @@ def test_a_row_with_a_source_that_this_version_does_not_have_is_folded(
     )
     other = msgspec.structs.replace(click, event_id="e2")
     folded = fold(row, other, RecordId(Source.CLICK, 0, 0), GAP)
-    assert folded.row.watermarks == (0, -1, -1, -1, -1, -1, 3)
+    assert folded.row.watermarks == (0, *NO_OTHER_WATERMARKS, 3)
 
 
 def test_a_reaction_of_a_new_type_is_attributed(rating_source: Source) -> None:
