@@ -83,7 +83,7 @@ def reachable(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
 
 
 def without_shortcuts(arrows: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The arrows that no longer way replaces."""
+    """The arrows that no longer path replaces."""
     closure = reachable(arrows)
     return {
         (a, b) for a, b in closure if not any((a, c) in closure and (c, b) in closure for _, c in closure)
@@ -123,12 +123,24 @@ def test_every_package_exists(package: str) -> None:
     assert (ROOT / package.replace(".", "/") / "__init__.py").is_file()
 
 
-def test_the_order_of_the_first_half_is_that_of_the_code() -> None:
+def test_the_steps_of_the_first_half_are_those_of_the_code() -> None:
     processor = (ROOT / "stream_app" / "worker" / "event_processor.py").read_text()
     body = processor.split("def process(", 1)[1].split("\n    def ", 1)[0]
     steps = (" fold(", "._measure(", "._rows.put(", "._learn(", ".process_event(", "._mark_pending(")
     positions = [body.index(step) for step in steps]
     assert all(earlier < later for earlier, later in pairwise(positions))
     half = PAGE.split("### First half", 1)[1].split("### Second half", 1)[0]
-    named = re.findall(r"^\d\. \*\*(\w+)", half, re.MULTILINE)
-    assert named == ["Decode", "Fold", "Measure", "Put", "Learn", "Attribute", "Mark"]
+    numbered = re.findall(r"^(\d\. )\*\*(\w+)", half, re.MULTILINE)
+    assert [name for _, name in numbered] == ["Measure", "Put", "Learn", "Attribute", "Mark"]
+    assert ["".join(step) for step in numbered] == re.findall(r"# (\d\. \w+)", body)
+
+
+def test_the_steps_of_the_second_half_are_those_of_the_flush_loop() -> None:
+    contract = (ROOT / "stream_app" / "publishing" / "flush_loop.py").read_text().split("\nimport ", 1)[0]
+    steps = re.findall(r"^(\d)\. [^*]*\*\*(\w+)\*\*", contract, re.MULTILINE)
+    half = PAGE.split("### Second half", 1)[1].split("\n## ", 1)[0]
+    named = re.findall(r"^(\d)\. \*\*(\w+)", half, re.MULTILINE)
+    assert len(steps) == 8
+    assert [(number, name.lower()) for number, name in named] == [
+        (number, name.lower()) for number, name in steps
+    ]
