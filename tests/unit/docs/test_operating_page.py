@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -11,11 +12,20 @@ LEVELS = {"exception": "error"}
 """The level of a method of a logger that does not have its level's name."""
 
 
-def logged_lines() -> dict[str, str]:
+WORKER_PACKAGES = (
+    "stream_app/kafka",
+    "stream_app/publishing",
+    "stream_app/worker",
+    "state",
+)
+"""The packages of a worker that log."""
+
+
+def logged_lines(packages: Sequence[str]) -> dict[str, str]:
     """The level of every text that the packages log."""
     return {
         call.args[0].value: LEVELS.get(call.func.attr, call.func.attr)
-        for package in ("stream_app", "state", "topics")
+        for package in packages
         for path in (ROOT / package).rglob("*.py")
         for call in ast.walk(ast.parse(path.read_text()))
         if isinstance(call, ast.Call)
@@ -27,7 +37,7 @@ def logged_lines() -> dict[str, str]:
     }
 
 
-LOGGED = logged_lines()
+LOGGED = logged_lines(("stream_app", "state", "topics"))
 TABLE = (ROOT / "docs" / "operating.md").read_text().split("| log line |", 1)[1].split("\n\n", 1)[0]
 QUOTED = re.findall(r"^\| (?:``(.*?)``|`(.*?)`) \| (\w+) \|", TABLE, re.MULTILINE)
 
@@ -35,6 +45,12 @@ QUOTED = re.findall(r"^\| (?:``(.*?)``|`(.*?)`) \| (\w+) \|", TABLE, re.MULTILIN
 @pytest.mark.parametrize(("with_code", "plain", "level"), QUOTED)
 def test_a_quoted_line_is_logged_at_its_level(with_code: str, plain: str, level: str) -> None:
     assert LOGGED.get(with_code or plain) == level
+
+
+def test_every_warning_of_a_worker_is_quoted() -> None:
+    quoted = {with_code or plain for with_code, plain, _ in QUOTED}
+    logged = logged_lines(WORKER_PACKAGES)
+    assert {text for text, level in logged.items() if level != "info"} - quoted == set()
 
 
 def test_every_row_is_read() -> None:
