@@ -21,6 +21,7 @@ TITLES = (
     "A sink",
 )
 SHARED_CHECKS = {
+    "An event type": ("tests/unit/topics/test_event_types.py", "event_types"),
     "A model": ("tests/checks/test_models.py", "latest"),
     "A policy": ("tests/unit/bandit/test_bandit_policies.py", "promote"),
 }

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from state.attribution import (
+    DEFAULT_ATTRIBUTION_WINDOWS,
     DEFAULT_REWARD_WEIGHTS,
     Attribution,
     AttributionRules,
@@ -19,7 +20,7 @@ from topics.events import (
     OrderLine,
     Purchase,
 )
-from topics.records import Reward, RewardKind, Source
+from topics.records import REWARD_KINDS, Reward, RewardKind, Source
 
 
 @pytest.fixture
@@ -70,6 +71,12 @@ def test_a_dislike_and_a_hide_count_against(case: AttributionCase) -> None:
         DEFAULT_REWARD_WEIGHTS[RewardKind.HIDE],
     ]
     assert values[0] > 0 > values[1] > values[2]
+
+
+@pytest.mark.parametrize("kind", sorted(set(REWARD_KINDS.values())))
+def test_every_reward_of_a_reaction_has_a_weight_and_a_window(kind: RewardKind) -> None:
+    assert DEFAULT_REWARD_WEIGHTS[kind] != 0
+    assert DEFAULT_ATTRIBUTION_WINDOWS[kind] > 0
 
 
 @pytest.mark.parametrize(("exponent", "value"), [(0.0, 10.0), (0.5, 20.0), (1.0, 40.0)])
