@@ -34,8 +34,8 @@ from topics.records import POST_CLICK_KINDS, Interaction, Reward, RewardKind
 _EXAMINATION_PRIOR: Final = PositionConfig().examination_model().prior
 
 PRIOR_STRENGTH: Final = 100.0
-"""Impressions that the prior counts for. A tenth of the default: chances and rates differ little within a list, so a
-strong prior slows the learning of their weights most."""
+"""Impressions that the prior counts for. A tenth of the default: probabilities and rates differ little within a list,
+so a strong prior slows the learning of their weights most."""
 
 EXPLORATION: Final = 0.05
 """Exploration of the policies that sample weights; with this prior, about as much as by default before rewards."""

@@ -16,7 +16,7 @@ class PolicyFeature(IntEnum):
 
     FUSED_SCORE = 0
     """Fused score relative to the best candidate's, on a logarithmic scale."""
-    FUSED_CHANCE = 1
+    FUSED_PROBABILITY = 1
     """Fused score as it is: with a learned ranker, the probability that the item is chosen next."""
     FUSED_RANK = 2
     """1 / log2(rank + 2): steep at the head, however flat the scores are."""
@@ -79,7 +79,7 @@ def write_features(
     for row in range(len(items)):
         score = scores[row] / max_score
         out[row, PolicyFeature.FUSED_SCORE] = max(0.0, 1.0 + np.log2(score) / 10.0) if score > 0 else 0.0
-        out[row, PolicyFeature.FUSED_CHANCE] = min(max(scores[row], 0.0), 1.0)
+        out[row, PolicyFeature.FUSED_PROBABILITY] = min(max(scores[row], 0.0), 1.0)
         out[row, PolicyFeature.FUSED_RANK] = 1.0 / np.log2(2.0 + row)
         out[row, PolicyFeature.POPULARITY] = np.sqrt(max(popularity[row], 0.0) / max_popularity)
         out[row, PolicyFeature.CHOICE_RATE] = rates[row] / (1.0 + rates[row])
