@@ -81,7 +81,7 @@ class ItemThompsonConfig(PositionConfig, frozen=True, kw_only=True):
 
 
 class ItemThompson(Policy):
-    """Thompson sampling with one posterior an item: Beta for rewards from 0 to 1, or Gaussian for any values.
+    """Thompson sampling with one posterior per item: Beta for rewards from 0 to 1, or Gaussian for any values.
 
     The trials of an item are its impressions, each weighted by the examination probability of its position. The
     prior of an item counts for `prior_strength` trials at a rate of `prior_rate` times its fused score, so without

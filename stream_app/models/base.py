@@ -135,7 +135,7 @@ EMPTY_CANDIDATES = Candidates(EMPTY_ITEMS, np.zeros(0, np.float32), EMPTY_ITEMS)
 class Model:
     """One algorithm that learns one interaction at a time.
 
-    Keyword arguments of the constructor are the hyper-parameters; each has a default and is an attribute of the same
+    Keyword arguments of the constructor are the hyperparameters; each has a default and is an attribute of the same
     name. Scoring does not change the model. Memory is bounded.
 
     A subclass implements `learn_one`, `candidates`, `score`, `explain`, and for its state `_reset`, `_get_state` and
@@ -201,7 +201,7 @@ class Model:
 
     @classmethod
     def hyper_parameters(cls) -> dict[str, Any]:
-        """Names of the hyper-parameters and their defaults.
+        """Names of the hyperparameters and their defaults.
 
         Examples
         --------
@@ -213,7 +213,7 @@ class Model:
         return {each.name: each.default for each in arguments if each.kind is each.KEYWORD_ONLY}
 
     def parameters(self) -> dict[str, Any]:
-        """Names and values of the hyper-parameters."""
+        """Names and values of the hyperparameters."""
         return {name: getattr(self, name) for name in self.hyper_parameters()}
 
     def state(self) -> State:
@@ -226,7 +226,7 @@ class Model:
         Raises
         ------
         ValueError
-            If the state has another format or other hyper-parameters.
+            If the state has another format or other hyperparameters.
         """
         verify_state(state, self.name, self.parameters())
         self._reset()

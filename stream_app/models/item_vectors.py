@@ -80,7 +80,7 @@ class ItemVectors(SessionStoreModel):
         self,
         index: ItemIndex,
         store: SessionStore,
-        owns_store: bool = True,  # set by the registry, not a hyper-parameter
+        owns_store: bool = True,  # set by the registry, not a hyperparameter
         *,
         n_factors: int = 64,
         negatives: int = 128,

@@ -43,7 +43,7 @@ class ModelSet:
     seed
         Seed of initial vectors and of samples.
     overrides
-        Hyper-parameters of single models, by model and name; they take precedence.
+        Hyperparameters of single models, by model and name; they take precedence.
 
     Attributes
     ----------
@@ -344,7 +344,7 @@ class ModelSet:
         Raises
         ------
         ValueError
-            If the format, the models or the hyper-parameters differ, or the state has no data for a learner. The set
+            If the format, the models or the hyperparameters differ, or the state has no data for a learner. The set
             must not be used then.
         """
         verify_state(state, "model_set", self._parameters)

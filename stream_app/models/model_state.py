@@ -11,7 +11,7 @@ FORMAT = 2
 
 
 def versioned_state(name: str, parameters: Mapping[str, Any], **parts: Any) -> State:
-    """Make a state with a header: format, name and hyper-parameters.
+    """Make a state with a header: format, name and hyperparameters.
 
     Examples
     --------
@@ -27,7 +27,7 @@ def verify_state(state: Mapping[str, Any], name: str, parameters: Mapping[str, A
     Raises
     ------
     ValueError
-        If the format, the name or a hyper-parameter differs.
+        If the format, the name or a hyperparameter differs.
 
     Examples
     --------

@@ -47,7 +47,7 @@ MODELS: dict[str, type[Model]] = {
 SETTING: Final = "HEADRACE_MODEL_PARAMETERS"
 
 Overrides = Mapping[str, Mapping[str, Any]]
-"""Hyper-parameters by model, by name."""
+"""Hyperparameters by model, by name."""
 
 
 def create(
@@ -62,10 +62,10 @@ def create(
     index
         The shared item index.
     overrides
-        Hyper-parameters of single models, which take precedence. Those of the session store may be given with any
+        Hyperparameters of single models, which take precedence. Those of the session store may be given with any
         model on it.
     **parameters
-        Hyper-parameters; each model gets those that it has.
+        Hyperparameters; each model gets those that it has.
 
     Raises
     ------
@@ -115,7 +115,7 @@ def create(
 
 
 def check_parameters(overrides: Overrides) -> None:
-    """Check the names, types and ranges of hyper-parameters.
+    """Check the names, types and ranges of hyperparameters.
 
     Raises
     ------

@@ -55,7 +55,7 @@ class SequentialRules(SessionStoreModel):
         self,
         index: ItemIndex,
         store: SessionStore,
-        owns_store: bool = True,  # set by the registry, not a hyper-parameter
+        owns_store: bool = True,  # set by the registry, not a hyperparameter
         *,
         second_weight: float = 0.28,
     ) -> None:

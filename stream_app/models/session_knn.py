@@ -72,7 +72,7 @@ class SessionKNN(SessionStoreModel):
         self,
         index: ItemIndex,
         store: SessionStore,
-        owns_store: bool = True,  # set by the registry, not a hyper-parameter
+        owns_store: bool = True,  # set by the registry, not a hyperparameter
         *,
         repeat: float = 1.9,
         weighting: str = "stan",

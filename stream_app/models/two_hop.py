@@ -56,7 +56,7 @@ class TwoHop(SessionStoreModel):
         self,
         index: ItemIndex,
         store: SessionStore,
-        owns_store: bool = True,  # set by the registry, not a hyper-parameter
+        owns_store: bool = True,  # set by the registry, not a hyperparameter
         *,
         direct_weight: float = 2.7,
         penalty: float = 0.42,

@@ -21,7 +21,7 @@ class FlushMode(NamedTuple):
     Attributes
     ----------
     overloaded
-        Whether as many events or users are queued as a flush takes; then nobody is re-ranked.
+        Whether as many events or users are queued as a flush takes; then no user is re-ranked.
     degraded
         Whether users with events get degraded lists.
     """

@@ -13,7 +13,7 @@ The order of a flush is a contract:
 3. **Drop** the lists of users who were erased after they had been ranked.
 4. **Append** the lists to topic ``lists``, before Redis has them: after a crash, every list that a user may have seen
    can be recovered. While Redis is known to be unavailable this is part of step 7 instead, so that the attempts do
-   not fill the topic with lists that nobody saw.
+   not fill the topic with lists that no user saw.
 5. **Delete** the keys of erased users and stale keys, before anything is written: an erased user who returned has a
    list in the same batch.
 6. **Write** all documents in one pipeline.

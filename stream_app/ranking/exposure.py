@@ -50,7 +50,7 @@ NO_EXPOSURE: Final = ExposureReport(0.0, 0.0, 0.0, 0.0)
 class Exposure:
     """Number of ranks on published lists for each item, with forward decay.
 
-    Holds 16 bytes an item of the index. The exposure of an item that leaves the index is dropped.
+    Holds 16 bytes per item of the index. The exposure of an item that leaves the index is dropped.
 
     Parameters
     ----------

@@ -17,8 +17,8 @@ class LongTail:
     """The items outside the head, the most popular items that have `HEAD_SHARE` of all interactions.
 
     Popularity is the decayed count of the popularity model; without that model every item is of the long tail. The
-    flags are computed again after as many interactions as there are items, so that the cost an interaction is that
-    of a step of sorting.
+    flags are computed again after as many interactions as there are items, so that the cost per interaction is
+    that of a step of sorting.
 
     Parameters
     ----------

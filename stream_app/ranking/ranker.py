@@ -39,7 +39,7 @@ class RankedList(NamedTuple):
     model_version
         Interactions folded into the models.
     features
-        Features that the policy used, a row an item (`stream_app.experiment.feature_rows`); empty for none.
+        Features that the policy used, one row per item (`stream_app.experiment.feature_rows`); empty for none.
     """
 
     items: tuple[ListedItem, ...]

@@ -135,7 +135,7 @@ class ListSettings(SettingsGroup):
     )
     buy_again: NonNegativeSeconds = Field(
         0.0,
-        description="Seconds after a purchase until the item may be recommended to the buyer again; 0 for never.",
+        description="Seconds after a purchase until the item may be recommended to the same user again; 0 for never.",
     )
     candidates_per_source: PositiveInt = Field(100, description="Number of candidates from each model.")
 

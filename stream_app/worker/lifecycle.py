@@ -14,7 +14,7 @@ from stream_app.settings import Settings, without_password
 
 
 def run_worker(settings: Settings) -> None:
-    """Run until SIGTERM or ctrl-C; ends the process.
+    """Run until SIGTERM or Ctrl-C; ends the process.
 
     Raises
     ------

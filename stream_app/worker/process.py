@@ -6,7 +6,7 @@ import faust
 
 
 def run_app(app: faust.App) -> None:
-    """Run an application in this process until SIGTERM or ctrl-C; ends the process."""
+    """Run an application in this process until SIGTERM or Ctrl-C; ends the process."""
     # Rows and lists have no reference cycles, and a full collection of all of them adds milliseconds to freshness.
     gc.set_threshold(100_000, 50, 1_000)
     # Faust's own logging setup would set the root logger to DEBUG and filter in its handlers.

@@ -1,4 +1,4 @@
-"""One posterior an item, and samples from all of them."""
+"""One posterior per item, and samples from all of them."""
 
 import math
 from enum import IntEnum

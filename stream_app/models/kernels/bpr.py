@@ -15,7 +15,7 @@ TRIES = 4
 
 
 class PairSettings(NamedTuple):
-    """Hyper-parameters of a step; see `stream_app.models.bpr.BPR`.
+    """Hyperparameters of a step; see `stream_app.models.bpr.BPR`.
 
     Attributes
     ----------
@@ -131,7 +131,7 @@ def learn_pairs(
     counter
         Counter of the first sample (SplitMix64).
     settings, factors
-        Hyper-parameters, and the vectors to update.
+        Hyperparameters, and the vectors to update.
     """
     settings = PairSettings(*settings)
     factors = Factors(*factors)

@@ -22,7 +22,7 @@ class ListwiseRanker:
     Parameters
     ----------
     parameters
-        Hyper-parameters; saved state of others is rejected.
+        Hyperparameters; saved state of others is rejected.
 
     Attributes
     ----------

@@ -14,7 +14,7 @@ _TOP_PRICE: Final = 1e30
 
 
 class ItemColumns(NamedTuple):
-    """Columns of the item index, a row an item.
+    """Columns of the item index, one row per item.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The compiled features of the learned fusion, one entry a feature: name, source, formula, shape.
+"""The compiled features of the learned fusion, one entry per feature: name, source, formula, shape.
 
 The number of a column is the position of its entry, so that a kernel writes ``target[SessionFeature.LIFT]`` and a new
 entry renumbers nothing by hand. All features are float32 from 0 to 1. Shares and counts are on a logarithmic scale,
@@ -15,7 +15,7 @@ from enum import IntEnum
 from typing import Final, NamedTuple, Self
 
 PER_LIST: Final = True
-"""Shape of a feature with one value a list, the same in every row: such features only steer the hidden units."""
+"""Shape of a feature with one value per list, the same in every row: such features only steer the hidden units."""
 
 
 class FeatureSpec(NamedTuple):
@@ -30,7 +30,7 @@ class FeatureSpec(NamedTuple):
     formula
         From the source to the value.
     per_list
-        Whether its shape is (), one value a list, and not (n,), one a candidate.
+        Whether its shape is (), one value per list, rather than (n,), one per candidate.
     """
 
     name: str

@@ -25,7 +25,7 @@ class RankedSources(NamedTuple):
 
 
 class FusionScratch(NamedTuple):
-    """Scratch memory, an entry an item; scores and best gains are 0 between calls.
+    """Scratch memory, one entry per item; scores and best gains are 0 between calls.
 
     Attributes
     ----------

@@ -60,7 +60,7 @@ def _show(
     *,
     limit: Annotated[int, typer.Option(min=0, help="Show the newest N; 0 shows all.", metavar="N")] = 20,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Continue with new dead letters until ctrl-C.")
+        bool, typer.Option("--follow", help="Continue with new dead letters until Ctrl-C.")
     ] = False,
     as_json: Annotated[
         bool, typer.Option("--json", help="Print one untruncated JSON document per line.")

@@ -7,7 +7,7 @@ from stream_app.tools.demo.demo_options import DemoOptions
 
 HELP = (
     "Start an embedded Kafka broker, Redis and workers, feed events, and show how lists change.\n\n"
-    "Without --events a small generated shop is fed until ctrl-C, which stops everything cleanly. A log "
+    "Without --events a small generated shop is fed until Ctrl-C, which stops everything cleanly. A log "
     "ends on its own once all its rows are processed.\n\n"
     "\b\nExamples:\n"
     "  headrace demo\n"

@@ -17,7 +17,7 @@ HELP = (
     "      --tenth 1/10 --own-servers --report report.json\n"
     "  headrace simulate --sessions events.csv.gz --format trivago --users 500\n\n"
     "HEADRACE_BROKER and HEADRACE_REDIS name servers that workers already use; --own-servers starts the servers "
-    "that they do not name, and workers. ctrl-C ends the run with a report of the results so far."
+    "that they do not name, and workers. Ctrl-C ends the run with a report of the results so far."
 )
 
 

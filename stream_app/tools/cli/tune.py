@@ -1,4 +1,4 @@
-"""``headrace tune``: search a model's hyper-parameters."""
+"""``headrace tune``: search a model's hyperparameters."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +10,7 @@ from stream_app.tools.cli.command import add_command
 from stream_app.tools.cli.shared_options import FormatName, Limit, MappingFile, ReportFile, SessionsPerDay
 
 HELP = (
-    "Search a model's hyper-parameters with Optuna, on the newest sessions of train, or the newest rows of a log.\n\n"
+    "Search a model's hyperparameters with Optuna, on the newest sessions of train, or the newest rows of a log.\n\n"
     "Each trial learns all but the last --validation-tail sessions (rows) and predicts these. The best parameters "
     "are printed beside the defaults, with the line to put into the environment. Never give it the sessions that "
     "the model is evaluated on later. Ctrl-C ends the search, keeps the best so far and writes the report.\n\n"

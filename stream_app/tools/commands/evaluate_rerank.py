@@ -42,6 +42,6 @@ def run(options: RerankOptions) -> None:
     print_table(rerank_table(report))
     typer.echo(
         f"\n{format_counts(log.total, results.events)}. Lists of {results.mean_list_length:.1f} items on average, "
-        f"{results.unlisted_choices:,} without the chosen item; {results.ms.mean:.3f} ms a list. "
+        f"{results.unlisted_choices:,} without the chosen item; {results.ms.mean:.3f} ms per list. "
         f"All results in {options.report}."
     )

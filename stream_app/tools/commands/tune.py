@@ -1,4 +1,4 @@
-"""``headrace tune``: from the training file to the best hyper-parameters."""
+"""``headrace tune``: from the training file to the best hyperparameters."""
 
 import json
 import shlex

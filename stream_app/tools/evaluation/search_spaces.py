@@ -1,4 +1,4 @@
-"""Search spaces of `headrace tune`: hyper-parameters of each model and their ranges.
+"""Search spaces of `headrace tune`: hyperparameters of each model and their ranges.
 
 Memory bounds, which the operator chooses, and seeds are not searched. A new model adds its entry here.
 """

@@ -104,7 +104,7 @@ def rerank_table(report: RerankReport) -> Table:
 
 
 def tuning_table(result: TuningResult) -> Table:
-    """The best hyper-parameters and the defaults, side by side."""
+    """The best hyperparameters and the defaults, side by side."""
     defaults, best = result.defaults, result.best
     table = Table("", "default", "best", box=None, pad_edge=False)
     for name in defaults.parameters:

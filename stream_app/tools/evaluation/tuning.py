@@ -1,4 +1,4 @@
-"""Hyper-parameter search of one model, the session store or the fusion, with Optuna on a validation tail.
+"""Hyperparameter search of one model, the session store or the fusion, with Optuna on a validation tail.
 
 Almost all time of a trial is learning, so no trial is pruned after its first predictions.
 """
@@ -63,12 +63,12 @@ def parse_metric(text: str) -> Metric:
 
 
 class TrialResult(msgspec.Struct, frozen=True, kw_only=True):
-    """One set of hyper-parameters and its metrics on the validation tail.
+    """One set of hyperparameters and its metrics on the validation tail.
 
     Attributes
     ----------
     parameters
-        The searched hyper-parameters.
+        The searched hyperparameters.
     hr, mrr
         Metrics at the cut-off, with 95 % intervals.
     ms
@@ -90,7 +90,7 @@ class TuningResult(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     defaults
-        Result of the default hyper-parameters.
+        Result of the default hyperparameters.
     best
         The best result, the defaults included.
     trials
@@ -98,7 +98,7 @@ class TuningResult(msgspec.Struct, frozen=True, kw_only=True):
     predictions
         Predictions of one trial.
     interrupted
-        Whether ctrl-C ended the search.
+        Whether Ctrl-C ended the search.
     """
 
     defaults: TrialResult
@@ -109,16 +109,16 @@ class TuningResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tuning:
-    """A hyper-parameter search.
+    """A hyperparameter search.
 
     Parameters
     ----------
     models
-        Makes untrained models with the given hyper-parameters; the others have their defaults.
+        Makes untrained models with the given hyperparameters; the others have their defaults.
     space
         The search space.
     default_parameters
-        The default hyper-parameters.
+        The default hyperparameters.
     trial
         Lets the models learn and predict.
     metric
@@ -167,7 +167,7 @@ class Tuning:
 
         References
         ----------
-        Bergstra, Bardenet, Bengio, Kégl: Algorithms for hyper-parameter optimization, NeurIPS 2011.
+        Bergstra, Bardenet, Bengio, Kégl: Algorithms for hyperparameter optimization, NeurIPS 2011.
         """
         import optuna  # noqa: PLC0415  # an extra, and slow to import
 

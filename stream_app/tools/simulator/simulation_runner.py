@@ -225,7 +225,7 @@ async def _run_users(
 ) -> tuple[SimulationTally, float]:
     """Run the users; return their results and the duration in seconds."""
     tally = SimulationTally()
-    console.print(f"running {source.title}; ctrl-C ends the run with a report", highlight=False)
+    console.print(f"running {source.title}; Ctrl-C ends the run with a report", highlight=False)
     started = time.monotonic()
     async with AsyncClient(servers.redis, _READ_TIMEOUT) as client:
         loop = SimulationLoop(client, sender, tally, concurrency=options.concurrency, rate=options.rate)

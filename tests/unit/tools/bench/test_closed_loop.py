@@ -18,7 +18,7 @@ COLUMNS = ["lists", "examined", "clicks", "conversions", "revenue", "expected", 
 
 
 def user_outcomes(rate: float, patience: list[float]) -> list[list[object]]:
-    """Outcomes of four lists a user; clicks grow with the rate and the patience of the user."""
+    """Outcomes of four lists per user; clicks grow with the rate and the patience of the user."""
     rows: list[list[object]] = []
     for n, activity in enumerate(patience):
         clicks = float(round(4 * min(1.0, rate * activity * 2)))
