@@ -71,9 +71,9 @@ class Popularity(Model):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> model = Popularity(index)
     >>> for item, country in [(shoe, "FR"), (shoe, "FR"), (sock, "DE")]:
-    ...     audiences = (f"country:{country}",)
+    ...     segments = (f"country:{country}",)
     ...     model.learn_one(Observation(
-    ...         "ann", item, 0.0, Kind.VIEW, 1.0, audiences, 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    ...         "ann", item, 0.0, Kind.VIEW, 1.0, segments, 1, False, EMPTY_ITEMS, EMPTY_TIMES))
     >>> anonymous = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, ("country:DE",), 0.0)
     >>> [index.id_of(item) for item in model.candidates(anonymous, 10).items]
     ['sock']

@@ -97,7 +97,7 @@ class Repeats(Model):
         self._successes: NDArray[np.float64] = np.zeros((2, AGE_CLASSES, COUNT_CLASSES))
         self._is_known: NDArray[np.bool_] = np.zeros(64, np.bool_)
         # purchases of each user: item, last time, count
-        self._buyers = IdIndex(self.max_users, self._drop_buyers)
+        self._users = IdIndex(self.max_users, self._drop_users)
         self._items: Items = np.full((64, MAX_PURCHASES), NO_ITEM, np.int32)
         self._times: Times = np.zeros((64, MAX_PURCHASES))
         self._counts: NDArray[np.int8] = np.zeros((64, MAX_PURCHASES), np.int8)  # at most COUNT_CLASSES
@@ -116,7 +116,7 @@ class Repeats(Model):
             self._count_trials(0, *_distinct(previous), observation.item)
 
     def _learn_purchase(self, user: str, item: int, ts: float) -> None:
-        row = self._buyers.index(user, ts)
+        row = self._users.index(user, ts)
         self._items = grow(self._items, row + 1, NO_ITEM)
         self._times = grow(self._times, row + 1)
         self._counts = grow(self._counts, row + 1)
@@ -132,7 +132,7 @@ class Repeats(Model):
         self._counts[row, slot] = min(COUNT_CLASSES, self._counts[row, slot] + 1)
 
     def _free_slot(self, row: int) -> int:
-        """A free slot of a buyer, or that of the item bought longest ago."""
+        """A free slot of a user, or that of the item bought longest ago."""
         free = np.flatnonzero(self._items[row] == NO_ITEM)
         if len(free):
             return int(free[0])
@@ -141,7 +141,7 @@ class Repeats(Model):
     def _purchases(
         self, row: int, now: float, *, strictly_earlier: bool = False
     ) -> tuple[Items, NDArray[np.int64], NDArray[np.int64]]:
-        """Purchases of a buyer (before `now` if `strictly_earlier`), with age and count classes."""
+        """Purchases of a user (before `now` if `strictly_earlier`), with age and count classes."""
         present = self._items[row] != NO_ITEM
         if strictly_earlier:
             present &= self._times[row] < now
@@ -178,7 +178,7 @@ class Repeats(Model):
 
     def forget_user(self, user: str) -> None:
         """Drop the purchases of a user."""
-        self._buyers.forget(user)
+        self._users.forget(user)
 
     def forget_items(self, items: Items) -> None:
         """Stop proposing the items."""
@@ -188,9 +188,9 @@ class Repeats(Model):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        return super().memory() + self._buyers.memory()
+        return super().memory() + self._users.memory()
 
-    def _drop_buyers(self, rows: Items) -> None:
+    def _drop_users(self, rows: Items) -> None:
         self._items[rows] = NO_ITEM
 
     def _scored_items(self, context: Context) -> tuple[Items, Scores, NDArray[np.bool_]]:
@@ -201,7 +201,7 @@ class Repeats(Model):
         present = context.items[(context.items >= 0) & (context.items < len(self._is_known))]
         viewed, *classes = _distinct(present[self._is_known[present]])
         scores = self._probabilities(0, *classes)
-        row = self._buyers.find(context.user)
+        row = self._users.find(context.user)
         if row < 0:
             return viewed, scores, np.zeros(len(viewed), np.bool_)
         purchased, *classes = self._purchases(row, context.now)
@@ -219,23 +219,23 @@ class Repeats(Model):
         return np.asarray((successes + self.prior * share) / (trials + self.prior), np.float32)
 
     def _get_state(self) -> State:
-        buyers = self._buyers.size
-        present = self._items[:buyers] != NO_ITEM
+        n_users = self._users.size
+        present = self._items[:n_users] != NO_ITEM
         return {
             "trials": self._trials.copy(),
             "successes": self._successes.copy(),
             "is_known": self._is_known.copy(),
-            "buyers": self._buyers.state(),
+            "users": self._users.state(),
             "present": present,
-            "items": self._items[:buyers][present],
-            "times": self._times[:buyers][present],
-            "counts": self._counts[:buyers][present],
+            "items": self._items[:n_users][present],
+            "times": self._times[:n_users][present],
+            "counts": self._counts[:n_users][present],
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         self._trials[:], self._successes[:] = state["trials"], state["successes"]
         self._is_known = np.array(state["is_known"])
-        self._buyers.restore(state["buyers"])
+        self._users.restore(state["users"])
         present = state["present"]
         self._items = grow(self._items, len(present), NO_ITEM)
         self._times = grow(self._times, len(present))

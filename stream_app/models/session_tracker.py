@@ -116,7 +116,7 @@ class SessionTracker:
 
     def _reset(self) -> None:
         self._users = IdIndex(self.max_users, self._drop)
-        self._buyers = IdIndex(self.max_users, self._drop_purchases)
+        self._purchasing_users = IdIndex(self.max_users, self._drop_purchases)
         self._recent_events = (_RecentEvents(), _RecentEvents())
         self._serials: NDArray[np.int64] = np.zeros(64, np.int64)
         self._starts: Times = np.full(64, -np.inf)
@@ -177,7 +177,7 @@ class SessionTracker:
             Stream of the event.
         """
         serial = self.session(user, ts)
-        row = (self._users if stream is EventStream.VIEWS else self._buyers).index(user, ts)
+        row = (self._users if stream is EventStream.VIEWS else self._purchasing_users).index(user, ts)
         events = self._recent_events[stream]
         events.reserve(row + 1)
         n, repeat = insert_event(
@@ -194,7 +194,7 @@ class SessionTracker:
 
     def recent(self, user: str, stream: EventStream) -> tuple[Items, Times]:
         """Copies of a user's newest items of a stream and their times, oldest first."""
-        row = (self._users if stream is EventStream.VIEWS else self._buyers).find(user)
+        row = (self._users if stream is EventStream.VIEWS else self._purchasing_users).find(user)
         items, times, sizes = self._recent_events[stream].tails
         if not 0 <= row < len(sizes):
             return EMPTY_ITEMS, EMPTY_TIMES
@@ -237,7 +237,7 @@ class SessionTracker:
     def forget_user(self, user: str) -> None:
         """Drop the data of a user."""
         self._users.forget(user)
-        self._buyers.forget(user)
+        self._purchasing_users.forget(user)
 
     def forget_items(self, items: Items) -> None:
         """Remove items from the events of every user."""
@@ -267,14 +267,14 @@ class SessionTracker:
             "sessions",
             self._parameters,
             users=self._users.state(),
-            buyers=self._buyers.state(),
+            purchasing_users=self._purchasing_users.state(),
             serials=self._serials[:size].copy(),
             starts=self._starts[:size].copy(),
             lasts=self._lasts[:size].copy(),
             newest=self.newest_session,
             queries=[[row, ts, query] for row, (ts, query) in sorted(self._queries.items())],
             views=self._recent_events[EventStream.VIEWS].state(size),
-            purchases=self._recent_events[EventStream.PURCHASES].state(self._buyers.size),
+            purchases=self._recent_events[EventStream.PURCHASES].state(self._purchasing_users.size),
         )
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -288,7 +288,7 @@ class SessionTracker:
         verify_state(state, "sessions", self._parameters)
         self._reset()
         self._users.restore(state["users"])
-        self._buyers.restore(state["buyers"])
+        self._purchasing_users.restore(state["purchasing_users"])
         size = self._users.size
         self._serials = grow(self._serials, size)
         self._starts = grow(self._starts, size, -np.inf)
@@ -306,4 +306,4 @@ class SessionTracker:
         arrays = self._serials.nbytes + self._starts.nbytes + self._lasts.nbytes
         events = sum(each.memory() for each in self._recent_events)
         queries = sum(200 + len(query) for _, query in self._queries.values())
-        return arrays + events + queries + self._users.memory() + self._buyers.memory()
+        return arrays + events + queries + self._users.memory() + self._purchasing_users.memory()

@@ -173,5 +173,5 @@ def test_weights_stay_finite_under_extreme_input() -> None:
 def test_an_anonymous_empty_context_has_no_candidates() -> None:
     model = BPR(make_index())
     model.learn_one(observation("ann", 1))
-    nobody = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
-    assert len(model.candidates(nobody, 10).items) == 0
+    anonymous = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
+    assert len(model.candidates(anonymous, 10).items) == 0

@@ -229,8 +229,8 @@ def model_set_with_learner() -> tuple[ModelSet, RecordingLearner]:
 
 def test_each_reward_reaches_the_reward_learners_once() -> None:
     models, policy = model_set_with_learner()
-    places = [(5, 0), (5, 2), (5, 1), (5, 2), (4, 9), (6, 0)]
-    assert [models.learn_reward(reward(*place)) for place in places] == [
+    records = [(5, 0), (5, 2), (5, 1), (5, 2), (4, 9), (6, 0)]
+    assert [models.learn_reward(reward(*record)) for record in records] == [
         True,
         True,
         False,

@@ -153,7 +153,7 @@ def test_lines_of_the_same_order_are_not_trials_of_each_other() -> None:
     assert harness.buy_again(30 * DAY)["coffee"] == before
 
 
-def test_purchases_are_proposed_to_their_buyer_only_with_the_reason() -> None:
+def test_purchases_are_proposed_only_to_the_user_who_made_them_with_the_reason() -> None:
     harness = RepeatsHarness()
     harness.buy("coffee", 0.0)
     assert set(harness.buy_again(DAY)) == {"coffee"}
@@ -181,7 +181,7 @@ def test_the_larger_of_view_again_and_buy_again_is_the_score_and_the_reason() ->
     assert harness.model.explain(context, int(c[0]), int(proposed.evidence[0])).source == "bought_before"
 
 
-def test_only_the_last_purchases_of_a_buyer_are_kept() -> None:
+def test_only_the_last_purchases_of_a_user_are_kept() -> None:
     harness = RepeatsHarness()
     for number in range(MAX_PURCHASES + 5):
         harness.buy(f"i{number}", DAY * number)
