@@ -36,12 +36,12 @@ class _DegradedList(NamedTuple):
 
 
 class DegradedRanking:
-    """Decides which lists are degraded and when their users are re-ranked.
+    """Decides which flushes rank degraded lists, and schedules the re-ranking of the users who got one.
 
     Parameters
     ----------
     enabled
-        Whether any list is degraded.
+        Whether lists may be degraded.
     flush_users
         Largest number of users in one flush.
     max_pending

@@ -3,8 +3,8 @@
 A replica is a fold over a log. It starts from the newest snapshot and reads the rest of the log: first interactions
 and catalog up to the current end, then also the rewards, since the policies cannot learn the reward of an unknown
 item. Interactions and rewards of this worker's own events are folded at once (`Replica.fold_local`,
-`Replica.fold_local_reward`), so that a list reflects the event that caused it; when they return through Kafka they
-are at or below the watermark and are dropped.
+`Replica.fold_local_reward`), so that a list reflects the event that caused it. They are not read from Kafka again:
+the replica does not read the partitions that this worker owns (`Replica.set_owned_partitions`).
 """
 
 import asyncio
@@ -224,7 +224,7 @@ class Replica:
         self._positions[topic_partition] = max(self._positions.get(topic_partition, 0), offset + 1)
 
     def fold_local(self, interaction: Interaction) -> StaleLists:
-        """Fold an interaction of this worker's own events before it returns through Kafka.
+        """Fold an interaction of this worker's own events, without waiting for Kafka to acknowledge it.
 
         Returns
         -------
@@ -239,7 +239,7 @@ class Replica:
         return StaleLists(items, affected_segments(self.models, interaction), query)
 
     def fold_local_reward(self, reward: Reward) -> None:
-        """Fold a reward of this worker's own events before it returns through Kafka."""
+        """Fold a reward of this worker's own events, without waiting for Kafka to acknowledge it."""
         self._rewards.fold(reward)
 
     def snapshot_state(self) -> dict[str, Any]:
