@@ -297,3 +297,17 @@ def rfc3339(seconds: float) -> str:
     '2018-11-07T14:05:23.250Z'
     """
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def format_time(seconds: float) -> str:
+    """Write a time for readers: as `rfc3339`, or as the number if it is no valid time.
+
+    Parameters
+    ----------
+    seconds
+        Seconds since the epoch.
+    """
+    try:
+        return rfc3339(seconds)
+    except (ValueError, OverflowError, OSError):
+        return str(seconds)

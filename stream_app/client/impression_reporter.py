@@ -254,12 +254,10 @@ class ImpressionReporter:
         self._dropped += count
         if not self._warned_full:
             self._warned_full = True
-            cause = (
-                "the reporter is closed"
-                if self._closed
-                else f"{len(self._pending)} are queued for the broker"
+            cause = "the reporter is closed" if self._closed else f"{len(self._pending)} are queued"
+            _LOG.warning(
+                "dropping impressions for broker %s: %s; further ones are only counted", self._broker, cause
             )
-            _LOG.warning("dropping impressions: %s", cause)
 
     # In the thread
 
@@ -297,15 +295,17 @@ class ImpressionReporter:
                 self._sent += 1
             self._condition.notify_all()
         if recovered:
-            _LOG.info("broker available again; impressions are sent")
+            _LOG.info("broker %s is available again; sent %d impressions", self._broker, count)
 
     def _back_off(self, error: Exception) -> bool:
         """Wait, longer with every failure; return False if the reporter is closed."""
         with self._condition:
             self._failures += 1
-            failures = self._failures
+            failures, n_queued = self._failures, len(self._pending)
         if failures == 1:
-            _LOG.warning("broker unavailable; impressions stay queued: %s", error)
+            _LOG.warning(
+                "broker %s is unavailable; %d impressions stay queued: %s", self._broker, n_queued, error
+            )
         with self._condition:
             if not self._closed:
                 self._condition.wait_for(lambda: self._closed, _BACKOFF[min(failures, len(_BACKOFF)) - 1])

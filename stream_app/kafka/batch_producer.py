@@ -61,11 +61,15 @@ class BatchProducer:
     linger
         Seconds that a batch waits for more records.
     on_failure
-        Called once with the error if a batch could not be delivered: the worker must stop and read the events again.
+        Called once, with topic, partition and error, if a batch could not be delivered: the worker must stop and read
+        the events again.
     """
 
     def __init__(
-        self, producer: Callable[[], BatchSender], linger: float, on_failure: Callable[[Exception], None]
+        self,
+        producer: Callable[[], BatchSender],
+        linger: float,
+        on_failure: Callable[[str, int, Exception], None],
     ) -> None:
         self._producer = producer
         self._linger = linger
@@ -183,7 +187,7 @@ class BatchProducer:
                 self._in_flight.add(future)
                 future.add_done_callback(lambda done, batch=batch: self._on_done(done, batch))
         except Exception as error:  # noqa: BLE001  # after any error no offset may be committed
-            self._fail(error)
+            self._fail(batch, error)
         finally:
             self._sending = None
         self._start_sending()
@@ -191,15 +195,15 @@ class BatchProducer:
     def _on_done(self, future: "asyncio.Future[Any]", batch: _RecordBatch) -> None:
         self._in_flight.discard(future)
         if future.cancelled():
-            self._fail(DeliveryError("sending was cancelled"))
+            self._fail(batch, DeliveryError("sending was cancelled"))
             return
         error = future.exception()
         if error is not None:
-            self._fail(error if isinstance(error, Exception) else DeliveryError(str(error)))
+            self._fail(batch, error if isinstance(error, Exception) else DeliveryError(str(error)))
         elif batch.on_delivered is not None:
             batch.on_delivered(future.result().offset + batch.count - 1)
 
-    def _fail(self, error: Exception) -> None:
+    def _fail(self, batch: _RecordBatch, error: Exception) -> None:
         if self._failure is None:
             self._failure = error
-            self._on_failure(error)
+            self._on_failure(batch.topic, batch.partition, error)

@@ -269,7 +269,11 @@ class FlushLoop:
                 await self._publisher.publish(documents)
         except PublisherUnavailableError as error:
             if queue.store_available:
-                _LOG.warning("Redis is unavailable; lists stay pending until it returns: %s", error)
+                _LOG.warning(
+                    "Redis is unavailable; %d user lists stay pending until it returns: %s",
+                    len(batch.users),
+                    error,
+                )
             # 8. Requeue.
             self._telemetry.on_failed()
             self._requeue(batch)

@@ -11,7 +11,6 @@ import msgspec
 from stream_app.errors import UserError
 from topics.catalog import SHOP_TOPICS
 from topics.codec import RejectReason
-from topics.events import rfc3339
 from topics.records import DeadLetter
 
 _DECODER: Final = msgspec.json.Decoder(DeadLetter)
@@ -124,14 +123,6 @@ def preview(raw: bytes | None, length: int = 120) -> str:
     if len(text) <= length and len(raw) <= length * 4:
         return text
     return f"{text[:length]}… {len(raw)} bytes"
-
-
-def format_time(seconds: float) -> str:
-    """The time of a record in RFC 3339, or the number where it is not a valid time."""
-    try:
-        return rfc3339(seconds)
-    except (ValueError, OverflowError, OSError):
-        return str(seconds)
 
 
 class LetterSender(Protocol):

@@ -6,7 +6,7 @@ Nothing is built at import time.
 import asyncio
 import gc
 import logging
-from collections.abc import Awaitable
+from collections.abc import Coroutine
 from typing import Any, Final
 
 import faust
@@ -80,22 +80,25 @@ class Worker:
     def _producer(self) -> Any:
         return self.app.producer._ensure_producer()  # noqa: SLF001  # Faust has no public way to it
 
-    def _stop_on_lost_batch(self, error: Exception) -> None:
+    def _stop_on_lost_batch(self, topic: str, partition: int, error: Exception) -> None:
         _LOG.error(
-            "Kafka did not acknowledge a batch; stopping, so that its events are consumed again: %s", error
+            "Kafka did not acknowledge a batch of %s[%s]; stopping, so that its events are consumed again: %s",
+            topic,
+            partition,
+            error,
         )
         self._background.add(asyncio.ensure_future(self.app.crash(error)))
 
-    def _spawn(self, work: Awaitable[Any]) -> None:
-        task = asyncio.ensure_future(work)
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
         task.add_done_callback(self._on_task_done)
 
-    def _on_task_done(self, task: "asyncio.Future[Any]") -> None:
+    def _on_task_done(self, task: "asyncio.Task[Any]") -> None:
         """End the worker when a component failed: the others would consume events and not publish lists."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("a component of the worker failed; stopping", exc_info=error)
+            _LOG.error("the worker's task %r failed; stopping", task.get_name(), exc_info=error)
             crash_task = asyncio.ensure_future(self.app.crash(error))
             self._background.add(crash_task)
 
@@ -150,8 +153,8 @@ class Worker:
             components.flush_loop.start(),
         ):
             task.add_done_callback(self._on_task_done)
-        self._spawn(self._report_gauges())
-        self._spawn(self._snapshot_regularly())
+        self._spawn(self._report_gauges(), "gauges")
+        self._spawn(self._snapshot_regularly(), "snapshots")
         while True:
             await self._assigned.wait()
             self._assigned.clear()
@@ -171,7 +174,7 @@ class Worker:
             gc.freeze()
             self.catch_up_barrier.set()
             self.metrics.ready.set(1)
-            self._spawn(self._republish())
+            self._spawn(self._republish(), "republication")
 
     async def _republish(self) -> None:
         n_rows = await republish_recent_users(

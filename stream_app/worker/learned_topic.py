@@ -8,9 +8,11 @@ import msgspec
 from prometheus_client import Counter
 
 from stream_app.kafka.log_consumer import decode_or_warn
+from topics.event_types import EVENT_TYPES
 from topics.records import Interaction, Reward
 
 _LOG: Final = logging.getLogger(__name__)
+_TOPICS: Final = {event_type.source: event_type.topic for event_type in EVENT_TYPES}
 
 _LearnedT = TypeVar("_LearnedT", bound=Interaction | Reward)
 
@@ -70,7 +72,7 @@ class LearnedTopic(Generic[_LearnedT]):
             _LOG.exception(
                 "ignoring a record of %s that could not be learned: event %s[%s]@%s",
                 self._topic,
-                record.source.name,
+                _TOPICS[record.source],
                 record.partition,
                 record.offset,
             )

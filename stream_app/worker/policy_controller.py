@@ -18,6 +18,7 @@ from stream_app.kafka.append import RecordAppender
 from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics
 from topics.catalog import CONTROL
+from topics.events import format_time
 from topics.records import GUARDRAIL, PolicyAssignment
 
 _LOG: Final = logging.getLogger(__name__)
@@ -90,7 +91,7 @@ class PolicyController:
         while await consumer.position(partition) < ends[partition]:
             for batch in (await consumer.getmany(timeout_ms=500)).values():
                 for record in batch:
-                    self.apply_record(record.key, record.value, record.timestamp / 1000.0)
+                    self.apply_record(record.key, record.value, record.timestamp / 1000.0, record.offset)
         self.report()
         self._task = asyncio.create_task(self._follow(), name="policies")
         return self._task
@@ -102,10 +103,10 @@ class PolicyController:
 
     async def _follow(self) -> None:
         async for record in self._consumer:
-            self.apply_record(record.key, record.value, record.timestamp / 1000.0)
+            self.apply_record(record.key, record.value, record.timestamp / 1000.0, record.offset)
             self.report()
 
-    def apply_record(self, key: bytes, value: bytes | None, effective_time: float) -> None:
+    def apply_record(self, key: bytes, value: bytes | None, effective_time: float, offset: int) -> None:
         """Apply a record of the ``control`` topic; an invalid one is logged and ignored.
 
         Parameters
@@ -114,13 +115,15 @@ class PolicyController:
             Key and value of the record.
         effective_time
             The broker's timestamp of the record, seconds since the epoch.
+        offset
+            Offset of the record, for the log.
         """
         if value is None:
             return
         try:
             assignment = parse_assignment(value)
         except ValueError as error:
-            _LOG.warning("ignoring invalid record on topic control: %s", error)
+            _LOG.warning("ignoring invalid record control[0]@%s: %s", offset, error)
             return
         self._control_state = self._control_state.apply(key, assignment, effective_time)
         self._apply(assignment)
@@ -128,7 +131,10 @@ class PolicyController:
             # `report` sets the gauges again for policies that have metrics.
             self._metrics.users.clear()
             self._metrics.metric.clear()
-            _LOG.info("policy assignment changed; metrics restart at %s", self._control_state.effective_time)
+            _LOG.info(
+                "policy assignment changed; metrics count from %s",
+                format_time(self._control_state.effective_time),
+            )
 
     def _apply(self, assignment: PolicyAssignment) -> None:
         """Assign users by the operator's weights, else by those of the settings, without paused policies."""
@@ -172,8 +178,11 @@ class PolicyController:
             and each.policy not in self._control_state.operator.guardrail_exempt
         ]
         for each in violations:
-            note = _describe_violation(each, self._control)
-            _LOG.warning("%s. Run `headrace policies resume` to resume it.", note)
+            comparison = _describe_violation(each, self._control)
+            _LOG.warning(
+                "policy %s paused: %s. Run `headrace policies resume` to resume it.", each.policy, comparison
+            )
+            note = f"policy {each.policy} paused: {comparison}"
             assignment = self._control_state.with_effective_time(
                 PolicyAssignment(
                     weights={}, paused=(each.policy,), ts=self._clock(), author=GUARDRAIL, note=note
@@ -202,10 +211,10 @@ class PolicyController:
         return ", ".join(f"{name} {assignment.fraction(name):.0%}" for name in self._live.policies)
 
 
-def _describe_violation(violations: GuardrailViolation, control: str) -> str:
-    measured, control_interval = violations.measured, violations.control
+def _describe_violation(violation: GuardrailViolation, control: str) -> str:
+    measured, control_interval = violation.measured, violation.control
     return (
-        f"policy {violations.policy} paused: its {violations.metric.name.lower()} per list is {measured.mean:.4g} "
+        f"its {violation.metric.name.lower()} per list is {measured.mean:.4g} "
         f"[{measured.low:.4g}, {measured.high:.4g}], that of {control} {control_interval.mean:.4g} "
         f"[{control_interval.low:.4g}, {control_interval.high:.4g}]"
     )

@@ -15,7 +15,8 @@ from stream_app.errors import UserError
 from stream_app.settings import load_settings
 from stream_app.tools.cli.dead_letters import ReplayLettersOptions, ShowLettersOptions
 from stream_app.tools.dead_letter_log import DeadLetterLog, DeadLetterReplayer
-from stream_app.tools.dead_letter_selection import format_time, preview, printable, replay, select
+from stream_app.tools.dead_letter_selection import preview, printable, replay, select
+from topics.events import format_time
 from topics.records import DeadLetter
 
 _PIPE_WIDTH = 240

@@ -98,7 +98,12 @@ class UserEventHandler:
             # Kafka is unavailable: no dead letter can be written, so the event must be read again.
             raise
         except Exception as error:  # noqa: BLE001  # any other failure becomes a dead letter
-            _LOG.exception("could not fold %s[%s]@%s", message.topic, message.partition, message.offset)
+            _LOG.exception(
+                "could not process event %s[%s]@%s; written to the dead letters",
+                message.topic,
+                message.partition,
+                message.offset,
+            )
             failed = RejectedError(RejectReason.FOLD_FAILED, f"{type(error).__name__}: {error}")
             self._dead_letters.write(message, failed)
         return None

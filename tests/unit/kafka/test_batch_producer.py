@@ -60,7 +60,7 @@ class ManualAckProducer:
 def make_batch_producer(
     producer: ManualAckProducer,
     linger: float = 60.0,
-    on_failure: Callable[[Exception], None] = lambda _: None,
+    on_failure: Callable[[str, int, Exception], None] = lambda *_: None,
 ) -> BatchProducer:
     return BatchProducer(lambda: producer, linger, on_failure)
 
@@ -112,8 +112,8 @@ async def test_a_full_batch_is_sent_without_waiting() -> None:
 
 async def test_flush_raises_when_kafka_rejects_a_batch_and_stays_failed() -> None:
     producer = ManualAckProducer(acknowledge_immediately=False)
-    failures: list[Exception] = []
-    batch_producer = make_batch_producer(producer, on_failure=failures.append)
+    failures: list[tuple[object, ...]] = []
+    batch_producer = make_batch_producer(producer, on_failure=lambda *failure: failures.append(failure))
     batch_producer.append("t", 0, None, b"v")
     flushing = asyncio.ensure_future(batch_producer.flush())
     async with asyncio.timeout(5):
@@ -123,7 +123,7 @@ async def test_flush_raises_when_kafka_rejects_a_batch_and_stays_failed() -> Non
     producer.futures[0].set_exception(error)
     with pytest.raises(DeliveryError):
         await flushing
-    assert failures == [error]
+    assert failures == [("t", 0, error)]
     with pytest.raises(DeliveryError):
         batch_producer.append("t", 0, None, b"w")
     with pytest.raises(DeliveryError):

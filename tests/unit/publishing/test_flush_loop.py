@@ -136,9 +136,11 @@ async def test_an_outage_is_logged_once(worker: InMemoryWorker, caplog: pytest.L
                 worker.publisher.publish_failed.clear()
             worker.publisher.available = True
             await worker.flush_loop.wait_until_idle()
-    assert [record.message for record in caplog.records if "Redis is unavailable" in record.message] == [
-        "Redis is unavailable; lists stay pending until it returns: the memory publisher is set to unavailable"
-    ]
+    [message] = [record.message for record in caplog.records if "Redis is unavailable" in record.message]
+    assert message == (
+        "Redis is unavailable; 1 user lists stay pending until it returns: "
+        "the memory publisher is set to unavailable"
+    )
 
 
 async def test_list_written_by_the_new_partition_owner_is_not_overwritten(

@@ -9,7 +9,6 @@ from stream_app.errors import UserError
 from stream_app.tools.dead_letter_selection import (
     DeadLetterFilter,
     deduplicate,
-    format_time,
     parse_dead_letter,
     preview,
     printable,
@@ -117,8 +116,3 @@ def test_bytes_are_escaped_for_the_terminal(raw: bytes | None, length: int) -> N
 )
 def test_preview_shows_the_start_of_a_value(raw: bytes | None, output: str) -> None:
     assert preview(raw) == output
-
-
-@pytest.mark.parametrize("seconds", [float("nan"), 1e300, -1e300])
-def test_invalid_time_is_printed_unchanged(seconds: float) -> None:
-    assert format_time(seconds) == str(seconds)

@@ -46,11 +46,11 @@ class ControllerHarness:
     def deliver_guardrail_records(self, by: "ControllerHarness | None" = None, at: float = 1_000.0) -> None:
         """Apply the records that the guardrail sent, here or on another worker."""
         for key, value in self.sent:
-            (by or self).controller.apply_record(key, value, at)
+            (by or self).controller.apply_record(key, value, at, 0)
 
     def assign(self, at: float = 0.0, **fields: object) -> None:
         record = {"weights": {"fixed": 1.0, "thompson": 1.0}, **fields}
-        self.controller.apply_record(b"assignment", msgspec.json.encode(record), at)
+        self.controller.apply_record(b"assignment", msgspec.json.encode(record), at, 0)
 
     def user_share(self, policy: str) -> float:
         return [self.live.assignment.policy_of(user_id) for user_id in USER_IDS].count(policy) / len(USER_IDS)
@@ -109,8 +109,8 @@ def test_a_paused_policy_gets_no_users_until_it_is_resumed() -> None:
 def test_an_invalid_control_record_is_ignored(value: bytes, caplog: pytest.LogCaptureFixture) -> None:
     harness = ControllerHarness()
     with caplog.at_level(logging.WARNING):
-        harness.controller.apply_record(b"assignment", value, 0.0)
-    assert "ignoring invalid record on topic control" in caplog.text
+        harness.controller.apply_record(b"assignment", value, 0.0, 7)
+    assert "ignoring invalid record control[0]@7" in caplog.text
     assert harness.user_share("thompson") == pytest.approx(0.5, abs=0.08)
 
 
@@ -224,7 +224,7 @@ def test_an_assignment_takes_effect_at_the_broker_timestamp_whatever_the_senders
     with caplog.at_level(logging.INFO):
         harness.assign(at=500.0, ts=clock, weights={"fixed": 3.0, "thompson": 1.0})
     assert (harness.comparison.since, harness.comparison.policies) == (500.0, {})
-    assert "policy assignment changed; metrics restart at 500.0" in caplog.text
+    assert "policy assignment changed; metrics count from 1970-01-01T00:08:20.000Z" in caplog.text
 
 
 def test_simultaneous_guardrail_pauses_of_two_workers_both_apply() -> None:
