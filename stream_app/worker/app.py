@@ -29,7 +29,8 @@ from topics.catalog import CLICKS
 _LOG: Final = logging.getLogger(__name__)
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
-_GAUGE_INTERVAL: Final = 1.0
+_REPORT_INTERVAL: Final = 1.0
+"""Seconds between two checks of the guardrail and reports of gauges."""
 
 
 class Worker:
@@ -153,7 +154,7 @@ class Worker:
             components.flush_loop.start(),
         ):
             task.add_done_callback(self._on_task_done)
-        self._spawn(self._report_gauges(), "gauges")
+        self._spawn(self._check_guardrail_and_report(), "guardrail and gauges")
         self._spawn(self._snapshot_regularly(), "snapshots")
         while True:
             await self._assigned.wait()
@@ -186,7 +187,8 @@ class Worker:
         if n_rows is not None:
             self.rows.set_count(n_rows)
 
-    async def _report_gauges(self) -> None:
+    async def _check_guardrail_and_report(self) -> None:
+        """Apply the guardrail and set the gauges, once per second."""
         components, models = self.components, self.components.models
         while True:
             for name, size in models.memory().items():
@@ -202,7 +204,7 @@ class Worker:
             components.prequential.report_memory()
             components.policies.apply_guardrail()
             components.policies.report()
-            await asyncio.sleep(_GAUGE_INTERVAL)
+            await asyncio.sleep(_REPORT_INTERVAL)
 
     async def _snapshot_regularly(self) -> None:
         while True:
