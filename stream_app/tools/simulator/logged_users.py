@@ -11,13 +11,15 @@ from stream_app.tools.feeds.delimited import read_delimited
 from stream_app.tools.feeds.files import lines, open_log_file
 from stream_app.tools.feeds.formats import ReadRows
 from stream_app.tools.feeds.rows import EventRow
-from stream_app.tools.simulator.simulation_options import SESSIONS_PER_DAY
 from topics.events import Click, Purchase, Search
 
 LoggedEvent = Click | Search | Purchase
 """Events of a user in a log."""
 
 Sessions = Sequence[Sequence[LoggedEvent]]
+
+SESSIONS_PER_DAY: Final = 1_000.0
+"""Sessions per day of simulated time in a log without times, as in `headrace evaluate sessions`."""
 
 
 class LoggedUser(NamedTuple):

@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from stream_app.errors import UserError
 from stream_app.tools.cli.command import ParsedText
 from stream_app.tools.simulator.log_split import Tenth
-
-SESSIONS_PER_DAY: Final = 1_000.0
-"""Sessions per day of simulated time in a log without times, as in `headrace evaluate sessions`."""
+from stream_app.tools.simulator.logged_users import SESSIONS_PER_DAY
 
 
 def parse_warm_up(text: str) -> Path | float:
