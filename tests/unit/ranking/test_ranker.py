@@ -278,7 +278,7 @@ def test_degraded_list_has_full_length_and_keeps_exclusions(models: ModelSet, us
     assert not set(bought) & set(ids(without))
 
 
-def test_degraded_list_uses_sessions_and_falls_back_on_popularity(models: ModelSet) -> None:
+def test_degraded_list_uses_sessions_and_falls_back_to_popularity(models: ModelSet) -> None:
     user = USERS[0]
     degraded = ranker(models, 5).rank_user_degraded(request(user))
     seen = set(request(user).items[request(user).session_start :])

@@ -65,7 +65,7 @@ async def test_records_at_or_below_the_watermark_are_dropped(harness: ReplicaHar
     assert harness.count("interactions_dropped_total") == 2
 
 
-async def test_local_interactions_are_learned_immediately_and_dropped_when_read_back(
+async def test_local_interactions_are_learned_immediately_and_dropped_when_consumed(
     harness: ReplicaHarness,
 ) -> None:
     replica = await harness.start()

@@ -174,7 +174,7 @@ def test_a_run_is_determined_by_its_seed() -> None:
     assert events_sent(7) != events_sent(8)
 
 
-def test_a_user_behaves_the_same_whoever_else_is_active() -> None:
+def test_a_user_behaves_the_same_regardless_of_other_active_users() -> None:
     def events_of_user_3(users: Sequence[ScheduledUser]) -> list[Event]:
         events = run(users, InMemoryRecommender(lambda *_: [f"item-{n:04d}" for n in range(20)]))[1]
         return [event for event in events if getattr(event, "user_id", "") == "user-3"]

@@ -35,7 +35,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A uniform log of 4 items, with most clicks on item 0, and the log of a policy that prefers item 0."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(2)
-    for name, probabilities in (("chance", (0.25, 0.25, 0.25, 0.25)), ("knows", (0.7, 0.1, 0.1, 0.1))):
+    for name, probabilities in (("random", (0.25, 0.25, 0.25, 0.25)), ("informed", (0.7, 0.1, 0.1, 0.1))):
         rows = ["item_id,position,click,propensity_score"]
         for _ in range(2000):
             item = rng.choice(4, p=probabilities)
@@ -46,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-COMMAND = "evaluate policy --log chance.csv --items items.csv --report out.json --resamples 200"
+COMMAND = "evaluate policy --log random.csv --items items.csv --report out.json --resamples 200"
 
 
 def without_duration(report: dict[str, Any]) -> dict[str, Any]:
@@ -57,23 +57,23 @@ def test_evaluation_writes_tables_verdict_report_and_plot(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     printed = run(
-        monkeypatch, f"{COMMAND} --target-log knows.csv --target uniform,greedy,softmax --plot out.png"
+        monkeypatch, f"{COMMAND} --target-log informed.csv --target uniform,greedy,softmax --plot out.png"
     )
     report = json.loads((folder / "out.json").read_bytes())
-    assert [*report["estimates"]["targets"]] == ["knows", "uniform", "greedy", "softmax"]
-    informed = report["estimates"]["targets"]["knows"]
+    assert [*report["estimates"]["targets"]] == ["informed", "uniform", "greedy", "softmax"]
+    informed = report["estimates"]["targets"]["informed"]
     assert [*informed["estimates"]] == ESTIMATORS
     for estimate in informed["estimates"].values():
         assert estimate["value"]["low"] < 0.7 * 0.3 + 0.3 * 0.05 < estimate["value"]["high"]
         assert estimate["difference"]["low"] > 0
     assert informed["verdict"]["finding"] == "better"
-    assert re.search(r"^knows: better than the logging policy: difference \+0\.\d+", printed, re.MULTILINE)
+    assert re.search(r"^informed: better than the logging policy: difference \+0\.\d+", printed, re.MULTILINE)
     assert re.search(r"truth: its own log +0\.2\d+ \(", printed)
-    assert re.search(r"^chance +2,000 +2,000 +\d+ +0\.1\d+ \(", printed, re.MULTILINE)
+    assert re.search(r"^random +2,000 +2,000 +\d+ +0\.1\d+ \(", printed, re.MULTILINE)
     assert (folder / "out.png").read_bytes().startswith(PNG)
     assert report["run"]["files"][0] == {
-        "path": "chance.csv",
-        "bytes": (folder / "chance.csv").stat().st_size,
+        "path": "random.csv",
+        "bytes": (folder / "random.csv").stat().st_size,
     }
     assert report["run"]["options"]["seed"] == 7
     assert report["estimates"]["targets"]["greedy"]["rounds"] == 1000  # learned from the first half
@@ -82,8 +82,8 @@ def test_evaluation_writes_tables_verdict_report_and_plot(
 def test_target_log_is_evaluated_alone_unless_targets_are_named(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(monkeypatch, f"{COMMAND} --target-log knows.csv")
-    assert [*json.loads((folder / "out.json").read_bytes())["estimates"]["targets"]] == ["knows"]
+    run(monkeypatch, f"{COMMAND} --target-log informed.csv")
+    assert [*json.loads((folder / "out.json").read_bytes())["estimates"]["targets"]] == ["informed"]
 
 
 def test_two_runs_differ_only_in_duration(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,7 +179,7 @@ def test_lists_with_outdated_features_are_skipped_and_reported(
     ("command", "message"),
     [
         (f"{COMMAND} --target best", "--target takes some of uniform, greedy, softmax, not 'best'"),
-        (COMMAND.replace("chance", "absent"), "There is no file absent.csv"),
+        (COMMAND.replace("random", "absent"), "There is no file absent.csv"),
         (COMMAND.replace("out.json", "no/out.json"), "--report no/out.json cannot be written"),
         (
             COMMAND.replace("--items items.csv", "--rewards items.csv --impression-mode some"),
@@ -197,9 +197,9 @@ def test_user_errors_are_one_sentence(monkeypatch: pytest.MonkeyPatch, command: 
     ("options", "message"),
     [
         ("", "either --log FILE or --broker"),
-        ("--broker --log chance.csv", "either --log FILE or --broker"),
-        ("--broker --target-log knows.csv", "--target-log belongs to Open Bandit logs"),
-        ("--broker --rewards chance.csv", "--rewards belongs to --log"),
+        ("--broker --log random.csv", "either --log FILE or --broker"),
+        ("--broker --target-log informed.csv", "--target-log belongs to Open Bandit logs"),
+        ("--broker --rewards random.csv", "--rewards belongs to --log"),
     ],
 )
 def test_mutually_exclusive_options_are_rejected(
