@@ -59,6 +59,7 @@ class VectorScratch(NamedTuple):
     probabilities: Scores
 
 
+# The flags of its callers. `factors.dot` has only `SUMS`; the other flags concern no sum, so the digits are the same.
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _dot(left: Any, right: Any) -> Any:
     total = np.float32(0.0)
