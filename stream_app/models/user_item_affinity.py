@@ -12,9 +12,6 @@ from stream_app.models.model_set import ModelSet
 HALF_LIFE: Final = 3_600.0
 """Seconds in which an item loses half its weight in a user's profile."""
 
-AFFINITY_FEATURES: Final = ("category_affinity", "brand_affinity", "price_distance")
-"""Names of the features, each from 0 to 1."""
-
 
 def write_affinity(context: Context, items: Items, models: ModelSet, out: NDArray[np.float32]) -> None:
     """Write the affinity features of items.

@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import Context, Items
+from stream_app.models.base import Context
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.list_rules import HEAD_SHARE
 
@@ -52,14 +52,6 @@ class LongTail:
                 self._popularity.score(global_context, all_items).astype(np.float64)
             )
         return self._flags
-
-    def contains(self, items: Items) -> NDArray[np.bool_]:
-        """Whether each item is of the long tail."""
-        flags = self.flags()
-        in_index = items < len(flags)
-        flags_of_items = np.ones(len(items), np.bool_)
-        flags_of_items[in_index] = flags[items[in_index]]
-        return flags_of_items
 
 
 def _long_tail_flags(counts: NDArray[np.float64]) -> NDArray[np.bool_]:
