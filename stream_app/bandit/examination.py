@@ -40,7 +40,7 @@ class PositionConfig(PolicyConfig, frozen=True, kw_only=True):
     floor: float = 0.05
     """Least examination probability."""
     position_prior_strength: float = 20.0
-    """Rewards a position that the prior of ``position``, 1 / log2(position + 2), counts for."""
+    """Rewards per position that the prior of ``position``, 1 / log2(position + 2), counts for."""
 
     def __post_init__(self) -> None:
         if self.position_model not in POSITION_MODELS:

@@ -82,7 +82,7 @@ def _locate(value: Any, knots: int) -> tuple[int, int, Any]:
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _encode(features: Any, row: int, blocks: Any, index: Any, value: Any) -> None:
-    """Write the active weights of one row: two a bin, four a cross."""
+    """Write the active weights of one row: two per bin, four per cross."""
     k = 0
     for block in range(len(blocks)):
         first = blocks[block, BLOCK_FIRST]

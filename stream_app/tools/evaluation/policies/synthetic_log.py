@@ -35,9 +35,9 @@ class SyntheticScenario:
     """Users who see lists of a softmax policy and click by a logistic function of the features.
 
     The list of a user has `n_positions` positions. Each candidate has 5 standard normal features, the same at each
-    position, so the rounds of a user depend on each other. Log-odds of a click: -`rarity`, less 0.5 a position, plus
-    weights times features, plus `curvature` x (the square of the second feature - 1), which no reward model here can
-    express. Logging and target policy put a candidate at a position with a probability proportional to
+    position, so the rounds of a user depend on each other. Log-odds of a click: -`rarity`, less 0.5 per position,
+    plus weights times features, plus `curvature` x (the square of the second feature - 1), which no reward model here
+    can express. Logging and target policy put a candidate at a position with a probability proportional to
     exp(`inverse_temperature` x weights times features), with different weights.
 
     Attributes
