@@ -41,7 +41,7 @@ class ExaminationModel(NamedTuple):
     floor
         Least examination probability.
     prior_strength
-        Rewards a position that the prior counts for.
+        Rewards per position that the prior counts for.
     """
 
     model: int
@@ -52,7 +52,19 @@ class ExaminationModel(NamedTuple):
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def count_reward(rank_sums: Any, rank: int, value: float, first: bool, weight: float) -> None:
-    """Add a reward to the sums of its position."""
+    """Add a reward to the sums of its position.
+
+    Parameters
+    ----------
+    rank_sums : ndarray of float64, shape (positions, len(RankSum))
+        Changed; columns of `RankSum`.
+    rank
+        Position of the item on its list.
+    value, first
+        Value of the reward, and whether it is the first of its impression.
+    weight
+        Weight by event time.
+    """
     if first and value > 0:
         rank_sums[rank, RankSum.FIRST_REACTIONS] += weight
     rank_sums[rank, RankSum.VALUE] += weight * value
@@ -138,7 +150,23 @@ def iterate_examination(
     n_iterations: int,
     examination: Any,
 ) -> None:
-    """Apply `estimate_examination` several times, starting from the prior."""
+    """Apply `estimate_examination` several times, starting from the prior.
+
+    Parameters
+    ----------
+    rank_sums : ndarray of float64, shape (positions, len(RankSum))
+        Columns of `RankSum`.
+    predicted : ndarray of float64, shape (positions,)
+        As for `estimate_examination`.
+    model
+        The position model.
+    decay_factor
+        Factor from the sums to the sums decayed until now.
+    n_iterations
+        Number of updates.
+    examination : ndarray of float64, shape (positions,)
+        Output.
+    """
     for rank in range(len(examination)):
         examination[rank] = model.prior[rank]
     for _ in range(n_iterations):

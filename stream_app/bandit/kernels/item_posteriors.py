@@ -135,7 +135,19 @@ def fold_item_impressions(
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def sample_item(trials: float, reward_sum: float, prior: ItemPrior, random: RandomState, out: Any) -> None:
-    """Sample values of an item from its posterior, Gaussian or Beta, into `out` (ndarray of float32)."""
+    """Sample values of an item from its posterior, Gaussian or Beta, into `out` (ndarray of float32).
+
+    Parameters
+    ----------
+    trials, reward_sum
+        Of the item, those of the prior included; see `item_posterior`.
+    prior
+        Prior of items; decides between the two distributions.
+    random
+        Generator; its state advances.
+    out : ndarray of float32, shape (draws,)
+        Output.
+    """
     if prior.gaussian:
         mean = reward_sum / trials
         deviation = prior.noise / math.sqrt(trials)

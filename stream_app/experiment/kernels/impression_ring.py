@@ -71,7 +71,17 @@ def record_impressions(seen: Any, positions: Any, list_number: int, written: int
 
 @jit()
 def record_choice(item: int, list_number: int, written: int, ring: Ring) -> int:
-    """Append a choice and remove the impressions of its item; return the entries ever written."""
+    """Append a choice and remove the impressions of its item; return the entries ever written.
+
+    Parameters
+    ----------
+    item, list_number
+        The item chosen, and the number of its list.
+    written
+        Entries ever written before.
+    ring
+        Changed.
+    """
     items, ranks, lists = ring
     for slot in range(len(items)):
         if items[slot] == item:

@@ -29,7 +29,21 @@ class LinkRows(NamedTuple):
 def add_weight(
     row: int, item: int, weight: float, items: Items, weights: Floats, sizes: Sizes, ties: Hashes
 ) -> None:
-    """Add to the weight of an item in `row`; a new item replaces the lowest-ranked one of a full row."""
+    """Add to the weight of an item in `row`; a new item replaces the lowest-ranked one of a full row.
+
+    Parameters
+    ----------
+    row, item, weight
+        The row, the item, and the addition to its weight.
+    items : ndarray of int32, shape (rows, capacity)
+        Items of each row; changed.
+    weights : ndarray of float64, shape (rows, capacity)
+        Their weights; changed.
+    sizes : ndarray of int32, shape (rows,)
+        Number of items of each row; changed.
+    ties : ndarray of uint64, shape (items,)
+        Hashes of the item ids; they order items of equal weight.
+    """
     size = sizes[row]
     for at in range(size):
         if items[row, at] == item:

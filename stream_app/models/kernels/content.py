@@ -308,6 +308,16 @@ def find_evidence(
 
 @jit()
 def clear_query(n_rows: int, terms: Rows, slot_rows: Rows) -> None:
-    """Reset `Query.slot_rows` for the next query."""
+    """Reset `Query.slot_rows` for the next query.
+
+    Parameters
+    ----------
+    n_rows
+        Rows of the query in use.
+    terms : ndarray of int32, shape (rows,)
+        Term slot of each row.
+    slot_rows : ndarray of int32, shape (term slots,)
+        Changed: 0 at the slots of the query.
+    """
     for row in range(n_rows):
         slot_rows[terms[row]] = 0

@@ -78,7 +78,13 @@ def user_vector(row: int, items: Items, context_decay: float, factors: Factors, 
 
 @jit(fastmath=SUMS)
 def dot(left: Any, right: Any) -> Any:
-    """Dot product of two vectors, as float32."""
+    """Dot product of two vectors, as float32.
+
+    Parameters
+    ----------
+    left, right : ndarray of float32, shape (n_factors,)
+        The vectors.
+    """
     total = np.float32(0.0)
     for at in range(len(left)):
         total += left[at] * right[at]
@@ -132,7 +138,19 @@ def top_k_by_affinity(
 
 @jit()
 def affinities(vector: Scores, items: Items, factors: Factors, out: Scores) -> None:
-    """Write the affinity of each of `items` to `out`, 0 for an item without a vector."""
+    """Write the affinity of each of `items` to `out`, 0 for an item without a vector.
+
+    Parameters
+    ----------
+    vector : ndarray of float32, shape (n_factors,)
+        Vector of the user or the context.
+    items : ndarray of int32, shape (n,)
+        Items; those below 0 or beyond the arrays are unknown.
+    factors
+        Vectors and biases of the items.
+    out : ndarray of float32, shape (n,)
+        Output.
+    """
     factors = Factors(*factors)
     for at in range(len(items)):
         item = items[at]

@@ -243,7 +243,19 @@ def top_segment(item: int, segments: Rows, counts: SegmentCounts) -> int:
 
 @jit()
 def shares(items: Items, segments: Rows, counts: SegmentCounts, out: Scores) -> None:
-    """Write the `share` of each of `items` to `out`, 0 for an unknown item."""
+    """Write the `share` of each of `items` to `out`, 0 for an unknown item.
+
+    Parameters
+    ----------
+    items : ndarray of int32, shape (n,)
+        Items; those below 0 or beyond the counts are unknown.
+    segments : ndarray of int32, shape (segments,)
+        Rows of segments; row 0 stands for all users.
+    counts
+        Decayed counts.
+    out : ndarray of float32, shape (n,)
+        Output.
+    """
     counts = SegmentCounts(*counts)
     for at in range(len(items)):
         item = items[at]

@@ -34,7 +34,21 @@ def rank_difference(rank_counts: Any) -> Any:
 
 @jit(numpy_errors=True)
 def write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any) -> None:
-    """Write how prices compare within a list; `price` has the remembered ones where none is given."""
+    """Write how prices compare within a list; `price` has the remembered ones where none is given.
+
+    Parameters
+    ----------
+    shown : ndarray of int32, shape (n,)
+        Rows of the results, in the order displayed.
+    given_prices : ndarray of float32, shape (n,)
+        Prices of the event; 0 where it gives none.
+    price : ndarray of float64, shape (n,)
+        Given or remembered prices; 0 for unknown.
+    items : ndarray of float64, shape (items, ITEM_COLUMNS)
+        Of a `ResultsMemory`; the column of prices is read.
+    out : ndarray of float32, shape (n, len(ResultFeature))
+        Output; the price columns of `ResultFeature`.
+    """
     n = len(shown)
     price_change_sum = 0.0
     n_known = 0

@@ -59,7 +59,15 @@ class ScoringTables(NamedTuple):
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def tabulate(weights: SoftmaxWeights, tables: ScoringTables) -> None:
-    """Write the scoring tables of weights."""
+    """Write the scoring tables of weights.
+
+    Parameters
+    ----------
+    weights
+        Weights of the model; shapes in `SoftmaxWeights`.
+    tables
+        Output; shapes in `ScoringTables`.
+    """
     features, knots, units = weights.knots.shape
     for k in range(units):
         tables.zero[k] = weights.bias[k]
@@ -205,7 +213,19 @@ def take_step(
     output_learning_rate: float,
     decay: float,
 ) -> None:
-    """Take the pending step by Adagrad, and set it to 0."""
+    """Take the pending step by Adagrad, and set it to 0.
+
+    Parameters
+    ----------
+    weights
+        Changed; shapes in `SoftmaxWeights`.
+    pending
+        Gradients added up; 0 after the step.
+    learning_rate, output_learning_rate
+        Step sizes of the knots and biases, and of the output weights.
+    decay
+        Weight decay of the knots that have a gradient, relative to the step size.
+    """
     features, knots, units = weights.knots.shape
     for j in range(features):
         for knot in range(knots):
