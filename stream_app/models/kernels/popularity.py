@@ -204,7 +204,17 @@ def rebuild_segment(
 
 @jit()
 def rebuild_overall_head(counts: SegmentCounts, heads: Heads, ties: Hashes) -> None:
-    """Compute the head of row 0 from the counts of all items."""
+    """Compute the head of row 0 from the counts of all items.
+
+    Parameters
+    ----------
+    counts
+        Decayed counts.
+    heads
+        Row 0 is changed.
+    ties : ndarray of uint64, shape (items,)
+        Hashes of the item ids; they order items of equal count.
+    """
     counts = SegmentCounts(*counts)
     heads = Heads(*heads)
     heads.sizes[0] = 0
@@ -231,7 +241,17 @@ def share(item: int, segments: Rows, counts: SegmentCounts) -> float:
 
 @jit()
 def top_segment(item: int, segments: Rows, counts: SegmentCounts) -> int:
-    """Position in `segments` of the segment in which the item has its largest share; the first in a tie."""
+    """Position in `segments` of the segment in which the item has its largest share; the first in a tie.
+
+    Parameters
+    ----------
+    item
+        A known item.
+    segments : ndarray of int32, shape (segments,)
+        Rows of segments; row 0 stands for all users.
+    counts
+        Decayed counts.
+    """
     counts = SegmentCounts(*counts)
     best, slot = -1.0, 0
     for at in range(len(segments)):

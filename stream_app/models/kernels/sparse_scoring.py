@@ -110,7 +110,19 @@ def rank_and_reset(
 
 @jit()
 def read_and_reset(n: int, items: Items, scratch: ScoreScratch, out: Scores) -> None:
-    """Write the score of each of `items` to `out`, 0 for unknown ones, and reset the scratch memory."""
+    """Write the score of each of `items` to `out`, 0 for unknown ones, and reset the scratch memory.
+
+    Parameters
+    ----------
+    n
+        Number of items with a score.
+    items : ndarray of int32, shape (m,)
+        Items; those below 0 or beyond the scratch memory are unknown.
+    scratch
+        Scores accumulated; 0 after the call.
+    out : ndarray of float32, shape (m,)
+        Output.
+    """
     scratch = ScoreScratch(*scratch)
     for at in range(len(items)):
         item = items[at]

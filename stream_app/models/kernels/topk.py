@@ -91,6 +91,13 @@ def top_k(items: Items, scores: Any, n: int, ties: Hashes, k: int, out_items: It
 def kth_largest(values: Any, n: int, k: int) -> Any:
     """Return the k-th largest of the first `n` values, which are reordered.
 
+    Parameters
+    ----------
+    values : ndarray of float, shape (at least n,)
+        Changed: the first `n` values are reordered.
+    n, k
+        Number of values, and the rank, from 1.
+
     References
     ----------
     Hoare: Algorithm 65: Find, CACM 4 (7), 1961 (quickselect).

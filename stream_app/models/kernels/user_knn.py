@@ -73,6 +73,13 @@ def add_interaction(row: int, item: int, ts: float, users: UserItems, postings: 
     """Add an item to the newest items of a user, and the user to the ring of the item.
 
     Except for items of equal time, the result for a user does not depend on the order of events.
+
+    Parameters
+    ----------
+    row, item, ts
+        Row of the user, the item, and the event time.
+    users, postings
+        Changed.
     """
     users = UserItems(*users)
     postings = ItemUsers(*postings)

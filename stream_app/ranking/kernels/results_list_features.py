@@ -83,7 +83,19 @@ def write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any
 
 @jit(numpy_errors=True)
 def write_pages(pages: Any, seen: int, shown: Any, out: Any) -> float:
-    """Write the ranks on the user's last lists; return the share of results at their rank of the previous list."""
+    """Write the ranks on the user's last lists; return the share of results at their rank of the previous list.
+
+    Parameters
+    ----------
+    pages : ndarray of int32, shape (MAX_PAGES, PAGE_LENGTH + 2)
+        Last lists of the user, of a `ResultsMemory`.
+    seen
+        Number of lists ever recorded for the user.
+    shown : ndarray of int32, shape (n,)
+        Rows of the results, in the order displayed.
+    out : ndarray of float32, shape (n, len(ResultFeature))
+        Output; the columns of earlier ranks.
+    """
     if seen == 0:
         return 0.0
     n = len(shown)

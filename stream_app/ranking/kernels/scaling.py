@@ -41,7 +41,17 @@ def clip_unit(value: Any) -> Any:
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def count_larger(values: Any, n: int, ranks: Any) -> None:
-    """Write how many of the first `n` values are larger than each; for a few hundred, counting beats sorting."""
+    """Write how many of the first `n` values are larger than each; for a few hundred, counting beats sorting.
+
+    Parameters
+    ----------
+    values : ndarray of float32, shape (at least n,)
+        Read only.
+    n
+        Number of values.
+    ranks : ndarray, shape (at least n,)
+        Output: the first `n` entries are written.
+    """
     for row in range(n):
         value = values[row]
         larger = 0

@@ -254,6 +254,14 @@ def take_step(
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def update_average(mean: Any, value: Any, fraction: float) -> None:
-    """Move a running mean towards a value by a fraction of the difference; both flat, of float32."""
+    """Move a running mean towards a value by a fraction of the difference.
+
+    Parameters
+    ----------
+    mean, value : ndarray of float32, shape (n,)
+        The mean, which is changed, and the value.
+    fraction
+        From 0, which keeps the mean, to 1, which replaces it.
+    """
     for at in range(len(mean)):
         mean[at] += np.float32(fraction) * (value[at] - mean[at])
