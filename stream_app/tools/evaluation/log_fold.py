@@ -10,9 +10,10 @@ from state.row import EMPTY_ROW, UserRow
 from stream_app.kafka.event_records import event_record
 from stream_app.models.model_set import ModelSet
 from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row
-from topics.catalog import topic_of
 from topics.codec import Limits, RejectedError, decode
+from topics.event_types import BY_STRUCT
 from topics.events import CatalogItem, UserEvent
+from topics.records import Source
 
 _NO_AGE_LIMITS: Final = Limits(max_future=0.0, max_age=0.0)  # the reception time is the event time
 
@@ -56,7 +57,7 @@ class LogFold:
         self._session_gap = session_gap
         self._on_accepted = on_accepted
         self._rows: dict[str, UserRow] = {}
-        self._offsets: Counter[str] = Counter()
+        self._offsets: Counter[Source] = Counter()
         self.events: Counter[str] = Counter()
 
     def consume(self, row: Row) -> None:
@@ -64,7 +65,6 @@ class LogFold:
         if not isinstance(row, EventRow):
             self.events["ignored" if isinstance(row, IgnoredRow) else "unreadable"] += 1
             return
-        spec = topic_of(type(row.event))
         try:
             record = event_record(row.event)
             event = decode(record.value, type(row.event), received=row.event.time, limits=_NO_AGE_LIMITS)
@@ -74,9 +74,10 @@ class LogFold:
         if isinstance(event, CatalogItem):
             self._models.learn_catalog(event)
             self.events["catalog"] += 1
-        elif isinstance(event, UserEvent) and spec.source is not None:
-            record_id = RecordId(spec.source, 0, self._offsets[spec.name])
-            self._offsets[spec.name] += 1
+        else:
+            source = BY_STRUCT[type(event)].source
+            record_id = RecordId(source, 0, self._offsets[source])
+            self._offsets[source] += 1
             self.events[str(self._fold(event, record_id))] += 1
 
     def _fold(self, event: UserEvent, record_id: RecordId) -> FoldOutcome:

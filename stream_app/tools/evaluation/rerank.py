@@ -24,12 +24,19 @@ from stream_app.tools.evaluation.log_evaluation import LogEvaluation
 from stream_app.tools.evaluation.ranking_metrics import UNLISTED, Ranks, hit_rate, reciprocal_rank
 from stream_app.tools.evaluation.split_metrics import SplitMetrics, metrics_by_split
 from stream_app.tools.progress import OpenProgress, no_progress
-from topics.events import Click, Feedback, FeedbackKind, Purchase, Search, UserEvent
+from topics.event_types import BY_STRUCT, EventContent
+from topics.events import UserEvent
+from topics.records import NON_POSITIVE, REWARD_KINDS, Kind
 
 LOG_PARTS: Final = 10
 """Number of parts, with equally many choices, in `RerankResults.mrr_by_part`."""
 
 _WHOLE_LIST: Final = 1 << 30
+
+_POSITIVE_KINDS: Final = frozenset(
+    kind for kind, reward in REWARD_KINDS.items() if reward not in NON_POSITIVE
+)
+"""Kinds of reactions that count as an interaction with the item."""
 
 
 class RerankSystem(StrEnum):
@@ -127,7 +134,7 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
     Examples
     --------
     >>> from stream_app.tools.feeds.rows import EventRow
-    >>> from topics.events import OrderLine
+    >>> from topics.events import OrderLine, Purchase
     >>> models = ModelSet(["popularity"])
     >>> models.learners.append(ResultsRanker())
     >>> evaluation = RerankEvaluation(models, session_gap=1800.0)
@@ -167,19 +174,20 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
         """Rank the list of a purchase by each system, then record the items of the event."""
         del row_before
         session = self._current_session(event, row_after)
-        if isinstance(event, Purchase):
-            items = [line.item_id for line in event.items]
-            if event.shown:
-                self._rerank(event, session, frozenset(items))
-            self._purchase_counts.update(items)
-        elif isinstance(event, Click):
-            items = [event.item_id]
-        elif isinstance(event, Search):
-            items = [event.query]  # a search by item id; other queries match no item of a list
-        elif isinstance(event, Feedback) and event.kind is FeedbackKind.LIKE:
-            items = [event.item_id]
+        read = BY_STRUCT[type(event)].read
+        content = read(event) if read is not None else None
+        if content is None:
+            return
+        if content.kind is Kind.SEARCH:
+            items = [content.query]  # a search by item id; other queries match no item of a list
+        elif content.kind in _POSITIVE_KINDS:
+            items = [line.item_id for line in content.lines]
         else:
             return
+        if content.kind is Kind.PURCHASE:
+            if content.shown:
+                self._rerank(event, content, session)
+            self._purchase_counts.update(items)
         for item in items:
             session.interacted.pop(item, None)
             session.interacted[item] = 1 + next(reversed(session.interacted.values()), 0)
@@ -192,9 +200,10 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
             session = self._sessions[event.user_id] = _RerankSession(name, self._session_count)
         return session
 
-    def _rerank(self, event: Purchase, session: _RerankSession, chosen: frozenset[str]) -> None:
+    def _rerank(self, event: UserEvent, choice: EventContent, session: _RerankSession) -> None:
         """Rank the list of a choice by each system, and record the rank of the first chosen item."""
-        shown, prices = _deduplicate_list(event)
+        shown, prices = _deduplicate_list(choice)
+        chosen = frozenset(line.item_id for line in choice.lines)
         bought, interacted = self._purchase_counts, session.interacted
         positions = range(len(shown))
         started = perf_counter_ns()
@@ -275,7 +284,7 @@ def _metric_values(ranks: Ranks) -> Values:
     return np.stack((reciprocal_rank(ranks, _WHOLE_LIST), hit_rate(ranks, 1), hit_rate(ranks, 3)), axis=1)
 
 
-def _deduplicate_list(choice: Purchase) -> tuple[list[str], list[float]]:
+def _deduplicate_list(choice: EventContent) -> tuple[list[str], list[float]]:
     """The displayed items, each at its first rank, and their prices if every entry has one."""
     shown, prices = choice.shown, choice.shown_prices
     if len(prices) != len(shown):
