@@ -7,6 +7,7 @@ import msgspec
 
 from stream_app.tools.feeds.rows import EventRow, Row, UnreadableRow
 from topics.catalog import CATALOG_ITEMS, SHOP_TOPICS, TopicSpec
+from topics.event_types import EVENT_TYPES
 from topics.events import EVENT_STRUCTS
 
 
@@ -20,7 +21,7 @@ _DECODERS: Final = {event_type: msgspec.json.Decoder(event_type) for event_type 
 _SPEC_BY_KIND: Final[dict[str, TopicSpec]] = {
     name: spec for spec in SHOP_TOPICS for name in (spec.name, spec.name.removeprefix("events."))
 } | {"catalog": CATALOG_ITEMS}
-EVENT_KINDS: Final = ("click", "search", "purchase", "impression", "feedback", "erasure", "catalog")
+EVENT_KINDS: Final = (*(event_type.topic.removeprefix("events.") for event_type in EVENT_TYPES), "catalog")
 """Values of `type`; the name of the topic (``events.click``) is accepted, too."""
 
 
