@@ -75,14 +75,14 @@ class ImpressionReporter:
 
     Examples
     --------
-    >>> from stream_app.kafka.event_sender import InMemoryEventSender
-    >>> sender = InMemoryEventSender()
+    >>> from unittest.mock import Mock
+    >>> sender = Mock(spec=EventSender)
     >>> with ImpressionReporter("localhost:9092", connect=lambda broker: sender) as reporter:
     ...     reporter.report_impression("user-17", "6f1d0c7b52aa3e94", ["i42", "i9"], surface="home")
     ...     reporter.report_impression("", "6f1d0c7b52aa3e94")  # no user
     True
     False
-    >>> [(record.topic, record.key) for record in sender.records]
+    >>> [(sent.args[0].topic, sent.args[0].key) for sent in sender.send.call_args_list]
     [('events.impression', b'user-17')]
     >>> reporter.counts
     ReporterCounts(sent=1, pending=0, dropped=0, rejected=1)

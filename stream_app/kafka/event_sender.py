@@ -1,4 +1,4 @@
-"""The port that sends event records, and an in-memory adapter; `kafka_event_sender` has the Kafka adapter."""
+"""The port that sends event records; `kafka_event_sender` has the Kafka adapter."""
 
 from typing import Protocol
 
@@ -16,21 +16,3 @@ class EventSender(Protocol):
 
     def close(self) -> None:
         """Close the connection."""
-
-
-class InMemoryEventSender:
-    """Stores the records in a list, for tests."""
-
-    def __init__(self) -> None:
-        self.records: list[ProducerRecord] = []
-
-    def send(self, record: ProducerRecord) -> None:
-        """Store one record."""
-        self.records.append(record)
-
-    def flush(self) -> int:
-        """The number of stored records."""
-        return len(self.records)
-
-    def close(self) -> None:
-        """Do nothing."""

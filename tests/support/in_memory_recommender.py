@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Collection, Iterable, Sequence
 
 from stream_app.client.redis_contract import popular_key, user_key
-from stream_app.kafka.event_sender import InMemoryEventSender
 from stream_app.tools.simulator.loop import SimulationLoop
 from stream_app.tools.simulator.simulated_user import SimulatedUser
 from stream_app.tools.simulator.tally import SimulationTally
+from tests.support.in_memory_event_sender import InMemoryEventSender
 from topics.codec import Limits, decode
 from topics.events import Click, Event, Impression, Purchase, Search
 from topics.records import ListedItem, Reason, RecommendationList

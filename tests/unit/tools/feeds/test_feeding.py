@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from stream_app.kafka.event_sender import InMemoryEventSender
 from stream_app.tools.feeds.feeder import Feeder
 from stream_app.tools.feeds.pacing import BURST_SECONDS, Pacer
 from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row, UnreadableRow
+from tests.support.in_memory_event_sender import InMemoryEventSender
 from topics.events import CatalogItem, Click
 
 

@@ -8,12 +8,12 @@ import pytest
 from stream_app.client import ClientUnavailableError
 from stream_app.client.redis_contract import user_key
 from stream_app.errors import UserError
-from stream_app.kafka.event_sender import InMemoryEventSender
 from stream_app.tools.simulator import loop as loops
 from stream_app.tools.simulator.logged_users import group_by_user
 from stream_app.tools.simulator.loop import SimulationLoop
 from stream_app.tools.simulator.replayed_user import ReplayedUser
 from stream_app.tools.simulator.tally import FALLBACK, SimulationTally
+from tests.support.in_memory_event_sender import InMemoryEventSender
 from tests.support.in_memory_recommender import InMemoryRecommender, make_list, run
 from topics.events import CatalogItem, Click
 from topics.records import RecommendationList
