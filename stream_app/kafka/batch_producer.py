@@ -81,13 +81,6 @@ class BatchProducer:
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
 
-    @property
-    def n_pending(self) -> int:
-        """Number of records not yet passed to the producer."""
-        return sum(batch.count for batch in self._ready) + sum(
-            batch.count for batch in self._filling.values()
-        )
-
     def append(
         self,
         topic: str,
