@@ -279,7 +279,7 @@ class PolicyGauges(_MetricGroup):
         )
 
 
-class PolicyMetrics(_MetricGroup):
+class PolicyListMetrics(_MetricGroup):
     """Lists and exposures by policy."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -348,7 +348,7 @@ class Metrics(
     ModelMetrics,
     PublishingMetrics,
     ListQualityMetrics,
-    PolicyMetrics,
+    PolicyListMetrics,
     RewardMetrics,
 ):
     """The metrics of one worker.
