@@ -80,7 +80,7 @@ def test_capacity_is_respected_and_the_newest_items_stay() -> None:
     assert first_share(policy, 999, 5) > 0.9, "the sums moved along with their items"
 
 
-def test_an_item_still_displayed_outlives_many_that_are_not() -> None:
+def test_an_item_still_displayed_is_kept_longer_than_items_that_are_not() -> None:
     policy = ItemThompson(1, capacity=50, prior_strength=10.0)
     for item in range(2, 2_000):
         observe(policy, 1, 1, 1.0, ts=float(item))
@@ -117,7 +117,7 @@ def test_reward_without_item_is_ignored() -> None:
 
 
 @pytest.mark.parametrize("first_event", ["an impression", "a reward"])
-def test_all_sums_follow_the_landmark_whatever_event_moves_it(first_event: str) -> None:
+def test_all_sums_follow_the_landmark_for_each_event_that_moves_it(first_event: str) -> None:
     policy = ItemThompson(1, half_life=1.0, prior_strength=1.0, position_model="none")
     for ts in range(300):
         for is_impression in (True, False) if first_event == "an impression" else (False, True):

@@ -96,7 +96,7 @@ def test_period_starts_exactly_when_the_assignment_changes() -> None:
     assert starts == [0.0, 20.0, 30.0, 30.0, 50.0, 60.0]
 
 
-def test_period_starts_when_not_all_policies_are_paused_any_more() -> None:
+def test_period_starts_when_a_policy_is_resumed_after_all_were_paused() -> None:
     topic = ControlTopic()
     topic.operator(weights={"a": 1.0, "b": 1.0}, paused=("a",))
     topic.guardrail("b")

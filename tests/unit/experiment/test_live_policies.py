@@ -145,7 +145,7 @@ def test_list_of_a_user_is_stable_until_something_is_learned() -> None:
     assert len(lists) > 1
 
 
-def test_rules_hold_whatever_the_policy() -> None:
+def test_rules_hold_for_every_policy() -> None:
     shop = ShopWithPolicies({"thompson": 1.0}, ListRules(max_per_brand=2))
     for n, item in enumerate(ITEMS):
         shop.models.learn_catalog(CatalogItem(ts=1_000_000, item_id=item, brand=f"brand {n // 10}"))

@@ -74,7 +74,7 @@ def test_a_change_of_one_kernel_file_recompiles_its_callers_and_removes_the_old_
     assert first != second
 
 
-def test_the_cache_folder_of_the_environment_is_used_in_place_of_the_source_tree(
+def test_the_cache_folder_of_the_environment_overrides_the_source_tree(
     package: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     folder = tmp_path_factory.mktemp("cache")

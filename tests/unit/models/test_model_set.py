@@ -135,7 +135,7 @@ def test_an_erased_user_is_forgotten() -> None:
 
 @given(st.permutations(range(4)), st.randoms(use_true_random=False))
 @settings(max_examples=15, deadline=None)
-def test_replicas_agree_whatever_the_interleaving_of_partitions(first: list[int], random: Any) -> None:
+def test_replicas_agree_for_any_interleaving_of_partitions(first: list[int], random: Any) -> None:
     partitions = {number: [each for each in log() if each.partition == number] for number in first}
     shuffled = []
     while any(partitions.values()):

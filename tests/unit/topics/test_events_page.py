@@ -117,7 +117,7 @@ def test_the_limits_are_those_of_the_code() -> None:
     assert f"last {CAPACITY} of its\nuser" in SECTIONS["Duplicates"]
 
 
-def test_the_settings_are_named_and_valued_as_they_are() -> None:
+def test_the_settings_have_their_names_and_values() -> None:
     defaults = {f"HEADRACE_{name.upper()}": field.default for name, field in Settings.model_fields.items()}
     named = set(re.findall(r"HEADRACE_[A-Z_]+", PAGE))
     assert named <= set(defaults)

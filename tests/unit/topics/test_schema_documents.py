@@ -109,7 +109,7 @@ def schema_accepts(event_type: type[Event], event: object) -> bool:
     return bool(VALIDATORS[event_type].is_valid(event))
 
 
-def test_the_written_documents_are_what_the_structs_give() -> None:
+def test_the_written_documents_equal_those_of_the_structs() -> None:
     written = {
         file.relative_to(documents.FOLDER).as_posix(): file.read_text(encoding="utf-8")
         for file in (*documents.FOLDER.glob("schemas/*"), documents.FOLDER / "asyncapi.json")
@@ -214,11 +214,13 @@ def test_codec_and_schema_agree(event_type: type[Event], data: st.DataObject) ->
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.sampled_from(EVENT_STRUCTS), st.none() | scalars | st.lists(scalars, max_size=2) | maps)
-def test_codec_and_schema_agree_on_what_is_no_event(event_type: type[Event], document: object) -> None:
+def test_codec_and_schema_agree_on_documents_that_are_no_event(
+    event_type: type[Event], document: object
+) -> None:
     assert codec_accepts(event_type, document) == schema_accepts(event_type, document) == False  # noqa: E712
 
 
-def test_what_only_the_codec_can_check_passes_the_schema() -> None:
+def test_values_that_only_the_codec_checks_pass_the_schema() -> None:
     event = {**COMPLETE_EVENTS[Click], "item_id": "é" * 200}
     assert schema_accepts(Click, event)
     with pytest.raises(RejectedError) as caught:
@@ -319,6 +321,6 @@ def test_the_command_lists_the_documents(topics_cli: typer.Typer) -> None:
     assert "asyncapi.json" in result.output
 
 
-def test_the_command_names_what_there_is_when_the_name_is_wrong(topics_cli: typer.Typer) -> None:
+def test_the_command_lists_the_documents_if_the_name_is_unknown(topics_cli: typer.Typer) -> None:
     result = CliRunner().invoke(topics_cli, ["schema", "klick"])
     assert "There is no document 'klick'; there are click, search" in str(result.exception)

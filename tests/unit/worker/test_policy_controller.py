@@ -174,7 +174,7 @@ def test_an_assignment_of_unknown_policies_falls_back_to_the_settings() -> None:
 @pytest.mark.parametrize(
     "record",
     [{"weights": {"fixed": 9.0, "thompson": 1.0}}, {"paused": ["thompson"]}],
-    ids=["other weights", "a rest"],
+    ids=["other weights", "a pause"],
 )
 def test_after_an_assignment_change_the_guardrail_uses_later_lists_only(record: dict[str, object]) -> None:
     harness = ControllerHarness()
@@ -215,7 +215,7 @@ def test_an_assignment_with_the_same_split_keeps_the_comparison() -> None:
 
 
 @pytest.mark.parametrize("clock", [1.0, 1e9], ids=["behind", "ahead"])
-def test_an_assignment_takes_effect_at_the_broker_timestamp_whatever_the_senders_clock(
+def test_an_assignment_takes_effect_at_the_broker_timestamp_for_any_senders_clock(
     clock: float, caplog: pytest.LogCaptureFixture
 ) -> None:
     harness = ControllerHarness()

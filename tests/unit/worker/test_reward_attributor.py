@@ -288,7 +288,7 @@ def make_order(worker: InMemoryWorker, event_id: str, *lines: OrderLine) -> Purc
         (OrderLine(item_id="sock", price=1e9), 10.0, 0.0),
         (OrderLine(item_id="sock", price=20.0, quantity=1e7), 10.0, 0.0),
     ],
-    ids=["dear", "price_mistyped", "quantity_mistyped"],
+    ids=["expensive", "price_mistyped", "quantity_mistyped"],
 )
 def test_an_outlier_order_line_counts_as_one_of_unknown_price(
     line: OrderLine, value: float, revenue: float, price_weighted: InMemoryWorker

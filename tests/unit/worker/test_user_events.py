@@ -299,7 +299,7 @@ async def test_freshness_is_measured_from_the_broker_timestamp(worker: InMemoryW
     assert worker.count("freshness_seconds_sum") == pytest.approx(0.05, abs=1e-6)
 
 
-def test_the_dead_letter_of_an_oversized_record_is_truncated_and_says_so() -> None:
+def test_the_dead_letter_of_an_oversized_record_is_truncated_and_marked() -> None:
     written: list[bytes | None] = []
 
     def append(

@@ -161,7 +161,7 @@ def test_session_expiry_moves_interactions_to_history() -> None:
     assert log.feature(ResultFeature.RECENCY_RANK, "ann")[6:] == [-1.0, 0.0]
 
 
-def test_popularity_excludes_the_user_own_choices() -> None:
+def test_popularity_excludes_the_users_own_choices() -> None:
     log = InteractionLog()
     log.choose("bob", "h")
     own_features = log.feature(ResultFeature.CHOICE_RATE, "bob")

@@ -51,7 +51,7 @@ def test_policies_beat_river_on_the_linear_problem(results: Any) -> None:
         assert against["speed_ratio"] > 5
 
 
-def test_compiled_loop_matches_the_policy_it_stands_for(results: Any) -> None:
+def test_compiled_loop_matches_the_policy_it_replaces(results: Any) -> None:
     linear = results["environments"]["LinearProblem"]["agents"]
     assert (
         linear[bandit.LOOP_POLICY_ONLY]["regret"]["mean"]

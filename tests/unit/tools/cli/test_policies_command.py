@@ -507,7 +507,7 @@ def test_policy_paused_by_the_guardrail_is_exempt_after_resume(
     assert table_rows(runner.headrace().stdout)["thompson"][0] == "50%"
 
 
-def test_help_explains_which_policies_the_guardrail_leaves_alone(runner: CommandRunner) -> None:
+def test_help_explains_which_policies_the_guardrail_does_not_pause(runner: CommandRunner) -> None:
     stdout = " ".join(runner.headrace("resume", "--help").stdout.split())
     assert "A policy that the guardrail had paused is exempt from the guardrail from now on" in stdout
     assert "one that only an operator had paused is not" in stdout

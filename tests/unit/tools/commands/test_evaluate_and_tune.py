@@ -334,7 +334,7 @@ def test_user_errors_are_one_sentence(
     assert not (data_folder / "o").exists()
 
 
-def test_missing_matplotlib_error_says_what_to_install(
+def test_missing_matplotlib_error_names_the_extra_to_install(
     data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("stream_app.tools.evaluation.plots.find_spec", lambda _: None)

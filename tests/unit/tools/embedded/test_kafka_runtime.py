@@ -84,7 +84,7 @@ def test_a_cache_that_cannot_be_written_is_an_error_that_names_the_setting(tmp_p
         fill_cache(tmp_path / "file" / "kafka", [])
 
 
-def test_a_missing_extra_is_an_error_that_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_extra_is_an_error_with_the_command_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     with pytest.raises(UserError, match=r"pip install 'headrace\[demo\]'"):
         kafka_runtime.prepare()
