@@ -21,7 +21,7 @@ class Assignment:
     weights
         Weight of each policy, 0 or more; only ratios count.
     paused
-        Policies that get no users, whatever their weight.
+        Policies that get no users, regardless of their weights.
     control
         The policy that gets all users if all policies with a weight are paused. If it has no weight itself, the
         pauses are ignored in that case.

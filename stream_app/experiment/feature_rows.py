@@ -1,4 +1,4 @@
-"""Rows of features as they are logged, each with a version of the features."""
+"""Logged rows of features, each with a version of the features."""
 
 from collections.abc import Sequence
 from hashlib import blake2b

@@ -59,7 +59,7 @@ def ensemble_slate(scores: Any, member: int, order: Any, propensities: Any) -> N
         chosen = order[position]
         chosen_scores = scores[chosen]
         n_above[:] = 0
-        # counts the rows above this one in place of a sort for each member: no branches
+        # counts the rows above this one instead of sorting for each member: no branches
         for row in range(chosen):
             row_scores = scores[row]
             for draw in range(draws):

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from stream_app.models.kernels.jit import jit
 
 CHOICE: int = -1
-"""Rank of an entry that is a choice in place of an impression."""
+"""Rank of an entry that is a choice instead of an impression."""
 
 _MAX_RANK: int = 32_767
 

@@ -85,7 +85,7 @@ def _add_query_choices(
         if part > 0:
             item = queries.items[row, at]
             n = add_score(item, part, -1, n, scores, best, evidence, touched_items)
-            # the query itself stays the evidence, whatever the words add
+            # the query itself stays the evidence, regardless of the words
             best[item] = math.inf
     return n
 

@@ -127,7 +127,7 @@ def top_sources(
     proposals
         One a source, best first.
     prefer_evidence
-        Whether a source with evidence for an item goes before one without, whatever their ranks.
+        Whether a source with evidence for an item precedes one without, regardless of their ranks.
 
     Returns
     -------

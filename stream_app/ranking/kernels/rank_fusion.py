@@ -142,7 +142,7 @@ def top_sources(
     ranked
         Candidates of all sources.
     prefer_evidence
-        Whether a source with evidence goes before one without, whatever their ranks.
+        Whether a source with evidence precedes one without, regardless of their ranks.
     sources : ndarray of int64, shape (n,)
         Receives the sources, -1 for none.
     evidence : ndarray of int32, shape (n,)
