@@ -43,8 +43,8 @@ from stream_app.ranking.kernels.results_memory import (
     TIMES_CHOSEN,
     USERS,
     VIEWS,
-    Action,
     ResultsMemory,
+    SearchAction,
 )
 
 _FAR: Final = 1 << 30
@@ -260,11 +260,11 @@ def _classify(interacted: _Interacted, situation: _Situation, newest_in_list: bo
         code = 0 if situation.is_new else 1
     elif interacted.n_in_list == 0:
         code = 2
-    elif situation.action >= Action.SEARCHED:
+    elif situation.action >= SearchAction.SEARCHED:
         code = 6
     elif not newest_in_list:
         code = 4
-    elif situation.action == Action.BOUGHT:
+    elif situation.action == SearchAction.BOUGHT:
         code = 3
     return code
 

@@ -23,7 +23,7 @@ PAGE_LENGTH: Final = 32
 """Ranks remembered per list."""
 
 
-class Action(IntEnum):
+class SearchAction(IntEnum):
     """Actions of a user; those below `SEARCHED` have an item."""
 
     BOUGHT = 0
@@ -121,7 +121,7 @@ def record_interaction(
     user_row, item
         Rows; item 0 where the action has none.
     action
-        An `Action`.
+        A `SearchAction`.
     ts
         Event time, seconds since the epoch.
     session_gap
@@ -175,10 +175,10 @@ def record_interaction(
     record[LAST] = step
     record[ACTION] = action
     times[at, 1] = max(times[at, 1], ts)
-    if action == Action.BOUGHT:
+    if action == SearchAction.BOUGHT:
         record[PURCHASE_COUNT] += 1
         record[BOUGHT_AT] = step
-    if action == Action.VIEWED:
+    if action == SearchAction.VIEWED:
         record[VIEWS] += 1
     else:
         record[DETAIL_AT] = step

@@ -29,8 +29,8 @@ from stream_app.ranking.kernels.results_memory import (
     PAGE_LENGTH,
     SESSION,
     USER_COLUMNS,
-    Action,
     ResultsMemory,
+    SearchAction,
     record_interaction,
     record_list,
 )
@@ -42,22 +42,22 @@ MAX_USERS: Final = 20_000
 """Maximum number of users remembered: choices from a list follow within days."""
 
 _ACTION_BY_KIND: Final = {
-    Kind.VIEW: Action.VIEWED,
-    Kind.DETAIL: Action.VIEWED_DETAIL,
-    Kind.CART: Action.ADDED_TO_CART,
-    Kind.WISHLIST: Action.LIKED,
-    Kind.SHARE: Action.LIKED,
-    Kind.LIKE: Action.LIKED,
-    Kind.PURCHASE: Action.BOUGHT,
-    Kind.SEARCH: Action.SEARCHED,
+    Kind.VIEW: SearchAction.VIEWED,
+    Kind.DETAIL: SearchAction.VIEWED_DETAIL,
+    Kind.CART: SearchAction.ADDED_TO_CART,
+    Kind.WISHLIST: SearchAction.LIKED,
+    Kind.SHARE: SearchAction.LIKED,
+    Kind.LIKE: SearchAction.LIKED,
+    Kind.PURCHASE: SearchAction.BOUGHT,
+    Kind.SEARCH: SearchAction.SEARCHED,
 }
 _NO_ACTION: Final = -1
 _ACTION_CODES: Final = [int(_ACTION_BY_KIND.get(kind, _NO_ACTION)) for kind in Kind]
 """Action of each interaction kind, by its number; plain integers, because each event reads it."""
 
-_BOUGHT: Final = int(Action.BOUGHT)
-_SEARCHED: Final = int(Action.SEARCHED)
-_SEARCHED_ITEM: Final = int(Action.SEARCHED_ITEM)
+_BOUGHT: Final = int(SearchAction.BOUGHT)
+_SEARCHED: Final = int(SearchAction.SEARCHED)
+_SEARCHED_ITEM: Final = int(SearchAction.SEARCHED_ITEM)
 
 
 class ResultsRanker:
