@@ -1,8 +1,6 @@
 """The replica follows the log, with a consumer over lists instead of Kafka."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -27,14 +25,6 @@ from tests.support.replica_harness import (
 )
 from topics.catalog import REWARDS
 from topics.records import Interaction, Kind, Line, Source
-
-
-@pytest.fixture
-async def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReplicaHarness]:
-    made = ReplicaHarness(tmp_path / "models", monkeypatch)
-    yield made
-    for replica in made.running:
-        await replica.stop()
 
 
 async def test_a_replica_learns_all_partitions_from_the_start(harness: ReplicaHarness) -> None:

@@ -1,6 +1,5 @@
 """Snapshots of the replica, and their restoration."""
 
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,14 +16,6 @@ from tests.support.replica_harness import (
 )
 from topics.catalog import INTERACTIONS
 from topics.records import Source
-
-
-@pytest.fixture
-async def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ReplicaHarness]:
-    made = ReplicaHarness(tmp_path / "models", monkeypatch)
-    yield made
-    for replica in made.running:
-        await replica.stop()
 
 
 async def test_a_snapshot_plus_the_log_tail_gives_the_same_models(harness: ReplicaHarness) -> None:
