@@ -253,7 +253,9 @@ def test_a_purchase_is_attributed_to_its_click_after_list_eviction_and_a_crash(
         event = event_type(event_id=f"p{next(numbers)}", user_id=user, ts=int(time.time() * 1000), **fields)  # type: ignore[call-arg]
         return to_record(event)
 
-    max_retained_lists = 100
+    # More than all lists of the buyers: no list is evicted before its click is processed, in whichever order the
+    # partitions are read. The others' lists then evict them.
+    max_retained_lists = 200
     buyers, others = (
         [f"{user_id}-{n}" for n in range(many)]
         for user_id, many in (("buyer", 40), ("other", 2 * max_retained_lists))
