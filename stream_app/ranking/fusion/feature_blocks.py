@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from stream_app.models.base import Candidates, Context, Items, Model, Scores
 from stream_app.models.item_vectors import ItemVectors
+from stream_app.models.kernels.jit import plain
 from stream_app.models.model_set import ModelSet
 from stream_app.models.session_store import NeighborScores, SessionStore
 from stream_app.models.user_item_affinity import write_affinity
@@ -167,11 +168,11 @@ def _write_sessions(sources: FeatureSources, candidates: CandidateBatch, out: Ma
         neighbors.distinct, neighbors.n_sessions, neighbors.own_session, store.newest, store.clicks_seen
     )
     write_session_features(
-        store.arrays,
-        store.scratch,
+        plain(store.arrays),
+        plain(store.scratch),
         candidates.slots,
         candidates.context.items,
-        query,
+        plain(query),
         sources.ranks,
         first,
         out,

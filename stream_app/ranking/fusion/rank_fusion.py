@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import EMPTY_ITEMS, Candidates, Items
+from stream_app.models.kernels.jit import plain
 from stream_app.ranking.kernels import rank_fusion as kernels
 from stream_app.ranking.kernels.rank_fusion import FusionScratch, RankedSources
 
@@ -104,16 +105,14 @@ class ReciprocalRankFusion:
         if not proposals:
             return FusedList(EMPTY_ITEMS, np.zeros(0), np.zeros(0, np.int64), EMPTY_ITEMS)
         borda = _BORDA_POINTS if self._borda else 0.0
-        ranked = _join(proposals)
-        return FusedList(*kernels.fuse(ranked, allowed, hashes, self._scratch, length, RRF_K, borda))
+        ranked = plain(_join(proposals))
+        return FusedList(*kernels.fuse(ranked, allowed, hashes, plain(self._scratch), length, RRF_K, borda))
 
 
 def _join(proposals: Sequence[Candidates]) -> RankedSources:
-    return RankedSources(
-        np.concatenate([candidates.items for candidates in proposals]),
-        np.concatenate([candidates.evidence for candidates in proposals]),
-        np.array([*accumulate([len(candidates.items) for candidates in proposals])], np.int64),
-    )
+    items, _, evidence = zip(*proposals, strict=True)
+    ends = np.array([*accumulate(map(len, items))], np.int64)
+    return RankedSources(np.concatenate(items), np.concatenate(evidence), ends)
 
 
 def top_sources(
@@ -138,5 +137,5 @@ def top_sources(
     """
     sources, evidence = np.full(len(listed_items), -1, np.int64), np.full(len(listed_items), -1, np.int32)
     if proposals:
-        kernels.top_sources(listed_items, _join(proposals), prefer_evidence, sources, evidence)
+        kernels.top_sources(listed_items, plain(_join(proposals)), prefer_evidence, sources, evidence)
     return sources, evidence

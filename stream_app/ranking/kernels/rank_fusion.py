@@ -104,6 +104,7 @@ def fuse(
     evidence : ndarray of int32, shape (n,)
         Its evidence for the item.
     """
+    ranked, scratch = RankedSources(*ranked), FusionScratch(*scratch)
     seen_items = np.empty(len(ranked.items), np.int32)
     n = _add_gains(ranked, allowed, scratch, k, borda, seen_items)
     n_kept = min(length, n)
@@ -148,6 +149,7 @@ def top_sources(
     evidence : ndarray of int32, shape (n,)
         Receives their evidence, -1 for none.
     """
+    ranked = RankedSources(*ranked)
     for at in range(len(listed_items)):
         sources[at] = -1
         evidence[at] = -1

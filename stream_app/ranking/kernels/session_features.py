@@ -77,7 +77,7 @@ class _Aggregates(NamedTuple):
     second_support: Any
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _earlier_clicks(posting_sessions: Any, item_clicks: Any, item: int, own_session: int) -> int:
     """Count an item's clicks without the newest ones, those of the user's own session."""
     n_clicks = item_clicks[item] if 0 <= item < len(item_clicks) else 0
@@ -105,7 +105,7 @@ def _aggregate(sums: Any, slots: Any, item_clicks: Any, candidate_items: Any) ->
     return largest, totals, largest_cosine
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_rank(
     sums: Any, slots: Any, session_column: int, scratch: Any, ranks: Any, column: int, out: Any
 ) -> None:
@@ -119,7 +119,7 @@ def _write_rank(
         out[row, column] = log_count(rank, 9.0)
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_support_shares(
     scratch: Scratch, rows: _Rows, of_all: _Aggregates, distinct: int, ring: int, first: int, out: Any
 ) -> None:
@@ -143,7 +143,7 @@ def _write_support_shares(
         target[SessionFeature.BEFORE_2] = log_share(sums[SessionColumn.BEFORE_2] / of_all.second_support)
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_sums(scratch: Scratch, rows: _Rows, first: int, out: Any) -> None:
     """Write sums on a scale of their own."""
     for row in range(len(rows.slots)):
@@ -159,7 +159,7 @@ def _write_sums(scratch: Scratch, rows: _Rows, first: int, out: Any) -> None:
         target[SessionFeature.AFTER_IN_ORDER] = log_count(sums[SessionColumn.AFTER_IN_ORDER], 6.0)
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_shares_of_sum(scratch: Scratch, rows: _Rows, totals: Any, first: int, out: Any) -> None:
     for row in range(len(rows.slots)):
         sums = scratch.sums[rows.slots[row]]
@@ -183,7 +183,7 @@ def _write_shares_of_sum(scratch: Scratch, rows: _Rows, totals: Any, first: int,
         )
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_shares_of_max(
     scratch: Scratch, rows: _Rows, largest: Any, largest_cosine: Any, first: int, out: Any
 ) -> None:
@@ -220,7 +220,7 @@ def _write_shares_of_max(
         )
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_item_history(
     arrays: SessionArrays, rows: _Rows, newest_session: int, first: int, out: Any
 ) -> None:
@@ -250,7 +250,7 @@ def _write_item_history(
         )
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_lift(
     scratch: Scratch, rows: _Rows, first_support: Any, total_clicks: int, first: int, out: Any
 ) -> None:
@@ -264,7 +264,7 @@ def _write_lift(
         out[row, first + SessionFeature.LIFT] = clip_unit((lift + np.float32(4.0)) / np.float32(20.0))
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _repeat_rate(postings: Any, n_clicks: int) -> Any:
     """Estimate how often a click on an item is followed by another one in the same session."""
     ring = len(postings)
@@ -276,7 +276,7 @@ def _repeat_rate(postings: Any, n_clicks: int) -> Any:
     return np.float32(n_repeats + 0.5) / np.float32(n_trials + 1.0)
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_occurrences(arrays: SessionArrays, rows: _Rows, context_items: Any, first: int, out: Any) -> None:
     """Write where the candidate is in the context itself."""
     length = len(context_items)
@@ -299,7 +299,7 @@ def _write_occurrences(arrays: SessionArrays, rows: _Rows, context_items: Any, f
         )
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _repeat_share(context_items: Any) -> Any:
     length = len(context_items)
     share = np.float32(0.0)
@@ -311,7 +311,7 @@ def _repeat_share(context_items: Any) -> Any:
     return share
 
 
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
+@jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_list_features(
     context_items: Any,
     newest_clicks: int,
@@ -368,6 +368,7 @@ def write_session_features(
     out : ndarray of float32, shape (n, features)
         Receives the features.
     """
+    arrays, scratch, query = SessionArrays(*arrays), Scratch(*scratch), SessionQuery(*query)
     n = len(slots)
     items, clicks = np.empty(n, np.int32), np.empty(n, np.int64)
     for row in range(n):
