@@ -229,26 +229,24 @@ class Content(Model):
             return EMPTY_CANDIDATES
         if len(self._seen) < self._index.size:
             self._seen = grow(self._seen, self._index.size)
+        documents, query = plain(self._documents), plain(self._query)
         n_touched = kernels.collect_candidates(
             n,
             self.query_terms_used,
-            plain(self._query),
+            query,
             self._posting_rings,
             self._posting_counts,
             self._seen,
             self._touched_items,
         )
         touched_items = self._touched_items[:n_touched]
-        kernels.cosines(
-            touched_items, used, length, log_documents, plain(self._documents), plain(self._query), self._pool
-        )
+        kernels.cosines(touched_items, used, length, log_documents, documents, query, self._pool)
         items, scores, evidence = np.empty(k, np.int32), np.empty(k, np.float32), np.empty(k, np.int32)
         found = top_k(touched_items, self._pool, n_touched, self._index.hashes, k, items, scores)
-        kernels.find_evidence(
-            items[:found], used, log_documents, plain(self._documents), plain(self._query), evidence
-        )
+        items = items[:found]
+        kernels.find_evidence(items, used, log_documents, documents, query, evidence)
         kernels.clear_query(n, self._query.terms, self._query.slot_rows)
-        return Candidates(items[:found], scores[:found], evidence[:found])
+        return Candidates(items, scores[:found], evidence[:found])
 
     def score(self, context: Context, items: Items) -> Scores:
         """Cosine of each item with the context's items and the search words."""

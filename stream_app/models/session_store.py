@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import NO_SESSION, Context, Items, Observation
+from stream_app.models.base import Context, Items, Observation
 from stream_app.models.columns import grow, item_mask, pack_rows, unpack_rows
 from stream_app.models.id_index import stable_hash
 from stream_app.models.item_index import ItemIndex
@@ -136,9 +136,8 @@ class SessionStore:
         self._postings_followed = np.array(
             [postings, postings, *[postings * 3 // 4] * 2, *[postings // 2] * 4][:depth]
         )
-        self._query = NeighborQuery(
-            NO_SESSION, 0, neighbors, bridges, bridge_postings, 0.0, session_half_life
-        )
+        self._neighbors, self._bridges = neighbors, bridges
+        self._bridge_postings, self._session_half_life = bridge_postings, session_half_life
         self._reset()
         self._reserve_scratch()
 
@@ -232,11 +231,14 @@ class SessionStore:
         if size > len(self.scratch.slots):
             self.scratch = self.scratch._replace(slots=np.full(2 * size, -1, np.int32))
         start = context.session_index
-        query = self._query._replace(
-            own_session=context.session,
-            newest_session=self.newest,
-            bridges=self.parameters["bridges"] if hop else 0,
-            ts=context.now,
+        query = NeighborQuery(
+            context.session,
+            self.newest,
+            self._neighbors,
+            self._bridges if hop else 0,
+            self._bridge_postings,
+            context.now,
+            self._session_half_life,
         )
         clicks = context.items[start:]
         counts = query_neighbors(

@@ -47,7 +47,7 @@ def _candidate_slot(item: int, n: int, slots: Rows, candidate_items: Items, sums
     return slot, n
 
 
-@jit(fastmath=DIVISIONS, numpy_errors=True)
+@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
 def _read_context(clicks: Items, n_items: int, depth: int, scratch: Scratch) -> int:
     """Write the newest distinct items of the context and their ages; return how many."""
     total = len(clicks)
@@ -67,7 +67,7 @@ def _read_context(clicks: Items, n_items: int, depth: int, scratch: Scratch) -> 
     return distinct
 
 
-@jit(fastmath=DIVISIONS, numpy_errors=True)
+@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
 def _collect_sessions(
     memory: SessionArrays,
     scratch: Scratch,
@@ -119,7 +119,7 @@ def _collect_sessions(
     return n_sessions
 
 
-@jit(fastmath=DIVISIONS, numpy_errors=True)
+@jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
 def _order_sessions(memory: SessionArrays, scratch: Scratch, query: NeighborQuery, n_sessions: int) -> Any:
     """Write the recency and order of the touched sessions; return the order from which on they are nearest."""
     newest = query.newest_session
