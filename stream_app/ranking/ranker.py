@@ -150,7 +150,7 @@ class Ranker:
         if sum(len(found.items) for _, found in proposals) < n_needed:
             proposals += self.models.candidates(context, n_requested, self._degraded_fallback_sources)
         with allowed_items(self.models.index, request.excluded) as allowed:
-            return self._build_list(context, proposals, allowed)._replace(policy=DEGRADED_POLICY)
+            return self._build_list(context, proposals, allowed, policy=DEGRADED_POLICY)
 
     def rank_search(
         self,
@@ -225,7 +225,10 @@ class Ranker:
         allowed: NDArray[np.bool_],
         learned: ChoiceFusion | None = None,
         live: LivePolicies | None = None,
+        *,
+        policy: str = "",
     ) -> RankedList:
+        """Fuse, apply the rules and the policy, explain; `policy` names the order if it is not the fusion's."""
         # the list of a segment is its popular items: no rules
         rules = self._diversifier if context.user or len(context.items) else None
         if not context.user:
@@ -239,7 +242,7 @@ class Ranker:
             relevance = 1.0 / (RRF_K + np.arange(len(fused.items)))
             reranked = rules.rerank(fused.items, relevance, self._length, context.now)
             fused = fused.at(reranked)
-        policy, propensities, features = (learned or self._fusion).policy, None, b""
+        policy, propensities, features = policy or (learned or self._fusion).policy, None, b""
         if live is not None and len(fused.items):
             # a policy may only reorder the list that the rules selected
             policy, order, probabilities, features = live.choose(
