@@ -1,6 +1,7 @@
 """Protocols of components that learn next to the models, as part of the same fold."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 from stream_app.models.array_types import Items
@@ -46,3 +47,17 @@ class RewardLearner(Protocol):
 
     def on_reward(self, reward: Reward) -> None:
         """Learn a reward; each is passed once, erasures are not."""
+
+
+def learns_rewards(learner: Learner) -> bool:
+    """Whether a learner is a `RewardLearner`.
+
+    A check against a protocol takes several microseconds, and is needed for each reward and learner: it is made once
+    per class.
+    """
+    return _has_reward_methods(type(learner))
+
+
+@cache
+def _has_reward_methods(kind: type[Learner]) -> bool:
+    return issubclass(kind, RewardLearner)

@@ -1,7 +1,7 @@
 """The models of a replica, which share one item index, one session tracker and one set of watermarks."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from msgspec.structs import replace
@@ -11,7 +11,7 @@ from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model, O
 from stream_app.models.digest import digest
 from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.learners import Learner, RewardLearner
+from stream_app.models.learners import Learner, RewardLearner, learns_rewards
 from stream_app.models.model_state import State, verify_state, versioned_state
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
@@ -179,11 +179,11 @@ class ModelSet:
             return False
         self.reward_watermarks[source_partition] = line
         for learner in self.learners:
-            if isinstance(learner, RewardLearner):
+            if learns_rewards(learner):
                 if reward.kind is RewardKind.ERASURE:
                     learner.forget_user(reward.user_id)
                 else:
-                    learner.on_reward(reward)
+                    cast("RewardLearner", learner).on_reward(reward)
         return True
 
     def _fold_lines(self, interaction: Interaction, weight: float) -> None:
