@@ -19,6 +19,8 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from topics.events import (
     Action,
     Click,
@@ -62,7 +64,7 @@ class Effect(Enum):
     """The user is to be forgotten: the row is emptied, the lists are deleted."""
 
 
-class EventContent(NamedTuple):
+class EventContent(msgspec.Struct, frozen=True, gc=False):
     """The content of an event that models and attribution use.
 
     Attributes

@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from state.attribution import AttributionRules, attribute
+from state.attribution import AttributionRules, Unattributed, attribute
 from state.dedup import RecordId
 from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
@@ -59,6 +59,9 @@ class RewardAttributor:
         self._metrics = metrics
         self._rules = rules
         self._delivery_callbacks: Final = DeliveryCallbacks(self._on_delivered)
+        self._unattributed: Final = {
+            reason: metrics.unattributed.labels(str(reason)) for reason in Unattributed
+        }
 
     def process_event(self, event: UserEvent, record_id: RecordId, ts: float, *, is_new: bool) -> None:
         """Attribute an event and send its rewards; an erasure is sent to the learners of rewards.
@@ -92,7 +95,7 @@ class RewardAttributor:
         # An impression of a foreign list, or a repeated one, is no loss of a reward: it is not counted.
         if is_new and effect is not Effect.EXPOSURE:
             for reason in unattributed:
-                self._metrics.unattributed.labels(str(reason)).inc()
+                self._unattributed[reason].inc()
         for reward in rewards:
             self._send(reward)
             self._replica.fold_local_reward(reward)

@@ -132,10 +132,11 @@ class ChoiceFusion:
     def is_sampled(self, interaction: Interaction) -> bool:
         """Whether an interaction is learned; depends on the number of interactions so far and the offset alone."""
         self._interactions_seen += 1
-        one_in = next(
-            (one_in for limit, one_in in SAMPLING_SCHEDULE if self._interactions_seen <= limit),
-            SAMPLING_INTERVAL,
-        )
+        one_in = SAMPLING_INTERVAL
+        for limit, early_interval in SAMPLING_SCHEDULE:
+            if self._interactions_seen <= limit:
+                one_in = early_interval
+                break
         return (interaction.offset * 2_654_435_761 >> 7) % one_in == 0
 
     def learn_choice(self, context: Context, item: int) -> None:
