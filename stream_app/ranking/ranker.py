@@ -1,7 +1,6 @@
 """The ranker: from a request to a list with reasons."""
 
-from collections.abc import Sequence
-from itertools import repeat
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -259,24 +258,29 @@ class Ranker:
         fused: FusedList,
         propensities: Sequence[float] | None,
     ) -> tuple[ListedItem, ...]:
-        item_numbers = fused.items.tolist()
-        listed_items = []
+        items = fused.items.tolist()
+        if propensities is None:
+            propensities = (1.0,) * len(items)
+        reasons = self._explain(context, proposals, items, fused.sources.tolist(), fused.evidence.tolist())
+        names = self.models.index.ids_of(items)
+        return tuple(map(ListedItem, names, fused.scores.tolist(), propensities, reasons))
+
+    def _explain(
+        self,
+        context: Context,
+        proposals: Sequence[Proposal],
+        items: list[int],
+        sources: list[int],
+        evidence: list[int],
+    ) -> Iterator[Reason]:
+        """Explain each item by its source: one of the proposals, or a negative number of the learned fusion."""
+        # most reasons of a list are one of a few context items
         reasons: dict[tuple[int, int], Reason] = {}
-        for item, name, score, source, found, propensity in zip(
-            item_numbers,
-            self.models.index.ids_of(item_numbers),
-            fused.scores.tolist(),
-            fused.sources.tolist(),
-            fused.evidence.tolist(),
-            repeat(1.0, len(item_numbers)) if propensities is None else propensities,
-            strict=True,
-        ):
-            if source < 0 and self._learned is not None:
-                # most reasons of a list are one of a few context items
-                reason = reasons.get((source, found))
-                if reason is None:
-                    reason = reasons[source, found] = self._learned.explain(source, found)
-            else:
-                reason = proposals[source][0].explain(context, item, found)
-            listed_items.append(ListedItem(name, score, propensity, reason))
-        return tuple(listed_items)
+        for item, source, found in zip(items, sources, evidence, strict=True):
+            if source >= 0 or self._learned is None:
+                yield proposals[source][0].explain(context, item, found)
+                continue
+            reason = reasons.get((source, found))
+            if reason is None:
+                reason = reasons[source, found] = self._learned.explain(source, found)
+            yield reason

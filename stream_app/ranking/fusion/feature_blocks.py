@@ -41,6 +41,9 @@ from stream_app.ranking.kernels.source_features import write_proposal_features, 
 
 Matrix = NDArray[np.float32]
 
+_PROPOSAL_WIDTH: Final = len(ProposalFeature)
+"""Columns of each model that is not on the session store."""
+
 
 class FeatureSources(NamedTuple):
     """What features are computed from besides the candidates; lives as long as the fusion.
@@ -192,9 +195,9 @@ def _write_vectors(sources: FeatureSources, candidates: CandidateBatch, out: Mat
 
 
 def _write_proposals(sources: FeatureSources, candidates: CandidateBatch, out: Matrix, first: int) -> None:
-    end = first + len(ProposalFeature) * len(candidates.proposals)
+    end = first + _PROPOSAL_WIDTH * len(candidates.proposals)
     out[:, first:end] = 0.0
-    columns = range(first, end, len(ProposalFeature))
+    columns = range(first, end, _PROPOSAL_WIDTH)
     for column, (_, found) in zip(columns, candidates.proposals, strict=True):
         if len(found.items):
             write_proposal_features(
