@@ -16,7 +16,7 @@ class ListLog:
 
     Parameters
     ----------
-    memory
+    list_store
         The lists that reactions are matched with.
     append
         Appends records to Kafka.
@@ -30,14 +30,14 @@ class ListLog:
 
     def __init__(
         self,
-        memory: PublishedListStore,
+        list_store: PublishedListStore,
         append: RecordAppender,
         log_progress: LogProgress,
         partition_of: Callable[[str], int],
         *,
         enabled: bool = True,
     ) -> None:
-        self._memory: Final = memory
+        self._list_store: Final = list_store
         self._append = append
         self._partition_of = partition_of
         self._enabled = enabled
@@ -45,12 +45,12 @@ class ListLog:
 
     def remember(self, user_list: UserList) -> None:
         """Store a list in memory."""
-        self._memory.add(user_list.user_id, user_list.partition, user_list.published)
+        self._list_store.add(user_list.user_id, user_list.partition, user_list.published)
 
     def discard(self, user_lists: Iterable[UserList]) -> None:
         """Remove lists from memory that Redis did not accept."""
         for user_list in user_lists:
-            self._memory.discard(user_list.user_id, user_list.published)
+            self._list_store.discard(user_list.user_id, user_list.published)
 
     def write(self, user_lists: Iterable[UserList]) -> None:
         """Append lists to the topic."""
@@ -63,7 +63,7 @@ class ListLog:
 
         Earlier lists are still on the topic: after the tombstone a recovery does not restore them.
         """
-        self._memory.forget(user_id)
+        self._list_store.forget(user_id)
         if self._enabled:
             self._append_record(user_id, self._partition_of(user_id), None)
 

@@ -17,21 +17,21 @@ class PrequentialEvaluator:
     ----------
     metrics
         Hits and reciprocal ranks.
-    memory
+    list_store
         The published lists.
 
     Examples
     --------
     >>> from state.published_list import PublishedList
     >>> lists = PrequentialEvaluator(Metrics(), PublishedListStore())
-    >>> lists.memory.add("u", 0, PublishedList("l", "fixed", 100.0, ("a", "b")))
+    >>> lists.list_store.add("u", 0, PublishedList("l", "fixed", 100.0, ("a", "b")))
     >>> lists.evaluate_interaction("u", "b", 101.0)
     2
     """
 
-    def __init__(self, metrics: Metrics, memory: PublishedListStore) -> None:
+    def __init__(self, metrics: Metrics, list_store: PublishedListStore) -> None:
         self._metrics = metrics
-        self.memory: Final = memory
+        self.list_store: Final = list_store
         self._listed_items: set[str] = set()
 
     def on_published(self, items: Iterable[str]) -> None:
@@ -53,7 +53,7 @@ class PrequentialEvaluator:
         int
             The rank of the item on the list, from 1; 0 if it was not on the list, or if there was no list.
         """
-        listed = self.memory.last_before(user_id, ts)
+        listed = self.list_store.last_before(user_id, ts)
         if listed is None:
             return 0
         self._metrics.prequential_events.inc()
@@ -72,5 +72,5 @@ class PrequentialEvaluator:
 
     def report_memory(self) -> None:
         """Set the gauges of the lists in memory."""
-        self._metrics.retained_lists.set(len(self.memory))
-        self._metrics.retained_lists_bytes.set(self.memory.memory_bytes())
+        self._metrics.retained_lists.set(len(self.list_store))
+        self._metrics.retained_lists_bytes.set(self.list_store.memory_bytes())

@@ -72,7 +72,7 @@ class Components(NamedTuple):
     ----------
     models
         The models, from the newest snapshot.
-    memory, log_progress
+    list_store, log_progress
         The published lists, and how far their log is known.
     prequential
         Measures the hit rate of published lists.
@@ -91,7 +91,7 @@ class Components(NamedTuple):
     """
 
     models: ModelSet
-    memory: PublishedListStore
+    list_store: PublishedListStore
     log_progress: LogProgress
     prequential: PrequentialEvaluator
     queue: PendingQueue
@@ -116,10 +116,12 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     """
     metrics, append = ports.metrics, ports.append
     models, positions = load_models(partial(make_models, settings.ranking_config), ports.model_store)
-    memory = PublishedListStore(settings.retained_lists, settings.list_retention)
+    list_store = PublishedListStore(settings.retained_lists, settings.list_retention)
     log_progress = LogProgress()
-    prequential = PrequentialEvaluator(metrics, memory)
-    list_log = ListLog(memory, append, log_progress, ports.rows.partition_of, enabled=settings.audit_lists)
+    prequential = PrequentialEvaluator(metrics, list_store)
+    list_log = ListLog(
+        list_store, append, log_progress, ports.rows.partition_of, enabled=settings.audit_lists
+    )
     flush_loop = build_flush_loop(settings, ports, models, prequential, list_log)
     replica = Replica(
         models,
@@ -132,21 +134,21 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         clock=ports.clock,
     )
     rules = settings.attribution_rules
-    rewards = RewardAttributor(memory, log_progress, replica, append, metrics, rules)
+    rewards = RewardAttributor(list_store, log_progress, replica, append, metrics, rules)
     processor = EventProcessor(
         ports.rows, replica, flush_loop, prequential, rewards, append, metrics, settings.session_gap
     )
     dead_letters = DeadLetterWriter(append, metrics)
     return Components(
         models=models,
-        memory=memory,
+        list_store=list_store,
         log_progress=log_progress,
         prequential=prequential,
         queue=flush_loop.queue,
         flush_loop=flush_loop,
         replica=replica,
         list_recovery=ListRecovery(
-            memory,
+            list_store,
             log_progress,
             broker=settings.broker,
             limit=settings.retained_lists,

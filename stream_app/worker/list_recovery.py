@@ -105,7 +105,7 @@ class ListRecovery:
 
     Parameters
     ----------
-    memory, log_progress
+    list_store, log_progress
         The store and the progress to fill.
     broker
         Bootstrap servers.
@@ -119,7 +119,7 @@ class ListRecovery:
 
     def __init__(
         self,
-        memory: PublishedListStore,
+        list_store: PublishedListStore,
         log_progress: LogProgress,
         *,
         broker: str,
@@ -127,7 +127,7 @@ class ListRecovery:
         window: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._memory = memory
+        self._list_store = list_store
         self._log_progress = log_progress
         self._broker = broker
         self._limit = limit
@@ -142,7 +142,7 @@ class ListRecovery:
         partitions
             The partitions that this worker owns now.
         """
-        self._memory.retain_partitions(partitions)
+        self._list_store.retain_partitions(partitions)
         self._log_progress.retain_partitions(partitions)
         if not partitions:
             return
@@ -194,7 +194,10 @@ class ListRecovery:
                 _LOG.info("restoring lists: read %d of at most %d records of %s", n_read, total, topic)
         if n_read:
             _LOG.info(
-                "restoring lists: read %d records of %s; %d lists in memory", n_read, topic, len(self._memory)
+                "restoring lists: read %d records of %s; %d lists in memory",
+                n_read,
+                topic,
+                len(self._list_store),
             )
 
     async def _find_tails(
@@ -256,13 +259,13 @@ class ListRecovery:
             line, self._log_progress.last_rewarded.get(record_id, line)
         )
         # Events up to here were processed: retention depends on this watermark.
-        self._memory.advance_watermark(record.partition, reward.ts)
+        self._list_store.advance_watermark(record.partition, reward.ts)
         if reward.kind is RewardKind.ERASURE:
             # The tombstone on the topic of lists removes the lists of the erased user.
             outcomes_by_user.pop(reward.user_id, None)
             return
-        if self._memory.find(reward.user_id, reward.list_id) is not None:
-            self._memory.apply_outcome(reward)
+        if self._list_store.find(reward.user_id, reward.list_id) is not None:
+            self._list_store.apply_outcome(reward)
             return
         user_outcomes = outcomes_by_user.setdefault(reward.user_id, {})
         outcomes = user_outcomes.get(reward.list_id)
@@ -273,7 +276,7 @@ class ListRecovery:
     def _restore_list(self, record: Any, outcomes_by_user: _OutcomesByUser) -> None:
         user_id = (record.key or b"").decode("utf-8", "replace")
         if record.value is None:
-            self._memory.forget(user_id)
+            self._list_store.forget(user_id)
             return
         try:
             published = to_published_list(_list_decoder.decode(record.value))
@@ -283,11 +286,11 @@ class ListRecovery:
         outcomes = outcomes_by_user.get(user_id, {}).get(published.list_id)
         if outcomes is not None:
             outcomes.apply_outcomes(published)
-        self._memory.add(user_id, record.partition, published)
+        self._list_store.add(user_id, record.partition, published)
 
     def _add_truncated(self, outcomes_by_user: _OutcomesByUser) -> None:
         """Add truncated lists for rewards of lists outside the tail (step 4)."""
-        self._memory.add_truncated(
+        self._list_store.add_truncated(
             (user_id, outcomes.partition, truncated)
             for user_id, lists in outcomes_by_user.items()
             for outcomes in lists.values()

@@ -29,7 +29,7 @@ class RewardAttributor:
 
     Parameters
     ----------
-    memory
+    list_store
         The published lists.
     log_progress
         Which rewards are already in the log.
@@ -45,14 +45,14 @@ class RewardAttributor:
 
     def __init__(
         self,
-        memory: PublishedListStore,
+        list_store: PublishedListStore,
         log_progress: LogProgress,
         replica: Replica,
         append: RecordAppender,
         metrics: Metrics,
         rules: AttributionRules,
     ) -> None:
-        self._memory = memory
+        self._list_store = list_store
         self._log_progress = log_progress
         self._replica = replica
         self._append = append
@@ -78,7 +78,7 @@ class RewardAttributor:
             Whether the event is processed for the first time; unattributed reactions of a replayed event are not
             counted again.
         """
-        self._memory.advance_watermark(record_id.partition, ts)
+        self._list_store.advance_watermark(record_id.partition, ts)
         effect = BY_STRUCT[type(event)].effect
         if effect is Effect.SEARCH:
             return
@@ -91,7 +91,7 @@ class RewardAttributor:
             return
         if isinstance(event, Purchase):
             event = self._without_implausible_prices(event)
-        rewards, unattributed = attribute(self._memory, event, record_id, ts, self._rules, first_line)
+        rewards, unattributed = attribute(self._list_store, event, record_id, ts, self._rules, first_line)
         # An impression of a foreign list, or a repeated one, is no loss of a reward: it is not counted.
         if is_new and effect is not Effect.EXPOSURE:
             for reason in unattributed:

@@ -35,18 +35,18 @@ class AttributionCase:
     """The lists and events of one user; times are seconds after the first list."""
 
     def __init__(self, rules: AttributionRules = RULES) -> None:
-        self.memory = PublishedListStore()
+        self.list_store = PublishedListStore()
         self._rules = rules
         self._offset = 0
 
     def listed(self, list_id: str, *items: str, after: float = 0.0, **fields: Any) -> PublishedList:
         published = PublishedList(list_id, fields.pop("policy", "thompson"), T + after, items, **fields)
-        self.memory.add("ann", 0, published)
+        self.list_store.add("ann", 0, published)
         return published
 
     def handle(self, event: UserEvent, after: float, source: Source = Source.CLICK) -> Attribution:
         self._offset += 1
-        return attribute(self.memory, event, RecordId(source, 3, self._offset), T + after, self._rules)
+        return attribute(self.list_store, event, RecordId(source, 3, self._offset), T + after, self._rules)
 
     def clicks(self, item: str, after: float = 10.0, **fields: Any) -> Attribution:
         return self.handle(Click(event_id="e", user_id="ann", ts=OLD, item_id=item, **fields), after)

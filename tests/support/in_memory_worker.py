@@ -166,7 +166,7 @@ class InMemoryWorker:
         )
         self.models = self.components.models
         self.replica = self.components.replica
-        self.memory = self.components.memory
+        self.list_store = self.components.list_store
         self.lists = self.components.prequential
         self.log_progress = self.components.log_progress
         self.rewards = self.components.rewards
@@ -193,7 +193,7 @@ class InMemoryWorker:
     ) -> PublishedList:
         """Add a published list to the memory, at the time of the clock."""
         published = PublishedList(list_id, fields.pop("policy", "fixed"), self.clock.now, items, **fields)
-        self.memory.add(user_id, 0, published)
+        self.list_store.add(user_id, 0, published)
         return published
 
     def accept(self, *events: Event) -> None:

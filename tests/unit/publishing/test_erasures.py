@@ -94,7 +94,7 @@ async def test_user_active_after_erasure_gets_a_new_list(worker: InMemoryWorker)
     # and it is on the topic, after the tombstone
     logged = [record.value for record in worker.producer.of(LISTS) if record.key == b"ann"]
     assert logged[1:] == [None, worker.publisher.documents[user_key("ann")]]
-    assert [each.list_id for each in worker.memory.lists_of("ann")] == [document.list_id]
+    assert [each.list_id for each in worker.list_store.lists_of("ann")] == [document.list_id]
 
 
 async def test_pending_erasures_are_counted_and_apply_back_pressure(

@@ -108,7 +108,7 @@ async def test_pending_users_survive_a_redis_outage_and_get_current_lists(
         assert worker.count("freshness_seconds_count") == 0
         # the lists of the first failed attempt are on the topic, those of later attempts are not
         assert [record.key for record in worker.producer.of(LISTS)] == [b"ann", b"bob"]
-        assert len(worker.memory) == 0
+        assert len(worker.list_store) == 0
         worker.accept(worker.click("bob", "scarf"), worker.click("cem", "scarf"))
         worker.clock.now += 30.0
         worker.publisher.available = True

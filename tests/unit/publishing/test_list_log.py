@@ -40,7 +40,7 @@ async def test_a_list_is_logged_once_when_redis_returns(worker: InMemoryWorker) 
     unacknowledged, acknowledged = [record.value for record in worker.producer.of(LISTS)]
     assert acknowledged == worker.publisher.documents[user_key("ann")]
     assert unacknowledged != acknowledged
-    assert [each.at for each in worker.memory.lists_of("ann")] == [worker.clock.now]
+    assert [each.at for each in worker.list_store.lists_of("ann")] == [worker.clock.now]
 
 
 async def test_policy_features_are_logged_and_remembered_but_not_in_redis(
@@ -65,7 +65,7 @@ async def test_policy_features_are_logged_and_remembered_but_not_in_redis(
     listed = decode_list(logged)
     assert listed.features == features
     assert replace(listed, features=b"") == decode_list(document)
-    [remembered_list] = worker.memory.lists_of("ann")
+    [remembered_list] = worker.list_store.lists_of("ann")
     assert remembered_list == replace(to_published_list(listed), window_start=remembered_list.at)
     assert (remembered_list.policy, remembered_list.propensity(2), remembered_list.feature_row(1)) == (
         "thompson",

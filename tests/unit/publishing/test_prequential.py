@@ -16,7 +16,7 @@ def evaluator_with_lists(metrics: Metrics, *lists: PublishedList) -> Prequential
     """Create an evaluator with lists of user ann."""
     evaluator = PrequentialEvaluator(metrics, PublishedListStore())
     for each in lists:
-        evaluator.memory.add("ann", 0, each)
+        evaluator.list_store.add("ann", 0, each)
     return evaluator
 
 

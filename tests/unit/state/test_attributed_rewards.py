@@ -92,7 +92,7 @@ def test_the_price_exponent_scales_the_purchase_value(
         order_id="o",
         items=[OrderLine(item_id="shoe", price=25.0, quantity=2), OrderLine(item_id="gift")],
     )
-    shoe, gift = attribute(case.memory, event, RecordId(Source.PURCHASE, 0, 0), T + 1, rules).rewards
+    shoe, gift = attribute(case.list_store, event, RecordId(Source.PURCHASE, 0, 0), T + 1, rules).rewards
     assert (shoe.value, shoe.revenue) == (value, 50.0)
     # Without a price, the value is the weight.
     assert (gift.value, gift.revenue) == (10.0, 0.0)
@@ -225,8 +225,8 @@ def test_replaying_lists_and_rewards_restores_the_store(case: AttributionCase) -
         again.listed(name, *items, after=after)
     for _ in range(2):
         for reward in rewards:
-            again.memory.apply_outcome(reward)
-    assert again.memory.lists_of("ann") == case.memory.lists_of("ann")
+            again.list_store.apply_outcome(reward)
+    assert again.list_store.lists_of("ann") == case.list_store.lists_of("ann")
 
 
 def test_a_reward_records_whether_its_event_named_the_list(case: AttributionCase) -> None:
@@ -256,11 +256,11 @@ def test_already_rewarded_lines_are_skipped_and_others_keep_their_number(case: A
     lines = [OrderLine(item_id=item) for item in "abc"]
     event = Purchase(event_id="e", user_id="ann", ts=OLD, order_id="o", items=lines)
     rank = RecordId(Source.PURCHASE, 0, 7)
-    whole = attribute(case.memory, event, rank, T + 10, RULES).rewards
+    whole = attribute(case.list_store, event, rank, T + 10, RULES).rewards
     again = AttributionCase()
     again.listed("l", "a", "b", "c")
-    again.memory.apply_outcome(whole[0])
-    assert attribute(again.memory, event, rank, T + 10, RULES, 1).rewards == whole[1:]
+    again.list_store.apply_outcome(whole[0])
+    assert attribute(again.list_store, event, rank, T + 10, RULES, 1).rewards == whole[1:]
     assert [each.line for each in whole] == [0, 1, 2]
 
 

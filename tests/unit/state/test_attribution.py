@@ -113,7 +113,7 @@ def test_a_reaction_naming_an_unknown_list_is_unattributed(case: AttributionCase
 
 def test_an_evicted_list_is_unknown(case: AttributionCase) -> None:
     # All reactions to the earlier lists are processed.
-    case.memory.advance_watermark(0, T + 1_000)
+    case.list_store.advance_watermark(0, T + 1_000)
     for number in range(12):
         case.listed(f"l{number}", "shoe", after=number)
     assert unattributed_reasons(case.clicks("shoe", after=20, list_id="l0")) == ["unknown_list"]
@@ -210,13 +210,13 @@ def test_reactions_out_of_order_give_the_same_rewards(order: tuple[int, ...]) ->
 
 def test_an_erased_user_has_no_list(case: AttributionCase) -> None:
     case.listed("l", "shoe")
-    case.memory.forget("ann")
+    case.list_store.forget("ann")
     assert unattributed_reasons(case.clicks("shoe", list_id="l")) == ["unknown_list"]
     assert unattributed_reasons(case.clicks("shoe")) == ["no_list"]
 
 
 def test_another_users_list_is_unknown(case: AttributionCase) -> None:
-    case.memory.add("bob", 0, PublishedList("l", "fixed", T, ("shoe",)))
+    case.list_store.add("bob", 0, PublishedList("l", "fixed", T, ("shoe",)))
     assert unattributed_reasons(case.clicks("shoe", list_id="l")) == ["unknown_list"]
 
 

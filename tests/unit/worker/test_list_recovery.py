@@ -153,7 +153,7 @@ class RecoveringWorker:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.log = FakeListLog()
-        self.memory = PublishedListStore()
+        self.list_store = PublishedListStore()
         self.log_progress = LogProgress()
         self.consumer = FakeListConsumer(self.log)
 
@@ -165,12 +165,12 @@ class RecoveringWorker:
 
     async def recover_lists(self, *partitions: int, limit: int = 1000) -> None:
         recovery = ListRecovery(
-            self.memory, self.log_progress, broker="", limit=limit, window=DAY, clock=lambda: NOW
+            self.list_store, self.log_progress, broker="", limit=limit, window=DAY, clock=lambda: NOW
         )
         await recovery.recover(set(partitions))
 
     def names(self, user: str) -> list[str]:
-        return [each.list_id for each in self.memory.lists_of(user)]
+        return [each.list_id for each in self.list_store.lists_of(user)]
 
 
 @pytest.fixture
@@ -182,8 +182,8 @@ async def test_lists_are_recovered_unchanged(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe", "sock", propensity=0.25, features=bytes(range(8)))
     worker.log.list("ann", "s", "hat", search=True, age=50)
     await worker.recover_lists(0)
-    [listed] = worker.memory.lists_of("ann")
-    search = worker.memory.find("ann", "s")
+    [listed] = worker.list_store.lists_of("ann")
+    search = worker.list_store.find("ann", "s")
     assert search is not None
     assert (listed.list_id, listed.policy, listed.items) == ("l1", "thompson", ("shoe", "sock"))
     assert (listed.at, listed.propensity(1), listed.feature_row(1)) == (NOW - 60, 0.25, bytes(range(4, 8)))
@@ -195,7 +195,7 @@ async def test_outcomes_are_recovered(worker: RecoveringWorker) -> None:
     worker.log.list("ann", "l1", "shoe", "sock")
     worker.log.reward("ann", "l1", 7, 0, 1, line=2)
     await worker.recover_lists(0)
-    [listed] = worker.memory.lists_of("ann")
+    [listed] = worker.list_store.lists_of("ann")
     assert (listed.seen, listed.rewarded_mask(RewardKind.CLICK)) == (0b11, 0b10)
     lines = [
         worker.log_progress.first_unrewarded_line(RecordId(Source.CLICK, 0, offset)) for offset in (6, 7, 8)
@@ -219,7 +219,7 @@ async def test_an_erasure_reward_advances_the_position_and_changes_no_list(worke
     )
     worker.log.add(REWARDS.name, 0, b"ann", msgspec.msgpack.encode(erasure), 30)
     await worker.recover_lists(0)
-    [listed] = worker.memory.lists_of("ann")
+    [listed] = worker.list_store.lists_of("ann")
     assert listed.rewarded is None
     lines = [
         worker.log_progress.first_unrewarded_line(RecordId(Source.ERASURE, 0, offset)) for offset in (6, 7, 8)
@@ -242,11 +242,11 @@ async def test_in_flight_own_lists_are_not_stored_twice(worker: RecoveringWorker
     for number in range(2):
         worker.log.list("ann", f"l{number}", "shoe", "sock", age=50.0 - 10 * number)
         at = NOW - 50.0 + 10 * number
-        worker.memory.add("ann", 0, PublishedList(f"l{number}", "thompson", at, ("shoe", "sock")))
-    worker.memory.lists_of("ann")[0].apply_outcome(RewardKind.CLICK, 1, (0, 1), NOW)
+        worker.list_store.add("ann", 0, PublishedList(f"l{number}", "thompson", at, ("shoe", "sock")))
+    worker.list_store.lists_of("ann")[0].apply_outcome(RewardKind.CLICK, 1, (0, 1), NOW)
     await worker.recover_lists(0)
     assert worker.names("ann") == ["l0", "l1"]
-    assert worker.memory.lists_of("ann")[0].rewarded_mask(RewardKind.CLICK) == 0b10
+    assert worker.list_store.lists_of("ann")[0].rewarded_mask(RewardKind.CLICK) == 0b10
 
 
 async def test_a_delivery_reported_during_recovery_is_kept(worker: RecoveringWorker) -> None:
@@ -285,14 +285,14 @@ async def test_a_purchase_is_attributed_to_a_clicked_list_older_than_the_recover
     for number in range(8):
         worker.log.list(f"u{number}", f"l{number}", "shoe", age=100.0 - number)
     worker.log.list("ann", "newest", "shoe", age=1.0)
-    worker.memory = PublishedListStore(8)
+    worker.list_store = PublishedListStore(8)
     await worker.recover_lists(0, limit=8)
     assert worker.names("ann") == ["clicked", "newest"]
 
     def purchase_of(item: str, **fields: Any) -> Attribution:
         lines = [OrderLine(item_id=item)]
         order = Purchase(event_id="e", user_id="ann", ts=0, order_id="o", items=lines, **fields)
-        return attribute(worker.memory, order, RecordId(Source.PURCHASE, 0, 5), NOW, AttributionRules())
+        return attribute(worker.list_store, order, RecordId(Source.PURCHASE, 0, 5), NOW, AttributionRules())
 
     # The other items of the list are unknown.
     assert purchase_of("hat", list_id="clicked").unattributed == ("unknown_list",)
@@ -306,7 +306,7 @@ async def test_a_purchase_is_attributed_to_a_clicked_list_older_than_the_recover
     assert (bought.propensity, bought.features, bought.delay, bought.seen) == (0.25, b"row!", 3_000.0, ())
     # Unknown items are not attributed, and search lists match only if named.
     assert [purchase_of(item).rewards for item in ("hat", "sock")] == [(), ()]
-    found = worker.memory.find("ann", "searched")
+    found = worker.list_store.find("ann", "searched")
     assert found is not None
     assert found.search
 
@@ -316,9 +316,9 @@ async def test_truncated_lists_from_rewards_do_not_evict_full_lists(worker: Reco
         worker.log.reward(f"u{number}", f"gone {number}", number, 0, item_id="shoe", age=1_000.0 - number)
     for number in range(30):
         worker.log.list(f"v{number}", f"l{number}", "shoe", age=50.0)
-    worker.memory = PublishedListStore(limit=30)
+    worker.list_store = PublishedListStore(limit=30)
     await worker.recover_lists(0, limit=30)
-    assert len(worker.memory) == 60
+    assert len(worker.list_store) == 60
     assert all(worker.names(f"v{number}") for number in range(30))
     # The newest of them are retained.
     assert [number for number in range(40) if worker.names(f"u{number}")] == list(range(10, 40))
@@ -335,15 +335,15 @@ async def test_a_list_is_recovered_with_all_its_outcomes(worker: RecoveringWorke
             seen: dict[str, Any] = {"kind": RewardKind.IMPRESSION, "position": -1, "age": age}
             worker.log.reward(who, f"l{number}", next(offset), at, **seen)
         worker.log.reward(who, f"l{number}", next(offset), 5, item_id="i5", age=age)
-    worker.memory = PublishedListStore(limit=20)
+    worker.list_store = PublishedListStore(limit=20)
     await worker.recover_lists(0, limit=20)
     for number in range(20, 40):
-        [listed] = worker.memory.lists_of(f"u{number}")
+        [listed] = worker.list_store.lists_of(f"u{number}")
         assert (listed.seen, listed.rewarded_mask(RewardKind.CLICK)) == (0b111111, 0b100000)
     # No more rewards are read than these lists need, which leaves one more truncated list.
-    [listed] = worker.memory.lists_of("u19")
+    [listed] = worker.list_store.lists_of("u19")
     assert listed.is_truncated
-    assert all(worker.memory.lists_of(f"u{number}") == () for number in range(19))
+    assert all(worker.list_store.lists_of(f"u{number}") == () for number in range(19))
 
 
 async def test_an_erasure_reward_drops_earlier_outcomes_of_the_user(worker: RecoveringWorker) -> None:
@@ -377,7 +377,7 @@ async def test_no_more_lists_are_read_than_the_store_holds(worker: RecoveringWor
             worker.log.list(f"u{partition}-{number}", "l", "shoe", partition=partition)
     await worker.recover_lists(0, 1, limit=20)
     assert len(worker.consumer.read) == 2 + 22
-    assert len(worker.memory) == 22
+    assert len(worker.list_store) == 22
 
 
 async def test_only_owned_partitions_are_recovered(worker: RecoveringWorker) -> None:
@@ -405,7 +405,7 @@ async def test_a_retained_partition_is_read_from_its_known_position(worker: Reco
     await worker.recover_lists(0)
     assert worker.consumer.read == [(LISTS.name, 0, 2), (REWARDS.name, 0, 0), (LISTS.name, 0, 2)]
     assert worker.names("ann") == ["l1", "l3"]
-    assert worker.memory.lists_of("ann")[0].seen == 1
+    assert worker.list_store.lists_of("ann")[0].seen == 1
 
 
 async def test_a_late_delivery_report_for_a_revoked_partition_is_ignored(worker: RecoveringWorker) -> None:

@@ -157,7 +157,7 @@ def test_an_event_without_a_logged_reward_is_rewarded_identically_on_replay(work
     message = worker.message(worker.click("ann", "sock"))
     worker.events.handle(message)
     # As after a crash: the lists are restored, the reward is missing.
-    worker.memory.forget("ann")
+    worker.list_store.forget("ann")
     worker.add_published_list("ann", "shoe", "sock")
     worker.events.handle(message)
     first, again = sent(worker)
@@ -237,7 +237,7 @@ def test_an_erasure_already_logged_is_not_sent_again(worker: InMemoryWorker) -> 
 
 def test_a_reaction_to_an_unpublished_list_is_unattributed(worker: InMemoryWorker) -> None:
     worker.add_published_list("ann", "shoe")
-    worker.memory.discard("ann", worker.memory.lists_of("ann")[0])
+    worker.list_store.discard("ann", worker.list_store.lists_of("ann")[0])
     worker.accept(worker.click("ann", "shoe"))
     assert sent(worker) == []
 
@@ -356,4 +356,4 @@ def test_a_click_is_attributed_to_its_list_despite_a_backlog(worker: InMemoryWor
         worker.add_published_list("bob", "shoe", list_id=f"later {number}")
         worker.accept(worker.click("bob", f"elsewhere {number}"))
     # These, and the list that was displayed at the newest event.
-    assert len(worker.memory.lists_of("bob")) == worker.settings.retained_lists_per_user + 1
+    assert len(worker.list_store.lists_of("bob")) == worker.settings.retained_lists_per_user + 1
