@@ -205,7 +205,8 @@ def build_flush_loop(
 
 def _build_policies(settings: Settings, ports: Ports, models: ModelSet) -> PolicyController:
     live, comparison = models.learner(LivePolicies), models.learner(PolicyComparison)
-    assert live is not None and comparison is not None, "make_models adds both"  # noqa: PT018, S101
+    if live is None or comparison is None:
+        raise RuntimeError("the model set has no policies or no comparison: build it with make_models")
     return PolicyController(
         live,
         comparison,

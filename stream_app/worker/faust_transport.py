@@ -87,7 +87,7 @@ class RawSchema(faust.Schema):  # type: ignore[misc]
         """Return the function that converts a message into an event; it cannot fail."""
         make = app.conf.Event
 
-        async def decode(message: Any, *, propagate: bool = False) -> Any:  # noqa: ARG001
+        async def decode(message: Any, **_: Any) -> Any:
             return make(app, message.key, message.value, message.headers, message)
 
         return decode

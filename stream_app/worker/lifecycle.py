@@ -8,9 +8,14 @@ from typing import IO
 
 from prometheus_client import start_http_server
 
+from stream_app.client import Client, ClientUnavailableError
 from stream_app.errors import UserError
 from stream_app.metrics import Metrics
+from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.settings import Settings, without_password
+from topics import admin
+from topics.broker_client import BrokerUnavailableError, TopicAdminError
+from topics.catalog import CLICKS, catalog
 
 
 def run_worker(settings: Settings) -> None:
@@ -30,17 +35,14 @@ def run_worker(settings: Settings) -> None:
     )
     metrics = Metrics()
     port = serve_metrics(metrics, settings)
-    print(f"headrace worker: metrics at http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201
+    print(f"headrace worker: metrics at http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201  # for the operator
     # Faust and numba are slow to import: a wrong setting is reported before.
-    from stream_app.publishing.redis_publisher import RedisPublisher  # noqa: PLC0415
-    from stream_app.worker.app import create_app  # noqa: PLC0415
-    from stream_app.worker.process import run_app  # noqa: PLC0415
-    from stream_app.worker.warm_up import warm_up  # noqa: PLC0415
+    from stream_app.worker import app, process, warm_up  # noqa: PLC0415  # see above
 
-    warm_up(settings)
+    warm_up.warm_up(settings)
     publisher = RedisPublisher(settings.redis, settings.list_ttl)
     with lock:
-        run_app(create_app(settings, publisher, partitions=partitions, metrics=metrics))
+        process.run_app(app.create_app(settings, publisher, partitions=partitions, metrics=metrics))
 
 
 def verified_partition_count(settings: Settings) -> int:
@@ -51,13 +53,9 @@ def verified_partition_count(settings: Settings) -> int:
     UserError
         If the broker is unavailable or refuses the request, or if topics are missing or differ from the catalog.
     """
-    from topics.admin import check, describe  # noqa: PLC0415
-    from topics.broker_client import BrokerUnavailableError, TopicAdminError  # noqa: PLC0415
-    from topics.catalog import CLICKS, catalog  # noqa: PLC0415
-
     specs = catalog(settings.app_id)
     try:
-        problems = check(specs, settings.broker)
+        problems = admin.check(specs, settings.broker)
         if problems:
             summary = "; ".join(str(problem) for problem in problems[:3])
             remaining = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
@@ -65,7 +63,7 @@ def verified_partition_count(settings: Settings) -> int:
                 f"The topics differ from the catalog: {summary}{remaining}. `headrace topics create` creates "
                 "missing topics, `headrace topics check` lists all differences."
             )
-        described = describe(specs, settings.broker)
+        described = admin.describe(specs, settings.broker)
     except (BrokerUnavailableError, TopicAdminError) as error:
         raise UserError(str(error)) from None
     return next(state.partitions for state in described if state.spec is CLICKS) or settings.partitions
@@ -79,8 +77,6 @@ def check_redis(settings: Settings) -> None:
     UserError
         If it does not.
     """
-    from stream_app.client import Client, ClientUnavailableError  # noqa: PLC0415
-
     try:
         with Client(settings.redis, timeout=2.0) as client:
             client.popular()

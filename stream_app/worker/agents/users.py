@@ -83,11 +83,7 @@ class UserEventHandler:
         try:
             event = decode(message.value, event_type.struct, received=message.timestamp, limits=self._limits)
             if message.key is None or message.key != event.user_id.encode():
-                if len(message.value) > MAX_FORWARDED_BYTES:
-                    raise RejectedError(  # noqa: TRY301
-                        RejectReason.INVALID_VALUE,
-                        f"its key is not its user_id, and {len(message.value)} bytes are too many to forward",
-                    )
+                _check_forwarded_size(message.value)
                 self._metrics.events.labels(message.topic, "rekeyed").inc()
                 return event
             record_id = RecordId(event_type.source, message.partition, message.offset)
@@ -107,6 +103,14 @@ class UserEventHandler:
             failed = RejectedError(RejectReason.FOLD_FAILED, f"{type(error).__name__}: {error}")
             self._dead_letters.write(message, failed)
         return None
+
+
+def _check_forwarded_size(value: bytes) -> None:
+    if len(value) > MAX_FORWARDED_BYTES:
+        raise RejectedError(
+            RejectReason.INVALID_VALUE,
+            f"its key is not its user_id, and {len(value)} bytes are too many to forward",
+        )
 
 
 def declare_users_agent(
