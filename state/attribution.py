@@ -21,7 +21,7 @@ outcomes.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, cast
 
@@ -153,6 +153,7 @@ def attribute(
     ts: float,
     rules: AttributionRules,
     first_line: int = 0,
+    is_outlier: Callable[[Line], bool] = lambda _: False,
 ) -> Attribution:
     """Attribute an event to published lists, by the rule of the module docstring.
 
@@ -170,6 +171,9 @@ def attribute(
         Windows and values.
     first_line
         The first line to attribute; earlier lines already have their rewards.
+    is_outlier
+        Whether the price or quantity of a line is implausible; its revenue then counts as unknown. One mistyped price
+        of 10⁹ would outweigh all other rewards for weeks.
 
     Examples
     --------
@@ -203,28 +207,29 @@ def attribute(
         if isinstance(match, Unattributed):
             unattributed.append(match)
         else:
-            reward = _reward_reaction(match, kind, event.user_id, content, record_id, number, ts, rules)
-            rewards.append(reward)
+            revenue = _revenue(content.lines[number], is_outlier)
+            rewards.append(
+                _reward_reaction(match, event.user_id, content, record_id, number, revenue, ts, rules)
+            )
     return Attribution(tuple(rewards), tuple(unattributed))
 
 
 def _reward_reaction(
     match: tuple[PublishedList, int],
-    kind: RewardKind,
     user_id: str,
     content: EventContent,
     record_id: RecordId,
     number: int,
+    revenue: float,
     ts: float,
     rules: AttributionRules,
 ) -> Reward:
     """The reward of one line; its outcome is applied to the matched list."""
     listed, rank = match
-    line = content.lines[number]
+    kind = REWARD_KINDS[content.kind]
     # With impressions of this list, seen items above are known already; without, they are assumed to be seen.
     impressions_reported = RewardKind.IMPRESSION in (listed.rewarded or ())
     seen = _newly_seen(listed, (rank,) if impressions_reported else range(rank + 1))
-    revenue = _revenue(line)
     reward = _make_reward(
         listed,
         kind,
@@ -234,7 +239,7 @@ def _reward_reaction(
         ts,
         seen,
         line=number,
-        item_id=line.item_id,
+        item_id=content.lines[number].item_id,
         position=rank,
         propensity=listed.propensity(rank),
         value=rules.value(kind, revenue),
@@ -246,9 +251,9 @@ def _reward_reaction(
     return reward
 
 
-def _revenue(line: Line) -> float:
-    """Price times quantity; 0 for a line without a price."""
-    return 0.0 if math.isnan(line.price) else line.quantity * line.price
+def _revenue(line: Line, is_outlier: Callable[[Line], bool]) -> float:
+    """Price times quantity; 0 for a line without a plausible price."""
+    return 0.0 if math.isnan(line.price) or is_outlier(line) else line.quantity * line.price
 
 
 _Match = tuple[PublishedList, int] | Unattributed

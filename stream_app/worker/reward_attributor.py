@@ -18,8 +18,8 @@ from stream_app.metrics import Metrics
 from stream_app.worker.replica import Replica
 from topics.catalog import REWARDS
 from topics.event_types import BY_STRUCT, Effect
-from topics.events import Purchase, UserEvent
-from topics.records import Line, Reward, RewardKind
+from topics.events import UserEvent
+from topics.records import Reward, RewardKind
 
 _encoder: Final = msgspec.msgpack.Encoder()
 
@@ -89,9 +89,10 @@ class RewardAttributor:
             if first_line == 0:
                 self._send_erasure(event.user_id, record_id, ts)
             return
-        if isinstance(event, Purchase):
-            event = self._without_implausible_prices(event)
-        rewards, unattributed = attribute(self._list_store, event, record_id, ts, self._rules, first_line)
+        is_outlier = self._replica.models.outliers.is_outlier
+        rewards, unattributed = attribute(
+            self._list_store, event, record_id, ts, self._rules, first_line, is_outlier
+        )
         # An impression of a foreign list, or a repeated one, is no loss of a reward: it is not counted.
         if is_new and effect is not Effect.EXPOSURE:
             for reason in unattributed:
@@ -100,23 +101,6 @@ class RewardAttributor:
             self._send(reward)
             self._replica.fold_local_reward(reward)
             self._record_metrics(reward)
-
-    def _without_implausible_prices(self, order: Purchase) -> Purchase:
-        """The order without the prices of outlier lines, which then count as unknown.
-
-        One mistyped price of 10⁹ would outweigh all other rewards for weeks.
-        """
-        outliers = self._replica.models.outliers
-        is_outlier_line = [
-            outliers.is_outlier(Line(line.item_id, line.quantity, line.price)) for line in order.items
-        ]
-        if not any(is_outlier_line):
-            return order
-        lines = [
-            msgspec.structs.replace(line, price=0) if is_outlier else line
-            for line, is_outlier in zip(order.items, is_outlier_line, strict=True)
-        ]
-        return msgspec.structs.replace(order, items=lines)
 
     def _send_erasure(self, user_id: str, record_id: RecordId, ts: float) -> None:
         # The erasure follows the user's rewards in their partition; the interaction of the erasure, on another topic,
