@@ -12,17 +12,10 @@ BYTES_PER_SESSION: Final = 500
 
 
 class OpenSession(NamedTuple):
-    """An open session.
+    """An open session."""
 
-    Attributes
-    ----------
-    last_ts
-        Event time of the last choice, seconds since the epoch.
-    trace : ndarray of float64, shape (features,)
-        Sum of the features of the choices so far, the earlier ones decayed.
-    """
-
-    last_ts: float
+    last_ts: float  # event time of the last choice, seconds since the epoch
+    # shape (features,): sum of the features of the choices so far, the earlier ones decayed
     trace: NDArray[np.float64]
 
 

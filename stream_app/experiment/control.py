@@ -23,15 +23,6 @@ class ControlState(NamedTuple):
     its key as a whole, and has the time since which the split is in effect (`PolicyAssignment.effective_time`). The
     guardrail has a key for each policy, so that concurrent records of two workers add up.
 
-    Attributes
-    ----------
-    operator
-        Latest assignment of an operator.
-    guardrail
-        Latest assignments of the guardrail, by key.
-    effective_time
-        Time of the last change of the split, seconds since the epoch by the broker's clock; 0 without a change.
-
     Examples
     --------
     >>> equal_split = PolicyAssignment(weights={"a": 1, "b": 1, "c": 1}, guardrail_exempt=("a",))
@@ -50,8 +41,10 @@ class ControlState(NamedTuple):
     [300.0, 300.0]
     """
 
-    operator: PolicyAssignment = PolicyAssignment(weights={})
+    operator: PolicyAssignment = PolicyAssignment(weights={})  # latest assignment of an operator
+    # latest assignments of the guardrail, by key
     guardrail: Mapping[bytes, PolicyAssignment] = MappingProxyType({})
+    # time of the last change of the split, seconds since the epoch by the broker's clock; 0 without a change
     effective_time: float = 0.0
 
     @property

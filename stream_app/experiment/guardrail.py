@@ -8,20 +8,11 @@ from stream_app.experiment.confidence_sequence import CONFIDENCE_LEVEL, AnytimeI
 
 
 class GuardrailViolation(NamedTuple):
-    """A policy that is significantly worse than the control.
+    """A policy that is significantly worse than the control."""
 
-    Attributes
-    ----------
-    policy
-        Name of the policy.
-    metric
-        The metric compared.
-    measured, control
-        Mean per list of the policy and of the control, with intervals.
-    """
-
-    policy: str
-    metric: ListMetric
+    policy: str  # name of the policy
+    metric: ListMetric  # the metric compared
+    # measured, control: mean per list of the policy and of the control, with intervals
     measured: AnytimeInterval
     control: AnytimeInterval
 

@@ -47,24 +47,13 @@ POOL_SIZE: Final = 60
 
 
 class PolicyChoice(NamedTuple):
-    """The choice of a policy.
+    """The choice of a policy."""
 
-    Attributes
-    ----------
-    policy
-        Name of the policy.
-    order : ndarray of int32, shape (k,)
-        Ranks in the fused order, best first.
-    propensities : ndarray of float64, shape (k,)
-        Probability that the policy puts each item at its position.
-    features
-        Features of the chosen items, packed by `stream_app.experiment.feature_rows`.
-    """
-
-    policy: str
-    order: NDArray[np.int32]
+    policy: str  # name of the policy
+    order: NDArray[np.int32]  # shape (k,): ranks in the fused order, best first
+    # shape (k,): probability that the policy puts each item at its position
     propensities: NDArray[np.float64]
-    features: bytes
+    features: bytes  # features of the chosen items, packed by `stream_app.experiment.feature_rows`
 
 
 class LivePolicies:

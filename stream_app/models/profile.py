@@ -17,34 +17,22 @@ PRIOR_ITEMS = 3.0
 
 
 class Affinities(NamedTuple):
-    """Categories and brands of a user.
+    """Categories and brands of a user."""
 
-    Attributes
-    ----------
-    codes : ndarray of int32, shape (n,)
-        Distinct codes of `ItemIndex.category_codes` and `ItemIndex.brand_codes`, in order of occurrence.
-    weights : ndarray of float64, shape (n,)
-        Share of the decayed weight of items with the label, from 0 to 1.
-    """
-
+    # shape (n,): distinct codes of `ItemIndex.category_codes` and `ItemIndex.brand_codes`, in order of
+    # occurrence
     codes: Items
+    # shape (n,): share of the decayed weight of items with the label, from 0 to 1
     weights: NDArray[np.float64]
 
 
 class PriceLevel(NamedTuple):
-    """Distribution of the prices of a user's items.
+    """Distribution of the prices of a user's items."""
 
-    Attributes
-    ----------
-    mean, deviation
-        Decayed mean and standard deviation of the log price; NaN and 0 if no price is known.
-    items
-        Items with a known price.
-    """
-
+    # mean, deviation: decayed mean and standard deviation of the log price; NaN and 0 if no price is known
     mean: float
     deviation: float
-    items: int
+    items: int  # items with a known price
 
 
 def affinities(items: Items, times: Times, now: float, index: ItemIndex, half_life: float) -> Affinities:

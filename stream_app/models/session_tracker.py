@@ -28,21 +28,12 @@ class EventStream(IntEnum):
 
 
 class TrackedEvent(NamedTuple):
-    """An event with its session and the events around it.
+    """An event with its session and the events around it."""
 
-    Attributes
-    ----------
-    session
-        Serial number of the session.
-    repeat
-        Whether `previous_items` holds the item.
-    previous_items, previous_times : ndarray, shape (n,)
-        Events of the same stream within the session gap on either side, oldest first. Views of a buffer that the next
-        event overwrites.
-    """
-
-    session: int
-    repeat: bool
+    session: int  # serial number of the session
+    repeat: bool  # whether `previous_items` holds the item
+    # previous_items, previous_times, shape (n,): events of the same stream within the session gap on either
+    # side, oldest first. Views of a buffer that the next event overwrites
     previous_items: Items
     previous_times: Times
 

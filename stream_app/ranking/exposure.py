@@ -23,24 +23,16 @@ _MIN_EXPOSURE: Final = 1e-3
 
 
 class ExposureReport(NamedTuple):
-    """Distribution of the ranks of recent lists.
+    """Distribution of the ranks of recent lists."""
 
-    Attributes
-    ----------
-    coverage
-        Share of the known items that were on a recent list.
-    gini
-        Gini coefficient of the ranks over all known items: 0 if all have equally many, near 1 if few items have all.
-    new_share
-        Share of the ranks with items that were new then: their first interaction was less than
-        `stream_app.ranking.list_rules.NEW_ITEM_SECONDS` before, or later.
-    long_tail_share
-        Share of the ranks with items of the long tail, see `stream_app.ranking.long_tail.LongTail`.
-    """
-
-    coverage: float
+    coverage: float  # share of the known items that were on a recent list
+    # gini coefficient of the ranks over all known items: 0 if all have equally many, near 1 if few items have
+    # all
     gini: float
+    # share of the ranks with items that were new then: their first interaction was less than
+    # `stream_app.ranking.list_rules.NEW_ITEM_SECONDS` before, or later
     new_share: float
+    # share of the ranks with items of the long tail, see `stream_app.ranking.long_tail.LongTail`
     long_tail_share: float
 
 

@@ -18,19 +18,12 @@ TOP_K: Final = 20
 
 
 class DiversityReport(NamedTuple):
-    """Diversity of recent lists; NaN where the catalog has no facts about their items.
+    """Diversity of recent lists; NaN where the catalog has no facts about their items."""
 
-    Attributes
-    ----------
-    dissimilarity
-        Mean over the lists of the mean dissimilarity of two items on a list: 0 if all items have the same
-        facets, 1 if no two items share one. Known as intra-list diversity.
-    categories
-        Mean number of distinct narrowest categories on a list.
-    """
-
+    # mean over the lists of the mean dissimilarity of two items on a list: 0 if all items have the same
+    # facets, 1 if no two items share one. Known as intra-list diversity
     dissimilarity: float
-    categories: float
+    categories: float  # mean number of distinct narrowest categories on a list
 
 
 class IntraListDiversity:

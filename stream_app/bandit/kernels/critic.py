@@ -10,24 +10,12 @@ from stream_app.models.kernels.jit import SUMS, jit
 
 
 class CriticSums(NamedTuple):
-    """Weighted sums over the steps of sessions; the last of the d features is the constant 1.
+    """Weighted sums over the steps of sessions; the last of the d features is the constant 1."""
 
-    Attributes
-    ----------
-    lstd_matrix : ndarray of float64, shape (d, d)
-        Trace times (features less the discounted next ones).
-    lstd_vector : ndarray of float64, shape (d,)
-        Trace times value.
-    choice_products : ndarray of float64, shape (d, d)
-        Outer products of the features of first choices.
-    dislikes : ndarray of float64, shape (d,)
-        Features of disliked items, times the (negative) value.
-    """
-
-    lstd_matrix: NDArray[np.float64]
-    lstd_vector: NDArray[np.float64]
-    choice_products: NDArray[np.float64]
-    dislikes: NDArray[np.float64]
+    lstd_matrix: NDArray[np.float64]  # shape (d, d): trace times (features less the discounted next ones)
+    lstd_vector: NDArray[np.float64]  # shape (d,): trace times value
+    choice_products: NDArray[np.float64]  # shape (d, d): outer products of the features of first choices
+    dislikes: NDArray[np.float64]  # shape (d,): features of disliked items, times the (negative) value
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
@@ -51,14 +39,10 @@ def fold_lstd_step(
         Value of the reward. Below 0 it is a dislike: no choice, and no step of the session.
     first
         Whether it is the first reaction to this item on this list.
-    weight
-        Weight of the event.
     discount, trace_factor
         Discount of a reward one choice later, and decay of the trace from choice to choice.
     trace : ndarray of float64, shape (d,)
         Input: the trace before this step, zeros at the start of a session. Output: the trace after it.
-    sums
-        Input and output.
     """
     d = len(trace)
     x = np.empty(d)

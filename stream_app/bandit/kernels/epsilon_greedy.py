@@ -16,16 +16,10 @@ def epsilon_greedy_order(
 
     Parameters
     ----------
-    n
-        Number of candidates.
     ranked : ndarray of int32, shape (n,)
         Rows of the candidates, best first.
     ranks : ndarray of int32, shape (k,)
         Output: index in `ranked` of the candidate at each position.
-    epsilon
-        Probability of a random candidate.
-    seed
-        Unsigned 64-bit integer.
     order : ndarray of int32, shape (k,)
         Output: row of the candidate at each position.
     """
@@ -56,14 +50,9 @@ def epsilon_greedy_propensities(n: int, ranks: Any, epsilon: float, propensities
 
     Parameters
     ----------
-    n
-        Number of candidates.
     ranks : ndarray of int32, shape (k,)
         Output of `epsilon_greedy_order`.
-    epsilon
-        Probability of a random candidate.
     propensities : ndarray of float64, shape (k,)
-        Output.
     """
     k = len(ranks)
     probability = np.empty(k + 1)

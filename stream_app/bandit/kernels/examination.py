@@ -30,24 +30,12 @@ class RankSum(IntEnum):
 
 
 class ExaminationModel(NamedTuple):
-    """A position model.
+    """A position model."""
 
-    Attributes
-    ----------
-    model
-        A `PositionModel`, as an int.
-    prior : ndarray of float64, shape (positions,)
-        Examination probabilities before any reward.
-    floor
-        Least examination probability.
-    prior_strength
-        Rewards per position that the prior counts for.
-    """
-
-    model: int
-    prior: NDArray[np.float64]
-    floor: float
-    prior_strength: float
+    model: int  # a `PositionModel`, as an int
+    prior: NDArray[np.float64]  # shape (positions,): examination probabilities before any reward
+    floor: float  # least examination probability
+    prior_strength: float  # rewards per position that the prior counts for
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
@@ -83,10 +71,6 @@ def estimate_examination(
     rank_sums : ndarray of float64, shape (positions, len(RankSum))
     predicted : ndarray of float64, shape (positions,)
         Reward that the items displayed at each position would have brought if all had been examined, in any unit.
-    model
-        The position model and its prior.
-    decay_factor
-        Factor from the sums to the sums decayed until now.
     examination : ndarray of float64, shape (positions,)
         Input: the last estimate. Output: the next one.
     """
@@ -158,14 +142,7 @@ def iterate_examination(
         Columns of `RankSum`.
     predicted : ndarray of float64, shape (positions,)
         As for `estimate_examination`.
-    model
-        The position model.
-    decay_factor
-        Factor from the sums to the sums decayed until now.
-    n_iterations
-        Number of updates.
     examination : ndarray of float64, shape (positions,)
-        Output.
     """
     for rank in range(len(examination)):
         examination[rank] = model.prior[rank]

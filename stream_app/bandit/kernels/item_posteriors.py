@@ -22,40 +22,24 @@ class ItemSum(IntEnum):
 
 
 class ItemPrior(NamedTuple):
-    """The prior of each item, and the distribution of rewards.
+    """The prior of each item, and the distribution of rewards."""
 
-    Attributes
-    ----------
-    strength
-        Trials that the prior counts for.
-    rate
-        Reward of a trial of an item with a fused score of 1.
-    gaussian
-        Whether rewards may have any value; otherwise they are from 0 to 1, and the posterior is a Beta distribution.
-    noise
-        Standard deviation of a Gaussian reward, or multiplier of the standard deviation of the Beta posterior (its
-        square divides the counts).
-    """
-
-    strength: float
-    rate: float
+    strength: float  # trials that the prior counts for
+    rate: float  # reward of a trial of an item with a fused score of 1
+    # whether rewards may have any value; otherwise they are from 0 to 1, and the posterior is a Beta
+    # distribution
     gaussian: bool
+    # standard deviation of a Gaussian reward, or multiplier of the standard deviation of the Beta posterior
+    # (its square divides the counts)
     noise: float
 
 
 class ItemSums(NamedTuple):
-    """Weighted sums over impressions and rewards.
+    """Weighted sums over impressions and rewards."""
 
-    Attributes
-    ----------
-    items : ndarray of float64, shape (items, len(ItemSum))
-    ranks : ndarray of float64, shape (positions, len(RankSum))
-    expected_rewards : ndarray of float64, shape (positions,)
-        Reward expected of the items displayed at each position.
-    """
-
-    items: NDArray[np.float64]
-    ranks: NDArray[np.float64]
+    items: NDArray[np.float64]  # shape (items, len(ItemSum))
+    ranks: NDArray[np.float64]  # shape (positions, len(RankSum))
+    # shape (positions,): reward expected of the items displayed at each position
     expected_rewards: NDArray[np.float64]
 
 
@@ -72,10 +56,6 @@ def item_posterior(
     row
         Row of the item in `sums`; -1 for an unknown item.
     sums : ndarray of float64, shape (items, len(ItemSum))
-    decay_factor
-        Factor from the sums to the sums decayed until now.
-    prior
-        The prior of each item.
     """
     if math.isnan(score):
         score = 0.0
@@ -114,16 +94,8 @@ def fold_item_impressions(
         Rows of the items in `sums.items`.
     positions : ndarray of int32, shape (m,)
         Clipped to the positions there are.
-    weight
-        Weight of the event.
-    decay_factor
-        Factor from the sums to the sums decayed until now.
-    prior
-        The prior of each item.
     examination : ndarray of float64, shape (positions,)
         Examination probabilities.
-    sums
-        Input and output.
     """
     for index in range(len(rows)):
         position = min(max(positions[index], 0), len(sums.ranks) - 1)
@@ -141,12 +113,7 @@ def sample_item(trials: float, reward_sum: float, prior: ItemPrior, random: Rand
     ----------
     trials, reward_sum
         Of the item, those of the prior included; see `item_posterior`.
-    prior
-        Prior of items; decides between the two distributions.
-    random
-        Generator; its state advances.
     out : ndarray of float32, shape (draws,)
-        Output.
     """
     if prior.gaussian:
         mean = reward_sum / trials
@@ -175,14 +142,7 @@ def sample_items(
     rows : ndarray of int64, shape (n,)
         Rows of the items in `sums`; -1 for unknown items.
     sums : ndarray of float64, shape (items, len(ItemSum))
-    decay_factor
-        Factor from the sums to the sums decayed until now.
-    prior
-        The prior of each item.
-    seed
-        Unsigned 64-bit integer.
     sampled : ndarray of float32, shape (n, draws)
-        Output.
     """
     random = seeded(seed)
     for index in range(len(rows)):

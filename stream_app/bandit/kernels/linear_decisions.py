@@ -22,10 +22,7 @@ def sample_weights(mean: Any, lower: Any, scale: float, seed: np.uint64, weights
         Cholesky factor of the precision matrix.
     scale
         Multiplier of the standard deviations.
-    seed
-        Unsigned 64-bit integer.
     weights : ndarray of float32, shape (d, draws)
-        Output.
     """
     d, draws = weights.shape
     random = seeded(seed)
@@ -59,8 +56,6 @@ def thompson_slate(features: Any, weights: Any, seed: np.uint64, order: Any, pro
     features : ndarray of float32, shape (n, d)
     weights : ndarray of float32, shape (d + 1, draws)
         Output of `sample_weights`; the last row, the intercept, does not change the order.
-    seed
-        Unsigned 64-bit integer.
     order : ndarray of int32, shape (k,)
         Output: rows, best first.
     propensities : ndarray of float64, shape (k,)

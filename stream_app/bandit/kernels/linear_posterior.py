@@ -22,57 +22,30 @@ _JITTER = 1e-9
 
 
 class LinearSums(NamedTuple):
-    """Weighted sums over impressions and rewards; the last of the d features is the constant 1.
+    """Weighted sums over impressions and rewards; the last of the d features is the constant 1."""
 
-    Attributes
-    ----------
-    outer : ndarray of float64, shape (positions, d, d)
-        Outer products of the features of impressions, lower triangles.
-    features : ndarray of float64, shape (positions, d)
-        Features of impressions.
-    rewards : ndarray of float64, shape (d,)
-        Features of rewards, times the value.
-    ranks : ndarray of float64, shape (positions, len(RankSum))
-    """
-
+    # shape (positions, d, d): outer products of the features of impressions, lower triangles
     outer: NDArray[np.float64]
-    features: NDArray[np.float64]
-    rewards: NDArray[np.float64]
-    ranks: NDArray[np.float64]
+    features: NDArray[np.float64]  # shape (positions, d): features of impressions
+    rewards: NDArray[np.float64]  # shape (d,): features of rewards, times the value
+    ranks: NDArray[np.float64]  # shape (positions, len(RankSum))
 
 
 class LinearPrior(NamedTuple):
-    """The prior of the weights.
+    """The prior of the weights."""
 
-    Attributes
-    ----------
-    mean : ndarray of float64, shape (d,)
-    precision : ndarray of float64, shape (d,)
-        Diagonal of the precision matrix.
-    reward_scale
-        Value that counts as 1; 0 for the root mean square of the rewards.
-    """
-
-    mean: NDArray[np.float64]
-    precision: NDArray[np.float64]
-    reward_scale: float
+    mean: NDArray[np.float64]  # shape (d,)
+    precision: NDArray[np.float64]  # shape (d,): diagonal of the precision matrix
+    reward_scale: float  # value that counts as 1; 0 for the root mean square of the rewards
 
 
 class LinearEstimate(NamedTuple):
-    """Output of `posterior`.
+    """Output of `posterior`."""
 
-    Attributes
-    ----------
-    mean : ndarray of float64, shape (d,)
-    lower : ndarray of float64, shape (d, d)
-        Cholesky factor of the precision matrix; above the diagonal anything.
-    examination : ndarray of float64, shape (positions,)
-        Examination probabilities.
-    """
-
-    mean: NDArray[np.float64]
+    mean: NDArray[np.float64]  # shape (d,)
+    # shape (d, d): Cholesky factor of the precision matrix; above the diagonal anything
     lower: NDArray[np.float64]
-    examination: NDArray[np.float64]
+    examination: NDArray[np.float64]  # shape (positions,): examination probabilities
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
@@ -86,8 +59,6 @@ def fold_impressions(
     features : ndarray of float32, shape (m, d - 1)
     positions : ndarray of int32, shape (m,)
         Clipped to the positions there are.
-    weight
-        Weight of the event.
     outer, feature_sums, rank_sums
         See `LinearSums`. Single arrays: as a named tuple they would cost a tenth of the call.
     """
@@ -122,8 +93,6 @@ def fold_reward(
         Clipped to the positions there are.
     value, first
         Value of the reward, and whether it is the first reaction to the item on this list.
-    weight
-        Weight of the event.
     reward_sums, rank_sums
         See `LinearSums`.
     """
@@ -151,14 +120,6 @@ def posterior(
 
     Parameters
     ----------
-    sums
-        Sums over all events.
-    decay_factor
-        Factor from the sums to the sums decayed until now.
-    prior, model
-        Prior of the weights, position model.
-    n_iterations
-        Updates of the examination probabilities.
     estimate
         Output.
     """

@@ -11,17 +11,10 @@ from stream_app.models.kernels.random import GOLDEN_GAMMA, mix64
 
 
 class RandomState(NamedTuple):
-    """State of a generator.
+    """State of a generator."""
 
-    Attributes
-    ----------
-    counter : ndarray of uint64, shape (1,)
-        The counter that SplitMix64 mixes.
-    spare : ndarray of float64, shape (2,)
-        Second number of a pair of `normal`: whether there is one (1 or 0), and its value.
-    """
-
-    counter: NDArray[np.uint64]
+    counter: NDArray[np.uint64]  # shape (1,): the counter that SplitMix64 mixes
+    # shape (2,): second number of a pair of `normal`: whether there is one (1 or 0), and its value
     spare: NDArray[np.float64]
 
 

@@ -45,8 +45,6 @@ def ensemble_slate(scores: Any, member: int, order: Any, propensities: Any) -> N
     ----------
     scores : ndarray of float32, shape (n, draws)
         Score of each candidate by each member.
-    member
-        The member to follow.
     order : ndarray of int32, shape (k,)
         Output: rows, best first.
     propensities : ndarray of float64, shape (k,)

@@ -19,21 +19,13 @@ and list numbers, counted by user; each of shape (entries,). A plain tuple: numb
 
 
 class ImpressionHistory(NamedTuple):
-    """Impressions and choices of some items by a user.
+    """Impressions and choices of some items by a user."""
 
-    Attributes
-    ----------
-    ignored_impressions : ndarray of float64, shape (n,)
-        Expected examinations of each item on the recent lists, without a choice since.
-    decayed : ndarray of float64, shape (n,)
-        The same over all lists remembered, each with a weight that decays with the lists seen since.
-    chosen : ndarray of float64, shape (n,)
-        1 for an item chosen from a recent list, else 0.
-    """
-
+    # shape (n,): expected examinations of each item on the recent lists, without a choice since
     ignored_impressions: NDArray[np.float64]
+    # shape (n,): the same over all lists remembered, each with a weight that decays with the lists seen since
     decayed: NDArray[np.float64]
-    chosen: NDArray[np.float64]
+    chosen: NDArray[np.float64]  # shape (n,): 1 for an item chosen from a recent list, else 0
 
 
 @jit()
@@ -46,8 +38,6 @@ def record_impressions(seen: Any, positions: Any, list_number: int, written: int
         Items; negative ones are unknown and skipped.
     positions : ndarray of int64, shape (m,)
         Their ranks on the list.
-    list_number
-        Number of the list.
     written
         Entries ever written.
     ring
@@ -79,8 +69,6 @@ def record_choice(item: int, list_number: int, written: int, ring: Ring) -> int:
         The item chosen, and the number of its list.
     written
         Entries ever written before.
-    ring
-        Changed.
     """
     items, ranks, lists = ring
     for slot in range(len(items)):
@@ -109,8 +97,6 @@ def accumulate_history(
     ----------
     candidates : ndarray of int32, shape (n,)
         Distinct items.
-    ring
-        The entries.
     list_number
         Number of the latest list.
     n_recent

@@ -18,7 +18,6 @@ def choice_rates(items: Any, chosen: Any, expected: Any, prior: float, out: Any)
     prior
         Choices, and expected choices, added to both sums.
     out : ndarray of float64, shape (n,)
-        Output.
     """
     for row in range(len(items)):
         item = items[row]

@@ -66,10 +66,7 @@ def write_features(
         Seconds since each item was first seen.
     session : ndarray of int32, shape (m,)
         Items of the session, the oldest first.
-    history
-        Impressions and choices of the candidates.
     out : ndarray of float32, shape (n, len(PolicyFeature))
-        Output.
     """
     max_score = 1e-30
     max_popularity = 1e-30

@@ -8,21 +8,11 @@ from stream_app.models.kernels.topk import ranks_before
 
 
 class LinkRows(NamedTuple):
-    """Items that each row links to.
+    """Items that each row links to."""
 
-    Attributes
-    ----------
-    items : ndarray of int32, shape (n, width)
-        In order of insertion; undefined beyond the size of the row.
-    weights : ndarray of float64, shape (n, width)
-        Weight of each.
-    sizes : ndarray of int32, shape (n,)
-        Items of each row.
-    """
-
-    items: Items
-    weights: Floats
-    sizes: Sizes
+    items: Items  # shape (n, width): in order of insertion; undefined beyond the size of the row
+    weights: Floats  # shape (n, width): weight of each
+    sizes: Sizes  # shape (n,): items of each row
 
 
 @jit()
@@ -41,8 +31,6 @@ def add_weight(
         Their weights; changed.
     sizes : ndarray of int32, shape (rows,)
         Number of items of each row; changed.
-    ties : ndarray of uint64, shape (items,)
-        Hashes of the item ids; they order items of equal weight.
     """
     size = sizes[row]
     for at in range(size):

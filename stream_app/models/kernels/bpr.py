@@ -15,28 +15,15 @@ TRIES = 4
 
 
 class PairSettings(NamedTuple):
-    """Hyperparameters of a step; see `stream_app.models.bpr.BPR`.
+    """Hyperparameters of a step; see `stream_app.models.bpr.BPR`."""
 
-    Attributes
-    ----------
-    negatives
-        Pairs per interaction.
-    depth
-        Last items of the user that take part in a step.
-    context_decay
-        Factor from a context item to the next older one.
-    learning_rate, l2
-        Step size, and strength of the pull to 0.
-    clip
-        Largest absolute value of a component.
-    """
-
-    negatives: int
-    depth: int
-    context_decay: float
+    negatives: int  # pairs per interaction
+    depth: int  # last items of the user that take part in a step
+    context_decay: float  # factor from a context item to the next older one
+    # learning_rate, l2: step size, and strength of the pull to 0
     learning_rate: float
     l2: float
-    clip: float
+    clip: float  # largest absolute value of a component
 
 
 @jit(inline=True)
@@ -120,8 +107,6 @@ def learn_pairs(
 
     Parameters
     ----------
-    user, item
-        Row of the user, and the item.
     strength
         Weight of the step; below 0 if the item should rank below the samples.
     previous : ndarray of int32, shape (n,)
@@ -130,8 +115,6 @@ def learn_pairs(
         Items that negatives are sampled from.
     counter
         Counter of the first sample (SplitMix64).
-    settings, factors
-        Hyperparameters, and the vectors to update.
     """
     settings = PairSettings(*settings)
     factors = Factors(*factors)

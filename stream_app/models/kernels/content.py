@@ -15,48 +15,24 @@ from stream_app.models.kernels.jit import jit
 
 
 class Documents(NamedTuple):
-    """Terms of each item.
+    """Terms of each item."""
 
-    Attributes
-    ----------
-    slots : ndarray of int32, shape (n_items, terms)
-        Distinct term slots of each item.
-    counts : ndarray of float32, shape (n_items, terms)
-        Weighted count of each term.
-    sizes : ndarray of int32, shape (n_items,)
-        Terms held; 0 for an item without a description.
-    log_frequencies : ndarray of float32, shape (slots,)
-        Logarithm of 1 + document frequency of each slot.
-    """
-
-    slots: Rows
-    counts: Scores
-    sizes: Sizes
-    log_frequencies: Scores
+    slots: Rows  # shape (n_items, terms): distinct term slots of each item
+    counts: Scores  # shape (n_items, terms): weighted count of each term
+    sizes: Sizes  # shape (n_items,): terms held; 0 for an item without a description
+    log_frequencies: Scores  # shape (slots,): logarithm of 1 + document frequency of each slot
 
 
 class Query(NamedTuple):
-    """A sum of item vectors and of a vector of search words.
+    """A sum of item vectors and of a vector of search words."""
 
-    Attributes
-    ----------
-    slot_rows : ndarray of int32, shape (slots,)
-        Row + 1 of each term slot, 0 outside the query; all 0 between calls.
-    terms : ndarray of int32, shape (capacity,)
-        Term slot of each row.
-    weights : ndarray of float64, shape (capacity,)
-        Weight of each row.
-    contributions : ndarray of float64, shape (capacity, depth + 1)
-        Part of the weight that comes from each context item; the last column is that of the search words.
-    context_items : ndarray of int32, shape (depth,)
-        Context items used, newest first.
-    """
-
-    slot_rows: Rows
-    terms: Rows
-    weights: Floats
+    slot_rows: Rows  # shape (slots,): row + 1 of each term slot, 0 outside the query; all 0 between calls
+    terms: Rows  # shape (capacity,): term slot of each row
+    weights: Floats  # shape (capacity,): weight of each row
+    # shape (capacity, depth + 1): part of the weight that comes from each context item; the last column is
+    # that of the search words
     contributions: Floats
-    context_items: Items
+    context_items: Items  # shape (depth,): context items used, newest first
 
 
 @jit(inline=True)
@@ -112,8 +88,6 @@ def build_query(
         Factor from a context item to the next older one.
     log_documents
         ``1 + log(1 + number of items)``; minus `log_frequencies` it is the inverse document frequency.
-    documents
-        Terms of the items.
     query_terms : ndarray of int32, shape (m,)
         Term slots of the search words.
     query

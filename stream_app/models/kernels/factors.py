@@ -10,21 +10,12 @@ from stream_app.models.kernels.topk import top_k
 
 
 class Factors(NamedTuple):
-    """Vectors and biases of users and items.
+    """Vectors and biases of users and items."""
 
-    Attributes
-    ----------
-    user_latents : ndarray of float32, shape (users, n_factors)
-    item_latents : ndarray of float32, shape (n_items, n_factors)
-    item_biases : ndarray of float64, shape (n_items,)
-    has_vector : ndarray of bool, shape (n_items,)
-        Whether an item has a vector.
-    """
-
-    user_latents: Scores
-    item_latents: Scores
-    item_biases: Floats
-    has_vector: Mask
+    user_latents: Scores  # shape (users, n_factors)
+    item_latents: Scores  # shape (n_items, n_factors)
+    item_biases: Floats  # shape (n_items,)
+    has_vector: Mask  # shape (n_items,): whether an item has a vector
 
 
 @jit(inline=True)
@@ -39,8 +30,6 @@ def add_context(items: Items, first: int, context_decay: float, factors: Factors
         Position of the oldest item used.
     context_decay
         Factor from an item with a vector to the next older one.
-    factors
-        Vectors of the items.
     out : ndarray of float, shape (n_factors,)
         Receives the sum.
 
@@ -116,14 +105,8 @@ def top_k_by_affinity(
         Vector of a context.
     pool : ndarray of int32, shape (n,)
         Items to rank.
-    factors
-        Vectors of the items.
-    ties : ndarray of uint64, shape (n_items,)
-        Hash of each item.
     scores : ndarray of float32, shape (capacity,)
         Scratch.
-    out_items, out_scores : ndarray, shape (k,)
-        Receive the best items, best first.
 
     Returns
     -------
@@ -146,10 +129,7 @@ def affinities(vector: Scores, items: Items, factors: Factors, out: Scores) -> N
         Vector of the user or the context.
     items : ndarray of int32, shape (n,)
         Items; those below 0 or beyond the arrays are unknown.
-    factors
-        Vectors and biases of the items.
     out : ndarray of float32, shape (n,)
-        Output.
     """
     factors = Factors(*factors)
     for at in range(len(items)):

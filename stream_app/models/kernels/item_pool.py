@@ -12,8 +12,6 @@ def insert_by_clock(
 
     Parameters
     ----------
-    item
-        Item to insert.
     hand, size
         Position of the clock's hand, and items in the pool.
     pool : ndarray of int32, shape (capacity,)

@@ -22,67 +22,33 @@ class Similarity(IntEnum):
 
 
 class CovisitTable(NamedTuple):
-    """Decayed counts of items and of pairs.
+    """Decayed counts of items and of pairs."""
 
-    Attributes
-    ----------
-    items : ndarray of int32, shape (n_items, neighbors)
-        Neighbors of each item.
-    weights : ndarray of float64, shape (n_items, neighbors)
-        Decayed count of each pair, weighted by its distance in time.
-    sizes : ndarray of int32, shape (n_items,)
-        Neighbors held.
-    counts : ndarray of float64, shape (n_items,)
-        Decayed count of each item.
-    norms : ndarray of float64, shape (n_items,)
-        Counts to the power of -exponent; 0 where the count is 0.
-    """
-
-    items: Items
+    items: Items  # shape (n_items, neighbors): neighbors of each item
+    # shape (n_items, neighbors): decayed count of each pair, weighted by its distance in time
     weights: Floats
-    sizes: Sizes
-    counts: Floats
-    norms: Floats
+    sizes: Sizes  # shape (n_items,): neighbors held
+    counts: Floats  # shape (n_items,): decayed count of each item
+    norms: Floats  # shape (n_items,): counts to the power of -exponent; 0 where the count is 0
 
 
 class CovisitWeights(NamedTuple):
-    """Weights of new co-visits.
+    """Weights of new co-visits."""
 
-    Attributes
-    ----------
-    time_scale
-        Distance in seconds at which a pair has half the weight of a simultaneous one.
-    half_life, landmark
-        Of the forward decay, see `forward_weight`.
-    exponent
-        Penalty on the count of the proposed item.
-    """
-
-    time_scale: float
+    time_scale: float  # distance in seconds at which a pair has half the weight of a simultaneous one
+    # half_life, landmark: of the forward decay, see `forward_weight`
     half_life: float
     landmark: float
-    exponent: float
+    exponent: float  # penalty on the count of the proposed item
 
 
 class CovisitScoring(NamedTuple):
-    """How the neighbors of a context are scored.
+    """How the neighbors of a context are scored."""
 
-    Attributes
-    ----------
-    depth
-        Largest number of distinct context items used.
-    context_decay
-        Factor from a context item to the next older one.
-    exponent
-        Penalty on the count of the proposed item, for the cosine.
-    similarity
-        A value of `Similarity`.
-    """
-
-    depth: int
-    context_decay: float
-    exponent: float
-    similarity: int
+    depth: int  # largest number of distinct context items used
+    context_decay: float  # factor from a context item to the next older one
+    exponent: float  # penalty on the count of the proposed item, for the cosine
+    similarity: int  # a value of `Similarity`
 
 
 @jit()
@@ -99,15 +65,9 @@ def learn_covisits(
 
     Parameters
     ----------
-    item, ts
-        The item and its event time.
     previous_items : ndarray of int32, shape (n,)
     previous_times : ndarray of float64, shape (n,)
         Items of the same session and stream, oldest first, and their event times.
-    settings, table
-        Weights of the pairs, and the table to update.
-    ties : ndarray of uint64, shape (n_items,)
-        Hash of each item.
     """
     settings = CovisitWeights(*settings)
     table = CovisitTable(*table)
@@ -161,12 +121,8 @@ def accumulate_neighbors(
     ----------
     context : ndarray of int32, shape (m,)
         Oldest first; unknown items are skipped.
-    query
-        Scoring rule.
     total
         Decayed number of baskets.
-    table
-        Co-visit counts.
     is_purchase
         Whether the evidence is written as -2 - item, which means bought together.
     n

@@ -14,49 +14,26 @@ MIN_POOL = 16
 
 
 class Vectors(NamedTuple):
-    """Learned vectors and the state of learning.
+    """Learned vectors and the state of learning."""
 
-    Attributes
-    ----------
-    items : ndarray of float32, shape (n_items, n_factors)
-        Unit vectors; 0 for an item without one.
-    sums : ndarray of float32, shape (n_items,)
-        Adagrad's sums of squared gradients.
-    gates : ndarray of float32, shape (steps back, n_factors)
-        Weight of each dimension of a session's item, by the clicks since.
-    gate_sums : ndarray of float32, shape (steps back,)
-        Adagrad's sums of the gates.
-    ring : ndarray of int32, shape (recent_clicks,)
-        Newest clicks, which negatives are sampled from.
-    counters : ndarray of int64, shape (2,)
-        Number of clicks learned, and the state of the random generator.
-    """
-
-    items: Scores
-    sums: Scores
+    items: Scores  # shape (n_items, n_factors): unit vectors; 0 for an item without one
+    sums: Scores  # shape (n_items,): Adagrad's sums of squared gradients
+    # shape (steps back, n_factors): weight of each dimension of a session's item, by the clicks since
     gates: Scores
-    gate_sums: Scores
-    ring: Items
-    counters: NDArray[np.int64]
+    gate_sums: Scores  # shape (steps back,): Adagrad's sums of the gates
+    ring: Items  # shape (recent_clicks,): newest clicks, which negatives are sampled from
+    counters: NDArray[np.int64]  # shape (2,): number of clicks learned, and the state of the random generator
 
 
 class VectorScratch(NamedTuple):
-    """Working memory of a learning step.
+    """Working memory of a learning step."""
 
-    Attributes
-    ----------
-    session, gradient : ndarray of float32, shape (n_factors,)
-        Unit vector of the session, and the gradient of the loss with respect to it.
-    samples : ndarray of int32, shape (negatives + 1,)
-        The clicked item, then the negatives.
-    probabilities : ndarray of float32, shape (negatives + 1,)
-        Softmax over the samples, not normalized.
-    """
-
+    # session, gradient, shape (n_factors,): unit vector of the session, and the gradient of the loss with
+    # respect to it
     session: Scores
     gradient: Scores
-    samples: Items
-    probabilities: Scores
+    samples: Items  # shape (negatives + 1,): the clicked item, then the negatives
+    probabilities: Scores  # shape (negatives + 1,): softmax over the samples, not normalized
 
 
 # The flags of its callers. `factors.dot` has only `SUMS`; the other flags concern no sum, so the digits are the same.
@@ -198,16 +175,12 @@ def learn_click(
 
     Parameters
     ----------
-    vectors
-        Vectors to update.
     item, item_hash
         The clicked item, and the hash of its id (uint64), which seeds its first vector.
     clicks : ndarray of int32, shape (n,)
         Earlier items of the session, oldest first.
     scale, learning_rate : float32
         See `stream_app.models.item_vectors.ItemVectors`.
-    scratch
-        Working memory.
     """
     vectors = Vectors(*vectors)
     scratch = VectorScratch(*scratch)
@@ -233,8 +206,6 @@ def cosines(vectors: Vectors, clicks: Items, items: Items, session: Scores, out:
 
     Parameters
     ----------
-    vectors
-        Learned vectors.
     clicks : ndarray of int32, shape (m,)
         Items of the session, oldest first.
     items : ndarray of int32, shape (n,)
@@ -260,8 +231,6 @@ def pairwise_cosines(vectors: Vectors, others: Items, items: Items, out: Scores)
 
     Parameters
     ----------
-    vectors
-        Learned vectors.
     others : ndarray of int32, shape (m,)
     items : ndarray of int32, shape (n,)
     out : ndarray of float32, shape (m, n)

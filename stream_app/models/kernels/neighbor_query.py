@@ -265,8 +265,6 @@ def query_neighbors(
         Items of the context's session, oldest first; items below 0 are skipped.
     postings : ndarray of int64, shape (depth,)
         Largest number of postings followed of each distinct context item, newest first.
-    query
-        Scalars.
 
     Returns
     -------

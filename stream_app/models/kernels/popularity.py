@@ -13,58 +13,31 @@ from stream_app.models.kernels.topk import ranks_before, top_k
 
 
 class SegmentCounts(NamedTuple):
-    """Decayed counts of items.
+    """Decayed counts of items."""
 
-    Attributes
-    ----------
-    overall : ndarray of float64, shape (n_items,)
-        Count of each item over all users.
-    totals : ndarray of float64, shape (rows,)
-        Sum of the counts of each segment.
-    keys : ndarray of int32, shape (rows, slots)
-        Item + 1 in each slot of a segment's hash table, 0 in a free slot; `slots` is a power of two.
-    values : ndarray of float64, shape (rows, slots)
-        Count of the item.
-    sizes : ndarray of int32, shape (rows,)
-        Items in each hash table.
-    """
-
-    overall: Floats
-    totals: Floats
+    overall: Floats  # shape (n_items,): count of each item over all users
+    totals: Floats  # shape (rows,): sum of the counts of each segment
+    # shape (rows, slots): item + 1 in each slot of a segment's hash table, 0 in a free slot; `slots` is a
+    # power of two
     keys: Items
-    values: Floats
-    sizes: Sizes
+    values: Floats  # shape (rows, slots): count of the item
+    sizes: Sizes  # shape (rows,): items in each hash table
 
 
 class Heads(NamedTuple):
-    """Items with the largest counts of each segment, in order.
+    """Items with the largest counts of each segment, in order."""
 
-    Attributes
-    ----------
-    items : ndarray of int32, shape (rows, length)
-    counts : ndarray of float64, shape (rows, length)
-    sizes : ndarray of int32, shape (rows,)
-    """
-
-    items: Items
-    counts: Floats
-    sizes: Sizes
+    items: Items  # shape (rows, length)
+    counts: Floats  # shape (rows, length)
+    sizes: Sizes  # shape (rows,)
 
 
 class MergeScratch(NamedTuple):
-    """Working memory to merge heads.
+    """Working memory to merge heads."""
 
-    Attributes
-    ----------
-    seen : ndarray of bool, shape (n_items,)
-        False between calls.
-    items : ndarray of int32, shape (capacity,)
-    scores : ndarray of float32, shape (capacity,)
-    """
-
-    seen: Mask
-    items: Items
-    scores: Scores
+    seen: Mask  # shape (n_items,): False between calls
+    items: Items  # shape (capacity,)
+    scores: Scores  # shape (capacity,)
 
 
 @jit()
@@ -75,8 +48,6 @@ def find_slot(keys: Items, item: int) -> int:
     ----------
     keys : ndarray of int32, shape (slots,)
         A row of `SegmentCounts.keys`; must have a free slot.
-    item
-        Item to find.
     """
     mask = len(keys) - 1
     slot = (item * 0x9E3779B1 >> 7) & mask
@@ -97,8 +68,6 @@ def update_head(items: Items, counts: Floats, size: int, item: int, count: float
         Items in it.
     item, count
         The item and its count now.
-    ties : ndarray of uint64, shape (n_items,)
-        Hash of each item.
 
     Returns
     -------
@@ -141,16 +110,10 @@ def count_item(
 
     Parameters
     ----------
-    item, weight, ts
-        The item, its weight and the event time.
     decay
         Half-life and landmark, see `forward_weight`.
     segments : ndarray of int32, shape (n,)
         Rows of the segments, without row 0.
-    counts, heads
-        Tables to update.
-    ties : ndarray of uint64, shape (n_items,)
-        Hash of each item.
 
     Returns
     -------
@@ -208,12 +171,8 @@ def rebuild_overall_head(counts: SegmentCounts, heads: Heads, ties: Hashes) -> N
 
     Parameters
     ----------
-    counts
-        Decayed counts.
     heads
         Row 0 is changed.
-    ties : ndarray of uint64, shape (items,)
-        Hashes of the item ids; they order items of equal count.
     """
     counts = SegmentCounts(*counts)
     heads = Heads(*heads)
@@ -249,8 +208,6 @@ def top_segment(item: int, segments: Rows, counts: SegmentCounts) -> int:
         A known item.
     segments : ndarray of int32, shape (segments,)
         Rows of segments; row 0 stands for all users.
-    counts
-        Decayed counts.
     """
     counts = SegmentCounts(*counts)
     best, slot = -1.0, 0
@@ -271,10 +228,7 @@ def shares(items: Items, segments: Rows, counts: SegmentCounts, out: Scores) -> 
         Items; those below 0 or beyond the counts are unknown.
     segments : ndarray of int32, shape (segments,)
         Rows of segments; row 0 stands for all users.
-    counts
-        Decayed counts.
     out : ndarray of float32, shape (n,)
-        Output.
     """
     counts = SegmentCounts(*counts)
     for at in range(len(items)):
@@ -303,14 +257,8 @@ def most_popular(
         Rows of the segments.
     depth
         Items used of each head.
-    counts, heads
-        Tables to read.
     scratch
         Working memory for n * depth items.
-    ties : ndarray of uint64, shape (n_items,)
-        Hash of each item.
-    out_items, out_scores : ndarray, shape (k,)
-        Receive the best items, best first.
 
     Returns
     -------

@@ -11,19 +11,11 @@ from stream_app.models.kernels.jit import jit
 
 
 class SessionTails(NamedTuple):
-    """Newest events of each user, sorted by time, then by the hash of the item.
+    """Newest events of each user, sorted by time, then by the hash of the item."""
 
-    Attributes
-    ----------
-    items : ndarray of int32, shape (users, length)
-    times : ndarray of float64, shape (users, length)
-    sizes : ndarray of int32, shape (users,)
-        Events held.
-    """
-
-    items: Items
-    times: Times
-    sizes: Sizes
+    items: Items  # shape (users, length)
+    times: Times  # shape (users, length)
+    sizes: Sizes  # shape (users,): events held
 
 
 @jit()
@@ -34,8 +26,6 @@ def assign_session(
 
     Parameters
     ----------
-    row
-        Row of the user.
     ts, gap
         Event time, and seconds of inactivity that close a session.
     newest

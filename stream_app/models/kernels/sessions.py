@@ -10,39 +10,21 @@ from stream_app.models.kernels.jit import DIVISIONS, jit
 
 
 class SessionArrays(NamedTuple):
-    """Sessions and postings.
+    """Sessions and postings."""
 
-    Attributes
-    ----------
-    items : ndarray of int32, shape (sessions, length)
-        Items clicked in each session, in order; `NO_ITEM` for a forgotten item.
-    sizes : ndarray of int32, shape (sessions,)
-        Clicks held.
-    serials : ndarray of int64, shape (sessions,)
-        Serial number of the session in each row, -1 for none; the row is serial modulo rows.
-    owners : ndarray of uint64, shape (sessions,)
-        Stable hash of the user.
-    times : ndarray of float64, shape (sessions,)
-        Event time of the newest click, seconds since the epoch.
-    posting_sessions : ndarray of int64, shape (n_items, postings)
-        Sessions of the item's newest clicks, a ring.
-    posting_positions : ndarray of int8, shape (n_items, postings)
-        Positions of these clicks in their sessions.
-    clicks : ndarray of int64, shape (n_items,)
-        Number of clicks of each item so far.
-    first_session : ndarray of int64, shape (n_items,)
-        Session of the item's first click.
-    """
-
+    # shape (sessions, length): items clicked in each session, in order; `NO_ITEM` for a forgotten item
     items: Items
-    sizes: Sizes
+    sizes: Sizes  # shape (sessions,): clicks held
+    # shape (sessions,): serial number of the session in each row, -1 for none; the row is serial modulo rows
     serials: NDArray[np.int64]
-    owners: NDArray[np.uint64]
-    times: Times
+    owners: NDArray[np.uint64]  # shape (sessions,): stable hash of the user
+    times: Times  # shape (sessions,): event time of the newest click, seconds since the epoch
+    # shape (n_items, postings): sessions of the item's newest clicks, a ring
     posting_sessions: NDArray[np.int64]
+    # shape (n_items, postings): positions of these clicks in their sessions
     posting_positions: NDArray[np.int8]
-    clicks: NDArray[np.int64]
-    first_session: NDArray[np.int64]
+    clicks: NDArray[np.int64]  # shape (n_items,): number of clicks of each item so far
+    first_session: NDArray[np.int64]  # shape (n_items,): session of the item's first click
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
@@ -51,14 +33,8 @@ def add_click(memory: SessionArrays, serial: int, owner: Any, item: int, ts: flo
 
     Parameters
     ----------
-    memory
-        Sessions to update.
     serial
         Serial number of the session; ignored if a newer session has its row.
-    owner : uint64
-        Stable hash of the user.
-    item, ts
-        The item and the event time.
 
     Returns
     -------

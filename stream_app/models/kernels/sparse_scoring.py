@@ -8,24 +8,12 @@ from stream_app.models.kernels.topk import top_k
 
 
 class ScoreScratch(NamedTuple):
-    """Working memory to accumulate scores; `scores` and `best` are zero between calls.
+    """Working memory to accumulate scores; `scores` and `best` are zero between calls."""
 
-    Attributes
-    ----------
-    scores : ndarray of float64, shape (n_items,)
-        Sum of the parts of each item's score.
-    best : ndarray of float64, shape (n_items,)
-        Largest part of each.
-    evidence : ndarray of int32, shape (n_items,)
-        Source of the largest part, as returned in `Candidates.evidence`.
-    touched_items : ndarray of int32, shape (capacity,)
-        Items with a score, in the order in which they got one.
-    """
-
-    scores: Floats
-    best: Floats
-    evidence: Items
-    touched_items: Items
+    scores: Floats  # shape (n_items,): sum of the parts of each item's score
+    best: Floats  # shape (n_items,): largest part of each
+    evidence: Items  # shape (n_items,): source of the largest part, as returned in `Candidates.evidence`
+    touched_items: Items  # shape (capacity,): items with a score, in the order in which they got one
 
 
 @jit(inline=True)
@@ -84,14 +72,8 @@ def rank_and_reset(
     ----------
     n
         Number of touched items.
-    scratch
-        Accumulated scores.
-    ties : ndarray of uint64, shape (n_items,)
-        Hash of each item.
     pool : ndarray of float32, shape (capacity,)
         Scratch.
-    out_items, out_scores, out_evidence : ndarray, shape (k,)
-        Receive the best items, best first.
 
     Returns
     -------
@@ -121,7 +103,6 @@ def read_and_reset(n: int, items: Items, scratch: ScoreScratch, out: Scores) -> 
     scratch
         Scores accumulated; 0 after the call.
     out : ndarray of float32, shape (m,)
-        Output.
     """
     scratch = ScoreScratch(*scratch)
     for at in range(len(items)):

@@ -14,33 +14,18 @@ NO_BUCKET: Final = -(1 << 62)
 
 
 class TrendCounts(NamedTuple):
-    """Counts of items over all users, and of the member items of each segment.
+    """Counts of items over all users, and of the member items of each segment."""
 
-    Attributes
-    ----------
-    buckets : ndarray of int64, shape (n_items, buckets)
-        Time bucket that each slot of an item's ring holds.
-    counts : ndarray of float64, shape (n_items, buckets)
-        Count in that bucket.
-    sums : ndarray of float64, shape (n_items,)
-        Long-term decayed sums.
-    members : ndarray of int32, shape (segments, capacity)
-        Items of each segment; row 0, which stands for all users, is not used.
-    sizes : ndarray of int32, shape (segments,)
-        Members of each segment.
-    segment_buckets, segment_counts : ndarray, shape (segments, capacity, buckets)
-    segment_sums : ndarray of float64, shape (segments, capacity)
-        As above, of the members.
-    """
-
-    buckets: NDArray[np.int64]
-    counts: Floats
-    sums: Floats
+    buckets: NDArray[np.int64]  # shape (n_items, buckets): time bucket that each slot of an item's ring holds
+    counts: Floats  # shape (n_items, buckets): count in that bucket
+    sums: Floats  # shape (n_items,): long-term decayed sums
+    # shape (segments, capacity): items of each segment; row 0, which stands for all users, is not used
     members: Items
-    sizes: Sizes
+    sizes: Sizes  # shape (segments,): members of each segment
+    # segment_buckets, segment_counts: shape (segments, capacity, buckets)
     segment_buckets: NDArray[np.int64]
     segment_counts: Floats
-    segment_sums: Floats
+    segment_sums: Floats  # shape (segments, capacity): as above, of the members
 
 
 @jit(inline=True)
@@ -72,16 +57,10 @@ def count_item(
 
     Parameters
     ----------
-    item
-        Item to count.
     weight, decayed_weight
         Weight added to the window, and the weight by forward decay added to the long-term sums.
-    bucket
-        Time bucket of the event.
     rows : ndarray of int32, shape (n,)
         Rows of the segments.
-    table
-        Counts to update.
 
     Returns
     -------
@@ -159,8 +138,6 @@ def collect_candidates(
         Newest time bucket.
     expected_per_sum
         Factor from a long-term sum to the expected count in a window.
-    table
-        Counts to read.
     best : ndarray of float64, shape (n_items,)
         Scratch, 0 between calls.
     items, out : ndarray, shape (capacity,)

@@ -13,58 +13,28 @@ from stream_app.models.kernels.sparse_scoring import ScoreScratch, add_score
 
 
 class UserItems(NamedTuple):
-    """Newest distinct items of each user.
+    """Newest distinct items of each user."""
 
-    Attributes
-    ----------
-    items : ndarray of int32, shape (users, user_items)
-    times : ndarray of float64, shape (users, user_items)
-        Newest event time of each.
-    sizes : ndarray of int32, shape (users,)
-        Items held.
-    row_slots : ndarray of int32, shape (users,)
-        Scratch: index + 1 of a user among the neighbors, 0 between calls.
-    """
-
-    items: Items
-    times: Times
-    sizes: Sizes
-    row_slots: Rows
+    items: Items  # shape (users, user_items)
+    times: Times  # shape (users, user_items): newest event time of each
+    sizes: Sizes  # shape (users,): items held
+    row_slots: Rows  # shape (users,): scratch: index + 1 of a user among the neighbors, 0 between calls
 
 
 class ItemUsers(NamedTuple):
-    """Last users of each item.
+    """Last users of each item."""
 
-    Attributes
-    ----------
-    rings : ndarray of int32, shape (n_items, postings)
-        Rows of the users; the newest overwrites the oldest.
-    posted : ndarray of int64, shape (n_items,)
-        Users written so far.
-    """
-
-    rings: Rows
-    posted: NDArray[np.int64]
+    rings: Rows  # shape (n_items, postings): rows of the users; the newest overwrites the oldest
+    posted: NDArray[np.int64]  # shape (n_items,): users written so far
 
 
 class Neighbors(NamedTuple):
-    """Users who share items with a context.
+    """Users who share items with a context."""
 
-    Attributes
-    ----------
-    rows : ndarray of int32, shape (capacity,)
-        Row of each user.
-    overlaps : ndarray of float64, shape (capacity,)
-        Number of items in common.
-    newest : ndarray of float64, shape (capacity,)
-        Newest event time of these items.
-    matched_positions : ndarray of int32, shape (capacity,)
-        Position in the context of the newest item in common.
-    """
-
-    rows: Rows
-    overlaps: Floats
-    newest: Times
+    rows: Rows  # shape (capacity,): row of each user
+    overlaps: Floats  # shape (capacity,): number of items in common
+    newest: Times  # shape (capacity,): newest event time of these items
+    # shape (capacity,): position in the context of the newest item in common
     matched_positions: NDArray[np.int32]
 
 
@@ -73,13 +43,6 @@ def add_interaction(row: int, item: int, ts: float, users: UserItems, postings: 
     """Add an item to the newest items of a user, and the user to the ring of the item.
 
     Except for items of equal time, the result for a user does not depend on the order of events.
-
-    Parameters
-    ----------
-    row, item, ts
-        Row of the user, the item, and the event time.
-    users, postings
-        Changed.
     """
     users = UserItems(*users)
     postings = ItemUsers(*postings)

@@ -29,18 +29,10 @@ Proposal = tuple[Model, Candidates]
 
 
 class Shortlist(NamedTuple):
-    """Candidates with their features.
+    """Candidates with their features."""
 
-    Attributes
-    ----------
-    items : ndarray of int32, shape (n,)
-        Items that may be listed.
-    matrix : ndarray of float32, shape (n, features)
-        Valid until the next shortlist.
-    """
-
-    items: Items
-    matrix: NDArray[np.float32]
+    items: Items  # shape (n,): items that may be listed
+    matrix: NDArray[np.float32]  # shape (n, features): valid until the next shortlist
 
 
 class ChoiceFusion:

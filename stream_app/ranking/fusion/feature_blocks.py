@@ -46,53 +46,26 @@ _PROPOSAL_WIDTH: Final = len(ProposalFeature)
 
 
 class FeatureSources(NamedTuple):
-    """What features are computed from besides the candidates; lives as long as the fusion.
+    """What features are computed from besides the candidates; lives as long as the fusion."""
 
-    Attributes
-    ----------
-    models
-        Of the replica, with the item index.
-    store
-        Sessions and postings.
-    vectors
-        The item vectors, where they are learned.
-    row_of_slot : ndarray of int32, shape (candidates of the store,)
-        Scratch memory, -1 between calls.
-    ranks : ndarray of float32, shape (rows,)
-        Scratch memory.
-    """
-
-    models: ModelSet
-    store: SessionStore
-    vectors: ItemVectors | None
-    row_of_slot: Items
-    ranks: Scores
+    models: ModelSet  # of the replica, with the item index
+    store: SessionStore  # sessions and postings
+    vectors: ItemVectors | None  # the item vectors, where they are learned
+    row_of_slot: Items  # shape (candidates of the store,): scratch memory, -1 between calls
+    ranks: Scores  # shape (rows,): scratch memory
 
 
 class CandidateBatch(NamedTuple):
-    """The shortlist of one list.
+    """The shortlist of one list."""
 
-    Attributes
-    ----------
-    context
-        The user.
-    items : ndarray of int32, shape (n,)
-        The shortlist.
-    slots : ndarray of int32, shape (n,)
-        Its slots among the candidates of the session store.
-    neighbors
-        The query of the session store.
-    cosines : ndarray of float32, shape (candidates of the store,)
-        1 + cosine of each candidate with the session; empty without item vectors.
-    proposals
-        Candidates of the models that are not on the session store.
-    """
-
-    context: Context
-    items: Items
-    slots: Items
-    neighbors: NeighborScores
+    context: Context  # the user
+    items: Items  # shape (n,): the shortlist
+    slots: Items  # shape (n,): its slots among the candidates of the session store
+    neighbors: NeighborScores  # the query of the session store
+    # shape (candidates of the store,): 1 + cosine of each candidate with the session; empty without item
+    # vectors
     cosines: Scores
+    # candidates of the models that are not on the session store
     proposals: Sequence[tuple[Model, Candidates]]
 
 
@@ -101,21 +74,11 @@ Writer = Callable[[FeatureSources, CandidateBatch, Matrix, int], None]
 
 
 class FeatureBlock(NamedTuple):
-    """Adjacent columns that one function fills.
+    """Adjacent columns that one function fills."""
 
-    Attributes
-    ----------
-    specs
-        One a column, in order.
-    write
-        Fills them in each row.
-    needs_vectors
-        Whether the block is left out where no item vectors are learned.
-    """
-
-    specs: tuple[FeatureSpec, ...]
-    write: Writer
-    needs_vectors: bool = False
+    specs: tuple[FeatureSpec, ...]  # one a column, in order
+    write: Writer  # fills them in each row
+    needs_vectors: bool = False  # whether the block is left out where no item vectors are learned
 
 
 class FeatureTable:

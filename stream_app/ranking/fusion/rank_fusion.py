@@ -21,24 +21,14 @@ _BORDA_POINTS: Final = 100.0
 
 
 class FusedList(NamedTuple):
-    """A fused list.
+    """A fused list."""
 
-    Attributes
-    ----------
-    items : ndarray of int32, shape (n,)
-        Best first; ties in the order of the items' hashes.
-    scores : ndarray of float64, shape (n,)
-        Sums of 1 / (60 + rank), to six digits after the point: more would only make documents longer.
-    sources : ndarray of int64, shape (n,)
-        The source that ranked each item highest.
-    evidence : ndarray of int32, shape (n,)
-        That source's evidence for it.
-    """
-
-    items: NDArray[np.int32]
+    items: NDArray[np.int32]  # shape (n,): best first; ties in the order of the items' hashes
+    # shape (n,): sums of 1 / (60 + rank), to six digits after the point: more would only make documents
+    # longer
     scores: NDArray[np.float64]
-    sources: NDArray[np.int64]
-    evidence: NDArray[np.int32]
+    sources: NDArray[np.int64]  # shape (n,): the source that ranked each item highest
+    evidence: NDArray[np.int32]  # shape (n,): that source's evidence for it
 
     def at(self, ranks: NDArray[np.integer[Any]]) -> "FusedList":
         """Select ranks, in a new order."""

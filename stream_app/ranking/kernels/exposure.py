@@ -9,17 +9,11 @@ from stream_app.models.kernels.jit import jit
 
 
 class ExposureArrays(NamedTuple):
-    """Exposure of each item.
+    """Exposure of each item."""
 
-    Attributes
-    ----------
-    exposure : ndarray of float64, shape (items,)
-        Decayed number of ranks on lists.
-    owner_hashes : ndarray of uint64, shape (items,)
-        Hash of the item that it was counted for: a number is reused when its item leaves the index.
-    """
-
-    exposure: NDArray[np.float64]
+    exposure: NDArray[np.float64]  # shape (items,): decayed number of ranks on lists
+    # shape (items,): hash of the item that it was counted for: a number is reused when its item leaves the
+    # index
     owner_hashes: NDArray[np.uint64]
 
 
@@ -38,10 +32,6 @@ def add_list(
     Parameters
     ----------
     items : ndarray of int32, shape (n,)
-    weight
-        Of the list.
-    arrays
-        Changed.
     hashes : ndarray of uint64, shape (items,)
         Of the item index.
     new_after

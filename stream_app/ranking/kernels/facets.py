@@ -14,25 +14,15 @@ _TOP_PRICE: Final = 1e30
 
 
 class ItemColumns(NamedTuple):
-    """Columns of the item index, one row per item.
+    """Columns of the item index, one row per item."""
 
-    Attributes
-    ----------
-    category_codes : ndarray of int32, shape (items, MAX_CATEGORIES)
-        From the widest to the narrowest category, -1 for none.
-    brand_codes, seller_codes : ndarray of int32, shape (items,)
-        -1 for none.
-    prices : ndarray of float32, shape (items,)
-        NaN for none.
-    first_seen : ndarray of float64, shape (items,)
-        Event time of the first interaction, infinite before it.
-    """
-
+    # shape (items, MAX_CATEGORIES): from the widest to the narrowest category, -1 for none
     category_codes: NDArray[np.int32]
+    # brand_codes, seller_codes, shape (items,): -1 for none
     brand_codes: NDArray[np.int32]
     seller_codes: NDArray[np.int32]
-    prices: NDArray[np.float32]
-    first_seen: NDArray[np.float64]
+    prices: NDArray[np.float32]  # shape (items,): NaN for none
+    first_seen: NDArray[np.float64]  # shape (items,): event time of the first interaction, infinite before it
 
 
 @jit()
@@ -42,8 +32,6 @@ def extract_facets(items: Any, columns: ItemColumns, first_band: int) -> tuple[A
     Parameters
     ----------
     items : ndarray of int32, shape (n,)
-    columns
-        Of the item index.
     first_band
         Code of the lowest price band, above the codes of all labels.
 

@@ -15,44 +15,27 @@ BLOCK_COLUMN, BLOCK_KNOTS, BLOCK_OTHER, BLOCK_OTHER_KNOTS, BLOCK_FIRST = range(5
 
 
 class FactorizationWeights(NamedTuple):
-    """The learned weights, with the sums that Adagrad divides by.
+    """The learned weights, with the sums that Adagrad divides by."""
 
-    Attributes
-    ----------
-    linear : ndarray of float32, shape (weights,)
-        One for each knot of each bin and each pair of knots of each cross.
-    factors : ndarray of float32, shape (knots, rank)
-        Of each knot of the factorization machine.
-    linear_square_sum, factors_square_sum
-        Sums of squared gradients.
-    """
-
-    linear: Matrix
-    factors: Matrix
+    linear: Matrix  # shape (weights,): one for each knot of each bin and each pair of knots of each cross
+    factors: Matrix  # shape (knots, rank): of each knot of the factorization machine
+    # linear_square_sum, factors_square_sum: sums of squared gradients
     linear_square_sum: Matrix
     factors_square_sum: Matrix
 
 
 class ActiveWeights(NamedTuple):
-    """The rows as `score` leaves them for `learn`; the first n rows are valid.
+    """The rows as `score` leaves them for `learn`; the first n rows are valid."""
 
-    Attributes
-    ----------
-    linear_index, factor_index : ndarray of int32, shape (rows, active)
-        Weights that a row adds up, linear and of the factorization machine.
-    linear_value, factor_value : ndarray of float32, shape (rows, active)
-        How much of each.
-    sums : ndarray of float32, shape (rows, rank)
-        Sums of the factors.
-    scores : ndarray of float32, shape (rows,)
-    """
-
+    # linear_index, factor_index, shape (rows, active): weights that a row adds up, linear and of the
+    # factorization machine
     linear_index: NDArray[np.int32]
+    # linear_value, factor_value, shape (rows, active): how much of each
     linear_value: Matrix
     factor_index: NDArray[np.int32]
     factor_value: Matrix
-    sums: Matrix
-    scores: Matrix
+    sums: Matrix  # shape (rows, rank): sums of the factors
+    scores: Matrix  # shape (rows,)
 
 
 class PendingGradient(NamedTuple):
@@ -123,8 +106,6 @@ def score(
         From 0 to 1, below 0 where missing.
     blocks, pairs : ndarray of int64, shape (blocks, 5)
         Bins and crosses; features of the factorization machine. See `BLOCK_COLUMN`.
-    weights
-        Read only.
     active
         Receives the rows and their scores.
     """
@@ -214,12 +195,8 @@ def learn(
 
     Parameters
     ----------
-    n
-        Candidates.
     chosen
         Row of the choice.
-    weights
-        Changed.
     active
         As `score` wrote it.
     pending

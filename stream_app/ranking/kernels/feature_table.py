@@ -19,24 +19,12 @@ PER_LIST: Final = True
 
 
 class FeatureSpec(NamedTuple):
-    """A column of the feature matrix.
+    """A column of the feature matrix."""
 
-    Attributes
-    ----------
-    name
-        Unique in the table.
-    source
-        Arrays, models or session columns that it is computed from.
-    formula
-        From the source to the value.
-    per_list
-        Whether its shape is (), one value per list, rather than (n,), one per candidate.
-    """
-
-    name: str
-    source: str
-    formula: str
-    per_list: bool = False
+    name: str  # unique in the table
+    source: str  # arrays, models or session columns that it is computed from
+    formula: str  # from the source to the value
+    per_list: bool = False  # whether its shape is (), one value per list, rather than (n,), one per candidate
 
 
 class Feature(IntEnum):

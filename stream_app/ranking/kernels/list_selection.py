@@ -21,39 +21,24 @@ class FloorKind(IntEnum):
 
 
 class SelectionRules(NamedTuple):
-    """The rules of a list.
+    """The rules of a list."""
 
-    Attributes
-    ----------
-    diversity
-        Weight of dissimilarity, from 0 to 1.
-    caps : ndarray of int64, shape (3,)
-        Most items of one narrowest category, brand and seller; 0 for no cap.
-    floor_kinds, floor_codes, floor_sizes : ndarray of int64, shape (floors,)
-        Each a `FloorKind`, the code of its label (-1 for an unknown one), and its ranks.
-    new_after
-        Event time after which the first interaction of a new item lies.
-    """
-
-    diversity: float
+    diversity: float  # weight of dissimilarity, from 0 to 1
+    # shape (3,): most items of one narrowest category, brand and seller; 0 for no cap
     caps: NDArray[np.int64]
+    # floor_kinds, floor_codes, floor_sizes, shape (floors,): each a `FloorKind`, the code of its label (-1
+    # for an unknown one), and its ranks
     floor_kinds: NDArray[np.int64]
     floor_codes: NDArray[np.int64]
     floor_sizes: NDArray[np.int64]
-    new_after: float
+    new_after: float  # event time after which the first interaction of a new item lies
 
 
 class SelectionScratch(NamedTuple):
-    """Scratch memory, all 0 between calls.
+    """Scratch memory, all 0 between calls."""
 
-    Attributes
-    ----------
-    facet_marks : ndarray of bool, shape (labels + price bands,)
-    label_counts : ndarray of int64, shape (labels,)
-    """
-
-    facet_marks: NDArray[np.bool_]
-    label_counts: NDArray[np.int64]
+    facet_marks: NDArray[np.bool_]  # shape (labels + price bands,)
+    label_counts: NDArray[np.int64]  # shape (labels,)
 
 
 @jit()
@@ -222,12 +207,8 @@ def select_list(
     scores : ndarray of float64, shape (n,)
     length
         Most items of the list.
-    columns
-        Of the item index.
     tail : ndarray of bool, shape (m,)
         Whether an item is of the long tail; items beyond the end are.
-    rules
-        Of the list.
     first_band
         Code of the lowest price band, see `extract_facets`.
     scratch

@@ -14,8 +14,6 @@ def softmax_loss(scores: Any, n: int, chosen: int) -> tuple[Any, Any, Any]:
     Parameters
     ----------
     scores : ndarray of float32, shape (at least n,)
-    n
-        Candidates.
     chosen
         Row of the choice.
 

@@ -10,32 +10,21 @@ from stream_app.models.kernels.topk import top_k
 
 
 class RankedSources(NamedTuple):
-    """The candidates of all sources, one after the other, each best first.
+    """The candidates of all sources, one after the other, each best first."""
 
-    Attributes
-    ----------
-    items, evidence : ndarray of int32, shape (candidates,)
-    ends : ndarray of int64, shape (sources,)
-        Where the candidates of each source end.
-    """
-
+    # items, evidence: shape (candidates,)
     items: NDArray[np.int32]
     evidence: NDArray[np.int32]
-    ends: NDArray[np.int64]
+    ends: NDArray[np.int64]  # shape (sources,): where the candidates of each source end
 
 
 class FusionScratch(NamedTuple):
-    """Scratch memory, one entry per item; scores and best gains are 0 between calls.
+    """Scratch memory, one entry per item; scores and best gains are 0 between calls."""
 
-    Attributes
-    ----------
-    scores, best_gains : ndarray of float64, shape (items,)
-    best_positions : ndarray of int32, shape (items,)
-        Position among the candidates that the best gain comes from.
-    """
-
+    # scores, best_gains: shape (items,)
     scores: NDArray[np.float64]
     best_gains: NDArray[np.float64]
+    # shape (items,): position among the candidates that the best gain comes from
     best_positions: NDArray[np.int32]
 
 
@@ -78,8 +67,6 @@ def fuse(
 
     Parameters
     ----------
-    ranked
-        Candidates of all sources.
     allowed : ndarray of bool, shape (items,)
         Whether an item may be listed.
     hashes : ndarray of uint64, shape (items,)
@@ -140,8 +127,6 @@ def top_sources(
     Parameters
     ----------
     listed_items : ndarray of int32, shape (n,)
-    ranked
-        Candidates of all sources.
     prefer_evidence
         Whether a source with evidence precedes one without, regardless of their ranks.
     sources : ndarray of int64, shape (n,)

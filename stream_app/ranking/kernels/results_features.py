@@ -51,30 +51,20 @@ _FAR: Final = 1 << 30
 
 
 class _Interacted(NamedTuple):
-    """The user's interactions of the session; ranks on the list are -1 for none.
+    """The user's interactions of the session; ranks on the list are -1 for none."""
 
-    Attributes
-    ----------
-    n, n_in_list
-        Items interacted with, and those of them on the list.
-    purchases
-        Over all items.
-    newest
-        Row of the item of the last interaction, -1 for none.
-    last, second, lowest, bought
-        Ranks of the last, the second last and the lowest item interacted with, and of the last one bought.
-    log_price_sum, priced
-        Sum of the logarithms of the known prices, and their number.
-    """
-
+    # n, n_in_list: items interacted with, and those of them on the list
     n: int
     n_in_list: int
-    purchases: int
-    newest: int
+    purchases: int  # over all items
+    newest: int  # row of the item of the last interaction, -1 for none
+    # last, second, lowest, bought: ranks of the last, the second last and the lowest item interacted with,
+    # and of the last one bought
     last: int
     second: int
     lowest: int
     bought: int
+    # log_price_sum, priced: sum of the logarithms of the known prices, and their number
     log_price_sum: float
     priced: int
 
@@ -315,18 +305,12 @@ def write_features(
 
     Parameters
     ----------
-    memory
-        Read only.
     user_row
         Row of the user; 0 for an unknown one.
     shown : ndarray of int32, shape (n,)
         Rows of the items in the order of the list, 0 for unknown ones; n is at most `MAX_RANKED`.
     given_prices : ndarray of float32, shape (n,)
         Prices, 0 where unknown.
-    now
-        Event time, seconds since the epoch.
-    session_gap
-        Seconds of inactivity that close a session.
     out : ndarray of float32, shape (n, len(ResultFeature))
         Receives the features.
     """

@@ -36,36 +36,23 @@ class SearchAction(IntEnum):
 
 
 class ResultsMemory(NamedTuple):
-    """Memory of users and items; row 0 stands for an unknown user or item, and stays 0.
+    """Memory of users and items; row 0 stands for an unknown user or item, and stays 0."""
 
-    Attributes
-    ----------
-    users : ndarray of float64, shape (users, USER_COLUMNS)
-        Columns `STEP` to `FOUND_TS`.
-    interactions : ndarray of int32, shape (users, INTERACTIONS, INTERACTION_COLUMNS)
-        Columns `ITEM` to `TIMES_CHOSEN`; an entry whose item is 0 is free.
-    times : ndarray of float64, shape (users, INTERACTIONS, 2)
-        First interaction of the session and last of all, seconds since the epoch.
-    pages : ndarray of int32, shape (users, MAX_PAGES, PAGE_LENGTH + 2)
-        Length, rank chosen (-1 for none), then the items.
-    found_items : ndarray of int32, shape (users, PAGE_LENGTH + 1)
-        Length, then the results of the newest search; length 0 if that event had no results.
-    found_prices : ndarray of float32, shape (users, PAGE_LENGTH)
-        Prices of these results, 0 where unknown.
-    items : ndarray of float64, shape (items, ITEM_COLUMNS)
-        Columns `CHOSEN` to `USERS`.
-    rank_counts : ndarray of float64, shape (MAX_RANKED, 2)
-        How often each rank was chosen, and displayed.
-    """
-
-    users: NDArray[np.float64]
+    users: NDArray[np.float64]  # shape (users, USER_COLUMNS): columns `STEP` to `FOUND_TS`
+    # shape (users, INTERACTIONS, INTERACTION_COLUMNS): columns `ITEM` to `TIMES_CHOSEN`; an entry whose item
+    # is 0 is free
     interactions: NDArray[np.int32]
+    # shape (users, INTERACTIONS, 2): first interaction of the session and last of all, seconds since the
+    # epoch
     times: NDArray[np.float64]
+    # shape (users, MAX_PAGES, PAGE_LENGTH + 2): length, rank chosen (-1 for none), then the items
     pages: NDArray[np.int32]
+    # shape (users, PAGE_LENGTH + 1): length, then the results of the newest search; length 0 if that event
+    # had no results
     found_items: NDArray[np.int32]
-    found_prices: NDArray[np.float32]
-    items: NDArray[np.float64]
-    rank_counts: NDArray[np.float64]
+    found_prices: NDArray[np.float32]  # shape (users, PAGE_LENGTH): prices of these results, 0 where unknown
+    items: NDArray[np.float64]  # shape (items, ITEM_COLUMNS): columns `CHOSEN` to `USERS`
+    rank_counts: NDArray[np.float64]  # shape (MAX_RANKED, 2): how often each rank was chosen, and displayed
 
 
 # columns of ResultsMemory.users; the last two are the session and the time of the remembered results
@@ -122,10 +109,6 @@ def record_interaction(
         Rows; item 0 where the action has none.
     action
         A `SearchAction`.
-    ts
-        Event time, seconds since the epoch.
-    session_gap
-        Seconds of inactivity that close a session.
     first
         Whether it is the first item of its event.
     chosen
@@ -190,10 +173,6 @@ def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, c
 
     Parameters
     ----------
-    memory
-        Changed.
-    user_row
-        Row of the user.
     shown : ndarray of int32, shape (n,)
         Rows of the items; n is at most `MAX_RANKED`.
     prices : ndarray of float32, shape (n,)

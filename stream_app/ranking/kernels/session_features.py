@@ -27,44 +27,21 @@ _RANKED = (
 
 
 class SessionQuery(NamedTuple):
-    """The query of the store that the candidates came from.
+    """The query of the store that the candidates came from."""
 
-    Attributes
-    ----------
-    distinct
-        Distinct context items looked up.
-    n_sessions
-        Sessions that share an item with the context.
-    own_session
-        Serial of the user's session, whose clicks do not count; -1 for none.
-    newest_session
-        Serial of the newest session.
-    total_clicks
-        Clicks learned so far.
-    """
-
-    distinct: int
-    n_sessions: int
-    own_session: int
-    newest_session: int
-    total_clicks: int
+    distinct: int  # distinct context items looked up
+    n_sessions: int  # sessions that share an item with the context
+    own_session: int  # serial of the user's session, whose clicks do not count; -1 for none
+    newest_session: int  # serial of the newest session
+    total_clicks: int  # clicks learned so far
 
 
 class _Rows(NamedTuple):
-    """The shortlisted candidates.
+    """The shortlisted candidates."""
 
-    Attributes
-    ----------
-    slots : ndarray of int32, shape (n,)
-        Slots of the candidates in the store's scratch memory.
-    items : ndarray of int32, shape (n,)
-    clicks : ndarray of int64, shape (n,)
-        Clicks outside the user's own session.
-    """
-
-    slots: NDArray[np.int32]
-    items: NDArray[np.int32]
-    clicks: NDArray[np.int64]
+    slots: NDArray[np.int32]  # shape (n,): slots of the candidates in the store's scratch memory
+    items: NDArray[np.int32]  # shape (n,)
+    clicks: NDArray[np.int64]  # shape (n,): clicks outside the user's own session
 
 
 class _Aggregates(NamedTuple):

@@ -12,23 +12,14 @@ Matrix = NDArray[np.float32]
 
 
 class SoftmaxWeights(NamedTuple):
-    """The learned weights, with the sums that Adagrad divides by.
+    """The learned weights, with the sums that Adagrad divides by."""
 
-    Attributes
-    ----------
-    knots : ndarray of float32, shape (features, bins + 1, units)
-        Value of each unit at each knot of each feature; unit 0 is the additive part.
-    out : ndarray of float32, shape (units,)
-        Weight of each hidden unit; that of unit 0 is 1 and not learned.
-    bias : ndarray of float32, shape (units,)
-        Of the hidden units.
-    knots_square_sum, out_square_sum, bias_square_sum
-        Sums of squared gradients.
-    """
-
+    # shape (features, bins + 1, units): value of each unit at each knot of each feature; unit 0 is the
+    # additive part
     knots: Matrix
-    out: Matrix
-    bias: Matrix
+    out: Matrix  # shape (units,): weight of each hidden unit; that of unit 0 is 1 and not learned
+    bias: Matrix  # shape (units,): of the hidden units
+    # knots_square_sum, out_square_sum, bias_square_sum: sums of squared gradients
     knots_square_sum: Matrix
     out_square_sum: Matrix
     bias_square_sum: Matrix
@@ -43,31 +34,17 @@ class PendingStep(NamedTuple):
 
 
 class ScoringTables(NamedTuple):
-    """Weights in the form that scoring reads: half the loads of two knots and the first.
+    """Weights in the form that scoring reads: half the loads of two knots and the first."""
 
-    Attributes
-    ----------
-    pieces : ndarray of float32, shape (features, bins, 2, units)
-        Of each piece its value at the lower knot minus that at the first knot, and its rise.
-    zero : ndarray of float32, shape (units,)
-        Sum of each unit where every feature is 0.
-    """
-
+    # shape (features, bins, 2, units): of each piece its value at the lower knot minus that at the first
+    # knot, and its rise
     pieces: Matrix
-    zero: Matrix
+    zero: Matrix  # shape (units,): sum of each unit where every feature is 0
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def tabulate(weights: SoftmaxWeights, tables: ScoringTables) -> None:
-    """Write the scoring tables of weights.
-
-    Parameters
-    ----------
-    weights
-        Weights of the model; shapes in `SoftmaxWeights`.
-    tables
-        Output; shapes in `ScoringTables`.
-    """
+    """Write the scoring tables of weights."""
     features, knots, units = weights.knots.shape
     for k in range(units):
         tables.zero[k] = weights.bias[k]
@@ -164,8 +141,6 @@ def accumulate_gradient(
         Row of the choice.
     hidden : ndarray of float32, shape (n, units)
     scores : ndarray of float32, shape (n,)
-    pending
-        Changed.
     min_probability
         Rows with a smaller probability are skipped.
 
@@ -217,8 +192,6 @@ def take_step(
 
     Parameters
     ----------
-    weights
-        Changed; shapes in `SoftmaxWeights`.
     pending
         Gradients added up; 0 after the step.
     learning_rate, output_learning_rate
