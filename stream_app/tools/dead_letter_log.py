@@ -17,11 +17,6 @@ from topics.records import DeadLetter
 class DeadLetterLog:
     """Reads the dead-letter topic from its beginning, without a consumer group: no offsets are committed.
 
-    Parameters
-    ----------
-    broker
-        Kafka bootstrap servers.
-
     Attributes
     ----------
     n_invalid
@@ -68,11 +63,6 @@ class DeadLetterReplayer:
 
     A record goes to its original partition, where the shop's producer, whatever its partitioner, puts the other
     events of the user. If that partition no longer exists, the partition follows from the key.
-
-    Parameters
-    ----------
-    broker
-        Kafka bootstrap servers.
 
     Raises
     ------

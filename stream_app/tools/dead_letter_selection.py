@@ -17,14 +17,7 @@ _DECODER: Final = msgspec.json.Decoder(DeadLetter)
 
 
 class DeadLetterFilter(msgspec.Struct, frozen=True, kw_only=True):
-    """A selection of dead letters.
-
-    Attributes
-    ----------
-    reason
-        Reason code; None matches all.
-    topic
-        Original topic; None matches all.
+    """A selection of dead letters by reason code and original topic; None matches all.
 
     Examples
     --------
@@ -106,8 +99,6 @@ def preview(raw: bytes | None, length: int = 120) -> str:
 
     Parameters
     ----------
-    raw
-        The bytes from Kafka.
     length
         Maximum number of characters; a longer text is truncated and followed by the number of bytes.
 

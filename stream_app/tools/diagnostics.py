@@ -37,10 +37,6 @@ class CheckResult(msgspec.Struct, frozen=True):
     ----------
     status
         After a FAIL a worker cannot work; after a warning it can.
-    subject
-        The checked object.
-    detail
-        The observation.
     remedy
         What to do; empty if nothing.
     """

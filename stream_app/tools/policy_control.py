@@ -52,8 +52,6 @@ class PolicyControlClient:
         ----------
         since
             Seconds since the epoch; 0 for all rewards that Kafka retains.
-        console
-            Displays the progress.
         """
         decoder = msgspec.msgpack.Decoder(Reward)
         comparison = PolicyComparison(self.settings.max_users)

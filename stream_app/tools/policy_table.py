@@ -35,8 +35,6 @@ class PolicyTable(NamedTuple):
 
     Attributes
     ----------
-    table
-        The table.
     omitted
         Headings of the columns that do not fit.
     """
@@ -54,14 +52,8 @@ def policy_table(
 
     Parameters
     ----------
-    control_state
-        The assignments in effect.
-    comparison
-        Metrics of the policies.
     control
         The policy that the others are compared with.
-    console
-        The terminal.
     """
     weighted = {name for name, weight in control_state.operator.weights.items() if weight > 0}
     with_lists = {name for name, metrics in comparison.policies.items() if metrics.lists > 0}

@@ -59,8 +59,6 @@ def progress_bar(
     ----------
     console
         Nothing is shown unless it is a terminal.
-    title
-        Description at the start.
     total
         Number of steps; None where it is unknown.
     columns

@@ -54,8 +54,6 @@ def measure_regret(seeds: int, update_progress: UpdateProgress) -> dict[str, Any
     ----------
     seeds
         Runs of each agent; the seeds are the same for all agents.
-    update_progress
-        Called with the number of runs done.
 
     Returns
     -------

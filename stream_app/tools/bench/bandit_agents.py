@@ -67,8 +67,6 @@ class HeadraceBandit:
 
     Parameters
     ----------
-    policy, arms
-        The policy and the number of arms.
     by_hash_only
         Whether arms differ in their hashes alone: their one feature is a constant 1.
     """

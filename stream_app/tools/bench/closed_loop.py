@@ -60,15 +60,7 @@ class _SimulationReport(msgspec.Struct):
 
 
 class Replicate(NamedTuple):
-    """A part: users that are the same for every arm.
-
-    Attributes
-    ----------
-    name
-        Name of the part.
-    options
-        Options of ``headrace simulate``.
-    """
+    """A part: users that are the same for every arm, by options of ``headrace simulate``."""
 
     name: str
     options: Sequence[str]
@@ -79,10 +71,6 @@ def log_tenths(log: Path, log_format: str, tenths: int, users: int, warm_up: flo
 
     Parameters
     ----------
-    log, log_format
-        The sessions that users follow.
-    tenths
-        Number of tenths to use.
     users
         Maximum number of users of each tenth.
     warm_up
@@ -103,8 +91,6 @@ def measure(parts: Sequence[Replicate], done: Callable[[str], None]) -> dict[str
 
     Parameters
     ----------
-    parts
-        The parts.
     done
         Called with the name of each finished run.
 

@@ -35,10 +35,6 @@ def measure_freshness(
         Events per second.
     seconds
         Duration of the measurement, after a warm-up.
-    users
-        Number of users of the events.
-    update_status
-        Receives a message at each step.
     """
     # A separate process: in a thread the feeder and the timed reads would compete for the GIL.
     processes = multiprocessing.get_context("spawn")

@@ -8,8 +8,6 @@ class ConsumerRun(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    variant
-        Name of the agent.
     events
         Events processed between the first and the last reading of the clock.
     seconds, cpu_seconds
@@ -47,8 +45,6 @@ class ThroughputResults(msgspec.Struct, frozen=True, kw_only=True):
         Throughput and CPU time by agent.
     ratios
         Ratios of throughput, each computed within a round: c/a, c/b, d/b and e/b.
-    rounds
-        Values by round.
     lists_per_event, degraded_share
         Published user lists per event, and the degraded share of these lists, of Headrace.
     """

@@ -65,10 +65,6 @@ def measure_throughput(
         Events that each process consumes.
     rounds
         Number of rounds; medians over the rounds are reported.
-    users
-        Number of users of the events.
-    update_status
-        Receives a message at each step.
     """
     runs_by_round: list[dict[str, ConsumerRun]] = []
     for number in range(1, rounds + 1):

@@ -30,10 +30,6 @@ def add_command(cli: typer.Typer, name: str, target: str, options: type | None =
 
     Parameters
     ----------
-    cli
-        The command line or group.
-    name
-        The name of the command.
     target
         ``module:function`` in `stream_app.tools.commands`; imported when the command runs.
     options

@@ -70,15 +70,7 @@ def settings_with_models(models: str | None) -> Settings:
 
 
 def build_ranker(settings: Settings, length: int) -> Ranker:
-    """A ranker as in a worker, untrained, with compiled kernels.
-
-    Parameters
-    ----------
-    settings
-        As a worker's.
-    length
-        Items on a list.
-    """
+    """A ranker as in a worker, untrained, with compiled kernels, for lists of `length` items."""
     warm_up(settings)  # compilation must not count as latency of a prediction
     models = make_models(settings.ranking_config)
     if settings.fusion == "learned" and effective_fusion(models, settings.fusion) != "learned":

@@ -56,12 +56,8 @@ class LogEventSource:
 
     Parameters
     ----------
-    request
-        File and reader of its format.
     max_event_age
         Configured age limit of events in seconds; disabled for a log that spans more.
-    progress
-        Receives the progress of reading.
     """
 
     def __init__(self, request: LogRequest, max_event_age: float, progress: ReadProgress) -> None:
@@ -94,15 +90,7 @@ class LogEventSource:
 
 
 class GeneratedShopSource:
-    """The endless generated shop: its users read their lists and click on them.
-
-    Parameters
-    ----------
-    options
-        Provides the seed.
-    max_event_age
-        Configured age limit of events in seconds.
-    """
+    """The endless generated shop: its users read their lists and click on them."""
 
     def __init__(self, options: DemoOptions, max_event_age: float) -> None:
         # Event ids carry the start time: on an external broker, an earlier run's ids would be duplicates.

@@ -22,11 +22,6 @@ UserListReader = Callable[[str], RecommendationList | None]
 class FeaturedUser:
     """Chooses the most recently active user with a list, and keeps them while they are active.
 
-    Parameters
-    ----------
-    read
-        Reads a user's list.
-
     Attributes
     ----------
     user_id

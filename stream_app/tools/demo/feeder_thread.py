@@ -23,10 +23,6 @@ class FeederThread:
 
     Parameters
     ----------
-    sender
-        Sends records to Kafka.
-    rows
-        Rows to feed.
     rate
         Events per second; 0 feeds as fast as the workers consume.
     """

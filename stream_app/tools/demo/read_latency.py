@@ -32,10 +32,6 @@ def measure_read_latencies(client: Client, users: Iterable[str], seed: int) -> R
 
     Parameters
     ----------
-    client
-        The client of a web tier.
-    users
-        User ids.
     seed
         Seed of the order and of the sample.
     """

@@ -48,13 +48,6 @@ _REPORTED_SEARCH_RANKS: Final = 20  # ranks of the latest search in the report
 def run_demo(options: DemoOptions, console: Console) -> int:
     """Start servers and workers, feed events, show results, write the report, stop all processes.
 
-    Parameters
-    ----------
-    options
-        Options of the command.
-    console
-        Output.
-
     Returns
     -------
     int

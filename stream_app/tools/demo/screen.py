@@ -83,8 +83,6 @@ class Layout(NamedTuple):
 
         Parameters
         ----------
-        size
-            Size of the terminal.
         policies
             Number of policies; a single policy is not shown.
         results
@@ -142,12 +140,6 @@ def draw(
 
     Parameters
     ----------
-    state
-        Current metrics and progress.
-    featured_user
-        The featured user with their list.
-    search
-        The latest search, or None.
     titles
         Item titles by item id; an item without a title is shown by its id.
     size

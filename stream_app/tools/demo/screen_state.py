@@ -16,8 +16,6 @@ class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
     ----------
     title
         Name of the event source.
-    phase
-        Current phase of the run.
     seconds
         Time since the first event.
     rows, rows_total
@@ -26,14 +24,10 @@ class ScreenState(msgspec.Struct, frozen=True, kw_only=True):
         Rows of types that Headrace does not use.
     users
         Distinct users so far.
-    sent
-        Events sent.
     worker_metrics, recent_metrics
         Metrics since the first event, and within the last seconds.
     rate
         Events with an outcome per second, within the last seconds.
-    quality
-        Diversity of the lists and exposure of the items.
     policies
         Results by policy; empty before the first update.
     """

@@ -24,12 +24,8 @@ class RankedResult(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    item_id
-        The item.
     original_rank
         Its rank among the shop's results, from 1; None if Headrace added it.
-    reason
-        Reason of the item.
     """
 
     item_id: str
@@ -42,10 +38,6 @@ class SearchComparison(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    user_id
-        User of the search.
-    query
-        Text of the search.
     results
         Item ids in the shop's order, best first.
     published
@@ -65,11 +57,6 @@ class SearchComparison(msgspec.Struct, frozen=True):
 class LatestSearchTracker:
     """Follows the newest search whose list is in Redis.
 
-    Parameters
-    ----------
-    read
-        Reads the list of a user's last search.
-
     Attributes
     ----------
     displayed
@@ -83,15 +70,7 @@ class LatestSearchTracker:
         self._displayed_since = float("-inf")
 
     def update(self, now: float, recent: Sequence[UserEvent]) -> None:
-        """Replace the search by a newer one that has a list.
-
-        Parameters
-        ----------
-        now
-            Monotonic time in seconds.
-        recent
-            The latest events, newest last.
-        """
+        """Replace the search by a newer one that has a list; arguments as of `FeaturedUser.update`."""
         if now - self._displayed_since < MIN_DISPLAY_SECONDS:
             return
         searches = [event for event in reversed(recent) if isinstance(event, Search)]

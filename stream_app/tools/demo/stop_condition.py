@@ -68,8 +68,6 @@ class StopCondition:
             Monotonic time in seconds.
         worker_metrics
             Metrics since the start of feeding.
-        sent
-            Events sent.
         feeding_done
             Whether all rows are sent and acknowledged.
         interrupts

@@ -90,8 +90,6 @@ def start_process(
         Absolute path of the program and its arguments.
     log
         File for stdout and stderr.
-    folder
-        Working directory.
     environment
         Environment variables; by default those of this process.
     """

@@ -41,8 +41,6 @@ class Jar(msgspec.Struct, frozen=True):
     ----------
     coordinate
         ``group:artifact:version``.
-    sha256
-        SHA-256 of the file, in hexadecimal.
     """
 
     coordinate: str
@@ -54,10 +52,6 @@ class KafkaRuntime(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    java
-        The Java launcher.
-    lib
-        The folder of the jars.
     formatted
         A data folder formatted by Kafka's storage tool. Each broker copies it, which saves a second of Java startup;
         all brokers share its cluster id.

@@ -57,10 +57,6 @@ def create_missing_topics(app_id: str, broker: str, partitions: int) -> int:
 
     Parameters
     ----------
-    app_id
-        Application id of the run's workers.
-    broker
-        Bootstrap servers.
     partitions
         Partition count if no copartitioned topic exists.
 

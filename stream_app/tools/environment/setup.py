@@ -24,15 +24,7 @@ DEFAULT_PARTITIONS: Final = 4
 
 
 class Environment(NamedTuple):
-    """The servers and workers of a run.
-
-    Attributes
-    ----------
-    broker, redis
-        Addresses of the servers.
-    workers
-        The workers, ready.
-    """
+    """The addresses of the servers of a run, and its workers, which are ready."""
 
     broker: str
     redis: str
@@ -55,12 +47,8 @@ def start_environment(
     ----------
     stack
         Receives a callback for everything to stop or remove.
-    steps
-        Prints the progress.
     prefix
         Prefix of the folder of the workers' tables and logs.
-    workers
-        Number of worker processes.
     max_event_age
         Age in seconds up to which the workers accept events; 0 accepts any age.
     settings

@@ -31,13 +31,7 @@ class StepStatus:
 
 
 class StartupSteps:
-    """Prints each step while it runs, then its result and duration.
-
-    Parameters
-    ----------
-    console
-        Output.
-    """
+    """Prints each step while it runs, then its result and duration."""
 
     def __init__(self, console: Console) -> None:
         self._console = console

@@ -34,8 +34,6 @@ class WorkerProcess:
 
     Parameters
     ----------
-    number
-        Number from 1, for messages.
     folder
         Folder of its table, snapshots and log.
     settings

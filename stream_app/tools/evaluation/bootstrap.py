@@ -42,8 +42,6 @@ class ClusterBootstrap:
         The user of each list.
     resamples
         Number of resamples; each draws all users with replacement.
-    seed
-        Seed of the draws.
 
     References
     ----------
@@ -105,10 +103,6 @@ def cluster_resample(sums: Values, resamples: int, seed: int) -> Values:
     ----------
     sums : ndarray of float64, shape (users, m)
         The sums of each user.
-    resamples
-        Number of resamples.
-    seed
-        Seed of the draws.
 
     Returns
     -------

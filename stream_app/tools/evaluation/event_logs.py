@@ -97,12 +97,9 @@ class EventLogResults(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     events
-        Rows of the log by outcome: accepted, duplicate, catalog, rejected (a worker would write them to the dead
-        letters), unreadable, ignored.
+        Rows of the log by outcome, as in `LogFold.events`.
     splits
         Metrics by split; splits without lists are left out. The difference is fused minus popularity.
-    exposure
-        Exposure of the items, by system.
     policies
         Fused lists by the policy that ordered them: a learned fusion is not used before it has learned, nor for a
         user without interactions.
@@ -144,14 +141,10 @@ class EventsEvaluation(LogEvaluation[EventLogResults]):
         Learns and ranks; its lists must have length `k`, and popularity must be among its models.
     k
         List length of the metrics.
-    session_gap
-        Seconds of inactivity that close a session.
     buy_again
         Seconds after which a bought item may be listed again; 0 for never.
     each_model
         Also measure each model alone.
-    open_progress
-        Opens the progress bar.
 
     Raises
     ------

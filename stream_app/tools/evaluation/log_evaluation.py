@@ -34,10 +34,6 @@ class LogEvaluation(ABC, Generic[Results]):
         Learn each event after `on_accepted`.
     session_gap
         Seconds of inactivity that close a session.
-    title
-        Title of the progress bar.
-    open_progress
-        Opens the progress bar.
     """
 
     def __init__(
@@ -127,8 +123,6 @@ def choice_request(event: UserEvent, row: UserRow, models: ModelSet, buy_again: 
     ----------
     event
         A click or purchase.
-    row
-        The user's row before it.
     models
         Their newest event time dates the request of a user without a row.
     buy_again

@@ -31,10 +31,6 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    command
-        The command line.
-    files
-        The input files.
     versions
         Versions of Python and the libraries that results depend on.
     settings
@@ -85,8 +81,6 @@ class SessionsReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    run
-        Description of the run.
     train_sessions, train_clicks, catalog_size
         Sessions and clicks learned, and number of items known then.
     test_sessions, predictions
@@ -95,8 +89,6 @@ class SessionsReport(msgspec.Struct, frozen=True, kw_only=True):
         The options that results depend on.
     learn_seconds
         Wall time of learning the train sessions.
-    frozen, prequential
-        Results of each mode.
     """
 
     run: RunDescription
@@ -118,14 +110,10 @@ class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    run
-        Description of the run.
     k
         List length of the metrics.
     seconds
         Wall time of ranking and folding the whole log.
-    results
-        The results.
     """
 
     run: RunDescription
@@ -139,12 +127,8 @@ class RerankReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    run
-        Description of the run.
     seconds
         Wall time of ranking and folding the whole log.
-    results
-        The results.
     """
 
     run: RunDescription
@@ -157,16 +141,12 @@ class TuningReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    run
-        Description of the run.
     model, metric, seed
         The tuned model, the maximized metric and the seed of the search.
     train_sessions, validation_sessions, sessions_per_day
         Sessions, or rows of a log, that each trial learned and predicted; `sessions_per_day` applies to sessions.
     seconds
         Wall time of the search.
-    result
-        The hyperparameters and their metrics.
     setting
         The line for the environment that sets the best hyperparameters.
     """

@@ -80,10 +80,7 @@ class RerankResults(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     events
-        Rows of the log by outcome: accepted, duplicate, catalog, rejected (a worker would write them to the dead
-        letters), unreadable, ignored.
-    mean_list_length
-        Mean length of a list.
+        Rows of the log by outcome, as in `LogFold.events`.
     unlisted_choices
         Choices of an item that is not on the list; they count 0 for every system.
     splits
@@ -121,10 +118,6 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
     ----------
     models
         Learn the log; a `ResultsRanker` must be among their learners.
-    session_gap
-        Seconds of inactivity that close a session.
-    open_progress
-        Opens the progress bar.
 
     Raises
     ------

@@ -159,8 +159,6 @@ class SessionsEvaluation:
         Clicks of a session before the first prediction.
     measure_models
         Whether each model is measured alone.
-    open_progress
-        Opens the progress bars.
 
     Examples
     --------

@@ -33,8 +33,6 @@ class TrialMetrics(NamedTuple):
 
     Attributes
     ----------
-    predictions
-        Number of predictions.
     hr, mrr
         Metrics at the cut-off, with 95 % intervals.
     ms
@@ -59,8 +57,6 @@ class SessionsTrial:
 
     Parameters
     ----------
-    split
-        Sessions to learn and to predict.
     ranker
         Makes the measured ranker from models and list length; without it the first model is measured.
     sessions_per_day, min_prefix
@@ -108,8 +104,6 @@ class EventsTrial:
         The log, in the order of time.
     tail
         Number of rows at the end to predict.
-    session_gap
-        Seconds of inactivity that close a session.
 
     Raises
     ------

@@ -115,18 +115,8 @@ class Tuning:
     ----------
     models
         Makes untrained models with the given hyperparameters; the others have their defaults.
-    space
-        The search space.
-    default_parameters
-        The default hyperparameters.
     trial
         Lets the models learn and predict.
-    metric
-        The metric to maximize.
-    seed
-        Seed of the sampler.
-    open_progress
-        Opens the progress bar.
     """
 
     def __init__(

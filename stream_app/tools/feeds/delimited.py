@@ -55,8 +55,6 @@ def read_delimited(
         Name of the file, for error messages.
     delimiter
         One character.
-    required_columns
-        Columns that must be in the header.
 
     Raises
     ------

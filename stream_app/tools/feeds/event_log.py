@@ -129,8 +129,6 @@ class LogRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    path, read
-        The file and the reader of its format.
     order
         By time, or the order of the file.
     limit
@@ -153,14 +151,10 @@ def open_log(
 
     Parameters
     ----------
-    request
-        What to read and how.
     now
         Seconds since the epoch; a shifted log ends here.
     max_age
         Maximum event age of workers in seconds; 0 for none.
-    progress
-        Receives the number of rows read.
 
     Raises
     ------

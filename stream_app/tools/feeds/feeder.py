@@ -61,8 +61,6 @@ class Feeder:
 
     Parameters
     ----------
-    sender
-        Sends the records.
     rate
         Events per second; 0 sends as fast as possible.
     stop

@@ -21,10 +21,6 @@ class LogFormat(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    name
-        Its name on the command line.
-    purpose
-        One sentence.
     make
         Makes the reader from the path of the column mapping or None.
     """

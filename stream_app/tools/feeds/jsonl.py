@@ -28,13 +28,6 @@ EVENT_KINDS: Final = (*(event_type.topic.removeprefix("events.") for event_type 
 def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
     """Read events.
 
-    Parameters
-    ----------
-    lines
-        Lines of the file.
-    name
-        Unused: events have their own ids.
-
     Examples
     --------
     >>> line = b'{"type":"click","event_id":"e1","user_id":"u1","ts":1541599523000,"item_id":"i1"}'
@@ -42,7 +35,7 @@ def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
     >>> row.event.item_id
     'i1'
     """
-    del name
+    del name  # events have their own ids
     for number, line in enumerate(lines, start=1):
         raw = line.strip()
         if raw:

@@ -16,12 +16,8 @@ def rows(lines: Iterable[bytes], name: str, mapping: ColumnMapping) -> Iterator[
 
     Parameters
     ----------
-    lines
-        Lines of the file, header first.
     name
         Name of the file; part of event ids where no column holds an id.
-    mapping
-        Columns by field.
 
     Raises
     ------

@@ -19,8 +19,6 @@ class EventRow(msgspec.Struct, frozen=True):
     ----------
     line
         Number of the row's last line in the file, from 1.
-    event
-        The event.
     """
 
     line: int
@@ -53,8 +51,6 @@ class UnreadableRow(msgspec.Struct, frozen=True):
     ----------
     line
         Number of the row's last line in the file, from 1.
-    raw
-        Its bytes.
     problem
         One sentence.
     topic

@@ -48,8 +48,6 @@ def shift_ms(span: TimeSpan, *, now: float, max_age: float) -> int:
 
     Parameters
     ----------
-    span
-        Time span of the log.
     now
         Seconds since the epoch; the newest event is shifted to it.
     max_age

@@ -31,13 +31,6 @@ _IGNORED_TYPES: Final = frozenset({"filter selection", "change of sort order"})
 def rows(lines: Iterable[bytes], name: str) -> Iterator[Row]:
     """Read the log.
 
-    Parameters
-    ----------
-    lines
-        Lines of the file, header first.
-    name
-        Name of the file, for error messages.
-
     Raises
     ------
     UserError

@@ -25,14 +25,8 @@ def benchmark_events(
 
     Parameters
     ----------
-    count
-        Number of events.
     clock
         Returns the time of each event, seconds since the epoch.
-    users, items
-        Number of users and items.
-    seed
-        Seed of all random numbers.
     run
         Part of the event ids, so that a second run's events are no duplicates of the first.
 

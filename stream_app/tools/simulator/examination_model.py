@@ -36,8 +36,6 @@ def examination_depth(u: float, length: int) -> int:
     ----------
     u
         Uniform random number from [0, 1).
-    length
-        Length of the list.
 
     Examples
     --------

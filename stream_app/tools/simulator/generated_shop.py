@@ -24,12 +24,8 @@ class GeneratedShop:
 
     Parameters
     ----------
-    items, users
-        Number of items and users.
     max_open_sessions
         Number of concurrent sessions.
-    seed
-        Seed of all random numbers.
     run
         Part of the event ids, so that a second run's events are no duplicates of the first.
 
@@ -59,13 +55,7 @@ class GeneratedShop:
         return dict(zip(catalog.ids, catalog.titles, strict=True))
 
     def catalog(self, clock: Clock) -> Iterator[CatalogItem]:
-        """Catalog events, one per item.
-
-        Parameters
-        ----------
-        clock
-            Returns the time of each event.
-        """
+        """Catalog events, one per item."""
         for index in range(len(self._world.catalog)):
             yield self._world.catalog.item(index, round(clock() * 1_000))
 
@@ -74,8 +64,6 @@ class GeneratedShop:
 
         Parameters
         ----------
-        clock
-            Returns the time of each event.
         read
             Reads the list of a user's page; by default pages have no list.
         """

@@ -15,13 +15,7 @@ TENTHS: Final = 10
 
 
 class Tenth(msgspec.Struct, frozen=True):
-    """One of ten disjoint parts of the measured users.
-
-    Attributes
-    ----------
-    number
-        From 1 to `TENTHS`.
-    """
+    """One of `TENTHS` disjoint parts of the measured users, numbered from 1."""
 
     number: int
 

@@ -29,8 +29,6 @@ class LoggedUser(NamedTuple):
     ----------
     number
         Index of the user by first event, from 0.
-    user_id
-        User id.
     history
         Sessions ordered by time, each with at least one event; or the one session of a format without times.
     """
@@ -128,14 +126,9 @@ def _read_events(read: ReadRows) -> "Callable[[Path, float], list[LoggedUser]]":
 
 
 def group_by_user(events: Iterable[LoggedEvent]) -> list[LoggedUser]:
-    """Group events by user and session.
+    """Group events, in any order, by user and session.
 
     A session is all events of a user with the same `session_id`. Its events are sorted by time; the sort is stable.
-
-    Parameters
-    ----------
-    events
-        Events in any order.
 
     Examples
     --------

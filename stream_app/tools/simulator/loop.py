@@ -63,12 +63,6 @@ class SimulationLoop:
 
     Parameters
     ----------
-    reader
-        Reads lists.
-    sender
-        Sends events.
-    tally
-        Receives the results of each step.
     concurrency
         Users in flight.
     rate
@@ -111,8 +105,6 @@ class SimulationLoop:
 
         Parameters
         ----------
-        users
-            The users.
         arrivals
             Catalog events of items that arrive during the run, ordered by time.
 

@@ -63,10 +63,6 @@ class PreferenceWorld:
 
     Parameters
     ----------
-    items
-        Number of items.
-    seed
-        Seed of all random numbers.
     begin, end
         Simulated time span in seconds, in which new items arrive; without an end, all items exist from the start.
     shifts
@@ -149,8 +145,6 @@ class PreferenceWorld:
 
         Parameters
         ----------
-        tastes
-            Tastes of the user.
         intent
             Intent category of the session.
         now

@@ -18,8 +18,6 @@ class RegretCurve(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    policy
-        Name of the policy.
     lists
         Examined lists per time bin.
     per_list
@@ -36,7 +34,7 @@ class RegretCurve(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Regret(msgspec.Struct, frozen=True, kw_only=True):
-    """Regret curves of all policies.
+    """Regret curves, one per policy.
 
     Attributes
     ----------
@@ -44,8 +42,6 @@ class Regret(msgspec.Struct, frozen=True, kw_only=True):
         Ends of the time bins, in days since the start.
     shifts
         Times at which tastes changed, in days since the start.
-    curves
-        One curve per policy.
     """
 
     days: list[float]
@@ -66,8 +62,6 @@ def compute_regret(
         Simulated time span in seconds.
     shifts
         Times at which tastes changed, in seconds.
-    bins
-        Number of time bins.
     """
     displayed = tally.displayed()
     edges = np.linspace(begin, end, bins + 1)

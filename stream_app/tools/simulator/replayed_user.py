@@ -58,8 +58,6 @@ class ReplayedUser:
 
     Parameters
     ----------
-    logged_user
-        The logged user.
     seed
         With the user's number it seeds the examination depth of each stay, so that different policies are examined
         equally deep.

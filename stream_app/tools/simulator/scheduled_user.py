@@ -22,8 +22,6 @@ class ScheduledUser:
 
     Parameters
     ----------
-    world
-        The shop and the users' preferences.
     number
         Number of the user, from 0.
     begin, end

@@ -24,8 +24,6 @@ class ListExamination(NamedTuple):
     ----------
     listed, examined
         Number of listed and of examined items.
-    clicked
-        Whether an item was clicked.
     expected, best
         Click probability of the list, and of the best possible list; NaN if unknown.
     """
@@ -57,8 +55,6 @@ class Step(NamedTuple):
 
     Attributes
     ----------
-    events
-        Events in order.
     list_examination
         Examination of the list; None without a list.
     sales

@@ -78,8 +78,6 @@ class SimulationReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    setup
-        Setup of the run.
     interrupted
         Whether a signal ended the run early.
     users, finished
@@ -133,18 +131,8 @@ def build_report(
 
     Parameters
     ----------
-    tally
-        Results of the run.
     outcomes
         Outcomes of its users, and of a baseline run if there is one.
-    setup
-        Setup of the run.
-    seconds
-        Duration of the loop.
-    interrupted
-        Whether a signal ended the run early.
-    regret
-        Regret curves, if known.
     """
     return SimulationReport(
         setup=setup,

@@ -98,14 +98,10 @@ class SimulationTally:
 
         Parameters
         ----------
-        user_id
-            The user.
         shop_time
             Simulated time, seconds.
         displayed
             The displayed list, if any.
-        step
-            The result.
         is_user_list
             Whether the list is personal, not a fallback.
         """

@@ -24,8 +24,6 @@ class RatioMetric(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    name
-        Name in the report.
     numerator, denominator
         Names in `COLUMNS`.
     """
@@ -67,8 +65,6 @@ class UserOutcomes:
         Names by index.
     sums : ndarray of float64, shape (users, policies, len(COLUMNS))
         The sums.
-    seed
-        Seed of the bootstrap.
 
     Examples
     --------

@@ -59,8 +59,6 @@ class LoggedUserSource:
 
     Parameters
     ----------
-    options
-        Options of the log.
     run
         Prefix of user and event ids.
     now
@@ -111,17 +109,7 @@ class LoggedUserSource:
 
 
 class GeneratedUserSource:
-    """Generated users over a number of days that ends at `now`.
-
-    Parameters
-    ----------
-    options
-        Number of users and items, days and shifts.
-    run
-        Prefix of user and event ids.
-    now
-        Current time, seconds since the epoch.
-    """
+    """Generated users over a number of days that ends at `now`."""
 
     def __init__(self, options: SimulationOptions, run: str, now: float) -> None:
         self.begin = self.oldest = now - options.days * DAY

@@ -61,8 +61,6 @@ class ScenarioResult(msgspec.Struct, frozen=True):
         Rounds of a log.
     rewarded, effective_rounds
         Mean number of clicks in a log, and mean effective sample size of its weights.
-    trials
-        By estimator.
     """
 
     truth: float
@@ -85,16 +83,10 @@ def evaluate_estimators(
 
     Parameters
     ----------
-    scenario
-        Samples the logs.
     repetitions
         Number of logs.
     seed
         Seed of the first log; the others follow.
-    resamples
-        Resamples of the bootstrap.
-    title, open_progress
-        Title of the progress bar, and the function that opens it.
     """
     truth = scenario.truth(seed + 10_000_000)
     results = np.empty((repetitions, len(_Result), len(ESTIMATORS)))

@@ -79,12 +79,8 @@ def estimator_inputs(rounds: Rounds, target: Floats, fitted: CrossFit) -> Estima
 
     Parameters
     ----------
-    rounds
-        The log.
     target : ndarray of float64, shape (n, a)
         The target's probability of each candidate in each round.
-    fitted
-        Reward models.
     """
     n = len(rounds)
     rows = np.arange(n)
@@ -236,8 +232,6 @@ def _with_best_threshold(
 
     Parameters
     ----------
-    inputs
-        Inputs by round.
     terms_at
         Function from a threshold to the terms whose mean is the estimate, and to the clipped weight, by round.
     """

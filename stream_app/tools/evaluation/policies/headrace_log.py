@@ -60,8 +60,6 @@ class HeadraceLog(NamedTuple):
         Lists with rewards that are not in the log; they are skipped.
     without_propensity
         Displayed items without a propensity above 0; they are skipped.
-    without_features
-        Lists without features.
     outdated
         Lists with features of another version than the newest list; they are skipped.
     """
@@ -128,14 +126,10 @@ def read(
         Records of the two topics; duplicates count once.
     measure
         One of `MEASURES`.
-    impression_mode
-        The positions that count as displayed.
     policy
         Only lists of this policy.
     limit
         Maximum number of lists, the oldest first.
-    update_progress
-        Called with the number of records read.
 
     Raises
     ------

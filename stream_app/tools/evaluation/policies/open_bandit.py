@@ -98,10 +98,6 @@ def read(
     items
         CSV with ``item_id`` and ``item_feature_*``, numbers or categories. None: the items are those of the
         log, without features.
-    limit
-        Maximum number of rows.
-    update_progress
-        Called with the number of rows read.
 
     Returns
     -------

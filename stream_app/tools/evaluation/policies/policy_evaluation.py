@@ -65,8 +65,6 @@ class TargetEvaluation(msgspec.Struct, frozen=True, kw_only=True):
         Weights of the rounds; the mean is 1 if the propensities are right and cover the target.
     out_of_support
         Mean probability of the target for items that are not candidates.
-    estimates
-        By estimator.
     truth
         Reward of the target in its own log, if given.
     verdict
@@ -107,15 +105,7 @@ class LoggedPolicyValue(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PolicyEstimate(msgspec.Struct, frozen=True, kw_only=True):
-    """The results of a log.
-
-    Attributes
-    ----------
-    logged
-        Values of the logging policies, by name.
-    targets
-        Evaluations by target.
-    """
+    """The results of a log: values of the logging policies and evaluations of the targets, by name."""
 
     logged: dict[str, LoggedPolicyValue]
     targets: dict[str, TargetEvaluation]
@@ -126,18 +116,8 @@ class PolicyEvaluation:
 
     Parameters
     ----------
-    rounds
-        The log.
-    resamples
-        Resamples of the bootstrap.
-    folds
-        Folds of cross-fitting.
     temperature
         Temperature of the softmax policy, in standard deviations of its scores.
-    seed
-        Seed of folds, draws and resamples.
-    open_progress
-        Opens the progress bar.
     """
 
     def __init__(
@@ -164,12 +144,8 @@ class PolicyEvaluation:
 
         Parameters
         ----------
-        target
-            Targets by name.
         target_log
-            Log of one more target.
-        target_log_name
-            Name of that target in the results.
+            Log of one more target, named `target_log_name` in the results.
 
         Raises
         ------

@@ -83,8 +83,6 @@ def fit(
         Features of the displayed items.
     rewards : ndarray of float64, shape (n,)
         Rewards; 0 or 1 if `logistic`.
-    logistic
-        Whether to fit a logistic regression.
     constants
         The number of leading features that are constants and hardly penalized.
     penalty
@@ -171,10 +169,6 @@ def cross_fit(rounds: Rounds, *, folds: int = 5, seed: int = 7, penalty: float =
         The log; binary rewards get a logistic regression, others a ridge regression.
     folds
         Number of folds; users are assigned to folds at random.
-    seed
-        Seed of that assignment.
-    penalty
-        Factor of half the squared coefficients, constants excepted.
 
     References
     ----------

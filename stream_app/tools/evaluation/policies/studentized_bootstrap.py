@@ -24,10 +24,6 @@ class StudentizedBootstrap:
     ----------
     groups : ndarray of int64, shape (n,)
         User of each round.
-    resamples
-        Number of resamples.
-    seed
-        Seed of the resamples.
 
     References
     ----------

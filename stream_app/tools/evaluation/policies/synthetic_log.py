@@ -17,8 +17,6 @@ class SyntheticLog(NamedTuple):
 
     Attributes
     ----------
-    rounds
-        The log.
     target : ndarray of float64, shape (n, candidates)
         The target's probability of each candidate.
     expected
@@ -60,15 +58,7 @@ class SyntheticScenario:
     curvature: float = 0.0
 
     def truth(self, seed: int, n_logs: int = 100) -> float:
-        """Expected reward of the target per round, averaged over the contexts of many logs.
-
-        Parameters
-        ----------
-        seed
-            Seed of the first log.
-        n_logs
-            Number of logs.
-        """
+        """Expected reward of the target per round, averaged over `n_logs` logs with seeds from `seed`."""
         return float(np.mean([self.sample_log(seed + each).expected for each in range(n_logs)]))
 
     def sample_log(self, seed: int) -> SyntheticLog:

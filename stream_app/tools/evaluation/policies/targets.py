@@ -39,8 +39,6 @@ def frequencies(rounds: Rounds, other: Rounds) -> TargetProbabilities:
 
     Parameters
     ----------
-    rounds
-        The log of the evaluation.
     other
         The log of the target policy. A position that it does not have gets the frequencies of all positions.
     """
@@ -61,8 +59,6 @@ def greedy(rounds: Rounds, model: RewardModel) -> TargetProbabilities:
 
     Parameters
     ----------
-    rounds
-        The log of the evaluation.
     model
         Fitted on other rounds: otherwise the policy has seen the rewards.
     """
@@ -81,14 +77,10 @@ def softmax(rounds: Rounds, model: RewardModel, *, temperature: float, seed: int
 
     Parameters
     ----------
-    rounds
-        The log of the evaluation.
     model
         Fitted on other rounds.
     temperature
         Temperature, in standard deviations of the scores.
-    seed
-        Seed of the orders.
 
     References
     ----------

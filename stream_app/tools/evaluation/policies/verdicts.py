@@ -58,8 +58,6 @@ def verdict(
         Rounds of the log, and the effective sample size of the target's weights.
     rewarded
         Effective number of rewarded rounds.
-    weight
-        Mean weight.
     out_of_support
         Probability of the target for items that are not candidates.
     difference
