@@ -46,6 +46,11 @@ def add_command(cli: typer.Typer, name: str, target: str, options: type | None =
     >>> [command.name for command in cli.registered_commands]
     ['doctor']
     """
+    cli.command(name, help=help)(with_options(options, lambda *values: run_command(target, *values)))
+
+
+def with_options(options: type | None, run: Callable[..., None]) -> Callable[..., None]:
+    """A function whose parameters typer reads as options, and that calls `run` with an instance of `options`."""
     parameters = {} if options is None else dict(inspect.signature(options).parameters)
     parsers: dict[str, Callable[[str], object]] = {}
     for field, parameter in parameters.items():
@@ -58,15 +63,12 @@ def add_command(cli: typer.Typer, name: str, target: str, options: type | None =
         for field, parse in parsers.items():
             if values[field] is not None:
                 values[field] = parse(values[field])
-        if options is None:
-            run_command(target)
-        else:
-            run_command(target, options(**values))
+        run(*(() if options is None else (options(**values),)))
 
     # typer reads options from the signature
     command.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
     command.__annotations__ = {field: parameter.annotation for field, parameter in parameters.items()}
-    cli.command(name, help=help)(command)
+    return command
 
 
 def _text_parameter(parameter: inspect.Parameter, default: str | None) -> inspect.Parameter:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stream_app.tools.cli.command import add_command, run_command
+from stream_app.tools.cli.command import add_command, run_command, with_options
 
 HELP = (
     "Show rejected records, the newest last, and their count by reason; replay them.\n\n"
@@ -29,11 +29,16 @@ Topic = Annotated[str | None, typer.Option("--topic", help="Only records that ca
 class ShowLettersOptions:
     """Which dead letters to show, and how."""
 
+    context: typer.Context
     reason: Reason = None
     topic: Topic = None
-    limit: int = 20
-    follow: bool = False
-    as_json: bool = False
+    limit: Annotated[int, typer.Option(min=0, help="Show the newest N; 0 shows all.", metavar="N")] = 20
+    follow: Annotated[bool, typer.Option("--follow", help="Continue with new dead letters until Ctrl-C.")] = (
+        False
+    )
+    as_json: Annotated[bool, typer.Option("--json", help="Print one untruncated JSON document per line.")] = (
+        False
+    )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,27 +53,14 @@ class ReplayLettersOptions:
 def register(cli: typer.Typer) -> None:
     """Add the group; without a subcommand it shows the dead letters."""
     group = typer.Typer(invoke_without_command=True, help=HELP)
-    group.callback()(_show)
+    group.callback()(with_options(ShowLettersOptions, _show))
     add_command(group, "replay", "dead_letters:replay_letters", ReplayLettersOptions, help=REPLAY_HELP)
     cli.add_typer(group, name="dead-letters")
 
 
-def _show(
-    context: typer.Context,
-    reason: Reason = None,
-    topic: Topic = None,
-    *,
-    limit: Annotated[int, typer.Option(min=0, help="Show the newest N; 0 shows all.", metavar="N")] = 20,
-    follow: Annotated[
-        bool, typer.Option("--follow", help="Continue with new dead letters until Ctrl-C.")
-    ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print one untruncated JSON document per line.")
-    ] = False,
-) -> None:
-    if context.invoked_subcommand is None:
-        options = ShowLettersOptions(reason=reason, topic=topic, limit=limit, follow=follow, as_json=as_json)
+def _show(options: ShowLettersOptions) -> None:
+    if options.context.invoked_subcommand is None:
         run_command("dead_letters:show", options)
-    elif reason is not None or topic is not None:
+    elif options.reason is not None or options.topic is not None:
         # Ignored, they would replay more records than meant.
         raise typer.BadParameter("--reason and --topic of replay come after it")

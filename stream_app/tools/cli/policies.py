@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from stream_app.tools.cli.command import add_command, run_command
+from stream_app.tools.cli.command import add_command, run_command, with_options
 
 HELP = (
     "Show results of the policies that order lists, and split users between the policies.\n\n"
@@ -47,9 +47,15 @@ Note = Annotated[str, typer.Option("--note", help="The reason; workers log it.")
 class ShowPoliciesOptions:
     """The period of the results, and their format."""
 
-    all_lists: bool = False
-    days: float | None = None
-    as_json: bool = False
+    context: typer.Context
+    all_lists: Annotated[
+        bool, typer.Option("--all", help="All lists whose rewards Kafka retains, over all splits.")
+    ] = False
+    days: Annotated[
+        float | None,
+        typer.Option(min=0, help="Lists of the last N days, over all splits; 0 is --all.", metavar="N"),
+    ] = None
+    as_json: Annotated[bool, typer.Option("--json", help="All results as one JSON document.")] = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,27 +80,13 @@ class PauseOptions:
 def register(cli: typer.Typer) -> None:
     """Add the group; without a subcommand it shows the results."""
     group = typer.Typer(invoke_without_command=True, help=HELP)
-    group.callback()(_show)
+    group.callback()(with_options(ShowPoliciesOptions, _show))
     add_command(group, "share", "policies:share", ShareOptions, help=SHARE_HELP)
     add_command(group, "pause", "policies:pause", PauseOptions, help=PAUSE_HELP)
     add_command(group, "resume", "policies:resume", PauseOptions, help=RESUME_HELP)
     cli.add_typer(group, name="policies")
 
 
-def _show(
-    context: typer.Context,
-    *,
-    all_lists: Annotated[
-        bool, typer.Option("--all", help="All lists whose rewards Kafka retains, over all splits.")
-    ] = False,
-    days: Annotated[
-        float | None,
-        typer.Option(min=0, help="Lists of the last N days, over all splits; 0 is --all.", metavar="N"),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="All results as one JSON document.")] = False,
-) -> None:
-    if context.invoked_subcommand is not None:
-        return
-    if all_lists and days is not None:
-        raise typer.BadParameter("--all and --days exclude each other")
-    run_command("policies:show", ShowPoliciesOptions(all_lists=all_lists, days=days, as_json=as_json))
+def _show(options: ShowPoliciesOptions) -> None:
+    if options.context.invoked_subcommand is None:
+        run_command("policies:show", options)

@@ -19,6 +19,8 @@ _SECONDS_PER_DAY = 86_400.0
 
 def show(options: ShowPoliciesOptions) -> None:
     """Print the results as a table with notes, or as JSON."""
+    if options.all_lists and options.days is not None:
+        raise typer.BadParameter("--all and --days exclude each other")
     client = PolicyControlClient(load_settings())
     control_state = client.control_state()
     since = control_state.effective_time
