@@ -1,10 +1,9 @@
 """Degraded ranking: which lists are degraded in an overload, and when their users are re-ranked."""
 
 import asyncio
-from collections.abc import Callable
-from functools import partial
 from math import inf
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,10 +13,19 @@ from stream_app.ranking.ranker import DEGRADED_POLICY
 from tests.support.in_memory_worker import InMemoryWorker
 
 
+def make_worker(folder: Path, *models: str, **settings: Any) -> InMemoryWorker:
+    """A worker whose flushes take four users."""
+    return InMemoryWorker(folder, models=["popularity", "session_knn", *models], flush_users=4, **settings)
+
+
 @pytest.fixture
-def make_worker(tmp_path: Path) -> Callable[..., InMemoryWorker]:
-    """Create a worker whose flushes take four users."""
-    return partial(InMemoryWorker, tmp_path, models=["popularity", "session_knn"], flush_users=4)
+def worker(tmp_path: Path) -> InMemoryWorker:
+    return make_worker(tmp_path)
+
+
+@pytest.fixture
+def search_worker(tmp_path: Path) -> InMemoryWorker:
+    return make_worker(tmp_path, "search")
 
 
 def click_users(worker: InMemoryWorker, count: int) -> list[str]:
@@ -27,18 +35,19 @@ def click_users(worker: InMemoryWorker, count: int) -> list[str]:
     return users
 
 
+async def publish_pending(worker: InMemoryWorker) -> None:
+    async with worker.running_flush_loop():
+        await worker.flush_loop.wait_until_idle()
+
+
 def degraded_users(worker: InMemoryWorker, users: list[str]) -> set[str]:
     lists = {user: worker.published(user_key(user)) for user in users}
     return {user for user, found in lists.items() if found is not None and found.policy == DEGRADED_POLICY}
 
 
-async def test_second_consecutive_full_flush_is_degraded(
-    make_worker: Callable[..., InMemoryWorker],
-) -> None:
-    worker = make_worker()
+async def test_second_consecutive_full_flush_is_degraded(worker: InMemoryWorker) -> None:
     users = click_users(worker, 10)
-    async with worker.running_flush_loop():
-        await worker.flush_loop.wait_until_idle()
+    await publish_pending(worker)
     # the second of two consecutive full flushes; the third takes two users and is not full
     assert degraded_users(worker, users) == set(users[4:8])
     assert worker.count("lists_degraded_total") == 4
@@ -50,25 +59,19 @@ async def test_second_consecutive_full_flush_is_degraded(
 
 
 async def test_no_degraded_lists_below_flush_size_or_when_disabled(
-    make_worker: Callable[..., InMemoryWorker],
+    worker: InMemoryWorker, tmp_path: Path
 ) -> None:
-    worker = make_worker()
     users = click_users(worker, 3)
-    async with worker.running_flush_loop():
-        await worker.flush_loop.wait_until_idle()
+    await publish_pending(worker)
     assert degraded_users(worker, users) == set()
-    full_ranking_worker = make_worker(degraded_ranking=False)
+    full_ranking_worker = make_worker(tmp_path, degraded_ranking=False)
     users = click_users(full_ranking_worker, 10)
-    async with full_ranking_worker.running_flush_loop():
-        await full_ranking_worker.flush_loop.wait_until_idle()
+    await publish_pending(full_ranking_worker)
     assert degraded_users(full_ranking_worker, users) == set()
     assert all(full_ranking_worker.published(user_key(user)) for user in users)
 
 
-async def test_degraded_users_are_reranked_once_after_the_overload(
-    make_worker: Callable[..., InMemoryWorker],
-) -> None:
-    worker = make_worker()
+async def test_degraded_users_are_reranked_once_after_the_overload(worker: InMemoryWorker) -> None:
     users = click_users(worker, 40)
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
@@ -100,10 +103,7 @@ async def test_degraded_users_are_reranked_once_after_the_overload(
     assert worker.count("freshness_seconds_count") == 2 * len(users) + 2
 
 
-async def test_erased_user_is_not_reranked(
-    make_worker: Callable[..., InMemoryWorker],
-) -> None:
-    worker = make_worker()
+async def test_erased_user_is_not_reranked(worker: InMemoryWorker) -> None:
     click_users(worker, 8)
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
@@ -116,10 +116,7 @@ async def test_erased_user_is_not_reranked(
     assert worker.published(user_key("u5")) is None
 
 
-async def test_consecutive_bursts_do_not_postpone_reranking(
-    make_worker: Callable[..., InMemoryWorker],
-) -> None:
-    worker = make_worker()
+async def test_consecutive_bursts_do_not_postpone_reranking(worker: InMemoryWorker) -> None:
     users = click_users(worker, 12)
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
@@ -132,10 +129,7 @@ async def test_consecutive_bursts_do_not_postpone_reranking(
     assert degraded_users(worker, users[6:]) == set()
 
 
-async def test_republication_without_an_event_is_never_degraded(
-    make_worker: Callable[..., InMemoryWorker],
-) -> None:
-    worker = make_worker()
+async def test_republication_without_an_event_is_never_degraded(worker: InMemoryWorker) -> None:
     users = click_users(worker, 12)
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
@@ -146,10 +140,7 @@ async def test_republication_without_an_event_is_never_degraded(
     assert degraded_users(worker, users) == set()
 
 
-async def test_full_list_has_its_own_id_without_new_events(
-    make_worker: Callable[..., InMemoryWorker],
-) -> None:
-    worker = make_worker()
+async def test_full_list_has_its_own_id_without_new_events(worker: InMemoryWorker) -> None:
     click_users(worker, 8)
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
@@ -164,10 +155,8 @@ async def test_full_list_has_its_own_id_without_new_events(
     assert first.list_id != reranked.list_id
 
 
-async def test_search_during_overload_is_ranked_and_reranked(
-    make_worker: Callable[..., InMemoryWorker],
-) -> None:
-    worker = make_worker(models=["popularity", "session_knn", "search"])
+async def test_search_during_overload_is_ranked_and_reranked(search_worker: InMemoryWorker) -> None:
+    worker = search_worker
     click_users(worker, 4)
     worker.accept(worker.search("u9", "warm feet", "hat", "sock", "never met"))
     click_users(worker, 8)
@@ -185,10 +174,8 @@ async def test_search_during_overload_is_ranked_and_reranked(
     assert reranked.list_id != found.list_id
 
 
-async def test_full_search_list_is_not_reranked_after_a_later_overload(
-    make_worker: Callable[..., InMemoryWorker],
-) -> None:
-    worker = make_worker(models=["popularity", "session_knn", "search"])
+async def test_full_search_list_is_not_reranked_after_a_later_overload(search_worker: InMemoryWorker) -> None:
+    worker = search_worker
     click_users(worker, 2)
     worker.accept(worker.search("u9", "warm feet", "hat", "sock"))
     async with worker.running_flush_loop():
@@ -210,10 +197,7 @@ async def test_full_search_list_is_not_reranked_after_a_later_overload(
     assert worker.published(search_key("u9")) == found
 
 
-async def test_event_backlog_degrades_a_flush_that_is_not_full(
-    make_worker: Callable[..., InMemoryWorker],
-) -> None:
-    worker = make_worker()
+async def test_event_backlog_degrades_a_flush_that_is_not_full(worker: InMemoryWorker) -> None:
     async with worker.running_flush_loop():
         for number, backlog in enumerate((3, 4, 4, 3, 4)):
             worker.accept(worker.click(f"u{number}", "shoe"), worker.click(f"u{number}", "sock"))
@@ -224,10 +208,8 @@ async def test_event_backlog_degrades_a_flush_that_is_not_full(
     assert degraded_users(worker, [f"u{number}" for number in range(5)]) == {"u2"}
 
 
-async def test_pending_search_rerank_survives_a_redis_failure(
-    make_worker: Callable[..., InMemoryWorker],
-) -> None:
-    worker = make_worker(models=["popularity", "session_knn", "search"])
+async def test_pending_search_rerank_survives_a_redis_failure(search_worker: InMemoryWorker) -> None:
+    worker = search_worker
     click_users(worker, 4)
     worker.accept(worker.search("u9", "warm feet", "hat", "sock"))
     click_users(worker, 8)
