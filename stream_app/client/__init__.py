@@ -5,15 +5,9 @@
 kafka-python with the first impression; never Faust, numba or River.
 """
 
-from stream_app.client.client import (
-    DEFAULT_SEARCH_TIMEOUT,
-    DEFAULT_TIMEOUT,
-    AsyncClient,
-    Client,
-    ClientUnavailableError,
-)
+from stream_app.client.client import DEFAULT_TIMEOUT, AsyncClient, Client, ClientUnavailableError
 from stream_app.client.impression_reporter import ImpressionReporter, ReporterCounts
-from stream_app.client.search_order import STALE_SEARCH_TOLERANCE, SearchOrder
+from stream_app.client.search_order import DEFAULT_SEARCH_TIMEOUT, STALE_SEARCH_TOLERANCE, SearchOrder
 
 __all__ = [
     "DEFAULT_SEARCH_TIMEOUT",

@@ -16,10 +16,9 @@ None
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from types import TracebackType
-from typing import Final, Self
+from typing import Final, Self, Unpack
 
 import redis
 import redis.asyncio
@@ -29,7 +28,7 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 from stream_app.client.fallback_chain import decode_list_or_none, fallback_keys, first_usable_list
-from stream_app.client.impression_reporter import ImpressionReporter
+from stream_app.client.impression_reporter import ImpressionFields, ImpressionReporter
 from stream_app.client.redis_contract import (
     GLOBAL_SEGMENT,
     SearchList,
@@ -38,20 +37,16 @@ from stream_app.client.redis_contract import (
     query_key,
     search_key,
 )
-from stream_app.client.search_order import PendingSearch, SearchOrder, decode_search_list_or_none
+from stream_app.client.search_order import (
+    DEFAULT_SEARCH_TIMEOUT,
+    PendingSearch,
+    SearchOrder,
+    decode_search_list_or_none,
+)
 from topics.records import RecommendationList
 
 DEFAULT_TIMEOUT: Final = 0.25
 """Timeout of a read, seconds: a page must not wait for its recommendations."""
-
-DEFAULT_SEARCH_TIMEOUT: Final = 0.1
-"""Seconds that a search waits for its ranked results."""
-
-_POLL_INTERVAL: Final = 0.005
-"""Seconds between two reads while a search waits."""
-
-_MIN_SEARCH_TIMEOUT: Final = 0.005
-"""Seconds that a single read may take with timeout 0."""
 
 _MAX_CONCURRENT_SEARCHES: Final = 32
 """Concurrent searches of a blocking client; further ones queue, within their own timeout."""
@@ -75,11 +70,7 @@ class _ImpressionReporting:
         user_id: str,
         document: RecommendationList | str | None,
         items: Sequence[str] | None = None,
-        *,
-        surface: str | None = None,
-        session_id: str | None = None,
-        channel: str | None = None,
-        context: Mapping[str, str | int | float | bool | None] | None = None,
+        **fields: Unpack[ImpressionFields],
     ) -> bool:
         """Report that a list, or a part of it, was displayed; see `ImpressionReporter.report_impression`.
 
@@ -95,15 +86,7 @@ class _ImpressionReporting:
                 "This client has no reporter; create it with "
                 f"{type(self).__name__}(url, reporter=ImpressionReporter(…))."
             )
-        return self._reporter.report_impression(
-            user_id,
-            document,
-            items,
-            surface=surface,
-            session_id=session_id,
-            channel=channel,
-            context=context,
-        )
+        return self._reporter.report_impression(user_id, document, items, **fields)
 
 
 class Client(_ImpressionReporting):
@@ -214,30 +197,20 @@ class Client(_ImpressionReporting):
             Time of the search, seconds since the epoch: a list that is more than `STALE_SEARCH_TOLERANCE` older is
             stale. None is now. 0 accepts a list of any age, for a page that is rendered again without a new event.
         """
-        pending_search = PendingSearch(query, results, time.time() if searched_at is None else searched_at)
+        pending_search = PendingSearch(query, results, searched_at, timeout)
         # In another thread: connecting and each reply have their own timeouts, and the sum needs a bound.
-        future = self._executor.submit(
-            self._await_search, user_id, pending_search, time.monotonic() + timeout
-        )
+        future = self._executor.submit(self._await_search, user_id, pending_search)
         try:
-            return future.result(max(timeout, _MIN_SEARCH_TIMEOUT))
-        except TimeoutError:
+            return future.result(pending_search.timeout)
+        except (TimeoutError, ClientUnavailableError):
             future.cancel()
             return pending_search.fallback_order()
 
-    def _await_search(self, user_id: str, pending_search: PendingSearch, deadline: float) -> SearchOrder:
+    def _await_search(self, user_id: str, pending_search: PendingSearch) -> SearchOrder:
         key = [search_key(user_id)]
-        while True:
-            try:
-                found = pending_search.match(self._get(key)[0])
-            except ClientUnavailableError:
-                return pending_search.fallback_order()
-            if found is not None:
-                return found
-            remaining = deadline - time.monotonic()
-            if remaining <= 0:
-                return pending_search.fallback_order()
-            time.sleep(min(_POLL_INTERVAL, remaining))
+        while (order := pending_search.match(self._get(key)[0])) is None:
+            time.sleep(pending_search.poll_delay())
+        return order
 
     def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         try:
@@ -256,9 +229,7 @@ class Client(_ImpressionReporting):
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -328,20 +299,14 @@ class AsyncClient(_ImpressionReporting):
     ) -> SearchOrder:
         """Order search results for a user; see `Client.search`."""
         key = [search_key(user_id)]
-        pending_search = PendingSearch(query, results, time.time() if searched_at is None else searched_at)
-        deadline = time.monotonic() + timeout
+        pending_search = PendingSearch(query, results, searched_at, timeout)
         try:
-            async with asyncio.timeout(max(timeout, _MIN_SEARCH_TIMEOUT)):
-                while True:
-                    found = pending_search.match((await self._get(key))[0])
-                    if found is not None:
-                        return found
-                    if time.monotonic() >= deadline:
-                        break
-                    await asyncio.sleep(_POLL_INTERVAL)
+            async with asyncio.timeout(pending_search.timeout):
+                while (order := pending_search.match((await self._get(key))[0])) is None:  # noqa: ASYNC110  # Redis is polled
+                    await asyncio.sleep(pending_search.poll_delay())
+                return order
         except (TimeoutError, ClientUnavailableError):
-            pass
-        return pending_search.fallback_order()
+            return pending_search.fallback_order()
 
     async def _get(self, keys: Sequence[str]) -> list[bytes | None]:
         try:
@@ -359,7 +324,5 @@ class AsyncClient(_ImpressionReporting):
     async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self.close()

@@ -37,11 +37,8 @@ def first_usable_list(
     A value that cannot be decoded is skipped: a newer worker may write documents that this client cannot decode.
     """
     for value in values:
-        if value is None:
-            continue
-        try:
-            document = decode_list(value)
-        except msgspec.DecodeError:
+        document = decode_list_or_none(value)
+        if document is None:
             continue
         if exclude:
             kept_items = tuple(item for item in document.items if item.id not in exclude)

@@ -12,8 +12,7 @@ import uuid
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self, TypedDict
 
 import msgspec
 
@@ -33,6 +32,15 @@ _CLOSE_SECONDS: Final = 5.0
 _BACKOFF: Final = (0.2, 0.5, 1.0, 2.0, 5.0)
 _LIMITS: Final = Limits()
 _LOG: Final = logging.getLogger(__name__)
+
+
+class ImpressionFields(TypedDict, total=False):
+    """The optional fields of an impression; see `ImpressionReporter.report_impression`."""
+
+    surface: str | None
+    session_id: str | None
+    channel: str | None
+    context: Mapping[str, str | int | float | bool | None] | None
 
 
 class ReporterCounts(NamedTuple):
@@ -141,20 +149,27 @@ class ImpressionReporter:
             Whether it is queued. False if no item was displayed, if the impression is invalid, or if the queue is
             full; see `counts`.
         """
-        if items is None and isinstance(document, RecommendationList):
-            # A document read with excluded items has a shorter list under the same list_id.
-            items = [item.id for item in document.items]
+        now = self._clock()
         try:
-            if isinstance(items, str):
-                raise RejectedError(RejectReason.WRONG_TYPE, "items is a single id; pass a list of ids")  # noqa: TRY301
-            items = None if items is None else list(items)
-            if not items and (items is not None or document is None):
+            displayed = _displayed_items(document, items)
+            if not displayed and (displayed is not None or document is None):
                 return False  # an impression of a list without items would mean that the whole list was seen
-            record = self._build_record(user_id, document, items or (), surface, session_id, channel, context)
+            impression = Impression(
+                event_id=uuid.uuid4().hex,
+                user_id=user_id,
+                ts=round(now * 1000),
+                session_id=session_id,
+                channel=channel,
+                context=dict(context or {}),
+                list_id=document.list_id if isinstance(document, RecommendationList) else document,
+                surface=surface,
+                items=displayed or [],
+            )
+            record = _checked_record(impression, now)
         except RejectedError as error:
             self._reject(error)
             return False
-        except TypeError as error:
+        except (TypeError, ValueError, OverflowError, RecursionError) as error:
             self._reject(RejectedError(RejectReason.WRONG_TYPE, str(error)))
             return False
         with self._condition:
@@ -201,44 +216,8 @@ class ImpressionReporter:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _build_record(
-        self,
-        user_id: str,
-        document: RecommendationList | str | None,
-        items: Sequence[str],
-        surface: str | None,
-        session_id: str | None,
-        channel: str | None,
-        context: Mapping[str, str | int | float | bool | None] | None,
-    ) -> ProducerRecord:
-        now = self._clock()
-        try:
-            raw = msgspec.json.encode(
-                Impression(
-                    event_id=uuid.uuid4().hex,
-                    user_id=user_id,
-                    ts=round(now * 1000),
-                    session_id=session_id,
-                    channel=channel,
-                    context=dict(context or {}),
-                    list_id=document.list_id if isinstance(document, RecommendationList) else document,
-                    surface=surface,
-                    items=list(items),
-                )
-            )
-        except (TypeError, ValueError, OverflowError, RecursionError) as error:
-            raise RejectedError(RejectReason.WRONG_TYPE, str(error)) from None
-        if len(raw) > MAX_RECORD_BYTES:
-            raise RejectedError(
-                RejectReason.INVALID_VALUE,
-                f"the record has {len(raw):,} bytes, the limit is {MAX_RECORD_BYTES:,}",
-            )
-        return event_record(decode(raw, Impression, received=now, limits=_LIMITS))
 
     def _reject(self, error: RejectedError) -> None:
         with self._condition:
@@ -311,6 +290,28 @@ class ImpressionReporter:
                 self._condition.wait_for(lambda: self._closed, _BACKOFF[min(failures, len(_BACKOFF)) - 1])
                 return True
             return False
+
+
+def _displayed_items(
+    document: RecommendationList | str | None, items: Sequence[str] | None
+) -> list[str] | None:
+    """The displayed items; None for the whole list."""
+    if isinstance(items, str):
+        raise RejectedError(RejectReason.WRONG_TYPE, "items is a single id; pass a list of ids")
+    if items is None and isinstance(document, RecommendationList):
+        # A document read with excluded items has a shorter list under the same list_id.
+        return [item.id for item in document.items]
+    return None if items is None else list(items)
+
+
+def _checked_record(impression: Impression, received: float) -> ProducerRecord:
+    raw = msgspec.json.encode(impression)
+    if len(raw) > MAX_RECORD_BYTES:
+        raise RejectedError(
+            RejectReason.INVALID_VALUE,
+            f"the record has {len(raw):,} bytes, the limit is {MAX_RECORD_BYTES:,}",
+        )
+    return event_record(decode(raw, Impression, received=received, limits=_LIMITS))
 
 
 def _close(sender: EventSender | None) -> None:

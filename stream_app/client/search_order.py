@@ -1,5 +1,6 @@
 """The order of search results by a search list, and the wait for it."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -8,8 +9,17 @@ import msgspec
 
 from stream_app.client.redis_contract import SearchList, decode_search_list, normalize_query
 
+DEFAULT_SEARCH_TIMEOUT: Final = 0.1
+"""Seconds that a search waits for its ranked results."""
+
 STALE_SEARCH_TOLERANCE: Final = 1.0
 """Seconds by which a matching list may be older than the search: clocks differ, and the event is sent earlier."""
+
+_POLL_INTERVAL: Final = 0.005
+"""Seconds between two reads while a search waits."""
+
+_MIN_SEARCH_TIMEOUT: Final = 0.005
+"""Seconds that a single read may take with timeout 0."""
 
 
 class SearchOrder(NamedTuple):
@@ -68,24 +78,41 @@ class PendingSearch:
     query, results
         The search.
     searched_at
-        Time of the search, seconds since the epoch.
+        Time of the search, seconds since the epoch; None is now.
+    timeout
+        Seconds to wait; 0 reads once.
+
+    Attributes
+    ----------
+    timeout
+        Seconds that all reads together may take.
     """
 
-    def __init__(self, query: str, results: Sequence[str], searched_at: float) -> None:
+    def __init__(self, query: str, results: Sequence[str], searched_at: float | None, timeout: float) -> None:
+        self.timeout: Final = max(timeout, _MIN_SEARCH_TIMEOUT)
+        self._deadline = time.monotonic() + timeout
         self._query = normalize_query(query)
         self._results = results
-        self._min_generated_at = searched_at - STALE_SEARCH_TOLERANCE
+        self._min_generated_at = (
+            time.time() if searched_at is None else searched_at
+        ) - STALE_SEARCH_TOLERANCE
         self._stale_list: SearchList | None = None
 
     def match(self, value: bytes | None) -> SearchOrder | None:
-        """The order by the list in `value`, if the list belongs to this search."""
+        """The order by the list in `value`, if the list belongs to this search; None to read again.
+
+        After the deadline it is the `fallback_order`.
+        """
         found = decode_search_list_or_none(value)
-        if found is None or found.query != self._query:
-            return None
-        if self._is_stale(found):
+        if found is not None and found.query == self._query:
+            if not self._is_stale(found):
+                return reorder_results(found, self._results)
             self._stale_list = found
-            return None
-        return reorder_results(found, self._results)
+        return self.fallback_order() if time.monotonic() >= self._deadline else None
+
+    def poll_delay(self) -> float:
+        """Seconds until the next read."""
+        return max(0.0, min(_POLL_INTERVAL, self._deadline - time.monotonic()))
 
     def fallback_order(self) -> SearchOrder:
         """The order after the timeout: by a stale list of the same query, or the original order."""

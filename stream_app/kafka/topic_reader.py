@@ -1,7 +1,6 @@
 """A topic read by a command: from the beginning to the end offsets, then new records."""
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Final, Self
 
 from kafka import TopicPartition
@@ -48,9 +47,7 @@ class TopicReader:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._consumer.close()
 
     def read(self) -> Iterator[Any]:
