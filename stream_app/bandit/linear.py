@@ -78,11 +78,7 @@ class LinearPolicy(Policy):
         )
 
     def observe_impressions(
-        self,
-        features: Features,
-        positions: Positions,
-        ts: float,
-        items: Keys | None = None,
+        self, features: Features, positions: Positions, ts: float, items: Keys | None = None
     ) -> None:
         """Add the outer products of the features to the posterior."""
         self._posterior.observe_impressions(
@@ -103,11 +99,7 @@ class LinearPolicy(Policy):
         """Add value times features to the posterior."""
         if math.isfinite(value):
             self._posterior.reward(
-                self._validated_row(features),
-                int(position),
-                clip_reward(value),
-                float(ts),
-                first=bool(first),
+                self._validated_row(features), int(position), clip_reward(value), float(ts), first=bool(first)
             )
 
     @property

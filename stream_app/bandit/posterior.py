@@ -200,10 +200,7 @@ class LinearPosterior:
 
     def state(self) -> dict[str, Any]:
         """All sums as plain data."""
-        return {
-            **{name: array.copy() for name, array in self._sums._asdict().items()},
-            **self._scale.state(),
-        }
+        return {**{name: array.copy() for name, array in self._sums._asdict().items()}, **self._scale.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore a `state`."""

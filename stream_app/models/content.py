@@ -10,15 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.array_types import Mask, Rows
-from stream_app.models.base import (
-    EMPTY_CANDIDATES,
-    Candidates,
-    Context,
-    Items,
-    Model,
-    Observation,
-    Scores,
-)
+from stream_app.models.base import EMPTY_CANDIDATES, Candidates, Context, Items, Model, Observation, Scores
 from stream_app.models.columns import MIN_ROWS, grow, pack_rows, unpack_rows
 from stream_app.models.item_index import MAX_CATEGORIES, ItemIndex
 from stream_app.models.kernels import content as kernels

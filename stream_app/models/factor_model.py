@@ -7,15 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.array_types import Floats
-from stream_app.models.base import (
-    EMPTY_CANDIDATES,
-    NO_ITEM,
-    Candidates,
-    Context,
-    Items,
-    Model,
-    Scores,
-)
+from stream_app.models.base import EMPTY_CANDIDATES, NO_ITEM, Candidates, Context, Items, Model, Scores
 from stream_app.models.columns import MIN_ROWS, grow
 from stream_app.models.id_index import IdIndex
 from stream_app.models.item_index import ItemIndex

@@ -116,12 +116,7 @@ class ModelSet:
         self.tracker = SessionTracker(self.index, gap=session_gap, max_users=max_users)
         self.outliers = OutlierFilter(threshold=outlier_z)
         self.models = registry.create(
-            names,
-            self.index,
-            overrides=overrides,
-            max_users=max_users,
-            half_life=half_life,
-            seed=seed,
+            names, self.index, overrides=overrides, max_users=max_users, half_life=half_life, seed=seed
         )
         self.learners: list[Learner] = []
         self.version = 0

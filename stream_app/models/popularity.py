@@ -85,12 +85,7 @@ class Popularity(Model):
     additive: ClassVar[bool] = True
 
     def __init__(
-        self,
-        index: ItemIndex,
-        *,
-        half_life: float = 86_400.0,
-        segments: int = 256,
-        segment_items: int = 2048,
+        self, index: ItemIndex, *, half_life: float = 86_400.0, segments: int = 256, segment_items: int = 2048
     ) -> None:
         self._index = index
         self.half_life = half_life

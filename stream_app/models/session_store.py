@@ -15,11 +15,7 @@ from stream_app.models.columns import grow, item_mask, pack_rows, unpack_rows
 from stream_app.models.id_index import stable_hash
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.jit import plain
-from stream_app.models.kernels.neighbor_query import (
-    add_candidates,
-    query_neighbors,
-    reset,
-)
+from stream_app.models.kernels.neighbor_query import add_candidates, query_neighbors, reset
 from stream_app.models.kernels.neighbor_scores import find_evidence
 from stream_app.models.kernels.neighbor_scratch import NeighborQuery, Scratch
 from stream_app.models.kernels.session_columns import SessionColumn

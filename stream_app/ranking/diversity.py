@@ -13,12 +13,7 @@ from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.item_index import MAX_LABELS, ItemIndex
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.kernels.facets import PRICE_BANDS, ItemColumns
-from stream_app.ranking.kernels.list_selection import (
-    FloorKind,
-    SelectionRules,
-    SelectionScratch,
-    select_list,
-)
+from stream_app.ranking.kernels.list_selection import FloorKind, SelectionRules, SelectionScratch, select_list
 from stream_app.ranking.list_rules import NEW_ITEM_SECONDS, ListRules
 from stream_app.ranking.long_tail import LongTail
 

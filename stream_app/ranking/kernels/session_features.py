@@ -290,12 +290,7 @@ def _repeat_share(context_items: Any) -> Any:
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_list_features(
-    context_items: Any,
-    newest_clicks: int,
-    of_all: _Aggregates,
-    query: SessionQuery,
-    first: int,
-    out: Any,
+    context_items: Any, newest_clicks: int, of_all: _Aggregates, query: SessionQuery, first: int, out: Any
 ) -> None:
     """Write the features that describe the context, the same in each row."""
     length = len(context_items)
