@@ -32,6 +32,7 @@ from stream_app.bandit.policy import (
     to_seed,
 )
 from stream_app.models.columns import grow
+from stream_app.models.model_state import State
 
 REWARD_DISTRIBUTIONS: Final = ("bernoulli", "gaussian")
 """Distributions of rewards."""
@@ -267,7 +268,7 @@ class ItemThompson(Policy):
         self._stale = True
         return self._scale.weight(ts, self._sums)
 
-    def _state(self) -> dict[str, Any]:
+    def _get_state(self) -> State:
         size = len(self._rows)
         return {
             "items": np.array(list(self._rows), np.uint64),
@@ -278,8 +279,7 @@ class ItemThompson(Policy):
             **self._scale.state(),
         }
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self._reset()
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self._rows = {key: row for row, key in enumerate(np.asarray(state["items"], np.uint64).tolist())}
         size = len(self._rows)
         self._ensure_capacity(size)

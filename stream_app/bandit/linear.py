@@ -19,6 +19,7 @@ from stream_app.bandit.policy import (
     clip_reward,
 )
 from stream_app.bandit.posterior import LinearPosterior
+from stream_app.models.model_state import State
 
 
 class LinearConfig(PositionConfig, frozen=True, kw_only=True):
@@ -118,10 +119,10 @@ class LinearPolicy(Policy):
             self._posterior.refresh()
         return self._posterior
 
-    def _state(self) -> dict[str, Any]:
+    def _get_state(self) -> State:
         return {"posterior": self._posterior.state()}
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self._posterior.restore(state["posterior"])
 
     def memory(self) -> int:

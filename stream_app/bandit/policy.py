@@ -7,7 +7,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 
 Features = NDArray[np.float32]
 Positions = NDArray[np.int32]
@@ -93,7 +93,7 @@ class PolicyConfig(msgspec.Struct, frozen=True, kw_only=True):
     """Settings of a policy: plain data, each with a default that works; see ``HEADRACE_POLICY_PARAMETERS``."""
 
 
-class Policy:
+class Policy(Restorable):
     """Chooses a slate from candidates.
 
     `decide` does not change the policy, and the same seed gives the same slate. Impressions and rewards are separate
@@ -197,29 +197,17 @@ class Policy:
     def forget_user(self, user: str) -> None:
         """Drop the data of a user."""
 
-    def state(self) -> State:
-        """Everything learned, as plain data."""
-        return versioned_state(self.name, self.parameters, **self._state())
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`.
-
-        Raises
-        ------
-        ValueError
-            If the state is of another format, another policy or other parameters.
-        """
-        verify_state(state, self.name, self.parameters)
-        self._restore(state)
-
     def memory(self) -> int:
         """Memory in bytes, to within a few percent."""
         return 0
 
-    def _state(self) -> dict[str, Any]:
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return self.name, self.parameters
+
+    def _get_state(self) -> State:
         return {}
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         pass
 
     def _validated(self, features: Features) -> Features:

@@ -12,6 +12,7 @@ from stream_app.bandit.open_sessions import OpenSession, OpenSessions
 from stream_app.bandit.policy import NO_KEY, Features, PolicyConfig, clip_reward
 from stream_app.bandit.posterior import LinearPosterior
 from stream_app.bandit.thompson import Thompson, ThompsonConfig
+from stream_app.models.model_state import State
 
 
 class SessionValueConfig(ThompsonConfig, frozen=True, kw_only=True):
@@ -163,15 +164,15 @@ class SessionValue(Thompson):
         """Drop the open session of a user."""
         self._sessions.forget(user)
 
-    def _state(self) -> dict[str, Any]:
+    def _get_state(self) -> State:
         return {
-            **super()._state(),
+            **super()._get_state(),
             "critic": [array.copy() for array in self._critic_sums],
             "sessions": self._sessions.state(),
         }
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        super()._restore(state)
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        super()._set_state(state)
         for array, saved in zip(self._critic_sums, state["critic"], strict=True):
             array[...] = saved
         self._sessions.restore(state["sessions"])

@@ -82,8 +82,8 @@ class Thompson(LinearPolicy):
         thompson_slate(features, self._weights, to_seed(seed), order, propensities)
         return Slate(order, propensities, self.config.draws)
 
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        super()._restore(state)
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        super()._set_state(state)
         self._sampled_at = -1
 
     def memory(self) -> int:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from stream_app.experiment.confidence_sequence import CONFIDENCE_LEVEL, AnytimeInterval, half_width
 from stream_app.models.base import Items
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 from topics.records import Interaction, Reward, RewardKind
 
 _CLICK_KINDS: Final = frozenset({RewardKind.CLICK, RewardKind.CART, RewardKind.WISHLIST, RewardKind.SHARE})
@@ -133,7 +133,7 @@ class PolicyMetrics:
         self._cross_sums = np.array(state["cross_sums"])
 
 
-class PolicyComparison:
+class PolicyComparison(Restorable):
     """Metrics of every policy, from rewards; a learner of the models.
 
     They are of one period with a constant split of the users: if the split changes, the policies' lists are of
@@ -176,7 +176,7 @@ class PolicyComparison:
     def __init__(self, max_users: int = 200_000) -> None:
         self._limit = max_users
         self.since = 0.0
-        self._clear()
+        self._reset()
 
     def start_period(self, ts: float) -> bool:
         """Drop all metrics and start a period.
@@ -195,10 +195,10 @@ class PolicyComparison:
         if ts <= self.since:
             return False
         self.since = ts
-        self._clear()
+        self._reset()
         return True
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         self.policies: dict[str, PolicyMetrics] = {}
         self._users: OrderedDict[tuple[str, str], NDArray[np.float64]] = OrderedDict()
 
@@ -240,28 +240,19 @@ class PolicyComparison:
     def forget_items(self, items: Items) -> None:
         """Do nothing: there is no data of single items."""
 
-    def state(self) -> State:
-        """All metrics as plain data."""
-        return versioned_state(
-            self.name,
-            {"max_users": self._limit},
-            since=self.since,
-            policies={name: metrics.state() for name, metrics in self.policies.items()},
-            users=[list(key) for key in self._users],
-            sums=np.array(list(self._users.values())).reshape(-1, 1 + _N_METRICS),
-        )
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return self.name, {"max_users": self._limit}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`.
+    def _get_state(self) -> State:
+        return {
+            "since": self.since,
+            "policies": {name: metrics.state() for name, metrics in self.policies.items()},
+            "users": [list(key) for key in self._users],
+            "sums": np.array(list(self._users.values())).reshape(-1, 1 + _N_METRICS),
+        }
 
-        Raises
-        ------
-        ValueError
-            If it was taken with another `max_users`.
-        """
-        verify_state(state, self.name, {"max_users": self._limit})
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self.since = float(state["since"])
-        self._clear()
         for name, saved in state["policies"].items():
             self.policies[name] = PolicyMetrics()
             self.policies[name].restore(saved)

@@ -15,14 +15,14 @@ from stream_app.experiment.kernels.impression_ring import (
 from stream_app.models.base import NO_ITEM, Items
 from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 from topics.records import NON_POSITIVE, Reward
 
 MAX_IMPRESSIONS: Final = 64
 """Impressions and choices held for each user, the latest ones."""
 
 
-class IgnoredImpressions:
+class IgnoredImpressions(Restorable):
     """The impressions of each user on the last lists seen, until the item is chosen (impression discounting).
 
     The only input is rewards, which are in the order of the user's events, so all replicas and replays agree. Each
@@ -61,9 +61,9 @@ class IgnoredImpressions:
         self._parameters = {"max_users": max_users, "decay": decay, "impressions": MAX_IMPRESSIONS}
         self._max_users = max_users
         self._decay = decay
-        self._clear()
+        self._reset()
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         self._users = IdIndex(self._max_users, self._clear_rows)
         self._ensure_capacity(0)
 
@@ -149,30 +149,21 @@ class IgnoredImpressions:
         used = self._items[: self._users.size]
         used[np.isin(used, items)] = NO_ITEM
 
-    def state(self) -> State:
-        """All data in plain form."""
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return self.name, self._parameters
+
+    def _get_state(self) -> State:
         rows = self._users.size
-        return versioned_state(
-            self.name,
-            self._parameters,
-            users=self._users.state(),
-            items=self._items[:rows].copy(),
-            ranks=self._ranks[:rows].copy(),
-            lists=self._lists[:rows].copy(),
-            written=self._written[:rows].copy(),
-            seen=self._lists_seen[:rows].copy(),
-        )
+        return {
+            "users": self._users.state(),
+            "items": self._items[:rows].copy(),
+            "ranks": self._ranks[:rows].copy(),
+            "lists": self._lists[:rows].copy(),
+            "written": self._written[:rows].copy(),
+            "seen": self._lists_seen[:rows].copy(),
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`.
-
-        Raises
-        ------
-        ValueError
-            If it was taken with other parameters.
-        """
-        verify_state(state, self.name, self._parameters)
-        self._clear()
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self._users.restore(state["users"])
         rows = self._users.size
         self._ensure_capacity(rows)

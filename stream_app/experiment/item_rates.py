@@ -10,7 +10,7 @@ from stream_app.experiment.kernels.item_rates import choice_rates
 from stream_app.models.base import Items
 from stream_app.models.columns import grow
 from stream_app.models.decay import ForwardDecay
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 from topics.records import NON_POSITIVE, Reward
 
 N_POSITIONS: Final = 50
@@ -20,7 +20,7 @@ POSITION_PRIOR_STRENGTH: Final = 20.0
 """Impressions that the prior of a rank counts for; its rate is one choice in as many impressions."""
 
 
-class ItemRates:
+class ItemRates(Restorable):
     """Choices over expected choices of each item, with decay.
 
     The expected choices of an impression are the choice rate of its rank, so a low rank does not lower the rate of
@@ -55,9 +55,9 @@ class ItemRates:
     def __init__(self, half_life: float = 7 * 86_400.0, prior: float = 3.0) -> None:
         self._parameters = {"half_life": half_life, "prior": prior}
         self._prior = prior
-        self._clear()
+        self._reset()
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         self._decay = ForwardDecay(self._parameters["half_life"])
         self._newest = 0.0
         self._chosen: NDArray[np.float64] = np.zeros(64)
@@ -116,28 +116,20 @@ class ItemRates:
         in_range = items[items < len(self._expected)]
         self._chosen[in_range] = self._expected[in_range] = 0.0
 
-    def state(self) -> State:
-        """All sums as plain data."""
-        return versioned_state(
-            self.name,
-            self._parameters,
-            landmark=self._decay.landmark,
-            newest=self._newest,
-            chosen=self._chosen.copy(),
-            expected=self._expected.copy(),
-            impressions_by_rank=self._impressions_by_rank.copy(),
-            choices_by_rank=self._choices_by_rank.copy(),
-        )
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return self.name, self._parameters
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`.
+    def _get_state(self) -> State:
+        return {
+            "landmark": self._decay.landmark,
+            "newest": self._newest,
+            "chosen": self._chosen.copy(),
+            "expected": self._expected.copy(),
+            "impressions_by_rank": self._impressions_by_rank.copy(),
+            "choices_by_rank": self._choices_by_rank.copy(),
+        }
 
-        Raises
-        ------
-        ValueError
-            If it was taken with other parameters.
-        """
-        verify_state(state, self.name, self._parameters)
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self._decay.landmark = float(state["landmark"])
         self._newest = float(state["newest"])
         self._chosen, self._expected = np.array(state["chosen"]), np.array(state["expected"])

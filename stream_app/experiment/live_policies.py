@@ -27,7 +27,7 @@ from stream_app.models.base import NO_ITEM, Context, Items
 from stream_app.models.id_index import stable_hash
 from stream_app.models.kernels.random import GOLDEN_GAMMA
 from stream_app.models.model_set import ModelSet
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 from stream_app.models.popularity import Popularity
 from topics.records import POST_CLICK_KINDS, Interaction, Reward, RewardKind
 
@@ -56,7 +56,7 @@ class PolicyChoice(NamedTuple):
     features: bytes  # features of the chosen items, packed by `stream_app.experiment.feature_rows`
 
 
-class LivePolicies:
+class LivePolicies(Restorable):
     """The policies that users are split between.
 
     A learner of the models: every policy learns from the rewards of all lists, whichever policy made them, since
@@ -241,27 +241,18 @@ class LivePolicies:
         self._item_rates.forget_items(items)
         self._ignored_impressions.forget_items(items)
 
-    def state(self) -> State:
-        """Everything learned, as plain data; without the split of users."""
-        return versioned_state(
-            self.name,
-            {"features": list(FEATURES)},
-            rates=self._item_rates.state(),
-            ignored_impressions=self._ignored_impressions.state(),
-            policies={policy.name: policy.state() for policy in self._learners},
-        )
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return self.name, {"features": list(FEATURES)}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Restore a `state`.
+    def _get_state(self) -> State:
+        return {
+            "rates": self._item_rates.state(),
+            "ignored_impressions": self._ignored_impressions.state(),
+            "policies": {policy.name: policy.state() for policy in self._learners},
+        }
 
-        A policy without a state starts from its prior: to rebuild it from the log would rebuild all models.
-
-        Raises
-        ------
-        ValueError
-            If the state has other features or other parameters of a policy.
-        """
-        verify_state(state, self.name, {"features": list(FEATURES)})
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        # a policy without a state starts from its prior: to rebuild it from the log would rebuild all models
         self._item_rates.restore(state["rates"])
         self._ignored_impressions.restore(state["ignored_impressions"])
         for policy in self._learners:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from stream_app.models import array_types
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable
 from topics.events import CatalogItem
 from topics.records import Kind, Reason
 
@@ -132,7 +132,7 @@ class Candidates(NamedTuple):
 EMPTY_CANDIDATES = Candidates(EMPTY_ITEMS, np.zeros(0, np.float32), EMPTY_ITEMS)
 
 
-class Model:
+class Model(Restorable):
     """One algorithm that learns one interaction at a time.
 
     Keyword arguments of the constructor are the hyperparameters; each has a default and is an attribute of the same
@@ -216,34 +216,9 @@ class Model:
         """Names and values of the hyperparameters."""
         return {name: getattr(self, name) for name in self.hyper_parameters()}
 
-    def state(self) -> State:
-        """Everything learned, as plain data that shares no memory with the model."""
-        return versioned_state(self.name, self.parameters(), **self._get_state())
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Load the result of `state`.
-
-        Raises
-        ------
-        ValueError
-            If the state has another format or other hyperparameters.
-        """
-        verify_state(state, self.name, self.parameters())
-        self._reset()
-        self._set_state(state)
-
     def memory(self) -> int:
         """Bytes held, to within a few percent: the array attributes, unless a model adds others."""
         return sum(value.nbytes for value in vars(self).values() if isinstance(value, np.ndarray))
 
-    def _reset(self) -> None:
-        """Drop everything learned."""
-        raise NotImplementedError
-
-    def _get_state(self) -> State:
-        """A copy of everything learned."""
-        raise NotImplementedError
-
-    def _set_state(self, state: Mapping[str, Any]) -> None:
-        """Load the result of `_get_state` into an empty model."""
-        raise NotImplementedError
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return self.name, self.parameters()

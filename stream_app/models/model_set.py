@@ -12,7 +12,7 @@ from stream_app.models.digest import digest
 from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.learners import Learner, RewardLearner, learns_rewards
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
 from stream_app.models.session_tracker import SessionTracker
@@ -25,7 +25,7 @@ CONTEXT_LENGTH = 20
 """Recent items of a user in a context."""
 
 
-class ModelSet:
+class ModelSet(Restorable):
     """Everything a replica learns, folded from interactions.
 
     Parameters
@@ -311,38 +311,29 @@ class ModelSet:
             name for model in self.models if isinstance(model, Popularity) for name in model.segment_names()
         ]
 
-    def state(self) -> State:
-        """Everything learned, as plain data that shares no memory with the models."""
-        return versioned_state(
-            "model_set",
-            self._parameters,
-            version=self.version,
-            newest=self.newest,
-            watermarks=[
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return "model_set", self._parameters
+
+    def _get_state(self) -> State:
+        return {
+            "version": self.version,
+            "newest": self.newest,
+            "watermarks": [
                 [int(source), partition, offset]
                 for (source, partition), offset in sorted(self.watermarks.items())
             ],
-            reward_watermarks=[
+            "reward_watermarks": [
                 [int(source), partition, offset, line]
                 for (source, partition), (offset, line) in sorted(self.reward_watermarks.items())
             ],
-            index=self.index.state(),
-            tracker=self.tracker.state(),
-            outliers=self.outliers.state(),
-            models={model.name: model.state() for model in self.models},
-            learners={each.name: each.state() for each in self.learners},
-        )
+            "index": self.index.state(),
+            "tracker": self.tracker.state(),
+            "outliers": self.outliers.state(),
+            "models": {model.name: model.state() for model in self.models},
+            "learners": {each.name: each.state() for each in self.learners},
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Load the result of `state`.
-
-        Raises
-        ------
-        ValueError
-            If the format, the models or the hyperparameters differ, or the state has no data for a learner. The set
-            must not be used then.
-        """
-        verify_state(state, "model_set", self._parameters)
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self.index.restore(state["index"])
         self.tracker.restore(state["tracker"])
         self.outliers.restore(state["outliers"])

@@ -46,3 +46,43 @@ def verify_state(state: Mapping[str, Any], name: str, parameters: Mapping[str, A
             raise ValueError(
                 f"{name}: {key} is {expected!r}, but the state was saved with {saved.get(key)!r}"
             )
+
+
+class Restorable:
+    """Saves what it has learned with a header, and loads it again.
+
+    A subclass implements `_state_header`, `_get_state` and `_set_state`, and `_reset` unless `_set_state` replaces
+    everything.
+    """
+
+    def state(self) -> State:
+        """Everything learned, as plain data that shares no memory with the object."""
+        return versioned_state(*self._state_header(), **self._get_state())
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Load the result of `state`.
+
+        Raises
+        ------
+        ValueError
+            If the state has another format, name or other parameters, here or in a part; the object must not be used
+            then.
+        """
+        verify_state(state, *self._state_header())
+        self._reset()
+        self._set_state(state)
+
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        """Name and parameters, which must be equal to load a state."""
+        raise NotImplementedError
+
+    def _reset(self) -> None:
+        """Drop everything learned."""
+
+    def _get_state(self) -> State:
+        """A copy of everything learned."""
+        raise NotImplementedError
+
+    def _set_state(self, state: Mapping[str, Any]) -> None:
+        """Load the result of `_get_state` into the object after `_reset`."""
+        raise NotImplementedError

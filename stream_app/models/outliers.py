@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from river.stats import Mean, Var
 
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 from topics.records import Line
 
 MIN_LINES: Final = 30
@@ -19,7 +19,7 @@ _PRICE: Final = "price"
 _QUANTITY: Final = "quantity"
 
 
-class OutlierFilter:
+class OutlierFilter(Restorable):
     """Flags order lines by the z-scores of their log price and log quantity, and learns from each line.
 
     Mean and variance are River's streaming ones (`river.stats.Var`, Welford's method), over the lines of all
@@ -109,30 +109,21 @@ class OutlierFilter:
         self.flagged += is_flagged
         return is_flagged
 
-    def state(self) -> State:
-        """Everything learned, as plain data."""
-        return versioned_state(
-            "outliers",
-            {"threshold": self.threshold},
-            flagged=self.flagged,
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return "outliers", {"threshold": self.threshold}
+
+    def _get_state(self) -> State:
+        return {
+            "flagged": self.flagged,
             # the sum of squares and not the variance, so that learning continues with the same bits
-            moments=[
+            "moments": [
                 [field, int(each.n), float(each.mean.get()), float(each._S)]  # noqa: SLF001  # River has no other way
                 for field, each in self._log_moments.items()
                 if each.n
             ],
-        )
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Load the result of `state`.
-
-        Raises
-        ------
-        ValueError
-            If the format or the threshold differs.
-        """
-        verify_state(state, "outliers", {"threshold": self.threshold})
-        self._reset()
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self.flagged = int(state["flagged"])
         for field, count, mean, squares in state["moments"]:
             moments = self._log_moments[field]

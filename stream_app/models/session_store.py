@@ -20,7 +20,7 @@ from stream_app.models.kernels.neighbor_scores import find_evidence
 from stream_app.models.kernels.neighbor_scratch import NeighborQuery, Scratch
 from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.kernels.sessions import SessionArrays, add_click, forget_items
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 
 _CANDIDATES = 16_384
 _TOUCHED = 2_048
@@ -55,7 +55,7 @@ class NeighborScores:
         self.n, self.distinct, self.n_sessions = counts
 
 
-class SessionStore:
+class SessionStore(Restorable):
     """Remembered sessions and postings.
 
     Parameters
@@ -134,10 +134,14 @@ class SessionStore:
         )
         self._neighbors, self._bridges = neighbors, bridges
         self._bridge_postings, self._session_half_life = bridge_postings, session_half_life
-        self._reset()
+        self._last_query: NeighborScores | None = None
         self._reserve_scratch()
+        self._reset()
 
     def _reset(self) -> None:
+        if self._last_query is not None:
+            reset(self.scratch.slots, self.scratch.candidate_items, self._last_query.n)
+            self._last_query = None
         sessions, length = self.parameters["sessions"], self.parameters["length"]
         ring = self.parameters["postings"]
         self.arrays = SessionArrays(
@@ -155,7 +159,6 @@ class SessionStore:
         self.clicks_seen = 0
         self.newest = 0
         self._version = 0
-        self._last_query: NeighborScores | None = None
 
     def _reserve_scratch(self) -> None:
         sessions, depth = self.parameters["sessions"], self.parameters["depth"]
@@ -277,39 +280,28 @@ class SessionStore:
         forget_items(plain(self.arrays), item_mask(items, size))
         self._version += 1
 
-    def state(self) -> State:
-        """Sessions and postings, as plain data."""
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return "session_store", self.parameters
+
+    def _get_state(self) -> State:
         memory = self.arrays
         used = np.flatnonzero(memory.serials >= 0)
         sizes = memory.sizes[used]
-        return versioned_state(
-            "session_store",
-            self.parameters,
-            rows=used,
-            serials=memory.serials[used],
-            owners=memory.owners[used],
-            times=memory.times[used],
-            sizes=sizes,
-            items=pack_rows(memory.items[used], sizes),
-            clicks=memory.clicks.copy(),
-            first_session=memory.first_session.copy(),
-            posting_sessions=pack_rows(memory.posting_sessions, memory.clicks),
-            posting_positions=pack_rows(memory.posting_positions, memory.clicks),
-            seen=[self.sessions_seen, self.clicks_seen, self.newest],
-        )
+        return {
+            "rows": used,
+            "serials": memory.serials[used],
+            "owners": memory.owners[used],
+            "times": memory.times[used],
+            "sizes": sizes,
+            "items": pack_rows(memory.items[used], sizes),
+            "clicks": memory.clicks.copy(),
+            "first_session": memory.first_session.copy(),
+            "posting_sessions": pack_rows(memory.posting_sessions, memory.clicks),
+            "posting_positions": pack_rows(memory.posting_positions, memory.clicks),
+            "seen": [self.sessions_seen, self.clicks_seen, self.newest],
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Load the result of `state`.
-
-        Raises
-        ------
-        ValueError
-            If the format or a parameter differs.
-        """
-        verify_state(state, "session_store", self.parameters)
-        if self._last_query is not None:
-            reset(self.scratch.slots, self.scratch.candidate_items, self._last_query.n)
-        self._reset()
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         memory, used = self.arrays, state["rows"]
         memory.serials[used] = state["serials"]
         memory.owners[used] = state["owners"]

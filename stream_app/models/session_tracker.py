@@ -14,7 +14,7 @@ from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.bounded_rows import drop_items
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.session_tails import SessionTails, assign_session, insert_event
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 
 RECENT_EVENTS = 32
 """Recent events stored per user and stream."""
@@ -68,7 +68,7 @@ class _RecentEvents:
         unpack_rows(state["times"], sizes, self.tails.times)
 
 
-class SessionTracker:
+class SessionTracker(Restorable):
     """Assigns events to sessions, and stores the recent events of each user.
 
     A session closes after `gap` seconds of inactivity in event time. A late event within the gap of the open session
@@ -251,33 +251,24 @@ class SessionTracker:
     def _parameters(self) -> dict[str, Any]:
         return {"gap": self.gap, "max_users": self.max_users}
 
-    def state(self) -> State:
-        """Everything stored, as plain data."""
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return "sessions", {"gap": self.gap, "max_users": self.max_users}
+
+    def _get_state(self) -> State:
         size = self._users.size
-        return versioned_state(
-            "sessions",
-            self._parameters,
-            users=self._users.state(),
-            purchasing_users=self._purchasing_users.state(),
-            serials=self._serials[:size].copy(),
-            starts=self._starts[:size].copy(),
-            lasts=self._lasts[:size].copy(),
-            newest=self.newest_session,
-            queries=[[row, ts, query] for row, (ts, query) in sorted(self._queries.items())],
-            views=self._recent_events[EventStream.VIEWS].state(size),
-            purchases=self._recent_events[EventStream.PURCHASES].state(self._purchasing_users.size),
-        )
+        return {
+            "users": self._users.state(),
+            "purchasing_users": self._purchasing_users.state(),
+            "serials": self._serials[:size].copy(),
+            "starts": self._starts[:size].copy(),
+            "lasts": self._lasts[:size].copy(),
+            "newest": self.newest_session,
+            "queries": [[row, ts, query] for row, (ts, query) in sorted(self._queries.items())],
+            "views": self._recent_events[EventStream.VIEWS].state(size),
+            "purchases": self._recent_events[EventStream.PURCHASES].state(self._purchasing_users.size),
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Load the result of `state`.
-
-        Raises
-        ------
-        ValueError
-            If the format, the gap or the number of users differs.
-        """
-        verify_state(state, "sessions", self._parameters)
-        self._reset()
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self._users.restore(state["users"])
         self._purchasing_users.restore(state["purchasing_users"])
         size = self._users.size

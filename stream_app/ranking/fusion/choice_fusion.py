@@ -10,7 +10,7 @@ from stream_app.models.base import EMPTY_ITEMS, NO_ITEM, Candidates, Context, It
 from stream_app.models.interaction_kinds import KIND_WEIGHTS
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_set import ModelSet
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 from stream_app.ranking.fusion.rank_fusion import FusedList
 from stream_app.ranking.fusion.softmax import SoftmaxRanker
 from stream_app.ranking.kernels.listwise import probabilities, shifted_logits
@@ -35,7 +35,7 @@ class Shortlist(NamedTuple):
     matrix: NDArray[np.float32]  # shape (n, features): valid until the next shortlist
 
 
-class ChoiceFusion:
+class ChoiceFusion(Restorable):
     """Orders candidates by a softmax over their features, learned from the users' choices.
 
     It learns one choice at a time, as part of the fold: before an interaction reaches the models, the shortlist for
@@ -182,21 +182,13 @@ class ChoiceFusion:
     def forget_items(self, items: Items) -> None:
         """Do nothing: no state is per item."""
 
-    def state(self) -> State:
-        """Everything learned, as plain data."""
-        return versioned_state(
-            self.policy, {"names": list(self.names)}, ranker=self.ranker.state(), seen=self._interactions_seen
-        )
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return self.policy, {"names": list(self.names)}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the fusion that `state` was taken from.
+    def _get_state(self) -> State:
+        return {"ranker": self.ranker.state(), "seen": self._interactions_seen}
 
-        Raises
-        ------
-        ValueError
-            If the state is of another format or of other features.
-        """
-        verify_state(state, self.policy, {"names": list(self.names)})
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self.ranker.restore(state["ranker"])
         self._interactions_seen = int(state["seen"])
 

@@ -6,14 +6,14 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 
 Matrix = NDArray[np.float32]
 
 _LOSS_WINDOW = 1_000
 
 
-class ListwiseRanker:
+class ListwiseRanker(Restorable):
     """Scores the rows of a list and learns one choice at a time.
 
     The probability that a candidate is chosen is proportional to ``exp(score)``. Each choice moves the weights along
@@ -76,26 +76,18 @@ class ListwiseRanker:
         self.loss += (loss - self.loss) * max(1.0 / _LOSS_WINDOW, 1.0 / self.choices)
         self._choice_learned()
 
-    def state(self) -> State:
-        """Everything learned, as plain data."""
-        return versioned_state(
-            self.state_name,
-            self.parameters,
-            weights={name: array.copy() for name, array in self._learned_arrays().items()},
-            counts=self._counts(),
-            choices=self.choices,
-            loss=float(self.loss),
-        )
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return self.state_name, self.parameters
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the ranker that `state` was taken from.
+    def _get_state(self) -> State:
+        return {
+            "weights": {name: array.copy() for name, array in self._learned_arrays().items()},
+            "counts": self._counts(),
+            "choices": self.choices,
+            "loss": float(self.loss),
+        }
 
-        Raises
-        ------
-        ValueError
-            If the state is of another format or of other parameters.
-        """
-        verify_state(state, self.state_name, self.parameters)
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         for name, array in self._learned_arrays().items():
             array[...] = state["weights"][name]
         self.choices, self.loss = int(state["choices"]), float(state["loss"])

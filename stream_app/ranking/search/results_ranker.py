@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from stream_app.models.base import Items
 from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
-from stream_app.models.model_state import State, verify_state, versioned_state
+from stream_app.models.model_state import Restorable, State
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.fusion.listwise import Matrix
 from stream_app.ranking.kernels.feature_table import ResultFeature
@@ -60,7 +60,7 @@ _SEARCHED: Final = int(SearchAction.SEARCHED)
 _SEARCHED_ITEM: Final = int(SearchAction.SEARCHED_ITEM)
 
 
-class ResultsRanker:
+class ResultsRanker(Restorable):
     """Orders the results of a search for a user by the probability that each is chosen.
 
     It is a learner of the fold. Per user it remembers the items of recent interactions (viewed, bought, searched for
@@ -127,9 +127,9 @@ class ResultsRanker:
         }
         self._session_gap = session_gap
         self._out: Matrix = np.zeros((MAX_RANKED, len(ResultFeature)), np.float32)
-        self._clear()
+        self._reset()
 
-    def _clear(self) -> None:
+    def _reset(self) -> None:
         self.ranker = build_ranker(int(self._parameters["seed"]))
         self._users = IdIndex(int(self._parameters["max_users"]), self._drop_users)
         self._items = IdIndex(int(self._parameters["max_items"]), self._drop_items)
@@ -351,18 +351,18 @@ class ResultsRanker:
         last = memory.users[:, LAST_ITEM]
         last[dropped[last.astype(np.int64)]] = 0
 
-    def state(self) -> State:
-        """Everything learned, as plain data."""
+    def _state_header(self) -> tuple[str, Mapping[str, Any]]:
+        return self.name, self._parameters
+
+    def _get_state(self) -> State:
         users, items = self._users.size + 1, self._items.size + 1
         memory = self._memory
-        return versioned_state(
-            self.name,
-            self._parameters,
-            ranker=self.ranker.state(),
-            active=self._active,
-            users=self._users.state(),
-            items=self._items.state(),
-            memory={
+        return {
+            "ranker": self.ranker.state(),
+            "active": self._active,
+            "users": self._users.state(),
+            "items": self._items.state(),
+            "memory": {
                 "users": memory.users[:users].copy(),
                 "interactions": memory.interactions[:users].copy(),
                 "times": memory.times[:users].copy(),
@@ -372,18 +372,9 @@ class ResultsRanker:
                 "items": memory.items[:items].copy(),
                 "rank_counts": memory.rank_counts.copy(),
             },
-        )
+        }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Become the ranker that `state` was taken from.
-
-        Raises
-        ------
-        ValueError
-            If the state is of another format or of other parameters.
-        """
-        verify_state(state, self.name, self._parameters)
-        self._clear()
+    def _set_state(self, state: Mapping[str, Any]) -> None:
         self.ranker.restore(state["ranker"])
         self._active = bool(state["active"])
         self._users.restore(state["users"])
