@@ -27,13 +27,6 @@ class EpsilonGreedy(LinearPolicy):
 
     The propensities are exact: marginal over all candidates that could have been drawn for the positions before.
 
-    Parameters
-    ----------
-    features
-        Number of features.
-    **parameters
-        See `EpsilonGreedyConfig`.
-
     References
     ----------
     Sutton, Barto: Reinforcement learning, 2nd edition, 2018, §2.2.

@@ -10,11 +10,6 @@ from stream_app.bandit.policy import Features, Keys, Policy, Slate
 class Fixed(Policy):
     """Keeps the candidates in the fused order. The control policy of comparisons.
 
-    Parameters
-    ----------
-    features
-        Number of features.
-
     Examples
     --------
     >>> Fixed(features=2).decide(np.zeros((5, 2), np.float32), k=3, seed=1).order.tolist()

@@ -21,13 +21,13 @@ from stream_app.bandit.kernels.slates import seeded_ensemble_slate
 from stream_app.bandit.policy import (
     NO_KEY,
     Features,
+    ItemReward,
     Keys,
     Policy,
     PolicyConfig,
     Positions,
     Slate,
     as_contiguous,
-    clip_reward,
     sample_seed,
     to_seed,
 )
@@ -92,13 +92,6 @@ class ItemThompson(Policy):
 
     Impressions are weighted by the examination probabilities at the time they are observed, so the state depends
     slightly on the order of events.
-
-    Parameters
-    ----------
-    features
-        Number of features.
-    **parameters
-        See `ItemThompsonConfig`.
 
     References
     ----------
@@ -207,33 +200,22 @@ class ItemThompson(Policy):
             self._sums,
         )
 
-    def reward(
-        self,
-        features: Features,
-        position: int,
-        value: float,
-        ts: float,
-        *,
-        item: int = NO_KEY,
-        user: str = "",
-        first: bool = True,
-    ) -> None:
+    def _learn_reward(self, features: Features, reward: ItemReward) -> None:
         """Add a reward to an item; a negative one adds trials."""
-        self._validated_row(features)
-        if item == NO_KEY or not math.isfinite(value):
+        if reward.item == NO_KEY:
             return
-        value = clip_reward(value)
-        weight = self._event_weight(float(ts))
+        value = reward.value
+        weight = self._event_weight(reward.ts)
         self._evict_if_full(1)
-        row = self._row(item, ts)
+        row = self._row(reward.item, reward.ts)
         sums = self._sums
         if not self._prior.gaussian:
             if value < 0:
                 sums.items[row, ItemSum.TRIALS] -= weight * value
             value = min(max(value, 0.0), 1.0)
         sums.items[row, ItemSum.REWARDS] += weight * value
-        rank = min(max(int(position), 0), self.config.n_positions - 1)
-        count_reward(sums.ranks, rank, value, bool(first), weight)
+        rank = min(max(reward.position, 0), self.config.n_positions - 1)
+        count_reward(sums.ranks, rank, value, reward.first, weight)
 
     def _row(self, key: int, ts: float) -> int:
         """The row of an item; an unknown item gets a new one."""

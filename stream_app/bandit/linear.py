@@ -1,6 +1,5 @@
 """The base of policies with a linear posterior, whose prior is the fused order."""
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -9,14 +8,13 @@ from numpy.typing import NDArray
 
 from stream_app.bandit.examination import PositionConfig
 from stream_app.bandit.policy import (
-    NO_KEY,
     Features,
+    ItemReward,
     Keys,
     Policy,
     PolicyConfig,
     Positions,
     as_contiguous,
-    clip_reward,
 )
 from stream_app.bandit.posterior import LinearPosterior
 from stream_app.models.model_state import State
@@ -42,15 +40,7 @@ class LinearConfig(PositionConfig, frozen=True, kw_only=True):
 
 
 class LinearPolicy(Policy):
-    """A policy over a linear posterior (`stream_app.bandit.posterior.LinearPosterior`).
-
-    Parameters
-    ----------
-    features
-        Number of features.
-    **parameters
-        See `LinearConfig`.
-    """
+    """A policy over a linear posterior (`stream_app.bandit.posterior.LinearPosterior`)."""
 
     config_class: ClassVar[type[PolicyConfig]] = LinearConfig
     config: LinearConfig
@@ -86,22 +76,9 @@ class LinearPolicy(Policy):
             self._validated(features), as_contiguous(positions, np.int32), float(ts)
         )
 
-    def reward(
-        self,
-        features: Features,
-        position: int,
-        value: float,
-        ts: float,
-        *,
-        item: int = NO_KEY,
-        user: str = "",
-        first: bool = True,
-    ) -> None:
+    def _learn_reward(self, features: Features, reward: ItemReward) -> None:
         """Add value times features to the posterior."""
-        if math.isfinite(value):
-            self._posterior.reward(
-                self._validated_row(features), int(position), clip_reward(value), float(ts), first=bool(first)
-            )
+        self._posterior.reward(features, reward.position, reward.value, reward.ts, first=reward.first)
 
     @property
     def mean(self) -> NDArray[np.float64]:

@@ -29,13 +29,6 @@ class LinUCB(LinearPolicy):
 
     Decisions are deterministic: each propensity is 1, so its log cannot be used to evaluate other policies.
 
-    Parameters
-    ----------
-    features
-        Number of features.
-    **parameters
-        See `LinUCBConfig`.
-
     References
     ----------
     Li, Chu, Langford, Schapire: A contextual-bandit approach to personalized news article recommendation, WWW 2010.

@@ -1,5 +1,6 @@
 """The interface of policies: choose a slate from candidates, learn from impressions and rewards."""
 
+import math
 from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
@@ -41,6 +42,17 @@ class Slate(NamedTuple):
     order: Positions
     propensities: NDArray[np.float64]
     draws: int
+
+
+class ItemReward(NamedTuple):
+    """A finite, clipped reward for an item of a list; see `Policy.reward`."""
+
+    position: int
+    value: float
+    ts: float
+    item: int
+    user: str
+    first: bool
 
 
 UINT64_MASK = (1 << 64) - 1
@@ -193,6 +205,14 @@ class Policy(Restorable):
         first
             Whether it is the first reaction to this item on this list.
         """
+        if self.learns and math.isfinite(value):
+            self._learn_reward(
+                self._validated_row(features),
+                ItemReward(int(position), clip_reward(value), float(ts), item, user, bool(first)),
+            )
+
+    def _learn_reward(self, features: Features, reward: ItemReward) -> None:
+        """Learn a valid reward."""
 
     def forget_user(self, user: str) -> None:
         """Drop the data of a user."""

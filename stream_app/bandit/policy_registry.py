@@ -16,7 +16,15 @@ from stream_app.errors import UserError
 
 POLICIES: Final[dict[str, type[Policy]]] = {
     policy.name: policy
-    for policy in (Fixed, PopularityOrder, Thompson, LinUCB, EpsilonGreedy, ItemThompson, SessionValue)
+    for policy in (
+        Fixed,
+        PopularityOrder,
+        Thompson,
+        LinUCB,
+        EpsilonGreedy,
+        ItemThompson,
+        SessionValue,
+    )
 }
 """Every policy, by its name."""
 

@@ -17,13 +17,6 @@ class PopularityConfig(PolicyConfig, frozen=True, kw_only=True):
 class PopularityOrder(Policy):
     """Sorts the candidates by one feature in descending order, usually popularity.
 
-    Parameters
-    ----------
-    features
-        Number of features.
-    **parameters
-        See `PopularityConfig`.
-
     Examples
     --------
     >>> options = np.array([[0.9, 0.1], [0.5, np.nan], [0.1, 0.7]], np.float32)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from stream_app.bandit.kernels.critic import CriticSums, fold_lstd_step
 from stream_app.bandit.open_sessions import OpenSession, OpenSessions
-from stream_app.bandit.policy import NO_KEY, Features, PolicyConfig, clip_reward
+from stream_app.bandit.policy import Features, ItemReward, PolicyConfig
 from stream_app.bandit.posterior import LinearPosterior
 from stream_app.bandit.thompson import Thompson, ThompsonConfig
 from stream_app.models.model_state import State
@@ -51,13 +51,6 @@ class SessionValue(Thompson):
 
     Decisions and propensities are those of Thompson sampling on V, that is randomized value functions.
 
-    Parameters
-    ----------
-    features
-        Number of features.
-    **parameters
-        See `SessionValueConfig`.
-
     References
     ----------
     Boyan: Least-squares temporal difference learning, ICML 1999. Lagoudakis, Parr: Least-squares policy iteration,
@@ -97,37 +90,25 @@ class SessionValue(Thompson):
         )
         self._posterior.attach_arrays(*self._critic_sums)
 
-    def reward(
-        self,
-        features: Features,
-        position: int,
-        value: float,
-        ts: float,
-        *,
-        item: int = NO_KEY,
-        user: str = "",
-        first: bool = True,
-    ) -> None:
+    def _learn_reward(self, features: Features, reward: ItemReward) -> None:
         """Learn a choice with its reward: the step from the last choice of the session to this one."""
-        if not math.isfinite(value):
-            return
-        ts = float(ts)
-        weight = self._posterior.weight(ts)
-        super().reward(features, position, value, ts, item=item, user=user, first=first)
-        session = self._sessions.get(user, ts) if user else None
+        weight = self._posterior.weight(reward.ts)
+        super()._learn_reward(features, reward)
+        user = reward.user
+        session = self._sessions.get(user, reward.ts) if user else None
         trace = np.zeros(self.features + 1) if session is None else session.trace.copy()
         fold_lstd_step(
-            self._validated_row(features),
-            clip_reward(value),
-            bool(first),
+            features,
+            reward.value,
+            reward.first,
             weight,
             self._discount,
             self._trace_factor,
             trace,
             self._critic_sums,
         )
-        if user and value >= 0:
-            self._sessions.put(user, OpenSession(ts, trace))
+        if user and reward.value >= 0:
+            self._sessions.put(user, OpenSession(reward.ts, trace))
 
     @property
     def critic(self) -> NDArray[np.float64]:

@@ -36,13 +36,6 @@ class Thompson(LinearPolicy):
     propensity of an item at a position is the share of the vectors that put it there: exact, and never 0 for a
     displayed item.
 
-    Parameters
-    ----------
-    features
-        Number of features.
-    **parameters
-        See `ThompsonConfig`.
-
     References
     ----------
     Agrawal, Goyal: Thompson sampling for contextual bandits with linear payoffs, ICML 2013. Lu, Van Roy: Ensemble
