@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import NO_ITEM, Context, Items, Observation, Scores
+from stream_app.models.base import NO_ITEM, Items, Observation, Scores
 from stream_app.models.columns import grow
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import item_vectors as kernels
@@ -15,7 +15,6 @@ from stream_app.models.kernels.jit import plain
 from stream_app.models.model_state import State
 from stream_app.models.session_store import NeighborScores, SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
-from topics.records import Reason
 
 STEPS_BACK = 8
 """Newest items of a session that its vector is computed from."""
@@ -56,7 +55,7 @@ class ItemVectors(SessionStoreModel):
 
     Examples
     --------
-    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES
+    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context
     >>> from stream_app.models.registry import create
     >>> from topics.records import Kind
     >>> index = ItemIndex(100)
@@ -173,13 +172,6 @@ class ItemVectors(SessionStoreModel):
         out = np.zeros((len(others), len(items)), np.float32)
         kernels.pairwise_cosines(plain(self.vectors), others, items, out)
         return out
-
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the context item whose sessions hold the item most often."""
-        if evidence < 0:
-            return Reason("related")
-        source = "viewed_before" if evidence == item else "related"
-        return Reason(source, item_id=self._index.id_of(evidence))
 
     def forget_items(self, items: Items) -> None:
         """Drop the items' vectors, and remove the items from the samples."""

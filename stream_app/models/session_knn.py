@@ -5,13 +5,11 @@ from typing import ClassVar, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import Context
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.neighbor_scores import scores_of_column
 from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.session_store import NeighborScores, SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
-from topics.records import Reason
 
 WEIGHTINGS: Final = {"stan": SessionColumn.STAN, "vsknn": SessionColumn.KNN}
 """Column of the session store by weighting."""
@@ -50,7 +48,7 @@ class SessionKNN(SessionStoreModel):
 
     Examples
     --------
-    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Observation
+    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
     >>> from stream_app.models.item_index import ItemIndex
     >>> from stream_app.models.registry import create
     >>> from topics.records import Kind
@@ -67,6 +65,7 @@ class SessionKNN(SessionStoreModel):
     name: ClassVar[str] = "session_knn"
     additive: ClassVar[bool] = False
     uses_second_hop: ClassVar[bool] = False
+    reason: ClassVar[str] = "similar_sessions"
 
     def __init__(
         self,
@@ -96,10 +95,3 @@ class SessionKNN(SessionStoreModel):
             values,
         )
         return values
-
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the context item whose sessions hold the item most often, or the item itself if viewed before."""
-        if evidence < 0:
-            return Reason("similar_sessions")
-        source = "viewed_before" if evidence == item else "similar_sessions"
-        return Reason(source, item_id=self._index.id_of(evidence))

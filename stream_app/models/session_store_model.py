@@ -13,6 +13,7 @@ from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.topk import top_k
 from stream_app.models.model_state import State
 from stream_app.models.session_store import NeighborScores, SessionStore
+from topics.records import Reason
 
 
 class SessionStoreModel(Model):
@@ -34,6 +35,9 @@ class SessionStoreModel(Model):
 
     uses_second_hop: ClassVar[bool] = True
     """Whether the model uses the second hop of the store."""
+
+    reason: ClassVar[str] = "related"
+    """Source of the reason of an item that is not in the context."""
 
     def __init__(self, index: ItemIndex, store: SessionStore, owns_store: bool = True) -> None:
         self._index = index
@@ -77,6 +81,13 @@ class SessionStoreModel(Model):
         neighbors = self.store.query_neighbors(context, hop=self.uses_second_hop)
         known_items = self.store.candidate_items(neighbors)
         return look_up_scores(known_items, self._masked_scores(neighbors), items, self._index.size)
+
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
+        """Name the context item whose sessions hold the item most often, or the item itself if viewed before."""
+        if evidence < 0:
+            return Reason(self.reason)
+        source = "viewed_before" if evidence == item else self.reason
+        return Reason(source, item_id=self._index.id_of(evidence))
 
     def _masked_scores(self, neighbors: NeighborScores) -> Scores:
         """Score of each candidate of the store; 0 for the context's newest item if there is no user."""

@@ -4,12 +4,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from stream_app.models.base import Context, Scores
+from stream_app.models.base import Scores
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.session_columns import SessionColumn
 from stream_app.models.session_store import NeighborScores, SessionStore
 from stream_app.models.session_store_model import SessionStoreModel
-from topics.records import Reason
 
 
 class TwoHop(SessionStoreModel):
@@ -35,7 +34,7 @@ class TwoHop(SessionStoreModel):
 
     Examples
     --------
-    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Observation
+    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
     >>> from stream_app.models.registry import create
     >>> from topics.records import Kind
     >>> index = ItemIndex(100)
@@ -73,10 +72,3 @@ class TwoHop(SessionStoreModel):
         ) + store.column(neighbors, SessionColumn.SECOND_HOP)
         scores: Scores = walks / (clicks + 5.0).astype(np.float32) ** np.float32(self.penalty)
         return scores
-
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
-        """Name the context item whose sessions hold the item most often."""
-        if evidence < 0:
-            return Reason("related")
-        source = "viewed_before" if evidence == item else "related"
-        return Reason(source, item_id=self._index.id_of(evidence))

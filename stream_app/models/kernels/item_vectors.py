@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.array_types import Items, Scores
+from stream_app.models.kernels.factors import dot
 from stream_app.models.kernels.jit import FUNCTIONS, jit
 from stream_app.models.kernels.random import fill_uniform, randint
 
@@ -36,18 +37,9 @@ class VectorScratch(NamedTuple):
     probabilities: Scores  # shape (negatives + 1,): softmax over the samples, not normalized
 
 
-# The flags of its callers. `factors.dot` has only `SUMS`; the other flags concern no sum, so the digits are the same.
-@jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _dot(left: Any, right: Any) -> Any:
-    total = np.float32(0.0)
-    for d in range(len(left)):
-        total += left[d] * right[d]
-    return total
-
-
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _scale_to_unit(vector: Any) -> None:
-    shrink = np.float32(1.0) / np.sqrt(_dot(vector, vector) + np.float32(1e-12))
+    shrink = np.float32(1.0) / np.sqrt(dot(vector, vector) + np.float32(1e-12))
     for d in range(len(vector)):
         vector[d] *= shrink
 
@@ -64,7 +56,7 @@ def _session_vector(vectors: Vectors, clicks: Items, session: Scores) -> Any:
             vector, gate = vectors.items[item], vectors.gates[back]
             for d in range(n_factors):
                 session[d] += gate[d] * vector[d]
-    length = np.sqrt(_dot(session, session))
+    length = np.sqrt(dot(session, session))
     if length > 0:
         shrink = np.float32(1.0) / length
         for d in range(n_factors):
@@ -92,7 +84,7 @@ def _update_samples(vectors: Vectors, n: int, scale: Any, learning_rate: Any, sc
     n_factors = len(session)
     largest = np.float32(-1e9)
     for at in range(n):
-        probabilities[at] = scale * _dot(session, vectors.items[samples[at]])
+        probabilities[at] = scale * dot(session, vectors.items[samples[at]])
         largest = max(largest, probabilities[at])
     total = np.float32(0.0)
     for at in range(n):
@@ -125,10 +117,10 @@ def _update_session_items(
     session, gradient = scratch.session, scratch.gradient
     n_factors = len(session)
     # gradient through the scaling to length 1
-    projection = _dot(gradient, session)
+    projection = dot(gradient, session)
     for d in range(n_factors):
         gradient[d] -= projection * session[d]
-    size = _dot(gradient, gradient)
+    size = dot(gradient, gradient)
     for back in range(min(len(clicks), len(vectors.gates))):
         item = clicks[len(clicks) - 1 - back]
         if 0 <= item < len(vectors.items):
@@ -185,7 +177,7 @@ def learn_click(
     vectors = Vectors(*vectors)
     scratch = VectorScratch(*scratch)
     vector = vectors.items[item]
-    if _dot(vector, vector) == 0.0:
+    if dot(vector, vector) == 0.0:
         _initialize(vectors, item, item_hash, clicks, scratch.session)
     vectors.ring[vectors.counters[0] % len(vectors.ring)] = item
     vectors.counters[0] += 1
@@ -221,8 +213,8 @@ def cosines(vectors: Vectors, clicks: Items, items: Items, session: Scores, out:
         item = items[at]
         if 0 <= item < len(vectors.items):
             vector = vectors.items[item]
-            if _dot(vector, vector) > 0:
-                out[at] = np.float32(1.0) + _dot(session, vector)
+            if dot(vector, vector) > 0:
+                out[at] = np.float32(1.0) + dot(session, vector)
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
@@ -246,7 +238,7 @@ def pairwise_cosines(vectors: Vectors, others: Items, items: Items, out: Scores)
             if item == other:
                 out[left, right] = np.float32(2.0)
             elif 0 <= item < len(vectors.items):
-                cosine = _dot(vectors.items[other], vectors.items[item])
+                cosine = dot(vectors.items[other], vectors.items[item])
                 # Learned vectors are practically never orthogonal, so 0 means that one has no vector.
                 if cosine != 0:
                     out[left, right] = np.float32(1.0) + cosine
