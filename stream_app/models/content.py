@@ -252,7 +252,7 @@ class Content(Model):
             kernels.clear_query(n, self._query.terms, self._query.slot_rows)
         return out
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Name the context item that contributes most, or the search."""
         if evidence < 0:
             return Reason("matches_search", query=context.query)

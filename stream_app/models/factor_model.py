@@ -106,7 +106,7 @@ class FactorModel(Model):
             affinities(vector, items, plain(self._factors), out)
         return out
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Factors have no evidence to name."""
         return Reason("factors")
 

@@ -216,7 +216,7 @@ class ItemToItem(SparseScoringModel):
             self._index.hashes,
         )
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Name the context item with the largest part of the score, and whether by views or purchases."""
         if evidence < NO_ITEM:
             return Reason(ALSO_BOUGHT, item_id=self._index.id_of(-2 - evidence))

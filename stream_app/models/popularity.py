@@ -192,7 +192,7 @@ class Popularity(Model):
         shares(items, numbers, plain(self._counts), out)
         return out
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Name the segment in which the item has the largest share."""
         rows = self._segments.rows(context)
         if len(rows) == 0 or not 0 <= item < len(self._counts.overall):

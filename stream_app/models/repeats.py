@@ -170,7 +170,7 @@ class Repeats(Model):
         known_items, scores, _ = self._scored_items(context)
         return look_up_scores(known_items, scores, items, self._index.size)
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Bought before, or viewed before."""
         if evidence == NO_ITEM:
             return Reason("bought_before")

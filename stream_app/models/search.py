@@ -124,14 +124,14 @@ class SearchModel(SparseScoringModel):
         for row in rows:
             self._word_links.add(row, item, weight, ties)
 
-    def learn_query(self, user: str, query: str, ts: float) -> None:  # noqa: ARG002
+    def learn_query(self, user: str, query: str, ts: float) -> None:
         """Update the time of last use of a known query and of its words."""
         words = query_words(query)
         for index, name in ((self._queries, " ".join(words)), *((self._vocabulary, word) for word in words)):
             if index.find(name) != NO_ITEM:
                 index.index(name, ts)
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Name the query, or the word with the largest part of the score if the item was never chosen after it."""
         words = query_words(context.query)
         word = -2 - evidence

@@ -72,7 +72,7 @@ class SequentialRules(SessionStoreModel):
         )
         return first
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Name the newest context item."""
         newest = int(context.items[-1]) if len(context.items) else -1
         return Reason("viewed_next", item_id=self._index.id_of(newest) if newest >= 0 else None)

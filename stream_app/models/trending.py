@@ -172,7 +172,7 @@ class Trending(Model):
         """Largest score of each item over the segments, in standard deviations."""
         return self._max_over_segments(context, items)[0]
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Name the segment in which the item trends most; none if that is all users."""
         rows = self._segments.rows(context)
         top_segment = self._max_over_segments(context, np.array([item], np.int32))[1]

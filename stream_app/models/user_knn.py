@@ -129,7 +129,7 @@ class UserKNN(SparseScoringModel):
         self._reserve(row + 1, item + 1)
         kernels.add_interaction(row, item, ts, plain(self._user_items), plain(self._postings))
 
-    def explain(self, context: Context, item: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, context: Context, item: int, evidence: int) -> Reason:
         """Name the newest context item that the most similar user shares."""
         return Reason("similar_users", item_id=self._index.id_of(evidence))
 

@@ -85,7 +85,7 @@ class ChoiceFusion(Restorable):
         """Whether a model is a source."""
         raise NotImplementedError
 
-    def is_fallback_source(self, model: Model) -> bool:  # noqa: ARG002
+    def is_fallback_source(self, model: Model) -> bool:
         """Whether a model is a source of the lists that rank fusion orders because this fusion cannot."""
         return True
 

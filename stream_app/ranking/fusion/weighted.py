@@ -40,13 +40,13 @@ class WeightedFusion(ChoiceFusion):
         ranker = SoftmaxRanker(len(names), bins=1, hidden=0, seed=seed)
         super().__init__(models, ranker, names, per_source)
 
-    def uses_candidates_of(self, model: Model) -> bool:  # noqa: ARG002
+    def uses_candidates_of(self, model: Model) -> bool:
         """All models are sources."""
         return True
 
     def shortlist(
         self,
-        context: Context,  # noqa: ARG002
+        context: Context,
         proposals: Sequence[Proposal],
         allowed: NDArray[np.bool_],
     ) -> Shortlist:
@@ -71,6 +71,6 @@ class WeightedFusion(ChoiceFusion):
         """Attribute each item to the source that ranks it highest."""
         return top_sources(listed_items, [found for _, found in proposals])
 
-    def explain(self, source: int, evidence: int) -> Reason:  # noqa: ARG002
+    def explain(self, source: int, evidence: int) -> Reason:
         """Return a generic reason; not used, since every listed item has a source."""
         return Reason("related")
