@@ -107,8 +107,6 @@ class AttributionRules(msgspec.Struct, frozen=True, kw_only=True):
 
         Parameters
         ----------
-        kind
-            Kind of the reaction.
         revenue
             Price times quantity of a purchase; 0 if unknown, and then the value is the weight.
         """
@@ -167,8 +165,6 @@ def attribute(
         Position of the event in the log.
     ts
         The broker's timestamp of the event, seconds since the epoch.
-    rules
-        Windows and values.
     first_line
         The first line to attribute; earlier lines already have their rewards.
     is_outlier

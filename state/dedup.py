@@ -56,8 +56,6 @@ def remember(ring: bytes, event_id: str, source: Source, offset: int) -> bytes:
 
     Parameters
     ----------
-    ring
-        The current ring.
     event_id, source, offset
         The event and its position; offsets are stored modulo 2**40.
 

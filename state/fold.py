@@ -72,10 +72,6 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> Fol
 
     Parameters
     ----------
-    row
-        The user's current row.
-    event
-        A checked event of that user.
     record_id
         Position of the event in the log.
     gap

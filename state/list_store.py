@@ -113,8 +113,6 @@ class PublishedListStore:
 
         Parameters
         ----------
-        partition
-            The partition.
         ts
             The broker's timestamp of the event, seconds since the epoch.
         """

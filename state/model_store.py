@@ -117,8 +117,6 @@ class DirectoryModelStore:
     ----------
     folder
         Created with the first snapshot.
-    max_snapshots
-        Number of retained snapshots.
     """
 
     def __init__(self, folder: Path, max_snapshots: int = 3) -> None:

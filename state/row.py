@@ -79,10 +79,6 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
         The newest interactions with items by event time, oldest first; at most ``MAX_RECENT``.
     times
         Event times of the newest events, ascending; see `state.session_window`.
-    session
-        The current session.
-    counts
-        Events by type.
     first_ts, last_ts
         Event times of the first and the newest event.
     bought, hidden, liked

@@ -115,10 +115,6 @@ class FaustUserRows:
     ----------
     table
         A table of bytes.
-    partitions
-        Partition count of the table.
-    cache_size
-        Maximum number of cached rows.
     """
 
     def __init__(self, table: Any, partitions: int, cache_size: int = 20_000) -> None:

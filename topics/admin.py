@@ -20,14 +20,10 @@ def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replicat
 
     Parameters
     ----------
-    specs
-        Entries of the catalog.
     broker
         Bootstrap servers, comma-separated ``host:port``.
     partitions
         Partition count of topics whose entry has none.
-    replication
-        Replication factor.
 
     Returns
     -------

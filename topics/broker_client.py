@@ -15,13 +15,7 @@ REQUEST_MS: Final = 30_000
 
 
 class BrokerUnavailableError(ConnectionError):
-    """No broker answers.
-
-    Attributes
-    ----------
-    broker
-        The bootstrap servers.
-    """
+    """No broker answers."""
 
     def __init__(self, broker: str) -> None:
         super().__init__(f"No Kafka broker answers at {broker}. Start one, or set HEADRACE_BROKER.")

@@ -27,8 +27,6 @@ def clock_skew(broker: str, *, clock: Callable[[], float] = time.time) -> float:
 
     Parameters
     ----------
-    broker
-        Bootstrap servers.
     clock
         Time of this machine, seconds since the epoch.
 

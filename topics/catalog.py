@@ -24,8 +24,6 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    name
-        Name on the broker.
     purpose
         One sentence for the documents.
     key
@@ -42,8 +40,6 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
         A fixed partition count; None for the count from the settings.
     cleanup, retention_ms
         Kafka's cleanup policy and ``retention.ms`` (-1 for unlimited).
-    config
-        Further topic settings.
     """
 
     name: str

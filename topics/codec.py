@@ -44,8 +44,6 @@ class RejectedError(ValueError):
 
     Attributes
     ----------
-    reason
-        The code.
     detail
         One sentence with the error and its path, at most 400 characters.
     """
@@ -103,20 +101,11 @@ def decode(raw: bytes | None, event_type: type[_EventT], *, received: float, lim
 
     Parameters
     ----------
-    raw
-        The record's value.
-    event_type
-        The struct of its topic.
     received
         The broker's timestamp of the record, seconds since the epoch. The check uses it instead of a clock, so that
         a record that is read again a week later has the same result.
     limits
         Bounds of event time relative to `received`.
-
-    Returns
-    -------
-    Event
-        An instance of `event_type`.
 
     Raises
     ------

@@ -19,15 +19,6 @@ _POLL_SECONDS: Final = 0.05
 def seek_group_to_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
     """Set the offsets of an inactive consumer group to the current end of topics.
 
-    Parameters
-    ----------
-    group
-        Its id.
-    specs
-        Existing topics.
-    broker
-        Bootstrap servers.
-
     Raises
     ------
     BrokerUnavailableError, TopicAdminError

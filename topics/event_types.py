@@ -94,8 +94,6 @@ class EventType(NamedTuple):
 
     Attributes
     ----------
-    struct
-        Its struct.
     source
         The index of its watermark in a user's row.
     topic, purpose

@@ -28,10 +28,6 @@ class Problem(msgspec.Struct, frozen=True):
 
     Attributes
     ----------
-    topic
-        Name of the topic.
-    kind
-        Kind of the difference.
     actual, expected
         The values on the broker and in the catalog; empty if the topic is missing.
     """
@@ -66,8 +62,6 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    spec
-        Its entry in the catalog.
     partitions, replication
         Counts on the broker; None if the topic is missing.
     config

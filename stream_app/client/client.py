@@ -126,14 +126,10 @@ class Client(_ImpressionReporting):
 
         Parameters
         ----------
-        user_id
-            The user.
         session_items
             Items of the current session, oldest first.
         segments
             The user's segments, the narrowest first.
-        exclude
-            Items to exclude.
 
         Returns
         -------
@@ -185,8 +181,6 @@ class Client(_ImpressionReporting):
 
         Parameters
         ----------
-        user_id
-            The user.
         query
             The query, as in the event.
         results
@@ -234,17 +228,7 @@ class Client(_ImpressionReporting):
 
 
 class AsyncClient(_ImpressionReporting):
-    """Reads lists in an event loop, with the same fallbacks and errors as `Client`.
-
-    Parameters
-    ----------
-    url
-        ``redis://host:port/db``.
-    timeout
-        Timeout of a read, seconds.
-    reporter
-        Sends impressions; closed with the client.
-    """
+    """Reads lists in an event loop, with the parameters, fallbacks and errors of `Client`."""
 
     def __init__(
         self, url: str, timeout: float = DEFAULT_TIMEOUT, *, reporter: ImpressionReporter | None = None

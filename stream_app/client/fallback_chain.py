@@ -13,8 +13,6 @@ def fallback_keys(user_id: str, session_items: Sequence[str], segments: Sequence
 
     Parameters
     ----------
-    user_id
-        The user.
     session_items
         Items of the current session, oldest first; the last three are used.
     segments

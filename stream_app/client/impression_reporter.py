@@ -132,8 +132,6 @@ class ImpressionReporter:
 
         Parameters
         ----------
-        user_id
-            The user.
         document
             The list, or its `list_id`; None for a list that is not from Headrace.
         items

@@ -75,8 +75,6 @@ class PendingSearch:
 
     Parameters
     ----------
-    query, results
-        The search.
     searched_at
         Time of the search, seconds since the epoch; None is now.
     timeout

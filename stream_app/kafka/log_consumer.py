@@ -26,12 +26,8 @@ def decode_or_warn(decoder: RecordDecoder[_RecordT], record: Any, topic: str) ->
 
     Parameters
     ----------
-    decoder
-        Decodes the value.
     record
         An aiokafka record.
-    topic
-        Its topic, for the log.
     """
     try:
         return decoder.decode(record.value)
@@ -41,13 +37,7 @@ def decode_or_warn(decoder: RecordDecoder[_RecordT], record: Any, topic: str) ->
 
 
 def log_consumer(broker: str) -> Any:
-    """A consumer with manual assignment that leaves no state on the broker; not started.
-
-    Parameters
-    ----------
-    broker
-        Bootstrap servers.
-    """
+    """A consumer with manual assignment that leaves no state on the broker; not started."""
     return AIOKafkaConsumer(
         bootstrap_servers=broker,
         enable_auto_commit=False,

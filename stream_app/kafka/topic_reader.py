@@ -16,13 +16,6 @@ _MAX_STALLED_POLLS: Final = 40
 class TopicReader:
     """Reads all partitions of a topic without a consumer group, so reading changes nothing on the broker.
 
-    Parameters
-    ----------
-    broker
-        Kafka bootstrap servers.
-    topic
-        Its catalog entry.
-
     Raises
     ------
     UserError

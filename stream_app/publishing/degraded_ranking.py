@@ -40,10 +40,6 @@ class DegradedRanking:
 
     Parameters
     ----------
-    enabled
-        Whether lists may be degraded.
-    flush_users
-        Largest number of users in one flush.
     max_pending
         Largest number of users that wait for a re-ranking; beyond it the longest waiting are dropped.
 

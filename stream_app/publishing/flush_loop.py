@@ -57,18 +57,6 @@ class FlushLoop:
 
     Parameters
     ----------
-    queue
-        The pending work.
-    builder
-        Builds lists.
-    degraded_ranking
-        Decides which lists are degraded, and who is re-ranked.
-    list_log
-        Lists in memory and on the ``lists`` topic.
-    publisher
-        Writes documents to Redis.
-    telemetry
-        Metrics.
     linger
         Seconds that a flush waits for more users.
     clock

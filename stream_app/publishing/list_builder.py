@@ -34,12 +34,6 @@ class ListBuilder:
 
     Parameters
     ----------
-    ranker
-        Ranks.
-    rows
-        The users' rows.
-    metrics
-        Ranking times and failures.
     buy_again
         Seconds after a purchase when the item may be listed again; 0 is never.
     """
@@ -57,12 +51,8 @@ class ListBuilder:
 
         Parameters
         ----------
-        user_id
-            The user.
         generated_at
             The time of the flush, RFC 3339.
-        degraded
-            Whether the ranking is degraded.
         with_search
             Whether the results of the last search of the session are ranked as well.
 

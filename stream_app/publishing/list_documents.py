@@ -29,17 +29,11 @@ def build_list(
 
     Parameters
     ----------
-    key
-        The Redis key.
-    ranked
-        The list.
     generated_at
         When it was ranked, RFC 3339.
     events
         Number of the user's events that the list reflects. The list id is a hash of the key, the model version and
         this number; with features, of the policy and the items too.
-    query
-        The query of a search list.
     degraded
         Whether the ranking was degraded: the re-ranked list may have the same model version and events, and needs
         another id.

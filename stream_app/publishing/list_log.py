@@ -16,12 +16,6 @@ class ListLog:
 
     Parameters
     ----------
-    list_store
-        The lists that reactions are matched with.
-    append
-        Appends records to Kafka.
-    log_progress
-        Receives the offsets of delivered records.
     partition_of
         The partition of a user's events, which is also the partition of their lists.
     enabled

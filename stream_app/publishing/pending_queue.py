@@ -21,8 +21,6 @@ class PendingQueue:
 
     Parameters
     ----------
-    flush_users
-        Largest number of users in one flush.
     max_pending
         Bound on pending users, beyond which the longest waiting are evicted, and on pending erasures, beyond which
         consumers wait.
@@ -31,8 +29,6 @@ class PendingQueue:
 
     Attributes
     ----------
-    shared_lists
-        The stale item, query and segment lists.
     work_available
         Set when work arrives; the flush loop clears it.
     full
@@ -109,8 +105,6 @@ class PendingQueue:
 
         Parameters
         ----------
-        user_id
-            The user.
         received
             The broker's time of the search.
         """

@@ -45,8 +45,6 @@ class PendingSet:
 
         Parameters
         ----------
-        user_id
-            The user.
         *received
             Broker times of events, for the freshness metric; none without an event. The newest 64 per user are
             stored.

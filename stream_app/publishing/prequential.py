@@ -13,13 +13,6 @@ from stream_app.metrics import Metrics
 class PrequentialEvaluator:
     """Evaluates published lists on the interactions that follow them.
 
-    Parameters
-    ----------
-    metrics
-        Hits and reciprocal ranks.
-    list_store
-        The published lists.
-
     Examples
     --------
     >>> from state.published_list import PublishedList
@@ -43,8 +36,6 @@ class PrequentialEvaluator:
 
         Parameters
         ----------
-        user_id, item_id
-            The user and the item of the interaction.
         ts
             The broker's time of the event, seconds since the epoch.
 

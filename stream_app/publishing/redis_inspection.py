@@ -20,8 +20,6 @@ class RedisReport(msgspec.Struct, frozen=True, kw_only=True):
 
     Attributes
     ----------
-    version
-        Version of the server.
     write_error
         Why a key of our namespace could not be written, read and deleted; empty if it could.
     maxmemory

@@ -28,12 +28,6 @@ class FlushTelemetry:
 
     Parameters
     ----------
-    metrics
-        The metrics.
-    evaluator
-        Receives the items of published lists, for the catalog coverage.
-    models
-        The items whose exposure and diversity are measured.
     clock
         Seconds since the epoch.
     """
@@ -78,8 +72,6 @@ class FlushTelemetry:
 
         Parameters
         ----------
-        batch
-            The content of the flush.
         lists
             The users' lists whose items are measured.
         seconds

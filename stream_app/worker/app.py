@@ -38,14 +38,6 @@ class Worker:
 
     Attributes
     ----------
-    app
-        The Faust application.
-    batch_producer
-        Sends records to Kafka.
-    rows
-        The users table.
-    components
-        The components that handle events, learn and publish.
     catch_up_barrier
         Open while events may be handled.
     """
@@ -229,10 +221,6 @@ def create_app(settings: Settings, publisher: Publisher, *, partitions: int, **p
 
     Parameters
     ----------
-    settings
-        The settings.
-    publisher
-        Writes documents to Redis.
     partitions
         Partition count of the user event topics on the broker.
     **ports

@@ -43,16 +43,6 @@ class Ports(NamedTuple):
 
     Attributes
     ----------
-    rows
-        The users' rows.
-    append
-        Appends records to Kafka.
-    publisher
-        Writes documents to Redis.
-    model_store
-        Stores model snapshots.
-    metrics
-        The metrics.
     clock
         Seconds since the epoch.
     """
@@ -66,29 +56,7 @@ class Ports(NamedTuple):
 
 
 class Components(NamedTuple):
-    """The components of one worker, wired.
-
-    Attributes
-    ----------
-    models
-        The models, from the newest snapshot.
-    list_store, log_progress
-        The published lists, and how far their log is known.
-    prequential
-        Measures the hit rate of published lists.
-    queue, flush_loop
-        Publish the lists of users with new events.
-    replica
-        Follows the log with the models.
-    list_recovery
-        Restores the published lists of assigned partitions.
-    rewards
-        Attributes reactions to lists.
-    policies
-        Follows the policy assignment and applies the guardrail.
-    user_events, catalog_events
-        Handle events.
-    """
+    """The components of one worker, wired."""
 
     models: ModelSet
     list_store: PublishedListStore
@@ -105,15 +73,7 @@ class Components(NamedTuple):
 
 
 def build_components(settings: Settings, ports: Ports) -> Components:
-    """Wire the components of a worker.
-
-    Parameters
-    ----------
-    settings
-        The settings.
-    ports
-        The adapters.
-    """
+    """Wire the components of a worker."""
     metrics, append = ports.metrics, ports.append
     models, positions = load_models(partial(make_models, settings.ranking_config), ports.model_store)
     list_store = PublishedListStore(settings.retained_lists, settings.list_retention)
@@ -168,19 +128,7 @@ def build_flush_loop(
     prequential: PrequentialEvaluator,
     list_log: ListLog,
 ) -> FlushLoop:
-    """Wire the flush loop and its parts.
-
-    Parameters
-    ----------
-    settings, ports
-        The settings and the adapters.
-    models
-        The models that rank.
-    prequential
-        Receives the items of published lists.
-    list_log
-        Stores the lists.
-    """
+    """Wire the flush loop and its parts."""
     return FlushLoop(
         PendingQueue(
             flush_users=settings.flush_users,

@@ -17,15 +17,7 @@ MAX_VALUE_BYTES: Final = 1024 * 1024
 
 
 class DeadLetterWriter:
-    """Appends to the dead-letter topic.
-
-    Parameters
-    ----------
-    append
-        Appends records to Kafka.
-    metrics
-        Counts dead letters by reason.
-    """
+    """Appends to the dead-letter topic."""
 
     def __init__(self, append: RecordAppender, metrics: Metrics) -> None:
         self._append = append

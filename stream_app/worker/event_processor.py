@@ -26,20 +26,6 @@ class EventProcessor:
 
     Parameters
     ----------
-    rows
-        The users' rows.
-    replica
-        Learns interactions.
-    flush_loop
-        Publishes the user's list.
-    prequential
-        Compares choices with the published list.
-    rewards
-        Attributes reactions to published lists.
-    append
-        Appends interactions to Kafka.
-    metrics
-        Counts events by outcome.
     session_gap
         Seconds of inactivity that close a session.
     """
@@ -81,12 +67,6 @@ class EventProcessor:
 
         Parameters
         ----------
-        event
-            A checked event.
-        event_type
-            Its row of the event table.
-        record_id
-            Its position in the source topic.
         ts
             The broker's timestamp of the event, seconds since the epoch.
         """

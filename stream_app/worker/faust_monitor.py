@@ -15,13 +15,7 @@ _SAMPLE_EVERY: Final = 16
 
 
 class ScrapedMonitor(PrometheusMonitor):  # type: ignore[misc]
-    """Faust's monitor; its metrics have Faust's names with the prefix ``faust``, on the given registry.
-
-    Parameters
-    ----------
-    registry
-        The registry that the metrics are added to.
-    """
+    """Faust's monitor; its metrics have Faust's names with the prefix ``faust``, on the given registry."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(metrics=FaustMetrics.create(registry, "faust"))

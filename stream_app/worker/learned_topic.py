@@ -22,14 +22,8 @@ class LearnedTopic(Generic[_LearnedT]):
 
     Parameters
     ----------
-    topic
-        Its name.
-    payload
-        The struct of its records.
     learn
         Folds one record; False if it is at or below the watermark.
-    n_folded, n_dropped
-        Count the records.
     on_folded
         Called with each record of a batch that was folded.
     """

@@ -105,10 +105,6 @@ class ListRecovery:
 
     Parameters
     ----------
-    list_store, log_progress
-        The store and the progress to fill.
-    broker
-        Bootstrap servers.
     limit
         Maximum number of lists in the store.
     window
@@ -211,8 +207,6 @@ class ListRecovery:
 
         Parameters
         ----------
-        consumer, topic, partitions
-            The consumer, the topic and its partitions.
         since
             Timestamps by partition, ms since the epoch; records from then on are read even beyond the limit.
         """

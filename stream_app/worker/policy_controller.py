@@ -36,20 +36,10 @@ class PolicyController:
 
     Parameters
     ----------
-    live
-        The policies.
-    comparison
-        Compares their metrics.
-    metrics
-        Shares, metrics and pauses of the policies.
-    append
-        Appends the guardrail's records to Kafka.
     control
         The policy that the others are compared with.
     margin
         Share of the control's reward per list that another policy may lack; 1 disables the guardrail.
-    broker
-        Bootstrap servers.
     clock
         Seconds since the epoch.
     """
@@ -111,8 +101,6 @@ class PolicyController:
 
         Parameters
         ----------
-        key, value
-            Key and value of the record.
         effective_time
             The broker's timestamp of the record, seconds since the epoch.
         offset

@@ -45,13 +45,6 @@ Positions = dict[tuple[str, int], int]
 def load_models(make: Callable[[], ModelSet], store: ModelStore) -> tuple[ModelSet, Positions]:
     """Start from the newest snapshot.
 
-    Parameters
-    ----------
-    make
-        Creates empty models.
-    store
-        Stores snapshots.
-
     Returns
     -------
     models : ModelSet
@@ -77,10 +70,6 @@ class StaleLists(NamedTuple):
 
     Attributes
     ----------
-    items
-        Ids of the items whose list is stale.
-    segments
-        Segments whose list is stale.
     query
         The query whose list is stale; empty if none is.
     """
@@ -95,16 +84,8 @@ class Replica:
 
     Parameters
     ----------
-    models
-        The models.
     positions
         Next offsets to read.
-    store
-        Stores snapshots.
-    metrics
-        Lag, folded and dropped records.
-    broker
-        Bootstrap servers.
     limits
         Bounds of event time, equal to those of the agents: a record that is a dead letter there must not be learned
         here. An item's description may have any age.
@@ -224,13 +205,7 @@ class Replica:
         self._positions[topic_partition] = max(self._positions.get(topic_partition, 0), offset + 1)
 
     def fold_local(self, interaction: Interaction) -> StaleLists:
-        """Fold an interaction of this worker's own events, without waiting for Kafka to acknowledge it.
-
-        Returns
-        -------
-        StaleLists
-            The shared lists that no longer reflect the models.
-        """
+        """Fold an interaction of this worker's own events, without waiting for Kafka to acknowledge it."""
         self._interactions.fold(interaction)
         query = interaction.query or self.models.tracker.query(interaction.user_id, interaction.ts)
         if not interaction.lines:
@@ -250,13 +225,7 @@ class Replica:
         }
 
     async def snapshot(self) -> str:
-        """Write a snapshot; encoding and writing run in another thread.
-
-        Returns
-        -------
-        str
-            Its name.
-        """
+        """Write a snapshot and return its name; encoding and writing run in another thread."""
         started = time.perf_counter()
         state = self.snapshot_state()
         name = await asyncio.to_thread(self._store.save, state)

@@ -18,8 +18,6 @@ async def republish_recent_users(
 
     Parameters
     ----------
-    rows
-        The rows of the assigned partitions.
     queue
         Receives the users, the stale lists of their items and segments, and the erasures.
     oldest

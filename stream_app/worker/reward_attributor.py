@@ -29,18 +29,8 @@ class RewardAttributor:
 
     Parameters
     ----------
-    list_store
-        The published lists.
     log_progress
         Which rewards are already in the log.
-    replica
-        Learns the rewards.
-    append
-        Appends rewards to Kafka.
-    metrics
-        Counts rewards, delays and unattributed reactions.
-    rules
-        Windows and values.
     """
 
     def __init__(
@@ -70,8 +60,6 @@ class RewardAttributor:
         ----------
         event
             An event that is not a duplicate.
-        record_id
-            Its position in the log.
         ts
             The broker's timestamp of the event, seconds since the epoch.
         is_new

@@ -19,10 +19,6 @@ class CatalogEventHandler:
 
     Parameters
     ----------
-    dead_letters
-        Writes rejected records.
-    metrics
-        Counts events by outcome.
     limits
         Bounds of event time; an item's description may have any age.
     """

@@ -43,19 +43,7 @@ class RecordForwarder(Protocol):
 
 
 class UserEventHandler:
-    """Decodes and checks user events; independent of Faust.
-
-    Parameters
-    ----------
-    processor
-        Processes valid events.
-    dead_letters
-        Writes rejected records.
-    metrics
-        Counts events by outcome.
-    limits
-        Bounds of event time.
-    """
+    """Decodes and checks user events; independent of Faust."""
 
     def __init__(
         self,
@@ -125,16 +113,10 @@ def declare_users_agent(
 
     Parameters
     ----------
-    app
-        The Faust application.
-    events
-        Handles messages.
     queue
         Holds the agent back while too many users are pending.
     catch_up_barrier
         Holds the agent back until the replica has caught up.
-    forward
-        Forwards events with a wrong key.
     is_current_assignment
         Whether a message belongs to the current assignment of partitions.
     """
