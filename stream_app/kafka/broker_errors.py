@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from kafka import KafkaConsumer
+from kafka.errors import KafkaError, KafkaTimeoutError
+
 from stream_app.errors import UserError
 from topics.broker_client import BrokerUnavailableError
 
@@ -19,8 +22,6 @@ def groupless_consumer(broker: str) -> Any:
     kafka.errors.KafkaError
         If no broker answers; see `broker_errors`.
     """
-    from kafka import KafkaConsumer  # noqa: PLC0415  # slow to import, and only commands need it
-
     return KafkaConsumer(
         bootstrap_servers=broker.split(","),
         bootstrap_timeout_ms=BOOTSTRAP_MS,
@@ -36,8 +37,6 @@ def groupless_consumer(broker: str) -> Any:
 @contextmanager
 def broker_errors(broker: str) -> Iterator[None]:
     """Convert kafka-python's errors into a `UserError` with one sentence."""
-    from kafka.errors import KafkaError, KafkaTimeoutError  # noqa: PLC0415
-
     try:
         yield
     except KafkaTimeoutError:
