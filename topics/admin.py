@@ -1,4 +1,8 @@
-"""Creates, describes, checks and deletes topics on the broker; each function opens its own connection."""
+"""Creates, describes, checks and deletes topics on the broker.
+
+Each function opens its own connection, and raises `BrokerUnavailableError` or `TopicAdminError`
+(`topics.broker_client`).
+"""
 
 import time
 from collections.abc import Iterable
@@ -29,10 +33,6 @@ def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replicat
     -------
     list of str
         Names of the created topics, in the order of `specs`.
-
-    Raises
-    ------
-    BrokerUnavailableError, TopicAdminError
     """
     specs = list(specs)
     with broker_client(broker) as client:
@@ -67,10 +67,6 @@ def delete(names: Iterable[str], broker: str) -> list[str]:
     -------
     list of str
         Names of the deleted topics; missing topics are ignored.
-
-    Raises
-    ------
-    BrokerUnavailableError, TopicAdminError
     """
     with broker_client(broker) as client:
         existing = set(client.list_topics())
@@ -93,23 +89,13 @@ def delete(names: Iterable[str], broker: str) -> list[str]:
 
 
 def list_names(broker: str) -> list[str]:
-    """Names of all topics on the broker, including internal ones, sorted.
-
-    Raises
-    ------
-    BrokerUnavailableError, TopicAdminError
-    """
+    """Names of all topics on the broker, including internal ones, sorted."""
     with broker_client(broker) as client:
         return sorted(client.list_topics())
 
 
 def describe(specs: Iterable[TopicSpec], broker: str) -> list[TopicState]:
-    """The state of the topics on the broker, in the order of `specs`.
-
-    Raises
-    ------
-    BrokerUnavailableError, TopicAdminError
-    """
+    """The state of the topics on the broker, in the order of `specs`."""
     specs = list(specs)
     with broker_client(broker) as client:
         listed = {topic["name"]: topic for topic in client.describe_topics([spec.name for spec in specs])}
@@ -126,10 +112,6 @@ def check(specs: Iterable[TopicSpec], broker: str) -> list[Problem]:
     -------
     list of Problem
         Empty if all topics match.
-
-    Raises
-    ------
-    BrokerUnavailableError, TopicAdminError
     """
     return problems(describe(specs, broker))
 

@@ -1,4 +1,7 @@
-"""Consumer groups on the broker: start positions and deletion."""
+"""Consumer groups on the broker: start positions and deletion.
+
+Each function raises `BrokerUnavailableError` or `TopicAdminError` (`topics.broker_client`).
+"""
 
 import time
 from collections.abc import Iterable
@@ -17,12 +20,7 @@ _POLL_SECONDS: Final = 0.05
 
 
 def seek_group_to_end(group: str, specs: Iterable[TopicSpec], broker: str) -> None:
-    """Set the offsets of an inactive consumer group to the current end of topics.
-
-    Raises
-    ------
-    BrokerUnavailableError, TopicAdminError
-    """
+    """Set the offsets of an inactive consumer group to the current end of topics."""
     with broker_client(broker) as client:
         topic_partitions = [
             TopicPartition(topic["name"], partition["partition_index"])
@@ -50,12 +48,7 @@ def _commit(client: Any, group: str, expected: dict[TopicPartition, OffsetAndMet
 
 
 def delete_group(group: str, broker: str) -> None:
-    """Delete an inactive consumer group and its offsets; a missing group is ignored.
-
-    Raises
-    ------
-    BrokerUnavailableError, TopicAdminError
-    """
+    """Delete an inactive consumer group and its offsets; a missing group is ignored."""
     with broker_client(broker) as client:
         for error in client.delete_groups([group]).values():
             if error not in {"OK", GroupIdNotFoundError.__name__}:
