@@ -117,3 +117,17 @@ def test_output_defines_clicks(runner: CommandRunner) -> None:
         arguments = " ".join(stdout.split())
         assert "first positive reaction" in arguments
         assert "a click, a cart, a wishlist or a share" in arguments
+
+
+@pytest.mark.parametrize("days", ["30000", "1e12", "1e300"])
+def test_days_before_the_epoch_include_all_lists(days: str, with_two_periods: CommandRunner) -> None:
+    stdout = with_two_periods.headrace("--days", days).stdout
+    assert stdout.startswith("All lists that Kafka retains. The split changed on 2026-11-24 18:00 UTC: ")
+    assert with_two_periods.document("--days", days)["since"] is None
+
+
+def test_a_time_beyond_the_calendar_is_displayed_as_a_number(runner: CommandRunner) -> None:
+    runner.guardrail_pauses("thompson", since=1e300)
+    result = runner.headrace()
+    assert result.status == 0, result.stderr
+    assert result.stdout.startswith("Since 1e+300, when the split last changed; ")
