@@ -158,7 +158,7 @@ class GeneratedUser:
         self.current_item, self.in_session = None, True
 
     def act(self, displayed: RecommendationList | None, ts: int) -> Step:
-        """Take one step.
+        """Take one step: one event, preceded by an impression if a list was examined.
 
         Parameters
         ----------
@@ -166,11 +166,6 @@ class GeneratedUser:
             The list on the page, if any.
         ts
             Timestamp of the events, milliseconds since the epoch.
-
-        Returns
-        -------
-        Step
-            One event, preceded by an impression if a list was examined.
         """
         rng, session = self._rng, self._session
         events: list[ShopEvent] = []
