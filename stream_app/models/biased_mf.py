@@ -38,12 +38,8 @@ class BiasedMF(FactorModel):
 
     Parameters
     ----------
-    index
-        The items.
-    max_users
-        Users with a vector; a full index evicts about 1%, the longest inactive first.
-    n_factors
-        Length of the vectors.
+    max_users, n_factors
+        See `FactorModel`.
     learning_rate, l2
         Step size, and strength of the pull of vectors to 0.
     clip

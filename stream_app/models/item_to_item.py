@@ -115,8 +115,6 @@ class ItemToItem(SparseScoringModel):
 
     Parameters
     ----------
-    index
-        The items.
     half_life
         Seconds in which a pair loses half its weight.
     time_scale

@@ -54,8 +54,6 @@ class Popularity(Model):
 
     Parameters
     ----------
-    index
-        The items.
     half_life
         Seconds in which a count loses half its weight.
     segments

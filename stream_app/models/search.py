@@ -31,8 +31,6 @@ class SearchModel(SparseScoringModel):
 
     Parameters
     ----------
-    index
-        The items.
     half_life
         Seconds in which a choice loses half its weight.
     queries

@@ -20,8 +20,6 @@ class SequentialRules(SessionStoreModel):
 
     Parameters
     ----------
-    index, store, owns_store
-        See `SessionStoreModel`.
     second_weight
         Weight of the second newest item, relative to the newest.
 

@@ -28,8 +28,6 @@ class SessionKNN(SessionStoreModel):
 
     Parameters
     ----------
-    index, store, owns_store
-        See `SessionStoreModel`.
     repeat
         Bonus of the session's newest item, relative to the largest sum.
     weighting

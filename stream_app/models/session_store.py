@@ -60,8 +60,6 @@ class SessionStore(Restorable):
 
     Parameters
     ----------
-    index
-        The items.
     sessions
         Sessions remembered; each new one takes the place of the oldest.
     length

@@ -46,8 +46,6 @@ class Trending(Model):
 
     Parameters
     ----------
-    index
-        The items.
     window
         Length of the window in seconds.
     buckets

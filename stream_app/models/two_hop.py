@@ -21,8 +21,6 @@ class TwoHop(SessionStoreModel):
 
     Parameters
     ----------
-    index, store, owns_store
-        See `SessionStoreModel`.
     direct_weight
         Weight of walks of one step, relative to those of two.
     penalty

@@ -35,8 +35,6 @@ class UserKNN(SparseScoringModel):
 
     Parameters
     ----------
-    index
-        The items.
     max_users
         Users remembered; a full index evicts about 1%, the longest inactive first.
     half_life

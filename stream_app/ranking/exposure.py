@@ -26,7 +26,7 @@ class ExposureReport(NamedTuple):
     """Distribution of the ranks of recent lists."""
 
     coverage: float  # share of the known items that were on a recent list
-    # gini coefficient of the ranks over all known items: 0 if all have equally many, near 1 if few items have
+    # Gini coefficient of the ranks over all known items: 0 if all have equally many, near 1 if few items have
     # all
     gini: float
     # share of the ranks with items that were new then: their first interaction was less than

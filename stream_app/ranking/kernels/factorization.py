@@ -205,6 +205,8 @@ def learn(
 ) -> float:
     """Take one step by Adagrad after `score`.
 
+    Returns the loss before the step; infinite, with no step taken, where the scores are not finite.
+
     Parameters
     ----------
     chosen
@@ -215,11 +217,6 @@ def learn(
         Scratch memory; no marks before and after.
     learning_rate, factor_learning_rate
         Step sizes, float32.
-
-    Returns
-    -------
-    float
-        The loss before the step; infinite, with no step taken, where the scores are not finite.
     """
     loss, largest, total = softmax_loss(active.scores, n, chosen)
     if not np.isfinite(loss):
