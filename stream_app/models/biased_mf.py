@@ -133,7 +133,7 @@ class BiasedMF(FactorModel):
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         super()._set_state(state)
-        self.river.global_mean.n, self.river.global_mean._mean = state["mean"]  # noqa: SLF001
+        self.river.global_mean.n, self.river.global_mean._mean = state["mean"]  # noqa: SLF001  # River has no setter
 
     def _reserve_users(self, rows: int) -> None:
         super()._reserve_users(rows)

@@ -128,7 +128,7 @@ class IdIndex:
         number = self._numbers.get(name)
         if number is None:
             return self._add(name, ts)
-        if ts > self.last_seen[number]:  # noqa: PLR1730 - max() would write each time, which costs more
+        if ts > self.last_seen[number]:  # noqa: PLR1730  # max() would write each time, which costs more
             self.last_seen[number] = ts
         return number
 

@@ -133,5 +133,5 @@ def add_similarity(sums: Any, position: int, nearness: Any, match: SessionMatch)
     sums[SessionColumn.COVISIT_SHARE_RECENT_ROOT] += match.share_root
     sums[SessionColumn.COVISIT_SHARE_RECENT] += match.share_recent
     sums[SessionColumn.SUPPORT] += match.click_weight
-    if match.recency > sums[SessionColumn.NEWEST]:  # noqa: PLR1730 - max() would write each time
+    if match.recency > sums[SessionColumn.NEWEST]:  # noqa: PLR1730  # max() would write each time
         sums[SessionColumn.NEWEST] = match.recency

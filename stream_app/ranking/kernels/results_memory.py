@@ -203,9 +203,7 @@ def record_interaction(  # noqa: C901  # one record, one kernel
 
 
 @jit(numpy_errors=True)
-def record_list(  # one record, one kernel
-    memory: ResultsMemory, user_row: int, shown: Any, prices: Any, chosen: int
-) -> None:
+def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, chosen: int) -> None:
     """Record a list and the choice from it.
 
     Parameters
