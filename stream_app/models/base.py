@@ -36,14 +36,14 @@ class Observation(NamedTuple):
     item: int  # index of the item
     ts: float  # event time, seconds since the epoch
     kind: Kind
-    weight: float  # 1 for a view, more for a cart or a purchase, below 0 for a dislike
-    segments: tuple[str, ...]  # segments of the interaction besides ``all``, as ``name:value``
-    session: int  # serial number of the session; each new session of any user gets the next number
-    repeat: bool  # whether `previous_items` holds the item
+    weight: float = 1.0  # 1 for a view, more for a cart or a purchase, below 0 for a dislike
+    segments: tuple[str, ...] = ()  # segments of the interaction besides ``all``, as ``name:value``
+    session: int = 1  # serial number of the session; each new session of any user gets the next number
+    repeat: bool = False  # whether `previous_items` holds the item
     # shape (n,): the user's earlier items of the same stream (views apart from purchases) within the session
     # gap of `ts`, oldest first, without this one. A view of a buffer: copy it to keep it
-    previous_items: Items
-    previous_times: Times  # shape (n,): their event times
+    previous_items: Items = EMPTY_ITEMS
+    previous_times: Times = EMPTY_TIMES  # shape (n,): their event times
     # query that led to the item: that of the interaction, or the last of the session; empty if there is none
     query: str = ""
 
@@ -118,10 +118,7 @@ class Model(Restorable):
 
         Parameters
         ----------
-        context
-            User, items and time of the list.
         items : ndarray of int32, shape (n,)
-            The items to score.
 
         Returns
         -------

@@ -62,7 +62,7 @@ class BiasedMF(FactorModel):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> model = BiasedMF(index)
     >>> def observed(item, kind, weight):
-    ...     return Observation("ann", item, 0.0, kind, weight, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES)
+    ...     return Observation("ann", item, 0.0, kind, weight)
     >>> for _ in range(20):
     ...     model.learn_one(observed(shoe, Kind.LIKE, 2.0))
     ...     model.learn_one(observed(sock, Kind.DISLIKE, -1.0))
