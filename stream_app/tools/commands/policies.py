@@ -104,7 +104,6 @@ def _period_line(since: float, split: float) -> str:
 def _notes(
     control_state: ControlState, comparison: PolicyComparison, settings: Settings, omitted: list[str]
 ) -> list[str]:
-    """Sentences below the table."""
     notes = ["Clicks: items whose first positive reaction was a click, a cart, a wishlist or a share."]
     if omitted:
         notes.append(f"Too narrow for {', '.join(omitted)}: widen the terminal, or see --json.")

@@ -126,7 +126,6 @@ def _print_report(report: TuningReport, options: TuneOptions) -> None:
 
 
 def _training_file(options: TuneOptions) -> Path:
-    """The file to learn from."""
     model, train, log_file = options.model, options.train, options.log_file
     if train is not None and log_file is None:
         if model in EVENT_LOG_MODELS:

@@ -329,7 +329,6 @@ class GeneratedUser:
         )
 
     def _common_fields(self, ts: int) -> dict[str, Any]:
-        """Fields of all events."""
         self._n_events += 1
         return {
             "event_id": f"{self._prefix}-{self._n_events}",

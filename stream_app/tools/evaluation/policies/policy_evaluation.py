@@ -267,7 +267,6 @@ class PolicyEvaluation:
         }
 
     def _interval(self, rounds: Rounds) -> ConfidenceInterval:
-        """Reward per round of a log."""
         value = float(rounds.rewards.mean())
         [evaluations] = self._bootstrap(rounds).intervals([value], (rounds.rewards - value)[:, None])
         return evaluations.rounded()
