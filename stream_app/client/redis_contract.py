@@ -119,6 +119,17 @@ def encode_list(document: RecommendationList) -> bytes:
     return _encoder.encode(document)
 
 
+def is_erased(raw: bytes) -> bool:
+    """Whether a value is that of an erased user: for some minutes it takes the place of the list.
+
+    Examples
+    --------
+    >>> is_erased(b'{"owner":"000000000007","items":[]}')
+    True
+    """
+    return raw.startswith(b'{"owner":') and raw.endswith(b',"items":[]}') and b'"list_id"' not in raw
+
+
 def decode_list(raw: bytes) -> RecommendationList:
     """Decode a list from JSON.
 

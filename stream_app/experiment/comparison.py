@@ -98,6 +98,8 @@ class PolicyMetrics:
 
         Parameters
         ----------
+        metric
+            The metric.
         level
             Probability that the interval covers the true mean at all times.
         min_deviation

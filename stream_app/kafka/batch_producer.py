@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Final, Protocol
 
+from stream_app.kafka.partition_fence import PartitionFence
+
 DeliveryCallback = Callable[[int], None]
 """Called with the offset of the last record of a delivered batch."""
 
@@ -40,12 +42,13 @@ class RecordTooLargeError(ValueError):
 
 
 class _RecordBatch:
-    __slots__ = ("builder", "bytes", "count", "on_delivered", "partition", "topic")
+    __slots__ = ("builder", "bytes", "count", "generation", "on_delivered", "partition", "topic")
 
-    def __init__(self, builder: Any, topic: str, partition: int) -> None:
+    def __init__(self, builder: Any, topic: str, partition: int, generation: int) -> None:
         self.builder = builder
         self.topic = topic
         self.partition = partition
+        self.generation = generation
         self.bytes = 0
         self.count = 0
         self.on_delivered: DeliveryCallback | None = None
@@ -63,6 +66,14 @@ class BatchProducer:
     on_failure
         Called once, with topic, partition and error, if a batch could not be delivered: the worker must stop and read
         the events again.
+    fence
+        The partitions that this worker owns. A record for the log of another partition is dropped, and a batch is
+        sent under the ownership under which it was begun, or not at all. None fences nothing.
+
+    Attributes
+    ----------
+    dropped
+        Records that were dropped because their partition was not owned.
     """
 
     def __init__(
@@ -70,7 +81,10 @@ class BatchProducer:
         producer: Callable[[], BatchSender],
         linger: float,
         on_failure: Callable[[str, int, Exception], None],
+        fence: PartitionFence | None = None,
     ) -> None:
+        self.dropped = 0
+        self._fence = fence
         self._producer = producer
         self._linger = linger
         self._on_failure = on_failure
@@ -100,6 +114,9 @@ class BatchProducer:
         """
         if self._failure is not None:
             raise DeliveryError("an earlier batch was not delivered") from self._failure
+        if self._fence is not None and not self._fence.owns(topic, partition):
+            self.dropped += 1
+            return
         topic_partition = (topic, partition)
         batch = self._filling.get(topic_partition)
         size = len(value or b"") + len(key or b"")
@@ -150,9 +167,17 @@ class BatchProducer:
 
     def _start(self, topic_partition: tuple[str, int]) -> _RecordBatch:
         batch = self._filling[topic_partition] = _RecordBatch(
-            self._producer().create_batch(), *topic_partition
+            self._producer().create_batch(), *topic_partition, self._generation()
         )
         return batch
+
+    def _generation(self) -> int:
+        return 0 if self._fence is None else self._fence.generation
+
+    def _is_fenced_off(self, batch: _RecordBatch) -> bool:
+        """Whether a batch was begun before its partition was lost or acquired again."""
+        fence = self._fence
+        return fence is not None and batch.topic in fence.topics and batch.generation != fence.generation
 
     def _close(self, topic_partition: tuple[str, int]) -> None:
         batch = self._filling.pop(topic_partition)
@@ -174,6 +199,11 @@ class BatchProducer:
         try:
             while self._ready:
                 batch = self._ready.pop(0)
+                if self._is_fenced_off(batch):
+                    self.dropped += batch.count
+                    continue
+                if self._fence is not None:
+                    self._fence.stamp(batch.builder, batch.topic, batch.partition, batch.count)
                 future = await self._producer().send_batch(
                     batch.builder, batch.topic, partition=batch.partition
                 )

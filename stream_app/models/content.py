@@ -60,6 +60,8 @@ class Content(Model):
 
     Parameters
     ----------
+    index
+        The items.
     slots
         Number of slots, a power of 2.
     terms

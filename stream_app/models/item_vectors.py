@@ -33,6 +33,8 @@ class ItemVectors(SessionStoreModel):
 
     Parameters
     ----------
+    index, store, owns_store
+        See `SessionStoreModel`.
     n_factors
         Length of the vectors.
     negatives

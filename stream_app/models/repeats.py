@@ -56,6 +56,8 @@ class Repeats(Model):
 
     Parameters
     ----------
+    index
+        The items.
     prior
         Trials that each class starts with, at the overall share.
     max_users

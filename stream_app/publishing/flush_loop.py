@@ -38,7 +38,7 @@ from stream_app.publishing.flush_batch import FlushBatch, keys_of
 from stream_app.publishing.list_builder import ListBuilder
 from stream_app.publishing.list_log import ListLog
 from stream_app.publishing.pending_queue import PendingQueue
-from stream_app.publishing.publisher import Publisher, PublisherUnavailableError
+from stream_app.publishing.publisher import OwnedKey, Publisher, PublisherUnavailableError
 from stream_app.publishing.shared_lists import EMPTY_CYCLE
 from stream_app.publishing.telemetry import FlushTelemetry
 from topics.events import rfc3339
@@ -248,9 +248,16 @@ class FlushLoop:
         started = time.perf_counter()
         try:
             # 5. Delete.
-            keys = [key for user in erasures for key in keys_of(user)] + batch.stale_keys
-            if keys:
-                await self._publisher.delete(keys)
+            if erasures:
+                await self._publisher.erase(
+                    [
+                        OwnedKey(key, self._list_log.partition_of(user))
+                        for user in erasures
+                        for key in keys_of(user)
+                    ]
+                )
+            if batch.stale_keys:
+                await self._publisher.delete(batch.stale_keys)
             # 6. Write.
             documents = batch.documents
             if documents:

@@ -133,4 +133,5 @@ class ListBuilder:
             content = structs.replace(content, features=ranked.features)
             log_value = encode_list(content)
         published = to_published_list(content)
-        return UserList(user_id, self._rows.partition_of(user_id), published, Document(key, value), log_value)
+        partition = self._rows.partition_of(user_id)
+        return UserList(user_id, partition, published, Document(key, value, partition), log_value)

@@ -33,7 +33,7 @@ class ListLog:
     ) -> None:
         self._list_store: Final = list_store
         self._append = append
-        self._partition_of = partition_of
+        self.partition_of: Final = partition_of
         self._enabled = enabled
         self._on_delivered: Final = DeliveryCallbacks(partial(log_progress.on_delivered, LISTS.name))
 
@@ -59,7 +59,7 @@ class ListLog:
         """
         self._list_store.forget(user_id)
         if self._enabled:
-            self._append_record(user_id, self._partition_of(user_id), None)
+            self._append_record(user_id, self.partition_of(user_id), None)
 
     def _append_record(self, user_id: str, partition: int, value: bytes | None) -> None:
         self._append(LISTS.name, partition, user_id.encode(), value, self._on_delivered[partition])

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from stream_app.publishing.publisher import Document, PublisherUnavailableError
+from stream_app.publishing.publisher import Document, OwnedKey, Ownership, PublisherUnavailableError
 
 
 class MemoryPublisher:
@@ -21,12 +21,17 @@ class MemoryPublisher:
         self.documents: dict[str, bytes] = {}
         self.flush_sizes: list[int] = []
         self.available = True
+        self.ownership: Ownership | None = None
 
     async def publish(self, documents: Sequence[Document]) -> None:
         """Store all documents."""
         self._require_available()
-        self.documents.update(documents)
+        self.documents.update((each.key, each.value) for each in documents)
         self.flush_sizes.append(len(documents))
+
+    async def erase(self, keys: Sequence[OwnedKey]) -> None:
+        """Remove keys of erased users."""
+        await self.delete([each.key for each in keys])
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove keys."""

@@ -1,6 +1,6 @@
 """The port to the store of published documents, with a Redis and an in-memory adapter."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -13,10 +13,43 @@ class Document(NamedTuple):
         A key of `stream_app.client.redis_contract`.
     value
         The whole JSON document.
+    partition
+        The partition whose owner alone may write the document; None if any worker may.
     """
 
     key: str
     value: bytes
+    partition: int | None = None
+
+
+class OwnedKey(NamedTuple):
+    """A key of a user, and the partition whose owner alone may write it."""
+
+    key: str
+    partition: int
+
+
+class Ownership(Protocol):
+    """The partitions that this worker owns."""
+
+    @property
+    def generation(self) -> int:
+        """Changes with each assignment."""
+
+    def owns(self, partition: int) -> bool:
+        """Whether this worker owns a partition, as far as it knows: another may have taken it over."""
+
+    def holds_lease(self) -> bool:
+        """Whether no other worker can have taken over a partition, by the clock of the group's session."""
+
+    async def confirm(self, partitions: Collection[int]) -> None:
+        """Return once Kafka has acknowledged a record that this worker appended to each partition as its owner.
+
+        Raises
+        ------
+        PublisherUnavailableError
+            If Kafka refused it.
+        """
 
 
 class PublisherUnavailableError(ConnectionError):
@@ -24,7 +57,15 @@ class PublisherUnavailableError(ConnectionError):
 
 
 class Publisher(Protocol):
-    """Writes documents, in one round trip per flush."""
+    """Writes documents, in one round trip per flush.
+
+    Attributes
+    ----------
+    ownership
+        The partitions whose documents may be written; None to write all.
+    """
+
+    ownership: Ownership | None
 
     async def publish(self, documents: Sequence[Document]) -> None:
         """Write all documents with their time to live; return when all are acknowledged.
@@ -33,6 +74,15 @@ class Publisher(Protocol):
         ------
         PublisherUnavailableError
             If the store is unavailable or refuses. A retry may write the same documents again.
+        """
+
+    async def erase(self, keys: Sequence[OwnedKey]) -> None:
+        """Remove keys of erased users, and refuse later writes to them by former owners of their partitions.
+
+        Raises
+        ------
+        PublisherUnavailableError
+            If the store is unavailable.
         """
 
     async def delete(self, keys: Sequence[str]) -> None:

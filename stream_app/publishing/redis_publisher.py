@@ -1,15 +1,56 @@
-"""The publisher for Redis: one pipeline per flush."""
+"""The publisher for Redis: one pipeline per flush, fenced by partition.
+
+A worker that lost a partition may write after the new owner: it was stopped between two steps, or its bytes waited in
+a socket. Redis refuses such a write:
+
+1. The owner of a partition draws a token from a counter in Redis, before its first write, and then has Kafka
+   acknowledge a record as the owner (`Ownership.confirm`). Kafka refuses that record once a later owner has fenced
+   the partition (`stream_app.kafka.partition_fence`), and the later owner draws its token after that. So a later
+   owner has a larger token.
+2. Each document begins with the token of its writer. A script refuses a document whose token is smaller than that of
+   the stored one.
+3. The keys of an erased user hold a document without items and with a token for `_ERASED_SECONDS`. Beyond that time a
+   write of a former owner can only come from a process that was stopped between the check of its lease and the write.
+"""
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
-from stream_app.publishing.publisher import Document, PublisherUnavailableError
+from stream_app.publishing.publisher import Document, OwnedKey, Ownership, PublisherUnavailableError
+
+_TOKEN_DIGITS: Final = 12
+_ERASED_SECONDS: Final = 900
+"""Longer than a connection retransmits bytes that wait in its socket."""
+
+_SET_IF_NOT_OLDER: Final = """
+local head = redis.call('GETRANGE', KEYS[1], 0, 21)
+if string.sub(head, 1, 10) == '{"owner":"' and string.sub(head, 11, 22) > ARGV[1] then
+    return string.sub(head, 11, 22)
+end
+redis.call('SET', KEYS[1], '{"owner":"' .. ARGV[1] .. '",' .. ARGV[2], 'PX', ARGV[3])
+return ''
+"""
+"""Sets a document unless the stored one has a larger token; returns that token if it was refused."""
+
+_RAISE: Final = """
+if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then
+    redis.call('SET', KEYS[1], ARGV[1])
+end
+"""
+"""Raises a counter to at least a token."""
+
+_ERASED: Final = b'"items":[]}'
+
+
+def token_key(partition: int) -> str:
+    """Key of the counter that the owners of a partition draw their tokens from."""
+    return f"recs:owner:{partition}"
 
 
 class RedisPublisher:
@@ -23,6 +64,13 @@ class RedisPublisher:
         Time to live of a document, seconds.
     timeout
         Seconds without a reply after which Redis counts as unavailable.
+
+    Attributes
+    ----------
+    ownership
+        The partitions that this worker owns; None to write without fencing.
+    refused
+        Documents that Redis refused, because a later owner of their partition had written them.
     """
 
     def __init__(self, url: str, ttl: float, timeout: float = 2.0) -> None:
@@ -36,16 +84,42 @@ class RedisPublisher:
         )
         self._timeout = timeout
         self._ttl_ms = str(int(ttl * 1000)).encode()
+        self.ownership: Ownership | None = None
+        self.refused = 0
+        self._script = ""
+        self._tokens: dict[int, bytes] = {}
+        self._tokens_generation = 0
 
     async def publish(self, documents: Sequence[Document]) -> None:
         """Write all documents in one pipeline."""
+        documents = self._owned(documents)
         if not documents:
             return
+        await self._draw_tokens(each.partition for each in documents)
         pipeline = self._redis.pipeline(transaction=False)
         ttl = self._ttl_ms
-        for key, value in documents:
-            pipeline.execute_command("SET", key, value, b"PX", ttl)
-        await self._execute(pipeline)
+        for key, value, partition in documents:
+            if partition is None or self.ownership is None:
+                pipeline.execute_command("SET", key, value, b"PX", ttl)
+            else:
+                self._set_owned(pipeline, key, value[1:], partition, ttl)
+        await self._verify(await self._execute(pipeline), [each.partition for each in documents])
+
+    async def erase(self, keys: Sequence[OwnedKey]) -> None:
+        """Replace the documents of erased users by one without items that ends after `_ERASED_SECONDS`."""
+        ownership = self.ownership
+        if ownership is None:
+            await self.delete([each.key for each in keys])
+            return
+        keys = [each for each in keys if ownership.owns(each.partition)]
+        if not keys:
+            return
+        await self._draw_tokens(each.partition for each in keys)
+        pipeline = self._redis.pipeline(transaction=False)
+        ttl = str(_ERASED_SECONDS * 1000).encode()
+        for key, partition in keys:
+            self._set_owned(pipeline, key, _ERASED, partition, ttl)
+        await self._verify(await self._execute(pipeline), [each.partition for each in keys])
 
     async def delete(self, keys: Sequence[str]) -> None:
         """Remove keys."""
@@ -56,15 +130,77 @@ class RedisPublisher:
             pipeline.execute_command("UNLINK", key)
         await self._execute(pipeline)
 
-    async def _execute(self, pipeline: Any) -> None:
+    def _owned(self, documents: Sequence[Document]) -> Sequence[Document]:
+        ownership = self.ownership
+        if ownership is None:
+            return documents
+        return [each for each in documents if each.partition is None or ownership.owns(each.partition)]
+
+    def _set_owned(self, pipeline: Any, key: str, rest: bytes, partition: int, ttl: bytes) -> None:
+        pipeline.execute_command("EVALSHA", self._script, 1, key, self._tokens[partition], rest, ttl)
+
+    async def _verify(self, replies: Sequence[Any], partitions: Sequence[int | None]) -> None:
+        """Draw new tokens if documents were refused: by a later owner, or because Redis lost its counters.
+
+        A former owner does not get past `Ownership.confirm` when it draws the next token.
+        """
+        if self.ownership is None:
+            return
+        larger: dict[int, int] = {}
+        for reply, partition in zip(replies, partitions, strict=True):
+            if partition is not None and reply:
+                self.refused += 1
+                larger[partition] = max(int(reply), larger.get(partition, 0))
+        if not larger:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for partition, token in larger.items():
+            pipeline.eval(_RAISE, 1, token_key(partition), token)
+            self._tokens.pop(partition, None)
+        await self._execute(pipeline)
+        raise PublisherUnavailableError(f"a later owner wrote lists of the partitions {sorted(larger)}")
+
+    async def _draw_tokens(self, partitions: Iterable[int | None]) -> None:
+        """Draw a token for each partition that has none in this assignment, and confirm the ownership."""
+        ownership = self.ownership
+        if ownership is None:
+            return
+        if ownership.generation != self._tokens_generation:
+            self._tokens = {}
+        missing = sorted({each for each in partitions if each is not None} - self._tokens.keys())
+        if not missing:
+            return
+        generation = ownership.generation
+        pipeline = self._redis.pipeline(transaction=False)
+        for partition in missing:
+            pipeline.incr(token_key(partition))
+        pipeline.script_load(_SET_IF_NOT_OLDER)
+        *tokens, self._script = await self._execute(pipeline)
+        await ownership.confirm(missing)
+        if ownership.generation != generation:
+            raise PublisherUnavailableError("the partitions moved while their tokens were drawn")
+        self._tokens_generation = generation
+        for partition, token in zip(missing, tokens, strict=True):
+            self._tokens[partition] = f"{token:0{_TOKEN_DIGITS}d}".encode()
+
+    async def _execute(self, pipeline: Any) -> list[Any]:
+        if self.ownership is not None and not self.ownership.holds_lease():
+            raise PublisherUnavailableError(
+                "the lease on the partitions expired: no answer from the consumer group"
+            )
         # One timeout for the whole pipeline: the timeout of the client applies to each reply.
         try:
             async with asyncio.timeout(self._timeout):
-                await pipeline.execute()
+                replies: list[Any] = await pipeline.execute()
         except TimeoutError as error:
             raise PublisherUnavailableError(f"no reply within {self._timeout:g} s") from error
+        except NoScriptError as error:
+            # Redis was restarted or emptied: its scripts and counters are gone, too.
+            self._tokens = {}
+            raise PublisherUnavailableError("Redis lost the script; it is loaded again") from error
         except (RedisError, OSError) as error:
             raise PublisherUnavailableError(str(error)) from error
+        return replies
 
     async def close(self) -> None:
         """Close the connections."""

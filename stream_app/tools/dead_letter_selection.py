@@ -124,7 +124,13 @@ class LetterSender(Protocol):
 
 
 def replay(letters: Iterable[DeadLetter], sender: LetterSender) -> int:
-    """Send the original records in order; return their number."""
+    """Send the original records in order.
+
+    Returns
+    -------
+    int
+        Number of sent records.
+    """
     sent = 0
     for letter in letters:
         sender.send(letter)

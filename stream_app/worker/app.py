@@ -6,14 +6,17 @@ Nothing is built at import time.
 import asyncio
 import gc
 import logging
-from collections.abc import Coroutine
+from collections.abc import Collection, Coroutine
 from typing import Any, Final
 
 import faust
+from aiokafka.errors import ProducerFenced
 
 from state.model_store import DirectoryModelStore, ModelStore
 from state.user_table import ChangelogTable, FaustUserRows, users_table
 from stream_app.kafka.batch_producer import BatchProducer
+from stream_app.kafka.group_lease import GroupLease
+from stream_app.kafka.partition_fence import PartitionFence
 from stream_app.metrics import Metrics
 from stream_app.publishing.publisher import Publisher
 from stream_app.settings import Settings
@@ -22,9 +25,11 @@ from stream_app.worker.agents.users import declare_users_agent
 from stream_app.worker.bootstrap import Ports, build_components
 from stream_app.worker.faust_monitor import ScrapedMonitor
 from stream_app.worker.faust_transport import use_direct_transport
+from stream_app.worker.ownership import WorkerOwnership
 from stream_app.worker.record_order import BrokerTimeOrder
 from stream_app.worker.republication import republish_recent_users
-from topics.catalog import CLICKS
+from stream_app.worker.table_recovery import FencedTableManager, TableRecovery
+from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, changelog
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH_BYTES: Final = 2 * 1024 * 1024
@@ -40,6 +45,8 @@ class Worker:
     ----------
     catch_up_barrier
         Open while events may be handled.
+    is_fenced
+        Whether Kafka refused a record of this worker, because another worker has taken over its partition.
     """
 
     def __init__(
@@ -56,17 +63,26 @@ class Worker:
         self.metrics: Final = metrics if metrics is not None else Metrics()
         self.publisher: Final = publisher
         self.app: Final = _faust_app(settings, partitions, table_store, self.metrics)
+        log_topics = (changelog(settings.app_id), INTERACTIONS, LISTS, REWARDS)
+        self.fence: Final = PartitionFence(
+            lambda: self._producer().client,
+            settings.app_id,
+            [spec.name for spec in log_topics],
+        )
         self.batch_producer: Final = BatchProducer(
-            self._producer, settings.producer_linger, self._stop_on_lost_batch
+            self._producer, settings.producer_linger, self._stop_on_lost_batch, self.fence
         )
-        self.rows: Final = FaustUserRows(
-            users_table(self.app, self.batch_producer.append, partitions), partitions
-        )
+        table = users_table(self.app, self.batch_producer.append, partitions)
+        self.rows: Final = FaustUserRows(table, partitions)
+        self.lease: Final = GroupLease(settings.session_timeout)
+        publisher.ownership = WorkerOwnership(self.fence, self.lease, self.batch_producer)
+        self._table_recovery: Final = TableRecovery(table, self.fence, self.batch_producer, settings.broker)
         store = store or DirectoryModelStore(settings.data_dir / "models", settings.max_snapshots)
         ports = Ports(self.rows, self.batch_producer.append, publisher, store, self.metrics)
         self.components: Final = build_components(settings, ports)
         self.catch_up_barrier: Final = asyncio.Event()
-        self._assigned: Final = asyncio.Event()
+        self.is_fenced = False
+        self._recovered: Final = asyncio.Event()
         self._background: set[asyncio.Task[Any]] = set()
         self._declare()
 
@@ -74,6 +90,15 @@ class Worker:
         return self.app.producer._ensure_producer()  # noqa: SLF001  # Faust has no public way to it
 
     def _stop_on_lost_batch(self, topic: str, partition: int, error: Exception) -> None:
+        if isinstance(error, ProducerFenced):
+            self.is_fenced = True
+            _LOG.error(
+                "partition %s[%s] was taken over by another worker while this one did not answer; restarting",
+                topic,
+                partition,
+            )
+            self._background.add(asyncio.ensure_future(self.app.crash(error)))
+            return
         _LOG.error(
             "Kafka did not acknowledge a batch of %s[%s]; stopping, so that its events are consumed again: %s",
             topic,
@@ -98,6 +123,7 @@ class Worker:
     def _declare(self) -> None:
         app, components = self.app, self.components
         use_direct_transport(app, self.batch_producer)
+        app.tables.recover = self._recover_table
         declare_users_agent(
             app,
             components.user_events,
@@ -123,8 +149,16 @@ class Worker:
             await self.app.crash(error)
             raise
 
+    async def _recover_table(self, partitions: Collection[int]) -> None:
+        await self._table_recovery.recover(partitions)
+        self._recovered.set()
+
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         self.catch_up_barrier.clear()
+        self._recovered.clear()
+        self.fence.release()
+        # The first call precedes the first request to join: the lease follows all heartbeats.
+        self.lease.follow(self.app.consumer._thread._consumer._coordinator)  # noqa: SLF001  # no public way
         self.metrics.ready.set(0)
         self.rows.clear_cache()
         self.components.queue.drop_erasures()
@@ -134,7 +168,6 @@ class Worker:
         self.catch_up_barrier.clear()
         self.metrics.ready.set(0)
         self.metrics.rebalances.inc()
-        self._assigned.set()
 
     async def _run(self) -> None:
         """Start the components; then, for each assignment, catch up with the log and open the barrier."""
@@ -149,16 +182,18 @@ class Worker:
         self._spawn(self._check_guardrail_and_report(), "guardrail and gauges")
         self._spawn(self._snapshot_regularly(), "snapshots")
         while True:
-            await self._assigned.wait()
-            self._assigned.clear()
+            # The table is recovered first: it says who was erased and what was bought, and its fence ends the logs
+            # that are read next.
+            await self._recovered.wait()
+            self._recovered.clear()
             # The previous owners' interactions must be folded before ours, which have later offsets.
             await components.replica.catch_up()
-            if self._assigned.is_set():
+            if self._recovered.is_set():
                 continue
             owned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
             # The previous owners had the published lists of these users, and the outcomes, in memory.
             await components.list_recovery.recover(owned)
-            if self._assigned.is_set():
+            if self._recovered.is_set():
                 continue
             self.rows.clear_cache()
             components.replica.set_owned_partitions(owned)
@@ -250,6 +285,7 @@ def _faust_app(settings: Settings, partitions: int, table_store: str, metrics: M
         topic_allow_declare=False,
         topic_disable_leader=True,
         Table=ChangelogTable,
+        TableManager=FencedTableManager,
         ConsumerScheduler=BrokerTimeOrder,
         consumer_auto_offset_reset="earliest",
         # A killed worker holds its partitions until its session times out; the default of Faust is a minute.

@@ -8,6 +8,7 @@ import msgspec
 from prometheus_client import Counter
 
 from stream_app.kafka.log_consumer import decode_or_warn
+from stream_app.kafka.partition_fence import is_marker
 from topics.event_types import EVENT_TYPES
 from topics.records import Interaction, Reward
 
@@ -50,14 +51,18 @@ class LearnedTopic(Generic[_LearnedT]):
 
     def fold_batch(self, kafka_records: Sequence[Any]) -> None:
         """Decode and fold records of Kafka."""
-        folded = 0
+        folded = dropped = 0
         for kafka_record in kafka_records:
+            if is_marker(kafka_record):
+                continue
             record = decode_or_warn(self._decoder, kafka_record, self._topic)
             if record is not None and self._learn_or_log(record):
                 folded += 1
                 self._on_folded(record)
+            else:
+                dropped += 1
         self._n_folded.inc(folded)
-        self._n_dropped.inc(len(kafka_records) - folded)
+        self._n_dropped.inc(dropped)
 
     def _learn_or_log(self, record: _LearnedT) -> bool:
         try:

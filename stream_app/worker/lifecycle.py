@@ -41,8 +41,13 @@ def run_worker(settings: Settings) -> None:
 
     warm_up.warm_up(settings)
     publisher = RedisPublisher(settings.redis, settings.list_ttl)
-    with lock:
-        process.run_app(app.create_app(settings, publisher, partitions=partitions, metrics=metrics))
+    faust_app = app.create_app(settings, publisher, partitions=partitions, metrics=metrics)
+    try:
+        with lock:
+            process.run_app(faust_app)
+    finally:
+        if faust_app.headrace_worker.is_fenced:
+            process.restart()
 
 
 def verified_partition_count(settings: Settings) -> int:

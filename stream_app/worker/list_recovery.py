@@ -25,6 +25,7 @@ from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
 from state.published_list import UNKNOWN_ITEM, PublishedList, pack_propensities
 from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
+from stream_app.kafka.partition_fence import is_marker
 from stream_app.publishing.list_documents import to_published_list
 from topics.catalog import LISTS, REWARDS
 from topics.records import RecommendationList, Reward, RewardKind
@@ -245,7 +246,7 @@ class ListRecovery:
         return times
 
     def _apply_reward(self, record: Any, outcomes_by_user: _OutcomesByUser) -> None:
-        reward = decode_or_warn(_reward_decoder, record, REWARDS.name)
+        reward = None if is_marker(record) else decode_or_warn(_reward_decoder, record, REWARDS.name)
         if reward is None:
             return
         record_id, line = (reward.source, reward.partition), (reward.offset, reward.line)

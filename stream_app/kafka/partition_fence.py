@@ -1,0 +1,166 @@
+"""Fencing: only the current owner of a partition can append to the logs of that partition.
+
+A worker that lost a partition (it was stopped, or cut off from Kafka) may hold records that it has not sent yet.
+Kafka refuses them by the epoch of an idempotent producer, as it fences the zombies of transactional producers:
+
+1. A new owner asks the transaction coordinator for the producer id of ``<app id>-<partition>``. The coordinator
+   returns the same producer id as to the owner before, with a higher epoch.
+2. It appends a marker, a record without a value, with the new epoch to each fenced topic of the partition. Once the
+   leader of a log has a record of the new epoch, it refuses every batch of an older epoch.
+3. It reads the logs up to their ends, which are at or after the markers. All records of former owners precede the
+   markers, so that it has read all of them.
+
+The batches are not transactional: they are visible at once, and no commit marker is written. Each batch has the next
+sequence number of its log, so that a retried batch is stored once.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Collection, Iterable
+from typing import Any, Final
+
+from aiokafka.client import ConnectionGroup, CoordinationType
+from aiokafka.errors import KafkaError, for_code
+from aiokafka.protocol.transaction import InitProducerIdRequest
+
+_LOG: Final = logging.getLogger(__name__)
+
+MARKER_KEY: Final = b""
+"""Key of a marker. A user id is not empty, so that no record of a user has it."""
+
+_MAX_SEQUENCE: Final = 2**31 - 1
+_TRANSACTION_TIMEOUT_MS: Final = 60_000
+"""Required by the request; no transaction is ever begun."""
+_RETRY_SECONDS: Final = 0.1
+
+
+def is_marker(record: Any) -> bool:
+    """Whether a record of Kafka is a marker of a new owner."""
+    return record.value is None and record.key == MARKER_KEY
+
+
+class NotOwnedError(RuntimeError):
+    """A record belongs to a partition that this worker does not own; it was not appended."""
+
+
+class PartitionFence:
+    """The producer ids and epochs of the partitions that this worker owns.
+
+    Parameters
+    ----------
+    client
+        Returns the running aiokafka client; called at each use.
+    app_id
+        Name of the application, the prefix of the transactional ids.
+    topics
+        Topics that only the owner of a partition appends to. Batches of other topics are not stamped.
+    timeout
+        Seconds until a request to the coordinator fails.
+
+    Attributes
+    ----------
+    generation
+        Changes with each `acquire` and `release`.
+    """
+
+    def __init__(
+        self, client: Callable[[], Any], app_id: str, topics: Collection[str], timeout: float = 30.0
+    ) -> None:
+        self._client = client
+        self._app_id = app_id
+        self.topics: Final = frozenset(topics)
+        self._timeout = timeout
+        self.generation = 0
+        self._epochs: dict[int, tuple[int, int]] = {}
+        self._sequences: dict[tuple[str, int], int] = {}
+
+    def owns(self, topic: str, partition: int) -> bool:
+        """Whether this worker may append to a log: it owns the partition, or the topic is not fenced."""
+        return topic not in self.topics or partition in self._epochs
+
+    def epoch(self, partition: int) -> tuple[int, int]:
+        """Producer id and epoch of an owned partition; a later owner has a larger pair.
+
+        Raises
+        ------
+        NotOwnedError
+            If the partition is not owned.
+        """
+        try:
+            return self._epochs[partition]
+        except KeyError:
+            raise NotOwnedError(f"partition {partition} is not owned by this worker") from None
+
+    async def acquire(self, partitions: Iterable[int]) -> None:
+        """Obtain a new epoch for each partition, and release all others.
+
+        The fence holds in a log from the first record of the new epoch on: append markers next.
+
+        Raises
+        ------
+        KafkaError
+            If the coordinator refuses the request or does not answer in time.
+        """
+        self.release()
+        partitions = sorted(partitions)
+        async with asyncio.timeout(self._timeout):
+            epochs = await asyncio.gather(*(self._new_epoch(each) for each in partitions))
+        self.generation += 1
+        self._epochs = dict(zip(partitions, epochs, strict=True))
+        _LOG.info("acquired partitions %s", partitions)
+
+    def release(self) -> None:
+        """Give up all partitions; records for them are no longer appended."""
+        self.generation += 1
+        self._epochs = {}
+        self._sequences = {}
+
+    def stamp(self, builder: Any, topic: str, partition: int, count: int) -> None:
+        """Set producer id, epoch and sequence number of a batch; call it in the order in which batches are sent.
+
+        Parameters
+        ----------
+        builder
+            A batch builder of aiokafka, not yet built.
+        topic, partition
+            The log that the batch is appended to.
+        count
+            Records of the batch.
+
+        Raises
+        ------
+        NotOwnedError
+            If the topic is fenced and the partition is not owned.
+        """
+        if topic not in self.topics:
+            return
+        producer_id, epoch = self.epoch(partition)
+        sequence = self._sequences.get((topic, partition), 0)
+        builder._set_producer_state(producer_id, epoch, sequence)  # noqa: SLF001  # aiokafka sets it for itself alone
+        self._sequences[topic, partition] = (sequence + count) % (_MAX_SEQUENCE + 1)
+
+    async def _new_epoch(self, partition: int) -> tuple[int, int]:
+        client = self._client()
+        transactional_id = f"{self._app_id}-{partition}"
+        while True:
+            try:
+                node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
+                if await client.ready(node, group=ConnectionGroup.COORDINATION):
+                    request = InitProducerIdRequest(transactional_id, _TRANSACTION_TIMEOUT_MS)
+                    response = await client.send(node, request, group=ConnectionGroup.COORDINATION)
+                    if not response.error_code:
+                        return response.producer_id, response.producer_epoch
+                    raise for_code(response.error_code)(f"no epoch for transactional id {transactional_id}")
+            except KafkaError as error:
+                if not _is_transient(error):
+                    raise
+                _LOG.info("no epoch for transactional id %s yet: %r", transactional_id, error)
+            await asyncio.sleep(_RETRY_SECONDS)
+
+
+def _is_transient(error: KafkaError) -> bool:
+    return error.retriable or getattr(error, "errno", None) in _TRANSIENT_CODES
+
+
+_TRANSIENT_CODES: Final = frozenset({7, 13, 14, 15, 16, 51})
+"""Timed out, network error, coordinator loading, unavailable or moved, and a concurrent request for the same id."""

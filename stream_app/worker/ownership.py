@@ -1,0 +1,56 @@
+"""The partitions that this worker owns, as its publisher sees them."""
+
+from collections.abc import Collection
+
+from stream_app.kafka.batch_producer import BatchProducer, DeliveryError
+from stream_app.kafka.group_lease import GroupLease
+from stream_app.kafka.partition_fence import MARKER_KEY, PartitionFence
+from stream_app.publishing.publisher import PublisherUnavailableError
+from topics.catalog import LISTS
+
+
+class WorkerOwnership:
+    """Implements `stream_app.publishing.publisher.Ownership`.
+
+    Parameters
+    ----------
+    fence
+        The epochs of the owned partitions.
+    lease
+        The lease on them.
+    producer
+        Appends the records that confirm the ownership.
+    """
+
+    def __init__(self, fence: PartitionFence, lease: GroupLease, producer: BatchProducer) -> None:
+        self._fence = fence
+        self._lease = lease
+        self._producer = producer
+
+    @property
+    def generation(self) -> int:
+        """Changes with each assignment."""
+        return self._fence.generation
+
+    def owns(self, partition: int) -> bool:
+        """Whether this worker owns a partition, as far as it knows."""
+        return self._fence.owns(LISTS.name, partition)
+
+    def holds_lease(self) -> bool:
+        """Whether no other worker can have taken over a partition."""
+        return self._lease.is_held()
+
+    async def confirm(self, partitions: Collection[int]) -> None:
+        """Append a marker to the lists of each partition, and wait for Kafka's acknowledgement.
+
+        Raises
+        ------
+        PublisherUnavailableError
+            If Kafka refused one.
+        """
+        try:
+            for partition in partitions:
+                self._producer.append(LISTS.name, partition, MARKER_KEY, None)
+            await self._producer.flush()
+        except DeliveryError as error:
+            raise PublisherUnavailableError(f"Kafka did not confirm the ownership: {error}") from error

@@ -1,0 +1,1 @@
+"""Faults of machines, brokers and stores: `make faults` runs these tests."""
