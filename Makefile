@@ -2,7 +2,7 @@
 # cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help wheels install demo test test-slow lint bench bench-bandit closed-loop estimators lock clean
+.PHONY: help wheels install demo test test-slow faults lint bench bench-bandit closed-loop estimators lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -23,8 +23,9 @@ help:
 	@echo '  make demo     run a generated shop, Kafka, Redis and workers on this machine, shown live'
 	@echo '                make demo ARGS="--seconds 60"     ARGS passes options; ARGS="--help" lists them'
 	@echo '  make install  install all dependencies into .venv; the other targets run it if needed'
-	@echo '  make test     lint, then all tests except the slow ones'
+	@echo '  make test     lint, then all tests except the slow ones and the faults'
 	@echo '  make test-slow      tests of the benchmarks'
+	@echo '  make faults   kills, stops and damages workers and servers, and compares what they hold'
 	@echo '  make lint     ruff, mypy and import rules'
 	@echo '  make bench    throughput and latency on this machine'
 	@echo '  make bench-bandit   regret and speed of the policies, compared with River'
@@ -97,11 +98,15 @@ test: lint
 	@echo '--- pytest'
 	@# By file in file order, so that long files with few tests do not run last; three processes on two cores, because
 	@# integration tests wait half of the time.
-	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m 'not slow' $(ARGS)
+	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m 'not slow and not faults' $(ARGS)
 	@echo '--- all tests passed'
 
 test-slow: $(INSTALL_STAMP)
 	@$(PY) -m pytest -m slow tests $(ARGS)
+
+faults: $(INSTALL_STAMP)
+	@# One process: the tests kill and stop servers, and measure sessions that time out.
+	@$(PY) -m pytest -m faults tests $(ARGS)
 
 lock: $(INSTALL_STAMP)
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --disable-pip-version-check --quiet uv
