@@ -1,0 +1,82 @@
+"""A worker that takes partitions over knows who was erased and what was bought, before it publishes a list."""
+
+import time
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+
+from stream_app.tools.embedded import EmbeddedServers
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment
+from tests.support.kafka_records import KafkaRecord, to_record
+from tests.support.worker_handle import WorkerHandle
+from topics.events import Click, Erasure, Event, OrderLine, Purchase
+
+SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
+N_USERS: Final = 300
+BOUGHT: Final = "item 0"
+
+_numbers: Final = count()
+
+
+def sent(event_type: type[Event], user_id: str, **fields: Any) -> KafkaRecord:
+    event = event_type(  # type: ignore[call-arg]  # the fields of each type
+        event_id=f"t{next(_numbers)}", user_id=user_id, ts=int(time.time() * 1000), **fields
+    )
+    return to_record(event)
+
+
+def erase_and_sell(environment: IntegrationEnvironment, worker: WorkerHandle) -> tuple[list[str], list[str]]:
+    """Make lists for all users; then erase a half of them, and sell the most popular item to the others."""
+    erased, buyers = ([f"{kind}-{n}" for n in range(N_USERS)] for kind in ("erased", "buyer"))
+    environment.send(
+        sent(Click, user_id, item_id=f"item {item}")
+        for n, user_id in enumerate((*erased, *buyers))
+        for item in (0, 1 + n % 20)
+    )
+    users = [*erased, *buyers]
+    worker.wait_until(lambda: environment.uncommitted() == 0, "all clicks to be committed")
+    worker.wait_until(lambda: len(environment.user_lists(users)) == len(users), "all users to have a list")
+    lines = [OrderLine(item_id=BOUGHT, price=5.0, quantity=1)]
+    environment.send(sent(Erasure, user_id) for user_id in erased)
+    environment.send(sent(Purchase, user_id, order_id=f"o{user_id}", items=lines) for user_id in buyers)
+    worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed")
+    worker.wait_until(lambda: not environment.user_lists(erased), "the lists of erased users to be deleted")
+    worker.wait_until(lambda: not lists_with_the_bought_item(environment, buyers), "the buyers' new lists")
+    return erased, buyers
+
+
+def lists_with_the_bought_item(environment: IntegrationEnvironment, buyers: list[str]) -> list[str]:
+    return [
+        user_id
+        for user_id, each in environment.user_lists(buyers).items()
+        if BOUGHT in {item.id for item in each.items}
+    ]
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("killed", [False, True], ids=["terminated", "killed"])
+def test_a_new_owner_publishes_no_list_of_an_erased_user_and_no_bought_item(
+    servers: EmbeddedServers, tmp_path: Path, *, killed: bool
+) -> None:
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        first = environment.start_worker(1).wait_until_ready()
+        erased, buyers = erase_and_sell(environment, first)
+        # The second worker starts while the first owns all partitions, and takes them over with an empty folder.
+        second = environment.start_worker(2)
+        for worker in (second, first):
+            worker.wait_until_ready()
+        if killed:
+            first.kill()
+        else:
+            assert first.terminate() == 0, first.log
+        second.wait_until(
+            lambda: second.metric("headrace_table_users") == 2 * N_USERS,
+            "all rows to be recovered",
+            seconds=240,
+        )
+        second.wait_until(lambda: second.metric("headrace_pending_users") == 0, "no pending user")
+        assert not environment.user_lists(erased)
+        assert len(environment.user_lists(buyers)) == N_USERS
+        assert not lists_with_the_bought_item(environment, buyers)
