@@ -1,7 +1,6 @@
 """The dead-letter topic: read it, and send originals to their topics again."""
 
 from collections.abc import Iterator
-from types import TracebackType
 from typing import Any, Self
 
 from kafka import KafkaProducer
@@ -35,10 +34,8 @@ class DeadLetterLog:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._reader.__exit__(kind, error, trace)
+    def __exit__(self, *_: object) -> None:
+        self._reader.__exit__(None, None, None)
 
     def read(self) -> Iterator[DeadLetter]:
         """Every dead letter up to the end offsets at opening, once per origin; repeatable."""
@@ -87,9 +84,7 @@ class DeadLetterReplayer:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         try:
             if kind is None:
                 self._wait_for_acknowledgements()

@@ -124,13 +124,7 @@ class LetterSender(Protocol):
 
 
 def replay(letters: Iterable[DeadLetter], sender: LetterSender) -> int:
-    """Send the original records in order.
-
-    Returns
-    -------
-    int
-        Number of sent records.
-    """
+    """Send the original records in order; return their number."""
     sent = 0
     for letter in letters:
         sender.send(letter)

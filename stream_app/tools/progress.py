@@ -91,7 +91,7 @@ def progress_bar(
 
 
 @contextmanager
-def no_progress(title: str, total: int) -> Iterator[UpdateProgress]:  # noqa: ARG001  # an `OpenProgress` that shows nothing
+def no_progress(_title: str, _total: int) -> Iterator[UpdateProgress]:
     """Show nothing."""
     yield lambda _: None
 

@@ -31,7 +31,7 @@ from stream_app.client import Client, ImpressionReporter
 
 redis_url, broker, *heavy_packages = sys.argv[1:]
 kafka_imported_early = "kafka" in sys.modules
-with Client(redis_url, timeout=5.0, reporter=ImpressionReporter(broker)) as client:
+with Client(redis_url, timeout=60.0, reporter=ImpressionReporter(broker)) as client:
     document = client.read("ann")
     reported = client.report_impression("ann", document, ["i2", "i1"], surface="home")
 heavy = [name for name in heavy_packages if importlib.util.find_spec(name) is not None]

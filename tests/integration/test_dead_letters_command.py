@@ -78,7 +78,7 @@ def run_dead_letters(broker: str, *arguments: str) -> "subprocess.CompletedProce
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
     )
 

@@ -41,10 +41,11 @@ def test_users_in_a_burst_get_degraded_lists_and_are_reranked_afterwards(
             "all users to be re-ranked",
         )
         worker.wait_until(
-            lambda: "degraded" not in {policy for _, policy in read_lists(environment)},
-            "the last re-ranked list to be in Redis",
-            seconds=5,
+            lambda: (
+                environment.user_lists(log.users).keys() == log.users
+                and "degraded" not in {policy for _, policy in read_lists(environment)}
+            ),
+            "the last list and the last re-ranked list to be in Redis",
         )
         assert worker.metric("headrace_lists_degraded_total") > FLUSH_USERS, "it was a burst"
-        assert environment.user_lists(log.users).keys() == log.users
         assert worker.terminate() == 0, worker.log

@@ -17,7 +17,7 @@ from topics import admin
 
 pytestmark = pytest.mark.integration
 
-DEADLINE = 150.0
+DEADLINE = 400.0
 PROCESS_MARKER = "DEMO_TEST_PROCESS_MARKER"
 
 
@@ -76,7 +76,8 @@ def test_the_generated_shop_runs_for_the_given_seconds_and_leaves_only_a_report(
     tmp_path: Path,
 ) -> None:
     target = tmp_path / "r.json"
-    demo = start_demo("--seconds", "6", "--rate", "100", "--report", str(target), folder=tmp_path)
+    # A busy machine keeps this rate, too: its users read their lists before they act.
+    demo = start_demo("--seconds", "15", "--rate", "40", "--report", str(target), folder=tmp_path)
     output = wait_for_demo(demo)
 
     assert demo.returncode == 0, output

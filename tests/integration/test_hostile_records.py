@@ -68,7 +68,10 @@ def test_valid_events_are_accepted_and_invalid_records_become_dead_letters(
             "a list for an event after the invalid records",
         )
         users_with_items = {user for user, row in rows.items() if row.recent}
-        assert environment.user_lists(users_with_items).keys() == users_with_items
+        worker.wait_until(
+            lambda: environment.user_lists(users_with_items).keys() == users_with_items,
+            "a list for every user with items",
+        )
         assert worker.terminate() == 0, worker.log
 
 
@@ -126,7 +129,7 @@ def test_an_oversized_compressed_record_becomes_a_truncated_dead_letter(
                 max_request_size=2 * HUGE_RECORD_BYTES,
             )
         ) as producer:
-            record_metadata = producer.send(CLICKS.name, key=b"user", value=huge_value).get(timeout=30)
+            record_metadata = producer.send(CLICKS.name, key=b"user", value=huge_value).get(timeout=120)
         worker.wait_until(lambda: worker.events("dead_lettered") == 1, "the record to be dead-lettered")
         worker.wait_until(lambda: environment.uncommitted() == 0, "the record to be committed")
 

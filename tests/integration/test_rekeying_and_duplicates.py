@@ -132,7 +132,10 @@ def test_misrouted_and_duplicate_events_count_once_across_a_restart(
             assert counted == worker.metric("headrace_events_total", topic=spec.name, outcome="duplicate")
         assert log_of(environment) == log
         assert changelog_of(environment) == changelog_records
-        assert worker.metric("headrace_interactions_folded_total") == len(shop_events)
+        worker.wait_until(
+            lambda: worker.metric("headrace_interactions_folded_total") == len(shop_events),
+            "the models to learn each event once",
+        )
         assert worker.terminate() == 0, worker.log
 
         worker = environment.start_worker().wait_until_ready()

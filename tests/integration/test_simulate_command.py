@@ -18,6 +18,7 @@ from stream_app.tools.simulator.simulation_runner import N_PROBE_USERS
 from stream_app.tools.simulator.tally import FALLBACK
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.worker_handle import WorkerHandle
+from topics.catalog import IMPRESSIONS
 from topics.events import Click, Impression, UserEvent
 from topics.records import RecommendationList
 
@@ -46,8 +47,28 @@ def write_sessions(target: Path, count: int = 400) -> None:
             file.write(json.dumps([(first + step) % 30 for step in range(length)]) + "\n")
 
 
+PATIENT_USERS = """
+from stream_app.__main__ import main
+from stream_app.tools.simulator.loop import SimulationLoop
+
+SimulationLoop.__init__.__kwdefaults__["list_timeout"] = 120.0
+main()
+"""
+"""On a busy machine lists take longer than users wait by default; no list must be late."""
+
+
+def run_patient_users(environment: IntegrationEnvironment, *options: str) -> tuple[int, str]:
+    """Run ``headrace simulate`` with users who wait for their lists; return its exit status and output."""
+    return environment.run_python("-c", PATIENT_USERS, "simulate", *options)
+
+
 def is_simulated(event: UserEvent) -> bool:
     return event.user_id.startswith("test-")
+
+
+def accepted_impressions(worker: WorkerHandle) -> float:
+    """Number of examined lists; users send one impression for each."""
+    return worker.metric("headrace_events_total", topic=IMPRESSIONS.name, outcome="accepted")
 
 
 def decode_topic(environment: IntegrationEnvironment, topic: str, kind: type[Any]) -> list[Any]:
@@ -60,8 +81,8 @@ def test_replayed_users_click_published_lists_and_the_report_matches_the_topics(
     log, target = tmp_path / "sessions.jsonl", tmp_path / "report.json"
     write_sessions(log)
     n_accepted_before = worker.events("accepted")
-    status, output = environment.run_command(
-        "simulate", "--sessions", str(log), "--warm-up", "0.5", "--users", "60", "--run", "test-",
+    status, output = run_patient_users(
+        environment, "--sessions", str(log), "--warm-up", "0.5", "--users", "60", "--run", "test-",
         "--report", str(target),
     )  # fmt: skip
 
@@ -109,6 +130,7 @@ def test_ctrl_c_ends_a_generated_run_with_a_partial_report(
 ) -> None:
     target = tmp_path / "report.json"
     n_accepted_before = worker.events("accepted")
+    n_lists_before = accepted_impressions(worker)
     running = subprocess.Popen(
         [
             sys.executable,
@@ -134,9 +156,15 @@ def test_ctrl_c_ends_a_generated_run_with_a_partial_report(
         text=True,
     )
     try:
-        worker.wait_until(lambda: worker.events("accepted") > n_accepted_before + 250, "users to send events")
+        worker.wait_until(
+            lambda: (
+                worker.events("accepted") > n_accepted_before + 250
+                and accepted_impressions(worker) > n_lists_before + 50
+            ),
+            "users to examine lists and send events",
+        )
         running.send_signal(signal.SIGINT)
-        output, _ = running.communicate(timeout=20)
+        output, _ = running.communicate(timeout=120)
     finally:
         running.kill()
 

@@ -136,7 +136,7 @@ def test_group_can_start_at_latest_and_be_deleted(broker: str) -> None:
     admin.create([CLICKS, CATALOG_ITEMS], broker, partitions=2, replication=1)
     with closing(kafka.KafkaProducer(bootstrap_servers=broker)) as producer:
         for partition in (0, 1, 1, 1):
-            producer.send(CLICKS.name, b"{}", partition=partition).get(timeout=10)
+            producer.send(CLICKS.name, b"{}", partition=partition).get(timeout=120)
     group = f"late-{uuid.uuid4().hex}"
     consumer_groups.seek_group_to_end(group, [CLICKS, CATALOG_ITEMS], broker)
     assert committed(broker, group) == {

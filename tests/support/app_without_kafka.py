@@ -144,7 +144,7 @@ class WorkerWithoutKafka:
         return self.metrics.registry.get_sample_value("headrace_events_total", labels) or 0.0
 
     async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(120):
             while not condition():  # noqa: ASYNC110  # agents have no event to wait for
                 await asyncio.sleep(0)
 

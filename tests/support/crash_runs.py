@@ -9,7 +9,7 @@ from tests.support.generated_log import GeneratedLog
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.log_feeder import LogFeeder
 from tests.support.run_outcome import RunOutcome, read_outcome, wait_until_settled
-from tests.support.worker_handle import WorkerHandle
+from tests.support.worker_handle import WorkerHandle, wait_until
 
 ADDITIVE: Final = '["popularity","item_to_item"]'
 """Value of the setting ``models``: models with additive statistics, which do not depend on the order of events."""
@@ -42,9 +42,11 @@ def kill_mid_run(
     folder_survives
         Whether the replacement starts with the data folder of the killed worker.
     """
-    worker.kill()
-    assert environment.uncommitted() > 0, "no event was in flight"
+    # Suspended, it cannot commit all events before it is killed, however slow this process is.
+    worker.suspend()
     feed.advance_to(until_fraction)
+    wait_until(lambda: environment.uncommitted() > 0, "events to be in flight", seconds=120)
+    worker.kill()
     if not folder_survives:
         shutil.rmtree(environment.data_dir())
     return environment.start_worker()

@@ -1,7 +1,6 @@
 """Valid events in many encodings, and invalid records of many kinds, from one seed."""
 
-# Factories of invalid records share a signature; some need no topic or no event.
-# ruff: noqa: ARG002
+# ruff: noqa: ARG002  # factories share a signature; some need no topic or no event
 
 import base64
 import itertools

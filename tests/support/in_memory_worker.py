@@ -272,7 +272,7 @@ class InMemoryWorker:
     async def running_flush_loop(self) -> AsyncIterator[None]:
         """Run the flush loop; fail after 20 seconds, which do not include compiling its kernels."""
         _compile_kernels(tuple(self.settings.models), self.settings.fusion)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(120):
             self.flush_loop.start()
             try:
                 yield

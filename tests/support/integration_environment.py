@@ -35,6 +35,9 @@ from topics.records import Interaction, RecommendationList
 
 PARTITIONS: Final = 4
 
+COMMAND_SECONDS: Final = 300.0
+"""Deadline of a command; generous, as for workers."""
+
 _SESSION_TIMEOUT: Final = 6.0
 """Seconds until the broker detects a killed worker: the minimum of the setting."""
 
@@ -88,8 +91,12 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
 
     def run_command(self, *arguments: str) -> tuple[int, str]:
         """Run a ``headrace`` command; return its exit status and output."""
+        return self.run_python("-m", "stream_app", *arguments)
+
+    def run_python(self, *arguments: str) -> tuple[int, str]:
+        """Run Python with the settings of this environment; return its exit status and output."""
         done = subprocess.run(
-            [sys.executable, "-m", "stream_app", *arguments],
+            [sys.executable, *arguments],
             env=child_environment(
                 app_id=self.settings.app_id, broker=self.settings.broker, redis=self.settings.redis
             )
@@ -98,7 +105,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=COMMAND_SECONDS,
             check=False,
         )
         return done.returncode, done.stdout
@@ -119,10 +126,10 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             tps = [TopicPartition(topic, at) for at in consumer.partitions_for_topic(topic)]
             consumer.assign(tps)
             ends = consumer.end_offsets(tps)
-            deadline = time.monotonic() + 30
+            deadline = time.monotonic() + 120
             found = []
             while any(consumer.position(tp) < end for tp, end in ends.items()):
-                assert time.monotonic() < deadline, f"{topic} could not be read within 30 s"
+                assert time.monotonic() < deadline, f"{topic} could not be read within 120 s"
                 for records in consumer.poll(timeout_ms=200, max_records=5_000).values():
                     found += [ConsumedRecord(r.partition, r.offset, r.key, r.value) for r in records]
         return sorted(found, key=lambda record: record[:2])

@@ -51,5 +51,5 @@ def send_records(producer: Any, records: Iterable[KafkaRecord]) -> list[Any]:
         producer.send(record.topic, value=record.value, key=record.key, partition=record.partition)
         for record in records
     ]
-    producer.flush(timeout=30)
-    return [future.get(timeout=10) for future in futures]
+    producer.flush(timeout=120)
+    return [future.get(timeout=120) for future in futures]

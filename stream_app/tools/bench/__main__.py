@@ -2,7 +2,6 @@
 
 import os
 import platform
-import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -10,7 +9,6 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from stream_app.errors import UserError
 from stream_app.tools.bench.freshness import measure_freshness
 from stream_app.tools.bench.learning_cost import measure_fold
 from stream_app.tools.bench.results import (
@@ -21,6 +19,7 @@ from stream_app.tools.bench.results import (
     ThroughputResults,
 )
 from stream_app.tools.bench.throughput import measure_throughput
+from stream_app.tools.console import run_script
 from stream_app.tools.report_file import write_report
 
 _FOLD_EVENT_RANGE: Final = (4_000, 20_000)
@@ -101,14 +100,5 @@ def results_table(throughput: ThroughputResults, freshness: FreshnessResults, fo
     return table
 
 
-def main() -> None:
-    """Run the benchmark; a `UserError` is printed as one sentence."""
-    try:
-        typer.run(bench)
-    except UserError as error:
-        print(f"headrace bench: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_script(bench, "headrace bench")

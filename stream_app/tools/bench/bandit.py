@@ -29,6 +29,7 @@ from stream_app.tools.bench.bandit_environments import (
     LinearProblem,
 )
 from stream_app.tools.bench.bandit_loops import play_arms, play_linear
+from stream_app.tools.console import run_script
 from stream_app.tools.evaluation.bootstrap import ClusterBootstrap
 from stream_app.tools.progress import UpdateProgress, progress_bars
 
@@ -207,7 +208,7 @@ def measure(seeds: int, console: Console) -> dict[str, Any]:
         If River's environments are not installed.
     """
     try:
-        import gymnasium  # noqa: F401, PLC0415 - optional, and River hides its environments without it
+        import gymnasium  # noqa: F401, PLC0415  # optional; River needs it
     except ImportError as error:
         raise UserError(RIVER_NEEDED) from error
     warm_up()
@@ -284,14 +285,5 @@ def bench(
     console.print(f"written to {report}")
 
 
-def main() -> None:
-    """Run the command; print a `UserError` as one sentence."""
-    try:
-        typer.run(bench)
-    except UserError as error:
-        print(f"headrace bandit bench: {error}", file=sys.stderr)  # noqa: T201
-        sys.exit(1)
-
-
 if __name__ == "__main__":
-    main()
+    run_script(bench, "headrace bandit bench")

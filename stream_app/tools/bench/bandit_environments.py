@@ -40,12 +40,11 @@ class TenArmedTestbed:
     steps: Final = 1_000
 
     def __init__(self, seed: int) -> None:
-        from river.bandit import envs  # noqa: PLC0415 - gymnasium is optional
+        from river.bandit import envs  # noqa: PLC0415  # gymnasium is optional
 
         self._env = envs.KArmedTestbed(10)
         self._env.reset(seed=seed)
-        # the environment has no public attribute for them
-        self._means: list[float] = self._env._actual_rewards  # noqa: SLF001
+        self._means: list[float] = self._env._actual_rewards  # noqa: SLF001  # no public attribute has them
         self.features: Features = np.eye(10, dtype=np.float32)
         self.context: dict[int, float] | None = None
         self.regret = 0.0
@@ -65,7 +64,7 @@ class CandyCaneProblem:
     steps: Final = 2_000
 
     def __init__(self, seed: int) -> None:
-        from river.bandit import envs  # noqa: PLC0415 - gymnasium is optional
+        from river.bandit import envs  # noqa: PLC0415  # gymnasium is optional
 
         self._env = envs.CandyCaneContest()
         _, info = self._env.reset(seed=seed)

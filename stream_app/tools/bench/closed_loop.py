@@ -25,6 +25,7 @@ from rich.table import Table
 
 from stream_app.errors import UserError
 from stream_app.settings import child_environment
+from stream_app.tools.console import run_script
 from stream_app.tools.embedded.child_process import log_tail
 from stream_app.tools.evaluation.bootstrap import ConfidenceInterval, Values
 from stream_app.tools.progress import progress_bar
@@ -361,9 +362,4 @@ def main(
 
 
 if __name__ == "__main__":
-    try:
-        typer.run(main)
-    except UserError as error:
-        sys.exit(f"closed loop: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
+    run_script(main, "closed loop")

@@ -25,7 +25,7 @@ def show(options: ShowPoliciesOptions) -> None:
     control_state = client.control_state()
     since = control_state.effective_time
     if options.all_lists or options.days is not None:
-        since = time.time() - options.days * _SECONDS_PER_DAY if options.days else 0.0
+        since = max(0.0, time.time() - options.days * _SECONDS_PER_DAY) if options.days else 0.0
     comparison = client.comparison(since, Console(stderr=True))
     if options.as_json:
         typer.echo(json.dumps(client.document(control_state, comparison), indent=2))
@@ -104,7 +104,6 @@ def _period_line(since: float, split: float) -> str:
 def _notes(
     control_state: ControlState, comparison: PolicyComparison, settings: Settings, omitted: list[str]
 ) -> list[str]:
-    """Sentences below the table."""
     notes = ["Clicks: items whose first positive reaction was a click, a cart, a wishlist or a share."]
     if omitted:
         notes.append(f"Too narrow for {', '.join(omitted)}: widen the terminal, or see --json.")
@@ -128,4 +127,8 @@ def _notes(
 
 
 def _format_time(ts: float) -> str:
-    return datetime.fromtimestamp(ts, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    """A local time, or the number if it is beyond the calendar: any client may write to the control topic."""
+    try:
+        return datetime.fromtimestamp(ts, UTC).astimezone().strftime("%Y-%m-%d %H:%M %Z")
+    except (ValueError, OverflowError, OSError):
+        return str(ts)

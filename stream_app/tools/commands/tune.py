@@ -126,13 +126,6 @@ def _print_report(report: TuningReport, options: TuneOptions) -> None:
 
 
 def _training_file(options: TuneOptions) -> Path:
-    """The file to learn from.
-
-    Raises
-    ------
-    UserError
-        If there are two or none, or the file lacks the events that the model learns from.
-    """
     model, train, log_file = options.model, options.train, options.log_file
     if train is not None and log_file is None:
         if model in EVENT_LOG_MODELS:
@@ -158,13 +151,7 @@ def _default_parameters(target_name: str, untrained: ModelSet) -> dict[str, obje
 
 
 def _target(model: str, settings: Settings) -> _Target:
-    """The model to set parameters of; for the session store, a model that uses it.
-
-    Raises
-    ------
-    UserError
-        If the store is to be tuned and none of the models uses it.
-    """
+    """The model to set parameters of; for the session store, a model that uses it."""
     name = model
     if model == SESSION_STORE:
         store_models = [

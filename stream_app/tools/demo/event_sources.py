@@ -1,7 +1,9 @@
 """Sources of the demo's events: a log, or the generated shop."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final, Protocol
+from types import MappingProxyType
+from typing import Final
 
 from stream_app.client import Client, ClientUnavailableError
 from stream_app.tools.demo.demo_options import DemoOptions
@@ -14,7 +16,7 @@ from stream_app.tools.simulator.simulated_user import NAMED_REACTION_SETTINGS
 from topics.records import RecommendationList
 
 
-class EventSource(Protocol):
+class EventSource(ABC):
     """Rows for the feeder.
 
     Attributes
@@ -34,15 +36,17 @@ class EventSource(Protocol):
     """
 
     title: str
-    total: int | None
-    notes: tuple[str, ...]
+    total: int | None = None
+    notes: tuple[str, ...] = ()
     max_event_age: float
-    titles: Mapping[str, str]
-    worker_settings: Mapping[str, object]
+    titles: Mapping[str, str] = MappingProxyType({})
+    worker_settings: Mapping[str, object] = MappingProxyType({})
 
     def catalog(self) -> Iterable[Row]:
-        """Rows to feed at full speed before the first event."""
+        """Rows to feed at full speed before the first event; none by default."""
+        return ()
 
+    @abstractmethod
     def rows(self, client: Client) -> Iterable[Row]:
         """Rows to feed at the requested rate; generated users read their lists by the client."""
 
@@ -51,8 +55,8 @@ DEMO_POLICIES: Final = {"thompson": 0.4, "fixed": 0.3, "popularity": 0.3}
 """Traffic shares of the policies in the generated shop, chosen so that their results diverge visibly."""
 
 
-class LogEventSource:
-    """A log file.
+class LogEventSource(EventSource):
+    """A log file; its catalog rows are fed in log order.
 
     Parameters
     ----------
@@ -63,7 +67,7 @@ class LogEventSource:
     def __init__(self, request: LogRequest, max_event_age: float, progress: ReadProgress) -> None:
         self._log = open_log(request, now=wall_clock(), max_age=max_event_age, progress=progress)
         self.title = request.path.name
-        self.total: int | None = self._log.total
+        self.total = self._log.total
         exceeds_max_age = self._log.retention_warning(max_event_age) is not None
         self.max_event_age = 0.0 if exceeds_max_age else max_event_age
         self.notes = tuple(
@@ -76,12 +80,6 @@ class LogEventSource:
             )
             if note
         )
-        self.titles: Mapping[str, str] = {}
-        self.worker_settings: Mapping[str, object] = {}
-
-    def catalog(self) -> Iterable[Row]:
-        """Nothing: catalog rows of a log are fed in log order."""
-        return ()
 
     def rows(self, client: Client) -> Iterable[Row]:
         """The rows of the log by event time."""
@@ -89,18 +87,16 @@ class LogEventSource:
         return self._log
 
 
-class GeneratedShopSource:
+class GeneratedShopSource(EventSource):
     """The endless generated shop: its users read their lists and click on them."""
 
     def __init__(self, options: DemoOptions, max_event_age: float) -> None:
         # Event ids carry the start time: on an external broker, an earlier run's ids would be duplicates.
         self._shop = GeneratedShop(seed=options.seed, run=str(int(wall_clock())))
         self.title = "a generated shop"
-        self.total: int | None = None
-        self.notes: tuple[str, ...] = ()
         self.max_event_age = max_event_age
-        self.titles: Mapping[str, str] = self._shop.titles
-        self.worker_settings: Mapping[str, object] = {"policies": DEMO_POLICIES, **NAMED_REACTION_SETTINGS}
+        self.titles = self._shop.titles
+        self.worker_settings = {"policies": DEMO_POLICIES, **NAMED_REACTION_SETTINGS}
 
     def catalog(self) -> Iterator[Row]:
         """Each item once."""

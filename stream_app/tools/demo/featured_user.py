@@ -88,13 +88,7 @@ class FeaturedUser:
         self.displayed = user_list
 
     def rank_change(self, rank: int) -> int | None:
-        """Ranks that the item at `rank` gained (positive) or lost against the previous list.
-
-        Returns
-        -------
-        int or None
-            None if the item was not on the previous list.
-        """
+        """Ranks that the item at `rank` gained (positive) or lost; None if it was not on the previous list."""
         if self.displayed is None or self._previous_ranks is None:
             return 0
         previous_rank = self._previous_ranks.get(self.displayed.items[rank].id)

@@ -42,7 +42,7 @@ def prepare() -> None:
     """Download Kafka for the embedded broker (about 45 MB, once)."""
     with progress_display() as progress:
         kafka_runtime.prepare(progress)
-    print("The embedded Kafka broker and Redis are ready.")  # noqa: T201  # output of the command
+    typer.echo("The embedded Kafka broker and Redis are ready.")
 
 
 @cli.command()
@@ -52,7 +52,7 @@ def lock() -> None:
         jars = kafka_runtime.lock(progress)
     target = Path(__file__).with_name("kafka.json")
     target.write_bytes(msgspec.json.format(msgspec.json.encode(jars), indent=2) + b"\n")
-    print(f"{target}: {len(jars)} jars")  # noqa: T201  # output of the command
+    typer.echo(f"{target}: {len(jars)} jars")
 
 
 if __name__ == "__main__":

@@ -119,13 +119,7 @@ def start_process(
 
 
 def stop_process(process: "subprocess.Popen[bytes]", *, seconds: float = STOP_SECONDS) -> int:
-    """Stop a child by SIGTERM, and by SIGKILL if it is alive after `seconds`.
-
-    Returns
-    -------
-    int
-        Exit status, as `subprocess.Popen.returncode`.
-    """
+    """Stop a child by SIGTERM, and by SIGKILL if it is alive after `seconds`; return its exit status."""
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:

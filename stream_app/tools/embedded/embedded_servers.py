@@ -1,6 +1,5 @@
 """Both embedded servers, or the external ones that environment variables name."""
 
-from types import TracebackType
 from typing import Final, Self
 
 from stream_app.settings import embedded_override
@@ -66,7 +65,5 @@ class EmbeddedServers:
         self.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stop()

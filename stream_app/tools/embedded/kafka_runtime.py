@@ -68,13 +68,7 @@ class KafkaRuntime(msgspec.Struct, frozen=True):
 
 
 def prepare(progress: StepCallback | None = None) -> None:
-    """Download and unpack the files of the embedded broker ahead of its first start.
-
-    Raises
-    ------
-    UserError
-        If the extra ``demo`` is not installed, or a download fails.
-    """
+    """Download and unpack the files of the embedded broker ahead of its first start."""
     kafka_runtime(progress or (lambda _message: None))
 
 
@@ -97,13 +91,7 @@ def kafka_runtime(progress: StepCallback) -> KafkaRuntime:
 
 
 def lock(progress: StepCallback) -> list[Jar]:
-    """Resolve the list of jars from the coordinates in this module.
-
-    Raises
-    ------
-    UserError
-        If the extra ``demo`` is not installed, or a download fails.
-    """
+    """Resolve the list of jars from the coordinates in this module."""
     with tempfile.TemporaryDirectory() as folder:
         maven = _maven_context(Path(folder))
         progress("Resolving the dependencies of Kafka")

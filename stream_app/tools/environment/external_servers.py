@@ -53,17 +53,12 @@ def temporary_app_id(app_id: str) -> str:
 
 
 def create_missing_topics(app_id: str, broker: str, partitions: int) -> int:
-    """Create missing topics with the partition count of the existing ones.
+    """Create missing topics with the partition count of the existing ones; return the size of the catalog.
 
     Parameters
     ----------
     partitions
         Partition count if no copartitioned topic exists.
-
-    Returns
-    -------
-    int
-        Number of topics in the topic catalog.
 
     Raises
     ------

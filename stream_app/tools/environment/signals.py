@@ -3,7 +3,7 @@
 import signal
 from contextlib import AbstractContextManager
 from enum import Enum
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Final, Self
 
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -40,9 +40,7 @@ class InterruptHandler(AbstractContextManager["InterruptHandler"]):
         self._previous_handlers = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         for number, handler in self._previous_handlers.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 

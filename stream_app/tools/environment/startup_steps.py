@@ -38,13 +38,7 @@ class StartupSteps:
 
     @contextmanager
     def step(self, label: str) -> Iterator[StepStatus]:
-        """Run a step in the body of the context.
-
-        Yields
-        ------
-        StepStatus
-            Receives progress and the result.
-        """
+        """Run a step in the body of the context, which sets its status."""
         started = time.monotonic()
         if self._console.is_terminal:
             with self._console.status(f"{label} …") as status:

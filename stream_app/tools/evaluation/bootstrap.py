@@ -1,6 +1,7 @@
 """Confidence intervals by the cluster bootstrap."""
 
 import math
+from collections.abc import Iterator
 from typing import Final
 
 import msgspec
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float64]
 
-_BATCH: Final = 64  # resamples drawn at a time: bounds the memory of a bootstrap
+_BATCH: Final = 64  # resamples drawn at a time
 
 
 class ConfidenceInterval(msgspec.Struct, frozen=True):
@@ -80,12 +81,10 @@ class ClusterBootstrap:
         list of ConfidenceInterval
             One per column; NaN if there is no list.
         """
-        columns = values.shape[1]
         selected = np.ones(len(values), np.bool_) if mask is None else mask
         groups = self._groups[selected]
-        sums = np.empty((self._count, columns + 1))
-        for column, weights in enumerate((*values[selected].T, np.ones(len(groups)))):
-            sums[:, column] = np.bincount(groups, weights=weights, minlength=self._count)
+        counted = np.hstack((values[selected], np.ones((len(groups), 1))))
+        sums = sums_by_group(counted, groups, self._count)
         means = _means(sums.sum(axis=0)[None])[0]
         draws = _means(cluster_resample(sums, self._resamples, self._seed))
         # a resample may contain no list of a small split
@@ -113,15 +112,35 @@ def cluster_resample(sums: Values, resamples: int, seed: int) -> Values:
     >>> cluster_resample(np.array([[1.0, 2.0], [1.0, 2.0]]), 3, seed=7).tolist()
     [[2.0, 4.0], [2.0, 4.0], [2.0, 4.0]]
     """
-    count = len(sums)
-    rng = np.random.default_rng(seed)
     draws = np.zeros((resamples, sums.shape[1]))
-    for start in range(0, resamples if count else 0, _BATCH):
-        weights = np.empty((min(_BATCH, resamples - start), count))
-        for row in weights:
-            row[:] = np.bincount(rng.integers(count, size=count), minlength=count)
-        draws[start : start + len(weights)] = weights @ sums
+    for rows, counts in resampled_counts(len(sums), resamples, seed):
+        draws[rows] = counts @ sums
     return draws
+
+
+def resampled_counts(n_groups: int, resamples: int, seed: int) -> Iterator[tuple[slice, Values]]:
+    """How often each group is drawn in each resample, in batches, which bound the memory.
+
+    Yields
+    ------
+    slice
+        The resamples of the batch; no batch without groups.
+    ndarray of float64, shape (resamples of the batch, n_groups)
+    """
+    rng = np.random.default_rng(seed)
+    for start in range(0, resamples if n_groups else 0, _BATCH):
+        counts = np.empty((min(_BATCH, resamples - start), n_groups))
+        for row in counts:
+            row[:] = np.bincount(rng.integers(n_groups, size=n_groups), minlength=n_groups)
+        yield slice(start, start + len(counts)), counts
+
+
+def sums_by_group(values: Values, groups: NDArray[np.int64], n_groups: int) -> Values:
+    """Sum the rows of each group; `values` has shape (n, m), `groups` (n,), the result (n_groups, m)."""
+    sums = np.empty((n_groups, values.shape[1]))
+    for column, each in enumerate(values.T):
+        sums[:, column] = np.bincount(groups, weights=each, minlength=n_groups)
+    return sums
 
 
 def _means(sums: Values) -> Values:

@@ -97,7 +97,7 @@ class EventLogResults(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     events
-        Rows of the log by outcome, as in `LogFold.events`.
+        Rows of the log by outcome, as in `LogEvaluation.row_counts`.
     splits
         Metrics by split; splits without lists are left out. The difference is fused minus popularity.
     policies

@@ -1,37 +1,45 @@
-"""The prequential harness: each list of a log is measured before its choice is learned.
+"""The prequential harness: fold the rows of a log as a worker folds its events; measure, then learn.
 
 `EventsEvaluation`, `RerankEvaluation` and the event-log trials of `headrace tune` are `LogEvaluation` classes.
 """
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Iterable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from state.fold import segments_of
+from state.dedup import RecordId
+from state.fold import FoldOutcome, fold, segments_of
 from state.row import EMPTY_ROW, UserRow
+from stream_app.kafka.event_records import event_record
 from stream_app.models.base import Context
 from stream_app.models.model_set import CONTEXT_LENGTH, ModelSet
 from stream_app.ranking.request import RankRequest
 from stream_app.ranking.row_request import make_rank_request
-from stream_app.tools.evaluation.log_fold import LogFold
-from stream_app.tools.feeds.rows import Row
+from stream_app.tools.feeds.rows import EventRow, IgnoredRow, Row
 from stream_app.tools.progress import OpenProgress, no_progress
+from topics.codec import Limits, RejectedError, decode
 from topics.event_types import BY_STRUCT
-from topics.events import UserEvent
+from topics.events import CatalogItem, UserEvent
+from topics.records import Source
+
+_NO_AGE_LIMITS: Final = Limits(max_future=0.0, max_age=0.0)  # the reception time is the event time
 
 Results = TypeVar("Results")
 
 
 class LogEvaluation(ABC, Generic[Results]):
-    """Fold the rows of a log in order; a subclass measures lists in `on_accepted`.
+    """Decode and check events from their JSON, fold them into the users' rows, measure, let the models learn.
+
+    A subclass measures lists in `on_accepted`.
 
     Parameters
     ----------
     models
-        Learn each event after `on_accepted`.
+        Learn every accepted interaction, after `on_accepted`, and every catalog entry.
     session_gap
         Seconds of inactivity that close a session.
     """
@@ -45,20 +53,17 @@ class LogEvaluation(ABC, Generic[Results]):
         open_progress: OpenProgress = no_progress,
     ) -> None:
         self._models = models
-        self._log = LogFold(models, session_gap, self.on_accepted)
+        self._session_gap = session_gap
+        self._rows: dict[str, UserRow] = {}
+        self._offsets: Counter[Source] = Counter()
+        self._row_counts: Counter[str] = Counter()
         self._title = title
         self._open_progress = open_progress
         self._number_of_user: dict[str, int] = {}
         self._user_numbers: list[int] = []
 
     def run(self, rows: Iterable[Row], total: int) -> Results:
-        """Consume every row and return the results.
-
-        Raises
-        ------
-        UserError
-            If the log has no choice to measure.
-        """
+        """Consume every row and return the results."""
         with self._open_progress(self._title, total) as update_progress:
             for done, row in enumerate(rows, start=1):
                 self.consume(row)
@@ -67,7 +72,33 @@ class LogEvaluation(ABC, Generic[Results]):
 
     def consume(self, row: Row) -> None:
         """Fold one row."""
-        self._log.consume(row)
+        if not isinstance(row, EventRow):
+            self._row_counts["ignored" if isinstance(row, IgnoredRow) else "unreadable"] += 1
+            return
+        try:
+            record = event_record(row.event)
+            event = decode(record.value, type(row.event), received=row.event.time, limits=_NO_AGE_LIMITS)
+        except (RejectedError, ValueError, OverflowError):
+            self._row_counts["rejected"] += 1
+            return
+        if isinstance(event, CatalogItem):
+            self._models.learn_catalog(event)
+            self._row_counts["catalog"] += 1
+        else:
+            source = BY_STRUCT[type(event)].source
+            record_id = RecordId(source, 0, self._offsets[source])
+            self._offsets[source] += 1
+            self._row_counts[str(self._fold(event, record_id))] += 1
+
+    def _fold(self, event: UserEvent, record_id: RecordId) -> FoldOutcome:
+        row_before = self._rows.get(event.user_id, EMPTY_ROW)
+        row_after, outcome, interaction = fold(row_before, event, record_id, self._session_gap)
+        if outcome is FoldOutcome.ACCEPTED:
+            self.on_accepted(event, row_before, row_after)
+        self._rows[event.user_id] = row_after
+        if interaction is not None:
+            self._models.learn(interaction)
+        return outcome
 
     @abstractmethod
     def on_accepted(self, event: UserEvent, row_before: UserRow, row_after: UserRow) -> None:
@@ -99,13 +130,17 @@ class LogEvaluation(ABC, Generic[Results]):
 
     @property
     def row_counts(self) -> dict[str, int]:
-        """Rows by outcome, sorted by name."""
-        return dict(sorted(self._log.events.items()))
+        """Rows by outcome, sorted by name.
+
+        Outcomes are accepted, duplicate, catalog, rejected (a worker would write the event to the dead letters),
+        unreadable and ignored.
+        """
+        return dict(sorted(self._row_counts.items()))
 
     @property
     def row_summary(self) -> str:
         """Rows by outcome, for an error message."""
-        return ", ".join(f"{count} {outcome}" for outcome, count in self._log.events.items()) or "no rows"
+        return ", ".join(f"{count} {outcome}" for outcome, count in self._row_counts.items()) or "no rows"
 
 
 def chosen_items(event: UserEvent) -> frozenset[str]:

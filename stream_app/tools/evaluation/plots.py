@@ -27,7 +27,7 @@ def figure_file(path: Path, width: float, height: float) -> Iterator["Figure"]:
         If matplotlib is not installed, or the file cannot be written.
     """
     require_matplotlib()
-    from matplotlib.figure import Figure  # noqa: PLC0415
+    from matplotlib.figure import Figure  # noqa: PLC0415  # an extra, and slow to import
 
     # Without pyplot: no display is needed, and matplotlib keeps no global state.
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -39,13 +39,7 @@ def figure_file(path: Path, width: float, height: float) -> Iterator["Figure"]:
 
 
 def require_matplotlib() -> None:
-    """Check that matplotlib is installed.
-
-    Raises
-    ------
-    UserError
-        If it is not.
-    """
+    """Check that matplotlib is installed; raise a `UserError` otherwise."""
     if find_spec("matplotlib") is None:
         raise UserError("--plot needs matplotlib, which is not installed: pip install 'headrace[evaluate]'.")
 
@@ -74,16 +68,7 @@ def plot_sessions(report: SessionsReport, path: Path) -> None:
             bars, lines = axes[0, column], axes[1, column]
             for shift, (mode, results) in zip((-0.2, 0.2), modes.items(), strict=True):
                 intervals = [getattr(results.systems[name], f"{metric}_interval") for name in names]
-                bars.barh(
-                    [bar + shift for bar in range(len(names))],
-                    [interval.mean for interval in intervals],
-                    height=0.38,
-                    xerr=[
-                        [interval.mean - interval.low for interval in intervals],
-                        [interval.high - interval.mean for interval in intervals],
-                    ],
-                    label=mode,
-                )
+                _bars(bars, intervals, shift=shift, height=0.38, label=mode)
                 by_prefix = results.systems[FUSED].by_prefix
                 lines.plot(
                     [prefix.clicks for prefix in by_prefix],
@@ -91,9 +76,7 @@ def plot_sessions(report: SessionsReport, path: Path) -> None:
                     marker="o",
                     label=f"{FUSED}, {mode}",
                 )
-            bars.set_yticks(range(len(names)), names)
-            bars.invert_yaxis()
-            bars.set_title(f"{metric.upper()}@{max_cutoff}, with 95 % intervals")
+            _label_bars(bars, names, f"{metric.upper()}@{max_cutoff}")
             bars.legend()
             lines.set_title(f"{metric.upper()}@{max_cutoff} by clicks in the context")
             lines.set_xlabel(f"clicks ({MAX_PREFIX_LENGTH}: or more)")
@@ -117,9 +100,7 @@ def plot_events(report: EventsReport, path: Path) -> None:
                     getattr(split_metrics.systems[name], metric) for split_metrics in splits.values()
                 ]
                 _bars(axes, intervals, shift=(number + 0.5) * height - 0.4, height=0.95 * height, label=name)
-            axes.set_yticks(range(len(labels)), labels)
-            axes.invert_yaxis()
-            axes.set_title(f"{title} at {report.k}, with 95 % intervals")
+            _label_bars(axes, labels, f"{title} at {report.k}")
         figure.legend(
             *axes.get_legend_handles_labels(), loc="outside lower center", ncols=min(6, len(systems))
         )
@@ -136,12 +117,16 @@ def plot_rerank(report: RerankReport, path: Path) -> None:
             intervals = [split_metrics.systems[system].mrr for split_metrics in splits.values()]
             _bars(bars, intervals, shift=(number + 0.5) * height - 0.4, height=0.95 * height, label=system)
             lines.plot(range(1, len(means) + 1), means, marker="o")
-        bars.set_yticks(range(len(labels)), labels)
-        bars.invert_yaxis()
-        bars.set_title("MRR, with 95 % intervals")
+        _label_bars(bars, labels, "MRR")
         lines.set_title("MRR along the log")
         lines.set_xlabel("part of the log (equal numbers of choices)")
         figure.legend(*bars.get_legend_handles_labels(), loc="outside lower center", ncols=len(mrr_by_part))
+
+
+def _label_bars(axes: "Axes", labels: Sequence[str], title: str) -> None:
+    axes.set_yticks(range(len(labels)), labels)
+    axes.invert_yaxis()
+    axes.set_title(f"{title}, with 95 % intervals")
 
 
 def _bars(

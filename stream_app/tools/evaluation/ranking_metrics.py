@@ -107,10 +107,6 @@ def list_metrics(hits: Hits, chosen: NDArray[np.int64]) -> ListMetrics:
     chosen : ndarray of int64, shape (n,)
         Number of distinct chosen items, at least 1, on the list or not.
 
-    Returns
-    -------
-    ListMetrics
-
     Examples
     --------
     Two items were chosen; the list of four has one of them, at rank 3:

@@ -27,12 +27,18 @@ class DataFile(msgspec.Struct, frozen=True):
 
 
 class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything needed to repeat a run.
+    """The command line of a run, its input files, and the versions of Python and the libraries."""
+
+    command: str
+    files: list[DataFile]
+    versions: dict[str, str]
+
+
+class LearningRun(RunDescription, frozen=True, kw_only=True):
+    """Everything needed to repeat a run that learns.
 
     Attributes
     ----------
-    versions
-        Versions of Python and the libraries that results depend on.
     settings
         The settings that results depend on, by name.
     fusion
@@ -42,20 +48,24 @@ class RunDescription(msgspec.Struct, frozen=True, kw_only=True):
         The hyperparameters of each model.
     """
 
-    command: str
-    files: list[DataFile]
-    versions: dict[str, str]
     settings: dict[str, Any]
     fusion: str
     models: dict[str, dict[str, Any]]
 
 
-def describe_run(files: Sequence[Path], settings: Mapping[str, Any], models: ModelSet) -> RunDescription:
+def describe_command(files: Sequence[Path], libraries: Sequence[str]) -> dict[str, Any]:
+    """The fields of `RunDescription` for this run of the command line."""
+    return {
+        "command": shlex.join(("headrace", *sys.argv[1:])),
+        "files": [DataFile(str(path), path.stat().st_size) for path in files],
+        "versions": {"python": sys.version.split()[0]} | {name: version(name) for name in libraries},
+    }
+
+
+def describe_run(files: Sequence[Path], settings: Mapping[str, Any], models: ModelSet) -> LearningRun:
     """Describe this run of the command line."""
-    return RunDescription(
-        command=shlex.join(("headrace", *sys.argv[1:])),
-        files=[DataFile(str(path), path.stat().st_size) for path in files],
-        versions={"python": sys.version.split()[0]} | {name: version(name) for name in _LIBRARIES},
+    return LearningRun(
+        **describe_command(files, _LIBRARIES),
         settings=dict(settings),
         fusion=effective_fusion(models, str(settings["fusion"])),
         models={model.name: model.parameters() for model in models.models},
@@ -91,7 +101,7 @@ class SessionsReport(msgspec.Struct, frozen=True, kw_only=True):
         Wall time of learning the train sessions.
     """
 
-    run: RunDescription
+    run: LearningRun
     train_sessions: int
     train_clicks: int
     catalog_size: int
@@ -116,7 +126,7 @@ class EventsReport(msgspec.Struct, frozen=True, kw_only=True):
         Wall time of ranking and folding the whole log.
     """
 
-    run: RunDescription
+    run: LearningRun
     k: int
     seconds: float
     results: EventLogResults
@@ -131,7 +141,7 @@ class RerankReport(msgspec.Struct, frozen=True, kw_only=True):
         Wall time of ranking and folding the whole log.
     """
 
-    run: RunDescription
+    run: LearningRun
     seconds: float
     results: RerankResults
 
@@ -151,7 +161,7 @@ class TuningReport(msgspec.Struct, frozen=True, kw_only=True):
         The line for the environment that sets the best hyperparameters.
     """
 
-    run: RunDescription
+    run: LearningRun
     model: str
     metric: str
     seed: int

@@ -80,7 +80,7 @@ class RerankResults(msgspec.Struct, frozen=True, kw_only=True):
     Attributes
     ----------
     events
-        Rows of the log by outcome, as in `LogFold.events`.
+        Rows of the log by outcome, as in `LogEvaluation.row_counts`.
     unlisted_choices
         Choices of an item that is not on the list; they count 0 for every system.
     splits

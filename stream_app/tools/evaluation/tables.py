@@ -1,25 +1,34 @@
 """Reports as tables for the terminal."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import msgspec
+from msgspec.structs import astuple
 from rich.table import Table
 
-from stream_app.tools.evaluation import rerank
+from stream_app.tools.evaluation import event_logs, rerank
 from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
-from stream_app.tools.evaluation.event_logs import METRICS, ListMetricIntervals
 from stream_app.tools.evaluation.report import EventsReport, RerankReport, SessionsReport
 from stream_app.tools.evaluation.sessions import FUSED, Mode
+from stream_app.tools.evaluation.split_metrics import SplitMetrics
 from stream_app.tools.evaluation.tuning import TuningResult
+
+
+def make_table(texts: Iterable[str], numbers: Iterable[str]) -> Table:
+    """An empty table without lines and without wrapped cells; the columns of numbers are aligned right."""
+    table = Table(box=None, pad_edge=False)
+    for name in texts:
+        table.add_column(name, no_wrap=True)
+    for name in numbers:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
 
 
 def sessions_table(report: SessionsReport) -> Table:
     """Metrics of each model and the fused ranker, frozen and prequential."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("mode", no_wrap=True)
-    table.add_column("model", no_wrap=True)
     names = [f"{metric}@{k}" for metric in ("HR", "MRR") for k in report.cutoffs]
-    for name in (*names, "coverage", "popularity", "ms", "p50", "p99"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = make_table(("mode", "model"), (*names, "coverage", "popularity", "ms", "p50", "p99"))
     for mode, results in ((Mode.FROZEN, report.frozen), (Mode.PREQUENTIAL, report.prequential)):
         for name, metrics in results.systems.items():
             cells = [
@@ -35,72 +44,53 @@ def sessions_table(report: SessionsReport) -> Table:
 
 def events_table(report: EventsReport) -> Table:
     """Metrics by split: the systems, then fused minus popularity; each with half its 95 % interval."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("lists", "model"):
-        table.add_column(name, no_wrap=True)
-    for metric in METRICS:
-        name = metric if metric in {"mrr", "accuracy"} else f"{metric}@{report.k}"
-        table.add_column(name.replace("_", " "), justify="right", no_wrap=True)
-    for split, split_metrics in report.results.splits.items():
-        title = f"{split} ({split_metrics.lists:,})"
-        for name, results in split_metrics.systems.items():
-            table.add_row(title, name, *_cells(results), style="bold" if name == FUSED else None)
-            title = ""
-        table.add_row("", "difference", *_cells(split_metrics.difference, sign="+"))
-        table.add_section()
+    names = [name if name in {"mrr", "accuracy"} else f"{name}@{report.k}" for name in event_logs.METRICS]
+    table = make_table(("lists", "model"), (name.replace("_", " ") for name in names))
+    _add_splits(table, report.results.splits, event_logs.METRICS, bold=FUSED, difference="difference")
     return table
-
-
-def _cells(results: ListMetricIntervals, sign: str = "") -> list[str]:
-    return _format_intervals((getattr(results, metric) for metric in METRICS), sign)
-
-
-def _format_intervals(intervals: Iterable[ConfidenceInterval], sign: str = "") -> list[str]:
-    return [
-        f"{interval.mean:{sign}.4f} ±{max(interval.high - interval.mean, interval.mean - interval.low):.4f}"
-        for interval in intervals
-    ]
 
 
 def exposure_table(report: EventsReport) -> Table:
     """Exposure of the items in the lists of each system."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column(f"exposure@{report.k}", no_wrap=True)
-    for name in ("coverage", "gini", "new items", "long tail"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = make_table((f"exposure@{report.k}",), ("coverage", "gini", "new items", "long tail"))
     for name, metrics in report.results.exposure.items():
-        cells = (
-            f"{value:.4f}" for value in (metrics.coverage, metrics.gini, metrics.new_items, metrics.long_tail)
-        )
+        cells = (f"{value:.4f}" for value in astuple(metrics))
         table.add_row(name, *cells, style="bold" if name == FUSED else None)
     return table
 
 
 def rerank_table(report: RerankReport) -> Table:
     """Metrics by split: the systems, then learned minus last interaction; each with half its 95 % interval."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("lists", "order"):
-        table.add_column(name, no_wrap=True)
-    for name in ("MRR", "HR@1", "HR@3"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for split, split_metrics in report.results.splits.items():
-        title = f"{split} ({split_metrics.lists:,})"
-        for system, results in split_metrics.systems.items():
-            cells = _format_intervals((results.mrr, results.hr1, results.hr3))
-            table.add_row(
-                title, system, *cells, style="bold" if system == rerank.RerankSystem.LEARNED else None
-            )
-            title = ""
-        table.add_row(
-            "",
-            "gain",
-            *_format_intervals(
-                (split_metrics.difference.mrr, split_metrics.difference.hr1, split_metrics.difference.hr3),
-                sign="+",
-            ),
-        )
-        table.add_section()
+    table = make_table(("lists", "order"), ("MRR", "HR@1", "HR@3"))
+    learned = rerank.RerankSystem.LEARNED
+    _add_splits(table, report.results.splits, rerank.METRICS, bold=learned, difference="gain")
     return table
+
+
+def _add_splits(
+    table: Table,
+    splits: Mapping[Any, SplitMetrics[Any]],
+    metrics: Sequence[str],
+    *,
+    bold: str,
+    difference: str,
+) -> None:
+    for split, split_metrics in splits.items():
+        title = f"{split} ({split_metrics.lists:,})"
+        for name, results in split_metrics.systems.items():
+            style = "bold" if name == bold else None
+            table.add_row(title, name, *_format_intervals(results, metrics), style=style)
+            title = ""
+        table.add_row("", difference, *_format_intervals(split_metrics.difference, metrics, sign="+"))
+        table.add_section()
+
+
+def _format_intervals(results: msgspec.Struct, metrics: Sequence[str], sign: str = "") -> list[str]:
+    intervals: list[ConfidenceInterval] = [getattr(results, metric) for metric in metrics]
+    return [
+        f"{interval.mean:{sign}.4f} ±{max(interval.high - interval.mean, interval.mean - interval.low):.4f}"
+        for interval in intervals
+    ]
 
 
 def tuning_table(result: TuningResult) -> Table:

@@ -5,6 +5,7 @@ Almost all time of a trial is learning, so no trial is pruned after its first pr
 
 import gc
 from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
@@ -108,10 +109,11 @@ class TuningResult(msgspec.Struct, frozen=True, kw_only=True):
     interrupted: bool
 
 
+@dataclass(frozen=True)
 class Tuning:
     """A hyperparameter search.
 
-    Parameters
+    Attributes
     ----------
     models
         Makes untrained models with the given hyperparameters; the others have their defaults.
@@ -119,24 +121,14 @@ class Tuning:
         Lets the models learn and predict.
     """
 
-    def __init__(
-        self,
-        models: Callable[[Parameters], ModelSet],
-        space: Space,
-        default_parameters: Parameters,
-        trial: Trial,
-        *,
-        metric: Metric,
-        seed: int = 7,
-        open_progress: OpenProgress = no_progress,
-    ) -> None:
-        self._models = models
-        self._space = space
-        self._default_parameters = default_parameters
-        self._trial = trial
-        self._metric = metric
-        self._seed = seed
-        self._open_progress = open_progress
+    models: Callable[[Parameters], ModelSet]
+    space: Space
+    default_parameters: Parameters
+    trial: Trial
+    _: KW_ONLY
+    metric: Metric
+    seed: int = 7
+    open_progress: OpenProgress = no_progress
 
     def search(self, trials: int, timeout: float | None = None) -> TuningResult:
         """Try the defaults, then the proposals of a tree-structured Parzen estimator.
@@ -162,18 +154,16 @@ class Tuning:
         import optuna  # noqa: PLC0415  # an extra, and slow to import
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=self._seed))
-        distributions = {name: _distribution(dimension) for name, dimension in self._space.items()}
+        study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=self.seed))
+        distributions = {name: _distribution(dimension) for name, dimension in self.space.items()}
         trial_results: list[TrialResult] = []
         interrupted = False
         started = perf_counter()
-        with self._open_progress(f"tuning for {self._metric}", trials + 1) as update_progress:
-            defaults, metrics = self._run_trial(
-                {name: self._default_parameters[name] for name in self._space}
-            )
+        with self.open_progress(f"tuning for {self.metric}", trials + 1) as update_progress:
+            defaults, metrics = self._run_trial({name: self.default_parameters[name] for name in self.space})
             if not metrics.listed:
                 raise UserError(_NOTHING_LISTED)
-            if in_space(self._space, defaults.parameters):
+            if in_space(self.space, defaults.parameters):
                 first = optuna.trial.create_trial(
                     params=defaults.parameters, distributions=distributions, value=self._score(defaults)
                 )
@@ -198,13 +188,13 @@ class Tuning:
         )
 
     def _score(self, result: TrialResult) -> float:
-        interval: ConfidenceInterval = getattr(result, self._metric.name)
+        interval: ConfidenceInterval = getattr(result, self.metric.name)
         return interval.mean
 
     def _run_trial(self, parameters: Parameters) -> tuple[TrialResult, TrialMetrics]:
         started = perf_counter()
         gc.collect()  # models refer to one another in cycles: free those of the previous trial
-        metrics = self._trial(self._models(parameters), self._metric.k)
+        metrics = self.trial(self.models(parameters), self.metric.k)
         result = TrialResult(
             parameters=parameters,
             hr=metrics.hr,
@@ -216,7 +206,7 @@ class Tuning:
 
 
 def _distribution(dimension: Dimension) -> "BaseDistribution":
-    from optuna.distributions import (  # noqa: PLC0415
+    from optuna.distributions import (  # noqa: PLC0415  # an extra, and slow to import
         CategoricalDistribution,
         FloatDistribution,
         IntDistribution,

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Final
@@ -177,11 +178,11 @@ def open_log(
     rows: Callable[[], Iterable[Row]]
     if request.order is RowOrder.TIME:
         buffered = sort_by_time(count_rows())
-        rows = lambda: buffered  # noqa: E731  # the two branches give the same kind of thing
+        rows = partial(iter, buffered)
     else:
         for _ in count_rows():
             pass
-        rows = lambda: _rows(request)  # noqa: E731
+        rows = partial(_rows, request)
     progress(count)
     by_ms = 0 if request.keep_time else shift_ms(span, now=now, max_age=max_age)
     return EventLog(rows, count, span, by_ms)

@@ -5,8 +5,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from stream_app.errors import UserError
 from stream_app.tools.feeds import jsonl, mapped_csv, trivago
 from stream_app.tools.feeds.column_mapping import read_mapping
@@ -15,22 +13,11 @@ from stream_app.tools.feeds.rows import Row
 ReadRows = Callable[[Iterable[bytes], str], Iterator[Row]]
 """Reads rows from the lines of a file, given also its name."""
 
-
-class LogFormat(msgspec.Struct, frozen=True):
-    """A log format.
-
-    Attributes
-    ----------
-    make
-        Makes the reader from the path of the column mapping or None.
-    """
-
-    name: str
-    purpose: str
-    make: Callable[[Path | None], ReadRows]
+MakeReader = Callable[[Path | None], ReadRows]
+"""Makes the reader of a format from the path of the column mapping, or None."""
 
 
-def _reject_mapping(read: ReadRows) -> Callable[[Path | None], ReadRows]:
+def _reject_mapping(read: ReadRows) -> MakeReader:
     def make(mapping: Path | None) -> ReadRows:
         if mapping is not None:
             raise UserError("Only the format csv takes a --mapping; leave it out, or give --format csv.")
@@ -47,21 +34,12 @@ def _csv(mapping: Path | None) -> ReadRows:
     return partial(mapped_csv.rows, mapping=read_mapping(mapping))
 
 
-FORMATS: Final = {
-    log_format.name: log_format
-    for log_format in (
-        LogFormat(
-            "jsonl",
-            "Headrace's events, one JSON object per line, with a `type` (click, search, purchase, …)",
-            _reject_mapping(jsonl.rows),
-        ),
-        LogFormat("csv", "any delimited file with a header line, read by a --mapping", _csv),
-        LogFormat(
-            "trivago", "the hotel-search log of the RecSys Challenge 2019", _reject_mapping(trivago.rows)
-        ),
-    )
+FORMATS: Final[dict[str, MakeReader]] = {
+    "jsonl": _reject_mapping(jsonl.rows),
+    "csv": _csv,
+    "trivago": _reject_mapping(trivago.rows),
 }
-"""Formats by name."""
+"""Formats by their name on the command line."""
 
 
 def reader(name: str, mapping: Path | None = None) -> ReadRows:
@@ -87,4 +65,4 @@ def reader(name: str, mapping: Path | None = None) -> ReadRows:
     """
     if name not in FORMATS:
         raise UserError(f"There is no log format {name!r}; there are {', '.join(FORMATS)}.")
-    return FORMATS[name].make(mapping)
+    return FORMATS[name](mapping)

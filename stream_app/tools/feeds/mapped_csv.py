@@ -100,23 +100,11 @@ def _event(record: DelimitedRow, name: str, mapping: ColumnMapping, kind: str, t
     item_id = field("item_id") or ""
     event_kind, _, qualifier = kind.partition(":")
     if event_kind == "click":
-        return Click(
-            **common,
-            item_id=item_id,
-            action=Action(qualifier or Action.VIEW),
-            query=query,
-        )
+        return Click(**common, item_id=item_id, action=Action(qualifier or Action.VIEW), query=query)
     if event_kind == "search":
-        return Search(
-            **common,
-            query=query or "",
-        )
+        return Search(**common, query=query or "")
     if event_kind == "feedback":
-        return Feedback(
-            **common,
-            item_id=item_id,
-            kind=FeedbackKind(qualifier),
-        )
+        return Feedback(**common, item_id=item_id, kind=FeedbackKind(qualifier))
     line = OrderLine(
         item_id=item_id, quantity=_number(field("quantity"), 1.0), price=_number(field("price"), 0.0)
     )

@@ -44,7 +44,7 @@ class TimeSpan(msgspec.Struct):
 
 
 def shift_ms(span: TimeSpan, *, now: float, max_age: float) -> int:
-    """How far to shift the times of a log.
+    """Milliseconds to add to each time of a log; 0 for no shift.
 
     Parameters
     ----------
@@ -52,11 +52,6 @@ def shift_ms(span: TimeSpan, *, now: float, max_age: float) -> int:
         Seconds since the epoch; the newest event is shifted to it.
     max_age
         Maximum event age of workers in seconds; 0 for none. A log within it is not shifted.
-
-    Returns
-    -------
-    int
-        Milliseconds to add to each time; 0 for no shift.
 
     Examples
     --------

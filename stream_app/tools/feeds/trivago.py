@@ -75,16 +75,9 @@ def _event(values: dict[str, str], action: str, ts: int) -> Event | None:
         "context": context,
     }
     if action.startswith(_INTERACTION_PREFIX):
-        return Click(
-            **common,
-            item_id=reference,
-            action=_ACTION_OF_TYPE.get(action, Action.VIEW),
-        )
+        return Click(**common, item_id=reference, action=_ACTION_OF_TYPE.get(action, Action.VIEW))
     if action.startswith(_SEARCH_PREFIX):
-        return Search(
-            **common,
-            query=reference,
-        )
+        return Search(**common, query=reference)
     if action == "clickout item":
         shown = values["impressions"].split("|") if values["impressions"] else []
         prices = [float(price) for price in values["prices"].split("|")] if values["prices"] else []

@@ -158,7 +158,7 @@ class GeneratedUser:
         self.current_item, self.in_session = None, True
 
     def act(self, displayed: RecommendationList | None, ts: int) -> Step:
-        """Take one step.
+        """Take one step: one event, preceded by an impression if a list was examined.
 
         Parameters
         ----------
@@ -166,11 +166,6 @@ class GeneratedUser:
             The list on the page, if any.
         ts
             Timestamp of the events, milliseconds since the epoch.
-
-        Returns
-        -------
-        Step
-            One event, preceded by an impression if a list was examined.
         """
         rng, session = self._rng, self._session
         events: list[ShopEvent] = []
@@ -334,7 +329,6 @@ class GeneratedUser:
         )
 
     def _common_fields(self, ts: int) -> dict[str, Any]:
-        """Fields of all events."""
         self._n_events += 1
         return {
             "event_id": f"{self._prefix}-{self._n_events}",

@@ -79,7 +79,7 @@ class LoggedUser(NamedTuple):
 
 
 def read_log(path: Path, format_name: str, sessions_per_day: float = SESSIONS_PER_DAY) -> list[LoggedUser]:
-    """Read a log.
+    """Read a log; users are ordered by their first event.
 
     Parameters
     ----------
@@ -89,11 +89,6 @@ def read_log(path: Path, format_name: str, sessions_per_day: float = SESSIONS_PE
         A key of `FORMATS`.
     sessions_per_day
         Sessions per day of simulated time, for a format without times.
-
-    Returns
-    -------
-    list of LoggedUser
-        Users, ordered by their first event.
 
     Raises
     ------

@@ -183,7 +183,6 @@ class ReplayedUser:
         return structs.replace(event, list_id=next(filter(None, lists), None)), sales
 
     def _advance(self) -> None:
-        """Advance to the next stay with unsent events."""
         while self._stay_index < len(self._stays) and not self._stays[self._stay_index].unsent:
             self._stay_index += 1
         self._open_session()

@@ -186,7 +186,6 @@ async def _warm_up(
 
 
 async def _wait_for_lists(users: list[str], servers: _Servers, n_events: int, console: Console) -> None:
-    """Wait until all these users have lists."""
     pending_users = users
     started = last_progress = time.monotonic()
     warm_up_timeout = _WARM_UP_TIMEOUT + n_events / 500

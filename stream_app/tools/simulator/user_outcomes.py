@@ -1,6 +1,6 @@
 """Sums by user and policy, from which all metrics and intervals of a run are computed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, Self
 
@@ -124,13 +124,7 @@ class UserOutcomes:
 
     def difference(self, policy: str, baseline: str, metric: RatioMetric) -> ConfidenceInterval:
         """Difference of a metric to the baseline; see `lift`."""
-        one, other = self.policies.index(policy), self.policies.index(baseline)
-        return _interval(
-            *(
-                _ratio(s, one, metric) - _ratio(s, other, metric)
-                for s in (self.sums.sum(axis=0), self._bootstrap_sums())
-            )
-        )
+        return self._compare(policy, baseline, metric, lambda one, other: one - other)
 
     def lift(self, policy: str, baseline: str, metric: RatioMetric) -> ConfidenceInterval:
         """Lift of a metric over the baseline in percent.
@@ -138,14 +132,19 @@ class UserOutcomes:
         Users are resampled with all their lists. So the interval is one of paired differences if the same users saw
         both policies, and of unpaired differences if each user saw one.
         """
-        one, other = self.policies.index(policy), self.policies.index(baseline)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return _interval(
-                *(
-                    100.0 * (_ratio(s, one, metric) / _ratio(s, other, metric) - 1.0)
-                    for s in (self.sums.sum(axis=0), self._bootstrap_sums())
-                )
+            return self._compare(policy, baseline, metric, lambda one, other: 100.0 * (one / other - 1.0))
+
+    def _compare(
+        self, policy: str, baseline: str, metric: RatioMetric, compare: Callable[[Values, Values], Values]
+    ) -> ConfidenceInterval:
+        one, other = self.policies.index(policy), self.policies.index(baseline)
+        return _interval(
+            *(
+                compare(_ratio(s, one, metric), _ratio(s, other, metric))
+                for s in (self.sums.sum(axis=0), self._bootstrap_sums())
             )
+        )
 
     def _bootstrap_sums(self) -> Values:
         if self._cached_bootstrap_sums is None:

@@ -1,8 +1,9 @@
 """Sources of users of a run, logged or generated, and of the events of the warm-up."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import numpy as np
 from msgspec import structs
@@ -22,7 +23,7 @@ from topics.events import CatalogItem, Event, UserEvent
 DEFAULT_USERS: Final = 1_000
 
 
-class UserSource(Protocol):
+class UserSource(ABC):
     """Users of a run.
 
     Attributes
@@ -41,20 +42,25 @@ class UserSource(Protocol):
     end: float
     warm_up_events: int
 
+    @abstractmethod
     def warm_up(self) -> Iterator[Event]:
         """Events to feed before the users, ordered by time."""
 
+    @abstractmethod
     def users(self) -> list[SimulatedUser]:
         """The users to run."""
 
     def arrivals(self) -> Iterable[CatalogItem]:
-        """Catalog events of items that arrive during the run, ordered by time."""
+        """Catalog events of items that arrive during the run, ordered by time; none by default."""
+        return ()
 
     def regret(self, tally: SimulationTally) -> Regret | None:
-        """Regret of a run; None if the best lists are unknown."""
+        """Regret of a run; None, by default, if the best lists are unknown."""
+        del tally
+        return None
 
 
-class LoggedUserSource:
+class LoggedUserSource(UserSource):
     """Users of a log, shifted in time so that the newest event is at `now`.
 
     Parameters
@@ -66,7 +72,8 @@ class LoggedUserSource:
     """
 
     def __init__(self, options: SimulationOptions, run: str, now: float) -> None:
-        assert options.sessions is not None  # noqa: S101  # for the type checker
+        if options.sessions is None:
+            raise ValueError("there is no log: options.sessions is None")
         log = read_log(options.sessions, options.format, options.sessions_per_day)
         share = options.warm_up if isinstance(options.warm_up, float) else 0.0
         self._warm_up_users, self._followed_users = split_log(log, share, options.tenth, options.users)
@@ -98,17 +105,8 @@ class LoggedUserSource:
             for each in self._followed_users
         ]
 
-    def arrivals(self) -> Iterable[CatalogItem]:
-        """None: logs have no catalog events."""
-        return ()
 
-    def regret(self, tally: SimulationTally) -> Regret | None:
-        """None: the best lists of logged users are unknown."""
-        del tally
-        return None
-
-
-class GeneratedUserSource:
+class GeneratedUserSource(UserSource):
     """Generated users over a number of days that ends at `now`."""
 
     def __init__(self, options: SimulationOptions, run: str, now: float) -> None:

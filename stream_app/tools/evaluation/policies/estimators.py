@@ -149,7 +149,7 @@ def doubly_robust(inputs: EstimatorInputs) -> Estimate:
     ----------
     Dudík, Erhan, Langford, Li: Doubly robust policy evaluation and optimization, Statistical Science 2014.
     """
-    return _mean(inputs.target_value + inputs.weights * (inputs.rewards - inputs.expected))
+    return _mean(_corrected(inputs, inputs.weights)[0])
 
 
 def switch_dr(inputs: EstimatorInputs) -> Estimate:
@@ -161,14 +161,10 @@ def switch_dr(inputs: EstimatorInputs) -> Estimate:
     ----------
     Wang, Agarwal, Dudík: Optimal and adaptive off-policy evaluation in contextual bandits, ICML 2017.
     """
-
-    def terms_at(limit: float) -> tuple[Floats, Floats]:
-        kept_weights = np.where(inputs.weights <= limit, inputs.weights, 0.0)
-        return inputs.target_value + kept_weights * (
-            inputs.rewards - inputs.expected
-        ), inputs.weights - kept_weights
-
-    return _with_best_threshold(inputs, terms_at)
+    weights = inputs.weights
+    return _with_best_threshold(
+        inputs, lambda limit: _corrected(inputs, np.where(weights <= limit, weights, 0.0))
+    )
 
 
 def clipped_ips(inputs: EstimatorInputs) -> Estimate:
@@ -194,14 +190,7 @@ def clipped_dr(inputs: EstimatorInputs) -> Estimate:
     Su, Dimakopoulou, Krishnamurthy, Dudík: Doubly robust off-policy evaluation with shrinkage, ICML 2020
     (pessimistic shrinkage); the threshold as in `switch_dr`.
     """
-
-    def terms_at(limit: float) -> tuple[Floats, Floats]:
-        kept_weights = np.minimum(inputs.weights, limit)
-        return inputs.target_value + kept_weights * (
-            inputs.rewards - inputs.expected
-        ), inputs.weights - kept_weights
-
-    return _with_best_threshold(inputs, terms_at)
+    return _with_best_threshold(inputs, lambda limit: _corrected(inputs, np.minimum(inputs.weights, limit)))
 
 
 ESTIMATORS: Final[dict[Estimator, Callable[[EstimatorInputs], Estimate]]] = {
@@ -218,6 +207,12 @@ ESTIMATORS: Final[dict[Estimator, Callable[[EstimatorInputs], Estimate]]] = {
 def _mean(terms: Floats) -> Estimate:
     value = float(terms.mean())
     return Estimate(value, terms - value)
+
+
+def _corrected(inputs: EstimatorInputs, kept_weights: Floats) -> tuple[Floats, Floats]:
+    """The terms of the doubly robust mean with these weights, and the part of each weight that is cut off."""
+    residuals = inputs.rewards - inputs.expected
+    return inputs.target_value + kept_weights * residuals, inputs.weights - kept_weights
 
 
 def _with_best_threshold(

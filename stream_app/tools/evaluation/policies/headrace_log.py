@@ -223,16 +223,12 @@ def _reactions(rewards: Iterable[RawRecord], measure: str) -> tuple[dict[str, _L
             impressions = True
             continue
         list_reactions.seen.add(reward.item_id)
-        if measure == VALUE:
-            list_reactions.reward_by_item[reward.item_id] = (
-                list_reactions.reward_by_item.get(reward.item_id, 0.0) + reward.value
-            )
-        elif measure == REVENUE:
-            list_reactions.reward_by_item[reward.item_id] = (
-                list_reactions.reward_by_item.get(reward.item_id, 0.0) + reward.revenue
-            )
+        reward_by_item = list_reactions.reward_by_item
+        if measure in {VALUE, REVENUE}:
+            amount = reward.value if measure == VALUE else reward.revenue
+            reward_by_item[reward.item_id] = reward_by_item.get(reward.item_id, 0.0) + amount
         elif reward.kind == measure:
-            list_reactions.reward_by_item[reward.item_id] = 1.0
+            reward_by_item[reward.item_id] = 1.0
     return collected, impressions
 
 

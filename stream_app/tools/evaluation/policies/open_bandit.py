@@ -87,7 +87,7 @@ def read(
     limit: int | None = None,
     update_progress: UpdateProgress = lambda _: None,
 ) -> Rounds:
-    """Read a log.
+    """Read a log: one round per row; the policy is named after the file.
 
     Parameters
     ----------
@@ -98,11 +98,6 @@ def read(
     items
         CSV with ``item_id`` and ``item_feature_*``, numbers or categories. None: the items are those of the
         log, without features.
-
-    Returns
-    -------
-    Rounds
-        One round per row; the policy is named after the file.
 
     Raises
     ------

@@ -1,6 +1,7 @@
 """Evaluation of target policies on a log."""
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from enum import StrEnum
 from typing import Final
 
@@ -111,31 +112,23 @@ class PolicyEstimate(msgspec.Struct, frozen=True, kw_only=True):
     targets: dict[str, TargetEvaluation]
 
 
+@dataclass(frozen=True)
 class PolicyEvaluation:
     """Evaluates targets on a log.
 
-    Parameters
+    Attributes
     ----------
     temperature
         Temperature of the softmax policy, in standard deviations of its scores.
     """
 
-    def __init__(
-        self,
-        rounds: Rounds,
-        *,
-        resamples: int = 1000,
-        folds: int = 5,
-        temperature: float = 1.0,
-        seed: int = 7,
-        open_progress: OpenProgress = no_progress,
-    ) -> None:
-        self._rounds = rounds
-        self._resamples = resamples
-        self._folds = folds
-        self._temperature = temperature
-        self._seed = seed
-        self._open_progress = open_progress
+    rounds: Rounds
+    _: KW_ONLY
+    resamples: int = 1000
+    folds: int = 5
+    temperature: float = 1.0
+    seed: int = 7
+    open_progress: OpenProgress = no_progress
 
     def run(
         self, target: Sequence[TargetName], target_log: Rounds | None = None, target_log_name: str = ""
@@ -152,10 +145,10 @@ class PolicyEvaluation:
         UserError
             If the log is too small for a learned policy.
         """
-        rounds = self._rounds
+        rounds = self.rounds
         evaluations: dict[str, TargetEvaluation] = {}
         total = len(target) + (target_log is not None)
-        with self._open_progress("policies", total) as update_progress:
+        with self.open_progress("policies", total) as update_progress:
             if target_log is not None:
                 truth = self._interval(target_log)
                 evaluations[target_log_name] = self._evaluate(
@@ -169,8 +162,8 @@ class PolicyEvaluation:
 
     def _evaluate_named(self, name: TargetName) -> TargetEvaluation:
         if name is TargetName.UNIFORM:
-            return self._evaluate(self._rounds, targets.uniform(self._rounds))
-        training, held_out = self._rounds.split(TRAINING_SHARE)
+            return self._evaluate(self.rounds, targets.uniform(self.rounds))
+        training, held_out = self.rounds.split(TRAINING_SHARE)
         if not training.rewards.any():
             raise UserError(
                 f"The first half of the log has no reward, so no model can be learned for {name}."
@@ -184,7 +177,7 @@ class PolicyEvaluation:
         if name is TargetName.GREEDY:
             return self._evaluate(held_out, targets.greedy(held_out, model))
         return self._evaluate(
-            held_out, targets.softmax(held_out, model, temperature=self._temperature, seed=self._seed)
+            held_out, targets.softmax(held_out, model, temperature=self.temperature, seed=self.seed)
         )
 
     def _evaluate(
@@ -192,7 +185,7 @@ class PolicyEvaluation:
     ) -> TargetEvaluation:
         n = len(rounds)
         inputs = estimator_inputs(
-            rounds, target.probabilities, cross_fit(rounds, folds=self._folds, seed=self._seed)
+            rounds, target.probabilities, cross_fit(rounds, folds=self.folds, seed=self.seed)
         )
         estimates = [estimator(inputs) for estimator in ESTIMATORS.values()]
         on_policy_value = float(rounds.rewards.mean())
@@ -248,7 +241,7 @@ class PolicyEvaluation:
         )
 
     def _logged(self) -> dict[str, LoggedPolicyValue]:
-        rounds = self._rounds
+        rounds = self.rounds
         counts = np.bincount(rounds.policy, minlength=len(rounds.policies))
         order = [int(at) for at in np.argsort(-counts, kind="stable") if counts[at]]
         means, columns = [], []
@@ -274,13 +267,12 @@ class PolicyEvaluation:
         }
 
     def _interval(self, rounds: Rounds) -> ConfidenceInterval:
-        """Reward per round of a log."""
         value = float(rounds.rewards.mean())
         [evaluations] = self._bootstrap(rounds).intervals([value], (rounds.rewards - value)[:, None])
         return evaluations.rounded()
 
     def _bootstrap(self, rounds: Rounds) -> StudentizedBootstrap:
-        return StudentizedBootstrap(rounds.groups, resamples=self._resamples, seed=self._seed)
+        return StudentizedBootstrap(rounds.groups, resamples=self.resamples, seed=self.seed)
 
 
 def _effective_size(weights: Floats) -> float:

@@ -1,9 +1,6 @@
 """Reports, tables and plots of policy evaluations."""
 
-import shlex
-import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,7 +12,8 @@ from stream_app.tools.evaluation.plots import figure_file
 from stream_app.tools.evaluation.policies.estimator_coverage import ScenarioResult
 from stream_app.tools.evaluation.policies.estimators import Estimator
 from stream_app.tools.evaluation.policies.policy_evaluation import PolicyEstimate
-from stream_app.tools.evaluation.report import DataFile
+from stream_app.tools.evaluation.report import RunDescription, describe_command
+from stream_app.tools.evaluation.tables import make_table
 
 TITLES: Final[dict[Estimator, str]] = {
     Estimator.DM: "direct method",
@@ -29,24 +27,9 @@ TITLES: Final[dict[Estimator, str]] = {
 """Names of the estimators in tables and plots."""
 
 
-class PolicyRun(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything needed to repeat a run.
+class PolicyRun(RunDescription, frozen=True, kw_only=True):
+    """Everything needed to repeat a run; no files if topics of a broker were read."""
 
-    Attributes
-    ----------
-    command
-        The command line.
-    files
-        Files read; empty for topics of a broker.
-    versions
-        Versions of Python and the libraries that results depend on.
-    options
-        Options that results depend on, by name.
-    """
-
-    command: str
-    files: list[DataFile]
-    versions: dict[str, str]
     options: dict[str, Any]
 
 
@@ -70,20 +53,13 @@ class EstimatorsReport(msgspec.Struct, frozen=True, kw_only=True):
 
 def describe_run(files: Sequence[Path], **options: Any) -> PolicyRun:
     """Describe this run of the command line."""
-    return PolicyRun(
-        command=shlex.join(("headrace", *sys.argv[1:])),
-        files=[DataFile(str(path), path.stat().st_size) for path in files],
-        versions={"python": sys.version.split()[0]} | {name: version(name) for name in ("headrace", "numpy")},
-        options=options,
-    )
+    return PolicyRun(**describe_command(files, ("headrace", "numpy")), options=options)
 
 
 def logged_table(estimates: PolicyEstimate) -> Table:
     """A table with the reward of each logging policy in its own rounds."""
-    table = Table(box=None, pad_edge=False)
-    table.add_column("logging policy", no_wrap=True)
-    for name in ("rounds", "users", "rewarded", "reward per round", "less the first"):
-        table.add_column(name, justify="right", no_wrap=True)
+    numbers = ("rounds", "users", "rewarded", "reward per round", "less the first")
+    table = make_table(("logging policy",), numbers)
     for name, entry in estimates.logged.items():
         table.add_row(
             name,
@@ -96,11 +72,7 @@ def logged_table(estimates: PolicyEstimate) -> Table:
 
 def targets_table(estimates: PolicyEstimate) -> Table:
     """A table with the estimates of each target, then its truth if known."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("target", "estimator"):
-        table.add_column(name, no_wrap=True)
-    for name in ("reward per round", "less the log's", "clipped"):
-        table.add_column(name, justify="right", no_wrap=True)
+    table = make_table(("target", "estimator"), ("reward per round", "less the log's", "clipped"))
     for target, entry in estimates.targets.items():
         labels = [
             f"{target} ({entry.rounds:,} rounds)",
@@ -128,11 +100,8 @@ def targets_table(estimates: PolicyEstimate) -> Table:
 
 def trials_table(scenarios: dict[str, ScenarioResult]) -> Table:
     """A table with bias and coverage by scenario and estimator."""
-    table = Table(box=None, pad_edge=False)
-    for name in ("scenario", "estimator"):
-        table.add_column(name, no_wrap=True)
-    for name in ("bias", "of truth", "spread", "std error", "coverage", "width", "clipped"):
-        table.add_column(name, justify="right", no_wrap=True)
+    numbers = ("bias", "of truth", "spread", "std error", "coverage", "width", "clipped")
+    table = make_table(("scenario", "estimator"), numbers)
     for scenario, entry in scenarios.items():
         labels = [
             f"{scenario} (truth {entry.truth:.4f})",

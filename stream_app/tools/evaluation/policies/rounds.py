@@ -155,8 +155,6 @@ class Rounds:
 
 @dataclass(frozen=True)
 class _DesignSubset:
-    """The design of a selection of rounds."""
-
     base: Design
     rows: NDArray[np.int64]
 

@@ -6,11 +6,10 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.tools.evaluation.bootstrap import ConfidenceInterval
+from stream_app.tools.evaluation.bootstrap import ConfidenceInterval, resampled_counts, sums_by_group
 from stream_app.tools.evaluation.policies.rounds import Floats
 
 LEVEL: Final = 0.95
-_BATCH: Final = 64  # resamples at a time: bounds the memory
 
 
 class StudentizedBootstrap:
@@ -73,19 +72,13 @@ class StudentizedBootstrap:
         """
         sums = self._sums(influences)
         standard_errors = self._standard_errors(sums)
-        rng = np.random.default_rng(self._seed)
-        t_statistics = np.empty((self._resamples, sums.shape[1]))
-        for start in range(0, self._resamples, _BATCH):
-            counts = np.zeros((min(_BATCH, self._resamples - start), self._n_groups))
-            for row in counts if self._n_groups else ():
-                row[:] = np.bincount(
-                    rng.integers(self._n_groups, size=self._n_groups), minlength=self._n_groups
-                )
+        t_statistics = np.full((self._resamples, sums.shape[1]), np.nan)
+        for rows, counts in resampled_counts(self._n_groups, self._resamples, self._seed):
             totals = counts @ sums
-            sum_of_squares = counts @ sums**2 - totals**2 / max(self._n_groups, 1)
+            sum_of_squares = counts @ sums**2 - totals**2 / self._n_groups
             error = np.sqrt(np.maximum(sum_of_squares, 0.0) * self._n_groups / max(self._n_groups - 1, 1))
             # a resample without variance has no t statistic
-            t_statistics[start : start + len(counts)] = np.divide(
+            t_statistics[rows] = np.divide(
                 totals, error, out=np.full_like(totals, np.nan), where=error > 1e-12 * standard_errors
             )
         bias_shifts = np.zeros(len(values)) if biases is None else np.asarray(biases) * len(influences)
@@ -106,10 +99,7 @@ class StudentizedBootstrap:
 
     def _sums(self, influences: Floats) -> Floats:
         """Sums of the influences by user, shape (users, m)."""
-        sums = np.empty((self._n_groups, influences.shape[1]))
-        for column, each in enumerate(influences.T):
-            sums[:, column] = np.bincount(self._groups, weights=each, minlength=self._n_groups)
-        return sums
+        return sums_by_group(influences, self._groups, self._n_groups)
 
     def _standard_errors(self, sums: Floats) -> Floats:
         """Standard error of the sum of each column."""
