@@ -27,20 +27,13 @@ The bound is constant: one that follows the values seen so far would depend on t
 
 
 class Slate(NamedTuple):
-    """The choice of a policy.
+    """The choice of a policy."""
 
-    Attributes
-    ----------
-    order : ndarray of int32, shape (k,)
-        Rows of the chosen candidates, the first position first.
-    propensities : ndarray of float64, shape (k,)
-        Probability, above 0, that the policy in its current state puts this candidate at this position, over seeds.
-    draws
-        Size of the ensemble that the policy chooses from, each member equally likely; 0 for other policies.
-    """
-
-    order: Positions
+    order: Positions  # shape (k,): rows of the chosen candidates, the first position first
+    # shape (k,): probability, above 0, that the policy in its current state puts this candidate at this
+    # position, over seeds
     propensities: NDArray[np.float64]
+    # size of the ensemble that the policy chooses from, each member equally likely; 0 for other policies
     draws: int
 
 

@@ -98,8 +98,6 @@ class PolicyMetrics:
 
         Parameters
         ----------
-        metric
-            The metric.
         level
             Probability that the interval covers the true mean at all times.
         min_deviation

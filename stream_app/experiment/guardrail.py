@@ -10,8 +10,8 @@ from stream_app.experiment.confidence_sequence import CONFIDENCE_LEVEL, AnytimeI
 class GuardrailViolation(NamedTuple):
     """A policy that is significantly worse than the control."""
 
-    policy: str  # name of the policy
-    metric: ListMetric  # the metric compared
+    policy: str
+    metric: ListMetric
     # measured, control: mean per list of the policy and of the control, with intervals
     measured: AnytimeInterval
     control: AnytimeInterval

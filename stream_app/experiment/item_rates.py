@@ -66,17 +66,7 @@ class ItemRates(Restorable):
         self._choices_by_rank: NDArray[np.float64] = np.zeros(N_POSITIONS)
 
     def on_reward(self, reward: Reward, seen: Items, item: int) -> None:
-        """Learn impressions and a choice.
-
-        Parameters
-        ----------
-        reward
-            The reward, with the items seen for the first time.
-        seen : ndarray of int32, shape (m,)
-            Indices of its seen items; negative for unknown items.
-        item
-            Index of the chosen item; negative if unknown or none.
-        """
+        """Learn impressions and a choice; arguments as for `IgnoredImpressions.on_reward`."""
         if len(seen):
             self.observe_impressions(seen, reward.seen_positions, reward.ts)
         # a later reaction to the same impression (a cart, a purchase) is not another choice

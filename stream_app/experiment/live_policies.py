@@ -49,7 +49,7 @@ POOL_SIZE: Final = 60
 class PolicyChoice(NamedTuple):
     """The choice of a policy."""
 
-    policy: str  # name of the policy
+    policy: str
     order: NDArray[np.int32]  # shape (k,): ranks in the fused order, best first
     # shape (k,): probability that the policy puts each item at its position
     propensities: NDArray[np.float64]

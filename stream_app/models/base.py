@@ -30,79 +30,36 @@ EMPTY_TIMES: Times = np.zeros(0, np.float64)
 
 
 class Observation(NamedTuple):
-    """One item of an interaction.
+    """One item of an interaction."""
 
-    Attributes
-    ----------
-    user
-        Id of the user.
-    item
-        Index of the item.
-    ts
-        Event time, seconds since the epoch.
-    kind
-        Kind of the interaction.
-    weight
-        1 for a view, more for a cart or a purchase, below 0 for a dislike.
-    segments
-        Segments of the interaction besides ``all``, as ``name:value``.
-    session
-        Serial number of the session; each new session of any user gets the next number.
-    repeat
-        Whether `previous_items` holds the item.
-    previous_items : ndarray of int32, shape (n,)
-        The user's earlier items of the same stream (views apart from purchases) within the session gap of
-        `ts`, oldest first, without this one. A view of a buffer: copy it to keep it.
-    previous_times : ndarray of float64, shape (n,)
-        Their event times.
-    query
-        Query that led to the item: that of the interaction, or the last of the session; empty if there is none.
-    """
-
-    user: str
-    item: int
-    ts: float
+    user: str  # id of the user
+    item: int  # index of the item
+    ts: float  # event time, seconds since the epoch
     kind: Kind
-    weight: float
-    segments: tuple[str, ...]
-    session: int
-    repeat: bool
-    previous_items: Items
-    previous_times: Times
+    weight: float = 1.0  # 1 for a view, more for a cart or a purchase, below 0 for a dislike
+    segments: tuple[str, ...] = ()  # segments of the interaction besides ``all``, as ``name:value``
+    session: int = 1  # serial number of the session; each new session of any user gets the next number
+    repeat: bool = False  # whether `previous_items` holds the item
+    # shape (n,): the user's earlier items of the same stream (views apart from purchases) within the session
+    # gap of `ts`, oldest first, without this one. A view of a buffer: copy it to keep it
+    previous_items: Items = EMPTY_ITEMS
+    previous_times: Times = EMPTY_TIMES  # shape (n,): their event times
+    # query that led to the item: that of the interaction, or the last of the session; empty if there is none
     query: str = ""
 
 
 class Context(NamedTuple):
-    """The user, items and time for which items are ranked.
+    """The user, items and time for which items are ranked."""
 
-    Attributes
-    ----------
-    user
-        Id of the user; empty for a list without a user, such as that of an item's page.
-    items : ndarray of int32, shape (n,)
-        Recent items of the user, oldest first; may hold repeats and `NO_ITEM`.
-    times : ndarray of float64, shape (n,)
-        Their event times.
-    session_start
-        Position in `items` at which the current session begins.
-    segments
-        Segments of the user besides ``all``.
-    now
-        Event time of the user's last event, seconds since the epoch.
-    session
-        Serial number of the open session, which is not its own neighbor; `NO_SESSION` if there is none.
-    query
-        Last query of the session, or the query to rank for; empty if there is none.
-    """
-
-    user: str
-    items: Items
-    times: Times
-    session_start: int
-    segments: tuple[str, ...]
-    now: float
+    user: str  # id of the user; empty for a list without a user, such as that of an item's page
+    items: Items  # shape (n,): recent items of the user, oldest first; may hold repeats and `NO_ITEM`
+    times: Times  # shape (n,): their event times
+    session_start: int  # position in `items` at which the current session begins
+    segments: tuple[str, ...]  # segments of the user besides ``all``
+    now: float  # event time of the user's last event, seconds since the epoch
+    # serial number of the open session, which is not its own neighbor; `NO_SESSION` if there is none
     session: int = NO_SESSION
-    query: str = ""
+    query: str = ""  # last query of the session, or the query to rank for; empty if there is none
 
     @property
     def session_index(self) -> int:
@@ -111,21 +68,12 @@ class Context(NamedTuple):
 
 
 class Candidates(NamedTuple):
-    """Items that a model proposes, best first; the smaller hash (`ItemIndex.hashes`) first in a tie.
+    """Items that a model proposes, best first; the smaller hash (`ItemIndex.hashes`) first in a tie."""
 
-    Attributes
-    ----------
-    items : ndarray of int32, shape (n,)
-        Distinct items.
-    scores : ndarray of float32, shape (n,)
-        In descending order, above 0.
-    evidence : ndarray of int32, shape (n,)
-        Input of `Model.explain`: usually the context item that contributes most to the score; `NO_ITEM` if the score
-        does not depend on the context.
-    """
-
-    items: Items
-    scores: Scores
+    items: Items  # shape (n,): distinct items
+    scores: Scores  # shape (n,): in descending order, above 0
+    # shape (n,): input of `Model.explain`: usually the context item that contributes most to the score;
+    # `NO_ITEM` if the score does not depend on the context
     evidence: Items
 
 
@@ -135,8 +83,8 @@ EMPTY_CANDIDATES = Candidates(EMPTY_ITEMS, np.zeros(0, np.float32), EMPTY_ITEMS)
 class Model(Restorable):
     """One algorithm that learns one interaction at a time.
 
-    Keyword arguments of the constructor are the hyperparameters; each has a default and is an attribute of the same
-    name. Scoring does not change the model. Memory is bounded.
+    The first argument of the constructor is the index of the items; keyword arguments are the hyperparameters, each
+    with a default and an attribute of the same name. Scoring does not change the model. Memory is bounded.
 
     A subclass implements `learn_one`, `candidates`, `score`, `explain`, and for its state `_reset`, `_get_state` and
     `_set_state`.
@@ -170,10 +118,7 @@ class Model(Restorable):
 
         Parameters
         ----------
-        context
-            User, items and time of the list.
         items : ndarray of int32, shape (n,)
-            The items to score.
 
         Returns
         -------

@@ -38,12 +38,8 @@ class BiasedMF(FactorModel):
 
     Parameters
     ----------
-    index
-        The items.
-    max_users
-        Users with a vector; a full index evicts about 1%, the longest inactive first.
-    n_factors
-        Length of the vectors.
+    max_users, n_factors
+        See `FactorModel`.
     learning_rate, l2
         Step size, and strength of the pull of vectors to 0.
     clip
@@ -66,7 +62,7 @@ class BiasedMF(FactorModel):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> model = BiasedMF(index)
     >>> def observed(item, kind, weight):
-    ...     return Observation("ann", item, 0.0, kind, weight, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES)
+    ...     return Observation("ann", item, 0.0, kind, weight)
     >>> for _ in range(20):
     ...     model.learn_one(observed(shoe, Kind.LIKE, 2.0))
     ...     model.learn_one(observed(sock, Kind.DISLIKE, -1.0))
@@ -137,7 +133,7 @@ class BiasedMF(FactorModel):
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         super()._set_state(state)
-        self.river.global_mean.n, self.river.global_mean._mean = state["mean"]  # noqa: SLF001
+        self.river.global_mean.n, self.river.global_mean._mean = state["mean"]  # noqa: SLF001  # River has no setter
 
     def _reserve_users(self, rows: int) -> None:
         super()._reserve_users(rows)

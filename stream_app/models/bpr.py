@@ -22,12 +22,8 @@ class BPR(FactorModel):
 
     Parameters
     ----------
-    index
-        The items.
-    max_users
-        Users with a vector; a full index evicts about 1%, the longest inactive first.
-    n_factors
-        Length of the vectors.
+    max_users, n_factors
+        See `FactorModel`.
     learning_rate, l2
         Step size, and strength of the pull of vectors and biases to 0.
     clip
@@ -52,8 +48,7 @@ class BPR(FactorModel):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> model = BPR(index)
     >>> for user, item in [("ann", shoe), ("bob", sock)] * 50:
-    ...     model.learn_one(Observation(
-    ...         user, item, 0.0, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    ...     model.learn_one(Observation(user, item, 0.0, Kind.VIEW))
     >>> context = Context("ann", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0)
     >>> index.id_of(model.candidates(context, 1).items[0])
     'shoe'

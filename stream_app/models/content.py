@@ -60,8 +60,6 @@ class Content(Model):
 
     Parameters
     ----------
-    index
-        The items.
     slots
         Number of slots, a power of 2.
     terms

@@ -102,13 +102,7 @@ class IdIndex:
         return name
 
     def ids_of(self, numbers: list[int]) -> list[str]:
-        """Ids of integers.
-
-        Raises
-        ------
-        KeyError
-            If one of the integers is not in use.
-        """
+        """Ids of integers; raises a KeyError as `id_of` does."""
         ids = self._ids
         names = [ids[number] if 0 <= number < len(ids) else None for number in numbers]
         if None in names:
@@ -116,19 +110,11 @@ class IdIndex:
         return cast("list[str]", names)
 
     def index(self, name: str, ts: float) -> int:
-        """Integer of an id, assigned if needed; updates the time of last use.
-
-        Parameters
-        ----------
-        name
-            The id.
-        ts
-            Event time, seconds since the epoch.
-        """
+        """Integer of an id, assigned if needed; its last use is at the event time `ts`, seconds since the epoch."""
         number = self._numbers.get(name)
         if number is None:
             return self._add(name, ts)
-        if ts > self.last_seen[number]:  # noqa: PLR1730 - max() would write each time, which costs more
+        if ts > self.last_seen[number]:  # noqa: PLR1730  # max() would write each time, which costs more
             self.last_seen[number] = ts
         return number
 

@@ -207,13 +207,7 @@ class ItemIndex(IdIndex):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Load the result of `state`.
-
-        Raises
-        ------
-        ValueError
-            If the capacity differs.
-        """
+        """Load the result of `state`; a ValueError if the capacity differs."""
         super().restore(state)
         size = self.size
         self._reset_facts()

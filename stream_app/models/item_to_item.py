@@ -115,8 +115,6 @@ class ItemToItem(SparseScoringModel):
 
     Parameters
     ----------
-    index
-        The items.
     half_life
         Seconds in which a pair loses half its weight.
     time_scale
@@ -141,8 +139,8 @@ class ItemToItem(SparseScoringModel):
     >>> index = ItemIndex(100)
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> model = ItemToItem(index)
-    >>> none, before = np.zeros(0, np.int32), np.array([shoe], np.int32)
-    >>> model.learn_one(Observation("ann", shoe, 0.0, Kind.VIEW, 1.0, (), 1, False, none, np.zeros(0)))
+    >>> before = np.array([shoe], np.int32)
+    >>> model.learn_one(Observation("ann", shoe, 0.0, Kind.VIEW))
     >>> model.learn_one(Observation("ann", sock, 0.0, Kind.VIEW, 1.0, (), 1, False, before, np.zeros(1)))
     >>> item_page = Context("", before, np.zeros(1), 0, (), 0.0)
     >>> found = model.candidates(item_page, 10)

@@ -33,8 +33,6 @@ class ItemVectors(SessionStoreModel):
 
     Parameters
     ----------
-    index, store, owns_store
-        See `SessionStoreModel`.
     n_factors
         Length of the vectors.
     negatives

@@ -127,8 +127,8 @@ class OutlierFilter(Restorable):
         self.flagged = int(state["flagged"])
         for field, count, mean, squares in state["moments"]:
             moments = self._log_moments[field]
-            moments.mean = Mean._from_state(int(count), float(mean))  # noqa: SLF001
-            moments._S = float(squares)  # noqa: SLF001
+            moments.mean = Mean._from_state(int(count), float(mean))  # noqa: SLF001  # River has no other way
+            moments._S = float(squares)  # noqa: SLF001  # River has no other way
 
 
 def _known_values(line: Line) -> list[tuple[str, float]]:

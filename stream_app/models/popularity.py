@@ -54,8 +54,6 @@ class Popularity(Model):
 
     Parameters
     ----------
-    index
-        The items.
     half_life
         Seconds in which a count loses half its weight.
     segments
@@ -72,8 +70,7 @@ class Popularity(Model):
     >>> model = Popularity(index)
     >>> for item, country in [(shoe, "FR"), (shoe, "FR"), (sock, "DE")]:
     ...     segments = (f"country:{country}",)
-    ...     model.learn_one(Observation(
-    ...         "ann", item, 0.0, Kind.VIEW, 1.0, segments, 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    ...     model.learn_one(Observation("ann", item, 0.0, Kind.VIEW, 1.0, segments))
     >>> anonymous = Context("", EMPTY_ITEMS, EMPTY_TIMES, 0, ("country:DE",), 0.0)
     >>> [index.id_of(item) for item in model.candidates(anonymous, 10).items]
     ['sock']

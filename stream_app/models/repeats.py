@@ -56,8 +56,6 @@ class Repeats(Model):
 
     Parameters
     ----------
-    index
-        The items.
     prior
         Trials that each class starts with, at the overall share.
     max_users

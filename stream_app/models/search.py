@@ -31,8 +31,6 @@ class SearchModel(SparseScoringModel):
 
     Parameters
     ----------
-    index
-        The items.
     half_life
         Seconds in which a choice loses half its weight.
     queries
@@ -54,8 +52,7 @@ class SearchModel(SparseScoringModel):
     >>> model = SearchModel(index)
     >>> for query, name in [("red shoes", "sneaker"), ("Red Shoes", "sneaker"), ("red sock", "sock")]:
     ...     item = index.index(name, 0.0)
-    ...     model.learn_one(Observation(
-    ...         "ann", item, 0.0, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES, query))
+    ...     model.learn_one(Observation("ann", item, 0.0, Kind.VIEW, query=query))
     >>> def found(query):
     ...     context = Context("bob", EMPTY_ITEMS, EMPTY_TIMES, 0, (), 0.0, query=query)
     ...     best = model.candidates(context, 10)

@@ -20,8 +20,6 @@ class SequentialRules(SessionStoreModel):
 
     Parameters
     ----------
-    index, store, owns_store
-        See `SessionStoreModel`.
     second_weight
         Weight of the second newest item, relative to the newest.
 
@@ -32,14 +30,14 @@ class SequentialRules(SessionStoreModel):
 
     Examples
     --------
-    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Observation
+    >>> from stream_app.models.base import Observation
     >>> from stream_app.models.registry import create
     >>> from topics.records import Kind
     >>> index = ItemIndex(100)
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> [model] = create(["sequential_rules"], index)
     >>> for ts, item in enumerate([shoe, sock]):
-    ...     model.learn_one(Observation("ann", item, ts, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    ...     model.learn_one(Observation("ann", item, ts, Kind.VIEW))
     >>> def after(item):
     ...     context = Context("bob", np.array([item], np.int32), np.zeros(1), 0, (), 0.0)
     ...     return [index.id_of(found) for found in model.candidates(context, 10).items]

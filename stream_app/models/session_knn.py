@@ -28,8 +28,6 @@ class SessionKNN(SessionStoreModel):
 
     Parameters
     ----------
-    index, store, owns_store
-        See `SessionStoreModel`.
     repeat
         Bonus of the session's newest item, relative to the largest sum.
     weighting
@@ -48,7 +46,7 @@ class SessionKNN(SessionStoreModel):
 
     Examples
     --------
-    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
+    >>> from stream_app.models.base import Context, Observation
     >>> from stream_app.models.item_index import ItemIndex
     >>> from stream_app.models.registry import create
     >>> from topics.records import Kind
@@ -56,7 +54,7 @@ class SessionKNN(SessionStoreModel):
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> [model] = create(["session_knn"], index)
     >>> for ts, item in enumerate([shoe, sock]):
-    ...     model.learn_one(Observation("ann", item, ts, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    ...     model.learn_one(Observation("ann", item, ts, Kind.VIEW))
     >>> context = Context("bob", np.array([shoe], np.int32), np.array([90.0]), 0, (), 90.0)
     >>> [index.id_of(item) for item in model.candidates(context, 10).items]
     ['shoe', 'sock']

@@ -60,8 +60,6 @@ class SessionStore(Restorable):
 
     Parameters
     ----------
-    index
-        The items.
     sessions
         Sessions remembered; each new one takes the place of the oldest.
     length
@@ -87,13 +85,12 @@ class SessionStore(Restorable):
 
     Examples
     --------
-    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES
     >>> from topics.records import Kind
     >>> index = ItemIndex(100)
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> store = SessionStore(index)
     >>> for item in (shoe, sock):
-    ...     store.learn_one(Observation("ann", item, 0.0, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    ...     store.learn_one(Observation("ann", item, 0.0, Kind.VIEW))
     >>> neighbors = store.query_neighbors(Context("bob", np.array([shoe], np.int32), np.zeros(1), 0, (), 0.0))
     >>> {index.id_of(item): float(store.column(neighbors, SessionColumn.NEXT)[at])
     ...     for at, item in enumerate(store.candidate_items(neighbors).tolist())}

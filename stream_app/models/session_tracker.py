@@ -154,19 +154,7 @@ class SessionTracker(Restorable):
         return TrackedEvent(self.session(user, ts), False, EMPTY_ITEMS, EMPTY_TIMES)
 
     def observe(self, user: str, item: int, ts: float, stream: EventStream) -> TrackedEvent:
-        """Store an event, and return its session and the events around it.
-
-        Parameters
-        ----------
-        user
-            Id of the user.
-        item
-            Index of the item.
-        ts
-            Event time, seconds since the epoch.
-        stream
-            Stream of the event.
-        """
+        """Store an event at `ts`, seconds since the epoch; return its session and the events around it."""
         serial = self.session(user, ts)
         row = (self._users if stream is EventStream.VIEWS else self._purchasing_users).index(user, ts)
         events = self._recent_events[stream]
@@ -193,14 +181,7 @@ class SessionTracker(Restorable):
         return items[row, :size].copy(), times[row, :size].copy()
 
     def history(self, user: str, length: int) -> tuple[Items, Times, int, float]:
-        """Recent events of a user, views and purchases merged.
-
-        Parameters
-        ----------
-        user
-            Id of the user.
-        length
-            Largest number of events.
+        """The newest `length` events of a user, views and purchases merged.
 
         Returns
         -------

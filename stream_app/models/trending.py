@@ -46,8 +46,6 @@ class Trending(Model):
 
     Parameters
     ----------
-    index
-        The items.
     window
         Length of the window in seconds.
     buckets
@@ -67,7 +65,7 @@ class Trending(Model):
     >>> evergreen, hit = index.index("evergreen", 0.0), index.index("hit", 0.0)
     >>> model = Trending(index)
     >>> def clicked(item, ts):
-    ...     model.learn_one(Observation("ann", item, ts, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    ...     model.learn_one(Observation("ann", item, ts, Kind.VIEW))
     >>> for hour in range(1000):
     ...     for _ in range(10):
     ...         clicked(evergreen, 3600.0 * hour)

@@ -21,8 +21,6 @@ class TwoHop(SessionStoreModel):
 
     Parameters
     ----------
-    index, store, owns_store
-        See `SessionStoreModel`.
     direct_weight
         Weight of walks of one step, relative to those of two.
     penalty
@@ -34,15 +32,14 @@ class TwoHop(SessionStoreModel):
 
     Examples
     --------
-    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES, Context, Observation
+    >>> from stream_app.models.base import Context, Observation
     >>> from stream_app.models.registry import create
     >>> from topics.records import Kind
     >>> index = ItemIndex(100)
     >>> [model] = create(["two_hop"], index)
     >>> for session, names in enumerate([("shoe", "sock"), ("sock", "hat")]):
     ...     for name in names:
-    ...         model.learn_one(Observation(
-    ...             "u", index.index(name, 0.0), 0.0, Kind.VIEW, 1.0, (), session, False, EMPTY_ITEMS, EMPTY_TIMES))
+    ...         model.learn_one(Observation("u", index.index(name, 0.0), 0.0, Kind.VIEW, session=session))
     >>> context = Context("bob", np.array([index.find("shoe")], np.int32), np.zeros(1), 0, (), 0.0)
     >>> [index.id_of(item) for item in model.candidates(context, 10).items]
     ['sock', 'hat', 'shoe']

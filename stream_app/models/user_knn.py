@@ -35,8 +35,6 @@ class UserKNN(SparseScoringModel):
 
     Parameters
     ----------
-    index
-        The items.
     max_users
         Users remembered; a full index evicts about 1%, the longest inactive first.
     half_life
@@ -59,14 +57,12 @@ class UserKNN(SparseScoringModel):
 
     Examples
     --------
-    >>> from stream_app.models.base import EMPTY_ITEMS, EMPTY_TIMES
     >>> from topics.records import Kind
     >>> index = ItemIndex(100)
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> model = UserKNN(index)
     >>> for item in (shoe, sock):
-    ...     model.learn_one(Observation(
-    ...         "ann", item, 0.0, Kind.VIEW, 1.0, (), 1, False, EMPTY_ITEMS, EMPTY_TIMES))
+    ...     model.learn_one(Observation("ann", item, 0.0, Kind.VIEW))
     >>> context = Context("bob", np.array([shoe], np.int32), np.array([0.0]), 0, (), 0.0)
     >>> found = model.candidates(context, 10)
     >>> [index.id_of(item) for item in found.items], round(float(found.scores[0]), 3)

@@ -26,7 +26,7 @@ class ExposureReport(NamedTuple):
     """Distribution of the ranks of recent lists."""
 
     coverage: float  # share of the known items that were on a recent list
-    # gini coefficient of the ranks over all known items: 0 if all have equally many, near 1 if few items have
+    # Gini coefficient of the ranks over all known items: 0 if all have equally many, near 1 if few items have
     # all
     gini: float
     # share of the ranks with items that were new then: their first interaction was less than
@@ -77,15 +77,7 @@ class Exposure:
         self.add_items(known_items(self._models.index, item_ids), ts)
 
     def add_items(self, items: Items, ts: float) -> None:
-        """Add a published list.
-
-        Parameters
-        ----------
-        items : ndarray of int32, shape (n,)
-            Items of the list.
-        ts
-            Event time of the list, seconds since the epoch.
-        """
+        """Add a published list by its items, shape (n,), and its event time, seconds since the epoch."""
         index = self._models.index
         factor = self._decay.advance(ts)
         if factor != 1.0:
@@ -114,13 +106,7 @@ class Exposure:
         self._tail_total += weight * in_tail
 
     def report(self, ts: float) -> ExposureReport:
-        """Compute the metrics at a time; sorts the listed items.
-
-        Parameters
-        ----------
-        ts
-            Event time, seconds since the epoch.
-        """
+        """Compute the metrics at an event time, seconds since the epoch; sorts the listed items."""
         index = self._models.index
         size = min(index.size, len(self._arrays.exposure))
         exposure = self._arrays.exposure[:size] * self._decay.at(ts)

@@ -64,15 +64,7 @@ class IntraListDiversity:
         self._lists = self._dissimilarity = self._categories = 0.0
 
     def add(self, item_ids: Iterable[str], ts: float) -> None:
-        """Add a published list.
-
-        Parameters
-        ----------
-        item_ids
-            Ids of the items, best first; unknown ids are ignored.
-        ts
-            Event time of the list, seconds since the epoch.
-        """
+        """Add a published list by the ids of its items, best first; unknown ids are ignored."""
         self.add_items(known_items(self._index, item_ids), ts)
 
     def add_items(self, items: Items, ts: float) -> None:

@@ -24,41 +24,24 @@ _MAX_POOL: Final = 400
 
 
 class Floor(NamedTuple):
-    """Minimum number of items of a group on each list.
+    """Minimum number of items of a group on each list."""
 
-    Attributes
-    ----------
-    kind
-        ``new``, ``long_tail``, or one of ``category``, ``brand`` and ``seller``.
-    name
-        Name of the category, brand or seller; empty for other kinds.
-    min_items
-        Minimum number of items, if there are as many candidates.
-    """
-
-    kind: GroupKind
-    name: str
-    min_items: int
+    kind: GroupKind  # ``new``, ``long_tail``, or one of ``category``, ``brand`` and ``seller``
+    name: str  # name of the category, brand or seller; empty for other kinds
+    min_items: int  # minimum number of items, if there are as many candidates
 
 
 class ListRules(NamedTuple):
-    """Rules that a list satisfies besides relevance.
+    """Rules that a list satisfies besides relevance."""
 
-    Attributes
-    ----------
-    diversity
-        Weight of dissimilarity against relevance, from 0 (relevance alone) to 1 (dissimilarity alone).
-    max_per_category, max_per_brand, max_per_seller
-        Maximum number of items of one narrowest category, brand or seller; 0 for no cap.
-    floors
-        Groups with a minimum number of items.
-    """
-
+    # weight of dissimilarity against relevance, from 0 (relevance alone) to 1 (dissimilarity alone)
     diversity: float = 0.0
+    # max_per_category, max_per_brand, max_per_seller: maximum number of items of one narrowest category,
+    # brand or seller; 0 for no cap
     max_per_category: int = 0
     max_per_brand: int = 0
     max_per_seller: int = 0
-    floors: tuple[Floor, ...] = ()
+    floors: tuple[Floor, ...] = ()  # groups with a minimum number of items
 
     @property
     def disabled(self) -> bool:

@@ -27,23 +27,12 @@ _FALLBACK_MODELS: Final = ("popularity", "search")
 
 
 class RankedList(NamedTuple):
-    """A ranked list.
+    """A ranked list."""
 
-    Attributes
-    ----------
-    items
-        Best first, with reasons; no item twice.
-    policy
-        Name of the fusion or policy that ordered them.
-    model_version
-        Interactions folded into the models.
-    features
-        Features that the policy used, one row per item (`stream_app.experiment.feature_rows`); empty for none.
-    """
-
-    items: tuple[ListedItem, ...]
-    policy: str
-    model_version: int
+    items: tuple[ListedItem, ...]  # best first, with reasons; no item twice
+    policy: str  # name of the fusion or policy that ordered them
+    model_version: int  # interactions folded into the models
+    # features that the policy used, one row per item (`stream_app.experiment.feature_rows`); empty for none
     features: bytes = b""
 
 

@@ -5,28 +5,13 @@ from typing import NamedTuple
 
 
 class RankRequest(NamedTuple):
-    """A user, as the ranker needs them.
+    """A user, as the ranker needs them."""
 
-    Attributes
-    ----------
-    user_id
-        Id of the user.
-    items, times
-        Recent items and their event times, oldest first.
-    session_start
-        Index in `items` of the first item of the current session.
-    segments
-        Segments of the user besides ``all``.
-    now
-        Event time of the user's last event, seconds since the epoch.
-    excluded
-        Items that must not be listed: bought, hidden.
-    """
-
-    user_id: str
+    user_id: str  # id of the user
+    # items, times: recent items and their event times, oldest first
     items: Sequence[str]
     times: Sequence[float]
-    session_start: int
-    segments: tuple[str, ...]
-    now: float
-    excluded: Collection[str]
+    session_start: int  # index in `items` of the first item of the current session
+    segments: tuple[str, ...]  # segments of the user besides ``all``
+    now: float  # event time of the user's last event, seconds since the epoch
+    excluded: Collection[str]  # items that must not be listed: bought, hidden

@@ -11,7 +11,8 @@ import pytest
 import stream_app.models
 from stream_app.models.base import Model
 from stream_app.models.registry import MODELS
-from tests.checks.model_checks import CHECKS, MakeHarness, ModelHarness, check_old_events_decay
+from tests.checks.model_checks import CHECKS, check_old_events_decay
+from tests.checks.model_harness import MakeHarness, ModelHarness
 
 ALTERNATIVES = [
     ("item_to_item", "similarity", "jaccard"),

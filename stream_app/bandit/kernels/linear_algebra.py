@@ -8,7 +8,7 @@ from stream_app.models.kernels.jit import SUMS, jit
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def cholesky(matrix: Any, lower: Any) -> bool:
-    """Compute the lower Cholesky factor.
+    """Compute the lower Cholesky factor; return False if the matrix is not positive definite.
 
     Parameters
     ----------
@@ -16,11 +16,6 @@ def cholesky(matrix: Any, lower: Any) -> bool:
         Only the lower triangle is read.
     lower : ndarray of float64, shape (d, d)
         Output; elements above the diagonal stay as they are.
-
-    Returns
-    -------
-    bool
-        False if the matrix is not positive definite.
     """
     d = len(matrix)
     for i in range(d):

@@ -30,7 +30,7 @@ class ImpressionHistory(NamedTuple):
 
 @jit()
 def record_impressions(seen: Any, positions: Any, list_number: int, written: int, ring: Ring) -> int:
-    """Append impressions of a list.
+    """Append impressions of a list; return the entries ever written.
 
     Parameters
     ----------
@@ -42,11 +42,6 @@ def record_impressions(seen: Any, positions: Any, list_number: int, written: int
         Entries ever written.
     ring
         Output.
-
-    Returns
-    -------
-    int
-        Entries ever written.
     """
     items, ranks, lists = ring
     for index in range(len(seen)):

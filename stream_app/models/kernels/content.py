@@ -80,6 +80,8 @@ def build_query(
 ) -> tuple[int, int, float]:
     """Add up the vectors of the context's newest distinct items, each decayed, and of the search words.
 
+    Returns the number of rows, the number of context items used, and the Euclidean length of the query.
+
     Parameters
     ----------
     context : ndarray of int32, shape (n,)
@@ -92,11 +94,6 @@ def build_query(
         Term slots of the search words.
     query
         Receives the sum; reset it by `clear_query`.
-
-    Returns
-    -------
-    tuple of int, int and float
-        Number of rows, number of context items used, and Euclidean length of the query.
     """
     query = Query(*query)
     slots, counts, sizes, log_frequencies = documents
@@ -188,7 +185,7 @@ def collect_candidates(
     seen: Mask,
     touched_items: Items,
 ) -> int:
-    """Collect the newest items of the query's terms with the largest weights.
+    """Collect the newest items of the query's terms with the largest weights; return the number of items written.
 
     Parameters
     ----------
@@ -204,11 +201,6 @@ def collect_candidates(
         Scratch, False between calls.
     touched_items : ndarray of int32, shape (n_terms * postings,)
         Receives the items.
-
-    Returns
-    -------
-    int
-        Number of items written.
     """
     query = Query(*query)
     n = 0

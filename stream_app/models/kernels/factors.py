@@ -20,7 +20,7 @@ class Factors(NamedTuple):
 
 @jit(inline=True)
 def add_context(items: Items, first: int, context_decay: float, factors: Factors, out: Any) -> bool:
-    """Add the decayed vectors of context items to `out`, newest item first.
+    """Add the decayed vectors of context items to `out`, newest item first; return whether an item was added.
 
     Parameters
     ----------
@@ -32,11 +32,6 @@ def add_context(items: Items, first: int, context_decay: float, factors: Factors
         Factor from an item with a vector to the next older one.
     out : ndarray of float, shape (n_factors,)
         Receives the sum.
-
-    Returns
-    -------
-    bool
-        Whether an item was added.
     """
     found = False
     factor = 1.0
@@ -52,12 +47,16 @@ def add_context(items: Items, first: int, context_decay: float, factors: Factors
 
 @jit()
 def user_vector(row: int, items: Items, context_decay: float, factors: Factors, out: Scores) -> bool:
-    """Add the vector of a user (none for a row below 0) and those of context items to `out`, shape (n_factors,).
+    """Add the vectors of a user and of context items to `out`; return whether any of them has a vector.
 
-    Returns
-    -------
-    bool
-        Whether the user or an item has a vector.
+    Parameters
+    ----------
+    row
+        Row of the user; below 0 for a user without a vector.
+    items, context_decay
+        As for `add_context`.
+    out : ndarray of float32, shape (n_factors,)
+        Receives the sum.
     """
     factors = Factors(*factors)
     if row >= 0:
@@ -82,7 +81,15 @@ def dot(left: Any, right: Any) -> Any:
 
 @jit(inline=True)
 def affinity(vector: Scores, item: int, factors: Factors) -> float:
-    """Bias plus dot product x of an item, mapped to (0, 1) by ``(1 + x / (1 + |x|)) / 2``."""
+    """Bias plus dot product x of an item, mapped to (0, 1) by ``(1 + x / (1 + |x|)) / 2``.
+
+    Parameters
+    ----------
+    vector : ndarray of float32, shape (n_factors,)
+        Vector of a context.
+    item
+        An item with a vector.
+    """
     total = factors.item_biases[item] + dot(vector, factors.item_latents[item])
     return float(0.5 + 0.5 * total / (1.0 + abs(total)))
 
@@ -97,7 +104,7 @@ def top_k_by_affinity(
     out_items: Items,
     out_scores: Scores,
 ) -> int:
-    """Rank the items of a pool by their affinity with a vector.
+    """Rank the items of a pool by their affinity with a vector; return the number of items written.
 
     Parameters
     ----------
@@ -107,11 +114,6 @@ def top_k_by_affinity(
         Items to rank.
     scores : ndarray of float32, shape (capacity,)
         Scratch.
-
-    Returns
-    -------
-    int
-        Number of items written.
     """
     factors = Factors(*factors)
     for at in range(len(pool)):

@@ -8,7 +8,7 @@ from stream_app.models.kernels.jit import jit
 def insert_by_clock(
     item: int, hand: int, size: int, pool: Items, slots: Rows, referenced: Mask
 ) -> tuple[int, int]:
-    """Insert an item into the pool by the clock rule (second chance).
+    """Insert an item into the pool by the clock rule (second chance); return the hand and the size after the call.
 
     Parameters
     ----------
@@ -20,11 +20,6 @@ def insert_by_clock(
         Position + 1 of each item in the pool, 0 outside.
     referenced : ndarray of bool, shape (capacity,)
         Whether the item was inserted again since the hand passed it.
-
-    Returns
-    -------
-    tuple of int
-        The hand and the size after the call.
     """
     if slots[item] != 0:
         referenced[slots[item] - 1] = True

@@ -117,6 +117,8 @@ def accumulate_neighbors(
 ) -> int:
     """Add the similarity with each context item to the scores of its neighbors, newest context item first.
 
+    Returns the number of touched items.
+
     Parameters
     ----------
     context : ndarray of int32, shape (m,)
@@ -129,11 +131,6 @@ def accumulate_neighbors(
         Number of touched items before the call.
     scratch
         Receives the scores. The evidence is the context item with the largest part.
-
-    Returns
-    -------
-    int
-        Number of touched items.
     """
     query = CovisitScoring(*query)
     items, weights, sizes, counts, norms = table

@@ -257,6 +257,8 @@ def query_neighbors(
 ) -> tuple[int, int, int]:
     """Add up the sums of `SessionColumn` for the items of the sessions that share an item with the context.
 
+    Returns the numbers of candidates, of distinct context items, and of touched sessions.
+
     Parameters
     ----------
     memory, scratch
@@ -265,11 +267,6 @@ def query_neighbors(
         Items of the context's session, oldest first; items below 0 are skipped.
     postings : ndarray of int64, shape (depth,)
         Largest number of postings followed of each distinct context item, newest first.
-
-    Returns
-    -------
-    tuple of int
-        Numbers of candidates, of distinct context items, and of touched sessions.
     """
     memory = SessionArrays(*memory)
     scratch = Scratch(*scratch)
@@ -296,9 +293,18 @@ def query_neighbors(
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
 def add_candidates(slots: Rows, candidate_items: Items, sums: Scores, n: int, items: Items) -> int:
-    """Add `items` to the `n` candidates, with sums of 0; return the number of candidates.
+    """Add items to the candidates, with sums of 0; return the number of candidates.
 
     Only the arrays that are needed are passed, here and below: each array of a call costs 0.1 microseconds.
+
+    Parameters
+    ----------
+    slots, candidate_items, sums
+        Of the `Scratch` after a query; changed.
+    n
+        Number of candidates before the call.
+    items : ndarray of int32, shape (m,)
+        Unknown items are skipped.
     """
     for at in range(len(items)):
         item = items[at]
@@ -312,6 +318,14 @@ def add_candidates(slots: Rows, candidate_items: Items, sums: Scores, n: int, it
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
 def reset(slots: Rows, candidate_items: Items, n: int) -> None:
-    """Reset `Scratch.slots` for the next query."""
+    """Reset `Scratch.slots` for the next query.
+
+    Parameters
+    ----------
+    slots, candidate_items
+        Of the `Scratch` after a query; `slots` is changed.
+    n
+        Number of candidates.
+    """
     for at in range(n):
         slots[candidate_items[at]] = -1

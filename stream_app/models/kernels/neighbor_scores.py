@@ -101,6 +101,8 @@ def attribute_sources(
 ) -> int:
     """Attribute each item to the kind of sessions that support it, and to a context item.
 
+    Returns the number of positions written to `unattributed`.
+
     Parameters
     ----------
     slots, all_sums, supports
@@ -116,11 +118,6 @@ def attribute_sources(
         Receives the context item; -1 for an empty context.
     unattributed : ndarray of int64, shape (n,)
         Receives the positions of the items that neither the first nor the second hop supports.
-
-    Returns
-    -------
-    int
-        Number of positions written to `unattributed`.
     """
     n = 0
     for at in range(len(items)):
@@ -184,6 +181,8 @@ def shortlist(
 ) -> int:
     """Select candidates: the best of each column and of the vector scores by quota, and required items.
 
+    Returns the number of candidates selected.
+
     Parameters
     ----------
     scratch, n
@@ -200,11 +199,6 @@ def shortlist(
         Whether an item may be on the list.
     out : ndarray of int32, shape (capacity,)
         Receives the indices of the selected candidates.
-
-    Returns
-    -------
-    int
-        Number of candidates selected.
     """
     scratch = Scratch(*scratch)
     marks = np.zeros(n, np.uint8)

@@ -38,7 +38,15 @@ def first_match(matches: int) -> int:
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
 def context_share(matches: int, context_weights: Scores) -> Any:
-    """Sum of the weights of the context items that a session holds."""
+    """Sum of the weights of the context items that a session holds.
+
+    Parameters
+    ----------
+    matches
+        Context items that the session holds, a bit each.
+    context_weights : ndarray of float32, shape (distinct,)
+        Weight of each context item, newest first.
+    """
     share: Any = np.float32(0.0)
     for at in range(len(context_weights)):
         if (matches >> at) & 1:
@@ -78,7 +86,19 @@ def _add_distance_to_second(sums: Any, distance: Any, weight: Any) -> None:
 def add_co_occurrence(
     sums: Any, position: int, positions: Any, rank_weight: Any, match: SessionMatch
 ) -> None:
-    """Add a click to the sums of co-occurrence with each context item that its session holds."""
+    """Add a click to the sums of co-occurrence with each context item that its session holds.
+
+    Parameters
+    ----------
+    sums : ndarray of float32, shape (columns,)
+        Columns of `SessionColumn`; changed.
+    position
+        Position of the click in its session.
+    positions : ndarray of int8, shape (depth,)
+        Position of each context item in the session.
+    rank_weight
+        Weight by rank of the session among those of the newest context item.
+    """
     weight = match.click_weight
     if match.matches & 1:
         _add_distance_to_newest(sums, position - positions[0], rank_weight, match)
@@ -94,7 +114,15 @@ def add_co_occurrence(
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
 def add_similarity(sums: Any, position: int, nearness: Any, match: SessionMatch) -> None:
-    """Add a click to the sums that depend on the similarity of its session with the context."""
+    """Add a click to the sums that depend on the similarity of its session with the context.
+
+    Parameters
+    ----------
+    sums, position
+        As for `add_co_occurrence`.
+    nearness : ndarray of float32, shape (length,)
+        Weight of a click by its distance from the match.
+    """
     if match.is_near:
         sums[SessionColumn.KNN] += match.similarity * match.depth_weight
         sums[SessionColumn.NEAREST_CLICKS] += match.click_weight
@@ -105,5 +133,5 @@ def add_similarity(sums: Any, position: int, nearness: Any, match: SessionMatch)
     sums[SessionColumn.COVISIT_SHARE_RECENT_ROOT] += match.share_root
     sums[SessionColumn.COVISIT_SHARE_RECENT] += match.share_recent
     sums[SessionColumn.SUPPORT] += match.click_weight
-    if match.recency > sums[SessionColumn.NEWEST]:  # noqa: PLR1730 - max() would write each time
+    if match.recency > sums[SessionColumn.NEWEST]:  # noqa: PLR1730  # max() would write each time
         sums[SessionColumn.NEWEST] = match.recency

@@ -58,7 +58,7 @@ def find_slot(keys: Items, item: int) -> int:
 
 @jit()
 def update_head(items: Items, counts: Floats, size: int, item: int, count: float, ties: Hashes) -> int:
-    """Move an item whose count has grown to its rank in a head.
+    """Move an item whose count has grown to its rank in a head; return the size of the head now.
 
     Parameters
     ----------
@@ -68,11 +68,6 @@ def update_head(items: Items, counts: Floats, size: int, item: int, count: float
         Items in it.
     item, count
         The item and its count now.
-
-    Returns
-    -------
-    int
-        Size of the head now.
     """
     capacity = len(items)
     if size == capacity and not ranks_before(count, item, counts[size - 1], items[size - 1], ties):
@@ -108,17 +103,14 @@ def count_item(
 ) -> int:
     """Count an item for all users and in each segment.
 
+    Returns the largest size of a segment that has grown, 0 if none has.
+
     Parameters
     ----------
     decay
         Half-life and landmark, see `forward_weight`.
     segments : ndarray of int32, shape (n,)
         Rows of the segments, without row 0.
-
-    Returns
-    -------
-    int
-        Largest size of a segment that has grown; 0 if none has.
     """
     counts = SegmentCounts(*counts)
     heads = Heads(*heads)
@@ -151,7 +143,15 @@ def _update_head_of(segment: int, item: int, count: float, heads: Heads, ties: H
 def rebuild_segment(
     segment: int, items: Items, values: Floats, counts: SegmentCounts, heads: Heads, ties: Hashes
 ) -> None:
-    """Replace the counts of a segment, and its head, by those of `items`, shape (n,), with `values`."""
+    """Replace the counts of a segment, and its head.
+
+    Parameters
+    ----------
+    segment
+        Row of the segment.
+    items, values : ndarray, shape (n,)
+        Distinct items and their counts.
+    """
     counts = SegmentCounts(*counts)
     heads = Heads(*heads)
     counts.keys[segment, :] = 0
@@ -184,7 +184,15 @@ def rebuild_overall_head(counts: SegmentCounts, heads: Heads, ties: Hashes) -> N
 
 @jit(inline=True)
 def share(item: int, segments: Rows, counts: SegmentCounts) -> float:
-    """Sum of an item's shares of the counts of segments; row 0 stands for all users."""
+    """Sum of an item's shares of the counts of segments.
+
+    Parameters
+    ----------
+    item
+        A known item.
+    segments : ndarray of int32, shape (n,)
+        Rows of segments; row 0 stands for all users.
+    """
     total = 0.0
     for segment in segments:
         if counts.totals[segment] <= 0:
@@ -249,7 +257,7 @@ def most_popular(
     out_items: Items,
     out_scores: Scores,
 ) -> int:
-    """Rank the items at the heads of segments by the sum of their shares.
+    """Rank the items at the heads of segments by the sum of their shares; return the number of items written.
 
     Parameters
     ----------
@@ -259,11 +267,6 @@ def most_popular(
         Items used of each head.
     scratch
         Working memory for n * depth items.
-
-    Returns
-    -------
-    int
-        Number of items written.
     """
     counts = SegmentCounts(*counts)
     heads = Heads(*heads)

@@ -107,17 +107,14 @@ def price_level(
 ) -> tuple[float, float, int]:
     """Decayed mean and standard deviation of log prices.
 
+    Returns mean and standard deviation, NaN and 0 without a price, and the number of items with a price.
+
     Parameters
     ----------
     items, times, now, half_life
         As for `affinities`.
     prices : ndarray of float32, shape (n_items,)
         NaN where unknown.
-
-    Returns
-    -------
-    tuple of float, float and int
-        Mean and standard deviation, NaN and 0 without a price; number of items with a price.
 
     References
     ----------

@@ -19,7 +19,7 @@ def accumulate_choices(
     word_links: LinkRows,
     scratch: ScoreScratch,
 ) -> int:
-    """Add up the items chosen after a query and after its words.
+    """Add up the items chosen after a query and after its words; return the number of touched items.
 
     The choices of the query count ``n / (n + prior)``, where n is their decayed weight; the choices of the words
     count the rest, each word by its inverse document frequency.
@@ -40,11 +40,6 @@ def accumulate_choices(
         Inverse document frequency of each word.
     scratch
         Receives the scores. The evidence is -1 for an item chosen after the query, else -2 - w for the w-th word.
-
-    Returns
-    -------
-    int
-        Number of touched items.
     """
     queries = LinkRows(*queries)
     word_links = LinkRows(*word_links)

@@ -24,6 +24,8 @@ def assign_session(
 ) -> tuple[int, int]:
     """Assign an event of the user in `row` to a session, which is opened if needed.
 
+    Returns the serial number of the session, and the newest serial number now.
+
     Parameters
     ----------
     ts, gap
@@ -34,11 +36,6 @@ def assign_session(
         Serial number of each user's open session.
     starts, lasts : ndarray of float64, shape (users,)
         First and last event time of it; -inf before the first event.
-
-    Returns
-    -------
-    tuple of int
-        Serial number of the session, and the newest serial number now.
     """
     if lasts[row] == -math.inf or ts > lasts[row] + gap:
         newest += 1
@@ -64,12 +61,16 @@ def insert_event(
     out_items: Items,
     out_times: Times,
 ) -> tuple[int, bool]:
-    """Copy the events within the gap of `ts` to `out_items` and `out_times`, then insert the event by time.
+    """Copy the events within the gap of `ts`, then insert the event by time.
 
-    Returns
-    -------
-    tuple of int and bool
-        Number of events copied, and whether the item is among them.
+    Returns the number of events copied, and whether the item is among them.
+
+    Parameters
+    ----------
+    row, item
+        Row of the user, and the item.
+    out_items, out_times : ndarray, shape (length,)
+        Receive the events, oldest first.
     """
     items, times, sizes = tails
     size = sizes[row]

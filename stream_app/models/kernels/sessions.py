@@ -29,17 +29,12 @@ class SessionArrays(NamedTuple):
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
 def add_click(memory: SessionArrays, serial: int, owner: Any, item: int, ts: float) -> bool:
-    """Add a click to its session and to the postings of its item.
+    """Add a click to its session and to the postings of its item; return False if the session is new.
 
     Parameters
     ----------
     serial
         Serial number of the session; ignored if a newer session has its row.
-
-    Returns
-    -------
-    bool
-        False if the session is new.
     """
     memory = SessionArrays(*memory)
     row = serial % len(memory.sizes)

@@ -27,7 +27,7 @@ def add_score(
     evidence: Items,
     touched_items: Items,
 ) -> int:
-    """Add a part above 0 to the score of an item.
+    """Add a part above 0 to the score of an item; return the number of touched items.
 
     Inner loops call it, so it takes the arrays of `ScoreScratch` one by one: a named tuple would be counted as a
     reference to each of its arrays at every call.
@@ -40,11 +40,6 @@ def add_score(
         Number of touched items before the call.
     scores, best, evidence, touched_items
         See `ScoreScratch`.
-
-    Returns
-    -------
-    int
-        Number of touched items.
     """
     if scores[item] == 0.0:
         touched_items[n] = item
@@ -66,7 +61,7 @@ def rank_and_reset(
     out_scores: Scores,
     out_evidence: Items,
 ) -> int:
-    """Rank the touched items and reset the scratch memory.
+    """Rank the touched items and reset the scratch memory; return the number of items written.
 
     Parameters
     ----------
@@ -74,11 +69,6 @@ def rank_and_reset(
         Number of touched items.
     pool : ndarray of float32, shape (capacity,)
         Scratch.
-
-    Returns
-    -------
-    int
-        Number of items written.
     """
     scratch = ScoreScratch(*scratch)
     for at in range(n):

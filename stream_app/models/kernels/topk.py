@@ -37,7 +37,7 @@ def _sift_down(scores: Any, items: Items, ties: Hashes, score: Any, item: int, s
 
 @jit()
 def top_k(items: Items, scores: Any, n: int, ties: Hashes, k: int, out_items: Items, out_scores: Any) -> int:
-    """Write the best `k` of the first `n` entries, best first.
+    """Write the best `k` of the first `n` entries, best first; return the number of entries written.
 
     Parameters
     ----------
@@ -52,11 +52,6 @@ def top_k(items: Items, scores: Any, n: int, ties: Hashes, k: int, out_items: It
         Largest number of entries written.
     out_items, out_scores : ndarray, shape (k,)
         Receive the best entries.
-
-    Returns
-    -------
-    int
-        Number of entries written.
     """
     size = 0
     for entry in range(n):

@@ -55,17 +55,14 @@ def count_item(
 ) -> int:
     """Count an item for all users and in each segment.
 
+    Returns the largest size of a segment that has grown, 0 if none has.
+
     Parameters
     ----------
     weight, decayed_weight
         Weight added to the window, and the weight by forward decay added to the long-term sums.
     rows : ndarray of int32, shape (n,)
         Rows of the segments.
-
-    Returns
-    -------
-    int
-        Largest size of a segment that has grown; 0 if none has.
     """
     table = TrendCounts(*table)
     table.sums[item] += decayed_weight
@@ -128,6 +125,8 @@ def collect_candidates(
 ) -> int:
     """Collect the items that trend in at least one segment, with their largest score.
 
+    Returns the number of items written.
+
     Parameters
     ----------
     pool : ndarray of int32, shape (n,)
@@ -142,11 +141,6 @@ def collect_candidates(
         Scratch, 0 between calls.
     items, out : ndarray, shape (capacity,)
         Receive the items and their scores, unordered.
-
-    Returns
-    -------
-    int
-        Number of items written.
     """
     table = TrendCounts(*table)
     n = 0

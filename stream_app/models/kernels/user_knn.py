@@ -85,6 +85,8 @@ def find_neighbors(
 ) -> tuple[int, int]:
     """Find the users who share an item with a context.
 
+    Returns the number of neighbors, and the number of context items used.
+
     Parameters
     ----------
     context : ndarray of int32, shape (n,)
@@ -97,11 +99,6 @@ def find_neighbors(
         Items of each user and users of each item. `users.row_slots` is left set for `score_neighbor_items`.
     neighbors
         Receives the users.
-
-    Returns
-    -------
-    tuple of int
-        Number of neighbors, and number of context items used.
     """
     neighbors = Neighbors(*neighbors)
     items, times, sizes, row_slots = users
@@ -151,6 +148,8 @@ def score_neighbor_items(
 ) -> int:
     """Score the items of the nearest users, except those of the context, and reset `users.row_slots`.
 
+    Returns the number of touched items.
+
     Parameters
     ----------
     context : ndarray of int32, shape (m,)
@@ -164,11 +163,6 @@ def score_neighbor_items(
         As `find_neighbors` left them.
     scratch
         Receives the scores. The evidence is the newest item that the user shares with the context.
-
-    Returns
-    -------
-    int
-        Number of touched items.
     """
     neighbors = Neighbors(*neighbors)
     items, times, sizes, row_slots = users

@@ -145,11 +145,7 @@ class ChoiceFusion(Restorable):
 
         Parameters
         ----------
-        context
-            Of the user.
-        proposals
-            Candidates of the sources.
-        allowed : ndarray of bool
+        allowed : ndarray of bool, shape (n_items,)
             Whether an item may be listed.
 
         Returns

@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from stream_app.ranking.fusion.listwise import ListwiseRanker, Matrix
 from stream_app.ranking.kernels import factorization as kernels
-from stream_app.ranking.kernels.factorization import ActiveWeights, FactorizationWeights, PendingGradient
+from stream_app.ranking.kernels.factorization import (
+    ActiveWeights,
+    BlockColumn,
+    FactorizationWeights,
+    PendingGradient,
+)
 
 BlockTable = NDArray[np.int64]
 
@@ -27,7 +32,7 @@ def _layout(blocks: Sequence[Sequence[int]]) -> tuple[BlockTable, int, int]:
         rows.append((column, knots, other, other_knots, weights))
         weights += (knots + 1) * (other_knots + 1 if other >= 0 else 1)
         active += 4 if other >= 0 else 2
-    return np.array(rows, np.int64).reshape(-1, 5), weights, active
+    return np.array(rows, np.int64).reshape(-1, len(BlockColumn)), weights, active
 
 
 class FactorizationRanker(ListwiseRanker):

@@ -1,5 +1,6 @@
 """Kernels of `stream_app.ranking.fusion.factorization`: encode and score rows, take a step by Adagrad."""
 
+from enum import IntEnum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +11,17 @@ from stream_app.ranking.kernels.listwise import softmax_loss
 
 Matrix = NDArray[np.float32]
 
-BLOCK_COLUMN, BLOCK_KNOTS, BLOCK_OTHER, BLOCK_OTHER_KNOTS, BLOCK_FIRST = range(5)
-"""Columns of a table of blocks: feature, its knots, second feature of a cross or -1, its knots, first weight."""
+
+class BlockColumn(IntEnum):
+    """Columns of a table of blocks."""
+
+    FEATURE = 0
+    KNOTS = 1
+    OTHER = 2
+    """Second feature of a cross, -1 for none."""
+    OTHER_KNOTS = 3
+    FIRST = 4
+    """First weight of the block."""
 
 
 class FactorizationWeights(NamedTuple):
@@ -68,10 +78,12 @@ def _encode(features: Any, row: int, blocks: Any, index: Any, value: Any) -> Non
     """Write the active weights of one row: two per bin, four per cross."""
     k = 0
     for block in range(len(blocks)):
-        first = blocks[block, BLOCK_FIRST]
-        low, high, fraction = _locate(features[row, blocks[block, BLOCK_COLUMN]], blocks[block, BLOCK_KNOTS])
+        first = blocks[block, BlockColumn.FIRST]
+        low, high, fraction = _locate(
+            features[row, blocks[block, BlockColumn.FEATURE]], blocks[block, BlockColumn.KNOTS]
+        )
         complement = np.float32(1.0) - fraction
-        other = blocks[block, BLOCK_OTHER]
+        other = blocks[block, BlockColumn.OTHER]
         if other < 0:
             index[k] = first + low
             index[k + 1] = first + high
@@ -79,7 +91,7 @@ def _encode(features: Any, row: int, blocks: Any, index: Any, value: Any) -> Non
             value[k + 1] = fraction
             k += 2
             continue
-        knots = blocks[block, BLOCK_OTHER_KNOTS]
+        knots = blocks[block, BlockColumn.OTHER_KNOTS]
         other_low, other_high, other_fraction = _locate(features[row, other], knots)
         other_complement = np.float32(1.0) - other_fraction
         width = knots + 1
@@ -104,8 +116,8 @@ def score(
     ----------
     features : ndarray of float32, shape (n, features)
         From 0 to 1, below 0 where missing.
-    blocks, pairs : ndarray of int64, shape (blocks, 5)
-        Bins and crosses; features of the factorization machine. See `BLOCK_COLUMN`.
+    blocks, pairs : ndarray of int64, shape (blocks, len(BlockColumn))
+        Bins and crosses; features of the factorization machine. See `BlockColumn`.
     active
         Receives the rows and their scores.
     """
@@ -193,6 +205,8 @@ def learn(
 ) -> float:
     """Take one step by Adagrad after `score`.
 
+    Returns the loss before the step; infinite, with no step taken, where the scores are not finite.
+
     Parameters
     ----------
     chosen
@@ -203,11 +217,6 @@ def learn(
         Scratch memory; no marks before and after.
     learning_rate, factor_learning_rate
         Step sizes, float32.
-
-    Returns
-    -------
-    float
-        The loss before the step; infinite, with no step taken, where the scores are not finite.
     """
     loss, largest, total = softmax_loss(active.scores, n, chosen)
     if not np.isfinite(loss):

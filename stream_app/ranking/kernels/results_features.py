@@ -15,36 +15,11 @@ from stream_app.ranking.kernels.results_list_features import (
     write_prices,
 )
 from stream_app.ranking.kernels.results_memory import (
-    ACTION,
-    BOUGHT_AT,
-    CHOICES,
-    CHOSEN,
-    DETAIL_AT,
-    EXPECTED,
-    IMPRESSIONS,
-    IN_SESSION,
-    INTERACTION_COUNT,
-    ITEM,
-    LAST,
-    LAST_ACTION,
-    LAST_TS,
-    PAGES_RECORDED,
-    PAST_COUNT,
-    PAST_PURCHASE_COUNT,
-    PRICE,
-    PRICE_SUM,
-    PRICED,
-    PURCHASE_COUNT,
-    RANK_SUM,
-    REPEATABLE,
-    REPEATED,
-    SESSION,
-    STEP,
-    TIMES_CHOSEN,
-    USERS,
-    VIEWS,
+    InteractionColumn,
+    ItemColumn,
     ResultsMemory,
     SearchAction,
+    UserColumn,
 )
 
 _FAR: Final = 1 << 30
@@ -93,7 +68,7 @@ def _match_interactions(  # noqa: C901  # one pass over the interactions
     newest_step = last_step = second_step = bought_step = -1
     log_price_sum = 0.0
     for j in range(len(interactions)):
-        item = interactions[j, ITEM]
+        item = interactions[j, InteractionColumn.ITEM]
         if item == 0:
             continue
         rank = -1
@@ -102,12 +77,12 @@ def _match_interactions(  # noqa: C901  # one pass over the interactions
                 entry[i] = j
                 rank = i
                 break
-        if interactions[j, IN_SESSION] != session:
+        if interactions[j, InteractionColumn.IN_SESSION] != session:
             continue
         n += 1
-        purchases += interactions[j, PURCHASE_COUNT]
-        if interactions[j, LAST] > newest_step:
-            newest_step = interactions[j, LAST]
+        purchases += interactions[j, InteractionColumn.PURCHASE_COUNT]
+        if interactions[j, InteractionColumn.LAST] > newest_step:
+            newest_step = interactions[j, InteractionColumn.LAST]
             newest = item
         item_price = item_prices[item]
         if rank >= 0:
@@ -115,13 +90,13 @@ def _match_interactions(  # noqa: C901  # one pass over the interactions
             in_session[rank] = True
             n_in_list += 1
             lowest = max(lowest, rank)
-            if interactions[j, LAST] > last_step:
+            if interactions[j, InteractionColumn.LAST] > last_step:
                 second_step, second = last_step, last
-                last_step, last = interactions[j, LAST], rank
-            elif interactions[j, LAST] > second_step:
-                second_step, second = interactions[j, LAST], rank
-            if interactions[j, BOUGHT_AT] > bought_step:
-                bought_step, bought = interactions[j, BOUGHT_AT], rank
+                last_step, last = interactions[j, InteractionColumn.LAST], rank
+            elif interactions[j, InteractionColumn.LAST] > second_step:
+                second_step, second = interactions[j, InteractionColumn.LAST], rank
+            if interactions[j, InteractionColumn.BOUGHT_AT] > bought_step:
+                bought_step, bought = interactions[j, InteractionColumn.BOUGHT_AT], rank
         if item_price > 0:
             log_price_sum += np.log(item_price)
             priced += 1
@@ -144,29 +119,41 @@ def _write_interactions(
         target[ResultFeature.PAST_PURCHASES] = 0.0
         if j < 0:
             continue
-        past_count, past_purchases = interactions[j, PAST_COUNT], interactions[j, PAST_PURCHASE_COUNT]
+        past_count, past_purchases = (
+            interactions[j, InteractionColumn.PAST_COUNT],
+            interactions[j, InteractionColumn.PAST_PURCHASE_COUNT],
+        )
         if not in_session[i]:
-            past_count += interactions[j, INTERACTION_COUNT]
-            past_purchases += interactions[j, PURCHASE_COUNT]
+            past_count += interactions[j, InteractionColumn.INTERACTION_COUNT]
+            past_purchases += interactions[j, InteractionColumn.PURCHASE_COUNT]
         target[ResultFeature.PAST_INTERACTIONS] = log_scale(past_count, 20.0)
         target[ResultFeature.PAST_PURCHASES] = min(past_purchases, 4) / 4.0
         if not in_session[i]:
             continue
-        target[ResultFeature.INTERACTIONS] = log_scale(interactions[j, INTERACTION_COUNT], 60.0)
-        target[ResultFeature.STEPS_SINCE] = log_scale(step - interactions[j, LAST], 60.0)
+        target[ResultFeature.INTERACTIONS] = log_scale(
+            interactions[j, InteractionColumn.INTERACTION_COUNT], 60.0
+        )
+        target[ResultFeature.STEPS_SINCE] = log_scale(step - interactions[j, InteractionColumn.LAST], 60.0)
         target[ResultFeature.SECONDS_SINCE] = log_scale(now - times[j, 1], 7200.0)
         more_recent = 0
         for k in range(len(entry)):
-            if in_session[k] and interactions[entry[k], LAST] > interactions[j, LAST]:
+            if (
+                in_session[k]
+                and interactions[entry[k], InteractionColumn.LAST] > interactions[j, InteractionColumn.LAST]
+            ):
                 more_recent += 1
         target[ResultFeature.RECENCY_RANK] = min(more_recent, 8) / 8.0
-        target[ResultFeature.PURCHASES] = min(interactions[j, PURCHASE_COUNT], 4) / 4.0
-        target[ResultFeature.VIEWS] = log_scale(interactions[j, VIEWS], 60.0)
-        target[ResultFeature.LAST_ACTION] = interactions[j, ACTION] / 5.0
-        if interactions[j, BOUGHT_AT] >= 0:
-            target[ResultFeature.STEPS_SINCE_BOUGHT] = log_scale(step - interactions[j, BOUGHT_AT], 60.0)
-        if interactions[j, DETAIL_AT] >= 0:
-            target[ResultFeature.STEPS_SINCE_DETAIL] = log_scale(step - interactions[j, DETAIL_AT], 60.0)
+        target[ResultFeature.PURCHASES] = min(interactions[j, InteractionColumn.PURCHASE_COUNT], 4) / 4.0
+        target[ResultFeature.VIEWS] = log_scale(interactions[j, InteractionColumn.VIEWS], 60.0)
+        target[ResultFeature.LAST_ACTION] = interactions[j, InteractionColumn.ACTION] / 5.0
+        if interactions[j, InteractionColumn.BOUGHT_AT] >= 0:
+            target[ResultFeature.STEPS_SINCE_BOUGHT] = log_scale(
+                step - interactions[j, InteractionColumn.BOUGHT_AT], 60.0
+            )
+        if interactions[j, InteractionColumn.DETAIL_AT] >= 0:
+            target[ResultFeature.STEPS_SINCE_DETAIL] = log_scale(
+                step - interactions[j, InteractionColumn.DETAIL_AT], 60.0
+            )
         target[ResultFeature.DWELL] = log_scale(times[j, 1] - times[j, 0], 3600.0)
 
 
@@ -191,13 +178,15 @@ def _write_rank_features(
             )
         neighbor_steps = _FAR
         if i > 0 and in_session[i - 1]:
-            neighbor_steps = step - interactions[entry[i - 1], LAST]
+            neighbor_steps = step - interactions[entry[i - 1], InteractionColumn.LAST]
         if i + 1 < n and in_session[i + 1]:
-            neighbor_steps = min(neighbor_steps, step - interactions[entry[i + 1], LAST])
+            neighbor_steps = min(neighbor_steps, step - interactions[entry[i + 1], InteractionColumn.LAST])
         if neighbor_steps < _FAR:
             target[ResultFeature.NEIGHBOR_STEPS] = log_scale(neighbor_steps, 60.0)
-        if profile[CHOICES] > 0:
-            target[ResultFeature.RANK_PREFERENCE] = signed(i - profile[RANK_SUM] / profile[CHOICES], 24.0)
+        if profile[UserColumn.CHOICES] > 0:
+            target[ResultFeature.RANK_PREFERENCE] = signed(
+                i - profile[UserColumn.RANK_SUM] / profile[UserColumn.CHOICES], 24.0
+            )
 
 
 @jit(numpy_errors=True)
@@ -215,9 +204,10 @@ def _write_price_preferences(
             )
         if newest_price > 0:
             target[ResultFeature.PRICE_TO_LAST] = signed(np.log(price[i] / newest_price), 1.5)
-        if profile[PRICED] > 0:
+        if profile[UserColumn.PRICED] > 0:
             target[ResultFeature.PRICE_PREFERENCE] = signed(
-                target[ResultFeature.PRICE_RANK] - profile[PRICE_SUM] / profile[PRICED], 1.0
+                target[ResultFeature.PRICE_RANK] - profile[UserColumn.PRICE_SUM] / profile[UserColumn.PRICED],
+                1.0,
             )
 
 
@@ -230,14 +220,16 @@ def _write_popularity(items: Any, shown: Any, interactions: Any, entry: Any, out
     for i in range(n):
         item = items[shown[i]]
         j = entry[i]
-        own_choices = interactions[j, TIMES_CHOSEN] if j >= 0 else 0
-        rates[i] = np.log((max(0.0, item[CHOSEN] - own_choices) + 1.0) / (item[EXPECTED] + 1.0))
+        own_choices = interactions[j, InteractionColumn.TIMES_CHOSEN] if j >= 0 else 0
+        rates[i] = np.log(
+            (max(0.0, item[ItemColumn.CHOSEN] - own_choices) + 1.0) / (item[ItemColumn.EXPECTED] + 1.0)
+        )
         mean_rate += rates[i] / n
     for i in range(n):
         item = items[shown[i]]
-        other_users = max(0.0, item[USERS] - (1.0 if entry[i] >= 0 else 0.0))
+        other_users = max(0.0, item[ItemColumn.USERS] - (1.0 if entry[i] >= 0 else 0.0))
         out[i, ResultFeature.INTERACTION_RATE] = signed(
-            np.log((other_users + 1.0) / (0.1 * item[IMPRESSIONS] + 1.0)), 2.0
+            np.log((other_users + 1.0) / (0.1 * item[ItemColumn.IMPRESSIONS] + 1.0)), 2.0
         )
         out[i, ResultFeature.CHOICE_RATE] = signed(rates[i] - mean_rate, 2.0)
 
@@ -270,9 +262,13 @@ def _write_context(
         target = out[i]
         target[ResultFeature.CONTEXT_SITUATION] = code / 6.0
         if not situation.is_new:
-            target[ResultFeature.CONTEXT_SECONDS] = log_scale(situation.now - profile[LAST_TS], 3600.0)
+            target[ResultFeature.CONTEXT_SECONDS] = log_scale(
+                situation.now - profile[UserColumn.LAST_TS], 3600.0
+            )
         target[ResultFeature.CONTEXT_SAME_PAGE] = same_page
-        target[ResultFeature.CONTEXT_REPEATS] = (profile[REPEATED] + 0.4) / (profile[REPEATABLE] + 1.0)
+        target[ResultFeature.CONTEXT_REPEATS] = (profile[UserColumn.REPEATED] + 0.4) / (
+            profile[UserColumn.REPEATABLE] + 1.0
+        )
         if second >= 0:
             target[ResultFeature.CONTEXT_DIRECTION] = rank_difference(last - second)
         target[ResultFeature.CONTEXT_LAST_ACTION] = (situation.action + 1) / 7.0
@@ -285,10 +281,16 @@ def _write_context(
 
 @jit(numpy_errors=True)
 def _read_situation(profile: Any, now: float, session_gap: float) -> _Situation:
-    is_new = profile[SESSION] == 0 or now > profile[LAST_TS] + session_gap
+    is_new = profile[UserColumn.SESSION] == 0 or now > profile[UserColumn.LAST_TS] + session_gap
     if is_new:
         return _Situation(True, -1, 0, -1, now)
-    return _Situation(False, int(profile[SESSION]), int(profile[STEP]), int(profile[LAST_ACTION]), now)
+    return _Situation(
+        False,
+        int(profile[UserColumn.SESSION]),
+        int(profile[UserColumn.STEP]),
+        int(profile[UserColumn.LAST_ACTION]),
+        now,
+    )
 
 
 @jit(numpy_errors=True)
@@ -317,7 +319,7 @@ def write_features(
     n = len(shown)
     profile, items = memory.users[user_row], memory.items
     interactions, times = memory.interactions[user_row], memory.times[user_row]
-    item_prices = items[:, PRICE]
+    item_prices = items[:, ItemColumn.PRICE]
     out[:, :] = -1.0
     price = np.empty(n)
     for i in range(n):
@@ -334,7 +336,7 @@ def write_features(
         newest_price = price[last] if newest_in_list else item_prices[newest]
 
     write_prices(shown, given_prices, price, items, out)
-    same_page = write_pages(memory.pages[user_row], int(profile[PAGES_RECORDED]), shown, out)
+    same_page = write_pages(memory.pages[user_row], int(profile[UserColumn.PAGES_RECORDED]), shown, out)
     _write_interactions(interactions, times, entry, in_session, situation, out)
     _write_rank_features(interactions, entry, in_session, interacted, situation.step, profile, out)
     _write_price_preferences(price, interacted, newest_price, profile, out)

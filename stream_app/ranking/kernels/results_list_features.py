@@ -6,7 +6,7 @@ import numpy as np
 
 from stream_app.models.kernels.jit import jit
 from stream_app.ranking.kernels.feature_table import ResultFeature
-from stream_app.ranking.kernels.results_memory import MAX_PAGES, PRICE
+from stream_app.ranking.kernels.results_memory import MAX_PAGES, ItemColumn
 
 MAX_RANK_DIFFERENCE: Final = 24
 """Larger differences between ranks count as this one."""
@@ -44,7 +44,7 @@ def write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any
         Prices of the event; 0 where it gives none.
     price : ndarray of float64, shape (n,)
         Given or remembered prices; 0 for unknown.
-    items : ndarray of float64, shape (items, ITEM_COLUMNS)
+    items : ndarray of float64, shape (items, len(ItemColumn))
         Of a `ResultsMemory`; the column of prices is read.
     out : ndarray of float32, shape (n, len(ResultFeature))
         Output; the price columns of `ResultFeature`.
@@ -54,8 +54,8 @@ def write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any
     n_known = 0
     priced = 0
     for i in range(n):
-        if given_prices[i] > 0 and items[shown[i], PRICE] > 0:
-            price_change_sum += np.log(price[i]) - np.log(items[shown[i], PRICE])
+        if given_prices[i] > 0 and items[shown[i], ItemColumn.PRICE] > 0:
+            price_change_sum += np.log(price[i]) - np.log(items[shown[i], ItemColumn.PRICE])
             n_known += 1
         priced += 1 if price[i] > 0 else 0
     cheapest = 0.0
@@ -75,9 +75,9 @@ def write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any
         if cheapest > 0:
             target[ResultFeature.PRICE_TO_ABOVE] = signed(np.log(price[i] / cheapest), 1.0)
         cheapest = price[i] if cheapest == 0 else min(cheapest, price[i])
-        if n_known > 1 and given_prices[i] > 0 and items[shown[i], PRICE] > 0:
+        if n_known > 1 and given_prices[i] > 0 and items[shown[i], ItemColumn.PRICE] > 0:
             target[ResultFeature.PRICE_TO_USUAL] = signed(
-                np.log(price[i]) - np.log(items[shown[i], PRICE]) - price_change_sum / n_known, 0.4
+                np.log(price[i]) - np.log(items[shown[i], ItemColumn.PRICE]) - price_change_sum / n_known, 0.4
             )
 
 

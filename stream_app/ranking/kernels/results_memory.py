@@ -1,7 +1,5 @@
 """The memory of `stream_app.ranking.search.results_ranker`: columns, and kernels that record events in it."""
 
-# ruff: noqa: C901 - one record, one kernel
-
 from enum import IntEnum
 from typing import Any, Final, NamedTuple
 
@@ -35,58 +33,93 @@ class SearchAction(IntEnum):
     SEARCHED = 6
 
 
+class UserColumn(IntEnum):
+    """Columns of `ResultsMemory.users`."""
+
+    STEP = 0
+    """Events of the session."""
+    SESSION = 1
+    """Number of the session, from 1; 0 for an unknown user."""
+    LAST_TS = 2
+    PAGES_RECORDED = 3
+    LAST_ACTION = 4
+    LAST_ITEM = 5
+    CHOICES = 6
+    """Choices from lists; the next columns are sums over them."""
+    RANK_SUM = 7
+    PRICED = 8
+    """Choices with a price."""
+    PRICE_SUM = 9
+    """Sum of the shares of cheaper results."""
+    REPEATED = 10
+    """Choices of the last item interacted with."""
+    REPEATABLE = 11
+    """Choices from lists that held it."""
+    FOUND_SESSION = 12
+    """Session of the remembered search results."""
+    FOUND_TS = 13
+    """Their event time."""
+
+
+class InteractionColumn(IntEnum):
+    """Columns of `ResultsMemory.interactions`."""
+
+    ITEM = 0
+    IN_SESSION = 1
+    """Session of the last interaction."""
+    LAST = 2
+    """Step of the last interaction."""
+    ACTION = 3
+    """The last `SearchAction`."""
+    BOUGHT_AT = 4
+    """Step of the last purchase in the session, -1 for none."""
+    DETAIL_AT = 5
+    """Step of the last interaction closer than a view, -1 for none."""
+    INTERACTION_COUNT = 6
+    """Interactions of that session."""
+    PURCHASE_COUNT = 7
+    VIEWS = 8
+    PAST_COUNT = 9
+    """Interactions of earlier sessions."""
+    PAST_PURCHASE_COUNT = 10
+    TIMES_CHOSEN = 11
+    """Choices from lists, in all sessions."""
+
+
+class ItemColumn(IntEnum):
+    """Columns of `ResultsMemory.items`."""
+
+    CHOSEN = 0
+    IMPRESSIONS = 1
+    EXPECTED = 2
+    """Mean number of choices at the ranks where the item was displayed."""
+    PRICE = 3
+    """Running mean of the displayed prices, 0 before the first."""
+    USERS = 4
+    """Users who interacted with it."""
+
+
 class ResultsMemory(NamedTuple):
     """Memory of users and items; row 0 stands for an unknown user or item, and stays 0."""
 
-    users: NDArray[np.float64]  # shape (users, USER_COLUMNS): columns `STEP` to `FOUND_TS`
-    # shape (users, INTERACTIONS, INTERACTION_COLUMNS): columns `ITEM` to `TIMES_CHOSEN`; an entry whose item
-    # is 0 is free
+    users: NDArray[np.float64]  # shape (users, len(UserColumn))
+    # shape (users, INTERACTIONS, len(InteractionColumn)): an entry whose item is 0 is free
     interactions: NDArray[np.int32]
-    # shape (users, INTERACTIONS, 2): first interaction of the session and last of all, seconds since the
-    # epoch
-    times: NDArray[np.float64]
+    times: NDArray[
+        np.float64
+    ]  # shape (users, INTERACTIONS, 2): first interaction of the session, last of all
     # shape (users, MAX_PAGES, PAGE_LENGTH + 2): length, rank chosen (-1 for none), then the items
     pages: NDArray[np.int32]
     # shape (users, PAGE_LENGTH + 1): length, then the results of the newest search; length 0 if that event
     # had no results
     found_items: NDArray[np.int32]
     found_prices: NDArray[np.float32]  # shape (users, PAGE_LENGTH): prices of these results, 0 where unknown
-    items: NDArray[np.float64]  # shape (items, ITEM_COLUMNS): columns `CHOSEN` to `USERS`
+    items: NDArray[np.float64]  # shape (items, len(ItemColumn))
     rank_counts: NDArray[np.float64]  # shape (MAX_RANKED, 2): how often each rank was chosen, and displayed
 
 
-# columns of ResultsMemory.users; the last two are the session and the time of the remembered results
-STEP, SESSION, LAST_TS, PAGES_RECORDED, LAST_ACTION, LAST_ITEM = range(6)
-CHOICES, RANK_SUM, PRICED, PRICE_SUM, REPEATED, REPEATABLE = range(6, 12)
-FOUND_SESSION, FOUND_TS = range(12, 14)
-USER_COLUMNS: Final = 14
-
-# columns of ResultsMemory.interactions: item, session of the last interaction, steps of the last interaction, of the
-# last purchase and of the last interaction closer than a view, counts in that session and in earlier ones, choices
-# from lists in all of them
-(
-    ITEM,
-    IN_SESSION,
-    LAST,
-    ACTION,
-    BOUGHT_AT,
-    DETAIL_AT,
-    INTERACTION_COUNT,
-    PURCHASE_COUNT,
-    VIEWS,
-    PAST_COUNT,
-    PAST_PURCHASE_COUNT,
-) = range(11)
-TIMES_CHOSEN: Final = 11
-INTERACTION_COLUMNS: Final = 12
-
-# columns of ResultsMemory.items; EXPECTED is the mean number of choices at the ranks where the item was displayed
-CHOSEN, IMPRESSIONS, EXPECTED, PRICE, USERS = range(5)
-ITEM_COLUMNS: Final = 5
-
-
 @jit(numpy_errors=True)
-def record_interaction(
+def record_interaction(  # noqa: C901  # one record, one kernel
     users: Any,
     all_interactions: Any,
     all_times: Any,
@@ -116,55 +149,57 @@ def record_interaction(
     """
     profile = users[user_row]
     if first:
-        if profile[SESSION] == 0 or ts > profile[LAST_TS] + session_gap:
-            profile[SESSION] += 1
-            profile[STEP] = 0
-        profile[STEP] += 1
-        profile[LAST_TS] = max(profile[LAST_TS], ts)
-        profile[LAST_ACTION] = action
+        if profile[UserColumn.SESSION] == 0 or ts > profile[UserColumn.LAST_TS] + session_gap:
+            profile[UserColumn.SESSION] += 1
+            profile[UserColumn.STEP] = 0
+        profile[UserColumn.STEP] += 1
+        profile[UserColumn.LAST_TS] = max(profile[UserColumn.LAST_TS], ts)
+        profile[UserColumn.LAST_ACTION] = action
     if item == 0:
         return
-    profile[LAST_ITEM] = item
+    profile[UserColumn.LAST_ITEM] = item
     interactions = all_interactions[user_row]
     times = all_times[user_row]
     at = -1
     oldest = 0
     for j in range(len(interactions)):
-        if interactions[j, ITEM] == item:
+        if interactions[j, InteractionColumn.ITEM] == item:
             at = j
             break
-        if interactions[oldest, ITEM] and (not interactions[j, ITEM] or times[j, 1] < times[oldest, 1]):
+        if interactions[oldest, InteractionColumn.ITEM] and (
+            not interactions[j, InteractionColumn.ITEM] or times[j, 1] < times[oldest, 1]
+        ):
             oldest = j
     if at < 0:
         at = oldest
         interactions[at, :] = 0
-        interactions[at, ITEM] = item
+        interactions[at, InteractionColumn.ITEM] = item
         times[at, 1] = ts
-        items[item, USERS] += 1
+        items[item, ItemColumn.USERS] += 1
     record = interactions[at]
-    if record[IN_SESSION] != profile[SESSION]:
-        record[PAST_COUNT] += record[INTERACTION_COUNT]
-        record[PAST_PURCHASE_COUNT] += record[PURCHASE_COUNT]
-        record[INTERACTION_COUNT] = 0
-        record[PURCHASE_COUNT] = 0
-        record[VIEWS] = 0
-        record[IN_SESSION] = profile[SESSION]
-        record[BOUGHT_AT] = -1
-        record[DETAIL_AT] = -1
+    if record[InteractionColumn.IN_SESSION] != profile[UserColumn.SESSION]:
+        record[InteractionColumn.PAST_COUNT] += record[InteractionColumn.INTERACTION_COUNT]
+        record[InteractionColumn.PAST_PURCHASE_COUNT] += record[InteractionColumn.PURCHASE_COUNT]
+        record[InteractionColumn.INTERACTION_COUNT] = 0
+        record[InteractionColumn.PURCHASE_COUNT] = 0
+        record[InteractionColumn.VIEWS] = 0
+        record[InteractionColumn.IN_SESSION] = profile[UserColumn.SESSION]
+        record[InteractionColumn.BOUGHT_AT] = -1
+        record[InteractionColumn.DETAIL_AT] = -1
         times[at, 0] = ts
-    step = int(profile[STEP])
-    record[INTERACTION_COUNT] += 1
-    record[TIMES_CHOSEN] += 1 if chosen else 0
-    record[LAST] = step
-    record[ACTION] = action
+    step = int(profile[UserColumn.STEP])
+    record[InteractionColumn.INTERACTION_COUNT] += 1
+    record[InteractionColumn.TIMES_CHOSEN] += 1 if chosen else 0
+    record[InteractionColumn.LAST] = step
+    record[InteractionColumn.ACTION] = action
     times[at, 1] = max(times[at, 1], ts)
     if action == SearchAction.BOUGHT:
-        record[PURCHASE_COUNT] += 1
-        record[BOUGHT_AT] = step
+        record[InteractionColumn.PURCHASE_COUNT] += 1
+        record[InteractionColumn.BOUGHT_AT] = step
     if action == SearchAction.VIEWED:
-        record[VIEWS] += 1
+        record[InteractionColumn.VIEWS] += 1
     else:
-        record[DETAIL_AT] = step
+        record[InteractionColumn.DETAIL_AT] = step
 
 
 @jit(numpy_errors=True)
@@ -183,8 +218,8 @@ def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, c
     n = len(shown)
     profile = memory.users[user_row]
     items = memory.items
-    page = memory.pages[user_row, int(profile[PAGES_RECORDED]) % MAX_PAGES]
-    profile[PAGES_RECORDED] += 1
+    page = memory.pages[user_row, int(profile[UserColumn.PAGES_RECORDED]) % MAX_PAGES]
+    profile[UserColumn.PAGES_RECORDED] += 1
     page[0] = min(n, PAGE_LENGTH)
     page[1] = chosen if chosen < PAGE_LENGTH else -1
     cheaper = 0
@@ -193,10 +228,12 @@ def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, c
         if i < PAGE_LENGTH:
             page[2 + i] = shown[i]
         item = items[shown[i]]
-        item[IMPRESSIONS] += 1
-        item[EXPECTED] += (memory.rank_counts[i, 0] + 0.04) / (memory.rank_counts[i, 1] + 1.0)
+        item[ItemColumn.IMPRESSIONS] += 1
+        item[ItemColumn.EXPECTED] += (memory.rank_counts[i, 0] + 0.04) / (memory.rank_counts[i, 1] + 1.0)
         if prices[i] > 0:
-            item[PRICE] = 0.7 * item[PRICE] + 0.3 * prices[i] if item[PRICE] > 0 else prices[i]
+            item[ItemColumn.PRICE] = (
+                0.7 * item[ItemColumn.PRICE] + 0.3 * prices[i] if item[ItemColumn.PRICE] > 0 else prices[i]
+            )
             priced += 1
             if chosen >= 0 and prices[i] < prices[chosen]:
                 cheaper += 1
@@ -205,15 +242,15 @@ def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, c
     if chosen < 0:
         return
     memory.rank_counts[chosen, 0] += 1
-    items[shown[chosen], CHOSEN] += 1
-    profile[CHOICES] += 1
-    profile[RANK_SUM] += chosen
+    items[shown[chosen], ItemColumn.CHOSEN] += 1
+    profile[UserColumn.CHOICES] += 1
+    profile[UserColumn.RANK_SUM] += chosen
     if prices[chosen] > 0:
-        profile[PRICED] += 1
-        profile[PRICE_SUM] += cheaper / max(1, priced - 1)
-    last = int(profile[LAST_ITEM])
+        profile[UserColumn.PRICED] += 1
+        profile[UserColumn.PRICE_SUM] += cheaper / max(1, priced - 1)
+    last = int(profile[UserColumn.LAST_ITEM])
     for i in range(n):
         if last > 0 and shown[i] == last:
-            profile[REPEATABLE] += 1
-            profile[REPEATED] += 1 if i == chosen else 0
+            profile[UserColumn.REPEATABLE] += 1
+            profile[UserColumn.REPEATED] += 1 if i == chosen else 0
             break

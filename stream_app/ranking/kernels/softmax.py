@@ -132,6 +132,8 @@ def accumulate_gradient(
 ) -> float:
     """Add the gradient of one choice to the pending step.
 
+    Returns the loss; infinite, with nothing added, where the scores are not finite.
+
     Parameters
     ----------
     weights
@@ -143,11 +145,6 @@ def accumulate_gradient(
     scores : ndarray of float32, shape (n,)
     min_probability
         Rows with a smaller probability are skipped.
-
-    Returns
-    -------
-    float
-        The loss; infinite, with nothing added, where the scores are not finite.
     """
     units = len(weights.out)
     loss, largest, total = softmax_loss(scores, len(features), chosen)

@@ -15,22 +15,15 @@ from stream_app.ranking.fusion.listwise import Matrix
 from stream_app.ranking.kernels.feature_table import ResultFeature
 from stream_app.ranking.kernels.results_features import write_features
 from stream_app.ranking.kernels.results_memory import (
-    FOUND_SESSION,
-    FOUND_TS,
-    INTERACTION_COLUMNS,
     INTERACTIONS,
-    ITEM,
-    ITEM_COLUMNS,
-    LAST_ACTION,
-    LAST_ITEM,
-    LAST_TS,
     MAX_PAGES,
     MAX_RANKED,
     PAGE_LENGTH,
-    SESSION,
-    USER_COLUMNS,
+    InteractionColumn,
+    ItemColumn,
     ResultsMemory,
     SearchAction,
+    UserColumn,
     record_interaction,
     record_list,
 )
@@ -135,13 +128,13 @@ class ResultsRanker(Restorable):
         self._items = IdIndex(int(self._parameters["max_items"]), self._drop_items)
         self._active = False
         self._memory = ResultsMemory(
-            np.zeros((64, USER_COLUMNS)),
-            np.zeros((64, INTERACTIONS, INTERACTION_COLUMNS), np.int32),
+            np.zeros((64, len(UserColumn))),
+            np.zeros((64, INTERACTIONS, len(InteractionColumn)), np.int32),
             np.zeros((64, INTERACTIONS, 2)),
             np.zeros((64, MAX_PAGES, PAGE_LENGTH + 2), np.int32),
             np.zeros((64, PAGE_LENGTH + 1), np.int32),
             np.zeros((64, PAGE_LENGTH), np.float32),
-            np.zeros((64, ITEM_COLUMNS)),
+            np.zeros((64, len(ItemColumn))),
             np.zeros((MAX_RANKED, 2)),
         )
 
@@ -217,7 +210,7 @@ class ResultsRanker(Restorable):
 
     def _remember_search(self, user_row: int, search: Interaction) -> None:
         """Record the results of a search; they replace those of an earlier one."""
-        if search.ts < self._memory.users[user_row, FOUND_TS]:
+        if search.ts < self._memory.users[user_row, UserColumn.FOUND_TS]:
             return
         names, prices = distinct_items(search.shown[:PAGE_LENGTH], search.shown_prices[:PAGE_LENGTH])
         for name in names:
@@ -226,7 +219,10 @@ class ResultsRanker(Restorable):
         rows = [number + 1 for number in self._items.find_all(names)]
         memory = self._memory
         profile = memory.users[user_row]
-        profile[FOUND_SESSION], profile[FOUND_TS] = profile[SESSION], search.ts
+        profile[UserColumn.FOUND_SESSION], profile[UserColumn.FOUND_TS] = (
+            profile[UserColumn.SESSION],
+            search.ts,
+        )
         memory.found_items[user_row, 0] = len(rows)
         memory.found_items[user_row, 1 : 1 + len(rows)] = rows
         memory.found_prices[user_row, : len(rows)] = prices
@@ -242,11 +238,11 @@ class ResultsRanker(Restorable):
         if not length:
             return ()
         profile = memory.users[user_row]
-        if action != _BOUGHT and profile[LAST_ACTION] < _SEARCHED_ITEM:
+        if action != _BOUGHT and profile[UserColumn.LAST_ACTION] < _SEARCHED_ITEM:
             return ()
         if (
-            profile[FOUND_SESSION] != profile[SESSION]
-            or not profile[FOUND_TS] <= ts <= profile[LAST_TS] + self._session_gap
+            profile[UserColumn.FOUND_SESSION] != profile[UserColumn.SESSION]
+            or not profile[UserColumn.FOUND_TS] <= ts <= profile[UserColumn.LAST_TS] + self._session_gap
         ):
             return ()
         rows = memory.found_items[user_row, 1 : 1 + length]
@@ -343,12 +339,12 @@ class ResultsRanker(Restorable):
         dropped = np.zeros(len(memory.items), np.bool_)
         dropped[numbers + 1] = True
         memory.items[dropped] = 0
-        memory.interactions[dropped[memory.interactions[:, :, ITEM]]] = 0
+        memory.interactions[dropped[memory.interactions[:, :, InteractionColumn.ITEM]]] = 0
         displayed_rows = memory.pages[:, :, 2:]
         displayed_rows[dropped[displayed_rows]] = 0
         found_items = memory.found_items[:, 1:]
         found_items[dropped[found_items]] = 0
-        last = memory.users[:, LAST_ITEM]
+        last = memory.users[:, UserColumn.LAST_ITEM]
         last[dropped[last.astype(np.int64)]] = 0
 
     def _state_header(self) -> tuple[str, Mapping[str, Any]]:
