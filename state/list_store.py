@@ -5,73 +5,20 @@ A worker holds the lists of the users of its partitions. Outcomes (seen items, r
 """
 
 from bisect import insort
-from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
 from math import inf
 from typing import Final
 
-import msgspec
-
 from state.published_list import PublishedList
-from state.retention import MIN_RETAINED, Retention
+from state.retention import MIN_RETAINED, REACTION_DELAY, Retention
+from state.user_lists import LeastRecentUsers, ProtectedUsers, UserLists
 from topics.records import Reward
+
+MAX_BACKLOG_FACTOR: Final = 4
+"""Upper bound of the lists whose reactions may not have been read yet, as a multiple of the limit of the store."""
 
 _ENTRY_BYTES: Final = 320
 """Bytes of a list besides its items, propensities and features: two objects, a slot, an id, a time."""
-
-
-class _UserLists(msgspec.Struct):
-    partition: int
-    lists: list[PublishedList] = []
-    searches: list[PublishedList] = []
-
-    @property
-    def count(self) -> int:
-        return len(self.lists) + len(self.searches)
-
-    @property
-    def newest(self) -> float:
-        """Publication time of the newest list."""
-        return max(each[-1].at for each in (self.lists, self.searches) if each)
-
-
-class _UserListsLru:
-    """Users in the order of their last list, oldest first, and the total number of their lists."""
-
-    def __init__(self) -> None:
-        self.users: OrderedDict[str, _UserLists] = OrderedDict()
-        self.count = 0
-
-    def put(self, user_id: str, user_lists: _UserLists) -> None:
-        self.users[user_id] = user_lists
-        self.count += user_lists.count
-
-    def take(self, user_id: str) -> _UserLists | None:
-        user_lists = self.users.pop(user_id, None)
-        if user_lists is not None:
-            self.count -= user_lists.count
-        return user_lists
-
-    def pop_oldest(self) -> tuple[str, _UserLists]:
-        user_id, user_lists = self.users.popitem(last=False)
-        self.count -= user_lists.count
-        return user_id, user_lists
-
-    def sort(self) -> None:
-        self.users = OrderedDict(sorted(self.users.items(), key=lambda entry: entry[1].newest))
-
-    def memory_bytes(self) -> int:
-        """Memory in bytes, estimated from the newest lists of a sample of users."""
-        sample = [
-            each
-            for user_lists, _ in zip(reversed(self.users.values()), range(100), strict=False)
-            for each in (*user_lists.lists, *user_lists.searches)
-        ]
-        size = sum(
-            _ENTRY_BYTES + 8 * len(each.items) + len(each.propensities) + len(each.features)
-            for each in sample
-        )
-        return self.count * size // max(1, len(sample))
 
 
 class PublishedListStore:
@@ -80,9 +27,11 @@ class PublishedListStore:
     Parameters
     ----------
     limit
-        Maximum number of lists. Beyond it, the lists of the user whose last list is oldest are evicted. Lists with a
-        reaction are truncated to the items with a reaction, so that a purchase is attributed to its click; there
-        are at most `limit` truncated lists.
+        Maximum number of lists. Beyond it, the lists of the user whose last list is oldest are evicted. A user whose
+        last list is newer than the newest processed event of their partition, less the delay of a reaction, is not:
+        the reactions to it may not have been read yet. With such users there are at most `MAX_BACKLOG_FACTOR` times
+        as many lists. Evicted lists with a reaction are truncated to the items with a reaction, so that a purchase
+        is attributed to its click; there are at most `limit` truncated lists.
     retention
         Selects the lists of one user to evict. Search lists are retained if they have a reaction, were just
         displayed, or are among the newest `MIN_RETAINED`.
@@ -100,8 +49,8 @@ class PublishedListStore:
         self._limit: Final = limit
         self._retention: Final = retention or Retention()
         self._search_retention: Final = Retention(MIN_RETAINED, self._retention.window)
-        self._recent: Final = _UserListsLru()
-        self._truncated: Final = _UserListsLru()
+        self._recent: Final = ProtectedUsers()
+        self._truncated: Final = LeastRecentUsers()
         self._watermarks: dict[int, float] = {}
 
     def __len__(self) -> int:
@@ -133,12 +82,10 @@ class PublishedListStore:
         """
         if not published.items:
             return
-        user_lists = self._recent.users.get(user_id)
+        user_lists = self._recent.touch(user_id)
         if user_lists is None:
-            user_lists = self._truncated.take(user_id) or _UserLists(partition)
+            user_lists = self._truncated.take(user_id) or UserLists(partition)
             self._recent.put(user_id, user_lists)
-        else:
-            self._recent.users.move_to_end(user_id)
         user_lists.partition = partition
         published.window_start = max(published.window_start, published.at)
         lists = user_lists.searches if published.search else user_lists.lists
@@ -150,7 +97,7 @@ class PublishedListStore:
             self._recent.count += 1
         self._evict(user_lists, published)
 
-    def _evict(self, user_lists: _UserLists, added: PublishedList) -> None:
+    def _evict(self, user_lists: UserLists, added: PublishedList) -> None:
         """Evict lists of the same user by the retention rule, then lists of the least recent users."""
         lists = user_lists.searches if added.search else user_lists.lists
         retention = self._search_retention if added.search else self._retention
@@ -159,12 +106,21 @@ class PublishedListStore:
             del lists[at]
             self._recent.count -= 1
         while self._recent.count > self._limit:
-            user_id, oldest = self._recent.pop_oldest()
+            evicted = self._recent.pop_unprotected(self._read_until)
+            if evicted is None:
+                if self._recent.count <= MAX_BACKLOG_FACTOR * self._limit:
+                    break
+                evicted = self._recent.pop_oldest()
+            user_id, oldest = evicted
             for each in (oldest.lists, oldest.searches):
                 each[:] = [listed.truncate() for listed in each if listed.has_reaction]
             if oldest.count:
                 self._truncated.put(user_id, oldest)
         self._evict_truncated()
+
+    def _read_until(self, partition: int) -> float:
+        """Up to which publication time the reactions to the lists of a partition were read."""
+        return self._watermarks.get(partition, -inf) - REACTION_DELAY
 
     def _evict_truncated(self) -> None:
         while self._truncated.count > self._limit:
@@ -181,15 +137,15 @@ class PublishedListStore:
         for user_id, partition, truncated in truncated_lists:
             if self.find(user_id, truncated.list_id) is not None:
                 continue
-            recent = self._recent.users.get(user_id)
-            lru = self._truncated if recent is None else self._recent
-            user_lists = lru.users.setdefault(user_id, _UserLists(partition))
+            recent = self._recent.get(user_id)
+            user_lists = recent or self._truncated.users.setdefault(user_id, UserLists(partition))
             insort(
                 user_lists.searches if truncated.search else user_lists.lists,
                 truncated,
                 key=lambda each: each.at,
             )
-            lru.count += 1
+            holder = self._truncated if recent is None else self._recent
+            holder.count += 1
             if recent is not None:
                 self._evict(recent, truncated)
         self._truncated.sort()
@@ -197,7 +153,7 @@ class PublishedListStore:
 
     def discard(self, user_id: str, published: PublishedList) -> None:
         """Remove a list that was not displayed; a stored list from an earlier publication stays."""
-        user_lists = self._recent.users.get(user_id)
+        user_lists = self._recent.get(user_id)
         if user_lists is not None:
             lists = user_lists.searches if published.search else user_lists.lists
             kept = [each for each in lists if each is not published]
@@ -206,8 +162,8 @@ class PublishedListStore:
             if not user_lists.count:
                 self._recent.take(user_id)
 
-    def _lists_of_user(self, user_id: str) -> _UserLists | None:
-        return self._recent.users.get(user_id) or self._truncated.users.get(user_id)
+    def _lists_of_user(self, user_id: str) -> UserLists | None:
+        return self._recent.get(user_id) or self._truncated.users.get(user_id)
 
     def lists_of(self, user_id: str) -> Sequence[PublishedList]:
         """The lists of a user, oldest first, without search lists."""
@@ -244,16 +200,29 @@ class PublishedListStore:
     def retain_partitions(self, partitions: Collection[int]) -> None:
         """Remove the users of all other partitions."""
         self._watermarks = {at: ts for at, ts in self._watermarks.items() if at in partitions}
-        for lru in (self._recent, self._truncated):
-            removed = [
-                user for user, user_lists in lru.users.items() if user_lists.partition not in partitions
-            ]
+        for users in (self._recent, self._truncated):
+            removed = [user for user, user_lists in users.items() if user_lists.partition not in partitions]
             for user in removed:
-                lru.take(user)
+                users.take(user)
 
     def memory_bytes(self) -> int:
         """Estimated memory in bytes."""
-        return self._recent.memory_bytes() + self._truncated.memory_bytes()
+        return sum(
+            users.count * _mean_bytes(users.newest_first()) for users in (self._recent, self._truncated)
+        )
+
+
+def _mean_bytes(newest_first: Iterable[UserLists]) -> int:
+    """Mean memory of a list in bytes, estimated from the lists of 100 users."""
+    sample = [
+        each
+        for user_lists, _ in zip(newest_first, range(100), strict=False)
+        for each in (*user_lists.lists, *user_lists.searches)
+    ]
+    size = sum(
+        _ENTRY_BYTES + 8 * len(each.items) + len(each.propensities) + len(each.features) for each in sample
+    )
+    return size // max(1, len(sample))
 
 
 def _merge_republished(existing: PublishedList, published: PublishedList) -> PublishedList:

@@ -14,7 +14,7 @@ MIN_RETAINED: Final = 2
 MAX_RETAINED_FACTOR: Final = 4
 """Upper bound of all lists of a user, as a multiple of the lists retained without a reaction."""
 
-_REACTION_DELAY: Final = 30.0
+REACTION_DELAY: Final = 30.0
 """Seconds after its replacement in which a reaction to a list is still likely, because the page may be open."""
 
 
@@ -55,7 +55,7 @@ class Retention(msgspec.Struct, frozen=True):
         if len(lists) <= per_user:
             return None
         # A reaction follows the display of the list with a delay.
-        displayed_since = watermark - _REACTION_DELAY
+        displayed_since = watermark - REACTION_DELAY
         reaction_cutoff = lists[-1].at - self.window
         n_idle, n_reacted = 0, 0
         idle_index, shortest_index = None, None

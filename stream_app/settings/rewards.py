@@ -37,7 +37,8 @@ class RewardSettings(SettingsGroup):
     retained_lists: PositiveInt = Field(
         100_000,
         description="Published lists that a worker retains for attribution, about 0.6 kB each plus 2 bytes per "
-        "feature of an item; and as many truncated lists, which hold only the items with a reaction.",
+        "feature of an item; up to four times as many while events of their partitions wait to be processed, since "
+        "these may react to them; and as many truncated lists, which hold only the items with a reaction.",
     )
     retained_lists_per_user: Annotated[int, Field(ge=2)] = Field(
         8,

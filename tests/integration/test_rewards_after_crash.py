@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from state.list_store import MAX_BACKLOG_FACTOR
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import ADDITIVE, RATE, kill_mid_run
 from tests.support.generated_log import generate_log
@@ -253,12 +254,12 @@ def test_a_purchase_is_attributed_to_its_click_after_list_eviction_and_a_crash(
         event = event_type(event_id=f"p{next(numbers)}", user_id=user, ts=int(time.time() * 1000), **fields)  # type: ignore[call-arg]
         return to_record(event)
 
-    # More than all lists of the buyers: no list is evicted before its click is processed, in whichever order the
-    # partitions are read. The others' lists then evict them.
-    max_retained_lists = 200
+    # Less than the lists of the buyers, which stay until their clicks are processed, in whichever order the
+    # partitions are read. The others' lists, more than are retained in any case, then evict them.
+    max_retained_lists = 100
     buyers, others = (
         [f"{user_id}-{n}" for n in range(many)]
-        for user_id, many in (("buyer", 40), ("other", 2 * max_retained_lists))
+        for user_id, many in (("buyer", 40), ("other", (MAX_BACKLOG_FACTOR + 1) * max_retained_lists))
     )
     with clean_environment(
         servers, tmp_path, **SETTINGS, retained_lists=max_retained_lists, reward_require_list_id=True

@@ -14,14 +14,16 @@ def make_list(
     return PublishedList(list_id, "fixed", at, items, **fields)
 
 
-def reward(list_id: str, kind: RewardKind, position: int, *seen: int, ts: float = 110.0) -> Reward:
+def reward(
+    list_id: str, kind: RewardKind, position: int, *seen: int, ts: float = 110.0, user: str = "ann"
+) -> Reward:
     return Reward(
         source=Source.CLICK,
         partition=0,
         offset=0,
         line=0,
         ts=ts,
-        user_id="ann",
+        user_id=user,
         list_id=list_id,
         policy="fixed",
         kind=kind,
@@ -30,10 +32,11 @@ def reward(list_id: str, kind: RewardKind, position: int, *seen: int, ts: float 
     )
 
 
-def caught_up_store(per_user: int) -> PublishedListStore:
-    """A store whose worker has processed all events."""
-    list_store = PublishedListStore(retention=Retention(per_user))
-    list_store.advance_watermark(0, 1e9)
+def caught_up_store(per_user: int = 8, limit: int = 100_000) -> PublishedListStore:
+    """A store whose worker has processed all events of partitions 0 and 1."""
+    list_store = PublishedListStore(limit, Retention(per_user))
+    for partition in range(2):
+        list_store.advance_watermark(partition, 1e9)
     return list_store
 
 

@@ -2,7 +2,7 @@
 
 import random
 
-from state.list_store import PublishedListStore
+from state.list_store import MAX_BACKLOG_FACTOR, PublishedListStore
 from state.published_list import PublishedList, pack_propensities
 from state.retention import MAX_RETAINED_FACTOR, MIN_RETAINED, Retention
 from tests.support.published_lists import caught_up_store, make_list, names, reward
@@ -106,7 +106,7 @@ def test_an_impression_is_not_a_reaction() -> None:
 
 
 def test_beyond_the_total_limit_the_least_recently_published_user_is_evicted() -> None:
-    list_store = PublishedListStore(limit=3)
+    list_store = caught_up_store(limit=3)
     for number, user in enumerate(("ann", "bob", "ann", "cem")):
         list_store.add(user, 0, make_list(f"l{number}"))
     assert (names(list_store), names(list_store, "bob"), names(list_store, "cem")) == (
@@ -118,7 +118,7 @@ def test_beyond_the_total_limit_the_least_recently_published_user_is_evicted() -
 
 
 def test_beyond_the_total_limit_clicked_lists_are_truncated() -> None:
-    list_store = PublishedListStore(limit=10)
+    list_store = caught_up_store(limit=10)
     rows = bytes(range(6))
     list_store.add(
         "ann", 0, make_list("clicked", propensities=pack_propensities([0.5, 0.25, 0.125]), features=rows)
@@ -164,7 +164,7 @@ def test_beyond_the_total_limit_clicked_lists_are_truncated() -> None:
 
 
 def test_truncated_lists_are_bounded() -> None:
-    list_store = PublishedListStore(limit=10)
+    list_store = caught_up_store(limit=10)
     for number in range(100):
         list_store.add(f"u{number}", number % 2, make_list(f"l{number}", 100.0 + number))
         list_store.find(f"u{number}", f"l{number}").apply_outcome(RewardKind.CLICK, 0, (0,), 200.0)  # type: ignore[union-attr]
@@ -195,12 +195,16 @@ def test_the_limits_hold_under_random_operations() -> None:
                     user, rng.randrange(4), make_list(f"l{number if rng.random() < 0.9 else number - 1}")
                 )
         counts = [len(list_store.lists_of(f"u{at}")) for at in range(30)]
-        assert sum(counts) == len(list_store) <= 2 * 50
+        assert sum(counts) == len(list_store) <= (MAX_BACKLOG_FACTOR + 1) * 50
         assert max(counts) <= MAX_RETAINED_FACTOR * 4
+    for partition in range(4):
+        list_store.advance_watermark(partition, 1e9)
+    list_store.add("last", 0, make_list("last"))
+    assert len(list_store) <= 2 * 50
 
 
 def test_a_truncated_list_keeps_its_outcomes_when_republished() -> None:
-    list_store = PublishedListStore(limit=2)
+    list_store = caught_up_store(limit=2)
     list_store.add("ann", 0, make_list("l", 100.0))
     list_store.apply_outcome(reward("l", RewardKind.CLICK, 1, 0, 1))
     for number in range(3):
@@ -226,3 +230,69 @@ def test_the_newest_truncated_lists_are_retained() -> None:
     assert len(list_store) == 20
     assert all(list_store.lists_of(f"late {number}") for number in range(15))
     assert [number for number in range(20) if list_store.lists_of(f"early {number}")] == list(range(15, 20))
+
+
+def test_lists_whose_clicks_are_read_last_are_retained_beyond_the_limit() -> None:
+    # Partition 0 has a backlog: all of its lists are newer than the last event that was read.
+    list_store = PublishedListStore(limit=100)
+    list_store.advance_watermark(0, 1_000.0)
+    for number in range(40):
+        list_store.add(f"buyer{number}", 0, make_list(f"b{number}", 1_001.0))
+    for number in range(2_000):
+        at = 1_002.0 + 40 * number
+        list_store.advance_watermark(1, at - 0.5)
+        list_store.add(f"other{number}", 1, make_list(f"o{number}", at))
+    assert all(list_store.find(f"buyer{number}", f"b{number}") for number in range(40))
+    # The others' partition has none; its oldest lists were evicted.
+    assert len(list_store) == 100
+    for number in range(40):
+        list_store.apply_outcome(reward(f"b{number}", RewardKind.CLICK, 1, 0, 1, user=f"buyer{number}"))
+    # The backlog is read: the buyers' lists are the oldest.
+    for partition in range(2):
+        list_store.advance_watermark(partition, 1e6)
+    for number in range(100):
+        list_store.add(f"new{number}", 1, make_list(f"n{number}", 1e6 - 100.0))
+    for number in range(40):
+        [listed] = list_store.lists_of(f"buyer{number}")
+        assert listed.items == ("", "b", "")
+    assert len(list_store) == 140
+
+
+def test_lists_with_unread_reactions_are_bounded() -> None:
+    list_store = PublishedListStore(limit=10)
+    for number in range(1_000):
+        list_store.add(f"u{number}", number % 3, make_list(f"l{number}", 100.0 + number))
+    assert [number for number in range(1_000) if list_store.lists_of(f"u{number}")] == list(range(960, 1_000))
+    assert len(list_store) == MAX_BACKLOG_FACTOR * 10
+
+
+def test_a_user_with_unread_reactions_can_be_published_erased_and_moved() -> None:
+    list_store = PublishedListStore(limit=2)
+    for number, user_id in enumerate(("ann", "bob", "cem", "dan", "eve")):
+        list_store.add(user_id, number % 2, make_list(f"l{number}", 100.0 + number))
+    list_store.add("ann", 0, make_list("again", 200.0))
+    assert names(list_store) == ["l0", "again"]
+    lost = make_list("lost", 201.0)
+    list_store.add("bob", 1, lost)
+    list_store.discard("bob", lost)
+    assert names(list_store, "bob") == ["l1"]
+    list_store.forget("cem")
+    assert len(list_store) == 5
+    list_store.retain_partitions({0})
+    assert (names(list_store), names(list_store, "eve"), names(list_store, "dan")) == (
+        ["l0", "again"],
+        ["l4"],
+        [],
+    )
+    list_store.advance_watermark(0, 1_000.0)
+    list_store.add("fay", 0, make_list("l5", 1_000.0))
+    assert (names(list_store), names(list_store, "eve"), names(list_store, "fay")) == ([], [], ["l5"])
+
+
+def test_a_user_whose_list_was_published_again_counts_as_recent() -> None:
+    list_store = PublishedListStore(limit=1)
+    list_store.advance_watermark(0, 150.0)
+    list_store.add("ann", 0, make_list("l0", 100.0))
+    list_store.add("ann", 0, make_list("l0", 160.0))
+    list_store.add("bob", 0, make_list("l1", 161.0))
+    assert (names(list_store), names(list_store, "bob")) == (["l0"], ["l1"])

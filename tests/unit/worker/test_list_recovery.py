@@ -171,11 +171,13 @@ async def test_truncated_lists_from_rewards_do_not_evict_full_lists(worker: Reco
 
 async def test_a_list_is_recovered_with_all_its_outcomes(worker: RecoveringWorker) -> None:
     for number in range(40):
-        worker.log.list(f"u{number}", f"l{number}", *(f"i{at}" for at in range(6)), age=1_000.0 - number)
+        worker.log.list(
+            f"u{number}", f"l{number}", *(f"i{at}" for at in range(6)), age=5_000.0 - 100 * number
+        )
     offset = count()
     for number in range(40):
         # The user scrolls through the list, one rank at a time, and clicks at the end.
-        who, age = f"u{number}", 999.5 - number
+        who, age = f"u{number}", 4_999.5 - 100 * number
         for at in range(6):
             seen: dict[str, Any] = {"kind": RewardKind.IMPRESSION, "position": -1, "age": age}
             worker.log.reward(who, f"l{number}", next(offset), at, **seen)
