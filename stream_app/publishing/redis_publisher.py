@@ -50,7 +50,7 @@ _ERASED: Final = b'"items":[]}'
 
 def token_key(partition: int) -> str:
     """Key of the counter that the owners of a partition draw their tokens from."""
-    return f"recs:owner:{partition}"
+    return f"headrace:owner:{partition}"
 
 
 class RedisPublisher:

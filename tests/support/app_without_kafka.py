@@ -21,6 +21,8 @@ from stream_app.worker.app import create_app
 from topics.catalog import DEAD_LETTERS
 from topics.records import DeadLetter
 
+PARTITIONS = 4
+
 
 class FakeBatch:
     """A batch without a size limit."""
@@ -35,11 +37,30 @@ class FakeBatch:
 
     def close(self) -> None: ...
 
+    def _set_producer_state(self, producer_id: int, epoch: int, sequence: int) -> None: ...
+
+
+class FakeCoordinator:
+    """The client of a producer, whose coordinator grants every epoch."""
+
+    async def coordinator_lookup(self, kind: int, key: str) -> int:
+        del kind, key
+        return 0
+
+    async def ready(self, node: int, *, group: object) -> bool:
+        del node, group
+        return True
+
+    async def send(self, node: int, request: object, *, group: object) -> SimpleNamespace:
+        del node, request, group
+        return SimpleNamespace(error_code=0, producer_id=1, producer_epoch=0)
+
 
 class AcknowledgingProducer:
     """Acknowledges all records at once."""
 
     def __init__(self) -> None:
+        self.client = FakeCoordinator()
         self.sent: list[tuple[str, int, bytes | None, bytes | None]] = []
         self.forwarded: list[tuple[str, bytes, bytes]] = []
 
@@ -90,11 +111,12 @@ class WorkerWithoutKafka:
         )
         self.publisher = MemoryPublisher()
         self.metrics = Metrics()
-        self.app = create_app(self.settings, self.publisher, partitions=4, metrics=self.metrics)
+        self.app = create_app(self.settings, self.publisher, partitions=PARTITIONS, metrics=self.metrics)
         worker = self.app.headrace_worker
         self.components = worker.components
         self.rows = worker.rows
         self.batch_producer = worker.batch_producer
+        self.fence = worker.fence
         self.catch_up_barrier = worker.catch_up_barrier
         self.producer = AcknowledgingProducer()
         self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer)
@@ -160,6 +182,7 @@ class WorkerWithoutKafka:
 async def open_worker(folder: Path) -> AsyncIterator[WorkerWithoutKafka]:
     """Open a worker, and leave no task behind."""
     worker = WorkerWithoutKafka(folder)
+    await worker.fence.acquire(range(PARTITIONS))
     yield worker
     await worker.components.flush_loop.stop(patience=0.1)
     await worker.batch_producer.flush()

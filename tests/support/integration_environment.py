@@ -23,6 +23,7 @@ from redis import Redis
 
 from state.row import UserRow, decode_row
 from stream_app.client.redis_contract import decode_list, is_erased, user_key
+from stream_app.kafka.partition_fence import is_marker
 from stream_app.settings import Settings, child_environment, load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.environment.worker_pool import WorkerProcess
@@ -118,7 +119,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             return [(done.partition, done.offset) for done in send_records(producer, records)]
 
     def read(self, topic: str) -> list[ConsumedRecord]:
-        """All records of a topic, ordered by partition and offset."""
+        """All records of a topic but the markers of its owners, ordered by partition and offset."""
         consumer = kafka.KafkaConsumer(
             bootstrap_servers=self.settings.broker, enable_auto_commit=False, auto_offset_reset="earliest"
         )
@@ -131,7 +132,11 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             while any(consumer.position(tp) < end for tp, end in ends.items()):
                 assert time.monotonic() < deadline, f"{topic} could not be read within 120 s"
                 for records in consumer.poll(timeout_ms=200, max_records=5_000).values():
-                    found += [ConsumedRecord(r.partition, r.offset, r.key, r.value) for r in records]
+                    found += [
+                        ConsumedRecord(r.partition, r.offset, r.key, r.value)
+                        for r in records
+                        if not is_marker(r)
+                    ]
         return sorted(found, key=lambda record: record[:2])
 
     def uncommitted(self) -> int:
@@ -185,8 +190,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         newest: dict[str, UserRow] = {}
         for record in self.read(changelog(self.settings.app_id).name):
             assert record.key is not None
-            if record.value is not None:
-                newest[record.key.decode()] = decode_row(record.value)
+            newest[record.key.decode()] = decode_row(record.value)
         return newest
 
     def interactions(self) -> list[tuple[Interaction, bytes]]:
