@@ -194,6 +194,10 @@ class PublishingMetrics(_MetricGroup):
             "Lists acknowledged by Redis, by kind (user, search, item, query, segment).",
             "kind",
         )
+        self.lists_shortened = self._counter(
+            "headrace_lists_shortened_total",
+            "Lists that lost their last items because their record would exceed Kafka's limit.",
+        )
         self.pending = PendingMetrics(registry)
         self.degraded = DegradedRankingMetrics(registry)
 

@@ -65,8 +65,14 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
 # would delete a replayed log of 2018 at once.
 _BROKER_TIME: Final = {"message.timestamp.type": "LogAppendTime"}
 
-# A record of Headrace can be larger than its cause: a dead letter holds the original in base64.
-_LARGE_MESSAGES: Final = {"max.message.bytes": str(4 * 1024 * 1024)}
+MAX_MESSAGE_BYTES: Final = 4 * 1024 * 1024
+"""Kafka's ``max.message.bytes`` of the topics that Headrace writes. A record of Headrace can be larger than the event
+that caused it: a list repeats long ids, and a dead letter holds the original in base64."""
+
+MAX_RECORD_BYTES: Final = MAX_MESSAGE_BYTES * 3 // 4
+"""Maximum size of a record that Headrace writes, key and value: the rest is for the frame of the batch."""
+
+_LARGE_MESSAGES: Final = {"max.message.bytes": str(MAX_MESSAGE_BYTES)}
 
 
 def _event_topic(event_type: EventType) -> TopicSpec:
@@ -112,12 +118,14 @@ REWARDS: Final = TopicSpec(
     payload=Reward,
     encoding="msgpack",
     retention_ms=90 * DAY_MS,
+    config=_LARGE_MESSAGES,
 )
 LISTS: Final = TopicSpec(
     name="lists",
     purpose="Every published list, for reward attribution, audit and off-policy evaluation.",
     key="user_id",
     payload=RecommendationList,
+    config=_LARGE_MESSAGES,
 )
 DEAD_LETTERS: Final = TopicSpec(
     name="dead-letters",
@@ -152,6 +160,7 @@ def changelog(app_id: str) -> TopicSpec:
         payload=None,
         encoding="msgpack",
         cleanup=CleanupPolicy.COMPACT,
+        config=_LARGE_MESSAGES,
     )
 
 

@@ -118,6 +118,10 @@ class Interaction(msgspec.Struct, frozen=True, array_like=True):
     list_id: str = ""
 
 
+MAX_REASON_QUERY = 200
+"""Longest query in a reason, in characters. A list repeats it with each item."""
+
+
 class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """The reason why an item is on a list.
 
@@ -132,13 +136,24 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     segment
         The evidence if it is a segment: "popular in Z".
     query
-        The evidence if it is a search: "chosen after searching for Q".
+        The evidence if it is a search: "chosen after searching for Q"; truncated to ``MAX_REASON_QUERY``.
     """
 
     source: str
     item_id: str | None = None
     segment: str | None = None
     query: str | None = None
+
+
+def search_reason(source: str, query: str) -> Reason:
+    """The reason of an item that a search led to; a long query is truncated.
+
+    Examples
+    --------
+    >>> len(search_reason("matches_search", "shoes " * 700).query)
+    200
+    """
+    return Reason(source, query=query[:MAX_REASON_QUERY])
 
 
 class ListedItem(msgspec.Struct, frozen=True, gc=False):

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 from stream_app.kafka.partition_fence import PartitionFence
+from topics.catalog import MAX_RECORD_BYTES
 
 DeliveryCallback = Callable[[int], None]
 """Called with the offset of the last record of a delivered batch."""
@@ -18,9 +19,6 @@ DeliveryCallback = Callable[[int], None]
 _COLLECT_BYTES: Final = 256 * 1024
 """Bytes at which a batch is sent without waiting for the linger. A larger record has a batch of its own, because
 Kafka's message limit applies to the batch."""
-
-MAX_RECORD_BYTES: Final = 3 * 1024 * 1024
-"""Maximum size of a record, with a margin below the 4 MiB limit of the topics (`topics.catalog`)."""
 
 
 class BatchSender(Protocol):

@@ -18,7 +18,7 @@ from stream_app.models.links import Links
 from stream_app.models.model_state import State
 from stream_app.models.sparse_scoring import SparseScoringModel
 from stream_app.models.terms import MAX_QUERY_WORDS, query_words
-from topics.records import Reason
+from topics.records import Reason, search_reason
 
 
 class SearchModel(SparseScoringModel):
@@ -133,7 +133,7 @@ class SearchModel(SparseScoringModel):
         words = query_words(context.query)
         word = -2 - evidence
         matched_query = words[word] if 0 <= word < len(words) else context.query
-        return Reason("chosen_after_search", query=matched_query)
+        return search_reason("chosen_after_search", matched_query)
 
     def forget_items(self, items: Items) -> None:
         """Remove the items from every query and word."""

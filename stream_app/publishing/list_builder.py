@@ -11,7 +11,7 @@ from state.user_table import UserRowStore
 from stream_app.client.redis_contract import encode_list, search_key, user_key
 from stream_app.metrics import Metrics
 from stream_app.publishing.flush_batch import UserList
-from stream_app.publishing.list_documents import build_list, to_published_list
+from stream_app.publishing.list_documents import MAX_LIST_BYTES, build_list, shorten, to_published_list
 from stream_app.publishing.publisher import Document
 from stream_app.publishing.shared_lists import RefreshCycle, build_shared_lists
 from stream_app.publishing.stale_lists import StaleBatch
@@ -132,6 +132,12 @@ class ListBuilder:
         if ranked.features:
             content = structs.replace(content, features=ranked.features)
             log_value = encode_list(content)
+        if len(log_value) > MAX_LIST_BYTES:
+            self._metrics.lists_shortened.inc()
+            while len(log_value) > MAX_LIST_BYTES:
+                content = shorten(content)
+                log_value = encode_list(content)
+            value = encode_list(structs.replace(content, features=b""))
         published = to_published_list(content)
         partition = self._rows.partition_of(user_id)
         return UserList(user_id, partition, published, Document(key, value, partition), log_value)

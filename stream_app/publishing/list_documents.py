@@ -11,7 +11,12 @@ from state.published_list import PublishedList, pack_propensities
 from stream_app.client.redis_contract import SearchList, encode_list, normalize_query
 from stream_app.publishing.publisher import Document
 from stream_app.ranking.ranker import RankedList
+from topics.catalog import MAX_RECORD_BYTES
+from topics.events import MAX_ID_BYTES
 from topics.records import RecommendationList
+
+MAX_LIST_BYTES: Final = MAX_RECORD_BYTES - MAX_ID_BYTES
+"""Maximum size of a list as JSON: the record on the ``lists`` topic has a user id as its key."""
 
 _SEARCH_KEY_PREFIX: Final = "recs:search:"
 
@@ -55,6 +60,19 @@ def build_list(
     if query is not None:
         recommendation_list = SearchList(query=normalize_query(query), **structs.asdict(recommendation_list))
     return recommendation_list
+
+
+def shorten(listed: RecommendationList) -> RecommendationList:
+    """Drop the last third of the items, at least one, with their features.
+
+    A long `HEADRACE_LIST_LENGTH` with long ids exceeds `MAX_LIST_BYTES`; a list of one item never does.
+    """
+    n_items = len(listed.items)
+    n_kept = n_items - max(1, n_items // 3)
+    row_bytes = len(listed.features) // n_items
+    return structs.replace(
+        listed, items=listed.items[:n_kept], features=listed.features[: row_bytes * n_kept]
+    )
 
 
 def build_document(key: str, ranked: RankedList, generated_at: str, *, query: str | None = None) -> Document:

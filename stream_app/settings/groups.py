@@ -20,6 +20,7 @@ from stream_app.settings.base import (
 )
 from stream_app.settings.rewards import RewardSettings
 from topics.codec import Limits
+from topics.events import MAX_LIST_ITEMS
 
 _HOST_PORT: Final = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[^\s/:\[\]]+):(\d{1,5})", re.ASCII)
 
@@ -114,7 +115,7 @@ class ModelSettings(SettingsGroup):
 class ListSettings(SettingsGroup):
     """Content of the lists."""
 
-    list_length: PositiveInt = Field(20, description="Items on a published list.")
+    list_length: PositiveInt = Field(20, le=MAX_LIST_ITEMS, description="Items on a published list.")
     diversity: Annotated[float, Field(ge=0, le=1)] = Field(
         0.0,
         description="Weight of dissimilarity against relevance in a list; 0 is off, 1 ignores relevance.",

@@ -15,6 +15,9 @@ _encoder: Final = msgspec.json.Encoder()
 MAX_VALUE_BYTES: Final = 1024 * 1024
 """Maximum size of a stored value: Kafka's default message limit. A record that was compressed can be far larger."""
 
+MAX_KEY_BYTES: Final = 256 * 1024
+"""Maximum size of a stored key, which the record of the dead letter has twice: in base64, and as its own key."""
+
 
 class DeadLetterWriter:
     """Appends to the dead-letter topic."""
@@ -30,8 +33,9 @@ class DeadLetterWriter:
         if value is not None and len(value) > MAX_VALUE_BYTES:
             detail += f" (truncated to {MAX_VALUE_BYTES} of {len(value)} bytes)"
             value = value[:MAX_VALUE_BYTES]
-        if key is not None and len(key) > MAX_VALUE_BYTES:
-            key = key[:MAX_VALUE_BYTES]
+        if key is not None and len(key) > MAX_KEY_BYTES:
+            detail += f" (key truncated to {MAX_KEY_BYTES} of {len(key)} bytes)"
+            key = key[:MAX_KEY_BYTES]
         dead_letter = DeadLetter(
             reason=str(error.reason),
             detail=detail,

@@ -10,7 +10,7 @@ from stream_app.models.model_set import ModelSet
 from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.fusion.rank_fusion import ReciprocalRankFusion, top_sources
 from stream_app.ranking.search.results_ranker import ResultsRanker
-from topics.records import ListedItem, Reason
+from topics.records import ListedItem, Reason, search_reason
 
 SEARCH_MODEL: Final = "search"
 """Name of the model of the items chosen after a query."""
@@ -129,7 +129,7 @@ class SearchRanker:
                 strict=True,
             )
         ]
-        unknown_item_reason = Reason("matches_search", query=context.query)
+        unknown_item_reason = search_reason("matches_search", context.query)
         listed_items += [
             ListedItem(name, 0.0, 1.0, unknown_item_reason)
             for name, item in zip(result_ids, found.tolist(), strict=True)
@@ -229,9 +229,9 @@ class SearchRanker:
         """
         found = [candidates for _, candidates in proposals]
         sources, top_evidence = top_sources(listed_items, found, prefer_evidence=True)
-        search_reason = Reason("matches_search", query=context.query)
+        found_by_shop = search_reason("matches_search", context.query)
         return [
-            search_reason if source < 0 else proposals[source][0].explain(context, item, evidence_item)
+            found_by_shop if source < 0 else proposals[source][0].explain(context, item, evidence_item)
             for item, source, evidence_item in zip(
                 listed_items.tolist(), sources.tolist(), top_evidence.tolist(), strict=True
             )
