@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from state.published_list import PublishedList
 from stream_app.client.redis_contract import search_key, user_key
-from stream_app.publishing.publisher import Document
+from stream_app.publishing.publisher import Document, OwnedKey
 from stream_app.publishing.shared_lists import RefreshCycle
 
 
@@ -61,7 +61,7 @@ class FlushBatch(NamedTuple):
     searches: dict[str, float]
     cycle: RefreshCycle
     erasures: dict[str, int]
-    stale_keys: list[str]
+    stale_keys: list[OwnedKey]
 
     @property
     def user_lists(self) -> list[UserList]:

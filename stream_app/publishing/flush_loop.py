@@ -234,7 +234,7 @@ class FlushLoop:
                 batch.searches[user_id] = searched
         elif republished:
             # A search list of an earlier session, or from before an erasure that a crash interrupted.
-            batch.stale_keys.append(search_key(user_id))
+            batch.stale_keys.append(OwnedKey(search_key(user_id), lists.recommended.partition))
 
     async def _send(self, batch: FlushBatch) -> bool:
         queue = self.queue

@@ -31,13 +31,13 @@ class MemoryPublisher:
 
     async def erase(self, keys: Sequence[OwnedKey]) -> None:
         """Remove keys of erased users."""
-        await self.delete([each.key for each in keys])
+        await self.delete(keys)
 
-    async def delete(self, keys: Sequence[str]) -> None:
+    async def delete(self, keys: Sequence[OwnedKey]) -> None:
         """Remove keys."""
         self._require_available()
-        for key in keys:
-            self.documents.pop(key, None)
+        for each in keys:
+            self.documents.pop(each.key, None)
 
     async def close(self) -> None:
         """Do nothing: there are no connections."""

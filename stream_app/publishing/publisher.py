@@ -23,10 +23,10 @@ class Document(NamedTuple):
 
 
 class OwnedKey(NamedTuple):
-    """A key of a user, and the partition whose owner alone may write it."""
+    """A key, and the partition whose owner alone may write it; None if any worker may."""
 
     key: str
-    partition: int
+    partition: int | None = None
 
 
 class Ownership(Protocol):
@@ -50,6 +50,9 @@ class Ownership(Protocol):
         PublisherUnavailableError
             If Kafka refused it.
         """
+
+    def on_refused(self, n_documents: int) -> None:
+        """Count documents that the store refused, because a later owner had written them."""
 
 
 class PublisherUnavailableError(ConnectionError):
@@ -85,8 +88,8 @@ class Publisher(Protocol):
             If the store is unavailable.
         """
 
-    async def delete(self, keys: Sequence[str]) -> None:
-        """Remove keys; keys that do not exist are ignored.
+    async def delete(self, keys: Sequence[OwnedKey]) -> None:
+        """Remove keys; keys that do not exist, or that a later owner has written, are left as they are.
 
         Raises
         ------

@@ -15,7 +15,7 @@ a socket. Redis refuses such a write:
 
 import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
@@ -28,15 +28,28 @@ _TOKEN_DIGITS: Final = 12
 _ERASED_SECONDS: Final = 900
 """Longer than a connection retransmits bytes that wait in its socket."""
 
-_SET_IF_NOT_OLDER: Final = """
+_REFUSE_OLDER: Final = """
 local head = redis.call('GETRANGE', KEYS[1], 0, 21)
 if string.sub(head, 1, 10) == '{"owner":"' and string.sub(head, 11, 22) > ARGV[1] then
     return string.sub(head, 11, 22)
 end
+"""
+"""Returns the token of the stored document if it is larger than that of the writer."""
+
+_SET_IF_NOT_OLDER: Final = (
+    _REFUSE_OLDER
+    + """
 redis.call('SET', KEYS[1], '{"owner":"' .. ARGV[1] .. '",' .. ARGV[2], 'PX', ARGV[3])
 return ''
 """
-"""Sets a document unless the stored one has a larger token; returns that token if it was refused."""
+)
+_DELETE_IF_NOT_OLDER: Final = (
+    _REFUSE_OLDER
+    + """
+redis.call('UNLINK', KEYS[1])
+return ''
+"""
+)
 
 _RAISE: Final = """
 if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then
@@ -44,6 +57,8 @@ if tonumber(redis.call('GET', KEYS[1]) or '0') < tonumber(ARGV[1]) then
 end
 """
 """Raises a counter to at least a token."""
+
+_KeyT = TypeVar("_KeyT", Document, OwnedKey)
 
 _ERASED: Final = b'"items":[]}'
 
@@ -69,8 +84,6 @@ class RedisPublisher:
     ----------
     ownership
         The partitions that this worker owns; None to write without fencing.
-    refused
-        Documents that Redis refused, because a later owner of their partition had written them.
     """
 
     def __init__(self, url: str, ttl: float, timeout: float = 2.0) -> None:
@@ -85,8 +98,7 @@ class RedisPublisher:
         self._timeout = timeout
         self._ttl_ms = str(int(ttl * 1000)).encode()
         self.ownership: Ownership | None = None
-        self.refused = 0
-        self._script = ""
+        self._set_script = self._delete_script = ""
         self._tokens: dict[int, bytes] = {}
         self._tokens_generation = 0
 
@@ -107,52 +119,62 @@ class RedisPublisher:
 
     async def erase(self, keys: Sequence[OwnedKey]) -> None:
         """Replace the documents of erased users by one without items that ends after `_ERASED_SECONDS`."""
-        ownership = self.ownership
-        if ownership is None:
-            await self.delete([each.key for each in keys])
+        if self.ownership is None:
+            await self.delete(keys)
             return
-        keys = [each for each in keys if ownership.owns(each.partition)]
+        keys = self._owned(keys)
         if not keys:
             return
         await self._draw_tokens(each.partition for each in keys)
         pipeline = self._redis.pipeline(transaction=False)
         ttl = str(_ERASED_SECONDS * 1000).encode()
         for key, partition in keys:
-            self._set_owned(pipeline, key, _ERASED, partition, ttl)
+            if partition is None:
+                pipeline.execute_command("UNLINK", key)
+            else:
+                self._set_owned(pipeline, key, _ERASED, partition, ttl)
         await self._verify(await self._execute(pipeline), [each.partition for each in keys])
 
-    async def delete(self, keys: Sequence[str]) -> None:
-        """Remove keys."""
+    async def delete(self, keys: Sequence[OwnedKey]) -> None:
+        """Remove keys, except those that a later owner has written."""
+        keys = self._owned(keys)
         if not keys:
             return
+        await self._draw_tokens(each.partition for each in keys)
         pipeline = self._redis.pipeline(transaction=False)
-        for key in keys:
-            pipeline.execute_command("UNLINK", key)
-        await self._execute(pipeline)
+        for key, partition in keys:
+            if partition is None or self.ownership is None:
+                pipeline.execute_command("UNLINK", key)
+            else:
+                pipeline.execute_command("EVALSHA", self._delete_script, 1, key, self._tokens[partition])
+        await self._verify(await self._execute(pipeline), [each.partition for each in keys])
 
-    def _owned(self, documents: Sequence[Document]) -> Sequence[Document]:
+    def _owned(self, documents: Sequence[_KeyT]) -> Sequence[_KeyT]:
         ownership = self.ownership
         if ownership is None:
             return documents
         return [each for each in documents if each.partition is None or ownership.owns(each.partition)]
 
     def _set_owned(self, pipeline: Any, key: str, rest: bytes, partition: int, ttl: bytes) -> None:
-        pipeline.execute_command("EVALSHA", self._script, 1, key, self._tokens[partition], rest, ttl)
+        pipeline.execute_command("EVALSHA", self._set_script, 1, key, self._tokens[partition], rest, ttl)
 
     async def _verify(self, replies: Sequence[Any], partitions: Sequence[int | None]) -> None:
         """Draw new tokens if documents were refused: by a later owner, or because Redis lost its counters.
 
         A former owner does not get past `Ownership.confirm` when it draws the next token.
         """
-        if self.ownership is None:
+        ownership = self.ownership
+        if ownership is None:
             return
+        n_refused = 0
         larger: dict[int, int] = {}
         for reply, partition in zip(replies, partitions, strict=True):
             if partition is not None and reply:
-                self.refused += 1
+                n_refused += 1
                 larger[partition] = max(int(reply), larger.get(partition, 0))
         if not larger:
             return
+        ownership.on_refused(n_refused)
         pipeline = self._redis.pipeline(transaction=False)
         for partition, token in larger.items():
             pipeline.eval(_RAISE, 1, token_key(partition), token)
@@ -175,7 +197,8 @@ class RedisPublisher:
         for partition in missing:
             pipeline.incr(token_key(partition))
         pipeline.script_load(_SET_IF_NOT_OLDER)
-        *tokens, self._script = await self._execute(pipeline)
+        pipeline.script_load(_DELETE_IF_NOT_OLDER)
+        *tokens, self._set_script, self._delete_script = await self._execute(pipeline)
         await ownership.confirm(missing)
         if ownership.generation != generation:
             raise PublisherUnavailableError("the partitions moved while their tokens were drawn")

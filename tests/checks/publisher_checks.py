@@ -5,7 +5,7 @@ from typing import Final, Protocol
 
 import pytest
 
-from stream_app.publishing.publisher import Document, Publisher, PublisherUnavailableError
+from stream_app.publishing.publisher import Document, OwnedKey, Publisher, PublisherUnavailableError
 
 
 class PublisherUnderTest(Protocol):
@@ -73,8 +73,8 @@ async def check_empty_calls_are_no_ops(store: PublisherUnderTest) -> None:
 
 async def check_deleted_keys_are_gone_and_missing_ones_are_ignored(store: PublisherUnderTest) -> None:
     await store.publisher.publish([Document("a", b"1"), Document("b", b"2")])
-    await store.publisher.delete(["a", "never there"])
-    await store.publisher.delete(["a"])
+    await store.publisher.delete([OwnedKey("a"), OwnedKey("never there")])
+    await store.publisher.delete([OwnedKey("a")])
     assert await store.read("a") is None
     assert await store.keys() == {"b"}
 
@@ -88,11 +88,11 @@ async def check_unavailable_store_raises_and_publishing_resumes_after_recovery(
         with pytest.raises(PublisherUnavailableError):
             await store.publisher.publish([Document("a", b"2")])
         with pytest.raises(PublisherUnavailableError):
-            await store.publisher.delete(["a"])
+            await store.publisher.delete([OwnedKey("a")])
     await store.become_available()
     await store.publisher.publish([Document("a", b"3"), Document("b", b"4")])
     assert await store.read("a") == b"3"
-    await store.publisher.delete(["a"])
+    await store.publisher.delete([OwnedKey("a")])
     assert await store.keys() == {"b"}
 
 

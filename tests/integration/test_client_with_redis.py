@@ -17,7 +17,7 @@ from stream_app.client.redis_contract import (
     search_key,
     user_key,
 )
-from stream_app.publishing.publisher import Document
+from stream_app.publishing.publisher import Document, OwnedKey
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
 from topics.events import rfc3339
@@ -93,7 +93,7 @@ async def test_each_fallback_key_is_used_when_the_keys_before_it_are_missing(
         found = await both_clients.read("ann", ("older", "newest"), ("country:FR", "channel:web"))
         assert found is not None
         assert found.key == key
-        await publisher.delete([key])
+        await publisher.delete([OwnedKey(key)])
     assert await both_clients.read("ann", ("older", "newest"), ("country:FR", "channel:web")) is None
 
 

@@ -18,7 +18,7 @@ from stream_app.client.redis_contract import SearchList, decode_list, decode_sea
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
 from stream_app.publishing.memory_publisher import MemoryPublisher
-from stream_app.publishing.publisher import Document, PublisherUnavailableError
+from stream_app.publishing.publisher import Document, OwnedKey, PublisherUnavailableError
 from stream_app.settings import Settings
 from stream_app.worker.bootstrap import Ports, build_components
 from stream_app.worker.warm_up import warm_up
@@ -117,7 +117,7 @@ class BlockingPublisher(MemoryPublisher):
         self.publish_failed = asyncio.Event()
         self.deletion_sizes: list[int] = []
 
-    async def delete(self, keys: Sequence[str]) -> None:
+    async def delete(self, keys: Sequence[OwnedKey]) -> None:
         try:
             await super().delete(keys)
         except PublisherUnavailableError:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stream_app.client.redis_contract import item_key, popular_key, search_key, user_key
-from stream_app.publishing.publisher import Document
+from stream_app.publishing.publisher import Document, OwnedKey
 from tests.support.in_memory_worker import InMemoryWorker, click_shared_items, run_pending_tasks
 from topics.catalog import LISTS
 from topics.events import rfc3339
@@ -236,8 +236,8 @@ async def test_a_flush_logs_lists_then_deletes_then_writes(
         steps.extend(f"write {each.key}" for each in documents if each.key.startswith("recs:user"))
         await publish(documents)
 
-    async def record_delete(keys: Sequence[str]) -> None:
-        steps.extend(f"delete {key}" for key in keys)
+    async def record_delete(keys: Sequence[OwnedKey]) -> None:
+        steps.extend(f"delete {each.key}" for each in keys)
         await delete(keys)
 
     def record_append(*record: Any) -> None:
