@@ -64,6 +64,32 @@ class WorkerMetrics(_MetricGroup):
         self.table_users = self._gauge("headrace_table_users", "Rows in this worker's user table.")
 
 
+class OwnershipMetrics(_MetricGroup):
+    """Recovery of the user table, and what was refused because another worker owns a partition."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        super().__init__(registry)
+        self.recovered_records = self._counter(
+            "headrace_recovered_records_total", "Records of the changelog read into this worker's user table."
+        )
+        self.recovery_gaps = self._counter(
+            "headrace_recovery_gaps_total",
+            "Gaps in the offsets of the changelog that were read again: a compacted log, or a lost fetch.",
+        )
+        self.recovery_mismatches = self._counter(
+            "headrace_recovery_mismatches_total",
+            "Partitions that were read again because the rows written differ from the records read.",
+        )
+        self.records_dropped = self._counter(
+            "headrace_records_dropped_total",
+            "Records not sent to Kafka because this worker no longer owned their partition.",
+        )
+        self.documents_refused = self._counter(
+            "headrace_documents_refused_total",
+            "Documents that Redis refused because a later owner of their partition had written them.",
+        )
+
+
 class EventMetrics(_MetricGroup):
     """Events by outcome."""
 
@@ -347,6 +373,7 @@ class RewardMetrics(_MetricGroup):
 
 class Metrics(
     WorkerMetrics,
+    OwnershipMetrics,
     EventMetrics,
     ReplicaMetrics,
     ModelMetrics,

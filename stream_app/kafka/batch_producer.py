@@ -68,10 +68,8 @@ class BatchProducer:
         The partitions that this worker owns. A record for the log of another partition is dropped, and a batch is
         sent under the ownership under which it was begun, or not at all. None fences nothing.
 
-    Attributes
-    ----------
-    dropped
-        Records that were dropped because their partition was not owned.
+    on_dropped
+        Called with the number of records that were dropped because their partition was not owned.
     """
 
     def __init__(
@@ -80,9 +78,10 @@ class BatchProducer:
         linger: float,
         on_failure: Callable[[str, int, Exception], None],
         fence: PartitionFence | None = None,
+        on_dropped: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self.dropped = 0
         self._fence = fence
+        self._on_dropped = on_dropped
         self._producer = producer
         self._linger = linger
         self._on_failure = on_failure
@@ -113,7 +112,7 @@ class BatchProducer:
         if self._failure is not None:
             raise DeliveryError("an earlier batch was not delivered") from self._failure
         if self._fence is not None and not self._fence.owns(topic, partition):
-            self.dropped += 1
+            self._on_dropped(1)
             return
         topic_partition = (topic, partition)
         batch = self._filling.get(topic_partition)
@@ -198,7 +197,7 @@ class BatchProducer:
             while self._ready:
                 batch = self._ready.pop(0)
                 if self._is_fenced_off(batch):
-                    self.dropped += batch.count
+                    self._on_dropped(batch.count)
                     continue
                 if self._fence is not None:
                     self._fence.stamp(batch.builder, batch.topic, batch.partition, batch.count)

@@ -20,8 +20,10 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any, Final
 
 from aiokafka.client import ConnectionGroup, CoordinationType
-from aiokafka.errors import KafkaError, for_code
+from aiokafka.errors import KafkaError, NodeNotReadyError, for_code
 from aiokafka.protocol.transaction import InitProducerIdRequest
+
+from stream_app.kafka.availability import is_transient
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -31,7 +33,7 @@ MARKER_KEY: Final = b""
 _MAX_SEQUENCE: Final = 2**31 - 1
 _TRANSACTION_TIMEOUT_MS: Final = 60_000
 """Required by the request; no transaction is ever begun."""
-_RETRY_SECONDS: Final = 0.1
+_RETRY_SECONDS: Final = 0.2
 
 
 def is_marker(record: Any) -> bool:
@@ -40,7 +42,7 @@ def is_marker(record: Any) -> bool:
 
 
 class NotOwnedError(RuntimeError):
-    """A record belongs to a partition that this worker does not own; it was not appended."""
+    """The worker does not own a partition, or lost it meanwhile."""
 
 
 class PartitionFence:
@@ -55,7 +57,7 @@ class PartitionFence:
     topics
         Topics that only the owner of a partition appends to. Batches of other topics are not stamped.
     timeout
-        Seconds until a request to the coordinator fails.
+        Seconds until a request to the coordinator is sent again.
 
     Attributes
     ----------
@@ -79,7 +81,7 @@ class PartitionFence:
         return topic not in self.topics or partition in self._epochs
 
     def epoch(self, partition: int) -> tuple[int, int]:
-        """Producer id and epoch of an owned partition; a later owner has a larger pair.
+        """Producer id and epoch of an owned partition.
 
         Raises
         ------
@@ -91,23 +93,49 @@ class PartitionFence:
         except KeyError:
             raise NotOwnedError(f"partition {partition} is not owned by this worker") from None
 
-    async def acquire(self, partitions: Iterable[int]) -> None:
+    async def acquire(self, partitions: Iterable[int]) -> int:
         """Obtain a new epoch for each partition, and release all others.
 
-        The fence holds in a log from the first record of the new epoch on: append markers next.
+        The fence holds in a log from the first record of the new epoch on: append markers next. While no coordinator
+        answers, the requests are repeated.
+
+        Returns
+        -------
+        int
+            The generation of this ownership, for `verify`.
 
         Raises
         ------
+        NotOwnedError
+            If the partitions were revoked meanwhile.
         KafkaError
-            If the coordinator refuses the request or does not answer in time.
+            If the coordinator refuses a request.
         """
         self.release()
+        generation = self.generation
         partitions = sorted(partitions)
-        async with asyncio.timeout(self._timeout):
-            epochs = await asyncio.gather(*(self._new_epoch(each) for each in partitions))
+        requests = [asyncio.ensure_future(self._new_epoch(each, generation)) for each in partitions]
+        try:
+            epochs = await asyncio.gather(*requests)
+        finally:
+            for each in requests:
+                each.cancel()
+        self.verify(generation)
         self.generation += 1
         self._epochs = dict(zip(partitions, epochs, strict=True))
         _LOG.info("acquired partitions %s", partitions)
+        return self.generation
+
+    def verify(self, generation: int) -> None:
+        """Check that the partitions were not released or acquired again since a generation.
+
+        Raises
+        ------
+        NotOwnedError
+            If they were.
+        """
+        if self.generation != generation:
+            raise NotOwnedError("the partitions were revoked")
 
     def release(self) -> None:
         """Give up all partitions; records for them are no longer appended."""
@@ -139,28 +167,27 @@ class PartitionFence:
         builder._set_producer_state(producer_id, epoch, sequence)  # noqa: SLF001  # aiokafka sets it for itself alone
         self._sequences[topic, partition] = (sequence + count) % (_MAX_SEQUENCE + 1)
 
-    async def _new_epoch(self, partition: int) -> tuple[int, int]:
-        client = self._client()
+    async def _new_epoch(self, partition: int, generation: int) -> tuple[int, int]:
         transactional_id = f"{self._app_id}-{partition}"
         while True:
+            # A request after a revocation would fence the next owner.
+            self.verify(generation)
             try:
-                node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
-                if await client.ready(node, group=ConnectionGroup.COORDINATION):
-                    request = InitProducerIdRequest(transactional_id, _TRANSACTION_TIMEOUT_MS)
-                    response = await client.send(node, request, group=ConnectionGroup.COORDINATION)
-                    if not response.error_code:
-                        return response.producer_id, response.producer_epoch
-                    raise for_code(response.error_code)(f"no epoch for transactional id {transactional_id}")
-            except KafkaError as error:
-                if not _is_transient(error):
-                    raise
+                async with asyncio.timeout(self._timeout):
+                    return await self._request_epoch(transactional_id)
+            except (KafkaError, TimeoutError) as error:
+                if not is_transient(error):
+                    raise type(error)(f"no epoch for transactional id {transactional_id}: {error}") from error
                 _LOG.info("no epoch for transactional id %s yet: %r", transactional_id, error)
             await asyncio.sleep(_RETRY_SECONDS)
 
-
-def _is_transient(error: KafkaError) -> bool:
-    return error.retriable or getattr(error, "errno", None) in _TRANSIENT_CODES
-
-
-_TRANSIENT_CODES: Final = frozenset({7, 13, 14, 15, 16, 51})
-"""Timed out, network error, coordinator loading, unavailable or moved, and a concurrent request for the same id."""
+    async def _request_epoch(self, transactional_id: str) -> tuple[int, int]:
+        client = self._client()
+        node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
+        if not await client.ready(node, group=ConnectionGroup.COORDINATION):
+            raise NodeNotReadyError(f"no connection to the coordinator {node}")
+        request = InitProducerIdRequest(transactional_id, _TRANSACTION_TIMEOUT_MS)
+        response = await client.send(node, request, group=ConnectionGroup.COORDINATION)
+        if response.error_code:
+            raise for_code(response.error_code)
+        return response.producer_id, response.producer_epoch

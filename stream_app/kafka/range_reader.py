@@ -6,14 +6,20 @@ second fetch from its beginning starts with the same record.
 """
 
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
+import msgspec
 from aiokafka.structs import TopicPartition
 
 _FETCH_RECORDS: Final = 2_000
 _FETCH_TIMEOUT_MS: Final = 500
 _REPORT_INTERVAL: Final = 5.0
+_PATIENCE: Final = 10.0
+"""Seconds without a record after which the ends of the logs are looked up again."""
+
+_DIGEST_FACTOR: Final = 0x9E3779B97F4A7C15
+_DIGEST_MASK: Final = 2**64 - 1
 
 
 class LogRange(NamedTuple):
@@ -22,6 +28,40 @@ class LogRange(NamedTuple):
     tp: TopicPartition
     start: int
     end: int
+
+
+class TruncatedLogError(RuntimeError):
+    """A log ends before a record that it had: the brokers lost records, or the topic was deleted."""
+
+
+class OffsetDigest(msgspec.Struct):
+    """Number, first and last of a sequence of offsets, and a running digest of them in their order.
+
+    Examples
+    --------
+    >>> read, written = OffsetDigest(), OffsetDigest()
+    >>> read.add([3, 4, 7])
+    >>> written.add([3, 4])
+    >>> written == read
+    False
+    >>> written.add([7])
+    >>> written == read
+    True
+    """
+
+    count: int = 0
+    first: int = -1
+    last: int = -1
+    digest: int = 0
+
+    def add(self, offsets: Iterable[int]) -> None:
+        """Add offsets to the end of the sequence."""
+        for offset in offsets:
+            if not self.count:
+                self.first = offset
+            self.count += 1
+            self.last = offset
+            self.digest = (self.digest * _DIGEST_FACTOR + offset + 1) & _DIGEST_MASK
 
 
 class _RangeProgress:
@@ -37,6 +77,8 @@ class _RangeProgress:
         self.tp: Final = log_range.tp
         self.end: Final = log_range.end
         self.next: int = log_range.start
+        self.gaps = 0
+        self.digest: Final = OffsetDigest()
         self._doubted: tuple[int, int] | None = None
 
     def _accepts(self, consumer: Any, first: int) -> bool:
@@ -45,6 +87,7 @@ class _RangeProgress:
         if first <= self.next or self._doubted == gap:
             return True
         self._doubted = gap
+        self.gaps += 1
         consumer.seek(self.tp, self.next)
         return False
 
@@ -53,7 +96,9 @@ class _RangeProgress:
         if not self._accepts(consumer, records[0].offset):
             return []
         kept = [each for each in records if self.next <= each.offset < self.end]
-        self.next = records[-1].offset + 1
+        # The client starts at the beginning of a log that became shorter.
+        self.next = max(self.next, records[-1].offset + 1)
+        self.digest.add(each.offset for each in kept)
         return kept
 
     async def is_finished(self, consumer: Any, *, fetched: bool) -> bool:
@@ -64,12 +109,8 @@ class _RangeProgress:
         return at_end and self._accepts(consumer, self.end)
 
 
-async def read_ranges(
-    consumer: Any,
-    ranges: Sequence[LogRange],
-    on_progress: Callable[[int, int], None] = lambda _read, _total: None,
-) -> AsyncIterator[list[Any]]:
-    """Yield the records of the ranges of one topic, in order of offset per partition.
+class RangeReader:
+    """Reads ranges of one topic.
 
     Parameters
     ----------
@@ -79,36 +120,92 @@ async def read_ranges(
         One per partition; empty ranges are skipped.
     on_progress
         Called every five seconds with the number of records read and an upper bound of their total.
-
-    Yields
-    ------
-    list of aiokafka.ConsumerRecord
-        Not empty, of one partition.
     """
-    unfinished = {each.tp: _RangeProgress(each) for each in ranges if each.start < each.end}
-    if not unfinished:
-        # aiokafka's consumer waits forever if an empty assignment is followed by another at once.
-        return
-    consumer.assign(list(unfinished))
-    for tp, progress in unfinished.items():
-        consumer.seek(tp, progress.next)
-    total, n_read, reported_at = (
-        sum(each.end - each.next for each in unfinished.values()),
-        0,
-        time.monotonic(),
-    )
-    while unfinished:
-        fetched = await consumer.getmany(
-            *unfinished, timeout_ms=_FETCH_TIMEOUT_MS, max_records=_FETCH_RECORDS
-        )
-        for tp, records in fetched.items():
-            kept = unfinished[tp].take(consumer, records)
-            n_read += len(kept)
-            if kept:
-                yield kept
-        for tp, progress in tuple(unfinished.items()):
-            if await progress.is_finished(consumer, fetched=tp in fetched):
+
+    def __init__(
+        self,
+        consumer: Any,
+        ranges: Sequence[LogRange],
+        on_progress: Callable[[int, int], None] = lambda _read, _total: None,
+    ) -> None:
+        self._consumer = consumer
+        self._progress: Final = {each.tp: _RangeProgress(each) for each in ranges}
+        self._on_progress = on_progress
+        self._total = sum(max(0, each.end - each.start) for each in ranges)
+        self._reported_at = time.monotonic()
+
+    @property
+    def gaps(self) -> int:
+        """Gaps between two fetches that were read again."""
+        return sum(each.gaps for each in self._progress.values())
+
+    @property
+    def n_read(self) -> int:
+        """Number of records read."""
+        return sum(each.digest.count for each in self._progress.values())
+
+    def digest(self, tp: TopicPartition) -> OffsetDigest:
+        """The digest of the records that were read of a partition."""
+        return self._progress[tp].digest
+
+    async def read(self) -> AsyncIterator[list[Any]]:
+        """Yield the records of all ranges, in order of offset per partition.
+
+        Yields
+        ------
+        list of aiokafka.ConsumerRecord
+            Not empty, of one partition.
+
+        Raises
+        ------
+        TruncatedLogError
+            If a log ends before the end of its range.
+        """
+        consumer = self._consumer
+        unfinished = {tp: each for tp, each in self._progress.items() if each.next < each.end}
+        if not unfinished:
+            # aiokafka's consumer waits forever if an empty assignment is followed by another at once.
+            return
+        consumer.assign(list(unfinished))
+        for tp, progress in unfinished.items():
+            consumer.seek(tp, progress.next)
+        fetched_at = time.monotonic()
+        while unfinished:
+            fetched = await consumer.getmany(
+                *unfinished, timeout_ms=_FETCH_TIMEOUT_MS, max_records=_FETCH_RECORDS
+            )
+            for tp, records in fetched.items():
+                kept = unfinished[tp].take(consumer, records)
+                if kept:
+                    yield kept
+            for tp in await self._finished(unfinished, fetched):
                 del unfinished[tp]
-        if time.monotonic() - reported_at > _REPORT_INTERVAL:
-            reported_at = time.monotonic()
-            on_progress(n_read, total)
+                consumer.pause(tp)
+            if fetched or time.monotonic() - fetched_at > _PATIENCE:
+                fetched_at = time.monotonic()
+                if not fetched:
+                    await self._verify_ends(unfinished)
+            self._report()
+
+    async def _finished(
+        self, unfinished: Mapping[TopicPartition, _RangeProgress], fetched: Collection[TopicPartition]
+    ) -> list[TopicPartition]:
+        return [
+            tp
+            for tp, progress in unfinished.items()
+            if await progress.is_finished(self._consumer, fetched=tp in fetched)
+        ]
+
+    def _report(self) -> None:
+        if time.monotonic() - self._reported_at > _REPORT_INTERVAL:
+            self._reported_at = time.monotonic()
+            self._on_progress(self.n_read, self._total)
+
+    async def _verify_ends(self, unfinished: Mapping[TopicPartition, _RangeProgress]) -> None:
+        """Check that the logs are as long as they were; no records arrive in an outage, too."""
+        ends = await self._consumer.end_offsets(list(unfinished))
+        for tp, progress in unfinished.items():
+            if ends[tp] < progress.end:
+                raise TruncatedLogError(
+                    f"{tp.topic}[{tp.partition}] ends at offset {ends[tp]}, but had records up to {progress.end}"
+                )

@@ -34,6 +34,7 @@ from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, changelog
 _LOG: Final = logging.getLogger(__name__)
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
+_REBALANCE_TIMEOUT: Final = 60.0
 _REPORT_INTERVAL: Final = 1.0
 """Seconds between two checks of the guardrail and reports of gauges."""
 
@@ -70,13 +71,19 @@ class Worker:
             [spec.name for spec in log_topics],
         )
         self.batch_producer: Final = BatchProducer(
-            self._producer, settings.producer_linger, self._stop_on_lost_batch, self.fence
+            self._producer,
+            settings.producer_linger,
+            self._stop_on_lost_batch,
+            self.fence,
+            self.metrics.records_dropped.inc,
         )
         table = users_table(self.app, self.batch_producer.append, partitions)
         self.rows: Final = FaustUserRows(table, partitions)
         self.lease: Final = GroupLease(settings.session_timeout)
-        publisher.ownership = WorkerOwnership(self.fence, self.lease, self.batch_producer)
-        self._table_recovery: Final = TableRecovery(table, self.fence, self.batch_producer, settings.broker)
+        publisher.ownership = WorkerOwnership(self.fence, self.lease, self.batch_producer, self.metrics)
+        self._table_recovery: Final = TableRecovery(
+            table, self.fence, self.batch_producer, self.metrics, settings.broker
+        )
         store = store or DirectoryModelStore(settings.data_dir / "models", settings.max_snapshots)
         ports = Ports(self.rows, self.batch_producer.append, publisher, store, self.metrics)
         self.components: Final = build_components(settings, ports)
@@ -186,14 +193,16 @@ class Worker:
             # that are read next.
             await self._recovered.wait()
             self._recovered.clear()
+            generation = self.fence.generation
             # The previous owners' interactions must be folded before ours, which have later offsets.
             await components.replica.catch_up()
-            if self._recovered.is_set():
+            if self.fence.generation != generation:
                 continue
             owned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
             # The previous owners had the published lists of these users, and the outcomes, in memory.
             await components.list_recovery.recover(owned)
-            if self._recovered.is_set():
+            if self.fence.generation != generation:
+                # The partitions were revoked: the barrier opens after the next recovery of the table.
                 continue
             self.rows.clear_cache()
             components.replica.set_owned_partitions(owned)
@@ -291,6 +300,8 @@ def _faust_app(settings: Settings, partitions: int, table_store: str, metrics: M
         # A killed worker holds its partitions until its session times out; the default of Faust is a minute.
         broker_session_timeout=settings.session_timeout,
         broker_heartbeat_interval=settings.session_timeout / 4,
+        # No member is removed from the group before its lease ends.
+        broker_rebalance_timeout=max(_REBALANCE_TIMEOUT, settings.session_timeout),
         broker_commit_interval=1.0,
         producer_linger=settings.producer_linger,
         producer_max_batch_size=_BATCH_BYTES,

@@ -15,8 +15,9 @@ After that, attribution continues as on the former owner, and no reaction is rew
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from aiokafka.structs import TopicPartition
@@ -24,27 +25,19 @@ from aiokafka.structs import TopicPartition
 from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
 from state.published_list import UNKNOWN_ITEM, PublishedList, pack_propensities
+from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
 from stream_app.kafka.partition_fence import is_marker
+from stream_app.kafka.range_reader import LogRange, RangeReader
 from stream_app.publishing.list_documents import to_published_list
 from topics.catalog import LISTS, REWARDS
 from topics.records import RecommendationList, Reward, RewardKind
 
 _LOG: Final = logging.getLogger(__name__)
-_FETCH_RECORDS: Final = 2_000
-_REPORT_INTERVAL: Final = 5.0
 _FETCH_TIMEOUT_MS: Final = 5_000
 
 _list_decoder: Final = msgspec.json.Decoder(RecommendationList)
 _reward_decoder: Final = msgspec.msgpack.Decoder(Reward)
-
-
-class _LogTail(NamedTuple):
-    """The tail of a partition: offset of its first record, and the end offset."""
-
-    tp: TopicPartition
-    start: int
-    end: int
 
 
 class _ListOutcomes:
@@ -143,6 +136,10 @@ class ListRecovery:
         self._log_progress.retain_partitions(partitions)
         if not partitions:
             return
+        # Repeatable: a list or a reward that is read twice changes nothing.
+        await retry_while_unavailable(partial(self._restore, partitions), "recovery of the lists")
+
+    async def _restore(self, partitions: Collection[int]) -> None:
         consumer = log_consumer(self._broker)
         try:
             await consumer.start()
@@ -152,9 +149,9 @@ class ListRecovery:
             )
             # Rewards first: retention depends on outcomes.
             outcomes_by_user: _OutcomesByUser = {}
-            async for record in self._read_tail(consumer, rewards):
+            async for record in self._read(consumer, rewards):
                 self._apply_reward(record, outcomes_by_user)
-            async for record in self._read_tail(consumer, lists):
+            async for record in self._read(consumer, lists):
                 self._restore_list(record, outcomes_by_user)
             self._add_truncated(outcomes_by_user)
             for tail in (*rewards, *lists):
@@ -164,35 +161,21 @@ class ListRecovery:
         finally:
             await consumer.stop()
 
-    async def _read_tail(self, consumer: Any, tails: Sequence[_LogTail]) -> AsyncIterator[Any]:
+    async def _read(self, consumer: Any, tails: Sequence[LogRange]) -> AsyncIterator[Any]:
         """Yield the records of the tails of one topic."""
-        tails = [tail for tail in tails if tail.start < tail.end]
-        if not tails:
-            # aiokafka's consumer waits forever if an empty assignment is followed by another at once.
-            return
-        topic, ends = tails[0].tp.topic, {tail.tp: tail.end for tail in tails}
-        consumer.assign(list(ends))
-        for tail in tails:
-            consumer.seek(tail.tp, tail.start)
-        unfinished = set(ends)
-        total, n_read, reported_at = sum(tail.end - tail.start for tail in tails), 0, time.monotonic()
-        while unfinished:
-            for tp, records in (await consumer.getmany(timeout_ms=500, max_records=_FETCH_RECORDS)).items():
-                for record in records:
-                    if record.offset < ends[tp]:
-                        yield record
-                n_read += len(records)
-            done = {tp for tp in unfinished if await consumer.position(tp) >= ends[tp]}
-            unfinished -= done
-            if unfinished:
-                consumer.pause(*done)
-            if time.monotonic() - reported_at > _REPORT_INTERVAL:
-                reported_at = time.monotonic()
-                _LOG.info("restoring lists: read %d of at most %d records of %s", n_read, total, topic)
-        if n_read:
+        topic = tails[0].tp.topic
+
+        def report(n_read: int, total: int) -> None:
+            _LOG.info("restoring lists: read %d of at most %d records of %s", n_read, total, topic)
+
+        reader = RangeReader(consumer, tails, report)
+        async for records in reader.read():
+            for record in records:
+                yield record
+        if reader.n_read:
             _LOG.info(
                 "restoring lists: read %d records of %s; %d lists in memory",
-                n_read,
+                reader.n_read,
                 topic,
                 len(self._list_store),
             )
@@ -203,7 +186,7 @@ class ListRecovery:
         topic: str,
         partitions: Collection[int],
         since: Mapping[int, int] = MappingProxyType({}),
-    ) -> list[_LogTail]:
+    ) -> list[LogRange]:
         """The tails of a topic: from this worker's progress, or as far back as lists can be attributed.
 
         Parameters
@@ -230,10 +213,10 @@ class ListRecovery:
                 window_offsets[tp].offset if window_offsets.get(tp) is not None else ends[tp],
                 min(ends[tp] - partition_limit, ends[tp] if at is None else at.offset),
             )
-            tails.append(_LogTail(tp, start, max(start, ends[tp])))
+            tails.append(LogRange(tp, start, max(start, ends[tp])))
         return tails
 
-    async def _first_timestamps(self, consumer: Any, tails: Sequence[_LogTail]) -> dict[int, int]:
+    async def _first_timestamps(self, consumer: Any, tails: Sequence[LogRange]) -> dict[int, int]:
         """The broker's timestamp of the first record of each tail, ms since the epoch, by partition."""
         times: dict[int, int] = {}
         for tail in tails:

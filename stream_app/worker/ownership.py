@@ -5,6 +5,7 @@ from collections.abc import Collection
 from stream_app.kafka.batch_producer import BatchProducer, DeliveryError
 from stream_app.kafka.group_lease import GroupLease
 from stream_app.kafka.partition_fence import MARKER_KEY, PartitionFence
+from stream_app.metrics import OwnershipMetrics
 from stream_app.publishing.publisher import PublisherUnavailableError
 from topics.catalog import LISTS
 
@@ -22,10 +23,13 @@ class WorkerOwnership:
         Appends the records that confirm the ownership.
     """
 
-    def __init__(self, fence: PartitionFence, lease: GroupLease, producer: BatchProducer) -> None:
+    def __init__(
+        self, fence: PartitionFence, lease: GroupLease, producer: BatchProducer, metrics: OwnershipMetrics
+    ) -> None:
         self._fence = fence
         self._lease = lease
         self._producer = producer
+        self._metrics = metrics
 
     @property
     def generation(self) -> int:
@@ -54,3 +58,7 @@ class WorkerOwnership:
             await self._producer.flush()
         except DeliveryError as error:
             raise PublisherUnavailableError(f"Kafka did not confirm the ownership: {error}") from error
+
+    def on_refused(self, n_documents: int) -> None:
+        """Count documents that the store refused."""
+        self._metrics.documents_refused.inc(n_documents)

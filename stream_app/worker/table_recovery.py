@@ -7,11 +7,16 @@ range that was read is checked against the log (`stream_app.kafka.range_reader`)
 1. Fence: acquire a new epoch of each assigned partition, and append a marker to each of its logs. From then on no
    former owner can append to them (`stream_app.kafka.partition_fence`).
 2. Read the changelog from the persisted offset up to its end, which is after the markers, into the local store.
-3. Faust seeks the stream to the committed offsets, and resumes it.
+3. Prove it: the reader and the side that writes to the store each keep number, range and a running digest of the
+   offsets of each partition. They and the persisted offset must agree; a partition that differs is read again.
+4. Faust seeks the stream to the committed offsets, and resumes it.
+
+While no broker answers, each step is repeated. A revocation ends the recovery; the next assignment begins another.
 """
 
 import logging
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from functools import partial
 from typing import Any, Final, NamedTuple, Protocol
 
 from aiokafka.errors import IllegalStateError
@@ -20,12 +25,20 @@ from faust.tables import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
 
+from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_consumer
-from stream_app.kafka.partition_fence import MARKER_KEY, PartitionFence
-from stream_app.kafka.range_reader import LogRange, read_ranges
+from stream_app.kafka.partition_fence import MARKER_KEY, NotOwnedError, PartitionFence
+from stream_app.kafka.range_reader import LogRange, OffsetDigest, RangeReader
+from stream_app.metrics import OwnershipMetrics
 
 _LOG: Final = logging.getLogger(__name__)
+_MAX_READS: Final = 3
+"""How often a partition is read until its rows agree with the changelog."""
+
+
+class RecoveryError(RuntimeError):
+    """The local rows of a partition do not agree with the changelog; the worker must not process events."""
 
 
 class _Message(NamedTuple):
@@ -76,12 +89,14 @@ class TableRecovery:
         table: RecoverableTable,
         fence: PartitionFence,
         producer: BatchProducer,
+        metrics: OwnershipMetrics,
         broker: str,
         consumer: Callable[[str], Any] = log_consumer,
     ) -> None:
         self._table = table
         self._fence = fence
         self._producer = producer
+        self._metrics = metrics
         self._broker = broker
         self._new_consumer = consumer
 
@@ -92,37 +107,98 @@ class TableRecovery:
         ----------
         partitions
             The partitions that this worker owns now.
+
+        Raises
+        ------
+        NotOwnedError
+            If the partitions were revoked meanwhile.
+        RecoveryError
+            If the local rows do not agree with the changelog, however often it is read.
         """
-        await self._fence.acquire(partitions)
-        for partition in partitions:
+        generation = await self._fence.acquire(partitions)
+        for number in partitions:
             for topic in self._fence.topics:
-                self._producer.append(topic, partition, MARKER_KEY, None)
+                self._producer.append(topic, number, MARKER_KEY, None)
         await self._producer.flush()
-        if not partitions:
-            return
+        if partitions:
+            await self._restore(partitions, generation)
+        self._fence.verify(generation)
+
+    async def _restore(self, partitions: Collection[int], generation: int) -> None:
+        ranges = await retry_while_unavailable(partial(self._find_ranges, partitions), "table recovery")
+        for _ in range(_MAX_READS):
+            ranges = await retry_while_unavailable(partial(self._read, ranges, generation), "table recovery")
+            if not ranges:
+                return
+            self._metrics.recovery_mismatches.inc(len(ranges))
+        raise RecoveryError(
+            f"the rows of the partitions {[each.tp.partition for each in ranges]} do not agree with the changelog "
+            f"after {_MAX_READS} reads; the log has each difference. Remove the folder of the table, and start again"
+        )
+
+    async def _find_ranges(self, partitions: Collection[int]) -> list[LogRange]:
+        """The ranges of the changelog that the local store does not have."""
+        topic = self._table.changelog_topic_name
+        tps = [TopicPartition(topic, each) for each in sorted(partitions)]
         consumer = self._new_consumer(self._broker)
         try:
             await consumer.start()
-            ranges = await self._ranges(consumer, partitions)
-            n_records = 0
-            async for records in read_ranges(consumer, ranges, self._report):
-                self._table.apply_changelog_batch([_to_event(each) for each in records])
-                n_records += len(records)
+            ends: Mapping[TopicPartition, int] = await consumer.end_offsets(tps)
+            beginnings = await consumer.beginning_offsets(tps)
         finally:
             await consumer.stop()
-        _LOG.info("recovered %d partitions of the users table from %d records", len(partitions), n_records)
-
-    async def _ranges(self, consumer: Any, partitions: Collection[int]) -> list[LogRange]:
-        topic = self._table.changelog_topic_name
-        tps = [TopicPartition(topic, each) for each in sorted(partitions)]
-        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(tps)
-        beginnings = await consumer.beginning_offsets(tps)
         ranges = []
         for tp in tps:
             persisted = self._table.persisted_offset(TP(*tp))
+            if persisted is not None and persisted >= ends[tp]:
+                raise RecoveryError(
+                    f"the local rows of partition {tp.partition} reach offset {persisted} of {topic}, which ends at "
+                    f"{ends[tp]}: the topic was made anew, or lost records. Remove the folder of the table, and "
+                    "start again"
+                )
             start = beginnings[tp] if persisted is None else max(beginnings[tp], persisted + 1)
             ranges.append(LogRange(tp, start, ends[tp]))
         return ranges
+
+    async def _read(self, ranges: Sequence[LogRange], generation: int) -> list[LogRange]:
+        """Write ranges to the local store; return those that were not written completely."""
+        written = {each.tp: OffsetDigest() for each in ranges}
+        consumer = self._new_consumer(self._broker)
+        try:
+            await consumer.start()
+            reader = RangeReader(consumer, ranges, self._report)
+            async for records in reader.read():
+                self._fence.verify(generation)
+                self._write(records, written)
+        finally:
+            await consumer.stop()
+        self._metrics.recovered_records.inc(reader.n_read)
+        self._metrics.recovery_gaps.inc(reader.gaps)
+        _LOG.info("recovered %d partitions of the users table from %d records", len(ranges), reader.n_read)
+        return [
+            each for each in ranges if not self._is_proven(each.tp, reader.digest(each.tp), written[each.tp])
+        ]
+
+    def _write(self, records: Sequence[Any], written: Mapping[TopicPartition, OffsetDigest]) -> None:
+        events = [_to_event(each) for each in records]
+        self._table.apply_changelog_batch(events)
+        for event in events:
+            written[TopicPartition(*event.message.tp)].add((event.message.offset,))
+
+    def _is_proven(self, tp: TopicPartition, read: OffsetDigest, written: OffsetDigest) -> bool:
+        """Whether the store has what was read of a partition."""
+        persisted = self._table.persisted_offset(TP(*tp))
+        if read == written and (not read.count or persisted == read.last):
+            return True
+        _LOG.error(
+            "the local rows of %s[%s] differ from the changelog: read %s, written %s, persisted offset %s",
+            tp.topic,
+            tp.partition,
+            read,
+            written,
+            persisted,
+        )
+        return False
 
     def _report(self, n_read: int, total: int) -> None:
         _LOG.info("recovering the users table: read %d of at most %d records", n_read, total)
@@ -165,7 +241,7 @@ class FencedRecovery(Recovery):  # type: ignore[misc]
                 self._set_recovery_started()
                 await self._wait(self.tables.recover({tp.partition for tp in self.active_tps}))
                 await self._wait(self.on_recovery_completed(generation_id))
-            except (RebalanceAgain, IllegalStateError):
+            except (RebalanceAgain, NotOwnedError, IllegalStateError):
                 continue
             except ServiceStopped:
                 break

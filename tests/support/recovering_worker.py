@@ -132,9 +132,12 @@ class FakeListConsumer:
     async def position(self, tp: TopicPartition) -> int:
         return self.offsets[tp]
 
-    async def getmany(self, *, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
+    async def getmany(
+        self, *tps: TopicPartition, timeout_ms: int, max_records: int
+    ) -> dict[TopicPartition, list[Any]]:
         del timeout_ms
-        for tp, start in self.offsets.items():
+        for tp in tps or tuple(self.offsets):
+            start = self.offsets[tp]
             batch = self.log.records.get(tp, [])[start : start + min(3, max_records)]
             if tp not in self.paused and batch:
                 self.offsets[tp] += len(batch)

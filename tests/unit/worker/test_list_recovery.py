@@ -100,9 +100,9 @@ async def test_a_delivery_reported_during_recovery_is_kept(worker: RecoveringWor
     worker.log.list("ann", "l1", "shoe")
     read, on_delivered = FakeListConsumer.getmany, worker.log_progress.on_delivered
 
-    async def getmany_with_delivery(consumer: FakeListConsumer, **how: int) -> Any:
+    async def getmany_with_delivery(consumer: FakeListConsumer, *tps: TopicPartition, **how: int) -> Any:
         on_delivered(LISTS.name, 0, 7)
-        return await read(consumer, **how)
+        return await read(consumer, *tps, **how)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(FakeListConsumer, "getmany", getmany_with_delivery)
