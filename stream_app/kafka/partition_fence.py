@@ -137,6 +137,28 @@ class PartitionFence:
         if self.generation != generation:
             raise NotOwnedError("the partitions were revoked")
 
+    async def renew(self) -> None:
+        """Obtain a new epoch for each owned partition, and go on with it.
+
+        The coordinator forgets a producer id seven days after the last request (`transactional.id.expiration.ms`),
+        and gives the next owner another one, whose epoch fences nothing. Call it daily.
+
+        Raises
+        ------
+        NotOwnedError
+            If the partitions were revoked meanwhile.
+        KafkaError
+            If the coordinator refuses a request.
+        """
+        generation = self.generation
+        for partition in sorted(self._epochs):
+            epoch = await self._new_epoch(partition, generation)
+            self.verify(generation)
+            # Batches are stamped when they are sent: those of the old epoch precede those of the new one.
+            self._epochs[partition] = epoch
+            for topic in self.topics:
+                self._sequences.pop((topic, partition), None)
+
     def release(self) -> None:
         """Give up all partitions; records for them are no longer appended."""
         self.generation += 1

@@ -10,13 +10,13 @@ from collections.abc import Collection, Coroutine
 from typing import Any, Final
 
 import faust
-from aiokafka.errors import ProducerFenced
+from aiokafka.errors import KafkaError, ProducerFenced
 
 from state.model_store import DirectoryModelStore, ModelStore
 from state.user_table import ChangelogTable, FaustUserRows, users_table
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.group_lease import GroupLease
-from stream_app.kafka.partition_fence import PartitionFence
+from stream_app.kafka.partition_fence import NotOwnedError, PartitionFence
 from stream_app.metrics import Metrics
 from stream_app.publishing.publisher import Publisher
 from stream_app.settings import Settings
@@ -35,6 +35,7 @@ _LOG: Final = logging.getLogger(__name__)
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
 _REBALANCE_TIMEOUT: Final = 60.0
+_FENCE_RENEWAL_SECONDS: Final = 86_400.0
 _REPORT_INTERVAL: Final = 1.0
 """Seconds between two checks of the guardrail and reports of gauges."""
 
@@ -188,6 +189,7 @@ class Worker:
             task.add_done_callback(self._on_task_done)
         self._spawn(self._check_guardrail_and_report(), "guardrail and gauges")
         self._spawn(self._snapshot_regularly(), "snapshots")
+        self._spawn(self._renew_fence_regularly(), "renewal of the fence")
         while True:
             # The table is recovered first: it says who was erased and what was bought, and its fence ends the logs
             # that are read next.
@@ -241,6 +243,18 @@ class Worker:
             components.policies.apply_guardrail()
             components.policies.report()
             await asyncio.sleep(_REPORT_INTERVAL)
+
+    async def _renew_fence_regularly(self) -> None:
+        while True:
+            await asyncio.sleep(_FENCE_RENEWAL_SECONDS)
+            try:
+                await self.fence.renew()
+            except NotOwnedError:
+                # The next assignment has new epochs.
+                continue
+            except KafkaError as error:
+                # Six more attempts precede the end of the epochs.
+                _LOG.warning("the producer epochs could not be renewed; next attempt in a day: %r", error)
 
     async def _snapshot_regularly(self) -> None:
         while True:
