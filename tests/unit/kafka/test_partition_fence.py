@@ -213,6 +213,28 @@ async def test_a_new_epoch_begins_with_sequence_number_0() -> None:
     assert sent.stamps == [(7, 0, 0), (7, 1, 0)]
 
 
+async def test_a_renewal_goes_on_with_a_new_epoch_and_keeps_open_batches() -> None:
+    fence = make_fence()
+    await fence.acquire([0])
+    producer, sent, dropped = make_producer(fence)
+    producer.append(FENCED, 0, b"k", b"1")
+    await producer.flush()
+    producer.append(FENCED, 0, b"k", b"2")
+    await fence.renew()
+    await producer.flush()
+    assert (sent.values, sent.stamps, dropped) == ([b"1", b"2"], [(7, 0, 0), (7, 1, 0)], [])
+
+
+async def test_a_renewal_after_a_revocation_owns_nothing() -> None:
+    coordinator = FakeCoordinator()
+    fence = make_fence(coordinator)
+    await fence.acquire([0])
+    coordinator.before_answer = fence.release
+    with pytest.raises(NotOwnedError):
+        await fence.renew()
+    assert not fence.owns(FENCED, 0)
+
+
 async def test_records_of_partitions_that_are_not_owned_are_dropped_and_counted() -> None:
     fence = make_fence()
     await fence.acquire([0])
