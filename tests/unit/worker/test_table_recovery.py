@@ -1,0 +1,200 @@
+"""Recovery of the users table: fencing first, complete rows, proof, and outages."""
+
+import asyncio
+from collections.abc import Collection, Iterator
+from itertools import chain, repeat
+from typing import Any
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, TopicAuthorizationFailedError
+from aiokafka.structs import TopicPartition
+from faust.types import TP
+
+from stream_app.kafka import availability
+from stream_app.kafka.partition_fence import MARKER_KEY, NotOwnedError
+from stream_app.worker.table_recovery import RecoveryError
+from tests.support.log_in_memory import LogInMemory, LosingConsumer
+from tests.support.table_in_memory import RecoveryInMemory
+
+MISMATCHES = "headrace_recovery_mismatches_total"
+
+
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(availability, "_RETRY_SECONDS", 0.0)
+
+
+@pytest.fixture
+def log() -> LogInMemory:
+    log = LogInMemory("changelog")
+    for partition in range(3):
+        log.fill(partition, range(10))
+    return log
+
+
+async def test_rows_of_the_assigned_partitions_are_recovered(log: LogInMemory) -> None:
+    run = RecoveryInMemory(log)
+    await run.recovery.recover({0, 2})
+    assert [run.offsets_held(each) for each in range(3)] == [list(range(10)), [], list(range(10))]
+    assert run.count("headrace_recovered_records_total") == 20
+    assert run.count(MISMATCHES) == 0
+    assert all(each.stopped for each in run.consumers)
+
+
+async def test_the_logs_are_fenced_before_their_ends_are_looked_up(log: LogInMemory) -> None:
+    run = RecoveryInMemory(log)
+    fenced: list[int] = []
+
+    class Consumer(LosingConsumer):
+        async def end_offsets(self, tps: Collection[TopicPartition]) -> Any:
+            fenced.append(len(run.producer.sent))
+            return await super().end_offsets(tps)
+
+    run.new_consumer = lambda: Consumer(log)
+    await run.recovery.recover({0, 2})
+    assert sorted(run.producer.sent) == [
+        (topic, partition, MARKER_KEY, None) for topic in ("changelog", "lists") for partition in (0, 2)
+    ]
+    assert fenced[0] == 4
+
+
+async def test_only_records_after_the_persisted_offset_are_read(log: LogInMemory) -> None:
+    run = RecoveryInMemory(log)
+    run.table.offsets[TP("changelog", 0)] = 6
+    await run.recovery.recover({0})
+    assert run.offsets_held(0) == [7, 8, 9]
+    await run.recovery.recover({0})
+    assert run.count("headrace_recovered_records_total") == 3
+
+
+async def test_a_tombstone_removes_its_row(log: LogInMemory) -> None:
+    log.fill(0, [4], end=10, value=None)
+    run = RecoveryInMemory(log)
+    await run.recovery.recover({0})
+    assert run.offsets_held(0) == [0, 1, 2, 3, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("lost", range(4))
+async def test_a_lost_fetch_loses_no_row(log: LogInMemory, lost: int) -> None:
+    run = RecoveryInMemory(log, consumer=lambda: LosingConsumer(log, lost=[lost]))
+    await run.recovery.recover({1})
+    assert run.offsets_held(1) == list(range(10))
+    assert run.count("headrace_recovery_gaps_total") == 1
+
+
+async def test_rows_that_the_store_lost_are_written_again(log: LogInMemory) -> None:
+    run = RecoveryInMemory(log)
+    apply, is_lossy = run.table.apply_changelog_batch, iter([True])
+
+    def lose_the_end_of_the_log(batch: Any) -> None:
+        at_end = batch[-1].message.offset == 9
+        apply(batch[:-1] if at_end and next(is_lossy, False) else batch)
+
+    run.table.apply_changelog_batch = lose_the_end_of_the_log  # type: ignore[method-assign]  # a failing disk
+    await run.recovery.recover({0})
+    assert run.offsets_held(0) == list(range(10))
+    assert run.count(MISMATCHES) == 1
+
+
+async def test_only_a_partition_that_differs_is_read_again(log: LogInMemory) -> None:
+    run = RecoveryInMemory(log)
+    persisted, wrong = run.table.persisted_offset, chain([None, None, None, 7], repeat(None))
+
+    def persisted_offset(tp: TP) -> int | None:
+        return next(wrong) or persisted(tp)
+
+    run.table.persisted_offset = persisted_offset  # type: ignore[method-assign]  # wrong once, after the read
+    await run.recovery.recover({0, 2})
+    assert run.count(MISMATCHES) == 1
+    assert run.count("headrace_recovered_records_total") == 30
+
+
+async def test_a_store_that_keeps_losing_rows_is_refused(
+    log: LogInMemory, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = RecoveryInMemory(log)
+    run.table.apply_changelog_batch = lambda batch: None  # type: ignore[method-assign]  # noqa: ARG005  # writes nothing
+    with pytest.raises(
+        RecoveryError, match="partitions \\[0\\] do not agree with the changelog after 3 reads"
+    ):
+        await run.recovery.recover({0})
+    assert run.count(MISMATCHES) == 3
+    assert "the local rows of changelog[0] differ from the changelog" in caplog.text
+
+
+async def test_rows_beyond_the_end_of_the_changelog_are_refused(log: LogInMemory) -> None:
+    run = RecoveryInMemory(log)
+    run.table.offsets[TP("changelog", 0)] = 10
+    with pytest.raises(RecoveryError, match="made anew"):
+        await run.recovery.recover({0})
+
+
+async def test_without_partitions_nothing_is_read(log: LogInMemory) -> None:
+    run = RecoveryInMemory(log)
+    await run.recovery.recover({0})
+    await run.recovery.recover(())
+    assert not run.fence.owns("changelog", 0)
+    assert len(run.consumers) == 2
+
+
+@pytest.mark.parametrize("method", ["start", "end_offsets", "getmany"])
+async def test_a_recovery_is_repeated_while_no_broker_answers(log: LogInMemory, method: str) -> None:
+    failures: Iterator[Exception] = iter([KafkaConnectionError("refused"), KafkaTimeoutError()])
+
+    class Consumer(LosingConsumer):
+        async def _fail(self, name: str) -> None:
+            if name == method and (failure := next(failures, None)) is not None:
+                raise failure
+
+        async def start(self) -> None:
+            await self._fail("start")
+
+        async def end_offsets(self, tps: Collection[TopicPartition]) -> Any:
+            await self._fail("end_offsets")
+            return await super().end_offsets(tps)
+
+        async def getmany(self, *tps: TopicPartition, timeout_ms: int, max_records: int) -> Any:
+            if self.fetches == 2:
+                await self._fail("getmany")
+            return await super().getmany(*tps, timeout_ms=timeout_ms, max_records=max_records)
+
+    run = RecoveryInMemory(log, consumer=lambda: Consumer(log))
+    await run.recovery.recover({0})
+    assert run.offsets_held(0) == list(range(10))
+    assert next(failures, None) is None
+    assert all(each.stopped for each in run.consumers)
+
+
+async def test_a_refusal_ends_the_recovery(log: LogInMemory) -> None:
+    class Consumer(LosingConsumer):
+        async def end_offsets(self, tps: Collection[TopicPartition]) -> Any:
+            raise TopicAuthorizationFailedError(next(iter(tps)).topic)
+
+    with pytest.raises(TopicAuthorizationFailedError):
+        await RecoveryInMemory(log, consumer=lambda: Consumer(log)).recovery.recover({0})
+
+
+@pytest.mark.parametrize("at_fetch", [0, 1, 3])
+async def test_a_revocation_ends_the_recovery(log: LogInMemory, at_fetch: int) -> None:
+    class Consumer(LosingConsumer):
+        async def getmany(self, *tps: TopicPartition, timeout_ms: int, max_records: int) -> Any:
+            if self.fetches == at_fetch:
+                run.fence.release()
+            return await super().getmany(*tps, timeout_ms=timeout_ms, max_records=max_records)
+
+    run = RecoveryInMemory(log, consumer=lambda: Consumer(log))
+    with pytest.raises(NotOwnedError):
+        await run.recovery.recover({0})
+    assert not run.fence.owns("changelog", 0)
+    assert len(run.offsets_held(0)) == 3 * at_fetch
+    assert all(each.stopped for each in run.consumers)
+
+
+async def test_concurrent_recoveries_do_not_disturb_each_other(log: LogInMemory) -> None:
+    runs = [
+        RecoveryInMemory(log, consumer=lambda n=n: LosingConsumer(log, lost=[n]))  # type: ignore[misc]  # bound now
+        for n in range(4)
+    ]
+    await asyncio.gather(*(run.recovery.recover({0, 1, 2}) for run in runs))
+    for run in runs:
+        assert [run.offsets_held(each) for each in range(3)] == [list(range(10))] * 3
