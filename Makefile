@@ -108,6 +108,9 @@ faults: $(INSTALL_STAMP)
 	@# One process: the tests kill and stop servers, and measure sessions that time out.
 	@$(PY) -m pytest -m faults tests $(ARGS)
 
+wheels: $(INSTALL_STAMP)
+	@$(PY) deploy/build_wheels.py
+
 lock: $(INSTALL_STAMP)
 	@$(PY) -m uv --version >/dev/null 2>&1 || $(PY) -m pip install --disable-pip-version-check --quiet uv
 	@$(PY) -m uv pip compile pyproject.toml --extra demo --extra test --universal --generate-hashes --no-header \

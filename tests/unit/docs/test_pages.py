@@ -54,3 +54,14 @@ def test_settings_exist(page: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
 def test_metrics_exist(page: Path, metric_names: set[str]) -> None:
     assert set(re.findall(r"(?<!dist/)\bheadrace_[a-z_]*[a-z]\b", page.read_text())) <= metric_names
+
+
+def test_every_named_target_of_make_has_a_rule() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    texts = [makefile, *(page.read_text() for page in [*PAGES, ROOT / "CHANGELOG.md"])]
+    named = {name for text in texts for name in re.findall(r"(?:`|\$ |@echo ' +)make ([a-z][a-z-]*)", text)}
+    rules = set(re.findall(r"^([a-z][a-z-]*):(?: \S|\n\t)", makefile, re.MULTILINE))
+    phony = set(re.findall(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)[0].split())
+    assert {"wheels", "demo", "test", "faults"} <= named
+    assert named <= rules
+    assert phony == rules
