@@ -185,10 +185,10 @@ class PublishingSettings(SettingsGroup):
     shared_list_interval: Seconds = Field(
         0.25, description="Seconds between two refresh cycles of item and segment lists."
     )
-    audit_lists: bool = Field(
+    log_lists: bool = Field(
         True,
-        description="Also write each user's list to the `lists` topic. Without it a starting worker cannot restore "
-        "earlier lists, and reactions to them are unattributed.",
+        description="Append each user's list to the topic `lists`, from which the next owner of a partition recovers "
+        "it. Without it, reactions to lists from before a restart or a reassignment are unattributed.",
     )
     max_pending: PositiveInt = Field(1_000_000, description="Maximum number of users in the pending queue.")
 

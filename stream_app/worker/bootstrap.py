@@ -79,9 +79,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     list_store = PublishedListStore(settings.retained_lists, settings.list_retention)
     log_progress = LogProgress()
     prequential = PrequentialEvaluator(metrics, list_store)
-    list_log = ListLog(
-        list_store, append, log_progress, ports.rows.partition_of, enabled=settings.audit_lists
-    )
+    list_log = ListLog(list_store, append, log_progress, ports.rows.partition_of, enabled=settings.log_lists)
     flush_loop = build_flush_loop(settings, ports, models, prequential, list_log)
     replica = Replica(
         models,

@@ -49,7 +49,7 @@ NON_DEFAULT: dict[str, Any] = {
     "flush_linger": 0.0,
     "degraded_ranking": False,
     "shared_list_interval": 0.5,
-    "audit_lists": False,
+    "log_lists": False,
     "max_pending": 100,
     "reward_weights": {
         "click": 0.5,
@@ -146,7 +146,7 @@ def test_every_setting_is_described(name: str) -> None:
         ("exposure_floor", "new:12,brand:acme:9"),
         ("list_ttl", "0"),
         ("flush_linger", "-0.1"),
-        ("audit_lists", "perhaps"),
+        ("log_lists", "perhaps"),
         ("reward_price_exponent", "-1"),
         ("reward_price_unit", "0"),
         ("retained_lists_per_user", "1"),

@@ -75,10 +75,10 @@ async def test_policy_features_are_logged_and_remembered_but_not_in_redis(
     assert worker.count("policy_lists_total", policy="thompson") == 2
 
 
-async def test_lists_are_not_appended_when_audit_is_off(
+async def test_lists_are_not_appended_when_the_setting_is_off(
     make_worker: Callable[..., InMemoryWorker],
 ) -> None:
-    worker = make_worker(audit_lists=False)
+    worker = make_worker(log_lists=False)
     worker.accept(worker.click("ann", "shoe"))
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()

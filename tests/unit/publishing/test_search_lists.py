@@ -123,8 +123,8 @@ async def test_search_lists_are_appended_but_not_measured_prequentially(
     worker.accept(worker.click("bob", "hat"), worker.search("ann", "tents", "a"))
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
-        audited = [record for record in worker.producer.of(LISTS) if record.key == b"ann"]
-        assert len(audited) == 2
+        appended = [record for record in worker.producer.of(LISTS) if record.key == b"ann"]
+        assert len(appended) == 2
         worker.accept(worker.click("ann", "hat"))
         await worker.flush_loop.wait_until_idle()
     assert worker.count("prequential_hits_total") == 1
