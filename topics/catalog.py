@@ -122,14 +122,14 @@ REWARDS: Final = TopicSpec(
 )
 LISTS: Final = TopicSpec(
     name="lists",
-    purpose="Every published list, for reward attribution, audit and off-policy evaluation.",
+    purpose="Every published list, for reward attribution and off-policy evaluation.",
     key="user_id",
     payload=RecommendationList,
     config=_LARGE_MESSAGES,
 )
 DEAD_LETTERS: Final = TopicSpec(
     name="dead-letters",
-    purpose="Rejected records, whole, with the reason.",
+    purpose="Rejected records, each up to its first MiB, with the reason.",
     key="the record's own key",
     payload=DeadLetter,
     copartitioned=False,

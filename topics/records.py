@@ -197,7 +197,7 @@ class RecommendationList(msgspec.Struct, frozen=True, kw_only=True, omit_default
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """A rejected record, whole, with the reason.
+    """A rejected record, up to its first MiB, with the reason.
 
     Attributes
     ----------
