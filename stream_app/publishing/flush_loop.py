@@ -11,9 +11,10 @@ The order of a flush is a contract:
 2. **Build** the lists, and store each in memory. A reaction may arrive before the acknowledgement; it is matched with
    the list all the same.
 3. **Drop** the lists of users who were erased after they had been ranked.
-4. **Append** the lists to topic ``lists``, before Redis has them: after a crash, every list that a user may have seen
-   can be recovered. While Redis is known to be unavailable this is part of step 7 instead, so that the attempts do
-   not fill the topic with lists that no user saw.
+4. **Append** the lists to topic ``lists``, before Redis has them, so that the next owner of the partition recovers
+   them. The loop does not wait for Kafka: a crash within some 30 ms may lose lists that Redis has. Without
+   ``HEADRACE_LOG_LISTS`` nothing is appended. While Redis is known to be unavailable this is part of step 7 instead,
+   so that the attempts do not fill the topic with lists that no user saw.
 5. **Delete** the keys of erased users and stale keys, before anything is written: an erased user who returned has a
    list in the same batch.
 6. **Write** all documents in one pipeline.
