@@ -26,6 +26,7 @@ def groupless_consumer(broker: str) -> Any:
         bootstrap_servers=broker.split(","),
         bootstrap_timeout_ms=BOOTSTRAP_MS,
         group_id=None,
+        isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         # kafka-python computes checksums in Python, which took most of the time.

@@ -37,9 +37,13 @@ def decode_or_warn(decoder: RecordDecoder[_RecordT], record: Any, topic: str) ->
 
 
 def log_consumer(broker: str) -> Any:
-    """A consumer with manual assignment that leaves no state on the broker; not started."""
+    """A consumer with manual assignment that leaves no state on the broker; not started.
+
+    It returns no record of an aborted or open transaction. Its end offsets are those of the committed records.
+    """
     return AIOKafkaConsumer(
         bootstrap_servers=broker,
+        isolation_level="read_committed",
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         fetch_max_wait_ms=100,

@@ -37,6 +37,37 @@ class BatchFlushingProducer(faust_kafka.Producer):  # type: ignore[misc]
         await super().flush()
 
 
+class CommittedReadsThread(faust_kafka.AIOKafkaConsumerThread):  # type: ignore[misc]
+    """Faust's consumer thread; its consumer returns no record of an aborted or open transaction."""
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        # Faust sets it only for workers that write transactions themselves.
+        consumer._isolation_level = "read_committed"  # noqa: SLF001  # read when it starts
+        return consumer
+
+
+class _ReadOffset(int):
+    """An offset that is true even if it is 0, which Faust would take for no offset."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class _ReadOffsets(dict[Any, int | None]):
+    """Offset of the newest record read, by partition; Faust finds gaps by it, and commits over them.
+
+    Faust finds no gap after offset 0: if an aborted transaction followed the first record of a topic, it would never
+    commit again.
+    """
+
+    def __missing__(self, key: Any) -> None:
+        self[key] = None
+
+    def __setitem__(self, key: Any, offset: int | None) -> None:
+        super().__setitem__(key, None if offset is None else _ReadOffset(offset))
+
+
 class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
     """Faust's consumer; it delivers a message to its stream by a plain call.
 
@@ -48,6 +79,10 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._idle = asyncio.Event()
         self._idle.set()
+        self._read_offset = _ReadOffsets()
+
+    def _new_consumer_thread(self) -> CommittedReadsThread:
+        return CommittedReadsThread(self, loop=self.loop, beacon=self.beacon)
 
     async def wait_first(self, *waited: Any, timeout: Any = None) -> Any:  # noqa: ASYNC109  # Faust's signature
         """Await the delivery of a message, unless the flow is being suspended."""

@@ -251,11 +251,19 @@ class Replica:
             self._fold_batch[tp.topic](records)
             self._positions[tp.topic, tp.partition] = records[-1].offset + 1
             newest = max(newest, records[-1].timestamp / 1000.0)
+        await self._pass_invisible_records(batches)
         self._resume_rewards()
         self._report_lag(newest)
         async with self._advanced:
             self._advanced.notify_all()
         await asyncio.sleep(0)
+
+    async def _pass_invisible_records(self, fetched: Collection[TopicPartition]) -> None:
+        """Advance over records that no consumer sees: ends of transactions, aborted and compacted records."""
+        for tp in self._assigned:
+            if tp not in fetched and tp not in self._owned:
+                at = (tp.topic, tp.partition)
+                self._positions[at] = max(self._positions[at], await self._consumer.position(tp))
 
     def _resume_rewards(self) -> None:
         """Start to read rewards once interactions and catalog are folded up to their ends at the start."""

@@ -124,6 +124,9 @@ class FakeLogConsumer:
     async def end_offsets(self, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.log.beginnings[tp] + len(self.log.records[tp]) for tp in partitions}
 
+    async def position(self, tp: TopicPartition) -> int:
+        return self.offsets[tp]
+
     def highwater(self, tp: TopicPartition) -> int:
         return self.log.beginnings[tp] + len(self.log.records[tp])
 
