@@ -62,7 +62,7 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
     def _log(self, key: bytes, value: bytes | None) -> None:
         event = current_event()
         if event is None:
-            raise TypeError("the user table can only be changed while an event is processed")
+            raise TypeError("the users table can only be changed while an event is processed")
         partition = event.message.partition
         self.append(self.changelog_topic_name, partition, key, value, self._delivery_callback(partition))
 
@@ -82,7 +82,7 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
 
 
 def users_table(app: Any, append: ChangelogAppender, partitions: int) -> ChangelogTable:
-    """Declare the user table on an application created with ``Table=ChangelogTable``."""
+    """Declare the users table on an application created with ``Table=ChangelogTable``."""
     # With a schema alone the store would hold JSON: key and value types must be bytes.
     table: ChangelogTable = app.Table(USERS_TABLE, partitions=partitions, key_type=bytes, value_type=bytes)
     table.append = append

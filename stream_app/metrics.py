@@ -51,7 +51,7 @@ class _MetricGroup:
 
 
 class WorkerMetrics(_MetricGroup):
-    """Readiness, rebalances and the user table."""
+    """Readiness, rebalances and the users table."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         super().__init__(registry)
@@ -61,7 +61,7 @@ class WorkerMetrics(_MetricGroup):
         self.rebalances = self._counter(
             "headrace_rebalances_total", "Assignments of partitions to this worker."
         )
-        self.table_users = self._gauge("headrace_table_users", "Rows in this worker's user table.")
+        self.table_users = self._gauge("headrace_table_users", "Rows in this worker's users table.")
 
 
 class OwnershipMetrics(_MetricGroup):
@@ -300,7 +300,7 @@ class PolicyGauges(_MetricGroup):
         )
         self.metric = self._gauge(
             "headrace_policy_metric_per_list",
-            "Clicks, purchases, revenue or reward value per seen list, by policy, over all workers' rewards for "
+            "Clicks, purchases, revenue or reward value per displayed list, by policy, over all workers' rewards for "
             "lists published since the policy assignment changed; bound is the mean or an end of its "
             "anytime-valid confidence interval.",
             "policy",

@@ -35,7 +35,7 @@ class TopicSpec(msgspec.Struct, frozen=True, kw_only=True):
     source
         The watermark index, for topics of user events.
     copartitioned
-        Whether its partition count must equal that of the user table.
+        Whether its partition count must equal that of the users table.
     partitions
         A fixed partition count; None for the count from the settings.
     cleanup, retention_ms
@@ -152,7 +152,7 @@ USERS_TABLE: Final = "users"
 
 
 def changelog(app_id: str) -> TopicSpec:
-    """The changelog topic of the user table of the application `app_id`."""
+    """The changelog topic of the users table of the application `app_id`."""
     return TopicSpec(
         name=f"{app_id}-{USERS_TABLE}-changelog",
         purpose="The newest row of each user, from which a worker restores its table.",

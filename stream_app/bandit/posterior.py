@@ -32,23 +32,23 @@ class LinearPosterior:
     so impressions and rewards are separate events, and replicas agree up to rounding. `refresh` computes
 
         A = strength · I + Σ over positions (examination probability) · (Σ x xᵀ of impressions there)
-        A · mean = strength · prior + Σ (value / unit) · x
+        A · mean = strength · prior + Σ (value / reward_scale) · x
 
     with all events decayed by the half-life, but not the prior: without events A returns to the prior and never
     becomes singular. The examination probability is a weight in A and not in the rewards, which is least squares
     for rewards whose variance grows with their mean, such as rare clicks. Rewards need no weight when they come, and
     later estimates of the examination probabilities apply to all earlier impressions.
 
-    A constant feature 1 is appended; its weight, the intercept, has a prior of one impression. The unit makes prior
-    and exploration independent of the scale of rewards (clicks or prices): by default it is the root mean square of
-    the rewards, so the variance of the reward of an impression is about the probability of a reward.
+    A constant feature 1 is appended; its weight, the intercept, has a prior of one impression. `reward_scale` makes
+    prior and exploration independent of the scale of rewards (clicks or prices): by default it is the root mean
+    square of the rewards, so the variance of the reward of an impression is about the probability of a reward.
 
     Parameters
     ----------
     features
         Number of features.
     prior_mean : ndarray of float64, shape (features,)
-        Prior mean of the weights, in units.
+        Prior mean of the weights, in multiples of `reward_scale`.
     prior_strength
         Impressions that the prior counts for.
     half_life

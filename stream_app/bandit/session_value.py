@@ -131,7 +131,7 @@ class SessionValue(Thompson):
         if self._posterior.stale:
             critic = self.critic
             critic_values = self._critic_sums.choice_products @ critic
-            # a first choice counts as a reward of U(x); the unit is their root mean square
+            # a first choice counts as a reward of U(x); `reward_scale` is their root mean square
             square_sum, count = (
                 float(critic @ critic_values),
                 float(self._critic_sums.choice_products[-1, -1]),

@@ -17,7 +17,7 @@ _CLICK_KINDS: Final = frozenset({RewardKind.CLICK, RewardKind.CART, RewardKind.W
 
 
 class ListMetric(IntEnum):
-    """Metrics per list seen."""
+    """Metrics per displayed list."""
 
     CLICKS = 0
     """Items whose first positive reaction was a click, a cart, a wishlist or a share, each once a list.
@@ -42,7 +42,7 @@ class PolicyMetrics:
     Attributes
     ----------
     lists
-        Lists seen.
+        Displayed lists.
     lists_with_impression
         Those with an impression event; the others are known to be seen from a reaction alone.
     users
@@ -61,7 +61,7 @@ class PolicyMetrics:
         self._cross_sums: NDArray[np.float64] = np.zeros(_N_METRICS)
 
     def replace(self, previous: NDArray[np.float64], updated: NDArray[np.float64]) -> None:
-        """Replace the sums of a user: lists seen, then each metric."""
+        """Replace the sums of a user: displayed lists, then each metric."""
         lists, previous_lists = updated[0], previous[0]
         self.users += int(previous_lists == 0 and lists > 0)
         self.lists += lists - previous_lists
@@ -71,11 +71,11 @@ class PolicyMetrics:
         self._cross_sums += lists * updated[1:] - previous_lists * previous[1:]
 
     def mean(self, metric: ListMetric) -> float:
-        """Mean of a metric per list seen; 0 without lists."""
+        """Mean of a metric per displayed list; 0 without lists."""
         return float(self.sums[metric] / self.lists) if self.lists else 0.0
 
     def deviation(self, metric: ListMetric) -> float:
-        """Standard deviation of a metric per list seen, over users.
+        """Standard deviation of a metric per displayed list, over users.
 
         Lists of a user are not independent: the variance is that of a ratio of sums over users (linearized). One
         additional user with one reaction of the typical size is included, so that rare reactions that have not come
@@ -94,7 +94,7 @@ class PolicyMetrics:
     def interval(
         self, metric: ListMetric, level: float = CONFIDENCE_LEVEL, min_deviation: float = 0.0
     ) -> AnytimeInterval:
-        """Mean of a metric per list seen, with a confidence sequence over users.
+        """Mean of a metric per displayed list, with a confidence sequence over users.
 
         Parameters
         ----------

@@ -30,7 +30,7 @@ def guardrail_violations(
     as the control less the margin is ever found is at most about 1 - `confidence_sequence.CONFIDENCE_LEVEL`. The
     control's standard deviation is a lower bound of a policy's: one with few users may have no reactions yet.
 
-    Without impression events the number of lists seen without a reaction is unknown, and nothing is found.
+    Without impression events the number of displayed lists without a reaction is unknown, and nothing is found.
 
     Parameters
     ----------

@@ -23,14 +23,14 @@ MAX_IMPRESSIONS: Final = 64
 
 
 class IgnoredImpressions(Restorable):
-    """The impressions of each user on the last lists seen, until the item is chosen (impression discounting).
+    """The impressions of each user on the last displayed lists, until the item is chosen (impression discounting).
 
     The only input is rewards, which are in the order of the user's events, so all replicas and replays agree. Each
     list with the item counts. Examination probabilities are applied by `lookup`, not when an impression is recorded:
     later estimates apply to earlier impressions.
 
-    Age is the number of lists seen since. Times would not do: rewards have the broker's times and events those of the
-    shop, which agree only for live events, and a replay a week later must give the same result.
+    Age is the number of displayed lists since. Times would not do: rewards have the broker's times and events those
+    of the shop, which agree only for live events, and a replay a week later must give the same result.
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ class IgnoredImpressions(Restorable):
         items : ndarray of int32, shape (n,)
             Distinct items.
         n_recent
-            Number of the last lists seen that count as recent.
+            Number of the last displayed lists that count as recent.
         examination_probabilities : ndarray of float64, shape (positions,)
             Examination probability of each position; lower ones count as the last.
         """

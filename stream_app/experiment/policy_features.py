@@ -1,11 +1,11 @@
 """Features of the candidates of a list, for policies; `PolicyFeature` has their names and formulas.
 
 The features `ignored` and `list_chosen` refer to the lists of the current session, which is a guess: rewards do not
-have a session. The guess is the last n lists seen, where n is the number of clicks and order lines of the session
-(`Context.items`). Lists after a search, a like or a hide are not counted in n, so each of them that was seen
-displaces one of the first lists of the session. If fewer lists were seen in the session, lists of earlier sessions
-are included. Before the first click of a session, n is the number of all items in the context. `recently_ignored`
-covers all lists held.
+have a session. The guess is the last n displayed lists, where n is the number of clicks and order lines of the
+session (`Context.items`). Lists after a search, a like or a hide are not counted in n, so each displayed one of them
+replaces one of the first lists of the session. If fewer lists were displayed in the session, lists of earlier
+sessions are included. Before the first click of a session, n is the number of all items in the context.
+`recently_ignored` covers all lists held.
 """
 
 from typing import Final

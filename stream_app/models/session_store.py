@@ -61,7 +61,7 @@ class SessionStore(Restorable):
     Parameters
     ----------
     sessions
-        Sessions remembered; each new one takes the place of the oldest.
+        Sessions remembered; each new one replaces the oldest.
     length
         Clicks remembered of a session, the first.
     postings
@@ -74,8 +74,8 @@ class SessionStore(Restorable):
         Candidates from which a second hop is made, and postings followed of each.
     session_half_life
         Seconds of event time, from its newest click to the context, in which a session comes to count half in every
-        sum; 0 for never. Beside that the newer of the sessions always count for more by the order in which they
-        came, see `SessionColumn`.
+        sum; 0 for never. Independently of it, newer sessions always weigh more by their order, see
+        `SessionColumn`.
 
     References
     ----------

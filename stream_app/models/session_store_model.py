@@ -58,8 +58,8 @@ class SessionStoreModel(Model):
 
     def parameters(self) -> dict[str, Any]:
         """The model's own and the store's."""
-        own_parameters = super().hyper_parameters()
-        return {name: getattr(self, name) for name in own_parameters} | self.store.parameters
+        model_parameters = super().hyper_parameters()
+        return {name: getattr(self, name) for name in model_parameters} | self.store.parameters
 
     def learn_one(self, observation: Observation) -> None:
         """Add a click to its session, if this model owns the store."""

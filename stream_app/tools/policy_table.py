@@ -24,7 +24,7 @@ _OPTIONAL_COLUMNS: Final = (
     _HEADINGS[ListMetric.PURCHASES],
     _LIFT,
     "users",
-    "lists seen",
+    "displayed lists",
     _HEADINGS[ListMetric.CLICKS],
 )
 """Columns that a narrow terminal omits, in this order; the metric of the guardrail stays."""
@@ -48,7 +48,7 @@ def policy_table(
 ) -> PolicyTable:
     """Make the table; names of policies are never truncated.
 
-    A policy without a weight, a pause and a list seen has no row.
+    A policy without a weight, a pause and a displayed list has no row.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _row(
         "policy": name,
         "share": _share(name, control_state, control),
         "users": "0" if metrics is None else f"{metrics.users:,}",
-        "lists seen": "0" if metrics is None else f"{metrics.lists:,.0f}",
+        "displayed lists": "0" if metrics is None else f"{metrics.lists:,.0f}",
         **{
             heading: "" if metrics is None else _interval(metrics.interval(metric))
             for metric, heading in _HEADINGS.items()

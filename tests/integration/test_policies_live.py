@@ -132,7 +132,7 @@ class ShopUsers:
 
 
 def counts(worker: WorkerHandle, users: Mapping[str, int]) -> bool:
-    """Whether a worker reports these numbers of users with a list seen, by policy, since the split changed."""
+    """Whether a worker reports these numbers of users with a displayed list, by policy, since the split changed."""
     return {name: worker.metric("headrace_policy_users", policy=name) for name in POLICIES} == users
 
 

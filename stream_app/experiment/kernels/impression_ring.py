@@ -23,7 +23,7 @@ class ImpressionHistory(NamedTuple):
 
     # shape (n,): expected examinations of each item on the recent lists, without a choice since
     ignored_impressions: NDArray[np.float64]
-    # shape (n,): the same over all lists remembered, each with a weight that decays with the lists seen since
+    # shape (n,): the same over all lists remembered, each with a weight that decays with the displayed lists since
     decayed: NDArray[np.float64]
     chosen: NDArray[np.float64]  # shape (n,): 1 for an item chosen from a recent list, else 0
 

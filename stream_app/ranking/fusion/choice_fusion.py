@@ -1,4 +1,4 @@
-"""The base of the fusions that learn from choices."""
+"""The base of the learned fusions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple

@@ -9,10 +9,10 @@ from stream_app.tools.cli.command import add_command, run_command, with_options
 
 HELP = (
     "Show results of the policies that order lists, and split users between the policies.\n\n"
-    "Results are clicks, purchases, revenue and reward per list seen, by policy, from all workers (topic `rewards`). "
-    "A click is an item whose first positive reaction on the list was a click, a cart, a wishlist or a share. The "
-    "intervals are confidence sequences over users: they hold at all times, so a comparison may be stopped as soon "
-    "as it is clear.\n\n"
+    "Results are clicks, purchases, revenue and reward per displayed list, by policy, from all workers (topic "
+    "`rewards`). A click is an item whose first positive reaction on the list was a click, a cart, a wishlist or a "
+    "share. The intervals are confidence sequences over users: they hold at all times, so a comparison may be "
+    "stopped as soon as it is clear.\n\n"
     "Results start when the split of users last changed (by `share`, `pause`, `resume` or the guardrail): over a "
     "longer time the policies' lists are from different weeks, and a good week looks like a good policy. `--all` "
     "and `--days` override that.\n\n"

@@ -59,7 +59,7 @@ def run(options: TuneOptions) -> None:
     space = search_space(options.model)
     metric = parse_metric(options.metric)
     file = _training_file(options)
-    # A model that is tried alone needs no fusion that learns.
+    # A model that is tried alone needs no learned fusion.
     fused = options.model in FUSED_LIST_TARGETS
     settings = load_settings() if fused else load_settings(models=[options.model], fusion="rrf")
     check_writable(options.report)

@@ -22,7 +22,7 @@ from stream_app.tools.embedded.child_process import (
 _MAX_ATTEMPTS: Final = 3
 
 
-class PortTakenError(UserError):
+class PortInUseError(UserError):
     """Another process listens on the server's port."""
 
 
@@ -115,7 +115,7 @@ class EmbeddedServer(ABC):
                 self._port = self._given_port or free_port()
                 try:
                     self._launch(on_status)
-                except PortTakenError:
+                except PortInUseError:
                     # Another process took the port between our check and the server's start.
                     if self._given_port or attempt == _MAX_ATTEMPTS - 1:
                         raise
@@ -162,7 +162,7 @@ class EmbeddedServer(ABC):
     def _launch(self, progress: StepCallback) -> None:
         # Otherwise the readiness check would accept the other server's response.
         if not is_free(self.port):
-            raise PortTakenError(
+            raise PortInUseError(
                 f"{self.name} cannot listen on 127.0.0.1:{self.port}: another process uses the port."
             )
         command = self._command(progress)
@@ -177,7 +177,7 @@ class EmbeddedServer(ABC):
             kill_process(self._process)
             self._process = None
             if b"address already in use" in self.log.read_bytes().lower():
-                raise PortTakenError(
+                raise PortInUseError(
                     f"Another process took {self.name}'s port 127.0.0.1:{self.port}."
                 ) from None
             raise

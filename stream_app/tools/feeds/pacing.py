@@ -32,7 +32,7 @@ class Pacer:
             raise ValueError(f"a rate is 0 or more events per second, not {rate}")
         self._rate = rate
         self._start: float | None = None
-        self._slots_taken = 0
+        self._slots_reserved = 0
         self._bucket_empty_at = float("-inf")
 
     def wait(self, now: float) -> float:
@@ -52,8 +52,8 @@ class Pacer:
             return 0.0
         if self._start is None:
             self._start = now
-        due = self._start + self._slots_taken / self._rate
-        self._slots_taken += 1
+        due = self._start + self._slots_reserved / self._rate
+        self._slots_reserved += 1
         # The bucket: `_bucket_empty_at` is when it would be empty again; it may run BURST_SECONDS ahead of the clock.
         send_at = max(now, due, self._bucket_empty_at - BURST_SECONDS)
         self._bucket_empty_at = max(self._bucket_empty_at, send_at) + 1.0 / (CATCH_UP_FACTOR * self._rate)

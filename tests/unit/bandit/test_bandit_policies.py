@@ -109,7 +109,7 @@ class TestEveryPolicy:
         for part in policy.state().values():
             for array in part.values() if isinstance(part, dict) else [part]:
                 if isinstance(array, np.ndarray) and array.dtype == np.float64:
-                    assert np.isfinite(array).all(), "an infinite sum would never fade"
+                    assert np.isfinite(array).all(), "an infinite sum would never decay"
 
     def test_out_of_range_positions_are_clipped(self, name: str) -> None:
         policy = trained(name)

@@ -9,7 +9,7 @@ import pytest
 from stream_app.bandit.open_sessions import OpenSession, OpenSessions
 from stream_app.bandit.session_value import SessionValue
 
-ENDING, LEADING, BOUGHT = range(3)
+LAST, PRECEDING, BOUGHT = range(3)
 KINDS = np.eye(3, dtype=np.float32)
 
 
@@ -29,9 +29,9 @@ def simulate_sessions(
         user, now = f"u{session_index % 7}", 10_000.0 * session_index
         learned.observe_impressions(KINDS, np.zeros(3, np.int32), now)
         if session_index % 2:
-            learned.reward(KINDS[ENDING], 0, 1.0, now, user=user)
+            learned.reward(KINDS[LAST], 0, 1.0, now, user=user)
         else:
-            learned.reward(KINDS[LEADING], 0, 1.0, now, user=user)
+            learned.reward(KINDS[PRECEDING], 0, 1.0, now, user=user)
             if rng.random() < purchase_probability:
                 learned.reward(KINDS[BOUGHT], 0, 10.0, now + 60.0, user=user)
 
@@ -45,15 +45,15 @@ def test_critic_values_later_rewards(trace: float) -> None:
     learned = policy(discount=0.9, trace=trace)
     simulate_sessions(learned, 2_000, purchase_probability=0.5)
     bought = learned.state()["critic"][2][BOUGHT, BOUGHT] / 1_000
-    assert value_of(learned, ENDING) == pytest.approx(1.0, abs=0.01)
-    assert value_of(learned, LEADING) == pytest.approx(1.0 + 0.9 * bought * 10.0, abs=0.01)
+    assert value_of(learned, LAST) == pytest.approx(1.0, abs=0.01)
+    assert value_of(learned, PRECEDING) == pytest.approx(1.0 + 0.9 * bought * 10.0, abs=0.01)
     assert value_of(learned, BOUGHT) == pytest.approx(10.0, abs=0.01)
 
 
 def test_item_that_leads_to_a_purchase_is_preferred() -> None:
     learned = policy()
     simulate_sessions(learned, 400)
-    two_candidates = KINDS[[ENDING, LEADING]]
+    two_candidates = KINDS[[LAST, PRECEDING]]
     assert {int(learned.decide(two_candidates, 1, seed).order[0]) for seed in range(50)} == {1}
     myopic = policy(discount=0.0)
     simulate_sessions(myopic, 400)
@@ -67,36 +67,36 @@ def test_purchase_after_click_on_the_same_impression_is_counted_once() -> None:
         for session_index in range(100):
             now = 10_000.0 * session_index
             learned.observe_impressions(KINDS, np.zeros(3, np.int32), now)
-            learned.reward(KINDS[LEADING], 0, 1.0, now, user="u")
-            learned.reward(KINDS[LEADING], 0, 10.0, now + 60.0, user="u", first=again)
-    assert twice.mean[LEADING] > 1.5 * once.mean[LEADING]
+            learned.reward(KINDS[PRECEDING], 0, 1.0, now, user="u")
+            learned.reward(KINDS[PRECEDING], 0, 10.0, now + 60.0, user="u", first=again)
+    assert twice.mean[PRECEDING] > 1.5 * once.mean[PRECEDING]
 
 
 def test_an_inactivity_gap_ends_the_session() -> None:
     learned = policy()
     for session_index in range(200):
         now = 10_000.0 * session_index
-        learned.reward(KINDS[LEADING], 0, 1.0, now, user="u")
+        learned.reward(KINDS[PRECEDING], 0, 1.0, now, user="u")
         learned.reward(KINDS[BOUGHT], 0, 10.0, now + 1_801.0, user="u")
-    assert value_of(learned, LEADING) == pytest.approx(1.0, abs=0.01)
+    assert value_of(learned, PRECEDING) == pytest.approx(1.0, abs=0.01)
 
 
 def test_choices_of_other_users_are_not_chained() -> None:
     learned = policy()
     for session_index in range(200):
-        learned.reward(KINDS[LEADING], 0, 1.0, float(session_index), user=f"u{session_index}")
+        learned.reward(KINDS[PRECEDING], 0, 1.0, float(session_index), user=f"u{session_index}")
         learned.reward(KINDS[BOUGHT], 0, 10.0, float(session_index), user=f"v{session_index}")
         learned.reward(KINDS[BOUGHT], 0, 10.0, float(session_index), user="")
-    assert value_of(learned, LEADING) == pytest.approx(1.0, abs=0.01)
+    assert value_of(learned, PRECEDING) == pytest.approx(1.0, abs=0.01)
 
 
 def test_a_dislike_has_no_successor_and_lowers_the_value() -> None:
     learned = policy()
     simulate_sessions(learned, 100)
     for step in range(100):
-        learned.observe_impressions(KINDS[[ENDING]], np.zeros(1, np.int32), 2e6 + step)
-        learned.reward(KINDS[ENDING], 0, -3.0, 2e6 + step, user="w")
-    assert learned.mean[ENDING] + learned.mean[-1] < 0
+        learned.observe_impressions(KINDS[[LAST]], np.zeros(1, np.int32), 2e6 + step)
+        learned.reward(KINDS[LAST], 0, -3.0, 2e6 + step, user="w")
+    assert learned.mean[LAST] + learned.mean[-1] < 0
 
 
 def test_endless_sessions_have_a_bounded_value() -> None:
@@ -106,14 +106,14 @@ def test_endless_sessions_have_a_bounded_value() -> None:
         x = rng.random(3).astype(np.float32)
         learned.observe_impressions(x[None], np.zeros(1, np.int32), float(step))
         learned.reward(x, 0, 1.0, float(step), user="u")
-    assert value_of(learned, ENDING) == pytest.approx(20.0, rel=0.05)
+    assert value_of(learned, LAST) == pytest.approx(20.0, rel=0.05)
     assert np.isfinite(learned.mean).all()
 
 
 def test_open_sessions_are_bounded_and_can_be_forgotten() -> None:
     learned = SessionValue(3, sessions=10)
     for user in range(100):
-        learned.reward(KINDS[LEADING], 0, 1.0, float(user), user=f"u{user}")
+        learned.reward(KINDS[PRECEDING], 0, 1.0, float(user), user=f"u{user}")
     held = learned.state()["sessions"]["users"]
     assert held == [f"u{user}" for user in range(90, 100)]
     learned.forget_user("u95")

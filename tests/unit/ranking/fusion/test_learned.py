@@ -1,4 +1,4 @@
-"""The fusions that learn from choices, in a small shop with a known rule."""
+"""The learned fusions, in a small shop with a known rule."""
 
 import numpy as np
 import pytest

@@ -74,7 +74,7 @@ def test_narrow_terminal_keeps_full_names_and_lists_omitted_columns(narrow: Comm
     table = stdout.splitlines()[1:6]
     assert max(map(len, table)) <= 80
     assert not any("…" in line for line in table)
-    assert " ".join(table[0].split()) == "policy share users lists seen clicks / list reward / list"
+    assert " ".join(table[0].split()) == "policy share users displayed lists clicks / list reward / list"
     assert {*table_rows(stdout)} >= {"session_value", "item_thompson", "epsilon_greedy", "fixed"}
     assert table_rows(stdout)["session_value"][:4] == ["50%", "1,500", "1,500", "0.5000"]
     left_out = "revenue / list, purchases / list, against fixed"
