@@ -169,7 +169,7 @@ class TableRecovery:
             reader = RangeReader(consumer, ranges, self._report)
             async for records in reader.read():
                 self._fence.verify(generation)
-                self._write(records, written)
+                self._write(records, written[TopicPartition(records[0].topic, records[0].partition)])
         finally:
             await consumer.stop()
         self._metrics.recovered_records.inc(reader.n_read)
@@ -179,11 +179,10 @@ class TableRecovery:
             each for each in ranges if not self._is_proven(each.tp, reader.digest(each.tp), written[each.tp])
         ]
 
-    def _write(self, records: Sequence[Any], written: Mapping[TopicPartition, OffsetDigest]) -> None:
+    def _write(self, records: Sequence[Any], written: OffsetDigest) -> None:
         events = [_to_event(each) for each in records]
         self._table.apply_changelog_batch(events)
-        for event in events:
-            written[TopicPartition(*event.message.tp)].add((event.message.offset,))
+        written.add(event.message.offset for event in events)
 
     def _is_proven(self, tp: TopicPartition, read: OffsetDigest, written: OffsetDigest) -> bool:
         """Whether the store has what was read of a partition."""
