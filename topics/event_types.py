@@ -8,7 +8,7 @@ To add an event type, change four files:
 
 1. `topics/events.py`: the struct, as a member of the union `topics.events.Event`.
 2. `topics/records.py`: a `Source` (append it: the number is the index of a watermark in stored rows), and a `Kind`
-   if no existing one fits (`REWARD_KINDS` maps kinds to rewards).
+   if no existing one fits (docs/extending.md lists the tables by kind, in six files).
 3. `topics/event_types.py`: the row, with a function that reads the content of an event.
 4. `state/row.py`: the counter in `EventCounts`.
 

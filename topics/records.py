@@ -67,7 +67,10 @@ REWARD_KINDS = {
 }
 """The reward of each reaction; searches and erasures are not reactions to a list."""
 
-NON_POSITIVE = frozenset({RewardKind.IMPRESSION, RewardKind.DISLIKE, RewardKind.HIDE, RewardKind.ERASURE})
+NEGATIVE = frozenset({RewardKind.DISLIKE, RewardKind.HIDE})
+"""Reactions whose reward is 0 or less; that of the others is 0 or more."""
+
+NON_POSITIVE = NEGATIVE | {RewardKind.IMPRESSION, RewardKind.ERASURE}
 """Reward kinds that are not positive feedback."""
 
 

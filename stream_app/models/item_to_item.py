@@ -10,6 +10,7 @@ from stream_app.models.array_types import Floats, Mask
 from stream_app.models.base import NO_ITEM, Context, Items, Observation
 from stream_app.models.columns import grow_columns, item_mask, pack_rows, unpack_rows
 from stream_app.models.decay import ForwardDecay
+from stream_app.models.interaction_kinds import KIND_STREAMS
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.bounded_rows import drop_items
 from stream_app.models.kernels.item_to_item import (
@@ -21,13 +22,12 @@ from stream_app.models.kernels.item_to_item import (
 )
 from stream_app.models.kernels.jit import plain
 from stream_app.models.model_state import State
+from stream_app.models.session_tracker import EventStream
 from stream_app.models.similarity import similarity_named
 from stream_app.models.sparse_scoring import SparseScoringModel
-from topics.records import Kind, Reason
+from topics.records import Reason
 
 ALSO_VIEWED, ALSO_BOUGHT = "also_viewed", "also_bought"
-
-_VIEWS = frozenset({Kind.VIEW, Kind.DETAIL, Kind.CART, Kind.WISHLIST, Kind.SHARE})
 
 
 class _Covisits:
@@ -136,6 +136,7 @@ class ItemToItem(SparseScoringModel):
 
     Examples
     --------
+    >>> from topics.records import Kind
     >>> index = ItemIndex(100)
     >>> shoe, sock = index.index("shoe", 0.0), index.index("sock", 0.0)
     >>> model = ItemToItem(index)
@@ -184,15 +185,10 @@ class ItemToItem(SparseScoringModel):
 
     def learn_one(self, observation: Observation) -> None:
         """Count an item and its pairs; repeats, and kinds without a stream, are skipped."""
-        kind = observation.kind
-        if observation.repeat:
+        stream = KIND_STREAMS.get(observation.kind)
+        if stream is None or observation.repeat:
             return
-        if kind in _VIEWS:
-            table = self._views
-        elif kind is Kind.PURCHASE:
-            table = self._purchases
-        else:
-            return
+        table = self._purchases if stream is EventStream.PURCHASES else self._views
         item, ts = observation.item, observation.ts
         factor = self._decay.advance(ts)
         if factor != 1.0:

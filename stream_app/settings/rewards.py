@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from state.attribution import DEFAULT_ATTRIBUTION_WINDOWS, DEFAULT_REWARD_WEIGHTS, AttributionRules
 from state.retention import Retention
 from stream_app.settings.base import PositiveInt, Seconds, SettingsGroup
-from topics.records import RewardKind
+from topics.records import NEGATIVE, RewardKind
 
 
 class RewardSettings(SettingsGroup):
@@ -62,7 +62,7 @@ class RewardSettings(SettingsGroup):
                 raise PydanticCustomError(
                     "reward_weights", "An impression is not a reaction; its weight must be 0"
                 )
-            is_negative = kind in {RewardKind.DISLIKE, RewardKind.HIDE}
+            is_negative = kind in NEGATIVE
             if weight > 0 if is_negative else weight < 0:
                 raise PydanticCustomError(
                     "reward_weights",
