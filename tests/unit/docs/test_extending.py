@@ -24,6 +24,7 @@ SHARED_CHECKS = {
     "An event type": ("tests/unit/topics/test_event_types.py", "event_types"),
     "A model": ("tests/checks/test_models.py", "latest"),
     "A policy": ("tests/unit/bandit/test_bandit_policies.py", "promote"),
+    "A sink": ("tests/checks/test_publishers.py", "file"),
 }
 """The tests that the page names for an example, and the expression that selects them."""
 
