@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def shared_data_dir() -> Path:
-    """The folder of real event logs: ``HEADRACE_DATA``, by default ``../shared/data``."""
+    """The folder of the public logs (docs/feeds.md): ``HEADRACE_DATA``, by default ``../shared/data``."""
     return Path(os.environ.get("HEADRACE_DATA", "../shared/data"))
 
 
