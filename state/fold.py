@@ -7,7 +7,7 @@ arrive in another order across topics result in the same row.
 
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from msgspec import structs
 
@@ -21,6 +21,8 @@ from state.row import (
     MAX_QUERIES,
     MAX_RECENT,
     MAX_RESULTS,
+    NO_WATERMARKS,
+    UNKNOWN_PARTITION,
     RecentInteraction,
     RecentQuery,
     UserRow,
@@ -81,7 +83,8 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> Fol
     -------
     FoldResult
         An event at or below the row's watermark does not change the row, but returns the same interaction again:
-        after a crash it may be missing in the log although the row was written.
+        after a crash it may be missing in the log although the row was written. Watermarks of another partition, or
+        of an unknown one, are not compared: then the ring of event ids alone finds replays and duplicates.
 
     Examples
     --------
@@ -96,24 +99,30 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> Fol
     >>> fold(folded.row, click, RecordId(Source.CLICK, 0, 7), gap=1800).outcome
     <FoldOutcome.REPLAYED: 'replayed'>
     """
-    source, _, offset = record_id
+    source, partition, offset = record_id
     first_seen = dedup.find(row.ring, event.event_id)
-    if offset <= watermark_of(row.watermarks, source):
+    known_watermarks = row.watermarks if row.partition == partition else NO_WATERMARKS
+    if offset <= watermark_of(known_watermarks, source) or (
+        first_seen == (source, offset) and row.partition in {partition, UNKNOWN_PARTITION}
+    ):
         is_duplicate = first_seen is not None and first_seen != (source, offset)
         return FoldResult(
             row, FoldOutcome.REPLAYED, None if is_duplicate else interaction_of(event, record_id)
         )
     if first_seen is not None:
         return FoldResult(row, FoldOutcome.DUPLICATE, None)
-    watermarks = with_watermark(row.watermarks, source, offset)
-    ring = dedup.remember(row.ring, event.event_id, source, offset)
+    seen = {
+        "watermarks": with_watermark(known_watermarks, source, offset),
+        "ring": dedup.remember(row.ring, event.event_id, source, offset),
+        "partition": partition,
+    }
     interaction = interaction_of(event, record_id)
     event_type = BY_STRUCT[type(event)]
     if event_type.effect is Effect.ERASURE:
         # Watermarks and event ids stay: they reject replays and duplicates of the erased events.
-        row = structs.replace(EMPTY_ROW, watermarks=watermarks, ring=ring)
+        row = structs.replace(EMPTY_ROW, **seen)
     else:
-        row = _updated_row(row, event, event_type, interaction, gap, watermarks, ring)
+        row = _updated_row(row, event, event_type, interaction, gap, seen)
     return FoldResult(row, FoldOutcome.ACCEPTED, interaction)
 
 
@@ -123,8 +132,7 @@ def _updated_row(
     event_type: EventType,
     interaction: Interaction | None,
     gap: float,
-    watermarks: tuple[int, ...],
-    ring: bytes,
+    seen: dict[str, Any],
 ) -> UserRow:
     counts, recent, times, queries = row.counts, row.recent, row.times, row.queries
     item_times: dict[str, dict[str, float]] = {}
@@ -147,8 +155,6 @@ def _updated_row(
     counter = event_type.counter
     return structs.replace(
         row,
-        watermarks=watermarks,
-        ring=ring,
         recent=recent,
         times=times,
         session=current_session(times, gap, row.session if ts >= row.session.last else NO_SESSION),
@@ -159,6 +165,7 @@ def _updated_row(
         segments=segments if has_newer_segments else row.segments,
         segments_ts=ts if has_newer_segments else row.segments_ts,
         **item_times,
+        **seen,
     )
 
 

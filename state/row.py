@@ -21,6 +21,8 @@ MAX_RESULTS: Final = 200
 
 NO_WATERMARKS: Final = (-1,) * len(Source)
 
+UNKNOWN_PARTITION: Final = -1
+
 
 class RecentInteraction(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One recent interaction with an item."""
@@ -90,6 +92,9 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
         Segments besides ``all``, from the newest event that has any.
     segments_ts
         Event time of that event.
+    partition
+        The partition that the watermarks belong to: offsets of different partitions cannot be compared.
+        ``UNKNOWN_PARTITION`` in an empty row, and in one that was stored before this field existed.
     """
 
     format: int = FORMAT
@@ -107,6 +112,7 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
     queries: tuple[RecentQuery, ...] = ()
     segments: tuple[str, ...] = ()
     segments_ts: float = 0.0
+    partition: int = UNKNOWN_PARTITION
 
 
 EMPTY_ROW: Final = UserRow()

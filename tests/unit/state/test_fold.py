@@ -14,6 +14,7 @@ from state.row import (
     MAX_BOUGHT,
     MAX_RECENT,
     MAX_RESULTS,
+    UNKNOWN_PARTITION,
     RecentQuery,
     UserRow,
     decode_row,
@@ -78,7 +79,7 @@ def test_a_duplicate_event_id_changes_nothing() -> None:
 
 
 def test_a_replayed_event_changes_nothing_but_yields_the_same_interaction() -> None:
-    record_id = RecordId(Source.CLICK, 3, 41)
+    record_id = RecordId(Source.CLICK, 0, 41)
     first = fold(EMPTY_ROW, click("e1", 5_000), record_id, GAP)
     later = fold_all(first.row, click("e2", 6_000), start=42)
     again = fold(later, click("e1", 5_000), record_id, GAP)
@@ -313,3 +314,29 @@ def test_queries_do_not_depend_on_the_order_of_arrival(
     shuffled = list(events)
     random.shuffle(shuffled)
     assert fold_all(EMPTY_ROW, *shuffled).queries == fold_all(EMPTY_ROW, *events).queries
+
+
+def test_watermarks_of_another_partition_hide_no_event() -> None:
+    first = fold_all(EMPTY_ROW, click("e1", 5_000), start=900)
+    again = fold(first, click("e2", 6_000), RecordId(Source.CLICK, 3, 7), GAP)
+    assert again.outcome is FoldOutcome.ACCEPTED
+    assert (again.row.partition, again.row.watermarks[Source.CLICK]) == (3, 7)
+    assert again.row.watermarks[Source.SEARCH] == -1
+    # The ring finds duplicates from other partitions.
+    assert (
+        fold(again.row, click("e1", 5_000), RecordId(Source.CLICK, 3, 8), GAP).outcome
+        is FoldOutcome.DUPLICATE
+    )
+
+
+def test_a_row_of_an_earlier_version_finds_replays_by_its_event_ids() -> None:
+    stored = msgspec.structs.replace(
+        fold_all(EMPTY_ROW, click("e1", 5_000), start=900), partition=UNKNOWN_PARTITION
+    )
+    replayed = fold(stored, click("e1", 5_000), RecordId(Source.CLICK, 3, 900), GAP)
+    assert replayed.outcome is FoldOutcome.REPLAYED
+    assert replayed.row == stored
+    # Its watermark may be of another partition: it hides no event that the row has not seen.
+    accepted = fold(stored, click("e2", 6_000), RecordId(Source.CLICK, 3, 7), GAP)
+    assert accepted.outcome is FoldOutcome.ACCEPTED
+    assert accepted.row.partition == 3
