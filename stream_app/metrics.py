@@ -97,9 +97,14 @@ class EventMetrics(_MetricGroup):
         super().__init__(registry)
         self.events = self._counter(
             "headrace_events_total",
-            "Events read, by topic and outcome (accepted, duplicate, dead_lettered, replayed, rekeyed).",
+            "Events read, by topic and outcome (accepted, duplicate, dead_lettered, replayed, rekeyed, misplaced).",
             "topic",
             "outcome",
+        )
+        self.events_skipped = self._counter(
+            "headrace_events_skipped_total",
+            "Records that retention removed before this worker read them, by topic.",
+            "topic",
         )
         self.dead_letters = self._counter(
             "headrace_dead_letters_total", "Rejected records, by reason.", "reason"

@@ -5,6 +5,7 @@ Each function opens its own connection, and raises `BrokerUnavailableError` or `
 """
 
 import time
+import uuid
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -17,6 +18,7 @@ from topics.topic_checks import Problem, TopicState, problems
 
 _SETTLE_MS: Final = 30_000
 _POLL_SECONDS: Final = 0.05
+_NO_TOPIC_ID: Final = str(uuid.UUID(int=0))
 
 
 def create(specs: Iterable[TopicSpec], broker: str, *, partitions: int, replication: int) -> list[str]:
@@ -105,6 +107,13 @@ def describe(specs: Iterable[TopicSpec], broker: str) -> list[TopicState]:
     return [_topic_state(spec, listed.get(spec.name), configs.get(spec.name, {})) for spec in specs]
 
 
+def topic_ids(specs: Iterable[TopicSpec], broker: str) -> dict[str, str]:
+    """Id of each topic that exists; empty ids from a broker before Kafka 2.8."""
+    return {
+        state.spec.name: state.topic_id for state in describe(specs, broker) if state.partitions is not None
+    }
+
+
 def check(specs: Iterable[TopicSpec], broker: str) -> list[Problem]:
     """Compare the broker with the catalog.
 
@@ -129,4 +138,10 @@ def _topic_state(spec: TopicSpec, topic: Any, config: Any) -> TopicState:
         replication=min((len(partition["replica_nodes"]) for partition in partitions), default=0),
         config={name: str(entry["value"]) for name, entry in config.items() if entry["value"] is not None},
         operations=frozenset(map(str, topic.get("authorized_operations") or ())),
+        topic_id=_topic_id(topic),
     )
+
+
+def _topic_id(topic: Any) -> str:
+    topic_id = str(topic.get("topic_id") or "")
+    return "" if topic_id == _NO_TOPIC_ID else topic_id

@@ -91,7 +91,8 @@ class Interaction(msgspec.Struct, frozen=True, array_like=True):
     Attributes
     ----------
     source, partition, offset
-        Record id of the event.
+        Record id of the event. The offset includes the base of the topic's incarnation, 0 unless the topic was
+        deleted and created again.
     ts
         Event time, seconds since the epoch.
     user_id, kind, lines

@@ -68,6 +68,8 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
         Settings of the topic, including the broker's defaults.
     operations
         Operations that this client is authorized for (``READ``, ``WRITE``, ...).
+    topic_id
+        Changes when a topic is deleted and created again; empty for a broker that reports none (before Kafka 2.8).
     """
 
     spec: TopicSpec
@@ -75,6 +77,7 @@ class TopicState(msgspec.Struct, frozen=True, kw_only=True):
     replication: int | None = None
     config: dict[str, str] = {}
     operations: frozenset[str] = frozenset()
+    topic_id: str = ""
 
 
 def problems(states: Sequence[TopicState]) -> list[Problem]:

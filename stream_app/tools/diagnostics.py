@@ -7,48 +7,18 @@ folder, and remove all three.
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from enum import StrEnum
 from importlib import import_module
 from typing import Final
 
-import msgspec
-
 from stream_app.publishing.redis_inspection import RedisUnreachableError, inspect_redis
 from stream_app.settings import Settings, without_password
+from stream_app.tools.check_result import CheckResult, CheckStatus
+from stream_app.tools.log_checks import check_logs
 from topics import admin, broker_client, broker_clock, topic_checks
 from topics.catalog import catalog
 
 MAX_SKEW_SECONDS: Final = 1.0
 EVICTING_POLICIES: Final = ("volatile-ttl", "volatile-lru", "volatile-lfu", "allkeys-lru", "allkeys-lfu")
-
-
-class CheckStatus(StrEnum):
-    """Outcome of a check."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "FAIL"
-
-
-class CheckResult(msgspec.Struct, frozen=True):
-    """One line of the report.
-
-    Attributes
-    ----------
-    status
-        After a FAIL a worker cannot work; after a warning it can.
-    remedy
-        What to do; empty if nothing.
-    """
-
-    status: CheckStatus
-    subject: str
-    detail: str
-    remedy: str = ""
-
-    def __str__(self) -> str:
-        remedy = f" -> {self.remedy}" if self.remedy else ""
-        return f"{self.status:<4}  {self.subject}: {self.detail}{remedy}"
 
 
 def run_checks(settings: Settings) -> Iterator[CheckResult]:
@@ -82,6 +52,7 @@ def check_kafka(settings: Settings) -> Iterator[CheckResult]:
         return
     yield CheckResult(CheckStatus.OK, "broker", f"Kafka answers at {settings.broker}")
     yield from check_topic_states(states)
+    yield from check_logs(settings, states)
     yield check_broker_clock(settings.broker)
 
 

@@ -7,6 +7,7 @@ import asyncio
 import gc
 import logging
 from collections.abc import Collection, Coroutine
+from functools import partial
 from typing import Any, Final
 
 import faust
@@ -15,8 +16,10 @@ from aiokafka.errors import KafkaError, ProducerFenced
 from state.model_store import DirectoryModelStore, ModelStore
 from state.user_table import ChangelogTable, FaustUserRows, users_table
 from stream_app.kafka.batch_producer import BatchProducer
+from stream_app.kafka.event_logs import EventLogs, TopicIncarnations, with_topic_ids
 from stream_app.kafka.group_lease import GroupLease
 from stream_app.kafka.partition_fence import NotOwnedError, PartitionFence
+from stream_app.kafka.partitioning import UserPartitions
 from stream_app.metrics import Metrics
 from stream_app.publishing.publisher import Publisher
 from stream_app.settings import Settings
@@ -28,14 +31,18 @@ from stream_app.worker.faust_transport import use_direct_transport
 from stream_app.worker.ownership import WorkerOwnership
 from stream_app.worker.record_order import BrokerTimeOrder
 from stream_app.worker.republication import republish_recent_users
+from stream_app.worker.skipped_records import report_skipped
 from stream_app.worker.table_recovery import FencedTableManager, TableRecovery
-from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, changelog
+from topics import admin
+from topics.broker_client import BrokerUnavailableError, TopicAdminError
+from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS, changelog
 
 _LOG: Final = logging.getLogger(__name__)
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
 _REBALANCE_TIMEOUT: Final = 60.0
 _FENCE_RENEWAL_SECONDS: Final = 86_400.0
+_TOPIC_CHECK_INTERVAL: Final = 60.0
 _REPORT_INTERVAL: Final = 1.0
 """Seconds between two checks of the guardrail and reports of gauges."""
 
@@ -49,6 +56,8 @@ class Worker:
         Open while events may be handled.
     is_fenced
         Whether Kafka refused a record of this worker, because another worker has taken over its partition.
+    is_outdated
+        Whether a topic of user events was made anew since the start: its offsets have another base.
     """
 
     def __init__(
@@ -60,6 +69,7 @@ class Worker:
         metrics: Metrics | None = None,
         store: ModelStore | None = None,
         table_store: str = "rocksdb://",
+        incarnations: TopicIncarnations = TopicIncarnations(),  # noqa: B008  # immutable
     ) -> None:
         self.settings: Final = settings
         self.metrics: Final = metrics if metrics is not None else Metrics()
@@ -86,10 +96,22 @@ class Worker:
             table, self.fence, self.batch_producer, self.metrics, settings.broker
         )
         store = store or DirectoryModelStore(settings.data_dir / "models", settings.max_snapshots)
-        ports = Ports(self.rows, self.batch_producer.append, publisher, store, self.metrics)
+        self._partition_of: Final = UserPartitions(partitions)
+        ports = Ports(
+            self.rows,
+            self.batch_producer.append,
+            publisher,
+            store,
+            self.metrics,
+            partition_of=self._partition_of,
+            incarnations=incarnations,
+        )
         self.components: Final = build_components(settings, ports)
         self.catch_up_barrier: Final = asyncio.Event()
         self.is_fenced = False
+        self.is_outdated = False
+        self._incarnations: Final = incarnations
+        self.components.policies.on_event_logs = self._on_event_logs
         self._recovered: Final = asyncio.Event()
         self._background: set[asyncio.Task[Any]] = set()
         self._declare()
@@ -130,7 +152,7 @@ class Worker:
 
     def _declare(self) -> None:
         app, components = self.app, self.components
-        use_direct_transport(app, self.batch_producer)
+        use_direct_transport(app, self.batch_producer, partial(report_skipped, self.metrics))
         app.tables.recover = self._recover_table
         declare_users_agent(
             app,
@@ -151,7 +173,9 @@ class Worker:
 
     async def _forward(self, topic: str, key: bytes, value: bytes) -> None:
         try:
-            await self._producer().send_and_wait(topic, value, key=key)
+            # Named, so that a forwarded event cannot be forwarded again.
+            partition = self._partition_of(key.decode())
+            await self._producer().send_and_wait(topic, value, key=key, partition=partition)
         except Exception as error:
             # Faust commits the event in any case: it is consumed again only if the worker stops now.
             await self.app.crash(error)
@@ -190,6 +214,7 @@ class Worker:
         self._spawn(self._check_guardrail_and_report(), "guardrail and gauges")
         self._spawn(self._snapshot_regularly(), "snapshots")
         self._spawn(self._renew_fence_regularly(), "renewal of the fence")
+        self._spawn(self._check_topics_regularly(), "topic ids")
         while True:
             # The table is recovered first: it says who was erased and what was bought, and its fence ends the logs
             # that are read next.
@@ -255,6 +280,29 @@ class Worker:
             except KafkaError as error:
                 # Six more attempts precede the end of the epochs.
                 _LOG.warning("the producer epochs could not be renewed; next attempt in a day: %r", error)
+
+    def _on_event_logs(self, event_logs: EventLogs) -> None:
+        known = self._incarnations.event_logs
+        anew = sorted(
+            topic for topic, each in event_logs.items() if topic in known and each.base > known[topic].base
+        )
+        if anew and not self.is_outdated:
+            self.is_outdated = True
+            _LOG.error("topics %s were deleted and created anew; restarting", ", ".join(anew))
+            self._background.add(
+                asyncio.ensure_future(self.app.crash(RuntimeError("topics were created anew")))
+            )
+
+    async def _check_topics_regularly(self) -> None:
+        """Notice topics of user events that are deleted and created anew while the worker runs."""
+        while True:
+            await asyncio.sleep(_TOPIC_CHECK_INTERVAL)
+            try:
+                topic_ids = await asyncio.to_thread(admin.topic_ids, USER_EVENTS, self.settings.broker)
+            except (BrokerUnavailableError, TopicAdminError) as error:
+                _LOG.info("the ids of the topics could not be read: %s", error)
+                continue
+            self._on_event_logs(with_topic_ids(self._incarnations.event_logs, topic_ids))
 
     async def _snapshot_regularly(self) -> None:
         while True:

@@ -16,6 +16,7 @@ from state.user_table import UserRowStore
 from stream_app.experiment.comparison import PolicyComparison
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.kafka.append import RecordAppender
+from stream_app.kafka.event_logs import TopicIncarnations, bases
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from stream_app.publishing.degraded_ranking import DegradedRanking
@@ -45,6 +46,10 @@ class Ports(NamedTuple):
     ----------
     clock
         Seconds since the epoch.
+    partition_of
+        The partition that a user's events belong to; None to accept events in every partition.
+    incarnations
+        Ids of the topics, and what is added to offsets.
     """
 
     rows: UserRowStore
@@ -53,6 +58,8 @@ class Ports(NamedTuple):
     model_store: ModelStore
     metrics: Metrics
     clock: Callable[[], float] = time.time
+    partition_of: Callable[[str], int] | None = None
+    incarnations: TopicIncarnations = TopicIncarnations()
 
 
 class Components(NamedTuple):
@@ -75,7 +82,10 @@ class Components(NamedTuple):
 def build_components(settings: Settings, ports: Ports) -> Components:
     """Wire the components of a worker."""
     metrics, append = ports.metrics, ports.append
-    models, positions = load_models(partial(make_models, settings.ranking_config), ports.model_store)
+    topic_ids = ports.incarnations.topic_ids
+    models, positions = load_models(
+        partial(make_models, settings.ranking_config), ports.model_store, topic_ids
+    )
     list_store = PublishedListStore(settings.retained_lists, settings.list_retention)
     log_progress = LogProgress()
     prequential = PrequentialEvaluator(metrics, list_store)
@@ -91,6 +101,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         on_stale=flush_loop.queue.invalidate,
         clock=ports.clock,
     )
+    replica.topic_ids = topic_ids
     rules = settings.attribution_rules
     rewards = RewardAttributor(list_store, log_progress, replica, append, metrics, rules)
     processor = EventProcessor(
@@ -114,7 +125,14 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         ),
         rewards=rewards,
         policies=_build_policies(settings, ports, models),
-        user_events=UserEventHandler(processor, dead_letters, metrics, settings.limits),
+        user_events=UserEventHandler(
+            processor,
+            dead_letters,
+            metrics,
+            settings.limits,
+            ports.partition_of,
+            bases(ports.incarnations.event_logs),
+        ),
         catalog_events=CatalogEventHandler(dead_letters, metrics, settings.limits),
     )
 

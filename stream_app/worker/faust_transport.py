@@ -14,6 +14,7 @@
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
@@ -22,8 +23,14 @@ from faust.transport.drivers import aiokafka as faust_kafka
 
 from stream_app.kafka.batch_producer import BatchProducer
 
+_LOG: Final = logging.getLogger(__name__)
+
 _FETCH_SECONDS: Final = 0.1
 """Maximum wait of one fetch; a rebalance waits for it."""
+
+
+SkippedCallback = Callable[[str, int, int, int], None]
+"""Called with topic, partition, the next offset to read, and that of the first record that is left."""
 
 
 class BatchFlushingProducer(faust_kafka.Producer):  # type: ignore[misc]
@@ -80,6 +87,7 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         self._idle = asyncio.Event()
         self._idle.set()
         self._read_offset = _ReadOffsets()
+        self.on_skipped: SkippedCallback = lambda *_: None
 
     def _new_consumer_thread(self) -> CommittedReadsThread:
         return CommittedReadsThread(self, loop=self.loop, beacon=self.beacon)
@@ -111,8 +119,38 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         self.stop_flow()
         await self._idle.wait()
         await super().perform_seek()
+        await self._pass_removed_records()
         if was_active:
             self.resume_flow()
+
+    async def _pass_removed_records(self) -> None:
+        """Seek to the first record that is left where retention has removed the next one, and report how many.
+
+        The offset is committed: another start does not count the same records again.
+        """
+        committed = {tp: offset for tp in self.assignment() if (offset := self._committed_offset.get(tp))}
+        if not committed:
+            return
+        beginnings, ends = await self.earliest_offsets(*committed), await self.highwaters(*committed)
+        passed = {}
+        for tp, offset in committed.items():
+            if offset > ends[tp]:
+                _LOG.warning(
+                    "the committed offset %d of %s[%s] is beyond the end %d of the topic; reading it from its start",
+                    offset,
+                    tp.topic,
+                    tp.partition,
+                    ends[tp],
+                )
+            elif offset < beginnings[tp]:
+                self.on_skipped(tp.topic, tp.partition, offset, beginnings[tp])
+            else:
+                continue
+            passed[tp] = beginnings[tp]
+            await self.seek(tp, beginnings[tp])
+            self._committed_offset[tp] = beginnings[tp] or None
+        if passed:
+            await self._commit(passed)
 
 
 class RawSchema(faust.Schema):  # type: ignore[misc]
@@ -128,13 +166,24 @@ class RawSchema(faust.Schema):  # type: ignore[misc]
         return decode
 
 
-def use_direct_transport(app: Any, batch_producer: BatchProducer) -> None:
-    """Configure a Faust application to use the producer and the consumer of this module."""
+def use_direct_transport(app: Any, batch_producer: BatchProducer, on_skipped: SkippedCallback) -> None:
+    """Configure a Faust application to use the producer and the consumer of this module.
+
+    Parameters
+    ----------
+    on_skipped
+        Called for records that were removed before they were read.
+    """
 
     def producer(*args: Any, **kwargs: Any) -> BatchFlushingProducer:
         instance = BatchFlushingProducer(*args, **kwargs)
         instance.batch_producer = batch_producer
         return instance
 
+    def consumer(*args: Any, **kwargs: Any) -> DirectConsumer:
+        instance = DirectConsumer(*args, **kwargs)
+        instance.on_skipped = on_skipped
+        return instance
+
     app.transport.Producer = producer
-    app.transport.Consumer = DirectConsumer
+    app.transport.Consumer = consumer

@@ -10,12 +10,13 @@ from prometheus_client import start_http_server
 
 from stream_app.client import Client, ClientUnavailableError
 from stream_app.errors import UserError
+from stream_app.kafka.event_logs import TopicIncarnations, resolve_event_logs
 from stream_app.metrics import Metrics
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.settings import Settings, without_password
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
-from topics.catalog import CLICKS, catalog
+from topics.catalog import CLICKS, USER_EVENTS, catalog, changelog
 
 
 def run_worker(settings: Settings) -> None:
@@ -33,6 +34,7 @@ def run_worker(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    incarnations = topic_incarnations(settings)
     metrics = Metrics()
     port = serve_metrics(metrics, settings)
     print(f"headrace worker: metrics at http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201  # for the operator
@@ -41,12 +43,15 @@ def run_worker(settings: Settings) -> None:
 
     warm_up.warm_up(settings)
     publisher = RedisPublisher(settings.redis, settings.list_ttl)
-    faust_app = app.create_app(settings, publisher, partitions=partitions, metrics=metrics)
+    faust_app = app.create_app(
+        settings, publisher, partitions=partitions, metrics=metrics, incarnations=incarnations
+    )
     try:
         with lock:
             process.run_app(faust_app)
     finally:
-        if faust_app.headrace_worker.is_fenced:
+        worker = faust_app.headrace_worker
+        if worker.is_fenced or worker.is_outdated:
             process.restart()
 
 
@@ -72,6 +77,33 @@ def verified_partition_count(settings: Settings) -> int:
     except (BrokerUnavailableError, TopicAdminError) as error:
         raise UserError(str(error)) from None
     return next(state.partitions for state in described if state.spec is CLICKS) or settings.partitions
+
+
+def topic_incarnations(settings: Settings) -> TopicIncarnations:
+    """The ids of all topics, compared with those that this folder and the topic ``control`` remember.
+
+    Raises
+    ------
+    UserError
+        If the broker is unavailable, or the changelog was made anew while the folder has rows of the deleted one.
+    """
+    spec = changelog(settings.app_id)
+    try:
+        topic_ids = admin.topic_ids(catalog(settings.app_id), settings.broker)
+    except (BrokerUnavailableError, TopicAdminError) as error:
+        raise UserError(str(error)) from None
+    table, remembered = settings.data_dir / "table", settings.data_dir / "changelog-id"
+    known = remembered.read_text().strip() if remembered.exists() else ""
+    current = topic_ids.get(spec.name, "")
+    if known and current and known != current and table.exists():
+        raise UserError(
+            f"The topic {spec.name} was deleted and created anew; {table} has the rows of the deleted one. Move that "
+            "folder away to start with the rows of the new topic."
+        )
+    if current != known:
+        remembered.write_text(current)
+    event_ids = {each.name: topic_ids.get(each.name, "") for each in USER_EVENTS}
+    return TopicIncarnations(topic_ids, resolve_event_logs(settings.broker, event_ids))
 
 
 def check_redis(settings: Settings) -> None:

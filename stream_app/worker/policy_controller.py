@@ -15,6 +15,7 @@ from stream_app.experiment.control import ControlState, assignment_key, parse_as
 from stream_app.experiment.guardrail import GuardrailViolation, guardrail_violations
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.kafka.append import RecordAppender
+from stream_app.kafka.event_logs import EVENT_LOGS_KEY, EventLogs, decode_event_logs
 from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics
 from topics.catalog import CONTROL
@@ -42,6 +43,11 @@ class PolicyController:
         Share of the control's reward per list that another policy may lack; 1 disables the guardrail.
     clock
         Seconds since the epoch.
+
+    Attributes
+    ----------
+    on_event_logs
+        Called with each record about the topics of user events.
     """
 
     def __init__(
@@ -67,6 +73,7 @@ class PolicyController:
         self._default_weights = live.assignment.weights
         self._control_state = ControlState()
         self._pause_sent: set[str] = set()
+        self.on_event_logs: Callable[[EventLogs], None] = lambda _: None
         self._consumer: Any = None
         self._task: asyncio.Task[None] | None = None
 
@@ -107,6 +114,9 @@ class PolicyController:
             Offset of the record, for the log.
         """
         if value is None:
+            return
+        if key == EVENT_LOGS_KEY:
+            self.on_event_logs(decode_event_logs(value))
             return
         try:
             assignment = parse_assignment(value)

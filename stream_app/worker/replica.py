@@ -10,7 +10,8 @@ the replica does not read the partitions that this worker owns (`Replica.set_own
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -22,6 +23,7 @@ from stream_app.metrics import Metrics
 from stream_app.models.affected_lists import affected_lists, affected_segments
 from stream_app.models.model_set import ModelSet
 from stream_app.worker.learned_topic import LearnedTopic
+from stream_app.worker.skipped_records import report_skipped
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits, RejectedError, decode
 from topics.events import CatalogItem
@@ -42,8 +44,16 @@ Positions = dict[tuple[str, int], int]
 """Next offset to read, by topic and partition."""
 
 
-def load_models(make: Callable[[], ModelSet], store: ModelStore) -> tuple[ModelSet, Positions]:
+def load_models(
+    make: Callable[[], ModelSet], store: ModelStore, topic_ids: Mapping[str, str] = MappingProxyType({})
+) -> tuple[ModelSet, Positions]:
     """Start from the newest snapshot.
+
+    Parameters
+    ----------
+    topic_ids
+        Id by topic. A topic that was made anew since the snapshot is read from its start; watermarks drop what the
+        models know.
 
     Returns
     -------
@@ -58,11 +68,17 @@ def load_models(make: Callable[[], ModelSet], store: ModelStore) -> tuple[ModelS
         return models, {}
     try:
         positions = {(str(topic), int(at)): int(offset) for topic, at, offset in snapshot.state["positions"]}
+        known_ids = dict(snapshot.state.get("topic_ids", {}))
         models.restore(snapshot.state["models"])
     except (ValueError, KeyError, TypeError) as error:
         _LOG.warning("snapshot %s is incompatible; rebuilding models from the log: %s", snapshot.name, error)
         return make(), {}
-    return models, positions
+    anew = {topic for topic, topic_id in topic_ids.items() if known_ids.get(topic, topic_id) != topic_id}
+    for topic in sorted(anew):
+        _LOG.warning(
+            "topic %s was made anew since snapshot %s; reading it from its start", topic, snapshot.name
+        )
+    return models, {at: offset for at, offset in positions.items() if at[0] not in anew}
 
 
 class StaleLists(NamedTuple):
@@ -94,6 +110,11 @@ class Replica:
         an interaction (no items), and items and segments when the availability of an item changes.
     clock
         Seconds since the epoch, for the lag in seconds.
+
+    Attributes
+    ----------
+    topic_ids
+        Id by topic, for snapshots.
     """
 
     def __init__(
@@ -116,6 +137,7 @@ class Replica:
         self._on_stale = on_stale
         self._clock = clock
         self._positions = dict(positions)
+        self.topic_ids: Mapping[str, str] = {}
         self._interactions = LearnedTopic(
             INTERACTIONS.name,
             Interaction,
@@ -151,7 +173,10 @@ class Replica:
         consumer.pause(*rewards)
         beginnings = await consumer.beginning_offsets(partitions)
         for tp in partitions:
-            position = max(self._positions.get((tp.topic, tp.partition), 0), beginnings[tp])
+            read, beginning = self._positions.get((tp.topic, tp.partition)), beginnings[tp]
+            if read is not None and read < beginning:
+                report_skipped(self._metrics, tp.topic, tp.partition, read, beginning)
+            position = max(read or 0, beginning)
             self._positions[tp.topic, tp.partition] = position
             consumer.seek(tp, position)
         self._rewards_wait_for = await consumer.end_offsets([tp for tp in partitions if tp not in rewards])
@@ -222,6 +247,7 @@ class Replica:
         return {
             "models": self.models.state(),
             "positions": [[topic, at, offset] for (topic, at), offset in self._positions.items()],
+            "topic_ids": dict(self.topic_ids),
         }
 
     async def snapshot(self) -> str:
@@ -251,17 +277,17 @@ class Replica:
             self._fold_batch[tp.topic](records)
             self._positions[tp.topic, tp.partition] = records[-1].offset + 1
             newest = max(newest, records[-1].timestamp / 1000.0)
-        await self._pass_invisible_records(batches)
+        await self._pass_invisible_records()
         self._resume_rewards()
         self._report_lag(newest)
         async with self._advanced:
             self._advanced.notify_all()
         await asyncio.sleep(0)
 
-    async def _pass_invisible_records(self, fetched: Collection[TopicPartition]) -> None:
+    async def _pass_invisible_records(self) -> None:
         """Advance over records that no consumer sees: ends of transactions, aborted and compacted records."""
         for tp in self._assigned:
-            if tp not in fetched and tp not in self._owned:
+            if tp not in self._owned:
                 at = (tp.topic, tp.partition)
                 self._positions[at] = max(self._positions[at], await self._consumer.position(tp))
 

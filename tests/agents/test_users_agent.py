@@ -27,8 +27,8 @@ async def test_events_update_the_row_the_log_and_the_list(worker: WorkerWithoutK
     worker.catch_up_barrier.set()
     worker.components.flush_loop.start()
     async with worker.agent("users") as agent:
-        await worker.click(agent, "ann", "shoe", partition=3)
-        await worker.click(agent, "ann", "sock", partition=3)
+        await worker.click(agent, "ann", "shoe")
+        await worker.click(agent, "ann", "sock")
         await worker.until(lambda: worker.count("events.click", "accepted") == 2)
         await worker.components.flush_loop.wait_until_idle()
     await worker.batch_producer.flush()
@@ -40,8 +40,8 @@ async def test_events_update_the_row_the_log_and_the_list(worker: WorkerWithoutK
         if value
     ]
     assert [(each.partition, each.offset, each.lines[0].item_id) for each in sent] == [
-        (3, 0, "shoe"),
-        (3, 1, "sock"),
+        (2, 0, "shoe"),
+        (2, 1, "sock"),
     ]
     assert worker.components.replica.models.version == 2
 
@@ -53,14 +53,14 @@ async def test_a_click_on_the_previous_list_is_rewarded_on_the_users_partition(
     worker.components.flush_loop.start()
     async with worker.agent("users") as agent:
         await worker.click(agent, "bob", "shoe")
-        await worker.click(agent, "ann", "sock", partition=3)
+        await worker.click(agent, "ann", "sock")
         await worker.until(lambda: worker.count("events.click", "accepted") == 2)
         await worker.components.flush_loop.wait_until_idle()
-        await worker.click(agent, "ann", "shoe", partition=3)
+        await worker.click(agent, "ann", "shoe")
         await worker.until(lambda: worker.count("events.click", "accepted") == 3)
     await worker.batch_producer.flush()
     [(_, partition, key, value)] = [sent for sent in worker.producer.sent if sent[0] == REWARDS.name]
-    assert (partition, key) == (3, b"ann")
+    assert (partition, key) == (2, b"ann")
     reward = msgspec.msgpack.decode(value or b"", type=Reward)
     listed = [
         msgspec.json.decode(value or b"", type=RecommendationList) for value in worker.sent_to(LISTS.name)
@@ -72,11 +72,11 @@ async def test_a_click_on_the_previous_list_is_rewarded_on_the_users_partition(
 async def test_rows_are_written_to_the_changelog_of_the_events_partition(worker: WorkerWithoutKafka) -> None:
     worker.catch_up_barrier.set()
     async with worker.agent("users") as agent:
-        await worker.click(agent, "ann", "shoe", partition=3)
+        await worker.click(agent, "ann", "shoe")
         await worker.until(lambda: worker.count("events.click", "accepted") == 1)
     await worker.batch_producer.flush()
     [(topic, partition, key, value)] = [record for record in worker.producer.sent if "changelog" in record[0]]
-    assert (topic, partition, key) == (f"{worker.settings.app_id}-users-changelog", 3, b"ann")
+    assert (topic, partition, key) == (f"{worker.settings.app_id}-users-changelog", 2, b"ann")
     assert decode_row(value) == worker.rows.get("ann")
 
 
@@ -137,9 +137,28 @@ async def test_an_event_under_a_foreign_key_is_forwarded_unchanged(worker: Worke
         by_bob = await worker.click(agent, "ann", "sock", key=b"bob")
         await worker.click(agent, "cem", "hat")
         await worker.until(lambda: worker.count("events.click", "accepted") == 1)
-    assert worker.producer.forwarded == [(CLICKS.name, b"ann", by_none), (CLICKS.name, b"ann", by_bob)]
+    assert worker.producer.forwarded == [
+        (CLICKS.name, 2, b"ann", by_none),
+        (CLICKS.name, 2, b"ann", by_bob),
+    ]
     assert worker.count("events.click", "rekeyed") == 2
     assert worker.rows.get("ann").counts.total == 0
+
+
+async def test_an_event_in_another_partition_than_its_users_is_forwarded_not_replayed(
+    worker: WorkerWithoutKafka,
+) -> None:
+    worker.catch_up_barrier.set()
+    async with worker.agent("users") as agent:
+        for item in ("shoe", "sock"):
+            await worker.click(agent, "ann", item)
+        misplaced = await worker.click(agent, "ann", "hat", partition=1)
+        await worker.until(lambda: worker.count("events.click", "misplaced") == 1)
+        assert worker.producer.forwarded == [(CLICKS.name, 2, b"ann", misplaced)]
+        await worker.put(agent, CLICKS.name, b"ann", misplaced)
+        await worker.until(lambda: worker.count("events.click", "accepted") == 3)
+    assert worker.count("events.click", "replayed") == 0
+    assert [entry.item_id for entry in worker.rows.get("ann").recent] == ["shoe", "sock", "hat"]
 
 
 async def test_the_agent_waits_for_capacity_when_a_full_batch_is_pending(worker: WorkerWithoutKafka) -> None:

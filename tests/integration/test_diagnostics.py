@@ -10,7 +10,8 @@ from typer.testing import CliRunner
 
 from stream_app.__main__ import build_cli
 from stream_app.settings import Settings, load_settings
-from stream_app.tools.diagnostics import CheckResult, CheckStatus, run_checks
+from stream_app.tools.check_result import CheckResult, CheckStatus
+from stream_app.tools.diagnostics import run_checks
 from topics import admin, broker_client, broker_clock
 from topics.catalog import catalog
 

@@ -14,6 +14,7 @@ from faust.events import Event
 from faust.streams import _current_event
 from faust.types.tuples import Message
 
+from stream_app.kafka.partitioning import partition_of_key
 from stream_app.metrics import Metrics
 from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.settings import Settings
@@ -62,7 +63,7 @@ class AcknowledgingProducer:
     def __init__(self) -> None:
         self.client = FakeCoordinator()
         self.sent: list[tuple[str, int, bytes | None, bytes | None]] = []
-        self.forwarded: list[tuple[str, bytes, bytes]] = []
+        self.forwarded: list[tuple[str, int, bytes, bytes]] = []
 
     def create_batch(self) -> FakeBatch:
         return FakeBatch()
@@ -73,8 +74,8 @@ class AcknowledgingProducer:
         self.sent += [(topic, partition, key, value) for key, value in batch.records]
         return done
 
-    async def send_and_wait(self, topic: str, value: bytes, *, key: bytes) -> None:
-        self.forwarded.append((topic, key, value))
+    async def send_and_wait(self, topic: str, value: bytes, *, key: bytes, partition: int) -> None:
+        self.forwarded.append((topic, partition, key, value))
 
 
 class FakeStream:
@@ -139,11 +140,13 @@ class WorkerWithoutKafka:
         topic: str,
         key: bytes | None,
         value: bytes | None,
-        partition: int = 0,
+        partition: int | None = None,
         *,
         offset: int | None = None,
     ) -> None:
-        """Send a record to an agent, by default with the next offset of its partition."""
+        """Send a record to an agent, by default in the partition of its key, with the next offset there."""
+        if partition is None:
+            partition = partition_of_key(key or b"", PARTITIONS)
         topic_partition = (topic, partition)
         if offset is None:
             offset = self._offsets[topic_partition] = self._offsets.get(topic_partition, -1) + 1
@@ -153,7 +156,7 @@ class WorkerWithoutKafka:
 
     async def click(self, agent: Any, user: str, item: str, **fields: Any) -> bytes:
         """Send a click to an agent, by default under the user's key; return its bytes."""
-        key, partition = fields.pop("key", user.encode()), fields.pop("partition", 0)
+        key, partition = fields.pop("key", user.encode()), fields.pop("partition", None)
         self._clicks += 1
         ts = int(time.time() * 1000) + self._clicks
         event = {"event_id": f"e{self._clicks}", "ts": ts, "user_id": user, "item_id": item}

@@ -48,6 +48,11 @@ class FakeBrokerLog:
         self.changed.set()
         return offset
 
+    def control_record(self, tp: TopicPartition) -> None:
+        """Add the end of a transaction, which has an offset and is invisible."""
+        self.records[tp].append(None)
+        self.changed.set()
+
     def interaction(self, tp: TopicPartition, offset: int, item: str, *segments: str) -> Interaction:
         """Add a click with offset `offset` in its source partition."""
         click = make_click(tp.partition, offset, item, *segments)
@@ -141,8 +146,9 @@ class FakeLogConsumer:
                 batch = records[start : start + max_records]
                 if tp not in self.paused and batch:
                     self.offsets[tp] += len(batch)
-                    self.read += [(tp, record.offset) for record in batch]
-                    return {tp: batch}
+                    visible = [record for record in batch if record is not None]
+                    self.read += [(tp, record.offset) for record in visible]
+                    return {tp: visible} if visible else {}
             await self.log.changed.wait()
 
 

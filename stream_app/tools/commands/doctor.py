@@ -3,7 +3,8 @@
 import typer
 
 from stream_app.settings import load_settings
-from stream_app.tools.diagnostics import CheckStatus, run_checks
+from stream_app.tools.check_result import CheckStatus
+from stream_app.tools.diagnostics import run_checks
 
 _COLORS = {CheckStatus.OK: "green", CheckStatus.WARN: "yellow", CheckStatus.FAIL: "red"}
 

@@ -5,7 +5,8 @@ broker's timestamps. The handler decodes and checks an event; `stream_app.worker
 """
 
 import logging
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from state.dedup import RecordId
@@ -43,7 +44,15 @@ class RecordForwarder(Protocol):
 
 
 class UserEventHandler:
-    """Decodes and checks user events; independent of Faust."""
+    """Decodes and checks user events; independent of Faust.
+
+    Parameters
+    ----------
+    partition_of
+        The partition that a user's events belong to; None to accept events in every partition.
+    offset_bases
+        What is added to the offsets of each topic, so that they grow over all incarnations of it.
+    """
 
     def __init__(
         self,
@@ -51,11 +60,17 @@ class UserEventHandler:
         dead_letters: DeadLetterWriter,
         metrics: EventMetrics,
         limits: Limits,
+        partition_of: Callable[[str], int] | None = None,
+        offset_bases: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
         self._processor = processor
         self._dead_letters = dead_letters
         self._metrics = metrics
         self._limits = limits
+        self._partition_of = partition_of
+        self._bases: Final = {
+            event_type.topic: offset_bases.get(event_type.topic, 0) for event_type in EVENT_TYPES
+        }
         self._event_types: Final = {event_type.topic: event_type for event_type in EVENT_TYPES}
 
     def handle(self, message: Any) -> UserEvent | None:
@@ -64,8 +79,8 @@ class UserEventHandler:
         Returns
         -------
         UserEvent or None
-            The event if it must be forwarded, because its key is not its user id and belongs to another partition.
-            None if it was processed or became a dead letter.
+            The event if it must be forwarded: its key is not its user id, or it is in another partition than its
+            user's, since the producer uses another partitioner. None if it was processed or became a dead letter.
         """
         event_type = self._event_types[message.topic]
         try:
@@ -74,7 +89,14 @@ class UserEventHandler:
                 _check_forwarded_size(message.value)
                 self._metrics.events.labels(message.topic, "rekeyed").inc()
                 return event
-            record_id = RecordId(event_type.source, message.partition, message.offset)
+            if self._partition_of is not None and message.partition != self._partition_of(event.user_id):
+                # The row of the user is in the other partition. Its watermarks are offsets of that partition.
+                _check_forwarded_size(message.value)
+                self._metrics.events.labels(message.topic, "misplaced").inc()
+                return event
+            record_id = RecordId(
+                event_type.source, message.partition, message.offset + self._bases[message.topic]
+            )
             self._processor.process(event, event_type, record_id, message.timestamp)
         except RejectedError as error:
             self._dead_letters.write(message, error)
@@ -97,7 +119,7 @@ def _check_forwarded_size(value: bytes) -> None:
     if len(value) > MAX_FORWARDED_BYTES:
         raise RejectedError(
             RejectReason.INVALID_VALUE,
-            f"its key is not its user_id, and {len(value)} bytes are too many to forward",
+            f"it is not in the partition of its user_id, and {len(value)} bytes are too many to forward",
         )
 
 

@@ -8,6 +8,7 @@ from msgspec import structs
 from stream_app.experiment.assignment import Assignment
 from stream_app.experiment.comparison import ListMetric, PolicyComparison
 from stream_app.experiment.live_policies import LivePolicies
+from stream_app.kafka.event_logs import EVENT_LOGS_KEY, EventLog, EventLogs
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from stream_app.worker.policy_controller import PolicyController
@@ -308,3 +309,13 @@ def test_metrics_are_exported_with_their_confidence_bounds() -> None:
     assert low is not None
     assert high is not None
     assert 0.3 < low < 0.5 < high < 0.7
+
+
+def test_the_record_of_the_topics_of_events_is_no_assignment(caplog: pytest.LogCaptureFixture) -> None:
+    harness = ControllerHarness(fixed=1.0)
+    found: list[EventLogs] = []
+    harness.controller.on_event_logs = found.append
+    value = msgspec.json.encode({"events.click": {"topic_id": "x", "base": 7}})
+    harness.controller.apply_record(EVENT_LOGS_KEY, value, 0.0, 0)
+    assert found == [{"events.click": EventLog("x", 7)}]
+    assert not caplog.text

@@ -23,7 +23,7 @@ from tests.support.replica_harness import (
     listed,
     make_click,
 )
-from topics.catalog import REWARDS
+from topics.catalog import INTERACTIONS, REWARDS
 from topics.records import Interaction, Kind, Line, Source
 
 
@@ -233,6 +233,34 @@ async def test_a_partly_expired_log_is_read_from_its_first_offset(harness: Repli
     replica = await harness.start()
     await caught_up(replica)
     assert harness.consumer.read == [(FIRST_INTERACTIONS, 100)]
+
+
+async def test_control_records_at_the_end_of_a_log_are_passed(harness: ReplicaHarness) -> None:
+    harness.log.item("shoe")
+    harness.log.control_record(CATALOG)
+    harness.log.control_record(FIRST_INTERACTIONS)
+    replica = await harness.start()
+    await caught_up(replica)
+    assert harness.consumer.read == [(CATALOG, 0)]
+    assert harness.count("replica_lag_messages") == 0
+
+
+async def test_records_removed_since_the_snapshot_are_counted_and_logged(
+    harness: ReplicaHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    harness.log.interaction(FIRST_INTERACTIONS, 0, "shoe")
+    first = await harness.start()
+    await caught_up(first)
+    await first.snapshot()
+    await first.stop()
+    harness.log.beginnings[FIRST_INTERACTIONS] = 100
+    await harness.start()
+    labels = {"topic": INTERACTIONS.name}
+    assert harness.metrics.registry.get_sample_value("headrace_events_skipped_total", labels) == 99
+    assert (
+        "retention removed 99 records of interactions[0] before they were read: offsets 1 to 99"
+        in caplog.text
+    )
 
 
 INVALID_INTERACTIONS = [

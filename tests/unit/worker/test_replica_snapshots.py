@@ -14,7 +14,7 @@ from tests.support.replica_harness import (
     caught_up,
     make_click,
 )
-from topics.catalog import INTERACTIONS
+from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.records import Source
 
 
@@ -120,3 +120,16 @@ async def test_a_snapshot_records_which_rewards_it_contains(harness: ReplicaHarn
     ]
     assert second.models.reward_watermarks == {(Source.CLICK, 0): (2, 0)}
     assert harness.count("rewards_dropped_total") == 1
+
+
+async def test_a_log_made_anew_since_the_snapshot_is_read_from_its_start(harness: ReplicaHarness) -> None:
+    for offset in range(5):
+        harness.log.interaction(FIRST_INTERACTIONS, offset, "shoe")
+    first = await harness.start()
+    first.topic_ids = {INTERACTIONS.name: "x"}
+    await caught_up(first)
+    await first.snapshot()
+    assert load_models(harness.models, harness.store, {INTERACTIONS.name: "x"})[1]
+    models, positions = load_models(harness.models, harness.store, {INTERACTIONS.name: "y"})
+    assert models.version == 5
+    assert {topic for topic, _ in positions} == {CATALOG_ITEMS.name, REWARDS.name}

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from stream_app.errors import UserError
-from stream_app.settings import load_settings
+from stream_app.settings import Settings, load_settings
 from stream_app.worker import lifecycle as worker
-from stream_app.worker.lifecycle import lock_data_dir, verified_partition_count
+from stream_app.worker.lifecycle import lock_data_dir, topic_incarnations, verified_partition_count
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
+from topics.catalog import changelog
 
 
 def test_a_data_folder_is_created_and_locked_by_one_worker(tmp_path: Path) -> None:
@@ -56,3 +57,22 @@ def test_an_unavailable_broker_is_reported_in_one_sentence(
     with pytest.raises(UserError) as raised:
         verified_partition_count(load_settings())
     assert str(raised.value) == str(error)
+
+
+def test_a_folder_with_rows_of_a_deleted_changelog_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = Settings(data_dir=tmp_path)
+    changelog_name, ids = changelog(settings.app_id).name, {"id": "x"}
+    monkeypatch.setattr(admin, "topic_ids", lambda *_: {changelog_name: ids["id"]})
+    monkeypatch.setattr(worker, "resolve_event_logs", lambda *_: {})
+    topic_incarnations(settings)
+    (tmp_path / "table").mkdir()
+    assert topic_incarnations(settings).topic_ids == {changelog_name: "x"}
+    ids["id"] = "y"
+    with pytest.raises(
+        UserError, match=f"{changelog_name} was deleted and created anew; .*table has the rows"
+    ):
+        topic_incarnations(settings)
+    (tmp_path / "table").rename(tmp_path / "old")
+    assert topic_incarnations(settings).topic_ids == {changelog_name: "y"}

@@ -1,0 +1,22 @@
+"""Reports records that retention removed before a worker read them."""
+
+import logging
+from typing import Final
+
+from stream_app.metrics import EventMetrics
+
+_LOG: Final = logging.getLogger(__name__)
+
+
+def report_skipped(metrics: EventMetrics, topic: str, partition: int, read: int, beginning: int) -> None:
+    """Count and log the records between the next offset to read and the first record that is left."""
+    skipped = beginning - read
+    metrics.events_skipped.labels(topic).inc(skipped)
+    _LOG.error(
+        "retention removed %d records of %s[%s] before they were read: offsets %d to %d",
+        skipped,
+        topic,
+        partition,
+        read,
+        beginning - 1,
+    )

@@ -1,0 +1,139 @@
+"""Promise: no event is lost in silence because of its partition, a topic made anew, or records that Kafka removed."""
+
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import kafka
+import pytest
+
+from stream_app.kafka.event_records import event_record
+from stream_app.kafka.partitioning import partition_of_key
+from stream_app.tools.embedded import EmbeddedServers
+from tests.support.integration_environment import PARTITIONS, IntegrationEnvironment, clean_environment
+from tests.support.kafka_records import KafkaRecord, to_record
+from tests.support.worker_handle import WorkerHandle
+from topics import admin
+from topics.catalog import CLICKS, USER_EVENTS, catalog
+from topics.events import Click
+
+SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
+USERS: Final = [f"user {number}" for number in range(20)]
+
+
+def clicks(name: str, rounds: int = 3) -> list[Click]:
+    now = int(time.time() * 1000)
+    return [
+        Click(event_id=f"{name} {number}", user_id=user, ts=now, item_id=f"item {number}")
+        for number in range(rounds)
+        for user in USERS
+    ]
+
+
+def misplaced(click: Click) -> KafkaRecord:
+    """The event as another partitioner places it: the key of the user, the next partition."""
+    sent = event_record(click)
+    assert sent.key is not None
+    return KafkaRecord(
+        sent.topic, sent.key, sent.value, (partition_of_key(sent.key, PARTITIONS) + 1) % PARTITIONS
+    )
+
+
+def counts(environment: IntegrationEnvironment) -> dict[str, int]:
+    return {user: row.counts.clicks for user, row in environment.rows().items()}
+
+
+def wait_for(worker: WorkerHandle, accepted: int) -> None:
+    worker.wait_until(
+        lambda: worker.events("accepted") >= accepted, f"{accepted} accepted events", seconds=240
+    )
+    assert worker.events("accepted") == accepted
+
+
+@pytest.mark.faults
+def test_events_of_a_user_in_two_partitions_are_all_counted(servers: EmbeddedServers, tmp_path: Path) -> None:
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        # The user's own partition has the higher offsets: events of the other one looked like replays.
+        environment.send(map(to_record, clicks("own", rounds=6)))
+        wait_for(worker, 6 * len(USERS))
+        environment.send(map(misplaced, clicks("other")))
+        wait_for(worker, 9 * len(USERS))
+        assert worker.events("misplaced") == 3 * len(USERS)
+        assert worker.events("replayed") == 0
+        assert counts(environment) == dict.fromkeys(USERS, 9)
+        worker.kill()
+        # Sent again after a crash, in either partition, they are duplicates.
+        worker = environment.start_worker().wait_until_ready()
+        environment.send([*map(to_record, clicks("own", rounds=6)), *map(misplaced, clicks("other"))])
+        worker.wait_until(
+            lambda: worker.events("duplicate") + worker.events("replayed") >= 9 * len(USERS),
+            "all duplicates",
+            seconds=240,
+        )
+        assert counts(environment) == dict.fromkeys(USERS, 9)
+        status, report = environment.run_command("doctor")
+        assert "murmur2" in report, (status, report)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("running", [False, True], ids=["stopped", "running"])
+def test_events_of_topics_made_anew_are_counted(
+    servers: EmbeddedServers, tmp_path: Path, *, running: bool
+) -> None:
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        broker = environment.settings.broker
+        worker = environment.start_worker().wait_until_ready()
+        environment.send(map(to_record, clicks("before", rounds=6)))
+        wait_for(worker, 6 * len(USERS))
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
+        if not running:
+            assert worker.terminate() == 0
+        admin.delete([spec.name for spec in USER_EVENTS], broker)
+        admin.create(catalog(environment.settings.app_id), broker, partitions=PARTITIONS, replication=1)
+        if running:
+            # It notices by itself, and restarts as the same process.
+            worker.wait_until(lambda: "created anew; restarting" in worker.log, "the restart", seconds=240)
+            worker.wait_until_ready()
+        else:
+            status, report = environment.run_command("doctor")
+            assert "created anew" in report, (status, report)
+            worker = environment.start_worker().wait_until_ready()
+        environment.send(map(to_record, clicks("after")))
+        wait_for(worker, 3 * len(USERS))
+        assert worker.events("replayed") == 0
+        assert counts(environment) == dict.fromkeys(USERS, 9)
+        assert worker.metric("headrace_interactions_folded_total") == 3 * len(USERS)
+        assert worker.terminate() == 0
+        # An empty folder learns all of them from the logs.
+        another = environment.start_worker(2).wait_until_ready()
+        assert another.metric("headrace_interactions_folded_total") == 9 * len(USERS)
+
+
+@pytest.mark.faults
+def test_records_that_retention_removed_are_counted(servers: EmbeddedServers, tmp_path: Path) -> None:
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        environment.send(map(to_record, clicks("read", rounds=1)))
+        wait_for(worker, len(USERS))
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
+        assert worker.terminate() == 0
+        places = environment.send(map(to_record, clicks("removed")))
+        ends = {partition: max(at for p, at in places if p == partition) + 1 for partition, _ in places}
+        with closing(kafka.KafkaAdminClient(bootstrap_servers=environment.settings.broker)) as client:
+            client.delete_records(
+                {kafka.TopicPartition(CLICKS.name, partition): end for partition, end in ends.items()}
+            )
+        environment.send(map(to_record, clicks("left", rounds=1)))
+        status, report = environment.run_command("doctor")
+        assert f"{3 * len(USERS)} records" in report, (status, report)
+        worker = environment.start_worker().wait_until_ready()
+        wait_for(worker, len(USERS))
+        assert worker.metric("headrace_events_skipped_total", topic=CLICKS.name) == 3 * len(USERS)
+        assert "retention removed" in worker.log
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
+        assert worker.terminate() == 0
+        # Another start does not count them again.
+        worker = environment.start_worker().wait_until_ready()
+        assert worker.metric("headrace_events_skipped_total") == 0
