@@ -21,9 +21,9 @@ from typing import Any, Final
 
 from aiokafka.client import ConnectionGroup, CoordinationType
 from aiokafka.errors import KafkaError, NodeNotReadyError, for_code
-from aiokafka.protocol.transaction import InitProducerIdRequest
 
 from stream_app.kafka.availability import is_transient
+from stream_app.kafka.init_producer_id import UNKNOWN, InitProducerIdRequest
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -31,8 +31,6 @@ MARKER_KEY: Final = b""
 """Key of a marker. A user id is not empty, so that no record of a user has it."""
 
 _MAX_SEQUENCE: Final = 2**31 - 1
-_TRANSACTION_TIMEOUT_MS: Final = 60_000
-"""Required by the request; no transaction is ever begun."""
 _RETRY_SECONDS: Final = 0.2
 
 
@@ -75,6 +73,11 @@ class PartitionFence:
         self.generation = 0
         self._epochs: dict[int, tuple[int, int]] = {}
         self._sequences: dict[tuple[str, int], int] = {}
+
+    @property
+    def partitions(self) -> list[int]:
+        """The owned partitions."""
+        return sorted(self._epochs)
 
     def owns(self, topic: str, partition: int) -> bool:
         """Whether this worker may append to a log: it owns the partition, or the topic is not fenced."""
@@ -141,18 +144,24 @@ class PartitionFence:
         """Obtain a new epoch for each owned partition, and go on with it.
 
         The coordinator forgets a producer id seven days after the last request (`transactional.id.expiration.ms`),
-        and gives the next owner another one, whose epoch fences nothing. Call it daily.
+        and gives the next owner another one, whose epoch fences nothing. The leader of a log forgets the epoch a day
+        after its last record (`producer.id.expiration.ms`): append markers afterwards. Call it twice a day.
+
+        The coordinator refuses a former owner, since the request names the epoch that it has: a new epoch would let
+        its old records pass.
 
         Raises
         ------
         NotOwnedError
             If the partitions were revoked meanwhile.
+        InvalidProducerEpoch
+            If another worker has taken over a partition.
         KafkaError
             If the coordinator refuses a request.
         """
         generation = self.generation
         for partition in sorted(self._epochs):
-            epoch = await self._new_epoch(partition, generation)
+            epoch = await self._new_epoch(partition, generation, self._epochs[partition])
             self.verify(generation)
             # Batches are stamped when they are sent: those of the old epoch precede those of the new one.
             self._epochs[partition] = epoch
@@ -189,26 +198,28 @@ class PartitionFence:
         builder._set_producer_state(producer_id, epoch, sequence)  # noqa: SLF001  # aiokafka sets it for itself alone
         self._sequences[topic, partition] = (sequence + count) % (_MAX_SEQUENCE + 1)
 
-    async def _new_epoch(self, partition: int, generation: int) -> tuple[int, int]:
+    async def _new_epoch(
+        self, partition: int, generation: int, current: tuple[int, int] = UNKNOWN
+    ) -> tuple[int, int]:
         transactional_id = f"{self._app_id}-{partition}"
         while True:
             # A request after a revocation would fence the next owner.
             self.verify(generation)
             try:
                 async with asyncio.timeout(self._timeout):
-                    return await self._request_epoch(transactional_id)
+                    return await self._request_epoch(transactional_id, current)
             except (KafkaError, TimeoutError) as error:
                 if not is_transient(error):
                     raise type(error)(f"no epoch for transactional id {transactional_id}: {error}") from error
                 _LOG.info("no epoch for transactional id %s yet: %r", transactional_id, error)
             await asyncio.sleep(_RETRY_SECONDS)
 
-    async def _request_epoch(self, transactional_id: str) -> tuple[int, int]:
+    async def _request_epoch(self, transactional_id: str, current: tuple[int, int]) -> tuple[int, int]:
         client = self._client()
         node = await client.coordinator_lookup(CoordinationType.TRANSACTION, transactional_id)
         if not await client.ready(node, group=ConnectionGroup.COORDINATION):
             raise NodeNotReadyError(f"no connection to the coordinator {node}")
-        request = InitProducerIdRequest(transactional_id, _TRANSACTION_TIMEOUT_MS)
+        request = InitProducerIdRequest(transactional_id, current)
         response = await client.send(node, request, group=ConnectionGroup.COORDINATION)
         if response.error_code:
             raise for_code(response.error_code)

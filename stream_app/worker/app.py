@@ -28,7 +28,7 @@ from stream_app.worker.agents.users import declare_users_agent
 from stream_app.worker.bootstrap import Ports, build_components
 from stream_app.worker.faust_monitor import ScrapedMonitor
 from stream_app.worker.faust_transport import use_direct_transport
-from stream_app.worker.ownership import WorkerOwnership
+from stream_app.worker.ownership import WorkerOwnership, append_markers
 from stream_app.worker.record_order import BrokerTimeOrder
 from stream_app.worker.republication import republish_recent_users
 from stream_app.worker.skipped_records import report_skipped
@@ -41,7 +41,7 @@ _LOG: Final = logging.getLogger(__name__)
 _BATCH_BYTES: Final = 2 * 1024 * 1024
 _REQUEST_BYTES: Final = 8 * 1024 * 1024
 _REBALANCE_TIMEOUT: Final = 60.0
-_FENCE_RENEWAL_SECONDS: Final = 86_400.0
+_FENCE_RENEWAL_SECONDS: Final = 43_200.0
 _TOPIC_CHECK_INTERVAL: Final = 60.0
 _REPORT_INTERVAL: Final = 1.0
 """Seconds between two checks of the guardrail and reports of gauges."""
@@ -274,12 +274,13 @@ class Worker:
             await asyncio.sleep(_FENCE_RENEWAL_SECONDS)
             try:
                 await self.fence.renew()
+                append_markers(self.batch_producer, self.fence)
             except NotOwnedError:
                 # The next assignment has new epochs.
                 continue
             except KafkaError as error:
-                # Six more attempts precede the end of the epochs.
-                _LOG.warning("the producer epochs could not be renewed; next attempt in a day: %r", error)
+                # The epochs end after a day without a record, and after seven days without a request.
+                _LOG.warning("the producer epochs could not be renewed; next attempt in 12 hours: %r", error)
 
     def _on_event_logs(self, event_logs: EventLogs) -> None:
         known = self._incarnations.event_logs

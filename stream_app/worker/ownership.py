@@ -10,6 +10,13 @@ from stream_app.publishing.publisher import PublisherUnavailableError
 from topics.catalog import LISTS
 
 
+def append_markers(producer: BatchProducer, fence: PartitionFence) -> None:
+    """Append a marker to each log of the owned partitions: from then on their leaders refuse older epochs."""
+    for partition in fence.partitions:
+        for topic in fence.topics:
+            producer.append(topic, partition, MARKER_KEY, None)
+
+
 class WorkerOwnership:
     """Implements `stream_app.publishing.publisher.Ownership`.
 

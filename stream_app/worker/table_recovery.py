@@ -28,9 +28,10 @@ from faust.types import TP
 from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_consumer
-from stream_app.kafka.partition_fence import MARKER_KEY, NotOwnedError, PartitionFence
+from stream_app.kafka.partition_fence import NotOwnedError, PartitionFence
 from stream_app.kafka.range_reader import LogRange, OffsetDigest, RangeReader
 from stream_app.metrics import OwnershipMetrics
+from stream_app.worker.ownership import append_markers
 
 _LOG: Final = logging.getLogger(__name__)
 _MAX_READS: Final = 3
@@ -116,9 +117,7 @@ class TableRecovery:
             If the local rows do not agree with the changelog, however often it is read.
         """
         generation = await self._fence.acquire(partitions)
-        for number in partitions:
-            for topic in self._fence.topics:
-                self._producer.append(topic, number, MARKER_KEY, None)
+        append_markers(self._producer, self._fence)
         await self._producer.flush()
         if partitions:
             await self._restore(partitions, generation)

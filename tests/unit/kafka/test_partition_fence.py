@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from aiokafka.errors import (
     CoordinatorNotAvailableError,
+    InvalidProducerEpoch,
     KafkaConnectionError,
     KafkaError,
     TransactionalIdAuthorizationFailed,
@@ -15,8 +16,10 @@ from aiokafka.errors import (
 
 from stream_app.kafka import partition_fence as partition_fence_module
 from stream_app.kafka.batch_producer import BatchProducer
+from stream_app.kafka.init_producer_id import UNKNOWN
 from stream_app.kafka.partition_fence import MARKER_KEY, NotOwnedError, PartitionFence, is_marker
 
+INVALID_PRODUCER_EPOCH = 47
 FENCED, OTHER = "changelog", "dead_letters"
 LAST_SEQUENCE = 2**31 - 1
 
@@ -42,8 +45,10 @@ class FakeCoordinator:
         del group
         if self.failures:
             return SimpleNamespace(error_code=self.failures.pop(0))
-        transactional_id = request._transactional_id
+        transactional_id = request.transactional_id
         self.before_answer()
+        if request.current not in {UNKNOWN, (7, self.epochs.get(transactional_id, -1))}:
+            return SimpleNamespace(error_code=INVALID_PRODUCER_EPOCH)
         epoch = self.epochs[transactional_id] = self.epochs.get(transactional_id, -1) + 1
         return SimpleNamespace(error_code=0, producer_id=7, producer_epoch=epoch)
 
@@ -233,6 +238,18 @@ async def test_a_renewal_after_a_revocation_owns_nothing() -> None:
     with pytest.raises(NotOwnedError):
         await fence.renew()
     assert not fence.owns(FENCED, 0)
+
+
+async def test_a_former_owner_cannot_renew_its_epoch() -> None:
+    coordinator = FakeCoordinator()
+    former, owner = make_fence(coordinator), make_fence(coordinator)
+    await former.acquire([0])
+    await owner.acquire([0])
+    with pytest.raises(InvalidProducerEpoch, match="shop-0"):
+        await former.renew()
+    assert former.epoch(0) == (7, 0)
+    await owner.renew()
+    assert owner.epoch(0) == (7, 2)
 
 
 async def test_records_of_partitions_that_are_not_owned_are_dropped_and_counted() -> None:
