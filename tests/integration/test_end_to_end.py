@@ -156,7 +156,7 @@ def erase_user(environment: IntegrationEnvironment, worker: WorkerHandle, n_even
     erasure = Erasure(event_id="forget-me", user_id=erased_user, ts=round(time.time() * 1000))
     environment.send([to_record(erasure)])
     worker.wait_until(
-        lambda: not environment.redis.exists(user_key(erased_user)), "the erased list to be deleted"
+        lambda: not environment.has_list(user_key(erased_user)), "the erased list to be deleted"
     )
     for number, user in enumerate(others):
         send_click(environment, user, "item-1", event_id=f"more-{number}")
@@ -170,7 +170,7 @@ def erase_user(environment: IntegrationEnvironment, worker: WorkerHandle, n_even
         ),
         "the other users' lists to be updated",
     )
-    assert not environment.redis.exists(user_key(erased_user))
+    assert not environment.has_list(user_key(erased_user))
     assert environment.rows()[erased_user].counts.total == 0
     assert not environment.rows()[erased_user].recent
     assert worker.terminate() == 0, worker.log
@@ -182,14 +182,14 @@ def check_erasure_after_restart(environment: IntegrationEnvironment) -> None:
     environment.redis.set(user_key(erased_user), b"{}")
     worker = environment.start_worker().wait_until_ready()
     worker.wait_until(
-        lambda: not environment.redis.exists(user_key(erased_user)),
+        lambda: not environment.has_list(user_key(erased_user)),
         "the erased list to be deleted after the restart",
     )
     worker.wait_until(
         lambda: worker.metric("headrace_lists_published_total", kind="user") >= len(others),
         "the lists of the other users",
     )
-    assert not environment.redis.exists(user_key(erased_user)), (
+    assert not environment.has_list(user_key(erased_user)), (
         "the list of an erased user was published after the restart"
     )
     assert environment.user_lists(USERS).keys() == set(others)

@@ -110,9 +110,7 @@ async def test_a_search_gets_a_personal_order_and_choices_are_learned(
 
     # A restart publishes lists again that Redis lost, but not those of the erased user.
     event_sender.erase("bob")
-    worker.wait_until(
-        lambda: not environment.redis.exists(search_key("bob")), "the erased search list to vanish"
-    )
+    worker.wait_until(lambda: not environment.has_list(search_key("bob")), "the erased search list to vanish")
     assert worker.terminate() == 0, worker.log
     environment.redis.flushdb()
     worker = environment.start_worker().wait_until_ready()
@@ -120,4 +118,4 @@ async def test_a_search_gets_a_personal_order_and_choices_are_learned(
         lambda: environment.redis.exists(search_key("ann")), "the search list to be published again"
     )
     worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "all lists to be published")
-    assert not environment.redis.exists(search_key("bob"))
+    assert not environment.has_list(search_key("bob"))

@@ -167,6 +167,11 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         raw = self.redis.get(key)
         return None if raw is None or is_erased(raw) else decode_list(raw)  # type: ignore[arg-type]  # its types cover both clients
 
+    def has_list(self, key: str) -> bool:
+        """Whether a list is at a Redis key, and not the mark of an erased user."""
+        raw: Any = self.redis.get(key)
+        return raw is not None and not is_erased(raw)
+
     def user_lists(self, users: Iterable[str]) -> dict[str, RecommendationList]:
         """The lists of these users, without users who have none."""
         wanted = sorted(users)
