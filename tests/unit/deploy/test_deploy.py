@@ -229,6 +229,15 @@ def test_panels_have_unique_ids_and_do_not_overlap(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
+def test_every_panel_is_described(path: Path) -> None:
+    assert [
+        panel["title"]
+        for panel in panels(dashboard(path))
+        if panel["type"] != "row" and not panel.get("description")
+    ] == []
+
+
+@pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.name)
 def test_panels_use_the_provisioned_data_source(path: Path) -> None:
     (source,) = load("grafana/provisioning/datasources/prometheus.yaml")["datasources"]
     board = dashboard(path)
