@@ -1,5 +1,6 @@
 """Print a table of all settings."""
 
+import json
 import sys
 
 from rich.console import Console
@@ -10,12 +11,16 @@ from stream_app.settings import Settings, load_settings, without_password
 
 
 def run() -> None:
-    """Print variable, value and meaning of each setting; passwords are left out."""
-    current = load_settings()
+    """Print variable, value and meaning of each setting.
+
+    A value has the form that the variable takes, so that it can be copied: objects and lists are JSON. Passwords are
+    left out.
+    """
+    values = load_settings().model_dump(mode="json")
     table = Table("variable", "value", "meaning", box=None, pad_edge=False)
     for name, field in Settings.model_fields.items():
-        value = str(getattr(current, name))
+        value = values[name] if isinstance(values[name], str) else json.dumps(values[name])
         displayed = without_password(value) if name == "redis" else value
         table.add_row(f"HEADRACE_{name.upper()}", Text(displayed), Text(field.description or ""))
     # A pipe has no width: cells are not cut there.
-    Console(width=None if sys.stdout.isatty() else 400).print(table)
+    Console(width=None if sys.stdout.isatty() else 1_000).print(table)

@@ -193,6 +193,20 @@ def test_settings_are_listed_with_their_values() -> None:
     assert re.search(r"HEADRACE_LIST_LENGTH +7 ", result.stdout)
 
 
+def test_printed_settings_can_be_copied_into_variables() -> None:
+    policies = '{"thompson": 0.9, "fixed": 0.1}'
+    result = run(
+        "settings", COLUMNS="2000", HEADRACE_POLICIES=policies, HEADRACE_REWARD_WEIGHTS='{"click": 2}'
+    )
+    header, *rows = result.stdout.splitlines()
+    start, end = header.index("value"), header.index("meaning")
+    printed = {row[:start].strip(): row[start:end].strip() for row in rows}
+    assert json.loads(printed["HEADRACE_POLICIES"]) == json.loads(policies)
+    again = run("settings", COLUMNS="2000", **printed)
+    assert again.returncode == 0
+    assert again.stdout == result.stdout
+
+
 def test_value_in_square_brackets_is_printed_unchanged() -> None:
     result = run("settings", COLUMNS="200", HEADRACE_METRICS_HOST="[/x]")
     assert result.returncode == 0
