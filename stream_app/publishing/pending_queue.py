@@ -54,7 +54,7 @@ class PendingQueue:
     ) -> None:
         self._flush_users = flush_users
         self._max_pending = max_pending
-        # With a bound below the flush size a full flush is never reached: the bound takes its part.
+        # With a bound below the flush size a full flush is never reached: the bound is used instead.
         self._full_size = min(flush_users, max_pending)
         self._users = PendingSet(max_pending)
         self._searches: dict[str, float] = {}
