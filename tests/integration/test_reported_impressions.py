@@ -22,7 +22,11 @@ ITEMS = 6
 
 
 def read_rewards(environment: IntegrationEnvironment) -> list[Reward]:
-    return [msgspec.msgpack.decode(each.value or b"", type=Reward) for each in environment.read(REWARDS.name)]
+    return [
+        msgspec.msgpack.decode(each.value, type=Reward)
+        for each in environment.read(REWARDS.name)
+        if each.value
+    ]
 
 
 def list_ids(environment: IntegrationEnvironment, users: Sequence[str]) -> dict[str, str]:
