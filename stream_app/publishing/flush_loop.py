@@ -39,7 +39,13 @@ from stream_app.publishing.flush_batch import FlushBatch, keys_of
 from stream_app.publishing.list_builder import ListBuilder
 from stream_app.publishing.list_log import ListLog
 from stream_app.publishing.pending_queue import PendingQueue
-from stream_app.publishing.publisher import OwnedKey, Publisher, PublisherUnavailableError
+from stream_app.publishing.publisher import (
+    OwnedKey,
+    OwnershipUnconfirmedError,
+    Publisher,
+    PublisherUnavailableError,
+    StoreRestartedError,
+)
 from stream_app.publishing.shared_lists import EMPTY_CYCLE
 from stream_app.publishing.telemetry import FlushTelemetry
 from topics.events import rfc3339
@@ -85,6 +91,14 @@ class FlushLoop:
         self._clock = clock
         self._task: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[bool] | None = None
+        self.n_built = 0
+        """Number of flushes built so far."""
+        self._n_settled = 0
+        self._reported_failure: type[PublisherUnavailableError] | None = None
+
+    def is_settled(self, n_built: int) -> bool:
+        """Whether the first `n_built` flushes were acknowledged, or their users put back into the queue."""
+        return self._n_settled >= n_built
 
     def erase(self, user_id: str) -> None:
         """Remove a user's lists from memory and, by a tombstone, from the topic; queue their deletion from Redis."""
@@ -134,6 +148,7 @@ class FlushLoop:
             if failures:
                 # Redis is unavailable: the lists of this batch would be out of date by the time it returns.
                 self._requeue(batch)
+                self._n_settled += 1
                 self.queue.store_available = False
                 await asyncio.sleep(_BACKOFF[min(failures, len(_BACKOFF)) - 1])
                 failures = 0 if await self._send(self._build_batch()) else failures + 1
@@ -175,6 +190,7 @@ class FlushLoop:
 
     def _build_batch(self) -> FlushBatch:
         queue = self.queue
+        self.n_built += 1
         mode = self._degraded_ranking.start_flush(full=queue.full.is_set(), backlog=queue.pop_backlog())
         # 1. Take.
         pending = queue.pop_users()
@@ -238,6 +254,11 @@ class FlushLoop:
             batch.stale_keys.append(OwnedKey(search_key(user_id), lists.recommended.partition))
 
     async def _send(self, batch: FlushBatch) -> bool:
+        is_acknowledged = await self._try_send(batch)
+        self._n_settled += 1
+        return is_acknowledged
+
+    async def _try_send(self, batch: FlushBatch) -> bool:
         queue = self.queue
         # 3. Drop.
         batch = self._without_erased(batch)
@@ -264,17 +285,13 @@ class FlushLoop:
             if documents:
                 await self._publisher.publish(documents)
         except PublisherUnavailableError as error:
-            if queue.store_available:
-                _LOG.warning(
-                    "Redis is unavailable; %d user lists stay pending until it returns: %s",
-                    len(batch.users),
-                    error,
-                )
+            self._report_failure(batch, error)
             # 8. Requeue.
             self._telemetry.on_failed()
             self._requeue(batch)
             return False
         # 7. Acknowledge.
+        self._reported_failure = None
         queue.complete_erasures(erasures)
         if not log_first:
             self._list_log.write(self._without_erased(batch).user_lists)
@@ -283,6 +300,27 @@ class FlushLoop:
         self._telemetry.on_acknowledged(batch, current, time.perf_counter() - started)
         self.report_pending()
         return True
+
+    def _report_failure(self, batch: FlushBatch, error: PublisherUnavailableError) -> None:
+        """Log why nothing is published: once, until it is published again or for another reason."""
+        if self._reported_failure is type(error):
+            return
+        self._reported_failure = type(error)
+        n_users = len(batch.users)
+        match error:
+            case StoreRestartedError():
+                _LOG.info("Redis was restarted; %d user lists are published again: %s", n_users, error)
+            case OwnershipUnconfirmedError():
+                _LOG.warning(
+                    "it is not certain that this worker still owns its partitions; %d user lists stay pending until "
+                    "it is: %s",
+                    n_users,
+                    error,
+                )
+            case _:
+                _LOG.warning(
+                    "Redis is unavailable; %d user lists stay pending until it returns: %s", n_users, error
+                )
 
     def _without_erased(self, batch: FlushBatch) -> FlushBatch:
         """The batch without users who were erased after they had been ranked."""

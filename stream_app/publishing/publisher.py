@@ -59,6 +59,14 @@ class PublisherUnavailableError(ConnectionError):
     """The store did not acknowledge: any part of a flush may have been written, and the flush can be retried."""
 
 
+class OwnershipUnconfirmedError(PublisherUnavailableError):
+    """The worker cannot show that it still owns the partitions of the documents; the store may be available."""
+
+
+class StoreRestartedError(PublisherUnavailableError):
+    """The store was restarted, and lost what the worker had prepared in it; a retry prepares it again."""
+
+
 class Publisher(Protocol):
     """Writes documents, in one round trip per flush.
 

@@ -20,9 +20,16 @@ from typing import Any, Final, TypeVar
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError
 
-from stream_app.publishing.publisher import Document, OwnedKey, Ownership, PublisherUnavailableError
+from stream_app.publishing.publisher import (
+    Document,
+    OwnedKey,
+    Ownership,
+    OwnershipUnconfirmedError,
+    PublisherUnavailableError,
+    StoreRestartedError,
+)
 
 _TOKEN_DIGITS: Final = 12
 _ERASED_SECONDS: Final = 900
@@ -66,6 +73,19 @@ _ERASED: Final = b'"items":[]}'
 def token_key(partition: int) -> str:
     """Key of the counter that the owners of a partition draw their tokens from."""
     return f"headrace:owner:{partition}"
+
+
+def refusal(error: Exception) -> str:
+    """Say why Redis refused a command, and what to do, without the content of the command."""
+    # The error of a script holds the code of the inner error; of another command, redis removes the code.
+    text = str(error)
+    if "OOM" in text or isinstance(error, OutOfMemoryError):
+        return "Redis is full and refuses writes: raise its maxmemory, or remove other keys"
+    if "READONLY" in text or isinstance(error, ReadOnlyError):
+        return "Redis is a read-only replica: HEADRACE_REDIS must lead to the primary"
+    if "NOREPLICAS" in text:
+        return "Redis has fewer replicas than its min-replicas-to-write and refuses writes"
+    return text
 
 
 class RedisPublisher:
@@ -180,7 +200,7 @@ class RedisPublisher:
             pipeline.eval(_RAISE, 1, token_key(partition), token)
             self._tokens.pop(partition, None)
         await self._execute(pipeline)
-        raise PublisherUnavailableError(f"a later owner wrote lists of the partitions {sorted(larger)}")
+        raise OwnershipUnconfirmedError(f"a later owner wrote lists of the partitions {sorted(larger)}")
 
     async def _draw_tokens(self, partitions: Iterable[int | None]) -> None:
         """Draw a token for each partition that has none in this assignment, and confirm the ownership."""
@@ -190,7 +210,7 @@ class RedisPublisher:
         if ownership.generation != self._tokens_generation:
             self._tokens = {}
         missing = sorted({each for each in partitions if each is not None} - self._tokens.keys())
-        if not missing:
+        if not missing and self._script:
             return
         generation = ownership.generation
         pipeline = self._redis.pipeline(transaction=False)
@@ -201,29 +221,46 @@ class RedisPublisher:
         *tokens, self._set_script, self._delete_script = await self._execute(pipeline)
         await ownership.confirm(missing)
         if ownership.generation != generation:
-            raise PublisherUnavailableError("the partitions moved while their tokens were drawn")
+            raise OwnershipUnconfirmedError("the partitions moved while their tokens were drawn")
         self._tokens_generation = generation
         for partition, token in zip(missing, tokens, strict=True):
             self._tokens[partition] = f"{token:0{_TOKEN_DIGITS}d}".encode()
 
     async def _execute(self, pipeline: Any) -> list[Any]:
         if self.ownership is not None and not self.ownership.holds_lease():
-            raise PublisherUnavailableError(
+            raise OwnershipUnconfirmedError(
                 "the lease on the partitions expired: no answer from the consumer group"
             )
         # One timeout for the whole pipeline: the timeout of the client applies to each reply.
         try:
             async with asyncio.timeout(self._timeout):
-                replies: list[Any] = await pipeline.execute()
+                replies: list[Any] = await pipeline.execute(raise_on_error=False)
         except TimeoutError as error:
             raise PublisherUnavailableError(f"no reply within {self._timeout:g} s") from error
-        except NoScriptError as error:
-            # Redis was restarted or emptied: its scripts and counters are gone, too.
-            self._tokens = {}
-            raise PublisherUnavailableError("Redis lost the script; it is loaded again") from error
         except (RedisError, OSError) as error:
-            raise PublisherUnavailableError(str(error)) from error
+            raise PublisherUnavailableError(refusal(error)) from error
+        for reply in replies:
+            if isinstance(reply, NoScriptError):
+                # Its counters are gone, too (`restore_counters`).
+                self._script = ""
+                raise StoreRestartedError("Redis lost the script; it is loaded again") from reply
+            if isinstance(reply, Exception):
+                # The address may lead to another server now, such as the new primary.
+                await self._redis.connection_pool.disconnect()
+                raise PublisherUnavailableError(refusal(reply)) from reply
         return replies
+
+    async def restore_counters(self) -> None:
+        """Raise the counters of the drawn tokens to these tokens, after Redis lost its data.
+
+        Otherwise the next owner would draw a smaller token than that of a former owner.
+        """
+        if not self._tokens:
+            return
+        pipeline = self._redis.pipeline(transaction=False)
+        for partition, token in self._tokens.items():
+            pipeline.eval(_RAISE, 1, token_key(partition), int(token))
+        await self._execute(pipeline)
 
     async def close(self) -> None:
         """Close the connections."""

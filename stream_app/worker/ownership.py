@@ -6,7 +6,7 @@ from stream_app.kafka.batch_producer import BatchProducer, DeliveryError
 from stream_app.kafka.group_lease import GroupLease
 from stream_app.kafka.partition_fence import MARKER_KEY, PartitionFence
 from stream_app.metrics import OwnershipMetrics
-from stream_app.publishing.publisher import PublisherUnavailableError
+from stream_app.publishing.publisher import OwnershipUnconfirmedError
 from topics.catalog import LISTS
 
 
@@ -56,7 +56,7 @@ class WorkerOwnership:
 
         Raises
         ------
-        PublisherUnavailableError
+        OwnershipUnconfirmedError
             If Kafka refused one.
         """
         try:
@@ -64,7 +64,7 @@ class WorkerOwnership:
                 self._producer.append(LISTS.name, partition, MARKER_KEY, None)
             await self._producer.flush()
         except DeliveryError as error:
-            raise PublisherUnavailableError(f"Kafka did not confirm the ownership: {error}") from error
+            raise OwnershipUnconfirmedError(f"Kafka did not confirm the ownership: {error}") from error
 
     def on_refused(self, n_documents: int) -> None:
         """Count documents that the store refused."""

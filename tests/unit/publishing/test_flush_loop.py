@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 
 from stream_app.client.redis_contract import item_key, popular_key, search_key, user_key
-from stream_app.publishing.publisher import Document, OwnedKey
+from stream_app.publishing.publisher import (
+    Document,
+    OwnedKey,
+    OwnershipUnconfirmedError,
+    PublisherUnavailableError,
+    StoreRestartedError,
+)
 from tests.support.in_memory_worker import InMemoryWorker, click_shared_items, run_pending_tasks
 from topics.catalog import LISTS
 from topics.events import rfc3339
@@ -258,3 +264,36 @@ async def test_a_flush_logs_lists_then_deletes_then_writes(
         f"delete {search_key('ann')}",
         f"write {user_key('ann')}",
     ]
+
+
+async def test_a_doubt_about_the_ownership_is_not_called_an_outage_of_redis(
+    worker: InMemoryWorker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish, errors = (
+        worker.publisher.publish,
+        [
+            OwnershipUnconfirmedError("the lease expired"),
+            OwnershipUnconfirmedError("the lease expired"),
+            StoreRestartedError("the script is loaded again"),
+            PublisherUnavailableError("no reply"),
+        ],
+    )
+
+    async def fail_first(documents: Sequence[Document]) -> None:
+        if errors:
+            raise errors.pop(0)
+        await publish(documents)
+
+    monkeypatch.setattr(worker.publisher, "publish", fail_first)
+    worker.accept(worker.click("ann", "shoe"))
+    with caplog.at_level(logging.WARNING, "stream_app.publishing.flush_loop"):
+        async with worker.running_flush_loop():
+            await worker.flush_loop.wait_until_idle()
+    messages = [record.message for record in caplog.records if "stay pending" in record.message]
+    doubt, outage = messages
+    assert doubt == (
+        "it is not certain that this worker still owns its partitions; 1 user lists stay pending until it is: "
+        "the lease expired"
+    )
+    assert outage == "Redis is unavailable; 1 user lists stay pending until it returns: no reply"
+    assert user_key("ann") in worker.publisher.documents
