@@ -229,6 +229,13 @@ class PublishingMetrics(_MetricGroup):
             "headrace_lists_shortened_total",
             "Lists that lost their last items because their record would exceed Kafka's limit.",
         )
+        self.republications = self._counter(
+            "headrace_republications_total",
+            "Times that all lists of partitions were published again, because Redis lacked them or on request.",
+        )
+        self.republication_users = self._gauge(
+            "headrace_republication_users", "Users that wait for their lists to be published again."
+        )
         self.pending = PendingMetrics(registry)
         self.degraded = DegradedRankingMetrics(registry)
 

@@ -148,6 +148,10 @@ class PendingQueue:
         for user_id, received in searches.items():
             self._searches.setdefault(user_id, received)
 
+    def is_pending(self, user_id: str) -> bool:
+        """Whether the next flushes publish the lists of a user."""
+        return user_id in self._users
+
     def erase(self, user_id: str) -> None:
         """Cancel the pending lists of a user, and delete their lists from Redis with the next flush."""
         self._users.discard(user_id)

@@ -210,7 +210,7 @@ class RedisPublisher:
         if ownership.generation != self._tokens_generation:
             self._tokens = {}
         missing = sorted({each for each in partitions if each is not None} - self._tokens.keys())
-        if not missing and self._script:
+        if not missing and self._set_script:
             return
         generation = ownership.generation
         pipeline = self._redis.pipeline(transaction=False)
@@ -242,7 +242,7 @@ class RedisPublisher:
         for reply in replies:
             if isinstance(reply, NoScriptError):
                 # Its counters are gone, too (`restore_counters`).
-                self._script = ""
+                self._set_script = ""
                 raise StoreRestartedError("Redis lost the script; it is loaded again") from reply
             if isinstance(reply, Exception):
                 # The address may lead to another server now, such as the new primary.

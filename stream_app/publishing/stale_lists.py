@@ -73,6 +73,10 @@ class StaleSharedLists:
         """When the next cycle is due, seconds since the epoch; infinity if no list is stale."""
         return self.due if self else inf
 
+    def is_stale(self, item: str) -> bool:
+        """Whether the list of an item waits for a cycle."""
+        return item in self._items
+
     def invalidate(self, items: Iterable[str], segments: Iterable[str]) -> None:
         """Mark the lists of items, of segments and of segment ``all`` stale."""
         for item in items:
@@ -107,13 +111,12 @@ class StaleSharedLists:
         )
 
     def requeue(self, stale: StaleBatch) -> None:
-        """Mark the lists of a failed cycle stale again; the next cycle is due at once."""
+        """Mark the lists of a failed cycle stale again, ahead of later ones; the next cycle is due at once."""
         if any(stale):
             self.due = 0.0
-            if stale.items or stale.segments:
-                self.invalidate(stale.items, stale.segments)
-            for query in stale.queries:
-                self.invalidate_query(query)
+            self._items = dict.fromkeys(stale.items) | self._items
+            self._queries = dict.fromkeys(stale.queries) | self._queries
+            self._segments = dict.fromkeys(stale.segments) | self._segments
 
 
 def _pop_first(stale: dict[str, None], limit: int) -> list[str]:

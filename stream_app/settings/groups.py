@@ -263,6 +263,11 @@ class RecoverySettings(SettingsGroup):
         description="After an assignment, the lists of users active in this many seconds before the newest event "
         "are published again.",
     )
+    republish_rate: PositiveInt = Field(
+        500,
+        description="Users per second whose lists a worker publishes again when Redis lost them, or after "
+        "`headrace republish`.",
+    )
 
 
 class Settings(

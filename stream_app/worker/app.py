@@ -22,12 +22,14 @@ from stream_app.kafka.partition_fence import NotOwnedError, PartitionFence
 from stream_app.kafka.partitioning import UserPartitions
 from stream_app.metrics import Metrics
 from stream_app.publishing.publisher import Publisher
+from stream_app.publishing.sentinel import Sentinel
 from stream_app.settings import Settings
 from stream_app.worker.agents.catalog import declare_catalog_agent
 from stream_app.worker.agents.users import declare_users_agent
 from stream_app.worker.bootstrap import Ports, build_components
 from stream_app.worker.faust_monitor import ScrapedMonitor
 from stream_app.worker.faust_transport import use_direct_transport
+from stream_app.worker.full_republication import FullRepublication, Pace
 from stream_app.worker.ownership import WorkerOwnership, append_markers
 from stream_app.worker.record_order import BrokerTimeOrder
 from stream_app.worker.republication import republish_recent_users
@@ -70,6 +72,7 @@ class Worker:
         store: ModelStore | None = None,
         table_store: str = "rocksdb://",
         incarnations: TopicIncarnations = TopicIncarnations(),  # noqa: B008  # immutable
+        sentinel: Sentinel | None = None,
     ) -> None:
         self.settings: Final = settings
         self.metrics: Final = metrics if metrics is not None else Metrics()
@@ -113,6 +116,8 @@ class Worker:
         self._incarnations: Final = incarnations
         self.components.policies.on_event_logs = self._on_event_logs
         self._recovered: Final = asyncio.Event()
+        self._sentinel = sentinel
+        self._owned: frozenset[int] = frozenset()
         self._background: set[asyncio.Task[Any]] = set()
         self._declare()
 
@@ -188,6 +193,7 @@ class Worker:
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
         self.catch_up_barrier.clear()
         self._recovered.clear()
+        self._owned = frozenset()
         self.fence.release()
         # The first call precedes the first request to join: the lease follows all heartbeats.
         self.lease.follow(self.app.consumer._thread._consumer._coordinator)  # noqa: SLF001  # no public way
@@ -215,6 +221,8 @@ class Worker:
         self._spawn(self._snapshot_regularly(), "snapshots")
         self._spawn(self._renew_fence_regularly(), "renewal of the fence")
         self._spawn(self._check_topics_regularly(), "topic ids")
+        if self._sentinel is not None:
+            self._spawn(self._full_republication(self._sentinel).run(), "full republication")
         while True:
             # The table is recovered first: it says who was erased and what was bought, and its fence ends the logs
             # that are read next.
@@ -237,8 +245,21 @@ class Worker:
             gc.collect()
             gc.freeze()
             self.catch_up_barrier.set()
+            self._owned = frozenset(owned)
             self.metrics.ready.set(1)
             self._spawn(self._republish(), "republication")
+
+    def _full_republication(self, sentinel: Sentinel) -> FullRepublication:
+        components, settings = self.components, self.settings
+        return FullRepublication(
+            sentinel,
+            self.rows,
+            components.flush_loop,
+            components.models,
+            self.metrics,
+            lambda: self._owned,
+            Pace(settings.republish_rate, max_pending=max(1, settings.flush_users // 2)),
+        )
 
     async def _republish(self) -> None:
         n_rows = await republish_recent_users(
@@ -321,6 +342,8 @@ class Worker:
         await self.batch_producer.flush()
         await components.replica.snapshot()
         await self.publisher.close()
+        if self._sentinel is not None:
+            await self._sentinel.close()
 
 
 def create_app(settings: Settings, publisher: Publisher, *, partitions: int, **ports: Any) -> faust.App:
@@ -331,7 +354,7 @@ def create_app(settings: Settings, publisher: Publisher, *, partitions: int, **p
     partitions
         Partition count of the user event topics on the broker.
     **ports
-        Other ports of `Worker`: ``metrics``, ``store``, ``table_store``.
+        Other ports of `Worker`: ``metrics``, ``store``, ``table_store``, ``sentinel``.
 
     Returns
     -------

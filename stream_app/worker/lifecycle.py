@@ -13,6 +13,7 @@ from stream_app.errors import UserError
 from stream_app.kafka.event_logs import TopicIncarnations, resolve_event_logs
 from stream_app.metrics import Metrics
 from stream_app.publishing.redis_publisher import RedisPublisher
+from stream_app.publishing.redis_sentinel import RedisSentinel
 from stream_app.settings import Settings, without_password
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
@@ -44,7 +45,12 @@ def run_worker(settings: Settings) -> None:
     warm_up.warm_up(settings)
     publisher = RedisPublisher(settings.redis, settings.list_ttl)
     faust_app = app.create_app(
-        settings, publisher, partitions=partitions, metrics=metrics, incarnations=incarnations
+        settings,
+        publisher,
+        partitions=partitions,
+        metrics=metrics,
+        incarnations=incarnations,
+        sentinel=RedisSentinel(settings.redis, publisher),
     )
     try:
         with lock:

@@ -81,6 +81,7 @@ NON_DEFAULT: dict[str, Any] = {
     "max_snapshots": 1,
     "producer_linger": 0.0,
     "republish_window": 0.0,
+    "republish_rate": 50,
     "session_timeout": 30.0,
 }
 

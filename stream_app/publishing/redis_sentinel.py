@@ -1,0 +1,188 @@
+"""The sentinel of Redis: a key that is lost with the lists.
+
+``headrace:epoch`` is a hash with these fields:
+
+- ``epoch``: a random name. A worker that finds no epoch sets one: Redis is new or was emptied.
+- ``<partition>``: the epoch in which all lists of the partition were published. If it is not the current one, the
+  owner of the partition publishes them again.
+- ``checks``: a counter that each check of each worker increments. If it is not larger than at the worker's last
+  check, Redis lost its newest writes (a restart from a dump, a failover to a replica that lagged), and a new epoch
+  begins.
+- ``left:<partition>``: users that wait to be published again, for ``headrace republish``.
+
+The key has no time to live: a Redis that evicts keys with one leaves it alone.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Collection
+from typing import Any, Final
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+from redis.retry import Retry
+
+from stream_app.publishing.publisher import PublisherUnavailableError
+from stream_app.publishing.redis_publisher import RedisPublisher, refusal
+from stream_app.publishing.sentinel import StoreState
+
+_LOG: Final = logging.getLogger(__name__)
+
+SENTINEL_KEY: Final = "headrace:epoch"
+_EPOCH: Final = "epoch"
+_CHECKS: Final = "checks"
+_LEFT: Final = "left:"
+
+
+class RedisSentinel:
+    """Implements `stream_app.publishing.sentinel.Sentinel`.
+
+    Parameters
+    ----------
+    url
+        ``redis://host:port/db``.
+    publisher
+        Its counters of fencing tokens are restored after a loss.
+    timeout
+        Seconds without a reply after which Redis counts as unavailable.
+    """
+
+    def __init__(self, url: str, publisher: RedisPublisher, timeout: float = 2.0) -> None:
+        self._redis = AsyncRedis.from_url(
+            url,
+            socket_connect_timeout=timeout,
+            retry=AsyncRetry(NoBackoff(), 0),
+            health_check_interval=0,
+            decode_responses=True,
+        )
+        self._publisher = publisher
+        self._timeout = timeout
+        self._epoch = ""
+        self._checks = 0
+
+    async def check(self) -> StoreState:
+        """Read the state in one round trip, and begin a new epoch if Redis lost data."""
+        is_new, checks, fields = await self._execute(
+            ("HSETNX", SENTINEL_KEY, _EPOCH, _new_epoch()),
+            ("HINCRBY", SENTINEL_KEY, _CHECKS, 1),
+            ("HGETALL", SENTINEL_KEY),
+        )
+        epoch = fields[_EPOCH]
+        if checks <= self._checks and not is_new:
+            _LOG.warning(
+                "Redis lost its newest writes: its counter of checks went from %d to %d; publishing all lists again",
+                self._checks,
+                checks,
+            )
+            epoch = _new_epoch()
+            await self._execute(("HSET", SENTINEL_KEY, _EPOCH, epoch))
+        self._checks = checks
+        if epoch != self._epoch:
+            await self._publisher.restore_counters()
+            self._epoch = epoch
+        return StoreState(epoch, _complete(fields, epoch))
+
+    async def report_remaining(self, partitions: Collection[int], n_users: int) -> None:
+        """Record how many users wait, at the first of the partitions."""
+        await self._execute(("HSET", SENTINEL_KEY, f"{_LEFT}{min(partitions)}", n_users))
+
+    async def mark_complete(self, partitions: Collection[int], epoch: str) -> None:
+        """Record that all lists of some partitions were published in an epoch."""
+        complete = [part for each in sorted(partitions) for part in (str(each), epoch)]
+        left = [f"{_LEFT}{each}" for each in partitions]
+        await self._execute(("HSET", SENTINEL_KEY, *complete), ("HDEL", SENTINEL_KEY, *left))
+
+    async def _execute(self, *commands: tuple[Any, ...]) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        try:
+            async with asyncio.timeout(self._timeout):
+                replies: list[Any] = await pipeline.execute()
+        except TimeoutError as error:
+            raise PublisherUnavailableError(f"no reply within {self._timeout:g} s") from error
+        except (RedisError, OSError) as error:
+            await self._redis.connection_pool.disconnect()
+            raise PublisherUnavailableError(refusal(error)) from error
+        return replies
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
+
+
+class RepublicationState:
+    """The progress of a republication, as ``headrace republish`` reads it.
+
+    Parameters
+    ----------
+    fields
+        The fields of the key.
+    epoch
+        The epoch that the command began.
+    """
+
+    def __init__(self, fields: dict[str, str], epoch: str) -> None:
+        self.partitions: Final = frozenset(int(name) for name in fields if name.isdigit())
+        self.complete: Final = _complete(fields, epoch)
+        self.n_remaining: Final = sum(int(count) for name, count in fields.items() if name.startswith(_LEFT))
+        self.checks: Final = int(fields.get(_CHECKS, 0))
+        self.is_current: Final = fields.get(_EPOCH) == epoch
+
+
+class RepublicationRequest:
+    """Begins a new epoch, so that the workers publish all lists again, and follows it.
+
+    Parameters
+    ----------
+    url
+        ``redis://host:port/db``.
+
+    Raises
+    ------
+    PublisherUnavailableError
+        If Redis is unavailable or refuses writes; by each method.
+    """
+
+    def __init__(self, url: str, timeout: float = 2.0) -> None:
+        self._redis = Redis.from_url(
+            url,
+            socket_timeout=timeout,
+            socket_connect_timeout=timeout,
+            retry=Retry(NoBackoff(), 0),
+            decode_responses=True,
+        )
+        self._epoch = ""
+
+    def begin(self) -> RepublicationState:
+        """Begin a new epoch, and return the state before any worker noticed."""
+        self._epoch = _new_epoch()
+        try:
+            self._redis.hset(SENTINEL_KEY, _EPOCH, self._epoch)
+        except (RedisError, OSError) as error:
+            raise PublisherUnavailableError(refusal(error)) from error
+        return self.state()
+
+    def state(self) -> RepublicationState:
+        """The progress of the workers."""
+        try:
+            fields: Any = self._redis.hgetall(SENTINEL_KEY)
+        except (RedisError, OSError) as error:
+            raise PublisherUnavailableError(refusal(error)) from error
+        return RepublicationState(fields, self._epoch)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._redis.close()
+
+
+def _new_epoch() -> str:
+    return uuid.uuid4().hex
+
+
+def _complete(fields: dict[str, str], epoch: str) -> frozenset[int]:
+    return frozenset(int(name) for name, value in fields.items() if name.isdigit() and value == epoch)

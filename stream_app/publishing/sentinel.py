@@ -1,0 +1,53 @@
+"""The port to the record in the store that tells whether the store still has the published lists."""
+
+from collections.abc import Collection
+from typing import NamedTuple, Protocol
+
+
+class StoreState(NamedTuple):
+    """What the store knows about its lists.
+
+    Attributes
+    ----------
+    epoch
+        Identifies one life of the store's data: it is new after the data was lost, and after `headrace republish`.
+    complete
+        The partitions of which all lists were published in this epoch.
+    """
+
+    epoch: str
+    complete: frozenset[int]
+
+
+class Sentinel(Protocol):
+    """Notices that a store was emptied, replaced, or taken back to an earlier state."""
+
+    async def check(self) -> StoreState:
+        """Read the state, and begin a new epoch if the store lost data.
+
+        Raises
+        ------
+        PublisherUnavailableError
+            If the store is unavailable or refuses writes.
+        """
+
+    async def report_remaining(self, partitions: Collection[int], n_users: int) -> None:
+        """Record how many users of some partitions still wait for their lists to be published again.
+
+        Raises
+        ------
+        PublisherUnavailableError
+            If the store is unavailable or refuses writes.
+        """
+
+    async def mark_complete(self, partitions: Collection[int], epoch: str) -> None:
+        """Record that all lists of some partitions were published in an epoch.
+
+        Raises
+        ------
+        PublisherUnavailableError
+            If the store is unavailable or refuses writes.
+        """
+
+    async def close(self) -> None:
+        """Close the connections."""
