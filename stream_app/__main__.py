@@ -16,6 +16,7 @@ COMMAND_MODULES = (
     "show",
     "topics",
     "dead_letters",
+    "republish",
     "doctor",
     "settings",
     "policies",

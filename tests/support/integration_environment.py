@@ -99,7 +99,9 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         done = subprocess.run(
             [sys.executable, *arguments],
             env=child_environment(
-                app_id=self.settings.app_id, broker=self.settings.broker, redis=self.settings.redis
+                app_id=self.settings.app_id,
+                broker=self.settings.broker,
+                redis=str(self._overrides.get("redis", self.settings.redis)),
             )
             | {"COLUMNS": "200"},
             stdin=subprocess.DEVNULL,

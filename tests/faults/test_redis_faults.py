@@ -1,0 +1,187 @@
+"""Redis stops, is killed, emptied, full or read-only: no list is lost, and workers recover by themselves.
+
+After each fault the lists of all users are there, and equal those of a run without a fault.
+"""
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import pytest
+from redis import Redis
+
+from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
+from tests.support.crash_runs import ADDITIVE
+from tests.support.generated_log import GeneratedLog, generate_log
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment
+from tests.support.log_feeder import LogFeeder
+from tests.support.run_outcome import RunOutcome, assert_same_outcome, read_outcome
+from tests.support.worker_handle import WorkerHandle
+
+SETTINGS: Final = {"models": ADDITIVE, "fusion": "rrf"}
+RATE: Final = 1_000.0
+
+
+def configure(redis: EmbeddedRedis, *arguments: str) -> None:
+    with Redis.from_url(redis.address) as connection:
+        connection.execute_command(*arguments)
+
+
+def send_signal(redis: EmbeddedRedis, number: int) -> None:
+    assert redis.pid is not None
+    os.kill(redis.pid, number)
+
+
+class Fault(NamedTuple):
+    """A fault of Redis, its end, and what the worker logs meanwhile."""
+
+    begin: Callable[[EmbeddedRedis], Any]
+    end: Callable[[EmbeddedRedis], Any]
+    logged: str
+
+
+FAULTS: Final = {
+    "stopped": Fault(
+        lambda redis: send_signal(redis, signal.SIGSTOP),
+        lambda redis: send_signal(redis, signal.SIGCONT),
+        "no reply within 2 s",
+    ),
+    "killed": Fault(EmbeddedRedis.kill, EmbeddedRedis.start, "Redis is unavailable"),
+    "full": Fault(
+        lambda redis: configure(redis, "CONFIG", "SET", "maxmemory", "1"),
+        lambda redis: configure(redis, "CONFIG", "SET", "maxmemory", "0"),
+        "Redis is full and refuses writes",
+    ),
+    "read_only": Fault(
+        lambda redis: configure(redis, "REPLICAOF", "127.0.0.1", "1"),
+        lambda redis: configure(redis, "REPLICAOF", "NO", "ONE"),
+        "Redis is a read-only replica",
+    ),
+    "without_replicas": Fault(
+        lambda redis: configure(redis, "CONFIG", "SET", "min-replicas-to-write", "1"),
+        lambda redis: configure(redis, "CONFIG", "SET", "min-replicas-to-write", "0"),
+        "min-replicas-to-write",
+    ),
+}
+
+
+def worker_log(environment: IntegrationEnvironment) -> str:
+    return (environment.folder / "worker-1.log").read_text()
+
+
+def wait_until_published(environment: IntegrationEnvironment, worker: WorkerHandle, users: set[str]) -> None:
+    worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
+    worker.wait_until(
+        lambda: len(environment.user_lists(users)) == len(users), "lists of all users", seconds=240
+    )
+    worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no pending user", seconds=240)
+
+
+def final_outcome(environment: IntegrationEnvironment, log: GeneratedLog) -> RunOutcome:
+    """The outcome after `headrace republish`, which ranks all lists by the final models."""
+    status, output = environment.run_command("republish")
+    assert status == 0, output
+    assert output.rstrip().endswith("all lists of 4 partitions were published"), output
+    return read_outcome(environment, log)
+
+
+@pytest.fixture(scope="module")
+def log() -> GeneratedLog:
+    return generate_log(2_000, users=150)
+
+
+@pytest.fixture(scope="module")
+def reference(
+    servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory, log: GeneratedLog
+) -> RunOutcome:
+    """The outcome of a run without a fault."""
+    with clean_environment(servers, tmp_path_factory.mktemp("reference"), **SETTINGS) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        with LogFeeder(environment, log.records, rate=RATE):
+            pass
+        wait_until_published(environment, worker, log.users)
+        return final_outcome(environment, log)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", FAULTS)
+def test_lists_are_published_after_an_outage(
+    servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome, name: str
+) -> None:
+    fault = FAULTS[name]
+    with (
+        EmbeddedRedis() as redis,
+        clean_environment(servers, tmp_path, redis=redis.address, **SETTINGS) as environment,
+    ):
+        worker = environment.start_worker().wait_until_ready()
+        with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.5) as feed:
+            worker.wait_until(lambda: worker.events("accepted") > 500, "the first events")
+            fault.begin(redis)
+            feed.advance_to(1.0)
+            worker.wait_until(
+                lambda: worker.metric("headrace_flush_failures_total") > 1, "two failed flushes", seconds=240
+            )
+        worker.wait_until(lambda: environment.uncommitted() == 0, "events to be learned", seconds=240)
+        assert fault.logged in worker_log(environment)
+        assert worker_log(environment).count("Redis is unavailable") == 1
+        fault.end(redis)
+        wait_until_published(environment, worker, log.users)
+        assert_same_outcome(final_outcome(environment, log), reference)
+        assert worker.terminate() == 0, worker.log
+
+
+@pytest.mark.faults
+def test_an_emptied_redis_has_all_lists_again_without_an_event(
+    servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome
+) -> None:
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        with LogFeeder(environment, log.records, rate=RATE):
+            pass
+        wait_until_published(environment, worker, log.users)
+        republications = worker.metric("headrace_republications_total")
+        environment.redis.flushall()
+        worker.wait_until(
+            lambda: (
+                worker.metric("headrace_republications_total") > republications
+                and worker.metric("headrace_republication_users") == 0
+                and len(environment.user_lists(log.users)) == len(log.users)
+            ),
+            "all lists",
+        )
+        assert "Redis lacks lists" in worker_log(environment)
+        # Each list was ranked by the final models: nothing else has to be done.
+        worker.wait_until(
+            lambda: (
+                environment.redis.hget("headrace:epoch", "0")
+                == environment.redis.hget("headrace:epoch", "epoch")
+            ),
+            "the partitions to be complete",
+        )
+        assert_same_outcome(read_outcome(environment, log), reference)
+
+
+@pytest.mark.faults
+def test_a_redis_that_returns_with_old_data_has_all_lists_again(
+    servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome
+) -> None:
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.3) as feed:
+            worker.wait_until(lambda: environment.redis.hexists("headrace:epoch", "epoch"), "an epoch")
+            old = {key: environment.redis.dump(key) for key in environment.redis.scan_iter()}
+            feed.advance_to(1.0)
+        wait_until_published(environment, worker, log.users)
+        pipeline = environment.redis.pipeline(transaction=True)
+        pipeline.flushall()
+        for key, value in old.items():
+            if value is not None:
+                pipeline.restore(key, 0, value)
+        pipeline.execute()
+        worker.wait_until(
+            lambda: len(environment.user_lists(log.users)) == len(log.users), "all lists", seconds=240
+        )
+        assert "Redis lost its newest writes" in worker_log(environment)
+        assert_same_outcome(final_outcome(environment, log), reference)

@@ -1,0 +1,191 @@
+"""The sentinel of Redis notices that lists are lost; the publisher says why Redis refuses."""
+
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from stream_app.publishing.publisher import Document, OwnershipUnconfirmedError, PublisherUnavailableError
+from stream_app.publishing.redis_publisher import RedisPublisher, token_key
+from stream_app.publishing.redis_sentinel import SENTINEL_KEY, RedisSentinel
+from stream_app.publishing.sentinel import StoreState
+from stream_app.tools.embedded import EmbeddedRedis
+
+
+class FixedOwnership:
+    """Owns all partitions."""
+
+    generation = 1
+    lease = True
+
+    def owns(self, partition: int) -> bool:
+        del partition
+        return True
+
+    def holds_lease(self) -> bool:
+        return self.lease
+
+    async def confirm(self, partitions: Collection[int]) -> None: ...
+
+    def on_refused(self, n_documents: int) -> None: ...
+
+
+class Owner:
+    """A publisher and its sentinel."""
+
+    def __init__(self, url: str) -> None:
+        self.publisher = RedisPublisher(url, ttl=60.0)
+        self.ownership = FixedOwnership()
+        self.publisher.ownership = self.ownership
+        self.sentinel = RedisSentinel(url, self.publisher)
+
+    async def publish(self, key: str) -> None:
+        await self.publisher.publish([Document(key, b'{"items":[]}', 0)])
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[EmbeddedRedis]:
+    with EmbeddedRedis() as running:
+        yield running
+
+
+@pytest.fixture
+def redis(server: EmbeddedRedis) -> "Iterator[Redis]":
+    server.start()
+    with Redis.from_url(server.address, decode_responses=True) as connection:
+        connection.flushall()
+        yield connection
+
+
+def configure(redis: "Redis", command: str) -> None:
+    execute: Any = redis.execute_command
+    execute(*command.split())
+
+
+@asynccontextmanager
+async def open_owner(server: EmbeddedRedis) -> AsyncIterator[Owner]:
+    owner = Owner(server.address)
+    yield owner
+    await owner.sentinel.close()
+    await owner.publisher.close()
+
+
+async def test_an_epoch_lasts_until_redis_is_emptied(server: EmbeddedRedis, redis: "Redis") -> None:
+    async with open_owner(server) as first, open_owner(server) as second:
+        epoch, complete = await first.sentinel.check()
+        assert not complete
+        await first.sentinel.report_remaining({0, 1}, 17)
+        assert redis.hget(SENTINEL_KEY, "left:0") == "17"
+        await first.sentinel.mark_complete({0, 1}, epoch)
+        assert redis.hget(SENTINEL_KEY, "left:0") is None
+        assert await second.sentinel.check() == StoreState(epoch, frozenset({0, 1}))
+        redis.flushall()
+        new_epoch, complete = await second.sentinel.check()
+        assert new_epoch != epoch
+        assert not complete
+        # Marks of the lost epoch do not count.
+        await first.sentinel.mark_complete({0}, epoch)
+        assert await first.sentinel.check() == StoreState(new_epoch, frozenset())
+
+
+@pytest.mark.usefixtures("redis")
+async def test_earlier_data_begin_a_new_epoch(server: EmbeddedRedis) -> None:
+    with Redis.from_url(server.address) as raw:
+        async with open_owner(server) as first, open_owner(server) as second:
+            epoch, _ = await first.sentinel.check()
+            await first.sentinel.mark_complete({0}, epoch)
+            dump = raw.dump(SENTINEL_KEY)
+            assert dump is not None
+            for _ in range(5):
+                await first.sentinel.check()
+                await second.sentinel.check()
+            raw.restore(SENTINEL_KEY, 0, dump, replace=True)
+            new_epoch, complete = await second.sentinel.check()
+            assert new_epoch != epoch
+            assert not complete
+            assert (await second.sentinel.check()).epoch == new_epoch
+
+
+async def test_a_later_owner_draws_a_larger_token_after_a_loss(server: EmbeddedRedis, redis: "Redis") -> None:
+    async with open_owner(server) as first, open_owner(server) as second:
+        redis.set(token_key(0), 41)
+        await first.sentinel.check()
+        await first.publish("recs:user:{a}")
+        redis.flushall()
+        await first.sentinel.check()
+        await second.publish("recs:user:{b}")
+        with pytest.raises(OwnershipUnconfirmedError, match="a later owner wrote"):
+            await first.publish("recs:user:{b}")
+
+
+async def test_the_script_is_loaded_again_after_a_restart(server: EmbeddedRedis, redis: "Redis") -> None:
+    async with open_owner(server) as owner:
+        await owner.publish("recs:user:{a}")
+        server.restart()
+        with pytest.raises(PublisherUnavailableError):
+            # The connection was lost.
+            await owner.publish("recs:user:{a}")
+        with pytest.raises(PublisherUnavailableError, match="Redis lost the script"):
+            await owner.publish("recs:user:{a}")
+        await owner.publish("recs:user:{a}")
+        assert redis.exists("recs:user:{a}")
+
+
+@pytest.mark.parametrize(
+    ("begin", "end", "message"),
+    [
+        ("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "Redis is full and refuses writes"),
+        ("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "Redis is a read-only replica"),
+        ("CONFIG SET min-replicas-to-write 1", "CONFIG SET min-replicas-to-write 0", "min-replicas-to-write"),
+    ],
+)
+async def test_a_refusal_is_explained_without_the_document(
+    server: EmbeddedRedis, redis: "Redis", begin: str, end: str, message: str
+) -> None:
+    async with open_owner(server) as owner:
+        await owner.publish("recs:user:{a}")
+        configure(redis, begin)
+        try:
+            with pytest.raises(PublisherUnavailableError, match=message) as refused:
+                await owner.publish("recs:user:{b}")
+            with pytest.raises(PublisherUnavailableError, match=message):
+                await owner.sentinel.check()
+        finally:
+            configure(redis, end)
+        assert "items" not in str(refused.value)
+        await owner.publish("recs:user:{b}")
+        await owner.sentinel.check()
+        assert redis.exists("recs:user:{b}")
+
+
+async def test_an_expired_lease_is_no_outage(server: EmbeddedRedis, redis: "Redis") -> None:
+    async with open_owner(server) as owner:
+        await owner.publish("recs:user:{a}")
+        owner.ownership.lease = False
+        with pytest.raises(OwnershipUnconfirmedError, match="the lease on the partitions expired"):
+            await owner.publish("recs:user:{b}")
+        assert not redis.exists("recs:user:{b}")
+
+
+def test_republish_without_a_worker_or_redis_says_what_to_do(
+    server: EmbeddedRedis, redis: "Redis", monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from typer.testing import CliRunner
+
+    from stream_app.__main__ import build_cli
+    from stream_app.errors import UserError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HEADRACE_REDIS", server.address)
+    done = CliRunner().invoke(build_cli(), ["republish", "--timeout", "1"])
+    assert isinstance(done.exception, UserError)
+    assert "No worker has answered for 1 s" in str(done.exception)
+    assert redis.hget(SENTINEL_KEY, "epoch")
+    assert CliRunner().invoke(build_cli(), ["republish", "--no-wait"]).exit_code == 0
+    server.kill()
+    done = CliRunner().invoke(build_cli(), ["republish"])
+    assert isinstance(done.exception, UserError)
+    assert "did not take the request" in str(done.exception)
