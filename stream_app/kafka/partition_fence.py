@@ -7,8 +7,8 @@ Kafka refuses them by the epoch of an idempotent producer, as it fences the zomb
    returns the same producer id as to the owner before, with a higher epoch.
 2. It appends a marker, a record without a value, with the new epoch to each fenced topic of the partition. Once the
    leader of a log has a record of the new epoch, it refuses every batch of an older epoch.
-3. It reads the logs up to their ends, which are at or after the markers. All records of former owners precede the
-   markers, so that it has read all of them.
+3. It reads the logs up to the markers or further. All records of former owners precede the markers, so that it has
+   read all of them.
 
 The batches are not transactional: they are visible at once, and no commit marker is written. Each batch has the next
 sequence number of its log, so that a retried batch is stored once.

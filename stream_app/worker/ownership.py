@@ -1,6 +1,7 @@
 """The partitions that this worker owns, as its publisher sees them."""
 
 from collections.abc import Collection
+from functools import partial
 
 from stream_app.kafka.batch_producer import BatchProducer, DeliveryError
 from stream_app.kafka.group_lease import GroupLease
@@ -10,11 +11,21 @@ from stream_app.publishing.publisher import OwnershipUnconfirmedError
 from topics.catalog import LISTS
 
 
-def append_markers(producer: BatchProducer, fence: PartitionFence) -> None:
-    """Append a marker to each log of the owned partitions: from then on their leaders refuse older epochs."""
+def append_markers(producer: BatchProducer, fence: PartitionFence) -> dict[tuple[str, int], int]:
+    """Append a marker to each log of the owned partitions: from then on their leaders refuse older epochs.
+
+    Returns
+    -------
+    dict
+        The offsets of the markers by topic and partition, as soon as Kafka has acknowledged them.
+    """
+    offsets: dict[tuple[str, int], int] = {}
     for partition in fence.partitions:
         for topic in fence.topics:
-            producer.append(topic, partition, MARKER_KEY, None)
+            producer.append(
+                topic, partition, MARKER_KEY, None, partial(offsets.__setitem__, (topic, partition))
+            )
+    return offsets
 
 
 class WorkerOwnership:

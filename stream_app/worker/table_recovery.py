@@ -6,7 +6,7 @@ range that was read is checked against the log (`stream_app.kafka.range_reader`)
 
 1. Fence: acquire a new epoch of each assigned partition, and append a marker to each of its logs. From then on no
    former owner can append to them (`stream_app.kafka.partition_fence`).
-2. Read the changelog from the persisted offset up to its end, which is after the markers, into the local store.
+2. Read the changelog from the persisted offset up to the marker into the local store.
 3. Prove it: the reader and the side that writes to the store each keep number, range and a running digest of the
    offsets of each partition. They and the persisted offset must agree; a partition that differs is read again.
 4. Faust seeks the stream to the committed offsets, and resumes it.
@@ -117,14 +117,18 @@ class TableRecovery:
             If the local rows do not agree with the changelog, however often it is read.
         """
         generation = await self._fence.acquire(partitions)
-        append_markers(self._producer, self._fence)
+        markers = append_markers(self._producer, self._fence)
         await self._producer.flush()
+        self._fence.verify(generation)
         if partitions:
-            await self._restore(partitions, generation)
+            topic = self._table.changelog_topic_name
+            # A new leader may report an older end of its log for a moment: the markers are after all earlier rows.
+            ends = {TopicPartition(topic, each): markers[topic, each] + 1 for each in sorted(partitions)}
+            await self._restore(ends, generation)
         self._fence.verify(generation)
 
-    async def _restore(self, partitions: Collection[int], generation: int) -> None:
-        ranges = await retry_while_unavailable(partial(self._find_ranges, partitions), "table recovery")
+    async def _restore(self, ends: Mapping[TopicPartition, int], generation: int) -> None:
+        ranges = await retry_while_unavailable(partial(self._find_ranges, ends), "table recovery")
         for _ in range(_MAX_READS):
             ranges = await retry_while_unavailable(partial(self._read, ranges, generation), "table recovery")
             if not ranges:
@@ -135,28 +139,25 @@ class TableRecovery:
             f"after {_MAX_READS} reads; the log has each difference. Remove the folder of the table, and start again"
         )
 
-    async def _find_ranges(self, partitions: Collection[int]) -> list[LogRange]:
+    async def _find_ranges(self, ends: Mapping[TopicPartition, int]) -> list[LogRange]:
         """The ranges of the changelog that the local store does not have."""
-        topic = self._table.changelog_topic_name
-        tps = [TopicPartition(topic, each) for each in sorted(partitions)]
         consumer = self._new_consumer(self._broker)
         try:
             await consumer.start()
-            ends: Mapping[TopicPartition, int] = await consumer.end_offsets(tps)
-            beginnings = await consumer.beginning_offsets(tps)
+            beginnings = await consumer.beginning_offsets(list(ends))
         finally:
             await consumer.stop()
         ranges = []
-        for tp in tps:
+        for tp, end in ends.items():
             persisted = self._table.persisted_offset(TP(*tp))
-            if persisted is not None and persisted >= ends[tp]:
+            if persisted is not None and persisted >= end:
                 raise RecoveryError(
-                    f"the local rows of partition {tp.partition} reach offset {persisted} of {topic}, which ends at "
-                    f"{ends[tp]}: the topic was made anew, or lost records. Remove the folder of the table, and "
-                    "start again"
+                    f"the local rows of partition {tp.partition} reach offset {persisted} of {tp.topic}, which ends "
+                    f"at {end}: the topic was made anew, or lost records. Remove the folder of the table, and start "
+                    "again"
                 )
             start = beginnings[tp] if persisted is None else max(beginnings[tp], persisted + 1)
-            ranges.append(LogRange(tp, start, ends[tp]))
+            ranges.append(LogRange(tp, start, end))
         return ranges
 
     async def _read(self, ranges: Sequence[LogRange], generation: int) -> list[LogRange]:

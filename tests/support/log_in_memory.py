@@ -40,6 +40,14 @@ class LogInMemory:
         self.ends[tp] = max(records, default=-1) + 1 if end is None else end
         return tp
 
+    def append(self, partition: int, key: bytes, value: bytes | None) -> int:
+        """Add a record at the end of a partition; return its offset."""
+        tp = self.tp(partition)
+        offset = self.ends.get(tp, 0)
+        self.fill(partition, [offset], value=value)
+        self.records[tp][offset].key = key
+        return offset
+
 
 class LosingConsumer:
     """The part of aiokafka's consumer that reads of ranges use.

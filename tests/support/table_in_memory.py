@@ -1,6 +1,8 @@
 """A table in memory with the part that a recovery uses, and the recovery of it."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 from faust.types import TP
@@ -9,7 +11,7 @@ from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.partition_fence import PartitionFence
 from stream_app.metrics import Metrics
 from stream_app.worker.table_recovery import TableRecovery
-from tests.support.app_without_kafka import AcknowledgingProducer
+from tests.support.app_without_kafka import AcknowledgingProducer, FakeBatch
 from tests.support.log_in_memory import LogInMemory, LosingConsumer
 
 
@@ -34,13 +36,28 @@ class TableInMemory:
             self.offsets[event.message.tp] = event.message.offset
 
 
+class _ChangelogProducer(AcknowledgingProducer):
+    """Appends the markers of the changelog to its log."""
+
+    def __init__(self, log: LogInMemory) -> None:
+        super().__init__()
+        self._log = log
+
+    async def send_batch(self, batch: FakeBatch, topic: str, *, partition: int) -> "asyncio.Future[Any]":
+        done = await super().send_batch(batch, topic, partition=partition)
+        if topic == self._log.topic:
+            done = asyncio.get_running_loop().create_future()
+            done.set_result(SimpleNamespace(offset=self._log.append(partition, b"", None)))
+        return done
+
+
 class RecoveryInMemory:
     """A recovery over logs, a coordinator and a store in memory."""
 
     def __init__(self, log: LogInMemory, *, consumer: Callable[[], LosingConsumer] | None = None) -> None:
         self.log = log
         self.table = TableInMemory(log.topic)
-        self.producer = AcknowledgingProducer()
+        self.producer = _ChangelogProducer(log)
         self.metrics = Metrics()
         self.fence = PartitionFence(lambda: self.producer.client, "shop", [log.topic, "lists"])
         batch_producer = BatchProducer(lambda: self.producer, 60.0, lambda *_: None, self.fence)
