@@ -227,6 +227,9 @@ class Worker:
             # The table is recovered first: it says who was erased and what was bought, and its fence ends the logs
             # that are read next.
             await self._recovered.wait()
+            if not self._recovered.is_set():
+                # Revoked before this task ran.
+                continue
             self._recovered.clear()
             generation = self.fence.generation
             # The previous owners' interactions must be folded before ours, which have later offsets.
