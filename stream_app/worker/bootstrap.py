@@ -1,7 +1,7 @@
 """The composition root: settings and ports in, the wired components of a worker out.
 
-The worker (`stream_app.worker.app`) calls it with Kafka, Redis and the disk, the tests with ports in memory. Faust is
-not needed here.
+The worker (`stream_app.worker.app`) calls it with Kafka, Redis and the disk, the tests with ports in memory and
+without a Faust application.
 """
 
 import time
