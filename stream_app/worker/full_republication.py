@@ -15,7 +15,7 @@ import heapq
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from itertools import islice
+from itertools import count, islice
 from typing import Final, NamedTuple
 
 from state.row import UserRow
@@ -209,7 +209,16 @@ class FullRepublication:
             yield [user_id for _, user_id in sorted(newest, reverse=True)]
 
     async def _scan(self, work: _Work) -> AsyncIterator[tuple[str, UserRow]]:
-        for at, (user_id, row) in enumerate(self._rows.scan()):
+        entries = self._rows.scan()
+        for at in count():
+            try:
+                entry = next(entries, None)
+            except RuntimeError as error:
+                # The store of a partition was opened meanwhile: Faust iterates over a dict of them.
+                raise _InterruptedError from error
+            if entry is None:
+                return
+            user_id, row = entry
             if row.counts.total and self._rows.partition_of(user_id) in work.partitions:
                 yield user_id, row
             if at % _SCAN_BATCH == 0:

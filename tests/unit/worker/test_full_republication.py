@@ -1,12 +1,13 @@
 """All lists are published again when the store has lost them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from state.row import UserRow
 from stream_app.client.redis_contract import item_key, popular_key, search_key, user_key
 from stream_app.publishing.publisher import PublisherUnavailableError
 from stream_app.publishing.sentinel import StoreState
@@ -184,6 +185,28 @@ async def test_an_interrupted_republication_starts_anew(
         await case.republication.check()
         assert case.user_keys() <= worker.publisher.documents.keys()
         assert case.sentinel.complete == dict.fromkeys(case.owned, case.sentinel.epoch)
+
+
+async def test_a_table_that_changes_during_a_scan_is_scanned_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = Republishing(tmp_path)
+    async with case.published() as worker:
+        scan, n_scans = worker.rows.scan, 0
+
+        def changing() -> Iterator[tuple[str, UserRow]]:
+            nonlocal n_scans
+            n_scans += 1
+            for at, entry in enumerate(scan()):
+                if n_scans == 1 and at == 20:
+                    raise RuntimeError("dictionary changed size during iteration")
+                yield entry
+
+        monkeypatch.setattr(worker.rows, "scan", changing)
+        await case.republication.check()
+        assert not case.sentinel.complete
+        await case.republication.check()
+        assert case.user_keys() <= worker.publisher.documents.keys()
 
 
 async def test_an_outage_in_between_loses_no_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
