@@ -15,7 +15,11 @@ from redis import Redis
 from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
 from tests.support.crash_runs import ADDITIVE
 from tests.support.generated_log import GeneratedLog, generate_log
-from tests.support.integration_environment import IntegrationEnvironment, clean_environment
+from tests.support.integration_environment import (
+    IntegrationEnvironment,
+    clean_environment,
+    send_click,
+)
 from tests.support.log_feeder import LogFeeder
 from tests.support.run_outcome import RunOutcome, assert_same_outcome, read_outcome
 from tests.support.worker_handle import WorkerHandle
@@ -185,3 +189,29 @@ def test_a_redis_that_returns_with_old_data_has_all_lists_again(
         )
         assert "Redis lost its newest writes" in worker_log(environment)
         assert_same_outcome(final_outcome(environment, log), reference)
+
+
+@pytest.mark.faults
+def test_fresh_events_come_before_lists_that_are_published_again(
+    servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome
+) -> None:
+    # About 15 s of work for each of two workers.
+    with clean_environment(servers, tmp_path, republish_rate=5, **SETTINGS) as environment:
+        workers = [environment.start_worker(number) for number in (1, 2)]
+        for worker in workers:
+            worker.wait_until_ready()
+        with LogFeeder(environment, log.records, rate=RATE):
+            pass
+        for worker in workers:
+            wait_until_published(environment, worker, log.users)
+        first = workers[0]
+        environment.redis.flushall()
+        first.wait_until(lambda: len(environment.user_lists(log.users)) > 10, "the first lists")
+        send_click(environment, "fresh", "item-1")
+        first.wait_until(lambda: environment.user_lists(["fresh"]), "the list of the fresh event")
+        assert len(environment.user_lists(log.users)) < len(log.users)
+        first.wait_until(
+            lambda: environment.user_lists(log.users).keys() == reference.lists.keys(),
+            "all lists",
+            seconds=240,
+        )
