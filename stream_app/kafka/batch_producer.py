@@ -40,13 +40,14 @@ class RecordTooLargeError(ValueError):
 
 
 class _RecordBatch:
-    __slots__ = ("builder", "bytes", "count", "generation", "on_delivered", "partition", "topic")
+    __slots__ = ("builder", "bytes", "count", "generation", "number", "on_delivered", "partition", "topic")
 
     def __init__(self, builder: Any, topic: str, partition: int, generation: int) -> None:
         self.builder = builder
         self.topic = topic
         self.partition = partition
         self.generation = generation
+        self.number = 0
         self.bytes = 0
         self.count = 0
         self.on_delivered: DeliveryCallback | None = None
@@ -88,7 +89,10 @@ class BatchProducer:
         self._filling: dict[tuple[str, int], _RecordBatch] = {}
         self._ready: list[_RecordBatch] = []
         self._sending: asyncio.Task[None] | None = None
-        self._in_flight: set[asyncio.Future[Any]] = set()
+        self._n_closed = 0
+        # Closed batches that are neither acknowledged nor dropped, by their number.
+        self._outstanding: dict[int, _RecordBatch] = {}
+        self._settled = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._failure: Exception | None = None
 
@@ -144,7 +148,7 @@ class BatchProducer:
             self._timer = asyncio.get_running_loop().call_later(self._linger, self._on_linger)
 
     async def flush(self) -> None:
-        """Send all appended records and wait until Kafka acknowledges them.
+        """Send all appended records and wait until Kafka acknowledges them; not those appended meanwhile.
 
         Raises
         ------
@@ -154,11 +158,10 @@ class BatchProducer:
         for topic_partition in list(self._filling):
             self._close(topic_partition)
         self._start_sending()
-        while self._sending is not None or self._in_flight:
-            if self._sending is not None:
-                await asyncio.wait((self._sending,))
-            if self._in_flight:
-                await asyncio.wait(tuple(self._in_flight))
+        last = self._n_closed
+        while self._failure is None and min(self._outstanding, default=last + 1) <= last:
+            self._settled.clear()
+            await self._settled.wait()
         if self._failure is not None:
             raise DeliveryError("a batch was not delivered") from self._failure
 
@@ -179,6 +182,9 @@ class BatchProducer:
     def _close(self, topic_partition: tuple[str, int]) -> None:
         batch = self._filling.pop(topic_partition)
         batch.builder.close()
+        self._n_closed += 1
+        batch.number = self._n_closed
+        self._outstanding[batch.number] = batch
         self._ready.append(batch)
 
     def _on_linger(self) -> None:
@@ -198,13 +204,13 @@ class BatchProducer:
                 batch = self._ready.pop(0)
                 if self._is_fenced_off(batch):
                     self._on_dropped(batch.count)
+                    self._settle(batch)
                     continue
                 if self._fence is not None:
                     self._fence.stamp(batch.builder, batch.topic, batch.partition, batch.count)
                 future = await self._producer().send_batch(
                     batch.builder, batch.topic, partition=batch.partition
                 )
-                self._in_flight.add(future)
                 future.add_done_callback(lambda done, batch=batch: self._on_done(done, batch))
         except Exception as error:  # noqa: BLE001  # after any error no offset may be committed
             self._fail(batch, error)
@@ -213,7 +219,7 @@ class BatchProducer:
         self._start_sending()
 
     def _on_done(self, future: "asyncio.Future[Any]", batch: _RecordBatch) -> None:
-        self._in_flight.discard(future)
+        self._settle(batch)
         if future.cancelled():
             self._fail(batch, DeliveryError("sending was cancelled"))
             return
@@ -223,7 +229,12 @@ class BatchProducer:
         elif batch.on_delivered is not None:
             batch.on_delivered(future.result().offset + batch.count - 1)
 
+    def _settle(self, batch: _RecordBatch) -> None:
+        self._outstanding.pop(batch.number, None)
+        self._settled.set()
+
     def _fail(self, batch: _RecordBatch, error: Exception) -> None:
+        self._settle(batch)
         if self._failure is None:
             self._failure = error
             self._on_failure(batch.topic, batch.partition, error)

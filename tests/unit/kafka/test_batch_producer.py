@@ -109,6 +109,28 @@ async def test_a_full_batch_is_sent_without_waiting() -> None:
     assert len(producer.values("t", 0)) == 3
 
 
+async def test_flush_does_not_wait_for_later_records() -> None:
+    producer = ManualAckProducer(acknowledge_immediately=False)
+    batch_producer = make_batch_producer(producer)
+    batch_producer.append("t", 0, None, b"0")
+    flushing = asyncio.ensure_future(batch_producer.flush())
+    async with asyncio.timeout(5):
+        for n in range(20):
+            # Under load a batch is in flight at any time.
+            while len(producer.futures) <= n:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0)
+            batch_producer.append("t", 0, None, b"later")
+            later = asyncio.ensure_future(batch_producer.flush())
+            while len(producer.futures) <= n + 1:  # noqa: ASYNC110  # as above
+                await asyncio.sleep(0)
+            producer.futures[n].set_result(SimpleNamespace(offset=n))
+            if n == 0:
+                await flushing
+                assert not later.done()
+        producer.futures[-1].set_result(SimpleNamespace(offset=99))
+        await later
+
+
 async def test_flush_raises_when_kafka_rejects_a_batch_and_stays_failed() -> None:
     producer = ManualAckProducer(acknowledge_immediately=False)
     failures: list[tuple[object, ...]] = []
