@@ -180,7 +180,8 @@ class Worker:
         try:
             # Named, so that a forwarded event cannot be forwarded again.
             partition = self._partition_of(key.decode())
-            await self._producer().send_and_wait(topic, value, key=key, partition=partition)
+            sent = await self._producer().send(topic, value, key=key, partition=partition)
+            await self.app.producer.forwarded.add(sent)
         except Exception as error:
             # Faust commits the event in any case: it is consumed again only if the worker stops now.
             await self.app.crash(error)

@@ -22,6 +22,7 @@ import faust
 from faust.transport.drivers import aiokafka as faust_kafka
 
 from stream_app.kafka.batch_producer import BatchProducer
+from stream_app.kafka.unacknowledged_records import UnacknowledgedRecords
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -38,10 +39,16 @@ class BatchFlushingProducer(faust_kafka.Producer):  # type: ignore[misc]
 
     batch_producer: BatchProducer
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.forwarded: Final = UnacknowledgedRecords()
+        """Events that were sent to another partition."""
+
     async def flush(self) -> None:
         """Wait until Kafka has acknowledged all records; raise if one was not delivered."""
         await self.batch_producer.flush()
         await super().flush()
+        await self.forwarded.wait()
 
 
 class CommittedReadsThread(faust_kafka.AIOKafkaConsumerThread):  # type: ignore[misc]

@@ -15,6 +15,7 @@ from faust.streams import _current_event
 from faust.types.tuples import Message
 
 from stream_app.kafka.partitioning import partition_of_key
+from stream_app.kafka.unacknowledged_records import UnacknowledgedRecords
 from stream_app.metrics import Metrics
 from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.settings import Settings
@@ -74,8 +75,11 @@ class AcknowledgingProducer:
         self.sent += [(topic, partition, key, value) for key, value in batch.records]
         return done
 
-    async def send_and_wait(self, topic: str, value: bytes, *, key: bytes, partition: int) -> None:
+    async def send(self, topic: str, value: bytes, *, key: bytes, partition: int) -> "asyncio.Future[Any]":
         self.forwarded.append((topic, partition, key, value))
+        done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        done.set_result(None)
+        return done
 
 
 class FakeStream:
@@ -120,7 +124,9 @@ class WorkerWithoutKafka:
         self.fence = worker.fence
         self.catch_up_barrier = worker.catch_up_barrier
         self.producer = AcknowledgingProducer()
-        self.app.producer = SimpleNamespace(_ensure_producer=lambda: self.producer)
+        self.app.producer = SimpleNamespace(
+            _ensure_producer=lambda: self.producer, forwarded=UnacknowledgedRecords()
+        )
         self._clicks = 0
         self._offsets: dict[tuple[str, int], int] = {}
 

@@ -40,7 +40,7 @@ class RecordForwarder(Protocol):
     """Sends a record to the partition that its key belongs to."""
 
     async def __call__(self, topic: str, key: bytes, value: bytes) -> None:
-        """Send the record and wait for Kafka's acknowledgement."""
+        """Send the record; no offset is committed before Kafka has acknowledged it."""
 
 
 class UserEventHandler:
