@@ -15,6 +15,7 @@ from stream_app.metrics import Metrics
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.redis_sentinel import RedisSentinel
 from stream_app.settings import Settings, without_password
+from stream_app.worker.skipped_records import start_at_zero
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import CLICKS, USER_EVENTS, catalog, changelog
@@ -37,6 +38,7 @@ def run_worker(settings: Settings) -> None:
     )
     incarnations = topic_incarnations(settings)
     metrics = Metrics()
+    start_at_zero(metrics)
     port = serve_metrics(metrics, settings)
     print(f"headrace worker: metrics at http://{settings.metrics_host}:{port}/metrics", flush=True)  # noqa: T201  # for the operator
     # Faust and numba are slow to import: a wrong setting is reported before.

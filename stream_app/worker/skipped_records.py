@@ -4,8 +4,15 @@ import logging
 from typing import Final
 
 from stream_app.metrics import EventMetrics
+from topics.catalog import INTERACTIONS, REWARDS, SHOP_TOPICS
 
 _LOG: Final = logging.getLogger(__name__)
+
+
+def start_at_zero(metrics: EventMetrics) -> None:
+    """Create the counters, so that Prometheus sees the first increase of each."""
+    for spec in (*SHOP_TOPICS, INTERACTIONS, REWARDS):
+        metrics.events_skipped.labels(spec.name)
 
 
 def report_skipped(metrics: EventMetrics, topic: str, partition: int, read: int, beginning: int) -> None:
