@@ -4,30 +4,27 @@ import asyncio
 import random
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import pytest
 import rocksdb
-from aiokafka import AIOKafkaProducer
-from aiokafka.partitioner import murmur2
 from aiokafka.structs import TopicPartition
 
-from state.row import EventCounts, UserRow, encode_row
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_consumer
 from stream_app.kafka.partition_fence import PartitionFence
 from stream_app.metrics import Metrics
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.worker.table_recovery import TableRecovery
+from tests.support.changelog_rows import N_ROWS, Rows, differences, producer_of, write_changelog
 from tests.support.integration_environment import PARTITIONS, IntegrationEnvironment, clean_environment
 from tests.support.table_in_memory import TableInMemory
 from topics.catalog import changelog
 
 SETTINGS: Final = {"models": '["popularity"]', "fusion": "rrf"}
-N_ROWS: Final = 20_000
 N_ROUNDS: Final = 8
 SIDE_BY_SIDE: Final = 6
 """48 recoveries in this process; two workers make 50."""
@@ -39,9 +36,6 @@ FETCHES_BETWEEN_LOSSES: Final = 4
 
 _OFFSET_KEY: Final = b"__faust\0offset__"
 """The key under which Faust's store has its persisted offset."""
-
-Rows = dict[int, dict[bytes, bytes]]
-"""Rows by partition and key."""
 
 
 class HinderedConsumer:
@@ -77,16 +71,6 @@ class HinderedConsumer:
         return is_lost
 
 
-@asynccontextmanager
-async def producer_of(broker: str) -> AsyncIterator[AIOKafkaProducer]:
-    producer = AIOKafkaProducer(bootstrap_servers=broker, acks="all", max_request_size=8 * 2**20)
-    await producer.start()
-    try:
-        yield producer
-    finally:
-        await producer.stop()
-
-
 @contextmanager
 def busy_machine() -> Iterator[None]:
     """Keep two processors busy."""
@@ -97,33 +81,6 @@ def busy_machine() -> Iterator[None]:
         for loop in loops:
             loop.kill()
             loop.wait()
-
-
-def row_of(user: int, version: int) -> bytes:
-    """A row of some 300 bytes; old, so that no worker publishes a list for it."""
-    return encode_row(
-        UserRow(
-            watermarks=(version, user), ring=bytes(200), counts=EventCounts(clicks=1 + version), last_ts=1.0
-        )
-    )
-
-
-async def write_changelog(broker: str, topic: str) -> Rows:
-    """Write rows, a tenth of them twice and some removed; return the newest."""
-    rows: Rows = {partition: {} for partition in range(PARTITIONS)}
-    versions = [(user, 0) for user in range(N_ROWS)] + [(user, 1) for user in range(0, N_ROWS, 10)]
-    async with producer_of(broker) as producer:
-        batches = BatchProducer(lambda: producer, 0.005, lambda *_: None)
-        for user, version in versions:
-            key, value = f"user-{user}".encode(), row_of(user, version)
-            partition = (murmur2(key) & 0x7FFFFFFF) % PARTITIONS
-            batches.append(topic, partition, key, value)
-            rows[partition][key] = value
-            if user % 50 == 1:
-                batches.append(topic, partition, key, None)
-                del rows[partition][key]
-        await batches.flush()
-    return rows
 
 
 async def recover(environment: IntegrationEnvironment, producer: Any, seed: int) -> tuple[Rows, int, int]:
@@ -155,19 +112,6 @@ async def recover_side_by_side(environment: IntegrationEnvironment, rows: Rows) 
                 assert differences(recovered, rows) == {}
                 n_lost, n_gaps = n_lost + lost, n_gaps + gaps
     return n_lost, n_gaps
-
-
-def differences(held: Rows, wanted: Rows) -> dict[int, tuple[int, int, int]]:
-    """Missing, additional and different rows by partition; without partitions that agree."""
-    return {
-        partition: (
-            len(rows.keys() - held.get(partition, {}).keys()),
-            len(held.get(partition, {}).keys() - rows.keys()),
-            sum(value != rows.get(key, value) for key, value in held.get(partition, {}).items()),
-        )
-        for partition, rows in wanted.items()
-        if held.get(partition, {}) != rows
-    }
 
 
 def rows_on_disk(folders: Collection[Path]) -> Rows:
