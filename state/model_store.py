@@ -2,15 +2,17 @@
 
 Write access to the store must not allow code execution, so a snapshot is msgpack with numpy arrays in npy format
 (``allow_pickle=False`` in both directions). A file that is truncated, has another format or a wrong checksum is
-skipped, and the one before it is used.
+set aside, and the one before it is used.
 """
 
 import io
 import logging
 import os
+import re
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -22,6 +24,9 @@ MAGIC: Final = b"HEADRACE"
 FORMAT: Final = 1
 _HEADER: Final = struct.Struct(">8sHIQ")
 _ARRAY: Final = 1
+_NAME: Final = re.compile(r"models-\d{10}\.snapshot")
+_DAMAGED_SUFFIX: Final = ".damaged"
+_MAX_SET_ASIDE: Final = 2
 
 
 class SnapshotError(ValueError):
@@ -117,38 +122,67 @@ class DirectoryModelStore:
     ----------
     folder
         Created with the first snapshot.
+    on_set_aside
+        Called when a damaged snapshot was set aside.
     """
 
-    def __init__(self, folder: Path, max_snapshots: int = 3) -> None:
+    def __init__(
+        self, folder: Path, max_snapshots: int = 3, on_set_aside: Callable[[], None] = lambda: None
+    ) -> None:
         self._folder = folder
         self._max_snapshots = max_snapshots
+        self._on_set_aside = on_set_aside
 
     def save(self, state: Mapping[str, Any]) -> str:
-        """Write a snapshot to a temporary file, sync it, and rename it: a crash leaves the old ones intact."""
+        """Write a snapshot to a temporary file, sync it, and rename it: a crash leaves the old ones intact.
+
+        Raises
+        ------
+        OSError
+            If the disk is full or cannot be written to; the old snapshots are intact.
+        """
         self._folder.mkdir(parents=True, exist_ok=True)
         existing = self._names()
-        number = int(existing[-1].split("-")[1].split(".")[0]) + 1 if existing else 1
+        number = _number_of(existing[-1]) + 1 if existing else 1
         name = f"models-{number:010d}.snapshot"
         temporary = self._folder / f".{name}.writing"
-        with temporary.open("wb") as file:
-            file.write(encode_snapshot(state))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self._folder / name)
+        try:
+            with temporary.open("wb") as file:
+                file.write(encode_snapshot(state))
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(self._folder / name)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         for old in existing[: max(0, len(existing) + 1 - self._max_snapshots)]:
             (self._folder / old).unlink(missing_ok=True)
         return name
 
     def newest(self) -> Snapshot | None:
-        """The newest valid snapshot; invalid ones are skipped with a warning."""
+        """The newest valid snapshot; invalid ones are set aside with a warning, and the newest two of them kept."""
         for name in reversed(self._names()):
+            path = self._folder / name
             try:
-                return Snapshot(name, decode_snapshot((self._folder / name).read_bytes()))
+                return Snapshot(name, decode_snapshot(path.read_bytes()))
             except (SnapshotError, OSError) as error:
-                _LOG.warning("ignoring invalid snapshot %s: %s", self._folder / name, error)
+                _LOG.warning("ignoring invalid snapshot %s: %s", path, error)
+                if isinstance(error, SnapshotError):
+                    self._set_aside(path)
         return None
+
+    def _set_aside(self, path: Path) -> None:
+        with suppress(OSError):
+            path.rename(path.with_suffix(_DAMAGED_SUFFIX))
+            for old in sorted(self._folder.glob(f"models-*{_DAMAGED_SUFFIX}"))[:-_MAX_SET_ASIDE]:
+                old.unlink(missing_ok=True)
+        self._on_set_aside()
 
     def _names(self) -> list[str]:
         if not self._folder.is_dir():
             return []
-        return sorted(path.name for path in self._folder.glob("models-*.snapshot"))
+        return sorted(path.name for path in self._folder.iterdir() if _NAME.fullmatch(path.name))
+
+
+def _number_of(name: str) -> int:
+    return int(name.removeprefix("models-").removesuffix(".snapshot"))

@@ -173,7 +173,7 @@ def decode_row(raw: bytes | None) -> UserRow:
         return EMPTY_ROW
     try:
         row = _decoder.decode(raw)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError, RecursionError) as error:  # ValueError: invalid UTF-8
         raise RowFormatError(f"the stored row cannot be decoded: {error}") from None
     if row.format != FORMAT:
         raise RowFormatError(f"the stored row has format {row.format}, this version reads {FORMAT}")

@@ -8,14 +8,17 @@ acknowledgements, and the batch producer is flushed before offsets are committed
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from typing import Any, Final, Protocol
+from contextlib import suppress
+from typing import Any, Final, NamedTuple, Protocol
 
 import faust
 from aiokafka.partitioner import murmur2
 from faust.streams import current_event
 from faust.types import TP
+from yarl import URL
 
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
+from state.row_store import RowStore, StoreError
 from topics.catalog import USERS_TABLE
 
 _LOG: Final = logging.getLogger(__name__)
@@ -29,8 +32,27 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
     append: ChangelogAppender
     """Appends topic, partition, key, value and a delivery callback; set by `users_table`."""
 
+    on_set_aside: Callable[[], None]
+    """Called when damaged files of a partition were set aside; set by `users_table`, and by the worker."""
+
     _write_raw: Callable[[bytes, bytes], None] | None = None
     """The store's write method below its serializers, if it has one."""
+
+    def _new_store_by_url(self, url: str | URL) -> Any:
+        if URL(url).scheme != "rocksdb":
+            return super()._new_store_by_url(url)
+        return RowStore(
+            url,
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_serializer=self.value_serializer,
+            value_type=self.value_type,
+            loop=self.loop,
+            options=self.options,
+        )
 
     def write(self, key: bytes, value: bytes, partition: int) -> None:
         """Write a row and its changelog record: ``table[key] = value`` without Faust's codecs.
@@ -41,6 +63,11 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
             Raw bytes.
         partition
             Partition of the event in processing.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be written to; nothing was appended to the changelog.
         """
         # The store first: a write that fails must not be in the changelog.
         if self._write_raw is None:
@@ -75,7 +102,9 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
                 # A batch may be acknowledged after its partition moved to another worker. Opening the partition's
                 # database again would hold its lock.
                 if partition in getattr(self.data, "_dbs", (partition,)):
-                    self.data.set_persisted_offset(tp, offset)
+                    # After an error the offset stays behind: a recovery reads more than it needs.
+                    with suppress(StoreError):
+                        self.data.set_persisted_offset(tp, offset)
 
             callbacks[partition] = on_delivered
         return callbacks[partition]
@@ -86,11 +115,40 @@ def users_table(app: Any, append: ChangelogAppender, partitions: int) -> Changel
     # With a schema alone the store would hold JSON: key and value types must be bytes.
     table: ChangelogTable = app.Table(USERS_TABLE, partitions=partitions, key_type=bytes, value_type=bytes)
     table.append = append
+    table.on_set_aside = lambda: None
     return table
 
 
+class UnreadableRow(NamedTuple):
+    """A stored row that cannot be decoded.
+
+    Attributes
+    ----------
+    topic, partition
+        The changelog and the partition of the row.
+    key, value
+        The stored bytes.
+    detail
+        Why it cannot be decoded.
+    """
+
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
+    detail: str
+
+
 class UserRowStore(Protocol):
-    """The rows of the users of this worker's partitions."""
+    """The rows of the users of this worker's partitions.
+
+    Attributes
+    ----------
+    on_unreadable
+        Called with a row that cannot be decoded; its user has an empty row from then on.
+    """
+
+    on_unreadable: Callable[[UnreadableRow], None]
 
     def get(self, user_id: str) -> UserRow:
         """The user's row; the empty row for a new user."""
@@ -122,25 +180,44 @@ class FaustUserRows:
         self._partitions = partitions
         self._cache_size: Final = cache_size
         self._cache: OrderedDict[str, tuple[UserRow, int]] = OrderedDict()
+        self.on_unreadable: Callable[[UnreadableRow], None] = lambda _row: None
+        self._reported: set[bytes] = set()
         self.count = 0
         """Number of rows: from the last scan, plus new rows since then."""
 
     def get(self, user_id: str) -> UserRow:
-        """The user's row; the empty row for a new user.
+        """The user's row; the empty row for a new user, and for one whose stored row cannot be decoded.
 
         Raises
         ------
-        RowFormatError
-            If the stored bytes are not a row of a supported format.
+        StoreError
+            If the store cannot be read.
         """
         hit = self._cache.get(user_id)
         if hit is not None:
             self._cache.move_to_end(user_id)
             return hit[0]
+        key = user_id.encode()
         try:
-            return decode_row(self._table[user_id.encode()])
+            raw = self._table[key]
         except KeyError:
             return EMPTY_ROW
+        try:
+            return decode_row(raw)
+        except RowFormatError as error:
+            self._report(key, raw, error)
+            return EMPTY_ROW
+
+    def _report(self, key: bytes, raw: bytes, error: ValueError) -> None:
+        """Report a row that cannot be decoded, once; the user's next event replaces it."""
+        if key in self._reported:
+            return
+        if len(self._reported) >= self._cache_size:
+            self._reported.clear()
+        _LOG.warning("set aside the invalid row of user %r: %s", key, error)
+        topic, partition = self._table.changelog_topic_name, self._default_partition(key)
+        self.on_unreadable(UnreadableRow(topic, partition, key, raw, str(error)))
+        self._reported.add(key)
 
     def put(self, user_id: str, row: UserRow, partition: int) -> None:
         """Store a row; allowed only while the event that changed it is processed."""
@@ -159,16 +236,21 @@ class FaustUserRows:
         hit = self._cache.get(user_id)
         if hit is not None:
             return hit[1]
-        partition: int = (murmur2(user_id.encode()) & 0x7FFFFFFF) % self._partitions
+        return self._default_partition(user_id.encode())
+
+    def _default_partition(self, key: bytes) -> int:
+        partition: int = (murmur2(key) & 0x7FFFFFFF) % self._partitions
         return partition
 
     def scan(self) -> Iterator[tuple[str, UserRow]]:
-        """All rows of this worker's partitions."""
+        """All rows of this worker's partitions that can be decoded."""
         for key, raw in self._table.items():
             try:
-                yield key.decode(), decode_row(raw)
-            except RowFormatError as error:
-                _LOG.warning("ignoring the invalid row of user %r: %s", key, error)
+                user_id, row = key.decode(), decode_row(raw)
+            except (RowFormatError, UnicodeDecodeError) as error:
+                self._report(key, raw, error)
+            else:
+                yield user_id, row
 
     def set_count(self, count: int) -> None:
         """Set the number of rows that a scan found."""
@@ -177,3 +259,4 @@ class FaustUserRows:
     def clear_cache(self) -> None:
         """Drop cached rows, after partitions moved."""
         self._cache.clear()
+        self._reported.clear()

@@ -1,15 +1,15 @@
 """All Prometheus metrics of a worker, grouped by subject, on a registry of their own.
 
-The composition root makes one `Metrics` object and passes it down, so that two applications in one process (tests,
-the demo) do not collide. A component that needs one subject only can declare that group as its parameter type:
-`Metrics` is a subclass of all groups.
+The composition root makes one `Metrics` object and passes it down, so that two applications in one process do not
+collide. A component that needs one subject only declares that group as its parameter type.
 """
 
 import math
-from collections.abc import Sequence
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry
+
+from stream_app.metric_group import MetricGroup
 
 FRESHNESS_BUCKETS: Final = (
     0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1,
@@ -26,31 +26,7 @@ _DELAY_BUCKETS: Final = (
 )  # fmt: skip
 
 
-class _MetricGroup:
-    """Metrics of one subject.
-
-    Parameters
-    ----------
-    registry
-        The registry that the metrics are added to.
-    """
-
-    def __init__(self, registry: CollectorRegistry) -> None:
-        self.registry: Final = registry
-
-    def _counter(self, name: str, description: str, *labels: str) -> Counter:
-        return Counter(name, description, labels, registry=self.registry)
-
-    def _gauge(self, name: str, description: str, *labels: str) -> Gauge:
-        return Gauge(name, description, labels, registry=self.registry)
-
-    def _histogram(
-        self, name: str, description: str, *labels: str, buckets: Sequence[float] = Histogram.DEFAULT_BUCKETS
-    ) -> Histogram:
-        return Histogram(name, description, labels, buckets=buckets, registry=self.registry)
-
-
-class WorkerMetrics(_MetricGroup):
+class WorkerMetrics(MetricGroup):
     """Readiness, rebalances and the users table."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -62,9 +38,22 @@ class WorkerMetrics(_MetricGroup):
             "headrace_rebalances_total", "Assignments of partitions to this worker."
         )
         self.table_users = self._gauge("headrace_table_users", "Rows in this worker's users table.")
+        self.store_errors = self._counter(
+            "headrace_store_errors_total",
+            "Failed reads and writes of the local store; the worker takes no events until it works again.",
+        )
+        self.local_state_set_aside = self._counter(
+            "headrace_local_state_set_aside_total",
+            "Damaged files set aside, by kind (table, snapshot); the state is rebuilt from Kafka.",
+            "kind",
+        )
+        self.rows_set_aside = self._counter(
+            "headrace_rows_set_aside_total",
+            "Rows that could not be decoded: a dead letter has the bytes, and the user has a new row.",
+        )
 
 
-class OwnershipMetrics(_MetricGroup):
+class OwnershipMetrics(MetricGroup):
     """Recovery of the user table, and what was refused because another worker owns a partition."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -90,7 +79,7 @@ class OwnershipMetrics(_MetricGroup):
         )
 
 
-class EventMetrics(_MetricGroup):
+class EventMetrics(MetricGroup):
     """Events by outcome."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -114,7 +103,7 @@ class EventMetrics(_MetricGroup):
         )
 
 
-class ReplicaMetrics(_MetricGroup):
+class ReplicaMetrics(MetricGroup):
     """Lag and folds of the model replica."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -142,7 +131,7 @@ class ReplicaMetrics(_MetricGroup):
         )
 
 
-class ModelMetrics(_MetricGroup):
+class ModelMetrics(MetricGroup):
     """Size and snapshots of the models."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -153,13 +142,16 @@ class ModelMetrics(_MetricGroup):
         self.snapshot_seconds = self._histogram(
             "headrace_snapshot_seconds", "Time to write a model snapshot, in seconds."
         )
+        self.snapshot_failures = self._counter(
+            "headrace_snapshot_failures_total", "Model snapshots that could not be written."
+        )
         self.purchase_outliers = self._gauge(
             "headrace_purchase_outliers",
             "Order lines that the models did not learn because price or quantity is an outlier.",
         )
 
 
-class PendingMetrics(_MetricGroup):
+class PendingMetrics(MetricGroup):
     """Lists to be published."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -174,7 +166,7 @@ class PendingMetrics(_MetricGroup):
         )
 
 
-class DegradedRankingMetrics(_MetricGroup):
+class DegradedRankingMetrics(MetricGroup):
     """Lists ranked on the fast path under overload."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -188,7 +180,7 @@ class DegradedRankingMetrics(_MetricGroup):
         )
 
 
-class PublishingMetrics(_MetricGroup):
+class PublishingMetrics(MetricGroup):
     """Ranking, and publication to Redis."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -240,7 +232,7 @@ class PublishingMetrics(_MetricGroup):
         self.degraded = DegradedRankingMetrics(registry)
 
 
-class DiversityGauges(_MetricGroup):
+class DiversityGauges(MetricGroup):
     """Diversity of recent lists; NaN while the catalog has no attributes of the listed items."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -258,7 +250,7 @@ class DiversityGauges(_MetricGroup):
             gauge.set(math.nan)
 
 
-class ListQualityMetrics(_MetricGroup):
+class ListQualityMetrics(MetricGroup):
     """Hit rate, coverage, exposure and diversity of the published lists."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -292,7 +284,7 @@ class ListQualityMetrics(_MetricGroup):
         self.diversity = DiversityGauges(registry)
 
 
-class PolicyGauges(_MetricGroup):
+class PolicyGauges(MetricGroup):
     """Assignment of users to policies, and the comparison of policies; equal on all workers."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -321,7 +313,7 @@ class PolicyGauges(_MetricGroup):
         )
 
 
-class PolicyListMetrics(_MetricGroup):
+class PolicyListMetrics(MetricGroup):
     """Lists and exposures by policy."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
@@ -344,7 +336,7 @@ class PolicyListMetrics(_MetricGroup):
         self.policies = PolicyGauges(registry)
 
 
-class RewardMetrics(_MetricGroup):
+class RewardMetrics(MetricGroup):
     """Attribution of reactions to published lists."""
 
     def __init__(self, registry: CollectorRegistry) -> None:

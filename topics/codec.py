@@ -37,6 +37,7 @@ class RejectReason(StrEnum):
     NEGATIVE_PRICE = "negative_price"
     INVALID_QUANTITY = "invalid_quantity"
     FOLD_FAILED = "fold_failed"
+    UNREADABLE_ROW = "unreadable_row"
 
 
 class RejectedError(ValueError):

@@ -33,6 +33,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
+from state.row_store import DamagedStoreError, StoreError
 from stream_app.client.redis_contract import search_key
 from stream_app.publishing.degraded_ranking import DegradedRanking
 from stream_app.publishing.flush_batch import FlushBatch, keys_of
@@ -230,9 +231,16 @@ class FlushLoop:
         rerank_search = self._degraded_ranking.pop(user_id)
         searched = self.queue.pop_search(user_id)
         with_search = searched is not None or republished or (rerank_search and not degraded)
-        lists = self._builder.build_user_lists(
-            user_id, batch.generated_at, degraded=degraded, with_search=with_search
-        )
+        try:
+            lists = self._builder.build_user_lists(
+                user_id, batch.generated_at, degraded=degraded, with_search=with_search
+            )
+        except DamagedStoreError:
+            raise
+        except StoreError:
+            # The row cannot be read now: the next flush tries again.
+            self.queue.requeue({user_id: received}, {} if searched is None else {user_id: searched})
+            return
         if lists is None:
             return
         batch.users[user_id] = received

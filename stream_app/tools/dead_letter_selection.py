@@ -69,9 +69,11 @@ def parse_dead_letter(raw: bytes | None) -> DeadLetter | None:
 
 def deduplicate(letters: Iterable[DeadLetter]) -> Iterator[DeadLetter]:
     """Yield one dead letter per origin: after a crash a worker writes some of them again."""
-    seen: set[tuple[str, int, int]] = set()
+    seen: set[tuple[str, int, int, bytes | None]] = set()
     for letter in letters:
-        origin = (letter.topic, letter.partition, letter.offset)
+        # All rows that could not be decoded have offset 0.
+        row_key = letter.key if letter.reason == RejectReason.UNREADABLE_ROW else None
+        origin = (letter.topic, letter.partition, letter.offset, row_key)
         if origin not in seen:
             seen.add(origin)
             yield letter
@@ -114,6 +116,11 @@ def preview(raw: bytes | None, length: int = 120) -> str:
     if len(text) <= length and len(raw) <= length * 4:
         return text
     return f"{text[:length]}… {len(raw)} bytes"
+
+
+def is_replayable(letter: DeadLetter) -> bool:
+    """Whether the original is a record of the shop; a row that could not be decoded must not be written again."""
+    return letter.reason != RejectReason.UNREADABLE_ROW
 
 
 class LetterSender(Protocol):

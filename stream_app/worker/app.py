@@ -14,6 +14,7 @@ import faust
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from state.model_store import DirectoryModelStore, ModelStore
+from state.row_store import DamagedStoreError
 from state.user_table import ChangelogTable, FaustUserRows, users_table
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.event_logs import EventLogs, TopicIncarnations, with_topic_ids
@@ -34,6 +35,7 @@ from stream_app.worker.ownership import WorkerOwnership, append_markers
 from stream_app.worker.record_order import BrokerTimeOrder
 from stream_app.worker.republication import republish_recent_users
 from stream_app.worker.skipped_records import report_skipped
+from stream_app.worker.store_retry import StoreRetry
 from stream_app.worker.table_recovery import FencedTableManager, TableRecovery
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
@@ -92,13 +94,18 @@ class Worker:
             self.metrics.records_dropped.inc,
         )
         table = users_table(self.app, self.batch_producer.append, partitions)
+        table.on_set_aside = self.metrics.local_state_set_aside.labels("table").inc
         self.rows: Final = FaustUserRows(table, partitions)
         self.lease: Final = GroupLease(settings.session_timeout)
         publisher.ownership = WorkerOwnership(self.fence, self.lease, self.batch_producer, self.metrics)
         self._table_recovery: Final = TableRecovery(
             table, self.fence, self.batch_producer, self.metrics, settings.broker
         )
-        store = store or DirectoryModelStore(settings.data_dir / "models", settings.max_snapshots)
+        store = store or DirectoryModelStore(
+            settings.data_dir / "models",
+            settings.max_snapshots,
+            self.metrics.local_state_set_aside.labels("snapshot").inc,
+        )
         self._partition_of: Final = UserPartitions(partitions)
         ports = Ports(
             self.rows,
@@ -115,11 +122,22 @@ class Worker:
         self.is_outdated = False
         self._incarnations: Final = incarnations
         self.components.policies.on_event_logs = self._on_event_logs
+        self.store_retry: Final = StoreRetry(
+            lambda: table.data, self.metrics, self.catch_up_barrier.is_set, self._crash
+        )
         self._recovered: Final = asyncio.Event()
         self._sentinel = sentinel
         self._owned: frozenset[int] = frozenset()
         self._background: set[asyncio.Task[Any]] = set()
         self._declare()
+
+    @property
+    def must_restart(self) -> bool:
+        """Whether the process must start again by itself."""
+        return self.is_fenced or self.is_outdated or self.store_retry.is_damaged
+
+    def _crash(self, error: BaseException) -> None:
+        self._background.add(asyncio.ensure_future(self.app.crash(error)))
 
     def _producer(self) -> Any:
         return self.app.producer._ensure_producer()  # noqa: SLF001  # Faust has no public way to it
@@ -132,7 +150,7 @@ class Worker:
                 topic,
                 partition,
             )
-            self._background.add(asyncio.ensure_future(self.app.crash(error)))
+            self._crash(error)
             return
         _LOG.error(
             "Kafka did not acknowledge a batch of %s[%s]; stopping, so that its events are consumed again: %s",
@@ -140,7 +158,7 @@ class Worker:
             partition,
             error,
         )
-        self._background.add(asyncio.ensure_future(self.app.crash(error)))
+        self._crash(error)
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = asyncio.create_task(work, name=name)
@@ -151,9 +169,11 @@ class Worker:
     def _on_task_done(self, task: "asyncio.Task[Any]") -> None:
         """End the worker when a component failed: the others would consume events and not publish lists."""
         if not task.cancelled() and (error := task.exception()) is not None:
-            _LOG.error("the worker's task %r failed; stopping", task.get_name(), exc_info=error)
-            crash_task = asyncio.ensure_future(self.app.crash(error))
-            self._background.add(crash_task)
+            if isinstance(error, DamagedStoreError):
+                self.store_retry.restart_without(error)
+            else:
+                _LOG.error("the worker's task %r failed; stopping", task.get_name(), exc_info=error)
+                self._crash(error)
 
     def _declare(self) -> None:
         app, components = self.app, self.components
@@ -165,6 +185,7 @@ class Worker:
             components.queue,
             self.catch_up_barrier,
             self._forward,
+            self.store_retry,
             self._is_current_assignment,
         )
         declare_catalog_agent(app, components.catalog_events)
@@ -188,7 +209,7 @@ class Worker:
             raise
 
     async def _recover_table(self, partitions: Collection[int]) -> None:
-        await self._table_recovery.recover(partitions)
+        await self.store_retry.run(lambda: self._table_recovery.recover(partitions))
         self._recovered.set()
 
     async def _on_revoked(self, *_: Any, **__: Any) -> None:
@@ -266,11 +287,13 @@ class Worker:
         )
 
     async def _republish(self) -> None:
-        n_rows = await republish_recent_users(
-            self.rows,
-            self.components.queue,
-            self.components.models.newest - self.settings.republish_window,
-            is_interrupted=lambda: not self.catch_up_barrier.is_set(),
+        n_rows = await self.store_retry.run(
+            lambda: republish_recent_users(
+                self.rows,
+                self.components.queue,
+                self.components.models.newest - self.settings.republish_window,
+                is_interrupted=lambda: not self.catch_up_barrier.is_set(),
+            )
         )
         if n_rows is not None:
             self.rows.set_count(n_rows)
@@ -333,7 +356,7 @@ class Worker:
     async def _snapshot_regularly(self) -> None:
         while True:
             await asyncio.sleep(self.settings.snapshot_interval)
-            await self.components.replica.snapshot()
+            await self.components.replica.try_snapshot()
 
     async def _on_before_shutdown(self, *_: Any, **__: Any) -> None:
         self.metrics.ready.set(0)
@@ -344,7 +367,7 @@ class Worker:
         await components.policies.stop()
         await components.replica.stop()
         await self.batch_producer.flush()
-        await components.replica.snapshot()
+        await self.components.replica.try_snapshot()
         await self.publisher.close()
         if self._sentinel is not None:
             await self._sentinel.close()

@@ -107,7 +107,8 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     processor = EventProcessor(
         ports.rows, replica, flush_loop, prequential, rewards, append, metrics, settings.session_gap
     )
-    dead_letters = DeadLetterWriter(append, metrics)
+    dead_letters = DeadLetterWriter(append, metrics, ports.clock)
+    ports.rows.on_unreadable = dead_letters.write_row
     return Components(
         models=models,
         list_store=list_store,

@@ -1,13 +1,17 @@
-"""Writes rejected records to the dead-letter topic, whole, with the reason."""
+"""Writes rejected records, and rows that cannot be decoded, to the dead-letter topic, whole, with the reason."""
 
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
+from msgspec import structs
 
+from state.user_table import UnreadableRow
 from stream_app.kafka.append import RecordAppender
 from stream_app.metrics import Metrics
 from topics.catalog import DEAD_LETTERS
-from topics.codec import RejectedError
+from topics.codec import RejectedError, RejectReason
 from topics.records import DeadLetter
 
 _encoder: Final = msgspec.json.Encoder()
@@ -22,30 +26,55 @@ MAX_KEY_BYTES: Final = 256 * 1024
 class DeadLetterWriter:
     """Appends to the dead-letter topic."""
 
-    def __init__(self, append: RecordAppender, metrics: Metrics) -> None:
+    def __init__(
+        self, append: RecordAppender, metrics: Metrics, clock: Callable[[], float] = time.time
+    ) -> None:
         self._append = append
         self._metrics = metrics
+        self._clock = clock
 
     def write(self, message: Any, error: RejectedError) -> None:
         """Write a Kafka message (Faust's) that was rejected with `error`."""
-        value, key = message.value, message.key
-        detail = error.detail
+        self._write(
+            DeadLetter(
+                reason=str(error.reason),
+                detail=error.detail,
+                topic=message.topic,
+                partition=message.partition,
+                offset=message.offset,
+                timestamp=message.timestamp,
+                key=message.key,
+                value=message.value,
+            )
+        )
+        self._metrics.events.labels(message.topic, "dead_lettered").inc()
+
+    def write_row(self, row: UnreadableRow) -> None:
+        """Write a row that cannot be decoded; the offset of its record is not known, and 0 here."""
+        self._write(
+            DeadLetter(
+                reason=str(RejectReason.UNREADABLE_ROW),
+                detail=row.detail,
+                topic=row.topic,
+                partition=row.partition,
+                offset=0,
+                timestamp=self._clock(),
+                key=row.key,
+                value=row.value,
+            )
+        )
+        self._metrics.rows_set_aside.inc()
+
+    def _write(self, letter: DeadLetter) -> None:
+        value, key = letter.value, letter.key
+        # The error of a defect may quote anything.
+        detail = letter.detail.encode("utf-8", "replace").decode()
         if value is not None and len(value) > MAX_VALUE_BYTES:
             detail += f" (truncated to {MAX_VALUE_BYTES} of {len(value)} bytes)"
             value = value[:MAX_VALUE_BYTES]
         if key is not None and len(key) > MAX_KEY_BYTES:
             detail += f" (key truncated to {MAX_KEY_BYTES} of {len(key)} bytes)"
             key = key[:MAX_KEY_BYTES]
-        dead_letter = DeadLetter(
-            reason=str(error.reason),
-            detail=detail,
-            topic=message.topic,
-            partition=message.partition,
-            offset=message.offset,
-            timestamp=message.timestamp,
-            key=key,
-            value=value,
-        )
-        self._append(DEAD_LETTERS.name, 0, key, _encoder.encode(dead_letter))
-        self._metrics.dead_letters.labels(str(error.reason)).inc()
-        self._metrics.events.labels(message.topic, "dead_lettered").inc()
+        bounded = structs.replace(letter, detail=detail, key=key, value=value)
+        self._append(DEAD_LETTERS.name, 0, key, _encoder.encode(bounded))
+        self._metrics.dead_letters.labels(letter.reason).inc()

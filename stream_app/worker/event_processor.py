@@ -76,13 +76,14 @@ class EventProcessor:
             self._counters[event_type.topic, outcome].inc()
             return
         is_new = outcome is FoldOutcome.ACCEPTED
-        # 1. Measure. The list is judged by an event that neither it nor the models have seen.
+        # 1. Put the row. If the local store fails, nothing has happened yet, and the event is processed again. The
+        #    row precedes the interaction: of a replayed event the row may already be stored, and the fold then
+        #    returns the same interaction again. A replayed row is also written again, since the local store may be
+        #    ahead of the changelog.
+        self._rows.put(event.user_id, row, record_id.partition)
+        # 2. Measure. The list is judged by an event that neither it nor the models have seen.
         if is_new and event_type.is_choice and interaction is not None:
             self._measure(interaction, ts)
-        # 2. Put the row. It precedes the interaction: of a replayed event the row may already be stored, and the
-        #    fold then returns the same interaction again. A replayed row is also written again, since the local
-        #    store may be ahead of the changelog.
-        self._rows.put(event.user_id, row, record_id.partition)
         # 3. Learn: append the interaction to the log, and fold it here at once, so that step 5 publishes a list
         #    that reflects it.
         if interaction is not None:

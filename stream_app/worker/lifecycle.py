@@ -58,8 +58,7 @@ def run_worker(settings: Settings) -> None:
         with lock:
             process.run_app(faust_app)
     finally:
-        worker = faust_app.headrace_worker
-        if worker.is_fenced or worker.is_outdated:
+        if faust_app.headrace_worker.must_restart:
             process.restart()
 
 

@@ -258,6 +258,14 @@ class Replica:
         self._metrics.snapshot_seconds.observe(time.perf_counter() - started)
         return name
 
+    async def try_snapshot(self) -> None:
+        """Write a snapshot; if the disk is full, the next one is tried later."""
+        try:
+            await self.snapshot()
+        except OSError as error:
+            self._metrics.snapshot_failures.inc()
+            _LOG.error("could not write a snapshot of the models: %s", error)
+
     def _lag(self, ends: dict[Any, int]) -> int:
         return sum(max(0, end - self._positions.get((tp.topic, tp.partition), 0)) for tp, end in ends.items())
 

@@ -14,6 +14,7 @@ import msgspec
 from state.model_store import DirectoryModelStore
 from state.published_list import PublishedList
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
+from state.user_table import UnreadableRow
 from stream_app.client.redis_contract import SearchList, decode_list, decode_search_list
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
@@ -42,21 +43,34 @@ class ManualClock:
         return self.now
 
 
+def _ignore_row(row: UnreadableRow) -> None:
+    del row
+
+
 class InMemoryUserRows:
-    """Rows in a dict, as bytes; rows of the users in `unreadable` raise `RowFormatError`."""
+    """Rows in a dict, as bytes; rows of the users in `unreadable` raise `RowFormatError`.
+
+    While `failure` is set, reads and writes raise it.
+    """
 
     def __init__(self) -> None:
+        self.failure: Exception | None = None
+        self.on_unreadable: Callable[[UnreadableRow], None] = _ignore_row
         self.stored: dict[str, bytes] = {}
         self.partitions: dict[str, int] = {}
         self.unreadable: set[str] = set()
         self.writes: Counter[str] = Counter()
 
     def get(self, user_id: str) -> UserRow:
+        if self.failure is not None:
+            raise self.failure
         if user_id in self.unreadable:
             raise RowFormatError("the stored row has format 99, this version reads 1")
         return decode_row(self.stored[user_id]) if user_id in self.stored else EMPTY_ROW
 
     def put(self, user_id: str, row: UserRow, partition: int) -> None:
+        if self.failure is not None:
+            raise self.failure
         self.stored[user_id] = encode_row(row)
         self.partitions[user_id] = partition
         self.writes[user_id] += 1

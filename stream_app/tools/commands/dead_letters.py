@@ -15,7 +15,7 @@ from stream_app.errors import UserError
 from stream_app.settings import load_settings
 from stream_app.tools.cli.dead_letters import ReplayLettersOptions, ShowLettersOptions
 from stream_app.tools.dead_letter_log import DeadLetterLog, DeadLetterReplayer
-from stream_app.tools.dead_letter_selection import preview, printable, replay, select
+from stream_app.tools.dead_letter_selection import is_replayable, preview, printable, replay, select
 from topics.events import format_time
 from topics.records import DeadLetter
 
@@ -52,7 +52,9 @@ def replay_letters(options: ReplayLettersOptions) -> None:
     selection = select(reason=options.reason, topic=options.topic)
     broker = load_settings().broker
     with DeadLetterLog(broker) as log:
-        counts = Counter(letter.topic for letter in log.read() if letter in selection)
+        counts = Counter(
+            letter.topic for letter in log.read() if letter in selection and is_replayable(letter)
+        )
         if not counts:
             typer.echo("No dead letters to replay.")
             return
@@ -64,7 +66,8 @@ def replay_letters(options: ReplayLettersOptions) -> None:
                 )
             typer.confirm(f"Replay {destinations} on {broker}?", abort=True)
         with DeadLetterReplayer(broker) as sender:
-            sent = replay((letter for letter in log.read() if letter in selection), sender)
+            replayable = (each for each in log.read() if each in selection and is_replayable(each))
+            sent = replay(replayable, sender)
     typer.echo(f"Replayed {sent}: {destinations}.")
 
 

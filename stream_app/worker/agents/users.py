@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from state.dedup import RecordId
+from state.row_store import StoreError
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import EventMetrics
 from stream_app.publishing.pending_queue import PendingQueue
@@ -41,6 +42,16 @@ class RecordForwarder(Protocol):
 
     async def __call__(self, topic: str, key: bytes, value: bytes) -> None:
         """Send the record; no offset is committed before Kafka has acknowledged it."""
+
+
+class StoreWaiter(Protocol):
+    """Waits while the local store fails; `stream_app.worker.store_retry.StoreRetry`."""
+
+    async def wait(self, error: StoreError) -> None:
+        """Wait before an event is handled again."""
+
+    def on_success(self) -> None:
+        """Note that an event was handled."""
 
 
 class UserEventHandler:
@@ -81,6 +92,12 @@ class UserEventHandler:
         UserEvent or None
             The event if it must be forwarded: its key is not its user id, or it is in another partition than its
             user's, since the producer uses another partitioner. None if it was processed or became a dead letter.
+
+        Raises
+        ------
+        StoreError
+            If the row cannot be read or written; nothing of the event was written or learned, and it can be handled
+            again.
         """
         event_type = self._event_types[message.topic]
         try:
@@ -100,8 +117,9 @@ class UserEventHandler:
             self._processor.process(event, event_type, record_id, message.timestamp)
         except RejectedError as error:
             self._dead_letters.write(message, error)
-        except DeliveryError:
-            # Kafka is unavailable: no dead letter can be written, so the event must be read again.
+        except (DeliveryError, StoreError):
+            # Kafka is unavailable: no dead letter can be written, so the event must be read again. Or the local store
+            # cannot be written to: the event is sound, and is handled again when it can.
             raise
         except Exception as error:  # noqa: BLE001  # any other failure becomes a dead letter
             _LOG.exception(
@@ -123,12 +141,32 @@ def _check_forwarded_size(value: bytes) -> None:
         )
 
 
+async def _handle(
+    events: UserEventHandler,
+    message: Any,
+    store: StoreWaiter,
+    is_current_assignment: Callable[[Any], bool],
+) -> UserEvent | None:
+    """Handle a message as soon as the local store works; None if its partition was revoked meanwhile."""
+    while True:
+        try:
+            event_to_forward = events.handle(message)
+        except StoreError as error:
+            await store.wait(error)
+        else:
+            store.on_success()
+            return event_to_forward
+        if not is_current_assignment(message):
+            return None  # the new owner reads it again
+
+
 def declare_users_agent(
     app: Any,
     events: UserEventHandler,
     queue: PendingQueue,
     catch_up_barrier: CatchUpBarrier,
     forward: RecordForwarder,
+    store: StoreWaiter,
     is_current_assignment: Callable[[Any], bool] = lambda _: True,
 ) -> None:
     """Declare the agent on a Faust application.
@@ -139,6 +177,8 @@ def declare_users_agent(
         Holds the agent back while too many users are pending.
     catch_up_barrier
         Holds the agent back until the replica has caught up.
+    store
+        Holds the agent back while the local store fails.
     is_current_assignment
         Whether a message belongs to the current assignment of partitions.
     """
@@ -151,7 +191,7 @@ def declare_users_agent(
                 if not is_current_assignment(event.message):
                     # Its partition may have been revoked while it waited; the new owner reads it again.
                     continue
-            event_to_forward = events.handle(event.message)
+            event_to_forward = await _handle(events, event.message, store, is_current_assignment)
             if event_to_forward is not None:
                 await forward(event.message.topic, event_to_forward.user_id.encode(), event.message.value)
             await queue.wait_for_capacity(stream.channel.queue.qsize())  # type: ignore[attr-defined]

@@ -1,0 +1,274 @@
+"""The local store of the users table: Faust's RocksDB store, whose failures are told apart from those of events.
+
+RocksDB reports a full disk, a file that cannot be read and a damaged file by exceptions of one class, or of none; the
+text tells which. Here they become `StoreError`: the event in processing is sound, and can be processed once the store
+works again. Files that are damaged, or missing, become `DamagedStoreError`: they are set aside when the partition is
+opened, and the rows are read again from the changelog.
+"""
+
+import gc
+import logging
+import os
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+from faust.stores import rocksdb as faust_rocksdb
+from faust.streams import current_event
+from faust.types import TP
+
+_LOG: Final = logging.getLogger(__name__)
+
+MAX_SET_ASIDE: Final = 2
+"""Damaged folders that are kept, the newest."""
+
+_DAMAGED: Final = re.compile(
+    r"Corruption|No such file or directory|not a directory|Not a directory|Invalid argument|IsADirectory"
+)
+_LOCKED: Final = re.compile(r"lock file|lock hold by")
+_PROBE_BYTES: Final = 4 * 1024 * 1024
+
+
+class StoreError(RuntimeError):
+    """The local store could not read or write, for no reason of the event: try again later."""
+
+
+class DamagedStoreError(StoreError):
+    """Files of a partition are damaged.
+
+    Attributes
+    ----------
+    partition
+        The partition; -1 if it is not known.
+    """
+
+    def __init__(self, message: str, partition: int) -> None:
+        super().__init__(message)
+        self.partition: Final = partition
+
+
+def store_error(error: Exception, partition: int = -1) -> StoreError:
+    """The error of the store for an error of RocksDB.
+
+    Examples
+    --------
+    >>> type(store_error(OSError("IO error: No space left on device"))).__name__
+    'StoreError'
+    >>> type(store_error(OSError("Corruption: block checksum mismatch"), 3)).__name__
+    'DamagedStoreError'
+    """
+    if isinstance(error, StoreError):
+        return error
+    message = f"partition {partition} of the users table: {error}"
+    if _DAMAGED.search(str(error)):
+        return DamagedStoreError(message, partition)
+    return StoreError(message)
+
+
+class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
+    """RocksDB databases of the assigned partitions."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._to_reopen: set[int] = set()
+
+    # Opening
+
+    def _open_for_partition(self, partition: int) -> Any:
+        path = self.partition_path(partition)
+        # RocksDB would create an empty database over the files that are left, and read their newest log into it: rows
+        # would be missing, and the offset would say that all are there.
+        if _mark(path).exists() or (path.exists() and not (path / "CURRENT").is_file()):
+            self._set_aside(partition)
+        try:
+            return super()._open_for_partition(partition)
+        except Exception as error:
+            if _LOCKED.search(str(error)):
+                raise  # Faust tries again: the former owner of the lock is closing it
+            failure = store_error(error, partition)
+            if not isinstance(failure, DamagedStoreError) or not path.exists():
+                raise failure from error
+            _LOG.warning("the files of a partition of the users table are damaged: %s", failure)
+        self._set_aside(partition)
+        try:
+            return super()._open_for_partition(partition)
+        except Exception as error:
+            raise store_error(error, partition) from error
+
+    async def _try_open_db_for_partition(self, partition: int, *args: Any, **kwargs: Any) -> Any:
+        """Open a partition after an assignment; recovery tries again if the store fails."""
+        try:
+            return await super()._try_open_db_for_partition(partition, *args, **kwargs)
+        except StoreError as error:
+            _LOG.warning("partition %d of the users table cannot be opened yet: %s", partition, error)
+            return None
+
+    def _set_aside(self, partition: int) -> None:
+        path = self.partition_path(partition)
+        kept = path.with_name(f"{path.name}.damaged-{time.time_ns()}")
+        try:
+            if path.exists():
+                path.rename(kept)
+            _mark(path).unlink(missing_ok=True)
+            _keep_newest(path.parent)
+        except OSError as error:
+            raise StoreError(f"the damaged files {path} cannot be set aside: {error}") from error
+        self.table.on_set_aside()
+        _LOG.warning(
+            "set aside the damaged files of partition %d of the users table as %s; reading its rows again",
+            partition,
+            kept,
+        )
+
+    def mark_damaged(self, partition: int) -> None:
+        """Let the next start set aside the files of a partition; of all if it is not known (-1)."""
+        for each in (partition,) if partition >= 0 else tuple(self._dbs):
+            with suppress(OSError):
+                _mark(self.partition_path(each)).touch()
+
+    # Recovering from a full disk
+
+    def has_room(self) -> bool:
+        """Whether a few MiB can be written to the folder of the table."""
+        probe = self.path / ".room"
+        try:
+            with probe.open("wb") as file:
+                file.write(bytes(_PROBE_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError:
+            return False
+        finally:
+            with suppress(OSError):
+                probe.unlink(missing_ok=True)
+        return True
+
+    def reopen(self) -> None:
+        """Close all partitions and open them again: after a failed write RocksDB refuses all others.
+
+        Raises
+        ------
+        StoreError
+            If one cannot be opened; call it again.
+        """
+        self._to_reopen.update(self._dbs)
+        self._dbs.clear()
+        gc.collect()  # closes the databases
+        for partition in sorted(self._to_reopen):
+            try:
+                self._db_for_partition(partition)
+            except Exception as error:
+                raise store_error(error, partition) from error
+            self._to_reopen.discard(partition)
+
+    def revoke_partitions(self, table: Any, tps: set[TP]) -> None:
+        """Close partitions that were revoked."""
+        self._to_reopen.difference_update(tp.partition for tp in tps)
+        super().revoke_partitions(table, tps)
+
+    # Reading and writing
+
+    def _get(self, key: bytes) -> bytes | None:
+        event = current_event()
+        if event is not None:
+            return self._get_from(event.message.partition, key)
+        try:
+            known = self._key_index[key]
+        except KeyError:
+            known = -1
+        for partition in (known,) if known in self._dbs else tuple(self._dbs):
+            value = self._get_from(partition, key)
+            if value is not None:
+                self._key_index[key] = partition
+                return value
+        if self._to_reopen:
+            raise StoreError("partitions of the users table are closed until they can be written to")
+        return None
+
+    def _get_from(self, partition: int, key: bytes) -> bytes | None:
+        try:
+            db = self._db_for_partition(partition)
+            value: bytes | None = db.get(key) if self.use_rocksdict else db.get(key, verify_checksums=True)
+        except Exception as error:
+            raise store_error(error, partition) from error
+        return value
+
+    def _contains(self, key: bytes) -> bool:
+        return self._get(key) is not None
+
+    def _set(self, key: bytes, value: bytes | None) -> None:
+        event = current_event()
+        partition = -1 if event is None else event.message.partition
+        try:
+            super()._set(key, value)
+        except Exception as error:
+            raise store_error(error, partition) from error
+
+    def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
+        """All rows of this worker's partitions; those of a partition that is revoked meanwhile are left out."""
+        for partition, db in self._active_dbs():
+            try:
+                for item in self._items_of(db):
+                    if self._dbs.get(partition) is not db:
+                        break
+                    yield item
+            except Exception as error:
+                raise store_error(error, partition) from error
+
+    def _active_dbs(self) -> list[tuple[int, Any]]:
+        """The databases of active partitions, as they are now: a rebalance or a stop changes the mapping."""
+        active = self.app.assignor.assigned_actives()
+        topic = self.table.changelog_topic_name
+        return [(at, db) for at, db in list(self._dbs.items()) if TP(topic, at) in active]
+
+    def _items_of(self, db: Any) -> Iterator[tuple[bytes, bytes]]:
+        if self.use_rocksdict:
+            items = db.items()
+        else:
+            items = db.iteritems(verify_checksums=True)
+            items.seek_to_first()
+        for key, value in items:
+            if key != self.offset_key:
+                yield key, value
+
+    # Recovery
+
+    def persisted_offset(self, tp: TP) -> int | None:
+        """Offset of the last record of the changelog in the store; None for an empty store."""
+        value = self._get_from(tp.partition, self.offset_key)
+        try:
+            return None if value is None else int(value)
+        except ValueError as error:
+            raise DamagedStoreError(f"the offset of {tp} is no number: {error}", tp.partition) from None
+
+    def set_persisted_offset(self, tp: TP, offset: int) -> None:
+        """Store the offset of the last record of the changelog."""
+        try:
+            super().set_persisted_offset(tp, offset)
+        except Exception as error:
+            raise store_error(error, tp.partition) from error
+
+    def apply_changelog_batch(self, batch: Any, to_key: Any, to_value: Any) -> None:
+        """Write records of the changelog, and their newest offset."""
+        try:
+            super().apply_changelog_batch(batch, to_key, to_value)
+        except Exception as error:
+            raise store_error(error) from error
+
+
+def _mark(path: Path) -> Path:
+    return path.with_name(f"{path.name}.is-damaged")
+
+
+def _keep_newest(folder: Path) -> None:
+    for old in sorted(folder.glob("*.damaged-*"), key=lambda path: path.name.rsplit("-", 1)[1])[
+        :-MAX_SET_ASIDE
+    ]:
+        if old.is_dir():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.unlink(missing_ok=True)
