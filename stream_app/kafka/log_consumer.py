@@ -2,10 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Collection
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer
+from aiokafka.structs import TopicPartition
 
 _LOG: Final = logging.getLogger(__name__)
 _RecordT_co = TypeVar("_RecordT_co", covariant=True)
@@ -49,6 +51,17 @@ def log_consumer(broker: str) -> Any:
         fetch_max_wait_ms=100,
         request_timeout_ms=30_000,
     )
+
+
+async def log_ends(broker: str, partitions: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+    """The offset after the last record of each log, records of open transactions included."""
+    consumer = AIOKafkaConsumer(bootstrap_servers=broker, enable_auto_commit=False)
+    try:
+        await consumer.start()
+        ends: dict[TopicPartition, int] = await consumer.end_offsets(partitions)
+    finally:
+        await consumer.stop()
+    return ends
 
 
 async def stop_consumer_task(task: "asyncio.Task[None] | None", consumer: Any) -> None:

@@ -177,7 +177,9 @@ class Worker:
 
     def _declare(self) -> None:
         app, components = self.app, self.components
-        use_direct_transport(app, self.batch_producer, partial(report_skipped, self.metrics))
+        use_direct_transport(
+            app, self.batch_producer, self.settings.broker, partial(report_skipped, self.metrics)
+        )
         app.tables.recover = self._recover_table
         declare_users_agent(
             app,

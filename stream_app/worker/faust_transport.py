@@ -22,6 +22,7 @@ import faust
 from faust.transport.drivers import aiokafka as faust_kafka
 
 from stream_app.kafka.batch_producer import BatchProducer
+from stream_app.kafka.log_consumer import log_ends
 from stream_app.kafka.unacknowledged_records import UnacknowledgedRecords
 
 _LOG: Final = logging.getLogger(__name__)
@@ -95,6 +96,7 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         self._idle.set()
         self._read_offset = _ReadOffsets()
         self.on_skipped: SkippedCallback = lambda *_: None
+        self.broker = ""
 
     def _new_consumer_thread(self) -> CommittedReadsThread:
         return CommittedReadsThread(self, loop=self.loop, beacon=self.beacon)
@@ -139,6 +141,9 @@ class DirectConsumer(faust_kafka.Consumer):  # type: ignore[misc]
         if not committed:
             return
         beginnings, ends = await self.earliest_offsets(*committed), await self.highwaters(*committed)
+        if any(offset > ends[tp] for tp, offset in committed.items()):
+            # An earlier version may have committed records of a transaction that is still open.
+            ends = await log_ends(self.broker, list(committed))
         passed = {}
         for tp, offset in committed.items():
             if offset > ends[tp]:
@@ -173,11 +178,15 @@ class RawSchema(faust.Schema):  # type: ignore[misc]
         return decode
 
 
-def use_direct_transport(app: Any, batch_producer: BatchProducer, on_skipped: SkippedCallback) -> None:
+def use_direct_transport(
+    app: Any, batch_producer: BatchProducer, broker: str, on_skipped: SkippedCallback
+) -> None:
     """Configure a Faust application to use the producer and the consumer of this module.
 
     Parameters
     ----------
+    broker
+        Bootstrap servers.
     on_skipped
         Called for records that were removed before they were read.
     """
@@ -189,7 +198,7 @@ def use_direct_transport(app: Any, batch_producer: BatchProducer, on_skipped: Sk
 
     def consumer(*args: Any, **kwargs: Any) -> DirectConsumer:
         instance = DirectConsumer(*args, **kwargs)
-        instance.on_skipped = on_skipped
+        instance.on_skipped, instance.broker = on_skipped, broker
         return instance
 
     app.transport.Producer = producer

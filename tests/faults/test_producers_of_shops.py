@@ -104,6 +104,8 @@ def test_records_of_every_codec_are_read_by_workers_recovery_and_tools(
         status, letters = environment.run_command("dead-letters")
         assert status == 0, letters
         assert letters.count("events.click") >= len(CODECS), letters
+        status, report = environment.run_command("policies")
+        assert status == 0, report
         status, report = environment.run_command("doctor")
         assert "FAIL" not in report, report
 

@@ -7,6 +7,7 @@ from typing import Final
 
 import kafka
 import pytest
+from kafka.structs import OffsetAndMetadata
 
 from stream_app.kafka.event_records import event_record
 from stream_app.kafka.partitioning import partition_of_key
@@ -137,3 +138,27 @@ def test_records_that_retention_removed_are_counted(servers: EmbeddedServers, tm
         # Another start does not count them again.
         worker = environment.start_worker().wait_until_ready()
         assert worker.metric("headrace_events_skipped_total") == 0
+
+
+@pytest.mark.faults
+def test_a_committed_offset_beyond_the_end_of_a_topic_loses_no_later_event(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        environment.send(map(to_record, clicks("before", rounds=1)))
+        wait_for(worker, len(USERS))
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
+        assert worker.terminate() == 0
+        tps = [kafka.TopicPartition(CLICKS.name, number) for number in range(PARTITIONS)]
+        with closing(kafka.KafkaAdminClient(bootstrap_servers=environment.settings.broker)) as client:
+            offsets = {tp: OffsetAndMetadata(1_000_000, "", -1) for tp in tps}
+            client.alter_group_offsets(environment.settings.app_id, offsets)
+        environment.send(map(to_record, clicks("after", rounds=1)))
+        status, report = environment.run_command("doctor")
+        assert "beyond the end of events.click" in report, (status, report)
+        worker = environment.start_worker().wait_until_ready()
+        # The whole topic is read again: what the rows know is replayed.
+        wait_for(worker, len(USERS))
+        assert counts(environment) == dict.fromkeys(USERS, 2)
+        worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
