@@ -66,6 +66,7 @@ class PublishedListStore:
             The broker's timestamp of the event, seconds since the epoch.
         """
         self._watermarks[partition] = max(ts, self._watermarks.get(partition, ts))
+        self._recent.has_progress = True
 
     def add(self, user_id: str, partition: int, published: PublishedList) -> None:
         """Add a list.

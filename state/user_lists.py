@@ -29,12 +29,17 @@ class UserLists(msgspec.Struct):
     @property
     def newest(self) -> float:
         """Publication time of the newest list."""
-        return max(each[-1].at for each in (self.lists, self.searches) if each)
+        return max(self.lists[-1].at if self.lists else 0.0, self.searches[-1].at if self.searches else 0.0)
 
     @property
     def last_published(self) -> float:
         """When a list of the user was last published, also if it was the same list as before."""
-        return max(max(each[-1].at, each[-1].window_start) for each in (self.lists, self.searches) if each)
+        latest = 0.0
+        for lists in (self.lists, self.searches):
+            if lists:
+                newest = lists[-1]
+                latest = max(latest, newest.at, newest.window_start)
+        return latest
 
 
 class LeastRecentUsers:
@@ -97,9 +102,11 @@ class ProtectedUsers:
     def __init__(self) -> None:
         self._in_order: OrderedDict[str, UserLists] = OrderedDict()
         self._aside: dict[int, OrderedDict[str, UserLists]] = {}
-        self._aside_partition: dict[str, int] = {}
+        self._aside_partition: OrderedDict[str, int] = OrderedDict()
         self.count = 0
         """Number of lists; the owner adjusts it when it adds lists to a user, or removes some."""
+        self.has_progress = True
+        """Set by the owner when reactions were read: until then, users who were set aside stay protected."""
 
     def get(self, user_id: str) -> UserLists | None:
         """The lists of a user."""
@@ -131,7 +138,7 @@ class ProtectedUsers:
         return user_lists
 
     def pop_unprotected(self, read_until: Callable[[int], float]) -> tuple[str, UserLists] | None:
-        """Remove and return the oldest user who may be evicted; None if all are protected.
+        """Remove and return the oldest user of some partition who may be evicted; None if all are protected.
 
         Parameters
         ----------
@@ -139,13 +146,11 @@ class ProtectedUsers:
             For a partition, the time up to which reactions to its lists were read. A user with a list published
             after it is protected.
         """
-        candidates = [
-            entry
-            for entry in self._oldest_aside()
-            if entry[1].last_published <= read_until(entry[1].partition)
-        ]
-        if candidates:
-            return self._pop(min(candidates, key=lambda entry: entry[1].newest)[0])
+        if self.has_progress:
+            for user_id, user_lists in self._oldest_aside():
+                if user_lists.last_published <= read_until(user_lists.partition):
+                    return self._pop(user_id)
+            self.has_progress = False
         while self._in_order:
             user_id, user_lists = next(iter(self._in_order.items()))
             if user_lists.last_published <= read_until(user_lists.partition):
@@ -157,8 +162,8 @@ class ProtectedUsers:
 
     def pop_oldest(self) -> tuple[str, UserLists]:
         """Remove and return the oldest user, even if they are protected."""
-        candidates = self._oldest_aside() or [next(iter(self._in_order.items()))]
-        return self._pop(min(candidates, key=lambda entry: entry[1].newest)[0])
+        # Users are set aside in the order of their last list, and before all others.
+        return self._pop(next(iter(self._aside_partition or self._in_order)))
 
     def newest_first(self) -> Iterator[UserLists]:
         """The lists of each user, the most recent user first; users who were set aside come last."""
