@@ -15,7 +15,7 @@ from aiokafka.errors import KafkaError, ProducerFenced
 
 from state.model_store import DirectoryModelStore, ModelStore
 from state.row_store import DamagedStoreError
-from state.user_table import ChangelogTable, FaustUserRows, users_table
+from state.user_table import FaustUserRows, users_table
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.event_logs import EventLogs, TopicIncarnations, with_topic_ids
 from stream_app.kafka.group_lease import GroupLease
@@ -28,23 +28,19 @@ from stream_app.settings import Settings
 from stream_app.worker.agents.catalog import declare_catalog_agent
 from stream_app.worker.agents.users import declare_users_agent
 from stream_app.worker.bootstrap import Ports, build_components
-from stream_app.worker.faust_monitor import ScrapedMonitor
+from stream_app.worker.faust_app import make_faust_app
 from stream_app.worker.faust_transport import use_direct_transport
 from stream_app.worker.full_republication import FullRepublication, Pace
 from stream_app.worker.ownership import WorkerOwnership, append_markers
-from stream_app.worker.record_order import BrokerTimeOrder
 from stream_app.worker.republication import republish_recent_users
 from stream_app.worker.skipped_records import report_skipped
 from stream_app.worker.store_retry import StoreRetry
-from stream_app.worker.table_recovery import FencedTableManager, TableRecovery
+from stream_app.worker.table_recovery import TableRecovery
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS, changelog
 
 _LOG: Final = logging.getLogger(__name__)
-_BATCH_BYTES: Final = 2 * 1024 * 1024
-_REQUEST_BYTES: Final = 8 * 1024 * 1024
-_REBALANCE_TIMEOUT: Final = 60.0
 _FENCE_RENEWAL_SECONDS: Final = 43_200.0
 _TOPIC_CHECK_INTERVAL: Final = 60.0
 _REPORT_INTERVAL: Final = 1.0
@@ -79,7 +75,7 @@ class Worker:
         self.settings: Final = settings
         self.metrics: Final = metrics if metrics is not None else Metrics()
         self.publisher: Final = publisher
-        self.app: Final = _faust_app(settings, partitions, table_store, self.metrics)
+        self.app: Final = make_faust_app(settings, partitions, table_store, self.metrics)
         log_topics = (changelog(settings.app_id), INTERACTIONS, LISTS, REWARDS)
         self.fence: Final = PartitionFence(
             lambda: self._producer().client,
@@ -393,36 +389,3 @@ def create_app(settings: Settings, publisher: Publisher, *, partitions: int, **p
     worker = Worker(settings, publisher, partitions=partitions, **ports)
     worker.app.headrace_worker = worker
     return worker.app
-
-
-def _faust_app(settings: Settings, partitions: int, table_store: str, metrics: Metrics) -> faust.App:
-    folder = settings.data_dir / "table"
-    folder.mkdir(parents=True, exist_ok=True)
-    app = faust.App(
-        settings.app_id,
-        broker=";".join(f"kafka://{host}" for host in settings.broker.split(",")),
-        store=table_store,
-        datadir=folder,
-        autodiscover=False,
-        web_enabled=False,
-        topic_partitions=partitions,
-        topic_allow_declare=False,
-        topic_disable_leader=True,
-        Table=ChangelogTable,
-        TableManager=FencedTableManager,
-        ConsumerScheduler=BrokerTimeOrder,
-        consumer_auto_offset_reset="earliest",
-        # A killed worker holds its partitions until its session times out; the default of Faust is a minute.
-        broker_session_timeout=settings.session_timeout,
-        broker_heartbeat_interval=settings.session_timeout / 4,
-        # No member is removed from the group before its lease ends.
-        broker_rebalance_timeout=max(_REBALANCE_TIMEOUT, settings.session_timeout),
-        broker_commit_interval=1.0,
-        producer_linger=settings.producer_linger,
-        producer_max_batch_size=_BATCH_BYTES,
-        producer_max_request_size=_REQUEST_BYTES,
-        producer_acks=-1,
-        table_standby_replicas=0,
-    )
-    app.monitor = ScrapedMonitor(metrics.registry)
-    return app

@@ -1,0 +1,52 @@
+"""The Faust application of a worker, with its settings."""
+
+from typing import Final
+
+import faust
+
+from state.user_table import ChangelogTable
+from stream_app.metrics import Metrics
+from stream_app.settings import Settings
+from stream_app.worker.faust_monitor import ScrapedMonitor
+from stream_app.worker.record_order import BrokerTimeOrder
+from stream_app.worker.table_recovery import FencedTableManager
+
+_BATCH_BYTES: Final = 2 * 1024 * 1024
+_REQUEST_BYTES: Final = 8 * 1024 * 1024
+_REBALANCE_TIMEOUT: Final = 60.0
+
+
+def make_faust_app(settings: Settings, partitions: int, table_store: str, metrics: Metrics) -> faust.App:
+    """The application without agents; its data folder is made if it is missing."""
+    folder = settings.data_dir / "table"
+    if folder.is_file():
+        folder.rename(folder.with_name("table.damaged"))
+    folder.mkdir(parents=True, exist_ok=True)
+    app = faust.App(
+        settings.app_id,
+        broker=";".join(f"kafka://{host}" for host in settings.broker.split(",")),
+        store=table_store,
+        datadir=folder,
+        autodiscover=False,
+        web_enabled=False,
+        topic_partitions=partitions,
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        Table=ChangelogTable,
+        TableManager=FencedTableManager,
+        ConsumerScheduler=BrokerTimeOrder,
+        consumer_auto_offset_reset="earliest",
+        # A killed worker holds its partitions until its session times out; the default of Faust is a minute.
+        broker_session_timeout=settings.session_timeout,
+        broker_heartbeat_interval=settings.session_timeout / 4,
+        # No member is removed from the group before its lease ends.
+        broker_rebalance_timeout=max(_REBALANCE_TIMEOUT, settings.session_timeout),
+        broker_commit_interval=1.0,
+        producer_linger=settings.producer_linger,
+        producer_max_batch_size=_BATCH_BYTES,
+        producer_max_request_size=_REQUEST_BYTES,
+        producer_acks=-1,
+        table_standby_replicas=0,
+    )
+    app.monitor = ScrapedMonitor(metrics.registry)
+    return app
