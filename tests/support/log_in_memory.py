@@ -88,6 +88,9 @@ class LosingConsumer:
     async def position(self, tp: TopicPartition) -> int:
         return self._positions[tp]
 
+    def highwater(self, tp: TopicPartition) -> int | None:
+        return self._log.ends[tp] if self.fetches else None
+
     async def end_offsets(self, tps: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         return {tp: self._log.ends.get(tp, 0) for tp in tps}
 
