@@ -26,9 +26,9 @@ def warm_up(settings: Settings) -> None:
     for offset, (user, item) in enumerate(clicks):
         models.learn(Interaction(Source.CLICK, 0, offset, offset, user, Kind.VIEW, (Line(item),)))
     now = float(len(clicks))
-    line, shown = (Line("a"),), ("a", "b")
-    models.learn(Interaction(Source.PURCHASE, 0, 0, now, "a", Kind.PURCHASE, line, shown=shown))
-    models.learn(Interaction(Source.SEARCH, 0, 0, now, "a", Kind.SEARCH, query="query", shown=shown))
+    line, displayed = (Line("a"),), ("a", "b")
+    models.learn(Interaction(Source.PURCHASE, 0, 0, now, "a", Kind.PURCHASE, line, shown=displayed))
+    models.learn(Interaction(Source.SEARCH, 0, 0, now, "a", Kind.SEARCH, query="query", shown=displayed))
     models.learn(Interaction(Source.PURCHASE, 0, 1, now, "a", Kind.PURCHASE, line))
     ranker = make_ranker(models, settings.ranking_config)
     request = RankRequest("a", ("a",), (now,), 0, (), now, ("b",))

@@ -56,7 +56,7 @@ class _Situation(NamedTuple):
 
 @jit(numpy_errors=True)
 def _match_interactions(  # noqa: C901  # one pass over the interactions
-    interactions: Any, shown: Any, price: Any, item_prices: Any, session: int, entry: Any, in_session: Any
+    interactions: Any, displayed: Any, price: Any, item_prices: Any, session: int, entry: Any, in_session: Any
 ) -> _Interacted:
     """Find the items of the list that the user interacted with.
 
@@ -72,8 +72,8 @@ def _match_interactions(  # noqa: C901  # one pass over the interactions
         if item == 0:
             continue
         rank = -1
-        for i in range(len(shown)):
-            if shown[i] == item:
+        for i in range(len(displayed)):
+            if displayed[i] == item:
                 entry[i] = j
                 rank = i
                 break
@@ -212,13 +212,13 @@ def _write_price_preferences(
 
 
 @jit(numpy_errors=True)
-def _write_popularity(items: Any, shown: Any, interactions: Any, entry: Any, out: Any) -> None:
+def _write_popularity(items: Any, displayed: Any, interactions: Any, entry: Any, out: Any) -> None:
     """Write popularity with other users; the user's own interactions have features of their own."""
-    n = len(shown)
+    n = len(displayed)
     rates = np.empty(n)
     mean_rate = 0.0
     for i in range(n):
-        item = items[shown[i]]
+        item = items[displayed[i]]
         j = entry[i]
         own_choices = interactions[j, InteractionColumn.TIMES_CHOSEN] if j >= 0 else 0
         rates[i] = np.log(
@@ -226,7 +226,7 @@ def _write_popularity(items: Any, shown: Any, interactions: Any, entry: Any, out
         )
         mean_rate += rates[i] / n
     for i in range(n):
-        item = items[shown[i]]
+        item = items[displayed[i]]
         other_users = max(0.0, item[ItemColumn.USERS] - (1.0 if entry[i] >= 0 else 0.0))
         out[i, ResultFeature.INTERACTION_RATE] = signed(
             np.log((other_users + 1.0) / (0.1 * item[ItemColumn.IMPRESSIONS] + 1.0)), 2.0
@@ -297,7 +297,7 @@ def _read_situation(profile: Any, now: float, session_gap: float) -> _Situation:
 def write_features(
     memory: ResultsMemory,
     user_row: int,
-    shown: Any,
+    displayed: Any,
     given_prices: Any,
     now: float,
     session_gap: float,
@@ -309,37 +309,37 @@ def write_features(
     ----------
     user_row
         Row of the user; 0 for an unknown one.
-    shown : ndarray of int32, shape (n,)
+    displayed : ndarray of int32, shape (n,)
         Rows of the items in the order of the list, 0 for unknown ones; n is at most `MAX_RANKED`.
     given_prices : ndarray of float32, shape (n,)
         Prices, 0 where unknown.
     out : ndarray of float32, shape (n, len(ResultFeature))
         Receives the features.
     """
-    n = len(shown)
+    n = len(displayed)
     profile, items = memory.users[user_row], memory.items
     interactions, times = memory.interactions[user_row], memory.times[user_row]
     item_prices = items[:, ItemColumn.PRICE]
     out[:, :] = -1.0
     price = np.empty(n)
     for i in range(n):
-        price[i] = given_prices[i] if given_prices[i] > 0 else item_prices[shown[i]]
+        price[i] = given_prices[i] if given_prices[i] > 0 else item_prices[displayed[i]]
     situation = _read_situation(profile, now, session_gap)
     entry, in_session = np.full(n, -1, np.int64), np.zeros(n, np.bool_)
     interacted = _match_interactions(
-        interactions, shown, price, item_prices, situation.session, entry, in_session
+        interactions, displayed, price, item_prices, situation.session, entry, in_session
     )
     last, newest = interacted.last, interacted.newest
-    newest_in_list = last >= 0 and shown[last] == newest
+    newest_in_list = last >= 0 and displayed[last] == newest
     newest_price = 0.0
     if newest > 0:
         newest_price = price[last] if newest_in_list else item_prices[newest]
 
-    write_prices(shown, given_prices, price, items, out)
-    same_page = write_pages(memory.pages[user_row], int(profile[UserColumn.PAGES_RECORDED]), shown, out)
+    write_prices(displayed, given_prices, price, items, out)
+    same_page = write_pages(memory.pages[user_row], int(profile[UserColumn.PAGES_RECORDED]), displayed, out)
     _write_interactions(interactions, times, entry, in_session, situation, out)
     _write_rank_features(interactions, entry, in_session, interacted, situation.step, profile, out)
     _write_price_preferences(price, interacted, newest_price, profile, out)
-    _write_popularity(items, shown, interactions, entry, out)
+    _write_popularity(items, displayed, interactions, entry, out)
     code = _classify(interacted, situation, newest_in_list)
     _write_context(interacted, situation, code, same_page, profile, out)

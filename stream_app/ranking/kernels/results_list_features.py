@@ -33,12 +33,12 @@ def rank_difference(rank_counts: Any) -> Any:
 
 
 @jit(numpy_errors=True)
-def write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any) -> None:
+def write_prices(displayed: Any, given_prices: Any, price: Any, items: Any, out: Any) -> None:
     """Write how prices compare within a list; `price` has the remembered ones where none is given.
 
     Parameters
     ----------
-    shown : ndarray of int32, shape (n,)
+    displayed : ndarray of int32, shape (n,)
         Rows of the results, in the order displayed.
     given_prices : ndarray of float32, shape (n,)
         Prices of the event; 0 where it gives none.
@@ -49,13 +49,13 @@ def write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any
     out : ndarray of float32, shape (n, len(ResultFeature))
         Output; the price columns of `ResultFeature`.
     """
-    n = len(shown)
+    n = len(displayed)
     price_change_sum = 0.0
     n_known = 0
     priced = 0
     for i in range(n):
-        if given_prices[i] > 0 and items[shown[i], ItemColumn.PRICE] > 0:
-            price_change_sum += np.log(price[i]) - np.log(items[shown[i], ItemColumn.PRICE])
+        if given_prices[i] > 0 and items[displayed[i], ItemColumn.PRICE] > 0:
+            price_change_sum += np.log(price[i]) - np.log(items[displayed[i], ItemColumn.PRICE])
             n_known += 1
         priced += 1 if price[i] > 0 else 0
     cheapest = 0.0
@@ -75,14 +75,15 @@ def write_prices(shown: Any, given_prices: Any, price: Any, items: Any, out: Any
         if cheapest > 0:
             target[ResultFeature.PRICE_TO_ABOVE] = signed(np.log(price[i] / cheapest), 1.0)
         cheapest = price[i] if cheapest == 0 else min(cheapest, price[i])
-        if n_known > 1 and given_prices[i] > 0 and items[shown[i], ItemColumn.PRICE] > 0:
+        if n_known > 1 and given_prices[i] > 0 and items[displayed[i], ItemColumn.PRICE] > 0:
             target[ResultFeature.PRICE_TO_USUAL] = signed(
-                np.log(price[i]) - np.log(items[shown[i], ItemColumn.PRICE]) - price_change_sum / n_known, 0.4
+                np.log(price[i]) - np.log(items[displayed[i], ItemColumn.PRICE]) - price_change_sum / n_known,
+                0.4,
             )
 
 
 @jit(numpy_errors=True)
-def write_pages(pages: Any, seen: int, shown: Any, out: Any) -> float:
+def write_pages(pages: Any, seen: int, displayed: Any, out: Any) -> float:
     """Write the ranks on the user's last lists; return the share of results at their rank of the previous list.
 
     Parameters
@@ -91,25 +92,25 @@ def write_pages(pages: Any, seen: int, shown: Any, out: Any) -> float:
         Last lists of the user, of a `ResultsMemory`.
     seen
         Number of lists ever recorded for the user.
-    shown : ndarray of int32, shape (n,)
+    displayed : ndarray of int32, shape (n,)
         Rows of the results, in the order displayed.
     out : ndarray of float32, shape (n, len(ResultFeature))
         Output; the columns of earlier ranks.
     """
     if seen == 0:
         return 0.0
-    n = len(shown)
+    n = len(displayed)
     same = 0
     newest = pages[(seen - 1) % MAX_PAGES]
     for i in range(min(n, newest[0])):
-        same += 1 if newest[2 + i] == shown[i] else 0
+        same += 1 if newest[2 + i] == displayed[i] else 0
     for i in range(n):
         target = out[i]
         ignored = 0
         for back in range(min(seen, MAX_PAGES)):
             page = pages[(seen - 1 - back) % MAX_PAGES]
             for k in range(page[0]):
-                if shown[i] > 0 and page[2 + k] == shown[i]:
+                if displayed[i] > 0 and page[2 + k] == displayed[i]:
                     ignored += 1 if page[1] != k else 0
                     if back == 0:
                         target[ResultFeature.PREVIOUS_RANK] = (

@@ -203,19 +203,19 @@ def record_interaction(  # noqa: C901  # one record, one kernel
 
 
 @jit(numpy_errors=True)
-def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, chosen: int) -> None:
+def record_list(memory: ResultsMemory, user_row: int, displayed: Any, prices: Any, chosen: int) -> None:
     """Record a list and the choice from it.
 
     Parameters
     ----------
-    shown : ndarray of int32, shape (n,)
+    displayed : ndarray of int32, shape (n,)
         Rows of the items; n is at most `MAX_RANKED`.
     prices : ndarray of float32, shape (n,)
         0 where unknown.
     chosen
         Rank of the choice, -1 for none.
     """
-    n = len(shown)
+    n = len(displayed)
     profile = memory.users[user_row]
     items = memory.items
     page = memory.pages[user_row, int(profile[UserColumn.PAGES_RECORDED]) % MAX_PAGES]
@@ -226,8 +226,8 @@ def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, c
     priced = 0
     for i in range(n):
         if i < PAGE_LENGTH:
-            page[2 + i] = shown[i]
-        item = items[shown[i]]
+            page[2 + i] = displayed[i]
+        item = items[displayed[i]]
         item[ItemColumn.IMPRESSIONS] += 1
         item[ItemColumn.EXPECTED] += (memory.rank_counts[i, 0] + 0.04) / (memory.rank_counts[i, 1] + 1.0)
         if prices[i] > 0:
@@ -242,7 +242,7 @@ def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, c
     if chosen < 0:
         return
     memory.rank_counts[chosen, 0] += 1
-    items[shown[chosen], ItemColumn.CHOSEN] += 1
+    items[displayed[chosen], ItemColumn.CHOSEN] += 1
     profile[UserColumn.CHOICES] += 1
     profile[UserColumn.RANK_SUM] += chosen
     if prices[chosen] > 0:
@@ -250,7 +250,7 @@ def record_list(memory: ResultsMemory, user_row: int, shown: Any, prices: Any, c
         profile[UserColumn.PRICE_SUM] += cheaper / max(1, priced - 1)
     last = int(profile[UserColumn.LAST_ITEM])
     for i in range(n):
-        if last > 0 and shown[i] == last:
+        if last > 0 and displayed[i] == last:
             profile[UserColumn.REPEATABLE] += 1
             profile[UserColumn.REPEATED] += 1 if i == chosen else 0
             break

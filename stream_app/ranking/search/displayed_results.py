@@ -17,11 +17,11 @@ def known_prices(prices: Sequence[float], count: int) -> Matrix:
     return clean_prices
 
 
-def distinct_items(shown: Sequence[str], prices: Sequence[float]) -> tuple[list[str], Matrix]:
+def distinct_items(displayed: Sequence[str], prices: Sequence[float]) -> tuple[list[str], Matrix]:
     """Return the first `MAX_RANKED` distinct items of a list, and their prices."""
-    clean_prices = known_prices(prices, len(shown))
+    clean_prices = known_prices(prices, len(displayed))
     first_ranks: dict[str, int] = {}
-    for rank, name in enumerate(shown):
+    for rank, name in enumerate(displayed):
         first_ranks.setdefault(name, rank)
     names = list(first_ranks)[:MAX_RANKED]
     return names, clean_prices[list(first_ranks.values())[:MAX_RANKED]]

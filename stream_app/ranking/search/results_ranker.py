@@ -93,12 +93,12 @@ class ResultsRanker(Restorable):
     --------
     >>> from topics.records import Line, Source
     >>> results = ResultsRanker()
-    >>> shown, prices = ("inn", "spa", "ritz"), (60.0, 90.0, 300.0)
+    >>> displayed, prices = ("inn", "spa", "ritz"), (60.0, 90.0, 300.0)
     >>> booked = Interaction(Source.PURCHASE, 0, 0, 0.0, "ann", Kind.PURCHASE, (Line("inn"),),
-    ...                      shown=shown, shown_prices=prices)
+    ...                      shown=displayed, shown_prices=prices)
     >>> results.on_interaction(booked)
     >>> results.on_interaction(Interaction(Source.CLICK, 0, 0, 60.0, "bob", Kind.VIEW, (Line("ritz"),)))
-    >>> results.order("bob", shown, prices, 90.0).tolist()
+    >>> results.order("bob", displayed, prices, 90.0).tolist()
     [2, 0, 1]
     """
 
@@ -146,14 +146,14 @@ class ResultsRanker(Restorable):
     def on_interaction(self, interaction: Interaction) -> None:
         """Learn the choice of an interaction, if it is one, and record the interaction."""
         action = _ACTION_CODES[interaction.kind]
-        shown = interaction.shown
-        if action == _NO_ACTION or not (self._active or shown):
+        displayed = interaction.shown
+        if action == _NO_ACTION or not (self._active or displayed):
             return
         ts = interaction.ts
         user_row = self._users.index(interaction.user_id, ts) + 1
         if user_row >= len(self._memory.users):
             self._grow(user_row + 1, 0)
-        if shown:
+        if displayed:
             self._active = True
         if action == _SEARCHED:
             item = self._searched_item(interaction.query, ts)
@@ -162,7 +162,7 @@ class ResultsRanker(Restorable):
             return
         chosen = (
             self._learn_from_list(user_row, interaction)
-            if shown
+            if displayed
             else self._learn_from_search(user_row, interaction, action)
         )
         first = True

@@ -195,29 +195,31 @@ class RerankEvaluation(LogEvaluation[RerankResults]):
 
     def _rerank(self, event: UserEvent, choice: EventContent, session: _RerankSession) -> None:
         """Rank the list of a choice by each system, and record the rank of the first chosen item."""
-        shown, prices = _deduplicate_list(choice)
+        displayed, prices = _deduplicate_list(choice)
         chosen = frozenset(line.item_id for line in choice.lines)
         bought, interacted = self._purchase_counts, session.interacted
-        positions = range(len(shown))
+        positions = range(len(displayed))
         started = perf_counter_ns()
-        learned = self._results_ranker.order(event.user_id, shown, prices, event.time)
+        learned = self._results_ranker.order(event.user_id, displayed, prices, event.time)
         self._latencies_ns.append(perf_counter_ns() - started)
         orders: dict[RerankSystem, Sequence[int]] = {
             RerankSystem.DISPLAYED: positions,
             # stable: ties keep the displayed order
-            RerankSystem.POPULARITY: sorted(positions, key=lambda position: -bought[shown[position]]),
+            RerankSystem.POPULARITY: sorted(positions, key=lambda position: -bought[displayed[position]]),
             RerankSystem.LAST_INTERACTION: sorted(
-                positions, key=lambda position: -interacted.get(shown[position], 0)
+                positions, key=lambda position: -interacted.get(displayed[position], 0)
             ),
             RerankSystem.LEARNED: learned.tolist(),
         }
         for system, order in orders.items():
-            chosen_ranks = (rank for rank, position in enumerate(order, start=1) if shown[position] in chosen)
+            chosen_ranks = (
+                rank for rank, position in enumerate(order, start=1) if displayed[position] in chosen
+            )
             self._ranks[system].append(next(chosen_ranks, UNLISTED))
         self.add_measured_list(event.user_id)
         self._session_numbers.append(session.number)
-        self._interacted.append(not interacted.keys().isdisjoint(shown))
-        self._displayed_count += len(shown)
+        self._interacted.append(not interacted.keys().isdisjoint(displayed))
+        self._displayed_count += len(displayed)
 
     def results(self) -> RerankResults:
         """Results of the rows consumed so far.
@@ -279,10 +281,10 @@ def _metric_values(ranks: Ranks) -> Values:
 
 def _deduplicate_list(choice: EventContent) -> tuple[list[str], list[float]]:
     """The displayed items, each at its first rank, and their prices if every entry has one."""
-    shown, prices = choice.shown, choice.shown_prices
-    if len(prices) != len(shown):
-        return list(dict.fromkeys(shown)), []
+    displayed, prices = choice.shown, choice.shown_prices
+    if len(prices) != len(displayed):
+        return list(dict.fromkeys(displayed)), []
     # reversed, so that the first price of an item overwrites the later ones
-    price_of_item = dict(zip(reversed(shown), reversed(prices), strict=True))
-    names = list(dict.fromkeys(shown))
+    price_of_item = dict(zip(reversed(displayed), reversed(prices), strict=True))
+    names = list(dict.fromkeys(displayed))
     return names, [price_of_item[name] for name in names]

@@ -79,16 +79,16 @@ def _event(values: dict[str, str], action: str, ts: int) -> Event | None:
     if action.startswith(_SEARCH_PREFIX):
         return Search(**common, query=reference)
     if action == "clickout item":
-        shown = values["impressions"].split("|") if values["impressions"] else []
+        displayed = values["impressions"].split("|") if values["impressions"] else []
         prices = [float(price) for price in values["prices"].split("|")] if values["prices"] else []
-        if len(prices) != len(shown):
-            raise ValueError(f"{len(shown)} impressions with {len(prices)} prices")
-        price = prices[shown.index(reference)] if reference in shown else 0.0
+        if len(prices) != len(displayed):
+            raise ValueError(f"{len(displayed)} impressions with {len(prices)} prices")
+        price = prices[displayed.index(reference)] if reference in displayed else 0.0
         return Purchase(
             **common,
             order_id=event_id,
             items=[OrderLine(item_id=reference, price=price)],
-            shown=shown,
+            shown=displayed,
             shown_prices=prices,
         )
     return None

@@ -290,16 +290,16 @@ class GeneratedUser:
             self._bought[item] = None
         while len(self._bought) > _MAX_BOUGHT:
             del self._bought[next(iter(self._bought))]
-        list_id, shown = next(iter(session.cart.values()))
-        if not shown:
+        list_id, displayed = next(iter(session.cart.values()))
+        if not displayed:
             page = self._world.page(session.intent, session.now, next(iter(session.cart)))
-            shown = [catalog.ids[item] for item in page]
+            displayed = [catalog.ids[item] for item in page]
         session.cart = {}
         common_fields = self._common_fields(ts)
         purchase = Purchase(
             **common_fields, order_id=f"order-{common_fields['event_id']}", items=lines, currency="EUR",
-            list_id=list_id or None, shown=shown,
-            shown_prices=[catalog.prices[catalog.number_of[item]] for item in shown if item in catalog.number_of],
+            list_id=list_id or None, shown=displayed,
+            shown_prices=[catalog.prices[catalog.number_of[item]] for item in displayed if item in catalog.number_of],
         )  # fmt: skip
         return purchase, sales
 

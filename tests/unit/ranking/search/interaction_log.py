@@ -51,19 +51,19 @@ class InteractionLog:
         self._learn(Source.PURCHASE, user, Kind.PURCHASE, items)
 
     def choose(
-        self, user: str, *items: str, shown: Sequence[str] = LIST, prices: Sequence[float] = PRICES
+        self, user: str, *items: str, displayed: Sequence[str] = LIST, prices: Sequence[float] = PRICES
     ) -> None:
         self._learn(
-            Source.PURCHASE, user, Kind.PURCHASE, items, shown=tuple(shown), shown_prices=tuple(prices)
+            Source.PURCHASE, user, Kind.PURCHASE, items, shown=tuple(displayed), shown_prices=tuple(prices)
         )
 
-    def order(self, user: str, shown: Sequence[str] = LIST, prices: Sequence[float] = PRICES) -> str:
+    def order(self, user: str, displayed: Sequence[str] = LIST, prices: Sequence[float] = PRICES) -> str:
         return "".join(
-            shown[rank] for rank in self.results.order(user, shown, prices, self.now + 60.0).tolist()
+            displayed[rank] for rank in self.results.order(user, displayed, prices, self.now + 60.0).tolist()
         )
 
-    def feature(self, feature: ResultFeature, user: str, shown: Sequence[str] = LIST) -> list[float]:
-        written = self.results.features(user, shown, PRICES[: len(shown)], self.now + 60.0)
+    def feature(self, feature: ResultFeature, user: str, displayed: Sequence[str] = LIST) -> list[float]:
+        written = self.results.features(user, displayed, PRICES[: len(displayed)], self.now + 60.0)
         return [round(float(value), 4) for value in written[:, feature]]
 
 
@@ -79,5 +79,5 @@ def learn_random(log: InteractionLog, start: int, stop: int) -> InteractionLog:
         log.search(user, LIST[rng.integers(8)] if n % 3 else "words")
         log.find(user, shuffled(rng))
         log.view(user, LIST[rng.integers(8)])
-        log.choose(user, LIST[rng.integers(8)], shown=shuffled(rng))
+        log.choose(user, LIST[rng.integers(8)], displayed=shuffled(rng))
     return log

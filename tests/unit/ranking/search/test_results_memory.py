@@ -50,8 +50,8 @@ def test_bounds_hold_and_least_recently_used_are_evicted() -> None:
     for n in range(400):
         log.view(f"u{n % 60}", f"i{n % 90}")
         if n % 7 == 0:
-            shown = [f"i{(n + at) % 90}" for at in range(6)]
-            log.choose(f"u{n % 60}", shown[n % 6], shown=shown, prices=())
+            displayed = [f"i{(n + at) % 90}" for at in range(6)]
+            log.choose(f"u{n % 60}", displayed[n % 6], displayed=displayed, prices=())
         if n >= 200:
             sizes.append(log.results.memory())
     assert max(sizes) - min(sizes) < 200  # texts of ids of different length
@@ -65,7 +65,7 @@ def test_evicted_item_leaves_no_state_for_the_next_in_its_slot() -> None:
     log.choose("ann", "a")
     log.view("ann", "a")
     fresh = [f"n{at}" for at in range(8)]
-    log.choose("bob", "n7", shown=fresh)
+    log.choose("bob", "n7", displayed=fresh)
     for feature in (
         ResultFeature.INTERACTIONS,
         ResultFeature.PURCHASES,

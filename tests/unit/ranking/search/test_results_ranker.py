@@ -33,11 +33,11 @@ def test_learns_that_the_last_interacted_item_is_chosen() -> None:
     rng = np.random.default_rng(3)
     before = log.results.ranker.loss
     for n in range(300):
-        shown = shuffled(rng)
+        displayed = shuffled(rng)
         first, last = rng.choice(8, 2, replace=False)
         log.view(f"u{n}", LIST[first])
         log.view(f"u{n}", LIST[last])
-        log.choose(f"u{n}", LIST[last], shown=shown)
+        log.choose(f"u{n}", LIST[last], displayed=displayed)
     assert log.results.ranker.choices == 300
     assert before == 0.0 < log.results.ranker.loss < 0.3  # of log(8) = 2.1
     assert log.results.ready
@@ -47,7 +47,7 @@ def test_initial_weights_are_unlearned_when_users_behave_differently() -> None:
     log = InteractionLog()
     rng = np.random.default_rng(4)
     for n in range(400):
-        shown = shuffled(rng)
+        displayed = shuffled(rng)
         interacted_item = LIST[rng.integers(8)]
         log.view(f"u{n}", interacted_item)
         # the cheapest of the others
@@ -55,8 +55,8 @@ def test_initial_weights_are_unlearned_when_users_behave_differently() -> None:
         log.choose(
             f"u{n}",
             min(rest, key=lambda item: PRICES[LIST.index(item)]),
-            shown=shown,
-            prices=[PRICES[LIST.index(item)] for item in shown],
+            displayed=displayed,
+            prices=[PRICES[LIST.index(item)] for item in displayed],
         )
     log.view("ann", "a")
     assert log.order("ann")[0] == "f"
@@ -66,13 +66,13 @@ def test_initial_weights_are_unlearned_when_users_behave_differently() -> None:
 def test_search_for_an_item_id_counts_as_an_interaction_with_it() -> None:
     log = InteractionLog()
     log.choose("bob", "not shown")
-    shown = (*LIST, "4711", "hotels")
+    displayed = (*LIST, "4711", "hotels")
     for user, query in (("ann", "b"), ("cem", "4711")):
         log.search(user, query)
-        assert log.order(user, shown, ()) == query + "".join(item for item in shown if item != query)
+        assert log.order(user, displayed, ()) == query + "".join(item for item in displayed if item != query)
     for query in ("hotels near 4711", "hotels", ""):
         log.search("dan", query)
-    assert log.order("dan", shown, ()) == "".join(shown)
+    assert log.order("dan", displayed, ()) == "".join(displayed)
 
 
 def test_each_ordered_item_on_the_list_is_one_choice() -> None:
@@ -80,7 +80,7 @@ def test_each_ordered_item_on_the_list_is_one_choice() -> None:
     log.choose("ann", "b", "d", "not shown")
     assert log.results.ranker.choices == 2
     log.choose("ann", "not shown")
-    log.choose("ann", "a", shown=["a"], prices=[1.0])
+    log.choose("ann", "a", displayed=["a"], prices=[1.0])
     assert log.results.ranker.choices == 2
 
 
@@ -139,13 +139,13 @@ def test_click_choices_do_not_override_purchase_choices() -> None:
     log = InteractionLog()
     rng = np.random.default_rng(5)
     for n in range(600):
-        user, shown = f"u{n}", shuffled(rng)
-        log.find(user, shown, [PRICES[LIST.index(item)] for item in shown])
-        log.view(user, shown[rng.integers(8)])
-        log.view(user, shown[rng.integers(8)])
-        last = shown[rng.integers(8)]
+        user, displayed = f"u{n}", shuffled(rng)
+        log.find(user, displayed, [PRICES[LIST.index(item)] for item in displayed])
+        log.view(user, displayed[rng.integers(8)])
+        log.view(user, displayed[rng.integers(8)])
+        last = displayed[rng.integers(8)]
         log.view(user, last)
-        log.choose(user, last, shown=shown)
+        log.choose(user, last, displayed=displayed)
     log.find("ann")
     log.view("ann", "c")
     log.view("ann", "g")
@@ -190,7 +190,7 @@ def test_order_is_always_a_permutation() -> None:
     assert order[0] == 3
     # results below are not ranked
     assert order[MAX_RANKED:].tolist() == list(range(MAX_RANKED, MAX_RANKED + 50))
-    log.choose("ann", long[1], long[-1], shown=[*long, *long], prices=())
+    log.choose("ann", long[1], long[-1], displayed=[*long, *long], prices=())
     assert log.results.ranker.choices == 2
 
 

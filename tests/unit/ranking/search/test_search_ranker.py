@@ -38,10 +38,10 @@ class SearchShop:
             self._now += 10.0
             self._learn(Source.CLICK, user, Kind.VIEW, (Line(item),))
 
-    def choose(self, user: str, item: str, shown: Sequence[str], prices: Sequence[float]) -> None:
+    def choose(self, user: str, item: str, displayed: Sequence[str], prices: Sequence[float]) -> None:
         """A purchase with its displayed items."""
         self._now += 10_000.0
-        fields: dict[str, Any] = {"shown": tuple(shown), "shown_prices": tuple(prices)}
+        fields: dict[str, Any] = {"shown": tuple(displayed), "shown_prices": tuple(prices)}
         self._learn(Source.PURCHASE, user, Kind.PURCHASE, (Line(item),), **fields)
 
     def find(self, user: str, results: Sequence[str], prices: Sequence[float]) -> None:

@@ -50,7 +50,7 @@ def search(user: str, query: str, seconds: float) -> Search:
 def choice(
     user: str,
     items: Sequence[str],
-    shown: Sequence[str],
+    displayed: Sequence[str],
     seconds: float,
     session: str | None = None,
     prices: Sequence[float] = (),
@@ -59,7 +59,7 @@ def choice(
         **_base(user, seconds, session),
         order_id="o",
         items=[OrderLine(item_id=item) for item in items],
-        shown=list(shown),
+        shown=list(displayed),
         shown_prices=list(prices),
     )
 
@@ -101,8 +101,8 @@ def test_mrr_of_each_system_matches_a_hand_count() -> None:
     assert mrr(results, RerankSystem.LAST_INTERACTION) == pytest.approx(
         (1 / 2 + 1 / 3 + 1 / 3 + 1 / 2) / 4, abs=1e-6
     )
-    shown = results.splits[RerankSplit.ALL].systems[RerankSystem.DISPLAYED]
-    assert (shown.hr1.mean, shown.hr3.mean) == (0.0, 1.0)
+    displayed = results.splits[RerankSplit.ALL].systems[RerankSystem.DISPLAYED]
+    assert (displayed.hr1.mean, displayed.hr3.mean) == (0.0, 1.0)
     assert results.mean_list_length == 3.0
 
 
@@ -179,9 +179,9 @@ def price_driven_log(choices: int) -> list[Event]:
     events: list[Event] = []
     for number in range(choices):
         prices = rng.permutation(np.arange(50.0, 150.0, 10.0))
-        shown = [f"i{item}" for item in rng.choice(200, 10, replace=False)]
-        cheapest = shown[int(prices.argmin())]
-        events.append(choice(f"u{number % 90}", [cheapest], shown, 60.0 * number, None, prices.tolist()))
+        displayed = [f"i{item}" for item in rng.choice(200, 10, replace=False)]
+        cheapest = displayed[int(prices.argmin())]
+        events.append(choice(f"u{number % 90}", [cheapest], displayed, 60.0 * number, None, prices.tolist()))
     return events
 
 

@@ -198,9 +198,9 @@ def test_the_source_describes_every_item_once_at_warm_up_or_on_arrival() -> None
 def test_the_shop_generates_events_of_the_same_users_with_and_without_lists() -> None:
     shop = GeneratedShop(items=60, users=30, seed=3)
     organic_events = list(islice(shop.events(lambda: 0.0), 500))
-    shown = make_list([f"item-{n:04d}" for n in range(20)], list_id="mine")
+    displayed = make_list([f"item-{n:04d}" for n in range(20)], list_id="mine")
     events_with_lists = list(
-        islice(GeneratedShop(items=60, users=30, seed=3).events(lambda: 0.0, lambda _: shown), 500)
+        islice(GeneratedShop(items=60, users=30, seed=3).events(lambda: 0.0, lambda _: displayed), 500)
     )
 
     assert not any(isinstance(event, Impression) for event in organic_events)

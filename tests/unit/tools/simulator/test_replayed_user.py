@@ -62,11 +62,11 @@ def test_a_recommender_that_ranks_the_next_item_first_is_clicked_on_every_list()
         InMemoryRecommender(lambda user, session_items: [*next_items(user, session_items), "never"]),
     )
 
-    shown = tally.displayed()
+    displayed = tally.displayed()
     assert tally.lists > 60
     # "never" is the only item on the list of a session without earlier events
-    assert shown.clicked.mean() == 1.0
-    assert shown.examined.max() == 1
+    assert displayed.clicked.mean() == 1.0
+    assert displayed.examined.max() == 1
 
 
 def test_a_recommender_without_the_next_items_is_never_clicked() -> None:
@@ -81,8 +81,8 @@ def test_a_recommender_without_the_next_items_is_never_clicked() -> None:
 def test_click_rate_falls_with_rank_as_examination_does(rank: int) -> None:
     log = group_by_user(event for n in range(4_000) for event in clicks(f"u{n}", "a", "b"))
     users = [ReplayedUser(logged_user, seed=3) for logged_user in log]
-    shown = make_list([*(f"other-{n}" for n in range(rank)), "b"])
-    clicked = [each.step(shown).list_examination for each in users]
+    displayed = make_list([*(f"other-{n}" for n in range(rank)), "b"])
+    clicked = [each.step(displayed).list_examination for each in users]
 
     share = np.mean(
         [list_examination is not None and list_examination.clicked for list_examination in clicked]
@@ -239,8 +239,10 @@ def test_a_run_is_determined_by_its_seed() -> None:
 
 def test_two_recommenders_are_examined_to_the_same_depths() -> None:
     def examined(items: Sequence[str]) -> list[float]:
-        shown = run(replayed_users(), InMemoryRecommender(lambda *_: items))[0].displayed()
-        return sorted(zip(shown.user.tolist(), shown.time.tolist(), shown.examined.tolist(), strict=True))  # type: ignore[arg-type]
+        displayed = run(replayed_users(), InMemoryRecommender(lambda *_: items))[0].displayed()
+        return sorted(
+            zip(displayed.user.tolist(), displayed.time.tolist(), displayed.examined.tolist(), strict=True)
+        )  # type: ignore[arg-type]
 
     assert examined([f"x{n}" for n in range(20)]) == examined([f"y{n}" for n in range(20)])
 
@@ -262,8 +264,10 @@ def test_examination_depth_depends_on_the_user_number_and_not_on_execution_order
     subset = run(replayed_users()[30:], InMemoryRecommender(lambda *_: [f"x{n}" for n in range(20)]))[0]
 
     def by_user(tally: object) -> dict[str, list[float]]:
-        shown, users = tally.displayed(), list(tally.users)  # type: ignore[attr-defined]
-        return {user: shown.examined[shown.user == number].tolist() for number, user in enumerate(users)}
+        displayed, users = tally.displayed(), list(tally.users)  # type: ignore[attr-defined]
+        return {
+            user: displayed.examined[displayed.user == number].tolist() for number, user in enumerate(users)
+        }
 
     assert by_user(subset).items() <= by_user(all_users).items()
 
