@@ -24,5 +24,11 @@ Scores = NDArray[np.float32]
 Hashes = NDArray[np.uint64]
 """Stable hashes of ids; the smaller hash wins a tie."""
 
+Integers = NDArray[np.int64]
+"""Counts, codes and positions."""
+
+Matrix = NDArray[np.float32]
+"""Features, weights and gradients in single precision; rows are items or positions."""
+
 Mask = NDArray[np.bool_]
 """One truth value per item."""

@@ -1,11 +1,12 @@
 """The sums of the critic of `session_value`."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bandit.kernels.features import clip_feature
+from stream_app.models.array_types import Floats, Matrix
 from stream_app.models.kernels.jit import SUMS, jit
 
 
@@ -20,13 +21,13 @@ class CriticSums(NamedTuple):
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def fold_lstd_step(
-    features: Any,
+    features: Matrix,
     value: float,
     first: bool,
     weight: float,
     discount: float,
     trace_factor: float,
-    trace: Any,
+    trace: Floats,
     sums: CriticSums,
 ) -> None:
     """Fold one step of a session.

@@ -1,16 +1,15 @@
 """Slates of an epsilon-greedy policy, and their propensities."""
 
-from typing import Any
-
 import numpy as np
 
 from stream_app.bandit.kernels.random import randint, seeded, uniform
+from stream_app.models.array_types import Floats, Rows
 from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def epsilon_greedy_order(
-    n: int, ranked: Any, ranks: Any, epsilon: float, seed: np.uint64, order: Any
+    n: int, ranked: Rows, ranks: Rows, epsilon: float, seed: np.uint64, order: Rows
 ) -> None:
     """Fill each position by the best remaining candidate, or with probability `epsilon` by a random one.
 
@@ -42,7 +41,7 @@ def epsilon_greedy_order(
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def epsilon_greedy_propensities(n: int, ranks: Any, epsilon: float, propensities: Any) -> None:
+def epsilon_greedy_propensities(n: int, ranks: Rows, epsilon: float, propensities: Floats) -> None:
     """Compute the probability that `epsilon_greedy_order` puts the chosen candidates where they are.
 
     A candidate is the best remaining one if all better ones are gone. The distribution of the number of better

@@ -1,11 +1,12 @@
 """Estimates of the probability that each position of a list is examined."""
 
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats
 from stream_app.models.kernels.jit import SUMS, jit
 
 
@@ -39,7 +40,7 @@ class ExaminationModel(NamedTuple):
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def count_reward(rank_sums: Any, rank: int, value: float, first: bool, weight: float) -> None:
+def count_reward(rank_sums: Floats, rank: int, value: float, first: bool, weight: float) -> None:
     """Add a reward to the sums of its position.
 
     Parameters
@@ -62,7 +63,7 @@ def count_reward(rank_sums: Any, rank: int, value: float, first: bool, weight: f
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def estimate_examination(
-    rank_sums: Any, predicted: Any, model: ExaminationModel, decay_factor: float, examination: Any
+    rank_sums: Floats, predicted: Floats, model: ExaminationModel, decay_factor: float, examination: Floats
 ) -> None:
     """Update the examination probabilities.
 
@@ -84,7 +85,9 @@ def estimate_examination(
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def _estimate_cascade(rank_sums: Any, model: ExaminationModel, decay_factor: float, examination: Any) -> None:
+def _estimate_cascade(
+    rank_sums: Floats, model: ExaminationModel, decay_factor: float, examination: Floats
+) -> None:
     # the first choice ends the scan: users who chose above do not reach a position
     reached = 1.0
     for rank in range(len(examination)):
@@ -98,7 +101,7 @@ def _estimate_cascade(rank_sums: Any, model: ExaminationModel, decay_factor: flo
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def _estimate_position_based(
-    rank_sums: Any, predicted: Any, model: ExaminationModel, decay_factor: float, examination: Any
+    rank_sums: Floats, predicted: Floats, model: ExaminationModel, decay_factor: float, examination: Floats
 ) -> None:
     n = len(examination)
     observed_reward = 0.0
@@ -127,12 +130,12 @@ def _estimate_position_based(
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def iterate_examination(
-    rank_sums: Any,
-    predicted: Any,
+    rank_sums: Floats,
+    predicted: Floats,
     model: ExaminationModel,
     decay_factor: float,
     n_iterations: int,
-    examination: Any,
+    examination: Floats,
 ) -> None:
     """Apply `estimate_examination` several times, starting from the prior.
 

@@ -2,13 +2,14 @@
 
 import math
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.bandit.kernels.examination import RankSum
 from stream_app.bandit.kernels.random import RandomState, beta, beta_constants, normal, seeded
+from stream_app.models.array_types import Floats, Integers, Matrix, Rows, Scores
 from stream_app.models.kernels.jit import SUMS, jit
 
 _MAX_ABS_SCORE = 1e3
@@ -45,7 +46,7 @@ class ItemSums(NamedTuple):
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def item_posterior(
-    score: float, row: int, sums: Any, decay_factor: float, prior: ItemPrior
+    score: float, row: int, sums: Floats, decay_factor: float, prior: ItemPrior
 ) -> tuple[float, float]:
     """Compute the trials and the reward sum of an item, those of the prior included.
 
@@ -75,13 +76,13 @@ def item_posterior(
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def fold_item_impressions(
-    scores: Any,
-    rows: Any,
-    positions: Any,
+    scores: Scores,
+    rows: Integers,
+    positions: Rows,
     weight: float,
     decay_factor: float,
     prior: ItemPrior,
-    examination: Any,
+    examination: Floats,
     sums: ItemSums,
 ) -> None:
     """Count impressions: a trial weighted by the examination probability, and the reward expected of the item.
@@ -106,7 +107,7 @@ def fold_item_impressions(
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def sample_item(trials: float, reward_sum: float, prior: ItemPrior, random: RandomState, out: Any) -> None:
+def sample_item(trials: float, reward_sum: float, prior: ItemPrior, random: RandomState, out: Scores) -> None:
     """Sample values of an item from its posterior, Gaussian or Beta, into `out` (ndarray of float32).
 
     Parameters
@@ -131,7 +132,13 @@ def sample_item(trials: float, reward_sum: float, prior: ItemPrior, random: Rand
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def sample_items(
-    scores: Any, rows: Any, sums: Any, decay_factor: float, prior: ItemPrior, seed: np.uint64, sampled: Any
+    scores: Scores,
+    rows: Integers,
+    sums: Floats,
+    decay_factor: float,
+    prior: ItemPrior,
+    seed: np.uint64,
+    sampled: Matrix,
 ) -> None:
     """Sample values of several items.
 

@@ -1,13 +1,13 @@
 """Cholesky factorization and triangular solves."""
 
 import math
-from typing import Any
 
+from stream_app.models.array_types import Floats
 from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def cholesky(matrix: Any, lower: Any) -> bool:
+def cholesky(matrix: Floats, lower: Floats) -> bool:
     """Compute the lower Cholesky factor; return False if the matrix is not positive definite.
 
     Parameters
@@ -33,7 +33,7 @@ def cholesky(matrix: Any, lower: Any) -> bool:
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def solve_transposed(lower: Any, out: Any) -> None:
+def solve_transposed(lower: Floats, out: Floats) -> None:
     """Solve Lᵀ y = out in place.
 
     Parameters
@@ -51,7 +51,7 @@ def solve_transposed(lower: Any, out: Any) -> None:
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def solve(lower: Any, rhs: Any, out: Any) -> None:
+def solve(lower: Floats, rhs: Floats, out: Floats) -> None:
     """Solve L Lᵀ out = rhs.
 
     Parameters
@@ -71,7 +71,7 @@ def solve(lower: Any, rhs: Any, out: Any) -> None:
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def cholesky_rank_one_update(lower: Any, whitened_mean: Any, x: Any, value: float) -> None:
+def cholesky_rank_one_update(lower: Floats, whitened_mean: Floats, x: Floats, value: float) -> None:
     """Add x xᵀ to A and value · x to A · mean, in O(d²).
 
     For a posterior without decay and without re-estimated examination probabilities: each event then adds one row

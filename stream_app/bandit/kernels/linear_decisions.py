@@ -1,18 +1,18 @@
 """Slates by a linear posterior."""
 
 import math
-from typing import Any
 
 import numpy as np
 
 from stream_app.bandit.kernels.features import MAX_ABS_FEATURE, clip_feature
 from stream_app.bandit.kernels.random import normal, seeded
 from stream_app.bandit.kernels.slates import seeded_ensemble_slate, top_k
+from stream_app.models.array_types import Floats, Matrix, Rows
 from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def sample_weights(mean: Any, lower: Any, scale: float, seed: np.uint64, weights: Any) -> None:
+def sample_weights(mean: Floats, lower: Floats, scale: float, seed: np.uint64, weights: Matrix) -> None:
     """Sample weight vectors from a Gaussian posterior.
 
     Parameters
@@ -48,7 +48,9 @@ def sample_weights(mean: Any, lower: Any, scale: float, seed: np.uint64, weights
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def thompson_slate(features: Any, weights: Any, seed: np.uint64, order: Any, propensities: Any) -> None:
+def thompson_slate(
+    features: Matrix, weights: Matrix, seed: np.uint64, order: Rows, propensities: Floats
+) -> None:
     """Choose a slate by one of the sampled weight vectors, each equally likely.
 
     Parameters
@@ -78,7 +80,7 @@ def thompson_slate(features: Any, weights: Any, seed: np.uint64, order: Any, pro
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def ucb_order(features: Any, mean: Any, lower: Any, width: float, order: Any) -> None:
+def ucb_order(features: Matrix, mean: Floats, lower: Floats, width: float, order: Rows) -> None:
     """Order the candidates by the upper confidence bound, mean + width · sqrt(xᵀ A⁻¹ x).
 
     Parameters

@@ -1,7 +1,7 @@
 """The sums of a linear posterior, and its mean and precision."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from stream_app.bandit.kernels.examination import (
 )
 from stream_app.bandit.kernels.features import clip_feature
 from stream_app.bandit.kernels.linear_algebra import cholesky, solve
+from stream_app.models.array_types import Floats, Matrix, Rows
 from stream_app.models.kernels.jit import SUMS, jit
 
 _JITTER = 1e-9
@@ -50,7 +51,7 @@ class LinearEstimate(NamedTuple):
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def fold_impressions(
-    features: Any, positions: Any, weight: float, outer: Any, feature_sums: Any, rank_sums: Any
+    features: Matrix, positions: Rows, weight: float, outer: Floats, feature_sums: Floats, rank_sums: Floats
 ) -> None:
     """Add impressions to the sums of their positions.
 
@@ -82,7 +83,13 @@ def fold_impressions(
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def fold_reward(
-    features: Any, position: int, value: float, first: bool, weight: float, reward_sums: Any, rank_sums: Any
+    features: Matrix,
+    position: int,
+    value: float,
+    first: bool,
+    weight: float,
+    reward_sums: Floats,
+    rank_sums: Floats,
 ) -> None:
     """Add a reward to the sums.
 
@@ -150,7 +157,7 @@ def posterior(
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def _right_hand_side(sums: LinearSums, prior: LinearPrior, decay_factor: float) -> Any:
+def _right_hand_side(sums: LinearSums, prior: LinearPrior, decay_factor: float) -> Floats:
     """Precision times mean: the prior's plus the rewards', in units of the reward scale."""
     reward_scale = prior.reward_scale
     if not reward_scale > 0.0:
@@ -166,7 +173,7 @@ def _right_hand_side(sums: LinearSums, prior: LinearPrior, decay_factor: float) 
 
 @jit(fastmath=SUMS, numpy_errors=True)
 def _write_precision(
-    sums: LinearSums, prior: LinearPrior, decay_factor: float, examination: Any, matrix: Any
+    sums: LinearSums, prior: LinearPrior, decay_factor: float, examination: Floats, matrix: Floats
 ) -> None:
     d = len(matrix)
     for i in range(d):
@@ -182,7 +189,7 @@ def _write_precision(
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def _factorize(matrix: Any, lower: Any) -> bool:
+def _factorize(matrix: Floats, lower: Floats) -> bool:
     """Write the Cholesky factor; a matrix singular by rounding gets a growing addition to its diagonal."""
     valid = cholesky(matrix, lower)
     if not valid:

@@ -1,15 +1,14 @@
 """Slates from scores."""
 
-from typing import Any
-
 import numpy as np
 
 from stream_app.bandit.kernels.random import randint, seeded
+from stream_app.models.array_types import Floats, Matrix, Rows, Scores
 from stream_app.models.kernels.jit import SUMS, jit
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def top_k(scores: Any, order: Any) -> None:
+def top_k(scores: Scores | Floats, order: Rows) -> None:
     """Write the rows of the largest scores, in descending order; ties keep the order of the rows.
 
     Parameters
@@ -38,7 +37,7 @@ def top_k(scores: Any, order: Any) -> None:
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def ensemble_slate(scores: Any, member: int, order: Any, propensities: Any) -> None:
+def ensemble_slate(scores: Matrix, member: int, order: Rows, propensities: Floats) -> None:
     """Order the candidates by one member of an ensemble, and count the members that agree at each rank.
 
     Parameters
@@ -73,6 +72,6 @@ def ensemble_slate(scores: Any, member: int, order: Any, propensities: Any) -> N
 
 
 @jit(fastmath=SUMS, numpy_errors=True)
-def seeded_ensemble_slate(scores: Any, seed: np.uint64, order: Any, propensities: Any) -> None:
+def seeded_ensemble_slate(scores: Matrix, seed: np.uint64, order: Rows, propensities: Floats) -> None:
     """Follow a random member of the ensemble, each equally likely; arguments as for `ensemble_slate`."""
     ensemble_slate(scores, randint(seeded(seed), scores.shape[1]), order, propensities)

@@ -1,10 +1,11 @@
 """The ring of a user's last impressions and choices."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats, Integers, Items
 from stream_app.models.kernels.jit import jit
 
 CHOICE: int = -1
@@ -29,7 +30,7 @@ class ImpressionHistory(NamedTuple):
 
 
 @jit()
-def record_impressions(seen: Any, positions: Any, list_number: int, written: int, ring: Ring) -> int:
+def record_impressions(seen: Items, positions: Integers, list_number: int, written: int, ring: Ring) -> int:
     """Append impressions of a list; return the entries ever written.
 
     Parameters
@@ -78,12 +79,12 @@ def record_choice(item: int, list_number: int, written: int, ring: Ring) -> int:
 
 @jit()
 def accumulate_history(
-    candidates: Any,
+    candidates: Items,
     ring: Ring,
     list_number: int,
     n_recent: int,
     decay: float,
-    examination_probabilities: Any,
+    examination_probabilities: Floats,
     history: ImpressionHistory,
 ) -> None:
     """Add the entries of the ring to the history of some items.

@@ -1,12 +1,11 @@
 """Choices over expected choices of items."""
 
-from typing import Any
-
+from stream_app.models.array_types import Floats, Items
 from stream_app.models.kernels.jit import jit
 
 
 @jit()
-def choice_rates(items: Any, chosen: Any, expected: Any, prior: float, out: Any) -> None:
+def choice_rates(items: Items, chosen: Floats, expected: Floats, prior: float, out: Floats) -> None:
     """Compute choices over expected choices, with a prior of rate 1.
 
     Parameters

@@ -1,11 +1,11 @@
 """Columns of the features of policies, and their formulas but those of user-item affinity."""
 
 from enum import IntEnum
-from typing import Any
 
 import numpy as np
 
 from stream_app.experiment.kernels.impression_ring import ImpressionHistory
+from stream_app.models.array_types import Floats, Items, Matrix, Scores
 from stream_app.models.kernels.jit import jit
 
 _DAY = 86_400.0
@@ -41,14 +41,14 @@ class PolicyFeature(IntEnum):
 
 @jit()
 def write_features(
-    items: Any,
-    scores: Any,
-    popularity: Any,
-    rates: Any,
-    ages: Any,
-    session: Any,
+    items: Items,
+    scores: Floats,
+    popularity: Scores,
+    rates: Floats,
+    ages: Floats,
+    session: Items,
     history: ImpressionHistory,
-    out: Any,
+    out: Matrix,
 ) -> None:
     """Write all columns but those of user-item affinity.
 

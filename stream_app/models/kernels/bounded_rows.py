@@ -1,6 +1,6 @@
 """Rows of weighted or dated items, each row of bounded length."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from stream_app.models.array_types import Floats, Hashes, Items, Mask, Sizes
 from stream_app.models.kernels.jit import jit
@@ -50,7 +50,7 @@ def add_weight(
 
 
 @jit()
-def drop_items(items: Items, values: Any, sizes: Sizes, removed_mask: Mask) -> None:
+def drop_items(items: Items, values: Floats, sizes: Sizes, removed_mask: Mask) -> None:
     """Remove the items marked in `removed_mask` from every row; the order of the others stays.
 
     Parameters

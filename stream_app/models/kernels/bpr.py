@@ -1,11 +1,11 @@
 """Learning steps of Bayesian personalized ranking."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from stream_app.models.array_types import Items
+from stream_app.models.array_types import Floats, Items
 from stream_app.models.kernels.factors import Factors, add_context
 from stream_app.models.kernels.jit import jit
 from stream_app.models.kernels.random import GOLDEN_GAMMA, mix64
@@ -42,7 +42,7 @@ def _draw_negative(counter: int, pool: Items, item: int, previous: Items, first:
 
 
 @jit(inline=True)
-def _updated(value: Any, step: float, shrink: float, clip: float) -> Any:
+def _updated(value: float, step: float, shrink: float, clip: float) -> float:
     return min(max(shrink * value + step, -clip), clip)
 
 
@@ -55,7 +55,7 @@ def _step(
     previous: Items,
     settings: PairSettings,
     factors: Factors,
-    vector: Any,
+    vector: Floats,
 ) -> None:
     """Take one step of gradient ascent on the log-likelihood that `positive` ranks above `negative`."""
     user_latents, item_latents, biases, has_vector = factors

@@ -1,6 +1,6 @@
 """Scores of factor models."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -19,7 +19,9 @@ class Factors(NamedTuple):
 
 
 @jit(inline=True)
-def add_context(items: Items, first: int, context_decay: float, factors: Factors, out: Any) -> bool:
+def add_context(
+    items: Items, first: int, context_decay: float, factors: Factors, out: Scores | Floats
+) -> bool:
     """Add the decayed vectors of context items to `out`, newest item first; return whether an item was added.
 
     Parameters
@@ -65,7 +67,7 @@ def user_vector(row: int, items: Items, context_decay: float, factors: Factors, 
 
 
 @jit(fastmath=SUMS)
-def dot(left: Any, right: Any) -> Any:
+def dot(left: Scores, right: Scores) -> np.float32:
     """Dot product of two vectors, as float32.
 
     Parameters

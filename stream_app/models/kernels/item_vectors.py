@@ -1,6 +1,6 @@
 """Learning steps and cosines of item vectors."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,14 +38,14 @@ class VectorScratch(NamedTuple):
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _scale_to_unit(vector: Any) -> None:
+def _scale_to_unit(vector: Scores) -> None:
     shrink = np.float32(1.0) / np.sqrt(dot(vector, vector) + np.float32(1e-12))
     for d in range(len(vector)):
         vector[d] *= shrink
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _session_vector(vectors: Vectors, clicks: Items, session: Scores) -> Any:
+def _session_vector(vectors: Vectors, clicks: Items, session: Scores) -> np.float32:
     """Write the unit vector of a session; return its length before scaling, 0 if no item has a vector."""
     n_factors = len(session)
     for d in range(n_factors):
@@ -56,7 +56,7 @@ def _session_vector(vectors: Vectors, clicks: Items, session: Scores) -> Any:
             vector, gate = vectors.items[item], vectors.gates[back]
             for d in range(n_factors):
                 session[d] += gate[d] * vector[d]
-    length = np.sqrt(dot(session, session))
+    length: np.float32 = np.sqrt(dot(session, session))
     if length > 0:
         shrink = np.float32(1.0) / length
         for d in range(n_factors):
@@ -78,7 +78,9 @@ def _sample(vectors: Vectors, item: int, pool: int, samples: Items) -> int:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _update_samples(vectors: Vectors, n: int, scale: Any, learning_rate: Any, scratch: VectorScratch) -> None:
+def _update_samples(
+    vectors: Vectors, n: int, scale: np.float32, learning_rate: np.float32, scratch: VectorScratch
+) -> None:
     """Move the vectors of the samples, and add up the gradient of the session vector."""
     session, gradient, samples, probabilities = scratch
     n_factors = len(session)
@@ -111,7 +113,7 @@ def _update_samples(vectors: Vectors, n: int, scale: Any, learning_rate: Any, sc
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def _update_session_items(
-    vectors: Vectors, clicks: Items, length: Any, learning_rate: Any, scratch: VectorScratch
+    vectors: Vectors, clicks: Items, length: np.float32, learning_rate: np.float32, scratch: VectorScratch
 ) -> None:
     """Move the vectors and gates of the session's items against the gradient."""
     session, gradient = scratch.session, scratch.gradient
@@ -141,7 +143,7 @@ def _update_session_items(
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _initialize(vectors: Vectors, item: int, item_hash: Any, clicks: Items, session: Scores) -> None:
+def _initialize(vectors: Vectors, item: int, item_hash: np.uint64, clicks: Items, session: Scores) -> None:
     """Give an item its first vector: noise by the hash of its id, near the session if that has a vector."""
     vector = vectors.items[item]
     has_session = _session_vector(vectors, clicks, session) > 0
@@ -157,10 +159,10 @@ def _initialize(vectors: Vectors, item: int, item_hash: Any, clicks: Items, sess
 def learn_click(
     vectors: Vectors,
     item: int,
-    item_hash: Any,
+    item_hash: np.uint64,
     clicks: Items,
-    scale: Any,
-    learning_rate: Any,
+    scale: np.float32,
+    learning_rate: np.float32,
     scratch: VectorScratch,
 ) -> None:
     """Learn a click by one step of the sampled softmax.

@@ -4,8 +4,6 @@ A query runs in stages: distinct context items, the sessions in their postings (
 sessions, and optionally the sessions of the candidates with the largest co-visit shares (second hop).
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -28,7 +26,7 @@ SUPPORT_PRIOR = 3.0
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def _time_decay(ts: float, time: float, half_life: float) -> Any:
+def _time_decay(ts: float, time: float, half_life: float) -> np.float32:
     if half_life > 0.0:
         return np.float32(np.exp2(-max(0.0, ts - time) / half_life))
     return np.float32(1.0)
@@ -85,7 +83,7 @@ def _collect_sessions(
         linear = np.float32(1.0 - scratch.ages[at] / total)
         exponential = np.float32(np.exp(-scratch.ages[at] / 1.5))
         bit = 1 << at
-        support: Any = np.float32(0.0)
+        support = np.float32(0.0)
         for rank in range(min(posted, ring, postings[at])):
             position = (posted - 1 - rank) % ring
             serial = memory.posting_sessions[item, position]
@@ -120,7 +118,9 @@ def _collect_sessions(
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def _order_sessions(memory: SessionArrays, scratch: Scratch, query: NeighborQuery, n_sessions: int) -> Any:
+def _order_sessions(
+    memory: SessionArrays, scratch: Scratch, query: NeighborQuery, n_sessions: int
+) -> np.float32:
     """Write the recency and order of the touched sessions; return the order from which on they are nearest."""
     newest = query.newest_session
     threshold = np.float32(-1.0)
@@ -139,9 +139,9 @@ def _order_sessions(memory: SessionArrays, scratch: Scratch, query: NeighborQuer
 def _add_sessions(
     memory: SessionArrays,
     scratch: Scratch,
-    context_weights: Any,
+    context_weights: Scores,
     newest_session: int,
-    threshold: Any,
+    threshold: np.float32,
     n_sessions: int,
 ) -> int:
     """Add the clicks of the touched sessions to the candidates, and reset `session_slots`; return their number.

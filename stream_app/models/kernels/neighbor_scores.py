@@ -1,6 +1,6 @@
 """Scores, evidence and selection of the candidates of a neighbor query."""
 
-from typing import Any
+from enum import IntEnum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,17 @@ N_CO_OCCURRENCES = 4
 """Context items with a co-occurrence column of their own: the newest."""
 
 
+class QuotaColumn(IntEnum):
+    """Columns of the quotas of `shortlist`."""
+
+    SESSION_COLUMN = 0
+    """A `SessionColumn`, -1 for the vector scores."""
+    QUOTA = 1
+    """Candidates selected."""
+    BY_CLICKS = 2
+    """Whether the value is divided by the root of the clicks."""
+
+
 @jit(fastmath=DIVISIONS, numpy_errors=True)
 def scores_of_column(
     slots: Rows,
@@ -27,7 +38,7 @@ def scores_of_column(
     ages: NDArray[np.int32],
     distinct: int,
     column: int,
-    repeat: Any,
+    repeat: float,
     out: Scores,
 ) -> None:
     """Write a column as a share of its largest value, plus a bonus for the items of the context.
@@ -189,8 +200,7 @@ def shortlist(
         After a query, and the number of candidates.
     clicks : ndarray of int64, shape (n_items,)
         Clicks of each item.
-    quotas : ndarray of int32, shape (m, 3)
-        Column (-1 for the vector scores), quota, and whether the value is divided by the root of the clicks.
+    quotas : ndarray of int32, shape (m, len(QuotaColumn))
     vector_scores : ndarray of float32, shape (p,)
         Scores of the first candidates by item vectors.
     required : ndarray of int32, shape (r,)
@@ -208,11 +218,11 @@ def shortlist(
         if slot >= 0:
             marks[slot] = 1
     for each in range(len(quotas)):
-        column, quota = quotas[each, 0], quotas[each, 1]
+        column, quota = quotas[each, QuotaColumn.SESSION_COLUMN], quotas[each, QuotaColumn.QUOTA]
         n_scanned = n if column >= 0 else min(len(vector_scores), n)
         for slot in range(n_scanned):
             value = scratch.sums[slot, column] if column >= 0 else vector_scores[slot]
-            if quotas[each, 2] > 0:
+            if quotas[each, QuotaColumn.BY_CLICKS] > 0:
                 value /= np.sqrt(clicks[scratch.candidate_items[slot]] + np.float32(5.0))
             order[slot] = value
         _mark_best(order, scratch.buffer, n_scanned, quota, marks)

@@ -1,8 +1,9 @@
 """Sums that one click of a neighboring session adds to its item; inlined into the neighbor query."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_app.models.array_types import Scores
 from stream_app.models.kernels.jit import DIVISIONS, jit
@@ -12,19 +13,19 @@ from stream_app.models.kernels.session_columns import SessionColumn
 class SessionMatch(NamedTuple):
     """A touched session, as its clicks need it."""
 
-    matches: Any  # context items that it holds, a bit each
-    position: Any  # of the newest of these
-    is_single: Any
-    is_near: Any
-    in_order: Any  # the second newest context item stands before the newest
-    similarity: Any
-    depth_weight: Any  # decreases with the age of the newest match in the context
-    recency: Any
-    stan_weight: Any
-    click_weight: Any
-    share: Any
-    share_root: Any
-    share_recent: Any
+    matches: int  # context items that it holds, a bit each
+    position: int  # of the newest of these
+    is_single: bool
+    is_near: bool
+    in_order: bool  # the second newest context item stands before the newest
+    similarity: np.float32
+    depth_weight: float  # decreases with the age of the newest match in the context
+    recency: np.float32
+    stan_weight: float
+    click_weight: np.float32
+    share: np.float32
+    share_root: np.float32
+    share_recent: np.float32
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
@@ -37,7 +38,7 @@ def first_match(matches: int) -> int:
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def context_share(matches: int, context_weights: Scores) -> Any:
+def context_share(matches: int, context_weights: Scores) -> np.float32:
     """Sum of the weights of the context items that a session holds.
 
     Parameters
@@ -47,7 +48,7 @@ def context_share(matches: int, context_weights: Scores) -> Any:
     context_weights : ndarray of float32, shape (distinct,)
         Weight of each context item, newest first.
     """
-    share: Any = np.float32(0.0)
+    share = np.float32(0.0)
     for at in range(len(context_weights)):
         if (matches >> at) & 1:
             share += context_weights[at]
@@ -55,7 +56,9 @@ def context_share(matches: int, context_weights: Scores) -> Any:
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def _add_distance_to_newest(sums: Any, distance: Any, rank_weight: Any, match: SessionMatch) -> None:
+def _add_distance_to_newest(
+    sums: Scores, distance: int, rank_weight: np.float32, match: SessionMatch
+) -> None:
     """Add a click to the sums that depend on its distance from the newest context item in the session."""
     weight = match.click_weight
     if distance != 0:
@@ -72,7 +75,7 @@ def _add_distance_to_newest(sums: Any, distance: Any, rank_weight: Any, match: S
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def _add_distance_to_second(sums: Any, distance: Any, weight: Any) -> None:
+def _add_distance_to_second(sums: Scores, distance: int, weight: np.float32) -> None:
     """Add a click to the sums that depend on its distance from the second newest context item."""
     if distance != 0:
         sums[SessionColumn.CO_OCCURRENCE_2] += weight
@@ -84,7 +87,7 @@ def _add_distance_to_second(sums: Any, distance: Any, weight: Any) -> None:
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
 def add_co_occurrence(
-    sums: Any, position: int, positions: Any, rank_weight: Any, match: SessionMatch
+    sums: Scores, position: int, positions: NDArray[np.int8], rank_weight: np.float32, match: SessionMatch
 ) -> None:
     """Add a click to the sums of co-occurrence with each context item that its session holds.
 
@@ -113,7 +116,7 @@ def add_co_occurrence(
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True, inline=True)
-def add_similarity(sums: Any, position: int, nearness: Any, match: SessionMatch) -> None:
+def add_similarity(sums: Scores, position: int, nearness: Scores, match: SessionMatch) -> None:
     """Add a click to the sums that depend on the similarity of its session with the context.
 
     Parameters

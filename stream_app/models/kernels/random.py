@@ -5,11 +5,10 @@ SplitMix64 draws by counter (BPR, BiasedMF), xorshift64 fills initial vectors, a
 draws the negative samples of item vectors. Use SplitMix64 in new code.
 """
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Scores
 from stream_app.models.kernels.jit import jit
 
 GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
@@ -17,7 +16,7 @@ GOLDEN_GAMMA = np.uint64(0x9E3779B97F4A7C15)
 
 
 @jit()
-def mix64(state: Any) -> Any:
+def mix64(state: np.uint64) -> np.uint64:
     """Mix the bits of a state of type uint64 (output function of SplitMix64).
 
     References
@@ -30,7 +29,7 @@ def mix64(state: Any) -> Any:
 
 
 @jit()
-def splitmix64(counter: Any) -> Any:
+def splitmix64(counter: np.uint64) -> np.uint64:
     """Random number of a counter; both are of type uint64.
 
     Examples
@@ -42,7 +41,7 @@ def splitmix64(counter: Any) -> Any:
 
 
 @jit()
-def fill_uniform(state: Any, width: float, out: Any) -> None:
+def fill_uniform(state: np.uint64, width: float, out: Scores) -> None:
     """Fill `out` with uniform noise of the given width around 0 (xorshift64).
 
     Parameters

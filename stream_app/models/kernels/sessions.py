@@ -1,6 +1,6 @@
 """Remembered sessions, and the postings of items in them; see `stream_app.models.session_store`."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class SessionArrays(NamedTuple):
 
 
 @jit(fastmath=DIVISIONS, numpy_errors=True)
-def add_click(memory: SessionArrays, serial: int, owner: Any, item: int, ts: float) -> bool:
+def add_click(memory: SessionArrays, serial: int, owner: np.uint64, item: int, ts: float) -> bool:
     """Add a click to its session and to the postings of its item; return False if the session is new.
 
     Parameters

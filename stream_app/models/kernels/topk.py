@@ -1,13 +1,13 @@
 """Selection of the best k entries."""
 
-from typing import Any
+import numpy as np
 
-from stream_app.models.array_types import Hashes, Items
+from stream_app.models.array_types import Floats, Hashes, Items, Scores
 from stream_app.models.kernels.jit import jit
 
 
 @jit(inline=True)
-def ranks_before(score: Any, item: Any, other_score: Any, other: Any, ties: Hashes) -> bool:
+def ranks_before(score: float, item: int, other_score: float, other: int, ties: Hashes) -> bool:
     """Return whether an item ranks before another: by score, in a tie by the smaller hash."""
     if score != other_score:
         return bool(score > other_score)
@@ -15,7 +15,9 @@ def ranks_before(score: Any, item: Any, other_score: Any, other: Any, ties: Hash
 
 
 @jit(inline=True)
-def _sift_down(scores: Any, items: Items, ties: Hashes, score: Any, item: int, size: int) -> None:
+def _sift_down(
+    scores: Scores | Floats, items: Items, ties: Hashes, score: float, item: int, size: int
+) -> None:
     """Put an entry at the root of a heap, which has the last in rank on top, and restore the heap."""
     at = 0
     while True:
@@ -36,7 +38,15 @@ def _sift_down(scores: Any, items: Items, ties: Hashes, score: Any, item: int, s
 
 
 @jit()
-def top_k(items: Items, scores: Any, n: int, ties: Hashes, k: int, out_items: Items, out_scores: Any) -> int:
+def top_k(
+    items: Items,
+    scores: Scores | Floats,
+    n: int,
+    ties: Hashes,
+    k: int,
+    out_items: Items,
+    out_scores: Scores | Floats,
+) -> int:
     """Write the best `k` of the first `n` entries, best first; return the number of entries written.
 
     Parameters
@@ -83,7 +93,7 @@ def top_k(items: Items, scores: Any, n: int, ties: Hashes, k: int, out_items: It
 
 
 @jit()
-def kth_largest(values: Any, n: int, k: int) -> Any:
+def kth_largest(values: Scores, n: int, k: int) -> np.float32:
     """Return the k-th largest of the first `n` values, which are reordered.
 
     Parameters
@@ -117,4 +127,5 @@ def kth_largest(values: Any, n: int, k: int) -> Any:
             low = i
         else:
             break
-    return values[k]
+    kth: np.float32 = values[k]
+    return kth

@@ -1,10 +1,11 @@
 """The kernel of `stream_app.ranking.exposure`: add the items of a list."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Hashes, Items, Mask, Times
 from stream_app.models.kernels.jit import jit
 
 
@@ -19,13 +20,13 @@ class ExposureArrays(NamedTuple):
 
 @jit()
 def add_list(
-    items: Any,
+    items: Items,
     weight: float,
     arrays: ExposureArrays,
-    hashes: Any,
+    hashes: Hashes,
     new_after: float,
-    first_seen: Any,
-    tail: Any,
+    first_seen: Times,
+    tail: Mask,
 ) -> tuple[int, int]:
     """Add the weight of a list to each of its items.
 

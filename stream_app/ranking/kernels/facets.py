@@ -1,10 +1,11 @@
 """What items have in common: facets (categories, brand, price band), and how much two items share of them."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Integers, Items
 from stream_app.models.kernels.jit import jit
 
 PRICE_BANDS: Final = 128
@@ -26,7 +27,9 @@ class ItemColumns(NamedTuple):
 
 
 @jit()
-def extract_facets(items: Any, columns: ItemColumns, first_band: int) -> tuple[Any, Any, Any]:
+def extract_facets(
+    items: Items, columns: ItemColumns, first_band: int
+) -> tuple[Integers, Integers, Integers]:
     """List the facets of each item.
 
     Parameters
@@ -76,7 +79,7 @@ def extract_facets(items: Any, columns: ItemColumns, first_band: int) -> tuple[A
 
 
 @jit()
-def pairwise_dissimilarity(items: Any, columns: ItemColumns, first_band: int) -> tuple[float, int, int]:
+def pairwise_dissimilarity(items: Items, columns: ItemColumns, first_band: int) -> tuple[float, int, int]:
     """Add up the dissimilarities of all pairs of items that have facets.
 
     Parameters

@@ -1,15 +1,14 @@
 """Kernels of `stream_app.ranking.fusion.factorization`: encode and score rows, take a step by Adagrad."""
 
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Integers, Matrix
 from stream_app.models.kernels.jit import FUNCTIONS, jit
 from stream_app.ranking.kernels.listwise import softmax_loss
-
-Matrix = NDArray[np.float32]
 
 
 class BlockColumn(IntEnum):
@@ -60,7 +59,7 @@ class PendingGradient(NamedTuple):
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _locate(value: Any, knots: int) -> tuple[int, int, Any]:
+def _locate(value: np.float32, knots: int) -> tuple[int, int, np.float32]:
     """Find the knots around a value and the fraction of the way between; the knot `knots` stands for missing."""
     low = knots
     high = knots
@@ -74,7 +73,7 @@ def _locate(value: Any, knots: int) -> tuple[int, int, Any]:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _encode(features: Any, row: int, blocks: Any, index: Any, value: Any) -> None:
+def _encode(features: Matrix, row: int, blocks: Integers, index: NDArray[np.int32], value: Matrix) -> None:
     """Write the active weights of one row: two per bin, four per cross."""
     k = 0
     for block in range(len(blocks)):
@@ -108,7 +107,7 @@ def _encode(features: Any, row: int, blocks: Any, index: Any, value: Any) -> Non
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def score(
-    features: Any, blocks: Any, pairs: Any, weights: FactorizationWeights, active: ActiveWeights
+    features: Matrix, blocks: Integers, pairs: Integers, weights: FactorizationWeights, active: ActiveWeights
 ) -> None:
     """Score rows.
 
@@ -149,7 +148,7 @@ def score(
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _add_linear_gradient(errors: Any, active: ActiveWeights, pending: PendingGradient) -> int:
+def _add_linear_gradient(errors: Matrix, active: ActiveWeights, pending: PendingGradient) -> int:
     """Add up the gradients of the linear weights; return how many have one."""
     size = 0
     for row in range(len(errors)):
@@ -169,7 +168,9 @@ def _add_linear_gradient(errors: Any, active: ActiveWeights, pending: PendingGra
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _add_factor_gradient(errors: Any, factors: Any, active: ActiveWeights, pending: PendingGradient) -> int:
+def _add_factor_gradient(
+    errors: Matrix, factors: Matrix, active: ActiveWeights, pending: PendingGradient
+) -> int:
     """Add up the gradients of the factors; return how many knots have one."""
     n_factors = factors.shape[1]
     size = 0
@@ -200,8 +201,8 @@ def learn(
     weights: FactorizationWeights,
     active: ActiveWeights,
     pending: PendingGradient,
-    learning_rate: Any,
-    factor_learning_rate: Any,
+    learning_rate: np.float32,
+    factor_learning_rate: np.float32,
 ) -> float:
     """Take one step by Adagrad after `score`.
 

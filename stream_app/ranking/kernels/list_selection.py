@@ -1,11 +1,12 @@
 """The kernel of `stream_app.ranking.diversity`: a list from ordered candidates by diversity, caps and floors."""
 
 from enum import IntEnum
-from typing import Any, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats, Integers, Items, Mask
 from stream_app.models.kernels.jit import jit
 from stream_app.ranking.kernels.facets import ItemColumns, extract_facets
 
@@ -20,11 +21,23 @@ class FloorKind(IntEnum):
     SELLER = 4
 
 
+class CappedLabel(IntEnum):
+    """The labels that a cap can be for; columns of `SelectionRules.caps`."""
+
+    CATEGORY = 0
+    """The narrowest category."""
+    BRAND = 1
+    SELLER = 2
+
+
+_N_CAPS: Final = len(CappedLabel)
+
+
 class SelectionRules(NamedTuple):
     """The rules of a list."""
 
     diversity: float  # weight of dissimilarity, from 0 to 1
-    # shape (3,): most items of one narrowest category, brand and seller; 0 for no cap
+    # shape (len(CappedLabel),): most items of one label; 0 for no cap
     caps: NDArray[np.int64]
     # floor_kinds, floor_codes, floor_sizes, shape (floors,): each a `FloorKind`, the code of its label (-1
     # for an unknown one), and its ranks
@@ -42,19 +55,19 @@ class SelectionScratch(NamedTuple):
 
 
 @jit()
-def _cap_codes(items: Any, leaf_categories: Any, columns: ItemColumns) -> Any:
-    """Labels of each candidate that caps count, shape (n, 3)."""
+def _cap_codes(items: Items, leaf_categories: Integers, columns: ItemColumns) -> Integers:
+    """Labels of each candidate that caps count, shape (n, len(CappedLabel))."""
     brand_codes, seller_codes = columns.brand_codes, columns.seller_codes
-    codes = np.empty((len(items), 3), np.int64)
+    codes = np.empty((len(items), _N_CAPS), np.int64)
     for c in range(len(items)):
-        codes[c, 0] = leaf_categories[c]
-        codes[c, 1] = brand_codes[items[c]]
-        codes[c, 2] = seller_codes[items[c]]
+        codes[c, CappedLabel.CATEGORY] = leaf_categories[c]
+        codes[c, CappedLabel.BRAND] = brand_codes[items[c]]
+        codes[c, CappedLabel.SELLER] = seller_codes[items[c]]
     return codes
 
 
 @jit()
-def _mark_members(items: Any, labels: Any, code: int, members: Any) -> None:
+def _mark_members(items: Items, labels: NDArray[np.int32], code: int, members: Mask) -> None:
     """Mark the candidates that have a label; `labels` has shape (items,) of one code or (items, m) of several."""
     flat = labels.reshape(len(labels), -1)
     for c in range(len(items)):
@@ -63,7 +76,7 @@ def _mark_members(items: Any, labels: Any, code: int, members: Any) -> None:
 
 
 @jit()
-def _form_groups(items: Any, columns: ItemColumns, tail: Any, rules: SelectionRules) -> Any:
+def _form_groups(items: Items, columns: ItemColumns, tail: Mask, rules: SelectionRules) -> Mask:
     """Compute whether each candidate is a member of each group, shape (groups, n)."""
     n_groups = len(rules.floor_kinds)
     is_member = np.zeros((n_groups, len(items)), np.bool_)
@@ -87,7 +100,9 @@ def _form_groups(items: Any, columns: ItemColumns, tail: Any, rules: SelectionRu
 
 
 @jit()
-def _update_due(floor_sizes: Any, listed: Any, left: Any, due: Any, filled: int, length: int) -> bool:
+def _update_due(
+    floor_sizes: Integers, listed: Integers, left: Integers, due: Mask, filled: int, length: int
+) -> bool:
     """Write which groups are due at the next rank; return whether any is.
 
     A group is due when it has fewer than its share of the ranks so far. All unmet groups are due when no more ranks
@@ -106,7 +121,7 @@ def _update_due(floor_sizes: Any, listed: Any, left: Any, due: Any, filled: int,
 
 
 @jit()
-def _best_candidate(values: Any, selectable: Any, is_member: Any, due: Any, any_due: bool) -> int:
+def _best_candidate(values: Floats, selectable: Mask, is_member: Mask, due: Mask, any_due: bool) -> int:
     """Find the candidate of the most due groups, then of the largest marginal relevance; -1 for none."""
     best, best_value, best_met = -1, -np.inf, 0
     for c in range(len(values)):
@@ -122,7 +137,7 @@ def _best_candidate(values: Any, selectable: Any, is_member: Any, due: Any, any_
 
 
 @jit()
-def _remove(c: int, selectable: Any, is_member: Any, left: Any) -> None:
+def _remove(c: int, selectable: Mask, is_member: Mask, left: Integers) -> None:
     selectable[c] = False
     for g in range(len(left)):
         left[g] -= is_member[g, c]
@@ -130,7 +145,13 @@ def _remove(c: int, selectable: Any, is_member: Any, left: Any) -> None:
 
 @jit()
 def _apply_caps(
-    chosen: int, cap_codes: Any, caps: Any, label_counts: Any, selectable: Any, is_member: Any, left: Any
+    chosen: int,
+    cap_codes: Integers,
+    caps: Integers,
+    label_counts: Integers,
+    selectable: Mask,
+    is_member: Mask,
+    left: Integers,
 ) -> None:
     """Count the labels of the chosen candidate; remove the candidates of the labels that reach their cap."""
     for rule in range(len(caps)):
@@ -147,7 +168,12 @@ def _apply_caps(
 
 @jit()
 def _update_similarity(
-    chosen: int, facets: Any, facet_counts: Any, facet_marks: Any, selectable: Any, max_similarity: Any
+    chosen: int,
+    facets: Integers,
+    facet_counts: Integers,
+    facet_marks: Mask,
+    selectable: Mask,
+    max_similarity: Floats,
 ) -> None:
     """Raise the similarity of each candidate with the list to its Jaccard similarity with the chosen one."""
     n_facets = facet_counts[chosen]
@@ -167,7 +193,7 @@ def _update_similarity(
 
 
 @jit()
-def _relevance(scores: Any, weight: float) -> Any:
+def _relevance(scores: Floats, weight: float) -> Floats:
     """Scale scores from 0 for the least to `weight` for the largest."""
     low, high = scores[0], scores[0]
     for c in range(len(scores)):
@@ -180,7 +206,7 @@ def _relevance(scores: Any, weight: float) -> Any:
 
 
 @jit()
-def _reset_counts(order: Any, cap_codes: Any, label_counts: Any) -> None:
+def _reset_counts(order: Integers, cap_codes: Integers, label_counts: Integers) -> None:
     for c in order:
         for rule in range(cap_codes.shape[1]):
             if cap_codes[c, rule] >= 0:
@@ -189,15 +215,15 @@ def _reset_counts(order: Any, cap_codes: Any, label_counts: Any) -> None:
 
 @jit()
 def select_list(
-    items: Any,
-    scores: Any,
+    items: Items,
+    scores: Floats,
     length: int,
     columns: ItemColumns,
-    tail: Any,
+    tail: Mask,
     rules: SelectionRules,
     first_band: int,
     scratch: SelectionScratch,
-) -> Any:
+) -> Integers:
     """Select and order a list.
 
     Parameters

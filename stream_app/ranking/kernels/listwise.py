@@ -1,14 +1,13 @@
 """The softmax over the scores of a list: its loss, its logarithms, its probabilities."""
 
-from typing import Any
-
 import numpy as np
 
+from stream_app.models.array_types import Floats, Scores
 from stream_app.models.kernels.jit import FUNCTIONS, jit
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def softmax_loss(scores: Any, n: int, chosen: int) -> tuple[Any, Any, Any]:
+def softmax_loss(scores: Scores, n: int, chosen: int) -> tuple[np.float32, np.float32, np.float32]:
     """Compute the loss of a choice among the first `n` scores: minus the logarithm of its probability.
 
     Parameters
@@ -36,7 +35,7 @@ def softmax_loss(scores: Any, n: int, chosen: int) -> tuple[Any, Any, Any]:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def shifted_logits(scores: Any, out: Any) -> float:
+def shifted_logits(scores: Scores, out: Scores) -> float:
     """Write scores minus the least, plus 1; return the logarithm of the sum of their exponentials.
 
     A shifted score is above 0, and a shifted score minus that logarithm is the logarithm of a probability.
@@ -58,7 +57,7 @@ def shifted_logits(scores: Any, out: Any) -> float:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def probabilities(scores: Any, log_normalizer: float, out: Any) -> None:
+def probabilities(scores: Scores, log_normalizer: float, out: Floats) -> None:
     """Write exp(score - logarithm), rounded to a millionth.
 
     Parameters

@@ -1,10 +1,11 @@
 """Kernels over the ranked candidates of several sources: fusion by rank, and the top source of an item."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats, Hashes, Integers, Items, Mask
 from stream_app.models.kernels.jit import jit
 from stream_app.models.kernels.topk import top_k
 
@@ -30,7 +31,7 @@ class FusionScratch(NamedTuple):
 
 @jit()
 def _add_gains(
-    ranked: RankedSources, allowed: Any, scratch: FusionScratch, k: float, borda: float, seen_items: Any
+    ranked: RankedSources, allowed: Mask, scratch: FusionScratch, k: float, borda: float, seen_items: Items
 ) -> int:
     """Add up the gains of each allowed item; write the distinct items and return their number."""
     n = 0
@@ -56,13 +57,13 @@ def _add_gains(
 @jit()
 def fuse(
     ranked: RankedSources,
-    allowed: Any,
-    hashes: Any,
+    allowed: Mask,
+    hashes: Hashes,
     scratch: FusionScratch,
     length: int,
     k: float,
     borda: float,
-) -> tuple[Any, Any, Any, Any]:
+) -> tuple[Items, Floats, Integers, Items]:
     """Fuse ranked candidates into one list.
 
     Parameters
@@ -120,7 +121,7 @@ def fuse(
 
 @jit()
 def top_sources(
-    listed_items: Any, ranked: RankedSources, prefer_evidence: bool, sources: Any, evidence: Any
+    listed_items: Items, ranked: RankedSources, prefer_evidence: bool, sources: Integers, evidence: Items
 ) -> None:
     """Find the source that ranks each item highest; among equals the first source.
 

@@ -1,9 +1,11 @@
 """The features of a list of search results, for `stream_app.ranking.search.results_ranker`."""
 
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats, Integers, Items, Mask, Matrix, Times
 from stream_app.models.kernels.jit import jit
 from stream_app.ranking.kernels.feature_table import ResultFeature
 from stream_app.ranking.kernels.results_list_features import (
@@ -19,6 +21,7 @@ from stream_app.ranking.kernels.results_memory import (
     ItemColumn,
     ResultsMemory,
     SearchAction,
+    TimeColumn,
     UserColumn,
 )
 
@@ -56,7 +59,13 @@ class _Situation(NamedTuple):
 
 @jit(numpy_errors=True)
 def _match_interactions(  # noqa: C901  # one pass over the interactions
-    interactions: Any, displayed: Any, price: Any, item_prices: Any, session: int, entry: Any, in_session: Any
+    interactions: NDArray[np.int32],
+    displayed: Items,
+    price: Floats,
+    item_prices: Floats,
+    session: int,
+    entry: Integers,
+    in_session: Mask,
 ) -> _Interacted:
     """Find the items of the list that the user interacted with.
 
@@ -105,7 +114,12 @@ def _match_interactions(  # noqa: C901  # one pass over the interactions
 
 @jit(numpy_errors=True)
 def _write_interactions(
-    interactions: Any, times: Any, entry: Any, in_session: Any, situation: _Situation, out: Any
+    interactions: NDArray[np.int32],
+    times: Times,
+    entry: Integers,
+    in_session: Mask,
+    situation: _Situation,
+    out: Matrix,
 ) -> None:
     """Write how the user interacted with each result, in the session and before."""
     step, now = situation.step, situation.now
@@ -134,7 +148,7 @@ def _write_interactions(
             interactions[j, InteractionColumn.INTERACTION_COUNT], 60.0
         )
         target[ResultFeature.STEPS_SINCE] = log_scale(step - interactions[j, InteractionColumn.LAST], 60.0)
-        target[ResultFeature.SECONDS_SINCE] = log_scale(now - times[j, 1], 7200.0)
+        target[ResultFeature.SECONDS_SINCE] = log_scale(now - times[j, TimeColumn.LAST], 7200.0)
         more_recent = 0
         for k in range(len(entry)):
             if (
@@ -154,12 +168,20 @@ def _write_interactions(
             target[ResultFeature.STEPS_SINCE_DETAIL] = log_scale(
                 step - interactions[j, InteractionColumn.DETAIL_AT], 60.0
             )
-        target[ResultFeature.DWELL] = log_scale(times[j, 1] - times[j, 0], 3600.0)
+        target[ResultFeature.DWELL] = log_scale(
+            times[j, TimeColumn.LAST] - times[j, TimeColumn.FIRST], 3600.0
+        )
 
 
 @jit(numpy_errors=True)
 def _write_rank_features(
-    interactions: Any, entry: Any, in_session: Any, interacted: _Interacted, step: int, profile: Any, out: Any
+    interactions: NDArray[np.int32],
+    entry: Integers,
+    in_session: Mask,
+    interacted: _Interacted,
+    step: int,
+    profile: Floats,
+    out: Matrix,
 ) -> None:
     """Write where each result is on the list, relative to those that the user interacted with."""
     n = len(entry)
@@ -191,7 +213,7 @@ def _write_rank_features(
 
 @jit(numpy_errors=True)
 def _write_price_preferences(
-    price: Any, interacted: _Interacted, newest_price: float, profile: Any, out: Any
+    price: Floats, interacted: _Interacted, newest_price: float, profile: Floats, out: Matrix
 ) -> None:
     """Write how prices compare with those of earlier interactions and choices; after `_write_prices`."""
     for i in range(len(price)):
@@ -212,7 +234,9 @@ def _write_price_preferences(
 
 
 @jit(numpy_errors=True)
-def _write_popularity(items: Any, displayed: Any, interactions: Any, entry: Any, out: Any) -> None:
+def _write_popularity(
+    items: Floats, displayed: Items, interactions: NDArray[np.int32], entry: Integers, out: Matrix
+) -> None:
     """Write popularity with other users; the user's own interactions have features of their own."""
     n = len(displayed)
     rates = np.empty(n)
@@ -253,7 +277,7 @@ def _classify(interacted: _Interacted, situation: _Situation, newest_in_list: bo
 
 @jit(numpy_errors=True)
 def _write_context(
-    interacted: _Interacted, situation: _Situation, code: int, same_page: float, profile: Any, out: Any
+    interacted: _Interacted, situation: _Situation, code: int, same_page: float, profile: Floats, out: Matrix
 ) -> None:
     """Write the features that describe the list and the session, the same in each row."""
     last, second = interacted.last, interacted.second
@@ -280,7 +304,7 @@ def _write_context(
 
 
 @jit(numpy_errors=True)
-def _read_situation(profile: Any, now: float, session_gap: float) -> _Situation:
+def _read_situation(profile: Floats, now: float, session_gap: float) -> _Situation:
     is_new = profile[UserColumn.SESSION] == 0 or now > profile[UserColumn.LAST_TS] + session_gap
     if is_new:
         return _Situation(True, -1, 0, -1, now)
@@ -297,11 +321,11 @@ def _read_situation(profile: Any, now: float, session_gap: float) -> _Situation:
 def write_features(
     memory: ResultsMemory,
     user_row: int,
-    displayed: Any,
-    given_prices: Any,
+    displayed: Items,
+    given_prices: Matrix,
     now: float,
     session_gap: float,
-    out: Any,
+    out: Matrix,
 ) -> None:
     """Write the features of a list, the columns of `ResultFeature`.
 

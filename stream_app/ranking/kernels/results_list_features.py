@@ -1,39 +1,42 @@
 """The features of search results that follow from the list and its prices, and the scales of all of them."""
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats, Items, Matrix
 from stream_app.models.kernels.jit import jit
 from stream_app.ranking.kernels.feature_table import ResultFeature
-from stream_app.ranking.kernels.results_memory import MAX_PAGES, ItemColumn
+from stream_app.ranking.kernels.results_memory import MAX_PAGES, ItemColumn, PageColumn
 
 MAX_RANK_DIFFERENCE: Final = 24
 """Larger differences between ranks count as this one."""
 
 
 @jit(numpy_errors=True)
-def log_scale(value: Any, top: float) -> Any:
+def log_scale(value: float, top: float) -> float:
     """Map a count, or seconds, to a logarithmic scale that ends at `top`."""
-    return min(1.0, np.log1p(max(value, 0.0)) / np.log1p(top))
+    scaled: float = np.log1p(max(value, 0.0)) / np.log1p(top)
+    return min(1.0, scaled)
 
 
 @jit(numpy_errors=True)
-def signed(value: Any, end: float) -> Any:
+def signed(value: float, end: float) -> float:
     """Map a signed number: -`end` and less is 0, 0 is 0.5, `end` and more is 1."""
     return 0.5 + 0.5 * max(-1.0, min(1.0, value / end))
 
 
 @jit(numpy_errors=True)
-def rank_difference(rank_counts: Any) -> Any:
+def rank_difference(difference: int) -> float:
     """Map a difference of ranks; 0 is 0.5."""
-    return (max(-MAX_RANK_DIFFERENCE, min(MAX_RANK_DIFFERENCE, rank_counts)) + MAX_RANK_DIFFERENCE) / (
+    return (max(-MAX_RANK_DIFFERENCE, min(MAX_RANK_DIFFERENCE, difference)) + MAX_RANK_DIFFERENCE) / (
         2.0 * MAX_RANK_DIFFERENCE
     )
 
 
 @jit(numpy_errors=True)
-def write_prices(displayed: Any, given_prices: Any, price: Any, items: Any, out: Any) -> None:
+def write_prices(displayed: Items, given_prices: Matrix, price: Floats, items: Floats, out: Matrix) -> None:
     """Write how prices compare within a list; `price` has the remembered ones where none is given.
 
     Parameters
@@ -83,12 +86,12 @@ def write_prices(displayed: Any, given_prices: Any, price: Any, items: Any, out:
 
 
 @jit(numpy_errors=True)
-def write_pages(pages: Any, seen: int, displayed: Any, out: Any) -> float:
+def write_pages(pages: NDArray[np.int32], seen: int, displayed: Items, out: Matrix) -> float:
     """Write the ranks on the user's last lists; return the share of results at their rank of the previous list.
 
     Parameters
     ----------
-    pages : ndarray of int32, shape (MAX_PAGES, PAGE_LENGTH + 2)
+    pages : ndarray of int32, shape (MAX_PAGES, PageColumn.FIRST_ITEM + PAGE_LENGTH)
         Last lists of the user, of a `ResultsMemory`.
     seen
         Number of lists ever recorded for the user.
@@ -102,22 +105,24 @@ def write_pages(pages: Any, seen: int, displayed: Any, out: Any) -> float:
     n = len(displayed)
     same = 0
     newest = pages[(seen - 1) % MAX_PAGES]
-    for i in range(min(n, newest[0])):
-        same += 1 if newest[2 + i] == displayed[i] else 0
+    for i in range(min(n, newest[PageColumn.LENGTH])):
+        same += 1 if newest[PageColumn.FIRST_ITEM + i] == displayed[i] else 0
     for i in range(n):
         target = out[i]
         ignored = 0
         for back in range(min(seen, MAX_PAGES)):
             page = pages[(seen - 1 - back) % MAX_PAGES]
-            for k in range(page[0]):
-                if displayed[i] > 0 and page[2 + k] == displayed[i]:
-                    ignored += 1 if page[1] != k else 0
+            for k in range(page[PageColumn.LENGTH]):
+                if displayed[i] > 0 and page[PageColumn.FIRST_ITEM + k] == displayed[i]:
+                    ignored += 1 if page[PageColumn.CHOSEN] != k else 0
                     if back == 0:
                         target[ResultFeature.PREVIOUS_RANK] = (
                             min(k, MAX_RANK_DIFFERENCE) / MAX_RANK_DIFFERENCE
                         )
-                        if page[1] >= 0:
-                            target[ResultFeature.FROM_PREVIOUS_CHOICE] = rank_difference(k - page[1])
+                        if page[PageColumn.CHOSEN] >= 0:
+                            target[ResultFeature.FROM_PREVIOUS_CHOICE] = rank_difference(
+                                k - page[PageColumn.CHOSEN]
+                            )
                     break
         target[ResultFeature.IGNORED] = ignored / MAX_PAGES
     return same / n

@@ -1,11 +1,12 @@
 """The memory of `stream_app.ranking.search.results_ranker`: columns, and kernels that record events in it."""
 
 from enum import IntEnum
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats, Items, Matrix, Times
 from stream_app.models.kernels.jit import jit
 
 MAX_RANKED: Final = 200
@@ -99,31 +100,54 @@ class ItemColumn(IntEnum):
     """Users who interacted with it."""
 
 
+class TimeColumn(IntEnum):
+    """Columns of `ResultsMemory.times`."""
+
+    FIRST = 0
+    """First interaction of the session."""
+    LAST = 1
+    """Last interaction."""
+
+
+class PageColumn(IntEnum):
+    """Columns of `ResultsMemory.pages`; the items follow from `FIRST_ITEM` on."""
+
+    LENGTH = 0
+    CHOSEN = 1
+    """Rank chosen, -1 for none."""
+    FIRST_ITEM = 2
+
+
+class RankCount(IntEnum):
+    """Columns of `ResultsMemory.rank_counts`."""
+
+    CHOSEN = 0
+    DISPLAYED = 1
+
+
 class ResultsMemory(NamedTuple):
     """Memory of users and items; row 0 stands for an unknown user or item, and stays 0."""
 
     users: NDArray[np.float64]  # shape (users, len(UserColumn))
     # shape (users, INTERACTIONS, len(InteractionColumn)): an entry whose item is 0 is free
     interactions: NDArray[np.int32]
-    times: NDArray[
-        np.float64
-    ]  # shape (users, INTERACTIONS, 2): first interaction of the session, last of all
-    # shape (users, MAX_PAGES, PAGE_LENGTH + 2): length, rank chosen (-1 for none), then the items
+    times: NDArray[np.float64]  # shape (users, INTERACTIONS, len(TimeColumn))
+    # one row per list, shape (users, MAX_PAGES, PageColumn.FIRST_ITEM + PAGE_LENGTH)
     pages: NDArray[np.int32]
     # shape (users, PAGE_LENGTH + 1): length, then the results of the newest search; length 0 if that event
     # had no results
     found_items: NDArray[np.int32]
     found_prices: NDArray[np.float32]  # shape (users, PAGE_LENGTH): prices of these results, 0 where unknown
     items: NDArray[np.float64]  # shape (items, len(ItemColumn))
-    rank_counts: NDArray[np.float64]  # shape (MAX_RANKED, 2): how often each rank was chosen, and displayed
+    rank_counts: NDArray[np.float64]  # shape (MAX_RANKED, len(RankCount))
 
 
 @jit(numpy_errors=True)
 def record_interaction(  # noqa: C901  # one record, one kernel
-    users: Any,
-    all_interactions: Any,
-    all_times: Any,
-    items: Any,
+    users: Floats,
+    all_interactions: NDArray[np.int32],
+    all_times: Times,
+    items: Floats,
     user_row: int,
     item: int,
     action: int,
@@ -167,14 +191,15 @@ def record_interaction(  # noqa: C901  # one record, one kernel
             at = j
             break
         if interactions[oldest, InteractionColumn.ITEM] and (
-            not interactions[j, InteractionColumn.ITEM] or times[j, 1] < times[oldest, 1]
+            not interactions[j, InteractionColumn.ITEM]
+            or times[j, TimeColumn.LAST] < times[oldest, TimeColumn.LAST]
         ):
             oldest = j
     if at < 0:
         at = oldest
         interactions[at, :] = 0
         interactions[at, InteractionColumn.ITEM] = item
-        times[at, 1] = ts
+        times[at, TimeColumn.LAST] = ts
         items[item, ItemColumn.USERS] += 1
     record = interactions[at]
     if record[InteractionColumn.IN_SESSION] != profile[UserColumn.SESSION]:
@@ -186,13 +211,13 @@ def record_interaction(  # noqa: C901  # one record, one kernel
         record[InteractionColumn.IN_SESSION] = profile[UserColumn.SESSION]
         record[InteractionColumn.BOUGHT_AT] = -1
         record[InteractionColumn.DETAIL_AT] = -1
-        times[at, 0] = ts
+        times[at, TimeColumn.FIRST] = ts
     step = int(profile[UserColumn.STEP])
     record[InteractionColumn.INTERACTION_COUNT] += 1
     record[InteractionColumn.TIMES_CHOSEN] += 1 if chosen else 0
     record[InteractionColumn.LAST] = step
     record[InteractionColumn.ACTION] = action
-    times[at, 1] = max(times[at, 1], ts)
+    times[at, TimeColumn.LAST] = max(times[at, TimeColumn.LAST], ts)
     if action == SearchAction.BOUGHT:
         record[InteractionColumn.PURCHASE_COUNT] += 1
         record[InteractionColumn.BOUGHT_AT] = step
@@ -203,7 +228,7 @@ def record_interaction(  # noqa: C901  # one record, one kernel
 
 
 @jit(numpy_errors=True)
-def record_list(memory: ResultsMemory, user_row: int, displayed: Any, prices: Any, chosen: int) -> None:
+def record_list(memory: ResultsMemory, user_row: int, displayed: Items, prices: Matrix, chosen: int) -> None:
     """Record a list and the choice from it.
 
     Parameters
@@ -217,19 +242,21 @@ def record_list(memory: ResultsMemory, user_row: int, displayed: Any, prices: An
     """
     n = len(displayed)
     profile = memory.users[user_row]
-    items = memory.items
+    items, rank_counts = memory.items, memory.rank_counts
     page = memory.pages[user_row, int(profile[UserColumn.PAGES_RECORDED]) % MAX_PAGES]
     profile[UserColumn.PAGES_RECORDED] += 1
-    page[0] = min(n, PAGE_LENGTH)
-    page[1] = chosen if chosen < PAGE_LENGTH else -1
+    page[PageColumn.LENGTH] = min(n, PAGE_LENGTH)
+    page[PageColumn.CHOSEN] = chosen if chosen < PAGE_LENGTH else -1
     cheaper = 0
     priced = 0
     for i in range(n):
         if i < PAGE_LENGTH:
-            page[2 + i] = displayed[i]
+            page[PageColumn.FIRST_ITEM + i] = displayed[i]
         item = items[displayed[i]]
         item[ItemColumn.IMPRESSIONS] += 1
-        item[ItemColumn.EXPECTED] += (memory.rank_counts[i, 0] + 0.04) / (memory.rank_counts[i, 1] + 1.0)
+        item[ItemColumn.EXPECTED] += (rank_counts[i, RankCount.CHOSEN] + 0.04) / (
+            rank_counts[i, RankCount.DISPLAYED] + 1.0
+        )
         if prices[i] > 0:
             item[ItemColumn.PRICE] = (
                 0.7 * item[ItemColumn.PRICE] + 0.3 * prices[i] if item[ItemColumn.PRICE] > 0 else prices[i]
@@ -238,10 +265,10 @@ def record_list(memory: ResultsMemory, user_row: int, displayed: Any, prices: An
             if chosen >= 0 and prices[i] < prices[chosen]:
                 cheaper += 1
     for i in range(n):
-        memory.rank_counts[i, 1] += 1
+        rank_counts[i, RankCount.DISPLAYED] += 1
     if chosen < 0:
         return
-    memory.rank_counts[chosen, 0] += 1
+    rank_counts[chosen, RankCount.CHOSEN] += 1
     items[displayed[chosen], ItemColumn.CHOSEN] += 1
     profile[UserColumn.CHOICES] += 1
     profile[UserColumn.RANK_SUM] += chosen

@@ -4,11 +4,12 @@ Each function fills some columns of all rows. The store's arrays and scratch mem
 `stream_app.models.kernels.sessions`.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Integers, Items, Matrix, Rows, Scores
 from stream_app.models.kernels.jit import FUNCTIONS, jit
 from stream_app.models.kernels.neighbor_scratch import Scratch
 from stream_app.models.kernels.session_columns import SessionColumn
@@ -49,13 +50,13 @@ class _Aggregates(NamedTuple):
 
     largest: NDArray[np.float32]
     totals: NDArray[np.float32]
-    largest_cosine: Any
-    first_support: Any
-    second_support: Any
+    largest_cosine: np.float32
+    first_support: np.float32
+    second_support: np.float32
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
-def _earlier_clicks(posting_sessions: Any, item_clicks: Any, item: int, own_session: int) -> int:
+def _earlier_clicks(posting_sessions: Integers, item_clicks: Integers, item: int, own_session: int) -> int:
     """Count an item's clicks without the newest ones, those of the user's own session."""
     n_clicks = item_clicks[item] if 0 <= item < len(item_clicks) else 0
     ring = posting_sessions.shape[1]
@@ -65,7 +66,9 @@ def _earlier_clicks(posting_sessions: Any, item_clicks: Any, item: int, own_sess
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _aggregate(sums: Any, slots: Any, item_clicks: Any, candidate_items: Any) -> tuple[Any, Any, Any]:
+def _aggregate(
+    sums: Scores, slots: Rows, item_clicks: Integers, candidate_items: Items
+) -> tuple[Scores, Scores, np.float32]:
     columns = sums.shape[1]
     largest = np.full(columns, 1e-9, np.float32)
     totals = np.full(columns, 1e-9, np.float32)
@@ -84,7 +87,7 @@ def _aggregate(sums: Any, slots: Any, item_clicks: Any, candidate_items: Any) ->
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_rank(
-    sums: Any, slots: Any, session_column: int, scratch: Any, ranks: Any, column: int, out: Any
+    sums: Scores, slots: Rows, session_column: int, scratch: Scores, ranks: Scores, column: int, out: Matrix
 ) -> None:
     """Write the rank of each row by one session column; rows without a value are last."""
     n = len(slots)
@@ -98,7 +101,7 @@ def _write_rank(
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_support_shares(
-    scratch: Scratch, rows: _Rows, of_all: _Aggregates, distinct: int, ring: int, first: int, out: Any
+    scratch: Scratch, rows: _Rows, of_all: _Aggregates, distinct: int, ring: int, first: int, out: Matrix
 ) -> None:
     """Write sums divided by the sessions of the context item that they are counted over."""
     for row in range(len(rows.slots)):
@@ -121,7 +124,7 @@ def _write_support_shares(
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
-def _write_sums(scratch: Scratch, rows: _Rows, first: int, out: Any) -> None:
+def _write_sums(scratch: Scratch, rows: _Rows, first: int, out: Matrix) -> None:
     """Write sums on a scale of their own."""
     for row in range(len(rows.slots)):
         sums = scratch.sums[rows.slots[row]]
@@ -137,7 +140,7 @@ def _write_sums(scratch: Scratch, rows: _Rows, first: int, out: Any) -> None:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
-def _write_shares_of_sum(scratch: Scratch, rows: _Rows, totals: Any, first: int, out: Any) -> None:
+def _write_shares_of_sum(scratch: Scratch, rows: _Rows, totals: Scores, first: int, out: Matrix) -> None:
     for row in range(len(rows.slots)):
         sums = scratch.sums[rows.slots[row]]
         target = out[row, first:]
@@ -162,7 +165,7 @@ def _write_shares_of_sum(scratch: Scratch, rows: _Rows, totals: Any, first: int,
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_shares_of_max(
-    scratch: Scratch, rows: _Rows, largest: Any, largest_cosine: Any, first: int, out: Any
+    scratch: Scratch, rows: _Rows, largest: Scores, largest_cosine: np.float32, first: int, out: Matrix
 ) -> None:
     for row in range(len(rows.slots)):
         sums = scratch.sums[rows.slots[row]]
@@ -199,7 +202,7 @@ def _write_shares_of_max(
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_item_history(
-    arrays: SessionArrays, rows: _Rows, newest_session: int, first: int, out: Any
+    arrays: SessionArrays, rows: _Rows, newest_session: int, first: int, out: Matrix
 ) -> None:
     """Write how often and how lately the candidate was clicked, in sessions."""
     ring = arrays.posting_sessions.shape[1]
@@ -229,7 +232,7 @@ def _write_item_history(
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_lift(
-    scratch: Scratch, rows: _Rows, first_support: Any, total_clicks: int, first: int, out: Any
+    scratch: Scratch, rows: _Rows, first_support: np.float32, total_clicks: int, first: int, out: Matrix
 ) -> None:
     for row in range(len(rows.slots)):
         lift = fast_log2(
@@ -242,7 +245,7 @@ def _write_lift(
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
-def _repeat_rate(postings: Any, n_clicks: int) -> Any:
+def _repeat_rate(postings: Integers, n_clicks: int) -> np.float32:
     """Estimate how often a click on an item is followed by another one in the same session."""
     ring = len(postings)
     n_trials = min(n_clicks, _REPEAT_TRIALS, ring)
@@ -254,7 +257,9 @@ def _repeat_rate(postings: Any, n_clicks: int) -> Any:
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
-def _write_occurrences(arrays: SessionArrays, rows: _Rows, context_items: Any, first: int, out: Any) -> None:
+def _write_occurrences(
+    arrays: SessionArrays, rows: _Rows, context_items: Items, first: int, out: Matrix
+) -> None:
     """Write where the candidate is in the context itself."""
     length = len(context_items)
     for row in range(len(rows.items)):
@@ -277,7 +282,7 @@ def _write_occurrences(arrays: SessionArrays, rows: _Rows, context_items: Any, f
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
-def _repeat_share(context_items: Any) -> Any:
+def _repeat_share(context_items: Items) -> np.float32:
     length = len(context_items)
     share = np.float32(0.0)
     for at in range(1, length):
@@ -290,7 +295,12 @@ def _repeat_share(context_items: Any) -> Any:
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True, inline=True)
 def _write_list_features(
-    context_items: Any, newest_clicks: int, of_all: _Aggregates, query: SessionQuery, first: int, out: Any
+    context_items: Items,
+    newest_clicks: int,
+    of_all: _Aggregates,
+    query: SessionQuery,
+    first: int,
+    out: Matrix,
 ) -> None:
     """Write the features that describe the context, the same in each row."""
     length = len(context_items)
@@ -314,12 +324,12 @@ def _write_list_features(
 def write_session_features(
     arrays: SessionArrays,
     scratch: Scratch,
-    slots: Any,
-    context_items: Any,
+    slots: Rows,
+    context_items: Items,
     query: SessionQuery,
-    ranks: Any,
+    ranks: Scores,
     first: int,
-    out: Any,
+    out: Matrix,
 ) -> None:
     """Write the columns of `SessionFeature`.
 

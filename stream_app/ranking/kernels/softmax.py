@@ -1,14 +1,13 @@
 """Kernels of `stream_app.ranking.fusion.softmax`: score rows, add up a gradient, take a step by Adagrad."""
 
-from typing import Any, NamedTuple
+from enum import IntEnum
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from stream_app.models.array_types import Matrix, Scores
 from stream_app.models.kernels.jit import FUNCTIONS, jit
 from stream_app.ranking.kernels.listwise import softmax_loss
-
-Matrix = NDArray[np.float32]
 
 
 class SoftmaxWeights(NamedTuple):
@@ -33,12 +32,19 @@ class PendingStep(NamedTuple):
     bias: Matrix
 
 
+class PieceColumn(IntEnum):
+    """The values of a piece between two knots."""
+
+    RELATIVE_VALUE = 0
+    """Value at the lower knot minus that at the first knot."""
+    RISE = 1
+    """Value at the upper knot minus that at the lower one."""
+
+
 class ScoringTables(NamedTuple):
     """Weights in the form that scoring reads: half the loads of two knots and the first."""
 
-    # shape (features, bins, 2, units): of each piece its value at the lower knot minus that at the first
-    # knot, and its rise
-    pieces: Matrix
+    pieces: Matrix  # shape (features, bins, len(PieceColumn), units)
     zero: Matrix  # shape (units,): sum of each unit where every feature is 0
 
 
@@ -53,12 +59,18 @@ def tabulate(weights: SoftmaxWeights, tables: ScoringTables) -> None:
             tables.zero[k] += weights.knots[j, 0, k]
         for low in range(knots - 1):
             for k in range(units):
-                tables.pieces[j, low, 0, k] = weights.knots[j, low, k] - weights.knots[j, 0, k]
-                tables.pieces[j, low, 1, k] = weights.knots[j, low + 1, k] - weights.knots[j, low, k]
+                tables.pieces[j, low, PieceColumn.RELATIVE_VALUE, k] = (
+                    weights.knots[j, low, k] - weights.knots[j, 0, k]
+                )
+                tables.pieces[j, low, PieceColumn.RISE, k] = (
+                    weights.knots[j, low + 1, k] - weights.knots[j, low, k]
+                )
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def score(pieces: Any, zero: Any, out: Any, features: Any, hidden: Any, scores: Any) -> None:
+def score(
+    pieces: Matrix, zero: Matrix, out: Matrix, features: Matrix, hidden: Matrix, scores: Scores
+) -> None:
     """Score rows.
 
     Parameters
@@ -88,8 +100,8 @@ def score(pieces: Any, zero: Any, out: Any, features: Any, hidden: Any, scores: 
             at = min(value, np.float32(1.0)) * np.float32(bins)
             low = min(int(at), bins - 1)
             fraction = np.float32(at - low)
-            lower_knot = pieces[j, low, 0]
-            rise = pieces[j, low, 1]
+            lower_knot = pieces[j, low, PieceColumn.RELATIVE_VALUE]
+            rise = pieces[j, low, PieceColumn.RISE]
             for k in range(units):
                 unit[k] += lower_knot[k] + fraction * rise[k]
         total = unit[0]
@@ -100,7 +112,7 @@ def score(pieces: Any, zero: Any, out: Any, features: Any, hidden: Any, scores: 
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def _add_row(row_features: Any, gradient: Any, pending_knots: Any, nonzero_gradient: Any) -> None:
+def _add_row(row_features: Matrix, gradient: Matrix, pending_knots: Matrix, nonzero_gradient: Matrix) -> None:
     """Add the gradient of one row to the two knots around each of its features."""
     bins = pending_knots.shape[1] - 1
     units = len(gradient)
@@ -123,10 +135,10 @@ def _add_row(row_features: Any, gradient: Any, pending_knots: Any, nonzero_gradi
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def accumulate_gradient(
     weights: SoftmaxWeights,
-    features: Any,
+    features: Matrix,
     chosen: int,
-    hidden: Any,
-    scores: Any,
+    hidden: Matrix,
+    scores: Scores,
     pending: PendingStep,
     min_probability: float,
 ) -> float:
@@ -223,7 +235,7 @@ def take_step(
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def update_average(mean: Any, value: Any, fraction: float) -> None:
+def update_average(mean: Matrix, value: Matrix, fraction: float) -> None:
     """Move a running mean towards a value by a fraction of the difference.
 
     Parameters

@@ -1,9 +1,8 @@
 """The features of `VectorFeature` and of `ProposalFeature`."""
 
-from typing import Any
-
 import numpy as np
 
+from stream_app.models.array_types import Items, Matrix, Rows, Scores
 from stream_app.models.kernels.jit import FUNCTIONS, jit
 from stream_app.ranking.kernels.feature_table import ProposalFeature, VectorFeature
 from stream_app.ranking.kernels.scaling import clip_unit, count_larger, log_count
@@ -13,7 +12,7 @@ _MIN_SCORE = 1e-30
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
 def write_proposal_features(
-    slots: Any, rows: Any, shortlisted: Any, items: Any, scores: Any, first: int, out: Any
+    slots: Rows, rows: Rows, shortlisted: Rows, items: Items, scores: Scores, first: int, out: Matrix
 ) -> None:
     """Write the columns of `ProposalFeature` of one model.
 
@@ -47,7 +46,9 @@ def write_proposal_features(
 
 
 @jit(fastmath=FUNCTIONS, numpy_errors=True)
-def write_vector_features(all_cosines: Any, shortlisted: Any, with_items: Any, first: int, out: Any) -> None:
+def write_vector_features(
+    all_cosines: Scores, shortlisted: Rows, with_items: Matrix, first: int, out: Matrix
+) -> None:
     """Write the columns of `VectorFeature`; cosines come as 1 + cosine, 0 for unknown.
 
     Parameters

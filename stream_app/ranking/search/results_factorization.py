@@ -40,8 +40,6 @@ def build_ranker(seed: int) -> FactorizationRanker:
         [(each, 5) for each in ResultFeature],
         seed=seed,
     )
-    ranker.initialize_bin(
-        ResultFeature.RANK, lambda rank_counts: np.float32(-0.5) * np.log1p(np.float32(24) * rank_counts)
-    )
+    ranker.initialize_bin(ResultFeature.RANK, lambda rank: np.float32(-0.5) * np.log1p(np.float32(24) * rank))
     ranker.initialize_bin(ResultFeature.RECENCY_RANK, lambda ranks: 3 - 2 * ranks)
     return ranker

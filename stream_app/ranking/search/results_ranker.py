@@ -21,8 +21,11 @@ from stream_app.ranking.kernels.results_memory import (
     PAGE_LENGTH,
     InteractionColumn,
     ItemColumn,
+    PageColumn,
+    RankCount,
     ResultsMemory,
     SearchAction,
+    TimeColumn,
     UserColumn,
     record_interaction,
     record_list,
@@ -130,12 +133,12 @@ class ResultsRanker(Restorable):
         self._memory = ResultsMemory(
             np.zeros((64, len(UserColumn))),
             np.zeros((64, INTERACTIONS, len(InteractionColumn)), np.int32),
-            np.zeros((64, INTERACTIONS, 2)),
-            np.zeros((64, MAX_PAGES, PAGE_LENGTH + 2), np.int32),
+            np.zeros((64, INTERACTIONS, len(TimeColumn))),
+            np.zeros((64, MAX_PAGES, PageColumn.FIRST_ITEM + PAGE_LENGTH), np.int32),
             np.zeros((64, PAGE_LENGTH + 1), np.int32),
             np.zeros((64, PAGE_LENGTH), np.float32),
             np.zeros((64, len(ItemColumn))),
-            np.zeros((MAX_RANKED, 2)),
+            np.zeros((MAX_RANKED, len(RankCount))),
         )
 
     @property
@@ -268,13 +271,13 @@ class ResultsRanker(Restorable):
         self, user_row: int, rows: NDArray[np.int32], prices: Matrix, chosen: Sequence[int], ts: float
     ) -> None:
         """Learn that items were chosen from a list, and record the list; all by their rows."""
-        rank_counts = [int(np.flatnonzero(rows == item)[0]) for item in chosen]
+        ranks = [int(np.flatnonzero(rows == item)[0]) for item in chosen]
         out = self._out[: len(rows)]
-        if len(rows) > 1 and rank_counts:
+        if len(rows) > 1 and ranks:
             write_features(self._memory, user_row, rows, prices, ts, self._session_gap, out)
-            for rank in rank_counts:
+            for rank in ranks:
                 self.ranker.learn(out, rank)
-        record_list(self._memory, user_row, rows, prices, rank_counts[0] if rank_counts else -1)
+        record_list(self._memory, user_row, rows, prices, ranks[0] if ranks else -1)
 
     def features(self, user: str, results: Sequence[str], prices: Sequence[float], now: float) -> Matrix:
         """Compute the features of a list, one row a result; see `order`.
@@ -340,7 +343,7 @@ class ResultsRanker(Restorable):
         dropped[numbers + 1] = True
         memory.items[dropped] = 0
         memory.interactions[dropped[memory.interactions[:, :, InteractionColumn.ITEM]]] = 0
-        displayed_rows = memory.pages[:, :, 2:]
+        displayed_rows = memory.pages[:, :, PageColumn.FIRST_ITEM :]
         displayed_rows[dropped[displayed_rows]] = 0
         found_items = memory.found_items[:, 1:]
         found_items[dropped[found_items]] = 0

@@ -239,10 +239,8 @@ def test_a_run_is_determined_by_its_seed() -> None:
 
 def test_two_recommenders_are_examined_to_the_same_depths() -> None:
     def examined(items: Sequence[str]) -> list[float]:
-        displayed = run(replayed_users(), InMemoryRecommender(lambda *_: items))[0].displayed()
-        return sorted(
-            zip(displayed.user.tolist(), displayed.time.tolist(), displayed.examined.tolist(), strict=True)
-        )  # type: ignore[arg-type]
+        lists = run(replayed_users(), InMemoryRecommender(lambda *_: items))[0].displayed()
+        return sorted(zip(lists.user.tolist(), lists.time.tolist(), lists.examined.tolist(), strict=True))  # type: ignore[arg-type]
 
     assert examined([f"x{n}" for n in range(20)]) == examined([f"y{n}" for n in range(20)])
 
