@@ -1,4 +1,4 @@
-"""The position model: a low rank is not taken for a dislike."""
+"""The position model: a low rank is not interpreted as a dislike."""
 
 from typing import Final
 

@@ -120,7 +120,7 @@ def encode_list(document: RecommendationList) -> bytes:
 
 
 def is_erased(raw: bytes) -> bool:
-    """Whether a value is that of an erased user: for some minutes it takes the place of the list.
+    """Whether a value is that of an erased user: for some minutes it replaces the list.
 
     Examples
     --------

@@ -73,16 +73,19 @@ class IgnoredImpressions(Restorable):
             self._ranks: NDArray[np.int16] = np.zeros((64, MAX_IMPRESSIONS), np.int16)
             self._lists: NDArray[np.int32] = np.zeros((64, MAX_IMPRESSIONS), np.int32)
             self._written: NDArray[np.int64] = np.zeros(64, np.int64)
-            self._lists_seen: NDArray[np.int32] = np.zeros(64, np.int32)
-        elif rows > len(self._lists_seen):
+            self._lists_displayed: NDArray[np.int32] = np.zeros(64, np.int32)
+        elif rows > len(self._lists_displayed):
             self._items = grow(self._items, rows, NO_ITEM)
             self._ranks, self._lists = grow(self._ranks, rows), grow(self._lists, rows)
-            self._written, self._lists_seen = grow(self._written, rows), grow(self._lists_seen, rows)
+            self._written, self._lists_displayed = (
+                grow(self._written, rows),
+                grow(self._lists_displayed, rows),
+            )
 
     def _clear_rows(self, rows: Items) -> None:
         self._items[rows] = NO_ITEM
         self._written[rows] = 0
-        self._lists_seen[rows] = 0
+        self._lists_displayed[rows] = 0
 
     def on_reward(self, reward: Reward, seen: Items, item: int) -> None:
         """Record impressions and a choice.
@@ -98,8 +101,8 @@ class IgnoredImpressions(Restorable):
         """
         row = self._users.index(reward.user_id, reward.ts)
         self._ensure_capacity(row + 1)
-        self._lists_seen[row] += reward.first_exposure
-        list_number = int(self._lists_seen[row])
+        self._lists_displayed[row] += reward.first_exposure
+        list_number = int(self._lists_displayed[row])
         ring = self._items[row], self._ranks[row], self._lists[row]
         if len(seen):
             positions = np.array(reward.seen_positions, np.int64)
@@ -132,7 +135,7 @@ class IgnoredImpressions(Restorable):
             accumulate_history(
                 items,
                 ring,
-                int(self._lists_seen[row]),
+                int(self._lists_displayed[row]),
                 n_recent,
                 self._decay,
                 examination_probabilities,
@@ -160,7 +163,7 @@ class IgnoredImpressions(Restorable):
             "ranks": self._ranks[:rows].copy(),
             "lists": self._lists[:rows].copy(),
             "written": self._written[:rows].copy(),
-            "seen": self._lists_seen[:rows].copy(),
+            "seen": self._lists_displayed[:rows].copy(),
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
@@ -169,11 +172,11 @@ class IgnoredImpressions(Restorable):
         self._ensure_capacity(rows)
         self._items[:rows], self._ranks[:rows] = state["items"], state["ranks"]
         self._lists[:rows], self._written[:rows] = state["lists"], state["written"]
-        self._lists_seen[:rows] = state["seen"]
+        self._lists_displayed[:rows] = state["seen"]
 
     def memory(self) -> int:
         """Memory in bytes, to within a few percent."""
-        arrays = (self._items, self._ranks, self._lists, self._written, self._lists_seen)
+        arrays = (self._items, self._ranks, self._lists, self._written, self._lists_displayed)
         return self._users.memory() + sum(array.nbytes for array in arrays)
 
 

@@ -120,8 +120,8 @@ def test_records_that_retention_removed_are_counted(servers: EmbeddedServers, tm
         wait_for(worker, len(USERS))
         worker.wait_until(lambda: environment.uncommitted() == 0, "the events to be committed")
         assert worker.terminate() == 0
-        places = environment.send(map(to_record, clicks("removed")))
-        ends = {partition: max(at for p, at in places if p == partition) + 1 for partition, _ in places}
+        sent = environment.send(map(to_record, clicks("removed")))
+        ends = {partition: max(at for p, at in sent if p == partition) + 1 for partition, _ in sent}
         with closing(kafka.KafkaAdminClient(bootstrap_servers=environment.settings.broker)) as client:
             client.delete_records(
                 {kafka.TopicPartition(CLICKS.name, partition): end for partition, end in ends.items()}

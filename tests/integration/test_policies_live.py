@@ -59,7 +59,7 @@ class ShopUsers:
             counts[:] = [each.events("accepted") for each in self._workers]
             return sum(counts) == events
 
-        self._workers[0].wait_until(all_accepted, f"{events} events to be taken", seconds=TIMEOUT)
+        self._workers[0].wait_until(all_accepted, f"{events} events to be accepted", seconds=TIMEOUT)
         return counts.copy()
 
     def _click(self, user_id: str, item: str = "", list_id: str | None = None) -> KafkaRecord:

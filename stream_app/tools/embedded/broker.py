@@ -89,7 +89,7 @@ class EmbeddedBroker(EmbeddedServer):
         (self.folder / "tmp").mkdir(exist_ok=True)
         if not data.exists():
             shutil.copytree(runtime.formatted, data)
-        # Also before a restart: the controller's old port may be taken, and only this process uses it.
+        # Also before a restart: the controller's old port may be in use, and only this process uses it.
         (self.folder / "server.properties").write_text(
             _CONFIGURATION.format(port=self.port, controller=free_port(), folder=self.folder)
         )

@@ -238,7 +238,7 @@ def test_each_reward_reaches_the_reward_learners_once() -> None:
         False,
         True,
     ]
-    assert [place[2:] for place in policy.rewards] == [(5, 0), (5, 2), (6, 0)]
+    assert [record_id[2:] for record_id in policy.rewards] == [(5, 0), (5, 2), (6, 0)]
     # an interaction of the same event has a watermark of its own
     assert models.learn(interaction(6, "ann", "shoe"))
     assert models.version == 1

@@ -114,7 +114,7 @@ async def test_a_snapshot_records_which_rewards_it_contains(harness: ReplicaHarn
     harness.log.reward(FIRST_REWARDS, 2)
     second = await harness.start()
     await caught_up(second)
-    assert [place for place in harness.consumer.read if place[0] == FIRST_REWARDS] == [
+    assert [read for read in harness.consumer.read if read[0] == FIRST_REWARDS] == [
         (FIRST_REWARDS, 1),
         (FIRST_REWARDS, 2),
     ]
