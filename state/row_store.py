@@ -29,6 +29,7 @@ MAX_SET_ASIDE: Final = 2
 _DAMAGED: Final = re.compile(
     r"Corruption|No such file or directory|not a directory|Not a directory|Invalid argument|IsADirectory"
 )
+_FULL: Final = re.compile(r"No space left|quota exceeded", re.IGNORECASE)
 _LOCKED: Final = re.compile(r"lock file|lock hold by")
 _PROBE_BYTES: Final = 4 * 1024 * 1024
 
@@ -64,7 +65,8 @@ def store_error(error: Exception, partition: int = -1) -> StoreError:
     if isinstance(error, StoreError):
         return error
     message = f"partition {partition} of the users table: {error}"
-    if _DAMAGED.search(str(error)):
+    # A full disk damages nothing: its text may name a file that could not be written whole.
+    if _DAMAGED.search(str(error)) and not _FULL.search(str(error)):
         return DamagedStoreError(message, partition)
     return StoreError(message)
 

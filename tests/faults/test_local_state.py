@@ -82,6 +82,46 @@ def test_a_worker_with_damaged_files_rebuilds_its_rows_from_the_changelog(
 
 
 @pytest.mark.faults
+def test_a_damaged_block_that_is_found_while_the_worker_runs_is_rebuilt(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    log = generate_log(N_EVENTS)
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        environment.send(log.records)
+        worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
+        assert worker.terminate() == 0, worker.log
+        # A start moves the rows from the log of RocksDB to table files.
+        assert environment.start_worker().wait_until_ready().terminate() == 0
+        rows = environment.rows()
+        tables = list(environment.data_dir().rglob("users-*.db/*.sst"))
+        assert tables
+        for path in tables:
+            raw = bytearray(path.read_bytes())
+            raw[64:2_000:7] = bytes(len(raw[64:2_000:7]))
+            path.write_bytes(raw)
+        worker = environment.start_worker()
+        pid = worker.pid
+        # It opens the files, reads the rows, finds the damage, and restarts itself; once for each partition at most.
+        worker.wait_until(
+            lambda: (
+                worker.metric("headrace_ready") == 1
+                and worker.metric("headrace_table_users") == len(rows)
+                and list(environment.data_dir().rglob("*.damaged-*"))
+            ),
+            "all rows to be there",
+            seconds=300,
+        )
+        assert worker.pid == pid
+        for user_id in rows:
+            send_click(environment, user_id, "item 1")
+        worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
+        for user_id, row in environment.rows().items():
+            assert row.counts.clicks == rows[user_id].counts.clicks + 1
+        assert worker.events("dead_lettered") == 0
+
+
+@pytest.mark.faults
 def test_rows_of_the_changelog_that_cannot_be_decoded_are_set_aside(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
