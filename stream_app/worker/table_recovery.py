@@ -25,6 +25,7 @@ from faust.tables import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
 
+from state.row_store import DamagedStoreError
 from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_consumer
@@ -113,6 +114,8 @@ class TableRecovery:
         ------
         NotOwnedError
             If the partitions were revoked meanwhile.
+        DamagedStoreError
+            If the local rows reach further than the changelog.
         RecoveryError
             If the local rows do not agree with the changelog, however often it is read.
         """
@@ -151,10 +154,10 @@ class TableRecovery:
         for tp, end in ends.items():
             persisted = self._table.persisted_offset(TP(*tp))
             if persisted is not None and persisted >= end:
-                raise RecoveryError(
+                raise DamagedStoreError(
                     f"the local rows of partition {tp.partition} reach offset {persisted} of {tp.topic}, which ends "
-                    f"at {end}: the topic was made anew, or lost records. Remove the folder of the table, and start "
-                    "again"
+                    f"at {end}: the topic was made anew, or lost records",
+                    tp.partition,
                 )
             start = beginnings[tp] if persisted is None else max(beginnings[tp], persisted + 1)
             ranges.append(LogRange(tp, start, end))
