@@ -21,6 +21,8 @@ from faust.stores import rocksdb as faust_rocksdb
 from faust.streams import current_event
 from faust.types import TP
 
+from state.user_rows import DamagedStoreError, StoreError
+
 _LOG: Final = logging.getLogger(__name__)
 
 MAX_SET_ASIDE: Final = 2
@@ -32,24 +34,6 @@ _DAMAGED: Final = re.compile(
 _FULL: Final = re.compile(r"No space left|quota exceeded", re.IGNORECASE)
 _LOCKED: Final = re.compile(r"lock file|lock hold by")
 _PROBE_BYTES: Final = 4 * 1024 * 1024
-
-
-class StoreError(RuntimeError):
-    """The local store could not read or write, for no reason of the event: try again later."""
-
-
-class DamagedStoreError(StoreError):
-    """Files of a partition are damaged.
-
-    Attributes
-    ----------
-    partition
-        The partition; -1 if it is not known.
-    """
-
-    def __init__(self, message: str, partition: int) -> None:
-        super().__init__(message)
-        self.partition: Final = partition
 
 
 def store_error(error: Exception, partition: int = -1) -> StoreError:

@@ -9,7 +9,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final
 
 import faust
 from aiokafka.partitioner import murmur2
@@ -18,7 +18,8 @@ from faust.types import TP
 from yarl import URL
 
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
-from state.row_store import RowStore, StoreError
+from state.row_store import RowStore
+from state.user_rows import StoreError, UnreadableRow
 from topics.catalog import USERS_TABLE
 
 _LOG: Final = logging.getLogger(__name__)
@@ -117,53 +118,6 @@ def users_table(app: Any, append: ChangelogAppender, partitions: int) -> Changel
     table.append = append
     table.on_set_aside = lambda: None
     return table
-
-
-class UnreadableRow(NamedTuple):
-    """A stored row that cannot be decoded.
-
-    Attributes
-    ----------
-    topic, partition
-        The changelog and the partition of the row.
-    key, value
-        The stored bytes.
-    detail
-        Why it cannot be decoded.
-    """
-
-    topic: str
-    partition: int
-    key: bytes
-    value: bytes
-    detail: str
-
-
-class UserRowStore(Protocol):
-    """The rows of the users of this worker's partitions.
-
-    Attributes
-    ----------
-    on_unreadable
-        Called with a row that cannot be decoded; its user has an empty row from then on.
-    """
-
-    on_unreadable: Callable[[UnreadableRow], None]
-
-    def get(self, user_id: str) -> UserRow:
-        """The user's row; the empty row for a new user."""
-
-    def put(self, user_id: str, row: UserRow, partition: int) -> None:
-        """Store a row; allowed only while the event that changed it is processed."""
-
-    def partition_of(self, user_id: str) -> int:
-        """The partition of a user's events."""
-
-    def scan(self) -> Iterator[tuple[str, UserRow]]:
-        """All rows."""
-
-    def clear_cache(self) -> None:
-        """Drop cached rows, after partitions moved."""
 
 
 class FaustUserRows:

@@ -33,7 +33,7 @@ from collections.abc import Callable
 from math import inf
 from typing import Final
 
-from state.row_store import DamagedStoreError, StoreError
+from state.user_rows import DamagedStoreError, StoreError
 from stream_app.client.redis_contract import search_key
 from stream_app.publishing.degraded_ranking import DegradedRanking
 from stream_app.publishing.flush_batch import FlushBatch, keys_of

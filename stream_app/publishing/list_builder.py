@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from msgspec import structs
 
 from state.row import UserRow
-from state.user_table import UserRowStore
+from state.user_rows import UserRowStore
 from stream_app.client.redis_contract import encode_list, search_key, user_key
 from stream_app.metrics import Metrics
 from stream_app.publishing.flush_batch import UserList

@@ -14,7 +14,7 @@ import faust
 from aiokafka.errors import KafkaError, ProducerFenced
 
 from state.model_store import DirectoryModelStore, ModelStore
-from state.row_store import DamagedStoreError
+from state.user_rows import DamagedStoreError
 from state.user_table import FaustUserRows, users_table
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.event_logs import EventLogs, TopicIncarnations, with_topic_ids

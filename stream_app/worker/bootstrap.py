@@ -12,7 +12,7 @@ from typing import NamedTuple
 from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
 from state.model_store import ModelStore
-from state.user_table import UserRowStore
+from state.user_rows import UserRowStore
 from stream_app.experiment.comparison import PolicyComparison
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.kafka.append import RecordAppender

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import structs
 
-from state.user_table import UnreadableRow
+from state.user_rows import UnreadableRow
 from stream_app.kafka.append import RecordAppender
 from stream_app.metrics import Metrics
 from topics.catalog import DEAD_LETTERS

@@ -6,7 +6,7 @@ import msgspec
 
 from state.dedup import RecordId
 from state.fold import FoldOutcome, fold
-from state.user_table import UserRowStore
+from state.user_rows import UserRowStore
 from stream_app.kafka.append import DeliveryCallbacks, RecordAppender
 from stream_app.metrics import EventMetrics
 from stream_app.publishing.flush_loop import FlushLoop

@@ -19,7 +19,7 @@ from itertools import count, islice
 from typing import Final, NamedTuple
 
 from state.row import UserRow
-from state.user_table import UserRowStore
+from state.user_rows import UserRowStore
 from stream_app.metrics import PublishingMetrics
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.model_set import ModelSet

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from state.user_table import UserRowStore
+from state.user_rows import UserRowStore
 from stream_app.publishing.pending_queue import PendingQueue
 
 _SCAN_BATCH: Final = 200

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Final, TypeVar
 
-from state.row_store import DamagedStoreError, RowStore, StoreError
+from state.row_store import RowStore
+from state.user_rows import DamagedStoreError, StoreError
 from stream_app.metrics import WorkerMetrics
 
 _LOG: Final = logging.getLogger(__name__)

@@ -25,7 +25,7 @@ from faust.tables import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
 
-from state.row_store import DamagedStoreError
+from state.user_rows import DamagedStoreError
 from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_consumer

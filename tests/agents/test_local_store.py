@@ -9,7 +9,8 @@ from faust.stores import rocksdb as faust_rocksdb
 from faust.types import TP
 
 from state.row import EMPTY_ROW, UserRow, encode_row
-from state.row_store import DamagedStoreError, RowStore, StoreError
+from state.row_store import RowStore
+from state.user_rows import DamagedStoreError, StoreError
 from stream_app.worker.republication import republish_recent_users
 from tests.support.app_without_kafka import WorkerWithoutKafka
 from topics.catalog import DEAD_LETTERS, INTERACTIONS

@@ -14,7 +14,7 @@ import msgspec
 from state.model_store import DirectoryModelStore
 from state.published_list import PublishedList
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
-from state.user_table import UnreadableRow
+from state.user_rows import UnreadableRow
 from stream_app.client.redis_contract import SearchList, decode_list, decode_search_list
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 from state.dedup import RecordId
-from state.row_store import StoreError
+from state.user_rows import StoreError
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import EventMetrics
 from stream_app.publishing.pending_queue import PendingQueue

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError, TopicAuthor
 from aiokafka.structs import TopicPartition
 from faust.types import TP
 
-from state.row_store import DamagedStoreError
+from state.user_rows import DamagedStoreError
 from stream_app.kafka import availability
 from stream_app.kafka.partition_fence import MARKER_KEY, NotOwnedError
 from stream_app.worker.table_recovery import RecoveryError
