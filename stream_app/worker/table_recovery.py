@@ -25,7 +25,6 @@ from faust.tables import TableManager
 from faust.tables.recovery import RebalanceAgain, Recovery, ServiceStopped
 from faust.types import TP
 
-from state.user_rows import DamagedStoreError
 from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_consumer
@@ -114,8 +113,6 @@ class TableRecovery:
         ------
         NotOwnedError
             If the partitions were revoked meanwhile.
-        DamagedStoreError
-            If the local rows reach further than the changelog.
         RecoveryError
             If the local rows do not agree with the changelog, however often it is read.
         """
@@ -154,10 +151,10 @@ class TableRecovery:
         for tp, end in ends.items():
             persisted = self._table.persisted_offset(TP(*tp))
             if persisted is not None and persisted >= end:
-                raise DamagedStoreError(
+                raise RecoveryError(
                     f"the local rows of partition {tp.partition} reach offset {persisted} of {tp.topic}, which ends "
-                    f"at {end}: the topic was made anew, or lost records",
-                    tp.partition,
+                    f"at {end}: the topic was made anew, or lost records. Remove the folder of the table, and start "
+                    "again"
                 )
             start = beginnings[tp] if persisted is None else max(beginnings[tp], persisted + 1)
             ranges.append(LogRange(tp, start, end))
