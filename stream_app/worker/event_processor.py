@@ -92,7 +92,7 @@ class EventProcessor:
         #    duplicate has no interaction and no reward; a repeated impression marks nothing as seen.
         if interaction is not None or event_type.effect is Effect.EXPOSURE:
             self._rewards.process_event(event, record_id, ts, is_new=is_new)
-        # 5. Mark pending, last: the flush loop reads the row, the models and the lists as steps 2 to 4 left them.
+        # 5. Mark pending, last: the flush loop reads the row, the models and the lists as steps 1 to 4 left them.
         self._mark_pending(event.user_id, event_type.effect, ts)
         self._counters[event_type.topic, outcome].inc()
 
