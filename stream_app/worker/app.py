@@ -76,12 +76,7 @@ class Worker:
         self.metrics: Final = metrics if metrics is not None else Metrics()
         self.publisher: Final = publisher
         self.app: Final = make_faust_app(settings, partitions, table_store, self.metrics)
-        log_topics = (changelog(settings.app_id), INTERACTIONS, LISTS, REWARDS)
-        self.fence: Final = PartitionFence(
-            lambda: self._producer().client,
-            settings.app_id,
-            [spec.name for spec in log_topics],
-        )
+        self.fence: Final = self._make_fence()
         self.batch_producer: Final = BatchProducer(
             self._producer,
             settings.producer_linger,
@@ -97,17 +92,12 @@ class Worker:
         self._table_recovery: Final = TableRecovery(
             table, self.fence, self.batch_producer, self.metrics, settings.broker
         )
-        store = store or DirectoryModelStore(
-            settings.data_dir / "models",
-            settings.max_snapshots,
-            self.metrics.local_state_set_aside.labels("snapshot").inc,
-        )
         self._partition_of: Final = UserPartitions(partitions)
         ports = Ports(
             self.rows,
             self.batch_producer.append,
             publisher,
-            store,
+            store or self._make_model_store(),
             self.metrics,
             partition_of=self._partition_of,
             incarnations=incarnations,
@@ -126,6 +116,18 @@ class Worker:
         self._owned: frozenset[int] = frozenset()
         self._background: set[asyncio.Task[Any]] = set()
         self._declare()
+
+    def _make_fence(self) -> PartitionFence:
+        log_topics = (changelog(self.settings.app_id), INTERACTIONS, LISTS, REWARDS)
+        return PartitionFence(
+            lambda: self._producer().client, self.settings.app_id, [spec.name for spec in log_topics]
+        )
+
+    def _make_model_store(self) -> ModelStore:
+        on_set_aside = self.metrics.local_state_set_aside.labels("snapshot").inc
+        return DirectoryModelStore(
+            self.settings.data_dir / "models", self.settings.max_snapshots, on_set_aside
+        )
 
     @property
     def must_restart(self) -> bool:
