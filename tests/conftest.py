@@ -14,7 +14,7 @@ from tests.support import ROOT
 with warnings.catch_warnings():
     # On import, kafka-python reads its schemas with a function that is deprecated in Python 3.11 and 3.12.
     warnings.simplefilter("ignore", DeprecationWarning)
-    import kafka  # noqa: F401
+    import kafka  # noqa: F401  # for its warnings
 
 
 # Variables with locations that the tests use. Any other HEADRACE_* variable is a setting that would change results.

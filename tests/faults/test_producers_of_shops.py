@@ -153,12 +153,12 @@ def test_aborted_records_are_never_read_and_control_records_are_passed(
             worker = environment.start_worker().wait_until_ready()
             if n_start == 0:
                 wait_until_processed(worker, 2 * N_USERS + 2)
-            worker.wait_until(lambda: worker.metric("headrace_model_items") == 2, "the items to be learned")  # noqa: B023
+            worker.wait_until(lambda: worker.metric("headrace_model_items") == 2, "the items to be learned")  # noqa: B023  # called in this iteration
             rows = environment.rows()
             assert {each.item_id for row in rows.values() for each in row.recent} == {"a", "b"}
             # All but the control record at the end of each log is committed.
             n_logs = len(logs(environment))
-            worker.wait_until(lambda: environment.uncommitted() <= n_logs, "the events to be committed")  # noqa: B023
+            worker.wait_until(lambda: environment.uncommitted() <= n_logs, "the events to be committed")  # noqa: B023  # called in this iteration
             assert worker.terminate() == 0
         status, output = environment.run_command("show", "user", users[0])
         assert "aborted" not in output, (status, output)
