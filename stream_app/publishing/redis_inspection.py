@@ -6,9 +6,9 @@ from uuid import uuid4
 
 import msgspec
 from redis import Redis
-from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
-from redis.retry import Retry
+
+from stream_app.publishing.redis_connection import open_connection
 
 
 class RedisUnreachableError(ConnectionError):
@@ -55,13 +55,7 @@ def inspect_redis(url: str, *, timeout: float = 2.0, clock: Callable[[], float] 
         If the server does not answer.
     """
     try:
-        connection = Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
+        connection = open_connection(url, timeout)
     except ValueError as error:
         raise RedisUnreachableError(str(error)) from None
     with connection:

@@ -13,23 +13,17 @@ a socket. Redis refuses such a write:
    write of a former owner can only come from a process that was stopped between the check of its lease and the write.
 """
 
-import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, TypeVar
-
-from redis.asyncio import Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError
 
 from stream_app.publishing.publisher import (
     Document,
     OwnedKey,
     Ownership,
     OwnershipUnconfirmedError,
-    PublisherUnavailableError,
     StoreRestartedError,
 )
+from stream_app.publishing.redis_connection import PipelineConnection
 
 _TOKEN_DIGITS: Final = 12
 _ERASED_SECONDS: Final = 900
@@ -68,24 +62,16 @@ end
 _KeyT = TypeVar("_KeyT", Document, OwnedKey)
 
 _ERASED: Final = b'"items":[]}'
+_ERASED_MS: Final = str(_ERASED_SECONDS * 1000).encode()
+
+
+def _unlink(key: str) -> tuple[Any, ...]:
+    return "UNLINK", key
 
 
 def token_key(partition: int) -> str:
     """Key of the counter that the owners of a partition draw their tokens from."""
     return f"headrace:owner:{partition}"
-
-
-def refusal(error: Exception) -> str:
-    """Say why Redis refused a command, and what to do, without the content of the command."""
-    # The error of a script holds the code of the inner error; of another command, redis removes the code.
-    text = str(error)
-    if "OOM" in text or isinstance(error, OutOfMemoryError):
-        return "Redis is full and refuses writes: raise its maxmemory, or remove other keys"
-    if "READONLY" in text or isinstance(error, ReadOnlyError):
-        return "Redis is a read-only replica: HEADRACE_REDIS must lead to the primary"
-    if "NOREPLICAS" in text:
-        return "Redis has fewer replicas than its min-replicas-to-write and refuses writes"
-    return text
 
 
 class RedisPublisher:
@@ -107,15 +93,7 @@ class RedisPublisher:
     """
 
     def __init__(self, url: str, ttl: float, timeout: float = 2.0) -> None:
-        # No retry here: the caller ranks anew for each attempt, and a retry would publish stale lists.
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=None,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            health_check_interval=0,
-        )
-        self._timeout = timeout
+        self._connection = PipelineConnection(url, timeout)
         self._ttl_ms = str(int(ttl * 1000)).encode()
         self.ownership: Ownership | None = None
         self._set_script = self._delete_script = ""
@@ -124,59 +102,61 @@ class RedisPublisher:
 
     async def publish(self, documents: Sequence[Document]) -> None:
         """Write all documents in one pipeline."""
-        documents = self._owned(documents)
-        if not documents:
-            return
-        await self._draw_tokens(each.partition for each in documents)
-        pipeline = self._redis.pipeline(transaction=False)
         ttl = self._ttl_ms
-        for key, value, partition in documents:
-            if partition is None or self.ownership is None:
-                pipeline.execute_command("SET", key, value, b"PX", ttl)
-            else:
-                self._set_owned(pipeline, key, value[1:], partition, ttl)
-        await self._verify(await self._execute(pipeline), [each.partition for each in documents])
+
+        def command(document: Document, token: bytes | None) -> tuple[Any, ...]:
+            if token is None:
+                return "SET", document.key, document.value, b"PX", ttl
+            return self._set_owned(document.key, token, document.value[1:], ttl)
+
+        await self._write(documents, command)
 
     async def erase(self, keys: Sequence[OwnedKey]) -> None:
         """Replace the documents of erased users by one without items that ends after `_ERASED_SECONDS`."""
-        if self.ownership is None:
-            await self.delete(keys)
-            return
-        keys = self._owned(keys)
-        if not keys:
-            return
-        await self._draw_tokens(each.partition for each in keys)
-        pipeline = self._redis.pipeline(transaction=False)
-        ttl = str(_ERASED_SECONDS * 1000).encode()
-        for key, partition in keys:
-            if partition is None:
-                pipeline.execute_command("UNLINK", key)
-            else:
-                self._set_owned(pipeline, key, _ERASED, partition, ttl)
-        await self._verify(await self._execute(pipeline), [each.partition for each in keys])
+
+        def command(owned: OwnedKey, token: bytes | None) -> tuple[Any, ...]:
+            return (
+                _unlink(owned.key)
+                if token is None
+                else self._set_owned(owned.key, token, _ERASED, _ERASED_MS)
+            )
+
+        await self._write(keys, command)
 
     async def delete(self, keys: Sequence[OwnedKey]) -> None:
         """Remove keys, except those that a later owner has written."""
-        keys = self._owned(keys)
-        if not keys:
-            return
-        await self._draw_tokens(each.partition for each in keys)
-        pipeline = self._redis.pipeline(transaction=False)
-        for key, partition in keys:
-            if partition is None or self.ownership is None:
-                pipeline.execute_command("UNLINK", key)
-            else:
-                pipeline.execute_command("EVALSHA", self._delete_script, 1, key, self._tokens[partition])
-        await self._verify(await self._execute(pipeline), [each.partition for each in keys])
 
-    def _owned(self, documents: Sequence[_KeyT]) -> Sequence[_KeyT]:
+        def command(owned: OwnedKey, token: bytes | None) -> tuple[Any, ...]:
+            if token is None:
+                return _unlink(owned.key)
+            return "EVALSHA", self._delete_script, 1, owned.key, token
+
+        await self._write(keys, command)
+
+    async def _write(
+        self, entries: Sequence[_KeyT], command: Callable[[_KeyT, bytes | None], tuple[Any, ...]]
+    ) -> None:
+        """Execute one command for each entry that this worker may write, in one pipeline.
+
+        Parameters
+        ----------
+        command
+            The command for an entry, given the token of its partition: None to write without fencing.
+        """
         ownership = self.ownership
-        if ownership is None:
-            return documents
-        return [each for each in documents if each.partition is None or ownership.owns(each.partition)]
+        if ownership is not None:
+            entries = [each for each in entries if each.partition is None or ownership.owns(each.partition)]
+        if not entries:
+            return
+        await self._draw_tokens(each.partition for each in entries)
+        pipeline, tokens = self._connection.pipeline(), self._tokens
+        for each in entries:
+            token = None if ownership is None or each.partition is None else tokens[each.partition]
+            pipeline.execute_command(*command(each, token))
+        await self._verify(await self._execute(pipeline), [each.partition for each in entries])
 
-    def _set_owned(self, pipeline: Any, key: str, rest: bytes, partition: int, ttl: bytes) -> None:
-        pipeline.execute_command("EVALSHA", self._set_script, 1, key, self._tokens[partition], rest, ttl)
+    def _set_owned(self, key: str, token: bytes, rest: bytes, ttl: bytes) -> tuple[Any, ...]:
+        return "EVALSHA", self._set_script, 1, key, token, rest, ttl
 
     async def _verify(self, replies: Sequence[Any], partitions: Sequence[int | None]) -> None:
         """Draw new tokens if documents were refused: by a later owner, or because Redis lost its counters.
@@ -195,7 +175,7 @@ class RedisPublisher:
         if not larger:
             return
         ownership.on_refused(n_refused)
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline = self._connection.pipeline()
         for partition, token in larger.items():
             pipeline.eval(_RAISE, 1, token_key(partition), token)
             self._tokens.pop(partition, None)
@@ -213,7 +193,7 @@ class RedisPublisher:
         if not missing and self._set_script:
             return
         generation = ownership.generation
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline = self._connection.pipeline()
         for partition in missing:
             pipeline.incr(token_key(partition))
         pipeline.script_load(_SET_IF_NOT_OLDER)
@@ -231,24 +211,12 @@ class RedisPublisher:
             raise OwnershipUnconfirmedError(
                 "the lease on the partitions expired: no answer from the consumer group"
             )
-        # One timeout for the whole pipeline: the timeout of the client applies to each reply.
         try:
-            async with asyncio.timeout(self._timeout):
-                replies: list[Any] = await pipeline.execute(raise_on_error=False)
-        except TimeoutError as error:
-            raise PublisherUnavailableError(f"no reply within {self._timeout:g} s") from error
-        except (RedisError, OSError) as error:
-            raise PublisherUnavailableError(refusal(error)) from error
-        for reply in replies:
-            if isinstance(reply, NoScriptError):
-                # Its counters are gone, too (`restore_counters`).
-                self._set_script = ""
-                raise StoreRestartedError("Redis lost the script; it is loaded again") from reply
-            if isinstance(reply, Exception):
-                # The address may lead to another server now, such as the new primary.
-                await self._redis.connection_pool.disconnect()
-                raise PublisherUnavailableError(refusal(reply)) from reply
-        return replies
+            return await self._connection.execute(pipeline)
+        except StoreRestartedError:
+            # Its counters are gone, too (`restore_counters`).
+            self._set_script = ""
+            raise
 
     async def restore_counters(self) -> None:
         """Raise the counters of the drawn tokens to these tokens, after Redis lost its data.
@@ -257,11 +225,11 @@ class RedisPublisher:
         """
         if not self._tokens:
             return
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline = self._connection.pipeline()
         for partition, token in self._tokens.items():
             pipeline.eval(_RAISE, 1, token_key(partition), int(token))
         await self._execute(pipeline)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await self._connection.close()

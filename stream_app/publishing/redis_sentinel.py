@@ -13,21 +13,13 @@
 The key has no time to live: a Redis that evicts keys with one leaves it alone.
 """
 
-import asyncio
 import logging
 import uuid
 from collections.abc import Collection
 from typing import Any, Final
 
-from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
-from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
-from redis.retry import Retry
-
-from stream_app.publishing.publisher import PublisherUnavailableError
-from stream_app.publishing.redis_publisher import RedisPublisher, refusal
+from stream_app.publishing.redis_connection import PipelineConnection, explain_refusals, open_connection
+from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.sentinel import StoreState
 
 _LOG: Final = logging.getLogger(__name__)
@@ -52,15 +44,8 @@ class RedisSentinel:
     """
 
     def __init__(self, url: str, publisher: RedisPublisher, timeout: float = 2.0) -> None:
-        self._redis = AsyncRedis.from_url(
-            url,
-            socket_connect_timeout=timeout,
-            retry=AsyncRetry(NoBackoff(), 0),
-            health_check_interval=0,
-            decode_responses=True,
-        )
+        self._connection = PipelineConnection(url, timeout, decode=True)
         self._publisher = publisher
-        self._timeout = timeout
         self._epoch = ""
         self._checks = 0
 
@@ -97,22 +82,14 @@ class RedisSentinel:
         await self._execute(("HSET", SENTINEL_KEY, *complete), ("HDEL", SENTINEL_KEY, *left))
 
     async def _execute(self, *commands: tuple[Any, ...]) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
+        pipeline = self._connection.pipeline()
         for command in commands:
             pipeline.execute_command(*command)
-        try:
-            async with asyncio.timeout(self._timeout):
-                replies: list[Any] = await pipeline.execute()
-        except TimeoutError as error:
-            raise PublisherUnavailableError(f"no reply within {self._timeout:g} s") from error
-        except (RedisError, OSError) as error:
-            await self._redis.connection_pool.disconnect()
-            raise PublisherUnavailableError(refusal(error)) from error
-        return replies
+        return await self._connection.execute(pipeline)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
+        await self._connection.close()
 
 
 class RepublicationState:
@@ -149,30 +126,20 @@ class RepublicationRequest:
     """
 
     def __init__(self, url: str, timeout: float = 2.0) -> None:
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(NoBackoff(), 0),
-            decode_responses=True,
-        )
+        self._redis = open_connection(url, timeout)
         self._epoch = ""
 
     def begin(self) -> RepublicationState:
         """Begin a new epoch, and return the state before any worker noticed."""
         self._epoch = _new_epoch()
-        try:
+        with explain_refusals():
             self._redis.hset(SENTINEL_KEY, _EPOCH, self._epoch)
-        except (RedisError, OSError) as error:
-            raise PublisherUnavailableError(refusal(error)) from error
         return self.state()
 
     def state(self) -> RepublicationState:
         """The progress of the workers."""
-        try:
+        with explain_refusals():
             fields: Any = self._redis.hgetall(SENTINEL_KEY)
-        except (RedisError, OSError) as error:
-            raise PublisherUnavailableError(refusal(error)) from error
         return RepublicationState(fields, self._epoch)
 
     def close(self) -> None:

@@ -1,0 +1,115 @@
+"""Connections to Redis, pipelines with one time-out, and what a refusal of Redis means."""
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, OutOfMemoryError, ReadOnlyError, RedisError
+from redis.retry import Retry
+
+from stream_app.publishing.publisher import PublisherUnavailableError, StoreRestartedError
+
+
+def refusal(error: Exception) -> str:
+    """Say why Redis refused a command, and what to do, without the content of the command."""
+    # The error of a script holds the code of the inner error; of another command, redis removes the code.
+    text = str(error)
+    if "OOM" in text or isinstance(error, OutOfMemoryError):
+        return "Redis is full and refuses writes: raise its maxmemory, or remove other keys"
+    if "READONLY" in text or isinstance(error, ReadOnlyError):
+        return "Redis is a read-only replica: HEADRACE_REDIS must lead to the primary"
+    if "NOREPLICAS" in text:
+        return "Redis has fewer replicas than its min-replicas-to-write and refuses writes"
+    return text
+
+
+@contextmanager
+def explain_refusals() -> Iterator[None]:
+    """Raise `PublisherUnavailableError` with the reason where Redis does not answer or refuses a command."""
+    try:
+        yield
+    except (RedisError, OSError) as error:
+        raise PublisherUnavailableError(refusal(error)) from error
+
+
+def open_connection(url: str, timeout: float) -> Redis:
+    """A connection that waits `timeout` seconds for itself and for each reply, and does not try again.
+
+    Raises
+    ------
+    ValueError
+        If the URL is invalid.
+    """
+    return Redis.from_url(
+        url,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
+        retry=Retry(NoBackoff(), 0),
+        decode_responses=True,
+    )
+
+
+class PipelineConnection:
+    """Connections of a worker, whose pipelines succeed as a whole, in time, or fail.
+
+    Parameters
+    ----------
+    url
+        ``redis://host:port/db``.
+    timeout
+        Seconds without a reply after which Redis counts as unavailable.
+    decode
+        Whether replies are text.
+    """
+
+    def __init__(self, url: str, timeout: float, *, decode: bool = False) -> None:
+        # No retry here: the caller ranks anew for each attempt, and a retry would publish stale lists.
+        self._redis = AsyncRedis.from_url(
+            url,
+            socket_timeout=None,
+            socket_connect_timeout=timeout,
+            retry=AsyncRetry(NoBackoff(), 0),
+            health_check_interval=0,
+            decode_responses=decode,
+        )
+        self._timeout = timeout
+
+    def pipeline(self) -> Any:
+        """A new pipeline, without a transaction."""
+        return self._redis.pipeline(transaction=False)
+
+    async def execute(self, pipeline: Any) -> list[Any]:
+        """Execute a pipeline and return its replies.
+
+        Raises
+        ------
+        StoreRestartedError
+            If Redis lost a script.
+        PublisherUnavailableError
+            If Redis does not answer in time, or refuses a command; any part of the pipeline may have been executed.
+        """
+        # One timeout for the whole pipeline: the timeout of the client applies to each reply.
+        try:
+            async with asyncio.timeout(self._timeout):
+                replies: list[Any] = await pipeline.execute(raise_on_error=False)
+        except TimeoutError as error:
+            raise PublisherUnavailableError(f"no reply within {self._timeout:g} s") from error
+        except (RedisError, OSError) as error:
+            raise PublisherUnavailableError(refusal(error)) from error
+        for reply in replies:
+            if isinstance(reply, NoScriptError):
+                raise StoreRestartedError("Redis lost the script; it is loaded again") from reply
+            if isinstance(reply, Exception):
+                # The address may lead to another server now, such as the new primary.
+                await self._redis.connection_pool.disconnect()
+                raise PublisherUnavailableError(refusal(reply)) from reply
+        return replies
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._redis.aclose()
