@@ -43,6 +43,16 @@ class NotOwnedError(RuntimeError):
     """The worker does not own a partition, or lost it meanwhile."""
 
 
+class _OwnedPartition:
+    """The epoch of an owned partition, and the next sequence number of each of its logs in this epoch."""
+
+    __slots__ = ("epoch", "sequences")
+
+    def __init__(self, epoch: tuple[int, int]) -> None:
+        self.epoch: Final = epoch
+        self.sequences: Final[dict[str, int]] = {}
+
+
 class PartitionFence:
     """The producer ids and epochs of the partitions that this worker owns.
 
@@ -71,17 +81,16 @@ class PartitionFence:
         self.topics: Final = frozenset(topics)
         self._timeout = timeout
         self.generation = 0
-        self._epochs: dict[int, tuple[int, int]] = {}
-        self._sequences: dict[tuple[str, int], int] = {}
+        self._owned: dict[int, _OwnedPartition] = {}
 
     @property
     def partitions(self) -> list[int]:
         """The owned partitions."""
-        return sorted(self._epochs)
+        return sorted(self._owned)
 
     def owns(self, topic: str, partition: int) -> bool:
         """Whether this worker may append to a log: it owns the partition, or the topic is not fenced."""
-        return topic not in self.topics or partition in self._epochs
+        return topic not in self.topics or partition in self._owned
 
     def epoch(self, partition: int) -> tuple[int, int]:
         """Producer id and epoch of an owned partition.
@@ -91,8 +100,11 @@ class PartitionFence:
         NotOwnedError
             If the partition is not owned.
         """
+        return self._of(partition).epoch
+
+    def _of(self, partition: int) -> _OwnedPartition:
         try:
-            return self._epochs[partition]
+            return self._owned[partition]
         except KeyError:
             raise NotOwnedError(f"partition {partition} is not owned by this worker") from None
 
@@ -125,7 +137,7 @@ class PartitionFence:
                 each.cancel()
         self.verify(generation)
         self.generation += 1
-        self._epochs = dict(zip(partitions, epochs, strict=True))
+        self._owned = dict(zip(partitions, map(_OwnedPartition, epochs), strict=True))
         _LOG.info("acquired partitions %s", partitions)
         return self.generation
 
@@ -160,19 +172,16 @@ class PartitionFence:
             If the coordinator refuses a request.
         """
         generation = self.generation
-        for partition in sorted(self._epochs):
-            epoch = await self._new_epoch(partition, generation, self._epochs[partition])
+        for partition in self.partitions:
+            epoch = await self._new_epoch(partition, generation, self.epoch(partition))
             self.verify(generation)
             # Batches are stamped when they are sent: those of the old epoch precede those of the new one.
-            self._epochs[partition] = epoch
-            for topic in self.topics:
-                self._sequences.pop((topic, partition), None)
+            self._owned[partition] = _OwnedPartition(epoch)
 
     def release(self) -> None:
         """Give up all partitions; records for them are no longer appended."""
         self.generation += 1
-        self._epochs = {}
-        self._sequences = {}
+        self._owned = {}
 
     def stamp(self, builder: Any, topic: str, partition: int, count: int) -> None:
         """Set producer id, epoch and sequence number of a batch; call it in the order in which batches are sent.
@@ -193,10 +202,10 @@ class PartitionFence:
         """
         if topic not in self.topics:
             return
-        producer_id, epoch = self.epoch(partition)
-        sequence = self._sequences.get((topic, partition), 0)
-        builder._set_producer_state(producer_id, epoch, sequence)  # noqa: SLF001  # aiokafka sets it for itself alone
-        self._sequences[topic, partition] = (sequence + count) % (_MAX_SEQUENCE + 1)
+        owned = self._of(partition)
+        sequence = owned.sequences.get(topic, 0)
+        builder._set_producer_state(*owned.epoch, sequence)  # noqa: SLF001  # aiokafka sets it for itself alone
+        owned.sequences[topic] = (sequence + count) % (_MAX_SEQUENCE + 1)
 
     async def _new_epoch(
         self, partition: int, generation: int, current: tuple[int, int] = UNKNOWN
