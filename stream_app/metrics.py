@@ -95,6 +95,11 @@ class EventMetrics(MetricGroup):
         self.dead_letters = self._counter(
             "headrace_dead_letters_total", "Rejected records, by reason.", "reason"
         )
+        self.step_failures = self._counter(
+            "headrace_step_failures_total",
+            "Steps of stored events that failed because of a defect, by step (measure, learn, attribute, mark).",
+            "step",
+        )
         self.duplicates = self._counter(
             "headrace_duplicates_total", "Events with an id that the user has sent before, by topic.", "topic"
         )

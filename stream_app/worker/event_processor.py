@@ -1,13 +1,17 @@
 """Processes a checked event of a user: five steps in a fixed order, without waiting for anything."""
 
-from typing import Final
+import logging
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final, ParamSpec
 
 import msgspec
 
 from state.dedup import RecordId
 from state.fold import FoldOutcome, fold
-from state.user_rows import UserRowStore
+from state.user_rows import StoreError, UserRowStore
 from stream_app.kafka.append import DeliveryCallbacks, RecordAppender
+from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import EventMetrics
 from stream_app.publishing.flush_loop import FlushLoop
 from stream_app.publishing.prequential import PrequentialEvaluator
@@ -18,7 +22,18 @@ from topics.event_types import EVENT_TYPES, Effect, EventType
 from topics.events import UserEvent
 from topics.records import Interaction
 
+_LOG: Final = logging.getLogger(__name__)
 _encoder: Final = msgspec.msgpack.Encoder()
+_Arguments = ParamSpec("_Arguments")
+
+
+class Step(StrEnum):
+    """What is done with a stored event; also the `step` label of the metric of failures."""
+
+    MEASURE = "measure"
+    LEARN = "learn"
+    ATTRIBUTE = "attribute"
+    MARK = "mark"
 
 
 class EventProcessor:
@@ -50,13 +65,15 @@ class EventProcessor:
         self._append = append
         self._session_gap = session_gap
         self._on_delivered: Final = DeliveryCallbacks(replica.on_delivered)
-        topics = [event_type.topic for event_type in EVENT_TYPES]
+        self._topics: Final = {event_type.source: event_type.topic for event_type in EVENT_TYPES}
+        topics = self._topics.values()
         self._duplicates: Final = {topic: metrics.duplicates.labels(topic) for topic in topics}
         self._counters: Final = {
             (topic, outcome): metrics.events.labels(topic, str(outcome))
             for topic in topics
             for outcome in FoldOutcome
         }
+        self._failures: Final = {step: metrics.step_failures.labels(str(step)) for step in Step}
 
     def process(self, event: UserEvent, event_type: EventType, record_id: RecordId, ts: float) -> None:
         """Process an event.
@@ -64,6 +81,10 @@ class EventProcessor:
         The order of the steps is a contract: each step relies on the ones before it. The records that the steps
         append to Kafka are acknowledged before the event's offset is committed
         (`stream_app.worker.faust_transport`), so that after a crash the event is read again and each step runs again.
+
+        Up to the first step nothing is stored: an error there leaves no trace of the event, so that it can be sent
+        again. From then on the row has the event, and would take it for a duplicate: a defect in a later step is
+        logged and counted, and does not keep the other steps from it.
 
         Parameters
         ----------
@@ -76,6 +97,7 @@ class EventProcessor:
             self._counters[event_type.topic, outcome].inc()
             return
         is_new = outcome is FoldOutcome.ACCEPTED
+        record = None if interaction is None else _encoder.encode(interaction)
         # 1. Put the row. If the local store fails, nothing has happened yet, and the event is processed again. The
         #    row precedes the interaction: of a replayed event the row may already be stored, and the fold then
         #    returns the same interaction again. A replayed row is also written again, since the local store may be
@@ -83,26 +105,51 @@ class EventProcessor:
         self._rows.put(event.user_id, row, record_id.partition)
         # 2. Measure. The list is judged by an event that neither it nor the models have seen.
         if is_new and event_type.is_choice and interaction is not None:
-            self._measure(interaction, ts)
+            self._run(Step.MEASURE, record_id, self._measure, interaction, ts)
         # 3. Learn: append the interaction to the log, and fold it here at once, so that step 5 publishes a list
         #    that reflects it.
         if interaction is not None:
-            self._learn(interaction, record_id.partition)
+            key, partition = event.user_id.encode(), record_id.partition
+            self._append(INTERACTIONS.name, partition, key, record, self._on_delivered[partition])
+            self._run(Step.LEARN, record_id, self._learn, interaction)
         # 4. Attribute. It follows step 3: policies that learn the reward find its item in the models. A replayed
         #    duplicate has no interaction and no reward; a repeated impression marks nothing as seen.
         if interaction is not None or event_type.effect is Effect.EXPOSURE:
-            self._rewards.process_event(event, record_id, ts, is_new=is_new)
+            process = self._rewards.process_event
+            self._run(Step.ATTRIBUTE, record_id, process, event, record_id, ts, is_new=is_new)
         # 5. Mark pending, last: the flush loop reads the row, the models and the lists as steps 1 to 4 left them.
-        self._mark_pending(event.user_id, event_type.effect, ts)
+        self._run(Step.MARK, record_id, self._mark_pending, event.user_id, event_type.effect, ts)
         self._counters[event_type.topic, outcome].inc()
+
+    def _run(
+        self,
+        step: Step,
+        record_id: RecordId,
+        action: Callable[_Arguments, None],
+        *args: _Arguments.args,
+        **kwargs: _Arguments.kwargs,
+    ) -> None:
+        """Run a step of an event whose row is stored; a defect in it ends neither the event nor the worker."""
+        try:
+            action(*args, **kwargs)
+        except (DeliveryError, StoreError):
+            # The event is read or handled again.
+            raise
+        except Exception:  # noqa: BLE001  # see the order of the steps
+            self._failures[step].inc()
+            _LOG.exception(
+                "could not %s event %s[%s]@%s, which is stored; going on with the next step",
+                step,
+                self._topics[record_id.source],
+                record_id.partition,
+                record_id.offset,
+            )
 
     def _measure(self, interaction: Interaction, ts: float) -> None:
         for line in interaction.lines:
             self._prequential.evaluate_interaction(interaction.user_id, line.item_id, ts)
 
-    def _learn(self, interaction: Interaction, partition: int) -> None:
-        key, value = interaction.user_id.encode(), _encoder.encode(interaction)
-        self._append(INTERACTIONS.name, partition, key, value, self._on_delivered[partition])
+    def _learn(self, interaction: Interaction) -> None:
         stale = self._replica.fold_local(interaction)
         if stale.query:
             self._queue.invalidate_query(stale.query)

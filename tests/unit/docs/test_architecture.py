@@ -126,7 +126,15 @@ def test_every_package_exists(package: str) -> None:
 def test_the_steps_of_the_first_half_are_those_of_the_code() -> None:
     processor = (ROOT / "stream_app" / "worker" / "event_processor.py").read_text()
     body = processor.split("def process(", 1)[1].split("\n    def ", 1)[0]
-    steps = (" fold(", "._rows.put(", "._measure(", "._learn(", ".process_event(", "._mark_pending(")
+    steps = (
+        " fold(",
+        "._rows.put(",
+        "._measure,",
+        "._append(",
+        "._learn,",
+        ".process_event",
+        "._mark_pending,",
+    )
     positions = [body.index(step) for step in steps]
     assert all(earlier < later for earlier, later in pairwise(positions))
     half = PAGE.split("### First half", 1)[1].split("### Second half", 1)[0]

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import pytest
@@ -11,6 +11,7 @@ from state.row import EMPTY_ROW
 from stream_app.client.redis_contract import user_key
 from stream_app.kafka.batch_producer import DeliveryError
 from stream_app.metrics import Metrics
+from stream_app.worker import event_processor as event_processor_module
 from stream_app.worker.dead_letter_writer import MAX_VALUE_BYTES, DeadLetterWriter
 from topics.catalog import (
     CLICKS,
@@ -20,6 +21,7 @@ from topics.catalog import (
     IMPRESSIONS,
     INTERACTIONS,
     PURCHASES,
+    REWARDS,
     SEARCHES,
 )
 from topics.codec import RejectedError, RejectReason
@@ -217,6 +219,74 @@ def test_a_fold_that_fails_is_a_dead_letter_and_the_next_event_is_fine(worker: I
     worker.rows.unreadable.clear()
     worker.events.handle(worker.message(click))
     assert worker.rows.get("ann").counts.clicks == 1
+
+
+def test_an_event_that_fails_before_its_row_is_stored_can_be_sent_again(
+    worker: InMemoryWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(interaction: Interaction) -> bytes:
+        raise ValueError(f"a defect with {interaction.user_id}")
+
+    click = worker.click("ann", "shoe")
+    with monkeypatch.context() as patch:
+        patch.setattr(event_processor_module, "_encoder", SimpleNamespace(encode=fail))
+        worker.events.handle(worker.message(click))
+    [letter] = worker.dead_letters()
+    assert (letter.reason, letter.detail) == ("fold_failed", "ValueError: a defect with ann")
+    assert worker.rows.stored == {}
+    assert interactions(worker) == []
+    # As `headrace dead-letters replay` does it: under a new offset.
+    worker.events.handle(worker.message(click))
+    assert worker.rows.get("ann").counts.clicks == 1
+    assert [each.user_id for each in interactions(worker)] == ["ann"]
+    assert worker.models.version == 1
+    assert worker.event_outcomes(CLICKS) == {"dead_lettered": 1, "accepted": 1}
+
+
+@pytest.mark.parametrize(
+    ("step", "component", "method"),
+    [
+        ("measure", "lists", "evaluate_interaction"),
+        ("learn", "replica", "fold_local"),
+        ("attribute", "rewards", "process_event"),
+        ("mark", "queue", "mark_pending"),
+    ],
+)
+def test_a_defect_in_a_step_keeps_the_event_and_the_other_steps(
+    worker: InMemoryWorker,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    step: str,
+    component: str,
+    method: str,
+) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise ValueError("a defect")
+
+    worker.add_published_list("ann", "sock", "shoe")
+    with monkeypatch.context() as patch:
+        patch.setattr(getattr(worker, component), method, fail)
+        message = worker.message(worker.click("ann", "shoe"))
+        worker.events.handle(message)
+    # The event is on the log of interactions: no replay would bring it there.
+    assert worker.dead_letters() == []
+    assert worker.rows.get("ann").counts.clicks == 1
+    assert [each.user_id for each in interactions(worker)] == ["ann"]
+    done = {
+        "measure": worker.count("prequential_events_total") == 1,
+        "learn": worker.models.version == 1,
+        "attribute": len(worker.producer.of(REWARDS)) == 1,
+        "mark": worker.queue.n_users == 1,
+    }
+    assert {name for name, is_done in done.items() if not is_done} == {step}
+    assert worker.count("step_failures_total", step=step) == 1
+    assert f"could not {step} event {CLICKS.name}[0]@0, which is stored" in caplog.text
+    assert worker.event_outcomes(CLICKS) == {"accepted": 1}
+    # Read again after a crash, it makes up for all but the measurement.
+    worker.events.handle(message)
+    assert worker.models.version == 1
+    assert len(worker.producer.of(REWARDS)) >= 1
+    assert worker.queue.n_users == 1
 
 
 def test_an_erasure_forgets_the_user_but_keeps_the_watermarks(worker: InMemoryWorker) -> None:
