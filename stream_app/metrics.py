@@ -60,7 +60,7 @@ class OwnershipMetrics(MetricGroup):
         )
         self.recovery_gaps = self._counter(
             "headrace_recovery_gaps_total",
-            "Gaps in the offsets of the changelog that were read again: a compacted log, or a lost fetch.",
+            "Gaps in the offsets of the changelog that were checked at the broker: a compacted log, or a lost fetch.",
         )
         self.recovery_mismatches = self._counter(
             "headrace_recovery_mismatches_total",

@@ -1,10 +1,13 @@
-"""Reads ranges of logs completely: each gap between two fetches is read again before it is accepted.
+"""Reads ranges of logs completely: each gap between two fetches is checked at the broker before it is accepted.
 
 Compaction leaves gaps in the offsets of a log; so does a fetch that was lost in the client. Within one fetch the
-broker returns all records that the log has, so that only a gap between two fetches is in doubt. It is accepted if a
-second fetch from its beginning starts with the same record.
+broker returns all records that the log has, so that only a gap between two fetches is in doubt. The leader of the log
+is asked for the first record of the gap, by a request whose answer no buffer and no seek of the consumer can take
+away (`stream_app.kafka.log_consumer.LogConsumer.first_offset`): if there is one, the records from there on are read
+again.
 """
 
+import logging
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
@@ -12,6 +15,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 from aiokafka.structs import TopicPartition
 
+_LOG: Final = logging.getLogger(__name__)
 _FETCH_RECORDS: Final = 2_000
 _FETCH_TIMEOUT_MS: Final = 500
 _REPORT_INTERVAL: Final = 5.0
@@ -79,21 +83,22 @@ class _RangeProgress:
         self.next: int = log_range.start
         self.gaps = 0
         self.digest: Final = OffsetDigest()
-        self._doubted: tuple[int, int] | None = None
 
-    def _accepts(self, consumer: Any, first: int) -> bool:
-        """Whether the next record has the offset `first`; if in doubt, the gap is read again."""
-        gap = (self.next, first)
-        if first <= self.next or self._doubted == gap:
+    async def _accepts(self, consumer: Any, first: int) -> bool:
+        """Whether the next record has the offset `first`; if not, or not known to, the consumer goes back."""
+        if first <= self.next:
             return True
-        self._doubted = gap
         self.gaps += 1
+        found = await consumer.first_offset(self.tp, self.next, first)
+        if found == first:
+            return True
+        _LOG.info("reading %s[%s] again from offset %d: a fetch was lost", *self.tp, self.next)
         consumer.seek(self.tp, self.next)
         return False
 
-    def take(self, consumer: Any, records: list[Any]) -> list[Any]:
+    async def take(self, consumer: Any, records: list[Any]) -> list[Any]:
         """Accept a fetch; return its records in the range."""
-        if not self._accepts(consumer, records[0].offset):
+        if not await self._accepts(consumer, records[0].offset):
             return []
         kept = [each for each in records if self.next <= each.offset < self.end]
         # The client starts at the beginning of a log that became shorter.
@@ -106,7 +111,7 @@ class _RangeProgress:
         if self.next >= self.end:
             return True
         at_end = not fetched and await consumer.position(self.tp) >= self.end
-        return at_end and self._accepts(consumer, self.end)
+        return at_end and await self._accepts(consumer, self.end)
 
 
 class RangeReader:
@@ -115,7 +120,7 @@ class RangeReader:
     Parameters
     ----------
     consumer
-        A started aiokafka consumer without a group; its assignment is replaced.
+        A started `stream_app.kafka.log_consumer.LogConsumer`; its assignment is replaced.
     ranges
         One per partition; empty ranges are skipped.
     on_progress
@@ -136,7 +141,7 @@ class RangeReader:
 
     @property
     def gaps(self) -> int:
-        """Gaps between two fetches that were read again."""
+        """Gaps between two fetches that were checked at the broker."""
         return sum(each.gaps for each in self._progress.values())
 
     @property
@@ -175,7 +180,7 @@ class RangeReader:
                 *unfinished, timeout_ms=_FETCH_TIMEOUT_MS, max_records=_FETCH_RECORDS
             )
             for tp, records in fetched.items():
-                kept = unfinished[tp].take(consumer, records)
+                kept = await unfinished[tp].take(consumer, records)
                 if kept:
                     yield kept
             for tp in await self._finished(unfinished, fetched):

@@ -31,8 +31,6 @@ SIDE_BY_SIDE: Final = 6
 
 LATE_SECONDS: Final = 0.03
 LOST_SHARE: Final = 0.1
-FETCHES_BETWEEN_LOSSES: Final = 4
-"""A fetch and its repetition are not both lost."""
 
 _OFFSET_KEY: Final = b"__faust\0offset__"
 """The key under which Faust's store has its persisted offset."""
@@ -44,7 +42,6 @@ class HinderedConsumer:
     def __init__(self, broker: str, seed: int) -> None:
         self._consumer = log_consumer(broker)
         self._random = random.Random(seed)
-        self._until_loss: dict[TopicPartition, int] = {}
         self.n_lost = 0
         send = self._consumer._client.send
 
@@ -61,14 +58,9 @@ class HinderedConsumer:
     async def getmany(self, *tps: TopicPartition, timeout_ms: int, max_records: int) -> Any:
         # Small fetches have more ends.
         found = await self._consumer.getmany(*tps, timeout_ms=timeout_ms, max_records=max_records // 4)
-        return {tp: records for tp, records in found.items() if not self._loses(tp)}
-
-    def _loses(self, tp: TopicPartition) -> bool:
-        left = self._until_loss.get(tp, 0) - 1
-        is_lost = left < 0 and self._random.random() < LOST_SHARE
-        self._until_loss[tp] = FETCHES_BETWEEN_LOSSES if is_lost else left
-        self.n_lost += is_lost
-        return is_lost
+        kept = {tp: records for tp, records in found.items() if self._random.random() >= LOST_SHARE}
+        self.n_lost += len(found) - len(kept)
+        return kept
 
 
 @contextmanager

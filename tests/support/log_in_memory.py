@@ -68,6 +68,7 @@ class LosingConsumer:
         self._paused: set[TopicPartition] = set()
         self._empty = 0
         self.fetches = 0
+        self.checked: list[tuple[int, int]] = []
         self.read: Counter[tuple[int, int]] = Counter()
         self.stopped = False
 
@@ -96,6 +97,11 @@ class LosingConsumer:
 
     async def beginning_offsets(self, tps: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         return dict.fromkeys(tps, 0)
+
+    async def first_offset(self, tp: TopicPartition, start: int, end: int) -> int | None:
+        """The offset of the first record of a range, as the broker has it."""
+        self.checked.append((start, end))
+        return min((each for each in self._log.records[tp] if start <= each < end), default=end)
 
     async def getmany(
         self, *tps: TopicPartition, timeout_ms: int, max_records: int

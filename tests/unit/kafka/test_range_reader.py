@@ -1,9 +1,11 @@
 """Reads of ranges over a consumer that loses fetches."""
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
 import pytest
+from aiokafka.structs import TopicPartition
 
 from stream_app.kafka import range_reader as range_reader_module
 from stream_app.kafka.range_reader import LogRange, OffsetDigest, RangeReader, TruncatedLogError
@@ -23,8 +25,10 @@ def whole(log: LogInMemory, *partitions: int) -> list[LogRange]:
     return [LogRange(log.tp(each), 0, log.ends[log.tp(each)]) for each in partitions]
 
 
-@pytest.mark.parametrize("lost", [(), (0,), (1,), (2,), (3,), (0, 1), (1, 2), (0, 3), (0, 1, 2)])
-async def test_lost_fetches_are_read_again(lost: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    "lost", [(), (0,), (1,), (2,), (3,), (0, 1), (1, 2), (0, 3), (0, 1, 2), range(1, 20), range(9)]
+)
+async def test_lost_fetches_are_read_again(lost: Sequence[int]) -> None:
     log = LogInMemory()
     log.fill(0, range(12))
     consumer = LosingConsumer(log, fetch_size=3, lost=lost)
@@ -39,15 +43,29 @@ async def test_each_lost_fetch_counts_as_a_gap() -> None:
     assert (reader.gaps, reader.n_read) == (1, 12)
 
 
-async def test_gaps_of_compaction_are_accepted_after_a_second_fetch() -> None:
+async def test_gaps_of_compaction_are_accepted_when_the_broker_has_no_record_there() -> None:
     log = LogInMemory()
     offsets = [0, 1, 5, 9, 20, 21, 22, 40]
     log.fill(0, offsets)
     consumer = LosingConsumer(log, fetch_size=2)
     assert await read_all(RangeReader(consumer, whole(log, 0))) == {0: offsets}
-    # Only a gap between two fetches is in doubt: 1 to 5, 9 to 20, 21 to 22 has none.
-    assert consumer.read[0, 1] == 1
-    assert consumer.read[0, 5] == consumer.read[0, 20] == 2
+    # Only a gap between two fetches is in doubt: 1 to 5, 9 to 20, 21 to 22 has none. Nothing is fetched twice.
+    assert consumer.checked == [(2, 5), (10, 20)]
+    assert set(consumer.read.values()) == {1}
+
+
+async def test_a_gap_that_the_broker_cannot_tell_of_is_read_again() -> None:
+    log = LogInMemory()
+    log.fill(0, [0, 1, 2, 9, 10])
+    answers = iter([None, None])
+
+    class Consumer(LosingConsumer):
+        async def first_offset(self, tp: TopicPartition, start: int, end: int) -> int | None:
+            return next(answers, await super().first_offset(tp, start, end))
+
+    consumer = Consumer(log)
+    assert await read_all(RangeReader(consumer, whole(log, 0))) == {0: [0, 1, 2, 9, 10]}
+    assert consumer.read[0, 9] == 3
 
 
 async def test_a_lost_fetch_within_gaps_of_compaction_is_read_again() -> None:
