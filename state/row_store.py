@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,8 @@ _DAMAGED: Final = re.compile(
 _FULL: Final = re.compile(r"No space left|quota exceeded", re.IGNORECASE)
 _LOCKED: Final = re.compile(r"lock file|lock hold by")
 _PROBE_BYTES: Final = 4 * 1024 * 1024
+_PORTION_ROWS: Final = 100
+"""Rows that are read at once while rows are gone through."""
 
 
 def store_error(error: Exception, partition: int = -1) -> StoreError:
@@ -195,31 +198,48 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
             raise store_error(error, partition) from error
 
     def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
-        """All rows of this worker's partitions; those of a partition that is revoked meanwhile are left out."""
-        for partition, db in self._active_dbs():
-            try:
-                for item in self._items_of(db):
-                    if self._dbs.get(partition) is not db:
+        """All rows of this worker's partitions, in portions: a rebalance or a stop changes them meanwhile.
+
+        The rows of a partition that is revoked are left out. A database that is closed and opened again is continued
+        after the last row; while it is closed, `StoreError` is raised. Between two portions no database is held: it
+        could not be opened again.
+        """
+        for partition in self._active_partitions():
+            start: bytes | None = None
+            while portion := self._portion(partition, start):
+                start = portion[-1][0]
+                for item in portion:
+                    if partition not in self._dbs and partition not in self._to_reopen:
                         break
                     yield item
-            except Exception as error:
-                raise store_error(error, partition) from error
 
-    def _active_dbs(self) -> list[tuple[int, Any]]:
-        """The databases of active partitions, as they are now: a rebalance or a stop changes the mapping."""
+    def _active_partitions(self) -> list[int]:
         active = self.app.assignor.assigned_actives()
         topic = self.table.changelog_topic_name
-        return [(at, db) for at, db in list(self._dbs.items()) if TP(topic, at) in active]
+        return [each for each in (*self._dbs, *self._to_reopen) if TP(topic, each) in active]
 
-    def _items_of(self, db: Any) -> Iterator[tuple[bytes, bytes]]:
+    def _portion(self, partition: int, start: bytes | None) -> list[tuple[bytes, bytes]]:
+        """The next rows of a partition after the key `start`; none after the last row, or if it was revoked."""
+        if partition in self._to_reopen:
+            raise StoreError(f"partition {partition} of the users table is closed until it can be written to")
+        db = self._dbs.get(partition)
+        if db is None:
+            return []
+        try:
+            rows = (item for item in self._items_from(db, start) if item[0] not in {start, self.offset_key})
+            return list(islice(rows, _PORTION_ROWS))
+        except Exception as error:
+            raise store_error(error, partition) from error
+
+    def _items_from(self, db: Any, start: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         if self.use_rocksdict:
-            items = db.items()
+            return db.items(from_key=start)  # type: ignore[no-any-return]  # rocksdict is untyped
+        cursor: Any = db.iteritems(verify_checksums=True)
+        if start is None:
+            cursor.seek_to_first()
         else:
-            items = db.iteritems(verify_checksums=True)
-            items.seek_to_first()
-        for key, value in items:
-            if key != self.offset_key:
-                yield key, value
+            cursor.seek(start)
+        return cursor  # type: ignore[no-any-return]  # of bytes, as above
 
     # Recovery
 

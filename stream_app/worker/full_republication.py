@@ -15,11 +15,11 @@ import heapq
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from itertools import count, islice
+from itertools import islice
 from typing import Final, NamedTuple
 
 from state.row import UserRow
-from state.user_rows import UserRowStore
+from state.user_rows import DamagedStoreError, StoreError, UserRowStore
 from stream_app.metrics import PublishingMetrics
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.model_set import ModelSet
@@ -126,8 +126,10 @@ class FullRepublication:
             lacking = owned - state.complete
             if lacking:
                 await self._publish_all(_Work(owned, lacking, state.epoch))
-        except (PublisherUnavailableError, _InterruptedError):
-            # The flush loop reports an unavailable Redis. The next check starts anew.
+        except DamagedStoreError:
+            raise
+        except (PublisherUnavailableError, StoreError, _InterruptedError):
+            # The flush loop reports an unavailable Redis, and the agent a full disk. The next check starts anew.
             self._metrics.republication_users.set(0)
 
     async def _publish_all(self, work: _Work) -> None:
@@ -209,16 +211,7 @@ class FullRepublication:
             yield [user_id for _, user_id in sorted(newest, reverse=True)]
 
     async def _scan(self, work: _Work) -> AsyncIterator[tuple[str, UserRow]]:
-        entries = self._rows.scan()
-        for at in count():
-            try:
-                entry = next(entries, None)
-            except RuntimeError as error:
-                # The store of a partition was opened meanwhile: Faust iterates over a dict of them.
-                raise _InterruptedError from error
-            if entry is None:
-                return
-            user_id, row = entry
+        for at, (user_id, row) in enumerate(self._rows.scan()):
             if row.counts.total and self._rows.partition_of(user_id) in work.partitions:
                 yield user_id, row
             if at % _SCAN_BATCH == 0:

@@ -173,6 +173,42 @@ async def test_partitions_that_are_closed_while_rows_are_gone_through_end_the_sc
     assert await republish_recent_users(worker.rows, queue, 0.0, close_in_the_middle) == 100
 
 
+async def test_a_scan_goes_on_with_a_table_that_was_opened_again(
+    worker: WorkerWithoutKafka, store: RowStore
+) -> None:
+    for partition in (0, 1):
+        for number in range(300):
+            row = UserRow(first_ts=1.0)
+            store._db_for_partition(partition).put(b"u%d-%03d" % (partition, number), encode_row(row))
+    scan = worker.rows.scan()
+    seen = [next(scan) for _ in range(130)]
+    # A rebalance opens another partition; a disk that was full is written to again, which no scan holds up.
+    store._db_for_partition(2)
+    store.reopen()
+    seen += scan
+    assert [user_id for user_id, _ in seen] == [
+        f"u{at}-{number:03}" for at in (0, 1) for number in range(300)
+    ]
+
+
+async def test_a_scan_of_a_closed_table_is_an_error_and_no_end(
+    worker: WorkerWithoutKafka, store: RowStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(300):
+        store._db_for_partition(0).put(b"u%03d" % number, encode_row(UserRow(first_ts=1.0)))
+    scan = worker.rows.scan()
+    next(scan)
+
+    def fail(_store: RowStore, partition: int) -> Any:
+        raise StoreError(f"partition {partition} cannot be opened")
+
+    monkeypatch.setattr(RowStore, "_open_for_partition", fail)
+    with pytest.raises(StoreError, match="cannot be opened"):
+        store.reopen()
+    with pytest.raises(StoreError, match="partition 0 of the users table is closed"):
+        list(scan)
+
+
 def damage_current(folder: Path) -> None:
     (folder / "CURRENT").unlink()
 

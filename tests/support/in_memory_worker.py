@@ -79,7 +79,7 @@ class InMemoryUserRows:
         return self.partitions.get(user_id, 0)
 
     def scan(self) -> Iterator[tuple[str, UserRow]]:
-        for user_id in self.stored:
+        for user_id in list(self.stored):
             yield user_id, self.get(user_id)
 
     def clear_cache(self) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from state.row import UserRow
+from state.user_rows import StoreError
 from stream_app.client.redis_contract import item_key, popular_key, search_key, user_key
 from stream_app.publishing.publisher import PublisherUnavailableError
 from stream_app.publishing.sentinel import StoreState
@@ -187,7 +188,7 @@ async def test_an_interrupted_republication_starts_anew(
         assert case.sentinel.complete == dict.fromkeys(case.owned, case.sentinel.epoch)
 
 
-async def test_a_table_that_changes_during_a_scan_is_scanned_again(
+async def test_a_table_that_is_closed_during_a_scan_is_scanned_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = Republishing(tmp_path)
@@ -199,7 +200,7 @@ async def test_a_table_that_changes_during_a_scan_is_scanned_again(
             n_scans += 1
             for at, entry in enumerate(scan()):
                 if n_scans == 1 and at == 20:
-                    raise RuntimeError("dictionary changed size during iteration")
+                    raise StoreError("closed until it can be written to")
                 yield entry
 
         monkeypatch.setattr(worker.rows, "scan", changing)
