@@ -107,7 +107,7 @@ class PublishedListStore:
             del lists[at]
             self._recent.count -= 1
         while self._recent.count > self._limit:
-            evicted = self._recent.pop_unprotected(self._read_until)
+            evicted = self._recent.pop_unprotected(self.read_until)
             if evicted is None:
                 if self._recent.count <= MAX_BACKLOG_FACTOR * self._limit:
                     break
@@ -119,8 +119,8 @@ class PublishedListStore:
                 self._truncated.put(user_id, oldest)
         self._evict_truncated()
 
-    def _read_until(self, partition: int) -> float:
-        """Up to which publication time the reactions to the lists of a partition were read."""
+    def read_until(self, partition: int) -> float:
+        """Up to which publication time the reactions to the lists of a partition were read; -inf if not known."""
         return self._watermarks.get(partition, -inf) - REACTION_DELAY
 
     def _evict_truncated(self) -> None:

@@ -253,14 +253,14 @@ class Worker:
                 # Revoked before this task ran.
                 continue
             self._recovered.clear()
-            generation = self.fence.generation
+            generation, ends = self.fence.generation, self._table_recovery.log_ends
             # The previous owners' interactions must be folded before ours, which have later offsets.
-            await components.replica.catch_up()
+            await components.replica.catch_up(known_ends=ends)
             if self.fence.generation != generation:
                 continue
             owned = {tp.partition for tp in self.app.consumer.assignment() if tp.topic == CLICKS.name}
             # The previous owners had the published lists of these users, and the outcomes, in memory.
-            await components.list_recovery.recover(owned)
+            await components.list_recovery.recover(owned, ends)
             if self.fence.generation != generation:
                 # The partitions were revoked: the barrier opens after the next recovery of the table.
                 continue

@@ -3,8 +3,9 @@
 The lists of a partition's users and their rewards are on the topics ``lists`` and ``rewards``, in the same partition,
 written by its former owners. Before the new owner processes events, it reads the tail of both:
 
-1. The tail of the lists covers the longest attribution window, and at most as many lists as the store holds. The tail
-   of the rewards starts no later than the first of these lists.
+1. The tail of the lists covers the longest attribution window, and at most as many lists as the store holds; after a
+   crash with a backlog of events, also the lists whose reactions may be in it, as the store does
+   (`state.list_store`). The tail of the rewards starts no later than the first of these lists.
 2. Rewards first: retention depends on the outcomes of a list, so they must be known when the list is added.
 3. Then the lists, each with its outcomes. A tombstone removes the lists of an erased user.
 4. Rewards of lists outside the tail become truncated lists, which hold only the items with a reaction.
@@ -22,7 +23,7 @@ from typing import Any, Final
 import msgspec
 from aiokafka.structs import TopicPartition
 
-from state.list_store import PublishedListStore
+from state.list_store import MAX_BACKLOG_FACTOR, PublishedListStore
 from state.log_progress import LogProgress
 from state.published_list import UNKNOWN_ITEM, PublishedList, pack_propensities
 from stream_app.kafka.availability import retry_while_unavailable
@@ -94,6 +95,16 @@ _OutcomesByUser = dict[str, dict[str, _ListOutcomes]]
 """Outcomes by user and list."""
 
 
+async def _offsets_at(
+    consumer: Any, ranges: Sequence[LogRange], times: Mapping[int, int]
+) -> dict[TopicPartition, int]:
+    """The offset of the first record at or after a time, ms since the epoch, of the partitions that have one."""
+    found = await consumer.offsets_for_times(
+        {each.tp: times[each.tp.partition] for each in ranges if each.tp.partition in times}
+    )
+    return {tp: at.offset for tp, at in found.items() if at is not None}
+
+
 class ListRecovery:
     """Restores the published lists.
 
@@ -124,42 +135,61 @@ class ListRecovery:
         self._window = window
         self._clock = clock
 
-    async def recover(self, partitions: Collection[int]) -> None:
+    async def recover(
+        self, partitions: Collection[int], known_ends: Mapping[tuple[str, int], int] = MappingProxyType({})
+    ) -> None:
         """Remove the lists of other partitions, and restore those of these up to the end of the log.
 
         Parameters
         ----------
         partitions
             The partitions that this worker owns now.
+        known_ends
+            Offsets by topic and partition that the ends of the logs are not before, whatever their leaders report.
         """
         self._list_store.retain_partitions(partitions)
         self._log_progress.retain_partitions(partitions)
         if not partitions:
             return
         # Repeatable: a list or a reward that is read twice changes nothing.
-        await retry_while_unavailable(partial(self._restore, partitions), "recovery of the lists")
+        restore = partial(self._restore, sorted(partitions), known_ends)
+        await retry_while_unavailable(restore, "recovery of the lists")
 
-    async def _restore(self, partitions: Collection[int]) -> None:
+    async def _restore(self, partitions: Sequence[int], known_ends: Mapping[tuple[str, int], int]) -> None:
         consumer = log_consumer(self._broker)
         try:
             await consumer.start()
-            lists = await self._find_tails(consumer, LISTS.name, partitions)
-            rewards = await self._find_tails(
-                consumer, REWARDS.name, partitions, since=await self._first_timestamps(consumer, lists)
-            )
+            all_lists, all_rewards = [
+                await self._find_ranges(consumer, topic, partitions, known_ends)
+                for topic in (LISTS.name, REWARDS.name)
+            ]
+            lists = self._newest(all_lists)
             # Rewards first: retention depends on outcomes.
-            outcomes_by_user: _OutcomesByUser = {}
-            async for record in self._read(consumer, rewards):
-                self._apply_reward(record, outcomes_by_user)
+            outcomes_by_user = await self._read_rewards(consumer, all_rewards, lists)
+            tails = await self._with_backlog(consumer, all_lists, lists)
+            if tails != lists:
+                lists = tails
+                outcomes_by_user = await self._read_rewards(consumer, all_rewards, lists)
             async for record in self._read(consumer, lists):
                 self._restore_list(record, outcomes_by_user)
             self._add_truncated(outcomes_by_user)
-            for tail in (*rewards, *lists):
+            for each in (*all_rewards, *all_lists):
                 # This worker's own records may have been acknowledged in the meantime.
-                at = tail.tp.topic, tail.tp.partition
-                self._log_progress.positions[at] = max(tail.end, self._log_progress.positions.get(at, 0))
+                at = each.tp.topic, each.tp.partition
+                self._log_progress.positions[at] = max(each.end, self._log_progress.positions.get(at, 0))
         finally:
             await consumer.stop()
+
+    async def _read_rewards(
+        self, consumer: Any, available: Sequence[LogRange], lists: Sequence[LogRange]
+    ) -> _OutcomesByUser:
+        """The outcomes of lists, by the rewards since the first of them was published."""
+        since = await self._first_timestamps(consumer, lists)
+        first_offsets = await _offsets_at(consumer, available, since)
+        outcomes_by_user: _OutcomesByUser = {}
+        async for record in self._read(consumer, self._newest(available, first_offsets)):
+            self._apply_reward(record, outcomes_by_user)
+        return outcomes_by_user
 
     async def _read(self, consumer: Any, tails: Sequence[LogRange]) -> AsyncIterator[Any]:
         """Yield the records of the tails of one topic."""
@@ -180,41 +210,66 @@ class ListRecovery:
                 len(self._list_store),
             )
 
-    async def _find_tails(
+    async def _find_ranges(
         self,
         consumer: Any,
         topic: str,
-        partitions: Collection[int],
-        since: Mapping[int, int] = MappingProxyType({}),
+        partitions: Sequence[int],
+        known_ends: Mapping[tuple[str, int], int],
     ) -> list[LogRange]:
-        """The tails of a topic: from this worker's progress, or as far back as lists can be attributed.
-
-        Parameters
-        ----------
-        since
-            Timestamps by partition, ms since the epoch; records from then on are read even beyond the limit.
-        """
-        tps = [TopicPartition(topic, partition) for partition in sorted(partitions)]
+        """The records of a topic from this worker's progress on, or as far back as lists can be attributed."""
+        tps = [TopicPartition(topic, partition) for partition in partitions]
         consumer.assign(tps)
         ends = await consumer.end_offsets(tps)
         beginnings = await consumer.beginning_offsets(tps)
         oldest = int((self._clock() - self._window) * 1000)
         window_offsets = await consumer.offsets_for_times(dict.fromkeys(tps, oldest))
-        needed_offsets = await consumer.offsets_for_times(
-            {tp: since[tp.partition] for tp in tps if tp.partition in since}
-        )
-        partition_limit = self._limit // len(tps) + 1
-        tails = []
+        ranges = []
         for tp in tps:
-            at = needed_offsets.get(tp)
-            start = max(
-                beginnings[tp],
-                self._log_progress.positions.get((tp.topic, tp.partition), 0),
-                window_offsets[tp].offset if window_offsets.get(tp) is not None else ends[tp],
-                min(ends[tp] - partition_limit, ends[tp] if at is None else at.offset),
-            )
-            tails.append(LogRange(tp, start, max(start, ends[tp])))
-        return tails
+            at = window_offsets.get(tp)
+            end = max(ends[tp], known_ends.get((topic, tp.partition), 0))
+            position = self._log_progress.positions.get((topic, tp.partition), 0)
+            start = max(beginnings[tp], position, end if at is None else at.offset)
+            ranges.append(LogRange(tp, start, max(start, end)))
+        return ranges
+
+    def _newest(
+        self,
+        available: Sequence[LogRange],
+        first_offsets: Mapping[TopicPartition, int] = MappingProxyType({}),
+    ) -> list[LogRange]:
+        """The tails of ranges within the limit of the store.
+
+        Parameters
+        ----------
+        first_offsets
+            Records from there on are included even beyond the limit.
+        """
+        limit = self._limit // len(available) + 1
+        return [
+            each._replace(start=max(each.start, min(each.end - limit, first_offsets.get(each.tp, each.end))))
+            for each in available
+        ]
+
+    async def _with_backlog(
+        self, consumer: Any, available: Sequence[LogRange], tails: Sequence[LogRange]
+    ) -> list[LogRange]:
+        """Tails extended by the lists that were published since the newest reward: reactions to them may be unread.
+
+        All of them are read up to the bound of the store, and beyond it the same share of each partition.
+        """
+        since = {
+            each.tp.partition: int(1000 * max(0.0, self._list_store.read_until(each.tp.partition)))
+            for each, tail in zip(available, tails, strict=True)
+            if each.start < tail.start
+        }
+        first_offsets = await _offsets_at(consumer, available, since)
+        counts = [each.end - max(each.start, first_offsets.get(each.tp, each.end)) for each in available]
+        share = min(1.0, MAX_BACKLOG_FACTOR * self._limit / max(1, sum(counts)))
+        return [
+            tail._replace(start=min(tail.start, tail.end - int(share * count)))
+            for tail, count in zip(tails, counts, strict=True)
+        ]
 
     async def _first_timestamps(self, consumer: Any, tails: Sequence[LogRange]) -> dict[int, int]:
         """The broker's timestamp of the first record of each tail, ms since the epoch, by partition."""

@@ -189,16 +189,25 @@ class Replica:
         task, consumer, self._task, self._consumer = self._task, self._consumer, None, None
         await stop_consumer_task(task, consumer)
 
-    async def catch_up(self, progress: Callable[[int, int], None] | None = None) -> None:
+    async def catch_up(
+        self,
+        progress: Callable[[int, int], None] | None = None,
+        *,
+        known_ends: Mapping[tuple[str, int], int] = MappingProxyType({}),
+    ) -> None:
         """Wait until the log is folded up to its current end.
 
         Parameters
         ----------
         progress
             Called with the number of folded records and the total.
+        known_ends
+            Offsets by topic and partition that the ends are not before, whatever the leaders report. The others may
+            be too low for a moment, which is harmless: this worker writes no records there that would come first.
         """
         tps = list(self._consumer.assignment())
         ends = await self._consumer.end_offsets(tps)
+        ends = {tp: max(end, known_ends.get((tp.topic, tp.partition), 0)) for tp, end in ends.items()}
         start = self._lag(ends)
         async with self._advanced:
             while (lag := self._lag(ends)) > 0:

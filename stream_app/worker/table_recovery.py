@@ -83,6 +83,12 @@ class TableRecovery:
         Bootstrap servers.
     consumer
         Creates a consumer without a group.
+
+    Attributes
+    ----------
+    log_ends
+        The offset after the marker in each log of the partitions, by topic and partition: all records of former
+        owners precede it. A new leader may report an older end of its log for a moment.
     """
 
     def __init__(
@@ -100,6 +106,7 @@ class TableRecovery:
         self._metrics = metrics
         self._broker = broker
         self._new_consumer = consumer
+        self.log_ends: dict[tuple[str, int], int] = {}
 
     async def recover(self, partitions: Collection[int]) -> None:
         """Fence the partitions and bring the local store up to the end of the changelog.
@@ -120,10 +127,10 @@ class TableRecovery:
         markers = append_markers(self._producer, self._fence)
         await self._producer.flush()
         self._fence.verify(generation)
+        self.log_ends = {at: offset + 1 for at, offset in markers.items()}
         if partitions:
             topic = self._table.changelog_topic_name
-            # A new leader may report an older end of its log for a moment: the markers are after all earlier rows.
-            ends = {TopicPartition(topic, each): markers[topic, each] + 1 for each in sorted(partitions)}
+            ends = {TopicPartition(topic, each): self.log_ends[topic, each] for each in sorted(partitions)}
             await self._restore(ends, generation)
         self._fence.verify(generation)
 

@@ -27,6 +27,8 @@ class FakeListLog:
     def __init__(self) -> None:
         self.records: dict[TopicPartition, list[Any]] = {}
         self.beginnings: dict[TopicPartition, int] = {}
+        self.hidden = 0
+        """Records that a new leader does not report yet."""
 
     def add(self, topic: str, partition: int, key: bytes | None, value: bytes | None, age: float) -> None:
         records = self.records.setdefault(TopicPartition(topic, partition), [])
@@ -75,11 +77,12 @@ class FakeListLog:
         *seen: int,
         age: float = 30.0,
         line: int = 0,
+        partition: int = 0,
         **fields: Any,
     ) -> None:
         reward = Reward(
             source=Source.CLICK,
-            partition=0,
+            partition=partition,
             offset=offset,
             line=line,
             ts=NOW - age,
@@ -89,7 +92,7 @@ class FakeListLog:
             seen_positions=seen,
             **{"kind": RewardKind.CLICK, "position": max(seen), **fields},
         )
-        self.add(REWARDS.name, 0, user.encode(), msgspec.msgpack.encode(reward), age)
+        self.add(REWARDS.name, partition, user.encode(), msgspec.msgpack.encode(reward), age)
 
 
 class FakeListConsumer:
@@ -111,7 +114,7 @@ class FakeListConsumer:
         self.offsets, self.paused = dict.fromkeys(tps, 0), set()
 
     async def end_offsets(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
-        return {tp: len(self.log.records.get(tp, ())) for tp in tps}
+        return {tp: len(self.log.records.get(tp, ())) - self.log.hidden for tp in tps}
 
     async def beginning_offsets(self, tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
         return {tp: self.log.beginnings.get(tp, 0) for tp in tps}
@@ -161,11 +164,13 @@ class RecoveringWorker:
 
         monkeypatch.setattr(list_recovery_module, "log_consumer", consumer)
 
-    async def recover_lists(self, *partitions: int, limit: int = 1000) -> None:
+    async def recover_lists(
+        self, *partitions: int, limit: int = 1000, known_ends: Mapping[tuple[str, int], int] | None = None
+    ) -> None:
         recovery = ListRecovery(
             self.list_store, self.log_progress, broker="", limit=limit, window=DAY, clock=lambda: NOW
         )
-        await recovery.recover(set(partitions))
+        await recovery.recover(set(partitions), known_ends or {})
 
     def names(self, user: str) -> list[str]:
         return [each.list_id for each in self.list_store.lists_of(user)]

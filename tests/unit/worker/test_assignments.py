@@ -28,7 +28,7 @@ class AssignedWorker:
             return asyncio.ensure_future(self._rest.wait())
 
         def step(name: str) -> Callable[..., Any]:
-            async def run(*_: object) -> None:
+            async def run(*_: object, **__: object) -> None:
                 self.steps.append(name)
                 await asyncio.sleep(0)
                 if (action := self.during.pop(name, None)) is not None:

@@ -222,9 +222,55 @@ async def test_no_more_lists_are_read_than_the_store_holds(worker: RecoveringWor
     for partition in (0, 1):
         for number in range(50):
             worker.log.list(f"u{partition}-{number}", "l", "shoe", partition=partition)
+        worker.log.reward("ann", "gone", 0, 0, age=10.0, partition=partition)
     await worker.recover_lists(0, 1, limit=20)
-    assert len(worker.consumer.read) == 2 + 22
-    assert len(worker.list_store) == 22
+    read = [topic for topic, _, _ in worker.consumer.read]
+    assert (read.count(LISTS.name), read.count(REWARDS.name)) == (2 + 22, 2)
+    assert len(worker.list_store) == 22 + 1
+
+
+async def test_lists_whose_reactions_may_wait_are_read_beyond_the_limit(worker: RecoveringWorker) -> None:
+    # The worker had read the events up to this one, and published 12 more lists since 30 s before it.
+    worker.list_store = PublishedListStore(limit=5)
+    for number in range(20):
+        worker.log.list(f"u{number}", f"l{number}", "shoe", "sock", age=1_000.0 - 10 * number)
+    worker.log.reward("u8", "l8", 7, 0, 1, age=1_000.0 - 110)
+    await worker.recover_lists(0, limit=5)
+    assert [number for number in range(20) if worker.names(f"u{number}")] == list(range(8, 20))
+    # With its outcome, although its reward precedes the five newest lists.
+    assert worker.list_store.lists_of("u8")[0].rewarded_mask(RewardKind.CLICK) == 0b10
+
+
+@pytest.mark.parametrize("reward_age", [None, 5_000.0])
+async def test_lists_of_a_backlog_are_read_up_to_the_bound_of_the_store(
+    worker: RecoveringWorker, reward_age: float | None
+) -> None:
+    worker.list_store = PublishedListStore(limit=10)
+    for partition, n_lists in ((0, 60), (1, 20), (2, 0)):
+        for number in range(n_lists):
+            user = f"u{partition}-{number}"
+            worker.log.list(user, f"l{user}", "shoe", partition=partition, age=1_000.0 - number)
+        if reward_age is not None:
+            worker.log.reward(
+                "ann", "gone", 7, 0, age=reward_age, partition=partition, kind=RewardKind.ERASURE
+            )
+    await worker.recover_lists(0, 1, 2, limit=10)
+    # In all four times the limit, of which each partition has its share.
+    held = [sum(bool(worker.names(f"u{partition}-{at}")) for at in range(60)) for partition in (0, 1)]
+    assert held == [30, 10]
+    assert worker.names("u0-59")
+    assert worker.names("u1-19")
+
+
+async def test_a_log_is_read_to_its_known_end_whatever_a_new_leader_reports(worker: RecoveringWorker) -> None:
+    worker.log.list("ann", "l1", "shoe", "sock")
+    worker.log.list("ann", "l2", "hat", age=50.0)
+    worker.log.reward("ann", "l1", 3, 0, 1)
+    worker.log.hidden = 1
+    await worker.recover_lists(0, known_ends={(LISTS.name, 0): 2, (REWARDS.name, 0): 1})
+    assert worker.names("ann") == ["l1", "l2"]
+    assert worker.list_store.lists_of("ann")[0].rewarded_mask(RewardKind.CLICK) == 0b10
+    assert worker.log_progress.positions == {(LISTS.name, 0): 2, (REWARDS.name, 0): 1}
 
 
 async def test_only_owned_partitions_are_recovered(worker: RecoveringWorker) -> None:

@@ -1,11 +1,13 @@
 """The replica follows the log, with a consumer over lists instead of Kafka."""
 
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from aiokafka.structs import TopicPartition
 
 from stream_app.experiment.assignment import Assignment
 from stream_app.experiment.feature_rows import pack_rows
@@ -205,6 +207,25 @@ async def test_catching_up_waits_for_all_records_present_at_its_start(harness: R
     harness.consumer.resume(FIRST_INTERACTIONS)
     await asyncio.wait_for(waiting, 5.0)
     assert replica.models.version == 5
+
+
+async def test_catching_up_waits_for_a_known_end_that_a_new_leader_does_not_report(
+    harness: ReplicaHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replica = await harness.start()
+
+    async def no_ends(tps: Collection[TopicPartition]) -> dict[TopicPartition, int]:
+        return dict.fromkeys(tps, 0)
+
+    monkeypatch.setattr(harness.consumer, "end_offsets", no_ends)
+    known_end = {(FIRST_INTERACTIONS.topic, FIRST_INTERACTIONS.partition): 2}
+    waiting = asyncio.create_task(replica.catch_up(known_ends=known_end))
+    for offset in range(2):
+        await asyncio.sleep(0)
+        assert not waiting.done()
+        harness.log.interaction(FIRST_INTERACTIONS, offset, "shoe")
+    await asyncio.wait_for(waiting, 60.0)
+    assert replica.models.version == 2
 
 
 async def test_catching_up_with_an_empty_log_returns_at_once(harness: ReplicaHarness) -> None:
