@@ -4,7 +4,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -26,6 +25,9 @@ from stream_app.worker.warm_up import warm_up
 from topics.catalog import DEAD_LETTERS, TopicSpec, topic_of
 from topics.events import Click, Erasure, Event, Search, UserEvent
 from topics.records import DeadLetter, RecommendationList
+
+_compiled: set[str] = set()
+"""The configurations whose kernels were compiled in this process."""
 
 _SEARCH_KEYS = ("recs:search:", "recs:query:")
 
@@ -284,8 +286,8 @@ class InMemoryWorker:
 
     @asynccontextmanager
     async def running_flush_loop(self) -> AsyncIterator[None]:
-        """Run the flush loop; fail after 20 seconds, which do not include compiling its kernels."""
-        _compile_kernels(tuple(self.settings.models), self.settings.fusion)
+        """Run the flush loop; fail after two minutes, which do not include compiling its kernels."""
+        _compile_kernels(self.settings)
         async with asyncio.timeout(120):
             self.flush_loop.start()
             try:
@@ -295,9 +297,12 @@ class InMemoryWorker:
                 await self.flush_loop.stop(patience=0.5)
 
 
-@cache
-def _compile_kernels(models: tuple[str, ...], fusion: str) -> None:
-    warm_up(Settings.model_validate({"models": models, "fusion": fusion}))
+def _compile_kernels(settings: Settings) -> None:
+    """Compile what these settings use, list rules included: minutes on a busy machine without a cache."""
+    configuration = repr(settings.ranking_config)
+    if configuration not in _compiled:
+        warm_up(settings)
+        _compiled.add(configuration)
 
 
 def click_shared_items(worker: InMemoryWorker) -> None:
