@@ -30,7 +30,8 @@ SIDE_BY_SIDE: Final = 6
 """48 recoveries in this process; two workers make 50."""
 
 LATE_SECONDS: Final = 0.03
-LOST_SHARE: Final = 0.1
+LOST_SHARE: Final = 0.2
+"""Also of the fetches that repeat a lost one."""
 
 _OFFSET_KEY: Final = b"__faust\0offset__"
 """The key under which Faust's store has its persisted offset."""
@@ -147,6 +148,7 @@ def test_50_concurrent_recoveries_hold_every_row(servers: EmbeddedServers, tmp_p
         assert sum(map(len, rows.values())) == N_ROWS - N_ROWS // 50
         n_lost, n_gaps = asyncio.run(recover_side_by_side(environment, rows))
         assert n_lost >= N_ROUNDS * SIDE_BY_SIDE
-        assert n_gaps >= n_lost
+        # Fetches that are lost one after the other leave one gap.
+        assert n_gaps >= N_ROUNDS * SIDE_BY_SIDE
         with busy_machine():
             assert differences(recover_by_workers(environment), rows) == {}
