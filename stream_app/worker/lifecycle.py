@@ -15,6 +15,7 @@ from stream_app.metrics import Metrics
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.redis_sentinel import RedisSentinel
 from stream_app.settings import Settings, without_password
+from stream_app.worker.log_rate import limit_log_rate
 from stream_app.worker.skipped_records import start_at_zero
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
@@ -36,6 +37,7 @@ def run_worker(settings: Settings) -> None:
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s"
     )
+    log_rate = limit_log_rate()
     incarnations = topic_incarnations(settings)
     metrics = Metrics()
     start_at_zero(metrics)
@@ -58,6 +60,7 @@ def run_worker(settings: Settings) -> None:
         with lock:
             process.run_app(faust_app)
     finally:
+        log_rate.report(at_exit=True)
         if faust_app.headrace_worker.must_restart:
             process.restart()
 
