@@ -111,5 +111,5 @@ class DegradedRanking:
 
     @property
     def next_due(self) -> float:
-        """When the next re-ranking is due, seconds since the epoch; infinity if none is scheduled."""
+        """When the next re-ranking is due, seconds of the timer; infinity if none is scheduled."""
         return next(iter(self._waiting.values())).at + MIN_DEGRADED_AGE if self._waiting else inf

@@ -29,12 +29,12 @@ An erasure (`FlushLoop.erase`) takes effect in memory and on the topic at once, 
 import asyncio
 import logging
 import time
-from collections.abc import Callable
 from math import inf
 from typing import Final
 
 from state.user_rows import DamagedStoreError, StoreError
 from stream_app.client.redis_contract import search_key
+from stream_app.publishing.clocks import SYSTEM_CLOCKS, Clocks
 from stream_app.publishing.degraded_ranking import DegradedRanking
 from stream_app.publishing.flush_batch import FlushBatch, keys_of
 from stream_app.publishing.list_builder import ListBuilder
@@ -67,8 +67,6 @@ class FlushLoop:
     ----------
     linger
         Seconds that a flush waits for more users.
-    clock
-        Seconds since the epoch.
     """
 
     def __init__(
@@ -80,7 +78,7 @@ class FlushLoop:
         publisher: Publisher,
         telemetry: FlushTelemetry,
         linger: float = 0.01,
-        clock: Callable[[], float] = time.time,
+        clocks: Clocks = SYSTEM_CLOCKS,
     ) -> None:
         self.queue: Final = queue
         self._builder = builder
@@ -89,7 +87,7 @@ class FlushLoop:
         self._publisher = publisher
         self._telemetry = telemetry
         self._linger_seconds = linger
-        self._clock = clock
+        self._clocks = clocks
         self._task: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[bool] | None = None
         self.n_built = 0
@@ -170,7 +168,7 @@ class FlushLoop:
                 continue
             if sending is not None and not sending.result():
                 return
-            now = self._clock()
+            now = self._clocks.timer()
             if queue.shared_lists.next_due <= now:
                 return
             queue.idle.set()
@@ -195,10 +193,10 @@ class FlushLoop:
         mode = self._degraded_ranking.start_flush(full=queue.full.is_set(), backlog=queue.pop_backlog())
         # 1. Take.
         pending = queue.pop_users()
-        now = self._clock()
+        now = self._clocks.timer()
         reranked = [] if mode.overloaded else self._degraded_ranking.due_users(now)
         reranked = [user for user in reranked if user not in pending]
-        generated_at = rfc3339(now)
+        generated_at = rfc3339(self._clocks.wall())
         erasures = queue.erasures_of((*pending, *reranked))
         # 2. Build.
         batch = FlushBatch(generated_at, {}, [], [], {}, EMPTY_CYCLE, erasures, [])
@@ -250,7 +248,7 @@ class FlushLoop:
             self._telemetry.on_degraded_list()
             # A degraded search list stays scheduled, however many degraded lists of the user follow.
             self._degraded_ranking.schedule(
-                user_id, self._clock(), search=searched is not None or rerank_search
+                user_id, self._clocks.timer(), search=searched is not None or rerank_search
             )
         if lists.search is not None:
             batch.search_lists.append(lists.search)
@@ -338,7 +336,7 @@ class FlushLoop:
         self._list_log.discard(batch.user_lists)
         batch = self._without_erased(batch)
         self.queue.requeue(batch.users, batch.searches)
-        now = self._clock()
+        now = self._clocks.timer()
         for search_list in batch.search_lists:
             if search_list.user_id not in batch.searches:
                 # No event follows that would build this search list once more.

@@ -42,7 +42,7 @@ class StaleSharedLists:
     Attributes
     ----------
     due
-        When the next cycle may begin, seconds since the epoch.
+        When the next cycle may begin, seconds of a monotonic timer.
 
     Examples
     --------
@@ -70,7 +70,7 @@ class StaleSharedLists:
 
     @property
     def next_due(self) -> float:
-        """When the next cycle is due, seconds since the epoch; infinity if no list is stale."""
+        """When the next cycle is due, seconds of the timer; infinity if no list is stale."""
         return self.due if self else inf
 
     def is_stale(self, item: str) -> bool:

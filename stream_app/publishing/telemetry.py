@@ -1,12 +1,13 @@
 """The metrics of the flush loop: freshness, counts, exposure, diversity."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence, Sized
+from collections.abc import Sequence, Sized
 from typing import Final
 
 from state.published_list import PublishedList
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
+from stream_app.publishing.clocks import Clocks
 from stream_app.publishing.degraded_ranking import DegradedRanking
 from stream_app.publishing.flush_batch import FlushBatch
 from stream_app.publishing.pending_queue import PendingQueue
@@ -24,25 +25,19 @@ _LIST_KINDS: Final = ("user", "search", "item", "query", "segment")
 
 
 class FlushTelemetry:
-    """Updates the metrics of the flush loop.
-
-    Parameters
-    ----------
-    clock
-        Seconds since the epoch.
-    """
+    """Updates the metrics of the flush loop."""
 
     def __init__(
         self,
         metrics: Metrics,
         evaluator: PrequentialEvaluator,
         models: ModelSet,
-        clock: Callable[[], float],
+        clocks: Clocks,
     ) -> None:
         self._metrics = metrics
         self._evaluator = evaluator
         self._models = models
-        self._clock = clock
+        self._clocks = clocks
         self._exposure = Exposure(models)
         self._diversity = IntraListDiversity(models)
         self._next_exposure = 0.0
@@ -87,13 +82,13 @@ class FlushTelemetry:
             self._diversity.add(published.items, newest)
         for policy, count in Counter([published.policy for published in lists]).items():
             self._metrics.policy_lists.labels(policy).inc(count)
-        if lists and self._clock() >= self._next_exposure:
-            self._next_exposure = self._clock() + _EXPOSURE_INTERVAL
+        if lists and self._clocks.timer() >= self._next_exposure:
+            self._next_exposure = self._clocks.timer() + _EXPOSURE_INTERVAL
             self._report_exposure(newest)
 
     def _observe_flush(self, batch: FlushBatch, seconds: float) -> None:
         metrics = self._metrics
-        now = self._clock()
+        now = self._clocks.wall()
         refreshed = batch.cycle.refreshed
         published: tuple[Sized, ...] = (
             batch.lists,

@@ -19,6 +19,7 @@ from stream_app.kafka.append import RecordAppender
 from stream_app.kafka.event_logs import TopicIncarnations, bases
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
+from stream_app.publishing.clocks import Clocks
 from stream_app.publishing.degraded_ranking import DegradedRanking
 from stream_app.publishing.flush_loop import FlushLoop
 from stream_app.publishing.list_builder import ListBuilder
@@ -46,6 +47,8 @@ class Ports(NamedTuple):
     ----------
     clock
         Seconds since the epoch.
+    timer
+        Seconds, monotonic.
     partition_of
         The partition that a user's events belong to; None to accept events in every partition.
     incarnations
@@ -60,6 +63,7 @@ class Ports(NamedTuple):
     clock: Callable[[], float] = time.time
     partition_of: Callable[[str], int] | None = None
     incarnations: TopicIncarnations = TopicIncarnations()
+    timer: Callable[[], float] = time.monotonic
 
 
 class Components(NamedTuple):
@@ -146,6 +150,7 @@ def build_flush_loop(
     list_log: ListLog,
 ) -> FlushLoop:
     """Wire the flush loop and its parts."""
+    clocks = Clocks(ports.clock, ports.timer)
     return FlushLoop(
         PendingQueue(
             flush_users=settings.flush_users,
@@ -162,9 +167,9 @@ def build_flush_loop(
         ),
         list_log,
         ports.publisher,
-        FlushTelemetry(ports.metrics, prequential, models, ports.clock),
+        FlushTelemetry(ports.metrics, prequential, models, clocks),
         settings.flush_linger,
-        ports.clock,
+        clocks,
     )
 
 

@@ -178,7 +178,15 @@ class InMemoryWorker:
         store = DirectoryModelStore(folder)
         self.components = build_components(
             self.settings,
-            Ports(self.rows, self.producer.append, self.publisher, store, self.metrics, self.clock),
+            Ports(
+                self.rows,
+                self.producer.append,
+                self.publisher,
+                store,
+                self.metrics,
+                self.clock,
+                timer=self.clock,
+            ),
         )
         self.models = self.components.models
         self.replica = self.components.replica
