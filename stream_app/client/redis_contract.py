@@ -3,7 +3,7 @@
 The braces are part of a key: they are the hash tag of Redis Cluster, so that all keys of a user share a slot.
 """
 
-from typing import Final
+from typing import Final, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -16,6 +16,7 @@ MAX_QUERY_LENGTH: Final = 200
 GLOBAL_SEGMENT: Final = "all"
 """The segment of all users."""
 
+_ListT = TypeVar("_ListT", bound=RecommendationList)
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(RecommendationList)
 
@@ -148,7 +149,7 @@ def decode_list(raw: bytes) -> RecommendationList:
     >>> decode_list(encode_list(document)) == document
     True
     """
-    return _decoder.decode(raw)
+    return _decode(_decoder, raw)
 
 
 def decode_search_list(raw: bytes) -> SearchList:
@@ -159,4 +160,12 @@ def decode_search_list(raw: bytes) -> SearchList:
     msgspec.DecodeError
         If the bytes are not a search list.
     """
-    return _search_decoder.decode(raw)
+    return _decode(_search_decoder, raw)
+
+
+def _decode(decoder: msgspec.json.Decoder[_ListT], raw: bytes) -> _ListT:
+    try:
+        return decoder.decode(raw)
+    except (UnicodeDecodeError, RecursionError) as error:
+        # msgspec's errors of a text that is not UTF-8, and of nesting without an end, are of other classes.
+        raise msgspec.DecodeError(str(error)) from None
