@@ -122,7 +122,7 @@ def parse_assignment(value: bytes) -> PolicyAssignment:
     """
     try:
         assignment = _decoder.decode(value)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError(str(error)) from None
     if assignment.weights:
         Assignment(assignment.weights)

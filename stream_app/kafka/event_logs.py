@@ -65,7 +65,7 @@ def decode_event_logs(value: bytes | None) -> EventLogs:
     """The record's content; empty if it is missing or invalid."""
     try:
         return _decoder.decode(value) if value else {}
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         _LOG.warning("ignoring the invalid record %s of control: %s", EVENT_LOGS_KEY.decode(), error)
         return {}
 

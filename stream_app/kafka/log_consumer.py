@@ -44,7 +44,7 @@ def decode_or_warn(decoder: RecordDecoder[_RecordT], record: Any, topic: str) ->
     """
     try:
         return decoder.decode(record.value)
-    except (msgspec.DecodeError, UnicodeDecodeError, TypeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, TypeError) as error:
         _LOG.warning("ignoring invalid record %s[%s]@%s: %s", topic, record.partition, record.offset, error)
         return None
 

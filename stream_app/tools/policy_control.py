@@ -41,7 +41,7 @@ class PolicyControlClient:
             # workers ignore invalid records, too
             with contextlib.suppress(ValueError):
                 control_state = control_state.apply(
-                    record.key, parse_assignment(record.value), record.timestamp / 1000.0
+                    record.key, parse_assignment(record.value or b""), record.timestamp / 1000.0
                 )
         return control_state
 
@@ -63,7 +63,7 @@ class PolicyControlClient:
                     status.update(f"reading rewards: {number:,} so far")
                 try:
                     reward = decoder.decode(value)
-                except msgspec.DecodeError:
+                except (msgspec.DecodeError, UnicodeDecodeError):
                     continue  # of another version
                 source_partition, line = (reward.source, reward.partition), (reward.offset, reward.line)
                 # duplicate: sent again after a crash

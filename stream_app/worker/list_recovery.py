@@ -313,7 +313,7 @@ class ListRecovery:
             return
         try:
             published = to_published_list(_list_decoder.decode(record.value))
-        except (msgspec.DecodeError, UnicodeDecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError, OverflowError, RecursionError) as error:
             _LOG.warning("ignoring invalid record lists[%s]@%s: %s", record.partition, record.offset, error)
             return
         outcomes = outcomes_by_user.get(user_id, {}).get(published.list_id)
