@@ -131,7 +131,7 @@ class PublishedList(msgspec.Struct, gc=False):
         if kind is RewardKind.IMPRESSION:
             self.window_start = max(self.window_start, ts)
         else:
-            outcome_mask = 1 << position
+            outcome_mask = 1 << position if position >= 0 else 0
         if self.rewarded is None:
             self.rewarded = {}
         self.rewarded[kind] = self.rewarded.get(kind, 0) | outcome_mask

@@ -228,6 +228,12 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     value: bytes | None
 
 
+MAX_RANK = 9_999
+"""Largest rank in a reward. Masks of outcomes have a bit for each rank: no damaged record may ask for gigabytes."""
+
+Rank = Annotated[int, Meta(ge=0, le=MAX_RANK)]
+
+
 class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The outcome of one line of a user event for one published list: the reward of an item, and newly seen items.
 
@@ -286,7 +292,7 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     policy: str
     kind: RewardKind
     item_id: str = ""
-    position: int = -1
+    position: Annotated[int, Meta(ge=-1, le=MAX_RANK)] = -1
     propensity: float = 1.0
     value: float = 0.0
     revenue: float = 0.0
@@ -295,7 +301,7 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     first_positive: bool = True
     first_exposure: bool = False
     seen: tuple[str, ...] = ()
-    seen_positions: tuple[int, ...] = ()
+    seen_positions: tuple[Rank, ...] = ()
     seen_propensities: tuple[float, ...] = ()
     seen_features: bytes = b""
     search: bool = False
