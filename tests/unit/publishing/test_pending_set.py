@@ -42,3 +42,39 @@ def test_user_added_without_event_has_no_times() -> None:
     pending = PendingSet(limit=10)
     pending.add("a")
     assert pending.pop_oldest(1) == {"a": ()}
+
+
+def test_a_user_has_the_times_of_the_newest_64_events() -> None:
+    pending = PendingSet(limit=10)
+    for second in range(70):
+        pending.add("a", float(second))
+    assert pending.pop_oldest(1) == {"a": tuple(float(second) for second in range(6, 70))}
+
+
+def test_a_user_added_again_without_an_event_keeps_their_times() -> None:
+    pending = PendingSet(limit=10)
+    pending.add("a", 1.0)
+    pending.add("a")
+    assert pending.pop_oldest(1) == {"a": (1.0,)}
+
+
+def test_users_evicted_when_a_failed_flush_returns_are_counted() -> None:
+    pending = PendingSet(limit=2)
+    for user in "ab":
+        pending.add(user)
+    failed = pending.pop_oldest(2)
+    for user in "cd":
+        pending.add(user)
+    pending.requeue(failed)
+    assert pending.evicted == 2
+    assert list(pending.pop_oldest(5)) == ["c", "d"]
+
+
+def test_a_user_who_is_discarded_is_not_pending() -> None:
+    pending = PendingSet(limit=2)
+    pending.add("a")
+    assert "a" in pending
+    pending.discard("a")
+    pending.discard("nobody")
+    assert "a" not in pending
+    assert len(pending) == 0

@@ -1,8 +1,18 @@
 """Floors as written in settings, and the number of candidates that rules need."""
 
+import re
+
 import pytest
 
-from stream_app.ranking.list_rules import MAX_FLOORS, Floor, ListRules, parse_floors
+from stream_app.ranking.list_rules import (
+    HEAD_SHARE,
+    MAX_FLOORS,
+    NEW_ITEM_SECONDS,
+    Floor,
+    ListRules,
+    parse_floors,
+)
+from tests.support import ROOT
 
 
 def test_every_kind_of_group_can_have_a_floor() -> None:
@@ -66,3 +76,42 @@ def test_any_rule_enlarges_the_candidate_pool(rules: ListRules) -> None:
     assert not rules.disabled
     assert rules.pool_size(20) >= 60
     assert rules.pool_size(1000) >= 1000
+
+
+@pytest.mark.parametrize(
+    ("rules", "length", "size"),
+    [
+        (ListRules(diversity=0.1), 20, 60),
+        (ListRules(max_per_brand=1), 133, 399),
+        (ListRules(max_per_brand=1), 134, 400),
+        (ListRules(floors=parse_floors("new:1")), 20, 200),
+        (ListRules(diversity=0.1, floors=parse_floors("new:1")), 40, 400),
+        (ListRules(floors=parse_floors("new:1")), 41, 400),
+        (ListRules(floors=parse_floors("new:1")), 400, 400),
+        (ListRules(floors=parse_floors("new:1")), 401, 401),
+        (ListRules(), 1_000, 1_000),
+    ],
+)
+def test_the_pool_is_three_lists_and_ten_with_a_floor_but_at_most_400_candidates(
+    rules: ListRules, length: int, size: int
+) -> None:
+    assert rules.pool_size(length) == size
+
+
+def test_as_many_floors_as_allowed_can_be_set() -> None:
+    assert len(parse_floors(",".join(f"brand:b{n}:1" for n in range(MAX_FLOORS)))) == MAX_FLOORS
+    assert MAX_FLOORS == 32
+
+
+@pytest.mark.parametrize("count", ["²", "\uff11", "1.5", "+1", " "])
+def test_a_number_of_items_has_ascii_digits_alone(count: str) -> None:
+    with pytest.raises(ValueError, match="instead of a number of items above 0"):
+        parse_floors(f"new:{count}")
+
+
+def test_new_items_and_the_head_are_those_of_the_operating_page() -> None:
+    page = (ROOT / "docs" / "operating.md").read_text()
+    [hours] = re.findall(r"less than (\d+) hours ago or not yet", page)
+    [share] = re.findall(r"most popular ones that make (\d+) %", page)
+    assert 3_600.0 * float(hours) == NEW_ITEM_SECONDS
+    assert float(share) / 100.0 == HEAD_SHARE
