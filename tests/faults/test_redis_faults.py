@@ -91,6 +91,16 @@ def final_outcome(environment: IntegrationEnvironment, log: GeneratedLog) -> Run
     return read_outcome(environment, log)
 
 
+def reference_of(servers: EmbeddedServers, folder: Path, log: GeneratedLog) -> RunOutcome:
+    """The outcome of a run without a fault."""
+    with clean_environment(servers, folder, **SETTINGS) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        with LogFeeder(environment, log.records, rate=RATE):
+            pass
+        wait_until_published(environment, worker, log.users)
+        return final_outcome(environment, log)
+
+
 @pytest.fixture(scope="module")
 def log() -> GeneratedLog:
     return generate_log(2_000, users=150)
@@ -101,12 +111,7 @@ def reference(
     servers: EmbeddedServers, tmp_path_factory: pytest.TempPathFactory, log: GeneratedLog
 ) -> RunOutcome:
     """The outcome of a run without a fault."""
-    with clean_environment(servers, tmp_path_factory.mktemp("reference"), **SETTINGS) as environment:
-        worker = environment.start_worker().wait_until_ready()
-        with LogFeeder(environment, log.records, rate=RATE):
-            pass
-        wait_until_published(environment, worker, log.users)
-        return final_outcome(environment, log)
+    return reference_of(servers, tmp_path_factory.mktemp("reference"), log)
 
 
 @pytest.mark.faults
@@ -114,6 +119,7 @@ def reference(
 def test_lists_are_published_after_an_outage(
     servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome, name: str
 ) -> None:
+    """Promise: events are learned meanwhile; afterwards each user has the list of a run without the outage."""
     fault = FAULTS[name]
     with (
         EmbeddedRedis() as redis,
@@ -140,6 +146,7 @@ def test_lists_are_published_after_an_outage(
 def test_an_emptied_redis_has_all_lists_again_without_an_event(
     servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome
 ) -> None:
+    """Promise: an emptied Redis is noticed, and all lists are published again."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         with LogFeeder(environment, log.records, rate=RATE):
@@ -171,6 +178,7 @@ def test_an_emptied_redis_has_all_lists_again_without_an_event(
 def test_a_redis_that_returns_with_old_data_has_all_lists_again(
     servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome
 ) -> None:
+    """Promise: a Redis that went back to older data is noticed, and all lists are published again."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.3) as feed:
@@ -195,6 +203,7 @@ def test_a_redis_that_returns_with_old_data_has_all_lists_again(
 def test_fresh_events_come_before_lists_that_are_published_again(
     servers: EmbeddedServers, tmp_path: Path, log: GeneratedLog, reference: RunOutcome
 ) -> None:
+    """Promise: the list of a fresh event does not wait for the lists that are published again."""
     # About 15 s of work for each of two workers.
     with clean_environment(servers, tmp_path, republish_rate=5, **SETTINGS) as environment:
         workers = [environment.start_worker(number) for number in (1, 2)]

@@ -60,5 +60,5 @@ def reference_outcome(servers: EmbeddedServers, folder: Path, log: GeneratedLog)
             with LogFeeder(environment, log.records, rate=2 * RATE):
                 pass
             wait_until_settled(environment, worker, log)
-            _REFERENCE_OUTCOMES[id(log)] = read_outcome(environment, log)
+            _REFERENCE_OUTCOMES[id(log)] = read_outcome(environment, log, models_of=1)
     return _REFERENCE_OUTCOMES[id(log)]

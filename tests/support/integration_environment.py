@@ -27,6 +27,7 @@ from stream_app.kafka.partition_fence import is_marker
 from stream_app.settings import Settings, child_environment, load_settings
 from stream_app.tools.embedded import EmbeddedServers
 from stream_app.tools.environment.worker_pool import WorkerProcess
+from tests.support import faulty_worker
 from tests.support.kafka_records import ConsumedRecord, KafkaRecord, producer_for, send_records, to_record
 from tests.support.worker_handle import WorkerHandle
 from topics import admin
@@ -52,7 +53,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         self.settings: Final = settings
         self.folder: Final = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self._overrides: Final = overrides
+        self.overrides: Final = overrides
         self._workers: list[WorkerHandle] = []
         self._starts = 0
         self.redis: Final = Redis.from_url(str(overrides.get("redis", settings.redis)))
@@ -68,8 +69,14 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
         if self._offsets is not None:
             self._offsets.close()
 
-    def start_worker(self, number: int = 1) -> WorkerHandle:
-        """Start a worker in the folder of this number, with the files of an earlier worker if there are any."""
+    def start_worker(self, number: int = 1, *faults: str) -> WorkerHandle:
+        """Start a worker in the folder of this number, with the files of an earlier worker if there are any.
+
+        Parameters
+        ----------
+        *faults
+            Faults of its process (`tests.support.faulty_worker`).
+        """
         self._starts += 1
         log = self.folder / f"worker-{number}.log"
         if log.exists():
@@ -80,11 +87,22 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             "redis": self.settings.redis,
             "log_level": "INFO",
             "session_timeout": _SESSION_TIMEOUT,
-            **self._overrides,
+            **self.overrides,
         }
-        worker = WorkerHandle(WorkerProcess(number, self.folder, settings))
+        command = faulty_worker.command(*faults) if faults else None
+        worker = WorkerHandle(WorkerProcess(number, self.folder, settings, command))
         self._workers.append(worker)
         return worker
+
+    def log_text(self, number: int = 1) -> str:
+        """The logs of all workers in the folder of this number, in the order of their starts."""
+        paths = sorted(
+            self.folder.glob(f"worker-{number}.before-*.log"),
+            key=lambda path: int(path.name.split("-")[2][:-4]),
+        )
+        return "".join(
+            path.read_text(errors="replace") for path in (*paths, self.folder / f"worker-{number}.log")
+        )
 
     def data_dir(self, number: int = 1) -> Path:
         """The folder of a worker's table and snapshots."""
@@ -101,7 +119,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             env=child_environment(
                 app_id=self.settings.app_id,
                 broker=self.settings.broker,
-                redis=str(self._overrides.get("redis", self.settings.redis)),
+                redis=str(self.overrides.get("redis", self.settings.redis)),
             )
             | {"COLUMNS": "200"},
             stdin=subprocess.DEVNULL,

@@ -1,7 +1,9 @@
 """Records that the integration tests write to Kafka and read from it."""
 
+import time
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from itertools import count
+from typing import Any, Final, NamedTuple
 
 import kafka
 
@@ -22,6 +24,23 @@ def to_record(event: Event) -> KafkaRecord:
     """The record of an event, with the topic and key that a shop uses."""
     sent = event_record(event)
     return KafkaRecord(sent.topic, sent.key, sent.value)
+
+
+_numbers: Final = count()
+
+
+def sent(event_type: type[Event], user_id: str, *, ts: int | None = None, **fields: Any) -> KafkaRecord:
+    """The record of a new event with an id of its own, by default at the current time.
+
+    Parameters
+    ----------
+    ts
+        Milliseconds since the epoch.
+    """
+    event_id, now = f"sent-{next(_numbers)}", int(time.time() * 1000)
+    return to_record(
+        event_type(event_id=event_id, user_id=user_id, ts=now if ts is None else ts, **fields)  # type: ignore[call-arg]  # the fields of each type
+    )
 
 
 class ConsumedRecord(NamedTuple):

@@ -2,13 +2,18 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import msgspec
 import numpy as np
 
+from state.model_store import DirectoryModelStore
 from state.row import EMPTY_ROW, UserRow
 from stream_app.client.redis_contract import popular_key
+from stream_app.ranking.assembly import make_models
+from stream_app.settings import load_settings
+from stream_app.worker.replica import load_models
 from tests.support.generated_log import GeneratedLog
 from tests.support.integration_environment import IntegrationEnvironment
 from tests.support.worker_handle import WorkerHandle
@@ -26,6 +31,8 @@ class RunOutcome(NamedTuple):
     rows: dict[str, UserRow]
     interactions: dict[tuple[int, int, int], bytes]
     """By source, partition and offset, without duplicates (at or below the watermark)."""
+    models: str = ""
+    """Digest of the additive models; empty if they are not compared."""
 
 
 SEGMENTS: Final = ("all", *(f"country:{c}" for c in ("FR", "DE", "JP", "BR")),
@@ -71,8 +78,16 @@ def wait_until_settled(
     return again
 
 
-def read_outcome(environment: IntegrationEnvironment, log: GeneratedLog) -> RunOutcome:
-    """Read the output of a settled run."""
+def read_outcome(
+    environment: IntegrationEnvironment, log: GeneratedLog, *, models_of: int | None = None
+) -> RunOutcome:
+    """Read the output of a settled run.
+
+    Parameters
+    ----------
+    models_of
+        Number of the worker whose newest snapshot has the models; None to leave them out.
+    """
     popular = {name: environment.read_list(popular_key(name)) for name in SEGMENTS}
     return RunOutcome(
         environment.user_lists(log.users),
@@ -80,7 +95,19 @@ def read_outcome(environment: IntegrationEnvironment, log: GeneratedLog) -> RunO
         environment.item_lists(),
         environment.rows(),
         deduplicate(environment.interactions()),
+        "" if models_of is None else digest_of_models(environment, models_of),
     )
+
+
+def digest_of_models(environment: IntegrationEnvironment, number: int = 1) -> str:
+    """The digest of the additive models in the newest snapshot of a worker."""
+    settings = load_settings(models=msgspec.json.decode(str(environment.overrides["models"])))
+    models, positions = load_models(
+        partial(make_models, settings.ranking_config),
+        DirectoryModelStore(environment.data_dir(number) / "models"),
+    )
+    assert positions, "the worker has no snapshot"
+    return f"{models.version} interactions, {models.digest()}"
 
 
 def deduplicate(interactions: Iterable[tuple[Interaction, bytes]]) -> dict[tuple[int, int, int], bytes]:
@@ -116,6 +143,8 @@ def n_trailing_searches(interactions: Mapping[tuple[int, int, int], bytes]) -> i
 def assert_same_outcome(found: RunOutcome, wanted: RunOutcome) -> None:
     """Compare a run with a reference run of the same log; the failure lists all differences."""
     messages = _differences("interactions", found.interactions, wanted.interactions)
+    if found.models and wanted.models and found.models != wanted.models:
+        messages.append(f"models: {found.models}, not {wanted.models}")
     for field_name in _comparable_row(EMPTY_ROW):
         messages += _differences(
             f"rows, {field_name}",

@@ -107,6 +107,15 @@ class WorkerHandle:
         """Whether the text is anywhere in its log."""
         return text in self._worker.log_path.read_text(errors="replace")
 
+    def wait_until_killed(self, description: str, *, seconds: float = _START_SECONDS) -> None:
+        """Wait until it has died by a SIGKILL of its own (`tests.support.faulty_worker`)."""
+        process = self._worker.process
+        try:
+            wait_until(lambda: process.poll() is not None, description, seconds=seconds)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self._metrics_summary()}\n{self.log}") from None
+        assert process.returncode == -signal.SIGKILL, f"{description}: exit {process.returncode}\n{self.log}"
+
     def kill(self) -> None:
         """Kill it (SIGKILL), as in a crash."""
         assert self.alive, f"the worker exited before it was killed\n{self.log}"

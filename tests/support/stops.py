@@ -1,0 +1,50 @@
+"""Stops of a worker (SIGSTOP) past its session, and its continuation."""
+
+from collections.abc import Callable
+
+from tests.support.integration_environment import IntegrationEnvironment
+from tests.support.worker_handle import WorkerHandle
+
+
+def start_two_workers(
+    environment: IntegrationEnvironment, *faults: tuple[str, ...]
+) -> tuple[WorkerHandle, WorkerHandle]:
+    """Start two workers that share the partitions.
+
+    Parameters
+    ----------
+    *faults
+        Faults of the first and of the second worker.
+    """
+    of_first, of_second = faults or ((), ())
+    first = environment.start_worker(1, *of_first).wait_until_ready()
+    second = environment.start_worker(2, *of_second)
+    for worker in (second, first):
+        worker.wait_until_ready()
+    return first, second
+
+
+def stop_and_continue(
+    stopped: WorkerHandle, other: WorkerHandle, while_stopped: Callable[[], object]
+) -> None:
+    """Stop a worker until the other one has taken over its partitions, then let it go on and join again."""
+    rebalances = other.metric("headrace_rebalances_total")
+    stopped.suspend()
+    while_stopped()
+    wait_until_rebalanced(other, rebalances)
+    rebalances = other.metric("headrace_rebalances_total")
+    stopped.resume()
+    # It restarts if Kafka refused one of its records, and joins the group again in any case.
+    wait_until_rebalanced(other, rebalances)
+    stopped.wait_until_ready()
+
+
+def wait_until_rebalanced(worker: WorkerHandle, rebalances: float) -> None:
+    """Wait until a worker has had more rebalances, and is ready."""
+    worker.wait_until(
+        lambda: (
+            worker.metric("headrace_rebalances_total") > rebalances and worker.metric("headrace_ready") == 1
+        ),
+        f"more than {rebalances:g} rebalances, and to be ready",
+        seconds=240,
+    )
