@@ -142,6 +142,7 @@ def recover_by_workers(environment: IntegrationEnvironment) -> Rows:
 
 @pytest.mark.faults
 def test_50_concurrent_recoveries_hold_every_row(servers: EmbeddedServers, tmp_path: Path) -> None:
+    """Promise: a recovery holds every row of the changelog, however late its fetches, and whichever it loses."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         topic = changelog(environment.settings.app_id).name
         rows = asyncio.run(write_changelog(environment.settings.broker, topic))

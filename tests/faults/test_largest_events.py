@@ -33,6 +33,7 @@ def send_compressed(environment: IntegrationEnvironment, events: list[Event]) ->
 
 @pytest.mark.faults
 def test_the_worker_continues_after_the_largest_events(servers: EmbeddedServers, tmp_path: Path) -> None:
+    """Promise: no event within the contract's bounds ends a worker, and each has its list."""
     now = int(time.time() * 1000)
     events: list[Event] = []
     for number, character in enumerate(CHARACTERS):

@@ -67,6 +67,7 @@ def wait_until_processed(worker: WorkerHandle, n_events: int) -> None:
 def test_records_of_every_codec_are_read_by_workers_recovery_and_tools(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
+    """Promise: records in all four codecs are read by workers, recoveries and tools."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         events: list[Event] = []
@@ -138,6 +139,7 @@ def send_transaction(environment: IntegrationEnvironment, events: list[Event], *
 def test_aborted_records_are_never_read_and_control_records_are_passed(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
+    """Promise: aborted records are never learned, and the ends of transactions stop nothing."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         users = [f"user {number}" for number in range(N_USERS)]
         # The first records of the logs are followed by aborted ones: Faust found no gap after offset 0.

@@ -44,6 +44,7 @@ class PausingConsumer:
 async def test_a_recovery_goes_on_after_an_outage(
     servers: EmbeddedServers, tmp_path: Path, moment: str
 ) -> None:
+    """Promise: a recovery that meets an outage of the broker goes on after it, and holds every row."""
     if servers.broker is None:
         pytest.skip("the broker is not ours to kill")
     with clean_environment(servers, tmp_path) as environment:

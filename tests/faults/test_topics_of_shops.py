@@ -54,6 +54,7 @@ def wait_for(worker: WorkerHandle, accepted: int) -> None:
 
 @pytest.mark.faults
 def test_events_of_a_user_in_two_partitions_are_all_counted(servers: EmbeddedServers, tmp_path: Path) -> None:
+    """Promise: an event in another partition than its user's is forwarded and counted once."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         # The user's own partition has the higher offsets: events of the other one looked like replays.
@@ -83,6 +84,7 @@ def test_events_of_a_user_in_two_partitions_are_all_counted(servers: EmbeddedSer
 def test_events_of_topics_made_anew_are_counted(
     servers: EmbeddedServers, tmp_path: Path, *, running: bool
 ) -> None:
+    """Promise: topics that are deleted and created anew are recognized, and their events are counted."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         broker = environment.settings.broker
         worker = environment.start_worker().wait_until_ready()
@@ -114,6 +116,7 @@ def test_events_of_topics_made_anew_are_counted(
 
 @pytest.mark.faults
 def test_records_that_retention_removed_are_counted(servers: EmbeddedServers, tmp_path: Path) -> None:
+    """Promise: records that Kafka removed before they were read are counted and logged, once."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         environment.send(map(to_record, clicks("read", rounds=1)))
@@ -144,6 +147,7 @@ def test_records_that_retention_removed_are_counted(servers: EmbeddedServers, tm
 def test_a_committed_offset_beyond_the_end_of_a_topic_loses_no_later_event(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
+    """Promise: a committed offset beyond the end of a topic loses no later event."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         worker = environment.start_worker().wait_until_ready()
         environment.send(map(to_record, clicks("before", rounds=1)))
