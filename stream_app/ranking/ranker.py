@@ -1,6 +1,6 @@
 """The ranker: from a request to a list with reasons."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -261,15 +261,17 @@ class Ranker:
         items: list[int],
         sources: list[int],
         evidence: list[int],
-    ) -> Iterator[Reason]:
+    ) -> Iterable[Reason]:
         """Explain each item by its source: one of the proposals, or a negative number of the learned fusion."""
-        # most reasons of a list are one of a few context items
-        reasons: dict[tuple[int, int], Reason] = {}
-        for item, source, found in zip(items, sources, evidence, strict=True):
-            if source >= 0 or self._learned is None:
-                yield proposals[source][0].explain(context, item, found)
-                continue
-            reason = reasons.get((source, found))
-            if reason is None:
-                reason = reasons[source, found] = self._learned.explain(source, found)
-            yield reason
+        learned = self._learned
+        found = list(zip(sources, evidence, strict=True))
+        if learned is not None and all(source < 0 for source in sources):
+            # most reasons of a list are one of a few context items
+            reasons = {each: learned.explain(*each) for each in set(found)}
+            return map(reasons.__getitem__, found)
+        return [
+            proposals[source][0].explain(context, item, each)
+            if source >= 0 or learned is None
+            else learned.explain(source, each)
+            for item, (source, each) in zip(items, found, strict=True)
+        ]
