@@ -1,0 +1,32 @@
+"""Promise: a worker that is told to stop while it goes through its rows ends without an error, and loses none."""
+
+import asyncio
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from stream_app.tools.embedded import EmbeddedServers
+from tests.support.changelog_rows import N_ROWS, write_changelog
+from tests.support.integration_environment import clean_environment
+from topics.catalog import changelog
+
+SETTINGS: Final = {"models": '["popularity"]', "fusion": "rrf"}
+
+
+@pytest.mark.faults
+def test_a_worker_that_is_stopped_while_it_goes_through_its_rows_ends_without_an_error(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    with clean_environment(servers, tmp_path, **SETTINGS) as environment:
+        topic = changelog(environment.settings.app_id).name
+        rows = asyncio.run(write_changelog(environment.settings.broker, topic))
+        for _ in range(2):
+            # Ready before it has gone through the rows, to publish the lists of active users again.
+            worker = environment.start_worker().wait_until_ready()
+            assert worker.terminate() == 0, worker.log
+            assert not worker.has_logged("Traceback"), worker.log
+        worker = environment.start_worker().wait_until_ready()
+        n_rows = sum(map(len, rows.values()))
+        assert n_rows < N_ROWS
+        worker.wait_until(lambda: worker.metric("headrace_table_users") == n_rows, f"{n_rows} rows")
