@@ -304,3 +304,50 @@ def test_a_purchase_is_attributed_to_its_click_after_list_eviction_and_a_crash(
         each.user_id: (each.list_id, each.position) for each in rewards if each.kind is RewardKind.PURCHASE
     }
     assert purchase_rewards == {user_id: (each.list_id, 1) for user_id, each in lists.items()}
+
+
+def test_clicks_of_a_backlog_find_lists_beyond_the_limit_after_a_crash(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    users = [f"user-{n}" for n in range(60)]
+    with clean_environment(
+        servers, tmp_path, **SETTINGS, retained_lists=20, reward_require_list_id=True
+    ) as environment:
+        worker = environment.start_worker().wait_until_ready()
+        now = int(time.time() * 1000)
+
+        def clicks(name: str, **fields: Any) -> list[KafkaRecord]:
+            return [
+                to_record(
+                    Click(
+                        event_id=f"{name}-{user_id}",
+                        user_id=user_id,
+                        ts=now,
+                        **{key: value(n, user_id) for key, value in fields.items()},
+                    )
+                )
+                for n, user_id in enumerate(users)
+            ]
+
+        for step in range(2):
+            environment.send(clicks(f"view{step}", item_id=lambda n, _, step=step: f"item {(n + step) % 10}"))
+        worker.wait_until(
+            lambda: environment.uncommitted() == 0 and len(environment.user_lists(users)) == len(users),
+            "all users to have a list",
+        )
+        worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no pending user")
+        worker.kill()
+        lists = environment.user_lists(users)
+        environment.send(
+            clicks(
+                "reaction",
+                item_id=lambda _, user_id: lists[user_id].items[0].id,
+                list_id=lambda _, user_id: lists[user_id].list_id,
+            )
+        )
+        worker = environment.start_worker().wait_until_ready()
+        worker.wait_until(lambda: environment.uncommitted() == 0, "all clicks to be committed")
+        rewards = [_decoder.decode(each.value) for each in environment.read(REWARDS.name) if each.value]
+    assert {each.user_id: each.list_id for each in rewards} == {
+        user_id: each.list_id for user_id, each in lists.items()
+    }
