@@ -4,5 +4,5 @@
 `user_rows` is the port to the stored rows, `user_table` its adapter to a Faust table, `row_store` the RocksDB store
 of that table (the two modules here that import Faust). `published_list` is one published list with its outcomes,
 `list_store` holds the lists of all users, `retention` selects the lists to evict, `attribution` matches reactions
-with lists, and `log_progress` holds how much of their log is known. `model_store` stores snapshots of the models.
+with lists, and `log_progress` holds how much of their log is known. `snapshots` stores snapshots of the models.
 """

@@ -64,6 +64,8 @@ class ModelSet(Restorable):
         Highest offset folded, by source topic and partition.
     reward_watermarks
         Highest offset and line of the rewards folded, by source topic and partition.
+    is_index_fixed
+        Whether items that the index does not know are skipped, so that the integers of all items stay.
 
     Raises
     ------
@@ -123,6 +125,7 @@ class ModelSet(Restorable):
         self.newest = 0.0
         self.watermarks: dict[tuple[Source, int], int] = {}
         self.reward_watermarks: dict[tuple[Source, int], tuple[int, int]] = {}
+        self.is_index_fixed = False
 
     def learn(self, interaction: Interaction) -> bool:
         """Fold an interaction into every model.
@@ -186,6 +189,8 @@ class ModelSet(Restorable):
         stream = KIND_STREAMS.get(kind)
         query = interaction.query or self.tracker.query(user, ts)
         for line in interaction.lines:
+            if self.is_index_fixed and self.index.find(line.item_id) == NO_ITEM:
+                continue
             item = self.index.index(line.item_id, ts)
             if stream is None:
                 tracked = self.tracker.track_session(user, ts)
@@ -222,7 +227,7 @@ class ModelSet(Restorable):
         is_known = item >= 0
         was_available = is_known and bool(self.index.available[item])
         if not is_known:
-            if len(self.index) >= self.index.capacity:
+            if self.is_index_fixed or len(self.index) >= self.index.capacity:
                 return False
             item = self.index.index(name, ts)
         is_newer = self.index.describe(
@@ -344,6 +349,10 @@ class ModelSet(Restorable):
             if learner.name not in learner_states:
                 raise ValueError(f"model_set: the state has no learner {learner.name!r}")
             learner.restore(learner_states[learner.name])
+        self.restore_progress(state)
+
+    def restore_progress(self, state: Mapping[str, Any]) -> None:
+        """Load the counters and watermarks of the result of `state`."""
         self.version = int(state["version"])
         self.newest = float(state["newest"])
         self.watermarks = {

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_app.models.array_types import Floats
 from stream_app.models.base import NO_ITEM, Context, Items, Observation, Times
 from stream_app.models.columns import grow, item_mask
 from stream_app.models.decay import ForwardDecay
@@ -140,6 +141,19 @@ class SearchModel(SparseScoringModel):
         removed_mask = item_mask(items, self._index.size)
         self._query_links.forget_items(removed_mask)
         self._word_links.forget_items(removed_mask)
+
+    def statistics(self, ts: float) -> list[tuple[str, Items, Items, Floats]]:
+        """Choices by query decayed to `ts`: a label, two equal columns of items, and the values, per query."""
+        if math.isnan(self._decay.landmark):
+            return []
+        factor, (rows, items, weights) = self._decay.at(ts), self._query_links.pairs()
+        starts = np.flatnonzero(np.diff(rows, prepend=-1))
+        return [
+            (f"search/{self._queries.id_of(int(rows[start]))}", chosen, chosen, of_query * factor)
+            for start, chosen, of_query in zip(
+                starts, np.split(items, starts)[1:], np.split(weights, starts)[1:], strict=True
+            )
+        ]
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""

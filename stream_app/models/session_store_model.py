@@ -44,6 +44,16 @@ class SessionStoreModel(Model):
         self.store = store
         self._owns_store = owns_store
 
+    @property
+    def owns_store(self) -> bool:
+        """Whether this model learns, forgets and saves the store."""
+        return self._owns_store
+
+    @property
+    def learns_only_the_store(self) -> bool:
+        """Whether the model has no state besides the store; its hyperparameters then only change how it scores."""
+        return type(self)._get_state is SessionStoreModel._get_state  # noqa: SLF001  # of a subclass
+
     def _compute_scores(self, neighbors: NeighborScores) -> NDArray[np.float32]:
         """Score of each candidate of the store, 0 for none; a new array."""
         raise NotImplementedError

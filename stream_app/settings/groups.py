@@ -250,7 +250,14 @@ class RecoverySettings(SettingsGroup):
     """Restart and recovery."""
 
     snapshot_interval: Seconds = Field(30.0, description="Seconds between two model snapshots.")
-    max_snapshots: PositiveInt = Field(3, description="Number of retained model snapshots.")
+    max_snapshots: PositiveInt = Field(
+        3, description="Number of retained model snapshots of one configuration of the models."
+    )
+    model_store: str = Field(
+        "",
+        description="Folder or URL of the model snapshots, such as `s3://bucket/prefix` (extra `s3`), which workers "
+        "may share; empty for `models` in the data folder.",
+    )
     producer_linger: NonNegativeSeconds = Field(
         0.02, description="Seconds that a batch of records to Kafka waits for more."
     )

@@ -13,7 +13,7 @@ from typing import Any, Final
 import faust
 from aiokafka.errors import KafkaError, ProducerFenced
 
-from state.model_store import DirectoryModelStore, ModelStore
+from state.snapshots.store import ModelStore
 from state.user_rows import DamagedStoreError
 from state.user_table import FaustUserRows, users_table
 from stream_app.kafka.batch_producer import BatchProducer
@@ -31,6 +31,7 @@ from stream_app.worker.bootstrap import Ports, build_components
 from stream_app.worker.faust_app import make_faust_app
 from stream_app.worker.faust_transport import use_direct_transport
 from stream_app.worker.full_republication import FullRepublication, Pace
+from stream_app.worker.model_stores import make_model_store
 from stream_app.worker.ownership import WorkerOwnership, append_markers
 from stream_app.worker.republication import republish_recent_users
 from stream_app.worker.skipped_records import report_skipped
@@ -97,7 +98,7 @@ class Worker:
             self.rows,
             self.batch_producer.append,
             publisher,
-            store or self._make_model_store(),
+            store or make_model_store(settings, self.metrics.local_state_set_aside.labels("snapshot").inc),
             self.metrics,
             partition_of=self._partition_of,
             incarnations=incarnations,
@@ -121,12 +122,6 @@ class Worker:
         log_topics = (changelog(self.settings.app_id), INTERACTIONS, LISTS, REWARDS)
         return PartitionFence(
             lambda: self._producer().client, self.settings.app_id, [spec.name for spec in log_topics]
-        )
-
-    def _make_model_store(self) -> ModelStore:
-        on_set_aside = self.metrics.local_state_set_aside.labels("snapshot").inc
-        return DirectoryModelStore(
-            self.settings.data_dir / "models", self.settings.max_snapshots, on_set_aside
         )
 
     @property

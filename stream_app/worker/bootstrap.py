@@ -11,8 +11,10 @@ from typing import NamedTuple
 
 from state.list_store import PublishedListStore
 from state.log_progress import LogProgress
-from state.model_store import ModelStore
+from state.snapshots.files import StoreUnavailableError
+from state.snapshots.store import ModelStore
 from state.user_rows import UserRowStore
+from stream_app.errors import UserError
 from stream_app.experiment.comparison import PolicyComparison
 from stream_app.experiment.live_policies import LivePolicies
 from stream_app.kafka.append import RecordAppender
@@ -35,8 +37,9 @@ from stream_app.worker.agents.users import UserEventHandler
 from stream_app.worker.dead_letter_writer import DeadLetterWriter
 from stream_app.worker.event_processor import EventProcessor
 from stream_app.worker.list_recovery import ListRecovery
+from stream_app.worker.model_loading import load_models
 from stream_app.worker.policy_controller import PolicyController
-from stream_app.worker.replica import Replica, load_models
+from stream_app.worker.replica import Replica
 from stream_app.worker.reward_attributor import RewardAttributor
 
 
@@ -84,12 +87,21 @@ class Components(NamedTuple):
 
 
 def build_components(settings: Settings, ports: Ports) -> Components:
-    """Wire the components of a worker."""
+    """Wire the components of a worker.
+
+    Raises
+    ------
+    UserError
+        If the store of the model snapshots does not answer.
+    """
     metrics, append = ports.metrics, ports.append
     topic_ids = ports.incarnations.topic_ids
-    models, positions = load_models(
-        partial(make_models, settings.ranking_config), ports.model_store, topic_ids
-    )
+    try:
+        loaded = load_models(partial(make_models, settings.ranking_config), ports.model_store, topic_ids)
+    except StoreUnavailableError as error:
+        # Without its snapshot the worker would start with empty models, and write them as the newest.
+        raise UserError(f"The model snapshots cannot be read: {error}. Check HEADRACE_MODEL_STORE.") from None
+    models = loaded.models
     list_store = PublishedListStore(settings.retained_lists, settings.list_retention)
     log_progress = LogProgress()
     prequential = PrequentialEvaluator(metrics, list_store)
@@ -97,15 +109,16 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     flush_loop = build_flush_loop(settings, ports, models, prequential, list_log)
     replica = Replica(
         models,
-        positions,
+        loaded.positions,
         ports.model_store,
         metrics,
         broker=settings.broker,
         limits=settings.limits,
         on_stale=flush_loop.queue.invalidate,
         clock=ports.clock,
+        relearning=loaded.relearning,
     )
-    replica.topic_ids = topic_ids
+    replica.topic_ids, replica.fingerprint = topic_ids, loaded.fingerprint
     rules = settings.attribution_rules
     rewards = RewardAttributor(list_store, log_progress, replica, append, metrics, rules)
     processor = EventProcessor(

@@ -1,4 +1,4 @@
-"""Folds the records of a topic into the models: interactions and rewards."""
+"""Folds the records of a topic into the models: interactions and rewards; decodes those of the catalog."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -9,11 +9,32 @@ from prometheus_client import Counter
 
 from stream_app.kafka.log_consumer import decode_or_warn
 from stream_app.kafka.partition_fence import is_marker
+from topics.codec import Limits, RejectedError, decode
 from topics.event_types import EVENT_TYPES
+from topics.events import CatalogItem
 from topics.records import Interaction, Reward
 
 _LOG: Final = logging.getLogger(__name__)
 _TOPICS: Final = {event_type.source: event_type.topic for event_type in EVENT_TYPES}
+
+
+def decode_catalog_item(record: Any, limits: Limits) -> CatalogItem | None:
+    """The catalog entry in a record, or an unavailable item for a tombstone; None if it is invalid.
+
+    Parameters
+    ----------
+    record
+        An aiokafka record.
+    """
+    if record.value is None:
+        removed_id = record.key.decode("utf-8", "replace") if record.key else ""
+        return CatalogItem(item_id=removed_id, ts=record.timestamp, available=False)
+    try:
+        return decode(record.value, CatalogItem, received=record.timestamp / 1000.0, limits=limits)
+    except RejectedError:
+        # The catalog agent of one worker writes the dead letter.
+        return None
+
 
 _LearnedT = TypeVar("_LearnedT", bound=Interaction | Reward)
 

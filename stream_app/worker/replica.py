@@ -1,31 +1,37 @@
 """The model replica of a worker: folds interactions, rewards and catalog items into the models; writes snapshots.
 
-A replica is a fold over a log. It starts from the newest snapshot and reads the rest of the log: first interactions
-and catalog up to the current end, then also the rewards, since the policies cannot learn the reward of an unknown
-item. Interactions and rewards of this worker's own events are folded at once (`Replica.fold_local`,
-`Replica.fold_local_reward`), so that a list reflects the event that caused it. They are not read from Kafka again:
-the replica does not read the partitions that this worker owns (`Replica.set_owned_partitions`).
+A replica is a fold over a log. It starts from a snapshot (`stream_app.worker.model_loading`) and reads the rest of
+the log: first interactions and catalog up to the current end, then also the rewards, since the policies cannot learn
+the reward of an unknown item. Interactions and rewards of this worker's own events are folded at once
+(`Replica.fold_local`, `Replica.fold_local_reward`), so that a list reflects the event that caused it. They are not
+read from Kafka again: the replica does not read the partitions that this worker owns
+(`Replica.set_owned_partitions`).
 """
 
 import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.structs import TopicPartition
 
-from state.model_store import ModelStore
+from state.snapshots.store import ModelStore
+from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics
 from stream_app.models.affected_lists import affected_lists, affected_segments
 from stream_app.models.model_set import ModelSet
-from stream_app.worker.learned_topic import LearnedTopic
+from stream_app.worker.learned_topic import LearnedTopic, decode_catalog_item
+from stream_app.worker.log_fold import MODEL_TOPICS
+from stream_app.worker.model_loading import snapshot_state
+from stream_app.worker.relearning import Positions, Relearning
 from stream_app.worker.skipped_records import report_skipped
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
-from topics.codec import Limits, RejectedError, decode
+from topics.codec import Limits
 from topics.events import CatalogItem
 from topics.records import Interaction, Reward
 
@@ -36,49 +42,10 @@ _FETCH_RECORDS: Final = 100
 _N_NEIGHBORS: Final = 20
 """Neighbors per model whose item lists become stale when the availability of an item changes."""
 
+_REPORT_INTERVAL: Final = 5.0
+
 _OWNER_WRITTEN_TOPICS: Final = (INTERACTIONS.name, REWARDS.name)
 """Topics on which the owner of a partition writes all records of that partition."""
-
-
-Positions = dict[tuple[str, int], int]
-"""Next offset to read, by topic and partition."""
-
-
-def load_models(
-    make: Callable[[], ModelSet], store: ModelStore, topic_ids: Mapping[str, str] = MappingProxyType({})
-) -> tuple[ModelSet, Positions]:
-    """Start from the newest snapshot.
-
-    Parameters
-    ----------
-    topic_ids
-        Id by topic. A topic that was made anew since the snapshot is read from its start; watermarks drop what the
-        models know.
-
-    Returns
-    -------
-    models : ModelSet
-        The models of the snapshot; empty models if there is no compatible snapshot, to be rebuilt from the log.
-    positions : dict
-        Next offsets to read.
-    """
-    models = make()
-    snapshot = store.newest()
-    if snapshot is None:
-        return models, {}
-    try:
-        positions = {(str(topic), int(at)): int(offset) for topic, at, offset in snapshot.state["positions"]}
-        known_ids = dict(snapshot.state.get("topic_ids", {}))
-        models.restore(snapshot.state["models"])
-    except (ValueError, KeyError, TypeError) as error:
-        _LOG.warning("snapshot %s is incompatible; rebuilding models from the log: %s", snapshot.name, error)
-        return make(), {}
-    anew = {topic for topic, topic_id in topic_ids.items() if known_ids.get(topic, topic_id) != topic_id}
-    for topic in sorted(anew):
-        _LOG.warning(
-            "topic %s was made anew since snapshot %s; reading it from its start", topic, snapshot.name
-        )
-    return models, {at: offset for at, offset in positions.items() if at[0] not in anew}
 
 
 class StaleLists(NamedTuple):
@@ -110,11 +77,15 @@ class Replica:
         an interaction (no items), and items and segments when the availability of an item changes.
     clock
         Seconds since the epoch, for the lag in seconds.
+    relearning
+        Parts of the models to learn from the log before it is followed; no snapshot is written until then.
 
     Attributes
     ----------
     topic_ids
         Id by topic, for snapshots.
+    fingerprint
+        Fingerprint of the configuration of the models, for snapshots.
     """
 
     def __init__(
@@ -128,6 +99,7 @@ class Replica:
         limits: Limits,
         on_stale: Callable[[Collection[str], Collection[str]], None] = lambda _items, _segments: None,
         clock: Callable[[], float] = time.time,
+        relearning: Relearning | None = None,
     ) -> None:
         self.models: Final = models
         self._store = store
@@ -138,6 +110,8 @@ class Replica:
         self._clock = clock
         self._positions = dict(positions)
         self.topic_ids: Mapping[str, str] = {}
+        self.fingerprint = ""
+        self._relearning = relearning
         self._interactions = LearnedTopic(
             INTERACTIONS.name,
             Interaction,
@@ -165,9 +139,7 @@ class Replica:
         """Connect and start to follow the log; the returned task ends only when stopped, or with an error."""
         consumer = self._consumer = log_consumer(self._broker)
         await consumer.start()
-        self._assigned = partitions = await _partitions(
-            self._broker, (*_OWNER_WRITTEN_TOPICS, CATALOG_ITEMS.name)
-        )
+        self._assigned = partitions = await model_partitions(self._broker)
         consumer.assign(partitions)
         rewards = [tp for tp in partitions if tp.topic == REWARDS.name]
         consumer.pause(*rewards)
@@ -195,7 +167,7 @@ class Replica:
         *,
         known_ends: Mapping[tuple[str, int], int] = MappingProxyType({}),
     ) -> None:
-        """Wait until the log is folded up to its current end.
+        """Wait until all parts of the models are learned, and the log is folded up to its current end.
 
         Parameters
         ----------
@@ -210,7 +182,7 @@ class Replica:
         ends = {tp: max(end, known_ends.get((tp.topic, tp.partition), 0)) for tp, end in ends.items()}
         start = self._lag(ends)
         async with self._advanced:
-            while (lag := self._lag(ends)) > 0:
+            while (lag := self._lag(ends)) > 0 or self._relearning is not None:
                 if self._task is not None and self._task.done():
                     self._task.result()
                 if progress is not None:
@@ -253,22 +225,21 @@ class Replica:
 
     def snapshot_state(self) -> dict[str, Any]:
         """Models and positions at one point in time, as data that shares no memory with them."""
-        return {
-            "models": self.models.state(),
-            "positions": [[topic, at, offset] for (topic, at), offset in self._positions.items()],
-            "topic_ids": dict(self.topic_ids),
-        }
+        return snapshot_state(self.models, self._positions, self.topic_ids)
 
     async def snapshot(self) -> str:
         """Write a snapshot and return its name; encoding and writing run in another thread."""
         started = time.perf_counter()
         state = self.snapshot_state()
-        name = await asyncio.to_thread(self._store.save, state)
+        name = await asyncio.to_thread(self._store.save, state, self.fingerprint)
         self._metrics.snapshot_seconds.observe(time.perf_counter() - started)
         return name
 
     async def try_snapshot(self) -> None:
-        """Write a snapshot; if the disk is full, the next one is tried later."""
+        """Write a snapshot; if the disk is full or the store is unavailable, the next one is tried later."""
+        if self._relearning is not None:
+            # It would lack parts, and be the newest.
+            return
         try:
             await self.snapshot()
         except OSError as error:
@@ -280,12 +251,37 @@ class Replica:
 
     async def _follow(self) -> None:
         try:
+            if self._relearning is not None:
+                await retry_while_unavailable(
+                    partial(self._relearn, self._relearning), "learning of the models"
+                )
+                self._relearning = None
+                await self._notify()
             while True:
                 await self._read_batch()
         finally:
             # Tasks that wait in `catch_up` must see that this task has ended.
-            async with self._advanced:
-                self._advanced.notify_all()
+            await self._notify()
+
+    async def _notify(self) -> None:
+        async with self._advanced:
+            self._advanced.notify_all()
+
+    async def _relearn(self, relearning: Relearning) -> None:
+        reported = time.monotonic()
+
+        def report(n_read: int, total: int) -> None:
+            nonlocal reported
+            if time.monotonic() > reported + _REPORT_INTERVAL:
+                reported = time.monotonic()
+                _LOG.info("learning models from the log: read %d of at most %d records", n_read, total)
+
+        consumer = log_consumer(self._broker)
+        await consumer.start()
+        try:
+            await relearning.run(consumer, self._assigned, self._positions, self._limits, report)
+        finally:
+            await consumer.stop()
 
     async def _read_batch(self) -> None:
         batches = await self._consumer.getmany(timeout_ms=500, max_records=_FETCH_RECORDS)
@@ -297,8 +293,7 @@ class Replica:
         await self._pass_invisible_records()
         self._resume_rewards()
         self._report_lag(newest)
-        async with self._advanced:
-            self._advanced.notify_all()
+        await self._notify()
         await asyncio.sleep(0)
 
     async def _pass_invisible_records(self) -> None:
@@ -321,19 +316,9 @@ class Replica:
 
     def _fold_catalog(self, records: Sequence[Any]) -> None:
         for record in records:
-            if record.value is None:
-                removed_id = record.key.decode("utf-8", "replace") if record.key else ""
-                self._learn_catalog_item(
-                    CatalogItem(item_id=removed_id, ts=record.timestamp, available=False)
-                )
-                continue
-            try:
-                received = record.timestamp / 1000.0
-                event = decode(record.value, CatalogItem, received=received, limits=self._limits)
-            except RejectedError:
-                # The catalog agent of one worker writes the dead letter.
-                continue
-            self._learn_catalog_item(event)
+            event = decode_catalog_item(record, self._limits)
+            if event is not None:
+                self._learn_catalog_item(event)
 
     def _learn_catalog_item(self, event: CatalogItem) -> None:
         if self.models.learn_catalog(event):
@@ -352,12 +337,13 @@ class Replica:
             self._metrics.replica_lag_seconds.set(max(0.0, self._clock() - newest))
 
 
-async def _partitions(broker: str, topics: Sequence[str]) -> list[TopicPartition]:
+async def model_partitions(broker: str) -> list[TopicPartition]:
+    """The partitions of the topics that models learn from."""
     # A consumer without a subscription does not fetch the metadata of topics, and raises no error.
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await admin.start()
     try:
-        described = await admin.describe_topics(list(topics))
+        described = await admin.describe_topics([spec.name for spec in MODEL_TOPICS])
     finally:
         await admin.close()
     return [

@@ -188,7 +188,7 @@ def after_redis(countdown: Countdown) -> None:
 
 def in_a_snapshot(countdown: Countdown) -> None:
     """A half of a snapshot is written."""
-    from state import model_store
+    from state.snapshots import files
 
     def sync(file: int) -> None:
         if countdown():
@@ -196,7 +196,7 @@ def in_a_snapshot(countdown: Countdown) -> None:
             die()
         os.fsync(file)
 
-    model_store.os = SimpleNamespace(fsync=sync)  # type: ignore[attr-defined,assignment]  # for this process
+    files.os = SimpleNamespace(fsync=sync)  # type: ignore[attr-defined,assignment]  # for this process
 
 
 KILLS: Final[dict[str, Callable[[Countdown], None]]] = {

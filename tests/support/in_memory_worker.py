@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from state.model_store import DirectoryModelStore
 from state.published_list import PublishedList
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
+from state.snapshots.store import folder_store
 from state.user_rows import UnreadableRow
 from stream_app.client.redis_contract import SearchList, decode_list, decode_search_list
 from stream_app.kafka.batch_producer import DeliveryError
@@ -175,7 +175,7 @@ class InMemoryWorker:
         self.rows = InMemoryUserRows()
         self.producer = FakeBatchProducer()
         self.publisher = BlockingPublisher()
-        store = DirectoryModelStore(folder)
+        store = folder_store(folder)
         self.components = build_components(
             self.settings,
             Ports(

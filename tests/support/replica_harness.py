@@ -11,11 +11,12 @@ import msgspec
 import pytest
 from aiokafka.structs import TopicPartition
 
-from state.model_store import DirectoryModelStore
+from state.snapshots.store import folder_store
 from stream_app.metrics import Metrics
 from stream_app.models.model_set import ModelSet
 from stream_app.worker import replica as replica_module
-from stream_app.worker.replica import Replica, load_models
+from stream_app.worker.model_loading import load_models
+from stream_app.worker.replica import Replica
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits
 from topics.records import Interaction, Kind, Line, Reward, RewardKind, Source
@@ -43,7 +44,14 @@ class FakeBrokerLog:
         offset = self.beginnings[tp] + len(self.records[tp])
         timestamp = 1_700_000_000_000 + offset
         self.records[tp].append(
-            SimpleNamespace(offset=offset, partition=tp.partition, key=key, value=value, timestamp=timestamp)
+            SimpleNamespace(
+                topic=tp.topic,
+                offset=offset,
+                partition=tp.partition,
+                key=key,
+                value=value,
+                timestamp=timestamp,
+            )
         )
         self.changed.set()
         return offset
@@ -141,8 +149,8 @@ class FakeLogConsumer:
             self.log.changed.clear()
             if self.log.failure is not None:
                 raise self.log.failure
-            for tp, records in self.log.records.items():
-                start = self.offsets[tp] - self.log.beginnings[tp]
+            for tp, position in list(self.offsets.items()):
+                records, start = self.log.records[tp], position - self.log.beginnings[tp]
                 batch = records[start : start + max_records]
                 if tp not in self.paused and batch:
                     self.offsets[tp] += len(batch)
@@ -157,7 +165,7 @@ class ReplicaHarness:
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.log = FakeBrokerLog()
-        self.store = DirectoryModelStore(folder)
+        self.store = folder_store(folder)
         self.metrics = Metrics()
         self.running: list[Replica] = []
         self.consumer = FakeLogConsumer(self.log)
@@ -171,26 +179,29 @@ class ReplicaHarness:
             return self.consumer
 
         monkeypatch.setattr(replica_module, "log_consumer", consumer)
-        monkeypatch.setattr(replica_module, "_partitions", partitions)
+        monkeypatch.setattr(replica_module, "model_partitions", partitions)
 
     def models(self, **parameters: Any) -> ModelSet:
         return ModelSet(["popularity", "item_to_item"], max_items=100, max_users=100, **parameters)
 
     def make(self, make: Callable[[], ModelSet] | None = None) -> Replica:
-        models, positions = load_models(make or self.models, self.store)
-        return Replica(
-            models,
-            positions,
+        loaded = load_models(make or self.models, self.store)
+        replica = Replica(
+            loaded.models,
+            loaded.positions,
             self.store,
             self.metrics,
             broker="unused",
             limits=Limits(max_future=300.0, max_age=60.0),
             on_stale=lambda items, segments: self.stale.append((set(items), set(segments))),
             clock=lambda: 1_700_000_060.0,
+            relearning=loaded.relearning,
         )
+        replica.fingerprint = loaded.fingerprint
+        return replica
 
-    async def start(self) -> Replica:
-        replica = self.make()
+    async def start(self, make: Callable[[], ModelSet] | None = None) -> Replica:
+        replica = self.make(make)
         await replica.start()
         self.running.append(replica)
         return replica

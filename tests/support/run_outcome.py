@@ -8,12 +8,12 @@ from typing import Any, Final, NamedTuple
 import msgspec
 import numpy as np
 
-from state.model_store import DirectoryModelStore
 from state.row import EMPTY_ROW, UserRow
+from state.snapshots.store import folder_store
 from stream_app.client.redis_contract import popular_key
 from stream_app.ranking.assembly import make_models
 from stream_app.settings import load_settings
-from stream_app.worker.replica import load_models
+from stream_app.worker.model_loading import load_models
 from tests.support.generated_log import GeneratedLog
 from tests.support.integration_environment import IntegrationEnvironment
 from tests.support.worker_handle import WorkerHandle
@@ -102,12 +102,12 @@ def read_outcome(
 def digest_of_models(environment: IntegrationEnvironment, number: int = 1) -> str:
     """The digest of the additive models in the newest snapshot of a worker."""
     settings = load_settings(models=msgspec.json.decode(str(environment.overrides["models"])))
-    models, positions = load_models(
+    loaded = load_models(
         partial(make_models, settings.ranking_config),
-        DirectoryModelStore(environment.data_dir(number) / "models"),
+        folder_store(environment.data_dir(number) / "models"),
     )
-    assert positions, "the worker has no snapshot"
-    return f"{models.version} interactions, {models.digest()}"
+    assert loaded.positions, "the worker has no snapshot"
+    return f"{loaded.models.version} interactions, {loaded.models.digest()}"
 
 
 def deduplicate(interactions: Iterable[tuple[Interaction, bytes]]) -> dict[tuple[int, int, int], bytes]:

@@ -8,8 +8,8 @@ import pytest
 
 from state.attribution import AttributionRules
 from state.list_store import PublishedListStore
-from state.model_store import DirectoryModelStore
 from state.retention import Retention
+from state.snapshots.store import SnapshotStore
 from stream_app.experiment.comparison import PolicyComparison
 from stream_app.models.model_set import ModelSet
 from stream_app.publishing.degraded_ranking import DegradedRanking
@@ -33,7 +33,7 @@ def defaults_of(made: Callable[..., Any]) -> Mapping[str, Any]:
     ("made", "settings"),
     [
         (PublishedListStore, {"limit": "retained_lists"}),
-        (DirectoryModelStore, {"max_snapshots": "max_snapshots"}),
+        (SnapshotStore, {"max_snapshots": "max_snapshots"}),
         (PendingQueue, {name: name for name in ("flush_users", "max_pending", "shared_list_interval")}),
         (
             DegradedRanking,

@@ -79,6 +79,7 @@ NON_DEFAULT: dict[str, Any] = {
     "retained_lists_per_user": 3,
     "snapshot_interval": 1.5,
     "max_snapshots": 1,
+    "model_store": "s3://bucket/models",
     "producer_linger": 0.0,
     "republish_window": 0.0,
     "republish_rate": 50,

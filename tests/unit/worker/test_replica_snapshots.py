@@ -1,11 +1,16 @@
 """Snapshots of the replica, and their restoration."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
+from aiokafka.structs import TopicPartition
 
-from stream_app.worker.replica import load_models
+from stream_app.models.digest import digest
+from stream_app.models.model_set import ModelSet
+from stream_app.worker.model_loading import load_models
 from tests.support.replica_harness import (
     FIRST_INTERACTIONS,
     FIRST_REWARDS,
@@ -15,7 +20,7 @@ from tests.support.replica_harness import (
     make_click,
 )
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
-from topics.records import Source
+from topics.records import Interaction, Source
 
 
 async def test_a_snapshot_plus_the_log_tail_gives_the_same_models(harness: ReplicaHarness) -> None:
@@ -53,21 +58,22 @@ async def test_a_snapshot_shares_no_memory_with_later_learning(harness: ReplicaH
 
 
 def test_without_a_snapshot_models_start_empty(harness: ReplicaHarness) -> None:
-    models, positions = load_models(harness.models, harness.store)
-    assert models.version == 0
-    assert positions == {}
+    loaded = load_models(harness.models, harness.store)
+    assert loaded.models.version == 0
+    assert loaded.positions == {}
 
 
-async def test_an_incompatible_snapshot_is_ignored(
+async def test_a_snapshot_of_another_index_is_kept_and_the_log_is_read_from_its_start(
     harness: ReplicaHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     replica = await harness.start()
     replica.fold_local(make_click(0, 0, "shoe"))
-    await replica.snapshot()
-    models, positions = load_models(lambda: harness.models(half_life=1.0), harness.store)
-    assert (models.version, positions) == (0, {})
-    assert "half_life" in caplog.text
+    name = await replica.snapshot()
+    loaded = load_models(lambda: ModelSet(["popularity"], max_items=200), harness.store)
+    assert (loaded.models.version, loaded.positions) == (0, {})
+    assert "the index holds 200 ids" in caplog.text
     assert "rebuilding models from the log" in caplog.text
+    assert name.replace(".snapshot", ".kept") in {entry.name for entry in harness.store.entries()}
 
 
 @pytest.mark.parametrize(
@@ -84,22 +90,22 @@ async def test_an_incompatible_snapshot_is_ignored(
 )
 def test_a_malformed_snapshot_is_ignored(harness: ReplicaHarness, state: dict[str, Any]) -> None:
     harness.store.save(state)
-    models, positions = load_models(harness.models, harness.store)
-    assert (models.version, positions) == (0, {})
+    loaded = load_models(harness.models, harness.store)
+    assert (loaded.models.version, loaded.positions) == (0, {})
     # The models are usable.
-    assert models.learn(make_click(0, 0, "shoe"))
+    assert loaded.models.learn(make_click(0, 0, "shoe"))
 
 
 def test_a_torn_snapshot_falls_back_to_the_previous_one(harness: ReplicaHarness, tmp_path: Path) -> None:
     models = harness.models()
     models.learn(make_click(0, 0, "shoe"))
-    state = {"models": models.state(), "positions": [[INTERACTIONS.name, 0, 1]]}
+    state = {"models": models.state(), "positions": [[INTERACTIONS.name, 0, 1]], "topic_ids": {}}
     harness.store.save(state)
     torn = tmp_path / "models" / harness.store.save(state)
     torn.write_bytes(torn.read_bytes()[:-10])
-    restored, positions = load_models(harness.models, harness.store)
-    assert restored.version == 1
-    assert positions == {(INTERACTIONS.name, 0): 1}
+    loaded = load_models(harness.models, harness.store)
+    assert loaded.models.version == 1
+    assert loaded.positions == {(INTERACTIONS.name, 0): 1}
 
 
 async def test_a_snapshot_records_which_rewards_it_contains(harness: ReplicaHarness) -> None:
@@ -129,7 +135,133 @@ async def test_a_log_made_anew_since_the_snapshot_is_read_from_its_start(harness
     first.topic_ids = {INTERACTIONS.name: "x"}
     await caught_up(first)
     await first.snapshot()
-    assert load_models(harness.models, harness.store, {INTERACTIONS.name: "x"})[1]
-    models, positions = load_models(harness.models, harness.store, {INTERACTIONS.name: "y"})
-    assert models.version == 5
-    assert {topic for topic, _ in positions} == {CATALOG_ITEMS.name, REWARDS.name}
+    assert load_models(harness.models, harness.store, {INTERACTIONS.name: "x"}).positions
+    loaded = load_models(harness.models, harness.store, {INTERACTIONS.name: "y"})
+    assert loaded.models.version == 5
+    assert {topic for topic, _ in loaded.positions} == {CATALOG_ITEMS.name, REWARDS.name}
+
+
+def with_models(names: list[str], **parameters: Any) -> Callable[[], ModelSet]:
+    """Makes models like those of the harness, with other names or hyperparameters of single models."""
+    return lambda: ModelSet(names, max_items=100, max_users=100, overrides=parameters)
+
+
+async def write_history(harness: ReplicaHarness, make: Callable[[], ModelSet]) -> None:
+    """Clicks on two partitions, folded and stored by a replica with some settings."""
+    for offset in range(40):
+        harness.log.interaction(FIRST_INTERACTIONS, offset, f"i{offset % 7}")
+        harness.log.interaction(SECOND_INTERACTIONS, offset, f"i{offset % 5}")
+    replica = await harness.start(make)
+    await caught_up(replica)
+    await replica.snapshot()
+    await replica.stop()
+
+
+def cut_log(harness: ReplicaHarness, tp: TopicPartition, n: int) -> None:
+    """Remove the first records of a partition, as retention does."""
+    del harness.log.records[tp][:n]
+    harness.log.beginnings[tp] += n
+
+
+def candidates_of(models: ModelSet, name: str) -> list[tuple[str, float]]:
+    """The candidates of one model after two recent items."""
+    context = models.context("bob", ["i1", "i2"], [1_039.0, 1_040.0], 0, (), 1_040.0)
+    [proposed] = [found for model, found in models.candidates(context, 10) if model.name == name]
+    return [
+        (models.index.id_of(int(item)), round(float(score), 4))
+        for item, score in zip(proposed.items, proposed.scores, strict=True)
+    ]
+
+
+async def test_an_added_model_learns_the_log_and_the_others_keep_what_is_older(
+    harness: ReplicaHarness, caplog: pytest.LogCaptureFixture
+) -> None:
+    await write_history(harness, with_models(["popularity"]))
+    before = load_models(with_models(["popularity"]), harness.store).models.digest()
+    cut_log(harness, FIRST_INTERACTIONS, 30)
+    both = with_models(["popularity", "item_to_item", "session_knn"])
+    replica = await harness.start(both)
+    await caught_up(replica)
+    assert "learning session_store, item_to_item from the log" in caplog.text
+    # Popularity has the removed records too, the others what is left of the log.
+    assert digest(replica.models.models[:1], replica.models.index.hashes, replica.models.newest) == before
+    expected = both()
+    for tp in (FIRST_INTERACTIONS, SECOND_INTERACTIONS):
+        for record in harness.log.records[tp]:
+            expected.learn(msgspec.msgpack.decode(record.value, type=Interaction))
+    for name in ("item_to_item", "session_knn"):
+        assert candidates_of(replica.models, name)
+        assert sorted(candidates_of(replica.models, name)) == sorted(candidates_of(expected, name))
+    # All learn what follows, once.
+    harness.log.interaction(FIRST_INTERACTIONS, 40, "i1")
+    await caught_up(replica)
+    assert replica.models.version == 81
+
+
+async def test_a_changed_hyperparameter_loses_its_own_model_alone(harness: ReplicaHarness) -> None:
+    names = ["popularity", "item_to_item"]
+    await write_history(harness, with_models(names))
+    changed = with_models(names, item_to_item={"depth": 3})
+    replica = await harness.start(changed)
+    await caught_up(replica)
+    expected = changed()
+    for tp in (FIRST_INTERACTIONS, SECOND_INTERACTIONS):
+        for record in harness.log.records[tp]:
+            expected.learn(msgspec.msgpack.decode(record.value, type=Interaction))
+    assert replica.models.digest() == expected.digest()
+    assert sorted(candidates_of(replica.models, "item_to_item")) == sorted(
+        candidates_of(expected, "item_to_item")
+    )
+    # The next start needs no log, and one with the old settings finds its snapshot.
+    await replica.snapshot()
+    for make in (changed, with_models(names)):
+        loaded = load_models(make, harness.store)
+        assert loaded.relearning is None
+        assert loaded.models.version == 80
+
+
+async def test_a_hyperparameter_of_the_scores_needs_no_learning(harness: ReplicaHarness) -> None:
+    await write_history(harness, with_models(["session_knn", "two_hop"]))
+    changed = with_models(["two_hop", "session_knn", "sequential_rules"], session_knn={"repeat": 1.0})
+    loaded = load_models(changed, harness.store)
+    assert loaded.relearning is None
+    assert candidates_of(loaded.models, "sequential_rules")
+
+
+async def test_no_snapshot_is_written_while_a_part_is_missing(harness: ReplicaHarness) -> None:
+    await write_history(harness, with_models(["popularity"]))
+    replica = harness.make(with_models(["popularity", "trending"]))
+    n_before = len(harness.store.entries())
+    await replica.try_snapshot()
+    assert len(harness.store.entries()) == n_before
+
+
+async def test_a_removed_model_is_kept_in_a_copy(harness: ReplicaHarness) -> None:
+    await write_history(harness, with_models(["popularity", "item_to_item"]))
+    loaded = load_models(with_models(["popularity"]), harness.store)
+    assert loaded.relearning is None
+    assert loaded.models.version == 80
+    assert [entry.name.endswith(".kept") for entry in harness.store.entries()].count(True) == 1
+
+
+async def test_records_on_their_way_to_the_log_are_learned_once_by_every_part(
+    harness: ReplicaHarness,
+) -> None:
+    old, new = with_models(["popularity"]), with_models(["popularity", "item_to_item"])
+    replica = await harness.start(old)
+    await caught_up(replica)
+    # Folded and not yet acknowledged when the snapshot is taken: its positions are behind its watermarks.
+    replica.set_owned_partitions({0})
+    for offset in range(5):
+        replica.fold_local(make_click(0, offset, f"i{offset}"))
+    await replica.snapshot()
+    await replica.stop()
+    for offset in range(8):
+        harness.log.interaction(FIRST_INTERACTIONS, offset, f"i{offset}")
+    second = await harness.start(new)
+    await caught_up(second)
+    expected = new()
+    for record in harness.log.records[FIRST_INTERACTIONS]:
+        expected.learn(msgspec.msgpack.decode(record.value, type=Interaction))
+    assert second.models.version == 8
+    assert second.models.digest() == expected.digest()

@@ -1,0 +1,28 @@
+"""The store of model snapshots that the settings name."""
+
+from collections.abc import Callable
+
+from state.snapshots.remote_files import StoreLocationError, open_files
+from state.snapshots.store import SnapshotStore
+from stream_app.errors import UserError
+from stream_app.settings import Settings
+
+
+def make_model_store(settings: Settings, on_set_aside: Callable[[], None] = lambda: None) -> SnapshotStore:
+    """Open the store.
+
+    Parameters
+    ----------
+    on_set_aside
+        Called when a damaged snapshot was set aside.
+
+    Raises
+    ------
+    UserError
+        If the location is invalid, or a package that it needs is not installed.
+    """
+    location = settings.model_store or str(settings.data_dir / "models")
+    try:
+        return SnapshotStore(open_files(location), settings.max_snapshots, on_set_aside)
+    except StoreLocationError as error:
+        raise UserError(f"HEADRACE_MODEL_STORE: {error}.") from None

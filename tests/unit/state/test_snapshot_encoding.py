@@ -1,0 +1,83 @@
+"""The format of a snapshot."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+
+from state.snapshots.encoding import (
+    HEAD_BYTES,
+    NewerFormatError,
+    SnapshotError,
+    SnapshotInfo,
+    decode_snapshot,
+    encode_snapshot,
+    read_info,
+)
+
+STATE = {"name": "x", "n": 3, "deep": {"items": ["a", None, 1.5]}, "array": np.arange(6.0).reshape(2, 3)}
+INFO = SnapshotInfo(created=12.5, fingerprint="8a41f3", writer="w1", positions=(("interactions", 0, 7),))
+
+
+def in_format_1(body: bytes) -> bytes:
+    """A snapshot as earlier versions wrote it."""
+    return struct.pack(">8sHIQ", b"HEADRACE", 1, zlib.crc32(body), len(body)) + body
+
+
+def test_plain_data_and_arrays_round_trip() -> None:
+    back = decode_snapshot(encode_snapshot(STATE))
+    assert {k: v for k, v in back.items() if k != "array"} == {k: v for k, v in STATE.items() if k != "array"}
+    np.testing.assert_array_equal(back["array"], STATE["array"])
+
+
+def test_the_first_bytes_tell_what_a_snapshot_is() -> None:
+    raw = encode_snapshot({"array": np.zeros(HEAD_BYTES)}, INFO)
+    assert read_info(raw[:HEAD_BYTES]) == INFO
+
+
+def test_objects_are_refused_when_writing() -> None:
+    with pytest.raises(TypeError):
+        encode_snapshot({"bad": np.array([object()])})
+    with pytest.raises(TypeError):
+        encode_snapshot({"bad": Path})
+
+
+def test_any_single_damaged_byte_and_any_truncation_is_detected() -> None:
+    raw = encode_snapshot({"counts": np.arange(3.0)}, INFO)
+    assert decode_snapshot(raw)
+    for at in range(len(raw)):
+        damaged = bytearray(raw)
+        damaged[at] ^= 0x41
+        with pytest.raises(SnapshotError):
+            decode_snapshot(bytes(damaged))
+        with pytest.raises(SnapshotError):
+            decode_snapshot(raw[:at])
+
+
+def test_a_later_format_is_not_called_damaged() -> None:
+    raw = bytearray(encode_snapshot(STATE))
+    raw[9] = 77
+    with pytest.raises(NewerFormatError, match="format 77 is of a later version"):
+        decode_snapshot(bytes(raw))
+    with pytest.raises(NewerFormatError):
+        read_info(bytes(raw))
+
+
+def test_a_snapshot_of_format_1_is_migrated() -> None:
+    raw = in_format_1(msgspec.msgpack.encode({"models": {}, "positions": []}))
+    assert decode_snapshot(raw) == {"models": {}, "positions": [], "topic_ids": {}}
+    assert read_info(raw) == SnapshotInfo(format=1)
+    for end in range(len(raw)):
+        with pytest.raises(SnapshotError):
+            decode_snapshot(raw[:end])
+
+
+def test_a_pickled_array_is_never_loaded(tmp_path: Path) -> None:
+    evil = tmp_path / "evil.npy"
+    np.save(evil, np.array([{"a": 1}], dtype=object), allow_pickle=True)
+    body = msgspec.msgpack.encode({"x": msgspec.msgpack.Ext(1, evil.read_bytes())})
+    with pytest.raises(SnapshotError, match="pickle"):
+        decode_snapshot(in_format_1(body))
