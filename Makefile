@@ -2,7 +2,7 @@
 # cached in HEADRACE_CACHE (by default ~/.cache/headrace).
 
 .DEFAULT_GOAL := help
-.PHONY: help wheels install demo test test-slow faults lint bench bench-bandit closed-loop estimators lock clean
+.PHONY: help wheels install demo test test-slow faults fuzz lint bench bench-bandit closed-loop estimators lock clean
 MAKEFLAGS += --no-print-directory
 
 VENV := .venv
@@ -24,7 +24,8 @@ help:
 	@echo '                make demo ARGS="--seconds 60"     ARGS passes options; ARGS="--help" lists them'
 	@echo '  make install  install all dependencies into .venv; the other targets run it if needed'
 	@echo '  make test     lint, then all tests except the slow ones and the faults'
-	@echo '  make test-slow      tests of the benchmarks'
+	@echo '  make test-slow      tests of the benchmarks, mutation testing, a share of the fuzzing (up to 20 min)'
+	@echo '  make fuzz     a million fuzzed records; ARGS="--records 100000 --seed 3" for others'
 	@echo '  make faults   kills, stops and damages workers and servers, and compares what they hold'
 	@echo '  make lint     ruff, mypy and import rules'
 	@echo '  make bench    throughput and latency on this machine'
@@ -103,6 +104,13 @@ test: lint
 
 test-slow: $(INSTALL_STAMP)
 	@$(PY) -m pytest -m slow tests $(ARGS)
+
+fuzz: $(INSTALL_STAMP)
+	@# Atheris has wheels for Linux on x86-64 alone; elsewhere its share goes to the other campaigns.
+	@$(PY) -c 'import atheris' 2>/dev/null \
+	    || $(PY) -m pip install --disable-pip-version-check --quiet --only-binary :all: 'atheris>=3' \
+	    || echo 'atheris cannot be installed here; fuzzing without it'
+	@$(PY) -m tests.fuzz $(ARGS)
 
 faults: $(INSTALL_STAMP)
 	@# One process: the tests kill and stop servers, and measure sessions that time out.

@@ -1,0 +1,138 @@
+"""Tests one mutant: in a fork of a process that has imported the libraries, but none of the code."""
+
+import importlib
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import CodeType, ModuleType
+from typing import Final
+
+import pytest
+
+from tests.mutation.modules import module_name
+from tests.support import ROOT
+
+_LIBRARIES: Final = (
+    "numpy", "numba", "scipy.special", "msgspec", "hypothesis", "hypothesis.strategies", "redis.asyncio",
+    "prometheus_client", "pydantic_settings", "aiokafka.admin", "rich.progress", "typer", "jsonschema", "yaml",
+    "faust",
+)  # fmt: skip
+"""What the tests import, and takes seconds."""
+
+_OWN: Final = ("state", "topics", "stream_app", "tests")
+_STILLBORN: Final = 90
+_BROKEN: Final = 91
+_ALL_PASSED: Final = 0
+
+
+def import_libraries() -> None:
+    """Import what all tests need, and forget every module of this repository."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    for name in _LIBRARIES:
+        try:
+            importlib.import_module(name)
+        except ImportError:
+            continue
+
+
+class _MutantLoader(SourceFileLoader):
+    """Compiles other source than that of the file."""
+
+    def __init__(self, name: str, path: str, source: str) -> None:
+        super().__init__(name, path)
+        self._source = source
+
+    def get_code(self, fullname: str) -> CodeType:
+        del fullname
+        return compile(self._source, self.path, "exec", dont_inherit=True)
+
+
+class _MutantFinder(MetaPathFinder):
+    def __init__(self, name: str, source: str) -> None:
+        self._name = name
+        self._source = source
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname != self._name:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.origin is not None:
+            spec.loader = _MutantLoader(fullname, spec.origin, self._source)
+        return spec
+
+
+class Child:
+    """A process that runs tests on a mutant.
+
+    Parameters
+    ----------
+    path, source
+        File of the module, and its source with a defect.
+    tests
+        Files of tests.
+    timeout
+        Seconds until the tests count as failed: a defect may make a loop endless.
+    """
+
+    def __init__(self, path: str, source: str, tests: Sequence[str], timeout: float) -> None:
+        self._folder = TemporaryDirectory(prefix="headrace-mutant-")
+        self._deadline = time.monotonic() + timeout
+        self.output = ""
+        self.pid: Final = os.fork()
+        if not self.pid:
+            _run_in_child(path, source, tests, Path(self._folder.name))
+
+    def outcome(self) -> str | None:
+        """``survived``, ``killed``, ``timeout`` or ``stillborn`` (cannot be imported); None while it runs."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            if time.monotonic() < self._deadline:
+                return None
+            os.killpg(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        self.output = (Path(self._folder.name) / "output").read_text(errors="replace")[-4000:]
+        self._folder.cleanup()
+        code = os.waitstatus_to_exitcode(status) if pid else None
+        if code is None:
+            return "timeout"
+        return {_ALL_PASSED: "survived", _STILLBORN: "stillborn", _BROKEN: "broken"}.get(code, "killed")
+
+
+def _run_in_child(path: str, source: str, tests: Sequence[str], folder: Path) -> None:
+    code: int = 1
+    try:
+        os.setsid()
+        output = os.open(folder / "output", os.O_WRONLY | os.O_CREAT)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        os.environ["HYPOTHESIS_STORAGE_DIRECTORY"] = str(folder / "hypothesis")
+        for name in [name for name in sys.modules if name.partition(".")[0] in _OWN]:
+            del sys.modules[name]
+        sys.meta_path.insert(0, _MutantFinder(module_name(path), source))
+        try:
+            importlib.import_module(module_name(path))
+        except BaseException:  # noqa: BLE001  # whatever it raises, such code is never used
+            code = _STILLBORN
+        else:
+            arguments = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--hypothesis-seed=0"]
+            # The parent has imported what is a plugin, too.
+            arguments += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]
+            code = int(
+                pytest.main([*arguments, f"--rootdir={ROOT}", f"--basetemp={folder / 'tests'}", *tests])
+            )
+    except BaseException:  # noqa: BLE001  # the parent reads it
+        traceback.print_exc()
+        code = _BROKEN
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
