@@ -151,3 +151,12 @@ def test_assignment_is_unknown_before_weights_are_published() -> None:
     split = state.apply(OPERATOR_KEY, PolicyAssignment(weights=EQUAL_WEIGHTS, paused=("a",)), 2.0).split("b")
     assert split is not None
     assert [split.fraction(name) for name in "abc"] == [0.0, 0.5, 0.5]
+
+
+def test_period_starts_when_all_users_move_to_another_policy() -> None:
+    topic = ControlTopic()
+    topic.operator(weights={"a": 1.0})
+    topic.operator(weights={"b": 1.0})
+    assert read(topic.log).effective_time == 20.0
+    topic.operator(weights={"b": 5.0})
+    assert read(topic.log).effective_time == 20.0
