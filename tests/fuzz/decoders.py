@@ -11,8 +11,9 @@ import msgspec
 
 from state.dedup import RecordId
 from state.fold import fold
-from state.model_store import Snapshot, SnapshotError, decode_snapshot, encode_snapshot
 from state.row import RowFormatError, decode_row, encode_row
+from state.snapshots.encoding import SnapshotError, decode_snapshot, encode_snapshot
+from state.snapshots.store import Snapshot
 from stream_app.client.fallback_chain import decode_list_or_none, first_usable_list
 from stream_app.client.redis_contract import is_erased
 from stream_app.client.search_order import PendingSearch
@@ -21,7 +22,7 @@ from stream_app.kafka.event_logs import EVENT_LOGS_KEY
 from stream_app.ranking.assembly import make_models
 from stream_app.settings import Settings
 from stream_app.tools.dead_letter_selection import parse_dead_letter, preview, printable
-from stream_app.worker.replica import load_models
+from stream_app.worker.model_loading import load_models
 from tests.fuzz.shop_records import START
 from tests.support.in_memory_worker import InMemoryWorker
 from topics.catalog import INTERACTIONS, REWARDS, SHOP_TOPICS
@@ -205,14 +206,23 @@ class _StoreOfOne:
     def __init__(self) -> None:
         self.raw = b""
 
-    def save(self, state: Mapping[str, Any]) -> str:
+    def save(self, state: Mapping[str, Any], fingerprint: str = "", *, new_series: bool = False) -> str:
+        del fingerprint, new_series
         self.raw = encode_snapshot(state)
         return "fuzzed"
 
-    def newest(self) -> Snapshot | None:
-        with suppress(SnapshotError):
-            return Snapshot("fuzzed", decode_snapshot(self.raw))
+    def newest(self, fingerprint: str | None = None) -> Snapshot | None:
+        if fingerprint is None:
+            with suppress(SnapshotError):
+                return Snapshot("fuzzed", decode_snapshot(self.raw))
         return None
+
+    def keep(self, name: str) -> str | None:
+        return name
+
+    def remove_older_than(self, ts: float) -> list[str]:
+        del ts
+        return []
 
 
 def _read_snapshot_content(settings: Settings) -> Read:
