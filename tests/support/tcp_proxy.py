@@ -21,7 +21,7 @@ class TcpProxy(AbstractContextManager["TcpProxy"]):
 
     def __init__(self, upstream: int) -> None:
         self._upstream = upstream
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._server = socket.create_server(("127.0.0.1", 0))
         self._sockets: set[socket.socket] = set()
         self._lock = threading.Lock()
         self.delay = 0.0
@@ -29,7 +29,7 @@ class TcpProxy(AbstractContextManager["TcpProxy"]):
     @property
     def port(self) -> int:
         """Port on 127.0.0.1."""
-        return int(self._listener.getsockname()[1])
+        return int(self._server.getsockname()[1])
 
     def lead_to(self, upstream: int) -> None:
         """Lead to another port from now on, and break all connections."""
@@ -44,14 +44,14 @@ class TcpProxy(AbstractContextManager["TcpProxy"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # A thread that waits in accept() is only woken by a shutdown.
-        self._listener.shutdown(socket.SHUT_RDWR)
-        self._listener.close()
+        self._server.shutdown(socket.SHUT_RDWR)
+        self._server.close()
         self._break_all()
 
     def _accept(self) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = self._server.accept()
             except OSError:
                 return
             try:
