@@ -116,6 +116,7 @@ class Worker:
         self._sentinel = sentinel
         self._owned: frozenset[int] = frozenset()
         self._background: set[asyncio.Task[Any]] = set()
+        self._running: asyncio.Task[Any] | None = None
         self._declare()
 
     def _make_fence(self) -> PartitionFence:
@@ -226,6 +227,7 @@ class Worker:
 
     async def _run(self) -> None:
         """Start the components; then, for each assignment, catch up with the log and open the barrier."""
+        self._running = asyncio.current_task()
         # Policies first: the comparison counts rewards from the effective time of the assignment.
         components = self.components
         for task in (
@@ -354,6 +356,10 @@ class Worker:
             await self.components.replica.try_snapshot()
 
     async def _on_before_shutdown(self, *_: Any, **__: Any) -> None:
+        if self._running is not None:
+            # A recovery in progress would use what is stopped here.
+            self._running.cancel()
+            await asyncio.wait({self._running})
         self.metrics.ready.set(0)
         components = self.components
         await components.flush_loop.stop()

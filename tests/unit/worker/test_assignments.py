@@ -114,3 +114,21 @@ async def test_a_revocation_right_after_the_table_recovery_keeps_the_barrier_clo
     await assigned.settle()
     assert assigned.steps == ["table"]
     assert not assigned.barrier.is_set()
+
+
+@pytest.mark.parametrize("step", ["replica", "lists"])
+async def test_a_stop_during_a_recovery_opens_nothing(assigned: AssignedWorker, step: str) -> None:
+    stopping: list[asyncio.Task[None]] = []
+
+    async def stop() -> None:
+        stopping.append(asyncio.create_task(assigned.worker._on_before_shutdown()))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    assigned.during[step] = stop
+    await assigned.assign()
+    await assigned.settle()
+    await asyncio.wait_for(stopping[0], 10)
+    assert not assigned.barrier.is_set()
+    assert assigned.steps[-1] == step
+    assert assigned.running.done()
