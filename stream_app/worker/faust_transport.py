@@ -23,6 +23,7 @@ from faust.transport.drivers import aiokafka as faust_kafka
 
 from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_ends
+from stream_app.kafka.metadata_backoff import pause_after_failed_updates
 from stream_app.kafka.unacknowledged_records import UnacknowledgedRecords
 
 _LOG: Final = logging.getLogger(__name__)
@@ -201,5 +202,6 @@ def use_direct_transport(
         instance.on_skipped, instance.broker = on_skipped, broker
         return instance
 
+    pause_after_failed_updates()
     app.transport.Producer = producer
     app.transport.Consumer = consumer

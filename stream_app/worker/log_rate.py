@@ -40,7 +40,7 @@ class LogRateLimit(logging.Filter):
     """A filter for handlers: of each kind of lines a few pass per minute; one line tells how many did not.
 
     Lines are of one kind if they have the same logger, level and text without digits, before arguments are inserted.
-    Lines of Headrace have a larger limit than those of libraries. Debug lines are not limited.
+    Lines of Headrace have a larger limit than those of libraries. Lines below warnings are not limited.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class LogRateLimit(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether a line is logged; reports the suppressed lines of periods that have ended."""
-        if record.levelno <= logging.DEBUG or record.name == __name__:
+        if record.levelno < logging.WARNING or record.name == __name__:
             return True
         now = self._clock()
         with self._lock:

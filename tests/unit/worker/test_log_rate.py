@@ -90,8 +90,9 @@ def test_tracebacks_count_as_several_lines(limit: LogRateLimit) -> None:
     assert sum(own) == 3
 
 
-def test_debug_lines_pass(limit: LogRateLimit) -> None:
-    assert all(limit.filter(line("sent %s", n, level=logging.DEBUG)) for n in range(100))
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.INFO])
+def test_lines_below_warnings_pass(limit: LogRateLimit, level: int) -> None:
+    assert all(limit.filter(line("sent %s", n, level=level)) for n in range(100))
 
 
 def test_the_kinds_in_memory_are_bounded(limit: LogRateLimit, caplog: pytest.LogCaptureFixture) -> None:
