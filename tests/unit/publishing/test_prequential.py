@@ -73,3 +73,17 @@ def test_retained_lists_and_bytes_are_exported() -> None:
     lists.report_memory()
     assert sample(metrics, "retained_lists") == 2
     assert 300 < sample(metrics, "retained_lists_bytes") < 2_000
+
+
+def test_coverage_is_whole_when_every_known_item_was_listed_and_starts_anew_when_fewer_are_known() -> None:
+    metrics = Metrics()
+    lists = evaluator_with_lists(metrics)
+    lists.on_published(("a", "b"))
+    lists.report_catalog_coverage(2)
+    assert sample(metrics, "catalog_coverage_ratio") == 1.0
+    # Items were evicted from the models: which of the listed ones is not known.
+    lists.report_catalog_coverage(1)
+    assert sample(metrics, "catalog_coverage_ratio") == 0.0
+    lists.on_published(("b",))
+    lists.report_catalog_coverage(1)
+    assert sample(metrics, "catalog_coverage_ratio") == 1.0

@@ -30,8 +30,13 @@ def test_a_field_of_a_row_cannot_be_set() -> None:
         EMPTY_ROW.last_ts = 1.0  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("struct", [*EVENT_STRUCTS, OrderLine], ids=lambda struct: struct.__name__)
-def test_fields_of_an_event_are_given_by_name(struct: type[msgspec.Struct]) -> None:
+NAMED_FIELDS = (records.RecommendationList, records.DeadLetter, records.Reward, records.PolicyAssignment)
+
+
+@pytest.mark.parametrize(
+    "struct", [*EVENT_STRUCTS, OrderLine, *NAMED_FIELDS], ids=lambda struct: struct.__name__
+)
+def test_fields_of_events_and_records_are_given_by_name(struct: type[msgspec.Struct]) -> None:
     # Fields of the same type in a wrong order, such as an item for a user, would not be noticed.
-    with pytest.raises(TypeError):
-        struct("a", "b")
+    with pytest.raises(TypeError, match="positional"):
+        struct(*"abcdefghijk")
