@@ -103,12 +103,22 @@ def list_candidates(path: str) -> list[Candidate]:
     counts: Counter[str] = Counter()
     candidates = []
     for node in ast_nodes(get_ast(source)):
+        if _is_star_of_arguments(node):
+            continue
         for name, operator in _operators().items():
             for (line, _), _ in operator.mutation_positions(node):
                 if line not in ignored:
                     candidates.append(Candidate(path, name, counts[name]))
                 counts[name] += 1
     return candidates
+
+
+def _is_star_of_arguments(node: Any) -> bool:
+    """Whether a node is a star before arguments, which Cosmic Ray takes for an operator."""
+    if getattr(node, "value", "") not in {"*", "**"}:
+        return False
+    previous = node.get_previous_leaf()
+    return previous is not None and previous.value in {"(", "[", "{", ","}
 
 
 def make_mutant(candidate: Candidate) -> Mutant | None:
