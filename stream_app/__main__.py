@@ -17,6 +17,8 @@ COMMAND_MODULES = (
     "topics",
     "dead_letters",
     "republish",
+    "snapshots",
+    "rebuild",
     "doctor",
     "settings",
     "policies",
