@@ -1,30 +1,19 @@
 """A worker that takes partitions over knows who was erased and what was bought, before it publishes a list."""
 
-import time
-from itertools import count
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
-from tests.support.kafka_records import KafkaRecord, to_record
+from tests.support.kafka_records import sent
 from tests.support.worker_handle import WorkerHandle
-from topics.events import Click, Erasure, Event, OrderLine, Purchase
+from topics.events import Click, Erasure, OrderLine, Purchase
 
 SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
 N_USERS: Final = 300
 BOUGHT: Final = "item 0"
-
-_numbers: Final = count()
-
-
-def sent(event_type: type[Event], user_id: str, **fields: Any) -> KafkaRecord:
-    event = event_type(  # type: ignore[call-arg]  # the fields of each type
-        event_id=f"t{next(_numbers)}", user_id=user_id, ts=int(time.time() * 1000), **fields
-    )
-    return to_record(event)
 
 
 def erase_and_sell(environment: IntegrationEnvironment, worker: WorkerHandle) -> tuple[list[str], list[str]]:
@@ -60,6 +49,7 @@ def lists_with_the_bought_item(environment: IntegrationEnvironment, buyers: list
 def test_a_new_owner_publishes_no_list_of_an_erased_user_and_no_bought_item(
     servers: EmbeddedServers, tmp_path: Path, *, killed: bool
 ) -> None:
+    """Promise: after a take-over no erased user has a list again, and no buyer is offered the bought item."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         first = environment.start_worker(1).wait_until_ready()
         erased, buyers = erase_and_sell(environment, first)
