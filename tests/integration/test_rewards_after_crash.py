@@ -16,7 +16,7 @@ from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import ADDITIVE, RATE, kill_mid_run
 from tests.support.generated_log import generate_log
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
-from tests.support.kafka_records import KafkaRecord, to_record
+from tests.support.kafka_records import KafkaRecord, sent, to_record
 from tests.support.log_feeder import LogFeeder
 from tests.support.run_outcome import wait_until_settled
 from tests.support.worker_handle import WorkerHandle
@@ -171,8 +171,24 @@ def read_rewards(
     return ObservedRewards(displayed_lists, rewards, positions_seen, records, rewarded)
 
 
-def run(environment: IntegrationEnvironment, *, kills: int, folder_survives: bool) -> ObservedRewards:
-    """Publish lists for all users, then send their reactions while the worker is killed."""
+def run(
+    environment: IntegrationEnvironment,
+    *,
+    kills: int = 0,
+    folder_survives: bool = True,
+    moments: Sequence[str] = (),
+) -> ObservedRewards:
+    """Publish lists for all users, then send their reactions while the worker is killed.
+
+    Parameters
+    ----------
+    kills
+        How often it is killed at any moment.
+    folder_survives
+        Whether the worker that follows has the folder of the killed one.
+    moments
+        Further kills, at moments of `tests.support.faulty_worker`.
+    """
     log = generate_log(EVENTS)
     worker = environment.start_worker().wait_until_ready()
     with LogFeeder(environment, log.records, rate=2 * RATE):
@@ -182,7 +198,18 @@ def run(environment: IntegrationEnvironment, *, kills: int, folder_survives: boo
     assert len(lists) > 200
     user_reactions = reactions(lists, clicked_in(log.records))
     environment.send(user_reactions.before_crash)
-    with LogFeeder(environment, user_reactions.during_crash, rate=RATE / 2, until_fraction=0.4) as feed:
+    worker.wait_until(lambda: environment.uncommitted() == 0, "the first reactions to be committed")
+    with LogFeeder(
+        environment, user_reactions.during_crash, rate=RATE / 2, until_fraction=0.1 if moments else 0.4
+    ) as feed:
+        if moments:
+            worker.kill()
+        for number, moment in enumerate(moments, start=1):
+            worker = environment.start_worker(1, f"kill={moment}")
+            feed.advance_to(number / (len(moments) + 1))
+            worker.wait_until_killed(f"death {moment}")
+        if moments:
+            worker = environment.start_worker().wait_until_ready()
         for kill in range(kills):
             worker.wait_until(
                 partial(has_rewarded, worker, 100), "the worker to attribute rewards", seconds=240
@@ -217,11 +244,21 @@ def test_a_killed_worker_produces_the_same_rewards_as_the_reference_run(
     folder_survives: bool,
 ) -> None:
     expected = reference_rewards
+    check_reference(expected)
+    with clean_environment(servers, tmp_path / "killed", **SETTINGS, snapshot_interval=1.0) as environment:
+        actual = run(environment, kills=kills, folder_survives=folder_survives)
+    assert_same_rewards(actual, expected)
+
+
+def check_reference(expected: ObservedRewards) -> None:
+    """Check that a reference run has rewards of all kinds, each once."""
     assert expected.records - len(expected.without_list_id_reactions) == len(expected.rewards) > 300
     assert len(expected.without_list_id_reactions) > 50
     assert all(len(positions) == len(set(positions)) for positions in expected.positions_seen.values())
-    with clean_environment(servers, tmp_path / "killed", **SETTINGS, snapshot_interval=1.0) as environment:
-        actual = run(environment, kills=kills, folder_survives=folder_survives)
+
+
+def assert_same_rewards(actual: ObservedRewards, expected: ObservedRewards) -> None:
+    """Compare the rewards of a run with those of the reference run."""
     assert actual.lists == expected.lists
     for observed in (expected, actual):
         not_rewarded_once = {
@@ -249,12 +286,6 @@ def test_a_killed_worker_produces_the_same_rewards_as_the_reference_run(
 def test_a_purchase_is_attributed_to_its_click_after_list_eviction_and_a_crash(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
-    numbers = count()
-
-    def sent(event_type: type[Event], user: str, **fields: Any) -> KafkaRecord:
-        event = event_type(event_id=f"p{next(numbers)}", user_id=user, ts=int(time.time() * 1000), **fields)  # type: ignore[call-arg]
-        return to_record(event)
-
     # Less than the lists of the buyers, which stay until their clicks are processed, in whichever order the
     # partitions are read. The others' lists, more than are retained in any case, then evict them.
     max_retained_lists = 100
@@ -293,7 +324,7 @@ def test_a_purchase_is_attributed_to_its_click_after_list_eviction_and_a_crash(
         worker = environment.start_worker().wait_until_ready()
         for n, (user_id, each) in enumerate(lists.items()):
             line = OrderLine(item_id=each.items[1].id, price=10.0, quantity=1)
-            list_reference = {"list_id": each.list_id} if n % 2 else {}
+            list_reference: dict[str, Any] = {"list_id": each.list_id} if n % 2 else {}
             environment.send(
                 [sent(Purchase, user_id, order_id=f"o{user_id}", items=[line], **list_reference)]
             )
