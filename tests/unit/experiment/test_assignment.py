@@ -1,3 +1,5 @@
+from hashlib import blake2b
+
 import pytest
 
 from stream_app.experiment.assignment import Assignment
@@ -54,3 +56,16 @@ def test_tiny_weights_keep_their_ratio() -> None:
     tiny, plain = Assignment({"a": 1e-320, "b": 3e-320}), Assignment({"a": 1.0, "b": 3.0})
     user_id = [f"user {number}" for number in range(200)]
     assert [tiny.policy_of(each) for each in user_id] == [plain.policy_of(each) for each in user_id]
+
+
+def test_users_keep_their_policy_over_versions_of_headrace() -> None:
+    assignment = Assignment({"a": 5, "b": 3, "c": 2})
+    policies = "".join(map(assignment.policy_of, [*USERS[:2_000], "ünï", "漢字", ""]))
+    assert policies[:40] == "abccbbaabcbbaaacabbcaacbcbabcaaaaaaacaaa"
+    assert blake2b(policies.encode(), digest_size=8).hexdigest() == "061fb7813a8d5e9e"
+
+
+def test_a_weight_of_zero_is_allowed_and_gets_no_users() -> None:
+    assignment = Assignment({"a": 0, "b": 1e-300})
+    assert (assignment.fraction("a"), assignment.fraction("b"), assignment.fraction("c")) == (0.0, 1.0, 0.0)
+    assert {assignment.policy_of(user_id) for user_id in USERS[:100]} == {"b"}

@@ -92,3 +92,9 @@ def test_the_guardrail_pauses_from_the_first_user_on_whose_loss_is_beyond_the_in
 @pytest.mark.parametrize(("margin", "n_paused"), [(0.0, 1), (0.99, 0)])
 def test_the_margin_is_a_share_of_the_control(margin: float, n_paused: int) -> None:
     assert len(guardrail_violations(compared(worse=60), "fixed", margin)) == n_paused
+
+
+def test_below_30_users_an_interval_says_nothing() -> None:
+    metrics = compared(worse=0, users=29, clicks=29).policies["fixed"]
+    assert metrics.interval(ListMetric.VALUE) == (1.0, -math.inf, math.inf)
+    assert compared(worse=0, users=30, clicks=30).policies["fixed"].interval(ListMetric.VALUE).low > -math.inf
