@@ -66,8 +66,13 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
             if worker.alive:
                 worker.kill()
         self.redis.close()
+        self.disconnect()
+
+    def disconnect(self) -> None:
+        """Close the connection to Kafka, before an outage: kafka-python would leave failed ones to the collector."""
         if self._offsets is not None:
             self._offsets.close()
+            self._offsets = None
 
     def start_worker(self, number: int = 1, *faults: str) -> WorkerHandle:
         """Start a worker in the folder of this number, with the files of an earlier worker if there are any.
