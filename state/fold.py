@@ -23,6 +23,8 @@ from state.row import (
     MAX_RESULTS,
     NO_WATERMARKS,
     UNKNOWN_PARTITION,
+    ErasureMark,
+    ErasureStage,
     RecentInteraction,
     RecentQuery,
     UserRow,
@@ -32,6 +34,7 @@ from state.row import (
 from state.session_window import NO_SESSION, current_session, insert_time
 from topics.event_types import BY_STRUCT, Effect, EventType
 from topics.events import UserEvent
+from topics.log_keys import one_way_hash
 from topics.records import Interaction, Kind, Line
 
 _ITEM_TIMES: Final = {
@@ -69,7 +72,7 @@ class FoldResult(NamedTuple):
     interaction: Interaction | None
 
 
-def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> FoldResult:
+def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float, now: float = 0.0) -> FoldResult:
     """Fold an event into a row.
 
     Parameters
@@ -78,6 +81,8 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> Fol
         Position of the event in the log.
     gap
         Seconds of inactivity that close a session.
+    now
+        Time of an erasure, seconds since the epoch; other events do not need it.
 
     Returns
     -------
@@ -106,13 +111,15 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> Fol
         first_seen == (source, offset) and row.partition in {partition, UNKNOWN_PARTITION}
     ):
         is_duplicate = first_seen is not None and first_seen != (source, offset)
+        interaction = None if is_duplicate else interaction_of(event, record_id)
         return FoldResult(
-            row, FoldOutcome.REPLAYED, None if is_duplicate else interaction_of(event, record_id)
+            row if interaction is None else _erased_again(row), FoldOutcome.REPLAYED, interaction
         )
     if first_seen is not None:
         return FoldResult(row, FoldOutcome.DUPLICATE, None)
+    watermarks = with_watermark(known_watermarks, source, offset)
     seen = {
-        "watermarks": with_watermark(known_watermarks, source, offset),
+        "watermarks": watermarks,
         "ring": dedup.remember(row.ring, event.event_id, source, offset),
         "partition": partition,
     }
@@ -120,10 +127,33 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float) -> Fol
     event_type = BY_STRUCT[type(event)]
     if event_type.effect is Effect.ERASURE:
         # Watermarks and event ids stay: they reject replays and duplicates of the erased events.
-        row = structs.replace(EMPTY_ROW, **seen)
+        row = structs.replace(EMPTY_ROW, **seen, erasure=_erasure_mark(event, record_id, watermarks, now))
     else:
         row = _updated_row(row, event, event_type, interaction, gap, seen)
     return FoldResult(row, FoldOutcome.ACCEPTED, interaction)
+
+
+def _erasure_mark(
+    event: UserEvent, record_id: RecordId, watermarks: tuple[int, ...], now: float
+) -> ErasureMark:
+    event_id = event.event_id
+    return ErasureMark(
+        ErasureStage.PENDING,
+        now,
+        event.time,
+        record_id.offset,
+        watermarks,
+        "" if event.user_id in event_id else event_id,
+        one_way_hash(event_id),
+    )
+
+
+def _erased_again(row: UserRow) -> UserRow:
+    """The row after a replay: the interaction of an erased user is on the log again, and must be removed again."""
+    erasure = row.erasure
+    if erasure is None or erasure.stage is ErasureStage.PENDING:
+        return row
+    return structs.replace(row, erasure=structs.replace(erasure, stage=ErasureStage.PENDING))
 
 
 def _updated_row(
@@ -150,6 +180,10 @@ def _updated_row(
             item_times[field] = _with_latest(getattr(row, field), interaction.lines, ts, limit)
         if event_type.effect is Effect.SEARCH:
             queries = _with_query(queries, interaction)
+    erasure = row.erasure
+    if erasure is not None and erasure.stage is not ErasureStage.PENDING:
+        # A user who returned; the remainder of the erased row goes its own way.
+        erasure = None
     last_ts = max(row.last_ts, ts)
     has_newer_segments = bool(segments) and ts >= row.segments_ts
     counter = event_type.counter
@@ -164,6 +198,7 @@ def _updated_row(
         queries=_without_old_results(queries, last_ts - gap),
         segments=segments if has_newer_segments else row.segments,
         segments_ts=ts if has_newer_segments else row.segments_ts,
+        erasure=erasure,
         **item_times,
         **seen,
     )

@@ -4,6 +4,7 @@ Rows are immutable: the fold creates a new one, so that an exception leaves the 
 bounded.
 """
 
+from enum import IntEnum
 from typing import Final
 
 import msgspec
@@ -65,6 +66,42 @@ class EventCounts(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.clicks + self.searches + self.purchases + self.impressions + self.feedback
 
 
+class ErasureStage(IntEnum):
+    """What has been done about an erasure."""
+
+    PENDING = 0
+    """The row is empty. Redis may still have lists of the user; the row is stored under the user id."""
+    UNSWEPT = 1
+    """Redis has no list, and nothing is stored under the user id. The logs still have records of the user."""
+    SWEPT = 2
+    """The records on the logs have tombstones."""
+
+
+class ErasureMark(msgspec.Struct, frozen=True, array_like=True):
+    """What a row remembers of an erasure until everything of the user is removed.
+
+    Attributes
+    ----------
+    stage
+        What has been done.
+    at, requested_at
+        When the row was emptied, and the time of the event; seconds since the epoch.
+    offset, watermarks
+        Offset of the erasure event, and the watermarks of the row at that moment: records of events at or below them
+        are from before the erasure.
+    event_id, event_hash
+        Id of the erasure event, empty if it contains the user id, and its one-way hash.
+    """
+
+    stage: ErasureStage
+    at: float
+    requested_at: float
+    offset: int
+    watermarks: tuple[int, ...]
+    event_id: str
+    event_hash: bytes
+
+
 class UserRow(msgspec.Struct, frozen=True, array_like=True):
     """The state of one user.
 
@@ -95,6 +132,9 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
     partition
         The partition that the watermarks belong to: offsets of different partitions cannot be compared.
         ``UNKNOWN_PARTITION`` in an empty row, and in one that was stored before this field existed.
+    erasure
+        The user's erasure, until it is done; None in the row of a user who was not erased. A row that is stored
+        under the hash of its user is the remainder of an erased user.
     """
 
     format: int = FORMAT
@@ -113,6 +153,13 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
     segments: tuple[str, ...] = ()
     segments_ts: float = 0.0
     partition: int = UNKNOWN_PARTITION
+    erasure: ErasureMark | None = None
+
+    @property
+    def is_to_be_erased(self) -> bool:
+        """Whether the user is erased, has not returned, and Redis may still have their lists."""
+        erasure = self.erasure
+        return erasure is not None and erasure.stage is ErasureStage.PENDING and not self.counts.total
 
 
 EMPTY_ROW: Final = UserRow()

@@ -197,6 +197,47 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
         except Exception as error:
             raise store_error(error, partition) from error
 
+    def change(self, partition: int, key: bytes, value: bytes | None) -> None:
+        """Write or delete a row while no event is processed.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written, or the partition is not open.
+        """
+        db = self._dbs.get(partition)
+        if db is None:
+            raise StoreError(f"partition {partition} of the users table is not open")
+        try:
+            if value is None:
+                db.delete(key)
+            else:
+                db.put(key, value)
+        except Exception as error:
+            raise store_error(error, partition) from error
+
+    def purge(self, partition: int) -> None:
+        """Rewrite the files of a partition without the rows that were deleted; it may take seconds.
+
+        RocksDB keeps a deleted row in its files until it merges them.
+
+        Raises
+        ------
+        StoreError
+            If they cannot be rewritten.
+        """
+        db = self._dbs.get(partition)
+        if db is None:
+            return
+        try:
+            if self.use_rocksdict:
+                db.flush()
+                db.compact_range(None, None)
+            else:
+                db.compact_range()
+        except Exception as error:
+            raise store_error(error, partition) from error
+
     def _iteritems(self) -> Iterator[tuple[bytes, bytes]]:
         """All rows of this worker's partitions, in portions: a rebalance or a stop changes them meanwhile.
 
@@ -204,14 +245,19 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
         after the last row; while it is closed, `StoreError` is raised. Between two portions no database is held: it
         could not be opened again.
         """
+        for _, key, value in self.items_from(None):
+            yield key, value
+
+    def items_from(self, first: bytes | None) -> Iterator[tuple[int, bytes, bytes]]:
+        """Partition, key and value of all rows, or of those after the key `first`, as `_iteritems` yields them."""
         for partition in self._active_partitions():
-            start: bytes | None = None
+            start = first
             while portion := self._portion(partition, start):
                 start = portion[-1][0]
-                for item in portion:
+                for key, value in portion:
                     if partition not in self._dbs and partition not in self._to_reopen:
                         break
-                    yield item
+                    yield partition, key, value
 
     def _active_partitions(self) -> list[int]:
         active = self.app.assignor.assigned_actives()

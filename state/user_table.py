@@ -17,6 +17,7 @@ from faust.streams import current_event
 from faust.types import TP
 from yarl import URL
 
+from state.erased_rows import REMAINDER_PREFIX, is_remainder, remainder_key
 from state.row import EMPTY_ROW, RowFormatError, UserRow, decode_row, encode_row
 from state.row_store import RowStore
 from state.user_rows import StoreError, UnreadableRow
@@ -77,6 +78,35 @@ class ChangelogTable(faust.Table):  # type: ignore[misc]
         self.append(self.changelog_topic_name, partition, key, value, self._delivery_callback(partition))
         self._sensor_on_set(self, key, value)
 
+    def append_change(self, key: bytes, value: bytes | None, partition: int) -> None:
+        """Append a change to the changelog that no event has caused; follow with `apply_change`."""
+        self.append(self.changelog_topic_name, partition, key, value, self._delivery_callback(partition))
+
+    def apply_change(self, key: bytes, value: bytes | None, partition: int) -> None:
+        """Make a change in the local store, after Kafka has acknowledged it.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be written to, or has not opened the partition.
+        """
+        store = self.data
+        if isinstance(store, RowStore):
+            store.change(partition, key, value)
+        elif value is None:
+            store.pop(key, None)
+        else:
+            store[key] = value
+
+    def remainders(self) -> Iterator[tuple[int, bytes, bytes]]:
+        """Partition, key and value of each remainder of an erased user."""
+        store = self.data
+        if isinstance(store, RowStore):
+            items = store.items_from(REMAINDER_PREFIX)
+        else:
+            items = ((0, key, value) for key, value in list(store.items()))
+        yield from (item for item in items if is_remainder(item[1]))
+
     def on_key_set(self, key: bytes, value: bytes) -> None:
         """Write the change to the changelog."""
         self._log(key, value)
@@ -130,6 +160,7 @@ class FaustUserRows:
     """
 
     def __init__(self, table: Any, partitions: int, cache_size: int = 20_000) -> None:
+        self.table: Final = table
         self._table = table
         self._partitions = partitions
         self._cache_size: Final = cache_size
@@ -142,6 +173,8 @@ class FaustUserRows:
     def get(self, user_id: str) -> UserRow:
         """The user's row; the empty row for a new user, and for one whose stored row cannot be decoded.
 
+        Of an erased user it is the remainder (`state.erased_rows`), a row without events.
+
         Raises
         ------
         StoreError
@@ -152,15 +185,23 @@ class FaustUserRows:
             self._cache.move_to_end(user_id)
             return hit[0]
         key = user_id.encode()
-        try:
-            raw = self._table[key]
-        except KeyError:
-            return EMPTY_ROW
+        raw = self._read(key)
+        if raw is None:
+            raw = self._read(remainder_key(user_id))
+            if raw is None:
+                return EMPTY_ROW
         try:
             return decode_row(raw)
         except RowFormatError as error:
             self._report(key, raw, error)
             return EMPTY_ROW
+
+    def _read(self, key: bytes) -> bytes | None:
+        try:
+            raw: bytes = self._table[key]
+        except KeyError:
+            return None
+        return raw
 
     def _report(self, key: bytes, raw: bytes, error: ValueError) -> None:
         """Report a row that cannot be decoded, once; the user's next event replaces it."""
@@ -197,14 +238,31 @@ class FaustUserRows:
         return partition
 
     def scan(self) -> Iterator[tuple[str, UserRow]]:
-        """All rows of this worker's partitions that can be decoded."""
+        """All rows of this worker's partitions that can be decoded, without the remainders of erased users."""
         for key, raw in self._table.items():
+            if is_remainder(key):
+                continue
             try:
                 user_id, row = key.decode(), decode_row(raw)
             except (RowFormatError, UnicodeDecodeError) as error:
                 self._report(key, raw, error)
             else:
                 yield user_id, row
+
+    def is_erased(self, user_id: str) -> bool:
+        """Whether a user of this worker's partitions was erased lately, and has not returned.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        return self._read(remainder_key(user_id)) is not None and not self.get(user_id).counts.total
+
+    def forget(self, user_id: str, *, deleted: bool) -> None:
+        """Drop the cached row of a user; `deleted` if the row was deleted from the table."""
+        self._cache.pop(user_id, None)
+        self.count -= deleted
 
     def set_count(self, count: int) -> None:
         """Set the number of rows that a scan found."""

@@ -9,6 +9,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
+from stream_app.erasure_metrics import ErasureMetrics
 from stream_app.metric_group import MetricGroup
 from stream_app.reward_metrics import RewardMetrics
 
@@ -348,6 +349,7 @@ class Metrics(
     ListQualityMetrics,
     PolicyListMetrics,
     RewardMetrics,
+    ErasureMetrics,
 ):
     """The metrics of one worker.
 

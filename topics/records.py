@@ -308,6 +308,40 @@ class Reward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     explicit: bool = False
 
 
+class ErasureReceipt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was removed of an erased user, where and when; written once everything is done.
+
+    It names the user and the event by one-way hashes (BLAKE2b-256 of the UTF-8 bytes, hexadecimal): a shop that knows
+    the user id finds the receipt, and no id can be read from it.
+
+    Attributes
+    ----------
+    user_hash
+        Hash of the user id; also the key of the record.
+    event_id, event_hash
+        Id of the erasure event, empty if it contains the user id, and its hash; both empty for an erasure by a
+        version that wrote no receipts.
+    partition, offset
+        Partition of the user, and the offset of the erasure event in it, with the base of its incarnation.
+    requested_at, erased_at, completed_at
+        The time of the event; when the row was emptied and the models forgot the user; when the last record on the
+        logs got its tombstone. RFC 3339.
+    removed
+        Number of records that got a tombstone, by topic. The changelog of the users table and Redis are not counted:
+        each had at most one row, and two lists.
+    """
+
+    user_hash: str
+    event_id: str
+    event_hash: str
+    partition: int
+    offset: int
+    requested_at: str
+    erased_at: str
+    completed_at: str
+    removed: dict[str, int]
+
+
 class PolicyAssignment(msgspec.Struct, frozen=True, kw_only=True):
     """The assignment of users to policies; the newest record of each key on the ``control`` topic is valid.
 

@@ -22,7 +22,14 @@ from msgspec import inspect
 
 from topics.catalog import SHOP_TOPICS, TopicSpec, catalog
 from topics.events import EVENT_STRUCTS
-from topics.records import DeadLetter, Interaction, PolicyAssignment, RecommendationList, Reward
+from topics.records import (
+    DeadLetter,
+    ErasureReceipt,
+    Interaction,
+    PolicyAssignment,
+    RecommendationList,
+    Reward,
+)
 
 Json = dict[str, Any]
 """A JSON document; its keys are defined by the standard."""
@@ -39,6 +46,7 @@ RECORD_TYPES: Final[tuple[type[msgspec.Struct], ...]] = (
     RecommendationList,
     PolicyAssignment,
     DeadLetter,
+    ErasureReceipt,
 )
 """The records that Headrace writes to Kafka."""
 
@@ -327,7 +335,11 @@ def _channel(spec: TopicSpec) -> Json:
     if spec.partitions is not None:
         kafka["partitions"] = spec.partitions
     kafka["topicConfiguration"] = {
-        name: [value] if name == "cleanup.policy" else int(value) if re.fullmatch(r"-?\d+", value) else value
+        name: value.split(",")
+        if name == "cleanup.policy"
+        else int(value)
+        if re.fullmatch(r"-?\d+", value)
+        else value
         for name, value in spec.topic_config.items()
     }
     kafka["bindingVersion"] = _KAFKA_BINDING

@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from enum import StrEnum
+from math import inf
 from typing import Final
 
 import msgspec
 
-from topics.catalog import TopicSpec
+from topics.catalog import CleanupPolicy, TopicSpec
 
 WORKER_OPERATIONS: Final = frozenset({"READ", "WRITE", "DESCRIBE"})
 """Kafka operations that a worker needs on the topics."""
@@ -21,6 +22,19 @@ class ProblemKind(StrEnum):
     CLEANUP_POLICY = "cleanup.policy"
     TIMESTAMP_TYPE = "message.timestamp.type"
     MAX_MESSAGE_BYTES = "max.message.bytes"
+    RETENTION = "retention.ms"
+    SEGMENT_MS = "segment.ms"
+    MAX_COMPACTION_LAG = "max.compaction.lag.ms"
+    DELETE_RETENTION = "delete.retention.ms"
+
+
+_UPPER_BOUNDS: Final = (
+    ProblemKind.RETENTION,
+    ProblemKind.SEGMENT_MS,
+    ProblemKind.MAX_COMPACTION_LAG,
+    ProblemKind.DELETE_RETENTION,
+)
+"""Settings that decide when records of an erased user end: a smaller value is as good."""
 
 
 class Problem(msgspec.Struct, frozen=True):
@@ -45,8 +59,27 @@ class Problem(msgspec.Struct, frozen=True):
         return f"{self.topic} has {self.kind}={self.actual}, not {self.expected}"
 
     @property
+    def is_blocking(self) -> bool:
+        """Whether a worker must not start; otherwise records of erased users stay longer than stated."""
+        return self.kind not in _UPPER_BOUNDS and not self._lacks_compaction
+
+    @property
+    def _lacks_compaction(self) -> bool:
+        return (
+            self.kind is ProblemKind.CLEANUP_POLICY
+            and self.expected == CleanupPolicy.COMPACT_AND_DELETE
+            and self.actual == CleanupPolicy.DELETE
+        )
+
+    @property
     def remedy(self) -> str:
         """A command or instruction that fixes the problem."""
+        if self._lacks_compaction:
+            return (
+                "once no record of an earlier version is left, whose key is the bare user id (compaction would keep "
+                "one of each user): "
+                f"kafka-configs --alter --topic {self.topic} --add-config 'cleanup.policy=[compact,delete]'"
+            )
         if self.kind is ProblemKind.MISSING:
             return "headrace topics create"
         if self.kind is ProblemKind.PARTITIONS:
@@ -116,10 +149,29 @@ def _problems_of(state: TopicState, majority_count: int | None) -> Iterator[Prob
         actual, expected_value = state.config.get(kind), expected.get(kind)
         if actual is None or expected_value is None:  # not authorized to read it, or not in the catalog
             continue
-        is_ok = (
-            int(actual) >= int(expected_value)
-            if kind is ProblemKind.MAX_MESSAGE_BYTES
-            else actual == expected_value
-        )
+        if kind is ProblemKind.MAX_MESSAGE_BYTES:
+            is_ok = int(actual) >= int(expected_value)
+        else:
+            is_ok = sorted(actual.split(",")) == sorted(expected_value.split(","))
         if not is_ok:
             yield Problem(spec.name, kind, actual, expected_value)
+    yield from _bounds_exceeded(state)
+
+
+def _bounds_exceeded(state: TopicState) -> Iterator[Problem]:
+    """Settings with which records of an erased user stay too long, or erasures not long enough."""
+    spec, expected = state.spec, state.spec.topic_config
+    for kind in _UPPER_BOUNDS:
+        if state.config.get(kind) is None or expected.get(kind) is None:
+            continue
+        if kind is ProblemKind.RETENTION and spec.source is None and spec.min_retention_ms is None:
+            continue  # the sweep of erasures removes records before their retention ends
+        actual, most = _time(state.config[kind]), _time(expected[kind])
+        least = spec.min_retention_ms if kind is ProblemKind.RETENTION else None
+        if actual > most if least is None else actual < least:
+            yield Problem(spec.name, kind, state.config[kind], expected[kind])
+
+
+def _time(milliseconds: str) -> float:
+    """A time setting as a number; -1 is unlimited."""
+    return inf if int(milliseconds) < 0 else int(milliseconds)

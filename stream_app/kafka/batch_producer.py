@@ -140,7 +140,8 @@ class BatchProducer:
                 )
         batch.count += 1
         batch.bytes += size
-        batch.on_delivered = on_delivered
+        # A record without a callback must not replace that of the records before it.
+        batch.on_delivered = on_delivered or batch.on_delivered
         if batch.bytes >= _COLLECT_BYTES:
             self._close(topic_partition)
             self._start_sending()

@@ -29,6 +29,7 @@ An erasure (`FlushLoop.erase`) takes effect in memory and on the topic at once, 
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from math import inf
 from typing import Final
 
@@ -88,6 +89,9 @@ class FlushLoop:
         self._telemetry = telemetry
         self._linger_seconds = linger
         self._clocks = clocks
+        self.clock: Final = clocks.wall
+        self.on_erased: Callable[[list[str]], None] = lambda _: None
+        """Called with users whose lists Redis no longer has; set by the worker."""
         self._task: asyncio.Task[None] | None = None
         self._sending: asyncio.Task[bool] | None = None
         self.n_built = 0
@@ -298,7 +302,8 @@ class FlushLoop:
             return False
         # 7. Acknowledge.
         self._reported_failure = None
-        queue.complete_erasures(erasures)
+        if erasures:
+            self.on_erased(queue.complete_erasures(erasures))
         if not log_first:
             self._list_log.write(self._without_erased(batch).user_lists)
         # Lists of users who were erased while Redis wrote them are deleted by the next flush.

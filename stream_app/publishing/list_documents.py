@@ -13,10 +13,11 @@ from stream_app.publishing.publisher import Document
 from stream_app.ranking.ranker import RankedList
 from topics.catalog import MAX_RECORD_BYTES
 from topics.events import MAX_ID_BYTES
+from topics.log_keys import MAX_SUFFIX_BYTES
 from topics.records import RecommendationList
 
-MAX_LIST_BYTES: Final = MAX_RECORD_BYTES - MAX_ID_BYTES
-"""Maximum size of a list as JSON: the record on the ``lists`` topic has a user id as its key."""
+MAX_LIST_BYTES: Final = MAX_RECORD_BYTES - MAX_ID_BYTES - MAX_SUFFIX_BYTES
+"""Maximum size of a list as JSON: the key of the record on the ``lists`` topic begins with a user id."""
 
 _SEARCH_KEY_PREFIX: Final = "recs:search:"
 

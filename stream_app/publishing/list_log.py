@@ -9,6 +9,7 @@ from state.log_progress import LogProgress
 from stream_app.kafka.append import DeliveryCallbacks, RecordAppender
 from stream_app.publishing.flush_batch import UserList
 from topics.catalog import LISTS
+from topics.log_keys import list_key
 
 
 class ListLog:
@@ -50,16 +51,18 @@ class ListLog:
         """Append lists to the topic."""
         if self._enabled:
             for user_list in user_lists:
-                self._append_record(user_list.user_id, user_list.partition, user_list.log_value)
+                published = user_list.published
+                key = list_key(user_list.user_id.encode(), published.list_id, published.at)
+                self._append_record(key, user_list.partition, user_list.log_value)
 
     def erase(self, user_id: str) -> None:
-        """Remove the lists of a user from memory, and append a tombstone.
+        """Remove the lists of a user from memory, and append a record without a value, whose key is the user id.
 
-        Earlier lists are still on the topic: after the tombstone a recovery does not restore them.
+        Earlier lists are still on the topic: after this record a recovery does not restore them.
         """
         self._list_store.forget(user_id)
         if self._enabled:
-            self._append_record(user_id, self.partition_of(user_id), None)
+            self._append_record(user_id.encode(), self.partition_of(user_id), None)
 
-    def _append_record(self, user_id: str, partition: int, value: bytes | None) -> None:
-        self._append(LISTS.name, partition, user_id.encode(), value, self._on_delivered[partition])
+    def _append_record(self, key: bytes, partition: int, value: bytes | None) -> None:
+        self._append(LISTS.name, partition, key, value, self._on_delivered[partition])

@@ -196,12 +196,19 @@ class PendingQueue:
         following = dict(islice(self._erasures.items(), _ERASURES_PER_FLUSH))
         return following | {user: serial for user, serial in erasures.items() if user in self._erasures}
 
-    def complete_erasures(self, erasures: dict[str, int]) -> None:
-        """Remove erasures that Redis acknowledged, except of users who were erased again since."""
-        for user, serial in erasures.items():
-            if self._erasures.get(user) == serial:
-                del self._erasures[user]
+    def complete_erasures(self, erasures: dict[str, int]) -> list[str]:
+        """Remove erasures that Redis acknowledged, except of users who were erased again since.
+
+        Returns
+        -------
+        list of str
+            The users of the removed erasures.
+        """
+        completed = [user for user, serial in erasures.items() if self._erasures.get(user) == serial]
+        for user in completed:
+            del self._erasures[user]
         self._apply_back_pressure()
+        return completed
 
     @property
     def store_available(self) -> bool:

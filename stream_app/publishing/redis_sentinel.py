@@ -15,9 +15,11 @@ The key has no time to live: a Redis that evicts keys with one leaves it alone.
 
 import logging
 import uuid
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import Any, Final
+from urllib.parse import unquote
 
+from stream_app.client.redis_contract import search_key, user_key
 from stream_app.publishing.redis_connection import PipelineConnection, explain_refusals, open_connection
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.sentinel import StoreState
@@ -28,6 +30,8 @@ SENTINEL_KEY: Final = "headrace:epoch"
 _EPOCH: Final = "epoch"
 _CHECKS: Final = "checks"
 _LEFT: Final = "left:"
+_ANY: Final = "ANY"
+_SCAN_KEYS: Final = 500
 
 
 class RedisSentinel:
@@ -80,6 +84,17 @@ class RedisSentinel:
         complete = [part for each in sorted(partitions) for part in (str(each), epoch)]
         left = [f"{_LEFT}{each}" for each in partitions]
         await self._execute(("HSET", SENTINEL_KEY, *complete), ("HDEL", SENTINEL_KEY, *left))
+
+    async def user_ids(self) -> AsyncIterator[list[str]]:
+        """The users with a list, in portions; Redis goes through all of its keys for them."""
+        for pattern in (user_key(_ANY), search_key(_ANY)):
+            prefix, suffix = pattern.split(_ANY)
+            cursor, is_first = 0, True
+            while cursor or is_first:
+                is_first = False
+                command = ("SCAN", cursor, "MATCH", f"{prefix}*{suffix}", "COUNT", _SCAN_KEYS)
+                [(cursor, keys)] = await self._execute(command)
+                yield [unquote(key[len(prefix) : len(key) - len(suffix)]) for key in keys]
 
     async def _execute(self, *commands: tuple[Any, ...]) -> list[Any]:
         pipeline = self._connection.pipeline()

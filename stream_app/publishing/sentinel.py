@@ -1,6 +1,6 @@
 """The port to the record in the store that tells whether the store still has the published lists."""
 
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from typing import NamedTuple, Protocol
 
 
@@ -47,6 +47,15 @@ class Sentinel(Protocol):
         ------
         PublisherUnavailableError
             If the store is unavailable or refuses writes.
+        """
+
+    def user_ids(self) -> AsyncIterator[list[str]]:
+        """The users with a list in the store, in portions; a user may be in more than one.
+
+        Raises
+        ------
+        PublisherUnavailableError
+            If the store is unavailable.
         """
 
     async def close(self) -> None:

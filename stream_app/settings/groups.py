@@ -18,7 +18,9 @@ from stream_app.settings.base import (
     Seconds,
     SettingsGroup,
 )
+from stream_app.settings.erasure import ErasureSettings
 from stream_app.settings.rewards import RewardSettings
+from topics.catalog import TopicSpec, catalog
 from topics.codec import Limits
 from topics.events import MAX_LIST_ITEMS
 
@@ -279,6 +281,7 @@ class RecoverySettings(SettingsGroup):
 
 class Settings(
     # pydantic collects fields from the last base to the first: this is the order of `headrace settings`, reversed.
+    ErasureSettings,
     RecoverySettings,
     PolicySettings,
     RewardSettings,
@@ -295,6 +298,11 @@ class Settings(
     >>> Settings(list_length=10).list_length
     10
     """
+
+    @property
+    def topics(self) -> tuple[TopicSpec, ...]:
+        """All topics, with their retention."""
+        return catalog(self.app_id, self.event_retention_days, self.erasure_retention_days)
 
     @property
     def ranking_config(self) -> RankingConfig:

@@ -48,6 +48,8 @@ class DeadLetterLog:
 
     def _parse(self, records: Iterator[Any]) -> Iterator[DeadLetter]:
         for record in records:
+            if record.value is None:
+                continue  # the tombstone of a dead letter of an erased user
             letter = parse_dead_letter(record.value)
             if letter is None:
                 self.n_invalid += 1

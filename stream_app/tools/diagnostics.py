@@ -15,7 +15,6 @@ from stream_app.settings import Settings, without_password
 from stream_app.tools.check_result import CheckResult, CheckStatus
 from stream_app.tools.log_checks import check_logs
 from topics import admin, broker_client, broker_clock, topic_checks
-from topics.catalog import catalog
 
 MAX_SKEW_SECONDS: Final = 1.0
 EVICTING_POLICIES: Final = ("volatile-ttl", "volatile-lru", "volatile-lfu", "allkeys-lru", "allkeys-lfu")
@@ -38,7 +37,7 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
 def check_kafka(settings: Settings) -> Iterator[CheckResult]:
     """Check that the broker answers, and that its topics match the catalog and are accessible."""
     try:
-        states = admin.describe(catalog(settings.app_id), settings.broker)
+        states = admin.describe(settings.topics, settings.broker)
     except broker_client.BrokerUnavailableError:
         yield CheckResult(
             CheckStatus.FAIL,
@@ -73,7 +72,8 @@ def check_topic_states(states: Sequence[topic_checks.TopicState]) -> Iterator[Ch
     """Report the problems of the topics; `states` comes from `topics.admin.describe`."""
     problems_found = topic_checks.problems(states)
     for problem in problems_found:
-        yield CheckResult(CheckStatus.FAIL, "topics", str(problem), problem.remedy)
+        status = CheckStatus.FAIL if problem.is_blocking else CheckStatus.WARN
+        yield CheckResult(status, "topics", str(problem), problem.remedy)
     present = [state for state in states if state.partitions is not None]
     if not problems_found:
         yield CheckResult(

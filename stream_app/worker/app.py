@@ -28,6 +28,7 @@ from stream_app.settings import Settings
 from stream_app.worker.agents.catalog import declare_catalog_agent
 from stream_app.worker.agents.users import declare_users_agent
 from stream_app.worker.bootstrap import Ports, build_components
+from stream_app.worker.erasures import WorkerErasures
 from stream_app.worker.faust_app import make_faust_app
 from stream_app.worker.faust_transport import use_direct_transport
 from stream_app.worker.full_republication import FullRepublication, Pace
@@ -105,13 +106,16 @@ class Worker:
         )
         self.components: Final = build_components(settings, ports)
         self.catch_up_barrier: Final = asyncio.Event()
+        ready = self.catch_up_barrier.is_set
+        self.erasures: Final = WorkerErasures(
+            self.rows, self.fence, self.batch_producer, self.components, settings, self.metrics, ready
+        )
+        self.erasures.sentinel = sentinel
         self.is_fenced = False
         self.is_outdated = False
         self._incarnations: Final = incarnations
         self.components.policies.on_event_logs = self._on_event_logs
-        self.store_retry: Final = StoreRetry(
-            lambda: table.data, self.metrics, self.catch_up_barrier.is_set, self._crash
-        )
+        self.store_retry: Final = StoreRetry(lambda: table.data, self.metrics, ready, self._crash)
         self._recovered: Final = asyncio.Event()
         self._sentinel = sentinel
         self._owned: frozenset[int] = frozenset()
@@ -218,6 +222,7 @@ class Worker:
         self.metrics.ready.set(0)
         self.rows.clear_cache()
         self.components.queue.drop_erasures()
+        self.erasures.clear()
         self.components.replica.set_owned_partitions(())
 
     async def _on_assigned(self, *_: Any, **__: Any) -> None:
@@ -230,12 +235,15 @@ class Worker:
         self._running = asyncio.current_task()
         # Policies first: the comparison counts rewards from the effective time of the assignment.
         components = self.components
+        await self.erasures.forget_since_snapshot()
         for task in (
             await components.policies.start(),
             await components.replica.start(),
             components.flush_loop.start(),
         ):
             task.add_done_callback(self._on_task_done)
+        for work, name in self.erasures.tasks():
+            self._spawn(work, name)
         self._spawn(self._check_guardrail_and_report(), "guardrail and gauges")
         self._spawn(self._snapshot_regularly(), "snapshots")
         self._spawn(self._renew_fence_regularly(), "renewal of the fence")
@@ -273,7 +281,7 @@ class Worker:
 
     def _full_republication(self, sentinel: Sentinel) -> FullRepublication:
         components, settings = self.components, self.settings
-        return FullRepublication(
+        republication = FullRepublication(
             sentinel,
             self.rows,
             components.flush_loop,
@@ -282,6 +290,8 @@ class Worker:
             lambda: self._owned,
             Pace(settings.republish_rate, max_pending=max(1, settings.flush_users // 2)),
         )
+        republication.on_complete = self.erasures.erase_restored_lists
+        return republication
 
     async def _republish(self) -> None:
         n_rows = await self.store_retry.run(
@@ -294,6 +304,7 @@ class Worker:
         )
         if n_rows is not None:
             self.rows.set_count(n_rows)
+            await self.store_retry.run(self.erasures.erase_restored_lists)
 
     async def _check_guardrail_and_report(self) -> None:
         """Apply the guardrail and set the gauges, once per second."""
@@ -335,9 +346,7 @@ class Worker:
         if anew and not self.is_outdated:
             self.is_outdated = True
             _LOG.error("topics %s were deleted and created anew; restarting", ", ".join(anew))
-            self._background.add(
-                asyncio.ensure_future(self.app.crash(RuntimeError("topics were created anew")))
-            )
+            self._crash(RuntimeError("topics were created anew"))
 
     async def _check_topics_regularly(self) -> None:
         """Notice topics of user events that are deleted and created anew while the worker runs."""

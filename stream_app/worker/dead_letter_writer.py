@@ -12,6 +12,8 @@ from stream_app.kafka.append import RecordAppender
 from stream_app.metrics import Metrics
 from topics.catalog import DEAD_LETTERS
 from topics.codec import RejectedError, RejectReason
+from topics.events import MAX_ID_BYTES
+from topics.log_keys import letter_key
 from topics.records import DeadLetter
 
 _encoder: Final = msgspec.json.Encoder()
@@ -23,8 +25,26 @@ MAX_KEY_BYTES: Final = 256 * 1024
 """Maximum size of a stored key, which the record of the dead letter has twice: in base64, and as its own key."""
 
 
+class _Owner(msgspec.Struct):
+    """The part of an event that names its user."""
+
+    user_id: str = ""
+
+
+_owner_decoder: Final = msgspec.json.Decoder(_Owner)
+
+
+def _owner_of(letter: DeadLetter) -> bytes:
+    """The user id in the value if it has one, else the key: an erasure removes the dead letters of a user by it."""
+    try:
+        user_id = _owner_decoder.decode(letter.value or b"").user_id.encode()
+    except (msgspec.DecodeError, UnicodeError, RecursionError):
+        user_id = b""
+    return user_id if 0 < len(user_id) <= MAX_ID_BYTES else letter.key or b""
+
+
 class DeadLetterWriter:
-    """Appends to the dead-letter topic."""
+    """Appends to the dead-letter topic, under keys that name the user (`topics.log_keys`)."""
 
     def __init__(
         self, append: RecordAppender, metrics: Metrics, clock: Callable[[], float] = time.time
@@ -76,5 +96,9 @@ class DeadLetterWriter:
             detail += f" (key truncated to {MAX_KEY_BYTES} of {len(key)} bytes)"
             key = key[:MAX_KEY_BYTES]
         bounded = structs.replace(letter, detail=detail, key=key, value=value)
-        self._append(DEAD_LETTERS.name, 0, key, _encoder.encode(bounded))
+        # All rows that could not be decoded have offset 0.
+        is_row = letter.reason == RejectReason.UNREADABLE_ROW
+        position = round(letter.timestamp * 1000) if is_row else letter.offset
+        record_key = letter_key(_owner_of(letter)[:MAX_KEY_BYTES], letter.topic, letter.partition, position)
+        self._append(DEAD_LETTERS.name, 0, record_key, _encoder.encode(bounded))
         self._metrics.dead_letters.labels(letter.reason).inc()

@@ -20,6 +20,7 @@ from stream_app.worker.reward_attributor import RewardAttributor
 from topics.catalog import INTERACTIONS
 from topics.event_types import EVENT_TYPES, Effect, EventType
 from topics.events import UserEvent
+from topics.log_keys import event_key
 from topics.records import Interaction
 
 _LOG: Final = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class EventProcessor:
         self._replica = replica
         self._flush_loop = flush_loop
         self._queue = flush_loop.queue
+        self._clock = flush_loop.clock
         self._prequential = prequential
         self._rewards = rewards
         self._append = append
@@ -91,7 +93,10 @@ class EventProcessor:
         ts
             The broker's timestamp of the event, seconds since the epoch.
         """
-        row, outcome, interaction = fold(self._rows.get(event.user_id), event, record_id, self._session_gap)
+        now = self._clock() if event_type.effect is Effect.ERASURE else 0.0
+        row, outcome, interaction = fold(
+            self._rows.get(event.user_id), event, record_id, self._session_gap, now
+        )
         if outcome is FoldOutcome.DUPLICATE:
             self._duplicates[event_type.topic].inc()
             self._counters[event_type.topic, outcome].inc()
@@ -109,7 +114,8 @@ class EventProcessor:
         # 3. Learn: append the interaction to the log, and fold it here at once, so that step 5 publishes a list
         #    that reflects it.
         if interaction is not None:
-            key, partition = event.user_id.encode(), record_id.partition
+            partition = record_id.partition
+            key = event_key(event.user_id.encode(), record_id.source, partition, record_id.offset)
             self._append(INTERACTIONS.name, partition, key, record, self._on_delivered[partition])
             self._run(Step.LEARN, record_id, self._learn, interaction)
         # 4. Attribute. It follows step 3: policies that learn the reward find its item in the models. A replayed
@@ -118,7 +124,9 @@ class EventProcessor:
             process = self._rewards.process_event
             self._run(Step.ATTRIBUTE, record_id, process, event, record_id, ts, is_new=is_new)
         # 5. Mark pending, last: the flush loop reads the row, the models and the lists as steps 1 to 4 left them.
-        self._run(Step.MARK, record_id, self._mark_pending, event.user_id, event_type.effect, ts)
+        #    A replayed event of an erased user erases once more: its interaction is on the log again.
+        effect = Effect.ERASURE if row.erasure is not None and row.is_to_be_erased else event_type.effect
+        self._run(Step.MARK, record_id, self._mark_pending, event.user_id, effect, ts)
         self._counters[event_type.topic, outcome].inc()
 
     def _run(

@@ -14,7 +14,7 @@ import asyncio
 import heapq
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -109,6 +109,8 @@ class FullRepublication:
         self._metrics = metrics
         self._owned = owned
         self._pace = pace
+        self.on_complete: Callable[[], Awaitable[None]] = _do_nothing
+        """Called when all lists are published again; set by the worker."""
 
     async def run(self) -> None:
         """Check the sentinel for ever, and publish what is missing."""
@@ -148,6 +150,7 @@ class FullRepublication:
         if self._queue.evicted != evicted:
             # Some of these users may be among the evicted ones.
             raise _InterruptedError
+        await self.on_complete()
         await self._sentinel.mark_complete(work.partitions, work.epoch)
         self._metrics.republication_users.set(0)
         if work.n_users:
@@ -282,3 +285,6 @@ def _known(index: ItemIndex, numbers: list[int]) -> Iterator[str]:
         except KeyError:
             # Not in use.
             continue
+
+
+async def _do_nothing() -> None: ...

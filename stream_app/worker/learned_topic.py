@@ -8,7 +8,6 @@ import msgspec
 from prometheus_client import Counter
 
 from stream_app.kafka.log_consumer import decode_or_warn
-from stream_app.kafka.partition_fence import is_marker
 from topics.codec import Limits, RejectedError, decode
 from topics.event_types import EVENT_TYPES
 from topics.events import CatalogItem
@@ -74,8 +73,8 @@ class LearnedTopic(Generic[_LearnedT]):
         """Decode and fold records of Kafka."""
         folded = dropped = 0
         for kafka_record in kafka_records:
-            if is_marker(kafka_record):
-                continue
+            if kafka_record.value is None:
+                continue  # a marker of an owner, or the tombstone of a record of an erased user
             record = decode_or_warn(self._decoder, kafka_record, self._topic)
             if record is not None and self._learn_or_log(record):
                 folded += 1

@@ -19,7 +19,7 @@ from stream_app.worker.log_rate import limit_log_rate
 from stream_app.worker.skipped_records import start_at_zero
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
-from topics.catalog import CLICKS, USER_EVENTS, catalog, changelog
+from topics.catalog import CLICKS, USER_EVENTS, changelog
 
 
 def run_worker(settings: Settings) -> None:
@@ -73,9 +73,9 @@ def verified_partition_count(settings: Settings) -> int:
     UserError
         If the broker is unavailable or refuses the request, or if topics are missing or differ from the catalog.
     """
-    specs = catalog(settings.app_id)
+    specs = settings.topics
     try:
-        problems = admin.check(specs, settings.broker)
+        problems = [each for each in admin.check(specs, settings.broker) if each.is_blocking]
         if problems:
             summary = "; ".join(str(problem) for problem in problems[:3])
             remaining = f" (and {len(problems) - 3} more)" if len(problems) > 3 else ""
@@ -86,7 +86,7 @@ def verified_partition_count(settings: Settings) -> int:
         described = admin.describe(specs, settings.broker)
     except (BrokerUnavailableError, TopicAdminError) as error:
         raise UserError(str(error)) from None
-    return next(state.partitions for state in described if state.spec is CLICKS) or settings.partitions
+    return next(each.partitions for each in described if each.spec.name == CLICKS.name) or settings.partitions
 
 
 def topic_incarnations(settings: Settings) -> TopicIncarnations:
@@ -99,7 +99,7 @@ def topic_incarnations(settings: Settings) -> TopicIncarnations:
     """
     spec = changelog(settings.app_id)
     try:
-        topic_ids = admin.topic_ids(catalog(settings.app_id), settings.broker)
+        topic_ids = admin.topic_ids(settings.topics, settings.broker)
     except (BrokerUnavailableError, TopicAdminError) as error:
         raise UserError(str(error)) from None
     table, remembered = settings.data_dir / "table", settings.data_dir / "changelog-id"

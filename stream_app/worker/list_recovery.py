@@ -28,10 +28,10 @@ from state.log_progress import LogProgress
 from state.published_list import UNKNOWN_ITEM, PublishedList, pack_propensities
 from stream_app.kafka.availability import retry_while_unavailable
 from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
-from stream_app.kafka.partition_fence import is_marker
 from stream_app.kafka.range_reader import LogRange, RangeReader
 from stream_app.publishing.list_documents import to_published_list
 from topics.catalog import LISTS, REWARDS
+from topics.log_keys import SEPARATOR, user_of
 from topics.records import RecommendationList, Reward, RewardKind
 
 _LOG: Final = logging.getLogger(__name__)
@@ -284,7 +284,9 @@ class ListRecovery:
         return times
 
     def _apply_reward(self, record: Any, outcomes_by_user: _OutcomesByUser) -> None:
-        reward = None if is_marker(record) else decode_or_warn(_reward_decoder, record, REWARDS.name)
+        if record.value is None:
+            return  # a marker of an owner, or the tombstone of a reward of an erased user
+        reward = decode_or_warn(_reward_decoder, record, REWARDS.name)
         if reward is None:
             return
         record_id, line = (reward.source, reward.partition), (reward.offset, reward.line)
@@ -307,9 +309,13 @@ class ListRecovery:
         outcomes.apply_outcome(reward)
 
     def _restore_list(self, record: Any, outcomes_by_user: _OutcomesByUser) -> None:
-        user_id = (record.key or b"").decode("utf-8", "replace")
+        key: bytes = record.key or b""
+        user_id = user_of(key).decode("utf-8", "replace")
         if record.value is None:
-            self._list_store.forget(user_id)
+            # The bare user id marks an erasure of the user. Another key is that of one list, which the sweep of
+            # erasures has removed: the user may have returned since.
+            if SEPARATOR not in key:
+                self._list_store.forget(user_id)
             return
         try:
             published = to_published_list(_list_decoder.decode(record.value))

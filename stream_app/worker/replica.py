@@ -102,7 +102,7 @@ class Replica:
         relearning: Relearning | None = None,
     ) -> None:
         self.models: Final = models
-        self._store = store
+        self.store: Final = store
         self._metrics = metrics
         self._broker = broker
         self._limits = limits.without_max_age
@@ -231,7 +231,7 @@ class Replica:
         """Write a snapshot and return its name; encoding and writing run in another thread."""
         started = time.perf_counter()
         state = self.snapshot_state()
-        name = await asyncio.to_thread(self._store.save, state, self.fingerprint)
+        name = await asyncio.to_thread(self.store.save, state, self.fingerprint)
         self._metrics.snapshot_seconds.observe(time.perf_counter() - started)
         return name
 

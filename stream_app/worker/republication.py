@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from state.row import ErasureStage, UserRow
 from state.user_rows import UserRowStore
 from stream_app.publishing.pending_queue import PendingQueue
 
@@ -33,16 +34,24 @@ async def republish_recent_users(
     n_rows = 0
     for user_id, row in rows.scan():
         n_rows += 1
-        if row.last_ts >= oldest and row.counts.total:
+        is_returned = bool(row.counts.total)
+        if (row.erasure is not None or not is_returned) and _is_erasure_open(rows.get(user_id)):
+            # A crash may have prevented the deletion from Redis. The second lookup excludes users who returned, or
+            # whose erasure was completed, during the scan.
+            queue.add_erasure(user_id)
+        if is_returned and (row.last_ts >= oldest or row.erasure is not None):
             queue.mark_pending(user_id)
             queue.invalidate([entry.item_id for entry in row.recent], row.segments)
-        elif not row.counts.total and not rows.get(user_id).counts.total:
-            # A row without events was erased, and a crash may have prevented the deletion from Redis. The second
-            # lookup excludes users who returned during the scan.
-            queue.add_erasure(user_id)
         if n_rows % _SCAN_BATCH == 0:
             await queue.wait_for_capacity()
             await asyncio.sleep(0)
         if is_interrupted():
             return None
     return n_rows
+
+
+def _is_erasure_open(row: UserRow) -> bool:
+    """Whether Redis may still have lists from before the erasure of a user; an earlier version left no mark."""
+    if row.erasure is None:
+        return not row.counts.total
+    return row.erasure.stage is ErasureStage.PENDING

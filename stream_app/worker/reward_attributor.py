@@ -19,6 +19,7 @@ from stream_app.worker.replica import Replica
 from topics.catalog import REWARDS
 from topics.event_types import BY_STRUCT, Effect
 from topics.events import UserEvent
+from topics.log_keys import reward_key
 from topics.records import Reward, RewardKind
 
 _encoder: Final = msgspec.msgpack.Encoder()
@@ -109,7 +110,8 @@ class RewardAttributor:
 
     def _send(self, reward: Reward) -> None:
         partition = reward.partition
-        key, value = reward.user_id.encode(), _encoder.encode(reward)
+        key = reward_key(reward.user_id.encode(), reward.source, partition, reward.offset, reward.line)
+        value = _encoder.encode(reward)
         self._append(REWARDS.name, partition, key, value, self._delivery_callbacks[partition])
 
     def _on_delivered(self, partition: int, offset: int) -> None:

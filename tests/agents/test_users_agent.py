@@ -9,6 +9,7 @@ from state.row import decode_row
 from stream_app.client.redis_contract import user_key
 from tests.support.app_without_kafka import WorkerWithoutKafka
 from topics.catalog import CLICKS, INTERACTIONS, LISTS, REWARDS, USER_EVENTS
+from topics.log_keys import user_of
 from topics.records import Interaction, RecommendationList, Reward
 
 
@@ -60,7 +61,7 @@ async def test_a_click_on_the_previous_list_is_rewarded_on_the_users_partition(
         await worker.until(lambda: worker.count("events.click", "accepted") == 3)
     await worker.batch_producer.flush()
     [(_, partition, key, value)] = [sent for sent in worker.producer.sent if sent[0] == REWARDS.name]
-    assert (partition, key) == (2, b"ann")
+    assert (partition, user_of(key or b"")) == (2, b"ann")
     reward = msgspec.msgpack.decode(value or b"", type=Reward)
     listed = [
         msgspec.json.decode(value or b"", type=RecommendationList) for value in worker.sent_to(LISTS.name)

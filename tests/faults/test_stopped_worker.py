@@ -70,8 +70,11 @@ def test_a_stopped_and_continued_worker_changes_nothing_of_the_new_owner(
         environment.send(records)
         other.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
         other.wait_until(lambda: other.metric("headrace_pending_users") == 0, "no pending user")
+        other.wait_until(
+            lambda: environment.rows().keys() == log.users - erased, "no row of an erased user", seconds=120
+        )
         rows, lists = environment.rows(), environment.user_lists(log.users)
-        assert {user_id for user_id, row in rows.items() if not row.counts.total} == erased
+        assert log.users - rows.keys() == erased
         assert all("item 1" in rows[user_id].bought for user_id in buyers)
         assert not keys_of_erased(environment, erased)
 

@@ -13,6 +13,7 @@ from tests.support.integration_environment import IntegrationEnvironment, clean_
 from tests.support.kafka_records import to_record
 from tests.support.worker_handle import WorkerHandle
 from topics.events import Erasure
+from topics.log_keys import one_way_hash
 
 USERS = [f"user-{n}" for n in range(6)]
 CLICKS_EACH = 12
@@ -171,8 +172,9 @@ def erase_user(environment: IntegrationEnvironment, worker: WorkerHandle, n_even
         "the other users' lists to be updated",
     )
     assert not environment.has_list(user_key(erased_user))
-    assert environment.rows()[erased_user].counts.total == 0
-    assert not environment.rows()[erased_user].recent
+    worker.wait_until(lambda: erased_user not in environment.rows(), "no row under the id of the erased user")
+    remainder = environment.remainders()[one_way_hash(erased_user)]
+    assert (remainder.counts.total, remainder.recent) == (0, ())
     assert worker.terminate() == 0, worker.log
 
 

@@ -15,6 +15,7 @@ from tests.support.run_outcome import deduplicate
 from tests.support.worker_handle import WorkerHandle
 from topics.catalog import INTERACTIONS, USER_EVENTS, changelog
 from topics.events import Click, OrderLine, Purchase, Search
+from topics.log_keys import user_of
 
 ShopEvent = Click | Purchase | Search
 
@@ -82,7 +83,7 @@ def assert_each_user_is_in_one_partition(
         (user.encode(), partition_of(user)) for user in {event.user_id for event in shop_events}
     }
     for topic in (INTERACTIONS.name, changelog(environment.settings.app_id).name):
-        found = {(record.key, record.partition) for record in environment.read(topic)}
+        found = {(user_of(record.key or b""), record.partition) for record in environment.read(topic)}
         assert found == expected_placements, f"{topic}: only the partition of the user id"
 
 

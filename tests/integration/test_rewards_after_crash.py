@@ -22,6 +22,7 @@ from tests.support.run_outcome import wait_until_settled
 from tests.support.worker_handle import WorkerHandle
 from topics.catalog import REWARDS
 from topics.events import Action, Click, Event, Feedback, FeedbackKind, Impression, OrderLine, Purchase
+from topics.log_keys import user_of
 from topics.records import RecommendationList, Reward, RewardKind
 
 EVENTS: Final = 6_000
@@ -146,7 +147,7 @@ def read_rewards(
         if record.value is None:  # a marker of an owner
             continue
         reward = _decoder.decode(record.value)
-        assert record.key == reward.user_id.encode()
+        assert user_of(record.key or b"") == reward.user_id.encode()
         assert record.partition == reward.partition
         without_list = (reward.user_id, reward.item_id) in without_list_id_reactions
         # Rewards of the first events: their list depends on milliseconds.

@@ -76,6 +76,7 @@ def test_differing_topic_settings_are_reported(broker: str) -> None:
         Problem("events.click", ProblemKind.CLEANUP_POLICY, "compact", "delete"),
         Problem("events.click", ProblemKind.TIMESTAMP_TYPE, "CreateTime", "LogAppendTime"),
         Problem("events.click", ProblemKind.MAX_MESSAGE_BYTES, "1000", "1048576"),
+        Problem("events.click", ProblemKind.SEGMENT_MS, "604800000", "86400000"),
     ]
 
 

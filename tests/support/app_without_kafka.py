@@ -31,10 +31,12 @@ class FakeBatch:
 
     def __init__(self) -> None:
         self.records: list[tuple[bytes | None, bytes | None]] = []
+        self.times: list[float] = []
 
     def append(self, *, timestamp: None, key: bytes | None, value: bytes | None) -> object:
         del timestamp
         self.records.append((key, value))
+        self.times.append(time.time())
         return object()
 
     def close(self) -> None: ...
@@ -64,6 +66,7 @@ class AcknowledgingProducer:
     def __init__(self) -> None:
         self.client = FakeCoordinator()
         self.sent: list[tuple[str, int, bytes | None, bytes | None]] = []
+        self.sent_at: list[float] = []
         self.forwarded: list[tuple[str, int, bytes, bytes]] = []
 
     def create_batch(self) -> FakeBatch:
@@ -73,6 +76,7 @@ class AcknowledgingProducer:
         done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         done.set_result(SimpleNamespace(offset=len(self.sent)))
         self.sent += [(topic, partition, key, value) for key, value in batch.records]
+        self.sent_at += batch.times
         return done
 
     async def send(self, topic: str, value: bytes, *, key: bytes, partition: int) -> "asyncio.Future[Any]":

@@ -21,6 +21,7 @@ import msgspec
 from kafka import TopicPartition
 from redis import Redis
 
+from state.erased_rows import is_remainder
 from state.row import UserRow, decode_row
 from stream_app.client.redis_contract import decode_list, is_erased, user_key
 from stream_app.kafka.partition_fence import is_marker
@@ -217,10 +218,19 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
 
     def rows(self) -> dict[str, UserRow]:
         """The latest row of each user in the changelog."""
-        newest: dict[str, UserRow] = {}
+        return {key.decode(): row for key, row in self._changelog().items() if not is_remainder(key)}
+
+    def remainders(self) -> dict[bytes, UserRow]:
+        """What the changelog has of erased users, by the one-way hash of their ids."""
+        return {key[1:]: row for key, row in self._changelog().items() if is_remainder(key)}
+
+    def _changelog(self) -> dict[bytes, UserRow]:
+        newest: dict[bytes, UserRow] = {}
         for record in self.read(changelog(self.settings.app_id).name):
             assert record.key is not None
-            newest[record.key.decode()] = decode_row(record.value)
+            newest.pop(record.key, None)
+            if record.value is not None:
+                newest[record.key] = decode_row(record.value)
         return newest
 
     def interactions(self) -> list[tuple[Interaction, bytes]]:

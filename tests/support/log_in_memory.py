@@ -98,6 +98,10 @@ class LosingConsumer:
     async def beginning_offsets(self, tps: Collection[TopicPartition]) -> Mapping[TopicPartition, int]:
         return dict.fromkeys(tps, 0)
 
+    async def offsets_for_times(self, times: Mapping[TopicPartition, int]) -> dict[TopicPartition, Any]:
+        """The first record of each log, whatever the time."""
+        return {tp: SimpleNamespace(offset=0) for tp in times if self._log.ends.get(tp)}
+
     async def first_offset(self, tp: TopicPartition, start: int, end: int) -> int | None:
         """The offset of the first record of a range, as the broker has it."""
         self.checked.append((start, end))

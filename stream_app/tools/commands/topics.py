@@ -12,13 +12,12 @@ from stream_app.errors import UserError
 from stream_app.settings import load_settings
 from stream_app.tools.cli.topics import CreateOptions
 from topics import admin, broker_client, topic_checks
-from topics.catalog import catalog
 
 
 def create(options: CreateOptions) -> None:
     """Create missing topics, then compare all with the catalog."""
     settings = load_settings(partitions=options.partitions, replication=options.replication)
-    specs = catalog(settings.app_id)
+    specs = settings.topics
     with as_user_errors():
         created = admin.create(
             specs, settings.broker, partitions=settings.partitions, replication=settings.replication
@@ -32,7 +31,7 @@ def create(options: CreateOptions) -> None:
 def check() -> None:
     """Compare all topics with the catalog; exit status 1 on a difference."""
     settings = load_settings()
-    specs = catalog(settings.app_id)
+    specs = settings.topics
     with as_user_errors():
         _print_problems(admin.check(specs, settings.broker))
     typer.echo(f"all {len(specs)} topics match the catalog")
@@ -41,7 +40,7 @@ def check() -> None:
 def list_topics() -> None:
     """Print the catalog, with the partitions of each topic on the broker."""
     settings = load_settings()
-    specs = catalog(settings.app_id)
+    specs = settings.topics
     broker_error = ""
     try:
         states = admin.describe(specs, settings.broker)

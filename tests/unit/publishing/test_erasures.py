@@ -6,6 +6,7 @@ from collections.abc import Callable
 from stream_app.client.redis_contract import search_key, user_key
 from tests.support.in_memory_worker import InMemoryWorker, click_shared_items, run_pending_tasks
 from topics.catalog import LISTS
+from topics.log_keys import user_of
 
 
 async def test_an_erased_user_has_no_list_and_the_others_keep_theirs(worker: InMemoryWorker) -> None:
@@ -58,7 +59,7 @@ async def test_erasure_during_a_failing_flush_removes_the_list(
         await worker.flush_loop.wait_until_idle()
     assert user_key("ann") not in worker.publisher.documents
     assert user_key("bob") in worker.publisher.documents
-    last = {record.key: record.value for record in worker.producer.of(LISTS)}
+    last = {user_of(record.key or b""): record.value for record in worker.producer.of(LISTS)}
     assert last == {b"ann": None, b"bob": worker.publisher.documents[user_key("bob")]}
 
 
@@ -78,7 +79,7 @@ async def test_erasure_of_a_ranked_but_unsent_list_leaves_no_trace(
         worker.publisher.unblocked.set()
         await worker.flush_loop.wait_until_idle()
     assert user_key("ann") not in worker.publisher.documents
-    assert [r.key for r in worker.producer.of(LISTS) if r.value is not None] == [b"bob"]
+    assert [user_of(r.key or b"") for r in worker.producer.of(LISTS) if r.value is not None] == [b"bob"]
     assert worker.lists.evaluate_interaction("ann", "shoe", worker.clock.now) == 0
 
 
@@ -92,7 +93,7 @@ async def test_user_active_after_erasure_gets_a_new_list(worker: InMemoryWorker)
     assert document is not None
     assert document.model_version == 8
     # and it is on the topic, after the tombstone
-    logged = [record.value for record in worker.producer.of(LISTS) if record.key == b"ann"]
+    logged = [record.value for record in worker.producer.of(LISTS) if user_of(record.key or b"") == b"ann"]
     assert logged[1:] == [None, worker.publisher.documents[user_key("ann")]]
     assert [each.list_id for each in worker.list_store.lists_of("ann")] == [document.list_id]
 

@@ -11,6 +11,7 @@ from stream_app.ranking.ranker import RankedList, Ranker
 from stream_app.ranking.request import RankRequest
 from tests.support.in_memory_worker import InMemoryWorker, click_shared_items, run_pending_tasks
 from topics.catalog import LISTS
+from topics.log_keys import list_key, user_of
 
 
 async def test_lists_are_appended_to_kafka_before_redis(
@@ -25,7 +26,9 @@ async def test_lists_are_appended_to_kafka_before_redis(
         worker.publisher.unblocked.set()
         await worker.flush_loop.wait_until_idle()
     assert worker.producer.of(LISTS) == [record]
-    assert record == (LISTS.name, 3, b"ann", worker.publisher.documents[user_key("ann")])
+    document = worker.publisher.documents[user_key("ann")]
+    [published] = worker.list_store.lists_of("ann")
+    assert record == (LISTS.name, 3, list_key(b"ann", published.list_id, published.at), document)
 
 
 async def test_a_list_is_logged_once_when_redis_returns(worker: InMemoryWorker) -> None:
@@ -58,7 +61,7 @@ async def test_policy_features_are_logged_and_remembered_but_not_in_redis(
     click_shared_items(worker)
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
-    logged = {r.key: r.value for r in worker.producer.of(LISTS)}[b"ann"]
+    logged = {user_of(r.key or b""): r.value for r in worker.producer.of(LISTS)}[b"ann"]
     assert logged is not None
     document = worker.publisher.documents[user_key("ann")]
     assert b"features" not in document

@@ -15,6 +15,7 @@ from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from tests.support.in_memory_worker import InMemoryWorker
 from topics.catalog import LISTS
 from topics.events import Search
+from topics.log_keys import user_of
 
 
 async def test_search_publishes_personalized_results_with_the_user_list(
@@ -123,7 +124,7 @@ async def test_search_lists_are_appended_but_not_measured_prequentially(
     worker.accept(worker.click("bob", "hat"), worker.search("ann", "tents", "a"))
     async with worker.running_flush_loop():
         await worker.flush_loop.wait_until_idle()
-        appended = [record for record in worker.producer.of(LISTS) if record.key == b"ann"]
+        appended = [record for record in worker.producer.of(LISTS) if user_of(record.key or b"") == b"ann"]
         assert len(appended) == 2
         worker.accept(worker.click("ann", "hat"))
         await worker.flush_loop.wait_until_idle()

@@ -43,6 +43,9 @@ class FakeSentinel:
     async def mark_complete(self, partitions: Collection[int], epoch: str) -> None:
         self.complete.update(dict.fromkeys(partitions, epoch))
 
+    async def user_ids(self) -> AsyncIterator[list[str]]:
+        yield []
+
     async def close(self) -> None: ...
 
 

@@ -97,7 +97,7 @@ def test_a_reward_is_sent_to_the_users_partition_and_learned_immediately(worker:
     worker.add_published_list("ann", "shoe", "sock")
     worker.events.handle(worker.message(worker.click("ann", "sock"), partition=3, offset=41))
     [record] = worker.producer.of(REWARDS)
-    assert (record.partition, record.key) == (3, b"ann")
+    assert (record.partition, record.key) == (3, b"ann\xff0.3.41.0")
     [reward] = sent(worker)
     assert (reward.source, reward.partition, reward.offset, reward.line) == (Source.CLICK, 3, 41, 0)
     assert learned_rewards(worker) == [reward]
@@ -206,7 +206,8 @@ def test_an_erasure_is_logged_after_the_users_rewards(worker: InMemoryWorker) ->
     erasure = worker.message(worker.erasure("ann"), partition=3, offset=17)
     worker.events.handle(erasure)
     click, erasure_reward = sent(worker)
-    assert [(each.partition, each.key) for each in worker.producer.of(REWARDS)] == [(3, b"ann")] * 2
+    keys = [(each.partition, each.key) for each in worker.producer.of(REWARDS)]
+    assert keys == [(3, b"ann\xff0.3.0.0"), (3, b"ann\xff5.3.17.0")]
     assert (erasure_reward.source, erasure_reward.partition, erasure_reward.offset, erasure_reward.line) == (
         Source.ERASURE,
         3,

@@ -61,7 +61,7 @@ def test_an_accepted_click_is_stored_sent_learned_and_marked_pending(worker: InM
     assert [entry.item_id for entry in worker.rows.get("ann").recent] == ["shoe"]
     assert worker.rows.partition_of("ann") == 3
     [record] = worker.producer.of(INTERACTIONS)
-    assert (record.partition, record.key) == (3, b"ann")
+    assert (record.partition, record.key) == (3, b"ann\xff0.3.7")
     [interaction] = interactions(worker)
     assert (interaction.source, interaction.partition, interaction.offset) == (Source.CLICK, 3, 7)
     assert (interaction.user_id, interaction.kind) == ("ann", Kind.VIEW)
@@ -375,7 +375,7 @@ def test_the_dead_letter_of_an_oversized_record_is_truncated_and_marked() -> Non
     def append(
         topic: str, partition: int, key: bytes | None, value: bytes | None, on_delivered: object = None, /
     ) -> None:
-        assert (topic, partition, key, on_delivered) == (DEAD_LETTERS.name, 0, b"u", None)
+        assert (topic, partition, key, on_delivered) == (DEAD_LETTERS.name, 0, b"u\xffevents.click.0.7", None)
         written.append(value)
 
     message = SimpleNamespace(

@@ -1,0 +1,96 @@
+"""Makes the models of a snapshot forget the users who were erased since.
+
+A replica that follows the logs meets each erasure there. A worker that was stopped for days may not: the sweep has
+removed the records of the user, and of the erasure, from the logs (`stream_app.worker.erasure_sweep`). The receipts
+of the sweep tell which users those are, by one-way hash. The texts in the state of the models are hashed, and those
+that match are the ids to forget.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator
+from functools import partial
+from typing import Any, Final
+
+import msgspec
+from aiokafka.structs import TopicPartition
+
+from stream_app.kafka.availability import retry_while_unavailable
+from stream_app.kafka.log_consumer import decode_or_warn, log_consumer
+from stream_app.kafka.range_reader import LogRange, RangeReader
+from stream_app.models.model_set import ModelSet
+from topics.catalog import ERASURE_RECEIPTS
+from topics.log_keys import one_way_hash
+from topics.records import ErasureReceipt, Source
+
+_LOG: Final = logging.getLogger(__name__)
+_MARGIN_SECONDS: Final = 2 * 86_400.0
+"""The newest event of a snapshot may be some time older than the snapshot: no events arrived, or late ones."""
+
+_decoder: Final = msgspec.json.Decoder(ErasureReceipt)
+
+
+async def forget_erased_users(
+    models: ModelSet, broker: str, consumer: Callable[[str], Any] = log_consumer
+) -> int:
+    """Forget users who were erased after the snapshot that the models come from; return their number.
+
+    Parameters
+    ----------
+    models
+        The models of a snapshot, before they read the logs.
+    """
+    if not models.version:
+        return 0  # no snapshot: the logs have all that is left
+    read = partial(_erased_since, models, broker, consumer)
+    erased = await retry_while_unavailable(read, "search for erased users")
+    if not erased:
+        return 0
+    found = set(ids_with_hash(models.state(), erased))
+    for user_id in found:
+        models.forget_user(user_id)
+    _LOG.info("the models of the snapshot forgot %d users who were erased since", len(found))
+    return len(found)
+
+
+async def _erased_since(models: ModelSet, broker: str, new_consumer: Callable[[str], Any]) -> set[bytes]:
+    """The hashes of users whose erasure the models have not learned."""
+    erased: set[bytes] = set()
+    tp = TopicPartition(ERASURE_RECEIPTS.name, 0)
+    consumer = new_consumer(broker)
+    try:
+        await consumer.start()
+        consumer.assign([tp])
+        end = (await consumer.end_offsets([tp]))[tp]
+        since = max(0, int((models.newest - _MARGIN_SECONDS) * 1000))
+        found = (await consumer.offsets_for_times({tp: since})).get(tp)
+        start = end if found is None else found.offset
+        async for records in RangeReader(consumer, [LogRange(tp, start, end)]).read():
+            for record in records:
+                receipt = None if record.value is None else decode_or_warn(_decoder, record, tp.topic)
+                if receipt is not None and receipt.offset > models.watermarks.get(
+                    (Source.ERASURE, receipt.partition), -1
+                ):
+                    erased.add(bytes.fromhex(receipt.user_hash))
+    finally:
+        await consumer.stop()
+    return erased
+
+
+def ids_with_hash(state: Any, hashes: Collection[bytes]) -> Iterator[str]:
+    """The texts in plain data whose one-way hash is among some.
+
+    Examples
+    --------
+    >>> list(ids_with_hash({"ids": ["ann", None, "bob"], "n": 3}, {one_way_hash("bob")}))
+    ['bob']
+    """
+    if isinstance(state, str):
+        if one_way_hash(state) in hashes:
+            yield state
+    elif isinstance(state, dict):
+        for key, value in state.items():
+            yield from ids_with_hash(key, hashes)
+            yield from ids_with_hash(value, hashes)
+    elif isinstance(state, list | tuple):
+        for value in state:
+            yield from ids_with_hash(value, hashes)

@@ -1,0 +1,65 @@
+"""Erases lists of erased users that are in Redis again.
+
+Redis may return with older data: from a dump, or from a replica that lagged. The rows of erased users no longer have
+their ids, but each key of a list has one, whose hash tells whether the user was erased.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Final, Protocol
+
+from stream_app.publishing.pending_queue import PendingQueue
+
+_LOG: Final = logging.getLogger(__name__)
+_PAUSE_SECONDS: Final = 0.005
+"""Between two portions of keys: Redis serves readers meanwhile."""
+
+
+class ErasedUsers(Protocol):
+    """The part of `state.user_table.FaustUserRows` that is used."""
+
+    def is_erased(self, user_id: str) -> bool:
+        """Whether a user of this worker's partitions was erased lately, and has not returned."""
+
+
+async def erase_restored_lists(
+    user_ids: AsyncIterator[list[str]],
+    rows: ErasedUsers,
+    queue: PendingQueue,
+    is_interrupted: Callable[[], bool],
+) -> int:
+    """Queue the deletion of lists of erased users.
+
+    Parameters
+    ----------
+    user_ids
+        The users with a list in Redis, in portions.
+    is_interrupted
+        Whether the partitions were revoked meanwhile.
+
+    Returns
+    -------
+    int
+        Number of erased users with a list.
+
+    Raises
+    ------
+    PublisherUnavailableError
+        If Redis is unavailable.
+    StoreError
+        If the local store cannot be read.
+    """
+    n_found = 0
+    async for portion in user_ids:
+        if is_interrupted():
+            break
+        for user_id in portion:
+            if rows.is_erased(user_id) and not queue.is_erasure_pending(user_id):
+                queue.add_erasure(user_id)
+                n_found += 1
+        await queue.wait_for_capacity()
+        await asyncio.sleep(_PAUSE_SECONDS)
+    if n_found:
+        _LOG.warning("Redis had lists of %d users who were erased; deleting them again", n_found)
+    return n_found
