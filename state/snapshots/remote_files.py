@@ -17,7 +17,7 @@ from state.snapshots.files import FolderFiles, SnapshotFiles, StoredFile, StoreU
 LIST_SECONDS: Final = 30.0
 """Time limit of an operation without content."""
 
-CONTENT_SECONDS: Final = 300.0
+CONTENT_SECONDS: Final = 120.0
 """Time limit of reading or writing one snapshot."""
 
 _MAX_ABANDONED: Final = 4

@@ -114,6 +114,20 @@ class SnapshotStore:
         """The folder or URL."""
         return self._files.location
 
+    def check(self) -> None:
+        """Write, list, read and delete a file.
+
+        Raises
+        ------
+        OSError
+            If one of these is not possible.
+        """
+        name = f"check-{self._writer}"
+        self._files.write(name, b"headrace")
+        self._files.list()
+        self._files.read(name)
+        self._files.delete(name)
+
     def save(self, state: Mapping[str, Any], fingerprint: str = "", *, new_series: bool = False) -> str:
         """Publish a snapshot in one step: a crash leaves the old ones intact, and readers see all of it or nothing.
 

@@ -207,8 +207,17 @@ class ItemIndex(IdIndex):
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Load the result of `state`; a ValueError if the capacity differs."""
-        super().restore(state)
+        """Load the result of `state`, also of an index with another capacity.
+
+        Raises
+        ------
+        ValueError
+            If it has more items than this index may hold.
+        """
+        n_items = len(state["ids"]) - len(state["free"])
+        if n_items > self.capacity:
+            raise ValueError(f"the index holds {self.capacity} items, the state has {n_items}")
+        super().restore({**state, "capacity": self.capacity})
         size = self.size
         self._reset_facts()
         self._reserve(size)

@@ -1,7 +1,7 @@
 """Checks of what a worker needs: broker, topics, Redis, disk, clocks.
 
 Checks return results and do not raise. They create a topic on the broker, a key in Redis and a file in the data
-folder, and remove all three.
+folder and in the model store, and remove all of them.
 """
 
 import sys
@@ -10,10 +10,12 @@ from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Final
 
+from stream_app.errors import UserError
 from stream_app.publishing.redis_inspection import RedisUnreachableError, inspect_redis
 from stream_app.settings import Settings, without_password
 from stream_app.tools.check_result import CheckResult, CheckStatus
 from stream_app.tools.log_checks import check_logs
+from stream_app.worker.model_stores import make_model_store
 from topics import admin, broker_client, broker_clock, topic_checks
 
 MAX_SKEW_SECONDS: Final = 1.0
@@ -31,6 +33,7 @@ def run_checks(settings: Settings) -> Iterator[CheckResult]:
     yield from check_kafka(settings)
     yield from check_redis(settings)
     yield from check_data_dir(settings)
+    yield from check_model_store(settings)
     yield from check_rocksdb()
 
 
@@ -182,6 +185,25 @@ def check_data_dir(settings: Settings) -> Iterator[CheckResult]:
         )
     else:
         yield CheckResult(CheckStatus.OK, "data folder", f"{folder} is writable")
+
+
+def check_model_store(settings: Settings) -> Iterator[CheckResult]:
+    """Check that the store of the snapshots can be read and written, if it is not in the data folder."""
+    if not settings.model_store:
+        return
+    try:
+        make_model_store(settings).check()
+    except UserError as error:
+        yield CheckResult(CheckStatus.FAIL, "model store", str(error), "see HEADRACE_MODEL_STORE")
+    except OSError as error:
+        yield CheckResult(
+            CheckStatus.FAIL,
+            "model store",
+            str(error),
+            "check the address and the credentials, and allow this client to list, read, write and delete objects",
+        )
+    else:
+        yield CheckResult(CheckStatus.OK, "model store", f"{settings.model_store} can be read and written")
 
 
 def check_rocksdb() -> Iterator[CheckResult]:

@@ -10,6 +10,8 @@ from state.snapshots.files import StoreUnavailableError
 from state.snapshots.store import SnapshotStore
 from stream_app.errors import UserError
 from stream_app.settings import load_settings
+from stream_app.tools.check_result import CheckStatus
+from stream_app.tools.diagnostics import check_model_store
 from stream_app.worker.model_stores import make_model_store
 
 s3fs = pytest.importorskip("s3fs")
@@ -96,6 +98,15 @@ def test_a_missing_bucket_and_a_server_that_is_down_are_errors(
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(StoreUnavailableError, match=f"s3://{bucket}/shop/models could not list"):
         store_in(bucket).newest()
+
+
+def test_the_doctor_checks_the_store(bucket: str) -> None:
+    [result] = check_model_store(load_settings(model_store=f"s3://{bucket}/models"))
+    assert str(result) == f"ok    model store: s3://{bucket}/models can be read and written"
+    assert s3fs.S3FileSystem().find(bucket) == []
+    [result] = check_model_store(load_settings(model_store="s3://missing-bucket/models"))
+    assert result.status is CheckStatus.FAIL
+    assert result.detail == "s3://missing-bucket/models: The specified bucket does not exist"
 
 
 def test_a_url_without_a_bucket_is_refused() -> None:

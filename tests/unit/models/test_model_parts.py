@@ -91,8 +91,21 @@ def test_a_malformed_part_leaves_the_others(damage: str) -> None:
 
 def test_without_the_items_nothing_can_be_restored() -> None:
     state = learned(["popularity"]).state()
-    with pytest.raises(ValueError, match="the index holds 60 ids"):
-        restore_parts(lambda: ModelSet(["popularity"], max_items=60), state)
+    with pytest.raises(ValueError, match="the index holds 5 items, the state has 6"):
+        restore_parts(lambda: ModelSet(["popularity"], max_items=5, max_users=50), state)
+
+
+def test_a_larger_index_keeps_everything() -> None:
+    saved = learned(["popularity", "item_to_item", "session_knn"])
+    models, missing, unused = restore_parts(
+        lambda: ModelSet(["popularity", "item_to_item", "session_knn"], max_items=500, max_users=50),
+        saved.state(),
+    )
+    assert (missing, unused, models.digest()) == ({}, [], saved.digest())
+    for offset in range(30, 230):
+        line = (Line(f"new-{offset}"),)
+        models.learn(Interaction(Source.CLICK, 0, offset, 2_000.0 + offset, "u", Kind.VIEW, line))
+    assert len(models.index) == 206
 
 
 def test_a_state_of_an_earlier_layout_is_migrated_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """Snapshots of the replica, and their restoration."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +9,12 @@ import msgspec
 import pytest
 from aiokafka.structs import TopicPartition
 
+from state.snapshots.encoding import encode_snapshot
 from stream_app.models.digest import digest
 from stream_app.models.model_set import ModelSet
+from stream_app.ranking.assembly import make_models
+from stream_app.ranking.config import ModelsConfig, RankingConfig
+from stream_app.ranking.fusion.learned import LearnedFusion
 from stream_app.worker.model_loading import load_models
 from tests.support.replica_harness import (
     FIRST_INTERACTIONS,
@@ -63,15 +68,16 @@ def test_without_a_snapshot_models_start_empty(harness: ReplicaHarness) -> None:
     assert loaded.positions == {}
 
 
-async def test_a_snapshot_of_another_index_is_kept_and_the_log_is_read_from_its_start(
+async def test_a_snapshot_with_too_many_items_is_kept_and_the_log_is_read_from_its_start(
     harness: ReplicaHarness, caplog: pytest.LogCaptureFixture
 ) -> None:
     replica = await harness.start()
     replica.fold_local(make_click(0, 0, "shoe"))
+    replica.fold_local(make_click(0, 1, "sock"))
     name = await replica.snapshot()
-    loaded = load_models(lambda: ModelSet(["popularity"], max_items=200), harness.store)
+    loaded = load_models(lambda: ModelSet(["popularity"], max_items=1), harness.store)
     assert (loaded.models.version, loaded.positions) == (0, {})
-    assert "the index holds 200 ids" in caplog.text
+    assert "the index holds 1 items, the state has 2" in caplog.text
     assert "rebuilding models from the log" in caplog.text
     assert name.replace(".snapshot", ".kept") in {entry.name for entry in harness.store.entries()}
 
@@ -265,3 +271,32 @@ async def test_records_on_their_way_to_the_log_are_learned_once_by_every_part(
         expected.learn(msgspec.msgpack.decode(record.value, type=Interaction))
     assert second.models.version == 8
     assert second.models.digest() == expected.digest()
+
+
+async def test_a_fusion_is_relearned_from_models_that_do_not_know_the_choice_yet(
+    harness: ReplicaHarness,
+) -> None:
+    def make(*names: str) -> Callable[[], ModelSet]:
+        config = ModelsConfig(names=["session_knn", *names], max_items=100, max_users=100)
+        return partial(make_models, RankingConfig(models=config))
+
+    def fusion_of(models: ModelSet) -> LearnedFusion:
+        fusion = models.learner(LearnedFusion)
+        assert fusion is not None
+        return fusion
+
+    for offset in range(60):
+        harness.log.interaction(FIRST_INTERACTIONS, offset, f"i{offset * offset % 7}")
+    first = await harness.start(make("popularity"))
+    await caught_up(first)
+    await first.snapshot()
+    await first.stop()
+    second = await harness.start(make("popularity", "trending"))
+    await caught_up(second)
+    expected = make("popularity", "trending")()
+    for record in harness.log.records[FIRST_INTERACTIONS]:
+        expected.learn(msgspec.msgpack.decode(record.value, type=Interaction))
+    relearned, reference = fusion_of(second.models), fusion_of(expected)
+    assert relearned.ranker.choices == reference.ranker.choices > 10
+    weights = [encode_snapshot(each.ranker.state()) for each in (relearned, reference)]
+    assert weights[0] == weights[1]
