@@ -20,7 +20,7 @@ from tests.support.kafka_records import KafkaRecord, sent, to_record
 from tests.support.log_feeder import LogFeeder
 from tests.support.run_outcome import wait_until_settled
 from tests.support.worker_handle import WorkerHandle
-from topics.catalog import REWARDS
+from topics.catalog import LISTS, REWARDS
 from topics.events import Action, Click, Event, Feedback, FeedbackKind, Impression, OrderLine, Purchase
 from topics.log_keys import user_of
 from topics.records import RecommendationList, Reward, RewardKind
@@ -342,8 +342,16 @@ def test_clicks_of_a_backlog_find_lists_beyond_the_limit_after_a_crash(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
     users = [f"user-{n}" for n in range(60)]
+    # Less than the users have lists. Each has at most three (a slow worker publishes one after each view, and one at
+    # its start; none is ranked again), which is less than a backlog may have.
+    max_retained_lists = 50
     with clean_environment(
-        servers, tmp_path, **SETTINGS, retained_lists=20, reward_require_list_id=True
+        servers,
+        tmp_path,
+        **SETTINGS,
+        retained_lists=max_retained_lists,
+        reward_require_list_id=True,
+        degraded_ranking=False,
     ) as environment:
         worker = environment.start_worker().wait_until_ready()
         now = int(time.time() * 1000)
@@ -368,8 +376,14 @@ def test_clicks_of_a_backlog_find_lists_beyond_the_limit_after_a_crash(
             "all users to have a list",
         )
         worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no pending user")
-        worker.kill()
         lists = environment.user_lists(users)
+
+        def are_logged() -> bool:
+            logged = b"".join(each.value or b"" for each in environment.read(LISTS.name))
+            return all(each.list_id.encode() in logged for each in lists.values())
+
+        worker.wait_until(are_logged, "all lists to be on their log")
+        worker.kill()
         environment.send(
             clicks(
                 "reaction",
