@@ -2,7 +2,10 @@
 
 import os
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+WRITING_SUFFIX: Final = ".writing"
+"""Suffix of a file that is being written, where it cannot appear at once."""
 
 
 class StoreUnavailableError(OSError):
@@ -71,7 +74,7 @@ class FolderFiles:
     def write(self, name: str, content: bytes) -> None:
         """Write to a temporary file, sync it, and rename it: a crash leaves no part of it under its name."""
         self._folder.mkdir(parents=True, exist_ok=True)
-        temporary = self._folder / f".{name}.writing"
+        temporary = self._folder / f".{name}{WRITING_SUFFIX}"
         try:
             with temporary.open("wb") as file:
                 file.write(content)

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from state.snapshots.files import FolderFiles, SnapshotFiles, StoredFile, StoreUnavailableError
+from state.snapshots.files import (
+    WRITING_SUFFIX,
+    FolderFiles,
+    SnapshotFiles,
+    StoredFile,
+    StoreUnavailableError,
+)
 
 LIST_SECONDS: Final = 30.0
 """Time limit of an operation without content."""
@@ -67,6 +73,7 @@ def open_files(location: str, *, content_seconds: float = CONTENT_SECONDS) -> Sn
     protocol = urlsplit(location).scheme if "://" in location else ""
     if protocol in _LOCAL:
         return FolderFiles(Path(location.removeprefix(f"{protocol}://")))
+    named = without_credentials(location)
     try:
         import fsspec  # noqa: PLC0415  # optional
 
@@ -74,14 +81,28 @@ def open_files(location: str, *, content_seconds: float = CONTENT_SECONDS) -> Sn
     except ImportError as error:
         extra = "s3" if protocol in _OPTIONS else "fsspec"
         raise StoreLocationError(
-            f"{location} needs a package that is not installed ({error}): pip install 'headrace[{extra}]'"
+            f"{named} needs a package that is not installed ({error}): pip install 'headrace[{extra}]'"
             + ("" if protocol in _OPTIONS else f", and the package of fsspec for {protocol}")
         ) from None
     except (ValueError, TypeError, OSError) as error:
-        raise StoreLocationError(f"{location} cannot be opened: {error}") from None
+        raise StoreLocationError(f"{named} cannot be opened: {error}") from None
     if not folder.strip("/"):
-        raise StoreLocationError(f"{location} names no bucket or folder")
-    return FsspecFiles(location, file_system, folder, protocol in _ATOMIC_PUTS, content_seconds)
+        raise StoreLocationError(f"{named} names no bucket or folder")
+    return FsspecFiles(named, file_system, folder, protocol in _ATOMIC_PUTS, content_seconds)
+
+
+def without_credentials(location: str) -> str:
+    """A location without user and password, for display.
+
+    Examples
+    --------
+    >>> without_credentials("sftp://ann:secret@host/models"), without_credentials("build/models")
+    ('sftp://host/models', 'build/models')
+    """
+    if "://" not in location:
+        return location
+    parts = urlsplit(location)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
 class FsspecFiles:
@@ -151,7 +172,7 @@ class FsspecFiles:
     def write(self, name: str, content: bytes) -> None:
         """Put an object; where a put is not atomic, write another file and rename it."""
         path = self._path(name)
-        written = path if self._has_atomic_puts else self._path(f".{name}.writing")
+        written = path if self._has_atomic_puts else self._path(f".{name}{WRITING_SUFFIX}")
 
         def write_file() -> None:
             if not self._has_atomic_puts:

@@ -26,7 +26,13 @@ from state.snapshots.encoding import (
     encode_snapshot,
     read_info,
 )
-from state.snapshots.files import FolderFiles, SnapshotFiles, StoredFile, StoreUnavailableError
+from state.snapshots.files import (
+    WRITING_SUFFIX,
+    FolderFiles,
+    SnapshotFiles,
+    StoredFile,
+    StoreUnavailableError,
+)
 from state.snapshots.names import DAMAGED_SUFFIX, KEPT_SUFFIX, SUFFIX, SnapshotName
 
 _LOG: Final = logging.getLogger(__name__)
@@ -34,6 +40,7 @@ MAX_OTHER_CONFIGURATIONS: Final = 3
 """Configurations besides the writer's own whose snapshots stay."""
 
 _MAX_SET_ASIDE: Final = 2
+_MAX_WRITE_SECONDS: Final = 3_600.0
 _ATTEMPTS: Final = 5
 
 
@@ -70,7 +77,7 @@ class ModelStore(Protocol):
         """The newest valid snapshot, of one configuration or of all."""
 
     def keep(self, name: str) -> str | None:
-        """Copy a snapshot to a name that rotation never deletes; None if its configuration has such a copy."""
+        """Copy a snapshot to a name that rotation never deletes; None if there is such a copy."""
 
     def remove_older_than(self, ts: float) -> list[str]:
         """Remove what was learned before a time, except for the newest snapshot, and return the names."""
@@ -179,6 +186,11 @@ class SnapshotStore:
         for name in old:
             with suppress(FileNotFoundError):
                 self._files.delete(str(name))
+        # of processes that were killed while they wrote
+        oldest_write = self._clock() - _MAX_WRITE_SECONDS
+        for file in self._files.list():
+            if file.name.endswith(WRITING_SUFFIX) and file.modified < oldest_write:
+                self._files.delete(file.name)
 
     def newest(self, fingerprint: str | None = None) -> Snapshot | None:
         """The newest valid snapshot; the process that calls it continues its series.
@@ -248,22 +260,32 @@ class SnapshotStore:
     def keep(self, name: str) -> str | None:
         """Copy a snapshot to a name that rotation never deletes.
 
+        A copy of an older snapshot of the same configuration is replaced.
+
         Returns
         -------
         str or None
-            Name of the copy; None if there is one of the same configuration, or if it cannot be written.
+            Name of the copy; None if there is one of this snapshot or of a newer one, or if it cannot be written.
         """
         parts = SnapshotName.parse(name)
-        for file in self._files.list():
-            other = SnapshotName.parse(file.name) if file.name.endswith(KEPT_SUFFIX) else None
-            if other is not None and parts is not None and other.fingerprint == parts.fingerprint:
-                return None
+        copies = {
+            file.name: other
+            for file in self._files.list()
+            if file.name.endswith(KEPT_SUFFIX)
+            and (other := SnapshotName.parse(file.name)) is not None
+            and parts is not None
+            and other.fingerprint == parts.fingerprint
+        }
+        if parts is None or any(other >= parts for other in copies.values()):
+            return None
         copy = name.removesuffix(SUFFIX) + KEPT_SUFFIX
         try:
             self._files.write(copy, self._files.read(name))
         except OSError as error:
             _LOG.warning("could not keep a copy of snapshot %s: %s", name, error)
             return None
+        for older in copies:
+            self._files.delete(older)
         _LOG.warning(
             "kept a copy of snapshot %s as %s; delete it when its learning is not needed", name, copy
         )

@@ -192,7 +192,8 @@ def check_model_store(settings: Settings) -> Iterator[CheckResult]:
     if not settings.model_store:
         return
     try:
-        make_model_store(settings).check()
+        store = make_model_store(settings)
+        store.check()
     except UserError as error:
         yield CheckResult(CheckStatus.FAIL, "model store", str(error), "see HEADRACE_MODEL_STORE")
     except OSError as error:
@@ -203,7 +204,7 @@ def check_model_store(settings: Settings) -> Iterator[CheckResult]:
             "check the address and the credentials, and allow this client to list, read, write and delete objects",
         )
     else:
-        yield CheckResult(CheckStatus.OK, "model store", f"{settings.model_store} can be read and written")
+        yield CheckResult(CheckStatus.OK, "model store", f"{store.location} can be read and written")
 
 
 def check_rocksdb() -> Iterator[CheckResult]:

@@ -1,11 +1,13 @@
 """Folds the log into new models next to running workers: to compare, and to replace what they learned."""
 
+import contextlib
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final, NamedTuple
 
 from aiokafka.structs import TopicPartition
 
+from state.snapshots.encoding import SnapshotError
 from state.snapshots.store import Snapshot, SnapshotStore
 from stream_app.errors import UserError
 from stream_app.experiment.comparison import PolicyComparison
@@ -111,8 +113,10 @@ class Rebuild:
         own = [
             entry for entry in entries if entry.info is not None and entry.info.fingerprint == own_fingerprint
         ]
-        chosen = next(iter(own or entries), None)
-        return None if chosen is None else self._store.load(chosen.name)
+        for entry in own or entries:
+            with contextlib.suppress(SnapshotError):
+                return self._store.load(entry.name)
+        return None
 
     async def compare(self, snapshot: Snapshot, on_progress: OnProgress) -> list[ModelResult]:
         """Fold exactly what the models of a snapshot have folded, and compare the digests.
@@ -140,7 +144,7 @@ class Rebuild:
         }
         await self._fold(fold, ends, on_progress)
         for tp in self.positions:
-            self.positions[tp] = min(ends[tp], max(self.positions[tp], read.get((tp.topic, tp.partition), 0)))
+            self.positions[tp] = max(self.positions[tp], min(ends[tp], read.get((tp.topic, tp.partition), 0)))
         return compare_models(self.models, live)
 
     async def fold(self, on_progress: OnProgress) -> None:

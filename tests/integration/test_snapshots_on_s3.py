@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,7 +13,10 @@ from stream_app.errors import UserError
 from stream_app.settings import load_settings
 from stream_app.tools.check_result import CheckStatus
 from stream_app.tools.diagnostics import check_model_store
+from stream_app.tools.embedded import EmbeddedServers
 from stream_app.worker.model_stores import make_model_store
+from tests.support.generated_log import generate_log
+from tests.support.integration_environment import clean_environment
 
 s3fs = pytest.importorskip("s3fs")
 pytest.importorskip("moto")
@@ -24,15 +28,35 @@ pytestmark = [
 ]
 
 
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """A new bucket on a server of its own; its address is in the variables that s3fs reads."""
-    from moto.server import ThreadedMotoServer
+class S3Server:
+    """moto's server on a port of loopback; its objects survive a stop."""
 
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{host}:{port}")
+    def __init__(self) -> None:
+        self.port = 0
+        self.start()
+
+    def start(self) -> None:
+        from moto.server import ThreadedMotoServer
+
+        self._server = ThreadedMotoServer(ip_address="127.0.0.1", port=self.port, verbose=False)
+        self._server.start()
+        self.port = self._server.get_host_and_port()[1]
+
+    def stop(self) -> None:
+        self._server.stop()
+
+
+@pytest.fixture
+def server() -> Iterator[S3Server]:
+    running = S3Server()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def bucket(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A new bucket; the address of its server is in the variables that s3fs reads."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.port}")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
@@ -40,7 +64,6 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     name = f"snapshots-{uuid.uuid4().hex[:8]}"
     s3fs.S3FileSystem().mkdir(name)
     yield name
-    server.stop()
     s3fs.S3FileSystem.clear_instance_cache()
 
 
@@ -98,6 +121,33 @@ def test_a_missing_bucket_and_a_server_that_is_down_are_errors(
     s3fs.S3FileSystem.clear_instance_cache()
     with pytest.raises(StoreUnavailableError, match=f"s3://{bucket}/shop/models could not list"):
         store_in(bucket).newest()
+
+
+def test_a_new_worker_starts_from_what_another_stored_on_s3(
+    server: S3Server, bucket: str, servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    log = generate_log(600)
+    settings = {"models": ["popularity", "item_to_item"], "model_store": f"s3://{bucket}/shop"}
+    with clean_environment(servers, tmp_path, **settings, snapshot_interval=1.0) as environment:
+        first = environment.start_worker(1).wait_until_ready()
+        environment.send(log.records)
+        first.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
+        assert first.terminate() == 0, first.log
+        second = environment.start_worker(2).wait_until_ready()
+        assert second.metric("headrace_interactions_folded_total") == 0
+        second.wait_until(
+            lambda: len(environment.user_lists(log.users)) == len(log.users), "the lists of all users"
+        )
+        # A store that goes down stops no events.
+        server.stop()
+        second.wait_until(lambda: second.metric("headrace_snapshot_failures_total") > 0, "a failed snapshot")
+        environment.send(generate_log(50, seed=12).records)
+        second.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
+        server.start()
+        stored = second.metric("headrace_snapshot_seconds_count")
+        second.wait_until(
+            lambda: second.metric("headrace_snapshot_seconds_count") > stored, "a snapshot again"
+        )
 
 
 def test_the_doctor_checks_the_store(bucket: str) -> None:

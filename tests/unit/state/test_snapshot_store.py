@@ -3,6 +3,7 @@
 import itertools
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -156,10 +157,24 @@ def test_a_kept_copy_survives_rotation_and_can_be_restored(
     assert newest_state(SnapshotStore(files), "aa") == {"n": 0}
 
 
-def test_one_copy_is_kept_per_configuration(files: SnapshotFiles, store: SnapshotStore) -> None:
-    for fingerprint in ("aa", "aa", "bb"):
-        store.keep(store.save({}, fingerprint))
-    assert len(names(files, ".kept")) == 2
+def test_one_copy_is_kept_per_configuration_that_of_the_newest(
+    files: SnapshotFiles, store: SnapshotStore
+) -> None:
+    first, second = store.save({"n": 1}, "aa"), store.save({"n": 2}, "aa")
+    store.keep(store.save({"n": 3}, "bb"))
+    assert store.keep(first) is not None
+    assert store.keep(first) is None
+    assert store.keep(second) is not None
+    assert store.keep(first) is None
+    assert [store.load(name).state for name in names(files, ".kept")] == [{"n": 2}, {"n": 3}]
+
+
+def test_what_a_killed_process_was_writing_is_removed_later(files: SnapshotFiles) -> None:
+    files.write(".models-0000-0000000001-aa-w0.snapshot.writing", b"half")
+    SnapshotStore(files).save({}, "aa")
+    assert len(names(files, ".writing")) == 1
+    SnapshotStore(files, clock=lambda: time.time() + 7_200).save({}, "aa")
+    assert names(files, ".writing") == []
 
 
 def test_a_snapshot_of_a_later_format_is_ignored_and_kept(
