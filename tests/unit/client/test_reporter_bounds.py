@@ -1,6 +1,7 @@
 """The bounds of the reporter of impressions: its queue, its batches, its pauses, and how long it waits."""
 
 import inspect
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -56,6 +57,18 @@ def test_a_batch_has_500_impressions_at_most() -> None:
         assert reporter.flush(MAX_WAIT)
     assert broker.batches == [1, 500, 500, 1]
     assert reporter.counts == ReporterCounts(sent=1_002, pending=0, dropped=0, rejected=0)
+
+
+def test_a_broker_that_was_never_unavailable_is_not_said_to_be_available_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    broker = Broker()
+    with ImpressionReporter("b:9092", connect=broker.connect) as reporter:
+        for _ in range(2):
+            assert reporter.report_impression("u", "l")
+            assert reporter.flush(MAX_WAIT)
+    assert caplog.messages == []
 
 
 class PatientCondition(threading.Condition):

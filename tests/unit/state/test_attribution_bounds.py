@@ -125,8 +125,8 @@ def test_items_above_a_reaction_count_as_seen_unless_impressions_are_reported(
     [second] = attributed(store, click("d"), AT + 2.0).rewards
     assert (second.seen, second.first_exposure) == (("d",), False)
     store.add("bob", 0, PublishedList("m", "fixed", AT, ("a", "b", "c")))
-    shown = Impression(event_id="i", user_id="bob", ts=0, items=["a"], list_id="m")
-    assert attribute(store, shown, RecordId(Source.IMPRESSION, 0, 1), AT, RULES).rewards
+    display = Impression(event_id="i", user_id="bob", ts=0, items=["a"], list_id="m")
+    assert attribute(store, display, RecordId(Source.IMPRESSION, 0, 1), AT, RULES).rewards
     named = Click(event_id="e", user_id="bob", ts=0, item_id="c", list_id="m")
     [reward] = attribute(store, named, RecordId(Source.CLICK, 0, 1), AT, RULES).rewards
     assert (reward.seen, reward.first_exposure) == (("c",), False)

@@ -42,9 +42,9 @@ def test_least_recent_users_leave_in_the_order_in_which_they_came() -> None:
     for user_id, n_lists in (("ann", 2), ("bob", 1), ("cem", 3)):
         users.put(user_id, UserLists(0, [listed(1.0)] * n_lists))
     assert users.count == 6
-    taken_lists = users.take("bob")
-    assert taken_lists is not None
-    assert (taken_lists.count, users.count, users.take("bob")) == (1, 5, None)
+    removed_lists = users.take("bob")
+    assert removed_lists is not None
+    assert (removed_lists.count, users.count, users.take("bob")) == (1, 5, None)
     assert [each.count for each in users.newest_first()] == [3, 2]
     assert users.pop_oldest()[0] == "ann"
     assert users.count == 3
