@@ -1,5 +1,7 @@
 """Print the part of constraints.txt that the runtime needs, for ``pip install --require-hashes --no-deps``.
 
+Arguments are extras of pyproject.toml that the runtime shall have, such as ``s3``.
+
 constraints.txt pins the packages of all extras, those of the demo and the tests included. A dry run of pip,
 constrained to the pinned versions, resolves which of them the runtime depends on. The constraints of that run have
 no hashes: with hashes, pip (for example 26.0) rejects requirements that are not pinned themselves. The printed pins
@@ -72,5 +74,10 @@ def resolve(requirements: list[str], pins: str) -> list[str]:
 if __name__ == "__main__":
     project = tomllib.loads(Path("pyproject.toml").read_text())
     pinned = Path("constraints.txt").read_text()
-    needed = [*project["project"]["dependencies"], *project["build-system"]["requires"]]
+    extras = project["project"]["optional-dependencies"]
+    needed = [
+        *project["project"]["dependencies"],
+        *project["build-system"]["requires"],
+        *(requirement for extra in sys.argv[1:] for requirement in extras[extra]),
+    ]
     sys.stdout.write(selection(pinned, resolve(needed, versions(pinned))))

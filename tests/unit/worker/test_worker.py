@@ -5,10 +5,16 @@ from typing import Any
 
 import pytest
 
+from state.snapshots.files import FolderFiles, StoreUnavailableError
+from state.snapshots.store import Snapshot, SnapshotStore
 from stream_app.errors import UserError
+from stream_app.metrics import Metrics
+from stream_app.publishing.memory_publisher import MemoryPublisher
 from stream_app.settings import Settings, load_settings
 from stream_app.worker import lifecycle as worker
+from stream_app.worker.bootstrap import Ports, build_components
 from stream_app.worker.lifecycle import lock_data_dir, topic_incarnations, verified_partition_count
+from tests.support.in_memory_worker import FakeBatchProducer, InMemoryUserRows
 from topics import admin
 from topics.broker_client import BrokerUnavailableError, TopicAdminError
 from topics.catalog import changelog
@@ -76,3 +82,20 @@ def test_a_folder_with_rows_of_a_deleted_changelog_is_refused(
         topic_incarnations(settings)
     (tmp_path / "table").rename(tmp_path / "old")
     assert topic_incarnations(settings).topic_ids == {changelog_name: "y"}
+
+
+def test_a_worker_does_not_start_with_empty_models_because_its_store_is_unavailable(tmp_path: Path) -> None:
+    class UnavailableStore(SnapshotStore):
+        def newest(self, fingerprint: str | None = None) -> Snapshot | None:
+            del fingerprint
+            raise StoreUnavailableError("s3://bucket/models did not answer within 30 s (list)")
+
+    ports = Ports(
+        InMemoryUserRows(),
+        FakeBatchProducer().append,
+        MemoryPublisher(),
+        UnavailableStore(FolderFiles(tmp_path)),
+        Metrics(),
+    )
+    with pytest.raises(UserError, match=r"did not answer within 30 s.* Check HEADRACE_MODEL_STORE"):
+        build_components(Settings(models=["popularity"], max_items=100, max_users=100), ports)
