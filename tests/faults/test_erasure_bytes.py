@@ -106,8 +106,8 @@ def forms(user_id: str) -> list[bytes]:
     return [raw, *(b64encode(bytes(shift) + raw)[4 * (shift > 0) : -4] for shift in range(3))]
 
 
-class Places:
-    """Where bytes of a user may be."""
+class StoredBytes:
+    """What Redis and the files of worker and broker hold."""
 
     def __init__(self, environment: IntegrationEnvironment, servers: EmbeddedServers) -> None:
         assert servers.broker is not None
@@ -133,20 +133,20 @@ class Places:
         return b"\n".join(parts)
 
     def holding(self, user_ids: Iterable[str]) -> dict[str, set[str]]:
-        """The places that have one of the ids, each with the ids."""
+        """Where one of the ids is found, with the ids."""
         texts = {user_id: forms(user_id) for user_id in user_ids}
         found: dict[str, set[str]] = {}
 
-        def search(place: str, content: bytes) -> None:
+        def search(location: str, content: bytes) -> None:
             ids = {user_id for user_id, known in texts.items() if any(form in content for form in known)}
             if ids:
-                found.setdefault(place, set()).update(ids)
+                found.setdefault(location, set()).update(ids)
 
         search("redis", self._redis())
-        for place, path in self._files():
+        for location, path in self._files():
             try:
                 if path.is_file():
-                    search(place, path.read_bytes())
+                    search(location, path.read_bytes())
             except FileNotFoundError:
                 continue  # superseded meanwhile
         return found
@@ -180,13 +180,13 @@ def test_no_byte_has_the_id_of_an_erased_user(servers: EmbeddedServers, tmp_path
     erased, kept = users("erased"), users("kept")
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         compact_at_once(environment)
-        places = Places(environment, servers)
+        stored = StoredBytes(environment, servers)
         worker = environment.start_worker().wait_until_ready()
         act(environment, worker, [*erased, *kept])
         own = f"topic {changelog(environment.settings.app_id).name}"
         topics = (INTERACTIONS, REWARDS, LISTS, DEAD_LETTERS)
         expected = {"redis", "table", "snapshots", own, *(f"topic {each.name}" for each in topics)}
-        worker.wait_until(lambda: expected <= places.holding(erased).keys(), "a snapshot", seconds=60)
+        worker.wait_until(lambda: expected <= stored.holding(erased).keys(), "a snapshot", seconds=60)
 
         # Half of the requests come while no worker runs.
         requests = [event(Erasure, user, event_id=f"forget {user}") for user in erased]
@@ -217,13 +217,13 @@ def test_no_byte_has_the_id_of_an_erased_user(servers: EmbeddedServers, tmp_path
             for key in (user_key(user), search_key(user)):
                 assert environment.redis.ttl(key) <= 900
                 environment.redis.expire(key, 0)
-        wait_until_compacted(environment, worker, places, erased, kept)
+        wait_until_compacted(environment, worker, stored, erased, kept)
         # The control: the same search finds the users who were not erased.
-        held = places.holding(kept)
+        held = stored.holding(kept)
         assert held.keys() >= expected
         assert all(held[each] == set(kept) for each in ("redis", own, f"topic {INTERACTIONS.name}"))
         assert worker.terminate() == 0, worker.log
-        assert not places.holding(erased)
+        assert not stored.holding(erased)
 
 
 def receipts(environment: IntegrationEnvironment) -> list[ErasureReceipt]:
@@ -235,11 +235,11 @@ def receipts(environment: IntegrationEnvironment) -> list[ErasureReceipt]:
 def wait_until_compacted(
     environment: IntegrationEnvironment,
     worker: WorkerHandle,
-    places: Places,
+    stored: StoredBytes,
     erased: list[str],
     kept: list[str],
 ) -> None:
-    """Let other users act, which closes segments, until no place has an erased user."""
+    """Let other users act, which closes segments, until nothing has an erased user."""
     left: dict[str, set[str]] = {}
 
     def is_gone() -> bool:
@@ -252,10 +252,10 @@ def wait_until_compacted(
             ]
         )
         left.clear()
-        left.update(places.holding(erased))
+        left.update(stored.holding(erased))
         return not left
 
     try:
         worker.wait_until(is_gone, "all bytes to be gone", seconds=240)
     except AssertionError as error:
-        raise AssertionError(f"left: { {place: len(ids) for place, ids in left.items()} }") from error
+        raise AssertionError(f"left: { {location: len(ids) for location, ids in left.items()} }") from error
