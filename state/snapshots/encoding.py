@@ -134,10 +134,10 @@ def decode_snapshot(raw: bytes) -> dict[str, Any]:
         raise SnapshotError("the checksum does not match")
     try:
         state: dict[str, Any] = msgspec.msgpack.decode(body, type=dict, ext_hook=_decode_array)
-    except (msgspec.DecodeError, ValueError, EOFError) as error:
-        raise SnapshotError(str(error)) from None
-    for step in range(version, FORMAT):
-        state = _MIGRATIONS[step](state)
+        for step in range(version, FORMAT):
+            state = _MIGRATIONS[step](state)
+    except Exception as error:  # noqa: BLE001  # the checksum is right, but the content may be of any program
+        raise SnapshotError(str(error) or type(error).__name__) from None
     return state
 
 

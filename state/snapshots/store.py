@@ -301,11 +301,12 @@ class SnapshotStore:
         SnapshotError
             If it is damaged or of a later format.
         """
+        parts = SnapshotName.parse(name)
+        if parts is None:
+            raise FileNotFoundError(name)
         raw = self._files.read(name)
         decode_snapshot(raw)
-        parts = SnapshotName.parse(name)
-        fingerprint = read_info(raw).fingerprint or (parts.fingerprint if parts is not None else "")
-        return self._publish(raw, fingerprint, new_series=True)
+        return self._publish(raw, read_info(raw).fingerprint or parts.fingerprint, new_series=True)
 
     def entries(self, *, verify: bool = False) -> list[SnapshotEntry]:
         """All snapshots, those set aside and those kept included, newest first.

@@ -134,7 +134,7 @@ def restore_parts(make: Callable[[], ModelSet], state: Mapping[str, Any]) -> Res
                 if name not in saved:
                     raise ValueError(_NO_STATE)  # noqa: TRY301  # as any other part that does not fit
                 _restore(part, saved[name])
-            except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+            except Exception as error:  # a malformed state may fail anywhere
                 if name == ITEMS:
                     raise
                 missing[name] = f"no {error}" if isinstance(error, KeyError) else str(error)

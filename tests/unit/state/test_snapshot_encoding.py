@@ -1,12 +1,15 @@
 """The format of a snapshot."""
 
+import contextlib
 import struct
 import zlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given, strategies
 
 from state.snapshots.encoding import (
     HEAD_BYTES,
@@ -81,3 +84,38 @@ def test_a_pickled_array_is_never_loaded(tmp_path: Path) -> None:
     body = msgspec.msgpack.encode({"x": msgspec.msgpack.Ext(1, evil.read_bytes())})
     with pytest.raises(SnapshotError, match="pickle"):
         decode_snapshot(in_format_1(body))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (999999999999999,), }",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': 'nonsense', 'fortran_order': False, 'shape': (1,), }",
+        "{'descr': '<f8', 'fortran_order': False, 'shape': (-1,), }",
+        "__import__('os')",
+        "{'descr': (((((",
+        "",
+    ],
+)
+def test_a_hostile_array_with_a_right_checksum_is_refused(header: str) -> None:
+    text = header.ljust(117) + "\n"
+    array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text.encode()
+    body = msgspec.msgpack.encode({"x": msgspec.msgpack.Ext(1, array)})
+    with pytest.raises(SnapshotError):
+        decode_snapshot(in_format_1(body))
+
+
+@given(
+    strategies.recursive(
+        strategies.none() | strategies.binary() | strategies.integers(-(2**62), 2**62) | strategies.text(),
+        lambda inner: strategies.lists(inner) | strategies.dictionaries(strategies.text(), inner),
+    )
+    | strategies.tuples(strategies.integers(-128, 127), strategies.binary())
+)
+def test_any_content_with_a_right_checksum_is_decoded_or_refused(content: Any) -> None:
+    if isinstance(content, tuple):
+        content = {"x": msgspec.msgpack.Ext(*content)}
+    raw = in_format_1(msgspec.msgpack.encode(content))
+    with contextlib.suppress(SnapshotError):
+        assert isinstance(decode_snapshot(raw), dict)

@@ -139,8 +139,9 @@ def test_a_damaged_snapshot_is_not_restored(files: SnapshotFiles, store: Snapsho
     damage(files, name)
     with pytest.raises(SnapshotError):
         store.restore(name)
-    with pytest.raises(FileNotFoundError):
-        store.restore("models-0000-0000000009-aa-w1.snapshot")
+    for missing in ("models-0000-0000000009-aa-w1.snapshot", "../models", "/etc/passwd", ""):
+        with pytest.raises(FileNotFoundError):
+            store.restore(missing)
 
 
 def test_a_kept_copy_survives_rotation_and_can_be_restored(
