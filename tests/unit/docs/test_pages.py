@@ -11,6 +11,7 @@ from tests.support import ROOT
 
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"])
 PATH = re.compile(r"`((?:stream_app|state|topics|tests|deploy|docs)/[\w/.\-]*)`")
+NAMED_TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 FOLDER_VARIABLES = {"HEADRACE_CACHE", "HEADRACE_DATA"}
 """Folders of tests and tools (`stream_app/settings/folders.py`), not settings of a worker."""
 
@@ -43,6 +44,14 @@ def test_links_lead_to_files_and_headings(page: Path) -> None:
 def test_paths_exist(page: Path) -> None:
     for path in PATH.findall(page.read_text()):
         assert (ROOT / path).exists(), f"{page_id(page)} names {path}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=page_id)
+def test_named_tests_exist(page: Path) -> None:
+    for path, name in NAMED_TEST.findall(page.read_text()):
+        assert (ROOT / path).is_file(), f"{page_id(page)} names {path}"
+        source = (ROOT / path).read_text()
+        assert re.search(rf"^(?:async )?def {name}\(", source, re.MULTILINE), f"{page_id(page)} names {name}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
