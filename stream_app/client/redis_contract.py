@@ -8,10 +8,25 @@ from urllib.parse import quote
 
 import msgspec
 
+from topics.queries import MAX_QUERY_LENGTH, normalize_query
 from topics.records import RecommendationList
 
-MAX_QUERY_LENGTH: Final = 200
-"""Longest query with a list, in characters."""
+__all__ = [
+    "GLOBAL_SEGMENT",
+    "MAX_QUERY_LENGTH",
+    "SearchList",
+    "decode_list",
+    "decode_search_list",
+    "encode_list",
+    "escape_id",
+    "is_erased",
+    "item_key",
+    "normalize_query",
+    "popular_key",
+    "query_key",
+    "search_key",
+    "user_key",
+]
 
 GLOBAL_SEGMENT: Final = "all"
 """The segment of all users."""
@@ -76,17 +91,6 @@ def search_key(user_id: str) -> str:
     'recs:search:{u1}:Q'
     """
     return f"recs:search:{{{escape_id(user_id)}}}:Q"
-
-
-def normalize_query(query: str) -> str:
-    """Normalize a query: lower case, no white space at the ends, one blank between words.
-
-    Examples
-    --------
-    >>> normalize_query("  Red   SHOES ")
-    'red shoes'
-    """
-    return " ".join(query.lower().split())
 
 
 def query_key(query: str) -> str:

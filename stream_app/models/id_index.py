@@ -79,6 +79,11 @@ class IdIndex:
         """One more than the largest integer assigned so far."""
         return len(self._ids)
 
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Whether each integer is in use, shape (size,)."""
+        return self.last_seen[: self.size] > -np.inf
+
     def find(self, name: str) -> int:
         """Integer of an id, or `NO_ITEM`."""
         return self._numbers.get(name, NO_ITEM)
@@ -123,6 +128,12 @@ class IdIndex:
         number = self._numbers.get(name)
         if number is not None:
             self._evict([number])
+
+    def forget_numbers(self, numbers: NDArray[Any]) -> None:
+        """Drop the ids of distinct integers, shape (n,); integers that are not in use are skipped."""
+        used = [number for number in numbers.tolist() if self._ids[number] is not None]
+        if used:
+            self._evict(used)
 
     def _add(self, name: str, ts: float) -> int:
         if len(self._numbers) >= self.capacity:

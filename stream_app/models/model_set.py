@@ -15,6 +15,7 @@ from stream_app.models.learners import Learner, RewardLearner, learns_rewards
 from stream_app.models.model_state import Restorable, State
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
+from stream_app.models.search import SearchModel
 from stream_app.models.session_tracker import SessionTracker
 from topics.events import CatalogItem
 from topics.records import Interaction, Kind, Reward, RewardKind, Source
@@ -251,6 +252,11 @@ class ModelSet(Restorable):
             learner.forget_user(user)
         for model in self.models:
             model.forget_user(user)
+
+    def pop_withdrawn_queries(self) -> list[str]:
+        """Remove and return the queries whose lists must be deleted, because of erasures since the last call."""
+        models = [model for model in self.models if isinstance(model, SearchModel)]
+        return [query for model in models for query in model.pop_withdrawn_texts()]
 
     def context(
         self,

@@ -11,14 +11,16 @@ from stream_app.models.array_types import Floats
 from stream_app.models.base import NO_ITEM, Context, Items, Observation, Times
 from stream_app.models.columns import grow, item_mask
 from stream_app.models.decay import ForwardDecay
-from stream_app.models.id_index import IdIndex
+from stream_app.models.id_index import IdIndex, stable_hash
 from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels import search as search_kernels
 from stream_app.models.kernels.jit import plain
+from stream_app.models.known_users import KnownUsers
 from stream_app.models.links import Links
-from stream_app.models.model_state import State
+from stream_app.models.model_state import MIGRATIONS, VERSIONS, State
 from stream_app.models.sparse_scoring import SparseScoringModel
 from stream_app.models.terms import MAX_QUERY_WORDS, query_words
+from topics.queries import MAX_QUERY_LENGTH, normalize_query
 from topics.records import Reason, search_reason
 
 
@@ -29,6 +31,11 @@ class SearchModel(SparseScoringModel):
     it; a purchase weighs more than a click. The score of an item is its share of the query's weight and its mean
     share of the words' weights, each word weighted by its inverse document frequency among the known queries. The
     weight n of the query's choices counts against `prior`, so that an unknown query is answered by its words.
+
+    Users type names, addresses and numbers into a search field. So the model stores which users chose an item after
+    each text (a query as its key in Redis holds it), each query and each word, at most `min_users` of them
+    (`stream_app.models.known_users.KnownUsers`). A text is public, and may be shown to others, from `min_users` users
+    on. An erasure drops the texts, queries and words that are not public and had the user.
 
     Parameters
     ----------
@@ -44,6 +51,8 @@ class SearchModel(SparseScoringModel):
         Items stored per word, likewise.
     prior
         Weight of choices at which the query and its words count the same.
+    min_users
+        Users who must have chosen an item after a text before it is public.
 
     Examples
     --------
@@ -62,6 +71,11 @@ class SearchModel(SparseScoringModel):
     ('sneaker', Reason(source='chosen_after_search', item_id=None, segment=None, query='red SHOES'))
     >>> found("warm sock")
     ('sock', Reason(source='chosen_after_search', item_id=None, segment=None, query='sock'))
+
+    Only one user chose an item after each of the texts:
+
+    >>> model.is_public("red shoes")
+    False
     """
 
     name: ClassVar[str] = "search"
@@ -77,6 +91,7 @@ class SearchModel(SparseScoringModel):
         query_items: int = 64,
         word_items: int = 128,
         prior: float = 5.0,
+        min_users: int = 2,
     ) -> None:
         super().__init__(index, query_items + MAX_QUERY_WORDS * word_items)
         self.half_life = half_life
@@ -85,6 +100,7 @@ class SearchModel(SparseScoringModel):
         self.query_items = query_items
         self.word_items = word_items
         self.prior = prior
+        self.min_users = min_users
         self._words: NDArray[np.int32] = np.zeros(MAX_QUERY_WORDS, np.int32)
         self._idf: Times = np.zeros(MAX_QUERY_WORDS)
         self._reset()
@@ -97,6 +113,12 @@ class SearchModel(SparseScoringModel):
         self._word_links = Links(self.word_items)
         # number of known queries with each word
         self._frequencies: NDArray[np.int32] = np.zeros(64, np.int32)
+        self._texts = IdIndex(self.queries, self._drop_texts)
+        self._text_users = KnownUsers(self.min_users)
+        self._query_users = KnownUsers(self.min_users)
+        self._word_users = KnownUsers(self.min_users)
+        # texts that erasures dropped, until `pop_withdrawn_texts`
+        self._withdrawn_texts: dict[str, None] = {}
 
     def learn_one(self, observation: Observation) -> None:
         """Count a choice for the query that led to it, and for its words."""
@@ -116,11 +138,25 @@ class SearchModel(SparseScoringModel):
         rows = [row for row in map(self._vocabulary.find, words) if row != NO_ITEM]
         if self._vocabulary.size > len(self._word_links.rows.sizes):
             self._word_links.reserve(self._vocabulary.size)
+            self._word_users.reserve(self._vocabulary.size)
             self._frequencies = grow(self._frequencies, self._vocabulary.size)
         query = self._query_row(words, rows, ts)
         self._query_links.add(query, item, weight, ties)
         for row in rows:
             self._word_links.add(row, item, weight, ties)
+        self._add_user(observation, query, rows)
+
+    def _add_user(self, observation: Observation, query: int, words: list[int]) -> None:
+        """Remember that the user chose an item after a text, a query and its words; all by their rows."""
+        user = stable_hash(observation.user)
+        self._query_users.add(np.array([query]), user, self._queries.hashes)
+        self._word_users.add(np.array(words, np.int64), user, self._vocabulary.hashes)
+        text = normalize_query(observation.query)
+        # a longer text has no list
+        if len(text) <= MAX_QUERY_LENGTH:
+            row = self._texts.index(text, observation.ts)
+            self._text_users.reserve(row + 1)
+            self._text_users.add(np.array([row]), user, self._texts.hashes)
 
     def learn_query(self, user: str, query: str, ts: float) -> None:
         """Update the time of last use of a known query and of its words."""
@@ -128,13 +164,48 @@ class SearchModel(SparseScoringModel):
         for index, name in ((self._queries, " ".join(words)), *((self._vocabulary, word) for word in words)):
             if index.find(name) != NO_ITEM:
                 index.index(name, ts)
+        if self._texts.find(text := normalize_query(query)) != NO_ITEM:
+            self._texts.index(text, ts)
+
+    def is_public(self, text: str) -> bool:
+        """Whether at least `min_users` users chose an item after a text, so that others may see it.
+
+        Parameters
+        ----------
+        text
+            A query, which is normalized; its punctuation and all of its words count.
+        """
+        return self._text_users.is_public(self._texts.find(normalize_query(text)))
+
+    def pop_withdrawn_texts(self) -> list[str]:
+        """Remove and return the texts that erasures dropped: lists for them must be deleted."""
+        texts, self._withdrawn_texts = list(self._withdrawn_texts), {}
+        return texts
 
     def explain(self, context: Context, item: int, evidence: int) -> Reason:
-        """Name the query, or the word with the largest part of the score if the item was never chosen after it."""
+        """Name the query, or the word with the largest part of the score if the item was never chosen after it.
+
+        Both are the user's own words; in a list without a user, a word that is not public is not named.
+        """
         words = query_words(context.query)
         word = -2 - evidence
         matched_query = words[word] if 0 <= word < len(words) else context.query
+        if not context.user and not self._word_users.is_public(self._vocabulary.find(matched_query)):
+            matched_query = context.query
         return search_reason("chosen_after_search", matched_query)
+
+    def forget_user(self, user: str) -> None:
+        """Drop the texts, queries and words that are not public and had the user, with their items."""
+        user_hash = stable_hash(user)
+        texts = self._text_users.forget(user_hash, self._texts.hashes)
+        self._withdrawn_texts |= dict.fromkeys(self._texts.ids_of(texts.tolist()))
+        while len(self._withdrawn_texts) > self.queries:
+            del self._withdrawn_texts[next(iter(self._withdrawn_texts))]
+        self._texts.forget_numbers(texts)
+        self._queries.forget_numbers(self._query_users.forget(user_hash, self._queries.hashes))
+        self._vocabulary.forget_numbers(self._word_users.forget(user_hash, self._vocabulary.hashes))
+        # it holds the last queries of all users
+        query_words.cache_clear()
 
     def forget_items(self, items: Items) -> None:
         """Remove the items from every query and word."""
@@ -157,8 +228,10 @@ class SearchModel(SparseScoringModel):
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
-        indices = self._queries.memory() + self._vocabulary.memory()
-        return super().memory() + indices + self._query_links.memory() + self._word_links.memory()
+        indices = (self._queries, self._vocabulary, self._texts)
+        users = (self._query_users, self._word_users, self._text_users)
+        links = (self._query_links, self._word_links)
+        return super().memory() + sum(each.memory() for each in (*indices, *users, *links))
 
     def _query_row(self, words: tuple[str, ...], rows: list[int], ts: float) -> int:
         """Row of a query, added if needed."""
@@ -168,11 +241,16 @@ class SearchModel(SparseScoringModel):
             return self._queries.index(name, ts)
         row = self._queries.index(name, ts)
         self._query_links.reserve(row + 1)
+        self._query_users.reserve(row + 1)
         self._frequencies[rows] += 1
         return row
 
+    def _drop_texts(self, rows: Items) -> None:
+        self._text_users.drop(rows)
+
     def _drop_queries(self, rows: Items) -> None:
         self._query_links.drop(rows)
+        self._query_users.drop(rows)
         for row in rows.tolist():
             for word in self._queries.id_of(row).split(" "):
                 known = self._vocabulary.find(word)
@@ -181,6 +259,7 @@ class SearchModel(SparseScoringModel):
 
     def _drop_words(self, rows: Items) -> None:
         self._word_links.drop(rows)
+        self._word_users.drop(rows)
         self._frequencies[rows] = 0
 
     def _accumulate_scores(self, context: Context) -> int:
@@ -217,6 +296,10 @@ class SearchModel(SparseScoringModel):
             "frequencies": self._frequencies.copy(),
             "query_links": self._query_links.state(),
             "word_links": self._word_links.state(),
+            "texts": self._texts.state(),
+            "text_users": self._text_users.state(self._texts.size),
+            "query_users": self._query_users.state(self._queries.size),
+            "word_users": self._word_users.state(self._vocabulary.size),
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
@@ -226,3 +309,20 @@ class SearchModel(SparseScoringModel):
         self._frequencies = state["frequencies"].copy()
         self._query_links.restore(state["query_links"])
         self._word_links.restore(state["word_links"])
+        if state["texts"] is not None:
+            self._texts.restore(state["texts"])
+        self._text_users.restore(state["text_users"], self._texts.used)
+        self._query_users.restore(state["query_users"], self._queries.used)
+        self._word_users.restore(state["word_users"], self._vocabulary.used)
+
+
+def _without_users(state: State) -> State:
+    """Migrate a state from before users were stored; whether a text was public then is not known."""
+    parameters = {**state["parameters"], "min_users": SearchModel.hyper_parameters()["min_users"]}
+    return {**state, "parameters": parameters} | dict.fromkeys(
+        ("texts", "text_users", "query_users", "word_users")
+    )
+
+
+VERSIONS[SearchModel.name] = 3
+MIGRATIONS[SearchModel.name, 2] = _without_users

@@ -1,9 +1,10 @@
 """The content of one flush."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from state.published_list import PublishedList
-from stream_app.client.redis_contract import search_key, user_key
+from stream_app.client.redis_contract import query_key, search_key, user_key
 from stream_app.publishing.publisher import Document, OwnedKey
 from stream_app.publishing.shared_lists import RefreshCycle
 
@@ -52,6 +53,8 @@ class FlushBatch(NamedTuple):
         the erasure.
     stale_keys
         Keys to delete.
+    withdrawn_queries
+        Queries whose lists are deleted: too few users are left who chose an item after them.
     """
 
     generated_at: str
@@ -62,11 +65,17 @@ class FlushBatch(NamedTuple):
     cycle: RefreshCycle
     erasures: dict[str, int]
     stale_keys: list[OwnedKey]
+    withdrawn_queries: Sequence[str] = ()
 
     @property
     def user_lists(self) -> list[UserList]:
         """Users' lists and search lists."""
         return self.lists + self.search_lists
+
+    @property
+    def deleted_keys(self) -> list[OwnedKey]:
+        """All keys to delete, without those of erased users."""
+        return self.stale_keys + [OwnedKey(query_key(query)) for query in self.withdrawn_queries]
 
     @property
     def documents(self) -> list[Document]:

@@ -15,8 +15,8 @@ The order of a flush is a contract:
    them. The loop does not wait for Kafka: a crash within some 30 ms may lose lists that Redis has. Without
    ``HEADRACE_LOG_LISTS`` nothing is appended. While Redis is known to be unavailable this is part of step 7 instead,
    so that the attempts do not fill the topic with lists that no user saw.
-5. **Delete** the keys of erased users and stale keys, before anything is written: an erased user who returned has a
-   list in the same batch.
+5. **Delete** the keys of erased users, of withdrawn queries and stale keys, before anything is written: an erased
+   user who returned has a list in the same batch.
 6. **Write** all documents in one pipeline.
 7. **Acknowledge**: complete the erasures, append the lists if step 4 did not, then measure freshness and exposure.
    An event counts as published now.
@@ -214,7 +214,8 @@ class FlushLoop:
         stale = queue.shared_lists.pop(now, overloaded=mode.degraded)
         cycle = self._builder.build_shared_lists(stale, generated_at)
         self.report_pending()
-        return batch._replace(cycle=cycle)
+        withdrawn = [query for query in queue.pop_withdrawn_queries() if not self._builder.is_public(query)]
+        return batch._replace(cycle=cycle, withdrawn_queries=withdrawn)
 
     def _add_user(
         self,
@@ -288,8 +289,8 @@ class FlushLoop:
                         for key in keys_of(user)
                     ]
                 )
-            if batch.stale_keys:
-                await self._publisher.delete(batch.stale_keys)
+            if deleted_keys := batch.deleted_keys:
+                await self._publisher.delete(deleted_keys)
             # 6. Write.
             documents = batch.documents
             if documents:
@@ -341,6 +342,7 @@ class FlushLoop:
         self._list_log.discard(batch.user_lists)
         batch = self._without_erased(batch)
         self.queue.requeue(batch.users, batch.searches)
+        self.queue.withdraw_queries(batch.withdrawn_queries)
         now = self._clocks.timer()
         for search_list in batch.search_lists:
             if search_list.user_id not in batch.searches:

@@ -81,6 +81,10 @@ class ListBuilder:
             search = self._build_search_list(request, row, generated_at, degraded=degraded)
         return UserLists(recommended, search)
 
+    def is_public(self, query: str) -> bool:
+        """Whether a list of a query may be published."""
+        return self._ranker.is_public_query(query)
+
     def build_shared_lists(self, stale: StaleBatch, generated_at: str) -> RefreshCycle:
         """Build the item, query and segment lists of one refresh cycle."""
         return build_shared_lists(self._ranker, stale, generated_at)

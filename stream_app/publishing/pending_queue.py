@@ -12,8 +12,9 @@ from typing import Final
 from stream_app.publishing.pending_set import PendingSet
 from stream_app.publishing.stale_lists import StaleSharedLists
 
-_ERASURES_PER_FLUSH: Final = 1_000
-"""Erased users whose lists one pipeline deletes, besides the erased users who have a list in it."""
+_DELETIONS_PER_FLUSH: Final = 1_000
+"""Lists of queries that one pipeline deletes, and erased users whose lists it deletes besides the erased users who
+have a list in it."""
 
 
 class PendingQueue:
@@ -60,6 +61,7 @@ class PendingQueue:
         self._searches: dict[str, float] = {}
         self._erasures: dict[str, int] = {}
         self._erasure_serial = 0
+        self._withdrawn_queries: dict[str, None] = {}
         self._backlog = 0
         self._store_available = True
         self.shared_lists: Final = StaleSharedLists(shared_list_interval)
@@ -71,8 +73,8 @@ class PendingQueue:
         self.idle.set()
 
     def __bool__(self) -> bool:
-        """Whether users or erasures are pending."""
-        return bool(self._users or self._erasures)
+        """Whether users, erasures or withdrawn queries are pending."""
+        return bool(self._users or self._erasures or self._withdrawn_queries)
 
     @property
     def n_users(self) -> int:
@@ -124,6 +126,22 @@ class PendingQueue:
         if not self.shared_lists:
             self.work_available.set()
         self.shared_lists.invalidate_query(query)
+
+    def withdraw_queries(self, queries: Iterable[str]) -> None:
+        """Delete the lists of queries with the next flush, unless they may be published again by then."""
+        self._withdrawn_queries |= dict.fromkeys(queries)
+        if self._withdrawn_queries:
+            self.idle.clear()
+            self.work_available.set()
+        while len(self._withdrawn_queries) > self._max_pending:
+            del self._withdrawn_queries[next(iter(self._withdrawn_queries))]
+
+    def pop_withdrawn_queries(self) -> list[str]:
+        """Remove and return the queries whose lists the next flush deletes."""
+        queries = list(islice(self._withdrawn_queries, _DELETIONS_PER_FLUSH))
+        for query in queries:
+            del self._withdrawn_queries[query]
+        return queries
 
     def pop_users(self) -> dict[str, tuple[float, ...]]:
         """Remove and return the users of the next flush, the longest waiting first, with their events' times."""
@@ -193,7 +211,7 @@ class PendingQueue:
             Erasures of users with a list in that pipeline. They are included, whatever their position in the queue:
             the lists from before the erasure must go before the list from after it is written.
         """
-        following = dict(islice(self._erasures.items(), _ERASURES_PER_FLUSH))
+        following = dict(islice(self._erasures.items(), _DELETIONS_PER_FLUSH))
         return following | {user: serial for user, serial in erasures.items() if user in self._erasures}
 
     def complete_erasures(self, erasures: dict[str, int]) -> list[str]:

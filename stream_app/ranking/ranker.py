@@ -165,8 +165,12 @@ class Ranker:
         )
         return RankedList(listed_items, self._search_ranker.policy, self.models.version)
 
+    def is_public_query(self, query: str) -> bool:
+        """Whether enough users chose an item after a query that a list for it may be published."""
+        return self._search_ranker.is_public(query)
+
     def rank_query(self, query: str) -> RankedList:
-        """Rank the items chosen after a query; empty without the search model or for an unknown query."""
+        """Rank the items chosen after a query; empty without the search model, and for a query of few users."""
         return RankedList(
             self._search_ranker.rank_query(query, self._length), SEARCH_POLICY, self.models.version
         )

@@ -115,6 +115,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
         broker=settings.broker,
         limits=settings.limits,
         on_stale=flush_loop.queue.invalidate,
+        on_withdrawn=flush_loop.queue.withdraw_queries,
         clock=ports.clock,
         relearning=loaded.relearning,
     )

@@ -94,9 +94,8 @@ class EventProcessor:
             The broker's timestamp of the event, seconds since the epoch.
         """
         now = self._clock() if event_type.effect is Effect.ERASURE else 0.0
-        row, outcome, interaction = fold(
-            self._rows.get(event.user_id), event, record_id, self._session_gap, now
-        )
+        previous_row = self._rows.get(event.user_id)
+        row, outcome, interaction = fold(previous_row, event, record_id, self._session_gap, now)
         if outcome is FoldOutcome.DUPLICATE:
             self._duplicates[event_type.topic].inc()
             self._counters[event_type.topic, outcome].inc()
@@ -123,6 +122,9 @@ class EventProcessor:
         if interaction is not None or event_type.effect is Effect.EXPOSURE:
             process = self._rewards.process_event
             self._run(Step.ATTRIBUTE, record_id, process, event, record_id, ts, is_new=is_new)
+        if event_type.effect is Effect.ERASURE:
+            # Lists of an earlier version, or of queries that the model has evicted.
+            self._queue.withdraw_queries([search.query for search in previous_row.queries])
         # 5. Mark pending, last: the flush loop reads the row, the models and the lists as steps 1 to 4 left them.
         #    A replayed event of an erased user erases once more: its interaction is on the log again.
         effect = Effect.ERASURE if row.erasure is not None and row.is_to_be_erased else event_type.effect
@@ -159,6 +161,8 @@ class EventProcessor:
 
     def _learn(self, interaction: Interaction) -> None:
         stale = self._replica.fold_local(interaction)
+        if stale.withdrawn_queries:
+            self._queue.withdraw_queries(stale.withdrawn_queries)
         if stale.query:
             self._queue.invalidate_query(stale.query)
         if stale.items:

@@ -33,7 +33,7 @@ from stream_app.worker.skipped_records import report_skipped
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits
 from topics.events import CatalogItem
-from topics.records import Interaction, Reward
+from topics.records import Interaction, Kind, Reward
 
 _LOG: Final = logging.getLogger(__name__)
 _FETCH_RECORDS: Final = 100
@@ -55,11 +55,14 @@ class StaleLists(NamedTuple):
     ----------
     query
         The query whose list is stale; empty if none is.
+    withdrawn_queries
+        Queries whose lists must be deleted.
     """
 
     items: Collection[str] = ()
     segments: Collection[str] = ()
     query: str = ""
+    withdrawn_queries: Collection[str] = ()
 
 
 class Replica:
@@ -75,6 +78,8 @@ class Replica:
     on_stale
         Called with items and segments whose shared lists became stale by records of other workers: the segments of
         an interaction (no items), and items and segments when the availability of an item changes.
+    on_withdrawn
+        Called with queries whose lists must be deleted because of erasures by other workers.
     clock
         Seconds since the epoch, for the lag in seconds.
     relearning
@@ -98,6 +103,7 @@ class Replica:
         broker: str,
         limits: Limits,
         on_stale: Callable[[Collection[str], Collection[str]], None] = lambda _items, _segments: None,
+        on_withdrawn: Callable[[Collection[str]], None] = lambda _queries: None,
         clock: Callable[[], float] = time.time,
         relearning: Relearning | None = None,
     ) -> None:
@@ -107,6 +113,7 @@ class Replica:
         self._broker = broker
         self._limits = limits.without_max_age
         self._on_stale = on_stale
+        self._on_withdrawn = on_withdrawn
         self._clock = clock
         self._positions = dict(positions)
         self.topic_ids: Mapping[str, str] = {}
@@ -213,6 +220,8 @@ class Replica:
     def fold_local(self, interaction: Interaction) -> StaleLists:
         """Fold an interaction of this worker's own events, without waiting for Kafka to acknowledge it."""
         self._interactions.fold(interaction)
+        if interaction.kind is Kind.ERASE:
+            return StaleLists(withdrawn_queries=self.models.pop_withdrawn_queries())
         query = interaction.query or self.models.tracker.query(interaction.user_id, interaction.ts)
         if not interaction.lines:
             return StaleLists(query=query)
@@ -311,6 +320,8 @@ class Replica:
             self._consumer.resume(*(paused - self._owned))
 
     def _on_interaction(self, interaction: Interaction) -> None:
+        if interaction.kind is Kind.ERASE:
+            self._on_withdrawn(self.models.pop_withdrawn_queries())
         if interaction.lines:
             self._on_stale((), affected_segments(self.models, interaction))
 

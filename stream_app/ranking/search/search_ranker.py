@@ -7,13 +7,11 @@ import numpy as np
 
 from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model
 from stream_app.models.model_set import ModelSet
+from stream_app.models.search import SearchModel
 from stream_app.ranking.allowed_items import allowed_items
 from stream_app.ranking.fusion.rank_fusion import ReciprocalRankFusion, top_sources
 from stream_app.ranking.search.results_ranker import ResultsRanker
 from topics.records import ListedItem, Reason, search_reason
-
-SEARCH_MODEL: Final = "search"
-"""Name of the model of the items chosen after a query."""
 
 SEARCH_POLICY: Final = "search_rrf"
 """Name of the policy that orders search lists."""
@@ -44,8 +42,8 @@ class SearchRanker:
     --------
     >>> from topics.records import Interaction, Kind, Line, Source
     >>> models = ModelSet(["popularity"])
-    >>> for offset, item in enumerate(["sock", "shoe", "shoe"]):
-    ...     _ = models.learn(Interaction(Source.CLICK, 0, offset, 0.0, "ann", Kind.VIEW, (Line(item),)))
+    >>> for offset, (user, item) in enumerate([("ann", "sock"), ("ann", "shoe"), ("cem", "shoe")]):
+    ...     _ = models.learn(Interaction(Source.CLICK, 0, offset, 0.0, user, Kind.VIEW, (Line(item),)))
     >>> context = models.context("bob", (), (), 0, (), 0.0, "red shoes")
     >>> ranker = SearchRanker(models, per_source=10)
     >>> [item.id for item in ranker.order(context, ["never met", "sock", "shoe"], max_added=5)]
@@ -57,6 +55,7 @@ class SearchRanker:
         self._per_source = per_source
         self._fusion = ReciprocalRankFusion()
         self._results_ranker = models.learner(ResultsRanker)
+        self._search_model = next((each for each in models.models if isinstance(each, SearchModel)), None)
 
     @property
     def policy(self) -> str:
@@ -171,29 +170,28 @@ class SearchRanker:
         for position, score, each in zip(positions, scores, chosen, strict=True):
             listed_items[position] = ListedItem(each.id, score, each.propensity, each.why)
 
+    def is_public(self, query: str) -> bool:
+        """Whether enough users chose an item after a query that a list for it may be published."""
+        return self._search_model is not None and self._search_model.is_public(query)
+
     def rank_query(self, query: str, length: int) -> tuple[ListedItem, ...]:
-        """Rank the items chosen after a query; empty without the search model or for an unknown query."""
+        """Rank the items chosen after a query; empty unless the query is public, see `SearchModel`."""
+        model = self._search_model
+        if model is None or not model.is_public(query):
+            return ()
         models = self._models
         context = models.context("", (), (), 0, (), models.newest, query)
         index = models.index
-        for model in models.models:
-            if model.name == SEARCH_MODEL:
-                proposed = model.candidates(context, max(length, self._per_source))
-                return tuple(
-                    [
-                        ListedItem(
-                            index.id_of(item), round(score, 6), 1.0, model.explain(context, item, evidence)
-                        )
-                        for item, score, evidence in zip(
-                            proposed.items.tolist(),
-                            proposed.scores.tolist(),
-                            proposed.evidence.tolist(),
-                            strict=True,
-                        )
-                        if index.available[item]
-                    ][:length]
+        proposed = model.candidates(context, max(length, self._per_source))
+        return tuple(
+            [
+                ListedItem(index.id_of(item), round(score, 6), 1.0, model.explain(context, item, evidence))
+                for item, score, evidence in zip(
+                    proposed.items.tolist(), proposed.scores.tolist(), proposed.evidence.tolist(), strict=True
                 )
-        return ()
+                if index.available[item]
+            ][:length]
+        )
 
     def _select_added(
         self,
@@ -203,7 +201,7 @@ class SearchRanker:
         excluded: Collection[str],
     ) -> Items:
         for model, proposed in proposals:
-            if model.name == SEARCH_MODEL:
+            if isinstance(model, SearchModel):
                 with allowed_items(self._models.index, excluded) as allowed:
                     allowed_candidates = proposed.items[allowed[proposed.items]]
                 added: Items = allowed_candidates[

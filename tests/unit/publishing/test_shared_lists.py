@@ -73,7 +73,7 @@ async def test_item_without_related_items_has_no_list(worker: InMemoryWorker) ->
     assert set(worker.publisher.documents) == {user_key("ann"), popular_key()}
 
 
-async def test_choice_after_a_search_publishes_the_query_list(
+async def test_choices_of_two_users_after_a_search_publish_the_query_list(
     make_worker: Callable[..., InMemoryWorker],
 ) -> None:
     worker = make_worker(models=["popularity", "search"])
@@ -83,6 +83,10 @@ async def test_choice_after_a_search_publishes_the_query_list(
         assert query_key("red shoes") not in worker.publisher.documents
         worker.clock.now += 10.0
         worker.accept(worker.click("ann", "sneaker"))
+        await worker.flush_loop.wait_until_idle()
+        assert query_key("red shoes") not in worker.publisher.documents
+        worker.clock.now += 10.0
+        worker.accept(worker.click("cem", "sneaker", query="red shoes"))
         await worker.flush_loop.wait_until_idle()
         assert worker.item_ids(query_key("red shoes")) == ["sneaker"]
         found = worker.search_list(query_key("red shoes"))
@@ -102,7 +106,8 @@ async def test_queries_are_refreshed_in_cycles_and_failed_cycles_are_requeued(
 ) -> None:
     worker = make_worker(models=["popularity", "search"])
     for number in range(60):
-        worker.accept(worker.click(f"u{number}", "sneaker", query=f"shoe{number}"))
+        for user in (f"u{number}", f"v{number}"):
+            worker.accept(worker.click(user, "sneaker", query=f"shoe{number}"))
     keys = [query_key(f"shoe{number}") for number in range(60)]
     worker.publisher.available = False
     async with worker.running_flush_loop():

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from state.snapshots.encoding import encode_snapshot
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.kernels.feature_table import ResultFeature
 from stream_app.ranking.kernels.results_memory import (
