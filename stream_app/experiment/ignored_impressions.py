@@ -84,6 +84,7 @@ class IgnoredImpressions(Restorable):
 
     def _clear_rows(self, rows: Items) -> None:
         self._items[rows] = NO_ITEM
+        self._ranks[rows] = self._lists[rows] = 0
         self._written[rows] = 0
         self._lists_displayed[rows] = 0
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_app.models.base import Context, Items, Observation
+from stream_app.models.base import NO_ITEM, NO_SESSION, Context, Items, Observation
 from stream_app.models.columns import grow, item_mask, pack_rows, unpack_rows
 from stream_app.models.id_index import stable_hash
 from stream_app.models.item_index import ItemIndex
@@ -24,6 +24,9 @@ from stream_app.models.model_state import Restorable, State
 
 _CANDIDATES = 16_384
 _TOUCHED = 2_048
+
+_ERASED = -2
+"""Session of a posting whose session was erased: neither a session nor `NO_SESSION`, as an unused row has."""
 
 
 class NeighborScores:
@@ -264,11 +267,19 @@ class SessionStore(Restorable):
         return out
 
     def forget_user(self, user: str) -> None:
-        """Drop the sessions of a user."""
+        """Drop the sessions of a user, and their postings."""
         memory = self.arrays
-        own_rows = memory.owners == np.uint64(stable_hash(user))
-        memory.sizes[own_rows] = 0
-        memory.owners[own_rows] = 0
+        own_rows = np.flatnonzero(memory.owners == np.uint64(stable_hash(user)))
+        for row in own_rows.tolist():
+            clicked = memory.items[row, : memory.sizes[row]]
+            items = np.unique(clicked[clicked >= 0])
+            postings = memory.posting_sessions[items]
+            postings[postings == memory.serials[row]] = _ERASED
+            memory.posting_sessions[items] = postings
+        memory.items[own_rows] = NO_ITEM
+        memory.sizes[own_rows] = memory.owners[own_rows] = 0
+        memory.times[own_rows] = 0.0
+        memory.serials[own_rows] = NO_SESSION
         self._version += 1
 
     def forget_items(self, items: Items) -> None:

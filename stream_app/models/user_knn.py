@@ -130,8 +130,12 @@ class UserKNN(SparseScoringModel):
         return Reason("similar_users", item_id=self._index.id_of(evidence))
 
     def forget_user(self, user: str) -> None:
-        """Drop a user's items."""
-        self._users.forget(user)
+        """Drop a user's items, and the user from the rings of items."""
+        row = self._users.find(user)
+        if row >= 0:
+            self._users.forget(user)
+            rings = self._postings.rings
+            rings[rings == row] = kernels.NO_ROW
 
     def forget_items(self, items: Items) -> None:
         """Remove the items from every user, and drop their postings."""

@@ -11,6 +11,9 @@ from stream_app.models.kernels.context import is_newest_occurrence
 from stream_app.models.kernels.jit import jit
 from stream_app.models.kernels.sparse_scoring import ScoreScratch, add_score
 
+NO_ROW = -1
+"""Row of a user who was erased."""
+
 
 class UserItems(NamedTuple):
     """Newest distinct items of each user."""
@@ -24,7 +27,8 @@ class UserItems(NamedTuple):
 class ItemUsers(NamedTuple):
     """Last users of each item."""
 
-    rings: Rows  # shape (n_items, postings): rows of the users; the newest overwrites the oldest
+    # shape (n_items, postings): rows of the users, `NO_ROW` for an erased one; the newest overwrites the oldest
+    rings: Rows
     posted: NDArray[np.int64]  # shape (n_items,): users written so far
 
 
@@ -113,7 +117,7 @@ def find_neighbors(
         n_context += 1
         for back in range(min(ring, posted[item])):
             row = rings[item, (posted[item] - 1 - back) % ring]
-            if row == own_row:
+            if row < 0 or row == own_row:
                 continue
             # the row may have dropped the item since, or belong to another user now
             match = _position(item, items[row], sizes[row])

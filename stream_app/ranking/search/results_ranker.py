@@ -7,31 +7,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_app.models.base import Items
-from stream_app.models.columns import grow
 from stream_app.models.id_index import IdIndex
-from stream_app.models.model_state import Restorable, State
+from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.fusion.listwise import Matrix
 from stream_app.ranking.kernels.feature_table import ResultFeature
 from stream_app.ranking.kernels.results_features import write_features
 from stream_app.ranking.kernels.results_memory import (
-    INTERACTIONS,
-    MAX_PAGES,
     MAX_RANKED,
     PAGE_LENGTH,
     InteractionColumn,
     ItemColumn,
     PageColumn,
-    RankCount,
-    ResultsMemory,
     SearchAction,
-    TimeColumn,
     UserColumn,
     record_interaction,
     record_list,
 )
 from stream_app.ranking.search.displayed_results import distinct_items, known_prices
+from stream_app.ranking.search.results_arrays import empty_memory, grow_memory
 from stream_app.ranking.search.results_factorization import build_ranker
+from stream_app.ranking.search.typed_ids import TypedIds
 from topics.records import Interaction, Kind
 
 MAX_USERS: Final = 20_000
@@ -67,6 +63,9 @@ class ResultsRanker(Restorable):
     habits, popularity with others) by `stream_app.ranking.fusion.factorization.FactorizationRanker`. The initial
     order is items of interactions first, the newest first unless it ranks low, then the displayed order: it is never
     random.
+
+    A user may type a name or a number that looks like an id. A searched id that was never displayed or interacted
+    with is remembered with the one user who searched for it, until a second one does, and dropped with that user.
 
     Nothing is remembered before the first list, so a shop that sends neither displayed items nor results has no cost.
     Learning is not additive: another order of choices gives slightly different weights.
@@ -129,17 +128,9 @@ class ResultsRanker(Restorable):
         self.ranker = build_ranker(int(self._parameters["seed"]))
         self._users = IdIndex(int(self._parameters["max_users"]), self._drop_users)
         self._items = IdIndex(int(self._parameters["max_items"]), self._drop_items)
+        self._typed_ids = TypedIds()
         self._active = False
-        self._memory = ResultsMemory(
-            np.zeros((64, len(UserColumn))),
-            np.zeros((64, INTERACTIONS, len(InteractionColumn)), np.int32),
-            np.zeros((64, INTERACTIONS, len(TimeColumn))),
-            np.zeros((64, MAX_PAGES, PageColumn.FIRST_ITEM + PAGE_LENGTH), np.int32),
-            np.zeros((64, PAGE_LENGTH + 1), np.int32),
-            np.zeros((64, PAGE_LENGTH), np.float32),
-            np.zeros((64, len(ItemColumn))),
-            np.zeros((MAX_RANKED, len(RankCount))),
-        )
+        self._memory = empty_memory()
 
     @property
     def ready(self) -> bool:
@@ -159,7 +150,7 @@ class ResultsRanker(Restorable):
         if displayed:
             self._active = True
         if action == _SEARCHED:
-            item = self._searched_item(interaction.query, ts)
+            item = self._searched_item(interaction)
             self._record_interaction(user_row, item, _SEARCHED_ITEM if item else action, ts, True, False)
             self._remember_search(user_row, interaction)
             return
@@ -183,33 +174,34 @@ class ResultsRanker(Restorable):
         )
 
     def _row(self, item_id: str, ts: float) -> int:
+        """Return the row of an item of the shop, added if needed."""
+        row = self._reserved_row(item_id, ts)
+        if self._typed_ids:
+            self._typed_ids.drop((row,))
+        return row
+
+    def _reserved_row(self, item_id: str, ts: float) -> int:
         row = self._items.index(item_id, ts) + 1
         if row >= len(self._memory.items):
             self._grow(0, row + 1)
         return row
 
-    def _searched_item(self, query: str, ts: float) -> int:
+    def _searched_item(self, search: Interaction) -> int:
         """Return the row of the item whose id is the query; 0 where it is none.
 
         A single word with a digit counts as an id, known or not: most ids are such words, and a user may search for
         an item before it is displayed.
         """
-        if self._items.find(query) < 0 and (len(query.split()) != 1 or query.isalpha()):
+        query = search.query
+        is_new = self._items.find(query) < 0
+        if is_new and (len(query.split()) != 1 or query.isalpha()):
             return 0
-        return self._row(query, ts)
+        row = self._reserved_row(query, search.ts)
+        self._typed_ids.on_search(row, search.user_id, is_new=is_new)
+        return row
 
     def _grow(self, users: int, items: int) -> None:
-        memory = self._memory
-        self._memory = ResultsMemory(
-            grow(memory.users, users),
-            grow(memory.interactions, users),
-            grow(memory.times, users),
-            grow(memory.pages, users),
-            grow(memory.found_items, users),
-            grow(memory.found_prices, users),
-            grow(memory.items, items),
-            memory.rank_counts,
-        )
+        self._memory = grow_memory(self._memory, users, items)
 
     def _remember_search(self, user_row: int, search: Interaction) -> None:
         """Record the results of a search; they replace those of an earlier one."""
@@ -325,22 +317,24 @@ class ResultsRanker(Restorable):
         return order
 
     def forget_user(self, user: str) -> None:
-        """Drop the memory of a user."""
+        """Drop the memory of a user, and the ids that this user alone searched for."""
         self._users.forget(user)
+        self._items.forget_numbers(np.array(self._typed_ids.of_user(user), np.int64) - 1)
 
     def forget_items(self, items: Items) -> None:
         """Do nothing: the items have an index of their own, with items that were only displayed."""
 
     def _drop_users(self, numbers: Items) -> None:
         rows = numbers + 1
-        memory = self._memory
-        for part in (memory.users, memory.interactions, memory.times, memory.pages, memory.found_items):
+        *of_users, _, _ = self._memory
+        for part in of_users:
             part[rows] = 0
 
     def _drop_items(self, numbers: Items) -> None:
         memory = self._memory
         dropped = np.zeros(len(memory.items), np.bool_)
         dropped[numbers + 1] = True
+        self._typed_ids.drop((numbers + 1).tolist())
         memory.items[dropped] = 0
         memory.interactions[dropped[memory.interactions[:, :, InteractionColumn.ITEM]]] = 0
         displayed_rows = memory.pages[:, :, PageColumn.FIRST_ITEM :]
@@ -361,6 +355,7 @@ class ResultsRanker(Restorable):
             "active": self._active,
             "users": self._users.state(),
             "items": self._items.state(),
+            "typed_ids": self._typed_ids.state(),
             "memory": {
                 "users": memory.users[:users].copy(),
                 "interactions": memory.interactions[:users].copy(),
@@ -382,8 +377,21 @@ class ResultsRanker(Restorable):
         for name, part in self._memory._asdict().items():
             saved = state["memory"][name]
             part[: len(saved)] = saved
+        self._typed_ids.restore(state["typed_ids"], self._possibly_typed())
+
+    def _possibly_typed(self) -> list[int]:
+        """Return the rows of ids that were never displayed, and that at most one user interacted with or typed."""
+        items = self._memory.items[1 : self._items.size + 1]
+        is_known = (items[:, ItemColumn.IMPRESSIONS] > 0) | (items[:, ItemColumn.USERS] > 1)
+        rows: list[int] = (np.flatnonzero(self._items.used & ~is_known) + 1).tolist()
+        return rows
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         profile = sum(part.nbytes for part in self._memory) + self._out.nbytes
-        return profile + self.ranker.memory() + self._users.memory() + self._items.memory()
+        indices = self._users.memory() + self._items.memory()
+        return profile + self.ranker.memory() + indices + self._typed_ids.memory()
+
+
+VERSIONS[ResultsRanker.name] = 3
+MIGRATIONS[ResultsRanker.name, 2] = lambda state: {**state, "typed_ids": None}

@@ -83,6 +83,14 @@ def test_an_erased_users_sessions_are_not_neighbors() -> None:
     assert set(candidates(builder, "a")) == {"a", "y"}
 
 
+def test_the_order_of_an_erased_users_clicks_is_in_no_posting() -> None:
+    builder = SessionBuilder("session_knn").add_session(1, "axa", user="me").add_session(2, "ay")
+    builder.model.forget_user("me")
+    state = builder.model.state()["store"]
+    assert 1 not in state["posting_sessions"].tolist()
+    assert state["serials"].tolist() == [2]
+
+
 def test_vsknn_weights_decay_linearly_with_age() -> None:
     builder = (
         SessionBuilder("session_knn", repeat=0.0, weighting="vsknn")

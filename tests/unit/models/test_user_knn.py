@@ -127,6 +127,14 @@ def test_the_row_of_a_forgotten_user_can_be_reused() -> None:
     assert "q" not in harness.candidates("b")
 
 
+def test_a_forgotten_user_is_in_no_ring() -> None:
+    harness = make_harness("cosine")
+    row = harness.model._users.find("ann")
+    assert row in harness.model.state()["postings"].tolist()
+    harness.model.forget_user("ann")
+    assert row not in harness.model.state()["postings"].tolist()
+
+
 def test_dislikes_are_not_counted_as_interactions() -> None:
     harness = UserKNNHarness()
     harness.add_interactions("ann", "a", "x")

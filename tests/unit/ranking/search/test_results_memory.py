@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from state.snapshots.encoding import encode_snapshot
 
 from state.snapshots.encoding import encode_snapshot
 from stream_app.models.model_set import ModelSet
@@ -145,3 +146,35 @@ def test_as_a_learner_it_learns_in_the_fold_and_is_saved_with_the_models() -> No
     assert restored.ranker.choices == 1
     with pytest.raises(ValueError, match="no learner 'results'"):
         second.restore(ModelSet(["popularity"]).state())
+
+
+def test_an_id_that_one_user_alone_searched_for_goes_with_that_user() -> None:
+    log = InteractionLog()
+    log.choose("cem", "a")
+    log.search("ann", "private-1")
+    log.search("ann", "shared-1")
+    log.search("bob", "shared-1")
+    log.search("ann", "sold-1")
+    log.buy("bob", "sold-1")
+    assert b"private-1" in encode_snapshot(log.results.state())
+    log.results.forget_user("ann")
+    after = encode_snapshot(log.results.state())
+    assert b"private-1" not in after
+    for kept in (b"shared-1", b"sold-1"):
+        assert kept in after
+    restored = ResultsRanker()
+    restored.restore(log.results.state())
+    np.testing.assert_equal(restored.state(), log.results.state())
+
+
+def test_searched_ids_of_a_state_of_an_earlier_version_go_with_the_first_erasure() -> None:
+    log, restored = InteractionLog(), ResultsRanker()
+    log.choose("cem", "a")
+    log.search("ann", "private-1")
+    state = log.results.state()
+    del state["typed_ids"]
+    state["format"] = 2
+    restored.restore(state)
+    restored.forget_user("anybody")
+    after = encode_snapshot(restored.state())
+    assert b"private-1" not in after
