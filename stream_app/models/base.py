@@ -46,6 +46,9 @@ class Observation(NamedTuple):
     previous_times: Times = EMPTY_TIMES  # shape (n,): their event times
     # query that led to the item: that of the interaction, or the last of the session; empty if there is none
     query: str = ""
+    # share of the weight that earlier choices of the item by the user were not counted with, from 0 to 1, see
+    # `stream_app.models.repeated_choices.RepeatedChoices.count`
+    novelty: float = 1.0
 
 
 class Context(NamedTuple):
@@ -98,6 +101,9 @@ class Model(Restorable):
 
     proposes_new_items: ClassVar[bool] = True
     """Whether it proposes items that are not in the context."""
+
+    weighs_novelty: ClassVar[bool] = False
+    """Whether it learns repeated choices too, by `Observation.novelty`; other models do not get them."""
 
     def learn_one(self, observation: Observation) -> None:
         """Learn one observation."""

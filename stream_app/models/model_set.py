@@ -15,6 +15,7 @@ from stream_app.models.learners import Learner, RewardLearner, learns_rewards
 from stream_app.models.model_state import Restorable, State
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
+from stream_app.models.repeated_choices import MAX_CHOICES, ChoiceGroup
 from stream_app.models.search import SearchModel
 from stream_app.models.session_tracker import SessionTracker
 from topics.events import CatalogItem
@@ -116,11 +117,12 @@ class ModelSet(Restorable):
             "seed": seed,
         }
         self.index = ItemIndex(max_items, self._forget_items)
-        self.tracker = SessionTracker(self.index, gap=session_gap, max_users=max_users)
+        self.tracker = SessionTracker(self.index, gap=session_gap, max_users=max_users, half_life=half_life)
         self.outliers = OutlierFilter(threshold=outlier_z)
         self.models = registry.create(
             names, self.index, overrides=overrides, max_users=max_users, half_life=half_life, seed=seed
         )
+        self._novelty_models = [model for model in self.models if model.weighs_novelty]
         self.learners: list[Learner] = []
         self.version = 0
         self.newest = 0.0
@@ -188,6 +190,7 @@ class ModelSet(Restorable):
     def _fold_lines(self, interaction: Interaction, weight: float) -> None:
         kind, ts, user = interaction.kind, interaction.ts, interaction.user_id
         stream = KIND_STREAMS.get(kind)
+        group = ChoiceGroup.FEEDBACK if stream is None else stream
         query = interaction.query or self.tracker.query(user, ts)
         for line in interaction.lines:
             if self.is_index_fixed and self.index.find(line.item_id) == NO_ITEM:
@@ -198,9 +201,10 @@ class ModelSet(Restorable):
             else:
                 tracked = self.tracker.observe(user, item, ts, stream)
             segments = self.with_categories(interaction.segments, item)
-            observation = Observation(user, item, ts, kind, weight, segments, *tracked, query)
+            novelty, n_before = self.tracker.count_choice(user, item, ts, weight, group)
+            observation = Observation(user, item, ts, kind, weight, segments, *tracked, query, novelty)
             self.index.update_first_seen(item, ts)
-            for model in self.models:
+            for model in self.models if n_before < MAX_CHOICES else self._novelty_models:
                 model.learn_one(observation)
 
     def learner(self, kind: type[L]) -> L | None:

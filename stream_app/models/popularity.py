@@ -80,6 +80,7 @@ class Popularity(Model):
 
     name: ClassVar[str] = "popularity"
     additive: ClassVar[bool] = True
+    weighs_novelty: ClassVar[bool] = True
 
     def __init__(
         self, index: ItemIndex, *, half_life: float = 86_400.0, segments: int = 256, segment_items: int = 2048
@@ -124,9 +125,10 @@ class Popularity(Model):
         return sorted(self._segments.names[row] for row in rows.tolist() if row)
 
     def learn_one(self, observation: Observation) -> None:
-        """Count an observation of positive weight."""
+        """Count an observation of positive weight, as far as it is new of the user."""
         item, ts = observation.item, observation.ts
-        if observation.weight <= 0:
+        weight = observation.weight * observation.novelty
+        if weight <= 0:
             return
         self._cache.clear()
         factor = self._decay.advance(ts)
@@ -136,7 +138,7 @@ class Popularity(Model):
         numbers = self._segments.assign_rows(observation.segments)
         largest = count_item(
             item,
-            observation.weight,
+            weight,
             ts,
             (self.half_life, self._decay.landmark),
             numbers,

@@ -14,7 +14,8 @@ from stream_app.models.item_index import ItemIndex
 from stream_app.models.kernels.bounded_rows import drop_items
 from stream_app.models.kernels.jit import plain
 from stream_app.models.kernels.session_tails import SessionTails, assign_session, insert_event
-from stream_app.models.model_state import Restorable, State
+from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
+from stream_app.models.repeated_choices import RepeatedChoices
 
 RECENT_EVENTS = 32
 """Recent events stored per user and stream."""
@@ -82,6 +83,8 @@ class SessionTracker(Restorable):
         Seconds of inactivity that close a session.
     max_users
         Users remembered; a full index evicts about 1%, the longest inactive first.
+    half_life
+        Seconds in which a choice of `count_choice` loses half its weight.
 
     Examples
     --------
@@ -97,10 +100,13 @@ class SessionTracker(Restorable):
     2
     """
 
-    def __init__(self, index: ItemIndex, *, gap: float = 1800.0, max_users: int = 200_000) -> None:
+    def __init__(
+        self, index: ItemIndex, *, gap: float = 1800.0, max_users: int = 200_000, half_life: float = 86_400.0
+    ) -> None:
         self._index = index
         self.gap = gap
         self.max_users = max_users
+        self._half_life = half_life
         self._reset()
         self._window_items: Items = np.zeros(RECENT_EVENTS, np.int32)
         self._window_times: Times = np.zeros(RECENT_EVENTS)
@@ -109,6 +115,7 @@ class SessionTracker(Restorable):
         self._users = IdIndex(self.max_users, self._drop)
         self._purchasing_users = IdIndex(self.max_users, self._drop_purchases)
         self._recent_events = (_RecentEvents(), _RecentEvents())
+        self._choices = RepeatedChoices(self._half_life)
         self._serials: NDArray[np.int64] = np.zeros(64, np.int64)
         self._starts: Times = np.full(64, -np.inf)
         self._lasts: Times = np.full(64, -np.inf)
@@ -171,6 +178,12 @@ class SessionTracker(Restorable):
         )
         return TrackedEvent(serial, repeat, self._window_items[:n], self._window_times[:n])
 
+    def count_choice(self, user: str, item: int, ts: float, weight: float, group: int) -> tuple[float, float]:
+        """Count a choice of a user whose event was assigned to a session; see `RepeatedChoices.count`."""
+        row = self._users.find(user)
+        self._choices.reserve(row + 1)
+        return self._choices.count(row, item, ts, weight, group, self._index.hashes)
+
     def recent(self, user: str, stream: EventStream) -> tuple[Items, Times]:
         """Copies of a user's newest items of a stream and their times, oldest first."""
         row = (self._users if stream is EventStream.VIEWS else self._purchasing_users).find(user)
@@ -216,12 +229,14 @@ class SessionTracker(Restorable):
         removed_mask = item_mask(items, self._index.size)
         for events in self._recent_events:
             drop_items(*events.tails, removed_mask)
+        self._choices.forget_items(removed_mask)
 
     def _drop(self, rows: Items) -> None:
         self._serials[rows] = 0
         self._starts[rows] = self._lasts[rows] = -np.inf
         self._recent_events[EventStream.VIEWS].reserve(int(rows.max()) + 1)
         self._recent_events[EventStream.VIEWS].tails.sizes[rows] = 0
+        self._choices.drop(rows)
         for row in rows.tolist():
             self._queries.pop(row, None)
 
@@ -247,6 +262,7 @@ class SessionTracker(Restorable):
             "queries": [[row, ts, query] for row, (ts, query) in sorted(self._queries.items())],
             "views": self._recent_events[EventStream.VIEWS].state(size),
             "purchases": self._recent_events[EventStream.PURCHASES].state(self._purchasing_users.size),
+            "choices": self._choices.state(size),
         }
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
@@ -263,10 +279,23 @@ class SessionTracker(Restorable):
         self._queries = {int(row): (float(ts), str(query)) for row, ts, query in state["queries"]}
         self._recent_events[EventStream.VIEWS].restore(state["views"])
         self._recent_events[EventStream.PURCHASES].restore(state["purchases"])
+        if state["choices"] is not None:
+            self._choices.restore(state["choices"])
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""
         arrays = self._serials.nbytes + self._starts.nbytes + self._lasts.nbytes
         events = sum(each.memory() for each in self._recent_events)
         queries = sum(200 + len(query) for _, query in self._queries.values())
-        return arrays + events + queries + self._users.memory() + self._purchasing_users.memory()
+        return (
+            arrays
+            + events
+            + queries
+            + self._choices.memory()
+            + self._users.memory()
+            + self._purchasing_users.memory()
+        )
+
+
+VERSIONS["sessions"] = 3
+MIGRATIONS["sessions", 2] = lambda state: {**state, "choices": None}

@@ -78,6 +78,7 @@ class Trending(Model):
 
     name: ClassVar[str] = "trending"
     additive: ClassVar[bool] = False
+    weighs_novelty: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -121,8 +122,8 @@ class Trending(Model):
         self._scores: Scores = np.zeros(POOL_SIZE, np.float32)
 
     def learn_one(self, observation: Observation) -> None:
-        """Count an observation of positive weight."""
-        item, ts, weight = observation.item, observation.ts, observation.weight
+        """Count an observation of positive weight, as far as it is new of the user."""
+        item, ts, weight = observation.item, observation.ts, observation.weight * observation.novelty
         if weight <= 0:
             return
         factor = self._decay.advance(ts)
