@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from state.snapshots.encoding import encode_snapshot
 
 from state.snapshots.encoding import encode_snapshot
 from stream_app.models.model_set import ModelSet
