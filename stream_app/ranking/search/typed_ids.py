@@ -15,7 +15,7 @@ _UNKNOWN_USER: Final = 0
 
 
 class TypedIds:
-    """Rows of ids that one user typed, and that nobody else typed and no list and no interaction had.
+    """Rows of ids that one user typed, and that no other user typed and no list and no interaction had.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""What one visitor's repetitions change on the lists of others."""
+"""What one user's repetitions change on the lists of others."""
 
 from collections.abc import Callable
 from itertools import count
@@ -63,39 +63,39 @@ class Shop:
 
 
 def click(shop: Shop, ts: float, number: int) -> None:
-    shop.act("visitor", "bad", ts=ts + number, query="tent")
+    shop.act("ann", "bad", ts=ts + number, query="tent")
 
 
 def click_in_sessions(shop: Shop, ts: float, number: int) -> None:
     """Sessions of a popular item and the bad one, while the other users go on."""
     shop.act(f"u{number % 50}", f"i{number % 30}", f"i{(number + 1) % 30}", ts=ts + 2000.0 * number)
-    shop.act("visitor", "i1", ts=ts + 2000.0 * number)
-    shop.act("visitor", "bad", ts=ts + 2000.0 * number + 10.0)
+    shop.act("ann", "i1", ts=ts + 2000.0 * number)
+    shop.act("ann", "bad", ts=ts + 2000.0 * number + 10.0)
 
 
 def alternate(shop: Shop, ts: float, number: int) -> None:
-    shop.act("visitor", ("i1", "bad")[number % 2], ts=ts + number)
+    shop.act("ann", ("i1", "bad")[number % 2], ts=ts + number)
 
 
 def cart(shop: Shop, ts: float, number: int) -> None:
-    shop.act("visitor", "bad", ts=ts + number, kind=Kind.CART)
+    shop.act("ann", "bad", ts=ts + number, kind=Kind.CART)
 
 
 def buy(shop: Shop, ts: float, number: int) -> None:
-    shop.act("visitor", "bad", ts=ts + number, kind=Kind.PURCHASE)
+    shop.act("ann", "bad", ts=ts + number, kind=Kind.PURCHASE)
 
 
 def buy_many_lines(shop: Shop, ts: float, number: int) -> None:
-    shop.act("visitor", *["bad"] * 20, ts=ts + number, kind=Kind.PURCHASE)
+    shop.act("ann", *["bad"] * 20, ts=ts + number, kind=Kind.PURCHASE)
 
 
 def buy_large_quantities(shop: Shop, ts: float, number: int) -> None:
-    shop.act("visitor", "bad", ts=ts + number, kind=Kind.PURCHASE, quantity=1e6)
+    shop.act("ann", "bad", ts=ts + number, kind=Kind.PURCHASE, quantity=1e6)
 
 
 def cycle(shop: Shop, ts: float, number: int) -> None:
     if number % 4 == 0:
-        shop.act("visitor", "bad", *(f"junk{each}" for each in range(WIDTH + 5)), ts=ts + number)
+        shop.act("ann", "bad", *(f"junk{each}" for each in range(WIDTH + 5)), ts=ts + number)
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def cycle(shop: Shop, ts: float, number: int) -> None:
         (cycle, cycle),
     ],
 )
-def test_300_choices_of_one_visitor_rank_an_item_no_higher_than_a_few(
+def test_300_choices_of_one_user_rank_an_item_no_higher_than_a_few(
     attack: Callable[[Shop, float, int], None], patient_one: Callable[[Shop, float, int], None]
 ) -> None:
     poisoned, usual = Shop(), Shop()

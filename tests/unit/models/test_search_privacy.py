@@ -100,7 +100,7 @@ def test_every_character_of_a_query_counts_not_only_the_words_that_are_learned()
     assert not log.is_public(long)
 
 
-def test_a_public_query_stays_when_one_of_its_users_is_erased_and_goes_with_the_last() -> None:
+def test_a_public_query_stays_when_one_of_its_users_is_erased_and_ends_with_the_last() -> None:
     log = SearchLog()
     log.search("ann", "red tent", "tent")
     log.search("bob", "red tent", "tent")
@@ -122,7 +122,7 @@ def test_further_users_keep_a_public_query() -> None:
         log.search(user, "tent", "tent")
     for user in users[:10]:
         log.erase(user)
-        log.search("visitor" + user, "tent", "tent")
+        log.search("new " + user, "tent", "tent")
     assert log.is_public("tent")
 
 
@@ -188,7 +188,7 @@ def test_an_erasure_drops_queries_of_a_state_of_an_earlier_version() -> None:
     restored.erase("ann")
     assert b"secret" not in restored.snapshot()
     assert restored.is_public("known")
-    # what is typed later takes the place of what was dropped
+    # what is typed later replaces what was dropped
     restored.search("dan", "fresh", "x")
     restored.erase("bob")
     assert restored.candidates("fresh") == ["x"]

@@ -36,7 +36,7 @@ async def test_a_query_of_one_user_has_no_list_and_that_of_two_has_one(make_work
         assert worker.item_ids(query_key("secret wish")) == ["ring"]
 
 
-async def test_the_list_goes_with_the_last_of_its_users(make_worker: MakeWorker) -> None:
+async def test_the_list_ends_with_the_last_of_its_users(make_worker: MakeWorker) -> None:
     worker = make_worker(models=["popularity", "search"])
     async with worker.running_flush_loop():
         for user in ("ann", "bob"):

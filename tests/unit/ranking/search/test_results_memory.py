@@ -147,7 +147,7 @@ def test_as_a_learner_it_learns_in_the_fold_and_is_saved_with_the_models() -> No
         second.restore(ModelSet(["popularity"]).state())
 
 
-def test_an_id_that_one_user_alone_searched_for_goes_with_that_user() -> None:
+def test_an_id_that_one_user_alone_searched_for_ends_with_that_user() -> None:
     log = InteractionLog()
     log.choose("cem", "a")
     log.search("ann", "private-1")
@@ -166,7 +166,7 @@ def test_an_id_that_one_user_alone_searched_for_goes_with_that_user() -> None:
     np.testing.assert_equal(restored.state(), log.results.state())
 
 
-def test_searched_ids_of_a_state_of_an_earlier_version_go_with_the_first_erasure() -> None:
+def test_searched_ids_of_a_state_of_an_earlier_version_end_with_the_first_erasure() -> None:
     log, restored = InteractionLog(), ResultsRanker()
     log.choose("cem", "a")
     log.search("ann", "private-1")
