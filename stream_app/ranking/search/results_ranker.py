@@ -326,7 +326,7 @@ class ResultsRanker(Restorable):
 
     def _drop_users(self, numbers: Items) -> None:
         rows = numbers + 1
-        *of_users, _, _ = self._memory
+        of_users: tuple[NDArray[Any], ...] = self._memory[:6]
         for part in of_users:
             part[rows] = 0
 
