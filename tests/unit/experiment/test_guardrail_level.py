@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 
 from stream_app.experiment.comparison import ListMetric, PolicyComparison
@@ -98,3 +99,40 @@ def test_below_30_users_an_interval_says_nothing() -> None:
     metrics = compared(worse=0, users=29, clicks=29).policies["fixed"]
     assert metrics.interval(ListMetric.VALUE) == (1.0, -math.inf, math.inf)
     assert compared(worse=0, users=30, clicks=30).policies["fixed"].interval(ListMetric.VALUE).low > -math.inf
+
+
+@pytest.mark.parametrize("metric", list(ListMetric))
+def test_the_deviation_is_that_of_a_ratio_over_users_with_one_more_user_of_a_typical_reaction(
+    metric: ListMetric,
+) -> None:
+    rng = np.random.default_rng(8)
+    comparison, n_users = PolicyComparison(), 50
+    lists, sums = np.zeros(n_users), np.zeros((n_users, len(ListMetric)))
+    for offset in range(400):
+        user, kind = int(rng.integers(n_users)), rng.choice([RewardKind.CLICK, RewardKind.PURCHASE])
+        displayed = bool(rng.random() < 0.7) or not lists[user]
+        reward = Reward(
+            source=Source.CLICK,
+            partition=0,
+            offset=offset,
+            line=0,
+            ts=float(offset),
+            user_id=f"u{user}",
+            list_id="l",
+            policy="fixed",
+            kind=RewardKind(kind),
+            value=3.0,
+            revenue=7.0 * (kind == RewardKind.PURCHASE),
+            first_exposure=displayed,
+        )
+        comparison.on_reward(reward)
+        lists[user] += displayed
+        bought = kind == RewardKind.PURCHASE
+        sums[user] += [not bought, bought, 7.0 * bought, 3.0]
+    of_users, seen = sums[lists > 0, metric], lists[lists > 0]
+    mean = of_users.sum() / seen.sum()
+    typical = (of_users**2).sum() / of_users.sum()
+    variance = (((of_users - mean * seen) ** 2).sum() + typical**2) / len(seen)
+    metrics = comparison.policies["fixed"]
+    assert metrics.mean(metric) == pytest.approx(mean)
+    assert metrics.deviation(metric) == pytest.approx(math.sqrt(variance) / seen.mean())

@@ -152,3 +152,46 @@ def test_lines_of_an_order_come_from_the_named_list_or_from_another(store: Publi
     assert attributed(store, alone, AT + 10.0).unattributed == (Unattributed.NOT_ON_LIST,)
     from_second = attribute(store, order, RecordId(Source.PURCHASE, 0, 8), AT + 10.0, RULES, 2)
     assert len(from_second.unattributed) == 2
+
+
+def reacting(kind: RewardKind, *list_ids: str) -> PublishedListStore:
+    """Three lists of ann, some of them with a reaction to item a."""
+    store = PublishedListStore()
+    for number, list_id in enumerate(("oldest", "middle", "newest")):
+        store.add("ann", 0, PublishedList(list_id, "fixed", AT + number, ("a", "b")))
+    for listed in store.lists_of("ann"):
+        if listed.list_id in list_ids:
+            listed.apply_outcome(kind, 0, (0,), AT + 5.0)
+    return store
+
+
+@pytest.mark.parametrize(
+    ("clicked", "rewarded"),
+    [
+        ((), "newest"),
+        (("oldest",), "oldest"),
+        (("oldest", "middle"), "middle"),
+        (("oldest", "middle", "newest"), "newest"),
+    ],
+)
+def test_a_purchase_belongs_to_the_newest_list_on_which_the_item_was_clicked(
+    clicked: tuple[str, ...], rewarded: str
+) -> None:
+    order = Purchase(event_id="p", user_id="ann", ts=0, order_id="o", items=[OrderLine(item_id="a")])
+    [reward] = attributed(reacting(RewardKind.CLICK, *clicked), order, AT + 10.0, Source.PURCHASE).rewards
+    assert reward.list_id == rewarded
+    assert reward.first_positive == (rewarded not in clicked)
+
+
+def test_a_click_belongs_to_the_newest_list_whatever_was_liked_before() -> None:
+    [reward] = attributed(reacting(RewardKind.LIKE, "oldest", "middle"), click("a"), AT + 10.0).rewards
+    assert reward.list_id == "newest"
+
+
+def test_lists_of_a_user_move_with_them_to_another_partition() -> None:
+    store = reacting(RewardKind.CLICK)
+    store.add("ann", 3, PublishedList("later", "fixed", AT + 9.0, ("a",)))
+    store.retain_partitions({3})
+    assert len(store.lists_of("ann")) == 4
+    store.retain_partitions({0})
+    assert len(store) == 0
