@@ -52,6 +52,7 @@ class FoldOutcome(StrEnum):
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
     REPLAYED = "replayed"
+    ERASED = "erased"
 
 
 class FoldResult(NamedTuple):
@@ -62,9 +63,9 @@ class FoldResult(NamedTuple):
     row
         The row after the event; the same object if nothing changed.
     outcome
-        Accepted, a duplicate, or replayed after a crash.
+        Accepted, a duplicate, replayed after a crash, or from before the erasure of the user.
     interaction
-        The interaction that the models learn; None for a duplicate and for an exposure.
+        The interaction that the models learn; None for a duplicate, an erased event and an exposure.
     """
 
     row: UserRow
@@ -117,6 +118,8 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float, now: f
         )
     if first_seen is not None:
         return FoldResult(row, FoldOutcome.DUPLICATE, None)
+    if _precedes_erasure(row, event):
+        return FoldResult(row, FoldOutcome.ERASED, None)
     watermarks = with_watermark(known_watermarks, source, offset)
     seen = {
         "watermarks": watermarks,
@@ -146,6 +149,17 @@ def _erasure_mark(
         "" if event.user_id in event_id else event_id,
         one_way_hash(event_id),
     )
+
+
+def _precedes_erasure(row: UserRow, event: UserEvent) -> bool:
+    """Whether the user acted before the erasure that is applied already.
+
+    The topics of a backlog are read side by side, and few erasures far ahead of many clicks: the user would be back.
+    """
+    erasure = row.erasure
+    if erasure is None or event.time >= erasure.requested_at:
+        return False
+    return BY_STRUCT[type(event)].effect is not Effect.ERASURE
 
 
 def _erased_again(row: UserRow) -> UserRow:

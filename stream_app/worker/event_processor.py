@@ -98,6 +98,7 @@ class EventProcessor:
         row, outcome, interaction = fold(previous_row, event, record_id, self._session_gap, now)
         if outcome is FoldOutcome.DUPLICATE:
             self._duplicates[event_type.topic].inc()
+        if outcome is FoldOutcome.DUPLICATE or outcome is FoldOutcome.ERASED:
             self._counters[event_type.topic, outcome].inc()
             return
         is_new = outcome is FoldOutcome.ACCEPTED

@@ -159,6 +159,23 @@ def test_erasure_keeps_only_watermarks_and_event_ids() -> None:
     assert fold(erased, click("e1", 1_000), RecordId(Source.CLICK, 0, 0), GAP).outcome is FoldOutcome.REPLAYED
 
 
+def test_an_event_from_before_an_erasure_that_is_read_after_it_brings_nobody_back() -> None:
+    erased = fold_all(fold_all(EMPTY_ROW, click("e1", 1_000)), Erasure(event_id="x", user_id="u", ts=3_000))
+    late = fold(erased, click("e2", 2_999), RecordId(Source.CLICK, 0, 7), GAP)
+    assert late.outcome is FoldOutcome.ERASED
+    assert late.row is erased
+    assert late.interaction is None
+    returned = fold(erased, click("e3", 3_000), RecordId(Source.CLICK, 0, 8), GAP)
+    assert returned.outcome is FoldOutcome.ACCEPTED
+    assert returned.row.counts.clicks == 1
+
+
+def test_an_erasure_older_than_another_is_accepted() -> None:
+    erased = fold_all(EMPTY_ROW, Erasure(event_id="x", user_id="u", ts=3_000))
+    older = fold(erased, Erasure(event_id="y", user_id="u", ts=2_000), RecordId(Source.ERASURE, 0, 9), GAP)
+    assert older.outcome is FoldOutcome.ACCEPTED
+
+
 def test_every_part_of_a_row_is_bounded() -> None:
     row = EMPTY_ROW
     for n in range(1_000):
