@@ -67,11 +67,13 @@ class ChangelogStore(Protocol):
 class CachedRows(Protocol):
     """The part of `state.user_table.FaustUserRows` that is used."""
 
+    count: int
+
     def get(self, user_id: str) -> UserRow:
         """The user's row."""
 
-    def forget(self, user_id: str, *, deleted: bool) -> None:
-        """Drop the cached row of a user; `deleted` if it was deleted from the store."""
+    def forget(self, user_id: str) -> None:
+        """Drop the cached row of a user."""
 
     def partition_of(self, user_id: str) -> int:
         """The partition of a user's events."""
@@ -167,7 +169,8 @@ class ErasedRows:
         if self._rows.get(user_id) != before:
             return False
         self._table.apply_change(user_id.encode(), None if after is None else encode_row(after), partition)
-        self._rows.forget(user_id, deleted=after is None)
+        self._rows.forget(user_id)
+        self._rows.count += after is not None
         return True
 
     def scan(self) -> Iterator[Remainder]:
@@ -195,6 +198,7 @@ class ErasedRows:
             If the store cannot be written to.
         """
         self._table.apply_change(remainder.key, None if row is None else encode_row(row), remainder.partition)
+        self._rows.count -= row is None
 
 
 def _mark_of_earlier_version(row: UserRow, now: float) -> ErasureMark | None:

@@ -168,7 +168,8 @@ class FaustUserRows:
         self.on_unreadable: Callable[[UnreadableRow], None] = lambda _row: None
         self._reported: set[bytes] = set()
         self.count = 0
-        """Number of rows: from the last scan, plus new rows since then."""
+        """Number of rows, remainders of erased users included: from the last scan, plus new rows since then."""
+        self._n_remainders = 0
 
     def get(self, user_id: str) -> UserRow:
         """The user's row; the empty row for a new user, and for one whose stored row cannot be decoded.
@@ -239,8 +240,10 @@ class FaustUserRows:
 
     def scan(self) -> Iterator[tuple[str, UserRow]]:
         """All rows of this worker's partitions that can be decoded, without the remainders of erased users."""
+        n_remainders = 0
         for key, raw in self._table.items():
             if is_remainder(key):
+                n_remainders += 1
                 continue
             try:
                 user_id, row = key.decode(), decode_row(raw)
@@ -248,6 +251,7 @@ class FaustUserRows:
                 self._report(key, raw, error)
             else:
                 yield user_id, row
+        self._n_remainders = n_remainders
 
     def is_erased(self, user_id: str) -> bool:
         """Whether a user of this worker's partitions was erased lately, and has not returned.
@@ -259,14 +263,13 @@ class FaustUserRows:
         """
         return self._read(remainder_key(user_id)) is not None and not self.get(user_id).counts.total
 
-    def forget(self, user_id: str, *, deleted: bool) -> None:
-        """Drop the cached row of a user; `deleted` if the row was deleted from the table."""
+    def forget(self, user_id: str) -> None:
+        """Drop the cached row of a user."""
         self._cache.pop(user_id, None)
-        self.count -= deleted
 
     def set_count(self, count: int) -> None:
-        """Set the number of rows that a scan found."""
-        self.count = count
+        """Set the number of rows that a scan has found; it has counted the remainders itself."""
+        self.count = count + self._n_remainders
 
     def clear_cache(self) -> None:
         """Drop cached rows, after partitions moved."""

@@ -386,3 +386,16 @@ async def test_a_snapshot_from_before_an_erasure_forgets_the_user_by_the_receipt
     models.learn(Interaction(Source.CLICK, 2, 7, 1_000.0, ANN, Kind.VIEW, (Line("shoe"),)))
     assert await forget_erased_users(models, "broker", consumer) == 0
     assert ANN.encode() in encode_snapshot(models.state())
+
+
+async def test_the_rows_of_erased_users_count_until_they_end(erasing: ErasingWorker) -> None:
+    async with erasing.worker.agent("users") as agent:
+        await click_and_erase(erasing, agent, ANN, BOB)
+        assert erasing.rows.count == 2
+        await erasing.settle()
+    assert erasing.rows.count == 2
+    erasing.rows.set_count(len(list(erasing.rows.scan())))
+    assert erasing.rows.count == 2
+    await erasing.sweep.check(time.time() + erasing.config.interval + 60)
+    await erasing.sweep.check(time.time() + erasing.config.remainder_seconds + 60)
+    assert erasing.rows.count == 1
