@@ -160,6 +160,9 @@ def _store_overrides(names: Sequence[str], overrides: Overrides) -> dict[str, An
     """Parameters of the session store that are given with the models on it."""
     found: dict[str, tuple[str, Any]] = {}
     for name in names:
+        if name not in overrides or "store" not in signature(MODELS[name]).parameters:
+            # a parameter of the same name is its own
+            continue
         for parameter, value in _accepted(SessionStore, dict(overrides.get(name, {}))).items():
             other, other_value = found.setdefault(parameter, (name, value))
             if other_value != value:

@@ -118,3 +118,8 @@ def test_a_malformed_model_parameters_setting_is_a_one_sentence_error(
     monkeypatch.setenv("HEADRACE_MODEL_PARAMETERS", text)
     with pytest.raises(SettingsError, match=r"^HEADRACE_MODEL_PARAMETERS: .*`headrace settings`"):
         load_settings()
+
+
+def test_a_parameter_of_a_model_with_tables_of_its_own_leaves_the_session_store() -> None:
+    models = create(["item_to_item", "session_knn"], ItemIndex(10), overrides={"item_to_item": {"depth": 3}})
+    assert [model.parameters()["depth"] for model in models] == [3, 8]
