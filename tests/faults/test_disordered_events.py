@@ -1,5 +1,6 @@
 """Promise: events that are late, sent twice or in another order make the same rows (decision 13)."""
 
+import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +14,13 @@ from msgspec import structs
 from state.row import UserRow
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.crash_runs import ADDITIVE
+from tests.support.erased_users import keys_of_erased
 from tests.support.generated_log import generate_log
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
-from tests.support.kafka_records import KafkaRecord
+from tests.support.kafka_records import KafkaRecord, sent
 from tests.support.log_feeder import LogFeeder
 from tests.support.run_outcome import deduplicate
+from topics.events import Click, Erasure, Search
 from topics.records import Interaction
 
 N_EVENTS: Final = 3_000
@@ -70,6 +73,38 @@ def newest(environment: IntegrationEnvironment) -> list[tuple[Interaction, bytes
     found = environment.interactions()
     assert len(deduplicate(found)) == len(found)
     return found
+
+
+@pytest.mark.faults
+def test_events_that_are_read_after_a_later_erasure_bring_no_user_back(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    """Promise: in whichever order a backlog is read, an erased user has no row and no list."""
+    now = int(time.time() * 1000)
+    erased, others = ([f"{kind} {n}" for n in range(40)] for kind in ("erased", "other"))
+    with clean_environment(servers, tmp_path, models=ADDITIVE) as environment:
+        # The erasures are on the log first, as if the clicks were far behind.
+        environment.send(sent(Erasure, user, ts=now) for user in erased)
+        environment.send(
+            record
+            for user in (*erased, *others)
+            for record in (
+                sent(Click, user, ts=now - 1_002, item_id="item 1"),
+                sent(Click, user, ts=now - 1_001, item_id="item 2"),
+                sent(Search, user, ts=now - 1_000, query="words"),
+            )
+        )
+        worker = environment.start_worker().wait_until_ready()
+        worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
+        worker.wait_until(lambda: len(environment.user_lists(others)) == len(others), "lists of the others")
+        worker.wait_until(lambda: worker.metric("headrace_pending_users") == 0, "no pending user")
+        assert worker.events("erased") == 3 * len(erased)
+        assert not keys_of_erased(environment, set(erased))
+        assert not {user for user, row in environment.rows().items() if row.counts.total} & set(erased)
+        environment.send(sent(Click, user, item_id="item 3") for user in erased)
+        worker.wait_until(
+            lambda: len(environment.user_lists(erased)) == len(erased), "lists of the users who returned"
+        )
 
 
 @pytest.mark.faults

@@ -12,24 +12,29 @@ from topics.events import Click, Erasure, Search
 _AGE_MS: Final = 3_600_000
 """Their events are after those of the log, and in the past also for a clock that is wrong."""
 
-_EVENTS_BETWEEN: Final = 150
-"""Events of the log between the first event and the erasure of a user: there is a list to delete."""
-
 
 def with_erased_users(log: GeneratedLog, n_users: int) -> tuple[GeneratedLog, set[str]]:
-    """The log with further users, who have some events and are erased, and these users."""
-    records = list(log.records)
+    """The log with further users, who have events at its begin and are erased one after the other; and these users.
+
+    What is read after the erasure is not learned: near to it, the models would differ from those of another run.
+    """
     ts = int(time.time() * 1000) - _AGE_MS
-    step = len(records) // (n_users + 1)
     erased = [f"erased {number}" for number in range(n_users)]
-    for number in reversed(range(n_users)):
-        user, at = erased[number], number * step + step // 2
-        records.insert(at + _EVENTS_BETWEEN, sent(Erasure, user, ts=ts + 3))
-        records[at:at] = [
+    step = len(log.records) // (n_users + 1)
+    parts = [log.records[number * step : (number + 1) * step] for number in range(n_users)]
+    rest = log.records[n_users * step :]
+    records = [
+        record
+        for user in erased
+        for record in (
             sent(Click, user, ts=ts, item_id="item-1"),
             sent(Search, user, ts=ts + 1, query="words 1", results=["item-1", "item-2"]),
             sent(Click, user, ts=ts + 2, item_id="item-2"),
-        ]
+        )
+    ]
+    for user, part in zip(erased, parts, strict=True):
+        records += [*part, sent(Erasure, user, ts=ts + 3)]
+    records += rest
     return GeneratedLog(records, log.users, log.n_accepted + 4 * n_users), set(erased)
 
 

@@ -159,7 +159,7 @@ def test_erasure_keeps_only_watermarks_and_event_ids() -> None:
     assert fold(erased, click("e1", 1_000), RecordId(Source.CLICK, 0, 0), GAP).outcome is FoldOutcome.REPLAYED
 
 
-def test_an_event_from_before_an_erasure_that_is_read_after_it_brings_nobody_back() -> None:
+def test_an_event_from_before_an_erasure_that_is_read_after_it_brings_no_user_back() -> None:
     erased = fold_all(fold_all(EMPTY_ROW, click("e1", 1_000)), Erasure(event_id="x", user_id="u", ts=3_000))
     late = fold(erased, click("e2", 2_999), RecordId(Source.CLICK, 0, 7), GAP)
     assert late.outcome is FoldOutcome.ERASED
