@@ -12,10 +12,11 @@ from state.row import UserRow, encode_row
 from stream_app.client.redis_contract import user_key
 from stream_app.tools.embedded import EmbeddedServers
 from tests.integration.test_hostile_records import dead_letters
-from tests.support.generated_log import generate_log
-from tests.support.integration_environment import IntegrationEnvironment, clean_environment, send_click
-from tests.support.kafka_records import KafkaRecord
+from tests.support.generated_log import GeneratedLog, generate_log
+from tests.support.integration_environment import IntegrationEnvironment, clean_environment
+from tests.support.kafka_records import KafkaRecord, sent
 from topics.catalog import changelog
+from topics.events import Click
 
 SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
 N_EVENTS: Final = 2_000
@@ -49,16 +50,22 @@ DAMAGES: Final = (without_current, without_manifest, with_zeros, with_a_short_lo
 """One for each partition."""
 
 
+def process_and_stop(environment: IntegrationEnvironment, log: GeneratedLog) -> None:
+    """Let a worker process a log, and stop it: its folder has all rows."""
+    worker = environment.start_worker().wait_until_ready()
+    environment.send(log.records)
+    worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
+    assert worker.terminate() == 0, worker.log
+
+
 @pytest.mark.faults
 def test_a_worker_with_damaged_files_rebuilds_its_rows_from_the_changelog(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
+    """Promise: damaged files of the table and of snapshots are replaced from Kafka; no row loses its past."""
     log = generate_log(N_EVENTS)
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
-        worker = environment.start_worker().wait_until_ready()
-        environment.send(log.records)
-        worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
-        assert worker.terminate() == 0, worker.log
+        process_and_stop(environment, log)
         rows = environment.rows()
         for partition, damage in enumerate(DAMAGES):
             damage(partition_folder(environment, partition))
@@ -72,8 +79,7 @@ def test_a_worker_with_damaged_files_rebuilds_its_rows_from_the_changelog(
         assert worker.metric("headrace_local_state_set_aside_total", kind="table") == 3
         assert worker.metric("headrace_local_state_set_aside_total", kind="snapshot") >= 1
         assert worker.metric("headrace_interactions_folded_total") > 0, "the models learn from the log"
-        for user_id in rows:
-            send_click(environment, user_id, "item 1")
+        environment.send(sent(Click, user_id, item_id="item 1") for user_id in rows)
         worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
         for user_id, row in environment.rows().items():
             assert row.counts.clicks == rows[user_id].counts.clicks + 1, "the click was added to the old row"
@@ -85,12 +91,10 @@ def test_a_worker_with_damaged_files_rebuilds_its_rows_from_the_changelog(
 def test_a_damaged_block_that_is_found_while_the_worker_runs_is_rebuilt(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
+    """Promise: damage found while a worker runs restarts it, and no row loses its past."""
     log = generate_log(N_EVENTS)
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
-        worker = environment.start_worker().wait_until_ready()
-        environment.send(log.records)
-        worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
-        assert worker.terminate() == 0, worker.log
+        process_and_stop(environment, log)
         # A start moves the rows from the log of RocksDB to table files.
         assert environment.start_worker().wait_until_ready().terminate() == 0
         rows = environment.rows()
@@ -113,8 +117,7 @@ def test_a_damaged_block_that_is_found_while_the_worker_runs_is_rebuilt(
             seconds=300,
         )
         assert worker.pid == pid
-        for user_id in rows:
-            send_click(environment, user_id, "item 1")
+        environment.send(sent(Click, user_id, item_id="item 1") for user_id in rows)
         worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
         for user_id, row in environment.rows().items():
             assert row.counts.clicks == rows[user_id].counts.clicks + 1
@@ -125,6 +128,7 @@ def test_a_damaged_block_that_is_found_while_the_worker_runs_is_rebuilt(
 def test_rows_of_the_changelog_that_cannot_be_decoded_are_set_aside(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
+    """Promise: a row that cannot be read becomes a dead letter with its bytes, and stops no other user."""
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         topic = changelog(environment.settings.app_id).name
         bad_rows = {
@@ -134,8 +138,7 @@ def test_rows_of_the_changelog_that_cannot_be_decoded_are_set_aside(
         }
         environment.send([KafkaRecord(topic, key, value) for key, value in bad_rows.items()])
         worker = environment.start_worker().wait_until_ready()
-        for user_id in ("ann", "bob", "cem"):
-            send_click(environment, user_id, "item 1")
+        environment.send(sent(Click, user_id, item_id="item 1") for user_id in ("ann", "bob", "cem"))
         worker.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=120)
         worker.wait_until(
             lambda: all(environment.redis.exists(user_key(each)) for each in ("ann", "bob", "cem")),
@@ -192,6 +195,7 @@ def fill(folder: Path) -> Path:
 def test_no_event_is_lost_while_the_disk_is_full(
     servers: EmbeddedServers, tmp_path: Path, small_disk: Path
 ) -> None:
+    """Promise: while the disk is full events wait; none is lost, none becomes a dead letter."""
     log = generate_log(N_EVENTS)
     half = len(log.records) // 2
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
