@@ -114,8 +114,9 @@ fuzz: $(INSTALL_STAMP)
 	@$(PY) -m tests.fuzz $(ARGS)
 
 faults: $(INSTALL_STAMP)
-	@# One process: the tests kill and stop servers, and measure sessions that time out.
-	@$(PY) -m pytest -m faults tests $(ARGS)
+	@# Three processes, each with servers of its own: most of the time the tests wait for sessions that time out. By file,
+	@# since the tests of a file share a reference run; the longest files first (tests/faults/conftest.py).
+	@$(PY) -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder -m faults tests/faults $(ARGS)
 
 wheels: $(INSTALL_STAMP)
 	@$(PY) deploy/build_wheels.py
