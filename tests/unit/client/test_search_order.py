@@ -1,11 +1,12 @@
 """A search that waits for its list: which list is used, and when, by a clock that the test sets."""
 
+import inspect
 import re
 from types import SimpleNamespace
 
 import pytest
 
-from stream_app.client import search_order
+from stream_app.client import AsyncClient, Client, search_order
 from stream_app.client.redis_contract import SearchList, encode_list, search_key
 from stream_app.client.search_order import DEFAULT_SEARCH_TIMEOUT, STALE_SEARCH_TOLERANCE, PendingSearch
 from tests.support import ROOT
@@ -128,3 +129,13 @@ def test_a_search_polls_every_five_milliseconds_and_not_beyond_its_time(clock: C
     assert pending.poll_delay() == pytest.approx(0.002)
     clock.seconds = 5.0
     assert pending.poll_delay() == 0.0
+
+
+@pytest.mark.parametrize("client", [Client, AsyncClient])
+def test_a_page_waits_a_quarter_of_a_second_for_a_read_and_a_tenth_for_a_search(
+    client: type[Client | AsyncClient],
+) -> None:
+    page = (ROOT / "docs" / "redis.md").read_text()
+    [seconds] = re.findall(r"give up after ([\d.]+) s", page)
+    assert inspect.signature(client).parameters["timeout"].default == float(seconds) == 0.25
+    assert inspect.signature(client.search).parameters["timeout"].default == 0.1

@@ -41,6 +41,9 @@ def test_a_user_counts_with_the_first_displayed_list_and_once() -> None:
     log.add("ann", RewardKind.CLICK)
     log.add("ann", RewardKind.PURCHASE, revenue=5.0)
     assert log.n_users == 0
+    before = log.comparison.policies["fixed"]
+    assert [before.mean(metric) for metric in ListMetric] == [0.0] * 4
+    assert [before.deviation(metric) for metric in ListMetric] == [0.0] * 4
     log.display("ann")
     log.display("ann")
     log.add("ann", RewardKind.CLICK)

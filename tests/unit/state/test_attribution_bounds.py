@@ -6,7 +6,7 @@ from state.attribution import Attribution, AttributionRules, Unattributed, attri
 from state.dedup import RecordId
 from state.list_store import PublishedListStore
 from state.published_list import PublishedList
-from topics.events import Click, Impression, OrderLine, Purchase, UserEvent
+from topics.events import Action, Click, Impression, OrderLine, Purchase, UserEvent
 from topics.records import RewardKind, Source
 
 AT = 1_000.0
@@ -195,3 +195,17 @@ def test_lists_of_a_user_move_with_them_to_another_partition() -> None:
     assert len(store.lists_of("ann")) == 4
     store.retain_partitions({0})
     assert len(store) == 0
+
+
+@pytest.mark.parametrize("kind", list(RewardKind))
+def test_only_a_positive_reaction_takes_the_next_one_its_first_place(kind: RewardKind) -> None:
+    store = reacting(kind, "newest")
+    positive = kind not in {RewardKind.IMPRESSION, RewardKind.ERASURE, RewardKind.DISLIKE, RewardKind.HIDE}
+    newest = store.lists_of("ann")[-1]
+    assert newest.has_positive_reaction(0) == positive
+    assert not newest.has_positive_reaction(1)
+    assert newest.has_reaction == (kind is not RewardKind.IMPRESSION)
+    if kind is not RewardKind.SHARE:
+        shared = Click(event_id="e", user_id="ann", ts=0, item_id="a", action=Action.SHARE, list_id="newest")
+        [reward] = attributed(store, shared, AT + 10.0).rewards
+        assert reward.first_positive == (not positive)
