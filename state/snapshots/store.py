@@ -281,6 +281,13 @@ class SnapshotStore:
         copy = name.removesuffix(SUFFIX) + KEPT_SUFFIX
         try:
             self._files.write(copy, self._files.read(name))
+        except FileNotFoundError as error:
+            # Rotated away meanwhile by another process: a newer one has all that it had.
+            newest = max(self._names(parts.fingerprint), default=parts)
+            if newest > parts:
+                return self.keep(str(newest))
+            _LOG.warning("could not keep a copy of snapshot %s: %s", name, error)
+            return None
         except OSError as error:
             _LOG.warning("could not keep a copy of snapshot %s: %s", name, error)
             return None

@@ -170,6 +170,19 @@ def test_one_copy_is_kept_per_configuration_that_of_the_newest(
     assert [store.load(name).state for name in names(files, ".kept")] == [{"n": 2}, {"n": 3}]
 
 
+def test_a_newer_snapshot_is_kept_if_another_process_has_rotated_one_away(
+    files: SnapshotFiles, store: SnapshotStore
+) -> None:
+    rotated = store.save({"n": 1}, "aa")
+    for n in range(2, 6):
+        store.save({"n": n}, "aa")
+    assert rotated not in names(files)
+    copy = store.keep(rotated)
+    assert copy is not None
+    assert store.load(copy).state == {"n": 5}
+    assert store.keep("models-0009-0000000009-cc-w1.snapshot") is None
+
+
 def test_what_a_killed_process_was_writing_is_removed_later(files: SnapshotFiles) -> None:
     files.write(".models-0000-0000000001-aa-w0.snapshot.writing", b"half")
     SnapshotStore(files).save({}, "aa")
