@@ -19,7 +19,7 @@ from collections.abc import AsyncIterator, Collection
 from typing import Any, Final
 from urllib.parse import unquote
 
-from stream_app.client.redis_contract import search_key, user_key
+from stream_app.client.redis_contract import is_erased, search_key, user_key
 from stream_app.publishing.redis_connection import PipelineConnection, explain_refusals, open_connection
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.sentinel import StoreState
@@ -95,6 +95,18 @@ class RedisSentinel:
                 command = ("SCAN", cursor, "MATCH", f"{prefix}*{suffix}", "COUNT", _SCAN_KEYS)
                 [(cursor, keys)] = await self._execute(command)
                 yield [unquote(key[len(prefix) : len(key) - len(suffix)]) for key in keys]
+
+    async def with_lists(self, user_ids: Collection[str]) -> list[str]:
+        """Those of some users whose keys hold a list."""
+        if not user_ids:
+            return []
+        keys = [("GET", key(user_id)) for user_id in user_ids for key in (user_key, search_key)]
+        values = iter(await self._execute(*keys))
+        return [
+            user_id
+            for user_id, found in zip(user_ids, zip(values, values, strict=True), strict=True)
+            if any(value is not None and not is_erased(value.encode()) for value in found)
+        ]
 
     async def _execute(self, *commands: tuple[Any, ...]) -> list[Any]:
         pipeline = self._connection.pipeline()

@@ -58,5 +58,14 @@ class Sentinel(Protocol):
             If the store is unavailable.
         """
 
+    async def with_lists(self, user_ids: Collection[str]) -> list[str]:
+        """Those of some users who have a list in the store, and not the mark of an erased user.
+
+        Raises
+        ------
+        PublisherUnavailableError
+            If the store is unavailable.
+        """
+
     async def close(self) -> None:
         """Close the connections."""

@@ -90,9 +90,7 @@ class WorkerErasures:
         if self.sentinel is None:
             return
         try:
-            await erase_restored_lists(
-                self.sentinel.user_ids(), self._rows, self._queue, lambda: not self._is_ready()
-            )
+            await erase_restored_lists(self.sentinel, self._rows, self._queue, lambda: not self._is_ready())
         except PublisherUnavailableError:
             # The flush loop reports it. The lists end with their time to live, if not with the next assignment.
             return

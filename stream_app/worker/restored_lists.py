@@ -6,7 +6,7 @@ their ids, but each key of a list has one, whose hash tells whether the user was
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Final, Protocol
 
 from stream_app.publishing.pending_queue import PendingQueue
@@ -14,6 +14,16 @@ from stream_app.publishing.pending_queue import PendingQueue
 _LOG: Final = logging.getLogger(__name__)
 _PAUSE_SECONDS: Final = 0.005
 """Between two portions of keys: Redis serves readers meanwhile."""
+
+
+class StoredUsers(Protocol):
+    """The part of `stream_app.publishing.sentinel.Sentinel` that is used."""
+
+    def user_ids(self) -> AsyncIterator[list[str]]:
+        """The users with a key in the store, in portions."""
+
+    async def with_lists(self, user_ids: Collection[str]) -> list[str]:
+        """Those of some users who have a list in the store."""
 
 
 class ErasedUsers(Protocol):
@@ -24,7 +34,7 @@ class ErasedUsers(Protocol):
 
 
 async def erase_restored_lists(
-    user_ids: AsyncIterator[list[str]],
+    store: StoredUsers,
     rows: ErasedUsers,
     queue: PendingQueue,
     is_interrupted: Callable[[], bool],
@@ -33,8 +43,6 @@ async def erase_restored_lists(
 
     Parameters
     ----------
-    user_ids
-        The users with a list in Redis, in portions.
     is_interrupted
         Whether the partitions were revoked meanwhile.
 
@@ -51,13 +59,14 @@ async def erase_restored_lists(
         If the local store cannot be read.
     """
     n_found = 0
-    async for portion in user_ids:
+    async for portion in store.user_ids():
         if is_interrupted():
             break
-        for user_id in portion:
-            if rows.is_erased(user_id) and not queue.is_erasure_pending(user_id):
-                queue.add_erasure(user_id)
-                n_found += 1
+        erased = [each for each in portion if rows.is_erased(each) and not queue.is_erasure_pending(each)]
+        # For some minutes after an erasure the keys hold a mark: they are not erased for ever.
+        for user_id in await store.with_lists(erased):
+            queue.add_erasure(user_id)
+            n_found += 1
         await queue.wait_for_capacity()
         await asyncio.sleep(_PAUSE_SECONDS)
     if n_found:

@@ -13,6 +13,7 @@ import pytest
 from stream_app.tools.embedded import EmbeddedServers
 from topics import admin
 from topics.catalog import CLICKS, DEAD_LETTERS, SEARCHES
+from topics.log_keys import letter_key
 from topics.records import DeadLetter
 
 pytestmark = pytest.mark.integration
@@ -65,9 +66,10 @@ def _write_dead_letters(broker: str) -> None:
     producer = KafkaProducer(bootstrap_servers=broker)
     for letter in LETTERS:
         # Each twice, as after a crash.
-        producer.send(DEAD_LETTERS.name, msgspec.json.encode(letter))
-        producer.send(DEAD_LETTERS.name, msgspec.json.encode(letter))
-    producer.send(DEAD_LETTERS.name, b"no dead letter")
+        key = letter_key(letter.key or b"", letter.topic, letter.partition, letter.offset)
+        producer.send(DEAD_LETTERS.name, msgspec.json.encode(letter), key=key)
+        producer.send(DEAD_LETTERS.name, msgspec.json.encode(letter), key=key)
+    producer.send(DEAD_LETTERS.name, b"no dead letter", key=b"no key of a dead letter")
     producer.close()
 
 

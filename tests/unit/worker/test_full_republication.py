@@ -46,6 +46,9 @@ class FakeSentinel:
     async def user_ids(self) -> AsyncIterator[list[str]]:
         yield []
 
+    async def with_lists(self, user_ids: Collection[str]) -> list[str]:
+        return list(user_ids)
+
     async def close(self) -> None: ...
 
 
