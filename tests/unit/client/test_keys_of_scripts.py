@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_app.client.redis_contract import (
+    MAX_QUERY_LENGTH,
     item_key,
     normalize_query,
     popular_key,
@@ -19,6 +20,7 @@ from stream_app.client.redis_contract import (
     user_key,
 )
 from tests.fuzz.identifiers import SCRIPTS, SPECIAL, random_id
+from tests.support import ROOT
 
 KINDS: dict[str, Callable[[str], str]] = {
     "user": user_key,
@@ -85,3 +87,8 @@ def test_ten_thousand_identifiers_have_ten_thousand_keys(kind: str) -> None:
     if kind == "query":
         made = {normalize_query(each) for each in made}
     assert len({KINDS[kind](each) for each in made}) == len(made)
+
+
+def test_a_query_with_a_list_has_200_characters_at_most() -> None:
+    page = (ROOT / "docs" / "redis.md").read_text()
+    assert re.findall(r"more than (\d+) characters have no list", page) == [str(MAX_QUERY_LENGTH)] == ["200"]
