@@ -1,61 +1,42 @@
 """A worker that is stopped past its session, and continued, changes nothing that the new owner wrote."""
 
-import time
-from itertools import count
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
-from stream_app.client.redis_contract import search_key, user_key
 from stream_app.tools.embedded import EmbeddedServers
+from tests.support.crash_runs import ADDITIVE, reference_outcome
+from tests.support.erased_users import keys_of_erased, with_erased_users
 from tests.support.generated_log import generate_log
-from tests.support.integration_environment import IntegrationEnvironment, clean_environment
-from tests.support.kafka_records import KafkaRecord, to_record
+from tests.support.integration_environment import clean_environment
+from tests.support.kafka_records import KafkaRecord, sent
 from tests.support.log_feeder import LogFeeder
-from tests.support.worker_handle import WorkerHandle
-from topics.events import Erasure, Event, OrderLine, Purchase
+from tests.support.run_outcome import assert_same_outcome, read_outcome, wait_until_settled
+from tests.support.stops import start_two_workers, stop_and_continue, terminate_and_wait
+from topics.events import Erasure, OrderLine, Purchase
 
 SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
 N_EVENTS: Final = 6_000
 RATE: Final = 2_000.0
+N_STOPS: Final = 20
 
 
 def erasures_and_purchases(users: list[str]) -> tuple[list[KafkaRecord], set[str], set[str]]:
     """Erasures of some users, and purchases of others, after everything that they did before."""
-    numbers, now = count(), int(time.time() * 1000)
     erased, buyers = set(users[:40]), set(users[40:120])
-
-    def sent(event_type: type[Event], user_id: str, **fields: Any) -> KafkaRecord:
-        return to_record(event_type(event_id=f"f{next(numbers)}", user_id=user_id, ts=now, **fields))  # type: ignore[call-arg]  # of each type
-
     lines = [OrderLine(item_id="item 1", price=10.0, quantity=1)]
     records = [sent(Erasure, user_id) for user_id in sorted(erased)]
     records += [sent(Purchase, user_id, order_id=f"o{user_id}", items=lines) for user_id in sorted(buyers)]
     return records, erased, buyers
 
 
-def start_two_workers(environment: IntegrationEnvironment) -> tuple[WorkerHandle, WorkerHandle]:
-    first = environment.start_worker(1).wait_until_ready()
-    second = environment.start_worker(2)
-    for worker in (second, first):
-        worker.wait_until_ready()
-    return first, second
-
-
-def keys_of_erased(environment: IntegrationEnvironment, erased: set[str]) -> list[str]:
-    return [
-        key
-        for user_id in sorted(erased)
-        for key in (user_key(user_id), search_key(user_id))
-        if environment.read_list(key) is not None
-    ]
-
-
 @pytest.mark.faults
 def test_a_stopped_and_continued_worker_changes_nothing_of_the_new_owner(
     servers: EmbeddedServers, tmp_path: Path
 ) -> None:
+    """Promise: a worker that lost its partitions changes no row and no list, and brings no erased user back."""
     log = generate_log(N_EVENTS)
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         stopped, other = start_two_workers(environment)
@@ -104,3 +85,28 @@ def test_a_stopped_and_continued_worker_changes_nothing_of_the_new_owner(
             if each.model_version < lists[user_id].model_version
         }
         assert not older
+
+
+@pytest.mark.faults
+def test_twenty_stops_and_continuations_have_the_outcome_of_the_reference_run(
+    servers: EmbeddedServers, tmp_path: Path
+) -> None:
+    """Promise: after twenty take-overs no row is lost or goes back, and no erased user has a list again."""
+    log, erased = with_erased_users(generate_log(N_EVENTS), N_STOPS)
+    expected = reference_outcome(servers, tmp_path / "reference", log)
+    with clean_environment(servers, tmp_path / "stopped", models=ADDITIVE) as environment:
+        workers = start_two_workers(environment)
+        with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.04) as feed:
+            for stop in range(N_STOPS):
+                # Events arrive before, during and after each stop.
+                stop_and_continue(
+                    workers[stop % 2],
+                    workers[1 - stop % 2],
+                    partial(feed.advance_to, (stop + 2) / (N_STOPS + 2)),
+                )
+        last, other = workers
+        last.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
+        terminate_and_wait(other, last)
+        wait_until_settled(environment, last, log, seconds=400)
+        assert_same_outcome(read_outcome(environment, log, models_of=1), expected)
+        assert not keys_of_erased(environment, erased)

@@ -39,6 +39,13 @@ def stop_and_continue(
     stopped.wait_until_ready()
 
 
+def terminate_and_wait(leaving: WorkerHandle, last: WorkerHandle) -> None:
+    """Stop a worker (SIGTERM), and wait until the last one has its partitions."""
+    rebalances = last.metric("headrace_rebalances_total")
+    assert leaving.terminate() == 0, leaving.log
+    wait_until_rebalanced(last, rebalances)
+
+
 def wait_until_rebalanced(worker: WorkerHandle, rebalances: float) -> None:
     """Wait until a worker has had more rebalances, and is ready."""
     worker.wait_until(
