@@ -8,7 +8,13 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from stream_app.publishing.publisher import Document, OwnershipUnconfirmedError, PublisherUnavailableError
+from stream_app.client.redis_contract import item_key, search_key, user_key
+from stream_app.publishing.publisher import (
+    Document,
+    OwnedKey,
+    OwnershipUnconfirmedError,
+    PublisherUnavailableError,
+)
 from stream_app.publishing.redis_publisher import RedisPublisher, token_key
 from stream_app.publishing.redis_sentinel import SENTINEL_KEY, RedisSentinel
 from stream_app.publishing.sentinel import StoreState
@@ -189,3 +195,18 @@ def test_republish_without_a_worker_or_redis_says_what_to_do(
     done = CliRunner().invoke(build_cli(), ["republish"])
     assert isinstance(done.exception, UserError)
     assert "did not take the request" in str(done.exception)
+
+
+async def test_users_with_lists_are_found_by_their_keys(server: EmbeddedRedis, redis: "Redis") -> None:
+    users = ["ann", "a{b} c", "ünï:code%", "recs:user:{x}", "\u202e🙂"]
+    redis.set(item_key("an item"), "{}")
+    async with open_owner(server) as owner:
+        for user in users:
+            await owner.publisher.publish([Document(user_key(user), b'{"list_id":"l","items":[]}', 0)])
+        await owner.publisher.publish([Document(search_key("searched"), b'{"list_id":"l","items":[]}', 0)])
+        await owner.publisher.erase([OwnedKey(user_key("erased"), 0)])
+        found = [user async for portion in owner.sentinel.user_ids() for user in portion]
+        assert sorted(found) == sorted([*users, "searched", "erased"])
+        # the mark of an erased user is no list
+        assert sorted(await owner.sentinel.with_lists(found)) == sorted([*users, "searched"])
+        assert await owner.sentinel.with_lists([]) == []
