@@ -228,8 +228,34 @@ def record_interaction(  # noqa: C901  # one record, one kernel
 
 
 @jit(numpy_errors=True)
+def count_list(items: Floats, rank_counts: Floats, displayed: Items, chosen: int) -> None:
+    """Count the impressions of a list, and the choice from it, for all users.
+
+    Parameters
+    ----------
+    items, rank_counts
+        Of a `ResultsMemory`, changed.
+    displayed : ndarray of int32, shape (n,)
+        Rows of the items; n is at most `MAX_RANKED`.
+    chosen
+        Rank of the choice, -1 for none.
+    """
+    for i in range(len(displayed)):
+        item = items[displayed[i]]
+        item[ItemColumn.IMPRESSIONS] += 1
+        item[ItemColumn.EXPECTED] += (rank_counts[i, RankCount.CHOSEN] + 0.04) / (
+            rank_counts[i, RankCount.DISPLAYED] + 1.0
+        )
+    for i in range(len(displayed)):
+        rank_counts[i, RankCount.DISPLAYED] += 1
+    if chosen >= 0:
+        rank_counts[chosen, RankCount.CHOSEN] += 1
+        items[displayed[chosen], ItemColumn.CHOSEN] += 1
+
+
+@jit(numpy_errors=True)
 def record_list(memory: ResultsMemory, user_row: int, displayed: Items, prices: Matrix, chosen: int) -> None:
-    """Record a list and the choice from it.
+    """Record a list and the choice from it for its user.
 
     Parameters
     ----------
@@ -242,7 +268,7 @@ def record_list(memory: ResultsMemory, user_row: int, displayed: Items, prices: 
     """
     n = len(displayed)
     profile = memory.users[user_row]
-    items, rank_counts = memory.items, memory.rank_counts
+    items = memory.items
     page = memory.pages[user_row, int(profile[UserColumn.PAGES_RECORDED]) % MAX_PAGES]
     profile[UserColumn.PAGES_RECORDED] += 1
     page[PageColumn.LENGTH] = min(n, PAGE_LENGTH)
@@ -253,10 +279,6 @@ def record_list(memory: ResultsMemory, user_row: int, displayed: Items, prices: 
         if i < PAGE_LENGTH:
             page[PageColumn.FIRST_ITEM + i] = displayed[i]
         item = items[displayed[i]]
-        item[ItemColumn.IMPRESSIONS] += 1
-        item[ItemColumn.EXPECTED] += (rank_counts[i, RankCount.CHOSEN] + 0.04) / (
-            rank_counts[i, RankCount.DISPLAYED] + 1.0
-        )
         if prices[i] > 0:
             item[ItemColumn.PRICE] = (
                 0.7 * item[ItemColumn.PRICE] + 0.3 * prices[i] if item[ItemColumn.PRICE] > 0 else prices[i]
@@ -264,12 +286,8 @@ def record_list(memory: ResultsMemory, user_row: int, displayed: Items, prices: 
             priced += 1
             if chosen >= 0 and prices[i] < prices[chosen]:
                 cheaper += 1
-    for i in range(n):
-        rank_counts[i, RankCount.DISPLAYED] += 1
     if chosen < 0:
         return
-    rank_counts[chosen, RankCount.CHOSEN] += 1
-    items[displayed[chosen], ItemColumn.CHOSEN] += 1
     profile[UserColumn.CHOICES] += 1
     profile[UserColumn.RANK_SUM] += chosen
     if prices[chosen] > 0:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from stream_app.models.base import Items
 from stream_app.models.id_index import IdIndex
 from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
+from stream_app.models.repeated_choices import MAX_CHOICES
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.fusion.listwise import Matrix
 from stream_app.ranking.kernels.feature_table import ResultFeature
@@ -21,6 +22,7 @@ from stream_app.ranking.kernels.results_memory import (
     PageColumn,
     SearchAction,
     UserColumn,
+    count_list,
     record_interaction,
     record_list,
 )
@@ -214,10 +216,8 @@ class ResultsRanker(Restorable):
         rows = [number + 1 for number in self._items.find_all(names)]
         memory = self._memory
         profile = memory.users[user_row]
-        profile[UserColumn.FOUND_SESSION], profile[UserColumn.FOUND_TS] = (
-            profile[UserColumn.SESSION],
-            search.ts,
-        )
+        profile[UserColumn.FOUND_SESSION] = profile[UserColumn.SESSION]
+        profile[UserColumn.FOUND_TS] = search.ts
         memory.found_items[user_row, 0] = len(rows)
         memory.found_items[user_row, 1 : 1 + len(rows)] = rows
         memory.found_prices[user_row, : len(rows)] = prices
@@ -253,10 +253,9 @@ class ResultsRanker(Restorable):
     def _learn_from_list(self, user_row: int, interaction: Interaction) -> Sequence[int]:
         """Learn choices from displayed items; return the rows of the items chosen."""
         names, prices = distinct_items(interaction.shown, interaction.shown_prices)
-        ts = interaction.ts
-        rows = [self._row(name, ts) for name in names]
+        rows = [self._row(name, interaction.ts) for name in names]
         chosen = [rows[names.index(line.item_id)] for line in interaction.lines if line.item_id in names]
-        self._learn_choices(user_row, np.array(rows, np.int32), prices, chosen, ts)
+        self._learn_choices(user_row, np.array(rows, np.int32), prices, chosen, interaction.ts)
         return chosen
 
     def _learn_choices(
@@ -264,12 +263,17 @@ class ResultsRanker(Restorable):
     ) -> None:
         """Learn that items were chosen from a list, and record the list; all by their rows."""
         ranks = [int(np.flatnonzero(rows == item)[0]) for item in chosen]
-        out = self._out[: len(rows)]
+        memory, out, first = self._memory, self._out[: len(rows)], ranks[0] if ranks else -1
+        of_chosen = np.isin(memory.interactions[user_row, :, InteractionColumn.ITEM], chosen)
+        times_chosen = memory.interactions[user_row, of_chosen, InteractionColumn.TIMES_CHOSEN]
         if len(rows) > 1 and ranks:
-            write_features(self._memory, user_row, rows, prices, ts, self._session_gap, out)
+            write_features(memory, user_row, rows, prices, ts, self._session_gap, out)
             for rank in ranks:
                 self.ranker.learn(out, rank)
-        record_list(self._memory, user_row, rows, prices, ranks[0] if ranks else -1)
+        # for others a user's repeated choices of an item count twice at most
+        if times_chosen.max(initial=0) < MAX_CHOICES:
+            count_list(memory.items, memory.rank_counts, rows, first)
+        record_list(memory, user_row, rows, prices, first)
 
     def features(self, user: str, results: Sequence[str], prices: Sequence[float], now: float) -> Matrix:
         """Compute the features of a list, one row a result; see `order`.
@@ -383,8 +387,7 @@ class ResultsRanker(Restorable):
         """Return the rows of ids that were never displayed, and that at most one user interacted with or typed."""
         items = self._memory.items[1 : self._items.size + 1]
         is_known = (items[:, ItemColumn.IMPRESSIONS] > 0) | (items[:, ItemColumn.USERS] > 1)
-        rows: list[int] = (np.flatnonzero(self._items.used & ~is_known) + 1).tolist()
-        return rows
+        return [int(number) + 1 for number in np.flatnonzero(self._items.used & ~is_known)]
 
     def memory(self) -> int:
         """Bytes held, to within a few percent."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from stream_app.ranking.fusion.choice_fusion import MIN_CHOICES
 from stream_app.ranking.kernels import factorization as factorization_kernels
+from stream_app.ranking.kernels.feature_table import ResultFeature
 from stream_app.ranking.kernels.results_features import write_features
 from stream_app.ranking.kernels.results_memory import (
     MAX_RANKED,
@@ -236,3 +237,15 @@ def test_warm_up_compiles_every_kernel() -> None:
     repeated.order("u1", LIST, PRICES, log.now)
     assert compiled() == before
     assert min(before) > 0
+
+
+def test_many_choices_of_one_user_count_for_others_like_two() -> None:
+    rates = []
+    for n_choices in (2, 300):
+        log = InteractionLog()
+        for number in range(40):
+            log.choose(f"u{number}", LIST[number % 8], displayed=shuffled(np.random.default_rng(number)))
+        for _ in range(n_choices):
+            log.choose("ann", "h")
+        rates.append(log.feature(ResultFeature.CHOICE_RATE, "bob"))
+    assert rates[0] == rates[1]
