@@ -30,8 +30,8 @@ async def transactions(broker: str) -> AsyncIterator[AIOKafkaProducer]:
 async def append(producer: AIOKafkaProducer, count: int, *, commit: bool) -> None:
     """Append a transaction, whose end takes an offset too."""
     await producer.begin_transaction()
-    for _ in range(count):
-        await producer.send_and_wait(LOG.topic, b"value", partition=LOG.partition)
+    for number in range(count):
+        await producer.send_and_wait(LOG.topic, b"value", key=b"%d" % number, partition=LOG.partition)
     await (producer.commit_transaction() if commit else producer.abort_transaction())
 
 
