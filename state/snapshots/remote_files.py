@@ -165,6 +165,9 @@ class FsspecFiles:
             if length is None:
                 return bytes(self._file_system.cat_file(path))
             size = self._file_system.info(path)["size"]
+            if not size:
+                # A range of no bytes is an error on S3.
+                return b""
             return bytes(self._file_system.cat_file(path, start=0, end=min(length, size)))
 
         return self._run(f"read {name}", read_file, self._content_seconds)

@@ -104,6 +104,14 @@ def test_damage_on_s3_is_set_aside_and_a_snapshot_restored(bucket: str) -> None:
     assert copy in store.remove_older_than(9e9)
 
 
+def test_an_empty_object_is_a_damaged_snapshot(bucket: str) -> None:
+    store = store_in(bucket)
+    store.save({"n": 1}, "aa")
+    s3fs.S3FileSystem().touch(f"{bucket}/shop/models/models-0000-0000000002-aa-w1.snapshot")
+    assert [entry.error for entry in store.entries()] == ["shorter than its header", ""]
+    assert state_of(store, "aa") == {"n": 1}
+
+
 def test_a_large_snapshot_appears_at_once(bucket: str) -> None:
     """It is uploaded in parts, which become an object when all are there."""
     store = store_in(bucket)
