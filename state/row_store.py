@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -22,7 +23,7 @@ from faust.stores import rocksdb as faust_rocksdb
 from faust.streams import current_event
 from faust.types import TP
 
-from state.user_rows import DamagedStoreError, StoreError
+from state.user_rows import DamagedStoreError, StoreError, StuckStoreError
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -35,8 +36,28 @@ _DAMAGED: Final = re.compile(
 _FULL: Final = re.compile(r"No space left|quota exceeded", re.IGNORECASE)
 _LOCKED: Final = re.compile(r"lock file|lock hold by")
 _PROBE_BYTES: Final = 4 * 1024 * 1024
+CLOSE_SECONDS: Final = 10.0
+"""Seconds until a database that is not closed counts as stuck."""
+
 _PORTION_ROWS: Final = 100
 """Rows that are read at once while rows are gone through."""
+
+
+def _close(databases: list[Any]) -> None:
+    """Close databases: drop the last references to them.
+
+    RocksDB waits without end if it is told to close while it recovers from a full disk by itself.
+    """
+
+    def drop() -> None:
+        databases.clear()
+        gc.collect()
+
+    closing = threading.Thread(target=drop, name="closing the users table", daemon=True)
+    closing.start()
+    closing.join(CLOSE_SECONDS)
+    if closing.is_alive():
+        raise StuckStoreError(f"the users table was not closed within {CLOSE_SECONDS:g} s")
 
 
 def store_error(error: Exception, partition: int = -1) -> StoreError:
@@ -143,10 +164,13 @@ class RowStore(faust_rocksdb.Store):  # type: ignore[misc]
         ------
         StoreError
             If one cannot be opened; call it again.
+        StuckStoreError
+            If one cannot be closed: only another process can open it.
         """
         self._to_reopen.update(self._dbs)
+        databases = list(self._dbs.values())
         self._dbs.clear()
-        gc.collect()  # closes the databases
+        _close(databases)
         for partition in sorted(self._to_reopen):
             try:
                 self._db_for_partition(partition)

@@ -10,6 +10,10 @@ class StoreError(RuntimeError):
     """The local store could not read or write, for no reason of the event: try again later."""
 
 
+class StuckStoreError(StoreError):
+    """The local store cannot be closed: it works again in another process only."""
+
+
 class DamagedStoreError(StoreError):
     """Files of a partition are damaged.
 

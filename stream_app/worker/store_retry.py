@@ -3,12 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final, TypeVar
 
 from state.row_store import RowStore
-from state.user_rows import DamagedStoreError, StoreError
+from state.user_rows import DamagedStoreError, StoreError, StuckStoreError
 from stream_app.metrics import WorkerMetrics
+from stream_app.worker import process
 
 _LOG: Final = logging.getLogger(__name__)
 _ResultT = TypeVar("_ResultT")
@@ -27,6 +27,8 @@ class StoreRetry:
         Whether events may be handled once the store works.
     crash
         Ends the worker with an error.
+    restart
+        Replaces the process at once, without an end.
 
     Attributes
     ----------
@@ -43,6 +45,7 @@ class StoreRetry:
         is_open: Callable[[], bool],
         crash: Callable[[Exception], None],
         retry_seconds: float = RETRY_SECONDS,
+        restart: Callable[[], object] = process.restart,
     ) -> None:
         self.failing = False
         self.is_damaged = False
@@ -51,6 +54,7 @@ class StoreRetry:
         self._is_open = is_open
         self._crash = crash
         self._retry_seconds = retry_seconds
+        self._restart = restart
 
     async def wait(self, error: StoreError) -> None:
         """Wait before the operation that failed with `error` is tried again.
@@ -73,9 +77,15 @@ class StoreRetry:
         await asyncio.sleep(self._retry_seconds)
         store = self._store()
         if isinstance(store, RowStore) and store.has_room():
-            # If it cannot be opened, the next attempt of the operation fails, and waits here again.
-            with suppress(StoreError):
+            try:
                 store.reopen()
+            except StuckStoreError as stuck:
+                # As after a crash: nothing is lost. An orderly end would wait for the store, too.
+                _LOG.error("the local store cannot be closed; restarting: %s", stuck)
+                self._restart()
+            except StoreError:
+                # The next attempt of the operation fails, and waits here again.
+                pass
 
     async def run(self, work: Callable[[], Awaitable[_ResultT]]) -> _ResultT:
         """Repeat work until the store does not fail."""

