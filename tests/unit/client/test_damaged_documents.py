@@ -4,7 +4,13 @@ import msgspec
 import pytest
 
 from stream_app.client.fallback_chain import decode_list_or_none, first_usable_list
-from stream_app.client.redis_contract import decode_list, decode_search_list, encode_list, is_erased
+from stream_app.client.redis_contract import (
+    SearchList,
+    decode_list,
+    decode_search_list,
+    encode_list,
+    is_erased,
+)
 from stream_app.client.search_order import decode_search_list_or_none
 from topics.records import ListedItem, Reason, RecommendationList
 
@@ -43,3 +49,8 @@ def test_the_value_of_an_erased_user_is_no_list() -> None:
     assert decode_list_or_none(erased) is None
     for other in (SOUND, erased[1:], erased[:-1], b'{"owner":"7","list_id":"l","items":[]}'):
         assert not is_erased(other)
+
+
+def test_a_document_cannot_be_changed_by_the_page_that_reads_it() -> None:
+    for struct in (RecommendationList, SearchList, ListedItem, Reason):
+        assert struct.__struct_config__.frozen

@@ -84,3 +84,11 @@ def test_a_forgotten_user_counts_as_new_and_the_metrics_stay() -> None:
     assert log.n_users == 1
     log.display("ann")
     assert (log.n_users, log.comparison.policies["fixed"].lists) == (2, 2.0)
+
+
+def test_memory_grows_with_the_users() -> None:
+    log = Log()
+    assert log.comparison.memory() == 0
+    for number in range(3):
+        log.display(f"u{number}")
+    assert log.comparison.memory() == 1_200

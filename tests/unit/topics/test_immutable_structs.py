@@ -30,7 +30,13 @@ def test_a_field_of_a_row_cannot_be_set() -> None:
         EMPTY_ROW.last_ts = 1.0  # type: ignore[misc]
 
 
-NAMED_FIELDS = (records.RecommendationList, records.DeadLetter, records.Reward, records.PolicyAssignment)
+NAMED_FIELDS = (
+    records.RecommendationList,
+    records.DeadLetter,
+    records.Reward,
+    records.PolicyAssignment,
+    records.ErasureReceipt,
+)
 
 
 @pytest.mark.parametrize(
