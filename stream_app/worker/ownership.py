@@ -8,17 +8,21 @@ from stream_app.kafka.group_lease import GroupLease
 from stream_app.kafka.partition_fence import MARKER_KEY, PartitionFence
 from stream_app.metrics import OwnershipMetrics
 from stream_app.publishing.publisher import OwnershipUnconfirmedError
-from topics.catalog import LISTS
+from topics.catalog import DEAD_LETTERS, LISTS
 
 
 def append_markers(producer: BatchProducer, fence: PartitionFence) -> dict[tuple[str, int], int]:
     """Append a marker to each log of the owned partitions: from then on their leaders refuse older epochs.
 
+    One is appended to ``dead-letters``, too, which is not fenced: Kafka compacts no record, be it of an erased user,
+    until a later one is appended after `max.compaction.lag.ms`, and a shop may be without invalid events for years.
+
     Returns
     -------
     dict
-        The offsets of the markers by topic and partition, as soon as Kafka has acknowledged them.
+        The offsets of the markers in the fenced logs by topic and partition, as soon as Kafka has acknowledged them.
     """
+    producer.append(DEAD_LETTERS.name, 0, MARKER_KEY, None)
     offsets: dict[tuple[str, int], int] = {}
     for partition in fence.partitions:
         for topic in fence.topics:

@@ -16,7 +16,7 @@ from stream_app.kafka.partition_fence import PartitionFence
 from stream_app.kafka.range_reader import LogRange, RangeReader
 from stream_app.worker.ownership import append_markers
 from topics import admin
-from topics.catalog import LISTS
+from topics.catalog import DEAD_LETTERS, LISTS
 
 TOPIC = LISTS.name
 
@@ -44,7 +44,7 @@ class Owner:
 @pytest.fixture
 async def owners(broker: str) -> AsyncIterator[tuple[Owner, Owner]]:
     """Two workers of one application."""
-    admin.create([LISTS], broker, partitions=1, replication=1)
+    admin.create([LISTS, DEAD_LETTERS], broker, partitions=1, replication=1)
     producers = [AIOKafkaProducer(bootstrap_servers=broker, acks="all") for _ in range(2)]
     await asyncio.gather(*(each.start() for each in producers))
     app_id = f"fence-{uuid.uuid4().hex[:8]}"
