@@ -10,6 +10,7 @@ The order of each change: the changelog first, then, when Kafka has acknowledged
 never ahead of the changelog in what no event would repeat.
 """
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -53,6 +54,9 @@ class ChangelogStore(Protocol):
     """The part of `state.user_table.ChangelogTable` that is used."""
 
     data: Any
+
+    def __getitem__(self, key: bytes) -> bytes:
+        """The stored value of a key."""
 
     def append_change(self, key: bytes, value: bytes | None, partition: int) -> None:
         """Append a change to the changelog."""
@@ -119,11 +123,18 @@ class ErasedRows:
         The users table.
     rows
         Its rows by user id.
+
+    Attributes
+    ----------
+    lock
+        Held from the append of changes until they are applied: meanwhile the store does not tell what the changelog
+        has, and another change would be appended for a remainder that is not the newest.
     """
 
     def __init__(self, table: ChangelogStore, rows: CachedRows) -> None:
         self._table = table
         self._rows = rows
+        self.lock: Final = asyncio.Lock()
 
     def append(self, user_id: str, now: float) -> Detachment | None:
         """Append the separation of a row to the changelog; None if there is nothing to separate.
@@ -182,6 +193,19 @@ class ErasedRows:
                 continue
             if row.erasure is not None:
                 yield Remainder(partition, key, row)
+
+    def is_newest(self, remainder: Remainder) -> bool:
+        """Whether a remainder is stored as it was read: no erasure or replay has changed it since.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        try:
+            return decode_row(self._table[remainder.key]) == remainder.row
+        except (KeyError, RowFormatError):
+            return False
 
     def append_row(self, remainder: Remainder, row: UserRow | None) -> None:
         """Append a new remainder to the changelog, or its deletion."""

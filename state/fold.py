@@ -167,7 +167,8 @@ def _erased_again(row: UserRow) -> UserRow:
     erasure = row.erasure
     if erasure is None or erasure.stage is ErasureStage.PENDING:
         return row
-    return structs.replace(row, erasure=structs.replace(erasure, stage=ErasureStage.PENDING))
+    repeated = structs.replace(erasure, stage=ErasureStage.PENDING, n_replays=erasure.n_replays + 1)
+    return structs.replace(row, erasure=repeated)
 
 
 def _updated_row(

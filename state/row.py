@@ -91,6 +91,9 @@ class ErasureMark(msgspec.Struct, frozen=True, array_like=True):
         are from before the erasure.
     event_id, event_hash
         Id of the erasure event, empty if it contains the user id, and its one-way hash.
+    n_replays
+        How often an event from before the erasure was read again after its removal: each puts a record of the user
+        on the log again, so that the mark must differ from the one that a sweep began with.
     """
 
     stage: ErasureStage
@@ -100,6 +103,7 @@ class ErasureMark(msgspec.Struct, frozen=True, array_like=True):
     watermarks: tuple[int, ...]
     event_id: str
     event_hash: bytes
+    n_replays: int = 0
 
 
 class UserRow(msgspec.Struct, frozen=True, array_like=True):

@@ -88,6 +88,10 @@ class ErasureCompletion:
 
     async def complete(self) -> None:
         """Complete the erasures of some users, the longest waiting first."""
+        async with self._rows.lock:
+            await self._complete()
+
+    async def _complete(self) -> None:
         users = list(islice(self._users, _USERS_PER_STEP))
         generation = self._fence.generation
         try:

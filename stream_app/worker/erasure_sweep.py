@@ -12,7 +12,8 @@ appends a tombstone for each of their records; Kafka's compaction removes both. 
 4. Append the tombstones of those records. They follow the others in each log: compaction does not remove an erasure
    while it leaves what was erased.
 5. Mark the remainders of the rows as swept (`state.erased_rows`). They are what a restart or another owner goes on
-   with; a sweep that was interrupted is repeated, and changes nothing twice.
+   with; a sweep that was interrupted is repeated, and changes nothing twice. A remainder that changed during the
+   sweep stays unswept: the user was erased again, or an old event was read again.
 
 A remainder is deleted when Kafka keeps no event from before the erasure.
 """
@@ -206,8 +207,7 @@ class ErasureSweep:
         for tp, key in erasures:
             self._producer.append(tp.topic, tp.partition, key, None)
         # 5. The remainders.
-        await self._replace(remainders, _swept)
-        self._metrics.erasures_swept.inc(len(remainders))
+        self._metrics.erasures_swept.inc(await self._replace(remainders, _swept))
         _LOG.info(
             "removed %d records of %d erased users from the logs",
             sum(each.total() for each in removed.values()),
@@ -256,18 +256,23 @@ class ErasureSweep:
         finally:
             await consumer.stop()
 
-    async def _replace(self, remainders: list[Remainder], change: Callable[[Remainder], Any]) -> None:
-        """Write a new row for each remainder, or delete those for which `change` returns None."""
+    async def _replace(self, remainders: list[Remainder], change: Callable[[Remainder], Any]) -> int:
+        """Write a new row for each remainder, or delete those for which `change` returns None; return how many.
+
+        The remainders were read long ago: those that have changed since are left alone.
+        """
         if not remainders:
-            return
+            return 0
         generation = self._fence.generation
-        changed = [(each, change(each)) for each in remainders]
-        for remainder, row in changed:
-            self._fence.epoch(remainder.partition)
-            self._rows.append_row(remainder, row)
-        await self._flush(generation)
-        for remainder, row in changed:
-            self._rows.apply_row(remainder, row)
+        async with self._rows.lock:
+            changed = [(each, change(each)) for each in remainders if self._rows.is_newest(each)]
+            for remainder, row in changed:
+                self._fence.epoch(remainder.partition)
+                self._rows.append_row(remainder, row)
+            await self._flush(generation)
+            for remainder, row in changed:
+                self._rows.apply_row(remainder, row)
+        return len(changed)
 
     async def _flush(self, generation: int) -> None:
         await self._producer.flush()
