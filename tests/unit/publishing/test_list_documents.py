@@ -16,7 +16,9 @@ from stream_app.publishing.list_documents import (
     to_published_list,
 )
 from stream_app.ranking.ranker import RankedList
-from topics.catalog import MAX_MESSAGE_BYTES
+from topics.catalog import MAX_MESSAGE_BYTES, MAX_RECORD_BYTES
+from topics.events import MAX_ID_BYTES
+from topics.log_keys import list_key
 from topics.records import ListedItem, Reason
 
 AT = "2026-01-01T00:00:00.250Z"
@@ -72,8 +74,11 @@ def test_a_list_is_shortened_by_a_third_with_its_features(n_items: int, n_kept: 
 
 
 def test_a_list_with_the_longest_key_fits_into_a_record() -> None:
-    # A quarter of the message is left for the frame of a batch, 256 bytes of the rest for the user id.
-    assert MAX_LIST_BYTES == MAX_MESSAGE_BYTES * 3 // 4 - 256 == 3 * 1024 * 1024 - 256
+    # A quarter of the message is left for the frame of a batch; of the rest 256 bytes for the user id in the key, and
+    # 128 for what follows it.
+    assert MAX_LIST_BYTES == MAX_MESSAGE_BYTES * 3 // 4 - 384 == 3 * 1024 * 1024 - 384
+    key = list_key(b"u" * MAX_ID_BYTES, "f" * 16, 99_999_999_999.0)
+    assert len(key) + MAX_LIST_BYTES <= MAX_RECORD_BYTES
 
 
 def test_a_list_in_memory_has_the_time_the_items_and_the_kind_of_its_document() -> None:
