@@ -9,7 +9,7 @@ WRITING_SUFFIX: Final = ".writing"
 
 
 class StoreUnavailableError(OSError):
-    """A store does not answer or refuses access; the message names it and the reason."""
+    """A store cannot be read, does not answer or refuses access; the message names it and the reason."""
 
 
 class StoredFile(NamedTuple):
@@ -24,7 +24,7 @@ class SnapshotFiles(Protocol):
     """Files in one place, without subfolders.
 
     All methods raise an OSError if the place cannot be read or written to: `FileNotFoundError` for a missing file,
-    `StoreUnavailableError` if a remote place does not answer within its time limit.
+    `StoreUnavailableError` if the place cannot be listed, or a remote one does not answer within its time limit.
     """
 
     location: str
@@ -55,10 +55,14 @@ class FolderFiles:
 
     def list(self) -> list[StoredFile]:
         """All files; those that vanish meanwhile are left out."""
-        if not self._folder.is_dir():
+        try:
+            paths = list(self._folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
             return []
+        except OSError as error:
+            raise StoreUnavailableError(f"{self._folder} could not be listed: {error}") from error
         found = []
-        for path in self._folder.iterdir():
+        for path in paths:
             try:
                 stat = path.stat()
             except FileNotFoundError:

@@ -206,7 +206,7 @@ class SnapshotStore:
         Raises
         ------
         StoreUnavailableError
-            If a remote store does not answer: the caller must not start without what was learned.
+            If the store cannot be read: the caller must not start without what was learned.
         """
         for attempt in range(_ATTEMPTS):
             vanished = False
@@ -253,8 +253,11 @@ class SnapshotStore:
         except SnapshotError as error:
             _LOG.warning("ignoring invalid snapshot %s: %s", f"{self.location}/{name}", error)
             self._set_aside(name)
-        except OSError as error:
+        except IsADirectoryError as error:
             _LOG.warning("ignoring invalid snapshot %s: %s", f"{self.location}/{name}", error)
+        except OSError as error:
+            # The next read may succeed: to go on without the snapshot would lose what it has.
+            raise StoreUnavailableError(f"{self.location} could not read {name}: {error}") from error
         return None
 
     def keep(self, name: str) -> str | None:

@@ -92,7 +92,7 @@ def build_components(settings: Settings, ports: Ports) -> Components:
     Raises
     ------
     UserError
-        If the store of the model snapshots does not answer.
+        If the store of the model snapshots cannot be read.
     """
     metrics, append = ports.metrics, ports.append
     topic_ids = ports.incarnations.topic_ids

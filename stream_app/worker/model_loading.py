@@ -62,7 +62,7 @@ def load_models(
     Raises
     ------
     state.snapshots.files.StoreUnavailableError
-        If a remote store does not answer.
+        If the store cannot be read.
     """
     own_fingerprint = fingerprint(make())
     snapshot = store.newest(own_fingerprint) or store.newest()

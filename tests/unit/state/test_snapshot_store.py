@@ -1,5 +1,6 @@
 """The store of snapshots, in a folder and in memory by fsspec."""
 
+import errno
 import itertools
 import logging
 import threading
@@ -11,7 +12,7 @@ from typing import Any
 import pytest
 
 from state.snapshots.encoding import SnapshotError
-from state.snapshots.files import FolderFiles, SnapshotFiles
+from state.snapshots.files import FolderFiles, SnapshotFiles, StoreUnavailableError
 from state.snapshots.remote_files import open_files
 from state.snapshots.store import MAX_OTHER_CONFIGURATIONS, SnapshotStore
 
@@ -271,6 +272,35 @@ def test_a_snapshot_that_vanishes_is_replaced_by_a_newer_one(files: SnapshotFile
 
     first = SnapshotStore(files).save({"n": 1}, "aa")
     assert newest_state(SnapshotStore(Racing()), "aa") == {"n": 2}
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.EACCES, errno.EMFILE, errno.ESTALE])
+def test_a_failed_read_is_no_absent_snapshot(
+    files: SnapshotFiles, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    written = [SnapshotStore(files).save({"n": n}, "aa") for n in range(3)]
+
+    def fail(_name: str, _length: int | None = None) -> bytes:
+        raise OSError(code, "the disk is gone")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(files, "read", fail)
+        with pytest.raises(StoreUnavailableError, match=f"could not read {written[2]}: .*the disk is gone"):
+            SnapshotStore(files).newest("aa")
+    assert names(files) == written
+    assert newest_state(SnapshotStore(files), "aa") == {"n": 2}
+
+
+def test_a_folder_that_cannot_be_listed_is_not_empty(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = SnapshotStore(FolderFiles(tmp_path))
+    store.save({"n": 1}, "aa")
+
+    def fail(_folder: Path) -> Iterator[Path]:
+        raise OSError(errno.ESTALE, "the handle is stale")
+
+    monkeypatch.setattr(Path, "iterdir", fail)
+    with pytest.raises(StoreUnavailableError, match="the handle is stale"):
+        store.newest("aa")
 
 
 def test_an_unreadable_folder_is_reported_and_the_next_snapshot_is_used(
