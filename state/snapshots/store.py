@@ -190,7 +190,8 @@ class SnapshotStore:
         oldest_write = self._clock() - _MAX_WRITE_SECONDS
         for file in self._files.list():
             if file.name.endswith(WRITING_SUFFIX) and file.modified < oldest_write:
-                self._files.delete(file.name)
+                with suppress(FileNotFoundError):
+                    self._files.delete(file.name)
 
     def newest(self, fingerprint: str | None = None) -> Snapshot | None:
         """The newest valid snapshot; the process that calls it continues its series.

@@ -303,6 +303,19 @@ def test_a_folder_that_cannot_be_listed_is_not_empty(tmp_path: Path, monkeypatch
         store.newest("aa")
 
 
+def test_an_unfinished_file_that_another_process_removes_first_is_no_error(
+    files: SnapshotFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files.write(".models-0000-0000000001-aa-w0.snapshot.writing", b"half")
+
+    def vanish(name: str) -> None:
+        raise FileNotFoundError(name)
+
+    monkeypatch.setattr(files, "delete", vanish)
+    saved = SnapshotStore(files, clock=lambda: time.time() + 7_200).save({}, "aa")
+    assert names(files) == [saved]
+
+
 def test_an_unreadable_folder_is_reported_and_the_next_snapshot_is_used(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
