@@ -16,11 +16,12 @@ from stream_app.models.model_parts import RestoredModels, restore_parts
 from stream_app.models.model_set import ModelSet
 from stream_app.ranking.assembly import make_models
 from stream_app.settings import Settings
+from stream_app.worker.erased_since_snapshot import forget_erased_users
 from stream_app.worker.log_fold import LogFold, fold_ranges, ranges_between
 from stream_app.worker.model_loading import LoadedModels, load_models, positions_of, snapshot_state
 from stream_app.worker.replica import model_partitions
 from topics import admin
-from topics.catalog import CATALOG_ITEMS, INTERACTIONS, catalog
+from topics.catalog import CATALOG_ITEMS, ERASURE_RECEIPTS, INTERACTIONS, catalog
 
 OnProgress = Callable[[int, int], None]
 """Receives the number of records read and an upper bound of their total."""
@@ -162,8 +163,15 @@ class Rebuild:
                 break
 
     async def load(self, on_progress: OnProgress) -> LoadedModels:
-        """Start from the newest snapshot instead of empty models, and learn from the log what it lacks."""
-        loaded = load_models(self._make, self._store, self._topic_ids())
+        """Start from the newest snapshot instead of empty models, and learn from the log what it lacks.
+
+        Users who were erased since that snapshot are forgotten. A worker that loads the new snapshot would miss
+        them: it looks only at the receipts since the newest event of the snapshot.
+        """
+        topic_ids = self._topic_ids()
+        loaded = load_models(self._make, self._store, topic_ids)
+        if ERASURE_RECEIPTS.name in topic_ids:  # made by the first start of a version that erases users
+            await forget_erased_users(loaded.models, self._settings.broker)
         if loaded.relearning is not None:
             await loaded.relearning.run(
                 self._consumer,
