@@ -8,9 +8,10 @@ import msgspec
 from prometheus_client import Counter
 
 from stream_app.kafka.log_consumer import decode_or_warn
+from topics.catalog import CATALOG_ITEMS
 from topics.codec import Limits, RejectedError, decode
 from topics.event_types import EVENT_TYPES
-from topics.events import CatalogItem
+from topics.events import MAX_ID_BYTES, CatalogItem
 from topics.records import Interaction, Reward
 
 _LOG: Final = logging.getLogger(__name__)
@@ -26,13 +27,36 @@ def decode_catalog_item(record: Any, limits: Limits) -> CatalogItem | None:
         An aiokafka record.
     """
     if record.value is None:
-        removed_id = record.key.decode("utf-8", "replace") if record.key else ""
+        try:
+            removed_id = (record.key or b"").decode()
+        except UnicodeDecodeError:
+            return None
+        if not 0 < len(record.key or b"") <= MAX_ID_BYTES:
+            return None  # no item can have such an id
         return CatalogItem(item_id=removed_id, ts=record.timestamp, available=False)
     try:
         return decode(record.value, CatalogItem, received=record.timestamp / 1000.0, limits=limits)
     except RejectedError:
         # The catalog agent of one worker writes the dead letter.
         return None
+
+
+def fold_catalog(records: Sequence[Any], limits: Limits, learn: Callable[[CatalogItem], object]) -> None:
+    """Decode records of the catalog, and fold those that are valid; one that cannot be learned stops no other."""
+    for record in records:
+        item = decode_catalog_item(record, limits)
+        if item is None:
+            continue
+        try:
+            learn(item)
+        except Exception:  # noqa: BLE001  # the worker would end at each start
+            _LOG.exception(
+                "ignoring a record of %s that could not be learned: event %s[%s]@%s",
+                CATALOG_ITEMS.name,
+                record.topic,
+                record.partition,
+                record.offset,
+            )
 
 
 _LearnedT = TypeVar("_LearnedT", bound=Interaction | Reward)

@@ -9,7 +9,7 @@ from prometheus_client import Counter
 
 from stream_app.kafka.range_reader import LogRange, RangeReader
 from stream_app.models.model_set import ModelSet
-from stream_app.worker.learned_topic import LearnedTopic, decode_catalog_item
+from stream_app.worker.learned_topic import LearnedTopic, fold_catalog
 from topics.catalog import CATALOG_ITEMS, INTERACTIONS, REWARDS
 from topics.codec import Limits
 from topics.records import Interaction, Reward, Source
@@ -61,10 +61,7 @@ class LogFold:
         elif topic == REWARDS.name:
             self._rewards.fold_batch(records)
         else:
-            for record in records:
-                item = decode_catalog_item(record, self._limits)
-                if item is not None:
-                    self.models.learn_catalog(item)
+            fold_catalog(records, self._limits, self.models.learn_catalog)
 
     def _learn(self, interaction: Interaction) -> bool:
         if self.watermarks is not None:

@@ -25,7 +25,7 @@ from stream_app.kafka.log_consumer import log_consumer, stop_consumer_task
 from stream_app.metrics import Metrics
 from stream_app.models.affected_lists import affected_lists, affected_segments
 from stream_app.models.model_set import ModelSet
-from stream_app.worker.learned_topic import LearnedTopic, decode_catalog_item
+from stream_app.worker.learned_topic import LearnedTopic, fold_catalog
 from stream_app.worker.log_fold import MODEL_TOPICS
 from stream_app.worker.model_loading import snapshot_state
 from stream_app.worker.relearning import Positions, Relearning
@@ -326,10 +326,7 @@ class Replica:
             self._on_stale((), affected_segments(self.models, interaction))
 
     def _fold_catalog(self, records: Sequence[Any]) -> None:
-        for record in records:
-            event = decode_catalog_item(record, self._limits)
-            if event is not None:
-                self._learn_catalog_item(event)
+        fold_catalog(records, self._limits, self._learn_catalog_item)
 
     def _learn_catalog_item(self, event: CatalogItem) -> None:
         if self.models.learn_catalog(event):
