@@ -321,9 +321,9 @@ class ResultsRanker(Restorable):
         return order
 
     def forget_user(self, user: str) -> None:
-        """Drop the memory of a user, and the ids that this user alone searched for."""
+        """Drop the memory of a user, and the ids that this user, or erased ones besides, alone searched for."""
         self._users.forget(user)
-        self._items.forget_numbers(np.array(self._typed_ids.of_user(user), np.int64) - 1)
+        self._items.forget_numbers(np.array(self._typed_ids.forget(user), np.int64) - 1)
 
     def forget_items(self, items: Items) -> None:
         """Do nothing: the items have an index of their own, with items that were only displayed."""
@@ -396,5 +396,7 @@ class ResultsRanker(Restorable):
         return profile + self.ranker.memory() + indices + self._typed_ids.memory()
 
 
-VERSIONS[ResultsRanker.name] = 3
+VERSIONS[ResultsRanker.name] = 4
 MIGRATIONS[ResultsRanker.name, 2] = lambda state: {**state, "typed_ids": None}
+# Version 3 had no users of an id that two had typed.
+MIGRATIONS[ResultsRanker.name, 3] = lambda state: {**state, "typed_ids": None}

@@ -166,13 +166,32 @@ def test_an_id_that_one_user_alone_searched_for_ends_with_that_user() -> None:
     np.testing.assert_equal(restored.state(), log.results.state())
 
 
-def test_searched_ids_of_a_state_of_an_earlier_version_end_with_the_first_erasure() -> None:
+def test_an_id_that_two_users_searched_for_ends_with_the_second() -> None:
+    log = InteractionLog()
+    log.choose("cem", "a")
+    for user in ("ann", "bob", "ann"):
+        log.search(user, "private-1")
+    log.search("dan", "private-2")
+    log.results.forget_user("ann")
+    assert b"private-1" in encode_snapshot(log.results.state())
+    restored = ResultsRanker()
+    restored.restore(log.results.state())
+    np.testing.assert_equal(restored.state(), log.results.state())
+    restored.forget_user("bob")
+    after = encode_snapshot(restored.state())
+    assert b"private-1" not in after
+    assert b"private-2" in after
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_searched_ids_of_a_state_of_an_earlier_version_end_with_the_first_erasure(version: int) -> None:
     log, restored = InteractionLog(), ResultsRanker()
     log.choose("cem", "a")
     log.search("ann", "private-1")
     state = log.results.state()
-    del state["typed_ids"]
-    state["format"] = 2
+    if version == 2:
+        del state["typed_ids"]
+    state["format"] = version
     restored.restore(state)
     restored.forget_user("anybody")
     after = encode_snapshot(restored.state())
