@@ -43,7 +43,9 @@ def broker_errors(broker: str) -> Iterator[None]:
     except KafkaTimeoutError:
         raise UserError(str(BrokerUnavailableError(broker))) from None
     except KafkaError as error:
-        raise UserError(f"The Kafka broker at {broker} refused the request: {error}") from None
+        raise UserError(
+            f"The Kafka broker at {broker} refused the request: {error}. Check HEADRACE_BROKER and the broker's log."
+        ) from None
 
 
 def require_topic(name: str, broker: str, *, exists: bool) -> None:

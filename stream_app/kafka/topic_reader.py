@@ -58,7 +58,9 @@ class TopicReader:
             # offsets advance without records, too, where a topic is compacted
             stalled = stalled + 1 if positions == last_positions else 0
             if stalled > _MAX_STALLED_POLLS:
-                raise UserError(f"The Kafka broker at {self._broker} stopped answering.")
+                raise UserError(
+                    f"The Kafka broker at {self._broker} stopped answering; check it, and run the command again."
+                )
             last_positions = positions
             for partition, records in self._poll().items():
                 end = self._end_offsets[partition]

@@ -132,7 +132,8 @@ class Rebuild:
             read = positions_of(snapshot.state)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(
-                f"The snapshot {snapshot.name} cannot be compared with models of these settings: {error}."
+                f"The snapshot {snapshot.name} cannot be compared with models of these settings: {error}. "
+                "Run the command with the settings of that snapshot."
             ) from None
         _start_same_period(live.models, self.models)
         fold = LogFold(

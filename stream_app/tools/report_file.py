@@ -40,4 +40,6 @@ def write_report(report: msgspec.Struct, path: Path) -> None:
     try:
         path.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=2) + b"\n")
     except OSError as error:
-        raise UserError(f"The report cannot be written to {path}: {error.strerror or error}.") from None
+        raise UserError(
+            f"The report cannot be written to {path}: {error.strerror or error}; name another file."
+        ) from None

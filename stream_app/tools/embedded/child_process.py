@@ -173,7 +173,9 @@ def free_port() -> int:
     for port in random.sample(_PORT_RANGE, 200):
         if is_free(port):
             return port
-    raise UserError(f"No free port on 127.0.0.1 between {_PORT_RANGE.start} and {_PORT_RANGE.stop}.")
+    raise UserError(
+        f"No free port on 127.0.0.1 between {_PORT_RANGE.start} and {_PORT_RANGE.stop}; end a program that uses one."
+    )
 
 
 def is_free(port: int) -> bool:

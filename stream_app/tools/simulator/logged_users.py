@@ -154,13 +154,15 @@ def _yoochoose(raw: Iterable[bytes], name: str) -> Iterator[EventRow]:
         raw, name=name, delimiter="\t", required_columns=("SessionId", "ItemId", "Time")
     ):
         if record.problem is not None:
-            raise UserError(f"{name}:{record.line}: {record.problem}.")
+            raise UserError(f"{name}:{record.line}: {record.problem}; correct or remove this row.")
         values = record.values
         user = f"session-{values['SessionId']}"
         try:
             ts = round(float(values["Time"]) * 1_000)
         except ValueError:
-            raise UserError(f"{name}:{record.line}: {values['Time']!r} is not a time in seconds.") from None
+            raise UserError(
+                f"{name}:{record.line}: {values['Time']!r} is not a time in seconds; correct or remove this row."
+            ) from None
         click = Click(
             event_id=f"{user}-{record.line}", user_id=user, ts=ts, session_id=user, channel="web",
             item_id=values["ItemId"],

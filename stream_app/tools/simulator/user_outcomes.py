@@ -197,7 +197,9 @@ class UserOutcomes:
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror or error}.") from None
         except msgspec.DecodeError as error:
-            raise UserError(f"{path} is not a file of `headrace simulate --outcomes`: {error}.") from None
+            raise UserError(
+                f"{path} is not a file of `headrace simulate --outcomes`: {error}; name a file that it wrote."
+            ) from None
         if stored_outcomes.columns != COLUMNS:
             raise UserError(f"{path} was written by another version; run that simulation again.")
         users = {name: None for name, _, _ in stored_outcomes.rows}

@@ -214,7 +214,7 @@ def _read_items(path: Path) -> dict[str, dict[str, str]]:
             for record in rows
         }
     if not result:
-        raise UserError(f"{path} has no items.")
+        raise UserError(f"{path} has no items; give a file with a row for each item.")
     return result
 
 

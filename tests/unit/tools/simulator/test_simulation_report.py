@@ -126,7 +126,9 @@ def test_runs_over_the_same_users_are_compared_pairwise(tmp_path: Path) -> None:
 def test_a_file_without_outcomes_is_rejected(tmp_path: Path) -> None:
     file = tmp_path / "x.json"
     file.write_text("[]")
-    with pytest.raises(UserError, match="is not a file of `headrace simulate --outcomes`"):
+    with pytest.raises(
+        UserError, match=r"is not a file of `headrace simulate --outcomes`: .*; name a file that"
+    ):
         UserOutcomes.read(file)
 
 
