@@ -9,7 +9,9 @@ from kafka.errors import KafkaTimeoutError
 from stream_app.kafka.broker_errors import BOOTSTRAP_MS, broker_errors, require_topic
 from stream_app.kafka.topic_reader import TopicReader
 from stream_app.tools.dead_letter_selection import deduplicate, parse_dead_letter
-from topics.catalog import DEAD_LETTERS
+from stream_app.worker.dead_letter_writer import owner_in
+from topics.catalog import DEAD_LETTERS, ERASURES
+from topics.log_keys import one_way_hash
 from topics.records import DeadLetter
 
 
@@ -55,6 +57,27 @@ class DeadLetterLog:
                 self.n_invalid += 1
             else:
                 yield letter
+
+
+def read_erasures(broker: str) -> dict[bytes, float]:
+    """Read the time of the last erasure of each user.
+
+    Returns
+    -------
+    dict
+        The broker's time, seconds since the epoch, by the one-way hash of the user id.
+
+    Raises
+    ------
+    UserError
+        If no broker answers, or the topic does not exist.
+    """
+    erasures: dict[bytes, float] = {}
+    with TopicReader(broker, ERASURES) as reader:
+        for record in reader.read():
+            user = one_way_hash(owner_in(record.key, record.value))
+            erasures[user] = max(record.timestamp / 1000, erasures.get(user, 0.0))
+    return erasures
 
 
 class DeadLetterReplayer:

@@ -3,14 +3,17 @@
 `stream_app.tools.dead_letter_log` reads them from Kafka and sends them there.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from math import inf
 from typing import Final, Protocol
 
 import msgspec
 
 from stream_app.errors import UserError
-from topics.catalog import SHOP_TOPICS
+from stream_app.worker.dead_letter_writer import owner_of
+from topics.catalog import ERASURES, SHOP_TOPICS
 from topics.codec import RejectReason
+from topics.log_keys import one_way_hash
 from topics.records import DeadLetter
 
 _DECODER: Final = msgspec.json.Decoder(DeadLetter)
@@ -121,6 +124,21 @@ def preview(raw: bytes | None, length: int = 120) -> str:
 def is_replayable(letter: DeadLetter) -> bool:
     """Whether the original is a record of the shop; a row that could not be decoded must not be written again."""
     return letter.reason != RejectReason.UNREADABLE_ROW
+
+
+def is_erased(letter: DeadLetter, erasures: Mapping[bytes, float]) -> bool:
+    """Whether the user of a dead letter asked to be erased after it; sent again, it would make them a new user.
+
+    A request that was rejected itself is sent again.
+
+    Parameters
+    ----------
+    erasures
+        The broker's time of the last request of each user, seconds since the epoch, by the one-way hash of the id.
+    """
+    if letter.topic == ERASURES.name:
+        return False
+    return letter.timestamp <= erasures.get(one_way_hash(owner_of(letter)), -inf)
 
 
 class LetterSender(Protocol):

@@ -34,13 +34,18 @@ class _Owner(msgspec.Struct):
 _owner_decoder: Final = msgspec.json.Decoder(_Owner)
 
 
-def _owner_of(letter: DeadLetter) -> bytes:
-    """The user id in the value if it has one, else the key: an erasure removes the dead letters of a user by it."""
+def owner_in(key: bytes | None, value: bytes | None) -> bytes:
+    """The user id in the value of a record if it has one, else its key."""
     try:
-        user_id = _owner_decoder.decode(letter.value or b"").user_id.encode()
+        user_id = _owner_decoder.decode(value or b"").user_id.encode()
     except (msgspec.DecodeError, UnicodeError, RecursionError):
         user_id = b""
-    return user_id if 0 < len(user_id) <= MAX_ID_BYTES else letter.key or b""
+    return user_id if 0 < len(user_id) <= MAX_ID_BYTES else key or b""
+
+
+def owner_of(letter: DeadLetter) -> bytes:
+    """The user of a dead letter: an erasure removes the dead letters of a user by it."""
+    return owner_in(letter.key, letter.value)
 
 
 class DeadLetterWriter:
@@ -99,6 +104,6 @@ class DeadLetterWriter:
         # All rows that could not be decoded have offset 0.
         is_row = letter.reason == RejectReason.UNREADABLE_ROW
         position = round(letter.timestamp * 1000) if is_row else letter.offset
-        record_key = letter_key(_owner_of(letter)[:MAX_KEY_BYTES], letter.topic, letter.partition, position)
+        record_key = letter_key(owner_of(letter)[:MAX_KEY_BYTES], letter.topic, letter.partition, position)
         self._append(DEAD_LETTERS.name, 0, record_key, _encoder.encode(bounded))
         self._metrics.dead_letters.labels(letter.reason).inc()

@@ -12,7 +12,7 @@ import pytest
 
 from stream_app.tools.embedded import EmbeddedServers
 from topics import admin
-from topics.catalog import CLICKS, DEAD_LETTERS, SEARCHES
+from topics.catalog import CLICKS, DEAD_LETTERS, ERASURES, SEARCHES
 from topics.log_keys import letter_key
 from topics.records import DeadLetter
 
@@ -24,11 +24,9 @@ PARTITIONS = 4
 @pytest.fixture(scope="module")
 def broker() -> Iterator[str]:
     with EmbeddedServers() as servers:
-        names = [spec.name for spec in (CLICKS, SEARCHES, DEAD_LETTERS)]
-        admin.delete(names, servers.broker_address)
-        admin.create(
-            (CLICKS, SEARCHES, DEAD_LETTERS), servers.broker_address, partitions=PARTITIONS, replication=1
-        )
+        specs = (CLICKS, SEARCHES, ERASURES, DEAD_LETTERS)
+        admin.delete([spec.name for spec in specs], servers.broker_address)
+        admin.create(specs, servers.broker_address, partitions=PARTITIONS, replication=1)
         _write_dead_letters(servers.broker_address)
         yield servers.broker_address
 
@@ -70,6 +68,14 @@ def _write_dead_letters(broker: str) -> None:
         producer.send(DEAD_LETTERS.name, msgspec.json.encode(letter), key=key)
         producer.send(DEAD_LETTERS.name, msgspec.json.encode(letter), key=key)
     producer.send(DEAD_LETTERS.name, b"no dead letter", key=b"no key of a dead letter")
+    producer.close()
+
+
+def erase(broker: str, user: bytes) -> None:
+    from kafka import KafkaProducer
+
+    producer = KafkaProducer(bootstrap_servers=broker)
+    producer.send(ERASURES.name, b"{}", key=user)
     producer.close()
 
 
@@ -132,6 +138,11 @@ def test_replay_resends_the_original_records(broker: str) -> None:
     assert records(broker, CLICKS.name) == {
         (letter.partition, letter.key, letter.value) for letter in LETTERS if letter.reason == "wrong_type"
     }
+
+    # A user is erased: their letter, which is older, is not sent.
+    erase(broker, b"user\xff0")
+    replayed = run_dead_letters(broker, "replay", "--yes", "--reason", "unreadable", "--topic", CLICKS.name)
+    assert "Skipping 1 of users who were erased since.\nReplayed 19: 19 to events.click." in replayed.stdout
 
     # The partition no longer exists: the key determines another.
     replayed = run_dead_letters(broker, "replay", "--yes", "--topic", SEARCHES.name)

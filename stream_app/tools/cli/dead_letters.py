@@ -17,7 +17,8 @@ HELP = (
 REPLAY_HELP = (
     "Send the original records to their topics again, with their keys.\n\n"
     "Replay after the cause is removed: a setting, a version of Headrace, a wrong clock. A record that is still "
-    "invalid becomes a dead letter again; one that was accepted meanwhile is a duplicate and changes nothing.\n\n"
+    "invalid becomes a dead letter again; one that was accepted meanwhile is a duplicate and changes nothing. "
+    "Records of users who were erased after them are skipped.\n\n"
     "Example: `headrace dead-letters replay --reason future_timestamp`."
 )
 

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter, deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import msgspec
 import typer
@@ -14,8 +14,15 @@ from rich.text import Text
 from stream_app.errors import UserError
 from stream_app.settings import load_settings
 from stream_app.tools.cli.dead_letters import ReplayLettersOptions, ShowLettersOptions
-from stream_app.tools.dead_letter_log import DeadLetterLog, DeadLetterReplayer
-from stream_app.tools.dead_letter_selection import is_replayable, preview, printable, replay, select
+from stream_app.tools.dead_letter_log import DeadLetterLog, DeadLetterReplayer, read_erasures
+from stream_app.tools.dead_letter_selection import (
+    is_erased,
+    is_replayable,
+    preview,
+    printable,
+    replay,
+    select,
+)
 from topics.events import format_time
 from topics.records import DeadLetter
 
@@ -42,7 +49,7 @@ def show(options: ShowLettersOptions) -> None:
 
 
 def replay_letters(options: ReplayLettersOptions) -> None:
-    """Send the selected originals to their topics, after a confirmation.
+    """Send the selected originals to their topics, after a confirmation; not those of users erased since.
 
     Raises
     ------
@@ -51,10 +58,15 @@ def replay_letters(options: ReplayLettersOptions) -> None:
     """
     selection = select(reason=options.reason, topic=options.topic)
     broker = load_settings().broker
+    erasures = read_erasures(broker)
     with DeadLetterLog(broker) as log:
-        counts = Counter(
-            letter.topic for letter in log.read() if letter in selection and is_replayable(letter)
-        )
+
+        def selected() -> Iterator[DeadLetter]:
+            return (each for each in log.read() if each in selection and is_replayable(each))
+
+        counts = Counter(letter.topic for letter in selected() if not is_erased(letter, erasures))
+        if n_erased := sum(is_erased(letter, erasures) for letter in selected()):
+            typer.echo(f"Skipping {n_erased} of users who were erased since.")
         if not counts:
             typer.echo("No dead letters to replay.")
             return
@@ -66,8 +78,7 @@ def replay_letters(options: ReplayLettersOptions) -> None:
                 )
             typer.confirm(f"Replay {destinations} on {broker}?", abort=True)
         with DeadLetterReplayer(broker) as sender:
-            replayable = (each for each in log.read() if each in selection and is_replayable(each))
-            sent = replay(replayable, sender)
+            sent = replay((each for each in selected() if not is_erased(each, erasures)), sender)
     typer.echo(f"Replayed {sent}: {destinations}.")
 
 

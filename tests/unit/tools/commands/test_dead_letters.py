@@ -16,6 +16,7 @@ from stream_app.tools.cli import dead_letters as declaration
 from stream_app.tools.commands import dead_letters as command
 from stream_app.tools.dead_letter_selection import deduplicate
 from tests.unit.tools.test_dead_letter_selection import RecordingSender, letter
+from topics.log_keys import one_way_hash
 from topics.records import DeadLetter
 
 
@@ -78,6 +79,7 @@ def cli(monkeypatch: pytest.MonkeyPatch) -> typer.Typer:
     FakeReplayer.instances.clear()
     monkeypatch.setattr(command, "DeadLetterLog", FakeDeadLetterLog)
     monkeypatch.setattr(command, "DeadLetterReplayer", FakeReplayer)
+    monkeypatch.setattr(command, "read_erasures", lambda _broker: {})
     cli = typer.Typer()
     declaration.register(cli)
     return cli
@@ -129,6 +131,25 @@ def test_follow_prints_new_letters_of_the_selection(cli: typer.Typer) -> None:
 def test_replay_with_yes_sends_the_selection_and_prints_the_count(cli: typer.Typer) -> None:
     assert "Replayed 3: 3 to events.click." in run(cli, "replay", "--yes", "--reason", "unreadable")
     assert [sent.offset for sent in FakeReplayer.instances[0].letters] == [0, 3, 6]
+
+
+def test_replay_skips_the_letters_of_users_who_were_erased_since(
+    cli: typer.Typer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    early, late = 1_000.0, 3_000.0
+    letters = (
+        letter(0, timestamp=early, key=b"ann", value=b"no JSON"),
+        letter(1, timestamp=early, key=b"another key", value=b'{"user_id":"ann"}'),
+        letter(2, timestamp=late, key=b"ann"),
+        letter(3, timestamp=early, key=b"bob"),
+        letter(4, timestamp=early, key=b"ann", topic="events.erasure"),
+    )
+    monkeypatch.setattr(FakeDeadLetterLog, "letters", letters)
+    monkeypatch.setattr(command, "read_erasures", lambda _broker: {one_way_hash("ann"): 2_000.0})
+    output = run(cli, "replay", "--yes")
+    assert "Skipping 2 of users who were erased since." in output
+    assert "Replayed 3: 2 to events.click, 1 to events.erasure." in output
+    assert [sent.offset for sent in FakeReplayer.instances[0].letters] == [2, 3, 4]
 
 
 def test_replay_without_a_terminal_asks_for_yes(cli: typer.Typer) -> None:
