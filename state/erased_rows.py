@@ -82,21 +82,26 @@ class CachedRows(Protocol):
     def partition_of(self, user_id: str) -> int:
         """The partition of a user's events."""
 
+    def watch(self, user_id: str) -> None:
+        """Notice a write of the user's row from now on."""
+
+    def was_written(self, user_id: str) -> bool:
+        """Whether the row was written since `watch`."""
+
 
 class Detachment(NamedTuple):
     """A row that is to be separated from its user id.
 
     Attributes
     ----------
-    before, after
-        The row under the user id as it is, and as it is to be: None unless the user has returned.
+    after
+        The row under the user id as it is to be: None unless the user has returned.
     remainder
         The row under the hash.
     """
 
     user_id: str
     partition: int
-    before: UserRow
     after: UserRow | None
     remainder: UserRow
 
@@ -158,9 +163,10 @@ class ErasedRows:
             )
         else:
             after, remainder = None, structs.replace(row, erasure=unswept)
+        self._rows.watch(user_id)
         self._table.append_change(remainder_key(user_id), encode_row(remainder), partition)
         self._table.append_change(user_id.encode(), None if after is None else encode_row(after), partition)
-        return Detachment(user_id, partition, row, after, remainder)
+        return Detachment(user_id, partition, after, remainder)
 
     def apply(self, detachment: Detachment) -> bool:
         """Make the separation in the local store, once Kafka has acknowledged it.
@@ -168,16 +174,17 @@ class ErasedRows:
         Returns
         -------
         bool
-            Whether the row is separated. If an event has changed it meanwhile, it is not: append it again.
+            Whether the row is separated. If an event has written it meanwhile, it is not: append it again. An event
+            that is read again writes an equal row, which the changelog then has after the separation.
 
         Raises
         ------
         StoreError
             If the store cannot be written to; apply it again.
         """
-        user_id, partition, before, after, remainder = detachment
+        user_id, partition, after, remainder = detachment
         self._table.apply_change(remainder_key(user_id), encode_row(remainder), partition)
-        if self._rows.get(user_id) != before:
+        if self._rows.was_written(user_id):
             return False
         self._table.apply_change(user_id.encode(), None if after is None else encode_row(after), partition)
         self._rows.forget(user_id)

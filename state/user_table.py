@@ -170,6 +170,7 @@ class FaustUserRows:
         self.count = 0
         """Number of rows, remainders of erased users included: from the last scan, plus new rows since then."""
         self._n_remainders = 0
+        self._watched: set[str] = set()
 
     def get(self, user_id: str) -> UserRow:
         """The user's row; the empty row for a new user, and for one whose stored row cannot be decoded.
@@ -218,6 +219,7 @@ class FaustUserRows:
     def put(self, user_id: str, row: UserRow, partition: int) -> None:
         """Store a row; allowed only while the event that changed it is processed."""
         key = user_id.encode()
+        self._watched.discard(user_id)
         # Only a row of at most one event can be new; it is not new if that event is replayed.
         is_new = row.counts.total <= 1 and user_id not in self._cache and key not in self._table
         self._table.write(key, encode_row(row), partition)
@@ -267,6 +269,16 @@ class FaustUserRows:
         """Drop the cached row of a user."""
         self._cache.pop(user_id, None)
 
+    def watch(self, user_id: str) -> None:
+        """Notice a write of the user's row from now on."""
+        self._watched.add(user_id)
+
+    def was_written(self, user_id: str) -> bool:
+        """Whether the user's row was written since `watch`, or the partitions moved; ends the watch."""
+        is_watched = user_id in self._watched
+        self._watched.discard(user_id)
+        return not is_watched
+
     def set_count(self, count: int) -> None:
         """Set the number of rows that a scan has found; it has counted the remainders itself."""
         self.count = count + self._n_remainders
@@ -275,3 +287,4 @@ class FaustUserRows:
         """Drop cached rows, after partitions moved."""
         self._cache.clear()
         self._reported.clear()
+        self._watched.clear()

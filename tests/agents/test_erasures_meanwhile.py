@@ -80,3 +80,25 @@ async def test_an_event_that_is_read_again_during_a_sweep_is_removed_by_the_next
 
         await sweep_during(erasing, monkeypatch, replay)
     await assert_removed_by_the_next_sweep(erasing)
+
+
+async def test_an_event_that_is_read_again_while_the_row_is_moved_leaves_no_row_under_the_id(
+    erasing: ErasingWorker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = erasing.worker
+    async with worker.agent("users") as agent:
+        clicks = await click_and_erase(erasing, agent, ANN)
+        await worker.components.flush_loop.wait_until_idle()
+        completion, flush = erasing.erasures.completion, worker.batch_producer.flush
+
+        async def flush_with_replay() -> None:
+            monkeypatch.setattr(completion, "_flush", flush)
+            await worker.put(agent, "events.click", ANN.encode(), clicks[ANN], offset=0)
+            await worker.until(lambda: worker.count("events.click", "replayed") == 1)
+            await flush()
+
+        monkeypatch.setattr(completion, "_flush", flush_with_replay)
+        await completion.complete()
+        await erasing.settle()
+    assert erasing.stored(ANN.encode()) is None
+    assert ANN.encode() not in erasing.changelog()
