@@ -30,7 +30,7 @@ def _hash(event_id: str) -> bytes:
 
 
 def find(ring: bytes, event_id: str) -> tuple[int, int] | None:
-    """The source and offset at which an event id was first seen, or None.
+    """The source and offset at which an event id was accepted, or None; of an erasure's, which may recur, the last.
 
     Examples
     --------
@@ -41,13 +41,13 @@ def find(ring: bytes, event_id: str) -> tuple[int, int] | None:
     True
     """
     hashed = _hash(event_id)
-    index = ring.find(hashed)
+    index = ring.rfind(hashed)
     while index >= 0:
         if index % _ENTRY_BYTES == 0:
             return ring[index + _HASH_BYTES], int.from_bytes(
                 ring[index + _HASH_BYTES + 1 : index + _ENTRY_BYTES]
             )
-        index = ring.find(hashed, index + 1)
+        index = ring.rfind(hashed, 0, index + _HASH_BYTES - 1)
     return None
 
 

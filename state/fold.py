@@ -116,7 +116,7 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float, now: f
         return FoldResult(
             row if interaction is None else _erased_again(row), FoldOutcome.REPLAYED, interaction
         )
-    if first_seen is not None:
+    if first_seen is not None and not _is_later_erasure(row, event):
         return FoldResult(row, FoldOutcome.DUPLICATE, None)
     if _precedes_erasure(row, event):
         return FoldResult(row, FoldOutcome.ERASED, None)
@@ -130,7 +130,12 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float, now: f
     event_type = BY_STRUCT[type(event)]
     if event_type.effect is Effect.ERASURE:
         # Watermarks and event ids stay: they reject replays and duplicates of the erased events.
-        row = structs.replace(EMPTY_ROW, **seen, erasure=_erasure_mark(event, record_id, watermarks, now))
+        row = structs.replace(
+            EMPTY_ROW,
+            **seen,
+            erasure=_erasure_mark(event, record_id, watermarks, now),
+            erased_until=max(event.time, _erased_until(row)),
+        )
     else:
         row = _updated_row(row, event, event_type, interaction, gap, seen)
     return FoldResult(row, FoldOutcome.ACCEPTED, interaction)
@@ -156,10 +161,19 @@ def _precedes_erasure(row: UserRow, event: UserEvent) -> bool:
 
     The topics of a backlog are read side by side, and few erasures far ahead of many clicks: the user would be back.
     """
-    erasure = row.erasure
-    if erasure is None or event.time >= erasure.requested_at:
+    if event.time >= _erased_until(row):
         return False
     return BY_STRUCT[type(event)].effect is not Effect.ERASURE
+
+
+def _is_later_erasure(row: UserRow, event: UserEvent) -> bool:
+    """Whether an event is a new request of erasure: shops use one id for each request of a user, ``erase-ann``."""
+    return BY_STRUCT[type(event)].effect is Effect.ERASURE and event.time > _erased_until(row)
+
+
+def _erased_until(row: UserRow) -> float:
+    # The row of an earlier version has the time in the mark alone.
+    return row.erased_until if row.erasure is None else max(row.erased_until, row.erasure.requested_at)
 
 
 def _erased_again(row: UserRow) -> UserRow:
@@ -214,6 +228,7 @@ def _updated_row(
         segments=segments if has_newer_segments else row.segments,
         segments_ts=ts if has_newer_segments else row.segments_ts,
         erasure=erasure,
+        erased_until=_erased_until(row),
         **item_times,
         **seen,
     )

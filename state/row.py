@@ -139,6 +139,9 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
     erasure
         The user's erasure, until it is done; None in the row of a user who was not erased. A row that is stored
         under the hash of its user is the remainder of an erased user.
+    erased_until
+        Event time of the newest erasure, 0 for none; a user who returned keeps it, so that older events that arrive
+        late are still dropped.
     """
 
     format: int = FORMAT
@@ -158,6 +161,7 @@ class UserRow(msgspec.Struct, frozen=True, array_like=True):
     segments_ts: float = 0.0
     partition: int = UNKNOWN_PARTITION
     erasure: ErasureMark | None = None
+    erased_until: float = 0.0
 
     @property
     def is_to_be_erased(self) -> bool:

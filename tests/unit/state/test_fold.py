@@ -6,6 +6,7 @@ from random import Random
 import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from state.dedup import CAPACITY, RecordId
 from state.fold import FoldOutcome, fold
@@ -15,6 +16,7 @@ from state.row import (
     MAX_RECENT,
     MAX_RESULTS,
     UNKNOWN_PARTITION,
+    ErasureStage,
     RecentQuery,
     UserRow,
     decode_row,
@@ -168,6 +170,35 @@ def test_an_event_from_before_an_erasure_that_is_read_after_it_brings_no_user_ba
     returned = fold(erased, click("e3", 3_000), RecordId(Source.CLICK, 0, 8), GAP)
     assert returned.outcome is FoldOutcome.ACCEPTED
     assert returned.row.counts.clicks == 1
+
+
+def test_an_event_from_before_an_erasure_is_dropped_after_the_user_has_returned() -> None:
+    row = fold_all(EMPTY_ROW, Erasure(event_id="x", user_id="u", ts=3_000))
+    assert row.erasure is not None
+    for stage in ErasureStage:
+        stored = structs.replace(row, erasure=structs.replace(row.erasure, stage=stage))
+        for erased in (stored, structs.replace(stored, erased_until=0.0)):  # the second of an earlier version
+            returned = fold(erased, click("new", 4_000, "hat"), RecordId(Source.CLICK, 0, 5), GAP).row
+            returned = structs.replace(decode_row(encode_row(returned)), erasure=None)  # completed
+            late = fold(returned, click("old", 2_000), RecordId(Source.CLICK, 0, 6), GAP)
+            assert late.outcome is FoldOutcome.ERASED
+            assert [each.item_id for each in late.row.recent] == ["hat"]
+
+
+def test_a_second_erasure_with_the_id_of_the_first_is_accepted_and_a_resent_one_is_not() -> None:
+    first = Erasure(event_id="erase-u", user_id="u", ts=3_000)
+    row = fold_all(fold_all(EMPTY_ROW, first), click("c", 4_000))
+    resent = fold(row, first, RecordId(Source.ERASURE, 0, 1), GAP)
+    assert resent.outcome is FoldOutcome.DUPLICATE
+    assert resent.row.counts.clicks == 1
+    second = Erasure(event_id="erase-u", user_id="u", ts=5_000)
+    erased = fold(row, second, RecordId(Source.ERASURE, 0, 2), GAP)
+    assert erased.outcome is FoldOutcome.ACCEPTED
+    assert erased.row.counts.total == 0
+    assert erased.interaction is not None
+    replayed = fold(erased.row, second, RecordId(Source.ERASURE, 0, 2), GAP)
+    assert replayed.outcome is FoldOutcome.REPLAYED
+    assert replayed.interaction == erased.interaction
 
 
 def test_an_erasure_older_than_another_is_accepted() -> None:
