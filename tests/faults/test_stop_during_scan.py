@@ -21,12 +21,15 @@ def test_a_worker_that_is_stopped_while_it_goes_through_its_rows_ends_without_an
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         topic = changelog(environment.settings.app_id).name
         rows = asyncio.run(write_changelog(environment.settings.broker, topic))
-        for _ in range(2):
-            # Ready before it has gone through the rows, to publish the lists of active users again.
-            worker = environment.start_worker().wait_until_ready()
-            assert worker.terminate() == 0, worker.log
-            assert not worker.has_logged("Traceback"), worker.log
-        worker = environment.start_worker().wait_until_ready()
         n_rows = sum(map(len, rows.values()))
         assert n_rows < N_ROWS
+        for run in range(2):
+            # Ready before it has gone through the rows, to publish the lists of active users again.
+            scanned = tmp_path / f"scanned-{run}"
+            worker = environment.start_worker(1, f"scan={scanned}").wait_until_ready()
+            worker.wait_until(lambda path=scanned: path.exists(), "the scan to begin")  # type: ignore[misc]  # bound now
+            assert worker.terminate() == 0, worker.log
+            assert scanned.stat().st_size < n_rows // 200, "the scan had ended before the signal"
+            assert not worker.has_logged("Traceback"), worker.log
+        worker = environment.start_worker().wait_until_ready()
         worker.wait_until(lambda: worker.metric("headrace_table_users") == n_rows, f"{n_rows} rows")

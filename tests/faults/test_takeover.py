@@ -5,11 +5,14 @@ from typing import Final
 
 import pytest
 
+from stream_app.client.redis_contract import decode_list
 from stream_app.tools.embedded import EmbeddedServers
 from tests.support.integration_environment import IntegrationEnvironment, clean_environment
 from tests.support.kafka_records import sent
 from tests.support.worker_handle import WorkerHandle
+from topics.catalog import LISTS
 from topics.events import Click, Erasure, OrderLine, Purchase
+from topics.log_keys import user_of
 
 SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
 N_USERS: Final = 300
@@ -53,6 +56,7 @@ def test_a_new_owner_publishes_no_list_of_an_erased_user_and_no_bought_item(
     with clean_environment(servers, tmp_path, **SETTINGS) as environment:
         first = environment.start_worker(1).wait_until_ready()
         erased, buyers = erase_and_sell(environment, first)
+        known = set(environment.read(LISTS.name))
         # The second worker starts while the first owns all partitions, and takes them over with an empty folder.
         second = environment.start_worker(2)
         for worker in (second, first):
@@ -70,3 +74,12 @@ def test_a_new_owner_publishes_no_list_of_an_erased_user_and_no_bought_item(
         assert not environment.user_lists(erased)
         assert len(environment.user_lists(buyers)) == N_USERS
         assert not lists_with_the_bought_item(environment, buyers)
+        # Not for a moment either: the log has each list that was published meanwhile.
+        published = [
+            (user_of(record.key or b"").decode(), {item.id for item in decode_list(record.value).items})
+            for record in environment.read(LISTS.name)
+            if record not in known and record.value is not None
+        ]
+        assert published
+        assert not {user_id for user_id, _ in published if user_id in erased}
+        assert not [user_id for user_id, items in published if BOUGHT in items]

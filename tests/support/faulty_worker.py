@@ -2,6 +2,7 @@
 
 ``kill=MOMENT:N`` kills the process (SIGKILL) at the N-th time of a moment of `KILLS`. ``clock=FILE`` adds the seconds
 in a file to the wall clock; the file may change while the process runs, and the monotonic clocks stay as they are.
+``scan=FILE`` lets each 200 rows of the scan after an assignment take a tenth of a second, and adds a byte to a file.
 """
 
 import asyncio
@@ -230,11 +231,42 @@ def shift_clock(path: Path) -> None:
     time.time_ns = lambda: now_ns() + int(offset() * 1e9)
 
 
+class _SlowQueue:
+    """A queue that takes its time to have capacity, and counts in a file how often it was asked."""
+
+    def __init__(self, queue: Any, path: Path) -> None:
+        self._queue, self._path = queue, path
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._queue, name)
+
+    async def wait_for_capacity(self) -> None:
+        with self._path.open("ab") as file:
+            file.write(b".")
+        await asyncio.sleep(0.1)
+        await self._queue.wait_for_capacity()
+
+
+def slow_scan(path: Path) -> None:
+    """Slow down the scan of the rows after an assignment, so that it can be interrupted."""
+    from stream_app.worker import republication
+
+    scan = republication.republish_recent_users
+
+    def slow(rows: Any, queue: Any, *args: Any, **kwargs: Any) -> Any:
+        slow_queue: Any = _SlowQueue(queue, path)
+        return scan(rows, slow_queue, *args, **kwargs)
+
+    republication.republish_recent_users = slow  # for this process
+
+
 def install(fault: str) -> None:
     """Install one fault in this process."""
     name, _, value = fault.partition("=")
     if name == "clock":
         shift_clock(Path(value))
+    elif name == "scan":
+        slow_scan(Path(value))
     elif name == "kill":
         moment, _, calls = value.partition(":")
         KILLS[moment](Countdown(int(calls)))
