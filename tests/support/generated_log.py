@@ -2,12 +2,16 @@
 
 import functools
 import time
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from stream_app.models.repeated_choices import WIDTH
 from tests.support.kafka_records import KafkaRecord, to_record
 from topics.events import Action, Click, OrderLine, Purchase, Search
+
+ITEMS_OF_USER: Final = WIDTH - 2
+"""Different items of a user: with more than the models count, they depend on the order of views and purchases."""
 
 
 class GeneratedLog(NamedTuple):
@@ -23,8 +27,8 @@ class GeneratedLog(NamedTuple):
 def generate_log(events: int, *, users: int = 500, items: int = 90, seed: int = 11) -> GeneratedLog:
     """Sessions of users over the last day: searches, clicks, purchases; some are late, some are sent twice.
 
-    There are fewer items than the neighbor limit of an item, so that no neighbor is pruned, and fewer events per user
-    than the deduplication ring holds.
+    There are fewer items than the neighbor limit of an item, so that no neighbor is pruned, fewer events per user
+    than the deduplication ring holds, and fewer items of a user than the models count.
     """
     rng = np.random.default_rng(seed)
     start = time.time() - 20 * 3600
@@ -61,6 +65,9 @@ def generate_log(events: int, *, users: int = 500, items: int = 90, seed: int = 
 
 
 def _make_event(event_id: str, user: int, ts: int, item: int, u: float) -> Click | Search | Purchase:
+    first = 7 * user
+    other = (first + (item * 7 + 3) % ITEMS_OF_USER) % 90
+    item = (first + item % ITEMS_OF_USER) % 90
     common: dict[str, Any] = {
         "event_id": event_id,
         "user_id": f"user-{user}",
@@ -73,7 +80,7 @@ def _make_event(event_id: str, user: int, ts: int, item: int, u: float) -> Click
     if u < 0.22:
         lines = [
             OrderLine(item_id=f"item-{item}", quantity=1 + item % 3, price=9.5 + item),
-            OrderLine(item_id=f"item-{(item * 7 + 3) % 90}", price=4.25),
+            OrderLine(item_id=f"item-{other}", price=4.25),
         ]
         return Purchase(order_id=f"order-{event_id}", items=lines, currency="EUR", **common)
     action = (Action.VIEW, Action.VIEW, Action.DETAIL, Action.CART)[item % 4]
