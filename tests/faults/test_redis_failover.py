@@ -12,15 +12,17 @@ from stream_app.tools.embedded import EmbeddedRedis, EmbeddedServers
 from tests.faults.test_redis_faults import (
     RATE,
     SETTINGS,
+    assert_no_list_is_older_than_an_event,
     configure,
     final_outcome,
     reference_of,
     wait_until_published,
+    wait_until_republished,
 )
 from tests.support.generated_log import GeneratedLog, generate_log
 from tests.support.integration_environment import clean_environment
 from tests.support.log_feeder import LogFeeder
-from tests.support.run_outcome import RunOutcome, assert_same_outcome
+from tests.support.run_outcome import RunOutcome, assert_same_outcome, read_outcome
 from tests.support.tcp_proxy import TcpProxy
 
 SLOW: Final = 0.3
@@ -109,11 +111,20 @@ def test_lists_are_complete_after_a_failover(
                 lambda: worker.metric("headrace_flush_failures_total") > 0, "a failed flush", seconds=120
             )
             configure(replica, "REPLICAOF", "NO", "ONE")
+            # The lists that are published again are those of the final models.
+            feed.advance_to(1.0)
+            worker.wait_until(lambda: feed.is_complete and environment.uncommitted() == 0, "all events")
+            republications = worker.metric("headrace_republications_total")
             proxy.lead_to(replica.port)
         wait_until_published(environment, worker, log.users)
         if lagging:
+            wait_until_republished(environment, worker, log.users, republications)
             assert "Redis lost its newest writes" in environment.log_text()
-        assert_same_outcome(final_outcome(environment, log), reference)
+            # Without a command.
+            assert_same_outcome(read_outcome(environment, log), reference)
+        else:
+            assert_no_list_is_older_than_an_event(environment, log.users)
+            assert_same_outcome(final_outcome(environment, log), reference)
         assert worker.terminate() == 0, worker.log
 
 
@@ -151,6 +162,7 @@ def test_a_slow_redis_loses_no_list(
                 )
             feed.advance_to(1.0)
         wait_until_published(environment, worker, log.users)
+        assert_no_list_is_older_than_an_event(environment, log.users)
         assert_same_outcome(final_outcome(environment, log), reference)
         for user_id, each in environment.user_lists(log.users).items():
             assert each.key == user_key(user_id)

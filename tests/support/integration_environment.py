@@ -159,7 +159,7 @@ class IntegrationEnvironment(AbstractContextManager["IntegrationEnvironment"]):
                 assert time.monotonic() < deadline, f"{topic} could not be read within 120 s"
                 for records in consumer.poll(timeout_ms=200, max_records=5_000).values():
                     found += [
-                        ConsumedRecord(r.partition, r.offset, r.key, r.value)
+                        ConsumedRecord(r.partition, r.offset, r.key, r.value, r.timestamp / 1000)
                         for r in records
                         if not is_marker(r)
                     ]

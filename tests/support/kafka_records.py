@@ -50,6 +50,8 @@ class ConsumedRecord(NamedTuple):
     offset: int
     key: bytes | None
     value: bytes | None
+    timestamp: float = 0.0
+    """When it was written, seconds since the epoch."""
 
 
 def producer_for(broker: str) -> Any:

@@ -49,6 +49,11 @@ class LogFeeder(AbstractContextManager["LogFeeder"]):
         if self._error is not None and error is None:
             raise self._error
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether Kafka has acknowledged all records."""
+        return len(self.record_ids) == len(self._records)
+
     def advance_to(self, until_fraction: float, *, rate: float | None = None) -> None:
         """Send up to this share of the log, optionally at another rate."""
         self._rate = rate or self._rate

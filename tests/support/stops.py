@@ -24,11 +24,28 @@ def start_two_workers(
     return first, second
 
 
+def n_refusals(worker: WorkerHandle) -> float:
+    """How often a worker could not write, because others had its partitions; more after each time."""
+    # A worker that Kafka refused a record restarts: its metrics start anew, and its log goes on.
+    return (
+        1e9 * worker.count_logged("was taken over by another worker")
+        + worker.metric("headrace_records_dropped_total")
+        + worker.metric("headrace_documents_refused_total")
+    )
+
+
 def stop_and_continue(
     stopped: WorkerHandle, other: WorkerHandle, while_stopped: Callable[[], object]
-) -> None:
-    """Stop a worker until the other one has taken over its partitions, then let it go on and join again."""
+) -> bool:
+    """Stop a worker until the other one has taken over its partitions, then let it go on and join again.
+
+    Returns
+    -------
+    bool
+        Whether it tried to write for partitions that it had lost.
+    """
     rebalances = other.metric("headrace_rebalances_total")
+    refusals = n_refusals(stopped)
     stopped.suspend()
     while_stopped()
     wait_until_rebalanced(other, rebalances)
@@ -37,6 +54,7 @@ def stop_and_continue(
     # It restarts if Kafka refused one of its records, and joins the group again in any case.
     wait_until_rebalanced(other, rebalances)
     stopped.wait_until_ready()
+    return n_refusals(stopped) > refusals
 
 
 def terminate_and_wait(leaving: WorkerHandle, last: WorkerHandle) -> None:

@@ -105,7 +105,11 @@ class WorkerHandle:
 
     def has_logged(self, text: str) -> bool:
         """Whether the text is anywhere in its log."""
-        return text in self._worker.log_path.read_text(errors="replace")
+        return self.count_logged(text) > 0
+
+    def count_logged(self, text: str) -> int:
+        """How often the text is in its log."""
+        return self._worker.log_path.read_text(errors="replace").count(text)
 
     def wait_until_killed(self, description: str, *, seconds: float = _START_SECONDS) -> None:
         """Wait until it has died by a SIGKILL of its own (`tests.support.faulty_worker`)."""
