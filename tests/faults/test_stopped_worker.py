@@ -13,9 +13,12 @@ from tests.support.generated_log import generate_log
 from tests.support.integration_environment import clean_environment
 from tests.support.kafka_records import KafkaRecord, sent
 from tests.support.log_feeder import LogFeeder
+from tests.support.newest_records import assert_log_and_redis_agree, newest_by_key
 from tests.support.run_outcome import assert_same_outcome, read_outcome, wait_until_settled
 from tests.support.stops import start_two_workers, stop_and_continue, terminate_and_wait
+from topics.catalog import INTERACTIONS, LISTS, REWARDS
 from topics.events import Erasure, OrderLine, Purchase
+from topics.log_keys import user_of
 
 SETTINGS: Final = {"models": '["popularity","item_to_item"]', "fusion": "rrf"}
 N_EVENTS: Final = 6_000
@@ -58,6 +61,8 @@ def test_a_stopped_and_continued_worker_changes_nothing_of_the_new_owner(
         assert log.users - rows.keys() == erased
         assert all("item 1" in rows[user_id].bought for user_id in buyers)
         assert not keys_of_erased(environment, erased)
+        logs = {each.name: newest_by_key(environment, each.name) for each in (INTERACTIONS, REWARDS, LISTS)}
+        assert all(logs.values())
 
         rebalances = other.metric("headrace_rebalances_total")
         stopped.resume()
@@ -85,6 +90,16 @@ def test_a_stopped_and_continued_worker_changes_nothing_of_the_new_owner(
             if each.model_version < lists[user_id].model_version
         }
         assert not older
+        for topic, values in logs.items():
+            found = newest_by_key(environment, topic)
+            changed = [key for key, value in values.items() if found[key] != value]
+            assert not changed, f"{topic}: {changed[:5]} of {len(changed)} changed records"
+            new = found.keys() - values.keys()
+            if topic == LISTS.name:
+                # Those that the owners published again after the worker had joined.
+                new = {key for key in new if user_of(key).decode() in erased}
+            assert not new, f"{topic}: {sorted(new)[:5]} of {len(new)} new records"
+        assert_log_and_redis_agree(environment, log.users - erased, erased)
 
 
 @pytest.mark.faults
@@ -97,16 +112,20 @@ def test_twenty_stops_and_continuations_have_the_outcome_of_the_reference_run(
     with clean_environment(servers, tmp_path / "stopped", models=ADDITIVE) as environment:
         workers = start_two_workers(environment)
         with LogFeeder(environment, log.records, rate=RATE, until_fraction=0.04) as feed:
-            for stop in range(N_STOPS):
-                # Events arrive before, during and after each stop.
+            # Events arrive before, during and after each stop.
+            n_refused = sum(
                 stop_and_continue(
                     workers[stop % 2],
                     workers[1 - stop % 2],
                     partial(feed.advance_to, (stop + 2) / (N_STOPS + 2)),
                 )
+                for stop in range(N_STOPS)
+            )
+        assert n_refused, "no worker tried to write after it had lost its partitions: nothing was tested"
         last, other = workers
         last.wait_until(lambda: environment.uncommitted() == 0, "all events to be committed", seconds=240)
         terminate_and_wait(other, last)
         wait_until_settled(environment, last, log, seconds=400)
         assert_same_outcome(read_outcome(environment, log, models_of=1), expected)
         assert not keys_of_erased(environment, erased)
+        assert_log_and_redis_agree(environment, log.users, erased)
