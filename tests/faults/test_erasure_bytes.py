@@ -1,10 +1,14 @@
-"""Promise: after an erasure and Kafka's compaction, no byte of Redis, table, logs and snapshots has the user's id."""
+"""Promise: after an erasure and Kafka's compaction, no byte of Redis, table, logs and snapshots has the user's id.
+
+Nor has one the words that only this user searched for.
+"""
 
 import time
 import uuid
 from base64 import b64encode
 from collections.abc import Iterable
 from contextlib import closing
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any, Final
@@ -35,7 +39,7 @@ from topics.log_keys import one_way_hash
 from topics.records import ErasureReceipt
 
 SETTINGS: Final = {
-    "models": '["popularity","item_to_item","session_knn","repeats","user_knn"]',
+    "models": '["popularity","item_to_item","session_knn","repeats","user_knn","search"]',
     "policies": '{"fixed": 0.5, "thompson": 0.5}',
     "erasure_sweep_interval": 3,
     "snapshot_interval": 2,
@@ -80,11 +84,17 @@ def invalid(user_id: str) -> list[KafkaRecord]:
     ]
 
 
+def word_of(user_id: str) -> str:
+    """A word that only this user searches for; it does not contain the id."""
+    return "w" + sha256(user_id.encode()).hexdigest()[:24]
+
+
 def activity(user_id: str, list_id: str | None) -> list[KafkaRecord]:
     named = {} if list_id is None else {"list_id": list_id}
     return [
         event(Click, user_id, item_id="i1", **named),
         event(Search, user_id, query="shoes", results=["i1", "i2", "i3"]),
+        event(Search, user_id, query=word_of(user_id), results=["i1", "i2", "i3"]),
         event(Click, user_id, item_id="i2", action="cart", **named),
         event(Purchase, user_id, order_id="o", items=[OrderLine(item_id="i2", price=9.0, quantity=1)]),
         event(Feedback, user_id, item_id="i3", kind="dislike"),
@@ -101,10 +111,10 @@ def compact_at_once(environment: IntegrationEnvironment) -> None:
         client.alter_configs([ConfigResource("broker", "1", {"log.cleaner.backoff.ms": "200"})])
 
 
-def forms(user_id: str) -> list[bytes]:
-    """The id as it is, and in base64 behind 0, 1 or 2 other bytes, as a dead letter has it."""
-    raw = user_id.encode()
-    # The first and last characters depend on the bytes around the id.
+def forms(text: str) -> list[bytes]:
+    """An id or a word as it is, and in base64 behind 0, 1 or 2 other bytes, as a dead letter has it."""
+    raw = text.encode()
+    # The first and last characters depend on the bytes around it.
     return [raw, *(b64encode(bytes(shift) + raw)[4 * (shift > 0) : -4] for shift in range(3))]
 
 
@@ -134,15 +144,15 @@ class StoredBytes:
             parts.append(key + b" " + (value or b""))
         return b"\n".join(parts)
 
-    def holding(self, user_ids: Iterable[str]) -> dict[str, set[str]]:
-        """Where one of the ids is found, with the ids."""
-        texts = {user_id: forms(user_id) for user_id in user_ids}
+    def holding(self, wanted: Iterable[str]) -> dict[str, set[str]]:
+        """Where one of these ids and words is found, with what is found."""
+        texts = {text: forms(text) for text in wanted}
         found: dict[str, set[str]] = {}
 
         def search(location: str, content: bytes) -> None:
-            ids = {user_id for user_id, known in texts.items() if any(form in content for form in known)}
-            if ids:
-                found.setdefault(location, set()).update(ids)
+            held = {text for text, known in texts.items() if any(form in content for form in known)}
+            if held:
+                found.setdefault(location, set()).update(held)
 
         search("redis", self._redis())
         for location, path in self._files():
@@ -189,6 +199,9 @@ def test_no_byte_has_the_id_of_an_erased_user(servers: EmbeddedServers, tmp_path
         topics = (INTERACTIONS, REWARDS, LISTS, DEAD_LETTERS)
         expected = {"redis", "table", "snapshots", own, *(f"topic {each.name}" for each in topics)}
         worker.wait_until(lambda: expected <= stored.holding(erased).keys(), "a snapshot", seconds=60)
+        words = [word_of(user) for user in erased]
+        of_words = {"redis", "table", "snapshots", own, f"topic {INTERACTIONS.name}", f"topic {LISTS.name}"}
+        worker.wait_until(lambda: of_words <= stored.holding(words).keys(), "words in a snapshot", seconds=60)
 
         # Half of the requests come while no worker runs.
         requests = [event(Erasure, user, event_id=f"forget {user}") for user in erased]
@@ -214,18 +227,39 @@ def test_no_byte_has_the_id_of_an_erased_user(servers: EmbeddedServers, tmp_path
             assert receipt.removed.keys() >= {INTERACTIONS.name, REWARDS.name, LISTS.name, DEAD_LETTERS.name}
             # both rounds of activity, and the erasure
             assert receipt.removed[INTERACTIONS.name] >= 11
+        erase_again(environment, worker, erased[0])
         # As if the 15 minutes were over in which the keys hold an empty list.
         for user in erased:
             for key in (user_key(user), search_key(user)):
                 assert environment.redis.ttl(key) <= 900
                 environment.redis.expire(key, 0)
-        worker = wait_until_compacted(environment, worker, stored, erased, kept)
+        worker = wait_until_compacted(environment, worker, stored, [*erased, *words], kept)
         # The control: the same search finds the users who were not erased.
         held = stored.holding(kept)
         assert held.keys() >= expected
         assert all(held[each] == set(kept) for each in ("redis", own, f"topic {INTERACTIONS.name}"))
         assert worker.terminate() == 0, worker.log
-        assert not stored.holding(erased)
+        assert not stored.holding([*erased, *words])
+
+
+def erase_again(environment: IntegrationEnvironment, worker: WorkerHandle, user: str) -> None:
+    """Let an erased user return, and erase them a second time."""
+    [first] = [each for each in receipts(environment) if each.user_hash == one_way_hash(user).hex()]
+    environment.send(activity(user, None))
+    worker.wait_until(lambda: environment.user_lists([user]), "a list of the returned user", seconds=240)
+    environment.send([event(Erasure, user, event_id=f"forget {user} again")])
+    worker.wait_until(
+        lambda: (
+            any(
+                each.user_hash == first.user_hash and each != first and each.removed[INTERACTIONS.name]
+                for each in receipts(environment)
+            )
+            and worker.metric("headrace_unswept_erasures") == 0
+        ),
+        "a second receipt",
+        seconds=240,
+    )
+    assert not any(environment.has_list(key(user)) for key in (user_key, search_key))
 
 
 def receipts(environment: IntegrationEnvironment) -> list[ErasureReceipt]:
@@ -238,7 +272,7 @@ def wait_until_compacted(
     environment: IntegrationEnvironment,
     worker: WorkerHandle,
     stored: StoredBytes,
-    erased: list[str],
+    private: list[str],
     kept: list[str],
 ) -> WorkerHandle:
     """Let other users act, without a dead letter, until nothing has an erased user; return the running worker.
@@ -251,7 +285,7 @@ def wait_until_compacted(
         lists = environment.user_lists(kept)
         environment.send([event(Click, user, item_id="i1", list_id=lists[user].list_id) for user in kept])
         left.clear()
-        left.update(stored.holding(erased))
+        left.update(stored.holding(private))
         return not left
 
     for _ in range(N_STARTS):
