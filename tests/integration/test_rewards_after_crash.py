@@ -1,7 +1,7 @@
 """Rewards are counted exactly once, even if a worker is killed while it attributes them."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -178,6 +178,7 @@ def run(
     kills: int = 0,
     folder_survives: bool = True,
     moments: Sequence[str] = (),
+    disturb: Callable[[WorkerHandle, LogFeeder], WorkerHandle] | None = None,
 ) -> ObservedRewards:
     """Publish lists for all users, then send their reactions while the worker is killed.
 
@@ -189,6 +190,8 @@ def run(
         Whether the worker that follows has the folder of the killed one.
     moments
         Further kills, at moments of `tests.support.faulty_worker`.
+    disturb
+        What else happens while the reactions are sent; it is given the worker and returns the last one.
     """
     log = generate_log(EVENTS)
     worker = environment.start_worker().wait_until_ready()
@@ -211,6 +214,8 @@ def run(
             worker.wait_until_killed(f"death {moment}")
         if moments:
             worker = environment.start_worker().wait_until_ready()
+        if disturb is not None:
+            worker = disturb(worker, feed)
         for kill in range(kills):
             worker.wait_until(
                 partial(has_rewarded, worker, 100), "the worker to attribute rewards", seconds=240
