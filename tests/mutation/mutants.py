@@ -103,11 +103,11 @@ def list_candidates(path: str) -> list[Candidate]:
     counts: Counter[str] = Counter()
     candidates = []
     for node in ast_nodes(get_ast(source)):
-        if _is_star_of_arguments(node):
-            continue
+        is_ignored = _is_star_of_arguments(node)
         for name, operator in _operators().items():
             for (line, _), _ in operator.mutation_positions(node):
-                if line not in ignored:
+                # Nodes that are left alone count, too: Cosmic Ray finds a node by its number.
+                if not is_ignored and line not in ignored:
                     candidates.append(Candidate(path, name, counts[name]))
                 counts[name] += 1
     return candidates
