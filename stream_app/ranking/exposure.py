@@ -56,7 +56,7 @@ class Exposure:
     >>> from topics.records import Interaction, Kind, Line, Source
     >>> models = ModelSet(["popularity"])
     >>> for offset, item in enumerate(["shoe"] * 9 + ["sock"]):
-    ...     _ = models.learn(Interaction(Source.CLICK, 0, offset, 0.0, "ann", Kind.VIEW, (Line(item),)))
+    ...     _ = models.learn(Interaction(Source.CLICK, 0, offset, 0.0, f"u{offset}", Kind.VIEW, (Line(item),)))
     >>> exposure = Exposure(models)
     >>> exposure.add(["shoe"], ts=0.0)
     >>> exposure.add(["shoe", "sock"], ts=0.0)

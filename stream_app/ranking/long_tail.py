@@ -30,7 +30,7 @@ class LongTail:
     >>> from topics.records import Interaction, Kind, Line, Source
     >>> models = ModelSet(["popularity"])
     >>> for offset, item in enumerate(["shoe"] * 9 + ["sock"]):
-    ...     _ = models.learn(Interaction(Source.CLICK, 0, offset, 0.0, "ann", Kind.VIEW, (Line(item),)))
+    ...     _ = models.learn(Interaction(Source.CLICK, 0, offset, 0.0, f"u{offset}", Kind.VIEW, (Line(item),)))
     >>> LongTail(models).flags().tolist()
     [False, True]
     """

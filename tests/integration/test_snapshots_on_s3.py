@@ -168,5 +168,5 @@ def test_the_doctor_checks_the_store(bucket: str) -> None:
 
 
 def test_a_url_without_a_bucket_is_refused() -> None:
-    with pytest.raises(UserError, match="HEADRACE_MODEL_STORE: s3:// names no bucket"):
+    with pytest.raises(UserError, match="HEADRACE_MODEL_STORE: s3: names no bucket"):
         make_model_store(load_settings(model_store="s3://"))

@@ -33,8 +33,8 @@ class ShopWithPolicies:
         self.ranker = Ranker(self.models, per_source=100, length=10, rules=rules or NO_RULES)
         self.clicks = self.offset = 0
         for n, item in enumerate(ITEMS):
-            for _ in range(60 - n):
-                self.view("someone", item)
+            for viewer in range(60 - n):
+                self.view(f"viewer {viewer}", item)
 
     def view(self, user: str, item: str) -> None:
         ts = 1e9 + self.clicks

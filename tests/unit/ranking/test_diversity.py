@@ -242,7 +242,7 @@ def learn_clicks(models: ModelSet, counts: dict[str, int]) -> None:
     offset = models.version
     for name, count in counts.items():
         for _ in range(count):
-            models.learn(Interaction(Source.CLICK, 0, offset, NOW, "u", Kind.VIEW, (Line(name),)))
+            models.learn(Interaction(Source.CLICK, 0, offset, NOW, f"u{offset}", Kind.VIEW, (Line(name),)))
             offset += 1
 
 

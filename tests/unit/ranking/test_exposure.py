@@ -23,7 +23,7 @@ def learn(models: ModelSet, counts: dict[str, int], ts: float) -> None:
     for name, count in counts.items():
         for _ in range(count):
             offset = models.version
-            models.learn(Interaction(Source.CLICK, 0, offset, ts, "u", Kind.VIEW, (Line(name),)))
+            models.learn(Interaction(Source.CLICK, 0, offset, ts, f"u{offset}", Kind.VIEW, (Line(name),)))
 
 
 @pytest.mark.parametrize(

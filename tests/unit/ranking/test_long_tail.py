@@ -13,7 +13,7 @@ def learn(models: ModelSet, counts: dict[str, int]) -> None:
     for name, count in counts.items():
         for _ in range(count):
             offset = models.version
-            models.learn(Interaction(Source.CLICK, 0, offset, 0.0, "u", Kind.VIEW, (Line(name),)))
+            models.learn(Interaction(Source.CLICK, 0, offset, 0.0, f"u{offset}", Kind.VIEW, (Line(name),)))
 
 
 def tail_of(models: ModelSet, tail: LongTail) -> set[str]:

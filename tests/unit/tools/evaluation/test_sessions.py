@@ -59,7 +59,7 @@ def test_deterministic_next_items_are_always_hit() -> None:
 
 def test_popularity_metrics_match_a_hand_count() -> None:
     run = trained(
-        small_ranker("popularity"), [["x", "x", "x"], ["y", "y"], ["z"]], cutoffs=(1, 2), min_prefix=1
+        small_ranker("popularity"), [["x"], ["x"], ["x"], ["y"], ["y"], ["z"]], cutoffs=(1, 2), min_prefix=1
     )
     test = timed_sessions(run.clock, [["z", "x"], ["z", "y", "y"], ["x", "z"]])
     results = run.evaluation.evaluate(test, Mode.FROZEN).systems["popularity"]
