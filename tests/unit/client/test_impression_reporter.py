@@ -209,6 +209,7 @@ def test_impressions_are_resent_when_an_unavailable_broker_returns(
     assert reporter.report_impression("ann", "l-1")
     assert broker.attempts.acquire(timeout=MAX_WAIT)
     assert broker.attempts.acquire(timeout=MAX_WAIT), "a second attempt"
+    assert broker.attempts.acquire(timeout=MAX_WAIT), "a third attempt"
     assert reporter.report_impression("bob", "l-1")
     broker.unavailable.clear()
     assert reporter.flush(MAX_WAIT)
