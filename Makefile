@@ -27,7 +27,7 @@ help:
 	@echo '  make test     lint, then all tests except the slow ones and the faults'
 	@echo '  make test-slow      tests of the benchmarks, mutation testing, a share of the fuzzing (up to 20 min)'
 	@echo '  make fuzz     a million fuzzed records; ARGS="--records 100000 --seed 3" for others'
-	@echo '  make faults   kills, stops and damages workers and servers, and compares what they hold'
+	@echo '  make faults   kills, stops and damages workers and servers, and compares what they hold (13 min)'
 	@echo '  make lint     ruff, mypy and import rules'
 	@echo '  make bench    throughput and latency on this machine'
 	@echo '  make bench-bandit   regret and speed of the policies, compared with River'
