@@ -139,7 +139,8 @@ class Rebuild:
         fold = LogFold(
             self.models, self._settings.limits, live.models.watermarks, live.models.reward_watermarks
         )
-        # The catalog has no watermarks; the other topics are read further, for what was still on its way to the log.
+        # The catalog has no watermarks; the other topics are read further, for records in flight when the positions
+        # were copied.
         ends = {
             tp: min(end, read.get((tp.topic, tp.partition), 0)) if tp.topic == CATALOG_ITEMS.name else end
             for tp, end in self._ends.items()

@@ -28,8 +28,8 @@ class LogFold:
     """Folds records into models, on request only those up to some watermarks.
 
     The records of one partition of events are in the order of their offsets on the log, so those up to a watermark
-    are a prefix: the models end up with exactly what the owner of the watermarks has folded, whatever of it was still
-    on its way to the log when its positions were copied.
+    are a prefix: the models have exactly the records that the owner of the watermarks has folded, those included that
+    were in flight when its positions were copied.
 
     Parameters
     ----------
