@@ -252,7 +252,9 @@ class CatalogItem(_Event, frozen=True, kw_only=True):
     tags
         Further attributes, one word each.
     image_embedding
-        A vector from an image model.
+        A vector from an image model; `headrace embed` computes it.
+    text_embedding
+        A vector from a text model; `headrace embed` computes it.
     available
         Whether the item can be bought now; an unavailable item is on no list.
     created
@@ -268,6 +270,7 @@ class CatalogItem(_Event, frozen=True, kw_only=True):
     price: Price | None = None
     tags: Ids = []
     image_embedding: Annotated[list[float], Meta(max_length=4_096)] = []
+    text_embedding: Annotated[list[float], Meta(max_length=4_096)] = []
     available: bool = True
     created: Timestamp | None = None
 

@@ -45,6 +45,7 @@ _fields: Final[dict[str, st.SearchStrategy[Any]]] = {
     "tags": st.lists(_ids, max_size=4),
     "price": _prices | st.none(),
     "image_embedding": st.lists(st.floats(), max_size=6),
+    "text_embedding": st.lists(st.floats(), max_size=6),
     "available": st.booleans(),
     "created": _times | st.none(),
 }

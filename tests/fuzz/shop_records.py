@@ -278,6 +278,7 @@ class RecordSource:
             "image_embedding": [
                 random.choice((0.0, 1.0, -1e300, 1e38, 5e-324)) for _ in range(random.choice((0, 2, 8)))
             ],
+            "text_embedding": [random.choice((0.0, -1e300, 5e-324)) for _ in range(random.choice((0, 2)))],
             "available": random.random() < 0.9,
             "created": random.choice((None, 0, 1_700_000_000_000, -62_135_596_800_000)),
         }

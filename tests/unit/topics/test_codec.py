@@ -104,6 +104,7 @@ def test_deep_nesting_in_an_unknown_field_is_rejected() -> None:
         (with_field(CatalogItem, available="yes"), CatalogItem),
         (with_field(CatalogItem, available=1), CatalogItem),
         (with_field(CatalogItem, image_embedding=[None]), CatalogItem),
+        (with_field(CatalogItem, text_embedding=0.5), CatalogItem),
     ],
 )
 def test_wrong_type(raw: bytes, event_type: type[Event]) -> None:
@@ -147,6 +148,7 @@ def test_missing_field_inside_a_list() -> None:
         (with_field(CatalogItem, title="t" * (MAX_TEXT + 1)), CatalogItem),
         (with_field(CatalogItem, description="d" * 65_537), CatalogItem),
         (with_field(CatalogItem, image_embedding=[0.5] * 4_097), CatalogItem),
+        (with_field(CatalogItem, text_embedding=[0.5] * 4_097), CatalogItem),
         (with_field(CatalogItem, created="2018-01-01"), CatalogItem),
         (with_field(CatalogItem, created=10**16), CatalogItem),
         (with_field(CatalogItem, created=-(10**16)), CatalogItem),

@@ -90,6 +90,7 @@ COMPLETE_EVENTS: dict[type[Event], dict[str, Any]] = {
         "categories": ["c1"],
         "price": 9.5,
         "image_embedding": [0.5, -1],
+        "text_embedding": [0.25],
         "available": False,
         "created": 1_541_599_523_000,
     },
