@@ -24,6 +24,7 @@ COMMAND_MODULES = (
     "policies",
     "evaluate",
     "tune",
+    "embed",
 )
 """Modules of `stream_app.tools.cli`, in the order that ``--help`` lists their commands."""
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def figure_file(path: Path, width: float, height: float) -> Iterator["Figure"]:
+def figure_file(path: Path, width: float, height: float, *, option: str = "--plot") -> Iterator["Figure"]:
     """An empty figure that is written to `path` on exit, as PNG, SVG or PDF by its name.
 
     Raises
@@ -26,7 +26,7 @@ def figure_file(path: Path, width: float, height: float) -> Iterator["Figure"]:
     UserError
         If matplotlib is not installed, or the file cannot be written.
     """
-    require_matplotlib()
+    require_matplotlib(option)
     from matplotlib.figure import Figure  # noqa: PLC0415  # an extra, and slow to import
 
     # Without pyplot: no display is needed, and matplotlib keeps no global state.
@@ -35,16 +35,18 @@ def figure_file(path: Path, width: float, height: float) -> Iterator["Figure"]:
     try:
         figure.savefig(path, dpi=120)
     except (OSError, ValueError) as error:
-        raise UserError(f"--plot {path} cannot be written: {error}.") from None
+        raise UserError(f"{option} {path} cannot be written: {error}.") from None
 
 
-def require_matplotlib() -> None:
+def require_matplotlib(option: str = "--plot") -> None:
     """Check that matplotlib is installed; raise a `UserError` otherwise."""
     if find_spec("matplotlib") is None:
-        raise UserError("--plot needs matplotlib, which is not installed: pip install 'headrace[evaluate]'.")
+        raise UserError(
+            f"{option} needs matplotlib, which is not installed: pip install 'headrace[evaluate]'."
+        )
 
 
-def check_plot(path: Path | None) -> None:
+def check_plot(path: Path | None, option: str = "--plot") -> None:
     """Check before a long run that ``--plot``, if given, can be drawn and written.
 
     Raises
@@ -53,8 +55,8 @@ def check_plot(path: Path | None) -> None:
         If matplotlib is not installed or the file cannot be written.
     """
     if path is not None:
-        require_matplotlib()
-        check_writable(path, "--plot")
+        require_matplotlib(option)
+        check_writable(path, option)
 
 
 def plot_sessions(report: SessionsReport, path: Path) -> None:

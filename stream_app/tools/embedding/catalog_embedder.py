@@ -1,0 +1,246 @@
+"""From catalog entries and pictures to catalog events with embeddings."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Final, NamedTuple
+
+import msgspec
+import numpy as np
+
+from stream_app.encoders.onnx_image import OnnxImageEncoder
+from stream_app.encoders.pictures import UnreadablePictureError
+from stream_app.models.array_types import Matrix, Scores
+from stream_app.models.text_encoder import TextEncoder, item_text
+from stream_app.tools.embedding.picture_folder import PictureFolder, PictureTooLargeError
+from stream_app.tools.embedding.vector_store import VectorStore, content_key
+from stream_app.tools.feeds.rows import EventRow, Row, UnreadableRow
+from topics.events import CatalogItem
+
+MAX_PROBLEMS: Final = 1_000
+"""Problems that are kept for the report; the others are counted."""
+
+DECIMALS: Final = 5
+"""Decimals of a written embedding. Its length is 1, so the error of a dot product is far below 1e-4."""
+
+CHUNK: Final = 256
+"""Entries in memory at a time."""
+
+_TEXT_BATCH: Final = 64
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """A row or picture that was left out, and why."""
+
+    line: int
+    item_id: str | None
+    problem: str
+
+
+class EmbeddingCounts(msgspec.Struct):
+    """What a run has done so far.
+
+    Attributes
+    ----------
+    rows
+        Rows read from the catalog file.
+    entries
+        Catalog entries among them, all of which are written.
+    ignored_rows, unreadable_rows
+        Rows that are no catalog entry, and rows that cannot be read.
+    pictures_computed, pictures_reused
+        Entries whose `image_embedding` was computed now, and was there from an earlier run or an equal picture.
+    pictures_missing, pictures_unreadable
+        Entries without a picture file, and with a damaged one; both keep the `image_embedding` that they had.
+    texts_computed, texts_reused, texts_empty
+        Entries whose `text_embedding` was computed now, was there, and that have no text.
+    problems
+        The first of the unreadable pictures and rows.
+    """
+
+    rows: int = 0
+    entries: int = 0
+    ignored_rows: int = 0
+    unreadable_rows: int = 0
+    pictures_computed: int = 0
+    pictures_reused: int = 0
+    pictures_missing: int = 0
+    pictures_unreadable: int = 0
+    texts_computed: int = 0
+    texts_reused: int = 0
+    texts_empty: int = 0
+    problems: list[Problem] = []
+
+    def add_problem(self, line: int, item: str | None, problem: str) -> None:
+        """Keep a problem for the report, unless there are `MAX_PROBLEMS`."""
+        if len(self.problems) < MAX_PROBLEMS:
+            self.problems.append(Problem(line, item, problem))
+
+
+class PictureEncoding(NamedTuple):
+    """Where pictures are, what encodes them, and where their vectors are kept."""
+
+    folder: PictureFolder
+    encoder: OnnxImageEncoder
+    store: VectorStore
+
+
+class TextEncoding(NamedTuple):
+    """What encodes texts, and where their vectors are kept."""
+
+    encoder: TextEncoder
+    store: VectorStore
+
+
+class CatalogEmbedder:
+    """Fills `image_embedding` and `text_embedding` of catalog entries.
+
+    At most `CHUNK` entries and one batch of pictures are in memory. Vectors go to the store as soon as their batch is
+    computed, so an interrupted run loses one batch.
+
+    Parameters
+    ----------
+    pictures, texts
+        None to leave the field as it is.
+
+    Attributes
+    ----------
+    counts : EmbeddingCounts
+        Grows while `embed` runs.
+    """
+
+    def __init__(self, pictures: PictureEncoding | None, texts: TextEncoding | None) -> None:
+        self._pictures = pictures
+        self._texts = texts
+        self.counts: Final = EmbeddingCounts()
+
+    def embed(self, rows: Iterable[Row]) -> Iterator[CatalogItem]:
+        """Yield the catalog entries of the rows in order, with their embeddings."""
+        entries = self._entries(rows)
+        while chunk := list(islice(entries, CHUNK)):
+            images = self._image_keys(chunk)
+            texts = self._text_keys([row.event for row in chunk])
+            for row, image, text in zip(chunk, images, texts, strict=True):
+                entry = row.event
+                if image is not None and self._pictures is not None:
+                    entry = msgspec.structs.replace(
+                        entry, image_embedding=_found(self._pictures.store, image)
+                    )
+                if text is not None and self._texts is not None:
+                    entry = msgspec.structs.replace(entry, text_embedding=_found(self._texts.store, text))
+                yield entry
+
+    def _entries(self, rows: Iterable[Row]) -> Iterator["_EntryRow"]:
+        counts = self.counts
+        for row in rows:
+            counts.rows += 1
+            if isinstance(row, EventRow) and isinstance(row.event, CatalogItem):
+                counts.entries += 1
+                yield _EntryRow(row.line, row.event)
+            elif isinstance(row, UnreadableRow):
+                counts.unreadable_rows += 1
+                counts.add_problem(row.line, None, row.problem)
+            else:
+                counts.ignored_rows += 1
+
+    def _image_keys(self, chunk: list["_EntryRow"]) -> list[bytes | None]:
+        """The key of each entry's picture; None without one. Afterwards the store has all their vectors."""
+        if self._pictures is None:
+            return [None] * len(chunk)
+        pending: dict[bytes, Matrix] = {}
+        keys = []
+        for row in chunk:
+            keys.append(self._image_key(row, pending))
+            if len(pending) == self._pictures.encoder.batch:
+                self._encode_pictures(pending)
+        self._encode_pictures(pending)
+        return keys
+
+    def _image_key(self, row: "_EntryRow", pending: dict[bytes, Matrix]) -> bytes | None:
+        assert self._pictures is not None  # noqa: S101  # for mypy
+        folder, encoder, store = self._pictures
+        item = row.event.item_id
+        try:
+            data = folder.read(item)
+            if data is None:
+                self.counts.pictures_missing += 1
+                return None
+            key = content_key(data)
+            if key in store or key in pending:
+                self.counts.pictures_reused += 1
+            else:
+                pending[key] = encoder.read(data)
+                self.counts.pictures_computed += 1
+        except (OSError, PictureTooLargeError, UnreadablePictureError) as error:
+            self.counts.pictures_unreadable += 1
+            self.counts.add_problem(row.line, item, f"picture: {_reason(error)}")
+            return None
+        return key
+
+    def _encode_pictures(self, pending: dict[bytes, Matrix]) -> None:
+        if pending and self._pictures is not None:
+            self._pictures.store.add(pending, self._pictures.encoder.encode([*pending.values()]))
+            pending.clear()
+
+    def _text_keys(self, entries: list[CatalogItem]) -> list[bytes | None]:
+        """The key of each entry's text; None for one without. Afterwards the store has all their vectors."""
+        if self._texts is None:
+            return [None] * len(entries)
+        encoder, store = self._texts
+        keys: list[bytes | None] = []
+        pending: dict[bytes, str] = {}
+        for entry in entries:
+            text = item_text(entry)
+            key = content_key(text.encode()) if text else None
+            keys.append(key)
+            if key is None:
+                self.counts.texts_empty += 1
+            elif key in store or key in pending:
+                self.counts.texts_reused += 1
+            else:
+                pending[key] = text
+                self.counts.texts_computed += 1
+        missing = iter(pending.items())
+        while batch := dict(islice(missing, _TEXT_BATCH)):
+            store.add(batch, encoder.encode([*batch.values()]))
+        return keys
+
+
+class _EntryRow(NamedTuple):
+    """A catalog entry and its line in the file."""
+
+    line: int
+    event: CatalogItem
+
+
+def _found(store: VectorStore, key: bytes) -> list[float]:
+    """The vector of a key as written; empty if it has no direction, since zeros say nothing."""
+    vector = store.find(key)
+    if vector is None or not vector.any():
+        return []
+    return _rounded(vector)
+
+
+def _rounded(vector: Scores) -> list[float]:
+    rounded: list[float] = (np.round(vector.astype(np.float64), DECIMALS) + 0.0).tolist()  # no -0.0
+    return rounded
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
+
+
+def catalog_line(entry: CatalogItem) -> bytes:
+    r"""A catalog entry as a line of the format ``jsonl``, without fields that have their default.
+
+    Examples
+    --------
+    >>> catalog_line(CatalogItem(ts=0, item_id="i1", title="Tent"))
+    b'{"type":"catalog","ts":0,"item_id":"i1","title":"Tent"}\n'
+    """
+    fields: dict[str, object] = {"type": "catalog"}
+    for field in msgspec.structs.fields(entry):
+        value = getattr(entry, field.name)
+        default = field.default_factory() if field.default_factory is not msgspec.NODEFAULT else field.default
+        if value != default:
+            fields[field.name] = value
+    return msgspec.json.encode(fields) + b"\n"

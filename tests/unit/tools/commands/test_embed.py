@@ -1,0 +1,160 @@
+"""``headrace embed`` and ``headrace embed plot``, as processes and in this one."""
+
+import gzip
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image
+
+from stream_app.encoders.onnx_image import OnnxImageEncoder
+from stream_app.errors import UserError
+from stream_app.models.array_types import Matrix
+from stream_app.tools.cli.embed import EmbedOptions
+from stream_app.tools.commands import embed
+from tests.support.small_networks import write_image_network
+
+
+def write_shop(folder: Path, count: int) -> None:
+    (folder / "pictures").mkdir()
+    write_image_network(folder / "cnn.onnx")
+    with (folder / "catalog.jsonl").open("w") as catalog:
+        for number in range(count):
+            stream = io.BytesIO()
+            values = np.random.default_rng(number).integers(0, 256, (40, 40, 3), np.uint8)
+            Image.fromarray(values).save(stream, "JPEG")
+            (folder / "pictures" / f"i{number}.jpg").write_bytes(stream.getvalue())
+            entry = {
+                "item_id": f"i{number}",
+                "ts": number,
+                "title": "red tent",
+                "categories": [f"c{number % 3}"],
+            }
+            catalog.write(json.dumps({"type": "catalog"} | entry if number % 2 else entry) + "\n")
+
+
+def options(folder: Path, **changes: Any) -> EmbedOptions:
+    given = {
+        "context": None,
+        "catalog": folder / "catalog.jsonl",
+        "output": folder / "out.jsonl",
+        "images": folder / "pictures",
+        "encoder": folder / "cnn.onnx",
+    }
+    return EmbedOptions(**(given | changes))
+
+
+def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "stream_app", "embed", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "NO_COLOR": "1", "TERM": "dumb"},
+    )
+
+
+ARGUMENTS = (
+    "--catalog",
+    "catalog.jsonl",
+    "--output",
+    "out.jsonl",
+    "--images",
+    "pictures",
+    "--encoder",
+    "cnn.onnx",
+)
+
+
+def test_pictures_and_texts_are_encoded_and_plotted(tmp_path: Path) -> None:
+    write_shop(tmp_path, 12)
+    with (tmp_path / "catalog.jsonl").open("a") as catalog:
+        catalog.write('{"type":"click","event_id":"e","user_id":"u","ts":1,"item_id":"i1"}\n')
+        catalog.write('{"type":"catalog","item_id":"no time"}\n\nno JSON\n')
+    (tmp_path / "pictures" / "i3.jpg").write_bytes(b"no picture")
+    result = run(tmp_path, *ARGUMENTS, "--text-encoder", "wordllama", "--report", "report.json")
+    assert result.returncode == 0, result.stderr
+    assert "12 catalog entries" in result.stdout
+    assert "Pictures: 11 encoded, 0 known already, 0 missing, 1 unreadable." in result.stdout
+    assert "Texts: 1 encoded, 11 known already, 0 empty." in result.stdout
+    assert "1 rows that are no catalog entry, 2 unreadable rows" in result.stdout
+    assert "line 4, item i3: picture: no picture" in result.stderr
+    events = [json.loads(line) for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert [event["item_id"] for event in events] == [f"i{number}" for number in range(12)]
+    assert {event["type"] for event in events} == {"catalog"}
+    assert ["image_embedding" in event for event in events] == [number != 3 for number in range(12)]
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["pictures_unreadable"] == 1
+
+    result = run(tmp_path, "plot", "out.jsonl", "--field", "image", "--output", "plot.png")
+    assert result.returncode == 0, result.stderr
+    assert "11 items in plot.png" in result.stdout
+    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_interrupt_keeps_what_is_computed_and_writes_no_half_output(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shop(tmp_path, 10)
+    encode = OnnxImageEncoder.encode
+    runs = 0
+
+    def encode_twice(encoder: OnnxImageEncoder, pictures: list[Matrix]) -> Matrix:
+        nonlocal runs
+        runs += 1
+        if runs == 4:  # the first one is that of the constructor
+            raise KeyboardInterrupt
+        return encode(encoder, pictures)
+
+    monkeypatch.setattr(OnnxImageEncoder, "encode", encode_twice)
+    with pytest.raises(typer.Exit) as stopped:
+        embed.run(options(tmp_path, batch=2))
+    assert stopped.value.exit_code == 130
+    assert "goes on from there" in capsys.readouterr().err
+    assert not list(tmp_path.glob("out.jsonl*unfinished"))
+    assert not (tmp_path / "out.jsonl").exists()
+
+    monkeypatch.setattr(OnnxImageEncoder, "encode", encode)
+    embed.run(options(tmp_path, batch=2))
+    assert "Pictures: 6 encoded, 4 known already" in capsys.readouterr().out
+    resumed = (tmp_path / "out.jsonl").read_bytes()
+    embed.run(options(tmp_path, batch=2, output=tmp_path / "again.jsonl"))
+    assert (tmp_path / "again.jsonl").read_bytes() == resumed
+
+
+def test_a_compressed_catalog_is_read(tmp_path: Path) -> None:
+    write_shop(tmp_path, 2)
+    (tmp_path / "catalog.gz").write_bytes(gzip.compress((tmp_path / "catalog.jsonl").read_bytes()))
+    embed.run(options(tmp_path, catalog=tmp_path / "catalog.gz", limit=1))
+    assert len((tmp_path / "out.jsonl").read_bytes().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"catalog": None}, "--catalog FILE"),
+        ({"images": None}, "both --images DIR and --encoder"),
+        ({"images": None, "encoder": None}, "--text-encoder for texts"),
+        ({"catalog": Path("absent.jsonl")}, "There is no file absent.jsonl"),
+        ({"output": Path("absent/out.jsonl")}, "--output absent/out.jsonl cannot be written"),
+    ],
+)
+def test_wrong_options_are_reported(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    write_shop(tmp_path, 1)
+    with pytest.raises(UserError, match=message):
+        embed.run(options(tmp_path, **changes))
+
+
+def test_the_catalog_is_not_overwritten(tmp_path: Path) -> None:
+    write_shop(tmp_path, 1)
+    with pytest.raises(UserError, match="is the catalog itself"):
+        embed.run(options(tmp_path, output=tmp_path / "catalog.jsonl"))
