@@ -103,3 +103,18 @@ def record_id_of(key: bytes) -> tuple[int, int, int] | None:
         return int(parts[0]), int(parts[1]), int(parts[2])
     except (IndexError, ValueError):
         return None
+
+
+def letter_position_of(key: bytes) -> tuple[str, int, int] | None:
+    r"""Topic, partition and offset of the rejected record in the key of a dead letter; None in another key.
+
+    Examples
+    --------
+    >>> letter_position_of(b"ann\xffevents.click.3.41"), letter_position_of(b"ann")
+    (('events.click', 3, 41), None)
+    """
+    parts = key.partition(SEPARATOR)[2].rsplit(b".", 2)
+    try:
+        return parts[0].decode(), int(parts[1]), int(parts[2])
+    except (IndexError, ValueError):
+        return None

@@ -108,7 +108,14 @@ class Worker:
         self.catch_up_barrier: Final = asyncio.Event()
         ready = self.catch_up_barrier.is_set
         self.erasures: Final = WorkerErasures(
-            self.rows, self.fence, self.batch_producer, self.components, settings, self.metrics, ready
+            self.rows,
+            self.fence,
+            self.batch_producer,
+            self.components,
+            settings,
+            self.metrics,
+            ready,
+            incarnations.event_logs,
         )
         self.erasures.sentinel = sentinel
         self.is_fenced = False

@@ -39,7 +39,7 @@ from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.log_consumer import log_consumer
 from stream_app.kafka.partition_fence import NotOwnedError, PartitionFence
 from stream_app.kafka.range_reader import LogRange, RangeReader, TruncatedLogError
-from stream_app.worker.log_erasure import ErasedUser, has_bare_key, obsolete_records
+from stream_app.worker.log_erasure import ErasedUser, ObsoleteRecords, has_bare_key
 from topics.catalog import DEAD_LETTERS, ERASURE_RECEIPTS, INTERACTIONS, LISTS, REWARDS
 from topics.events import format_time
 from topics.records import ErasureReceipt
@@ -66,6 +66,8 @@ class SweepConfig(NamedTuple):
         Seconds from an erasure until its remainder is deleted.
     check_seconds
         Seconds between two looks at the remainders.
+    bases
+        What is added to the offsets of each topic of events.
     """
 
     broker: str
@@ -73,6 +75,7 @@ class SweepConfig(NamedTuple):
     rate: int
     remainder_seconds: float
     check_seconds: float
+    bases: Mapping[str, int]
 
 
 class _Remainders(NamedTuple):
@@ -224,9 +227,10 @@ class ErasureSweep:
         erasures: list[tuple[TopicPartition, bytes]] = []
         generation = self._fence.generation
         bare_keys: set[tuple[TopicPartition, bytes]] = set()
+        obsolete = ObsoleteRecords(erased, self._config.bases)
         async for tp, records in self._read(partitions):
             n_appended = 0
-            for user_hash, key, is_erasure in obsolete_records(tp.topic, records, erased):
+            for user_hash, key, is_erasure in obsolete.find(tp.topic, records):
                 if not has_bare_key(key) or (tp, key) not in bare_keys:
                     removed[user_hash][tp.topic] += 1
                     if is_erasure:

@@ -13,6 +13,7 @@ from state.erased_rows import ErasedRows
 from state.row_store import RowStore
 from state.user_table import ChangelogTable, FaustUserRows
 from stream_app.kafka.batch_producer import BatchProducer
+from stream_app.kafka.event_logs import EventLogs, bases
 from stream_app.kafka.partition_fence import PartitionFence
 from stream_app.metrics import Metrics
 from stream_app.publishing.publisher import PublisherUnavailableError
@@ -42,6 +43,8 @@ class WorkerErasures:
     Parameters
     ----------
     is_ready
+    event_logs
+        The incarnations of the topics of events.
         Whether the partitions are recovered and events may be handled.
 
     Attributes
@@ -58,6 +61,7 @@ class WorkerErasures:
         components: Components,
         settings: Settings,
         metrics: Metrics,
+        event_logs: EventLogs,
         is_ready: Callable[[], bool],
     ) -> None:
         self.sentinel: Sentinel | None = None
@@ -74,7 +78,7 @@ class WorkerErasures:
         )
         components.flush_loop.on_erased = self.completion.on_erased
         self.sweep: Final = ErasureSweep(
-            erased_rows, producer, fence, metrics, sweep_config(settings), self._purge, is_ready
+            erased_rows, producer, fence, metrics, sweep_config(settings, event_logs), self._purge, is_ready
         )
 
     def clear(self) -> None:
@@ -121,7 +125,7 @@ class WorkerErasures:
             await asyncio.sleep(interval)
 
 
-def sweep_config(settings: Settings) -> SweepConfig:
+def sweep_config(settings: Settings, event_logs: EventLogs) -> SweepConfig:
     """When and how fast a worker with these settings sweeps."""
     return SweepConfig(
         settings.broker,
@@ -140,6 +144,7 @@ def remove_set_aside(folder: Path, before: float) -> None:
     ----------
     folder
         The worker's data folder.
+        bases(event_logs),
     before
         Seconds since the epoch.
     """

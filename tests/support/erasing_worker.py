@@ -38,7 +38,7 @@ class ErasingWorker:
         self.rows = app_worker.rows
         self.sweep: ErasureSweep = self.erasures.sweep
         self.sweep._new_consumer = lambda _broker: LosingConsumer(self.log())
-        self.config = sweep_config(worker.settings)
+        self.config = sweep_config(worker.settings, {})
         self._n_erasures = 0
         worker.catch_up_barrier.set()
         worker.components.flush_loop.start()
