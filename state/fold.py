@@ -111,6 +111,9 @@ def fold(row: UserRow, event: UserEvent, record_id: RecordId, gap: float, now: f
     if offset <= watermark_of(known_watermarks, source) or (
         first_seen == (source, offset) and row.partition in {partition, UNKNOWN_PARTITION}
     ):
+        if row.erasure is None and _precedes_erasure(row, event):
+            # The user has returned: no sweep would remove the interaction once more.
+            return FoldResult(row, FoldOutcome.ERASED, None)
         is_duplicate = first_seen is not None and first_seen != (source, offset)
         interaction = None if is_duplicate else interaction_of(event, record_id)
         return FoldResult(

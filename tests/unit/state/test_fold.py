@@ -185,6 +185,19 @@ def test_an_event_from_before_an_erasure_is_dropped_after_the_user_has_returned(
             assert [each.item_id for each in late.row.recent] == ["hat"]
 
 
+def test_a_replayed_event_from_before_an_erasure_is_not_logged_again_after_the_user_has_returned() -> None:
+    old, erasure = click("old", 2_000), Erasure(event_id="x", user_id="u", ts=3_000)
+    row = fold(EMPTY_ROW, old, RecordId(Source.CLICK, 0, 4), GAP).row
+    row = fold(row, erasure, RecordId(Source.ERASURE, 0, 0), GAP).row
+    returned = structs.replace(
+        fold(row, click("new", 4_000), RecordId(Source.CLICK, 0, 5), GAP).row, erasure=None
+    )
+    replayed = fold(returned, old, RecordId(Source.CLICK, 0, 4), GAP)
+    assert replayed.outcome is FoldOutcome.ERASED
+    assert replayed.row is returned
+    assert replayed.interaction is None
+
+
 def test_a_second_erasure_with_the_id_of_the_first_is_accepted_and_a_resent_one_is_not() -> None:
     first = Erasure(event_id="erase-u", user_id="u", ts=3_000)
     row = fold_all(fold_all(EMPTY_ROW, first), click("c", 4_000))
