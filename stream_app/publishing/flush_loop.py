@@ -109,6 +109,10 @@ class FlushLoop:
         self._list_log.erase(user_id)
         self.queue.erase(user_id)
 
+    def is_public(self, query: str) -> bool:
+        """Whether a list of a query may be published."""
+        return self._builder.is_public(query)
+
     def start(self) -> "asyncio.Task[None]":
         """Start to flush; the task ends only when stopped, or with an error."""
         self._task = asyncio.create_task(self._run(), name="flush loop")
@@ -126,9 +130,11 @@ class FlushLoop:
             await asyncio.wait_for(self.wait_until_idle(), patience)
         except TimeoutError:
             _LOG.warning(
-                "stopping with unpublished work: %d user lists, %d erasures; the next start publishes them",
+                "stopping with unpublished work: %d user lists, %d erasures, %d lists of private queries to delete; "
+                "the next start does it",
                 self.queue.n_users,
                 self.queue.n_erasures,
+                self.queue.n_withdrawn_queries,
             )
         remaining = [task for task in (self._task, self._sending) if task is not None]
         for task in remaining:
@@ -214,7 +220,7 @@ class FlushLoop:
         stale = queue.shared_lists.pop(now, overloaded=mode.degraded)
         cycle = self._builder.build_shared_lists(stale, generated_at)
         self.report_pending()
-        withdrawn = [query for query in queue.pop_withdrawn_queries() if not self._builder.is_public(query)]
+        withdrawn = [query for query in queue.pop_withdrawn_queries() if not self.is_public(query)]
         return batch._replace(cycle=cycle, withdrawn_queries=withdrawn)
 
     def _add_user(

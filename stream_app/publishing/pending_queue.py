@@ -87,6 +87,11 @@ class PendingQueue:
         return len(self._erasures)
 
     @property
+    def n_withdrawn_queries(self) -> int:
+        """Number of queries whose lists are to be deleted."""
+        return len(self._withdrawn_queries)
+
+    @property
     def evicted(self) -> int:
         """Number of users evicted so far because the queue was full."""
         return self._users.evicted

@@ -15,11 +15,11 @@ The key has no time to live: a Redis that evicts keys with one leaves it alone.
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from typing import Any, Final
 from urllib.parse import unquote
 
-from stream_app.client.redis_contract import is_erased, search_key, user_key
+from stream_app.client.redis_contract import is_erased, query_key, search_key, user_key
 from stream_app.publishing.redis_connection import PipelineConnection, explain_refusals, open_connection
 from stream_app.publishing.redis_publisher import RedisPublisher
 from stream_app.publishing.sentinel import StoreState
@@ -30,7 +30,8 @@ SENTINEL_KEY: Final = "headrace:epoch"
 _EPOCH: Final = "epoch"
 _CHECKS: Final = "checks"
 _LEFT: Final = "left:"
-_ANY: Final = "ANY"
+_ANY: Final = "any"
+"""In lower case, as the query in a key."""
 _SCAN_KEYS: Final = 500
 
 
@@ -87,14 +88,24 @@ class RedisSentinel:
 
     async def user_ids(self) -> AsyncIterator[list[str]]:
         """The users with a list, in portions; Redis goes through all of its keys for them."""
-        for pattern in (user_key(_ANY), search_key(_ANY)):
-            prefix, suffix = pattern.split(_ANY)
-            cursor, is_first = 0, True
-            while cursor or is_first:
-                is_first = False
-                command = ("SCAN", cursor, "MATCH", f"{prefix}*{suffix}", "COUNT", _SCAN_KEYS)
-                [(cursor, keys)] = await self._execute(command)
-                yield [unquote(key[len(prefix) : len(key) - len(suffix)]) for key in keys]
+        for key_of in (user_key, search_key):
+            async for portion in self._scan(key_of):
+                yield portion
+
+    async def queries(self) -> AsyncIterator[list[str]]:
+        """The queries with a list, in portions, likewise."""
+        async for portion in self._scan(query_key):
+            yield portion
+
+    async def _scan(self, key_of: Callable[[str], str]) -> AsyncIterator[list[str]]:
+        """The users, or queries, of the keys that a function makes."""
+        prefix, suffix = key_of(_ANY).split(_ANY)
+        cursor, is_first = 0, True
+        while cursor or is_first:
+            is_first = False
+            command = ("SCAN", cursor, "MATCH", f"{prefix}*{suffix}", "COUNT", _SCAN_KEYS)
+            [(cursor, keys)] = await self._execute(command)
+            yield [unquote(key[len(prefix) : len(key) - len(suffix)]) for key in keys]
 
     async def with_lists(self, user_ids: Collection[str]) -> list[str]:
         """Those of some users whose keys hold a list."""

@@ -67,5 +67,14 @@ class Sentinel(Protocol):
             If the store is unavailable.
         """
 
+    def queries(self) -> AsyncIterator[list[str]]:
+        """The queries with a list in the store, in portions; a query may be in more than one.
+
+        Raises
+        ------
+        PublisherUnavailableError
+            If the store is unavailable.
+        """
+
     async def close(self) -> None:
         """Close the connections."""

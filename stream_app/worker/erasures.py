@@ -16,14 +16,13 @@ from stream_app.kafka.batch_producer import BatchProducer
 from stream_app.kafka.event_logs import EventLogs, bases
 from stream_app.kafka.partition_fence import PartitionFence
 from stream_app.metrics import Metrics
-from stream_app.publishing.publisher import PublisherUnavailableError
 from stream_app.publishing.sentinel import Sentinel
 from stream_app.settings import Settings
 from stream_app.worker.bootstrap import Components
 from stream_app.worker.erased_since_snapshot import forget_erased_users
 from stream_app.worker.erasure_completion import ErasureCompletion
 from stream_app.worker.erasure_sweep import ErasureSweep, SweepConfig
-from stream_app.worker.restored_lists import erase_restored_lists
+from stream_app.worker.restored_lists import erase_restored_lists, withdraw_private_queries
 
 _LOG: Final = logging.getLogger(__name__)
 
@@ -43,9 +42,9 @@ class WorkerErasures:
     Parameters
     ----------
     is_ready
+        Whether the partitions are recovered and events may be handled.
     event_logs
         The incarnations of the topics of events.
-        Whether the partitions are recovered and events may be handled.
 
     Attributes
     ----------
@@ -61,8 +60,8 @@ class WorkerErasures:
         components: Components,
         settings: Settings,
         metrics: Metrics,
-        event_logs: EventLogs,
         is_ready: Callable[[], bool],
+        event_logs: EventLogs,
     ) -> None:
         self.sentinel: Sentinel | None = None
         self._is_ready = is_ready
@@ -70,6 +69,7 @@ class WorkerErasures:
         self._rows = rows
         self._models = components.models
         self._queue = components.queue
+        self._is_public = components.flush_loop.is_public
         self._snapshots = components.replica.store
         self._settings = settings
         erased_rows = ErasedRows(rows.table, rows)
@@ -89,15 +89,25 @@ class WorkerErasures:
         """Make the models of the snapshot forget users who were erased since; call it before they read the logs."""
         await forget_erased_users(self._models, self._settings.broker)
 
-    async def erase_restored_lists(self) -> None:
-        """Delete lists of erased users that are in Redis, since it returned with older data."""
+    async def remove_stored_lists(self) -> None:
+        """Delete lists in Redis of erased users and of private queries.
+
+        Raises
+        ------
+        PublisherUnavailableError
+            If Redis is unavailable.
+        StoreError
+            If the local store cannot be read.
+        """
         if self.sentinel is None:
             return
-        try:
-            await erase_restored_lists(self.sentinel, self._rows, self._queue, lambda: not self._is_ready())
-        except PublisherUnavailableError:
-            # The flush loop reports it. The lists end with their time to live, if not with the next assignment.
-            return
+        sentinel, queue = self.sentinel, self._queue
+
+        def is_interrupted() -> bool:
+            return not self._is_ready()
+
+        await erase_restored_lists(sentinel, self._rows, queue, is_interrupted)
+        await withdraw_private_queries(sentinel, self._is_public, queue, is_interrupted)
 
     def tasks(self) -> list[tuple[Coroutine[Any, Any, None], str]]:
         """The work of these parts, with names; each task runs for ever."""
@@ -134,6 +144,7 @@ def sweep_config(settings: Settings, event_logs: EventLogs) -> SweepConfig:
         # Longer than Kafka keeps the events: it deletes whole segments, of a day.
         (settings.event_retention_days + 2) * 86_400.0,
         min(_MAX_CHECK_SECONDS, settings.erasure_sweep_interval / _CHECKS_PER_INTERVAL),
+        bases(event_logs),
     )
 
 
@@ -144,7 +155,6 @@ def remove_set_aside(folder: Path, before: float) -> None:
     ----------
     folder
         The worker's data folder.
-        bases(event_logs),
     before
         Seconds since the epoch.
     """

@@ -13,11 +13,12 @@ from state.erased_rows import remainder_key
 from state.row import ErasureStage, decode_row, encode_row
 from state.snapshots.encoding import encode_snapshot
 from state.user_rows import StoreError
-from stream_app.client.redis_contract import user_key
+from stream_app.client.redis_contract import query_key, user_key
+from stream_app.models.model_set import ModelSet
 from stream_app.ranking.assembly import make_models
 from stream_app.worker.erased_since_snapshot import forget_erased_users
 from stream_app.worker.republication import republish_recent_users
-from stream_app.worker.restored_lists import erase_restored_lists
+from stream_app.worker.restored_lists import erase_restored_lists, withdraw_private_queries
 from tests.support.app_without_kafka import WorkerWithoutKafka
 from tests.support.erasing_worker import LOGS, ErasingWorker, user_in
 from tests.support.log_in_memory import LosingConsumer
@@ -355,6 +356,9 @@ async def test_lists_of_erased_users_that_redis_got_back_are_deleted(erasing: Er
             yield [ANN, BOB]
             yield ["unknown"]
 
+        async def queries(self) -> AsyncIterator[list[str]]:
+            yield []
+
         async def with_lists(self, user_ids: Collection[str]) -> list[str]:
             return [each for each in user_ids if user_key(each) in worker.publisher.documents]
 
@@ -364,6 +368,30 @@ async def test_lists_of_erased_users_that_redis_got_back_are_deleted(erasing: Er
     assert user_key(ANN) not in worker.publisher.documents
     assert worker.publisher.documents[user_key(BOB)] == kept
     assert await erase_restored_lists(Store(), erasing.rows, queue, lambda: False) == 0
+
+
+async def test_lists_of_private_queries_are_deleted_after_a_restart(erasing: ErasingWorker) -> None:
+    worker = erasing.worker
+    keys = [query_key("red shoes"), query_key("of ann alone")]
+    for key in keys:
+        worker.publisher.documents[key] = b'{"list_id":"l","items":[]}'
+
+    class Store:
+        async def queries(self) -> AsyncIterator[list[str]]:
+            yield ["red shoes"]
+            yield ["of ann alone"]
+
+        async def user_ids(self) -> AsyncIterator[list[str]]:
+            yield []
+
+        async def with_lists(self, user_ids: Collection[str]) -> list[str]:
+            return list(user_ids)
+
+    queue = worker.components.queue
+    found = await withdraw_private_queries(Store(), lambda query: query == "red shoes", queue, lambda: False)
+    assert found == 1
+    await worker.components.flush_loop.wait_until_idle()
+    assert [key in worker.publisher.documents for key in keys] == [True, False]
 
 
 async def test_a_snapshot_from_before_an_erasure_forgets_the_user_by_the_receipt(

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from stream_app.client.redis_contract import item_key, search_key, user_key
+from stream_app.client.redis_contract import item_key, query_key, search_key, user_key
 from stream_app.publishing.publisher import (
     Document,
     OwnedKey,
@@ -210,3 +210,14 @@ async def test_users_with_lists_are_found_by_their_keys(server: EmbeddedRedis, r
         # the mark of an erased user is no list
         assert sorted(await owner.sentinel.with_lists(found)) == sorted([*users, "searched"])
         assert await owner.sentinel.with_lists([]) == []
+
+
+async def test_the_queries_with_a_list_are_found_by_their_text(server: EmbeddedRedis) -> None:
+    queries = ["red shoes", "{}*?[a]", "größe 43", "any", "100 %"]
+    async with open_owner(server) as owner:
+        await owner.publisher.publish(
+            [Document(query_key(each), b'{"list_id":"l","items":[]}', None) for each in queries]
+        )
+        await owner.publisher.publish([Document(user_key("ann"), b'{"list_id":"l","items":[]}', 0)])
+        found = [query async for portion in owner.sentinel.queries() for query in portion]
+        assert sorted(found) == sorted(queries)

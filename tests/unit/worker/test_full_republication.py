@@ -49,6 +49,9 @@ class FakeSentinel:
     async def with_lists(self, user_ids: Collection[str]) -> list[str]:
         return list(user_ids)
 
+    async def queries(self) -> AsyncIterator[list[str]]:
+        yield []
+
     async def close(self) -> None: ...
 
 
