@@ -79,6 +79,17 @@ class KnownUsers:
         forget_user(np.uint64(user_hash), row_hashes, self._tags, self._public, self._unattributed, dropped)
         return np.flatnonzero(dropped)
 
+    def private_rows(self, used: Mask) -> NDArray[np.int64]:
+        """The rows that are in use and not public, shape (m,).
+
+        Parameters
+        ----------
+        used : ndarray of bool, shape (n,)
+            Whether a row is in use (`IdIndex.used`).
+        """
+        self.reserve(len(used))
+        return np.flatnonzero(used & ~self._public[: len(used)])
+
     def drop(self, rows: NDArray[Any]) -> None:
         """Empty rows."""
         rows = rows[rows < len(self._public)]

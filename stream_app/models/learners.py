@@ -49,6 +49,14 @@ class RewardLearner(Protocol):
         """Learn a reward; each is passed once, erasures are not."""
 
 
+@runtime_checkable
+class TextHolder(Protocol):
+    """A model or learner that stores texts that users typed."""
+
+    def forget_private_texts(self) -> None:
+        """Drop the texts that are not known to be of several users."""
+
+
 def learns_rewards(learner: Learner) -> bool:
     """Whether a learner is a `RewardLearner`.
 

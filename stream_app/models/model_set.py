@@ -11,7 +11,7 @@ from stream_app.models.base import NO_ITEM, Candidates, Context, Items, Model, O
 from stream_app.models.digest import digest
 from stream_app.models.interaction_kinds import KIND_STREAMS, KIND_WEIGHTS
 from stream_app.models.item_index import ItemIndex
-from stream_app.models.learners import Learner, RewardLearner, learns_rewards
+from stream_app.models.learners import Learner, RewardLearner, TextHolder, learns_rewards
 from stream_app.models.model_state import Restorable, State
 from stream_app.models.outliers import OutlierFilter
 from stream_app.models.popularity import Popularity
@@ -258,6 +258,12 @@ class ModelSet(Restorable):
             model.forget_user(user)
 
     def pop_withdrawn_queries(self) -> list[str]:
+    def forget_private_texts(self) -> None:
+        """Drop the texts that are not known to be of several users: one of them may be of an erased user."""
+        for each in (*self.learners, *self.models):
+            if isinstance(each, TextHolder):
+                each.forget_private_texts()
+
         """Remove and return the queries whose lists must be deleted, because of erasures since the last call."""
         models = [model for model in self.models if isinstance(model, SearchModel)]
         return [query for model in models for query in model.pop_withdrawn_texts()]

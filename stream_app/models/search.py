@@ -197,13 +197,29 @@ class SearchModel(SparseScoringModel):
     def forget_user(self, user: str) -> None:
         """Drop the texts, queries and words that are not public and had the user, with their items."""
         user_hash = stable_hash(user)
-        texts = self._text_users.forget(user_hash, self._texts.hashes)
+        self._forget_rows(
+            self._text_users.forget(user_hash, self._texts.hashes),
+            self._query_users.forget(user_hash, self._queries.hashes),
+            self._word_users.forget(user_hash, self._vocabulary.hashes),
+        )
+
+    def forget_private_texts(self) -> None:
+        """Drop all texts, queries and words that are not public, with their items."""
+        self._forget_rows(
+            self._text_users.private_rows(self._texts.used),
+            self._query_users.private_rows(self._queries.used),
+            self._word_users.private_rows(self._vocabulary.used),
+        )
+
+    def _forget_rows(
+        self, texts: NDArray[np.int64], queries: NDArray[np.int64], words: NDArray[np.int64]
+    ) -> None:
         self._withdrawn_texts |= dict.fromkeys(self._texts.ids_of(texts.tolist()))
         while len(self._withdrawn_texts) > self.queries:
             del self._withdrawn_texts[next(iter(self._withdrawn_texts))]
         self._texts.forget_numbers(texts)
-        self._queries.forget_numbers(self._query_users.forget(user_hash, self._queries.hashes))
-        self._vocabulary.forget_numbers(self._word_users.forget(user_hash, self._vocabulary.hashes))
+        self._queries.forget_numbers(queries)
+        self._vocabulary.forget_numbers(words)
         # it holds the last queries of all users
         query_words.cache_clear()
 

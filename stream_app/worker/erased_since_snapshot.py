@@ -4,6 +4,9 @@ A replica that follows the logs meets each erasure there. A worker that was stop
 removed the records of the user, and of the erasure, from the logs (`stream_app.worker.erasure_sweep`). The receipts
 of the sweep tell which users those are, by one-way hash. The texts in the state of the models are hashed, and those
 that match are the ids to forget.
+
+The models may have evicted the id of such a user, and still hold a text that only this user typed. Then they drop all
+texts that are not known to be of several users.
 """
 
 import logging
@@ -48,6 +51,8 @@ async def forget_erased_users(
     found = set(ids_with_hash(models.state(), erased))
     for user_id in found:
         models.forget_user(user_id)
+    if len(found) < len(erased):
+        models.forget_private_texts()
     _LOG.info("the models of the snapshot forgot %d users who were erased since", len(found))
     return len(found)
 

@@ -421,6 +421,37 @@ async def test_a_snapshot_from_before_an_erasure_forgets_the_user_by_the_receipt
     assert ANN.encode() in encode_snapshot(models.state())
 
 
+async def test_a_snapshot_without_the_id_of_an_erased_user_loses_the_texts_of_single_users(
+    erasing: ErasingWorker,
+) -> None:
+    worker = erasing.worker
+    async with worker.agent("users") as agent:
+        await click_and_erase(erasing, agent, ANN, BOB)
+        await erasing.settle()
+    await erasing.sweep.check(time.time() + erasing.config.interval + 60)
+    receipts = erasing.log()
+    models = ModelSet(["search", "item_to_item"], max_users=2)
+    offset = 0
+
+    def search(user: str, query: str) -> None:
+        nonlocal offset
+        for kind, source, lines in (
+            (Kind.SEARCH, Source.SEARCH, ()),
+            (Kind.VIEW, Source.CLICK, (Line("shoe"),)),
+        ):
+            offset += 1
+            models.learn(Interaction(source, 2, offset, 1_000.0 + offset, user, kind, lines, query=query))
+
+    search(ANN, "wuestenhofer 0171")
+    for user in ("cem", "dora"):
+        search(user, "red shoes")
+    assert b"wuestenhofer" in encode_snapshot(models.state())
+    assert ANN.encode() not in encode_snapshot(models.state())
+    assert await forget_erased_users(models, "broker", lambda _broker: LosingConsumer(receipts)) == 0
+    assert b"wuestenhofer" not in encode_snapshot(models.state())
+    assert b"red shoes" in encode_snapshot(models.state())
+
+
 async def test_the_rows_of_erased_users_count_until_they_end(erasing: ErasingWorker) -> None:
     async with erasing.worker.agent("users") as agent:
         await click_and_erase(erasing, agent, ANN, BOB)

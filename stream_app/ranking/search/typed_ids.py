@@ -65,6 +65,16 @@ class TypedIds:
         self.drop(dropped)
         return dropped
 
+    def forget_private(self) -> list[int]:
+        """Remove the rows with fewer than two known users, and return them: they are to be dropped."""
+        dropped = [
+            row
+            for row, owners in self._owners.items()
+            if _UNKNOWN_USER in owners or len(owners) < _MAX_OWNERS
+        ]
+        self.drop(dropped)
+        return dropped
+
     def state(self) -> State:
         """All rows, as plain data; 0 stands for no second user."""
         owners = [(*each, 0)[:_MAX_OWNERS] for each in self._owners.values()]

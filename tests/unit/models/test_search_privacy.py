@@ -208,3 +208,16 @@ def test_reasons_of_lists_for_all_name_public_words_only() -> None:
             for item, evidence in zip(found.items.tolist(), found.evidence.tolist(), strict=True)
         }
         assert reasons == {"tent": "tent", "boat": expected}
+
+
+def test_private_texts_of_unknown_users_can_be_dropped_and_public_ones_stay() -> None:
+    log = SearchLog()
+    log.search("bob", "red tent", "tent")
+    log.search("cem", "red tent", "tent", "peg")
+    log.search("ann", "Wüstenhofer tent", "lamp")
+    log.models.forget_private_texts()
+    after = log.snapshot()
+    assert "wüstenhofer".encode() not in after
+    assert log.is_public("red tent")
+    assert log.candidates("red tent")[:1] == ["tent"]
+    assert log.models.pop_withdrawn_queries() == ["wüstenhofer tent"]
