@@ -264,7 +264,8 @@ class ResultsRanker(Restorable):
         """Learn that items were chosen from a list, and record the list; all by their rows."""
         ranks = [int(np.flatnonzero(rows == item)[0]) for item in chosen]
         memory, out, first = self._memory, self._out[: len(rows)], ranks[0] if ranks else -1
-        of_chosen = np.isin(memory.interactions[user_row, :, InteractionColumn.ITEM], chosen)
+        items = memory.interactions[user_row, :, InteractionColumn.ITEM]
+        of_chosen = items == chosen[0] if len(chosen) == 1 else np.isin(items, chosen)
         times_chosen = memory.interactions[user_row, of_chosen, InteractionColumn.TIMES_CHOSEN]
         if len(rows) > 1 and ranks:
             write_features(memory, user_row, rows, prices, ts, self._session_gap, out)
