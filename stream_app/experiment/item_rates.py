@@ -65,15 +65,15 @@ class ItemRates(Restorable):
         self._impressions_by_rank: NDArray[np.float64] = np.zeros(N_POSITIONS)
         self._choices_by_rank: NDArray[np.float64] = np.zeros(N_POSITIONS)
 
-    def on_reward(self, reward: Reward, seen: Items, item: int) -> None:
-        """Learn impressions and a choice; arguments as for `IgnoredImpressions.on_reward`."""
-        if len(seen):
-            self.observe_impressions(seen, reward.seen_positions, reward.ts)
+    def on_reaction(self, reward: Reward, item: int) -> None:
+        """Learn the choice of an item, by its index; negative if unknown."""
         # a later reaction to the same impression (a cart, a purchase) is not another choice
         if item >= 0 and reward.kind not in NON_POSITIVE and reward.first_positive:
             self.observe_choice(item, reward.position, reward.ts)
 
-    def observe_impressions(self, items: Items, positions: Sequence[int], ts: float) -> None:
+    def observe_impressions(
+        self, items: Items, positions: Sequence[int] | NDArray[np.int32], ts: float
+    ) -> None:
         """Learn impressions with their ranks, from 0."""
         weight = self._weight(ts)
         ranks = np.minimum(np.asarray(positions, np.int64), N_POSITIONS - 1)

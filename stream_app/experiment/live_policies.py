@@ -23,11 +23,12 @@ from stream_app.experiment.policy_features import (
     VIEWED_FEATURE,
     list_features,
 )
+from stream_app.experiment.repeated_reactions import RepeatedReactions
 from stream_app.models.base import NO_ITEM, Context, Items
 from stream_app.models.id_index import stable_hash
 from stream_app.models.kernels.random import GOLDEN_GAMMA
 from stream_app.models.model_set import ModelSet
-from stream_app.models.model_state import Restorable, State
+from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
 from stream_app.models.popularity import Popularity
 from topics.records import POST_CLICK_KINDS, Interaction, Reward, RewardKind
 
@@ -61,7 +62,8 @@ class LivePolicies(Restorable):
 
     A learner of the models: every policy learns from the rewards of all lists, whichever policy made them, since
     rewards have the features and positions of the items. A policy with few or no users thus learns as fast as the
-    others.
+    others. Repeated reactions of one user to one item are learned twice a day at most
+    (`stream_app.experiment.repeated_reactions`).
 
     The state of ``thompson``, ``linucb``, ``epsilon_greedy`` and ``session_value`` is sums weighted by event time, so
     all workers and replays agree up to rounding. Item rates (the feature ``choice_rate``) and ``item_thompson``
@@ -125,6 +127,7 @@ class LivePolicies(Restorable):
         self._learners = [policy for policy in self.policies.values() if policy.learns]
         self._item_rates = ItemRates()
         self._ignored_impressions = IgnoredImpressions()
+        self._repeated_reactions = RepeatedReactions(models.index)
         self._popularity = next((each for each in models.models if isinstance(each, Popularity)), None)
         if not self.disabled:
             warm_up()
@@ -203,21 +206,23 @@ class LivePolicies(Restorable):
         index = self._models.index
         seen = np.array(index.find_all(reward.seen), np.int32)
         item = index.find(reward.item_id) if reward.item_id else NO_ITEM
-        rows, row = _unpack_features(reward.seen_features), _unpack_features(reward.features)
+        row = _unpack_features(reward.features)
         if row is not None and _viewed_before_list(reward, row[0]):
             # the list was not examined either
             return
-        if reward.seen_features or reward.features:
-            # lists without features are search lists or older: choices there do not depend on ranks here
-            self._item_rates.on_reward(reward, seen, item)
+        # lists without features are search lists or older: choices there do not depend on ranks here
+        has_features = bool(reward.seen_features or reward.features)
+        if has_features:
             self._ignored_impressions.on_reward(reward, seen, item)
-        if rows is not None and len(rows) == len(seen):
-            # an item has a hash even if it is unknown here
-            keys = np.array([stable_hash(each) for each in reward.seen], np.uint64)
-            positions = np.array(reward.seen_positions, np.int32)
-            for policy in self._learners:
-                policy.observe_impressions(rows, positions, reward.ts, keys)
-        if row is not None and len(row) == 1 and reward.kind is not RewardKind.IMPRESSION:
+        if len(seen):
+            self._learn_impressions(reward, seen, has_features=has_features)
+        if reward.kind is RewardKind.IMPRESSION:
+            return
+        if item >= 0 and not self._repeated_reactions.counts(reward.user_id, item, reward.kind, reward.ts):
+            return
+        if has_features:
+            self._item_rates.on_reaction(reward, item)
+        if row is not None and len(row) == 1:
             key = stable_hash(reward.item_id)
             for policy in self._learners:
                 policy.reward(
@@ -230,9 +235,22 @@ class LivePolicies(Restorable):
                     first=reward.first_positive,
                 )
 
+    def _learn_impressions(self, reward: Reward, seen: Items, *, has_features: bool) -> None:
+        counted = self._repeated_reactions.counted_impressions(reward, seen)
+        positions = np.array(reward.seen_positions, np.int32)
+        if has_features:
+            self._item_rates.observe_impressions(seen[counted], positions[counted], reward.ts)
+        rows = _unpack_features(reward.seen_features)
+        if rows is not None and len(rows) == len(seen):
+            # an item has a hash even if it is unknown here
+            keys = np.array([stable_hash(each) for each in reward.seen], np.uint64)
+            for policy in self._learners:
+                policy.observe_impressions(rows[counted], positions[counted], reward.ts, keys[counted])
+
     def forget_user(self, user: str) -> None:
         """Drop the data of a user."""
         self._ignored_impressions.forget_user(user)
+        self._repeated_reactions.forget_user(user)
         for policy in self._learners:
             policy.forget_user(user)
 
@@ -240,6 +258,7 @@ class LivePolicies(Restorable):
         """Drop the data of items."""
         self._item_rates.forget_items(items)
         self._ignored_impressions.forget_items(items)
+        self._repeated_reactions.forget_items(items)
 
     def _state_header(self) -> tuple[str, Mapping[str, Any]]:
         return self.name, {"features": list(FEATURES)}
@@ -248,6 +267,7 @@ class LivePolicies(Restorable):
         return {
             "rates": self._item_rates.state(),
             "ignored_impressions": self._ignored_impressions.state(),
+            "repeated_reactions": self._repeated_reactions.state(),
             "policies": {policy.name: policy.state() for policy in self._learners},
         }
 
@@ -255,14 +275,18 @@ class LivePolicies(Restorable):
         # a policy without a state starts from its prior: to rebuild it from the log would rebuild all models
         self._item_rates.restore(state["rates"])
         self._ignored_impressions.restore(state["ignored_impressions"])
+        if state["repeated_reactions"] is not None:
+            self._repeated_reactions.restore(state["repeated_reactions"])
         for policy in self._learners:
             if policy.name in state["policies"]:
                 policy.restore(state["policies"][policy.name])
 
     def memory(self) -> int:
         """Memory in bytes, to within a few percent."""
-        overrides = self._item_rates.memory() + self._ignored_impressions.memory()
-        return overrides + sum(policy.memory() for policy in self._learners)
+        of_users = self._item_rates.memory() + self._ignored_impressions.memory()
+        return (
+            of_users + self._repeated_reactions.memory() + sum(policy.memory() for policy in self._learners)
+        )
 
 
 def _unpack_features(features: bytes) -> NDArray[np.float32] | None:
@@ -282,3 +306,7 @@ def _viewed_before_list(reward: Reward, row: NDArray[np.float32]) -> bool:
         and reward.kind in POST_CLICK_KINDS
         and row[VIEWED_FEATURE] > 0
     )
+
+
+VERSIONS[LivePolicies.name] = 3
+MIGRATIONS[LivePolicies.name, 2] = lambda state: {**state, "repeated_reactions": None}

@@ -149,7 +149,7 @@ class ModelSet(Restorable):
             self.forget_user(user)
             return True
         if kind is Kind.PURCHASE:
-            inliers = self.outliers.filter_lines(interaction.lines)
+            inliers = self.outliers.filter_lines(interaction.lines, user, ts)
             if len(inliers) < len(interaction.lines):
                 interaction = replace(interaction, lines=tuple(inliers))
         for learner in self.learners:
@@ -252,18 +252,19 @@ class ModelSet(Restorable):
     def forget_user(self, user: str) -> None:
         """Drop the data of a user; their share of sums over all users stays."""
         self.tracker.forget_user(user)
+        self.outliers.forget_user(user)
         for learner in self.learners:
             learner.forget_user(user)
         for model in self.models:
             model.forget_user(user)
 
-    def pop_withdrawn_queries(self) -> list[str]:
     def forget_private_texts(self) -> None:
         """Drop the texts that are not known to be of several users: one of them may be of an erased user."""
         for each in (*self.learners, *self.models):
             if isinstance(each, TextHolder):
                 each.forget_private_texts()
 
+    def pop_withdrawn_queries(self) -> list[str]:
         """Remove and return the queries whose lists must be deleted, because of erasures since the last call."""
         models = [model for model in self.models if isinstance(model, SearchModel)]
         return [query for model in models for query in model.pop_withdrawn_texts()]
@@ -382,6 +383,7 @@ class ModelSet(Restorable):
     def memory(self) -> dict[str, int]:
         """Bytes held by each part, to within a few percent."""
         parts = {"items": self.index.memory(), "sessions": self.tracker.memory()}
+        parts["outliers"] = self.outliers.memory()
         parts |= {each.name: each.memory() for each in self.learners}
         return parts | {model.name: model.memory() for model in self.models}
 

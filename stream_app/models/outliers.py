@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from river.stats import Mean, Var
 
-from stream_app.models.model_state import Restorable, State
+from stream_app.models.daily_quota import DailyQuota
+from stream_app.models.model_state import MIGRATIONS, VERSIONS, Restorable, State
 from topics.records import Line
 
 MIN_LINES: Final = 30
@@ -15,6 +16,10 @@ MIN_LINES: Final = 30
 MIN_STD: Final = 0.5
 """Smallest standard deviation of a logarithm, so that two pieces are no outlier where most orders have one."""
 
+LINES_PER_DAY: Final = 10
+"""Lines of one user that are learned per day."""
+
+_NAME: Final = "outliers"
 _PRICE: Final = "price"
 _QUANTITY: Final = "quantity"
 
@@ -25,6 +30,9 @@ class OutlierFilter(Restorable):
     Mean and variance are River's streaming ones (`river.stats.Var`, Welford's method), over the lines of all
     purchases. A flagged line is learned at the threshold, so that a single one moves the scale little, but the
     scale follows a lasting change of prices. A price of 0 or NaN is unknown and not tested.
+
+    Of one user, ten lines a day are learned (`LINES_PER_DAY`), so that no user sets the scale for the
+    others. All lines are tested.
 
     Parameters
     ----------
@@ -58,11 +66,22 @@ class OutlierFilter(Restorable):
 
     def _reset(self) -> None:
         self._log_moments = {_PRICE: Var(ddof=0), _QUANTITY: Var(ddof=0)}
+        self._quota = DailyQuota(LINES_PER_DAY)
         self.flagged = 0
 
-    def filter_lines(self, lines: Iterable[Line]) -> tuple[Line, ...]:
-        """The lines that are not flagged; each is tested, then learned."""
-        return tuple([line for line in lines if not self._learn_line(line)])
+    def filter_lines(self, lines: Iterable[Line], user: str = "", ts: float = 0.0) -> tuple[Line, ...]:
+        """The lines that are not flagged; each is tested, then learned.
+
+        Parameters
+        ----------
+        user, ts
+            The buyer and the event time, seconds since the epoch; all lines of the empty user are learned.
+        """
+        return tuple([line for line in lines if not self._learn_line(line, user, ts)])
+
+    def forget_user(self, user: str) -> None:
+        """Drop the data of a user; their lines stay in the means."""
+        self._quota.forget_user(user)
 
     def mean(self, field: str) -> float:
         """Mean of the logarithm of ``price`` or ``quantity``; 0 before the first line."""
@@ -96,7 +115,11 @@ class OutlierFilter(Restorable):
         is_active = self.threshold and self._log_moments[field].n >= MIN_LINES
         return self.z_score(field, value) if is_active else 0.0
 
-    def _learn_line(self, line: Line) -> bool:
+    def _learn_line(self, line: Line, user: str, ts: float) -> bool:
+        if user and not self._quota.admits(user, ts):
+            is_flagged = self.is_outlier(line)
+            self.flagged += is_flagged
+            return is_flagged
         is_flagged = False
         for field, value in _known_values(line):
             log_value = math.log(value)
@@ -109,12 +132,17 @@ class OutlierFilter(Restorable):
         self.flagged += is_flagged
         return is_flagged
 
+    def memory(self) -> int:
+        """Bytes held, to within a few percent."""
+        return self._quota.memory()
+
     def _state_header(self) -> tuple[str, Mapping[str, Any]]:
-        return "outliers", {"threshold": self.threshold}
+        return _NAME, {"threshold": self.threshold}
 
     def _get_state(self) -> State:
         return {
             "flagged": self.flagged,
+            "quota": self._quota.state(),
             # the sum of squares and not the variance, so that learning continues with the same bits
             "moments": [
                 [field, int(each.n), float(each.mean.get()), float(each._S)]  # noqa: SLF001  # River has no other way
@@ -125,6 +153,8 @@ class OutlierFilter(Restorable):
 
     def _set_state(self, state: Mapping[str, Any]) -> None:
         self.flagged = int(state["flagged"])
+        if state["quota"] is not None:
+            self._quota.restore(state["quota"])
         for field, count, mean, squares in state["moments"]:
             moments = self._log_moments[field]
             moments.mean = Mean._from_state(int(count), float(mean))  # noqa: SLF001  # River has no other way
@@ -138,3 +168,7 @@ def _known_values(line: Line) -> list[tuple[str, float]]:
         for field, value in ((_PRICE, line.price), (_QUANTITY, line.quantity))
         if 0.0 < value < math.inf
     ]
+
+
+VERSIONS[_NAME] = 3
+MIGRATIONS[_NAME, 2] = lambda state: {**state, "quota": None}

@@ -95,7 +95,18 @@ class RepeatedChoices:
         n_before : float
             Decayed number of earlier choices of the group.
         """
-        return count_choice(row, item, ts, weight, group, self.half_life, plain(self._chosen), ties)
+        # numba identifies an int at once, and the members of an enum by going through all of them
+        return count_choice(row, item, ts, weight, int(group), self.half_life, plain(self._chosen), ties)
+
+    def frequent(self, row: int, ts: float, group: int, n_choices: float) -> Items:
+        """The items that a user chose at least `n_choices` times, decayed to `ts`, shape (n,)."""
+        if not 0 <= row < len(self._chosen.times):
+            return np.zeros(0, np.int32)
+        decay = 2.0 ** ((self._chosen.times[row] - ts) / self.half_life)
+        items = self._chosen.items[row]
+        is_frequent = (items > 0) & (self._chosen.choices[row, :, group] * decay >= n_choices)
+        frequent: Items = items[is_frequent] - 1
+        return frequent
 
     def forget_items(self, removed_mask: Mask) -> None:
         """Drop the items marked in `removed_mask`, shape (n_items,)."""

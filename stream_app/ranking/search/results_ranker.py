@@ -326,11 +326,11 @@ class ResultsRanker(Restorable):
         self._users.forget(user)
         self._items.forget_numbers(np.array(self._typed_ids.forget(user), np.int64) - 1)
 
-    def forget_items(self, items: Items) -> None:
     def forget_private_texts(self) -> None:
         """Drop the ids that fewer than two users searched for, and that no list and no interaction had."""
         self._items.forget_numbers(np.array(self._typed_ids.forget_private(), np.int64) - 1)
 
+    def forget_items(self, items: Items) -> None:
         """Do nothing: the items have an index of their own, with items that were only displayed."""
 
     def _drop_users(self, numbers: Items) -> None:

@@ -194,7 +194,7 @@ def test_lists_with_missing_or_outdated_features_are_not_learned() -> None:
             each.live.state()["policies"]["thompson"]["posterior"][name] for each in (shop, untrained)
         )
         assert learned.tolist() == prior.tolist()
-    shop.react(ranked, 3)
+    shop.react(ranked, 3, user="bob")
     assert shop.live.state()["policies"]["thompson"]["posterior"]["rewards"].any()
 
 
@@ -364,3 +364,41 @@ def test_explicitly_attributed_reaction_is_rewarded_even_if_viewed_before(kind: 
 def test_unknown_policy_is_rejected_with_the_known_names() -> None:
     with pytest.raises(UserError, match="there are fixed, popularity, thompson"):
         LivePolicies(ModelSet(["popularity"]), Assignment({"tompson": 1.0}))
+
+
+@pytest.mark.parametrize("policy", ["item_thompson", "thompson"])
+def test_repeated_reactions_of_one_user_count_twice_for_others(policy: str) -> None:
+    def mean_rank_after(reacting: list[str]) -> float:
+        shop = ShopWithPolicies({policy: 1.0})
+        fixed = ShopWithPolicies({"fixed": 1.0, policy: 0.0}).rank("ann")
+        for number in range(200):
+            shop.react(fixed, number % 3, user=f"honest {number}")
+        for user in reacting:
+            shop.react(fixed, 9, user=user)
+        last = fixed.items[9].id
+        listed = [ids(shop.rank(f"user {number}")) for number in range(100)]
+        return float(np.mean([each.index(last) if last in each else 10 for each in listed]))
+
+    after_two_users = mean_rank_after(["bob", "cem"])
+    assert mean_rank_after(["mallory"] * 300) > after_two_users - 1.0
+    assert mean_rank_after([f"user {number}" for number in range(300)]) < after_two_users - 2.0
+
+
+def test_the_counts_of_reactions_survive_a_snapshot_and_end_with_an_erasure() -> None:
+    shop, again = ShopWithPolicies({"thompson": 1.0}), ShopWithPolicies({"thompson": 1.0})
+    ranked = shop.rank("ann")
+    for _ in range(3):
+        shop.react(ranked, 3, user="mallory")
+    again.models.restore(shop.models.state())
+    again.offset = shop.offset
+
+    def rewards_learned() -> list[float]:
+        learned: list[float] = again.live.state()["policies"]["thompson"]["posterior"]["rewards"].tolist()
+        return learned
+
+    before = rewards_learned()
+    again.react(ranked, 3, user="mallory")
+    assert rewards_learned() == before
+    again.models.forget_user("mallory")
+    again.react(ranked, 3, user="mallory")
+    assert rewards_learned() != before

@@ -340,7 +340,7 @@ def test_a_full_index_accepts_facts_of_known_items_only() -> None:
 
 
 def test_memory_is_reported_for_every_part() -> None:
-    assert set(fold(log(20)).memory()) == {"items", "sessions", *ALL}
+    assert set(fold(log(20)).memory()) == {"items", "sessions", "outliers", *ALL}
 
 
 def test_warm_up_compiles_every_kernel() -> None:

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from state.snapshots.encoding import encode_snapshot
 from stream_app.models.model_set import ModelSet
 from stream_app.models.outliers import MIN_LINES, MIN_STD, OutlierFilter
 from topics.records import Interaction, Kind, Line, Source
@@ -12,6 +13,10 @@ from topics.records import Interaction, Kind, Line, Source
 
 def priced(*prices: float) -> list[Line]:
     return [Line(f"i{number}", 1.0, price) for number, price in enumerate(prices)]
+
+
+def plain_state(outliers: OutlierFilter) -> bytes:
+    return encode_snapshot(outliers.state())
 
 
 def test_mean_and_deviation_are_of_the_logarithms() -> None:
@@ -82,10 +87,10 @@ def test_a_line_can_be_checked_without_being_learned() -> None:
     outliers = OutlierFilter()
     assert not outliers.is_outlier(Line("x", 1.0, 1e9))
     outliers.filter_lines(priced(*[10.0] * 100))
-    before = outliers.state()
+    before = plain_state(outliers)
     lines = [Line("x", 1.0, 1e9), Line("x", 1e6, 10.0), Line("x", 2.0, 20.0), Line("x", 1.0, math.nan)]
     assert [outliers.is_outlier(line) for line in lines] == [True, True, False, False]
-    assert outliers.state() == before
+    assert plain_state(outliers) == before
 
 
 def test_a_restored_filter_continues_like_the_original() -> None:
@@ -96,7 +101,7 @@ def test_a_restored_filter_continues_like_the_original() -> None:
     more = priced(*np.random.default_rng(2).lognormal(3.0, 2.5, 100))
     assert again.flagged == 1
     assert again.filter_lines(more) == first.filter_lines(more)
-    assert again.state() == first.state()
+    assert plain_state(again) == plain_state(first)
     with pytest.raises(ValueError, match="threshold"):
         OutlierFilter(threshold=5.0).restore(first.state())
 
@@ -125,3 +130,25 @@ def test_clicks_are_never_flagged() -> None:
         models.learn(purchase(offset, Line("sock", 1.0, 10.0)))
     models.learn(Interaction(Source.CLICK, 0, 0, 2000.0, "u", Kind.VIEW, (Line("boat", 1.0, 1e9),)))
     assert models.index.find("boat") >= 0
+
+
+def test_the_lines_of_one_user_do_not_make_the_prices_of_others_outliers() -> None:
+    outliers = OutlierFilter()
+    for at in range(400):
+        outliers.filter_lines(priced(1e6), "ann", 60.0 * at)
+    honest = [f"user {number}" for number in range(400)]
+    kept = [outliers.filter_lines(priced(10.0), user, 40_000.0) for user in honest]
+    assert all(kept)
+    assert outliers.mean("price") == pytest.approx(math.log(10.0), abs=0.5)
+
+
+def test_the_quota_of_a_user_survives_a_snapshot_and_ends_with_an_erasure() -> None:
+    outliers = OutlierFilter()
+    outliers.filter_lines(priced(*[10.0] * 100), "ann", 60.0)
+    restored = OutlierFilter()
+    restored.restore(outliers.state())
+    before = restored.mean("price")
+    restored.filter_lines(priced(1e6), "ann", 120.0)
+    assert restored.mean("price") == before
+    restored.forget_user("ann")
+    assert not len(restored.state()["quota"]["users"])

@@ -273,13 +273,13 @@ def price_weighted(tmp_path: Path) -> InMemoryWorker:
     made = InMemoryWorker(tmp_path, reward_price_exponent=1.0, reward_price_unit=20.0)
     made.models.learners.append(RecordingLearner())
     for n in range(40):
-        made.accept(make_order(made, f"usual {n}", OrderLine(item_id="mug", price=20.0)))
+        made.accept(make_order(made, f"usual {n}", OrderLine(item_id="mug", price=20.0), user=f"user {n}"))
     return made
 
 
-def make_order(worker: InMemoryWorker, event_id: str, *lines: OrderLine) -> Purchase:
+def make_order(worker: InMemoryWorker, event_id: str, *lines: OrderLine, user: str = "ann") -> Purchase:
     ts = int(worker.clock.now * 1000)
-    return Purchase(event_id=event_id, user_id="ann", ts=ts, order_id=event_id, items=list(lines))
+    return Purchase(event_id=event_id, user_id=user, ts=ts, order_id=event_id, items=list(lines))
 
 
 @pytest.mark.parametrize(

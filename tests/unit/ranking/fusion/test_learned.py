@@ -118,7 +118,9 @@ def test_outlier_order_line_reaches_no_learner() -> None:
 
     shop.models.learners = (RecordingLearner(),)  # type: ignore[assignment]
     for offset in range(40):
-        order = Interaction(Source.PURCHASE, 0, offset, 0.0, "ann", Kind.PURCHASE, (Line("tea", 1.0, 5.0),))
+        order = Interaction(
+            Source.PURCHASE, 0, offset, 0.0, f"user {offset}", Kind.PURCHASE, (Line("tea", 1.0, 5.0),)
+        )
         shop.models.learn(order)
     lines = (Line("tea", 1.0, 5.0), Line("ghost", 5_000.0, 5.0))
     shop.models.learn(Interaction(Source.PURCHASE, 0, 40, 0.0, "ann", Kind.PURCHASE, lines))
