@@ -38,6 +38,8 @@ class OnnxImageEncoder:
         How the network wants the values of pixels.
     batch
         Pictures per run, if the network leaves it open.
+    threads, model
+        As in `OnnxNetwork`.
 
     Raises
     ------
@@ -51,10 +53,11 @@ class OnnxImageEncoder:
         *,
         layer: str | None = None,
         scaling: Scaling = Scaling.IMAGENET,
-        batch: int = 8,
+        batch: int = 1,
         threads: int = 1,
+        model: bytes | None = None,
     ) -> None:
-        self._network = OnnxNetwork(path, layer=layer, threads=threads)
+        self._network = OnnxNetwork(path, layer=layer, threads=threads, model=model)
         [input_, *others] = self._network.inputs
         shape = input_.shape
         if others or len(shape) != 4 or 3 not in {shape[1], shape[3]}:

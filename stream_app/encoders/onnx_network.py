@@ -1,6 +1,7 @@
 """A network in an ONNX file, run on the CPU by ONNX Runtime."""
 
 from collections.abc import Mapping
+from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -40,6 +41,8 @@ class OnnxNetwork:
         The ONNX file.
     layer
         Name of the output, which may be any tensor inside the network; by default the first output.
+    model
+        The network, if it was made from the file and is not its content.
     threads
         Threads of ONNX Runtime. Vectors are equal for any number in practice; with 1 they are by construction.
 
@@ -49,7 +52,9 @@ class OnnxNetwork:
         If ONNX Runtime is not installed, the file is no network that it can run, or there is no such tensor.
     """
 
-    def __init__(self, path: Path, *, layer: str | None = None, threads: int = 1) -> None:
+    def __init__(
+        self, path: Path, *, layer: str | None = None, threads: int = 1, model: bytes | None = None
+    ) -> None:
         runtime = import_package("onnxruntime", "onnx", f"The encoder {path}")
         if not path.is_file():
             raise UserError(f"There is no file {path}; name a network in ONNX format.")
@@ -58,12 +63,15 @@ class OnnxNetwork:
         options.inter_op_num_threads = 1
         options.log_severity_level = _ERRORS_ONLY
         options.use_deterministic_compute = True
+        options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(path.resolve().parent))
+
+        def load(network: str | bytes) -> Any:
+            return runtime.InferenceSession(network, options, providers=["CPUExecutionProvider"])
+
         try:
-            model: str | bytes = str(path)
-            if layer is not None:
-                model = path.read_bytes() + _graph_output(layer)
-                options.add_session_config_entry(_EXTERNAL_DATA_FOLDER, str(path.resolve().parent))
-            self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+            self._session = load(model or str(path))
+            if layer is not None and all(layer != found.name for found in self._session.get_outputs()):
+                self._session = load((model or path.read_bytes()) + _graph_output(layer))
         except Exception as error:  # noqa: BLE001  # ONNX Runtime raises errors of many classes
             named = "" if layer is None else f", or has no tensor {layer!r}"
             raise UserError(
@@ -74,7 +82,8 @@ class OnnxNetwork:
         self.inputs: Final = tuple(self._input(found) for found in self._session.get_inputs())
         # weights may be in files beside the network: model.onnx.data, model.onnx_data
         files = [path, *sorted(file for file in path.parent.glob(f"{path.name}[._]*") if file.is_file())]
-        self.fingerprint: Final = fingerprint(["onnx", self.output], files)
+        made = None if model is None else blake2b(model, digest_size=16).hexdigest()
+        self.fingerprint: Final = fingerprint(["onnx", self.output, made], files)
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Compute the output.

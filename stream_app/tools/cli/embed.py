@@ -13,15 +13,16 @@ from stream_app.tools.cli.shared_options import Limit
 HELP = (
     "Compute the embeddings of a catalog's pictures and texts, and write its events with them.\n\n"
     "The output has one catalog event per line, in the order of the catalog, for `headrace replay`. Pictures are "
-    "files named by the item id (`i42.jpg`), encoded by a network in ONNX format; texts are encoded by "
+    "files named by the item id (`i42.jpg`), encoded by `efficientnet-lite0` or another network; texts by "
     "`universal` (16 languages) or `wordllama` (English), whose weights packages have, by an ONNX network, or by a "
     "folder of word vectors. Nothing is downloaded. An "
     "item whose picture is missing or damaged is written, counted and reported.\n\n"
-    "Ctrl-C loses at most one batch: the same command goes on from there, and after a change of the catalog only new "
-    "pictures and texts are encoded. Computed vectors are in the folder OUTPUT.vectors, which may be removed.\n\n"
+    "Ctrl-C loses nothing that was computed: the same command goes on from there, and after a change of the "
+    "catalog only new pictures and texts are encoded. Computed vectors are in the folder "
+    "OUTPUT.vectors, which may be removed.\n\n"
     "\b\nExamples:\n"
     "  headrace embed --catalog catalog.jsonl --output embedded.jsonl \\\n"
-    "      --images pictures --encoder resnet18.onnx --layer pool\n"
+    "      --images pictures --encoder efficientnet-lite0\n"
     "  headrace embed --catalog catalog.jsonl.gz --output embedded.jsonl \\\n"
     "      --text-encoder universal\n"
     "  headrace embed plot embedded.jsonl --output items.png\n\n"
@@ -75,7 +76,11 @@ class EmbedOptions:
         typer.Option(metavar="DIR", help="Folder of the pictures, named by item ids; needs --encoder."),
     ] = None
     encoder: Annotated[
-        Path | None, typer.Option(metavar="FILE.onnx", help="Network for pictures; needs --images.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Encoder for pictures: efficientnet-lite0, or a file FILE.onnx; needs --images.",
+        ),
     ] = None
     layer: Annotated[
         str | None,
@@ -91,8 +96,11 @@ class EmbedOptions:
         ),
     ] = PixelScaling.IMAGENET
     batch: Annotated[
-        int, typer.Option(min=1, max=256, metavar="N", help="Pictures per run of the network.")
-    ] = 8
+        int,
+        typer.Option(
+            min=1, max=256, metavar="N", help="Pictures per run of the network; may help with threads."
+        ),
+    ] = 1
     text_encoder: Annotated[
         str | None,
         typer.Option(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import typer
 
-from stream_app.encoders.onnx_image import OnnxImageEncoder
+from stream_app.encoders.image_encoders import open_image_encoder
 from stream_app.encoders.pictures import Scaling
 from stream_app.encoders.text_encoders import open_text_encoder
 from stream_app.errors import UserError
@@ -60,7 +60,7 @@ def _check(options: EmbedOptions) -> tuple[Path, Path]:
     if options.catalog is None or options.output is None:
         raise UserError("Give the catalog by --catalog FILE and the file to write by --output FILE.jsonl.")
     if (options.images is None) != (options.encoder is None):
-        raise UserError("Pictures need both --images DIR and --encoder FILE.onnx.")
+        raise UserError("Pictures need both --images DIR and --encoder NAME.")
     if options.images is None and options.text_encoder is None:
         raise UserError("Give --images and --encoder for pictures, --text-encoder for texts, or all three.")
     check_writable(options.output, "--output")
@@ -75,7 +75,7 @@ def _open_pictures(options: EmbedOptions, folder: Path, stack: ExitStack) -> Pic
     if options.images is None or options.encoder is None:
         return None
     pictures = PictureFolder(options.images)
-    encoder = OnnxImageEncoder(
+    encoder = open_image_encoder(
         options.encoder,
         layer=options.layer,
         scaling=Scaling(options.scaling.value),

@@ -4,6 +4,7 @@ import io
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 from onnx import TensorProto
 from PIL import Image
@@ -91,3 +92,21 @@ def test_what_is_no_image_encoder_is_reported(tmp_path: Path) -> None:
         OnnxImageEncoder(write_text_network(tmp_path))
     with pytest.raises(UserError, match="an image encoder gives"):
         OnnxImageEncoder(tmp_path / "cnn.onnx", layer="bias")
+
+
+LIGHT = Path(onnx.__file__).parent / "backend" / "test" / "data" / "light"
+"""Well-known networks with constant weights, which the package onnx has for its own tests."""
+
+
+@pytest.mark.parametrize(
+    "name", ["resnet50", "squeezenet", "densenet121", "inception_v2", "shufflenet", "vgg19"]
+)
+def test_well_known_networks_are_image_encoders(name: str) -> None:
+    encoder = OnnxImageEncoder(LIGHT / f"light_{name}.onnx", batch=2)
+    assert encoder.dimensions == 1_000
+    assert encode(encoder, 1).shape == (1, 1_000)
+
+
+def test_the_layer_may_be_the_output(tmp_path: Path) -> None:
+    path = write_image_network(tmp_path / "cnn.onnx")
+    assert OnnxImageEncoder(path, layer="classes").fingerprint == OnnxImageEncoder(path).fingerprint

@@ -46,7 +46,7 @@ def options(folder: Path, **changes: Any) -> EmbedOptions:
         "catalog": folder / "catalog.jsonl",
         "output": folder / "out.jsonl",
         "images": folder / "pictures",
-        "encoder": folder / "cnn.onnx",
+        "encoder": str(folder / "cnn.onnx"),
     }
     return EmbedOptions(**(given | changes))
 
